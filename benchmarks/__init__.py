@@ -1,0 +1,1 @@
+"""Measured comparisons with other libraries; see scripts/bench."""

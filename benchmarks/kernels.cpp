@@ -1,0 +1,126 @@
+// Time of every kernel on every path: nanoseconds for a transform, or for an element, and how many times the portable
+// path takes. The paths alternate within a repetition so that a slow phase of the machine hits all; the median is
+// printed.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <functional>
+
+#include "residues.h"
+
+namespace {
+
+using namespace residues;
+
+double seconds_of(const std::function<void()>& work, int calls) {
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < calls; ++i) work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / calls;
+}
+
+double median(std::vector<double> values) {
+  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
+  return values[values.size() / 2];
+}
+
+// Runs work[i] of paths[i] in turn and prints a line for each. `scale` turns seconds into the unit.
+void compare(const char* name, std::size_t n, const std::vector<const Kernels*>& paths,
+             const std::vector<std::function<void()>>& work, double scale, const char* unit) {
+  std::vector<std::vector<double>> times(paths.size());
+  std::vector<int> calls;
+  for (const auto& w : work) {
+    w();
+    calls.push_back(std::max(1, static_cast<int>(1e-3 / seconds_of(w, 1))));
+  }
+  for (int repetition = 0; repetition < 21; ++repetition) {
+    for (std::size_t i = 0; i < paths.size(); ++i) times[i].push_back(seconds_of(work[i], calls[i]));
+  }
+  const double portable = median(times[0]);
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    const double t = median(times[i]);
+    std::printf("%-26s n=%-6zu %-20s %12.3f %s %7.2fx\n", name, n, paths[i]->name, t * scale, unit, portable / t);
+  }
+}
+
+struct Data {
+  Data(std::size_t n, u64 q, std::size_t count) {
+    Stream stream(1);
+    for (std::size_t i = 0; i < 3 * count + 2; ++i) rows.push_back(filled(n, q, Fill::kRandom, stream));
+    for (std::size_t i = 0; i < count; ++i) {
+      a.push_back(rows[i].data());
+      b0.push_back(rows[count + i].data());
+      b1.push_back(rows[2 * count + i].data());
+      weights.push_back(stream.below(q));
+      inverses.push_back(1.0 / static_cast<double>(q));
+    }
+    for (std::size_t j = 0; j < n; ++j) index.push_back(static_cast<std::uint32_t>((5 * j + 3) % n));
+  }
+  u64* out(std::size_t i) { return rows[rows.size() - 1 - i].data(); }
+  std::vector<Array> rows;
+  std::vector<const u64*> a, b0, b1;
+  std::vector<u64> weights;
+  std::vector<double> inverses;
+  std::vector<std::uint32_t> index;
+};
+
+void transforms(const std::vector<const Kernels*>& paths, std::size_t n, int bits) {
+  const u64 q = prime_below(u64{1} << bits, n);
+  std::vector<std::unique_ptr<Tables>> tables;
+  std::vector<std::function<void()>> forward;
+  std::vector<std::function<void()>> inverse;
+  Data data(n, q, 1);
+  for (const Kernels* path : paths) {
+    tables.push_back(std::make_unique<Tables>(*path, n, q));
+    const NttView& view = tables.back()->view;
+    forward.push_back([=, &data, &view] { path->ntt_forward(data.out(0), view); });
+    inverse.push_back([=, &data, &view] { path->ntt_inverse(data.out(0), view); });
+  }
+  const std::string suffix = " " + std::to_string(bits) + " bits";
+  compare(("ntt_forward" + suffix).c_str(), n, paths, forward, 1e9, "ns");
+  compare(("ntt_inverse" + suffix).c_str(), n, paths, inverse, 1e9, "ns");
+}
+
+void elements(const std::vector<const Kernels*>& paths, std::size_t n, std::size_t count) {
+  const u64 q = prime_below(u64{1} << 45, n);
+  const ModulusConstants m = hetorch::kernels::make_modulus_constants(q);
+  Data d(n, q, count);
+  const auto each = [&](const char* name, const std::function<void(const Kernels&)>& call) {
+    std::vector<std::function<void()>> work;
+    for (const Kernels* path : paths) work.push_back([=] { call(*path); });
+    compare(name, n, paths, work, 1e9 / static_cast<double>(n), "ns/element");
+  };
+  const std::string of = " of " + std::to_string(count);
+  each("add", [&](const Kernels& k) { k.add(d.out(0), d.a[0], d.b0[0], n, m); });
+  each("subtract", [&](const Kernels& k) { k.subtract(d.out(0), d.a[0], d.b0[0], n, m); });
+  each("negate", [&](const Kernels& k) { k.negate(d.out(0), d.a[0], n, m); });
+  each("multiply", [&](const Kernels& k) { k.multiply(d.out(0), d.a[0], d.b0[0], n, m); });
+  each("multiply_add", [&](const Kernels& k) { k.multiply_add(d.out(0), d.a[0], d.b0[0], n, m); });
+  each("multiply_scalar", [&](const Kernels& k) { k.multiply_scalar(d.out(0), d.a[0], d.weights[0], n, m); });
+  each("subtract_multiply_scalar",
+       [&](const Kernels& k) { k.subtract_multiply_scalar(d.out(0), d.a[0], d.b0[0], d.weights[0], n, m); });
+  each("reduce", [&](const Kernels& k) { k.reduce(d.out(0), d.a[0], n, m); });
+  each("multiply_add_pair",
+       [&](const Kernels& k) { k.multiply_add_pair(d.out(0), d.out(1), d.a[0], d.b0[0], d.b1[0], n, m); });
+  each(("inner_product_pair" + of).c_str(), [&](const Kernels& k) {
+    k.inner_product_pair(d.out(0), d.out(1), d.a.data(), d.b0.data(), d.b1.data(), count, n, m);
+  });
+  each(("weighted_sum" + of).c_str(),
+       [&](const Kernels& k) { k.weighted_sum(d.out(0), d.a.data(), d.weights.data(), count, n, m); });
+  each(("round_quotient" + of).c_str(),
+       [&](const Kernels& k) { k.round_quotient(d.out(0), d.a.data(), d.inverses.data(), count, n); });
+  each("permute", [&](const Kernels& k) { k.permute(d.out(0), d.a[0], d.index.data(), n); });
+}
+
+}  // namespace
+
+int main() {
+  std::vector<const Kernels*> paths = {&hetorch::kernels::portable()};
+  for (const Kernels* path : {hetorch::kernels::avx2(), hetorch::kernels::avx512ifma()}) {
+    if (path != nullptr) paths.push_back(path);
+  }
+  for (std::size_t n : {4096, 8192, 16384, 32768, 65536}) {
+    for (int bits : {45, 50}) transforms(paths, n, bits);
+  }
+  for (std::size_t n : {4096, 16384}) elements(paths, n, 4);
+  return 0;
+}

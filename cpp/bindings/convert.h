@@ -1,0 +1,62 @@
+// Python buffers to core types, shared by the two modules.
+#pragma once
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/unique_ptr.h>
+#include <nanobind/stl/vector.h>
+
+#include <complex>
+
+#include "codec/objects.h"
+
+namespace hetorch::bindings {
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+using ContextPtr = std::shared_ptr<const ckks::Context>;
+// Python callables that make bytes: (seed, index, length) and (index, length).
+using ExpanderCallable = nb::typed<nb::callable, nb::bytes(nb::bytes, std::size_t, std::size_t)>;
+using SourceCallable = nb::typed<nb::callable, nb::bytes(std::size_t, std::size_t)>;
+using RealArray = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using ComplexArray = nb::ndarray<const std::complex<double>, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+inline std::span<const std::uint8_t> view(const nb::bytes& bytes) {
+  return {reinterpret_cast<const std::uint8_t*>(bytes.c_str()), bytes.size()};
+}
+
+inline nb::bytes to_bytes(const std::vector<std::uint8_t>& bytes) {
+  return nb::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+inline rlwe::Seed to_seed(const nb::bytes& bytes) {
+  rlwe::Seed seed;
+  if (bytes.size() != seed.size()) throw std::invalid_argument("a seed has 32 bytes");
+  std::memcpy(seed.data(), bytes.c_str(), seed.size());
+  return seed;
+}
+
+// A Python callable (seed, index, length) -> bytes; called with the GIL, from code that may have released it.
+inline codec::Expander to_expander(nb::callable expand) {
+  return [expand](const rlwe::Seed& seed, std::size_t index, std::size_t length) {
+    nb::gil_scoped_acquire acquire;
+    const nb::bytes result =
+        nb::cast<nb::bytes>(expand(nb::bytes(reinterpret_cast<const char*>(seed.data()), seed.size()), index, length));
+    const std::span<const std::uint8_t> bytes = view(result);
+    return std::vector<std::uint8_t>(bytes.begin(), bytes.end());
+  };
+}
+
+// Hand a vector's memory over to numpy.
+template <class T>
+nb::ndarray<nb::numpy, T, nb::ndim<1>> to_array(std::vector<T> values) {
+  auto* held = new std::vector<T>(std::move(values));
+  nb::capsule owner(held, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+  return nb::ndarray<nb::numpy, T, nb::ndim<1>>(held->data(), {held->size()}, owner);
+}
+
+}  // namespace hetorch::bindings

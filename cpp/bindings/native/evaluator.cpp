@@ -1,0 +1,115 @@
+#include "ckks/evaluator.h"
+
+#include "bindings/native/module.h"
+#include "circuits/linear_transform.h"
+#include "circuits/polynomial.h"
+
+namespace hetorch::bindings {
+namespace {
+
+using ckks::Ciphertext;
+using ckks::Plaintext;
+using Release = nb::call_guard<nb::gil_scoped_release>;
+
+// An evaluator that keeps its context and keys alive.
+struct BoundEvaluator {
+  ContextPtr context;
+  std::shared_ptr<const rlwe::EvaluationKeys> keys;
+
+  ckks::Evaluator get() const { return {*context, keys.get()}; }
+};
+
+using IndexArray = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using ValueArray = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+std::shared_ptr<circuits::LinearTransform> prepare(const ckks::Context& context, const IndexArray& outputs,
+                                                   const IndexArray& inputs, const IndexArray& giants,
+                                                   const IndexArray& babies, const ValueArray& values,
+                                                   std::size_t input_count, std::size_t output_count, std::size_t level,
+                                                   double input_scale, double output_scale) {
+  const std::size_t count = values.shape(0);
+  for (const IndexArray* array : {&outputs, &inputs, &giants, &babies}) {
+    if (array->shape(0) != count) throw std::invalid_argument("index arrays must have one entry for each diagonal");
+    for (std::size_t t = 0; t < count; ++t) {
+      if ((*array)(t) < 0) throw std::invalid_argument("an index is negative");
+    }
+  }
+  std::vector<circuits::Diagonal> diagonals;
+  for (std::size_t t = 0; t < count; ++t) {
+    diagonals.push_back({static_cast<std::size_t>(outputs(t)), static_cast<std::size_t>(inputs(t)),
+                         static_cast<std::size_t>(giants(t)), static_cast<std::size_t>(babies(t)),
+                         values.data() + t * values.shape(1)});
+  }
+  const std::size_t period = values.shape(1);
+  nb::gil_scoped_release release;
+  return std::make_shared<circuits::LinearTransform>(context, diagonals, period, input_count, output_count, level,
+                                                     input_scale, output_scale);
+}
+
+}  // namespace
+
+void bind_evaluator(nb::module_& m) {
+  nb::class_<circuits::LinearTransform>(m, "LinearTransform")
+      .def_static("prepare", &prepare, "context"_a, "outputs"_a, "inputs"_a, "giants"_a, "babies"_a, "values"_a,
+                  "input_count"_a, "output_count"_a, "level"_a, "input_scale"_a, "output_scale"_a)
+      .def_prop_ro("level", &circuits::LinearTransform::level)
+      .def_prop_ro("bytes", &circuits::LinearTransform::bytes);
+
+  nb::class_<BoundEvaluator>(m, "Evaluator")
+      .def(
+          "__init__",
+          [](BoundEvaluator* self, std::shared_ptr<ckks::Context> context, std::shared_ptr<rlwe::EvaluationKeys> keys) {
+            new (self) BoundEvaluator{std::move(context), std::move(keys)};
+          },
+          "context"_a, "keys"_a.none())
+      .def(
+          "add", [](const BoundEvaluator& e, const Ciphertext& a, const Ciphertext& b) { return e.get().add(a, b); },
+          Release())
+      .def(
+          "subtract",
+          [](const BoundEvaluator& e, const Ciphertext& a, const Ciphertext& b) { return e.get().subtract(a, b); },
+          Release())
+      .def(
+          "negate", [](const BoundEvaluator& e, const Ciphertext& a) { return e.get().negate(a); }, Release())
+      .def(
+          "add_plaintext",
+          [](const BoundEvaluator& e, const Ciphertext& a, const Plaintext& p) { return e.get().add(a, p); }, Release())
+      .def(
+          "multiply_plaintext",
+          [](const BoundEvaluator& e, const Ciphertext& a, const Plaintext& p) { return e.get().multiply(a, p); },
+          Release())
+      .def(
+          "multiply",
+          [](const BoundEvaluator& e, const Ciphertext& a, const Ciphertext& b) { return e.get().multiply(a, b); },
+          Release())
+      .def(
+          "multiply_raw",
+          [](const BoundEvaluator& e, const Ciphertext& a, const Ciphertext& b) { return e.get().multiply_raw(a, b); },
+          Release())
+      .def(
+          "relinearise", [](const BoundEvaluator& e, const Ciphertext& a) { return e.get().relinearise(a); }, Release())
+      .def(
+          "rescale", [](const BoundEvaluator& e, const Ciphertext& a) { return e.get().rescale(a); }, Release())
+      .def(
+          "drop_level",
+          [](const BoundEvaluator& e, const Ciphertext& a, std::size_t level) { return e.get().drop_level(a, level); },
+          Release())
+      .def(
+          "rotate",
+          [](const BoundEvaluator& e, const Ciphertext& a, std::int64_t steps) { return e.get().rotate(a, steps); },
+          Release())
+      .def(
+          "conjugate", [](const BoundEvaluator& e, const Ciphertext& a) { return e.get().conjugate(a); }, Release())
+      .def(
+          "linear_transform",
+          [](const BoundEvaluator& e, const circuits::LinearTransform& transform,
+             const std::vector<const Ciphertext*>& inputs) { return transform.apply(e.get(), inputs); },
+          Release())
+      .def(
+          "polynomial",
+          [](const BoundEvaluator& e, const Ciphertext& a, const std::vector<double>& coefficients,
+             double output_scale) { return circuits::evaluate_chebyshev(e.get(), a, coefficients, output_scale); },
+          Release());
+}
+
+}  // namespace hetorch::bindings

@@ -1,0 +1,33 @@
+// hetorch.engine._native: everything that a server may do. No secret key, no decryption.
+#include "bindings/native/module.h"
+
+#include "kernels/api.h"
+#include "ring/parallel.h"
+
+namespace hetorch::bindings {
+namespace {
+
+std::vector<std::string> kernel_paths() {
+  std::vector<std::string> names{kernels::portable().name};
+  for (const kernels::Kernels* path : {kernels::avx2(), kernels::avx512ifma()}) {
+    if (path != nullptr) names.emplace_back(path->name);
+  }
+  return names;
+}
+
+}  // namespace
+}  // namespace hetorch::bindings
+
+NB_MODULE(_native, m) {
+  using namespace hetorch::bindings;
+  m.doc() = "The CKKS core without secret keys.";
+  bind_errors();
+  bind_objects(m);
+  bind_evaluator(m);
+  bind_codec(m);
+  m.def("thread_count", &hetorch::ring::thread_count, "Threads that the pool of this process works with.");
+  m.def("kernel_paths", &kernel_paths, "Instruction-set paths that this machine can run.");
+  m.def(
+      "selected_kernel_path", [] { return std::string(hetorch::kernels::select(std::uint64_t{1} << 49).name); },
+      "The path that primes below 2^50 take here.");
+}

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "bindings/convert.h"
+
+namespace hetorch::bindings {
+
+void bind_errors();
+void bind_objects(nb::module_& m);
+void bind_evaluator(nb::module_& m);
+void bind_codec(nb::module_& m);
+
+}  // namespace hetorch::bindings

@@ -1,0 +1,101 @@
+// hetorch.engine._secret: key generation, secret-key encryption and decryption. Only hetorch.engine.secret imports it.
+#include "bindings/convert.h"
+#include "rlwe/secret_key.h"
+
+namespace hetorch::bindings {
+namespace {
+
+// A Python callable (index, length) -> bytes.
+rlwe::ByteSource to_source(nb::callable draw) {
+  return [draw](std::size_t index, std::size_t length) {
+    nb::gil_scoped_acquire acquire;
+    const nb::bytes result = nb::cast<nb::bytes>(draw(index, length));
+    const std::span<const std::uint8_t> bytes = view(result);
+    return std::vector<std::uint8_t>(bytes.begin(), bytes.end());
+  };
+}
+
+using KeyPtr = std::shared_ptr<rlwe::SwitchingKey>;
+
+KeyPtr relinearisation_key(const ckks::Context& context, const rlwe::SecretKey& key, std::size_t level,
+                           const nb::bytes& seed, SourceCallable uniform, SourceCallable errors) {
+  if (level > context.max_level()) throw std::invalid_argument("the key's level is above the chain");
+  const rlwe::Seed key_seed = to_seed(seed);
+  const auto uniform_source = to_source(std::move(uniform));
+  const auto error_source = to_source(std::move(errors));
+  nb::gil_scoped_release release;
+  return std::make_shared<rlwe::SwitchingKey>(
+      rlwe::make_relinearisation_key(key, level, key_seed, uniform_source, error_source, context.rlwe()));
+}
+
+KeyPtr galois_key(const ckks::Context& context, const rlwe::SecretKey& key, std::uint32_t element, std::size_t level,
+                  const nb::bytes& seed, SourceCallable uniform, SourceCallable errors) {
+  if (level > context.max_level()) throw std::invalid_argument("the key's level is above the chain");
+  if (element % 2 == 0 || element >= 2 * context.basis().n()) {
+    throw std::invalid_argument("a Galois element is odd and below twice the ring degree");
+  }
+  const rlwe::Seed key_seed = to_seed(seed);
+  const auto uniform_source = to_source(std::move(uniform));
+  const auto error_source = to_source(std::move(errors));
+  nb::gil_scoped_release release;
+  return std::make_shared<rlwe::SwitchingKey>(
+      rlwe::make_galois_key(key, element, level, key_seed, uniform_source, error_source, context.rlwe()));
+}
+
+rlwe::PublicKey public_key(const ckks::Context& context, const rlwe::SecretKey& key, const nb::bytes& seed,
+                           SourceCallable uniform, const nb::bytes& error) {
+  const rlwe::Seed key_seed = to_seed(seed);
+  const auto uniform_source = to_source(std::move(uniform));
+  const auto error_bytes = view(error);
+  nb::gil_scoped_release release;
+  return rlwe::make_public_key(key, key_seed, uniform_source, error_bytes, context.rlwe());
+}
+
+ckks::Ciphertext encrypt(const ckks::Context& context, const rlwe::SecretKey& key, const ckks::Plaintext& message,
+                         const nb::bytes& seed, SourceCallable uniform, const nb::bytes& error) {
+  const rlwe::Seed ciphertext_seed = to_seed(seed);
+  const auto uniform_source = to_source(std::move(uniform));
+  const auto error_bytes = view(error);
+  nb::gil_scoped_release release;
+  return {rlwe::encrypt(message.poly, key, ciphertext_seed, uniform_source, error_bytes, context.rlwe()),
+          message.scale};
+}
+
+}  // namespace
+}  // namespace hetorch::bindings
+
+NB_MODULE(_secret, m) {
+  using namespace hetorch::bindings;
+  namespace rlwe = hetorch::rlwe;
+  nb::module_::import_("hetorch.engine._native");  // the types that go in and out
+  m.doc() = "The part of the CKKS core that holds secret keys.";
+  nb::class_<rlwe::SecretKey>(m, "SecretKey")
+      .def(
+          "__init__",
+          [](rlwe::SecretKey* self, const hetorch::ckks::Context& context, const nb::bytes& random) {
+            new (self) rlwe::SecretKey(context.rlwe(), view(random));
+          },
+          "context"_a, "random"_a)
+      .def_static(
+          "from_coefficients",
+          [](const hetorch::ckks::Context& context,
+             nb::ndarray<const std::int8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> coefficients) {
+            return std::make_unique<rlwe::SecretKey>(
+                context.rlwe(), std::span<const std::int8_t>(coefficients.data(), coefficients.size()));
+          },
+          "context"_a, "coefficients"_a);
+  m.def("make_relinearisation_key", &relinearisation_key, "context"_a, "secret_key"_a, "level"_a, "seed"_a, "uniform"_a,
+        "errors"_a);
+  m.def("make_galois_key", &galois_key, "context"_a, "secret_key"_a, "element"_a, "level"_a, "seed"_a, "uniform"_a,
+        "errors"_a);
+  m.def("make_public_key", &public_key, "context"_a, "secret_key"_a, "seed"_a, "uniform"_a, "error"_a);
+  m.def("encrypt", &encrypt, "context"_a, "secret_key"_a, "message"_a, "seed"_a, "uniform"_a, "error"_a);
+  m.def(
+      "decrypt",
+      [](const hetorch::ckks::Context& context, const rlwe::SecretKey& key,
+         const hetorch::ckks::Ciphertext& ciphertext) {
+        nb::gil_scoped_release release;
+        return hetorch::ckks::Plaintext{rlwe::decrypt(ciphertext.body, key, context.rlwe()), ciphertext.scale};
+      },
+      "context"_a, "secret_key"_a, "ciphertext"_a);
+}

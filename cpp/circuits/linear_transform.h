@@ -1,0 +1,82 @@
+// Linear maps on slots, given by their diagonals: double-hoisted baby-step/giant-step.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ckks/evaluator.h"
+
+namespace hetorch::circuits {
+
+// One diagonal: y_output[s] += values[s] * x_input[s + giant + baby]. `values` has length `period`, a power of two that
+// divides the slot count, and repeats.
+struct Diagonal {
+  std::size_t output = 0;
+  std::size_t input = 0;
+  std::size_t giant = 0;
+  std::size_t baby = 0;
+  const double* values = nullptr;
+};
+
+// Diagonals encoded at one level, at a scale such that the result has exactly `output_scale` after its rescale:
+// output_scale * q_level / input_scale (Bossuat et al., eprint 2020/1203, section 3: errorless scale propagation).
+class LinearTransform {
+ public:
+  // level >= 1 (LevelError). Thread-safe afterwards: nothing changes it.
+  LinearTransform(const ckks::Context& context, std::span<const Diagonal> diagonals, std::size_t period,
+                  std::size_t input_count, std::size_t output_count, std::size_t level, double input_scale,
+                  double output_scale);
+
+  // inputs: input_count ciphertexts, each at `level` and `input_scale`; the outputs are at level - 1 and
+  // `output_scale`.
+  std::vector<ckks::Ciphertext> apply(const ckks::Evaluator& evaluator,
+                                      std::span<const ckks::Ciphertext* const> inputs) const;
+
+  std::size_t level() const { return level_; }
+  double input_scale() const { return input_scale_; }
+  double output_scale() const { return output_scale_; }
+  // Memory held by the encoded diagonals.
+  std::size_t bytes() const;
+
+ private:
+  struct Rotated {  // one input at one baby step
+    std::size_t input;
+    std::size_t baby;
+  };
+  // A diagonal of period p is a polynomial in X^(N/2p): its transform holds 2p values, each N/2p times in a row (the
+  // value at position i depends on the top log2(2p) bits of i). Only the 2p are kept for each prime.
+  struct Term {
+    std::size_t rotated;  // index into rotated_
+    ring::Buffer values;  // limbs_.count() rows of distinct_ words
+  };
+  struct Group {  // the terms of one output and one giant step
+    std::size_t output;
+    std::size_t giant;
+    std::vector<Term> terms;
+  };
+  using Pair = std::array<ring::NttPoly, 2>;
+
+  void check_inputs(std::span<const ckks::Ciphertext* const> inputs) const;
+  // Inner sums of every group, over limbs_.
+  std::vector<Pair> accumulate(const ckks::Evaluator& evaluator, std::span<const ckks::Ciphertext* const> inputs) const;
+  // One row of the inner sum of a group; half(i, h) is half h of rotated input i.
+  template <class Half>
+  void sum_group(std::uint64_t* out0, std::uint64_t* out1, const Group& group, std::size_t row, const Half& half,
+                 const ckks::Context& context) const;
+  // total += the group's sum rotated by its giant step.
+  void add_giant(Pair& total, const Pair& sum, std::size_t giant, const ckks::Evaluator& evaluator) const;
+
+  std::size_t ring_degree_;
+  std::size_t input_count_;
+  std::size_t output_count_;
+  std::size_t level_;
+  double input_scale_;
+  double output_scale_;
+  std::size_t distinct_;  // min(N, 2 * period)
+  ring::Limbs limbs_;     // with the special primes, unless nothing is rotated
+  std::vector<Rotated> rotated_;
+  std::vector<Group> groups_;
+};
+
+}  // namespace hetorch::circuits

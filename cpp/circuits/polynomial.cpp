@@ -1,0 +1,151 @@
+#include "circuits/polynomial.h"
+
+#include <bit>
+#include <cmath>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "ckks/errors.h"
+
+namespace hetorch::circuits {
+namespace {
+
+using ckks::Ciphertext;
+using ckks::Evaluator;
+using ckks::LevelError;
+using Coefficients = std::span<const double>;
+
+std::size_t true_degree(Coefficients c) {
+  std::size_t degree = c.size() - 1;
+  while (degree > 0 && c[degree] == 0) --degree;
+  return degree;
+}
+
+class ChebyshevSeries {
+ public:
+  // Series up to baby_limit_ - 1 are summed from their basis polynomials when the levels allow it: about the square
+  // root of the degree balances the products for the basis with those of the splits.
+  ChebyshevSeries(const Evaluator& evaluator, const Ciphertext& x, std::size_t depth)
+      : evaluator_(evaluator), top_(x.level()), baby_limit_(std::size_t{1} << ((depth + 1) / 2)) {
+    basis_.emplace(1, x);
+  }
+
+  // The series (degree >= 1) at exactly this level and scale.
+  Ciphertext evaluate(Coefficients c, std::size_t level, double scale) {
+    const std::size_t degree = true_degree(c);
+    c = c.first(degree + 1);
+    if (is_leaf(c, level)) return leaf(c, level, scale);
+
+    // c = quotient * T_m + remainder, degree < 2m, so the constant term is the remainder's.
+    const std::size_t m = std::bit_floor(degree);
+    std::vector<double> quotient(degree - m + 1);
+    std::vector<double> remainder(c.begin(), c.begin() + static_cast<std::ptrdiff_t>(m));
+    quotient[0] = c[m];
+    for (std::size_t j = 1; m + j <= degree; ++j) {
+      quotient[j] = 2 * c[m + j];
+      remainder[m - j] -= c[m + j];
+    }
+    const Ciphertext& giant = basis(m);
+    const double inner_scale = scale * evaluator_.context().prime(level + 1) / giant.scale;
+    const Ciphertext product =
+        true_degree(quotient) == 0
+            ? evaluator_.multiply(evaluator_.drop_level(giant, level + 1), quotient[0], inner_scale)
+            : evaluator_.multiply(evaluate(quotient, level + 1, inner_scale), giant);
+    Ciphertext result = evaluator_.rescale(product);
+    result.scale = scale;  // exact by construction; the product of doubles may differ in its last bit
+    return true_degree(remainder) == 0 ? evaluator_.add(result, remainder[0])
+                                       : evaluator_.add(result, evaluate(remainder, level, scale));
+  }
+
+ private:
+  // T_i lives ceil(log2(i)) levels below x.
+  std::size_t level_of(std::size_t i) const { return top_ - static_cast<std::size_t>(std::bit_width(i - 1)); }
+
+  bool is_leaf(Coefficients c, std::size_t level) const {
+    if (c.size() > baby_limit_ && c.size() > 2) return false;
+    for (std::size_t i = 1; i < c.size(); ++i) {
+      if (c[i] != 0 && level_of(i) < level + 1) return false;
+    }
+    return true;
+  }
+
+  Ciphertext leaf(Coefficients c, std::size_t level, double scale) {
+    const double product_scale = scale * evaluator_.context().prime(level + 1);
+    Ciphertext sum;
+    for (std::size_t i = 1; i < c.size(); ++i) {
+      if (c[i] == 0) continue;
+      const Ciphertext& t = basis(i);
+      Ciphertext term = evaluator_.multiply(evaluator_.drop_level(t, level + 1), c[i], product_scale / t.scale);
+      term.scale = product_scale;
+      sum = sum.body.parts.empty() ? std::move(term) : evaluator_.add(sum, term);
+    }
+    Ciphertext result = evaluator_.rescale(sum);
+    result.scale = scale;
+    return evaluator_.add(result, c[0]);
+  }
+
+  // T_i = 2 T_a T_b - T_(a-b) with a = ceil(i/2), b = floor(i/2); made once.
+  const Ciphertext& basis(std::size_t i) {
+    const auto found = basis_.find(i);
+    if (found != basis_.end()) return found->second;
+    const std::size_t b = i / 2;
+    const std::size_t a = i - b;
+    const Ciphertext& ta = basis(a);
+    const Ciphertext product = evaluator_.multiply(ta, basis(b));
+    Ciphertext twice = evaluator_.add(product, product);
+    if (a == b) {
+      twice = evaluator_.add(twice, -1.0);
+    } else {
+      const Ciphertext& x = basis(1);
+      Ciphertext shifted = evaluator_.multiply(evaluator_.drop_level(x, twice.level()), 1.0, twice.scale / x.scale);
+      shifted.scale = twice.scale;
+      twice = evaluator_.subtract(twice, shifted);
+    }
+    return basis_.emplace(i, evaluator_.rescale(twice)).first->second;
+  }
+
+  const Evaluator& evaluator_;
+  std::size_t top_;
+  std::size_t baby_limit_;
+  std::map<std::size_t, Ciphertext> basis_;
+};
+
+}  // namespace
+
+std::size_t polynomial_depth(std::size_t degree) { return static_cast<std::size_t>(std::bit_width(degree)); }
+
+Ciphertext evaluate_chebyshev(const Evaluator& evaluator, const Ciphertext& x, Coefficients coefficients,
+                              double output_scale) {
+  if (coefficients.size() < 2) throw std::invalid_argument("a polynomial needs degree 1 or more");
+  for (double c : coefficients) {
+    if (!std::isfinite(c)) throw std::invalid_argument("a polynomial coefficient is not finite");
+  }
+  const std::size_t depth = polynomial_depth(coefficients.size() - 1);
+  if (x.level() < depth) {
+    throw LevelError("a polynomial of degree " + std::to_string(coefficients.size() - 1) + " takes " +
+                     std::to_string(depth) + " levels, the ciphertext is at level " + std::to_string(x.level()));
+  }
+  if (!(output_scale > 0) || !std::isfinite(output_scale)) throw LevelError("output_scale must be above 0 and finite");
+  const std::size_t level = x.level() - depth;
+  // |c_i| <= 2 max |p| on [-1, 1], so a coefficient this large makes a value that the level's modulus cannot hold.
+  double largest = 0;
+  for (double c : coefficients) largest = std::fmax(largest, std::fabs(c));
+  double log2_q = 0;
+  for (std::size_t i = 0; i <= level; ++i) log2_q += std::log2(evaluator.context().prime(i));
+  if (largest > 0 && std::log2(largest) + std::log2(output_scale) >= log2_q) {
+    throw LevelError("the polynomial's values times the scale need " +
+                     std::to_string(std::log2(largest) + std::log2(output_scale)) + " bits, the modulus at level " +
+                     std::to_string(level) + " has " + std::to_string(log2_q) +
+                     ": use a smaller scale or a higher level");
+  }
+  if (true_degree(coefficients) == 0) {  // a constant: keep the level rule, 0 * x + c
+    Ciphertext zero = evaluator.subtract(x, x);
+    zero = evaluator.drop_level(zero, level);
+    zero.scale = output_scale;
+    return evaluator.add(zero, coefficients[0]);
+  }
+  return ChebyshevSeries(evaluator, x, depth).evaluate(coefficients, level, output_scale);
+}
+
+}  // namespace hetorch::circuits

@@ -1,0 +1,37 @@
+// A CKKS context: the ring with its keys' shape, and the encoder. Immutable; shared by everything made from it.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "ckks/encoder.h"
+#include "rlwe/context.h"
+
+namespace hetorch::ckks {
+
+class Context {
+ public:
+  Context(std::size_t ring_degree, const std::vector<std::uint64_t>& data, const std::vector<std::uint64_t>& special,
+          std::size_t digit_size)
+      : rlwe_(ring_degree, data, special, digit_size), encoder_(rlwe_.basis()) {
+    double bits = 0;
+    for (std::uint64_t q : data) log2_moduli_.push_back(bits += std::log2(static_cast<double>(q)));
+  }
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  const rlwe::Context& rlwe() const { return rlwe_; }
+  const ring::RnsBasis& basis() const { return rlwe_.basis(); }
+  const Encoder& encoder() const { return encoder_; }
+  std::size_t max_level() const { return rlwe_.max_level(); }
+  double prime(std::size_t level) const { return static_cast<double>(basis().prime(level)); }
+  // log2(q_0 … q_level)
+  double log2_modulus(std::size_t level) const { return log2_moduli_[level]; }
+
+ private:
+  rlwe::Context rlwe_;
+  Encoder encoder_;
+  std::vector<double> log2_moduli_;
+};
+
+}  // namespace hetorch::ckks

@@ -1,0 +1,261 @@
+#include "ckks/evaluator.h"
+
+#include <cmath>
+#include <string>
+
+#include "ckks/errors.h"
+#include "ring/modulus.h"
+#include "rlwe/key_switch.h"
+
+namespace hetorch::ckks {
+namespace {
+
+using ring::NttPoly;
+using ring::u64;
+
+void check_scales(const char* what, double a, double b) {
+  if (std::fabs(a - b) > kScaleTolerance * std::fmax(a, b)) {
+    throw LevelError(std::string(what) + ": the scales differ, 2^" + std::to_string(std::log2(a)) + " and 2^" +
+                     std::to_string(std::log2(b)) + "; rescale or encode at the other scale");
+  }
+}
+
+// A message at a scale above the whole modulus is lost: what decrypts is noise.
+void check_product_scale(const char* what, double scale, std::size_t level, const Context& context) {
+  if (std::log2(scale) >= context.log2_modulus(level)) {
+    throw LevelError(std::string(what) + ": the product would have scale 2^" + std::to_string(std::log2(scale)) +
+                     ", the modulus at level " + std::to_string(level) + " has " +
+                     std::to_string(context.log2_modulus(level)) + " bits; rescale first, or use smaller scales");
+  }
+}
+
+void check_two_parts(const char* what, const Ciphertext& a) {
+  if (a.size() != 2) throw LevelError(std::string(what) + " takes a relinearised ciphertext of two parts");
+}
+
+void check(const Ciphertext& a, const Context& context) {
+  for (const NttPoly& part : a.body.parts) context.rlwe().check(part);
+}
+
+// The key's polynomials fit the context, and there is one for each digit.
+void check(const rlwe::SwitchingKey& key, const Context& context) {
+  bool fits = key.level <= context.max_level() && key.a.size() == context.rlwe().digit_count(key.level) &&
+              key.b.size() == key.a.size();
+  for (std::size_t d = 0; fits && d < key.a.size(); ++d) {
+    for (const NttPoly* half : {&key.a[d], &key.b[d]}) {
+      fits = fits && half->n() == context.basis().n() && half->limbs() == context.rlwe().extended_limbs(key.level);
+    }
+  }
+  if (!fits) throw std::invalid_argument("the evaluation keys were made under other parameters");
+}
+
+}  // namespace
+
+// Rows of data primes have the same index at every level, so a sum at the lower level reads the first rows of both
+// operands.
+Ciphertext Evaluator::add(const Ciphertext& a, const Ciphertext& b) const {
+  check(a, context_);
+  check(b, context_);
+  check_scales("add", a.scale, b.scale);
+  const Ciphertext& longer = a.size() >= b.size() ? a : b;
+  const std::size_t data = std::min(a.level(), b.level()) + 1;
+  Ciphertext result;
+  result.scale = a.scale;
+  for (std::size_t i = 0; i < longer.size(); ++i) {
+    if (i >= a.size() || i >= b.size()) {
+      result.body.parts.push_back(longer.body.parts[i].prefix(data));
+      continue;
+    }
+    NttPoly part(context_.basis().n(), {data, 0});
+    ring::add(part, a.body.parts[i], b.body.parts[i], context_.basis());
+    result.body.parts.push_back(std::move(part));
+  }
+  return result;
+}
+
+Ciphertext Evaluator::subtract(const Ciphertext& a, const Ciphertext& b) const {
+  check_scales("subtract", a.scale, b.scale);
+  return add(a, negate(b));
+}
+
+Ciphertext Evaluator::negate(const Ciphertext& a) const {
+  check(a, context_);
+  Ciphertext result;
+  result.scale = a.scale;
+  for (const NttPoly& part : a.body.parts) {
+    NttPoly out(part.n(), part.limbs());
+    ring::negate(out, part, context_.basis());
+    result.body.parts.push_back(std::move(out));
+  }
+  return result;
+}
+
+Ciphertext Evaluator::add(const Ciphertext& a, const Plaintext& p) const {
+  check(a, context_);
+  context_.rlwe().check(p.poly);
+  check_scales("add_plaintext", a.scale, p.scale);
+  const std::size_t level = std::min(a.level(), p.level());
+  Ciphertext result = drop_level(a, level);
+  ring::add(result.body.parts[0], result.body.parts[0], p.poly, context_.basis());
+  return result;
+}
+
+Ciphertext Evaluator::multiply(const Ciphertext& a, const Plaintext& p) const {
+  check(a, context_);
+  context_.rlwe().check(p.poly);
+  const Limbs limbs{std::min(a.level(), p.level()) + 1, 0};
+  Ciphertext result;
+  result.scale = a.scale * p.scale;
+  check_product_scale("multiply_plaintext", result.scale, limbs.data - 1, context_);
+  for (const NttPoly& part : a.body.parts) {
+    NttPoly out(part.n(), limbs);
+    ring::multiply(out, part, p.poly, context_.basis());
+    result.body.parts.push_back(std::move(out));
+  }
+  return result;
+}
+
+Ciphertext Evaluator::add(const Ciphertext& a, double value) const {
+  Ciphertext result = drop_level(a, a.level());
+  NttPoly& part = result.body.parts[0];
+  const ring::RnsBasis& basis = context_.basis();
+  // A constant polynomial has the same value at every root.
+  ring::parallel_for(a.level() + 1, [&](std::size_t r) {
+    const u64 q = basis.prime(r);
+    const u64 c = ring::residue_of_real(value * a.scale, q);
+    for (std::size_t j = 0; j < part.n(); ++j) {
+      const u64 sum = part.row(r)[j] + c;
+      part.row(r)[j] = sum - (q & (0 - static_cast<u64>(sum >= q)));
+    }
+  });
+  return result;
+}
+
+Ciphertext Evaluator::multiply(const Ciphertext& a, double value, double scale) const {
+  check(a, context_);
+  Ciphertext result;
+  result.scale = a.scale * scale;
+  const ring::RnsBasis& basis = context_.basis();
+  for (const NttPoly& part : a.body.parts) {
+    NttPoly out(part.n(), part.limbs());
+    ring::parallel_for(a.level() + 1, [&](std::size_t r) {
+      basis.kernels().multiply_scalar(out.row(r), part.row(r), ring::residue_of_real(value * scale, basis.prime(r)),
+                                      part.n(), basis.modulus(r));
+    });
+    result.body.parts.push_back(std::move(out));
+  }
+  return result;
+}
+
+Ciphertext Evaluator::multiply_raw(const Ciphertext& a, const Ciphertext& b) const {
+  check(a, context_);
+  check(b, context_);
+  check_two_parts("multiply", a);
+  check_two_parts("multiply", b);
+  const ring::RnsBasis& basis = context_.basis();
+  const Limbs limbs{std::min(a.level(), b.level()) + 1, 0};
+  Ciphertext result;
+  result.scale = a.scale * b.scale;
+  check_product_scale("multiply", result.scale, limbs.data - 1, context_);
+  for (int i = 0; i < 3; ++i) result.body.parts.emplace_back(basis.n(), limbs);
+  const NttPoly& a0 = a.body.parts[0];
+  const NttPoly& a1 = a.body.parts[1];
+  const NttPoly& b0 = b.body.parts[0];
+  const NttPoly& b1 = b.body.parts[1];
+  ring::multiply(result.body.parts[0], a0, b0, basis);
+  ring::multiply(result.body.parts[1], a0, b1, basis);
+  ring::multiply_add(result.body.parts[1], a1, b0, basis);
+  ring::multiply(result.body.parts[2], a1, b1, basis);
+  return result;
+}
+
+Ciphertext Evaluator::relinearise(const Ciphertext& a) const {
+  check(a, context_);
+  if (a.size() == 2) return a;
+  if (a.size() != 3) throw LevelError("relinearise takes three parts, got " + std::to_string(a.size()));
+  if (keys_ == nullptr || !keys_->relinearisation) throw KeyMissingError("no relinearisation key was given");
+  if (keys_->relinearisation->level < a.level()) {
+    throw KeyMissingError("the relinearisation key reaches level " + std::to_string(keys_->relinearisation->level) +
+                          ", the ciphertext is at level " + std::to_string(a.level()));
+  }
+  check(*keys_->relinearisation, context_);
+  auto switched = rlwe::switch_key(a.body.parts[2], *keys_->relinearisation, context_.rlwe());
+  Ciphertext result;
+  result.scale = a.scale;
+  for (std::size_t i = 0; i < 2; ++i) {
+    ring::add(switched[i], switched[i], a.body.parts[i], context_.basis());
+    result.body.parts.push_back(std::move(switched[i]));
+  }
+  return result;
+}
+
+Ciphertext Evaluator::rescale(const Ciphertext& a) const {
+  check(a, context_);
+  if (a.level() == 0) throw LevelError("rescale: the ciphertext is at level 0, there is no prime left to divide by");
+  Ciphertext result;
+  result.scale = a.scale / context_.prime(a.level());
+  for (const NttPoly& part : a.body.parts) result.body.parts.push_back(rlwe::divide_by_last(part, context_.rlwe()));
+  return result;
+}
+
+Ciphertext Evaluator::drop_level(const Ciphertext& a, std::size_t level) const {
+  check(a, context_);
+  if (level > a.level()) {
+    throw LevelError("drop_level: the ciphertext is at level " + std::to_string(a.level()) + ", cannot go up to " +
+                     std::to_string(level));
+  }
+  Ciphertext result;
+  result.scale = a.scale;
+  for (const NttPoly& part : a.body.parts) result.body.parts.push_back(part.prefix(level + 1));
+  return result;
+}
+
+std::uint32_t Evaluator::galois_element(std::int64_t steps) const {
+  const std::int64_t slots = static_cast<std::int64_t>(context_.encoder().slot_count());
+  std::int64_t left = ((steps % slots) + slots) % slots;
+  const std::uint64_t mask = 4 * static_cast<std::uint64_t>(slots) - 1;
+  std::uint64_t element = 1;
+  for (std::uint64_t power = 5; left; left >>= 1) {
+    if (left & 1) element = element * power & mask;
+    power = power * power & mask;
+  }
+  return static_cast<std::uint32_t>(element);
+}
+
+const rlwe::SwitchingKey& Evaluator::galois_key(std::uint32_t element, std::size_t level) const {
+  const auto missing = [&](const std::string& why) {
+    return KeyMissingError("rotation by Galois element " + std::to_string(element) + " at level " +
+                           std::to_string(level) + ": " + why);
+  };
+  if (keys_ == nullptr) throw missing("no evaluation keys were given");
+  const auto found = keys_->galois.find(element);
+  if (found == keys_->galois.end()) throw missing("this key was not made");
+  check(*found->second, context_);
+  if (found->second->level < level) throw missing("its key reaches level " + std::to_string(found->second->level));
+  return *found->second;
+}
+
+Ciphertext Evaluator::apply_automorphism(const Ciphertext& a, std::uint32_t element) const {
+  check(a, context_);
+  check_two_parts("rotate", a);
+  auto switched = rlwe::switch_key(a.body.parts[1], galois_key(element, a.level()), context_.rlwe());
+  ring::add(switched[0], switched[0], a.body.parts[0], context_.basis());
+  Ciphertext result;
+  result.scale = a.scale;
+  for (const NttPoly& part : switched) {
+    result.body.parts.push_back(ring::automorphism(part, element, context_.basis()));
+  }
+  return result;
+}
+
+Ciphertext Evaluator::rotate(const Ciphertext& a, std::int64_t steps) const {
+  check(a, context_);
+  const std::uint32_t element = galois_element(steps);
+  return element == 1 ? a : apply_automorphism(a, element);
+}
+
+Ciphertext Evaluator::conjugate(const Ciphertext& a) const {
+  return apply_automorphism(a, static_cast<std::uint32_t>(2 * context_.basis().n() - 1));
+}
+
+}  // namespace hetorch::ckks

@@ -1,0 +1,111 @@
+// The kernel contract: loops over 64-bit residues, one function table for each instruction set.
+//
+// Ranges: every residue that goes in or out is canonical, in [0, q), unless a line says otherwise. All paths give the
+// same bits. Aliasing: `out` may be the same array as an input of the same length, never a shifted part of one. Lengths
+// are multiples of 8 (ring degrees are >= 16). Arrays of residues are 64-byte aligned. No function allocates, branches
+// on or indexes by residue values.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace hetorch::kernels {
+
+using u64 = std::uint64_t;
+using u128 = unsigned __int128;
+
+// Constants of one prime, made once by make_modulus_constants().
+struct ModulusConstants {
+  u64 q = 0;
+  u64 barrett_high = 0;  // floor(2^128 / q), high and low word
+  u64 barrett_low = 0;
+  u64 montgomery52 = 0;  // -q^-1 mod 2^52 (q odd)
+  u64 radix52 = 0;       // 2^52 mod q
+  u64 radix104 = 0;      // 2^104 mod q
+  double q_double = 0;   // q as a double; exact for q < 2^53
+  double q_inverse = 0;  // nearest double to 1/q
+};
+
+ModulusConstants make_modulus_constants(u64 q);
+
+// A factor prepared for repeated multiplication; its meaning belongs to the path that made it.
+struct Multiplier {
+  u64 value = 0;
+  u64 quotient = 0;
+};
+
+// Tables of one negacyclic transform. `roots[i]`/`quotients[i]` for i in 1..n-1 are the prepared powers psi^bitrev(i)
+// (psi a primitive 2n-th root of unity mod q); the inverse tables hold the prepared psi^-bitrev(i). They are stored
+// apart so that vector paths load them contiguously.
+struct NttView {
+  std::size_t n = 0;
+  ModulusConstants modulus;
+  const u64* roots = nullptr;
+  const u64* root_quotients = nullptr;
+  const u64* inverse_roots = nullptr;
+  const u64* inverse_root_quotients = nullptr;
+  Multiplier n_inverse;  // n^-1 mod q, prepared
+  Multiplier
+      n_inverse_root;  // n^-1 * psi^-bitrev(1) mod q, prepared: the last inverse stage with the scaling folded in
+};
+
+struct Kernels {
+  const char* name;
+  int modulus_bits;  // primes below 2^modulus_bits: 50 on the SIMD paths, 60 on the portable one
+
+  // w in [0, q).
+  Multiplier (*prepare)(u64 w, const ModulusConstants& m);
+
+  // Forward: natural order in, bit-reversed order out (Cooley-Tukey, as SEAL). Inverse: the other way, with n^-1
+  // applied.
+  void (*ntt_forward)(u64* a, const NttView& table);
+  void (*ntt_inverse)(u64* a, const NttView& table);
+
+  void (*add)(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m);
+  void (*subtract)(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m);
+  void (*negate)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
+  void (*multiply)(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m);
+  // out = (out + a * b) mod q
+  void (*multiply_add)(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m);
+  // out = a * c mod q, c in [0, q)
+  void (*multiply_scalar)(u64* out, const u64* a, u64 c, std::size_t n, const ModulusConstants& m);
+  // out = (a - b) * c mod q: the tail of rescale and of mod-down
+  void (*subtract_multiply_scalar)(u64* out, const u64* a, const u64* b, u64 c, std::size_t n,
+                                   const ModulusConstants& m);
+  // out = a mod q for any a < 2^modulus_bits (a residue of another prime)
+  void (*reduce)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
+
+  // out0 = sum_i a[i] * b0[i], out1 = sum_i a[i] * b1[i] mod q: the gadget inner product with a switching key, and the
+  // product of rotated ciphertexts with diagonals. 1 <= count <= 64.
+  void (*inner_product_pair)(u64* out0, u64* out1, const u64* const* a, const u64* const* b0, const u64* const* b1,
+                             std::size_t count, std::size_t n, const ModulusConstants& m);
+  // out0 = (out0 + p * x0) mod q, out1 = (out1 + p * x1) mod q: one diagonal into both halves of an accumulator.
+  void (*multiply_add_pair)(u64* out0, u64* out1, const u64* p, const u64* x0, const u64* x1, std::size_t n,
+                            const ModulusConstants& m);
+
+  // The base conversion. weighted_sum: out = sum_i in[i] * weights[i] mod q; in[i] < 2^modulus_bits (residues of other
+  // primes), weights[i] in [0, q), 1 <= count <= 64.
+  void (*weighted_sum)(u64* out, const u64* const* in, const u64* weights, std::size_t count, std::size_t n,
+                       const ModulusConstants& m);
+  // out[j] = floor(0.5 + sum_i (double)in[i][j] * inverses[i]): how many times the source modulus must be subtracted so
+  // that the converted value is centred. The sum runs from i = 0 upwards, each step one rounded product and one rounded
+  // addition (no fused multiply-add), so that all paths agree. in[i] < q_i, result in [0, count].
+  void (*round_quotient)(u64* out, const u64* const* in, const double* inverses, std::size_t count, std::size_t n);
+
+  // out[j] = a[index[j]], j < n; out and a must not alias. The automorphism in the NTT domain.
+  void (*permute)(u64* out, const u64* a, const std::uint32_t* index, std::size_t n);
+};
+
+// The definition (any prime < 2^60) and the fast paths; a fast path is nullptr where this build or this machine lacks
+// it.
+const Kernels& portable();
+const Kernels* avx2();
+const Kernels* avx512ifma();
+// The IFMA source compiled against lane-by-lane emulated instructions, for tests on any machine; never selected.
+const Kernels* avx512ifma_emulated();
+
+// The fastest usable path for primes below `modulus_bound`; HETORCH_ISA=portable|avx2|avx512ifma restricts the choice
+// (a name that is unknown or not available here throws std::runtime_error).
+const Kernels& select(u64 modulus_bound);
+
+}  // namespace hetorch::kernels

@@ -1,0 +1,46 @@
+// The AVX2 path: residues of primes below 2^50 as doubles, products by fused multiply-add.
+#include "kernels/api.h"
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include "kernels/avx2_elementwise.h"
+#include "kernels/avx2_forward.h"
+#include "kernels/avx2_inverse.h"
+#include "kernels/avx2_sums.h"
+#endif
+
+namespace hetorch::kernels {
+
+#if defined(__AVX2__) && defined(__FMA__)
+
+const Kernels* avx2() {
+  static constexpr Kernels table = {
+      .name = "avx2",
+      .modulus_bits = 50,
+      .prepare = prepare,
+      .ntt_forward = ntt_forward,
+      .ntt_inverse = ntt_inverse,
+      .add = add,
+      .subtract = subtract,
+      .negate = negate,
+      .multiply = multiply,
+      .multiply_add = multiply_add,
+      .multiply_scalar = multiply_scalar,
+      .subtract_multiply_scalar = subtract_multiply_scalar,
+      .reduce = reduce,
+      .inner_product_pair = inner_product_pair,
+      .multiply_add_pair = multiply_add_pair,
+      .weighted_sum = weighted_sum,
+      .round_quotient = round_quotient,
+      .permute = permute,
+  };
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &table : nullptr;
+}
+
+#else
+
+const Kernels* avx2() { return nullptr; }
+
+#endif
+
+}  // namespace hetorch::kernels

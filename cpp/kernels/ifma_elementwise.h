@@ -1,0 +1,142 @@
+// Element-wise kernels and sums of products with 52-bit multiply-add.
+#pragma once
+
+#include "kernels/ifma_arithmetic.h"
+
+namespace hetorch::kernels {
+namespace {
+
+void add_residues(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m) {
+  const Vec q = broadcast(m.q);
+  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, reduce_once(add(load(a + j), load(b + j)), q));
+}
+
+void subtract_residues(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m) {
+  const Vec q = broadcast(m.q);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    store(out + j, reduce_once(subtract(add(load(a + j), q), load(b + j)), q));
+  }
+}
+
+void negate_residues(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  const Vec q = broadcast(m.q);
+  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, reduce_once(subtract(q, load(a + j)), q));
+}
+
+void multiply_residues(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  const WideReduction r(m);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    Wide product = {broadcast(0), broadcast(0)};
+    accumulate(product, load(a + j), load(b + j));
+    store(out + j, reduce_once(reduce_wide(product, r, p), p.q));
+  }
+}
+
+void multiply_add(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  const WideReduction r(m);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    Wide sum = {broadcast(0), load(out + j)};
+    accumulate(sum, load(a + j), load(b + j));
+    store(out + j, reduce_once(reduce_wide(sum, r, p), p.q));
+  }
+}
+
+void multiply_add_pair(u64* out0, u64* out1, const u64* factor, const u64* x0, const u64* x1, std::size_t n,
+                       const ModulusConstants& m) {
+  const Prime p(m);
+  const WideReduction r(m);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    const Vec f = load(factor + j);
+    Wide sum0 = {broadcast(0), load(out0 + j)};
+    Wide sum1 = {broadcast(0), load(out1 + j)};
+    accumulate(sum0, f, load(x0 + j));
+    accumulate(sum1, f, load(x1 + j));
+    store(out0 + j, reduce_once(reduce_wide(sum0, r, p), p.q));
+    store(out1 + j, reduce_once(reduce_wide(sum1, r, p), p.q));
+  }
+}
+
+void multiply_scalar(u64* out, const u64* a, u64 c, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  const Factor f = broadcast_factor(prepare(c, m));
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    store(out + j, reduce_once(multiply_prepared(load(a + j), f, p), p.q));
+  }
+}
+
+void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  const Factor f = broadcast_factor(prepare(c, m));
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    const Vec difference = subtract(add(load(a + j), p.q), load(b + j));
+    store(out + j, reduce_once(multiply_prepared(difference, f, p), p.q));
+  }
+}
+
+void reduce_residues(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, canonical(load(a + j), p));
+}
+
+// Sums are reduced after every eight products below 2^100: their high parts add up to less than 2^51, and with the low
+// parts, q and the carried remainder reduce_wide stays below 2^51 + 2^50 + 16.
+constexpr std::size_t kChunk = 8;
+
+void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* const* b0, const u64* const* b1,
+                        std::size_t count, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  const WideReduction r(m);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    Vec carry0 = broadcast(0);
+    Vec carry1 = broadcast(0);
+    for (std::size_t begin = 0; begin < count; begin += kChunk) {
+      const std::size_t end = begin + kChunk < count ? begin + kChunk : count;
+      Wide sum0 = {broadcast(0), carry0};
+      Wide sum1 = {broadcast(0), carry1};
+      for (std::size_t i = begin; i < end; ++i) {
+        const Vec f = load(a[i] + j);
+        accumulate(sum0, f, load(b0[i] + j));
+        accumulate(sum1, f, load(b1[i] + j));
+      }
+      carry0 = reduce_wide(sum0, r, p);
+      carry1 = reduce_wide(sum1, r, p);
+    }
+    store(out0 + j, reduce_once(carry0, p.q));
+    store(out1 + j, reduce_once(carry1, p.q));
+  }
+}
+
+void weighted_sum(u64* out, const u64* const* in, const u64* weights, std::size_t count, std::size_t n,
+                  const ModulusConstants& m) {
+  const Prime p(m);
+  const WideReduction r(m);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    Vec carry = broadcast(0);
+    for (std::size_t begin = 0; begin < count; begin += kChunk) {
+      const std::size_t end = begin + kChunk < count ? begin + kChunk : count;
+      Wide sum = {broadcast(0), carry};
+      for (std::size_t i = begin; i < end; ++i) accumulate(sum, load(in[i] + j), broadcast(weights[i]));
+      carry = reduce_wide(sum, r, p);
+    }
+    store(out + j, reduce_once(carry, p.q));
+  }
+}
+
+void round_quotient(u64* out, const u64* const* in, const double* inverses, std::size_t count, std::size_t n) {
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    Real sum = broadcast_real(0.0);
+    for (std::size_t i = 0; i < count; ++i) {
+      sum = add(sum, multiply(to_real(load(in[i] + j)), broadcast_real(inverses[i])));
+    }
+    store(out + j, floor_to_integer(add(broadcast_real(0.5), sum)));
+  }
+}
+
+void permute(u64* out, const u64* a, const std::uint32_t* index, std::size_t n) {
+  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, gather(a, index + j));
+}
+
+}  // namespace
+}  // namespace hetorch::kernels

@@ -1,0 +1,34 @@
+// The function table of the IFMA kernels, for the registers of whichever vec512 header came first.
+#pragma once
+
+#include "kernels/ifma_elementwise.h"
+#include "kernels/ifma_transform.h"
+
+namespace hetorch::kernels {
+namespace {
+
+constexpr Kernels ifma_kernels(const char* name) {
+  return {
+      .name = name,
+      .modulus_bits = 50,
+      .prepare = prepare,
+      .ntt_forward = ntt_forward,
+      .ntt_inverse = ntt_inverse,
+      .add = add_residues,
+      .subtract = subtract_residues,
+      .negate = negate_residues,
+      .multiply = multiply_residues,
+      .multiply_add = multiply_add,
+      .multiply_scalar = multiply_scalar,
+      .subtract_multiply_scalar = subtract_multiply_scalar,
+      .reduce = reduce_residues,
+      .inner_product_pair = inner_product_pair,
+      .multiply_add_pair = multiply_add_pair,
+      .weighted_sum = weighted_sum,
+      .round_quotient = round_quotient,
+      .permute = permute,
+  };
+}
+
+}  // namespace
+}  // namespace hetorch::kernels

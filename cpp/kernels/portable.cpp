@@ -1,0 +1,196 @@
+// The definition of every kernel, in plain 64-bit integers, for any odd prime below 2^60. The other paths must give the
+// same bits.
+#include <cmath>
+
+#include "kernels/api.h"
+
+namespace hetorch::kernels {
+
+namespace {
+
+// x < 2q, q < 2^62  ->  x mod q, without a branch: the sign bit of x - q says whether q has to come back.
+inline u64 reduce_once(u64 x, u64 q) {
+  const u64 d = x - q;
+  return d + (q & (0 - (d >> 63)));
+}
+
+inline u64 multiply_high(u64 a, u64 b) { return static_cast<u64>((u128{a} * b) >> 64); }
+
+// Any 64-bit a. With h = floor(2^64 / q) the estimate floor(a h / 2^64) is floor(a / q) or one less.
+inline u64 barrett64(u64 a, const ModulusConstants& m) {
+  return reduce_once(a - multiply_high(a, m.barrett_high) * m.q, m.q);
+}
+
+// Any 128-bit a. With r = floor(2^128 / q) the estimate floor(a r / 2^128) is floor(a / q) or one less, and only its
+// low word is needed because the remainder is below 2q.
+inline u64 barrett128(u128 a, const ModulusConstants& m) {
+  const u64 low = static_cast<u64>(a);
+  const u64 high = static_cast<u64>(a >> 64);
+  const u128 middle0 = u128{low} * m.barrett_high + multiply_high(low, m.barrett_low);
+  const u128 middle1 = u128{high} * m.barrett_low + static_cast<u64>(middle0);
+  const u64 estimate = high * m.barrett_high + static_cast<u64>(middle0 >> 64) + static_cast<u64>(middle1 >> 64);
+  return reduce_once(low - estimate * m.q, m.q);
+}
+
+// Shoup: quotient = floor(w 2^64 / q); any 64-bit y gives y w mod q in [0, 2q).
+inline u64 multiply_lazy(u64 y, u64 w, u64 quotient, u64 q) { return y * w - multiply_high(y, quotient) * q; }
+
+Multiplier prepare(u64 w, const ModulusConstants& m) { return {w, static_cast<u64>((u128{w} << 64) / m.q)}; }
+
+// Harvey's butterflies (D. Harvey, "Faster arithmetic for number-theoretic transforms", 2014): values stay below 4q in
+// the forward and below 2q in the inverse transform.
+void ntt_forward(u64* a, const NttView& t) {
+  const u64 q = t.modulus.q;
+  const u64 twice = 2 * q;
+  for (std::size_t groups = 1, half = t.n / 2; half > 0; groups *= 2, half /= 2) {
+    for (std::size_t g = 0; g < groups; ++g) {
+      const u64 w = t.roots[groups + g];
+      const u64 quotient = t.root_quotients[groups + g];
+      u64* x = a + 2 * half * g;
+      u64* y = x + half;
+      for (std::size_t j = 0; j < half; ++j) {
+        const u64 u = reduce_once(x[j], twice);
+        const u64 v = multiply_lazy(y[j], w, quotient, q);
+        x[j] = u + v;
+        y[j] = u + twice - v;
+      }
+    }
+  }
+  for (std::size_t j = 0; j < t.n; ++j) a[j] = reduce_once(reduce_once(a[j], twice), q);
+}
+
+void ntt_inverse(u64* a, const NttView& t) {
+  const u64 q = t.modulus.q;
+  const u64 twice = 2 * q;
+  for (std::size_t groups = t.n / 2, half = 1; groups > 1; groups /= 2, half *= 2) {
+    for (std::size_t g = 0; g < groups; ++g) {
+      const u64 w = t.inverse_roots[groups + g];
+      const u64 quotient = t.inverse_root_quotients[groups + g];
+      u64* x = a + 2 * half * g;
+      u64* y = x + half;
+      for (std::size_t j = 0; j < half; ++j) {
+        const u64 u = x[j];
+        const u64 v = y[j];
+        x[j] = reduce_once(u + v, twice);
+        y[j] = multiply_lazy(u + twice - v, w, quotient, q);
+      }
+    }
+  }
+  u64* y = a + t.n / 2;
+  for (std::size_t j = 0; j < t.n / 2; ++j) {
+    const u64 u = a[j];
+    const u64 v = y[j];
+    a[j] = reduce_once(multiply_lazy(u + v, t.n_inverse.value, t.n_inverse.quotient, q), q);
+    y[j] = reduce_once(multiply_lazy(u + twice - v, t.n_inverse_root.value, t.n_inverse_root.quotient, q), q);
+  }
+}
+
+void add(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m) {
+  for (std::size_t j = 0; j < n; ++j) out[j] = reduce_once(a[j] + b[j], m.q);
+}
+
+void subtract(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m) {
+  for (std::size_t j = 0; j < n; ++j) out[j] = reduce_once(a[j] + m.q - b[j], m.q);
+}
+
+void negate(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  for (std::size_t j = 0; j < n; ++j) out[j] = reduce_once(m.q - a[j], m.q);
+}
+
+void multiply(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m) {
+  for (std::size_t j = 0; j < n; ++j) out[j] = barrett128(u128{a[j]} * b[j], m);
+}
+
+void multiply_add(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m) {
+  for (std::size_t j = 0; j < n; ++j) out[j] = barrett128(u128{a[j]} * b[j] + out[j], m);
+}
+
+void multiply_scalar(u64* out, const u64* a, u64 c, std::size_t n, const ModulusConstants& m) {
+  const Multiplier w = prepare(c, m);
+  for (std::size_t j = 0; j < n; ++j) out[j] = reduce_once(multiply_lazy(a[j], w.value, w.quotient, m.q), m.q);
+}
+
+void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::size_t n, const ModulusConstants& m) {
+  const Multiplier w = prepare(c, m);
+  for (std::size_t j = 0; j < n; ++j) {
+    out[j] = reduce_once(multiply_lazy(a[j] + m.q - b[j], w.value, w.quotient, m.q), m.q);
+  }
+}
+
+void reduce(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  for (std::size_t j = 0; j < n; ++j) out[j] = barrett64(a[j], m);
+}
+
+// 64 products below 2^120 stay below 2^126, so the sums need one reduction at the end.
+void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* const* b0, const u64* const* b1,
+                        std::size_t count, std::size_t n, const ModulusConstants& m) {
+  for (std::size_t j = 0; j < n; ++j) {
+    u128 sum0 = 0;
+    u128 sum1 = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      sum0 += u128{a[i][j]} * b0[i][j];
+      sum1 += u128{a[i][j]} * b1[i][j];
+    }
+    out0[j] = barrett128(sum0, m);
+    out1[j] = barrett128(sum1, m);
+  }
+}
+
+void multiply_add_pair(u64* out0, u64* out1, const u64* p, const u64* x0, const u64* x1, std::size_t n,
+                       const ModulusConstants& m) {
+  for (std::size_t j = 0; j < n; ++j) {
+    const u64 factor = p[j];
+    const u64 sum0 = barrett128(u128{factor} * x0[j] + out0[j], m);
+    out1[j] = barrett128(u128{factor} * x1[j] + out1[j], m);
+    out0[j] = sum0;
+  }
+}
+
+void weighted_sum(u64* out, const u64* const* in, const u64* weights, std::size_t count, std::size_t n,
+                  const ModulusConstants& m) {
+  for (std::size_t j = 0; j < n; ++j) {
+    u128 sum = 0;
+    for (std::size_t i = 0; i < count; ++i) sum += u128{in[i][j]} * weights[i];
+    out[j] = barrett128(sum, m);
+  }
+}
+
+void round_quotient(u64* out, const u64* const* in, const double* inverses, std::size_t count, std::size_t n) {
+  for (std::size_t j = 0; j < n; ++j) {
+    double sum = 0;
+    for (std::size_t i = 0; i < count; ++i) sum += static_cast<double>(in[i][j]) * inverses[i];
+    out[j] = static_cast<u64>(std::floor(0.5 + sum));
+  }
+}
+
+void permute(u64* out, const u64* a, const std::uint32_t* index, std::size_t n) {
+  for (std::size_t j = 0; j < n; ++j) out[j] = a[index[j]];
+}
+
+}  // namespace
+
+const Kernels& portable() {
+  static const Kernels table = {
+      "portable",
+      60,
+      prepare,
+      ntt_forward,
+      ntt_inverse,
+      add,
+      subtract,
+      negate,
+      multiply,
+      multiply_add,
+      multiply_scalar,
+      subtract_multiply_scalar,
+      reduce,
+      inner_product_pair,
+      multiply_add_pair,
+      weighted_sum,
+      round_quotient,
+      permute,
+  };
+  return table;
+}
+
+}  // namespace hetorch::kernels

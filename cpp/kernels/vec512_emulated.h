@@ -1,0 +1,110 @@
+// The operations of vec512.h lane by lane in plain C++, bit for bit, so that the IFMA kernels can be tested anywhere.
+#pragma once
+
+#include <cmath>
+
+#include "kernels/api.h"
+
+namespace hetorch::kernels {
+namespace {
+
+constexpr std::size_t kLanes = 8;
+
+struct Vec {
+  u64 lane[kLanes];
+};
+
+struct Real {
+  double lane[kLanes];
+};
+
+template <class Result, class F>
+inline Result each_lane(F&& f) {
+  Result r;
+  for (std::size_t i = 0; i < kLanes; ++i) r.lane[i] = f(i);
+  return r;
+}
+
+inline Vec load(const u64* p) {
+  return each_lane<Vec>([&](std::size_t i) { return p[i]; });
+}
+inline void store(u64* p, const Vec& x) {
+  for (std::size_t i = 0; i < kLanes; ++i) p[i] = x.lane[i];
+}
+inline Vec broadcast(u64 x) {
+  return each_lane<Vec>([&](std::size_t) { return x; });
+}
+
+inline Vec add(const Vec& a, const Vec& b) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] + b.lane[i]; });
+}
+inline Vec subtract(const Vec& a, const Vec& b) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] - b.lane[i]; });
+}
+inline Vec minimum(const Vec& a, const Vec& b) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline Vec bit_and(const Vec& a, const Vec& b) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] & b.lane[i]; });
+}
+inline Vec shift_right_52(const Vec& a) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> 52; });
+}
+
+inline u128 product52(u64 a, u64 b) {
+  constexpr u64 mask = (u64{1} << 52) - 1;
+  return u128{a & mask} * (b & mask);
+}
+inline Vec multiply_low(const Vec& sum, const Vec& a, const Vec& b) {
+  constexpr u64 mask = (u64{1} << 52) - 1;
+  return each_lane<Vec>(
+      [&](std::size_t i) { return sum.lane[i] + (static_cast<u64>(product52(a.lane[i], b.lane[i])) & mask); });
+}
+inline Vec multiply_high(const Vec& sum, const Vec& a, const Vec& b) {
+  return each_lane<Vec>(
+      [&](std::size_t i) { return sum.lane[i] + static_cast<u64>(product52(a.lane[i], b.lane[i]) >> 52); });
+}
+
+inline Vec spread2(const u64* p) {
+  return each_lane<Vec>([&](std::size_t i) { return p[i / 4]; });
+}
+inline Vec spread4(const u64* p) {
+  return each_lane<Vec>([&](std::size_t i) { return p[i / 2]; });
+}
+
+template <std::size_t kHalf>
+inline void swap_groups(Vec& x, Vec& y) {
+  const Vec a = x;
+  const Vec b = y;
+  for (std::size_t i = 0; i < kLanes; ++i) {
+    const bool upper = i % (2 * kHalf) >= kHalf;
+    x.lane[i] = upper ? b.lane[i - kHalf] : a.lane[i];
+    y.lane[i] = upper ? b.lane[i] : a.lane[i + kHalf];
+  }
+}
+inline void swap4(Vec& x, Vec& y) { swap_groups<4>(x, y); }
+inline void swap2(Vec& x, Vec& y) { swap_groups<2>(x, y); }
+inline void swap1(Vec& x, Vec& y) { swap_groups<1>(x, y); }
+
+inline Vec gather(const u64* a, const std::uint32_t* index) {
+  return each_lane<Vec>([&](std::size_t i) { return a[index[i]]; });
+}
+
+inline Real broadcast_real(double x) {
+  return each_lane<Real>([&](std::size_t) { return x; });
+}
+inline Real to_real(const Vec& a) {
+  return each_lane<Real>([&](std::size_t i) { return static_cast<double>(a.lane[i]); });
+}
+inline Real add(const Real& a, const Real& b) {
+  return each_lane<Real>([&](std::size_t i) { return a.lane[i] + b.lane[i]; });
+}
+inline Real multiply(const Real& a, const Real& b) {
+  return each_lane<Real>([&](std::size_t i) { return a.lane[i] * b.lane[i]; });
+}
+inline Vec floor_to_integer(const Real& a) {
+  return each_lane<Vec>([&](std::size_t i) { return static_cast<u64>(std::floor(a.lane[i])); });
+}
+
+}  // namespace
+}  // namespace hetorch::kernels

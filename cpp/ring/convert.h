@@ -1,0 +1,42 @@
+// Base conversion: the residues of a centred number modulo some primes give its residues modulo others.
+#pragma once
+
+#include <vector>
+
+#include "ring/basis.h"
+
+namespace hetorch::ring {
+
+// From the source primes (indices into the basis, product Q) to any other prime of the basis. With
+// y_i = x * (Q/q_i)^-1 mod q_i and v = floor(1/2 + sum y_i / q_i), the number sum y_i * (Q/q_i) - v * Q is the
+// representative of x in [-Q/2, Q/2) (Halevi, Polyakov, Shoup 2019, eprint 2018/117, section 2.2). The rounding of v in
+// double precision can move numbers within 2^-45 * Q of the border to its other side, which changes x by Q: harmless
+// for digits (zero modulo Q) and one unit for divisions.
+class BaseConverter {
+ public:
+  BaseConverter(const RnsBasis& basis, std::vector<std::size_t> sources);
+
+  const std::vector<std::size_t>& sources() const { return sources_; }
+
+  // rows[i]: coefficients modulo source i, overwritten by y_i (in place, canonical).
+  void scale(std::uint64_t* row, std::size_t i) const;
+  // v as above, from all the y_i.
+  void quotient(std::uint64_t* v, const std::uint64_t* const* y) const;
+  // out = the centred number modulo prime `target` (not a source); y_and_v: the y_i followed by v.
+  void convert(std::uint64_t* out, std::size_t target, const std::uint64_t* const* y_and_v) const;
+  // Q^-1 modulo a prime that is not a source.
+  std::uint64_t inverse_product(std::size_t target) const { return inverse_products_[target]; }
+  // Q modulo any prime (0 for a source).
+  std::uint64_t product(std::size_t target) const { return products_[target]; }
+
+ private:
+  const RnsBasis& basis_;
+  std::vector<std::size_t> sources_;
+  std::vector<std::uint64_t> inverse_hats_;
+  std::vector<double> inverses_;
+  std::vector<std::vector<std::uint64_t>> weights_;  // for each prime of the basis: Q/q_i for every source, then -Q
+  std::vector<std::uint64_t> products_;
+  std::vector<std::uint64_t> inverse_products_;
+};
+
+}  // namespace hetorch::ring

@@ -1,0 +1,155 @@
+#include "ring/parallel.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+namespace hetorch::ring {
+namespace {
+
+thread_local bool inside_body = false;
+
+struct Job {
+  const std::function<void(std::size_t)>* body;
+  std::size_t count;
+  std::atomic<std::size_t> next{0};
+  std::atomic<std::size_t> finished{0};
+  std::mutex mutex;
+  std::condition_variable done;
+  std::exception_ptr error;
+
+  void work() {
+    inside_body = true;
+    for (std::size_t i = next.fetch_add(1); i < count; i = next.fetch_add(1)) {
+      try {
+        (*body)(i);
+      } catch (...) {
+        std::lock_guard lock(mutex);
+        if (!error) error = std::current_exception();
+      }
+      if (finished.fetch_add(1) + 1 == count) {
+        std::lock_guard lock(mutex);
+        done.notify_all();
+      }
+    }
+    inside_body = false;
+  }
+};
+
+class Pool {
+ public:
+  explicit Pool(std::size_t workers) {
+    try {
+      for (; workers_ < workers; ++workers_) std::thread([this] { serve(); }).detach();
+    } catch (const std::system_error&) {
+      // The system gives no more threads. Those that run use this object, so it stays; the callers do the rest.
+    }
+  }
+
+  void offer(const std::shared_ptr<Job>& job, std::size_t helpers) {
+    helpers = std::min(helpers, workers_);
+    {
+      std::lock_guard lock(mutex_);
+      for (std::size_t i = 0; i < helpers; ++i) jobs_.push_back(job);
+    }
+    if (helpers == 1) {
+      wake_.notify_one();
+    } else {
+      wake_.notify_all();
+    }
+  }
+
+ private:
+  void serve() {
+    for (;;) {
+      std::shared_ptr<Job> job;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return !jobs_.empty(); });
+        job = std::move(jobs_.front());
+        jobs_.pop_front();
+      }
+      job->work();
+    }
+  }
+
+  std::size_t workers_ = 0;  // written by the constructor alone
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::shared_ptr<Job>> jobs_;
+};
+
+std::size_t read_thread_count() {
+  if (const char* text = std::getenv("HETORCH_NUM_THREADS"); text != nullptr && *text != '\0') {
+    char* end = nullptr;
+    const long value = std::strtol(text, &end, 10);
+    if (*end != '\0' || value < 1 || value > 256) {
+      throw std::runtime_error("HETORCH_NUM_THREADS is '" + std::string(text) +
+                               "', expected a whole number from 1 to 256");
+    }
+    return static_cast<std::size_t>(value);
+  }
+  cpu_set_t mask;
+  if (sched_getaffinity(0, sizeof mask, &mask) == 0) return static_cast<std::size_t>(CPU_COUNT(&mask));
+  return 1;
+}
+
+// A forked child has none of its parent's threads: it gets a pool of its own at its first use.
+struct PoolOfProcess {
+  std::mutex mutex;
+  Pool* pool = nullptr;
+  pid_t owner = 0;
+
+  Pool& get(std::size_t workers) {
+    std::lock_guard lock(mutex);
+    if (pool == nullptr || owner != getpid()) {
+      pool = new Pool(workers);  // detached threads use it until the process ends
+      owner = getpid();
+    }
+    return *pool;
+  }
+};
+
+}  // namespace
+
+std::size_t thread_count() {
+  static const std::size_t count = read_thread_count();
+  return count;
+}
+
+void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body) {
+  if (count == 0) return;
+  const std::size_t threads = thread_count();
+  if (threads == 1 || count == 1 || inside_body) {
+    for (std::size_t i = 0; i < count; ++i) body(i);
+    return;
+  }
+  static PoolOfProcess process;
+  auto job = std::make_shared<Job>();
+  job->body = &body;
+  job->count = count;
+  process.get(threads - 1).offer(job, std::min(threads, count) - 1);
+  job->work();
+  std::unique_lock lock(job->mutex);
+  job->done.wait(lock, [&] { return job->finished.load() == count; });
+  // Taken out, so that a thread of the pool, which may let go of the job later, never frees the caller's exception.
+  const std::exception_ptr error = std::exchange(job->error, nullptr);
+  lock.unlock();
+  if (error) std::rethrow_exception(error);
+}
+
+}  // namespace hetorch::ring

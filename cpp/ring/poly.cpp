@@ -1,0 +1,75 @@
+#include "ring/poly.h"
+
+namespace hetorch::ring {
+namespace {
+
+using kernels::ModulusConstants;
+
+// body(row, constants of the row's prime), in parallel.
+template <class Poly, class Body>
+void for_rows(const Poly& poly, const RnsBasis& basis, const Body& body) {
+  parallel_for(poly.limbs().count(), [&](std::size_t r) { body(r, basis.modulus(basis.index(poly.limbs(), r))); });
+}
+
+}  // namespace
+
+NttPoly to_ntt(CoefficientPoly&& poly, const RnsBasis& basis) {
+  NttPoly result;
+  result.n_ = poly.n_;
+  result.limbs_ = poly.limbs_;
+  result.buffer_ = std::move(poly.buffer_);
+  parallel_for(result.limbs_.count(), [&](std::size_t r) {
+    basis.kernels().ntt_forward(result.row(r), basis.table(basis.index(result.limbs_, r)));
+  });
+  return result;
+}
+
+CoefficientPoly to_coefficients(NttPoly&& poly, const RnsBasis& basis) {
+  CoefficientPoly result;
+  result.n_ = poly.n_;
+  result.limbs_ = poly.limbs_;
+  result.buffer_ = std::move(poly.buffer_);
+  parallel_for(result.limbs_.count(), [&](std::size_t r) {
+    basis.kernels().ntt_inverse(result.row(r), basis.table(basis.index(result.limbs_, r)));
+  });
+  return result;
+}
+
+void add(NttPoly& out, const NttPoly& a, const NttPoly& b, const RnsBasis& basis) {
+  for_rows(out, basis, [&](std::size_t r, const ModulusConstants& m) {
+    basis.kernels().add(out.row(r), a.row(r), b.row(r), out.n(), m);
+  });
+}
+
+void subtract(NttPoly& out, const NttPoly& a, const NttPoly& b, const RnsBasis& basis) {
+  for_rows(out, basis, [&](std::size_t r, const ModulusConstants& m) {
+    basis.kernels().subtract(out.row(r), a.row(r), b.row(r), out.n(), m);
+  });
+}
+
+void negate(NttPoly& out, const NttPoly& a, const RnsBasis& basis) {
+  for_rows(out, basis,
+           [&](std::size_t r, const ModulusConstants& m) { basis.kernels().negate(out.row(r), a.row(r), out.n(), m); });
+}
+
+void multiply(NttPoly& out, const NttPoly& a, const NttPoly& b, const RnsBasis& basis) {
+  for_rows(out, basis, [&](std::size_t r, const ModulusConstants& m) {
+    basis.kernels().multiply(out.row(r), a.row(r), b.row(r), out.n(), m);
+  });
+}
+
+void multiply_add(NttPoly& out, const NttPoly& a, const NttPoly& b, const RnsBasis& basis) {
+  for_rows(out, basis, [&](std::size_t r, const ModulusConstants& m) {
+    basis.kernels().multiply_add(out.row(r), a.row(r), b.row(r), out.n(), m);
+  });
+}
+
+NttPoly automorphism(const NttPoly& a, std::uint32_t element, const RnsBasis& basis) {
+  NttPoly result(a.n(), a.limbs());
+  const std::uint32_t* index = basis.permutation(element);
+  parallel_for(a.limbs().count(),
+               [&](std::size_t r) { basis.kernels().permute(result.row(r), a.row(r), index, a.n()); });
+  return result;
+}
+
+}  // namespace hetorch::ring

@@ -1,0 +1,91 @@
+#include "ring/sample.h"
+
+#include <stdexcept>
+#include <string>
+
+#include "ring/modulus.h"
+
+namespace hetorch::ring {
+namespace {
+
+// floor(2^63 * P(|X| <= k)) for k = 0, 1, …, where X is the discrete Gaussian with sigma = 3.19:
+// P(0) = 1/S, P(|X| = k) = 2 exp(-k^2 / (2 sigma^2)) / S, S = sum over all integers. P(|X| > 29) < 2^-63.
+// A test computes the table anew with 60 digits.
+constexpr u64 kCumulative[] = {
+    0x1001f9a1b2ca9468, 0x2e7cf3ef07836cb5, 0x48ca7e85d834a579, 0x5d5d51778f760880, 0x6bf35598550421b0,
+    0x7552dc90807bbed5, 0x7ac8820561a4c974, 0x7daa6596524b7ffd, 0x7f0b8114bba4ecb9, 0x7fa4a9fc5ea574e8,
+    0x7fe0e1077aef3919, 0x7ff6563f810f15d0, 0x7ffd4490999bc594, 0x7fff4c0804cd386d, 0x7fffd5e18e7fda18,
+    0x7ffff709c679c2ed, 0x7ffffe445c790f6b, 0x7fffffb20f7aa54a, 0x7ffffff3903d235d, 0x7ffffffe32b06d1d,
+    0x7fffffffc35125cc, 0x7ffffffff8c11764, 0x7fffffffff36fe33, 0x7fffffffffec3bf7, 0x7ffffffffffe3c8b,
+    0x7fffffffffffdb75, 0x7ffffffffffffd51, 0x7fffffffffffffd2, 0x7ffffffffffffffd,
+};
+
+u64 load_word(const std::uint8_t* bytes) {
+  u64 word = 0;
+  for (int i = 0; i < 8; ++i) word |= static_cast<u64>(bytes[i]) << (8 * i);
+  return word;
+}
+
+void check_size(Bytes bytes, std::size_t expected) {
+  if (bytes.size() != expected) {
+    throw std::invalid_argument("sampling takes " + std::to_string(expected) + " random bytes, got " +
+                                std::to_string(bytes.size()));
+  }
+}
+
+// The residues of small signed integers, without a branch on their sign.
+template <class Draw>
+CoefficientPoly small_polynomial(Limbs limbs, const RnsBasis& basis, const Draw& draw) {
+  CoefficientPoly poly(basis.n(), limbs);
+  Buffer values(basis.n());
+  for (std::size_t j = 0; j < basis.n(); ++j) values.data()[j] = static_cast<u64>(draw(j));
+  for (std::size_t r = 0; r < limbs.count(); ++r) {
+    const u64 q = basis.prime(basis.index(limbs, r));
+    for (std::size_t j = 0; j < basis.n(); ++j) {
+      const u64 value = values.data()[j];
+      poly.row(r)[j] = value + (q & (0 - (value >> 63)));  // add q when negative
+    }
+  }
+  values.wipe();
+  return poly;
+}
+
+}  // namespace
+
+std::int64_t gaussian_of_word(u64 word) {
+  const u64 uniform = word & ~(u64{1} << 63);
+  u64 magnitude = 0;
+  // uniform >= bound, as a borrow bit: both are below 2^63.
+  for (u64 bound : kCumulative) magnitude += 1 - ((uniform - bound) >> 63);
+  const u64 sign = 0 - (word >> 63);
+  return static_cast<std::int64_t>((magnitude ^ sign) - sign);
+}
+
+NttPoly sample_uniform(Bytes bytes, Limbs limbs, const RnsBasis& basis) {
+  check_size(bytes, basis.n() * limbs.count() * kUniformBytes);
+  NttPoly poly(basis.n(), limbs);
+  parallel_for(limbs.count(), [&](std::size_t r) {
+    const kernels::ModulusConstants& m = basis.modulus(basis.index(limbs, r));
+    const std::uint8_t* from = bytes.data() + r * basis.n() * kUniformBytes;
+    for (std::size_t j = 0; j < basis.n(); ++j, from += kUniformBytes) {
+      poly.row(r)[j] = reduce_wide(static_cast<u128>(load_word(from + 8)) << 64 | load_word(from), m);
+    }
+  });
+  return poly;
+}
+
+CoefficientPoly sample_ternary(Bytes bytes, Limbs limbs, const RnsBasis& basis) {
+  check_size(bytes, basis.n() * kTernaryBytes);
+  return small_polynomial(limbs, basis, [&](std::size_t j) {
+    const u64 word = load_word(bytes.data() + j * kTernaryBytes);
+    return static_cast<std::int64_t>(static_cast<u64>((static_cast<u128>(word) * 3) >> 64)) - 1;
+  });
+}
+
+CoefficientPoly sample_gaussian(Bytes bytes, Limbs limbs, const RnsBasis& basis) {
+  check_size(bytes, basis.n() * kGaussianBytes);
+  return small_polynomial(
+      limbs, basis, [&](std::size_t j) { return gaussian_of_word(load_word(bytes.data() + j * kGaussianBytes)); });
+}
+
+}  // namespace hetorch::ring

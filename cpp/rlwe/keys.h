@@ -1,0 +1,48 @@
+// Public objects of a key pair: nothing here is secret.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "rlwe/context.h"
+
+namespace hetorch::rlwe {
+
+using Seed = std::array<std::uint8_t, 32>;
+
+// (b, a) with b + a s = e, over all data primes.
+struct PublicKey {
+  NttPoly b;
+  NttPoly a;
+  Seed seed{};  // a is the uniform expansion of this seed
+};
+
+// For each digit d the pair (b_d, a_d) over q_0…q_level and P with b_d + a_d s_to = e_d + P T_d s_from, where T_d is 1
+// modulo the primes of digit d and 0 modulo the others (hybrid key switching: Han and Ki, eprint 2019/688).
+struct SwitchingKey {
+  std::size_t level = 0;
+  Seed seed{};
+  std::vector<NttPoly> b;
+  std::vector<NttPoly> a;
+};
+
+// The key of a Galois element g switches from s to g^-1(s), so that one decomposition serves many rotations: the inner
+// product comes first and the automorphism after it. The relinearisation key switches from s^2 to s.
+struct EvaluationKeys {
+  std::shared_ptr<const SwitchingKey> relinearisation;
+  std::map<std::uint32_t, std::shared_ptr<const SwitchingKey>> galois;
+};
+
+// (c_0, c_1[, c_2]): the message is c_0 + c_1 s [+ c_2 s^2].
+struct Ciphertext {
+  std::vector<NttPoly> parts;
+  std::optional<Seed> seed;  // set when parts[1] is the uniform expansion of this seed (fresh secret-key encryption)
+
+  std::size_t level() const { return parts[0].limbs().data - 1; }
+};
+
+}  // namespace hetorch::rlwe

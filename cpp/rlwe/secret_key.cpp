@@ -1,0 +1,167 @@
+#include "rlwe/secret_key.h"
+
+#include <stdexcept>
+
+#include "ring/modulus.h"
+
+namespace hetorch::rlwe {
+namespace {
+
+using ring::kGaussianBytes;
+using ring::kUniformBytes;
+using ring::RnsBasis;
+using ring::u64;
+
+NttPoly uniform_poly(const ByteSource& source, std::size_t index, Limbs limbs, const RnsBasis& basis) {
+  return ring::sample_uniform(source(index, basis.n() * limbs.count() * kUniformBytes), limbs, basis);
+}
+
+// The rows of `from` (over all primes) that belong to `limbs`.
+NttPoly restrict_to(const NttPoly& from, Limbs limbs, const RnsBasis& basis) {
+  NttPoly result(basis.n(), limbs);
+  for (std::size_t r = 0; r < limbs.count(); ++r) {
+    std::memcpy(result.row(r), from.row(basis.index(limbs, r)), basis.n() * 8);
+  }
+  return result;
+}
+
+// out = error - a * s, the first half of every encryption of zero.
+NttPoly mask(const NttPoly& a, const NttPoly& s, NttPoly&& error, const RnsBasis& basis) {
+  NttPoly product(basis.n(), a.limbs());
+  ring::multiply(product, a, s, basis);
+  ring::subtract(error, error, product, basis);
+  product.wipe();
+  return std::move(error);
+}
+
+void check_key(const SecretKey& key, const Context& context) {
+  if (key.s().n() != context.n() || key.s().limbs() != context.extended_limbs(context.max_level())) {
+    throw std::invalid_argument("the secret key was made under other parameters");
+  }
+}
+
+SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::size_t level, const Seed& seed,
+                                const ByteSource& uniform, const ByteSource& errors, const Context& context) {
+  const RnsBasis& basis = context.basis();
+  if (basis.special_count() == 0) throw std::invalid_argument("switching keys need special primes");
+  if (level > context.max_level()) throw std::invalid_argument("the key's level is above the chain");
+  const Limbs limbs = context.extended_limbs(level);
+  SwitchingKey key;
+  key.level = level;
+  key.seed = seed;
+  NttPoly target = restrict_to(to, limbs, basis);
+  for (std::size_t d = 0; d < context.digit_count(level); ++d) {
+    NttPoly a = uniform_poly(uniform, d, limbs, basis);
+    std::vector<std::uint8_t> error = errors(d, basis.n() * kGaussianBytes);
+    NttPoly b = mask(a, target, to_ntt(ring::sample_gaussian(error, limbs, basis), basis), basis);
+    // + P T_d s_from: only the primes of the digit see it.
+    for (std::size_t r = context.digit_begin(d); r < context.digit_end(d, level); ++r) {
+      const kernels::ModulusConstants& m = basis.modulus(r);
+      ring::Buffer scaled(basis.n());
+      basis.kernels().multiply_scalar(scaled.data(), from.row(r), context.special_converter().product(r), basis.n(), m);
+      basis.kernels().add(b.row(r), b.row(r), scaled.data(), basis.n(), m);
+      scaled.wipe();
+    }
+    key.a.push_back(std::move(a));
+    key.b.push_back(std::move(b));
+    volatile std::uint8_t* bytes = error.data();
+    for (std::size_t i = 0; i < error.size(); ++i) bytes[i] = 0;
+  }
+  target.wipe();
+  return key;
+}
+
+}  // namespace
+
+SecretKey::SecretKey(const Context& context, Bytes bytes) {
+  const Limbs all = context.extended_limbs(context.max_level());
+  s_ = to_ntt(ring::sample_ternary(bytes, all, context.basis()), context.basis());
+}
+
+SecretKey::SecretKey(const Context& context, std::span<const std::int8_t> coefficients) {
+  const Limbs all = context.extended_limbs(context.max_level());
+  if (coefficients.size() != context.n())
+    throw std::invalid_argument("a secret key has one coefficient for each power");
+  std::uint8_t outside = 0;
+  for (std::int8_t c : coefficients)
+    outside |= static_cast<std::uint8_t>((c + 1) & ~3) | static_cast<std::uint8_t>(c == 2);
+  if (outside != 0) throw std::invalid_argument("a secret key's coefficients are -1, 0 or 1");
+  ring::CoefficientPoly poly(context.n(), all);
+  for (std::size_t r = 0; r < all.count(); ++r) {
+    const u64 q = context.basis().prime(context.basis().index(all, r));
+    for (std::size_t j = 0; j < context.n(); ++j) {
+      const u64 value = static_cast<u64>(static_cast<std::int64_t>(coefficients[j]));
+      poly.row(r)[j] = value + (q & (0 - (value >> 63)));
+    }
+  }
+  s_ = to_ntt(std::move(poly), context.basis());
+}
+
+PublicKey make_public_key(const SecretKey& key, const Seed& seed, const ByteSource& uniform, Bytes error,
+                          const Context& context) {
+  check_key(key, context);
+  const RnsBasis& basis = context.basis();
+  const Limbs limbs = context.data_limbs(context.max_level());
+  PublicKey result;
+  result.seed = seed;
+  result.a = uniform_poly(uniform, 0, limbs, basis);
+  result.b = mask(result.a, key.s(), to_ntt(ring::sample_gaussian(error, limbs, basis), basis), basis);
+  return result;
+}
+
+SwitchingKey make_relinearisation_key(const SecretKey& key, std::size_t level, const Seed& seed,
+                                      const ByteSource& uniform, const ByteSource& errors, const Context& context) {
+  check_key(key, context);
+  NttPoly square(context.n(), key.s().limbs());
+  ring::multiply(square, key.s(), key.s(), context.basis());
+  SwitchingKey result = make_switching_key(square, key.s(), level, seed, uniform, errors, context);
+  square.wipe();
+  return result;
+}
+
+SwitchingKey make_galois_key(const SecretKey& key, std::uint32_t element, std::size_t level, const Seed& seed,
+                             const ByteSource& uniform, const ByteSource& errors, const Context& context) {
+  check_key(key, context);
+  // element^-1 modulo 2N: the group of odd residues has order N, so the inverse is element^(N-1).
+  const std::uint64_t mask_2n = 2 * context.n() - 1;
+  std::uint64_t inverse = 1;
+  for (std::uint64_t power = element, exponent = context.n() - 1; exponent; exponent >>= 1) {
+    if (exponent & 1) inverse = inverse * power & mask_2n;
+    power = power * power & mask_2n;
+  }
+  NttPoly rotated = ring::automorphism(key.s(), static_cast<std::uint32_t>(inverse), context.basis());
+  SwitchingKey result = make_switching_key(key.s(), rotated, level, seed, uniform, errors, context);
+  rotated.wipe();
+  return result;
+}
+
+Ciphertext encrypt(const NttPoly& message, const SecretKey& key, const Seed& seed, const ByteSource& uniform,
+                   Bytes error, const Context& context) {
+  context.check(message);
+  check_key(key, context);
+  const RnsBasis& basis = context.basis();
+  const Limbs limbs = message.limbs();
+  Ciphertext result;
+  result.seed = seed;
+  NttPoly a = uniform_poly(uniform, 0, limbs, basis);
+  NttPoly c0 = mask(a, key.s(), to_ntt(ring::sample_gaussian(error, limbs, basis), basis), basis);
+  ring::add(c0, c0, message, basis);
+  result.parts.push_back(std::move(c0));
+  result.parts.push_back(std::move(a));
+  return result;
+}
+
+NttPoly decrypt(const Ciphertext& ciphertext, const SecretKey& key, const Context& context) {
+  for (const NttPoly& part : ciphertext.parts) context.check(part);
+  check_key(key, context);
+  const RnsBasis& basis = context.basis();
+  // Horner in s: the first data rows of s are those of the ciphertext's primes.
+  NttPoly result = ciphertext.parts.back();
+  for (std::size_t i = ciphertext.parts.size() - 1; i-- > 0;) {
+    ring::multiply(result, result, key.s(), basis);
+    ring::add(result, result, ciphertext.parts[i], basis);
+  }
+  return result;
+}
+
+}  // namespace hetorch::rlwe

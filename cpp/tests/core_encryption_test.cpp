@@ -1,0 +1,133 @@
+// Encoding, encryption under either key, decryption, and what is refused.
+#include "core_session.h"
+
+namespace {
+
+using namespace session;
+
+const Shape kShapes[] = {
+    {16, 49, 1, 1, 1}, {64, 49, 3, 2, 2}, {64, 60, 3, 1, 1}, {1024, 36, 4, 1, 1}, {2048, 49, 6, 3, 3}};
+
+void round_trips(const Shape& shape) {
+  const std::string text = shape.describe();
+  Session owner(shape);
+  const rlwe::PublicKey public_key = owner.public_key();
+  const double n = static_cast<double>(shape.n);
+  for (std::size_t level = 0; level < shape.data; ++level) {
+    const Values values = owner.values();
+    const double scale = shape.scale();
+    const ckks::Plaintext plaintext = owner.encode(values, level, scale);
+    // Each coefficient is off by at most 1/2; doubles add about 2^-50 relative.
+    CHECK(distance(owner.context.encoder().decode(plaintext.poly, scale), values) < n / scale + 1e-12, text.c_str());
+    const ckks::Ciphertext fresh = owner.encrypt(values, level, scale);
+    CHECK(fresh.level() == level && fresh.size() == 2 && fresh.body.seed, text.c_str());
+    CHECK(distance(owner.decrypt(fresh), values) < owner.fresh_bound(scale) + 1e-12, text.c_str());
+    const ckks::Ciphertext other = owner.encrypt(values, level, scale);
+    CHECK(!same_bits(fresh, other), text.c_str());
+    const std::vector<std::uint8_t> random =
+        bytes_of(77 + level, 0, shape.n * (ring::kTernaryBytes + 2 * ring::kGaussianBytes));
+    const ckks::Ciphertext by_public_key{rlwe::encrypt(plaintext.poly, public_key, random, owner.context.rlwe()),
+                                         scale};
+    // e_0 + e_1 s + e u, the latter two of variance 2N/3 sigma^2 each.
+    const double bound = 10 * std::sqrt(n) * 3.19 * std::sqrt(1 + 4 * n / 3) / scale;
+    CHECK(distance(owner.decrypt(by_public_key), values) < bound, text.c_str());
+  }
+}
+
+// Somebody else's key decrypts to noise over the whole modulus.
+void wrong_key(const Shape& shape) {
+  Session owner(shape, 1);
+  Session stranger(shape, 2);
+  const Values values = owner.values();
+  const ckks::Ciphertext ciphertext = owner.encrypt(values, shape.data - 1, shape.scale());
+  CHECK(distance(stranger.decrypt(ciphertext), values) > 1, shape.describe().c_str());
+}
+
+void secret_coefficients() {
+  const Shape shape{64, 49, 2, 1, 1};
+  Session owner(shape);
+  std::vector<std::int8_t> coefficients(shape.n);
+  Stream stream(5);
+  for (std::int8_t& c : coefficients) c = static_cast<std::int8_t>(static_cast<int>(stream.below(3)) - 1);
+  const rlwe::SecretKey key(owner.context.rlwe(), std::span<const std::int8_t>(coefficients));
+  const rlwe::Seed seed = seed_of(6);
+  const ckks::Plaintext message = owner.encode(owner.values(), 1, shape.scale());
+  const rlwe::Ciphertext ciphertext = rlwe::encrypt(
+      message.poly, key, seed, uniform_of(seed), bytes_of(7, 0, shape.n * ring::kGaussianBytes), owner.context.rlwe());
+  const ckks::Encoder& encoder = owner.context.encoder();
+  const ring::NttPoly decrypted = rlwe::decrypt(ciphertext, key, owner.context.rlwe());
+  CHECK(distance(encoder.decode(decrypted, shape.scale()), encoder.decode(message.poly, shape.scale())) <
+            owner.fresh_bound(shape.scale()),
+        "a key from coefficients");
+  for (int wrong : {-128, -3, -2, 2, 3, 127}) {
+    std::vector<std::int8_t> bad = coefficients;
+    bad[shape.n / 2] = static_cast<std::int8_t>(wrong);
+    CHECK(throws<std::invalid_argument>(
+              [&] { rlwe::SecretKey(owner.context.rlwe(), std::span<const std::int8_t>(bad)); }),
+          std::to_string(wrong).c_str());
+  }
+}
+
+void refusals() {
+  const Shape shape{64, 49, 2, 1, 1};
+  Session owner(shape);
+  Session wider({64, 49, 3, 1, 1});
+  Session larger({128, 49, 2, 1, 1});
+  const rlwe::Context& context = owner.context.rlwe();
+  const rlwe::Seed seed = seed_of(1);
+  const ckks::Plaintext message = owner.encode(owner.values(), 1, shape.scale());
+  const std::vector<std::uint8_t> error = bytes_of(1, 0, shape.n * ring::kGaussianBytes);
+  const auto encrypt = [&](const ring::NttPoly& poly, const rlwe::SecretKey& key, ring::Bytes random) {
+    return rlwe::encrypt(poly, key, seed, uniform_of(seed), random, context);
+  };
+  CHECK(throws<std::invalid_argument>([&] { encrypt(message.poly, owner.key, ring::Bytes(error).first(8)); }),
+        "too little randomness");
+  CHECK(throws<std::invalid_argument>([&] { encrypt(message.poly, wider.key, error); }), "a key of a longer chain");
+  CHECK(throws<std::invalid_argument>([&] { encrypt(message.poly, larger.key, error); }), "a key of a larger ring");
+  const ckks::Plaintext large = larger.encode(larger.values(), 1, shape.scale());
+  CHECK(throws<std::invalid_argument>([&] { encrypt(large.poly, owner.key, error); }), "a message of a larger ring");
+  const ckks::Plaintext high = wider.encode(wider.values(), 2, shape.scale());
+  CHECK(throws<std::invalid_argument>([&] { encrypt(high.poly, owner.key, error); }), "a message above the chain");
+  const rlwe::PublicKey key = owner.public_key();
+  CHECK(throws<std::invalid_argument>([&] { rlwe::encrypt(message.poly, key, error, context); }),
+        "too little randomness for a public key");
+  CHECK(throws<std::invalid_argument>(
+            [&] { rlwe::decrypt(larger.encrypt(larger.values(), 0, 1e9).body, owner.key, context); }),
+        "a ciphertext of a larger ring");
+  const Values values = owner.values();
+  const ckks::Encoder& encoder = owner.context.encoder();
+  CHECK(throws<std::invalid_argument>([&] { encoder.encode(std::span(values).first(3), 1e9, {1, 0}); }),
+        "three values");
+  for (double scale : {0.0, -1.0, static_cast<double>(INFINITY), static_cast<double>(NAN), 1e300}) {
+    CHECK(throws<ckks::LevelError>([&] { encoder.encode(values, scale, {1, 0}); }), std::to_string(scale).c_str());
+  }
+  Values infinite = values;
+  infinite[1] = INFINITY;
+  CHECK(throws<ckks::LevelError>([&] { encoder.encode(infinite, 1e9, {1, 0}); }), "an infinite value");
+}
+
+// Wiped memory goes back to the pool as zeros: the next block of that size shows nothing of the key.
+void freed_keys_are_zero() {
+  const Shape shape{64, 49, 5, 2, 2};
+  Session owner(shape);
+  auto key = std::make_unique<rlwe::SecretKey>(owner.context.rlwe(), bytes_of(9, 0, shape.n * ring::kTernaryBytes));
+  const std::size_t words = key->s().words();
+  const u64* where = key->s().row(0);
+  key.reset();
+  const ring::Buffer reused(words);
+  CHECK(reused.data() == where, "the pool gives the last block back");
+  CHECK(std::all_of(reused.data(), reused.data() + words, [](u64 word) { return word == 0; }), "the key's block");
+}
+
+}  // namespace
+
+int main() {
+  for (const Shape& shape : kShapes) {
+    round_trips(shape);
+    wrong_key(shape);
+  }
+  secret_coefficients();
+  refusals();
+  freed_keys_are_zero();
+  return check::status();
+}

@@ -1,0 +1,117 @@
+// Rotation, conjugation and relinearisation: every level of the key against every level of the ciphertext, for digits
+// that divide the chain and digits that do not.
+#include "core_session.h"
+
+namespace {
+
+using namespace session;
+
+const Shape kShapes[] = {{64, 49, 1, 1, 1}, {64, 49, 4, 1, 1},  {64, 49, 4, 2, 2}, {64, 49, 5, 2, 2},
+                         {64, 49, 6, 3, 3}, {64, 49, 7, 4, 3},  {64, 49, 6, 6, 6}, {64, 60, 5, 2, 2},
+                         {64, 36, 5, 3, 2}, {1024, 49, 4, 2, 2}};
+
+Values rotated(const Values& values, std::int64_t steps) {
+  const std::int64_t count = static_cast<std::int64_t>(values.size());
+  Values result(values.size());
+  for (std::int64_t j = 0; j < count; ++j) {
+    result[static_cast<std::size_t>(j)] = values[static_cast<std::size_t>(((j + steps) % count + count) % count)];
+  }
+  return result;
+}
+
+void rotations(Session& owner, const Shape& shape, std::size_t key_level) {
+  const std::string text = shape.describe() + " key level " + std::to_string(key_level);
+  const std::uint32_t conjugation = static_cast<std::uint32_t>(2 * shape.n - 1);
+  const std::int64_t far = static_cast<std::int64_t>(owner.slot_count()) / 2 + 1;
+  for (std::int64_t steps : {std::int64_t{1}, std::int64_t{-3}, far}) owner.make_rotation_key(steps, key_level);
+  owner.make_galois_key(conjugation, key_level);
+  const ckks::Evaluator evaluator = owner.evaluator();
+  for (std::size_t level = 0; level <= key_level; ++level) {
+    const Values values = owner.values();
+    const ckks::Ciphertext x = owner.encrypt(values, level, shape.scale());
+    const double bound = owner.switched_bound(level, shape.scale());
+    for (std::int64_t steps : {std::int64_t{1}, std::int64_t{-3}, far}) {
+      CHECK(distance(owner.decrypt(evaluator.rotate(x, steps)), rotated(values, steps)) < bound, text.c_str());
+    }
+    Values conjugate = values;
+    for (ckks::Complex& v : conjugate) v = std::conj(v);
+    CHECK(distance(owner.decrypt(evaluator.conjugate(x)), conjugate) < bound, text.c_str());
+    CHECK(same_bits(evaluator.rotate(x, 0), x), text.c_str());
+    CHECK(throws<ckks::KeyMissingError>([&] { evaluator.rotate(x, 2); }), text.c_str());
+  }
+  for (std::size_t level = key_level + 1; level < shape.data; ++level) {
+    const ckks::Ciphertext x = owner.encrypt(owner.values(), level, shape.scale());
+    CHECK(throws<ckks::KeyMissingError>([&] { evaluator.rotate(x, 1); }), text.c_str());
+  }
+}
+
+void products(Session& owner, const Shape& shape, std::size_t key_level) {
+  const std::string text = shape.describe() + " relinearisation level " + std::to_string(key_level);
+  owner.make_relinearisation_key(key_level);
+  const ckks::Evaluator evaluator = owner.evaluator();
+  for (std::size_t level = 1; level <= key_level; ++level) {
+    const Values a = owner.values();
+    const Values b = owner.values();
+    Values expected(a.size());
+    for (std::size_t j = 0; j < a.size(); ++j) expected[j] = a[j] * b[j];
+    const double scale = shape.scale();
+    const ckks::Ciphertext raw = evaluator.multiply_raw(owner.encrypt(a, level, scale), owner.encrypt(b, level, scale));
+    // Both factors are below sqrt(2), so the product's error is below 3 times one's.
+    const double bound = 3 * owner.fresh_bound(scale);
+    CHECK(raw.size() == 3 && distance(owner.decrypt(raw), expected) < bound, text.c_str());
+    const ckks::Ciphertext product = evaluator.relinearise(raw);
+    CHECK(product.size() == 2 &&
+              distance(owner.decrypt(product), expected) < bound + owner.switched_bound(level, scale * scale),
+          text.c_str());
+    const ckks::Ciphertext rescaled = evaluator.rescale(product);
+    CHECK(rescaled.level() == level - 1 &&
+              distance(owner.decrypt(rescaled), expected) < bound + owner.switched_bound(level, rescaled.scale),
+          text.c_str());
+  }
+  if (key_level + 1 < shape.data) {
+    const ckks::Ciphertext x = owner.encrypt(owner.values(), key_level + 1, shape.scale());
+    CHECK(throws<ckks::KeyMissingError>([&] { evaluator.multiply(x, x); }), text.c_str());
+  }
+}
+
+// A key of other parameters is refused before it is read.
+void foreign_keys() {
+  const Shape shape{64, 49, 4, 2, 2};
+  Session owner(shape);
+  const ckks::Ciphertext x = owner.encrypt(owner.values(), 1, shape.scale());
+  for (const Shape& other :
+       {Shape{128, 49, 4, 2, 2}, Shape{64, 49, 4, 3, 2}, Shape{64, 49, 4, 2, 1}, Shape{64, 49, 6, 2, 2}}) {
+    Session stranger(other);
+    stranger.make_rotation_key(1, other.data - 1);
+    stranger.make_relinearisation_key(other.data - 1);
+    const ckks::Evaluator evaluator(owner.context, &stranger.keys);
+    CHECK(throws<std::invalid_argument>([&] { evaluator.rotate(x, 1); }), other.describe().c_str());
+    CHECK(throws<std::invalid_argument>([&] { evaluator.multiply(x, x); }), other.describe().c_str());
+  }
+  const ckks::Evaluator without(owner.context, nullptr);
+  CHECK(throws<ckks::KeyMissingError>([&] { without.rotate(x, 1); }), "no keys");
+  CHECK(throws<ckks::KeyMissingError>([&] { without.multiply(x, x); }), "no keys");
+}
+
+// Without special primes there is nothing to divide by, so no key can be made.
+void no_special_primes() {
+  Session owner({64, 49, 3, 0, 1});
+  CHECK(throws<std::invalid_argument>([&] { owner.make_rotation_key(1, 2); }), "rotation");
+  CHECK(throws<std::invalid_argument>([&] { owner.make_relinearisation_key(2); }), "relinearisation");
+}
+
+}  // namespace
+
+int main() {
+  for (const Shape& shape : kShapes) {
+    Session owner(shape);
+    for (std::size_t level = 0; level < shape.data; ++level) {
+      owner.keys = {};
+      rotations(owner, shape, level);
+      products(owner, shape, level);
+    }
+  }
+  foreign_keys();
+  no_special_primes();
+  return check::status();
+}

@@ -1,0 +1,198 @@
+// A key holder and an evaluator in one process, for the tests of the core. Bytes come from a fixed counter-based
+// stream: the same at every run, and worth nothing as randomness.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <complex>
+#include <string>
+#include <vector>
+
+#include "check.h"
+#include "ckks/errors.h"
+#include "ckks/evaluator.h"
+#include "residues.h"
+#include "rlwe/public_key.h"
+#include "rlwe/secret_key.h"
+
+namespace session {
+
+namespace ckks = hetorch::ckks;
+namespace ring = hetorch::ring;
+namespace rlwe = hetorch::rlwe;
+using residues::Stream;
+using residues::u64;
+using Values = std::vector<ckks::Complex>;
+
+// Piece `index` of the stream that `tag` names.
+inline std::vector<std::uint8_t> bytes_of(u64 tag, std::size_t index, std::size_t length) {
+  Stream stream(Stream(tag).next() + Stream(~u64{index}).next());
+  std::vector<std::uint8_t> bytes(length);
+  for (std::size_t i = 0; i < length; i += 8) {
+    const u64 word = stream.next();
+    for (std::size_t k = i; k < std::min(length, i + 8); ++k)
+      bytes[k] = static_cast<std::uint8_t>(word >> (8 * (k - i)));
+  }
+  return bytes;
+}
+
+inline rlwe::Seed seed_of(u64 tag) {
+  rlwe::Seed seed;
+  const std::vector<std::uint8_t> bytes = bytes_of(tag, 0, seed.size());
+  std::copy(bytes.begin(), bytes.end(), seed.begin());
+  return seed;
+}
+
+// What hetorch.engine.uniform is in the package.
+inline std::vector<std::uint8_t> expand(const rlwe::Seed& seed, std::size_t index, std::size_t length) {
+  u64 tag = 0;
+  for (std::uint8_t byte : seed) tag = 257 * tag + byte;
+  return bytes_of(tag, index, length);
+}
+
+inline rlwe::ByteSource uniform_of(const rlwe::Seed& seed) {
+  return [seed](std::size_t index, std::size_t length) { return expand(seed, index, length); };
+}
+
+inline rlwe::ByteSource source_of(u64 tag) {
+  return [tag](std::size_t index, std::size_t length) { return bytes_of(tag, index, length); };
+}
+
+// The parameters of a context: `data` primes in the chain, the largest ones below 2^bits after the special primes, so
+// that P is at least every digit when special >= digit_size.
+struct Shape {
+  std::size_t n;
+  int bits;
+  std::size_t data;
+  std::size_t special;
+  std::size_t digit_size;
+
+  std::string describe() const {
+    return "n=" + std::to_string(n) + " bits=" + std::to_string(bits) + " data=" + std::to_string(data) +
+           " special=" + std::to_string(special) + " digit_size=" + std::to_string(digit_size);
+  }
+  std::vector<u64> primes(std::size_t skip, std::size_t count) const {
+    std::vector<u64> result;
+    u64 bound = u64{1} << bits;
+    for (std::size_t i = 0; i < skip + count; ++i) {
+      bound = residues::prime_below(bound, n);
+      if (i >= skip) result.push_back(bound);
+    }
+    return result;
+  }
+  // Leaves room for a product of two values of about 1 over two primes.
+  double scale() const { return std::ldexp(1.0, bits - 10); }
+};
+
+class Session {
+ public:
+  explicit Session(const Shape& shape, u64 tag = 1)
+      : context(shape.n, shape.primes(shape.special, shape.data), shape.primes(0, shape.special), shape.digit_size),
+        key(context.rlwe(), bytes_of(tag, 0, shape.n * ring::kTernaryBytes)),
+        shape_(shape),
+        tag_(1000 * tag) {}
+
+  ckks::Context context;
+  rlwe::SecretKey key;
+  rlwe::EvaluationKeys keys;
+
+  std::size_t slot_count() const { return context.encoder().slot_count(); }
+  ckks::Evaluator evaluator() const { return {context, &keys}; }
+
+  // Real and imaginary parts in [-1, 1].
+  Values values() {
+    Stream stream(next_tag());
+    auto draw = [&] { return std::ldexp(static_cast<double>(stream.below(u64{1} << 53)), -52) - 1; };
+    Values result(slot_count());
+    for (ckks::Complex& v : result) v = {draw(), draw()};
+    return result;
+  }
+
+  ckks::Plaintext encode(const Values& values, std::size_t level, double scale) const {
+    return {context.encoder().encode(values, scale, {level + 1, 0}), scale};
+  }
+
+  ckks::Ciphertext encrypt(const Values& values, std::size_t level, double scale) {
+    const rlwe::Seed seed = seed_of(next_tag());
+    const ckks::Plaintext message = encode(values, level, scale);
+    return {rlwe::encrypt(message.poly, key, seed, uniform_of(seed), error_bytes(), context.rlwe()), scale};
+  }
+
+  Values decrypt(const ckks::Ciphertext& ciphertext) const {
+    return context.encoder().decode(rlwe::decrypt(ciphertext.body, key, context.rlwe()), ciphertext.scale);
+  }
+
+  rlwe::PublicKey public_key() {
+    const rlwe::Seed seed = seed_of(next_tag());
+    return rlwe::make_public_key(key, seed, uniform_of(seed), error_bytes(), context.rlwe());
+  }
+
+  void make_relinearisation_key(std::size_t level) {
+    const rlwe::Seed seed = seed_of(next_tag());
+    keys.relinearisation = std::make_shared<rlwe::SwitchingKey>(
+        rlwe::make_relinearisation_key(key, level, seed, uniform_of(seed), source_of(next_tag()), context.rlwe()));
+  }
+
+  void make_galois_key(std::uint32_t element, std::size_t level) {
+    const rlwe::Seed seed = seed_of(next_tag());
+    keys.galois[element] = std::make_shared<rlwe::SwitchingKey>(
+        rlwe::make_galois_key(key, element, level, seed, uniform_of(seed), source_of(next_tag()), context.rlwe()));
+  }
+
+  void make_rotation_key(std::int64_t steps, std::size_t level) {
+    make_galois_key(evaluator().galois_element(steps), level);
+  }
+
+  // Ten standard deviations of a slot after a fresh encryption (coefficients: sigma = 3.19 and a rounding).
+  double fresh_bound(double scale) const { return 10 * slot_factor() * std::sqrt(3.19 * 3.19 + 1.0 / 12) / scale; }
+
+  // The same after one more key switch at `level`: for each digit a product of N uniform coefficients below Q_d <= P
+  // with errors, over P; then the rounding of a division, (1 + ||s||^2) / 12 with ||s||^2 about 2N/3.
+  double switched_bound(std::size_t level, double scale) const {
+    const double n = static_cast<double>(shape_.n);
+    const double digits = static_cast<double>(context.rlwe().digit_count(level));
+    const double variance = 3.19 * 3.19 + digits * n / 12 * 3.19 * 3.19 + (2 + 2 * n / 3) / 12;
+    return 10 * slot_factor() * std::sqrt(variance) / scale;
+  }
+
+ private:
+  u64 next_tag() { return ++tag_; }
+  std::vector<std::uint8_t> error_bytes() { return bytes_of(next_tag(), 0, shape_.n * ring::kGaussianBytes); }
+  // A slot is a sum of N coefficients times roots of unity.
+  double slot_factor() const { return std::sqrt(static_cast<double>(shape_.n)); }
+
+  Shape shape_;
+  u64 tag_;
+};
+
+// max |a_j - b_j|
+inline double distance(const Values& a, const Values& b) {
+  double largest = a.size() == b.size() ? 0 : INFINITY;
+  for (std::size_t j = 0; j < std::min(a.size(), b.size()); ++j) largest = std::fmax(largest, std::abs(a[j] - b[j]));
+  return largest;
+}
+
+inline bool same_bits(const ring::NttPoly& a, const ring::NttPoly& b) {
+  return a.limbs() == b.limbs() && a.words() == b.words() && std::equal(a.row(0), a.row(0) + a.words(), b.row(0));
+}
+
+inline bool same_bits(const ckks::Ciphertext& a, const ckks::Ciphertext& b) {
+  if (a.scale != b.scale || a.size() != b.size()) return false;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (!same_bits(a.body.parts[i], b.body.parts[i])) return false;
+  }
+  return true;
+}
+
+// Whether f() throws an E.
+template <class E, class F>
+bool throws(const F& f) {
+  try {
+    f();
+  } catch (const E&) {
+    return true;
+  }
+  return false;
+}
+
+}  // namespace session

@@ -1,0 +1,160 @@
+// The pool of threads: every task once, exceptions, nesting, many callers; evaluation by many threads at once gives the
+// bits of one thread.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <numeric>
+#include <thread>
+
+#include "core_session.h"
+#include "ring/parallel.h"
+
+namespace {
+
+using namespace session;
+using ring::parallel_for;
+
+constexpr std::size_t kThreads = 4;
+constexpr std::size_t kCallers = 6;
+
+template <class Body>
+void on_many_threads(std::size_t count, const Body& body) {
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < count; ++t) threads.emplace_back([&body, t] { body(t); });
+  for (std::thread& thread : threads) thread.join();
+}
+
+void every_task_once() {
+  for (std::size_t count : {0, 1, 2, 3, 4, 5, 100, 1000}) {
+    std::vector<std::size_t> done(count);  // not atomic: no two tasks may share an index
+    parallel_for(count, [&](std::size_t i) { done[i] += i + 1; });
+    for (std::size_t i = 0; i < count; ++i) CHECK(done[i] == i + 1, std::to_string(count).c_str());
+  }
+}
+
+void exceptions() {
+  for (int repeat = 0; repeat < 50; ++repeat) {
+    std::atomic<int> started{0};
+    CHECK(throws<std::out_of_range>([&] {
+            parallel_for(64, [&](std::size_t i) {
+              ++started;
+              if (i % 3 == 0) throw std::out_of_range("task");
+            });
+          }),
+          "the exception of a task");
+    CHECK(started == 64, "the other tasks ran");
+    CHECK(throws<int>([&] { parallel_for(1, [](std::size_t) { throw 1; }); }), "one task");
+  }
+  std::atomic<int> after{0};
+  parallel_for(64, [&](std::size_t) { ++after; });
+  CHECK(after == 64, "the pool works after exceptions");
+}
+
+void nesting() {
+  std::vector<std::atomic<int>> counts(20 * 20);
+  parallel_for(20, [&](std::size_t i) {
+    const std::thread::id outer = std::this_thread::get_id();
+    parallel_for(20, [&](std::size_t j) {
+      ++counts[20 * i + j];
+      CHECK(std::this_thread::get_id() == outer, "an inner task stays on its thread");
+    });
+  });
+  for (const std::atomic<int>& c : counts) CHECK(c == 1, "nested tasks run once");
+  CHECK(throws<std::runtime_error>([] {
+          parallel_for(8, [](std::size_t) { parallel_for(8, [](std::size_t) { throw std::runtime_error("inner"); }); });
+        }),
+        "an exception through two levels");
+}
+
+void many_callers() {
+  std::vector<std::size_t> sums(kCallers);
+  on_many_threads(kCallers, [&](std::size_t t) {
+    for (int repeat = 0; repeat < 200; ++repeat) {
+      std::vector<std::size_t> parts(37);
+      bool thrown = false;
+      try {
+        parallel_for(parts.size(), [&](std::size_t i) {
+          parts[i] = i * t;
+          if (repeat % 5 == 0 && i == t) throw t;
+        });
+      } catch (std::size_t who) {
+        thrown = who == t;
+      }
+      if (thrown == (repeat % 5 == 0)) sums[t] += std::accumulate(parts.begin(), parts.end(), std::size_t{0});
+    }
+  });
+  for (std::size_t t = 0; t < kCallers; ++t) CHECK(sums[t] == 200 * t * (36 * 37 / 2), std::to_string(t).c_str());
+}
+
+// One set of keys, permutations made on first use, and everyone's buffers from one pool.
+void evaluation() {
+  const Shape shape{256, 49, 4, 2, 2};
+  Session owner(shape);
+  for (std::int64_t steps = 1; steps <= 8; ++steps) owner.make_rotation_key(steps, 3);
+  owner.make_relinearisation_key(3);
+  const ckks::Ciphertext x = owner.encrypt(owner.values(), 3, shape.scale());
+  const auto program = [&](const ckks::Context& context) {
+    const ckks::Evaluator evaluator(context, &owner.keys);
+    ckks::Ciphertext sum = x;
+    for (std::int64_t steps = 1; steps <= 8; ++steps) sum = evaluator.add(sum, evaluator.rotate(x, steps));
+    return evaluator.rescale(evaluator.multiply(sum, x));
+  };
+  std::vector<ckks::Ciphertext> results(kCallers);
+  // A context of its own, so that all threads meet an empty cache of permutations.
+  const Session cold(shape);
+  on_many_threads(kCallers, [&](std::size_t t) {
+    for (int repeat = 0; repeat < 3; ++repeat) results[t] = program(cold.context);
+  });
+  const ckks::Ciphertext expected = program(owner.context);
+  for (const ckks::Ciphertext& result : results) CHECK(same_bits(result, expected), "the bits of one thread");
+}
+
+// Many threads take and give blocks of the same size; nobody sees another's words.
+void buffers() {
+  std::atomic<int> mixed{0};
+  on_many_threads(kCallers, [&](std::size_t t) {
+    for (int repeat = 0; repeat < 500; ++repeat) {
+      ring::Buffer a(100 + repeat % 3);
+      std::fill_n(a.data(), a.size(), t);
+      ring::Buffer b = a;
+      ring::Buffer c = std::move(a);
+      a = b;
+      b = std::move(c);
+      for (std::size_t i = 0; i < b.size(); ++i) mixed += a.data()[i] != t || b.data()[i] != t;
+      b.wipe();
+      for (std::size_t i = 0; i < b.size(); ++i) mixed += b.data()[i] != 0;
+    }
+  });
+  CHECK(mixed == 0, "a block belongs to one owner");
+}
+
+// A forked child has no threads of its parent and makes its own. The thread sanitizer cannot follow a fork.
+void fork_after_use() {
+#ifndef __SANITIZE_THREAD__
+  const pid_t child = fork();
+  if (child == 0) {
+    std::atomic<std::size_t> sum{0};
+    parallel_for(100, [&](std::size_t i) { sum += i; });
+    _exit(sum == 4950 ? 0 : 1);
+  }
+  int status = 1;
+  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0, "a forked child");
+#endif
+}
+
+}  // namespace
+
+int main() {
+  setenv("HETORCH_NUM_THREADS", std::to_string(kThreads).c_str(), 1);
+  CHECK(ring::thread_count() == kThreads, "HETORCH_NUM_THREADS");
+  every_task_once();
+  exceptions();
+  nesting();
+  many_callers();
+  evaluation();
+  buffers();
+  fork_after_use();
+  return check::status();
+}

@@ -1,0 +1,176 @@
+// The element-wise kernels: portable against u128 and %, every path against portable, in place as well.
+#include <cmath>
+#include <functional>
+
+#include "check.h"
+#include "residues.h"
+
+namespace {
+
+using namespace residues;
+
+constexpr std::size_t kLength = 72;  // nine vectors of eight: an odd number of any wider step
+
+// Two inputs, the sum so far and a scalar, all canonical.
+struct Operands {
+  Array a;
+  Array b;
+  Array sum;
+  u64 c;
+};
+
+struct Operation {
+  const char* name;
+  // Writes out, which holds the sum so far, and may be a or b.
+  std::function<void(const Kernels&, u64*, const u64*, const u64*, u64, const ModulusConstants&)> run;
+  std::function<u64(u64 a, u64 b, u64 sum, u64 c, u64 q)> expected;
+};
+
+const std::vector<Operation>& operations() {
+  static const std::vector<Operation> all = {
+      {"add",
+       [](const Kernels& k, u64* out, const u64* a, const u64* b, u64, const ModulusConstants& m) {
+         k.add(out, a, b, kLength, m);
+       },
+       [](u64 a, u64 b, u64, u64, u64 q) { return (a + b) % q; }},
+      {"subtract",
+       [](const Kernels& k, u64* out, const u64* a, const u64* b, u64, const ModulusConstants& m) {
+         k.subtract(out, a, b, kLength, m);
+       },
+       [](u64 a, u64 b, u64, u64, u64 q) { return (a + q - b) % q; }},
+      {"negate",
+       [](const Kernels& k, u64* out, const u64* a, const u64*, u64, const ModulusConstants& m) {
+         k.negate(out, a, kLength, m);
+       },
+       [](u64 a, u64, u64, u64, u64 q) { return (q - a) % q; }},
+      {"multiply",
+       [](const Kernels& k, u64* out, const u64* a, const u64* b, u64, const ModulusConstants& m) {
+         k.multiply(out, a, b, kLength, m);
+       },
+       [](u64 a, u64 b, u64, u64, u64 q) { return multiply(a, b, q); }},
+      {"multiply_add",
+       [](const Kernels& k, u64* out, const u64* a, const u64* b, u64, const ModulusConstants& m) {
+         k.multiply_add(out, a, b, kLength, m);
+       },
+       [](u64 a, u64 b, u64 sum, u64, u64 q) { return (multiply(a, b, q) + sum) % q; }},
+      {"multiply_scalar",
+       [](const Kernels& k, u64* out, const u64* a, const u64*, u64 c, const ModulusConstants& m) {
+         k.multiply_scalar(out, a, c, kLength, m);
+       },
+       [](u64 a, u64, u64, u64 c, u64 q) { return multiply(a, c, q); }},
+      {"subtract_multiply_scalar",
+       [](const Kernels& k, u64* out, const u64* a, const u64* b, u64 c, const ModulusConstants& m) {
+         k.subtract_multiply_scalar(out, a, b, c, kLength, m);
+       },
+       [](u64 a, u64 b, u64, u64 c, u64 q) { return multiply((a + q - b) % q, c, q); }},
+  };
+  return all;
+}
+
+void check_operation(const Kernels& path, const Operation& operation, const Operands& x, const ModulusConstants& m) {
+  const u64 q = m.q;
+  const std::string context = describe(operation.name, path.name, q, kLength);
+  Array out = x.sum;
+  operation.run(path, out.data(), x.a.data(), x.b.data(), x.c, m);
+  bool same = true;
+  for (std::size_t j = 0; j < kLength; ++j) same &= out[j] == operation.expected(x.a[j], x.b[j], x.sum[j], x.c, q);
+  CHECK(same, context.c_str());
+
+  Array a = x.a;
+  operation.run(path, a.data(), a.data(), x.b.data(), x.c, m);
+  same = true;
+  for (std::size_t j = 0; j < kLength; ++j) same &= a[j] == operation.expected(x.a[j], x.b[j], x.a[j], x.c, q);
+  CHECK(same, (context + " out is a").c_str());
+
+  Array b = x.b;
+  operation.run(path, b.data(), x.a.data(), b.data(), x.c, m);
+  same = true;
+  for (std::size_t j = 0; j < kLength; ++j) same &= b[j] == operation.expected(x.a[j], x.b[j], x.b[j], x.c, q);
+  CHECK(same, (context + " out is b").c_str());
+}
+
+void check_pair(const Kernels& path, const Operands& x, const ModulusConstants& m) {
+  const std::string context = describe("multiply_add_pair", path.name, m.q, kLength);
+  const auto matches = [&](const Array& out, const Array& before, const Array& factor, const Array& other) {
+    bool same = true;
+    for (std::size_t j = 0; j < kLength; ++j) same &= out[j] == (multiply(factor[j], other[j], m.q) + before[j]) % m.q;
+    return same;
+  };
+  Array out0 = x.sum;
+  Array out1 = x.b;
+  path.multiply_add_pair(out0.data(), out1.data(), x.a.data(), x.b.data(), x.sum.data(), kLength, m);
+  CHECK(matches(out0, x.sum, x.a, x.b) && matches(out1, x.b, x.a, x.sum), context.c_str());
+  out0 = x.sum;  // each accumulator is also an input
+  out1 = x.b;
+  path.multiply_add_pair(out0.data(), out1.data(), x.a.data(), out0.data(), out1.data(), kLength, m);
+  CHECK(matches(out0, x.sum, x.a, x.sum) && matches(out1, x.b, x.a, x.b), (context + " in place").c_str());
+  out0 = x.a;  // the first accumulator is the factor of both
+  out1 = x.b;
+  path.multiply_add_pair(out0.data(), out1.data(), out0.data(), x.b.data(), x.sum.data(), kLength, m);
+  CHECK(matches(out0, x.a, x.a, x.b) && matches(out1, x.b, x.a, x.sum), (context + " out0 is p").c_str());
+}
+
+void check_reduce(const Kernels& path, Fill fill, Stream& stream, const ModulusConstants& m) {
+  const Array a = filled(kLength, u64{1} << path.modulus_bits, fill, stream);
+  Array out(kLength);
+  path.reduce(out.data(), a.data(), kLength, m);
+  bool same = true;
+  for (std::size_t j = 0; j < kLength; ++j) same &= out[j] == a[j] % m.q;
+  CHECK(same, describe("reduce", path.name, m.q, kLength).c_str());
+  Array multiples(kLength);  // around multiples of q, where a quotient is off by one first
+  for (std::size_t j = 0; j < kLength; ++j) {
+    const u64 k = stream.below((u64{1} << path.modulus_bits) / m.q) * m.q;
+    multiples[j] = k + j % 3 == 0 ? 0 : k + j % 3 - 1;
+  }
+  Array in_place = multiples;
+  path.reduce(in_place.data(), in_place.data(), kLength, m);
+  same = true;
+  for (std::size_t j = 0; j < kLength; ++j) same &= in_place[j] == multiples[j] % m.q;
+  CHECK(same, (describe("reduce", path.name, m.q, kLength) + " at multiples").c_str());
+}
+
+void check_permute(const Kernels& path, Stream& stream) {
+  const std::size_t n = 4096;
+  const Array a = filled(n, u64{1} << path.modulus_bits, Fill::kRandom, stream);
+  std::vector<std::uint32_t> index(n);
+  for (std::size_t j = 0; j < n; ++j) index[j] = static_cast<std::uint32_t>((j * 2731 + 17) % n);
+  Array out(n);
+  path.permute(out.data(), a.data(), index.data(), n);
+  bool same = true;
+  for (std::size_t j = 0; j < n; ++j) same &= out[j] == a[index[j]];
+  CHECK(same, path.name);
+}
+
+void check_path(const Kernels& path) {
+  std::vector<u64> primes = {5, 257, prime_from(u64{1} << 17, 65536)};
+  for (int bits = 20; bits <= path.modulus_bits; bits += 2) {
+    primes.push_back(prime_below(u64{1} << bits, 4096));
+    primes.push_back(prime_from(u64{1} << (bits - 1), 4096));
+  }
+  primes.push_back(prime_below(u64{1} << path.modulus_bits, 16));
+  Stream stream(20);
+  for (u64 q : primes) {
+    if (q == 0) continue;
+    const ModulusConstants m = hetorch::kernels::make_modulus_constants(q);
+    for (Fill fill_a : all_fills()) {
+      for (Fill fill_b : all_fills()) {
+        for (u64 c : {u64{0}, u64{1}, q / 2, q / 2 + 1, q - 1, stream.below(q)}) {
+          const Operands x = {filled(kLength, q, fill_a, stream), filled(kLength, q, fill_b, stream),
+                              filled(kLength, q, fill_b, stream), c};
+          for (const Operation& operation : operations()) check_operation(path, operation, x, m);
+          check_pair(path, x, m);
+        }
+      }
+      check_reduce(path, fill_a, stream, m);
+    }
+  }
+  check_permute(path, stream);
+}
+
+}  // namespace
+
+int main() {
+  check_path(hetorch::kernels::portable());
+  for (const Kernels* path : fast_paths()) check_path(*path);
+  return check::status();
+}

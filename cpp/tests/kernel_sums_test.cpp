@@ -1,0 +1,121 @@
+// Sums of products: portable against u128 and %, every path the same, from one term to 64.
+#include <cmath>
+
+#include "check.h"
+#include "residues.h"
+
+namespace {
+
+using namespace residues;
+
+constexpr std::size_t kLength = 72;
+
+std::vector<Array> rows(std::size_t count, u64 bound, Fill fill, Stream& stream) {
+  std::vector<Array> result;
+  for (std::size_t i = 0; i < count; ++i) result.push_back(filled(kLength, bound, fill, stream));
+  return result;
+}
+
+std::vector<const u64*> pointers(const std::vector<Array>& arrays) {
+  std::vector<const u64*> result;
+  for (const Array& a : arrays) result.push_back(a.data());
+  return result;
+}
+
+// sum_i a[i][j] b[i][j] mod q
+Array expected_inner(const std::vector<Array>& a, const std::vector<Array>& b, u64 q) {
+  Array out(kLength);
+  for (std::size_t j = 0; j < kLength; ++j) {
+    for (std::size_t i = 0; i < a.size(); ++i) out[j] = (out[j] + multiply(a[i][j], b[i][j], q)) % q;
+  }
+  return out;
+}
+
+void check_inner(const Kernels& path, std::size_t count, Fill fill, Stream& stream, const ModulusConstants& m) {
+  const std::string context = describe("inner_product_pair", path.name, m.q, count);
+  std::vector<Array> a = rows(count, m.q, fill, stream);
+  std::vector<Array> b0 = rows(count, m.q, fill, stream);
+  const std::vector<Array> b1 = rows(count, m.q, Fill::kRandom, stream);
+  const Array expected0 = expected_inner(a, b0, m.q);
+  const Array expected1 = expected_inner(a, b1, m.q);
+  Array out0(kLength);
+  Array out1(kLength);
+  path.inner_product_pair(out0.data(), out1.data(), pointers(a).data(), pointers(b0).data(), pointers(b1).data(), count,
+                          kLength, m);
+  CHECK(out0 == expected0 && out1 == expected1, context.c_str());
+  path.inner_product_pair(a[0].data(), b0[0].data(), pointers(a).data(), pointers(b0).data(), pointers(b1).data(),
+                          count, kLength, m);
+  CHECK(a[0] == expected0 && b0[0] == expected1, (context + " in place").c_str());
+}
+
+void check_weighted(const Kernels& path, std::size_t count, Fill fill, Stream& stream, const ModulusConstants& m) {
+  const std::string context = describe("weighted_sum", path.name, m.q, count);
+  std::vector<Array> in = rows(count, u64{1} << path.modulus_bits, fill, stream);
+  const Array weights = filled(count, m.q, fill, stream);
+  Array expected(kLength);
+  for (std::size_t j = 0; j < kLength; ++j) {
+    for (std::size_t i = 0; i < count; ++i) expected[j] = (expected[j] + multiply(in[i][j], weights[i], m.q)) % m.q;
+  }
+  Array out(kLength);
+  path.weighted_sum(out.data(), pointers(in).data(), weights.data(), count, kLength, m);
+  CHECK(out == expected, context.c_str());
+  path.weighted_sum(in[count - 1].data(), pointers(in).data(), weights.data(), count, kLength, m);
+  CHECK(in[count - 1] == expected, (context + " in place").c_str());
+}
+
+// The inputs are residues of other primes; the sums of the paths must round alike, also next to one half.
+void check_round_quotient(const Kernels& path, std::size_t count, Fill fill, Stream& stream) {
+  const u64 bound = u64{1} << path.modulus_bits;
+  std::vector<double> inverses;
+  std::vector<Array> in;
+  for (std::size_t i = 0; i < count; ++i) {
+    const u64 q = bound - 1 - 2 * stream.below(bound / 4);
+    inverses.push_back(1.0 / static_cast<double>(q));
+    in.push_back(filled(kLength, q, fill, stream));
+  }
+  Array out(kLength);
+  path.round_quotient(out.data(), pointers(in).data(), inverses.data(), count, kLength);
+  bool same = true;
+  bool in_range = true;
+  for (std::size_t j = 0; j < kLength; ++j) {
+    volatile double sum = 0;  // volatile: every step is rounded to a double
+    for (std::size_t i = 0; i < count; ++i) {
+      volatile double product = static_cast<double>(in[i][j]) * inverses[i];
+      sum = sum + product;
+    }
+    same &= out[j] == static_cast<u64>(std::floor(0.5 + sum));
+    in_range &= out[j] <= count;
+  }
+  CHECK(same && in_range, describe("round_quotient", path.name, bound, count).c_str());
+}
+
+void check_path(const Kernels& path) {
+  std::vector<u64> primes = {5, 257, prime_from(u64{1} << 17, 65536)};
+  for (int bits = 20; bits <= path.modulus_bits; ++bits) {
+    primes.push_back(prime_below(u64{1} << bits, 4096));
+    primes.push_back(prime_from(u64{1} << (bits - 1), 4096));
+  }
+  primes.push_back(prime_below(u64{1} << path.modulus_bits, 16));
+  Stream stream(30);
+  for (u64 q : primes) {
+    if (q == 0) continue;
+    const ModulusConstants m = hetorch::kernels::make_modulus_constants(q);
+    for (std::size_t count : {1, 2, 3, 4, 5, 8, 15, 17, 33, 64}) {
+      for (Fill fill : all_fills()) {
+        check_inner(path, count, fill, stream, m);
+        check_weighted(path, count, fill, stream, m);
+      }
+    }
+  }
+  for (std::size_t count = 1; count <= 64; ++count) {
+    for (Fill fill : all_fills()) check_round_quotient(path, count, fill, stream);
+  }
+}
+
+}  // namespace
+
+int main() {
+  check_path(hetorch::kernels::portable());
+  for (const Kernels* path : fast_paths()) check_path(*path);
+  return check::status();
+}

@@ -1,0 +1,36 @@
+"""hetorch: run a trained PyTorch model on data that stays encrypted.
+
+compile(model, calibration_inputs) makes a Plan; a server runs it on ciphertexts; a Client encrypts, sends and decrypts.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hetorch import errors
+    from hetorch.client import Client
+    from hetorch.compiler import compile
+    from hetorch.plan import Plan, PublicPlan
+
+__version__ = "0.1.0"
+__all__ = ["Client", "Plan", "PublicPlan", "__version__", "compile", "errors"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for, when it is asked for: importing hetorch loads neither torch nor the engine."""
+    match name:
+        case "compile":
+            return importlib.import_module("hetorch.compiler").compile
+        case "Plan" | "PublicPlan":
+            return getattr(importlib.import_module("hetorch.plan"), name)
+        case "Client":
+            return importlib.import_module("hetorch.client").Client
+        case "errors":
+            return importlib.import_module("hetorch.errors")
+    raise AttributeError(f"module 'hetorch' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

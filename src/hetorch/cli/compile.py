@@ -1,0 +1,62 @@
+"""`hetorch compile`: a trained model to a plan folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def compile_model(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL.py:factory|MODEL.pt2", help="What to compile; its code is run.")
+    ],
+    calibration: Annotated[Path, typer.Option(help="Typical inputs, batch first: .npy, .npz or .csv.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The plan folder to write.")],
+    name: Annotated[str | None, typer.Option(help="Name of the plan; the model's class if left out.")] = None,
+    precision: Annotated[
+        float | None, typer.Option(help="Largest encryption error, of the output range.")
+    ] = None,
+    security: Annotated[str, typer.Option(help="128, 192 or 256 bits.")] = "128",
+    ring_degree: Annotated[int | None, typer.Option(help="N, a power of two; chosen if left out.")] = None,
+    activation_degree: Annotated[
+        int | None, typer.Option(help="Degree of all activation polynomials; chosen if left out.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compile a trained model. MODEL.py:factory names a function without arguments, or a class, or an nn.Module in a
+    Python file; MODEL.pt2 is what torch.export.save wrote. Both run code of the file: compile only what you trust.
+
+    Example: [bold]hetorch compile net.py:make_model --calibration samples.npy -o digits.hetorch[/bold]
+    """
+    from hetorch.cli.arrays import load_array
+    from hetorch.cli.model_source import load_model
+    from hetorch.cli.progress import progress
+
+    inputs = load_array(calibration)
+    module = load_model(model)
+    from hetorch import compile as compile_plan  # loads torch, which takes seconds
+
+    given = {
+        "name": name,
+        "precision": precision,
+        "activation_degree": activation_degree,
+        "ring_degree": ring_degree,
+    }
+    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    with progress(quiet=as_json) as report:
+        plan = compile_plan(
+            module,
+            inputs,
+            security=security,
+            progress=lambda stage, done: report(stage, round(100 * done), 100),
+            **options,
+        )
+    plan.save(output)
+    if as_json:
+        print(json.dumps(plan.to_report() | {"path": str(output)}))
+    else:
+        print(plan)
+        print(f"\nwritten to {output}")

@@ -1,0 +1,39 @@
+"""`hetorch demo`: everything at once, on real digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    samples: Annotated[int, typer.Option(help="Test digits to query encrypted.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the split and the training.", min=0)] = 0,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the measurements as JSON.")
+    ] = None,
+    report: Annotated[Path, typer.Option(metavar="FILE.html", help="Where the report goes.")] = Path(
+        "hetorch-demo.html"
+    ),
+) -> None:
+    """Train a small CNN on 5,000 real digits, compile it, serve it, and query it with encrypted test digits.
+
+    Example: [bold]hetorch demo --samples 50 --report demo.html[/bold]
+    """
+    from rich.console import Console
+
+    from hetorch.cli.progress import progress
+    from hetorch.demo.display import show
+    from hetorch.demo.report import render
+    from hetorch.demo.run import run_demo
+
+    with progress() as say:
+        demonstration = run_demo(samples, seed, say)
+    show(demonstration.result, Console())
+    report.write_text(render(demonstration), encoding="utf-8")
+    if json_file is not None:
+        json_file.write_text(json.dumps(demonstration.result.to_json(), indent=2) + "\n")
+    print(f"report: {report}")

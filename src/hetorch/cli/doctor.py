@@ -1,0 +1,140 @@
+"""`hetorch doctor`: what this machine offers and what is missing."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+ESSENTIAL = ("numpy", "cryptography", "safetensors", "pydantic", "httpx", "typer", "rich")
+OPTIONAL: Mapping[str, tuple[str, ...]] = {
+    "compile": ("torch", "scipy"),
+    "serve": ("starlette", "uvicorn"),
+    "demo": ("mlxtend",),
+}
+CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512dq", "avx512ifma")
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show CPU path, threads, memory and versions, and say what is missing; exit code 1 if it is essential.
+
+    Example: [bold]hetorch doctor --json[/bold]
+    """
+    facts, missing, advice = examine()
+    if as_json:
+        print(json.dumps(facts | {"missing": missing, "advice": advice}))
+    else:
+        for name, value in facts.items():
+            text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+            print(f"{name.replace('_', ' '):<16}  {text}")
+        for sentence in (*missing, *advice):
+            print(f"- {sentence}")
+        if not missing and not advice:
+            print("everything is there")
+    if missing:
+        raise typer.Exit(1)
+
+
+def examine() -> tuple[dict[str, object], list[str], list[str]]:
+    """Facts, essential things that are missing, and advice, each as a sentence."""
+    missing: list[str] = []
+    advice: list[str] = []
+    facts: dict[str, object] = {
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "system": f"{platform.system()} {platform.machine()}",
+        "cpu": _cpu_name(),
+        "cpu_features": " ".join(flag for flag in CPU_FLAGS if flag in _cpu_flags())
+        or "none of " + " ".join(CPU_FLAGS),
+        "cpus": len(os.sched_getaffinity(0)),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
+    facts |= _engine(missing, advice)
+    facts["vault"] = _vault(missing)
+    facts["versions"] = _versions(missing, advice)
+    return facts, missing, advice
+
+
+def _engine(missing: list[str], advice: list[str]) -> dict[str, object]:
+    try:
+        native = importlib.import_module("hetorch.engine._native")
+        importlib.import_module("hetorch.engine._secret")  # only that it loads is of interest
+    except ImportError as error:
+        missing.append(f"the compiled core cannot be loaded ({error}); install hetorch again: pip install .")
+        return {"kernel_path": "none"}
+    chosen = native.selected_kernel_path()
+    if chosen == "portable":
+        advice.append(
+            "the portable kernels are in use, which are slow; a CPU with AVX2 or AVX-512 IFMA is several times faster"
+        )
+    return {
+        "kernel_path": chosen,
+        "kernel_paths": " ".join(native.kernel_paths()),
+        "forced_isa": os.environ.get("HETORCH_ISA", "no"),
+        "threads": native.thread_count(),
+    }
+
+
+def _vault(missing: list[str]) -> str:
+    from hetorch.client.vault import Vault, default_vault_path
+    from hetorch.errors import VaultError
+
+    path = default_vault_path()
+    if not path.exists():
+        return f"{path} (is made on first use)"
+    try:
+        Vault(path)
+    except VaultError as error:
+        missing.append(str(error))
+    return str(path)
+
+
+def _versions(missing: list[str], advice: list[str]) -> dict[str, str]:
+    versions: dict[str, str] = {}
+    for name in ("hetorch", *ESSENTIAL):
+        found = _version(name)
+        versions[name] = found or "missing"
+        if found is None and name != "hetorch":
+            missing.append(f"the package {name} is missing: pip install {name}")
+    for extra, names in OPTIONAL.items():
+        absent = [name for name in names if importlib.util.find_spec(name) is None]
+        versions |= {name: _version(name) or "missing" for name in names}
+        if absent:
+            advice.append(
+                f"to {extra}, {' and '.join(absent)} would be needed: pip install 'hetorch[{extra}]'"
+            )
+    return versions
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_flags() -> frozenset[str]:
+    return frozenset(_cpu_field("flags").split())
+
+
+def _cpu_name() -> str:
+    return _cpu_field("model name") or platform.processor() or "unknown"
+
+
+def _cpu_field(field: str) -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                name, _, value = line.partition(":")
+                if name.strip() == field:
+                    return value.strip()
+    except OSError:
+        pass
+    return ""

@@ -1,0 +1,52 @@
+"""`hetorch keygen`: make keys ahead of the first prediction."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def keygen(
+    target: Annotated[
+        str, typer.Argument(metavar="PLAN|URL", help="A plan folder or the address of a server.")
+    ],
+    model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
+    vault: Annotated[
+        Path | None, typer.Option(help="Folder of the key vault [default: $HETORCH_VAULT].")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the server.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Make the secret key and the evaluation keys of a model in the vault, ahead of the first prediction.
+
+    Example: [bold]hetorch keygen http://127.0.0.1:8000[/bold]
+    """
+    from hetorch.cli.progress import progress
+    from hetorch.cli.target import public_plan
+    from hetorch.client import Vault
+    from hetorch.client.client import DEFAULT_MAX_KEY_BYTES
+    from hetorch.client.key_making import stored_evaluation_keys
+    from hetorch.client.trust import check_plan
+
+    plan = public_plan(target, model, timeout)
+    check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
+    opened = Vault(vault)
+    with progress(quiet=as_json) as report:
+        keys = stored_evaluation_keys(plan, opened, report)
+    if as_json:
+        print(
+            json.dumps(
+                {
+                    "model": plan.name,
+                    "vault": str(opened.path),
+                    "key_id": keys.key_id,
+                    "evaluation_key_bytes": keys.size,
+                    "galois_keys": len(plan.key_spec.galois),
+                }
+            )
+        )
+    else:
+        print(f"{keys.size / 1e6:.1f} MB of evaluation keys ({keys.key_id[:12]}…) are in {opened.path}")

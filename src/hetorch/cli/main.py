@@ -1,0 +1,96 @@
+"""The command `hetorch`: verbs, and how a failure is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from typing import Annotated
+
+import typer
+
+from hetorch.cli.compile import compile_model
+from hetorch.cli.demo import demo
+from hetorch.cli.doctor import doctor
+from hetorch.cli.inspect import inspect
+from hetorch.cli.keygen import keygen
+from hetorch.cli.predict import predict
+from hetorch.cli.serve import serve
+from hetorch.errors import HetorchError
+
+INTERNAL_ERROR = 70
+"""Exit code of a failure that is ours (EX_SOFTWARE of sysexits.h); 1 is an error told in one line, 2 wrong usage."""
+
+app = typer.Typer(
+    name="hetorch",
+    help="Run a trained PyTorch model on data that stays encrypted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("compile")(compile_model)
+app.command("keygen")(keygen)
+app.command("serve")(serve)
+app.command("predict")(predict)
+app.command("inspect")(inspect)
+app.command("demo")(demo)
+app.command("doctor")(doctor)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f"hetorch {version('hetorch')}")
+        except PackageNotFoundError:
+            print("hetorch (not installed as a package)")
+        raise typer.Exit
+
+
+@app.callback()
+def verbs(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Run a trained PyTorch model on data that stays encrypted."""
+
+
+def main() -> None:
+    """Run the command line; exits with 0, 1 (an error, told in one line), 2 (wrong usage) or 70 (our mistake)."""
+    warnings.showwarning = _show_warning
+    for category in (DeprecationWarning, FutureWarning):  # between libraries, of no use to who runs a command
+        warnings.simplefilter("ignore", category)
+    debug = os.environ.get("HETORCH_DEBUG") == "1"
+    try:
+        app()
+    except (HetorchError, OSError) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"hetorch: error: {_one_line(error)}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        kind = type(error).__name__
+        print(
+            f"hetorch: internal error: {kind}: {_one_line(error)}; HETORCH_DEBUG=1 shows where",
+            file=sys.stderr,
+        )
+        sys.exit(INTERNAL_ERROR)
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"hetorch: warning: {_one_line(message)}", file=sys.stderr)
+
+
+def _one_line(message: object) -> str:
+    return " ".join(str(message).split())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""`hetorch predict`: encrypted predictions from a file."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def predict(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Address of the server.")],
+    inputs: Annotated[
+        Path, typer.Argument(metavar="X.npy", help="One sample or a batch: .npy, .npz or .csv.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the outputs to .npy, .npz or .csv.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
+    vault: Annotated[
+        Path | None, typer.Option(help="Folder of the key vault [default: $HETORCH_VAULT].")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for one answer.")] = 120.0,
+    for_sharing: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Add the noise that outputs need before others may see them: for this many in all."
+        ),
+    ] = None,
+    error_bound: Annotated[
+        float | None, typer.Option(help="With --for-sharing: the largest error of an output, in its units.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Encrypt samples, let the server compute on them, decrypt the results.
+
+    Example: [bold]hetorch predict http://127.0.0.1:8000 digits.npy -o logits.npy[/bold]
+    """
+    import numpy as np
+
+    from hetorch.cli.arrays import SUFFIXES, fit_samples, load_array, save_array
+    from hetorch.cli.progress import progress
+    from hetorch.client import Client, Sharing
+    from hetorch.client.inputs import to_samples
+    from hetorch.errors import InputError
+
+    if output is not None and output.suffix not in SUFFIXES:
+        raise InputError(f"{output} has none of the known endings {', '.join(SUFFIXES)}")
+    if (for_sharing is None) != (error_bound is None):
+        raise InputError("--for-sharing and --error-bound belong together; give both or none")
+    sharing = None if for_sharing is None or error_bound is None else Sharing(error_bound, for_sharing)
+    array = load_array(inputs)
+    start = time.perf_counter()
+    with (
+        progress(quiet=as_json) as report,
+        Client(url, model=model, vault=vault, timeout=timeout, progress=report) as client,
+    ):
+        samples, single = to_samples(
+            fit_samples(array, client.plan.input_shape), client.plan.input_shape, client.plan.input_range
+        )
+        client.prepare()
+        results = []
+        for index, sample in enumerate(samples):
+            report("encrypted predictions", index, len(samples))
+            results.append(client.predict(sample, for_sharing=sharing))
+        report("encrypted predictions", len(samples), len(samples))
+        outputs = results[0] if single else np.stack(results)
+        timings = [dataclasses.asdict(t) for t in client.timings]
+    if output is not None:
+        save_array(output, outputs)
+    if as_json:
+        document: dict[str, object] = {
+            "shape": list(outputs.shape),
+            "seconds": time.perf_counter() - start,
+            "timings": timings,
+        }
+        document |= {"output": str(output)} if output is not None else {"outputs": outputs.tolist()}
+        print(json.dumps(document))
+    elif output is not None:
+        print(f"{len(samples)} encrypted predictions of shape {outputs.shape} are in {output}")
+    else:
+        with np.printoptions(precision=6, suppress=True, threshold=1_000_000):
+            print(outputs)

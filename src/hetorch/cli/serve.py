@@ -1,0 +1,77 @@
+"""`hetorch serve`: offer plans to clients."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+GB = 10**9
+
+
+def serve(
+    plans: Annotated[list[Path], typer.Argument(metavar="PLAN...", help="Plan folders.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
+    ] = 8000,
+    workers: Annotated[int, typer.Option(help="Predictions computed at once.", min=1)] = 2,
+    queue: Annotated[int, typer.Option(help="Predictions that may wait.", min=0)] = 16,
+    key_memory: Annotated[
+        float, typer.Option(help="GB of clients' evaluation keys held ready.", min=0.001)
+    ] = 16.0,
+    key_folder: Annotated[
+        Path | None, typer.Option(help="Keep uploaded evaluation keys in this folder too.")
+    ] = None,
+    key_disk: Annotated[float, typer.Option(help="GB that the key folder may take.", min=0.001)] = 64.0,
+    body_memory: Annotated[float, typer.Option(help="GB of request bodies held at once.", min=0.001)] = 8.0,
+    request_timeout: Annotated[float, typer.Option(help="Seconds for one prediction with its wait.")] = 300.0,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write the address to this file once the server accepts connections.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
+) -> None:
+    """Serve compiled models. The server holds plans and evaluation keys, never a secret key.
+
+    Example: [bold]hetorch serve digits.hetorch --port 8000[/bold]
+    """
+    from hetorch.server.isolation import isolate
+
+    isolate()
+    from hetorch.cli.progress import progress
+    from hetorch.server.app import create_app
+    from hetorch.server.models import load_models
+    from hetorch.server.run import bind, run, write_ready_file
+    from hetorch.server.settings import Settings
+
+    settings = Settings(
+        workers=workers,
+        queue=queue,
+        body_memory=round(body_memory * GB),
+        key_memory=round(key_memory * GB),
+        key_folder=key_folder,
+        key_disk=round(key_disk * GB),
+        request_timeout=request_timeout,
+    )
+    bound = bind(host, port)
+    with bound:
+        with progress(quiet=as_json) as report:
+            models = load_models(
+                plans, lambda name, done: report(f"encoding weights of {name}", round(100 * done), 100)
+            )
+        app = create_app(models, settings)
+
+        def listening(address: str) -> None:
+            if as_json:
+                print(json.dumps({"address": address, "models": sorted(models)}), flush=True)
+            else:
+                print(f"serving {', '.join(sorted(models))} at {address} (Ctrl-C stops)", flush=True)
+            if ready_file is not None:
+                write_ready_file(ready_file, address)
+
+        run(app, bound, settings, listening)
+    if not as_json:
+        print("stopped", file=sys.stderr)

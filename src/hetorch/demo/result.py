@@ -1,0 +1,105 @@
+"""What the demo measures, and how each number is defined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+STEPS = ("encrypt", "upload", "server", "decrypt")
+"""Steps of one prediction: encode and encrypt; send; what the server spent; receive, decrypt and decode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """Shares of samples, and the worst absolute difference of a logit over the range of all cleartext logits."""
+
+    samples: int
+    cleartext: float
+    encrypted: float
+    agreement: float
+    worst_logit_error_relative: float
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Milliseconds of each of STEPS (one entry a sample) and bytes."""
+
+    milliseconds: Mapping[str, NDArray[np.float64]]
+    evaluation_key_bytes: int
+    input_ciphertext_bytes: int
+    output_ciphertext_bytes: int
+    server_peak_bytes: int
+
+    def percentile(self, percent: float) -> dict[str, float]:
+        """Of each step, in milliseconds."""
+        return {step: float(np.percentile(self.milliseconds[step], percent)) for step in STEPS}
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityRow:
+    """The parameters and the row of the table that they were checked against."""
+
+    ring_degree: int
+    log2_qp: float
+    max_log2_qp: float
+    bits: int
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class DemoResult:
+    """Everything that the demo prints. `polynomial_error` is the worst logit error against the compiled program in
+    clear (its polynomials and levels), relative to the same range."""
+
+    accuracy: Accuracy
+    polynomial_error: float
+    costs: Costs
+    security: SecurityRow
+    seconds: Mapping[str, float]
+
+    @property
+    def total_seconds(self) -> float:
+        """From start to end."""
+        return sum(self.seconds.values())
+
+    def to_json(self) -> dict[str, object]:
+        """The object that `--json` writes."""
+        return {
+            "samples": self.accuracy.samples,
+            "cleartext_accuracy": self.accuracy.cleartext,
+            "encrypted_accuracy": self.accuracy.encrypted,
+            "agreement": self.accuracy.agreement,
+            "worst_logit_error_relative": self.accuracy.worst_logit_error_relative,
+            "p50_ms": self.costs.percentile(50),
+            "p95_ms": self.costs.percentile(95),
+            "evaluation_key_bytes": self.costs.evaluation_key_bytes,
+            "input_ciphertext_bytes": self.costs.input_ciphertext_bytes,
+            "output_ciphertext_bytes": self.costs.output_ciphertext_bytes,
+            "server_peak_bytes": self.costs.server_peak_bytes,
+            "ring_degree": self.security.ring_degree,
+            "log2_qp": self.security.log2_qp,
+            "security_bits": self.security.bits,
+            "total_seconds": self.total_seconds,
+        }
+
+
+def compare(
+    cleartext: NDArray[np.float64], encrypted: NDArray[np.float64], labels: NDArray[np.int64]
+) -> Accuracy:
+    """Logits of shape (n, classes), in clear and decrypted, against each other and the labels."""
+    clear_top, encrypted_top = cleartext.argmax(axis=1), encrypted.argmax(axis=1)
+    return Accuracy(
+        samples=len(labels),
+        cleartext=float(np.mean(clear_top == labels)),
+        encrypted=float(np.mean(encrypted_top == labels)),
+        agreement=float(np.mean(clear_top == encrypted_top)),
+        worst_logit_error_relative=relative_error(cleartext, encrypted),
+    )
+
+
+def relative_error(expected: NDArray[np.float64], actual: NDArray[np.float64]) -> float:
+    """Greatest |actual - expected| / (max expected - min expected)."""
+    return float(np.abs(actual - expected).max() / (expected.max() - expected.min()))

@@ -1,0 +1,157 @@
+"""The demonstration from training to report, with server and client in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import httpx
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.demo.child import python_child, stop, tail, wait_for_file
+from hetorch.demo.digits import Digits, read_digits, split
+from hetorch.demo.result import STEPS, Costs, DemoResult, SecurityRow, compare, relative_error
+from hetorch.errors import HetorchError, InputError
+from hetorch.local import run_cleartext
+from hetorch.params import ParameterSet
+from hetorch.params.security import max_log2_qp
+from hetorch.plan.plan import Plan
+
+Progress = Callable[[str, int, int], None]
+
+CALIBRATION_COUNT = 512
+SERVER_START_SECONDS = 120.0
+MODEL = "digits"
+
+
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """The measurements and what a report shows beside them. `seen`: bytes of the first request, as sent."""
+
+    result: DemoResult
+    plan: Plan
+    test: Digits
+    cleartext: NDArray[np.float64]
+    encrypted: NDArray[np.float64]
+    seen: NDArray[np.uint8]
+
+
+def run_demo(samples: int, seed: int, progress: Progress) -> Demonstration:
+    """Train, compile, serve, query `samples` test digits, compare. HetorchError if a part fails; no child survives."""
+    train_set, test_set = split(read_digits(), seed)
+    if not 1 <= samples <= len(test_set.labels):
+        raise InputError(
+            f"samples must be 1..{len(test_set.labels)} (the test digits there are), got {samples}"
+        )
+    test = test_set.first(samples)
+    clock = _Clock()
+    plan, cleartext = _train_and_compile(train_set, test, seed, progress, clock)
+    with _ending_on_signal(), tempfile.TemporaryDirectory(prefix="hetorch-demo-") as folder:
+        answers, peak = _serve_and_query(plan, test, Path(folder), progress, clock)
+    encrypted = answers["logits"]
+    polynomial = run_cleartext(plan, test.images, noise=False)
+    clock.lap("compare")
+    sizes = [int(size) for size in answers["sizes"]]
+    milliseconds = {step: 1e3 * answers[step] for step in STEPS}
+    milliseconds["decrypt"] = milliseconds["decrypt"] + 1e3 * answers["download"]
+    result = DemoResult(
+        accuracy=compare(cleartext, encrypted, test.labels),
+        polynomial_error=relative_error(polynomial, encrypted),
+        costs=Costs(milliseconds, sizes[0], sizes[1], sizes[2], peak),
+        security=_security_row(plan.parameters),
+        seconds=clock.laps,
+    )
+    return Demonstration(result, plan, test, cleartext, encrypted, answers["seen"])
+
+
+def _train_and_compile(
+    train_set: Digits, test: Digits, seed: int, progress: Progress, clock: _Clock
+) -> tuple[Plan, NDArray[np.float64]]:
+    # torch takes seconds to import, and only this part of the demo needs it.
+    from hetorch import compile as compile_model
+    from hetorch.demo.training import logits_of, tensor_of, train
+
+    model = train(train_set, seed, lambda done, total: progress("training (epochs)", done, total))
+    cleartext = logits_of(model, test.images)
+    clock.lap("train")
+    progress("compiling", 0, 1)
+    plan = compile_model(model, tensor_of(train_set.first(CALIBRATION_COUNT).images))
+    progress("compiling", 1, 1)
+    clock.lap("compile")
+    return plan, cleartext
+
+
+def _serve_and_query(
+    plan: Plan, test: Digits, folder: Path, progress: Progress, clock: _Clock
+) -> tuple[dict[str, NDArray[Any]], int]:
+    plan_folder, images, outputs = folder / f"{MODEL}.hetorch", folder / "images.npy", folder / "outputs.npz"
+    ready, server_log, client_log = folder / "ready", folder / "server.log", folder / "client.log"
+    plan.save(plan_folder)
+    np.save(images, test.images)
+    serve = ["serve", str(plan_folder), "--port", "0", "--ready-file", str(ready), "--json"]
+    with python_child("hetorch.cli.main", serve, server_log) as server:
+        progress("starting the server process", 0, 1)
+        url = wait_for_file(ready, server, server_log, SERVER_START_SECONDS)
+        progress("starting the server process", 1, 1)
+        clock.lap("start server")
+        arguments = [url, str(folder / "vault"), str(images), str(outputs)]
+        with python_child("hetorch.demo.querier", arguments, client_log) as client:
+            assert client.stdout is not None
+            for line in client.stdout:
+                what, done, total = json.loads(line)
+                progress(what, done, total)
+            if client.wait() != 0:
+                raise HetorchError(
+                    f"the client process failed: {tail(client_log)}; the server says: {tail(server_log)}"
+                )
+        peak = int(httpx.get(f"{url}/v1/metrics", trust_env=False).json()["peak_memory_bytes"])
+        stop(server)
+    clock.lap("query")
+    with np.load(outputs, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}, peak
+
+
+def _security_row(parameters: ParameterSet) -> SecurityRow:
+    return SecurityRow(
+        ring_degree=parameters.ring_degree,
+        log2_qp=parameters.log2_qp,
+        max_log2_qp=max_log2_qp(parameters.ring_degree, parameters.security),
+        bits=parameters.security.bits,
+        source=parameters.security.source,
+    )
+
+
+class _Clock:
+    """Seconds of each part, one after the other."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.laps[name] = now - self._last
+        self._last = now
+
+
+@contextlib.contextmanager
+def _ending_on_signal() -> Iterator[None]:
+    """SIGTERM unwinds as Ctrl-C does, so that children end and the temporary folder goes."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

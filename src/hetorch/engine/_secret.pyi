@@ -1,0 +1,26 @@
+"""The part of the CKKS core that holds secret keys."""
+
+from collections.abc import Callable
+from typing import Annotated
+
+import numpy
+from numpy.typing import NDArray
+
+import hetorch.engine._native
+
+
+class SecretKey:
+    def __init__(self, context: hetorch.engine._native.Context, random: bytes) -> None: ...
+
+    @staticmethod
+    def from_coefficients(context: hetorch.engine._native.Context, coefficients: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> SecretKey: ...
+
+def make_relinearisation_key(context: hetorch.engine._native.Context, secret_key: SecretKey, level: int, seed: bytes, uniform: Callable[[int, int], bytes], errors: Callable[[int, int], bytes]) -> hetorch.engine._native.SwitchingKey: ...
+
+def make_galois_key(context: hetorch.engine._native.Context, secret_key: SecretKey, element: int, level: int, seed: bytes, uniform: Callable[[int, int], bytes], errors: Callable[[int, int], bytes]) -> hetorch.engine._native.SwitchingKey: ...
+
+def make_public_key(context: hetorch.engine._native.Context, secret_key: SecretKey, seed: bytes, uniform: Callable[[int, int], bytes], error: bytes) -> hetorch.engine._native.PublicKey: ...
+
+def encrypt(context: hetorch.engine._native.Context, secret_key: SecretKey, message: hetorch.engine._native.Plaintext, seed: bytes, uniform: Callable[[int, int], bytes], error: bytes) -> hetorch.engine._native.Ciphertext: ...
+
+def decrypt(context: hetorch.engine._native.Context, secret_key: SecretKey, ciphertext: hetorch.engine._native.Ciphertext) -> hetorch.engine._native.Plaintext: ...

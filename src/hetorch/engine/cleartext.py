@@ -1,0 +1,259 @@
+"""An engine without cryptography: the same levels, scales, keys and errors as the native one, and modelled noise."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+from hetorch.engine.keys import EvaluationKeySpec, galois_element
+from hetorch.engine.noise import NoiseModel
+from hetorch.engine.polynomial import polynomial_depth
+from hetorch.engine.transform import DiagonalTransform
+from hetorch.errors import InputError, KeyMissingError, LevelError
+from hetorch.params import ParameterSet
+
+Array = NDArray[np.float64]
+SCALE_TOLERANCE = 2.0**-20
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CleartextCiphertext:
+    """What a ciphertext would decrypt to: `values`, float64 (slot_count,), at `level` and `scale`."""
+
+    values: Array
+    level: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CleartextPlaintext:
+    """An encoded plaintext; the values are those before encoding."""
+
+    values: Array
+    level: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedTransform:
+    """A transform for inputs at `level` and `input_scale`; results at level - 1 and `scale`."""
+
+    transform: DiagonalTransform
+    level: int
+    input_scale: float
+    scale: float
+
+
+class CleartextEngine:
+    """Implements engine.protocol.Engine. With `noise` every operation adds Gaussian noise of the model in
+    engine.noise, drawn from `seed`: for tests and predictions, never for secrecy. With `key_spec` an operation whose
+    key is not in it raises KeyMissingError, as on a server; without it all keys count as there."""
+
+    name = "cleartext"
+
+    def __init__(
+        self,
+        parameters: ParameterSet,
+        *,
+        noise: bool = True,
+        seed: int = 0,
+        key_spec: EvaluationKeySpec | None = None,
+    ) -> None:
+        self.parameters = parameters
+        self._noise = NoiseModel.of(parameters) if noise else None
+        self._generator = np.random.default_rng(seed)
+        self._lock = threading.Lock()
+        self._galois = None if key_spec is None else dict(key_spec.galois)
+        self._relinearisation = -1 if key_spec is None else key_spec.relinearisation_level
+
+    def encrypt(self, values: Array, *, level: int | None = None, scale: float) -> CleartextCiphertext:
+        """With the noise of a fresh ciphertext; at the highest level unless told. Errors as encode."""
+        top = self.parameters.max_level if level is None else level
+        plaintext = self.encode(values, level=top, scale=scale)
+        fresh = self._noise.fresh() if self._noise else 0.0
+        return self._made(plaintext.values, top, scale, fresh)
+
+    def decrypt(self, a: CleartextCiphertext) -> Array:
+        """The values, (slot_count,)."""
+        return a.values.copy()
+
+    def encode(self, values: Array, *, level: int, scale: float) -> CleartextPlaintext:
+        array = np.asarray(values, dtype=np.float64)
+        if array.shape != (self.parameters.slot_count,):
+            raise InputError(f"expected {self.parameters.slot_count} slots, got shape {array.shape}")
+        if not 0 <= level <= self.parameters.max_level or not scale > 0:
+            raise LevelError(f"level {level} or scale {scale:g} does not exist in this chain")
+        self._check_room(array, level, scale)
+        return CleartextPlaintext(array, level, scale)
+
+    def add(self, a: CleartextCiphertext, b: CleartextCiphertext) -> CleartextCiphertext:
+        _check_scales(a.scale, b.scale)
+        return self._made(a.values + b.values, min(a.level, b.level), a.scale)
+
+    def subtract(self, a: CleartextCiphertext, b: CleartextCiphertext) -> CleartextCiphertext:
+        _check_scales(a.scale, b.scale)
+        return self._made(a.values - b.values, min(a.level, b.level), a.scale)
+
+    def negate(self, a: CleartextCiphertext) -> CleartextCiphertext:
+        return replace(a, values=-a.values)
+
+    def add_plaintext(self, a: CleartextCiphertext, p: CleartextPlaintext) -> CleartextCiphertext:
+        _check_scales(a.scale, p.scale)
+        if p.level < a.level:
+            raise LevelError(f"a plaintext at level {p.level} cannot be added at level {a.level}")
+        return self._made(
+            a.values + p.values, a.level, a.scale, self._noise.encoding() if self._noise else 0.0
+        )
+
+    def multiply_plaintext(self, a: CleartextCiphertext, p: CleartextPlaintext) -> CleartextCiphertext:
+        if p.level < a.level:
+            raise LevelError(f"a plaintext at level {p.level} cannot multiply one at level {a.level}")
+        return self._made(a.values * p.values, a.level, a.scale * p.scale)
+
+    def multiply(self, a: CleartextCiphertext, b: CleartextCiphertext) -> CleartextCiphertext:
+        level = min(a.level, b.level)
+        self._check_relinearisation(level)
+        noise = self._noise.key_switch(level) if self._noise else 0.0
+        return self._made(a.values * b.values, level, a.scale * b.scale, noise)
+
+    def rescale(self, a: CleartextCiphertext) -> CleartextCiphertext:
+        if a.level < 1:
+            raise LevelError("no level is left to rescale: the value is at level 0")
+        scale = a.scale / self.parameters.modulus_chain[a.level]
+        return self._made(a.values, a.level - 1, scale, self._noise.rounding() if self._noise else 0.0)
+
+    def drop_level(self, a: CleartextCiphertext, level: int) -> CleartextCiphertext:
+        if not 0 <= level <= a.level:
+            raise LevelError(f"cannot drop from level {a.level} to {level}")
+        return self._made(a.values, level, a.scale)
+
+    def rotate(self, a: CleartextCiphertext, steps: int) -> CleartextCiphertext:
+        turn = steps % self.parameters.slot_count
+        if turn == 0:
+            return a
+        self._check_rotation(turn, a.level)
+        noise = self._noise.key_switch(a.level) if self._noise else 0.0
+        return self._made(np.roll(a.values, -turn), a.level, a.scale, noise)
+
+    def conjugate(self, a: CleartextCiphertext) -> CleartextCiphertext:
+        element = 2 * self.parameters.ring_degree - 1
+        if self._galois is not None and self._galois.get(element, -1) < a.level:
+            raise KeyMissingError(f"no key for conjugation at level {a.level}")
+        return self._made(a.values, a.level, a.scale, self._noise.key_switch(a.level) if self._noise else 0.0)
+
+    def prepare_transform(
+        self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
+    ) -> PreparedTransform:
+        if not 1 <= level <= self.parameters.max_level:
+            raise LevelError(
+                f"a transform at level {level} cannot rescale; levels 1..{self.parameters.max_level}"
+            )
+        if transform.slot_count != self.parameters.slot_count:
+            raise LevelError(
+                f"a transform for {transform.slot_count} slots, expected {self.parameters.slot_count}"
+            )
+        return PreparedTransform(transform, level, input_scale, output_scale)
+
+    def linear_transform(
+        self, prepared: PreparedTransform, inputs: Sequence[CleartextCiphertext]
+    ) -> list[CleartextCiphertext]:
+        transform, level = prepared.transform, prepared.level
+        if len(inputs) != transform.input_count:
+            raise InputError(f"the transform takes {transform.input_count} ciphertexts, got {len(inputs)}")
+        for a in inputs:
+            if a.level != level:
+                raise LevelError(
+                    f"the transform was prepared for level {level}, got a ciphertext at {a.level}"
+                )
+            _check_scales(a.scale, prepared.input_scale)
+        for steps in transform.rotations:
+            self._check_rotation(steps, level)
+        sums = transform.apply([a.values for a in inputs])
+        return [
+            self._made(values, level - 1, prepared.scale, self._transform_noise(prepared, inputs, number))
+            for number, values in enumerate(sums)
+        ]
+
+    def _transform_noise(
+        self, prepared: PreparedTransform, inputs: Sequence[CleartextCiphertext], output: int
+    ) -> Array | float:
+        """Of one result, in units of 1 / output scale, for each slot: the rounding of the rescale, the roundings of the
+        diagonals times the input, the key switches of the baby steps times the diagonals."""
+        if self._noise is None:
+            return 0.0
+        model, transform, level = self._noise, prepared.transform, prepared.level
+        mine = transform.outputs == output
+        rotated = mine & (transform.babies != 0)
+        gain = prepared.scale / prepared.input_scale
+        switched = (model.switched(level) * gain) ** 2 * (transform.values[rotated] ** 2).sum(axis=0)
+        # The plaintext scale is output scale * q / input scale: its roundings are divided by it.
+        prime = self.parameters.modulus_chain[level]
+        strength = sum(
+            float(np.mean(inputs[int(i)].values ** 2)) for i in transform.inputs[mine]
+        )  # one diagonal each
+        encoded = (model.encoding() * prepared.input_scale / prime) ** 2 * strength
+        giants = len(np.unique(transform.giants[mine]))
+        divided = giants * (model.key_switch(level) / prime) ** 2
+        whole = np.sqrt(model.rounding() ** 2 + encoded + divided + switched)
+        return np.tile(np.asarray(whole, dtype=np.float64), transform.slot_count // len(whole))
+
+    def polynomial(
+        self, a: CleartextCiphertext, coefficients: Sequence[float], *, output_scale: float
+    ) -> CleartextCiphertext:
+        depth = polynomial_depth(len(coefficients) - 1)
+        if a.level < depth:
+            raise LevelError(
+                f"a polynomial of degree {len(coefficients) - 1} needs {depth} levels, got {a.level}"
+            )
+        if depth > 1:
+            self._check_relinearisation(a.level)
+        series = np.asarray(coefficients, dtype=np.float64)
+        values = np.asarray(chebyshev.chebval(a.values, series), dtype=np.float64)
+        noise = 0.0
+        if self._noise:
+            noise = self._noise.polynomial(coefficients) * max(1.0, output_scale / a.scale)
+        return self._made(values, a.level - depth, output_scale, noise)
+
+    def _made(
+        self, values: Array, level: int, scale: float, noise: Array | float = 0.0
+    ) -> CleartextCiphertext:
+        """With noise of standard deviation noise / scale; InputError if it does not fit below the modulus."""
+        if self._noise is not None and np.any(noise):
+            with self._lock:
+                drawn = self._generator.standard_normal(values.shape)
+            values = np.asarray(values + drawn * (noise / scale), dtype=np.float64)
+        self._check_room(values, level, scale)
+        return CleartextCiphertext(values, level, scale)
+
+    def _check_room(self, values: Array, level: int, scale: float) -> None:
+        largest = float(np.max(np.abs(values), initial=0.0))
+        room = sum(math.log2(q) for q in self.parameters.modulus_chain[: level + 1]) - 1
+        if not math.isfinite(largest) or (largest > 0 and math.log2(largest) + math.log2(scale) > room):
+            raise InputError(
+                f"a value of size {largest:.3g} at scale 2^{math.log2(scale):.1f} does not fit below the modulus of "
+                f"level {level} (2^{room + 1:.1f}): the input is far outside the calibration inputs"
+            )
+
+    def _check_rotation(self, steps: int, level: int) -> None:
+        if self._galois is None:
+            return
+        element = galois_element(steps, self.parameters.ring_degree)
+        if self._galois.get(element, -1) < level:
+            raise KeyMissingError(
+                f"no key for rotation by {steps} (Galois element {element}) at level {level}"
+            )
+
+    def _check_relinearisation(self, level: int) -> None:
+        if self._galois is not None and (self._relinearisation is None or self._relinearisation < level):
+            raise KeyMissingError(f"no relinearisation key at level {level}")
+
+
+def _check_scales(a: float, b: float) -> None:
+    if abs(a / b - 1.0) > SCALE_TOLERANCE:
+        raise LevelError(f"scales 2^{math.log2(a):.6f} and 2^{math.log2(b):.6f} differ")

@@ -1,0 +1,19 @@
+"""Core contexts, one for each parameter set: their tables take milliseconds to seconds to make, so they are kept."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from hetorch.engine import _native
+from hetorch.params import ParameterSet
+
+
+@lru_cache(maxsize=16)
+def core_context(parameters: ParameterSet) -> _native.Context:
+    """The immutable core context of a parameter set; the same object for equal sets. Safe from many threads."""
+    return _native.Context(
+        parameters.ring_degree,
+        list(parameters.modulus_chain),
+        list(parameters.special_primes),
+        parameters.digit_size,
+    )

@@ -1,0 +1,48 @@
+"""What a plan needs of a client's evaluation keys, and nothing secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hetorch.errors import ParameterError
+
+
+def galois_element(steps: int, ring_degree: int) -> int:
+    """5^steps mod 2N: the automorphism X -> X^element rotates the slots left by `steps` (any integer)."""
+    return pow(5, steps % (ring_degree // 2), 2 * ring_degree)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationKeySpec:
+    """The keys that a plan uses, each at the highest level at which it is used.
+
+    `relinearisation_level` is None when no two ciphertexts are multiplied. `galois` holds pairs
+    (galois_element, level), sorted by element, no element twice.
+    """
+
+    relinearisation_level: int | None
+    galois: tuple[tuple[int, int], ...]
+
+    def __post_init__(self) -> None:
+        elements = [element for element, _ in self.galois]
+        if elements != sorted(set(elements)):
+            raise ParameterError(f"galois elements must be sorted and distinct, got {elements}")
+        if any(element < 3 or element % 2 == 0 for element in elements):
+            raise ParameterError(f"galois elements are odd and above 1, got {elements}")
+        levels = [level for _, level in self.galois]
+        if self.relinearisation_level is not None:
+            levels.append(self.relinearisation_level)
+        if any(level < 0 for level in levels):
+            raise ParameterError(f"levels of keys are 0 or above, got {min(levels)}")
+
+    @classmethod
+    def from_rotations(
+        cls, rotations: dict[int, int], ring_degree: int, relinearisation_level: int | None = None
+    ) -> EvaluationKeySpec:
+        """From a map of rotation steps to the highest level where they occur; step 0 needs no key."""
+        levels: dict[int, int] = {}
+        for steps, level in rotations.items():
+            if steps % (ring_degree // 2):
+                element = galois_element(steps, ring_degree)
+                levels[element] = max(level, levels.get(element, 0))
+        return cls(relinearisation_level, tuple(sorted(levels.items())))

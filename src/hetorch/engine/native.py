@@ -1,0 +1,136 @@
+"""The engine that computes on real ciphertexts, with the C++ core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.engine import _native
+from hetorch.engine.context import core_context
+from hetorch.engine.transform import DiagonalTransform
+from hetorch.errors import InputError, LevelError
+from hetorch.params import ParameterSet
+
+Ciphertext = _native.Ciphertext
+Plaintext = _native.Plaintext
+EvaluationKeys = _native.EvaluationKeys
+PublicKey = _native.PublicKey
+Slots = NDArray[np.float64] | NDArray[np.complex128]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedTransform:
+    """Encoded diagonals; belongs to the engine's parameters, not to its keys, so engines of many clients share it."""
+
+    core: _native.LinearTransform
+
+    @property
+    def byte_count(self) -> int:
+        """Memory that the encoded diagonals take."""
+        return self.core.bytes
+
+
+def slot_values(values: object, slot_count: int) -> NDArray[np.complex128]:
+    """`values` as complex128 of shape (slot_count,); InputError if the shape differs or a value is not finite."""
+    try:
+        array = np.ascontiguousarray(values, dtype=np.complex128)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"expected numbers for {slot_count} slots: {error}") from None
+    if array.shape != (slot_count,):
+        raise InputError(
+            f"expected one value for each of {slot_count} slots, got an array of shape {array.shape}"
+        )
+    if not np.all(np.isfinite(array)):
+        raise InputError("only finite values can be encoded; the input holds NaN or infinity")
+    return array
+
+
+class NativeEngine:
+    """Implements `Engine` for one parameter set and one client's evaluation keys; immutable and re-entrant."""
+
+    name = "native"
+
+    def __init__(self, parameters: ParameterSet, *, evaluation_keys: EvaluationKeys | None = None) -> None:
+        self.parameters = parameters
+        self._context = core_context(parameters)
+        self._core = _native.Evaluator(self._context, evaluation_keys)
+
+    @property
+    def kernel_path(self) -> str:
+        """The instruction-set path that this context's primes take."""
+        return self._context.kernel_path
+
+    def encode(self, values: Slots, *, level: int, scale: float) -> Plaintext:
+        """`values` (slot_count,), real or complex; LevelError if they do not fit under the level's modulus."""
+        self._check_level(level)
+        return _native.encode(self._context, slot_values(values, self.parameters.slot_count), level, scale)
+
+    def add(self, a: Ciphertext, b: Ciphertext) -> Ciphertext:
+        return self._core.add(a, b)
+
+    def subtract(self, a: Ciphertext, b: Ciphertext) -> Ciphertext:
+        return self._core.subtract(a, b)
+
+    def negate(self, a: Ciphertext) -> Ciphertext:
+        return self._core.negate(a)
+
+    def add_plaintext(self, a: Ciphertext, p: Plaintext) -> Ciphertext:
+        return self._core.add_plaintext(a, p)
+
+    def multiply_plaintext(self, a: Ciphertext, p: Plaintext) -> Ciphertext:
+        return self._core.multiply_plaintext(a, p)
+
+    def multiply(self, a: Ciphertext, b: Ciphertext) -> Ciphertext:
+        return self._core.multiply(a, b)
+
+    def rescale(self, a: Ciphertext) -> Ciphertext:
+        return self._core.rescale(a)
+
+    def drop_level(self, a: Ciphertext, level: int) -> Ciphertext:
+        self._check_level(level)
+        return self._core.drop_level(a, level)
+
+    def rotate(self, a: Ciphertext, steps: int) -> Ciphertext:
+        return self._core.rotate(a, steps % self.parameters.slot_count)
+
+    def conjugate(self, a: Ciphertext) -> Ciphertext:
+        return self._core.conjugate(a)
+
+    def prepare_transform(
+        self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
+    ) -> PreparedTransform:
+        """Encode all diagonals over QP of `level`; takes about 2 N log N operations a diagonal and prime."""
+        if transform.slot_count != self.parameters.slot_count:
+            raise InputError(
+                f"the transform is for {transform.slot_count} slots, the parameters have {self.parameters.slot_count}"
+            )
+        self._check_level(level)
+        core = _native.LinearTransform.prepare(
+            self._context,
+            np.ascontiguousarray(transform.outputs, dtype=np.int32),
+            np.ascontiguousarray(transform.inputs, dtype=np.int32),
+            np.ascontiguousarray(transform.giants, dtype=np.int32),
+            np.ascontiguousarray(transform.babies, dtype=np.int32),
+            np.ascontiguousarray(transform.values, dtype=np.float64),
+            transform.input_count,
+            transform.output_count,
+            level,
+            input_scale,
+            output_scale,
+        )
+        return PreparedTransform(core)
+
+    def linear_transform(self, prepared: PreparedTransform, inputs: Sequence[Ciphertext]) -> list[Ciphertext]:
+        return self._core.linear_transform(prepared.core, list(inputs))
+
+    def polynomial(self, a: Ciphertext, coefficients: Sequence[float], *, output_scale: float) -> Ciphertext:
+        return self._core.polynomial(a, [float(c) for c in coefficients], output_scale)
+
+    def _check_level(self, level: int) -> None:
+        if not 0 <= level <= self.parameters.max_level:
+            raise LevelError(
+                f"level {level} does not exist; the chain has levels 0..{self.parameters.max_level}"
+            )

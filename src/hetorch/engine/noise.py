@@ -1,0 +1,72 @@
+"""How much noise each operation adds, as the standard deviation of the real part of a slot, in units of 1 / scale.
+
+A polynomial whose coefficients are independent with variance v has slots sum_j e_j zeta^j; the real part of a slot has
+variance sum_j v cos^2(...) = N v / 2. So each formula below gives the variance of a coefficient, and `_slot` turns it
+into a slot's. N: ring degree; sigma = 3.19: error width; the secret is dense ternary, ||s||^2 = 2N/3 on average
+(Cheon et al., "Homomorphic Encryption for Arithmetic of Approximate Numbers", Asiacrypt 2017, lemmas 1-3, in the form
+of Costache et al., "On the precision loss in approximate homomorphic encryption", SAC 2023: standard deviations rather
+than worst cases).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hetorch.params import ParameterSet
+
+SIGMA = 3.19
+"""Width of the error distribution (ePrint 2024/463, section 2)."""
+UNIFORM = 1.0 / 12.0
+"""Variance of a rounding error, uniform in [-1/2, 1/2]."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseModel:
+    """`digit_ratio`: the largest product of a key-switching digit's primes over P; `digit_size`: primes a digit."""
+
+    ring_degree: int
+    digit_ratio: float
+    digit_size: int
+
+    @classmethod
+    def of(cls, parameters: ParameterSet) -> NoiseModel:
+        """For a parameter set."""
+        chain, size = parameters.modulus_chain, parameters.digit_size
+        largest = max(math.prod(chain[i : i + size]) for i in range(0, len(chain), size))
+        return cls(parameters.ring_degree, largest / math.prod(parameters.special_primes), size)
+
+    def fresh(self) -> float:
+        """Secret-key encryption: one error polynomial, and the rounding of the encoded message."""
+        return self._slot(SIGMA**2 + UNIFORM)
+
+    def encoding(self) -> float:
+        """Rounding of a plaintext."""
+        return self._slot(UNIFORM)
+
+    def rounding(self) -> float:
+        """Division by a prime (rescale) or by P: the rounding error tau_0 + tau_1 s."""
+        return self._slot(UNIFORM * (1.0 + 2.0 * self.ring_degree / 3.0))
+
+    def switched(self, level: int) -> float:
+        """Key switching without its division by P: sum over digits of digit * error / P, a digit being uniform below
+        the product of its primes."""
+        digits = -(-(level + 1) // self.digit_size)
+        return self._slot(digits * self.ring_degree * UNIFORM * self.digit_ratio**2 * SIGMA**2)
+
+    def key_switch(self, level: int) -> float:
+        """Key switching (rotation or relinearisation) at `level`, division by P included."""
+        return math.hypot(self.switched(level), self.rounding())
+
+    def polynomial(self, coefficients: Sequence[float]) -> float:
+        """Chebyshev evaluation, in units of 1 / output scale, for inputs and outputs of about the same scale.
+
+        T_k is made of about log2(k) doublings T_2j = 2 T_j^2 - 1, each of which multiplies an error by 4 T_j (rms of
+        order 2) and adds a rounding: rms(error of T_k) is about 2 k roundings. The sum adds them with weights |c_k|.
+        """
+        spread = sum((2.0 * k * c) ** 2 for k, c in enumerate(coefficients))
+        return self.rounding() * math.sqrt(1.0 + spread)
+
+    def _slot(self, coefficient_variance: float) -> float:
+        return math.sqrt(self.ring_degree / 2.0 * coefficient_variance)

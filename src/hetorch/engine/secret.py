@@ -1,0 +1,226 @@
+"""The data owner's side: key generation, encryption and decryption. No server may import this module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.engine import _native, _secret
+from hetorch.engine.context import core_context
+from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.native import Slots, slot_values
+from hetorch.engine.random import SEED_BYTES, keystream, random_seed
+from hetorch.engine.uniform import uniform_piece
+from hetorch.errors import InputError, LevelError
+from hetorch.params import ParameterSet
+
+# Bytes the core takes for each coefficient (cpp/ring/sample.h).
+_TERNARY_BYTES = 8
+_GAUSSIAN_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What must be known to share decrypted values with others than the key holder.
+
+    `error_bound` is the largest error of a value against the exact computation, in the values' units; `queries` how
+    many results of this key will be shared in all (tau); `security_bits` the statistical security s, at least 30.
+    """
+
+    error_bound: float
+    queries: int
+    security_bits: int = 30
+
+    def __post_init__(self) -> None:
+        if not (self.error_bound > 0 and math.isfinite(self.error_bound)):
+            raise InputError(f"error_bound must be above 0 and finite, got {self.error_bound}")
+        if self.queries < 1:
+            raise InputError(f"queries counts the shared results of this key, at least 1, got {self.queries}")
+        if self.security_bits < 30:
+            raise InputError(f"security_bits must be at least 30, got {self.security_bits}")
+
+    def noise_std(self, value_count: int) -> float:
+        """Standard deviation of the noise on each of `value_count` shared values, in the values' units.
+
+        sigma = sqrt(12 tau) * 2^(s/2) * t (Li, Micciancio, Schultz, Sorrell, Crypto 2022, eprint 2022/816, theorem 2),
+        t a bound on the Euclidean norm of the error of all values together: sqrt(value_count) * error_bound.
+        """
+        return (
+            math.sqrt(12 * self.queries)
+            * 2 ** (self.security_bits / 2)
+            * math.sqrt(value_count)
+            * self.error_bound
+        )
+
+
+def flood(values: NDArray[np.float64], sharing: Sharing) -> NDArray[np.float64]:
+    """`values` with Gaussian noise of `sharing.noise_std(values.size)` from the operating system's randomness.
+
+    Decrypted CKKS values carry an error that depends on the secret key; only flooded ones may leave the key holder.
+    """
+    count = values.size
+    words = np.frombuffer(keystream(random_seed(), 16 * count, domain=b"flood"), dtype="<u8").reshape(
+        2, count
+    )
+    # Box-Muller on the middles of 2^53 equal intervals of (0, 1).
+    uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    normal = np.sqrt(-2 * np.log(uniform[0])) * np.cos(2 * np.pi * uniform[1])
+    noise: NDArray[np.float64] = sharing.noise_std(count) * normal.reshape(values.shape)
+    return values + noise
+
+
+class SecretKey:
+    """A dense ternary secret key, expanded from a 32-byte seed (all that needs keeping). Immutable and thread-safe."""
+
+    def __init__(self, parameters: ParameterSet, core: _secret.SecretKey, seed: bytes | None) -> None:
+        self.parameters = parameters
+        self._context = core_context(parameters)
+        self._core = core
+        self._seed = seed
+
+    @classmethod
+    def generate(cls, parameters: ParameterSet, seed: bytes | None = None) -> SecretKey:
+        """A new key, or the one that belongs to `seed` (32 secret bytes)."""
+        seed = random_seed() if seed is None else seed
+        random = keystream(seed, parameters.ring_degree * _TERNARY_BYTES, domain=b"secret key")
+        return cls(parameters, _secret.SecretKey(core_context(parameters), random), seed)
+
+    @classmethod
+    def from_coefficients(cls, parameters: ParameterSet, coefficients: NDArray[np.int8]) -> SecretKey:
+        """A key made elsewhere: `ring_degree` coefficients in {-1, 0, 1}. It has no seed."""
+        array = np.asarray(coefficients)
+        if array.shape != (parameters.ring_degree,) or not np.all(np.isin(array, (-1, 0, 1))):
+            raise InputError(f"a secret key has {parameters.ring_degree} coefficients, each -1, 0 or 1")
+        array = np.ascontiguousarray(array, dtype=np.int8)
+        return cls(parameters, _secret.SecretKey.from_coefficients(core_context(parameters), array), None)
+
+    def __repr__(self) -> str:
+        return f"SecretKey(N=2^{self.parameters.ring_degree.bit_length() - 1}, secret)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret key is never pickled; keep its seed in a vault")
+
+    @property
+    def seed(self) -> bytes:
+        """The 32 bytes that generate() made the key from: as secret as the key."""
+        if self._seed is None:
+            raise InputError("this key was made from coefficients and has no seed")
+        return self._seed
+
+    def encrypt(self, values: Slots, *, scale: float, level: int | None = None) -> _native.Ciphertext:
+        """`values` (slot_count,), real or complex, at `level` (default: the highest). Its second half is a seed.
+
+        The error of a slot has a standard deviation of about 3.19 * sqrt(N) / scale, plus encoding, sqrt(N/12) / scale.
+        """
+        level = self.parameters.max_level if level is None else level
+        if not 0 <= level <= self.parameters.max_level:
+            raise LevelError(
+                f"level {level} does not exist; the chain has levels 0..{self.parameters.max_level}"
+            )
+        plaintext = _native.encode(
+            self._context, slot_values(values, self.parameters.slot_count), level, scale
+        )
+        seed = random_seed()
+        return _secret.encrypt(
+            self._context,
+            self._core,
+            plaintext,
+            seed,
+            self._uniform_of(seed),
+            self._error_bytes(random_seed(), 0),
+        )
+
+    def decrypt(
+        self, ciphertext: _native.Ciphertext, *, for_sharing: Sharing | None = None
+    ) -> NDArray[np.float64]:
+        """The real parts of the slots, shape (slot_count,).
+
+        They are for the key holder alone: their error depends on the key (IND-CPA-D). Give `for_sharing` when the
+        whole vector may leave; where only a few values do, `flood` those alone, which takes less noise.
+        """
+        values = self.decrypt_complex(ciphertext).real.copy()
+        return values if for_sharing is None else flood(values, for_sharing)
+
+    def decrypt_complex(self, ciphertext: _native.Ciphertext) -> NDArray[np.complex128]:
+        """As decrypt, with the imaginary parts; for the key holder alone."""
+        return _native.decode(self._context, _secret.decrypt(self._context, self._core, ciphertext))
+
+    def public_key(self) -> _native.PublicKey:
+        """A key with which others can encrypt for the owner of this one."""
+        seed = random_seed()
+        return _secret.make_public_key(
+            self._context, self._core, seed, self._uniform_of(seed), self._error_bytes(random_seed(), 0)
+        )
+
+    def evaluation_keys(
+        self, spec: EvaluationKeySpec, progress: Callable[[int, int], None] | None = None
+    ) -> _native.EvaluationKeys:
+        """The keys of `spec`, fresh ones at every call; `progress(done, total)` is called after each."""
+        total = len(spec.galois) + (spec.relinearisation_level is not None)
+        done = 0
+
+        def finished() -> None:
+            nonlocal done
+            done += 1
+            if progress is not None:
+                progress(done, total)
+
+        relinearisation = None
+        if spec.relinearisation_level is not None:
+            relinearisation = _secret.make_relinearisation_key(
+                self._context, self._core, spec.relinearisation_level, *self._key_randomness()
+            )
+            finished()
+        galois = []
+        for element, level in spec.galois:
+            key = _secret.make_galois_key(self._context, self._core, element, level, *self._key_randomness())
+            galois.append((element, key))
+            finished()
+        return _native.EvaluationKeys(relinearisation, galois)
+
+    def _key_randomness(
+        self,
+    ) -> tuple[bytes, Callable[[int, int], bytes], Callable[[int, int], bytes]]:
+        seed, secret = random_seed(), random_seed()
+        return seed, self._uniform_of(seed), lambda index, length: _error_piece(secret, index, length)
+
+    def _error_bytes(self, seed: bytes, index: int) -> bytes:
+        return _error_piece(seed, index, self.parameters.ring_degree * _GAUSSIAN_BYTES)
+
+    @staticmethod
+    def _uniform_of(seed: bytes) -> Callable[[int, int], bytes]:
+        assert len(seed) == SEED_BYTES
+        return lambda index, length: uniform_piece(seed, index, length)
+
+
+def _error_piece(seed: bytes, index: int, length: int) -> bytes:
+    return keystream(seed, length, domain=b"error" + index.to_bytes(4, "little"))
+
+
+def encrypt_with_public_key(
+    parameters: ParameterSet,
+    key: _native.PublicKey,
+    values: Slots,
+    *,
+    scale: float,
+    level: int | None = None,
+) -> _native.Ciphertext:
+    """Encrypt for the owner of `key`: twice the size of secret-key encryption, and more error.
+
+    The error of a slot, e_0 + e_1 s + e u, has a standard deviation of about 3.19 * N * sqrt(4/3) / scale.
+    """
+    level = parameters.max_level if level is None else level
+    if not 0 <= level <= parameters.max_level:
+        raise LevelError(f"level {level} does not exist; the chain has levels 0..{parameters.max_level}")
+    context = core_context(parameters)
+    plaintext = _native.encode(context, slot_values(values, parameters.slot_count), level, scale)
+    random = keystream(
+        random_seed(),
+        parameters.ring_degree * (_TERNARY_BYTES + 2 * _GAUSSIAN_BYTES),
+        domain=b"public encryption",
+    )
+    return _native.encrypt(context, plaintext, key, random)

@@ -1,0 +1,73 @@
+"""A linear map on slots, as the diagonals that the double-hoisted kernel runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.errors import ParameterError
+
+
+@dataclass(frozen=True, slots=True)
+class DiagonalTransform:
+    """y_o[s] = sum over diagonals t with output o of  values_t[s] * x_i[(s + giant_t + baby_t) mod slot_count].
+
+    Arrays of length D, one entry a diagonal: `outputs` (index of the output ciphertext), `inputs` (index of the input
+    ciphertext), `giants` and `babies` (rotation steps in [0, slot_count); the diagonal's index is their sum), and
+    `values`, float64 of shape (D, period): a diagonal is periodic in the slots with `period`, a power of two that
+    divides slot_count. Values belong to the *output* slot s; the engine rotates them for the giant step itself.
+    """
+
+    slot_count: int
+    input_count: int
+    output_count: int
+    outputs: NDArray[np.int32]
+    inputs: NDArray[np.int32]
+    giants: NDArray[np.int32]
+    babies: NDArray[np.int32]
+    values: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        count = self.values.shape[0] if self.values.ndim == 2 else -1
+        if count < 1:
+            raise ParameterError(
+                f"a transform needs at least one diagonal; values have shape {self.values.shape}"
+            )
+        period = self.values.shape[1]
+        if period < 1 or self.slot_count % period:
+            raise ParameterError(
+                f"period {period} of the diagonals does not divide slot_count {self.slot_count}"
+            )
+        for name in ("outputs", "inputs", "giants", "babies"):
+            array = getattr(self, name)
+            if array.shape != (count,):
+                raise ParameterError(f"{name} has shape {array.shape}, expected ({count},)")
+        bounds = (
+            ("outputs", self.output_count),
+            ("inputs", self.input_count),
+            ("giants", self.slot_count),
+            ("babies", self.slot_count),
+        )
+        for name, bound in bounds:
+            array = getattr(self, name)
+            if array.min() < 0 or array.max() >= bound:
+                raise ParameterError(f"{name} holds {array.min()}..{array.max()}, expected 0..{bound - 1}")
+        if not np.all(np.isfinite(self.values)):
+            raise ParameterError("a diagonal holds a value that is not finite")
+
+    @property
+    def rotations(self) -> frozenset[int]:
+        """Every rotation step whose Galois key the transform needs (0 needs none)."""
+        return frozenset(int(s) for s in np.union1d(self.giants, self.babies) if s)
+
+    def apply(self, inputs: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
+        """The definition, on cleartext slots: `inputs` are arrays of shape (slot_count,)."""
+        result = [np.zeros(self.slot_count) for _ in range(self.output_count)]
+        repeat = self.slot_count // self.values.shape[1]
+        for t in range(self.values.shape[0]):
+            steps = int(self.giants[t]) + int(self.babies[t])
+            diagonal = np.tile(self.values[t], repeat)
+            result[self.outputs[t]] += diagonal * np.roll(inputs[self.inputs[t]], -steps)
+        return result

@@ -1,0 +1,9 @@
+"""Layer 0: parameter sets, the security tables that bound them, and the primes that they are made of."""
+
+from __future__ import annotations
+
+from hetorch.params.parameter_set import ParameterSet
+from hetorch.params.primes import is_prime, ntt_primes
+from hetorch.params.security import Security, max_log2_qp
+
+__all__ = ["ParameterSet", "Security", "is_prime", "max_log2_qp", "ntt_primes"]

@@ -1,0 +1,245 @@
+"""The parameters of one CKKS instance: checked once, when made, and never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import operator
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from hetorch.errors import InsecureParametersWarning, ParameterError, SecurityError
+from hetorch.params.primes import MAX_PRIME_BITS, SIMD_PRIME_BITS, chain_primes, is_prime
+from hetorch.params.security import Security, max_log2_qp
+
+MIN_RING_DEGREE = 1 << 10
+MAX_RING_DEGREE = 1 << 17
+MAX_PRIME_COUNT = 64
+"""Data and special primes together: what the core takes; 64 primes of 50 bits are 3200."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSet:
+    """Ring, moduli and key-switching shape; equal sets have equal fingerprints.
+
+    `ring_degree` is N, a power of two from 2^10 to 2^17. `modulus_chain` holds q_0..q_L and `special_primes` the
+    factors of P: all distinct primes = 1 mod 2N below 2^60. Key switching cuts the chain into digits of `digit_size`
+    consecutive primes, beginning with q_0; a lower level uses fewer digits.
+
+    Raises ParameterError if this does not hold, or if P is smaller than half the product of some digit: the noise of
+    key switching grows with digit / P. Raises SecurityError, naming the row of the table, if log2(QP) is too large
+    for the security asked for. With `Security.NONE` it warns (InsecureParametersWarning) every time instead.
+    """
+
+    ring_degree: int
+    modulus_chain: tuple[int, ...]
+    special_primes: tuple[int, ...]
+    digit_size: int
+    security: Security = Security.CLASSICAL_128
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "ring_degree", _integer("ring_degree", self.ring_degree))
+        object.__setattr__(self, "modulus_chain", _integers("modulus_chain", self.modulus_chain))
+        object.__setattr__(self, "special_primes", _integers("special_primes", self.special_primes))
+        object.__setattr__(self, "digit_size", _integer("digit_size", self.digit_size))
+        object.__setattr__(self, "security", Security.parse(self.security))
+        self._check_structure()
+        self._check_special_primes()
+        self._check_security()
+
+    @classmethod
+    def from_bits(
+        cls,
+        ring_degree: int,
+        modulus_bits: Sequence[int],
+        special_bits: Sequence[int],
+        *,
+        digit_size: int = 1,
+        security: Security = Security.CLASSICAL_128,
+    ) -> ParameterSet:
+        """With the primes nearest to 2^bits for each size; raises what the constructor and chain_primes raise."""
+        _check_ring_degree(ring_degree)
+        primes = chain_primes([*modulus_bits, *special_bits], ring_degree)
+        count = len(modulus_bits)
+        return cls(ring_degree, primes[:count], primes[count:], digit_size, security)
+
+    @property
+    def slot_count(self) -> int:
+        """Numbers in one ciphertext: N / 2."""
+        return self.ring_degree // 2
+
+    @property
+    def max_level(self) -> int:
+        """L: the level of a fresh ciphertext, the number of rescalings it has."""
+        return len(self.modulus_chain) - 1
+
+    @property
+    def log2_q(self) -> float:
+        """log2(q_0 * ... * q_L), in bits."""
+        return math.log2(math.prod(self.modulus_chain))
+
+    @property
+    def log2_p(self) -> float:
+        """log2 of the product of the special primes, in bits."""
+        return math.log2(math.prod(self.special_primes))
+
+    @property
+    def log2_qp(self) -> float:
+        """log2 of the product of all primes, in bits: what the security table bounds."""
+        return math.log2(math.prod(self.modulus_chain) * math.prod(self.special_primes))
+
+    @property
+    def is_simd(self) -> bool:
+        """Whether every prime is below 2^50, so that the vector kernels run."""
+        return all(prime >> SIMD_PRIME_BITS == 0 for prime in (*self.modulus_chain, *self.special_primes))
+
+    def digit_count(self, level: int) -> int:
+        """Digits of a key switch at `level` (0..max_level): ceil((level + 1) / digit_size)."""
+        if not 0 <= level <= self.max_level:
+            raise ParameterError(f"level {level} does not exist; levels are 0..{self.max_level}")
+        return -(-(level + 1) // self.digit_size)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain numbers, lists and strings; from_json reads them back."""
+        return {
+            "ring_degree": self.ring_degree,
+            "modulus_chain": list(self.modulus_chain),
+            "special_primes": list(self.special_primes),
+            "digit_size": self.digit_size,
+            "security": self.security.value,
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> ParameterSet:
+        """From an object as to_json makes it, fully checked: the data may come from a stranger.
+
+        ParameterError if a field is missing, unknown or of the wrong type; SecurityError as in the constructor.
+        """
+        if not isinstance(data, Mapping):
+            raise ParameterError(f"parameters must be a JSON object, got {type(data).__name__}")
+        names = {field.name for field in fields(cls)}
+        if data.keys() != names:
+            wrong = sorted(str(name)[:40] for name in data.keys() ^ names)[:8]
+            raise ParameterError(f"parameters: fields missing or unknown: {', '.join(wrong)}")
+        if not isinstance(data["security"], str):
+            raise ParameterError(
+                f"parameters: security must be a string, got {type(data['security']).__name__}"
+            )
+        return cls(
+            data["ring_degree"],
+            data["modulus_chain"],
+            data["special_primes"],
+            data["digit_size"],
+            Security.parse(data["security"][:40]),
+        )
+
+    def fingerprint(self) -> bytes:
+        """32 bytes that name this set: SHA-256 of to_json as ASCII JSON with sorted keys and no spaces."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode("ascii")).digest()
+
+    def _check_structure(self) -> None:
+        _check_ring_degree(self.ring_degree)
+        if not self.modulus_chain:
+            raise ParameterError("modulus_chain is empty; it needs at least q_0")
+        if not self.special_primes:
+            raise ParameterError("special_primes is empty; key switching needs at least one")
+        primes = (*self.modulus_chain, *self.special_primes)
+        if len(primes) > MAX_PRIME_COUNT:
+            raise ParameterError(f"{len(primes)} primes in all; at most {MAX_PRIME_COUNT} are supported")
+        if not 1 <= self.digit_size <= len(self.modulus_chain):
+            raise ParameterError(
+                f"digit_size must be 1..{len(self.modulus_chain)} (the length of modulus_chain), got {self.digit_size}"
+            )
+        for name, group in (("modulus_chain", self.modulus_chain), ("special_primes", self.special_primes)):
+            for index, prime in enumerate(group):
+                _check_prime(f"{name}[{index}]", prime, self.ring_degree)
+        repeated = sorted({prime for prime in primes if primes.count(prime) > 1})
+        if repeated:
+            raise ParameterError(
+                f"primes must be distinct, but {repeated[0]} occurs {primes.count(repeated[0])} times"
+            )
+
+    def _check_special_primes(self) -> None:
+        # The digits are multiplied by noise and divided by P. Half is allowed so that a special prime of the same size
+        # as the others will do, as in SEAL, whichever of them is the larger.
+        chain, size = self.modulus_chain, self.digit_size
+        digits = [math.prod(chain[first : first + size]) for first in range(0, len(chain), size)]
+        if 2 * math.prod(self.special_primes) < max(digits):
+            worst = digits.index(max(digits))
+            raise ParameterError(
+                f"special_primes make log2(P) = {self.log2_p:.1f} bits, but digit {worst} of modulus_chain has "
+                f"{math.log2(max(digits)):.1f}: key switching would drown the message in noise; "
+                "add a special prime or make digit_size smaller"
+            )
+
+    def _check_security(self) -> None:
+        if self.security is Security.NONE:
+            _warn_insecure(self)
+            return
+        bound = int(max_log2_qp(self.ring_degree, self.security))
+        exponent = self.ring_degree.bit_length() - 1
+        row = f"row N = 2^{exponent}, security {self.security.value} of {self.security.source}"
+        if bound == 0:
+            raise SecurityError(f"there is no {row}; choose another ring_degree or security")
+        # In integers: a product a hair above 2^bound must not be rounded down to it.
+        qp_bits = (math.prod(self.modulus_chain) * math.prod(self.special_primes)).bit_length()
+        if qp_bits > bound:
+            raise SecurityError(
+                f"QP has {qp_bits} bits (log2 {self.log2_qp:.2f}), more than the {bound} of {row}; "
+                "use a larger ring_degree or fewer or smaller primes"
+            )
+
+
+def _check_ring_degree(ring_degree: int) -> None:
+    in_range = MIN_RING_DEGREE <= ring_degree <= MAX_RING_DEGREE
+    if not in_range or ring_degree & (ring_degree - 1):
+        raise ParameterError(f"ring_degree must be a power of two from 2^10 to 2^17, got {ring_degree}")
+
+
+def _check_prime(name: str, prime: int, ring_degree: int) -> None:
+    if prime < 2 or prime >> MAX_PRIME_BITS:
+        raise ParameterError(f"{name} must be a prime below 2^{MAX_PRIME_BITS}, got {prime}")
+    if prime % (2 * ring_degree) != 1:
+        raise ParameterError(
+            f"{name} = {prime} is not 1 mod 2 * ring_degree = {2 * ring_degree}: no NTT exists"
+        )
+    if not is_prime(prime):
+        raise ParameterError(f"{name} = {prime} is not prime")
+
+
+def _integer(name: str, value: object) -> int:
+    if isinstance(value, bool):
+        raise ParameterError(f"{name} must be an integer, got {value}")
+    try:
+        result = operator.index(value)  # type: ignore[arg-type]  # that it may not be one is the point
+    except TypeError:
+        raise ParameterError(f"{name} must be an integer, got {type(value).__name__}") from None
+    if result.bit_length() > 64:
+        raise ParameterError(f"{name} must be an integer of at most 64 bits, got {result.bit_length()} bits")
+    return int(result)
+
+
+def _integers(name: str, values: object) -> tuple[int, ...]:
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+        raise ParameterError(f"{name} must be a sequence of integers, got {type(values).__name__}")
+    if len(values) > MAX_PRIME_COUNT:
+        raise ParameterError(f"{name} holds {len(values)} primes; at most {MAX_PRIME_COUNT} are supported")
+    return tuple(_integer(f"{name}[{index}]", value) for index, value in enumerate(values))
+
+
+def _warn_insecure(parameters: ParameterSet) -> None:
+    """Warn at the line that made the set. No registry is given, so that Python does not fall silent the second time."""
+    frame = sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("hetorch.params"):
+        frame = frame.f_back
+    warnings.warn_explicit(
+        f"parameters with security 'none' (N = {parameters.ring_degree}, log2(QP) = {parameters.log2_qp:.0f}) "
+        "protect nothing; use them in tests only",
+        InsecureParametersWarning,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+    )

@@ -1,0 +1,103 @@
+"""NTT primes: p = 1 mod 2N, so that X^N + 1 splits into linear factors modulo p."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+from hetorch.errors import ParameterError
+
+MAX_PRIME_BITS = 60
+"""Every modulus is below 2^60: four of them still add up in 64 bits without a reduction."""
+
+SIMD_PRIME_BITS = 50
+"""Moduli below 2^50 take the vector kernels (53-bit double products, 52-bit integer products)."""
+
+# The first twelve primes prove or refute every n < 318665857834031151167461 > 2^64
+# (Sorenson and Webster, "Strong pseudoprimes to twelve prime bases", Math. Comp. 86, 2017).
+_BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
+
+
+def is_prime(n: int) -> bool:
+    """Whether n is prime, without error, for 0 <= n < 2^64 (Miller-Rabin, fixed bases). ParameterError outside."""
+    if n < 0 or n >> 64:
+        raise ParameterError(f"primality is decided for 0 <= n < 2^64, got {n}")
+    if n < 2:
+        return False
+    for base in _BASES:
+        if n % base == 0:
+            return n == base
+    odd = n - 1
+    twos = (odd & -odd).bit_length() - 1
+    odd >>= twos
+    return all(_passes(n, base, odd, twos) for base in _BASES)
+
+
+def _passes(n: int, base: int, odd: int, twos: int) -> bool:
+    """Strong probable prime test of n - 1 = odd * 2^twos to one base."""
+    x = pow(base, odd, n)
+    if x in (1, n - 1):
+        return True
+    for _ in range(twos - 1):
+        x = x * x % n
+        if x == n - 1:
+            return True
+    return False
+
+
+def ntt_primes(bits: int, count: int, ring_degree: int, exclude: Collection[int] = ()) -> tuple[int, ...]:
+    """`count` distinct primes = 1 mod 2 * ring_degree, the nearest to 2^bits: below, above, below, above...
+
+    Alternating keeps their product near 2^(bits * count), and so the scale near 2^bits. For `bits` of 50 and 60 all
+    are below, since above 2^50 the vector kernels end and above 2^60 every kernel does. All lie strictly between
+    2^(bits-1) and 2^(bits+1). The same arguments give the same primes always. Primes in `exclude` are passed over.
+    ParameterError if there are not enough of them.
+    """
+    if ring_degree < 2 or ring_degree & (ring_degree - 1):
+        raise ParameterError(f"ring_degree must be a power of two, got {ring_degree}")
+    if not 2 <= bits <= MAX_PRIME_BITS:
+        raise ParameterError(f"a prime has 2 to {MAX_PRIME_BITS} bits, got bits={bits}")
+    if count < 0:
+        raise ParameterError(f"cannot choose {count} primes")
+    skip = frozenset(exclude)
+    sides = [_primes(bits, ring_degree, -1)]
+    if bits not in (SIMD_PRIME_BITS, MAX_PRIME_BITS):
+        sides.append(_primes(bits, ring_degree, +1))
+    found: list[int] = []
+    turn = 0
+    while len(found) < count:
+        if not sides:
+            raise ParameterError(
+                f"only {len(found)} of {count} primes of about {bits} bits are 1 mod {2 * ring_degree}; "
+                "use more bits, fewer primes or a smaller ring_degree"
+            )
+        side = sides[turn % len(sides)]
+        prime = next((p for p in side if p not in skip), None)
+        if prime is None:
+            sides.remove(side)
+            turn = 0
+            continue
+        found.append(prime)
+        turn += 1
+    return tuple(found)
+
+
+def chain_primes(bits: Sequence[int], ring_degree: int) -> tuple[int, ...]:
+    """One prime for each size in `bits`, all distinct, in the order given: ntt_primes of each size."""
+    chosen: dict[int, Iterator[int]] = {}
+    taken: list[int] = []
+    for size in sorted(set(bits)):
+        primes = ntt_primes(size, list(bits).count(size), ring_degree, taken)
+        taken.extend(primes)
+        chosen[size] = iter(primes)
+    return tuple(next(chosen[size]) for size in bits)
+
+
+def _primes(bits: int, ring_degree: int, direction: int) -> Iterator[int]:
+    """NTT primes from 2^bits downward (-1, to 2^(bits-1)) or upward (+1, to 2^(bits+1)), nearest first."""
+    step = 2 * ring_degree
+    centre = 1 << bits
+    # The largest number = 1 mod step that is not above the centre; upward begins one step later.
+    start = (centre - 1) // step * step + 1
+    end = centre >> 1 if direction < 0 else centre << 1
+    first = start if direction < 0 else start + step
+    return (n for n in range(first, end, direction * step) if is_prime(n))

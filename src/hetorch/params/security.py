@@ -1,0 +1,95 @@
+"""How large the modulus may be: the published tables, and nothing estimated here."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from hetorch.errors import ParameterError
+
+
+class Security(StrEnum):
+    """What the parameters are checked against. The value is the name used in files and on the command line."""
+
+    CLASSICAL_128 = "128"
+    CLASSICAL_192 = "192"
+    CLASSICAL_256 = "256"
+    NONE = "none"
+    HE_STANDARD_2018 = "he-standard-2018"
+
+    @classmethod
+    def parse(cls, value: object) -> Security:
+        """The member with this value; ParameterError names the values that exist."""
+        try:
+            return cls(str(value))
+        except ValueError:
+            known = ", ".join(repr(member.value) for member in cls)
+            raise ParameterError(f"security {value!r} is not known; use one of {known}") from None
+
+    @property
+    def bits(self) -> int:
+        """Classical security in bits; 0 for `none`."""
+        return _BITS[self]
+
+    @property
+    def source(self) -> str:
+        """Where the bound comes from, for messages and reports."""
+        return _SOURCES[self]
+
+
+_BITS: Mapping[Security, int] = MappingProxyType(
+    {
+        Security.CLASSICAL_128: 128,
+        Security.CLASSICAL_192: 192,
+        Security.CLASSICAL_256: 256,
+        Security.NONE: 0,
+        Security.HE_STANDARD_2018: 128,
+    }
+)
+
+_GUIDELINES = "Security Guidelines for Implementing Homomorphic Encryption (ePrint 2024/463), table 5.2"
+_STANDARD = "Homomorphic Encryption Security Standard (HomomorphicEncryption.org, November 2018), table 1"
+
+_SOURCES: Mapping[Security, str] = MappingProxyType(
+    {
+        Security.CLASSICAL_128: _GUIDELINES,
+        Security.CLASSICAL_192: _GUIDELINES,
+        Security.CLASSICAL_256: _GUIDELINES,
+        Security.NONE: "no bound: for tests only",
+        Security.HE_STANDARD_2018: _STANDARD,
+    }
+)
+
+# log2 of ring_degree -> greatest log2(QP), for a uniform ternary secret and an error of standard deviation 3.19,
+# against classical attacks. A degree without an entry offers the level for no modulus that is listed.
+_TABLES: Mapping[Security, Mapping[int, int]] = MappingProxyType(
+    {
+        # ePrint 2024/463, table 5.2.
+        Security.CLASSICAL_128: MappingProxyType(
+            {10: 26, 11: 53, 12: 106, 13: 214, 14: 430, 15: 868, 16: 1747, 17: 3523}
+        ),
+        Security.CLASSICAL_192: MappingProxyType(
+            {11: 36, 12: 73, 13: 147, 14: 297, 15: 597, 16: 1199, 17: 2411}
+        ),
+        Security.CLASSICAL_256: MappingProxyType(
+            {11: 27, 12: 56, 13: 114, 14: 230, 15: 462, 16: 929, 17: 1866}
+        ),
+        # HomomorphicEncryption.org 2018, ternary secret, 128 bits: what SEAL and TenSEAL check.
+        Security.HE_STANDARD_2018: MappingProxyType({10: 27, 11: 54, 12: 109, 13: 218, 14: 438, 15: 881}),
+    }
+)
+
+
+def max_log2_qp(ring_degree: int, security: Security) -> float:
+    """Greatest log2 of the whole modulus QP (data and special primes) at this ring degree, in bits.
+
+    Infinite for `Security.NONE`; 0.0 where the table has no row, so that nothing fits. ParameterError if
+    `ring_degree` is not a power of two.
+    """
+    if ring_degree < 1 or ring_degree & (ring_degree - 1):
+        raise ParameterError(f"ring_degree must be a power of two, got {ring_degree}")
+    if security is Security.NONE:
+        return math.inf
+    return float(_TABLES[security].get(ring_degree.bit_length() - 1, 0))

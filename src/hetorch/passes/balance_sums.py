@@ -1,0 +1,61 @@
+"""Pass: every sum has an operand whose scale can be planned, so that no engine ever sees two scales in a sum.
+
+The scale of an affine map's or a polynomial's result is free; that of a product is not (s_a s_b / q), nor that of a
+value that others read too. Where neither operand is free, an identity map is put before the one with levels to spare.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import sparse
+
+from hetorch.ir.tensor_program import (
+    Add,
+    Affine,
+    Chebyshev,
+    TensorOp,
+    TensorProgram,
+    reads,
+    renumbered,
+)
+
+
+def depth_of(op: TensorOp) -> int:
+    """Levels that an operation uses: a rescaling for a map or a product, none for a sum."""
+    if isinstance(op, Add):
+        return 0
+    return op.depth if isinstance(op, Chebyshev) else 1
+
+
+def is_free(program: TensorProgram, consumers: list[list[int]], value: int) -> bool:
+    """Whether the scale of `value` may be chosen for the one operation that reads it."""
+    if value == 0:
+        return False
+    made_by = program.operations[value - 1]
+    return isinstance(made_by, Affine | Chebyshev) and len(consumers[value]) == 1 and value != program.output
+
+
+def balance_sums(program: TensorProgram) -> TensorProgram:
+    """The same function; each Add has an operand for which is_free holds."""
+    consumers = program.consumers()
+    depth = [0]
+    for op in program.operations:
+        depth.append(max(depth[value] for value in reads(op)) + depth_of(op))
+    operations: list[TensorOp] = []
+    number = {0: 0}
+    for index, op in enumerate(program.operations):
+        moved = renumbered(op, number)
+        if isinstance(op, Add) and not any(is_free(program, consumers, value) for value in (op.a, op.b)):
+            assert isinstance(moved, Add)
+            spare_first = depth[op.a] < depth[op.b]
+            source = moved.a if spare_first else moved.b
+            size = math.prod(op.shape)
+            identity = sparse.csr_array(sparse.eye_array(size, format="csr"))
+            operations.append(Affine(source, identity, np.zeros(size), op.shape, op.name, "scale"))
+            wrapped = len(operations)
+            moved = Add(*((wrapped, moved.b) if spare_first else (moved.a, wrapped)), op.shape, op.name)
+        operations.append(moved)
+        number[index + 1] = len(operations)
+    return TensorProgram(program.input_shape, tuple(operations), number[program.output], program.output_shape)

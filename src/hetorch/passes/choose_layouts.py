@@ -1,0 +1,175 @@
+"""Pass: where every tensor lies in the slots, for the least predicted time.
+
+Values that are added, multiplied or passed through a polynomial together lie alike: they form a group. Every affine
+map leads from a group to a group, and its cost is a function of the two placements. The search walks the maps in order
+and keeps the best partial choices (a dynamic program: choices that agree on all groups still needed are compared and
+only the cheapest stays), so on a chain of layers it is exact over the candidates unless the beam overflows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hetorch.errors import PlanError
+from hetorch.ir.tensor_program import Affine, TensorProgram, reads
+from hetorch.passes.baby_giant import split
+from hetorch.passes.cost_model import CostModel
+from hetorch.passes.diagonals import Indices, coordinates, find_diagonals, fold_steps
+from hetorch.passes.placements import (
+    Placement,
+    input_candidates,
+    power_of_two,
+    result_candidates,
+    skewed,
+    spatial_stride,
+)
+
+BEAM = 32
+"""Partial choices that are kept after each map."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layouts:
+    """The placement of every value, and the cost of all affine maps with them."""
+
+    placements: tuple[Placement, ...]
+    cost: float
+
+
+@dataclass(slots=True, eq=False)
+class _Search:
+    """Costs of maps between placements, each computed once. Placements are kept alive, so their ids are names."""
+
+    slot_count: int
+    model: CostModel
+    costs: dict[tuple[int, int, int], float] = field(default_factory=dict)
+    splits: dict[tuple[int, bytes], tuple[int, int]] = field(default_factory=dict)
+    entries: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
+    alive: list[Placement] = field(default_factory=list)
+
+    def cost(self, index: int, op: Affine, level: int, source: Placement, result: Placement) -> float:
+        key = (index, id(source), id(result))
+        if key not in self.costs:
+            self.alive += [source, result]
+            if index not in self.entries:
+                self.entries[index] = coordinates(op.matrix)
+            self.costs[key] = self._cost(index, level, source, result)
+        return self.costs[key]
+
+    def _cost(self, index: int, level: int, source: Placement, result: Placement) -> float:
+        rows, columns = self.entries[index]
+        folds = len(fold_steps(source, result))
+        found = find_diagonals(rows, columns, source, result)
+        if found is None:
+            return np.inf
+        name = (found.modulus, found.indices.tobytes())
+        if name not in self.splits:
+            parts = split(found.indices, found.modulus)
+            self.splits[name] = (parts.baby_count, parts.giant_count)
+        babies, giants = self.splits[name]
+        return self.model.transform(level, len(found.indices), babies, giants, folds)
+
+
+def choose_layouts(
+    program: TensorProgram, levels: tuple[int, ...], slot_count: int, model: CostModel | None = None
+) -> Layouts:
+    """For ciphertexts of `slot_count` slots. PlanError if a tensor does not fit in one."""
+    for value in range(program.value_count):
+        if power_of_two(program.size(value)) > slot_count:
+            raise PlanError(
+                f"a tensor of shape {program.shape(value)} needs {program.size(value)} slots, a ciphertext has "
+                f"{slot_count}; use a larger ring_degree or a smaller model"
+            )
+    group = groups_of(program)
+    maps = [(index, op) for index, op in enumerate(program.operations) if isinstance(op, Affine)]
+    strides = {index: spatial_stride(op.matrix, program.shape(op.input), op.shape) for index, op in maps}
+    search = _Search(slot_count, model or CostModel())
+    last_use = {group[0]: -1, group[program.output]: len(maps)}
+    for position, (index, op) in enumerate(maps):
+        for value in (op.input, index + 1):
+            last_use[group[value]] = max(last_use.get(group[value], -1), position)
+    states: list[tuple[float, dict[int, Placement]]] = [
+        (0.0, {group[0]: placement}) for placement in _inputs(program, group, strides, slot_count)
+    ]
+    made: dict[tuple[int, int], list[Placement]] = {}
+    for position, (index, op) in enumerate(maps):
+        source_group, result_group = group[op.input], group[index + 1]
+        level = levels[index + 1] + 1
+        following: list[tuple[float, dict[int, Placement]]] = []
+        for total, chosen in states:
+            source = chosen[source_group]
+            if result_group in chosen:
+                candidates = [chosen[result_group]]
+            else:
+                key = (index, id(source))
+                if key not in made:
+                    made[key] = result_candidates(op.shape, source, strides[index], slot_count)
+                candidates = made[key]
+            for result in candidates:
+                cost = total + search.cost(index, op, level, source, result)
+                following.append((cost, {**chosen, result_group: result}))
+        states = _best(following, {g for g, last in last_use.items() if last > position})
+    total, chosen = states[0]
+    if not np.isfinite(total):
+        raise PlanError("no layout of the network was found")
+    return Layouts(tuple(chosen[group[value]] for value in range(program.value_count)), total)
+
+
+def groups_of(program: TensorProgram) -> list[int]:
+    """For each value the name of its group: values joined by element-wise operations."""
+    parent = list(range(program.value_count))
+
+    def find(value: int) -> int:
+        while parent[value] != value:
+            value = parent[value]
+        return value
+
+    for index, op in enumerate(program.operations):
+        if not isinstance(op, Affine):
+            for value in reads(op):
+                low, high = sorted((find(value), find(index + 1)))
+                parent[high] = low
+    return [find(value) for value in range(program.value_count)]
+
+
+def _inputs(
+    program: TensorProgram, group: list[int], strides: dict[int, int], slot_count: int
+) -> list[Placement]:
+    """Candidates for the input, skewed ones too: the client packs as it is told, for nothing."""
+    readers = [
+        (index, op)
+        for index, op in enumerate(program.operations)
+        if isinstance(op, Affine) and group[op.input] == group[0]
+    ]
+    found = input_candidates(program.input_shape, {strides[index] for index, _ in readers}, slot_count)
+    # Skewing is for an input that is only read by maps: a value made by a map cannot be skewed.
+    if not readers or any(group[index + 1] == group[0] for index in range(len(program.operations))):
+        return found
+    sizes = {power_of_two(int(np.prod(op.shape))) for _, op in readers}
+    turned: list[Placement] = []
+    for base in found:
+        replicas = slot_count // base.period
+        if replicas < 2:
+            continue
+        steps = {max(size * factor // replicas, 1) for size in sizes for factor in (1, 2, 4)}
+        if base.grid is not None:
+            steps |= {base.grid.pitch * rows for rows in (1, 2, 3)}
+        turned += [skewed(base, step, slot_count) for step in sorted(steps) if step < base.period]
+    return found + turned
+
+
+def _best(
+    states: list[tuple[float, dict[int, Placement]]], needed: set[int]
+) -> list[tuple[float, dict[int, Placement]]]:
+    """The cheapest state for each choice of the groups still needed; at most BEAM of them, cheapest first."""
+    order = sorted(range(len(states)), key=lambda i: (states[i][0], i))
+    kept: dict[tuple[int, ...], tuple[float, dict[int, Placement]]] = {}
+    for i in order:
+        cost, chosen = states[i]
+        key = tuple(id(chosen[g]) for g in sorted(needed) if g in chosen)
+        kept.setdefault(key, (cost, chosen))
+        if len(kept) >= BEAM:
+            break
+    return list(kept.values())

@@ -1,0 +1,209 @@
+"""Pass: the smallest ring and chain that is secure and precise enough, and of those the fastest.
+
+For each ring degree, from the smallest: layouts are chosen for its slots, the error is predicted, and since every error
+falls as 2^-bits of the scale, the bits that the wanted precision needs follow directly. The chain has one prime of that
+size a level, and q_0 with room for the output. Digits of one to three primes are tried, with as many spare bits in P as
+the security table leaves: they push key-switching noise below the rounding noise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.engine.noise import NoiseModel
+from hetorch.errors import ParameterError, PlanError
+from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
+from hetorch.params import ParameterSet, Security, max_log2_qp
+from hetorch.passes.assign_scales import assign_scales
+from hetorch.passes.choose_layouts import Layouts, choose_layouts
+from hetorch.passes.cost_model import CostModel, ring_factor
+from hetorch.passes.diagonals import Lowered, lower
+from hetorch.passes.placements import power_of_two
+from hetorch.passes.predict_errors import SIGMAS, Sensitivity, predict_errors
+
+SMALLEST_RING, LARGEST_RING = 1 << 11, 1 << 16
+HEADROOM_BITS = 4
+"""Room in q_0 above the calibrated outputs: one bit for the sign, three for inputs that calibration did not see."""
+MOST_SCALE_BITS = 45
+"""So that q_0, with its headroom, stays below 2^50 where the vector kernels end."""
+SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
+"""P / digit: key-switching noise is about 10 roundings at 0 spare bits and lost in the rounding at 6."""
+SPECIAL_BITS = 49
+TRIAL_BITS = 32.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """All decisions about one program: `lowered` is by index of operation; `shares` and `error` are standard deviations
+    as predict_errors gives them."""
+
+    parameters: ParameterSet
+    layouts: Layouts
+    lowered: dict[int, Lowered]
+    scales: tuple[float, ...]
+    shares: tuple[float, ...]
+    error: float
+    cost: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """What is asked for. `sizes`: largest absolute value of each value of `program`; `precision`: bound on the
+    encryption error relative to `output_range`; `ring_degree` and `scale_bits` None to choose."""
+
+    program: TensorProgram
+    levels: tuple[int, ...]
+    sizes: tuple[float, ...]
+    sensitivity: Sensitivity
+    output_range: float
+    precision: float
+    security: Security
+    ring_degree: int | None = None
+    scale_bits: int | None = None
+
+
+def choose_parameters(request: Request) -> Chosen:
+    """The fastest choice on the smallest ring that will do. PlanError if none does."""
+    program = request.program
+    slots = max(power_of_two(program.size(value)) for value in range(program.value_count))
+    rings = [request.ring_degree] if request.ring_degree else _rings()
+    reasons: list[str] = []
+    for ring in rings:
+        exponent = ring.bit_length() - 1
+        if ring // 2 < slots:
+            reasons.append(f"2^{exponent}: {slots} slots needed, {ring // 2} there")
+            continue
+        lower_bound = _least_bits(request, ring)
+        room = _room(ring, request.security)
+        if lower_bound > room:
+            reasons.append(f"2^{exponent}: at least {lower_bound:.0f} bits needed, {room:.0f} allowed")
+            continue
+        layouts = choose_layouts(program, request.levels, ring // 2)
+        lowered = {
+            index: lower(op.matrix, layouts.placements[op.input], layouts.placements[index + 1], ring // 2)
+            for index, op in enumerate(program.operations)
+            if isinstance(op, Affine)
+        }
+        found = [_with_digits(request, ring, layouts, lowered, size) for size in (1, 2, 3)]
+        usable = [choice for choice in found if choice is not None]
+        if usable:
+            return min(usable, key=lambda choice: choice.cost)
+        reasons.append(
+            f"2^{exponent}: no chain of {request.levels[0] + 1} primes is precise and secure enough"
+        )
+    raise PlanError(
+        f"no parameters fit a program of {request.levels[0]} levels and {slots} slots at {request.security.value}-bit "
+        f"security (ring degree {'; '.join(reasons)}); use fewer layers, activations of lower degree, smaller tensors, "
+        "or a larger precision="
+    )
+
+
+def _rings() -> list[int]:
+    return [1 << k for k in range(SMALLEST_RING.bit_length() - 1, LARGEST_RING.bit_length())]
+
+
+def _room(ring: int, security: Security) -> float:
+    return math.inf if security is Security.NONE else max_log2_qp(ring, security)
+
+
+def _least_bits(request: Request, ring: int) -> float:
+    """A lower bound of log2(QP): the rounding of the last rescale alone must stay within the precision."""
+    size = request.sizes[request.program.output] or 1.0
+    rounding = NoiseModel(ring, 0.0, 1).rounding()
+    needed = SIGMAS * rounding / request.precision * size / (2 * request.output_range)
+    bits = max(math.log2(needed), _prime_floor(ring))
+    return (request.levels[0] + 2) * bits
+
+
+def _prime_floor(ring: int) -> int:
+    """Primes = 1 mod 2N are plentiful from about 16 N on."""
+    return max(20, (16 * ring).bit_length())
+
+
+def _with_digits(
+    request: Request, ring: int, layouts: Layouts, lowered: dict[int, Lowered], digit_size: int
+) -> Chosen | None:
+    """The choice with the most spare bits in P that the security table allows, or None."""
+    program, levels = request.program, request.levels
+    if digit_size > levels[0] + 1:
+        return None
+    for spare in SPARE_BITS:
+        model = NoiseModel(ring, 2.0**-spare, digit_size)
+        bits = request.scale_bits or _scale_bits(request, lowered, model)
+        if bits is None or bits + HEADROOM_BITS > SPECIAL_BITS:
+            return None
+        bits = max(bits, _prime_floor(ring))
+        scales = assign_scales(program, levels, request.sizes, bits, None)
+        output = scales[program.output] * max(request.sizes[program.output], 1e-300)
+        first = max(math.ceil(math.log2(output)) + HEADROOM_BITS, bits)
+        if first > SPECIAL_BITS:
+            return None
+        special = _special_bits(first + (digit_size - 1) * bits + spare, ring)
+        chain = [first] + [bits] * levels[0]
+        if sum(chain) + sum(special) > _room(ring, request.security) + 1:
+            continue
+        try:
+            parameters = ParameterSet.from_bits(
+                ring, chain, special, digit_size=digit_size, security=request.security
+            )
+        except ParameterError:
+            # A product a hair above the row, or not enough primes of this size: fewer spare bits may do.
+            continue
+        exact = assign_scales(program, levels, request.sizes, bits, parameters.modulus_chain)
+        shares, error = predict_errors(
+            program, lowered, levels, exact, NoiseModel.of(parameters), request.sensitivity, bits
+        )
+        cost = total_cost(program, lowered, levels, CostModel(digit_size, len(special))) * ring_factor(ring)
+        return Chosen(parameters, layouts, lowered, exact, shares, error, cost)
+    return None
+
+
+def _scale_bits(request: Request, lowered: dict[int, Lowered], model: NoiseModel) -> int | None:
+    """The bits at which the predicted error meets the precision; None beyond MOST_SCALE_BITS."""
+    scales = assign_scales(request.program, request.levels, request.sizes, TRIAL_BITS, None)
+    _, error = predict_errors(
+        request.program, lowered, request.levels, scales, model, request.sensitivity, TRIAL_BITS
+    )
+    relative = SIGMAS * error / request.output_range
+    # Errors are proportional to 2^-bits, so one trial tells; the primes themselves are within 2^-8 of 2^bits.
+    bits = math.ceil(TRIAL_BITS + math.log2(relative / request.precision) + 2.0**-8)
+    return bits if bits <= MOST_SCALE_BITS else None
+
+
+def _special_bits(bits: int, ring: int) -> list[int]:
+    """Sizes of as few special primes as hold `bits`, each below 2^50."""
+    count = -(-bits // SPECIAL_BITS)
+    each = max(-(-bits // count), _prime_floor(ring))
+    return [each] * count
+
+
+def total_cost(
+    program: TensorProgram, lowered: dict[int, Lowered], levels: Sequence[int], model: CostModel
+) -> float:
+    """The cost model's sum over all operations."""
+    cost = 0.0
+    for index, op in enumerate(program.operations):
+        level = levels[index + 1]
+        match op:
+            case Affine():
+                parts = lowered[index]
+                cost += model.transform(
+                    level + 1, parts.diagonals, parts.babies, parts.giants, len(parts.folds)
+                )
+            case Multiply():
+                cost += model.multiply(level + 1)
+            case Chebyshev():
+                cost += model.polynomial(level + op.depth, len(op.coefficients) - 1)
+            case _:
+                pass
+    return cost
+
+
+def largest_values(values: Sequence[NDArray[np.float64]]) -> tuple[float, ...]:
+    """The largest absolute value of each value of a trace."""
+    return tuple(float(np.max(np.abs(value))) for value in values)

@@ -1,0 +1,172 @@
+"""Lowering of one affine map to diagonals, for given placements of its input and its result.
+
+Element c of the input lies at pos(c), row t of the result at q(t). A product M[t, c] x_c is formed in a slot s that
+belongs to row t, from the slot s + k that holds c: k is the diagonal. With m = min(period in, period out), k is taken
+modulo m. If the result's period is smaller, the products of one row lie in several slots that are m apart, and are
+added up afterwards by folds (rotate by m, 2m, 4m, ... and add). If it is larger or equal, there is nothing to fold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from hetorch.engine.transform import DiagonalTransform
+from hetorch.errors import PlanError
+from hetorch.passes.baby_giant import Split, split
+from hetorch.passes.placements import Placement
+
+Indices = NDArray[np.int64]
+
+MOST_COVER_ENTRIES = 3_000_000
+"""The greedy cover of a skewed input is only tried below this many (non-zero, replica) pairs: about a second."""
+MOST_PICKS = 512
+"""More diagonals than this make a skewed input no better than a plain one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DiagonalSet:
+    """Which diagonals a map takes: sorted `indices` modulo `modulus`; for each non-zero of the matrix (in CSR order)
+    the `chosen` place in `indices` and the `replica` of the input that it reads (0 unless skewed)."""
+
+    indices: Indices
+    modulus: int
+    chosen: Indices
+    replica: Indices
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lowered:
+    """An affine map ready to run: the transform, the fold steps after it, and how each part is counted."""
+
+    transform: DiagonalTransform
+    folds: tuple[int, ...]
+    diagonals: int
+    babies: int
+    giants: int
+
+    @property
+    def lanes(self) -> int:
+        """Slots that are added up into one by the folds."""
+        return 1 << len(self.folds)
+
+
+def coordinates(matrix: sparse.csr_array) -> tuple[Indices, Indices]:
+    """Rows and columns of the non-zeros, in CSR order."""
+    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    return rows, matrix.indices.astype(np.int64)
+
+
+def find_diagonals(
+    rows: Indices, columns: Indices, source: Placement, result: Placement
+) -> DiagonalSet | None:
+    """The diagonals for one pair of placements; None if a cover would take too long to find."""
+    modulus = min(source.period, result.period)
+    places = result.positions[0][rows]
+    if len(rows) == 0:
+        return DiagonalSet(np.zeros(1, dtype=np.int64), modulus, rows, rows)
+    if source.positions.shape[0] == 1:
+        k = (source.positions[0][columns] - places) % modulus
+        present = np.zeros(modulus, dtype=bool)
+        present[k] = True
+        number = np.cumsum(present) - 1
+        return DiagonalSet(np.flatnonzero(present), modulus, number[k], np.zeros(len(k), dtype=np.int64))
+    if source.positions.shape[0] * len(rows) > MOST_COVER_ENTRIES:
+        return None
+    return _cover((source.positions[:, columns] - places[None, :]) % modulus, modulus)
+
+
+def _cover(k: Indices, modulus: int) -> DiagonalSet | None:
+    """Few diagonals so that each non-zero finds one of its replicas: k is (replicas, non-zeros).
+
+    Greedy: the diagonal that serves most of what is left, again and again. For a dense map the windows 0..w-1 are the
+    best cover, taken if the greedy one is not smaller.
+    """
+    window = int(k.min(axis=0).max()) + 1
+    # Shared weights repeat the same choices at every pixel: count equal columns once. The hash only saves time: what
+    # it might confuse is caught by the check below.
+    mixed = (k.astype(np.uint64) * _odd_factors(len(k))[:, None]).sum(axis=0, dtype=np.uint64)
+    _, first, weight = np.unique(mixed, return_index=True, return_counts=True)
+    left = k[:, first]
+    counts = np.bincount(left.reshape(-1), weights=np.tile(weight, len(k)), minlength=modulus)
+    picks: list[int] = []
+    while left.shape[1] and len(picks) < min(window, MOST_PICKS):
+        best = int(np.argmax(counts))
+        picks.append(best)
+        served = np.any(left == best, axis=0)
+        gone = left[:, served]
+        counts -= np.bincount(gone.reshape(-1), weights=np.tile(weight[served], len(k)), minlength=modulus)
+        left, weight = left[:, ~served], weight[~served]
+    if left.shape[1] or len(picks) >= window:
+        if window > MOST_PICKS:
+            return None
+        picks = list(range(window))
+    indices = np.array(sorted(picks), dtype=np.int64)
+    number = np.full(modulus, -1, dtype=np.int64)
+    number[indices] = np.arange(len(indices))
+    served = number[k] >= 0
+    if not np.all(np.any(served, axis=0)):
+        return None
+    replica = np.argmax(served, axis=0)
+    chosen = number[k[replica, np.arange(k.shape[1])]]
+    kept = np.unique(chosen)
+    return DiagonalSet(indices[kept], modulus, np.searchsorted(kept, chosen), replica)
+
+
+def _odd_factors(count: int) -> NDArray[np.uint64]:
+    """Odd multipliers for hashing: powers of the 64-bit golden ratio (Knuth, TAOCP 3, 6.4)."""
+    factors = [pow(0x9E3779B97F4A7C15, i + 1, 1 << 64) for i in range(count)]
+    return np.array(factors, dtype=np.uint64)
+
+
+def fold_steps(source: Placement, result: Placement) -> tuple[int, ...]:
+    """m, 2m, ..., period in / 2."""
+    steps = []
+    step = result.period
+    while step < source.period:
+        steps.append(step)
+        step *= 2
+    return tuple(steps)
+
+
+def lower(matrix: sparse.csr_array, source: Placement, result: Placement, slot_count: int) -> Lowered:
+    """The transform whose folded result holds (matrix @ x) at `result` and zero in its unused slots."""
+    rows, columns = coordinates(matrix)
+    found = find_diagonals(rows, columns, source, result)
+    if found is None:
+        raise PlanError(f"no diagonals were found for a map of {len(rows)} weights from {source.label}")
+    parts: Split = split(found.indices, found.modulus)
+    period = max(source.period, result.period)
+    if result.period >= source.period:
+        slots = result.positions[0][rows]
+    else:
+        # Any representative is right; the slot follows from it.
+        slots = (
+            source.positions[found.replica, columns]
+            - parts.representatives[_rank(parts, found)[found.chosen]]
+        )
+    order = _rank(parts, found)
+    values = np.zeros((len(found.indices), period))
+    values[order[found.chosen], slots % period] = matrix.data
+    transform = DiagonalTransform(
+        slot_count=slot_count,
+        input_count=1,
+        output_count=1,
+        outputs=np.zeros(len(values), dtype=np.int32),
+        inputs=np.zeros(len(values), dtype=np.int32),
+        giants=(parts.giants % slot_count).astype(np.int32),
+        babies=(parts.babies % slot_count).astype(np.int32),
+        values=values,
+    )
+    steps = fold_steps(source, result)
+    return Lowered(transform, steps, len(values), parts.baby_count, parts.giant_count)
+
+
+def _rank(parts: Split, found: DiagonalSet) -> Indices:
+    """The place in `parts` of each index in found.indices: splitting cuts the circle elsewhere."""
+    residues = parts.representatives % found.modulus
+    by_residue = np.argsort(residues, kind="stable")
+    return np.asarray(by_residue[np.searchsorted(residues[by_residue], found.indices)])

@@ -1,0 +1,35 @@
+"""Pass: exactly the keys that the program uses, each at the highest level at which it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.ir.he_program import HeProgram, LinearTransform, Multiply, Polynomial, RotateAdd
+
+
+def select_keys(program: HeProgram, weights: Mapping[str, NDArray[np.generic]]) -> EvaluationKeySpec:
+    """From the operations and the steps of the transforms."""
+    rotations: dict[int, int] = {}
+    relinearisation = -1
+    for op in program.operations:
+        match op:
+            case LinearTransform():
+                level = program.values[op.inputs[0]].level
+                steps = np.union1d(weights[f"{op.weight}.giants"], weights[f"{op.weight}.babies"])
+                for step in steps.tolist():
+                    rotations[step] = max(level, rotations.get(step, 0))
+            case RotateAdd():
+                level = program.values[op.input].level
+                rotations[op.steps] = max(level, rotations.get(op.steps, 0))
+            case Multiply():
+                relinearisation = max(relinearisation, program.values[op.a].level)
+            case Polynomial() if op.depth > 1:
+                relinearisation = max(relinearisation, program.values[op.input].level)
+            case _:
+                pass
+    level_or_none = relinearisation if relinearisation >= 0 else None
+    return EvaluationKeySpec.from_rotations(rotations, 2 * program.slot_count, level_or_none)

@@ -1,0 +1,133 @@
+"""Strict reading of JSON that may come from a stranger: every field is asked for by name, type and range."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.errors import HetorchError
+
+
+class Fields:
+    """One JSON object. `fail` makes an error from a sentence; `done` refuses fields that were never asked for."""
+
+    __slots__ = ("_data", "_fail", "_left", "_where")
+
+    def __init__(self, data: object, where: str, fail: Callable[[str], HetorchError]) -> None:
+        if not isinstance(data, dict):
+            raise fail(f"{where} must be a JSON object, got {type(data).__name__}")
+        self._data: dict[str, object] = data
+        self._left = set(data)
+        self._where = where
+        self._fail = fail
+
+    @classmethod
+    def parse(cls, text: bytes, where: str, fail: Callable[[str], HetorchError]) -> Fields:
+        """From JSON text in UTF-8; NaN and infinities are refused. The caller has limited its length."""
+        try:
+            data = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise fail(f"{where} is not valid JSON: {str(error)[:120]}") from None
+        return cls(data, where, fail)
+
+    def take(self, name: str) -> object:
+        """The field itself, whatever it is."""
+        if name not in self._data:
+            raise self._fail(f"{self._where}: the field {name!r} is missing")
+        self._left.discard(name)
+        return self._data[name]
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        return self._integer(name, self.take(name), low, high)
+
+    def number(self, name: str, low: float, high: float) -> float:
+        return self._number(name, self.take(name), low, high)
+
+    def numbers(self, name: str, low: float, high: float, most: int) -> tuple[float, ...]:
+        return tuple(self._number(name, item, low, high) for item in self._list(name, most))
+
+    def integers(self, name: str, low: int, high: int, most: int) -> tuple[int, ...]:
+        return tuple(self._integer(name, item, low, high) for item in self._list(name, most))
+
+    def text(self, name: str, most: int) -> str:
+        value = self.take(name)
+        if not isinstance(value, str) or len(value) > most or not value.isprintable():
+            raise self._wrong(name, f"printable text of at most {most} characters", value)
+        return value
+
+    def texts(self, name: str, most: int, length: int) -> tuple[str, ...]:
+        items = self._list(name, most)
+        for item in items:
+            if not isinstance(item, str) or len(item) > length:
+                raise self._wrong(name, f"texts of at most {length} characters", item)
+        return tuple(str(item) for item in items)
+
+    def child(self, name: str) -> Fields:
+        return Fields(self.take(name), f"{self._where}.{name}", self._fail)
+
+    def children(self, name: str, most: int) -> list[Fields]:
+        items = self._list(name, most)
+        return [Fields(item, f"{self._where}.{name}[{i}]", self._fail) for i, item in enumerate(items)]
+
+    def int32_array(self, name: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """base64 of little-endian int32 in C order; the length is checked before anything is decoded."""
+        size = 4 * math.prod(shape)
+        value = self.take(name)
+        if not isinstance(value, str) or len(value) != 4 * -(-size // 3):
+            raise self._wrong(name, f"base64 of {size} bytes", value)
+        try:
+            data = base64.b64decode(value, validate=True)
+        except (binascii.Error, ValueError):
+            raise self._wrong(name, "base64", value) from None
+        if len(data) != size:
+            raise self._wrong(name, f"base64 of {size} bytes", value)
+        return np.frombuffer(data, dtype="<i4").astype(np.int32).reshape(shape)
+
+    def done(self) -> None:
+        if self._left:
+            names = ", ".join(repr(name[:40]) for name in sorted(self._left)[:5])
+            raise self._fail(f"{self._where}: unknown fields {names}")
+
+    def error(self, sentence: str) -> HetorchError:
+        """An error that says where."""
+        return self._fail(f"{self._where}: {sentence}")
+
+    def _list(self, name: str, most: int) -> list[object]:
+        value = self.take(name)
+        if not isinstance(value, list) or len(value) > most:
+            raise self._wrong(name, f"a list of at most {most} items", value)
+        return value
+
+    def _integer(self, name: str, value: object, low: int, high: int) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self._wrong(name, f"an integer in {low}..{high}", value)
+        return value
+
+    def _number(self, name: str, value: object, low: float, high: float) -> float:
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+            raise self._wrong(name, f"a number in {low:g}..{high:g}", value)
+        return float(value)
+
+    def _wrong(self, name: str, expected: str, value: object) -> HetorchError:
+        return self._fail(f"{self._where}.{name}: expected {expected}, got {repr(value)[:60]}")
+
+
+def encode_int32(array: NDArray[np.int32]) -> str:
+    """What int32_array reads back."""
+    return base64.b64encode(np.ascontiguousarray(array, dtype="<i4").tobytes()).decode("ascii")
+
+
+def canonical_json(data: object) -> bytes:
+    """ASCII, sorted keys, no spaces, no NaN: equal data give equal bytes (floats as their shortest exact repr)."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return text.encode("ascii")
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a number that JSON knows")

@@ -1,0 +1,243 @@
+"""A plan as plain data and back: the program as JSON, its arrays by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.errors import HetorchError
+from hetorch.ir.he_program import (
+    NO_LAYOUT,
+    Add,
+    AddBias,
+    DropLevel,
+    HeProgram,
+    LinearTransform,
+    Multiply,
+    Operation,
+    Polynomial,
+    Rescale,
+    RotateAdd,
+    Value,
+)
+from hetorch.ir.layout import Layout
+from hetorch.plan.fields import Fields
+from hetorch.plan.report import LayerReport, PlanReport
+
+LAYOUT_PREFIX = "layout."
+MAX_ITEMS = 1 << 20
+LARGEST = 1e300
+TEXT = 2000
+T = TypeVar("T")
+
+
+def program_json(program: HeProgram) -> dict[str, object]:
+    """Everything but the layouts' maps and the weights, which are arrays (see layout_arrays)."""
+    return {
+        "slot_count": program.slot_count,
+        "layers": list(program.layers),
+        "layouts": [list(layout.shape) for layout in program.layouts],
+        "values": [[v.level, v.scale, v.layout, v.part] for v in program.values],
+        "operations": [_operation_json(op) for op in program.operations],
+        "inputs": list(program.inputs),
+        "outputs": list(program.outputs),
+    }
+
+
+def layout_arrays(program: HeProgram) -> dict[str, NDArray[np.int32]]:
+    """One period of each layout's map, named layout.<index>."""
+    return {f"{LAYOUT_PREFIX}{i}": np.array(layout.block) for i, layout in enumerate(program.layouts)}
+
+
+def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> HeProgram:
+    """From program_json and layout_arrays. The structure is checked here, levels and scales by ir.verify."""
+    slot_count = fields.integer("slot_count", 1, 1 << 17)
+    layers = fields.texts("layers", MAX_ITEMS, TEXT)
+    layouts = _read_layouts(fields, arrays, slot_count)
+    values = _read_values(fields, len(layouts))
+    last = len(values) - 1
+    operations = tuple(
+        _read_operation(child, last, len(layers) - 1) for child in fields.children("operations", MAX_ITEMS)
+    )
+    program = HeProgram(
+        slot_count=slot_count,
+        layers=layers,
+        layouts=layouts,
+        values=values,
+        operations=operations,
+        inputs=fields.integers("inputs", 0, last, 1024),
+        outputs=fields.integers("outputs", 0, last, 1024),
+    )
+    fields.done()
+    return program
+
+
+def report_json(report: PlanReport) -> dict[str, object]:
+    """Plain data; read_report reads it."""
+    return {
+        "layers": [
+            {
+                "name": row.name,
+                "kind": row.kind,
+                "level": row.level,
+                "scale_bits": row.scale_bits,
+                "diagonals": row.diagonals,
+                "rotations": row.rotations,
+                "multiplications": row.multiplications,
+                "predicted_error": row.predicted_error,
+            }
+            for row in report.layers
+        ],
+        "predicted_error": report.predicted_error,
+        "approximation_error": report.approximation_error,
+        "agreement": report.agreement,
+        "output_range": report.output_range,
+        "calibration_samples": report.calibration_samples,
+        "predicted_cost": report.predicted_cost,
+        "notes": list(report.notes),
+    }
+
+
+def read_report(fields: Fields) -> PlanReport:
+    """From report_json, fully checked."""
+    rows = []
+    for child in fields.children("layers", MAX_ITEMS):
+        row = LayerReport(
+            name=child.text("name", TEXT),
+            kind=child.text("kind", TEXT),
+            level=child.integer("level", 0, 1024),
+            scale_bits=child.number("scale_bits", -1000, 1000),
+            diagonals=child.integer("diagonals", 0, 1 << 40),
+            rotations=child.integer("rotations", 0, 1 << 40),
+            multiplications=child.integer("multiplications", 0, 1 << 40),
+            predicted_error=child.number("predicted_error", 0, LARGEST),
+        )
+        child.done()
+        rows.append(row)
+    report = PlanReport(
+        layers=tuple(rows),
+        predicted_error=fields.number("predicted_error", 0, LARGEST),
+        approximation_error=fields.number("approximation_error", 0, LARGEST),
+        agreement=fields.number("agreement", 0, 1),
+        output_range=fields.number("output_range", 0, LARGEST),
+        calibration_samples=fields.integer("calibration_samples", 0, 1 << 40),
+        predicted_cost=fields.number("predicted_cost", 0, LARGEST),
+        notes=fields.texts("notes", 1000, TEXT),
+    )
+    fields.done()
+    return report
+
+
+def _operation_json(op: Operation) -> dict[str, object]:
+    data: dict[str, object] = {"kind": _NAMES[type(op)], "layer": op.layer}
+    match op:
+        case LinearTransform():
+            data |= {"results": list(op.results), "inputs": list(op.inputs), "weight": op.weight}
+        case RotateAdd():
+            data |= {"result": op.result, "input": op.input, "steps": op.steps}
+        case AddBias():
+            data |= {"result": op.result, "input": op.input, "weight": op.weight}
+        case Add() | Multiply():
+            data |= {"result": op.result, "a": op.a, "b": op.b}
+        case Rescale() | DropLevel():
+            data |= {"result": op.result, "input": op.input}
+        case Polynomial():
+            data |= {"result": op.result, "input": op.input, "coefficients": list(op.coefficients)}
+    return data
+
+
+def _read_operation(fields: Fields, last: int, last_layer: int) -> Operation:
+    kind = fields.text("kind", 40)
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise fields.error(f"unknown operation {kind!r}; was the plan made by a newer version?")
+    op = reader(fields, last, fields.integer("layer", 0, last_layer))
+    fields.done()
+    return op
+
+
+def _read_linear(f: Fields, last: int, layer: int) -> Operation:
+    made, read = f.integers("results", 0, last, 1024), f.integers("inputs", 0, last, 1024)
+    if not made or not read:
+        raise f.error("a linear transform needs inputs and results")
+    return LinearTransform(made, read, f.text("weight", 200), layer)
+
+
+def _read_polynomial(f: Fields, last: int, layer: int) -> Operation:
+    coefficients = f.numbers("coefficients", -LARGEST, LARGEST, 4096)
+    if len(coefficients) < 2:
+        raise f.error("a polynomial needs degree >= 1")
+    return Polynomial(f.integer("result", 0, last), f.integer("input", 0, last), coefficients, layer)
+
+
+_READERS: Mapping[str, Callable[[Fields, int, int], Operation]] = {
+    "linear_transform": _read_linear,
+    "rotate_add": lambda f, n, layer: RotateAdd(
+        f.integer("result", 0, n), f.integer("input", 0, n), f.integer("steps", 0, 1 << 17), layer
+    ),
+    "add_bias": lambda f, n, layer: AddBias(
+        f.integer("result", 0, n), f.integer("input", 0, n), f.text("weight", 200), layer
+    ),
+    "add": lambda f, n, layer: Add(
+        f.integer("result", 0, n), f.integer("a", 0, n), f.integer("b", 0, n), layer
+    ),
+    "multiply": lambda f, n, layer: Multiply(
+        f.integer("result", 0, n), f.integer("a", 0, n), f.integer("b", 0, n), layer
+    ),
+    "rescale": lambda f, n, layer: Rescale(f.integer("result", 0, n), f.integer("input", 0, n), layer),
+    "drop_level": lambda f, n, layer: DropLevel(f.integer("result", 0, n), f.integer("input", 0, n), layer),
+    "polynomial": _read_polynomial,
+}
+
+_NAMES: Mapping[type[object], str] = {
+    LinearTransform: "linear_transform",
+    RotateAdd: "rotate_add",
+    AddBias: "add_bias",
+    Add: "add",
+    Multiply: "multiply",
+    Rescale: "rescale",
+    DropLevel: "drop_level",
+    Polynomial: "polynomial",
+}
+
+
+def _read_layouts(
+    fields: Fields, arrays: Mapping[str, NDArray[np.generic]], slot_count: int
+) -> tuple[Layout, ...]:
+    shapes = fields.take("layouts")
+    if not isinstance(shapes, list) or len(shapes) > MAX_ITEMS:
+        raise fields.error("layouts must be a list of shapes")
+    layouts = []
+    for i, shape in enumerate(shapes):
+        if not isinstance(shape, list) or not all(type(n) is int and 0 < n <= 1 << 24 for n in shape):
+            raise fields.error(f"layouts[{i}] must be a shape, got {repr(shape)[:60]}")
+        block = arrays.get(f"{LAYOUT_PREFIX}{i}")
+        if block is None or block.dtype != np.int32 or block.ndim != 2:
+            raise fields.error(f"the array {LAYOUT_PREFIX}{i} is missing or not int32 with two axes")
+        try:
+            layouts.append(Layout.periodic(tuple(shape), slot_count, block))
+        except HetorchError as error:
+            raise fields.error(f"layout {i}: {error}") from None
+    return tuple(layouts)
+
+
+def _read_values(fields: Fields, layouts: int) -> tuple[Value, ...]:
+    items = fields.take("values")
+    if not isinstance(items, list) or len(items) > MAX_ITEMS:
+        raise fields.error("values must be a list")
+    values = []
+    for i, item in enumerate(items):
+        if (
+            not isinstance(item, list)
+            or len(item) != 4
+            or not all(type(item[k]) is int for k in (0, 2, 3))
+            or type(item[1]) not in (int, float)
+            or not (0 <= item[0] <= 1024 and 0 < item[1] <= LARGEST)
+            or not (NO_LAYOUT <= item[2] < layouts and 0 <= item[3] < 1024)
+        ):
+            raise fields.error(f"values[{i}] must be [level, scale, layout, part], got {repr(item)[:60]}")
+        values.append(Value(item[0], float(item[1]), item[2], item[3]))
+    return tuple(values)

@@ -1,0 +1,236 @@
+"""What a client may see of a plan: how to pack, encrypt, decrypt and unpack. No weights and no program."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.errors import HetorchError, InputError, ParameterError, WireError
+from hetorch.ir.layout import Layout
+from hetorch.params import ParameterSet
+from hetorch.plan.fields import Fields, canonical_json, encode_int32
+
+FORMAT = "hetorch-public-plan"
+VERSION = 1
+MAX_BYTES = 1 << 25
+"""A public plan is refused above this size, before it is parsed: two layouts of 64 * 2^15 slots need 22 MB."""
+MAX_CIPHERTEXTS = 64
+MAX_KEYS = 4096
+MAX_SIZE = 1 << 50
+MAX_AXES = 8
+LARGEST = 1e300
+NAME_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PublicPlan:
+    """Frozen; equal plans have equal bytes.
+
+    `input_range` is (min, max) of the calibration inputs: values far outside leave the range in which activations were
+    approximated. `precision` is the predicted worst encryption error relative to the range of the outputs. Sizes
+    in bytes are of the bodies, for one sample (all its ciphertexts).
+    """
+
+    name: str
+    fingerprint: str
+    parameters: ParameterSet
+    key_spec: EvaluationKeySpec
+    input_layout: Layout
+    input_level: int
+    input_scale: float
+    output_layout: Layout
+    output_level: int
+    output_scale: float
+    input_range: tuple[float, float]
+    precision: float
+    evaluation_key_bytes: int
+    input_ciphertext_bytes: int
+    output_ciphertext_bytes: int
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one sample, without a batch axis."""
+        return self.input_layout.shape
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of one result, without a batch axis."""
+        return self.output_layout.shape
+
+    @property
+    def input_count(self) -> int:
+        """Ciphertexts that one sample takes."""
+        return self.input_layout.ciphertext_count
+
+    @property
+    def output_count(self) -> int:
+        """Ciphertexts that one result takes."""
+        return self.output_layout.ciphertext_count
+
+    @property
+    def slot_count(self) -> int:
+        return self.parameters.slot_count
+
+    def samples(self, x: ArrayLike) -> NDArray[np.float64]:
+        """`x` as float64 (batch, *input_shape); one sample gets a batch axis. InputError if it does not fit."""
+        array = _real_array(x)
+        if array.shape == self.input_shape:
+            array = array[np.newaxis]
+        if array.ndim == 0 or array.shape[1:] != self.input_shape:
+            raise InputError(
+                f"{self.name} takes inputs of shape {self.input_shape}, or (batch, ...), got {array.shape}"
+            )
+        if not np.all(np.isfinite(array)):
+            raise InputError("the input holds NaN or infinity; replace them before encrypting")
+        return array
+
+    def pack(self, x: ArrayLike) -> list[NDArray[np.float64]]:
+        """One sample of input_shape to slots: one float64 array (slot_count,) a ciphertext. InputError as samples."""
+        return self.input_layout.pack(_real_array(x))
+
+    def unpack(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Decrypted slots of one result, in the order of its ciphertexts, to float64 of output_shape."""
+        return self.output_layout.unpack(slots)
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON, what from_bytes reads."""
+        return canonical_json(
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "name": self.name,
+                "fingerprint": self.fingerprint,
+                "parameters": self.parameters.to_json(),
+                "key_spec": key_spec_json(self.key_spec),
+                "input_layout": _layout_json(self.input_layout),
+                "input_level": self.input_level,
+                "input_scale": self.input_scale,
+                "output_layout": _layout_json(self.output_layout),
+                "output_level": self.output_level,
+                "output_scale": self.output_scale,
+                "input_range": list(self.input_range),
+                "precision": self.precision,
+                "evaluation_key_bytes": self.evaluation_key_bytes,
+                "input_ciphertext_bytes": self.input_ciphertext_bytes,
+                "output_ciphertext_bytes": self.output_ciphertext_bytes,
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> PublicPlan:
+        """Strictly checked: the bytes come from a server that is not trusted. WireError says what is wrong;
+        SecurityError if its parameters are not secure."""
+        if len(data) > MAX_BYTES:
+            raise WireError(f"a public plan has at most {MAX_BYTES} bytes, got {len(data)}")
+        fields = Fields.parse(data, "public plan", WireError)
+        if fields.take("format") != FORMAT or fields.take("version") != VERSION:
+            raise WireError(f"not a {FORMAT} of version {VERSION}; is the server of another version?")
+        parameters = read_parameters(fields)
+        slot_count, top = parameters.slot_count, parameters.max_level
+        span = fields.numbers("input_range", -LARGEST, LARGEST, 2)
+        if len(span) != 2:
+            raise fields.error(f"input_range needs two numbers, got {len(span)}")
+        plan = cls(
+            name=fields.text("name", NAME_LENGTH),
+            fingerprint=_fingerprint(fields),
+            parameters=parameters,
+            key_spec=read_key_spec(fields.child("key_spec"), parameters),
+            input_layout=_read_layout(fields.child("input_layout"), slot_count),
+            input_level=fields.integer("input_level", 0, top),
+            input_scale=fields.number("input_scale", 1e-9, LARGEST),
+            output_layout=_read_layout(fields.child("output_layout"), slot_count),
+            output_level=fields.integer("output_level", 0, top),
+            output_scale=fields.number("output_scale", 1e-9, LARGEST),
+            input_range=(span[0], span[1]),
+            precision=fields.number("precision", 0, LARGEST),
+            evaluation_key_bytes=fields.integer("evaluation_key_bytes", 0, MAX_SIZE),
+            input_ciphertext_bytes=fields.integer("input_ciphertext_bytes", 0, MAX_SIZE),
+            output_ciphertext_bytes=fields.integer("output_ciphertext_bytes", 0, MAX_SIZE),
+        )
+        fields.done()
+        return plan
+
+
+def key_spec_json(spec: EvaluationKeySpec) -> dict[str, object]:
+    """Plain data; read_key_spec reads it."""
+    return {
+        "relinearisation_level": spec.relinearisation_level,
+        "galois": [list(pair) for pair in spec.galois],
+    }
+
+
+def read_key_spec(fields: Fields, parameters: ParameterSet) -> EvaluationKeySpec:
+    """With every element a rotation of the ring (odd, below 2N) and every level in the chain."""
+    top = parameters.max_level
+    relinearisation = fields.take("relinearisation_level")
+    if relinearisation is not None:
+        relinearisation = fields.integer("relinearisation_level", 0, top)
+    pairs: list[tuple[int, int]] = []
+    galois = fields.take("galois")
+    if not isinstance(galois, list) or len(galois) > MAX_KEYS:
+        raise fields.error(f"galois must be a list of at most {MAX_KEYS} pairs")
+    for item in galois:
+        if not isinstance(item, list) or len(item) != 2 or not all(type(part) is int for part in item):
+            raise fields.error(f"a Galois key must be [element, level], got {repr(item)[:60]}")
+        element, level = item
+        if not (0 < element < 2 * parameters.ring_degree and element % 2 and 0 <= level <= top):
+            raise fields.error(f"Galois element {element} at level {level} does not exist in this ring")
+        pairs.append((element, level))
+    fields.done()
+    try:
+        return EvaluationKeySpec(relinearisation, tuple(pairs))
+    except ParameterError as error:
+        raise fields.error(str(error)[:200]) from None
+
+
+def read_parameters(fields: Fields) -> ParameterSet:
+    """The field `parameters`, fully checked. SecurityError stays one: the user must know."""
+    try:
+        return ParameterSet.from_json(fields.take("parameters"))
+    except ParameterError as error:
+        if type(error) is not ParameterError:
+            raise
+        raise fields.error(str(error)[:300]) from None
+
+
+def _layout_json(layout: Layout) -> dict[str, object]:
+    block = layout.block
+    return {
+        "shape": list(layout.shape),
+        "ciphertexts": layout.ciphertext_count,
+        "period": layout.period,
+        "index_of_slot": encode_int32(block),
+    }
+
+
+def _read_layout(fields: Fields, slot_count: int) -> Layout:
+    shape = fields.integers("shape", 1, 1 << 22, MAX_AXES)
+    count = fields.integer("ciphertexts", 1, MAX_CIPHERTEXTS)
+    period = fields.integer("period", 1, slot_count)
+    block = fields.int32_array("index_of_slot", (count, period))
+    fields.done()
+    try:
+        return Layout.periodic(shape, slot_count, block)
+    except HetorchError as error:
+        raise fields.error(str(error)[:200]) from None
+
+
+def _fingerprint(fields: Fields) -> str:
+    text = fields.text("fingerprint", 64)
+    if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
+        raise fields.error("fingerprint must be 64 hexadecimal digits")
+    return text
+
+
+def _real_array(x: ArrayLike) -> NDArray[np.float64]:
+    """float64; anything that is not a regular array of real numbers is an InputError."""
+    try:
+        array = np.asarray(x)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"the input is not an array: {str(error)[:120]}") from None
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"the input must hold real numbers, got dtype {array.dtype}")
+    return array.astype(np.float64)

@@ -1,0 +1,44 @@
+"""What the compiler tells about a plan: one row a layer, and what it cost in accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LayerReport:
+    """One layer of the compiled network.
+
+    `level` is the level of its result and `scale_bits` log2 of the result's scale. `diagonals` counts plaintext
+    products, `rotations` key switches by rotation, `multiplications` products of ciphertexts. `predicted_error`
+    bounds (6 standard deviations) what the encryption noise made in this layer adds to the network's output,
+    relative to the range of the outputs.
+    """
+
+    name: str
+    kind: str
+    level: int
+    scale_bits: float
+    diagonals: int
+    rotations: int
+    multiplications: int
+    predicted_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReport:
+    """`predicted_error`: bound (6 standard deviations) of the whole encryption error of an output, relative to
+    `output_range`, which is max - min of all outputs on the calibration inputs. `approximation_error`: the largest
+    difference between the outputs of the polynomial network and of the model on the calibration inputs, relative to
+    the same range. `agreement`: share of calibration inputs with the same argmax (1.0 for a single output).
+    `predicted_cost`: the cost model's units, to compare plans. `notes` are sentences for the user.
+    """
+
+    layers: tuple[LayerReport, ...]
+    predicted_error: float
+    approximation_error: float
+    agreement: float
+    output_range: float
+    calibration_samples: int
+    predicted_cost: float
+    notes: tuple[str, ...]

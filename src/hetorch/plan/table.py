@@ -1,0 +1,69 @@
+"""A plan as text: what `print(plan)` shows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hetorch.params import Security, max_log2_qp
+from hetorch.plan.report import LayerReport
+
+if TYPE_CHECKING:
+    from hetorch.plan.plan import Plan
+
+HEADINGS = ("layer", "kind", "level", "scale", "diagonals", "rotations", "predicted error")
+
+
+def render(plan: Plan) -> str:
+    """One row a layer, then parameters, sizes and errors."""
+    report, parameters, public = plan.report, plan.parameters, plan.public()
+    cells = [HEADINGS, *(_cells(row) for row in report.layers)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS))]
+    lines = [_line(row, widths) for row in cells]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    exponent = parameters.ring_degree.bit_length() - 1
+    digits = parameters.digit_count(parameters.max_level)
+    if parameters.security is Security.NONE:
+        security = "no security: for tests only"
+    else:
+        bound = max_log2_qp(parameters.ring_degree, parameters.security)
+        security = f"at most {bound:.0f} for {parameters.security.value}-bit security"
+    lines += [
+        "",
+        f"{plan.name}: {public.input_shape} -> {public.output_shape}",
+        f"ring        N = 2^{exponent}, {parameters.slot_count} slots, {parameters.max_level} levels",
+        f"modulus     log2 Q = {parameters.log2_q:.0f}, log2 QP = {parameters.log2_qp:.0f} ({security})",
+        f"keys        {len(plan.key_spec.galois)} rotations, {digits} digits, {_size(public.evaluation_key_bytes)}",
+        f"ciphertexts {_size(public.input_ciphertext_bytes)} in, {_size(public.output_ciphertext_bytes)} out",
+        f"encryption  predicted error {report.predicted_error:.1e} of the output range {report.output_range:.4g}",
+        f"polynomials error {report.approximation_error:.1e} of the output range, "
+        f"{report.agreement:.1%} agreement on {report.calibration_samples} calibration inputs",
+    ]
+    lines += [f"note        {note}" for note in report.notes]
+    return "\n".join(lines)
+
+
+def _cells(row: LayerReport) -> tuple[str, ...]:
+    return (
+        row.name,
+        row.kind,
+        str(row.level),
+        f"2^{row.scale_bits:.1f}",
+        str(row.diagonals or "-"),
+        str(row.rotations or "-"),
+        f"{row.predicted_error:.1e}",
+    )
+
+
+def _line(row: tuple[str, ...], widths: list[int]) -> str:
+    left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+    right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+    return "  ".join(left + right)
+
+
+def _size(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "KB", "MB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB"

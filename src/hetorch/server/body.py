@@ -1,0 +1,86 @@
+"""Reading request bodies: the size is checked before and while they come, and what is held at once is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+
+OCTETS = "application/octet-stream"
+RETRY_AFTER = {"Retry-After": "1"}
+
+
+class BodyBudget:
+    """Bytes of request bodies in memory, over all requests of one event loop."""
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+
+    @contextmanager
+    def hold(self, size: int) -> Iterator[None]:
+        """Hold `size` bytes; 503 with Retry-After if they are not free."""
+        if size > self._free:
+            raise HTTPException(
+                503, "the server holds as many request bodies as it may; try again", RETRY_AFTER
+            )
+        self._free -= size
+        try:
+            yield
+        finally:
+            self._free += size
+
+
+def check_content_type(request: Request) -> None:
+    """415 unless the body is an octet-stream."""
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != OCTETS:
+        raise HTTPException(
+            415, f"the body must be {OCTETS}, the request says {content_type[:60] or 'nothing'!r}"
+        )
+
+
+async def read_body(
+    request: Request, *, smallest: int, largest: int, what: str, idle_timeout: float
+) -> bytes:
+    """The whole body, of `smallest`..`largest` bytes; 413 above, 400 below, 408 if the client stalls.
+
+    A declared Content-Length is checked before anything is read; what really comes is counted as it comes.
+    """
+    declared = request.headers.get("content-length")
+    if declared is not None:
+        if not (declared.isascii() and declared.isdigit()) or len(declared) > 18:
+            raise HTTPException(400, f"Content-Length is not a number: {declared[:40]!r}")
+        _check_size(int(declared), smallest, largest, what)
+    body = bytearray()
+    async for chunk in _chunks(request, idle_timeout):
+        if len(body) + len(chunk) > largest:
+            raise HTTPException(413, f"{what} has at most {largest} bytes, this body is larger")
+        body += chunk
+    _check_size(len(body), smallest, largest, what)
+    return bytes(body)
+
+
+def _check_size(size: int, smallest: int, largest: int, what: str) -> None:
+    if size > largest:
+        raise HTTPException(413, f"{what} has at most {largest} bytes, this body has {size}")
+    if size < smallest:
+        raise HTTPException(
+            400, f"{what} has at least {smallest} bytes, this body has {size}; it was cut short"
+        )
+
+
+async def _chunks(request: Request, idle_timeout: float) -> AsyncIterator[bytes]:
+    stream = request.stream().__aiter__()
+    while True:
+        try:
+            chunk = await asyncio.wait_for(anext(stream), idle_timeout)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise HTTPException(408, f"no byte of the body came for {idle_timeout:g} s") from None
+        except ClientDisconnect:
+            raise HTTPException(400, "the connection closed before the body was complete") from None
+        yield chunk

@@ -1,0 +1,80 @@
+"""The models of a server: loaded plans with their weights encoded, by name."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetorch.engine.native import Ciphertext, EvaluationKeys, NativeEngine, Plaintext, PreparedTransform
+from hetorch.errors import PlanError
+from hetorch.plan.plan import Plan
+from hetorch.plan.public import PublicPlan
+from hetorch.runtime import Runner
+from hetorch.server.key_store import KeyKind
+from hetorch.wire.answers import MODEL_NAME
+from hetorch.wire.frame import FrameLimits
+from hetorch.wire.predict import request_limits
+
+NativeRunner = Runner[Ciphertext, Plaintext, PreparedTransform]
+
+Progress = Callable[[str, float], None]
+"""Called with the name of a model and the fraction of its weights that is encoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """One plan, ready to run. `public_bytes` is what a client fetches, `runner` holds the encoded weights."""
+
+    name: str
+    public: PublicPlan
+    public_bytes: bytes
+    key_kind: KeyKind
+    limits: FrameLimits
+    runner: NativeRunner
+
+    def run(self, keys: EvaluationKeys, inputs: Sequence[Ciphertext]) -> list[Ciphertext]:
+        """The ciphertexts of the result, computed with one client's evaluation keys; safe from many threads."""
+        engine = NativeEngine(self.public.parameters, evaluation_keys=keys)
+        return Runner(self.runner.plan, engine, share=self.runner).run(inputs)
+
+
+def model_name(folder: Path) -> str:
+    """The name under which a plan folder is served: `digits` for `some/where/digits.hetorch`."""
+    stem = folder.resolve().name.removesuffix(".hetorch")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:128]
+    if not MODEL_NAME.fullmatch(name):
+        raise PlanError(
+            f"no model name can be made of {folder.name!r}; rename the folder with letters and digits"
+        )
+    return name
+
+
+def serve_plan(name: str, plan: Plan, progress: Progress | None = None) -> ServedModel:
+    """Encode the weights of a plan (`progress` tells how far) and make it ready to serve as `name`."""
+    runner: NativeRunner = Runner(plan, NativeEngine(plan.parameters))
+    runner.prepare(None if progress is None else functools.partial(progress, name))
+    public = plan.public()
+    return ServedModel(
+        name,
+        public,
+        public.to_bytes(),
+        KeyKind(plan.parameters, plan.key_spec),
+        request_limits(public),
+        runner,
+    )
+
+
+def load_models(folders: Iterable[Path], progress: Progress | None = None) -> Mapping[str, ServedModel]:
+    """Load and prepare plan folders, by name; PlanError if one cannot be read or two have one name."""
+    models: dict[str, ServedModel] = {}
+    for folder in folders:
+        name = model_name(folder)
+        if name in models:
+            raise PlanError(f"two plans would be served as {name!r}; rename one of the folders")
+        models[name] = serve_plan(name, Plan.load(folder), progress)
+    if not models:
+        raise PlanError("no plan was given; a server needs at least one")
+    return models

@@ -1,0 +1,82 @@
+"""Run the service on a socket until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+from hetorch.errors import InputError
+from hetorch.server.isolation import isolate
+from hetorch.server.settings import Settings
+
+Listening = Callable[[str], None]
+"""Called with the base address once the server accepts connections."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to this host and port (0: any free one); InputError if that is not possible."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+        except BaseException:
+            bound.close()
+            raise
+    except (OSError, OverflowError) as error:
+        raise InputError(
+            f"cannot listen on {host!r} port {port}: {error}; choose another host or port"
+        ) from None
+    return bound
+
+
+def address_of(bound: socket.socket) -> str:
+    """`http://host:port` of a bound socket."""
+    host, port = bound.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(app: Starlette, bound: socket.socket, settings: Settings, listening: Listening) -> None:
+    """Serve until SIGINT or SIGTERM, then let running requests end (at most `shutdown_timeout` seconds).
+
+    From here on this process cannot import key generation or decryption.
+    """
+    isolate()
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
+    )
+    # uvicorn passes Ctrl-C on after it has closed everything; to be stopped so is no failure.
+    with contextlib.suppress(KeyboardInterrupt):
+        _Server(config, lambda: listening(address_of(bound))).run(sockets=[bound])
+
+
+def write_ready_file(path: Path, address: str) -> None:
+    """The address as one line, complete from the moment the file exists."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(address + "\n")
+    partial.replace(path)
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._listening()

@@ -1,0 +1,38 @@
+"""Limits of a server; every one has a default that suits one machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetorch.errors import InputError
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`workers`: predictions computed at once. `queue`: predictions that may wait behind them. `body_memory`: bytes of
+    request bodies held at once. `key_memory`: bytes of evaluation keys ready for use; `key_folder` keeps uploads on
+    disk too, up to `key_disk` bytes. Times in seconds: `request_timeout` for one computation including its wait,
+    `idle_timeout` between two pieces of a body, `shutdown_timeout` for running requests when the server stops."""
+
+    workers: int = 2
+    queue: int = 16
+    body_memory: int = 8 * GIB
+    key_memory: int = 16 * GIB
+    key_folder: Path | None = None
+    key_disk: int = 64 * GIB
+    request_timeout: float = 300.0
+    idle_timeout: float = 30.0
+    shutdown_timeout: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "body_memory", "key_memory", "key_disk"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.queue < 0:
+            raise InputError(f"queue must be at least 0, got {self.queue}")
+        for name in ("request_timeout", "idle_timeout", "shutdown_timeout"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"{name} must be a positive number of seconds, got {getattr(self, name)!r}")

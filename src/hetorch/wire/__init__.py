@@ -1,0 +1,1 @@
+"""Messages between client and server: bytes in, typed messages out. No sockets, no secrets."""

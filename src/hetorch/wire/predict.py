@@ -1,0 +1,102 @@
+"""Predict request and response: ciphertexts of one sample, checked against the public plan.
+
+A request carries `input_count` ciphertexts at the plan's input level and scale, a response `output_count` at the
+output level and scale. Every size follows from the plan, so both sides know before they read how much may come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hetorch.engine.codec import ciphertext_bytes, dump_ciphertext, load_ciphertext
+from hetorch.engine.native import Ciphertext
+from hetorch.errors import WireError
+from hetorch.params import ParameterSet
+from hetorch.plan.public import PublicPlan
+from hetorch.wire.frame import Frame, FrameLimits, Kind, dump_frame, load_frame
+
+
+@dataclass(frozen=True, slots=True)
+class PredictRequest:
+    """The ciphertexts of one sample and the key (SHA-256 of the uploaded evaluation keys, hex) to use."""
+
+    key_id: str
+    ciphertexts: tuple[Ciphertext, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictResponse:
+    """The ciphertexts of one result, made with the evaluation keys `key_id`."""
+
+    key_id: str
+    ciphertexts: tuple[Ciphertext, ...]
+
+
+def request_limits(plan: PublicPlan) -> FrameLimits:
+    """What a predict request may look like: fresh ciphertexts, with a seed (secret-key encryption) or without."""
+    lengths = {ciphertext_bytes(plan.parameters, plan.input_level, seeded=seeded) for seeded in (True, False)}
+    return FrameLimits(plan.input_count, frozenset(lengths))
+
+
+def response_limits(plan: PublicPlan) -> FrameLimits:
+    """What a predict response may look like: computed ciphertexts, which have no seed."""
+    length = ciphertext_bytes(plan.parameters, plan.output_level, seeded=False)
+    return FrameLimits(plan.output_count, frozenset({length}))
+
+
+def dump_request(plan: PublicPlan, key_id: str, ciphertexts: Sequence[Ciphertext]) -> bytes:
+    """The request as bytes; WireError if there are not `plan.input_count` ciphertexts."""
+    return _dump(Kind.PREDICT_REQUEST, plan, key_id, ciphertexts, plan.input_count)
+
+
+def dump_response(plan: PublicPlan, key_id: str, ciphertexts: Sequence[Ciphertext]) -> bytes:
+    """The response as bytes; WireError if there are not `plan.output_count` ciphertexts."""
+    return _dump(Kind.PREDICT_RESPONSE, plan, key_id, ciphertexts, plan.output_count)
+
+
+def load_request(plan: PublicPlan, data: bytes | bytearray | memoryview) -> PredictRequest:
+    """Parse bytes from a client. WireError if anything differs from what the plan says."""
+    frame = _load(Kind.PREDICT_REQUEST, plan, data, request_limits(plan))
+    ciphertexts = _ciphertexts(plan.parameters, frame, plan.input_level, plan.input_scale)
+    return PredictRequest(frame.key_id.hex(), ciphertexts)
+
+
+def load_response(plan: PublicPlan, data: bytes | bytearray | memoryview) -> PredictResponse:
+    """Parse bytes from a server. WireError if anything differs from what the plan says."""
+    frame = _load(Kind.PREDICT_RESPONSE, plan, data, response_limits(plan))
+    ciphertexts = _ciphertexts(plan.parameters, frame, plan.output_level, plan.output_scale)
+    return PredictResponse(frame.key_id.hex(), ciphertexts)
+
+
+def _dump(
+    kind: Kind, plan: PublicPlan, key_id: str, ciphertexts: Sequence[Ciphertext], expected: int
+) -> bytes:
+    if len(ciphertexts) != expected:
+        raise WireError(f"the plan {plan.name!r} says {expected} ciphertexts, got {len(ciphertexts)}")
+    blobs = [dump_ciphertext(plan.parameters, ciphertext) for ciphertext in ciphertexts]
+    return dump_frame(kind, bytes.fromhex(plan.fingerprint), bytes.fromhex(key_id), blobs)
+
+
+def _load(kind: Kind, plan: PublicPlan, data: bytes | bytearray | memoryview, limits: FrameLimits) -> Frame:
+    frame = load_frame(data, limits)
+    if frame.kind is not kind:
+        raise WireError(f"expected a {kind.name.lower()} message, got a {frame.kind.name.lower()}")
+    if frame.model.hex() != plan.fingerprint:
+        raise WireError(
+            f"the message is for the plan {frame.model.hex()[:12]}…, this is {plan.name!r} ({plan.fingerprint[:12]}…); "
+            "fetch the public plan again"
+        )
+    return frame
+
+
+def _ciphertexts(parameters: ParameterSet, frame: Frame, level: int, scale: float) -> tuple[Ciphertext, ...]:
+    loaded: list[Ciphertext] = []
+    for index, blob in enumerate(frame.blobs):
+        ciphertext = load_ciphertext(parameters, bytes(blob))
+        if ciphertext.level != level:
+            raise WireError(f"ciphertext {index} is at level {ciphertext.level}, the plan says {level}")
+        if ciphertext.scale != scale:
+            raise WireError(f"ciphertext {index} has the scale {ciphertext.scale!r}, the plan says {scale!r}")
+        loaded.append(ciphertext)
+    return tuple(loaded)

@@ -1,0 +1,211 @@
+"""Wrong usage: exit code 2 for the form, 1 for the content, one line, no traceback."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hetorch.cli.arrays import fit_samples, load_array, save_array
+from hetorch.errors import InputError
+from tests.cli.command import hetorch, refusal, save_secure_plan, server_process
+
+VERBS = ("compile", "keygen", "serve", "predict", "inspect", "demo", "doctor")
+NOBODY = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_secure_plan(tmp_path_factory.mktemp("plans"))
+
+
+def test_help_names_every_verb_and_every_verb_has_an_example() -> None:
+    text = hetorch("--help").stdout
+    assert all(verb in text for verb in VERBS)
+    for verb in VERBS:
+        assert "Example: hetorch" in hetorch(verb, "--help").stdout
+
+
+def test_version() -> None:
+    assert hetorch("--version").stdout.startswith("hetorch ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fly"],
+        ["serve"],
+        ["predict", NOBODY],
+        ["serve", "x", "--port", "70000"],
+        ["demo", "--samples", "0"],
+        ["--fly"],
+    ],
+)
+def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
+    assert hetorch(*arguments, code=2).stderr
+
+
+def test_inspect_shows_the_table(plan: Path) -> None:
+    assert "dense" in hetorch("inspect", plan).stdout
+    assert json.loads(hetorch("inspect", plan, "--json").stdout)["ring_degree"] == 8192
+
+
+def test_no_plan(tmp_path: Path) -> None:
+    assert "neither a plan folder nor an address" in refusal("inspect", tmp_path / "nothing")
+    assert "cannot read the plan" in refusal("inspect", tmp_path)
+    assert "cannot read the plan" in refusal("serve", tmp_path)
+
+
+def test_a_damaged_plan(plan: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.hetorch"
+    copy.mkdir()
+    (copy / "manifest.json").write_bytes((plan / "manifest.json").read_bytes())
+    (copy / "weights.safetensors").write_bytes(b"\0" * 100)
+    assert "does not belong" in refusal("serve", copy)
+    (copy / "manifest.json").write_text("{}")
+    assert refusal("inspect", copy)
+
+
+def test_two_plans_of_one_name(plan: Path) -> None:
+    assert "two plans" in refusal("serve", plan, plan)
+
+
+def test_a_port_that_is_taken(plan: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert "cannot listen" in refusal("serve", plan, "--port", taken.getsockname()[1])
+    assert "cannot listen" in refusal("serve", plan, "--host", "no.such.host.invalid")
+
+
+def test_nobody_serves(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(8))
+    vault = tmp_path / "vault"
+    assert "is `hetorch serve` running" in refusal("predict", NOBODY, tmp_path / "x.npy", vault=vault)
+    assert "is `hetorch serve` running" in refusal("keygen", NOBODY, vault=vault)
+    assert "is not an address" in refusal("predict", "nowhere", tmp_path / "x.npy", vault=vault)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("x.npy", b"", "no readable .npy"),
+        ("x.npy", b"\x93NUMPY\x01\x00", "no readable .npy"),
+        ("x.npz", b"PK\x03\x04", "no readable .npz"),
+        ("x.csv", b"a,b\nc,d\n", "no readable .csv"),
+        ("x.txt", b"1", "known endings"),
+        ("missing/x.npy", None, "cannot read"),
+    ],
+)
+def test_inputs_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | None, sentence: str) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=sentence):
+        load_array(path)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
+def test_arrays_come_back(tmp_path: Path, suffix: str) -> None:
+    array = np.random.default_rng(0).normal(size=(3, 8))
+    save_array(tmp_path / f"x{suffix}", array)
+    assert np.array_equal(load_array(tmp_path / f"x{suffix}"), array)
+
+
+def test_rows_become_samples_only_where_they_fit() -> None:
+    rows = np.arange(24.0).reshape(2, 12)
+    assert fit_samples(rows, (3, 4)).shape == (2, 3, 4)
+    assert fit_samples(rows, (2, 12)).shape == (2, 12)
+    assert fit_samples(rows, (5,)).shape == (2, 12)
+
+
+def test_pickled_arrays_are_not_opened(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    assert "no readable .npy" in refusal("predict", NOBODY, tmp_path / "x.npy")
+
+
+def test_sharing_needs_both_numbers(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(8))
+    assert "belong together" in refusal("predict", NOBODY, tmp_path / "x.npy", "--for-sharing", "3")
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("net.py", "names no model"),
+        ("net.py:", "names no model"),
+        ("missing.py:make", "there is no file"),
+        ("net.py:nothing", "has no 'nothing'"),
+        ("broken.py:make", "cannot be imported: ZeroDivisionError"),
+        ("net.py:fail", "failed: RuntimeError: no weights"),
+        ("net.py:number", "must be a torch.nn.Module"),
+        ("junk.pt2", "no model that torch.export.save wrote"),
+    ],
+)
+def test_models_that_cannot_be_loaded(tmp_path: Path, source: str, sentence: str) -> None:
+    (tmp_path / "net.py").write_text(
+        "def fail():\n    raise RuntimeError('no weights')\ndef number():\n    return 5\n"
+    )
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "junk.pt2").write_bytes(b"junk")
+    np.save(tmp_path / "x.npy", np.zeros((4, 8)))
+    out = tmp_path / "plan"
+    assert sentence in refusal("compile", tmp_path / source, "--calibration", tmp_path / "x.npy", "-o", out)
+    assert not out.exists()
+
+
+def test_compile_from_a_file_and_from_an_export(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import torch\n"
+        "def make():\n"
+        "    torch.manual_seed(0)\n"
+        "    return torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.Sigmoid(), torch.nn.Linear(4, 2))\n"
+        "if __name__ == '__main__':\n"
+        "    torch.export.save(torch.export.export(make().eval(), (torch.zeros(4, 8),),\n"
+        "        dynamic_shapes=({0: torch.export.Dim('batch')},)), 'net.pt2')\n"
+    )
+    subprocess.run([sys.executable, "net.py"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).uniform(-1, 1, (4, 8)))
+    tables = []
+    for source in ("net.py:make", "net.pt2"):
+        out = tmp_path / f"{source[-4:]}.hetorch"
+        result = hetorch(
+            "compile",
+            tmp_path / source,
+            "--calibration",
+            tmp_path / "x.npy",
+            "-o",
+            out,
+            "--name",
+            "net",
+            "--json",
+        )
+        document = json.loads(result.stdout)
+        assert document["path"] == str(out)
+        tables.append({key: document[key] for key in ("ring_degree", "log2_qp", "evaluation_key_bytes")})
+        assert "Linear" in hetorch("inspect", out).stdout
+    assert tables[0] == tables[1]
+
+
+def test_an_input_that_does_not_fit_the_plan(plan: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(7))
+    with server_process([plan], tmp_path) as (url, _):
+        assert "shape (7,)" in refusal("predict", url, tmp_path / "x.npy", vault=tmp_path / "vault")
+
+
+def test_doctor_tells_what_is_there(tmp_path: Path) -> None:
+    document = json.loads(hetorch("doctor", "--json", vault=tmp_path / "vault").stdout)
+    assert document["missing"] == []
+    assert document["kernel_path"] in document["kernel_paths"].split()
+    assert document["threads"] >= 1
+    assert {"numpy", "torch", "cryptography"} <= document["versions"].keys()
+
+
+def test_doctor_fails_on_a_vault_that_cannot_be_used(tmp_path: Path) -> None:
+    vault = tmp_path / "vault"
+    vault.mkdir()
+    vault.chmod(0o777)
+    assert "chmod 700" in hetorch("doctor", vault=vault, code=1).stdout

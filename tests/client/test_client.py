@@ -1,0 +1,319 @@
+"""The client against a real server: predictions, keys, batches, refusals."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import http.server
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+
+from hetorch.client import Client, InputRangeWarning, Sharing, StepTimings, Vault
+from hetorch.errors import (
+    HetorchError,
+    InputError,
+    PlanError,
+    RemoteError,
+    SecurityError,
+    VaultError,
+    WireError,
+)
+from hetorch.server.models import ServedModel, serve_plan
+from hetorch.server.settings import Settings
+from tests.server.live import live
+from tests.server.small_plan import expected, small_plan
+
+ERROR = 2.0**-20
+"""N = 2^11 and scale 2^40 leave far more than 20 bits after two levels."""
+
+
+@pytest.fixture(scope="module")
+def served() -> ServedModel:
+    return serve_plan("small", small_plan())
+
+
+@pytest.fixture(scope="module")
+def url(served: ServedModel) -> Iterator[str]:
+    with live({"small": served}) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
+    return Vault(tmp_path_factory.mktemp("vault") / "keys")
+
+
+@pytest.fixture
+def client(url: str, vault: Vault) -> Iterator[Client]:
+    with Client(url, vault=vault, allow_insecure=True) as opened:
+        yield opened
+
+
+def samples(count: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    return np.random.default_rng(count).uniform(-1, 1, (count, 8))
+
+
+def test_one_sample_and_a_batch(client: Client) -> None:
+    x = samples(3)
+    one = client.predict(x[0])
+    assert one.shape == (4,)
+    assert one.dtype == np.float64
+    assert np.abs(one - expected(x[0])).max() < ERROR
+    batch = client.predict(x)
+    assert batch.shape == (3, 4)
+    assert np.abs(batch - expected(x)).max() < ERROR
+    assert client.predict(x[:1]).shape == (1, 4)
+
+
+def test_tensors_and_lists_are_inputs_too(client: Client) -> None:
+    x = samples(2)
+    assert np.abs(client.predict(torch.tensor(x, requires_grad=True)) - expected(x)).max() < ERROR
+    assert np.abs(client.predict(x[0].tolist()) - expected(x[0])).max() < ERROR
+
+
+def test_timings_and_sizes_are_kept(client: Client) -> None:
+    assert (client.timings, client.key_bytes, client.request_bytes) == ([], 0, 0)
+    client.predict(samples(2))
+    assert len(client.timings) == 2
+    for timing in client.timings:
+        steps = dataclasses.astuple(timing)
+        assert all(step >= 0 for step in steps)
+        assert timing.server > 0
+        assert timing.total == pytest.approx(sum(steps))
+    assert isinstance(client.timings[0], StepTimings)
+    assert client.key_bytes > client.request_bytes > client.response_bytes > 0
+
+
+def test_keys_are_made_once_and_uploaded_once(url: str, tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        assert 0 <= done <= total
+        said.append(what)
+
+    def connect() -> Client:
+        return Client(url, vault=tmp_path / "keys", allow_insecure=True, progress=progress)
+
+    with connect() as first:
+        first.predict(samples(1))
+    assert {"making evaluation keys", "uploading evaluation keys"} == set(said)
+    said.clear()
+    with connect() as second:
+        second.predict(samples(1))
+    assert said == []
+
+
+def test_keys_that_the_server_dropped_are_uploaded_again(served: ServedModel, tmp_path: Path) -> None:
+    """Room for one client's keys only: two clients push each other out at every turn, and both are answered."""
+    x = samples(1)
+    settings = Settings(key_memory=served.key_kind.memory_bytes)
+    with (
+        live({"small": served}, settings) as url,
+        Client(url, vault=tmp_path / "a", allow_insecure=True) as first,
+        Client(url, vault=tmp_path / "b", allow_insecure=True) as second,
+    ):
+        for client in (first, second, first, second):
+            assert np.abs(client.predict(x) - expected(x)).max() < ERROR
+
+
+def test_another_vault_is_another_key(url: str, client: Client, tmp_path: Path) -> None:
+    client.prepare()
+    with Client(url, vault=tmp_path / "keys", allow_insecure=True) as other:
+        assert other.make_keys().key_id != client.make_keys().key_id
+
+
+def test_wrong_inputs_are_refused_before_any_key_is_made(url: str, tmp_path: Path) -> None:
+    with Client(url, vault=tmp_path / "keys", allow_insecure=True) as client:
+        for wrong in (np.zeros(7), np.zeros((2, 3)), np.full(8, np.nan), "text"):
+            with pytest.raises(InputError):
+                client.predict(wrong)
+    assert list((tmp_path / "keys").iterdir()) == []
+
+
+def test_outside_the_calibrated_range_warns_at_the_caller(client: Client) -> None:
+    with pytest.warns(InputRangeWarning, match="calibrated") as caught:
+        client.predict(np.full(8, 1.5))
+    assert caught[0].filename == __file__
+
+
+def test_shared_results_are_noisy_as_promised_and_counted(url: str, tmp_path: Path) -> None:
+    sharing = Sharing(error_bound=1e-9, queries=3)
+    x = samples(3)
+    vault = Vault(tmp_path / "keys")
+    with Client(url, vault=vault, allow_insecure=True) as client:
+        error = client.predict(x, for_sharing=sharing) - expected(x)
+        sigma = sharing.noise_std(4)
+        # 12 Gaussians: P(chi^2_12 < 12/32) and P(chi^2_12 > 96) are both below 1e-7.
+        assert sigma**2 / 32 < np.mean(error**2) < 8 * sigma**2
+        assert vault.shared(client.plan.parameters).results == 3
+        with pytest.raises(VaultError, match="budget"):
+            client.predict(x[0], for_sharing=sharing)
+        assert np.abs(client.predict(x[0]) - expected(x[0])).max() < ERROR  # for the owner nothing changed
+
+
+def test_an_insecure_plan_is_refused_and_no_key_is_made(url: str, tmp_path: Path) -> None:
+    with pytest.raises(SecurityError, match="nothing was sent"):
+        Client(url, vault=tmp_path / "keys")
+    assert list((tmp_path / "keys").iterdir()) == []
+
+
+def test_key_size_is_bounded(url: str, vault: Vault) -> None:
+    with pytest.raises(PlanError, match="raise max_key_bytes"):
+        Client(url, vault=vault, allow_insecure=True, max_key_bytes=1000)
+
+
+def test_which_model(served: ServedModel, vault: Vault) -> None:
+    other = dataclasses.replace(serve_plan("other", small_plan(seed=1)), name="other")
+    x = samples(1)
+    with live({"small": served, "other": other}) as url:
+        with pytest.raises(InputError, match="'small', 'other'"):
+            Client(url, vault=vault, allow_insecure=True)
+        with Client(url, vault=vault, allow_insecure=True, model="other") as client:
+            assert client.model == "other"
+            assert np.abs(client.predict(x) - expected(x, seed=1)).max() < ERROR
+        with pytest.raises(RemoteError, match="no model 'third'") as caught:
+            Client(url, vault=vault, allow_insecure=True, model="third")
+        assert caught.value.status == 404
+        with pytest.raises(InputError, match="not the name of a model"):
+            Client(url, vault=vault, allow_insecure=True, model="../x")
+
+
+@pytest.mark.parametrize(
+    "address", ["", "localhost:8000", "ftp://host", "http://", "http://host:port", "file:///etc/passwd"]
+)
+def test_what_is_no_address(address: str, vault: Vault) -> None:
+    with pytest.raises(InputError, match="is not an address"):
+        Client(address, vault=vault)
+
+
+def test_nobody_there(vault: Vault) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        with pytest.raises(RemoteError, match="is `hetorch serve` running") as caught:
+            Client(f"http://127.0.0.1:{port}", vault=vault)
+    assert caught.value.status is None
+
+
+def test_a_silent_server_times_out(vault: Vault) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with pytest.raises(RemoteError, match="did not answer"):
+            Client(f"http://127.0.0.1:{port}", vault=vault, timeout=0.3)
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, float("nan")])
+def test_timeout_must_be_positive(timeout: float, vault: Vault) -> None:
+    with pytest.raises(InputError, match="positive"):
+        Client("http://127.0.0.1:1", vault=vault, timeout=timeout)
+
+
+Reply = tuple[int, dict[str, str], bytes]
+
+
+@contextlib.contextmanager
+def strange_server(reply: Callable[[str], Reply]) -> Iterator[str]:
+    """Answers every path with what `reply` says."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            status, headers, body = reply(self.path)
+            self.send_response(status)
+            for name, value in ({"Content-Length": str(len(body))} | headers).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_PUT = do_POST = answer
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        ((200, {}, b"<html>hello</html>"), "is it a hetorch server"),
+        ((200, {}, b"{}"), "no list"),
+        ((404, {}, b"<html>"), "404 without an explanation"),
+        ((302, {"Location": "http://127.0.0.1:1/"}, b""), "302 without an explanation"),
+        ((500, {}, b'{"error": "the server failed"}'), "says: the server failed"),
+        ((503, {"Retry-After": "30"}, b'{"error": "busy"}'), "says: busy"),
+        ((200, {"Content-Encoding": "gzip"}, b"\x1f\x8b"), "compressed"),
+        ((200, {}, bytes(1 << 17)), "more than the 65536 bytes"),
+        ((200, {"Content-Length": "100"}, b"{}"), "broke"),
+    ],
+)
+def test_strange_answers_are_told_in_one_sentence(reply: Reply, sentence: str, vault: Vault) -> None:
+    with strange_server(lambda path: reply) as url, pytest.raises(HetorchError, match=sentence) as caught:
+        Client(url, vault=vault, timeout=2.0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_busy_server_is_asked_again(vault: Vault) -> None:
+    asked: list[str] = []
+
+    def reply(path: str) -> Reply:
+        asked.append(path)
+        return 503, {"Retry-After": "0"}, b'{"error": "busy"}'
+
+    with strange_server(reply) as url, pytest.raises(RemoteError, match="busy"):
+        Client(url, vault=vault, timeout=0.2)
+    assert len(asked) > 1
+
+
+def test_a_lying_server_cannot_make_the_client_accept_a_result(served: ServedModel, vault: Vault) -> None:
+    """A public plan as it should be, and noise where the result should be."""
+    keys: list[str] = []
+
+    def reply(path: str) -> Reply:
+        if path.endswith("/predict"):
+            return 200, {}, np.random.default_rng(0).bytes(1000)
+        if "/keys/" in path:
+            keys.append(path)
+            return 200, {}, b"{}"
+        return 200, {}, served.public_bytes
+
+    with (
+        strange_server(reply) as url,
+        Client(url, vault=vault, model="small", allow_insecure=True) as client,
+        pytest.raises(WireError, match="no hetorch message"),
+    ):
+        client.predict(samples(1))
+    assert keys
+
+
+def test_closing_closes(url: str, vault: Vault) -> None:
+    client = Client(url, vault=vault, allow_insecure=True)
+    client.close()
+    with pytest.raises(RuntimeError):
+        client.predict(samples(1))
+
+
+def test_a_transport_can_be_given(url: str, vault: Vault) -> None:
+    seen: list[str] = []
+
+    class Noting(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            seen.append(request.url.path)
+            return super().handle_request(request)
+
+    with Client(url, vault=vault, allow_insecure=True, transport=Noting()) as client:
+        client.predict(samples(1))
+    assert seen[-1] == "/v1/models/small/predict"

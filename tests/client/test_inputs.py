@@ -1,0 +1,91 @@
+"""Inputs: what is accepted, and what is refused before anything is encrypted."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from hetorch.client.inputs import InputRangeWarning, to_array, to_samples
+from hetorch.errors import InputError
+
+SHAPE = (2, 3)
+RANGE = (-1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.ones(SHAPE),
+        np.ones(SHAPE, dtype=np.float32),
+        np.ones(SHAPE, dtype=np.uint8),
+        np.ones(SHAPE, dtype=bool),
+        torch.ones(SHAPE),
+        torch.ones(SHAPE, requires_grad=True),
+        torch.ones(SHAPE, dtype=torch.int64),
+        [[1, 1, 1], [1.0, 1, 1]],
+    ],
+)
+def test_arrays_tensors_and_lists_are_samples(value: object) -> None:
+    samples, single = to_samples(value, SHAPE, RANGE)
+    assert single
+    assert samples.dtype == np.float64
+    assert np.array_equal(samples, np.ones((1, *SHAPE)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_batch_is_told_by_its_shape(count: int) -> None:
+    samples, single = to_samples(torch.zeros(count, *SHAPE), SHAPE, RANGE)
+    assert not single
+    assert samples.shape == (count, *SHAPE)
+
+
+def test_the_input_stays_as_it_is() -> None:
+    value = np.ones(SHAPE)
+    to_array(value)[0, 0] = 7
+    assert value[0, 0] == 1
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (3, 2), (2, 3, 1), (1, 1, 2, 3)])
+def test_a_wrong_shape_names_both_that_fit(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match=r"shape \(2, 3\) or a batch of shape \(n, 2, 3\)"):
+        to_samples(np.zeros(shape), SHAPE, RANGE)
+
+
+def test_an_empty_batch_is_refused() -> None:
+    with pytest.raises(InputError, match="empty"):
+        to_samples(np.zeros((0, *SHAPE)), SHAPE, RANGE)
+
+
+@pytest.mark.parametrize(
+    "value", [np.zeros(SHAPE, dtype=complex), "text", [["a"]], [[1, 2], [3]], None, object()]
+)
+def test_what_is_no_array_of_real_numbers_is_refused(value: object) -> None:
+    with pytest.raises(InputError):
+        to_samples(value, SHAPE, RANGE)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_not_finite_is_located(bad: float) -> None:
+    batch = np.zeros((2, *SHAPE))
+    batch[1, 0, 2] = bad
+    with pytest.raises(InputError, match=r"index \(1, 0, 2\)"):
+        to_samples(batch, SHAPE, RANGE)
+    with pytest.raises(InputError, match=r"index \(0, 2\)"):
+        to_samples(batch[1], SHAPE, RANGE)
+
+
+def test_outside_the_calibrated_range_warns_and_goes_on() -> None:
+    value = np.full(SHAPE, 2.0)
+    with pytest.warns(InputRangeWarning, match=r"2\.\.2, the model was calibrated for -1\.\.1"):
+        samples, _ = to_samples(value, SHAPE, RANGE)
+    assert samples.max() == 2
+
+
+def test_rounding_at_the_ends_of_the_range_does_not_warn() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        to_samples(np.full(SHAPE, 1 + 5e-7), SHAPE, RANGE)
+        to_samples(np.full(SHAPE, 1e9), SHAPE, (0.0, 0.0))  # a plan without a known range

@@ -1,0 +1,91 @@
+"""A client does not believe a server's plan."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from hetorch.client.trust import MAX_CIPHERTEXTS, check_plan
+from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.errors import HetorchError, PlanError, SecurityError
+from hetorch.params import ParameterSet, Security
+from hetorch.plan.public import PublicPlan
+from tests.server.small_plan import small_plan
+
+GIB = 1 << 30
+
+
+def check(plan: PublicPlan, **options: object) -> None:
+    settings: dict[str, object] = {"allow_insecure": False, "max_key_bytes": GIB} | options
+    check_plan(plan, **settings)  # type: ignore[arg-type]
+
+
+def secure_parameters() -> ParameterSet:
+    """178 bits where 214 are allowed."""
+    return ParameterSet.from_bits(1 << 13, [49, 40, 40], [49], digit_size=1)
+
+
+def plan_of(parameters: ParameterSet) -> PublicPlan:
+    return small_plan(parameters=parameters).public()
+
+
+def test_a_secure_plan_is_accepted() -> None:
+    check(plan_of(secure_parameters()))
+
+
+def test_an_insecure_plan_is_refused_unless_asked_for() -> None:
+    plan = small_plan().public()
+    with pytest.raises(SecurityError, match="nothing was sent"):
+        check(plan)
+    check(plan, allow_insecure=True)
+
+
+def test_the_claim_of_an_older_table_is_not_believed() -> None:
+    """218 bits at 2^13 pass the 2018 table, 214 is the bound of 2024."""
+    bits = [56, 52, 54], [56]
+    parameters = ParameterSet.from_bits(1 << 13, *bits, security=Security.HE_STANDARD_2018)
+    assert 214 < parameters.log2_qp <= 218
+    with pytest.raises(SecurityError, match="above the 214"):
+        check(plan_of(parameters))
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        (EvaluationKeySpec(99, ()), "level outside"),
+        (EvaluationKeySpec(None, ((5, 99),)), "level outside"),
+        (EvaluationKeySpec(None, ((1 << 20 | 1, 0),)), "Galois element"),
+    ],
+)
+def test_keys_that_do_not_exist_are_refused(spec: EvaluationKeySpec, sentence: str) -> None:
+    with pytest.raises(PlanError, match=sentence):
+        check(dataclasses.replace(plan_of(secure_parameters()), key_spec=spec))
+
+
+def test_the_size_of_the_keys_is_computed_not_believed() -> None:
+    plan = dataclasses.replace(plan_of(secure_parameters()), evaluation_key_bytes=1)
+    with pytest.raises(PlanError, match="bytes of evaluation keys"):
+        check(plan, max_key_bytes=1000)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"input_level": 3},
+        {"output_level": -1},
+        {"input_scale": 2.0**200},
+        {"input_scale": 0.5},
+        {"output_scale": float("nan")},
+        {"output_scale": float("inf")},
+    ],
+)
+def test_levels_and_scales_out_of_range_are_refused(change: dict[str, float]) -> None:
+    plan = plan_of(secure_parameters())
+    with pytest.raises(PlanError, match=r"level|scale"):
+        check(dataclasses.replace(plan, **change))  # type: ignore[arg-type]
+
+
+def test_every_refusal_is_an_error_of_ours() -> None:
+    assert issubclass(SecurityError, HetorchError)
+    assert MAX_CIPHERTEXTS >= 64

@@ -1,0 +1,176 @@
+"""The key vault: private, atomic, and honest about damage."""
+
+from __future__ import annotations
+
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from hetorch.client.vault import SharedSoFar, Vault, default_vault_path
+from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.errors import VaultError
+from hetorch.params import ParameterSet
+from hetorch.params.insecure import insecure_small
+
+SPEC = EvaluationKeySpec(1, ((5, 2), (25, 1)))
+
+
+@pytest.fixture(scope="module")
+def parameters() -> ParameterSet:
+    return insecure_small(1 << 11, 2)
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Vault:
+    return Vault(tmp_path / "deep" / "keys")
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_folders_are_0700_and_files_0600_whatever_the_umask(tmp_path: Path, parameters: ParameterSet) -> None:
+    before = os.umask(0)
+    try:
+        vault = Vault(tmp_path / "keys")
+        vault.seed(parameters)
+        vault.record_shared(parameters, 2)
+        vault.evaluation_keys(parameters, SPEC, lambda: b"keys")
+    finally:
+        os.umask(before)
+    assert mode(vault.path) == 0o700
+    (folder,) = vault.path.iterdir()
+    assert mode(folder) == 0o700
+    files = [path for path in folder.iterdir() if path.is_file()]
+    assert len(files) == 4  # seed, shared, keys, lock
+    assert all(mode(path) == 0o600 for path in files)
+
+
+@pytest.mark.parametrize("bits", [0o750, 0o705, 0o701, 0o777])
+def test_a_vault_that_others_may_enter_is_refused(tmp_path: Path, bits: int) -> None:
+    path = tmp_path / "keys"
+    path.mkdir()
+    path.chmod(bits)
+    with pytest.raises(VaultError, match=f"mode {bits:03o}.*chmod 700"):
+        Vault(path)
+    assert mode(path) == bits  # said, not silently changed
+
+
+def test_a_seed_that_others_may_read_is_refused(vault: Vault, parameters: ParameterSet) -> None:
+    vault.seed(parameters)
+    (path,) = vault.path.glob("*/seed")
+    path.chmod(0o640)
+    with pytest.raises(VaultError, match="chmod 600"):
+        vault.seed(parameters)
+
+
+def test_a_seed_behind_a_link_is_refused(vault: Vault, parameters: ParameterSet, tmp_path: Path) -> None:
+    vault.seed(parameters)
+    (path,) = vault.path.glob("*/seed")
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(VaultError, match="cannot be read"):
+        vault.seed(parameters)
+
+
+def test_a_file_in_the_place_of_the_vault_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("no folder")
+    with pytest.raises(VaultError, match="not a folder"):
+        Vault(tmp_path / "keys")
+
+
+def test_the_seed_stays_and_differs_by_parameters(vault: Vault, parameters: ParameterSet) -> None:
+    other = insecure_small(1 << 11, 3)
+    assert not vault.has_seed(parameters)
+    seed = vault.seed(parameters)
+    assert vault.has_seed(parameters)
+    assert len(seed) == 32
+    assert Vault(vault.path).seed(parameters) == seed
+    assert vault.seed(other) != seed
+
+
+def test_a_damaged_seed_is_refused_and_not_replaced(vault: Vault, parameters: ParameterSet) -> None:
+    vault.seed(parameters)
+    (path,) = vault.path.glob("*/seed")
+    path.write_bytes(b"short")
+    with pytest.raises(VaultError, match="5 bytes instead of 32"):
+        vault.seed(parameters)
+    assert path.read_bytes() == b"short"
+
+
+def test_many_at_once_get_one_seed_and_make_keys_once(vault: Vault, parameters: ParameterSet) -> None:
+    made: list[int] = []
+
+    def make() -> bytes:
+        made.append(1)
+        return os.urandom(64)
+
+    def use(_: int) -> tuple[bytes, str]:
+        own = Vault(vault.path)
+        return own.seed(parameters), own.evaluation_keys(parameters, SPEC, make).key_id
+
+    with ThreadPoolExecutor(8) as pool:
+        results = set(pool.map(use, range(16)))
+    assert len(results) == 1
+    assert len(made) == 1
+
+
+def test_evaluation_keys_are_found_by_spec_and_checked(vault: Vault, parameters: ParameterSet) -> None:
+    assert vault.find_evaluation_keys(parameters, SPEC) is None
+    stored = vault.evaluation_keys(parameters, SPEC, lambda: b"some keys")
+    assert (stored.read(), stored.size) == (b"some keys", 9)
+    assert vault.find_evaluation_keys(parameters, SPEC) == stored
+    assert vault.find_evaluation_keys(parameters, EvaluationKeySpec(None, SPEC.galois)) is None
+    stored.path.write_bytes(b"other key")
+    with pytest.raises(VaultError, match="were changed"):
+        stored.read()
+
+
+def test_a_failed_making_leaves_nothing(vault: Vault, parameters: ParameterSet) -> None:
+    def fail() -> bytes:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        vault.evaluation_keys(parameters, SPEC, fail)
+    assert vault.find_evaluation_keys(parameters, SPEC) is None
+    assert [path.name for path in vault.path.glob("*/*")] == [".lock"]
+
+
+def test_shared_results_add_up_to_one_budget(vault: Vault, parameters: ParameterSet) -> None:
+    assert vault.shared(parameters) == SharedSoFar(0, Fraction(0))
+    vault.record_shared(parameters, 2)
+    assert vault.record_shared(parameters, 4) == SharedSoFar(2, Fraction(3, 4))
+    with pytest.raises(VaultError, match="too much"):
+        vault.record_shared(parameters, 3)
+    assert Vault(vault.path).shared(parameters) == SharedSoFar(2, Fraction(3, 4))
+    assert vault.record_shared(parameters, 4).spent == 1
+
+
+def test_exactly_tau_results_with_noise_for_tau_fit(vault: Vault, parameters: ParameterSet) -> None:
+    for _ in range(7):
+        vault.record_shared(parameters, 7)
+    with pytest.raises(VaultError, match="7 results"):
+        vault.record_shared(parameters, 7)
+
+
+def test_a_damaged_record_is_refused(vault: Vault, parameters: ParameterSet) -> None:
+    vault.record_shared(parameters, 2)
+    (path,) = vault.path.glob("*/shared")
+    path.write_bytes(b"1 1/0\n")
+    with pytest.raises(VaultError, match="damaged"):
+        vault.record_shared(parameters, 2)
+
+
+def test_where_the_vault_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("HETORCH_VAULT", raising=False)
+    monkeypatch.delenv("XDG_DATA_HOME", raising=False)
+    assert default_vault_path() == tmp_path / ".local" / "share" / "hetorch" / "keys"
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    assert default_vault_path() == tmp_path / "data" / "hetorch" / "keys"
+    monkeypatch.setenv("HETORCH_VAULT", "~/mine")
+    assert default_vault_path() == tmp_path / "mine"

@@ -1,0 +1,14 @@
+"""Settings that every test shares."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+# The same examples on every run in CI; new ones each time on a developer's machine. A slow machine is no failure.
+settings.register_profile(
+    "developer", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("ci", settings.get_profile("developer"), derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "developer")

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from hetorch.compiler import compile
+from hetorch.errors import SecurityError
+from hetorch.ir.he_program import LinearTransform, Multiply, Polynomial, RotateAdd
+from hetorch.params import ParameterSet, max_log2_qp
+from tests.passes.networks import NETWORKS, inputs, model, plan
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_parameters_are_secure_fast_and_not_wasteful(name: str) -> None:
+    parameters = plan(name).parameters
+    assert parameters.security.value == "128" and parameters.is_simd
+    assert parameters.log2_qp <= max_log2_qp(parameters.ring_degree, parameters.security)
+    largest = max(
+        math.prod(parameters.modulus_chain[i : i + parameters.digit_size])
+        for i in range(0, len(parameters.modulus_chain), parameters.digit_size)
+    )
+    assert math.prod(parameters.special_primes) >= largest / 2
+    assert plan(name).input_level == parameters.max_level and plan(name).output_level == 0
+
+
+def test_the_next_smaller_ring_would_not_do() -> None:
+    parameters = plan("mlp").parameters
+    with pytest.raises(SecurityError):
+        ParameterSet(
+            parameters.ring_degree // 2,
+            parameters.modulus_chain,
+            parameters.special_primes,
+            parameters.digit_size,
+        )
+
+
+def test_more_security_takes_a_larger_ring() -> None:
+    stronger = compile(model("mlp"), inputs("mlp")[:64], security="256").parameters
+    assert stronger.security.value == "256"
+    assert stronger.ring_degree > plan("mlp").parameters.ring_degree
+    assert stronger.log2_qp <= max_log2_qp(stronger.ring_degree, stronger.security)
+
+
+def test_no_security_is_for_tests() -> None:
+    weak = compile(model("mlp"), inputs("mlp")[:64], security="none")
+    assert weak.parameters.ring_degree <= plan("mlp").parameters.ring_degree
+    assert "no security" in str(weak)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_keys_are_exactly_those_used(name: str) -> None:
+    made = plan(name)
+    program, degree = made.program, made.parameters.ring_degree
+    used: dict[int, int] = {}
+    products = [-1]
+    for op in program.operations:
+        steps: set[int] = set()
+        level = 0
+        if isinstance(op, LinearTransform):
+            level = program.values[op.inputs[0]].level
+            steps = set(made.transform(op.weight, 1, 1).rotations)
+        elif isinstance(op, RotateAdd):
+            level, steps = program.values[op.input].level, {op.steps}
+        elif isinstance(op, Multiply):
+            products.append(program.values[op.a].level)
+        elif isinstance(op, Polynomial):
+            products.append(program.values[op.input].level)
+        for step in steps:
+            element = pow(5, step, 2 * degree)
+            used[element] = max(level, used.get(element, 0))
+    assert dict(made.key_spec.galois) == used
+    highest = max(products)
+    assert made.key_spec.relinearisation_level == (None if highest < 0 else highest)
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_scales_use_the_modulus_evenly(name: str) -> None:
+    """Every scale is within a few bits of what fits its level, and no sum meets two scales (Plan verifies those)."""
+    made = plan(name)
+    bits = math.log2(made.parameters.modulus_chain[-1])
+    room = math.log2(made.parameters.modulus_chain[0])
+    assert bits - 1 <= room <= bits + 7
+    assert made.output_scale * made.report.output_range < made.parameters.modulus_chain[0]

@@ -1,0 +1,37 @@
+"""A server on a real socket in a thread of the test, for tests that look at single requests."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Mapping
+
+import uvicorn
+
+from hetorch.server.app import create_app
+from hetorch.server.models import ServedModel
+from hetorch.server.run import address_of, bind
+from hetorch.server.settings import Settings
+
+
+@contextlib.contextmanager
+def live(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Iterator[str]:
+    """The address of a server with these models; stopped when the block ends."""
+    bound = bind("127.0.0.1", 0)
+    config = uvicorn.Config(create_app(models, settings), log_level="critical", lifespan="on")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while not server.started:
+        assert thread.is_alive(), "the server ended"
+        assert time.monotonic() < deadline, "the server did not start"
+        time.sleep(0.01)
+    try:
+        yield address_of(bound)
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        bound.close()
+        assert not thread.is_alive()

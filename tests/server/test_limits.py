@@ -1,0 +1,209 @@
+"""Bounded work: a full queue, a slow run, a small store, an unexpected failure."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hetorch.engine.native import Ciphertext, EvaluationKeys
+from hetorch.errors import InputError, PlanError
+from hetorch.server.app import create_app
+from hetorch.server.key_store import KeyStore
+from hetorch.server.models import ServedModel, model_name
+from hetorch.server.settings import Settings
+from tests.server.conftest import OCTETS, Owner, make_owner
+from tests.server.live import live
+
+PREDICT = "/v1/models/small/predict"
+KEYS = "/v1/models/small/keys"
+
+
+class GatedModel(ServedModel):
+    """The real model, which waits for a gate before it runs: time made visible."""
+
+    gate = threading.Event()
+    started = threading.Semaphore(0)
+
+    def run(self, keys: EvaluationKeys, inputs: Sequence[Ciphertext]) -> list[Ciphertext]:
+        self.started.release()
+        assert self.gate.wait(30)
+        return super().run(keys, inputs)
+
+
+class BrokenModel(ServedModel):
+    """Fails as a mistake of ours would."""
+
+    def run(self, keys: EvaluationKeys, inputs: Sequence[Ciphertext]) -> list[Ciphertext]:
+        raise RuntimeError("the inside of the server")
+
+
+def variant(kind: type[ServedModel], served: ServedModel) -> ServedModel:
+    return kind(**{f.name: getattr(served, f.name) for f in dataclasses.fields(served)})
+
+
+def put(http: httpx.Client, owner: Owner) -> str:
+    result: str = http.put(KEYS, content=owner.keys, headers=OCTETS).json()["key_id"]
+    return result
+
+
+def predict(http: httpx.Client, owner: Owner, key_id: str) -> httpx.Response:
+    return http.post(PREDICT, content=owner.request(key_id), headers=OCTETS | {"Hetorch-Key-Id": key_id})
+
+
+def test_a_full_queue_answers_503_with_retry_after_and_recovers(served: ServedModel, owner: Owner) -> None:
+    model = variant(GatedModel, served)
+    GatedModel.gate.clear()
+    settings = Settings(workers=1, queue=1)
+    with live({"small": model}, settings) as url, httpx.Client(base_url=url, trust_env=False) as http:
+        key_id = put(http, owner)
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(predict, http, owner, key_id)
+            assert GatedModel.started.acquire(timeout=20)
+            second = pool.submit(predict, http, owner, key_id)
+            while http.get("/v1/metrics").json()["pending"] < 2:
+                pass
+            refused = predict(http, owner, key_id)
+            GatedModel.gate.set()
+            assert refused.status_code == 503
+            assert refused.headers["retry-after"] == "1"
+            assert "try again" in refused.json()["error"]
+            assert (first.result().status_code, second.result().status_code) == (200, 200)
+        assert predict(http, owner, key_id).status_code == 200
+        assert http.get("/v1/metrics").json()["pending"] == 0
+
+
+def test_a_slow_run_answers_504_and_the_server_goes_on(served: ServedModel, owner: Owner) -> None:
+    model = variant(GatedModel, served)
+    GatedModel.gate.clear()
+    settings = Settings(workers=1, queue=1, request_timeout=0.3)
+    with live({"small": model}, settings) as url, httpx.Client(base_url=url, trust_env=False) as http:
+        key_id = put(http, owner)
+        answer = predict(http, owner, key_id)
+        assert answer.status_code == 504
+        assert "longer than 0.3 s" in answer.json()["error"]
+        GatedModel.gate.set()
+        while http.get("/v1/metrics").json()["pending"]:
+            pass
+        assert predict(http, owner, key_id).status_code == 200
+
+
+def test_an_unexpected_failure_shows_an_id_and_nothing_else(
+    served: ServedModel, owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = variant(BrokenModel, served)
+    with live({"small": model}) as url, httpx.Client(base_url=url, trust_env=False) as http:
+        key_id = put(http, owner)
+        answer = predict(http, owner, key_id)
+        assert answer.status_code == 500
+        request_id = answer.json()["request_id"]
+        assert request_id in answer.json()["error"]
+        assert "inside" not in answer.text
+        assert "RuntimeError" not in answer.text
+        assert any(request_id in record.getMessage() for record in caplog.records)
+        assert http.get("/v1/health").status_code == 200
+        assert http.get("/v1/metrics").json()["failed"] == 1
+
+
+def test_request_bodies_share_a_budget(served: ServedModel, owner: Owner) -> None:
+    settings = Settings(body_memory=len(owner.keys) - 1)
+    with live({"small": served}, settings) as url, httpx.Client(base_url=url, trust_env=False) as http:
+        answer = http.put(KEYS, content=owner.keys, headers=OCTETS)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+
+
+def test_a_client_that_stalls_is_answered_408(served: ServedModel) -> None:
+    def stalling() -> object:
+        yield b"x" * 10
+        threading.Event().wait(1.5)
+        yield b"y"
+
+    with (
+        live({"small": served}, Settings(idle_timeout=0.2)) as url,
+        httpx.Client(base_url=url, trust_env=False) as http,
+    ):
+        answer = http.put(KEYS, content=stalling(), headers=OCTETS)  # type: ignore[arg-type]
+        assert answer.status_code == 408
+        assert "no byte" in answer.json()["error"]
+
+
+def test_the_least_recently_used_keys_leave_memory(served: ServedModel, owner: Owner) -> None:
+    kind = served.key_kind
+    store = KeyStore(2 * kind.memory_bytes)
+    owners = [owner, make_owner(owner.plan), make_owner(owner.plan)]
+    first, second = (store.put(kind, o.keys) for o in owners[:2])
+    assert store.get(kind, first) is not None  # now the second is the oldest
+    third = store.put(kind, owners[2].keys)
+    assert [store.has(kind, k) for k in (first, second, third)] == [True, False, True]
+    assert store.get(kind, second) is None
+    assert store.snapshot() == {"keys_held": 2, "key_memory_bytes": 2 * kind.memory_bytes}
+
+
+def test_keys_on_disk_survive_memory_and_restarts(served: ServedModel, owner: Owner, tmp_path: Path) -> None:
+    kind = served.key_kind
+    store = KeyStore(kind.memory_bytes, tmp_path / "keys")
+    first = store.put(kind, owner.keys)
+    store.put(kind, make_owner(owner.plan).keys)
+    assert store.snapshot()["keys_held"] == 1
+    assert store.get(kind, first) is not None
+    again = KeyStore(kind.memory_bytes, tmp_path / "keys")
+    assert again.has(kind, first)
+    assert again.get(kind, first) is not None
+
+
+def test_changed_files_on_disk_are_dropped(served: ServedModel, owner: Owner, tmp_path: Path) -> None:
+    kind = served.key_kind
+    key_id = KeyStore(kind.memory_bytes, tmp_path).put(kind, owner.keys)
+    (path,) = tmp_path.glob("*/*.evk")
+    path.write_bytes(owner.keys[:-1] + b"\0")
+    assert KeyStore(kind.memory_bytes, tmp_path).get(kind, key_id) is None
+    assert not path.exists()
+
+
+def test_the_disk_has_a_limit_too(served: ServedModel, owner: Owner, tmp_path: Path) -> None:
+    kind = served.key_kind
+    store = KeyStore(kind.memory_bytes, tmp_path, disk_limit=len(owner.keys))
+    first = store.put(kind, owner.keys)
+    second = store.put(kind, make_owner(owner.plan).keys)
+    assert [p.stem for p in tmp_path.glob("*/*.evk")] == [second]
+    assert not store.has(kind, first)
+
+
+def test_concurrent_uploads_of_one_key_keep_it_once(
+    served: ServedModel, owner: Owner, tmp_path: Path
+) -> None:
+    kind = served.key_kind
+    store = KeyStore(10 * kind.memory_bytes, tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        ids = set(pool.map(lambda _: store.put(kind, owner.keys), range(16)))
+    assert len(ids) == 1
+    assert store.snapshot() == {"keys_held": 1, "key_memory_bytes": kind.memory_bytes}
+
+
+def test_a_store_too_small_for_one_client_is_refused_at_the_start(served: ServedModel) -> None:
+    with pytest.raises(PlanError, match="raise --key-memory"):
+        create_app({"small": served}, Settings(key_memory=1000))
+
+
+@pytest.mark.parametrize("change", [{"workers": 0}, {"queue": -1}, {"request_timeout": 0}, {"key_memory": 0}])
+def test_settings_are_checked(change: dict[str, int]) -> None:
+    with pytest.raises(InputError):
+        Settings(**change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("x/digits.hetorch", "digits"), ("my model.hetorch", "my-model"), ("a.b", "a.b")]
+)
+def test_models_are_named_by_their_folder(folder: str, name: str) -> None:
+    assert model_name(Path(folder)) == name
+
+
+def test_a_folder_without_letters_has_no_name() -> None:
+    with pytest.raises(PlanError, match="rename"):
+        model_name(Path("...hetorch"))
