@@ -27,9 +27,9 @@ def context() -> Any:
     return made
 
 
-def _weights(layer: nn.Module) -> tuple[Any, Any]:
-    weight, bias = layer.weight, layer.bias
-    return weight.detach().numpy().astype(float), bias.detach().numpy().astype(float)
+def _weights(layer: nn.Conv2d | nn.Linear) -> tuple[Any, Any]:
+    assert layer.bias is not None
+    return layer.weight.detach().numpy().astype(float), layer.bias.detach().numpy().astype(float)
 
 
 class Convolutional:
