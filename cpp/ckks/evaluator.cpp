@@ -29,6 +29,11 @@ void check_product_scale(const char* what, double scale, std::size_t level, cons
   }
 }
 
+// A constant becomes an integer of any size, but not of none.
+void check_constant(double value) {
+  if (!std::isfinite(value)) throw LevelError("a constant times its scale is beyond the range of doubles");
+}
+
 void check_two_parts(const char* what, const Ciphertext& a) {
   if (a.size() != 2) throw LevelError(std::string(what) + " takes a relinearised ciphertext of two parts");
 }
@@ -116,6 +121,7 @@ Ciphertext Evaluator::multiply(const Ciphertext& a, const Plaintext& p) const {
 }
 
 Ciphertext Evaluator::add(const Ciphertext& a, double value) const {
+  check_constant(value * a.scale);
   Ciphertext result = drop_level(a, a.level());
   NttPoly& part = result.body.parts[0];
   const ring::RnsBasis& basis = context_.basis();
@@ -133,6 +139,7 @@ Ciphertext Evaluator::add(const Ciphertext& a, double value) const {
 
 Ciphertext Evaluator::multiply(const Ciphertext& a, double value, double scale) const {
   check(a, context_);
+  check_constant(value * scale);
   Ciphertext result;
   result.scale = a.scale * scale;
   const ring::RnsBasis& basis = context_.basis();

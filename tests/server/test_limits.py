@@ -161,7 +161,7 @@ def test_changed_files_on_disk_are_dropped(served: ServedModel, owner: Owner, tm
     kind = served.key_kind
     key_id = KeyStore(kind.memory_bytes, tmp_path).put(kind, owner.keys)
     (path,) = tmp_path.glob("*/*.evk")
-    path.write_bytes(owner.keys[:-1] + b"\0")
+    path.write_bytes(owner.keys[:-1] + bytes([owner.keys[-1] ^ 1]))
     assert KeyStore(kind.memory_bytes, tmp_path).get(kind, key_id) is None
     assert not path.exists()
 

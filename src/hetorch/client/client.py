@@ -24,7 +24,7 @@ from hetorch.wire.answers import load_key_id
 from hetorch.wire.predict import dump_request, load_response, response_limits
 from hetorch.wire.server_timing import load_server_timing
 
-DEFAULT_MAX_KEY_BYTES = 16 << 30
+DEFAULT_MAX_KEY_BYTES = 4 << 30
 
 
 class Client:

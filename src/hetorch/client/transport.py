@@ -117,7 +117,14 @@ class Transport:
         if "content-encoding" in response.headers:
             raise RemoteError(f"the server at {self.url} sent a compressed answer, which was not asked for")
         body = bytearray()
+        deadline = (
+            time.monotonic() + self._timeout
+        )  # httpx bounds each read, which a dripping server never exceeds
         for chunk in response.iter_raw():
+            if time.monotonic() > deadline:
+                raise RemoteError(
+                    f"the server at {self.url} did not finish its answer within {self._timeout:g} s of its beginning"
+                )
             body += chunk
             if len(body) > limit:
                 raise RemoteError(f"the server at {self.url} sent more than the {limit} bytes expected")

@@ -29,6 +29,8 @@ class Sharing:
 
     `error_bound` is the largest error of a value against the exact computation, in the values' units; `queries` how
     many results of this key will be shared in all (tau); `security_bits` the statistical security s, at least 30.
+    It holds for results of a server that computes what it should: one that lies can put the key itself into a result,
+    and no noise hides that. Share only what an honest server computed.
     """
 
     error_bound: float
@@ -38,7 +40,7 @@ class Sharing:
     def __post_init__(self) -> None:
         if not (self.error_bound > 0 and math.isfinite(self.error_bound)):
             raise InputError(f"error_bound must be above 0 and finite, got {self.error_bound}")
-        if self.queries < 1:
+        if not isinstance(self.queries, int) or self.queries < 1:
             raise InputError(f"queries counts the shared results of this key, at least 1, got {self.queries}")
         if self.security_bits < 30:
             raise InputError(f"security_bits must be at least 30, got {self.security_bits}")

@@ -11,6 +11,8 @@ from starlette.requests import ClientDisconnect, Request
 
 OCTETS = "application/octet-stream"
 RETRY_AFTER = {"Retry-After": "1"}
+SLOWEST_BYTES_PER_SECOND = 64 << 10
+"""A body that comes slower than this on the whole is given up: held bodies take room from everyone."""
 
 
 class BodyBudget:
@@ -45,7 +47,7 @@ def check_content_type(request: Request) -> None:
 async def read_body(
     request: Request, *, smallest: int, largest: int, what: str, idle_timeout: float
 ) -> bytes:
-    """The whole body, of `smallest`..`largest` bytes; 413 above, 400 below, 408 if the client stalls.
+    """The whole body, of `smallest`..`largest` bytes; 413 above, 400 below, 408 if the client stalls or drips.
 
     A declared Content-Length is checked before anything is read; what really comes is counted as it comes.
     """
@@ -55,7 +57,13 @@ async def read_body(
             raise HTTPException(400, f"Content-Length is not a number: {declared[:40]!r}")
         _check_size(int(declared), smallest, largest, what)
     body = bytearray()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + idle_timeout + largest / SLOWEST_BYTES_PER_SECOND
     async for chunk in _chunks(request, idle_timeout):
+        if loop.time() > deadline:
+            raise HTTPException(
+                408, f"{what} came slower than {SLOWEST_BYTES_PER_SECOND >> 10} KiB a second; it was given up"
+            )
         if len(body) + len(chunk) > largest:
             raise HTTPException(413, f"{what} has at most {largest} bytes, this body is larger")
         body += chunk

@@ -5,6 +5,7 @@ Evaluation keys are not secret: they let a server compute, not decrypt. Whoever 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -159,7 +160,12 @@ class KeyStore:
         if self._folder is None:
             return
         with self._lock:
-            files = sorted((p.stat().st_mtime, p.stat().st_size, p) for p in self._folder.glob("*/*.evk"))
+            files = []
+            for path in self._folder.glob("*/*.evk"):
+                with contextlib.suppress(FileNotFoundError):  # another request may just have dropped it
+                    status = path.stat()
+                    files.append((status.st_mtime, status.st_size, path))
+            files.sort()
             total = sum(size for _, size, _ in files)
             for _, size, path in files:
                 if total <= self._disk_limit:
