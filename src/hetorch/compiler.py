@@ -22,6 +22,7 @@ def compile(
     activation_tolerance: float = 0.05,
     ring_degree: int | None = None,
     scale_bits: int | None = None,
+    digit_size: int | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
     """Compile a trained `torch.nn.Module` so that it runs on encrypted inputs.
@@ -32,8 +33,10 @@ def compile(
     `precision` bounds the predicted encryption error relative to the range of the outputs (2^-12 = 2.4e-4).
     Activations get the least polynomial degrees with which the outputs stay within `activation_tolerance` of the range
     of the model's outputs, at 99 % argmax agreement; `activation_degree` (1..31) fixes the degree of all instead.
-    `ring_degree` (a power of two, 2^11..2^16) and `scale_bits` (20..45) are chosen unless given. `security` is "128",
-    "192", "256", "he-standard-2018" or, for tests only, "none". `progress` is called with (stage, fraction).
+    `ring_degree` (a power of two, 2^11..2^16), `scale_bits` (20..45) and `digit_size` (data primes a digit of key
+    switching, 1..16 and at most as many as the chain has) are chosen unless given; the chain and the special primes
+    follow from them. `security` is "128", "192", "256", "he-standard-2018" or, for tests only, "none". `progress` is
+    called with (stage, fraction).
 
     Raises InputError for wrong arguments or inputs, UnsupportedModelError for an operation that cannot be compiled,
     PlanError if no parameters are both secure and precise enough, ParameterError for an unknown security level.
@@ -48,6 +51,8 @@ def compile(
         raise InputError(f"ring_degree must be a power of two from 2^11 to 2^16, got {ring_degree}")
     if scale_bits is not None and not 20 <= scale_bits <= 45:
         raise InputError(f"scale_bits must be 20..45, got {scale_bits}")
+    if digit_size is not None and not 1 <= digit_size <= 16:
+        raise InputError(f"digit_size must be 1..16, got {digit_size}")
     options = Options(
         precision=precision,
         security=Security.parse(security),
@@ -55,6 +60,7 @@ def compile(
         activation_degree=activation_degree,
         ring_degree=ring_degree,
         scale_bits=scale_bits,
+        digit_size=digit_size,
     )
     if progress is not None:
         progress("trace the model", 0.0)

@@ -81,6 +81,11 @@ def test_overrides() -> None:
     made = compile(model("linear"), inputs("linear"), ring_degree=1 << 13, scale_bits=30, name="mine")
     assert made.parameters.ring_degree == 1 << 13 and made.name == "mine"
     assert 29.5 < np.log2(made.parameters.modulus_chain[1]) < 30.5
+    for digit_size in (1, 2):
+        made = compile(model("mlp"), inputs("mlp"), digit_size=digit_size)
+        assert made.parameters.digit_size == digit_size
+    with pytest.raises(PlanError, match="no parameters fit"):
+        compile(model("linear"), inputs("linear"), digit_size=16)
     finer = compile(model("linear"), inputs("linear"), precision=2.0**-20)
     assert finer.report.predicted_error <= 2.0**-20
 
@@ -94,6 +99,7 @@ def test_overrides() -> None:
         ({"activation_degree": 0}, "activation_degree"),
         ({"ring_degree": 5000}, "power of two"),
         ({"scale_bits": 60}, "scale_bits"),
+        ({"digit_size": 0}, "digit_size"),
         ({"name": "a\nb"}, "printable"),
     ],
 )

@@ -21,6 +21,10 @@ def compile_model(
     ] = None,
     security: Annotated[str, typer.Option(help="128, 192 or 256 bits.")] = "128",
     ring_degree: Annotated[int | None, typer.Option(help="N, a power of two; chosen if left out.")] = None,
+    scale_bits: Annotated[int | None, typer.Option(help="Bits of the scale; chosen if left out.")] = None,
+    digit_size: Annotated[
+        int | None, typer.Option(help="Data primes a digit of key switching; chosen if left out.")
+    ] = None,
     activation_degree: Annotated[
         int | None, typer.Option(help="Degree of all activation polynomials; chosen if left out.")
     ] = None,
@@ -44,6 +48,8 @@ def compile_model(
         "precision": precision,
         "activation_degree": activation_degree,
         "ring_degree": ring_degree,
+        "scale_bits": scale_bits,
+        "digit_size": digit_size,
     }
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     with progress(quiet=as_json) as report:

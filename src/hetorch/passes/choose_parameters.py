@@ -35,6 +35,7 @@ SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
 """P / digit: key-switching noise is about 10 roundings at 0 spare bits and lost in the rounding at 6."""
 SPECIAL_BITS = 49
 TRIAL_BITS = 32.0
+DIGIT_SIZES = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +55,7 @@ class Chosen:
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """What is asked for. `sizes`: largest absolute value of each value of `program`; `precision`: bound on the
-    encryption error relative to `output_range`; `ring_degree` and `scale_bits` None to choose."""
+    encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose."""
 
     program: TensorProgram
     levels: tuple[int, ...]
@@ -65,6 +66,7 @@ class Request:
     security: Security
     ring_degree: int | None = None
     scale_bits: int | None = None
+    digit_size: int | None = None
 
 
 def choose_parameters(request: Request) -> Chosen:
@@ -89,7 +91,8 @@ def choose_parameters(request: Request) -> Chosen:
             for index, op in enumerate(program.operations)
             if isinstance(op, Affine)
         }
-        found = [_with_digits(request, ring, layouts, lowered, size) for size in (1, 2, 3)]
+        sizes = DIGIT_SIZES if request.digit_size is None else (request.digit_size,)
+        found = [_with_digits(request, ring, layouts, lowered, size) for size in sizes]
         usable = [choice for choice in found if choice is not None]
         if usable:
             return min(usable, key=lambda choice: choice.cost)

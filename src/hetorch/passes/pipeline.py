@@ -29,8 +29,8 @@ Progress = Callable[[str, float], None]
 @dataclass(frozen=True, slots=True)
 class Options:
     """`precision`: bound on the encryption error relative to the range of the outputs. `activation_tolerance`: how far
-    the polynomial network may be from the model, relative to the same range. `activation_degree`, `ring_degree` and
-    `scale_bits`: None to choose."""
+    the polynomial network may be from the model, relative to the same range. `activation_degree`, `ring_degree`,
+    `scale_bits` and `digit_size`: None to choose."""
 
     precision: float = 2.0**-12
     security: Security = Security.CLASSICAL_128
@@ -38,6 +38,7 @@ class Options:
     activation_degree: int | None = None
     ring_degree: int | None = None
     scale_bits: int | None = None
+    digit_size: int | None = None
 
 
 def run_pipeline(
@@ -94,6 +95,7 @@ def run_pipeline(
             security=options.security,
             ring_degree=options.ring_degree,
             scale_bits=options.scale_bits,
+            digit_size=options.digit_size,
         )
         try:
             found.append((program, levels, choose_parameters(request)))
