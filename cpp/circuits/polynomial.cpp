@@ -131,8 +131,7 @@ Ciphertext evaluate_chebyshev(const Evaluator& evaluator, const Ciphertext& x, C
   // |c_i| <= 2 max |p| on [-1, 1], so a coefficient this large makes a value that the level's modulus cannot hold.
   double largest = 0;
   for (double c : coefficients) largest = std::fmax(largest, std::fabs(c));
-  double log2_q = 0;
-  for (std::size_t i = 0; i <= level; ++i) log2_q += std::log2(evaluator.context().prime(i));
+  const double log2_q = evaluator.context().log2_modulus(level);
   if (largest > 0 && std::log2(largest) + std::log2(output_scale) >= log2_q) {
     throw LevelError("the polynomial's values times the scale need " +
                      std::to_string(std::log2(largest) + std::log2(output_scale)) + " bits, the modulus at level " +

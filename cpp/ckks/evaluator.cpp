@@ -29,7 +29,7 @@ void check_product_scale(const char* what, double scale, std::size_t level, cons
   }
 }
 
-// A constant becomes an integer of any size, but not of none.
+// An integer of any size has residues; infinity and NaN have none.
 void check_constant(double value) {
   if (!std::isfinite(value)) throw LevelError("a constant times its scale is beyond the range of doubles");
 }

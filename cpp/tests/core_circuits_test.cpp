@@ -176,6 +176,10 @@ void polynomials() {
   CHECK(throws<ckks::LevelError>([&] { evaluate({1.0, 1e300}, input, output_scale); }), "a value that does not fit");
   const ckks::Ciphertext low = evaluator.drop_level(input, 1);
   CHECK(throws<ckks::LevelError>([&] { evaluate({1.0, 1.0, 1.0}, low, output_scale); }), "too few levels");
+  for (double constant : {HUGE_VAL, -HUGE_VAL, static_cast<double>(NAN), 1e308}) {  // 1e308 * scale is infinite too
+    CHECK(throws<ckks::LevelError>([&] { evaluator.add(input, constant); }), "constant to add");
+    CHECK(throws<ckks::LevelError>([&] { evaluator.multiply(input, constant, input.scale); }), "constant factor");
+  }
 }
 
 }  // namespace

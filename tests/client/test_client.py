@@ -7,6 +7,7 @@ import dataclasses
 import http.server
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -264,6 +265,20 @@ def test_strange_answers_are_told_in_one_sentence(reply: Reply, sentence: str, v
     with strange_server(lambda path: reply) as url, pytest.raises(HetorchError, match=sentence) as caught:
         Client(url, vault=vault, timeout=2.0)
     assert "\n" not in str(caught.value)
+
+
+def test_a_dripping_answer_is_given_up(vault: Vault) -> None:
+    """Every byte comes well within the time of one read; the whole answer would take minutes."""
+
+    class Drip(httpx.SyncByteStream):
+        def __iter__(self) -> Iterator[bytes]:
+            for _ in range(1000):
+                time.sleep(0.05)
+                yield b" "
+
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, stream=Drip()))
+    with pytest.raises(RemoteError, match=r"did not finish its answer within 0\.3 s"):
+        Client("http://127.0.0.1:1", vault=vault, timeout=0.3, transport=transport)
 
 
 def test_a_busy_server_is_asked_again(vault: Vault) -> None:

@@ -102,6 +102,17 @@ def test_values_too_large_for_the_modulus(owner: Owner, size: float) -> None:
     sentence(LevelError, "scale", lambda: owner.encrypt(values, 0, SCALE))
 
 
+def test_products_above_the_modulus(owner: Owner) -> None:
+    """Level 0 holds one prime: the square of a scale above its root cannot be read any more."""
+    scale = 2.0 ** (owner.parameters.modulus_chain[0].bit_length() / 2 + 1)
+    a = owner.encrypt(np.zeros(owner.slots), 0, scale)
+    p = owner.engine.encode(np.zeros(owner.slots), level=0, scale=scale)
+    sentence(LevelError, "product would have scale.*rescale first", lambda: owner.engine.multiply(a, a))
+    sentence(
+        LevelError, "product would have scale.*rescale first", lambda: owner.engine.multiply_plaintext(a, p)
+    )
+
+
 def test_missing_keys(owner: Owner) -> None:
     a = owner.encrypt(owner.values(1), 2, SCALE)
     without = NativeEngine(owner.parameters)

@@ -117,9 +117,8 @@ class Transport:
         if "content-encoding" in response.headers:
             raise RemoteError(f"the server at {self.url} sent a compressed answer, which was not asked for")
         body = bytearray()
-        deadline = (
-            time.monotonic() + self._timeout
-        )  # httpx bounds each read, which a dripping server never exceeds
+        # httpx bounds each read, and a dripping server keeps within that for ever.
+        deadline = time.monotonic() + self._timeout
         for chunk in response.iter_raw():
             if time.monotonic() > deadline:
                 raise RemoteError(

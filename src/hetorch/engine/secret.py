@@ -41,7 +41,9 @@ class Sharing:
         if not (self.error_bound > 0 and math.isfinite(self.error_bound)):
             raise InputError(f"error_bound must be above 0 and finite, got {self.error_bound}")
         if not isinstance(self.queries, int) or self.queries < 1:
-            raise InputError(f"queries counts the shared results of this key, at least 1, got {self.queries}")
+            raise InputError(
+                f"queries counts the shared results of this key, a whole number of at least 1, got {self.queries!r}"
+            )
         if self.security_bits < 30:
             raise InputError(f"security_bits must be at least 30, got {self.security_bits}")
 

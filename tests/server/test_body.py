@@ -1,0 +1,39 @@
+"""Bodies that come too slowly are given up, however regularly their bytes come."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Message
+
+from hetorch.server.body import read_body
+
+IDLE = 0.3
+
+
+async def read_dripping(pieces: int, pause: float) -> bytes:
+    """What read_body makes of `pieces` single bytes, `pause` seconds apart, where up to `pieces` are allowed."""
+    sent = 0
+
+    async def receive() -> Message:
+        nonlocal sent
+        await asyncio.sleep(pause)
+        sent += 1
+        return {"type": "http.request", "body": b"x", "more_body": sent < pieces}
+
+    request = Request({"type": "http", "method": "PUT", "headers": []}, receive)
+    return await read_body(request, smallest=1, largest=pieces, what="an upload", idle_timeout=IDLE)
+
+
+def test_a_dripping_body_is_given_up() -> None:
+    # No pause reaches the idle limit; all of them together do, many times.
+    with pytest.raises(HTTPException, match="slower than 64 KiB a second") as caught:
+        asyncio.run(read_dripping(1000, IDLE / 6))
+    assert caught.value.status_code == 408
+
+
+def test_a_body_that_comes_at_once_is_read() -> None:
+    assert asyncio.run(read_dripping(50, 0.0)) == b"x" * 50
