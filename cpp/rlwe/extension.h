@@ -17,9 +17,8 @@ struct RowGroup {
   std::size_t count() const { return end - begin; }
 };
 
-// [begin, end) cut into groups whose scratch, `rows_each` rows of n words for each row, stays within the second-level
-// cache as far as it can, with one group for each thread at least.
-std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end, std::size_t rows_each, std::size_t n);
+// [begin, end) cut into groups of a few rows, at least one for each thread.
+std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end);
 
 class Extension {
  public:

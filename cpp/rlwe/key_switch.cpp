@@ -24,23 +24,20 @@ struct Switch {
   std::vector<RowGroup> dropped_groups{};
   std::vector<RowGroup> kept_groups{};
 
-  // digit_rows: rows of digits that each row brings into the cache.
-  Switch(const Context& the_context, const SwitchingKey& the_key, std::size_t the_level, Divisor&& the_divisor,
-         std::size_t digit_rows)
+  Switch(const Context& the_context, const SwitchingKey& the_key, std::size_t the_level, Divisor&& the_divisor)
       : context(the_context),
         key(the_key),
         level(the_level),
         digit_count(the_context.digit_count(the_level)),
         divisor(std::move(the_divisor)) {
     const Limbs limbs = context.extended_limbs(level);
-    const std::size_t rows_each = digit_rows + 3;
     for (std::size_t h = 0; h < 2; ++h) {
       divided.emplace_back(*divisor.converter, context.basis());
       out[h] = NttPoly(context.n(), {divisor.kept, 0});
     }
     // The rows taken away are the last ones: q_level when rescaling, then P.
-    dropped_groups = row_groups(divisor.kept, limbs.count(), rows_each, context.n());
-    kept_groups = row_groups(0, divisor.kept, rows_each, context.n());
+    dropped_groups = row_groups(divisor.kept, limbs.count());
+    kept_groups = row_groups(0, divisor.kept);
   }
   std::size_t group_count() const { return dropped_groups.size() + kept_groups.size(); }
   const RowGroup& group(std::size_t i) const {
@@ -122,7 +119,7 @@ void inner_product_row(u64* out0, u64* out1, const u64* const* digits, std::size
 std::array<NttPoly, 2> switch_key(const NttPoly& poly, const SwitchingKey& key, const PairFinish& finish,
                                   const Context& context) {
   const std::size_t level = poly.limbs().data - 1;
-  Switch work(context, key, level, special_divisor(level, context), context.digit_count(level));
+  Switch work(context, key, level, special_divisor(level, context));
   work.finish = finish;
   return run_from_poly(work, poly);
 }
@@ -130,14 +127,14 @@ std::array<NttPoly, 2> switch_key(const NttPoly& poly, const SwitchingKey& key, 
 std::array<NttPoly, 2> switch_key_rescaled(const NttPoly& poly, const SwitchingKey& key,
                                            const std::array<const NttPoly*, 2>& addends, const Context& context) {
   const std::size_t level = poly.limbs().data - 1;
-  Switch work(context, key, level, rescaling_divisor(level, context), context.digit_count(level));
+  Switch work(context, key, level, rescaling_divisor(level, context));
   work.scaled = addends;
   return run_from_poly(work, poly);
 }
 
 std::array<NttPoly, 2> switch_key(const Digits& digits, const SwitchingKey& key, const PairFinish& finish,
                                   const Context& context) {
-  Switch work(context, key, digits.level(), special_divisor(digits.level(), context), 0);
+  Switch work(context, key, digits.level(), special_divisor(digits.level(), context));
   work.finish = finish;
   run_stages(work.group_count(), {&work.divided}, [&](std::size_t task) {
     const RowGroup& group = work.group(task);
