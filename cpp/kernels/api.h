@@ -51,7 +51,7 @@ struct NttView {
 
 struct Kernels {
   const char* name;
-  int modulus_bits;  // primes below 2^modulus_bits: 50 on the SIMD paths, 60 on the portable one
+  int modulus_bits;  // primes below 2^modulus_bits: 50 on the narrow SIMD paths, 60 on avx512wide and portable
 
   // w in [0, q).
   Multiplier (*prepare)(u64 w, const ModulusConstants& m);
@@ -117,11 +117,15 @@ struct Kernels {
 const Kernels& portable();
 const Kernels* avx2();
 const Kernels* avx512ifma();
-// The IFMA source compiled against lane-by-lane emulated instructions, for tests on any machine; never selected.
+// The same instructions for primes below 2^60; slower than avx512ifma() where that will do.
+const Kernels* avx512wide();
+// The two AVX-512 sources compiled against lane-by-lane emulated instructions, for tests on any machine; never selected.
 const Kernels* avx512ifma_emulated();
+const Kernels* avx512wide_emulated();
 
 // The fastest usable path for primes below `modulus_bound`; HETORCH_ISA=portable|avx2|avx512ifma restricts the choice
-// (a name that is unknown or not available here throws std::runtime_error).
+// to the paths of one instruction set, avx512wide belonging to avx512ifma (a name that is unknown or not available here
+// throws std::runtime_error).
 const Kernels& select(u64 modulus_bound);
 
 }  // namespace hetorch::kernels

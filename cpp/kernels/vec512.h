@@ -33,6 +33,21 @@ inline Vec shift_right_52(Vec a) { return _mm512_srli_epi64(a, 52); }
 inline Vec multiply_low(Vec sum, Vec a, Vec b) { return _mm512_madd52lo_epu64(sum, a, b); }
 inline Vec multiply_high(Vec sum, Vec a, Vec b) { return _mm512_madd52hi_epu64(sum, a, b); }
 
+// The low 64 bits of the product of a and b
+inline Vec multiply_word(Vec a, Vec b) { return _mm512_mullo_epi64(a, b); }
+
+template <int kBits>
+inline Vec shift_left(Vec a) {
+  return _mm512_slli_epi64(a, kBits);
+}
+template <int kBits>
+inline Vec shift_right(Vec a) {
+  return _mm512_srli_epi64(a, kBits);
+}
+// by a number of bits known at run time, 0 to 63
+inline Vec shift_left(Vec a, int bits) { return _mm512_sll_epi64(a, _mm_cvtsi32_si128(bits)); }
+inline Vec shift_right(Vec a, int bits) { return _mm512_srl_epi64(a, _mm_cvtsi32_si128(bits)); }
+
 // [p0 p0 p0 p0 p1 p1 p1 p1]
 inline Vec spread2(const u64* p) {
   const __m512i pair = _mm512_castsi128_si512(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -62,6 +77,20 @@ inline void swap2(Vec& x, Vec& y) {
 inline void swap1(Vec& x, Vec& y) {
   const Vec low = _mm512_unpacklo_epi64(x, y);
   y = _mm512_unpackhi_epi64(x, y);
+  x = low;
+}
+
+// The sixteen lanes of x and y in order -> those at even places in x, at odd places in y: swap4, swap2 and swap1 at
+// once. join() is its inverse.
+inline void separate(Vec& x, Vec& y) {
+  const Vec even = _mm512_permutex2var_epi64(x, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), y);
+  y = _mm512_permutex2var_epi64(x, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), y);
+  x = even;
+}
+
+inline void join(Vec& x, Vec& y) {
+  const Vec low = _mm512_permutex2var_epi64(x, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), y);
+  y = _mm512_permutex2var_epi64(x, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), y);
   x = low;
 }
 

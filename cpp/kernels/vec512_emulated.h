@@ -65,6 +65,25 @@ inline Vec multiply_high(const Vec& sum, const Vec& a, const Vec& b) {
       [&](std::size_t i) { return sum.lane[i] + static_cast<u64>(product52(a.lane[i], b.lane[i]) >> 52); });
 }
 
+inline Vec multiply_word(const Vec& a, const Vec& b) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] * b.lane[i]; });
+}
+
+inline Vec shift_left(const Vec& a, int bits) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] << bits; });
+}
+inline Vec shift_right(const Vec& a, int bits) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> bits; });
+}
+template <int kBits>
+inline Vec shift_left(const Vec& a) {
+  return shift_left(a, kBits);
+}
+template <int kBits>
+inline Vec shift_right(const Vec& a) {
+  return shift_right(a, kBits);
+}
+
 inline Vec spread2(const u64* p) {
   return each_lane<Vec>([&](std::size_t i) { return p[i / 4]; });
 }
@@ -85,6 +104,25 @@ inline void swap_groups(Vec& x, Vec& y) {
 inline void swap4(Vec& x, Vec& y) { swap_groups<4>(x, y); }
 inline void swap2(Vec& x, Vec& y) { swap_groups<2>(x, y); }
 inline void swap1(Vec& x, Vec& y) { swap_groups<1>(x, y); }
+
+inline void separate(Vec& x, Vec& y) {
+  const Vec a = x;
+  const Vec b = y;
+  for (std::size_t i = 0; i < kLanes; ++i) {
+    const Vec& from = i < kLanes / 2 ? a : b;
+    x.lane[i] = from.lane[2 * i % kLanes];
+    y.lane[i] = from.lane[2 * i % kLanes + 1];
+  }
+}
+inline void join(Vec& x, Vec& y) {
+  const Vec a = x;
+  const Vec b = y;
+  for (std::size_t i = 0; i < kLanes; ++i) {
+    Vec& to = i < kLanes / 2 ? x : y;
+    to.lane[2 * i % kLanes] = a.lane[i];
+    to.lane[2 * i % kLanes + 1] = b.lane[i];
+  }
+}
 
 inline Vec permute_block(const u64* block, const std::uint32_t* index) {
   return each_lane<Vec>([&](std::size_t i) { return block[index[i] % kLanes]; });
