@@ -36,7 +36,8 @@ const Kernels& select(u64 modulus_bound) {
     throw std::runtime_error("no kernels for primes of " + std::to_string(std::bit_width(modulus_bound - 1)) +
                              " bits: use primes below 2^60");
   }
-  // A named instruction set without a path for these primes gives way to the portable one, which computes the same bits.
+  // A named instruction set without a path for these primes gives way to the portable one, which computes the same
+  // bits.
   if (const char* name = std::getenv("HETORCH_ISA"); name != nullptr && *name != '\0') {
     const Paths paths = paths_of(name);
     if (paths[0] == nullptr) {

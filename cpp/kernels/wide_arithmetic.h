@@ -18,8 +18,8 @@ struct Split {
 
 inline Split split(Vec x) { return {shift_right<12>(x), shift_left<40>(x)}; }
 
-// floor(y x / 2^64) or up to 3 less, for any y and the split x, both of 64 bits. With y = y1 2^52 + y0 and x = x1 2^12 +
-// x0,
+// floor(y x / 2^64) or up to 3 less, for any y and the split x, both of 64 bits. With y = y1 2^52 + y0 and x = x1 2^12
+// + x0,
 //     y x / 2^64 = y1 x1 + y1 x0 / 2^12 + y0 x1 / 2^52 + y0 x0 / 2^64.
 // The second and third term are rounded down and the fourth, below 1, is left out: less than 3 are lost in all.
 inline Vec high_product(Vec y, const Split& x) {

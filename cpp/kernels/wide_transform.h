@@ -1,6 +1,8 @@
-// The negacyclic transforms for primes below 2^60. A pass does two levels (radix 4); the tile pass does the four or five
-// levels inside 16 or 32 neighbours in registers. Blocks above kBlock are handled depth first, so that a sub-transform
-// stays in the first-level cache once it fits.
+// The negacyclic transforms for primes below 2^60. A pass does two levels (radix 4); the tile pass does the five or six
+// levels inside 32 or 64 neighbours in registers. Blocks above kBlock are handled depth first, so that a sub-transform
+// stays in the first-level cache once it fits. A butterfly has a latency of some twenty cycles and a throughput of
+// four, so the tile pass goes through a level of eight vectors, four butterflies that do not wait for each other,
+// before it begins the next.
 //
 // 2^64 > 16q leaves four bits to be lazy with. Forward: residues are below 16q between passes. Inverse: below 4q.
 #pragma once
@@ -13,9 +15,6 @@ namespace {
 constexpr std::size_t kBlock = 2048;  // residues: 16 KiB, half of a 32 KiB cache; the roots need the rest
 
 inline int levels_of(std::size_t n) { return __builtin_ctzll(n); }
-
-// Levels of the tile on whole vectors: 1 or 2, so that an even number is left for the radix-4 passes.
-inline int tile_levels(std::size_t n) { return levels_of(n) % 2 == 0 ? 1 : 2; }
 
 struct Roots {
   const u64* w;
@@ -51,15 +50,21 @@ inline void forward_butterfly(Vec& x, Vec& y, const Factor& f, const Prime& p) {
   x = add(x, v);
 }
 
-// Two levels: below 16q -> 12q -> 16q.
-inline void forward_four(Vec* v, const RootsOfFour& f, const Prime& p) {
-  forward_butterfly<1>(v[0], v[2], f.whole, p);
-  forward_butterfly<1>(v[1], v[3], f.whole, p);
-  forward_butterfly<0>(v[0], v[1], f.lower, p);
-  forward_butterfly<0>(v[2], v[3], f.upper, p);
+// Two levels on kColumns times four vectors: below 16q -> 12q -> 16q.
+template <std::size_t kColumns>
+inline void forward_fours(Vec* v, const RootsOfFour& f, const Prime& p) {
+  for (std::size_t k = 0; k < 4 * kColumns; k += 4) {
+    forward_butterfly<1>(v[k], v[k + 2], f.whole, p);
+    forward_butterfly<1>(v[k + 1], v[k + 3], f.whole, p);
+  }
+  for (std::size_t k = 0; k < 4 * kColumns; k += 4) {
+    forward_butterfly<0>(v[k], v[k + 1], f.lower, p);
+    forward_butterfly<0>(v[k + 2], v[k + 3], f.upper, p);
+  }
 }
 
-// On the blocks [begin, end) of 4 quarter residues; `groups` is how many such blocks the whole array has.
+// On the blocks [begin, end) of 4 quarter residues; `groups` is how many such blocks the whole array has. A quarter is
+// at least a tile of 32.
 void forward_pass(u64* out, const u64* in, const NttView& t, std::size_t groups, std::size_t begin, std::size_t end) {
   const Prime p(t.modulus);
   const std::size_t quarter = t.n / groups / 4;
@@ -67,59 +72,72 @@ void forward_pass(u64* out, const u64* in, const NttView& t, std::size_t groups,
     const RootsOfFour f(forward_roots(t), groups + g);
     const u64* from = in + g * 4 * quarter;
     u64* to = out + g * 4 * quarter;
-    for (std::size_t j = 0; j < quarter; j += kLanes) {
-      Vec v[4];
-      for (std::size_t k = 0; k < 4; ++k) v[k] = load(from + k * quarter + j);
-      forward_four(v, f, p);
-      for (std::size_t k = 0; k < 4; ++k) store(to + k * quarter + j, v[k]);
+    for (std::size_t j = 0; j < quarter; j += 2 * kLanes) {
+      Vec v[8];
+      for (std::size_t k = 0; k < 8; ++k) v[k] = load(from + k % 4 * quarter + j + k / 4 * kLanes);
+      forward_fours<2>(v, f, p);
+      for (std::size_t k = 0; k < 8; ++k) store(to + k % 4 * quarter + j + k / 4 * kLanes, v[k]);
     }
   }
 }
 
-// The levels inside 16 neighbours, whose roots are those of the blocks `block` and `block` + 1 of 8: below 16q, reduced
-// before this to 12q when kSteps is 0, -> 8q.
-template <int kSteps>
-inline void forward_sixteen(Vec& x, Vec& y, const Roots& roots, std::size_t block, const Prime& p) {
-  swap4(x, y);
-  forward_butterfly<kSteps>(x, y, roots.two(block), p);
-  swap2(x, y);
-  forward_butterfly<1 - kSteps>(x, y, roots.four(2 * block), p);
-  swap1(x, y);
-  forward_butterfly<2>(x, y, roots.eight(4 * block), p);
-  join(x, y);
+// The levels of a tile between whole vectors, kLevels of them: below 16q -> 12q (odd kLevels) or 16q.
+template <int kLevels>
+inline void forward_vectors(Vec* v, const Roots& roots, std::size_t block, const Prime& p) {
+  if constexpr (kLevels == 1) {
+    forward_butterfly<1>(v[0], v[1], roots.one(block), p);
+  } else if constexpr (kLevels == 2) {
+    forward_fours<1>(v, RootsOfFour(roots, block), p);
+  } else {
+    const RootsOfFour f(roots, block);
+    for (std::size_t k = 0; k < 4; ++k) forward_butterfly<1>(v[k], v[k + 4], f.whole, p);
+    for (std::size_t k = 0; k < 2; ++k) forward_butterfly<0>(v[k], v[k + 2], f.lower, p);
+    for (std::size_t k = 4; k < 6; ++k) forward_butterfly<0>(v[k], v[k + 2], f.upper, p);
+    for (std::size_t k = 0; k < 4; ++k) forward_butterfly<1>(v[2 * k], v[2 * k + 1], roots.one(4 * block + k), p);
+  }
 }
 
-// `finish` turns a vector of results below 8q, and its place, into what is stored there.
-template <int kLevels, class Finish>
+// Tiles of 8 * 2^kLevels residues, as many at once as kVectors vectors hold. `finish` turns a vector of results below
+// 8q, and its place, into what is stored there.
+template <int kLevels, std::size_t kVectors, class Finish>
 void forward_tiles(u64* out, const u64* in, const NttView& t, std::size_t begin, std::size_t end,
                    const Finish& finish) {
-  constexpr std::size_t kVectors = std::size_t{1} << kLevels;
+  constexpr std::size_t kTile = std::size_t{1} << kLevels;  // in vectors
+  constexpr int kFirst = kLevels % 2 == 0;                  // the levels between vectors left less than 12q otherwise
   const Prime p(t.modulus);
   const Roots roots = forward_roots(t);
-  const std::size_t tiles = t.n / (kLanes * kVectors);
-  for (std::size_t i = begin; i < end; ++i) {
-    const std::size_t at = i * kLanes * kVectors;
+  for (std::size_t i = begin; i < end; i += kVectors / kTile) {
+    const std::size_t at = i * kTile * kLanes;
     Vec v[kVectors];
     for (std::size_t k = 0; k < kVectors; ++k) v[k] = load(in + at + kLanes * k);
-    if constexpr (kLevels == 1) {
-      forward_butterfly<1>(v[0], v[1], roots.one(tiles + i), p);
-    } else {
-      forward_four(v, RootsOfFour(roots, tiles + i), p);
+    for (std::size_t k = 0; k < kVectors; k += kTile) {
+      forward_vectors<kLevels>(v + k, roots, (t.n + at) / (kTile * kLanes) + k / kTile, p);
     }
+    const std::size_t block = (t.n + at) / kLanes;
+    for (std::size_t k = 0; k < kVectors; k += 2) swap4(v[k], v[k + 1]);
     for (std::size_t k = 0; k < kVectors; k += 2) {
-      forward_sixteen<kLevels - 1>(v[k], v[k + 1], roots, t.n / kLanes + i * kVectors + k, p);
+      forward_butterfly<kFirst>(v[k], v[k + 1], roots.two(block + k), p);
     }
+    for (std::size_t k = 0; k < kVectors; k += 2) swap2(v[k], v[k + 1]);
+    for (std::size_t k = 0; k < kVectors; k += 2) {
+      forward_butterfly<1 - kFirst>(v[k], v[k + 1], roots.four(2 * (block + k)), p);
+    }
+    for (std::size_t k = 0; k < kVectors; k += 2) swap1(v[k], v[k + 1]);
+    for (std::size_t k = 0; k < kVectors; k += 2) {
+      forward_butterfly<2>(v[k], v[k + 1], roots.eight(4 * (block + k)), p);
+    }
+    for (std::size_t k = 0; k < kVectors; k += 2) join(v[k], v[k + 1]);
     for (std::size_t k = 0; k < kVectors; ++k) store(out + at + kLanes * k, finish(v[k], at + kLanes * k, p));
   }
 }
 
-template <int kLevels, class Finish>
+template <int kLevels, std::size_t kVectors, class Finish>
 void descend(u64* out, const u64* in, const NttView& t, std::size_t groups, std::size_t g, const Finish& finish) {
   constexpr std::size_t kTile = kLanes << kLevels;
   const std::size_t size = t.n / groups;
   if (size > kBlock) {
     forward_pass(out, in, t, groups, g, g + 1);
-    for (std::size_t k = 0; k < 4; ++k) descend<kLevels>(out, out, t, 4 * groups, 4 * g + k, finish);
+    for (std::size_t k = 0; k < 4; ++k) descend<kLevels, kVectors>(out, out, t, 4 * groups, 4 * g + k, finish);
     return;
   }
   std::size_t blocks = 1;
@@ -127,13 +145,16 @@ void descend(u64* out, const u64* in, const NttView& t, std::size_t groups, std:
     forward_pass(out, in, t, groups * blocks, g * blocks, (g + 1) * blocks);
     in = out;
   }
-  forward_tiles<kLevels>(out, in, t, g * blocks, (g + 1) * blocks, finish);
+  forward_tiles<kLevels, kVectors>(out, in, t, g * blocks, (g + 1) * blocks, finish);
 }
 
+// An even number of levels is left for the radix-4 passes.
 template <class Finish>
 inline void forward(u64* out, const u64* in, const NttView& t, const Finish& finish) {
-  if (tile_levels(t.n) == 1) return descend<1>(out, in, t, 1, 0, finish);
-  descend<2>(out, in, t, 1, 0, finish);
+  if (t.n == 16) return descend<1, 2>(out, in, t, 1, 0, finish);
+  if (t.n == 32) return descend<2, 4>(out, in, t, 1, 0, finish);
+  if (levels_of(t.n) % 2 == 0) return descend<3, 8>(out, in, t, 1, 0, finish);
+  descend<2, 8>(out, in, t, 1, 0, finish);
 }
 
 void ntt_forward_from(u64* out, const u64* a, const NttView& t) {
@@ -214,44 +235,61 @@ void inverse_pass(u64* a, const Inverse& inverse, std::size_t groups, std::size_
   }
 }
 
-// The levels inside 16 neighbours, below q -> 4q. The sums of the first are below 2q.
-inline void inverse_sixteen(Vec& x, Vec& y, const Roots& roots, std::size_t block, const Prime& p) {
-  separate(x, y);
-  inverse_butterfly(x, y, roots.eight(4 * block), p.four, p);
-  swap1(x, y);
-  inverse_butterfly(x, y, roots.four(2 * block), p.four, p);
-  x = reduce_once(x, p.four);
-  swap2(x, y);
-  inverse_butterfly(x, y, roots.two(block), p.four, p);
-  x = reduce_once(x, p.four);
-  swap4(x, y);
+// The levels of a tile between whole vectors, below 4q -> 4q; with kOnly the last of the transform.
+template <int kLevels, bool kOnly>
+inline void inverse_vectors(Vec* v, const Roots& roots, std::size_t block, const Factor& sum, const Factor& difference,
+                            const Prime& p) {
+  constexpr std::size_t kHalf = std::size_t{1} << (kLevels - 1);
+  if constexpr (kLevels == 2) {
+    const RootsOfFour f(roots, block);
+    return kOnly ? inverse_last_four(v, f, sum, difference, p) : inverse_four(v, f, p);
+  }
+  if constexpr (kLevels == 3) {
+    inverse_four(v, RootsOfFour(roots, 2 * block), p);
+    inverse_four(v + 4, RootsOfFour(roots, 2 * block + 1), p);
+  }
+  const Factor f = roots.one(block);
+  for (std::size_t k = 0; k < kHalf; ++k) {
+    if constexpr (kOnly) {
+      inverse_last(v[k], v[k + kHalf], sum, difference, p.four, p);
+    } else {
+      inverse_butterfly(v[k], v[k + kHalf], f, p.four, p);
+      v[k] = reduce_once(v[k], p.four);
+    }
+  }
 }
 
-template <int kLevels, bool kOnly>
+template <int kLevels, std::size_t kVectors, bool kOnly>
 void inverse_tiles(u64* out, const u64* in, const Inverse& inverse, std::size_t begin, std::size_t end) {
-  constexpr std::size_t kVectors = std::size_t{1} << kLevels;
+  constexpr std::size_t kTile = std::size_t{1} << kLevels;
   const NttView& t = inverse.table;
   const Prime p(t.modulus);
   const Roots roots = inverse_roots(t);
   const Factor sum = broadcast_factor(inverse.sum);
   const Factor difference = broadcast_factor(inverse.difference);
-  const std::size_t tiles = t.n / (kLanes * kVectors);
-  for (std::size_t i = begin; i < end; ++i) {
-    const std::size_t at = i * kLanes * kVectors;
+  for (std::size_t i = begin; i < end; i += kVectors / kTile) {
+    const std::size_t at = i * kTile * kLanes;
+    const std::size_t block = (t.n + at) / kLanes;
     Vec v[kVectors];
     for (std::size_t k = 0; k < kVectors; ++k) v[k] = load(in + at + kLanes * k);
+    // Below q: the sums of this level are below 2q.
     for (std::size_t k = 0; k < kVectors; k += 2) {
-      inverse_sixteen(v[k], v[k + 1], roots, t.n / kLanes + i * kVectors + k, p);
+      separate(v[k], v[k + 1]);
+      inverse_butterfly(v[k], v[k + 1], roots.eight(4 * (block + k)), p.four, p);
     }
-    if constexpr (kLevels == 1 && kOnly) {
-      inverse_last(v[0], v[1], sum, difference, p.four, p);
-    } else if constexpr (kLevels == 1) {
-      inverse_butterfly(v[0], v[1], roots.one(tiles + i), p.four, p);
-      v[0] = reduce_once(v[0], p.four);
-    } else if constexpr (kOnly) {
-      inverse_last_four(v, RootsOfFour(roots, tiles + i), sum, difference, p);
-    } else {
-      inverse_four(v, RootsOfFour(roots, tiles + i), p);
+    for (std::size_t k = 0; k < kVectors; k += 2) {
+      swap1(v[k], v[k + 1]);
+      inverse_butterfly(v[k], v[k + 1], roots.four(2 * (block + k)), p.four, p);
+      v[k] = reduce_once(v[k], p.four);
+    }
+    for (std::size_t k = 0; k < kVectors; k += 2) {
+      swap2(v[k], v[k + 1]);
+      inverse_butterfly(v[k], v[k + 1], roots.two(block + k), p.four, p);
+      v[k] = reduce_once(v[k], p.four);
+    }
+    for (std::size_t k = 0; k < kVectors; k += 2) swap4(v[k], v[k + 1]);
+    for (std::size_t k = 0; k < kVectors; k += kTile) {
+      inverse_vectors<kLevels, kOnly>(v + k, roots, (t.n + at) / (kTile * kLanes) + k / kTile, sum, difference, p);
     }
     for (std::size_t k = 0; k < kVectors; ++k) store(out + at + kLanes * k, v[k]);
   }
@@ -262,26 +300,25 @@ inline void run_inverse_pass(u64* a, const Inverse& t, std::size_t groups, std::
   inverse_pass<false>(a, t, groups, begin, end);
 }
 
-template <int kLevels>
+template <int kLevels, std::size_t kVectors>
 void ascend(u64* out, const u64* in, const Inverse& t, std::size_t groups, std::size_t g) {
   constexpr std::size_t kTile = kLanes << kLevels;
   const std::size_t size = t.table.n / groups;
   if (size > kBlock) {
-    for (std::size_t k = 0; k < 4; ++k) ascend<kLevels>(out, in, t, 4 * groups, 4 * g + k);
+    for (std::size_t k = 0; k < 4; ++k) ascend<kLevels, kVectors>(out, in, t, 4 * groups, 4 * g + k);
     return run_inverse_pass(out, t, groups, g, g + 1);
   }
   std::size_t blocks = size / kTile;
-  if (t.table.n == kTile) {
-    inverse_tiles<kLevels, true>(out, in, t, 0, 1);
-  } else {
-    inverse_tiles<kLevels, false>(out, in, t, g * blocks, (g + 1) * blocks);
-  }
+  inverse_tiles<kLevels, kVectors, false>(out, in, t, g * blocks, (g + 1) * blocks);
   for (blocks /= 4; blocks > 0; blocks /= 4) run_inverse_pass(out, t, groups * blocks, g * blocks, (g + 1) * blocks);
 }
 
 inline void run_inverse(u64* out, const u64* in, const Inverse& t) {
-  if (tile_levels(t.table.n) == 1) return ascend<1>(out, in, t, 1, 0);
-  ascend<2>(out, in, t, 1, 0);
+  if (t.table.n == 16) return inverse_tiles<1, 2, true>(out, in, t, 0, 1);
+  if (t.table.n == 32) return inverse_tiles<2, 4, true>(out, in, t, 0, 1);
+  if (t.table.n == 64) return inverse_tiles<3, 8, true>(out, in, t, 0, 1);
+  if (levels_of(t.table.n) % 2 == 0) return ascend<3, 8>(out, in, t, 1, 0);
+  ascend<2, 8>(out, in, t, 1, 0);
 }
 
 void ntt_inverse_from(u64* out, const u64* a, const NttView& t) {
