@@ -2,7 +2,8 @@
 #pragma once
 
 #include "kernels/ifma_elementwise.h"
-#include "kernels/ifma_transform.h"
+#include "kernels/ifma_forward.h"
+#include "kernels/ifma_inverse.h"
 
 namespace hetorch::kernels {
 namespace {

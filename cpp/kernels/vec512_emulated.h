@@ -84,44 +84,24 @@ inline Vec shift_right(const Vec& a) {
   return shift_right(a, kBits);
 }
 
-inline Vec spread2(const u64* p) {
-  return each_lane<Vec>([&](std::size_t i) { return p[i / 4]; });
+inline Vec repeat2(const u64* p) {
+  return each_lane<Vec>([&](std::size_t i) { return p[i % 2]; });
 }
-inline Vec spread4(const u64* p) {
-  return each_lane<Vec>([&](std::size_t i) { return p[i / 2]; });
+inline Vec repeat4(const u64* p) {
+  return each_lane<Vec>([&](std::size_t i) { return p[i % 4]; });
 }
 
-template <std::size_t kHalf>
-inline void swap_groups(Vec& x, Vec& y) {
-  const Vec a = x;
-  const Vec b = y;
-  for (std::size_t i = 0; i < kLanes; ++i) {
-    const bool upper = i % (2 * kHalf) >= kHalf;
-    x.lane[i] = upper ? b.lane[i - kHalf] : a.lane[i];
-    y.lane[i] = upper ? b.lane[i] : a.lane[i + kHalf];
-  }
+inline Vec interleave_low(const Vec& x, const Vec& y) {
+  return each_lane<Vec>([&](std::size_t i) { return i % 2 == 0 ? x.lane[i / 2] : y.lane[i / 2]; });
 }
-inline void swap4(Vec& x, Vec& y) { swap_groups<4>(x, y); }
-inline void swap2(Vec& x, Vec& y) { swap_groups<2>(x, y); }
-inline void swap1(Vec& x, Vec& y) { swap_groups<1>(x, y); }
-
-inline void separate(Vec& x, Vec& y) {
-  const Vec a = x;
-  const Vec b = y;
-  for (std::size_t i = 0; i < kLanes; ++i) {
-    const Vec& from = i < kLanes / 2 ? a : b;
-    x.lane[i] = from.lane[2 * i % kLanes];
-    y.lane[i] = from.lane[2 * i % kLanes + 1];
-  }
+inline Vec interleave_high(const Vec& x, const Vec& y) {
+  return each_lane<Vec>([&](std::size_t i) { return i % 2 == 0 ? x.lane[4 + i / 2] : y.lane[4 + i / 2]; });
 }
-inline void join(Vec& x, Vec& y) {
-  const Vec a = x;
-  const Vec b = y;
-  for (std::size_t i = 0; i < kLanes; ++i) {
-    Vec& to = i < kLanes / 2 ? x : y;
-    to.lane[2 * i % kLanes] = a.lane[i];
-    to.lane[2 * i % kLanes + 1] = b.lane[i];
-  }
+inline Vec even_lanes(const Vec& x, const Vec& y) {
+  return each_lane<Vec>([&](std::size_t i) { return i < 4 ? x.lane[2 * i] : y.lane[2 * i - 8]; });
+}
+inline Vec odd_lanes(const Vec& x, const Vec& y) {
+  return each_lane<Vec>([&](std::size_t i) { return i < 4 ? x.lane[2 * i + 1] : y.lane[2 * i - 7]; });
 }
 
 inline Vec permute_block(const u64* block, const std::uint32_t* index) {

@@ -18,14 +18,15 @@ struct Split {
 
 inline Split split(Vec x) { return {shift_right<12>(x), shift_left<40>(x)}; }
 
-// floor(y x / 2^64) or up to 3 less, for any y and the split x, both of 64 bits. With y = y1 2^52 + y0 and x = x1 2^12
-// + x0,
+// start + floor(y x / 2^64), or up to 3 less, for any y and the split x, both of 64 bits. With y = y1 2^52 + y0 and
+// x = x1 2^12 + x0,
 //     y x / 2^64 = y1 x1 + y1 x0 / 2^12 + y0 x1 / 2^52 + y0 x0 / 2^64.
 // The second and third term are rounded down and the fourth, below 1, is left out: less than 3 are lost in all.
-inline Vec high_product(Vec y, const Split& x) {
+inline Vec high_product(Vec y, const Split& x, Vec start) {
   const Vec top = shift_right<52>(y);
-  return add(multiply_word(top, x.high), multiply_high(multiply_high(broadcast(0), y, x.high), top, x.low));
+  return add(multiply_word(top, x.high), multiply_high(multiply_high(start, y, x.high), top, x.low));
 }
+inline Vec high_product(Vec y, const Split& x) { return high_product(y, x, broadcast(0)); }
 
 struct Factor {
   Vec w;
@@ -57,6 +58,11 @@ inline Vec multiply_prepared(Vec y, const Factor& f, const Prime& p) {
 // [0, 8q) -> [0, 4q) -> [0, 2q) -> [0, q)
 inline Vec canonical4(Vec x, const Prime& p) { return reduce_once(reduce_once(x, p.twice), p.q); }
 inline Vec canonical8(Vec x, const Prime& p) { return canonical4(reduce_once(x, p.four), p); }
+
+// The same in [-2q, 2q), modulo 2^64.
+inline Vec multiply_centred(Vec y, const Factor& f, const Prime& p) {
+  return subtract(multiply_word(y, f.w), multiply_word(high_product(y, f.quotient, broadcast(2)), p.q));
+}
 
 // Sums of products of residues need a quotient of numbers of 120 bits. They are formed modulo q 2^shift, which is in
 // [2^59, 2^60): one factor is shifted left, the remainder right.

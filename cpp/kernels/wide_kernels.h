@@ -1,8 +1,8 @@
 // The function table of the wide kernels, for the registers of whichever vec512 header came first.
 #pragma once
 
-#include "kernels/wide_elementwise.h"
-#include "kernels/wide_transform.h"
+#include "kernels/wide_forward.h"
+#include "kernels/wide_inverse.h"
 
 namespace hetorch::kernels {
 namespace {
