@@ -83,6 +83,8 @@ struct Kernels {
                                    const ModulusConstants& m);
   // out = a mod q for any a < 2^modulus_bits (a residue of another prime)
   void (*reduce)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
+  // out = a mod q for any a < 2^60: a residue of a prime that may be too wide for this path
+  void (*reduce_wide)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
 
   // out0 = sum_i a[i] * b0[i], out1 = sum_i a[i] * b1[i] mod q: the gadget inner product with a switching key, and the
   // product of rotated ciphertexts with diagonals. 1 <= count <= 64.
@@ -119,7 +121,8 @@ const Kernels* avx2();
 const Kernels* avx512ifma();
 // The same instructions for primes below 2^60; slower than avx512ifma() where that will do.
 const Kernels* avx512wide();
-// The two AVX-512 sources compiled against lane-by-lane emulated instructions, for tests on any machine; never selected.
+// The two AVX-512 sources compiled against lane-by-lane emulated instructions, for tests on any machine; never
+// selected.
 const Kernels* avx512ifma_emulated();
 const Kernels* avx512wide_emulated();
 
