@@ -94,7 +94,8 @@ def _distances(
 ) -> Indices:
     """From the slot of each row to those of its column, (replicas, non-zeros), modulo `modulus`, a power of two."""
     places = result.positions[0].take(rows)
-    return (source.positions.take(columns, axis=1) - places) & (modulus - 1)
+    distances: Indices = (source.positions.take(columns, axis=1) - places) & (modulus - 1)
+    return distances
 
 
 def _present(k: Indices, modulus: int) -> NDArray[np.bool_]:
