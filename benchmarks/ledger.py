@@ -49,6 +49,7 @@ class Ledger:
             theirs = row.reason if row.theirs_ms is None else _ms(row.theirs_ms)
             ratio = "-" if row.ratio is None else f"{row.ratio:.1f}"
             peer = f"{row.peer} {row.peer_version}".strip() or "-"
+            cells: tuple[object, ...]
             cells = (row.name, peer, row.threads, theirs, _ms(row.ours_ms), ratio, spread, row.repetitions)
             lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
         detailed = [(row, side, facts) for row in self.rows for side, facts in row.details.items() if facts]
@@ -56,8 +57,12 @@ class Ledger:
             names = list(dict.fromkeys(name for _, _, facts in detailed for name in facts))
             lines += ["", "| what | threads | side | " + " | ".join(names) + " |"]
             lines += ["|---" * (len(names) + 3) + "|"]
+            told = list[tuple[object, ...]]()
             for row, side, facts in detailed:
                 who = row.peer if side == "theirs" else "hetorch"
+                if (row.threads, who, facts) in told:
+                    continue
+                told.append((row.threads, who, facts))
                 cells = (row.name, row.threads, who, *(facts.get(name, "") for name in names))
                 lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
         return "\n".join(lines) + "\n"

@@ -148,7 +148,7 @@ def _data(
     if network.digits == "mnist":
         train, test = split(read_digits(), SEED)
         return (train.images, train.labels), (test.images, test.labels)
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
     found = load_digits()
     images, labels = (found.data / 16).astype(np.float32), found.target.astype(np.int64)

@@ -60,7 +60,7 @@ def _make(recipe: Recipe, base: Path | None, folder: Path) -> str:
     folder.mkdir(parents=True)
     python = folder / "bin" / "python"
     commands: list[list[str | Path]] = [[base, "-m", "venv", folder]]
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    pip: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
     commands += [[*pip, *step] for step in recipe.steps]
     commands.append([python, "-W", "ignore", "-c", recipe.check])
     with (folder / "install.log").open("w") as log:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ def setup(options: dict[str, Any]) -> Session:
         turned = key.decrypt(engine.rotate(ciphertext, 1))
         return float(np.abs(turned - np.roll(values, -1)).max())
 
-    calls = {"check": check}
+    calls: dict[str, Callable[[Any], Any]] = {"check": check}
     if dense is not None:
         prepared = engine.prepare_transform(dense, level=level, input_scale=scale, output_scale=scale)
         vector = np.random.default_rng(3).uniform(-1, 1, matrix)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.metadata
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -73,16 +74,18 @@ def setup(options: dict[str, Any]) -> Session:
         "encrypt": Operation(encrypt, go.DeleteCiphertext),
     }
 
-    def check(_: Any) -> float:
-        return float(np.abs(decode(go.RotateNew(ciphertext, 1)) - np.roll(values, -1)).max())
+    expected = np.roll(values, -1)
 
-    calls = {"check": check}
+    def check(_: Any) -> float:
+        return float(np.abs(decode(go.RotateNew(ciphertext, 1)) - expected).max())
+
+    calls: dict[str, Callable[[Any], Any]] = {"check": check}
     if options.get("matrix"):
         size = int(options["matrix"])
         matrix = np.random.default_rng(2).uniform(-1, 1, (size, size)).astype(np.float32) / size
         slots = np.arange(n // 2)
         diagonals = np.concatenate([matrix[slots % size, (slots + k) % size] for k in range(size)])
-        packed = (ctypes.c_float * len(diagonals)).from_buffer(diagonals)
+        packed = (ctypes.c_float * len(diagonals)).from_buffer(diagonals.data)
         go.NewLinearTransformEvaluator()
         # 2 is the ratio of baby steps to giant steps that Orion gives it.
         transform = go.GenerateLinearTransform(
@@ -101,8 +104,8 @@ def setup(options: dict[str, Any]) -> Session:
             return int(go.Rescale(go.EvaluateLinearTransform(transform, periodic)))
 
         def check_matrix(_: Any) -> float:
-            expected = np.resize(matrix @ values[:size], n // 2)
-            return float(np.abs(decode(apply()) - expected).max())
+            product = np.resize(matrix @ values[:size], n // 2)
+            return float(np.abs(decode(apply()) - product).max())
 
         operations["matrix"] = Operation(apply, go.DeleteCiphertext)
         calls["check matrix"] = check_matrix

@@ -50,7 +50,7 @@ def build(nn: Any, torch: Any, folder: Path) -> Any:
             layer.load_state_dict(state)
         layers.append(layer)
 
-    class Net(nn.Module):  # type: ignore[misc, name-defined]
+    class Net(nn.Module):  # type: ignore[misc]
         """The layers one after the other."""
 
         def __init__(self) -> None:
