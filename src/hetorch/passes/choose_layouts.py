@@ -16,7 +16,7 @@ from hetorch.errors import PlanError
 from hetorch.ir.tensor_program import Affine, TensorProgram, reads
 from hetorch.passes.baby_giant import split
 from hetorch.passes.cost_model import CostModel
-from hetorch.passes.diagonals import Indices, coordinates, find_diagonals, fold_steps
+from hetorch.passes.diagonals import Indices, coordinates, find_indices, fold_steps
 from hetorch.passes.placements import (
     Placement,
     input_candidates,
@@ -61,15 +61,16 @@ class _Search:
     def _cost(self, index: int, level: int, source: Placement, result: Placement) -> float:
         rows, columns = self.entries[index]
         folds = len(fold_steps(source, result))
-        found = find_diagonals(rows, columns, source, result)
+        found = find_indices(rows, columns, source, result)
         if found is None:
             return np.inf
-        name = (found.modulus, found.indices.tobytes())
+        indices, modulus = found
+        name = (modulus, indices.tobytes())
         if name not in self.splits:
-            parts = split(found.indices, found.modulus)
+            parts = split(indices, modulus)
             self.splits[name] = (parts.baby_count, parts.giant_count)
         babies, giants = self.splits[name]
-        return self.model.transform(level, len(found.indices), babies, giants, folds)
+        return self.model.transform(level, len(indices), babies, giants, folds)
 
 
 def choose_layouts(

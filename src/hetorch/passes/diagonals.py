@@ -65,18 +65,43 @@ def find_diagonals(
 ) -> DiagonalSet | None:
     """The diagonals for one pair of placements; None if a cover would take too long to find."""
     modulus = min(source.period, result.period)
-    places = result.positions[0][rows]
     if len(rows) == 0:
         return DiagonalSet(np.zeros(1, dtype=np.int64), modulus, rows, rows)
     if source.positions.shape[0] == 1:
-        k = (source.positions[0][columns] - places) % modulus
-        present = np.zeros(modulus, dtype=bool)
-        present[k] = True
+        k = _distances(rows, columns, source, result, modulus)[0]
+        present = _present(k, modulus)
         number = np.cumsum(present) - 1
         return DiagonalSet(np.flatnonzero(present), modulus, number[k], np.zeros(len(k), dtype=np.int64))
     if source.positions.shape[0] * len(rows) > MOST_COVER_ENTRIES:
         return None
-    return _cover((source.positions[:, columns] - places[None, :]) % modulus, modulus)
+    return _cover(_distances(rows, columns, source, result, modulus), modulus)
+
+
+def find_indices(
+    rows: Indices, columns: Indices, source: Placement, result: Placement
+) -> tuple[Indices, int] | None:
+    """`indices` and `modulus` of find_diagonals alone, in less time: all that the search for layouts needs."""
+    if len(rows) == 0 or source.positions.shape[0] > 1:
+        found = find_diagonals(rows, columns, source, result)
+        return None if found is None else (found.indices, found.modulus)
+    modulus = min(source.period, result.period)
+    k = _distances(rows, columns, source, result, modulus)[0]
+    return np.flatnonzero(_present(k, modulus)), modulus
+
+
+def _distances(
+    rows: Indices, columns: Indices, source: Placement, result: Placement, modulus: int
+) -> Indices:
+    """From the slot of each row to those of its column, (replicas, non-zeros), modulo `modulus`, a power of two."""
+    places = result.positions[0].take(rows)
+    distances: Indices = (source.positions.take(columns, axis=1) - places) & (modulus - 1)
+    return distances
+
+
+def _present(k: Indices, modulus: int) -> NDArray[np.bool_]:
+    present = np.zeros(modulus, dtype=bool)
+    present[k] = True
+    return present
 
 
 def _cover(k: Indices, modulus: int) -> DiagonalSet | None:
@@ -86,21 +111,8 @@ def _cover(k: Indices, modulus: int) -> DiagonalSet | None:
     best cover, taken if the greedy one is not smaller.
     """
     window = int(k.min(axis=0).max()) + 1
-    # Shared weights repeat the same choices at every pixel: count equal columns once. The hash only saves time: what
-    # it might confuse is caught by the check below.
-    mixed = (k.astype(np.uint64) * _odd_factors(len(k))[:, None]).sum(axis=0, dtype=np.uint64)
-    _, first, weight = np.unique(mixed, return_index=True, return_counts=True)
-    left = k[:, first]
-    counts = np.bincount(left.reshape(-1), weights=np.tile(weight, len(k)), minlength=modulus)
-    picks: list[int] = []
-    while left.shape[1] and len(picks) < min(window, MOST_PICKS):
-        best = int(np.argmax(counts))
-        picks.append(best)
-        served = np.any(left == best, axis=0)
-        gone = left[:, served]
-        counts -= np.bincount(gone.reshape(-1), weights=np.tile(weight[served], len(k)), minlength=modulus)
-        left, weight = left[:, ~served], weight[~served]
-    if left.shape[1] or len(picks) >= window:
+    picks = _greedy(k, modulus, min(window, MOST_PICKS))
+    if picks is None or len(picks) >= window:
         if window > MOST_PICKS:
             return None
         picks = list(range(window))
@@ -114,6 +126,30 @@ def _cover(k: Indices, modulus: int) -> DiagonalSet | None:
     chosen = number[k[replica, np.arange(k.shape[1])]]
     kept = np.unique(chosen)
     return DiagonalSet(indices[kept], modulus, np.searchsorted(kept, chosen), replica)
+
+
+def _greedy(k: Indices, modulus: int, most: int) -> list[int] | None:
+    """At most `most` diagonals, or None as soon as it is certain that more would be picked."""
+    counts = np.bincount(k.reshape(-1), minlength=modulus)
+    if k.shape[1] > most * int(counts.max()):
+        return None  # no pick serves more than the first one
+    # Shared weights repeat the same choices at every pixel: count equal columns once. The hash only saves time: what
+    # it might confuse is caught by the check of the caller.
+    mixed = (k.astype(np.uint64) * _odd_factors(len(k))[:, None]).sum(axis=0, dtype=np.uint64)
+    _, first, weight = np.unique(mixed, return_index=True, return_counts=True)
+    left = k[:, first]
+    counts = np.bincount(left.reshape(-1), weights=np.tile(weight, len(k)), minlength=modulus)
+    picks: list[int] = []
+    while left.shape[1]:
+        best = int(np.argmax(counts))
+        if int(weight.sum()) > (most - len(picks)) * int(counts[best]):
+            return None
+        picks.append(best)
+        served = np.any(left == best, axis=0)
+        gone = left[:, served]
+        counts -= np.bincount(gone.reshape(-1), weights=np.tile(weight[served], len(k)), minlength=modulus)
+        left, weight = left[:, ~served], weight[~served]
+    return picks
 
 
 def _odd_factors(count: int) -> NDArray[np.uint64]:
