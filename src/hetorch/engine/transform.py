@@ -64,10 +64,23 @@ class DiagonalTransform:
 
     def apply(self, inputs: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
         """The definition, on cleartext slots: `inputs` are arrays of shape (slot_count,)."""
+        if self.values.shape[1] == 1 and not self.rotations:
+            return list(self._sums(np.stack(inputs)))
         result = [np.zeros(self.slot_count) for _ in range(self.output_count)]
         repeat = self.slot_count // self.values.shape[1]
         for t in range(self.values.shape[0]):
             steps = int(self.giants[t]) + int(self.babies[t])
             diagonal = np.tile(self.values[t], repeat)
             result[self.outputs[t]] += diagonal * np.roll(inputs[self.inputs[t]], -steps)
+        return result
+
+    def _sums(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same where each diagonal is one number and nothing rotates: (output_count, slot_count). Weights that are
+        not there cost nothing, so that very many ciphertexts stay possible."""
+        order = np.argsort(self.outputs, kind="stable")
+        starts = np.searchsorted(self.outputs[order], np.arange(self.output_count + 1))
+        result = np.zeros((self.output_count, self.slot_count))
+        for output in range(self.output_count):
+            mine = order[starts[output] : starts[output + 1]]
+            result[output] = self.values[mine, 0] @ inputs[self.inputs[mine]]
         return result
