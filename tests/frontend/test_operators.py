@@ -15,7 +15,9 @@ from torch import nn
 from hetorch.frontend.capture import capture
 from hetorch.ir.interpreter import run_tensor_program
 
-FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+FEW = settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 
 
 class Apply(nn.Module):
@@ -34,7 +36,8 @@ def check(module: nn.Module, shape: tuple[int, ...], *, positive: bool = False) 
     x = x.abs() + 0.5 if positive else x
     with torch.no_grad():
         expected = module(x).numpy()
-    assume(np.any(expected))
+    if not np.any(expected):
+        return  # a model of zeros is refused, which test_capture checks
     # One sample calibrates: what is captured must not depend on how many there are.
     program = capture(module, x[:1] + 0.25).program
     np.testing.assert_allclose(run_tensor_program(program, x.numpy()), expected, rtol=1e-9, atol=1e-9)

@@ -124,7 +124,8 @@ def _run(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The inputs as the model takes them, and its outputs (batch, ...): one sample after the other if it takes no more
     at a time, as whole numbers if it takes no others."""
-    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), torch.float32)
+    own = (*model.parameters(), *model.buffers())
+    dtype = next((p.dtype for p in own if p.is_floating_point()), torch.float32)
     tensor = torch.from_numpy(inputs).to(dtype)
     problem: Exception | None = None
     whole = "int" in str(getattr(given, "dtype", ""))
