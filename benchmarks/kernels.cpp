@@ -53,7 +53,10 @@ struct Data {
       weights.push_back(stream.below(q));
       inverses.push_back(1.0 / static_cast<double>(q));
     }
-    for (std::size_t j = 0; j < n; ++j) index.push_back(static_cast<std::uint32_t>((5 * j + 3) % n));
+    for (std::size_t j = 0; j < n; ++j) {  // X -> X^5
+      const u64 exponent = (2 * bit_reverse(j, n) + 1) * 5 % (2 * n);
+      index.push_back(static_cast<std::uint32_t>(bit_reverse(exponent / 2, n)));
+    }
   }
   u64* out(std::size_t i) { return rows[rows.size() - 1 - i].data(); }
   std::vector<Array> rows;

@@ -124,7 +124,9 @@ template <class Half>
 void LinearTransform::sum_group(u64* out0, u64* out1, const Group& group, std::size_t row, const Half& half,
                                 const Context& context) const {
   const ring::RnsBasis& basis = context.basis();
-  const kernels::ModulusConstants& m = basis.modulus(basis.index(limbs_, row));
+  const std::size_t index = basis.index(limbs_, row);
+  const kernels::ModulusConstants& m = basis.modulus(index);
+  const kernels::Kernels& k = basis.kernels(index);
   const std::size_t n = basis.n();
   const std::size_t run = n / distinct_;
   const std::size_t block = run == 1 ? n : std::min(n, kBlock);
@@ -143,14 +145,14 @@ void LinearTransform::sum_group(u64* out0, u64* out1, const Group& group, std::s
         for (std::size_t h = 0; h < 2; ++h) halves[h][t] = half(term.rotated, h) + at;
       }
       if (begin == 0) {
-        basis.kernels().inner_product_pair(out0 + at, out1 + at, values, halves[0], halves[1], count, block, m);
+        k.inner_product_pair(out0 + at, out1 + at, values, halves[0], halves[1], count, block, m);
         continue;
       }
       u64* more0 = more.data();
       u64* more1 = more.data() + block;
-      basis.kernels().inner_product_pair(more0, more1, values, halves[0], halves[1], count, block, m);
-      basis.kernels().add(out0 + at, out0 + at, more0, block, m);
-      basis.kernels().add(out1 + at, out1 + at, more1, block, m);
+      k.inner_product_pair(more0, more1, values, halves[0], halves[1], count, block, m);
+      k.add(out0 + at, out0 + at, more0, block, m);
+      k.add(out1 + at, out1 + at, more1, block, m);
     }
   }
 }
@@ -177,7 +179,7 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
   ring::parallel_for(limbs_.count(), [&](std::size_t r) {
     const std::size_t index = basis.index(limbs_, r);
     const kernels::ModulusConstants& m = basis.modulus(index);
-    const kernels::Kernels& k = basis.kernels();
+    const kernels::Kernels& k = basis.kernels(index);
     const bool data_row = r < limbs_.data;
     // P modulo this prime; with no special primes nothing was multiplied by P. P is 0 modulo each special prime.
     const u64 p = limbs_.special == 0 ? 1 : context.rlwe().special_converter().product(index);
@@ -223,8 +225,9 @@ void LinearTransform::add_giant(Pair& total, const Pair& sum, std::size_t giant,
   const std::uint32_t* permutation = basis.permutation(element);
   const rlwe::Digits digits = rlwe::decompose(rlwe::mod_down(sum[1], context), context);
   ring::parallel_for(limbs_.count(), [&](std::size_t r) {
-    const kernels::ModulusConstants& m = basis.modulus(basis.index(limbs_, r));
-    const kernels::Kernels& k = basis.kernels();
+    const std::size_t index = basis.index(limbs_, r);
+    const kernels::ModulusConstants& m = basis.modulus(index);
+    const kernels::Kernels& k = basis.kernels(index);
     Buffer scratch(3 * n);
     u64* u0 = scratch.data();
     u64* u1 = scratch.data() + n;

@@ -146,8 +146,8 @@ Ciphertext Evaluator::multiply(const Ciphertext& a, double value, double scale) 
   for (const NttPoly& part : a.body.parts) {
     NttPoly out(part.n(), part.limbs());
     ring::parallel_for(a.level() + 1, [&](std::size_t r) {
-      basis.kernels().multiply_scalar(out.row(r), part.row(r), ring::residue_of_real(value * scale, basis.prime(r)),
-                                      part.n(), basis.modulus(r));
+      basis.kernels(r).multiply_scalar(out.row(r), part.row(r), ring::residue_of_real(value * scale, basis.prime(r)),
+                                       part.n(), basis.modulus(r));
     });
     result.body.parts.push_back(std::move(out));
   }

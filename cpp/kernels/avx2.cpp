@@ -19,6 +19,10 @@ const Kernels* avx2() {
       .prepare = prepare,
       .ntt_forward = ntt_forward,
       .ntt_inverse = ntt_inverse,
+      .ntt_forward_from = ntt_forward_from,
+      .ntt_inverse_from = ntt_inverse_from,
+      .ntt_inverse_multiply = ntt_inverse_multiply,
+      .ntt_forward_subtract_multiply = ntt_forward_subtract_multiply,
       .add = add,
       .subtract = subtract,
       .negate = negate,
@@ -30,6 +34,7 @@ const Kernels* avx2() {
       .inner_product_pair = inner_product_pair,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,
+      .weighted_sums = tiled_weighted_sums<weighted_sum>,
       .round_quotient = round_quotient,
       .permute = permute,
   };

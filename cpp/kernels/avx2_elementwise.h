@@ -89,6 +89,12 @@ Multiplier prepare(u64 w, const ModulusConstants& m) {
   return {__builtin_bit_cast(u64, r.w), __builtin_bit_cast(u64, r.w_over_q)};
 }
 
+// The residue that prepare() was given.
+inline u64 prepared_value(const Multiplier& f, u64 q) {
+  const long long balanced = static_cast<long long>(__builtin_bit_cast(double, f.value));
+  return static_cast<u64>(balanced) + (balanced < 0 ? q : 0);
+}
+
 void multiply_scalar(u64* out, const u64* a, u64 c, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   const Prepared r = prepare_balanced(c, m);

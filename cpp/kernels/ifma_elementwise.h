@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/ifma_arithmetic.h"
+#include "kernels/tiled_sums.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -135,7 +136,9 @@ void round_quotient(u64* out, const u64* const* in, const double* inverses, std:
 }
 
 void permute(u64* out, const u64* a, const std::uint32_t* index, std::size_t n) {
-  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, gather(a, index + j));
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    store(out + j, permute_block(a + index[j] / kLanes * kLanes, index + j));
+  }
 }
 
 }  // namespace

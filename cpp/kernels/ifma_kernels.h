@@ -14,6 +14,10 @@ constexpr Kernels ifma_kernels(const char* name) {
       .prepare = prepare,
       .ntt_forward = ntt_forward,
       .ntt_inverse = ntt_inverse,
+      .ntt_forward_from = ntt_forward_from,
+      .ntt_inverse_from = ntt_inverse_from,
+      .ntt_inverse_multiply = ntt_inverse_multiply,
+      .ntt_forward_subtract_multiply = ntt_forward_subtract_multiply,
       .add = add_residues,
       .subtract = subtract_residues,
       .negate = negate_residues,
@@ -25,6 +29,7 @@ constexpr Kernels ifma_kernels(const char* name) {
       .inner_product_pair = inner_product_pair,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,
+      .weighted_sums = tiled_weighted_sums<weighted_sum>,
       .round_quotient = round_quotient,
       .permute = permute,
   };

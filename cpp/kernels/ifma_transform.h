@@ -3,7 +3,9 @@
 // handled depth first, so that a sub-transform stays in the first-level cache once it fits.
 #pragma once
 
-#include "kernels/ifma_arithmetic.h"
+#include <cstring>
+
+#include "kernels/ifma_elementwise.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -150,12 +152,20 @@ inline void scale_butterfly(Vec& x, Vec& y, const Factor& sum, const Factor& dif
   y = reduce_once(multiply_prepared(d, difference, p), p.q);
 }
 
+// One inverse transform: the tables, and the factors of sums and differences in the last level.
+struct Inverse {
+  const NttView& table;
+  Multiplier sum;
+  Multiplier difference;
+};
+
 template <bool kLast>
-void inverse_pass(u64* a, const NttView& t, std::size_t groups, std::size_t begin, std::size_t end) {
+void inverse_pass(u64* a, const Inverse& inverse, std::size_t groups, std::size_t begin, std::size_t end) {
+  const NttView& t = inverse.table;
   const Prime p(t.modulus);
   const Roots roots = inverse_roots(t);
-  const Factor scale = broadcast_factor(t.n_inverse);
-  const Factor scale_root = broadcast_factor(t.n_inverse_root);
+  const Factor scale = broadcast_factor(inverse.sum);
+  const Factor scale_root = broadcast_factor(inverse.difference);
   const std::size_t quarter = t.n / groups / 4;
   for (std::size_t g = begin; g < end; ++g) {
     u64* x = a + g * 4 * quarter;
@@ -180,8 +190,9 @@ void inverse_pass(u64* a, const NttView& t, std::size_t groups, std::size_t begi
 }
 
 template <int kLevels, bool kOnly>
-void inverse_tiles(u64* a, const NttView& t, std::size_t begin, std::size_t end) {
+void inverse_tiles(u64* a, const Inverse& inverse, std::size_t begin, std::size_t end) {
   constexpr std::size_t kVectors = std::size_t{1} << kLevels;
+  const NttView& t = inverse.table;
   const Prime p(t.modulus);
   const Roots roots = inverse_roots(t);
   const std::size_t tiles = t.n / (kLanes * kVectors);
@@ -210,7 +221,7 @@ void inverse_tiles(u64* a, const NttView& t, std::size_t begin, std::size_t end)
           Vec& upper = v[2 * half * g + k];
           Vec& lower = v[2 * half * g + half + k];
           if (kOnly && level == 0) {
-            scale_butterfly(upper, lower, broadcast_factor(t.n_inverse), broadcast_factor(t.n_inverse_root), p);
+            scale_butterfly(upper, lower, broadcast_factor(inverse.sum), broadcast_factor(inverse.difference), p);
           } else {
             inverse_butterfly(upper, lower, f, p);
           }
@@ -221,21 +232,21 @@ void inverse_tiles(u64* a, const NttView& t, std::size_t begin, std::size_t end)
   }
 }
 
-inline void run_inverse_pass(u64* a, const NttView& t, std::size_t groups, std::size_t begin, std::size_t end) {
+inline void run_inverse_pass(u64* a, const Inverse& t, std::size_t groups, std::size_t begin, std::size_t end) {
   if (groups == 1) return inverse_pass<true>(a, t, groups, begin, end);
   inverse_pass<false>(a, t, groups, begin, end);
 }
 
 template <int kLevels>
-void ascend(u64* a, const NttView& t, std::size_t groups, std::size_t g) {
+void ascend(u64* a, const Inverse& t, std::size_t groups, std::size_t g) {
   constexpr std::size_t kTile = kLanes << kLevels;
-  const std::size_t size = t.n / groups;
+  const std::size_t size = t.table.n / groups;
   if (size > kBlock) {
     for (std::size_t k = 0; k < 4; ++k) ascend<kLevels>(a, t, 4 * groups, 4 * g + k);
     return run_inverse_pass(a, t, groups, g, g + 1);
   }
   std::size_t blocks = size / kTile;
-  if (t.n == kTile) {
+  if (t.table.n == kTile) {
     inverse_tiles<kLevels, true>(a, t, 0, 1);
   } else {
     inverse_tiles<kLevels, false>(a, t, g * blocks, (g + 1) * blocks);
@@ -243,9 +254,38 @@ void ascend(u64* a, const NttView& t, std::size_t groups, std::size_t g) {
   for (blocks /= 4; blocks > 0; blocks /= 4) run_inverse_pass(a, t, groups * blocks, g * blocks, (g + 1) * blocks);
 }
 
-void ntt_inverse(u64* a, const NttView& t) {
-  if (tile_levels(t.n) == 1) return ascend<1>(a, t, 1, 0);
+inline void run_inverse(u64* a, const Inverse& t) {
+  if (tile_levels(t.table.n) == 1) return ascend<1>(a, t, 1, 0);
   ascend<2>(a, t, 1, 0);
+}
+
+inline void copy(u64* out, const u64* a, std::size_t n) {
+  if (out != a) std::memcpy(out, a, n * sizeof(u64));
+}
+
+void ntt_inverse(u64* a, const NttView& t) { run_inverse(a, {t, t.n_inverse, t.n_inverse_root}); }
+
+void ntt_inverse_from(u64* out, const u64* a, const NttView& t) {
+  copy(out, a, t.n);
+  ntt_inverse(out, t);
+}
+
+void ntt_inverse_multiply(u64* out, const u64* a, u64 c, const NttView& t) {
+  const auto times_c = [&](const Multiplier& f) {
+    return prepare(static_cast<u64>(u128{f.value} * c % t.modulus.q), t.modulus);
+  };
+  copy(out, a, t.n);
+  run_inverse(out, {t, times_c(t.n_inverse), times_c(t.n_inverse_root)});
+}
+
+void ntt_forward_from(u64* out, const u64* a, const NttView& t) {
+  copy(out, a, t.n);
+  ntt_forward(out, t);
+}
+
+void ntt_forward_subtract_multiply(u64* out, const u64* a, const u64* minuend, u64 c, const NttView& t) {
+  ntt_forward_from(out, a, t);
+  subtract_multiply_scalar(out, minuend, out, c, t.n, t.modulus);
 }
 
 }  // namespace

@@ -65,8 +65,10 @@ inline void swap1(Vec& x, Vec& y) {
   x = low;
 }
 
-inline Vec gather(const u64* a, const std::uint32_t* index) {
-  return _mm512_i32gather_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)), a, 8);
+// [block[index[0] % 8] ... block[index[7] % 8]]
+inline Vec permute_block(const u64* block, const std::uint32_t* index) {
+  const __m512i lanes = _mm512_cvtepu32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)));
+  return _mm512_permutexvar_epi64(lanes, load(block));
 }
 
 inline Real broadcast_real(double x) { return _mm512_set1_pd(x); }

@@ -86,8 +86,8 @@ inline void swap4(Vec& x, Vec& y) { swap_groups<4>(x, y); }
 inline void swap2(Vec& x, Vec& y) { swap_groups<2>(x, y); }
 inline void swap1(Vec& x, Vec& y) { swap_groups<1>(x, y); }
 
-inline Vec gather(const u64* a, const std::uint32_t* index) {
-  return each_lane<Vec>([&](std::size_t i) { return a[index[i]]; });
+inline Vec permute_block(const u64* block, const std::uint32_t* index) {
+  return each_lane<Vec>([&](std::size_t i) { return block[index[i] % kLanes]; });
 }
 
 inline Real broadcast_real(double x) {

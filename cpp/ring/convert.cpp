@@ -1,7 +1,9 @@
 #include "ring/convert.h"
 
 #include <algorithm>
+#include <array>
 
+#include "ring/buffer.h"
 #include "ring/modulus.h"
 
 namespace hetorch::ring {
@@ -21,14 +23,21 @@ BaseConverter::BaseConverter(const RnsBasis& basis, std::vector<std::size_t> sou
     inverse_hats_.push_back(inverse_mod(product_without(i, q), q));
     inverses_.push_back(1.0 / static_cast<double>(q));
   }
+  u64 largest = 0;
+  for (std::size_t source : sources_) largest = std::max(largest, basis_.prime(source));
+  quotient_kernels_ = &kernels::select(largest);
   const std::size_t count = basis_.data_count() + basis_.special_count();
+  wide_.resize(count);
   weights_.resize(count);
   products_.assign(count, 0);
   inverse_products_.assign(count, 0);
   for (std::size_t target = 0; target < count; ++target) {
     if (std::find(sources_.begin(), sources_.end(), target) != sources_.end()) continue;
     const u64 q = basis_.prime(target);
-    for (std::size_t i = 0; i < sources_.size(); ++i) weights_[target].push_back(product_without(i, q));
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+      weights_[target].push_back(product_without(i, q));
+      if (basis_.prime(sources_[i]) >> basis_.kernels(target).modulus_bits) wide_[target].push_back(i);
+    }
     products_[target] = product_without(sources_.size(), q);
     weights_[target].push_back(q - products_[target]);
     inverse_products_[target] = inverse_mod(products_[target], q);
@@ -36,16 +45,30 @@ BaseConverter::BaseConverter(const RnsBasis& basis, std::vector<std::size_t> sou
 }
 
 void BaseConverter::scale(u64* row, std::size_t i) const {
-  basis_.kernels().multiply_scalar(row, row, inverse_hats_[i], basis_.n(), basis_.modulus(sources_[i]));
+  const std::size_t source = sources_[i];
+  basis_.kernels(source).multiply_scalar(row, row, inverse_hats_[i], basis_.n(), basis_.modulus(source));
 }
 
 void BaseConverter::quotient(u64* v, const u64* const* y) const {
-  basis_.kernels().round_quotient(v, y, inverses_.data(), sources_.size(), basis_.n());
+  quotient_kernels_->round_quotient(v, y, inverses_.data(), sources_.size(), basis_.n());
 }
 
 void BaseConverter::convert(u64* out, std::size_t target, const u64* const* y_and_v) const {
-  basis_.kernels().weighted_sum(out, y_and_v, weights_[target].data(), sources_.size() + 1, basis_.n(),
-                                basis_.modulus(target));
+  const std::size_t n = basis_.n();
+  const kernels::ModulusConstants& m = basis_.modulus(target);
+  const std::vector<std::size_t>& wide = wide_[target];
+  std::array<const u64*, 65> rows;
+  Buffer reduced(wide.size() * n);
+  if (!wide.empty()) {
+    std::copy_n(y_and_v, sources_.size() + 1, rows.begin());
+    for (std::size_t i = 0; i < wide.size(); ++i) {
+      u64* narrow = reduced.data() + i * n;
+      kernels::portable().reduce(narrow, y_and_v[wide[i]], n, m);
+      rows[wide[i]] = narrow;
+    }
+    y_and_v = rows.data();
+  }
+  basis_.kernels(target).weighted_sum(out, y_and_v, weights_[target].data(), sources_.size() + 1, n, m);
 }
 
 }  // namespace hetorch::ring

@@ -35,6 +35,9 @@ class BaseConverter {
   std::vector<std::uint64_t> inverse_hats_;
   std::vector<double> inverses_;
   std::vector<std::vector<std::uint64_t>> weights_;  // for each prime of the basis: Q/q_i for every source, then -Q
+  // For each prime of the basis: the sources whose residues are too wide for that prime's kernels.
+  std::vector<std::vector<std::size_t>> wide_;
+  const kernels::Kernels* quotient_kernels_;  // of a path that takes the residues of every source
   std::vector<std::uint64_t> products_;
   std::vector<std::uint64_t> inverse_products_;
 };

@@ -30,7 +30,7 @@ NttPoly divide(const NttPoly& poly, const ring::BaseConverter& converter, const 
   parallel_for(count, [&](std::size_t i) {
     u64* y = scratch.data() + i * n;
     std::memcpy(y, poly.row(source_rows[i]), n * 8);
-    basis.kernels().ntt_inverse(y, basis.table(converter.sources()[i]));
+    basis.kernels(converter.sources()[i]).ntt_inverse(y, basis.table(converter.sources()[i]));
     converter.scale(y, i);
   });
   converter.quotient(scratch.data() + count * n, rows.data());
@@ -38,8 +38,8 @@ NttPoly divide(const NttPoly& poly, const ring::BaseConverter& converter, const 
   parallel_for(kept, [&](std::size_t r) {
     u64* out = result.row(r);
     converter.convert(out, r, rows.data());
-    basis.kernels().ntt_forward(out, basis.table(r));
-    basis.kernels().subtract_multiply_scalar(out, poly.row(r), out, converter.inverse_product(r), n, basis.modulus(r));
+    basis.kernels(r).ntt_forward(out, basis.table(r));
+    basis.kernels(r).subtract_multiply_scalar(out, poly.row(r), out, converter.inverse_product(r), n, basis.modulus(r));
   });
   return result;
 }
@@ -59,7 +59,7 @@ Digits decompose(const NttPoly& poly, const Context& context) {
   parallel_for(level + 1, [&](std::size_t r) {
     const std::size_t digit = r / context.digit_size();
     std::memcpy(scratch_row(r), poly.row(r), n * 8);
-    basis.kernels().ntt_inverse(scratch_row(r), basis.table(r));
+    basis.kernels(r).ntt_inverse(scratch_row(r), basis.table(r));
     context.digit_converter(digit, level).scale(scratch_row(r), r - context.digit_begin(digit));
   });
   std::vector<std::vector<const u64*>> sources(digit_count);
@@ -86,7 +86,7 @@ Digits decompose(const NttPoly& poly, const Context& context) {
     }
     const std::size_t index = basis.index(extended, r);
     context.digit_converter(d, level).convert(out, index, sources[d].data());
-    basis.kernels().ntt_forward(out, basis.table(index));
+    basis.kernels(index).ntt_forward(out, basis.table(index));
   });
   return result;
 }
@@ -103,8 +103,8 @@ void inner_product_row(u64* out0, u64* out1, const Digits& digits, const Switchi
     b1[d] = key.a[d].row(in_key);
   }
   const std::size_t index = context.basis().index(context.extended_limbs(digits.level), row);
-  context.basis().kernels().inner_product_pair(out0, out1, a, b0, b1, digits.digits.size(), context.n(),
-                                               context.basis().modulus(index));
+  context.basis().kernels(index).inner_product_pair(out0, out1, a, b0, b1, digits.digits.size(), context.n(),
+                                                    context.basis().modulus(index));
 }
 
 std::array<NttPoly, 2> inner_product(const Digits& digits, const SwitchingKey& key, const Context& context) {

@@ -129,16 +129,21 @@ void check_reduce(const Kernels& path, Fill fill, Stream& stream, const ModulusC
   CHECK(same, (describe("reduce", path.name, m.q, kLength) + " at multiples").c_str());
 }
 
-void check_permute(const Kernels& path, Stream& stream) {
-  const std::size_t n = 4096;
+void check_permute(const Kernels& path, std::size_t n, Stream& stream) {
   const Array a = filled(n, u64{1} << path.modulus_bits, Fill::kRandom, stream);
-  std::vector<std::uint32_t> index(n);
-  for (std::size_t j = 0; j < n; ++j) index[j] = static_cast<std::uint32_t>((j * 2731 + 17) % n);
-  Array out(n);
-  path.permute(out.data(), a.data(), index.data(), n);
-  bool same = true;
-  for (std::size_t j = 0; j < n; ++j) same &= out[j] == a[index[j]];
-  CHECK(same, path.name);
+  // X -> X^element: position j holds the exponent 2 bitrev(j) + 1.
+  for (std::size_t element : {std::size_t{1}, std::size_t{5}, std::size_t{25}, 2 * n - 1, std::size_t{4097}}) {
+    std::vector<std::uint32_t> index(n);
+    for (std::size_t j = 0; j < n; ++j) {
+      const u64 exponent = (2 * bit_reverse(j, n) + 1) * element % (2 * n);
+      index[j] = static_cast<std::uint32_t>(bit_reverse((exponent - 1) / 2, n));
+    }
+    Array out(n);
+    path.permute(out.data(), a.data(), index.data(), n);
+    bool same = true;
+    for (std::size_t j = 0; j < n; ++j) same &= out[j] == a[index[j]];
+    CHECK(same, describe("permute", path.name, element, n).c_str());
+  }
 }
 
 void check_path(const Kernels& path) {
@@ -164,7 +169,7 @@ void check_path(const Kernels& path) {
       check_reduce(path, fill_a, stream, m);
     }
   }
-  check_permute(path, stream);
+  for (std::size_t n : {16, 4096}) check_permute(path, n, stream);
 }
 
 }  // namespace

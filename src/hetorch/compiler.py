@@ -23,6 +23,8 @@ def compile(
     ring_degree: int | None = None,
     scale_bits: int | None = None,
     digit_size: int | None = None,
+    objective: str = "latency",
+    batch_size: int | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
     """Compile a trained `torch.nn.Module` so that it runs on encrypted inputs.
@@ -35,7 +37,14 @@ def compile(
     of the model's outputs, at 99 % argmax agreement; `activation_degree` (1..31) fixes the degree of all instead.
     `ring_degree` (a power of two, 2^11..2^16), `scale_bits` (20..45) and `digit_size` (data primes a digit of key
     switching, 1..16 and at most as many as the chain has) are chosen unless given; the chain and the special primes
-    follow from them. `security` is "128", "192", "256", "he-standard-2018" or, for tests only, "none". `progress` is
+    follow from them.
+
+    `objective` "latency" answers one sample as fast as it can, or with `batch_size` (up to half the ring degree) that
+    many samples at once, side by side in the slots. "throughput" makes a sample cheapest: a run takes `batch_size`
+    samples, or as many as the slots hold, down to one feature a ciphertext and no rotation at all. The plan's
+    `batch_size` is the next power of two; smaller batches run too and take as long.
+
+    `security` is "128", "192", "256", "he-standard-2018" or, for tests only, "none". `progress` is
     called with (stage, fraction).
 
     Raises InputError for wrong arguments or inputs, UnsupportedModelError for an operation that cannot be compiled,
@@ -53,6 +62,10 @@ def compile(
         raise InputError(f"scale_bits must be 20..45, got {scale_bits}")
     if digit_size is not None and not 1 <= digit_size <= 16:
         raise InputError(f"digit_size must be 1..16, got {digit_size}")
+    if objective not in ("latency", "throughput"):
+        raise InputError(f'objective must be "latency" or "throughput", got {objective!r}')
+    if batch_size is not None and not 1 <= batch_size <= 1 << 15:
+        raise InputError(f"batch_size must be 1..32768, the slots of the largest ring, got {batch_size}")
     options = Options(
         precision=precision,
         security=Security.parse(security),
@@ -61,6 +74,8 @@ def compile(
         ring_degree=ring_degree,
         scale_bits=scale_bits,
         digit_size=digit_size,
+        objective=objective,
+        batch_size=batch_size,
     )
     if progress is not None:
         progress("trace the model", 0.0)

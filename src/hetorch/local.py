@@ -21,14 +21,16 @@ def run_cleartext(
     samples = public.samples(x)
     engine = CleartextEngine(plan.parameters, noise=noise, seed=seed, key_spec=plan.key_spec)
     runner = Runner(plan, engine)
-    found = []
-    for sample in samples:
+    found = [np.zeros((0, *public.output_shape))]
+    for begin in range(0, len(samples), public.batch_size):
+        part = samples[begin : begin + public.batch_size]
         inputs = [
             engine.encrypt(slots, level=plan.input_level, scale=plan.input_scale)
-            for slots in public.pack(sample)
+            for slots in public.pack_batch(part)
         ]
-        found.append(public.unpack([engine.decrypt(c) for c in runner.run(inputs, trace=trace)]))
-    return np.stack(found) if found else np.zeros((0, *public.output_shape))
+        results = [engine.decrypt(c) for c in runner.run(inputs, trace=trace)]
+        found.append(public.unpack_batch(results)[: len(part)])
+    return np.concatenate(found)
 
 
 def run_encrypted(plan: Plan, x: ArrayLike, *, trace: Trace | None = None) -> NDArray[np.float64]:
@@ -44,11 +46,13 @@ def run_encrypted(plan: Plan, x: ArrayLike, *, trace: Trace | None = None) -> ND
     secret = SecretKey.generate(plan.parameters)
     engine = NativeEngine(plan.parameters, evaluation_keys=secret.evaluation_keys(plan.key_spec))
     runner = Runner(plan, engine)
-    found = []
-    for sample in samples:
+    found = [np.zeros((0, *public.output_shape))]
+    for begin in range(0, len(samples), public.batch_size):
+        part = samples[begin : begin + public.batch_size]
         inputs = [
             secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)
-            for slots in public.pack(sample)
+            for slots in public.pack_batch(part)
         ]
-        found.append(public.unpack([secret.decrypt(c) for c in runner.run(inputs, trace=trace)]))
-    return np.stack(found) if found else np.zeros((0, *public.output_shape))
+        results = [secret.decrypt(c) for c in runner.run(inputs, trace=trace)]
+        found.append(public.unpack_batch(results)[: len(part)])
+    return np.concatenate(found)

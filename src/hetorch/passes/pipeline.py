@@ -30,7 +30,8 @@ Progress = Callable[[str, float], None]
 class Options:
     """`precision`: bound on the encryption error relative to the range of the outputs. `activation_tolerance`: how far
     the polynomial network may be from the model, relative to the same range. `activation_degree`, `ring_degree`,
-    `scale_bits` and `digit_size`: None to choose."""
+    `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size` samples (None: 1)
+    or "throughput", samples a second (`batch_size` None: as many as the slots hold)."""
 
     precision: float = 2.0**-12
     security: Security = Security.CLASSICAL_128
@@ -39,6 +40,8 @@ class Options:
     ring_degree: int | None = None
     scale_bits: int | None = None
     digit_size: int | None = None
+    objective: str = "latency"
+    batch_size: int | None = None
 
 
 def run_pipeline(
@@ -96,6 +99,8 @@ def run_pipeline(
             ring_degree=options.ring_degree,
             scale_bits=options.scale_bits,
             digit_size=options.digit_size,
+            batch_size=options.batch_size or (None if options.objective == "throughput" else 1),
+            throughput=options.objective == "throughput",
         )
         try:
             found.append((program, levels, choose_parameters(request)))
@@ -104,7 +109,7 @@ def run_pipeline(
     if not found:
         assert problem is not None
         raise problem
-    program, levels, chosen = min(found, key=lambda choice: choice[2].cost)
+    program, levels, chosen = min(found, key=lambda choice: choice[2].cost / choice[2].batch)
 
     tell("lower to ciphertext operations", 0.9)
     he_program, weights = build_program(program, levels, chosen)

@@ -109,12 +109,13 @@ def predict_errors(
                 case Affine():
                     before = scales[op.input]
                     parts = lowered[value - 1]
-                    switched = (model.switched(level + 1) / before) ** 2
-                    divided = parts.giants * (model.key_switch(level + 1) / prime) ** 2
+                    # Without a rotated input nothing switches keys before the products.
+                    switched = (model.switched(level + 1) / before) ** 2 if parts.babies else 0.0
+                    divided = parts.worst_giants * (model.key_switch(level + 1) / prime) ** 2
                     own = parts.lanes * (model.rounding() ** 2 + divided) + model.encoding() ** 2
                     own += (parts.lanes - 1) * model.key_switch(level) ** 2
                     rounded = (model.encoding() * before / prime) ** 2
-                    own += rounded * parts.diagonals * parts.lanes * sensitivity.power[op.input]
+                    own += rounded * parts.worst_diagonals * parts.lanes * sensitivity.power[op.input]
                     variance = (
                         sensitivity.plain[value] * (own / scale**2) + sensitivity.weighted[value] * switched
                     )

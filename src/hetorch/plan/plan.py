@@ -45,7 +45,7 @@ from hetorch.plan.sizes import ciphertext_bytes, evaluation_key_bytes
 from hetorch.plan.table import render
 
 FORMAT = "hetorch-plan"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 MAX_MANIFEST_BYTES = 1 << 28
@@ -84,6 +84,11 @@ class Plan:
         return self.program.output_layout
 
     @property
+    def batch_size(self) -> int:
+        """The most samples that one run takes, side by side in the slots."""
+        return self.program.batch
+
+    @property
     def input_level(self) -> int:
         return self.program.values[self.program.inputs[0]].level
 
@@ -103,6 +108,8 @@ class Plan:
         """The diagonals named `weight`, from `inputs` to `outputs` ciphertexts."""
         part = {key: self.weights[f"{weight}.{key}"] for key in ("outputs", "inputs", "giants", "babies")}
         values = np.asarray(self.weights[f"{weight}.values"], dtype=np.float64)
+        if values.shape[1] > 1:  # a constant stays one
+            values = np.repeat(values, self.program.batch, axis=1)
         steps = {key: np.asarray(array, dtype=np.int32) for key, array in part.items()}
         return DiagonalTransform(self.program.slot_count, inputs, outputs, values=values, **steps)
 

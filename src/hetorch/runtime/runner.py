@@ -72,14 +72,15 @@ class Runner(Generic[C, P, T]):
                 elif isinstance(op, AddBias):
                     value = program.values[op.input]
                     block = np.asarray(self.plan.weights[op.weight], dtype=np.float64)
-                    slots = np.tile(block, program.slot_count // len(block))
+                    spread = np.repeat(block, program.batch)
+                    slots = np.tile(spread, program.slot_count // len(spread))
                     self._biases[position] = self.engine.encode(slots, level=value.level, scale=value.scale)
                 if progress is not None:
                     progress((position + 1) / count)
             self._ready = True
 
     def run(self, ciphertexts: Sequence[C], *, trace: Trace | None = None) -> list[C]:
-        """The output ciphertexts for one sample's input ciphertexts. InputError if these are not at the plan's level
+        """The output ciphertexts for the input ciphertexts of one sample, or of the samples side by side in them. InputError if these are not at the plan's level
         and scale; what the engine raises otherwise."""
         program = self.plan.program
         if len(ciphertexts) != len(program.inputs):
