@@ -20,6 +20,9 @@ def compile(
     security: str | Security = Security.CLASSICAL_128,
     activation_degree: int | None = None,
     activation_tolerance: float = 0.05,
+    activation_agreement: float = 0.99,
+    activation_precision: float | None = None,
+    activation_ranges: str = "calibrated",
     ring_degree: int | None = None,
     scale_bits: int | None = None,
     digit_size: int | None = None,
@@ -34,7 +37,11 @@ def compile(
 
     `precision` bounds the predicted encryption error relative to the range of the outputs (2^-12 = 2.4e-4).
     Activations get the least polynomial degrees with which the outputs stay within `activation_tolerance` of the range
-    of the model's outputs, at 99 % argmax agreement; `activation_degree` (1..31) fixes the degree of all instead.
+    of the model's outputs, with at least `activation_agreement` of the argmaxes the same. Instead, `activation_degree`
+    (1..31) fixes the degree of all, or `activation_precision` (2^-20..1) their error relative to the largest absolute value
+    in the range: functions with kinks, such as ReLU and MaxPool, then become compositions of minimax polynomials of the
+    sign. hetorch.approximate says either for a single module. `activation_ranges` "interval" takes the ranges from
+    interval arithmetic instead of calibration: wider, but no input within the calibrated ones can leave them.
     `ring_degree` (a power of two, 2^11..2^16), `scale_bits` (20..45) and `digit_size` (data primes a digit of key
     switching, 1..16 and at most as many as the chain has) are chosen unless given; the chain and the special primes
     follow from them.
@@ -54,6 +61,12 @@ def compile(
         raise InputError(f"precision must be between 0 and 1 (a share of the output range), got {precision}")
     if not 0 < activation_tolerance < 1:
         raise InputError(f"activation_tolerance must be between 0 and 1, got {activation_tolerance}")
+    if not 0 <= activation_agreement <= 1:
+        raise InputError(f"activation_agreement must be between 0 and 1, got {activation_agreement}")
+    if activation_precision is not None and not 2.0**-20 <= activation_precision < 1:
+        raise InputError(f"activation_precision must be from 2^-20 to 1, got {activation_precision}")
+    if activation_ranges not in ("calibrated", "interval"):
+        raise InputError(f'activation_ranges must be "calibrated" or "interval", got {activation_ranges!r}')
     if activation_degree is not None and not 1 <= activation_degree <= 31:
         raise InputError(f"activation_degree must be 1..31, got {activation_degree}")
     if ring_degree is not None and ring_degree not in [1 << k for k in range(11, 17)]:
@@ -71,6 +84,9 @@ def compile(
         security=Security.parse(security),
         activation_tolerance=activation_tolerance,
         activation_degree=activation_degree,
+        activation_precision=activation_precision,
+        activation_agreement=activation_agreement,
+        activation_ranges=activation_ranges,
         ring_degree=ring_degree,
         scale_bits=scale_bits,
         digit_size=digit_size,

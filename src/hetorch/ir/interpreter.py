@@ -9,7 +9,6 @@ from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike, NDArray
 
 from hetorch.errors import InputError
-from hetorch.ir.activations import ACTIVATIONS
 from hetorch.ir.he_program import (
     Add,
     AddBias,
@@ -32,7 +31,7 @@ def apply_tensor_op(op: TensorOp, values: Sequence[Array]) -> Array:
     if isinstance(op, Affine):
         return np.asarray((op.matrix @ values[op.input].T).T + op.bias)
     if isinstance(op, Activation):
-        return np.asarray(ACTIVATIONS[op.function](values[op.input], *op.parameters))
+        return op.apply(values[op.input])
     if isinstance(op, Chebyshev):
         return np.asarray(chebyshev.chebval(values[op.input], op.coefficients))
     if isinstance(op, TensorAdd):

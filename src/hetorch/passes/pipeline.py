@@ -13,6 +13,7 @@ from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram, verify_tensor_program
 from hetorch.params import Security
 from hetorch.passes.approximate_activations import Approximated, approximate_activations, output_range
+from hetorch.passes.approximation_notes import sentences
 from hetorch.passes.assign_levels import assign_levels
 from hetorch.passes.balance_sums import balance_sums
 from hetorch.passes.build_program import build_program
@@ -29,7 +30,8 @@ Progress = Callable[[str, float], None]
 @dataclass(frozen=True, slots=True)
 class Options:
     """`precision`: bound on the encryption error relative to the range of the outputs. `activation_tolerance`: how far
-    the polynomial network may be from the model, relative to the same range. `activation_degree`, `ring_degree`,
+    the polynomial network may be from the model, relative to the same range, `activation_agreement` the least share of
+    equal argmaxes, `activation_ranges` "calibrated" or "interval". `activation_degree`, `activation_precision`, `ring_degree`,
     `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size` samples (None: 1)
     or "throughput", samples a second (`batch_size` None: as many as the slots hold)."""
 
@@ -37,6 +39,9 @@ class Options:
     security: Security = Security.CLASSICAL_128
     activation_tolerance: float = 0.05
     activation_degree: int | None = None
+    activation_precision: float | None = None
+    activation_agreement: float = 0.99
+    activation_ranges: str = "calibrated"
     ring_degree: int | None = None
     scale_bits: int | None = None
     digit_size: int | None = None
@@ -66,7 +71,10 @@ def run_pipeline(
         inputs,
         reference,
         degree=options.activation_degree,
+        precision=options.activation_precision,
         tolerance=options.activation_tolerance,
+        least_agreement=options.activation_agreement,
+        only_bounds=options.activation_ranges == "interval",
     )
     verify_tensor_program(approximated.program, "approximate_activations")
 
@@ -120,7 +128,7 @@ def run_pipeline(
         key_spec=select_keys(he_program, weights),
         weights=weights,
         input_range=(float(inputs.min()), float(inputs.max())),
-        report=_report(program, levels, chosen, approximated, span, len(inputs), notes),
+        report=_report(program, levels, chosen, approximated, span, len(inputs), (*notes, *sentences(approximated))),
     )
     tell("done", 1.0)
     return plan
