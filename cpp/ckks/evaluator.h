@@ -42,7 +42,7 @@ class Evaluator {
   Ciphertext rotate(const Ciphertext& a, std::int64_t steps) const;
   Ciphertext conjugate(const Ciphertext& a) const;
 
-  // 5^steps mod 2N
+  // g^steps mod 2N, g the slot generator
   std::uint32_t galois_element(std::int64_t steps) const;
   // The key of a Galois element if it reaches `level`; KeyMissingError otherwise.
   const rlwe::SwitchingKey& galois_key(std::uint32_t element, std::size_t level) const;

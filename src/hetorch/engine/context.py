@@ -16,4 +16,5 @@ def core_context(parameters: ParameterSet) -> _native.Context:
         list(parameters.modulus_chain),
         list(parameters.special_primes),
         parameters.digit_size,
+        parameters.slot_generator,
     )
