@@ -14,6 +14,7 @@ from hetorch.engine.seal_format.orders import to_ours
 from hetorch.engine.seal_format.parameters import key_parms_id, seal_parameters
 from hetorch.engine.seal_format.seeds import UniformSeed
 from hetorch.engine.seal_format.stream import Bytes, Reader, Words, frame
+from hetorch.errors import InputError
 from hetorch.params import ParameterSet
 
 
@@ -46,7 +47,9 @@ def load_public_key(parameters: ParameterSet, data: Bytes) -> SealPublicKey:
 def dump_public_key(
     key: SealPublicKey, *, compression: str = DEFAULT_COMPRESSION, seeded: bool = False
 ) -> bytes:
-    """As SEAL saves it; `seeded` in half the size, for a key that has its seed."""
+    """As SEAL saves it; `seeded` in half the size, for a key that has its seed (InputError)."""
+    if seeded and key.seed is None:
+        raise InputError("this public key has no seed; write it with seeded=False")
     members = Members(key_parms_id(key.parameters), key.rows, 1.0)
     content = members.dump(key.seed if seeded else None)
     return frame(content, compression_number(compression))
