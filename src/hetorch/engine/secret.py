@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine import _native, _secret
-from hetorch.engine.context import core_context
+from hetorch.engine.context import core_context, flat_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Slots, slot_values
 from hetorch.engine.random import SEED_BYTES, keystream, random_seed
 from hetorch.engine.uniform import uniform_piece
-from hetorch.errors import InputError, LevelError
+from hetorch.errors import InputError, LevelError, ParameterError
 from hetorch.params import ParameterSet
 
 # Bytes the core takes for each coefficient (cpp/ring/sample.h).
 _TERNARY_BYTES = 8
 _GAUSSIAN_BYTES = 8
+
+UniformSource = Callable[[int, int], bytes]
+"""(index, length) to the bytes of a uniform polynomial: 16 a residue, row by row (cpp/ring/sample.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,20 @@ class SecretKey:
         array = np.ascontiguousarray(array, dtype=np.int8)
         return cls(parameters, _secret.SecretKey.from_coefficients(core_context(parameters), array), None)
 
+    @classmethod
+    def from_rows(cls, parameters: ParameterSet, rows: NDArray[np.uint64]) -> SecretKey:
+        """A key made elsewhere: its residues over all primes, the special ones last, in the NTT domain and our order,
+        shape (primes, ring_degree). InputError unless its coefficients are -1, 0 and 1. It has no seed."""
+        array = np.ascontiguousarray(rows, dtype=np.uint64)
+        try:
+            return cls(parameters, _secret.SecretKey.from_rows(core_context(parameters), array), None)
+        except ParameterError as error:
+            raise InputError(str(error)) from None
+
+    def coefficients(self) -> NDArray[np.int8]:
+        """The `ring_degree` coefficients, each -1, 0 or 1: the key itself, in clear."""
+        return np.asarray(self._core.coefficients(self._context))
+
     def __repr__(self) -> str:
         return f"SecretKey(N=2^{self.parameters.ring_degree.bit_length() - 1}, secret)"
 
@@ -115,10 +132,19 @@ class SecretKey:
             raise InputError("this key was made from coefficients and has no seed")
         return self._seed
 
-    def encrypt(self, values: Slots, *, scale: float, level: int | None = None) -> _native.Ciphertext:
+    def encrypt(
+        self,
+        values: Slots,
+        *,
+        scale: float,
+        level: int | None = None,
+        uniform: UniformSource | None = None,
+    ) -> _native.Ciphertext:
         """`values` (slot_count,), real or complex, at `level` (default: the highest). Its second half is a seed.
 
         The error of a slot has a standard deviation of about 3.19 * sqrt(N) / scale, plus encoding, sqrt(N/12) / scale.
+        With `uniform` the second half is what that gives (piece 0), never twice the same, and the ciphertext is only
+        to be taken apart: its seed means nothing.
         """
         level = self.parameters.max_level if level is None else level
         if not 0 <= level <= self.parameters.max_level:
@@ -126,18 +152,20 @@ class SecretKey:
                 f"level {level} does not exist; the chain has levels 0..{self.parameters.max_level}"
             )
         return self.encrypt_plaintext(
-            _native.encode(self._context, slot_values(values, self.parameters.slot_count), level, scale)
+            _native.encode(self._context, slot_values(values, self.parameters.slot_count), level, scale), uniform
         )
 
-    def encrypt_plaintext(self, plaintext: _native.Plaintext) -> _native.Ciphertext:
-        """An encoded message at its own level and scale; the error is that of encrypt."""
-        seed = random_seed()
+    def encrypt_plaintext(
+        self, plaintext: _native.Plaintext, uniform: UniformSource | None = None
+    ) -> _native.Ciphertext:
+        """An encoded message at its own level and scale; the error, and `uniform`, are those of encrypt."""
+        seed = random_seed() if uniform is None else bytes(SEED_BYTES)
         return _secret.encrypt(
             self._context,
             self._core,
             plaintext,
             seed,
-            self._uniform_of(seed),
+            self._uniform_of(seed) if uniform is None else uniform,
             self._error_bytes(random_seed(), 0),
         )
 
@@ -192,6 +220,26 @@ class SecretKey:
             galois.append((element, key))
             finished()
         return _native.EvaluationKeys(relinearisation, galois)
+
+    def public_key_over_all_primes(self, uniform: UniformSource) -> _native.PublicKey:
+        """As public_key, over the chain and the special primes, with a given uniform half (piece 0)."""
+        context = flat_context(self.parameters)
+        core = _secret.SecretKey.from_coefficients(context, self.coefficients())
+        return _secret.make_public_key(
+            context, core, bytes(SEED_BYTES), uniform, self._error_bytes(random_seed(), 0)
+        )
+
+    def switching_key(self, element: int | None, level: int, uniform: UniformSource) -> _native.SwitchingKey:
+        """The key of a Galois element, or for None the relinearisation key, with given uniform halves, one a digit."""
+        secret = random_seed()
+
+        def errors(index: int, length: int) -> bytes:
+            return _error_piece(secret, index, length)
+
+        given = (bytes(SEED_BYTES), uniform, errors)
+        if element is None:
+            return _secret.make_relinearisation_key(self._context, self._core, level, *given)
+        return _secret.make_galois_key(self._context, self._core, element, level, *given)
 
     def _key_randomness(
         self,
