@@ -190,6 +190,7 @@ std::vector<std::uint8_t> dump_public_key(const rlwe::PublicKey& key, const ckks
   std::vector<std::uint8_t> out;
   check_seeded(key.seeded);
   context.rlwe().check(key.b);
+  if (key.b.limbs().special != 0) throw std::invalid_argument("this format has no room for an extended public key");
   out.reserve(public_key_bytes(context));
   dump_seed(out, key.seed);
   dump_poly(out, key.b, context.basis());

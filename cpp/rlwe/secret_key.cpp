@@ -112,10 +112,11 @@ std::vector<std::int8_t> coefficients(const NttPoly& ternary, const Context& con
 }
 
 PublicKey make_public_key(const SecretKey& key, const Seed& seed, const ByteSource& uniform, Bytes error,
-                          const Context& context) {
+                          const Context& context, bool extended) {
   check_key(key, context);
   const RnsBasis& basis = context.basis();
-  const Limbs limbs = context.data_limbs(context.max_level());
+  const std::size_t top = context.max_level();
+  const Limbs limbs = extended ? context.extended_limbs(top) : context.data_limbs(top);
   PublicKey result;
   result.seed = seed;
   result.a = uniform_poly(uniform, 0, limbs, basis);

@@ -35,9 +35,10 @@ class SecretKey {
 // the key.
 std::vector<std::int8_t> coefficients(const NttPoly& ternary, const Context& context);
 
-// uniform(0, …) expands `seed` to the uniform half; error: n * kGaussianBytes.
+// uniform(0, …) expands `seed` to the uniform half; error: n * kGaussianBytes. An extended key is over the special
+// primes too, for encryption that ends with a division by P.
 PublicKey make_public_key(const SecretKey& key, const Seed& seed, const ByteSource& uniform, Bytes error,
-                          const Context& context);
+                          const Context& context, bool extended = false);
 
 // Switching keys for q_0…q_level: uniform(d, …) is the expansion of `seed` for digit d, errors(d, …) fresh secret
 // bytes.

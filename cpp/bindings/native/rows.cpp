@@ -65,7 +65,10 @@ ckks::Plaintext plaintext_of_rows(const ckks::Context& context, double scale, co
 }
 
 rlwe::PublicKey public_key_of_rows(const ckks::Context& context, const Rows<3>& rows) {
-  const Limbs limbs = context.rlwe().data_limbs(context.max_level());
+  // With as many rows as there are primes in all, an extended key.
+  const std::size_t top = context.max_level();
+  const Limbs all = context.rlwe().extended_limbs(top);
+  const Limbs limbs = rows.shape(1) == all.count() ? all : context.rlwe().data_limbs(top);
   if (rows.shape(0) != 2) throw std::invalid_argument("a public key has two halves");
   check_shape(rows.shape(1), rows.shape(2), limbs, context);
   nb::gil_scoped_release release;
@@ -104,8 +107,9 @@ std::shared_ptr<rlwe::SwitchingKey> switching_key_of_rows(const ckks::Context& c
 void bind_rows(nb::module_& m) {
   m.def("plaintext_of_rows", &plaintext_of_rows, "context"_a, "scale"_a, "rows"_a,
         "rows: (level + 1, ring_degree) residues.");
-  m.def("public_key_of_rows", &public_key_of_rows, "context"_a, "rows"_a,
-        "rows: (2, max_level + 1, ring_degree) residues, b then a.");
+  m.def(
+      "public_key_of_rows", &public_key_of_rows, "context"_a, "rows"_a,
+      "rows: (2, max_level + 1, ring_degree) residues, b then a; with the special primes' rows too, an extended key.");
   m.def("switching_key_of_rows", &switching_key_of_rows, "context"_a, "level"_a, "rows"_a,
         "rows: (digits, 2, level + 1 + special primes, ring_degree) residues, b then a.");
   m.def("plaintext_rows", [](const ckks::Plaintext& p) { return to_rows({&p.poly}, {}); }, "plaintext"_a);

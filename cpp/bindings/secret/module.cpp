@@ -62,12 +62,12 @@ KeyPtr galois_key(const ckks::Context& context, const rlwe::SecretKey& key, std:
 }
 
 rlwe::PublicKey public_key(const ckks::Context& context, const rlwe::SecretKey& key, const nb::bytes& seed,
-                           SourceCallable uniform, const nb::bytes& error) {
+                           SourceCallable uniform, const nb::bytes& error, bool extended) {
   const rlwe::Seed key_seed = to_seed(seed);
   const auto uniform_source = to_source(std::move(uniform));
   const auto error_bytes = view(error);
   nb::gil_scoped_release release;
-  return rlwe::make_public_key(key, key_seed, uniform_source, error_bytes, context.rlwe());
+  return rlwe::make_public_key(key, key_seed, uniform_source, error_bytes, context.rlwe(), extended);
 }
 
 ckks::Ciphertext encrypt(const ckks::Context& context, const rlwe::SecretKey& key, const ckks::Plaintext& message,
@@ -114,7 +114,8 @@ NB_MODULE(_secret, m) {
         "errors"_a);
   m.def("make_galois_key", &galois_key, "context"_a, "secret_key"_a, "element"_a, "level"_a, "seed"_a, "uniform"_a,
         "errors"_a);
-  m.def("make_public_key", &public_key, "context"_a, "secret_key"_a, "seed"_a, "uniform"_a, "error"_a);
+  m.def("make_public_key", &public_key, "context"_a, "secret_key"_a, "seed"_a, "uniform"_a, "error"_a,
+        "extended"_a = false);
   m.def("encrypt", &encrypt, "context"_a, "secret_key"_a, "message"_a, "seed"_a, "uniform"_a, "error"_a);
   m.def(
       "decrypt",

@@ -74,7 +74,9 @@ def plaintext_of_rows(context: Context, scale: float, rows: Annotated[NDArray[nu
     """rows: (level + 1, ring_degree) residues."""
 
 def public_key_of_rows(context: Context, rows: Annotated[NDArray[numpy.uint64], dict(shape=(None, None, None), order='C', device='cpu', writable=False)]) -> PublicKey:
-    """rows: (2, max_level + 1, ring_degree) residues, b then a."""
+    """
+    rows: (2, max_level + 1, ring_degree) residues, b then a; with the special primes' rows too, an extended key.
+    """
 
 def switching_key_of_rows(context: Context, level: int, rows: Annotated[NDArray[numpy.uint64], dict(shape=(None, None, None, None), order='C', device='cpu', writable=False)]) -> SwitchingKey:
     """
@@ -126,6 +128,16 @@ class Evaluator:
     def rotate(self, arg0: Ciphertext, arg1: int, /) -> Ciphertext: ...
 
     def conjugate(self, arg: Ciphertext, /) -> Ciphertext: ...
+
+    def add_constant(self, a: Ciphertext, value: float) -> Ciphertext: ...
+
+    def add_values(self, a: Ciphertext, values: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Ciphertext: ...
+
+    def sum_of_weights(self, ciphertexts: Sequence[Ciphertext], weights: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], scale: float) -> Ciphertext: ...
+
+    def sum_of_values(self, ciphertexts: Sequence[Ciphertext], values: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], scale: float) -> Ciphertext: ...
+
+    def sum_of_products(self, a: Sequence[Ciphertext], b: Sequence[Ciphertext]) -> Ciphertext: ...
 
     def linear_transform(self, arg0: LinearTransform, arg1: Sequence[Ciphertext], /) -> list[Ciphertext]: ...
 

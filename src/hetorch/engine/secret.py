@@ -151,9 +151,14 @@ class SecretKey:
             raise LevelError(
                 f"level {level} does not exist; the chain has levels 0..{self.parameters.max_level}"
             )
-        plaintext = _native.encode(
-            self._context, slot_values(values, self.parameters.slot_count), level, scale
+        return self.encrypt_plaintext(
+            _native.encode(self._context, slot_values(values, self.parameters.slot_count), level, scale), uniform
         )
+
+    def encrypt_plaintext(
+        self, plaintext: _native.Plaintext, uniform: UniformSource | None = None
+    ) -> _native.Ciphertext:
+        """An encoded message at its own level and scale; the error, and `uniform`, are those of encrypt."""
         seed = random_seed() if uniform is None else bytes(SEED_BYTES)
         return _secret.encrypt(
             self._context,
@@ -179,11 +184,15 @@ class SecretKey:
         """As decrypt, with the imaginary parts; for the key holder alone."""
         return _native.decode(self._context, _secret.decrypt(self._context, self._core, ciphertext))
 
-    def public_key(self) -> _native.PublicKey:
-        """A key with which others can encrypt for the owner of this one."""
+    def public_key(self, *, extended: bool = False) -> _native.PublicKey:
+        """A key with which others can encrypt for the owner of this one.
+
+        An extended key is over the special primes too, as SEAL's: encryption then ends with a division by P, which
+        leaves less noise and takes longer. Our own wire format does not hold it.
+        """
         seed = random_seed()
         return _secret.make_public_key(
-            self._context, self._core, seed, self._uniform_of(seed), self._error_bytes(random_seed(), 0)
+            self._context, self._core, seed, self._uniform_of(seed), self._error_bytes(random_seed(), 0), extended
         )
 
     def evaluation_keys(
@@ -266,11 +275,19 @@ def encrypt_with_public_key(
     level = parameters.max_level if level is None else level
     if not 0 <= level <= parameters.max_level:
         raise LevelError(f"level {level} does not exist; the chain has levels 0..{parameters.max_level}")
-    context = core_context(parameters)
-    plaintext = _native.encode(context, slot_values(values, parameters.slot_count), level, scale)
+    plaintext = _native.encode(core_context(parameters), slot_values(values, parameters.slot_count), level, scale)
+    return encrypt_plaintext_with_public_key(parameters, key, plaintext)
+
+
+def encrypt_plaintext_with_public_key(
+    parameters: ParameterSet, key: _native.PublicKey, plaintext: _native.Plaintext
+) -> _native.Ciphertext:
+    """As encrypt_with_public_key, a message that is encoded already. With an extended key the error of a slot has a
+    standard deviation of about sqrt(N) * sqrt((1 + 2N/3) / 12) / scale: that of the rounding after the division by P.
+    """
     random = keystream(
         random_seed(),
         parameters.ring_degree * (_TERNARY_BYTES + 2 * _GAUSSIAN_BYTES),
         domain=b"public encryption",
     )
-    return _native.encrypt(context, plaintext, key, random)
+    return _native.encrypt(core_context(parameters), plaintext, key, random)
