@@ -85,7 +85,8 @@ std::vector<double> centred(const ring::CoefficientPoly& poly, const ring::RnsBa
 
 }  // namespace
 
-Encoder::Encoder(const ring::RnsBasis& basis) : basis_(basis), n_(basis.n()) {
+Encoder::Encoder(const ring::RnsBasis& basis, std::uint64_t slot_generator)
+    : basis_(basis), n_(basis.n()), order_(basis.n(), slot_generator) {
   const std::size_t slots = n_ / 2;
   cos_.resize(slots);
   sin_.resize(slots);
@@ -163,8 +164,9 @@ NttPoly Encoder::encode(std::span<const Complex> values, double scale, Limbs lim
   std::vector<double> re(slots);
   std::vector<double> im(slots);
   for (std::size_t j = 0; j < slots; ++j) {
-    re[j] = values[j].real();
-    im[j] = values[j].imag();
+    const std::size_t at = order_.position(j);
+    re[at] = values[j].real();
+    im[at] = order_.conjugated(j) ? -values[j].imag() : values[j].imag();
   }
   embed_inverse(re, im);
   std::vector<double> coefficients(n_);
@@ -213,7 +215,10 @@ std::vector<Complex> Encoder::decode(const NttPoly& poly, double scale) const {
   }
   embed(re, im);
   std::vector<Complex> values(slots);
-  for (std::size_t j = 0; j < slots; ++j) values[j] = {re[j], im[j]};
+  for (std::size_t j = 0; j < slots; ++j) {
+    const std::size_t at = order_.position(j);
+    values[j] = {re[at], order_.conjugated(j) ? -im[at] : im[at]};
+  }
   for (std::vector<double>* secret : {&coefficients, &re, &im}) wipe(*secret);
   return values;
 }

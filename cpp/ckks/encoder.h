@@ -1,10 +1,11 @@
-// Slots to ring elements and back: the canonical embedding, slot j at the root zeta^(5^j).
+// Slots to ring elements and back: the canonical embedding, slot j at the root zeta^(g^j), g = 5 or 3.
 #pragma once
 
 #include <complex>
 #include <span>
 #include <vector>
 
+#include "ckks/slot_order.h"
 #include "ring/poly.h"
 
 namespace hetorch::ckks {
@@ -15,9 +16,11 @@ using Complex = std::complex<double>;
 
 class Encoder {
  public:
-  explicit Encoder(const ring::RnsBasis& basis);
+  // slot_generator: 5 or 3 (std::invalid_argument otherwise).
+  explicit Encoder(const ring::RnsBasis& basis, std::uint64_t slot_generator = 5);
 
   std::size_t slot_count() const { return n_ / 2; }
+  std::uint64_t slot_generator() const { return order_.generator(); }
 
   // slot_count values, in natural slot order. |coefficient| * 2 must stay below the product of the data primes in
   // `limbs` (LevelError otherwise). The rounding error of each coefficient is at most 1/2.
@@ -36,6 +39,7 @@ class Encoder {
 
   const ring::RnsBasis& basis_;
   std::size_t n_;
+  SlotOrder order_;
   // zeta^(5^j * 2N / (4 * length)) for stage `length` at offset length/2 - 1… (length = 2, 4, …, n/2).
   std::vector<double> cos_;
   std::vector<double> sin_;

@@ -226,7 +226,7 @@ std::uint32_t Evaluator::galois_element(std::int64_t steps) const {
   std::int64_t left = ((steps % slots) + slots) % slots;
   const std::uint64_t mask = 4 * static_cast<std::uint64_t>(slots) - 1;
   std::uint64_t element = 1;
-  for (std::uint64_t power = 5; left; left >>= 1) {
+  for (std::uint64_t power = context_.encoder().slot_generator(); left; left >>= 1) {
     if (left & 1) element = element * power & mask;
     power = power * power & mask;
   }

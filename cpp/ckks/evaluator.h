@@ -46,7 +46,7 @@ class Evaluator {
   std::vector<Ciphertext> rotate_many(const Ciphertext& a, std::span<const std::int64_t> steps) const;
   Ciphertext conjugate(const Ciphertext& a) const;
 
-  // 5^steps mod 2N
+  // g^steps mod 2N, g the slot generator
   std::uint32_t galois_element(std::int64_t steps) const;
   // The key of a Galois element if it reaches `level`; KeyMissingError otherwise.
   const rlwe::SwitchingKey& galois_key(std::uint32_t element, std::size_t level) const;

@@ -72,6 +72,12 @@ void check_length(const char* what, std::size_t expected, std::size_t seen) {
   }
 }
 
+// A key made elsewhere has no seed that this format's expansion turns into its uniform half.
+void check_seeded(bool seeded) {
+  if (!seeded)
+    throw std::invalid_argument("a key that was made by another library is written in that one's format only");
+}
+
 NttPoly expand_uniform(const rlwe::Seed& seed, std::size_t index, Limbs limbs, const ring::RnsBasis& basis,
                        const Expander& expand) {
   return ring::sample_uniform(expand(seed, index, basis.n() * limbs.count() * ring::kUniformBytes), limbs, basis);
@@ -147,6 +153,7 @@ std::size_t switching_key_bytes(std::size_t level, const ckks::Context& context)
 
 std::vector<std::uint8_t> dump_switching_key(const rlwe::SwitchingKey& key, const ckks::Context& context) {
   std::vector<std::uint8_t> out;
+  check_seeded(key.seeded);
   for (const NttPoly& b : key.b) context.rlwe().check(b);
   out.reserve(switching_key_bytes(key.level, context));
   out.push_back(static_cast<std::uint8_t>(key.level));
@@ -181,7 +188,9 @@ std::size_t public_key_bytes(const ckks::Context& context) {
 
 std::vector<std::uint8_t> dump_public_key(const rlwe::PublicKey& key, const ckks::Context& context) {
   std::vector<std::uint8_t> out;
+  check_seeded(key.seeded);
   context.rlwe().check(key.b);
+  if (key.b.limbs().special != 0) throw std::invalid_argument("this format has no room for an extended public key");
   out.reserve(public_key_bytes(context));
   dump_seed(out, key.seed);
   dump_poly(out, key.b, context.basis());

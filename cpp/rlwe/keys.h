@@ -18,14 +18,16 @@ using Seed = std::array<std::uint8_t, 32>;
 struct PublicKey {
   NttPoly b;
   NttPoly a;
-  Seed seed{};  // a is the uniform expansion of this seed
+  Seed seed{};         // a is the uniform expansion of this seed,
+  bool seeded = true;  // unless the key was made elsewhere
 };
 
 // For each digit d the pair (b_d, a_d) over q_0…q_level and P with b_d + a_d s_to = e_d + P T_d s_from, where T_d is 1
 // modulo the primes of digit d and 0 modulo the others (hybrid key switching: Han and Ki, eprint 2019/688).
 struct SwitchingKey {
   std::size_t level = 0;
-  Seed seed{};
+  Seed seed{};         // the a_d are its expansion,
+  bool seeded = true;  // unless the key was made elsewhere
   std::vector<NttPoly> b;
   std::vector<NttPoly> a;
 };

@@ -2,7 +2,22 @@
 
 #include <stdexcept>
 
+#include "rlwe/key_switch.h"
+
 namespace hetorch::rlwe {
+namespace {
+
+// out += a * b over `limbs`, where `a` is over all data primes and the special ones.
+void multiply_add_rows(NttPoly& out, const NttPoly& a, const NttPoly& b, const ring::RnsBasis& basis) {
+  NttPoly rows(out.n(), out.limbs());
+  for (std::size_t r = 0; r < rows.limbs().count(); ++r) {
+    const bool special = r >= rows.limbs().data;
+    std::memcpy(rows.row(r), a.row(special ? r - rows.limbs().data + a.limbs().data : r), out.n() * 8);
+  }
+  ring::multiply_add(out, rows, b, basis);
+}
+
+}  // namespace
 
 Ciphertext encrypt(const NttPoly& message, const PublicKey& key, ring::Bytes bytes, const Context& context) {
   context.check(message);
@@ -12,7 +27,10 @@ Ciphertext encrypt(const NttPoly& message, const PublicKey& key, ring::Bytes byt
       throw std::invalid_argument("the public key ends below the message's level");
   }
   const ring::RnsBasis& basis = context.basis();
-  const Limbs limbs = message.limbs();
+  // With a key over the special primes too, zero is encrypted modulo QP and divided by P: what is left of its noise is
+  // that of the rounding, (1 + |s|) / sqrt(12) a coefficient.
+  const bool divided = key.b.limbs().special != 0;
+  const Limbs limbs = divided ? context.extended_limbs(message.limbs().data - 1) : message.limbs();
   const std::size_t n = context.n();
   if (bytes.size() != n * (ring::kTernaryBytes + 2 * ring::kGaussianBytes)) {
     throw std::invalid_argument("public-key encryption takes " +
@@ -25,8 +43,13 @@ Ciphertext encrypt(const NttPoly& message, const PublicKey& key, ring::Bytes byt
   for (const NttPoly* half : {&key.b, &key.a}) {
     NttPoly part = to_ntt(ring::sample_gaussian(bytes.first(n * ring::kGaussianBytes), limbs, basis), basis);
     bytes = bytes.subspan(n * ring::kGaussianBytes);
-    ring::multiply_add(part, *half, u, basis);
-    result.parts.push_back(std::move(part));
+    if (divided) {
+      multiply_add_rows(part, *half, u, basis);
+      result.parts.push_back(mod_down(part, context));
+    } else {
+      ring::multiply_add(part, *half, u, basis);
+      result.parts.push_back(std::move(part));
+    }
   }
   ring::add(result.parts[0], result.parts[0], message, basis);
   u.wipe();

@@ -98,11 +98,26 @@ SecretKey::SecretKey(const Context& context, std::span<const std::int8_t> coeffi
   s_ = to_ntt(std::move(poly), context.basis());
 }
 
+std::vector<std::int8_t> coefficients(const NttPoly& ternary, const Context& context) {
+  context.check(ternary);
+  // The first prime's row tells all. 0, 1 and q - 1 (even) become 0, 1 and -1 without a branch.
+  ring::CoefficientPoly poly = to_coefficients(ternary.prefix(1), context.basis());
+  const u64 half = context.basis().prime(0) / 2;
+  std::vector<std::int8_t> result(context.n());
+  for (std::size_t j = 0; j < context.n(); ++j) {
+    const u64 value = poly.row(0)[j];
+    result[j] = static_cast<std::int8_t>((value & 1) - ((half - value) >> 63));
+  }
+  poly.wipe();
+  return result;
+}
+
 PublicKey make_public_key(const SecretKey& key, const Seed& seed, const ByteSource& uniform, Bytes error,
-                          const Context& context) {
+                          const Context& context, bool extended) {
   check_key(key, context);
   const RnsBasis& basis = context.basis();
-  const Limbs limbs = context.data_limbs(context.max_level());
+  const std::size_t top = context.max_level();
+  const Limbs limbs = extended ? context.extended_limbs(top) : context.data_limbs(top);
   PublicKey result;
   result.seed = seed;
   result.a = uniform_poly(uniform, 0, limbs, basis);

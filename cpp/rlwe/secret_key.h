@@ -31,9 +31,14 @@ class SecretKey {
   NttPoly s_;
 };
 
-// uniform(0, …) expands `seed` to the uniform half; error: n * kGaussianBytes.
+// The coefficients, each -1, 0 or 1, of a polynomial that has no others; anything in that range if it has. As secret as
+// the key.
+std::vector<std::int8_t> coefficients(const NttPoly& ternary, const Context& context);
+
+// uniform(0, …) expands `seed` to the uniform half; error: n * kGaussianBytes. An extended key is over the special
+// primes too, for encryption that ends with a division by P.
 PublicKey make_public_key(const SecretKey& key, const Seed& seed, const ByteSource& uniform, Bytes error,
-                          const Context& context);
+                          const Context& context, bool extended = false);
 
 // Switching keys for q_0…q_level: uniform(d, …) is the expansion of `seed` for digit d, errors(d, …) fresh secret
 // bytes.

@@ -62,3 +62,7 @@ class RemoteError(HetorchError):
 
 class InsecureParametersWarning(UserWarning):
     """A parameter set without a security level is in use; for tests only."""
+
+
+class LegacySecurityWarning(UserWarning):
+    """Parameters beyond the 2024 security table, accepted under the HomomorphicEncryption.org standard of 2018."""

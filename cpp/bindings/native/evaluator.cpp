@@ -4,12 +4,14 @@
 #include "circuits/linear_transform.h"
 #include "circuits/polynomial.h"
 #include "circuits/weighted_sums.h"
+#include "ckks/sums.h"
 
 namespace hetorch::bindings {
 namespace {
 
 using ckks::Ciphertext;
 using ckks::Plaintext;
+using Refs = std::vector<const Ciphertext*>;
 using Release = nb::call_guard<nb::gil_scoped_release>;
 
 // An evaluator that keeps its context and keys alive.
@@ -125,6 +127,32 @@ void bind_evaluator(nb::module_& m) {
           Release())
       .def(
           "conjugate", [](const BoundEvaluator& e, const Ciphertext& a) { return e.get().conjugate(a); }, Release())
+      .def(
+          "add_constant",
+          [](const BoundEvaluator& e, const Ciphertext& a, double value) { return e.get().add(a, value); }, "a"_a,
+          "value"_a, Release())
+      .def(
+          "add_values",
+          [](const BoundEvaluator& e, const Ciphertext& a, const RealArray& values) {
+            return ckks::add_values(e.get(), a, {values.data(), values.size()});
+          },
+          "a"_a, "values"_a, Release())
+      .def(
+          "sum_of_weights",
+          [](const BoundEvaluator& e, const Refs& cts, const RealArray& weights, double scale) {
+            return ckks::sum_of_weights(e.get(), cts, {weights.data(), weights.size()}, scale);
+          },
+          "ciphertexts"_a, "weights"_a, "scale"_a, Release())
+      .def(
+          "sum_of_values",
+          [](const BoundEvaluator& e, const Refs& cts, const ValueArray& values, double scale) {
+            return ckks::sum_of_values(e.get(), cts, {values.data(), values.size()}, values.shape(1), scale);
+          },
+          "ciphertexts"_a, "values"_a, "scale"_a, Release())
+      .def(
+          "sum_of_products",
+          [](const BoundEvaluator& e, const Refs& a, const Refs& b) { return ckks::sum_of_products(e.get(), a, b); },
+          "a"_a, "b"_a, Release())
       .def(
           "linear_transform",
           [](const BoundEvaluator& e, const circuits::LinearTransform& transform,

@@ -23,6 +23,7 @@ NB_MODULE(_native, m) {
   m.doc() = "The CKKS core without secret keys.";
   bind_errors();
   bind_objects(m);
+  bind_rows(m);
   bind_evaluator(m);
   bind_codec(m);
   m.def("thread_count", &hetorch::ring::thread_count, "Threads that the pool of this process works with.");

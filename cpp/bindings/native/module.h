@@ -6,6 +6,7 @@ namespace hetorch::bindings {
 
 void bind_errors();
 void bind_objects(nb::module_& m);
+void bind_rows(nb::module_& m);
 void bind_evaluator(nb::module_& m);
 void bind_codec(nb::module_& m);
 

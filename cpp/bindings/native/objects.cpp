@@ -8,9 +8,10 @@ namespace hetorch::bindings {
 namespace {
 
 std::shared_ptr<const ckks::Context> make_context(std::size_t ring_degree, const std::vector<std::uint64_t>& chain,
-                                                  const std::vector<std::uint64_t>& special, std::size_t digit_size) {
+                                                  const std::vector<std::uint64_t>& special, std::size_t digit_size,
+                                                  std::uint64_t slot_generator) {
   nb::gil_scoped_release release;
-  return std::make_shared<const ckks::Context>(ring_degree, chain, special, digit_size);
+  return std::make_shared<const ckks::Context>(ring_degree, chain, special, digit_size, slot_generator);
 }
 
 void check_level(const ckks::Context& context, std::size_t level) {
@@ -83,7 +84,8 @@ ckks::Ciphertext ciphertext_of_rows(const ckks::Context& context, std::size_t le
 
 void bind_objects(nb::module_& m) {
   nb::class_<ckks::Context>(m, "Context")
-      .def(nb::new_(&make_context), "ring_degree"_a, "modulus_chain"_a, "special_primes"_a, "digit_size"_a)
+      .def(nb::new_(&make_context), "ring_degree"_a, "modulus_chain"_a, "special_primes"_a, "digit_size"_a,
+           "slot_generator"_a = 5)
       .def_prop_ro("slot_count", [](const ckks::Context& c) { return c.encoder().slot_count(); })
       .def_prop_ro("max_level", &ckks::Context::max_level)
       .def_prop_ro("kernel_path", [](const ckks::Context& c) { return c.basis().kernel_path(); });

@@ -15,6 +15,25 @@ rlwe::ByteSource to_source(nb::callable draw) {
   };
 }
 
+using KeyRows = nb::ndarray<const std::uint64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+// A key given by its residues over all primes, in the NTT domain and our order.
+std::unique_ptr<rlwe::SecretKey> key_of_rows(const ckks::Context& context, const KeyRows& rows) {
+  const ring::Limbs all = context.rlwe().extended_limbs(context.max_level());
+  if (rows.shape(0) != all.count() || rows.shape(1) != context.basis().n()) {
+    throw std::invalid_argument("a secret key has a row of " + std::to_string(context.basis().n()) +
+                                " residues for each of " + std::to_string(all.count()) + " primes");
+  }
+  ring::NttPoly poly(context.basis().n(), all);
+  std::memcpy(poly.row(0), rows.data(), poly.words() * 8);
+  auto key = std::make_unique<rlwe::SecretKey>(context.rlwe(), rlwe::coefficients(poly, context.rlwe()));
+  std::uint64_t difference = 0;
+  for (std::size_t i = 0; i < poly.words(); ++i) difference |= poly.row(0)[i] ^ key->s().row(0)[i];
+  poly.wipe();
+  if (difference != 0) throw std::invalid_argument("these residues are not those of a key with coefficients -1, 0, 1");
+  return key;
+}
+
 using KeyPtr = std::shared_ptr<rlwe::SwitchingKey>;
 
 KeyPtr relinearisation_key(const ckks::Context& context, const rlwe::SecretKey& key, std::size_t level,
@@ -43,12 +62,12 @@ KeyPtr galois_key(const ckks::Context& context, const rlwe::SecretKey& key, std:
 }
 
 rlwe::PublicKey public_key(const ckks::Context& context, const rlwe::SecretKey& key, const nb::bytes& seed,
-                           SourceCallable uniform, const nb::bytes& error) {
+                           SourceCallable uniform, const nb::bytes& error, bool extended) {
   const rlwe::Seed key_seed = to_seed(seed);
   const auto uniform_source = to_source(std::move(uniform));
   const auto error_bytes = view(error);
   nb::gil_scoped_release release;
-  return rlwe::make_public_key(key, key_seed, uniform_source, error_bytes, context.rlwe());
+  return rlwe::make_public_key(key, key_seed, uniform_source, error_bytes, context.rlwe(), extended);
 }
 
 ckks::Ciphertext encrypt(const ckks::Context& context, const rlwe::SecretKey& key, const ckks::Plaintext& message,
@@ -83,12 +102,20 @@ NB_MODULE(_secret, m) {
             return std::make_unique<rlwe::SecretKey>(
                 context.rlwe(), std::span<const std::int8_t>(coefficients.data(), coefficients.size()));
           },
-          "context"_a, "coefficients"_a);
+          "context"_a, "coefficients"_a)
+      .def_static("from_rows", &key_of_rows, "context"_a, "rows"_a)
+      .def(
+          "coefficients",
+          [](const rlwe::SecretKey& key, const hetorch::ckks::Context& context) {
+            return to_array(rlwe::coefficients(key.s(), context.rlwe()));
+          },
+          "context"_a);
   m.def("make_relinearisation_key", &relinearisation_key, "context"_a, "secret_key"_a, "level"_a, "seed"_a, "uniform"_a,
         "errors"_a);
   m.def("make_galois_key", &galois_key, "context"_a, "secret_key"_a, "element"_a, "level"_a, "seed"_a, "uniform"_a,
         "errors"_a);
-  m.def("make_public_key", &public_key, "context"_a, "secret_key"_a, "seed"_a, "uniform"_a, "error"_a);
+  m.def("make_public_key", &public_key, "context"_a, "secret_key"_a, "seed"_a, "uniform"_a, "error"_a,
+        "extended"_a = false);
   m.def("encrypt", &encrypt, "context"_a, "secret_key"_a, "message"_a, "seed"_a, "uniform"_a, "error"_a);
   m.def(
       "decrypt",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class Context:
-    def __init__(self, ring_degree: int, modulus_chain: Sequence[int], special_primes: Sequence[int], digit_size: int) -> None: ...
+    def __init__(self, ring_degree: int, modulus_chain: Sequence[int], special_primes: Sequence[int], digit_size: int, slot_generator: int = 5) -> None: ...
 
     @property
     def slot_count(self) -> int: ...
@@ -70,6 +70,28 @@ def encrypt(context: Context, message: Plaintext, public_key: PublicKey, random:
 
 def ciphertext_of_rows(context: Context, level: int, parts: int, scale: float, rows: Annotated[NDArray[numpy.uint64], dict(shape=(None, None, None), order='C', writable=False)]) -> Ciphertext: ...
 
+def plaintext_of_rows(context: Context, scale: float, rows: Annotated[NDArray[numpy.uint64], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Plaintext:
+    """rows: (level + 1, ring_degree) residues."""
+
+def public_key_of_rows(context: Context, rows: Annotated[NDArray[numpy.uint64], dict(shape=(None, None, None), order='C', device='cpu', writable=False)]) -> PublicKey:
+    """
+    rows: (2, max_level + 1, ring_degree) residues, b then a; with the special primes' rows too, an extended key.
+    """
+
+def switching_key_of_rows(context: Context, level: int, rows: Annotated[NDArray[numpy.uint64], dict(shape=(None, None, None, None), order='C', device='cpu', writable=False)]) -> SwitchingKey:
+    """
+    rows: (digits, 2, level + 1 + special primes, ring_degree) residues, b then a.
+    """
+
+def plaintext_rows(plaintext: Plaintext) -> NDArray[numpy.uint64]: ...
+
+def ciphertext_rows(ciphertext: Ciphertext) -> NDArray[numpy.uint64]:
+    """(parts, level + 1, ring_degree) residues."""
+
+def public_key_rows(public_key: PublicKey) -> NDArray[numpy.uint64]: ...
+
+def switching_key_rows(key: SwitchingKey) -> NDArray[numpy.uint64]: ...
+
 class LinearTransform:
     @staticmethod
     def prepare(context: Context, outputs: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], giants: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], babies: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], values: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], input_count: int, output_count: int, level: int, input_scale: float, output_scale: float) -> LinearTransform: ...
@@ -116,6 +138,16 @@ class Evaluator:
     def rotate(self, arg0: Ciphertext, arg1: int, /) -> Ciphertext: ...
 
     def conjugate(self, arg: Ciphertext, /) -> Ciphertext: ...
+
+    def add_constant(self, a: Ciphertext, value: float) -> Ciphertext: ...
+
+    def add_values(self, a: Ciphertext, values: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Ciphertext: ...
+
+    def sum_of_weights(self, ciphertexts: Sequence[Ciphertext], weights: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], scale: float) -> Ciphertext: ...
+
+    def sum_of_values(self, ciphertexts: Sequence[Ciphertext], values: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], scale: float) -> Ciphertext: ...
+
+    def sum_of_products(self, a: Sequence[Ciphertext], b: Sequence[Ciphertext]) -> Ciphertext: ...
 
     def linear_transform(self, arg0: LinearTransform, arg1: Sequence[Ciphertext], /) -> list[Ciphertext]: ...
 

@@ -243,7 +243,7 @@ class CleartextEngine:
     def _check_rotation(self, steps: int, level: int) -> None:
         if self._galois is None:
             return
-        element = galois_element(steps, self.parameters.ring_degree)
+        element = galois_element(steps, self.parameters.ring_degree, self.parameters.slot_generator)
         if self._galois.get(element, -1) < level:
             raise KeyMissingError(
                 f"no key for rotation by {steps} (Galois element {element}) at level {level}"

@@ -16,4 +16,12 @@ def core_context(parameters: ParameterSet) -> _native.Context:
         list(parameters.modulus_chain),
         list(parameters.special_primes),
         parameters.digit_size,
+        parameters.slot_generator,
     )
+
+
+@lru_cache(maxsize=16)
+def flat_context(parameters: ParameterSet) -> _native.Context:
+    """A context whose chain holds all primes, the special ones last: for objects over all of them, as SEAL's keys."""
+    primes = [*parameters.modulus_chain, *parameters.special_primes]
+    return _native.Context(parameters.ring_degree, primes, [], 1, parameters.slot_generator)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from hetorch.errors import ParameterError
 
 
-def galois_element(steps: int, ring_degree: int) -> int:
-    """5^steps mod 2N: the automorphism X -> X^element rotates the slots left by `steps` (any integer)."""
-    return pow(5, steps % (ring_degree // 2), 2 * ring_degree)
+def galois_element(steps: int, ring_degree: int, slot_generator: int = 5) -> int:
+    """g^steps mod 2N: the automorphism X -> X^element rotates the slots left by `steps` (any integer)."""
+    return pow(slot_generator, steps % (ring_degree // 2), 2 * ring_degree)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +37,17 @@ class EvaluationKeySpec:
 
     @classmethod
     def from_rotations(
-        cls, rotations: dict[int, int], ring_degree: int, relinearisation_level: int | None = None
+        cls,
+        rotations: dict[int, int],
+        ring_degree: int,
+        relinearisation_level: int | None = None,
+        slot_generator: int = 5,
     ) -> EvaluationKeySpec:
-        """From a map of rotation steps to the highest level where they occur; step 0 needs no key."""
+        """From a map of rotation steps to the highest level where they occur; step 0 needs no key. `slot_generator` is
+        that of the parameters."""
         levels: dict[int, int] = {}
         for steps, level in rotations.items():
             if steps % (ring_degree // 2):
-                element = galois_element(steps, ring_degree)
+                element = galois_element(steps, ring_degree, slot_generator)
                 levels[element] = max(level, levels.get(element, 0))
         return cls(relinearisation_level, tuple(sorted(levels.items())))

@@ -15,12 +15,15 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Slots, slot_values
 from hetorch.engine.random import SEED_BYTES, keystream, random_seed
 from hetorch.engine.uniform import uniform_piece
-from hetorch.errors import InputError, LevelError
+from hetorch.errors import InputError, LevelError, ParameterError
 from hetorch.params import ParameterSet
 
 # Bytes the core takes for each coefficient (cpp/ring/sample.h).
 _TERNARY_BYTES = 8
 _GAUSSIAN_BYTES = 8
+
+UniformSource = Callable[[int, int], bytes]
+"""(index, length) to the bytes of a uniform polynomial: 16 a residue, row by row (cpp/ring/sample.h)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,20 @@ class SecretKey:
         array = np.ascontiguousarray(array, dtype=np.int8)
         return cls(parameters, _secret.SecretKey.from_coefficients(core_context(parameters), array), None)
 
+    @classmethod
+    def from_rows(cls, parameters: ParameterSet, rows: NDArray[np.uint64]) -> SecretKey:
+        """A key made elsewhere: its residues over all primes, the special ones last, in the NTT domain and our order,
+        shape (primes, ring_degree). InputError unless its coefficients are -1, 0 and 1. It has no seed."""
+        array = np.ascontiguousarray(rows, dtype=np.uint64)
+        try:
+            return cls(parameters, _secret.SecretKey.from_rows(core_context(parameters), array), None)
+        except ParameterError as error:
+            raise InputError(str(error)) from None
+
+    def coefficients(self) -> NDArray[np.int8]:
+        """The `ring_degree` coefficients, each -1, 0 or 1: the key itself, in clear."""
+        return np.asarray(self._core.coefficients(self._context))
+
     def __repr__(self) -> str:
         return f"SecretKey(N=2^{self.parameters.ring_degree.bit_length() - 1}, secret)"
 
@@ -115,26 +132,41 @@ class SecretKey:
             raise InputError("this key was made from coefficients and has no seed")
         return self._seed
 
-    def encrypt(self, values: Slots, *, scale: float, level: int | None = None) -> _native.Ciphertext:
+    def encrypt(
+        self,
+        values: Slots,
+        *,
+        scale: float,
+        level: int | None = None,
+        uniform: UniformSource | None = None,
+    ) -> _native.Ciphertext:
         """`values` (slot_count,), real or complex, at `level` (default: the highest). Its second half is a seed.
 
         The error of a slot has a standard deviation of about 3.19 * sqrt(N) / scale, plus encoding, sqrt(N/12) / scale.
+        With `uniform` the second half is what that gives (piece 0), never twice the same, and the ciphertext is only
+        to be taken apart: its seed means nothing.
         """
         level = self.parameters.max_level if level is None else level
         if not 0 <= level <= self.parameters.max_level:
             raise LevelError(
                 f"level {level} does not exist; the chain has levels 0..{self.parameters.max_level}"
             )
-        plaintext = _native.encode(
-            self._context, slot_values(values, self.parameters.slot_count), level, scale
+        return self.encrypt_plaintext(
+            _native.encode(self._context, slot_values(values, self.parameters.slot_count), level, scale),
+            uniform,
         )
-        seed = random_seed()
+
+    def encrypt_plaintext(
+        self, plaintext: _native.Plaintext, uniform: UniformSource | None = None
+    ) -> _native.Ciphertext:
+        """An encoded message at its own level and scale; the error, and `uniform`, are those of encrypt."""
+        seed = random_seed() if uniform is None else bytes(SEED_BYTES)
         return _secret.encrypt(
             self._context,
             self._core,
             plaintext,
             seed,
-            self._uniform_of(seed),
+            self._uniform_of(seed) if uniform is None else uniform,
             self._error_bytes(random_seed(), 0),
         )
 
@@ -153,11 +185,20 @@ class SecretKey:
         """As decrypt, with the imaginary parts; for the key holder alone."""
         return _native.decode(self._context, _secret.decrypt(self._context, self._core, ciphertext))
 
-    def public_key(self) -> _native.PublicKey:
-        """A key with which others can encrypt for the owner of this one."""
+    def public_key(self, *, extended: bool = False) -> _native.PublicKey:
+        """A key with which others can encrypt for the owner of this one.
+
+        An extended key is over the special primes too, as SEAL's: encryption then ends with a division by P, which
+        leaves less noise and takes longer. Our own wire format does not hold it.
+        """
         seed = random_seed()
         return _secret.make_public_key(
-            self._context, self._core, seed, self._uniform_of(seed), self._error_bytes(random_seed(), 0)
+            self._context,
+            self._core,
+            seed,
+            self._uniform_of(seed),
+            self._error_bytes(random_seed(), 0),
+            extended,
         )
 
     def evaluation_keys(
@@ -185,6 +226,23 @@ class SecretKey:
             galois.append((element, key))
             finished()
         return _native.EvaluationKeys(relinearisation, galois)
+
+    def extended_public_key(self, uniform: UniformSource) -> _native.PublicKey:
+        """As public_key(extended=True), with a given uniform half (piece 0)."""
+        error = self._error_bytes(random_seed(), 0)
+        return _secret.make_public_key(self._context, self._core, bytes(SEED_BYTES), uniform, error, True)
+
+    def switching_key(self, element: int | None, level: int, uniform: UniformSource) -> _native.SwitchingKey:
+        """The key of a Galois element, or for None the relinearisation key, with given uniform halves, one a digit."""
+        secret = random_seed()
+
+        def errors(index: int, length: int) -> bytes:
+            return _error_piece(secret, index, length)
+
+        given = (bytes(SEED_BYTES), uniform, errors)
+        if element is None:
+            return _secret.make_relinearisation_key(self._context, self._core, level, *given)
+        return _secret.make_galois_key(self._context, self._core, element, level, *given)
 
     def _key_randomness(
         self,
@@ -220,11 +278,21 @@ def encrypt_with_public_key(
     level = parameters.max_level if level is None else level
     if not 0 <= level <= parameters.max_level:
         raise LevelError(f"level {level} does not exist; the chain has levels 0..{parameters.max_level}")
-    context = core_context(parameters)
-    plaintext = _native.encode(context, slot_values(values, parameters.slot_count), level, scale)
+    plaintext = _native.encode(
+        core_context(parameters), slot_values(values, parameters.slot_count), level, scale
+    )
+    return encrypt_plaintext_with_public_key(parameters, key, plaintext)
+
+
+def encrypt_plaintext_with_public_key(
+    parameters: ParameterSet, key: _native.PublicKey, plaintext: _native.Plaintext
+) -> _native.Ciphertext:
+    """As encrypt_with_public_key, a message that is encoded already. With an extended key the error of a slot has a
+    standard deviation of about sqrt(N) * sqrt((1 + 2N/3) / 12) / scale: that of the rounding after the division by P.
+    """
     random = keystream(
         random_seed(),
         parameters.ring_degree * (_TERNARY_BYTES + 2 * _GAUSSIAN_BYTES),
         domain=b"public encryption",
     )
-    return _native.encrypt(context, plaintext, key, random)
+    return _native.encrypt(core_context(parameters), plaintext, key, random)

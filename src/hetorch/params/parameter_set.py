@@ -17,6 +17,7 @@ from hetorch.params.security import Security, max_log2_qp
 
 MIN_RING_DEGREE = 1 << 10
 MAX_RING_DEGREE = 1 << 17
+DEFAULT_SLOT_GENERATOR = 5
 MAX_PRIME_COUNT = 64
 """Data and special primes together: what the core takes; 64 primes of 50 bits are 3200."""
 
@@ -27,7 +28,8 @@ class ParameterSet:
 
     `ring_degree` is N, a power of two from 2^10 to 2^17. `modulus_chain` holds q_0..q_L and `special_primes` the
     factors of P: all distinct primes = 1 mod 2N below 2^60. Key switching cuts the chain into digits of `digit_size`
-    consecutive primes, beginning with q_0; a lower level uses fewer digits.
+    consecutive primes, beginning with q_0; a lower level uses fewer digits. `slot_generator` is g in the order of the
+    slots, slot j at zeta^(g^j): 5, or 3 for SEAL's order, in which the same ciphertext decodes slot for slot in SEAL.
 
     Raises ParameterError if this does not hold, or if P is smaller than half the product of some digit: the noise of
     key switching grows with digit / P. Raises SecurityError, naming the row of the table, if log2(QP) is too large
@@ -39,6 +41,7 @@ class ParameterSet:
     special_primes: tuple[int, ...]
     digit_size: int
     security: Security = Security.CLASSICAL_128
+    slot_generator: int = DEFAULT_SLOT_GENERATOR
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ring_degree", _integer("ring_degree", self.ring_degree))
@@ -46,6 +49,7 @@ class ParameterSet:
         object.__setattr__(self, "special_primes", _integers("special_primes", self.special_primes))
         object.__setattr__(self, "digit_size", _integer("digit_size", self.digit_size))
         object.__setattr__(self, "security", Security.parse(self.security))
+        object.__setattr__(self, "slot_generator", _integer("slot_generator", self.slot_generator))
         self._check_structure()
         self._check_special_primes()
         self._check_security()
@@ -59,12 +63,13 @@ class ParameterSet:
         *,
         digit_size: int = 1,
         security: Security = Security.CLASSICAL_128,
+        slot_generator: int = DEFAULT_SLOT_GENERATOR,
     ) -> ParameterSet:
         """With the primes nearest to 2^bits for each size; raises what the constructor and chain_primes raise."""
         _check_ring_degree(ring_degree)
         primes = chain_primes([*modulus_bits, *special_bits], ring_degree)
         count = len(modulus_bits)
-        return cls(ring_degree, primes[:count], primes[count:], digit_size, security)
+        return cls(ring_degree, primes[:count], primes[count:], digit_size, security, slot_generator)
 
     @property
     def slot_count(self) -> int:
@@ -103,14 +108,17 @@ class ParameterSet:
         return -(-(level + 1) // self.digit_size)
 
     def to_json(self) -> dict[str, object]:
-        """Plain numbers, lists and strings; from_json reads them back."""
-        return {
+        """Plain numbers, lists and strings; from_json reads them back. The slot generator is left out where it is 5."""
+        data: dict[str, object] = {
             "ring_degree": self.ring_degree,
             "modulus_chain": list(self.modulus_chain),
             "special_primes": list(self.special_primes),
             "digit_size": self.digit_size,
             "security": self.security.value,
         }
+        if self.slot_generator != DEFAULT_SLOT_GENERATOR:
+            data["slot_generator"] = self.slot_generator
+        return data
 
     @classmethod
     def from_json(cls, data: object) -> ParameterSet:
@@ -121,8 +129,9 @@ class ParameterSet:
         if not isinstance(data, Mapping):
             raise ParameterError(f"parameters must be a JSON object, got {type(data).__name__}")
         names = {field.name for field in fields(cls)}
-        if data.keys() != names:
-            wrong = sorted(str(name)[:40] for name in data.keys() ^ names)[:8]
+        missing_or_unknown = (data.keys() ^ names) - (names & {"slot_generator"})
+        if missing_or_unknown:
+            wrong = sorted(str(name)[:40] for name in missing_or_unknown)[:8]
             raise ParameterError(f"parameters: fields missing or unknown: {', '.join(wrong)}")
         if not isinstance(data["security"], str):
             raise ParameterError(
@@ -134,6 +143,7 @@ class ParameterSet:
             data["special_primes"],
             data["digit_size"],
             Security.parse(data["security"][:40]),
+            data.get("slot_generator", DEFAULT_SLOT_GENERATOR),
         )
 
     def fingerprint(self) -> bytes:
@@ -147,6 +157,10 @@ class ParameterSet:
             raise ParameterError("modulus_chain is empty; it needs at least q_0")
         if not self.special_primes:
             raise ParameterError("special_primes is empty; key switching needs at least one")
+        if self.slot_generator not in (3, 5):
+            raise ParameterError(
+                f"slot_generator must be 5, or 3 for SEAL's order, got {self.slot_generator}"
+            )
         primes = (*self.modulus_chain, *self.special_primes)
         if len(primes) > MAX_PRIME_COUNT:
             raise ParameterError(f"{len(primes)} primes in all; at most {MAX_PRIME_COUNT} are supported")

@@ -125,7 +125,7 @@ def run_pipeline(
         name=name,
         program=he_program,
         parameters=chosen.parameters,
-        key_spec=select_keys(he_program, weights),
+        key_spec=select_keys(he_program, weights, chosen.parameters.slot_generator),
         weights=weights,
         input_range=(float(inputs.min()), float(inputs.max())),
         report=_report(program, levels, chosen, approximated, span, len(inputs), (*notes, *sentences(approximated))),

@@ -11,7 +11,9 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.ir.he_program import HeProgram, LinearTransform, Multiply, Polynomial, RotateAdd
 
 
-def select_keys(program: HeProgram, weights: Mapping[str, NDArray[np.generic]]) -> EvaluationKeySpec:
+def select_keys(
+    program: HeProgram, weights: Mapping[str, NDArray[np.generic]], slot_generator: int = 5
+) -> EvaluationKeySpec:
     """From the operations and the steps of the transforms."""
     rotations: dict[int, int] = {}
     relinearisation = -1
@@ -32,4 +34,4 @@ def select_keys(program: HeProgram, weights: Mapping[str, NDArray[np.generic]]) 
             case _:
                 pass
     level_or_none = relinearisation if relinearisation >= 0 else None
-    return EvaluationKeySpec.from_rotations(rotations, 2 * program.slot_count, level_or_none)
+    return EvaluationKeySpec.from_rotations(rotations, 2 * program.slot_count, level_or_none, slot_generator)

@@ -1,0 +1,61 @@
+"""Ciphertexts."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from hetorch.engine import _native
+from hetorch.engine.context import core_context
+from hetorch.engine.seal_format.compression import DEFAULT_COMPRESSION, compression_number
+from hetorch.engine.seal_format.members import Members, members_bytes, read_members
+from hetorch.engine.seal_format.orders import to_ours, to_seal
+from hetorch.engine.seal_format.parameters import seal_parameters
+from hetorch.engine.seal_format.stream import Bytes, Reader, frame
+from hetorch.errors import WireError
+from hetorch.params import ParameterSet
+
+_MAX_PARTS = 3
+"""Two, and three for a product before relinearisation."""
+
+
+def load_ciphertext(parameters: ParameterSet, data: Bytes) -> _native.Ciphertext:
+    """A ciphertext that SEAL saved, at the level that its parms_id names, with its scale; seeded or not.
+
+    Slots are in SEAL's order: decode with slot_generator=3. `parameters` have one special prime and digit_size 1
+    (ParameterError). WireError, and nothing else, for bytes that are not a ciphertext of these parameters.
+    """
+    what = "a ciphertext of SEAL"
+    levels = level_primes(parameters)
+    n = parameters.ring_degree
+    reader = Reader.of_frame(data, what, members_bytes(_MAX_PARTS, parameters.max_level + 1, n))
+    members = read_members(reader, levels, n, _MAX_PARTS, what)
+    primes = levels[members.parms_id]
+    if members.scale < 1:
+        raise WireError(f"{what}: the scale {members.scale:g} is below 1")
+    rows = to_ours(members.rows, primes)
+    return _native.ciphertext_of_rows(
+        core_context(parameters), len(primes) - 1, rows.shape[0], members.scale, rows
+    )
+
+
+def dump_ciphertext(
+    parameters: ParameterSet, ciphertext: _native.Ciphertext, *, compression: str = DEFAULT_COMPRESSION
+) -> bytes:
+    """As SEAL saves it, in full: two or three polynomials."""
+    primes = parameters.modulus_chain[: ciphertext.level + 1]
+    rows = to_seal(np.asarray(_native.ciphertext_rows(ciphertext)), primes)
+    parms_id = seal_parameters(parameters).parms_id(len(primes))
+    members = Members(parms_id, rows, ciphertext.scale)
+    return frame(members.dump(), compression_number(compression))
+
+
+@lru_cache(maxsize=64)
+def level_primes(parameters: ParameterSet) -> dict[bytes, tuple[int, ...]]:
+    """The primes of each level by its parms_id."""
+    seal = seal_parameters(parameters)
+    return {
+        seal.parms_id(level + 1): parameters.modulus_chain[: level + 1]
+        for level in range(parameters.max_level + 1)
+    }

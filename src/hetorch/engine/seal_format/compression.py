@@ -1,0 +1,101 @@
+"""The three compressions of SEAL's frames, with a bound on what a frame may decompress to."""
+
+from __future__ import annotations
+
+import zlib
+from types import ModuleType
+
+from hetorch.errors import InputError, WireError
+
+NONE, ZLIB, ZSTD = 0, 1, 2
+COMPRESSIONS = ("none", "zlib", "zstd")
+"""Names of the compressions, in the order of their numbers in the header."""
+DEFAULT_COMPRESSION = "none"
+"""What every build of SEAL reads; builds differ in the others."""
+
+_MAX_WINDOW = 1 << 27
+"""zstd's own limit for decoders (RFC 8878, section 3.1.1.1.2 asks for at least 8 MB): its memory before any output."""
+_STEP = 1 << 20
+
+
+def compression_number(name: str) -> int:
+    """InputError for a name that is not one of COMPRESSIONS."""
+    if name not in COMPRESSIONS:
+        raise InputError(f"compression {name!r} is not known; use one of {', '.join(COMPRESSIONS)}")
+    return COMPRESSIONS.index(name)
+
+
+def compress(mode: int, data: bytes | bytearray) -> bytes:
+    """`data` in one stream of the compression."""
+    if mode == ZLIB:
+        return zlib.compress(data, 1)
+    if mode == ZSTD:
+        compressed: bytes = _zstandard(InputError).ZstdCompressor(level=3).compress(data)
+        return compressed
+    return bytes(data)
+
+
+def decompress(mode: int, data: memoryview, limit: int) -> memoryview:
+    """At most `limit` bytes; WireError if the stream is broken, unfinished, followed by more or would give more."""
+    if mode == NONE:
+        if len(data) > limit:
+            raise WireError(f"the content has {len(data)} bytes, at most {limit} are possible here")
+        return data
+    if mode == ZLIB:
+        return memoryview(_inflate(data, limit))
+    if mode == ZSTD:
+        return memoryview(_unzstd(data, limit))
+    raise WireError(f"compression {mode} is not known; 0 (none), 1 (zlib) and 2 (zstd) are")
+
+
+def _inflate(data: memoryview, limit: int) -> bytes:
+    stream = zlib.decompressobj()
+    try:
+        # One byte more than allowed shows that there is more; the buffer grows with the output, not with the claim.
+        result = stream.decompress(data, limit + 1)
+    except zlib.error as error:
+        raise WireError(f"the zlib stream is broken: {error}") from None
+    if len(result) > limit:
+        raise WireError(f"the content decompresses to more than the {limit} bytes that are possible here")
+    if not stream.eof or stream.unused_data:
+        raise WireError("the zlib stream does not end with the frame")
+    return result
+
+
+def _unzstd(data: memoryview, limit: int) -> bytes:
+    zstandard = _zstandard(WireError)
+    chunks: list[bytes] = []
+    total = 0
+    try:
+        # decompressobj stops at the end of the first frame and keeps the rest in unused_data.
+        stream = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj(write_size=_STEP)
+        for begin in range(0, len(data), _PIECE):
+            chunk = stream.decompress(data[begin : begin + _PIECE])
+            total += len(chunk)
+            if total > limit:
+                raise WireError(
+                    f"the content decompresses to more than the {limit} bytes that are possible here"
+                )
+            chunks.append(chunk)
+            if stream.eof:
+                if stream.unused_data or begin + _PIECE < len(data):
+                    raise WireError("the zstd stream does not end with the frame")
+                return b"".join(chunks)
+    except zstandard.ZstdError as error:
+        raise WireError(f"the zstd stream is broken: {error}") from None
+    raise WireError("the zstd stream does not end with the frame")
+
+
+_PIECE = 1 << 10
+"""Input given to zstd at a time. A block of 4 bytes gives at most 128 KB (RFC 8878, section 3.1.1.2.3), so a piece
+gives at most 32 MB before the total is looked at again."""
+
+
+def _zstandard(error: type[InputError] | type[WireError]) -> ModuleType:
+    try:
+        import zstandard
+    except ImportError:
+        raise error(
+            "this is compressed with zstd, which needs the package zstandard: pip install 'hetorch[seal]'"
+        ) from None
+    return zstandard

@@ -1,0 +1,214 @@
+"""The encryption context of TenSEAL's API: parameters, keys, the global scale and the automatic steps."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from hetorch.errors import InputError
+from hetorch.params import Security
+from hetorch.tenseal.ckks_context import CkksContext
+from hetorch.tenseal.enums import ENCRYPTION_TYPE, SCHEME_TYPE
+from hetorch.tenseal.errors import OperandTypeError
+from hetorch.tenseal.keys import (
+    Decryptor,
+    Encryptor,
+    GaloisKeys,
+    PublicKey,
+    RelinKeys,
+    SEALContext,
+    SecretKey,
+)
+from hetorch.tenseal.parameters import ckks_parameters
+
+
+class Context:
+    """Holds the parameters and keys that encrypted vectors and tensors need; ciphertexts refer to it.
+
+    `coeff_mod_bit_sizes` are the sizes of SEAL's primes, the last one for key switching; each rescaling takes the
+    last of the others away. `n_threads` is kept and written nowhere: the work is shared by the threads of the process
+    (HETORCH_NUM_THREADS, else all cores). `security`: None asks the 2024 table first and then, with a
+    LegacySecurityWarning, the 2018 one that TenSEAL follows; "128" or "he-standard-2018" ask one only.
+    ValueError for parameters that are wrong or not secure; a BFV context needs seal-python.
+    """
+
+    def __init__(
+        self,
+        scheme: SCHEME_TYPE | None = None,
+        poly_modulus_degree: int | None = None,
+        plain_modulus: int | None = None,
+        coeff_mod_bit_sizes: Sequence[int] = [],  # noqa: B006  TenSEAL's signature; it is never changed
+        encryption_type: ENCRYPTION_TYPE = ENCRYPTION_TYPE.ASYMMETRIC,
+        n_threads: int | None = None,
+        data: Any = None,
+        *,
+        security: Security | str | None = None,
+    ) -> None:
+        if data is not None:
+            self.data = data
+            return
+        if scheme is SCHEME_TYPE.BFV:
+            if plain_modulus is None:
+                raise InputError("plain_modulus must be provided")
+        elif scheme is not SCHEME_TYPE.CKKS:
+            raise InputError("Invalid scheme type, use either SCHEME_TYPE.BFV or SCHEME_TYPE.CKKS")
+        if not isinstance(encryption_type, ENCRYPTION_TYPE):
+            raise OperandTypeError(
+                f"encryption_type must be an ENCRYPTION_TYPE, got {type(encryption_type).__name__}"
+            )
+        if not (isinstance(n_threads, int) and n_threads > 0):
+            n_threads = os.cpu_count() or 1
+        if scheme is SCHEME_TYPE.BFV:
+            from hetorch.tenseal.bfv_context import BfvContext
+
+            self.data = BfvContext.generate(
+                poly_modulus_degree, plain_modulus, coeff_mod_bit_sizes, encryption_type, n_threads
+            )
+            return
+        parameters = ckks_parameters(poly_modulus_degree, coeff_mod_bit_sizes, security)
+        self.data = CkksContext.generate(parameters, encryption_type, n_threads)
+
+    @property
+    def data(self) -> Any:
+        """The state that everything encrypted under this context shares."""
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        if not hasattr(value, "encryption_type") or not hasattr(value, "scheme"):
+            raise OperandTypeError(f"value must be the data of a context, got {type(value).__name__}")
+        self._data = value
+
+    @classmethod
+    def _wrap(cls, data: Any) -> Context:
+        return cls(data=data)
+
+    def copy(self) -> Context:
+        """A context with the same keys; changes to one do not reach the other."""
+        return self._wrap(self.data.copy())
+
+    def __copy__(self) -> Context:
+        return self.copy()
+
+    @classmethod
+    def load(cls, data: bytes, n_threads: int | None = None) -> Context:
+        """A context from `serialize`'s bytes, or from TenSEAL's; ValueError if they are not one."""
+        from hetorch.tenseal.serialisation import load_context
+
+        return cls._wrap(load_context(data, n_threads))
+
+    def serialize(
+        self,
+        save_public_key: bool = True,
+        save_secret_key: bool = False,
+        save_galois_keys: bool = True,
+        save_relin_keys: bool = True,
+    ) -> bytes:
+        """TenSEAL's bytes of this context, with the keys asked for. The secret key is in them only if it is asked for."""
+        from hetorch.tenseal.serialisation import dump_context
+
+        return dump_context(self.data, save_public_key, save_secret_key, save_galois_keys, save_relin_keys)
+
+    @property
+    def global_scale(self) -> float:
+        """The scale of what is encrypted without one, in units of 1; ValueError until it is set."""
+        return float(self.data.global_scale)
+
+    @global_scale.setter
+    def global_scale(self, value: float) -> None:
+        self.data.global_scale = value
+
+    @property
+    def auto_mod_switch(self) -> bool:
+        """Whether operands of different levels are brought to the lower one."""
+        return bool(self.data.auto_mod_switch)
+
+    @auto_mod_switch.setter
+    def auto_mod_switch(self, value: bool) -> None:
+        self.data.auto_mod_switch = _switch("auto_mod_switch", value)
+
+    @property
+    def auto_relin(self) -> bool:
+        """Whether products are relinearised at once."""
+        return bool(self.data.auto_relin)
+
+    @auto_relin.setter
+    def auto_relin(self, value: bool) -> None:
+        self.data.auto_relin = _switch("auto_relin", value)
+
+    @property
+    def auto_rescale(self) -> bool:
+        """Whether products are rescaled at once, which takes one level."""
+        return bool(self.data.auto_rescale)
+
+    @auto_rescale.setter
+    def auto_rescale(self, value: bool) -> None:
+        self.data.auto_rescale = _switch("auto_rescale", value)
+
+    def has_galois_keys(self) -> bool:
+        return bool(self.data.has_galois_keys())
+
+    def galois_keys(self) -> GaloisKeys:
+        return GaloisKeys(self.data.galois_keys())
+
+    def generate_galois_keys(self, secret_key: SecretKey | None = None) -> None:
+        """Keys for rotations, from the context's secret key or the one given; ValueError without either."""
+        self.data.generate_galois_keys(_secret_data(secret_key))
+
+    def has_relin_keys(self) -> bool:
+        return bool(self.data.has_relin_keys())
+
+    def relin_keys(self) -> RelinKeys:
+        return RelinKeys(self.data.relin_keys())
+
+    def generate_relin_keys(self, secret_key: SecretKey | None = None) -> None:
+        """A key for products, from the context's secret key or the one given; ValueError without either."""
+        self.data.generate_relin_keys(_secret_data(secret_key))
+
+    def has_secret_key(self) -> bool:
+        return bool(self.data.has_secret_key())
+
+    def secret_key(self) -> SecretKey:
+        return SecretKey(self.data.secret_key())
+
+    def has_public_key(self) -> bool:
+        return bool(self.data.has_public_key())
+
+    def public_key(self) -> PublicKey:
+        return PublicKey(self.data.public_key())
+
+    def is_private(self) -> bool:
+        return self.has_secret_key()
+
+    def is_public(self) -> bool:
+        return not self.has_secret_key()
+
+    def seal_context(self) -> SEALContext:
+        return SEALContext(self.data.parameters)
+
+    def encryptor(self) -> Encryptor:
+        return Encryptor(self.data.encryptor())
+
+    def decryptor(self) -> Decryptor:
+        return Decryptor(self.data.decryptor())
+
+    def make_context_public(
+        self, generate_galois_keys: bool = False, generate_relin_keys: bool = False
+    ) -> None:
+        """Drop the secret key, after making the keys asked for: what remains may be sent to who computes."""
+        self.data.make_public(generate_galois_keys, generate_relin_keys)
+
+
+def _switch(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise OperandTypeError(f"{name} is True or False, got {type(value).__name__}")
+    return value
+
+
+def _secret_data(secret_key: object) -> Any:
+    if secret_key is None:
+        return None
+    if not isinstance(secret_key, SecretKey):
+        raise OperandTypeError(f"incorrect type: {type(secret_key)} != SecretKey")
+    return secret_key.data

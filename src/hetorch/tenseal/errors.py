@@ -1,0 +1,21 @@
+"""hetorch's errors that are also of the built-in types which TenSEAL raises, so that an `except` written for it holds."""
+
+from __future__ import annotations
+
+from hetorch.errors import HetorchError, InputError, KeyMissingError, ParameterError
+
+
+class MissingKeyError(KeyMissingError, ValueError):
+    """The context lacks the key that an operation needs."""
+
+
+class OperandTypeError(HetorchError, TypeError):
+    """An operand or argument of a type that the operation does not take."""
+
+
+class BroadcastError(InputError, RuntimeError):
+    """Shapes that cannot be broadcast to each other."""
+
+
+class ContextError(ParameterError, RuntimeError):
+    """Parameters for which SEAL finds no primes, or that leave no prime for key switching."""
