@@ -16,7 +16,7 @@ from hetorch.tenseal.ckks_context import CkksContext
 Reals = NDArray[np.float64]
 
 # As close as the core wants the operands of a sum (ckks/evaluator.h), and as TenSEAL's own 40-bit primes are to 2^40.
-_TOLERANCE = 2.0**-20
+TOLERANCE = 2.0**-20
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,4 +278,4 @@ class Arithmetic:
 
 
 def _close(a: float, b: float) -> bool:
-    return abs(a - b) <= _TOLERANCE / 2 * max(a, b)
+    return abs(a - b) <= TOLERANCE / 2 * max(a, b)
