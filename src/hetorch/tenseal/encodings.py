@@ -12,7 +12,7 @@ from hetorch.errors import InputError
 from hetorch.tenseal.context import Context
 from hetorch.tenseal.errors import OperandTypeError
 from hetorch.tenseal.plain import PlainTensor
-from hetorch.tenseal.polynomial import exponent
+from hetorch.tenseal.polynomial import whole_number
 from hetorch.tenseal.products import power_of_two_from
 from hetorch.tenseal.vector import CKKSVector
 
@@ -40,11 +40,13 @@ def im2col_encoding(
 ) -> tuple[CKKSVector, int]:
     """An encrypted image (rows, columns) for conv2d_im2col with kernels of this shape, and the number of windows.
 
-    The windows are rows of a matrix, encrypted by columns. ValueError if the kernel does not fit the image or the
-    stride is not at least 1.
+    The windows are rows of a matrix, encrypted by columns. As TenSEAL does it, windows have `kernel_n_cols` rows and
+    `kernel_n_rows` columns, and a kernel's values meet a window's in row-major order: for kernels that are not square,
+    give the two numbers the other way round. ValueError if the kernel does not fit the image or the stride is not at
+    least 1.
     """
     image = _matrix(context, tensor)
-    rows, columns, step = exponent(kernel_n_rows), exponent(kernel_n_cols), exponent(stride)
+    rows, columns, step = whole_number(kernel_n_cols), whole_number(kernel_n_rows), whole_number(stride)
     if step == 0:
         raise InputError("stride must be at least 1, got 0")
     if not 1 <= rows <= image.shape[0] or not 1 <= columns <= image.shape[1]:

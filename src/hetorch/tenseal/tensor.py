@@ -20,7 +20,7 @@ from hetorch.tenseal.errors import BroadcastError, OperandTypeError
 from hetorch.tenseal.keys import SecretKey
 from hetorch.tenseal.operands import is_scalar, plain_array
 from hetorch.tenseal.plain import PlainTensor, shape_of
-from hetorch.tenseal.polynomial import coefficients_of, evaluate, exponent, raised
+from hetorch.tenseal.polynomial import coefficients_of, evaluate, whole_number, raised
 
 Elements = NDArray[np.object_]
 
@@ -192,7 +192,7 @@ class CKKSTensor(AbstractTensor):
 
     def pow(self, power: int) -> CKKSTensor:
         """Each element to a whole power of at least 0; ceil(log2(power)) levels. TypeError for other powers."""
-        number = exponent(power)
+        number = whole_number(power)
         return self._constant(1.0) if number == 0 else raised(self, number)
 
     def polyval(self, coefficients: list[float] | list[int]) -> CKKSTensor:
@@ -210,7 +210,7 @@ class CKKSTensor(AbstractTensor):
 
     def sum(self, axis: int = 0) -> CKKSTensor:
         """Over a dimension, counted with the batch's as the first; no level. ValueError if there is no such dimension."""
-        number = exponent(axis)
+        number = whole_number(axis)
         data = self.data
         if data.batch is not None:
             if number == 0:
