@@ -31,6 +31,7 @@ const Kernels* avx2() {
       .multiply_scalar = multiply_scalar,
       .subtract_multiply_scalar = subtract_multiply_scalar,
       .reduce = reduce,
+      .reduce_wide = reduce_wide,
       .inner_product_pair = inner_product_pair,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,

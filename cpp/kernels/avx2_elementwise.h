@@ -121,6 +121,20 @@ void reduce(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   }
 }
 
+// a < 2^60 = upper 2^30 + lower: the product is within 5/8 q, and the sum an integer below 2^50 + 2^30.
+void reduce_wide(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  const Prepared r = prepare_balanced((u64{1} << 30) % m.q, m);
+  const __m256i mask = broadcast_integer((u64{1} << 30) - 1);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    const __m256i x = load_integers(a + j);
+    const Vector upper = to_double(_mm256_castsi256_pd(_mm256_srli_epi64(x, 30)));
+    const Vector lower = to_double(_mm256_castsi256_pd(_mm256_and_si256(x, mask)));
+    const Vector product = multiply_prepared(upper, broadcast(r.w), broadcast(r.w_over_q), p);
+    store(out + j, canonical_bits(reduce_centred(_mm256_add_pd(product, lower), p), p));
+  }
+}
+
 // sum_i in[i] inverses[i], each product and each sum rounded, as the definition has it.
 void round_quotient(u64* out, const u64* const* in, const double* inverses, std::size_t count, std::size_t n) {
   for (std::size_t j = 0; j < n; j += kLanes) {

@@ -27,6 +27,7 @@ constexpr Kernels ifma_kernels(const char* name) {
       .multiply_scalar = multiply_scalar,
       .subtract_multiply_scalar = subtract_multiply_scalar,
       .reduce = reduce_residues,
+      .reduce_wide = reduce_wide_residues,
       .inner_product_pair = inner_product_pair,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,

@@ -220,6 +220,7 @@ const Kernels& portable() {
       multiply_scalar,
       subtract_multiply_scalar,
       reduce,
+      reduce,  // reduce_wide
       inner_product_pair,
       multiply_add_pair,
       weighted_sum,

@@ -34,6 +34,21 @@ inline Vec shift_right_52(Vec a) { return _mm512_srli_epi64(a, 52); }
 inline Vec multiply_low(Vec sum, Vec a, Vec b) { return _mm512_madd52lo_epu64(sum, a, b); }
 inline Vec multiply_high(Vec sum, Vec a, Vec b) { return _mm512_madd52hi_epu64(sum, a, b); }
 
+// The low 64 bits of the product of a and b
+inline Vec multiply_word(Vec a, Vec b) { return _mm512_mullo_epi64(a, b); }
+
+template <int kBits>
+inline Vec shift_left(Vec a) {
+  return _mm512_slli_epi64(a, kBits);
+}
+template <int kBits>
+inline Vec shift_right(Vec a) {
+  return _mm512_srli_epi64(a, kBits);
+}
+// by a number of bits known at run time, 0 to 63
+inline Vec shift_left(Vec a, int bits) { return _mm512_sll_epi64(a, _mm_cvtsi32_si128(bits)); }
+inline Vec shift_right(Vec a, int bits) { return _mm512_srl_epi64(a, _mm_cvtsi32_si128(bits)); }
+
 // [p0 p1 p0 p1 p0 p1 p0 p1] and [p0 p1 p2 p3 p0 p1 p2 p3]
 inline Vec repeat2(const u64* p) {
   return _mm512_broadcast_i64x2(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));

@@ -68,6 +68,25 @@ inline Vec multiply_high(const Vec& sum, const Vec& a, const Vec& b) {
       [&](std::size_t i) { return sum.lane[i] + static_cast<u64>(product52(a.lane[i], b.lane[i]) >> 52); });
 }
 
+inline Vec multiply_word(const Vec& a, const Vec& b) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] * b.lane[i]; });
+}
+
+inline Vec shift_left(const Vec& a, int bits) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] << bits; });
+}
+inline Vec shift_right(const Vec& a, int bits) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> bits; });
+}
+template <int kBits>
+inline Vec shift_left(const Vec& a) {
+  return shift_left(a, kBits);
+}
+template <int kBits>
+inline Vec shift_right(const Vec& a) {
+  return shift_right(a, kBits);
+}
+
 inline Vec repeat2(const u64* p) {
   return each_lane<Vec>([&](std::size_t i) { return p[i % 2]; });
 }

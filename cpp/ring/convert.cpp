@@ -85,7 +85,7 @@ void BaseConverter::convert_one(u64* out, std::size_t target, const u64* const* 
   Buffer reduced(wide.size() * n);
   for (std::size_t i = 0; i < wide.size(); ++i) {
     u64* narrow = reduced.data() + i * n;
-    kernels::portable().reduce(narrow, y_and_v[wide[i]], n, m);
+    basis_.kernels(target).reduce_wide(narrow, y_and_v[wide[i]], n, m);
     rows[wide[i]] = narrow;
   }
   basis_.kernels(target).weighted_sum(out, rows.data(), weights_[target].data(), sources_.size() + 1, n, m);
