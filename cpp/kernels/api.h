@@ -112,6 +112,12 @@ struct Kernels {
   // blocks of 8 to aligned blocks of 8, index[8 k + i] / 8 = index[8 k] / 8 for i < 8. (In bit-reversed order the block
   // of j is the low bits of the exponent, and an automorphism multiplies exponents: low bits depend on low bits.)
   void (*permute)(u64* out, const u64* a, const std::uint32_t* index, std::size_t n);
+
+  // out = a mod q for numbers in two's complement, -q < a < q.
+  void (*from_signed)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
+  // Inversion of a table of probabilities: how many of the bounds[i] < 2^63, i < count, are at most the low 63 bits of
+  // words[j]; negated, in two's complement, when bit 63 of the word is set. All bounds are compared, whatever the word.
+  void (*invert_cumulative)(u64* out, const u64* words, const u64* bounds, std::size_t count, std::size_t n);
 };
 
 // The definition (any prime < 2^60) and the fast paths; a fast path is nullptr where this build or this machine lacks

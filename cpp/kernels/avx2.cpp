@@ -38,6 +38,8 @@ const Kernels* avx2() {
       .weighted_sums = tiled_weighted_sums<weighted_sum>,
       .round_quotient = round_quotient,
       .permute = permute,
+      .from_signed = from_signed,
+      .invert_cumulative = invert_cumulative,
   };
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &table : nullptr;

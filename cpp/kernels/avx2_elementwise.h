@@ -147,6 +147,25 @@ void round_quotient(u64* out, const u64* const* in, const double* inverses, std:
   }
 }
 
+void from_signed(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  const __m256i q = broadcast_integer(m.q);
+  for (std::size_t j = 0; j < n; j += kLanes) store_integers(out + j, lift_negative(load_integers(a + j), q));
+}
+
+void invert_cumulative(u64* out, const u64* words, const u64* bounds, std::size_t count, std::size_t n) {
+  const __m256i mask = broadcast_integer(~u64{0} >> 1);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    const __m256i word = load_integers(words + j);
+    const __m256i uniform = _mm256_and_si256(word, mask);
+    __m256i magnitude = broadcast_integer(0);  // both are below 2^63: a signed comparison will do
+    for (std::size_t i = 0; i < count; ++i) {
+      magnitude = _mm256_sub_epi64(magnitude, _mm256_cmpgt_epi64(uniform, broadcast_integer(bounds[i] - 1)));
+    }
+    const __m256i sign = _mm256_cmpgt_epi64(_mm256_setzero_si256(), word);
+    store_integers(out + j, _mm256_sub_epi64(_mm256_xor_si256(magnitude, sign), sign));
+  }
+}
+
 // Scalar loads: a gather of four takes longer than four loads on the processors that stop at AVX2.
 void permute(u64* out, const u64* a, const std::uint32_t* index, std::size_t n) {
   for (std::size_t j = 0; j < n; j += kLanes) {

@@ -4,6 +4,7 @@
 #include "kernels/ifma_elementwise.h"
 #include "kernels/ifma_forward.h"
 #include "kernels/ifma_inverse.h"
+#include "kernels/signed_words.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -34,6 +35,8 @@ constexpr Kernels ifma_kernels(const char* name) {
       .weighted_sums = tiled_weighted_sums<weighted_sum>,
       .round_quotient = round_quotient,
       .permute = permute,
+      .from_signed = from_signed,
+      .invert_cumulative = invert_cumulative,
   };
 }
 

@@ -199,6 +199,20 @@ void permute(u64* out, const u64* a, const std::uint32_t* index, std::size_t n) 
   for (std::size_t j = 0; j < n; ++j) out[j] = a[index[j]];
 }
 
+void from_signed(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  for (std::size_t j = 0; j < n; ++j) out[j] = a[j] + (m.q & (0 - (a[j] >> 63)));
+}
+
+void invert_cumulative(u64* out, const u64* words, const u64* bounds, std::size_t count, std::size_t n) {
+  for (std::size_t j = 0; j < n; ++j) {
+    const u64 uniform = words[j] & (~u64{0} >> 1);
+    u64 magnitude = 0;
+    for (std::size_t i = 0; i < count; ++i) magnitude += 1 - ((uniform - bounds[i]) >> 63);  // a borrow: both < 2^63
+    const u64 sign = 0 - (words[j] >> 63);
+    out[j] = (magnitude ^ sign) - sign;
+  }
+}
+
 }  // namespace
 
 const Kernels& portable() {
@@ -227,6 +241,8 @@ const Kernels& portable() {
       tiled_weighted_sums<weighted_sum>,
       round_quotient,
       permute,
+      from_signed,
+      invert_cumulative,
   };
   return table;
 }

@@ -1,6 +1,7 @@
 // The function table of the wide kernels, for the registers of whichever vec512 header came first.
 #pragma once
 
+#include "kernels/signed_words.h"
 #include "kernels/wide_forward.h"
 #include "kernels/wide_inverse.h"
 
@@ -33,6 +34,8 @@ constexpr Kernels wide_kernels(const char* name) {
       .weighted_sums = tiled_weighted_sums<weighted_sum>,
       .round_quotient = round_quotient,
       .permute = permute,
+      .from_signed = from_signed,
+      .invert_cumulative = invert_cumulative,
   };
 }
 
