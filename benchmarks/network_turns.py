@@ -26,7 +26,7 @@ OURS_SAMPLES, THEIRS_SAMPLES = 50, 3
 OURS_TURNS = 20
 """More runs of ours, so that the 95th percentile means something."""
 MARK_MS = 20_000.0
-"""What all runs of the peers' samples may take."""
+"""After so much time no more samples are compared."""
 
 
 def network_rows(
@@ -48,6 +48,23 @@ def network_rows(
             _row(peer, prepared, threads, ledger, ours, facts, least)
 
 
+def alone_row(
+    name: str, threads: int, ledger: Ledger, only: str, samples: int, mark_ms: float = 5 * MARK_MS
+) -> None:
+    """A row without a peer: a task that none of them has an installable answer to."""
+    network = NETWORKS[name]
+    if only not in network.title:
+        return
+    prepared = prepare(name)
+    plan, compile_s = compile_plan(prepared, ledger)
+    with start_ours("hetorch_network", threads) as ours:
+        ours.set_up({"plan": str(plan), "folder": str(prepared.folder)})
+        facts = facts_of(ours, prepared, samples, mark_ms) | {"compile_s": compile_s}
+        row = take_turns(network.title, None, ours, "run", threads, reason="measured alone")
+        facts |= percentiles(ours.times("run", OURS_TURNS)) | {"peak_bytes": ours.peak_bytes()}
+    ledger.add(replace(row, details={"ours": facts}))
+
+
 def compile_plan(prepared: Prepared, ledger: Ledger, **options: Any) -> tuple[Path, float]:
     """Compiled anew in this process each time, and saved for the worker; the folder, and the seconds it took."""
     ledger.say(f"compile {prepared.network.title}")
@@ -61,13 +78,16 @@ def compile_plan(prepared: Prepared, ledger: Ledger, **options: Any) -> tuple[Pa
     return folder, round(compile_s, 2)
 
 
-def facts_of(worker: Worker, prepared: Prepared, count: int) -> dict[str, Any]:
-    """Sizes as the worker tells them, and how its results on the first samples compare with those in clear."""
+def facts_of(worker: Worker, prepared: Prepared, count: int, mark_ms: float = MARK_MS) -> dict[str, Any]:
+    """Sizes as the worker tells them, and how its results on the first samples compare with those in clear.
+
+    At most `count` samples, and no more once `mark_ms` have gone by.
+    """
     begun = time.monotonic()
     results: list[list[float]] = []
     for index in range(min(count, len(prepared.samples))):
         results.append(worker.call("predict", index))
-        if 1e3 * (time.monotonic() - begun) > MARK_MS:
+        if 1e3 * (time.monotonic() - begun) > mark_ms:
             break
     found, expected = np.array(results), prepared.logits[: len(results)]
     if found.shape != expected.shape or not np.all(np.isfinite(found)):
@@ -75,6 +95,8 @@ def facts_of(worker: Worker, prepared: Prepared, count: int) -> dict[str, Any]:
     return dict(worker.facts) | {
         "samples": len(results),
         "agreement": float((found.argmax(1) == expected.argmax(1)).mean()),
+        "accuracy": float((found.argmax(1) == prepared.labels[: len(results)]).mean()),
+        "accuracy_in_clear": float((expected.argmax(1) == prepared.labels[: len(results)]).mean()),
         "worst_error": float(np.abs(found - expected).max()),
         "output_range": float(np.ptp(expected)),
     }

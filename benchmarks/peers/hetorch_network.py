@@ -16,10 +16,10 @@ from hetorch.runtime import Runner
 
 
 def setup(options: dict[str, Any]) -> Session:
-    """`plan`: its folder; `folder`: that of the network."""
+    """`plan`: its folder; `folder`: that of the network. A plan for batches is given as many samples as it takes."""
     plan = Plan.load(Path(options["plan"]))
     samples = np.load(Path(options["folder"]) / "arrays.npz")["samples"].astype(np.float64)
-    public = plan.public()
+    public: Any = plan.public()
     begun = time.perf_counter()
     key = SecretKey.generate(plan.parameters)
     engine = NativeEngine(plan.parameters, evaluation_keys=key.evaluation_keys(plan.key_spec))
@@ -28,12 +28,20 @@ def setup(options: dict[str, Any]) -> Session:
     runner.prepare()
     prepared = time.perf_counter()
 
+    batch = int(getattr(public, "batch_size", 1))
+
     def encrypt(index: int) -> list[Any]:
-        slots = public.pack(samples[index])
+        slots = (
+            public.pack_batch(np.resize(samples, (batch, *samples.shape[1:])))
+            if batch > 1
+            else public.pack(samples[index])
+        )
         return [key.encrypt(s, level=public.input_level, scale=public.input_scale) for s in slots]
 
     def decrypt(result: list[Any]) -> list[float]:
-        return [float(v) for v in public.unpack([key.decrypt(c) for c in result]).reshape(-1)]
+        slots = [key.decrypt(c) for c in result]
+        values = public.unpack_batch(slots) if batch > 1 else public.unpack(slots)
+        return [float(v) for v in values.reshape(-1)]
 
     first = encrypt(0)
     operations = {
@@ -46,6 +54,7 @@ def setup(options: dict[str, Any]) -> Session:
         "key_bytes": public.evaluation_key_bytes,
         "ciphertext_bytes": public.input_ciphertext_bytes,
         "keys_s": round(made_keys - begun, 2),
+        "batch": batch,
         "prepare_s": round(prepared - made_keys, 2),
     }
     return Session(operations, calls, facts)
