@@ -11,11 +11,15 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.ir.he_program import HeProgram, LinearTransform, Multiply, Polynomial, RotateAdd
 
 
-def select_keys(program: HeProgram, weights: Mapping[str, NDArray[np.generic]]) -> EvaluationKeySpec:
-    """From the operations and the steps of the transforms."""
+def select_keys(
+    program: HeProgram, weights: Mapping[str, NDArray[np.generic]], layer: int | None = None
+) -> EvaluationKeySpec:
+    """From the operations and the steps of the transforms; of one `layer` alone if given."""
     rotations: dict[int, int] = {}
     relinearisation = -1
     for op in program.operations:
+        if layer is not None and op.layer != layer:
+            continue
         match op:
             case LinearTransform():
                 level = program.values[op.inputs[0]].level
