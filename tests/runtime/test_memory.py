@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import subprocess
 import sys
 import warnings
@@ -79,21 +80,18 @@ def test_a_limit_is_kept_with_the_same_bits() -> None:
     ]
     whole = Runner(made, engine)
     expected = [key.decrypt(c) for c in whole.run(inputs)]
-    least = memory.total
-    for limit in (
-        memory.total - 1,
-        memory.total - memory.weights // 2,
-        memory.total - memory.weights * 3 // 4,
-    ):
-        pieces = pieces_within(made, limit)
-        assert pieces
+    with pytest.raises(PlanError, match="the memory limit is 1000000;") as refused:
+        Runner(made, engine, memory_limit=1_000_000)
+    least = int(re.search(r"at least (\d+) bytes", str(refused.value))[1])  # type: ignore[index]
+    assert least < memory.total - memory.weights // 10
+    with pytest.raises(PlanError, match="at least"):
+        pieces_within(made, least - 1)
+    for limit in (memory.total - 1, (memory.total + least) // 2, least):
+        assert pieces_within(made, limit)
         found = [key.decrypt(c) for c in Runner(made, engine, memory_limit=limit).run(inputs)]
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_array_equal(a, b)
-        least = min(least, limit)
     assert any(len(cut) > 1 for cut in pieces_within(made, least).values())
-    with pytest.raises(PlanError, match="the memory limit is 1000000;"):
-        Runner(made, engine, memory_limit=1_000_000)
 
 
 PROGRAM = """

@@ -38,7 +38,7 @@ SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
 SPECIAL_BITS = 49
 TRIAL_BITS = 32.0
 DIGIT_SIZES = (1, 2, 3)
-LANE_PRICE = 0.5
+LANE_PRICE = 0.2
 """Rotations that each slot of a folded sum counts where noise is scarce, so that the search folds less."""
 BATCH_STEP = 2
 """Bits between the numbers of samples side by side that are tried."""
