@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from hetorch.client import Client
     from hetorch.compiler import compile
     from hetorch.plan import Plan, PublicPlan
+    from hetorch.tuning import tune
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Plan", "PublicPlan", "__version__", "compile", "errors"]
+__all__ = ["Client", "Plan", "PublicPlan", "__version__", "compile", "errors", "tune"]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,6 +24,8 @@ def __getattr__(name: str) -> Any:
     match name:
         case "compile":
             return importlib.import_module("hetorch.compiler").compile
+        case "tune":
+            return importlib.import_module("hetorch.tuning").tune
         case "Plan" | "PublicPlan":
             return getattr(importlib.import_module("hetorch.plan"), name)
         case "Client":

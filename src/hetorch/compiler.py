@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hetorch.errors import InputError
 from hetorch.frontend.capture import capture
 from hetorch.params import Security
+from hetorch.passes.machine import load_machine
 from hetorch.passes.pipeline import Options, run_pipeline
 from hetorch.plan import Plan
 
@@ -51,6 +52,9 @@ def compile(
     samples, or as many as the slots hold, down to one feature a ciphertext and no rotation at all. The plan's
     `batch_size` is the next power of two; smaller batches run too and take as long.
 
+    Times are predicted, and choices made, with the constants that `hetorch tune` stored, else with defaults: the same
+    model compiled twice with the same constants gives the same bytes.
+
     `security` is "128", "192", "256", "he-standard-2018" or, for tests only, "none". `progress` is
     called with (stage, fraction).
 
@@ -92,6 +96,7 @@ def compile(
         digit_size=digit_size,
         objective=objective,
         batch_size=batch_size,
+        machine=load_machine(),
     )
     if progress is not None:
         progress("trace the model", 0.0)

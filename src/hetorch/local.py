@@ -33,8 +33,11 @@ def run_cleartext(
     return np.concatenate(found)
 
 
-def run_encrypted(plan: Plan, x: ArrayLike, *, trace: Trace | None = None) -> NDArray[np.float64]:
+def run_encrypted(
+    plan: Plan, x: ArrayLike, *, trace: Trace | None = None, memory_limit: int | None = None
+) -> NDArray[np.float64]:
     """Makes keys, encrypts, evaluates and decrypts each sample of `x`: (batch, *output_shape).
+    `memory_limit` as Runner.
 
     For trying out and for tests: in earnest the secret key and the evaluation live on two machines.
     """
@@ -45,7 +48,7 @@ def run_encrypted(plan: Plan, x: ArrayLike, *, trace: Trace | None = None) -> ND
     samples = public.samples(x)
     secret = SecretKey.generate(plan.parameters)
     engine = NativeEngine(plan.parameters, evaluation_keys=secret.evaluation_keys(plan.key_spec))
-    runner = Runner(plan, engine)
+    runner = Runner(plan, engine, memory_limit=memory_limit)
     found = [np.zeros((0, *public.output_shape))]
     for begin in range(0, len(samples), public.batch_size):
         part = samples[begin : begin + public.batch_size]

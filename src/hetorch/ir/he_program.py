@@ -43,7 +43,7 @@ class RotateAdd:
 
 @dataclass(frozen=True, slots=True)
 class AddBias:
-    """input + the plaintext `weight` (float64, one period of positions), at the level and scale of the input."""
+    """input + the plaintext `weight` (float64, one period of positions), encoded as the input."""
 
     result: int
     input: int
@@ -130,9 +130,10 @@ class HeProgram:
 
     `layers` are the names that the operations' `layer` points to; `inputs` and `outputs` are values, one a ciphertext.
     `batch` samples lie side by side: slot j belongs to sample j % batch and position j // batch.
+
     Weights are kept apart, by name: `<weight>.giants`, `.babies` (int32, shape (D,), steps in slots: multiples of
-    `batch`), `.outputs`, `.inputs` (int32, (D,)) and `.values` (float64, (D, period)) for a linear transform, `<weight>`
-    (float64, (period,)) for a bias; periods count positions.
+    `batch`), `.outputs`, `.inputs` (int32, (D,)) and `.values` (float64, (D, period)) for a linear transform,
+    `<weight>` (float64, (period,)) for a bias; periods count positions.
     """
 
     slot_count: int

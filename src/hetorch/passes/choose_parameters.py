@@ -1,9 +1,10 @@
 """Pass: the smallest ring and chain that is secure and precise enough, and of those the fastest.
 
 For each ring degree, from the smallest: layouts are chosen for its slots (and, for a batch, for each number of samples
-side by side), the error is predicted, and since every error falls as 2^-bits of the scale, the bits that the wanted precision needs follow directly. The chain has one prime of that
-size a level, and q_0 with room for the output. Digits of one to three primes are tried, with as many spare bits in P as
-the security table leaves: they push key-switching noise below the rounding noise.
+side by side), the error is predicted, and since every error falls as 2^-bits of the scale, the bits that the wanted
+precision needs follow directly. The chain has one prime of that size a level, and q_0 with room for the output. Digits
+of one to three primes are tried, with as many spare bits in P as the security table leaves: they push key-switching
+noise below the rounding noise.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from hetorch.passes.assign_scales import assign_scales
 from hetorch.passes.choose_layouts import Layouts, choose_layouts
 from hetorch.passes.cost_model import CostModel
 from hetorch.passes.diagonals import Lowered, lower
+from hetorch.passes.machine import DEFAULT, Machine
 from hetorch.passes.placements import power_of_two
 from hetorch.passes.predict_errors import SIGMAS, Sensitivity, predict_errors
 
@@ -36,6 +38,8 @@ SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
 SPECIAL_BITS = 49
 TRIAL_BITS = 32.0
 DIGIT_SIZES = (1, 2, 3)
+LANE_PRICE = 0.2
+"""Rotations that each slot of a folded sum counts where noise is scarce, so that the search folds less."""
 BATCH_STEP = 2
 """Bits between the numbers of samples side by side that are tried."""
 
@@ -43,7 +47,7 @@ BATCH_STEP = 2
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """All decisions about one program: `lowered` is by index of operation; `shares` and `error` are standard deviations
-    as predict_errors gives them; `cost` is of one run, which takes `batch` samples side by side."""
+    as predict_errors gives them; `cost` is in seconds, of one run, which takes `batch` samples side by side."""
 
     parameters: ParameterSet
     layouts: Layouts
@@ -74,6 +78,7 @@ class Request:
     digit_size: int | None = None
     batch_size: int | None = 1
     throughput: bool = False
+    machine: Machine = DEFAULT
 
 
 def choose_parameters(request: Request) -> Chosen:
@@ -124,29 +129,32 @@ def _price(request: Request, choice: Chosen) -> float:
 
 
 def _on_ring(request: Request, ring: int, batch: int, reasons: list[str]) -> list[Chosen]:
-    """The choices for each digit size, or none and the reason."""
+    """The choices for each digit size, or none and the reason.
+
+    Which layouts are cheapest depends on the digit size, so they are searched for the middle one; where these leave no
+    precise and secure chain, layouts with fewer folds are tried: the sum of 2^k slots has 2^k times their noise.
+    """
     program, exponent = request.program, ring.bit_length() - 1
     positions = ring // 2 // batch
     sizes = _digit_sizes(request)
-    try:
-        layouts = choose_layouts(
-            program, request.levels, positions, CostModel(ring_degree=ring, digit_size=sizes[len(sizes) // 2])
-        )
-    except PlanError as error:
-        reasons.append(f"2^{exponent}: {error}")
-        return []
-    lowered = {
-        index: lower(op.matrix, layouts.placements[op.input], layouts.placements[index + 1], positions)
-        for index, op in enumerate(program.operations)
-        if isinstance(op, Affine)
-    }
-    found = [_with_digits(request, ring, layouts, lowered, size, batch) for size in sizes]
-    usable = [choice for choice in found if choice is not None]
-    if not usable:
-        reasons.append(
-            f"2^{exponent}: no chain of {request.levels[0] + 1} primes is precise and secure enough"
-        )
-    return usable
+    for guess, lane_price in ((sizes[len(sizes) // 2], 0.0), (sizes[0], LANE_PRICE)):
+        model = CostModel(guess, guess, ring, request.machine, lane_price)
+        try:
+            layouts = choose_layouts(program, request.levels, positions, model)
+        except PlanError as error:
+            reasons.append(f"2^{exponent}: {error}")
+            return []
+        lowered = {
+            index: lower(op.matrix, layouts.placements[op.input], layouts.placements[index + 1], positions)
+            for index, op in enumerate(program.operations)
+            if isinstance(op, Affine)
+        }
+        found = [_with_digits(request, ring, layouts, lowered, size, batch) for size in sizes]
+        usable = [choice for choice in found if choice is not None]
+        if usable:
+            return usable
+    reasons.append(f"2^{exponent}: no chain of {request.levels[0] + 1} primes is precise and secure enough")
+    return []
 
 
 def _digit_sizes(request: Request) -> tuple[int, ...]:
@@ -209,7 +217,9 @@ def _with_digits(
             program, lowered, levels, exact, NoiseModel.of(parameters), request.sensitivity, bits
         )
         parts = [placement.parts for placement in layouts.placements]
-        cost = total_cost(program, lowered, levels, parts, CostModel(digit_size, len(special), ring))
+        cost = total_cost(
+            program, lowered, levels, parts, CostModel(digit_size, len(special), ring, request.machine)
+        )
         return Chosen(parameters, layouts, lowered, exact, shares, error, cost, batch)
     return None
 

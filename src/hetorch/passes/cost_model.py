@@ -19,12 +19,14 @@ decomposition and mod-down, and a slight preference for fewer keys, which are up
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """Costs for a key-switching shape: `digit_size` data primes a digit, `special_count` special primes."""
+    """Costs for a key-switching shape: `digit_size` data primes a digit, `special_count` special primes. Each slot that
+    folds add up costs `lane_price` rotations more than it takes: for a search that must save noise, not time."""
 
     digit_size: int = 1
     special_count: int = 1
     ring_degree: int = 1 << 13
     machine: Machine = field(default=DEFAULT)
+    lane_price: float = 0.0
 
     def digits(self, level: int) -> int:
         """ceil((level + 1) / digit_size)."""
@@ -57,7 +59,11 @@ class CostModel:
         cost += digits * limbs * m.hoist * rotating
         cost += babies * limbs * (m.baby * digits + m.baby_limb)
         cost += giants * limbs * (m.giant * digits + m.giant_limb)
-        return cost + folds * outputs * (self.rotate(level - 1) + self.add(level - 1))
+        below = level - 1
+        cost += folds * outputs * (self.rotate(below) + self.add(below))
+        if self.lane_price and folds:
+            cost += self.lane_price * 2**folds * outputs * self.rotate(below)
+        return cost
 
     def rotate(self, level: int) -> float:
         """A rotation by itself."""

@@ -12,12 +12,17 @@ from hetorch.ir.he_program import HeProgram, LinearTransform, Multiply, Polynomi
 
 
 def select_keys(
-    program: HeProgram, weights: Mapping[str, NDArray[np.generic]], slot_generator: int = 5
+    program: HeProgram,
+    weights: Mapping[str, NDArray[np.generic]],
+    layer: int | None = None,
+    slot_generator: int = 5,
 ) -> EvaluationKeySpec:
-    """From the operations and the steps of the transforms."""
+    """From the operations and the steps of the transforms; of one `layer` alone if given."""
     rotations: dict[int, int] = {}
     relinearisation = -1
     for op in program.operations:
+        if layer is not None and op.layer != layer:
+            continue
         match op:
             case LinearTransform():
                 level = program.values[op.inputs[0]].level

@@ -93,6 +93,11 @@ def report_json(report: PlanReport) -> dict[str, object]:
                 "rotations": row.rotations,
                 "multiplications": row.multiplications,
                 "predicted_error": row.predicted_error,
+                "predicted_seconds": row.predicted_seconds,
+                "ciphertexts": row.ciphertexts,
+                "weight_bytes": row.weight_bytes,
+                "key_bytes": row.key_bytes,
+                "dense_diagonals": row.dense_diagonals,
             }
             for row in report.layers
         ],
@@ -101,8 +106,11 @@ def report_json(report: PlanReport) -> dict[str, object]:
         "agreement": report.agreement,
         "output_range": report.output_range,
         "calibration_samples": report.calibration_samples,
-        "predicted_cost": report.predicted_cost,
+        "predicted_seconds": report.predicted_seconds,
         "notes": list(report.notes),
+        "machine": report.machine,
+        "threads": report.threads,
+        "memory_bytes": report.memory_bytes,
     }
 
 
@@ -119,6 +127,11 @@ def read_report(fields: Fields) -> PlanReport:
             rotations=child.integer("rotations", 0, 1 << 40),
             multiplications=child.integer("multiplications", 0, 1 << 40),
             predicted_error=child.number("predicted_error", 0, LARGEST),
+            predicted_seconds=child.number("predicted_seconds", 0, LARGEST),
+            ciphertexts=child.integer("ciphertexts", 1, MAX_PARTS),
+            weight_bytes=child.integer("weight_bytes", 0, 1 << 60),
+            key_bytes=child.integer("key_bytes", 0, 1 << 60),
+            dense_diagonals=child.integer("dense_diagonals", 0, 1 << 60),
         )
         child.done()
         rows.append(row)
@@ -129,8 +142,11 @@ def read_report(fields: Fields) -> PlanReport:
         agreement=fields.number("agreement", 0, 1),
         output_range=fields.number("output_range", 0, LARGEST),
         calibration_samples=fields.integer("calibration_samples", 0, 1 << 40),
-        predicted_cost=fields.number("predicted_cost", 0, LARGEST),
+        predicted_seconds=fields.number("predicted_seconds", 0, LARGEST),
         notes=fields.texts("notes", 1000, TEXT),
+        machine=fields.text("machine", 200),
+        threads=fields.integer("threads", 1, 1 << 16),
+        memory_bytes=fields.integer("memory_bytes", 0, 1 << 60),
     )
     fields.done()
     return report

@@ -104,10 +104,21 @@ class Plan:
     def output_scale(self) -> float:
         return self.program.values[self.program.outputs[0]].scale
 
-    def transform(self, weight: str, inputs: int, outputs: int) -> DiagonalTransform:
-        """The diagonals named `weight`, from `inputs` to `outputs` ciphertexts."""
+    def transform(
+        self, weight: str, inputs: int, outputs: int, only: tuple[int, ...] | None = None
+    ) -> DiagonalTransform:
+        """The diagonals named `weight`, from `inputs` to `outputs` ciphertexts, or to `only` some of them."""
         part = {key: self.weights[f"{weight}.{key}"] for key in ("outputs", "inputs", "giants", "babies")}
         values = np.asarray(self.weights[f"{weight}.values"], dtype=np.float64)
+        if only is not None:
+            number = np.full(outputs, -1)
+            number[list(only)] = np.arange(len(only))
+            mine = number[part["outputs"].astype(np.int64)] >= 0
+            if not np.any(mine):  # a zero is a map too
+                return DiagonalTransform.zero(self.program.slot_count, inputs, len(only))
+            part = {key: array[mine] for key, array in part.items()}
+            part["outputs"] = number[part["outputs"].astype(np.int64)]
+            values, outputs = values[mine], len(only)
         if values.shape[1] > 1:  # a constant stays one
             values = np.repeat(values, self.program.batch, axis=1)
         steps = {key: np.asarray(array, dtype=np.int32) for key, array in part.items()}
@@ -209,9 +220,11 @@ class Plan:
         """
         return self._local().run_cleartext(self, x)  # type: ignore[no-any-return]
 
-    def run_encrypted(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Keys, encryption, evaluation and decryption in this one process: (batch, *output_shape)."""
-        return self._local().run_encrypted(self, x)  # type: ignore[no-any-return]
+    def run_encrypted(self, x: ArrayLike, *, memory_limit: int | None = None) -> NDArray[np.float64]:
+        """Keys, encryption, evaluation and decryption in this one process: (batch, *output_shape). With a
+        `memory_limit` (bytes, for keys, weights and ciphertexts) weights that do not fit are encoded as they are used;
+        PlanError if that is not enough."""
+        return self._local().run_encrypted(self, x, memory_limit=memory_limit)  # type: ignore[no-any-return]
 
     @staticmethod
     def _local() -> Any:
