@@ -78,7 +78,7 @@ void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::
 
 void reduce_residues(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
-  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, canonical(load(a + j), p));
+  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, canonical_half(load(a + j), p));
 }
 
 // The number itself is the low part of a sum: below 2^60 < 2^64 - 2^52.
