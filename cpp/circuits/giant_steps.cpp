@@ -1,4 +1,5 @@
 // The outer sums of a linear transform: inner sums rotated by their giant steps, over q_0…q_level and P.
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <set>
@@ -16,7 +17,10 @@ using ckks::Evaluator;
 struct Side {
   std::size_t base = 0;
   std::set<std::size_t> distances;
-  bool dense() const { return !distances.empty() && *distances.rbegin() == base * distances.size(); }
+  bool dense() const {
+    std::size_t multiple = 0;
+    return std::all_of(distances.begin(), distances.end(), [&](std::size_t d) { return d == (multiple += base); });
+  }
 };
 
 }  // namespace

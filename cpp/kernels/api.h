@@ -85,6 +85,9 @@ struct Kernels {
   void (*reduce)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
   // out = a mod q for any a < 2^60: a residue of a prime that may be too wide for this path
   void (*reduce_wide)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
+  // out = x mod q, x the representative of a modulo `source` in (-source/2, source/2); source odd, below 2^60 and not
+  // q, a < source. The base conversion from one prime.
+  void (*reduce_centred)(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m);
 
   // out0 = sum_i a[i] * b0[i], out1 = sum_i a[i] * b1[i] mod q: the gadget inner product with a switching key, and the
   // product of rotated ciphertexts with diagonals. 1 <= count <= 64.

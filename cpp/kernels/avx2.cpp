@@ -32,6 +32,7 @@ const Kernels* avx2() {
       .subtract_multiply_scalar = subtract_multiply_scalar,
       .reduce = reduce,
       .reduce_wide = reduce_wide,
+      .reduce_centred = reduce_centred_residues,
       .inner_product_pair = inner_product_pair,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,

@@ -29,6 +29,7 @@ constexpr Kernels ifma_kernels(const char* name) {
       .subtract_multiply_scalar = subtract_multiply_scalar,
       .reduce = reduce_residues,
       .reduce_wide = reduce_wide_residues,
+      .reduce_centred = reduce_centred,
       .inner_product_pair = inner_product_pair,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,

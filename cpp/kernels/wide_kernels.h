@@ -28,6 +28,7 @@ constexpr Kernels wide_kernels(const char* name) {
       .subtract_multiply_scalar = subtract_multiply_scalar,
       .reduce = reduce_residues,
       .reduce_wide = reduce_residues,
+      .reduce_centred = reduce_centred,
       .inner_product_pair = inner_product_pair,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,

@@ -1,5 +1,6 @@
 #include "ring/sample.h"
 
+#include <bit>
 #include <iterator>
 #include <stdexcept>
 #include <string>
@@ -37,7 +38,11 @@ void check_size(Bytes bytes, std::size_t expected) {
 // Bytes as little-endian words, aligned as kernels want them.
 Buffer load_words(Bytes bytes) {
   Buffer words(bytes.size() / 8);
-  for (std::size_t j = 0; j < words.size(); ++j) words.data()[j] = load_word(bytes.data() + 8 * j);
+  if constexpr (std::endian::native == std::endian::little) {
+    std::memcpy(words.data(), bytes.data(), 8 * words.size());
+  } else {
+    for (std::size_t j = 0; j < words.size(); ++j) words.data()[j] = load_word(bytes.data() + 8 * j);
+  }
   return words;
 }
 

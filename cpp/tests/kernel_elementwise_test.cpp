@@ -151,6 +151,25 @@ void check_permute(const Kernels& path, std::size_t n, Stream& stream) {
   }
 }
 
+// Residues of other moduli, around the half of the modulus as well.
+void check_reduce_centred(const Kernels& path, Fill fill, Stream& stream, const ModulusConstants& m) {
+  for (int bits : {5, 20, 40, 49, 50, 51, 58, 60}) {
+    const u64 source = (u64{1} << bits) - 1 - 2 * stream.below(u64{1} << (bits - 3));
+    if (source == m.q) continue;
+    Array a = filled(kLength, source, fill, stream);
+    for (std::size_t j = 0; j < 4; ++j) a[8 * j] = source / 2 - 1 + j;
+    Array out(kLength);
+    path.reduce_centred(out.data(), a.data(), source, kLength, m);
+    bool same = true;
+    for (std::size_t j = 0; j < kLength; ++j) {
+      const u64 negated = a[j] > source / 2 ? (source - a[j]) % m.q : 0;
+      same &= out[j] == (a[j] > source / 2 ? (m.q - negated) % m.q : a[j] % m.q);
+    }
+    path.reduce_centred(a.data(), a.data(), source, kLength, m);
+    CHECK(same && a == out, describe("reduce_centred", path.name, m.q, source).c_str());
+  }
+}
+
 // Numbers in (-q, q), in two's complement.
 void check_from_signed(const Kernels& path, Fill fill, Stream& stream, const ModulusConstants& m) {
   const Array magnitudes = filled(kLength, m.q, fill, stream);
@@ -218,6 +237,7 @@ void check_path(const Kernels& path) {
       }
       check_reduce("reduce", path, path.reduce, u64{1} << path.modulus_bits, fill_a, stream, m);
       check_reduce("reduce_wide", path, path.reduce_wide, u64{1} << 60, fill_a, stream, m);
+      check_reduce_centred(path, fill_a, stream, m);
       check_from_signed(path, fill_a, stream, m);
     }
   }

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.transform import key_steps
 from hetorch.ir.he_program import HeProgram, LinearTransform, Multiply, Polynomial, RotateAdd
 
 
@@ -26,8 +27,8 @@ def select_keys(
         match op:
             case LinearTransform():
                 level = program.values[op.inputs[0]].level
-                steps = np.union1d(weights[f"{op.weight}.giants"], weights[f"{op.weight}.babies"])
-                for step in steps.tolist():
+                giants, babies = weights[f"{op.weight}.giants"], weights[f"{op.weight}.babies"]
+                for step in key_steps(giants, babies, program.slot_count):
                     rotations[step] = max(level, rotations.get(step, 0))
             case RotateAdd():
                 level = program.values[op.input].level
