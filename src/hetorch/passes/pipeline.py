@@ -17,6 +17,7 @@ from hetorch.passes.assign_levels import assign_levels
 from hetorch.passes.balance_sums import balance_sums
 from hetorch.passes.build_program import build_program
 from hetorch.passes.choose_parameters import Chosen, Request, choose_parameters, largest_values
+from hetorch.passes.drop_pruned import Pruned, drop_pruned
 from hetorch.passes.fuse_affine import GROWTHS, fuse_affine
 from hetorch.passes.machine import DEFAULT, Machine
 from hetorch.passes.make_report import Calibration, make_report
@@ -74,14 +75,15 @@ def run_pipeline(
     verify_tensor_program(approximated.program, "approximate_activations")
 
     span = output_range(reference)
-    found: list[tuple[TensorProgram, tuple[int, ...], Chosen]] = []
+    found: list[tuple[Pruned, tuple[int, ...], Chosen]] = []
     problem: PlanError | None = None
     programs: list[TensorProgram] = []
     for attempt, growth in enumerate(GROWTHS):
         begun = 0.35 + 0.25 * attempt
         tell("fuse affine runs again", begun)
-        program = balance_sums(fuse_affine(approximated.program, growth))
-        verify_tensor_program(program, "balance_sums")
+        pruned = drop_pruned(balance_sums(fuse_affine(approximated.program, growth)))
+        program = pruned.program
+        verify_tensor_program(program, "drop_pruned")
         if any(len(program.operations) == len(other.operations) for other in programs):
             continue
         programs.append(program)
@@ -107,14 +109,15 @@ def run_pipeline(
             machine=options.machine,
         )
         try:
-            found.append((program, levels, choose_parameters(request)))
+            found.append((pruned, levels, choose_parameters(request)))
         except PlanError as error:
             problem = problem or error
     if not found:
         assert problem is not None
         raise problem
-    program, levels, chosen = min(found, key=lambda choice: choice[2].cost / choice[2].batch)
+    pruned, levels, chosen = min(found, key=lambda choice: choice[2].cost / choice[2].batch)
 
+    program = pruned.program
     tell("lower to ciphertext operations", 0.9)
     he_program, weights = build_program(program, levels, chosen)
     key_spec = select_keys(he_program, weights)
@@ -126,7 +129,7 @@ def run_pipeline(
         weights,
         key_spec,
         approximated,
-        Calibration(span, len(inputs), notes, options.machine),
+        Calibration(span, len(inputs), notes + pruned.notes, options.machine),
     )
     plan = Plan(
         name=name,
