@@ -76,7 +76,7 @@ def compiled(network: nn.Module, shape: tuple[int, ...]) -> Plan:
         return hetorch.compile(network, torch.randn(40, *shape), ring_degree=2048, security="none")
 
 
-def check(pruned: nn.Module, shape: tuple[int, ...], plan: Plan) -> None:
+def check(pruned: nn.Sequential, shape: tuple[int, ...], plan: Plan) -> None:
     x = torch.randn(3, *shape)
     with torch.no_grad():
         expected = pruned(x).double().numpy()
@@ -104,9 +104,10 @@ def test_pruned_channels_and_neurons_cost_nothing() -> None:
 
     whole = network(8, 32)
     with torch.no_grad():
-        for layer, rows in ((whole[0], [1, 3, 4, 6]), (whole[5], list(range(0, 32, 2)))):
-            layer.weight[rows] = 0.0
-            layer.bias[rows] = 0.5  # constants that the next layer sees
+        for number, rows in ((0, [1, 3, 4, 6]), (5, list(range(0, 32, 2)))):
+            parameters = dict(whole[number].named_parameters())
+            parameters["weight"][rows] = 0.0
+            parameters["bias"][rows] = 0.5  # constants that the next layer sees
     plan, half = compiled(whole, shape), compiled(network(4, 16), shape)
     check(whole, shape, plan)
     assert sum("pruned" in note for note in plan.report.notes) == 2

@@ -1,8 +1,8 @@
 """Pass: what pruning left over takes no slots. Elements that are constant, or that nothing reads, leave their tensors.
 
-A row without weights makes a constant: it goes into the biases of what reads it, through activations too. A column without
-weights is read by nothing. Whole channels of an image leave, or single elements of other tensors, so that the grid of
-an image stays one. Inputs and outputs keep their elements. Exact: the outputs are the same numbers.
+A row without weights makes a constant: it goes into the biases of what reads it, through activations too. A column
+without weights is read by nothing. Whole channels of an image leave, or single elements of other tensors, so that the
+grid of an image stays one. Inputs and outputs keep their elements. Exact: the outputs are the same numbers.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def drop_pruned(program: TensorProgram) -> Pruned:
             operations.append(replace(op, matrix=matrix, bias=op.bias[mask], shape=shape))
             if not mask.all():
                 notes.append(
-                    f"{op.name}: {int((~mask).sum())} of {len(mask)} results are pruned; they take neither slots nor time"
+                    f"{op.name}: {int((~mask).sum())} of {len(mask)} results are pruned and take neither slots nor time"
                 )
         else:
             operations.append(replace(op, shape=shape))

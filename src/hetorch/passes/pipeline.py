@@ -34,7 +34,8 @@ class Options:
     """`precision`: bound on the encryption error relative to the range of the outputs. `activation_tolerance`: how far
     the polynomial network may be from the model, relative to the same range. `activation_degree`, `ring_degree`,
     `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size` samples (None: 1)
-    or "throughput", samples a second (`batch_size` None: as many as the slots hold). `machine`: costs of operations."""
+    or "throughput", samples a second (`batch_size` None: as many as the slots hold). `machine`: costs of operations.
+    `encrypted_weights`: the server sees the weights as ciphertexts only."""
 
     precision: float = 2.0**-12
     security: Security = Security.CLASSICAL_128
@@ -46,6 +47,7 @@ class Options:
     objective: str = "latency"
     batch_size: int | None = None
     machine: Machine = DEFAULT
+    encrypted_weights: bool = False
 
 
 def run_pipeline(
@@ -107,6 +109,7 @@ def run_pipeline(
             batch_size=options.batch_size or (None if options.objective == "throughput" else 1),
             throughput=options.objective == "throughput",
             machine=options.machine,
+            encrypted=options.encrypted_weights,
         )
         try:
             found.append((pruned, levels, choose_parameters(request)))

@@ -23,6 +23,8 @@ def select_keys(
         match op:
             case LinearTransform():
                 level = program.values[op.inputs[0]].level
+                if program.encrypted_weights:
+                    relinearisation = max(relinearisation, level)
                 steps = np.union1d(weights[f"{op.weight}.giants"], weights[f"{op.weight}.babies"])
                 for step in steps.tolist():
                     rotations[step] = max(level, rotations.get(step, 0))
