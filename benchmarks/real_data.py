@@ -110,7 +110,7 @@ def pneumonia() -> list[Fold]:
 
     def images(name: str) -> Features:
         halves = parts[name].reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4)) / 255.0 - 0.5
-        return halves.reshape(len(halves), -1).astype(np.float32)
+        return np.asarray(halves.reshape(len(halves), -1), dtype=np.float32)
 
     train_labels, test_labels = (
         parts[name].reshape(-1).astype(np.int64) for name in ("train_labels", "test_labels")

@@ -53,7 +53,7 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "tuning.json"
     store_machine(DEFAULT, path)
     good = json.loads(path.read_bytes())
-    for change in (
+    changes: tuple[dict[str, object], ...] = (
         {"format": "other"},
         {"version": 99},
         {"threads": 0},
@@ -62,7 +62,8 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
         {"times": {"1000": good["times"]["8192"]}},
         {"times": {"8192": good["times"]["8192"] | {"add": -1.0}}},
         {"more": 1},
-    ):
+    )
+    for change in changes:
         path.write_text(json.dumps(good | change))
         with pytest.raises(InputError, match="hetorch tune again"):
             load_machine(path)

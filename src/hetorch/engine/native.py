@@ -87,6 +87,17 @@ class NativeEngine:
     def multiply(self, a: Ciphertext, b: Ciphertext) -> Ciphertext:
         return self._core.multiply(a, b)
 
+    def sum_of_products(self, a: Sequence[Ciphertext], b: Sequence[Ciphertext]) -> Ciphertext:
+        """sum_i a[i] * b[i], relinearised once; scale = product of scales, which all pairs share; not rescaled."""
+        if not a or len(a) != len(b):
+            raise InputError(
+                f"a sum of products needs as many factors on either side, got {len(a)} and {len(b)}"
+            )
+        total = self._core.multiply_raw(a[0], b[0])
+        for left, right in zip(a[1:], b[1:], strict=True):
+            total = self._core.add(total, self._core.multiply_raw(left, right))
+        return self._core.relinearise(total)
+
     def rescale(self, a: Ciphertext) -> Ciphertext:
         return self._core.rescale(a)
 

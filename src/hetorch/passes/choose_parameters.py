@@ -57,6 +57,7 @@ class Chosen:
     error: float
     cost: float
     batch: int = 1
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +65,8 @@ class Request:
     """What is asked for. `sizes`: largest absolute value of each value of `program`; `precision`: bound on the
     encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose.
     `batch_size`: samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as
-    make a run cheapest (or, without a batch size, a sample), in place of just enough."""
+    make a run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
+    ciphertexts."""
 
     program: TensorProgram
     levels: tuple[int, ...]
@@ -79,6 +81,7 @@ class Request:
     batch_size: int | None = 1
     throughput: bool = False
     machine: Machine = DEFAULT
+    encrypted: bool = False
 
 
 def choose_parameters(request: Request) -> Chosen:
@@ -138,7 +141,7 @@ def _on_ring(request: Request, ring: int, batch: int, reasons: list[str]) -> lis
     positions = ring // 2 // batch
     sizes = _digit_sizes(request)
     for guess, lane_price in ((sizes[len(sizes) // 2], 0.0), (sizes[0], LANE_PRICE)):
-        model = CostModel(guess, guess, ring, request.machine, lane_price)
+        model = CostModel(guess, guess, ring, request.machine, lane_price, request.encrypted)
         try:
             layouts = choose_layouts(program, request.levels, positions, model)
         except PlanError as error:
@@ -214,13 +217,20 @@ def _with_digits(
             continue
         exact = assign_scales(program, levels, request.sizes, bits, parameters.modulus_chain)
         shares, error = predict_errors(
-            program, lowered, levels, exact, NoiseModel.of(parameters), request.sensitivity, bits
+            program,
+            lowered,
+            levels,
+            exact,
+            NoiseModel.of(parameters),
+            request.sensitivity,
+            bits,
+            encrypted=request.encrypted,
         )
         parts = [placement.parts for placement in layouts.placements]
         cost = total_cost(
-            program, lowered, levels, parts, CostModel(digit_size, len(special), ring, request.machine)
+            program, lowered, levels, parts, model_of(parameters, request.machine, request.encrypted)
         )
-        return Chosen(parameters, layouts, lowered, exact, shares, error, cost, batch)
+        return Chosen(parameters, layouts, lowered, exact, shares, error, cost, batch, request.encrypted)
     return None
 
 
@@ -228,7 +238,14 @@ def _scale_bits(request: Request, lowered: dict[int, Lowered], model: NoiseModel
     """The bits at which the predicted error meets the precision; None beyond MOST_SCALE_BITS."""
     scales = assign_scales(request.program, request.levels, request.sizes, TRIAL_BITS, None)
     _, error = predict_errors(
-        request.program, lowered, request.levels, scales, model, request.sensitivity, TRIAL_BITS
+        request.program,
+        lowered,
+        request.levels,
+        scales,
+        model,
+        request.sensitivity,
+        TRIAL_BITS,
+        encrypted=request.encrypted,
     )
     relative = SIGMAS * error / request.output_range
     # Errors are proportional to 2^-bits, so one trial tells; the primes themselves are within 2^-8 of 2^bits.
@@ -241,6 +258,12 @@ def _special_bits(bits: int, ring: int) -> list[int]:
     count = -(-bits // SPECIAL_BITS)
     each = max(-(-bits // count), _prime_floor(ring))
     return [each] * count
+
+
+def model_of(parameters: ParameterSet, machine: Machine, encrypted: bool = False) -> CostModel:
+    """The cost model of chosen parameters."""
+    special = len(parameters.special_primes)
+    return CostModel(parameters.digit_size, special, parameters.ring_degree, machine, encrypted=encrypted)
 
 
 def total_cost(

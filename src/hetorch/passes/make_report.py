@@ -13,8 +13,7 @@ from hetorch.ir.he_program import HeProgram
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.params import ParameterSet
 from hetorch.passes.approximate_activations import Approximated
-from hetorch.passes.choose_parameters import Chosen, layer_costs
-from hetorch.passes.cost_model import CostModel
+from hetorch.passes.choose_parameters import Chosen, layer_costs, model_of
 from hetorch.passes.count_dense import count_dense
 from hetorch.passes.machine import Machine
 from hetorch.passes.predict_errors import SIGMAS
@@ -49,7 +48,7 @@ def make_report(
     parameters, span, machine = chosen.parameters, calibration.span, calibration.machine
     placements = chosen.layouts.placements
     parts = [placement.parts for placement in placements]
-    model = CostModel(parameters.digit_size, len(parameters.special_primes), parameters.ring_degree, machine)
+    model = model_of(parameters, machine, chosen.encrypted)
     seconds = [0.0, *layer_costs(program, chosen.lowered, levels, parts, model)]
     encoded = [0] * program.value_count
     for he_op in he_program.operations:

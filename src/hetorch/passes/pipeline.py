@@ -18,6 +18,7 @@ from hetorch.passes.assign_levels import assign_levels
 from hetorch.passes.balance_sums import balance_sums
 from hetorch.passes.build_program import build_program
 from hetorch.passes.choose_parameters import Chosen, Request, choose_parameters, largest_values
+from hetorch.passes.drop_pruned import Pruned, drop_pruned
 from hetorch.passes.fuse_affine import GROWTHS, fuse_affine
 from hetorch.passes.machine import DEFAULT, Machine
 from hetorch.passes.make_report import Calibration, make_report
@@ -35,7 +36,8 @@ class Options:
     the polynomial network may be from the model, relative to the same range, `activation_agreement` the least share of
     equal argmaxes, `activation_ranges` "calibrated" or "interval". `activation_degree`, `activation_precision`, `ring_degree`,
     `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size` samples (None: 1)
-    or "throughput", samples a second (`batch_size` None: as many as the slots hold). `machine`: costs of operations."""
+    or "throughput", samples a second (`batch_size` None: as many as the slots hold). `machine`: costs of operations.
+    `encrypted_weights`: the server sees the weights as ciphertexts only."""
 
     precision: float = 2.0**-12
     security: Security = Security.CLASSICAL_128
@@ -50,6 +52,7 @@ class Options:
     objective: str = "latency"
     batch_size: int | None = None
     machine: Machine = DEFAULT
+    encrypted_weights: bool = False
 
 
 def run_pipeline(
@@ -82,14 +85,15 @@ def run_pipeline(
     verify_tensor_program(approximated.program, "approximate_activations")
 
     span = output_range(reference)
-    found: list[tuple[TensorProgram, tuple[int, ...], Chosen]] = []
+    found: list[tuple[Pruned, tuple[int, ...], Chosen]] = []
     problem: PlanError | None = None
     programs: list[TensorProgram] = []
     for attempt, growth in enumerate(GROWTHS):
         begun = 0.35 + 0.25 * attempt
         tell("fuse affine runs again", begun)
-        program = balance_sums(fuse_affine(approximated.program, growth))
-        verify_tensor_program(program, "balance_sums")
+        pruned = drop_pruned(balance_sums(fuse_affine(approximated.program, growth)))
+        program = pruned.program
+        verify_tensor_program(program, "drop_pruned")
         if any(len(program.operations) == len(other.operations) for other in programs):
             continue
         programs.append(program)
@@ -113,16 +117,18 @@ def run_pipeline(
             batch_size=options.batch_size or (None if options.objective == "throughput" else 1),
             throughput=options.objective == "throughput",
             machine=options.machine,
+            encrypted=options.encrypted_weights,
         )
         try:
-            found.append((program, levels, choose_parameters(request)))
+            found.append((pruned, levels, choose_parameters(request)))
         except PlanError as error:
             problem = problem or error
     if not found:
         assert problem is not None
         raise problem
-    program, levels, chosen = min(found, key=lambda choice: choice[2].cost / choice[2].batch)
+    pruned, levels, chosen = min(found, key=lambda choice: choice[2].cost / choice[2].batch)
 
+    program = pruned.program
     tell("lower to ciphertext operations", 0.9)
     he_program, weights = build_program(program, levels, chosen)
     key_spec = select_keys(he_program, weights, slot_generator=chosen.parameters.slot_generator)
@@ -134,7 +140,7 @@ def run_pipeline(
         weights,
         key_spec,
         approximated,
-        Calibration(span, len(inputs), (*notes, *sentences(approximated)), options.machine),
+        Calibration(span, len(inputs), (*notes, *sentences(approximated), *pruned.notes), options.machine),
     )
     plan = Plan(
         name=name,

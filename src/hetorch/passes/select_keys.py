@@ -27,6 +27,8 @@ def select_keys(
         match op:
             case LinearTransform():
                 level = program.values[op.inputs[0]].level
+                if program.encrypted_weights:
+                    relinearisation = max(relinearisation, level)
                 giants, babies = weights[f"{op.weight}.giants"], weights[f"{op.weight}.babies"]
                 for step in key_steps(giants, babies, program.slot_count):
                     rotations[step] = max(level, rotations.get(step, 0))

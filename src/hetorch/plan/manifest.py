@@ -41,6 +41,7 @@ def program_json(program: HeProgram) -> dict[str, object]:
     return {
         "slot_count": program.slot_count,
         "batch": program.batch,
+        "encrypted_weights": int(program.encrypted_weights),
         "layers": list(program.layers),
         "layouts": [list(layout.shape) for layout in program.layouts],
         "values": [[v.level, v.scale, v.layout, v.part] for v in program.values],
@@ -75,6 +76,7 @@ def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> H
         inputs=fields.integers("inputs", 0, last, MAX_PARTS),
         outputs=fields.integers("outputs", 0, last, MAX_PARTS),
         batch=batch,
+        encrypted_weights=bool(fields.integer("encrypted_weights", 0, 1)),
     )
     fields.done()
     return program

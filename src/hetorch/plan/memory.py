@@ -80,13 +80,16 @@ def weight_memory(
 ) -> int:
     """The encoded weights of one operation; of a transform only those of the ciphertexts `outputs` if given."""
     ring = parameters.ring_degree
+    parts = 2 if program.encrypted_weights else 1
     if isinstance(op, AddBias):
-        return (program.values[op.input].level + 1) * ring * WORD
+        return parts * (program.values[op.input].level + 1) * ring * WORD
     if not isinstance(op, LinearTransform):
         return 0
     level = program.values[op.inputs[0]].level
     here = weights[f"{op.weight}.outputs"]
     count = len(here) if outputs is None else int(np.isin(here, outputs).sum())
+    if program.encrypted_weights:
+        return 2 * count * (level + 1) * ring * WORD
     period = weights[f"{op.weight}.values"].shape[1]
     if not _rotates(weights, op) and period == 1:
         return count * (4 + WORD * (level + 1))
@@ -122,6 +125,11 @@ def _inside(
     extended = level + 1 + len(parameters.special_primes)
     switch = (parameters.digit_count(level) + 2) * extended
     match op:
+        case LinearTransform() if program.encrypted_weights:
+            rotated = np.unique(
+                np.stack([weights[f"{op.weight}.{key}"] for key in ("inputs", "babies")]), axis=1
+            )
+            return (2 * int(rotated.shape[1]) + 8) * (level + 1) + switch
         case LinearTransform():
             return _inside_transform(parameters, weights, op, level, threads)
         case Multiply():

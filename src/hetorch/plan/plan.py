@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,17 @@ class Plan:
             values = np.repeat(values, self.program.batch, axis=1)
         steps = {key: np.asarray(array, dtype=np.int32) for key, array in part.items()}
         return DiagonalTransform(self.program.slot_count, inputs, outputs, values=values, **steps)
+
+    def without_weights(self) -> Plan:
+        """What a server gets of a plan with encrypted weights: the program and where the diagonals lie, zeros for their
+        values. PlanError for a plan whose weights are in clear."""
+        if not self.program.encrypted_weights:
+            raise PlanError('this plan has its weights in clear; compile it with weights="encrypted"')
+        hidden = {
+            name: np.zeros((len(array), 1) if array.ndim == 2 else 1) if array.dtype == np.float64 else array
+            for name, array in self.weights.items()
+        }
+        return replace(self, weights=hidden)
 
     def public(self) -> PublicPlan:
         """What a client may see."""

@@ -49,6 +49,7 @@ def render(plan: Plan) -> str:
         f"ciphertexts {_size(public.input_ciphertext_bytes)} in, {_size(public.output_ciphertext_bytes)} out",
         f"run         predicted {_time(report.predicted_seconds)} on {report.threads} thread(s) ({report.machine} "
         f"constants), {_size(report.memory_bytes)} of memory with keys and weights",
+        *_weights(plan),
         f"encryption  predicted error {report.predicted_error:.1e} of the output range {report.output_range:.4g}",
         f"polynomials error {report.approximation_error:.1e} of the output range, "
         f"{report.agreement:.1%} agreement on {report.calibration_samples} calibration inputs",
@@ -72,6 +73,13 @@ def _cells(row: LayerReport) -> tuple[str, ...]:
         _size(row.key_bytes) if row.key_bytes else "-",
         f"{row.predicted_error:.1e}",
     )
+
+
+def _weights(plan: Plan) -> list[str]:
+    if not plan.program.encrypted_weights:
+        return []
+    held = sum(row.weight_bytes for row in plan.report.layers)
+    return [f"weights     encrypted under the data owner's key: {_size(held)} of ciphertexts in memory"]
 
 
 def _batch(size: int) -> str:

@@ -26,6 +26,7 @@ from hetorch.ir.he_program import (
     results,
 )
 from hetorch.plan import Plan
+from hetorch.runtime.encrypted import EncryptedWeights, multiply_encrypted
 from hetorch.runtime.pieces import Pieces, pieces_within
 
 Trace = Callable[[Operation, int, float, float], None]
@@ -40,6 +41,8 @@ class Runner(Generic[C, P, T]):
 
     `memory_limit` (bytes) bounds the predicted memory of one run, keys included: transforms that do not fit are encoded
     during each run, a few ciphertexts of the result at a time, and forgotten. PlanError if even that is too much.
+
+    `encrypted_weights` belong to a plan that says so, and to nothing else: PlanError.
     """
 
     def __init__(
@@ -49,11 +52,16 @@ class Runner(Generic[C, P, T]):
         *,
         share: Runner[C, P, T] | None = None,
         memory_limit: int | None = None,
+        encrypted_weights: EncryptedWeights[C] | None = None,
     ) -> None:
         if engine.parameters != plan.parameters:
             raise PlanError("the engine has other parameters than the plan")
         self.plan = plan
         self.engine = engine
+        if plan.program.encrypted_weights != (encrypted_weights is not None):
+            wants = "encrypted weights" if encrypted_weights is None else "its own weights, in clear"
+            raise PlanError(f"the plan {plan.name!r} runs with {wants}")
+        self._encrypted = encrypted_weights
         self._lock = threading.Lock()
         self._transforms: dict[int, T] = {}
         self._biases: dict[int, P] = {}
@@ -69,7 +77,7 @@ class Runner(Generic[C, P, T]):
     def prepare(self, progress: Callable[[float], None] | None = None) -> None:
         """Encode all weights that are kept, once; `progress` gets the fraction done."""
         with self._lock:
-            if self._ready:
+            if self._ready or self._encrypted is not None:
                 return
             program = self.plan.program
             count = max(len(program.operations), 1)
@@ -125,6 +133,8 @@ class Runner(Generic[C, P, T]):
         match op:
             case LinearTransform():
                 given = [values[v] for v in op.inputs]
+                if self._encrypted is not None:
+                    return multiply_encrypted(self.engine, self.plan, op, self._encrypted, given)
                 if position in self._transforms:
                     return engine.linear_transform(self._transforms[position], given)
                 made: list[C] = []
@@ -135,6 +145,8 @@ class Runner(Generic[C, P, T]):
             case RotateAdd():
                 a = values[op.input]
                 return [engine.add(a, engine.rotate(a, op.steps))]
+            case AddBias() if self._encrypted is not None:
+                return [engine.add(values[op.input], self._encrypted.biases[op.weight])]
             case AddBias():
                 return [engine.add_plaintext(values[op.input], self._biases[position])]
             case Add():
