@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import logging
 import os
 import traceback
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.frontend.builder import Builder, Refusal
 from hetorch.frontend.source import as_module
-from hetorch.frontend.walk import Walk
+from hetorch.frontend.walk import Walk, shown
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.interpreter import run_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
@@ -132,16 +134,16 @@ def _run(
     for candidate in (tensor, tensor.long()) if whole else (tensor,):
         try:
             return candidate, _one_tensor(model(candidate), len(inputs), name)
-        except UnsupportedModelError:
-            raise
         except Exception as error:
             problem = problem or error
         try:
-            parts = [model(sample[None]) for sample in candidate]
+            parts = [_one_tensor(model(sample[None]), 1, name) for sample in candidate]
         except Exception:
             continue
-        return candidate, torch.cat([_one_tensor(part, 1, name) for part in parts])
+        return candidate, torch.cat(parts)
     assert problem is not None
+    if isinstance(problem, UnsupportedModelError):
+        raise problem
     raise InputError(
         f"{name} does not accept the calibration inputs of shape {inputs.shape}{_user_line(problem)}: "
         f"{_first_line(problem)}{_FIXED_BATCH if isinstance(model, torch.fx.GraphModule) else ''}"
@@ -163,8 +165,17 @@ _FIXED_BATCH = (
 
 def _export(model: torch.nn.Module, example: torch.Tensor, name: str) -> torch.export.ExportedProgram:
     logger = logging.getLogger("torch.export")
+    # torch logs the graph and a traceback before it raises; the error that is raised here says the same in one sentence.
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        quiet = io.StringIO()
+        with (
+            warnings.catch_warnings(),
+            torch.no_grad(),
+            contextlib.redirect_stdout(quiet),
+            contextlib.redirect_stderr(quiet),
+        ):
             warnings.simplefilter("ignore")
             return torch.export.export(model, (example,), strict=False)
     except Exception as error:
@@ -175,6 +186,8 @@ def _export(model: torch.nn.Module, example: torch.Tensor, name: str) -> torch.e
             "split the model there and let the client decide"
         )
         raise UnsupportedModelError(problem, Analysis(name, (), problem)) from error
+    finally:
+        logging.disable(disabled)
 
 
 def _check_capture(
@@ -202,7 +215,7 @@ def _user_line(error: BaseException) -> str:
     """Where in the user's code an error began: " at file:line", or nothing."""
     own = (os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(__file__)))
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((*own, "<"))]
-    return f" at {os.path.relpath(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    return f" at {shown(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
 
 
 def _first_line(error: BaseException) -> str:

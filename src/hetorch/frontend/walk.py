@@ -30,7 +30,7 @@ class Walk:
     def __init__(self, exported: torch.export.ExportedProgram, model: torch.nn.Module, builder: Builder) -> None:
         self.exported = exported
         self.builder = builder
-        self.modules = dict(model.named_modules())
+        self.modules = dict(model.named_modules(remove_duplicate=False))
         self.values: dict[str, Any] = {}
         self.refusal: Refusal | None = None
 
@@ -237,14 +237,19 @@ def _shape(meta: Any) -> tuple[int, ...]:
 
 def _where(node: torch.fx.Node) -> str:
     """File:line of the innermost frame outside torch, relative to the working directory if it is in there."""
-    library = os.path.dirname(torch.__file__)
+    libraries = (os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     frames = _FRAME.findall(node.meta.get("stack_trace") or "")
-    own = [(path, line) for path, line in frames if not path.startswith(library)]
+    own = [(path, line) for path, line in frames if not path.startswith(libraries)]
     if not own:
         return ""
     path, line = own[-1]
+    return f"{shown(path)}:{line}"
+
+
+def shown(path: str) -> str:
+    """A path relative to the working directory if it is in there."""
     inner = os.path.relpath(path)
-    return f"{path if inner.startswith('..') else inner}:{line}"
+    return path if inner.startswith("..") else inner
 
 
 def _bind(schema: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
