@@ -9,6 +9,7 @@ from hetorch.frontend.capture import capture
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.passes.approximate_activations import Approximated, approximate_activations
 from hetorch.passes.approximation_notes import sentences
+from hetorch.passes.fit_polynomial import Fit
 from hetorch.passes.fuse_affine import fuse_affine
 
 
@@ -21,9 +22,9 @@ def analyze(
     activation_tolerance: float = 0.05,
     activation_agreement: float = 0.99,
 ) -> Analysis:
-    """Which parts of a model convert exactly, which by approximation (on which range, with which degree and error), which
-    are left to the client, and which cannot be compiled: with the line of the user's code, the reason and the nearest
-    thing that works. Printed it is a table.
+    """Which parts of a model convert exactly, which by approximation (on which range, with which degree and error),
+    which are left to the client, and which cannot be compiled: with the line of the user's code, the reason and the
+    nearest thing that works. Printed it is a table.
 
     The arguments are those of hetorch.compile. A model that cannot be compiled ends in the analysis, not in an error;
     InputError is raised if the inputs do not fit the model.
@@ -64,9 +65,14 @@ def _with_fits(rows: tuple[AnalysisRow, ...], approximated: Approximated) -> tup
         if row.status != "approximate":
             found.append(row)
             continue
-        mine = []
+        mine: list[Fit] = []
         while left and left[0].name == row.name:
-            if mine and left[0].function == mine[0].function and row.detail.count(",") == 0 and _next_same(row, rows):
+            if (
+                mine
+                and left[0].function == mine[0].function
+                and row.detail.count(",") == 0
+                and _next_same(row, rows)
+            ):
                 break
             mine.append(left.pop(0))
         if not mine:

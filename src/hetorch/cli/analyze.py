@@ -11,7 +11,10 @@ import typer
 
 def analyze_model(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL.py:factory|MODEL.pt2|MODEL.onnx", help="What to look at; its code is run.")
+        str,
+        typer.Argument(
+            metavar="MODEL.py:factory|MODEL.pt2|MODEL.onnx", help="What to look at; its code is run."
+        ),
     ],
     calibration: Annotated[Path, typer.Option(help="Typical inputs, batch first: .npy, .npz or .csv.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

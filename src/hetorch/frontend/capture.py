@@ -53,7 +53,8 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     fixed = _frozen_copy(module)
     for path, part in fixed.named_modules():
         if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
-            problem = f"batch_norm in {path} ({type(part).__name__}): it has no running statistics; use track_running_stats=True"
+            problem = f"batch_norm in {path} ({type(part).__name__}): it has no running statistics"
+            problem += "; use track_running_stats=True"
             raise UnsupportedModelError(problem, Analysis(name, (), problem))
     inputs = _calibration(calibration_inputs)
     with torch.no_grad(), warnings.catch_warnings():
@@ -91,11 +92,9 @@ def _frozen_copy(model: torch.nn.Module) -> torch.nn.Module:
             f"{type(model).__name__} cannot be copied: {_first_line(error)}"
         ) from error
     fixed = fixed.cpu()
-    try:
+    # What torch.export.save wrote has one mode, the one in which it was exported.
+    with contextlib.suppress(NotImplementedError):
         fixed = fixed.eval()
-    except NotImplementedError:
-        # What torch.export.save wrote has one mode, the one in which it was exported.
-        pass
     if any(p.dtype in (torch.float16, torch.bfloat16) for p in fixed.parameters()):
         fixed = fixed.float()
     return fixed.requires_grad_(False)
@@ -165,7 +164,8 @@ _FIXED_BATCH = (
 
 def _export(model: torch.nn.Module, example: torch.Tensor, name: str) -> torch.export.ExportedProgram:
     logger = logging.getLogger("torch.export")
-    # torch logs the graph and a traceback before it raises; the error that is raised here says the same in one sentence.
+    # torch logs the graph and a traceback before it raises; the error that is raised here says the same in one
+    # sentence.
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -182,8 +182,8 @@ def _export(model: torch.nn.Module, example: torch.Tensor, name: str) -> torch.e
         logger.debug("export failed", exc_info=True)
         problem = (
             f"{name} cannot be traced by torch.export{_user_line(error)}: {_first_line(error)}; "
-            "its forward must not branch on the values of its input: use torch.where, a smooth gate such as sigmoid, or "
-            "split the model there and let the client decide"
+            "its forward must not branch on the values of its input: use torch.where, a smooth gate such as "
+            "sigmoid, or split the model there and let the client decide"
         )
         raise UnsupportedModelError(problem, Analysis(name, (), problem)) from error
     finally:
@@ -206,7 +206,11 @@ def _check_capture(
         raise UnsupportedModelError(
             f"{name}: what was captured differs from the model by {difference:.3g} on the calibration inputs; "
             "does its forward change from call to call, or do the samples of a batch influence each other?",
-            Analysis(name, tuple(builder.rows), "the model's outputs depend on the batch or change from call to call"),
+            Analysis(
+                name,
+                tuple(builder.rows),
+                "the model's outputs depend on the batch or change from call to call",
+            ),
         )
     return outputs
 

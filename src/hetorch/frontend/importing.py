@@ -30,7 +30,9 @@ def load_model(path: str | Path, module: Callable[[], torch.nn.Module] | None = 
             return load_onnx(file)
         case ".safetensors":
             if module is None:
-                raise InputError("a state_dict needs its module: pass module=, a class or a function without arguments")
+                raise InputError(
+                    "a state_dict needs its module: pass module=, a class or a function without arguments"
+                )
             return _with_weights(file, module)
     raise InputError(f"{str(path)!r} is no .pt2, .onnx or .safetensors file")
 
@@ -49,5 +51,7 @@ def _with_weights(file: Path, module: Callable[[], torch.nn.Module]) -> torch.nn
     try:
         made.load_state_dict(state)
     except RuntimeError as error:
-        raise InputError(f"{file} does not belong to {type(made).__name__}: {' '.join(str(error).split())[:300]}") from error
+        raise InputError(
+            f"{file} does not belong to {type(made).__name__}: {' '.join(str(error).split())[:300]}"
+        ) from error
     return made

@@ -68,7 +68,11 @@ class OnnxModule(torch.nn.Module):
             for node in graph.node
         ]
         unknown = sorted(
-            {kind for kind, domain, *_ in self.nodes if domain not in ("", "ai.onnx") or kind not in OPERATIONS}
+            {
+                kind
+                for kind, domain, *_ in self.nodes
+                if domain not in ("", "ai.onnx") or kind not in OPERATIONS
+            }
         )
         if unknown:
             advice = "; ".join(f"{kind}: {NEAREST[kind]}" for kind in unknown if kind in NEAREST)

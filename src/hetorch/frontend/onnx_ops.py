@@ -31,7 +31,9 @@ def _integers(value: Any) -> list[int]:
     return [int(n) for n in np.asarray(value).reshape(-1)]
 
 
-def _unary(function: Callable[..., Any], known: Callable[..., Any] | None = None, **names: tuple[str, Any]) -> Operation:
+def _unary(
+    function: Callable[..., Any], known: Callable[..., Any] | None = None, **names: tuple[str, Any]
+) -> Operation:
     """A function of one operand; `names` maps its arguments to the ONNX attribute and default."""
 
     def run(operands: Sequence[Any], attributes: Mapping[str, Any], opset: int) -> Any:
@@ -92,7 +94,11 @@ def _transposed(operands: Sequence[Any], attributes: Mapping[str, Any], opset: i
     axes = weight.ndim - 2
     pads = attributes.get("pads", [0] * 2 * axes)
     extra = attributes.get("output_padding", [0] * axes)
-    if attributes.get("auto_pad", "NOTSET") != "NOTSET" or "output_shape" in attributes or pads[:axes] != pads[axes:]:
+    if (
+        attributes.get("auto_pad", "NOTSET") != "NOTSET"
+        or "output_shape" in attributes
+        or pads[:axes] != pads[axes:]
+    ):
         raise UnsupportedModelError("ConvTranspose with unequal or automatic padding; give equal pads")
     stride, dilation = (attributes.get(name, [1] * axes) for name in ("strides", "dilations"))
     function = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[axes - 1]
@@ -100,7 +106,11 @@ def _transposed(operands: Sequence[Any], attributes: Mapping[str, Any], opset: i
 
 
 def _padding(
-    x: Any, kernel: Sequence[int], attributes: Mapping[str, Any], stride: Sequence[int], dilation: Sequence[int]
+    x: Any,
+    kernel: Sequence[int],
+    attributes: Mapping[str, Any],
+    stride: Sequence[int],
+    dilation: Sequence[int],
 ) -> tuple[list[int], list[int]]:
     axes = len(kernel)
     mode = attributes.get("auto_pad", "NOTSET")
@@ -242,7 +252,11 @@ def _slice(operands: Sequence[Any], attributes: Mapping[str, Any], opset: int) -
     steps = (parts[3] if len(parts) > 3 else None) or [1] * len(starts)
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
         places = list(range(*slice(start, end, step).indices(x.shape[axis])))
-        x = np.take(x, places, axis) if isinstance(x, np.ndarray) else x.index_select(axis, torch.tensor(places))
+        x = (
+            np.take(x, places, axis)
+            if isinstance(x, np.ndarray)
+            else x.index_select(axis, torch.tensor(places))
+        )
     return x
 
 
@@ -265,7 +279,9 @@ def _pad(operands: Sequence[Any], attributes: Mapping[str, Any], opset: int) -> 
     pads = _integers(operands[1]) if len(operands) > 1 else list(attributes["pads"])
     value = attributes.get("value", 0.0)
     if len(operands) > 2 and operands[2] is not None:
-        value = float(np.asarray(operands[2] if isinstance(operands[2], np.ndarray) else operands[2].detach()))
+        value = float(
+            np.asarray(operands[2] if isinstance(operands[2], np.ndarray) else operands[2].detach())
+        )
     axes = _integers(operands[3]) if len(operands) > 3 and operands[3] is not None else list(range(x.ndim))
     begin, end = [0] * x.ndim, [0] * x.ndim
     for number, axis in enumerate(axes):
@@ -303,7 +319,9 @@ def _clip(operands: Sequence[Any], attributes: Mapping[str, Any], opset: int) ->
     bounds = [attributes.get("min"), attributes.get("max")]
     for number, operand in enumerate(operands[1:3]):
         if operand is not None:
-            bounds[number] = float(_tensor(operand).item() if isinstance(operand, np.ndarray) else operand.item())
+            bounds[number] = float(
+                _tensor(operand).item() if isinstance(operand, np.ndarray) else operand.item()
+            )
     return operands[0].clamp(bounds[0], bounds[1])
 
 
@@ -315,7 +333,10 @@ def _resize(operands: Sequence[Any], attributes: Mapping[str, Any], opset: int) 
     if sizes is not None:
         target = _integers(sizes)[2:]
     elif scales is not None:
-        factors = [float(s) for s in np.asarray(scales if isinstance(scales, np.ndarray) else scales.detach().numpy())]
+        factors = [
+            float(s)
+            for s in np.asarray(scales if isinstance(scales, np.ndarray) else scales.detach().numpy())
+        ]
         target = [math.floor(n * f) for n, f in zip(x.shape[2:], factors[2:], strict=True)]
     else:
         target = [int(n * f) for n, f in zip(x.shape[2:], attributes["scales"][2:], strict=True)]
@@ -339,7 +360,9 @@ def _constant(operands: Sequence[Any], attributes: Mapping[str, Any], opset: int
     for name in ("value", "value_float", "value_floats", "value_int", "value_ints"):
         if name in attributes:
             array = np.asarray(attributes[name])
-            return array.astype(np.float32) if array.dtype.kind == "f" and array.dtype != np.float64 else array
+            return (
+                array.astype(np.float32) if array.dtype.kind == "f" and array.dtype != np.float64 else array
+            )
     raise UnsupportedModelError("a Constant without a number")
 
 
@@ -370,7 +393,7 @@ def _prelu(operands: Sequence[Any], attributes: Mapping[str, Any], opset: int) -
 
 def _expand(operands: Sequence[Any], attributes: Mapping[str, Any], opset: int) -> Any:
     x, shape = operands[0], _integers(operands[1])
-    return x.expand(torch.broadcast_shapes(x.shape, shape))
+    return x.expand(np.broadcast_shapes(tuple(x.shape), tuple(shape)))
 
 
 def _space(operands: Sequence[Any], attributes: Mapping[str, Any], opset: int, *, deep: bool) -> Any:
@@ -469,7 +492,8 @@ OPERATIONS: Mapping[str, Operation] = MappingProxyType(
         "Shape": _shape,
         "Constant": _constant,
         "ConstantOfShape": lambda operands, attributes, opset: np.full(
-            _integers(operands[0]), np.asarray(attributes.get("value", np.zeros(1, np.float32))).reshape(-1)[0]
+            _integers(operands[0]),
+            np.asarray(attributes.get("value", np.zeros(1, np.float32))).reshape(-1)[0],
         ),
         "Cast": _cast,
         "Where": _where,

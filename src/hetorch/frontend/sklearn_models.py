@@ -75,7 +75,9 @@ def _module(model: Any) -> torch.nn.Module:
     if hasattr(model, "coef_") and hasattr(model, "intercept_"):
         # A regression predicts a vector if it has one target; a classifier of two classes has one score.
         return _linear(np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_))
-    if is_estimator(model) and not any(name.endswith("_") and not name.startswith("_") for name in vars(model)):
+    if is_estimator(model) and not any(
+        name.endswith("_") and not name.startswith("_") for name in vars(model)
+    ):
         raise InputError(f"{kind} is not fitted; call fit before compiling")
     raise UnsupportedModelError(f"{kind} is not supported; {KNOWN}")
 
@@ -107,5 +109,7 @@ def _linear(weight: Array, bias: Array) -> torch.nn.Linear:
     layer = torch.nn.Linear(weight.shape[1], weight.shape[0], dtype=torch.float64)
     with torch.no_grad():
         layer.weight.copy_(torch.from_numpy(np.array(weight, dtype=np.float64)))
-        layer.bias.copy_(torch.from_numpy(np.array(np.broadcast_to(bias, weight.shape[:1]), dtype=np.float64)))
+        layer.bias.copy_(
+            torch.from_numpy(np.array(np.broadcast_to(bias, weight.shape[:1]), dtype=np.float64))
+        )
     return layer

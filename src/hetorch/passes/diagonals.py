@@ -32,8 +32,8 @@ MOST_PICKS = 512
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DiagonalSet:
-    """Which diagonals a map takes: the sorted `indices`, each block * `modulus` + k; for each non-zero of the matrix (in
-    CSR order) the `chosen` place in `indices` and the `replica` of the input that it reads (0 unless skewed)."""
+    """Which diagonals a map takes: the sorted `indices`, each block * `modulus` + k; for each non-zero of the matrix
+    (in CSR order) the `chosen` place in `indices` and the `replica` of the input that it reads (0 unless skewed)."""
 
     indices: Indices
     modulus: int

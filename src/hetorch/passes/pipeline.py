@@ -31,9 +31,9 @@ Progress = Callable[[str, float], None]
 class Options:
     """`precision`: bound on the encryption error relative to the range of the outputs. `activation_tolerance`: how far
     the polynomial network may be from the model, relative to the same range, `activation_agreement` the least share of
-    equal argmaxes, `activation_ranges` "calibrated" or "interval". `activation_degree`, `activation_precision`, `ring_degree`,
-    `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size` samples (None: 1)
-    or "throughput", samples a second (`batch_size` None: as many as the slots hold)."""
+    equal argmaxes, `activation_ranges` "calibrated" or "interval". `activation_degree`, `activation_precision`,
+    `ring_degree`, `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size`
+    samples (None: 1) or "throughput", samples a second (`batch_size` None: as many as the slots hold)."""
 
     precision: float = 2.0**-12
     security: Security = Security.CLASSICAL_128
@@ -128,7 +128,9 @@ def run_pipeline(
         key_spec=select_keys(he_program, weights),
         weights=weights,
         input_range=(float(inputs.min()), float(inputs.max())),
-        report=_report(program, levels, chosen, approximated, span, len(inputs), (*notes, *sentences(approximated))),
+        report=_report(
+            program, levels, chosen, approximated, span, len(inputs), (*notes, *sentences(approximated))
+        ),
     )
     tell("done", 1.0)
     return plan

@@ -37,8 +37,8 @@ class Grid:
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
     """`positions`, int64 (replicas, n): element i lies in slot positions % period of ciphertext positions // period, of
-    `parts` ciphertexts, and repeats with the `period`. More than one replica only when they are skewed, and more than one
-    ciphertext only when the period is all slots; never both."""
+    `parts` ciphertexts, and repeats with the `period`. More than one replica only when they are skewed, and more than
+    one ciphertext only when the period is all slots; never both."""
 
     positions: Indices
     period: int
