@@ -40,13 +40,13 @@ def compile(
     `precision` bounds the predicted encryption error relative to the range of the outputs (2^-12 = 2.4e-4).
     Activations get the least polynomial degrees with which the outputs stay within `activation_tolerance` of the range
     of the model's outputs, with at least `activation_agreement` of the argmaxes the same. Instead, `activation_degree`
-    (1..31) fixes the degree of all, or `activation_precision` (2^-20..1) their error relative to the largest absolute value
-    in the range: functions with kinks, such as ReLU and MaxPool, then become compositions of minimax polynomials of the
-    sign. hetorch.approximate says either for a single module. `activation_ranges` "interval" takes the ranges from
-    interval arithmetic instead of calibration: wider, but no input within the calibrated ones can leave them.
-    `ring_degree` (a power of two, 2^11..2^16), `scale_bits` (20..45) and `digit_size` (data primes a digit of key
-    switching, 1..16 and at most as many as the chain has) are chosen unless given; the chain and the special primes
-    follow from them.
+    (1..31) fixes the degree of all, or `activation_precision` (2^-20..1) their error relative to the largest absolute
+    value in the range: functions with kinks, such as ReLU and MaxPool, then become compositions of minimax
+    polynomials of the sign. hetorch.approximate says either for a single module. `activation_ranges` "interval" takes
+    the ranges from interval arithmetic instead of calibration: wider, but no input within the calibrated ones can
+    leave them. `ring_degree` (a power of two, 2^11..2^16), `scale_bits` (20..45) and `digit_size` (data primes a
+    digit of key switching, 1..16 and at most as many as the chain has) are chosen unless given; the chain and the
+    special primes follow from them.
 
     `objective` "latency" answers one sample as fast as it can, or with `batch_size` (up to half the ring degree) that
     many samples at once, side by side in the slots. "throughput" makes a sample cheapest: a run takes `batch_size`

@@ -107,7 +107,7 @@ FUNCTIONS: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "relu_inplace": lambda x, w: torch.relu_(x * 1.0),
     "clamp": lambda x, w: torch.clamp(x, min=-0.5),
     "dropout": lambda x, w: F.dropout(x, 0.5, training=False) + 1,
-    "split": lambda x, w: torch.cat(x.split([1, 2], dim=1)[::-1], 1) * x.chunk(3, 1)[0],
+    "split": lambda x, w: torch.cat(torch.tensor_split(x, (1,), dim=1)[::-1], 1) * x.chunk(3, 1)[0],
     "unbind": lambda x, w: torch.stack(x.unbind(1), -1),
     "cat_constant": lambda x, w: torch.cat([x, w[None].expand(x.shape[0], -1, -1, -1)], 2),
     "index": lambda x, w: x[:, [2, 0]] + x.index_select(1, torch.tensor([1, 1])),
@@ -220,7 +220,11 @@ def test_the_model_is_not_changed() -> None:
 
 
 UNSUPPORTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
-    "rounding": (lambda: nn.Sequential(nn.Linear(4, 4), Lambda(lambda x, w: x.round())), (4,), "round in 1 .*leave"),
+    "rounding": (
+        lambda: nn.Sequential(nn.Linear(4, 4), Lambda(lambda x, w: x.round())),
+        (4,),
+        "round in 1 .*leave",
+    ),
     "embedding": (lambda: Lambda(lambda x, w: F.embedding(x[:, 0, 0].long(), w[0])), (3, 2, 2), "client"),
     "random": (lambda: Lambda(lambda x, w: F.dropout(x, 0.5, training=True)), (3, 2, 2), "random"),
     "order": (lambda: Lambda(lambda x, w: torch.linalg.vector_norm(x, 3, dim=1)), (3, 2, 2), "order 3"),

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from hetorch.cli.analyze import analyze_model
 from hetorch.cli.compile import compile_model
 from hetorch.cli.demo import demo
 from hetorch.cli.doctor import doctor
@@ -30,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command("analyze")(analyze_model)
 app.command("compile")(compile_model)
 app.command("keygen")(keygen)
 app.command("serve")(serve)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import logging
 import os
 import traceback
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.frontend.builder import Builder, Refusal
 from hetorch.frontend.source import as_module
-from hetorch.frontend.walk import Walk
+from hetorch.frontend.walk import Walk, shown
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.interpreter import run_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
@@ -51,7 +53,8 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     fixed = _frozen_copy(module)
     for path, part in fixed.named_modules():
         if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
-            problem = f"batch_norm in {path} ({type(part).__name__}): it has no running statistics; use track_running_stats=True"
+            problem = f"batch_norm in {path} ({type(part).__name__}): it has no running statistics"
+            problem += "; use track_running_stats=True"
             raise UnsupportedModelError(problem, Analysis(name, (), problem))
     inputs = _calibration(calibration_inputs)
     with torch.no_grad(), warnings.catch_warnings():
@@ -89,11 +92,9 @@ def _frozen_copy(model: torch.nn.Module) -> torch.nn.Module:
             f"{type(model).__name__} cannot be copied: {_first_line(error)}"
         ) from error
     fixed = fixed.cpu()
-    try:
+    # What torch.export.save wrote has one mode, the one in which it was exported.
+    with contextlib.suppress(NotImplementedError):
         fixed = fixed.eval()
-    except NotImplementedError:
-        # What torch.export.save wrote has one mode, the one in which it was exported.
-        pass
     if any(p.dtype in (torch.float16, torch.bfloat16) for p in fixed.parameters()):
         fixed = fixed.float()
     return fixed.requires_grad_(False)
@@ -132,16 +133,16 @@ def _run(
     for candidate in (tensor, tensor.long()) if whole else (tensor,):
         try:
             return candidate, _one_tensor(model(candidate), len(inputs), name)
-        except UnsupportedModelError:
-            raise
         except Exception as error:
             problem = problem or error
         try:
-            parts = [model(sample[None]) for sample in candidate]
+            parts = [_one_tensor(model(sample[None]), 1, name) for sample in candidate]
         except Exception:
             continue
-        return candidate, torch.cat([_one_tensor(part, 1, name) for part in parts])
+        return candidate, torch.cat(parts)
     assert problem is not None
+    if isinstance(problem, UnsupportedModelError):
+        raise problem
     raise InputError(
         f"{name} does not accept the calibration inputs of shape {inputs.shape}{_user_line(problem)}: "
         f"{_first_line(problem)}{_FIXED_BATCH if isinstance(model, torch.fx.GraphModule) else ''}"
@@ -163,18 +164,30 @@ _FIXED_BATCH = (
 
 def _export(model: torch.nn.Module, example: torch.Tensor, name: str) -> torch.export.ExportedProgram:
     logger = logging.getLogger("torch.export")
+    # torch logs the graph and a traceback before it raises; the error that is raised here says the same in one
+    # sentence.
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        quiet = io.StringIO()
+        with (
+            warnings.catch_warnings(),
+            torch.no_grad(),
+            contextlib.redirect_stdout(quiet),
+            contextlib.redirect_stderr(quiet),
+        ):
             warnings.simplefilter("ignore")
             return torch.export.export(model, (example,), strict=False)
     except Exception as error:
         logger.debug("export failed", exc_info=True)
         problem = (
             f"{name} cannot be traced by torch.export{_user_line(error)}: {_first_line(error)}; "
-            "its forward must not branch on the values of its input: use torch.where, a smooth gate such as sigmoid, or "
-            "split the model there and let the client decide"
+            "its forward must not branch on the values of its input: use torch.where, a smooth gate such as "
+            "sigmoid, or split the model there and let the client decide"
         )
         raise UnsupportedModelError(problem, Analysis(name, (), problem)) from error
+    finally:
+        logging.disable(disabled)
 
 
 def _check_capture(
@@ -193,7 +206,11 @@ def _check_capture(
         raise UnsupportedModelError(
             f"{name}: what was captured differs from the model by {difference:.3g} on the calibration inputs; "
             "does its forward change from call to call, or do the samples of a batch influence each other?",
-            Analysis(name, tuple(builder.rows), "the model's outputs depend on the batch or change from call to call"),
+            Analysis(
+                name,
+                tuple(builder.rows),
+                "the model's outputs depend on the batch or change from call to call",
+            ),
         )
     return outputs
 
@@ -202,7 +219,7 @@ def _user_line(error: BaseException) -> str:
     """Where in the user's code an error began: " at file:line", or nothing."""
     own = (os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(__file__)))
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((*own, "<"))]
-    return f" at {os.path.relpath(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    return f" at {shown(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
 
 
 def _first_line(error: BaseException) -> str:

@@ -159,9 +159,13 @@ def _clamp(builder: Builder, call: Call) -> Symbol:
     source = call.symbol("self")
     made = builder.made_by(source)
     # torch.nn.functional.normalize and hardsigmoid's parts clamp what cannot be below: nothing to do then.
-    if isinstance(made, Activation) and made.function in ("sqrt", "exp", "relu", "sigmoid") and bounds[0] <= 1e-6:
-        if bounds[1] == np.inf:
-            return source
+    if (
+        isinstance(made, Activation)
+        and made.function in ("sqrt", "exp", "relu", "sigmoid")
+        and bounds[0] <= 1e-6
+        and bounds[1] == np.inf
+    ):
+        return source
     return builder.activation(source, "hardtanh", bounds, call)
 
 
@@ -187,9 +191,7 @@ def _gate(builder: Builder, call: Call) -> Symbol:
     numbers = np.arange(source.size, dtype=np.int64).reshape(source.shape)
     first, second = np.split(numbers, 2, axis=axis)
     value = builder.move(source, np.ascontiguousarray(first), call)
-    gate = builder.activation(
-        builder.move(source, np.ascontiguousarray(second), call), "sigmoid", (), call
-    )
+    gate = builder.activation(builder.move(source, np.ascontiguousarray(second), call), "sigmoid", (), call)
     return builder.multiply(value, gate, call)
 
 

@@ -18,17 +18,22 @@ Marked = TypeVar("Marked")
 def elementwise(module: Marked) -> Marked:
     """Mark a class of modules, or one module, as a function of one number that is applied to every element.
 
-    Its forward takes one tensor and returns one of the same shape, and whatever it does inside (comparisons, look-ups) is
-    replaced by a polynomial over the range that calibration finds. As a decorator or as a call; returns its argument.
-    InputError if it is no nn.Module.
+    Its forward takes one tensor and returns one of the same shape, and whatever it does inside (comparisons,
+    look-ups) is replaced by a polynomial over the range that calibration finds. As a decorator or as a call; returns
+    its argument. InputError if it is no nn.Module.
     """
-    if not (isinstance(module, torch.nn.Module) or (isinstance(module, type) and issubclass(module, torch.nn.Module))):
+    if not (
+        isinstance(module, torch.nn.Module)
+        or (isinstance(module, type) and issubclass(module, torch.nn.Module))
+    ):
         raise InputError(f"elementwise marks an nn.Module or a class of them, got {type(module).__name__}")
     setattr(module, ELEMENTWISE_MARK, True)
     return module
 
 
-def approximate(module: torch.nn.Module, *, degree: int | None = None, precision: float | None = None) -> torch.nn.Module:
+def approximate(
+    module: torch.nn.Module, *, degree: int | None = None, precision: float | None = None
+) -> torch.nn.Module:
     """Fix how the functions in `module` (and in what it holds) are approximated; returns it.
 
     `degree` (1..31) is that of the polynomials. `precision` is the largest error relative to the largest absolute value

@@ -156,13 +156,18 @@ def empty(rows: int, columns: int) -> sparse.csr_array:
     return sparse.csr_array((rows, columns), dtype=np.float64)
 
 
-def contraction(space: Sequence[int], kept: int, index: Indices, values: Array, columns: int) -> sparse.csr_array:
+def contraction(
+    space: Sequence[int], kept: int, index: Indices, values: Array, columns: int
+) -> sparse.csr_array:
     """Row i is the sum, over the axes of `space` after the first `kept`, of values * column `index`; index and values
     have the shape of `space`, and rows run over the kept axes."""
     rows = math.prod(space[:kept])
     each = math.prod(space[kept:])
     return coordinate_matrix(
-        np.repeat(np.arange(rows, dtype=np.int64), each), index.reshape(-1), values.reshape(-1), (rows, columns)
+        np.repeat(np.arange(rows, dtype=np.int64), each),
+        index.reshape(-1),
+        values.reshape(-1),
+        (rows, columns),
     )
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.frontend import matrices
-from hetorch.frontend.affine_ops import Handler
 from hetorch.frontend.builder import Builder, Call, Shape, Symbol, as_array, expanded
 
 Results = Symbol | tuple[Symbol | None, ...]
@@ -125,7 +124,7 @@ def _maximum(builder: Builder, call: Call) -> Results:
     return _pair(builder, call) if "other" in call.arguments else _reduce(builder, call)
 
 
-MAXIMUM: Mapping[str, Handler] = MappingProxyType(
+MAXIMUM: Mapping[str, Callable[[Builder, Call], Results]] = MappingProxyType(
     {f"max_pool{n}d": _max_pool for n in (1, 2, 3)}
     | {f"max_pool{n}d_with_indices": _max_pool for n in (2, 3)}
     | {f"adaptive_max_pool{n}d": _adaptive_max_pool for n in (1, 2, 3)}

@@ -1,5 +1,5 @@
-"""Normalisations whose statistics depend on the input, and softmax inside a network: products and approximated functions
-(1 / sqrt(x), exp, 1 / x) on the ranges that calibration finds."""
+"""Normalisations whose statistics depend on the input, and softmax inside a network: products and approximated
+functions (1 / sqrt(x), exp, 1 / x) on the ranges that calibration finds."""
 
 from __future__ import annotations
 
@@ -74,7 +74,9 @@ def _weighted(builder: Builder, call: Call, source: Symbol, before: int, after: 
             return np.full(source.size, default)
         return np.tile(np.repeat(values.reshape(-1), after), before)
 
-    return builder.affine(source, matrices.diagonal(spread(weight, 1.0)), spread(bias, 0.0), call, source.shape)
+    return builder.affine(
+        source, matrices.diagonal(spread(weight, 1.0)), spread(bias, 0.0), call, source.shape
+    )
 
 
 def _softmax(builder: Builder, call: Call) -> Symbol:
@@ -110,9 +112,7 @@ def _exponentials(
         # exp(x + m) = exp(x) exp(m), and exp(-inf) = 0.
         weights = np.exp(np.broadcast_to(mask, shape) - np.max(mask))
     if np.any(weights != 1.0):
-        exponential = builder.affine(
-            exponential, matrices.diagonal(weights.reshape(-1)), None, call, shape
-        )
+        exponential = builder.affine(exponential, matrices.diagonal(weights.reshape(-1)), None, call, shape)
     total = builder.affine(exponential, _along(shape, axis, np.ones(shape)), None, call, shape)
     return centre, total, exponential
 

@@ -40,7 +40,9 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
 FINAL = frozenset({"softmax", "_softmax", "log_softmax", "_log_softmax", "argmax", "softmin"})
 """Last operations that stay with the client: they need comparisons or divisions and change no decision."""
 
-CHECKS = frozenset({"_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size"})
+CHECKS = frozenset(
+    {"_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size"}
+)
 """Assertions that torch puts into graphs: they compute nothing."""
 
 _CLIENT = "let the client compute it and encrypt what comes out"
@@ -58,7 +60,9 @@ NEAREST: Mapping[str, str] = MappingProxyType(
         "argsort": _COMPARE,
         "median": "use a mean",
         "nonzero": _COMPARE,
-        **dict.fromkeys(("gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"), _COMPARE),
+        **dict.fromkeys(
+            ("gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"), _COMPARE
+        ),
         "masked_select": "use fixed indices",
         "round": "leave the numbers as they are",
         "floor": "leave the numbers as they are",
@@ -77,6 +81,6 @@ NEAREST: Mapping[str, str] = MappingProxyType(
 """What works instead."""
 
 WORKS = (
-    "what works: linear layers, convolutions, pools, normalisations, reshaping, sums, products, attention, and element-wise "
-    "functions; hetorch.elementwise marks a module of your own, hetorch.Table makes one from points"
+    "what works: linear layers, convolutions, pools, normalisations, reshaping, sums, products, attention, and "
+    "element-wise functions; hetorch.elementwise marks a module of your own, hetorch.Table makes one from points"
 )

@@ -1,5 +1,5 @@
-"""Contractions: matmul, bmm, einsum, attention. With one fixed factor they are affine; of two encrypted tensors they are
-a replication (affine), a product of elements, and a sum (affine)."""
+"""Contractions: matmul, bmm, einsum, attention. With one fixed factor they are affine; of two encrypted tensors they
+are a replication (affine), a product of elements, and a sum (affine)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ Labels = tuple[str, ...]
 
 
 def contract(
-    builder: Builder, call: Call, operands: Sequence[Any], labels: Sequence[Labels], output: Labels, shape: Shape
+    builder: Builder,
+    call: Call,
+    operands: Sequence[Any],
+    labels: Sequence[Labels],
+    output: Labels,
+    shape: Shape,
 ) -> Symbol:
     """The sum over all labels that are not in `output` of the product of one or two operands, in einsum's notation. An
     axis of length 1 is broadcast."""
@@ -143,7 +148,10 @@ def _attention(builder: Builder, call: Call) -> Symbol:
         builder,
         call,
         (query, key),
-        ((*letters[len(lead) - len(query.shape) + 2 :], "i", "k"), (*letters[len(lead) - len(key.shape) + 2 :], "j", "k")),
+        (
+            (*letters[len(lead) - len(query.shape) + 2 :], "i", "k"),
+            (*letters[len(lead) - len(key.shape) + 2 :], "j", "k"),
+        ),
         (*letters, "i", "j"),
         (*lead, length, source),
     )

@@ -108,7 +108,8 @@ def _gru_cell(builder: Builder, call: Call) -> Symbol:
 
 def _lstm_cell(builder: Builder, call: Call) -> tuple[Symbol, Symbol]:
     weights = [call[name] for name in ("w_ih", "w_hh", "b_ih", "b_hh")]
-    h, c = _lstm_step(builder, call, _encrypted(call), *call["hx"], weights)
+    hidden, cell = call["hx"]
+    h, c = _lstm_step(builder, call, _encrypted(call), hidden, cell, weights)
     return Symbol(h.value, call.shapes[0]), Symbol(c.value, call.shapes[1])
 
 
@@ -148,7 +149,7 @@ def _layer(builder: Builder, call: Call) -> tuple[Symbol, ...]:
     if any(isinstance(state, Symbol) for state in (hidden, cells)):
         raise call.unsupported("the first hidden state depends on the input", "begin with zeros")
     axis = 1 if batch_first else 0
-    length, features = source.shape[axis], source.shape[2]
+    features = source.shape[2]
     numbers = np.moveaxis(np.arange(source.size, dtype=np.int64).reshape(source.shape), axis, 0)
     steps = [builder.move(source, np.ascontiguousarray(at.reshape(-1, features)), call) for at in numbers]
     each, directions = 4 if biases else 2, 2 if both else 1
@@ -176,7 +177,9 @@ def _layer(builder: Builder, call: Call) -> tuple[Symbol, ...]:
     whole = _gathered(builder, call, steps, lambda parts: np.stack(parts, axis=axis), call.shapes[0])
     states = [_gathered(builder, call, [h for h, _ in last], np.stack, call.shapes[1])]
     if lstm:
-        states.append(_gathered(builder, call, [c for _, c in last if c is not None], np.stack, call.shapes[2]))
+        states.append(
+            _gathered(builder, call, [c for _, c in last if c is not None], np.stack, call.shapes[2])
+        )
     return (whole, *states)
 
 

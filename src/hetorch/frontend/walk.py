@@ -27,10 +27,12 @@ _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 class Walk:
     """One pass over the graph of `exported`, of which `model` is the module."""
 
-    def __init__(self, exported: torch.export.ExportedProgram, model: torch.nn.Module, builder: Builder) -> None:
+    def __init__(
+        self, exported: torch.export.ExportedProgram, model: torch.nn.Module, builder: Builder
+    ) -> None:
         self.exported = exported
         self.builder = builder
-        self.modules = dict(model.named_modules())
+        self.modules = dict(model.named_modules(remove_duplicate=False))
         self.values: dict[str, Any] = {}
         self.refusal: Refusal | None = None
 
@@ -65,9 +67,8 @@ class Walk:
         return without_dead(input_shape, self.builder.operations, value.value, shape)
 
     def _evaluate(self, node: torch.fx.Node) -> Any:
-        args, kwargs = (
-            torch.fx.node.map_arg(part, lambda n: self.values[n.name]) for part in (node.args, node.kwargs)
-        )
+        resolved: Any = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: self.values[n.name])
+        args, kwargs = resolved
         target: Any = node.target
         symbols = _symbols(args) + _symbols(tuple(kwargs.values()))
         if not symbols:
@@ -101,7 +102,9 @@ class Walk:
     def _handle(self, call: Call) -> Any:
         handler = HANDLERS.get(call.op)
         if not call.real and call.op in IDENTITY:
-            raise call.unsupported("it makes whole numbers", "leave the numbers real, or let the client compute them")
+            raise call.unsupported(
+                "it makes whole numbers", "leave the numbers real, or let the client compute them"
+            )
         if handler is None:
             raise call.unsupported("it cannot be computed on encrypted data", NEAREST.get(call.op, WORKS))
         try:
@@ -121,7 +124,9 @@ class Walk:
 
         return tuple(map(zeros, call.shapes)) if call.shapes else zeros(call.shape)
 
-    def _leave_to_client(self, call: Call, source: Symbol, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Symbol:
+    def _leave_to_client(
+        self, call: Call, source: Symbol, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Symbol:
         self.builder.notes.append(
             f"{call.op} at the end ({call.name}) is left to the client: results are what goes into it"
         )
@@ -174,7 +179,7 @@ class Walk:
         """The path (with the number of the call) of the outermost module around a node that is marked elementwise."""
         for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
             if getattr(self.modules.get(path.split("@")[0]), ELEMENTWISE_MARK, False):
-                return str(key) + path
+                return f"{key} {path}"
         return None
 
     def _enters_marked(self, node: torch.fx.Node) -> bool:
@@ -237,14 +242,19 @@ def _shape(meta: Any) -> tuple[int, ...]:
 
 def _where(node: torch.fx.Node) -> str:
     """File:line of the innermost frame outside torch, relative to the working directory if it is in there."""
-    library = os.path.dirname(torch.__file__)
+    libraries = (os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     frames = _FRAME.findall(node.meta.get("stack_trace") or "")
-    own = [(path, line) for path, line in frames if not path.startswith(library)]
+    own = [(path, line) for path, line in frames if not path.startswith(libraries)]
     if not own:
         return ""
     path, line = own[-1]
+    return f"{shown(path)}:{line}"
+
+
+def shown(path: str) -> str:
+    """A path relative to the working directory if it is in there."""
     inner = os.path.relpath(path)
-    return f"{path if inner.startswith('..') else inner}:{line}"
+    return path if inner.startswith("..") else inner
 
 
 def _bind(schema: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

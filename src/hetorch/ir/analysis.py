@@ -5,12 +5,14 @@ from __future__ import annotations
 import html
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+COLUMNS = ("module", "operation", "how", "range", "degree", "error", "where")
 Status = Literal["exact", "approximate", "client", "unsupported"]
 
 
@@ -74,13 +76,13 @@ class Analysis:
     def table(self) -> Table:
         """For rich's print."""
         found = Table(title=f"{self.model}: {self._verdict()}", title_justify="left")
-        for name in ("module", "operation", "how", "range", "degree", "error", "where"):
+        for name in COLUMNS:
             found.add_column(name, overflow="fold")
         colours = {"exact": "green", "approximate": "yellow", "client": "cyan", "unsupported": "red"}
-        for row in self.rows:
+        for row in _merged(self.rows):
             how, span, degree, error = _cells(row)
             found.add_row(
-                row.name, row.operation, f"[{colours[row.status]}]{how}[/]", span, degree, error, row.where
+                row.name, row.operation, Text(how, colours[row.status]), span, degree, error, row.where
             )
         return found
 
@@ -89,14 +91,18 @@ class Analysis:
         console = Console(file=stream, width=140, no_color=True, highlight=False)
         console.print(self.table())
         for line in self._sentences():
-            console.print(line, markup=False)
+            console.print(line, markup=False, soft_wrap=True)
         return stream.getvalue().rstrip()
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in ("module", "operation", "how", "range", "degree", "error", "where"))
+        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in (row.name, row.operation, *_cells(row), row.where)) + "</tr>"
-            for row in self.rows
+            "<tr>"
+            + "".join(
+                f"<td>{html.escape(cell)}</td>" for cell in (row.name, row.operation, *_cells(row), row.where)
+            )
+            + "</tr>"
+            for row in _merged(self.rows)
         )
         lines = "".join(f"<p>{html.escape(line)}</p>" for line in self._sentences())
         title = html.escape(f"{self.model}: {self._verdict()}")
@@ -116,6 +122,19 @@ class Analysis:
                 f"{self.agreement:.1%} of the inputs"
             )
         yield from self.notes
+
+
+def _merged(rows: Iterable[AnalysisRow]) -> list[AnalysisRow]:
+    """Exact operations of one module that follow one another as one row."""
+    found: list[AnalysisRow] = []
+    for row in rows:
+        last = found[-1] if found else None
+        if last and row.status == last.status == "exact" and (row.name, row.where) == (last.name, last.where):
+            names = dict.fromkeys([*last.operation.split(", "), row.operation])
+            found[-1] = replace(last, operation=", ".join(names))
+        else:
+            found.append(row)
+    return found
 
 
 def _cells(row: AnalysisRow) -> tuple[str, str, str, str]:

@@ -37,8 +37,8 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A function on each element: that of ACTIVATIONS called `function`, or else `definition`, which maps float64 arrays
-    to float64 arrays of the same shape."""
+    """A function on each element: that of ACTIVATIONS called `function`, or else `definition`, which maps float64
+    arrays to float64 arrays of the same shape."""
 
     input: int
     function: str

@@ -1,8 +1,9 @@
 """Pass: activations become polynomials over the ranges that the calibration inputs reach.
 
-Ranges are taken with the earlier activations already replaced, and never beyond what interval arithmetic allows. Degrees are
-the least with which the outputs stay near the model's: all activations climb the same ladder of depths until they do, then
-each comes down again as far as it can. Where the user asked for a degree or a precision, that is what it gets.
+Ranges are taken with the earlier activations already replaced, and never beyond what interval arithmetic allows.
+Degrees are the least with which the outputs stay near the model's: all activations climb the same ladder of depths
+until they do, then each comes down again as far as it can. Where the user asked for a degree or a precision, that is
+what it gets.
 """
 
 from __future__ import annotations
@@ -31,14 +32,15 @@ and an even function take degree 4."""
 @dataclass(frozen=True, slots=True)
 class Approximated:
     """The polynomial network, the largest difference of its outputs from the reference relative to the reference's
-    range, the share of inputs with the same argmax, the degree asked for of each activation in order, and what became of
-    each."""
+    range, the share of inputs with the same argmax, the degree asked for of each activation in order, and what became
+    of each. `problem` says why there is no network, if there is none."""
 
     program: TensorProgram
     error: float
     agreement: float
     degrees: tuple[int, ...]
     fits: tuple[Fit, ...]
+    problem: str = ""
 
 
 def approximate_activations(
@@ -68,17 +70,19 @@ def approximate_activations(
 
     free = [i for i, wish in enumerate(wishes) if wish is None or wish == Wish()]
     if degree is not None or precision is not None or not free:
-        return attempt((degree or RUNGS[0],) * count)
+        return _sound(attempt((degree or RUNGS[0],) * count))
 
     def good(candidate: Approximated) -> bool:
-        return candidate.error <= tolerance and candidate.agreement >= least_agreement
+        # One input more or less is no measure: a single one may always differ.
+        needed = min(least_agreement, 1 - 1 / len(inputs))
+        return candidate.error <= tolerance and candidate.agreement >= needed
 
     ladder = 0
     best = attempt((RUNGS[0],) * count)
     while not good(best) and ladder + 1 < len(RUNGS):
         ladder += 1
         best = attempt((RUNGS[ladder],) * count)
-    if not good(best):
+    if not good(_sound(best)):
         raise PlanError(
             f"with polynomials of degree {RUNGS[-1]} the outputs differ from the model's by {best.error:.1%} of "
             f"their range (allowed: {tolerance:.1%}) and the argmax agrees on {best.agreement:.1%} of the inputs "
@@ -94,6 +98,13 @@ def approximate_activations(
                     best = found
                     break
     return best
+
+
+def _sound(candidate: Approximated) -> Approximated:
+    """The candidate, unless there is no network: then PlanError says why."""
+    if candidate.problem:
+        raise PlanError(candidate.problem)
+    return candidate
 
 
 def compare(outputs: Array, reference: Array) -> tuple[float, float]:
@@ -144,7 +155,11 @@ def _attempt(
                 wish, degree = op.wish or Wish(), next(left)
                 if not np.all(np.isfinite(values[source])):
                     return Approximated(program, math.inf, 0.0, tuple(degrees), tuple(fits))
-                domain = domain_of(op, values[source], bounds[source], only_bounds=only_bounds)
+                try:
+                    domain = domain_of(op, values[source], bounds[source], only_bounds=only_bounds)
+                except PlanError as undefined:
+                    # Too rough a polynomial before it may be all that is wrong: the caller tries a finer one.
+                    return Approximated(program, math.inf, 0.0, tuple(degrees), tuple(fits), str(undefined))
                 precision = None if wish.degree is not None else wish.precision or given.precision
                 steps, fit = replace_activation(
                     op, source, len(operations), domain, _degree(op, wish, given, degree), precision

@@ -13,7 +13,11 @@ def sentences(approximated: Approximated) -> tuple[str, ...]:
         if fit.method == "exact line":
             found.append(f"{fit.name}: {fit.function} is a line on {fit.low:.3g}..{fit.high:.3g}, exactly")
             continue
-        escaped = f"{fit.escapes:.2%} of held-out calibration values are outside" if fit.escapes else "none seen outside"
+        escaped = (
+            f"{fit.escapes:.2%} of held-out calibration values are outside"
+            if fit.escapes
+            else "none seen outside"
+        )
         beyond = (
             f"up to {fit.reach:.3g} half ranges from the centre it stays below {TAIL_GROWTH:g} times its largest value"
             if fit.reach > 1

@@ -11,6 +11,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 RANGE_MARGIN = 0.2
 """The calibrated range is widened by this share on both sides: inputs that calibration did not see."""
@@ -106,7 +107,7 @@ def reach_of(coefficients: Sequence[float] | Array) -> float:
 
 
 def fit_powers(
-    function: Callable[[Array, Array], Array], data: Array, powers: Sequence[int], even: float
+    function: Callable[[Array, Indices], Array], data: Array, powers: Sequence[int], even: float
 ) -> Array:
     """One fit a column: coefficients (columns, len(powers)) of t^powers for t = `data` (samples, columns) in [-1, 1].
     `function` takes t and the column numbers, of one shape."""
@@ -115,16 +116,19 @@ def fit_powers(
     columns = points.shape[1]
     grid = np.linspace(-1.0, 1.0, 128)
     number = np.broadcast_to(np.arange(columns), points.shape)
-    orders = np.asarray(powers)
+    orders = np.asarray(powers, dtype=np.float64)
     even_basis = grid[:, None] ** orders
     even_values = function(
         np.broadcast_to(grid[:, None], (len(grid), columns)),
         np.broadcast_to(np.arange(columns), (len(grid), columns)),
     )
-    gram = np.broadcast_to(even_basis.T @ even_basis * (even / len(grid)), (columns, len(powers), len(powers)))
+    gram = np.broadcast_to(
+        even_basis.T @ even_basis * (even / len(grid)), (columns, len(powers), len(powers))
+    )
     right = (even_basis.T @ even_values * (even / len(grid))).T
     basis = points[:, :, None] ** orders
     share = (1 - even) / len(points)
-    gram = gram + np.einsum("ncj,nck->cjk", basis, basis, optimize=True) * share
-    right = right + np.einsum("ncj,nc->cj", basis, function(points, number), optimize=True) * share
+    by_column = basis.transpose(1, 2, 0)
+    gram = gram + by_column @ by_column.transpose(0, 2, 1) * share
+    right = right + (by_column @ function(points, number).T[:, :, None])[:, :, 0] * share
     return np.asarray(np.linalg.solve(gram, right[..., None])[..., 0])

@@ -1,6 +1,7 @@
 """Where values can lie, whatever the input within its own bounds: interval arithmetic, element by element.
 
-Safe and wide: an affine map takes centre c and radius r to W c + b and |W| r, which forgets that its inputs hang together.
+Safe and wide: an affine map takes centre c and radius r to W c + b and |W| r, which forgets that its inputs hang
+together.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ def bounds_after(op: TensorOp, known: list[Interval]) -> Interval:
 
 def _polynomial(op: Chebyshev, before: Interval) -> Interval:
     """Extremes lie at the ends or where the derivative is zero."""
-    roots = chebyshev.chebroots(chebyshev.chebder(op.coefficients)) if len(op.coefficients) > 2 else np.zeros(0)
+    roots = (
+        chebyshev.chebroots(chebyshev.chebder(op.coefficients)) if len(op.coefficients) > 2 else np.zeros(0)
+    )
     real = np.real(roots[np.abs(np.imag(roots)) < 1e-9])
     candidates = [before.low, before.high, *(np.clip(root, before.low, before.high) for root in real)]
     with np.errstate(over="ignore", invalid="ignore"):

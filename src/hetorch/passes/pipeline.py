@@ -34,10 +34,10 @@ Progress = Callable[[str, float], None]
 class Options:
     """`precision`: bound on the encryption error relative to the range of the outputs. `activation_tolerance`: how far
     the polynomial network may be from the model, relative to the same range, `activation_agreement` the least share of
-    equal argmaxes, `activation_ranges` "calibrated" or "interval". `activation_degree`, `activation_precision`, `ring_degree`,
-    `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size` samples (None: 1)
-    or "throughput", samples a second (`batch_size` None: as many as the slots hold). `machine`: costs of operations.
-    `encrypted_weights`: the server sees the weights as ciphertexts only."""
+    equal argmaxes, `activation_ranges` "calibrated" or "interval". `activation_degree`, `activation_precision`,
+    `ring_degree`, `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size`
+    samples (None: 1) or "throughput", samples a second (`batch_size` None: as many as the slots hold). `machine`: costs
+    of operations. `encrypted_weights`: the server sees the weights as ciphertexts only."""
 
     precision: float = 2.0**-12
     security: Security = Security.CLASSICAL_128

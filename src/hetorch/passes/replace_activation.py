@@ -1,10 +1,10 @@
 """One activation as affine maps, products and polynomials.
 
 Degree 2 costs one level, with its own parabola for each channel: a x^2 + b x + c = sign(a) (alpha x + beta)^2 + gamma, with
-alpha and beta in the affine map before and sign and gamma in the one after. Functions that are a slope times x plus an even
-function (ReLU, SiLU, GELU, ...) take u^2 and u^4 at two levels, again with their own coefficients for each channel: three
-affine maps that are added. All others are Chebyshev series on [-1, 1]. Functions with kinks can be had to any precision
-with the sign of x - kink.
+alpha and beta in the affine map before and sign and gamma in the one after. Functions that are a slope times x plus
+an even function (ReLU, SiLU, GELU, ...) take u^2 and u^4 at two levels, again with their own coefficients for each
+channel: three affine maps that are added. All others are Chebyshev series on [-1, 1]. Functions with kinks can be had
+to any precision with the sign of x - kink.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ Array = NDArray[np.float64]
 FEWEST = 16
 """Calibration values that a channel needs for a fit of its own."""
 LEAST_CURVATURE = 1.0 / 16
-"""Of a parabola a u^2 + b u, |a| is at least this share of |b|: the completed square is then at most 4 times the result,
-and so is its noise."""
+"""Of a parabola a u^2 + b u, |a| is at least this share of |b|: the completed square is then at most 4 times the
+result, and so is its noise."""
 LINEAR = 1e-9
 """A function that is this near to a line on its range, relative to its size there, is one."""
 
@@ -63,7 +63,9 @@ class Replacement:
         """Factor * value + offset, element by element."""
         size = math.prod(self.op.shape)
         matrix = sparse.csr_array(
-            sparse.diags_array(np.ascontiguousarray(np.broadcast_to(factor, (size,)), dtype=np.float64), format="csr")
+            sparse.diags_array(
+                np.ascontiguousarray(np.broadcast_to(factor, (size,)), dtype=np.float64), format="csr"
+            )
         )
         matrix.eliminate_zeros()
         bias = np.array(np.broadcast_to(offset, (size,)), dtype=np.float64)
@@ -115,7 +117,11 @@ def domain_of(op: Activation, data: Array, bounds: Interval | None, *, only_boun
         widened = np.where(proper, inside[0], widened[0]), np.where(proper, inside[1], widened[1])
     limit = LEAST.get(op.function) if op.definition is None else None
     if limit is not None:
-        widened = _within_definition(op, limit, low, high, widened)
+        seen = (
+            _grouped(data.min(axis=0), channel, np.minimum),
+            _grouped(data.max(axis=0), channel, np.maximum),
+        )
+        widened = _within_definition(op, limit, *seen, widened)
     escapes = 0.0
     if len(data) > 1:
         first = _widened(*_extremes(data[::2], channel))
@@ -190,8 +196,8 @@ def _widened(low: Array, high: Array) -> tuple[Array, Array]:
 def replace_activation(
     op: Activation, source: int, made: int, domain: Domain, degree: int, precision: float | None
 ) -> tuple[list[TensorOp], Fit]:
-    """Operations for `op` on value `source` after `made` others, and what they are. `precision` (relative to the largest
-    absolute value in the range) goes before `degree`."""
+    """Operations for `op` on value `source` after `made` others, and what they are. `precision` (relative to the
+    largest absolute value in the range) goes before `degree`."""
     out = Replacement(op, source, made)
     if _as_line(out, domain):
         return out.operations, _fit(op, domain, 1, "exact line", out, 64.0)
@@ -256,9 +262,11 @@ def _channel_fit(
     half = np.maximum(np.abs(low), np.abs(high)) if centred else (high - low) / 2
     each = domain.data.shape[1] // len(starts)
     # (batch, channels, each) -> (batch * each, channels)
-    data = np.moveaxis(domain.data.reshape(len(domain.data), len(starts), each), 1, 2).reshape(-1, len(starts))
+    data = np.moveaxis(domain.data.reshape(len(domain.data), len(starts), each), 1, 2).reshape(
+        -1, len(starts)
+    )
 
-    def function(t: Array, column: Array) -> Array:
+    def function(t: Array, column: NDArray[np.int64]) -> Array:
         return op.apply(t * half[column] + centre[column])
 
     scaled = (data - centre) / half
@@ -279,7 +287,9 @@ def _parabolas(out: Replacement, domain: Domain) -> float:
     scaled = out.scale(out.source, alpha / half, beta - alpha * centre / half)
     square = out.multiply(scaled, scaled, f"{out.op.function} ~ degree 2")
     out.scale(square, sign, c - b * b / (4 * raised))
-    return float(min(reach_of(chebyshev.poly2cheb(row)) for row in _distinct(np.stack([c, b, raised], axis=1))))
+    return float(
+        min(reach_of(chebyshev.poly2cheb(row)) for row in _distinct(np.stack([c, b, raised], axis=1)))
+    )
 
 
 def _quartics(out: Replacement, domain: Domain) -> float:

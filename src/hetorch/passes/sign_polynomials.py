@@ -1,7 +1,8 @@
 """The sign of a number as a composition of minimax polynomials: each maps [-1, -a] and [a, 1] closer to -1 and 1.
 
 Lee, Lee, No and Kim, "Minimax approximation of sign function by composite polynomial for homomorphic comparison" (IEEE
-TDSC 2022). The polynomials are found by linear programming on a grid, the degrees by dynamic programming over the depth.
+TDSC 2022). The polynomials are found by linear programming on a grid, the degrees by dynamic programming over the
+depth.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ POINTS = 300
 
 @functools.lru_cache(maxsize=512)
 def minimax(start: float, degree: int) -> tuple[tuple[float, ...], float]:
-    """Chebyshev coefficients of the odd polynomial of `degree` that is nearest to 1 on [start, 1], and its largest error
-    there. A function of its arguments alone: the cache saves time and keeps no state."""
+    """Chebyshev coefficients of the odd polynomial of `degree` that is nearest to 1 on [start, 1], and its largest
+    error there. A function of its arguments alone: the cache saves time and keeps no state."""
     # Points are dense at both ends, where the error swings.
     angle = np.cos(np.linspace(np.pi, 0, POINTS))
     points = start + (1 - start) * (angle + 1) / 2
@@ -38,7 +39,7 @@ def minimax(start: float, degree: int) -> tuple[tuple[float, ...], float]:
     goal = np.zeros(len(orders) + 1)
     goal[-1] = 1.0
     found = optimize.linprog(goal, rows, right, bounds=[(None, None)] * len(orders) + [(0, None)])
-    if found.status != 0:
+    if found.status != 0 or found.x is None:
         raise PlanError(f"no polynomial of degree {degree} for the sign was found: {found.message}")
     coefficients = np.zeros(degree + 1)
     coefficients[1::2] = found.x[:-1]
@@ -48,8 +49,8 @@ def minimax(start: float, degree: int) -> tuple[tuple[float, ...], float]:
 
 
 def sign_polynomials(blind: float, error: float) -> tuple[tuple[float, ...], ...]:
-    """Polynomials p_1, p_2, ... of which the composition is within `error` of sign(x) for blind <= |x| <= 1, and at most
-    1 + error everywhere in [-1, 1], with the least depth. PlanError beyond depth MOST_DEPTH."""
+    """Polynomials p_1, p_2, ... of which the composition is within `error` of sign(x) for blind <= |x| <= 1, and at
+    most 1 + error everywhere in [-1, 1], with the least depth. PlanError beyond depth MOST_DEPTH."""
     # For each depth the composition that leaves the smallest gap: (start of the next interval, polynomials, error).
     best: dict[int, tuple[float, tuple[tuple[float, ...], ...]]] = {0: (blind, ())}
     for depth in range(2, MOST_DEPTH + 1):

@@ -102,9 +102,8 @@ class Runner(Generic[C, P, T]):
         )
 
     def run(self, ciphertexts: Sequence[C], *, trace: Trace | None = None) -> list[C]:
-        """The output ciphertexts for the input ciphertexts of one sample, or of those side by side in them. InputError
-        if these are not at the plan's level
-        and scale; what the engine raises otherwise."""
+        """The output ciphertexts for the input ciphertexts of one sample, or of the samples side by side in them.
+        InputError if these are not at the plan's level and scale; what the engine raises otherwise."""
         program = self.plan.program
         if len(ciphertexts) != len(program.inputs):
             raise InputError(f"the plan takes {len(program.inputs)} ciphertexts, got {len(ciphertexts)}")
