@@ -23,6 +23,7 @@ def compile(
     ring_degree: int | None = None,
     scale_bits: int | None = None,
     digit_size: int | None = None,
+    engine: str = "native",
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
     """Compile a trained `torch.nn.Module` so that it runs on encrypted inputs.
@@ -35,8 +36,9 @@ def compile(
     of the model's outputs, at 99 % argmax agreement; `activation_degree` (1..31) fixes the degree of all instead.
     `ring_degree` (a power of two, 2^11..2^16), `scale_bits` (20..45) and `digit_size` (data primes a digit of key
     switching, 1..16 and at most as many as the chain has) are chosen unless given; the chain and the special primes
-    follow from them. `security` is "128", "192", "256", "he-standard-2018" or, for tests only, "none". `progress` is
-    called with (stage, fraction).
+    follow from them. With `engine` "seal" the plan runs on SEAL too: digits of one prime, one special prime, rings up
+    to 2^15 and SEAL's order of slots, so that SEAL and TenSEAL encrypt its inputs slot for slot. `security` is "128",
+    "192", "256", "he-standard-2018" or, for tests only, "none". `progress` is called with (stage, fraction).
 
     Raises InputError for wrong arguments or inputs, UnsupportedModelError for an operation that cannot be compiled,
     PlanError if no parameters are both secure and precise enough, ParameterError for an unknown security level.
@@ -53,6 +55,14 @@ def compile(
         raise InputError(f"scale_bits must be 20..45, got {scale_bits}")
     if digit_size is not None and not 1 <= digit_size <= 16:
         raise InputError(f"digit_size must be 1..16, got {digit_size}")
+    if engine not in ("native", "seal"):
+        raise InputError(f'engine must be "native" or "seal", got {engine!r}')
+    if engine == "seal" and digit_size not in (None, 1):
+        raise InputError(
+            f'SEAL\'s digits have one prime: digit_size must be 1 with engine="seal", got {digit_size}'
+        )
+    if engine == "seal" and ring_degree is not None and ring_degree > 1 << 15:
+        raise InputError(f"SEAL has rings up to 2^15, ring_degree is {ring_degree}")
     options = Options(
         precision=precision,
         security=Security.parse(security),
@@ -60,7 +70,8 @@ def compile(
         activation_degree=activation_degree,
         ring_degree=ring_degree,
         scale_bits=scale_bits,
-        digit_size=digit_size,
+        digit_size=1 if engine == "seal" else digit_size,
+        for_seal=engine == "seal",
     )
     if progress is not None:
         progress("trace the model", 0.0)

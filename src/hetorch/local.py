@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hetorch.engine.cleartext import CleartextEngine
+from hetorch.errors import InputError
 from hetorch.plan import Plan
 from hetorch.runtime import Runner, Trace
 
@@ -31,19 +32,29 @@ def run_cleartext(
     return np.stack(found) if found else np.zeros((0, *public.output_shape))
 
 
-def run_encrypted(plan: Plan, x: ArrayLike, *, trace: Trace | None = None) -> NDArray[np.float64]:
-    """Makes keys, encrypts, evaluates and decrypts each sample of `x`: (batch, *output_shape).
+def run_encrypted(
+    plan: Plan, x: ArrayLike, *, trace: Trace | None = None, engine: str = "native"
+) -> NDArray[np.float64]:
+    """Makes keys, encrypts, evaluates and decrypts each sample of `x`: (batch, *output_shape). On SEAL with `engine`
+    "seal", which needs a plan compiled for it (PlanError).
 
     For trying out and for tests: in earnest the secret key and the evaluation live on two machines.
     """
     from hetorch.engine.native import NativeEngine
     from hetorch.engine.secret import SecretKey
+    from hetorch.runtime.seal_runner import SealRunner
 
+    if engine not in ("native", "seal"):
+        raise InputError(f'engine must be "native" or "seal", got {engine!r}')
     public = plan.public()
     samples = public.samples(x)
     secret = SecretKey.generate(plan.parameters)
-    engine = NativeEngine(plan.parameters, evaluation_keys=secret.evaluation_keys(plan.key_spec))
-    runner = Runner(plan, engine)
+    keys = secret.evaluation_keys(plan.key_spec)
+    runner = (
+        SealRunner(plan, keys)
+        if engine == "seal"
+        else Runner(plan, NativeEngine(plan.parameters, evaluation_keys=keys))
+    )
     found = []
     for sample in samples:
         inputs = [

@@ -25,6 +25,9 @@ def compile_model(
     digit_size: Annotated[
         int | None, typer.Option(help="Data primes a digit of key switching; chosen if left out.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="native, or seal: a plan that SEAL can run too, in its order of slots.")
+    ] = "native",
     activation_degree: Annotated[
         int | None, typer.Option(help="Degree of all activation polynomials; chosen if left out.")
     ] = None,
@@ -57,6 +60,7 @@ def compile_model(
             module,
             inputs,
             security=security,
+            engine=engine,
             progress=lambda stage, done: report(stage, round(100 * done), 100),
             **options,
         )

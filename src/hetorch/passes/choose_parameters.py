@@ -27,6 +27,7 @@ from hetorch.passes.placements import power_of_two
 from hetorch.passes.predict_errors import SIGMAS, Sensitivity, predict_errors
 
 SMALLEST_RING, LARGEST_RING = 1 << 11, 1 << 16
+LARGEST_SEAL_RING = 1 << 15
 HEADROOM_BITS = 4
 """Room in q_0 above the calibrated outputs: one bit for the sign, three for inputs that calibration did not see."""
 MOST_SCALE_BITS = 45
@@ -55,7 +56,8 @@ class Chosen:
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """What is asked for. `sizes`: largest absolute value of each value of `program`; `precision`: bound on the
-    encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose."""
+    encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose.
+    `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1."""
 
     program: TensorProgram
     levels: tuple[int, ...]
@@ -67,6 +69,7 @@ class Request:
     ring_degree: int | None = None
     scale_bits: int | None = None
     digit_size: int | None = None
+    for_seal: bool = False
 
 
 def choose_parameters(request: Request) -> Chosen:
@@ -74,6 +77,8 @@ def choose_parameters(request: Request) -> Chosen:
     program = request.program
     slots = max(power_of_two(program.size(value)) for value in range(program.value_count))
     rings = [request.ring_degree] if request.ring_degree else _rings()
+    if request.for_seal:
+        rings = [ring for ring in rings if ring <= LARGEST_SEAL_RING]
     reasons: list[str] = []
     for ring in rings:
         exponent = ring.bit_length() - 1
@@ -147,12 +152,19 @@ def _with_digits(
         if first > SPECIAL_BITS:
             return None
         special = _special_bits(first + (digit_size - 1) * bits + spare, ring)
+        if request.for_seal and len(special) > 1:
+            continue
         chain = [first] + [bits] * levels[0]
         if sum(chain) + sum(special) > _room(ring, request.security) + 1:
             continue
         try:
             parameters = ParameterSet.from_bits(
-                ring, chain, special, digit_size=digit_size, security=request.security
+                ring,
+                chain,
+                special,
+                digit_size=digit_size,
+                security=request.security,
+                slot_generator=3 if request.for_seal else 5,
             )
         except ParameterError:
             # A product a hair above the row, or not enough primes of this size: fewer spare bits may do.

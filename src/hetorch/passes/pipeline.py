@@ -30,7 +30,7 @@ Progress = Callable[[str, float], None]
 class Options:
     """`precision`: bound on the encryption error relative to the range of the outputs. `activation_tolerance`: how far
     the polynomial network may be from the model, relative to the same range. `activation_degree`, `ring_degree`,
-    `scale_bits` and `digit_size`: None to choose."""
+    `scale_bits` and `digit_size`: None to choose. `for_seal`: a plan that SEAL can run."""
 
     precision: float = 2.0**-12
     security: Security = Security.CLASSICAL_128
@@ -39,6 +39,7 @@ class Options:
     ring_degree: int | None = None
     scale_bits: int | None = None
     digit_size: int | None = None
+    for_seal: bool = False
 
 
 def run_pipeline(
@@ -96,6 +97,7 @@ def run_pipeline(
             ring_degree=options.ring_degree,
             scale_bits=options.scale_bits,
             digit_size=options.digit_size,
+            for_seal=options.for_seal,
         )
         try:
             found.append((program, levels, choose_parameters(request)))
