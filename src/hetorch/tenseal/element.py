@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,10 @@ class Arithmetic:
         self._ladder = context.ladder(scale)
 
     # Encryption
+
+    def number(self, value: Any) -> float:
+        """A plain value as the operations take it."""
+        return float(value)
 
     def encrypt(self, values: Reals) -> Element:
         """`values` (slot_count,)."""
