@@ -124,7 +124,9 @@ template <class Half>
 void LinearTransform::sum_group(u64* out0, u64* out1, const Group& group, std::size_t row, const Half& half,
                                 const Context& context) const {
   const ring::RnsBasis& basis = context.basis();
-  const kernels::ModulusConstants& m = basis.modulus(basis.index(limbs_, row));
+  const std::size_t index = basis.index(limbs_, row);
+  const kernels::ModulusConstants& m = basis.modulus(index);
+  const kernels::Kernels& k = basis.kernels(index);
   const std::size_t n = basis.n();
   const std::size_t run = n / distinct_;
   const std::size_t block = run == 1 ? n : std::min(n, kBlock);
@@ -143,14 +145,14 @@ void LinearTransform::sum_group(u64* out0, u64* out1, const Group& group, std::s
         for (std::size_t h = 0; h < 2; ++h) halves[h][t] = half(term.rotated, h) + at;
       }
       if (begin == 0) {
-        basis.kernels().inner_product_pair(out0 + at, out1 + at, values, halves[0], halves[1], count, block, m);
+        k.inner_product_pair(out0 + at, out1 + at, values, halves[0], halves[1], count, block, m);
         continue;
       }
       u64* more0 = more.data();
       u64* more1 = more.data() + block;
-      basis.kernels().inner_product_pair(more0, more1, values, halves[0], halves[1], count, block, m);
-      basis.kernels().add(out0 + at, out0 + at, more0, block, m);
-      basis.kernels().add(out1 + at, out1 + at, more1, block, m);
+      k.inner_product_pair(more0, more1, values, halves[0], halves[1], count, block, m);
+      k.add(out0 + at, out0 + at, more0, block, m);
+      k.add(out1 + at, out1 + at, more1, block, m);
     }
   }
 }
@@ -169,7 +171,7 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
     keys[i] = &evaluator.galois_key(element, level_);
     permutations[i] = basis.permutation(element);
     std::optional<rlwe::Digits>& hoisted = digits[rotated_[i].input];
-    if (!hoisted) hoisted = rlwe::decompose(inputs[rotated_[i].input]->body.parts[1], context.rlwe());
+    if (!hoisted) hoisted.emplace(inputs[rotated_[i].input]->body.parts[1], context.rlwe());
   }
 
   std::vector<Pair> sums;
@@ -177,7 +179,7 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
   ring::parallel_for(limbs_.count(), [&](std::size_t r) {
     const std::size_t index = basis.index(limbs_, r);
     const kernels::ModulusConstants& m = basis.modulus(index);
-    const kernels::Kernels& k = basis.kernels();
+    const kernels::Kernels& k = basis.kernels(index);
     const bool data_row = r < limbs_.data;
     // P modulo this prime; with no special primes nothing was multiplied by P. P is 0 modulo each special prime.
     const u64 p = limbs_.special == 0 ? 1 : context.rlwe().special_converter().product(index);
@@ -198,7 +200,10 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
       }
       u64* u0 = scratch.data();
       u64* u1 = scratch.data() + n;
-      rlwe::inner_product_row(u0, u1, *digits[rotated_[i].input], *keys[i], r, context.rlwe());
+      const rlwe::Digits& d = *digits[rotated_[i].input];
+      const u64* rows[64];
+      for (std::size_t j = 0; j < d.digit_count(); ++j) rows[j] = d.row(j, r);
+      rlwe::inner_product_row(u0, u1, rows, d.digit_count(), r, level_, *keys[i], context.rlwe());
       if (data_row) {
         k.multiply_scalar(half(i, 0), input.body.parts[0].row(r), p, n, m);
         k.add(u0, u0, half(i, 0), n, m);
@@ -221,15 +226,20 @@ void LinearTransform::add_giant(Pair& total, const Pair& sum, std::size_t giant,
   const std::uint32_t element = evaluator.galois_element(static_cast<std::int64_t>(giant));
   const rlwe::SwitchingKey& key = evaluator.galois_key(element, level_);
   const std::uint32_t* permutation = basis.permutation(element);
-  const rlwe::Digits digits = rlwe::decompose(rlwe::mod_down(sum[1], context), context);
+  const NttPoly* second[] = {&sum[1]};
+  const std::vector<NttPoly> down = rlwe::divide(second, rlwe::special_divisor(level_, context), context);
+  const rlwe::Digits digits(down[0], context);
   ring::parallel_for(limbs_.count(), [&](std::size_t r) {
-    const kernels::ModulusConstants& m = basis.modulus(basis.index(limbs_, r));
-    const kernels::Kernels& k = basis.kernels();
+    const std::size_t index = basis.index(limbs_, r);
+    const kernels::ModulusConstants& m = basis.modulus(index);
+    const kernels::Kernels& k = basis.kernels(index);
     Buffer scratch(3 * n);
     u64* u0 = scratch.data();
     u64* u1 = scratch.data() + n;
     u64* moved = scratch.data() + 2 * n;
-    rlwe::inner_product_row(u0, u1, digits, key, r, context);
+    const u64* rows[64];
+    for (std::size_t j = 0; j < digits.digit_count(); ++j) rows[j] = digits.row(j, r);
+    rlwe::inner_product_row(u0, u1, rows, digits.digit_count(), r, level_, key, context);
     k.add(u0, u0, sum[0].row(r), n, m);
     for (std::size_t h = 0; h < 2; ++h) {
       k.permute(moved, h == 0 ? u0 : u1, permutation, n);
@@ -265,10 +275,10 @@ std::vector<Ciphertext> LinearTransform::apply(const ckks::Evaluator& evaluator,
   std::vector<Ciphertext> outputs(output_count_);
   for (std::size_t o = 0; o < output_count_; ++o) {
     outputs[o].scale = output_scale_;
-    for (const NttPoly& half : *totals[o]) {
-      outputs[o].body.parts.push_back(limbs_.special == 0 ? rlwe::divide_by_last(half, context)
-                                                          : rlwe::mod_down_rescaled(half, context));
-    }
+    const NttPoly* halves[] = {&(*totals[o])[0], &(*totals[o])[1]};
+    const rlwe::Divisor divisor =
+        limbs_.special == 0 ? rlwe::last_divisor(level_, context) : rlwe::rescaling_divisor(level_, context);
+    outputs[o].body.parts = rlwe::divide(halves, divisor, context);
   }
   return outputs;
 }

@@ -22,8 +22,7 @@ void wipe(std::vector<double>& values) {
 // Integers in `coefficients` (already rounded, |.| <= largest) as residues modulo each prime, in the NTT domain.
 void to_residues(NttPoly& out, std::span<const double> coefficients, double largest, const ring::RnsBasis& basis) {
   const std::size_t n = coefficients.size();
-  const kernels::Kernels& kernels = basis.kernels();
-  const bool small = largest < std::ldexp(1.0, kernels.modulus_bits);
+  const bool small = largest < std::ldexp(1.0, 62);  // each row's path has its own bound, checked below
   ring::Buffer magnitudes(small ? n : 0);
   for (std::size_t j = 0; small && j < n; ++j) {
     magnitudes.data()[j] = static_cast<u64>(static_cast<std::int64_t>(std::fabs(coefficients[j])));
@@ -31,8 +30,9 @@ void to_residues(NttPoly& out, std::span<const double> coefficients, double larg
   ring::parallel_for(out.limbs().count(), [&](std::size_t r) {
     const std::size_t index = basis.index(out.limbs(), r);
     const u64 q = basis.prime(index);
+    const kernels::Kernels& kernels = basis.kernels(index);
     u64* row = out.row(r);
-    if (small) {
+    if (largest < std::ldexp(1.0, kernels.modulus_bits)) {
       kernels.reduce(row, magnitudes.data(), n, basis.modulus(index));
       for (std::size_t j = 0; j < n; ++j) {
         const u64 negative = 0 - (static_cast<u64>(coefficients[j] < 0) & static_cast<u64>(row[j] != 0));

@@ -3,6 +3,8 @@
 // otherwise).
 #pragma once
 
+#include <span>
+
 #include "ckks/ciphertext.h"
 #include "ckks/context.h"
 
@@ -40,6 +42,8 @@ class Evaluator {
 
   // Slots to the left by `steps` (cyclic; negative: to the right).
   Ciphertext rotate(const Ciphertext& a, std::int64_t steps) const;
+  // One rotation for each entry of `steps`, with the digits of `a` made once for all (hoisting).
+  std::vector<Ciphertext> rotate_many(const Ciphertext& a, std::span<const std::int64_t> steps) const;
   Ciphertext conjugate(const Ciphertext& a) const;
 
   // g^steps mod 2N, g the slot generator

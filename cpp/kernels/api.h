@@ -51,7 +51,7 @@ struct NttView {
 
 struct Kernels {
   const char* name;
-  int modulus_bits;  // primes below 2^modulus_bits: 50 on the SIMD paths, 60 on the portable one
+  int modulus_bits;  // primes below 2^modulus_bits: 50 on the narrow SIMD paths, 60 on avx512wide and portable
 
   // w in [0, q).
   Multiplier (*prepare)(u64 w, const ModulusConstants& m);
@@ -60,6 +60,15 @@ struct Kernels {
   // applied.
   void (*ntt_forward)(u64* a, const NttView& table);
   void (*ntt_inverse)(u64* a, const NttView& table);
+  // The same out of place: out = transform(a). `out` is `a` itself or does not overlap it.
+  void (*ntt_forward_from)(u64* out, const u64* a, const NttView& table);
+  void (*ntt_inverse_from)(u64* out, const u64* a, const NttView& table);
+  // out = c * inverse(a) mod q, c in [0, q): the last stage multiplies by c n^-1 in place of n^-1, so the factor is
+  // free. Aliasing as above.
+  void (*ntt_inverse_multiply)(u64* out, const u64* a, u64 c, const NttView& table);
+  // out = (minuend - forward(a)) * c mod q, c in [0, q): the tail of rescale and of mod-down in the last stage. `out`
+  // is `a` itself or does not overlap it; `minuend` does not overlap `out`.
+  void (*ntt_forward_subtract_multiply)(u64* out, const u64* a, const u64* minuend, u64 c, const NttView& table);
 
   void (*add)(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m);
   void (*subtract)(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m);
@@ -74,6 +83,8 @@ struct Kernels {
                                    const ModulusConstants& m);
   // out = a mod q for any a < 2^modulus_bits (a residue of another prime)
   void (*reduce)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
+  // out = a mod q for any a < 2^60: a residue of a prime that may be too wide for this path
+  void (*reduce_wide)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
 
   // out0 = sum_i a[i] * b0[i], out1 = sum_i a[i] * b1[i] mod q: the gadget inner product with a switching key, and the
   // product of rotated ciphertexts with diagonals. 1 <= count <= 64.
@@ -87,12 +98,19 @@ struct Kernels {
   // primes), weights[i] in [0, q), 1 <= count <= 64.
   void (*weighted_sum)(u64* out, const u64* const* in, const u64* weights, std::size_t count, std::size_t n,
                        const ModulusConstants& m);
+  // weighted_sum for several target primes: out[t] = sum_i in[i] * weights[t][i] mod moduli[t]->q for t < targets. The
+  // inputs are read tile by tile, so that they come from the first-level cache for all targets but one. No out[t]
+  // overlaps an input.
+  void (*weighted_sums)(u64* const* out, const u64* const* in, const u64* const* weights,
+                        const ModulusConstants* const* moduli, std::size_t targets, std::size_t count, std::size_t n);
   // out[j] = floor(0.5 + sum_i (double)in[i][j] * inverses[i]): how many times the source modulus must be subtracted so
   // that the converted value is centred. The sum runs from i = 0 upwards, each step one rounded product and one rounded
   // addition (no fused multiply-add), so that all paths agree. in[i] < q_i, result in [0, count].
   void (*round_quotient)(u64* out, const u64* const* in, const double* inverses, std::size_t count, std::size_t n);
 
-  // out[j] = a[index[j]], j < n; out and a must not alias. The automorphism in the NTT domain.
+  // out[j] = a[index[j]], j < n; out and a must not alias. The automorphism in the NTT domain: `index` takes aligned
+  // blocks of 8 to aligned blocks of 8, index[8 k + i] / 8 = index[8 k] / 8 for i < 8. (In bit-reversed order the block
+  // of j is the low bits of the exponent, and an automorphism multiplies exponents: low bits depend on low bits.)
   void (*permute)(u64* out, const u64* a, const std::uint32_t* index, std::size_t n);
 };
 
@@ -101,11 +119,16 @@ struct Kernels {
 const Kernels& portable();
 const Kernels* avx2();
 const Kernels* avx512ifma();
-// The IFMA source compiled against lane-by-lane emulated instructions, for tests on any machine; never selected.
+// The same instructions for primes below 2^60; slower than avx512ifma() where that will do.
+const Kernels* avx512wide();
+// The two AVX-512 sources compiled against lane-by-lane emulated instructions, for tests on any machine; never
+// selected.
 const Kernels* avx512ifma_emulated();
+const Kernels* avx512wide_emulated();
 
 // The fastest usable path for primes below `modulus_bound`; HETORCH_ISA=portable|avx2|avx512ifma restricts the choice
-// (a name that is unknown or not available here throws std::runtime_error).
+// to the paths of one instruction set, avx512wide belonging to avx512ifma (a name that is unknown or not available here
+// throws std::runtime_error).
 const Kernels& select(u64 modulus_bound);
 
 }  // namespace hetorch::kernels

@@ -89,6 +89,12 @@ Multiplier prepare(u64 w, const ModulusConstants& m) {
   return {__builtin_bit_cast(u64, r.w), __builtin_bit_cast(u64, r.w_over_q)};
 }
 
+// The residue that prepare() was given.
+inline u64 prepared_value(const Multiplier& f, u64 q) {
+  const long long balanced = static_cast<long long>(__builtin_bit_cast(double, f.value));
+  return static_cast<u64>(balanced) + (balanced < 0 ? q : 0);
+}
+
 void multiply_scalar(u64* out, const u64* a, u64 c, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   const Prepared r = prepare_balanced(c, m);
@@ -112,6 +118,20 @@ void reduce(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   for (std::size_t j = 0; j < n; j += kLanes) {
     store(out + j, canonical_bits(reduce_centred(load_residues(a + j), p), p));
+  }
+}
+
+// a < 2^60 = upper 2^30 + lower: the product is within 5/8 q, and the sum an integer below 2^50 + 2^30.
+void reduce_wide(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  const Prepared r = prepare_balanced((u64{1} << 30) % m.q, m);
+  const __m256i mask = broadcast_integer((u64{1} << 30) - 1);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    const __m256i x = load_integers(a + j);
+    const Vector upper = to_double(_mm256_castsi256_pd(_mm256_srli_epi64(x, 30)));
+    const Vector lower = to_double(_mm256_castsi256_pd(_mm256_and_si256(x, mask)));
+    const Vector product = multiply_prepared(upper, broadcast(r.w), broadcast(r.w_over_q), p);
+    store(out + j, canonical_bits(reduce_centred(_mm256_add_pd(product, lower), p), p));
   }
 }
 

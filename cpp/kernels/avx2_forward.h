@@ -135,5 +135,15 @@ inline void descend(u64* a, const NttView& t, const Schedule& s, int first, std:
 
 void ntt_forward(u64* a, const NttView& t) { descend(a, t, forward_schedule(t), 0, 0); }
 
+void ntt_forward_from(u64* out, const u64* a, const NttView& t) {
+  copy(out, a, t.n);
+  ntt_forward(out, t);
+}
+
+void ntt_forward_subtract_multiply(u64* out, const u64* a, const u64* minuend, u64 c, const NttView& t) {
+  ntt_forward_from(out, a, t);
+  subtract_multiply_scalar(out, minuend, out, c, t.n, t.modulus);
+}
+
 }  // namespace
 }  // namespace hetorch::kernels

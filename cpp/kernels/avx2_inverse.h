@@ -70,12 +70,20 @@ inline Root broadcast_multiplier(const Multiplier& m) {
   return {broadcast_bits(&m.value), broadcast_bits(&m.quotient)};
 }
 
+// One inverse transform: the tables, and the factors of sums and differences in the last level.
+struct Inverse {
+  const NttView& table;
+  Multiplier sum;
+  Multiplier difference;
+};
+
 template <bool kLast, int kReduce>
-void inverse_pass(u64* a, const NttView& t, const Pass& pass, std::size_t begin, std::size_t end) {
+void inverse_pass(u64* a, const Inverse& inverse, const Pass& pass, std::size_t begin, std::size_t end) {
+  const NttView& t = inverse.table;
   const Prime p(t.modulus);
   const std::size_t quarter = pass.half / 2;
-  const Root scale = broadcast_multiplier(t.n_inverse);
-  const Root scale_root = broadcast_multiplier(t.n_inverse_root);
+  const Root scale = broadcast_multiplier(inverse.sum);
+  const Root scale_root = broadcast_multiplier(inverse.difference);
   for (std::size_t g = begin; g < end; ++g) {
     u64* x = a + g * 2 * pass.half;
     const Root first = broadcast_root(t.inverse_roots, t.inverse_root_quotients, pass.groups + g);
@@ -100,7 +108,8 @@ void inverse_pass(u64* a, const NttView& t, const Pass& pass, std::size_t begin,
 // One tile of 16 (kLevels = 2) or two tiles of 8 (kLevels = 1) at a time: blocks [begin, end) of 16 residues. kOnly is
 // for n = 16, where the last level of the tile is the last of all.
 template <int kLevels, int kReduce, bool kOnly>
-void inverse_tiles(u64* a, const NttView& t, std::size_t begin, std::size_t end) {
+void inverse_tiles(u64* a, const Inverse& inverse, std::size_t begin, std::size_t end) {
+  const NttView& t = inverse.table;
   const Prime p(t.modulus);
   const u64* w = t.inverse_roots;
   const u64* c = t.inverse_root_quotients;
@@ -125,8 +134,8 @@ void inverse_tiles(u64* a, const NttView& t, std::size_t begin, std::size_t end)
     swap_halves(v[2], v[3]);
     inverse_butterflies(v[0], v[1], broadcast_root(w, c, tile), v[2], v[3], broadcast_root(w, c, tile + 1), p);
     if (kOnly) {
-      const Root scale = broadcast_multiplier(t.n_inverse);
-      const Root scale_root = broadcast_multiplier(t.n_inverse_root);
+      const Root scale = broadcast_multiplier(inverse.sum);
+      const Root scale_root = broadcast_multiplier(inverse.difference);
       scale_butterfly(v[0], v[2], scale, scale_root, p);
       scale_butterfly(v[1], v[3], scale, scale_root, p);
     } else if (kLevels == 2) {
@@ -140,7 +149,7 @@ void inverse_tiles(u64* a, const NttView& t, std::size_t begin, std::size_t end)
   }
 }
 
-inline void run_inverse_pass(u64* a, const NttView& t, const Pass& pass, std::size_t begin, std::size_t end) {
+inline void run_inverse_pass(u64* a, const Inverse& t, const Pass& pass, std::size_t begin, std::size_t end) {
   if (pass.convert) return inverse_pass<true, 0>(a, t, pass, begin, end);
   if (pass.reduce == 0) return inverse_pass<false, 0>(a, t, pass, begin, end);
   if (pass.reduce == 1) return inverse_pass<false, 1>(a, t, pass, begin, end);
@@ -148,14 +157,14 @@ inline void run_inverse_pass(u64* a, const NttView& t, const Pass& pass, std::si
 }
 
 template <int kLevels>
-void run_inverse_tiles(u64* a, const NttView& t, const Schedule& s, std::size_t begin, std::size_t end) {
+void run_inverse_tiles(u64* a, const Inverse& t, const Schedule& s, std::size_t begin, std::size_t end) {
   if (s.tile_reduce == 0) return inverse_tiles<kLevels, 0, false>(a, t, begin, end);
   if (s.tile_reduce == 1) return inverse_tiles<kLevels, 1, false>(a, t, begin, end);
   inverse_tiles<kLevels, 2, false>(a, t, begin, end);
 }
 
 // Transforms block g of pass `last` and everything inside it; last = -1 is the tile pass.
-inline void ascend(u64* a, const NttView& t, const Schedule& s, int last, std::size_t g) {
+inline void ascend(u64* a, const Inverse& t, const Schedule& s, int last, std::size_t g) {
   const std::size_t size = last >= 0 ? 2 * s.passes[last].half : tile_size(s);
   if (size > kBlock) {
     for (std::size_t k = 0; k < 4; ++k) ascend(a, t, s, last - 1, 4 * g + k);
@@ -177,9 +186,25 @@ inline void ascend(u64* a, const NttView& t, const Schedule& s, int last, std::s
   }
 }
 
-void ntt_inverse(u64* a, const NttView& t) {
-  const Schedule s = inverse_schedule(t);
+inline void run_inverse(u64* a, const Inverse& t) {
+  const Schedule s = inverse_schedule(t.table);
   ascend(a, t, s, s.count - 1, 0);
+}
+
+void ntt_inverse(u64* a, const NttView& t) { run_inverse(a, {t, t.n_inverse, t.n_inverse_root}); }
+
+void ntt_inverse_from(u64* out, const u64* a, const NttView& t) {
+  copy(out, a, t.n);
+  ntt_inverse(out, t);
+}
+
+void ntt_inverse_multiply(u64* out, const u64* a, u64 c, const NttView& t) {
+  const u64 q = t.modulus.q;
+  const auto times_c = [&](const Multiplier& f) {
+    return prepare(static_cast<u64>(u128{prepared_value(f, q)} * c % q), t.modulus);
+  };
+  copy(out, a, t.n);
+  run_inverse(out, {t, times_c(t.n_inverse), times_c(t.n_inverse_root)});
 }
 
 }  // namespace

@@ -6,7 +6,9 @@
 // stays in the first-level cache once it fits.
 #pragma once
 
-#include "kernels/avx2_vector.h"
+#include <cstring>
+
+#include "kernels/avx2_elementwise.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -15,6 +17,10 @@ constexpr std::size_t kBlock = 2048;  // doubles: 16 KiB, half of a 32 KiB cache
 constexpr double kMaximum = kTwo52;   // inputs of multiply_prepared
 constexpr double kTwoToMinus55 = 0x1p-55;
 constexpr int kMaximumPasses = 16;  // degrees up to 2^35
+
+inline void copy(u64* out, const u64* a, std::size_t n) {
+  if (out != a) std::memcpy(out, a, n * sizeof(u64));
+}
 
 struct Root {
   Vector w;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kernels/avx2_elementwise.h"
+#include "kernels/tiled_sums.h"
 
 namespace hetorch::kernels {
 namespace {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/ifma_arithmetic.h"
+#include "kernels/tiled_sums.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -80,6 +81,15 @@ void reduce_residues(u64* out, const u64* a, std::size_t n, const ModulusConstan
   for (std::size_t j = 0; j < n; j += kLanes) store(out + j, canonical(load(a + j), p));
 }
 
+// The number itself is the low part of a sum: below 2^60 < 2^64 - 2^52.
+void reduce_wide_residues(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  const WideReduction r(m);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    store(out + j, reduce_once(reduce_wide({broadcast(0), load(a + j)}, r, p), p.q));
+  }
+}
+
 // Sums are reduced after every eight products below 2^100: their high parts add up to less than 2^51, and with the low
 // parts, q and the carried remainder reduce_wide stays below 2^51 + 2^50 + 16.
 constexpr std::size_t kChunk = 8;
@@ -135,7 +145,9 @@ void round_quotient(u64* out, const u64* const* in, const double* inverses, std:
 }
 
 void permute(u64* out, const u64* a, const std::uint32_t* index, std::size_t n) {
-  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, gather(a, index + j));
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    store(out + j, permute_block(a + index[j] / kLanes * kLanes, index + j));
+  }
 }
 
 }  // namespace

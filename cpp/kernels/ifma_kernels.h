@@ -2,7 +2,8 @@
 #pragma once
 
 #include "kernels/ifma_elementwise.h"
-#include "kernels/ifma_transform.h"
+#include "kernels/ifma_forward.h"
+#include "kernels/ifma_inverse.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -14,6 +15,10 @@ constexpr Kernels ifma_kernels(const char* name) {
       .prepare = prepare,
       .ntt_forward = ntt_forward,
       .ntt_inverse = ntt_inverse,
+      .ntt_forward_from = ntt_forward_from,
+      .ntt_inverse_from = ntt_inverse_from,
+      .ntt_inverse_multiply = ntt_inverse_multiply,
+      .ntt_forward_subtract_multiply = ntt_forward_subtract_multiply,
       .add = add_residues,
       .subtract = subtract_residues,
       .negate = negate_residues,
@@ -22,9 +27,11 @@ constexpr Kernels ifma_kernels(const char* name) {
       .multiply_scalar = multiply_scalar,
       .subtract_multiply_scalar = subtract_multiply_scalar,
       .reduce = reduce_residues,
+      .reduce_wide = reduce_wide_residues,
       .inner_product_pair = inner_product_pair,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,
+      .weighted_sums = tiled_weighted_sums<weighted_sum>,
       .round_quotient = round_quotient,
       .permute = permute,
   };

@@ -1,8 +1,10 @@
 // The definition of every kernel, in plain 64-bit integers, for any odd prime below 2^60. The other paths must give the
 // same bits.
 #include <cmath>
+#include <cstring>
 
 #include "kernels/api.h"
+#include "kernels/tiled_sums.h"
 
 namespace hetorch::kernels {
 
@@ -59,7 +61,8 @@ void ntt_forward(u64* a, const NttView& t) {
   for (std::size_t j = 0; j < t.n; ++j) a[j] = reduce_once(reduce_once(a[j], twice), q);
 }
 
-void ntt_inverse(u64* a, const NttView& t) {
+// The last stage multiplies sums by `sum` and differences by `difference`.
+void inverse_with(u64* a, const Multiplier& sum, const Multiplier& difference, const NttView& t) {
   const u64 q = t.modulus.q;
   const u64 twice = 2 * q;
   for (std::size_t groups = t.n / 2, half = 1; groups > 1; groups /= 2, half *= 2) {
@@ -80,9 +83,33 @@ void ntt_inverse(u64* a, const NttView& t) {
   for (std::size_t j = 0; j < t.n / 2; ++j) {
     const u64 u = a[j];
     const u64 v = y[j];
-    a[j] = reduce_once(multiply_lazy(u + v, t.n_inverse.value, t.n_inverse.quotient, q), q);
-    y[j] = reduce_once(multiply_lazy(u + twice - v, t.n_inverse_root.value, t.n_inverse_root.quotient, q), q);
+    a[j] = reduce_once(multiply_lazy(u + v, sum.value, sum.quotient, q), q);
+    y[j] = reduce_once(multiply_lazy(u + twice - v, difference.value, difference.quotient, q), q);
   }
+}
+
+void ntt_inverse(u64* a, const NttView& t) { inverse_with(a, t.n_inverse, t.n_inverse_root, t); }
+
+void copy(u64* out, const u64* a, std::size_t n) {
+  if (out != a) std::memcpy(out, a, n * sizeof(u64));
+}
+
+void ntt_forward_from(u64* out, const u64* a, const NttView& t) {
+  copy(out, a, t.n);
+  ntt_forward(out, t);
+}
+
+void ntt_inverse_from(u64* out, const u64* a, const NttView& t) {
+  copy(out, a, t.n);
+  ntt_inverse(out, t);
+}
+
+void ntt_inverse_multiply(u64* out, const u64* a, u64 c, const NttView& t) {
+  copy(out, a, t.n);
+  const ModulusConstants& m = t.modulus;
+  const Multiplier sum = prepare(barrett128(u128{c} * t.n_inverse.value, m), m);
+  const Multiplier difference = prepare(barrett128(u128{c} * t.n_inverse_root.value, m), m);
+  inverse_with(out, sum, difference, t);
 }
 
 void add(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m) {
@@ -115,6 +142,11 @@ void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::
   for (std::size_t j = 0; j < n; ++j) {
     out[j] = reduce_once(multiply_lazy(a[j] + m.q - b[j], w.value, w.quotient, m.q), m.q);
   }
+}
+
+void ntt_forward_subtract_multiply(u64* out, const u64* a, const u64* minuend, u64 c, const NttView& t) {
+  ntt_forward_from(out, a, t);
+  subtract_multiply_scalar(out, minuend, out, c, t.n, t.modulus);
 }
 
 void reduce(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
@@ -176,6 +208,10 @@ const Kernels& portable() {
       prepare,
       ntt_forward,
       ntt_inverse,
+      ntt_forward_from,
+      ntt_inverse_from,
+      ntt_inverse_multiply,
+      ntt_forward_subtract_multiply,
       add,
       subtract,
       negate,
@@ -184,9 +220,11 @@ const Kernels& portable() {
       multiply_scalar,
       subtract_multiply_scalar,
       reduce,
+      reduce,  // reduce_wide
       inner_product_pair,
       multiply_add_pair,
       weighted_sum,
+      tiled_weighted_sums<weighted_sum>,
       round_quotient,
       permute,
   };

@@ -28,10 +28,20 @@ RnsBasis::RnsBasis(std::size_t n, const std::vector<u64>& data, const std::vecto
     }
     if (!seen.insert(q).second) throw std::invalid_argument("prime " + std::to_string(q) + " occurs twice");
   }
-  kernels_ = &kernels::select(*std::max_element(primes.begin(), primes.end()));
+  for (u64 q : primes) kernels_.push_back(&kernels::select(q));
   tables_.resize(primes.size());
   parallel_for(primes.size(),
-               [&](std::size_t i) { tables_[i] = std::make_unique<NttTables>(n, primes[i], *kernels_); });
+               [&](std::size_t i) { tables_[i] = std::make_unique<NttTables>(n, primes[i], *kernels_[i]); });
+}
+
+std::string RnsBasis::kernel_path() const {
+  std::vector<std::string> names;
+  for (const kernels::Kernels* path : kernels_) {
+    if (std::find(names.begin(), names.end(), path->name) == names.end()) names.emplace_back(path->name);
+  }
+  std::string joined = names[0];
+  for (std::size_t i = 1; i < names.size(); ++i) joined += "+" + names[i];
+  return joined;
 }
 
 const std::uint32_t* RnsBasis::permutation(std::uint32_t element) const {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "ring/ntt_tables.h"
@@ -27,7 +28,12 @@ class RnsBasis {
   std::size_t n() const { return n_; }
   std::size_t data_count() const { return data_count_; }
   std::size_t special_count() const { return tables_.size() - data_count_; }
-  const kernels::Kernels& kernels() const { return *kernels_; }
+  // The fastest path for the prime of this index. Primes above 2^50 may take another path than their neighbours, so
+  // every row is worked on by the path of its own prime; what a path prepared (the tables) stays with it.
+  const kernels::Kernels& kernels(std::size_t index) const { return *kernels_[index]; }
+
+  // The names of the paths in use, that of q_0 first, joined by '+'.
+  std::string kernel_path() const;
 
   // Index into all primes of row `row` of a polynomial with these limbs.
   std::size_t index(const Limbs& limbs, std::size_t row) const {
@@ -44,7 +50,7 @@ class RnsBasis {
  private:
   std::size_t n_;
   std::size_t data_count_;
-  const kernels::Kernels* kernels_;
+  std::vector<const kernels::Kernels*> kernels_;
   std::vector<std::unique_ptr<NttTables>> tables_;
   mutable std::mutex mutex_;
   mutable std::map<std::uint32_t, std::vector<std::uint32_t>> permutations_;

@@ -58,8 +58,9 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
     for (std::size_t r = context.digit_begin(d); r < context.digit_end(d, level); ++r) {
       const kernels::ModulusConstants& m = basis.modulus(r);
       ring::Buffer scaled(basis.n());
-      basis.kernels().multiply_scalar(scaled.data(), from.row(r), context.special_converter().product(r), basis.n(), m);
-      basis.kernels().add(b.row(r), b.row(r), scaled.data(), basis.n(), m);
+      basis.kernels(r).multiply_scalar(scaled.data(), from.row(r), context.special_converter().product(r), basis.n(),
+                                       m);
+      basis.kernels(r).add(b.row(r), b.row(r), scaled.data(), basis.n(), m);
       scaled.wipe();
     }
     key.a.push_back(std::move(a));

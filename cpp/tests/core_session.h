@@ -66,14 +66,24 @@ struct Shape {
   std::size_t data;
   std::size_t special;
   std::size_t digit_size;
+  int wide = 0;  // bits of q_0 and of the special primes, when they are others
 
   std::string describe() const {
     return "n=" + std::to_string(n) + " bits=" + std::to_string(bits) + " data=" + std::to_string(data) +
-           " special=" + std::to_string(special) + " digit_size=" + std::to_string(digit_size);
+           " special=" + std::to_string(special) + " digit_size=" + std::to_string(digit_size) +
+           (wide ? " wide=" + std::to_string(wide) : "");
   }
-  std::vector<u64> primes(std::size_t skip, std::size_t count) const {
+  std::vector<u64> chain() const {
+    if (!wide) return below(bits, special, data);
+    std::vector<u64> result = below(wide, special, 1);
+    for (u64 q : below(bits, 0, data - 1)) result.push_back(q);
+    return result;
+  }
+  std::vector<u64> special_primes() const { return below(wide ? wide : bits, 0, special); }
+  // `count` primes below 2^size, the largest ones after the first `skip`.
+  std::vector<u64> below(int size, std::size_t skip, std::size_t count) const {
     std::vector<u64> result;
-    u64 bound = u64{1} << bits;
+    u64 bound = u64{1} << size;
     for (std::size_t i = 0; i < skip + count; ++i) {
       bound = residues::prime_below(bound, n);
       if (i >= skip) result.push_back(bound);
@@ -87,7 +97,7 @@ struct Shape {
 class Session {
  public:
   explicit Session(const Shape& shape, u64 tag = 1)
-      : context(shape.n, shape.primes(shape.special, shape.data), shape.primes(0, shape.special), shape.digit_size),
+      : context(shape.n, shape.chain(), shape.special_primes(), shape.digit_size),
         key(context.rlwe(), bytes_of(tag, 0, shape.n * ring::kTernaryBytes)),
         shape_(shape),
         tag_(1000 * tag) {}

@@ -110,35 +110,45 @@ void check_pair(const Kernels& path, const Operands& x, const ModulusConstants& 
   CHECK(matches(out0, x.a, x.a, x.b) && matches(out1, x.b, x.a, x.sum), (context + " out0 is p").c_str());
 }
 
-void check_reduce(const Kernels& path, Fill fill, Stream& stream, const ModulusConstants& m) {
-  const Array a = filled(kLength, u64{1} << path.modulus_bits, fill, stream);
+using Reduce = void (*)(u64*, const u64*, std::size_t, const ModulusConstants&);
+
+// Any input below `bound`.
+void check_reduce(const char* name, const Kernels& path, Reduce reduce, u64 bound, Fill fill, Stream& stream,
+                  const ModulusConstants& m) {
+  const std::string context = describe(name, path.name, m.q, kLength);
+  const Array a = filled(kLength, bound, fill, stream);
   Array out(kLength);
-  path.reduce(out.data(), a.data(), kLength, m);
+  reduce(out.data(), a.data(), kLength, m);
   bool same = true;
   for (std::size_t j = 0; j < kLength; ++j) same &= out[j] == a[j] % m.q;
-  CHECK(same, describe("reduce", path.name, m.q, kLength).c_str());
+  CHECK(same, context.c_str());
   Array multiples(kLength);  // around multiples of q, where a quotient is off by one first
   for (std::size_t j = 0; j < kLength; ++j) {
-    const u64 k = stream.below((u64{1} << path.modulus_bits) / m.q) * m.q;
+    const u64 k = stream.below(bound / m.q) * m.q;
     multiples[j] = k + j % 3 == 0 ? 0 : k + j % 3 - 1;
   }
   Array in_place = multiples;
-  path.reduce(in_place.data(), in_place.data(), kLength, m);
+  reduce(in_place.data(), in_place.data(), kLength, m);
   same = true;
   for (std::size_t j = 0; j < kLength; ++j) same &= in_place[j] == multiples[j] % m.q;
-  CHECK(same, (describe("reduce", path.name, m.q, kLength) + " at multiples").c_str());
+  CHECK(same, (context + " at multiples").c_str());
 }
 
-void check_permute(const Kernels& path, Stream& stream) {
-  const std::size_t n = 4096;
+void check_permute(const Kernels& path, std::size_t n, Stream& stream) {
   const Array a = filled(n, u64{1} << path.modulus_bits, Fill::kRandom, stream);
-  std::vector<std::uint32_t> index(n);
-  for (std::size_t j = 0; j < n; ++j) index[j] = static_cast<std::uint32_t>((j * 2731 + 17) % n);
-  Array out(n);
-  path.permute(out.data(), a.data(), index.data(), n);
-  bool same = true;
-  for (std::size_t j = 0; j < n; ++j) same &= out[j] == a[index[j]];
-  CHECK(same, path.name);
+  // X -> X^element: position j holds the exponent 2 bitrev(j) + 1.
+  for (std::size_t element : {std::size_t{1}, std::size_t{5}, std::size_t{25}, 2 * n - 1, std::size_t{4097}}) {
+    std::vector<std::uint32_t> index(n);
+    for (std::size_t j = 0; j < n; ++j) {
+      const u64 exponent = (2 * bit_reverse(j, n) + 1) * element % (2 * n);
+      index[j] = static_cast<std::uint32_t>(bit_reverse((exponent - 1) / 2, n));
+    }
+    Array out(n);
+    path.permute(out.data(), a.data(), index.data(), n);
+    bool same = true;
+    for (std::size_t j = 0; j < n; ++j) same &= out[j] == a[index[j]];
+    CHECK(same, describe("permute", path.name, element, n).c_str());
+  }
 }
 
 void check_path(const Kernels& path) {
@@ -161,10 +171,11 @@ void check_path(const Kernels& path) {
           check_pair(path, x, m);
         }
       }
-      check_reduce(path, fill_a, stream, m);
+      check_reduce("reduce", path, path.reduce, u64{1} << path.modulus_bits, fill_a, stream, m);
+      check_reduce("reduce_wide", path, path.reduce_wide, u64{1} << 60, fill_a, stream, m);
     }
   }
-  check_permute(path, stream);
+  for (std::size_t n : {16, 4096}) check_permute(path, n, stream);
 }
 
 }  // namespace

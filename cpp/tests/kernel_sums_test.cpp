@@ -63,6 +63,37 @@ void check_weighted(const Kernels& path, std::size_t count, Fill fill, Stream& s
   CHECK(in[count - 1] == expected, (context + " in place").c_str());
 }
 
+// Several targets at once equal the targets one by one, over a length of several tiles and a part of one.
+void check_targets(const Kernels& path, std::size_t count, Stream& stream) {
+  const std::size_t n = 1544;
+  std::vector<Array> in;
+  for (std::size_t i = 0; i < count; ++i) {
+    in.push_back(filled(n, u64{1} << path.modulus_bits, i == 0 ? Fill::kLargest : Fill::kRandom, stream));
+  }
+  std::vector<ModulusConstants> moduli;
+  std::vector<Array> weights;
+  std::vector<Array> expected;
+  std::vector<Array> out;
+  for (int bits : {30, 40, 45, path.modulus_bits}) {
+    moduli.push_back(hetorch::kernels::make_modulus_constants(prime_below(u64{1} << bits, 4096)));
+    weights.push_back(filled(count, moduli.back().q, Fill::kRandom, stream));
+    expected.emplace_back(n);
+    out.emplace_back(n);
+  }
+  std::vector<u64*> outs;
+  std::vector<const ModulusConstants*> constants;
+  for (std::size_t t = 0; t < moduli.size(); ++t) {
+    outs.push_back(out[t].data());
+    constants.push_back(&moduli[t]);
+    path.weighted_sum(expected[t].data(), pointers(in).data(), weights[t].data(), count, n, moduli[t]);
+  }
+  path.weighted_sums(outs.data(), pointers(in).data(), pointers(weights).data(), constants.data(), moduli.size(), count,
+                     n);
+  for (std::size_t t = 0; t < moduli.size(); ++t) {
+    CHECK(out[t] == expected[t], describe("weighted_sums", path.name, moduli[t].q, count).c_str());
+  }
+}
+
 // The inputs are residues of other primes; the sums of the paths must round alike, also next to one half.
 void check_round_quotient(const Kernels& path, std::size_t count, Fill fill, Stream& stream) {
   const u64 bound = u64{1} << path.modulus_bits;
@@ -107,6 +138,7 @@ void check_path(const Kernels& path) {
       }
     }
   }
+  for (std::size_t count : {1, 3, 9, 64}) check_targets(path, count, stream);
   for (std::size_t count = 1; count <= 64; ++count) {
     for (Fill fill : all_fills()) check_round_quotient(path, count, fill, stream);
   }

@@ -77,6 +77,51 @@ void agreement(const Kernels& path, std::size_t n, u64 q) {
   }
 }
 
+// The other entries are the in-place transform between a copy and an element-wise operation of the same path; in place
+// and out of place.
+void variants(const Kernels& path, std::size_t n, u64 q) {
+  const std::string context = describe("variants", path.name, q, n);
+  const Tables tables(path, n, q);
+  Stream stream(n + 3 * q);
+  for (Fill fill : all_fills()) {
+    const Array a = filled(n, q, fill, stream);
+    const Array b = filled(n, q, fill == Fill::kZero ? Fill::kLargest : Fill::kRandom, stream);
+    Array forward = a;
+    path.ntt_forward(forward.data(), tables.view);
+    Array inverse = a;
+    path.ntt_inverse(inverse.data(), tables.view);
+    Array out(n);
+    path.ntt_forward_from(out.data(), a.data(), tables.view);
+    CHECK(out == forward, (context + " forward_from").c_str());
+    path.ntt_inverse_from(out.data(), a.data(), tables.view);
+    CHECK(out == inverse, (context + " inverse_from").c_str());
+    out = a;
+    path.ntt_forward_from(out.data(), out.data(), tables.view);
+    CHECK(out == forward, (context + " forward_from in place").c_str());
+    out = a;
+    path.ntt_inverse_from(out.data(), out.data(), tables.view);
+    CHECK(out == inverse, (context + " inverse_from in place").c_str());
+    for (u64 c : {u64{0}, u64{1}, q - 1, stream.below(q)}) {
+      Array scaled(n);
+      Array reduced(n);
+      for (std::size_t j = 0; j < n; ++j) {
+        scaled[j] = multiply(inverse[j], c, q);
+        reduced[j] = multiply((b[j] + q - forward[j]) % q, c, q);
+      }
+      path.ntt_inverse_multiply(out.data(), a.data(), c, tables.view);
+      CHECK(out == scaled, (context + " inverse_multiply").c_str());
+      path.ntt_forward_subtract_multiply(out.data(), a.data(), b.data(), c, tables.view);
+      CHECK(out == reduced, (context + " forward_subtract_multiply").c_str());
+      out = a;
+      path.ntt_inverse_multiply(out.data(), out.data(), c, tables.view);
+      CHECK(out == scaled, (context + " inverse_multiply in place").c_str());
+      out = a;
+      path.ntt_forward_subtract_multiply(out.data(), out.data(), b.data(), c, tables.view);
+      CHECK(out == reduced, (context + " forward_subtract_multiply in place").c_str());
+    }
+  }
+}
+
 // FNV-1a over the transform of 0, 1, 4, 9, ... of degree 1024 modulo the largest prime below 2^50 for it. The number
 // was computed by a separate program that evaluates the polynomial at every point with big integers.
 void known_answer(const Kernels& path) {
@@ -106,8 +151,18 @@ int main() {
   for (const Kernels* path : fast_paths()) {
     for (std::size_t n = 16; n <= 65536; n *= 2) {
       agreement(*path, n, prime_from(two_to(17), n));
-      for (int bits : {20, 30, 36, 40, 44, 45, 46, 47, 48, 49, 50}) {
+      for (int bits : {20, 30, 36, 40, 44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 55, 57, 58, 59, 60}) {
+        if (bits > path->modulus_bits) break;
         if (u64 q = prime_below(two_to(bits), n)) agreement(*path, n, q);
+      }
+    }
+  }
+  std::vector<const Kernels*> paths = fast_paths();
+  paths.push_back(&hetorch::kernels::portable());
+  for (const Kernels* path : paths) {
+    for (std::size_t n : {16, 32, 64, 128, 2048, 4096, 8192, 16384}) {
+      for (int bits : {30, 45, 48, 50, 60}) {
+        if (bits <= path->modulus_bits) variants(*path, n, prime_below(two_to(bits), n));
       }
     }
   }

@@ -88,7 +88,7 @@ void bind_objects(nb::module_& m) {
            "slot_generator"_a = 5)
       .def_prop_ro("slot_count", [](const ckks::Context& c) { return c.encoder().slot_count(); })
       .def_prop_ro("max_level", &ckks::Context::max_level)
-      .def_prop_ro("kernel_path", [](const ckks::Context& c) { return std::string(c.basis().kernels().name); });
+      .def_prop_ro("kernel_path", [](const ckks::Context& c) { return c.basis().kernel_path(); });
   nb::class_<ckks::Plaintext>(m, "Plaintext")
       .def_prop_ro("level", &ckks::Plaintext::level)
       .def_prop_ro("scale", [](const ckks::Plaintext& p) { return p.scale; })

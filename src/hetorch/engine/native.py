@@ -60,7 +60,7 @@ class NativeEngine:
 
     @property
     def kernel_path(self) -> str:
-        """The instruction-set path that this context's primes take."""
+        """The instruction-set paths that this context's primes take, joined by "+"."""
         return self._context.kernel_path
 
     def encode(self, values: Slots, *, level: int, scale: float) -> Plaintext:

@@ -93,6 +93,9 @@ class CkksContext:
 
     # Scales
 
+    def has_global_scale(self) -> bool:
+        return self._scale is not None
+
     @property
     def global_scale(self) -> float:
         """The scale of what is encoded without one; InputError (a ValueError) until it is set."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,10 @@ from hetorch.tenseal.ckks_context import CkksContext
 Reals = NDArray[np.float64]
 
 # As close as the core wants the operands of a sum (ckks/evaluator.h), and as TenSEAL's own 40-bit primes are to 2^40.
-_TOLERANCE = 2.0**-20
+TOLERANCE = 2.0**-20
+
+# Scales that differ less are taken for equal when a level is to be dropped: below what any scale lets one see.
+_EXACT = 2.0**-45
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,10 @@ class Arithmetic:
         self._ladder = context.ladder(scale)
 
     # Encryption
+
+    def number(self, value: Any) -> float:
+        """A plain value as the operations take it."""
+        return float(value)
 
     def encrypt(self, values: Reals) -> Element:
         """`values` (slot_count,)."""
@@ -118,7 +126,7 @@ class Arithmetic:
     def lower(self, a: Element, level: int, scale: float) -> Element:
         """`a` at a lower level and exactly `scale` there: by dropping primes, or with a constant on the way."""
         evaluator = self.context.evaluator
-        if _close(a.core.scale, scale):
+        if abs(a.core.scale - scale) <= _EXACT * scale:
             return Element(evaluator.drop_level(a.core, level), a.label)
         above = evaluator.drop_level(a.core, level + 1)
         factor = scale * self._prime(level + 1) / a.core.scale
@@ -278,4 +286,4 @@ class Arithmetic:
 
 
 def _close(a: float, b: float) -> bool:
-    return abs(a - b) <= _TOLERANCE / 2 * max(a, b)
+    return abs(a - b) <= TOLERANCE / 2 * max(a, b)

@@ -25,14 +25,14 @@ class Ring(Protocol):
 R = TypeVar("R", bound=Ring)
 
 
-def exponent(power: object) -> int:
-    """`power` as a whole number of at least 0; TypeError for anything else."""
+def whole_number(power: object) -> int:
+    """A whole number of at least 0 (a power, an axis, a count); TypeError for anything else."""
     try:
         value = operator.index(power)  # type: ignore[arg-type]  # that it may not be one is the point
     except TypeError:
-        raise OperandTypeError(f"a power is a whole number, got {type(power).__name__}") from None
+        raise OperandTypeError(f"a whole number is expected, got {type(power).__name__}") from None
     if value < 0:
-        raise OperandTypeError(f"a power is a whole number of at least 0, got {value}")
+        raise OperandTypeError(f"a whole number of at least 0 is expected, got {value}")
     return value
 
 

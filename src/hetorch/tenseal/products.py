@@ -96,7 +96,7 @@ def multiply_matrix(arithmetic: Arithmetic, chunk: Chunk, matrix: NDArray[np.flo
         return Chunk(zero, Layout(matrix.shape[1], 1, slot_count))
     count = len(plan.values)
     babies = _baby_count(count)
-    needed = {d % babies for d in np.flatnonzero(used)}
+    needed = {int(d) % babies for d in np.flatnonzero(used)}
     rotated = _baby_steps(arithmetic, term, needed)
     total: Element | None = None
     for giant in range((count - 1) // babies * babies, -1, -babies):

@@ -20,7 +20,7 @@ from hetorch.tenseal.errors import OperandTypeError
 from hetorch.tenseal.keys import SecretKey
 from hetorch.tenseal.layout import Chunk, Layout
 from hetorch.tenseal.operands import is_scalar, matrix_operand, vector_operand
-from hetorch.tenseal.polynomial import coefficients_of, evaluate, exponent, raised
+from hetorch.tenseal.polynomial import coefficients_of, evaluate, whole_number, raised
 
 Plan = Callable[[Arithmetic, Element], Element]
 
@@ -192,7 +192,7 @@ class CKKSVector(AbstractTensor):
 
     def pow(self, power: int) -> CKKSVector:
         """Each value to a whole power of at least 0; ceil(log2(power)) levels. TypeError for other powers."""
-        number = exponent(power)
+        number = whole_number(power)
         if number == 0:
             return self._like(_encrypt(self._arithmetic, np.ones(self.data.size)))
         return raised(self, number)
@@ -286,7 +286,7 @@ class CKKSVector(AbstractTensor):
         if not np.all(np.isfinite(vector)):
             raise InputError("values must be finite")
         chunk = self._single("enc_matmul_plain")
-        rows = exponent(row_size)
+        rows = whole_number(row_size)
         if rows == 0:
             raise InputError("row_size can't be zero")
         return self._with([products.multiply_windows(self._arithmetic, chunk, vector, rows)])
@@ -309,7 +309,7 @@ class CKKSVector(AbstractTensor):
 
     def replicate_first_slot(self, n: int) -> CKKSVector:
         """The first value n times, a vector of size n: no level where the slots hold it already, else one."""
-        count = exponent(n)
+        count = whole_number(n)
         if not 1 <= count <= self._context.parameters.slot_count:
             raise InputError(f"n must be 1 to {self._context.parameters.slot_count}, got {count}")
         chunk = self._single("replicate_first_slot")

@@ -1,0 +1,68 @@
+// Chains whose primes take different kernel paths: the same bits as when all take the portable one, and the right
+// values.
+#include <cstdlib>
+
+#include "circuits/polynomial.h"
+#include "core_session.h"
+
+namespace {
+
+using namespace session;
+
+// q_0 and the special primes wide, the rest narrow: digits of one kind, digits across both, special primes of several.
+const Shape kShapes[] = {{1024, 40, 3, 1, 1, 60}, {1024, 40, 5, 2, 2, 60}, {256, 45, 6, 3, 3, 60},
+                         {256, 36, 4, 3, 3, 54},  {64, 49, 4, 2, 2, 51},   {1024, 40, 4, 2, 2}};
+
+// Everything that converts between primes: rotation, product, rescale, polynomial.
+std::vector<ckks::Ciphertext> results(Session& owner, const Shape& shape, const Values& a, const Values& b) {
+  const std::size_t top = shape.data - 1;
+  owner.make_rotation_key(3, top);
+  owner.make_relinearisation_key(top);
+  const ckks::Evaluator evaluator = owner.evaluator();
+  const double scale = shape.scale();
+  std::vector<ckks::Ciphertext> found;
+  for (std::size_t level = top; level >= 1; --level) {
+    const ckks::Ciphertext x = owner.encrypt(a, level, scale);
+    found.push_back(evaluator.rotate(x, 3));
+    found.push_back(evaluator.rescale(evaluator.multiply(x, owner.encrypt(b, level, scale))));
+  }
+  const double coefficients[] = {0.5, 0.25, 0, -0.125};
+  found.push_back(hetorch::circuits::evaluate_chebyshev(evaluator, owner.encrypt(a, top, scale), coefficients, scale));
+  return found;
+}
+
+void same_as_portable(const Shape& shape) {
+  const std::string text = shape.describe();
+  setenv("HETORCH_ISA", "portable", 1);
+  Session slow(shape);
+  unsetenv("HETORCH_ISA");
+  Session fast(shape);
+  CHECK(slow.context.basis().kernel_path() == "portable", text.c_str());
+  const Values a = slow.values();
+  const Values b = slow.values();
+  CHECK(distance(fast.values(), a) == 0 && distance(fast.values(), b) == 0, text.c_str());
+  const auto expected = results(slow, shape, a, b);
+  const auto found = results(fast, shape, a, b);
+  CHECK(found.size() == expected.size(), text.c_str());
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    CHECK(same_bits(found[i], expected[i]), (text + " result " + std::to_string(i)).c_str());
+  }
+  const std::size_t slots = a.size();
+  Values turned(slots);
+  for (std::size_t j = 0; j < slots; ++j) turned[j] = a[(j + 3) % slots];
+  const double bound = fast.switched_bound(shape.data - 1, shape.scale());
+  CHECK(distance(fast.decrypt(found[0]), turned) < bound, text.c_str());
+}
+
+}  // namespace
+
+int main() {
+  for (const Shape& shape : kShapes) same_as_portable(shape);
+  // Which path a prime takes depends on that prime alone.
+  const Shape mixed{1024, 40, 3, 1, 1, 60};
+  Session owner(mixed);
+  const ring::RnsBasis& basis = owner.context.basis();
+  CHECK(&basis.kernels(1) == &hetorch::kernels::select(basis.prime(1)), "a narrow prime");
+  CHECK(&basis.kernels(0) == &hetorch::kernels::select(basis.prime(0)), "a wide prime");
+  return check::status();
+}

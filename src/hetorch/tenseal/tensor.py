@@ -1,0 +1,110 @@
+"""Encrypted tensors of real numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.engine.native import Ciphertext
+from hetorch.errors import InputError
+from hetorch.tenseal.ckks_context import CkksContext
+from hetorch.tenseal.context import Context
+from hetorch.tenseal.element import Arithmetic
+from hetorch.tenseal.element_tensor import ElementTensor, TensorData
+from hetorch.tenseal.errors import OperandTypeError
+from hetorch.tenseal.keys import SecretKey
+from hetorch.tenseal.plain import PlainTensor
+
+
+class CKKSTensor(ElementTensor):
+    """A tensor of real numbers, encrypted element by element; with `batch` the first dimension goes into the slots.
+
+    Operands are broadcast by numpy's rules. Products relinearise, rescale (one level) and meet at the lower level by
+    themselves, as the context's switches say; a sum of products does so once. ValueError for wrong shapes (RuntimeError
+    too where broadcasting fails), missing keys, levels or scales; TypeError for what is not an array of numbers.
+    """
+
+    _dtype = "float"
+
+    def __init__(
+        self,
+        context: Context | None = None,
+        tensor: Any = None,
+        scale: float | None = None,
+        batch: bool = False,
+        data: TensorData | None = None,
+    ) -> None:
+        self._lazy = None
+        self._context = context.data if isinstance(context, Context) else None
+        if data is not None:
+            self._take(data)
+            return
+        if not isinstance(context, Context):
+            raise OperandTypeError("context must be a tenseal.Context")
+        if not isinstance(context.data, CkksContext):
+            raise InputError("a CKKS tensor needs a context of SCHEME_TYPE.CKKS")
+        plain = tensor if isinstance(tensor, PlainTensor) else PlainTensor(tensor, dtype="float")
+        size = context.global_scale if scale is None else float(scale)
+        array = np.asarray(plain.array, dtype=np.float64)
+        self._data = _encrypt(Arithmetic(context.data, size), array, batch)
+
+    def _take(self, value: Any) -> None:
+        if not isinstance(value, TensorData):
+            raise OperandTypeError(f"value must be of type TensorData, got {type(value).__name__}")
+        self._data = value
+
+    # What it is
+
+    def scale(self) -> float:
+        """The scale that the tensor was encrypted at."""
+        return float(self.data.scale)
+
+    def decrypt(self, secret_key: SecretKey | None = None) -> PlainTensor:
+        """The values, a batch's dimension first, for the key holder alone; ValueError without a key."""
+        key = self._secret_key(secret_key)
+        data = self.data
+        count = 1 if data.batch is None else data.batch
+        flat = [key.decrypt(element.core)[:count] for element in data.elements.ravel()]
+        values = np.array(flat).reshape(*data.shape, count)
+        values = values[..., 0] if data.batch is None else np.moveaxis(values, -1, 0)
+        return PlainTensor(values, dtype="float")
+
+    def _parse(self, data: bytes) -> None:
+        from hetorch.tenseal.serialisation import load_tensor
+
+        self._data = load_tensor(self._context, data)
+
+    def _dump(self) -> bytes:
+        from hetorch.tenseal.serialisation import dump_tensor
+
+        return dump_tensor(self._context, self.data)
+
+    @property
+    def _arithmetic(self) -> Arithmetic:
+        return Arithmetic(self._context, self.data.scale)
+
+
+
+def _encrypt(arithmetic: Arithmetic, array: NDArray[np.float64], batch: bool) -> TensorData:
+    if not np.all(np.isfinite(array)):
+        raise InputError("values must be finite")
+    if array.size == 0:
+        raise InputError("Attempting to encrypt an empty tensor")
+    if not batch:
+        elements = [arithmetic.encrypt_constant(float(value)) for value in array.ravel()]
+        return TensorData.of(arithmetic.scale, elements, array.shape, None)
+    if array.ndim == 0:
+        raise InputError("invalid dimension for batching: a single number has none")
+    slot_count = arithmetic.context.parameters.slot_count
+    samples = array.shape[0]
+    if samples > slot_count:
+        raise InputError(
+            f"can't encrypt vectors of this size, please use a larger polynomial modulus degree: {samples} samples, "
+            f"{slot_count} slots"
+        )
+    padded = np.zeros((array[0].size, slot_count))
+    padded[:, :samples] = array.reshape(samples, -1).T
+    elements = [arithmetic.encrypt(values) for values in padded]
+    return TensorData.of(arithmetic.scale, elements, array.shape[1:], samples)
