@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "rlwe/key_switch.h"
+#include "rlwe/divide.h"
 
 namespace hetorch::rlwe {
 namespace {
@@ -45,7 +45,8 @@ Ciphertext encrypt(const NttPoly& message, const PublicKey& key, ring::Bytes byt
     bytes = bytes.subspan(n * ring::kGaussianBytes);
     if (divided) {
       multiply_add_rows(part, *half, u, basis);
-      result.parts.push_back(mod_down(part, context));
+      const NttPoly* only[] = {&part};
+      result.parts.push_back(std::move(divide(only, special_divisor(limbs.data - 1, context), context)[0]));
     } else {
       ring::multiply_add(part, *half, u, basis);
       result.parts.push_back(std::move(part));

@@ -31,6 +31,9 @@ def compile_model(
     batch_size: Annotated[
         int | None, typer.Option(help="Samples a run takes; throughput chooses it if left out.")
     ] = None,
+    engine: Annotated[
+        str, typer.Option(help="native, or seal: a plan that SEAL can run too, in its order of slots.")
+    ] = "native",
     activation_degree: Annotated[
         int | None, typer.Option(help="Degree of all activation polynomials; chosen if left out.")
     ] = None,
@@ -65,6 +68,7 @@ def compile_model(
             inputs,
             security=security,
             objective=objective,
+            engine=engine,
             progress=lambda stage, done: report(stage, round(100 * done), 100),
             **options,
         )

@@ -29,6 +29,7 @@ from hetorch.passes.placements import power_of_two
 from hetorch.passes.predict_errors import SIGMAS, Sensitivity, predict_errors
 
 SMALLEST_RING, LARGEST_RING = 1 << 11, 1 << 16
+LARGEST_SEAL_RING = 1 << 15
 HEADROOM_BITS = 4
 """Room in q_0 above the calibrated outputs: one bit for the sign, three for inputs that calibration did not see."""
 MOST_SCALE_BITS = 45
@@ -66,7 +67,7 @@ class Request:
     encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose.
     `batch_size`: samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as
     make a run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
-    ciphertexts."""
+    ciphertexts. `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1."""
 
     program: TensorProgram
     levels: tuple[int, ...]
@@ -82,6 +83,7 @@ class Request:
     throughput: bool = False
     machine: Machine = DEFAULT
     encrypted: bool = False
+    for_seal: bool = False
 
 
 def choose_parameters(request: Request) -> Chosen:
@@ -90,6 +92,8 @@ def choose_parameters(request: Request) -> Chosen:
     program = request.program
     most = max(power_of_two(program.size(value)) for value in range(program.value_count))
     rings = [request.ring_degree] if request.ring_degree else _rings()
+    if request.for_seal:
+        rings = [ring for ring in rings if ring <= LARGEST_SEAL_RING]
     reasons: list[str] = []
     found: list[Chosen] = []
     for ring in rings:
@@ -205,12 +209,19 @@ def _with_digits(
         if first > SPECIAL_BITS:
             return None
         special = _special_bits(first + (digit_size - 1) * bits + spare, ring)
+        if request.for_seal and len(special) > 1:
+            continue
         chain = [first] + [bits] * levels[0]
         if sum(chain) + sum(special) > _room(ring, request.security) + 1:
             continue
         try:
             parameters = ParameterSet.from_bits(
-                ring, chain, special, digit_size=digit_size, security=request.security
+                ring,
+                chain,
+                special,
+                digit_size=digit_size,
+                security=request.security,
+                slot_generator=3 if request.for_seal else 5,
             )
         except ParameterError:
             # A product a hair above the row, or not enough primes of this size: fewer spare bits may do.

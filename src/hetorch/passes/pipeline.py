@@ -37,7 +37,8 @@ class Options:
     equal argmaxes, `activation_ranges` "calibrated" or "interval". `activation_degree`, `activation_precision`,
     `ring_degree`, `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size`
     samples (None: 1) or "throughput", samples a second (`batch_size` None: as many as the slots hold). `machine`: costs
-    of operations. `encrypted_weights`: the server sees the weights as ciphertexts only."""
+    of operations. `encrypted_weights`: the server sees the weights as ciphertexts only. `for_seal`: a plan that SEAL
+    can run."""
 
     precision: float = 2.0**-12
     security: Security = Security.CLASSICAL_128
@@ -53,6 +54,7 @@ class Options:
     batch_size: int | None = None
     machine: Machine = DEFAULT
     encrypted_weights: bool = False
+    for_seal: bool = False
 
 
 def run_pipeline(
@@ -118,6 +120,7 @@ def run_pipeline(
             throughput=options.objective == "throughput",
             machine=options.machine,
             encrypted=options.encrypted_weights,
+            for_seal=options.for_seal,
         )
         try:
             found.append((pruned, levels, choose_parameters(request)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,10 @@ class Arithmetic:
         self._ladder = context.ladder(scale)
 
     # Encryption
+
+    def number(self, value: Any) -> float:
+        """A plain value as the operations take it."""
+        return float(value)
 
     def encrypt(self, values: Reals) -> Element:
         """`values` (slot_count,)."""
@@ -108,9 +113,7 @@ class Arithmetic:
             return a, b
         # Ciphertexts of one level whose exact scales differ: one came from elsewhere. A level below they can meet.
         if a.level == 0:
-            raise LevelError(
-                "scale mismatch: the exact scales differ, and no level is left to make them equal"
-            )
+            raise LevelError("scale mismatch: the exact scales differ, and no level is left to make them equal")
         level, scale = a.level - 1, self._ladder[a.level - 1]
         return self.lower(a, level, scale), self.lower(b, level, scale)
 
@@ -223,9 +226,7 @@ class Arithmetic:
         encoded = self.scale
         if self.context.auto_rescale:
             if level == 0:
-                raise LevelError(
-                    "end of modulus switching chain reached: no prime is left for the product's rescale"
-                )
+                raise LevelError("end of modulus switching chain reached: no prime is left for the product's rescale")
             if terms[0].label == self.scale:
                 encoded = self._ladder[level - 1] * self._prime(level) / terms[0].core.scale
         return terms, label, encoded
@@ -238,9 +239,7 @@ class Arithmetic:
         if not self.context.auto_rescale:
             return Element(product, label)
         if product.level == 0:
-            raise LevelError(
-                "end of modulus switching chain reached: no prime is left for the product's rescale"
-            )
+            raise LevelError("end of modulus switching chain reached: no prime is left for the product's rescale")
         return Element(self.context.evaluator.rescale(product), self.scale)
 
     # Rotations

@@ -33,7 +33,7 @@ from hetorch.tenseal.enums import ENCRYPTION_TYPE, SCHEME_TYPE
 from hetorch.tenseal.errors import OperandTypeError
 from hetorch.tenseal.layout import Chunk, Layout
 from hetorch.tenseal.parameters import chain_parameters
-from hetorch.tenseal.tensor import TensorData
+from hetorch.tenseal.element_tensor import TensorData
 from hetorch.tenseal.vector import VectorData
 
 

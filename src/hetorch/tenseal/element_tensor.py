@@ -1,0 +1,337 @@
+"""Encrypted tensors of either scheme: one ciphertext for each element, or for each element of a batch's samples."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.errors import InputError
+from hetorch.tenseal.abstract import AbstractTensor
+from hetorch.tenseal.errors import BroadcastError, OperandTypeError
+from hetorch.tenseal.operands import is_scalar, plain_array
+from hetorch.tenseal.plain import shape_of
+from hetorch.tenseal.polynomial import coefficients_of, evaluate, raised, whole_number
+
+Elements = NDArray[np.object_]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorData:
+    """`elements`: an array of ciphertexts in the tensor's shape, at `scale` under CKKS. With a batch, slot i of each belongs to sample i."""
+
+    scale: float | None
+    elements: Elements
+    batch: int | None
+
+    @classmethod
+    def of(
+        cls, scale: float | None, elements: Sequence[Any], shape: tuple[int, ...], batch: int | None
+    ) -> TensorData:
+        """Elements in row-major order."""
+        flat = np.empty(len(elements), dtype=object)
+        flat[:] = elements
+        return cls(scale, flat.reshape(shape), batch)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Without the batch."""
+        return self.elements.shape
+
+
+class ElementTensor(AbstractTensor):
+    """What the tensors of both schemes share: the class of `_arithmetic` has the operations on single elements."""
+
+    _dtype: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def _arithmetic(self) -> Any:
+        """Operations on elements under the context's present switches."""
+
+    @property
+    def shape(self) -> list[int]:
+        """The sizes of the dimensions, without that of a batch."""
+        return list(self.data.shape)
+
+    def ciphertext(self) -> list[Ciphertext]:
+        """The core's ciphertexts in row-major order."""
+        return [element.core for element in self.data.elements.ravel()]
+
+    def _with(self, elements: Any, batch: int | None) -> Self:
+        return self._like(TensorData(self._data.scale, _as_array(elements), batch))
+
+    def _each(self, operation: Callable[[Any, Any], Any]) -> Self:
+        arithmetic = self._arithmetic
+        result = np.empty(self.data.shape, dtype=object)
+        for index, element in np.ndenumerate(self.data.elements):
+            result[index] = operation(arithmetic, element)
+        return self._with(result, self.data.batch)
+
+    # Element-wise operations
+
+    def _operand(self, other: Any) -> Any:
+        if isinstance(other, type(self)):
+            if not self._context.equals(other.context().data):
+                raise InputError("can't compute on tensors that have different contexts")
+            return other
+        array = plain_array(other, self._dtype)
+        if not np.all(np.isfinite(array)):
+            raise InputError("values must be finite")
+        return array
+
+    def _scalar(self, value: Any) -> Any:
+        return value
+
+    def _combine(self, other: Any, encrypted: Any, constant: Any) -> Self:
+        arithmetic = self._arithmetic
+        if is_scalar(other):
+            value = arithmetic.number(self._scalar(other))
+            return self._each(lambda arithmetic, element: constant(arithmetic, element, value))
+        operand = self._operand(other)
+        batch = self.data.batch
+        if isinstance(operand, type(self)):
+            operation, right = encrypted, operand.data.elements
+            # A tensor without a batch holds its values in all slots, so it goes with any sample.
+            batch = batch if batch is not None else operand.data.batch
+            if None not in (self.data.batch, operand.data.batch) and self.data.batch != operand.data.batch:
+                raise InputError(f"the batches differ: {self.data.batch} and {operand.data.batch} samples")
+        else:
+            operation, right = constant, operand
+        left, right = _broadcast(self.data.elements, right)
+        plain = operation is constant
+        result = np.empty(left.shape, dtype=object)
+        for index in np.ndindex(left.shape):
+            value = arithmetic.number(right[index]) if plain else right[index]
+            result[index] = operation(arithmetic, left[index], value)
+        return self._with(result, batch)
+
+    def add(self, other: Any) -> Self:
+        """Element-wise sum."""
+        return self._combine(other, lambda ops, a, b: ops.add(a, b), lambda ops, a, value: ops.add_constant(a, value))
+
+    def sub(self, other: Any) -> Self:
+        """Element-wise difference."""
+        return self._combine(
+            other, lambda ops, a, b: ops.subtract(a, b), lambda ops, a, value: ops.add_constant(a, -value)
+        )
+
+    def mul(self, other: Any) -> Self:
+        """Element-wise product; one level."""
+        return self._combine(
+            other, lambda ops, a, b: ops.multiply(a, b), lambda ops, a, value: ops.multiply_constant(a, value)
+        )
+
+    def neg(self) -> Self:
+        return self._each(lambda ops, a: ops.negate(a))
+
+    def square(self) -> Self:
+        """Each element's square; one level."""
+        return self._each(lambda ops, a: ops.square(a))
+
+    def pow(self, power: int) -> Self:
+        """Each element to a whole power of at least 0; ceil(log2(power)) levels. TypeError for other powers."""
+        number = whole_number(power)
+        return self._constant(1) if number == 0 else raised(self, number)
+
+    def polyval(self, coefficients: list[float] | list[int]) -> Self:
+        """sum_i coefficients[i] x^i of each element; as many levels as the deepest term has by itself."""
+        values = self._coefficients(coefficients)
+        if len(values) < 2:
+            return self._constant(values[0] if values else 0)
+        return evaluate(self, values)
+
+    def _coefficients(self, coefficients: Any) -> list[Any]:
+        return list(coefficients_of(coefficients))
+
+    def _constant(self, value: Any) -> Self:
+        """Fresh encryptions of one number in this shape."""
+        return self._each(lambda ops, _: ops.encrypt_constant(ops.number(value)))
+
+    # Sums and products over dimensions
+
+    def sum(self, axis: int = 0) -> Self:
+        """Over a dimension, counted with the batch's as the first; no level. ValueError if there is no such dimension."""
+        number = whole_number(axis)
+        data = self.data
+        if data.batch is not None:
+            if number == 0:
+                return self.sum_batch()
+            number -= 1
+        if number >= data.elements.ndim:
+            raise InputError(f"invalid axis: {axis} of shape {self.shape}")
+        if data.shape[number] == 0:
+            raise InputError("can't sum over an empty dimension")
+        arithmetic = self._arithmetic
+        moved = np.moveaxis(data.elements, number, 0)
+        total = moved[0]
+        for part in moved[1:]:
+            total = _map(arithmetic.add, total, part)
+        return self._with(total, data.batch)
+
+    def sum_batch(self) -> Self:
+        """Over the batch, by rotations; no level. ValueError without a batch or without Galois keys."""
+        count = self.data.batch
+        if count is None:
+            raise InputError("unsupported operation: the tensor has no batch")
+        result = self._each(lambda ops, a: ops.window_sum(a, count))
+        return self._with(result.data.elements, None)
+
+    def sum_batch_(self) -> Self:
+        return self._become(self.sum_batch())
+
+    def dot(self, other: Any) -> Self:
+        """numpy's dot for one or two dimensions, with an encrypted or plain tensor; one level.
+
+        As in TenSEAL, a tensor with a batch sums products of one or two dimensions over the batch's dimension.
+        """
+        if is_scalar(other):
+            raise OperandTypeError("dot(): a tensor is expected, got a number")
+        operand = self._operand(other)
+        left = len(self.data.shape)
+        right = len(operand.shape)
+        if not 1 <= left <= 2 or not 1 <= right <= 2:
+            raise InputError("don't support dot operations of more than 2 dimensions, or of less than 1")
+        if left == right == 2:
+            return self.mm(operand)
+        shape = list(operand.shape)
+        if self.shape[-1] != shape[0]:
+            raise InputError(f"can't perform dot: dimension mismatch, {self.shape} and {shape}")
+        if self.data.batch is not None or (isinstance(operand, type(self)) and operand.data.batch is not None):
+            if left == 1 and right == 2:
+                return self.reshape([shape[0], 1]).mul(operand).sum(0)
+            return self.mul(operand).sum(left - 1)
+        rows = self.data.elements.reshape(-1, shape[0])
+        columns = (operand.data.elements if isinstance(operand, type(self)) else operand).reshape(shape[0], -1)
+        return self._with(self._matrix_product(rows, columns).reshape([*self.shape[:-1], *shape[1:]]), None)
+
+    def dot_(self, other: Any) -> Self:
+        return self._become(self.dot(other))
+
+    def mm(self, other: Any) -> Self:
+        """The product of two matrices, the right one encrypted or plain; one level. ValueError for other shapes."""
+        if is_scalar(other):
+            raise OperandTypeError("mm(): a tensor is expected, got a number")
+        operand = self._operand(other)
+        if len(self.data.shape) != 2:
+            raise InputError(f"this tensor isn't a matrix: shape {self.shape}")
+        if len(operand.shape) != 2:
+            raise InputError(f"operand tensor isn't a matrix: shape {list(operand.shape)}")
+        if self.shape[1] != operand.shape[0] or 0 in (*self.shape, *operand.shape):
+            raise InputError(f"can't multiply matrices: shapes {self.shape} and {list(operand.shape)}")
+        batch = self.data.batch
+        if isinstance(operand, type(self)):
+            batch = batch if batch is not None else operand.data.batch
+            operand = operand.data.elements
+        return self._with(self._matrix_product(self.data.elements, operand), batch)
+
+    def _matrix_product(self, left: Elements, right: NDArray[Any]) -> Elements:
+        arithmetic = self._arithmetic
+        result = np.empty((left.shape[0], right.shape[1]), dtype=object)
+        for row in range(left.shape[0]):
+            terms = arithmetic.level_all(list(left[row]))
+            for column in range(right.shape[1]):
+                factors = list(right[:, column])
+                result[row, column] = (
+                    arithmetic.sum_of_products(terms, factors)
+                    if right.dtype == object
+                    else arithmetic.sum_of_constants(terms, factors)
+                )
+        return result
+
+    def mm_(self, other: Any) -> Self:
+        return self._become(self.mm(other))
+
+    def __matmul__(self, other: Any) -> Self:
+        return self.mm(other)
+
+    def __imatmul__(self, other: Any) -> Self:
+        return self.mm_(other)
+
+    # Shapes: no ciphertext changes
+
+    def __getitem__(self, item: Any) -> Self:
+        """Of dimensions cut by an index or a slice (one for the first, or a tuple of slices); an index keeps its dimension.
+
+        IndexError beyond the shape. A batch's dimension is not counted.
+        """
+        shape = self.data.shape
+        if isinstance(item, int):
+            if not 0 <= item < (shape[0] if shape else 0):
+                raise IndexError(f"index {item} is out of range for shape {list(shape)}")
+            item = slice(item, item + 1)
+        cuts = item if isinstance(item, tuple) else (item,)
+        if len(cuts) > len(shape):
+            raise IndexError(f"{len(cuts)} indices for shape {list(shape)}")
+        for cut, size in zip(cuts, shape, strict=False):
+            if not isinstance(cut, slice) or cut.step not in (None, 1):
+                raise OperandTypeError("indices are slices with step 1, or one int for the first dimension")
+            start = 0 if cut.start is None else cut.start
+            stop = size if cut.stop is None else cut.stop
+            if not 0 <= start <= stop <= size:
+                raise IndexError(f"slice {start}:{stop} is out of range for a dimension of {size}")
+        return self._with(self.data.elements[cuts], self.data.batch)
+
+    def reshape(self, shape: list[int]) -> Self:
+        """Another shape of as many elements, without the batch; ValueError if their number differs."""
+        sizes = shape_of(shape)
+        if math.prod(sizes) != self.data.elements.size:
+            raise InputError(f"invalid reshape input: shape {self.shape} to {list(sizes)}")
+        return self._with(self.data.elements.reshape(sizes), self.data.batch)
+
+    def reshape_(self, shape: list[int]) -> Self:
+        return self._become(self.reshape(shape))
+
+    def broadcast(self, shape: list[int]) -> Self:
+        """By numpy's rules; RuntimeError (and ValueError) where they do not allow it."""
+        sizes = shape_of(shape)
+        try:
+            return self._with(np.broadcast_to(self.data.elements, sizes), self.data.batch)
+        except ValueError:
+            raise BroadcastError(
+                f"Incompatible dimension of arrays: shape {self.shape} cannot become {list(sizes)}"
+            ) from None
+
+    def broadcast_(self, shape: list[int]) -> Self:
+        return self._become(self.broadcast(shape))
+
+    def transpose(self) -> Self:
+        """The dimensions in reverse order, without the batch's."""
+        return self._with(self.data.elements.T, self.data.batch)
+
+    def transpose_(self) -> Self:
+        return self._become(self.transpose())
+
+
+def _as_array(elements: Any) -> Elements:
+    """An element by itself is an array of no dimensions."""
+    if isinstance(elements, np.ndarray):
+        return elements
+    array = np.empty((), dtype=object)
+    array[()] = elements
+    return array
+
+
+def _map(operation: Callable[..., Any], *arrays: Any) -> Elements:
+    wrapped = [_as_array(array) for array in arrays]
+    result = np.empty(wrapped[0].shape, dtype=object)
+    for index in np.ndindex(result.shape):
+        result[index] = operation(*(array[index] for array in wrapped))
+    return result
+
+
+def _broadcast(left: Elements, right: NDArray[Any]) -> tuple[Elements, NDArray[Any]]:
+    try:
+        shape = np.broadcast_shapes(left.shape, right.shape)
+    except ValueError:
+        raise BroadcastError(
+            f"Incompatible dimension of arrays: shapes {list(left.shape)} and {list(right.shape)}"
+        ) from None
+    return np.broadcast_to(left, shape), np.broadcast_to(right, shape)
+
+
