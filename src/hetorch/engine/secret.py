@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine import _native, _secret
-from hetorch.engine.context import core_context, flat_context
+from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Slots, slot_values
 from hetorch.engine.random import SEED_BYTES, keystream, random_seed
@@ -152,7 +152,8 @@ class SecretKey:
                 f"level {level} does not exist; the chain has levels 0..{self.parameters.max_level}"
             )
         return self.encrypt_plaintext(
-            _native.encode(self._context, slot_values(values, self.parameters.slot_count), level, scale), uniform
+            _native.encode(self._context, slot_values(values, self.parameters.slot_count), level, scale),
+            uniform,
         )
 
     def encrypt_plaintext(
@@ -192,7 +193,12 @@ class SecretKey:
         """
         seed = random_seed()
         return _secret.make_public_key(
-            self._context, self._core, seed, self._uniform_of(seed), self._error_bytes(random_seed(), 0), extended
+            self._context,
+            self._core,
+            seed,
+            self._uniform_of(seed),
+            self._error_bytes(random_seed(), 0),
+            extended,
         )
 
     def evaluation_keys(
@@ -221,13 +227,10 @@ class SecretKey:
             finished()
         return _native.EvaluationKeys(relinearisation, galois)
 
-    def public_key_over_all_primes(self, uniform: UniformSource) -> _native.PublicKey:
-        """As public_key, over the chain and the special primes, with a given uniform half (piece 0)."""
-        context = flat_context(self.parameters)
-        core = _secret.SecretKey.from_coefficients(context, self.coefficients())
-        return _secret.make_public_key(
-            context, core, bytes(SEED_BYTES), uniform, self._error_bytes(random_seed(), 0)
-        )
+    def extended_public_key(self, uniform: UniformSource) -> _native.PublicKey:
+        """As public_key(extended=True), with a given uniform half (piece 0)."""
+        error = self._error_bytes(random_seed(), 0)
+        return _secret.make_public_key(self._context, self._core, bytes(SEED_BYTES), uniform, error, True)
 
     def switching_key(self, element: int | None, level: int, uniform: UniformSource) -> _native.SwitchingKey:
         """The key of a Galois element, or for None the relinearisation key, with given uniform halves, one a digit."""
@@ -275,7 +278,9 @@ def encrypt_with_public_key(
     level = parameters.max_level if level is None else level
     if not 0 <= level <= parameters.max_level:
         raise LevelError(f"level {level} does not exist; the chain has levels 0..{parameters.max_level}")
-    plaintext = _native.encode(core_context(parameters), slot_values(values, parameters.slot_count), level, scale)
+    plaintext = _native.encode(
+        core_context(parameters), slot_values(values, parameters.slot_count), level, scale
+    )
     return encrypt_plaintext_with_public_key(parameters, key, plaintext)
 
 

@@ -88,7 +88,7 @@ class PlainTensor:
 
     @property
     def dtype(self) -> str:
-        """"float" or "int"; setting it converts, towards zero for "int"."""
+        """ "float" or "int"; setting it converts, towards zero for "int"."""
         return self._dtype
 
     @dtype.setter

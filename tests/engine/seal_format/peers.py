@@ -1,4 +1,5 @@
-"""SEAL itself, twice: seal-python (SEAL 4.4, without compression) and the SEAL 4.3 inside TenSEAL (zstd, seeded objects)."""
+"""SEAL itself, twice: seal-python (SEAL 4.4, without compression) and the SEAL 4.3 inside TenSEAL (zstd, seeded
+objects)."""
 
 from __future__ import annotations
 
@@ -62,7 +63,10 @@ class SealPython:
 
     def encrypt(self, values: NDArray[Any]) -> seal.Ciphertext:
         encryptor = seal.Encryptor(self.context, self.secret)
-        return encryptor.encrypt_symmetric(self.encoder.encode(values, SCALE))
+        return encryptor.encrypt_symmetric(self.encoded(values))
+
+    def encoded(self, values: NDArray[Any]) -> seal.Plaintext:
+        return self.encoder.encode(values, SCALE)
 
     def decrypt(self, ciphertext: seal.Ciphertext) -> NDArray[np.float64]:
         return np.array(self.encoder.decode(self.decryptor.decrypt(ciphertext)))

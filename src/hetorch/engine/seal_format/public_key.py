@@ -10,27 +10,35 @@ from hetorch.engine import _native
 from hetorch.engine.context import core_context
 from hetorch.engine.seal_format.compression import DEFAULT_COMPRESSION, compression_number
 from hetorch.engine.seal_format.members import Members, members_bytes, read_members
-from hetorch.engine.seal_format.orders import to_ours
+from hetorch.engine.seal_format.orders import to_ours, to_seal
 from hetorch.engine.seal_format.parameters import key_parms_id, seal_parameters
 from hetorch.engine.seal_format.seeds import UniformSeed
 from hetorch.engine.seal_format.stream import Bytes, Reader, Words, frame
+from hetorch.errors import InputError
 from hetorch.params import ParameterSet
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealPublicKey:
-    """`rows`: words (2, max_level + 2, N) in SEAL's order. A native public key has no row for the special prime, so one
-    for SEAL's format is kept as this; `seed` is given where rows[1] is its expansion."""
+    """`rows`: words (2, max_level + 2, N) in SEAL's order; `seed` is given where rows[1] is its expansion."""
 
     parameters: ParameterSet
     rows: Words
     seed: UniformSeed | None = None
 
+    @classmethod
+    def of(cls, parameters: ParameterSet, key: _native.PublicKey) -> SealPublicKey:
+        """From SecretKey.public_key(extended=True); InputError for one that is not extended."""
+        primes = seal_parameters(parameters).coeff_modulus
+        rows = np.asarray(_native.public_key_rows(key))
+        if rows.shape[1] != len(primes):
+            raise InputError("this public key has no row for the special prime; make it with extended=True")
+        return cls(parameters, to_seal(rows, primes))
+
     def native(self) -> _native.PublicKey:
-        """The key to encrypt with, `encrypt_with_public_key`."""
-        chain = self.parameters.modulus_chain
-        rows = to_ours(np.ascontiguousarray(self.rows[:, : len(chain)]), chain)
-        return _native.public_key_of_rows(core_context(self.parameters), rows)
+        """The extended key to encrypt with, encrypt_with_public_key."""
+        primes = seal_parameters(self.parameters).coeff_modulus
+        return _native.public_key_of_rows(core_context(self.parameters), to_ours(self.rows, primes))
 
 
 def load_public_key(parameters: ParameterSet, data: Bytes) -> SealPublicKey:
@@ -46,7 +54,9 @@ def load_public_key(parameters: ParameterSet, data: Bytes) -> SealPublicKey:
 def dump_public_key(
     key: SealPublicKey, *, compression: str = DEFAULT_COMPRESSION, seeded: bool = False
 ) -> bytes:
-    """As SEAL saves it; `seeded` in half the size, for a key that has its seed."""
+    """As SEAL saves it; `seeded` in half the size, for a key that has its seed (InputError)."""
+    if seeded and key.seed is None:
+        raise InputError("this public key has no seed; write it with seeded=False")
     members = Members(key_parms_id(key.parameters), key.rows, 1.0)
     content = members.dump(key.seed if seeded else None)
     return frame(content, compression_number(compression))

@@ -58,7 +58,7 @@ def make_public_key(key: SecretKey) -> SealPublicKey:
     parameters = key.parameters
     primes = seal_parameters(parameters).coeff_modulus
     seed = _fresh_seed()
-    made = key.public_key_over_all_primes(_uniform(seed, primes, parameters.ring_degree))
+    made = key.extended_public_key(_uniform(seed, primes, parameters.ring_degree))
     rows = to_seal(np.asarray(_native.public_key_rows(made)), primes)
     return SealPublicKey(parameters, rows, seed)
 

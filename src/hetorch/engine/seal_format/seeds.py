@@ -83,15 +83,20 @@ class UniformSeed:
 
 
 class _Redraws:
-    """The words of a stream from a position on, one by one."""
+    """The words of a stream from a position on, one by one; a block of them is kept."""
 
     def __init__(self, seed: UniformSeed, position: int) -> None:
         self._seed = seed
         self._position = position
+        self._waiting: list[int] = []
 
     def below(self, bound: int) -> int:
+        """The first of the next words that is below `bound`."""
         while True:
-            word = int(self._seed.words(self._position, 1)[0])
-            self._position += 1
+            if not self._waiting:
+                count = _BLOCK_BYTES // 8
+                self._waiting = self._seed.words(self._position, count)[::-1].tolist()
+                self._position += count
+            word = self._waiting.pop()
             if word < bound:
                 return word
