@@ -6,6 +6,8 @@
 #include "kernels/avx2_forward.h"
 #include "kernels/avx2_inverse.h"
 #include "kernels/avx2_sums.h"
+#include "kernels/embedding.h"
+#include "kernels/reals.h"
 #endif
 
 namespace hetorch::kernels {
@@ -37,6 +39,12 @@ const Kernels* avx2() {
       .weighted_sums = tiled_weighted_sums<weighted_sum>,
       .round_quotient = round_quotient,
       .permute = permute,
+      .embed = embed,
+      .embed_inverse = embed_inverse,
+      .round_scaled = round_scaled,
+      .residues_of_reals = residues_of_reals,
+      .values_of_digits = values_of_digits<true>,
+      .count_not_above = count_not_above,
   };
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &table : nullptr;

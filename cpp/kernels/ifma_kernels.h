@@ -1,9 +1,11 @@
 // The function table of the IFMA kernels, for the registers of whichever vec512 header came first.
 #pragma once
 
+#include "kernels/embedding.h"
 #include "kernels/ifma_elementwise.h"
 #include "kernels/ifma_forward.h"
 #include "kernels/ifma_inverse.h"
+#include "kernels/reals.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -33,6 +35,12 @@ constexpr Kernels ifma_kernels(const char* name) {
       .weighted_sums = tiled_weighted_sums<weighted_sum>,
       .round_quotient = round_quotient,
       .permute = permute,
+      .embed = embed,
+      .embed_inverse = embed_inverse,
+      .round_scaled = round_scaled,
+      .residues_of_reals = residues_of_reals,
+      .values_of_digits = values_of_digits<true>,
+      .count_not_above = count_not_above,
   };
 }
 

@@ -1,5 +1,6 @@
 #include "ring/sample.h"
 
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -34,19 +35,13 @@ void check_size(Bytes bytes, std::size_t expected) {
 }
 
 // The residues of small signed integers, without a branch on their sign.
-template <class Draw>
-CoefficientPoly small_polynomial(Limbs limbs, const RnsBasis& basis, const Draw& draw) {
+CoefficientPoly small_polynomial(Limbs limbs, const RnsBasis& basis, const u64* values) {
   CoefficientPoly poly(basis.n(), limbs);
-  Buffer values(basis.n());
-  for (std::size_t j = 0; j < basis.n(); ++j) values.data()[j] = static_cast<u64>(draw(j));
-  for (std::size_t r = 0; r < limbs.count(); ++r) {
+  parallel_for(limbs.count(), [&](std::size_t r) {
     const u64 q = basis.prime(basis.index(limbs, r));
-    for (std::size_t j = 0; j < basis.n(); ++j) {
-      const u64 value = values.data()[j];
-      poly.row(r)[j] = value + (q & (0 - (value >> 63)));  // add q when negative
-    }
-  }
-  values.wipe();
+    u64* row = poly.row(r);
+    for (std::size_t j = 0; j < basis.n(); ++j) row[j] = values[j] + (q & (0 - (values[j] >> 63)));  // q if negative
+  });
   return poly;
 }
 
@@ -76,16 +71,33 @@ NttPoly sample_uniform(Bytes bytes, Limbs limbs, const RnsBasis& basis) {
 
 CoefficientPoly sample_ternary(Bytes bytes, Limbs limbs, const RnsBasis& basis) {
   check_size(bytes, basis.n() * kTernaryBytes);
-  return small_polynomial(limbs, basis, [&](std::size_t j) {
+  Buffer values(basis.n());
+  for (std::size_t j = 0; j < basis.n(); ++j) {
     const u64 word = load_word(bytes.data() + j * kTernaryBytes);
-    return static_cast<std::int64_t>(static_cast<u64>((static_cast<u128>(word) * 3) >> 64)) - 1;
-  });
+    values.data()[j] = static_cast<u64>((static_cast<u128>(word) * 3) >> 64) - 1;
+  }
+  CoefficientPoly poly = small_polynomial(limbs, basis, values.data());
+  values.wipe();
+  return poly;
 }
 
 CoefficientPoly sample_gaussian(Bytes bytes, Limbs limbs, const RnsBasis& basis) {
   check_size(bytes, basis.n() * kGaussianBytes);
-  return small_polynomial(
-      limbs, basis, [&](std::size_t j) { return gaussian_of_word(load_word(bytes.data() + j * kGaussianBytes)); });
+  const std::size_t n = basis.n();
+  Buffer words(2 * n);
+  u64* uniform = words.data();
+  u64* values = uniform + n;
+  for (std::size_t j = 0; j < n; ++j) {
+    uniform[j] = load_word(bytes.data() + j * kGaussianBytes) & ~(u64{1} << 63);
+  }
+  basis.kernels().count_not_above(values, uniform, kCumulative, std::size(kCumulative), n);
+  for (std::size_t j = 0; j < n; ++j) {
+    const u64 sign = 0 - (load_word(bytes.data() + j * kGaussianBytes) >> 63);
+    values[j] = (values[j] ^ sign) - sign;
+  }
+  CoefficientPoly poly = small_polynomial(limbs, basis, values);
+  words.wipe();
+  return poly;
 }
 
 }  // namespace hetorch::ring
