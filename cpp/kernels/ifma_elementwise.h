@@ -70,8 +70,9 @@ void multiply_scalar(u64* out, const u64* a, u64 c, std::size_t n, const Modulus
 void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   const Factor f = broadcast_factor(prepare(c, m));
+  const Vec raise = broadcast(((u64{1} << 50) / m.q + 1) * m.q);  // above every b
   for (std::size_t j = 0; j < n; j += kLanes) {
-    const Vec difference = subtract(add(load(a + j), p.q), load(b + j));
+    const Vec difference = subtract(add(load(a + j), raise), load(b + j));
     store(out + j, reduce_once(multiply_prepared(difference, f, p), p.q));
   }
 }
@@ -108,6 +109,15 @@ void reduce_centred(u64* out, const u64* a, u64 source, std::size_t n, const Mod
     const Wide sum = {broadcast(0), add_where_above(x, x, half, missing)};
     store(out + j, reduce_once(reduce_wide(sum, r, p), p.q));
   }
+}
+
+// Integers |x| < 2^50. With a multiple of q above 2^50 and 2^52 added, the sum is an integer in [2^52, 2^53), and its
+// mantissa, the low 52 bits, the integer above 2^52.
+void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  const Real raise = broadcast_real(0x1p52 + static_cast<double>(((u64{1} << 50) / m.q + 1) * m.q));
+  for (std::size_t j = 0; j < n; j += kLanes)
+    store(out + j, canonical(bits_of_reals(add(load_reals(x + j), raise)), p));
 }
 
 // Sums are reduced after every eight products below 2^100: their high parts add up to less than 2^51, and with the low
