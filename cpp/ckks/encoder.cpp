@@ -187,15 +187,10 @@ std::vector<Complex> Encoder::decode(const NttPoly& poly, double scale) const {
   double* im = re + slots;
   basis_.kernels(0).embed(re, im, scratch.data(), embedding());
   std::vector<Complex> values(slots);
-<<<<<<< HEAD
   for (std::size_t j = 0; j < slots; ++j) {
     const std::size_t at = order_.position(j);
     values[j] = {re[at], order_.conjugated(j) ? -im[at] : im[at]};
   }
-  for (std::vector<double>* secret : {&coefficients, &re, &im}) wipe(*secret);
-=======
-  for (std::size_t j = 0; j < slots; ++j) values[j] = {re[j], im[j]};
->>>>>>> wide
   return values;
 }
 
