@@ -34,7 +34,8 @@ LINES = (
     Line("lenet", ORION, least=3, once=True),
     Line("small", ("concrete",)),
 )
-ALONE_SAMPLES = 500
+ALONE_SAMPLES, FEWER_SAMPLES = 500, 50
+"""With the first number of threads, and with the others: the results have the same bits."""
 
 
 def main() -> None:
@@ -51,7 +52,8 @@ def main() -> None:
                 network_rows, line.network, threads, ledger, options.only, line.peers, line.least
             )
             ledger.guard(NETWORKS[line.network].title, threads, action)
-        alone = partial(alone_row, "relu", threads, ledger, options.only, ALONE_SAMPLES)
+        samples = FEWER_SAMPLES if turn else ALONE_SAMPLES
+        alone = partial(alone_row, "relu", threads, ledger, options.only, samples)
         ledger.guard(NETWORKS["relu"].title, threads, alone)
         throughput_rows(threads, ledger, options.only)
     print(ledger.markdown())
