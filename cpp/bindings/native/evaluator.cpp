@@ -124,6 +124,12 @@ void bind_evaluator(nb::module_& m) {
           [](const BoundEvaluator& e, const Ciphertext& a, std::int64_t steps) { return e.get().rotate(a, steps); },
           Release())
       .def(
+          "rotate_many",
+          [](const BoundEvaluator& e, const Ciphertext& a, const std::vector<std::int64_t>& steps) {
+            return e.get().rotate_many(a, steps);
+          },
+          "ciphertext"_a, "steps"_a, Release())
+      .def(
           "conjugate", [](const BoundEvaluator& e, const Ciphertext& a) { return e.get().conjugate(a); }, Release())
       .def(
           "linear_transform",

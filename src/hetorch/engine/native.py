@@ -108,6 +108,9 @@ class NativeEngine:
     def rotate(self, a: Ciphertext, steps: int) -> Ciphertext:
         return self._core.rotate(a, steps % self.parameters.slot_count)
 
+    def rotate_many(self, a: Ciphertext, steps: Sequence[int]) -> list[Ciphertext]:
+        return self._core.rotate_many(a, [s % self.parameters.slot_count for s in steps])
+
     def conjugate(self, a: Ciphertext) -> Ciphertext:
         return self._core.conjugate(a)
 
