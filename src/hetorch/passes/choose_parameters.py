@@ -87,8 +87,8 @@ class Request:
 
 
 def choose_parameters(request: Request) -> Chosen:
-    """The fastest choice on the smallest ring that will do, and on those above it while the tensors of a run do not fit
-    in a ciphertext each. PlanError if none does."""
+    """The fastest choice on the smallest ring that will do, or on the next one if the tensors of a run do not fit in a
+    ciphertext each. PlanError if none does."""
     program = request.program
     most = max(power_of_two(program.size(value)) for value in range(program.value_count))
     rings = [request.ring_degree] if request.ring_degree else _rings()
@@ -96,6 +96,7 @@ def choose_parameters(request: Request) -> Chosen:
         rings = [ring for ring in rings if ring <= LARGEST_SEAL_RING]
     reasons: list[str] = []
     found: list[Chosen] = []
+    first = 0
     for ring in rings:
         exponent = ring.bit_length() - 1
         lower_bound = _least_bits(request, ring)
@@ -108,7 +109,9 @@ def choose_parameters(request: Request) -> Chosen:
             reasons.append(f"2^{exponent}: {request.batch_size} samples side by side need more slots")
         usable = [choice for batch in batches for choice in _on_ring(request, ring, batch, reasons)]
         found += usable
-        if found and (request.throughput or ring // 2 >= most * (request.batch_size or 1)):
+        first = first or (ring if usable else 0)
+        fits = ring // 2 >= most * (request.batch_size or 1)
+        if found and (request.throughput or fits or ring > first):
             break
     if found:
         return min(found, key=lambda choice: _price(request, choice))
