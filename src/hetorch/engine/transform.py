@@ -13,10 +13,10 @@ from hetorch.errors import ParameterError
 def key_steps(giants: NDArray[np.int32], babies: NDArray[np.int32], slot_count: int) -> frozenset[int]:
     """The rotation steps whose Galois keys a transform with these steps (in [0, slot_count)) needs.
 
-    Every baby step but 0 needs its key. Giant steps are turns to the left (up to half of the slots) or to the right. If
-    those of one side are all the multiples 1, 2, … of the smallest one, they are done by Horner's rule,
-    sum_j rot^j(S_j) = S_0 + rot(S_1 + rot(S_2 + …)), with its key alone: as many key switches, fewer keys. Otherwise each
-    needs its own. The core has the same rule (circuits/giant_steps.cpp).
+    Every baby step but 0 needs its key. Giant steps are turns to the left (up to half of the slots) or to the right.
+    If those of one side are all the multiples 1, 2, … of the smallest one, they are done by Horner's rule,
+    sum_j rot^j(S_j) = S_0 + rot(S_1 + rot(S_2 + …)), with its key alone: as many key switches, fewer keys. Otherwise
+    each needs its own. The core has the same rule (circuits/giant_steps.cpp).
     """
     steps = {int(s) for s in np.unique(babies) if s}
     turns = {int(g) for g in np.unique(giants) if g}

@@ -2,7 +2,7 @@
 
 For each ring degree, from the smallest: layouts are chosen for its slots, the error is predicted, and since every error
 falls as 2^-bits of the scale, the bits that the wanted precision needs follow directly. The chain has one prime of that
-size a level, and q_0 with room for the output. Digits of one to three primes are tried, with as many spare bits in P as
+size a level, and q_0 with room for the output. Digits of one to twelve primes are tried, with as many spare bits in P as
 the security table leaves: they push key-switching noise below the rounding noise.
 """
 
@@ -35,7 +35,7 @@ SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
 """P / digit: key-switching noise is about 10 roundings at 0 spare bits and lost in the rounding at 6."""
 SPECIAL_BITS = 49
 TRIAL_BITS = 32.0
-DIGIT_SIZES = (1, 2, 3)
+DIGIT_SIZES = (1, 2, 3, 4, 5, 6, 8, 12)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
