@@ -85,8 +85,22 @@ def find_indices(
         found = find_diagonals(rows, columns, source, result)
         return None if found is None else (found.indices, found.modulus)
     modulus = min(source.period, result.period)
+    if len(rows) == source.positions.shape[1] * result.positions.shape[1]:
+        return np.flatnonzero(_dense_present(source, result, modulus)), modulus
     k = _distances(rows, columns, source, result, modulus)[0]
     return np.flatnonzero(_present(k, modulus)), modulus
+
+
+def _dense_present(source: Placement, result: Placement, modulus: int) -> NDArray[np.bool_]:
+    """For a matrix without zeros: the differences of any two slots, counted by a circular correlation.
+
+    The counts are whole numbers up to the modulus, so the rounding of the transform is far below one half.
+    """
+    inputs, outputs = np.zeros(modulus), np.zeros(modulus)
+    inputs[source.positions[0] % modulus] = 1
+    outputs[result.positions[0] % modulus] = 1
+    spectrum = np.conj(np.fft.fft(outputs)) * np.fft.fft(inputs)
+    return np.asarray(np.fft.ifft(spectrum).real > 0.5)
 
 
 def _distances(
