@@ -31,9 +31,10 @@ def interpreter(recipe: Recipe, home: Path = HOME) -> Path:
     folder = home / recipe.name
     python, stamp = folder / "bin" / "python", folder / "made"
     base = _base(recipe)
-    wanted = hashlib.sha256(repr((astuple(recipe), str(base))).encode()).hexdigest()
+    # A Python that was missing may have come since.
+    wanted = hashlib.sha256(repr((astuple(recipe), base is None)).encode()).hexdigest()
     made = stamp.read_text().split("\n", 1) if stamp.exists() else ["", ""]
-    if made[0] != wanted:
+    if made[0] != wanted or not (made[1] or python.exists()):
         folder.mkdir(parents=True, exist_ok=True)
         reason = _make(recipe, base, folder)
         # A network that failed may be back the next time: only what pip or the import said is final.

@@ -92,6 +92,9 @@ def find_indices(
         found = find_diagonals(rows, columns, source, result)
         return None if found is None else (found.indices, found.modulus)
     modulus = min(source.period, result.period)
+    single = source.parts == result.parts == 1
+    if single and len(rows) == source.positions.shape[1] * result.positions.shape[1]:
+        return np.flatnonzero(_dense_present(source, result, modulus)), modulus
     k = _numbers(rows, columns, source, result, modulus)
     return np.flatnonzero(_present(k, modulus * source.parts * result.parts)), modulus
 
@@ -111,6 +114,18 @@ def _numbers(rows: Indices, columns: Indices, source: Placement, result: Placeme
     output = (result.positions[0] // result.period).take(rows)
     given = (source.positions[0] // source.period).take(columns)
     return np.asarray((output * source.parts + given) * modulus + k)
+
+
+def _dense_present(source: Placement, result: Placement, modulus: int) -> NDArray[np.bool_]:
+    """For a matrix without zeros: the differences of any two slots, counted by a circular correlation.
+
+    The counts are whole numbers up to the modulus, so the rounding of the transform is far below one half.
+    """
+    inputs, outputs = np.zeros(modulus), np.zeros(modulus)
+    inputs[source.positions[0] % modulus] = 1
+    outputs[result.positions[0] % modulus] = 1
+    spectrum = np.conj(np.fft.fft(outputs)) * np.fft.fft(inputs)
+    return np.asarray(np.fft.ifft(spectrum).real > 0.5)
 
 
 def _distances(
