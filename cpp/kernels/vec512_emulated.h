@@ -50,6 +50,9 @@ inline Vec bit_and(const Vec& a, const Vec& b) {
 inline Vec shift_right(const Vec& a, const Vec& count) {
   return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> count.lane[i]; });
 }
+inline Vec shift_left(const Vec& a, const Vec& count) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] << count.lane[i]; });
+}
 inline Vec shift_right_52(const Vec& a) {
   return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> 52; });
 }
