@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.peers.session import Operation, Session, serve
 
 BITS = 5
-"""Of weights and activations: the fewest with which at least 99 % of the classes agree with those in clear (4: 97 %)."""
+"""Of weights and activations: the fewest with which 99 % of the classes agree with those in clear (4: 97 %)."""
 
 
 def setup(options: dict[str, Any]) -> Session:
