@@ -39,7 +39,7 @@ Array = NDArray[np.float64]
 
 FEWEST = 16
 """Calibration values that a channel needs for a fit of its own."""
-LEAST_CURVATURE = 1.0 / 16
+LEAST_CURVATURE = 1.0 / 8
 """Of a parabola a u^2 + b u, |a| is at least this share of |b|: the completed square is then at most 4 times the
 result, and so is its noise."""
 MOST_JOINT = 2048
