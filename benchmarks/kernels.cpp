@@ -38,7 +38,7 @@ void compare(const char* name, std::size_t n, const std::vector<const Kernels*>&
   const double portable = median(times[0]);
   for (std::size_t i = 0; i < paths.size(); ++i) {
     const double t = median(times[i]);
-    std::printf("%-26s n=%-6zu %-20s %12.3f %s %7.2fx\n", name, n, paths[i]->name, t * scale, unit, portable / t);
+    std::printf("%-33s n=%-6zu %-20s %12.3f %s %7.2fx\n", name, n, paths[i]->name, t * scale, unit, portable / t);
   }
 }
 
@@ -83,14 +83,15 @@ void transforms(const std::vector<const Kernels*>& paths, std::size_t n, int bit
   compare(("ntt_inverse" + suffix).c_str(), n, paths, inverse, 1e9, "ns");
 }
 
-void elements(const std::vector<const Kernels*>& paths, std::size_t n, std::size_t count) {
-  const u64 q = prime_below(u64{1} << 45, n);
+void elements(const std::vector<const Kernels*>& paths, std::size_t n, std::size_t count, int bits) {
+  const u64 q = prime_below(u64{1} << bits, n);
   const ModulusConstants m = hetorch::kernels::make_modulus_constants(q);
   Data d(n, q, count);
   const auto each = [&](const char* name, const std::function<void(const Kernels&)>& call) {
     std::vector<std::function<void()>> work;
     for (const Kernels* path : paths) work.push_back([=] { call(*path); });
-    compare(name, n, paths, work, 1e9 / static_cast<double>(n), "ns/element");
+    compare((std::string(name) + " " + std::to_string(bits) + " bits").c_str(), n, paths, work,
+            1e9 / static_cast<double>(n), "ns/element");
   };
   const std::string of = " of " + std::to_string(count);
   each("add", [&](const Kernels& k) { k.add(d.out(0), d.a[0], d.b0[0], n, m); });
@@ -102,6 +103,8 @@ void elements(const std::vector<const Kernels*>& paths, std::size_t n, std::size
   each("subtract_multiply_scalar",
        [&](const Kernels& k) { k.subtract_multiply_scalar(d.out(0), d.a[0], d.b0[0], d.weights[0], n, m); });
   each("reduce", [&](const Kernels& k) { k.reduce(d.out(0), d.a[0], n, m); });
+  each("reduce_wide", [&](const Kernels& k) { k.reduce_wide(d.out(0), d.a[0], n, m); });
+  each("reduce_centred", [&](const Kernels& k) { k.reduce_centred(d.out(0), d.a[0], (u64{1} << 60) - 1, n, m); });
   each("multiply_add_pair",
        [&](const Kernels& k) { k.multiply_add_pair(d.out(0), d.out(1), d.a[0], d.b0[0], d.b1[0], n, m); });
   each(("inner_product_pair" + of).c_str(), [&](const Kernels& k) {
@@ -118,12 +121,22 @@ void elements(const std::vector<const Kernels*>& paths, std::size_t n, std::size
 
 int main() {
   std::vector<const Kernels*> paths = {&hetorch::kernels::portable()};
-  for (const Kernels* path : {hetorch::kernels::avx2(), hetorch::kernels::avx512ifma()}) {
+  for (const Kernels* path :
+       {hetorch::kernels::avx2(), hetorch::kernels::avx512ifma(), hetorch::kernels::avx512wide()}) {
     if (path != nullptr) paths.push_back(path);
   }
+  const auto taking = [&](int bits) {
+    std::vector<const Kernels*> wide_enough;
+    for (const Kernels* path : paths) {
+      if (bits <= path->modulus_bits) wide_enough.push_back(path);
+    }
+    return wide_enough;
+  };
   for (std::size_t n : {4096, 8192, 16384, 32768, 65536}) {
-    for (int bits : {45, 50}) transforms(paths, n, bits);
+    for (int bits : {45, 50, 60}) transforms(taking(bits), n, bits);
   }
-  for (std::size_t n : {4096, 16384}) elements(paths, n, 4);
+  for (std::size_t n : {4096, 16384}) {
+    for (int bits : {45, 60}) elements(taking(bits), n, 4, bits);
+  }
   return 0;
 }

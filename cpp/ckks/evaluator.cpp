@@ -1,6 +1,7 @@
 #include "ckks/evaluator.h"
 
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "ckks/errors.h"
@@ -52,6 +53,13 @@ void check(const rlwe::SwitchingKey& key, const Context& context) {
     }
   }
   if (!fits) throw std::invalid_argument("the evaluation keys were made under other parameters");
+}
+
+Ciphertext of_pair(std::array<NttPoly, 2>&& pair, double scale) {
+  Ciphertext result;
+  result.scale = scale;
+  for (NttPoly& part : pair) result.body.parts.push_back(std::move(part));
+  return result;
 }
 
 }  // namespace
@@ -176,24 +184,32 @@ Ciphertext Evaluator::multiply_raw(const Ciphertext& a, const Ciphertext& b) con
   return result;
 }
 
+const rlwe::SwitchingKey& Evaluator::relinearisation_key(std::size_t level) const {
+  if (keys_ == nullptr || !keys_->relinearisation) throw KeyMissingError("no relinearisation key was given");
+  if (keys_->relinearisation->level < level) {
+    throw KeyMissingError("the relinearisation key reaches level " + std::to_string(keys_->relinearisation->level) +
+                          ", the ciphertext is at level " + std::to_string(level));
+  }
+  check(*keys_->relinearisation, context_);
+  return *keys_->relinearisation;
+}
+
 Ciphertext Evaluator::relinearise(const Ciphertext& a) const {
   check(a, context_);
   if (a.size() == 2) return a;
   if (a.size() != 3) throw LevelError("relinearise takes three parts, got " + std::to_string(a.size()));
-  if (keys_ == nullptr || !keys_->relinearisation) throw KeyMissingError("no relinearisation key was given");
-  if (keys_->relinearisation->level < a.level()) {
-    throw KeyMissingError("the relinearisation key reaches level " + std::to_string(keys_->relinearisation->level) +
-                          ", the ciphertext is at level " + std::to_string(a.level()));
-  }
-  check(*keys_->relinearisation, context_);
-  auto switched = rlwe::switch_key(a.body.parts[2], *keys_->relinearisation, context_.rlwe());
-  Ciphertext result;
-  result.scale = a.scale;
-  for (std::size_t i = 0; i < 2; ++i) {
-    ring::add(switched[i], switched[i], a.body.parts[i], context_.basis());
-    result.body.parts.push_back(std::move(switched[i]));
-  }
-  return result;
+  const rlwe::PairFinish finish{rlwe::Finish{&a.body.parts[0]}, rlwe::Finish{&a.body.parts[1]}};
+  const rlwe::SwitchingKey& key = relinearisation_key(a.level());
+  return of_pair(rlwe::switch_key(a.body.parts[2], key, finish, context_.rlwe()), a.scale);
+}
+
+Ciphertext Evaluator::relinearise_rescale(const Ciphertext& a) const {
+  check(a, context_);
+  if (a.size() == 2 || a.level() == 0) return rescale(a);
+  if (a.size() != 3) throw LevelError("relinearise takes three parts, got " + std::to_string(a.size()));
+  const rlwe::SwitchingKey& key = relinearisation_key(a.level());
+  return of_pair(rlwe::switch_key_rescaled(a.body.parts[2], key, {&a.body.parts[0], &a.body.parts[1]}, context_.rlwe()),
+                 a.scale / context_.prime(a.level()));
 }
 
 Ciphertext Evaluator::rescale(const Ciphertext& a) const {
@@ -201,7 +217,9 @@ Ciphertext Evaluator::rescale(const Ciphertext& a) const {
   if (a.level() == 0) throw LevelError("rescale: the ciphertext is at level 0, there is no prime left to divide by");
   Ciphertext result;
   result.scale = a.scale / context_.prime(a.level());
-  for (const NttPoly& part : a.body.parts) result.body.parts.push_back(rlwe::divide_by_last(part, context_.rlwe()));
+  std::vector<const NttPoly*> parts;
+  for (const NttPoly& part : a.body.parts) parts.push_back(&part);
+  result.body.parts = rlwe::divide(parts, rlwe::last_divisor(a.level(), context_.rlwe()), context_.rlwe());
   return result;
 }
 
@@ -245,20 +263,36 @@ const rlwe::SwitchingKey& Evaluator::galois_key(std::uint32_t element, std::size
 Ciphertext Evaluator::apply_automorphism(const Ciphertext& a, std::uint32_t element) const {
   check(a, context_);
   check_two_parts("rotate", a);
-  auto switched = rlwe::switch_key(a.body.parts[1], galois_key(element, a.level()), context_.rlwe());
-  ring::add(switched[0], switched[0], a.body.parts[0], context_.basis());
-  Ciphertext result;
-  result.scale = a.scale;
-  for (const NttPoly& part : switched) {
-    result.body.parts.push_back(ring::automorphism(part, element, context_.basis()));
-  }
-  return result;
+  const std::uint32_t* permutation = context_.basis().permutation(element);
+  const rlwe::PairFinish finish{rlwe::Finish{&a.body.parts[0], permutation}, rlwe::Finish{nullptr, permutation}};
+  const rlwe::SwitchingKey& key = galois_key(element, a.level());
+  return of_pair(rlwe::switch_key(a.body.parts[1], key, finish, context_.rlwe()), a.scale);
 }
 
 Ciphertext Evaluator::rotate(const Ciphertext& a, std::int64_t steps) const {
   check(a, context_);
   const std::uint32_t element = galois_element(steps);
   return element == 1 ? a : apply_automorphism(a, element);
+}
+
+std::vector<Ciphertext> Evaluator::rotate_many(const Ciphertext& a, std::span<const std::int64_t> steps) const {
+  check(a, context_);
+  check_two_parts("rotate", a);
+  std::vector<Ciphertext> results;
+  std::optional<rlwe::Digits> digits;
+  for (std::int64_t left : steps) {
+    const std::uint32_t element = galois_element(left);
+    if (element == 1) {
+      results.push_back(a);
+      continue;
+    }
+    const rlwe::SwitchingKey& key = galois_key(element, a.level());
+    if (!digits) digits.emplace(a.body.parts[1], context_.rlwe());
+    const std::uint32_t* permutation = context_.basis().permutation(element);
+    const rlwe::PairFinish finish{rlwe::Finish{&a.body.parts[0], permutation}, rlwe::Finish{nullptr, permutation}};
+    results.push_back(of_pair(rlwe::switch_key(*digits, key, finish, context_.rlwe()), a.scale));
+  }
+  return results;
 }
 
 Ciphertext Evaluator::conjugate(const Ciphertext& a) const {

@@ -3,6 +3,8 @@
 // otherwise).
 #pragma once
 
+#include <span>
+
 #include "ckks/ciphertext.h"
 #include "ckks/context.h"
 
@@ -34,18 +36,25 @@ class Evaluator {
   Ciphertext relinearise(const Ciphertext& a) const;
   Ciphertext multiply(const Ciphertext& a, const Ciphertext& b) const { return relinearise(multiply_raw(a, b)); }
 
+  // rescale(relinearise(a)) in one division, with one rounding less. Two parts are only rescaled.
+  Ciphertext relinearise_rescale(const Ciphertext& a) const;
   // Divide by q_level, rounded: level - 1, scale / q_level.
   Ciphertext rescale(const Ciphertext& a) const;
   Ciphertext drop_level(const Ciphertext& a, std::size_t level) const;
 
   // Slots to the left by `steps` (cyclic; negative: to the right).
   Ciphertext rotate(const Ciphertext& a, std::int64_t steps) const;
+  // One rotation for each entry of `steps`, with the digits of `a` made once for all (hoisting).
+  std::vector<Ciphertext> rotate_many(const Ciphertext& a, std::span<const std::int64_t> steps) const;
   Ciphertext conjugate(const Ciphertext& a) const;
 
   // 5^steps mod 2N
   std::uint32_t galois_element(std::int64_t steps) const;
   // The key of a Galois element if it reaches `level`; KeyMissingError otherwise.
   const rlwe::SwitchingKey& galois_key(std::uint32_t element, std::size_t level) const;
+
+  // The relinearisation key if it reaches `level`; KeyMissingError otherwise.
+  const rlwe::SwitchingKey& relinearisation_key(std::size_t level) const;
 
  private:
   Ciphertext apply_automorphism(const Ciphertext& a, std::uint32_t element) const;

@@ -51,7 +51,7 @@ struct NttView {
 
 struct Kernels {
   const char* name;
-  int modulus_bits;  // primes below 2^modulus_bits: 50 on the SIMD paths, 60 on the portable one
+  int modulus_bits;  // primes below 2^modulus_bits: 50 on the narrow SIMD paths, 60 on avx512wide and portable
 
   // w in [0, q).
   Multiplier (*prepare)(u64 w, const ModulusConstants& m);
@@ -83,6 +83,11 @@ struct Kernels {
                                    const ModulusConstants& m);
   // out = a mod q for any a < 2^modulus_bits (a residue of another prime)
   void (*reduce)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
+  // out = a mod q for any a < 2^60: a residue of a prime that may be too wide for this path
+  void (*reduce_wide)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
+  // out = x mod q, x the representative of a modulo `source` in (-source/2, source/2); source odd, below 2^60 and not
+  // q, a < source. The base conversion from one prime.
+  void (*reduce_centred)(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m);
 
   // out0 = sum_i a[i] * b0[i], out1 = sum_i a[i] * b1[i] mod q: the gadget inner product with a switching key, and the
   // product of rotated ciphertexts with diagonals. 1 <= count <= 64.
@@ -110,6 +115,12 @@ struct Kernels {
   // blocks of 8 to aligned blocks of 8, index[8 k + i] / 8 = index[8 k] / 8 for i < 8. (In bit-reversed order the block
   // of j is the low bits of the exponent, and an automorphism multiplies exponents: low bits depend on low bits.)
   void (*permute)(u64* out, const u64* a, const std::uint32_t* index, std::size_t n);
+
+  // out = a mod q for numbers in two's complement, -q < a < q.
+  void (*from_signed)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
+  // Inversion of a table of probabilities: how many of the bounds[i] < 2^63, i < count, are at most the low 63 bits of
+  // words[j]; negated, in two's complement, when bit 63 of the word is set. All bounds are compared, whatever the word.
+  void (*invert_cumulative)(u64* out, const u64* words, const u64* bounds, std::size_t count, std::size_t n);
 };
 
 // The definition (any prime < 2^60) and the fast paths; a fast path is nullptr where this build or this machine lacks
@@ -117,11 +128,16 @@ struct Kernels {
 const Kernels& portable();
 const Kernels* avx2();
 const Kernels* avx512ifma();
-// The IFMA source compiled against lane-by-lane emulated instructions, for tests on any machine; never selected.
+// The same instructions for primes below 2^60; slower than avx512ifma() where that will do.
+const Kernels* avx512wide();
+// The two AVX-512 sources compiled against lane-by-lane emulated instructions, for tests on any machine; never
+// selected.
 const Kernels* avx512ifma_emulated();
+const Kernels* avx512wide_emulated();
 
 // The fastest usable path for primes below `modulus_bound`; HETORCH_ISA=portable|avx2|avx512ifma restricts the choice
-// (a name that is unknown or not available here throws std::runtime_error).
+// to the paths of one instruction set, avx512wide belonging to avx512ifma (a name that is unknown or not available here
+// throws std::runtime_error).
 const Kernels& select(u64 modulus_bound);
 
 }  // namespace hetorch::kernels

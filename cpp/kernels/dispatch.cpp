@@ -1,3 +1,4 @@
+#include <array>
 #include <bit>
 #include <cstdlib>
 #include <stdexcept>
@@ -10,33 +11,44 @@ namespace hetorch::kernels {
 
 namespace {
 
-bool fits(const Kernels& path, u64 modulus_bound) { return modulus_bound <= (u64{1} << path.modulus_bits); }
+// The paths of one instruction set, the fastest first; a path is nullptr where this machine lacks it.
+using Paths = std::array<const Kernels*, 2>;
 
-const Kernels* named_path(std::string_view name) {
-  if (name == "portable") return &portable();
-  if (name == "avx2") return avx2();
-  if (name == "avx512ifma") return avx512ifma();
-  throw std::runtime_error("HETORCH_ISA=" + std::string(name) + " is unknown: use portable, avx2 or avx512ifma");
+Paths paths_of(std::string_view isa) {
+  if (isa == "portable") return {&portable(), nullptr};
+  if (isa == "avx2") return {avx2(), nullptr};
+  if (isa == "avx512ifma") return {avx512ifma(), avx512wide()};
+  throw std::runtime_error("HETORCH_ISA=" + std::string(isa) + " is unknown: use portable, avx2 or avx512ifma");
+}
+
+// The first that takes these primes, or nullptr.
+const Kernels* first_fitting(const Paths& paths, u64 modulus_bound) {
+  for (const Kernels* path : paths) {
+    if (path != nullptr && modulus_bound <= (u64{1} << path->modulus_bits)) return path;
+  }
+  return nullptr;
 }
 
 }  // namespace
 
 const Kernels& select(u64 modulus_bound) {
-  if (!fits(portable(), modulus_bound)) {
+  if (modulus_bound > (u64{1} << portable().modulus_bits)) {
     throw std::runtime_error("no kernels for primes of " + std::to_string(std::bit_width(modulus_bound - 1)) +
                              " bits: use primes below 2^60");
   }
-  // A named path too narrow for these primes gives way to the portable one, which computes the same bits.
+  // A named instruction set without a path for these primes gives way to the portable one, which computes the same
+  // bits.
   if (const char* name = std::getenv("HETORCH_ISA"); name != nullptr && *name != '\0') {
-    const Kernels* path = named_path(name);
-    if (path == nullptr) {
+    const Paths paths = paths_of(name);
+    if (paths[0] == nullptr) {
       throw std::runtime_error("HETORCH_ISA=" + std::string(name) +
                                " is not available on this machine or in this build");
     }
-    return fits(*path, modulus_bound) ? *path : portable();
+    const Kernels* path = first_fitting(paths, modulus_bound);
+    return path != nullptr ? *path : portable();
   }
-  for (const Kernels* path : {avx512ifma(), avx2()}) {
-    if (path != nullptr && fits(*path, modulus_bound)) return *path;
+  for (const char* name : {"avx512ifma", "avx2"}) {
+    if (const Kernels* path = first_fitting(paths_of(name), modulus_bound)) return *path;
   }
   return portable();
 }

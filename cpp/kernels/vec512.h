@@ -27,42 +27,53 @@ inline Vec add(Vec a, Vec b) { return _mm512_add_epi64(a, b); }
 inline Vec subtract(Vec a, Vec b) { return _mm512_sub_epi64(a, b); }
 inline Vec minimum(Vec a, Vec b) { return _mm512_min_epu64(a, b); }  // unsigned
 inline Vec bit_and(Vec a, Vec b) { return _mm512_and_si512(a, b); }
+inline Vec add_where_above(Vec sum, Vec a, Vec bound, Vec term) {  // sum + term where a > bound, unsigned
+  return _mm512_mask_add_epi64(sum, _mm512_cmpgt_epu64_mask(a, bound), sum, term);
+}
+inline Vec shift_right(Vec a, Vec count) { return _mm512_srlv_epi64(a, count); }  // counts below 64
 inline Vec shift_right_52(Vec a) { return _mm512_srli_epi64(a, 52); }
 
 // sum + the low (high) 52 bits of the product of the low 52 bits of a and b
 inline Vec multiply_low(Vec sum, Vec a, Vec b) { return _mm512_madd52lo_epu64(sum, a, b); }
 inline Vec multiply_high(Vec sum, Vec a, Vec b) { return _mm512_madd52hi_epu64(sum, a, b); }
 
-// [p0 p0 p0 p0 p1 p1 p1 p1]
-inline Vec spread2(const u64* p) {
-  const __m512i pair = _mm512_castsi128_si512(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
-  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 0, 0, 1, 1, 1, 1), pair);
+// The low 64 bits of the product of a and b
+inline Vec multiply_word(Vec a, Vec b) { return _mm512_mullo_epi64(a, b); }
+
+template <int kBits>
+inline Vec shift_left(Vec a) {
+  return _mm512_slli_epi64(a, kBits);
+}
+template <int kBits>
+inline Vec shift_right(Vec a) {
+  return _mm512_srli_epi64(a, kBits);
+}
+// by a number of bits known at run time, 0 to 63
+inline Vec shift_left(Vec a, int bits) { return _mm512_sll_epi64(a, _mm_cvtsi32_si128(bits)); }
+inline Vec shift_right(Vec a, int bits) { return _mm512_srl_epi64(a, _mm_cvtsi32_si128(bits)); }
+
+// [p0 p1 p0 p1 p0 p1 p0 p1] and [p0 p1 p2 p3 p0 p1 p2 p3]
+inline Vec repeat2(const u64* p) {
+  return _mm512_broadcast_i64x2(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+inline Vec repeat4(const u64* p) {
+  return _mm512_broadcast_i64x4(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 
-// [p0 p0 p1 p1 p2 p2 p3 p3]
-inline Vec spread4(const u64* p) {
-  const __m512i four = _mm512_castsi256_si512(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3), four);
+// [x0 y0 x1 y1 x2 y2 x3 y3] and [x4 y4 x5 y5 x6 y6 x7 y7]
+inline Vec interleave_low(Vec x, Vec y) {
+  return _mm512_permutex2var_epi64(x, _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11), y);
+}
+inline Vec interleave_high(Vec x, Vec y) {
+  return _mm512_permutex2var_epi64(x, _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15), y);
 }
 
-// Exchange the upper half of each group of 2k lanes of x with the lower half of the same group of y, k = 4, 2, 1. Each
-// is its own inverse.
-inline void swap4(Vec& x, Vec& y) {
-  const Vec low = _mm512_shuffle_i64x2(x, y, 0x44);
-  y = _mm512_shuffle_i64x2(x, y, 0xEE);
-  x = low;
+// [x0 x2 x4 x6 y0 y2 y4 y6] and [x1 x3 x5 x7 y1 y3 y5 y7]
+inline Vec even_lanes(Vec x, Vec y) {
+  return _mm512_permutex2var_epi64(x, _mm512_setr_epi64(0, 2, 4, 6, 8, 10, 12, 14), y);
 }
-
-inline void swap2(Vec& x, Vec& y) {
-  const Vec low = _mm512_permutex2var_epi64(x, _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13), y);
-  y = _mm512_permutex2var_epi64(x, _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15), y);
-  x = low;
-}
-
-inline void swap1(Vec& x, Vec& y) {
-  const Vec low = _mm512_unpacklo_epi64(x, y);
-  y = _mm512_unpackhi_epi64(x, y);
-  x = low;
+inline Vec odd_lanes(Vec x, Vec y) {
+  return _mm512_permutex2var_epi64(x, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), y);
 }
 
 // [block[index[0] % 8] ... block[index[7] % 8]]

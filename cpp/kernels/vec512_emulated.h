@@ -47,6 +47,12 @@ inline Vec minimum(const Vec& a, const Vec& b) {
 inline Vec bit_and(const Vec& a, const Vec& b) {
   return each_lane<Vec>([&](std::size_t i) { return a.lane[i] & b.lane[i]; });
 }
+inline Vec add_where_above(const Vec& sum, const Vec& a, const Vec& bound, const Vec& term) {
+  return each_lane<Vec>([&](std::size_t i) { return sum.lane[i] + (a.lane[i] > bound.lane[i] ? term.lane[i] : 0); });
+}
+inline Vec shift_right(const Vec& a, const Vec& count) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> count.lane[i]; });
+}
 inline Vec shift_right_52(const Vec& a) {
   return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> 52; });
 }
@@ -65,26 +71,44 @@ inline Vec multiply_high(const Vec& sum, const Vec& a, const Vec& b) {
       [&](std::size_t i) { return sum.lane[i] + static_cast<u64>(product52(a.lane[i], b.lane[i]) >> 52); });
 }
 
-inline Vec spread2(const u64* p) {
-  return each_lane<Vec>([&](std::size_t i) { return p[i / 4]; });
-}
-inline Vec spread4(const u64* p) {
-  return each_lane<Vec>([&](std::size_t i) { return p[i / 2]; });
+inline Vec multiply_word(const Vec& a, const Vec& b) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] * b.lane[i]; });
 }
 
-template <std::size_t kHalf>
-inline void swap_groups(Vec& x, Vec& y) {
-  const Vec a = x;
-  const Vec b = y;
-  for (std::size_t i = 0; i < kLanes; ++i) {
-    const bool upper = i % (2 * kHalf) >= kHalf;
-    x.lane[i] = upper ? b.lane[i - kHalf] : a.lane[i];
-    y.lane[i] = upper ? b.lane[i] : a.lane[i + kHalf];
-  }
+inline Vec shift_left(const Vec& a, int bits) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] << bits; });
 }
-inline void swap4(Vec& x, Vec& y) { swap_groups<4>(x, y); }
-inline void swap2(Vec& x, Vec& y) { swap_groups<2>(x, y); }
-inline void swap1(Vec& x, Vec& y) { swap_groups<1>(x, y); }
+inline Vec shift_right(const Vec& a, int bits) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> bits; });
+}
+template <int kBits>
+inline Vec shift_left(const Vec& a) {
+  return shift_left(a, kBits);
+}
+template <int kBits>
+inline Vec shift_right(const Vec& a) {
+  return shift_right(a, kBits);
+}
+
+inline Vec repeat2(const u64* p) {
+  return each_lane<Vec>([&](std::size_t i) { return p[i % 2]; });
+}
+inline Vec repeat4(const u64* p) {
+  return each_lane<Vec>([&](std::size_t i) { return p[i % 4]; });
+}
+
+inline Vec interleave_low(const Vec& x, const Vec& y) {
+  return each_lane<Vec>([&](std::size_t i) { return i % 2 == 0 ? x.lane[i / 2] : y.lane[i / 2]; });
+}
+inline Vec interleave_high(const Vec& x, const Vec& y) {
+  return each_lane<Vec>([&](std::size_t i) { return i % 2 == 0 ? x.lane[4 + i / 2] : y.lane[4 + i / 2]; });
+}
+inline Vec even_lanes(const Vec& x, const Vec& y) {
+  return each_lane<Vec>([&](std::size_t i) { return i < 4 ? x.lane[2 * i] : y.lane[2 * i - 8]; });
+}
+inline Vec odd_lanes(const Vec& x, const Vec& y) {
+  return each_lane<Vec>([&](std::size_t i) { return i < 4 ? x.lane[2 * i + 1] : y.lane[2 * i - 7]; });
+}
 
 inline Vec permute_block(const u64* block, const std::uint32_t* index) {
   return each_lane<Vec>([&](std::size_t i) { return block[index[i] % kLanes]; });

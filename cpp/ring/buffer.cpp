@@ -1,5 +1,8 @@
 #include "ring/buffer.h"
 
+#include <sys/mman.h>
+
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
@@ -11,45 +14,101 @@ namespace hetorch::ring {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kPooledBytes = std::size_t{256} << 20;  // what the pool keeps at most; beyond it memory is freed
+
+// Large blocks on huge pages: a key of 100 MB on small ones misses the address cache with every page it streams.
+std::uint64_t* allocate(std::size_t bytes) {
+  const bool large = bytes >= kHugePage;
+  void* block = std::aligned_alloc(large ? kHugePage : kAlignment, bytes);
+  if (block == nullptr) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  if (large) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // advice: failing is no error
+#endif
+  return static_cast<std::uint64_t*>(block);
+}
 
 class Pool {
  public:
   std::uint64_t* take(std::size_t bytes) {
     {
       std::lock_guard lock(mutex_);
+      in_use_ += bytes;
+      peak_ = std::max(peak_, in_use_);
       auto found = free_.find(bytes);
-      if (found != free_.end() && !found->second.empty()) {
-        std::uint64_t* block = found->second.back();
-        found->second.pop_back();
+      if (found != free_.end() && !found->second.blocks.empty()) {
+        std::uint64_t* block = found->second.blocks.back();
+        found->second.blocks.pop_back();
+        found->second.last_use = ++clock_;
         held_ -= bytes;
         return block;
       }
     }
-    void* block = std::aligned_alloc(kAlignment, bytes);
-    if (block == nullptr) throw std::bad_alloc();
-    return static_cast<std::uint64_t*>(block);
+    try {
+      return allocate(bytes);
+    } catch (const std::bad_alloc&) {
+      std::lock_guard lock(mutex_);
+      in_use_ -= bytes;
+      throw;
+    }
   }
 
   void give(std::uint64_t* block, std::size_t bytes) noexcept {
-    {
-      std::lock_guard lock(mutex_);
-      if (held_ + bytes <= kPooledBytes) {
-        try {
-          free_[bytes].push_back(block);
-          held_ += bytes;
-          return;
-        } catch (const std::bad_alloc&) {
-          // No room to remember the block: fall through and free it.
-        }
-      }
+    std::lock_guard lock(mutex_);
+    in_use_ -= bytes;
+    try {
+      Size& size = free_[bytes];
+      size.last_use = ++clock_;
+      size.blocks.push_back(block);
+      held_ += bytes;
+    } catch (const std::bad_alloc&) {
+      std::free(block);  // no room to remember the block
+      return;
     }
-    std::free(block);
+    while (held_ > kPooledBytes) drop_oldest();
+  }
+
+  PoolStatistics statistics() {
+    std::lock_guard lock(mutex_);
+    return {in_use_, peak_, held_};
+  }
+  void reset_peak() {
+    std::lock_guard lock(mutex_);
+    peak_ = in_use_;
+  }
+  void trim() {
+    std::lock_guard lock(mutex_);
+    while (held_ > 0) drop_oldest();
   }
 
  private:
+  struct Size {
+    std::vector<std::uint64_t*> blocks;
+    std::uint64_t last_use = 0;
+  };
+
+  // Frees a block of the size that was asked for the longest ago: what an earlier computation left behind must not keep
+  // this one from the pool. Needs held_ > 0.
+  void drop_oldest() noexcept {
+    auto oldest = free_.end();
+    for (auto at = free_.begin(); at != free_.end();) {
+      if (at->second.blocks.empty()) {
+        at = free_.erase(at);
+        continue;
+      }
+      if (oldest == free_.end() || at->second.last_use < oldest->second.last_use) oldest = at;
+      ++at;
+    }
+    std::free(oldest->second.blocks.back());
+    oldest->second.blocks.pop_back();
+    held_ -= oldest->first;
+  }
+
   std::mutex mutex_;
-  std::unordered_map<std::size_t, std::vector<std::uint64_t*>> free_;
+  std::unordered_map<std::size_t, Size> free_;
+  std::uint64_t clock_ = 0;
+  std::size_t in_use_ = 0;
+  std::size_t peak_ = 0;
   std::size_t held_ = 0;
 };
 
@@ -61,6 +120,10 @@ Pool& pool() {
 std::size_t padded_bytes(std::size_t words) { return (words * 8 + kAlignment - 1) / kAlignment * kAlignment; }
 
 }  // namespace
+
+PoolStatistics pool_statistics() { return pool().statistics(); }
+void reset_pool_peak() { pool().reset_peak(); }
+void trim_pool() { pool().trim(); }
 
 Buffer::Buffer(std::size_t words) : words_(words) {
   if (words != 0) data_ = pool().take(padded_bytes(words));
@@ -75,8 +138,9 @@ Buffer::~Buffer() {
 }
 
 void Buffer::wipe() {
-  volatile std::uint64_t* words = data_;
-  for (std::size_t i = 0; i < words_; ++i) words[i] = 0;
+  if (words_ == 0) return;
+  std::memset(data_, 0, words_ * 8);
+  asm volatile("" : : "r"(data_) : "memory");  // may read all memory, so the zeros must be there
 }
 
 }  // namespace hetorch::ring

@@ -41,4 +41,17 @@ class Buffer {
   std::size_t words_ = 0;
 };
 
+// Bytes of all buffers that exist, the most that existed at once since the last reset, and what the pool keeps for
+// later.
+struct PoolStatistics {
+  std::size_t in_use = 0;
+  std::size_t peak = 0;
+  std::size_t held = 0;
+};
+
+PoolStatistics pool_statistics();
+void reset_pool_peak();
+// Gives what the pool keeps back to the system.
+void trim_pool();
+
 }  // namespace hetorch::ring

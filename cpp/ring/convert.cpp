@@ -44,31 +44,59 @@ BaseConverter::BaseConverter(const RnsBasis& basis, std::vector<std::size_t> sou
   }
 }
 
-void BaseConverter::scale(u64* row, std::size_t i) const {
+void BaseConverter::scaled_inverse(u64* out, const u64* row, std::size_t i) const {
   const std::size_t source = sources_[i];
-  basis_.kernels(source).multiply_scalar(row, row, inverse_hats_[i], basis_.n(), basis_.modulus(source));
+  basis_.kernels(source).ntt_inverse_multiply(out, row, inverse_hats_[i], basis_.table(source));
 }
 
 void BaseConverter::quotient(u64* v, const u64* const* y) const {
+  if (sources_.size() == 1) return;  // convert() compares with half of the prime instead
   quotient_kernels_->round_quotient(v, y, inverses_.data(), sources_.size(), basis_.n());
 }
 
-void BaseConverter::convert(u64* out, std::size_t target, const u64* const* y_and_v) const {
+void BaseConverter::convert(u64* const* outs, const std::size_t* targets, std::size_t count,
+                            const u64* const* y_and_v) const {
+  if (sources_.size() == 1) {
+    for (std::size_t t = 0; t < count; ++t) {
+      basis_.kernels(targets[t])
+          .reduce_centred(outs[t], y_and_v[0], basis_.prime(sources_[0]), basis_.n(), basis_.modulus(targets[t]));
+    }
+    return;
+  }
+  // Neighbours that take one path, and all sources as they are, are converted together: each source is read once.
+  std::array<const u64*, 65> weights;
+  std::array<const kernels::ModulusConstants*, 65> moduli;
+  for (std::size_t begin = 0; begin < count;) {
+    if (!wide_[targets[begin]].empty()) {
+      convert_one(outs[begin], targets[begin], y_and_v);
+      ++begin;
+      continue;
+    }
+    const kernels::Kernels& path = basis_.kernels(targets[begin]);
+    std::size_t end = begin;
+    for (; end < count && &basis_.kernels(targets[end]) == &path && wide_[targets[end]].empty(); ++end) {
+      weights[end - begin] = weights_[targets[end]].data();
+      moduli[end - begin] = &basis_.modulus(targets[end]);
+    }
+    path.weighted_sums(outs + begin, y_and_v, weights.data(), moduli.data(), end - begin, sources_.size() + 1,
+                       basis_.n());
+    begin = end;
+  }
+}
+
+void BaseConverter::convert_one(u64* out, std::size_t target, const u64* const* y_and_v) const {
   const std::size_t n = basis_.n();
   const kernels::ModulusConstants& m = basis_.modulus(target);
   const std::vector<std::size_t>& wide = wide_[target];
   std::array<const u64*, 65> rows;
+  std::copy_n(y_and_v, sources_.size() + 1, rows.begin());
   Buffer reduced(wide.size() * n);
-  if (!wide.empty()) {
-    std::copy_n(y_and_v, sources_.size() + 1, rows.begin());
-    for (std::size_t i = 0; i < wide.size(); ++i) {
-      u64* narrow = reduced.data() + i * n;
-      kernels::portable().reduce(narrow, y_and_v[wide[i]], n, m);
-      rows[wide[i]] = narrow;
-    }
-    y_and_v = rows.data();
+  for (std::size_t i = 0; i < wide.size(); ++i) {
+    u64* narrow = reduced.data() + i * n;
+    basis_.kernels(target).reduce_wide(narrow, y_and_v[wide[i]], n, m);
+    rows[wide[i]] = narrow;
   }
-  basis_.kernels(target).weighted_sum(out, y_and_v, weights_[target].data(), sources_.size() + 1, n, m);
+  basis_.kernels(target).weighted_sum(out, rows.data(), weights_[target].data(), sources_.size() + 1, n, m);
 }
 
 }  // namespace hetorch::ring

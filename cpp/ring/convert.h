@@ -18,18 +18,23 @@ class BaseConverter {
 
   const std::vector<std::size_t>& sources() const { return sources_; }
 
-  // rows[i]: coefficients modulo source i, overwritten by y_i (in place, canonical).
-  void scale(std::uint64_t* row, std::size_t i) const;
-  // v as above, from all the y_i.
+  // out = y_i from the transform of x modulo source i; out may be `row`.
+  void scaled_inverse(std::uint64_t* out, const std::uint64_t* row, std::size_t i) const;
+  // v as above, from all the y_i. Nothing is written for one source, whose y_0 is x itself: then convert() decides by
+  // a comparison, and without an error.
   void quotient(std::uint64_t* v, const std::uint64_t* const* y) const;
-  // out = the centred number modulo prime `target` (not a source); y_and_v: the y_i followed by v.
-  void convert(std::uint64_t* out, std::size_t target, const std::uint64_t* const* y_and_v) const;
+  // outs[t] = coefficients of the centred number modulo prime targets[t] (none a source), t < count; y_and_v: the y_i
+  // followed by v.
+  void convert(std::uint64_t* const* outs, const std::size_t* targets, std::size_t count,
+               const std::uint64_t* const* y_and_v) const;
   // Q^-1 modulo a prime that is not a source.
   std::uint64_t inverse_product(std::size_t target) const { return inverse_products_[target]; }
   // Q modulo any prime (0 for a source).
   std::uint64_t product(std::size_t target) const { return products_[target]; }
 
  private:
+  void convert_one(std::uint64_t* out, std::size_t target, const std::uint64_t* const* y_and_v) const;
+
   const RnsBasis& basis_;
   std::vector<std::size_t> sources_;
   std::vector<std::uint64_t> inverse_hats_;

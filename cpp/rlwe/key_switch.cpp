@@ -1,143 +1,150 @@
 #include "rlwe/key_switch.h"
 
-#include <stdexcept>
-#include <string>
-
-#include "ring/modulus.h"
-
 namespace hetorch::rlwe {
 namespace {
 
+using kernels::u64;
 using ring::Buffer;
-using ring::parallel_for;
-using ring::u64;
+
+// One key switch in flight. The rows that the division takes away come first, then those that stay.
+struct Switch {
+  const Context& context;
+  const SwitchingKey& key;
+  std::size_t level;
+  std::size_t digit_count;
+  Divisor divisor;
+  // Added after the division (`finish`), or before it, times P (`scaled`): rescaling divides them too.
+  PairFinish finish{};
+  std::array<const NttPoly*, 2> scaled{nullptr, nullptr};
+
+  std::deque<Extension> divided{};
+  std::array<NttPoly, 2> out{};
+  std::vector<RowGroup> dropped_groups{};
+  std::vector<RowGroup> kept_groups{};
+
+  Switch(const Context& the_context, const SwitchingKey& the_key, std::size_t the_level, Divisor&& the_divisor)
+      : context(the_context),
+        key(the_key),
+        level(the_level),
+        digit_count(the_context.digit_count(the_level)),
+        divisor(std::move(the_divisor)) {
+    const Limbs limbs = context.extended_limbs(level);
+    for (std::size_t h = 0; h < 2; ++h) {
+      divided.emplace_back(*divisor.converter, context.basis());
+      out[h] = NttPoly(context.n(), {divisor.kept, 0});
+    }
+    // The rows taken away are the last ones: q_level when rescaling, then P.
+    dropped_groups = row_groups(divisor.kept, limbs.count());
+    kept_groups = row_groups(0, divisor.kept);
+  }
+  std::size_t group_count() const { return dropped_groups.size() + kept_groups.size(); }
+  const RowGroup& group(std::size_t i) const {
+    return i < dropped_groups.size() ? dropped_groups[i] : kept_groups[i - dropped_groups.size()];
+  }
+  // The converter's sources are P first and q_level last.
+  std::size_t source(std::size_t row) const { return row > level ? row - level - 1 : divided[0].source_count() - 1; }
+
+  // All that one group of rows needs, from its digits: digits[d * group.count() + g]. scratch: 3 rows for each row.
+  void run(const RowGroup& group, const u64* const* digits, u64* scratch) {
+    const ring::RnsBasis& basis = context.basis();
+    const std::size_t n = context.n();
+    const std::size_t count = group.count();
+    auto half = [&](std::size_t h, std::size_t g) { return scratch + (h * count + g) * n; };
+    u64* spare = scratch + 2 * count * n;
+    for (std::size_t g = 0; g < count; ++g) {
+      const std::size_t row = group.begin + g;
+      const u64* row_digits[64];
+      for (std::size_t d = 0; d < digit_count; ++d) row_digits[d] = digits[d * count + g];
+      inner_product_row(half(0, g), half(1, g), row_digits, row, level, key, {0, n}, context);
+      for (std::size_t h = 0; h < 2; ++h) {
+        if (scaled[h] == nullptr || row > level) continue;
+        const kernels::Kernels& k = basis.kernels(row);
+        k.multiply_scalar(spare, scaled[h]->row(row), context.special_converter().product(row), n, basis.modulus(row));
+        k.add(half(h, g), half(h, g), spare, n, basis.modulus(row));
+      }
+    }
+    if (group.begin >= divisor.kept) {
+      for (std::size_t h = 0; h < 2; ++h) {
+        for (std::size_t g = 0; g < count; ++g) divided[h].put(source(group.begin + g), half(h, g));
+      }
+      return;
+    }
+    for (std::size_t h = 0; h < 2; ++h) {
+      const u64* minuends[kMostGroupRows];
+      for (std::size_t g = 0; g < count; ++g) minuends[g] = half(h, g);
+      divide_rows(out[h], group, minuends, divided[h], divisor, finish[h], spare, context);
+    }
+  }
+};
+
+std::array<NttPoly, 2> run_from_poly(Switch& work, const NttPoly& poly) {
+  const Context& context = work.context;
+  const std::size_t n = context.n();
+  Decomposition decomposition(poly, context);
+  const std::size_t first = work.level + 1;
+  run_stages(first + work.group_count(), {&decomposition.extensions(), &work.divided}, [&](std::size_t task) {
+    if (task < first) return decomposition.put(task);
+    const RowGroup& group = work.group(task - first);
+    Buffer scratch((work.digit_count + 3) * group.count() * n);
+    const u64* digits[64 * kMostGroupRows];
+    decomposition.extend(digits, group, scratch.data());
+    work.run(group, digits, scratch.data() + work.digit_count * group.count() * n);
+  });
+  return std::move(work.out);
+}
 
 // Row of a polynomial over q_0…q_key_level and P that holds the same prime as row `row` over q_0…q_level and P.
 std::size_t key_row(std::size_t row, std::size_t level, std::size_t key_level) {
   return row <= level ? row : row + (key_level - level);
 }
 
-// Divide by the product of the converter's sources, rounded to the nearest: out = (x - [x]_sources) / product modulo
-// each of the first `kept` data primes. source_rows[i] is the row of `poly` that holds source i.
-NttPoly divide(const NttPoly& poly, const ring::BaseConverter& converter, const std::vector<std::size_t>& source_rows,
-               std::size_t kept, const Context& context) {
-  const ring::RnsBasis& basis = context.basis();
-  const std::size_t n = context.n();
-  const std::size_t count = source_rows.size();
-  Buffer scratch((count + 1) * n);
-  std::vector<const u64*> rows;
-  for (std::size_t i = 0; i <= count; ++i) rows.push_back(scratch.data() + i * n);
-  parallel_for(count, [&](std::size_t i) {
-    u64* y = scratch.data() + i * n;
-    std::memcpy(y, poly.row(source_rows[i]), n * 8);
-    basis.kernels(converter.sources()[i]).ntt_inverse(y, basis.table(converter.sources()[i]));
-    converter.scale(y, i);
-  });
-  converter.quotient(scratch.data() + count * n, rows.data());
-  NttPoly result(n, {kept, 0});
-  parallel_for(kept, [&](std::size_t r) {
-    u64* out = result.row(r);
-    converter.convert(out, r, rows.data());
-    basis.kernels(r).ntt_forward(out, basis.table(r));
-    basis.kernels(r).subtract_multiply_scalar(out, poly.row(r), out, converter.inverse_product(r), n, basis.modulus(r));
-  });
-  return result;
-}
-
 }  // namespace
 
-Digits decompose(const NttPoly& poly, const Context& context) {
-  const ring::RnsBasis& basis = context.basis();
-  const std::size_t n = context.n();
-  const std::size_t level = poly.limbs().data - 1;
-  const Limbs extended = context.extended_limbs(level);
-  const std::size_t digit_count = context.digit_count(level);
-
-  // y_i of every data prime, then one row of v for each digit.
-  Buffer scratch((level + 1 + digit_count) * n);
-  auto scratch_row = [&](std::size_t r) { return scratch.data() + r * n; };
-  parallel_for(level + 1, [&](std::size_t r) {
-    const std::size_t digit = r / context.digit_size();
-    std::memcpy(scratch_row(r), poly.row(r), n * 8);
-    basis.kernels(r).ntt_inverse(scratch_row(r), basis.table(r));
-    context.digit_converter(digit, level).scale(scratch_row(r), r - context.digit_begin(digit));
-  });
-  std::vector<std::vector<const u64*>> sources(digit_count);
-  for (std::size_t d = 0; d < digit_count; ++d) {
-    for (std::size_t r = context.digit_begin(d); r < context.digit_end(d, level); ++r) {
-      sources[d].push_back(scratch_row(r));
-    }
-    sources[d].push_back(scratch_row(level + 1 + d));
-  }
-  parallel_for(digit_count, [&](std::size_t d) {
-    context.digit_converter(d, level).quotient(scratch_row(level + 1 + d), sources[d].data());
-  });
-
-  Digits result;
-  result.level = level;
-  for (std::size_t d = 0; d < digit_count; ++d) result.digits.emplace_back(n, extended);
-  parallel_for(digit_count * extended.count(), [&](std::size_t task) {
-    const std::size_t d = task / extended.count();
-    const std::size_t r = task % extended.count();
-    u64* out = result.digits[d].row(r);
-    if (r >= context.digit_begin(d) && r < context.digit_end(d, level)) {
-      std::memcpy(out, poly.row(r), n * 8);
-      return;
-    }
-    const std::size_t index = basis.index(extended, r);
-    context.digit_converter(d, level).convert(out, index, sources[d].data());
-    basis.kernels(index).ntt_forward(out, basis.table(index));
-  });
-  return result;
-}
-
-void inner_product_row(u64* out0, u64* out1, const Digits& digits, const SwitchingKey& key, std::size_t row,
-                       const Context& context) {
-  const u64* a[64];
+void inner_product_row(u64* out0, u64* out1, const u64* const* digits, std::size_t row, std::size_t level,
+                       const SwitchingKey& key, const Span& span, const Context& context) {
   const u64* b0[64];
   const u64* b1[64];
-  const std::size_t in_key = key_row(row, digits.level, key.level);
-  for (std::size_t d = 0; d < digits.digits.size(); ++d) {
-    a[d] = digits.digits[d].row(row);
-    b0[d] = key.b[d].row(in_key);
-    b1[d] = key.a[d].row(in_key);
+  const std::size_t in_key = key_row(row, level, key.level);
+  const std::size_t digit_count = context.digit_count(level);
+  for (std::size_t d = 0; d < digit_count; ++d) {
+    b0[d] = key.b[d].row(in_key) + span.begin;
+    b1[d] = key.a[d].row(in_key) + span.begin;
   }
-  const std::size_t index = context.basis().index(context.extended_limbs(digits.level), row);
-  context.basis().kernels(index).inner_product_pair(out0, out1, a, b0, b1, digits.digits.size(), context.n(),
+  const std::size_t index = context.basis().index(context.extended_limbs(level), row);
+  context.basis().kernels(index).inner_product_pair(out0, out1, digits, b0, b1, digit_count, span.length,
                                                     context.basis().modulus(index));
 }
 
-std::array<NttPoly, 2> inner_product(const Digits& digits, const SwitchingKey& key, const Context& context) {
-  const Limbs extended = context.extended_limbs(digits.level);
-  std::array<NttPoly, 2> out{NttPoly(context.n(), extended), NttPoly(context.n(), extended)};
-  parallel_for(extended.count(),
-               [&](std::size_t r) { inner_product_row(out[0].row(r), out[1].row(r), digits, key, r, context); });
-  return out;
+std::array<NttPoly, 2> switch_key(const NttPoly& poly, const SwitchingKey& key, const PairFinish& finish,
+                                  const Context& context) {
+  const std::size_t level = poly.limbs().data - 1;
+  Switch work(context, key, level, special_divisor(level, context));
+  work.finish = finish;
+  return run_from_poly(work, poly);
 }
 
-NttPoly mod_down(const NttPoly& poly, const Context& context) {
-  const std::size_t data = poly.limbs().data;
-  std::vector<std::size_t> rows;
-  for (std::size_t i = 0; i < poly.limbs().special; ++i) rows.push_back(data + i);
-  return divide(poly, context.special_converter(), rows, data, context);
+std::array<NttPoly, 2> switch_key_rescaled(const NttPoly& poly, const SwitchingKey& key,
+                                           const std::array<const NttPoly*, 2>& addends, const Context& context) {
+  const std::size_t level = poly.limbs().data - 1;
+  Switch work(context, key, level, rescaling_divisor(level, context));
+  work.scaled = addends;
+  return run_from_poly(work, poly);
 }
 
-NttPoly mod_down_rescaled(const NttPoly& poly, const Context& context) {
-  const std::size_t data = poly.limbs().data;
-  std::vector<std::size_t> rows;
-  for (std::size_t i = 0; i < poly.limbs().special; ++i) rows.push_back(data + i);
-  rows.push_back(data - 1);
-  return divide(poly, context.rescaling_converter(data - 1), rows, data - 1, context);
-}
-
-NttPoly divide_by_last(const NttPoly& poly, const Context& context) {
-  const std::size_t data = poly.limbs().data;
-  return divide(poly, context.prime_converter(data - 1), {data - 1}, data - 1, context);
-}
-
-std::array<NttPoly, 2> switch_key(const NttPoly& poly, const SwitchingKey& key, const Context& context) {
-  const std::array<NttPoly, 2> extended = inner_product(decompose(poly, context), key, context);
-  return {mod_down(extended[0], context), mod_down(extended[1], context)};
+std::array<NttPoly, 2> switch_key(const Digits& digits, const SwitchingKey& key, const PairFinish& finish,
+                                  const Context& context) {
+  Switch work(context, key, digits.level(), special_divisor(digits.level(), context));
+  work.finish = finish;
+  run_stages(work.group_count(), {&work.divided}, [&](std::size_t task) {
+    const RowGroup& group = work.group(task);
+    Buffer scratch(3 * group.count() * context.n());
+    const u64* rows[64 * kMostGroupRows];
+    for (std::size_t d = 0; d < work.digit_count; ++d) {
+      for (std::size_t g = 0; g < group.count(); ++g) rows[d * group.count() + g] = digits.row(d, group.begin + g);
+    }
+    work.run(group, rows, scratch.data());
+  });
+  return std::move(work.out);
 }
 
 }  // namespace hetorch::rlwe

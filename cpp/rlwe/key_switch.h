@@ -1,36 +1,35 @@
-// Hybrid key switching, cut into its stages so that rotations can share them.
+// Hybrid key switching: poly * s_from becomes a pair under s_to.
 #pragma once
 
-#include "rlwe/keys.h"
+#include "rlwe/digits.h"
+#include "rlwe/divide.h"
 
 namespace hetorch::rlwe {
 
-// The digits of a polynomial, each extended to q_0…q_level and P. Row r of digits[d] is as in extended_limbs(level).
-struct Digits {
-  std::size_t level = 0;
-  std::vector<NttPoly> digits;
+// One pair of results, each finished in its own way.
+using PairFinish = std::array<Finish, 2>;
+
+// Coefficients [begin, begin + length) of a row.
+struct Span {
+  std::size_t begin;
+  std::size_t length;
 };
 
-// ModUp of every digit. Bound: |digit d| <= Q_d / 2 for each coefficient (centred conversion).
-Digits decompose(const NttPoly& poly, const Context& context);
+// out0 + out1 s_to = P * poly * s_from + noise, for one row of extended_limbs(level), or a span of it. digits[d] and
+// the outputs start at the span. The key's level may be higher.
+void inner_product_row(std::uint64_t* out0, std::uint64_t* out1, const std::uint64_t* const* digits, std::size_t row,
+                       std::size_t level, const SwitchingKey& key, const Span& span, const Context& context);
 
-// out0 + out1 s_to = P * poly * s_from + noise, for one row of extended_limbs(level). The key's level may be higher.
-void inner_product_row(std::uint64_t* out0, std::uint64_t* out1, const Digits& digits, const SwitchingKey& key,
-                       std::size_t row, const Context& context);
-
-// The same for all rows: a pair over q_0…q_level and P.
-std::array<NttPoly, 2> inner_product(const Digits& digits, const SwitchingKey& key, const Context& context);
-
-// Division by P with rounding to the nearest: from q_0…q_level and P to q_0…q_level.
-NttPoly mod_down(const NttPoly& poly, const Context& context);
-
-// Division by P * q_level: mod_down and rescale at once, to q_0…q_(level-1). Needs level >= 1.
-NttPoly mod_down_rescaled(const NttPoly& poly, const Context& context);
-
-// Division by q_level with rounding to the nearest, to q_0…q_(level-1). Needs level >= 1.
-NttPoly divide_by_last(const NttPoly& poly, const Context& context);
-
-// poly * s_from under s_to: a pair over q_0…q_level.
-std::array<NttPoly, 2> switch_key(const NttPoly& poly, const SwitchingKey& key, const Context& context);
+// poly * s_from under s_to, finished: a pair over q_0…q_level. The rows go through all stages one after the other: what
+// a row needs of the digits, its inner product, its share of the division.
+std::array<NttPoly, 2> switch_key(const NttPoly& poly, const SwitchingKey& key, const PairFinish& finish,
+                                  const Context& context);
+// The same from digits that are there already.
+std::array<NttPoly, 2> switch_key(const Digits& digits, const SwitchingKey& key, const PairFinish& finish,
+                                  const Context& context);
+// (poly * s_from + addends) / q_level under s_to: key switch and rescale in one division, a pair over q_0…q_(level-1).
+// Needs level >= 1; the addends' rows are over q_0…q_level.
+std::array<NttPoly, 2> switch_key_rescaled(const NttPoly& poly, const SwitchingKey& key,
+                                           const std::array<const NttPoly*, 2>& addends, const Context& context);
 
 }  // namespace hetorch::rlwe

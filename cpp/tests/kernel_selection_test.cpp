@@ -30,12 +30,16 @@ void selection() {
   if (fastest == nullptr) fastest = hetorch::kernels::avx2();
   if (fastest == nullptr) fastest = &hetorch::kernels::portable();
   CHECK(&select(kNarrow) == fastest, "the fastest path for narrow primes");
-  CHECK(&select(kNarrow + 1) == &hetorch::kernels::portable(), "wide primes are portable");
-  CHECK(&select(kWide) == &hetorch::kernels::portable(), "the widest primes");
+  const Kernels* wide = hetorch::kernels::avx512wide();
+  if (wide == nullptr) wide = &hetorch::kernels::portable();
+  CHECK(&select(kNarrow + 1) == wide, "the fastest path for wide primes");
+  CHECK(&select(kWide) == wide, "the widest primes");
+  CHECK((hetorch::kernels::avx512wide() == nullptr) == (hetorch::kernels::avx512ifma() == nullptr), "one instruction set");
   CHECK(refuses(kWide + 1), "too wide");
 
   setenv("HETORCH_ISA", "portable", 1);
   CHECK(&select(kNarrow) == &hetorch::kernels::portable(), "restricted to portable");
+  CHECK(&select(kWide) == &hetorch::kernels::portable(), "wide primes restricted to portable");
   setenv("HETORCH_ISA", "avx2", 1);
   if (hetorch::kernels::avx2() == nullptr) {
     CHECK(refuses(kNarrow), "avx2 is not here");
@@ -48,6 +52,7 @@ void selection() {
     CHECK(refuses(kNarrow), "avx512ifma is not here");
   } else {
     CHECK(&select(kNarrow) == hetorch::kernels::avx512ifma(), "restricted to avx512ifma");
+    CHECK(&select(kWide) == hetorch::kernels::avx512wide(), "avx512ifma has a path for wide primes");
   }
   setenv("HETORCH_ISA", "emulated", 1);
   CHECK(refuses(kNarrow), "an unknown name");

@@ -219,7 +219,8 @@ class Tables {
 inline std::vector<const Kernels*> fast_paths() {
   std::vector<const Kernels*> paths;
   for (const Kernels* path :
-       {hetorch::kernels::avx2(), hetorch::kernels::avx512ifma(), hetorch::kernels::avx512ifma_emulated()}) {
+       {hetorch::kernels::avx2(), hetorch::kernels::avx512ifma(), hetorch::kernels::avx512ifma_emulated(),
+        hetorch::kernels::avx512wide(), hetorch::kernels::avx512wide_emulated()}) {
     if (path != nullptr) paths.push_back(path);
   }
   return paths;

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hetorch.frontend.marks import approximate, elementwise
     from hetorch.frontend.table import Table
     from hetorch.plan import Plan, PublicPlan
+    from hetorch.tuning import tune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "elementwise",
     "errors",
     "load_model",
+    "tune",
 ]
 
 
@@ -39,6 +41,8 @@ def __getattr__(name: str) -> Any:
     match name:
         case "compile":
             return importlib.import_module("hetorch.compiler").compile
+        case "tune":
+            return importlib.import_module("hetorch.tuning").tune
         case "analyze":
             return importlib.import_module("hetorch.analysis").analyze
         case "approximate" | "elementwise":

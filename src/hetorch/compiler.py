@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hetorch.errors import InputError
 from hetorch.frontend.capture import capture
 from hetorch.params import Security
+from hetorch.passes.machine import load_machine
 from hetorch.passes.pipeline import Options, run_pipeline
 from hetorch.plan import Plan
 
@@ -28,6 +29,7 @@ def compile(
     digit_size: int | None = None,
     objective: str = "latency",
     batch_size: int | None = None,
+    weights: str = "clear",
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
     """Compile a trained `torch.nn.Module` so that it runs on encrypted inputs.
@@ -50,6 +52,14 @@ def compile(
     many samples at once, side by side in the slots. "throughput" makes a sample cheapest: a run takes `batch_size`
     samples, or as many as the slots hold, down to one feature a ciphertext and no rotation at all. The plan's
     `batch_size` is the next power of two; smaller batches run too and take as long.
+
+    `weights` "encrypted": the server shall not see them either. Diagonals and biases are encrypted under the data
+    owner's public key (hetorch.encrypted_weights), products are products of ciphertexts, and the server gets
+    `plan.without_weights()`; the report shows what it costs. Which weights are zero stays visible. With the objective
+    "latency" only.
+
+    Times are predicted, and choices made, with the constants that `hetorch tune` stored, else with defaults: the same
+    model compiled twice with the same constants gives the same bytes.
 
     `security` is "128", "192", "256", "he-standard-2018" or, for tests only, "none". `progress` is
     called with (stage, fraction).
@@ -79,6 +89,12 @@ def compile(
         raise InputError(f'objective must be "latency" or "throughput", got {objective!r}')
     if batch_size is not None and not 1 <= batch_size <= 1 << 15:
         raise InputError(f"batch_size must be 1..32768, the slots of the largest ring, got {batch_size}")
+    if weights not in ("clear", "encrypted"):
+        raise InputError(f'weights must be "clear" or "encrypted", got {weights!r}')
+    if weights == "encrypted" and objective == "throughput":
+        raise InputError(
+            'encrypted weights need the objective "latency": in throughput every single weight would be a ciphertext'
+        )
     options = Options(
         precision=precision,
         security=Security.parse(security),
@@ -92,6 +108,8 @@ def compile(
         digit_size=digit_size,
         objective=objective,
         batch_size=batch_size,
+        machine=load_machine(),
+        encrypted_weights=weights == "encrypted",
     )
     if progress is not None:
         progress("trace the model", 0.0)

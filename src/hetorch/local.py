@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -20,6 +22,8 @@ def run_cleartext(
     public = plan.public()
     samples = public.samples(x)
     engine = CleartextEngine(plan.parameters, noise=noise, seed=seed, key_spec=plan.key_spec)
+    if plan.program.encrypted_weights:  # the same program with the weights that the model owner has
+        plan = replace(plan, program=replace(plan.program, encrypted_weights=False))
     runner = Runner(plan, engine)
     found = [np.zeros((0, *public.output_shape))]
     for begin in range(0, len(samples), public.batch_size):
@@ -33,8 +37,11 @@ def run_cleartext(
     return np.concatenate(found)
 
 
-def run_encrypted(plan: Plan, x: ArrayLike, *, trace: Trace | None = None) -> NDArray[np.float64]:
+def run_encrypted(
+    plan: Plan, x: ArrayLike, *, trace: Trace | None = None, memory_limit: int | None = None
+) -> NDArray[np.float64]:
     """Makes keys, encrypts, evaluates and decrypts each sample of `x`: (batch, *output_shape).
+    `memory_limit` as Runner.
 
     For trying out and for tests: in earnest the secret key and the evaluation live on two machines.
     """
@@ -45,7 +52,15 @@ def run_encrypted(plan: Plan, x: ArrayLike, *, trace: Trace | None = None) -> ND
     samples = public.samples(x)
     secret = SecretKey.generate(plan.parameters)
     engine = NativeEngine(plan.parameters, evaluation_keys=secret.evaluation_keys(plan.key_spec))
-    runner = Runner(plan, engine)
+    if plan.program.encrypted_weights:
+        from hetorch.encrypted_weights import encrypt_weights
+
+        outsourced = encrypt_weights(plan, secret.public_key())
+        runner = Runner(
+            plan.without_weights(), engine, encrypted_weights=outsourced, memory_limit=memory_limit
+        )
+    else:
+        runner = Runner(plan, engine, memory_limit=memory_limit)
     found = [np.zeros((0, *public.output_shape))]
     for begin in range(0, len(samples), public.batch_size):
         part = samples[begin : begin + public.batch_size]

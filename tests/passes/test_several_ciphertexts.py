@@ -148,7 +148,7 @@ def wide_plan(objective: str, batch_size: int | None) -> Plan:
 
 def reference(x: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return wide_network()(torch.from_numpy(x).float()).double().numpy()
+        return np.asarray(wide_network()(torch.from_numpy(x).float()).double())
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
@@ -177,3 +177,25 @@ def test_the_program_of_a_batch_keeps_samples_apart() -> None:
     for sample, result in zip(x, together, strict=True):
         alone = run_he_program(plan.program, plan.weights, plan.input_layout.pack(sample))
         np.testing.assert_allclose(plan.output_layout.unpack(alone), result, atol=1e-9)
+
+
+def test_throughput_has_an_element_a_ciphertext_and_rotates_nothing() -> None:
+    torch.manual_seed(3)
+    network = nn.Sequential(nn.Linear(9, 6), Square(), nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 2)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plan = hetorch.compile(
+            network,
+            torch.randn(64, 9),
+            ring_degree=2048,
+            security="none",
+            activation_degree=3,
+            objective="throughput",
+        )
+        assert plan.batch_size == 1024 and plan.input_layout.ciphertext_count == 9
+        assert not plan.key_spec.galois
+        x = np.random.default_rng(7).standard_normal((1030, 9))  # a full run and a short one
+        found = plan.run_encrypted(x)
+    expected = plan.run_cleartext(x)
+    bound = plan.report.predicted_error * plan.report.output_range
+    assert found.shape == (1030, 2) and np.abs(found - expected).max() < 2 * bound

@@ -32,8 +32,8 @@ def test_bytes_and_back() -> None:
 def test_no_weight_is_in_it() -> None:
     data = json.loads(plan("mlp").public().to_bytes())
     assert set(data) == {
-        "format", "version", "name", "fingerprint", "parameters", "key_spec", "batch_size", "input_layout", "input_level",
-        "input_scale", "output_layout", "output_level", "output_scale", "input_range", "precision",
+        "format", "version", "name", "fingerprint", "parameters", "key_spec", "batch_size", "input_layout",
+        "input_level", "input_scale", "output_layout", "output_level", "output_scale", "input_range", "precision",
         "evaluation_key_bytes", "input_ciphertext_bytes", "output_ciphertext_bytes",
     }  # fmt: skip
 

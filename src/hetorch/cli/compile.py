@@ -25,6 +25,12 @@ def compile_model(
     digit_size: Annotated[
         int | None, typer.Option(help="Data primes a digit of key switching; chosen if left out.")
     ] = None,
+    objective: Annotated[
+        str, typer.Option(help="latency (of one run) or throughput (samples a second).")
+    ] = "latency",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Samples a run takes; throughput chooses it if left out.")
+    ] = None,
     activation_degree: Annotated[
         int | None, typer.Option(help="Degree of all activation polynomials; chosen if left out.")
     ] = None,
@@ -50,6 +56,7 @@ def compile_model(
         "ring_degree": ring_degree,
         "scale_bits": scale_bits,
         "digit_size": digit_size,
+        "batch_size": batch_size,
     }
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     with progress(quiet=as_json) as report:
@@ -57,6 +64,7 @@ def compile_model(
             module,
             inputs,
             security=security,
+            objective=objective,
             progress=lambda stage, done: report(stage, round(100 * done), 100),
             **options,
         )

@@ -18,6 +18,7 @@ from hetorch.cli.inspect import inspect
 from hetorch.cli.keygen import keygen
 from hetorch.cli.predict import predict
 from hetorch.cli.serve import serve
+from hetorch.cli.tune import tune
 from hetorch.errors import HetorchError
 
 INTERNAL_ERROR = 70
@@ -37,6 +38,7 @@ app.command("serve")(serve)
 app.command("predict")(predict)
 app.command("inspect")(inspect)
 app.command("demo")(demo)
+app.command("tune")(tune)
 app.command("doctor")(doctor)
 
 

@@ -119,6 +119,7 @@ def build_program(
         inputs=tuple(made[0]),
         outputs=tuple(made[program.output]),
         batch=batch,
+        encrypted_weights=chosen.encrypted,
     )
     return program_made, emitter.weights
 

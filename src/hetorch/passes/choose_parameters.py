@@ -2,9 +2,9 @@
 
 For each ring degree, from the smallest: layouts are chosen for its slots (and, for a batch, for each number of samples
 side by side), the error is predicted, and since every error falls as 2^-bits of the scale, the bits that the wanted
-precision needs follow directly. The chain has one prime of that size a level, and q_0 with room for the output.
-Digits of one to three primes are tried, with as many spare bits in P as the security table leaves: they push
-key-switching noise below the rounding noise.
+precision needs follow directly. The chain has one prime of that size a level, and q_0 with room for the output. Digits
+of one to three primes are tried, with as many spare bits in P as the security table leaves: they push key-switching
+noise below the rounding noise.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from hetorch.passes.assign_scales import assign_scales
 from hetorch.passes.choose_layouts import Layouts, choose_layouts
 from hetorch.passes.cost_model import CostModel
 from hetorch.passes.diagonals import Lowered, lower
+from hetorch.passes.machine import DEFAULT, Machine
 from hetorch.passes.placements import power_of_two
 from hetorch.passes.predict_errors import SIGMAS, Sensitivity, predict_errors
 
@@ -37,6 +38,8 @@ SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
 SPECIAL_BITS = 49
 TRIAL_BITS = 32.0
 DIGIT_SIZES = (1, 2, 3)
+LANE_PRICE = 0.2
+"""Rotations that each slot of a folded sum counts where noise is scarce, so that the search folds less."""
 BATCH_STEP = 2
 """Bits between the numbers of samples side by side that are tried."""
 
@@ -44,7 +47,7 @@ BATCH_STEP = 2
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """All decisions about one program: `lowered` is by index of operation; `shares` and `error` are standard deviations
-    as predict_errors gives them; `cost` is of one run, which takes `batch` samples side by side."""
+    as predict_errors gives them; `cost` is in seconds, of one run, which takes `batch` samples side by side."""
 
     parameters: ParameterSet
     layouts: Layouts
@@ -54,6 +57,7 @@ class Chosen:
     error: float
     cost: float
     batch: int = 1
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +65,8 @@ class Request:
     """What is asked for. `sizes`: largest absolute value of each value of `program`; `precision`: bound on the
     encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose.
     `batch_size`: samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as
-    make a run cheapest (or, without a batch size, a sample), in place of just enough."""
+    make a run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
+    ciphertexts."""
 
     program: TensorProgram
     levels: tuple[int, ...]
@@ -75,16 +80,19 @@ class Request:
     digit_size: int | None = None
     batch_size: int | None = 1
     throughput: bool = False
+    machine: Machine = DEFAULT
+    encrypted: bool = False
 
 
 def choose_parameters(request: Request) -> Chosen:
-    """The fastest choice on the smallest ring that will do, and on those above it while the tensors of a run do not fit
-    in a ciphertext each. PlanError if none does."""
+    """The fastest choice on the smallest ring that will do, or on the next one if the tensors of a run do not fit in a
+    ciphertext each. PlanError if none does."""
     program = request.program
     most = max(power_of_two(program.size(value)) for value in range(program.value_count))
     rings = [request.ring_degree] if request.ring_degree else _rings()
     reasons: list[str] = []
     found: list[Chosen] = []
+    first = 0
     for ring in rings:
         exponent = ring.bit_length() - 1
         lower_bound = _least_bits(request, ring)
@@ -97,7 +105,9 @@ def choose_parameters(request: Request) -> Chosen:
             reasons.append(f"2^{exponent}: {request.batch_size} samples side by side need more slots")
         usable = [choice for batch in batches for choice in _on_ring(request, ring, batch, reasons)]
         found += usable
-        if found and (request.throughput or ring // 2 >= most * (request.batch_size or 1)):
+        first = first or (ring if usable else 0)
+        fits = ring // 2 >= most * (request.batch_size or 1)
+        if found and (request.throughput or fits or ring > first):
             break
     if found:
         return min(found, key=lambda choice: _price(request, choice))
@@ -125,29 +135,32 @@ def _price(request: Request, choice: Chosen) -> float:
 
 
 def _on_ring(request: Request, ring: int, batch: int, reasons: list[str]) -> list[Chosen]:
-    """The choices for each digit size, or none and the reason."""
+    """The choices for each digit size, or none and the reason.
+
+    Which layouts are cheapest depends on the digit size, so they are searched for the middle one; where these leave no
+    precise and secure chain, layouts with fewer folds are tried: the sum of 2^k slots has 2^k times their noise.
+    """
     program, exponent = request.program, ring.bit_length() - 1
     positions = ring // 2 // batch
     sizes = _digit_sizes(request)
-    try:
-        layouts = choose_layouts(
-            program, request.levels, positions, CostModel(ring_degree=ring, digit_size=sizes[len(sizes) // 2])
-        )
-    except PlanError as error:
-        reasons.append(f"2^{exponent}: {error}")
-        return []
-    lowered = {
-        index: lower(op.matrix, layouts.placements[op.input], layouts.placements[index + 1], positions)
-        for index, op in enumerate(program.operations)
-        if isinstance(op, Affine)
-    }
-    found = [_with_digits(request, ring, layouts, lowered, size, batch) for size in sizes]
-    usable = [choice for choice in found if choice is not None]
-    if not usable:
-        reasons.append(
-            f"2^{exponent}: no chain of {request.levels[0] + 1} primes is precise and secure enough"
-        )
-    return usable
+    for guess, lane_price in ((sizes[len(sizes) // 2], 0.0), (sizes[0], LANE_PRICE)):
+        model = CostModel(guess, guess, ring, request.machine, lane_price, request.encrypted)
+        try:
+            layouts = choose_layouts(program, request.levels, positions, model)
+        except PlanError as error:
+            reasons.append(f"2^{exponent}: {error}")
+            return []
+        lowered = {
+            index: lower(op.matrix, layouts.placements[op.input], layouts.placements[index + 1], positions)
+            for index, op in enumerate(program.operations)
+            if isinstance(op, Affine)
+        }
+        found = [_with_digits(request, ring, layouts, lowered, size, batch) for size in sizes]
+        usable = [choice for choice in found if choice is not None]
+        if usable:
+            return usable
+    reasons.append(f"2^{exponent}: no chain of {request.levels[0] + 1} primes is precise and secure enough")
+    return []
 
 
 def _digit_sizes(request: Request) -> tuple[int, ...]:
@@ -207,11 +220,20 @@ def _with_digits(
             continue
         exact = assign_scales(program, levels, request.sizes, bits, parameters.modulus_chain)
         shares, error = predict_errors(
-            program, lowered, levels, exact, NoiseModel.of(parameters), request.sensitivity, bits
+            program,
+            lowered,
+            levels,
+            exact,
+            NoiseModel.of(parameters),
+            request.sensitivity,
+            bits,
+            encrypted=request.encrypted,
         )
         parts = [placement.parts for placement in layouts.placements]
-        cost = total_cost(program, lowered, levels, parts, CostModel(digit_size, len(special), ring))
-        return Chosen(parameters, layouts, lowered, exact, shares, error, cost, batch)
+        cost = total_cost(
+            program, lowered, levels, parts, model_of(parameters, request.machine, request.encrypted)
+        )
+        return Chosen(parameters, layouts, lowered, exact, shares, error, cost, batch, request.encrypted)
     return None
 
 
@@ -219,7 +241,14 @@ def _scale_bits(request: Request, lowered: dict[int, Lowered], model: NoiseModel
     """The bits at which the predicted error meets the precision; None beyond MOST_SCALE_BITS."""
     scales = assign_scales(request.program, request.levels, request.sizes, TRIAL_BITS, None)
     _, error = predict_errors(
-        request.program, lowered, request.levels, scales, model, request.sensitivity, TRIAL_BITS
+        request.program,
+        lowered,
+        request.levels,
+        scales,
+        model,
+        request.sensitivity,
+        TRIAL_BITS,
+        encrypted=request.encrypted,
     )
     relative = SIGMAS * error / request.output_range
     # Errors are proportional to 2^-bits, so one trial tells; the primes themselves are within 2^-8 of 2^bits.
@@ -232,6 +261,12 @@ def _special_bits(bits: int, ring: int) -> list[int]:
     count = -(-bits // SPECIAL_BITS)
     each = max(-(-bits // count), _prime_floor(ring))
     return [each] * count
+
+
+def model_of(parameters: ParameterSet, machine: Machine, encrypted: bool = False) -> CostModel:
+    """The cost model of chosen parameters."""
+    special = len(parameters.special_primes)
+    return CostModel(parameters.digit_size, special, parameters.ring_degree, machine, encrypted=encrypted)
 
 
 def total_cost(

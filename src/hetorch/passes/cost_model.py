@@ -19,12 +19,16 @@ decomposition and mod-down, and a slight preference for fewer keys, which are up
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """Costs for a key-switching shape: `digit_size` data primes a digit, `special_count` special primes."""
+    """Costs for a key-switching shape: `digit_size` data primes a digit, `special_count` special primes. Each slot that
+    folds add up costs `lane_price` rotations more than it takes: for a search that must save noise, not time.
+    `encrypted`: diagonals are ciphertexts."""
 
     digit_size: int = 1
     special_count: int = 1
     ring_degree: int = 1 << 13
     machine: Machine = field(default=DEFAULT)
+    lane_price: float = 0.0
+    encrypted: bool = False
 
     def digits(self, level: int) -> int:
         """ceil((level + 1) / digit_size)."""
@@ -51,13 +55,36 @@ class CostModel:
         m = self.machine.at(self.ring_degree)
         if constants:
             return m.constant * diagonals * (level + 1) + outputs * self.rescale(level)
+        if self.encrypted:
+            return self._encrypted(level, diagonals, babies, giants, folds, outputs)
         digits, limbs = self.digits(level), self.limbs(level)
         rotating = inputs if babies else 0
         cost = limbs * (m.product * diagonals + m.down * outputs)
         cost += digits * limbs * m.hoist * rotating
         cost += babies * limbs * (m.baby * digits + m.baby_limb)
         cost += giants * limbs * (m.giant * digits + m.giant_limb)
-        return cost + folds * outputs * (self.rotate(level - 1) + self.add(level - 1))
+        return cost + self._folds(level - 1, folds) * outputs
+
+    def _folds(self, level: int, folds: int) -> float:
+        cost = folds * (self.rotate(level) + self.add(level))
+        return cost + self.lane_price * 2**folds * self.rotate(level) if folds else cost
+
+    def _encrypted(
+        self, level: int, diagonals: int, babies: int, giants: int, folds: int, outputs: int
+    ) -> float:
+        """Each diagonal is a product of ciphertexts, three parts in place of two; each sum of a giant step (and the one
+        without) is relinearised, rotated and added; every rotation stands alone."""
+        products = (
+            diagonals * (2.0 * self.machine.at(self.ring_degree).product + 1.5 * self.add(0)) * (level + 1)
+        )
+        relinearised = (giants + outputs) * (self.multiply(level) - self.rescale(level))
+        rotated = (babies + giants) * self.rotate(level) + giants * self.add(level)
+        return (
+            products
+            + relinearised
+            + rotated
+            + outputs * (self.rescale(level) + self._folds(level - 1, folds))
+        )
 
     def rotate(self, level: int) -> float:
         """A rotation by itself."""

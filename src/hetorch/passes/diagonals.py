@@ -103,9 +103,7 @@ def blocks(indices: Indices, modulus: int, source: Placement) -> tuple[Indices, 
     return np.asarray(block // source.parts), np.asarray(block % source.parts), k
 
 
-def _numbers(
-    rows: Indices, columns: Indices, source: Placement, result: Placement, modulus: int
-) -> Indices:
+def _numbers(rows: Indices, columns: Indices, source: Placement, result: Placement, modulus: int) -> Indices:
     """The diagonal of each non-zero, for an input that is not skewed."""
     k: Indices = _distances(rows, columns, source, result, modulus)[0]
     if source.parts == result.parts == 1:

@@ -41,6 +41,7 @@ def program_json(program: HeProgram) -> dict[str, object]:
     return {
         "slot_count": program.slot_count,
         "batch": program.batch,
+        "encrypted_weights": int(program.encrypted_weights),
         "layers": list(program.layers),
         "layouts": [list(layout.shape) for layout in program.layouts],
         "values": [[v.level, v.scale, v.layout, v.part] for v in program.values],
@@ -75,6 +76,7 @@ def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> H
         inputs=fields.integers("inputs", 0, last, MAX_PARTS),
         outputs=fields.integers("outputs", 0, last, MAX_PARTS),
         batch=batch,
+        encrypted_weights=bool(fields.integer("encrypted_weights", 0, 1)),
     )
     fields.done()
     return program
@@ -93,6 +95,11 @@ def report_json(report: PlanReport) -> dict[str, object]:
                 "rotations": row.rotations,
                 "multiplications": row.multiplications,
                 "predicted_error": row.predicted_error,
+                "predicted_seconds": row.predicted_seconds,
+                "ciphertexts": row.ciphertexts,
+                "weight_bytes": row.weight_bytes,
+                "key_bytes": row.key_bytes,
+                "dense_diagonals": row.dense_diagonals,
             }
             for row in report.layers
         ],
@@ -101,8 +108,11 @@ def report_json(report: PlanReport) -> dict[str, object]:
         "agreement": report.agreement,
         "output_range": report.output_range,
         "calibration_samples": report.calibration_samples,
-        "predicted_cost": report.predicted_cost,
+        "predicted_seconds": report.predicted_seconds,
         "notes": list(report.notes),
+        "machine": report.machine,
+        "threads": report.threads,
+        "memory_bytes": report.memory_bytes,
     }
 
 
@@ -119,6 +129,11 @@ def read_report(fields: Fields) -> PlanReport:
             rotations=child.integer("rotations", 0, 1 << 40),
             multiplications=child.integer("multiplications", 0, 1 << 40),
             predicted_error=child.number("predicted_error", 0, LARGEST),
+            predicted_seconds=child.number("predicted_seconds", 0, LARGEST),
+            ciphertexts=child.integer("ciphertexts", 1, MAX_PARTS),
+            weight_bytes=child.integer("weight_bytes", 0, 1 << 60),
+            key_bytes=child.integer("key_bytes", 0, 1 << 60),
+            dense_diagonals=child.integer("dense_diagonals", 0, 1 << 60),
         )
         child.done()
         rows.append(row)
@@ -129,8 +144,11 @@ def read_report(fields: Fields) -> PlanReport:
         agreement=fields.number("agreement", 0, 1),
         output_range=fields.number("output_range", 0, LARGEST),
         calibration_samples=fields.integer("calibration_samples", 0, 1 << 40),
-        predicted_cost=fields.number("predicted_cost", 0, LARGEST),
+        predicted_seconds=fields.number("predicted_seconds", 0, LARGEST),
         notes=fields.texts("notes", 1000, TEXT),
+        machine=fields.text("machine", 200),
+        threads=fields.integer("threads", 1, 1 << 16),
+        memory_bytes=fields.integer("memory_bytes", 0, 1 << 60),
     )
     fields.done()
     return report

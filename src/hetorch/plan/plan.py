@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,14 +104,42 @@ class Plan:
     def output_scale(self) -> float:
         return self.program.values[self.program.outputs[0]].scale
 
-    def transform(self, weight: str, inputs: int, outputs: int) -> DiagonalTransform:
-        """The diagonals named `weight`, from `inputs` to `outputs` ciphertexts."""
+    def transform(
+        self, weight: str, inputs: int, outputs: int, only: tuple[int, ...] | None = None
+    ) -> DiagonalTransform:
+        """The diagonals named `weight`, from `inputs` to `outputs` ciphertexts, or to `only` some of them."""
         part = {key: self.weights[f"{weight}.{key}"] for key in ("outputs", "inputs", "giants", "babies")}
         values = np.asarray(self.weights[f"{weight}.values"], dtype=np.float64)
+        if only is not None:
+            number = np.full(outputs, -1)
+            number[list(only)] = np.arange(len(only))
+            mine = number[part["outputs"].astype(np.int64)] >= 0
+            turns = np.setdiff1d(part["giants"], part["giants"][mine])
+            part = {key: array[mine] for key, array in part.items()}
+            part["outputs"] = number[part["outputs"].astype(np.int64)]
+            # A zero for each giant step that only others take: the keys are chosen for the steps of the whole map.
+            extra = {
+                "giants": turns,
+                **{key: np.zeros_like(turns) for key in ("outputs", "inputs", "babies")},
+            }
+            part = {key: np.concatenate([array, extra[key]]) for key, array in part.items()}
+            values = np.concatenate([values[mine], np.zeros((len(turns), values.shape[1]))])
+            outputs = len(only)
         if values.shape[1] > 1:  # a constant stays one
             values = np.repeat(values, self.program.batch, axis=1)
         steps = {key: np.asarray(array, dtype=np.int32) for key, array in part.items()}
         return DiagonalTransform(self.program.slot_count, inputs, outputs, values=values, **steps)
+
+    def without_weights(self) -> Plan:
+        """What a server gets of a plan with encrypted weights: the program and where the diagonals lie, zeros for their
+        values. PlanError for a plan whose weights are in clear."""
+        if not self.program.encrypted_weights:
+            raise PlanError('this plan has its weights in clear; compile it with weights="encrypted"')
+        hidden = {
+            name: np.zeros((len(array), 1) if array.ndim == 2 else 1) if array.dtype == np.float64 else array
+            for name, array in self.weights.items()
+        }
+        return replace(self, weights=hidden)
 
     def public(self) -> PublicPlan:
         """What a client may see."""
@@ -209,9 +237,11 @@ class Plan:
         """
         return self._local().run_cleartext(self, x)  # type: ignore[no-any-return]
 
-    def run_encrypted(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Keys, encryption, evaluation and decryption in this one process: (batch, *output_shape)."""
-        return self._local().run_encrypted(self, x)  # type: ignore[no-any-return]
+    def run_encrypted(self, x: ArrayLike, *, memory_limit: int | None = None) -> NDArray[np.float64]:
+        """Keys, encryption, evaluation and decryption in this one process: (batch, *output_shape). With a
+        `memory_limit` (bytes, for keys, weights and ciphertexts) weights that do not fit are encoded as they are used;
+        PlanError if that is not enough."""
+        return self._local().run_encrypted(self, x, memory_limit=memory_limit)  # type: ignore[no-any-return]
 
     @staticmethod
     def _local() -> Any:

@@ -52,9 +52,12 @@ def model_name(folder: Path) -> str:
     return name
 
 
-def serve_plan(name: str, plan: Plan, progress: Progress | None = None) -> ServedModel:
-    """Encode the weights of a plan (`progress` tells how far) and make it ready to serve as `name`."""
-    runner: NativeRunner = Runner(plan, NativeEngine(plan.parameters))
+def serve_plan(
+    name: str, plan: Plan, progress: Progress | None = None, memory_limit: int | None = None
+) -> ServedModel:
+    """Encode the weights of a plan (`progress` tells how far) and make it ready to serve as `name`. `memory_limit` as
+    Runner: of one prediction, with one client's keys."""
+    runner: NativeRunner = Runner(plan, NativeEngine(plan.parameters), memory_limit=memory_limit)
     runner.prepare(None if progress is None else functools.partial(progress, name))
     public = plan.public()
     return ServedModel(
@@ -67,14 +70,16 @@ def serve_plan(name: str, plan: Plan, progress: Progress | None = None) -> Serve
     )
 
 
-def load_models(folders: Iterable[Path], progress: Progress | None = None) -> Mapping[str, ServedModel]:
+def load_models(
+    folders: Iterable[Path], progress: Progress | None = None, memory_limit: int | None = None
+) -> Mapping[str, ServedModel]:
     """Load and prepare plan folders, by name; PlanError if one cannot be read or two have one name."""
     models: dict[str, ServedModel] = {}
     for folder in folders:
         name = model_name(folder)
         if name in models:
             raise PlanError(f"two plans would be served as {name!r}; rename one of the folders")
-        models[name] = serve_plan(name, Plan.load(folder), progress)
+        models[name] = serve_plan(name, Plan.load(folder), progress, memory_limit)
     if not models:
         raise PlanError("no plan was given; a server needs at least one")
     return models

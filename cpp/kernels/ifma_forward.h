@@ -1,0 +1,243 @@
+// The forward negacyclic transform with 52-bit multiply-add. See ifma_passes.h.
+//
+// A level takes x and y to x + t and x - t with t = y w in [0, 2q), or [0, q + y q / 2^52) in full: whatever y was,
+// numbers move by at most 2q a level.
+//   rarely: numbers stay below 2^51, so they move by at most 3/2 q. The first x are raised by that for each level to
+//     come, so that nothing gets negative: below (2 + 3 levels) q, and one q more is needed by the subtraction of
+//     ntt_forward_subtract_multiply.
+//   every_pass: x is reduced to [0, 2q) before the three levels of a pass and raised by 6q: below 14q.
+//   every_level: x and y in [0, 4q), x is reduced to [0, 2q).
+#pragma once
+
+#include "kernels/ifma_passes.h"
+
+namespace hetorch::kernels {
+namespace {
+
+inline Reduce forward_reduce(const NttView& t) {
+  const u64 room = (u64{1} << 52) / t.modulus.q;
+  if (room / 2 >= 3 + 3 * static_cast<u64>(levels_of(t.n))) return Reduce::rarely;
+  return room >= 15 ? Reduce::every_pass : Reduce::every_level;
+}
+
+// A multiple of q above all numbers at the end, and what x is raised by.
+template <Reduce kReduce>
+u64 forward_bound(const NttView& t) {
+  if (kReduce == Reduce::every_level) return 2;
+  return kReduce == Reduce::every_pass ? 14 : 2 + 3 * static_cast<u64>(levels_of(t.n));
+}
+template <Reduce kReduce>
+u64 forward_raise(const NttView& t) {
+  return kReduce == Reduce::every_pass ? 6 : (3 * static_cast<u64>(levels_of(t.n)) + 1) / 2;
+}
+
+// Before the first level of a pass; kFirst: of the whole transform, where x is canonical.
+template <Reduce kReduce, bool kFirst>
+inline Vec start(Vec x, Vec raise, const Prime& p) {
+  if (kReduce == Reduce::every_level || (kReduce == Reduce::rarely && !kFirst)) return x;
+  const Vec raised = add(x, raise);
+  return kFirst ? raised : add_reduction(raised, x, p);
+}
+
+template <Reduce kReduce>
+inline void forward_butterfly(Vec& x, Vec& y, const Factor& f, const Prime& p) {
+  if (kReduce == Reduce::every_level) {
+    const Vec u = reduce_once(x, p.twice);
+    const Vec v = multiply_prepared(y, f, p);
+    x = add(u, v);
+    y = add(subtract(u, v), p.twice);
+  } else {
+    const Vec twice = add(x, x);
+    x = add_product(x, y, f, p);
+    y = subtract(twice, x);
+  }
+}
+
+// What is done with the numbers at the end: made canonical and stored, or subtracted and multiplied as well.
+template <Reduce kReduce>
+struct Store {
+  Store(u64* to, const NttView& t) : out(to), p(t.modulus) {}
+  void operator()(std::size_t j, Vec x) const {
+    if (kReduce == Reduce::rarely) x = canonical_half(x, p);
+    if (kReduce == Reduce::every_pass) x = canonical(x, p);
+    if (kReduce == Reduce::every_level) x = reduce_once(reduce_once(x, p.twice), p.q);
+    store(out + j, x);
+  }
+  u64* out;
+  Prime p;
+};
+
+template <Reduce kReduce>
+struct SubtractMultiplyStore {
+  SubtractMultiplyStore(u64* to, const u64* from, u64 c, const NttView& t)
+      : out(to),
+        minuend(from),
+        p(t.modulus),
+        factor(broadcast_factor(prepare(c, t.modulus))),
+        raise(broadcast(forward_bound<kReduce>(t) * t.modulus.q)) {}
+  void operator()(std::size_t j, Vec x) const {
+    if (kReduce == Reduce::every_level) x = reduce_once(x, p.twice);
+    const Vec difference = subtract(add(load(minuend + j), raise), x);
+    store(out + j, reduce_once(multiply_prepared(difference, factor, p), p.q));
+  }
+  u64* out;
+  const u64* minuend;
+  Prime p;
+  Factor factor;
+  Vec raise;
+};
+
+// Three levels on the blocks [begin, end) of 8 eighth residues; `groups` is how many such blocks the whole array has.
+template <Reduce kReduce, bool kFirst>
+void forward_pass(u64* a, const u64* from, const NttView& t, std::size_t groups, std::size_t begin, std::size_t end) {
+  const Prime p(t.modulus);
+  const Vec raise = broadcast(forward_raise<kReduce>(t) * t.modulus.q);
+  const Roots roots = forward_roots(t);
+  const std::size_t eighth = t.n / groups / 8;
+  for (std::size_t g = begin; g < end; ++g) {
+    const u64* source = from + g * 8 * eighth;
+    u64* x = a + g * 8 * eighth;
+    const std::size_t block = groups + g;
+    const Factor first = roots.one(block);
+    const Factor second[2] = {roots.one(2 * block), roots.one(2 * block + 1)};
+    const Factor third[4] = {roots.one(4 * block), roots.one(4 * block + 1), roots.one(4 * block + 2),
+                             roots.one(4 * block + 3)};
+    for (std::size_t j = 0; j < eighth; j += kLanes) {
+      Vec v[8];
+      for (std::size_t k = 0; k < 8; ++k) v[k] = load(source + k * eighth + j);
+      for (std::size_t k = 0; k < 4; ++k) v[k] = start<kReduce, kFirst>(v[k], raise, p);
+      for (std::size_t k = 0; k < 4; ++k) forward_butterfly<kReduce>(v[k], v[k + 4], first, p);
+      for (std::size_t k = 0; k < 2; ++k) {
+        forward_butterfly<kReduce>(v[k], v[k + 2], second[0], p);
+        forward_butterfly<kReduce>(v[k + 4], v[k + 6], second[1], p);
+      }
+      for (std::size_t k = 0; k < 4; ++k) forward_butterfly<kReduce>(v[2 * k], v[2 * k + 1], third[k], p);
+      for (std::size_t k = 0; k < 8; ++k) store(x + k * eighth + j, v[k]);
+    }
+  }
+}
+
+// The last kLevels + 3 levels, on kVectors vectors at a time: [begin, end) of them.
+template <Reduce kReduce, bool kFirst, int kLevels, std::size_t kVectors, class Finish>
+void forward_tiles(const u64* from, const NttView& t, const Finish& last, std::size_t begin, std::size_t end) {
+  const Finish finish = last;  // a copy whose address nobody has: its constants stay in registers across stores
+  const Prime p(t.modulus);
+  const Vec raise = broadcast(forward_raise<kReduce>(t) * t.modulus.q);
+  const Roots roots = forward_roots(t);
+  constexpr std::size_t kTile = std::size_t{1} << kLevels;
+  for (std::size_t i = begin; i < end; ++i) {
+    const u64* x = from + i * kLanes * kVectors;
+    Vec v[kVectors];
+#pragma GCC unroll 16
+    for (std::size_t k = 0; k < kVectors; ++k) v[k] = load(x + kLanes * k);
+#pragma GCC unroll 16
+    for (std::size_t k = 0; k < kVectors; ++k) {
+      if (k % kTile < kTile / 2) v[k] = start<kReduce, kFirst>(v[k], raise, p);
+    }
+#pragma GCC unroll 3
+    for (int level = 0; level < kLevels; ++level) {
+      const std::size_t half = kTile >> (level + 1);
+      const std::size_t block = (t.n / kLanes + i * kVectors) / (2 * half);
+#pragma GCC unroll 16
+      for (std::size_t k = 0; k < kVectors; ++k) {
+        if (k % (2 * half) < half) {
+          forward_butterfly<kReduce>(v[k], v[k + half], roots.one(block + k / (2 * half)), p);
+        }
+      }
+    }
+    const std::size_t block = t.n / kLanes + i * kVectors;
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < kVectors; k += 2) {
+      interleave(v[k], v[k + 1]);
+      v[k] = start<kReduce, false>(v[k], raise, p);
+      forward_butterfly<kReduce>(v[k], v[k + 1], roots.two(block + k), p);
+    }
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < kVectors; k += 2) {
+      interleave(v[k], v[k + 1]);
+      forward_butterfly<kReduce>(v[k], v[k + 1], roots.four(2 * (block + k)), p);
+    }
+#pragma GCC unroll 8
+    for (std::size_t k = 0; k < kVectors; k += 2) {
+      interleave(v[k], v[k + 1]);
+      forward_butterfly<kReduce>(v[k], v[k + 1], roots.eight(4 * (block + k)), p);
+      interleave(v[k], v[k + 1]);
+    }
+#pragma GCC unroll 16
+    for (std::size_t k = 0; k < kVectors; ++k) finish(kLanes * (i * kVectors + k), v[k]);
+  }
+}
+
+template <Reduce kReduce, int kLevels, class Finish>
+void descend(u64* a, const u64* from, const NttView& t, const Finish& finish, std::size_t groups, std::size_t g) {
+  constexpr std::size_t kTile = kLanes << kLevels;
+  const std::size_t size = t.n / groups;
+  std::size_t blocks = 1;
+  if (groups == 1) {
+    forward_pass<kReduce, true>(a, from, t, 1, 0, 1);
+    blocks = 8;
+  }
+  if (size > kBlock) {
+    if (groups != 1) forward_pass<kReduce, false>(a, a, t, groups, g, g + 1);
+    for (std::size_t k = 0; k < 8; ++k) descend<kReduce, kLevels>(a, a, t, finish, 8 * groups, 8 * g + k);
+    return;
+  }
+  for (; size / blocks > kTile; blocks *= 8) {
+    forward_pass<kReduce, false>(a, a, t, groups * blocks, g * blocks, (g + 1) * blocks);
+  }
+  const std::size_t vectors = size / kLanes;
+  forward_tiles<kReduce, false, kLevels, kTileVectors>(a, t, finish, g * vectors / kTileVectors,
+                                                       (g + 1) * vectors / kTileVectors);
+}
+
+template <Reduce kReduce, class Finish>
+void run_forward(u64* out, const u64* a, const NttView& t, const Finish& finish) {
+  if (t.n == 16) return forward_tiles<kReduce, true, 1, 2>(a, t, finish, 0, 1);
+  if (t.n == 32) return forward_tiles<kReduce, true, 2, 4>(a, t, finish, 0, 1);
+  if (t.n == 64) return forward_tiles<kReduce, true, 3, 8>(a, t, finish, 0, 1);
+  switch (tile_levels(t.n)) {
+    case 1:
+      return descend<kReduce, 1>(out, a, t, finish, 1, 0);
+    case 2:
+      return descend<kReduce, 2>(out, a, t, finish, 1, 0);
+    default:
+      return descend<kReduce, 3>(out, a, t, finish, 1, 0);
+  }
+}
+
+template <Reduce kReduce>
+void forward_store(u64* out, const u64* a, const NttView& t) {
+  run_forward<kReduce>(out, a, t, Store<kReduce>(out, t));
+}
+
+void ntt_forward_from(u64* out, const u64* a, const NttView& t) {
+  switch (forward_reduce(t)) {
+    case Reduce::rarely:
+      return forward_store<Reduce::rarely>(out, a, t);
+    case Reduce::every_pass:
+      return forward_store<Reduce::every_pass>(out, a, t);
+    default:
+      return forward_store<Reduce::every_level>(out, a, t);
+  }
+}
+
+void ntt_forward(u64* a, const NttView& t) { ntt_forward_from(a, a, t); }
+
+template <Reduce kReduce>
+void forward_subtract_multiply(u64* out, const u64* a, const u64* minuend, u64 c, const NttView& t) {
+  run_forward<kReduce>(out, a, t, SubtractMultiplyStore<kReduce>(out, minuend, c, t));
+}
+
+void ntt_forward_subtract_multiply(u64* out, const u64* a, const u64* minuend, u64 c, const NttView& t) {
+  switch (forward_reduce(t)) {
+    case Reduce::rarely:
+      return forward_subtract_multiply<Reduce::rarely>(out, a, minuend, c, t);
+    case Reduce::every_pass:
+      return forward_subtract_multiply<Reduce::every_pass>(out, a, minuend, c, t);
+    default:
+      return forward_subtract_multiply<Reduce::every_level>(out, a, minuend, c, t);
+  }
+}
+
+}  // namespace
+}  // namespace hetorch::kernels

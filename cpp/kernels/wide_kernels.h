@@ -1,0 +1,44 @@
+// The function table of the wide kernels, for the registers of whichever vec512 header came first.
+#pragma once
+
+#include "kernels/signed_words.h"
+#include "kernels/wide_forward.h"
+#include "kernels/wide_inverse.h"
+
+namespace hetorch::kernels {
+namespace {
+
+constexpr Kernels wide_kernels(const char* name) {
+  return {
+      .name = name,
+      .modulus_bits = 60,
+      .prepare = prepare,
+      .ntt_forward = ntt_forward,
+      .ntt_inverse = ntt_inverse,
+      .ntt_forward_from = ntt_forward_from,
+      .ntt_inverse_from = ntt_inverse_from,
+      .ntt_inverse_multiply = ntt_inverse_multiply,
+      .ntt_forward_subtract_multiply = ntt_forward_subtract_multiply,
+      .add = add_residues,
+      .subtract = subtract_residues,
+      .negate = negate_residues,
+      .multiply = multiply_residues,
+      .multiply_add = multiply_add,
+      .multiply_scalar = multiply_scalar,
+      .subtract_multiply_scalar = subtract_multiply_scalar,
+      .reduce = reduce_residues,
+      .reduce_wide = reduce_residues,
+      .reduce_centred = reduce_centred,
+      .inner_product_pair = inner_product_pair,
+      .multiply_add_pair = multiply_add_pair,
+      .weighted_sum = weighted_sum,
+      .weighted_sums = tiled_weighted_sums<weighted_sum>,
+      .round_quotient = round_quotient,
+      .permute = permute,
+      .from_signed = from_signed,
+      .invert_cumulative = invert_cumulative,
+  };
+}
+
+}  // namespace
+}  // namespace hetorch::kernels

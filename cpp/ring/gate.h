@@ -1,0 +1,50 @@
+// A door that opens once: tasks of one parallel loop wait here for what earlier tasks make.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+
+namespace hetorch::ring {
+
+// Opens after `arrivals` calls of arrive(). A task may only wait for tasks of lower index in the same loop: those were
+// started before it, on whatever thread, so somebody always works on what is waited for.
+class Gate {
+ public:
+  explicit Gate(std::size_t arrivals) : left_(static_cast<int>(arrivals)) {}
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+
+  // Whether this was the last arrival before the opening.
+  bool arrive() noexcept {
+    const bool last = left_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+    if (last) left_.notify_all();
+    return last;
+  }
+  // For a task that failed: nobody shall wait for it. What the others compute is thrown away with its exception.
+  void open() noexcept {
+    left_.store(0, std::memory_order_release);
+    left_.notify_all();
+  }
+  void wait() const noexcept {
+    // What is waited for is usually a transform away, a few microseconds; only then is sleeping worth its wake-up.
+    for (int spin = 0; spin < kSpins; ++spin) {
+      if (left_.load(std::memory_order_acquire) <= 0) return;
+      pause();
+    }
+    for (int left = left_.load(std::memory_order_acquire); left > 0; left = left_.load(std::memory_order_acquire)) {
+      left_.wait(left, std::memory_order_acquire);
+    }
+  }
+
+ private:
+  static constexpr int kSpins = 2000;
+  static void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+  }
+
+  std::atomic<int> left_;
+};
+
+}  // namespace hetorch::ring

@@ -1,0 +1,80 @@
+#include "rlwe/divide.h"
+
+#include <numeric>
+
+namespace hetorch::rlwe {
+
+using kernels::u64;
+using ring::Buffer;
+
+Divisor special_divisor(std::size_t level, const Context& context) {
+  std::vector<std::size_t> rows(context.basis().special_count());
+  std::iota(rows.begin(), rows.end(), level + 1);
+  return {&context.special_converter(), rows, level + 1};
+}
+
+Divisor rescaling_divisor(std::size_t level, const Context& context) {
+  Divisor result = special_divisor(level, context);
+  result.converter = &context.rescaling_converter(level);
+  result.rows.push_back(level);
+  result.kept = level;
+  return result;
+}
+
+Divisor last_divisor(std::size_t level, const Context& context) {
+  return {&context.prime_converter(level), {level}, level};
+}
+
+void divide_rows(NttPoly& out, const RowGroup& group, const u64* const* minuends, const Extension& sources,
+                 const Divisor& divisor, const Finish& finish, u64* scratch, const Context& context) {
+  const ring::RnsBasis& basis = context.basis();
+  const std::size_t n = context.n();
+  const bool moved = finish.permutation != nullptr;
+  u64* converted[64];
+  std::size_t targets[64];
+  for (std::size_t g = 0; g < group.count(); ++g) {
+    targets[g] = group.begin + g;
+    converted[g] = scratch + g * n;
+  }
+  sources.take(converted, targets, group.count());
+  for (std::size_t g = 0; g < group.count(); ++g) {
+    const std::size_t r = group.begin + g;
+    const kernels::Kernels& k = basis.kernels(r);
+    u64* quotient = moved ? converted[g] : out.row(r);
+    k.ntt_forward_subtract_multiply(quotient, converted[g], minuends[g], divisor.converter->inverse_product(r),
+                                    basis.table(r));
+    if (finish.addend != nullptr) k.add(quotient, quotient, finish.addend->row(r), n, basis.modulus(r));
+    if (moved) k.permute(out.row(r), quotient, finish.permutation, n);
+  }
+}
+
+std::vector<NttPoly> divide(std::span<const NttPoly* const> polys, const Divisor& divisor, const Context& context) {
+  const ring::RnsBasis& basis = context.basis();
+  const std::size_t n = context.n();
+  const std::size_t source_count = divisor.rows.size();
+  std::deque<Extension> sources;
+  std::vector<NttPoly> results;
+  for (std::size_t p = 0; p < polys.size(); ++p) {
+    sources.emplace_back(*divisor.converter, basis);
+    results.emplace_back(n, Limbs{divisor.kept, 0});
+  }
+  const std::vector<RowGroup> groups = row_groups(0, divisor.kept);
+  const std::size_t first = polys.size() * source_count;
+  run_stages(first + polys.size() * groups.size(), {&sources}, [&](std::size_t task) {
+    if (task < first) {
+      const std::size_t p = task / source_count;
+      const std::size_t i = task % source_count;
+      sources[p].put(i, polys[p]->row(divisor.rows[i]));
+      return;
+    }
+    const std::size_t p = (task - first) / groups.size();
+    const RowGroup& group = groups[(task - first) % groups.size()];
+    Buffer scratch(group.count() * n);
+    const u64* minuends[64];
+    for (std::size_t g = 0; g < group.count(); ++g) minuends[g] = polys[p]->row(group.begin + g);
+    divide_rows(results[p], group, minuends, sources[p], divisor, {}, scratch.data(), context);
+  });
+  return results;
+}
+
+}  // namespace hetorch::rlwe
