@@ -128,15 +128,17 @@ def output_range(reference: Array) -> float:
     return span or float(np.max(np.abs(reference))) or float(np.finfo(np.float64).tiny)
 
 
-def _reader(program: TensorProgram, index: int, exact: Sequence[Array]) -> dict[str, Array]:
+def _reader(
+    program: TensorProgram, index: int, exact: Sequence[Array]
+) -> tuple[Array, Array] | tuple[None, None]:
     """The matrix of the affine map that alone reads the result of operation `index`, and what it makes in the model."""
     readers = program.consumers()[index + 1]
     if len(readers) != 1 or index + 1 == program.output:
-        return {}
+        return None, None
     reader = program.operations[readers[0]]
     if not isinstance(reader, Affine) or max(reader.matrix.shape) > MOST_READ:
-        return {}
-    return {"following": reader.matrix.toarray(), "target": exact[readers[0] + 1] - reader.bias}
+        return None, None
+    return np.asarray(reader.matrix.toarray()), exact[readers[0] + 1] - reader.bias
 
 
 def _attempt(
@@ -176,7 +178,8 @@ def _attempt(
                 except PlanError as undefined:
                     # Too rough a polynomial before it may be all that is wrong: the caller tries a finer one.
                     return Approximated(program, math.inf, 0.0, tuple(degrees), tuple(fits), str(undefined))
-                domain = replace(domain, **_reader(program, index, exact))
+                following, target = _reader(program, index, exact)
+                domain = replace(domain, following=following, target=target)
                 precision = None if wish.degree is not None else wish.precision or given.precision
                 steps, fit = replace_activation(
                     op, source, len(operations), domain, _degree(op, wish, given, degree), precision

@@ -1,7 +1,7 @@
 """One activation as affine maps, products and polynomials.
 
-Degree 2 costs one level, with its own parabola for each channel: a x^2 + b x + c = sign(a) (alpha x + beta)^2 + gamma, with
-alpha and beta in the affine map before and sign and gamma in the one after. Functions that are a slope times x plus
+Degree 2 costs one level, with its own parabola for each channel: a x^2 + b x + c = sign(a) (alpha x + beta)^2 + gamma,
+with alpha and beta in the affine map before, sign and gamma in the one after. Functions that are a slope times x plus
 an even function (ReLU, SiLU, GELU, ...) take u^2 and u^4 at two levels, again with their own coefficients for each
 channel: three affine maps that are added. All others are Chebyshev series on [-1, 1]. Functions with kinks can be had
 to any precision with the sign of x - kink.
@@ -88,8 +88,8 @@ class Replacement:
 class Domain:
     """The ranges of one activation: `low` and `high` of each element (size,), equal within a channel; `channel` is the
     channel of each element; `data` (batch, size) the calibration values; `escapes` as in Fit. If nothing but
-    an affine map reads the result, `following` is its matrix (outputs, size), and `target` (batch, outputs) what it made
-    in the model itself."""
+    an affine map reads the result, `following` is its matrix (outputs, size), and `target` (batch, outputs) what it
+    made in the model itself."""
 
     low: Array
     high: Array
