@@ -1,28 +1,26 @@
-"""CKKS operations against SEAL: same ring, same number and size of data primes, one run.
+"""CKKS operations against SEAL, OpenFHE and Lattigo, and whole networks against Orion: one run, one table.
 
-SEAL has one special prime and one digit for each prime; ours are chosen for the chain (the security table holds for
-both). SEAL works on one thread always.
+Same ring, same number and size of data primes. Special primes and digits are each library's own choice: SEAL has one
+special prime and one digit a prime, OpenFHE its default digits, Lattigo the special primes of its published parameter
+sets, ours are chosen for the chain (the security table holds for them). Each library runs in a process and an
+environment of its own, bound to as many cores as it has threads; the two of a row take turns.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from importlib.metadata import version
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
-import numpy as np
-
-from benchmarks.measure import Row, compare
-from benchmarks.output import arguments, rows_for_each_thread_count, write
-from hetorch.engine import _native
-from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.native import NativeEngine
-from hetorch.engine.secret import SecretKey, encrypt_with_public_key
-from hetorch.engine.transform import DiagonalTransform
-from hetorch.params import ParameterSet
+from benchmarks.ledger import Ledger
+from benchmarks.network_turns import network_rows
+from benchmarks.networks import ENGINE_NETWORKS
+from benchmarks.output import arguments
+from benchmarks.peers.environment import PeerMissingError
+from benchmarks.peers.recipes import RECIPES
+from benchmarks.peers.worker import PeerFailedError, Worker, start, start_ours
+from benchmarks.turns import take_turns
 
 PRIME_BITS = 40
-SCALE = 2.0**PRIME_BITS
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,133 +45,94 @@ SIZES = (
 )
 
 
-class Seal:
-    """A SEAL context of one size with its keys and one encrypted vector."""
-
-    def __init__(self, size: Size, values: np.ndarray) -> None:
-        import seal
-
-        parameters = seal.EncryptionParameters(seal.scheme_type.ckks)
-        parameters.set_poly_modulus_degree(1 << size.log2_n)
-        bits = [PRIME_BITS] * (size.primes + 1)
-        parameters.set_coeff_modulus(seal.CoeffModulus.Create(1 << size.log2_n, bits))
-        self.context = seal.SEALContext(parameters, True, seal.sec_level_type.none)
-        generator = seal.KeyGenerator(self.context)
-        self.galois = seal.GaloisKeys()
-        generator.create_galois_keys([1], self.galois)
-        self.relin = generator.create_relin_keys()
-        self.encoder = seal.CKKSEncoder(self.context)
-        self.evaluator = seal.Evaluator(self.context)
-        self.encryptor = seal.Encryptor(self.context, generator.create_public_key())
-        self.decryptor = seal.Decryptor(self.context, generator.secret_key())
-        self.plaintext = self.encoder.encode(values, SCALE)
-        self.ciphertext = self.encryptor.encrypt(self.plaintext)
-
-
-class Ours:
-    """The same with hetorch, and the keys of sixteen rotations."""
-
-    def __init__(self, size: Size, values: np.ndarray) -> None:
-        n = 1 << size.log2_n
-        self.parameters = ParameterSet.from_bits(
-            n, [PRIME_BITS] * size.primes, size.special_bits, digit_size=size.digit_size
-        )
-        self.key = SecretKey.generate(self.parameters)
-        level = self.parameters.max_level
-        self.rotations = list(range(1, 17))
-        spec = EvaluationKeySpec.from_rotations(dict.fromkeys(self.rotations, level), n, level)
-        self.engine = NativeEngine(self.parameters, evaluation_keys=self.key.evaluation_keys(spec))
-        self.public_key = self.key.public_key()
-        self.ciphertext = self.key.encrypt(values, scale=SCALE)
-        count = len(self.rotations)
-        zeros = np.zeros(count, dtype=np.int32)
-        steps = np.array(self.rotations, dtype=np.int32)
-        hoisted = DiagonalTransform(n // 2, 1, 1, zeros, zeros, zeros, steps, np.ones((count, n // 2)))
-        self.hoisted = self.engine.prepare_transform(
-            hoisted, level=level, input_scale=SCALE, output_scale=SCALE
-        )
+TITLES = {
+    "rotate": "rotate",
+    "multiply": "multiply + relinearise",
+    "hoisted": "one of 16 hoisted rotations",
+    "kept in QP": "one of 16 rotations kept in QP",
+    "rescale": "rescale",
+    "encode": "encode",
+    "encrypt": "encode + encrypt (public key)",
+    "decrypt": "decrypt + decode",
+    "matrix": "dense 512x512 matrix-vector",
+}
+FRESH = ("encode", "encrypt")
+PEERS: dict[int, dict[str, tuple[str, ...]]] = {
+    13: {"seal": ("rotate", "multiply")},
+    14: {
+        "seal": ("rotate", "multiply", "rescale", *FRESH, "decrypt"),
+        "openfhe": ("rotate", "multiply", "hoisted", "kept in QP", "rescale", *FRESH),
+        "lattigo": ("rotate", "multiply", *FRESH, "matrix"),
+    },
+    15: {"seal": ("rotate",), "openfhe": ("rotate",), "lattigo": ("rotate",)},
+    16: {"seal": ("rotate",), "openfhe": ("rotate", "hoisted", "kept in QP"), "lattigo": ("rotate",)},
+}
+"""For each ring what is compared with whom."""
+ROTATIONS, MATRIX = 16, 512
+WORST_ERROR = 1e-3
+"""Of a rotated vector of values up to 1, at a scale of 2^40."""
 
 
-def measure_size(size: Size, threads: int) -> list[Row]:
+def measure_size(size: Size, threads: int, ledger: Ledger, only: str) -> None:
     """All rows of one ring."""
-    values = np.random.default_rng(1).uniform(-1, 1, 1 << (size.log2_n - 1))
-    seal, ours = Seal(size, values), Ours(size, values)
-    engine, level = ours.engine, ours.parameters.max_level
-    peer = ("SEAL", version("seal-python"), threads)
-    theirs_product = seal.evaluator.multiply(seal.ciphertext, seal.ciphertext)
+    wanted = {
+        peer: tuple(name for name in names if only in f"{TITLES[name]}, {size.label} {peer}")
+        for peer, names in PEERS[size.log2_n].items()
+    }
+    names = {name for listed in wanted.values() for name in listed}
+    if not names:
+        return
+    options = {
+        "log2_n": size.log2_n,
+        "primes": size.primes,
+        "prime_bits": PRIME_BITS,
+        "rotations": ROTATIONS if names & {"hoisted", "kept in QP"} else 1,
+        "matrix": MATRIX if "matrix" in names else 0,
+    }
+    with start_ours("hetorch_operations", threads) as ours:
+        ledger.say(f"keys for {size.label}")
+        ours.set_up(options)
+        _check(ours)
+        for peer, listed in wanted.items():
+            if not listed:
+                continue
+            with ExitStack() as stack:
+                theirs: Worker | None = None
+                reason = ""
+                try:
+                    theirs = stack.enter_context(start(peer, f"{peer}_operations", threads))
+                    ledger.say(f"{theirs.title}: keys for {size.label}")
+                    theirs.set_up(options)
+                    _check(theirs)
+                except (PeerMissingError, PeerFailedError) as error:
+                    theirs, reason = None, str(error)
+                for name in listed:
+                    title = f"{TITLES[name]}, {size.label}"
+                    row = take_turns(
+                        title, theirs, ours, name, threads, peer=RECIPES[peer].title, reason=reason
+                    )
+                    sides = {"theirs": theirs.facts if theirs else {}, "ours": ours.facts}
+                    ledger.add(replace(row, details={side: dict(facts) for side, facts in sides.items()}))
 
-    def seal_multiply() -> None:
-        product = seal.evaluator.multiply(seal.ciphertext, seal.ciphertext)
-        seal.evaluator.relinearize_inplace(product, seal.relin)
 
-    rows = [
-        compare(
-            f"rotate, {size.label}",
-            *peer,
-            lambda: seal.evaluator.rotate_vector(seal.ciphertext, 1, seal.galois),
-            lambda: engine.rotate(ours.ciphertext, 1),
-        ),
-        compare(
-            f"multiply + relinearise, {size.label}",
-            *peer,
-            seal_multiply,
-            lambda: engine.multiply(ours.ciphertext, ours.ciphertext),
-        ),
-    ]
-    if size.log2_n != 14:
-        return rows
-    product = engine.multiply(ours.ciphertext, ours.ciphertext)
-    relinearised = seal.evaluator.relinearize(theirs_product, seal.relin)
-    return [
-        *rows,
-        compare(
-            f"rescale, {size.label}",
-            *peer,
-            lambda: seal.evaluator.rescale_to_next(relinearised),
-            lambda: engine.rescale(product),
-        ),
-        compare(
-            f"encode, {size.label}",
-            *peer,
-            lambda: seal.encoder.encode(values, SCALE),
-            lambda: engine.encode(values, level=level, scale=SCALE),
-        ),
-        compare(
-            f"encode + encrypt (public key), {size.label}",
-            *peer,
-            lambda: seal.encryptor.encrypt(seal.encoder.encode(values, SCALE)),
-            lambda: encrypt_with_public_key(ours.parameters, ours.public_key, values, scale=SCALE),
-        ),
-        compare(
-            f"decrypt + decode, {size.label}",
-            *peer,
-            lambda: seal.encoder.decode(seal.decryptor.decrypt(seal.ciphertext)),
-            lambda: ours.key.decrypt(ours.ciphertext),
-        ),
-        compare(
-            f"16 rotations and products in one linear map, {size.label}",
-            *peer,
-            lambda: [
-                seal.evaluator.multiply_plain(
-                    seal.evaluator.rotate_vector(seal.ciphertext, 1, seal.galois), seal.plaintext
-                )
-                for _ in ours.rotations
-            ],
-            lambda: engine.linear_transform(ours.hoisted, [ours.ciphertext]),
-            repetitions=5,
-        ),
-    ]
+def _check(worker: Worker) -> None:
+    """A rotation that does not decrypt to the rotated vector is not worth timing."""
+    for name in ("check", *(["check matrix"] if worker.facts.get("matrix") else [])):
+        error = float(worker.call(name, None))
+        if not error < WORST_ERROR:
+            raise PeerFailedError(f"{name}: the result is wrong by {error:.2g}")
 
 
 def main() -> None:
-    """Print the table; `--rows` measures with this process's threads and writes JSON."""
+    """All rows, told as they come; see --help."""
     options = arguments(__doc__ or "")
-    if options.rows:
-        threads = _native.thread_count()
-        rows = [row for size in SIZES for row in measure_size(size, threads)]
-        print(json.dumps([row.to_json() for row in rows]))
-        return
-    write("CKKS operations", rows_for_each_thread_count("benchmarks.engine", (1, 2)), options.json)
+    ledger = Ledger("CKKS operations, and networks against Orion", options.json, options.markdown)
+    for threads in options.threads:
+        for size in SIZES:
+            measure_size(size, threads, ledger, options.only)
+        for name in ENGINE_NETWORKS:
+            network_rows(name, threads, ledger, options.only)
+    print(ledger.markdown())
 
 
 if __name__ == "__main__":

@@ -104,6 +104,7 @@ void elements(const std::vector<const Kernels*>& paths, std::size_t n, std::size
        [&](const Kernels& k) { k.subtract_multiply_scalar(d.out(0), d.a[0], d.b0[0], d.weights[0], n, m); });
   each("reduce", [&](const Kernels& k) { k.reduce(d.out(0), d.a[0], n, m); });
   each("reduce_wide", [&](const Kernels& k) { k.reduce_wide(d.out(0), d.a[0], n, m); });
+  each("reduce_centred", [&](const Kernels& k) { k.reduce_centred(d.out(0), d.a[0], (u64{1} << 60) - 1, n, m); });
   each("multiply_add_pair",
        [&](const Kernels& k) { k.multiply_add_pair(d.out(0), d.out(1), d.a[0], d.b0[0], d.b1[0], n, m); });
   each(("inner_product_pair" + of).c_str(), [&](const Kernels& k) {

@@ -5,30 +5,35 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table. Times are medians in milliseconds; ratio = theirs / ours, min and max over the pairs."""
+    """One line of a table. Times are medians in milliseconds; ratio = theirs / ours, min and max over the pairs.
+
+    A side that did not run has no time, and the row a `reason`. `details` is what else was measured, by side.
+    """
 
     name: str
     peer: str
     peer_version: str
     threads: int
     theirs_ms: float | None
-    ours_ms: float
+    ours_ms: float | None
     ratio: float | None
     ratio_min: float | None
     ratio_max: float | None
     repetitions: int
     reason: str = ""
+    details: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
-        """The row as one JSON object; `reason` only where the peer did not run."""
+        """The row as one JSON object; `reason` only where the peer did not run, `details` only where there are any."""
         data = asdict(self)
-        if not self.reason:
-            del data["reason"]
+        for name in ("reason", "details"):
+            if not data[name]:
+                del data[name]
         return data
 
 

@@ -1,124 +1,80 @@
-"""Whole networks on encrypted images: the server's time for one sample, against TenSEAL's tutorials in the same run.
+"""Whole networks on encrypted digits, against TenSEAL, Orion and Concrete ML, and ours alone.
 
-The same weights in both. Sizes, compile times and the worst errors against the network in clear go to standard error.
+Both sides have the same trained weights and the same samples. Times are of the server, for one sample; encryption,
+transport and decryption are not in them. Each library runs in a process and an environment of its own.
 """
 
 from __future__ import annotations
 
-import json
-import sys
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
-
-import hetorch
-from benchmarks.measure import Row, compare
-from benchmarks.output import arguments, rows_for_each_thread_count, write
-from hetorch.engine import _native
-from hetorch.engine.native import NativeEngine
-from hetorch.engine.secret import SecretKey
-from hetorch.runtime import Runner
-
-SAMPLES = 64
-
-
-class Square(nn.Module):
-    """x^2 in every element."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x * x
+from benchmarks.ledger import Ledger
+from benchmarks.measure import Row
+from benchmarks.network_turns import ORION, alone_row, network_rows
+from benchmarks.networks import NETWORKS
+from benchmarks.output import arguments
+from benchmarks.peers.worker import PeerFailedError
+from benchmarks.throughput import throughput_rows
 
 
 @dataclass(frozen=True, slots=True)
-class Network:
-    """A network, and the name of the class in benchmarks.tenseal_models that runs it there."""
+class Line:
+    """A network and its peers. `once`: with the first number of threads only, because the peer takes minutes."""
 
-    name: str
-    module: nn.Sequential
-    peer: str
-
-
-def networks() -> list[Network]:
-    """The two networks of TenSEAL's tutorials, with seeded weights."""
-    torch.manual_seed(0)
-    convolutional = nn.Sequential(
-        nn.Conv2d(1, 4, 7, stride=3), Square(), nn.Flatten(), nn.Linear(256, 64), Square(), nn.Linear(64, 10)
-    )
-    dense = nn.Sequential(nn.Flatten(), nn.Linear(784, 128), Square(), nn.Linear(128, 10))
-    return [
-        Network("CNN: Conv(1,4,7x7,s3) - x^2 - 256-64 - x^2 - 64-10", convolutional.eval(), "Convolutional"),
-        Network("MLP: 784-128 - x^2 - 128-10", dense.eval(), "Dense"),
-    ]
+    network: str
+    peers: tuple[str, ...]
+    least: int = 5
+    once: bool = False
 
 
-def measure(network: Network, threads: int) -> Row:
-    """One row: TenSEAL's server-side run against ours, each on its own ciphertext of the same image."""
-    images = torch.rand(SAMPLES, 1, 28, 28)
-    image: NDArray[np.float64] = images[0].numpy().astype(np.float64)
-    expected = network.module(images[:1]).detach().numpy()[0]
+LINES = (
+    Line("cnn", ("tenseal",)),
+    Line("dense", ("tenseal",), least=3),
+    Line("mlp", ORION),
+    Line("lola", ORION),
+    Line("lenet", ORION, least=3, once=True),
+    Line("small", ("concrete",)),
+)
+ALONE_SAMPLES = 500
 
-    start = time.perf_counter()
-    plan = hetorch.compile(network.module, images)
-    compiled = time.perf_counter() - start
-    public = plan.public()
-    key = SecretKey.generate(plan.parameters)
-    engine = NativeEngine(plan.parameters, evaluation_keys=key.evaluation_keys(plan.key_spec))
-    runner = Runner(plan, engine)
-    runner.prepare()
-    encrypted = [
-        key.encrypt(s, level=public.input_level, scale=public.input_scale) for s in public.pack(image)
-    ]
-    result = public.unpack([key.decrypt(c) for c in runner.run(encrypted)])
-    facts = {
-        "network": network.name,
-        "compile_s": round(compiled, 2),
-        "key_bytes": public.evaluation_key_bytes,
-        "input_bytes": public.input_ciphertext_bytes,
-        "worst_error": float(np.abs(result - expected).max()),
-        "output_range": float(np.ptp(expected)),
-    }
+
+def guarded(ledger: Ledger, title: str, threads: int, action: Callable[[], None]) -> None:
+    """A row that says what went wrong on our side, in place of the end of the run."""
     try:
-        peer_version = version("tenseal")
-    except PackageNotFoundError:
-        print(json.dumps(facts), file=sys.stderr)
-        return compare(
-            network.name, "TenSEAL", "", threads, None, lambda: runner.run(encrypted), reason="not installed"
-        )
-    from benchmarks import tenseal_models
-
-    peer = getattr(tenseal_models, network.peer)(network.module, tenseal_models.context())
-    theirs = np.array(peer.run(peer.encrypt(image[0])).decrypt())
-    facts["peer_worst_error"] = float(np.abs(theirs - expected).max())
-    print(json.dumps(facts), file=sys.stderr)
-    inputs = [peer.encrypt(image[0]) for _ in range(4)]  # TenSEAL's products change their argument
-    return compare(
-        network.name,
-        "TenSEAL",
-        peer_version,
-        threads,
-        lambda: peer.run(inputs.pop()),
-        lambda: runner.run(encrypted),
-        repetitions=3,
-    )
+        action()
+    except (PeerFailedError, MemoryError) as error:
+        ledger.add(Row(title, "", "", threads, None, None, None, None, None, 0, f"hetorch: {error}"))
 
 
 def main() -> None:
-    """Print the table; `--rows` measures with this process's threads and writes JSON."""
+    """All rows, told as they come; see --help."""
     options = arguments(__doc__ or "")
-    if options.rows:
-        threads = _native.thread_count()
-        print(json.dumps([measure(network, threads).to_json() for network in networks()]))
-        return
-    write(
-        "Networks, server time for one sample",
-        rows_for_each_thread_count("benchmarks.models", (1, 2)),
-        options.json,
+    ledger = Ledger(
+        "Networks on encrypted digits, server time for one sample", options.json, options.markdown
     )
+    for turn, threads in enumerate(options.threads):
+        for line in LINES:
+            if line.once and turn:
+                continue
+            guarded(
+                ledger,
+                NETWORKS[line.network].title,
+                threads,
+                lambda line=line, threads=threads: network_rows(  # type: ignore[misc]
+                    line.network, threads, ledger, options.only, line.peers, line.least
+                ),
+            )
+        guarded(
+            ledger,
+            NETWORKS["relu"].title,
+            threads,
+            lambda threads=threads: alone_row(  # type: ignore[misc]
+                "relu", threads, ledger, options.only, ALONE_SAMPLES
+            ),
+        )
+        throughput_rows(threads, ledger, options.only)
+    print(ledger.markdown())
 
 
 if __name__ == "__main__":

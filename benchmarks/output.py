@@ -62,7 +62,7 @@ def write(title: str, rows: Sequence[Row], json_file: Path | None) -> None:
     for row in rows:
         peer = f"{row.peer} {row.peer_version}".strip()
         if row.ratio is None:
-            table.add_row(row.name, peer, str(row.threads), row.reason, f"{row.ours_ms:.3f}", "-", "-")
+            table.add_row(row.name, peer, str(row.threads), row.reason, _ms(row.ours_ms), "-", "-")
         else:
             spread = f"{row.ratio_min:.1f}-{row.ratio_max:.1f}"
             table.add_row(
@@ -70,7 +70,7 @@ def write(title: str, rows: Sequence[Row], json_file: Path | None) -> None:
                 peer,
                 str(row.threads),
                 f"{row.theirs_ms:.3f}",
-                f"{row.ours_ms:.3f}",
+                _ms(row.ours_ms),
                 f"{row.ratio:.1f}",
                 spread,
             )
@@ -84,9 +84,25 @@ def write(title: str, rows: Sequence[Row], json_file: Path | None) -> None:
         )
 
 
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
 def arguments(description: str) -> argparse.Namespace:
     """The options that every benchmark takes."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        nargs="+",
+        default=[1, 2],
+        metavar="N",
+        help="numbers of threads; 1 and 2 unless given",
+    )
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="only rows whose name or peer holds this text"
+    )
     parser.add_argument("--rows", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()

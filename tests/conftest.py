@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 
 from hypothesis import HealthCheck, settings
 
@@ -12,3 +13,6 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("developer"), derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "developer")
+
+# Plans depend on constants that a developer may have tuned: tests use the defaults.
+os.environ["HETORCH_TUNING"] = os.path.join(tempfile.gettempdir(), "hetorch-tests", "no-tuning.json")

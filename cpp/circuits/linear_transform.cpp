@@ -1,14 +1,12 @@
 #include "circuits/linear_transform.h"
 
-#include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <optional>
 #include <string>
 
 #include "ckks/errors.h"
-#include "rlwe/key_switch.h"
+#include "rlwe/extended.h"
 
 namespace hetorch::circuits {
 namespace {
@@ -16,24 +14,8 @@ namespace {
 using ckks::Ciphertext;
 using ckks::Context;
 using ckks::LevelError;
-using kernels::u64;
 using ring::Buffer;
 using ring::NttPoly;
-
-// The kernels take at most this many products at once.
-constexpr std::size_t kInnerProductLimit = 64;
-// Words of a periodic diagonal written out at a time: 64 of them are 256 KiB, within the second-level cache.
-constexpr std::size_t kBlock = 512;
-
-// out[i] = values[(begin + i) / run], i < count
-void write_out(u64* out, const u64* values, std::size_t begin, std::size_t count, std::size_t run) {
-  for (std::size_t i = 0; i < count;) {
-    const std::size_t left = run - (begin + i) % run;
-    const std::size_t take = std::min(left, count - i);
-    std::fill_n(out + i, take, values[(begin + i) / run]);
-    i += take;
-  }
-}
 
 }  // namespace
 
@@ -120,134 +102,6 @@ void LinearTransform::check_inputs(std::span<const Ciphertext* const> inputs) co
   }
 }
 
-template <class Half>
-void LinearTransform::sum_group(u64* out0, u64* out1, const Group& group, std::size_t row, const Half& half,
-                                const Context& context) const {
-  const ring::RnsBasis& basis = context.basis();
-  const std::size_t index = basis.index(limbs_, row);
-  const kernels::ModulusConstants& m = basis.modulus(index);
-  const kernels::Kernels& k = basis.kernels(index);
-  const std::size_t n = basis.n();
-  const std::size_t run = n / distinct_;
-  const std::size_t block = run == 1 ? n : std::min(n, kBlock);
-  Buffer written(run == 1 ? 0 : std::min(kInnerProductLimit, group.terms.size()) * block);
-  Buffer more(2 * block);  // sums beyond the first kInnerProductLimit terms
-  for (std::size_t at = 0; at < n; at += block) {
-    for (std::size_t begin = 0; begin < group.terms.size(); begin += kInnerProductLimit) {
-      const u64* values[kInnerProductLimit];
-      const u64* halves[2][kInnerProductLimit];
-      const std::size_t count = std::min(kInnerProductLimit, group.terms.size() - begin);
-      for (std::size_t t = 0; t < count; ++t) {
-        const Term& term = group.terms[begin + t];
-        const u64* kept = term.values.data() + row * distinct_;
-        values[t] = run == 1 ? kept : written.data() + t * block;
-        if (run != 1) write_out(written.data() + t * block, kept, at, block, run);
-        for (std::size_t h = 0; h < 2; ++h) halves[h][t] = half(term.rotated, h) + at;
-      }
-      if (begin == 0) {
-        k.inner_product_pair(out0 + at, out1 + at, values, halves[0], halves[1], count, block, m);
-        continue;
-      }
-      u64* more0 = more.data();
-      u64* more1 = more.data() + block;
-      k.inner_product_pair(more0, more1, values, halves[0], halves[1], count, block, m);
-      k.add(out0 + at, out0 + at, more0, block, m);
-      k.add(out1 + at, out1 + at, more1, block, m);
-    }
-  }
-}
-
-std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evaluator& evaluator,
-                                                               std::span<const Ciphertext* const> inputs) const {
-  const Context& context = evaluator.context();
-  const ring::RnsBasis& basis = context.basis();
-  const std::size_t n = basis.n();
-  std::vector<std::optional<rlwe::Digits>> digits(input_count_);
-  std::vector<const rlwe::SwitchingKey*> keys(rotated_.size(), nullptr);
-  std::vector<const std::uint32_t*> permutations(rotated_.size(), nullptr);
-  for (std::size_t i = 0; i < rotated_.size(); ++i) {
-    if (rotated_[i].baby == 0) continue;
-    const std::uint32_t element = evaluator.galois_element(static_cast<std::int64_t>(rotated_[i].baby));
-    keys[i] = &evaluator.galois_key(element, level_);
-    permutations[i] = basis.permutation(element);
-    std::optional<rlwe::Digits>& hoisted = digits[rotated_[i].input];
-    if (!hoisted) hoisted.emplace(inputs[rotated_[i].input]->body.parts[1], context.rlwe());
-  }
-
-  std::vector<Pair> sums;
-  for (std::size_t g = 0; g < groups_.size(); ++g) sums.push_back({NttPoly(n, limbs_), NttPoly(n, limbs_)});
-  ring::parallel_for(limbs_.count(), [&](std::size_t r) {
-    const std::size_t index = basis.index(limbs_, r);
-    const kernels::ModulusConstants& m = basis.modulus(index);
-    const kernels::Kernels& k = basis.kernels(index);
-    const bool data_row = r < limbs_.data;
-    // P modulo this prime; with no special primes nothing was multiplied by P. P is 0 modulo each special prime.
-    const u64 p = limbs_.special == 0 ? 1 : context.rlwe().special_converter().product(index);
-    Buffer rotated(rotated_.size() * 2 * n);
-    Buffer scratch(2 * n);
-    auto half = [&](std::size_t i, std::size_t h) { return rotated.data() + (2 * i + h) * n; };
-    for (std::size_t i = 0; i < rotated_.size(); ++i) {
-      const Ciphertext& input = *inputs[rotated_[i].input];
-      if (rotated_[i].baby == 0) {
-        for (std::size_t h = 0; h < 2; ++h) {
-          if (data_row) {
-            k.multiply_scalar(half(i, h), input.body.parts[h].row(r), p, n, m);
-          } else {
-            std::memset(half(i, h), 0, n * 8);
-          }
-        }
-        continue;
-      }
-      u64* u0 = scratch.data();
-      u64* u1 = scratch.data() + n;
-      const rlwe::Digits& d = *digits[rotated_[i].input];
-      const u64* rows[64];
-      for (std::size_t j = 0; j < d.digit_count(); ++j) rows[j] = d.row(j, r);
-      rlwe::inner_product_row(u0, u1, rows, d.digit_count(), r, level_, *keys[i], context.rlwe());
-      if (data_row) {
-        k.multiply_scalar(half(i, 0), input.body.parts[0].row(r), p, n, m);
-        k.add(u0, u0, half(i, 0), n, m);
-      }
-      k.permute(half(i, 0), u0, permutations[i], n);
-      k.permute(half(i, 1), u1, permutations[i], n);
-    }
-    for (std::size_t g = 0; g < groups_.size(); ++g) {
-      sum_group(sums[g][0].row(r), sums[g][1].row(r), groups_[g], r, half, context);
-    }
-  });
-  return sums;
-}
-
-void LinearTransform::add_giant(Pair& total, const Pair& sum, std::size_t giant,
-                                const ckks::Evaluator& evaluator) const {
-  const rlwe::Context& context = evaluator.context().rlwe();
-  const ring::RnsBasis& basis = context.basis();
-  const std::size_t n = basis.n();
-  const std::uint32_t element = evaluator.galois_element(static_cast<std::int64_t>(giant));
-  const rlwe::SwitchingKey& key = evaluator.galois_key(element, level_);
-  const std::uint32_t* permutation = basis.permutation(element);
-  const NttPoly* second[] = {&sum[1]};
-  const std::vector<NttPoly> down = rlwe::divide(second, rlwe::special_divisor(level_, context), context);
-  const rlwe::Digits digits(down[0], context);
-  ring::parallel_for(limbs_.count(), [&](std::size_t r) {
-    const std::size_t index = basis.index(limbs_, r);
-    const kernels::ModulusConstants& m = basis.modulus(index);
-    const kernels::Kernels& k = basis.kernels(index);
-    Buffer scratch(3 * n);
-    u64* u0 = scratch.data();
-    u64* u1 = scratch.data() + n;
-    u64* moved = scratch.data() + 2 * n;
-    const u64* rows[64];
-    for (std::size_t j = 0; j < digits.digit_count(); ++j) rows[j] = digits.row(j, r);
-    rlwe::inner_product_row(u0, u1, rows, digits.digit_count(), r, level_, key, context);
-    k.add(u0, u0, sum[0].row(r), n, m);
-    for (std::size_t h = 0; h < 2; ++h) {
-      k.permute(moved, h == 0 ? u0 : u1, permutation, n);
-      k.add(total[h].row(r), total[h].row(r), moved, n, m);
-    }
-  });
-}
-
 std::vector<Ciphertext> LinearTransform::apply(const ckks::Evaluator& evaluator,
                                                std::span<const Ciphertext* const> inputs) const {
   const rlwe::Context& context = evaluator.context().rlwe();
@@ -264,13 +118,11 @@ std::vector<Ciphertext> LinearTransform::apply(const ckks::Evaluator& evaluator,
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     if (groups_[g].giant == 0) totals[groups_[g].output] = std::move(sums[g]);
   }
-  for (std::size_t o = 0; o < output_count_; ++o) {
-    if (totals[o]) continue;
-    totals[o] = Pair{NttPoly(context.n(), limbs_), NttPoly(context.n(), limbs_)};
-    for (NttPoly& half : *totals[o]) half.clear();
-  }
-  for (std::size_t g = 0; g < groups_.size(); ++g) {
-    if (groups_[g].giant != 0) add_giant(*totals[groups_[g].output], sums[g], groups_[g].giant, evaluator);
+  add_giants(totals, sums, evaluator);
+  for (std::optional<Pair>& total : totals) {
+    if (total) continue;
+    total = Pair{NttPoly(context.n(), limbs_), NttPoly(context.n(), limbs_)};
+    for (NttPoly& half : *total) half.clear();
   }
   std::vector<Ciphertext> outputs(output_count_);
   for (std::size_t o = 0; o < output_count_; ++o) {

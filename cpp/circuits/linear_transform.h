@@ -1,7 +1,9 @@
 // Linear maps on slots, given by their diagonals: double-hoisted baby-step/giant-step.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -60,12 +62,15 @@ class LinearTransform {
   void check_inputs(std::span<const ckks::Ciphertext* const> inputs) const;
   // Inner sums of every group, over limbs_.
   std::vector<Pair> accumulate(const ckks::Evaluator& evaluator, std::span<const ckks::Ciphertext* const> inputs) const;
-  // One row of the inner sum of a group; half(i, h) is half h of rotated input i.
-  template <class Half>
-  void sum_group(std::uint64_t* out0, std::uint64_t* out1, const Group& group, std::size_t row, const Half& half,
-                 const ckks::Context& context) const;
-  // total += the group's sum rotated by its giant step.
-  void add_giant(Pair& total, const Pair& sum, std::size_t giant, const ckks::Evaluator& evaluator) const;
+  struct Step;
+  bool rotate_tile(std::uint64_t* const* out, const Step& step, std::size_t row, std::size_t at, std::size_t length,
+                   std::uint64_t* scratch, const ckks::Context& context) const;
+  template <class Halves>
+  void sum_tile(std::uint64_t* out0, std::uint64_t* out1, const Group& group, std::size_t row, std::size_t at,
+                std::size_t length, const Halves& halves, std::uint64_t* scratch, const ckks::Context& context) const;
+  // totals[output] += the sums of its groups, each rotated by its giant step; an empty total counts as zero.
+  void add_giants(std::vector<std::optional<Pair>>& totals, const std::vector<Pair>& sums,
+                  const ckks::Evaluator& evaluator) const;
 
   std::size_t ring_degree_;
   std::size_t input_count_;

@@ -33,29 +33,9 @@ class ChebyshevSeries {
 
   // The series (degree >= 1) at exactly this level and scale.
   Ciphertext evaluate(Coefficients c, std::size_t level, double scale) {
-    const std::size_t degree = true_degree(c);
-    c = c.first(degree + 1);
-    if (is_leaf(c, level)) return leaf(c, level, scale);
-
-    // c = quotient * T_m + remainder, degree < 2m, so the constant term is the remainder's.
-    const std::size_t m = std::bit_floor(degree);
-    std::vector<double> quotient(degree - m + 1);
-    std::vector<double> remainder(c.begin(), c.begin() + static_cast<std::ptrdiff_t>(m));
-    quotient[0] = c[m];
-    for (std::size_t j = 1; m + j <= degree; ++j) {
-      quotient[j] = 2 * c[m + j];
-      remainder[m - j] -= c[m + j];
-    }
-    const Ciphertext& giant = basis(m);
-    const double inner_scale = scale * evaluator_.context().prime(level + 1) / giant.scale;
-    const Ciphertext product =
-        true_degree(quotient) == 0
-            ? evaluator_.multiply(evaluator_.drop_level(giant, level + 1), quotient[0], inner_scale)
-            : evaluator_.multiply(evaluate(quotient, level + 1, inner_scale), giant);
-    Ciphertext result = evaluator_.rescale(product);
+    Ciphertext result = evaluator_.relinearise_rescale(sum(c, level, scale));
     result.scale = scale;  // exact by construction; the product of doubles may differ in its last bit
-    return true_degree(remainder) == 0 ? evaluator_.add(result, remainder[0])
-                                       : evaluator_.add(result, evaluate(remainder, level, scale));
+    return result;
   }
 
  private:
@@ -70,19 +50,46 @@ class ChebyshevSeries {
     return true;
   }
 
+  double product_scale(std::size_t level, double scale) const { return scale * evaluator_.context().prime(level + 1); }
+
+  // What evaluate() has to divide by q_(level+1): all products of the series at one level and scale, so that they are
+  // added as they come, of three parts, and relinearised once.
+  Ciphertext sum(Coefficients c, std::size_t level, double scale) {
+    const std::size_t degree = true_degree(c);
+    c = c.first(degree + 1);
+    if (is_leaf(c, level)) return leaf(c, level, scale);
+
+    // c = quotient * T_m + remainder, degree < 2m, so the constant term is the remainder's.
+    const std::size_t m = std::bit_floor(degree);
+    std::vector<double> quotient(degree - m + 1);
+    std::vector<double> remainder(c.begin(), c.begin() + static_cast<std::ptrdiff_t>(m));
+    quotient[0] = c[m];
+    for (std::size_t j = 1; m + j <= degree; ++j) {
+      quotient[j] = 2 * c[m + j];
+      remainder[m - j] -= c[m + j];
+    }
+    const Ciphertext& giant = basis(m);
+    const double total = product_scale(level, scale);
+    Ciphertext product =
+        true_degree(quotient) == 0
+            ? evaluator_.multiply(evaluator_.drop_level(giant, level + 1), quotient[0], total / giant.scale)
+            : evaluator_.multiply_raw(evaluate(quotient, level + 1, total / giant.scale), giant);
+    product.scale = total;
+    return true_degree(remainder) == 0 ? evaluator_.add(product, remainder[0])
+                                       : evaluator_.add(product, sum(remainder, level, scale));
+  }
+
   Ciphertext leaf(Coefficients c, std::size_t level, double scale) {
-    const double product_scale = scale * evaluator_.context().prime(level + 1);
+    const double total = product_scale(level, scale);
     Ciphertext sum;
     for (std::size_t i = 1; i < c.size(); ++i) {
       if (c[i] == 0) continue;
       const Ciphertext& t = basis(i);
-      Ciphertext term = evaluator_.multiply(evaluator_.drop_level(t, level + 1), c[i], product_scale / t.scale);
-      term.scale = product_scale;
+      Ciphertext term = evaluator_.multiply(evaluator_.drop_level(t, level + 1), c[i], total / t.scale);
+      term.scale = total;
       sum = sum.body.parts.empty() ? std::move(term) : evaluator_.add(sum, term);
     }
-    Ciphertext result = evaluator_.rescale(sum);
-    result.scale = scale;
-    return evaluator_.add(result, c[0]);
+    return evaluator_.add(sum, c[0]);
   }
 
   // T_i = 2 T_a T_b - T_(a-b) with a = ceil(i/2), b = floor(i/2); made once.
@@ -92,7 +99,7 @@ class ChebyshevSeries {
     const std::size_t b = i / 2;
     const std::size_t a = i - b;
     const Ciphertext& ta = basis(a);
-    const Ciphertext product = evaluator_.multiply(ta, basis(b));
+    const Ciphertext product = evaluator_.multiply_raw(ta, basis(b));
     Ciphertext twice = evaluator_.add(product, product);
     if (a == b) {
       twice = evaluator_.add(twice, -1.0);
@@ -102,7 +109,7 @@ class ChebyshevSeries {
       shifted.scale = twice.scale;
       twice = evaluator_.subtract(twice, shifted);
     }
-    return basis_.emplace(i, evaluator_.rescale(twice)).first->second;
+    return basis_.emplace(i, evaluator_.relinearise_rescale(twice)).first->second;
   }
 
   const Evaluator& evaluator_;

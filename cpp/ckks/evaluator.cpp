@@ -184,18 +184,32 @@ Ciphertext Evaluator::multiply_raw(const Ciphertext& a, const Ciphertext& b) con
   return result;
 }
 
+const rlwe::SwitchingKey& Evaluator::relinearisation_key(std::size_t level) const {
+  if (keys_ == nullptr || !keys_->relinearisation) throw KeyMissingError("no relinearisation key was given");
+  if (keys_->relinearisation->level < level) {
+    throw KeyMissingError("the relinearisation key reaches level " + std::to_string(keys_->relinearisation->level) +
+                          ", the ciphertext is at level " + std::to_string(level));
+  }
+  check(*keys_->relinearisation, context_);
+  return *keys_->relinearisation;
+}
+
 Ciphertext Evaluator::relinearise(const Ciphertext& a) const {
   check(a, context_);
   if (a.size() == 2) return a;
   if (a.size() != 3) throw LevelError("relinearise takes three parts, got " + std::to_string(a.size()));
-  if (keys_ == nullptr || !keys_->relinearisation) throw KeyMissingError("no relinearisation key was given");
-  if (keys_->relinearisation->level < a.level()) {
-    throw KeyMissingError("the relinearisation key reaches level " + std::to_string(keys_->relinearisation->level) +
-                          ", the ciphertext is at level " + std::to_string(a.level()));
-  }
-  check(*keys_->relinearisation, context_);
   const rlwe::PairFinish finish{rlwe::Finish{&a.body.parts[0]}, rlwe::Finish{&a.body.parts[1]}};
-  return of_pair(rlwe::switch_key(a.body.parts[2], *keys_->relinearisation, finish, context_.rlwe()), a.scale);
+  const rlwe::SwitchingKey& key = relinearisation_key(a.level());
+  return of_pair(rlwe::switch_key(a.body.parts[2], key, finish, context_.rlwe()), a.scale);
+}
+
+Ciphertext Evaluator::relinearise_rescale(const Ciphertext& a) const {
+  check(a, context_);
+  if (a.size() == 2 || a.level() == 0) return rescale(a);
+  if (a.size() != 3) throw LevelError("relinearise takes three parts, got " + std::to_string(a.size()));
+  const rlwe::SwitchingKey& key = relinearisation_key(a.level());
+  return of_pair(rlwe::switch_key_rescaled(a.body.parts[2], key, {&a.body.parts[0], &a.body.parts[1]}, context_.rlwe()),
+                 a.scale / context_.prime(a.level()));
 }
 
 Ciphertext Evaluator::rescale(const Ciphertext& a) const {

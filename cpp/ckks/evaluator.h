@@ -36,6 +36,8 @@ class Evaluator {
   Ciphertext relinearise(const Ciphertext& a) const;
   Ciphertext multiply(const Ciphertext& a, const Ciphertext& b) const { return relinearise(multiply_raw(a, b)); }
 
+  // rescale(relinearise(a)) in one division, with one rounding less. Two parts are only rescaled.
+  Ciphertext relinearise_rescale(const Ciphertext& a) const;
   // Divide by q_level, rounded: level - 1, scale / q_level.
   Ciphertext rescale(const Ciphertext& a) const;
   Ciphertext drop_level(const Ciphertext& a, std::size_t level) const;
@@ -50,6 +52,9 @@ class Evaluator {
   std::uint32_t galois_element(std::int64_t steps) const;
   // The key of a Galois element if it reaches `level`; KeyMissingError otherwise.
   const rlwe::SwitchingKey& galois_key(std::uint32_t element, std::size_t level) const;
+
+  // The relinearisation key if it reaches `level`; KeyMissingError otherwise.
+  const rlwe::SwitchingKey& relinearisation_key(std::size_t level) const;
 
  private:
   Ciphertext apply_automorphism(const Ciphertext& a, std::uint32_t element) const;

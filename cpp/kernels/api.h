@@ -85,6 +85,9 @@ struct Kernels {
   void (*reduce)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
   // out = a mod q for any a < 2^60: a residue of a prime that may be too wide for this path
   void (*reduce_wide)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
+  // out = x mod q, x the representative of a modulo `source` in (-source/2, source/2); source odd, below 2^60 and not
+  // q, a < source. The base conversion from one prime.
+  void (*reduce_centred)(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m);
 
   // out0 = sum_i a[i] * b0[i], out1 = sum_i a[i] * b1[i] mod q: the gadget inner product with a switching key, and the
   // product of rotated ciphertexts with diagonals. 1 <= count <= 64.
@@ -112,6 +115,12 @@ struct Kernels {
   // blocks of 8 to aligned blocks of 8, index[8 k + i] / 8 = index[8 k] / 8 for i < 8. (In bit-reversed order the block
   // of j is the low bits of the exponent, and an automorphism multiplies exponents: low bits depend on low bits.)
   void (*permute)(u64* out, const u64* a, const std::uint32_t* index, std::size_t n);
+
+  // out = a mod q for numbers in two's complement, -q < a < q.
+  void (*from_signed)(u64* out, const u64* a, std::size_t n, const ModulusConstants& m);
+  // Inversion of a table of probabilities: how many of the bounds[i] < 2^63, i < count, are at most the low 63 bits of
+  // words[j]; negated, in two's complement, when bit 63 of the word is set. All bounds are compared, whatever the word.
+  void (*invert_cumulative)(u64* out, const u64* words, const u64* bounds, std::size_t count, std::size_t n);
 };
 
 // The definition (any prime < 2^60) and the fast paths; a fast path is nullptr where this build or this machine lacks

@@ -32,12 +32,15 @@ const Kernels* avx2() {
       .subtract_multiply_scalar = subtract_multiply_scalar,
       .reduce = reduce,
       .reduce_wide = reduce_wide,
+      .reduce_centred = reduce_centred_residues,
       .inner_product_pair = inner_product_pair,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,
       .weighted_sums = tiled_weighted_sums<weighted_sum>,
       .round_quotient = round_quotient,
       .permute = permute,
+      .from_signed = from_signed,
+      .invert_cumulative = invert_cumulative,
   };
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &table : nullptr;

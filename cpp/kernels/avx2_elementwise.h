@@ -121,17 +121,37 @@ void reduce(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   }
 }
 
-// a < 2^60 = upper 2^30 + lower: the product is within 5/8 q, and the sum an integer below 2^50 + 2^30.
-void reduce_wide(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
-  const Prime p(m);
-  const Prepared r = prepare_balanced((u64{1} << 30) % m.q, m);
-  const __m256i mask = broadcast_integer((u64{1} << 30) - 1);
-  for (std::size_t j = 0; j < n; j += kLanes) {
-    const __m256i x = load_integers(a + j);
+// x < 2^62 = upper 2^30 + lower: the product is within 5/8 q, and the sum an integer below 2^50 + 2^30.
+struct WideReduction {
+  explicit WideReduction(const ModulusConstants& m) : p(m), r(prepare_balanced((u64{1} << 30) % m.q, m)) {}
+  Vector operator()(__m256i x) const {
+    const __m256i mask = broadcast_integer((u64{1} << 30) - 1);
     const Vector upper = to_double(_mm256_castsi256_pd(_mm256_srli_epi64(x, 30)));
     const Vector lower = to_double(_mm256_castsi256_pd(_mm256_and_si256(x, mask)));
     const Vector product = multiply_prepared(upper, broadcast(r.w), broadcast(r.w_over_q), p);
-    store(out + j, canonical_bits(reduce_centred(_mm256_add_pd(product, lower), p), p));
+    return canonical_bits(reduce_centred(_mm256_add_pd(product, lower), p), p);
+  }
+  Prime p;
+  Prepared r;
+};
+
+void reduce_wide(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  const WideReduction reduction(m);
+  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, reduction(load_integers(a + j)));
+}
+
+// a - source is a plus what is missing to the next multiple of q.
+void reduce_centred_residues(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m) {
+  const WideReduction reduction(m);
+  const __m256i half = broadcast_integer(source / 2);
+  const __m256i missing = broadcast_integer(m.q - source % m.q);
+  const bool narrow = source >> 50 == 0;  // the sum is below 2^51
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    const __m256i x = load_integers(a + j);
+    const __m256i sum = _mm256_add_epi64(x, _mm256_and_si256(missing, _mm256_cmpgt_epi64(x, half)));
+    store(out + j, narrow
+                       ? canonical_bits(reduce_centred(to_double(_mm256_castsi256_pd(sum)), reduction.p), reduction.p)
+                       : reduction(sum));
   }
 }
 
@@ -144,6 +164,25 @@ void round_quotient(u64* out, const u64* const* in, const double* inverses, std:
     }
     const Vector rounded = _mm256_floor_pd(_mm256_add_pd(broadcast(0.5), sum));
     store(out + j, _mm256_xor_pd(_mm256_add_pd(rounded, broadcast(kTwo52)), broadcast(kTwo52)));
+  }
+}
+
+void from_signed(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  const __m256i q = broadcast_integer(m.q);
+  for (std::size_t j = 0; j < n; j += kLanes) store_integers(out + j, lift_negative(load_integers(a + j), q));
+}
+
+void invert_cumulative(u64* out, const u64* words, const u64* bounds, std::size_t count, std::size_t n) {
+  const __m256i mask = broadcast_integer(~u64{0} >> 1);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    const __m256i word = load_integers(words + j);
+    const __m256i uniform = _mm256_and_si256(word, mask);
+    __m256i magnitude = broadcast_integer(0);  // both are below 2^63: a signed comparison will do
+    for (std::size_t i = 0; i < count; ++i) {
+      magnitude = _mm256_sub_epi64(magnitude, _mm256_cmpgt_epi64(uniform, broadcast_integer(bounds[i] - 1)));
+    }
+    const __m256i sign = _mm256_cmpgt_epi64(_mm256_setzero_si256(), word);
+    store_integers(out + j, _mm256_sub_epi64(_mm256_xor_si256(magnitude, sign), sign));
   }
 }
 

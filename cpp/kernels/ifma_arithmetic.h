@@ -10,6 +10,8 @@ constexpr u64 kMask52 = (u64{1} << 52) - 1;
 // A prepared factor: value = w, quotient = floor(w 2^52 / q).
 Multiplier prepare(u64 w, const ModulusConstants& m) { return {w, static_cast<u64>((u128{w} << 52) / m.q)}; }
 
+inline int bits_of(u64 q) { return 64 - __builtin_clzll(q); }
+
 struct Factor {
   Vec w;
   Vec quotient;
@@ -23,12 +25,16 @@ struct Prime {
         twice(broadcast(2 * m.q)),
         negative(broadcast((u64{1} << 52) - m.q)),
         mask(broadcast(kMask52)),
-        one(broadcast(prepare(1, m).quotient)) {}
+        one(broadcast(prepare(1, m).quotient)),
+        exact(broadcast(static_cast<u64>((u128{1} << (51 + bits_of(m.q))) / m.q) + 1)),
+        shift(broadcast(static_cast<u64>(bits_of(m.q) - 1))) {}
   Vec q;
   Vec twice;
   Vec negative;  // -q mod 2^52
   Vec mask;
-  Vec one;  // floor(2^52 / q)
+  Vec one;    // floor(2^52 / q)
+  Vec exact;  // ceil(2^(52 + shift) / q) < 2^52
+  Vec shift;  // bits of q - 1
 };
 
 // x in [0, 2 bound) -> [0, bound), congruent when bound is a multiple of q: a difference that wraps is never the
@@ -47,8 +53,16 @@ inline Vec reduce_lazy(Vec x, const Prime& p) {
   return bit_and(multiply_low(x, multiply_high(broadcast(0), x, p.one), p.negative), p.mask);
 }
 
-// Any x < 2^52 -> [0, q).
+// x < 2^52 -> [0, q), whatever stands above bit 51.
 inline Vec canonical(Vec x, const Prime& p) { return reduce_once(reduce_lazy(x, p), p.q); }
+
+// x < 2^51 -> [0, q), whatever stands above bit 51. floor(x exact / 2^(52 + shift)) is floor(x / q): it is not less,
+// and the estimate exceeds x / q by less than 2^51 / 2^(52 + shift) <= 2^-bits < 1 / q, while x / q is at least 1 / q
+// below the next integer.
+inline Vec canonical_half(Vec x, const Prime& p) {
+  const Vec c = shift_right(multiply_high(broadcast(0), x, p.exact), p.shift);
+  return bit_and(multiply_low(x, c, p.negative), p.mask);
+}
 
 // A sum of products high 2^52 + low.
 struct Wide {

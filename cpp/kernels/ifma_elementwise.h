@@ -78,7 +78,7 @@ void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::
 
 void reduce_residues(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
-  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, canonical(load(a + j), p));
+  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, canonical_half(load(a + j), p));
 }
 
 // The number itself is the low part of a sum: below 2^60 < 2^64 - 2^52.
@@ -87,6 +87,26 @@ void reduce_wide_residues(u64* out, const u64* a, std::size_t n, const ModulusCo
   const WideReduction r(m);
   for (std::size_t j = 0; j < n; j += kLanes) {
     store(out + j, reduce_once(reduce_wide({broadcast(0), load(a + j)}, r, p), p.q));
+  }
+}
+
+// a - source is a plus what is missing to the next multiple of q.
+void reduce_centred(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  const WideReduction r(m);
+  const Vec half = broadcast(source / 2);
+  const Vec missing = broadcast(m.q - source % m.q);
+  if (source >> 50 == 0) {  // the sum is below 2^51
+    for (std::size_t j = 0; j < n; j += kLanes) {
+      const Vec x = load(a + j);
+      store(out + j, canonical(add_where_above(x, x, half, missing), p));
+    }
+    return;
+  }
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    const Vec x = load(a + j);
+    const Wide sum = {broadcast(0), add_where_above(x, x, half, missing)};
+    store(out + j, reduce_once(reduce_wide(sum, r, p), p.q));
   }
 }
 

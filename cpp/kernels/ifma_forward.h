@@ -1,8 +1,10 @@
 // The forward negacyclic transform with 52-bit multiply-add. See ifma_passes.h.
 //
-// A level takes x and y to x + t and x - t with t = y w in [0, 2q): numbers move by at most 2q a level, whatever y was.
-//   rarely: the first x are raised by 2q for each level to come, so that nothing gets negative; the largest number is
-//     below (1 + 4 levels) q, and one q more is needed by the subtraction of ntt_forward_subtract_multiply.
+// A level takes x and y to x + t and x - t with t = y w in [0, 2q), or [0, q + y q / 2^52) in full: whatever y was,
+// numbers move by at most 2q a level.
+//   rarely: numbers stay below 2^51, so they move by at most 3/2 q. The first x are raised by that for each level to
+//     come, so that nothing gets negative: below (2 + 3 levels) q, and one q more is needed by the subtraction of
+//     ntt_forward_subtract_multiply.
 //   every_pass: x is reduced to [0, 2q) before the three levels of a pass and raised by 6q: below 14q.
 //   every_level: x and y in [0, 4q), x is reduced to [0, 2q).
 #pragma once
@@ -14,7 +16,7 @@ namespace {
 
 inline Reduce forward_reduce(const NttView& t) {
   const u64 room = (u64{1} << 52) / t.modulus.q;
-  if (room >= 2 + 4 * static_cast<u64>(levels_of(t.n))) return Reduce::rarely;
+  if (room / 2 >= 3 + 3 * static_cast<u64>(levels_of(t.n))) return Reduce::rarely;
   return room >= 15 ? Reduce::every_pass : Reduce::every_level;
 }
 
@@ -22,11 +24,11 @@ inline Reduce forward_reduce(const NttView& t) {
 template <Reduce kReduce>
 u64 forward_bound(const NttView& t) {
   if (kReduce == Reduce::every_level) return 2;
-  return kReduce == Reduce::every_pass ? 14 : 1 + 4 * static_cast<u64>(levels_of(t.n));
+  return kReduce == Reduce::every_pass ? 14 : 2 + 3 * static_cast<u64>(levels_of(t.n));
 }
 template <Reduce kReduce>
 u64 forward_raise(const NttView& t) {
-  return kReduce == Reduce::every_pass ? 6 : 2 * static_cast<u64>(levels_of(t.n));
+  return kReduce == Reduce::every_pass ? 6 : (3 * static_cast<u64>(levels_of(t.n)) + 1) / 2;
 }
 
 // Before the first level of a pass; kFirst: of the whole transform, where x is canonical.
@@ -56,7 +58,10 @@ template <Reduce kReduce>
 struct Store {
   Store(u64* to, const NttView& t) : out(to), p(t.modulus) {}
   void operator()(std::size_t j, Vec x) const {
-    store(out + j, kReduce == Reduce::every_level ? reduce_once(reduce_once(x, p.twice), p.q) : canonical(x, p));
+    if (kReduce == Reduce::rarely) x = canonical_half(x, p);
+    if (kReduce == Reduce::every_pass) x = canonical(x, p);
+    if (kReduce == Reduce::every_level) x = reduce_once(reduce_once(x, p.twice), p.q);
+    store(out + j, x);
   }
   u64* out;
   Prime p;
@@ -114,7 +119,8 @@ void forward_pass(u64* a, const u64* from, const NttView& t, std::size_t groups,
 
 // The last kLevels + 3 levels, on kVectors vectors at a time: [begin, end) of them.
 template <Reduce kReduce, bool kFirst, int kLevels, std::size_t kVectors, class Finish>
-void forward_tiles(const u64* from, const NttView& t, const Finish& finish, std::size_t begin, std::size_t end) {
+void forward_tiles(const u64* from, const NttView& t, const Finish& last, std::size_t begin, std::size_t end) {
+  const Finish finish = last;  // a copy whose address nobody has: its constants stay in registers across stores
   const Prime p(t.modulus);
   const Vec raise = broadcast(forward_raise<kReduce>(t) * t.modulus.q);
   const Roots roots = forward_roots(t);
@@ -122,9 +128,9 @@ void forward_tiles(const u64* from, const NttView& t, const Finish& finish, std:
   for (std::size_t i = begin; i < end; ++i) {
     const u64* x = from + i * kLanes * kVectors;
     Vec v[kVectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (std::size_t k = 0; k < kVectors; ++k) v[k] = load(x + kLanes * k);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (std::size_t k = 0; k < kVectors; ++k) {
       if (k % kTile < kTile / 2) v[k] = start<kReduce, kFirst>(v[k], raise, p);
     }
@@ -132,7 +138,7 @@ void forward_tiles(const u64* from, const NttView& t, const Finish& finish, std:
     for (int level = 0; level < kLevels; ++level) {
       const std::size_t half = kTile >> (level + 1);
       const std::size_t block = (t.n / kLanes + i * kVectors) / (2 * half);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (std::size_t k = 0; k < kVectors; ++k) {
         if (k % (2 * half) < half) {
           forward_butterfly<kReduce>(v[k], v[k + half], roots.one(block + k / (2 * half)), p);
@@ -140,24 +146,24 @@ void forward_tiles(const u64* from, const NttView& t, const Finish& finish, std:
       }
     }
     const std::size_t block = t.n / kLanes + i * kVectors;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       interleave(v[k], v[k + 1]);
       v[k] = start<kReduce, false>(v[k], raise, p);
       forward_butterfly<kReduce>(v[k], v[k + 1], roots.two(block + k), p);
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       interleave(v[k], v[k + 1]);
       forward_butterfly<kReduce>(v[k], v[k + 1], roots.four(2 * (block + k)), p);
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       interleave(v[k], v[k + 1]);
       forward_butterfly<kReduce>(v[k], v[k + 1], roots.eight(4 * (block + k)), p);
       interleave(v[k], v[k + 1]);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (std::size_t k = 0; k < kVectors; ++k) finish(kLanes * (i * kVectors + k), v[k]);
   }
 }
@@ -180,7 +186,8 @@ void descend(u64* a, const u64* from, const NttView& t, const Finish& finish, st
     forward_pass<kReduce, false>(a, a, t, groups * blocks, g * blocks, (g + 1) * blocks);
   }
   const std::size_t vectors = size / kLanes;
-  forward_tiles<kReduce, false, kLevels, 8>(a, t, finish, g * vectors / 8, (g + 1) * vectors / 8);
+  forward_tiles<kReduce, false, kLevels, kTileVectors>(a, t, finish, g * vectors / kTileVectors,
+                                                       (g + 1) * vectors / kTileVectors);
 }
 
 template <Reduce kReduce, class Finish>

@@ -125,19 +125,19 @@ void inverse_tiles(u64* a, const u64* from, const Inverse& inverse, std::size_t 
     u64* x = a + i * kLanes * kVectors;
     const std::size_t block = t.n / kLanes + i * kVectors;
     Vec v[kVectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (std::size_t k = 0; k < kVectors; ++k) v[k] = load(source + kLanes * k);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       separate(v[k], v[k + 1]);
       inverse_butterfly<kReduce>(v[k], v[k + 1], roots.eight(4 * (block + k)), p.q, p);
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       separate(v[k], v[k + 1]);
       inverse_butterfly<kReduce>(v[k], v[k + 1], roots.four(2 * (block + k)), raise2, p);
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       separate(v[k], v[k + 1]);
       inverse_butterfly<kReduce>(v[k], v[k + 1], roots.two(block + k), raise4, p);
@@ -148,7 +148,7 @@ void inverse_tiles(u64* a, const u64* from, const Inverse& inverse, std::size_t 
     for (int level = kLevels - 1; level >= 0; --level) {
       const std::size_t half = kTile >> (level + 1);
       const Vec up = kReduce == Reduce::every_level ? raise[0] : raise[kLevels - 1 - level];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
       for (std::size_t k = 0; k < kVectors; ++k) {
         if (k % (2 * half) >= half) continue;
         if (kLast && level == 0) {
@@ -160,10 +160,10 @@ void inverse_tiles(u64* a, const u64* from, const Inverse& inverse, std::size_t 
       }
     }
     if (!kLast) {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
       for (std::size_t k = 0; k < kVectors; k += kTile) finish_sums<kReduce, kReduceSum>(v + k, kTile, p);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (std::size_t k = 0; k < kVectors; ++k) store(x + kLanes * k, v[k]);
   }
 }
@@ -199,9 +199,11 @@ void ascend(u64* a, const u64* from, const Inverse& t, std::size_t groups, std::
   }
   const std::size_t vectors = size / kLanes;
   if (kReduce != Reduce::rarely || sums_after(8, kLevels, t.room()).reduce) {
-    inverse_tiles<kReduce, true, false, kLevels, 8>(a, from, t, g * vectors / 8, (g + 1) * vectors / 8);
+    inverse_tiles<kReduce, true, false, kLevels, kTileVectors>(a, from, t, g * vectors / kTileVectors,
+                                                               (g + 1) * vectors / kTileVectors);
   } else {
-    inverse_tiles<kReduce, false, false, kLevels, 8>(a, from, t, g * vectors / 8, (g + 1) * vectors / 8);
+    inverse_tiles<kReduce, false, false, kLevels, kTileVectors>(a, from, t, g * vectors / kTileVectors,
+                                                                (g + 1) * vectors / kTileVectors);
   }
   for (std::size_t blocks = size / kTile / 8; blocks > 0; blocks /= 8) {
     run_inverse_pass<kReduce, kLevels>(a, t, groups * blocks, g * blocks, (g + 1) * blocks);

@@ -4,6 +4,7 @@
 #include "kernels/ifma_elementwise.h"
 #include "kernels/ifma_forward.h"
 #include "kernels/ifma_inverse.h"
+#include "kernels/signed_words.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -28,12 +29,15 @@ constexpr Kernels ifma_kernels(const char* name) {
       .subtract_multiply_scalar = subtract_multiply_scalar,
       .reduce = reduce_residues,
       .reduce_wide = reduce_wide_residues,
+      .reduce_centred = reduce_centred,
       .inner_product_pair = inner_product_pair,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,
       .weighted_sums = tiled_weighted_sums<weighted_sum>,
       .round_quotient = round_quotient,
       .permute = permute,
+      .from_signed = from_signed,
+      .invert_cumulative = invert_cumulative,
   };
 }
 

@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::size_t kBlock = 4096;  // residues: 32 KiB of a cache of 48
 
+constexpr std::size_t kTileVectors = 16;
+
 inline int levels_of(std::size_t n) { return __builtin_ctzll(n); }
 
 // Levels of the tile on whole vectors: 1 to 3, so that a multiple of three is left for the passes.

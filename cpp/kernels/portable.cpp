@@ -153,6 +153,15 @@ void reduce(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   for (std::size_t j = 0; j < n; ++j) out[j] = barrett64(a[j], m);
 }
 
+// a - source is a plus what is missing to the next multiple of q.
+void reduce_centred(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m) {
+  const u64 missing = m.q - source % m.q;
+  for (std::size_t j = 0; j < n; ++j) {
+    const u64 above = 0 - ((source / 2 - a[j]) >> 63);
+    out[j] = barrett64(a[j] + (missing & above), m);
+  }
+}
+
 // 64 products below 2^120 stay below 2^126, so the sums need one reduction at the end.
 void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* const* b0, const u64* const* b1,
                         std::size_t count, std::size_t n, const ModulusConstants& m) {
@@ -199,6 +208,20 @@ void permute(u64* out, const u64* a, const std::uint32_t* index, std::size_t n) 
   for (std::size_t j = 0; j < n; ++j) out[j] = a[index[j]];
 }
 
+void from_signed(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
+  for (std::size_t j = 0; j < n; ++j) out[j] = a[j] + (m.q & (0 - (a[j] >> 63)));
+}
+
+void invert_cumulative(u64* out, const u64* words, const u64* bounds, std::size_t count, std::size_t n) {
+  for (std::size_t j = 0; j < n; ++j) {
+    const u64 uniform = words[j] & (~u64{0} >> 1);
+    u64 magnitude = 0;
+    for (std::size_t i = 0; i < count; ++i) magnitude += 1 - ((uniform - bounds[i]) >> 63);  // a borrow: both < 2^63
+    const u64 sign = 0 - (words[j] >> 63);
+    out[j] = (magnitude ^ sign) - sign;
+  }
+}
+
 }  // namespace
 
 const Kernels& portable() {
@@ -221,12 +244,15 @@ const Kernels& portable() {
       subtract_multiply_scalar,
       reduce,
       reduce,  // reduce_wide
+      reduce_centred,
       inner_product_pair,
       multiply_add_pair,
       weighted_sum,
       tiled_weighted_sums<weighted_sum>,
       round_quotient,
       permute,
+      from_signed,
+      invert_cumulative,
   };
   return table;
 }

@@ -27,6 +27,10 @@ inline Vec add(Vec a, Vec b) { return _mm512_add_epi64(a, b); }
 inline Vec subtract(Vec a, Vec b) { return _mm512_sub_epi64(a, b); }
 inline Vec minimum(Vec a, Vec b) { return _mm512_min_epu64(a, b); }  // unsigned
 inline Vec bit_and(Vec a, Vec b) { return _mm512_and_si512(a, b); }
+inline Vec add_where_above(Vec sum, Vec a, Vec bound, Vec term) {  // sum + term where a > bound, unsigned
+  return _mm512_mask_add_epi64(sum, _mm512_cmpgt_epu64_mask(a, bound), sum, term);
+}
+inline Vec shift_right(Vec a, Vec count) { return _mm512_srlv_epi64(a, count); }  // counts below 64
 inline Vec shift_right_52(Vec a) { return _mm512_srli_epi64(a, 52); }
 
 // sum + the low (high) 52 bits of the product of the low 52 bits of a and b

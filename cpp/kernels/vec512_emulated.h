@@ -47,6 +47,12 @@ inline Vec minimum(const Vec& a, const Vec& b) {
 inline Vec bit_and(const Vec& a, const Vec& b) {
   return each_lane<Vec>([&](std::size_t i) { return a.lane[i] & b.lane[i]; });
 }
+inline Vec add_where_above(const Vec& sum, const Vec& a, const Vec& bound, const Vec& term) {
+  return each_lane<Vec>([&](std::size_t i) { return sum.lane[i] + (a.lane[i] > bound.lane[i] ? term.lane[i] : 0); });
+}
+inline Vec shift_right(const Vec& a, const Vec& count) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> count.lane[i]; });
+}
 inline Vec shift_right_52(const Vec& a) {
   return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> 52; });
 }

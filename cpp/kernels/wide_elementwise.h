@@ -73,13 +73,27 @@ void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::
   }
 }
 
-// The product by a prepared 1, without multiplying by it.
+// Any 64-bit x -> x mod q: the product by a prepared 1, without multiplying by it.
+struct Reduction {
+  explicit Reduction(const ModulusConstants& m) : p(m), one(split(broadcast(prepare(1, m).quotient))) {}
+  Vec operator()(Vec x) const { return canonical4(subtract(x, multiply_word(high_product(x, one), p.q)), p); }
+  Prime p;
+  Split one;
+};
+
 void reduce_residues(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
-  const Prime p(m);
-  const Split one = split(broadcast(prepare(1, m).quotient));
+  const Reduction reduction(m);
+  for (std::size_t j = 0; j < n; j += kLanes) store(out + j, reduction(load(a + j)));
+}
+
+// a - source is a plus what is missing to the next multiple of q.
+void reduce_centred(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m) {
+  const Reduction reduction(m);
+  const Vec half = broadcast(source / 2);
+  const Vec missing = broadcast(m.q - source % m.q);
   for (std::size_t j = 0; j < n; j += kLanes) {
     const Vec x = load(a + j);
-    store(out + j, canonical4(subtract(x, multiply_word(high_product(x, one), p.q)), p));
+    store(out + j, reduction(add_where_above(x, x, half, missing)));
   }
 }
 

@@ -1,6 +1,7 @@
 // The function table of the wide kernels, for the registers of whichever vec512 header came first.
 #pragma once
 
+#include "kernels/signed_words.h"
 #include "kernels/wide_forward.h"
 #include "kernels/wide_inverse.h"
 
@@ -27,12 +28,15 @@ constexpr Kernels wide_kernels(const char* name) {
       .subtract_multiply_scalar = subtract_multiply_scalar,
       .reduce = reduce_residues,
       .reduce_wide = reduce_residues,
+      .reduce_centred = reduce_centred,
       .inner_product_pair = inner_product_pair,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,
       .weighted_sums = tiled_weighted_sums<weighted_sum>,
       .round_quotient = round_quotient,
       .permute = permute,
+      .from_signed = from_signed,
+      .invert_cumulative = invert_cumulative,
   };
 }
 

@@ -138,8 +138,9 @@ Buffer::~Buffer() {
 }
 
 void Buffer::wipe() {
-  volatile std::uint64_t* words = data_;
-  for (std::size_t i = 0; i < words_; ++i) words[i] = 0;
+  if (words_ == 0) return;
+  std::memset(data_, 0, words_ * 8);
+  asm volatile("" : : "r"(data_) : "memory");  // may read all memory, so the zeros must be there
 }
 
 }  // namespace hetorch::ring

@@ -50,11 +50,19 @@ void BaseConverter::scaled_inverse(u64* out, const u64* row, std::size_t i) cons
 }
 
 void BaseConverter::quotient(u64* v, const u64* const* y) const {
+  if (sources_.size() == 1) return;  // convert() compares with half of the prime instead
   quotient_kernels_->round_quotient(v, y, inverses_.data(), sources_.size(), basis_.n());
 }
 
 void BaseConverter::convert(u64* const* outs, const std::size_t* targets, std::size_t count,
                             const u64* const* y_and_v) const {
+  if (sources_.size() == 1) {
+    for (std::size_t t = 0; t < count; ++t) {
+      basis_.kernels(targets[t])
+          .reduce_centred(outs[t], y_and_v[0], basis_.prime(sources_[0]), basis_.n(), basis_.modulus(targets[t]));
+    }
+    return;
+  }
   // Neighbours that take one path, and all sources as they are, are converted together: each source is read once.
   std::array<const u64*, 65> weights;
   std::array<const kernels::ModulusConstants*, 65> moduli;

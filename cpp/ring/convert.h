@@ -20,7 +20,8 @@ class BaseConverter {
 
   // out = y_i from the transform of x modulo source i; out may be `row`.
   void scaled_inverse(std::uint64_t* out, const std::uint64_t* row, std::size_t i) const;
-  // v as above, from all the y_i.
+  // v as above, from all the y_i. Nothing is written for one source, whose y_0 is x itself: then convert() decides by
+  // a comparison, and without an error.
   void quotient(std::uint64_t* v, const std::uint64_t* const* y) const;
   // outs[t] = coefficients of the centred number modulo prime targets[t] (none a source), t < count; y_and_v: the y_i
   // followed by v.

@@ -1,5 +1,7 @@
 #include "ring/sample.h"
 
+#include <bit>
+#include <iterator>
 #include <stdexcept>
 #include <string>
 
@@ -33,33 +35,29 @@ void check_size(Bytes bytes, std::size_t expected) {
   }
 }
 
-// The residues of small signed integers, without a branch on their sign.
-template <class Draw>
-CoefficientPoly small_polynomial(Limbs limbs, const RnsBasis& basis, const Draw& draw) {
-  CoefficientPoly poly(basis.n(), limbs);
-  Buffer values(basis.n());
-  for (std::size_t j = 0; j < basis.n(); ++j) values.data()[j] = static_cast<u64>(draw(j));
-  for (std::size_t r = 0; r < limbs.count(); ++r) {
-    const u64 q = basis.prime(basis.index(limbs, r));
-    for (std::size_t j = 0; j < basis.n(); ++j) {
-      const u64 value = values.data()[j];
-      poly.row(r)[j] = value + (q & (0 - (value >> 63)));  // add q when negative
-    }
+// Bytes as little-endian words, aligned as kernels want them.
+Buffer load_words(Bytes bytes) {
+  Buffer words(bytes.size() / 8);
+  if constexpr (std::endian::native == std::endian::little) {
+    std::memcpy(words.data(), bytes.data(), 8 * words.size());
+  } else {
+    for (std::size_t j = 0; j < words.size(); ++j) words.data()[j] = load_word(bytes.data() + 8 * j);
   }
+  return words;
+}
+
+// The residues of small signed integers, without a branch on their sign. Wipes `values`.
+CoefficientPoly small_polynomial(Limbs limbs, const RnsBasis& basis, Buffer& values) {
+  CoefficientPoly poly(basis.n(), limbs);
+  parallel_for(limbs.count(), [&](std::size_t r) {
+    const std::size_t index = basis.index(limbs, r);
+    basis.kernels(index).from_signed(poly.row(r), values.data(), basis.n(), basis.modulus(index));
+  });
   values.wipe();
   return poly;
 }
 
 }  // namespace
-
-std::int64_t gaussian_of_word(u64 word) {
-  const u64 uniform = word & ~(u64{1} << 63);
-  u64 magnitude = 0;
-  // uniform >= bound, as a borrow bit: both are below 2^63.
-  for (u64 bound : kCumulative) magnitude += 1 - ((uniform - bound) >> 63);
-  const u64 sign = 0 - (word >> 63);
-  return static_cast<std::int64_t>((magnitude ^ sign) - sign);
-}
 
 NttPoly sample_uniform(Bytes bytes, Limbs limbs, const RnsBasis& basis) {
   check_size(bytes, basis.n() * limbs.count() * kUniformBytes);
@@ -76,16 +74,18 @@ NttPoly sample_uniform(Bytes bytes, Limbs limbs, const RnsBasis& basis) {
 
 CoefficientPoly sample_ternary(Bytes bytes, Limbs limbs, const RnsBasis& basis) {
   check_size(bytes, basis.n() * kTernaryBytes);
-  return small_polynomial(limbs, basis, [&](std::size_t j) {
-    const u64 word = load_word(bytes.data() + j * kTernaryBytes);
-    return static_cast<std::int64_t>(static_cast<u64>((static_cast<u128>(word) * 3) >> 64)) - 1;
-  });
+  Buffer values = load_words(bytes);
+  u64* words = values.data();
+  for (std::size_t j = 0; j < values.size(); ++j)
+    words[j] = static_cast<u64>((static_cast<u128>(words[j]) * 3) >> 64) - 1;
+  return small_polynomial(limbs, basis, values);
 }
 
 CoefficientPoly sample_gaussian(Bytes bytes, Limbs limbs, const RnsBasis& basis) {
   check_size(bytes, basis.n() * kGaussianBytes);
-  return small_polynomial(
-      limbs, basis, [&](std::size_t j) { return gaussian_of_word(load_word(bytes.data() + j * kGaussianBytes)); });
+  Buffer values = load_words(bytes);
+  basis.kernels(0).invert_cumulative(values.data(), values.data(), kCumulative, std::size(kCumulative), basis.n());
+  return small_polynomial(limbs, basis, values);
 }
 
 }  // namespace hetorch::ring

@@ -28,7 +28,4 @@ CoefficientPoly sample_ternary(Bytes bytes, Limbs limbs, const RnsBasis& basis);
 // Size: n * kGaussianBytes.
 CoefficientPoly sample_gaussian(Bytes bytes, Limbs limbs, const RnsBasis& basis);
 
-// The small integer that sample_gaussian makes of one 64-bit word (bit 63 is the sign): for known-answer tests.
-std::int64_t gaussian_of_word(std::uint64_t word);
-
 }  // namespace hetorch::ring

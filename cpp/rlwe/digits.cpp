@@ -20,6 +20,7 @@ void Decomposition::extend(const u64** digits, const RowGroup& group, u64* scrat
   const Limbs extended = context_.extended_limbs(level());
   const std::size_t n = context_.n();
   for (std::size_t d = 0; d < digit_count(); ++d) {
+    extensions_[d].wait();  // also for rows that are taken as they are: the polynomial may still be in the making
     u64* outs[64];
     std::size_t targets[64];
     std::size_t count = 0;

@@ -10,7 +10,7 @@ namespace hetorch::rlwe {
 // 2 for each coefficient (centred conversion).
 class Decomposition {
  public:
-  // `poly`, over q_0…q_level, must outlive this object.
+  // `poly`, over q_0…q_level, must outlive this object; its rows may come as late as their put().
   Decomposition(const NttPoly& poly, const Context& context);
 
   std::size_t level() const { return poly_.limbs().data - 1; }

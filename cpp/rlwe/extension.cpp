@@ -3,21 +3,14 @@
 #include <algorithm>
 
 namespace hetorch::rlwe {
-namespace {
 
 using kernels::u64;
-
-// Rows of one group. Base conversion reads its sources once a group, so more rows mean less traffic; four rows of all
-// digits and their results are what the caches still hold (measured: 1 costs 30 % at N = 2^16, 8 no less than 4).
-constexpr std::size_t kMostRows = 4;
-
-}  // namespace
 
 std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end) {
   const std::size_t rows = end - begin;
   const std::size_t threads = ring::thread_count();
   // As many groups for every thread, all of nearly the same size.
-  const std::size_t rounds = (rows + kMostRows * threads - 1) / (kMostRows * threads);
+  const std::size_t rounds = (rows + kMostGroupRows * threads - 1) / (kMostGroupRows * threads);
   const std::size_t count = std::min(rows, rounds * threads);
   std::vector<RowGroup> groups;
   for (std::size_t i = 0; i < count; ++i) {

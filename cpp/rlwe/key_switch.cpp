@@ -6,8 +6,6 @@ namespace {
 using kernels::u64;
 using ring::Buffer;
 
-constexpr std::size_t kMostGroupRows = 8;
-
 // One key switch in flight. The rows that the division takes away come first, then those that stay.
 struct Switch {
   const Context& context;
@@ -57,7 +55,7 @@ struct Switch {
       const std::size_t row = group.begin + g;
       const u64* row_digits[64];
       for (std::size_t d = 0; d < digit_count; ++d) row_digits[d] = digits[d * count + g];
-      inner_product_row(half(0, g), half(1, g), row_digits, digit_count, row, level, key, context);
+      inner_product_row(half(0, g), half(1, g), row_digits, row, level, key, {0, n}, context);
       for (std::size_t h = 0; h < 2; ++h) {
         if (scaled[h] == nullptr || row > level) continue;
         const kernels::Kernels& k = basis.kernels(row);
@@ -102,17 +100,18 @@ std::size_t key_row(std::size_t row, std::size_t level, std::size_t key_level) {
 
 }  // namespace
 
-void inner_product_row(u64* out0, u64* out1, const u64* const* digits, std::size_t digit_count, std::size_t row,
-                       std::size_t level, const SwitchingKey& key, const Context& context) {
+void inner_product_row(u64* out0, u64* out1, const u64* const* digits, std::size_t row, std::size_t level,
+                       const SwitchingKey& key, const Span& span, const Context& context) {
   const u64* b0[64];
   const u64* b1[64];
   const std::size_t in_key = key_row(row, level, key.level);
+  const std::size_t digit_count = context.digit_count(level);
   for (std::size_t d = 0; d < digit_count; ++d) {
-    b0[d] = key.b[d].row(in_key);
-    b1[d] = key.a[d].row(in_key);
+    b0[d] = key.b[d].row(in_key) + span.begin;
+    b1[d] = key.a[d].row(in_key) + span.begin;
   }
   const std::size_t index = context.basis().index(context.extended_limbs(level), row);
-  context.basis().kernels(index).inner_product_pair(out0, out1, digits, b0, b1, digit_count, context.n(),
+  context.basis().kernels(index).inner_product_pair(out0, out1, digits, b0, b1, digit_count, span.length,
                                                     context.basis().modulus(index));
 }
 

@@ -151,6 +151,70 @@ void check_permute(const Kernels& path, std::size_t n, Stream& stream) {
   }
 }
 
+// Residues of other moduli, around the half of the modulus as well.
+void check_reduce_centred(const Kernels& path, Fill fill, Stream& stream, const ModulusConstants& m) {
+  for (int bits : {5, 20, 40, 49, 50, 51, 58, 60}) {
+    const u64 source = (u64{1} << bits) - 1 - 2 * stream.below(u64{1} << (bits - 3));
+    if (source == m.q) continue;
+    Array a = filled(kLength, source, fill, stream);
+    for (std::size_t j = 0; j < 4; ++j) a[8 * j] = source / 2 - 1 + j;
+    Array out(kLength);
+    path.reduce_centred(out.data(), a.data(), source, kLength, m);
+    bool same = true;
+    for (std::size_t j = 0; j < kLength; ++j) {
+      const u64 negated = a[j] > source / 2 ? (source - a[j]) % m.q : 0;
+      same &= out[j] == (a[j] > source / 2 ? (m.q - negated) % m.q : a[j] % m.q);
+    }
+    path.reduce_centred(a.data(), a.data(), source, kLength, m);
+    CHECK(same && a == out, describe("reduce_centred", path.name, m.q, source).c_str());
+  }
+}
+
+// Numbers in (-q, q), in two's complement.
+void check_from_signed(const Kernels& path, Fill fill, Stream& stream, const ModulusConstants& m) {
+  const Array magnitudes = filled(kLength, m.q, fill, stream);
+  Array signed_numbers(kLength);
+  for (std::size_t j = 0; j < kLength; ++j) {
+    signed_numbers[j] = stream.below(2) == 0 ? magnitudes[j] : u64{0} - magnitudes[j];
+  }
+  Array out(kLength);
+  path.from_signed(out.data(), signed_numbers.data(), kLength, m);
+  bool same = true;
+  for (std::size_t j = 0; j < kLength; ++j) {
+    const bool negative = signed_numbers[j] >> 63;
+    same &= out[j] == (negative && magnitudes[j] != 0 ? m.q - magnitudes[j] : magnitudes[j]);
+  }
+  path.from_signed(signed_numbers.data(), signed_numbers.data(), kLength, m);
+  CHECK(same && signed_numbers == out, describe("from_signed", path.name, m.q, kLength).c_str());
+}
+
+// Words at every bound, one below and one above, with both signs.
+void check_invert_cumulative(const Kernels& path, std::size_t count, Stream& stream) {
+  const u64 top = u64{1} << 63;
+  std::vector<u64> bounds(count);
+  for (std::size_t i = 0; i < count; ++i) bounds[i] = 1 + stream.below(top - 1);
+  if (count > 2) bounds[0] = 1, bounds[1] = top - 1;
+  Array words((6 * count + 4 + 7) / 8 * 8);
+  std::size_t used = 0;
+  for (u64 bound : bounds) {
+    for (u64 low : {bound - 1, bound, bound + 1 < top ? bound + 1 : bound}) {
+      words[used++] = low;
+      words[used++] = low | top;
+    }
+  }
+  for (u64 word : {u64{0}, top, top - 1, ~u64{0}}) words[used++] = word;
+  Array out(words.size());
+  path.invert_cumulative(out.data(), words.data(), bounds.data(), count, words.size());
+  bool same = true;
+  for (std::size_t j = 0; j < words.size(); ++j) {
+    std::int64_t expected = 0;
+    for (u64 bound : bounds) expected += bound <= (words[j] & ~top);
+    same &= static_cast<std::int64_t>(out[j]) == (words[j] >> 63 ? -expected : expected);
+  }
+  path.invert_cumulative(words.data(), words.data(), bounds.data(), count, words.size());
+  CHECK(same && words == out, describe("invert_cumulative", path.name, count, words.size()).c_str());
+}
+
 void check_path(const Kernels& path) {
   std::vector<u64> primes = {5, 257, prime_from(u64{1} << 17, 65536)};
   for (int bits = 20; bits <= path.modulus_bits; bits += 2) {
@@ -173,8 +237,11 @@ void check_path(const Kernels& path) {
       }
       check_reduce("reduce", path, path.reduce, u64{1} << path.modulus_bits, fill_a, stream, m);
       check_reduce("reduce_wide", path, path.reduce_wide, u64{1} << 60, fill_a, stream, m);
+      check_reduce_centred(path, fill_a, stream, m);
+      check_from_signed(path, fill_a, stream, m);
     }
   }
+  for (std::size_t count : {1, 2, 29, 64}) check_invert_cumulative(path, count, stream);
   for (std::size_t n : {16, 4096}) check_permute(path, n, stream);
 }
 

@@ -10,12 +10,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hetorch import errors
+    from hetorch.analysis import analyze
     from hetorch.client import Client
     from hetorch.compiler import compile
+    from hetorch.frontend.importing import load_model
+    from hetorch.frontend.marks import approximate, elementwise
+    from hetorch.frontend.table import Table
     from hetorch.plan import Plan, PublicPlan
+    from hetorch.tuning import tune
 
 __version__ = "0.1.0"
-__all__ = ["Client", "Plan", "PublicPlan", "__version__", "compile", "errors"]
+__all__ = [
+    "Client",
+    "Plan",
+    "PublicPlan",
+    "Table",
+    "__version__",
+    "analyze",
+    "approximate",
+    "compile",
+    "elementwise",
+    "errors",
+    "load_model",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -23,6 +41,16 @@ def __getattr__(name: str) -> Any:
     match name:
         case "compile":
             return importlib.import_module("hetorch.compiler").compile
+        case "tune":
+            return importlib.import_module("hetorch.tuning").tune
+        case "analyze":
+            return importlib.import_module("hetorch.analysis").analyze
+        case "approximate" | "elementwise":
+            return getattr(importlib.import_module("hetorch.frontend.marks"), name)
+        case "Table":
+            return importlib.import_module("hetorch.frontend.table").Table
+        case "load_model":
+            return importlib.import_module("hetorch.frontend.importing").load_model
         case "Plan" | "PublicPlan":
             return getattr(importlib.import_module("hetorch.plan"), name)
         case "Client":

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from hetorch.errors import InputError
 from hetorch.frontend.capture import capture
 from hetorch.params import Security
+from hetorch.passes.machine import load_machine
 from hetorch.passes.pipeline import Options, run_pipeline
 from hetorch.plan import Plan
 
@@ -20,9 +21,15 @@ def compile(
     security: str | Security = Security.CLASSICAL_128,
     activation_degree: int | None = None,
     activation_tolerance: float = 0.05,
+    activation_agreement: float = 0.99,
+    activation_precision: float | None = None,
+    activation_ranges: str = "calibrated",
     ring_degree: int | None = None,
     scale_bits: int | None = None,
     digit_size: int | None = None,
+    objective: str = "latency",
+    batch_size: int | None = None,
+    weights: str = "clear",
     engine: str = "native",
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
@@ -33,12 +40,33 @@ def compile(
 
     `precision` bounds the predicted encryption error relative to the range of the outputs (2^-12 = 2.4e-4).
     Activations get the least polynomial degrees with which the outputs stay within `activation_tolerance` of the range
-    of the model's outputs, at 99 % argmax agreement; `activation_degree` (1..31) fixes the degree of all instead.
-    `ring_degree` (a power of two, 2^11..2^16), `scale_bits` (20..45) and `digit_size` (data primes a digit of key
-    switching, 1..16 and at most as many as the chain has) are chosen unless given; the chain and the special primes
-    follow from them. With `engine` "seal" the plan runs on SEAL too: digits of one prime, one special prime, rings up
-    to 2^15 and SEAL's order of slots, so that SEAL and TenSEAL encrypt its inputs slot for slot. `security` is "128",
-    "192", "256", "he-standard-2018" or, for tests only, "none". `progress` is called with (stage, fraction).
+    of the model's outputs, with at least `activation_agreement` of the argmaxes the same. Instead, `activation_degree`
+    (1..31) fixes the degree of all, or `activation_precision` (2^-20..1) their error relative to the largest absolute
+    value in the range: functions with kinks, such as ReLU and MaxPool, then become compositions of minimax
+    polynomials of the sign. hetorch.approximate says either for a single module. `activation_ranges` "interval" takes
+    the ranges from interval arithmetic instead of calibration: wider, but no input within the calibrated ones can
+    leave them. `ring_degree` (a power of two, 2^11..2^16), `scale_bits` (20..45) and `digit_size` (data primes a
+    digit of key switching, 1..16 and at most as many as the chain has) are chosen unless given; the chain and the
+    special primes follow from them.
+
+    `objective` "latency" answers one sample as fast as it can, or with `batch_size` (up to half the ring degree) that
+    many samples at once, side by side in the slots. "throughput" makes a sample cheapest: a run takes `batch_size`
+    samples, or as many as the slots hold, down to one feature a ciphertext and no rotation at all. The plan's
+    `batch_size` is the next power of two; smaller batches run too and take as long.
+
+    `weights` "encrypted": the server shall not see them either. Diagonals and biases are encrypted under the data
+    owner's public key (hetorch.encrypted_weights), products are products of ciphertexts, and the server gets
+    `plan.without_weights()`; the report shows what it costs. Which weights are zero stays visible. With the objective
+    "latency" only.
+
+    With `engine` "seal" the plan runs on SEAL too: digits of one prime, one special prime, rings up to 2^15 and SEAL's
+    order of slots, so that SEAL and TenSEAL encrypt its inputs slot for slot.
+
+    Times are predicted, and choices made, with the constants that `hetorch tune` stored, else with defaults: the same
+    model compiled twice with the same constants gives the same bytes.
+
+    `security` is "128", "192", "256", "he-standard-2018" or, for tests only, "none". `progress` is
+    called with (stage, fraction).
 
     Raises InputError for wrong arguments or inputs, UnsupportedModelError for an operation that cannot be compiled,
     PlanError if no parameters are both secure and precise enough, ParameterError for an unknown security level.
@@ -47,6 +75,12 @@ def compile(
         raise InputError(f"precision must be between 0 and 1 (a share of the output range), got {precision}")
     if not 0 < activation_tolerance < 1:
         raise InputError(f"activation_tolerance must be between 0 and 1, got {activation_tolerance}")
+    if not 0 <= activation_agreement <= 1:
+        raise InputError(f"activation_agreement must be between 0 and 1, got {activation_agreement}")
+    if activation_precision is not None and not 2.0**-20 <= activation_precision < 1:
+        raise InputError(f"activation_precision must be from 2^-20 to 1, got {activation_precision}")
+    if activation_ranges not in ("calibrated", "interval"):
+        raise InputError(f'activation_ranges must be "calibrated" or "interval", got {activation_ranges!r}')
     if activation_degree is not None and not 1 <= activation_degree <= 31:
         raise InputError(f"activation_degree must be 1..31, got {activation_degree}")
     if ring_degree is not None and ring_degree not in [1 << k for k in range(11, 17)]:
@@ -55,8 +89,20 @@ def compile(
         raise InputError(f"scale_bits must be 20..45, got {scale_bits}")
     if digit_size is not None and not 1 <= digit_size <= 16:
         raise InputError(f"digit_size must be 1..16, got {digit_size}")
+    if objective not in ("latency", "throughput"):
+        raise InputError(f'objective must be "latency" or "throughput", got {objective!r}')
+    if batch_size is not None and not 1 <= batch_size <= 1 << 15:
+        raise InputError(f"batch_size must be 1..32768, the slots of the largest ring, got {batch_size}")
+    if weights not in ("clear", "encrypted"):
+        raise InputError(f'weights must be "clear" or "encrypted", got {weights!r}')
+    if weights == "encrypted" and objective == "throughput":
+        raise InputError(
+            'encrypted weights need the objective "latency": in throughput every single weight would be a ciphertext'
+        )
     if engine not in ("native", "seal"):
         raise InputError(f'engine must be "native" or "seal", got {engine!r}')
+    if engine == "seal" and weights == "encrypted":
+        raise InputError('encrypted weights run on the engine "native" only')
     if engine == "seal" and digit_size not in (None, 1):
         raise InputError(
             f'SEAL\'s digits have one prime: digit_size must be 1 with engine="seal", got {digit_size}'
@@ -68,9 +114,16 @@ def compile(
         security=Security.parse(security),
         activation_tolerance=activation_tolerance,
         activation_degree=activation_degree,
+        activation_precision=activation_precision,
+        activation_agreement=activation_agreement,
+        activation_ranges=activation_ranges,
         ring_degree=ring_degree,
         scale_bits=scale_bits,
         digit_size=1 if engine == "seal" else digit_size,
+        objective=objective,
+        batch_size=batch_size,
+        machine=load_machine(),
+        encrypted_weights=weights == "encrypted",
         for_seal=engine == "seal",
     )
     if progress is not None:

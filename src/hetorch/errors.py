@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class HetorchError(Exception):
     """Base of every error that hetorch raises on purpose."""
@@ -20,7 +22,14 @@ class InputError(HetorchError, ValueError):
 
 
 class UnsupportedModelError(HetorchError):
-    """The model holds an operation that cannot be compiled; the message names it and the nearest thing that works."""
+    """The model holds an operation that cannot be compiled; the message names it and the nearest thing that works.
+
+    `analysis` is the hetorch.ir.analysis.Analysis of the whole model, or None if it could not even be traced.
+    """
+
+    def __init__(self, message: str, analysis: Any = None) -> None:
+        super().__init__(message)
+        self.analysis = analysis
 
 
 class PlanError(HetorchError):

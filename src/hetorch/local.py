@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -21,22 +24,31 @@ def run_cleartext(
     public = plan.public()
     samples = public.samples(x)
     engine = CleartextEngine(plan.parameters, noise=noise, seed=seed, key_spec=plan.key_spec)
+    if plan.program.encrypted_weights:  # the same program with the weights that the model owner has
+        plan = replace(plan, program=replace(plan.program, encrypted_weights=False))
     runner = Runner(plan, engine)
-    found = []
-    for sample in samples:
+    found = [np.zeros((0, *public.output_shape))]
+    for begin in range(0, len(samples), public.batch_size):
+        part = samples[begin : begin + public.batch_size]
         inputs = [
             engine.encrypt(slots, level=plan.input_level, scale=plan.input_scale)
-            for slots in public.pack(sample)
+            for slots in public.pack_batch(part)
         ]
-        found.append(public.unpack([engine.decrypt(c) for c in runner.run(inputs, trace=trace)]))
-    return np.stack(found) if found else np.zeros((0, *public.output_shape))
+        results = [engine.decrypt(c) for c in runner.run(inputs, trace=trace)]
+        found.append(public.unpack_batch(results)[: len(part)])
+    return np.concatenate(found)
 
 
 def run_encrypted(
-    plan: Plan, x: ArrayLike, *, trace: Trace | None = None, engine: str = "native"
+    plan: Plan,
+    x: ArrayLike,
+    *,
+    trace: Trace | None = None,
+    memory_limit: int | None = None,
+    engine: str = "native",
 ) -> NDArray[np.float64]:
     """Makes keys, encrypts, evaluates and decrypts each sample of `x`: (batch, *output_shape). On SEAL with `engine`
-    "seal", which needs a plan compiled for it (PlanError).
+    "seal", which needs a plan compiled for it (PlanError). `memory_limit` as Runner.
 
     For trying out and for tests: in earnest the secret key and the evaluation live on two machines.
     """
@@ -50,16 +62,27 @@ def run_encrypted(
     samples = public.samples(x)
     secret = SecretKey.generate(plan.parameters)
     keys = secret.evaluation_keys(plan.key_spec)
-    runner = (
-        SealRunner(plan, keys)
-        if engine == "seal"
-        else Runner(plan, NativeEngine(plan.parameters, evaluation_keys=keys))
-    )
-    found = []
-    for sample in samples:
+    runner: SealRunner | Runner[Any, Any, Any]
+    if engine == "seal":
+        runner = SealRunner(plan, keys, memory_limit=memory_limit)
+    elif plan.program.encrypted_weights:
+        from hetorch.encrypted_weights import encrypt_weights
+
+        outsourced = encrypt_weights(plan, secret.public_key())
+        native = NativeEngine(plan.parameters, evaluation_keys=keys)
+        runner = Runner(
+            plan.without_weights(), native, encrypted_weights=outsourced, memory_limit=memory_limit
+        )
+    else:
+        native = NativeEngine(plan.parameters, evaluation_keys=keys)
+        runner = Runner(plan, native, memory_limit=memory_limit)
+    found = [np.zeros((0, *public.output_shape))]
+    for begin in range(0, len(samples), public.batch_size):
+        part = samples[begin : begin + public.batch_size]
         inputs = [
             secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)
-            for slots in public.pack(sample)
+            for slots in public.pack_batch(part)
         ]
-        found.append(public.unpack([secret.decrypt(c) for c in runner.run(inputs, trace=trace)]))
-    return np.stack(found) if found else np.zeros((0, *public.output_shape))
+        results = [secret.decrypt(c) for c in runner.run(inputs, trace=trace)]
+        found.append(public.unpack_batch(results)[: len(part)])
+    return np.concatenate(found)

@@ -70,10 +70,20 @@ def test_no_better_than_the_plain_compact_choice_is_never_taken() -> None:
     assert found.cost < cost / 3
 
 
-def test_a_tensor_too_large_is_refused() -> None:
+def test_what_does_not_fit_is_cut() -> None:
     program = chain(dense(0, 3, 200), shape=(200,))
-    with pytest.raises(PlanError, match="200 slots, a ciphertext has 128"):
-        choose_layouts(program, assign_levels(program), 128)
+    found = choose_layouts(program, assign_levels(program), 128)
+    assert [placement.parts for placement in found.placements] == [2, 1]
+    # One slot a ciphertext: an element each.
+    found = choose_layouts(program, assign_levels(program), 1)
+    assert [placement.parts for placement in found.placements] == [200, 3]
+
+
+def test_a_tensor_beyond_all_ciphertexts_is_refused() -> None:
+    wide = sparse.csr_array(([1.0], ([0], [0])), shape=(1, 40000))
+    program = chain(Affine(0, wide, np.zeros(1), (1,), "wide", "Linear"), shape=(40000,))
+    with pytest.raises(PlanError, match="needs 40000 ciphertexts of 1 slots"):
+        choose_layouts(program, assign_levels(program), 1)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])

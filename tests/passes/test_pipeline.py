@@ -116,8 +116,8 @@ def test_unknown_security_is_refused() -> None:
 def test_what_does_not_fit_is_refused_with_the_reason() -> None:
     with pytest.raises(PlanError, match=r"2\^11: .*bits"):
         compile(model("mlp"), inputs("mlp"), ring_degree=1 << 11)
-    with pytest.raises(PlanError, match="slots needed"):
-        compile(torch.nn.Linear(2000, 2), torch.randn(4, 2000), ring_degree=1 << 11)
+    with pytest.raises(PlanError, match="4096 samples side by side need more slots"):
+        compile(torch.nn.Linear(5, 2), torch.randn(4, 5), ring_degree=1 << 12, batch_size=4096)
 
 
 def test_a_tolerance_out_of_reach_is_refused() -> None:

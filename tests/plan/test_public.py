@@ -32,8 +32,8 @@ def test_bytes_and_back() -> None:
 def test_no_weight_is_in_it() -> None:
     data = json.loads(plan("mlp").public().to_bytes())
     assert set(data) == {
-        "format", "version", "name", "fingerprint", "parameters", "key_spec", "input_layout", "input_level",
-        "input_scale", "output_layout", "output_level", "output_scale", "input_range", "precision",
+        "format", "version", "name", "fingerprint", "parameters", "key_spec", "batch_size", "input_layout",
+        "input_level", "input_scale", "output_layout", "output_level", "output_scale", "input_range", "precision",
         "evaluation_key_bytes", "input_ciphertext_bytes", "output_ciphertext_bytes",
     }  # fmt: skip
 
@@ -57,7 +57,9 @@ def changed(**fields: object) -> bytes:
         (b"[]", "JSON object"),
         (b"[" * 100_000, "not valid JSON"),
         (b" " * (MAX_BYTES + 1), "at most"),
-        (changed(version=2), "version"),
+        (changed(version=3), "version"),
+        (changed(batch_size=3), "input_layout"),
+        (changed(batch_size=1 << 40), "batch_size"),
         (changed(extra=1), "unknown fields"),
         (changed(name="a\nb"), "printable"),
         (changed(name="a" * 1000), "at most 200"),

@@ -3,6 +3,7 @@
 #include "bindings/native/module.h"
 #include "circuits/linear_transform.h"
 #include "circuits/polynomial.h"
+#include "circuits/weighted_sums.h"
 #include "ckks/sums.h"
 
 namespace hetorch::bindings {
@@ -48,6 +49,24 @@ std::shared_ptr<circuits::LinearTransform> prepare(const ckks::Context& context,
                                                      input_scale, output_scale);
 }
 
+std::shared_ptr<circuits::WeightedSums> prepare_sums(const ckks::Context& context, const IndexArray& outputs,
+                                                     const IndexArray& inputs, const RealArray& values,
+                                                     std::size_t input_count, std::size_t output_count,
+                                                     std::size_t level, double input_scale, double output_scale) {
+  const std::size_t count = values.shape(0);
+  if (outputs.shape(0) != count || inputs.shape(0) != count) {
+    throw std::invalid_argument("index arrays must have one entry for each weight");
+  }
+  std::vector<circuits::Weight> weights;
+  for (std::size_t t = 0; t < count; ++t) {
+    if (outputs(t) < 0 || inputs(t) < 0) throw std::invalid_argument("an index is negative");
+    weights.push_back({static_cast<std::size_t>(outputs(t)), static_cast<std::size_t>(inputs(t)), values(t)});
+  }
+  nb::gil_scoped_release release;
+  return std::make_shared<circuits::WeightedSums>(context, weights, input_count, output_count, level, input_scale,
+                                                  output_scale);
+}
+
 }  // namespace
 
 void bind_evaluator(nb::module_& m) {
@@ -56,6 +75,12 @@ void bind_evaluator(nb::module_& m) {
                   "input_count"_a, "output_count"_a, "level"_a, "input_scale"_a, "output_scale"_a)
       .def_prop_ro("level", &circuits::LinearTransform::level)
       .def_prop_ro("bytes", &circuits::LinearTransform::bytes);
+
+  nb::class_<circuits::WeightedSums>(m, "WeightedSums")
+      .def_static("prepare", &prepare_sums, "context"_a, "outputs"_a, "inputs"_a, "values"_a, "input_count"_a,
+                  "output_count"_a, "level"_a, "input_scale"_a, "output_scale"_a)
+      .def_prop_ro("level", &circuits::WeightedSums::level)
+      .def_prop_ro("bytes", &circuits::WeightedSums::bytes);
 
   nb::class_<BoundEvaluator>(m, "Evaluator")
       .def(
@@ -101,6 +126,12 @@ void bind_evaluator(nb::module_& m) {
           [](const BoundEvaluator& e, const Ciphertext& a, std::int64_t steps) { return e.get().rotate(a, steps); },
           Release())
       .def(
+          "rotate_many",
+          [](const BoundEvaluator& e, const Ciphertext& a, const std::vector<std::int64_t>& steps) {
+            return e.get().rotate_many(a, steps);
+          },
+          "ciphertext"_a, "steps"_a, Release())
+      .def(
           "conjugate", [](const BoundEvaluator& e, const Ciphertext& a) { return e.get().conjugate(a); }, Release())
       .def(
           "add_constant",
@@ -132,6 +163,11 @@ void bind_evaluator(nb::module_& m) {
           "linear_transform",
           [](const BoundEvaluator& e, const circuits::LinearTransform& transform,
              const std::vector<const Ciphertext*>& inputs) { return transform.apply(e.get(), inputs); },
+          Release())
+      .def(
+          "weighted_sums",
+          [](const BoundEvaluator& e, const circuits::WeightedSums& sums,
+             const std::vector<const Ciphertext*>& inputs) { return sums.apply(e.get(), inputs); },
           Release())
       .def(
           "polynomial",

@@ -2,6 +2,7 @@
 #include "bindings/native/module.h"
 
 #include "kernels/api.h"
+#include "ring/buffer.h"
 #include "ring/parallel.h"
 
 namespace hetorch::bindings {
@@ -20,12 +21,20 @@ std::vector<std::string> kernel_paths() {
 
 NB_MODULE(_native, m) {
   using namespace hetorch::bindings;
+  using hetorch::ring::PoolStatistics;
   m.doc() = "The CKKS core without secret keys.";
   bind_errors();
   bind_objects(m);
   bind_rows(m);
   bind_evaluator(m);
   bind_codec(m);
+  nb::class_<PoolStatistics>(m, "PoolStatistics")
+      .def_ro("in_use", &PoolStatistics::in_use, "Bytes of all buffers of ring elements that exist.")
+      .def_ro("peak", &PoolStatistics::peak, "The most that existed at once since reset_pool_peak().")
+      .def_ro("held", &PoolStatistics::held, "Bytes that are free and kept for later.");
+  m.def("pool_statistics", &hetorch::ring::pool_statistics);
+  m.def("reset_pool_peak", &hetorch::ring::reset_pool_peak);
+  m.def("trim_pool", &hetorch::ring::trim_pool, "Give the memory that the pool keeps back to the system.");
   m.def("thread_count", &hetorch::ring::thread_count, "Threads that the pool of this process works with.");
   m.def("kernel_paths", &kernel_paths, "Instruction-set paths that this machine can run.");
   m.def(

@@ -25,6 +25,12 @@ def compile_model(
     digit_size: Annotated[
         int | None, typer.Option(help="Data primes a digit of key switching; chosen if left out.")
     ] = None,
+    objective: Annotated[
+        str, typer.Option(help="latency (of one run) or throughput (samples a second).")
+    ] = "latency",
+    batch_size: Annotated[
+        int | None, typer.Option(help="Samples a run takes; throughput chooses it if left out.")
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="native, or seal: a plan that SEAL can run too, in its order of slots.")
     ] = "native",
@@ -53,6 +59,7 @@ def compile_model(
         "ring_degree": ring_degree,
         "scale_bits": scale_bits,
         "digit_size": digit_size,
+        "batch_size": batch_size,
     }
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     with progress(quiet=as_json) as report:
@@ -60,6 +67,7 @@ def compile_model(
             module,
             inputs,
             security=security,
+            objective=objective,
             engine=engine,
             progress=lambda stage, done: report(stage, round(100 * done), 100),
             **options,

@@ -48,6 +48,7 @@ def _describe(plan: PublicPlan) -> dict[str, object]:
         "input_shape": list(plan.input_shape),
         "output_shape": list(plan.output_shape),
         "input_range": list(plan.input_range),
+        "batch_size": plan.batch_size,
         "ring_degree": parameters.ring_degree,
         "levels": parameters.max_level,
         "log2_qp": round(parameters.log2_qp, 2),

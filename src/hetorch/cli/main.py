@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from hetorch.cli.analyze import analyze_model
 from hetorch.cli.compile import compile_model
 from hetorch.cli.demo import demo
 from hetorch.cli.doctor import doctor
@@ -17,6 +18,7 @@ from hetorch.cli.inspect import inspect
 from hetorch.cli.keygen import keygen
 from hetorch.cli.predict import predict
 from hetorch.cli.serve import serve
+from hetorch.cli.tune import tune
 from hetorch.errors import HetorchError
 
 INTERNAL_ERROR = 70
@@ -29,12 +31,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+app.command("analyze")(analyze_model)
 app.command("compile")(compile_model)
 app.command("keygen")(keygen)
 app.command("serve")(serve)
 app.command("predict")(predict)
 app.command("inspect")(inspect)
 app.command("demo")(demo)
+app.command("tune")(tune)
 app.command("doctor")(doctor)
 
 

@@ -9,15 +9,16 @@ from types import ModuleType
 
 from hetorch.errors import InputError, UnsupportedModelError
 
-FORMS = "write FILE.py:name (an nn.Module, a class or a function without arguments) or FILE.pt2"
+FORMS = "write FILE.py:name (an nn.Module, a class or a function without arguments), FILE.pt2 or FILE.onnx"
 
 
 def load_model(source: str) -> object:
-    """The nn.Module of `FILE.py:name` or `FILE.pt2`; runs the file's code. InputError says what is wrong with it."""
-    if source.endswith(".pt2"):
-        from hetorch.frontend.exported import load_exported
+    """The nn.Module of `FILE.py:name`, `FILE.pt2` or `FILE.onnx`; runs the file's code. InputError says what is wrong
+    with it."""
+    if source.endswith((".pt2", ".onnx")):
+        from hetorch.frontend.importing import load_model as load_file
 
-        return load_exported(_existing(source))
+        return load_file(_existing(source))
     path, separator, name = source.rpartition(":")
     if not separator or not path.endswith(".py") or not name.isidentifier():
         raise InputError(f"{source!r} names no model; {FORMS}")

@@ -29,6 +29,10 @@ def serve(
     key_disk: Annotated[float, typer.Option(help="GB that the key folder may take.", min=0.001)] = 64.0,
     body_memory: Annotated[float, typer.Option(help="GB of request bodies held at once.", min=0.001)] = 8.0,
     request_timeout: Annotated[float, typer.Option(help="Seconds for one prediction with its wait.")] = 300.0,
+    memory_limit: Annotated[
+        float | None,
+        typer.Option(help="GB that one prediction may take with keys and weights; slower where it is short."),
+    ] = None,
     engine: Annotated[
         str,
         typer.Option(help="What computes: native, or seal (needs hetorch[seal] and plans compiled for it)."),
@@ -66,6 +70,7 @@ def serve(
             models = load_models(
                 plans,
                 lambda name, done: report(f"encoding weights of {name}", round(100 * done), 100),
+                None if memory_limit is None else round(memory_limit * GB),
                 engine=engine,
             )
         app = create_app(models, settings)

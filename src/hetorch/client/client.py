@@ -36,7 +36,8 @@ class Client:
     `allow_insecure`: accept parameters below 128-bit security, for tests only. `max_key_bytes`: the most evaluation
     keys (bytes on the wire) that a server may ask for. `progress` is called while keys are made.
 
-    Attributes: `model` (its name), `plan` (the public plan), `timings` (a StepTimings a sample, in order), and in bytes
+    Attributes: `model` (its name), `plan` (the public plan), `timings` (a StepTimings a request, in order; a request
+    takes up to `plan.batch_size` samples), and in bytes
     on the wire `key_bytes`, `request_bytes` and `response_bytes` (0 before the first prediction).
 
     Making the object fetches and checks the public plan: RemoteError if the server cannot be reached or has no such
@@ -92,7 +93,8 @@ class Client:
     def predict(self, x: object, *, for_sharing: Sharing | None = None) -> NDArray[np.float64]:
         """The model's output for one sample (shape `plan.input_shape`) or a batch (one more axis in front).
 
-        `x`: numpy array, torch tensor or nested lists. Returns float64 of shape `plan.output_shape`, with the batch
+        `x`: numpy array, torch tensor or nested lists; larger batches than `plan.batch_size` take several requests.
+        Returns float64 of shape `plan.output_shape`, with the batch
         axis in front if `x` had one. Give `for_sharing` when anyone but the key holder will see the result: the
         low bits of a plain decryption depend on the key. It adds the noise that hides them and counts the
         result in the vault.
@@ -103,8 +105,10 @@ class Client:
         """
         samples, single = to_samples(x, self.plan.input_shape, self.plan.input_range)
         self.prepare()
-        results = [self._predict_one(sample, for_sharing) for sample in samples]
-        return results[0] if single else np.stack(results)
+        size = self.plan.batch_size
+        batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
+        results = np.concatenate([self._predict_batch(batch, for_sharing) for batch in batches])
+        return np.asarray(results[0]) if single else results
 
     def prepare(self) -> None:
         """Make the keys if the vault has none and upload them if the server has none; predict does this by itself."""
@@ -139,13 +143,16 @@ class Client:
         if self._progress is not None:
             self._progress("uploading evaluation keys", 1, 1)
 
-    def _predict_one(self, sample: NDArray[np.float64], for_sharing: Sharing | None) -> NDArray[np.float64]:
+    def _predict_batch(
+        self, samples: NDArray[np.float64], for_sharing: Sharing | None
+    ) -> NDArray[np.float64]:
+        """One request: at most plan.batch_size samples, the answers in their order."""
         plan, secret, keys = self.plan, self._secret_key(), self._keys
         assert keys is not None  # prepare() ran
         start = time.perf_counter()
         ciphertexts = [
             secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)
-            for slots in plan.pack(sample)
+            for slots in plan.pack_batch(samples)
         ]
         request = dump_request(plan, keys.key_id, ciphertexts)
         encrypted = time.perf_counter()
@@ -156,7 +163,8 @@ class Client:
             raise WireError("the server's answer was made with other keys than ours; ask again")
         if for_sharing is not None:
             self._vault.record_shared(plan.parameters, for_sharing.queries)
-        result = plan.unpack([secret.decrypt(ciphertext) for ciphertext in response.ciphertexts])
+        slots = [secret.decrypt(ciphertext) for ciphertext in response.ciphertexts]
+        result = plan.unpack_batch(slots)[: len(samples)]
         if for_sharing is not None:
             result = flood(result, for_sharing)
         server = min(

@@ -102,6 +102,16 @@ class LinearTransform:
     @property
     def bytes(self) -> int: ...
 
+class WeightedSums:
+    @staticmethod
+    def prepare(context: Context, outputs: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], values: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], input_count: int, output_count: int, level: int, input_scale: float, output_scale: float) -> WeightedSums: ...
+
+    @property
+    def level(self) -> int: ...
+
+    @property
+    def bytes(self) -> int: ...
+
 class Evaluator:
     def __init__(self, context: Context, keys: EvaluationKeys | None) -> None: ...
 
@@ -127,6 +137,8 @@ class Evaluator:
 
     def rotate(self, arg0: Ciphertext, arg1: int, /) -> Ciphertext: ...
 
+    def rotate_many(self, ciphertext: Ciphertext, steps: Sequence[int]) -> list[Ciphertext]: ...
+
     def conjugate(self, arg: Ciphertext, /) -> Ciphertext: ...
 
     def add_constant(self, a: Ciphertext, value: float) -> Ciphertext: ...
@@ -140,6 +152,8 @@ class Evaluator:
     def sum_of_products(self, a: Sequence[Ciphertext], b: Sequence[Ciphertext]) -> Ciphertext: ...
 
     def linear_transform(self, arg0: LinearTransform, arg1: Sequence[Ciphertext], /) -> list[Ciphertext]: ...
+
+    def weighted_sums(self, arg0: WeightedSums, arg1: Sequence[Ciphertext], /) -> list[Ciphertext]: ...
 
     def polynomial(self, arg0: Ciphertext, arg1: Sequence[float], arg2: float, /) -> Ciphertext: ...
 
@@ -160,6 +174,26 @@ def public_key_bytes(context: Context) -> int: ...
 def dump_public_key(context: Context, key: PublicKey) -> bytes: ...
 
 def load_public_key(context: Context, data: bytes, expand: Callable[[bytes, int, int], bytes]) -> PublicKey: ...
+
+class PoolStatistics:
+    @property
+    def in_use(self) -> int:
+        """Bytes of all buffers of ring elements that exist."""
+
+    @property
+    def peak(self) -> int:
+        """The most that existed at once since reset_pool_peak()."""
+
+    @property
+    def held(self) -> int:
+        """Bytes that are free and kept for later."""
+
+def pool_statistics() -> PoolStatistics: ...
+
+def reset_pool_peak() -> None: ...
+
+def trim_pool() -> None:
+    """Give the memory that the pool keeps back to the system."""
 
 def thread_count() -> int:
     """Threads that the pool of this process works with."""

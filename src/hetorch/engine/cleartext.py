@@ -141,6 +141,9 @@ class CleartextEngine:
         noise = self._noise.key_switch(a.level) if self._noise else 0.0
         return self._made(np.roll(a.values, -turn), a.level, a.scale, noise)
 
+    def rotate_many(self, a: CleartextCiphertext, steps: Sequence[int]) -> list[CleartextCiphertext]:
+        return [self.rotate(a, s) for s in steps]
+
     def conjugate(self, a: CleartextCiphertext) -> CleartextCiphertext:
         element = 2 * self.parameters.ring_degree - 1
         if self._galois is not None and self._galois.get(element, -1) < a.level:

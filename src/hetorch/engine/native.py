@@ -23,9 +23,10 @@ Slots = NDArray[np.float64] | NDArray[np.complex128]
 
 @dataclass(frozen=True, slots=True)
 class PreparedTransform:
-    """Encoded diagonals; belongs to the engine's parameters, not to its keys, so engines of many clients share it."""
+    """Encoded diagonals, or the weights of sums of whole ciphertexts; belongs to the engine's parameters, not to its
+    keys, so engines of many clients share it."""
 
-    core: _native.LinearTransform
+    core: _native.LinearTransform | _native.WeightedSums
 
     @property
     def byte_count(self) -> int:
@@ -86,6 +87,17 @@ class NativeEngine:
     def multiply(self, a: Ciphertext, b: Ciphertext) -> Ciphertext:
         return self._core.multiply(a, b)
 
+    def sum_of_products(self, a: Sequence[Ciphertext], b: Sequence[Ciphertext]) -> Ciphertext:
+        """sum_i a[i] * b[i], relinearised once; scale = product of scales, which all pairs share; not rescaled."""
+        if not a or len(a) != len(b):
+            raise InputError(
+                f"a sum of products needs as many factors on either side, got {len(a)} and {len(b)}"
+            )
+        total = self._core.multiply_raw(a[0], b[0])
+        for left, right in zip(a[1:], b[1:], strict=True):
+            total = self._core.add(total, self._core.multiply_raw(left, right))
+        return self._core.relinearise(total)
+
     def rescale(self, a: Ciphertext) -> Ciphertext:
         return self._core.rescale(a)
 
@@ -96,18 +108,37 @@ class NativeEngine:
     def rotate(self, a: Ciphertext, steps: int) -> Ciphertext:
         return self._core.rotate(a, steps % self.parameters.slot_count)
 
+    def rotate_many(self, a: Ciphertext, steps: Sequence[int]) -> list[Ciphertext]:
+        return self._core.rotate_many(a, [s % self.parameters.slot_count for s in steps])
+
     def conjugate(self, a: Ciphertext) -> Ciphertext:
         return self._core.conjugate(a)
 
     def prepare_transform(
         self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
     ) -> PreparedTransform:
-        """Encode all diagonals over QP of `level`; takes about 2 N log N operations a diagonal and prime."""
+        """Encode all diagonals over QP of `level`; takes about 2 N log N operations a diagonal and prime.
+
+        A transform that rotates nothing and has one number a diagonal becomes weighted sums of ciphertexts.
+        """
         if transform.slot_count != self.parameters.slot_count:
             raise InputError(
                 f"the transform is for {transform.slot_count} slots, the parameters have {self.parameters.slot_count}"
             )
         self._check_level(level)
+        if transform.values.shape[1] == 1 and not transform.rotations:
+            sums = _native.WeightedSums.prepare(
+                self._context,
+                np.ascontiguousarray(transform.outputs, dtype=np.int32),
+                np.ascontiguousarray(transform.inputs, dtype=np.int32),
+                np.ascontiguousarray(transform.values[:, 0], dtype=np.float64),
+                transform.input_count,
+                transform.output_count,
+                level,
+                input_scale,
+                output_scale,
+            )
+            return PreparedTransform(sums)
         core = _native.LinearTransform.prepare(
             self._context,
             np.ascontiguousarray(transform.outputs, dtype=np.int32),
@@ -124,6 +155,8 @@ class NativeEngine:
         return PreparedTransform(core)
 
     def linear_transform(self, prepared: PreparedTransform, inputs: Sequence[Ciphertext]) -> list[Ciphertext]:
+        if isinstance(prepared.core, _native.WeightedSums):
+            return self._core.weighted_sums(prepared.core, list(inputs))
         return self._core.linear_transform(prepared.core, list(inputs))
 
     def polynomial(self, a: Ciphertext, coefficients: Sequence[float], *, output_scale: float) -> Ciphertext:

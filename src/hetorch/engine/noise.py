@@ -41,6 +41,10 @@ class NoiseModel:
         """Secret-key encryption: one error polynomial, and the rounding of the encoded message."""
         return self._slot(SIGMA**2 + UNIFORM)
 
+    def public(self) -> float:
+        """Public-key encryption: e_0 + e_1 s + e u with dense ternary s and u, and the rounding of the message."""
+        return self._slot(SIGMA**2 * (1.0 + 4.0 * self.ring_degree / 3.0) + UNIFORM)
+
     def encoding(self) -> float:
         """Rounding of a plaintext."""
         return self._slot(UNIFORM)

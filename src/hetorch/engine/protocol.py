@@ -65,6 +65,9 @@ class Engine(Protocol[C, P, T]):
     def rotate(self, a: C, steps: int) -> C:
         """Slots to the left by `steps`, cyclic."""
 
+    def rotate_many(self, a: C, steps: Sequence[int]) -> list[C]:
+        """rotate(a, s) for each s of `steps`, what they have in common done once (hoisting)."""
+
     def conjugate(self, a: C) -> C: ...
 
     def prepare_transform(

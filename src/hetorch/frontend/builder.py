@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,44 +14,61 @@ from scipy import sparse
 
 from hetorch.errors import UnsupportedModelError
 from hetorch.frontend.matrices import selection
-from hetorch.ir.tensor_program import Activation, Add, Affine, Multiply, TensorOp
+from hetorch.ir.analysis import AnalysisRow
+from hetorch.ir.tensor_program import Activation, Add, Affine, Multiply, TensorOp, Wish
 
 Array = NDArray[np.float64]
-BATCH = 2
-"""Batch size that models are exported with: the smallest one at which an operation that mixes samples shows itself."""
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Symbol:
-    """A value that will be encrypted: its number in the program, and its shape without the batch axis. `final` names
-    the operation (softmax, argmax) that was left to the client, after which nothing may follow."""
+    """A value that will be encrypted: its number in the program, and its shape as torch sees it, for a batch of one
+    sample: the axis of the batch may lie anywhere, or be gone."""
 
     value: int
-    shape: tuple[int, ...]
-    final: str = ""
+    shape: Shape
 
     @property
     def size(self) -> int:
         return math.prod(self.shape)
 
 
+class Refusal(UnsupportedModelError):
+    """One operation that cannot be compiled: `problem`, and `nearest`, what works instead."""
+
+    def __init__(self, message: str, problem: str, nearest: str) -> None:
+        super().__init__(message)
+        self.problem = problem
+        self.nearest = nearest
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call of a torch operation, its arguments bound to the names of its schema."""
+    """One call of a torch operation, its arguments bound to the names of its schema. `shape` is that of its result,
+    `shapes` those of its results if it has several; `where` is file:line of the user's module, or empty; `wish` what
+    the user asked for its approximation; `real` whether its result has real numbers."""
 
     target: Any
     op: str
     arguments: Mapping[str, Any]
-    shape: tuple[int, ...]
+    shape: Shape
+    shapes: tuple[Shape, ...]
     name: str
     kind: str
+    where: str = ""
+    wish: Wish | None = None
+    real: bool = True
 
     def __getitem__(self, argument: str) -> Any:
         return self.arguments[argument]
 
-    def unsupported(self, problem: str, nearest: str) -> UnsupportedModelError:
+    def unsupported(self, problem: str, nearest: str) -> Refusal:
         """The error that names the operation, the module and what works."""
-        return UnsupportedModelError(f"{self.op} in {self.name} ({self.kind}): {problem}; {nearest}")
+        place = f" at {self.where}" if self.where else ""
+        return Refusal(
+            f"{self.op} in {self.name} ({self.kind}){place}: {problem}; {nearest}", problem, nearest
+        )
 
     def symbol(self, argument: str) -> Symbol:
         """An argument that must be encrypted data."""
@@ -67,22 +84,34 @@ class Call:
             raise self.unsupported(f"{argument} depends on the input", "only fixed weights can stand here")
         return None if value is None else as_array(value)
 
-    def pair(self, argument: str, default: tuple[int, int] | None = None) -> tuple[int, int]:
-        """An argument of one or two integers, as (height, width)."""
-        value = self.arguments[argument]
+    def integers(self, argument: str, count: int, default: int) -> list[int]:
+        """An argument of one or `count` integers, or none: one for each spatial axis."""
+        value = self.arguments.get(argument)
         if isinstance(value, int):
-            return (value, value)
-        if not value and default is not None:
-            return default
-        return (int(value[0]), int(value[-1]))
+            return [value] * count
+        if value is None or len(value) == 0:
+            return [default] * count
+        found = [int(item) for item in value]
+        return found * count if len(found) == 1 else found
+
+    def axes(self, argument: str, rank: int) -> list[int]:
+        """An argument of axes (one, several, or none for all), counted from 0, in order."""
+        value = self.arguments.get(argument)
+        if isinstance(value, int):
+            value = [value]
+        if value is None or len(value) == 0:
+            return list(range(rank))
+        return sorted({int(axis) % rank for axis in value})
 
 
 @dataclass(slots=True)
 class Builder:
-    """Collects operations. `notes` are sentences for the user; `finishing` what was left to the client, in order."""
+    """Collects operations, and `rows`, what became of each call. `notes` are sentences for the user; `finishing` what
+    was left to the client, in order."""
 
     operations: list[TensorOp] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    rows: list[AnalysisRow] = field(default_factory=list)
     finishing: list[Callable[[torch.Tensor], torch.Tensor]] = field(default_factory=list)
 
     def affine(
@@ -91,38 +120,70 @@ class Builder:
         matrix: sparse.csr_array,
         bias: Array | None,
         call: Call,
-        shape: tuple[int, ...] | None = None,
+        shape: Shape | None = None,
     ) -> Symbol:
         """Matrix @ source + bias."""
         out = call.shape if shape is None else shape
         offset = np.zeros(matrix.shape[0]) if bias is None else np.ascontiguousarray(bias, dtype=np.float64)
-        return self._append(Affine(source.value, matrix, offset, out, call.name, call.kind))
+        return self._append(
+            Affine(source.value, matrix, offset.reshape(-1), own_shape(out), call.name, call.kind), out
+        )
 
-    def activation(self, source: Symbol, function: str, parameters: tuple[float, ...], call: Call) -> Symbol:
-        """A function of ir.activations on each element."""
-        return self._append(Activation(source.value, function, parameters, source.shape, call.name))
+    def activation(
+        self,
+        source: Symbol,
+        function: str,
+        parameters: tuple[float, ...],
+        call: Call,
+        definition: Callable[[Array], Array] | None = None,
+    ) -> Symbol:
+        """A function of ir.activations, or `definition`, on each element."""
+        op = Activation(
+            source.value, function, parameters, own_shape(source.shape), call.name, definition, call.wish
+        )
+        return self._append(op, source.shape)
 
     def add(self, a: Symbol, b: Symbol, call: Call) -> Symbol:
         """A + b, equal shapes."""
-        return self._append(Add(a.value, b.value, a.shape, call.name))
+        return self._append(Add(a.value, b.value, own_shape(a.shape), call.name), a.shape)
 
     def multiply(self, a: Symbol, b: Symbol, call: Call) -> Symbol:
         """A * b, equal shapes."""
         kind = "square" if a.value == b.value else "product"
-        return self._append(Multiply(a.value, b.value, a.shape, call.name, kind))
+        return self._append(Multiply(a.value, b.value, own_shape(a.shape), call.name, kind), a.shape)
 
     def move(
-        self, source: Symbol, index: NDArray[np.int64], call: Call, values: Array | float = 1.0
+        self,
+        source: Symbol,
+        index: NDArray[np.int64],
+        call: Call,
+        values: Array | float = 1.0,
+        bias: Array | None = None,
     ) -> Symbol:
-        """Element i of the result is values[i] * source[index[i]] (0 where index[i] is -1)."""
+        """Element i of the result is values[i] * source[index[i]] (0 where index[i] is -1) + bias[i]."""
         same = index.size == source.size and np.array_equal(index.reshape(-1), np.arange(source.size))
-        if same and np.all(np.asarray(values) == 1.0):
+        if same and np.all(np.asarray(values) == 1.0) and (bias is None or not np.any(bias)):
             return Symbol(source.value, tuple(index.shape))
-        return self.affine(source, selection(index, source.size, values), None, call, tuple(index.shape))
+        return self.affine(source, selection(index, source.size, values), bias, call, tuple(index.shape))
 
-    def _append(self, op: TensorOp) -> Symbol:
+    def scale(self, source: Symbol, factor: float, call: Call, offset: float = 0.0) -> Symbol:
+        """Factor * source + offset, the same for all elements."""
+        index = np.arange(source.size, dtype=np.int64).reshape(source.shape)
+        return self.move(source, index, call, factor, np.full(source.size, offset))
+
+    def made_by(self, symbol: Symbol) -> TensorOp | None:
+        """The operation that made a value, None for the input."""
+        return self.operations[symbol.value - 1] if symbol.value else None
+
+    def _append(self, op: TensorOp, shape: Shape) -> Symbol:
         self.operations.append(op)
-        return Symbol(len(self.operations), op.shape)
+        return Symbol(len(self.operations), tuple(shape))
+
+
+def own_shape(shape: Sequence[int]) -> Shape:
+    """The shape in a TensorProgram, where no batch axis is: without a leading axis of length 1."""
+    inner = tuple(shape[1:] if len(shape) > 1 and shape[0] == 1 else shape)
+    return inner or (1,)
 
 
 def as_array(value: Any) -> Array:
@@ -132,9 +193,12 @@ def as_array(value: Any) -> Array:
     return np.asarray(value, dtype=np.float64)
 
 
-def without_batch(constant: Array, shape: tuple[int, ...], call: Call) -> Array:
-    """A constant broadcast to (batch, *shape), then one sample of it; it must be the same for every sample."""
-    whole = np.broadcast_to(constant, (BATCH, *shape))
-    if not all(np.array_equal(whole[0], sample) for sample in whole[1:]):
-        raise call.unsupported("a constant differs between the samples of a batch", "use one for all samples")
-    return np.ascontiguousarray(whole[0])
+def broadcast_index(source: Symbol, shape: Shape) -> NDArray[np.int64]:
+    """For each element of a result of `shape`, the element of `source` that torch's broadcasting puts there."""
+    whole = np.arange(source.size, dtype=np.int64).reshape(source.shape)
+    return np.ascontiguousarray(np.broadcast_to(whole, shape))
+
+
+def expanded(builder: Builder, source: Symbol, shape: Shape, call: Call) -> Symbol:
+    """The value broadcast to `shape`."""
+    return source if source.shape == shape else builder.move(source, broadcast_index(source, shape), call)

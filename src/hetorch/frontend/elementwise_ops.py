@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hetorch.frontend import matrices
 from hetorch.frontend.affine_ops import Handler
-from hetorch.frontend.builder import BATCH, Array, Builder, Call, Symbol, as_array, without_batch
-from hetorch.frontend.matrices import selection
+from hetorch.frontend.builder import Array, Builder, Call, Symbol, as_array, broadcast_index, expanded
+from hetorch.frontend.movement_ops import with_bias
+from hetorch.ir.tensor_program import Activation
 
 MAX_POWER = 16
 
@@ -24,8 +26,12 @@ def _subtract(builder: Builder, call: Call) -> Symbol:
 
 
 def _reverse_subtract(builder: Builder, call: Call) -> Symbol:
-    negated = _scaled(builder, call, call.symbol("self"), -float(call.arguments.get("alpha", 1)))
-    return _plus(builder, call, negated, as_array(call["other"]))
+    factor = float(call.arguments.get("alpha", 1))
+    b = _scaled(builder, call, call.symbol("self"), -factor)
+    a = call["other"]
+    if isinstance(a, Symbol):
+        return builder.add(expanded(builder, a, call.shape, call), b, call)
+    return _plus(builder, call, b, as_array(a))
 
 
 def _sum(builder: Builder, call: Call, factor: float) -> Symbol:
@@ -35,22 +41,47 @@ def _sum(builder: Builder, call: Call, factor: float) -> Symbol:
     right = _scaled(builder, call, b, factor)
     if not isinstance(a, Symbol):
         return _plus(builder, call, right, as_array(a))
-    return builder.add(_expanded(builder, call, a), right, call)
+    return builder.add(expanded(builder, a, call.shape, call), right, call)
 
 
 def _multiply(builder: Builder, call: Call) -> Symbol:
     a, b = call["self"], call["other"]
     if isinstance(a, Symbol) and isinstance(b, Symbol):
-        return builder.multiply(_expanded(builder, call, a), _expanded(builder, call, b), call)
+        # sign(x) * relu(|x|) is x: torch.nn.functional.lp_pool2d writes it so.
+        same = _signed_size(builder, a, b)
+        if same is not None:
+            return Symbol(same, call.shape)
+        return builder.multiply(
+            expanded(builder, a, call.shape, call), expanded(builder, b, call.shape, call), call
+        )
     if isinstance(a, Symbol):
         return _scaled(builder, call, a, as_array(b))
     return _scaled(builder, call, b, as_array(a))
 
 
+def _signed_size(builder: Builder, a: Symbol, b: Symbol) -> int | None:
+    sign, size = builder.made_by(a), builder.made_by(b)
+    if not (isinstance(sign, Activation) and isinstance(size, Activation)):
+        return None
+    if size.function == "relu" and size.input:
+        size = builder.operations[size.input - 1]
+    if not isinstance(size, Activation) or (sign.function, size.function) != ("sign", "abs"):
+        return None
+    return sign.input if sign.input == size.input else None
+
+
 def _divide(builder: Builder, call: Call) -> Symbol:
-    if isinstance(call["other"], Symbol) or call.arguments.get("rounding_mode"):
-        raise call.unsupported("division by encrypted data, or rounding", "only division by constants works")
-    return _scaled(builder, call, call.symbol("self"), 1.0 / as_array(call["other"]))
+    if call.arguments.get("rounding_mode"):
+        raise call.unsupported("it rounds", "division without rounding works")
+    a, b = call["self"], call["other"]
+    if not isinstance(b, Symbol):
+        return _scaled(builder, call, call.symbol("self"), 1.0 / as_array(b))
+    inverse = builder.activation(b, "reciprocal", (), call)
+    if not isinstance(a, Symbol):
+        return _scaled(builder, call, inverse, as_array(a))
+    return builder.multiply(
+        expanded(builder, a, call.shape, call), expanded(builder, inverse, call.shape, call), call
+    )
 
 
 def _negate(builder: Builder, call: Call) -> Symbol:
@@ -64,9 +95,21 @@ def _square(builder: Builder, call: Call) -> Symbol:
 
 def _power(builder: Builder, call: Call) -> Symbol:
     exponent = call["exponent"]
-    if isinstance(exponent, Symbol) or float(exponent) not in range(1, MAX_POWER + 1):
-        raise call.unsupported(f"exponent {exponent}", f"whole exponents from 1 to {MAX_POWER} work")
-    powers = {1: call.symbol("self")}
+    if isinstance(exponent, Symbol) or isinstance(call["self"], (int, float)):
+        raise call.unsupported("the exponent depends on the input", "only fixed exponents work")
+    constant = as_array(exponent)
+    if constant.size != 1:
+        raise call.unsupported("several exponents", "one exponent for all elements works")
+    exponent = float(constant.reshape(()))
+    source = call.symbol("self")
+    if exponent not in range(1, MAX_POWER + 1):
+        named = {0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}.get(exponent)
+        if exponent == 0 or not math.isfinite(exponent):
+            raise call.unsupported(f"exponent {exponent}", f"whole exponents from 1 to {MAX_POWER} work")
+        if named:
+            return builder.activation(source, named, (), call)
+        return builder.activation(source, "power", (exponent,), call)
+    powers = {1: source}
 
     def power(n: int) -> Symbol:
         # The most balanced split has the least depth: ceil(log2 n).
@@ -79,30 +122,15 @@ def _power(builder: Builder, call: Call) -> Symbol:
 
 def _scaled(builder: Builder, call: Call, source: Symbol, factor: Array | float) -> Symbol:
     """Source * constant, both broadcast to the shape of the result."""
-    values = without_batch(np.asarray(factor, dtype=np.float64), call.shape, call).reshape(-1)
-    return builder.move(source, _broadcast_index(source, call), call, values)
+    values = np.broadcast_to(np.asarray(factor, dtype=np.float64), call.shape).reshape(-1)
+    if not np.all(np.isfinite(values)):
+        raise call.unsupported("a factor is NaN or infinite", "check the constants of the model")
+    return builder.move(source, broadcast_index(source, call.shape), call, values)
 
 
 def _plus(builder: Builder, call: Call, source: Symbol, constant: Array) -> Symbol:
-    bias = without_batch(constant, call.shape, call).reshape(-1)
-    matrix = selection(_broadcast_index(source, call), source.size)
-    return builder.affine(source, matrix, bias, call)
-
-
-def _expanded(builder: Builder, call: Call, source: Symbol) -> Symbol:
-    if source.shape == call.shape:
-        return source
-    return builder.move(source, _broadcast_index(source, call), call)
-
-
-def _broadcast_index(source: Symbol, call: Call) -> NDArray[np.int64]:
-    """For each element of the result, the element of `source` that torch's broadcasting puts there."""
-    # With the batch axis: (2, 3) + (2, 3, 1) aligns axes from the right, batch axes included.
-    whole = np.arange(BATCH * source.size, dtype=np.int64).reshape(BATCH, *source.shape)
-    index = np.broadcast_to(whole, (BATCH, *call.shape))[0]
-    if index.max() >= source.size:
-        raise call.unsupported("broadcasting mixes the samples of a batch", "give both operands all axes")
-    return np.ascontiguousarray(index)
+    whole = expanded(builder, source, call.shape, call)
+    return with_bias(builder, call, whole, np.broadcast_to(constant, call.shape).reshape(-1))
 
 
 def _activation(name: str, *parameters: str) -> Handler:
@@ -122,39 +150,97 @@ def _gelu(builder: Builder, call: Call) -> Symbol:
 
 def _clamp(builder: Builder, call: Call) -> Symbol:
     low, high = (
-        default if call[key] is None else float(call[key])
-        for key, default in (("min", -np.inf), ("max", np.inf))
+        default if call.arguments.get(key) is None else as_array(call[key])
+        for key, default in (("min", np.asarray(-np.inf)), ("max", np.asarray(np.inf)))
     )
-    return builder.activation(call.symbol("self"), "hardtanh", (float(low), float(high)), call)
+    if low.size != 1 or high.size != 1:
+        raise call.unsupported("one bound an element", "one bound for all elements works")
+    bounds = (float(low.reshape(())), float(high.reshape(())))
+    source = call.symbol("self")
+    made = builder.made_by(source)
+    # torch.nn.functional.normalize and hardsigmoid's parts clamp what cannot be below: nothing to do then.
+    if (
+        isinstance(made, Activation)
+        and made.function in ("sqrt", "exp", "relu", "sigmoid")
+        and bounds[0] <= 1e-6
+        and bounds[1] == np.inf
+    ):
+        return source
+    return builder.activation(source, "hardtanh", bounds, call)
 
 
 def _prelu(builder: Builder, call: Call) -> Symbol:
     slope = call.constant("weight")
-    if slope is None or slope.size != 1:
-        raise call.unsupported("one slope a channel", "nn.PReLU() with a single slope works")
-    return builder.activation(call.symbol("self"), "leaky_relu", (float(slope.reshape(())),), call)
+    assert slope is not None
+    source = call.symbol("self")
+    if slope.size == 1:
+        return builder.activation(source, "leaky_relu", (float(slope.reshape(())),), call)
+    # One slope a channel (axis 1): s x + (1 - s) relu(x).
+    repeat = math.prod(source.shape[2:])
+    slopes = np.tile(np.repeat(slope.reshape(-1), repeat), source.shape[0])
+    rectified = builder.activation(source, "relu", (), call)
+    line = builder.affine(source, matrices.diagonal(slopes), None, call, source.shape)
+    above = builder.affine(rectified, matrices.diagonal(1.0 - slopes), None, call, source.shape)
+    return builder.add(line, above, call)
+
+
+def _gate(builder: Builder, call: Call) -> Symbol:
+    """GLU: the first half times the sigmoid of the second."""
+    source = call.symbol("self")
+    axis = int(call["dim"]) % len(source.shape)
+    numbers = np.arange(source.size, dtype=np.int64).reshape(source.shape)
+    first, second = np.split(numbers, 2, axis=axis)
+    value = builder.move(source, np.ascontiguousarray(first), call)
+    gate = builder.activation(builder.move(source, np.ascontiguousarray(second), call), "sigmoid", (), call)
+    return builder.multiply(value, gate, call)
+
+
+def _threshold(builder: Builder, call: Call) -> Symbol:
+    if float(call["threshold"]) != 0 or float(call["value"]) != 0:
+        raise call.unsupported("a step", "ReLU works")
+    return builder.activation(call.symbol("self"), "relu", (), call)
 
 
 _PLAIN = ("relu", "relu6", "hardsigmoid", "hardswish", "sigmoid", "tanh", "silu", "mish", "selu")
-_MORE = ("log_sigmoid", "softsign", "abs", "exp", "sin", "cos", "erf")
+_MORE = ("log_sigmoid", "softsign", "abs", "exp", "expm1", "sin", "cos", "erf", "sqrt", "rsqrt", "reciprocal")
+_REST = ("log", "log1p", "log2", "atan", "sinh", "cosh", "asinh", "sign", "exp2")
 
-ELEMENTWISE: Mapping[str, Callable[[Builder, Call], Symbol]] = MappingProxyType(
-    {name: _activation(name) for name in (*_PLAIN, *_MORE)}
+ELEMENTWISE: Mapping[str, Handler] = MappingProxyType(
+    {name: _activation(name) for name in (*_PLAIN, *_MORE, *_REST)}
     | {
+        "arctan": _activation("atan"),
+        "special_expit": _activation("sigmoid"),
+        "special_erf": _activation("erf"),
         "leaky_relu": _activation("leaky_relu", "negative_slope"),
         "elu": _activation("elu", "alpha", "scale", "input_scale"),
         "celu": _activation("celu", "alpha"),
         "softplus": _activation("softplus", "beta"),
         "hardtanh": _activation("hardtanh", "min_val", "max_val"),
+        "hardshrink": _activation("hardshrink", "lambd"),
+        "softshrink": _activation("softshrink", "lambd"),
         "clamp": _clamp,
+        "clip": _clamp,
+        "clamp_min": _clamp,
+        "clamp_max": _clamp,
         "gelu": _gelu,
         "prelu": _prelu,
+        "_prelu_kernel": _prelu,
+        "rrelu": lambda builder, call: builder.activation(
+            call.symbol("self"), "leaky_relu", ((float(call["lower"]) + float(call["upper"])) / 2,), call
+        ),
+        "threshold": _threshold,
+        "glu": _gate,
         "add": _add,
         "sub": _subtract,
+        "subtract": _subtract,
         "rsub": _reverse_subtract,
         "mul": _multiply,
+        "multiply": _multiply,
         "div": _divide,
+        "divide": _divide,
+        "true_divide": _divide,
         "neg": _negate,
+        "negative": _negate,
         "square": _square,
         "pow": _power,
     }

@@ -31,6 +31,14 @@ def selection(index: Indices, columns: int, values: Array | float = 1.0) -> spar
     return coordinate_matrix(rows, flat[rows], factors[rows], (flat.size, columns))
 
 
+def difference(first: Indices, second: Indices, columns: int) -> sparse.csr_array:
+    """Row i is column first[i] minus column second[i]."""
+    rows = np.arange(first.size, dtype=np.int64)
+    values = np.repeat([1.0, -1.0], first.size)
+    places = np.concatenate([first.reshape(-1), second.reshape(-1)])
+    return coordinate_matrix(np.tile(rows, 2), places, values, (first.size, columns))
+
+
 def windows(
     size: Sequence[int],
     kernel: Sequence[int],
@@ -41,17 +49,19 @@ def windows(
 ) -> Indices:
     """The pixel of each window position: int64 (prod(output), prod(kernel)), flat over `size`, -1 in the padding.
 
-    All are (height, width); window (y, x) begins at y * stride - padding and its taps are `dilation` apart.
+    All have one number a spatial axis, of which there may be any number; a window begins at its place * stride -
+    padding, and its taps are `dilation` apart.
     """
-    axes = []
-    for axis in (0, 1):
+    flat = np.zeros((1, 1), dtype=np.int64)
+    for axis, length in enumerate(size):
         starts = np.arange(output[axis], dtype=np.int64) * stride[axis] - padding[axis]
         taps = np.arange(kernel[axis], dtype=np.int64) * dilation[axis]
-        at = starts[:, None] + taps[None, :]
-        axes.append(np.where((at >= 0) & (at < size[axis]), at, -1))
-    rows, columns = axes[0][:, None, :, None], axes[1][None, :, None, :]
-    flat = np.where((rows >= 0) & (columns >= 0), rows * size[1] + columns, -1)
-    return flat.reshape(math.prod(output), math.prod(kernel))
+        at = (starts[:, None] + taps[None, :])[None, :, None, :]
+        before = flat[:, None, :, None]
+        inside = (before >= 0) & (at >= 0) & (at < length)
+        joined = np.where(inside, before * length + at, -1)
+        flat = joined.reshape(flat.shape[0] * output[axis], flat.shape[1] * kernel[axis])
+    return flat
 
 
 def convolution(
@@ -63,7 +73,8 @@ def convolution(
     groups: int,
     output: Sequence[int],
 ) -> sparse.csr_array:
-    """Cross-correlation as torch's conv2d: weight (out, in / groups, kh, kw), input (in, *size), (out, *output)."""
+    """Cross-correlation as torch's conv1d, 2d and 3d: weight (out, in / groups, *kernel), input (in, *size), result
+    (out, *output). Its transpose is the transposed convolution of the same weight."""
     out_channels, group_channels, *kernel = weight.shape
     pixels = windows(size, kernel, stride, padding, dilation, output)
     places, taps = pixels.shape
@@ -93,35 +104,71 @@ def average_pool(
 ) -> sparse.csr_array:
     """Average over windows, channel by channel. The divisor is `divisor`, or the number of taps, where a tap beyond
     the padded input never counts and one in the padding counts if `count_padding`."""
-    pixels = windows(size, kernel, stride, padding, (1, 1), output)
+    ones, none = [1] * len(size), [0] * len(size)
+    pixels = windows(size, kernel, stride, padding, ones, output)
     inside = pixels >= 0
     if divisor is not None:
         counts = np.full(len(pixels), divisor, dtype=np.float64)
     elif count_padding:
         # In ceil mode a window may reach beyond the padding: those taps do not count.
-        padded = [size[axis] + 2 * padding[axis] for axis in (0, 1)]
-        counts = (windows(padded, kernel, stride, (0, 0), (1, 1), output) >= 0).sum(axis=1).astype(np.float64)
+        padded = [length + 2 * pad for length, pad in zip(size, padding, strict=True)]
+        counts = (windows(padded, kernel, stride, none, ones, output) >= 0).sum(axis=1).astype(np.float64)
     else:
         counts = inside.sum(axis=1).astype(np.float64)
     places, taps = np.nonzero(inside)
     plane = coordinate_matrix(
         places, pixels[places, taps], 1.0 / counts[places], (len(pixels), math.prod(size))
     )
-    return sparse.csr_array(sparse.block_diag([plane] * channels, format="csr"))
+    return repeated(plane, channels)
 
 
 def adaptive_average_pool(channels: int, size: Sequence[int], output: Sequence[int]) -> sparse.csr_array:
-    """Torch's adaptive_avg_pool2d: window i of an axis covers floor(i n / m) up to ceil((i + 1) n / m)."""
-    factors = []
-    for axis in (0, 1):
-        n, m = size[axis], output[axis]
+    """Torch's adaptive_avg_pool: window i of an axis covers floor(i n / m) up to ceil((i + 1) n / m)."""
+    plane = sparse.csr_array(np.ones((1, 1)))
+    for n, m in zip(size, output, strict=True):
         matrix = np.zeros((m, n))
         for i in range(m):
             start, stop = i * n // m, -(-(i + 1) * n // m)
             matrix[i, start:stop] = 1.0 / (stop - start)
-        factors.append(matrix)
-    plane = sparse.csr_array(sparse.kron(factors[0], factors[1], format="csr"))
-    return sparse.csr_array(sparse.block_diag([plane] * channels, format="csr"))
+        plane = sparse.csr_array(sparse.kron(plane, sparse.csr_array(matrix), format="csr"))
+    return repeated(plane, channels)
+
+
+def repeated(block: sparse.csr_array, count: int) -> sparse.csr_array:
+    """The same map on each of `count` parts that lie one after the other."""
+    if count == 1:
+        return block
+    return sparse.csr_array(sparse.kron(sparse.eye_array(count), block, format="csr"))
+
+
+def diagonal(values: Array) -> sparse.csr_array:
+    """Element i times values[i]."""
+    return sparse.csr_array(sparse.diags_array(np.asarray(values, dtype=np.float64), format="csr"))
+
+
+def dense(weight: Array) -> sparse.csr_array:
+    """A matrix of numbers, most of which are not zero."""
+    return sparse.csr_array(weight)
+
+
+def empty(rows: int, columns: int) -> sparse.csr_array:
+    """The map to zero: with a bias, a constant."""
+    return sparse.csr_array((rows, columns), dtype=np.float64)
+
+
+def contraction(
+    space: Sequence[int], kept: int, index: Indices, values: Array, columns: int
+) -> sparse.csr_array:
+    """Row i is the sum, over the axes of `space` after the first `kept`, of values * column `index`; index and values
+    have the shape of `space`, and rows run over the kept axes."""
+    rows = math.prod(space[:kept])
+    each = math.prod(space[kept:])
+    return coordinate_matrix(
+        np.repeat(np.arange(rows, dtype=np.int64), each),
+        index.reshape(-1),
+        values.reshape(-1),
+        (rows, columns),
+    )
 
 
 def reduction(shape: tuple[int, ...], axes: Sequence[int], *, mean: bool) -> sparse.csr_array:

@@ -65,5 +65,40 @@ ACTIVATIONS: Mapping[str, Callable[..., Array]] = MappingProxyType(
         "sin": np.sin,
         "cos": np.cos,
         "erf": lambda x: np.asarray(special.erf(x)),
+        "expm1": np.expm1,
+        "exp2": np.exp2,
+        "sinh": np.sinh,
+        "cosh": np.cosh,
+        "asinh": np.arcsinh,
+        "atan": np.arctan,
+        "sign": np.sign,
+        "sqrt": np.sqrt,
+        "rsqrt": lambda x: 1.0 / np.sqrt(x),
+        "reciprocal": lambda x: 1.0 / x,
+        "power": np.power,
+        "log": np.log,
+        "log1p": np.log1p,
+        "log2": np.log2,
+        "hardshrink": lambda x, width=0.5: np.where(np.abs(x) > width, x, 0.0),
+        "softshrink": lambda x, width=0.5: np.sign(x) * np.maximum(np.abs(x) - width, 0.0),
     }
 )
+
+LEAST: Mapping[str, float] = MappingProxyType(
+    {"sqrt": 0.0, "rsqrt": 0.0, "reciprocal": 0.0, "power": 0.0, "log": 0.0, "log2": 0.0, "log1p": -1.0}
+)
+"""Functions that are only defined above a number (1 / x also below it)."""
+
+HALF_LINE: Mapping[str, float] = MappingProxyType(
+    {"relu": 0.5, "abs": 0.0, "silu": 0.5, "gelu": 0.5, "gelu_tanh": 0.5, "hardswish": 0.5, "softplus": 0.5}
+    | {"log_sigmoid": 0.5, "cosh": 0.0, "cos": 0.0}
+)
+"""Functions that are a slope times x plus an even function; leaky_relu is one too, with slope (1 + s) / 2."""
+
+HOMOGENEOUS = frozenset({"relu", "leaky_relu", "abs"})
+"""Functions with f(h x) = h f(x) for h > 0."""
+
+KINKED = frozenset(
+    {"relu", "leaky_relu", "abs", "relu6", "hardtanh", "hardsigmoid", "hardswish", "sign", "softshrink"}
+)
+"""Functions that are pieces of polynomials: with the sign of x - c they are exact."""

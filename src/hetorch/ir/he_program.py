@@ -43,7 +43,7 @@ class RotateAdd:
 
 @dataclass(frozen=True, slots=True)
 class AddBias:
-    """input + the plaintext `weight` (float64, one period), encoded at the level and scale of the input."""
+    """input + the plaintext `weight` (float64, one period of positions), encoded as the input."""
 
     result: int
     input: int
@@ -129,8 +129,12 @@ class HeProgram:
     """Operations in the order in which they run; every value is made once, before it is read.
 
     `layers` are the names that the operations' `layer` points to; `inputs` and `outputs` are values, one a ciphertext.
-    Weights are kept apart, by name: `<weight>.giants`, `.babies`, `.outputs`, `.inputs` (int32, shape (D,)) and
-    `.values` (float64, shape (D, period)) for a linear transform, `<weight>` (float64, (period,)) for a bias.
+    `batch` samples lie side by side: slot j belongs to sample j % batch and position j // batch. With
+    `encrypted_weights` every diagonal and every bias is a ciphertext under the data owner's key.
+
+    Weights are kept apart, by name: `<weight>.giants`, `.babies` (int32, shape (D,), steps in slots: multiples of
+    `batch`), `.outputs`, `.inputs` (int32, (D,)) and `.values` (float64, (D, period)) for a linear transform,
+    `<weight>` (float64, (period,)) for a bias; periods count positions.
     """
 
     slot_count: int
@@ -140,6 +144,8 @@ class HeProgram:
     operations: tuple[Operation, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    batch: int = 1
+    encrypted_weights: bool = False
 
     def layout_of(self, values: tuple[int, ...]) -> Layout:
         """The layout shared by the ciphertexts of one tensor, such as `inputs` or `outputs`."""

@@ -9,7 +9,6 @@ from numpy.polynomial import chebyshev
 from numpy.typing import ArrayLike, NDArray
 
 from hetorch.errors import InputError
-from hetorch.ir.activations import ACTIVATIONS
 from hetorch.ir.he_program import (
     Add,
     AddBias,
@@ -32,7 +31,7 @@ def apply_tensor_op(op: TensorOp, values: Sequence[Array]) -> Array:
     if isinstance(op, Affine):
         return np.asarray((op.matrix @ values[op.input].T).T + op.bias)
     if isinstance(op, Activation):
-        return np.asarray(ACTIVATIONS[op.function](values[op.input], *op.parameters))
+        return op.apply(values[op.input])
     if isinstance(op, Chebyshev):
         return np.asarray(chebyshev.chebval(values[op.input], op.coefficients))
     if isinstance(op, TensorAdd):
@@ -62,7 +61,6 @@ def run_he_program(
 ) -> list[Array]:
     """The output slots for input slots, arrays of shape (slot_count,): exact arithmetic, no levels, no noise."""
     values: dict[int, Array] = dict(zip(program.inputs, inputs, strict=True))
-    repeat = program.slot_count
     for op in program.operations:
         match op:
             case LinearTransform():
@@ -75,13 +73,13 @@ def run_he_program(
                 for t, diagonal in enumerate(diagonals):
                     steps = int(part["giants"][t]) + int(part["babies"][t])
                     source = values[op.inputs[int(part["inputs"][t])]]
-                    periods = np.tile(diagonal, repeat // len(diagonal))
+                    periods = _spread(diagonal, program)
                     values[op.results[int(part["outputs"][t])]] += periods * np.roll(source, -steps)
             case RotateAdd():
                 values[op.result] = values[op.input] + np.roll(values[op.input], -op.steps)
             case AddBias():
                 bias = np.asarray(weights[op.weight], dtype=np.float64)
-                values[op.result] = values[op.input] + np.tile(bias, repeat // len(bias))
+                values[op.result] = values[op.input] + _spread(bias, program)
             case Add():
                 values[op.result] = values[op.a] + values[op.b]
             case Multiply():
@@ -91,3 +89,8 @@ def run_he_program(
             case Polynomial():
                 values[op.result] = np.asarray(chebyshev.chebval(values[op.input], op.coefficients))
     return [values[number] for number in program.outputs]
+
+
+def _spread(period: Array, program: HeProgram) -> Array:
+    """One period of positions over all slots: each position has `batch` slots side by side."""
+    return np.tile(np.repeat(period, program.batch), program.slot_count // program.batch // len(period))

@@ -16,25 +16,29 @@ UNUSED = -1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """A map from slots to the elements of one tensor of `shape` (no batch axis).
+    """A map from slots to the elements of one tensor of `shape` (no batch axis), for `batch` samples side by side.
 
-    `index_of_slot` is int32 of shape (ciphertext_count, slot_count): the flat (C order) index of the element in each
-    slot, or UNUSED. An element may lie in many slots (replicas), and lies in at least one. The array is read-only.
-    PlanError if that does not hold.
+    Slot j of a ciphertext belongs to sample j % batch and to position j // batch. `index_of_slot` is int32 of shape
+    (ciphertext_count, slot_count / batch): the flat (C order) index of the element at each position, or UNUSED. An
+    element may lie at many positions (replicas), and lies at one at least. The array is read-only. PlanError if that
+    does not hold.
     """
 
     shape: tuple[int, ...]
     slot_count: int
     index_of_slot: NDArray[np.int32]
+    batch: int = 1
 
     def __post_init__(self) -> None:
         array = np.array(self.index_of_slot, dtype=np.int32)
-        if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] != self.slot_count:
-            raise PlanError(
-                f"a layout map has shape {array.shape}, expected (ciphertexts, {self.slot_count})"
-            )
-        if self.slot_count < 1 or self.slot_count & (self.slot_count - 1):
-            raise PlanError(f"slot_count must be a power of two, got {self.slot_count}")
+        for name, count in (("slot_count", self.slot_count), ("batch", self.batch)):
+            if count < 1 or count & (count - 1):
+                raise PlanError(f"{name} must be a power of two, got {count}")
+        if self.batch > self.slot_count:
+            raise PlanError(f"{self.batch} samples do not fit side by side in {self.slot_count} slots")
+        width = self.slot_count // self.batch
+        if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] != width:
+            raise PlanError(f"a layout map has shape {array.shape}, expected (ciphertexts, {width})")
         size = self.size
         if size < 1 or array.min() < UNUSED or array.max() >= size:
             raise PlanError(
@@ -46,12 +50,13 @@ class Layout:
         object.__setattr__(self, "index_of_slot", array)
 
     @classmethod
-    def periodic(cls, shape: tuple[int, ...], slot_count: int, index: ArrayLike) -> Layout:
-        """From one period: `index` of shape (period,) or (ciphertexts, period), repeated over the slots."""
+    def periodic(cls, shape: tuple[int, ...], slot_count: int, index: ArrayLike, batch: int = 1) -> Layout:
+        """From one period: `index` of shape (period,) or (ciphertexts, period), repeated over the positions."""
         block = np.atleast_2d(np.asarray(index, dtype=np.int32))
-        if block.ndim != 2 or block.shape[1] < 1 or slot_count % block.shape[1]:
-            raise PlanError(f"a period of shape {block.shape} does not divide {slot_count} slots")
-        return cls(shape, slot_count, np.tile(block, (1, slot_count // block.shape[1])))
+        width = slot_count // batch if batch >= 1 else 0
+        if block.ndim != 2 or block.shape[1] < 1 or width < 1 or width % block.shape[1]:
+            raise PlanError(f"a period of shape {block.shape} does not divide {width} positions")
+        return cls(shape, slot_count, np.tile(block, (1, width // block.shape[1])), batch)
 
     @property
     def size(self) -> int:
@@ -64,9 +69,9 @@ class Layout:
 
     @property
     def period(self) -> int:
-        """The smallest power of two after which the map repeats in every ciphertext."""
+        """The smallest power of two of positions after which the map repeats in every ciphertext."""
         array = self.index_of_slot
-        period = self.slot_count
+        period = int(array.shape[1])
         while period > 1 and np.array_equal(array[:, : period // 2], array[:, period // 2 : period]):
             period //= 2
         return period
@@ -77,17 +82,32 @@ class Layout:
         return self.index_of_slot[:, : self.period]
 
     def pack(self, values: ArrayLike) -> list[NDArray[np.float64]]:
-        """One array of shape (slot_count,) a ciphertext; unused slots hold 0. InputError on a wrong shape or NaN."""
+        """One sample of `shape`: one array of shape (slot_count,) a ciphertext; unused slots hold 0. With room for more
+        samples it is repeated. InputError on a wrong shape or NaN."""
         array = np.asarray(values, dtype=np.float64)
         if array.shape != self.shape:
             raise InputError(f"one sample must have shape {self.shape}, got {array.shape}")
+        return self.pack_batch(array[np.newaxis])
+
+    def pack_batch(self, values: ArrayLike) -> list[NDArray[np.float64]]:
+        """1 to `batch` samples, (n, *shape), as pack. The last sample fills the places that are left: numbers like the
+        others stay in the ranges that were calibrated, zeros might not. InputError as pack."""
+        array = np.asarray(values, dtype=np.float64)
+        if array.shape[1:] != self.shape or array.ndim == 0 or not 1 <= array.shape[0] <= self.batch:
+            raise InputError(f"expected 1 to {self.batch} samples of shape {self.shape}, got {array.shape}")
         if not np.all(np.isfinite(array)):
             raise InputError("a sample holds NaN or infinity; replace them before encrypting")
-        padded = np.append(array.reshape(-1), 0.0)
-        return [padded[row] for row in self.index_of_slot]
+        columns = array.reshape(array.shape[0], -1).T
+        columns = np.pad(columns, ((0, 0), (0, self.batch - columns.shape[1])), mode="edge")
+        padded = np.vstack([columns, np.zeros((1, self.batch))])
+        return [padded[row].reshape(-1) for row in self.index_of_slot]
 
     def unpack(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """The tensor of `shape` from the slots of its ciphertexts: the mean of the replicas of each element."""
+        """The (first) tensor of `shape` from the slots of its ciphertexts: the mean of the replicas of each element."""
+        return np.asarray(self.unpack_batch(slots)[0])
+
+    def unpack_batch(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """All samples, (batch, *shape), as unpack."""
         if len(slots) != self.ciphertext_count or any(s.shape != (self.slot_count,) for s in slots):
             shapes = [tuple(s.shape) for s in slots][:4]
             raise InputError(
@@ -95,10 +115,11 @@ class Layout:
             )
         index = self.index_of_slot.reshape(-1)
         used = index >= 0
-        values = np.concatenate(slots)[used]
-        sums = np.bincount(index[used], weights=values, minlength=self.size)
+        values = np.concatenate(slots).reshape(-1, self.batch)[used]
+        sums = np.zeros((self.size, self.batch))
+        np.add.at(sums, index[used], values)
         counts = np.bincount(index[used], minlength=self.size)
-        return (sums / counts).reshape(self.shape)
+        return np.asarray((sums / counts[:, None]).T.reshape(self.batch, *self.shape))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Layout):
@@ -106,8 +127,9 @@ class Layout:
         return (
             self.shape == other.shape
             and self.slot_count == other.slot_count
+            and self.batch == other.batch
             and np.array_equal(self.index_of_slot, other.index_of_slot)
         )
 
     def __hash__(self) -> int:
-        return hash((self.shape, self.slot_count, self.index_of_slot.tobytes()))
+        return hash((self.shape, self.slot_count, self.batch, self.index_of_slot.tobytes()))

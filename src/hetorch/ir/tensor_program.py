@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +27,32 @@ class Affine:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """What the user asked for one approximation: its degree, or its largest error relative to the largest absolute
+    value in the range; None to choose."""
+
+    degree: int | None = None
+    precision: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Activation:
-    """A function of ACTIVATIONS on each element."""
+    """A function on each element: that of ACTIVATIONS called `function`, or else `definition`, which maps float64
+    arrays to float64 arrays of the same shape."""
 
     input: int
     function: str
     parameters: tuple[float, ...]
     shape: tuple[int, ...]
     name: str
+    definition: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    wish: Wish | None = None
+
+    def apply(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The function at `x`."""
+        if self.definition is not None:
+            return self.definition(x)
+        return np.asarray(ACTIVATIONS[self.function](x, *self.parameters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +168,7 @@ def _problem(program: TensorProgram, index: int, op: TensorOp) -> str | None:
         if not (np.all(np.isfinite(op.matrix.data)) and np.all(np.isfinite(op.bias))):
             return "a weight is NaN or infinite"
         return None
-    if isinstance(op, Activation) and op.function not in ACTIVATIONS:
+    if isinstance(op, Activation) and op.definition is None and op.function not in ACTIVATIONS:
         return f"unknown activation {op.function!r}"
     if isinstance(op, Chebyshev) and len(op.coefficients) < 2:
         return "a polynomial needs degree >= 1"
@@ -182,7 +200,7 @@ def renumbered(op: TensorOp, number: dict[int, int]) -> TensorOp:
         case Affine():
             return Affine(number[op.input], op.matrix, op.bias, op.shape, op.name, op.kind)
         case Activation():
-            return Activation(number[op.input], op.function, op.parameters, op.shape, op.name)
+            return replace(op, input=number[op.input])
         case Chebyshev():
             return Chebyshev(number[op.input], op.coefficients, op.shape, op.name, op.kind)
         case Add():

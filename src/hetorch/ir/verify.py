@@ -38,6 +38,10 @@ def verify_he_program(
     count, top = len(program.values), len(modulus_chain) - 1
     if not program.inputs or not program.outputs:
         raise PlanError("a program needs inputs and outputs")
+    if program.batch < 1 or program.slot_count % program.batch:
+        raise PlanError(f"{program.batch} samples do not divide {program.slot_count} slots")
+    if any((at.slot_count, at.batch) != (program.slot_count, program.batch) for at in program.layouts):
+        raise PlanError("a layout is for another number of slots or samples than the program")
     for number, value in enumerate(program.values):
         if not 0 <= value.level <= top or not value.scale > 0 or value.layout >= len(program.layouts):
             raise PlanError(
@@ -105,8 +109,8 @@ def _level_problem(program: HeProgram, op: Operation, chain: Sequence[int]) -> s
             if out.level > level:
                 return f"drops from level {level} up to {out.level}"
         case RotateAdd():
-            if not 0 < op.steps < program.slot_count:
-                return f"rotates by {op.steps} in {program.slot_count} slots"
+            if not 0 < op.steps < program.slot_count or op.steps % program.batch:
+                return f"rotates by {op.steps} in {program.slot_count} slots of {program.batch} samples"
         case AddBias():
             pass
     if out.level != expected_level or out.level < 0:
@@ -146,12 +150,14 @@ def _weight_problem(
             steps = array.astype(np.int64)
             if steps.min() < 0 or steps.max() >= bound:
                 return f"the array {op.weight!r}.{key} holds values outside 0..{bound - 1}"
+            if key in ("giants", "babies") and np.any(steps % program.batch):
+                return f"the array {op.weight!r}.{key} holds steps that mix the {program.batch} samples"
         return None if np.all(np.isfinite(values)) else f"the diagonals {op.weight!r} are not finite"
     return None
 
 
 def _divides(period: int, program: HeProgram) -> bool:
-    return period > 0 and program.slot_count % period == 0
+    return period > 0 and program.slot_count // program.batch % period == 0
 
 
 def _fail(program: HeProgram, position: int, problem: str) -> None:

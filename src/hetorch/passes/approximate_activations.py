@@ -1,58 +1,46 @@
 """Pass: activations become polynomials over the ranges that the calibration inputs reach.
 
-Degree 2 costs one level: a x^2 + b x + c = sign(a) (alpha x + beta)^2 + gamma, with alpha and beta in the affine map
-before and sign and gamma in the one after. Higher degrees are Chebyshev series on [-1, 1], with the map of the range to
-[-1, 1] in the affine map before. Ranges are taken with the earlier activations already replaced.
+Ranges are taken with the earlier activations already replaced, and never beyond what interval arithmetic allows.
+Degrees are the least with which the outputs stay near the model's: all activations climb the same ladder of depths
+until they do, then each comes down again as far as it can. Where the user asked for a degree or a precision, that is
+what it gets.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
-from scipy import sparse
 
 from hetorch.errors import PlanError
-from hetorch.ir.activations import ACTIVATIONS
 from hetorch.ir.interpreter import apply_tensor_op
-from hetorch.ir.tensor_program import (
-    Activation,
-    Affine,
-    Chebyshev,
-    Multiply,
-    TensorOp,
-    TensorProgram,
-    renumbered,
-)
+from hetorch.ir.tensor_program import Activation, TensorOp, TensorProgram, Wish, renumbered
+from hetorch.passes.fit_polynomial import RANGE_MARGIN, Fit
+from hetorch.passes.interval_bounds import Interval, bounds_after
+from hetorch.passes.replace_activation import domain_of, replace_activation, slope_of
 
 Array = NDArray[np.float64]
 
-DEGREES = (2, 3, 7, 15, 31)
-"""Candidates: the largest degree of each depth 1..5 (2 by completing the square)."""
-RANGE_MARGIN = 0.2
-"""The calibrated range is widened by this share on both sides: inputs that calibration did not see."""
-UNIFORM_WEIGHT = 0.1
-"""Share of the least-squares weight that lies evenly on the range, so that the tails stay bounded."""
-GRID = 512
-SAMPLES = 8192
-"""Points of the evenly weighted grid, and most calibration values used in one fit."""
-NEGLIGIBLE = 1e-9
-"""A coefficient below this share of the largest one is dropped: far below any encryption noise."""
+RUNGS = (2, 3, 7, 15, 31)
+"""Candidates: the largest degree of each depth 1..5 (2 by completing the square). At depth 2 functions that are a slope
+and an even function take degree 4."""
 
 
 @dataclass(frozen=True, slots=True)
 class Approximated:
     """The polynomial network, the largest difference of its outputs from the reference relative to the reference's
-    range, the share of inputs with the same argmax, and the degree of each activation in order."""
+    range, the share of inputs with the same argmax, the degree asked for of each activation in order, and what became
+    of each. `problem` says why there is no network, if there is none."""
 
     program: TensorProgram
     error: float
     agreement: float
     degrees: tuple[int, ...]
+    fits: tuple[Fit, ...]
+    problem: str = ""
 
 
 def approximate_activations(
@@ -61,42 +49,62 @@ def approximate_activations(
     reference: Array,
     *,
     degree: int | None = None,
+    precision: float | None = None,
     tolerance: float = 0.05,
     least_agreement: float = 0.99,
+    only_bounds: bool = False,
 ) -> Approximated:
-    """With `degree` (>= 1) for all, or else the least degrees of DEGREES for which the outputs on the calibration
-    `inputs` (batch, *shape) stay within `tolerance` of the range of `reference` and `least_agreement` of the argmax.
+    """With `degree` (>= 1) for all, or with all to `precision`, or else with the least degrees of RUNGS for which the
+    outputs on the calibration `inputs` (batch, *shape) stay within `tolerance` of the range of `reference` and
+    `least_agreement` of the argmax. `only_bounds` takes ranges from interval arithmetic alone: no input within the
+    calibrated ones can leave them.
 
     PlanError if no degree reaches that.
     """
-    count = sum(isinstance(op, Activation) for op in program.operations)
-    if degree is not None or count == 0:
-        return _attempt(program, inputs, reference, (degree or 2,) * count)
+    wishes = [op.wish for op in program.operations if isinstance(op, Activation)]
+    count = len(wishes)
+    given = Wish(degree, precision)
+
+    def attempt(degrees: Sequence[int]) -> Approximated:
+        return _attempt(program, inputs, reference, degrees, given, only_bounds)
+
+    free = [i for i, wish in enumerate(wishes) if wish is None or wish == Wish()]
+    if degree is not None or precision is not None or not free:
+        return _sound(attempt((degree or RUNGS[0],) * count))
 
     def good(candidate: Approximated) -> bool:
-        return candidate.error <= tolerance and candidate.agreement >= least_agreement
+        # One input more or less is no measure: a single one may always differ.
+        needed = min(least_agreement, 1 - 1 / len(inputs))
+        return candidate.error <= tolerance and candidate.agreement >= needed
 
     ladder = 0
-    best = _attempt(program, inputs, reference, (DEGREES[0],) * count)
-    while not good(best) and ladder + 1 < len(DEGREES):
+    best = attempt((RUNGS[0],) * count)
+    while not good(best) and ladder + 1 < len(RUNGS):
         ladder += 1
-        best = _attempt(program, inputs, reference, (DEGREES[ladder],) * count)
-    if not good(best):
+        best = attempt((RUNGS[ladder],) * count)
+    if not good(_sound(best)):
         raise PlanError(
-            f"with polynomials of degree {DEGREES[-1]} the outputs differ from the model's by {best.error:.1%} of "
+            f"with polynomials of degree {RUNGS[-1]} the outputs differ from the model's by {best.error:.1%} of "
             f"their range (allowed: {tolerance:.1%}) and the argmax agrees on {best.agreement:.1%} of the inputs "
             f"(needed: {least_agreement:.1%}); train with smoother activations (square, SiLU), "
-            "pass activation_tolerance=, or fix activation_degree="
+            "pass activation_tolerance= or activation_precision=, or fix activation_degree="
         )
-    if ladder and count > 1:
-        for position in range(count):
-            for lower in DEGREES[:ladder]:
+    if ladder and len(free) > 1:
+        for position in free:
+            for lower in RUNGS[:ladder]:
                 degrees = (*best.degrees[:position], lower, *best.degrees[position + 1 :])
-                attempt = _attempt(program, inputs, reference, degrees)
-                if good(attempt):
-                    best = attempt
+                found = attempt(degrees)
+                if good(found):
+                    best = found
                     break
     return best
+
+
+def _sound(candidate: Approximated) -> Approximated:
+    """The candidate, unless there is no network: then PlanError says why."""
+    if candidate.problem:
+        raise PlanError(candidate.problem)
+    return candidate
 
 
 def compare(outputs: Array, reference: Array) -> tuple[float, float]:
@@ -116,25 +124,49 @@ def output_range(reference: Array) -> float:
     return span or float(np.max(np.abs(reference))) or float(np.finfo(np.float64).tiny)
 
 
-def _attempt(program: TensorProgram, inputs: Array, reference: Array, degrees: Sequence[int]) -> Approximated:
+def _attempt(
+    program: TensorProgram,
+    inputs: Array,
+    reference: Array,
+    degrees: Sequence[int],
+    given: Wish,
+    only_bounds: bool,
+) -> Approximated:
+    flat = inputs.reshape(len(inputs), -1)
     operations: list[TensorOp] = []
-    values: list[Array] = [inputs.reshape(len(inputs), -1)]
+    values: list[Array] = [flat]
+    low, high = float(flat.min()), float(flat.max())
+    spare = RANGE_MARGIN * (high - low) / 2
+    bounds = [Interval(np.full(flat.shape[1], low - spare), np.full(flat.shape[1], high + spare))]
+    fits: list[Fit] = []
     number = {0: 0}
     left = iter(degrees)
 
     def append(op: TensorOp) -> int:
         operations.append(op)
         values.append(apply_tensor_op(op, values))
+        bounds.append(bounds_after(op, bounds))
         return len(operations)
 
     with np.errstate(over="ignore", invalid="ignore"):
         for index, op in enumerate(program.operations):
             if isinstance(op, Activation):
                 source = number[op.input]
+                wish, degree = op.wish or Wish(), next(left)
                 if not np.all(np.isfinite(values[source])):
-                    return Approximated(program, math.inf, 0.0, tuple(degrees))
+                    return Approximated(program, math.inf, 0.0, tuple(degrees), tuple(fits))
+                try:
+                    domain = domain_of(op, values[source], bounds[source], only_bounds=only_bounds)
+                except PlanError as undefined:
+                    # Too rough a polynomial before it may be all that is wrong: the caller tries a finer one.
+                    return Approximated(program, math.inf, 0.0, tuple(degrees), tuple(fits), str(undefined))
+                precision = None if wish.degree is not None else wish.precision or given.precision
+                steps, fit = replace_activation(
+                    op, source, len(operations), domain, _degree(op, wish, given, degree), precision
+                )
+                fits.append(fit)
                 made = source
-                for step in replacement(op, source, values[source], next(left), len(operations)):
+                for step in steps:
                     made = append(step)
                 number[index + 1] = made
             else:
@@ -142,62 +174,12 @@ def _attempt(program: TensorProgram, inputs: Array, reference: Array, degrees: S
     output = number[program.output]
     result = TensorProgram(program.input_shape, tuple(operations), output, program.output_shape)
     error, agreement = compare(values[result.output], reference)
-    return Approximated(result, error, agreement, tuple(degrees))
+    return Approximated(result, error, agreement, tuple(degrees), tuple(fits))
 
 
-def replacement(op: Activation, source: int, data: Array, degree: int, made: int) -> list[TensorOp]:
-    """Operations that stand for `op` on value `source`, whose calibration values are `data`; `made` operations exist
-    before them. The last one is the result."""
-    centre, half = widened_range(data)
-    scaled = (data.reshape(-1) - centre) / half
-    coefficients = fit(lambda t: ACTIVATIONS[op.function](t * half + centre, *op.parameters), scaled, degree)
-    size = math.prod(op.shape)
-
-    def scale(value: int, factor: float, offset: float) -> Affine:
-        matrix = sparse.csr_array(sparse.diags_array(np.full(size, factor), format="csr"))
-        return Affine(value, matrix, np.full(size, offset), op.shape, op.name, "scale")
-
-    label = f"{op.function} ~ degree {len(coefficients) - 1}"
-    if len(coefficients) <= 2:
-        constant = float(coefficients[0])
-        slope = float(coefficients[1]) if len(coefficients) == 2 else 0.0
-        # slope * (x - centre) / half + constant; a slope of zero leaves an empty matrix, which is a constant.
-        return [scale(source, slope / half, constant - slope * centre / half)]
-    if len(coefficients) == 3:
-        c, b, a = (float(value) for value in chebyshev.cheb2poly(coefficients))
-        alpha, beta = math.sqrt(abs(a)), math.sqrt(abs(a)) * b / (2 * a)
-        return [
-            scale(source, alpha / half, beta - alpha * centre / half),
-            Multiply(made + 1, made + 1, op.shape, op.name, label),
-            scale(made + 2, math.copysign(1.0, a), c - b * b / (4 * a)),
-        ]
-    return [
-        scale(source, 1.0 / half, -centre / half),
-        Chebyshev(made + 1, tuple(float(c) for c in coefficients), op.shape, op.name, label),
-    ]
-
-
-def widened_range(data: Array) -> tuple[float, float]:
-    """Centre and half-width of the range of `data` with the margin; the half-width is positive."""
-    low, high = float(data.min()), float(data.max())
-    half = (high - low) / 2 * (1 + RANGE_MARGIN)
-    return (low + high) / 2, half if half > 0 else max(abs(low), 1.0)
-
-
-def fit(function: Callable[[Array], Array], data: Array, degree: int) -> Array:
-    """Chebyshev coefficients on [-1, 1] by least squares: the distribution of `data`, mixed with an even weight."""
-    flat = data.reshape(-1)
-    # Every n-th value: deterministic, and calibration batches have no order.
-    points = flat[:: max(1, -(-flat.size // SAMPLES))]
-    grid = np.linspace(-1.0, 1.0, GRID)
-    x = np.concatenate([points, grid])
-    weights = np.concatenate(
-        [
-            np.full(points.size, math.sqrt((1 - UNIFORM_WEIGHT) / points.size)),
-            np.full(GRID, math.sqrt(UNIFORM_WEIGHT / GRID)),
-        ]
-    )
-    matrix = chebyshev.chebvander(x, degree) * weights[:, None]
-    solution = np.linalg.lstsq(matrix, function(x) * weights, rcond=None)[0]
-    kept = np.flatnonzero(np.abs(solution) > NEGLIGIBLE * max(float(np.max(np.abs(solution))), 1e-300))
-    return np.asarray(solution[: (int(kept[-1]) if kept.size else 0) + 1])
+def _degree(op: Activation, wish: Wish, given: Wish, rung: int) -> int:
+    if wish.degree is not None:
+        return wish.degree
+    if given.degree is not None:
+        return given.degree
+    return 4 if rung == 3 and slope_of(op) is not None else rung

@@ -20,7 +20,8 @@ MOST_MODULI = 40
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """For each diagonal of `indices` (in 0..modulus-1): a representative index = giant + baby, congruent to it."""
+    """For each diagonal that was split, in the same order: a representative index = giant + baby, congruent to its
+    index. `baby_count`: (input, baby) pairs with a rotation; `giant_count`: (output, giant) pairs with one."""
 
     giants: Indices
     babies: Indices
@@ -33,9 +34,19 @@ class Split:
         return self.giants + self.babies
 
 
-def split(indices: Indices, modulus: int) -> Split:
-    """The split of least cost for distinct sorted `indices` that are only known modulo `modulus`."""
-    signed = _unrolled(indices, modulus)
+def split(
+    indices: Indices, modulus: int, outputs: Indices | None = None, inputs: Indices | None = None
+) -> Split:
+    """The split of least cost for `indices` that are only known modulo `modulus`, of the diagonals between ciphertexts
+    `inputs` and `outputs` (default: one each, and then the indices are distinct).
+
+    Every input ciphertext is rotated for itself, and every output has its own giant steps; the keys are shared.
+    """
+    distinct, place = np.unique(indices, return_inverse=True)
+    zeros = np.zeros(len(indices), dtype=np.int64)
+    output = zeros if outputs is None else outputs
+    given = zeros if inputs is None else inputs
+    signed, order = _unrolled(distinct, modulus)
     best: Split | None = None
     best_cost = np.inf
     for step in _moduli(signed):
@@ -47,27 +58,41 @@ def split(indices: Indices, modulus: int) -> Split:
         }:
             babies = (signed - offset) % step + offset
             giants = signed - babies
-            few_babies, few_giants = np.unique(babies), np.unique(giants)
-            baby_count = len(few_babies) - int(np.any(few_babies == 0))
-            giant_count = len(few_giants) - int(np.any(few_giants == 0))
-            cost = (BABY + KEY) * baby_count + (GIANT + KEY) * giant_count
+            baby_keys, baby_count = _rotations(babies, order, place, given)
+            giant_keys, giant_count = _rotations(giants, order, place, output)
+            cost = BABY * baby_count + GIANT * giant_count + KEY * (baby_keys + giant_keys)
             if cost < best_cost:
                 best, best_cost = Split(giants, babies, baby_count, giant_count), cost
     assert best is not None
-    return best
+    return Split(best.giants[order][place], best.babies[order][place], best.baby_count, best.giant_count)
 
 
-def _unrolled(indices: Indices, modulus: int) -> Indices:
-    """Signed representatives without a jump: the circle is cut at its largest gap."""
+def _rotations(steps: Indices, order: Indices, place: Indices, ciphertext: Indices) -> tuple[int, int]:
+    """How many different steps other than 0 there are, and how many pairs of such a step and a ciphertext."""
+    few, number = np.unique(steps, return_inverse=True)
+    keys = len(few) - int(np.any(few == 0))
+    count = int(ciphertext.max()) + 1
+    if count == 1:
+        return keys, keys
+    present = np.zeros((count, len(few)), dtype=bool)
+    present[ciphertext, number[order][place]] = True
+    return keys, int(present[:, few != 0].sum())
+
+
+def _unrolled(indices: Indices, modulus: int) -> tuple[Indices, Indices]:
+    """Signed representatives without a jump, ascending (the circle is cut at its largest gap), and for each of the
+    sorted `indices` its place among them."""
     if len(indices) == 1:
         value = int(indices[0])
-        return np.array([value if value <= modulus // 2 else value - modulus], dtype=np.int64)
+        signed = np.array([value if value <= modulus // 2 else value - modulus], dtype=np.int64)
+        return signed, np.zeros(1, dtype=np.int64)
     gaps = np.diff(np.append(indices, indices[0] + modulus))
     cut = (int(np.argmax(gaps)) + 1) % len(indices)
     start = int(indices[cut])
     if start > modulus // 2:
         start -= modulus
-    return np.sort((indices - indices[cut]) % modulus + start)
+    order = (np.arange(len(indices), dtype=np.int64) - cut) % len(indices)
+    return np.sort((indices - indices[cut]) % modulus + start), order
 
 
 def _moduli(signed: Indices) -> list[int]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hetorch.errors import PlanError
-from hetorch.ir.tensor_program import Affine, TensorProgram, reads
+from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram, reads
 from hetorch.passes.baby_giant import split
 from hetorch.passes.cost_model import CostModel
-from hetorch.passes.diagonals import Indices, coordinates, find_diagonals, fold_steps
+from hetorch.passes.diagonals import Indices, blocks, coordinates, find_indices, fold_steps
 from hetorch.passes.placements import (
     Placement,
     input_candidates,
@@ -28,6 +28,8 @@ from hetorch.passes.placements import (
 
 BEAM = 32
 """Partial choices that are kept after each map."""
+MOST_CIPHERTEXTS = 1 << 14
+"""Of one tensor: what fits in the memory of a machine."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +47,7 @@ class _Search:
     slot_count: int
     model: CostModel
     costs: dict[tuple[int, int, int], float] = field(default_factory=dict)
-    splits: dict[tuple[int, bytes], tuple[int, int]] = field(default_factory=dict)
+    splits: dict[tuple[int, int, bytes], tuple[int, int]] = field(default_factory=dict)
     entries: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
     alive: list[Placement] = field(default_factory=list)
 
@@ -61,31 +63,38 @@ class _Search:
     def _cost(self, index: int, level: int, source: Placement, result: Placement) -> float:
         rows, columns = self.entries[index]
         folds = len(fold_steps(source, result))
-        found = find_diagonals(rows, columns, source, result)
+        found = find_indices(rows, columns, source, result)
         if found is None:
             return np.inf
-        name = (found.modulus, found.indices.tobytes())
+        indices, modulus = found
+        name = (modulus, source.parts, indices.tobytes())
         if name not in self.splits:
-            parts = split(found.indices, found.modulus)
+            outputs, inputs, k = blocks(indices, modulus, source)
+            parts = split(k, modulus, outputs, inputs)
             self.splits[name] = (parts.baby_count, parts.giant_count)
         babies, giants = self.splits[name]
-        return self.model.transform(level, len(found.indices), babies, giants, folds)
+        return self.model.transform(
+            level, len(indices), babies, giants, folds, source.parts, result.parts, self.slot_count == 1
+        )
 
 
 def choose_layouts(
     program: TensorProgram, levels: tuple[int, ...], slot_count: int, model: CostModel | None = None
 ) -> Layouts:
-    """For ciphertexts of `slot_count` slots. PlanError if a tensor does not fit in one."""
+    """For ciphertexts of `slot_count` slots, several for a tensor that does not fit in one. PlanError if a tensor needs
+    more than MOST_CIPHERTEXTS."""
     for value in range(program.value_count):
-        if power_of_two(program.size(value)) > slot_count:
+        needed = -(-program.size(value) // slot_count)
+        if needed > MOST_CIPHERTEXTS:
             raise PlanError(
-                f"a tensor of shape {program.shape(value)} needs {program.size(value)} slots, a ciphertext has "
-                f"{slot_count}; use a larger ring_degree or a smaller model"
+                f"a tensor of shape {program.shape(value)} needs {needed} ciphertexts of {slot_count} slots, at most "
+                f"{MOST_CIPHERTEXTS} are allowed; use a larger ring_degree, a smaller batch_size or a smaller model"
             )
     group = groups_of(program)
     maps = [(index, op) for index, op in enumerate(program.operations) if isinstance(op, Affine)]
     strides = {index: spatial_stride(op.matrix, program.shape(op.input), op.shape) for index, op in maps}
     search = _Search(slot_count, model or CostModel())
+    extra = _elementwise_costs(program, levels, group, search.model)
     last_use = {group[0]: -1, group[program.output]: len(maps)}
     for position, (index, op) in enumerate(maps):
         for value in (op.input, index + 1):
@@ -109,12 +118,28 @@ def choose_layouts(
                 candidates = made[key]
             for result in candidates:
                 cost = total + search.cost(index, op, level, source, result)
+                if result_group not in chosen:
+                    cost += extra.get(result_group, 0.0) * (result.parts - 1)
                 following.append((cost, {**chosen, result_group: result}))
         states = _best(following, {g for g, last in last_use.items() if last > position})
     total, chosen = states[0]
     if not np.isfinite(total):
         raise PlanError("no layout of the network was found")
     return Layouts(tuple(chosen[group[value]] for value in range(program.value_count)), total)
+
+
+def _elementwise_costs(
+    program: TensorProgram, levels: tuple[int, ...], group: list[int], model: CostModel
+) -> dict[int, float]:
+    """For each group, what its products and polynomials cost for one ciphertext."""
+    costs: dict[int, float] = {}
+    for index, op in enumerate(program.operations):
+        name, level = group[index + 1], levels[index + 1]
+        if isinstance(op, Multiply):
+            costs[name] = costs.get(name, 0.0) + model.multiply(level + 1)
+        elif isinstance(op, Chebyshev):
+            costs[name] = costs.get(name, 0.0) + model.polynomial(level + op.depth, len(op.coefficients) - 1)
+    return costs
 
 
 def groups_of(program: TensorProgram) -> list[int]:
@@ -151,7 +176,7 @@ def _inputs(
     turned: list[Placement] = []
     for base in found:
         replicas = slot_count // base.period
-        if replicas < 2:
+        if replicas < 2 or base.parts > 1:
             continue
         steps = {max(size * factor // replicas, 1) for size in sizes for factor in (1, 2, 4)}
         if base.grid is not None:

@@ -1,9 +1,10 @@
 """Pass: the smallest ring and chain that is secure and precise enough, and of those the fastest.
 
-For each ring degree, from the smallest: layouts are chosen for its slots, the error is predicted, and since every error
-falls as 2^-bits of the scale, the bits that the wanted precision needs follow directly. The chain has one prime of that
-size a level, and q_0 with room for the output. Digits of one to three primes are tried, with as many spare bits in P as
-the security table leaves: they push key-switching noise below the rounding noise.
+For each ring degree, from the smallest: layouts are chosen for its slots (and, for a batch, for each number of samples
+side by side), the error is predicted, and since every error falls as 2^-bits of the scale, the bits that the wanted
+precision needs follow directly. The chain has one prime of that size a level, and q_0 with room for the output.
+Digits of one to three primes are tried, with as many spare bits in P as the security table leaves: they push
+key-switching noise below the rounding noise.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.params import ParameterSet, Security, max_log2_qp
 from hetorch.passes.assign_scales import assign_scales
 from hetorch.passes.choose_layouts import Layouts, choose_layouts
-from hetorch.passes.cost_model import CostModel, ring_factor
+from hetorch.passes.cost_model import CostModel
 from hetorch.passes.diagonals import Lowered, lower
+from hetorch.passes.machine import DEFAULT, Machine
 from hetorch.passes.placements import power_of_two
 from hetorch.passes.predict_errors import SIGMAS, Sensitivity, predict_errors
 
@@ -37,12 +39,16 @@ SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
 SPECIAL_BITS = 49
 TRIAL_BITS = 32.0
 DIGIT_SIZES = (1, 2, 3)
+LANE_PRICE = 0.2
+"""Rotations that each slot of a folded sum counts where noise is scarce, so that the search folds less."""
+BATCH_STEP = 2
+"""Bits between the numbers of samples side by side that are tried."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """All decisions about one program: `lowered` is by index of operation; `shares` and `error` are standard deviations
-    as predict_errors gives them."""
+    as predict_errors gives them; `cost` is in seconds, of one run, which takes `batch` samples side by side."""
 
     parameters: ParameterSet
     layouts: Layouts
@@ -51,13 +57,17 @@ class Chosen:
     shares: tuple[float, ...]
     error: float
     cost: float
+    batch: int = 1
+    encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """What is asked for. `sizes`: largest absolute value of each value of `program`; `precision`: bound on the
     encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose.
-    `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1."""
+    `batch_size`: samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as
+    make a run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
+    ciphertexts. `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1."""
 
     program: TensorProgram
     levels: tuple[int, ...]
@@ -69,46 +79,93 @@ class Request:
     ring_degree: int | None = None
     scale_bits: int | None = None
     digit_size: int | None = None
+    batch_size: int | None = 1
+    throughput: bool = False
+    machine: Machine = DEFAULT
+    encrypted: bool = False
     for_seal: bool = False
 
 
 def choose_parameters(request: Request) -> Chosen:
-    """The fastest choice on the smallest ring that will do. PlanError if none does."""
+    """The fastest choice on the smallest ring that will do, and on those above it while the tensors of a run do not fit
+    in a ciphertext each. PlanError if none does."""
     program = request.program
-    slots = max(power_of_two(program.size(value)) for value in range(program.value_count))
+    most = max(power_of_two(program.size(value)) for value in range(program.value_count))
     rings = [request.ring_degree] if request.ring_degree else _rings()
     if request.for_seal:
         rings = [ring for ring in rings if ring <= LARGEST_SEAL_RING]
     reasons: list[str] = []
+    found: list[Chosen] = []
     for ring in rings:
         exponent = ring.bit_length() - 1
-        if ring // 2 < slots:
-            reasons.append(f"2^{exponent}: {slots} slots needed, {ring // 2} there")
-            continue
         lower_bound = _least_bits(request, ring)
         room = _room(ring, request.security)
         if lower_bound > room:
             reasons.append(f"2^{exponent}: at least {lower_bound:.0f} bits needed, {room:.0f} allowed")
             continue
-        layouts = choose_layouts(program, request.levels, ring // 2)
-        lowered = {
-            index: lower(op.matrix, layouts.placements[op.input], layouts.placements[index + 1], ring // 2)
-            for index, op in enumerate(program.operations)
-            if isinstance(op, Affine)
-        }
-        sizes = DIGIT_SIZES if request.digit_size is None else (request.digit_size,)
-        found = [_with_digits(request, ring, layouts, lowered, size) for size in sizes]
-        usable = [choice for choice in found if choice is not None]
-        if usable:
-            return min(usable, key=lambda choice: choice.cost)
-        reasons.append(
-            f"2^{exponent}: no chain of {request.levels[0] + 1} primes is precise and secure enough"
-        )
+        batches = _batches(request, ring // 2)
+        if not batches:
+            reasons.append(f"2^{exponent}: {request.batch_size} samples side by side need more slots")
+        usable = [choice for batch in batches for choice in _on_ring(request, ring, batch, reasons)]
+        found += usable
+        if found and (request.throughput or ring // 2 >= most * (request.batch_size or 1)):
+            break
+    if found:
+        return min(found, key=lambda choice: _price(request, choice))
     raise PlanError(
-        f"no parameters fit a program of {request.levels[0]} levels and {slots} slots at {request.security.value}-bit "
+        f"no parameters fit a program of {request.levels[0]} levels at {request.security.value}-bit "
         f"security (ring degree {'; '.join(reasons)}); use fewer layers, activations of lower degree, smaller tensors, "
         "or a larger precision="
     )
+
+
+def _batches(request: Request, slots: int) -> list[int]:
+    """How many samples may lie side by side: powers of two that hold the batch size."""
+    least = power_of_two(request.batch_size or 1)
+    if least > slots:
+        return []
+    if not request.throughput:
+        return [least]
+    first = least if request.batch_size else slots
+    return sorted({min(first << k, slots) for k in range(0, 2 * slots.bit_length(), BATCH_STEP)})
+
+
+def _price(request: Request, choice: Chosen) -> float:
+    """Of a run; without a batch size, of a sample."""
+    return choice.cost if request.batch_size else choice.cost / choice.batch
+
+
+def _on_ring(request: Request, ring: int, batch: int, reasons: list[str]) -> list[Chosen]:
+    """The choices for each digit size, or none and the reason.
+
+    Which layouts are cheapest depends on the digit size, so they are searched for the middle one; where these leave no
+    precise and secure chain, layouts with fewer folds are tried: the sum of 2^k slots has 2^k times their noise.
+    """
+    program, exponent = request.program, ring.bit_length() - 1
+    positions = ring // 2 // batch
+    sizes = _digit_sizes(request)
+    for guess, lane_price in ((sizes[len(sizes) // 2], 0.0), (sizes[0], LANE_PRICE)):
+        model = CostModel(guess, guess, ring, request.machine, lane_price, request.encrypted)
+        try:
+            layouts = choose_layouts(program, request.levels, positions, model)
+        except PlanError as error:
+            reasons.append(f"2^{exponent}: {error}")
+            return []
+        lowered = {
+            index: lower(op.matrix, layouts.placements[op.input], layouts.placements[index + 1], positions)
+            for index, op in enumerate(program.operations)
+            if isinstance(op, Affine)
+        }
+        found = [_with_digits(request, ring, layouts, lowered, size, batch) for size in sizes]
+        usable = [choice for choice in found if choice is not None]
+        if usable:
+            return usable
+    reasons.append(f"2^{exponent}: no chain of {request.levels[0] + 1} primes is precise and secure enough")
+    return []
+
+
+def _digit_sizes(request: Request) -> tuple[int, ...]:
+    return DIGIT_SIZES if request.digit_size is None else (request.digit_size,)
 
 
 def _rings() -> list[int]:
@@ -134,7 +191,7 @@ def _prime_floor(ring: int) -> int:
 
 
 def _with_digits(
-    request: Request, ring: int, layouts: Layouts, lowered: dict[int, Lowered], digit_size: int
+    request: Request, ring: int, layouts: Layouts, lowered: dict[int, Lowered], digit_size: int, batch: int
 ) -> Chosen | None:
     """The choice with the most spare bits in P that the security table allows, or None."""
     program, levels = request.program, request.levels
@@ -171,10 +228,20 @@ def _with_digits(
             continue
         exact = assign_scales(program, levels, request.sizes, bits, parameters.modulus_chain)
         shares, error = predict_errors(
-            program, lowered, levels, exact, NoiseModel.of(parameters), request.sensitivity, bits
+            program,
+            lowered,
+            levels,
+            exact,
+            NoiseModel.of(parameters),
+            request.sensitivity,
+            bits,
+            encrypted=request.encrypted,
         )
-        cost = total_cost(program, lowered, levels, CostModel(digit_size, len(special))) * ring_factor(ring)
-        return Chosen(parameters, layouts, lowered, exact, shares, error, cost)
+        parts = [placement.parts for placement in layouts.placements]
+        cost = total_cost(
+            program, lowered, levels, parts, model_of(parameters, request.machine, request.encrypted)
+        )
+        return Chosen(parameters, layouts, lowered, exact, shares, error, cost, batch, request.encrypted)
     return None
 
 
@@ -182,7 +249,14 @@ def _scale_bits(request: Request, lowered: dict[int, Lowered], model: NoiseModel
     """The bits at which the predicted error meets the precision; None beyond MOST_SCALE_BITS."""
     scales = assign_scales(request.program, request.levels, request.sizes, TRIAL_BITS, None)
     _, error = predict_errors(
-        request.program, lowered, request.levels, scales, model, request.sensitivity, TRIAL_BITS
+        request.program,
+        lowered,
+        request.levels,
+        scales,
+        model,
+        request.sensitivity,
+        TRIAL_BITS,
+        encrypted=request.encrypted,
     )
     relative = SIGMAS * error / request.output_range
     # Errors are proportional to 2^-bits, so one trial tells; the primes themselves are within 2^-8 of 2^bits.
@@ -197,26 +271,56 @@ def _special_bits(bits: int, ring: int) -> list[int]:
     return [each] * count
 
 
+def model_of(parameters: ParameterSet, machine: Machine, encrypted: bool = False) -> CostModel:
+    """The cost model of chosen parameters."""
+    special = len(parameters.special_primes)
+    return CostModel(parameters.digit_size, special, parameters.ring_degree, machine, encrypted=encrypted)
+
+
 def total_cost(
-    program: TensorProgram, lowered: dict[int, Lowered], levels: Sequence[int], model: CostModel
+    program: TensorProgram,
+    lowered: dict[int, Lowered],
+    levels: Sequence[int],
+    parts: Sequence[int],
+    model: CostModel,
 ) -> float:
-    """The cost model's sum over all operations."""
-    cost = 0.0
+    """The cost model's sum over all operations; `parts` are the ciphertexts of each value."""
+    return sum(layer_costs(program, lowered, levels, parts, model))
+
+
+def layer_costs(
+    program: TensorProgram,
+    lowered: dict[int, Lowered],
+    levels: Sequence[int],
+    parts: Sequence[int],
+    model: CostModel,
+) -> list[float]:
+    """Of each operation."""
+    costs = []
     for index, op in enumerate(program.operations):
-        level = levels[index + 1]
+        level, count = levels[index + 1], parts[index + 1]
         match op:
             case Affine():
-                parts = lowered[index]
-                cost += model.transform(
-                    level + 1, parts.diagonals, parts.babies, parts.giants, len(parts.folds)
+                transform = lowered[index]
+                cost = model.transform(
+                    level + 1,
+                    transform.diagonals,
+                    transform.babies,
+                    transform.giants,
+                    len(transform.folds),
+                    parts[op.input],
+                    count,
+                    transform.transform.slot_count == 1,
                 )
+                cost += model.add(level) * count if np.any(op.bias) else 0.0
             case Multiply():
-                cost += model.multiply(level + 1)
+                cost = count * model.multiply(level + 1)
             case Chebyshev():
-                cost += model.polynomial(level + op.depth, len(op.coefficients) - 1)
+                cost = count * model.polynomial(level + op.depth, len(op.coefficients) - 1)
             case _:
-                pass
-    return cost
+                cost = count * model.add(level)
+        costs.append(cost)
+    return costs
 
 
 def largest_values(values: Sequence[NDArray[np.float64]]) -> tuple[float, ...]:

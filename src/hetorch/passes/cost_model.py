@@ -1,35 +1,34 @@
-"""What operations cost: ratios measured on one core of the engine, to be replaced by measurements of the machine.
+"""What operations cost in seconds: constants of a machine times counts of passes over limbs.
 
-The unit is one pass over one limb of a ring element (N coefficients modulo one prime): a plaintext product that is
-accumulated into both halves of a ciphertext modulo Q P. A key switch works on every digit and every limb of Q P. The
-numbers are least squares over 33 transforms (1 to 256 diagonals, levels 1, 3 and 5, N = 2^13, digits of one prime,
-AVX2, one thread), which they reproduce within 25 %.
+A limb is one ring element modulo one prime: N coefficients. A key switch works on every digit and every limb of Q P, so
+each operation that switches keys has one constant a limb and one a (digit, limb). The constants are measured
+(`hetorch tune`) or the defaults below, which make plans reproducible on any machine.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-PRODUCT = 1.0
-BABY = 1.2
-"""A hoisted rotation (inner product with the key, permutation), a digit and limb."""
-GIANT = 4.0
-"""A rotation with its own decomposition and mod-down inside a transform, a digit and limb."""
-ROTATE = 3.5
-"""A rotation by itself, as the folds do it, a digit and limb."""
-MULTIPLY = 3.7
-"""A product of ciphertexts with its relinearisation, a digit and limb."""
-KEY = 0.02
-"""A weak preference for fewer keys, a digit and limb: keys are uploaded once and read from memory each time."""
+from hetorch.passes.machine import DEFAULT, Machine
+
+BABY, GIANT, KEY = 1.2, 4.0, 0.02
+"""Weights of the split into baby and giant steps, whatever the machine: a hoisted rotation, one with its own
+decomposition and mod-down, and a slight preference for fewer keys, which are uploaded once and read each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """Costs for a key-switching shape: `digit_size` data primes a digit, `special_count` special primes."""
+    """Costs for a key-switching shape: `digit_size` data primes a digit, `special_count` special primes. Each slot that
+    folds add up costs `lane_price` rotations more than it takes: for a search that must save noise, not time.
+    `encrypted`: diagonals are ciphertexts."""
 
     digit_size: int = 1
     special_count: int = 1
+    ring_degree: int = 1 << 13
+    machine: Machine = field(default=DEFAULT)
+    lane_price: float = 0.0
+    encrypted: bool = False
 
     def digits(self, level: int) -> int:
         """ceil((level + 1) / digit_size)."""
@@ -39,24 +38,73 @@ class CostModel:
         """Primes of Q_level * P."""
         return level + 1 + self.special_count
 
-    def transform(self, level: int, diagonals: int, babies: int, giants: int, folds: int) -> float:
-        """A linear map on an input at `level`: `babies` and `giants` rotations other than 0; the folds come one level
-        lower, after the rescale."""
-        switch = (BABY * babies + GIANT * giants + KEY * (babies + giants)) * self.digits(level)
-        below = level - 1
-        folding = (ROTATE + KEY) * folds * self.digits(below) * self.limbs(below)
-        return self.limbs(level) * (PRODUCT * diagonals + switch + self.digits(level)) + folding
+    def transform(
+        self,
+        level: int,
+        diagonals: int,
+        babies: int,
+        giants: int,
+        folds: int,
+        inputs: int = 1,
+        outputs: int = 1,
+        constants: bool = False,
+    ) -> float:
+        """A linear map on inputs at `level`: `babies` counts (input, step) pairs and `giants` (output, step) pairs with
+        a step other than 0; each output is folded one level lower, after the rescale. `constants`: each diagonal is one
+        number (a ciphertext an element), and nothing rotates."""
+        m = self.machine.at(self.ring_degree)
+        if constants:
+            return m.constant * diagonals * (level + 1) + outputs * self.rescale(level)
+        if self.encrypted:
+            return self._encrypted(level, diagonals, babies, giants, folds, outputs)
+        digits, limbs = self.digits(level), self.limbs(level)
+        rotating = inputs if babies else 0
+        cost = limbs * (m.product * diagonals + m.down * outputs)
+        cost += digits * limbs * m.hoist * rotating
+        cost += babies * limbs * (m.baby * digits + m.baby_limb)
+        cost += giants * limbs * (m.giant * digits + m.giant_limb)
+        return cost + self._folds(level - 1, folds) * outputs
+
+    def _folds(self, level: int, folds: int) -> float:
+        cost = folds * (self.rotate(level) + self.add(level))
+        return cost + self.lane_price * 2**folds * self.rotate(level) if folds else cost
+
+    def _encrypted(
+        self, level: int, diagonals: int, babies: int, giants: int, folds: int, outputs: int
+    ) -> float:
+        """Each diagonal is a product of ciphertexts, three parts in place of two; each sum of a giant step (and the one
+        without) is relinearised, rotated and added; every rotation stands alone."""
+        products = (
+            diagonals * (2.0 * self.machine.at(self.ring_degree).product + 1.5 * self.add(0)) * (level + 1)
+        )
+        relinearised = (giants + outputs) * (self.multiply(level) - self.rescale(level))
+        rotated = (babies + giants) * self.rotate(level) + giants * self.add(level)
+        return (
+            products
+            + relinearised
+            + rotated
+            + outputs * (self.rescale(level) + self._folds(level - 1, folds))
+        )
+
+    def rotate(self, level: int) -> float:
+        """A rotation by itself."""
+        m = self.machine.at(self.ring_degree)
+        return self.limbs(level) * (m.rotate * self.digits(level) + m.rotate_limb)
 
     def multiply(self, level: int) -> float:
-        """A product of two ciphertexts at `level`, relinearised."""
-        return MULTIPLY * self.digits(level) * self.limbs(level)
+        """A product of two ciphertexts at `level`, relinearised and rescaled."""
+        m = self.machine.at(self.ring_degree)
+        return self.limbs(level) * (m.multiply * self.digits(level) + m.multiply_limb) + self.rescale(level)
+
+    def rescale(self, level: int) -> float:
+        """Division by the last prime."""
+        return self.machine.at(self.ring_degree).rescale * (level + 1)
+
+    def add(self, level: int) -> float:
+        """A sum of two ciphertexts, or of one and a plaintext."""
+        return self.machine.at(self.ring_degree).add * (level + 1)
 
     def polynomial(self, level: int, degree: int) -> float:
         """Paterson-Stockmeyer: about 2 sqrt(degree) + log2(degree) products, on falling levels."""
-        products = 2.0 * math.sqrt(degree) + math.log2(degree)
+        products = 2.0 * math.sqrt(degree) + math.log2(degree) if degree > 1 else 0.5
         return products * self.multiply(max(level - 1, 0))
-
-
-def ring_factor(ring_degree: int) -> float:
-    """Time of a limb relative to N = 1: transforms (N log N) and pointwise work (N) mixed."""
-    return ring_degree * (1.0 + 0.05 * math.log2(ring_degree))

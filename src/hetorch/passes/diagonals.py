@@ -4,6 +4,9 @@ Element c of the input lies at pos(c), row t of the result at q(t). A product M[
 belongs to row t, from the slot s + k that holds c: k is the diagonal. With m = min(period in, period out), k is taken
 modulo m. If the result's period is smaller, the products of one row lie in several slots that are m apart, and are
 added up afterwards by folds (rotate by m, 2m, 4m, ... and add). If it is larger or equal, there is nothing to fold.
+
+Over several ciphertexts a map is a grid of (result, input) blocks, each with diagonals of its own: number
+(result * inputs + input) * m + k.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from scipy import sparse
 
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import PlanError
-from hetorch.passes.baby_giant import Split, split
+from hetorch.passes.baby_giant import split
 from hetorch.passes.placements import Placement
 
 Indices = NDArray[np.int64]
@@ -29,8 +32,8 @@ MOST_PICKS = 512
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DiagonalSet:
-    """Which diagonals a map takes: sorted `indices` modulo `modulus`; for each non-zero of the matrix (in CSR order)
-    the `chosen` place in `indices` and the `replica` of the input that it reads (0 unless skewed)."""
+    """Which diagonals a map takes: the sorted `indices`, each block * `modulus` + k; for each non-zero of the matrix
+    (in CSR order) the `chosen` place in `indices` and the `replica` of the input that it reads (0 unless skewed)."""
 
     indices: Indices
     modulus: int
@@ -40,13 +43,17 @@ class DiagonalSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lowered:
-    """An affine map ready to run: the transform, the fold steps after it, and how each part is counted."""
+    """An affine map ready to run: the transform, the fold steps after it, and how each part is counted: `diagonals`,
+    (input, baby step) and (result, giant step) pairs in all, `worst_diagonals` and `worst_giants` those of the
+    ciphertext of the result that has most."""
 
     transform: DiagonalTransform
     folds: tuple[int, ...]
     diagonals: int
     babies: int
     giants: int
+    worst_diagonals: int
+    worst_giants: int
 
     @property
     def lanes(self) -> int:
@@ -65,18 +72,60 @@ def find_diagonals(
 ) -> DiagonalSet | None:
     """The diagonals for one pair of placements; None if a cover would take too long to find."""
     modulus = min(source.period, result.period)
-    places = result.positions[0][rows]
     if len(rows) == 0:
         return DiagonalSet(np.zeros(1, dtype=np.int64), modulus, rows, rows)
     if source.positions.shape[0] == 1:
-        k = (source.positions[0][columns] - places) % modulus
-        present = np.zeros(modulus, dtype=bool)
-        present[k] = True
+        k = _numbers(rows, columns, source, result, modulus)
+        present = _present(k, modulus * source.parts * result.parts)
         number = np.cumsum(present) - 1
         return DiagonalSet(np.flatnonzero(present), modulus, number[k], np.zeros(len(k), dtype=np.int64))
     if source.positions.shape[0] * len(rows) > MOST_COVER_ENTRIES:
         return None
-    return _cover((source.positions[:, columns] - places[None, :]) % modulus, modulus)
+    return _cover(_distances(rows, columns, source, result, modulus), modulus)
+
+
+def find_indices(
+    rows: Indices, columns: Indices, source: Placement, result: Placement
+) -> tuple[Indices, int] | None:
+    """`indices` and `modulus` of find_diagonals alone, in less time: all that the search for layouts needs."""
+    if len(rows) == 0 or source.positions.shape[0] > 1:
+        found = find_diagonals(rows, columns, source, result)
+        return None if found is None else (found.indices, found.modulus)
+    modulus = min(source.period, result.period)
+    k = _numbers(rows, columns, source, result, modulus)
+    return np.flatnonzero(_present(k, modulus * source.parts * result.parts)), modulus
+
+
+def blocks(indices: Indices, modulus: int, source: Placement) -> tuple[Indices, Indices, Indices]:
+    """The ciphertext of the result, that of the input, and k, for each of the indices of find_diagonals."""
+    block = np.asarray(indices // modulus)
+    k = np.asarray(indices % modulus)
+    return np.asarray(block // source.parts), np.asarray(block % source.parts), k
+
+
+def _numbers(rows: Indices, columns: Indices, source: Placement, result: Placement, modulus: int) -> Indices:
+    """The diagonal of each non-zero, for an input that is not skewed."""
+    k: Indices = _distances(rows, columns, source, result, modulus)[0]
+    if source.parts == result.parts == 1:
+        return k
+    output = (result.positions[0] // result.period).take(rows)
+    given = (source.positions[0] // source.period).take(columns)
+    return np.asarray((output * source.parts + given) * modulus + k)
+
+
+def _distances(
+    rows: Indices, columns: Indices, source: Placement, result: Placement, modulus: int
+) -> Indices:
+    """From the slot of each row to those of its column, (replicas, non-zeros), modulo `modulus`, a power of two."""
+    places = result.positions[0].take(rows)
+    distances: Indices = (source.positions.take(columns, axis=1) - places) & (modulus - 1)
+    return distances
+
+
+def _present(k: Indices, count: int) -> NDArray[np.bool_]:
+    present = np.zeros(count, dtype=bool)
+    present[k] = True
+    return present
 
 
 def _cover(k: Indices, modulus: int) -> DiagonalSet | None:
@@ -86,21 +135,8 @@ def _cover(k: Indices, modulus: int) -> DiagonalSet | None:
     best cover, taken if the greedy one is not smaller.
     """
     window = int(k.min(axis=0).max()) + 1
-    # Shared weights repeat the same choices at every pixel: count equal columns once. The hash only saves time: what
-    # it might confuse is caught by the check below.
-    mixed = (k.astype(np.uint64) * _odd_factors(len(k))[:, None]).sum(axis=0, dtype=np.uint64)
-    _, first, weight = np.unique(mixed, return_index=True, return_counts=True)
-    left = k[:, first]
-    counts = np.bincount(left.reshape(-1), weights=np.tile(weight, len(k)), minlength=modulus)
-    picks: list[int] = []
-    while left.shape[1] and len(picks) < min(window, MOST_PICKS):
-        best = int(np.argmax(counts))
-        picks.append(best)
-        served = np.any(left == best, axis=0)
-        gone = left[:, served]
-        counts -= np.bincount(gone.reshape(-1), weights=np.tile(weight[served], len(k)), minlength=modulus)
-        left, weight = left[:, ~served], weight[~served]
-    if left.shape[1] or len(picks) >= window:
+    picks = _greedy(k, modulus, min(window, MOST_PICKS))
+    if picks is None or len(picks) >= window:
         if window > MOST_PICKS:
             return None
         picks = list(range(window))
@@ -114,6 +150,30 @@ def _cover(k: Indices, modulus: int) -> DiagonalSet | None:
     chosen = number[k[replica, np.arange(k.shape[1])]]
     kept = np.unique(chosen)
     return DiagonalSet(indices[kept], modulus, np.searchsorted(kept, chosen), replica)
+
+
+def _greedy(k: Indices, modulus: int, most: int) -> list[int] | None:
+    """At most `most` diagonals, or None as soon as it is certain that more would be picked."""
+    counts = np.bincount(k.reshape(-1), minlength=modulus)
+    if k.shape[1] > most * int(counts.max()):
+        return None  # no pick serves more than the first one
+    # Shared weights repeat the same choices at every pixel: count equal columns once. The hash only saves time: what
+    # it might confuse is caught by the check of the caller.
+    mixed = (k.astype(np.uint64) * _odd_factors(len(k))[:, None]).sum(axis=0, dtype=np.uint64)
+    _, first, weight = np.unique(mixed, return_index=True, return_counts=True)
+    left = k[:, first]
+    counts = np.bincount(left.reshape(-1), weights=np.tile(weight, len(k)), minlength=modulus)
+    picks: list[int] = []
+    while left.shape[1]:
+        best = int(np.argmax(counts))
+        if int(weight.sum()) > (most - len(picks)) * int(counts[best]):
+            return None
+        picks.append(best)
+        served = np.any(left == best, axis=0)
+        gone = left[:, served]
+        counts -= np.bincount(gone.reshape(-1), weights=np.tile(weight[served], len(k)), minlength=modulus)
+        left, weight = left[:, ~served], weight[~served]
+    return picks
 
 
 def _odd_factors(count: int) -> NDArray[np.uint64]:
@@ -138,35 +198,33 @@ def lower(matrix: sparse.csr_array, source: Placement, result: Placement, slot_c
     found = find_diagonals(rows, columns, source, result)
     if found is None:
         raise PlanError(f"no diagonals were found for a map of {len(rows)} weights from {source.label}")
-    parts: Split = split(found.indices, found.modulus)
+    outputs, inputs, k = blocks(found.indices, found.modulus, source)
+    parts = split(k, found.modulus, outputs, inputs)
     period = max(source.period, result.period)
     if result.period >= source.period:
         slots = result.positions[0][rows]
     else:
         # Any representative is right; the slot follows from it.
-        slots = (
-            source.positions[found.replica, columns]
-            - parts.representatives[_rank(parts, found)[found.chosen]]
-        )
-    order = _rank(parts, found)
-    values = np.zeros((len(found.indices), period))
-    values[order[found.chosen], slots % period] = matrix.data
+        slots = source.positions[found.replica, columns] - parts.representatives[found.chosen]
+    values = np.zeros((len(k), period))
+    values[found.chosen, slots % period] = matrix.data
     transform = DiagonalTransform(
         slot_count=slot_count,
-        input_count=1,
-        output_count=1,
-        outputs=np.zeros(len(values), dtype=np.int32),
-        inputs=np.zeros(len(values), dtype=np.int32),
+        input_count=source.parts,
+        output_count=result.parts,
+        outputs=outputs.astype(np.int32),
+        inputs=inputs.astype(np.int32),
         giants=(parts.giants % slot_count).astype(np.int32),
         babies=(parts.babies % slot_count).astype(np.int32),
         values=values,
     )
-    steps = fold_steps(source, result)
-    return Lowered(transform, steps, len(values), parts.baby_count, parts.giant_count)
-
-
-def _rank(parts: Split, found: DiagonalSet) -> Indices:
-    """The place in `parts` of each index in found.indices: splitting cuts the circle elsewhere."""
-    residues = parts.representatives % found.modulus
-    by_residue = np.argsort(residues, kind="stable")
-    return np.asarray(by_residue[np.searchsorted(residues[by_residue], found.indices)])
+    pairs = np.unique(np.stack([outputs, parts.giants])[:, parts.giants != 0], axis=1)
+    return Lowered(
+        transform=transform,
+        folds=fold_steps(source, result),
+        diagonals=len(k),
+        babies=parts.baby_count,
+        giants=parts.giant_count,
+        worst_diagonals=int(np.bincount(outputs).max()),
+        worst_giants=int(np.bincount(pairs[0], minlength=1).max()),
+    )

@@ -10,17 +10,21 @@ from numpy.typing import NDArray
 
 from hetorch.errors import PlanError
 from hetorch.ir.interpreter import trace_tensor_program
-from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram, verify_tensor_program
+from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
 from hetorch.params import Security
-from hetorch.passes.approximate_activations import Approximated, approximate_activations, output_range
+from hetorch.passes.approximate_activations import approximate_activations, output_range
+from hetorch.passes.approximation_notes import sentences
 from hetorch.passes.assign_levels import assign_levels
 from hetorch.passes.balance_sums import balance_sums
 from hetorch.passes.build_program import build_program
 from hetorch.passes.choose_parameters import Chosen, Request, choose_parameters, largest_values
+from hetorch.passes.drop_pruned import Pruned, drop_pruned
 from hetorch.passes.fuse_affine import GROWTHS, fuse_affine
-from hetorch.passes.predict_errors import SIGMAS, measure_sensitivity
+from hetorch.passes.machine import DEFAULT, Machine
+from hetorch.passes.make_report import Calibration, make_report
+from hetorch.passes.predict_errors import measure_sensitivity
 from hetorch.passes.select_keys import select_keys
-from hetorch.plan import LayerReport, Plan, PlanReport
+from hetorch.plan import Plan
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -29,16 +33,28 @@ Progress = Callable[[str, float], None]
 @dataclass(frozen=True, slots=True)
 class Options:
     """`precision`: bound on the encryption error relative to the range of the outputs. `activation_tolerance`: how far
-    the polynomial network may be from the model, relative to the same range. `activation_degree`, `ring_degree`,
-    `scale_bits` and `digit_size`: None to choose. `for_seal`: a plan that SEAL can run."""
+    the polynomial network may be from the model, relative to the same range, `activation_agreement` the least share of
+    equal argmaxes, `activation_ranges` "calibrated" or "interval". `activation_degree`, `activation_precision`,
+    `ring_degree`, `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size`
+    samples (None: 1) or "throughput", samples a second (`batch_size` None: as many as the slots hold). `machine`: costs
+    of operations. `encrypted_weights`: the server sees the weights as ciphertexts only. `for_seal`: a plan that SEAL
+    can
+    run."""
 
     precision: float = 2.0**-12
     security: Security = Security.CLASSICAL_128
     activation_tolerance: float = 0.05
     activation_degree: int | None = None
+    activation_precision: float | None = None
+    activation_agreement: float = 0.99
+    activation_ranges: str = "calibrated"
     ring_degree: int | None = None
     scale_bits: int | None = None
     digit_size: int | None = None
+    objective: str = "latency"
+    batch_size: int | None = None
+    machine: Machine = DEFAULT
+    encrypted_weights: bool = False
     for_seal: bool = False
 
 
@@ -64,19 +80,23 @@ def run_pipeline(
         inputs,
         reference,
         degree=options.activation_degree,
+        precision=options.activation_precision,
         tolerance=options.activation_tolerance,
+        least_agreement=options.activation_agreement,
+        only_bounds=options.activation_ranges == "interval",
     )
     verify_tensor_program(approximated.program, "approximate_activations")
 
     span = output_range(reference)
-    found: list[tuple[TensorProgram, tuple[int, ...], Chosen]] = []
+    found: list[tuple[Pruned, tuple[int, ...], Chosen]] = []
     problem: PlanError | None = None
     programs: list[TensorProgram] = []
     for attempt, growth in enumerate(GROWTHS):
         begun = 0.35 + 0.25 * attempt
         tell("fuse affine runs again", begun)
-        program = balance_sums(fuse_affine(approximated.program, growth))
-        verify_tensor_program(program, "balance_sums")
+        pruned = drop_pruned(balance_sums(fuse_affine(approximated.program, growth)))
+        program = pruned.program
+        verify_tensor_program(program, "drop_pruned")
         if any(len(program.operations) == len(other.operations) for other in programs):
             continue
         programs.append(program)
@@ -97,65 +117,43 @@ def run_pipeline(
             ring_degree=options.ring_degree,
             scale_bits=options.scale_bits,
             digit_size=options.digit_size,
+            batch_size=options.batch_size or (None if options.objective == "throughput" else 1),
+            throughput=options.objective == "throughput",
+            machine=options.machine,
+            encrypted=options.encrypted_weights,
             for_seal=options.for_seal,
         )
         try:
-            found.append((program, levels, choose_parameters(request)))
+            found.append((pruned, levels, choose_parameters(request)))
         except PlanError as error:
             problem = problem or error
     if not found:
         assert problem is not None
         raise problem
-    program, levels, chosen = min(found, key=lambda choice: choice[2].cost)
+    pruned, levels, chosen = min(found, key=lambda choice: choice[2].cost / choice[2].batch)
 
+    program = pruned.program
     tell("lower to ciphertext operations", 0.9)
     he_program, weights = build_program(program, levels, chosen)
+    key_spec = select_keys(he_program, weights, slot_generator=chosen.parameters.slot_generator)
+    report = make_report(
+        program,
+        levels,
+        chosen,
+        he_program,
+        weights,
+        key_spec,
+        approximated,
+        Calibration(span, len(inputs), (*notes, *sentences(approximated), *pruned.notes), options.machine),
+    )
     plan = Plan(
         name=name,
         program=he_program,
         parameters=chosen.parameters,
-        key_spec=select_keys(he_program, weights, chosen.parameters.slot_generator),
+        key_spec=key_spec,
         weights=weights,
         input_range=(float(inputs.min()), float(inputs.max())),
-        report=_report(program, levels, chosen, approximated, span, len(inputs), notes),
+        report=report,
     )
     tell("done", 1.0)
     return plan
-
-
-def _report(
-    program: TensorProgram,
-    levels: tuple[int, ...],
-    chosen: Chosen,
-    approximated: Approximated,
-    span: float,
-    samples: int,
-    notes: tuple[str, ...],
-) -> PlanReport:
-    rows = []
-    for value in range(program.value_count):
-        op = program.operations[value - 1] if value else None
-        lowered = chosen.lowered.get(value - 1)
-        kind = op.kind if isinstance(op, Affine | Multiply | Chebyshev) else "sum" if op else "encrypt"
-        rows.append(
-            LayerReport(
-                name=op.name if op else "input",
-                kind=kind,
-                level=levels[value],
-                scale_bits=float(np.log2(chosen.scales[value])),
-                diagonals=lowered.diagonals if lowered else 0,
-                rotations=lowered.babies + lowered.giants + len(lowered.folds) if lowered else 0,
-                multiplications=int(isinstance(op, Multiply)),
-                predicted_error=SIGMAS * chosen.shares[value] / span,
-            )
-        )
-    return PlanReport(
-        layers=tuple(rows),
-        predicted_error=SIGMAS * chosen.error / span,
-        approximation_error=approximated.error,
-        agreement=approximated.agreement,
-        output_range=span,
-        calibration_samples=samples,
-        predicted_cost=chosen.cost,
-        notes=notes,
-    )

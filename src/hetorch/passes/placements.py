@@ -5,12 +5,14 @@ An image (C, H, W) lies on a grid: pixel (y, x) at y * stride * pitch + x * stri
 blocks and, where a strided convolution has left gaps, in the gaps (the multiplexed packing of Lee et al., ICML 2022).
 For the client's input there is more freedom: phases (each residue class of pixels in its own block, for a strided first
 layer) and skewed replicas (each repetition turned a little further, so that it serves other diagonals).
+
+What is larger than a ciphertext is cut: position p lies in slot p % slot_count of ciphertext p // slot_count.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,19 +36,21 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
-    """`positions`, int64 (replicas, n): the slots of each element within one `period`. More than one replica only when
-    they are skewed; then the period is all slots."""
+    """`positions`, int64 (replicas, n): element i lies in slot positions % period of ciphertext positions // period, of
+    `parts` ciphertexts, and repeats with the `period`. More than one replica only when they are skewed, and more than
+    one ciphertext only when the period is all slots; never both."""
 
     positions: Indices
     period: int
     label: str
     grid: Grid | None = None
+    parts: int = 1
 
-    def layout(self, shape: tuple[int, ...], slot_count: int) -> Layout:
-        """As a slot map of a tensor of `shape`."""
-        index = np.full(self.period, UNUSED, dtype=np.int32)
+    def layout(self, shape: tuple[int, ...], slot_count: int, batch: int = 1) -> Layout:
+        """As a slot map of a tensor of `shape`, with `batch` samples side by side in slot_count * batch slots."""
+        index = np.full(self.parts * self.period, UNUSED, dtype=np.int32)
         index[self.positions] = np.arange(self.positions.shape[1], dtype=np.int32)
-        return Layout.periodic(shape, slot_count, index)
+        return Layout.periodic(shape, slot_count * batch, index.reshape(self.parts, self.period), batch)
 
 
 def power_of_two(n: int) -> int:
@@ -92,6 +96,16 @@ def skewed(base: Placement, step: int, slot_count: int) -> Placement:
     return Placement(turned, slot_count, f"{base.label} skewed {step}")
 
 
+def cut(placement: Placement, slot_count: int) -> Placement:
+    """The same positions over ciphertexts of `slot_count` slots; those that would be empty are left out."""
+    if placement.period <= slot_count:
+        return placement
+    part, slot = np.divmod(placement.positions, slot_count)
+    used, number = np.unique(part, return_inverse=True)
+    positions = number.reshape(part.shape) * slot_count + slot
+    return replace(placement, positions=positions, period=slot_count, parts=len(used))
+
+
 def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
     """(channels, height, width): axes in front are channels, a vector is one row."""
     height = shape[-2] if len(shape) >= 3 else 1
@@ -117,6 +131,8 @@ def spatial_stride(matrix: sparse.csr_array, source: tuple[int, ...], result: tu
 def input_candidates(shape: tuple[int, ...], strides: set[int], slot_count: int) -> list[Placement]:
     """For the network's input; `strides` are those of the maps that read it."""
     found = [compact(math.prod(shape))]
+    if slot_count == 1:
+        return _fitting(found, slot_count)  # a ciphertext an element: all placements are this one
     if len(shape) == 3:
         _, height, width = shape
         for phases in sorted({1} | {s for s in strides if s > 1}):
@@ -134,6 +150,8 @@ def result_candidates(
 ) -> list[Placement]:
     """For the result of a map with spatial `stride` on a value placed at `source`."""
     size = math.prod(shape)
+    if slot_count == 1:
+        return _fitting([compact(size)], slot_count)
     found = [compact(size, factor) for factor in (1, 2, 4)]
     if len(shape) == 3:
         channels, height, width = shape
@@ -161,11 +179,14 @@ def _channels_last(shape: tuple[int, ...]) -> Placement:
 
 
 def _fitting(found: list[Placement], slot_count: int) -> list[Placement]:
-    """Those that fit, each set of positions once, with its grid if one of its names has one."""
-    distinct: dict[tuple[int, bytes], Placement] = {}
-    for placement in found:
-        if placement.period <= slot_count:
-            key = (placement.period, placement.positions.tobytes())
+    """Cut to `slot_count`: those on one ciphertext or, if there is none, on at most twice as many as the least; each
+    set of positions once, with its grid if one of its names has one."""
+    pieces = [cut(placement, slot_count) for placement in found]
+    least = min(placement.parts for placement in pieces)
+    distinct: dict[tuple[int, int, bytes], Placement] = {}
+    for placement in pieces:
+        if placement.parts <= (1 if least == 1 else 2 * least):
+            key = (placement.period, placement.parts, placement.positions.tobytes())
             if key not in distinct or distinct[key].grid is None:
                 distinct[key] = placement
     return list(distinct.values())

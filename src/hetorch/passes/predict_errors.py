@@ -94,9 +94,13 @@ def predict_errors(
     model: NoiseModel,
     sensitivity: Sensitivity,
     prime_bits: float,
+    *,
+    encrypted: bool = False,
 ) -> tuple[tuple[float, ...], float]:
     """For each value the standard deviation that its own noise causes in the worst output, and that of all together.
-    `lowered` is by index of operation; primes are taken as 2^prime_bits."""
+    `lowered` is by index of operation; primes are taken as 2^prime_bits. `encrypted`: diagonals and biases are
+    encrypted under a public key, inputs rotated one by one, and each sum of a giant step is relinearised."""
+    message = model.public() if encrypted else model.encoding()
     prime = 2.0**prime_bits
     shares: list[Array] = []
     for value in range(program.value_count):
@@ -109,12 +113,15 @@ def predict_errors(
                 case Affine():
                     before = scales[op.input]
                     parts = lowered[value - 1]
-                    switched = (model.switched(level + 1) / before) ** 2
-                    divided = parts.giants * (model.key_switch(level + 1) / prime) ** 2
-                    own = parts.lanes * (model.rounding() ** 2 + divided) + model.encoding() ** 2
+                    # Without a rotated input nothing switches keys before the products.
+                    turned = model.key_switch(level + 1) if encrypted else model.switched(level + 1)
+                    switched = (turned / before) ** 2 if parts.babies else 0.0
+                    divisions = 2 * parts.worst_giants + 1 if encrypted else parts.worst_giants
+                    divided = divisions * (model.key_switch(level + 1) / prime) ** 2
+                    own = parts.lanes * (model.rounding() ** 2 + divided) + message**2
                     own += (parts.lanes - 1) * model.key_switch(level) ** 2
-                    rounded = (model.encoding() * before / prime) ** 2
-                    own += rounded * parts.diagonals * parts.lanes * sensitivity.power[op.input]
+                    rounded = (message * before / prime) ** 2
+                    own += rounded * parts.worst_diagonals * parts.lanes * sensitivity.power[op.input]
                     variance = (
                         sensitivity.plain[value] * (own / scale**2) + sensitivity.weighted[value] * switched
                     )

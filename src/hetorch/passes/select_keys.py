@@ -8,21 +8,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.transform import key_steps
 from hetorch.ir.he_program import HeProgram, LinearTransform, Multiply, Polynomial, RotateAdd
 
 
 def select_keys(
-    program: HeProgram, weights: Mapping[str, NDArray[np.generic]], slot_generator: int = 5
+    program: HeProgram,
+    weights: Mapping[str, NDArray[np.generic]],
+    layer: int | None = None,
+    slot_generator: int = 5,
 ) -> EvaluationKeySpec:
-    """From the operations and the steps of the transforms."""
+    """From the operations and the steps of the transforms; of one `layer` alone if given."""
     rotations: dict[int, int] = {}
     relinearisation = -1
     for op in program.operations:
+        if layer is not None and op.layer != layer:
+            continue
         match op:
             case LinearTransform():
                 level = program.values[op.inputs[0]].level
-                steps = np.union1d(weights[f"{op.weight}.giants"], weights[f"{op.weight}.babies"])
-                for step in steps.tolist():
+                if program.encrypted_weights:
+                    relinearisation = max(relinearisation, level)
+                giants, babies = weights[f"{op.weight}.giants"], weights[f"{op.weight}.babies"]
+                for step in key_steps(giants, babies, program.slot_count):
                     rotations[step] = max(level, rotations.get(step, 0))
             case RotateAdd():
                 level = program.values[op.input].level

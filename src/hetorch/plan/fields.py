@@ -43,6 +43,10 @@ class Fields:
         self._left.discard(name)
         return self._data[name]
 
+    def has(self, name: str) -> bool:
+        """Whether the field is there; it does not count as asked for."""
+        return name in self._data
+
     def integer(self, name: str, low: int, high: int) -> int:
         return self._integer(name, self.take(name), low, high)
 

@@ -29,6 +29,8 @@ from hetorch.plan.report import LayerReport, PlanReport
 
 LAYOUT_PREFIX = "layout."
 MAX_ITEMS = 1 << 20
+MAX_PARTS = 1 << 16
+"""Ciphertexts of one tensor."""
 LARGEST = 1e300
 TEXT = 2000
 T = TypeVar("T")
@@ -38,6 +40,8 @@ def program_json(program: HeProgram) -> dict[str, object]:
     """Everything but the layouts' maps and the weights, which are arrays (see layout_arrays)."""
     return {
         "slot_count": program.slot_count,
+        "batch": program.batch,
+        "encrypted_weights": int(program.encrypted_weights),
         "layers": list(program.layers),
         "layouts": [list(layout.shape) for layout in program.layouts],
         "values": [[v.level, v.scale, v.layout, v.part] for v in program.values],
@@ -56,7 +60,8 @@ def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> H
     """From program_json and layout_arrays. The structure is checked here, levels and scales by ir.verify."""
     slot_count = fields.integer("slot_count", 1, 1 << 17)
     layers = fields.texts("layers", MAX_ITEMS, TEXT)
-    layouts = _read_layouts(fields, arrays, slot_count)
+    batch = fields.integer("batch", 1, slot_count)
+    layouts = _read_layouts(fields, arrays, slot_count, batch)
     values = _read_values(fields, len(layouts))
     last = len(values) - 1
     operations = tuple(
@@ -68,8 +73,10 @@ def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> H
         layouts=layouts,
         values=values,
         operations=operations,
-        inputs=fields.integers("inputs", 0, last, 1024),
-        outputs=fields.integers("outputs", 0, last, 1024),
+        inputs=fields.integers("inputs", 0, last, MAX_PARTS),
+        outputs=fields.integers("outputs", 0, last, MAX_PARTS),
+        batch=batch,
+        encrypted_weights=bool(fields.integer("encrypted_weights", 0, 1)),
     )
     fields.done()
     return program
@@ -88,6 +95,11 @@ def report_json(report: PlanReport) -> dict[str, object]:
                 "rotations": row.rotations,
                 "multiplications": row.multiplications,
                 "predicted_error": row.predicted_error,
+                "predicted_seconds": row.predicted_seconds,
+                "ciphertexts": row.ciphertexts,
+                "weight_bytes": row.weight_bytes,
+                "key_bytes": row.key_bytes,
+                "dense_diagonals": row.dense_diagonals,
             }
             for row in report.layers
         ],
@@ -96,8 +108,11 @@ def report_json(report: PlanReport) -> dict[str, object]:
         "agreement": report.agreement,
         "output_range": report.output_range,
         "calibration_samples": report.calibration_samples,
-        "predicted_cost": report.predicted_cost,
+        "predicted_seconds": report.predicted_seconds,
         "notes": list(report.notes),
+        "machine": report.machine,
+        "threads": report.threads,
+        "memory_bytes": report.memory_bytes,
     }
 
 
@@ -114,6 +129,11 @@ def read_report(fields: Fields) -> PlanReport:
             rotations=child.integer("rotations", 0, 1 << 40),
             multiplications=child.integer("multiplications", 0, 1 << 40),
             predicted_error=child.number("predicted_error", 0, LARGEST),
+            predicted_seconds=child.number("predicted_seconds", 0, LARGEST),
+            ciphertexts=child.integer("ciphertexts", 1, MAX_PARTS),
+            weight_bytes=child.integer("weight_bytes", 0, 1 << 60),
+            key_bytes=child.integer("key_bytes", 0, 1 << 60),
+            dense_diagonals=child.integer("dense_diagonals", 0, 1 << 60),
         )
         child.done()
         rows.append(row)
@@ -124,8 +144,11 @@ def read_report(fields: Fields) -> PlanReport:
         agreement=fields.number("agreement", 0, 1),
         output_range=fields.number("output_range", 0, LARGEST),
         calibration_samples=fields.integer("calibration_samples", 0, 1 << 40),
-        predicted_cost=fields.number("predicted_cost", 0, LARGEST),
+        predicted_seconds=fields.number("predicted_seconds", 0, LARGEST),
         notes=fields.texts("notes", 1000, TEXT),
+        machine=fields.text("machine", 200),
+        threads=fields.integer("threads", 1, 1 << 16),
+        memory_bytes=fields.integer("memory_bytes", 0, 1 << 60),
     )
     fields.done()
     return report
@@ -160,7 +183,7 @@ def _read_operation(fields: Fields, last: int, last_layer: int) -> Operation:
 
 
 def _read_linear(f: Fields, last: int, layer: int) -> Operation:
-    made, read = f.integers("results", 0, last, 1024), f.integers("inputs", 0, last, 1024)
+    made, read = f.integers("results", 0, last, MAX_PARTS), f.integers("inputs", 0, last, MAX_PARTS)
     if not made or not read:
         raise f.error("a linear transform needs inputs and results")
     return LinearTransform(made, read, f.text("weight", 200), layer)
@@ -205,7 +228,7 @@ _NAMES: Mapping[type[object], str] = {
 
 
 def _read_layouts(
-    fields: Fields, arrays: Mapping[str, NDArray[np.generic]], slot_count: int
+    fields: Fields, arrays: Mapping[str, NDArray[np.generic]], slot_count: int, batch: int
 ) -> tuple[Layout, ...]:
     shapes = fields.take("layouts")
     if not isinstance(shapes, list) or len(shapes) > MAX_ITEMS:
@@ -218,7 +241,7 @@ def _read_layouts(
         if block is None or block.dtype != np.int32 or block.ndim != 2:
             raise fields.error(f"the array {LAYOUT_PREFIX}{i} is missing or not int32 with two axes")
         try:
-            layouts.append(Layout.periodic(tuple(shape), slot_count, block))
+            layouts.append(Layout.periodic(tuple(shape), slot_count, block, batch))
         except HetorchError as error:
             raise fields.error(f"layout {i}: {error}") from None
     return tuple(layouts)
@@ -236,7 +259,7 @@ def _read_values(fields: Fields, layouts: int) -> tuple[Value, ...]:
             or not all(type(item[k]) is int for k in (0, 2, 3))
             or type(item[1]) not in (int, float)
             or not (0 <= item[0] <= 1024 and 0 < item[1] <= LARGEST)
-            or not (NO_LAYOUT <= item[2] < layouts and 0 <= item[3] < 1024)
+            or not (NO_LAYOUT <= item[2] < layouts and 0 <= item[3] < MAX_PARTS)
         ):
             raise fields.error(f"values[{i}] must be [level, scale, layout, part], got {repr(item)[:60]}")
         values.append(Value(item[0], float(item[1]), item[2], item[3]))

@@ -6,7 +6,7 @@ import hashlib
 import importlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ from hetorch.plan.sizes import ciphertext_bytes, evaluation_key_bytes
 from hetorch.plan.table import render
 
 FORMAT = "hetorch-plan"
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 MAX_MANIFEST_BYTES = 1 << 28
@@ -84,6 +84,11 @@ class Plan:
         return self.program.output_layout
 
     @property
+    def batch_size(self) -> int:
+        """The most samples that one run takes, side by side in the slots."""
+        return self.program.batch
+
+    @property
     def input_level(self) -> int:
         return self.program.values[self.program.inputs[0]].level
 
@@ -99,12 +104,36 @@ class Plan:
     def output_scale(self) -> float:
         return self.program.values[self.program.outputs[0]].scale
 
-    def transform(self, weight: str, inputs: int, outputs: int) -> DiagonalTransform:
-        """The diagonals named `weight`, from `inputs` to `outputs` ciphertexts."""
+    def transform(
+        self, weight: str, inputs: int, outputs: int, only: tuple[int, ...] | None = None
+    ) -> DiagonalTransform:
+        """The diagonals named `weight`, from `inputs` to `outputs` ciphertexts, or to `only` some of them."""
         part = {key: self.weights[f"{weight}.{key}"] for key in ("outputs", "inputs", "giants", "babies")}
         values = np.asarray(self.weights[f"{weight}.values"], dtype=np.float64)
+        if only is not None:
+            number = np.full(outputs, -1)
+            number[list(only)] = np.arange(len(only))
+            mine = number[part["outputs"].astype(np.int64)] >= 0
+            if not np.any(mine):  # a zero is a map too
+                return DiagonalTransform.zero(self.program.slot_count, inputs, len(only))
+            part = {key: array[mine] for key, array in part.items()}
+            part["outputs"] = number[part["outputs"].astype(np.int64)]
+            values, outputs = values[mine], len(only)
+        if values.shape[1] > 1:  # a constant stays one
+            values = np.repeat(values, self.program.batch, axis=1)
         steps = {key: np.asarray(array, dtype=np.int32) for key, array in part.items()}
         return DiagonalTransform(self.program.slot_count, inputs, outputs, values=values, **steps)
+
+    def without_weights(self) -> Plan:
+        """What a server gets of a plan with encrypted weights: the program and where the diagonals lie, zeros for their
+        values. PlanError for a plan whose weights are in clear."""
+        if not self.program.encrypted_weights:
+            raise PlanError('this plan has its weights in clear; compile it with weights="encrypted"')
+        hidden = {
+            name: np.zeros((len(array), 1) if array.ndim == 2 else 1) if array.dtype == np.float64 else array
+            for name, array in self.weights.items()
+        }
+        return replace(self, weights=hidden)
 
     def public(self) -> PublicPlan:
         """What a client may see."""
@@ -202,9 +231,11 @@ class Plan:
         """
         return self._local().run_cleartext(self, x)  # type: ignore[no-any-return]
 
-    def run_encrypted(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Keys, encryption, evaluation and decryption in this one process: (batch, *output_shape)."""
-        return self._local().run_encrypted(self, x)  # type: ignore[no-any-return]
+    def run_encrypted(self, x: ArrayLike, *, memory_limit: int | None = None) -> NDArray[np.float64]:
+        """Keys, encryption, evaluation and decryption in this one process: (batch, *output_shape). With a
+        `memory_limit` (bytes, for keys, weights and ciphertexts) weights that do not fit are encoded as they are used;
+        PlanError if that is not enough."""
+        return self._local().run_encrypted(self, x, memory_limit=memory_limit)  # type: ignore[no-any-return]
 
     @staticmethod
     def _local() -> Any:

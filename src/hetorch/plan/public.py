@@ -14,10 +14,10 @@ from hetorch.params import ParameterSet
 from hetorch.plan.fields import Fields, canonical_json, encode_int32
 
 FORMAT = "hetorch-public-plan"
-VERSION = 1
+VERSION = 2
 MAX_BYTES = 1 << 25
 """A public plan is refused above this size, before it is parsed: two layouts of 64 * 2^15 slots need 22 MB."""
-MAX_CIPHERTEXTS = 64
+MAX_CIPHERTEXTS = 1 << 14
 MAX_KEYS = 4096
 MAX_SIZE = 1 << 50
 MAX_AXES = 8
@@ -31,7 +31,7 @@ class PublicPlan:
 
     `input_range` is (min, max) of the calibration inputs: values far outside leave the range in which activations were
     approximated. `precision` is the predicted worst encryption error relative to the range of the outputs. Sizes
-    in bytes are of the bodies, for one sample (all its ciphertexts).
+    in bytes are of the bodies, for one request: all ciphertexts of up to `batch_size` samples.
     """
 
     name: str
@@ -62,13 +62,18 @@ class PublicPlan:
 
     @property
     def input_count(self) -> int:
-        """Ciphertexts that one sample takes."""
+        """Ciphertexts that one request takes."""
         return self.input_layout.ciphertext_count
 
     @property
     def output_count(self) -> int:
-        """Ciphertexts that one result takes."""
+        """Ciphertexts that its result takes."""
         return self.output_layout.ciphertext_count
+
+    @property
+    def batch_size(self) -> int:
+        """The most samples that one request takes, side by side in the slots."""
+        return self.input_layout.batch
 
     @property
     def slot_count(self) -> int:
@@ -95,6 +100,14 @@ class PublicPlan:
         """Decrypted slots of one result, in the order of its ciphertexts, to float64 of output_shape."""
         return self.output_layout.unpack(slots)
 
+    def pack_batch(self, x: ArrayLike) -> list[NDArray[np.float64]]:
+        """1 to batch_size samples, (n, *input_shape), to slots as pack; the last one fills the places left over."""
+        return self.input_layout.pack_batch(_real_array(x))
+
+    def unpack_batch(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Decrypted slots to float64 (batch_size, *output_shape), in the order in which the samples were packed."""
+        return self.output_layout.unpack_batch(slots)
+
     def to_bytes(self) -> bytes:
         """Canonical JSON, what from_bytes reads."""
         return canonical_json(
@@ -105,6 +118,7 @@ class PublicPlan:
                 "fingerprint": self.fingerprint,
                 "parameters": self.parameters.to_json(),
                 "key_spec": key_spec_json(self.key_spec),
+                "batch_size": self.batch_size,
                 "input_layout": _layout_json(self.input_layout),
                 "input_level": self.input_level,
                 "input_scale": self.input_scale,
@@ -130,6 +144,7 @@ class PublicPlan:
             raise WireError(f"not a {FORMAT} of version {VERSION}; is the server of another version?")
         parameters = read_parameters(fields)
         slot_count, top = parameters.slot_count, parameters.max_level
+        batch = fields.integer("batch_size", 1, slot_count)
         span = fields.numbers("input_range", -LARGEST, LARGEST, 2)
         if len(span) != 2:
             raise fields.error(f"input_range needs two numbers, got {len(span)}")
@@ -138,10 +153,10 @@ class PublicPlan:
             fingerprint=_fingerprint(fields),
             parameters=parameters,
             key_spec=read_key_spec(fields.child("key_spec"), parameters),
-            input_layout=_read_layout(fields.child("input_layout"), slot_count),
+            input_layout=_read_layout(fields.child("input_layout"), slot_count, batch),
             input_level=fields.integer("input_level", 0, top),
             input_scale=fields.number("input_scale", 1e-9, LARGEST),
-            output_layout=_read_layout(fields.child("output_layout"), slot_count),
+            output_layout=_read_layout(fields.child("output_layout"), slot_count, batch),
             output_level=fields.integer("output_level", 0, top),
             output_scale=fields.number("output_scale", 1e-9, LARGEST),
             input_range=(span[0], span[1]),
@@ -206,14 +221,14 @@ def _layout_json(layout: Layout) -> dict[str, object]:
     }
 
 
-def _read_layout(fields: Fields, slot_count: int) -> Layout:
+def _read_layout(fields: Fields, slot_count: int, batch: int) -> Layout:
     shape = fields.integers("shape", 1, 1 << 22, MAX_AXES)
     count = fields.integer("ciphertexts", 1, MAX_CIPHERTEXTS)
-    period = fields.integer("period", 1, slot_count)
+    period = fields.integer("period", 1, slot_count // batch)
     block = fields.int32_array("index_of_slot", (count, period))
     fields.done()
     try:
-        return Layout.periodic(shape, slot_count, block)
+        return Layout.periodic(shape, slot_count, block, batch)
     except HetorchError as error:
         raise fields.error(str(error)[:200]) from None
 

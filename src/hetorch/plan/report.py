@@ -12,7 +12,9 @@ class LayerReport:
     `level` is the level of its result and `scale_bits` log2 of the result's scale. `diagonals` counts plaintext
     products, `rotations` key switches by rotation, `multiplications` products of ciphertexts. `predicted_error`
     bounds (6 standard deviations) what the encryption noise made in this layer adds to the network's output,
-    relative to the range of the outputs.
+    relative to the range of the outputs. `predicted_seconds` is of one run; `ciphertexts` those of the result;
+    `weight_bytes` the memory of the encoded weights, `key_bytes` (on the wire) the keys that the layer uses, which
+    others may use too. `dense_diagonals` is how many there would be if no weight were zero (0: not counted).
     """
 
     name: str
@@ -23,6 +25,11 @@ class LayerReport:
     rotations: int
     multiplications: int
     predicted_error: float
+    predicted_seconds: float = 0.0
+    ciphertexts: int = 1
+    weight_bytes: int = 0
+    key_bytes: int = 0
+    dense_diagonals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +38,9 @@ class PlanReport:
     `output_range`, which is max - min of all outputs on the calibration inputs. `approximation_error`: the largest
     difference between the outputs of the polynomial network and of the model on the calibration inputs, relative to
     the same range. `agreement`: share of calibration inputs with the same argmax (1.0 for a single output).
-    `predicted_cost`: the cost model's units, to compare plans. `notes` are sentences for the user.
+    `predicted_seconds`: of one run of up to `batch_size` samples, by the cost model with the constants of `machine`
+    ("default", or "tuned" and a hash) on `threads` threads. `memory_bytes`: the predicted peak of a run, with keys and
+    encoded weights. `notes` are sentences for the user.
     """
 
     layers: tuple[LayerReport, ...]
@@ -40,5 +49,8 @@ class PlanReport:
     agreement: float
     output_range: float
     calibration_samples: int
-    predicted_cost: float
+    predicted_seconds: float
     notes: tuple[str, ...]
+    machine: str = "default"
+    threads: int = 1
+    memory_bytes: int = 0

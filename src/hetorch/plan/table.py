@@ -10,7 +10,20 @@ from hetorch.plan.report import LayerReport
 if TYPE_CHECKING:
     from hetorch.plan.plan import Plan
 
-HEADINGS = ("layer", "kind", "level", "scale", "diagonals", "rotations", "predicted error")
+HEADINGS = (
+    "layer",
+    "kind",
+    "level",
+    "scale",
+    "ciphertexts",
+    "diagonals",
+    "zero",
+    "rotations",
+    "time",
+    "weights",
+    "keys",
+    "predicted error",
+)
 
 
 def render(plan: Plan) -> str:
@@ -29,11 +42,14 @@ def render(plan: Plan) -> str:
         security = f"at most {bound:.0f} for {parameters.security.value}-bit security"
     lines += [
         "",
-        f"{plan.name}: {public.input_shape} -> {public.output_shape}",
+        f"{plan.name}: {public.input_shape} -> {public.output_shape}{_batch(plan.batch_size)}",
         f"ring        N = 2^{exponent}, {parameters.slot_count} slots, {parameters.max_level} levels",
         f"modulus     log2 Q = {parameters.log2_q:.0f}, log2 QP = {parameters.log2_qp:.0f} ({security})",
         f"keys        {len(plan.key_spec.galois)} rotations, {digits} digits, {_size(public.evaluation_key_bytes)}",
         f"ciphertexts {_size(public.input_ciphertext_bytes)} in, {_size(public.output_ciphertext_bytes)} out",
+        f"run         predicted {_time(report.predicted_seconds)} on {report.threads} thread(s) ({report.machine} "
+        f"constants), {_size(report.memory_bytes)} of memory with keys and weights",
+        *_weights(plan),
         f"encryption  predicted error {report.predicted_error:.1e} of the output range {report.output_range:.4g}",
         f"polynomials error {report.approximation_error:.1e} of the output range, "
         f"{report.agreement:.1%} agreement on {report.calibration_samples} calibration inputs",
@@ -48,10 +64,32 @@ def _cells(row: LayerReport) -> tuple[str, ...]:
         row.kind,
         str(row.level),
         f"2^{row.scale_bits:.1f}",
+        str(row.ciphertexts),
         str(row.diagonals or "-"),
+        str(max(row.dense_diagonals - row.diagonals, 0) or "-"),
         str(row.rotations or "-"),
+        _time(row.predicted_seconds),
+        _size(row.weight_bytes) if row.weight_bytes else "-",
+        _size(row.key_bytes) if row.key_bytes else "-",
         f"{row.predicted_error:.1e}",
     )
+
+
+def _weights(plan: Plan) -> list[str]:
+    if not plan.program.encrypted_weights:
+        return []
+    held = sum(row.weight_bytes for row in plan.report.layers)
+    return [f"weights     encrypted under the data owner's key: {_size(held)} of ciphertexts in memory"]
+
+
+def _batch(size: int) -> str:
+    return "" if size == 1 else f", up to {size} samples a run"
+
+
+def _time(seconds: float) -> str:
+    if seconds <= 0:
+        return "-"
+    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 def _line(row: tuple[str, ...], widths: list[int]) -> str:

@@ -10,6 +10,7 @@ from typing import Generic
 import numpy as np
 
 from hetorch.engine.protocol import C, Engine, P, T
+from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, PlanError
 from hetorch.ir.he_program import (
     Add,
@@ -25,6 +26,8 @@ from hetorch.ir.he_program import (
     results,
 )
 from hetorch.plan import Plan
+from hetorch.runtime.encrypted import EncryptedWeights, multiply_encrypted
+from hetorch.runtime.pieces import Pieces, pieces_within
 
 Trace = Callable[[Operation, int, float, float], None]
 """Called after each operation: the operation, level and scale of its result, seconds."""
@@ -35,17 +38,35 @@ class Runner(Generic[C, P, T]):
 
     prepare() encodes the weights; run() may be called from many threads at once, and prepares on its first call if that
     was not done. Encoded weights are shared by all calls, and by Runners made with `share`.
+
+    `memory_limit` (bytes) bounds the predicted memory of one run, keys included: transforms that do not fit are encoded
+    during each run, a few ciphertexts of the result at a time, and forgotten. PlanError if even that is too much.
+
+    `encrypted_weights` belong to a plan that says so, and to nothing else: PlanError.
     """
 
-    def __init__(self, plan: Plan, engine: Engine[C, P, T], *, share: Runner[C, P, T] | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        engine: Engine[C, P, T],
+        *,
+        share: Runner[C, P, T] | None = None,
+        memory_limit: int | None = None,
+        encrypted_weights: EncryptedWeights[C] | None = None,
+    ) -> None:
         if engine.parameters != plan.parameters:
             raise PlanError("the engine has other parameters than the plan")
         self.plan = plan
         self.engine = engine
+        if plan.program.encrypted_weights != (encrypted_weights is not None):
+            wants = "encrypted weights" if encrypted_weights is None else "its own weights, in clear"
+            raise PlanError(f"the plan {plan.name!r} runs with {wants}")
+        self._encrypted = encrypted_weights
         self._lock = threading.Lock()
         self._transforms: dict[int, T] = {}
         self._biases: dict[int, P] = {}
         self._ready = False
+        self._pieces: Pieces = share._pieces if share is not None else pieces_within(plan, memory_limit)
         if share is not None:
             if share.plan is not plan:
                 raise PlanError("weights can only be shared between runners of one plan")
@@ -54,33 +75,35 @@ class Runner(Generic[C, P, T]):
         self._dying = _last_readers(plan)
 
     def prepare(self, progress: Callable[[float], None] | None = None) -> None:
-        """Encode all weights, once; `progress` gets the fraction done."""
+        """Encode all weights that are kept, once; `progress` gets the fraction done."""
         with self._lock:
-            if self._ready:
+            if self._ready or self._encrypted is not None:
                 return
             program = self.plan.program
             count = max(len(program.operations), 1)
             for position, op in enumerate(program.operations):
-                if isinstance(op, LinearTransform):
-                    source, made = program.values[op.inputs[0]], program.values[op.results[0]]
-                    self._transforms[position] = self.engine.prepare_transform(
-                        self.plan.transform(op.weight, len(op.inputs), len(op.results)),
-                        level=source.level,
-                        input_scale=source.scale,
-                        output_scale=made.scale,
-                    )
+                if isinstance(op, LinearTransform) and position not in self._pieces:
+                    whole = self.plan.transform(op.weight, len(op.inputs), len(op.results))
+                    self._transforms[position] = self._encode(op, whole)
                 elif isinstance(op, AddBias):
                     value = program.values[op.input]
                     block = np.asarray(self.plan.weights[op.weight], dtype=np.float64)
-                    slots = np.tile(block, program.slot_count // len(block))
+                    spread = np.repeat(block, program.batch)
+                    slots = np.tile(spread, program.slot_count // len(spread))
                     self._biases[position] = self.engine.encode(slots, level=value.level, scale=value.scale)
                 if progress is not None:
                     progress((position + 1) / count)
             self._ready = True
 
+    def _encode(self, op: LinearTransform, transform: DiagonalTransform) -> T:
+        source, made = self.plan.program.values[op.inputs[0]], self.plan.program.values[op.results[0]]
+        return self.engine.prepare_transform(
+            transform, level=source.level, input_scale=source.scale, output_scale=made.scale
+        )
+
     def run(self, ciphertexts: Sequence[C], *, trace: Trace | None = None) -> list[C]:
-        """The output ciphertexts for one sample's input ciphertexts. InputError if these are not at the plan's level
-        and scale; what the engine raises otherwise."""
+        """The output ciphertexts for the input ciphertexts of one sample, or of the samples side by side in them.
+        InputError if these are not at the plan's level and scale; what the engine raises otherwise."""
         program = self.plan.program
         if len(ciphertexts) != len(program.inputs):
             raise InputError(f"the plan takes {len(program.inputs)} ciphertexts, got {len(ciphertexts)}")
@@ -108,10 +131,21 @@ class Runner(Generic[C, P, T]):
         engine, program = self.engine, self.plan.program
         match op:
             case LinearTransform():
-                return engine.linear_transform(self._transforms[position], [values[v] for v in op.inputs])
+                given = [values[v] for v in op.inputs]
+                if self._encrypted is not None:
+                    return multiply_encrypted(self.engine, self.plan, op, self._encrypted, given)
+                if position in self._transforms:
+                    return engine.linear_transform(self._transforms[position], given)
+                made: list[C] = []
+                for outputs in self._pieces[position]:
+                    piece = self.plan.transform(op.weight, len(op.inputs), len(op.results), outputs)
+                    made += engine.linear_transform(self._encode(op, piece), given)
+                return made
             case RotateAdd():
                 a = values[op.input]
                 return [engine.add(a, engine.rotate(a, op.steps))]
+            case AddBias() if self._encrypted is not None:
+                return [engine.add(values[op.input], self._encrypted.biases[op.weight])]
             case AddBias():
                 return [engine.add_plaintext(values[op.input], self._biases[position])]
             case Add():

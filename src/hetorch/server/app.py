@@ -83,7 +83,7 @@ class Service:
         return Response(dump_key_id(key_id), media_type=JSON)
 
     async def predict(self, request: Request) -> Response:
-        """POST /v1/models/{name}/predict: ciphertexts of one sample in, ciphertexts of its result out."""
+        """POST /v1/models/{name}/predict: ciphertexts of a sample or batch in, of its results out."""
         model = self._model(request)
         check_content_type(request)
         key_id = _check_key_id(request.headers.get("hetorch-key-id", ""))

@@ -58,14 +58,20 @@ def model_name(folder: Path) -> str:
 
 
 def serve_plan(
-    name: str, plan: Plan, progress: Progress | None = None, *, engine: str = "native"
+    name: str,
+    plan: Plan,
+    progress: Progress | None = None,
+    memory_limit: int | None = None,
+    *,
+    engine: str = "native",
 ) -> ServedModel:
     """Encode the weights of a plan (`progress` tells how far) and make it ready to serve as `name`, on the engine
-    "native" or "seal". InputError for another, PlanError for a plan that SEAL cannot run."""
+    "native" or "seal". `memory_limit` as Runner: of one prediction, with one client's keys. InputError for another
+    engine, PlanError for a plan that SEAL cannot run."""
     if engine not in ("native", "seal"):
         raise InputError(f'engine must be "native" or "seal", got {engine!r}')
-    runner: NativeRunner = Runner(plan, NativeEngine(plan.parameters))
-    seal = SealRuns(plan) if engine == "seal" else None
+    runner: NativeRunner = Runner(plan, NativeEngine(plan.parameters), memory_limit=memory_limit)
+    seal = SealRuns(plan, memory_limit) if engine == "seal" else None
     (seal or runner).prepare(None if progress is None else functools.partial(progress, name))
     public = plan.public()
     return ServedModel(
@@ -80,7 +86,11 @@ def serve_plan(
 
 
 def load_models(
-    folders: Iterable[Path], progress: Progress | None = None, *, engine: str = "native"
+    folders: Iterable[Path],
+    progress: Progress | None = None,
+    memory_limit: int | None = None,
+    *,
+    engine: str = "native",
 ) -> Mapping[str, ServedModel]:
     """Load and prepare plan folders, by name; PlanError if one cannot be read or two have one name, errors of the
     engine as serve_plan."""
@@ -89,7 +99,7 @@ def load_models(
         name = model_name(folder)
         if name in models:
             raise PlanError(f"two plans would be served as {name!r}; rename one of the folders")
-        models[name] = serve_plan(name, Plan.load(folder), progress, engine=engine)
+        models[name] = serve_plan(name, Plan.load(folder), progress, memory_limit, engine=engine)
     if not models:
         raise PlanError("no plan was given; a server needs at least one")
     return models

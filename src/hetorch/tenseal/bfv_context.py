@@ -268,7 +268,12 @@ class BfvContext:
             relin = saved(self._relin) if save_relin_keys and self._relin is not None else b""
             galois = saved(self._galois) if save_galois_keys and self._galois is not None else b""
         return ContextMessage(
-            bytes(self._encryption_parameters.to_bytes()),
+            SealParameters(
+                SCHEME_TYPE.BFV.value,
+                self._encryption_parameters.poly_modulus_degree(),
+                tuple(prime.value() for prime in self._encryption_parameters.coeff_modulus()),
+                self._plain_modulus,
+            ).dump(),
             public,
             switches_of(self),
             -1.0 if self._scale is None else self._scale,

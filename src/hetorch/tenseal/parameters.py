@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import sys
 import warnings
 from collections.abc import Sequence
 
@@ -128,11 +129,9 @@ def chain_parameters(
 
 def _depth_of_caller() -> int:
     """Frames to the first one outside this package: the line that the warning is about."""
-    import sys
-
     depth = 1
     frame = sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("hetorch.tenseal"):
         frame = frame.f_back
         depth += 1
-    return depth - 1 if depth > 1 else 1
+    return depth

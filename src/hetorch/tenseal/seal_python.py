@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hetorch.engine.seal_format.stream import Reader, frame
+from hetorch.engine.seal_format.stream import HEADER_BYTES, MINOR_VERSION, Reader, frame
 from hetorch.errors import InputError, WireError
 
 # As much as a Galois key set of SEAL's largest ring holds (N = 2^15, 16 primes, 2 * 14 + 1 keys, twice 8 bytes a word).
@@ -23,15 +23,48 @@ def library() -> Any:
 
 
 def saved(thing: Any) -> bytes:
-    """SEAL's bytes of an object, not compressed: seal-python's wheel knows no compression, and saves to files only."""
+    """SEAL's bytes of a ciphertext or key, not compressed, as TenSEAL's SEAL reads them.
+
+    seal-python's wheel knows no compression, saves to files only, and writes an older minor version than it reads,
+    which TenSEAL's refuses.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "object"
         thing.save(str(path))
-        return path.read_bytes()
+        data = bytearray(path.read_bytes())
+    _renumber(data, 0, type(thing).__name__)
+    return bytes(data)
+
+
+# Bytes of a frame's content before the array in it. A ciphertext (as a public key is): parms_id (32), is_ntt_form (1),
+# five numbers. A plaintext (as a secret key is): parms_id and two numbers.
+_BEFORE_ARRAY = {"Ciphertext": 32 + 1 + 5 * 8, "PublicKey": 32 + 1 + 5 * 8, "SecretKey": 32 + 2 * 8}
+_SIZE_AT = 8
+
+
+def _renumber(data: bytearray, at: int, kind: str) -> int:
+    """Write the minor version that we write into the frame at `at` and those in it; where the frame ends."""
+    data[at + 4] = MINOR_VERSION
+    end = at + int.from_bytes(data[at + _SIZE_AT : at + HEADER_BYTES], "little")
+    content = at + HEADER_BYTES
+    if kind in _BEFORE_ARRAY:
+        data[content + _BEFORE_ARRAY[kind] + 4] = MINOR_VERSION
+        return end
+    # Relinearisation and Galois keys: parms_id, then a list of lists of public keys, each with its length before it.
+    position = content + 32
+    outer = int.from_bytes(data[position : position + 8], "little")
+    position += 8
+    for _ in range(outer):
+        inner = int.from_bytes(data[position : position + 8], "little")
+        position += 8
+        for _ in range(inner):
+            position = _renumber(data, position, "PublicKey")
+    return end
 
 
 def plain_frame(data: bytes, what: str) -> bytes:
-    """The same SEAL object without compression; WireError (a ValueError) if it is not one."""
+    """The same SEAL object without compression, under the version that every SEAL 4 reads; WireError (a ValueError) if it
+    is not one."""
     reader = Reader.of_frame(data, what, _MOST_BYTES)
     return frame(bytes(reader.take(reader.left)))
 

@@ -1,4 +1,4 @@
-"""Predict request and response: ciphertexts of one sample, checked against the public plan.
+"""Predict request and response: ciphertexts of one sample or one batch, checked against the public plan.
 
 A request carries `input_count` ciphertexts at the plan's input level and scale, a response `output_count` at the
 output level and scale. Every size follows from the plan, so both sides know before they read how much may come.
@@ -19,7 +19,7 @@ from hetorch.wire.frame import Frame, FrameLimits, Kind, dump_frame, load_frame
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
-    """The ciphertexts of one sample and the key (SHA-256 of the uploaded evaluation keys, hex) to use."""
+    """The ciphertexts of one sample or batch and the key (SHA-256 of the uploaded evaluation keys, hex) to use."""
 
     key_id: str
     ciphertexts: tuple[Ciphertext, ...]

@@ -1,0 +1,153 @@
+"""Whole networks in turns: server time, and beside it what else a user of each side has to pay for."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hetorch
+from benchmarks.ledger import Ledger
+from benchmarks.networks import NETWORKS, Prepared, prepare
+from benchmarks.peers.environment import PeerMissingError
+from benchmarks.peers.recipes import RECIPES
+from benchmarks.peers.worker import PeerFailedError, Worker, start, start_ours
+from benchmarks.turns import take_turns
+
+ORION = ("orion", "orion2")
+OURS_SAMPLES, THEIRS_SAMPLES = 50, 3
+"""Encrypted samples that are compared with the network in clear."""
+OURS_TURNS = 20
+"""More runs of ours, so that the 95th percentile means something."""
+MARK_MS = 20_000.0
+"""After so much time no more samples are compared."""
+
+
+def network_rows(
+    name: str, threads: int, ledger: Ledger, only: str, peers: tuple[str, ...] = ORION, least: int = 3
+) -> None:
+    """A row for each peer. A side that fails leaves a row that says why."""
+    network = NETWORKS[name]
+    wanted = [peer for peer in peers if only in f"{network.title} {peer}"]
+    if not wanted:
+        return
+    prepared = prepare(name)
+    plan, compile_s = compile_plan(prepared, ledger)
+    with start_ours("hetorch_network", threads) as ours:
+        ours.set_up({"plan": str(plan), "folder": str(prepared.folder)})
+        facts = facts_of(ours, prepared, OURS_SAMPLES) | {"compile_s": compile_s}
+        facts |= percentiles(ours.times("run", OURS_TURNS))
+        facts["peak_bytes"] = ours.peak_bytes()
+        for peer in wanted:
+            _row(peer, prepared, threads, ledger, ours, facts, least)
+
+
+def alone_row(
+    name: str, threads: int, ledger: Ledger, only: str, samples: int, mark_ms: float = 5 * MARK_MS
+) -> None:
+    """A row without a peer: a task that none of them has an installable answer to."""
+    network = NETWORKS[name]
+    if only not in network.title:
+        return
+    prepared = prepare(name)
+    plan, compile_s = compile_plan(prepared, ledger)
+    with start_ours("hetorch_network", threads) as ours:
+        ours.set_up({"plan": str(plan), "folder": str(prepared.folder)})
+        facts = facts_of(ours, prepared, samples, mark_ms) | {"compile_s": compile_s}
+        row = take_turns(network.title, None, ours, "run", threads, reason="measured alone")
+        facts |= percentiles(ours.times("run", OURS_TURNS)) | {"peak_bytes": ours.peak_bytes()}
+    ledger.add(replace(row, details={"ours": facts}))
+
+
+def compile_plan(prepared: Prepared, ledger: Ledger, **options: Any) -> tuple[Path, float]:
+    """Compiled anew in this process each time, and saved for the worker; the folder, and the seconds it took."""
+    ledger.say(f"compile {prepared.network.title}")
+    begun = time.perf_counter()
+    plan = hetorch.compile(prepared.module, prepared.calibration, **options)
+    compile_s = time.perf_counter() - begun
+    folder = prepared.folder / "plan.hetorch"
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    plan.save(folder)
+    return folder, round(compile_s, 2)
+
+
+def facts_of(worker: Worker, prepared: Prepared, count: int, mark_ms: float = MARK_MS) -> dict[str, Any]:
+    """Sizes as the worker tells them, and how its results on the first samples compare with those in clear.
+
+    At most `count` samples, and no more once `mark_ms` have gone by.
+    """
+    begun = time.monotonic()
+    results: list[list[float]] = []
+    for index in range(min(count, len(prepared.samples))):
+        results.append(worker.call("predict", index))
+        if 1e3 * (time.monotonic() - begun) > mark_ms:
+            break
+    found, expected = np.array(results), prepared.logits[: len(results)]
+    if found.shape != expected.shape or not np.all(np.isfinite(found)):
+        raise PeerFailedError(f"results of shape {found.shape} or not finite")
+    return dict(worker.facts) | {
+        "samples": len(results),
+        "agreement": float((found.argmax(1) == expected.argmax(1)).mean()),
+        "accuracy": float((found.argmax(1) == prepared.labels[: len(results)]).mean()),
+        "accuracy_in_clear": float((expected.argmax(1) == prepared.labels[: len(results)]).mean()),
+        "worst_error": float(np.abs(found - expected).max()),
+        "output_range": float(np.ptp(expected)),
+    }
+
+
+def percentiles(times: list[float]) -> dict[str, float]:
+    """The median and the 95th percentile (of few values: the largest) of times in milliseconds."""
+    ordered = sorted(times)
+    return {
+        "p50_ms": float(np.median(ordered)),
+        "p95_ms": ordered[min(len(ordered), math.ceil(0.95 * len(ordered))) - 1],
+    }
+
+
+def _row(
+    peer: str,
+    prepared: Prepared,
+    threads: int,
+    ledger: Ledger,
+    ours: Worker,
+    facts: dict[str, Any],
+    least: int,
+) -> None:
+    title = RECIPES[peer].title
+    with ExitStack() as stack:
+        theirs: Worker | None = None
+        reason = ""
+        their_facts: dict[str, Any] = {}
+        try:
+            theirs = stack.enter_context(start(peer, f"{peer}_network", threads))
+            ledger.say(f"{title}: set up {prepared.network.title}")
+            theirs.set_up({"folder": str(prepared.folder)})
+            their_facts = facts_of(theirs, prepared, THEIRS_SAMPLES)
+        except (PeerMissingError, PeerFailedError) as error:
+            theirs, reason = None, str(error)
+        turns: list[float] = []
+        row = take_turns(
+            prepared.network.title,
+            theirs,
+            ours,
+            "run",
+            threads,
+            peer=title,
+            reason=reason,
+            least=least,
+            their_turns=turns,
+        )
+        if theirs is not None and turns:
+            their_facts |= percentiles(turns)
+            try:
+                their_facts["peak_bytes"] = theirs.peak_bytes()
+            except PeerFailedError as error:
+                ledger.say(f"{title}: {error}")
+        ledger.add(replace(row, details={"theirs": their_facts, "ours": facts}))

@@ -1,0 +1,97 @@
+"""The worker's side of the protocol: one JSON object a line in, one out. Runs in the peers' environments.
+
+So it needs nothing but the standard library, and runs on the oldest Python of them, 3.10. A worker is asked to
+
+    {"do": "setup", "options": {...}}                 -> {"value": facts}
+    {"do": "time", "operation": name, "calls": n}     -> {"value": [milliseconds, ...]}
+    {"do": "call", "operation": name, "argument": x}  -> {"value": what it returned}
+    {"do": "peak"}                                    -> {"value": high-water mark of its memory in bytes}
+
+and answers {"error": text} where that failed. Libraries print to standard output as they like: the answers go to a
+descriptor of their own, and descriptor 1 becomes standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+class Operation:
+    """Something to be timed: `run` is, `free` is not and is given what `run` returned. One run does `count` of them."""
+
+    def __init__(
+        self, run: Callable[[], Any], free: Callable[[Any], Any] | None = None, count: int = 1
+    ) -> None:
+        self.run = run
+        self.free = free
+        self.count = count
+
+    def times(self, calls: int) -> list[float]:
+        """Milliseconds of each of `calls` runs, for one operation of the `count`."""
+        found = []
+        for _ in range(calls):
+            start = time.perf_counter()
+            made = self.run()
+            found.append(1e3 * (time.perf_counter() - start) / self.count)
+            if self.free is not None:
+                self.free(made)
+            del made
+        return found
+
+
+class Session:
+    """What a worker offers after its set-up."""
+
+    def __init__(
+        self,
+        operations: dict[str, Operation],
+        calls: dict[str, Callable[[Any], Any]] | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        self.operations = operations
+        self.calls = calls or {}
+        self.facts = facts or {}
+
+
+def peak_bytes() -> int:
+    """The most memory that this program held. Not ru_maxrss where it can be helped: a parent's is inherited there."""
+    try:
+        with open("/proc/self/status") as status:
+            return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def serve(setup: Callable[[dict[str, Any]], Session]) -> None:
+    """Answer requests on standard input until it ends."""
+    cores = os.environ.get("BENCH_CORES")
+    if cores:  # threads that libraries start later inherit it
+        os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    session: Session | None = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            if request["do"] == "setup":
+                session = setup(request["options"])
+                value: Any = session.facts
+            elif request["do"] == "peak":
+                value = peak_bytes()
+            elif session is None:
+                raise RuntimeError("not set up")
+            elif request["do"] == "time":
+                value = session.operations[request["operation"]].times(request["calls"])
+            else:
+                value = session.calls[request["operation"]](request["argument"])
+            answer = {"value": value}
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"[:300]}
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()

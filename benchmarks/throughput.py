@@ -1,0 +1,65 @@
+"""Many samples in the slots of one run: what one of them takes, ours alone."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+import hetorch
+from benchmarks.ledger import Ledger
+from benchmarks.measure import Row
+from benchmarks.network_turns import compile_plan
+from benchmarks.networks import NETWORKS, prepare
+from benchmarks.peers.worker import PeerFailedError, start_ours
+from benchmarks.turns import take_turns
+from hetorch.errors import HetorchError
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A network and how many samples go into a run; None for as many as the slots hold."""
+
+    network: str
+    samples: int | None
+
+
+BATCHES = (Batch("credit", None), Batch("cnn", 64), Batch("dense", 256))
+
+
+def throughput_rows(threads: int, ledger: Ledger, only: str) -> None:
+    """A row for each batch: milliseconds a sample, and samples a second and core beside it."""
+    for batch in BATCHES:
+        title = f"{NETWORKS[batch.network].title}, a sample of a batch"
+        if only not in title:
+            continue
+        try:
+            _row(batch, title, threads, ledger)
+        except (PeerFailedError, HetorchError) as error:
+            ledger.add(Row(title, "", "", threads, None, None, None, None, None, 0, f"hetorch: {error}"))
+
+
+def _row(batch: Batch, title: str, threads: int, ledger: Ledger) -> None:
+    if "objective" not in inspect.signature(hetorch.compile).parameters:
+        raise PeerFailedError("compile has no objective yet")
+    prepared = prepare(batch.network)
+    options = {} if batch.samples is None else {"batch_size": batch.samples}
+    plan, compile_s = compile_plan(prepared, ledger, objective="throughput", **options)
+    with start_ours("hetorch_network", threads) as ours:
+        ours.set_up({"plan": str(plan), "folder": str(prepared.folder)})
+        size = int(ours.facts["batch"])
+        row = take_turns(title, None, ours, "run", threads, reason="measured alone")
+        found = np.array(ours.call("predict", 0)).reshape(size, -1)
+        facts = dict(ours.facts) | {"compile_s": compile_s, "peak_bytes": ours.peak_bytes()}
+    expected = np.resize(prepared.logits, (size, prepared.logits.shape[1]))
+    assert row.ours_ms is not None
+    each = row.ours_ms / size
+    facts |= {
+        "batch_ms": row.ours_ms,
+        "per_second_and_core": 1e3 / each / threads,
+        "worst_error": float(np.abs(found - expected).max()),
+        "output_range": float(np.ptp(expected)),
+        "agreement": float((found.argmax(1) == expected.argmax(1)).mean()),
+    }
+    ledger.add(replace(row, name=f"{title} of {size}", ours_ms=each, details={"ours": facts}))

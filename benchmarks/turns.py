@@ -1,0 +1,84 @@
+"""Two workers timed in turns: what else the machine does meets both alike, and so does a cache that was just used."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from dataclasses import replace
+
+from benchmarks.measure import Row
+from benchmarks.peers.worker import PeerFailedError, Worker
+
+TURN_MS = 4.0
+"""Short operations are repeated until a turn takes about this long; the turn counts as its median."""
+LEAST, MOST = 5, 25
+"""Turns of each side, as many as the time allows."""
+
+
+def take_turns(
+    name: str,
+    theirs: Worker | None,
+    ours: Worker | None,
+    operation: str,
+    threads: int,
+    *,
+    peer: str = "",
+    peer_version: str = "",
+    reason: str = "",
+    seconds: float = 3.0,
+    least: int = LEAST,
+    their_turns: list[float] | None = None,
+) -> Row:
+    """One row for `operation`, after a warm-up of each side; about `seconds` of measuring, and `least` turns at least.
+
+    `their_turns`, if given, is filled with the milliseconds of each. Where `theirs` is None or fails, the row has no
+    ratio and says why. PeerFailedError if ours fails: that is no row.
+    """
+    empty = Row(name, peer, peer_version, threads, None, None, None, None, None, 0, reason)
+    if ours is None:
+        return empty
+    warm_ours = ours.times(operation)[0]
+    if theirs is None:
+        return _alone(empty, ours, operation, warm_ours, seconds, least)
+    empty = replace(empty, peer=theirs.title, peer_version=theirs.version)
+    try:
+        warm_theirs = theirs.times(operation)[0]
+    except PeerFailedError as error:
+        return _alone(replace(empty, reason=str(error)), ours, operation, warm_ours, seconds, least)
+    calls_theirs, calls_ours = _calls(warm_theirs), _calls(warm_ours)
+    pairs: list[tuple[float, float]] = []
+    end = time.monotonic() + seconds
+    while len(pairs) < MOST and (len(pairs) < least or time.monotonic() < end):
+        try:
+            their_turn = statistics.median(theirs.times(operation, calls_theirs))
+        except PeerFailedError as error:
+            return _alone(replace(empty, reason=str(error)), ours, operation, warm_ours, seconds, least)
+        if their_turns is not None:
+            their_turns.append(their_turn)
+        pairs.append((their_turn, statistics.median(ours.times(operation, calls_ours))))
+    their_ms, our_ms = (statistics.median(side) for side in zip(*pairs, strict=True))
+    ratios = [their / our for their, our in pairs]
+    return replace(
+        empty,
+        theirs_ms=their_ms,
+        ours_ms=our_ms,
+        ratio=their_ms / our_ms,
+        ratio_min=min(ratios),
+        ratio_max=max(ratios),
+        repetitions=len(pairs),
+        reason="",
+    )
+
+
+def _alone(row: Row, ours: Worker, operation: str, warm: float, seconds: float, least: int) -> Row:
+    """Ours all the same, where the peer did not run; in half the time."""
+    turns: list[float] = []
+    end = time.monotonic() + seconds / 2
+    while len(turns) < MOST and (len(turns) < least or time.monotonic() < end):
+        turns.append(statistics.median(ours.times(operation, _calls(warm))))
+    return replace(row, ours_ms=statistics.median(turns), repetitions=len(turns))
+
+
+def _calls(warm_ms: float) -> int:
+    return max(1, min(50, math.ceil(TURN_MS / max(warm_ms, 1e-3))))

@@ -1,0 +1,181 @@
+// The inner sums of a linear transform: rotated inputs times diagonals, over q_0…q_level and P.
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <optional>
+
+#include "circuits/linear_transform.h"
+#include "rlwe/key_switch.h"
+
+namespace hetorch::circuits {
+namespace {
+
+using ckks::Ciphertext;
+using ckks::Context;
+using kernels::u64;
+using ring::Buffer;
+using ring::NttPoly;
+
+// The kernels take at most this many products at once.
+constexpr std::size_t kInnerProductLimit = 64;
+// Words of a row that are worked on together. An automorphism takes aligned blocks of any power of two to such blocks
+// (the block of a position is the low bits of the exponent that it stands for), so a tile of a rotated input needs one
+// tile of the digits and of the key. The rotated inputs of a tile, 8 KiB each, stay in the second-level cache from
+// their making to the last diagonal.
+constexpr std::size_t kTile = 512;
+
+// out[i] = values[(begin + i) / run], i < count
+void write_out(u64* out, const u64* values, std::size_t begin, std::size_t count, std::size_t run) {
+  for (std::size_t i = 0; i < count;) {
+    const std::size_t left = run - (begin + i) % run;
+    const std::size_t take = std::min(left, count - i);
+    std::fill_n(out + i, take, values[(begin + i) / run]);
+    i += take;
+  }
+}
+
+}  // namespace
+
+// What a baby step needs: the digits of its input, its key, its permutation.
+struct LinearTransform::Step {
+  const Ciphertext* input = nullptr;
+  const rlwe::Digits* digits = nullptr;  // null: not rotated
+  const rlwe::SwitchingKey* key = nullptr;
+  const std::uint32_t* permutation = nullptr;
+};
+
+// Half h of a step at words [at, at + length) of a row into out[h]; false where it is zero: what is not rotated is P
+// times the input, 0 modulo the primes of P. scratch: 3 tiles.
+bool LinearTransform::rotate_tile(u64* const* out, const Step& step, std::size_t row, std::size_t at,
+                                  std::size_t length, u64* scratch, const Context& context) const {
+  const ring::RnsBasis& basis = context.basis();
+  const std::size_t index = basis.index(limbs_, row);
+  const kernels::ModulusConstants& m = basis.modulus(index);
+  const kernels::Kernels& k = basis.kernels(index);
+  const bool data_row = row < limbs_.data;
+  // P modulo this prime; with no special primes nothing is multiplied by P.
+  const u64 p = limbs_.special == 0 ? 1 : context.rlwe().special_converter().product(index);
+  if (step.digits == nullptr) {
+    if (!data_row) return false;
+    for (std::size_t h = 0; h < 2; ++h) {
+      k.multiply_scalar(out[h], step.input->body.parts[h].row(row) + at, p, length, m);
+    }
+    return true;
+  }
+  const std::size_t from = step.permutation[at] / length * length;
+  const u64* digits[64];
+  for (std::size_t d = 0; d < step.digits->digit_count(); ++d) digits[d] = step.digits->row(d, row) + from;
+  u64* u[2] = {scratch, scratch + length};
+  rlwe::inner_product_row(u[0], u[1], digits, row, level_, *step.key, {from, length}, context.rlwe());
+  if (data_row) {
+    u64* first = scratch + 2 * length;
+    k.multiply_scalar(first, step.input->body.parts[0].row(row) + from, p, length, m);
+    k.add(u[0], u[0], first, length, m);
+  }
+  std::uint32_t local[kTile];
+  for (std::size_t j = 0; j < length; ++j) local[j] = step.permutation[at + j] - static_cast<std::uint32_t>(from);
+  for (std::size_t h = 0; h < 2; ++h) k.permute(out[h], u[h], local, length);
+  return true;
+}
+
+// One tile of the inner sum of a group; halves(i)[h] is half h of rotated input i, null where it is zero. scratch:
+// kInnerProductLimit + 2 tiles.
+template <class Halves>
+void LinearTransform::sum_tile(u64* out0, u64* out1, const Group& group, std::size_t row, std::size_t at,
+                               std::size_t length, const Halves& halves, u64* scratch, const Context& context) const {
+  const ring::RnsBasis& basis = context.basis();
+  const std::size_t index = basis.index(limbs_, row);
+  const kernels::ModulusConstants& m = basis.modulus(index);
+  const kernels::Kernels& k = basis.kernels(index);
+  const std::size_t run = basis.n() / distinct_;
+  const u64* values[kInnerProductLimit];
+  const u64* first[kInnerProductLimit];
+  const u64* second[kInnerProductLimit];
+  u64* more = scratch + kInnerProductLimit * length;  // sums beyond the first kInnerProductLimit terms
+  std::size_t count = 0;
+  bool started = false;
+  const auto flush = [&] {
+    if (count == 0) return;
+    u64* sum0 = started ? more : out0;
+    u64* sum1 = started ? more + length : out1;
+    k.inner_product_pair(sum0, sum1, values, first, second, count, length, m);
+    if (started) {
+      k.add(out0, out0, sum0, length, m);
+      k.add(out1, out1, sum1, length, m);
+    }
+    started = true;
+    count = 0;
+  };
+  for (const Term& term : group.terms) {
+    const u64* const* rotated = halves(term.rotated);
+    if (rotated == nullptr) continue;
+    const u64* kept = term.values.data() + row * distinct_;
+    if (run == 1) {
+      values[count] = kept + at;
+    } else {
+      u64* written = scratch + count * length;
+      write_out(written, kept, at, length, run);
+      values[count] = written;
+    }
+    first[count] = rotated[0];
+    second[count] = rotated[1];
+    if (++count == kInnerProductLimit) flush();
+  }
+  flush();
+  if (started) return;
+  std::memset(out0, 0, length * 8);
+  std::memset(out1, 0, length * 8);
+}
+
+std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evaluator& evaluator,
+                                                               std::span<const Ciphertext* const> inputs) const {
+  const Context& context = evaluator.context();
+  const ring::RnsBasis& basis = context.basis();
+  const std::size_t n = basis.n();
+  std::map<std::size_t, rlwe::Digits> digits;  // by input
+  std::vector<Step> steps(rotated_.size());
+  for (std::size_t i = 0; i < rotated_.size(); ++i) {
+    Step& step = steps[i];
+    step.input = inputs[rotated_[i].input];
+    if (rotated_[i].baby == 0) continue;
+    const std::uint32_t element = evaluator.galois_element(static_cast<std::int64_t>(rotated_[i].baby));
+    step.key = &evaluator.galois_key(element, level_);
+    step.permutation = basis.permutation(element);
+    auto found = digits.find(rotated_[i].input);
+    if (found == digits.end()) {
+      found = digits.try_emplace(rotated_[i].input, step.input->body.parts[1], context.rlwe()).first;
+    }
+    step.digits = &found->second;
+  }
+
+  std::vector<Pair> sums;
+  for (std::size_t g = 0; g < groups_.size(); ++g) sums.push_back({NttPoly(n, limbs_), NttPoly(n, limbs_)});
+  const std::size_t length = std::min(kTile, n);
+  // Half rows, so that rows that do not divide by the threads leave nobody idle for long.
+  const std::size_t pieces = n >= 8 * kTile ? 2 : 1;
+  const std::size_t piece = n / pieces;
+  ring::parallel_for(limbs_.count() * pieces, [&](std::size_t task) {
+    const std::size_t row = task / pieces;
+    const std::size_t begin = task % pieces * piece;
+    Buffer rotated(steps.size() * 2 * length);
+    Buffer scratch((kInnerProductLimit + 3) * length);
+    std::vector<std::array<u64*, 2>> tiles(steps.size());
+    std::vector<bool> zero(steps.size());
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      tiles[i] = {rotated.data() + 2 * i * length, rotated.data() + (2 * i + 1) * length};
+    }
+    const auto halves = [&](std::size_t i) -> const u64* const* { return zero[i] ? nullptr : tiles[i].data(); };
+    for (std::size_t at = begin; at < begin + piece; at += length) {
+      for (std::size_t i = 0; i < steps.size(); ++i) {
+        zero[i] = !rotate_tile(tiles[i].data(), steps[i], row, at, length, scratch.data(), context);
+      }
+      for (std::size_t g = 0; g < groups_.size(); ++g) {
+        sum_tile(sums[g][0].row(row) + at, sums[g][1].row(row) + at, groups_[g], row, at, length, halves,
+                 scratch.data(), context);
+      }
+    }
+  });
+  return sums;
+}
+
+}  // namespace hetorch::circuits

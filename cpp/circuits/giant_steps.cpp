@@ -1,0 +1,77 @@
+// The outer sums of a linear transform: inner sums rotated by their giant steps, over q_0…q_level and P.
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "circuits/linear_transform.h"
+#include "rlwe/extended.h"
+
+namespace hetorch::circuits {
+namespace {
+
+using ckks::Evaluator;
+
+// Giant steps to one side: how far the smallest and how many of it the largest is; `dense` when every multiple between
+// occurs, in any output.
+struct Side {
+  std::size_t base = 0;
+  std::set<std::size_t> distances;
+  bool dense() const {
+    std::size_t multiple = 0;
+    return std::all_of(distances.begin(), distances.end(), [&](std::size_t d) { return d == (multiple += base); });
+  }
+};
+
+}  // namespace
+
+// Both ways take a key switch with one division for each giant step. Horner's rule, sum_j rot^j(S_j) = S_0 + rot(S_1 +
+// rot(S_2 + …)), takes one key for all of a side, the other way one for each. Steps are read as left or right turns,
+// whichever is shorter; hetorch.engine.transform has the same rule and asks for the keys.
+void LinearTransform::add_giants(std::vector<std::optional<Pair>>& totals, const std::vector<Pair>& sums,
+                                 const Evaluator& evaluator) const {
+  const std::size_t slots = evaluator.context().encoder().slot_count();
+  const rlwe::Context& context = evaluator.context().rlwe();
+  const auto turned = [&](const Pair& pair, std::size_t steps, const Pair* addend) {
+    const std::uint32_t element = evaluator.galois_element(static_cast<std::int64_t>(steps));
+    return rlwe::rotate_extended(pair, evaluator.galois_key(element, level_), context.basis().permutation(element),
+                                 addend, context);
+  };
+  for (const bool left : {true, false}) {
+    const auto distance = [&](std::size_t giant) { return left ? giant : slots - giant; };
+    Side side;
+    // By output, then by distance, the largest first.
+    std::map<std::size_t, std::map<std::size_t, const Pair*, std::greater<>>> by_output;
+    for (std::size_t g = 0; g < groups_.size(); ++g) {
+      const std::size_t giant = groups_[g].giant;
+      if (giant == 0 || (2 * giant <= slots) != left) continue;
+      side.distances.insert(distance(giant));
+      by_output[groups_[g].output][distance(giant)] = &sums[g];
+    }
+    if (side.distances.empty()) continue;
+    side.base = *side.distances.begin();
+    for (const auto& [output, parts] : by_output) {
+      std::optional<Pair>& total = totals[output];
+      if (!side.dense()) {
+        for (const auto& [steps, sum] : parts) total = turned(*sum, distance(steps), total ? &*total : nullptr);
+        continue;
+      }
+      std::optional<Pair> made;  // of the chain
+      const Pair* chain = parts.begin()->second;
+      for (std::size_t steps = parts.begin()->first; steps > 0; steps -= side.base) {
+        const Pair* next = nullptr;
+        if (steps == side.base) {
+          next = total ? &*total : nullptr;
+        } else if (const auto found = parts.find(steps - side.base); found != parts.end()) {
+          next = found->second;
+        }
+        Pair turn = turned(*chain, distance(side.base), next);
+        made = std::move(turn);
+        chain = &*made;
+      }
+      total = std::move(made);
+    }
+  }
+}
+
+}  // namespace hetorch::circuits

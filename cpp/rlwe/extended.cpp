@@ -1,0 +1,65 @@
+#include "rlwe/extended.h"
+
+namespace hetorch::rlwe {
+
+using kernels::u64;
+using ring::Buffer;
+
+ExtendedPair rotate_extended(const ExtendedPair& pair, const SwitchingKey& key, const std::uint32_t* permutation,
+                             const ExtendedPair* addend, const Context& context) {
+  const ring::RnsBasis& basis = context.basis();
+  const std::size_t n = context.n();
+  const std::size_t level = pair[0].limbs().data - 1;
+  const Limbs limbs = context.extended_limbs(level);
+  const std::size_t digit_count = context.digit_count(level);
+  const Divisor divisor = special_divisor(level, context);
+
+  std::deque<Extension> divided;
+  divided.emplace_back(*divisor.converter, basis);
+  NttPoly second(n, context.data_limbs(level));  // the second half divided by P
+  Decomposition decomposition(second, context);
+  ExtendedPair out{NttPoly(n, limbs), NttPoly(n, limbs)};
+
+  // P's rows go in; the data rows are divided and at once taken apart; then every row of the result.
+  const std::size_t specials = divisor.rows.size();
+  const std::vector<RowGroup> data_groups = row_groups(0, level + 1);
+  const std::vector<RowGroup> groups = row_groups(0, limbs.count());
+  const auto divide_group = [&](const RowGroup& group) {
+    Buffer scratch(group.count() * n);
+    const u64* minuends[kMostGroupRows];
+    for (std::size_t g = 0; g < group.count(); ++g) minuends[g] = pair[1].row(group.begin + g);
+    divide_rows(second, group, minuends, divided[0], divisor, {}, scratch.data(), context);
+    for (std::size_t r = group.begin; r < group.end; ++r) decomposition.put(r);
+  };
+  const auto switch_group = [&](const RowGroup& group) {
+    Buffer scratch((digit_count * group.count() + 2) * n);
+    const u64* digits[64 * kMostGroupRows];
+    decomposition.extend(digits, group, scratch.data());
+    u64* u[2] = {scratch.data() + digit_count * group.count() * n, nullptr};
+    u[1] = u[0] + n;
+    for (std::size_t g = 0; g < group.count(); ++g) {
+      const std::size_t r = group.begin + g;
+      const std::size_t index = basis.index(limbs, r);
+      const kernels::Kernels& k = basis.kernels(index);
+      const u64* row_digits[64];
+      for (std::size_t d = 0; d < digit_count; ++d) row_digits[d] = digits[d * group.count() + g];
+      inner_product_row(u[0], u[1], row_digits, r, level, key, {0, n}, context);
+      k.add(u[0], u[0], pair[0].row(r), n, basis.modulus(index));
+      for (std::size_t h = 0; h < 2; ++h) {
+        u64* result = out[h].row(r);
+        k.permute(result, u[h], permutation, n);
+        if (addend != nullptr) k.add(result, result, (*addend)[h].row(r), n, basis.modulus(index));
+      }
+    }
+  };
+  run_stages(specials + data_groups.size() + groups.size(), {&divided, &decomposition.extensions()},
+             [&](std::size_t task) {
+               if (task < specials) return divided[0].put(task, pair[1].row(divisor.rows[task]));
+               task -= specials;
+               if (task < data_groups.size()) return divide_group(data_groups[task]);
+               switch_group(groups[task - data_groups.size()]);
+             });
+  return out;
+}
+
+}  // namespace hetorch::rlwe

@@ -1,0 +1,97 @@
+"""Layer 4: `hetorch.analyze`, what of a model can run on encrypted data, and how, before it is compiled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hetorch.errors import HetorchError, UnsupportedModelError
+from hetorch.frontend.capture import capture
+from hetorch.ir.analysis import Analysis, AnalysisRow
+from hetorch.passes.approximate_activations import Approximated, approximate_activations
+from hetorch.passes.approximation_notes import sentences
+from hetorch.passes.fit_polynomial import Fit
+from hetorch.passes.fuse_affine import fuse_affine
+
+
+def analyze(
+    model: object,
+    calibration_inputs: object,
+    *,
+    activation_degree: int | None = None,
+    activation_precision: float | None = None,
+    activation_tolerance: float = 0.05,
+    activation_agreement: float = 0.99,
+) -> Analysis:
+    """Which parts of a model convert exactly, which by approximation (on which range, with which degree and error),
+    which are left to the client, and which cannot be compiled: with the line of the user's code, the reason and the
+    nearest thing that works. Printed it is a table.
+
+    The arguments are those of hetorch.compile. A model that cannot be compiled ends in the analysis, not in an error;
+    InputError is raised if the inputs do not fit the model.
+    """
+    try:
+        captured = capture(model, calibration_inputs)
+    except UnsupportedModelError as error:
+        if isinstance(error.analysis, Analysis):
+            return error.analysis
+        return Analysis(type(model).__name__, (), str(error))
+    found = Analysis(captured.name, captured.rows, "", captured.notes)
+    try:
+        approximated = approximate_activations(
+            fuse_affine(captured.program),
+            captured.inputs,
+            captured.outputs,
+            degree=activation_degree,
+            precision=activation_precision,
+            tolerance=activation_tolerance,
+            least_agreement=activation_agreement,
+        )
+    except HetorchError as error:
+        return replace(found, problem=str(error))
+    return replace(
+        found,
+        rows=_with_fits(captured.rows, approximated),
+        notes=(*captured.notes, *sentences(approximated)),
+        error=approximated.error,
+        agreement=approximated.agreement,
+    )
+
+
+def _with_fits(rows: tuple[AnalysisRow, ...], approximated: Approximated) -> tuple[AnalysisRow, ...]:
+    """Each approximated row with what became of its functions: the whole range, the largest degree and error."""
+    found = []
+    left = list(approximated.fits)
+    for row in rows:
+        if row.status != "approximate":
+            found.append(row)
+            continue
+        mine: list[Fit] = []
+        while left and left[0].name == row.name:
+            if (
+                mine
+                and left[0].function == mine[0].function
+                and row.detail.count(",") == 0
+                and _next_same(row, rows)
+            ):
+                break
+            mine.append(left.pop(0))
+        if not mine:
+            found.append(row)
+            continue
+        if all(fit.method == "exact line" for fit in mine):
+            row = replace(row, status="exact", detail=f"{row.detail} is a line on its range")
+        found.append(
+            replace(
+                row,
+                low=min(fit.low for fit in mine),
+                high=max(fit.high for fit in mine),
+                degree=max(fit.degree for fit in mine),
+                error=max(fit.error for fit in mine),
+            )
+        )
+    return tuple(found)
+
+
+def _next_same(row: AnalysisRow, rows: tuple[AnalysisRow, ...]) -> bool:
+    """Whether another row has the same module and function, as a module that is called twice."""
+    return sum(other.name == row.name and other.detail == row.detail for other in rows) > 1

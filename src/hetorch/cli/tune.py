@@ -1,0 +1,46 @@
+"""`hetorch tune`: what operations cost on this machine."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def tune(
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Where to write; where compile looks if left out.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long each operation is repeated.")] = 0.05,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the constants of the cost model on this machine, so that compile predicts times and chooses layouts for
+    it. Takes about a minute; run it while the machine does nothing else, with as many threads as the server will have.
+
+    Example: [bold]hetorch tune[/bold]
+    """
+    from hetorch.cli.progress import progress
+    from hetorch.passes.machine import default_path
+    from hetorch.tuning import tune as measure
+
+    with progress(quiet=as_json) as report:
+        machine = measure(
+            output, seconds=seconds, progress=lambda stage, done: report(stage, round(100 * done), 100)
+        )
+    path = str(output or default_path())
+    if as_json:
+        times = {str(ring): asdict(row) for ring, row in machine.times.items()}
+        print(json.dumps({"path": path, "name": machine.name, "threads": machine.threads, "times": times}))
+        return
+    names = list(asdict(next(iter(machine.times.values()))))
+    width = max(map(len, names))
+    print(" " * width + "".join(f"{'2^' + str(ring.bit_length() - 1):>10}" for ring in machine.times))
+    for name in names:
+        print(
+            f"{name:<{width}}"
+            + "".join(f"{1e6 * getattr(row, name):>10.3g}" for row in machine.times.values())
+        )
+    print(f"\nmicroseconds a limb, {machine.threads} thread(s); {machine.name}, written to {path}")

@@ -1,0 +1,57 @@
+"""Models from files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from hetorch.errors import InputError
+from hetorch.frontend.exported import load_exported
+
+
+def load_model(path: str | Path, module: Callable[[], torch.nn.Module] | None = None) -> torch.nn.Module:
+    """The model of a .pt2 file (torch.export.save), of an .onnx file, or of a .safetensors file with a state_dict, for
+    which `module` is the class, or a function without arguments, that makes the module it belongs to.
+
+    torch runs what a .pt2 file says: load only files that you trust. InputError if the file cannot be read or does not
+    belong to the module, UnsupportedModelError for an ONNX operation that is not known.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"there is no file {str(path)!r}")
+    match file.suffix:
+        case ".pt2":
+            return load_exported(file)
+        case ".onnx":
+            from hetorch.frontend.onnx_graph import load_onnx
+
+            return load_onnx(file)
+        case ".safetensors":
+            if module is None:
+                raise InputError(
+                    "a state_dict needs its module: pass module=, a class or a function without arguments"
+                )
+            return _with_weights(file, module)
+    raise InputError(f"{str(path)!r} is no .pt2, .onnx or .safetensors file")
+
+
+def _with_weights(file: Path, module: Callable[[], torch.nn.Module]) -> torch.nn.Module:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    made = module() if not isinstance(module, torch.nn.Module) else module
+    if not isinstance(made, torch.nn.Module):
+        raise InputError(f"module must make a torch.nn.Module, it made {type(made).__name__}")
+    try:
+        state = load_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{file} is no safetensors file: {error}") from error
+    try:
+        made.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(
+            f"{file} does not belong to {type(made).__name__}: {' '.join(str(error).split())[:300]}"
+        ) from error
+    return made

@@ -1,0 +1,86 @@
+"""Which handler reads which of torch's operations, and what to do instead of those that none reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from hetorch.frontend.affine_ops import AFFINE
+from hetorch.frontend.builder import Builder, Call, Symbol
+from hetorch.frontend.convolution_ops import CONVOLUTION
+from hetorch.frontend.elementwise_ops import ELEMENTWISE
+from hetorch.frontend.maximum_ops import MAXIMUM
+from hetorch.frontend.movement_ops import IDENTITY, MOVEMENT, concatenate, identity, movement, stack, where
+from hetorch.frontend.normalisation_ops import NORMALISATION
+from hetorch.frontend.product_ops import PRODUCT
+from hetorch.frontend.recurrent_ops import RECURRENT
+
+Found = Symbol | tuple[Symbol | None, ...]
+Handler = Callable[[Builder, Call], Found]
+
+HANDLERS: Mapping[str, Handler] = MappingProxyType(
+    {
+        **AFFINE,
+        **CONVOLUTION,
+        **ELEMENTWISE,
+        **MAXIMUM,
+        **NORMALISATION,
+        **PRODUCT,
+        **RECURRENT,
+        **dict.fromkeys(IDENTITY, identity),
+        **dict.fromkeys(MOVEMENT, movement),
+        **dict.fromkeys(("cat", "concat", "concatenate"), concatenate),
+        "stack": stack,
+        "where": where,
+        "masked_fill": where,
+    }
+)
+"""By the name of the operation, without overload and without the underscore of in-place forms."""
+
+FINAL = frozenset({"softmax", "_softmax", "log_softmax", "_log_softmax", "argmax", "softmin"})
+"""Last operations that stay with the client: they need comparisons or divisions and change no decision."""
+
+CHECKS = frozenset(
+    {"_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size"}
+)
+"""Assertions that torch puts into graphs: they compute nothing."""
+
+_CLIENT = "let the client compute it and encrypt what comes out"
+_COMPARE = "comparisons are not computed on encrypted data; return the scores and compare after decryption"
+
+NEAREST: Mapping[str, str] = MappingProxyType(
+    {
+        "embedding": f"{_CLIENT}: an embedding is a look-up by a number that must stay secret",
+        "embedding_bag": f"{_CLIENT}: an embedding is a look-up by a number that must stay secret",
+        "one_hot": _CLIENT,
+        "argmax": "as the last operation it is left to the client",
+        "argmin": _COMPARE,
+        "topk": _COMPARE,
+        "sort": _COMPARE,
+        "argsort": _COMPARE,
+        "median": "use a mean",
+        "nonzero": _COMPARE,
+        **dict.fromkeys(
+            ("gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"), _COMPARE
+        ),
+        "masked_select": "use fixed indices",
+        "round": "leave the numbers as they are",
+        "floor": "leave the numbers as they are",
+        "ceil": "leave the numbers as they are",
+        "item": "the program must not depend on values of the input",
+        "cumprod": "use products",
+        "prod": "multiply the parts with *",
+        "local_response_norm": "use BatchNorm2d, whose statistics are fixed",
+        "addcmul": "write it as a + value * b * c",
+        "bilinear": "write it with torch.einsum",
+        "_native_multi_head_attention": "export nn.MultiheadAttention with need_weights=False",
+        "grid_sampler": "use a fixed interpolation",
+        "fft_rfft": "use a fixed matrix (nn.Linear)",
+    }
+)
+"""What works instead."""
+
+WORKS = (
+    "what works: linear layers, convolutions, pools, normalisations, reshaping, sums, products, attention, and "
+    "element-wise functions; hetorch.elementwise marks a module of your own, hetorch.Table makes one from points"
+)

@@ -1,0 +1,23 @@
+"""Everything that a model may be given as, made an nn.Module."""
+
+from __future__ import annotations
+
+import torch
+
+from hetorch.errors import InputError
+from hetorch.frontend.sklearn_models import estimator_module, is_estimator
+
+
+def as_module(model: object) -> torch.nn.Module:
+    """An nn.Module as it is, the module of a torch.export.ExportedProgram, a fitted scikit-learn estimator as a module.
+    InputError for anything else; hetorch.load_model reads files."""
+    if isinstance(model, torch.nn.Module):
+        return model
+    if isinstance(model, torch.export.ExportedProgram):
+        return model.module()
+    if is_estimator(model):
+        return estimator_module(model)
+    raise InputError(
+        f"model must be a torch.nn.Module, got {type(model).__name__}; an exported program and fitted scikit-learn "
+        "estimators work too, and hetorch.load_model reads .pt2, .onnx and .safetensors files"
+    )

@@ -1,0 +1,284 @@
+"""The graph of an exported model, call by call, as a TensorProgram; what cannot be read is written down, not raised."""
+
+from __future__ import annotations
+
+import operator
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hetorch.frontend.builder import Builder, Call, Refusal, Symbol
+from hetorch.frontend.marks import ELEMENTWISE_MARK, WISH_MARK
+from hetorch.frontend.matrices import empty
+from hetorch.frontend.movement_ops import IDENTITY
+from hetorch.frontend.operations import CHECKS, FINAL, HANDLERS, NEAREST, WORKS
+from hetorch.ir.analysis import AnalysisRow
+from hetorch.ir.tensor_program import Activation, TensorProgram, Wish, without_dead
+
+Array = NDArray[np.float64]
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+
+
+class Walk:
+    """One pass over the graph of `exported`, of which `model` is the module."""
+
+    def __init__(
+        self, exported: torch.export.ExportedProgram, model: torch.nn.Module, builder: Builder
+    ) -> None:
+        self.exported = exported
+        self.builder = builder
+        self.modules = dict(model.named_modules(remove_duplicate=False))
+        self.values: dict[str, Any] = {}
+        self.refusal: Refusal | None = None
+
+    def run(self, input_shape: tuple[int, ...]) -> TensorProgram:
+        """The program, of a model whose input has `input_shape` without the batch. Refusal if there is none: the first
+        problem of all that stand in the builder's rows."""
+        signature = self.exported.graph_signature
+        constants = {**self.exported.constants, **self.exported.state_dict}
+        names = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
+        result: Any = None
+        for node in self.exported.graph.nodes:
+            if node.op == "placeholder":
+                fixed = node.name in names
+                self.values[node.name] = (
+                    constants[names[node.name]].detach() if fixed else Symbol(0, (1, *input_shape))
+                )
+            elif node.op == "output":
+                result = node.args[0][0] if isinstance(node.args[0], (tuple, list)) else node.args[0]
+            elif node.name not in self.values:
+                self.values[node.name] = self._evaluate(node)
+        if self.refusal is not None:
+            raise self.refusal
+        value = self.values.get(getattr(result, "name", ""))
+        if not isinstance(value, Symbol):
+            problem = "the output of the model does not depend on its input"
+            raise Refusal(problem, problem, "return what was computed from the input")
+        shape = value.shape[1:]
+        return without_dead(input_shape, self.builder.operations, value.value, shape)
+
+    def _evaluate(self, node: torch.fx.Node) -> Any:
+        resolved: Any = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: self.values[n.name])
+        args, kwargs = resolved
+        target: Any = node.target
+        symbols = _symbols(args) + _symbols(tuple(kwargs.values()))
+        if not symbols:
+            return target(*args, **kwargs)
+        if target is operator.getitem and isinstance(args[0], tuple):
+            return args[0][args[1]]
+        call = self._call(node, args, kwargs)
+        if call.op in CHECKS:
+            return None
+        begun = len(self.builder.operations)
+        try:
+            if self._enters_marked(node):
+                found: Any = self._marked(node, call)
+            elif call.op in FINAL and _is_last(node):
+                return self._leave_to_client(call, symbols[0], args, kwargs)
+            else:
+                found = self._handle(call)
+        except Refusal as refusal:
+            self.refusal = self.refusal or refusal
+            self._note(call, "unsupported", refusal.problem, refusal.nearest)
+            return self._stand_in(call, symbols[0])
+        functions = dict.fromkeys(
+            op.function for op in self.builder.operations[begun:] if isinstance(op, Activation)
+        )
+        if functions:
+            self._note(call, "approximate", ", ".join(functions))
+        else:
+            self._note(call, "exact", "")
+        return found
+
+    def _handle(self, call: Call) -> Any:
+        handler = HANDLERS.get(call.op)
+        if not call.real and call.op in IDENTITY:
+            raise call.unsupported(
+                "it makes whole numbers", "leave the numbers real, or let the client compute them"
+            )
+        if handler is None:
+            raise call.unsupported("it cannot be computed on encrypted data", NEAREST.get(call.op, WORKS))
+        try:
+            return handler(self.builder, call)
+        except (Refusal, MemoryError):
+            raise
+        except Exception as error:
+            # A form of the operation that its handler does not expect: told as what it is, with the reason.
+            raise call.unsupported(f"this form is not understood ({_first_line(error)})", WORKS) from error
+
+    def _stand_in(self, call: Call, source: Symbol) -> Any:
+        """Something of the right shape, so that the rest of the model can be looked at as well."""
+
+        def zeros(shape: tuple[int, ...]) -> Symbol:
+            size = int(np.prod(shape))
+            return self.builder.affine(source, empty(size, source.size), None, call, shape)
+
+        return tuple(map(zeros, call.shapes)) if call.shapes else zeros(call.shape)
+
+    def _leave_to_client(
+        self, call: Call, source: Symbol, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Symbol:
+        self.builder.notes.append(
+            f"{call.op} at the end ({call.name}) is left to the client: results are what goes into it"
+        )
+        position = next(i for i, argument in enumerate(args) if isinstance(argument, Symbol))
+        target = call.target
+        self.builder.finishing.append(lambda x: target(*args[:position], x, *args[position + 1 :], **kwargs))
+        self._note(call, "client", "results are what goes into it")
+        return source
+
+    def _note(self, call: Call, status: Any, detail: str, nearest: str = "") -> None:
+        self.builder.rows.append(
+            AnalysisRow(call.name, call.kind, call.op, call.where, status, detail, nearest)
+        )
+
+    def _call(self, node: torch.fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        target: Any = node.target
+        schema = getattr(target, "_schema", None)
+        stack = list((node.meta.get("nn_module_stack") or {}).values())
+        path, kind = stack[-1] if stack else ("", "module")
+        kind = kind.rsplit(".", 1)[-1] if isinstance(kind, str) else kind.__name__
+        op = schema.name.split("::")[-1] if schema else getattr(target, "__name__", str(target))
+        if op.endswith("_") and not op.startswith("__"):
+            op = op[:-1]
+        meta = node.meta.get("val")
+        several = tuple(_shape(item) for item in meta) if isinstance(meta, (tuple, list)) else ()
+        # A functional call has its own name; a module is known by its path.
+        label, label_kind = (path, kind) if path else (node.name, op)
+        return Call(
+            target,
+            op,
+            _bind(schema, args, kwargs),
+            _shape(meta),
+            several,
+            label,
+            label_kind,
+            _where(node),
+            self._wish(stack),
+            not isinstance(meta, torch.Tensor) or meta.dtype.is_floating_point,
+        )
+
+    def _wish(self, stack: list[Any]) -> Wish | None:
+        """What hetorch.approximate asked for the innermost module that it was called on."""
+        for path, _ in reversed(stack):
+            found = getattr(self.modules.get(path.split("@")[0]), WISH_MARK, None)
+            if isinstance(found, Wish):
+                return found
+        return None
+
+    def _marked_path(self, node: torch.fx.Node) -> str | None:
+        """The path (with the number of the call) of the outermost module around a node that is marked elementwise."""
+        for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
+            if getattr(self.modules.get(path.split("@")[0]), ELEMENTWISE_MARK, False):
+                return f"{key} {path}"
+        return None
+
+    def _enters_marked(self, node: torch.fx.Node) -> bool:
+        return self._marked_path(node) is not None
+
+    def _marked(self, node: torch.fx.Node, call: Call) -> Symbol:
+        """The whole marked module as one function of one number; its nodes are skipped."""
+        marked = self._marked_path(node)
+        inside = [n for n in self.exported.graph.nodes if self._marked_path(n) == marked]
+        names = {n.name for n in inside}
+        entering = {
+            value.value: value
+            for n in inside
+            for other in n.all_input_nodes
+            if other.name not in names and isinstance(value := self.values.get(other.name), Symbol)
+        }
+        leaving = [n for n in inside if any(user.name not in names for user in n.users)]
+        if len(entering) != 1 or len(leaving) != 1:
+            raise call.unsupported("it is marked elementwise, but has not one input and one output", WORKS)
+        (source,) = entering.values()
+        path = next(
+            path.split("@")[0]
+            for _, (path, _) in node.meta["nn_module_stack"].items()
+            if getattr(self.modules.get(path.split("@")[0]), ELEMENTWISE_MARK, False)
+        )
+        module = self.modules[path]
+        found = self.builder.activation(source, type(module).__name__, (), call, _definition(module))
+        if _shape(leaving[0].meta.get("val")) != found.shape:
+            raise call.unsupported("it is marked elementwise, but changes the shape", WORKS)
+        for n in inside:
+            self.values[n.name] = found
+        return found
+
+
+def _definition(module: torch.nn.Module) -> Callable[[Array], Array]:
+    dtype = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float64)
+
+    def function(x: Array) -> Array:
+        with torch.no_grad():
+            flat = torch.from_numpy(np.ascontiguousarray(x)).to(dtype)
+            return np.asarray(module(flat).to(torch.float64).numpy())
+
+    return function
+
+
+def _is_last(node: torch.fx.Node) -> bool:
+    """Whether nothing but operations that change nothing comes after a node."""
+    users = list(node.users)
+    return all(user.op == "output" or (_name(user) in IDENTITY and _is_last(user)) for user in users)
+
+
+def _name(node: torch.fx.Node) -> str:
+    schema = getattr(node.target, "_schema", None)
+    return str(schema.name.split("::")[-1]) if schema else ""
+
+
+def _shape(meta: Any) -> tuple[int, ...]:
+    return tuple(int(n) for n in meta.shape) if isinstance(meta, torch.Tensor) else ()
+
+
+def _where(node: torch.fx.Node) -> str:
+    """File:line of the innermost frame outside torch, relative to the working directory if it is in there."""
+    libraries = (os.path.dirname(torch.__file__), os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    frames = _FRAME.findall(node.meta.get("stack_trace") or "")
+    own = [(path, line) for path, line in frames if not path.startswith(libraries)]
+    if not own:
+        return ""
+    path, line = own[-1]
+    return f"{shown(path)}:{line}"
+
+
+def shown(path: str) -> str:
+    """A path relative to the working directory if it is in there."""
+    inner = os.path.relpath(path)
+    return path if inner.startswith("..") else inner
+
+
+def _bind(schema: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    if schema is None:
+        return {str(position): value for position, value in enumerate(args)} | dict(kwargs)
+    bound = {}
+    for position, argument in enumerate(schema.arguments):
+        if position < len(args):
+            bound[argument.name] = args[position]
+        elif argument.name in kwargs:
+            bound[argument.name] = kwargs[argument.name]
+        else:
+            bound[argument.name] = argument.default_value if argument.has_default_value() else None
+    return bound
+
+
+def _symbols(items: Any) -> list[Symbol]:
+    if isinstance(items, Symbol):
+        return [items]
+    if isinstance(items, (tuple, list)):
+        return [symbol for item in items for symbol in _symbols(item)]
+    return []
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:300]

@@ -1,0 +1,153 @@
+"""What `hetorch.analyze` finds: for each part of a model, whether and how it runs on encrypted data."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+COLUMNS = ("module", "operation", "how", "range", "degree", "error", "where")
+Status = Literal["exact", "approximate", "client", "unsupported"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisRow:
+    """One operation of the model.
+
+    `name` is the path of its module, `where` file:line of the user's code that calls it (or empty). `status`: converted
+    exactly, by approximation, left to the client, or not at all; `detail` says why, `nearest` what works instead.
+    For an approximation `low`..`high` is the range on which it holds, `degree` that of the polynomial and `error` its
+    largest error there; None before ranges are known.
+    """
+
+    name: str
+    kind: str
+    operation: str
+    where: str
+    status: Status
+    detail: str = ""
+    nearest: str = ""
+    low: float | None = None
+    high: float | None = None
+    degree: int | None = None
+    error: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """`rows` in the order of the computation. `supported` says whether the model can be compiled; if not, `problem` is
+    the first reason in one sentence. `error` is the difference of the polynomial network from the model on the inputs,
+    relative to the range of the outputs, and `agreement` the share of inputs with the same argmax."""
+
+    model: str
+    rows: tuple[AnalysisRow, ...]
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+    error: float | None = None
+    agreement: float | None = None
+
+    @property
+    def supported(self) -> bool:
+        return not self.problem
+
+    def __getitem__(self, status: Status) -> tuple[AnalysisRow, ...]:
+        """The rows with one status."""
+        return tuple(row for row in self.rows if row.status == status)
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON takes it."""
+        rows = [{name: getattr(row, name) for name in AnalysisRow.__slots__} for row in self.rows]
+        return {
+            "model": self.model,
+            "supported": self.supported,
+            "problem": self.problem,
+            "notes": list(self.notes),
+            "error": self.error,
+            "agreement": self.agreement,
+            "rows": rows,
+        }
+
+    def table(self) -> Table:
+        """For rich's print."""
+        found = Table(title=f"{self.model}: {self._verdict()}", title_justify="left")
+        for name in COLUMNS:
+            found.add_column(name, overflow="fold")
+        colours = {"exact": "green", "approximate": "yellow", "client": "cyan", "unsupported": "red"}
+        for row in _merged(self.rows):
+            how, span, degree, error = _cells(row)
+            found.add_row(
+                row.name, row.operation, Text(how, colours[row.status]), span, degree, error, row.where
+            )
+        return found
+
+    def __str__(self) -> str:
+        stream = io.StringIO()
+        console = Console(file=stream, width=140, no_color=True, highlight=False)
+        console.print(self.table())
+        for line in self._sentences():
+            console.print(line, markup=False, soft_wrap=True)
+        return stream.getvalue().rstrip()
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+        body = "".join(
+            "<tr>"
+            + "".join(
+                f"<td>{html.escape(cell)}</td>" for cell in (row.name, row.operation, *_cells(row), row.where)
+            )
+            + "</tr>"
+            for row in _merged(self.rows)
+        )
+        lines = "".join(f"<p>{html.escape(line)}</p>" for line in self._sentences())
+        title = html.escape(f"{self.model}: {self._verdict()}")
+        return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table>{lines}"
+
+    def _verdict(self) -> str:
+        if not self.supported:
+            return "cannot be compiled as it is"
+        return "can be compiled" + (", by approximation" if self["approximate"] else ", exactly")
+
+    def _sentences(self) -> Iterable[str]:
+        if self.problem:
+            yield f"why not: {self.problem}"
+        if self.error is not None and self.agreement is not None:
+            yield (
+                f"polynomials instead of the functions: outputs within {self.error:.2g} of their range, same argmax on "
+                f"{self.agreement:.1%} of the inputs"
+            )
+        yield from self.notes
+
+
+def _merged(rows: Iterable[AnalysisRow]) -> list[AnalysisRow]:
+    """Exact operations of one module that follow one another as one row."""
+    found: list[AnalysisRow] = []
+    for row in rows:
+        last = found[-1] if found else None
+        if last and row.status == last.status == "exact" and (row.name, row.where) == (last.name, last.where):
+            names = dict.fromkeys([*last.operation.split(", "), row.operation])
+            found[-1] = replace(last, operation=", ".join(names))
+        else:
+            found.append(row)
+    return found
+
+
+def _cells(row: AnalysisRow) -> tuple[str, str, str, str]:
+    """How, range, degree and error, in words."""
+    how: str = row.status
+    if row.detail:
+        how += f": {row.detail}"
+    if row.nearest:
+        how += f"; {row.nearest}"
+    span = "" if row.low is None or row.high is None else f"{row.low:.3g} .. {row.high:.3g}"
+    return (
+        how,
+        span,
+        "" if row.degree is None else str(row.degree),
+        "" if row.error is None else f"{row.error:.2g}",
+    )

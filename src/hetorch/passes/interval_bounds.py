@@ -1,0 +1,66 @@
+"""Where values can lie, whatever the input within its own bounds: interval arithmetic, element by element.
+
+Safe and wide: an affine map takes centre c and radius r to W c + b and |W| r, which forgets that its inputs hang
+together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+from hetorch.ir.tensor_program import Activation, Add, Affine, Chebyshev, Multiply, TensorOp
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Interval:
+    """low <= value <= high for each element of one value; float64 (size,)."""
+
+    low: Array
+    high: Array
+
+
+def bounds_after(op: TensorOp, known: list[Interval]) -> Interval:
+    """The interval of the result of an operation, from those of the values before it. That of an activation is found
+    on a grid: approximated networks have none."""
+    match op:
+        case Affine():
+            before = known[op.input]
+            centre, radius = (before.high + before.low) / 2, (before.high - before.low) / 2
+            middle = np.asarray(op.matrix @ centre) + op.bias
+            reach = np.asarray(abs(op.matrix) @ radius)
+            return Interval(middle - reach, middle + reach)
+        case Add():
+            a, b = known[op.a], known[op.b]
+            return Interval(a.low + b.low, a.high + b.high)
+        case Multiply():
+            a, b = known[op.a], known[op.b]
+            corners = np.stack([a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high])
+            if op.a == op.b:
+                least = np.where((a.low <= 0) & (a.high >= 0), 0.0, np.min(corners, axis=0))
+                return Interval(least, np.max(corners, axis=0))
+            return Interval(np.min(corners, axis=0), np.max(corners, axis=0))
+        case Chebyshev():
+            return _polynomial(op, known[op.input])
+        case Activation():
+            before = known[op.input]
+            share = np.linspace(0.0, 1.0, 65)[:, None]
+            values = op.apply(before.low + share * (before.high - before.low))
+            return Interval(np.min(values, axis=0), np.max(values, axis=0))
+
+
+def _polynomial(op: Chebyshev, before: Interval) -> Interval:
+    """Extremes lie at the ends or where the derivative is zero."""
+    roots = (
+        chebyshev.chebroots(chebyshev.chebder(op.coefficients)) if len(op.coefficients) > 2 else np.zeros(0)
+    )
+    real = np.real(roots[np.abs(np.imag(roots)) < 1e-9])
+    candidates = [before.low, before.high, *(np.clip(root, before.low, before.high) for root in real)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = np.stack([np.asarray(chebyshev.chebval(x, op.coefficients)) for x in candidates])
+    return Interval(np.min(values, axis=0), np.max(values, axis=0))

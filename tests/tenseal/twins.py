@@ -1,0 +1,158 @@
+"""The same script under TenSEAL and here, with what it should give and how far either may be from it.
+
+Bounds. All errors are in units of a slot, u = 8 standard deviations of the largest single contribution: a key switch
+with digits of one prime not above P leaves coefficients of a standard deviation of at most 3.2 sqrt(D N / 12) for D
+digits plus a rounding, sqrt((1 + 2N/3) / 12); a slot is a sum of N coefficients times roots of unity, divided by the
+scale: sqrt(N) as much. Encryption and encoding leave less. So the error e of a result follows from those of its
+operands and their sizes A by the rules below.
+
+Drift. TenSEAL takes each rescaled product to have the scale it began with, S, though it has S^2 / q: its value is off
+by the factor S / q. A term that went through d products is off by at most (1 + delta)^d - 1 of its size, delta the
+largest |S / q - 1|. Here scales are exact, and there is no such term.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import tenseal
+from numpy.typing import NDArray
+
+import hetorch.tenseal as ts
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A context under each package; secret keys differ, parameters do not."""
+
+    theirs: Any
+    ours: Any
+    unit: float
+    drift: float
+
+    def bound(self, error: float, size: float, depth: int) -> tuple[float, float]:
+        """Largest errors of ours and theirs."""
+        return error, error + size * ((1 + self.drift) ** depth - 1)
+
+
+@lru_cache(maxsize=4)
+def contexts(bits: tuple[int, ...] = (60, 40, 40, 60), scale_bits: int = 40, degree: int = 8192) -> Pair:
+    made = []
+    for package in (tenseal, ts):
+        context = package.context(
+            package.SCHEME_TYPE.CKKS, poly_modulus_degree=degree, coeff_mod_bit_sizes=list(bits), n_threads=1
+        )
+        context.global_scale = 2.0**scale_bits
+        context.generate_galois_keys()
+        made.append(context)
+    parameters = made[1].seal_context().data
+    deviation = 3.2 * math.sqrt(len(parameters.modulus_chain) * degree / 12) + math.sqrt(
+        (1 + 2 * degree / 3) / 12
+    )
+    scale = 2.0**scale_bits
+    # The scale of our own results is the ladder's: it may be a little lower than the one they began with.
+    lowest = min(made[1].data.ladder(scale))
+    drift = max(abs(scale / q - 1) for q in parameters.modulus_chain[1:])
+    return Pair(made[0], made[1], 8 * math.sqrt(degree) * deviation / lowest, drift)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """One value computed twice: `size` bounds the sum of the absolute values of its terms."""
+
+    pair: Pair
+    theirs: Any
+    ours: Any
+    exact: NDArray[np.float64]
+    size: float
+    error: float
+    depth: int
+
+    @classmethod
+    def encrypt(cls, pair: Pair, values: NDArray[np.float64], kind: str = "ckks_vector", **options: Any) -> Twin:
+        return cls(
+            pair,
+            getattr(tenseal, kind)(pair.theirs, values, **options),
+            getattr(ts, kind)(pair.ours, values, **options),
+            np.asarray(values, dtype=np.float64),
+            float(np.abs(values).max()),
+            pair.unit,
+            0,
+        )
+
+    def apply(self, operation: Callable[..., Any], *others: Any) -> tuple[Any, Any, Any]:
+        """The operation under both packages and in numpy; `others` are twins or plain operands."""
+        pick = lambda side: [getattr(o, side) if isinstance(o, Twin) else o for o in others]  # noqa: E731
+        return (
+            operation(self.theirs, *pick("theirs")),
+            operation(self.ours, *pick("ours")),
+            operation(self.exact, *pick("exact")),
+        )
+
+    def _result(self, three: tuple[Any, Any, Any], size: float, error: float, depth: int) -> Twin:
+        return Twin(self.pair, three[0], three[1], np.asarray(three[2]), size, error, depth)
+
+    def sum_with(self, operation: Callable[..., Any], other: Any) -> Twin:
+        """x + y, x - y, y - x."""
+        if isinstance(other, Twin):
+            size, error, depth = other.size, other.error, other.depth
+        else:
+            size, error, depth = float(np.abs(other).max()), self.pair.unit, 0
+        # A level may have to be dropped: a rounding more.
+        return self._result(
+            self.apply(operation, other),
+            self.size + size,
+            self.error + error + self.pair.unit,
+            max(self.depth, depth),
+        )
+
+    def product_with(self, operation: Callable[..., Any], other: Any) -> Twin:
+        """x * y in each place; y may be x."""
+        if isinstance(other, Twin):
+            size, error, depth = other.size, other.error, other.depth
+        else:
+            size, error, depth = float(np.abs(other).max()), self.pair.unit, 0
+        # What brings the other operand down to this one's level leaves one unit more on it.
+        mine, theirs = self.error + self.pair.unit, error + self.pair.unit
+        total = self.size * theirs + size * mine + mine * theirs + self.pair.unit
+        return self._result(
+            self.apply(operation, other), self.size * size, total, max(self.depth, depth) + 1
+        )
+
+    def summed(self, operation: Callable[[Any], Any], exact: Any, count: int) -> Twin:
+        """The sum of `count` places: at most 2 log2(count) rotations, each summed at most `count` times."""
+        rotations = 2 * math.ceil(math.log2(count + 1))
+        three = (operation(self.theirs), operation(self.ours), exact)
+        error = count * (self.error + rotations * self.pair.unit)
+        return self._result(three, count * self.size, error, self.depth)
+
+    def times_matrix(self, operation: Callable[[Any, Any], Any], matrix: NDArray[np.float64]) -> Twin:
+        """x @ M. TenSEAL rotates once a row, each by at most log2(N) key switches."""
+        rows = len(matrix)
+        weight = float(np.abs(matrix).sum(axis=0).max())
+        switches = rows * math.log2(2 * len(self.pair.ours.seal_context().data.modulus_chain) * 8192)
+        error = weight * self.error + (rows * (self.size + 1) + switches + 1) * self.pair.unit
+        three = (operation(self.theirs, matrix), operation(self.ours, matrix), self.exact @ matrix)
+        return self._result(three, weight * self.size, error, self.depth + 1)
+
+    def check(self) -> None:
+        """Both results against the exact one, and so against each other."""
+        ours_bound, their_bound = self.pair.bound(self.error, self.size, self.depth)
+        ours, theirs = decrypted(self.ours), decrypted(self.theirs)
+        assert ours.shape == np.atleast_1d(self.exact).shape
+        assert np.abs(ours - self.exact).max() <= ours_bound
+        assert np.abs(theirs - self.exact).max() <= their_bound
+        assert np.abs(theirs - ours).max() <= ours_bound + their_bound
+
+
+def decrypted(tensor: Any) -> NDArray[np.float64]:
+    """The values of a vector or tensor of either package."""
+    values = tensor.decrypt()
+    if isinstance(values, list):
+        return np.array(values)
+    return np.atleast_1d(np.array(values.raw).reshape(values.shape))
