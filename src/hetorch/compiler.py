@@ -60,10 +60,10 @@ def compile(
     `plan.without_weights()`; the report shows what it costs. Which weights are zero stays visible. With the objective
     "latency" and the engine "native" only.
 
+    `key_limit` bounds the bytes of evaluation keys that a client uploads: rotations are traded for keys until they fit.
+
     With `engine` "seal" the plan runs on SEAL too: digits of one prime, one special prime, rings up to 2^15 and SEAL's
     order of slots, so that SEAL and TenSEAL encrypt its inputs slot for slot.
-
-    `key_limit` bounds the bytes of evaluation keys that a client uploads: rotations are traded for keys until they fit.
 
     Times are predicted, and choices made, with the constants that `hetorch tune` stored, else with defaults: the same
     model compiled twice with the same constants gives the same bytes.

@@ -266,3 +266,9 @@ PARTIES: tuple[Party, ...] = (
     TensealApi("tenseal", tenseal),
     SealPython(),
 )
+
+
+def forget() -> None:
+    """Let go of all contexts and keys that were kept between tests."""
+    for kept in (_hetorch_engine, _tenseal_context, _seal_objects):
+        kept.cache_clear()

@@ -3,6 +3,7 @@ parties."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -17,7 +18,7 @@ from hetorch.engine.seal_format.secret_key import (
     load_secret_key,
 )
 from tests.engine.seal_format.peers import loaded, saved
-from tests.tenseal.parties import COUNT, ELEMENTS, PARTIES, SCALE, Keys, Party, parameter_set
+from tests.tenseal.parties import COUNT, ELEMENTS, PARTIES, SCALE, Keys, Party, forget, parameter_set
 
 VALUES = np.linspace(-1, 1, COUNT)
 EXPECTED = float(np.sum(VALUES**2))
@@ -27,6 +28,12 @@ EXPECTED = float(np.sum(VALUES**2))
 ERROR = 2.0**-12
 
 IDS = [party.name for party in PARTIES]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten() -> Iterator[None]:
+    yield
+    forget()
 
 
 @lru_cache(maxsize=4)

@@ -4,7 +4,6 @@
 
 #include "bindings/native/module.h"
 #include "ckks/errors.h"
-#include "ring/parallel.h"
 
 namespace hetorch::bindings {
 namespace {

@@ -150,6 +150,35 @@ def test_linear_transforms(sides: Sides, period: int) -> None:
         sides.close(seen, expected)
 
 
+def test_giant_steps_need_the_key_of_the_shortest_turn_alone() -> None:
+    """To the left 16, 32 and 48, to the right 16 and 32: by Horner's rule, with gaps where a diagonal is zero."""
+    own = ParameterSet.from_bits(1 << 10, [49, 40, 40], [49], security=Security.NONE)
+    slots = own.slot_count
+    giants = np.array([0, 16, 32, 48, slots - 16, slots - 32], dtype=np.int32)
+    zeros = np.zeros(6, dtype=np.int32)
+    values = np.random.default_rng(0).uniform(-1, 1, (6, slots))
+    values[2] = 0
+    transform = DiagonalTransform(slots, 1, 1, zeros, zeros, giants, zeros, values)
+    key = SecretKey.generate(own)
+    spec = EvaluationKeySpec.from_rotations({16: 2, -16: 2}, own.ring_degree)
+    engine = SealEngine(own, evaluation_keys=key.evaluation_keys(spec))
+    x = np.random.default_rng(1).uniform(-1, 1, slots)
+    prepared = engine.prepare_transform(transform, level=2, input_scale=SCALE, output_scale=SCALE)
+    (made,) = engine.linear_transform(prepared, [engine.take(key.encrypt(x, scale=SCALE))])
+    seen = key.decrypt(engine.give(made))
+    assert np.max(np.abs(seen - transform.apply([x])[0])) < 2.0**-18
+
+
+def test_sums_of_products(sides: Sides) -> None:
+    values = [sides.values(seed) for seed in range(4)]
+    a = [sides.encrypt(v, level=level) for v, level in zip(values, (4, 3, 4, 2), strict=True)]
+    total = sides.seal.sum_of_products(a[:2], a[2:])
+    assert (total.level, total.scale) == (2, SCALE * SCALE)
+    sides.close(sides.seal.rescale(total), values[0] * values[2] + values[1] * values[3])
+    with pytest.raises(InputError, match="as many factors"):
+        sides.seal.sum_of_products(a[:1], a[2:])
+
+
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 7, 9, 15])
 def test_polynomials_have_the_levels_and_scales_of_the_core(sides: Sides, degree: int) -> None:
     x = sides.values(10)

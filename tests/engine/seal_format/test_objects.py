@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from hetorch.engine.seal_format.secret_key import (
     make_public_key,
 )
 from hetorch.engine.secret import SecretKey, encrypt_with_public_key
-from hetorch.errors import InputError, ParameterError
+from hetorch.errors import InputError, ParameterError, WireError
 from hetorch.params import ParameterSet, Security
 from tests.engine import noise
 from tests.engine.seal_format.peers import SCALE, SealPython, TensealSeal, loaded, parameters, saved
@@ -282,3 +283,13 @@ def test_a_key_for_a_lower_level_works_there(python_side: SealPython) -> None:
     low = ciphertext_of(python_side, dump_ciphertext(PARAMETERS, key.encrypt(VALUES, scale=SCALE, level=1)))
     turned = python_side.decrypt(python_side.evaluator.rotate_vector(low, 1, galois))
     assert np.max(np.abs(turned - np.roll(VALUES, -1))) < CLOSE
+
+
+def test_without_the_package_zstandard(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = SealParameters.of(PARAMETERS).dump("zstd")
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(WireError, match=r"hetorch\[seal\]"):
+        SealParameters.load(data)
+    with pytest.raises(InputError, match=r"hetorch\[seal\]"):
+        SealParameters.of(PARAMETERS).dump("zstd")
+    assert SealParameters.load(SealParameters.of(PARAMETERS).dump("zlib")) == SealParameters.of(PARAMETERS)

@@ -100,17 +100,33 @@ class SealEngine:
         return SealCiphertext(core, a.level, a.scale * p.scale)
 
     def multiply(self, a: SealCiphertext, b: SealCiphertext) -> SealCiphertext:
-        level = min(a.level, b.level)
+        return self.sum_of_products([a], [b])
+
+    def sum_of_products(self, a: Sequence[SealCiphertext], b: Sequence[SealCiphertext]) -> SealCiphertext:
+        """sum_i a[i] * b[i] at the lowest level, relinearised once; scale = product of scales, the same of all
+        pairs."""
+        if not a or len(a) != len(b):
+            raise InputError(
+                f"a sum of products needs as many factors on either side, got {len(a)} and {len(b)}"
+            )
+        level = min(c.level for c in (*a, *b))
         keys = self._keys.get()
         if keys.relinearisation_level < level:
             raise KeyMissingError(f"no relinearisation key at level {level}")
-        left, right = self.drop_level(a, level), self.drop_level(b, level)
-        with seal_errors("multiply"):
-            product = self._evaluator.multiply(
-                self._scaled(left, left.scale), self._scaled(right, right.scale)
-            )
-            core = self._evaluator.relinearize(product, keys.relinearisation)
-        return SealCiphertext(core, level, a.scale * b.scale)
+        scale = a[0].scale * b[0].scale
+        total = None
+        for x, y in zip(a, b, strict=True):
+            _check_scales("sum of products", x.scale * y.scale, scale)
+            left, right = self.drop_level(x, level), self.drop_level(y, level)
+            with seal_errors("multiply"):
+                product = self._evaluator.multiply(
+                    self._scaled(left, left.scale), self._scaled(right, right.scale)
+                )
+                product.scale(scale)
+                total = product if total is None else self._evaluator.add(total, product)
+        with seal_errors("relinearise"):
+            core = self._evaluator.relinearize(total, keys.relinearisation)
+        return SealCiphertext(core, level, scale)
 
     def rescale(self, a: SealCiphertext) -> SealCiphertext:
         if a.level < 1:
@@ -135,6 +151,10 @@ class SealEngine:
         n = self.parameters.ring_degree
         element = galois_element(steps, n, self.parameters.slot_generator)
         return a if element == 1 else self._automorphism(a, element)
+
+    def rotate_many(self, a: SealCiphertext, steps: Sequence[int]) -> list[SealCiphertext]:
+        """One rotation after the other: SEAL has no hoisting."""
+        return [self.rotate(a, step) for step in steps]
 
     def conjugate(self, a: SealCiphertext) -> SealCiphertext:
         return self._automorphism(a, 2 * self.parameters.ring_degree - 1)

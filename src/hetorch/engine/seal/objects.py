@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,11 +34,21 @@ class Term:
     diagonal: SealPlaintext
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """Giant steps in one direction, the shortest turn first; `dense`: they are all multiples 1, 2, … of it."""
+
+    giants: tuple[int, ...]
+    dense: bool
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SealTransform:
-    """A transform for inputs at `level` and `input_scale`. `groups`: for each output, giant steps and their terms."""
+    """A transform for inputs at `level` and `input_scale`. `groups`: for each output, the terms of each giant step;
+    those but 0 are in `sides`."""
 
-    groups: tuple[tuple[tuple[int, tuple[Term, ...]], ...], ...]
+    groups: tuple[Mapping[int, tuple[Term, ...]], ...]
+    sides: tuple[Side, ...]
     input_count: int
     level: int
     input_scale: float
@@ -46,5 +57,5 @@ class SealTransform:
     @property
     def byte_count(self) -> int:
         """Memory that the encoded diagonals take: N words a prime each."""
-        terms = [term for output in self.groups for _, group in output for term in group]
+        terms = [term for output in self.groups for group in output.values() for term in group]
         return sum(8 * term.diagonal.core.coeff_count() for term in terms)

@@ -16,6 +16,8 @@ DEFAULT_COMPRESSION = "none"
 _MAX_WINDOW = 1 << 27
 """zstd's own limit for decoders (RFC 8878, section 3.1.1.1.2 asks for at least 8 MB): its memory before any output."""
 _STEP = 1 << 20
+_LEVEL = 1
+"""Residues are random: only their zero bytes go, and the fastest level finds those too."""
 
 
 def compression_number(name: str) -> int:
@@ -28,9 +30,9 @@ def compression_number(name: str) -> int:
 def compress(mode: int, data: bytes | bytearray) -> bytes:
     """`data` in one stream of the compression."""
     if mode == ZLIB:
-        return zlib.compress(data, 1)
+        return zlib.compress(data, _LEVEL)
     if mode == ZSTD:
-        compressed: bytes = _zstandard(InputError).ZstdCompressor(level=3).compress(data)
+        compressed: bytes = _zstandard(InputError).ZstdCompressor(level=_LEVEL).compress(data)
         return compressed
     return bytes(data)
 
