@@ -25,8 +25,8 @@ _EXACT = 2.0**-45
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """`core` carries the exact scale and the level. `label` is the scale by TenSEAL's bookkeeping, which names a rescaled
-    product after the scale it began with: what its errors depend on."""
+    """`core` carries the exact scale and the level. `label` is the scale by TenSEAL's bookkeeping, which
+    names a rescaled product after the scale it began with: what its errors depend on."""
 
     core: Ciphertext
     label: float
@@ -122,7 +122,8 @@ class Arithmetic:
     def _check_levels(self, a: Element, b: Element) -> None:
         if a.level != b.level and not self.context.auto_mod_switch:
             raise LevelError(
-                f"encrypted1 and encrypted2 parameter mismatch: levels {a.level} and {b.level}, and auto_mod_switch is off"
+                f"encrypted1 and encrypted2 parameter mismatch: levels {a.level} and {b.level}, and auto_mod_switch is "
+                "off"
             )
 
     def lower(self, a: Element, level: int, scale: float) -> Element:
@@ -167,6 +168,8 @@ class Arithmetic:
         product = evaluator.sum_of_products([e.core for e in left], [e.core for e in right])
         if self.context.auto_relin:
             self.context.relin_keys()
+            if self.context.auto_rescale and level > 0:
+                return Element(evaluator.relinearise_rescale(product), self.scale)
             product = evaluator.relinearise(product)
         return self._rescaled(product, label)
 
