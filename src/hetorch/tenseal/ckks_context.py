@@ -1,4 +1,4 @@
-"""The state of a CKKS context: parameters, keys and switches, shared by the Context and everything encrypted under it."""
+"""The state of a CKKS context: parameters, keys and switches, shared by all that is encrypted under it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class CkksContext:
     def generate(
         cls, parameters: ParameterSet, encryption_type: ENCRYPTION_TYPE, n_threads: int
     ) -> CkksContext:
-        """A context with a new secret key, a public one unless the encryption is symmetric, and a relinearisation key."""
+        """A context with a new secret key, a public one unless encryption is symmetric, and a relinearisation key."""
         context = cls(parameters, encryption_type, n_threads)
         context._secret = SecretKey.generate(parameters)
         if encryption_type is ENCRYPTION_TYPE.ASYMMETRIC:
@@ -299,7 +299,7 @@ class CkksContext:
 
 
 def _signed_powers(steps: int) -> list[int]:
-    """`steps` as a sum of powers of two and their negatives, no two neighbours: the fewest terms (NAF; Reitwiesner 1960)."""
+    """`steps` as a sum of signed powers of two, no two neighbours: the fewest terms (NAF; Reitwiesner 1960)."""
     found = []
     power = 1
     while steps:

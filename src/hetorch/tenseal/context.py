@@ -30,7 +30,7 @@ class Context:
         scheme: SCHEME_TYPE | None = None,
         poly_modulus_degree: int | None = None,
         plain_modulus: int | None = None,
-        coeff_mod_bit_sizes: Sequence[int] = [],  # noqa: B006  TenSEAL's signature; it is never changed
+        coeff_mod_bit_sizes: Sequence[int] = [],
         encryption_type: ENCRYPTION_TYPE = ENCRYPTION_TYPE.ASYMMETRIC,
         n_threads: int | None = None,
         data: Any = None,
@@ -95,7 +95,7 @@ class Context:
         save_galois_keys: bool = True,
         save_relin_keys: bool = True,
     ) -> bytes:
-        """TenSEAL's bytes of this context, with the keys asked for. The secret key is in them only if it is asked for."""
+        """TenSEAL's bytes of this context with the keys asked for; the secret key only if it is asked for."""
         from hetorch.tenseal.serialisation import dump_context
 
         return dump_context(self.data, save_public_key, save_secret_key, save_galois_keys, save_relin_keys)
