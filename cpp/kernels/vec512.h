@@ -31,6 +31,7 @@ inline Vec add_where_above(Vec sum, Vec a, Vec bound, Vec term) {  // sum + term
   return _mm512_mask_add_epi64(sum, _mm512_cmpgt_epu64_mask(a, bound), sum, term);
 }
 inline Vec shift_right(Vec a, Vec count) { return _mm512_srlv_epi64(a, count); }  // counts below 64
+inline Vec shift_left(Vec a, Vec count) { return _mm512_sllv_epi64(a, count); }
 inline Vec shift_right_52(Vec a) { return _mm512_srli_epi64(a, 52); }
 
 // sum + the low (high) 52 bits of the product of the low 52 bits of a and b
@@ -82,6 +83,9 @@ inline Vec permute_block(const u64* block, const std::uint32_t* index) {
   return _mm512_permutexvar_epi64(lanes, load(block));
 }
 
+inline Real load_reals(const double* p) { return _mm512_loadu_pd(p); }
+inline Vec to_signed_integer(Real a) { return _mm512_cvttpd_epi64(a); }
+inline Vec bits_of_reals(Real a) { return _mm512_castpd_si512(a); }
 inline Real broadcast_real(double x) { return _mm512_set1_pd(x); }
 inline Real to_real(Vec a) { return _mm512_cvtepu64_pd(a); }
 inline Real add(Real a, Real b) { return _mm512_add_pd(a, b); }

@@ -30,6 +30,8 @@ def compile(
     objective: str = "latency",
     batch_size: int | None = None,
     weights: str = "clear",
+    engine: str = "native",
+    key_limit: int | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
     """Compile a trained `torch.nn.Module` so that it runs on encrypted inputs.
@@ -56,7 +58,12 @@ def compile(
     `weights` "encrypted": the server shall not see them either. Diagonals and biases are encrypted under the data
     owner's public key (hetorch.encrypted_weights), products are products of ciphertexts, and the server gets
     `plan.without_weights()`; the report shows what it costs. Which weights are zero stays visible. With the objective
-    "latency" only.
+    "latency" and the engine "native" only.
+
+    With `engine` "seal" the plan runs on SEAL too: digits of one prime, one special prime, rings up to 2^15 and SEAL's
+    order of slots, so that SEAL and TenSEAL encrypt its inputs slot for slot.
+
+    `key_limit` bounds the bytes of evaluation keys that a client uploads: rotations are traded for keys until they fit.
 
     Times are predicted, and choices made, with the constants that `hetorch tune` stored, else with defaults: the same
     model compiled twice with the same constants gives the same bytes.
@@ -89,12 +96,24 @@ def compile(
         raise InputError(f'objective must be "latency" or "throughput", got {objective!r}')
     if batch_size is not None and not 1 <= batch_size <= 1 << 15:
         raise InputError(f"batch_size must be 1..32768, the slots of the largest ring, got {batch_size}")
+    if key_limit is not None and key_limit < 1:
+        raise InputError(f"key_limit must be a number of bytes, at least 1, got {key_limit}")
     if weights not in ("clear", "encrypted"):
         raise InputError(f'weights must be "clear" or "encrypted", got {weights!r}')
     if weights == "encrypted" and objective == "throughput":
         raise InputError(
             'encrypted weights need the objective "latency": in throughput every single weight would be a ciphertext'
         )
+    if engine not in ("native", "seal"):
+        raise InputError(f'engine must be "native" or "seal", got {engine!r}')
+    if engine == "seal" and digit_size not in (None, 1):
+        raise InputError(
+            f'SEAL\'s digits have one prime: digit_size must be 1 with engine="seal", got {digit_size}'
+        )
+    if engine == "seal" and weights == "encrypted":
+        raise InputError('encrypted weights need engine="native"')
+    if engine == "seal" and ring_degree is not None and ring_degree > 1 << 15:
+        raise InputError(f"SEAL has rings up to 2^15, ring_degree is {ring_degree}")
     options = Options(
         precision=precision,
         security=Security.parse(security),
@@ -105,11 +124,13 @@ def compile(
         activation_ranges=activation_ranges,
         ring_degree=ring_degree,
         scale_bits=scale_bits,
-        digit_size=digit_size,
+        digit_size=1 if engine == "seal" else digit_size,
+        for_seal=engine == "seal",
         objective=objective,
         batch_size=batch_size,
         machine=load_machine(),
         encrypted_weights=weights == "encrypted",
+        key_limit=key_limit,
     )
     if progress is not None:
         progress("trace the model", 0.0)

@@ -25,7 +25,20 @@ def parameters() -> ParameterSet:
 
 @pytest.mark.parametrize(
     "module",
-    ["native", "codec", "context", "uniform", "random", "protocol", "transform", "polynomial", "keys"],
+    [
+        "native",
+        "codec",
+        "context",
+        "uniform",
+        "random",
+        "protocol",
+        "transform",
+        "polynomial",
+        "keys",
+        "seal",
+        "seal_format",
+        "tenseal_format",
+    ],
 )
 def test_public_modules_do_not_load_the_secret_one(module: str) -> None:
     code = f"import sys, hetorch.engine.{module}; print('\\n'.join(sys.modules))"

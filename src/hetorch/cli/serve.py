@@ -33,6 +33,10 @@ def serve(
         float | None,
         typer.Option(help="GB that one prediction may take with keys and weights; slower where it is short."),
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(help="What computes: native, or seal (needs hetorch[seal] and plans compiled for it)."),
+    ] = "native",
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the address to this file once the server accepts connections.")
     ] = None,
@@ -67,6 +71,7 @@ def serve(
                 plans,
                 lambda name, done: report(f"encoding weights of {name}", round(100 * done), 100),
                 None if memory_limit is None else round(memory_limit * GB),
+                engine=engine,
             )
         app = create_app(models, settings)
 

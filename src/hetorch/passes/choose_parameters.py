@@ -3,7 +3,7 @@
 For each ring degree, from the smallest: layouts are chosen for its slots (and, for a batch, for each number of samples
 side by side), the error is predicted, and since every error falls as 2^-bits of the scale, the bits that the wanted
 precision needs follow directly. The chain has one prime of that size a level, and q_0 with room for the output.
-Digits of one to three primes are tried, with as many spare bits in P as the security table leaves: they push
+Digits of one to twelve primes are tried, with as many spare bits in P as the security table leaves: they push
 key-switching noise below the rounding noise.
 """
 
@@ -22,13 +22,14 @@ from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.params import ParameterSet, Security, max_log2_qp
 from hetorch.passes.assign_scales import assign_scales
 from hetorch.passes.choose_layouts import Layouts, choose_layouts
-from hetorch.passes.cost_model import CostModel
+from hetorch.passes.cost_model import KEY, CostModel
 from hetorch.passes.diagonals import Lowered, lower
 from hetorch.passes.machine import DEFAULT, Machine
 from hetorch.passes.placements import power_of_two
 from hetorch.passes.predict_errors import SIGMAS, Sensitivity, predict_errors
 
 SMALLEST_RING, LARGEST_RING = 1 << 11, 1 << 16
+LARGEST_SEAL_RING = 1 << 15
 HEADROOM_BITS = 4
 """Room in q_0 above the calibrated outputs: one bit for the sign, three for inputs that calibration did not see."""
 MOST_SCALE_BITS = 45
@@ -37,7 +38,7 @@ SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
 """P / digit: key-switching noise is about 10 roundings at 0 spare bits and lost in the rounding at 6."""
 SPECIAL_BITS = 49
 TRIAL_BITS = 32.0
-DIGIT_SIZES = (1, 2, 3)
+DIGIT_SIZES = (1, 2, 3, 4, 5, 6, 8, 12)
 LANE_PRICE = 0.2
 """Rotations that each slot of a folded sum counts where noise is scarce, so that the search folds less."""
 BATCH_STEP = 2
@@ -66,7 +67,8 @@ class Request:
     encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose.
     `batch_size`: samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as
     make a run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
-    ciphertexts."""
+    ciphertexts. `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1.
+    `key_weight`: what a key counts beside the rotations of a map."""
 
     program: TensorProgram
     levels: tuple[int, ...]
@@ -82,16 +84,21 @@ class Request:
     throughput: bool = False
     machine: Machine = DEFAULT
     encrypted: bool = False
+    for_seal: bool = False
+    key_weight: float = KEY
 
 
 def choose_parameters(request: Request) -> Chosen:
-    """The fastest choice on the smallest ring that will do, and on those above it while the tensors of a run do not fit
-    in a ciphertext each. PlanError if none does."""
+    """The fastest choice on the smallest ring that will do, or on the next one if the tensors of a run do not fit in a
+    ciphertext each. PlanError if none does."""
     program = request.program
     most = max(power_of_two(program.size(value)) for value in range(program.value_count))
     rings = [request.ring_degree] if request.ring_degree else _rings()
+    if request.for_seal:
+        rings = [ring for ring in rings if ring <= LARGEST_SEAL_RING]
     reasons: list[str] = []
     found: list[Chosen] = []
+    first = 0
     for ring in rings:
         exponent = ring.bit_length() - 1
         lower_bound = _least_bits(request, ring)
@@ -104,7 +111,9 @@ def choose_parameters(request: Request) -> Chosen:
             reasons.append(f"2^{exponent}: {request.batch_size} samples side by side need more slots")
         usable = [choice for batch in batches for choice in _on_ring(request, ring, batch, reasons)]
         found += usable
-        if found and (request.throughput or ring // 2 >= most * (request.batch_size or 1)):
+        first = first or (ring if usable else 0)
+        fits = ring // 2 >= most * (request.batch_size or 1)
+        if found and (request.throughput or fits or ring > first):
             break
     if found:
         return min(found, key=lambda choice: _price(request, choice))
@@ -141,14 +150,22 @@ def _on_ring(request: Request, ring: int, batch: int, reasons: list[str]) -> lis
     positions = ring // 2 // batch
     sizes = _digit_sizes(request)
     for guess, lane_price in ((sizes[len(sizes) // 2], 0.0), (sizes[0], LANE_PRICE)):
-        model = CostModel(guess, guess, ring, request.machine, lane_price, request.encrypted)
+        model = CostModel(
+            guess, guess, ring, request.machine, lane_price, request.encrypted, request.key_weight
+        )
         try:
             layouts = choose_layouts(program, request.levels, positions, model)
         except PlanError as error:
             reasons.append(f"2^{exponent}: {error}")
             return []
         lowered = {
-            index: lower(op.matrix, layouts.placements[op.input], layouts.placements[index + 1], positions)
+            index: lower(
+                op.matrix,
+                layouts.placements[op.input],
+                layouts.placements[index + 1],
+                positions,
+                request.key_weight,
+            )
             for index, op in enumerate(program.operations)
             if isinstance(op, Affine)
         }
@@ -205,12 +222,19 @@ def _with_digits(
         if first > SPECIAL_BITS:
             return None
         special = _special_bits(first + (digit_size - 1) * bits + spare, ring)
+        if request.for_seal and len(special) > 1:
+            continue
         chain = [first] + [bits] * levels[0]
         if sum(chain) + sum(special) > _room(ring, request.security) + 1:
             continue
         try:
             parameters = ParameterSet.from_bits(
-                ring, chain, special, digit_size=digit_size, security=request.security
+                ring,
+                chain,
+                special,
+                digit_size=digit_size,
+                security=request.security,
+                slot_generator=3 if request.for_seal else 5,
             )
         except ParameterError:
             # A product a hair above the row, or not enough primes of this size: fewer spare bits may do.

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-SECRET_MODULES = frozenset({"hetorch.engine.secret", "hetorch.engine._secret"})
+SECRET_MODULES = frozenset(
+    {"hetorch.engine.secret", "hetorch.engine.seal_format.secret_key", "hetorch.engine._secret"}
+)
 
 
 class SecretImportError(ImportError):

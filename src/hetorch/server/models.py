@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hetorch.engine.native import Ciphertext, EvaluationKeys, NativeEngine, Plaintext, PreparedTransform
-from hetorch.errors import PlanError
+from hetorch.errors import InputError, PlanError
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.runtime import Runner
 from hetorch.server.key_store import KeyKind
+from hetorch.server.seal_runs import SealRuns
 from hetorch.wire.answers import MODEL_NAME
 from hetorch.wire.frame import FrameLimits
 from hetorch.wire.predict import request_limits
@@ -26,7 +27,8 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """One plan, ready to run. `public_bytes` is what a client fetches, `runner` holds the encoded weights."""
+    """One plan, ready to run. `public_bytes` is what a client fetches, `runner` holds the encoded weights; with `seal`
+    that does, and computes."""
 
     name: str
     public: PublicPlan
@@ -34,9 +36,12 @@ class ServedModel:
     key_kind: KeyKind
     limits: FrameLimits
     runner: NativeRunner
+    seal: SealRuns | None = None
 
     def run(self, keys: EvaluationKeys, inputs: Sequence[Ciphertext]) -> list[Ciphertext]:
         """The ciphertexts of the result, computed with one client's evaluation keys; safe from many threads."""
+        if self.seal is not None:
+            return self.seal.run(keys, inputs)
         engine = NativeEngine(self.public.parameters, evaluation_keys=keys)
         return Runner(self.runner.plan, engine, share=self.runner).run(inputs)
 
@@ -53,12 +58,23 @@ def model_name(folder: Path) -> str:
 
 
 def serve_plan(
-    name: str, plan: Plan, progress: Progress | None = None, memory_limit: int | None = None
+    name: str,
+    plan: Plan,
+    progress: Progress | None = None,
+    memory_limit: int | None = None,
+    *,
+    engine: str = "native",
 ) -> ServedModel:
-    """Encode the weights of a plan (`progress` tells how far) and make it ready to serve as `name`. `memory_limit` as
-    Runner: of one prediction, with one client's keys."""
+    """Encode the weights of a plan (`progress` tells how far) and make it ready to serve as `name`, on the engine
+    "native" or "seal". `memory_limit` as Runner: of one prediction, with one client's keys, on the native engine only.
+    InputError for another engine or a limit on SEAL, PlanError for a plan that SEAL cannot run."""
+    if engine not in ("native", "seal"):
+        raise InputError(f'engine must be "native" or "seal", got {engine!r}')
+    if engine == "seal" and memory_limit is not None:
+        raise InputError("SEAL's memory cannot be limited: leave out memory_limit with the engine seal")
     runner: NativeRunner = Runner(plan, NativeEngine(plan.parameters), memory_limit=memory_limit)
-    runner.prepare(None if progress is None else functools.partial(progress, name))
+    seal = SealRuns(plan) if engine == "seal" else None
+    (seal or runner).prepare(None if progress is None else functools.partial(progress, name))
     public = plan.public()
     return ServedModel(
         name,
@@ -67,19 +83,25 @@ def serve_plan(
         KeyKind(plan.parameters, plan.key_spec),
         request_limits(public),
         runner,
+        seal,
     )
 
 
 def load_models(
-    folders: Iterable[Path], progress: Progress | None = None, memory_limit: int | None = None
+    folders: Iterable[Path],
+    progress: Progress | None = None,
+    memory_limit: int | None = None,
+    *,
+    engine: str = "native",
 ) -> Mapping[str, ServedModel]:
-    """Load and prepare plan folders, by name; PlanError if one cannot be read or two have one name."""
+    """Load and prepare plan folders, by name; PlanError if one cannot be read or two have one name, errors of the
+    engine and `memory_limit` as serve_plan."""
     models: dict[str, ServedModel] = {}
     for folder in folders:
         name = model_name(folder)
         if name in models:
             raise PlanError(f"two plans would be served as {name!r}; rename one of the folders")
-        models[name] = serve_plan(name, Plan.load(folder), progress, memory_limit)
+        models[name] = serve_plan(name, Plan.load(folder), progress, memory_limit, engine=engine)
     if not models:
         raise PlanError("no plan was given; a server needs at least one")
     return models

@@ -14,6 +14,7 @@ from hetorch.engine.seal_format.public_key import SealPublicKey, dump_public_key
 from hetorch.engine.seal_format.switching_keys import (
     dump_galois_keys,
     dump_relin_keys,
+    load_evaluation_keys,
     load_galois_keys,
     load_relin_keys,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "dump_public_key",
     "dump_relin_keys",
     "load_ciphertext",
+    "load_evaluation_keys",
     "load_galois_keys",
     "load_plaintext",
     "load_public_key",

@@ -62,25 +62,23 @@ def _inflate(data: memoryview, limit: int) -> bytes:
     return result
 
 
-def _unzstd(data: memoryview, limit: int) -> bytes:
+def _unzstd(data: memoryview, limit: int) -> bytearray:
     zstandard = _zstandard(WireError)
-    chunks: list[bytes] = []
-    total = 0
+    result = bytearray()
     try:
         # decompressobj stops at the end of the first frame and keeps the rest in unused_data.
         stream = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj(write_size=_STEP)
         for begin in range(0, len(data), _PIECE):
             chunk = stream.decompress(data[begin : begin + _PIECE])
-            total += len(chunk)
-            if total > limit:
+            if len(result) + len(chunk) > limit:
                 raise WireError(
                     f"the content decompresses to more than the {limit} bytes that are possible here"
                 )
-            chunks.append(chunk)
+            result += chunk
             if stream.eof:
                 if stream.unused_data or begin + _PIECE < len(data):
                     raise WireError("the zstd stream does not end with the frame")
-                return b"".join(chunks)
+                return result
     except zstandard.ZstdError as error:
         raise WireError(f"the zstd stream is broken: {error}") from None
     raise WireError("the zstd stream does not end with the frame")

@@ -96,20 +96,6 @@ def key_parms_id(parameters: ParameterSet) -> bytes:
     return seal.parms_id(len(seal.coeff_modulus))
 
 
-def level_of(parameters: ParameterSet, parms_id: bytes, what: str) -> int:
-    """The level that a parms_id names; WireError if it is none of these parameters."""
-    levels = _levels(parameters)
-    if parms_id not in levels:
-        raise WireError(f"{what} was made under other parameters: its parms_id names no level of these")
-    return levels[parms_id]
-
-
-@lru_cache(maxsize=64)
-def _levels(parameters: ParameterSet) -> dict[bytes, int]:
-    seal = seal_parameters(parameters)
-    return {seal.parms_id(level + 1): level for level in range(parameters.max_level + 1)}
-
-
 def _load_modulus(reader: Reader) -> int:
     inner = reader.nested(8, "a prime")
     value = inner.number()

@@ -16,12 +16,13 @@ import numpy as np
 
 from hetorch.engine import _native
 from hetorch.engine.context import core_context
+from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.seal_format.compression import DEFAULT_COMPRESSION, compression_number
 from hetorch.engine.seal_format.members import Members, members_bytes, read_members
 from hetorch.engine.seal_format.orders import to_ours, to_seal
 from hetorch.engine.seal_format.parameters import key_parms_id, seal_parameters
 from hetorch.engine.seal_format.stream import HEADER_BYTES, Bytes, Reader, Words, frame
-from hetorch.errors import InputError, WireError
+from hetorch.errors import InputError, KeyMissingError, WireError
 from hetorch.params import ParameterSet
 
 
@@ -44,6 +45,28 @@ def load_galois_keys(
     wanted = None if elements is None else {(element - 1) // 2 for element in elements}
     found = _load(parameters, data, parameters.ring_degree, wanted, "SEAL's Galois keys")
     return {2 * place + 1: key for place, key in found.items()}
+
+
+def load_evaluation_keys(
+    parameters: ParameterSet, spec: EvaluationKeySpec, *, relin: Bytes = b"", galois: Bytes = b""
+) -> _native.EvaluationKeys:
+    """The keys of `spec` out of what a client's SEAL saved, for an engine; more Galois keys than asked for do no harm.
+
+    KeyMissingError if a key of `spec` is not there; other arguments and errors as load_ciphertext.
+    """
+    relinearisation = None
+    if spec.relinearisation_level is not None:
+        if not len(relin):
+            raise KeyMissingError("the plan multiplies ciphertexts, but no relinearisation keys were given")
+        relinearisation = load_relin_keys(parameters, relin)
+    elements = [element for element, _ in spec.galois]
+    found = load_galois_keys(parameters, galois, elements=elements) if elements and len(galois) else {}
+    missing = [element for element in elements if element not in found]
+    if missing:
+        raise KeyMissingError(
+            f"{len(missing)} of {len(elements)} Galois keys are missing, the first for the element {missing[0]}"
+        )
+    return _native.EvaluationKeys(relinearisation, list(found.items()))
 
 
 def dump_relin_keys(

@@ -1,0 +1,50 @@
+"""SEAL's objects with the level and the exact scale beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SealCiphertext:
+    """`core`, a seal.Ciphertext of two parts, is never changed once it is here."""
+
+    core: Any
+    level: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SealPlaintext:
+    """`core` is a seal.Plaintext at `level`, or None for zero, with which SEAL does not multiply."""
+
+    core: Any
+    level: int
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A diagonal: what it multiplies (input, baby steps)."""
+
+    input: int
+    baby: int
+    diagonal: SealPlaintext
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SealTransform:
+    """A transform for inputs at `level` and `input_scale`. `groups`: for each output, giant steps and their terms."""
+
+    groups: tuple[tuple[tuple[int, tuple[Term, ...]], ...], ...]
+    input_count: int
+    level: int
+    input_scale: float
+    scale: float
+
+    @property
+    def byte_count(self) -> int:
+        """Memory that the encoded diagonals take: N words a prime each."""
+        terms = [term for output in self.groups for _, group in output for term in group]
+        return sum(8 * term.diagonal.core.coeff_count() for term in terms)
