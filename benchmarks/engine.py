@@ -113,7 +113,9 @@ def measure_size(size: Size, threads: int, ledger: Ledger, only: str) -> None:
                         title, theirs, ours, name, threads, peer=RECIPES[peer].title, reason=reason
                     )
                     sides = {"theirs": theirs.facts if theirs else {}, "ours": ours.facts}
-                    ledger.add(replace(row, details={side: dict(facts) for side, facts in sides.items()}))
+                    ledger.add(
+                        replace(row, details={s: {"setting": f["setting"]} for s, f in sides.items() if f})
+                    )
 
 
 def _check(worker: Worker) -> None:
