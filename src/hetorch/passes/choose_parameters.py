@@ -2,8 +2,8 @@
 
 For each ring degree, from the smallest: layouts are chosen for its slots, the error is predicted, and since every error
 falls as 2^-bits of the scale, the bits that the wanted precision needs follow directly. The chain has one prime of that
-size a level, and q_0 with room for the output. Digits of one to twelve primes are tried, with as many spare bits in P as
-the security table leaves: they push key-switching noise below the rounding noise.
+size a level, and q_0 with room for the output. Digits of one to twelve primes are tried, with as many spare bits in P
+as the security table leaves: they push key-switching noise below the rounding noise.
 """
 
 from __future__ import annotations
