@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hetorch.errors import ParameterError
 
 
-def key_steps(giants: NDArray[np.int32], babies: NDArray[np.int32], slot_count: int) -> frozenset[int]:
+def key_steps(giants: NDArray[np.generic], babies: NDArray[np.generic], slot_count: int) -> frozenset[int]:
     """The rotation steps whose Galois keys a transform with these steps (in [0, slot_count)) needs.
 
     Every baby step but 0 needs its key. Giant steps are turns to the left (up to half of the slots) or to the right.
