@@ -13,3 +13,6 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
     set_property(SOURCE cpp/kernels/avx512wide.cpp APPEND PROPERTY COMPILE_OPTIONS -fno-tree-reassoc)
   endif()
 endif()
+# Lane by lane and inlined into every pass, the emulated paths take the optimiser minutes; only tests run them.
+set_source_files_properties(cpp/kernels/avx512ifma_emulated.cpp cpp/kernels/avx512wide_emulated.cpp PROPERTIES
+  COMPILE_OPTIONS -O1)
