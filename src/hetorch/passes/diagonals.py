@@ -20,6 +20,7 @@ from scipy import sparse
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import PlanError
 from hetorch.passes.baby_giant import split
+from hetorch.passes.cost_model import KEY
 from hetorch.passes.placements import Placement
 
 Indices = NDArray[np.int64]
@@ -192,14 +193,21 @@ def fold_steps(source: Placement, result: Placement) -> tuple[int, ...]:
     return tuple(steps)
 
 
-def lower(matrix: sparse.csr_array, source: Placement, result: Placement, slot_count: int) -> Lowered:
-    """The transform whose folded result holds (matrix @ x) at `result` and zero in its unused slots."""
+def lower(
+    matrix: sparse.csr_array,
+    source: Placement,
+    result: Placement,
+    slot_count: int,
+    key_weight: float = KEY,
+) -> Lowered:
+    """The transform whose folded result holds (matrix @ x) at `result` and zero in its unused slots; `key_weight` as
+    in split."""
     rows, columns = coordinates(matrix)
     found = find_diagonals(rows, columns, source, result)
     if found is None:
         raise PlanError(f"no diagonals were found for a map of {len(rows)} weights from {source.label}")
     outputs, inputs, k = blocks(found.indices, found.modulus, source)
-    parts = split(k, found.modulus, outputs, inputs)
+    parts = split(k, found.modulus, outputs, inputs, key_weight)
     period = max(source.period, result.period)
     if result.period >= source.period:
         slots = result.positions[0][rows]
