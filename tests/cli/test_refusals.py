@@ -15,7 +15,7 @@ from hetorch.cli.arrays import fit_samples, load_array, save_array
 from hetorch.errors import InputError
 from tests.cli.command import hetorch, refusal, save_secure_plan, server_process
 
-VERBS = ("compile", "keygen", "serve", "predict", "inspect", "demo", "doctor")
+VERBS = ("analyze", "compile", "keygen", "serve", "predict", "inspect", "demo", "doctor")
 NOBODY = "http://127.0.0.1:9"
 
 

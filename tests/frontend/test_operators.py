@@ -102,7 +102,8 @@ def test_pools(axes: int, ceil: bool, largest: bool, data: st.DataObject) -> Non
     kernel = tuple(data.draw(st.integers(1, 3)) for _ in range(axes))
     stride = tuple(data.draw(st.integers(1, 3)) for _ in range(axes))
     padding = tuple(data.draw(st.integers(0, k // 2)) for k in kernel)
-    assume(all(n + 2 * p >= k for n, p, k in zip(size, padding, kernel, strict=True)))
+    # torch refuses kernels larger than the image before padding in three dimensions.
+    assume(all(n >= k for n, k in zip(size, kernel, strict=True)))
     kind = ((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d))[largest][
         axes - 1
     ]

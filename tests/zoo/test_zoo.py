@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -135,3 +136,15 @@ def test_cleartext(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(name for name, entry in ZOO.items() if entry.encrypted))
 def test_encrypted(name: str) -> None:
     run(name, encrypted=True)
+
+
+def test_compiling_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    """With degrees that are chosen, layers fitted together, and signs from linear programs."""
+    x = torch.randn(200, 8, generator=torch.Generator().manual_seed(1))
+    for folder in ("a", "b"):
+        torch.manual_seed(5)
+        kinked = hetorch.approximate(nn.ReLU(), precision=2.0**-3)
+        model = nn.Sequential(nn.Linear(8, 6), nn.SiLU(), nn.Linear(6, 4), kinked, nn.Linear(4, 2))
+        compile(model, x, activation_tolerance=0.3).save(tmp_path / folder)
+    for file in ("manifest.json", "weights.safetensors"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
