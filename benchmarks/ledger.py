@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.measure import Row
 from benchmarks.output import machine
+from benchmarks.peers.worker import PeerFailedError
+from hetorch.errors import HetorchError
 
 
 class Ledger:
@@ -29,6 +32,13 @@ class Ledger:
         self.rows.append(row)
         self.say(f"{row.name}, {row.peer or 'alone'}, {row.threads} thread(s): {summary(row)}")
         self.write()
+
+    def guard(self, name: str, threads: int, action: Callable[[], None]) -> None:
+        """Run `action`; where our own side fails, a row says so and the run goes on."""
+        try:
+            action()
+        except (PeerFailedError, HetorchError, MemoryError) as error:
+            self.add(Row(name, "", "", threads, None, None, None, None, None, 0, f"hetorch: {error}"))
 
     def write(self) -> None:
         """Both files, whole; a reader never sees half of one."""

@@ -6,15 +6,13 @@ transport and decryption are not in them. Each library runs in a process and an 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.ledger import Ledger
-from benchmarks.measure import Row
 from benchmarks.network_turns import ORION, alone_row, network_rows
 from benchmarks.networks import NETWORKS
 from benchmarks.output import arguments
-from benchmarks.peers.worker import PeerFailedError
 from benchmarks.throughput import throughput_rows
 
 
@@ -36,15 +34,8 @@ LINES = (
     Line("lenet", ORION, least=3, once=True),
     Line("small", ("concrete",)),
 )
-ALONE_SAMPLES = 500
-
-
-def guarded(ledger: Ledger, title: str, threads: int, action: Callable[[], None]) -> None:
-    """A row that says what went wrong on our side, in place of the end of the run."""
-    try:
-        action()
-    except (PeerFailedError, MemoryError) as error:
-        ledger.add(Row(title, "", "", threads, None, None, None, None, None, 0, f"hetorch: {error}"))
+ALONE_SAMPLES, FEWER_SAMPLES = 500, 50
+"""With the first number of threads, and with the others: the results have the same bits."""
 
 
 def main() -> None:
@@ -57,22 +48,13 @@ def main() -> None:
         for line in LINES:
             if line.once and turn:
                 continue
-            guarded(
-                ledger,
-                NETWORKS[line.network].title,
-                threads,
-                lambda line=line, threads=threads: network_rows(  # type: ignore[misc]
-                    line.network, threads, ledger, options.only, line.peers, line.least
-                ),
+            action = partial(
+                network_rows, line.network, threads, ledger, options.only, line.peers, line.least
             )
-        guarded(
-            ledger,
-            NETWORKS["relu"].title,
-            threads,
-            lambda threads=threads: alone_row(  # type: ignore[misc]
-                "relu", threads, ledger, options.only, ALONE_SAMPLES
-            ),
-        )
+            ledger.guard(NETWORKS[line.network].title, threads, action)
+        samples = FEWER_SAMPLES if turn else ALONE_SAMPLES
+        alone = partial(alone_row, "relu", threads, ledger, options.only, samples)
+        ledger.guard(NETWORKS["relu"].title, threads, alone)
         throughput_rows(threads, ledger, options.only)
     print(ledger.markdown())
 

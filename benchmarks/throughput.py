@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 import hetorch
 from benchmarks.ledger import Ledger
-from benchmarks.measure import Row
 from benchmarks.network_turns import compile_plan
 from benchmarks.networks import NETWORKS, prepare
 from benchmarks.peers.worker import PeerFailedError, start_ours
 from benchmarks.turns import take_turns
-from hetorch.errors import HetorchError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,7 @@ def throughput_rows(threads: int, ledger: Ledger, only: str) -> None:
         title = f"{NETWORKS[batch.network].title}, a sample of a batch"
         if only not in title:
             continue
-        try:
-            _row(batch, title, threads, ledger)
-        except (PeerFailedError, HetorchError) as error:
-            ledger.add(Row(title, "", "", threads, None, None, None, None, None, 0, f"hetorch: {error}"))
+        ledger.guard(title, threads, partial(_row, batch, title, threads, ledger))
 
 
 def _row(batch: Batch, title: str, threads: int, ledger: Ledger) -> None:

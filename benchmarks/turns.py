@@ -12,8 +12,10 @@ from benchmarks.peers.worker import PeerFailedError, Worker
 
 TURN_MS = 4.0
 """Short operations are repeated until a turn takes about this long; the turn counts as its median."""
-LEAST, MOST = 5, 25
+LEAST, MOST, LEAST_IF_SLOW = 5, 25, 3
 """Turns of each side, as many as the time allows."""
+SLOW_SECONDS = 1.5
+"""Of one turn of both."""
 
 
 def take_turns(
@@ -38,6 +40,7 @@ def take_turns(
     empty = Row(name, peer, peer_version, threads, None, None, None, None, None, 0, reason)
     if ours is None:
         return empty
+    begun = time.monotonic()
     warm_ours = ours.times(operation)[0]
     if theirs is None:
         return _alone(empty, ours, operation, warm_ours, seconds, least)
@@ -46,6 +49,8 @@ def take_turns(
         warm_theirs = theirs.times(operation)[0]
     except PeerFailedError as error:
         return _alone(replace(empty, reason=str(error)), ours, operation, warm_ours, seconds, least)
+    if time.monotonic() - begun > SLOW_SECONDS:
+        least = min(least, LEAST_IF_SLOW)
     calls_theirs, calls_ours = _calls(warm_theirs), _calls(warm_ours)
     pairs: list[tuple[float, float]] = []
     end = time.monotonic() + seconds

@@ -1,3 +1,8 @@
+# With sanitizers the emulated registers, loops that inline into everything, take ten minutes to optimise.
+if(HETORCH_SANITIZE)
+  set_source_files_properties(cpp/kernels/avx512ifma_emulated.cpp PROPERTIES COMPILE_OPTIONS -O1)
+endif()
+
 # Each SIMD path is one translation unit with its own flags; which one runs is chosen at run time.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   set_source_files_properties(cpp/kernels/avx2.cpp PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma")

@@ -59,7 +59,9 @@ def _make(recipe: Recipe, base: Path | None, folder: Path) -> str:
     shutil.rmtree(folder)
     folder.mkdir(parents=True)
     python = folder / "bin" / "python"
-    commands: list[list[str | Path]] = [[base, "-m", "venv", folder]]
+    commands: list[list[str | Path]] = [
+        [base, "-m", "venv", *([] if recipe.steps else ["--without-pip"]), folder]
+    ]
     pip: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
     commands += [[*pip, *step] for step in recipe.steps]
     commands.append([python, "-W", "ignore", "-c", recipe.check])

@@ -86,6 +86,9 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._reader.join(5)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         self._log.close()
 
     def _ask(self, request: Mapping[str, Any], seconds: float) -> Any:

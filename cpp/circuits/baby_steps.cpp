@@ -1,5 +1,6 @@
 // The inner sums of a linear transform: rotated inputs times diagonals, over q_0…q_level and P.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -16,21 +17,33 @@ using kernels::u64;
 using ring::Buffer;
 using ring::NttPoly;
 
-// The kernels take at most this many products at once.
-constexpr std::size_t kInnerProductLimit = 64;
+// Products summed by one kernel call: what it reads for each, 1 KiB of a diagonal written out, stays in the first-level
+// cache. (The kernels would take 64.)
+constexpr std::size_t kTerms = 32;
+constexpr std::size_t kSumBlock = 128;
 // Words of a row that are worked on together. An automorphism takes aligned blocks of any power of two to such blocks
 // (the block of a position is the low bits of the exponent that it stands for), so a tile of a rotated input needs one
-// tile of the digits and of the key. The rotated inputs of a tile, 8 KiB each, stay in the second-level cache from
-// their making to the last diagonal.
-constexpr std::size_t kTile = 512;
+// tile of the digits and of the key. Long tiles stream the keys better; but the rotated inputs of a tile shall stay in
+// the second-level cache from their making to the last diagonal: they may take half of it.
+constexpr std::size_t kLongestTile = 2048;
+constexpr std::size_t kShortestTile = 512;
+constexpr std::size_t kRotatedWords = (std::size_t{1} << 19) / 8;
 
-// out[i] = values[(begin + i) / run], i < count
-void write_out(u64* out, const u64* values, std::size_t begin, std::size_t count, std::size_t run) {
-  for (std::size_t i = 0; i < count;) {
-    const std::size_t left = run - (begin + i) % run;
-    const std::size_t take = std::min(left, count - i);
-    std::fill_n(out + i, take, values[(begin + i) / run]);
-    i += take;
+std::size_t tile_length(std::size_t n, std::size_t rotated) {
+  std::size_t length = kLongestTile;
+  while (length > kShortestTile && 2 * rotated * length > kRotatedWords) length /= 2;
+  return std::min(n, length);
+}
+
+// out[i] = values[(begin + i) / run], i < count, with run = 2^shift and count a multiple of 8.
+void write_out(u64* out, const u64* values, std::size_t begin, std::size_t count, int shift) {
+  if (shift < 3) {
+    for (std::size_t i = 0; i < count; ++i) out[i] = values[(begin + i) >> shift];
+    return;
+  }
+  for (std::size_t i = 0; i < count; i += 8) {
+    const u64 value = values[(begin + i) >> shift];
+    for (std::size_t k = 0; k < 8; ++k) out[i + k] = value;
   }
 }
 
@@ -72,26 +85,26 @@ bool LinearTransform::rotate_tile(u64* const* out, const Step& step, std::size_t
     k.multiply_scalar(first, step.input->body.parts[0].row(row) + from, p, length, m);
     k.add(u[0], u[0], first, length, m);
   }
-  std::uint32_t local[kTile];
+  std::uint32_t local[kLongestTile];
   for (std::size_t j = 0; j < length; ++j) local[j] = step.permutation[at + j] - static_cast<std::uint32_t>(from);
   for (std::size_t h = 0; h < 2; ++h) k.permute(out[h], u[h], local, length);
   return true;
 }
 
-// One tile of the inner sum of a group; halves(i)[h] is half h of rotated input i, null where it is zero. scratch:
-// kInnerProductLimit + 2 tiles.
+// One block, `count` words at `at`, of the inner sum of a group; halves(i)[h] is half h of rotated input i there, null
+// where it is zero. scratch: kTerms + 2 blocks.
 template <class Halves>
-void LinearTransform::sum_tile(u64* out0, u64* out1, const Group& group, std::size_t row, std::size_t at,
-                               std::size_t length, const Halves& halves, u64* scratch, const Context& context) const {
+void LinearTransform::sum_block(u64* out0, u64* out1, const Group& group, std::size_t row, std::size_t at,
+                                std::size_t length, const Halves& halves, u64* scratch, const Context& context) const {
   const ring::RnsBasis& basis = context.basis();
   const std::size_t index = basis.index(limbs_, row);
   const kernels::ModulusConstants& m = basis.modulus(index);
   const kernels::Kernels& k = basis.kernels(index);
-  const std::size_t run = basis.n() / distinct_;
-  const u64* values[kInnerProductLimit];
-  const u64* first[kInnerProductLimit];
-  const u64* second[kInnerProductLimit];
-  u64* more = scratch + kInnerProductLimit * length;  // sums beyond the first kInnerProductLimit terms
+  const int shift = std::countr_zero(basis.n() / distinct_);
+  const u64* values[kTerms];
+  const u64* first[kTerms];
+  const u64* second[kTerms];
+  u64* more = scratch + kTerms * length;  // sums beyond the first kTerms terms
   std::size_t count = 0;
   bool started = false;
   const auto flush = [&] {
@@ -107,19 +120,19 @@ void LinearTransform::sum_tile(u64* out0, u64* out1, const Group& group, std::si
     count = 0;
   };
   for (const Term& term : group.terms) {
-    const u64* const* rotated = halves(term.rotated);
-    if (rotated == nullptr) continue;
+    const std::array<const u64*, 2> rotated = halves(term.rotated);
+    if (rotated[0] == nullptr) continue;
     const u64* kept = term.values.data() + row * distinct_;
-    if (run == 1) {
+    if (shift == 0) {
       values[count] = kept + at;
     } else {
       u64* written = scratch + count * length;
-      write_out(written, kept, at, length, run);
+      write_out(written, kept, at, length, shift);
       values[count] = written;
     }
     first[count] = rotated[0];
     second[count] = rotated[1];
-    if (++count == kInnerProductLimit) flush();
+    if (++count == kTerms) flush();
   }
   flush();
   if (started) return;
@@ -150,28 +163,34 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
 
   std::vector<Pair> sums;
   for (std::size_t g = 0; g < groups_.size(); ++g) sums.push_back({NttPoly(n, limbs_), NttPoly(n, limbs_)});
-  const std::size_t length = std::min(kTile, n);
+  const std::size_t length = tile_length(n, steps.size());
+  const std::size_t block = std::min(kSumBlock, length);
   // Half rows, so that rows that do not divide by the threads leave nobody idle for long.
-  const std::size_t pieces = n >= 8 * kTile ? 2 : 1;
+  const std::size_t pieces = n >= 4 * length ? 2 : 1;
   const std::size_t piece = n / pieces;
   ring::parallel_for(limbs_.count() * pieces, [&](std::size_t task) {
     const std::size_t row = task / pieces;
     const std::size_t begin = task % pieces * piece;
     Buffer rotated(steps.size() * 2 * length);
-    Buffer scratch((kInnerProductLimit + 3) * length);
+    Buffer scratch(std::max(3 * length, (kTerms + 2) * block));
     std::vector<std::array<u64*, 2>> tiles(steps.size());
     std::vector<bool> zero(steps.size());
     for (std::size_t i = 0; i < steps.size(); ++i) {
       tiles[i] = {rotated.data() + 2 * i * length, rotated.data() + (2 * i + 1) * length};
     }
-    const auto halves = [&](std::size_t i) -> const u64* const* { return zero[i] ? nullptr : tiles[i].data(); };
     for (std::size_t at = begin; at < begin + piece; at += length) {
       for (std::size_t i = 0; i < steps.size(); ++i) {
         zero[i] = !rotate_tile(tiles[i].data(), steps[i], row, at, length, scratch.data(), context);
       }
-      for (std::size_t g = 0; g < groups_.size(); ++g) {
-        sum_tile(sums[g][0].row(row) + at, sums[g][1].row(row) + at, groups_[g], row, at, length, halves,
-                 scratch.data(), context);
+      for (std::size_t from = 0; from < length; from += block) {
+        const auto halves = [&](std::size_t i) -> std::array<const u64*, 2> {
+          if (zero[i]) return {nullptr, nullptr};
+          return {tiles[i][0] + from, tiles[i][1] + from};
+        };
+        for (std::size_t g = 0; g < groups_.size(); ++g) {
+          sum_block(sums[g][0].row(row) + at + from, sums[g][1].row(row) + at + from, groups_[g], row, at + from, block,
+                    halves, scratch.data(), context);
+        }
       }
     }
   });

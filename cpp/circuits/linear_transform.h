@@ -66,8 +66,8 @@ class LinearTransform {
   bool rotate_tile(std::uint64_t* const* out, const Step& step, std::size_t row, std::size_t at, std::size_t length,
                    std::uint64_t* scratch, const ckks::Context& context) const;
   template <class Halves>
-  void sum_tile(std::uint64_t* out0, std::uint64_t* out1, const Group& group, std::size_t row, std::size_t at,
-                std::size_t length, const Halves& halves, std::uint64_t* scratch, const ckks::Context& context) const;
+  void sum_block(std::uint64_t* out0, std::uint64_t* out1, const Group& group, std::size_t row, std::size_t at,
+                 std::size_t length, const Halves& halves, std::uint64_t* scratch, const ckks::Context& context) const;
   // totals[output] += the sums of its groups, each rotated by its giant step; an empty total counts as zero.
   void add_giants(std::vector<std::optional<Pair>>& totals, const std::vector<Pair>& sums,
                   const ckks::Evaluator& evaluator) const;

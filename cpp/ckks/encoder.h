@@ -26,23 +26,25 @@ class Encoder {
   // `limbs` (LevelError otherwise). The rounding error of each coefficient is at most 1/2.
   NttPoly encode(std::span<const Complex> values, double scale, Limbs limbs) const;
 
-  // n integers (as doubles, already rounded) as a ring element; the same bound.
+  // n integers (as doubles, already rounded) as a ring element; the same bound. The time depends on the size of the
+  // largest coefficient in steps of 50 bits, and on no other property of the values.
   NttPoly lift(std::span<const double> coefficients, Limbs limbs) const;
 
   // poly over data primes only; its coefficients are taken as the nearest to zero; exact below Q/2 (1 - 2/q_L).
   std::vector<Complex> decode(const NttPoly& poly, double scale) const;
 
  private:
-  void embed(std::vector<double>& re, std::vector<double>& im) const;          // coefficients to slots
-  void embed_inverse(std::vector<double>& re, std::vector<double>& im) const;  // slots to coefficients
-  void reverse(std::vector<double>& values) const;
+  kernels::EmbeddingView embedding() const { return {slot_count(), cosines_.data(), sines_.data()}; }
+  // coefficients: n doubles, integers of magnitude up to `largest`.
+  NttPoly residues(const double* coefficients, double largest, Limbs limbs) const;
 
   const ring::RnsBasis& basis_;
   std::size_t n_;
   SlotOrder order_;
-  // zeta^(5^j * 2N / (4 * length)) for stage `length` at offset length/2 - 1… (length = 2, 4, …, n/2).
-  std::vector<double> cos_;
-  std::vector<double> sin_;
+  std::vector<double> cosines_;  // as kernels::EmbeddingView has them
+  std::vector<double> sines_;
+  // inverses_[i][j] = q_j^-1 mod q_i for j < i, for the mixed radix.
+  std::vector<std::vector<std::uint64_t>> inverses_;
 };
 
 }  // namespace hetorch::ckks

@@ -49,6 +49,14 @@ struct NttView {
       n_inverse_root;  // n^-1 * psi^-bitrev(1) mod q, prepared: the last inverse stage with the scaling folded in
 };
 
+// Tables of the canonical embedding: zeta^(5^j) with zeta = exp(2 pi i / (4 length)) for j < length / 2 at offset
+// length / 2 - 1, for length = 2, 4, …, slots.
+struct EmbeddingView {
+  std::size_t slots = 0;  // a power of two >= 8
+  const double* cosines = nullptr;
+  const double* sines = nullptr;
+};
+
 struct Kernels {
   const char* name;
   int modulus_bits;  // primes below 2^modulus_bits: 50 on the narrow SIMD paths, 60 on avx512wide and portable
@@ -78,7 +86,7 @@ struct Kernels {
   void (*multiply_add)(u64* out, const u64* a, const u64* b, std::size_t n, const ModulusConstants& m);
   // out = a * c mod q, c in [0, q)
   void (*multiply_scalar)(u64* out, const u64* a, u64 c, std::size_t n, const ModulusConstants& m);
-  // out = (a - b) * c mod q: the tail of rescale and of mod-down
+  // out = (a - b) * c mod q: the tail of rescale and of mod-down. b < 2^modulus_bits (a residue of any prime).
   void (*subtract_multiply_scalar)(u64* out, const u64* a, const u64* b, u64 c, std::size_t n,
                                    const ModulusConstants& m);
   // out = a mod q for any a < 2^modulus_bits (a residue of another prime)
@@ -121,6 +129,22 @@ struct Kernels {
   // Inversion of a table of probabilities: how many of the bounds[i] < 2^63, i < count, are at most the low 63 bits of
   // words[j]; negated, in two's complement, when bit 63 of the word is set. All bounds are compared, whatever the word.
   void (*invert_cumulative)(u64* out, const u64* words, const u64* bounds, std::size_t count, std::size_t n);
+  // Doubles. Every operation is rounded by itself (no fused multiply-add) and in one order, so that all paths agree.
+  // embed: coefficients to values at the roots zeta^(5^j), in place, natural order on both sides; embed_inverse: slots
+  // times the way back. scratch: 2 * slots doubles, overwritten.
+  void (*embed)(double* re, double* im, double* scratch, const EmbeddingView& table);
+  void (*embed_inverse)(double* re, double* im, double* scratch, const EmbeddingView& table);
+  // out = x * factor rounded to the nearest integer (ties to even); out may be x. Returns the largest magnitude, which
+  // is infinity or NaN if any result is.
+  double (*round_scaled)(double* out, const double* x, double factor, std::size_t n);
+  // out = x mod q for integers |x| < 2^50.
+  void (*residues_of_reals)(u64* out, const double* x, std::size_t n, const ModulusConstants& m);
+  // Mixed-radix digits, digits[i] < primes[i] of weight primes[0] … primes[i - 1], as the double of the number nearest
+  // to zero that they stand for modulo the product, divided by `divisor`. A number above the middle (digits[count - 1]
+  // > primes[count - 1] / 2) is -(Q - 1 - x) - 1 and is summed from the digits primes[i] - 1 - digits[i], so that a
+  // small negative number keeps its precision.
+  void (*values_of_digits)(double* out, const u64* const* digits, const u64* primes, double divisor, std::size_t count,
+                           std::size_t n);
 };
 
 // The definition (any prime < 2^60) and the fast paths; a fast path is nullptr where this build or this machine lacks

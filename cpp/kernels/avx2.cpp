@@ -6,6 +6,8 @@
 #include "kernels/avx2_forward.h"
 #include "kernels/avx2_inverse.h"
 #include "kernels/avx2_sums.h"
+#include "kernels/embedding.h"
+#include "kernels/reals.h"
 #endif
 
 namespace hetorch::kernels {
@@ -41,6 +43,11 @@ const Kernels* avx2() {
       .permute = permute,
       .from_signed = from_signed,
       .invert_cumulative = invert_cumulative,
+      .embed = embed,
+      .embed_inverse = embed_inverse,
+      .round_scaled = round_scaled,
+      .residues_of_reals = residues_of_reals,
+      .values_of_digits = values_of_digits<true>,
   };
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &table : nullptr;

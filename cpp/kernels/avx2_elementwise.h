@@ -155,6 +155,16 @@ void reduce_centred_residues(u64* out, const u64* a, u64 source, std::size_t n, 
   }
 }
 
+// Integers |x| < 2^50.
+void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    // + 0 turns the -0 that the caller may have into +0.
+    const Vector value = _mm256_add_pd(_mm256_loadu_pd(x + j), broadcast(0.0));
+    store(out + j, canonical_bits(reduce_centred(value, p), p));
+  }
+}
+
 // sum_i in[i] inverses[i], each product and each sum rounded, as the definition has it.
 void round_quotient(u64* out, const u64* const* in, const double* inverses, std::size_t count, std::size_t n) {
   for (std::size_t j = 0; j < n; j += kLanes) {

@@ -70,8 +70,9 @@ void multiply_scalar(u64* out, const u64* a, u64 c, std::size_t n, const Modulus
 void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   const Factor f = broadcast_factor(prepare(c, m));
+  const Vec raise = broadcast(((u64{1} << 50) / m.q + 1) * m.q);  // above every b
   for (std::size_t j = 0; j < n; j += kLanes) {
-    const Vec difference = subtract(add(load(a + j), p.q), load(b + j));
+    const Vec difference = subtract(add(load(a + j), raise), load(b + j));
     store(out + j, reduce_once(multiply_prepared(difference, f, p), p.q));
   }
 }
@@ -110,9 +111,24 @@ void reduce_centred(u64* out, const u64* a, u64 source, std::size_t n, const Mod
   }
 }
 
+// Integers |x| < 2^50. With a multiple of q above 2^50 and 2^52 added, the sum is an integer in [2^52, 2^53), and its
+// mantissa, the low 52 bits, the integer above 2^52.
+void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusConstants& m) {
+  const Prime p(m);
+  const Real raise = broadcast_real(0x1p52 + static_cast<double>(((u64{1} << 50) / m.q + 1) * m.q));
+  for (std::size_t j = 0; j < n; j += kLanes)
+    store(out + j, canonical(bits_of_reals(add(load_reals(x + j), raise)), p));
+}
+
 // Sums are reduced after every eight products below 2^100: their high parts add up to less than 2^51, and with the low
 // parts, q and the carried remainder reduce_wide stays below 2^51 + 2^50 + 16.
 constexpr std::size_t kChunk = 8;
+
+// Switching keys come from memory, many streams at once, which the processor's own prefetching does not follow: ask for
+// the words that are 1 KiB away. The address may be beyond the array; nothing is read there.
+inline void prefetch_ahead(const u64* p) {
+  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) + 1024));
+}
 
 void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* const* b0, const u64* const* b1,
                         std::size_t count, std::size_t n, const ModulusConstants& m) {
@@ -127,6 +143,8 @@ void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* co
       Wide sum1 = {broadcast(0), carry1};
       for (std::size_t i = begin; i < end; ++i) {
         const Vec f = load(a[i] + j);
+        prefetch_ahead(b0[i] + j);
+        prefetch_ahead(b1[i] + j);
         accumulate(sum0, f, load(b0[i] + j));
         accumulate(sum1, f, load(b1[i] + j));
       }
@@ -138,8 +156,29 @@ void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* co
   }
 }
 
+// Up to twelve terms: the weights are prepared as w 2^52 mod q, so that Montgomery's step by 2^52 gives the sum itself.
+// With k = low / q mod 2^52 the low 52 bits of k q are those of low, and
+//     (high 2^52 + low - k q) / 2^52 = high + floor(low / 2^52) - floor(k q / 2^52)
+// lies in (-q, count 2^50 q / 2^52] <= (-q, 3q]; high starts at q.
+void short_weighted_sum(u64* out, const u64* const* in, const u64* weights, std::size_t count, std::size_t n,
+                        const ModulusConstants& m) {
+  const Prime p(m);
+  const Vec inverse = broadcast((0 - m.montgomery52) & kMask52);
+  u64 prepared[12];
+  for (std::size_t i = 0; i < count; ++i) prepared[i] = static_cast<u64>(u128{weights[i]} * m.radix52 % m.q);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    Wide sum = {p.q, broadcast(0)};
+    for (std::size_t i = 0; i < count; ++i) accumulate(sum, load(in[i] + j), broadcast(prepared[i]));
+    const Vec k = multiply_low(broadcast(0), sum.low, inverse);
+    const Vec part = multiply_high(broadcast(0), k, p.q);
+    const Vec x = subtract(add(sum.high, shift_right_52(sum.low)), part);
+    store(out + j, reduce_once(count <= 4 ? x : reduce_once(x, p.twice), p.q));
+  }
+}
+
 void weighted_sum(u64* out, const u64* const* in, const u64* weights, std::size_t count, std::size_t n,
                   const ModulusConstants& m) {
+  if (count <= 12) return short_weighted_sum(out, in, weights, count, n, m);
   const Prime p(m);
   const WideReduction r(m);
   for (std::size_t j = 0; j < n; j += kLanes) {

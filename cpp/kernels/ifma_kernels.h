@@ -1,9 +1,11 @@
 // The function table of the IFMA kernels, for the registers of whichever vec512 header came first.
 #pragma once
 
+#include "kernels/embedding.h"
 #include "kernels/ifma_elementwise.h"
 #include "kernels/ifma_forward.h"
 #include "kernels/ifma_inverse.h"
+#include "kernels/reals.h"
 #include "kernels/signed_words.h"
 
 namespace hetorch::kernels {
@@ -38,6 +40,11 @@ constexpr Kernels ifma_kernels(const char* name) {
       .permute = permute,
       .from_signed = from_signed,
       .invert_cumulative = invert_cumulative,
+      .embed = embed,
+      .embed_inverse = embed_inverse,
+      .round_scaled = round_scaled,
+      .residues_of_reals = residues_of_reals,
+      .values_of_digits = values_of_digits<true>,
   };
 }
 

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "kernels/api.h"
+#include "kernels/embedding.h"
+#include "kernels/reals.h"
 #include "kernels/tiled_sums.h"
 
 namespace hetorch::kernels {
@@ -139,8 +141,9 @@ void multiply_scalar(u64* out, const u64* a, u64 c, std::size_t n, const Modulus
 
 void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::size_t n, const ModulusConstants& m) {
   const Multiplier w = prepare(c, m);
+  const u64 raise = ((u64{1} << 60) / m.q + 1) * m.q;
   for (std::size_t j = 0; j < n; ++j) {
-    out[j] = reduce_once(multiply_lazy(a[j] + m.q - b[j], w.value, w.quotient, m.q), m.q);
+    out[j] = reduce_once(multiply_lazy(a[j] + raise - b[j], w.value, w.quotient, m.q), m.q);
   }
 }
 
@@ -222,6 +225,14 @@ void invert_cumulative(u64* out, const u64* words, const u64* bounds, std::size_
   }
 }
 
+// x + raise >= 0 for a multiple of q.
+void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusConstants& m) {
+  const u64 raise = ((u64{1} << 50) / m.q + 1) * m.q;
+  for (std::size_t j = 0; j < n; ++j) {
+    out[j] = barrett64(static_cast<u64>(static_cast<std::int64_t>(x[j])) + raise, m);
+  }
+}
+
 }  // namespace
 
 const Kernels& portable() {
@@ -253,6 +264,11 @@ const Kernels& portable() {
       permute,
       from_signed,
       invert_cumulative,
+      embed,
+      embed_inverse,
+      round_scaled,
+      residues_of_reals,
+      values_of_digits<false>,
   };
   return table;
 }

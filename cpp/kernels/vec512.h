@@ -82,6 +82,9 @@ inline Vec permute_block(const u64* block, const std::uint32_t* index) {
   return _mm512_permutexvar_epi64(lanes, load(block));
 }
 
+inline Real load_reals(const double* p) { return _mm512_loadu_pd(p); }
+inline Vec to_signed_integer(Real a) { return _mm512_cvttpd_epi64(a); }
+inline Vec bits_of_reals(Real a) { return _mm512_castpd_si512(a); }
 inline Real broadcast_real(double x) { return _mm512_set1_pd(x); }
 inline Real to_real(Vec a) { return _mm512_cvtepu64_pd(a); }
 inline Real add(Real a, Real b) { return _mm512_add_pd(a, b); }

@@ -114,6 +114,15 @@ inline Vec permute_block(const u64* block, const std::uint32_t* index) {
   return each_lane<Vec>([&](std::size_t i) { return block[index[i] % kLanes]; });
 }
 
+inline Real load_reals(const double* p) {
+  return each_lane<Real>([&](std::size_t i) { return p[i]; });
+}
+inline Vec to_signed_integer(const Real& a) {
+  return each_lane<Vec>([&](std::size_t i) { return static_cast<u64>(static_cast<std::int64_t>(a.lane[i])); });
+}
+inline Vec bits_of_reals(const Real& a) {
+  return each_lane<Vec>([&](std::size_t i) { return __builtin_bit_cast(u64, a.lane[i]); });
+}
 inline Real broadcast_real(double x) {
   return each_lane<Real>([&](std::size_t) { return x; });
 }

@@ -67,8 +67,9 @@ void multiply_scalar(u64* out, const u64* a, u64 c, std::size_t n, const Modulus
 void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   const Factor f = broadcast_factor(prepare(c, m));
+  const Vec raise = broadcast(((u64{1} << 60) / m.q + 1) * m.q);  // above every b
   for (std::size_t j = 0; j < n; j += kLanes) {
-    const Vec difference = subtract(add(load(a + j), p.q), load(b + j));
+    const Vec difference = subtract(add(load(a + j), raise), load(b + j));
     store(out + j, canonical4(multiply_prepared(difference, f, p), p));
   }
 }
@@ -84,6 +85,15 @@ struct Reduction {
 void reduce_residues(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   const Reduction reduction(m);
   for (std::size_t j = 0; j < n; j += kLanes) store(out + j, reduction(load(a + j)));
+}
+
+// Integers |x| < 2^50: a multiple of q above that is added first.
+void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusConstants& m) {
+  const Reduction reduction(m);
+  const Vec raise = broadcast(((u64{1} << 50) / m.q + 1) * m.q);
+  for (std::size_t j = 0; j < n; j += kLanes) {
+    store(out + j, reduction(add(to_signed_integer(load_reals(x + j)), raise)));
+  }
 }
 
 // a - source is a plus what is missing to the next multiple of q.

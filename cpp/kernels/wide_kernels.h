@@ -1,6 +1,8 @@
 // The function table of the wide kernels, for the registers of whichever vec512 header came first.
 #pragma once
 
+#include "kernels/embedding.h"
+#include "kernels/reals.h"
 #include "kernels/signed_words.h"
 #include "kernels/wide_forward.h"
 #include "kernels/wide_inverse.h"
@@ -37,6 +39,11 @@ constexpr Kernels wide_kernels(const char* name) {
       .permute = permute,
       .from_signed = from_signed,
       .invert_cumulative = invert_cumulative,
+      .embed = embed,
+      .embed_inverse = embed_inverse,
+      .round_scaled = round_scaled,
+      .residues_of_reals = residues_of_reals,
+      .values_of_digits = values_of_digits<false>,
   };
 }
 

@@ -4,6 +4,8 @@
 #include <atomic>
 #include <cstddef>
 
+#include "ring/spin.h"
+
 namespace hetorch::ring {
 
 // Opens after `arrivals` calls of arrive(). A task may only wait for tasks of lower index in the same loop: those were
@@ -27,23 +29,13 @@ class Gate {
   }
   void wait() const noexcept {
     // What is waited for is usually a transform away, a few microseconds; only then is sleeping worth its wake-up.
-    for (int spin = 0; spin < kSpins; ++spin) {
-      if (left_.load(std::memory_order_acquire) <= 0) return;
-      pause();
-    }
+    if (spin_until([this] { return left_.load(std::memory_order_acquire) <= 0; })) return;
     for (int left = left_.load(std::memory_order_acquire); left > 0; left = left_.load(std::memory_order_acquire)) {
       left_.wait(left, std::memory_order_acquire);
     }
   }
 
  private:
-  static constexpr int kSpins = 2000;
-  static void pause() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#endif
-  }
-
   std::atomic<int> left_;
 };
 

@@ -18,6 +18,8 @@
 #include <thread>
 #include <utility>
 
+#include "ring/spin.h"
+
 namespace hetorch::ring {
 namespace {
 
@@ -65,6 +67,7 @@ class Pool {
     {
       std::lock_guard lock(mutex_);
       for (std::size_t i = 0; i < helpers; ++i) jobs_.push_back(job);
+      waiting_.store(jobs_.size(), std::memory_order_release);
     }
     if (helpers == 1) {
       wake_.notify_one();
@@ -76,12 +79,15 @@ class Pool {
  private:
   void serve() {
     for (;;) {
+      // The next loop of the same computation usually begins within microseconds; waking a sleeper takes longer.
+      spin_until([this] { return waiting_.load(std::memory_order_acquire) != 0; });
       std::shared_ptr<Job> job;
       {
         std::unique_lock lock(mutex_);
         wake_.wait(lock, [this] { return !jobs_.empty(); });
         job = std::move(jobs_.front());
         jobs_.pop_front();
+        waiting_.store(jobs_.size(), std::memory_order_release);
       }
       job->work();
     }
@@ -91,6 +97,7 @@ class Pool {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Job>> jobs_;
+  std::atomic<std::size_t> waiting_{0};  // jobs_.size(), to look at without the lock
 };
 
 std::size_t read_thread_count() {
@@ -144,6 +151,7 @@ void parallel_for(std::size_t count, const std::function<void(std::size_t)>& bod
   job->count = count;
   process.get(threads - 1).offer(job, std::min(threads, count) - 1);
   job->work();
+  spin_until([&] { return job->finished.load(std::memory_order_acquire) == count; });
   std::unique_lock lock(job->mutex);
   job->done.wait(lock, [&] { return job->finished.load() == count; });
   // Taken out, so that a thread of the pool, which may let go of the job later, never frees the caller's exception.

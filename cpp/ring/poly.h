@@ -46,6 +46,15 @@ class RnsPoly {
 using CoefficientPoly = RnsPoly<Domain::coefficient>;
 using NttPoly = RnsPoly<Domain::ntt>;
 
+// A polynomial that is overwritten when it goes out of scope, by an exception too: for secrets.
+struct SecretPoly {
+  explicit SecretPoly(NttPoly&& from) : poly(std::move(from)) {}
+  SecretPoly(const SecretPoly&) = delete;
+  SecretPoly& operator=(const SecretPoly&) = delete;
+  ~SecretPoly() { poly.wipe(); }
+  NttPoly poly;
+};
+
 // In place: the argument gives its buffer away.
 NttPoly to_ntt(CoefficientPoly&& poly, const RnsBasis& basis);
 CoefficientPoly to_coefficients(NttPoly&& poly, const RnsBasis& basis);

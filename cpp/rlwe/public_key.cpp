@@ -37,23 +37,22 @@ Ciphertext encrypt(const NttPoly& message, const PublicKey& key, ring::Bytes byt
                                 std::to_string(n * (ring::kTernaryBytes + 2 * ring::kGaussianBytes)) +
                                 " random bytes, got " + std::to_string(bytes.size()));
   }
-  NttPoly u = to_ntt(ring::sample_ternary(bytes.first(n * ring::kTernaryBytes), limbs, basis), basis);
+  const ring::SecretPoly u{to_ntt(ring::sample_ternary(bytes.first(n * ring::kTernaryBytes), limbs, basis), basis)};
   bytes = bytes.subspan(n * ring::kTernaryBytes);
   Ciphertext result;
   for (const NttPoly* half : {&key.b, &key.a}) {
     NttPoly part = to_ntt(ring::sample_gaussian(bytes.first(n * ring::kGaussianBytes), limbs, basis), basis);
     bytes = bytes.subspan(n * ring::kGaussianBytes);
     if (divided) {
-      multiply_add_rows(part, *half, u, basis);
+      multiply_add_rows(part, *half, u.poly, basis);
       const NttPoly* only[] = {&part};
       result.parts.push_back(std::move(divide(only, special_divisor(limbs.data - 1, context), context)[0]));
     } else {
-      ring::multiply_add(part, *half, u, basis);
+      ring::multiply_add(part, *half, u.poly, basis);
       result.parts.push_back(std::move(part));
     }
   }
   ring::add(result.parts[0], result.parts[0], message, basis);
-  u.wipe();
   return result;
 }
 

@@ -27,10 +27,9 @@ NttPoly restrict_to(const NttPoly& from, Limbs limbs, const RnsBasis& basis) {
 
 // out = error - a * s, the first half of every encryption of zero.
 NttPoly mask(const NttPoly& a, const NttPoly& s, NttPoly&& error, const RnsBasis& basis) {
-  NttPoly product(basis.n(), a.limbs());
-  ring::multiply(product, a, s, basis);
-  ring::subtract(error, error, product, basis);
-  product.wipe();
+  ring::SecretPoly product{NttPoly(basis.n(), a.limbs())};
+  ring::multiply(product.poly, a, s, basis);
+  ring::subtract(error, error, product.poly, basis);
   return std::move(error);
 }
 
@@ -49,11 +48,11 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
   SwitchingKey key;
   key.level = level;
   key.seed = seed;
-  NttPoly target = restrict_to(to, limbs, basis);
+  const ring::SecretPoly target{restrict_to(to, limbs, basis)};
   for (std::size_t d = 0; d < context.digit_count(level); ++d) {
     NttPoly a = uniform_poly(uniform, d, limbs, basis);
     std::vector<std::uint8_t> error = errors(d, basis.n() * kGaussianBytes);
-    NttPoly b = mask(a, target, to_ntt(ring::sample_gaussian(error, limbs, basis), basis), basis);
+    NttPoly b = mask(a, target.poly, to_ntt(ring::sample_gaussian(error, limbs, basis), basis), basis);
     // + P T_d s_from: only the primes of the digit see it.
     for (std::size_t r = context.digit_begin(d); r < context.digit_end(d, level); ++r) {
       const kernels::ModulusConstants& m = basis.modulus(r);
@@ -68,7 +67,6 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
     volatile std::uint8_t* bytes = error.data();
     for (std::size_t i = 0; i < error.size(); ++i) bytes[i] = 0;
   }
-  target.wipe();
   return key;
 }
 
@@ -128,11 +126,9 @@ PublicKey make_public_key(const SecretKey& key, const Seed& seed, const ByteSour
 SwitchingKey make_relinearisation_key(const SecretKey& key, std::size_t level, const Seed& seed,
                                       const ByteSource& uniform, const ByteSource& errors, const Context& context) {
   check_key(key, context);
-  NttPoly square(context.n(), key.s().limbs());
-  ring::multiply(square, key.s(), key.s(), context.basis());
-  SwitchingKey result = make_switching_key(square, key.s(), level, seed, uniform, errors, context);
-  square.wipe();
-  return result;
+  ring::SecretPoly square{NttPoly(context.n(), key.s().limbs())};
+  ring::multiply(square.poly, key.s(), key.s(), context.basis());
+  return make_switching_key(square.poly, key.s(), level, seed, uniform, errors, context);
 }
 
 SwitchingKey make_galois_key(const SecretKey& key, std::uint32_t element, std::size_t level, const Seed& seed,
@@ -145,10 +141,8 @@ SwitchingKey make_galois_key(const SecretKey& key, std::uint32_t element, std::s
     if (exponent & 1) inverse = inverse * power & mask_2n;
     power = power * power & mask_2n;
   }
-  NttPoly rotated = ring::automorphism(key.s(), static_cast<std::uint32_t>(inverse), context.basis());
-  SwitchingKey result = make_switching_key(key.s(), rotated, level, seed, uniform, errors, context);
-  rotated.wipe();
-  return result;
+  const ring::SecretPoly rotated{ring::automorphism(key.s(), static_cast<std::uint32_t>(inverse), context.basis())};
+  return make_switching_key(key.s(), rotated.poly, level, seed, uniform, errors, context);
 }
 
 Ciphertext encrypt(const NttPoly& message, const SecretKey& key, const Seed& seed, const ByteSource& uniform,

@@ -1,5 +1,6 @@
 // Encoding, encryption under either key, decryption, and what is refused.
 #include "core_session.h"
+#include "ring/modulus.h"
 
 namespace {
 
@@ -31,6 +32,41 @@ void round_trips(const Shape& shape) {
     // e_0 + e_1 s + e u, the latter two of variance 2N/3 sigma^2 each.
     const double bound = 10 * std::sqrt(n) * 3.19 * std::sqrt(1 + 4 * n / 3) / scale;
     CHECK(distance(owner.decrypt(by_public_key), values) < bound, text.c_str());
+  }
+}
+
+// Integers of any size that a double holds have their exact residues, of both signs.
+void large_coefficients() {
+  const Shape shape{64, 49, 6, 1, 1};
+  Session owner(shape);
+  const ring::RnsBasis& basis = owner.context.basis();
+  Stream stream(8);
+  for (int bits : {1, 30, 49, 50, 51, 53, 80, 99, 100, 101, 150, 200, 290}) {
+    std::vector<double> coefficients(shape.n);
+    for (double& c : coefficients) {
+      const double mantissa = static_cast<double>(static_cast<std::int64_t>(stream.next() >> 11)) * 0x1p-53;
+      c = std::nearbyint(std::ldexp(stream.below(2) == 0 ? mantissa : -mantissa, bits));
+    }
+    coefficients[0] = std::ldexp(1.0, bits) * (1 - 0x1p-53);
+    coefficients[0] = std::nearbyint(coefficients[0]);
+    coefficients[1] = -coefficients[0];
+    coefficients[2] = 0;
+    const ring::CoefficientPoly poly =
+        ring::to_coefficients(owner.context.encoder().lift(coefficients, {shape.data, 0}), basis);
+    bool same = true;
+    for (std::size_t r = 0; r < shape.data; ++r) {
+      for (std::size_t j = 0; j < shape.n; ++j) {
+        same &= poly.row(r)[j] == ring::residue_of_real(coefficients[j], basis.prime(r));
+      }
+    }
+    CHECK(same, ("coefficients of " + std::to_string(bits) + " bits").c_str());
+    const Values values = owner.values();
+    const double scale = std::ldexp(1.0, bits);
+    if (bits < 30 || bits > 280) continue;
+    const ckks::Plaintext plaintext = owner.encode(values, shape.data - 1, scale);
+    CHECK(distance(owner.context.encoder().decode(plaintext.poly, scale), values) <
+              static_cast<double>(shape.n) / scale + 1e-12,
+          ("a scale of " + std::to_string(bits) + " bits").c_str());
   }
 }
 
@@ -122,6 +158,7 @@ void freed_keys_are_zero() {
 }  // namespace
 
 int main() {
+  large_coefficients();
   for (const Shape& shape : kShapes) {
     round_trips(shape);
     wrong_key(shape);

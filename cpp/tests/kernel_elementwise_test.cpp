@@ -110,6 +110,18 @@ void check_pair(const Kernels& path, const Operands& x, const ModulusConstants& 
   CHECK(matches(out0, x.a, x.a, x.b) && matches(out1, x.b, x.a, x.sum), (context + " out0 is p").c_str());
 }
 
+// The subtrahend may be a residue of any prime of the path.
+void check_foreign_subtrahend(const Kernels& path, Fill fill, Stream& stream, const ModulusConstants& m) {
+  const Array a = filled(kLength, m.q, Fill::kRandom, stream);
+  const Array b = filled(kLength, u64{1} << path.modulus_bits, fill, stream);
+  const u64 c = stream.below(m.q);
+  Array out(kLength);
+  path.subtract_multiply_scalar(out.data(), a.data(), b.data(), c, kLength, m);
+  bool same = true;
+  for (std::size_t j = 0; j < kLength; ++j) same &= out[j] == multiply((a[j] + m.q - b[j] % m.q) % m.q, c, m.q);
+  CHECK(same, describe("subtract_multiply_scalar of another prime", path.name, m.q, kLength).c_str());
+}
+
 using Reduce = void (*)(u64*, const u64*, std::size_t, const ModulusConstants&);
 
 // Any input below `bound`.
@@ -239,6 +251,7 @@ void check_path(const Kernels& path) {
       check_reduce("reduce_wide", path, path.reduce_wide, u64{1} << 60, fill_a, stream, m);
       check_reduce_centred(path, fill_a, stream, m);
       check_from_signed(path, fill_a, stream, m);
+      check_foreign_subtrahend(path, fill_a, stream, m);
     }
   }
   for (std::size_t count : {1, 2, 29, 64}) check_invert_cumulative(path, count, stream);

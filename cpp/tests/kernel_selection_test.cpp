@@ -34,7 +34,8 @@ void selection() {
   if (wide == nullptr) wide = &hetorch::kernels::portable();
   CHECK(&select(kNarrow + 1) == wide, "the fastest path for wide primes");
   CHECK(&select(kWide) == wide, "the widest primes");
-  CHECK((hetorch::kernels::avx512wide() == nullptr) == (hetorch::kernels::avx512ifma() == nullptr), "one instruction set");
+  CHECK((hetorch::kernels::avx512wide() == nullptr) == (hetorch::kernels::avx512ifma() == nullptr),
+        "one instruction set");
   CHECK(refuses(kWide + 1), "too wide");
 
   setenv("HETORCH_ISA", "portable", 1);

@@ -57,7 +57,7 @@ def compile(
     `weights` "encrypted": the server shall not see them either. Diagonals and biases are encrypted under the data
     owner's public key (hetorch.encrypted_weights), products are products of ciphertexts, and the server gets
     `plan.without_weights()`; the report shows what it costs. Which weights are zero stays visible. With the objective
-    "latency" only.
+    "latency" and the engine "native" only.
 
     With `engine` "seal" the plan runs on SEAL too: digits of one prime, one special prime, rings up to 2^15 and SEAL's
     order of slots, so that SEAL and TenSEAL encrypt its inputs slot for slot.
@@ -101,12 +101,12 @@ def compile(
         )
     if engine not in ("native", "seal"):
         raise InputError(f'engine must be "native" or "seal", got {engine!r}')
-    if engine == "seal" and weights == "encrypted":
-        raise InputError('encrypted weights run on the engine "native" only')
     if engine == "seal" and digit_size not in (None, 1):
         raise InputError(
             f'SEAL\'s digits have one prime: digit_size must be 1 with engine="seal", got {digit_size}'
         )
+    if engine == "seal" and weights == "encrypted":
+        raise InputError('encrypted weights need engine="native"')
     if engine == "seal" and ring_degree is not None and ring_degree > 1 << 15:
         raise InputError(f"SEAL has rings up to 2^15, ring_degree is {ring_degree}")
     options = Options(
@@ -120,11 +120,11 @@ def compile(
         ring_degree=ring_degree,
         scale_bits=scale_bits,
         digit_size=1 if engine == "seal" else digit_size,
+        for_seal=engine == "seal",
         objective=objective,
         batch_size=batch_size,
         machine=load_machine(),
         encrypted_weights=weights == "encrypted",
-        for_seal=engine == "seal",
     )
     if progress is not None:
         progress("trace the model", 0.0)

@@ -32,7 +32,7 @@ def seed(name: str) -> bytes:
 
 
 def sets() -> dict[str, ParameterSet]:
-    """The vector kernels' primes with digits of two, and 60-bit ones, which take the portable path always."""
+    """Primes below 2^50 with digits of two, and 60-bit ones among them, which take kernels of their own."""
     return {
         "simd": ParameterSet.from_bits(
             1 << 10, [45, *[34] * 5], [45] * 2, digit_size=2, security=Security.NONE

@@ -75,12 +75,6 @@ class DiagonalTransform:
         if not np.all(np.isfinite(self.values)):
             raise ParameterError("a diagonal holds a value that is not finite")
 
-    @classmethod
-    def zero(cls, slot_count: int, input_count: int, output_count: int) -> DiagonalTransform:
-        """The map to zeros."""
-        index = np.zeros(1, dtype=np.int32)
-        return cls(slot_count, input_count, output_count, index, index, index, index, np.zeros((1, 1)))
-
     @property
     def rotations(self) -> frozenset[int]:
         """Every rotation step whose Galois key the transform needs (0 needs none)."""

@@ -28,6 +28,8 @@ from hetorch.passes.placements import (
 
 BEAM = 32
 """Partial choices that are kept after each map."""
+MOST_SEARCHED = 300_000
+"""Weights of a map up to which the search looks at all of them: a few milliseconds for each pair of placements."""
 MOST_CIPHERTEXTS = 1 << 14
 """Of one tensor: what fits in the memory of a machine."""
 
@@ -49,6 +51,7 @@ class _Search:
     costs: dict[tuple[int, int, int], float] = field(default_factory=dict)
     splits: dict[tuple[int, int, bytes], tuple[int, int]] = field(default_factory=dict)
     entries: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
+    samples: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
     alive: list[Placement] = field(default_factory=list)
 
     def cost(self, index: int, op: Affine, level: int, source: Placement, result: Placement) -> float:
@@ -57,11 +60,13 @@ class _Search:
             self.alive += [source, result]
             if index not in self.entries:
                 self.entries[index] = coordinates(op.matrix)
+                self.samples[index] = sample_pixels(*self.entries[index], op.shape)
             self.costs[key] = self._cost(index, level, source, result)
         return self.costs[key]
 
     def _cost(self, index: int, level: int, source: Placement, result: Placement) -> float:
-        rows, columns = self.entries[index]
+        # The cover of a skewed input must be the one that is lowered later: it is found on all weights.
+        rows, columns = (self.samples if source.positions.shape[0] == 1 else self.entries)[index]
         folds = len(fold_steps(source, result))
         found = find_indices(rows, columns, source, result)
         if found is None:
@@ -140,6 +145,21 @@ def _elementwise_costs(
         elif isinstance(op, Chebyshev):
             costs[name] = costs.get(name, 0.0) + model.polynomial(level + op.depth, len(op.coefficients) - 1)
     return costs
+
+
+def sample_pixels(rows: Indices, columns: Indices, shape: tuple[int, ...]) -> tuple[Indices, Indices]:
+    """Of a large map to an image only the weights of pixels near two corners and in the middle: a convolution repeats
+    its diagonals at every pixel, so few of them tell what placements cost. All weights of any other map."""
+    if len(shape) != 3 or len(rows) < MOST_SEARCHED:
+        return rows, columns
+    _, height, width = shape
+    y, x = rows // width % height, rows % width
+    near = np.zeros((2, max(height, width)), dtype=bool)
+    for axis, size in enumerate((height, width)):
+        middle = max(size // 2 - 2, 0)
+        near[axis, :2] = near[axis, max(size - 2, 0) : size] = near[axis, middle : middle + 4] = True
+    kept = np.flatnonzero(near[0].take(y) & near[1].take(x))
+    return rows.take(kept), columns.take(kept)
 
 
 def groups_of(program: TensorProgram) -> list[int]:

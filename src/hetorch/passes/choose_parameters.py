@@ -3,7 +3,7 @@
 For each ring degree, from the smallest: layouts are chosen for its slots (and, for a batch, for each number of samples
 side by side), the error is predicted, and since every error falls as 2^-bits of the scale, the bits that the wanted
 precision needs follow directly. The chain has one prime of that size a level, and q_0 with room for the output.
-Digits of one to three primes are tried, with as many spare bits in P as the security table leaves: they push
+Digits of one to twelve primes are tried, with as many spare bits in P as the security table leaves: they push
 key-switching noise below the rounding noise.
 """
 
@@ -38,7 +38,7 @@ SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
 """P / digit: key-switching noise is about 10 roundings at 0 spare bits and lost in the rounding at 6."""
 SPECIAL_BITS = 49
 TRIAL_BITS = 32.0
-DIGIT_SIZES = (1, 2, 3)
+DIGIT_SIZES = (1, 2, 3, 4, 5, 6, 8, 12)
 LANE_PRICE = 0.2
 """Rotations that each slot of a folded sum counts where noise is scarce, so that the search folds less."""
 BATCH_STEP = 2
@@ -87,8 +87,8 @@ class Request:
 
 
 def choose_parameters(request: Request) -> Chosen:
-    """The fastest choice on the smallest ring that will do, and on those above it while the tensors of a run do not fit
-    in a ciphertext each. PlanError if none does."""
+    """The fastest choice on the smallest ring that will do, or on the next one if the tensors of a run do not fit in a
+    ciphertext each. PlanError if none does."""
     program = request.program
     most = max(power_of_two(program.size(value)) for value in range(program.value_count))
     rings = [request.ring_degree] if request.ring_degree else _rings()
@@ -96,6 +96,7 @@ def choose_parameters(request: Request) -> Chosen:
         rings = [ring for ring in rings if ring <= LARGEST_SEAL_RING]
     reasons: list[str] = []
     found: list[Chosen] = []
+    first = 0
     for ring in rings:
         exponent = ring.bit_length() - 1
         lower_bound = _least_bits(request, ring)
@@ -108,7 +109,9 @@ def choose_parameters(request: Request) -> Chosen:
             reasons.append(f"2^{exponent}: {request.batch_size} samples side by side need more slots")
         usable = [choice for batch in batches for choice in _on_ring(request, ring, batch, reasons)]
         found += usable
-        if found and (request.throughput or ring // 2 >= most * (request.batch_size or 1)):
+        first = first or (ring if usable else 0)
+        fits = ring // 2 >= most * (request.batch_size or 1)
+        if found and (request.throughput or fits or ring > first):
             break
     if found:
         return min(found, key=lambda choice: _price(request, choice))

@@ -38,8 +38,7 @@ class Options:
     `ring_degree`, `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size`
     samples (None: 1) or "throughput", samples a second (`batch_size` None: as many as the slots hold). `machine`: costs
     of operations. `encrypted_weights`: the server sees the weights as ciphertexts only. `for_seal`: a plan that SEAL
-    can
-    run."""
+    can run."""
 
     precision: float = 2.0**-12
     security: Security = Security.CLASSICAL_128

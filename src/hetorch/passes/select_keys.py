@@ -29,8 +29,13 @@ def select_keys(
                 level = program.values[op.inputs[0]].level
                 if program.encrypted_weights:
                     relinearisation = max(relinearisation, level)
-                giants, babies = weights[f"{op.weight}.giants"], weights[f"{op.weight}.babies"]
-                for step in key_steps(giants, babies, program.slot_count):
+                giants, babies = (
+                    weights[f"{op.weight}.{key}"].astype(np.int32) for key in ("giants", "babies")
+                )
+                used = key_steps(giants, babies, program.slot_count)
+                if program.encrypted_weights:  # each sum of a giant step is rotated by itself
+                    used = frozenset(int(step) for step in np.union1d(giants, babies))
+                for step in used:
                     rotations[step] = max(level, rotations.get(step, 0))
             case RotateAdd():
                 level = program.values[op.input].level

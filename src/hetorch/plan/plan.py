@@ -114,11 +114,17 @@ class Plan:
             number = np.full(outputs, -1)
             number[list(only)] = np.arange(len(only))
             mine = number[part["outputs"].astype(np.int64)] >= 0
-            if not np.any(mine):  # a zero is a map too
-                return DiagonalTransform.zero(self.program.slot_count, inputs, len(only))
+            turns = np.setdiff1d(part["giants"], part["giants"][mine])
             part = {key: array[mine] for key, array in part.items()}
             part["outputs"] = number[part["outputs"].astype(np.int64)]
-            values, outputs = values[mine], len(only)
+            # A zero for each giant step that only others take: the keys are chosen for the steps of the whole map.
+            extra = {
+                "giants": turns,
+                **{key: np.zeros_like(turns) for key in ("outputs", "inputs", "babies")},
+            }
+            part = {key: np.concatenate([array, extra[key]]) for key, array in part.items()}
+            values = np.concatenate([values[mine], np.zeros((len(turns), values.shape[1]))])
+            outputs = len(only)
         if values.shape[1] > 1:  # a constant stays one
             values = np.repeat(values, self.program.batch, axis=1)
         steps = {key: np.asarray(array, dtype=np.int32) for key, array in part.items()}

@@ -57,10 +57,13 @@ def multiply_encrypted(
         )
     rotated: dict[tuple[int, int], C] = {}
     groups: dict[tuple[int, int], list[int]] = {}
-    for t, (output, source, giant, baby) in enumerate(zip(outputs, given, giants, babies, strict=True)):
-        if (source, baby) not in rotated:
-            rotated[source, baby] = engine.rotate(inputs[source], baby) if baby else inputs[source]
+    for t, (output, giant) in enumerate(zip(outputs, giants, strict=True)):
         groups.setdefault((output, giant), []).append(t)
+    for source in sorted(set(given)):
+        steps = sorted({baby for i, baby in zip(given, babies, strict=True) if i == source and baby})
+        turned = engine.rotate_many(inputs[source], steps) if steps else []
+        rotated |= {(source, step): made for step, made in zip(steps, turned, strict=True)}
+        rotated[source, 0] = inputs[source]
     totals: dict[int, C] = {}
     for (output, giant), terms in sorted(groups.items()):
         total: C = multiplier([diagonals[t] for t in terms], [rotated[given[t], babies[t]] for t in terms])

@@ -1,0 +1,212 @@
+// What the machine does at best, and how near the kernels come: the transforms against the peak rate of 52-bit
+// multiply-adds, everything that reads keys or tables against the memory's bandwidth.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+
+#include "residues.h"
+
+#if defined(__x86_64__)
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+#pragma GCC diagnostic ignored "-Wuninitialized"  // in the intrinsics themselves: see cpp/kernels/vec512.h
+#endif
+#include <immintrin.h>
+#endif
+
+namespace {
+
+using namespace residues;
+
+// The least time of many calls: what the machine can do, undisturbed.
+double least_seconds(const std::function<void()>& work, int repetitions) {
+  double least = 1e9;
+  for (int i = 0; i < repetitions; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    least = std::min(least, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  }
+  return least;
+}
+
+#if defined(__x86_64__)
+// Twelve independent sums in registers: as many multiply-adds as the processor starts, whatever their latency.
+__attribute__((target("avx512f,avx512ifma"))) void multiply_adds(long rounds) {
+  __m512i sums[12];
+  for (int i = 0; i < 12; ++i) sums[i] = _mm512_set1_epi64(i);
+  const __m512i a = _mm512_set1_epi64(rounds);
+  for (long r = 0; r < rounds; ++r) {
+#pragma GCC unroll 12
+    for (int i = 0; i < 12; ++i) {
+      sums[i] = i % 2 == 0 ? _mm512_madd52lo_epu64(sums[i], a, a) : _mm512_madd52hi_epu64(sums[i], a, a);
+    }
+  }
+  for (int i = 1; i < 12; ++i) sums[0] = _mm512_add_epi64(sums[0], sums[i]);
+  volatile u64 sink = static_cast<u64>(_mm512_reduce_add_epi64(sums[0]));
+  static_cast<void>(sink);
+}
+
+// Multiply-adds of 512 bits a second.
+double peak_rate() {
+  const long rounds = 20000;
+  return 12.0 * static_cast<double>(rounds) / least_seconds([&] { multiply_adds(rounds); }, 200);
+}
+
+__attribute__((target("avx512f"))) void read_all(const u64* a, std::size_t n) {
+  __m512i sums[8];
+  for (int i = 0; i < 8; ++i) sums[i] = _mm512_setzero_si512();
+  for (std::size_t j = 0; j < n; j += 64) {
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) sums[i] = _mm512_xor_si512(sums[i], _mm512_load_si512(a + j + 8 * i));
+  }
+  for (int i = 1; i < 8; ++i) sums[0] = _mm512_xor_si512(sums[0], sums[i]);
+  volatile u64 sink = static_cast<u64>(_mm512_reduce_add_epi64(sums[0]));
+  static_cast<void>(sink);
+}
+
+void bandwidths() {
+  const std::size_t sizes[] = {std::size_t{32} << 10, std::size_t{512} << 10, std::size_t{8} << 20,
+                               std::size_t{512} << 20};
+  for (std::size_t bytes : sizes) {
+    Array a(bytes / 8);
+    const int calls = std::max<int>(1, static_cast<int>((std::size_t{4} << 20) / bytes));
+    const double t = least_seconds(
+        [&] {
+          for (int i = 0; i < calls; ++i) read_all(a.data(), a.size());
+        },
+        bytes > (std::size_t{64} << 20) ? 7 : 100);
+    std::printf("read %7zu KiB: %7.1f GB/s\n", bytes >> 10, static_cast<double>(bytes) * calls / t * 1e-9);
+  }
+}
+
+// A butterfly of eight lanes takes three multiply-adds (two products for the quotient and the remainder's first part,
+// one for the multiple of q): 3 n log2(n) / 16 a transform. The final reductions are not counted as work.
+void transforms(const Kernels& path, double peak) {
+  std::printf("%-10s %-6s %12s %12s %8s %12s %8s\n", "n", "bits", "IFMA", "forward us", "% peak", "inverse us",
+              "% peak");
+  for (std::size_t n : {4096, 8192, 16384, 32768, 65536}) {
+    for (int bits : {40, 45, 48, 50}) {
+      const u64 q = prime_below(u64{1} << bits, n);
+      const Tables tables(path, n, q);
+      Stream stream(1);
+      Array a = filled(n, q, Fill::kRandom, stream);
+      int log2_n = 0;
+      while (std::size_t{1} << log2_n < n) ++log2_n;
+      const double count = 3.0 * static_cast<double>(n) * log2_n / 16;
+      const int calls = std::max<int>(1, static_cast<int>(200000 / n));
+      const auto time = [&](void (*transform)(u64*, const NttView&)) {
+        return least_seconds(
+                   [&] {
+                     for (int i = 0; i < calls; ++i) transform(a.data(), tables.view);
+                   },
+                   300) /
+               calls;
+      };
+      const double forward = time(path.ntt_forward);
+      const double inverse = time(path.ntt_inverse);
+      std::printf("%-10zu %-6d %12.0f %12.2f %8.1f %12.2f %8.1f\n", n, bits, count, forward * 1e6,
+                  100 * count / forward / peak, inverse * 1e6, 100 * count / inverse / peak);
+    }
+  }
+}
+
+// The same with the tables of many primes in turn, as a key switch uses them: what the caches add.
+void many_primes(const Kernels& path, std::size_t n, std::size_t primes, double peak) {
+  std::vector<std::unique_ptr<Tables>> tables;
+  std::vector<Array> rows;
+  Stream stream(2);
+  u64 q = u64{1} << 45;
+  for (std::size_t i = 0; i < primes; ++i) {
+    q = prime_below(q, n);
+    tables.push_back(std::make_unique<Tables>(path, n, q));
+    rows.push_back(filled(n, q, Fill::kRandom, stream));
+  }
+  int log2_n = 0;
+  while (std::size_t{1} << log2_n < n) ++log2_n;
+  const double count = 3.0 * static_cast<double>(n) * log2_n / 16;
+  const auto time = [&](void (*transform)(u64*, const NttView&)) {
+    return least_seconds(
+               [&] {
+                 for (std::size_t i = 0; i < primes; ++i) transform(rows[i].data(), tables[i]->view);
+               },
+               50) /
+           static_cast<double>(primes);
+  };
+  const double forward = time(path.ntt_forward);
+  const double inverse = time(path.ntt_inverse);
+  std::printf("%zu primes in turn, n=%zu, 45 bits: forward %.2f us (%.1f %%), inverse %.2f us (%.1f %%)\n", primes, n,
+              forward * 1e6, 100 * count / forward / peak, inverse * 1e6, 100 * count / inverse / peak);
+}
+
+// Bytes that an inner product with a switching key touches, each once.
+void inner_products(const Kernels& path, std::size_t n, std::size_t digits, std::size_t rows) {
+  const u64 q = prime_below(u64{1} << 45, n);
+  const ModulusConstants m = hetorch::kernels::make_modulus_constants(q);
+  Stream stream(3);
+  std::vector<Array> arrays;
+  for (std::size_t i = 0; i < 3 * digits * rows + 2 * rows; ++i) {
+    arrays.push_back(i < 3 * digits ? filled(n, q, Fill::kRandom, stream) : arrays[i % (3 * digits)]);
+  }
+  std::vector<std::vector<const u64*>> a(rows), b0(rows), b1(rows);
+  for (std::size_t r = 0; r < rows; ++r) {
+    for (std::size_t d = 0; d < digits; ++d) {
+      a[r].push_back(arrays[3 * (digits * r + d)].data());
+      b0[r].push_back(arrays[3 * (digits * r + d) + 1].data());
+      b1[r].push_back(arrays[3 * (digits * r + d) + 2].data());
+    }
+  }
+  const double t = least_seconds(
+      [&] {
+        for (std::size_t r = 0; r < rows; ++r) {
+          path.inner_product_pair(arrays[arrays.size() - 1 - 2 * r].data(), arrays[arrays.size() - 2 - 2 * r].data(),
+                                  a[r].data(), b0[r].data(), b1[r].data(), digits, n, m);
+        }
+      },
+      15);
+  const double bytes = 8.0 * static_cast<double>(n * rows * (3 * digits + 2));
+  std::printf("inner product of %zu digits over %zu rows, n=%zu: %.3f ms, %.1f GB/s\n", digits, rows, n, t * 1e3,
+              bytes / t * 1e-9);
+}
+
+// How much faster a path's transforms are than the portable ones.
+void against_portable(const Kernels& path) {
+  for (std::size_t n : {4096, 16384, 65536}) {
+    const u64 q = prime_below(u64{1} << 45, n);
+    const Tables slow(hetorch::kernels::portable(), n, q);
+    const Tables fast(path, n, q);
+    Stream stream(4);
+    Array a = filled(n, q, Fill::kRandom, stream);
+    const auto time = [&](void (*transform)(u64*, const NttView&), const Tables& tables) {
+      return least_seconds([&] { transform(a.data(), tables.view); }, 100);
+    };
+    const Kernels& portable = hetorch::kernels::portable();
+    std::printf("%s against portable, n=%zu: forward %.2fx, inverse %.2fx\n", path.name, n,
+                time(portable.ntt_forward, slow) / time(path.ntt_forward, fast),
+                time(portable.ntt_inverse, slow) / time(path.ntt_inverse, fast));
+  }
+}
+#endif
+
+}  // namespace
+
+int main() {
+  const Kernels* avx2 = hetorch::kernels::avx2();
+  const Kernels* ifma = hetorch::kernels::avx512ifma();
+#if defined(__x86_64__)
+  if (avx2 != nullptr) against_portable(*avx2);
+  if (ifma != nullptr) {
+    against_portable(*ifma);
+    const double peak = peak_rate();
+    std::printf("peak: %.2f thousand million 512-bit 52-bit multiply-adds a second\n", peak * 1e-9);
+    bandwidths();
+    transforms(*ifma, peak);
+    many_primes(*ifma, 16384, 12, peak);
+    many_primes(*ifma, 65536, 32, peak);
+    inner_products(*ifma, 16384, 4, 12);
+    inner_products(*ifma, 65536, 3, 32);
+  }
+#endif
+  if (ifma == nullptr) std::printf("no AVX-512 IFMA here: no roofline\n");
+  return 0;
+}
