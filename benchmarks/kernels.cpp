@@ -38,7 +38,7 @@ void compare(const char* name, std::size_t n, const std::vector<const Kernels*>&
   const double portable = median(times[0]);
   for (std::size_t i = 0; i < paths.size(); ++i) {
     const double t = median(times[i]);
-    std::printf("%-33s n=%-6zu %-20s %12.3f %s %7.2fx\n", name, n, paths[i]->name, t * scale, unit, portable / t);
+    std::printf("%-36s n=%-6zu %-20s %12.3f %s %7.2fx\n", name, n, paths[i]->name, t * scale, unit, portable / t);
   }
 }
 
@@ -71,27 +71,35 @@ void transforms(const std::vector<const Kernels*>& paths, std::size_t n, int bit
   std::vector<std::unique_ptr<Tables>> tables;
   std::vector<std::function<void()>> forward;
   std::vector<std::function<void()>> inverse;
+  std::vector<std::function<void()>> divide;
+  std::vector<std::function<void()>> scale;
   Data data(n, q, 1);
   for (const Kernels* path : paths) {
     tables.push_back(std::make_unique<Tables>(*path, n, q));
     const NttView& view = tables.back()->view;
     forward.push_back([=, &data, &view] { path->ntt_forward(data.out(0), view); });
     inverse.push_back([=, &data, &view] { path->ntt_inverse(data.out(0), view); });
+    divide.push_back([=, &data, &view] {
+      path->ntt_forward_subtract_multiply(data.out(0), data.a[0], data.b0[0], data.weights[0], view);
+    });
+    scale.push_back([=, &data, &view] { path->ntt_inverse_multiply(data.out(0), data.a[0], data.weights[0], view); });
   }
   const std::string suffix = " " + std::to_string(bits) + " bits";
   compare(("ntt_forward" + suffix).c_str(), n, paths, forward, 1e9, "ns");
   compare(("ntt_inverse" + suffix).c_str(), n, paths, inverse, 1e9, "ns");
+  compare(("forward, subtract, multiply" + suffix).c_str(), n, paths, divide, 1e9, "ns");
+  compare(("inverse, multiply" + suffix).c_str(), n, paths, scale, 1e9, "ns");
 }
 
 void elements(const std::vector<const Kernels*>& paths, std::size_t n, std::size_t count, int bits) {
   const u64 q = prime_below(u64{1} << bits, n);
   const ModulusConstants m = hetorch::kernels::make_modulus_constants(q);
   Data d(n, q, count);
-  const auto each = [&](const char* name, const std::function<void(const Kernels&)>& call) {
+  const auto each = [&](const std::string& name, const std::function<void(const Kernels&)>& call) {
     std::vector<std::function<void()>> work;
     for (const Kernels* path : paths) work.push_back([=] { call(*path); });
-    compare((std::string(name) + " " + std::to_string(bits) + " bits").c_str(), n, paths, work,
-            1e9 / static_cast<double>(n), "ns/element");
+    compare((name + " " + std::to_string(bits) + " bits").c_str(), n, paths, work, 1e9 / static_cast<double>(n),
+            "ns/element");
   };
   const std::string of = " of " + std::to_string(count);
   each("add", [&](const Kernels& k) { k.add(d.out(0), d.a[0], d.b0[0], n, m); });
@@ -107,12 +115,19 @@ void elements(const std::vector<const Kernels*>& paths, std::size_t n, std::size
   each("reduce_centred", [&](const Kernels& k) { k.reduce_centred(d.out(0), d.a[0], (u64{1} << 60) - 1, n, m); });
   each("multiply_add_pair",
        [&](const Kernels& k) { k.multiply_add_pair(d.out(0), d.out(1), d.a[0], d.b0[0], d.b1[0], n, m); });
-  each(("inner_product_pair" + of).c_str(), [&](const Kernels& k) {
+  each("inner_product_pair" + of, [&](const Kernels& k) {
     k.inner_product_pair(d.out(0), d.out(1), d.a.data(), d.b0.data(), d.b1.data(), count, n, m);
   });
-  each(("weighted_sum" + of).c_str(),
+  each("weighted_sum" + of,
        [&](const Kernels& k) { k.weighted_sum(d.out(0), d.a.data(), d.weights.data(), count, n, m); });
-  each(("round_quotient" + of).c_str(),
+  each("weighted_sums, 8 targets" + of, [&](const Kernels& k) {
+    std::vector<u64*> out(8);
+    for (std::size_t t = 0; t < 8; ++t) out[t] = d.rows[count + t].data();
+    const std::vector<const u64*> weights(8, d.weights.data());
+    const std::vector<const ModulusConstants*> moduli(8, &m);
+    k.weighted_sums(out.data(), d.a.data(), weights.data(), moduli.data(), 8, count, n);
+  });
+  each("round_quotient" + of,
        [&](const Kernels& k) { k.round_quotient(d.out(0), d.a.data(), d.inverses.data(), count, n); });
   each("permute", [&](const Kernels& k) { k.permute(d.out(0), d.a[0], d.index.data(), n); });
 }

@@ -162,7 +162,7 @@ def _data(
     if network.data == "mnist":
         train, test = split(read_digits(), SEED)
         return (train.images, train.labels), (test.images, test.labels)
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+    from sklearn.datasets import load_digits
 
     found = load_digits()
     images, labels = (found.data / 16).astype(np.float32), found.target.astype(np.int64)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
@@ -17,6 +18,8 @@ from benchmarks.peers.recipes import Recipe
 ROOT = Path(__file__).parents[2]
 HOME = ROOT / "build" / "peers"
 INSTALL_SECONDS = 900
+RETRY_SECONDS = 3600
+"""A peer that could not be installed is not tried again before, so that one run asks once."""
 
 
 class PeerMissingError(Exception):
@@ -26,17 +29,18 @@ class PeerMissingError(Exception):
 def interpreter(recipe: Recipe, home: Path = HOME) -> Path:
     """The Python in which the peer imports; PeerMissingError with the reason if there is none.
 
-    What was tried with the same recipe and failed is not tried again; remove build/peers/NAME for that.
+    What failed with the same recipe is tried again after an hour, or once build/peers/NAME is removed.
     """
     folder = home / recipe.name
     python, stamp = folder / "bin" / "python", folder / "made"
     base = _base(recipe)
-    wanted = hashlib.sha256(repr((astuple(recipe), str(base))).encode()).hexdigest()
+    # A Python that was missing may have come since.
+    wanted = hashlib.sha256(repr((astuple(recipe), base is None)).encode()).hexdigest()
     made = stamp.read_text().split("\n", 1) if stamp.exists() else ["", ""]
-    if made[0] != wanted:
+    stale = bool(made[1]) and time.time() - stamp.stat().st_mtime > RETRY_SECONDS
+    if made[0] != wanted or stale or not (made[1] or python.exists()):
         folder.mkdir(parents=True, exist_ok=True)
         reason = _make(recipe, base, folder)
-        # A network that failed may be back the next time: only what pip or the import said is final.
         stamp.write_text(f"{wanted}\n{reason}")
         made = [wanted, reason]
     if made[1]:

@@ -1,5 +1,6 @@
 #include "ckks/evaluator.h"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <string>
@@ -136,10 +137,14 @@ Ciphertext Evaluator::add(const Ciphertext& a, double value) const {
   // A constant polynomial has the same value at every root.
   ring::parallel_for(a.level() + 1, [&](std::size_t r) {
     const u64 q = basis.prime(r);
-    const u64 c = ring::residue_of_real(value * a.scale, q);
-    for (std::size_t j = 0; j < part.n(); ++j) {
-      const u64 sum = part.row(r)[j] + c;
-      part.row(r)[j] = sum - (q & (0 - static_cast<u64>(sum >= q)));
+    // Written out a block at a time, for the kernel: addition is all that it does on wide registers.
+    constexpr std::size_t kBlock = 512;
+    alignas(64) u64 constant[kBlock];
+    const std::size_t block = std::min(kBlock, part.n());
+    std::fill_n(constant, block, ring::residue_of_real(value * a.scale, q));
+    for (std::size_t j = 0; j < part.n(); j += block) {
+      u64* row = part.row(r) + j;
+      basis.kernels(r).add(row, row, constant, block, basis.modulus(r));
     }
   });
   return result;

@@ -27,7 +27,9 @@ struct Prime {
         mask(broadcast(kMask52)),
         one(broadcast(prepare(1, m).quotient)),
         exact(broadcast(static_cast<u64>((u128{1} << (51 + bits_of(m.q))) / m.q) + 1)),
-        shift(broadcast(static_cast<u64>(bits_of(m.q) - 1))) {}
+        shift(broadcast(static_cast<u64>(bits_of(m.q) - 1))),
+        below(subtract(exact, broadcast(1))),
+        lift(broadcast(static_cast<u64>(52 - bits_of(m.q)))) {}
   Vec q;
   Vec twice;
   Vec negative;  // -q mod 2^52
@@ -35,6 +37,8 @@ struct Prime {
   Vec one;    // floor(2^52 / q)
   Vec exact;  // ceil(2^(52 + shift) / q) < 2^52
   Vec shift;  // bits of q - 1
+  Vec below;  // floor(2^(52 + shift) / q)
+  Vec lift;   // 52 - bits of q: what a residue can be shifted by
 };
 
 // x in [0, 2 bound) -> [0, bound), congruent when bound is a multiple of q: a difference that wraps is never the
@@ -63,6 +67,9 @@ inline Vec canonical_half(Vec x, const Prime& p) {
   const Vec c = shift_right(multiply_high(broadcast(0), x, p.exact), p.shift);
   return bit_and(multiply_low(x, c, p.negative), p.mask);
 }
+
+// floor(w 2^51 / q) or one less for w in [0, q), from w alone: half of a prepared quotient.
+inline Vec half_quotient(Vec w, const Prime& p) { return multiply_high(broadcast(0), shift_left(w, p.lift), p.below); }
 
 // A sum of products high 2^52 + low.
 struct Wide {

@@ -3,8 +3,8 @@
 // A level takes x and y to x + t and x - t with t = y w in [0, 2q), or [0, q + y q / 2^52) in full: whatever y was,
 // numbers move by at most 2q a level.
 //   rarely: numbers stay below 2^51, so they move by at most 3/2 q. The first x are raised by that for each level to
-//     come, so that nothing gets negative: below (2 + 3 levels) q, and one q more is needed by the subtraction of
-//     ntt_forward_subtract_multiply.
+//     come, so that nothing gets negative; one q more is needed by the subtraction of ntt_forward_subtract_multiply.
+//   rarely_fewer_bytes: t is below 3q in the three lowest levels.
 //   every_pass: x is reduced to [0, 2q) before the three levels of a pass and raised by 6q: below 14q.
 //   every_level: x and y in [0, 4q), x is reduced to [0, 2q).
 #pragma once
@@ -14,34 +14,44 @@
 namespace hetorch::kernels {
 namespace {
 
-inline Reduce forward_reduce(const NttView& t) {
-  const u64 room = (u64{1} << 52) / t.modulus.q;
-  if (room / 2 >= 3 + 3 * static_cast<u64>(levels_of(t.n))) return Reduce::rarely;
-  return room >= 15 ? Reduce::every_pass : Reduce::every_level;
+// How far numbers can move in all levels, in q.
+constexpr u64 forward_travel(Reduce reduce, int levels) {
+  const u64 count = static_cast<u64>(levels);
+  return reduce == Reduce::rarely_fewer_bytes ? (3 * (count - 3) + 1) / 2 + 9 : (3 * count + 1) / 2;
 }
 
-// A multiple of q above all numbers at the end, and what x is raised by.
+// What x is raised by, and a multiple of q above all numbers at the end, in q.
 template <Reduce kReduce>
-u64 forward_bound(const NttView& t) {
-  if (kReduce == Reduce::every_level) return 2;
-  return kReduce == Reduce::every_pass ? 14 : 2 + 3 * static_cast<u64>(levels_of(t.n));
+constexpr u64 forward_raise(int levels) {
+  return kReduce == Reduce::every_pass ? 6 : forward_travel(kReduce, levels);
 }
 template <Reduce kReduce>
-u64 forward_raise(const NttView& t) {
-  return kReduce == Reduce::every_pass ? 6 : (3 * static_cast<u64>(levels_of(t.n)) + 1) / 2;
+constexpr u64 forward_bound(int levels) {
+  if (kReduce == Reduce::every_level) return 2;
+  return kReduce == Reduce::every_pass ? 14 : 1 + 2 * forward_travel(kReduce, levels);
+}
+
+inline Reduce forward_reduce(const NttView& t) {
+  const u64 room = (u64{1} << 52) / t.modulus.q;
+  const int levels = levels_of(t.n);
+  if (t.n >= kFewerBytes && room / 2 > forward_bound<Reduce::rarely_fewer_bytes>(levels)) {
+    return Reduce::rarely_fewer_bytes;
+  }
+  if (room / 2 > forward_bound<Reduce::rarely>(levels)) return Reduce::rarely;
+  return room >= 15 ? Reduce::every_pass : Reduce::every_level;
 }
 
 // Before the first level of a pass; kFirst: of the whole transform, where x is canonical.
 template <Reduce kReduce, bool kFirst>
 inline Vec start(Vec x, Vec raise, const Prime& p) {
-  if (kReduce == Reduce::every_level || (kReduce == Reduce::rarely && !kFirst)) return x;
+  if (kReduce == Reduce::every_level || (is_rare(kReduce) && !kFirst)) return x;
   const Vec raised = add(x, raise);
   return kFirst ? raised : add_reduction(raised, x, p);
 }
 
-template <Reduce kReduce>
-inline void forward_butterfly(Vec& x, Vec& y, const Factor& f, const Prime& p) {
-  if (kReduce == Reduce::every_level) {
+template <Reduce kReduce, class Root>
+inline void forward_butterfly(Vec& x, Vec& y, const Root& f, const Prime& p) {
+  if constexpr (kReduce == Reduce::every_level) {
     const Vec u = reduce_once(x, p.twice);
     const Vec v = multiply_prepared(y, f, p);
     x = add(u, v);
@@ -58,7 +68,7 @@ template <Reduce kReduce>
 struct Store {
   Store(u64* to, const NttView& t) : out(to), p(t.modulus) {}
   void operator()(std::size_t j, Vec x) const {
-    if (kReduce == Reduce::rarely) x = canonical_half(x, p);
+    if (is_rare(kReduce)) x = canonical_half(x, p);
     if (kReduce == Reduce::every_pass) x = canonical(x, p);
     if (kReduce == Reduce::every_level) x = reduce_once(reduce_once(x, p.twice), p.q);
     store(out + j, x);
@@ -74,7 +84,7 @@ struct SubtractMultiplyStore {
         minuend(from),
         p(t.modulus),
         factor(broadcast_factor(prepare(c, t.modulus))),
-        raise(broadcast(forward_bound<kReduce>(t) * t.modulus.q)) {}
+        raise(broadcast(forward_bound<kReduce>(levels_of(t.n)) * t.modulus.q)) {}
   void operator()(std::size_t j, Vec x) const {
     if (kReduce == Reduce::every_level) x = reduce_once(x, p.twice);
     const Vec difference = subtract(add(load(minuend + j), raise), x);
@@ -91,7 +101,7 @@ struct SubtractMultiplyStore {
 template <Reduce kReduce, bool kFirst>
 void forward_pass(u64* a, const u64* from, const NttView& t, std::size_t groups, std::size_t begin, std::size_t end) {
   const Prime p(t.modulus);
-  const Vec raise = broadcast(forward_raise<kReduce>(t) * t.modulus.q);
+  const Vec raise = broadcast(forward_raise<kReduce>(levels_of(t.n)) * t.modulus.q);
   const Roots roots = forward_roots(t);
   const std::size_t eighth = t.n / groups / 8;
   for (std::size_t g = begin; g < end; ++g) {
@@ -122,7 +132,7 @@ template <Reduce kReduce, bool kFirst, int kLevels, std::size_t kVectors, class 
 void forward_tiles(const u64* from, const NttView& t, const Finish& last, std::size_t begin, std::size_t end) {
   const Finish finish = last;  // a copy whose address nobody has: its constants stay in registers across stores
   const Prime p(t.modulus);
-  const Vec raise = broadcast(forward_raise<kReduce>(t) * t.modulus.q);
+  const Vec raise = broadcast(forward_raise<kReduce>(levels_of(t.n)) * t.modulus.q);
   const Roots roots = forward_roots(t);
   constexpr std::size_t kTile = std::size_t{1} << kLevels;
   for (std::size_t i = begin; i < end; ++i) {
@@ -145,22 +155,23 @@ void forward_tiles(const u64* from, const NttView& t, const Finish& last, std::s
         }
       }
     }
+    const LowRoots<kReduce> low = {roots.w, roots.quotient};
     const std::size_t block = t.n / kLanes + i * kVectors;
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       interleave(v[k], v[k + 1]);
       v[k] = start<kReduce, false>(v[k], raise, p);
-      forward_butterfly<kReduce>(v[k], v[k + 1], roots.two(block + k), p);
+      forward_butterfly<kReduce>(v[k], v[k + 1], low.two(block + k), p);
     }
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       interleave(v[k], v[k + 1]);
-      forward_butterfly<kReduce>(v[k], v[k + 1], roots.four(2 * (block + k)), p);
+      forward_butterfly<kReduce>(v[k], v[k + 1], low.four(2 * (block + k)), p);
     }
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       interleave(v[k], v[k + 1]);
-      forward_butterfly<kReduce>(v[k], v[k + 1], roots.eight(4 * (block + k)), p);
+      forward_butterfly<kReduce>(v[k], v[k + 1], low.eight(4 * (block + k)), p);
       interleave(v[k], v[k + 1]);
     }
 #pragma GCC unroll 16
@@ -212,6 +223,8 @@ void forward_store(u64* out, const u64* a, const NttView& t) {
 
 void ntt_forward_from(u64* out, const u64* a, const NttView& t) {
   switch (forward_reduce(t)) {
+    case Reduce::rarely_fewer_bytes:
+      return forward_store<Reduce::rarely_fewer_bytes>(out, a, t);
     case Reduce::rarely:
       return forward_store<Reduce::rarely>(out, a, t);
     case Reduce::every_pass:
@@ -230,6 +243,8 @@ void forward_subtract_multiply(u64* out, const u64* a, const u64* minuend, u64 c
 
 void ntt_forward_subtract_multiply(u64* out, const u64* a, const u64* minuend, u64 c, const NttView& t) {
   switch (forward_reduce(t)) {
+    case Reduce::rarely_fewer_bytes:
+      return forward_subtract_multiply<Reduce::rarely_fewer_bytes>(out, a, minuend, c, t);
     case Reduce::rarely:
       return forward_subtract_multiply<Reduce::rarely>(out, a, minuend, c, t);
     case Reduce::every_pass:

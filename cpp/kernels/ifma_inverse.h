@@ -3,8 +3,8 @@
 // A level takes x and y, below B q, to x + y, below 2 B q, and (x - y + B q) w, below 2q: a pass of three levels needs
 // 8 B q <= 2^52, and of its eight outputs the first is below 8 B q, the others below 8q.
 //   rarely: that first output is reduced when the next pass could not start from it.
-//   every_pass: all four sums are reduced, B = 2: below 16 q.
-//   every_level: numbers stay below 2q.
+//   rarely_fewer_bytes: differences are below 8q <= 2^49 in the three lowest levels, so products stay below 2q there
+//   too. every_pass: all four sums are reduced, B = 2: below 16 q. every_level: numbers stay below 2q.
 #pragma once
 
 #include "kernels/ifma_passes.h"
@@ -20,8 +20,8 @@ struct Inverse {
   u64 room() const { return (u64{1} << 52) / table.modulus.q; }
 };
 
-inline Reduce inverse_reduce(u64 room) {
-  if (room >= 64) return Reduce::rarely;
+inline Reduce inverse_reduce(const NttView& t, u64 room) {
+  if (room >= 64) return t.n >= kFewerBytes ? Reduce::rarely_fewer_bytes : Reduce::rarely;
   return room >= 16 ? Reduce::every_pass : Reduce::every_level;
 }
 
@@ -38,9 +38,9 @@ inline Sums sums_after(u64 bound, int levels, u64 room) {
 }
 
 // x, y below raise = B q.
-template <Reduce kReduce>
-inline void inverse_butterfly(Vec& x, Vec& y, const Factor& f, Vec raise, const Prime& p) {
-  if (kReduce == Reduce::every_level) {
+template <Reduce kReduce, class Root>
+inline void inverse_butterfly(Vec& x, Vec& y, const Root& f, Vec raise, const Prime& p) {
+  if constexpr (kReduce == Reduce::every_level) {
     const Vec difference = add(subtract(x, y), p.twice);
     x = reduce_once(add(x, y), p.twice);
     y = multiply_prepared(difference, f, p);
@@ -62,7 +62,7 @@ template <Reduce kReduce, bool kReduceSum>
 inline void finish_sums(Vec* v, std::size_t count, const Prime& p) {
   if (kReduce == Reduce::every_pass) {
     for (std::size_t k = 0; k < count / 2; ++k) v[k] = add_reduction(v[k], v[k], p);
-  } else if (kReduce == Reduce::rarely && kReduceSum) {
+  } else if (is_rare(kReduce) && kReduceSum) {
     v[0] = add_reduction(v[0], v[0], p);
   }
 }
@@ -115,7 +115,7 @@ void inverse_tiles(u64* a, const u64* from, const Inverse& inverse, std::size_t 
   const Prime p(t.modulus);
   const Roots roots = inverse_roots(t);
   constexpr std::size_t kTile = std::size_t{1} << kLevels;
-  const u64 bound = kReduce == Reduce::rarely ? 8 : 2;
+  const u64 bound = is_rare(kReduce) ? 8 : 2;
   const Vec raise2 = broadcast(2 * q);
   const Vec raise4 = broadcast(4 * q);
   const Vec raise[3] = {broadcast((kReduce == Reduce::every_level ? 2 : bound) * q), broadcast(2 * bound * q),
@@ -124,23 +124,24 @@ void inverse_tiles(u64* a, const u64* from, const Inverse& inverse, std::size_t 
     const u64* source = from + i * kLanes * kVectors;
     u64* x = a + i * kLanes * kVectors;
     const std::size_t block = t.n / kLanes + i * kVectors;
+    const LowRoots<kReduce> low = {roots.w, roots.quotient};
     Vec v[kVectors];
 #pragma GCC unroll 16
     for (std::size_t k = 0; k < kVectors; ++k) v[k] = load(source + kLanes * k);
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       separate(v[k], v[k + 1]);
-      inverse_butterfly<kReduce>(v[k], v[k + 1], roots.eight(4 * (block + k)), p.q, p);
+      inverse_butterfly<kReduce>(v[k], v[k + 1], low.eight(4 * (block + k)), p.q, p);
     }
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       separate(v[k], v[k + 1]);
-      inverse_butterfly<kReduce>(v[k], v[k + 1], roots.four(2 * (block + k)), raise2, p);
+      inverse_butterfly<kReduce>(v[k], v[k + 1], low.four(2 * (block + k)), raise2, p);
     }
 #pragma GCC unroll 8
     for (std::size_t k = 0; k < kVectors; k += 2) {
       separate(v[k], v[k + 1]);
-      inverse_butterfly<kReduce>(v[k], v[k + 1], roots.two(block + k), raise4, p);
+      inverse_butterfly<kReduce>(v[k], v[k + 1], low.two(block + k), raise4, p);
       if (kReduce == Reduce::every_pass) v[k] = add_reduction(v[k], v[k], p);
       separate(v[k], v[k + 1]);
     }
@@ -171,7 +172,7 @@ void inverse_tiles(u64* a, const u64* from, const Inverse& inverse, std::size_t 
 // The bound that a pass of blocks of `size` residues starts with, and whether its sums are reduced.
 template <Reduce kReduce, int kLevels>
 Sums sums_of_pass(std::size_t size, u64 room) {
-  if (kReduce != Reduce::rarely) return {2, true};
+  if (!is_rare(kReduce)) return {2, true};
   Sums s = sums_after(8, kLevels, room);  // of the tile
   u64 bound = s.bound;
   for (std::size_t done = kLanes << kLevels; done < size; done *= 8) {
@@ -198,7 +199,7 @@ void ascend(u64* a, const u64* from, const Inverse& t, std::size_t groups, std::
     return run_inverse_pass<kReduce, kLevels>(a, t, groups, g, g + 1);
   }
   const std::size_t vectors = size / kLanes;
-  if (kReduce != Reduce::rarely || sums_after(8, kLevels, t.room()).reduce) {
+  if (!is_rare(kReduce) || sums_after(8, kLevels, t.room()).reduce) {
     inverse_tiles<kReduce, true, false, kLevels, kTileVectors>(a, from, t, g * vectors / kTileVectors,
                                                                (g + 1) * vectors / kTileVectors);
   } else {
@@ -227,7 +228,9 @@ void run_inverse(u64* out, const u64* a, const Inverse& t) {
 }
 
 inline void choose_inverse(u64* out, const u64* a, const Inverse& t) {
-  switch (inverse_reduce(t.room())) {
+  switch (inverse_reduce(t.table, t.room())) {
+    case Reduce::rarely_fewer_bytes:
+      return run_inverse<Reduce::rarely_fewer_bytes>(out, a, t);
     case Reduce::rarely:
       return run_inverse<Reduce::rarely>(out, a, t);
     case Reduce::every_pass:

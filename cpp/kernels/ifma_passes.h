@@ -23,8 +23,14 @@ inline int levels_of(std::size_t n) { return __builtin_ctzll(n); }
 // Levels of the tile on whole vectors: 1 to 3, so that a multiple of three is left for the passes.
 inline int tile_levels(std::size_t n) { return 1 + (levels_of(n) - 4) % 3; }
 
+// From this degree on the three lowest levels, which have seven eighths of all roots, do without the table of quotients
+// and make half a quotient from the root itself: one multiply-add more against nearly half of the bytes. The tables of
+// one prime of degree 2^15 are half of a second-level cache, and those of all primes of a chain come from memory.
+constexpr std::size_t kFewerBytes = 32768;
+
 // How often numbers are reduced.
 enum class Reduce {
+  rarely_fewer_bytes,  // as rarely, without the quotients of the three lowest levels
   rarely,      // forward: never before the end; inverse: one of eight in a pass, where the next pass asks for it
   every_pass,  // those that are not multiplied in the first level of a pass (forward) or in the last (inverse)
   every_level  // all that are not multiplied in a level; numbers are exact 64-bit integers
@@ -34,10 +40,9 @@ struct Roots {
   const u64* w;
   const u64* quotient;
   Factor one(std::size_t i) const { return {broadcast(w[i]), broadcast(quotient[i])}; }
-  Factor two(std::size_t i) const { return {repeat2(w + i), repeat2(quotient + i)}; }
-  Factor four(std::size_t i) const { return {repeat4(w + i), repeat4(quotient + i)}; }
-  Factor eight(std::size_t i) const { return {load(w + i), load(quotient + i)}; }
 };
+
+constexpr bool is_rare(Reduce reduce) { return reduce == Reduce::rarely || reduce == Reduce::rarely_fewer_bytes; }
 
 inline Roots forward_roots(const NttView& t) { return {t.roots, t.root_quotients}; }
 inline Roots inverse_roots(const NttView& t) { return {t.inverse_roots, t.inverse_root_quotients}; }
@@ -65,6 +70,31 @@ inline Vec add_product(Vec sum, Vec y, const Factor& f, const Prime& p) {
   const Vec c = multiply_high(broadcast(0), y, f.quotient);
   return multiply_low(multiply_low(sum, y, f.w), c, p.negative);
 }
+
+// The same by the root alone, for y < 2^51: 2 y times half a quotient, which is at most 2 too small, is at most 1 + 4 y
+// / 2^52 < 3 below y w / q.
+inline Vec add_product(Vec sum, Vec y, Vec w, const Prime& p) {
+  const Vec c = multiply_high(broadcast(0), add(y, y), half_quotient(w, p));
+  return multiply_low(multiply_low(sum, y, w), c, p.negative);
+}
+
+// A root with its quotient or alone, of the three lowest levels.
+template <Reduce kReduce>
+struct LowRoots {
+  const u64* w;
+  const u64* quotient;
+  Factor two(std::size_t i) const { return {repeat2(w + i), repeat2(quotient + i)}; }
+  Factor four(std::size_t i) const { return {repeat4(w + i), repeat4(quotient + i)}; }
+  Factor eight(std::size_t i) const { return {load(w + i), load(quotient + i)}; }
+};
+template <>
+struct LowRoots<Reduce::rarely_fewer_bytes> {
+  const u64* w;
+  const u64* quotient;
+  Vec two(std::size_t i) const { return repeat2(w + i); }
+  Vec four(std::size_t i) const { return repeat4(w + i); }
+  Vec eight(std::size_t i) const { return load(w + i); }
+};
 
 // sum + (x mod q in [0, 2q)) - x, modulo 2^52: with sum = x it is x reduced.
 inline Vec add_reduction(Vec sum, Vec x, const Prime& p) {

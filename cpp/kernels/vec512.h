@@ -31,6 +31,7 @@ inline Vec add_where_above(Vec sum, Vec a, Vec bound, Vec term) {  // sum + term
   return _mm512_mask_add_epi64(sum, _mm512_cmpgt_epu64_mask(a, bound), sum, term);
 }
 inline Vec shift_right(Vec a, Vec count) { return _mm512_srlv_epi64(a, count); }  // counts below 64
+inline Vec shift_left(Vec a, Vec count) { return _mm512_sllv_epi64(a, count); }
 inline Vec shift_right_52(Vec a) { return _mm512_srli_epi64(a, 52); }
 
 // sum + the low (high) 52 bits of the product of the low 52 bits of a and b

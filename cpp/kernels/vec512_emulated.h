@@ -53,6 +53,9 @@ inline Vec add_where_above(const Vec& sum, const Vec& a, const Vec& bound, const
 inline Vec shift_right(const Vec& a, const Vec& count) {
   return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> count.lane[i]; });
 }
+inline Vec shift_left(const Vec& a, const Vec& count) {
+  return each_lane<Vec>([&](std::size_t i) { return a.lane[i] << count.lane[i]; });
+}
 inline Vec shift_right_52(const Vec& a) {
   return each_lane<Vec>([&](std::size_t i) { return a.lane[i] >> 52; });
 }

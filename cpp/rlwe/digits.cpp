@@ -48,7 +48,7 @@ Digits::Digits(const NttPoly& poly, const Context& context)
   const std::size_t digit_count = decomposition.digit_count();
   storage_ = ring::Buffer(digit_count * row_count_ * n);
   rows_.resize(digit_count * row_count_);
-  const std::vector<RowGroup> groups = row_groups(0, row_count_);
+  const std::vector<RowGroup> groups = row_groups(0, row_count_, digit_count, n);
   const std::size_t first = level_ + 1;
   run_stages(first + groups.size(), {&decomposition.extensions()}, [&](std::size_t task) {
     if (task < first) return decomposition.put(task);

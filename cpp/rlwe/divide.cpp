@@ -58,7 +58,7 @@ std::vector<NttPoly> divide(std::span<const NttPoly* const> polys, const Divisor
     sources.emplace_back(*divisor.converter, basis);
     results.emplace_back(n, Limbs{divisor.kept, 0});
   }
-  const std::vector<RowGroup> groups = row_groups(0, divisor.kept);
+  const std::vector<RowGroup> groups = row_groups(0, divisor.kept, 2, n);
   const std::size_t first = polys.size() * source_count;
   run_stages(first + polys.size() * groups.size(), {&sources}, [&](std::size_t task) {
     if (task < first) {

@@ -22,8 +22,8 @@ ExtendedPair rotate_extended(const ExtendedPair& pair, const SwitchingKey& key, 
 
   // P's rows go in; the data rows are divided and at once taken apart; then every row of the result.
   const std::size_t specials = divisor.rows.size();
-  const std::vector<RowGroup> data_groups = row_groups(0, level + 1);
-  const std::vector<RowGroup> groups = row_groups(0, limbs.count());
+  const std::vector<RowGroup> data_groups = row_groups(0, level + 1, 2, n);
+  const std::vector<RowGroup> groups = row_groups(0, limbs.count(), digit_count + 2, n);
   const auto divide_group = [&](const RowGroup& group) {
     Buffer scratch(group.count() * n);
     const u64* minuends[kMostGroupRows];

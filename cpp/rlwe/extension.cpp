@@ -6,11 +6,14 @@ namespace hetorch::rlwe {
 
 using kernels::u64;
 
-std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end) {
+std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end, std::size_t scratch_rows, std::size_t n) {
+  constexpr std::size_t kCacheWords = (std::size_t{1} << 20) / 8;
+  const std::size_t fitting = kCacheWords / (scratch_rows * n);
+  const std::size_t most = fitting == 0 ? kMostGroupRows : std::clamp(fitting, std::size_t{2}, kMostGroupRows);
   const std::size_t rows = end - begin;
   const std::size_t threads = ring::thread_count();
   // As many groups for every thread, all of nearly the same size.
-  const std::size_t rounds = (rows + kMostGroupRows * threads - 1) / (kMostGroupRows * threads);
+  const std::size_t rounds = (rows + most * threads - 1) / (most * threads);
   const std::size_t count = std::min(rows, rounds * threads);
   std::vector<RowGroup> groups;
   for (std::size_t i = 0; i < count; ++i) {

@@ -17,12 +17,14 @@ struct RowGroup {
   std::size_t count() const { return end - begin; }
 };
 
-// Base conversion reads its sources once a group, so more rows mean less traffic; four rows of all digits and their
-// results are what the caches still hold (measured: one row costs 30 % at N = 2^16, eight are no faster).
+// Base conversion reads its sources once a group, so more rows mean less traffic; but what a group works on shall stay
+// in the second-level cache. Where not even one row does (N >= 2^15), four are best (measured at N = 2^16: one costs 30
+// % more, eight are no faster).
 inline constexpr std::size_t kMostGroupRows = 4;
 
-// [begin, end) cut into groups of a few rows, at least one for each thread.
-std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end);
+// [begin, end) cut into groups of nearly the same size, at least one for each thread. Each row works on `scratch_rows`
+// rows of n words.
+std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end, std::size_t scratch_rows, std::size_t n);
 
 class Extension {
  public:

@@ -34,8 +34,8 @@ struct Switch {
       out[h] = NttPoly(context.n(), {divisor.kept, 0});
     }
     // The rows taken away are the last ones: q_level when rescaling, then P.
-    dropped_groups = row_groups(divisor.kept, limbs.count());
-    kept_groups = row_groups(0, divisor.kept);
+    dropped_groups = row_groups(divisor.kept, limbs.count(), digit_count + 2, context.n());
+    kept_groups = row_groups(0, divisor.kept, digit_count + 2, context.n());
   }
   std::size_t group_count() const { return dropped_groups.size() + kept_groups.size(); }
   const RowGroup& group(std::size_t i) const {
@@ -44,13 +44,13 @@ struct Switch {
   // The converter's sources are P first and q_level last.
   std::size_t source(std::size_t row) const { return row > level ? row - level - 1 : divided[0].source_count() - 1; }
 
-  // All that one group of rows needs, from its digits: digits[d * group.count() + g]. scratch: 3 rows for each row.
-  void run(const RowGroup& group, const u64* const* digits, u64* scratch) {
+  // All that one group of rows needs, from its digits: digits[d * group.count() + g]. scratch: 2 rows for each row;
+  // spare: one for each, which may hold digits: a row's is written when its digits are not needed any more.
+  void run(const RowGroup& group, const u64* const* digits, u64* scratch, u64* spare) {
     const ring::RnsBasis& basis = context.basis();
     const std::size_t n = context.n();
     const std::size_t count = group.count();
     auto half = [&](std::size_t h, std::size_t g) { return scratch + (h * count + g) * n; };
-    u64* spare = scratch + 2 * count * n;
     for (std::size_t g = 0; g < count; ++g) {
       const std::size_t row = group.begin + g;
       const u64* row_digits[64];
@@ -59,8 +59,9 @@ struct Switch {
       for (std::size_t h = 0; h < 2; ++h) {
         if (scaled[h] == nullptr || row > level) continue;
         const kernels::Kernels& k = basis.kernels(row);
-        k.multiply_scalar(spare, scaled[h]->row(row), context.special_converter().product(row), n, basis.modulus(row));
-        k.add(half(h, g), half(h, g), spare, n, basis.modulus(row));
+        u64* addend = spare + g * n;
+        k.multiply_scalar(addend, scaled[h]->row(row), context.special_converter().product(row), n, basis.modulus(row));
+        k.add(half(h, g), half(h, g), addend, n, basis.modulus(row));
       }
     }
     if (group.begin >= divisor.kept) {
@@ -85,10 +86,10 @@ std::array<NttPoly, 2> run_from_poly(Switch& work, const NttPoly& poly) {
   run_stages(first + work.group_count(), {&decomposition.extensions(), &work.divided}, [&](std::size_t task) {
     if (task < first) return decomposition.put(task);
     const RowGroup& group = work.group(task - first);
-    Buffer scratch((work.digit_count + 3) * group.count() * n);
+    Buffer scratch((work.digit_count + 2) * group.count() * n);
     const u64* digits[64 * kMostGroupRows];
     decomposition.extend(digits, group, scratch.data());
-    work.run(group, digits, scratch.data() + work.digit_count * group.count() * n);
+    work.run(group, digits, scratch.data() + work.digit_count * group.count() * n, scratch.data());
   });
   return std::move(work.out);
 }
@@ -142,7 +143,7 @@ std::array<NttPoly, 2> switch_key(const Digits& digits, const SwitchingKey& key,
     for (std::size_t d = 0; d < work.digit_count; ++d) {
       for (std::size_t g = 0; g < group.count(); ++g) rows[d * group.count() + g] = digits.row(d, group.begin + g);
     }
-    work.run(group, rows, scratch.data());
+    work.run(group, rows, scratch.data(), scratch.data() + 2 * group.count() * context.n());
   });
   return std::move(work.out);
 }

@@ -160,7 +160,7 @@ int main() {
   std::vector<const Kernels*> paths = fast_paths();
   paths.push_back(&hetorch::kernels::portable());
   for (const Kernels* path : paths) {
-    for (std::size_t n : {16, 32, 64, 128, 2048, 4096, 8192, 16384}) {
+    for (std::size_t n : {16, 32, 64, 128, 2048, 4096, 8192, 16384, 32768}) {
       for (int bits : {30, 45, 48, 50, 60}) {
         if (bits <= path->modulus_bits) variants(*path, n, prime_below(two_to(bits), n));
       }

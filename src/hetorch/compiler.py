@@ -31,6 +31,7 @@ def compile(
     batch_size: int | None = None,
     weights: str = "clear",
     engine: str = "native",
+    key_limit: int | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Plan:
     """Compile a trained `torch.nn.Module` so that it runs on encrypted inputs.
@@ -58,6 +59,8 @@ def compile(
     owner's public key (hetorch.encrypted_weights), products are products of ciphertexts, and the server gets
     `plan.without_weights()`; the report shows what it costs. Which weights are zero stays visible. With the objective
     "latency" and the engine "native" only.
+
+    `key_limit` bounds the bytes of evaluation keys that a client uploads: rotations are traded for keys until they fit.
 
     With `engine` "seal" the plan runs on SEAL too: digits of one prime, one special prime, rings up to 2^15 and SEAL's
     order of slots, so that SEAL and TenSEAL encrypt its inputs slot for slot.
@@ -93,6 +96,8 @@ def compile(
         raise InputError(f'objective must be "latency" or "throughput", got {objective!r}')
     if batch_size is not None and not 1 <= batch_size <= 1 << 15:
         raise InputError(f"batch_size must be 1..32768, the slots of the largest ring, got {batch_size}")
+    if key_limit is not None and key_limit < 1:
+        raise InputError(f"key_limit must be a number of bytes, at least 1, got {key_limit}")
     if weights not in ("clear", "encrypted"):
         raise InputError(f'weights must be "clear" or "encrypted", got {weights!r}')
     if weights == "encrypted" and objective == "throughput":
@@ -125,6 +130,7 @@ def compile(
         batch_size=batch_size,
         machine=load_machine(),
         encrypted_weights=weights == "encrypted",
+        key_limit=key_limit,
     )
     if progress is not None:
         progress("trace the model", 0.0)

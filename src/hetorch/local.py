@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,40 +47,35 @@ def run_encrypted(
     memory_limit: int | None = None,
     engine: str = "native",
 ) -> NDArray[np.float64]:
-    """Makes keys, encrypts, evaluates and decrypts each sample of `x`: (batch, *output_shape).
-    `memory_limit` as Runner. On SEAL with `engine` "seal", which needs a plan compiled for it (PlanError).
+    """Makes keys, encrypts, evaluates and decrypts each sample of `x`: (batch, *output_shape). On SEAL with `engine`
+    "seal", which needs a plan compiled for it (PlanError). `memory_limit` as Runner.
 
     For trying out and for tests: in earnest the secret key and the evaluation live on two machines.
     """
-    from hetorch.engine.native import Ciphertext, NativeEngine, Plaintext, PreparedTransform
+    from hetorch.engine.native import NativeEngine
     from hetorch.engine.secret import SecretKey
     from hetorch.runtime.seal_runner import SealRunner
 
     if engine not in ("native", "seal"):
         raise InputError(f'engine must be "native" or "seal", got {engine!r}')
-    if engine == "seal" and memory_limit is not None:
-        raise InputError("SEAL's memory cannot be limited: leave out memory_limit with the engine seal")
     public = plan.public()
     samples = public.samples(x)
     secret = SecretKey.generate(plan.parameters)
     keys = secret.evaluation_keys(plan.key_spec)
-    runner: SealRunner | Runner[Ciphertext, Plaintext, PreparedTransform]
+    runner: SealRunner | Runner[Any, Any, Any]
     if engine == "seal":
-        runner = SealRunner(plan, keys)
+        runner = SealRunner(plan, keys, memory_limit=memory_limit)
     elif plan.program.encrypted_weights:
         from hetorch.encrypted_weights import encrypt_weights
 
         outsourced = encrypt_weights(plan, secret.public_key())
+        native = NativeEngine(plan.parameters, evaluation_keys=keys)
         runner = Runner(
-            plan.without_weights(),
-            NativeEngine(plan.parameters, evaluation_keys=keys),
-            encrypted_weights=outsourced,
-            memory_limit=memory_limit,
+            plan.without_weights(), native, encrypted_weights=outsourced, memory_limit=memory_limit
         )
     else:
-        runner = Runner(
-            plan, NativeEngine(plan.parameters, evaluation_keys=keys), memory_limit=memory_limit
-        )
+        native = NativeEngine(plan.parameters, evaluation_keys=keys)
+        runner = Runner(plan, native, memory_limit=memory_limit)
     found = [np.zeros((0, *public.output_shape))]
     for begin in range(0, len(samples), public.batch_size):
         part = samples[begin : begin + public.batch_size]

@@ -190,6 +190,20 @@ def test_what_cannot_be_installed_says_why(tmp_path: Path, changes: dict[str, ob
         assert reason in str(raised.value)
 
 
+def test_an_installation_that_failed_is_tried_again_after_a_while(tmp_path: Path) -> None:
+    wanted = tmp_path / "there"
+    later = recipe(check=f"open({str(wanted)!r})")
+    with pytest.raises(PeerMissingError):
+        interpreter(later, tmp_path)
+    wanted.touch()
+    with pytest.raises(PeerMissingError):
+        interpreter(later, tmp_path)
+    stamp = tmp_path / "peer" / "made"
+    old = stamp.stat().st_mtime - 2 * environment.RETRY_SECONDS
+    os.utime(stamp, (old, old))
+    assert interpreter(later, tmp_path).exists()
+
+
 def test_the_percentiles_of_few_values() -> None:
     assert percentiles([3.0, 1.0, 2.0]) == {"p50_ms": 2.0, "p95_ms": 3.0}
     assert percentiles([float(i) for i in range(1, 101)]) == {"p50_ms": 50.5, "p95_ms": 95.0}

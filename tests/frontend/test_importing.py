@@ -45,8 +45,14 @@ ESTIMATORS: dict[str, tuple[Any, Any, Callable[[Any], Any]]] = {
     "svc": (svm.LinearSVC(random_state=0), CLASSES, _scores),
     "svr": (svm.LinearSVR(random_state=0, max_iter=10000), TARGETS[:, 0], lambda m: m.predict(X)),
     "svm": (svm.SVC(kernel="linear"), CLASSES > 0, _scores),
-    "mlp": (neural_network.MLPRegressor(hidden_layer_sizes=(6, 4), activation="tanh", max_iter=50, random_state=0), TARGETS, lambda m: m.predict(X)),
-    "mlp classes": (neural_network.MLPClassifier(hidden_layer_sizes=(6,), max_iter=50, random_state=0), CLASSES, _logits),
+    "mlp": (
+        neural_network.MLPRegressor(hidden_layer_sizes=(6, 4), activation="tanh", max_iter=50, random_state=0),
+        TARGETS,
+        lambda m: m.predict(X),
+    ),
+    "mlp classes": (
+        neural_network.MLPClassifier(hidden_layer_sizes=(6,), max_iter=50, random_state=0), CLASSES, _logits
+    ),
     "standard": (preprocessing.StandardScaler(), None, lambda m: m.transform(X)),
     "min max": (preprocessing.MinMaxScaler((-1, 2)), None, lambda m: m.transform(X)),
     "max abs": (preprocessing.MaxAbsScaler(), None, lambda m: m.transform(X)),
@@ -157,7 +163,9 @@ NODES: dict[str, tuple[Any, dict[str, Any]]] = {
         helper.make_node("Conv", ["x", "w"], ["y"], auto_pad="SAME_UPPER", strides=[2, 2]),
         {"w": np.random.default_rng(1).normal(size=(2, 2, 2, 3)).astype(np.float32)},
     ),
-    "uneven": (helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[2, 2], pads=[0, 1, 1, 0], count_include_pad=1), {}),
+    "uneven": (
+        helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[2, 2], pads=[0, 1, 1, 0], count_include_pad=1), {}
+    ),
     "depth": (helper.make_node("SpaceToDepth", ["x"], ["y"], blocksize=2), {}),
     "steps": (
         helper.make_node("Slice", ["x", "a", "b", "c", "d"], ["y"]),
@@ -170,7 +178,10 @@ NODES: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "norm": (helper.make_node("ReduceL2", ["x", "a"], ["y"], keepdims=0), {"a": np.array([1, 3])}),
     "hard": (helper.make_node("HardSigmoid", ["x"], ["y"], alpha=0.3), {}),
-    "pad": (helper.make_node("Pad", ["x", "p", "v"], ["y"]), {"p": np.array([0, 0, 1, 0, 0, 0, 0, 2]), "v": np.array(1.5, np.float32)}),
+    "pad": (
+        helper.make_node("Pad", ["x", "p", "v"], ["y"]),
+        {"p": np.array([0, 0, 1, 0, 0, 0, 0, 2]), "v": np.array(1.5, np.float32)},
+    ),
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from hetorch.frontend.capture import capture
 from hetorch.ir.interpreter import run_tensor_program
 
 FEW = settings(
-    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )
 
 
@@ -32,14 +32,15 @@ class Apply(nn.Module):
 
 def check(module: nn.Module, shape: tuple[int, ...], *, positive: bool = False) -> None:
     module = module.double().eval()
+    torch.manual_seed(2)
     x = torch.randn(3, *shape, dtype=torch.float64)
     x = x.abs() + 0.5 if positive else x
     with torch.no_grad():
         expected = module(x).numpy()
     if not np.any(expected):
         return  # a model of zeros is refused, which test_capture checks
-    # One sample calibrates: what is captured must not depend on how many there are.
-    program = capture(module, x[:1] + 0.25).program
+    # Others calibrate: what is captured must not depend on them, nor on how many there are.
+    program = capture(module, x[:2] + 0.25).program
     np.testing.assert_allclose(run_tensor_program(program, x.numpy()), expected, rtol=1e-9, atol=1e-9)
 
 

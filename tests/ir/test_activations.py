@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hetorch.ir.activations import ACTIVATIONS
+from hetorch.ir.activations import ACTIVATIONS, HALF_LINE, HOMOGENEOUS, LEAST
 
 TORCH: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "relu": F.relu,
@@ -33,6 +33,22 @@ TORCH: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "sin": torch.sin,
     "cos": torch.cos,
     "erf": torch.erf,
+    "expm1": torch.expm1,
+    "exp2": torch.exp2,
+    "sinh": torch.sinh,
+    "cosh": torch.cosh,
+    "asinh": torch.asinh,
+    "atan": torch.atan,
+    "sign": torch.sign,
+    "sqrt": torch.sqrt,
+    "rsqrt": torch.rsqrt,
+    "reciprocal": torch.reciprocal,
+    "power": lambda x: x**-1.7,
+    "log": torch.log,
+    "log1p": torch.log1p,
+    "log2": torch.log2,
+    "hardshrink": F.hardshrink,
+    "softshrink": F.softshrink,
 }
 
 
@@ -43,8 +59,23 @@ def test_every_activation_has_an_oracle() -> None:
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))
 def test_activation_is_what_torch_computes(name: str) -> None:
     x = np.linspace(-9, 9, 1001)
+    x = x[x > LEAST.get(name, -np.inf) + 1e-3]
     expected = TORCH[name](torch.from_numpy(x)).numpy()
-    np.testing.assert_allclose(ACTIVATIONS[name](x), expected, rtol=1e-8, atol=1e-9)
+    parameters = (-1.7,) if name == "power" else ()
+    np.testing.assert_allclose(ACTIVATIONS[name](x, *parameters), expected, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(HALF_LINE))
+def test_half_lines_are_a_slope_and_an_even_function(name: str) -> None:
+    x = np.linspace(0, 5, 301)
+    odd = (ACTIVATIONS[name](x) - ACTIVATIONS[name](-x)) / 2
+    np.testing.assert_allclose(odd, HALF_LINE[name] * x, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(HOMOGENEOUS))
+def test_homogeneous_functions_scale(name: str) -> None:
+    x = np.linspace(-5, 5, 301)
+    np.testing.assert_allclose(ACTIVATIONS[name](3 * x), 3 * ACTIVATIONS[name](x), atol=1e-12)
 
 
 def test_parameters_have_the_order_of_torch() -> None:

@@ -3,13 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.polynomial import chebyshev
+from scipy import sparse
 
 from hetorch.errors import PlanError
 from hetorch.ir.activations import ACTIVATIONS
 from hetorch.ir.interpreter import run_tensor_program
-from hetorch.ir.tensor_program import Activation, Affine, Chebyshev, Multiply, TensorProgram
+from hetorch.ir.tensor_program import Activation, Affine, Chebyshev, Multiply, TensorProgram, Wish
 from hetorch.passes.approximate_activations import approximate_activations, compare
-from hetorch.passes.fit_polynomial import RANGE_MARGIN, fit
+from hetorch.passes.fit_polynomial import RANGE_MARGIN, TAIL_GROWTH, TAIL_LEAST, fit
 
 
 def program(*functions: str) -> TensorProgram:
@@ -95,3 +96,132 @@ def test_compare() -> None:
     assert error == pytest.approx(0.1) and agreement == 1.0
     assert compare(reference[:, ::-1], reference)[1] == 0.0
     assert compare(reference * np.nan, reference) == (np.inf, 0.0)
+
+
+def channels(*functions: str) -> TensorProgram:
+    """Each function on a value of 3 channels of 2 elements."""
+    operations = tuple(Activation(i, name, (), (3, 2), name) for i, name in enumerate(functions))
+    return TensorProgram((3, 2), operations, len(operations), (3, 2))
+
+
+def unequal(batch: int = 400) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    """Channels of very different size."""
+    return np.asarray(data(batch).reshape(batch, 3, 2) * np.array([0.1, 1.0, 10.0])[:, None])
+
+
+@pytest.mark.parametrize("function", ["relu", "abs", "leaky_relu", "silu", "gelu", "softplus", "hardswish"])
+def test_a_quartic_is_the_best_one_of_each_channel(function: str) -> None:
+    x, base = unequal(), channels(function)
+    reference = run_tensor_program(base, x)
+    found = approximate_activations(base, x, reference, degree=4)
+    assert found.fits[0].depth == 2 and found.fits[0].degree == 4
+    outputs = run_tensor_program(found.program, x)
+    for channel in range(3):
+        truth = reference[:, channel].reshape(-1)
+        # No worse than numpy's own least squares of degree 4, up to the share of even weight.
+        best = np.polynomial.Polynomial.fit(x[:, channel].reshape(-1), truth, 4)
+        least = np.sqrt(np.mean((best(x[:, channel].reshape(-1)) - truth) ** 2))
+        got = np.sqrt(np.mean((outputs[:, channel].reshape(-1) - truth) ** 2))
+        assert got <= 1.15 * least + 3e-3 * np.abs(truth).max()
+
+
+def test_parabolas_of_each_channel() -> None:
+    x, base = unequal(), channels("relu")
+    reference = run_tensor_program(base, x)
+    found = approximate_activations(base, x, reference, degree=2)
+    error = np.abs(run_tensor_program(found.program, x) - reference).max(axis=(0, 2))
+    # One parabola for all would be wrong by a tenth of the largest channel's size in the smallest one.
+    assert np.all(error <= 0.12 * np.abs(x).max(axis=(0, 2)))
+
+
+KINKED = {
+    "relu": (), "abs": (), "leaky_relu": (0.2,), "relu6": (), "hardtanh": (-0.5, 0.7), "hardsigmoid": (),
+    "hardswish": (), "softshrink": (0.4,),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("function", sorted(KINKED))
+def test_kinked_functions_to_a_precision(function: str) -> None:
+    op = Activation(0, function, KINKED[function], (6,), function)
+    base = TensorProgram((6,), (op,), 1, (6,))
+    x = np.random.default_rng(1).uniform(-4, 4, (500, 6))
+    reference = run_tensor_program(base, x)
+    found = approximate_activations(base, x, reference, precision=2.0**-6)
+    difference = np.abs(run_tensor_program(found.program, x) - reference).max()
+    # The range is wider by the margin, and functions with two kinks have two errors, hardswish times x.
+    factor = {
+        "relu6": 2,
+        "hardtanh": 2,
+        "softshrink": 2,
+        "abs": 2,
+        "hardswish": 4.8 / 3,
+        "hardsigmoid": 2 / 6,
+    }
+    assert difference <= 2.0**-6 * (4.8 + 3) * factor.get(function, 1)
+    assert found.fits[0].method == "minimax sign" and found.fits[0].depth <= 12
+
+
+def test_smooth_functions_to_a_precision() -> None:
+    x, base = data(), program("tanh")
+    reference = run_tensor_program(base, x)
+    found = approximate_activations(base, x, reference, precision=1e-3)
+    assert np.abs(run_tensor_program(found.program, x) - reference).max() <= 1e-3
+    with pytest.raises(PlanError, match="less precision"):
+        approximate_activations(base, x * 30, run_tensor_program(base, x * 30), precision=1e-5)
+
+
+@pytest.mark.parametrize("degree", [2, 4, 7, 15])
+def test_the_tail_keeps_its_bound(degree: int) -> None:
+    x, base = data(), program("relu")
+    found = approximate_activations(base, x, run_tensor_program(base, x), degree=degree)
+    (fit,) = found.fits
+    assert fit.reach >= TAIL_LEAST
+    half = max(-fit.low, fit.high)
+    inside = np.linspace(fit.low, fit.high, 1001)
+    beyond = np.linspace(-half * fit.reach, half * fit.reach, 1001)
+    largest = np.abs(run_tensor_program(found.program, np.repeat(inside[:, None], 6, axis=1))).max()
+    outside = np.abs(run_tensor_program(found.program, np.repeat(beyond[:, None], 6, axis=1))).max()
+    assert outside <= TAIL_GROWTH * largest * 1.05
+
+
+def test_escapes_are_estimated_from_the_other_half() -> None:
+    x, base = data(), program("tanh")
+    assert approximate_activations(base, x, run_tensor_program(base, x), degree=7).fits[0].escapes == 0
+    x[1::20] *= 3
+    share = approximate_activations(base, x, run_tensor_program(base, x), degree=7).fits[0].escapes
+    assert 0.02 < share < 0.1
+
+
+def test_interval_ranges_cannot_be_left() -> None:
+    weight = np.random.default_rng(3).normal(size=(6, 6))
+    ops = (
+        Affine(0, sparse.csr_array(weight), np.zeros(6), (6,), "w", "linear"),
+        Activation(1, "tanh", (), (6,), "tanh"),
+    )
+    base, x = TensorProgram((6,), ops, 2, (6,)), data(20)
+    found = approximate_activations(base, x, run_tensor_program(base, x), degree=7, only_bounds=True)
+    (fit,) = found.fits
+    worst = np.abs(weight).sum(axis=1).max() * np.abs(x).max()
+    assert fit.high >= worst and fit.low <= -worst and fit.escapes <= 1
+
+
+def test_functions_outside_their_definition_are_refused_with_the_way_out() -> None:
+    for function in ("sqrt", "rsqrt", "log", "reciprocal"):
+        with np.errstate(all="ignore"), pytest.raises(PlanError, match=r"only defined above 0.*eps"):
+            base = program(function)
+            approximate_activations(base, data(), np.ones((200, 6)), degree=7)
+
+
+def test_positive_functions_keep_a_distance_from_zero() -> None:
+    x = np.random.default_rng(2).uniform(0.2, 3.0, (300, 6))
+    for function in ("rsqrt", "reciprocal", "log"):
+        base = program(function)
+        found = approximate_activations(base, x, run_tensor_program(base, x), degree=15)
+        assert found.fits[0].low > 0 and found.error < 0.03
+
+
+def test_wishes_go_before_what_holds_for_all() -> None:
+    first = Activation(0, "tanh", (), (6,), "a", None, Wish(degree=5))
+    base = TensorProgram((6,), (first, Activation(1, "tanh", (), (6,), "b")), 2, (6,))
+    found = approximate_activations(base, data(), run_tensor_program(base, data()), degree=9)
+    assert [fit.degree for fit in found.fits] == [5, 9]

@@ -3,12 +3,13 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 
 from hetorch.compiler import compile
-from hetorch.errors import SecurityError
+from hetorch.errors import InputError, PlanError, SecurityError
 from hetorch.ir.he_program import LinearTransform, Multiply, Polynomial, RotateAdd
 from hetorch.params import ParameterSet, max_log2_qp
-from tests.passes.networks import NETWORKS, inputs, model, plan
+from tests.passes.networks import NETWORKS, Square, inputs, model, plan
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
@@ -82,3 +83,18 @@ def test_scales_use_the_modulus_evenly(name: str) -> None:
     room = math.log2(made.parameters.modulus_chain[0])
     assert bits - 1 <= room <= bits + 7
     assert made.output_scale * made.report.output_range < made.parameters.modulus_chain[0]
+
+
+def test_rotations_are_traded_for_keys() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Linear(100, 64), Square(), torch.nn.Linear(64, 64), Square()
+    ).eval()
+    x = torch.randn(32, 100)
+    free = compile(network, x).public().evaluation_key_bytes
+    plan = compile(network, x, key_limit=free * 4 // 5)
+    assert plan.public().evaluation_key_bytes <= free * 4 // 5
+    with pytest.raises(PlanError, match="key_limit is 1000;"):
+        compile(network, x, key_limit=1000)
+    with pytest.raises(InputError, match="key_limit"):
+        compile(network, x, key_limit=0)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from hetorch.frontend.matrices import convolution
-from hetorch.passes.diagonals import coordinates, find_diagonals, lower
+from hetorch.passes.diagonals import coordinates, find_diagonals, find_indices, lower
 from hetorch.passes.placements import Grid, Placement, compact, on_grid, skewed
 
 SLOTS = 128
@@ -24,6 +24,11 @@ def check(matrix: sparse.csr_array, source: Placement, result: Placement, slots:
     packed = before.pack(x)[0]
     unused = before.index_of_slot[0] < 0
     packed[unused] = 1e6 * generator.standard_normal(int(unused.sum()))
+    entries = coordinates(matrix)
+    found, quick = find_diagonals(*entries, source, result), find_indices(*entries, source, result)
+    assert found is not None and quick is not None
+    assert quick[1] == found.modulus
+    assert quick[0].tolist() == found.indices.tolist()
     lowered = lower(matrix, source, result, slots)
     slots_now = lowered.transform.apply([packed])[0]
     for steps in lowered.folds:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 import hetorch
+from hetorch.engine import _native
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanError
@@ -62,6 +63,31 @@ def test_encoded_weights_take_what_was_predicted(batch_size: int) -> None:
             assert prepared.byte_count == predicted
         else:
             assert (predicted > 0) == isinstance(op, AddBias)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("batch_size", [1, pytest.param(64, marks=pytest.mark.slow), 1024])
+def test_ring_elements_of_a_run_take_what_was_predicted(batch_size: int) -> None:
+    made = plan(batch_size)
+    public = made.public()
+    packed = public.pack(np.zeros(public.input_shape))
+    _native.trim_pool()
+    before = _native.pool_statistics().in_use
+    key = SecretKey.generate(made.parameters)
+    engine = NativeEngine(made.parameters, evaluation_keys=key.evaluation_keys(made.key_spec))
+    inputs = [key.encrypt(slots, level=made.input_level, scale=made.input_scale) for slots in packed]
+    _native.reset_pool_peak()
+    Runner(made, engine).run(inputs)
+    measured = _native.pool_statistics().peak - before
+    threads = _native.thread_count()
+    memory = predict_memory(made.program, made.parameters, made.key_spec, made.weights, threads)
+    # Numbers in place of diagonals are no ring elements: the pool does not hold them.
+    numbers = sum(
+        weight_memory(made.program, made.parameters, made.weights, op)
+        for op in made.program.operations
+        if batch_size == 1024 and isinstance(op, LinearTransform)
+    )
+    assert abs((memory.total - numbers) / measured - 1) < 0.15
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,4 +1,4 @@
-"""Exact integers: BFV vectors and tensors on seal-python against numpy modulo the plain modulus, and TenSEAL's bytes."""
+"""Exact integers: BFV vectors and tensors on seal-python against numpy, and TenSEAL's bytes."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_wrong_use(context: Any) -> None:
         (TypeError, lambda: x * 1.5),
         (TypeError, lambda: x.polyval([0.5, 1])),
         (TypeError, lambda: x + "a"),
-        (ValueError, lambda: x + [1]),
+        (ValueError, lambda: x + [1]),  # noqa: RUF005
         (ValueError, lambda: x + ts.bfv_vector(context, [1])),
         (ValueError, lambda: ts.bfv_vector(context, [])),
         (ValueError, lambda: ts.ckks_vector(context, [1.0], scale=2.0)),

@@ -70,8 +70,8 @@ CASES: dict[str, Case] = {
     "batch beyond the slots": lambda w: w.ts.ckks_tensor(w.context, np.zeros(5000), batch=True),
     "a string": lambda w: w.vector + "abc",
     "none": lambda w: w.vector + None,
-    "two dimensions": lambda w: w.vector + [[1.0, 2.0]],
-    "plain of another size": lambda w: w.vector + [1.0, 2.0],
+    "two dimensions": lambda w: w.vector + [[1.0, 2.0]],  # noqa: RUF005
+    "plain of another size": lambda w: w.vector + [1.0, 2.0],  # noqa: RUF005
     "encrypted of another size": lambda w: w.vector + w.ts.ckks_vector(w.context, [1.0, 2.0]),
     "a tensor": lambda w: w.vector + w.tensor,
     "a vector for a tensor": lambda w: w.tensor + w.vector,
@@ -99,7 +99,7 @@ CASES: dict[str, Case] = {
     "image of one dimension": lambda w: w.ts.im2col_encoding(w.context, [1.0, 2.0], 2, 2, 1),
     "image without a context": lambda w: w.ts.im2col_encoding(3, [[1.0]], 1, 1, 1),
     "chunked product": lambda w: w.ts.ckks_vector(w.context, [1.0] * 5000).mm([[1.0]] * 5000),
-    "shapes that do not broadcast": lambda w: w.tensor + [1.0, 2.0, 3.0],
+    "shapes that do not broadcast": lambda w: w.tensor + [1.0, 2.0, 3.0],  # noqa: RUF005
     "axis beyond the shape": lambda w: w.tensor.sum(2),
     "negative axis": lambda w: w.tensor.sum(-1),
     "matrices that do not fit": lambda w: w.tensor.mm([[1.0, 2.0]]),
@@ -201,7 +201,7 @@ def test_primes_are_seals(degree: int, bits: list[int]) -> None:
             ckks_parameters(degree, bits)
         return
     if bits == [50, 25, 34]:
-        with pytest.raises(HetorchError, match="special_primes|SecurityError|bits"):
+        with pytest.raises(HetorchError, match=r"special_primes|bits"):
             ckks_parameters(degree, bits)
         return
     import warnings

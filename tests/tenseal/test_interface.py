@@ -44,9 +44,13 @@ def defined_dunders(cls: type) -> list[str]:
     for base in cls.__mro__:
         if base.__module__.startswith("tenseal"):
             found |= {
-                name: None for name in vars(base) if name.startswith("__") and callable(getattr(cls, name, None))
+                name: None
+                for name in vars(base)
+                if name.startswith("__") and callable(getattr(cls, name, None))
             }
-    return [name for name in found if name not in ("__init__", "__new__", "__hash__", "__eq__", "__reduce_ex__")]
+    return [
+        name for name in found if name not in ("__init__", "__new__", "__hash__", "__eq__", "__reduce_ex__")
+    ]
 
 
 def normal_form(value: object) -> object:
@@ -106,7 +110,7 @@ def test_every_member_has_the_same_signature(class_name: str) -> None:
 def test_only_the_exceptions_have_further_arguments() -> None:
     for class_name in CLASSES:
         ours = getattr(ts, class_name)
-        for name in public_names(ours) + ["__init__"]:
+        for name in [*public_names(ours), "__init__"]:
             member = getattr(ours, name)
             if not inspect.isfunction(member) or issubclass(ours, enum.Enum):
                 continue

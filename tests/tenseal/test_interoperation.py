@@ -41,7 +41,9 @@ def test_client_encrypts_the_other_computes_and_the_client_decrypts(
     public = there.context_from(private.serialize())
     assert public.is_public() and public.has_galois_keys() and public.has_relin_keys()
     assert public.global_scale == 2.0**28
-    tolerance = 2e-3  # N = 4096 at 28 bits: slots of 8 * 64 * 60 / 2^28 = 1e-4, for ten terms and one rotation each
+    tolerance = (
+        2e-3  # N = 4096 at 28 bits: slots of 8 * 64 * 60 / 2^28 = 1e-4, for ten terms and one rotation each
+    )
     x = there.ckks_vector_from(public, owner.ckks_vector(private, VALUES).serialize())
 
     def back(result: Any) -> Any:

@@ -1,5 +1,5 @@
-"""What TenSEAL's tutorials do, under both packages: training and use of a logistic regression on encrypted data, a small
-convolutional network through im2col, products of encrypted matrices. Compared with the same in clear."""
+"""What TenSEAL's tutorials do, under both packages: training and use of a logistic regression on encrypted data, a
+small convolutional network through im2col, products of encrypted matrices. Compared with the same in clear."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_logistic_regression_used_on_encrypted_data(name: str) -> None:
     package = PACKAGES[name]
     pair = contexts()
     context = pair.ours if package is ts else pair.theirs
-    x, y = heart_like(12, 30)
+    x, _ = heart_like(12, 30)
     weights, bias = np.linspace(1, -1, 30), 0.1
     for row in x:
         score = (package.ckks_vector(context, row).dot(weights) + bias).decrypt()

@@ -19,7 +19,19 @@ pytestmark = pytest.mark.filterwarnings("ignore::hetorch.errors.LegacySecurityWa
 sizes = st.one_of(st.integers(1, 40), st.sampled_from([64, 100, 256, 784, 4096]))
 seeds = st.integers(0, 2**32 - 1)
 steps = st.sampled_from(
-    ["add", "sub", "rsub", "neg", "add scalar", "sub list", "mul scalar", "mul array", "mul", "square", "mul one"]
+    [
+        "add",
+        "sub",
+        "rsub",
+        "neg",
+        "add scalar",
+        "sub list",
+        "mul scalar",
+        "mul array",
+        "mul",
+        "square",
+        "mul one",
+    ]
 )
 
 
@@ -55,7 +67,13 @@ def one_step(x: Twin, step: str, rng: np.random.Generator) -> Twin:
         one = Twin.encrypt(x.pair, values(rng, 1))
         result = x.product_with(operator.mul, one)
         return Twin(
-            result.pair, result.theirs, result.ours, result.exact, result.size, 20 * result.error, result.depth + 1
+            result.pair,
+            result.theirs,
+            result.ours,
+            result.exact,
+            result.size,
+            20 * result.error,
+            result.depth + 1,
         )
     return x.product_with(lambda a, b: a * b, x)
 
@@ -100,7 +118,9 @@ def test_matrix_products_in_a_row(rows: int, columns: int, last: int, seed: int)
     shift = values(rng, columns)
     shifted = y.sum_with(operator.add, shift)
     last_one = shifted.ours.mm(second)
-    bound = float(np.abs(second).sum(axis=0).max()) * shifted.error + 10 * columns * shifted.pair.unit * (1 + y.size)
+    bound = float(np.abs(second).sum(axis=0).max()) * shifted.error + 10 * columns * shifted.pair.unit * (
+        1 + y.size
+    )
     assert np.abs(decrypted(last_one) - shifted.exact @ second).max() <= bound
 
 
@@ -115,7 +135,7 @@ def test_polynomials(size: int, seed: int, degree: int) -> None:
     a = values(rng, size)
     x = Twin.encrypt(pair, a)
     three = [c.polyval(coefficients.tolist()) for c in (x.theirs, x.ours)]
-    exact = np.polynomial.polynomial.polyval(a, coefficients)
+    exact = np.asarray(np.polynomial.polynomial.polyval(a, coefficients), dtype=np.float64)
     # A power is at most `degree` factors of size 1, each with its product's units: 4 * degree^2 for each term.
     error = 4 * degree**2 * (degree + 1) * pair.unit
     depth = degree.bit_length() + 1
@@ -135,15 +155,16 @@ def test_packing(count: int, size: int, seed: int) -> None:
     matrix = rng.uniform(-1, 1, (count * size, 3))
     product = decrypted(ours.mm(matrix))
     weight = float(np.abs(matrix).sum(axis=0).max())
-    assert np.abs(product - exact @ matrix).max() <= weight * packed.error + 40 * len(exact) * packed.pair.unit
+    assert (
+        np.abs(product - exact @ matrix).max() <= weight * packed.error + 40 * len(exact) * packed.pair.unit
+    )
 
 
 @settings(max_examples=5, deadline=None)
 @given(st.integers(3, 12), st.integers(3, 12), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3), seeds)
 def test_convolution(rows: int, columns: int, height: int, width: int, stride: int, seed: int) -> None:
-    from scipy.signal import correlate2d
-
     import tenseal
+    from scipy.signal import correlate2d
 
     rng = np.random.default_rng(seed)
     image, kernel = rng.uniform(-1, 1, (rows, columns)), rng.uniform(-1, 1, (height, width))

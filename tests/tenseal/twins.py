@@ -74,7 +74,9 @@ class Twin:
     depth: int
 
     @classmethod
-    def encrypt(cls, pair: Pair, values: NDArray[np.float64], kind: str = "ckks_vector", **options: Any) -> Twin:
+    def encrypt(
+        cls, pair: Pair, values: NDArray[np.float64], kind: str = "ckks_vector", **options: Any
+    ) -> Twin:
         return cls(
             pair,
             getattr(tenseal, kind)(pair.theirs, values, **options),
@@ -87,7 +89,10 @@ class Twin:
 
     def apply(self, operation: Callable[..., Any], *others: Any) -> tuple[Any, Any, Any]:
         """The operation under both packages and in numpy; `others` are twins or plain operands."""
-        pick = lambda side: [getattr(o, side) if isinstance(o, Twin) else o for o in others]  # noqa: E731
+
+        def pick(side: str) -> list[Any]:
+            return [getattr(o, side) if isinstance(o, Twin) else o for o in others]
+
         return (
             operation(self.theirs, *pick("theirs")),
             operation(self.ours, *pick("ours")),
@@ -120,9 +125,7 @@ class Twin:
         # What brings the other operand down to this one's level leaves one unit more on it.
         mine, theirs = self.error + self.pair.unit, error + self.pair.unit
         total = self.size * theirs + size * mine + mine * theirs + self.pair.unit
-        return self._result(
-            self.apply(operation, other), self.size * size, total, max(self.depth, depth) + 1
-        )
+        return self._result(self.apply(operation, other), self.size * size, total, max(self.depth, depth) + 1)
 
     def summed(self, operation: Callable[[Any], Any], exact: Any, count: int) -> Twin:
         """The sum of `count` places: at most 2 log2(count) rotations, each summed at most `count` times."""

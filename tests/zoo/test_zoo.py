@@ -93,7 +93,7 @@ ZOO: dict[str, Entry] = {
     "super_resolution": Entry(zoo.SuperResolution, (1, 8, 8), options=FINE),
     "factorisation": Entry(zoo.Bilinear, (10,)),
 }  # fmt: skip
-SHORT = ("logistic_regression", "polynomial_attention", "glu", "ecg", "tabular")
+SHORT = ("logistic_regression", "polynomial_attention", "glu", "siamese", "polynomial_kernel")
 
 
 def run(name: str, *, encrypted: bool) -> dict[str, float]:

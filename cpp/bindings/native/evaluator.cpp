@@ -134,6 +134,9 @@ void bind_evaluator(nb::module_& m) {
       .def(
           "conjugate", [](const BoundEvaluator& e, const Ciphertext& a) { return e.get().conjugate(a); }, Release())
       .def(
+          "relinearise_rescale",
+          [](const BoundEvaluator& e, const Ciphertext& a) { return e.get().relinearise_rescale(a); }, "a"_a, Release())
+      .def(
           "add_constant",
           [](const BoundEvaluator& e, const Ciphertext& a, double value) { return e.get().add(a, value); }, "a"_a,
           "value"_a, Release())

@@ -34,6 +34,9 @@ def compile_model(
     engine: Annotated[
         str, typer.Option(help="native, or seal: a plan that SEAL can run too, in its order of slots.")
     ] = "native",
+    key_limit: Annotated[
+        float | None, typer.Option(help="MB of evaluation keys that a client may have to upload.")
+    ] = None,
     activation_degree: Annotated[
         int | None, typer.Option(help="Degree of all activation polynomials; chosen if left out.")
     ] = None,
@@ -60,6 +63,7 @@ def compile_model(
         "scale_bits": scale_bits,
         "digit_size": digit_size,
         "batch_size": batch_size,
+        "key_limit": None if key_limit is None else round(key_limit * 1e6),
     }
     options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     with progress(quiet=as_json) as report:

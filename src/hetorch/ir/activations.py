@@ -97,8 +97,3 @@ HALF_LINE: Mapping[str, float] = MappingProxyType(
 
 HOMOGENEOUS = frozenset({"relu", "leaky_relu", "abs"})
 """Functions with f(h x) = h f(x) for h > 0."""
-
-KINKED = frozenset(
-    {"relu", "leaky_relu", "abs", "relu6", "hardtanh", "hardsigmoid", "hardswish", "sign", "softshrink"}
-)
-"""Functions that are pieces of polynomials: with the sign of x - c they are exact."""

@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.errors import PlanError
-from hetorch.ir.interpreter import apply_tensor_op
-from hetorch.ir.tensor_program import Activation, TensorOp, TensorProgram, Wish, renumbered
+from hetorch.ir.interpreter import apply_tensor_op, trace_tensor_program
+from hetorch.ir.tensor_program import Activation, Affine, TensorOp, TensorProgram, Wish, renumbered
 from hetorch.passes.fit_polynomial import RANGE_MARGIN, Fit
 from hetorch.passes.interval_bounds import Interval, bounds_after
 from hetorch.passes.replace_activation import domain_of, replace_activation, slope_of
 
 Array = NDArray[np.float64]
 
+MOST_READ = 1024
+"""Rows and columns of the largest matrix with which the coefficients of a layer are fitted together."""
 RUNGS = (2, 3, 7, 15, 31)
 """Candidates: the largest degree of each depth 1..5 (2 by completing the square). At depth 2 functions that are a slope
 and an even function take degree 4."""
@@ -64,9 +66,11 @@ def approximate_activations(
     wishes = [op.wish for op in program.operations if isinstance(op, Activation)]
     count = len(wishes)
     given = Wish(degree, precision)
+    with np.errstate(all="ignore"):
+        exact = trace_tensor_program(program, inputs)
 
     def attempt(degrees: Sequence[int]) -> Approximated:
-        return _attempt(program, inputs, reference, degrees, given, only_bounds)
+        return _attempt(program, inputs, reference, degrees, given, only_bounds, exact)
 
     free = [i for i, wish in enumerate(wishes) if wish is None or wish == Wish()]
     if degree is not None or precision is not None or not free:
@@ -124,6 +128,19 @@ def output_range(reference: Array) -> float:
     return span or float(np.max(np.abs(reference))) or float(np.finfo(np.float64).tiny)
 
 
+def _reader(
+    program: TensorProgram, index: int, exact: Sequence[Array]
+) -> tuple[Array, Array] | tuple[None, None]:
+    """The matrix of the affine map that alone reads the result of operation `index`, and what it makes in the model."""
+    readers = program.consumers()[index + 1]
+    if len(readers) != 1 or index + 1 == program.output:
+        return None, None
+    reader = program.operations[readers[0]]
+    if not isinstance(reader, Affine) or max(reader.matrix.shape) > MOST_READ:
+        return None, None
+    return np.asarray(reader.matrix.toarray()), exact[readers[0] + 1] - reader.bias
+
+
 def _attempt(
     program: TensorProgram,
     inputs: Array,
@@ -131,6 +148,7 @@ def _attempt(
     degrees: Sequence[int],
     given: Wish,
     only_bounds: bool,
+    exact: Sequence[Array],
 ) -> Approximated:
     flat = inputs.reshape(len(inputs), -1)
     operations: list[TensorOp] = []
@@ -160,6 +178,8 @@ def _attempt(
                 except PlanError as undefined:
                     # Too rough a polynomial before it may be all that is wrong: the caller tries a finer one.
                     return Approximated(program, math.inf, 0.0, tuple(degrees), tuple(fits), str(undefined))
+                following, target = _reader(program, index, exact)
+                domain = replace(domain, following=following, target=target)
                 precision = None if wish.degree is not None else wish.precision or given.precision
                 steps, fit = replace_activation(
                     op, source, len(operations), domain, _degree(op, wish, given, degree), precision

@@ -24,7 +24,7 @@ def sentences(approximated: Approximated) -> tuple[str, ...]:
             else "outside it is not bounded"
         )
         found.append(
-            f"{fit.name}: {fit.function} on {fit.low:.3g}..{fit.high:.3g} by degree {fit.degree} ({fit.method}), error at "
-            f"most {fit.error:.2g}; {escaped}; {beyond}"
+            f"{fit.name}: {fit.function} on {fit.low:.3g}..{fit.high:.3g} by degree {fit.degree} ({fit.method}), error "
+            f"at most {fit.error:.2g}; {escaped}; {beyond}"
         )
     return tuple(found)

@@ -35,12 +35,18 @@ class Split:
 
 
 def split(
-    indices: Indices, modulus: int, outputs: Indices | None = None, inputs: Indices | None = None
+    indices: Indices,
+    modulus: int,
+    outputs: Indices | None = None,
+    inputs: Indices | None = None,
+    key_weight: float = KEY,
 ) -> Split:
     """The split of least cost for `indices` that are only known modulo `modulus`, of the diagonals between ciphertexts
     `inputs` and `outputs` (default: one each, and then the indices are distinct).
 
-    Every input ciphertext is rotated for itself, and every output has its own giant steps; the keys are shared.
+    Every input ciphertext is rotated for itself, and every output has its own giant steps; the keys are shared, and
+    giant steps that are all multiples of the smallest one to a side take one (Horner's rule). `key_weight` is what a
+    key counts beside a hoisted rotation of BABY and a giant step of GIANT.
     """
     distinct, place = np.unique(indices, return_inverse=True)
     zeros = np.zeros(len(indices), dtype=np.int64)
@@ -59,8 +65,9 @@ def split(
             babies = (signed - offset) % step + offset
             giants = signed - babies
             baby_keys, baby_count = _rotations(babies, order, place, given)
-            giant_keys, giant_count = _rotations(giants, order, place, output)
-            cost = BABY * baby_count + GIANT * giant_count + KEY * (baby_keys + giant_keys)
+            _, giant_count = _rotations(giants, order, place, output)
+            giant_keys = _horner_keys(giants)
+            cost = BABY * baby_count + GIANT * giant_count + key_weight * (baby_keys + giant_keys)
             if cost < best_cost:
                 best, best_cost = Split(giants, babies, baby_count, giant_count), cost
     assert best is not None
@@ -77,6 +84,16 @@ def _rotations(steps: Indices, order: Indices, place: Indices, ciphertext: Indic
     present = np.zeros((count, len(few)), dtype=bool)
     present[ciphertext, number[order][place]] = True
     return keys, int(present[:, few != 0].sum())
+
+
+def _horner_keys(giants: Indices) -> int:
+    """Keys for giant steps, as hetorch.engine.transform.key_steps counts them, to the left and to the right."""
+    keys = 0
+    for side in (giants[giants > 0], -giants[giants < 0]):
+        steps = np.unique(side)
+        dense = len(steps) > 0 and np.array_equal(steps, steps[0] * np.arange(1, len(steps) + 1))
+        keys += 1 if dense else len(steps)
+    return keys
 
 
 def _unrolled(indices: Indices, modulus: int) -> tuple[Indices, Indices]:

@@ -75,7 +75,7 @@ class _Search:
         name = (modulus, source.parts, indices.tobytes())
         if name not in self.splits:
             outputs, inputs, k = blocks(indices, modulus, source)
-            parts = split(k, modulus, outputs, inputs)
+            parts = split(k, modulus, outputs, inputs, self.model.key_weight)
             self.splits[name] = (parts.baby_count, parts.giant_count)
         babies, giants = self.splits[name]
         return self.model.transform(

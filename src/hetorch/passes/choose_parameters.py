@@ -22,7 +22,7 @@ from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.params import ParameterSet, Security, max_log2_qp
 from hetorch.passes.assign_scales import assign_scales
 from hetorch.passes.choose_layouts import Layouts, choose_layouts
-from hetorch.passes.cost_model import CostModel
+from hetorch.passes.cost_model import KEY, CostModel
 from hetorch.passes.diagonals import Lowered, lower
 from hetorch.passes.machine import DEFAULT, Machine
 from hetorch.passes.placements import power_of_two
@@ -67,7 +67,8 @@ class Request:
     encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose.
     `batch_size`: samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as
     make a run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
-    ciphertexts. `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1."""
+    ciphertexts. `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1.
+    `key_weight`: what a key counts beside the rotations of a map."""
 
     program: TensorProgram
     levels: tuple[int, ...]
@@ -84,6 +85,7 @@ class Request:
     machine: Machine = DEFAULT
     encrypted: bool = False
     for_seal: bool = False
+    key_weight: float = KEY
 
 
 def choose_parameters(request: Request) -> Chosen:
@@ -148,14 +150,22 @@ def _on_ring(request: Request, ring: int, batch: int, reasons: list[str]) -> lis
     positions = ring // 2 // batch
     sizes = _digit_sizes(request)
     for guess, lane_price in ((sizes[len(sizes) // 2], 0.0), (sizes[0], LANE_PRICE)):
-        model = CostModel(guess, guess, ring, request.machine, lane_price, request.encrypted)
+        model = CostModel(
+            guess, guess, ring, request.machine, lane_price, request.encrypted, request.key_weight
+        )
         try:
             layouts = choose_layouts(program, request.levels, positions, model)
         except PlanError as error:
             reasons.append(f"2^{exponent}: {error}")
             return []
         lowered = {
-            index: lower(op.matrix, layouts.placements[op.input], layouts.placements[index + 1], positions)
+            index: lower(
+                op.matrix,
+                layouts.placements[op.input],
+                layouts.placements[index + 1],
+                positions,
+                request.key_weight,
+            )
             for index, op in enumerate(program.operations)
             if isinstance(op, Affine)
         }

@@ -21,7 +21,7 @@ decomposition and mod-down, and a slight preference for fewer keys, which are up
 class CostModel:
     """Costs for a key-switching shape: `digit_size` data primes a digit, `special_count` special primes. Each slot that
     folds add up costs `lane_price` rotations more than it takes: for a search that must save noise, not time.
-    `encrypted`: diagonals are ciphertexts."""
+    `encrypted`: diagonals are ciphertexts. `key_weight`: see baby_giant.split."""
 
     digit_size: int = 1
     special_count: int = 1
@@ -29,6 +29,7 @@ class CostModel:
     machine: Machine = field(default=DEFAULT)
     lane_price: float = 0.0
     encrypted: bool = False
+    key_weight: float = KEY
 
     def digits(self, level: int) -> int:
         """ceil((level + 1) / digit_size)."""

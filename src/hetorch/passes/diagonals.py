@@ -20,6 +20,7 @@ from scipy import sparse
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import PlanError
 from hetorch.passes.baby_giant import split
+from hetorch.passes.cost_model import KEY
 from hetorch.passes.placements import Placement
 
 Indices = NDArray[np.int64]
@@ -92,6 +93,9 @@ def find_indices(
         found = find_diagonals(rows, columns, source, result)
         return None if found is None else (found.indices, found.modulus)
     modulus = min(source.period, result.period)
+    single = source.parts == result.parts == 1
+    if single and len(rows) == source.positions.shape[1] * result.positions.shape[1]:
+        return np.flatnonzero(_dense_present(source, result, modulus)), modulus
     k = _numbers(rows, columns, source, result, modulus)
     return np.flatnonzero(_present(k, modulus * source.parts * result.parts)), modulus
 
@@ -111,6 +115,18 @@ def _numbers(rows: Indices, columns: Indices, source: Placement, result: Placeme
     output = (result.positions[0] // result.period).take(rows)
     given = (source.positions[0] // source.period).take(columns)
     return np.asarray((output * source.parts + given) * modulus + k)
+
+
+def _dense_present(source: Placement, result: Placement, modulus: int) -> NDArray[np.bool_]:
+    """For a matrix without zeros: the differences of any two slots, counted by a circular correlation.
+
+    The counts are whole numbers up to the modulus, so the rounding of the transform is far below one half.
+    """
+    inputs, outputs = np.zeros(modulus), np.zeros(modulus)
+    inputs[source.positions[0] % modulus] = 1
+    outputs[result.positions[0] % modulus] = 1
+    spectrum = np.conj(np.fft.fft(outputs)) * np.fft.fft(inputs)
+    return np.asarray(np.fft.ifft(spectrum).real > 0.5)
 
 
 def _distances(
@@ -192,14 +208,21 @@ def fold_steps(source: Placement, result: Placement) -> tuple[int, ...]:
     return tuple(steps)
 
 
-def lower(matrix: sparse.csr_array, source: Placement, result: Placement, slot_count: int) -> Lowered:
-    """The transform whose folded result holds (matrix @ x) at `result` and zero in its unused slots."""
+def lower(
+    matrix: sparse.csr_array,
+    source: Placement,
+    result: Placement,
+    slot_count: int,
+    key_weight: float = KEY,
+) -> Lowered:
+    """The transform whose folded result holds (matrix @ x) at `result` and zero in its unused slots; `key_weight` as
+    in split."""
     rows, columns = coordinates(matrix)
     found = find_diagonals(rows, columns, source, result)
     if found is None:
         raise PlanError(f"no diagonals were found for a map of {len(rows)} weights from {source.label}")
     outputs, inputs, k = blocks(found.indices, found.modulus, source)
-    parts = split(k, found.modulus, outputs, inputs)
+    parts = split(k, found.modulus, outputs, inputs, key_weight)
     period = max(source.period, result.period)
     if result.period >= source.period:
         slots = result.positions[0][rows]

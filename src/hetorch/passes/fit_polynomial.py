@@ -19,6 +19,8 @@ UNIFORM_WEIGHT = 0.1
 """Share of the least-squares weight that lies evenly on the range, so that the tails stay bounded."""
 GROUP_UNIFORM_WEIGHT = 0.02
 """The same for fits of low degree to one channel, which have little freedom to swing."""
+JOINT_RIDGE = 0.1
+"""Weight of each channel's own fit beside that of what the next layer makes of all of them."""
 GRID = 512
 SAMPLES = 8192
 """Points of the evenly weighted grid, and most calibration values used in one fit."""
@@ -106,11 +108,23 @@ def reach_of(coefficients: Sequence[float] | Array) -> float:
     return low
 
 
-def fit_powers(
+@dataclass(frozen=True, slots=True, eq=False)
+class Normal:
+    """Normal equations of one fit a column: gram (columns, n, n) @ coefficients = right (columns, n)."""
+
+    gram: Array
+    right: Array
+
+    def solution(self) -> Array:
+        """Coefficients, (columns, n)."""
+        return np.asarray(np.linalg.solve(self.gram, self.right[..., None])[..., 0])
+
+
+def normal_equations(
     function: Callable[[Array, Indices], Array], data: Array, powers: Sequence[int], even: float
-) -> Array:
-    """One fit a column: coefficients (columns, len(powers)) of t^powers for t = `data` (samples, columns) in [-1, 1].
-    `function` takes t and the column numbers, of one shape."""
+) -> Normal:
+    """For each column the least squares of t^powers for t = `data` (samples, columns) in [-1, 1], mixed with the share
+    `even` of even weight. `function` takes t and the column numbers, of one shape."""
     step = max(1, -(-len(data) // SAMPLES))
     points = data[::step]
     columns = points.shape[1]
@@ -122,13 +136,29 @@ def fit_powers(
         np.broadcast_to(grid[:, None], (len(grid), columns)),
         np.broadcast_to(np.arange(columns), (len(grid), columns)),
     )
-    gram = np.broadcast_to(
-        even_basis.T @ even_basis * (even / len(grid)), (columns, len(powers), len(powers))
-    )
+    gram = even_basis.T @ even_basis * (even / len(grid))
     right = (even_basis.T @ even_values * (even / len(grid))).T
-    basis = points[:, :, None] ** orders
+    by_column = (points[:, :, None] ** orders).transpose(1, 2, 0)
     share = (1 - even) / len(points)
-    by_column = basis.transpose(1, 2, 0)
-    gram = gram + by_column @ by_column.transpose(0, 2, 1) * share
-    right = right + (by_column @ function(points, number).T[:, :, None])[:, :, 0] * share
-    return np.asarray(np.linalg.solve(gram, right[..., None])[..., 0])
+    return Normal(
+        gram + by_column @ by_column.transpose(0, 2, 1) * share,
+        right + (by_column @ function(points, number).T[:, :, None])[:, :, 0] * share,
+    )
+
+
+def fit_jointly(alone: Normal, data: Array, powers: Sequence[int], weight: Array, target: Array) -> Array:
+    """Coefficients (columns, n) with which `weight` (outputs, columns) times the polynomials is nearest to `target`
+    (samples, outputs): errors of different columns may cancel. The fits of the columns alone, with the share
+    JOINT_RIDGE, keep each of them near its function."""
+    samples, columns = data.shape
+    size = columns * len(powers)
+    basis = (data[:, :, None] ** np.asarray(powers, dtype=np.float64)).reshape(samples, size)
+    mixing = weight.T @ weight
+    count = len(powers)
+    gram = (basis.T @ basis) / samples * np.repeat(np.repeat(mixing, count, axis=0), count, axis=1)
+    right = (basis * np.repeat(target @ weight, count, axis=1)).mean(axis=0)
+    for column, own in enumerate(np.diag(mixing)):
+        block = slice(column * count, (column + 1) * count)
+        gram[block, block] += JOINT_RIDGE * max(own, 1e-12) * alone.gram[column]
+        right[block] += JOINT_RIDGE * max(own, 1e-12) * alone.right[column]
+    return np.asarray(np.linalg.solve(gram, right)).reshape(columns, count)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from hetorch.passes.assign_levels import assign_levels
 from hetorch.passes.balance_sums import balance_sums
 from hetorch.passes.build_program import build_program
 from hetorch.passes.choose_parameters import Chosen, Request, choose_parameters, largest_values
+from hetorch.passes.cost_model import KEY
 from hetorch.passes.drop_pruned import Pruned, drop_pruned
 from hetorch.passes.fuse_affine import GROWTHS, fuse_affine
 from hetorch.passes.machine import DEFAULT, Machine
@@ -25,6 +26,7 @@ from hetorch.passes.make_report import Calibration, make_report
 from hetorch.passes.predict_errors import measure_sensitivity
 from hetorch.passes.select_keys import select_keys
 from hetorch.plan import Plan
+from hetorch.plan.sizes import evaluation_key_bytes
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -38,7 +40,7 @@ class Options:
     `ring_degree`, `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size`
     samples (None: 1) or "throughput", samples a second (`batch_size` None: as many as the slots hold). `machine`: costs
     of operations. `encrypted_weights`: the server sees the weights as ciphertexts only. `for_seal`: a plan that SEAL
-    can run."""
+    can run. `key_limit`: bytes of evaluation keys on the wire, None for any number."""
 
     precision: float = 2.0**-12
     security: Security = Security.CLASSICAL_128
@@ -55,6 +57,11 @@ class Options:
     machine: Machine = DEFAULT
     encrypted_weights: bool = False
     for_seal: bool = False
+    key_limit: int | None = None
+
+
+KEY_WEIGHTS = (KEY, 0.3, 1.0, 3.0, 10.0)
+"""What a key counts beside a hoisted rotation (1.2) and a giant step (4): tried in turn until the keys are few."""
 
 
 def run_pipeline(
@@ -123,7 +130,7 @@ def run_pipeline(
             for_seal=options.for_seal,
         )
         try:
-            found.append((pruned, levels, choose_parameters(request)))
+            found.append((pruned, levels, _with_few_keys(request, options.key_limit)))
         except PlanError as error:
             problem = problem or error
     if not found:
@@ -156,3 +163,20 @@ def run_pipeline(
     )
     tell("done", 1.0)
     return plan
+
+
+def _with_few_keys(request: Request, limit: int | None) -> Chosen:
+    """The fastest choice whose keys are within the limit, with rotations traded for keys as far as needed. PlanError if
+    that is not enough."""
+    least = 0
+    for weight in KEY_WEIGHTS:
+        chosen = choose_parameters(replace(request, key_weight=weight))
+        program, weights = build_program(request.program, request.levels, chosen)
+        size = evaluation_key_bytes(chosen.parameters, select_keys(program, weights))
+        if limit is None or size <= limit:
+            return chosen
+        least = min(least, size) if least else size
+    raise PlanError(
+        f"the evaluation keys take at least {least} bytes, key_limit is {limit}; raise it, use fewer layers, or the "
+        'objective "throughput", which needs one key'
+    )

@@ -1,7 +1,7 @@
 """One activation as affine maps, products and polynomials.
 
-Degree 2 costs one level, with its own parabola for each channel: a x^2 + b x + c = sign(a) (alpha x + beta)^2 + gamma, with
-alpha and beta in the affine map before and sign and gamma in the one after. Functions that are a slope times x plus
+Degree 2 costs one level, with its own parabola for each channel: a x^2 + b x + c = sign(a) (alpha x + beta)^2 + gamma,
+with alpha and beta in the affine map before, sign and gamma in the one after. Functions that are a slope times x plus
 an even function (ReLU, SiLU, GELU, ...) take u^2 and u^4 at two levels, again with their own coefficients for each
 channel: three affine maps that are added. All others are Chebyshev series on [-1, 1]. Functions with kinks can be had
 to any precision with the sign of x - kink.
@@ -20,14 +20,15 @@ from scipy import sparse
 
 from hetorch.errors import PlanError
 from hetorch.ir.activations import HALF_LINE, HOMOGENEOUS, LEAST
-from hetorch.ir.tensor_program import Activation, Add, Affine, Chebyshev, Multiply, TensorOp
+from hetorch.ir.tensor_program import Activation, Add, Affine, Chebyshev, Multiply, TensorOp, reads
 from hetorch.passes.fit_polynomial import (
     GRID,
     GROUP_UNIFORM_WEIGHT,
     RANGE_MARGIN,
     Fit,
     bounded_fit,
-    fit_powers,
+    fit_jointly,
+    normal_equations,
     reach_of,
 )
 from hetorch.passes.interval_bounds import Interval
@@ -38,9 +39,12 @@ Array = NDArray[np.float64]
 
 FEWEST = 16
 """Calibration values that a channel needs for a fit of its own."""
-LEAST_CURVATURE = 1.0 / 16
+LEAST_CURVATURE = 1.0 / 8
 """Of a parabola a u^2 + b u, |a| is at least this share of |b|: the completed square is then at most 4 times the
 result, and so is its noise."""
+MOST_JOINT = 2048
+JOINT_SAMPLES = 10
+"""Coefficients that are fitted together, and numbers that the next layer must make for each of them."""
 LINEAR = 1e-9
 """A function that is this near to a line on its range, relative to its size there, is one."""
 
@@ -83,13 +87,17 @@ class Replacement:
 @dataclass(frozen=True, slots=True, eq=False)
 class Domain:
     """The ranges of one activation: `low` and `high` of each element (size,), equal within a channel; `channel` is the
-    channel of each element; `data` (batch, size) the calibration values; `escapes` as in Fit."""
+    channel of each element; `data` (batch, size) the calibration values; `escapes` as in Fit. If nothing but
+    an affine map reads the result, `following` is its matrix (outputs, size), and `target` (batch, outputs) what it
+    made in the model itself."""
 
     low: Array
     high: Array
     channel: NDArray[np.int64]
     data: Array
     escapes: float
+    following: Array | None = None
+    target: Array | None = None
 
     @property
     def whole(self) -> tuple[float, float]:
@@ -270,7 +278,17 @@ def _channel_fit(
         return op.apply(t * half[column] + centre[column])
 
     scaled = (data - centre) / half
-    coefficients = fit_powers(function, scaled, powers, GROUP_UNIFORM_WEIGHT)
+    alone = normal_equations(function, scaled, powers, GROUP_UNIFORM_WEIGHT)
+    coefficients = alone.solution()
+    size = len(starts) * len(powers)
+    if (
+        domain.following is not None
+        and domain.target is not None
+        and len(starts) == len(domain.channel)
+        and size <= MOST_JOINT
+        and domain.target.size >= JOINT_SAMPLES * size
+    ):
+        coefficients = fit_jointly(alone, scaled, powers, domain.following, domain.target)
     return centre[domain.channel], half[domain.channel], coefficients[domain.channel]
 
 
@@ -361,16 +379,15 @@ def _degree_for(op: Activation, domain: Domain, precision: float) -> int:
 def _composite(out: Replacement, domain: Domain, pieces: Callable[..., object], precision: float) -> int:
     """The function through relu(x - kink) = (x - kink) (1 + sign(x - kink)) / 2."""
     low, high = domain.whole
-    used = 1
+    degrees: list[int] = []
 
     def sign(kink: float) -> int:
-        nonlocal used
         reach = max(abs(low - kink), abs(high - kink))
         value = out.scale(out.source, 1.0 / reach, -kink / reach)
         # Within `precision` of the kink the sign may be anything in [-1, 1]: relu is then wrong by less than that.
         polynomials = sign_polynomials(precision / 2, precision)
+        degrees.append(math.prod(len(coefficients) - 1 for coefficients in polynomials))
         for number, coefficients in enumerate(polynomials):
-            used *= len(coefficients) - 1
             label = f"sign {number + 1}/{len(polynomials)}, degree {len(coefficients) - 1}"
             value = out.append(Chebyshev(value, coefficients, out.op.shape, out.op.name, label))
         return value
@@ -381,11 +398,15 @@ def _composite(out: Replacement, domain: Domain, pieces: Callable[..., object], 
         return out.add(out.multiply(half, above, "relu by sign"), half)
 
     pieces(out, sign, rectified)
-    return used
+    return max(degrees)
 
 
 def _fit(op: Activation, domain: Domain, degree: int, method: str, out: Replacement, reach: float) -> Fit:
-    depth = sum(o.depth if isinstance(o, Chebyshev) else isinstance(o, Multiply) for o in out.operations)
+    depths: dict[int, int] = {out.source: 0}
+    for number, step in enumerate(out.operations):
+        taken = step.depth if isinstance(step, Chebyshev) else int(isinstance(step, Multiply))
+        depths[out.made + number + 1] = taken + max(depths[value] for value in reads(step))
+    depth = depths[out.made + len(out.operations)]
     low, high = domain.whole
     # The difference is measured by running what was made, on the data and evenly over each element's range.
     share = np.linspace(0.0, 1.0, 129)[:, None]

@@ -64,7 +64,10 @@ def sign_polynomials(blind: float, error: float) -> tuple[tuple[float, ...], ...
                 continue
             if gap <= error and (last is None or gap < last[0]):
                 last = (gap, (*before[1], coefficients))
-            largest = float(np.max(np.abs(chebyshev.chebval(np.linspace(0, 1, 4001), coefficients))))
+            # Peaks lie close together in [start, 1], the closer the nearer to its ends.
+            inside = (np.cos(np.linspace(np.pi, 0, 20 * POINTS)) + 1) / 2
+            grid = np.concatenate([np.linspace(0, 1, 4001), before[0] + (1 - before[0]) * inside])
+            largest = float(np.max(np.abs(chebyshev.chebval(grid, coefficients)))) * (1 + 1e-6)
             scaled = tuple(c / largest for c in coefficients)
             start = (1 - gap) / largest
             if depth not in best or start > best[depth][0]:

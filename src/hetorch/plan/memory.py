@@ -154,7 +154,8 @@ def _inside_transform(
     giants, babies = (weights[f"{op.weight}.{key}"].astype(np.int64) for key in ("giants", "babies"))
     rows = _rows(parameters, weights, op, level)
     if not _rotates(weights, op) and weights[f"{op.weight}.values"].shape[1] == 1:
-        return len(op.results) * 2 * (level + 1)
+        # Each sum gives way to its result, which has a row less in either half.
+        return 2 * len(op.results)
     groups = len(np.unique(np.stack([outputs, giants]), axis=1)[0])
     rotated = len(np.unique(np.stack([inputs, babies]), axis=1)[0])
     digits = parameters.digit_count(level) * rows

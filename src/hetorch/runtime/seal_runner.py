@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.engine.seal import SealCiphertext, SealEngine, SealPlaintext, SealTransform
+from hetorch.errors import PlanError
 from hetorch.plan import Plan
 from hetorch.runtime.runner import Runner, Trace
 
@@ -17,11 +18,21 @@ class SealRunner:
     """
 
     def __init__(
-        self, plan: Plan, evaluation_keys: EvaluationKeys | None = None, *, share: SealRunner | None = None
+        self,
+        plan: Plan,
+        evaluation_keys: EvaluationKeys | None = None,
+        *,
+        share: SealRunner | None = None,
+        memory_limit: int | None = None,
     ) -> None:
+        if plan.program.encrypted_weights:
+            raise PlanError("encrypted weights run on the engine 'native' only")
         self._engine = SealEngine(plan.parameters, evaluation_keys=evaluation_keys)
         self._runner: Runner[SealCiphertext, SealPlaintext, SealTransform] = Runner(
-            plan, self._engine, share=None if share is None else share._runner
+            plan,
+            self._engine,
+            share=None if share is None else share._runner,
+            memory_limit=memory_limit,
         )
 
     def prepare(self, progress: Callable[[float], None] | None = None) -> None:

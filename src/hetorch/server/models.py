@@ -66,14 +66,12 @@ def serve_plan(
     engine: str = "native",
 ) -> ServedModel:
     """Encode the weights of a plan (`progress` tells how far) and make it ready to serve as `name`, on the engine
-    "native" or "seal". `memory_limit` as Runner: of one prediction, with one client's keys, on the native engine only.
-    InputError for another engine or a limit on SEAL, PlanError for a plan that SEAL cannot run."""
+    "native" or "seal". `memory_limit` as Runner: of one prediction, with one client's keys. InputError for another
+    engine, PlanError for a plan that SEAL cannot run."""
     if engine not in ("native", "seal"):
         raise InputError(f'engine must be "native" or "seal", got {engine!r}')
-    if engine == "seal" and memory_limit is not None:
-        raise InputError("SEAL's memory cannot be limited: leave out memory_limit with the engine seal")
     runner: NativeRunner = Runner(plan, NativeEngine(plan.parameters), memory_limit=memory_limit)
-    seal = SealRuns(plan) if engine == "seal" else None
+    seal = SealRuns(plan, memory_limit) if engine == "seal" else None
     (seal or runner).prepare(None if progress is None else functools.partial(progress, name))
     public = plan.public()
     return ServedModel(
@@ -95,7 +93,7 @@ def load_models(
     engine: str = "native",
 ) -> Mapping[str, ServedModel]:
     """Load and prepare plan folders, by name; PlanError if one cannot be read or two have one name, errors of the
-    engine and `memory_limit` as serve_plan."""
+    engine as serve_plan."""
     models: dict[str, ServedModel] = {}
     for folder in folders:
         name = model_name(folder)

@@ -17,9 +17,9 @@ CLIENTS = 4
 class SealRuns:
     """Safe from many threads. PlanError, when made, for a plan that SEAL cannot run or without seal-python."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, memory_limit: int | None = None) -> None:
         self._plan = plan
-        self._shared = SealRunner(plan)
+        self._shared = SealRunner(plan, memory_limit=memory_limit)
         self._lock = threading.Lock()
         # By the identity of the keys, which the entry keeps alive.
         self._runners: OrderedDict[int, tuple[EvaluationKeys, SealRunner]] = OrderedDict()

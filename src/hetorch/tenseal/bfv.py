@@ -63,7 +63,9 @@ class BFVVector(AbstractTensor):
     ValueError for wrong sizes or missing keys; TypeError for what is not an integer or an array of numbers.
     """
 
-    def __init__(self, context: Context | None = None, vector: Any = None, data: BfvData | None = None) -> None:
+    def __init__(
+        self, context: Context | None = None, vector: Any = None, data: BfvData | None = None
+    ) -> None:
         self._lazy = None
         self._context = context.data if isinstance(context, Context) else None
         if data is not None:
@@ -115,7 +117,9 @@ class BFVVector(AbstractTensor):
         message = tenseal_format.BfvVectorMessage.load(data)
         sizes = tuple(int(size) for size in message.sizes)
         if not sizes or any(not 1 <= size <= self._context.slot_count for size in sizes):
-            raise WireError(f"a ciphertext holds 1 to {self._context.slot_count} values, the sizes are {sizes[:8]}")
+            raise WireError(
+                f"a ciphertext holds 1 to {self._context.slot_count} values, the sizes are {sizes[:8]}"
+            )
         self._data = BfvData(_ciphertexts(self._context, message.ciphertexts), sizes)
 
     def _dump(self) -> bytes:
@@ -240,8 +244,8 @@ class BFVVector(AbstractTensor):
 
 
 class BFVTensor(ElementTensor):
-    """A tensor of integers modulo the plain modulus, encrypted element by element; with `batch` the first dimension goes
-    into the slots. Operands are broadcast by numpy's rules; errors as CKKSTensor's."""
+    """A tensor of integers modulo the plain modulus, encrypted element by element; with `batch` the first dimension
+    goes into the slots. Operands are broadcast by numpy's rules; errors as CKKSTensor's."""
 
     _dtype = "int"
 

@@ -40,7 +40,9 @@ class BfvContext:
         try:
             self.encoder = seal.BatchEncoder(self.parameters)
         except (RuntimeError, ValueError) as error:
-            raise ParameterError(f"{error}: plain_modulus must be a prime = 1 mod 2 * poly_modulus_degree") from None
+            raise ParameterError(
+                f"{error}: plain_modulus must be a prime = 1 mod 2 * poly_modulus_degree"
+            ) from None
         self.evaluator = seal.Evaluator(self.parameters)
         self._secret: Any = None
         self._public: Any = None
@@ -63,7 +65,9 @@ class BfvContext:
         try:
             modulus = operator.index(plain_modulus)  # type: ignore[arg-type]  # that it may not be one is the point
         except TypeError:
-            raise OperandTypeError(f"plain_modulus must be an int, got {type(plain_modulus).__name__}") from None
+            raise OperandTypeError(
+                f"plain_modulus must be an int, got {type(plain_modulus).__name__}"
+            ) from None
         parameters = seal.EncryptionParameters(seal.scheme_type.bfv)
         try:
             parameters.set_poly_modulus_degree(degree)
@@ -93,8 +97,7 @@ class BfvContext:
     def equals(self, other: object) -> bool:
         """Whether ciphertexts of the two may meet: the same parameters."""
         return isinstance(other, BfvContext) and (
-            self is other
-            or list(self.parameters.first_parms_id()) == list(other.parameters.first_parms_id())
+            self is other or list(self.parameters.first_parms_id()) == list(other.parameters.first_parms_id())
         )
 
     @property
@@ -126,7 +129,9 @@ class BfvContext:
     def galois_keys(self) -> Any:
         """seal-python's keys; MissingKeyError without them."""
         if self._galois is None:
-            raise MissingKeyError("the current context doesn't hold a Galois keys: call generate_galois_keys()")
+            raise MissingKeyError(
+                "the current context doesn't hold a Galois keys: call generate_galois_keys()"
+            )
         return self._galois
 
     def generate_galois_keys(self, secret_key: Any = None) -> None:
@@ -139,7 +144,9 @@ class BfvContext:
     def relin_keys(self) -> Any:
         """seal-python's key; MissingKeyError without it."""
         if self._relin is None:
-            raise MissingKeyError("the current context doesn't hold Relinearization keys: call generate_relin_keys()")
+            raise MissingKeyError(
+                "the current context doesn't hold Relinearization keys: call generate_relin_keys()"
+            )
         return self._relin
 
     def generate_relin_keys(self, secret_key: Any = None) -> None:
@@ -262,7 +269,9 @@ class BfvContext:
         relin = galois = b""
         if save_secret_key and self._secret is not None:
             private = PrivateMessage(
-                saved(self._secret), save_relin_keys and self.has_relin_keys(), save_galois_keys and self.has_galois_keys()
+                saved(self._secret),
+                save_relin_keys and self.has_relin_keys(),
+                save_galois_keys and self.has_galois_keys(),
             )
         else:
             relin = saved(self._relin) if save_relin_keys and self._relin is not None else b""

@@ -60,7 +60,10 @@ class BfvArithmetic:
         return self.multiply_values(a, np.full(self.context.slot_count, value))
 
     def multiply(self, a: Any, b: Any) -> Any:
-        return self._relinearised(self._checked(lambda: self.context.evaluator.multiply(a, b)))
+        return self._relinearised(self._raw_product(a, b))
+
+    def _raw_product(self, a: Any, b: Any) -> Any:
+        return self._checked(lambda: self.context.evaluator.multiply(a, b))
 
     def square(self, a: Any) -> Any:
         return self._relinearised(self._checked(lambda: self.context.evaluator.square(a)))
@@ -75,9 +78,7 @@ class BfvArithmetic:
         return list(elements)
 
     def sum_of_products(self, a: Sequence[Any], b: Sequence[Any]) -> Any:
-        products = [
-            self._checked(lambda x=x, y=y: self.context.evaluator.multiply(x, y)) for x, y in zip(a, b, strict=True)
-        ]
+        products = [self._raw_product(x, y) for x, y in zip(a, b, strict=True)]
         return self._relinearised(self._total(products))
 
     def sum_of_constants(self, a: Sequence[Any], weights: Sequence[Any]) -> Any:

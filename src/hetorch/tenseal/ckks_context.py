@@ -1,4 +1,4 @@
-"""The state of a CKKS context: parameters, keys and switches, shared by the Context and everything encrypted under it."""
+"""The state of a CKKS context: parameters, keys and switches, shared by all that is encrypted under it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class CkksContext:
     def generate(
         cls, parameters: ParameterSet, encryption_type: ENCRYPTION_TYPE, n_threads: int
     ) -> CkksContext:
-        """A context with a new secret key, a public one unless the encryption is symmetric, and a relinearisation key."""
+        """A context with a new secret key, a public one unless encryption is symmetric, and a relinearisation key."""
         context = cls(parameters, encryption_type, n_threads)
         context._secret = SecretKey.generate(parameters)
         if encryption_type is ENCRYPTION_TYPE.ASYMMETRIC:
@@ -142,7 +142,9 @@ class CkksContext:
         """Keys for rotations by plus and minus the powers of two, and for conjugation: SEAL's default ones."""
         degree = self.parameters.ring_degree
         top = self.parameters.max_level
-        elements = {galois_element(steps, degree, 3) for steps in default_rotations(degree // 2)} | {2 * degree - 1}
+        elements = {galois_element(steps, degree, 3) for steps in default_rotations(degree // 2)} | {
+            2 * degree - 1
+        }
         spec = EvaluationKeySpec(None, tuple((element, top) for element in sorted(elements)))
         keys = self._key_maker(secret_key).evaluation_keys(spec)
         self.set_galois_keys({element: keys.galois(element) for element in elements})
@@ -230,7 +232,9 @@ class CkksContext:
 
     def check_can_encrypt(self) -> None:
         """MissingKeyError if there is no key to encrypt with."""
-        if self._secret is None and (self._public is None or self.encryption_type is ENCRYPTION_TYPE.SYMMETRIC):
+        if self._secret is None and (
+            self._public is None or self.encryption_type is ENCRYPTION_TYPE.SYMMETRIC
+        ):
             raise MissingKeyError("this context doesn't support encryption: it holds no key for it")
 
     def encrypt(self, values: NDArray[np.float64], scale: float) -> Ciphertext:
@@ -299,7 +303,7 @@ class CkksContext:
 
 
 def _signed_powers(steps: int) -> list[int]:
-    """`steps` as a sum of powers of two and their negatives, no two neighbours: the fewest terms (NAF; Reitwiesner 1960)."""
+    """`steps` as a sum of signed powers of two, no two neighbours: the fewest terms (NAF; Reitwiesner 1960)."""
     found = []
     power = 1
     while steps:

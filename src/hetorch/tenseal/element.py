@@ -25,8 +25,8 @@ _EXACT = 2.0**-45
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """`core` carries the exact scale and the level. `label` is the scale by TenSEAL's bookkeeping, which names a rescaled
-    product after the scale it began with: what its errors depend on."""
+    """`core` carries the exact scale and the level. `label` is the scale by TenSEAL's bookkeeping, which
+    names a rescaled product after the scale it began with: what its errors depend on."""
 
     core: Ciphertext
     label: float
@@ -113,14 +113,17 @@ class Arithmetic:
             return a, b
         # Ciphertexts of one level whose exact scales differ: one came from elsewhere. A level below they can meet.
         if a.level == 0:
-            raise LevelError("scale mismatch: the exact scales differ, and no level is left to make them equal")
+            raise LevelError(
+                "scale mismatch: the exact scales differ, and no level is left to make them equal"
+            )
         level, scale = a.level - 1, self._ladder[a.level - 1]
         return self.lower(a, level, scale), self.lower(b, level, scale)
 
     def _check_levels(self, a: Element, b: Element) -> None:
         if a.level != b.level and not self.context.auto_mod_switch:
             raise LevelError(
-                f"encrypted1 and encrypted2 parameter mismatch: levels {a.level} and {b.level}, and auto_mod_switch is off"
+                f"encrypted1 and encrypted2 parameter mismatch: levels {a.level} and {b.level}, and auto_mod_switch is "
+                "off"
             )
 
     def lower(self, a: Element, level: int, scale: float) -> Element:
@@ -165,19 +168,16 @@ class Arithmetic:
         product = evaluator.sum_of_products([e.core for e in left], [e.core for e in right])
         if self.context.auto_relin:
             self.context.relin_keys()
+            if self.context.auto_rescale and level > 0:
+                return Element(evaluator.relinearise_rescale(product), self.scale)
             product = evaluator.relinearise(product)
-        return self._rescaled(product, label)
+        return self.rescaled(product, label)
 
     def _towards(self, elements: list[Element], other: Element, level: int) -> list[Element]:
-        """Lowered so that the product with `other` lands on the ladder."""
-        scale = self._ladder[level]
-        if level > 0 and self.context.auto_rescale:
-            target = self._ladder[level - 1] * self._prime(level) / other.core.scale
-            # Other scales than the ladder's have no step to land on: keep what there is.
-            if other.label == self.scale == elements[0].label:
-                scale = target
-        if elements[0].label != self.scale or not 0.25 < scale / elements[0].core.scale < 2**20:
-            scale = elements[0].core.scale
+        """Lowered so that the product with `other` lands on the ladder, if both are on it and it will be rescaled."""
+        scale = elements[0].core.scale
+        if level > 0 and self.context.auto_rescale and elements[0].label == other.label == self.scale:
+            scale = self._ladder[level - 1] * self._prime(level) / other.core.scale
         return [self.lower(element, level, scale) for element in elements]
 
     def multiply_constant(self, a: Element, value: float) -> Element:
@@ -185,13 +185,13 @@ class Arithmetic:
 
     def sum_of_constants(self, a: Sequence[Element], weights: Sequence[float]) -> Element:
         """sum_i a_i weights_i, rescaled once; an encryption of zero if all weights vanish at the scale."""
-        terms, label, encoded = self._plain_factors(a)
+        terms, label, encoded = self.plain_factors(a)
         array = np.asarray(weights, dtype=np.float64)
         for value in array:
             self._check_value(float(value), encoded, terms[0].level)
         if not np.any(np.abs(array) * encoded >= 0.5):
             return self.encrypt_constant(0.0)
-        return self._rescaled(
+        return self.rescaled(
             self.context.evaluator.sum_of_weights([e.core for e in terms], array, encoded), label
         )
 
@@ -201,10 +201,10 @@ class Arithmetic:
 
     def sum_of_values(self, a: Sequence[Element], values: Reals) -> Element:
         """sum_i a_i values[i] in the slots, rescaled once; an encryption of zero if all values vanish at the scale."""
-        terms, label, encoded = self._plain_factors(a)
+        terms, label, encoded = self.plain_factors(a)
         if not np.any(np.abs(values) * encoded >= 0.5):
             return self.encrypt_constant(0.0)
-        return self._rescaled(self.unscaled_sum_of_values(terms, values, encoded).core, label)
+        return self.rescaled(self.unscaled_sum_of_values(terms, values, encoded).core, label)
 
     def unscaled_sum_of_values(self, terms: Sequence[Element], values: Reals, encoded: float) -> Element:
         """sum_i a_i values[i] before its rescale; `encoded` is the scale of the values."""
@@ -215,9 +215,6 @@ class Arithmetic:
 
     def plain_factors(self, a: Sequence[Element]) -> tuple[list[Element], float, float]:
         """The elements at one level, TenSEAL's scale of their product with a plaintext, and the scale to encode at."""
-        return self._plain_factors(a)
-
-    def _plain_factors(self, a: Sequence[Element]) -> tuple[list[Element], float, float]:
         terms = self.level_all(a)
         self._check_plain_level(terms[0])
         label = terms[0].label * self.scale
@@ -226,20 +223,21 @@ class Arithmetic:
         encoded = self.scale
         if self.context.auto_rescale:
             if level == 0:
-                raise LevelError("end of modulus switching chain reached: no prime is left for the product's rescale")
+                raise LevelError(
+                    "end of modulus switching chain reached: no prime is left for the product's rescale"
+                )
             if terms[0].label == self.scale:
                 encoded = self._ladder[level - 1] * self._prime(level) / terms[0].core.scale
         return terms, label, encoded
 
     def rescaled(self, product: Ciphertext, label: float) -> Element:
         """A product after the automatic rescale, if it is on."""
-        return self._rescaled(product, label)
-
-    def _rescaled(self, product: Ciphertext, label: float) -> Element:
         if not self.context.auto_rescale:
             return Element(product, label)
         if product.level == 0:
-            raise LevelError("end of modulus switching chain reached: no prime is left for the product's rescale")
+            raise LevelError(
+                "end of modulus switching chain reached: no prime is left for the product's rescale"
+            )
         return Element(self.context.evaluator.rescale(product), self.scale)
 
     # Rotations

@@ -23,7 +23,8 @@ Elements = NDArray[np.object_]
 
 @dataclass(frozen=True, slots=True)
 class TensorData:
-    """`elements`: an array of ciphertexts in the tensor's shape, at `scale` under CKKS. With a batch, slot i of each belongs to sample i."""
+    """`elements`: an array of ciphertexts in the tensor's shape, at `scale` under CKKS. With a batch, slot i
+    of each belongs to sample i."""
 
     scale: float | None
     elements: Elements
@@ -58,10 +59,6 @@ class ElementTensor(AbstractTensor):
     def shape(self) -> list[int]:
         """The sizes of the dimensions, without that of a batch."""
         return list(self.data.shape)
-
-    def ciphertext(self) -> list[Ciphertext]:
-        """The core's ciphertexts in row-major order."""
-        return [element.core for element in self.data.elements.ravel()]
 
     def _with(self, elements: Any, batch: int | None) -> Self:
         return self._like(TensorData(self._data.scale, _as_array(elements), batch))
@@ -113,7 +110,9 @@ class ElementTensor(AbstractTensor):
 
     def add(self, other: Any) -> Self:
         """Element-wise sum."""
-        return self._combine(other, lambda ops, a, b: ops.add(a, b), lambda ops, a, value: ops.add_constant(a, value))
+        return self._combine(
+            other, lambda ops, a, b: ops.add(a, b), lambda ops, a, value: ops.add_constant(a, value)
+        )
 
     def sub(self, other: Any) -> Self:
         """Element-wise difference."""
@@ -156,7 +155,7 @@ class ElementTensor(AbstractTensor):
     # Sums and products over dimensions
 
     def sum(self, axis: int = 0) -> Self:
-        """Over a dimension, counted with the batch's as the first; no level. ValueError if there is no such dimension."""
+        """Over a dimension, a batch's counted as the first; no level. ValueError if there is no such dimension."""
         number = whole_number(axis)
         data = self.data
         if data.batch is not None:
@@ -186,7 +185,7 @@ class ElementTensor(AbstractTensor):
         return self._become(self.sum_batch())
 
     def dot(self, other: Any) -> Self:
-        """numpy's dot for one or two dimensions, with an encrypted or plain tensor; one level.
+        """Numpy's dot for one or two dimensions, with an encrypted or plain tensor; one level.
 
         As in TenSEAL, a tensor with a batch sums products of one or two dimensions over the batch's dimension.
         """
@@ -202,12 +201,16 @@ class ElementTensor(AbstractTensor):
         shape = list(operand.shape)
         if self.shape[-1] != shape[0]:
             raise InputError(f"can't perform dot: dimension mismatch, {self.shape} and {shape}")
-        if self.data.batch is not None or (isinstance(operand, type(self)) and operand.data.batch is not None):
+        if self.data.batch is not None or (
+            isinstance(operand, type(self)) and operand.data.batch is not None
+        ):
             if left == 1 and right == 2:
                 return self.reshape([shape[0], 1]).mul(operand).sum(0)
             return self.mul(operand).sum(left - 1)
         rows = self.data.elements.reshape(-1, shape[0])
-        columns = (operand.data.elements if isinstance(operand, type(self)) else operand).reshape(shape[0], -1)
+        columns = (operand.data.elements if isinstance(operand, type(self)) else operand).reshape(
+            shape[0], -1
+        )
         return self._with(self._matrix_product(rows, columns).reshape([*self.shape[:-1], *shape[1:]]), None)
 
     def dot_(self, other: Any) -> Self:
@@ -256,9 +259,9 @@ class ElementTensor(AbstractTensor):
     # Shapes: no ciphertext changes
 
     def __getitem__(self, item: Any) -> Self:
-        """Of dimensions cut by an index or a slice (one for the first, or a tuple of slices); an index keeps its dimension.
+        """Dimensions cut by an index or a slice (one for the first, or a tuple of slices).
 
-        IndexError beyond the shape. A batch's dimension is not counted.
+        An index keeps its dimension. IndexError beyond the shape. A batch's dimension is not counted.
         """
         shape = self.data.shape
         if isinstance(item, int):
@@ -333,5 +336,3 @@ def _broadcast(left: Elements, right: NDArray[Any]) -> tuple[Elements, NDArray[A
             f"Incompatible dimension of arrays: shapes {list(left.shape)} and {list(right.shape)}"
         ) from None
     return np.broadcast_to(left, shape), np.broadcast_to(right, shape)
-
-

@@ -1,4 +1,4 @@
-"""hetorch's errors that are also of the built-in types which TenSEAL raises, so that an `except` written for it holds."""
+"""hetorch's errors that are also of the built-in types which TenSEAL raises: an `except` written for it holds."""
 
 from __future__ import annotations
 

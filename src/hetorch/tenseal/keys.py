@@ -30,7 +30,7 @@ class SEALPrimitive:
 
     @property
     def data(self) -> Any:
-        """hetorch's object: SecretKey, PublicKey, {Galois element: SwitchingKey}, SwitchingKey or ParameterSet."""
+        """Hetorch's object: SecretKey, PublicKey, {Galois element: SwitchingKey}, SwitchingKey or ParameterSet."""
         return self._data
 
     @data.setter

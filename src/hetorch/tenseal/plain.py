@@ -33,7 +33,7 @@ def shape_of(shape: object) -> tuple[int, ...]:
 
 
 def broadcast_array(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
-    """numpy's rules; BroadcastError (a ValueError and a RuntimeError) where they do not allow it."""
+    """Numpy's rules; BroadcastError (a ValueError and a RuntimeError) where they do not allow it."""
     try:
         return np.broadcast_to(array, shape_of(shape))
     except ValueError:
@@ -88,7 +88,7 @@ class PlainTensor:
 
     @property
     def dtype(self) -> str:
-        """"float" or "int"; setting it converts, towards zero for "int"."""
+        """Either "float" or "int"; setting it converts, towards zero for "int"."""
         return self._dtype
 
     @dtype.setter

@@ -19,7 +19,9 @@ def library() -> Any:
     try:
         return importlib.import_module("seal")
     except ModuleNotFoundError:
-        raise InputError("BFV runs on seal-python, which is not installed: pip install 'hetorch[seal]'") from None
+        raise InputError(
+            "BFV runs on seal-python, which is not installed: pip install 'hetorch[seal]'"
+        ) from None
 
 
 def saved(thing: Any) -> bytes:
@@ -63,8 +65,8 @@ def _renumber(data: bytearray, at: int, kind: str) -> int:
 
 
 def plain_frame(data: bytes, what: str) -> bytes:
-    """The same SEAL object without compression, under the version that every SEAL 4 reads; WireError (a ValueError) if it
-    is not one."""
+    """The same SEAL object without compression, under a version that TenSEAL reads; WireError (a ValueError) if it is
+    not one."""
     reader = Reader.of_frame(data, what, _MOST_BYTES)
     return frame(bytes(reader.take(reader.left)))
 

@@ -29,11 +29,11 @@ from hetorch.errors import InputError, WireError
 from hetorch.params import ParameterSet
 from hetorch.tenseal.ckks_context import CkksContext
 from hetorch.tenseal.element import TOLERANCE, Element
+from hetorch.tenseal.element_tensor import TensorData
 from hetorch.tenseal.enums import ENCRYPTION_TYPE, SCHEME_TYPE
 from hetorch.tenseal.errors import OperandTypeError
 from hetorch.tenseal.layout import Chunk, Layout
 from hetorch.tenseal.parameters import chain_parameters
-from hetorch.tenseal.element_tensor import TensorData
 from hetorch.tenseal.vector import VectorData
 
 
@@ -111,7 +111,9 @@ def dump_context(
     asymmetric = context.encryption_type is ENCRYPTION_TYPE.ASYMMETRIC
     public = b""
     if save_public_key and asymmetric and context.has_public_key():
-        public = dump_public_key(_seal_public_key(parameters, context.public_key()), compression=compression())
+        public = dump_public_key(
+            _seal_public_key(parameters, context.public_key()), compression=compression()
+        )
     relin = galois = b""
     private = None
     if save_secret_key and context.has_secret_key():
@@ -142,7 +144,9 @@ def encryption_type_of(message: ContextMessage) -> ENCRYPTION_TYPE:
     try:
         return ENCRYPTION_TYPE(message.encryption_type)
     except ValueError:
-        raise WireError(f"the context has encryption type {message.encryption_type}, expected 0 or 1") from None
+        raise WireError(
+            f"the context has encryption type {message.encryption_type}, expected 0 or 1"
+        ) from None
 
 
 def set_switches(context: Any, message: ContextMessage) -> None:
@@ -154,7 +158,7 @@ def set_switches(context: Any, message: ContextMessage) -> None:
 
 def switches_of(context: Any) -> int:
     """The automatic steps as TenSEAL's flags."""
-    return (
+    return int(
         tenseal_format.AUTO_RELIN * context.auto_relin
         | tenseal_format.AUTO_RESCALE * context.auto_rescale
         | tenseal_format.AUTO_MOD_SWITCH * context.auto_mod_switch
@@ -253,9 +257,11 @@ def load_tensor(context: Any, data: bytes) -> TensorData:
 
 def dump_tensor(context: CkksContext, data: TensorData) -> bytes:
     """TenSEAL's bytes of a tensor."""
+    assert data.scale is not None
+    scale = data.scale
     return tenseal_format.CkksTensorMessage(
         data.shape,
-        tuple(_dump_element(context, element, data.scale) for element in data.elements.ravel()),
-        data.scale,
+        tuple(_dump_element(context, element, scale) for element in data.elements.ravel()),
+        scale,
         data.batch,
     ).dump()

@@ -61,6 +61,10 @@ class CKKSTensor(ElementTensor):
         """The scale that the tensor was encrypted at."""
         return float(self.data.scale)
 
+    def ciphertext(self) -> list[Ciphertext]:
+        """The core's ciphertexts in row-major order."""
+        return [element.core for element in self.data.elements.ravel()]
+
     def decrypt(self, secret_key: SecretKey | None = None) -> PlainTensor:
         """The values, a batch's dimension first, for the key holder alone; ValueError without a key."""
         key = self._secret_key(secret_key)
@@ -84,7 +88,6 @@ class CKKSTensor(ElementTensor):
     @property
     def _arithmetic(self) -> Arithmetic:
         return Arithmetic(self._context, self.data.scale)
-
 
 
 def _encrypt(arithmetic: Arithmetic, array: NDArray[np.float64], batch: bool) -> TensorData:

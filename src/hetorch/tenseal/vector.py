@@ -20,7 +20,7 @@ from hetorch.tenseal.errors import OperandTypeError
 from hetorch.tenseal.keys import SecretKey
 from hetorch.tenseal.layout import Chunk, Layout
 from hetorch.tenseal.operands import is_scalar, matrix_operand, vector_operand
-from hetorch.tenseal.polynomial import coefficients_of, evaluate, whole_number, raised
+from hetorch.tenseal.polynomial import coefficients_of, evaluate, raised, whole_number
 
 Plan = Callable[[Arithmetic, Element], Element]
 
@@ -120,7 +120,9 @@ class CKKSVector(AbstractTensor):
 
     def _each(self, plan: Plan) -> CKKSVector:
         arithmetic = self._arithmetic
-        return self._with([Chunk(plan(arithmetic, chunk.element), chunk.layout) for chunk in self.data.chunks])
+        return self._with(
+            [Chunk(plan(arithmetic, chunk.element), chunk.layout) for chunk in self.data.chunks]
+        )
 
     def _combine(self, other: Any, encrypted: Any, constant: Any, values: Any, verb: str) -> CKKSVector:
         """The result of a slot-wise operation with anything."""
@@ -145,7 +147,8 @@ class CKKSVector(AbstractTensor):
         return self._with(chunks)
 
     def _with_vector(self, other: CKKSVector, operation: Any, verb: str) -> CKKSVector:
-        if not self._context.equals(other.context().data):
+        other._link_check()
+        if not self._context.equals(other._context):
             raise InputError(f"can't {verb} vectors that have different contexts")
         mine, theirs = self.data, other.data
         if mine.size != theirs.size:
@@ -154,7 +157,9 @@ class CKKSVector(AbstractTensor):
             elif theirs.size == 1:
                 theirs = _replicated(other._arithmetic, theirs, mine)
             else:
-                raise InputError(f"can't compute on vectors of different sizes: {mine.size} and {theirs.size}")
+                raise InputError(
+                    f"can't compute on vectors of different sizes: {mine.size} and {theirs.size}"
+                )
         arithmetic = self._arithmetic
         return self._with(
             [
@@ -208,7 +213,7 @@ class CKKSVector(AbstractTensor):
     # Sums and products across slots
 
     def sum(self, axis: int = 0) -> CKKSVector:
-        """The sum of all values, a vector of size 1; `axis` is there for the signature. ValueError without Galois keys."""
+        """The sum of all values, a vector of size 1; `axis` changes nothing. ValueError without Galois keys."""
         arithmetic = self._arithmetic
         sums = [products.sum_chunk(arithmetic, chunk) for chunk in self.data.chunks]
         total = sums[0]

@@ -1,0 +1,189 @@
+"""What plans predict against what is measured, on one thread: time, memory of ring elements, worst error.
+
+Times are processor times of the least of a few runs; compile and measure with constants of the same machine
+(`hetorch tune`) to judge them. Memory is that of the pool that holds keys, encoded weights and ciphertexts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+os.environ.setdefault("HETORCH_NUM_THREADS", "1")
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import nn
+
+import hetorch
+from benchmarks.output import machine
+from benchmarks.real_data import Square
+from hetorch.engine import _native
+from hetorch.engine.native import NativeEngine
+from hetorch.engine.secret import SecretKey
+from hetorch.local import run_cleartext
+from hetorch.plan import Plan
+from hetorch.runtime import Runner
+
+RUNS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One network. Times in ms of one run of `batch` samples, memory in bytes, errors relative to the output range."""
+
+    name: str
+    batch: int
+    predicted_ms: float
+    measured_ms: float
+    predicted_bytes: int
+    measured_bytes: int
+    error_bound: float
+    worst_error: float
+
+
+def networks() -> dict[str, Callable[[], Plan]]:
+    """Seeded networks, compiled when called."""
+
+    def made(shape: tuple[int, ...], *layers: nn.Module, **options: object) -> Callable[[], Plan]:
+        return lambda: hetorch.compile(
+            nn.Sequential(*layers).eval(),
+            torch.rand(64, *shape, generator=torch.Generator().manual_seed(1)),
+            **options,  # type: ignore[arg-type]
+        )
+
+    torch.manual_seed(0)
+    image = (1, 28, 28)
+    return {
+        "784-128-128-10, squares": made(
+            (784,), nn.Linear(784, 128), Square(), nn.Linear(128, 128), Square(), nn.Linear(128, 10)
+        ),
+        "Conv(1,4,7,s3)-256-64-10, squares": made(
+            image,
+            nn.Conv2d(1, 4, 7, 3),
+            Square(),
+            nn.Flatten(),
+            nn.Linear(256, 64),
+            Square(),
+            nn.Linear(64, 10),
+        ),
+        "784-64-10, SiLU of degree 7": made(
+            (784,), nn.Linear(784, 64), nn.SiLU(), nn.Linear(64, 10), activation_degree=7
+        ),
+        "LeNet, squares": made(
+            image,
+            nn.Conv2d(1, 32, 5, 2, 2),
+            Square(),
+            nn.Conv2d(32, 64, 5, 2, 2),
+            Square(),
+            nn.Flatten(),
+            nn.Linear(3136, 512),
+            Square(),
+            nn.Linear(512, 10),
+        ),
+        "784-128-10, 256 samples": made(
+            (784,), nn.Linear(784, 128), Square(), nn.Linear(128, 10), objective="throughput", batch_size=256
+        ),
+        "20-16-1, throughput": made(
+            (20,), nn.Linear(20, 16), Square(), nn.Linear(16, 1), objective="throughput"
+        ),
+        "Conv(3,32,3)-pool-Conv(32,32,3), 32 x 32": made(
+            (3, 32, 32),
+            nn.Conv2d(3, 32, 3, padding=1),
+            Square(),
+            nn.AvgPool2d(2),
+            nn.Conv2d(32, 32, 3, padding=1),
+            nn.AvgPool2d(2),
+            nn.Flatten(),
+            nn.Linear(2048, 10),
+        ),
+    }
+
+
+def measure(name: str, plan: Plan) -> Prediction:
+    """Runs the plan on random inputs."""
+    public = plan.public()
+    x = np.random.default_rng(0).uniform(0, 1, (plan.batch_size, *public.input_shape))
+    _native.trim_pool()
+    before = _native.pool_statistics().in_use
+    key = SecretKey.generate(plan.parameters)
+    engine = NativeEngine(plan.parameters, evaluation_keys=key.evaluation_keys(plan.key_spec))
+    runner = Runner(plan, engine)
+    runner.prepare()
+    inputs = [
+        key.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in public.pack_batch(x)
+    ]
+    _native.reset_pool_peak()
+    results = runner.run(inputs)
+    peak = _native.pool_statistics().peak
+    found = public.unpack_batch([key.decrypt(c) for c in results])
+    least = np.inf
+    for _ in range(RUNS):
+        start = time.process_time()
+        runner.run(inputs)
+        least = min(least, time.process_time() - start)
+    exact = run_cleartext(plan, x, noise=False)
+    return Prediction(
+        name,
+        plan.batch_size,
+        1e3 * plan.report.predicted_seconds,
+        1e3 * least,
+        plan.report.memory_bytes,
+        peak - before,
+        plan.report.predicted_error,
+        float(np.abs(found - exact).max() / plan.report.output_range),
+    )
+
+
+def main() -> None:
+    """Print the table, and write JSON if asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
+    parser.add_argument("--only", default="", metavar="TEXT", help="networks with this in their name")
+    options = parser.parse_args()
+    table = Table(title="Predicted and measured, 1 thread")
+    for column in (
+        "network",
+        "samples",
+        "predicted ms",
+        "ms",
+        "ratio",
+        "predicted MB",
+        "MB",
+        "ratio",
+        "bound",
+        "error",
+    ):
+        table.add_column(column, justify="left" if column == "network" else "right")
+    rows = []
+    for name, compiled in networks().items():
+        if options.only not in name:
+            continue
+        row = measure(name, compiled())
+        rows.append(asdict(row))
+        table.add_row(
+            row.name,
+            str(row.batch),
+            f"{row.predicted_ms:.1f}",
+            f"{row.measured_ms:.1f}",
+            f"{row.predicted_ms / row.measured_ms:.2f}",
+            f"{row.predicted_bytes / 1e6:.1f}",
+            f"{row.measured_bytes / 1e6:.1f}",
+            f"{row.predicted_bytes / row.measured_bytes:.2f}",
+            f"{row.error_bound:.1e}",
+            f"{row.worst_error:.1e}",
+        )
+    Console(width=150).print(table)
+    if options.json is not None:
+        options.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
