@@ -142,7 +142,9 @@ class CkksContext:
         """Keys for rotations by plus and minus the powers of two, and for conjugation: SEAL's default ones."""
         degree = self.parameters.ring_degree
         top = self.parameters.max_level
-        elements = {galois_element(steps, degree, 3) for steps in default_rotations(degree // 2)} | {2 * degree - 1}
+        elements = {galois_element(steps, degree, 3) for steps in default_rotations(degree // 2)} | {
+            2 * degree - 1
+        }
         spec = EvaluationKeySpec(None, tuple((element, top) for element in sorted(elements)))
         keys = self._key_maker(secret_key).evaluation_keys(spec)
         self.set_galois_keys({element: keys.galois(element) for element in elements})
@@ -230,7 +232,9 @@ class CkksContext:
 
     def check_can_encrypt(self) -> None:
         """MissingKeyError if there is no key to encrypt with."""
-        if self._secret is None and (self._public is None or self.encryption_type is ENCRYPTION_TYPE.SYMMETRIC):
+        if self._secret is None and (
+            self._public is None or self.encryption_type is ENCRYPTION_TYPE.SYMMETRIC
+        ):
             raise MissingKeyError("this context doesn't support encryption: it holds no key for it")
 
     def encrypt(self, values: NDArray[np.float64], scale: float) -> Ciphertext:

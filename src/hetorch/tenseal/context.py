@@ -11,7 +11,15 @@ from hetorch.params import Security
 from hetorch.tenseal.ckks_context import CkksContext
 from hetorch.tenseal.enums import ENCRYPTION_TYPE, SCHEME_TYPE
 from hetorch.tenseal.errors import OperandTypeError
-from hetorch.tenseal.keys import Decryptor, Encryptor, GaloisKeys, PublicKey, RelinKeys, SEALContext, SecretKey
+from hetorch.tenseal.keys import (
+    Decryptor,
+    Encryptor,
+    GaloisKeys,
+    PublicKey,
+    RelinKeys,
+    SEALContext,
+    SecretKey,
+)
 from hetorch.tenseal.parameters import ckks_parameters
 
 
@@ -46,7 +54,9 @@ class Context:
         elif scheme is not SCHEME_TYPE.CKKS:
             raise InputError("Invalid scheme type, use either SCHEME_TYPE.BFV or SCHEME_TYPE.CKKS")
         if not isinstance(encryption_type, ENCRYPTION_TYPE):
-            raise OperandTypeError(f"encryption_type must be an ENCRYPTION_TYPE, got {type(encryption_type).__name__}")
+            raise OperandTypeError(
+                f"encryption_type must be an ENCRYPTION_TYPE, got {type(encryption_type).__name__}"
+            )
         if not (isinstance(n_threads, int) and n_threads > 0):
             n_threads = os.cpu_count() or 1
         if scheme is SCHEME_TYPE.BFV:
@@ -183,7 +193,9 @@ class Context:
     def decryptor(self) -> Decryptor:
         return Decryptor(self.data.decryptor())
 
-    def make_context_public(self, generate_galois_keys: bool = False, generate_relin_keys: bool = False) -> None:
+    def make_context_public(
+        self, generate_galois_keys: bool = False, generate_relin_keys: bool = False
+    ) -> None:
         """Drop the secret key, after making the keys asked for: what remains may be sent to who computes."""
         self.data.make_public(generate_galois_keys, generate_relin_keys)
 

@@ -113,7 +113,9 @@ class Arithmetic:
             return a, b
         # Ciphertexts of one level whose exact scales differ: one came from elsewhere. A level below they can meet.
         if a.level == 0:
-            raise LevelError("scale mismatch: the exact scales differ, and no level is left to make them equal")
+            raise LevelError(
+                "scale mismatch: the exact scales differ, and no level is left to make them equal"
+            )
         level, scale = a.level - 1, self._ladder[a.level - 1]
         return self.lower(a, level, scale), self.lower(b, level, scale)
 
@@ -221,7 +223,9 @@ class Arithmetic:
         encoded = self.scale
         if self.context.auto_rescale:
             if level == 0:
-                raise LevelError("end of modulus switching chain reached: no prime is left for the product's rescale")
+                raise LevelError(
+                    "end of modulus switching chain reached: no prime is left for the product's rescale"
+                )
             if terms[0].label == self.scale:
                 encoded = self._ladder[level - 1] * self._prime(level) / terms[0].core.scale
         return terms, label, encoded
@@ -231,7 +235,9 @@ class Arithmetic:
         if not self.context.auto_rescale:
             return Element(product, label)
         if product.level == 0:
-            raise LevelError("end of modulus switching chain reached: no prime is left for the product's rescale")
+            raise LevelError(
+                "end of modulus switching chain reached: no prime is left for the product's rescale"
+            )
         return Element(self.context.evaluator.rescale(product), self.scale)
 
     # Rotations

@@ -58,7 +58,9 @@ def _integers(values: object) -> list[int]:
     if isinstance(values, str | bytes) or not isinstance(values, Sequence):
         raise OperandTypeError(f"coeff_mod_bit_sizes must be a list of int, got {type(values).__name__}")
     if len(values) > MAX_PRIME_COUNT:
-        raise ParameterError(f"coeff_mod_bit_sizes holds {len(values)} sizes; at most {MAX_PRIME_COUNT} are supported")
+        raise ParameterError(
+            f"coeff_mod_bit_sizes holds {len(values)} sizes; at most {MAX_PRIME_COUNT} are supported"
+        )
     try:
         return [operator.index(value) for value in values]
     except TypeError:

@@ -223,4 +223,3 @@ def replicate(arithmetic: Arithmetic, chunk: Chunk, count: int) -> Chunk:
         element = arithmetic.add(element, arithmetic.rotate(element, -reach))
         reach *= 2
     return Chunk(element, Layout(count, count, min(reach, slot_count)))
-

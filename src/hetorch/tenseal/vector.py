@@ -120,7 +120,9 @@ class CKKSVector(AbstractTensor):
 
     def _each(self, plan: Plan) -> CKKSVector:
         arithmetic = self._arithmetic
-        return self._with([Chunk(plan(arithmetic, chunk.element), chunk.layout) for chunk in self.data.chunks])
+        return self._with(
+            [Chunk(plan(arithmetic, chunk.element), chunk.layout) for chunk in self.data.chunks]
+        )
 
     def _combine(self, other: Any, encrypted: Any, constant: Any, values: Any, verb: str) -> CKKSVector:
         """The result of a slot-wise operation with anything."""
@@ -155,7 +157,9 @@ class CKKSVector(AbstractTensor):
             elif theirs.size == 1:
                 theirs = _replicated(other._arithmetic, theirs, mine)
             else:
-                raise InputError(f"can't compute on vectors of different sizes: {mine.size} and {theirs.size}")
+                raise InputError(
+                    f"can't compute on vectors of different sizes: {mine.size} and {theirs.size}"
+                )
         arithmetic = self._arithmetic
         return self._with(
             [
