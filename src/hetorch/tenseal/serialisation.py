@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine import _native, tenseal_format
-from hetorch.engine.native import Ciphertext, PublicKey
+from hetorch.engine.native import Ciphertext
 from hetorch.engine.seal_format import (
     SealParameters,
     SealPublicKey,
@@ -22,11 +22,9 @@ from hetorch.engine.seal_format import (
     load_public_key,
     load_relin_keys,
 )
-from hetorch.engine.seal_format.orders import to_ours, to_seal
 from hetorch.engine.seal_format.secret_key import dump_secret_key, load_secret_key
 from hetorch.engine.tenseal_format import ContextMessage, PrivateMessage
 from hetorch.errors import InputError, WireError
-from hetorch.params import ParameterSet
 from hetorch.tenseal.ckks_context import CkksContext
 from hetorch.tenseal.element import TOLERANCE, Element
 from hetorch.tenseal.element_tensor import TensorData
@@ -83,7 +81,7 @@ def _load_ckks(message: ContextMessage, seal: SealParameters, threads: int) -> C
     if message.global_scale >= 0:
         context.global_scale = message.global_scale
     if len(message.public_key):
-        context.set_public_key(_public_key(load_public_key(parameters, bytes(message.public_key))))
+        context.set_public_key(load_public_key(parameters, bytes(message.public_key)).native())
     private = message.private
     if private is None:
         if len(message.relin_keys):
@@ -112,7 +110,7 @@ def dump_context(
     public = b""
     if save_public_key and asymmetric and context.has_public_key():
         public = dump_public_key(
-            _seal_public_key(parameters, context.public_key()), compression=compression()
+            SealPublicKey.of(parameters, context.public_key()), compression=compression()
         )
     relin = galois = b""
     private = None
@@ -163,21 +161,6 @@ def switches_of(context: Any) -> int:
         | tenseal_format.AUTO_RESCALE * context.auto_rescale
         | tenseal_format.AUTO_MOD_SWITCH * context.auto_mod_switch
     )
-
-
-def _all_primes(parameters: ParameterSet) -> tuple[int, ...]:
-    return (*parameters.modulus_chain, *parameters.special_primes)
-
-
-def _public_key(key: SealPublicKey) -> PublicKey:
-    from hetorch.engine.context import core_context
-
-    rows = to_ours(np.ascontiguousarray(key.rows), _all_primes(key.parameters))
-    return _native.public_key_of_rows(core_context(key.parameters), rows)
-
-
-def _seal_public_key(parameters: ParameterSet, key: PublicKey) -> SealPublicKey:
-    return SealPublicKey(parameters, to_seal(_native.public_key_rows(key), _all_primes(parameters)))
 
 
 # Vectors and tensors
