@@ -10,7 +10,7 @@ using session::ckks::Complex;
 // Slot j of the order of g is the value at zeta^(g^j): the definition, for a polynomial of small coefficients.
 void test_encoder(std::size_t n, std::uint64_t generator) {
   const session::Shape shape{n, 40, 1, 1, 1};
-  const session::ckks::Context context(n, shape.primes(1, 1), shape.primes(0, 1), 1, generator);
+  const session::ckks::Context context(n, shape.chain(), shape.special_primes(), 1, generator);
   std::vector<double> coefficients(n);
   session::Stream stream(n + generator);
   for (double& c : coefficients) c = static_cast<double>(stream.below(2001)) - 1000;
@@ -41,7 +41,7 @@ int main() {
   const session::Shape shape{64, 40, 1, 1, 1};
   for (std::uint64_t generator : {0, 1, 4, 7}) {
     CHECK(session::throws<std::invalid_argument>(
-              [&] { session::ckks::Context(64, shape.primes(1, 1), shape.primes(0, 1), 1, generator); }),
+              [&] { session::ckks::Context(64, shape.chain(), shape.special_primes(), 1, generator); }),
           "a generator that is neither 3 nor 5");
   }
   return check::status();
