@@ -1,4 +1,8 @@
-"""Two workers timed in turns: what else the machine does meets both alike, and so does a cache that was just used."""
+"""Two workers timed in turns, so that what else the machine does meets both alike.
+
+A turn begins with a pause, in which the other side's threads stop spinning for more work, and a short operation with a
+call that is not counted, which brings its own data back into the caches that the other side has just used.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,10 @@ from dataclasses import replace
 from benchmarks.measure import Row
 from benchmarks.peers.worker import PeerFailedError, Worker
 
-TURN_MS = 4.0
+TURN_MS = 10.0
 """Short operations are repeated until a turn takes about this long; the turn counts as its median."""
+PAUSE = 0.02
+"""Seconds before a turn. OpenMP's threads, as GCC has them, spin for some milliseconds after their last work."""
 LEAST, MOST, LEAST_IF_SLOW = 5, 25, 3
 """Turns of each side, as many as the time allows."""
 SLOW_SECONDS = 1.5
@@ -56,12 +62,12 @@ def take_turns(
     end = time.monotonic() + seconds
     while len(pairs) < MOST and (len(pairs) < least or time.monotonic() < end):
         try:
-            their_turn = statistics.median(theirs.times(operation, calls_theirs))
+            their_turn = _turn(theirs, operation, calls_theirs)
         except PeerFailedError as error:
             return _alone(replace(empty, reason=str(error)), ours, operation, warm_ours, seconds, least)
         if their_turns is not None:
             their_turns.append(their_turn)
-        pairs.append((their_turn, statistics.median(ours.times(operation, calls_ours))))
+        pairs.append((their_turn, _turn(ours, operation, calls_ours)))
     their_ms, our_ms = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratios = [their / our for their, our in pairs]
     return replace(
@@ -81,8 +87,16 @@ def _alone(row: Row, ours: Worker, operation: str, warm: float, seconds: float, 
     turns: list[float] = []
     end = time.monotonic() + seconds / 2
     while len(turns) < MOST and (len(turns) < least or time.monotonic() < end):
-        turns.append(statistics.median(ours.times(operation, _calls(warm))))
+        turns.append(_turn(ours, operation, _calls(warm)))
     return replace(row, ours_ms=statistics.median(turns), repetitions=len(turns))
+
+
+def _turn(worker: Worker, operation: str, calls: int) -> float:
+    """The median of `calls` calls in milliseconds, after one that is not counted where there are several."""
+    time.sleep(PAUSE)
+    if calls == 1:
+        return worker.times(operation)[0]
+    return statistics.median(worker.times(operation, calls + 1)[1:])
 
 
 def _calls(warm_ms: float) -> int:
