@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
-import hetorch
 from benchmarks.ledger import Ledger
 from benchmarks.network_turns import compile_plan
 from benchmarks.networks import NETWORKS, prepare
-from benchmarks.peers.worker import PeerFailedError, start_ours
+from benchmarks.peers.worker import start_ours
 from benchmarks.turns import take_turns
 
 
@@ -37,8 +35,6 @@ def throughput_rows(threads: int, ledger: Ledger, only: str) -> None:
 
 
 def _row(batch: Batch, title: str, threads: int, ledger: Ledger) -> None:
-    if "objective" not in inspect.signature(hetorch.compile).parameters:
-        raise PeerFailedError("compile has no objective yet")
     prepared = prepare(batch.network)
     options = {} if batch.samples is None else {"batch_size": batch.samples}
     plan, compile_s = compile_plan(prepared, ledger, objective="throughput", **options)

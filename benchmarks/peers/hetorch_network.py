@@ -19,7 +19,7 @@ def setup(options: dict[str, Any]) -> Session:
     """`plan`: its folder; `folder`: that of the network. A plan for batches is given as many samples as it takes."""
     plan = Plan.load(Path(options["plan"]))
     samples = np.load(Path(options["folder"]) / "arrays.npz")["samples"].astype(np.float64)
-    public: Any = plan.public()
+    public = plan.public()
     begun = time.perf_counter()
     key = SecretKey.generate(plan.parameters)
     engine = NativeEngine(plan.parameters, evaluation_keys=key.evaluation_keys(plan.key_spec))
@@ -28,7 +28,7 @@ def setup(options: dict[str, Any]) -> Session:
     runner.prepare()
     prepared = time.perf_counter()
 
-    batch = int(getattr(public, "batch_size", 1))
+    batch = public.batch_size
 
     def encrypt(index: int) -> list[Any]:
         slots = (
