@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -91,6 +92,7 @@ def test_ckks_tensors(context: ts.Context, shape: tuple[int, ...], batch: bool) 
     assert seen.shape == list(shape) and np.max(np.abs(np.array(seen.tolist()) - 1)) < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore::hetorch.errors.LegacySecurityWarning")
 def test_bfv() -> None:
     context = ts.context(ts.SCHEME_TYPE.BFV, 4096, 1032193)
     vector = ts.bfv_vector(context, [1, 2, 3]).serialize()
@@ -220,8 +222,13 @@ def test_what_does_not_fit_together() -> None:
         "[]",
         "{}",
         "[null]",
+        "[" + "1," * 20_000 + '"' + "x" * 20_000 + '"]',  # 1.6 GB as a numpy array of texts
     ],
 )
 def test_broken_plain_tensors(text: str) -> None:
+    tracemalloc.start()
     with pytest.raises(WireError, match="plain tensor"):
         load_plain_tensor(text.encode())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 * len(text) + (1 << 20)
