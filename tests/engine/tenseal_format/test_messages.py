@@ -22,6 +22,7 @@ from hetorch.engine.tenseal_format import (
     CkksTensorMessage,
     CkksVectorMessage,
     ContextMessage,
+    PrivateMessage,
     dump_plain_tensor,
     load_plain_tensor,
 )
@@ -54,6 +55,11 @@ def test_contexts(context: ts.Context, secret: bool, rest: bool) -> None:
     if message.private is not None:
         assert message.private.galois_keys_generated == message.private.relin_keys_generated == rest
     assert SealParameters.load(message.encryption_parameters).ring_degree == 4096
+
+
+def test_repr_shows_no_secret_key() -> None:
+    message = ContextMessage(b"parameters", private=PrivateMessage(b"the secret key"))
+    assert "secret" not in repr(message) and "private=PrivateMessage(" in repr(message)
 
 
 def test_a_symmetric_context_without_scale() -> None:
