@@ -137,10 +137,12 @@ Buffer::~Buffer() {
   if (data_ != nullptr) pool().give(data_, padded_bytes(words_));
 }
 
-void Buffer::wipe() {
-  if (words_ == 0) return;
-  std::memset(data_, 0, words_ * 8);
-  asm volatile("" : : "r"(data_) : "memory");  // may read all memory, so the zeros must be there
+void wipe(void* data, std::size_t bytes) {
+  if (bytes == 0) return;
+  std::memset(data, 0, bytes);
+  asm volatile("" : : "r"(data) : "memory");  // may read all memory, so the zeros must be there
 }
+
+void Buffer::wipe() { ring::wipe(data_, words_ * 8); }
 
 }  // namespace hetorch::ring

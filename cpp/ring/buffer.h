@@ -28,7 +28,7 @@ class Buffer {
   const std::uint64_t* data() const { return data_; }
   std::size_t size() const { return words_; }
 
-  // Overwrite with zeros in a way the compiler cannot leave out: for secrets, before they are freed.
+  // As ring::wipe, the whole.
   void wipe();
 
  private:
@@ -40,6 +40,9 @@ class Buffer {
   std::uint64_t* data_ = nullptr;
   std::size_t words_ = 0;
 };
+
+// Overwrites with zeros in a way the compiler cannot leave out: for secrets, before their memory is freed.
+void wipe(void* data, std::size_t bytes);
 
 // Bytes of all buffers that exist, the most that existed at once since the last reset, and what the pool keeps for
 // later.

@@ -64,8 +64,7 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
     }
     key.a.push_back(std::move(a));
     key.b.push_back(std::move(b));
-    volatile std::uint8_t* bytes = error.data();
-    for (std::size_t i = 0; i < error.size(); ++i) bytes[i] = 0;
+    ring::wipe(error.data(), error.size());
   }
   return key;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import pytest
 
@@ -46,6 +47,14 @@ def test_the_claim_of_an_older_table_is_not_believed() -> None:
     bits = [56, 52, 54], [56]
     parameters = ParameterSet.from_bits(1 << 13, *bits, security=Security.HE_STANDARD_2018)
     assert 214 < parameters.log2_qp <= 218
+    with pytest.raises(SecurityError, match="above the 214"):
+        check(plan_of(parameters))
+
+
+def test_a_modulus_a_hair_above_the_bound_is_not_rounded_down_to_it() -> None:
+    chain, special = (18014398508400641, 18014398510661633, 4503599626682369), 18014398512136193
+    parameters = ParameterSet(1 << 13, chain, (special,), 1, Security.HE_STANDARD_2018)
+    assert math.prod(chain) * special > 2**214 and parameters.log2_qp == 214.0
     with pytest.raises(SecurityError, match="above the 214"):
         check(plan_of(parameters))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from hetorch.engine.cleartext import CleartextEngine
 from hetorch.engine.keys import EvaluationKeySpec
@@ -59,8 +60,20 @@ def test_sums_are_those_of_the_matrix(
     decrypted = np.stack([key.decrypt(c) for c in found])
     model = NoiseModel.of(parameters)
     # The fresh errors times the weights, the rescale, and half a unit at each rounded weight: 7 standard deviations.
-    spread = np.sqrt((dense**2).sum(axis=1) * model.fresh() ** 2 + model.rounding() ** 2 + inputs)
-    assert np.all(np.abs(decrypted - dense @ x) < 7 * spread[:, None] / SCALE)
+    fresh = (dense**2).sum(axis=1)[:, None] * model.fresh() ** 2
+    spread = np.sqrt(fresh + rescale_deviations(key) ** 2 + inputs)
+    assert np.all(np.abs(decrypted - dense @ x) < 7 * spread / SCALE)
+
+
+def rescale_deviations(key: SecretKey) -> NDArray[np.float64]:
+    """Of the real part of each slot: the rounding tau_0 + tau_1 s has coefficients uniform in [-1/2, 1/2], so
+    N / 24 (1 + |s|^2) with this key's s in the slot. Its average over keys is NoiseModel.rounding, but some slot of 512
+    has about six times the average of |s|^2."""
+    n = key.parameters.ring_degree
+    exponents = np.array([pow(5, j, 2 * n) for j in range(n // 2)])
+    roots = np.exp(1j * np.pi * (np.outer(exponents, np.arange(n)) % (2 * n)) / n)
+    deviations: NDArray[np.float64] = np.sqrt(n / 24 * (1 + np.abs(roots @ key.coefficients()) ** 2))
+    return deviations
 
 
 def test_the_cleartext_engine_and_the_diagonals_agree(parameters: ParameterSet) -> None:

@@ -72,6 +72,7 @@ def changed(**fields: object) -> bytes:
         (changed(input_layout__shape=[1 << 40]), "shape"),
         (changed(input_layout__shape=[7]), "input_layout"),
         (changed(input_layout__ciphertexts=1 << 30), "ciphertexts"),
+        (changed(input_layout__ciphertexts=1 << 14, input_layout__period=1), "positions"),
         (changed(input_layout__index_of_slot="AAAA"), "base64"),
         (changed(input_layout__period=3), "index_of_slot"),
         (changed(key_spec__galois=[[4, 0]]), "Galois"),

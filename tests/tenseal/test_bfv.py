@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import operator
+import tracemalloc
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import seal
 import tenseal
 
 import hetorch.tenseal as ts
-from hetorch.errors import HetorchError
+from hetorch.engine.seal_format.stream import HEADER_BYTES, frame
+from hetorch.engine.tenseal_format import BfvVectorMessage, ContextMessage, PrivateMessage
+from hetorch.errors import HetorchError, LegacySecurityWarning, SecurityError, WireError
+
+# SEAL's default primes for N = 8192 have 218 bits, those for 4096 have 109.
+pytestmark = pytest.mark.filterwarnings("ignore::hetorch.errors.LegacySecurityWarning")
 
 T = 1032193
 
@@ -115,3 +126,67 @@ def test_wrong_use(context: Any) -> None:
             action()
         assert isinstance(seen.value, HetorchError)
     assert ts.bfv_vector(public, [1]).decrypt(context.secret_key()) == [1]
+
+
+def test_the_table_of_2024_is_asked() -> None:
+    with pytest.warns(LegacySecurityWarning, match="2018") as caught:
+        ts.context(ts.SCHEME_TYPE.BFV, 8192, T)
+    assert [w.filename for w in caught] == [__file__]
+    with pytest.warns(LegacySecurityWarning):
+        ts.context_from(ts.context(ts.SCHEME_TYPE.BFV, 8192, T, security="he-standard-2018").serialize())
+    with pytest.raises(SecurityError, match="214"):
+        ts.context(ts.SCHEME_TYPE.BFV, 8192, T, security="128")
+    with pytest.raises(SecurityError, match="147"):
+        ts.context(ts.SCHEME_TYPE.BFV, 8192, T, [54, 54, 54], security="192")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for security in (None, "128"):
+            ts.context(ts.SCHEME_TYPE.BFV, 8192, T, [54, 54, 54], security=security)
+        ts.context(ts.SCHEME_TYPE.BFV, 8192, T, security="he-standard-2018")
+
+
+def test_no_key_is_written_to_a_file(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(*_: object) -> None:
+        raise AssertionError("SEAL was asked to write a file")
+
+    for kind in (seal.SecretKey, seal.PublicKey, seal.RelinKeys, seal.GaloisKeys):
+        monkeypatch.setattr(kind, "save", save)
+    context.serialize()
+    assert ts.context_from(context.serialize(save_secret_key=True)).has_secret_key()
+
+
+def zeros_for(data: Any) -> bytes:
+    """A ciphertext's frame with zeros for nearly all of its residues, compressed."""
+    content = bytes(data)[HEADER_BYTES:]
+    return frame(content[:1024] + bytes(len(content) - 1024), 2)
+
+
+@pytest.mark.fuzz
+def test_bombs(context: Any) -> None:
+    """256 MB of zeros in some kilobytes are refused within what the parameters allow; and one ciphertext of zeros too,
+    of which a message might have a million."""
+    bomb = frame(bytes(1 << 28), 2)
+    public = context.copy()
+    public.make_context_public()
+    message = ContextMessage.load(public.serialize())
+    vector = BfvVectorMessage.load(ts.bfv_vector(context, [1]).serialize())
+    contexts = [
+        dataclasses.replace(message, public_key=bomb),
+        dataclasses.replace(message, relin_keys=bomb),
+        dataclasses.replace(message, galois_keys=bomb),
+        dataclasses.replace(message, private=PrivateMessage(bomb)),
+    ]
+    vectors = [
+        dataclasses.replace(vector, ciphertexts=(one,)) for one in (bomb, zeros_for(vector.ciphertexts[0]))
+    ]
+    actions: list[Callable[[], object]] = [
+        *(functools.partial(ts.context_from, each.dump()) for each in contexts),
+        *(functools.partial(ts.bfv_vector_from, context, each.dump()) for each in vectors),
+    ]
+    for action in actions:
+        tracemalloc.start()
+        with pytest.raises(WireError, match="decompresses to more"):
+            action()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1 << 26  # zstd gives up to 32 MB at a time

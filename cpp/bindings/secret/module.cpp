@@ -26,7 +26,9 @@ std::unique_ptr<rlwe::SecretKey> key_of_rows(const ckks::Context& context, const
   }
   ring::NttPoly poly(context.basis().n(), all);
   std::memcpy(poly.row(0), rows.data(), poly.words() * 8);
-  auto key = std::make_unique<rlwe::SecretKey>(context.rlwe(), rlwe::coefficients(poly, context.rlwe()));
+  std::vector<std::int8_t> coefficients = rlwe::coefficients(poly, context.rlwe());
+  auto key = std::make_unique<rlwe::SecretKey>(context.rlwe(), coefficients);
+  ring::wipe(coefficients.data(), coefficients.size());
   std::uint64_t difference = 0;
   for (std::size_t i = 0; i < poly.words(); ++i) difference |= poly.row(0)[i] ^ key->s().row(0)[i];
   poly.wipe();

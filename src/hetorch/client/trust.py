@@ -31,7 +31,8 @@ def _check_security(plan: PublicPlan, allow_insecure: bool) -> None:
         return
     parameters = plan.parameters
     bound = max_log2_qp(parameters.ring_degree, Security.CLASSICAL_128)
-    if parameters.log2_qp > bound:
+    # In integers, as ParameterSet: a product a hair above the bound must not be rounded down to it.
+    if (math.prod(parameters.modulus_chain) * math.prod(parameters.special_primes)).bit_length() > bound:
         raise SecurityError(
             f"the server's plan {plan.name!r} uses ring_degree {parameters.ring_degree} with log2(QP) = "
             f"{parameters.log2_qp:.1f}, above the {bound:.0f} that 128-bit security allows; your data would not be "

@@ -100,7 +100,9 @@ class SecretKey:
     def from_coefficients(cls, parameters: ParameterSet, coefficients: NDArray[np.int8]) -> SecretKey:
         """A key made elsewhere: `ring_degree` coefficients in {-1, 0, 1}. It has no seed."""
         array = np.asarray(coefficients)
-        if array.shape != (parameters.ring_degree,) or not np.all(np.isin(array, (-1, 0, 1))):
+        # Not np.isin, which looks integers up in a table: nothing is indexed by a secret.
+        ternary = (array == -1) | (array == 0) | (array == 1)
+        if array.shape != (parameters.ring_degree,) or not np.all(ternary):
             raise InputError(f"a secret key has {parameters.ring_degree} coefficients, each -1, 0 or 1")
         array = np.ascontiguousarray(array, dtype=np.int8)
         return cls(parameters, _secret.SecretKey.from_coefficients(core_context(parameters), array), None)

@@ -18,6 +18,8 @@ VERSION = 2
 MAX_BYTES = 1 << 25
 """A public plan is refused above this size, before it is parsed: two layouts of 64 * 2^15 slots need 22 MB."""
 MAX_CIPHERTEXTS = 1 << 14
+MAX_POSITIONS = 1 << 24
+"""Of all ciphertexts of a layout together, 4 bytes each: a period of one slot is a few bytes for any number of them."""
 MAX_KEYS = 4096
 MAX_SIZE = 1 << 50
 MAX_AXES = 8
@@ -225,6 +227,10 @@ def _read_layout(fields: Fields, slot_count: int, batch: int) -> Layout:
     shape = fields.integers("shape", 1, 1 << 22, MAX_AXES)
     count = fields.integer("ciphertexts", 1, MAX_CIPHERTEXTS)
     period = fields.integer("period", 1, slot_count // batch)
+    if count * (slot_count // batch) > MAX_POSITIONS:
+        raise fields.error(
+            f"{count} ciphertexts of {slot_count // batch} positions; at most {MAX_POSITIONS} in all are read"
+        )
     block = fields.int32_array("index_of_slot", (count, period))
     fields.done()
     try:

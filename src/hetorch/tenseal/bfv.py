@@ -20,7 +20,7 @@ from hetorch.tenseal.keys import SecretKey
 from hetorch.tenseal.operands import is_scalar, vector_operand
 from hetorch.tenseal.plain import PlainTensor
 from hetorch.tenseal.polynomial import coefficients_of, evaluate, raised, whole_number
-from hetorch.tenseal.seal_python import loaded, saved
+from hetorch.tenseal.seal_python import saved
 
 
 def _bfv(context: object) -> BfvContext:
@@ -120,7 +120,7 @@ class BFVVector(AbstractTensor):
             raise WireError(
                 f"a ciphertext holds 1 to {self._context.slot_count} values, the sizes are {sizes[:8]}"
             )
-        self._data = BfvData(_ciphertexts(self._context, message.ciphertexts), sizes)
+        self._data = BfvData(tuple(map(self._context.load_ciphertext, message.ciphertexts)), sizes)
 
     def _dump(self) -> bytes:
         data = self.data
@@ -314,14 +314,11 @@ class BFVTensor(ElementTensor):
         batch = message.batch_size
         if batch is not None and not 1 <= batch <= self._context.slot_count:
             raise WireError(f"a batch of {batch}, but {self._context.slot_count} slots")
-        self._data = TensorData.of(None, _ciphertexts(self._context, message.ciphertexts), shape, batch)
+        elements = list(map(self._context.load_ciphertext, message.ciphertexts))
+        self._data = TensorData.of(None, elements, shape, batch)
 
     def _dump(self) -> bytes:
         data = self.data
         return tenseal_format.BfvTensorMessage(
             data.shape, tuple(map(saved, data.elements.ravel())), data.batch
         ).dump()
-
-
-def _ciphertexts(context: BfvContext, parts: Any) -> tuple[Any, ...]:
-    return tuple(loaded(context.parameters, "from_cipher_str", bytes(part), "a ciphertext") for part in parts)

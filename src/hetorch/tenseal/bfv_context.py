@@ -10,12 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.seal_format import SealParameters
+from hetorch.engine.seal_format.members import ciphertext_limit, members_bytes
+from hetorch.engine.seal_format.stream import Bytes
+from hetorch.engine.seal_format.switching_keys import keys_limit
 from hetorch.engine.tenseal_format import ContextMessage, PrivateMessage
 from hetorch.errors import InputError, ParameterError, WireError
+from hetorch.params import Security
 from hetorch.tenseal.enums import ENCRYPTION_TYPE, SCHEME_TYPE
 from hetorch.tenseal.errors import MissingKeyError, OperandTypeError
-from hetorch.tenseal.parameters import ring_degree_of
-from hetorch.tenseal.seal_python import library, loaded, plain_frame, saved
+from hetorch.tenseal.parameters import check_security, ring_degree_of
+from hetorch.tenseal.seal_python import library, loaded, saved
+
+_MOST_PARTS = 16
+"""Polynomials of a ciphertext that was multiplied without relinearisation: SEAL's bound (SEAL_CIPHERTEXT_SIZE_MAX)."""
 
 
 class BfvContext:
@@ -23,7 +30,13 @@ class BfvContext:
 
     scheme = SCHEME_TYPE.BFV
 
-    def __init__(self, parameters: Any, encryption_type: ENCRYPTION_TYPE, n_threads: int) -> None:
+    def __init__(
+        self,
+        parameters: Any,
+        encryption_type: ENCRYPTION_TYPE,
+        n_threads: int,
+        security: Security | str | None = None,
+    ) -> None:
         seal = library()
         self.encryption_type = encryption_type
         self.n_threads = n_threads
@@ -37,6 +50,9 @@ class BfvContext:
             raise ParameterError(
                 f"encryption parameters are not set correctly: {self.parameters.parameter_error_message()}"
             )
+        self._ring_degree = int(parameters.poly_modulus_degree())
+        self._primes = tuple(int(prime.value()) for prime in parameters.coeff_modulus())
+        check_security(self._ring_degree, self._primes, security)
         try:
             self.encoder = seal.BatchEncoder(self.parameters)
         except (RuntimeError, ValueError) as error:
@@ -58,8 +74,10 @@ class BfvContext:
         coeff_mod_bit_sizes: Sequence[int],
         encryption_type: ENCRYPTION_TYPE,
         n_threads: int,
+        security: Security | str | None = None,
     ) -> BfvContext:
-        """New keys under these parameters; without bit sizes SEAL's own for the ring. ValueError for wrong ones."""
+        """New keys under these parameters; without bit sizes SEAL's own for the ring. ValueError for wrong ones, and
+        for what `security` does not allow."""
         seal = library()
         degree = ring_degree_of(poly_modulus_degree)
         try:
@@ -80,7 +98,7 @@ class BfvContext:
             parameters.set_coeff_modulus(primes)
         except (RuntimeError, ValueError, TypeError) as error:
             raise ParameterError(f"BFV parameters: {error}") from None
-        context = cls(parameters, encryption_type, n_threads)
+        context = cls(parameters, encryption_type, n_threads, security)
         maker = seal.KeyGenerator(context.parameters)
         context._secret = maker.secret_key()
         if encryption_type is ENCRYPTION_TYPE.ASYMMETRIC:
@@ -235,7 +253,7 @@ class BfvContext:
 
         parameters = library().EncryptionParameters(library().scheme_type.bfv)
         try:
-            parameters.load_bytes(plain_frame(bytes(message.encryption_parameters), "SEAL's parameters"))
+            parameters.load_bytes(seal_parameters.dump())
         except (RuntimeError, ValueError) as error:
             raise WireError(f"SEAL's parameters of degree {seal_parameters.ring_degree}: {error}") from None
         context = cls(parameters, encryption_type_of(message), n_threads)
@@ -243,20 +261,31 @@ class BfvContext:
         if message.global_scale > 0:
             context.global_scale = message.global_scale
 
-        def read(loader: str, data: Any, what: str) -> Any:
-            return loaded(context.parameters, loader, bytes(data), what) if len(data) else None
+        degree, primes = context._ring_degree, context._primes
 
-        context._public = read("from_public_str", message.public_key, "the public key")
+        def read(loader: str, data: Any, what: str, limit: int) -> Any:
+            return loaded(context.parameters, loader, bytes(data), what, limit) if len(data) else None
+
+        def read_keys(loader: str, data: Any, what: str, places: int) -> Any:
+            return read(loader, data, what, keys_limit(primes, degree, len(data), places))
+
+        one, pair = (members_bytes(parts, len(primes), degree) for parts in (1, 2))
+        context._public = read("from_public_str", message.public_key, "the public key", pair)
         if message.private is None:
-            context._relin = read("from_relin_str", message.relin_keys, "the relinearisation key")
-            context._galois = read("from_galois_str", message.galois_keys, "the Galois keys")
+            context._relin = read_keys("from_relin_str", message.relin_keys, "the relinearisation key", 1)
+            context._galois = read_keys("from_galois_str", message.galois_keys, "the Galois keys", degree)
             return context
-        context._secret = read("from_secret_str", message.private.secret_key, "the secret key")
+        context._secret = read("from_secret_str", message.private.secret_key, "the secret key", one)
         if context._secret is not None and message.private.relin_keys_generated:
             context.generate_relin_keys()
         if context._secret is not None and message.private.galois_keys_generated:
             context.generate_galois_keys()
         return context
+
+    def load_ciphertext(self, data: Bytes) -> Any:
+        """seal-python's ciphertext; WireError for what is none of this context."""
+        limit = ciphertext_limit(len(data), _MOST_PARTS, self._primes, self._ring_degree)
+        return loaded(self.parameters, "from_cipher_str", bytes(data), "a ciphertext", limit)
 
     def dump(
         self, save_public_key: bool, save_secret_key: bool, save_galois_keys: bool, save_relin_keys: bool

@@ -63,7 +63,7 @@ class Context:
             from hetorch.tenseal.bfv_context import BfvContext
 
             self.data = BfvContext.generate(
-                poly_modulus_degree, plain_modulus, coeff_mod_bit_sizes, encryption_type, n_threads
+                poly_modulus_degree, plain_modulus, coeff_mod_bit_sizes, encryption_type, n_threads, security
             )
             return
         parameters = ckks_parameters(poly_modulus_degree, coeff_mod_bit_sizes, security)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import sys
 import warnings
@@ -11,6 +12,7 @@ from hetorch.errors import LegacySecurityWarning, ParameterError, SecurityError
 from hetorch.params import ParameterSet, Security, is_prime
 from hetorch.params.parameter_set import MAX_PRIME_COUNT
 from hetorch.params.primes import MAX_PRIME_BITS
+from hetorch.params.security import max_log2_qp
 from hetorch.tenseal.errors import ContextError, OperandTypeError
 
 # SEAL's CoeffModulus.BFVDefault at 128 bits (native/src/seal/util/globals.cpp, SEAL 4): what TenSEAL takes when no bit
@@ -120,13 +122,34 @@ def chain_parameters(
             parameters = make(Security.HE_STANDARD_2018)
         except SecurityError as error:
             raise SecurityError(f"encryption parameters are not set correctly: {error}") from None
-        warnings.warn(
-            f"{refused}. They are accepted under {Security.HE_STANDARD_2018.source}, which SEAL and TenSEAL follow, "
-            "and which newer attacks have overtaken a little",
-            LegacySecurityWarning,
-            stacklevel=_depth_of_caller(),
-        )
+        _warn_legacy(str(refused))
         return parameters
+
+
+def check_security(ring_degree: int, primes: Sequence[int], security: Security | str | None = None) -> None:
+    """For a modulus that SEAL has taken, and so is within the standard of 2018: SecurityError beyond the table that
+    `security` names; without one a LegacySecurityWarning beyond the 2024 table."""
+    asked = Security.CLASSICAL_128 if security is None else Security.parse(security)
+    # In integers, as ParameterSet: a product a hair above the bound must not be rounded down to it.
+    bits, bound = math.prod(primes).bit_length(), max_log2_qp(ring_degree, asked)
+    if bits <= bound:
+        return
+    refused = (
+        f"coeff_modulus has {bits} bits, more than the {bound:.0f} of row N = {ring_degree}, security {asked.value} "
+        f"of {asked.source}"
+    )
+    if security is not None:
+        raise SecurityError(f"{refused}; use a larger poly_modulus_degree or fewer or smaller primes")
+    _warn_legacy(refused)
+
+
+def _warn_legacy(refused: str) -> None:
+    warnings.warn(
+        f"{refused}. They are accepted under {Security.HE_STANDARD_2018.source}, which SEAL and TenSEAL follow, "
+        "and which newer attacks have overtaken a little",
+        LegacySecurityWarning,
+        stacklevel=_depth_of_caller(),
+    )
 
 
 def _depth_of_caller() -> int:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from hetorch.engine.seal_format.stream import HEADER_BYTES, MINOR_VERSION, Reader, frame
 from hetorch.errors import InputError, WireError
-
-# As much as a Galois key set of SEAL's largest ring holds (N = 2^15, 16 primes, 2 * 14 + 1 keys, twice 8 bytes a word).
-_MOST_BYTES = 1 << 33
 
 
 def library() -> Any:
@@ -27,13 +22,10 @@ def library() -> Any:
 def saved(thing: Any) -> bytes:
     """SEAL's bytes of a ciphertext or key, not compressed, as TenSEAL's SEAL reads them.
 
-    seal-python's wheel knows no compression, saves to files only, and writes an older minor version than it reads,
-    which TenSEAL's refuses.
+    Never by way of a file: a secret key must not reach a disk. seal-python's wheel knows no compression, and writes an
+    older minor version than it reads, which TenSEAL's refuses.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "object"
-        thing.save(str(path))
-        data = bytearray(path.read_bytes())
+    data = bytearray(thing.to_string())
     _renumber(data, 0, type(thing).__name__)
     return bytes(data)
 
@@ -64,16 +56,17 @@ def _renumber(data: bytearray, at: int, kind: str) -> int:
     return end
 
 
-def plain_frame(data: bytes, what: str) -> bytes:
+def plain_frame(data: bytes, what: str, limit: int) -> bytes:
     """The same SEAL object without compression, under a version that TenSEAL reads; WireError (a ValueError) if it is
-    not one."""
-    reader = Reader.of_frame(data, what, _MOST_BYTES)
+    not one, or holds more than `limit` bytes."""
+    reader = Reader.of_frame(data, what, limit)
     return frame(bytes(reader.take(reader.left)))
 
 
-def loaded(context: Any, loader: str, data: bytes, what: str) -> Any:
-    """An object from SEAL's bytes, checked by SEAL against the context; WireError for anything else."""
+def loaded(context: Any, loader: str, data: bytes, what: str, limit: int) -> Any:
+    """An object from SEAL's bytes, which hold at most `limit`, checked by SEAL against the context; WireError for
+    anything else."""
     try:
-        return getattr(context, loader)(plain_frame(data, what))
+        return getattr(context, loader)(plain_frame(data, what, limit))
     except (RuntimeError, ValueError) as error:
         raise WireError(f"{what} does not fit this context: {error}") from None

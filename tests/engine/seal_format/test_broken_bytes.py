@@ -203,6 +203,24 @@ def test_bombs(kind: str) -> None:
         assert peak < 48 * MEGABYTE + limit
 
 
+@pytest.mark.parametrize("mode", ["zlib", "zstd"])
+def test_zeros_that_compress_to_nothing_are_refused(mode: str) -> None:
+    """Each within the bound of one ciphertext; but messages of TenSEAL hold many, and would grow a thousandfold."""
+    engine = NativeEngine(OWN)
+    key = SecretKey.generate(OWN)
+    ciphertext = key.encrypt(np.ones(OWN.slot_count), scale=SCALE)
+    zeros = engine.subtract(ciphertext, ciphertext)
+    packed = compressed(dump_ciphertext(OWN, zeros), ("zlib", "zstd").index(mode) + 1)
+    assert len(packed) < 1000
+    assert "decompresses to more" in refused("ciphertext", packed)
+    # Our own writer does not make them.
+    written = dump_ciphertext(OWN, zeros, compression=mode)
+    assert survived("ciphertext", written)
+    assert not np.asarray(key.decrypt(load_ciphertext(OWN, written))).any()
+    # What is encrypted compresses as before.
+    assert len(dump_ciphertext(OWN, ciphertext, compression=mode)) < len(written)
+
+
 def test_a_window_that_takes_all_memory_is_refused() -> None:
     """zstd frames may ask for a window of 2 GB before they give a byte."""
     # Magic, frame header without content size, window descriptor: exponent 31, then an empty last block.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from hetorch.engine.tenseal_format import (
     CkksTensorMessage,
     CkksVectorMessage,
     ContextMessage,
+    PrivateMessage,
     dump_plain_tensor,
     load_plain_tensor,
 )
@@ -53,6 +55,11 @@ def test_contexts(context: ts.Context, secret: bool, rest: bool) -> None:
     if message.private is not None:
         assert message.private.galois_keys_generated == message.private.relin_keys_generated == rest
     assert SealParameters.load(message.encryption_parameters).ring_degree == 4096
+
+
+def test_repr_shows_no_secret_key() -> None:
+    message = ContextMessage(b"parameters", private=PrivateMessage(b"the secret key"))
+    assert "secret" not in repr(message) and "private=PrivateMessage(" in repr(message)
 
 
 def test_a_symmetric_context_without_scale() -> None:
@@ -91,6 +98,7 @@ def test_ckks_tensors(context: ts.Context, shape: tuple[int, ...], batch: bool) 
     assert seen.shape == list(shape) and np.max(np.abs(np.array(seen.tolist()) - 1)) < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore::hetorch.errors.LegacySecurityWarning")
 def test_bfv() -> None:
     context = ts.context(ts.SCHEME_TYPE.BFV, 4096, 1032193)
     vector = ts.bfv_vector(context, [1, 2, 3]).serialize()
@@ -220,8 +228,13 @@ def test_what_does_not_fit_together() -> None:
         "[]",
         "{}",
         "[null]",
+        "[" + "1," * 20_000 + '"' + "x" * 20_000 + '"]',  # 1.6 GB as a numpy array of texts
     ],
 )
 def test_broken_plain_tensors(text: str) -> None:
+    tracemalloc.start()
     with pytest.raises(WireError, match="plain tensor"):
         load_plain_tensor(text.encode())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 64 * len(text) + (1 << 20)

@@ -9,7 +9,7 @@ import numpy as np
 from hetorch.engine import _native
 from hetorch.engine.context import core_context
 from hetorch.engine.seal_format.compression import DEFAULT_COMPRESSION, compression_number
-from hetorch.engine.seal_format.members import Members, members_bytes, read_members
+from hetorch.engine.seal_format.members import Members, ciphertext_limit, read_members
 from hetorch.engine.seal_format.orders import to_ours, to_seal
 from hetorch.engine.seal_format.parameters import seal_parameters
 from hetorch.engine.seal_format.stream import Bytes, Reader, frame
@@ -29,7 +29,8 @@ def load_ciphertext(parameters: ParameterSet, data: Bytes) -> _native.Ciphertext
     what = "a ciphertext of SEAL"
     levels = level_primes(parameters)
     n = parameters.ring_degree
-    reader = Reader.of_frame(data, what, members_bytes(_MAX_PARTS, parameters.max_level + 1, n))
+    size = memoryview(data).nbytes
+    reader = Reader.of_frame(data, what, ciphertext_limit(size, _MAX_PARTS, parameters.modulus_chain, n))
     members = read_members(reader, levels, n, _MAX_PARTS, what)
     primes = levels[members.parms_id]
     if members.scale < 1:
@@ -43,12 +44,15 @@ def load_ciphertext(parameters: ParameterSet, data: Bytes) -> _native.Ciphertext
 def dump_ciphertext(
     parameters: ParameterSet, ciphertext: _native.Ciphertext, *, compression: str = DEFAULT_COMPRESSION
 ) -> bytes:
-    """As SEAL saves it, in full: two or three polynomials."""
+    """As SEAL saves it, in full: two or three polynomials. What no reader here would take, because it compresses better
+    than anything encrypted does (zeros: x - x), is not compressed."""
     primes = parameters.modulus_chain[: ciphertext.level + 1]
     rows = to_seal(np.asarray(_native.ciphertext_rows(ciphertext)), primes)
     parms_id = seal_parameters(parameters).parms_id(len(primes))
-    members = Members(parms_id, rows, ciphertext.scale)
-    return frame(members.dump(), compression_number(compression))
+    content = Members(parms_id, rows, ciphertext.scale).dump()
+    made = frame(content, compression_number(compression))
+    limit = ciphertext_limit(len(made), _MAX_PARTS, parameters.modulus_chain, parameters.ring_degree)
+    return made if len(content) <= limit else frame(content)
 
 
 @lru_cache(maxsize=64)

@@ -41,6 +41,23 @@ def members_bytes(parts: int, primes: int, ring_degree: int) -> int:
     return _FIELDS.size + HEADER_BYTES + 8 + max(8 * parts * primes * ring_degree, INFO_BYTES)
 
 
+def uniform_limit(size: int, primes: tuple[int, ...]) -> int:
+    """The most bytes of residues that `size` compressed bytes hold if the residues are uniform, as in all that is
+    encrypted.
+
+    A residue modulo q takes 8 bytes and has log2(q) bits of entropy, so that no compression makes honest objects
+    shorter than log2(q) / 64 of their size; a seed in place of one of two polynomials halves them once more.
+    """
+    return 2 * 64 * size // (min(q.bit_length() for q in primes) - 1)
+
+
+def ciphertext_limit(size: int, parts: int, primes: tuple[int, ...], ring_degree: int) -> int:
+    """The most that the `size` bytes of a ciphertext's frame may decompress to. A message may have a million of them:
+    what compresses better than anything encrypted does (zeros) would fill the memory."""
+    most = members_bytes(parts, len(primes), ring_degree)
+    return min(most, members_bytes(0, 0, ring_degree) + uniform_limit(size, primes))
+
+
 def read_members(
     reader: Reader, primes_of: dict[bytes, tuple[int, ...]], ring_degree: int, max_parts: int, what: str
 ) -> Members:

@@ -18,7 +18,7 @@ from hetorch.engine import _native
 from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.seal_format.compression import DEFAULT_COMPRESSION, compression_number
-from hetorch.engine.seal_format.members import Members, members_bytes, read_members
+from hetorch.engine.seal_format.members import Members, members_bytes, read_members, uniform_limit
 from hetorch.engine.seal_format.orders import to_ours, to_seal
 from hetorch.engine.seal_format.parameters import key_parms_id, seal_parameters
 from hetorch.engine.seal_format.stream import HEADER_BYTES, Bytes, Reader, Words, frame
@@ -102,7 +102,7 @@ def _load(
 ) -> dict[int, _native.SwitchingKey]:
     primes = seal_parameters(parameters).coeff_modulus
     n = parameters.ring_degree
-    reader = Reader.of_frame(data, what, _limit(parameters, memoryview(data).nbytes, places))
+    reader = Reader.of_frame(data, what, keys_limit(primes, n, memoryview(data).nbytes, places))
     if bytes(reader.take(32)) != key_parms_id(parameters):
         raise WireError(f"{what} were made under other parameters: their parms_id is not that of these")
     reader.expect(places, "the number of places")
@@ -128,17 +128,12 @@ def _load(
     return found
 
 
-def _limit(parameters: ParameterSet, size: int, places: int) -> int:
-    """The most that `size` compressed bytes may hold: a key at every place, and not more than uniform residues allow.
-
-    A residue modulo q takes 8 bytes and has log2(q) bits of entropy, so that no compression makes honest keys shorter
-    than log2(q) / 64 of their size; a little more is allowed for what stands between the residues.
-    """
-    primes = seal_parameters(parameters).coeff_modulus
-    key = (len(primes) - 1) * (HEADER_BYTES + members_bytes(2, len(primes), parameters.ring_degree))
-    least_bits = min(q.bit_length() for q in primes) - 1
+def keys_limit(primes: tuple[int, ...], ring_degree: int, size: int, places: int) -> int:
+    """The most that `size` compressed bytes may hold: a key at every place, and not more than uniform residues allow; a
+    little more for what stands between the residues."""
+    key = (len(primes) - 1) * (HEADER_BYTES + members_bytes(2, len(primes), ring_degree))
     between = 40 + places * 8
-    return between + min(places * key, 2 * 64 * size // least_bits)
+    return between + min(places * key, uniform_limit(size, primes))
 
 
 def _start(parameters: ParameterSet, places: int) -> bytes:

@@ -7,7 +7,7 @@ TenSEALPrivateProto: 1 bytes secret_key, 2 bool relin_keys_generated, 3 bool gal
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hetorch.engine.seal_format.stream import Bytes
 from hetorch.engine.tenseal_format.fields import (
@@ -34,9 +34,10 @@ NO_SCALE = -1.0
 
 @dataclass(frozen=True, slots=True)
 class PrivateMessage:
-    """`secret_key`: SEAL's bytes of it. The flags say that the reader is to make these keys anew from it."""
+    """`secret_key`: SEAL's bytes of it, which no repr shows. The flags say that the reader is to make these keys anew
+    from it."""
 
-    secret_key: Bytes
+    secret_key: Bytes = field(repr=False)
     relin_keys_generated: bool = False
     galois_keys_generated: bool = False
 

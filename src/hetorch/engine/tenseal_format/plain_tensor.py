@@ -31,6 +31,9 @@ def load_plain_tensor(data: Bytes, *, integers: bool = False) -> PlainArray:
     start = text[: MAX_DIMENSIONS + 1].lstrip()
     if not start.startswith(b"[") or start.startswith(b"[" * (MAX_DIMENSIONS + 1)):
         raise WireError(f"{what} is not a list of at most {MAX_DIMENSIONS} dimensions")
+    # Among numbers, numpy gives every entry the room of the longest text: megabytes would become terabytes.
+    if b'"' in text:
+        raise WireError(f"{what} holds text, expected numbers")
     try:
         values = json.loads(text)
         # What is deeper in a later entry than in the first one is ragged: numpy refuses it.
