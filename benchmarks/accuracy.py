@@ -5,21 +5,19 @@ All test rows go through real encryption, in batches over the slots.
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 import hetorch
-from benchmarks.output import machine
+from benchmarks.ledger import Ledger
+from benchmarks.measure import Row
+from benchmarks.output import arguments
 from benchmarks.real_data import DATA_SETS, DataMissing, DataSet, trained
+from hetorch.engine import _native
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,44 +74,25 @@ def measure(data: DataSet, *, folds: int | None = None) -> Accuracy:
 
 
 def main() -> None:
-    """Print the table, and write JSON if asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
-    options = parser.parse_args()
-    table = Table(title="Real data, encrypted against in clear")
-    for column in (
-        "data and network",
-        "tested",
-        "samples",
-        "clear",
-        "encrypted",
-        "agreement",
-        "worst",
-        "seconds",
-    ):
-        table.add_column(column, justify="left" if column in ("data and network", "tested") else "right")
-    rows = []
+    """A row for each data set, told as they come; see --help. Threads: HETORCH_NUM_THREADS, all cores unless set."""
+    options = arguments(__doc__ or "", threads=None)
+    ledger = Ledger("Real data, encrypted against in clear", options.json, options.markdown)
     for data in DATA_SETS:
-        try:
-            row = measure(data)
-        except DataMissing as missing:
-            rows.append({"name": data.name, "reason": str(missing)})
-            table.add_row(data.name, str(missing), *["-"] * 6)
+        if options.only not in data.name:
             continue
-        rows.append(asdict(row))
-        table.add_row(
-            row.name,
-            row.tested,
-            str(row.samples),
-            f"{row.clear:.2%}",
-            f"{row.encrypted:.2%}",
-            f"{row.agreement:.2%}",
-            f"{row.worst_difference:.1e}",
-            f"{row.seconds:.2f}",
-        )
-    Console(width=150).print(table)
-    if options.json is not None:
-        options.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")
+        threads = _native.thread_count()
+        row = Row(data.name, "PyTorch, in clear", torch.__version__, threads, None, None, None, None, None, 0)
+        try:
+            found = measure(data)
+        except DataMissing as missing:
+            ledger.add(replace(row, reason=str(missing)))
+            continue
+        facts = asdict(found)
+        each = 1e3 * facts.pop("seconds") / found.samples
+        del facts["name"]
+        reason = "classes are compared, not times"
+        ledger.add(replace(row, ours_ms=each, repetitions=1, reason=reason, details={"ours": facts}))
+    print(ledger.markdown())
 
 
 if __name__ == "__main__":

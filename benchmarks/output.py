@@ -88,19 +88,20 @@ def _ms(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """The options that every benchmark takes."""
+def arguments(description: str, *, threads: Sequence[int] | None = (1, 2)) -> argparse.Namespace:
+    """The options that every benchmark takes; --threads only where it can choose them."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as Markdown")
-    parser.add_argument(
-        "--threads",
-        type=int,
-        nargs="+",
-        default=[1, 2],
-        metavar="N",
-        help="numbers of threads; 1 and 2 unless given",
-    )
+    if threads is not None:
+        parser.add_argument(
+            "--threads",
+            type=int,
+            nargs="+",
+            default=list(threads),
+            metavar="N",
+            help=f"numbers of threads; {' and '.join(map(str, threads))} unless given",
+        )
     parser.add_argument(
         "--only", default="", metavar="TEXT", help="only rows whose name or peer holds this text"
     )

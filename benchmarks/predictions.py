@@ -6,24 +6,21 @@ Times are processor times of the least of a few runs; compile and measure with c
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 os.environ.setdefault("HETORCH_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import nn
 
 import hetorch
-from benchmarks.output import machine
+from benchmarks.ledger import Ledger
+from benchmarks.measure import Row
+from benchmarks.output import arguments
 from benchmarks.real_data import Square
 from hetorch.engine import _native
 from hetorch.engine.native import NativeEngine
@@ -143,46 +140,24 @@ def measure(name: str, plan: Plan) -> Prediction:
 
 
 def main() -> None:
-    """Print the table, and write JSON if asked for."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON")
-    parser.add_argument("--only", default="", metavar="TEXT", help="networks with this in their name")
-    options = parser.parse_args()
-    table = Table(title="Predicted and measured, 1 thread")
-    for column in (
-        "network",
-        "samples",
-        "predicted ms",
-        "ms",
-        "ratio",
-        "predicted MB",
-        "MB",
-        "ratio",
-        "bound",
-        "error",
-    ):
-        table.add_column(column, justify="left" if column == "network" else "right")
-    rows = []
+    """A row for each network, told as they come; see --help."""
+    options = arguments(__doc__ or "", threads=None)
+    ledger = Ledger("Predicted and measured, 1 thread", options.json, options.markdown)
     for name, compiled in networks().items():
         if options.only not in name:
             continue
-        row = measure(name, compiled())
-        rows.append(asdict(row))
-        table.add_row(
-            row.name,
-            str(row.batch),
-            f"{row.predicted_ms:.1f}",
-            f"{row.measured_ms:.1f}",
-            f"{row.predicted_ms / row.measured_ms:.2f}",
-            f"{row.predicted_bytes / 1e6:.1f}",
-            f"{row.measured_bytes / 1e6:.1f}",
-            f"{row.predicted_bytes / row.measured_bytes:.2f}",
-            f"{row.error_bound:.1e}",
-            f"{row.worst_error:.1e}",
-        )
-    Console(width=150).print(table)
-    if options.json is not None:
-        options.json.write_text(json.dumps({"machine": machine(), "rows": rows}, indent=2) + "\n")
+        ledger.say(f"compile {name}")
+        found = measure(name, compiled())
+        facts = asdict(found) | {
+            "time_ratio": found.predicted_ms / found.measured_ms,
+            "memory_ratio": found.predicted_bytes / found.measured_bytes,
+            "error_share": found.worst_error / found.error_bound,
+        }
+        del facts["name"]
+        reason = "compared with its own prediction"
+        row = Row(name, "", "", 1, None, found.measured_ms, None, None, None, RUNS, reason, {"ours": facts})
+        ledger.add(row)
+    print(ledger.markdown())
 
 
 if __name__ == "__main__":
