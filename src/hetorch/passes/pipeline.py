@@ -17,7 +17,7 @@ from hetorch.passes.approximation_notes import sentences
 from hetorch.passes.assign_levels import assign_levels
 from hetorch.passes.balance_sums import balance_sums
 from hetorch.passes.build_program import build_program
-from hetorch.passes.choose_parameters import Chosen, Request, choose_parameters, largest_values
+from hetorch.passes.choose_parameters import Chosen, Request, choose_parameters, largest_terms, largest_values
 from hetorch.passes.cost_model import KEY
 from hetorch.passes.drop_pruned import Pruned, drop_pruned
 from hetorch.passes.fuse_affine import GROWTHS, fuse_affine
@@ -116,6 +116,7 @@ def run_pipeline(
             program=program,
             levels=levels,
             sizes=largest_values(values),
+            terms=largest_terms(program, levels, values),
             sensitivity=measure_sensitivity(program, values),
             output_range=span,
             precision=options.precision,
