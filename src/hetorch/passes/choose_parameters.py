@@ -32,9 +32,10 @@ SMALLEST_RING, LARGEST_RING = 1 << 11, 1 << 16
 LARGEST_SEAL_RING = 1 << 15
 HEADROOM_BITS = 4
 """Room in q_0 above the calibrated outputs: one bit for the sign, three for inputs that calibration did not see."""
-TERM_BITS = 2
-"""Room above the terms that make the outputs, biases among them, which may be larger than their sums: one bit for the
-sign, one for inputs that calibration did not see."""
+BIAS_BITS = 1.02
+"""Room above a bias, which may be larger than the sum that it belongs to: it is the same for every input, so one bit
+for the sign, and a hair because primes lie beside the powers of two. Terms of the sum may be of any size: residues add up
+modulo q_0, and only what is decrypted must lie below it."""
 MOST_SCALE_BITS = 45
 """So that q_0, with its headroom, stays below 2^50 where the vector kernels end."""
 SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
@@ -66,18 +67,16 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """What is asked for. `sizes`: largest absolute value of each value of `program`, `terms`: of what it is a sum of,
-    where it is at level 0 (`largest_terms`); `precision`: bound on the encryption error relative to `output_range`;
-    `ring_degree`, `scale_bits` and `digit_size` None to choose. `batch_size`: samples that one run must take, None
-    for as many as suit (throughput). `throughput`: as many places as make a run cheapest (or, without a batch size,
-    a sample), in place of just enough. `encrypted`: the weights are ciphertexts. `for_seal`: one special prime, a
-    ring that SEAL has, and its order of slots; with `digit_size` 1. `key_weight`: what a key counts beside the
-    rotations of a map."""
+    """What is asked for. `sizes`: largest absolute value of each value of `program`; `precision`: bound on the
+    encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose. `batch_size`:
+    samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as make a
+    run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
+    ciphertexts. `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1.
+    `key_weight`: what a key counts beside the rotations of a map."""
 
     program: TensorProgram
     levels: tuple[int, ...]
     sizes: tuple[float, ...]
-    terms: tuple[float, ...]
     sensitivity: Sensitivity
     output_range: float
     precision: float
@@ -279,7 +278,9 @@ def _chain(
     needed = [1.0]
     for value in last:
         needed.append(scales[value] * request.sizes[value] * 2**HEADROOM_BITS)
-        needed.append(scales[value] * request.terms[value] * 2**TERM_BITS)
+        op = program.operations[value - 1] if value else None
+        if isinstance(op, Affine):
+            needed.append(scales[value] * float(np.max(np.abs(op.bias))) * 2**BIAS_BITS)
     first = max(math.ceil(math.log2(max(needed))), bits)
     if first > SPECIAL_BITS:
         return None
@@ -370,16 +371,3 @@ def layer_costs(
 def largest_values(values: Sequence[NDArray[np.float64]]) -> tuple[float, ...]:
     """The largest absolute value of each value of a trace."""
     return tuple(float(np.max(np.abs(value))) for value in values)
-
-
-def largest_terms(
-    program: TensorProgram, levels: Sequence[int], values: Sequence[NDArray[np.float64]]
-) -> tuple[float, ...]:
-    """A bound on the partial sums of each value at level 0 that an affine map makes, and on its bias: the largest
-    |W| |x| + |b| of a trace. 0 for all other values: where more primes are left, there is room."""
-    terms = [0.0] * program.value_count
-    for index, op in enumerate(program.operations):
-        if isinstance(op, Affine) and levels[index + 1] == 0:
-            sums = abs(op.matrix) @ np.abs(values[op.input]).max(axis=0) + np.abs(op.bias)
-            terms[index + 1] = float(np.max(sums))
-    return tuple(terms)
