@@ -17,11 +17,11 @@ def compile(
     calibration_inputs: object,
     *,
     name: str | None = None,
-    precision: float = 2.0**-12,
+    precision: float | None = None,
     security: str | Security = Security.CLASSICAL_128,
     activation_degree: int | None = None,
     activation_tolerance: float = 0.05,
-    activation_agreement: float = 0.99,
+    activation_agreement: float = 0.995,
     activation_precision: float | None = None,
     activation_ranges: str = "calibrated",
     ring_degree: int | None = None,
@@ -39,7 +39,8 @@ def compile(
     `calibration_inputs`, a tensor or array (batch, ...), should look like the inputs to come: the ranges of activations
     and the sizes of all numbers are taken from them. The model itself is not changed.
 
-    `precision` bounds the predicted encryption error relative to the range of the outputs (2^-12 = 2.4e-4).
+    `precision` bounds the predicted encryption error relative to the range of the outputs; without it, it is 2^-12 =
+    2.4e-4 or, where activations are approximated less exactly than that, an eighth of what they cost, up to 2^-6.
     Activations get the least polynomial degrees with which the outputs stay within `activation_tolerance` of the range
     of the model's outputs, with at least `activation_agreement` of the argmaxes the same. Instead, `activation_degree`
     (1..31) fixes the degree of all, or `activation_precision` (2^-20..1) their error relative to the largest absolute
@@ -61,6 +62,7 @@ def compile(
     "latency" and the engine "native" only.
 
     `key_limit` bounds the bytes of evaluation keys that a client uploads: rotations are traded for keys until they fit.
+    Without it, keys are saved where that costs next to no time.
 
     With `engine` "seal" the plan runs on SEAL too: digits of one prime, one special prime, rings up to 2^15 and SEAL's
     order of slots, so that SEAL and TenSEAL encrypt its inputs slot for slot.
@@ -74,7 +76,7 @@ def compile(
     Raises InputError for wrong arguments or inputs, UnsupportedModelError for an operation that cannot be compiled,
     PlanError if no parameters are both secure and precise enough, ParameterError for an unknown security level.
     """
-    if not 0 < precision < 1:
+    if precision is not None and not 0 < precision < 1:
         raise InputError(f"precision must be between 0 and 1 (a share of the output range), got {precision}")
     if not 0 < activation_tolerance < 1:
         raise InputError(f"activation_tolerance must be between 0 and 1, got {activation_tolerance}")

@@ -98,3 +98,18 @@ def test_rotations_are_traded_for_keys() -> None:
         compile(network, x, key_limit=1000)
     with pytest.raises(InputError, match="key_limit"):
         compile(network, x, key_limit=0)
+
+
+def test_encryption_is_as_precise_as_the_approximations_deserve() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2)).eval()
+    x = torch.randn(64, 8)
+    free = compile(network, x, activation_degree=7)
+    fine = compile(network, x, activation_degree=7, precision=2.0**-12)
+    share = free.report.approximation_error / 8
+    assert share > 2.0**-12
+    assert 2.0**-12 < free.report.predicted_error <= share
+    assert fine.report.predicted_error <= 2.0**-12
+    assert free.parameters.log2_qp < fine.parameters.log2_qp or (
+        free.parameters.digit_size > fine.parameters.digit_size
+    )

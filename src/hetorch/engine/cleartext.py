@@ -80,7 +80,9 @@ class CleartextEngine:
         return self._made(plaintext.values, top, scale, fresh)
 
     def decrypt(self, a: CleartextCiphertext) -> Array:
-        """The values, (slot_count,)."""
+        """The values, (slot_count,). InputError if they are too large for the modulus: in a real engine they come back
+        wrapped around it, all slots together. What is added up on the way may be larger."""
+        self._check_room(a.values, a.level, a.scale)
         return a.values.copy()
 
     def encode(self, values: Array, *, level: int, scale: float) -> CleartextPlaintext:
@@ -226,12 +228,13 @@ class CleartextEngine:
     def _made(
         self, values: Array, level: int, scale: float, noise: Array | float = 0.0
     ) -> CleartextCiphertext:
-        """With noise of standard deviation noise / scale; InputError if it does not fit below the modulus."""
+        """With noise of standard deviation noise / scale; InputError beyond the range of doubles."""
         if self._noise is not None and np.any(noise):
             with self._lock:
                 drawn = self._generator.standard_normal(values.shape)
             values = np.asarray(values + drawn * (noise / scale), dtype=np.float64)
-        self._check_room(values, level, scale)
+        if not np.all(np.isfinite(values)):
+            self._check_room(values, level, scale)
         return CleartextCiphertext(values, level, scale)
 
     def _check_room(self, values: Array, level: int, scale: float) -> None:

@@ -25,11 +25,18 @@ from hetorch.ir.tensor_program import Add as TensorAdd
 
 Array = NDArray[np.float64]
 
+DENSE = 0.25
+"""Share of non-zeros from which a matrix is multiplied as a dense one."""
+
 
 def apply_tensor_op(op: TensorOp, values: Sequence[Array]) -> Array:
     """One operation on a batch: `values[v]` is float64 of shape (batch, size of v)."""
     if isinstance(op, Affine):
-        return np.asarray((op.matrix @ values[op.input].T).T + op.bias)
+        rows, columns = op.matrix.shape
+        # The product of dense matrices goes through memory once, not once a row.
+        dense = op.matrix.nnz >= rows * columns * DENSE and len(values[op.input]) > 1
+        matrix = op.matrix.toarray() if dense else op.matrix
+        return np.asarray((matrix @ values[op.input].T).T + op.bias)
     if isinstance(op, Activation):
         return op.apply(values[op.input])
     if isinstance(op, Chebyshev):

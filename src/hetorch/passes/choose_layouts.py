@@ -25,6 +25,7 @@ from hetorch.passes.placements import (
     skewed,
     spatial_stride,
 )
+from hetorch.passes.separable import Product, Terms, product_form, product_indices, terms_of
 
 BEAM = 32
 """Partial choices that are kept after each map."""
@@ -52,23 +53,47 @@ class _Search:
     splits: dict[tuple[int, int, bytes], tuple[int, int]] = field(default_factory=dict)
     entries: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
     samples: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
+    products: dict[int, Product | None] = field(default_factory=dict)
+    terms: dict[tuple[int, int], Terms | None] = field(default_factory=dict)
     alive: list[Placement] = field(default_factory=list)
 
-    def cost(self, index: int, op: Affine, level: int, source: Placement, result: Placement) -> float:
+    def cost(
+        self, index: int, op: Affine, shape: tuple[int, ...], level: int, source: Placement, result: Placement
+    ) -> float:
+        """Of `op` (operations[index]) on an input of `shape` at `level`."""
         key = (index, id(source), id(result))
         if key not in self.costs:
             self.alive += [source, result]
             if index not in self.entries:
                 self.entries[index] = coordinates(op.matrix)
+                self.products[index] = product_form(*self.entries[index], op.shape, shape)
                 self.samples[index] = sample_pixels(*self.entries[index], op.shape)
             self.costs[key] = self._cost(index, level, source, result)
         return self.costs[key]
 
+    def _find(self, index: int, source: Placement, result: Placement) -> tuple[Indices, int] | None:
+        if source.positions.shape[0] > 1:
+            # The cover of a skewed input must be the one that is lowered later: it is found on all weights.
+            return find_indices(*self.entries[index], source, result)
+        product = self.products[index]
+        if product is not None:
+            before = self._terms(source, product.column_pixels)
+            after = self._terms(result, product.row_pixels)
+            if before is not None and after is not None:
+                found = product_indices(product, source, result, before, after)
+                if found is not None:
+                    return found
+        return find_indices(*self.samples[index], source, result)
+
+    def _terms(self, placement: Placement, pixels: int) -> Terms | None:
+        key = (id(placement), pixels)
+        if key not in self.terms:
+            self.terms[key] = terms_of(placement, pixels)
+        return self.terms[key]
+
     def _cost(self, index: int, level: int, source: Placement, result: Placement) -> float:
-        # The cover of a skewed input must be the one that is lowered later: it is found on all weights.
-        rows, columns = (self.samples if source.positions.shape[0] == 1 else self.entries)[index]
         folds = len(fold_steps(source, result))
-        found = find_indices(rows, columns, source, result)
+        found = self._find(index, source, result)
         if found is None:
             return np.inf
         indices, modulus = found
@@ -122,7 +147,7 @@ def choose_layouts(
                     made[key] = result_candidates(op.shape, source, strides[index], slot_count)
                 candidates = made[key]
             for result in candidates:
-                cost = total + search.cost(index, op, level, source, result)
+                cost = total + search.cost(index, op, program.shape(op.input), level, source, result)
                 if result_group not in chosen:
                     cost += extra.get(result_group, 0.0) * (result.parts - 1)
                 following.append((cost, {**chosen, result_group: result}))

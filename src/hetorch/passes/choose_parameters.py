@@ -10,7 +10,7 @@ key-switching noise below the rounding noise.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ from hetorch.params import ParameterSet, Security, max_log2_qp
 from hetorch.passes.assign_scales import assign_scales
 from hetorch.passes.choose_layouts import Layouts, choose_layouts
 from hetorch.passes.cost_model import KEY, CostModel
-from hetorch.passes.diagonals import Lowered, lower
+from hetorch.passes.diagonals import LIGHTEST, Lowered, lower
 from hetorch.passes.machine import DEFAULT, Machine
 from hetorch.passes.placements import power_of_two
 from hetorch.passes.predict_errors import SIGMAS, Sensitivity, predict_errors
@@ -32,6 +32,10 @@ SMALLEST_RING, LARGEST_RING = 1 << 11, 1 << 16
 LARGEST_SEAL_RING = 1 << 15
 HEADROOM_BITS = 4
 """Room in q_0 above the calibrated outputs: one bit for the sign, three for inputs that calibration did not see."""
+BIAS_BITS = 1.02
+"""Room above a bias, which may be larger than the sum that it belongs to: it is the same for every input, so one bit
+for the sign, and a hair because primes lie beside the powers of two. Terms of the sum may be of any size: residues add up
+modulo q_0, and only what is decrypted must lie below it."""
 MOST_SCALE_BITS = 45
 """So that q_0, with its headroom, stays below 2^50 where the vector kernels end."""
 SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
@@ -64,9 +68,9 @@ class Chosen:
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """What is asked for. `sizes`: largest absolute value of each value of `program`; `precision`: bound on the
-    encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose.
-    `batch_size`: samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as
-    make a run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
+    encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose. `batch_size`:
+    samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as make a
+    run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
     ciphertexts. `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1.
     `key_weight`: what a key counts beside the rotations of a map."""
 
@@ -101,10 +105,10 @@ def choose_parameters(request: Request) -> Chosen:
     first = 0
     for ring in rings:
         exponent = ring.bit_length() - 1
-        lower_bound = _least_bits(request, ring)
         room = _room(ring, request.security)
-        if lower_bound > room:
-            reasons.append(f"2^{exponent}: at least {lower_bound:.0f} bits needed, {room:.0f} allowed")
+        least = _least_bits(request, ring)
+        if least > room + 1:
+            reasons.append(f"2^{exponent}: at least {least:.0f} bits needed, {room:.0f} allowed")
             continue
         batches = _batches(request, ring // 2)
         if not batches:
@@ -190,12 +194,16 @@ def _room(ring: int, security: Security) -> float:
 
 
 def _least_bits(request: Request, ring: int) -> float:
-    """A lower bound of log2(QP): the rounding of the last rescale alone must stay within the precision."""
-    size = request.sizes[request.program.output] or 1.0
-    rounding = NoiseModel(ring, 0.0, 1).rounding()
-    needed = SIGMAS * rounding / request.precision * size / (2 * request.output_range)
-    bits = max(math.log2(needed), _prime_floor(ring))
-    return (request.levels[0] + 2) * bits
+    """A lower bound of log2(QP), whatever the layouts: every map has one diagonal and nothing rotates."""
+    lightest = {
+        index: LIGHTEST for index, op in enumerate(request.program.operations) if isinstance(op, Affine)
+    }
+    chains = (
+        _chain(request, ring, lightest, size, spare) for size in _digit_sizes(request) for spare in SPARE_BITS
+    )
+    return min(
+        (sum(chain.primes) + sum(chain.special) for chain in chains if chain is not None), default=math.inf
+    )
 
 
 def _prime_floor(ring: int) -> int:
@@ -208,30 +216,17 @@ def _with_digits(
 ) -> Chosen | None:
     """The choice with the most spare bits in P that the security table allows, or None."""
     program, levels = request.program, request.levels
-    if digit_size > levels[0] + 1:
-        return None
     for spare in SPARE_BITS:
-        model = NoiseModel(ring, 2.0**-spare, digit_size)
-        bits = request.scale_bits or _scale_bits(request, lowered, model)
-        if bits is None or bits + HEADROOM_BITS > SPECIAL_BITS:
-            return None
-        bits = max(bits, _prime_floor(ring))
-        scales = assign_scales(program, levels, request.sizes, bits, None)
-        output = scales[program.output] * max(request.sizes[program.output], 1e-300)
-        first = max(math.ceil(math.log2(output)) + HEADROOM_BITS, bits)
-        if first > SPECIAL_BITS:
-            return None
-        special = _special_bits(first + (digit_size - 1) * bits + spare, ring)
-        if request.for_seal and len(special) > 1:
+        chain = _chain(request, ring, lowered, digit_size, spare)
+        if chain is None:
             continue
-        chain = [first] + [bits] * levels[0]
-        if sum(chain) + sum(special) > _room(ring, request.security) + 1:
+        if sum(chain.primes) + sum(chain.special) > _room(ring, request.security) + 1:
             continue
         try:
             parameters = ParameterSet.from_bits(
                 ring,
-                chain,
-                special,
+                chain.primes,
+                chain.special,
                 digit_size=digit_size,
                 security=request.security,
                 slot_generator=3 if request.for_seal else 5,
@@ -239,7 +234,7 @@ def _with_digits(
         except ParameterError:
             # A product a hair above the row, or not enough primes of this size: fewer spare bits may do.
             continue
-        exact = assign_scales(program, levels, request.sizes, bits, parameters.modulus_chain)
+        exact = assign_scales(program, levels, request.sizes, chain.bits, parameters.modulus_chain)
         shares, error = predict_errors(
             program,
             lowered,
@@ -247,7 +242,7 @@ def _with_digits(
             exact,
             NoiseModel.of(parameters),
             request.sensitivity,
-            bits,
+            chain.bits,
             encrypted=request.encrypted,
         )
         parts = [placement.parts for placement in layouts.placements]
@@ -258,7 +253,44 @@ def _with_digits(
     return None
 
 
-def _scale_bits(request: Request, lowered: dict[int, Lowered], model: NoiseModel) -> int | None:
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """Sizes in bits: of a level's prime, of all primes from q_0 on, of the special primes."""
+
+    bits: int
+    primes: list[int]
+    special: list[int]
+
+
+def _chain(
+    request: Request, ring: int, lowered: Mapping[int, Lowered], digit_size: int, spare: int
+) -> _Chain | None:
+    """The least sizes that are precise enough with so many spare bits in P; None if primes would be too large."""
+    program, levels = request.program, request.levels
+    if digit_size > levels[0] + 1:
+        return None
+    bits = request.scale_bits or _scale_bits(request, lowered, NoiseModel(ring, 2.0**-spare, digit_size))
+    if bits is None or bits + HEADROOM_BITS > SPECIAL_BITS:
+        return None
+    bits = max(bits, _prime_floor(ring))
+    scales = assign_scales(program, levels, request.sizes, bits, None)
+    last = [value for value in range(program.value_count) if levels[value] == 0]
+    needed = [1.0]
+    for value in last:
+        needed.append(scales[value] * request.sizes[value] * 2**HEADROOM_BITS)
+        op = program.operations[value - 1] if value else None
+        if isinstance(op, Affine):
+            needed.append(scales[value] * float(np.max(np.abs(op.bias))) * 2**BIAS_BITS)
+    first = max(math.ceil(math.log2(max(needed))), bits)
+    if first > SPECIAL_BITS:
+        return None
+    special = _special_bits(first + (digit_size - 1) * bits + spare, ring)
+    if request.for_seal and len(special) > 1:
+        return None
+    return _Chain(bits, [first] + [bits] * levels[0], special)
+
+
+def _scale_bits(request: Request, lowered: Mapping[int, Lowered], model: NoiseModel) -> int | None:
     """The bits at which the predicted error meets the precision; None beyond MOST_SCALE_BITS."""
     scales = assign_scales(request.program, request.levels, request.sizes, TRIAL_BITS, None)
     _, error = predict_errors(

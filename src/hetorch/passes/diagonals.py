@@ -62,6 +62,27 @@ class Lowered:
         return 1 << len(self.folds)
 
 
+LIGHTEST = Lowered(
+    transform=DiagonalTransform(
+        slot_count=1,
+        input_count=1,
+        output_count=1,
+        outputs=np.zeros(1, dtype=np.int32),
+        inputs=np.zeros(1, dtype=np.int32),
+        giants=np.zeros(1, dtype=np.int32),
+        babies=np.zeros(1, dtype=np.int32),
+        values=np.zeros((1, 1)),
+    ),
+    folds=(),
+    diagonals=1,
+    babies=0,
+    giants=0,
+    worst_diagonals=1,
+    worst_giants=0,
+)
+"""A map with less noise than any other: one diagonal, no rotation, no fold."""
+
+
 def coordinates(matrix: sparse.csr_array) -> tuple[Indices, Indices]:
     """Rows and columns of the non-zeros, in CSR order."""
     rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,7 +34,8 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`precision`: bound on the encryption error relative to the range of the outputs. `activation_tolerance`: how far
+    """`precision`: bound on the encryption error relative to the range of the outputs, None for FINEST or NOISE_SHARE
+    of the error of the approximations. `activation_tolerance`: how far
     the polynomial network may be from the model, relative to the same range, `activation_agreement` the least share of
     equal argmaxes, `activation_ranges` "calibrated" or "interval". `activation_degree`, `activation_precision`,
     `ring_degree`, `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size`
@@ -42,12 +43,12 @@ class Options:
     of operations. `encrypted_weights`: the server sees the weights as ciphertexts only. `for_seal`: a plan that SEAL
     can run. `key_limit`: bytes of evaluation keys on the wire, None for any number."""
 
-    precision: float = 2.0**-12
+    precision: float | None = None
     security: Security = Security.CLASSICAL_128
     activation_tolerance: float = 0.05
     activation_degree: int | None = None
     activation_precision: float | None = None
-    activation_agreement: float = 0.99
+    activation_agreement: float = 0.995
     activation_ranges: str = "calibrated"
     ring_degree: int | None = None
     scale_bits: int | None = None
@@ -60,8 +61,15 @@ class Options:
     key_limit: int | None = None
 
 
+FINEST, COARSEST = 2.0**-12, 2.0**-6
+NOISE_SHARE = 1.0 / 8
+"""The precision that nobody asked for: what encryption may add to the error of the approximations, which it need not
+undercut by much. The prediction is a bound of six deviations: what is seen is far less."""
 KEY_WEIGHTS = (KEY, 0.3, 1.0, 3.0, 10.0)
 """What a key counts beside a hoisted rotation (1.2) and a giant step (4): tried in turn until the keys are few."""
+MANY_KEYS = 32_000_000
+KEYS_WORTH = 1.005
+"""Bytes of keys that are many, and the time that fewer of them are worth: the client uploads them once."""
 
 
 def run_pipeline(
@@ -118,7 +126,7 @@ def run_pipeline(
             sizes=largest_values(values),
             sensitivity=measure_sensitivity(program, values),
             output_range=span,
-            precision=options.precision,
+            precision=options.precision or min(max(NOISE_SHARE * approximated.error, FINEST), COARSEST),
             security=options.security,
             ring_degree=options.ring_degree,
             scale_bits=options.scale_bits,
@@ -166,17 +174,27 @@ def run_pipeline(
 
 
 def _with_few_keys(request: Request, limit: int | None) -> Chosen:
-    """The fastest choice whose keys are within the limit, with rotations traded for keys as far as needed. PlanError if
-    that is not enough."""
-    least = 0
-    for weight in KEY_WEIGHTS:
+    """The fastest choice whose keys are within the limit, with rotations traded for keys as far as needed; without a
+    limit, the fewest keys for next to no time, if there are many. PlanError if nothing is within the limit."""
+    found: list[tuple[int, Chosen]] = []
+    # The heavier weights cost time, which only a limit makes worth trying.
+    for weight in KEY_WEIGHTS if limit is not None else KEY_WEIGHTS[:3]:
         chosen = choose_parameters(replace(request, key_weight=weight))
         program, weights = build_program(request.program, request.levels, chosen)
         size = evaluation_key_bytes(chosen.parameters, select_keys(program, weights))
-        if limit is None or size <= limit:
-            return chosen
-        least = min(least, size) if least else size
+        if size <= (MANY_KEYS if limit is None else limit):
+            return chosen if limit is not None or not found else _fewest_keys([*found, (size, chosen)])
+        found.append((size, chosen))
+    if limit is None:
+        return _fewest_keys(found)
+    least = min(size for size, _ in found)
     raise PlanError(
         f"the evaluation keys take at least {least} bytes, key_limit is {limit}; raise it, use fewer layers, or the "
         'objective "throughput", which needs one key'
     )
+
+
+def _fewest_keys(found: Sequence[tuple[int, Chosen]]) -> Chosen:
+    """Of choices with the bytes of their keys, the fastest first."""
+    most = KEYS_WORTH * found[0][1].cost
+    return min((choice for choice in found if choice[1].cost <= most), key=lambda choice: choice[0])[1]
