@@ -39,8 +39,8 @@ def compile(
     `calibration_inputs`, a tensor or array (batch, ...), should look like the inputs to come: the ranges of activations
     and the sizes of all numbers are taken from them. The model itself is not changed.
 
-    `precision` bounds the predicted encryption error relative to the range of the outputs; without it, it is 2^-12 =
-    2.4e-4 or, where activations are approximated less exactly than that, an eighth of what they cost, up to 2^-6.
+    `precision` bounds the predicted encryption error relative to the range of the outputs; without it, it is 2^-11 =
+    4.9e-4 or, where activations are approximated less exactly than that, an eighth of what they cost, up to 2^-6.
     Activations get the least polynomial degrees with which the outputs stay within `activation_tolerance` of the range
     of the model's outputs, with at least `activation_agreement` of the argmaxes the same. Instead, `activation_degree`
     (1..31) fixes the degree of all, or `activation_precision` (2^-20..1) their error relative to the largest absolute

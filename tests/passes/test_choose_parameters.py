@@ -9,6 +9,7 @@ from hetorch.compiler import compile
 from hetorch.errors import InputError, PlanError, SecurityError
 from hetorch.ir.he_program import LinearTransform, Multiply, Polynomial, RotateAdd
 from hetorch.params import ParameterSet, max_log2_qp
+from hetorch.passes.pipeline import FINEST
 from tests.passes.networks import NETWORKS, Square, inputs, model, plan
 
 
@@ -37,9 +38,9 @@ def test_the_next_smaller_ring_would_not_do() -> None:
 
 
 def test_more_security_takes_a_larger_ring() -> None:
-    stronger = compile(model("mlp"), inputs("mlp")[:64], security="256").parameters
+    stronger = compile(model("linear"), inputs("linear")[:64], security="256").parameters
     assert stronger.security.value == "256"
-    assert stronger.ring_degree > plan("mlp").parameters.ring_degree
+    assert stronger.ring_degree > plan("linear").parameters.ring_degree
     assert stronger.log2_qp <= max_log2_qp(stronger.ring_degree, stronger.security)
 
 
@@ -105,11 +106,11 @@ def test_encryption_is_as_precise_as_the_approximations_deserve() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(8, 6), torch.nn.ReLU(), torch.nn.Linear(6, 2)).eval()
     x = torch.randn(64, 8)
     free = compile(network, x, activation_degree=7)
-    fine = compile(network, x, activation_degree=7, precision=2.0**-12)
+    fine = compile(network, x, activation_degree=7, precision=FINEST)
     share = free.report.approximation_error / 8
-    assert share > 2.0**-12
-    assert 2.0**-12 < free.report.predicted_error <= share
-    assert fine.report.predicted_error <= 2.0**-12
+    assert share > FINEST
+    assert FINEST < free.report.predicted_error <= share
+    assert fine.report.predicted_error <= FINEST
     assert free.parameters.log2_qp < fine.parameters.log2_qp or (
         free.parameters.digit_size > fine.parameters.digit_size
     )

@@ -54,8 +54,8 @@ def test_prediction_bounds_the_simulation_and_is_not_idle(name: str) -> None:
     errors = [run_cleartext(made, x, seed=seed) - clean for seed in range(8)]
     worst = float(np.max(np.abs(errors))) / made.report.output_range
     assert worst <= made.report.predicted_error
-    # The bound is of 6 standard deviations at the worst point; the worst of some hundred numbers is near 3.
-    assert worst >= made.report.predicted_error / 60
+    # The bound is of 6 to 16 standard deviations at the worst point; the worst of some hundred numbers is near 3.
+    assert worst >= made.report.predicted_error / 160
 
 
 def test_shares_add_up_to_the_whole() -> None:

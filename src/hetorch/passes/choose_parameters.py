@@ -26,7 +26,7 @@ from hetorch.passes.cost_model import KEY, CostModel
 from hetorch.passes.diagonals import LIGHTEST, Lowered, lower
 from hetorch.passes.machine import DEFAULT, Machine
 from hetorch.passes.placements import power_of_two
-from hetorch.passes.predict_errors import SIGMAS, Sensitivity, predict_errors
+from hetorch.passes.predict_errors import Sensitivity, predict_errors
 
 SMALLEST_RING, LARGEST_RING = 1 << 11, 1 << 16
 LARGEST_SEAL_RING = 1 << 15
@@ -34,8 +34,8 @@ HEADROOM_BITS = 4
 """Room in q_0 above the calibrated outputs: one bit for the sign, three for inputs that calibration did not see."""
 BIAS_BITS = 1.02
 """Room above a bias, which may be larger than the sum that it belongs to: it is the same for every input, so one bit
-for the sign, and a hair because primes lie beside the powers of two. Terms of the sum may be of any size: residues add up
-modulo q_0, and only what is decrypted must lie below it."""
+for the sign, and a hair because primes lie beside the powers of two. Terms of the sum may be of any size: residues add
+up modulo q_0, and only what is decrypted must lie below it."""
 MOST_SCALE_BITS = 45
 """So that q_0, with its headroom, stays below 2^50 where the vector kernels end."""
 SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
@@ -51,8 +51,8 @@ BATCH_STEP = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
-    """All decisions about one program: `lowered` is by index of operation; `shares` and `error` are standard deviations
-    as predict_errors gives them; `cost` is in seconds, of one run, which takes `batch` samples side by side."""
+    """All decisions about one program: `lowered` is by index of operation; `shares` and `error` are bounds as
+    predict_errors gives them; `cost` is in seconds, of one run, which takes `batch` samples side by side."""
 
     parameters: ParameterSet
     layouts: Layouts
@@ -68,9 +68,9 @@ class Chosen:
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """What is asked for. `sizes`: largest absolute value of each value of `program`; `precision`: bound on the
-    encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose. `batch_size`:
-    samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as make a
-    run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
+    encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose.
+    `batch_size`: samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as
+    make a run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
     ciphertexts. `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1.
     `key_weight`: what a key counts beside the rotations of a map."""
 
@@ -199,7 +199,9 @@ def _least_bits(request: Request, ring: int) -> float:
         index: LIGHTEST for index, op in enumerate(request.program.operations) if isinstance(op, Affine)
     }
     chains = (
-        _chain(request, ring, lightest, size, spare) for size in _digit_sizes(request) for spare in SPARE_BITS
+        _chain(request, ring, lightest, size, spare, least=True)
+        for size in _digit_sizes(request)
+        for spare in SPARE_BITS
     )
     return min(
         (sum(chain.primes) + sum(chain.special) for chain in chains if chain is not None), default=math.inf
@@ -263,13 +265,21 @@ class _Chain:
 
 
 def _chain(
-    request: Request, ring: int, lowered: Mapping[int, Lowered], digit_size: int, spare: int
+    request: Request,
+    ring: int,
+    lowered: Mapping[int, Lowered],
+    digit_size: int,
+    spare: int,
+    *,
+    least: bool = False,
 ) -> _Chain | None:
-    """The least sizes that are precise enough with so many spare bits in P; None if primes would be too large."""
+    """The least sizes that are precise enough with so many spare bits in P; None if primes would be too large. `least`:
+    a lower bound, as in predict_errors."""
     program, levels = request.program, request.levels
     if digit_size > levels[0] + 1:
         return None
-    bits = request.scale_bits or _scale_bits(request, lowered, NoiseModel(ring, 2.0**-spare, digit_size))
+    model = NoiseModel(ring, 2.0**-spare, digit_size)
+    bits = request.scale_bits or _scale_bits(request, lowered, model, least)
     if bits is None or bits + HEADROOM_BITS > SPECIAL_BITS:
         return None
     bits = max(bits, _prime_floor(ring))
@@ -290,7 +300,9 @@ def _chain(
     return _Chain(bits, [first] + [bits] * levels[0], special)
 
 
-def _scale_bits(request: Request, lowered: Mapping[int, Lowered], model: NoiseModel) -> int | None:
+def _scale_bits(
+    request: Request, lowered: Mapping[int, Lowered], model: NoiseModel, least: bool
+) -> int | None:
     """The bits at which the predicted error meets the precision; None beyond MOST_SCALE_BITS."""
     scales = assign_scales(request.program, request.levels, request.sizes, TRIAL_BITS, None)
     _, error = predict_errors(
@@ -302,8 +314,9 @@ def _scale_bits(request: Request, lowered: Mapping[int, Lowered], model: NoiseMo
         request.sensitivity,
         TRIAL_BITS,
         encrypted=request.encrypted,
+        least=least,
     )
-    relative = SIGMAS * error / request.output_range
+    relative = error / request.output_range
     # Errors are proportional to 2^-bits, so one trial tells; the primes themselves are within 2^-8 of 2^bits.
     bits = math.ceil(TRIAL_BITS + math.log2(relative / request.precision) + 2.0**-8)
     return bits if bits <= MOST_SCALE_BITS else None

@@ -16,7 +16,6 @@ from hetorch.passes.approximate_activations import Approximated
 from hetorch.passes.choose_parameters import Chosen, layer_costs, model_of
 from hetorch.passes.count_dense import count_dense
 from hetorch.passes.machine import Machine
-from hetorch.passes.predict_errors import SIGMAS
 from hetorch.passes.select_keys import select_keys
 from hetorch.plan import LayerReport, PlanReport
 from hetorch.plan.memory import predict_memory, weight_memory
@@ -71,7 +70,7 @@ def make_report(
                 diagonals=lowered.diagonals if lowered else 0,
                 rotations=_rotations(chosen, value),
                 multiplications=parts[value] * int(isinstance(op, Multiply)),
-                predicted_error=SIGMAS * chosen.shares[value] / span,
+                predicted_error=chosen.shares[value] / span,
                 predicted_seconds=seconds[value],
                 ciphertexts=parts[value],
                 weight_bytes=encoded[value],
@@ -81,7 +80,7 @@ def make_report(
         )
     return PlanReport(
         layers=tuple(rows),
-        predicted_error=SIGMAS * chosen.error / span,
+        predicted_error=chosen.error / span,
         approximation_error=approximated.error,
         agreement=approximated.agreement,
         output_range=span,

@@ -61,10 +61,10 @@ class Options:
     key_limit: int | None = None
 
 
-FINEST, COARSEST = 2.0**-12, 2.0**-6
+FINEST, COARSEST = 2.0**-11, 2.0**-6
 NOISE_SHARE = 1.0 / 8
 """The precision that nobody asked for: what encryption may add to the error of the approximations, which it need not
-undercut by much. The prediction is a bound of six deviations: what is seen is far less."""
+undercut by much. The prediction is a bound (hetorch.passes.tails): what is seen is a quarter of it or less."""
 KEY_WEIGHTS = (KEY, 0.3, 1.0, 3.0, 10.0)
 """What a key counts beside a hoisted rotation (1.2) and a giant step (4): tried in turn until the keys are few."""
 MANY_KEYS = 32_000_000

@@ -1,0 +1,61 @@
+"""How far noise goes beyond its standard deviation: bounds that hold where it is not Gaussian.
+
+A rounding error reaches a slot multiplied by the secret key's value there, a key's error by a digit's: a product of two
+complex Gaussians, whose real part follows Laplace's distribution, with tails of exp(-sqrt(2) t) where a Gaussian has
+exp(-t^2 / 2). Sums over slots come near the Gaussian again, the sooner the more slots weigh alike. Both follow from
+Chernoff's bound: a sum of independent Laplace variables of variances w_i has the cumulant generating function
+-sum_i log(1 - w_i l^2 / 2), at most -n log(1 - (V / n) l^2 / 2) with V = sum w_i and n = V / max w_i, because
+-log(1 - x) is convex, so that its sum is largest where the variances are as unequal as they may be.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+EXCEEDED = 1e-8
+"""How often a number may lie beyond its bound: that is 6.2 deviations of a Gaussian, 15.9 of one Laplace variable."""
+MOST_TERMS = 1e4
+"""More terms do not bring a sum nearer to the Gaussian than matters."""
+CANDIDATES = 4
+"""Rows with the largest variances, for which the bound is computed."""
+_STEPS = np.concatenate([np.geomspace(0.01, 0.9, 40), np.linspace(0.91, 0.999, 12)])
+"""Values of l at which Chernoff's bound is tried, as shares of the largest."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Noise:
+    """Independent sums of noise terms, one a row: `variance` of each sum, and `largest`, that of its largest term."""
+
+    variance: Array
+    largest: Array
+
+
+def bound(noises: Sequence[Noise]) -> float:
+    """What the sum of `noises`, row by row, exceeds in no row more often than EXCEEDED. Rows of one number fit all."""
+    count = max((len(noise.variance) for noise in noises), default=0)
+    if count == 0:
+        return 0.0
+    variances = np.array([np.broadcast_to(noise.variance, count) for noise in noises])
+    largest = np.array([np.broadcast_to(noise.largest, count) for noise in noises])
+    rows = np.argsort(-variances.sum(axis=0), kind="stable")[:CANDIDATES]
+    return max(_row(variances[:, row], largest[:, row]) for row in rows)
+
+
+def _row(variance: Array, largest: Array) -> float:
+    present = variance > 0
+    if not present.any():
+        return 0.0
+    v = variance[present]
+    terms = np.clip(v / np.maximum(largest[present], 1e-300), 1.0, MOST_TERMS)
+    # With l = u l_most the arguments are u^2 times the share of the noise with the largest terms.
+    each = v / terms / 2
+    most = 1 / math.sqrt(float(each.max()))
+    generating = -(terms[:, None] * np.log1p(-np.outer(each, (_STEPS * most) ** 2))).sum(axis=0)
+    return float(np.min((generating + math.log(2 / EXCEEDED)) / (_STEPS * most)))
