@@ -33,9 +33,9 @@ LARGEST_SEAL_RING = 1 << 15
 HEADROOM_BITS = 4
 """Room in q_0 above the calibrated outputs: one bit for the sign, three for inputs that calibration did not see."""
 BIAS_BITS = 1.02
-"""Room above a bias, which may be larger than the sum that it belongs to: it is the same for every input, so one bit
-for the sign, and a hair because primes lie beside the powers of two. Terms of the sum may be of any size: residues add up
-modulo q_0, and only what is decrypted must lie below it."""
+"""Room above a bias, which may be larger than the sum that it belongs to: it is the same for every input, so one
+bit for the sign, and a hair because primes lie beside the powers of two. Terms of the sum may be of any size:
+residues add up modulo q_0, and only what is decrypted must lie below it."""
 MOST_SCALE_BITS = 45
 """So that q_0, with its headroom, stays below 2^50 where the vector kernels end."""
 SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
@@ -68,11 +68,11 @@ class Chosen:
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """What is asked for. `sizes`: largest absolute value of each value of `program`; `precision`: bound on the
-    encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose. `batch_size`:
-    samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as make a
-    run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
-    ciphertexts. `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1.
-    `key_weight`: what a key counts beside the rotations of a map."""
+    encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose.
+    `batch_size`: samples that one run must take, None for as many as suit (throughput). `throughput`: as many
+    places as make a run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`:
+    the weights are ciphertexts. `for_seal`: one special prime, a ring that SEAL has, and its order of slots;
+    with `digit_size` 1. `key_weight`: what a key counts beside the rotations of a map."""
 
     program: TensorProgram
     levels: tuple[int, ...]
