@@ -39,9 +39,9 @@ def join(model: torch.nn.Module, inputs: Sequence[object]) -> tuple[torch.nn.Mod
         except Exception as error:
             raise InputError(f"input {number} of the model is no tensor or array: {error}") from None
     if not tensors or any(tensor.ndim < 2 or len(tensor) != len(tensors[0]) for tensor in tensors):
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
+        seen = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
         raise InputError(
-            f"several inputs must be (batch, ...) each, with the same batch; got {shapes or 'none'}"
+            f"several inputs must be (batch, ...) each, with the same batch; got {seen or 'none'}"
         )
     shapes = [tuple(tensor.shape[1:]) for tensor in tensors]
     flat = torch.cat([tensor.reshape(len(tensor), -1).to(torch.float64) for tensor in tensors], dim=1)
