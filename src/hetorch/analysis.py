@@ -20,7 +20,7 @@ def analyze(
     activation_degree: int | None = None,
     activation_precision: float | None = None,
     activation_tolerance: float = 0.05,
-    activation_agreement: float = 0.99,
+    activation_agreement: float = 0.995,
 ) -> Analysis:
     """Which parts of a model convert exactly, which by approximation (on which range, with which degree and error),
     which are left to the client, and which cannot be compiled: with the line of the user's code, the reason and the

@@ -37,7 +37,8 @@ def compile(
     """Compile a trained `torch.nn.Module` so that it runs on encrypted inputs.
 
     `calibration_inputs`, a tensor or array (batch, ...), should look like the inputs to come: the ranges of activations
-    and the sizes of all numbers are taken from them. The model itself is not changed.
+    and the sizes of all numbers are taken from them. The model itself is not changed. A model with several inputs gets
+    a tuple of them; the plan's input is then one row of all, each flattened, in order (its notes say where).
 
     `precision` bounds the predicted encryption error relative to the range of the outputs; without it, it is 2^-11 =
     4.9e-4 or, where activations are approximated less exactly than that, an eighth of what they cost, up to 2^-6.

@@ -188,6 +188,13 @@ def test_compile_from_a_file_and_from_an_export(tmp_path: Path) -> None:
         tables.append({key: document[key] for key in ("ring_degree", "log2_qp", "evaluation_key_bytes")})
         assert "Linear" in hetorch("inspect", out).stdout
     assert tables[0] == tables[1]
+    options = ("--activation-precision", "0.01", "--activation-ranges", "interval", "--weights", "encrypted")
+    more = ("--activation-agreement", "0", "--activation-tolerance", "0.5")
+    given = (tmp_path / "net.py:make", "--calibration", tmp_path / "x.npy", "-o", tmp_path / "o.hetorch")
+    finer = json.loads(hetorch("compile", *given, *options, *more, "--json").stdout)
+    assert finer["log2_qp"] != tables[0]["log2_qp"]
+    assert "activation_ranges" in refusal("compile", *given, "--activation-ranges", "none")
+    assert "activation_agreement" in refusal("compile", *given, "--activation-agreement", "2")
 
 
 def test_an_input_that_does_not_fit_the_plan(plan: Path, tmp_path: Path) -> None:

@@ -17,7 +17,10 @@ def compile_model(
     output: Annotated[Path, typer.Option("-o", "--output", help="The plan folder to write.")],
     name: Annotated[str | None, typer.Option(help="Name of the plan; the model's class if left out.")] = None,
     precision: Annotated[
-        float | None, typer.Option(help="Largest encryption error, of the output range.")
+        float | None,
+        typer.Option(
+            help="Largest encryption error, of the output range; follows the activations if left out."
+        ),
     ] = None,
     security: Annotated[str, typer.Option(help="128, 192 or 256 bits.")] = "128",
     ring_degree: Annotated[int | None, typer.Option(help="N, a power of two; chosen if left out.")] = None,
@@ -40,6 +43,22 @@ def compile_model(
     activation_degree: Annotated[
         int | None, typer.Option(help="Degree of all activation polynomials; chosen if left out.")
     ] = None,
+    activation_tolerance: Annotated[
+        float | None, typer.Option(help="Largest error of the activations, of the output range: 0.05.")
+    ] = None,
+    activation_agreement: Annotated[
+        float | None, typer.Option(help="Least share of calibration inputs with the same argmax: 0.995.")
+    ] = None,
+    activation_precision: Annotated[
+        float | None,
+        typer.Option(help="Error of each activation, of its range; kinks by polynomials of the sign."),
+    ] = None,
+    activation_ranges: Annotated[
+        str, typer.Option(help="calibrated, or interval: no input within the calibrated range can leave it.")
+    ] = "calibrated",
+    weights: Annotated[
+        str, typer.Option(help="clear, or encrypted: the server does not see the weights either.")
+    ] = "clear",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Compile a trained model. MODEL.py:factory names a function without arguments, or a class, or an nn.Module in a
@@ -59,6 +78,9 @@ def compile_model(
         "name": name,
         "precision": precision,
         "activation_degree": activation_degree,
+        "activation_tolerance": activation_tolerance,
+        "activation_agreement": activation_agreement,
+        "activation_precision": activation_precision,
         "ring_degree": ring_degree,
         "scale_bits": scale_bits,
         "digit_size": digit_size,
@@ -73,6 +95,8 @@ def compile_model(
             security=security,
             objective=objective,
             engine=engine,
+            activation_ranges=activation_ranges,
+            weights=weights,
             progress=lambda stage, done: report(stage, round(100 * done), 100),
             **options,
         )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.frontend.builder import Builder, Refusal
+from hetorch.frontend.several_inputs import join
 from hetorch.frontend.source import as_module
 from hetorch.frontend.walk import Walk, shown
 from hetorch.ir.analysis import Analysis, AnalysisRow
@@ -45,11 +46,16 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     """`model` is an nn.Module in any mode, on any device, or what frontend.source makes one of: a copy in evaluation
     mode is used, the model stays as it is.
 
-    `calibration_inputs` is a tensor or array (batch, ...). InputError if the inputs do not fit the model,
+    `calibration_inputs` is a tensor or array (batch, ...), or a tuple of them for a model with several inputs: the
+    program's input is then one row of them all. InputError if the inputs do not fit the model,
     UnsupportedModelError, with the analysis, if it cannot be compiled.
     """
     module = as_module(model)
     name = type(model).__name__
+    joined: tuple[str, ...] = ()
+    if isinstance(calibration_inputs, tuple | list):
+        module, calibration_inputs, told = join(module, calibration_inputs)
+        joined = (told,)
     fixed = _frozen_copy(module)
     for path, part in fixed.named_modules():
         if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
@@ -74,7 +80,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     outputs = _check_capture(name, program, builder, inputs, result)
     if not np.any(outputs):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
-    return Captured(name, program, inputs, outputs, tuple(builder.notes), tuple(builder.rows))
+    return Captured(name, program, inputs, outputs, (*joined, *builder.notes), tuple(builder.rows))
 
 
 def _told(refusal: Refusal, analysis: Analysis) -> str:
