@@ -44,18 +44,6 @@ void check(const Ciphertext& a, const Context& context) {
   for (const NttPoly& part : a.body.parts) context.rlwe().check(part);
 }
 
-// The key's polynomials fit the context, and there is one for each digit.
-void check(const rlwe::SwitchingKey& key, const Context& context) {
-  bool fits = key.level <= context.max_level() && key.a.size() == context.rlwe().digit_count(key.level) &&
-              key.b.size() == key.a.size();
-  for (std::size_t d = 0; fits && d < key.a.size(); ++d) {
-    for (const NttPoly* half : {&key.a[d], &key.b[d]}) {
-      fits = fits && half->n() == context.basis().n() && half->limbs() == context.rlwe().extended_limbs(key.level);
-    }
-  }
-  if (!fits) throw std::invalid_argument("the evaluation keys were made under other parameters");
-}
-
 Ciphertext of_pair(std::array<NttPoly, 2>&& pair, double scale) {
   Ciphertext result;
   result.scale = scale;
@@ -195,7 +183,7 @@ const rlwe::SwitchingKey& Evaluator::relinearisation_key(std::size_t level) cons
     throw KeyMissingError("the relinearisation key reaches level " + std::to_string(keys_->relinearisation->level) +
                           ", the ciphertext is at level " + std::to_string(level));
   }
-  check(*keys_->relinearisation, context_);
+  keys_->relinearisation->check(context_.rlwe());
   return *keys_->relinearisation;
 }
 
@@ -260,7 +248,7 @@ const rlwe::SwitchingKey& Evaluator::galois_key(std::uint32_t element, std::size
   if (keys_ == nullptr) throw missing("no evaluation keys were given");
   const auto found = keys_->galois.find(element);
   if (found == keys_->galois.end()) throw missing("this key was not made");
-  check(*found->second, context_);
+  found->second->check(context_.rlwe());
   if (found->second->level < level) throw missing("its key reaches level " + std::to_string(found->second->level));
   return *found->second;
 }
