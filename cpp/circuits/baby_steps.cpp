@@ -49,7 +49,7 @@ void write_out(u64* out, const u64* values, std::size_t begin, std::size_t count
 
 NttPoly times_p(const NttPoly& poly, const rlwe::Context& context) {
   NttPoly result(poly.n(), poly.limbs());
-  ring::parallel_for(poly.limbs().count(), [&](std::size_t r) {
+  ring::parallel_for_words(poly.limbs().count(), poly.words(), [&](std::size_t r) {
     context.basis().kernels(r).multiply_scalar(result.row(r), poly.row(r), context.special_converter().product(r),
                                                poly.n(), context.basis().modulus(r));
   });

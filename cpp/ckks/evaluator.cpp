@@ -123,7 +123,7 @@ Ciphertext Evaluator::add(const Ciphertext& a, double value) const {
   NttPoly& part = result.body.parts[0];
   const ring::RnsBasis& basis = context_.basis();
   // A constant polynomial has the same value at every root.
-  ring::parallel_for(a.level() + 1, [&](std::size_t r) {
+  ring::parallel_for_words(a.level() + 1, part.words(), [&](std::size_t r) {
     const u64 q = basis.prime(r);
     // Written out a block at a time, for the kernel: addition is all that it does on wide registers.
     constexpr std::size_t kBlock = 512;
@@ -146,7 +146,7 @@ Ciphertext Evaluator::multiply(const Ciphertext& a, double value, double scale) 
   const ring::RnsBasis& basis = context_.basis();
   for (const NttPoly& part : a.body.parts) {
     NttPoly out(part.n(), part.limbs());
-    ring::parallel_for(a.level() + 1, [&](std::size_t r) {
+    ring::parallel_for_words(a.level() + 1, part.words(), [&](std::size_t r) {
       basis.kernels(r).multiply_scalar(out.row(r), part.row(r), ring::residue_of_real(value * scale, basis.prime(r)),
                                        part.n(), basis.modulus(r));
     });
