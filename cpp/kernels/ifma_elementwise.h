@@ -123,8 +123,9 @@ void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusCo
 // parts, q and the carried remainder reduce_wide stays below 2^51 + 2^50 + 16.
 constexpr std::size_t kChunk = 8;
 
-// Switching keys come from memory, many streams at once, which the processor's own prefetching does not follow: ask for
-// the words that are 1 KiB away. The address may be beyond the array; nothing is read there.
+// Diagonals and the sources of base conversions come from memory, many streams at once, which the processor's own
+// prefetching does not follow: ask for the words that are 1 KiB away. The address may be beyond the array; nothing is
+// read there.
 inline void prefetch_ahead(const u64* p) {
   __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) + 1024));
 }
