@@ -65,7 +65,9 @@ __attribute__((target("avx512f"))) void read_all(const u64* a, std::size_t n) {
   static_cast<void>(sink);
 }
 
-void bandwidths() {
+// Prints what the caches and the memory give; returns the memory's bytes a second.
+double bandwidths() {
+  double slowest = 0;
   const std::size_t sizes[] = {std::size_t{32} << 10, std::size_t{512} << 10, std::size_t{8} << 20,
                                std::size_t{512} << 20};
   for (std::size_t bytes : sizes) {
@@ -76,8 +78,10 @@ void bandwidths() {
           for (int i = 0; i < calls; ++i) read_all(a.data(), a.size());
         },
         bytes > (std::size_t{64} << 20) ? 7 : 100);
-    std::printf("read %7zu KiB: %7.1f GB/s\n", bytes >> 10, static_cast<double>(bytes) * calls / t * 1e-9);
+    slowest = static_cast<double>(bytes) * calls / t;
+    std::printf("read %7zu KiB: %7.1f GB/s\n", bytes >> 10, slowest * 1e-9);
   }
+  return slowest;
 }
 
 // A butterfly of eight lanes takes three multiply-adds (two products for the quotient and the remainder's first part,
@@ -139,34 +143,41 @@ void many_primes(const Kernels& path, std::size_t n, std::size_t primes, double 
               forward * 1e6, 100 * count / forward / peak, inverse * 1e6, 100 * count / inverse / peak);
 }
 
-// Bytes that an inner product with a switching key touches, each once.
-void inner_products(const Kernels& path, std::size_t n, std::size_t digits, std::size_t rows) {
+// One rotation after another from the same digits, each with a key of its own, as a linear map has them: the keys come
+// from memory, everything else from the caches. Its share of the bandwidth is that of the keys' bytes.
+void hoisted_products(const Kernels& path, std::size_t n, std::size_t digits, std::size_t rows, std::size_t keys,
+                      double bandwidth) {
   const u64 q = prime_below(u64{1} << 45, n);
   const ModulusConstants m = hetorch::kernels::make_modulus_constants(q);
-  Stream stream(3);
-  std::vector<Array> arrays;
-  for (std::size_t i = 0; i < 3 * digits * rows + 2 * rows; ++i) {
-    arrays.push_back(i < 3 * digits ? filled(n, q, Fill::kRandom, stream) : arrays[i % (3 * digits)]);
+  Stream stream(5);
+  std::vector<Array> digit_rows;
+  std::vector<const u64*> pointers;
+  for (std::size_t d = 0; d < digits; ++d) {
+    digit_rows.push_back(filled(n, q, Fill::kRandom, stream));
+    pointers.push_back(digit_rows.back().data());
   }
-  std::vector<std::vector<const u64*>> a(rows), b0(rows), b1(rows);
-  for (std::size_t r = 0; r < rows; ++r) {
-    for (std::size_t d = 0; d < digits; ++d) {
-      a[r].push_back(arrays[3 * (digits * r + d)].data());
-      b0[r].push_back(arrays[3 * (digits * r + d) + 1].data());
-      b1[r].push_back(arrays[3 * (digits * r + d) + 2].data());
-    }
-  }
-  const double t = least_seconds(
-      [&] {
-        for (std::size_t r = 0; r < rows; ++r) {
-          path.inner_product_pair(arrays[arrays.size() - 1 - 2 * r].data(), arrays[arrays.size() - 2 - 2 * r].data(),
-                                  a[r].data(), b0[r].data(), b1[r].data(), digits, n, m);
-        }
-      },
-      15);
-  const double bytes = 8.0 * static_cast<double>(n * rows * (3 * digits + 2));
-  std::printf("inner product of %zu digits over %zu rows, n=%zu: %.3f ms, %.1f GB/s\n", digits, rows, n, t * 1e3,
-              bytes / t * 1e-9);
+  const std::size_t key_words = 2 * digits * rows * n;
+  const Array key = filled(keys * key_words, q, Fill::kRandom, stream);
+  Array out(2 * n);
+  const double t =
+      least_seconds(
+          [&] {
+            for (std::size_t r = 0; r < rows; ++r) {
+              for (std::size_t k = 0; k < keys; ++k) {
+                const u64* row = key.data() + k * key_words + 2 * digits * r * n;
+                path.key_product(
+                    out.data(), out.data() + n,
+                    {.digits = pointers.data(), .count = digits, .key = row, .key_digits = digits, .ahead = row + 1024},
+                    n, m);
+              }
+            }
+          },
+          7) /
+      static_cast<double>(keys);
+  const double rate = 8.0 * static_cast<double>(key_words) / t;
+  std::printf(
+      "hoisted key product of %zu digits over %zu rows, n=%zu: %.3f ms, keys at %.1f GB/s, %.0f %% of the memory\n",
+      digits, rows, n, t * 1e3, rate * 1e-9, 100 * rate / bandwidth);
 }
 
 // How much faster a path's transforms are than the portable ones.
@@ -199,12 +210,12 @@ int main() {
     against_portable(*ifma);
     const double peak = peak_rate();
     std::printf("peak: %.2f thousand million 512-bit 52-bit multiply-adds a second\n", peak * 1e-9);
-    bandwidths();
+    const double bandwidth = bandwidths();
     transforms(*ifma, peak);
     many_primes(*ifma, 16384, 12, peak);
     many_primes(*ifma, 65536, 32, peak);
-    inner_products(*ifma, 16384, 4, 12);
-    inner_products(*ifma, 65536, 3, 32);
+    hoisted_products(*ifma, 16384, 4, 10, 16, bandwidth);
+    hoisted_products(*ifma, 65536, 2, 36, 4, bandwidth);
   }
 #endif
   if (ifma == nullptr) std::printf("no AVX-512 IFMA here: no roofline\n");

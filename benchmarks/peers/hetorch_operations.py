@@ -18,8 +18,9 @@ from hetorch.passes.baby_giant import split
 
 
 def setup(options: dict[str, Any]) -> Session:
-    """Keys, and one encrypted vector of the size that has `log2_n` and `primes`; `rotations` hoisted at once."""
-    size = next(s for s in SIZES if (s.log2_n, s.primes) == (options["log2_n"], options["primes"]))
+    """Keys, and one encrypted vector of the size that has these options; `rotations` hoisted at once."""
+    wanted = tuple(options[name] for name in ("log2_n", "primes", "prime_bits"))
+    size = next(s for s in SIZES if (s.log2_n, s.primes, s.prime_bits) == wanted)
     n, slots, bits = 1 << size.log2_n, 1 << (size.log2_n - 1), options["prime_bits"]
     scale = 2.0**bits
     parameters = ParameterSet.from_bits(

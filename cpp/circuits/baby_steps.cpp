@@ -47,29 +47,39 @@ void write_out(u64* out, const u64* values, std::size_t begin, std::size_t count
   }
 }
 
+NttPoly times_p(const NttPoly& poly, const rlwe::Context& context) {
+  NttPoly result(poly.n(), poly.limbs());
+  ring::parallel_for_words(poly.limbs().count(), poly.words(), [&](std::size_t r) {
+    context.basis().kernels(r).multiply_scalar(result.row(r), poly.row(r), context.special_converter().product(r),
+                                               poly.n(), context.basis().modulus(r));
+  });
+  return result;
+}
+
 }  // namespace
 
-// What a baby step needs: the digits of its input, its key, its permutation.
+// What a baby step needs.
 struct LinearTransform::Step {
   const Ciphertext* input = nullptr;
   const rlwe::Digits* digits = nullptr;  // null: not rotated
+  const NttPoly* scaled = nullptr;       // P times the first half of the input
   const rlwe::SwitchingKey* key = nullptr;
   const std::uint32_t* permutation = nullptr;
 };
 
 // Half h of a step at words [at, at + length) of a row into out[h]; false where it is zero: what is not rotated is P
-// times the input, 0 modulo the primes of P. scratch: 3 tiles.
-bool LinearTransform::rotate_tile(u64* const* out, const Step& step, std::size_t row, std::size_t at,
-                                  std::size_t length, u64* scratch, const Context& context) const {
+// times the input, 0 modulo the primes of P. next: the step that comes after this one, on the same tile.
+bool LinearTransform::rotate_tile(u64* const* out, const Step& step, const Step& next, std::size_t row, std::size_t at,
+                                  std::size_t length, const Context& context) const {
   const ring::RnsBasis& basis = context.basis();
   const std::size_t index = basis.index(limbs_, row);
   const kernels::ModulusConstants& m = basis.modulus(index);
   const kernels::Kernels& k = basis.kernels(index);
   const bool data_row = row < limbs_.data;
-  // P modulo this prime; with no special primes nothing is multiplied by P.
-  const u64 p = limbs_.special == 0 ? 1 : context.rlwe().special_converter().product(index);
   if (step.digits == nullptr) {
     if (!data_row) return false;
+    // P modulo this prime; with no special primes nothing is multiplied by P.
+    const u64 p = limbs_.special == 0 ? 1 : context.rlwe().special_converter().product(index);
     for (std::size_t h = 0; h < 2; ++h) {
       k.multiply_scalar(out[h], step.input->body.parts[h].row(row) + at, p, length, m);
     }
@@ -78,16 +88,16 @@ bool LinearTransform::rotate_tile(u64* const* out, const Step& step, std::size_t
   const std::size_t from = step.permutation[at] / length * length;
   const u64* digits[64];
   for (std::size_t d = 0; d < step.digits->digit_count(); ++d) digits[d] = step.digits->row(d, row) + from;
-  u64* u[2] = {scratch, scratch + length};
-  rlwe::inner_product_row(u[0], u[1], digits, row, level_, *step.key, {from, length}, context.rlwe());
-  if (data_row) {
-    u64* first = scratch + 2 * length;
-    k.multiply_scalar(first, step.input->body.parts[0].row(row) + from, p, length, m);
-    k.add(u[0], u[0], first, length, m);
-  }
-  std::uint32_t local[kLongestTile];
-  for (std::size_t j = 0; j < length; ++j) local[j] = step.permutation[at + j] - static_cast<std::uint32_t>(from);
-  for (std::size_t h = 0; h < 2; ++h) k.permute(out[h], u[h], local, length);
+  kernels::KeyProduct product{.digits = digits,
+                              .count = step.digits->digit_count(),
+                              .key = rlwe::key_words(*step.key, row, level_, from),
+                              .key_digits = step.key->digit_count(),
+                              .addend = data_row ? step.scaled->row(row) + from : nullptr,
+                              .index = step.permutation + at,
+                              .base = static_cast<std::uint32_t>(from)};
+  if (next.digits != nullptr)
+    product.ahead = rlwe::key_words(*next.key, row, level_, next.permutation[at] / length * length);
+  k.key_product(out[0], out[1], product, length, m);
   return true;
 }
 
@@ -146,6 +156,7 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
   const ring::RnsBasis& basis = context.basis();
   const std::size_t n = basis.n();
   std::map<std::size_t, rlwe::Digits> digits;  // by input
+  std::map<std::size_t, NttPoly> scaled;
   std::vector<Step> steps(rotated_.size());
   for (std::size_t i = 0; i < rotated_.size(); ++i) {
     Step& step = steps[i];
@@ -157,8 +168,10 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
     auto found = digits.find(rotated_[i].input);
     if (found == digits.end()) {
       found = digits.try_emplace(rotated_[i].input, step.input->body.parts[1], context.rlwe()).first;
+      scaled.try_emplace(rotated_[i].input, times_p(step.input->body.parts[0], context.rlwe()));
     }
     step.digits = &found->second;
+    step.scaled = &scaled.at(rotated_[i].input);
   }
 
   std::vector<Pair> sums;
@@ -172,7 +185,7 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
     const std::size_t row = task / pieces;
     const std::size_t begin = task % pieces * piece;
     Buffer rotated(steps.size() * 2 * length);
-    Buffer scratch(std::max(3 * length, (kTerms + 2) * block));
+    Buffer scratch((kTerms + 2) * block);
     std::vector<std::array<u64*, 2>> tiles(steps.size());
     std::vector<bool> zero(steps.size());
     for (std::size_t i = 0; i < steps.size(); ++i) {
@@ -180,7 +193,8 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
     }
     for (std::size_t at = begin; at < begin + piece; at += length) {
       for (std::size_t i = 0; i < steps.size(); ++i) {
-        zero[i] = !rotate_tile(tiles[i].data(), steps[i], row, at, length, scratch.data(), context);
+        zero[i] =
+            !rotate_tile(tiles[i].data(), steps[i], steps[i + 1 < steps.size() ? i + 1 : i], row, at, length, context);
       }
       for (std::size_t from = 0; from < length; from += block) {
         const auto halves = [&](std::size_t i) -> std::array<const u64*, 2> {

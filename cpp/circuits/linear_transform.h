@@ -63,8 +63,8 @@ class LinearTransform {
   // Inner sums of every group, over limbs_.
   std::vector<Pair> accumulate(const ckks::Evaluator& evaluator, std::span<const ckks::Ciphertext* const> inputs) const;
   struct Step;
-  bool rotate_tile(std::uint64_t* const* out, const Step& step, std::size_t row, std::size_t at, std::size_t length,
-                   std::uint64_t* scratch, const ckks::Context& context) const;
+  bool rotate_tile(std::uint64_t* const* out, const Step& step, const Step& next, std::size_t row, std::size_t at,
+                   std::size_t length, const ckks::Context& context) const;
   template <class Halves>
   void sum_block(std::uint64_t* out0, std::uint64_t* out1, const Group& group, std::size_t row, std::size_t at,
                  std::size_t length, const Halves& halves, std::uint64_t* scratch, const ckks::Context& context) const;

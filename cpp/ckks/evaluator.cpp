@@ -44,18 +44,6 @@ void check(const Ciphertext& a, const Context& context) {
   for (const NttPoly& part : a.body.parts) context.rlwe().check(part);
 }
 
-// The key's polynomials fit the context, and there is one for each digit.
-void check(const rlwe::SwitchingKey& key, const Context& context) {
-  bool fits = key.level <= context.max_level() && key.a.size() == context.rlwe().digit_count(key.level) &&
-              key.b.size() == key.a.size();
-  for (std::size_t d = 0; fits && d < key.a.size(); ++d) {
-    for (const NttPoly* half : {&key.a[d], &key.b[d]}) {
-      fits = fits && half->n() == context.basis().n() && half->limbs() == context.rlwe().extended_limbs(key.level);
-    }
-  }
-  if (!fits) throw std::invalid_argument("the evaluation keys were made under other parameters");
-}
-
 Ciphertext of_pair(std::array<NttPoly, 2>&& pair, double scale) {
   Ciphertext result;
   result.scale = scale;
@@ -135,7 +123,7 @@ Ciphertext Evaluator::add(const Ciphertext& a, double value) const {
   NttPoly& part = result.body.parts[0];
   const ring::RnsBasis& basis = context_.basis();
   // A constant polynomial has the same value at every root.
-  ring::parallel_for(a.level() + 1, [&](std::size_t r) {
+  ring::parallel_for_words(a.level() + 1, part.words(), [&](std::size_t r) {
     const u64 q = basis.prime(r);
     // Written out a block at a time, for the kernel: addition is all that it does on wide registers.
     constexpr std::size_t kBlock = 512;
@@ -158,7 +146,7 @@ Ciphertext Evaluator::multiply(const Ciphertext& a, double value, double scale) 
   const ring::RnsBasis& basis = context_.basis();
   for (const NttPoly& part : a.body.parts) {
     NttPoly out(part.n(), part.limbs());
-    ring::parallel_for(a.level() + 1, [&](std::size_t r) {
+    ring::parallel_for_words(a.level() + 1, part.words(), [&](std::size_t r) {
       basis.kernels(r).multiply_scalar(out.row(r), part.row(r), ring::residue_of_real(value * scale, basis.prime(r)),
                                        part.n(), basis.modulus(r));
     });
@@ -195,7 +183,7 @@ const rlwe::SwitchingKey& Evaluator::relinearisation_key(std::size_t level) cons
     throw KeyMissingError("the relinearisation key reaches level " + std::to_string(keys_->relinearisation->level) +
                           ", the ciphertext is at level " + std::to_string(level));
   }
-  check(*keys_->relinearisation, context_);
+  keys_->relinearisation->check(context_.rlwe());
   return *keys_->relinearisation;
 }
 
@@ -260,7 +248,7 @@ const rlwe::SwitchingKey& Evaluator::galois_key(std::uint32_t element, std::size
   if (keys_ == nullptr) throw missing("no evaluation keys were given");
   const auto found = keys_->galois.find(element);
   if (found == keys_->galois.end()) throw missing("this key was not made");
-  check(*found->second, context_);
+  found->second->check(context_.rlwe());
   if (found->second->level < level) throw missing("its key reaches level " + std::to_string(found->second->level));
   return *found->second;
 }

@@ -154,11 +154,11 @@ std::size_t switching_key_bytes(std::size_t level, const ckks::Context& context)
 std::vector<std::uint8_t> dump_switching_key(const rlwe::SwitchingKey& key, const ckks::Context& context) {
   std::vector<std::uint8_t> out;
   check_seeded(key.seeded);
-  for (const NttPoly& b : key.b) context.rlwe().check(b);
+  key.check(context.rlwe());
   out.reserve(switching_key_bytes(key.level, context));
   out.push_back(static_cast<std::uint8_t>(key.level));
   dump_seed(out, key.seed);
-  for (const NttPoly& b : key.b) dump_poly(out, b, context.basis());
+  for (std::size_t d = 0; d < key.digit_count(); ++d) dump_poly(out, key.b(d), context.basis());
   return out;
 }
 
@@ -171,13 +171,12 @@ rlwe::SwitchingKey load_switching_key(ByteView bytes, std::size_t level, const c
   if (const std::size_t claimed = reader.byte(); claimed != level) {
     throw FormatError("the key is for level " + std::to_string(claimed) + ", expected " + std::to_string(level));
   }
-  rlwe::SwitchingKey key;
-  key.level = level;
+  rlwe::SwitchingKey key(level, context.rlwe());
   key.seed = reader.seed();
   const Limbs limbs = context.rlwe().extended_limbs(level);
-  for (std::size_t d = 0; d < context.rlwe().digit_count(level); ++d) {
-    key.b.push_back(reader.poly(limbs, context.basis()));
-    key.a.push_back(expand_uniform(key.seed, d, limbs, context.basis(), expand));
+  for (std::size_t d = 0; d < key.digit_count(); ++d) {
+    const NttPoly b = reader.poly(limbs, context.basis());
+    key.set(d, b, expand_uniform(key.seed, d, limbs, context.basis(), expand));
   }
   return key;
 }

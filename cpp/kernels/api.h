@@ -57,6 +57,21 @@ struct EmbeddingView {
   const double* sines = nullptr;
 };
 
+// One row of an inner product with a switching key, or a span of it. The key is stored in blocks of 8 words: for each
+// block of the row, for each of `key_digits` digits, 8 words of b and the same 8 of a, so that all a position needs is
+// one stream in memory.
+struct KeyProduct {
+  const u64* const* digits;  // `count` of them, 1 <= count <= key_digits, count <= 64
+  std::size_t count;
+  const u64* key;
+  std::size_t key_digits;
+  const u64* addend = nullptr;           // added to the first sum
+  const std::uint32_t* index = nullptr;  // out[j] = sum[index[j] - base]: an automorphism, as for `permute`
+  std::uint32_t base = 0;
+  // What will be read next, laid out as `key`: asked for while this is worked on. Nothing is read; any address will do.
+  const u64* ahead = nullptr;
+};
+
 struct Kernels {
   const char* name;
   int modulus_bits;  // primes below 2^modulus_bits: 50 on the narrow SIMD paths, 60 on avx512wide and portable
@@ -97,10 +112,13 @@ struct Kernels {
   // q, a < source. The base conversion from one prime.
   void (*reduce_centred)(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m);
 
-  // out0 = sum_i a[i] * b0[i], out1 = sum_i a[i] * b1[i] mod q: the gadget inner product with a switching key, and the
-  // product of rotated ciphertexts with diagonals. 1 <= count <= 64.
+  // out0 = sum_i a[i] * b0[i], out1 = sum_i a[i] * b1[i] mod q: the product of rotated ciphertexts with diagonals.
+  // 1 <= count <= 64.
   void (*inner_product_pair)(u64* out0, u64* out1, const u64* const* a, const u64* const* b0, const u64* const* b1,
                              std::size_t count, std::size_t n, const ModulusConstants& m);
+  // out0 = sum_i digits[i] * b_i [+ addend], out1 = sum_i digits[i] * a_i mod q, permuted where there is an index. No
+  // output overlaps an input.
+  void (*key_product)(u64* out0, u64* out1, const KeyProduct& product, std::size_t n, const ModulusConstants& m);
   // out0 = (out0 + p * x0) mod q, out1 = (out1 + p * x1) mod q: one diagonal into both halves of an accumulator.
   void (*multiply_add_pair)(u64* out0, u64* out1, const u64* p, const u64* x0, const u64* x1, std::size_t n,
                             const ModulusConstants& m);

@@ -36,6 +36,7 @@ const Kernels* avx2() {
       .reduce_wide = reduce_wide,
       .reduce_centred = reduce_centred_residues,
       .inner_product_pair = inner_product_pair,
+      .key_product = gathered_key_product<inner_product_pair, add, permute>,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,
       .weighted_sums = tiled_weighted_sums<weighted_sum>,

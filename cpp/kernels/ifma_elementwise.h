@@ -2,7 +2,6 @@
 #pragma once
 
 #include "kernels/ifma_arithmetic.h"
-#include "kernels/tiled_sums.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -124,8 +123,9 @@ void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusCo
 // parts, q and the carried remainder reduce_wide stays below 2^51 + 2^50 + 16.
 constexpr std::size_t kChunk = 8;
 
-// Switching keys come from memory, many streams at once, which the processor's own prefetching does not follow: ask for
-// the words that are 1 KiB away. The address may be beyond the array; nothing is read there.
+// Diagonals and the sources of base conversions come from memory, many streams at once, which the processor's own
+// prefetching does not follow: ask for the words that are 1 KiB away. The address may be beyond the array; nothing is
+// read there.
 inline void prefetch_ahead(const u64* p) {
   __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) + 1024));
 }
@@ -156,43 +156,6 @@ void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* co
   }
 }
 
-// Up to twelve terms: the weights are prepared as w 2^52 mod q, so that Montgomery's step by 2^52 gives the sum itself.
-// With k = low / q mod 2^52 the low 52 bits of k q are those of low, and
-//     (high 2^52 + low - k q) / 2^52 = high + floor(low / 2^52) - floor(k q / 2^52)
-// lies in (-q, count 2^50 q / 2^52] <= (-q, 3q]; high starts at q.
-void short_weighted_sum(u64* out, const u64* const* in, const u64* weights, std::size_t count, std::size_t n,
-                        const ModulusConstants& m) {
-  const Prime p(m);
-  const Vec inverse = broadcast((0 - m.montgomery52) & kMask52);
-  u64 prepared[12];
-  for (std::size_t i = 0; i < count; ++i) prepared[i] = static_cast<u64>(u128{weights[i]} * m.radix52 % m.q);
-  for (std::size_t j = 0; j < n; j += kLanes) {
-    Wide sum = {p.q, broadcast(0)};
-    for (std::size_t i = 0; i < count; ++i) accumulate(sum, load(in[i] + j), broadcast(prepared[i]));
-    const Vec k = multiply_low(broadcast(0), sum.low, inverse);
-    const Vec part = multiply_high(broadcast(0), k, p.q);
-    const Vec x = subtract(add(sum.high, shift_right_52(sum.low)), part);
-    store(out + j, reduce_once(count <= 4 ? x : reduce_once(x, p.twice), p.q));
-  }
-}
-
-void weighted_sum(u64* out, const u64* const* in, const u64* weights, std::size_t count, std::size_t n,
-                  const ModulusConstants& m) {
-  if (count <= 12) return short_weighted_sum(out, in, weights, count, n, m);
-  const Prime p(m);
-  const WideReduction r(m);
-  for (std::size_t j = 0; j < n; j += kLanes) {
-    Vec carry = broadcast(0);
-    for (std::size_t begin = 0; begin < count; begin += kChunk) {
-      const std::size_t end = begin + kChunk < count ? begin + kChunk : count;
-      Wide sum = {broadcast(0), carry};
-      for (std::size_t i = begin; i < end; ++i) accumulate(sum, load(in[i] + j), broadcast(weights[i]));
-      carry = reduce_wide(sum, r, p);
-    }
-    store(out + j, reduce_once(carry, p.q));
-  }
-}
-
 void round_quotient(u64* out, const u64* const* in, const double* inverses, std::size_t count, std::size_t n) {
   for (std::size_t j = 0; j < n; j += kLanes) {
     Real sum = broadcast_real(0.0);
@@ -205,7 +168,7 @@ void round_quotient(u64* out, const u64* const* in, const double* inverses, std:
 
 void permute(u64* out, const u64* a, const std::uint32_t* index, std::size_t n) {
   for (std::size_t j = 0; j < n; j += kLanes) {
-    store(out + j, permute_block(a + index[j] / kLanes * kLanes, index + j));
+    store(out + j, permute_lanes(load(a + index[j] / kLanes * kLanes), index + j));
   }
 }
 

@@ -5,6 +5,7 @@
 #include "kernels/ifma_elementwise.h"
 #include "kernels/ifma_forward.h"
 #include "kernels/ifma_inverse.h"
+#include "kernels/ifma_sums.h"
 #include "kernels/reals.h"
 #include "kernels/signed_words.h"
 
@@ -33,9 +34,10 @@ constexpr Kernels ifma_kernels(const char* name) {
       .reduce_wide = reduce_wide_residues,
       .reduce_centred = reduce_centred,
       .inner_product_pair = inner_product_pair,
+      .key_product = key_product,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,
-      .weighted_sums = tiled_weighted_sums<weighted_sum>,
+      .weighted_sums = weighted_sums,
       .round_quotient = round_quotient,
       .permute = permute,
       .from_signed = from_signed,

@@ -257,6 +257,7 @@ const Kernels& portable() {
       reduce,  // reduce_wide
       reduce_centred,
       inner_product_pair,
+      gathered_key_product<inner_product_pair, add, permute>,
       multiply_add_pair,
       weighted_sum,
       tiled_weighted_sums<weighted_sum>,

@@ -77,10 +77,10 @@ inline Vec odd_lanes(Vec x, Vec y) {
   return _mm512_permutex2var_epi64(x, _mm512_setr_epi64(1, 3, 5, 7, 9, 11, 13, 15), y);
 }
 
-// [block[index[0] % 8] ... block[index[7] % 8]]
-inline Vec permute_block(const u64* block, const std::uint32_t* index) {
+// [x[index[0] % 8] ... x[index[7] % 8]]
+inline Vec permute_lanes(Vec x, const std::uint32_t* index) {
   const __m512i lanes = _mm512_cvtepu32_epi64(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(index)));
-  return _mm512_permutexvar_epi64(lanes, load(block));
+  return _mm512_permutexvar_epi64(lanes, x);
 }
 
 inline Real load_reals(const double* p) { return _mm512_loadu_pd(p); }

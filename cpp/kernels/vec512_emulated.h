@@ -113,8 +113,8 @@ inline Vec odd_lanes(const Vec& x, const Vec& y) {
   return each_lane<Vec>([&](std::size_t i) { return i < 4 ? x.lane[2 * i + 1] : y.lane[2 * i - 7]; });
 }
 
-inline Vec permute_block(const u64* block, const std::uint32_t* index) {
-  return each_lane<Vec>([&](std::size_t i) { return block[index[i] % kLanes]; });
+inline Vec permute_lanes(const Vec& x, const std::uint32_t* index) {
+  return each_lane<Vec>([&](std::size_t i) { return x.lane[index[i] % kLanes]; });
 }
 
 inline Real load_reals(const double* p) {

@@ -171,7 +171,7 @@ void round_quotient(u64* out, const u64* const* in, const double* inverses, std:
 
 void permute(u64* out, const u64* a, const std::uint32_t* index, std::size_t n) {
   for (std::size_t j = 0; j < n; j += kLanes) {
-    store(out + j, permute_block(a + index[j] / kLanes * kLanes, index + j));
+    store(out + j, permute_lanes(load(a + index[j] / kLanes * kLanes), index + j));
   }
 }
 

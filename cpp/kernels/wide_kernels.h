@@ -32,6 +32,7 @@ constexpr Kernels wide_kernels(const char* name) {
       .reduce_wide = reduce_residues,
       .reduce_centred = reduce_centred,
       .inner_product_pair = inner_product_pair,
+      .key_product = gathered_key_product<inner_product_pair, add_residues, permute>,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,
       .weighted_sums = tiled_weighted_sums<weighted_sum>,

@@ -15,7 +15,10 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
-constexpr std::size_t kPooledBytes = std::size_t{256} << 20;  // what the pool keeps at most; beyond it memory is freed
+// What the pool keeps at most, beyond which memory is freed: so much, or half of what is in use if that is more. The
+// results of one hoisted rotation of a large ring are 400 MB; asking the system for them again takes longer, with its
+// clearing of pages, than computing them.
+constexpr std::size_t kPooledBytes = std::size_t{256} << 20;
 
 // Large blocks on huge pages: a key of 100 MB on small ones misses the address cache with every page it streams.
 std::uint64_t* allocate(std::size_t bytes) {
@@ -65,7 +68,7 @@ class Pool {
       std::free(block);  // no room to remember the block
       return;
     }
-    while (held_ > kPooledBytes) drop_oldest();
+    while (held_ > std::max(kPooledBytes, in_use_ / 2)) drop_oldest();
   }
 
   PoolStatistics statistics() {

@@ -43,8 +43,7 @@ ExtendedPair rotate_extended(const ExtendedPair& pair, const SwitchingKey& key, 
       const kernels::Kernels& k = basis.kernels(index);
       const u64* row_digits[64];
       for (std::size_t d = 0; d < digit_count; ++d) row_digits[d] = digits[d * group.count() + g];
-      inner_product_row(u[0], u[1], row_digits, r, level, key, {0, n}, context);
-      k.add(u[0], u[0], pair[0].row(r), n, basis.modulus(index));
+      inner_product_row(u[0], u[1], row_digits, r, level, key, pair[0].row(r), context);
       for (std::size_t h = 0; h < 2; ++h) {
         u64* result = out[h].row(r);
         k.permute(result, u[h], permutation, n);

@@ -24,17 +24,17 @@ std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end, std::size_t
 
 Extension::Extension(const ring::BaseConverter& converter, const ring::RnsBasis& basis)
     : converter_(converter),
-      n_(basis.n()),
-      storage_((converter.sources().size() + 1) * basis.n()),
+      stride_(row_stride(basis.n())),
+      storage_((converter.sources().size() + 1) * stride_),
       sources_(converter.sources().size()),
       ready_(1) {
-  for (std::size_t i = 0; i <= source_count(); ++i) rows_.push_back(storage_.data() + i * n_);
+  for (std::size_t i = 0; i <= source_count(); ++i) rows_.push_back(storage_.data() + i * stride_);
 }
 
 void Extension::put(std::size_t i, const u64* row) {
-  converter_.scaled_inverse(storage_.data() + i * n_, row, i);
+  converter_.scaled_inverse(storage_.data() + i * stride_, row, i);
   if (!sources_.arrive()) return;
-  converter_.quotient(storage_.data() + source_count() * n_, rows_.data());
+  converter_.quotient(storage_.data() + source_count() * stride_, rows_.data());
   ready_.arrive();
 }
 

@@ -26,6 +26,11 @@ inline constexpr std::size_t kMostGroupRows = 4;
 // rows of n words.
 std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end, std::size_t scratch_rows, std::size_t n);
 
+// From row to row of what a key switch works on. Rows a power of two apart share the few sets of the first-level cache
+// that a position has there, and a loop over more rows than it has ways (twelve) finds nothing in it again: nine lines
+// more move each row to other sets. N = 2^12 is where a row fills all sets once.
+inline std::size_t row_stride(std::size_t n) { return n < 4096 ? n : n + 72; }
+
 class Extension {
  public:
   Extension(const ring::BaseConverter& converter, const ring::RnsBasis& basis);
@@ -45,7 +50,7 @@ class Extension {
 
  private:
   const ring::BaseConverter& converter_;
-  std::size_t n_;
+  std::size_t stride_;
   ring::Buffer storage_;  // the scaled sources, then their quotient
   std::vector<const std::uint64_t*> rows_;
   ring::Gate sources_;

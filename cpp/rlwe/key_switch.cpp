@@ -55,7 +55,7 @@ struct Switch {
       const std::size_t row = group.begin + g;
       const u64* row_digits[64];
       for (std::size_t d = 0; d < digit_count; ++d) row_digits[d] = digits[d * count + g];
-      inner_product_row(half(0, g), half(1, g), row_digits, row, level, key, {0, n}, context);
+      inner_product_row(half(0, g), half(1, g), row_digits, row, level, key, nullptr, context);
       for (std::size_t h = 0; h < 2; ++h) {
         if (scaled[h] == nullptr || row > level) continue;
         const kernels::Kernels& k = basis.kernels(row);
@@ -94,26 +94,25 @@ std::array<NttPoly, 2> run_from_poly(Switch& work, const NttPoly& poly) {
   return std::move(work.out);
 }
 
-// Row of a polynomial over q_0…q_key_level and P that holds the same prime as row `row` over q_0…q_level and P.
-std::size_t key_row(std::size_t row, std::size_t level, std::size_t key_level) {
-  return row <= level ? row : row + (key_level - level);
-}
-
 }  // namespace
 
+const u64* key_words(const SwitchingKey& key, std::size_t row, std::size_t level, std::size_t begin) {
+  return key.row(row <= level ? row : row + (key.level - level), begin);
+}
+
 void inner_product_row(u64* out0, u64* out1, const u64* const* digits, std::size_t row, std::size_t level,
-                       const SwitchingKey& key, const Span& span, const Context& context) {
-  const u64* b0[64];
-  const u64* b1[64];
-  const std::size_t in_key = key_row(row, level, key.level);
-  const std::size_t digit_count = context.digit_count(level);
-  for (std::size_t d = 0; d < digit_count; ++d) {
-    b0[d] = key.b[d].row(in_key) + span.begin;
-    b1[d] = key.a[d].row(in_key) + span.begin;
-  }
+                       const SwitchingKey& key, const u64* addend, const Context& context) {
+  // The key is asked for so far ahead (8 KiB): it comes from memory, and the processor's own prefetching ends at pages.
+  constexpr std::size_t kAhead = 1024;
   const std::size_t index = context.basis().index(context.extended_limbs(level), row);
-  context.basis().kernels(index).inner_product_pair(out0, out1, digits, b0, b1, digit_count, span.length,
-                                                    context.basis().modulus(index));
+  const u64* words = key_words(key, row, level, 0);
+  const kernels::KeyProduct product{.digits = digits,
+                                    .count = context.digit_count(level),
+                                    .key = words,
+                                    .key_digits = key.digit_count(),
+                                    .addend = addend,
+                                    .ahead = words + kAhead};
+  context.basis().kernels(index).key_product(out0, out1, product, context.n(), context.basis().modulus(index));
 }
 
 std::array<NttPoly, 2> switch_key(const NttPoly& poly, const SwitchingKey& key, const PairFinish& finish,

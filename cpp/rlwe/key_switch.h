@@ -9,16 +9,13 @@ namespace hetorch::rlwe {
 // One pair of results, each finished in its own way.
 using PairFinish = std::array<Finish, 2>;
 
-// Coefficients [begin, begin + length) of a row.
-struct Span {
-  std::size_t begin;
-  std::size_t length;
-};
+// Row `row` of extended_limbs(level) in the key, which may be of a higher level, from word `begin` on.
+const std::uint64_t* key_words(const SwitchingKey& key, std::size_t row, std::size_t level, std::size_t begin);
 
-// out0 + out1 s_to = P * poly * s_from + noise, for one row of extended_limbs(level), or a span of it. digits[d] and
-// the outputs start at the span. The key's level may be higher.
+// out0 + out1 s_to = P * poly * s_from + noise, for one row of extended_limbs(level). addend: added to the first half;
+// may be null.
 void inner_product_row(std::uint64_t* out0, std::uint64_t* out1, const std::uint64_t* const* digits, std::size_t row,
-                       std::size_t level, const SwitchingKey& key, const Span& span, const Context& context);
+                       std::size_t level, const SwitchingKey& key, const std::uint64_t* addend, const Context& context);
 
 // poly * s_from under s_to, finished: a pair over q_0…q_level. The rows go through all stages one after the other: what
 // a row needs of the digits, its inner product, its share of the division.

@@ -24,12 +24,36 @@ struct PublicKey {
 
 // For each digit d the pair (b_d, a_d) over q_0…q_level and P with b_d + a_d s_to = e_d + P T_d s_from, where T_d is 1
 // modulo the primes of digit d and 0 modulo the others (hybrid key switching: Han and Ki, eprint 2019/688).
-struct SwitchingKey {
+class SwitchingKey {
+ public:
+  SwitchingKey() = default;
+  // All words are to be set.
+  SwitchingKey(std::size_t key_level, const Context& context);
+
   std::size_t level = 0;
   Seed seed{};         // the a_d are its expansion,
   bool seeded = true;  // unless the key was made elsewhere
-  std::vector<NttPoly> b;
-  std::vector<NttPoly> a;
+
+  std::size_t digit_count() const { return digit_count_; }
+  void set(std::size_t d, const NttPoly& b, const NttPoly& a);
+  // Copies.
+  NttPoly b(std::size_t d) const { return half(d, 0); }
+  NttPoly a(std::size_t d) const { return half(d, 1); }
+  // Row r from word `begin` on, a multiple of 8, in the order of kernels::KeyProduct: key switches are bound by how
+  // fast keys come from memory, and one stream on huge pages comes faster than two for each digit.
+  const std::uint64_t* row(std::size_t r, std::size_t begin = 0) const {
+    return words_.data() + 2 * digit_count_ * (r * n_ + begin);
+  }
+  // Throws std::invalid_argument when the key was made under other parameters.
+  void check(const Context& context) const;
+
+ private:
+  NttPoly half(std::size_t d, std::size_t h) const;
+
+  std::size_t n_ = 0;
+  Limbs limbs_;
+  std::size_t digit_count_ = 0;
+  ring::Buffer words_;
 };
 
 // The key of a Galois element g switches from s to g^-1(s), so that one decomposition serves many rotations: the inner

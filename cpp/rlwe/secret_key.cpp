@@ -45,8 +45,7 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
   if (basis.special_count() == 0) throw std::invalid_argument("switching keys need special primes");
   if (level > context.max_level()) throw std::invalid_argument("the key's level is above the chain");
   const Limbs limbs = context.extended_limbs(level);
-  SwitchingKey key;
-  key.level = level;
+  SwitchingKey key(level, context);
   key.seed = seed;
   const ring::SecretPoly target{restrict_to(to, limbs, basis)};
   for (std::size_t d = 0; d < context.digit_count(level); ++d) {
@@ -62,8 +61,7 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
       basis.kernels(r).add(b.row(r), b.row(r), scaled.data(), basis.n(), m);
       scaled.wipe();
     }
-    key.a.push_back(std::move(a));
-    key.b.push_back(std::move(b));
+    key.set(d, b, a);
     ring::wipe(error.data(), error.size());
   }
   return key;

@@ -65,9 +65,9 @@ void keys(const Shape& shape) {
     const Blob bytes = codec::dump_switching_key(key, owner.context);
     CHECK(bytes.size() == codec::switching_key_bytes(level, owner.context), text.c_str());
     const rlwe::SwitchingKey back = codec::load_switching_key(bytes, level, owner.context, expand);
-    CHECK(back.level == level && back.seed == key.seed && back.a.size() == key.a.size(), text.c_str());
-    for (std::size_t d = 0; d < key.a.size(); ++d) {
-      CHECK(same_bits(back.a[d], key.a[d]) && same_bits(back.b[d], key.b[d]), text.c_str());
+    CHECK(back.level == level && back.seed == key.seed && back.digit_count() == key.digit_count(), text.c_str());
+    for (std::size_t d = 0; d < key.digit_count(); ++d) {
+      CHECK(same_bits(back.a(d), key.a(d)) && same_bits(back.b(d), key.b(d)), text.c_str());
     }
     const std::size_t other = level == 0 ? 1 : level - 1;
     CHECK(throws<std::runtime_error>([&] { codec::load_switching_key(bytes, other, owner.context, expand); }),

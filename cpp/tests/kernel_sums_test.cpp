@@ -48,6 +48,52 @@ void check_inner(const Kernels& path, std::size_t count, Fill fill, Stream& stre
   CHECK(a[0] == expected0 && b0[0] == expected1, (context + " in place").c_str());
 }
 
+// With a key of more digits than are summed, plain, with an addend, and permuted: aligned blocks of 8 to such blocks,
+// each with an order of its own.
+void check_key_product(const Kernels& path, std::size_t count, Fill fill, Stream& stream, const ModulusConstants& m) {
+  const std::string context = describe("key_product", path.name, m.q, count);
+  const std::size_t key_digits = std::min<std::size_t>(64, count + count % 3);
+  const std::vector<Array> digits = rows(count, m.q, fill, stream);
+  const std::vector<Array> b = rows(key_digits, m.q, fill, stream);
+  const std::vector<Array> a = rows(key_digits, m.q, Fill::kRandom, stream);
+  const Array addend = filled(kLength, m.q, fill, stream);
+  Array key(2 * key_digits * kLength);
+  for (std::size_t j = 0; j < kLength; ++j) {
+    for (std::size_t i = 0; i < key_digits; ++i) {
+      u64* pair = key.data() + j / 8 * 8 * 2 * key_digits + 16 * i;
+      pair[j % 8] = b[i][j];
+      pair[8 + j % 8] = a[i][j];
+    }
+  }
+  const Array first = expected_inner(digits, {b.begin(), b.begin() + static_cast<std::ptrdiff_t>(count)}, m.q);
+  const Array second = expected_inner(digits, {a.begin(), a.begin() + static_cast<std::ptrdiff_t>(count)}, m.q);
+  const std::uint32_t base = 1024;  // of the permutation's index, a multiple of 8
+  std::vector<std::uint32_t> index(kLength);
+  for (std::size_t j = 0; j < kLength; ++j) {
+    const std::size_t block = (j / 8 * 5 + 3) % (kLength / 8);
+    index[j] = base + static_cast<std::uint32_t>(8 * block + (j * 3 + block) % 8);
+  }
+  for (const bool added : {false, true}) {
+    for (const bool moved : {false, true}) {
+      hetorch::kernels::KeyProduct product{
+          .digits = nullptr, .count = count, .key = key.data(), .key_digits = key_digits};
+      const std::vector<const u64*> listed = pointers(digits);
+      product.digits = listed.data();
+      product.addend = added ? addend.data() : nullptr;
+      product.index = moved ? index.data() : nullptr;
+      product.base = moved ? base : 0;
+      Array out0(kLength), out1(kLength), expected0(kLength), expected1(kLength);
+      for (std::size_t j = 0; j < kLength; ++j) {
+        const std::size_t from = moved ? index[j] - base : j;
+        expected0[j] = (first[from] + (added ? addend[from] : 0)) % m.q;
+        expected1[j] = second[from];
+      }
+      path.key_product(out0.data(), out1.data(), product, kLength, m);
+      CHECK(out0 == expected0 && out1 == expected1, context.c_str());
+    }
+  }
+}
+
 void check_weighted(const Kernels& path, std::size_t count, Fill fill, Stream& stream, const ModulusConstants& m) {
   const std::string context = describe("weighted_sum", path.name, m.q, count);
   std::vector<Array> in = rows(count, u64{1} << path.modulus_bits, fill, stream);
@@ -64,7 +110,7 @@ void check_weighted(const Kernels& path, std::size_t count, Fill fill, Stream& s
 }
 
 // Several targets at once equal the targets one by one, over a length of several tiles and a part of one.
-void check_targets(const Kernels& path, std::size_t count, Stream& stream) {
+void check_targets(const Kernels& path, std::size_t count, std::size_t targets, Stream& stream) {
   const std::size_t n = 1544;
   std::vector<Array> in;
   for (std::size_t i = 0; i < count; ++i) {
@@ -74,8 +120,9 @@ void check_targets(const Kernels& path, std::size_t count, Stream& stream) {
   std::vector<Array> weights;
   std::vector<Array> expected;
   std::vector<Array> out;
-  for (int bits : {30, 40, 45, path.modulus_bits}) {
-    moduli.push_back(hetorch::kernels::make_modulus_constants(prime_below(u64{1} << bits, 4096)));
+  const int bits[] = {30, 40, 45, path.modulus_bits};
+  for (std::size_t t = 0; t < targets; ++t) {
+    moduli.push_back(hetorch::kernels::make_modulus_constants(prime_below(u64{1} << bits[t % 4], 4096)));
     weights.push_back(filled(count, moduli.back().q, Fill::kRandom, stream));
     expected.emplace_back(n);
     out.emplace_back(n);
@@ -131,14 +178,17 @@ void check_path(const Kernels& path) {
   for (u64 q : primes) {
     if (q == 0) continue;
     const ModulusConstants m = hetorch::kernels::make_modulus_constants(q);
-    for (std::size_t count : {1, 2, 3, 4, 5, 8, 15, 17, 33, 64}) {
+    for (std::size_t count : {1, 2, 3, 4, 5, 8, 12, 13, 28, 29, 33, 60, 61, 64}) {
       for (Fill fill : all_fills()) {
         check_inner(path, count, fill, stream, m);
+        check_key_product(path, count, fill, stream, m);
         check_weighted(path, count, fill, stream, m);
       }
     }
   }
-  for (std::size_t count : {1, 3, 9, 64}) check_targets(path, count, stream);
+  for (std::size_t count : {1, 3, 9, 64}) {
+    for (std::size_t targets = 1; targets <= 6; ++targets) check_targets(path, count, targets, stream);
+  }
   for (std::size_t count = 1; count <= 64; ++count) {
     for (Fill fill : all_fills()) check_round_quotient(path, count, fill, stream);
   }

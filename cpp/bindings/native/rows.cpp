@@ -90,13 +90,12 @@ std::shared_ptr<rlwe::SwitchingKey> switching_key_of_rows(const ckks::Context& c
   }
   check_shape(rows.shape(2), rows.shape(3), limbs, context);
   nb::gil_scoped_release release;
-  auto key = std::make_shared<rlwe::SwitchingKey>();
-  key->level = level;
+  auto key = std::make_shared<rlwe::SwitchingKey>(level, context.rlwe());
   key->seeded = false;
   const std::size_t words = limbs.count() * context.basis().n();
   for (std::size_t d = 0; d < digits; ++d) {
-    key->b.push_back(from_words(rows.data() + 2 * d * words, limbs, context.basis()));
-    key->a.push_back(from_words(rows.data() + (2 * d + 1) * words, limbs, context.basis()));
+    const NttPoly b = from_words(rows.data() + 2 * d * words, limbs, context.basis());
+    key->set(d, b, from_words(rows.data() + (2 * d + 1) * words, limbs, context.basis()));
   }
   return key;
 }
@@ -124,12 +123,14 @@ void bind_rows(nb::module_& m) {
   m.def(
       "switching_key_rows",
       [](const rlwe::SwitchingKey& k) {
-        std::vector<const NttPoly*> halves;
-        for (std::size_t d = 0; d < k.b.size(); ++d) {
-          halves.push_back(&k.b[d]);
-          halves.push_back(&k.a[d]);
+        std::vector<NttPoly> halves;
+        for (std::size_t d = 0; d < k.digit_count(); ++d) {
+          halves.push_back(k.b(d));
+          halves.push_back(k.a(d));
         }
-        return to_rows(halves, {k.b.size(), 2});
+        std::vector<const NttPoly*> listed;
+        for (const NttPoly& half : halves) listed.push_back(&half);
+        return to_rows(listed, {k.digit_count(), 2});
       },
       "key"_a);
 }
