@@ -71,7 +71,7 @@ bool LinearTransform::rotate_tile(u64* const* out, const Step& step, std::size_t
   if (step.digits == nullptr) {
     if (!data_row) return false;
     for (std::size_t h = 0; h < 2; ++h) {
-      k.multiply_scalar(out[h], step.input->body.parts[h].row(row) + at, p, length, m);
+      k.multiply_scalar(out[h], step.input->body.parts[h]->row(row) + at, p, length, m);
     }
     return true;
   }
@@ -82,7 +82,7 @@ bool LinearTransform::rotate_tile(u64* const* out, const Step& step, std::size_t
   rlwe::inner_product_row(u[0], u[1], digits, row, level_, *step.key, {from, length}, context.rlwe());
   if (data_row) {
     u64* first = scratch + 2 * length;
-    k.multiply_scalar(first, step.input->body.parts[0].row(row) + from, p, length, m);
+    k.multiply_scalar(first, step.input->body.parts[0]->row(row) + from, p, length, m);
     k.add(u[0], u[0], first, length, m);
   }
   std::uint32_t local[kLongestTile];

@@ -6,10 +6,10 @@ namespace {
 using kernels::Kernels;
 using kernels::ModulusConstants;
 
-// body(row, kernels and constants of the row's prime), in parallel.
+// body(row, kernels and constants of the row's prime).
 template <class Poly, class Body>
 void for_rows(const Poly& poly, const RnsBasis& basis, const Body& body) {
-  parallel_for(poly.limbs().count(), [&](std::size_t r) {
+  parallel_rows(poly, [&](std::size_t r) {
     const std::size_t index = basis.index(poly.limbs(), r);
     body(r, basis.kernels(index), basis.modulus(index));
   });

@@ -166,7 +166,7 @@ NttPoly decrypt(const Ciphertext& ciphertext, const SecretKey& key, const Contex
   check_key(key, context);
   const RnsBasis& basis = context.basis();
   // Horner in s: the first data rows of s are those of the ciphertext's primes.
-  NttPoly result = ciphertext.parts.back();
+  NttPoly result = *ciphertext.parts.back();
   for (std::size_t i = ciphertext.parts.size() - 1; i-- > 0;) {
     ring::multiply(result, result, key.s(), basis);
     ring::add(result, result, ciphertext.parts[i], basis);
