@@ -35,6 +35,8 @@ class VectorData:
     @property
     def size(self) -> int:
         """Values in all."""
+        if len(self.chunks) == 1:
+            return self.chunks[0].layout.size
         return sum(chunk.layout.size for chunk in self.chunks)
 
 
