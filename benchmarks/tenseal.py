@@ -12,9 +12,10 @@ from functools import partial
 
 from benchmarks.ledger import Ledger
 from benchmarks.output import arguments
+from benchmarks.peers.environment import PeerMissingError
 from benchmarks.peers.recipes import RECIPES
 from benchmarks.peers.tenseal_calls import CALLS
-from benchmarks.peers.worker import PeerFailedError, PeerMissingError, Worker, start, start_ours
+from benchmarks.peers.worker import PeerFailedError, Worker, start, start_ours
 from benchmarks.turns import take_turns
 
 
