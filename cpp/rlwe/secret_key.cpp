@@ -12,8 +12,13 @@ using ring::kUniformBytes;
 using ring::RnsBasis;
 using ring::u64;
 
+Bytes bytes_of(const ring::Buffer& words) {
+  return {reinterpret_cast<const std::uint8_t*>(words.data()), words.size() * sizeof(u64)};
+}
+
 NttPoly uniform_poly(const ByteSource& source, std::size_t index, Limbs limbs, const RnsBasis& basis) {
-  return ring::sample_uniform(source(index, basis.n() * limbs.count() * kUniformBytes), limbs, basis);
+  const ring::Buffer drawn = source(index, basis.n() * limbs.count() * kUniformBytes);
+  return ring::sample_uniform(bytes_of(drawn), limbs, basis);
 }
 
 // The rows of `from` (over all primes) that belong to `limbs`.
@@ -51,8 +56,8 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
   const ring::SecretPoly target{restrict_to(to, limbs, basis)};
   for (std::size_t d = 0; d < context.digit_count(level); ++d) {
     NttPoly a = uniform_poly(uniform, d, limbs, basis);
-    std::vector<std::uint8_t> error = errors(d, basis.n() * kGaussianBytes);
-    NttPoly b = mask(a, target.poly, to_ntt(ring::sample_gaussian(error, limbs, basis), basis), basis);
+    ring::Buffer error = errors(d, basis.n() * kGaussianBytes);
+    NttPoly b = mask(a, target.poly, to_ntt(ring::sample_gaussian(bytes_of(error), limbs, basis), basis), basis);
     // + P T_d s_from: only the primes of the digit see it.
     for (std::size_t r = context.digit_begin(d); r < context.digit_end(d, level); ++r) {
       const kernels::ModulusConstants& m = basis.modulus(r);
@@ -64,8 +69,7 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
     }
     key.a.push_back(std::move(a));
     key.b.push_back(std::move(b));
-    volatile std::uint8_t* bytes = error.data();
-    for (std::size_t i = 0; i < error.size(); ++i) bytes[i] = 0;
+    error.wipe();
   }
   return key;
 }

@@ -106,7 +106,8 @@ def test_a_missing_key_and_an_empty_tensor(context: ts.Context) -> None:
 def test_lists_of_numbers_become_the_array_that_numpy_makes() -> None:
     for numbers in ([], [1.0, 2.5], (3, 4.5), [True, 2.0], [2**53 + 1, -0.0], [np.float64(0.1), 1]):
         assert np.array_equal(ts.plain_tensor(numbers).array, np.array(numbers, dtype=np.float64))
-    for wrong in (["a"], [1.0, [2.0]], [1j], [10**400]):
+    refused: list[Any] = [["a"], [1.0, [2.0]], [1j], [10**400]]
+    for wrong in refused:
         assert _native.array_of_reals(wrong) is None
         with pytest.raises(TypeError):
             ts.plain_tensor(wrong)

@@ -40,6 +40,26 @@ OPERANDS: dict[str, Callable[[Any, Any], Any]] = {
     "word": lambda *_: "a",
     "nothing": lambda *_: None,
 }
+
+
+def added(x: Any, operand: Any) -> Any:
+    result = x.copy()
+    result += operand
+    return result
+
+
+def subtracted(x: Any, operand: Any) -> Any:
+    result = x.copy()
+    result -= operand
+    return result
+
+
+def multiplied(x: Any, operand: Any) -> Any:
+    result = x.copy()
+    result *= operand
+    return result
+
+
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "x + o": lambda x, o: x + o,
     "o + x": lambda x, o: o + x,
@@ -47,9 +67,9 @@ OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "o - x": lambda x, o: o - x,
     "x * o": lambda x, o: x * o,
     "o * x": lambda x, o: o * x,
-    "x += o": lambda x, o: operator.iadd(x.copy(), o),
-    "x -= o": lambda x, o: operator.isub(x.copy(), o),
-    "x *= o": lambda x, o: operator.imul(x.copy(), o),
+    "x += o": added,
+    "x -= o": subtracted,
+    "x *= o": multiplied,
 }
 
 
