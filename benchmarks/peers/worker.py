@@ -150,7 +150,7 @@ def start(peer: str, module: str, threads: int) -> Worker:
     version = version_in(python, recipe.distribution)
     if not version:
         raise PeerMissingError(f"not installed: {recipe.distribution} has no version")
-    log = HOME / "logs" / f"{module}-{threads}.log"
+    log = HOME / "logs" / f"{module}-{peer}-{threads}.log"
     return Worker(
         [python, "-m", f"benchmarks.peers.{module}"], recipe.title, version, threads_environment(threads), log
     )

@@ -19,9 +19,9 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 using ContextPtr = std::shared_ptr<const ckks::Context>;
-// Python callables that make bytes: (seed, index, length) and (index, length).
+// Python callables that make bytes: (seed, index, length), and (index, length), which may give an iterator of them.
 using ExpanderCallable = nb::typed<nb::callable, nb::bytes(nb::bytes, std::size_t, std::size_t)>;
-using SourceCallable = nb::typed<nb::callable, nb::bytes(std::size_t, std::size_t)>;
+using SourceCallable = nb::typed<nb::callable, nb::object(std::size_t, std::size_t)>;
 using RealArray = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ComplexArray = nb::ndarray<const std::complex<double>, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 

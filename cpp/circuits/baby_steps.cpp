@@ -49,7 +49,7 @@ void write_out(u64* out, const u64* values, std::size_t begin, std::size_t count
 
 NttPoly times_p(const NttPoly& poly, const rlwe::Context& context) {
   NttPoly result(poly.n(), poly.limbs());
-  ring::parallel_for_words(poly.limbs().count(), poly.words(), [&](std::size_t r) {
+  ring::parallel_rows(poly, [&](std::size_t r) {
     context.basis().kernels(r).multiply_scalar(result.row(r), poly.row(r), context.special_converter().product(r),
                                                poly.n(), context.basis().modulus(r));
   });
@@ -81,7 +81,7 @@ bool LinearTransform::rotate_tile(u64* const* out, const Step& step, const Step&
     // P modulo this prime; with no special primes nothing is multiplied by P.
     const u64 p = limbs_.special == 0 ? 1 : context.rlwe().special_converter().product(index);
     for (std::size_t h = 0; h < 2; ++h) {
-      k.multiply_scalar(out[h], step.input->body.parts[h].row(row) + at, p, length, m);
+      k.multiply_scalar(out[h], step.input->body.parts[h]->row(row) + at, p, length, m);
     }
     return true;
   }

@@ -130,7 +130,7 @@ std::vector<Ciphertext> LinearTransform::apply(const ckks::Evaluator& evaluator,
     const NttPoly* halves[] = {&(*totals[o])[0], &(*totals[o])[1]};
     const rlwe::Divisor divisor =
         limbs_.special == 0 ? rlwe::last_divisor(level_, context) : rlwe::rescaling_divisor(level_, context);
-    outputs[o].body.parts = rlwe::divide(halves, divisor, context);
+    outputs[o].body.parts = rlwe::parts_of(rlwe::divide(halves, divisor, context));
   }
   return outputs;
 }

@@ -113,9 +113,8 @@ void WeightedSums::check_inputs(const ckks::Evaluator& evaluator, std::span<cons
   }
 }
 
-void WeightedSums::sum_words(std::vector<Ciphertext>& outputs, std::span<const Ciphertext* const> inputs,
-                             std::size_t half, std::size_t row, std::size_t begin, std::size_t length,
-                             const Context& context) const {
+void WeightedSums::sum_words(std::vector<Pair>& outputs, std::span<const Ciphertext* const> inputs, std::size_t half,
+                             std::size_t row, std::size_t begin, std::size_t length, const Context& context) const {
   const ring::RnsBasis& basis = context.basis();
   const kernels::Kernels& k = basis.kernels(row);
   const kernels::ModulusConstants& m = basis.modulus(row);
@@ -126,9 +125,9 @@ void WeightedSums::sum_words(std::vector<Ciphertext>& outputs, std::span<const C
       const u64* words[kTileInputs];
       const std::size_t count = run.end - run.begin;
       for (std::size_t i = 0; i < count; ++i) {
-        words[i] = inputs[columns_[run.begin + i]]->body.parts[half].row(row) + begin;
+        words[i] = inputs[columns_[run.begin + i]]->body.parts[half]->row(row) + begin;
       }
-      u64* out = outputs[run.output].body.parts[half].row(row) + begin;
+      u64* out = outputs[run.output][half].row(row) + begin;
       const u64* weights = residues_[row].data() + run.begin;
       if (!begun[run.output]) {
         k.weighted_sum(out, words, weights, count, length, m);
@@ -140,7 +139,7 @@ void WeightedSums::sum_words(std::vector<Ciphertext>& outputs, std::span<const C
     }
   }
   for (std::size_t o = 0; o < output_count_; ++o) {
-    if (!begun[o]) std::memset(outputs[o].body.parts[half].row(row) + begin, 0, length * sizeof(u64));
+    if (!begun[o]) std::memset(outputs[o][half].row(row) + begin, 0, length * sizeof(u64));
   }
 }
 
@@ -149,10 +148,9 @@ std::vector<Ciphertext> WeightedSums::apply(const ckks::Evaluator& evaluator,
   check_inputs(evaluator, inputs);
   const Context& context = evaluator.context();
   const std::size_t n = ring_degree_;
-  std::vector<Ciphertext> sums(output_count_);
-  for (Ciphertext& sum : sums) {
-    sum.scale = output_scale_ * context.prime(level_);
-    for (int half = 0; half < 2; ++half) sum.body.parts.emplace_back(n, ring::Limbs{level_ + 1, 0});
+  std::vector<Pair> sums(output_count_);
+  for (Pair& sum : sums) {
+    for (NttPoly& half : sum) half = NttPoly(n, {level_ + 1, 0});
   }
   const std::size_t task_words = std::min(n, kTaskWords);
   const std::size_t pieces = n / task_words;
@@ -166,8 +164,9 @@ std::vector<Ciphertext> WeightedSums::apply(const ckks::Evaluator& evaluator,
   });
   std::vector<Ciphertext> outputs(output_count_);
   ring::parallel_for(output_count_, [&](std::size_t o) {
-    outputs[o] = evaluator.rescale(sums[o]);
-    sums[o] = {};
+    Ciphertext sum;
+    for (NttPoly& half : sums[o]) sum.body.parts.emplace_back(std::move(half));
+    outputs[o] = evaluator.rescale(sum);
     outputs[o].scale = output_scale_;
   });
   return outputs;

@@ -35,6 +35,8 @@ class WeightedSums {
   std::size_t bytes() const;
 
  private:
+  using Pair = std::array<ring::NttPoly, 2>;
+
   // The weights of one output for inputs of one tile; `weights` begins in residues_ of each prime.
   struct Run {
     std::size_t output;
@@ -48,9 +50,8 @@ class WeightedSums {
 
   void check_inputs(const ckks::Evaluator& evaluator, std::span<const ckks::Ciphertext* const> inputs) const;
   // Words [begin, begin + length) of row `row` of half `half` of every output.
-  void sum_words(std::vector<ckks::Ciphertext>& outputs, std::span<const ckks::Ciphertext* const> inputs,
-                 std::size_t half, std::size_t row, std::size_t begin, std::size_t length,
-                 const ckks::Context& context) const;
+  void sum_words(std::vector<Pair>& outputs, std::span<const ckks::Ciphertext* const> inputs, std::size_t half,
+                 std::size_t row, std::size_t begin, std::size_t length, const ckks::Context& context) const;
 
   std::size_t ring_degree_;
   std::size_t input_count_;

@@ -122,10 +122,7 @@ NttPoly Encoder::encode(std::span<const Complex> values, double scale, Limbs lim
     throw std::invalid_argument("encode takes " + std::to_string(slots) + " values, got " +
                                 std::to_string(values.size()));
   }
-  if (!(scale > 0) || !std::isfinite(scale))
-    throw LevelError("scale is " + std::to_string(scale) + ", expected above 0");
   SecretReals coefficients(n_);
-  SecretReals scratch(n_);
   double* re = coefficients.data();
   double* im = re + slots;
   for (std::size_t j = 0; j < slots; ++j) {
@@ -133,6 +130,31 @@ NttPoly Encoder::encode(std::span<const Complex> values, double scale, Limbs lim
     re[at] = values[j].real();
     im[at] = order_.conjugated(j) ? -values[j].imag() : values[j].imag();
   }
+  return encode_ordered(re, scale, limbs);
+}
+
+NttPoly Encoder::encode_periodic(std::span<const double> values, double scale, Limbs limbs) const {
+  const std::size_t slots = slot_count();
+  const std::size_t period = values.size();
+  if (period == 0 || slots % period != 0) {
+    throw std::invalid_argument("the values repeat after " + std::to_string(period) +
+                                " slots, which does not divide the slot count " + std::to_string(slots));
+  }
+  SecretReals coefficients(n_);
+  double* re = coefficients.data();
+  for (std::size_t begin = 0; begin < slots; begin += period) {
+    for (std::size_t j = 0; j < period; ++j) re[order_.position(begin + j)] = values[j];
+  }
+  std::fill_n(re + slots, slots, 0.0);
+  return encode_ordered(re, scale, limbs);
+}
+
+NttPoly Encoder::encode_ordered(double* re, double scale, Limbs limbs) const {
+  if (!(scale > 0) || !std::isfinite(scale))
+    throw LevelError("scale is " + std::to_string(scale) + ", expected above 0");
+  const std::size_t slots = slot_count();
+  double* im = re + slots;
+  SecretReals scratch(n_);
   const kernels::Kernels& kernels = basis_.kernels(0);
   kernels.embed_inverse(re, im, scratch.data(), embedding());
   const double largest = kernels.round_scaled(re, re, scale / static_cast<double>(slots), n_);

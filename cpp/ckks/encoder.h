@@ -26,6 +26,9 @@ class Encoder {
   // `limbs` (LevelError otherwise). The rounding error of each coefficient is at most 1/2.
   NttPoly encode(std::span<const Complex> values, double scale, Limbs limbs) const;
 
+  // `values`, a period of reals that divides slot_count, repeated along all slots; otherwise as encode.
+  NttPoly encode_periodic(std::span<const double> values, double scale, Limbs limbs) const;
+
   // n integers (as doubles, already rounded) as a ring element; the same bound. The time depends on the size of the
   // largest coefficient in steps of 50 bits, and on no other property of the values.
   NttPoly lift(std::span<const double> coefficients, Limbs limbs) const;
@@ -35,6 +38,9 @@ class Encoder {
 
  private:
   kernels::EmbeddingView embedding() const { return {slot_count(), cosines_.data(), sines_.data()}; }
+  // What encode does once the slots stand in the order of the embedding: slot_count real parts, then as many
+  // imaginary ones, which it overwrites.
+  NttPoly encode_ordered(double* re, double scale, Limbs limbs) const;
   // coefficients: n doubles, integers of magnitude up to `largest`.
   NttPoly residues(const double* coefficients, double largest, Limbs limbs) const;
 

@@ -76,8 +76,26 @@ Ciphertext Evaluator::add(const Ciphertext& a, const Ciphertext& b) const {
 }
 
 Ciphertext Evaluator::subtract(const Ciphertext& a, const Ciphertext& b) const {
+  check(a, context_);
+  check(b, context_);
   check_scales("subtract", a.scale, b.scale);
-  return add(a, negate(b));
+  const std::size_t data = std::min(a.level(), b.level()) + 1;
+  Ciphertext result;
+  result.scale = a.scale;
+  for (std::size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    if (i >= b.size()) {
+      result.body.parts.push_back(a.body.parts[i].prefix(data));
+      continue;
+    }
+    NttPoly part(context_.basis().n(), {data, 0});
+    if (i >= a.size()) {
+      ring::negate(part, b.body.parts[i], context_.basis());
+    } else {
+      ring::subtract(part, a.body.parts[i], b.body.parts[i], context_.basis());
+    }
+    result.body.parts.push_back(std::move(part));
+  }
+  return result;
 }
 
 Ciphertext Evaluator::negate(const Ciphertext& a) const {
@@ -97,8 +115,10 @@ Ciphertext Evaluator::add(const Ciphertext& a, const Plaintext& p) const {
   context_.rlwe().check(p.poly);
   check_scales("add_plaintext", a.scale, p.scale);
   const std::size_t level = std::min(a.level(), p.level());
+  NttPoly sum(context_.basis().n(), {level + 1, 0});
+  ring::add(sum, a.body.parts[0], p.poly, context_.basis());
   Ciphertext result = drop_level(a, level);
-  ring::add(result.body.parts[0], result.body.parts[0], p.poly, context_.basis());
+  result.body.parts[0] = std::move(sum);
   return result;
 }
 
@@ -119,22 +139,24 @@ Ciphertext Evaluator::multiply(const Ciphertext& a, const Plaintext& p) const {
 
 Ciphertext Evaluator::add(const Ciphertext& a, double value) const {
   check_constant(value * a.scale);
-  Ciphertext result = drop_level(a, a.level());
-  NttPoly& part = result.body.parts[0];
+  check(a, context_);
   const ring::RnsBasis& basis = context_.basis();
+  const NttPoly& part = a.body.parts[0];
+  NttPoly sum(part.n(), part.limbs());
   // A constant polynomial has the same value at every root.
-  ring::parallel_for_words(a.level() + 1, part.words(), [&](std::size_t r) {
+  ring::parallel_rows(sum, [&](std::size_t r) {
     const u64 q = basis.prime(r);
     // Written out a block at a time, for the kernel: addition is all that it does on wide registers.
     constexpr std::size_t kBlock = 512;
     alignas(64) u64 constant[kBlock];
-    const std::size_t block = std::min(kBlock, part.n());
+    const std::size_t block = std::min(kBlock, sum.n());
     std::fill_n(constant, block, ring::residue_of_real(value * a.scale, q));
-    for (std::size_t j = 0; j < part.n(); j += block) {
-      u64* row = part.row(r) + j;
-      basis.kernels(r).add(row, row, constant, block, basis.modulus(r));
+    for (std::size_t j = 0; j < sum.n(); j += block) {
+      basis.kernels(r).add(sum.row(r) + j, part.row(r) + j, constant, block, basis.modulus(r));
     }
   });
+  Ciphertext result{{a.body.parts, std::nullopt}, a.scale};
+  result.body.parts[0] = std::move(sum);
   return result;
 }
 
@@ -146,7 +168,7 @@ Ciphertext Evaluator::multiply(const Ciphertext& a, double value, double scale) 
   const ring::RnsBasis& basis = context_.basis();
   for (const NttPoly& part : a.body.parts) {
     NttPoly out(part.n(), part.limbs());
-    ring::parallel_for_words(a.level() + 1, part.words(), [&](std::size_t r) {
+    ring::parallel_rows(out, [&](std::size_t r) {
       basis.kernels(r).multiply_scalar(out.row(r), part.row(r), ring::residue_of_real(value * scale, basis.prime(r)),
                                        part.n(), basis.modulus(r));
     });
@@ -165,15 +187,17 @@ Ciphertext Evaluator::multiply_raw(const Ciphertext& a, const Ciphertext& b) con
   Ciphertext result;
   result.scale = a.scale * b.scale;
   check_product_scale("multiply", result.scale, limbs.data - 1, context_);
-  for (int i = 0; i < 3; ++i) result.body.parts.emplace_back(basis.n(), limbs);
+  std::vector<NttPoly> parts;
+  for (int i = 0; i < 3; ++i) parts.emplace_back(basis.n(), limbs);
   const NttPoly& a0 = a.body.parts[0];
   const NttPoly& a1 = a.body.parts[1];
   const NttPoly& b0 = b.body.parts[0];
   const NttPoly& b1 = b.body.parts[1];
-  ring::multiply(result.body.parts[0], a0, b0, basis);
-  ring::multiply(result.body.parts[1], a0, b1, basis);
-  ring::multiply_add(result.body.parts[1], a1, b0, basis);
-  ring::multiply(result.body.parts[2], a1, b1, basis);
+  ring::multiply(parts[0], a0, b0, basis);
+  ring::multiply(parts[1], a0, b1, basis);
+  ring::multiply_add(parts[1], a1, b0, basis);
+  ring::multiply(parts[2], a1, b1, basis);
+  result.body.parts = rlwe::parts_of(std::move(parts));
   return result;
 }
 
@@ -191,7 +215,7 @@ Ciphertext Evaluator::relinearise(const Ciphertext& a) const {
   check(a, context_);
   if (a.size() == 2) return a;
   if (a.size() != 3) throw LevelError("relinearise takes three parts, got " + std::to_string(a.size()));
-  const rlwe::PairFinish finish{rlwe::Finish{&a.body.parts[0]}, rlwe::Finish{&a.body.parts[1]}};
+  const rlwe::PairFinish finish{rlwe::Finish{&*a.body.parts[0]}, rlwe::Finish{&*a.body.parts[1]}};
   const rlwe::SwitchingKey& key = relinearisation_key(a.level());
   return of_pair(rlwe::switch_key(a.body.parts[2], key, finish, context_.rlwe()), a.scale);
 }
@@ -201,8 +225,9 @@ Ciphertext Evaluator::relinearise_rescale(const Ciphertext& a) const {
   if (a.size() == 2 || a.level() == 0) return rescale(a);
   if (a.size() != 3) throw LevelError("relinearise takes three parts, got " + std::to_string(a.size()));
   const rlwe::SwitchingKey& key = relinearisation_key(a.level());
-  return of_pair(rlwe::switch_key_rescaled(a.body.parts[2], key, {&a.body.parts[0], &a.body.parts[1]}, context_.rlwe()),
-                 a.scale / context_.prime(a.level()));
+  return of_pair(
+      rlwe::switch_key_rescaled(a.body.parts[2], key, {&*a.body.parts[0], &*a.body.parts[1]}, context_.rlwe()),
+      a.scale / context_.prime(a.level()));
 }
 
 Ciphertext Evaluator::rescale(const Ciphertext& a) const {
@@ -211,8 +236,9 @@ Ciphertext Evaluator::rescale(const Ciphertext& a) const {
   Ciphertext result;
   result.scale = a.scale / context_.prime(a.level());
   std::vector<const NttPoly*> parts;
-  for (const NttPoly& part : a.body.parts) parts.push_back(&part);
-  result.body.parts = rlwe::divide(parts, rlwe::last_divisor(a.level(), context_.rlwe()), context_.rlwe());
+  for (const rlwe::Part& part : a.body.parts) parts.push_back(&*part);
+  result.body.parts =
+      rlwe::parts_of(rlwe::divide(parts, rlwe::last_divisor(a.level(), context_.rlwe()), context_.rlwe()));
   return result;
 }
 
@@ -224,7 +250,7 @@ Ciphertext Evaluator::drop_level(const Ciphertext& a, std::size_t level) const {
   }
   Ciphertext result;
   result.scale = a.scale;
-  for (const NttPoly& part : a.body.parts) result.body.parts.push_back(part.prefix(level + 1));
+  for (const rlwe::Part& part : a.body.parts) result.body.parts.push_back(part.prefix(level + 1));
   return result;
 }
 
@@ -257,7 +283,7 @@ Ciphertext Evaluator::apply_automorphism(const Ciphertext& a, std::uint32_t elem
   check(a, context_);
   check_two_parts("rotate", a);
   const std::uint32_t* permutation = context_.basis().permutation(element);
-  const rlwe::PairFinish finish{rlwe::Finish{&a.body.parts[0], permutation}, rlwe::Finish{nullptr, permutation}};
+  const rlwe::PairFinish finish{rlwe::Finish{&*a.body.parts[0], permutation}, rlwe::Finish{nullptr, permutation}};
   const rlwe::SwitchingKey& key = galois_key(element, a.level());
   return of_pair(rlwe::switch_key(a.body.parts[1], key, finish, context_.rlwe()), a.scale);
 }
@@ -282,7 +308,7 @@ std::vector<Ciphertext> Evaluator::rotate_many(const Ciphertext& a, std::span<co
     const rlwe::SwitchingKey& key = galois_key(element, a.level());
     if (!digits) digits.emplace(a.body.parts[1], context_.rlwe());
     const std::uint32_t* permutation = context_.basis().permutation(element);
-    const rlwe::PairFinish finish{rlwe::Finish{&a.body.parts[0], permutation}, rlwe::Finish{nullptr, permutation}};
+    const rlwe::PairFinish finish{rlwe::Finish{&*a.body.parts[0], permutation}, rlwe::Finish{nullptr, permutation}};
     results.push_back(of_pair(rlwe::switch_key(*digits, key, finish, context_.rlwe()), a.scale));
   }
   return results;

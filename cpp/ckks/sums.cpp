@@ -5,20 +5,10 @@
 #include <string>
 
 #include "ckks/errors.h"
+#include "ring/modulus.h"
 
 namespace hetorch::ckks {
 namespace {
-
-NttPoly encode_periodic(const Context& context, std::span<const double> values, double scale, Limbs limbs) {
-  const std::size_t slots = context.encoder().slot_count();
-  if (values.empty() || slots % values.size() != 0) {
-    throw std::invalid_argument("the values repeat after " + std::to_string(values.size()) +
-                                " slots, which does not divide the slot count " + std::to_string(slots));
-  }
-  std::vector<Complex> all(slots);
-  for (std::size_t j = 0; j < slots; ++j) all[j] = values[j % values.size()];
-  return context.encoder().encode(all, scale, limbs);
-}
 
 struct Shape {
   std::size_t level;
@@ -50,15 +40,60 @@ void check_scale(const char* what, double scale, std::size_t level, const Contex
   }
 }
 
-Ciphertext zero(const Shape& shape, double scale, const Context& context) {
-  Ciphertext result;
-  result.scale = scale;
-  for (std::size_t i = 0; i < shape.parts; ++i) {
-    NttPoly part(context.basis().n(), {shape.level + 1, 0});
-    part.clear();
-    result.body.parts.push_back(std::move(part));
+// A sum of products that grows, part by part.
+class Products {
+ public:
+  Products(const Shape& shape, const ring::RnsBasis& basis)
+      : basis_(basis), limbs_{shape.level + 1, 0}, parts_(shape.parts) {}
+
+  void add(std::size_t part, const NttPoly& a, const NttPoly& b) {
+    NttPoly& sum = parts_[part];
+    if (sum.n() != 0) {
+      ring::multiply_add(sum, a, b, basis_);
+      return;
+    }
+    sum = NttPoly(basis_.n(), limbs_);
+    ring::multiply(sum, a, b, basis_);
   }
-  return result;
+
+  Ciphertext take(double scale) && { return {{rlwe::parts_of(std::move(parts_)), std::nullopt}, scale}; }
+
+ private:
+  const ring::RnsBasis& basis_;
+  Limbs limbs_;
+  std::vector<NttPoly> parts_;
+};
+
+// sum_i terms[i] * round(factors[i]), at least one term, each with these limbs or more.
+NttPoly weighted(std::span<const NttPoly* const> terms, std::span<const double> factors, Limbs limbs,
+                 const ring::RnsBasis& basis) {
+  constexpr std::size_t kAtOnce = 64;  // the kernel's limit
+  NttPoly sum(basis.n(), limbs);
+  ring::parallel_rows(sum, [&](std::size_t r) {
+    const kernels::Kernels& k = basis.kernels(r);
+    const kernels::ModulusConstants& m = basis.modulus(r);
+    if (terms.size() == 1) {
+      k.multiply_scalar(sum.row(r), terms[0]->row(r), ring::residue_of_real(factors[0], m.q), sum.n(), m);
+      return;
+    }
+    const kernels::u64* rows[kAtOnce];
+    kernels::u64 residues[kAtOnce];
+    for (std::size_t begin = 0; begin < terms.size(); begin += kAtOnce) {
+      const std::size_t count = std::min(kAtOnce, terms.size() - begin);
+      for (std::size_t i = 0; i < count; ++i) {
+        rows[i] = terms[begin + i]->row(r);
+        residues[i] = ring::residue_of_real(factors[begin + i], m.q);
+      }
+      if (begin == 0) {
+        k.weighted_sum(sum.row(r), rows, residues, count, sum.n(), m);
+        continue;
+      }
+      ring::Buffer more(sum.n());
+      k.weighted_sum(more.data(), rows, residues, count, sum.n(), m);
+      k.add(sum.row(r), sum.row(r), more.data(), sum.n(), m);
+    }
+  });
+  return sum;
 }
 
 }  // namespace
@@ -68,19 +103,17 @@ Ciphertext sum_of_values(const Evaluator& evaluator, CiphertextRefs cts, std::sp
   const Context& context = evaluator.context();
   const Shape shape = common_shape("a sum of values", cts, context);
   if (values.size() != period * cts.size()) throw std::invalid_argument("one row of values for each ciphertext");
-  Ciphertext result = zero(shape, cts[0]->scale * scale, context);
-  check_scale("a sum of values", result.scale, shape.level, context);
+  check_scale("a sum of values", cts[0]->scale * scale, shape.level, context);
   const Limbs limbs{shape.level + 1, 0};
   std::vector<NttPoly> encoded(cts.size());
   ring::parallel_for(cts.size(), [&](std::size_t i) {
-    encoded[i] = encode_periodic(context, values.subspan(i * period, period), scale, limbs);
+    encoded[i] = context.encoder().encode_periodic(values.subspan(i * period, period), scale, limbs);
   });
+  Products sums(shape, context.basis());
   for (std::size_t i = 0; i < cts.size(); ++i) {
-    for (std::size_t p = 0; p < cts[i]->size(); ++p) {
-      ring::multiply_add(result.body.parts[p], cts[i]->body.parts[p], encoded[i], context.basis());
-    }
+    for (std::size_t p = 0; p < cts[i]->size(); ++p) sums.add(p, cts[i]->body.parts[p], encoded[i]);
   }
-  return result;
+  return std::move(sums).take(cts[0]->scale * scale);
 }
 
 Ciphertext sum_of_weights(const Evaluator& evaluator, CiphertextRefs cts, std::span<const double> weights,
@@ -96,16 +129,18 @@ Ciphertext sum_of_weights(const Evaluator& evaluator, CiphertextRefs cts, std::s
                        " does not fit under the modulus");
     }
   }
-  Ciphertext result = evaluator.multiply(evaluator.drop_level(*cts[0], shape.level), weights[0], scale);
-  for (std::size_t i = 1; i < cts.size(); ++i) {
-    Ciphertext term = evaluator.multiply(evaluator.drop_level(*cts[i], shape.level), weights[i], scale);
-    if (term.size() > result.size()) std::swap(term, result);
-    for (std::size_t p = 0; p < term.size(); ++p) {
-      ring::add(result.body.parts[p], result.body.parts[p], term.body.parts[p], context.basis());
+  std::vector<NttPoly> parts;
+  for (std::size_t p = 0; p < shape.parts; ++p) {
+    std::vector<const NttPoly*> terms;
+    std::vector<double> factors;
+    for (std::size_t i = 0; i < cts.size(); ++i) {
+      if (p >= cts[i]->size()) continue;
+      terms.push_back(&*cts[i]->body.parts[p]);
+      factors.push_back(weights[i] * scale);
     }
+    parts.push_back(weighted(terms, factors, {shape.level + 1, 0}, context.basis()));
   }
-  result.scale = cts[0]->scale * scale;
-  return result;
+  return {{rlwe::parts_of(std::move(parts)), std::nullopt}, cts[0]->scale * scale};
 }
 
 Ciphertext sum_of_products(const Evaluator& evaluator, CiphertextRefs a, CiphertextRefs b) {
@@ -115,25 +150,27 @@ Ciphertext sum_of_products(const Evaluator& evaluator, CiphertextRefs a, Ciphert
   if (a.size() != b.size()) throw std::invalid_argument("a sum of products takes as many right factors as left ones");
   if (left.parts != 2 || right.parts != 2) throw LevelError("a product takes relinearised ciphertexts of two parts");
   const Shape shape{std::min(left.level, right.level), 3};
-  Ciphertext result = zero(shape, a[0]->scale * b[0]->scale, context);
-  check_scale("a sum of products", result.scale, shape.level, context);
-  auto& out = result.body.parts;
+  const double scale = a[0]->scale * b[0]->scale;
+  check_scale("a sum of products", scale, shape.level, context);
+  Products sums(shape, context.basis());
   for (std::size_t i = 0; i < a.size(); ++i) {
     const auto& x = a[i]->body.parts;
     const auto& y = b[i]->body.parts;
-    ring::multiply_add(out[0], x[0], y[0], context.basis());
-    ring::multiply_add(out[1], x[0], y[1], context.basis());
-    ring::multiply_add(out[1], x[1], y[0], context.basis());
-    ring::multiply_add(out[2], x[1], y[1], context.basis());
+    sums.add(0, x[0], y[0]);
+    sums.add(1, x[0], y[1]);
+    sums.add(1, x[1], y[0]);
+    sums.add(2, x[1], y[1]);
   }
-  return result;
+  return std::move(sums).take(scale);
 }
 
 Ciphertext add_values(const Evaluator& evaluator, const Ciphertext& ct, std::span<const double> values) {
   const Context& context = evaluator.context();
-  Ciphertext result = evaluator.drop_level(ct, ct.level());
-  const NttPoly encoded = encode_periodic(context, values, ct.scale, {ct.level() + 1, 0});
-  ring::add(result.body.parts[0], result.body.parts[0], encoded, context.basis());
+  for (const NttPoly& part : ct.body.parts) context.rlwe().check(part);
+  NttPoly sum = context.encoder().encode_periodic(values, ct.scale, {ct.level() + 1, 0});
+  ring::add(sum, sum, ct.body.parts[0], context.basis());
+  Ciphertext result{{ct.body.parts, std::nullopt}, ct.scale};
+  result.body.parts[0] = std::move(sum);
   return result;
 }
 

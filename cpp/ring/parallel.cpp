@@ -138,13 +138,6 @@ std::size_t thread_count() {
   return count;
 }
 
-void parallel_for_words(std::size_t count, std::size_t words, const std::function<void(std::size_t)>& body) {
-  // An addition does 8 to 16 words a nanosecond, and half of this is what a hand-over costs, some microseconds.
-  constexpr std::size_t kWorthAThread = std::size_t{1} << 17;
-  if (words >= kWorthAThread) return parallel_for(count, body);
-  for (std::size_t i = 0; i < count; ++i) body(i);
-}
-
 void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body) {
   if (count == 0) return;
   const std::size_t threads = thread_count();

@@ -14,8 +14,4 @@ std::size_t thread_count();
 // first exception. Many callers at once share the pool. A call from inside a body runs on its own thread only.
 void parallel_for(std::size_t count, const std::function<void(std::size_t)>& body);
 
-// The same for element-wise work on `words` words in all: on the caller alone where that is done sooner than another
-// thread is woken.
-void parallel_for_words(std::size_t count, std::size_t words, const std::function<void(std::size_t)>& body);
-
 }  // namespace hetorch::ring

@@ -6,10 +6,10 @@ namespace {
 using kernels::Kernels;
 using kernels::ModulusConstants;
 
-// body(row, kernels and constants of the row's prime), in parallel.
+// body(row, kernels and constants of the row's prime).
 template <class Poly, class Body>
 void for_rows(const Poly& poly, const RnsBasis& basis, const Body& body) {
-  parallel_for_words(poly.limbs().count(), poly.words(), [&](std::size_t r) {
+  parallel_rows(poly, [&](std::size_t r) {
     const std::size_t index = basis.index(poly.limbs(), r);
     body(r, basis.kernels(index), basis.modulus(index));
   });
@@ -74,7 +74,7 @@ void multiply_add(NttPoly& out, const NttPoly& a, const NttPoly& b, const RnsBas
 NttPoly automorphism(const NttPoly& a, std::uint32_t element, const RnsBasis& basis) {
   NttPoly result(a.n(), a.limbs());
   const std::uint32_t* index = basis.permutation(element);
-  parallel_for_words(a.limbs().count(), a.words(), [&](std::size_t r) {
+  parallel_rows(a, [&](std::size_t r) {
     basis.kernels(basis.index(a.limbs(), r)).permute(result.row(r), a.row(r), index, a.n());
   });
   return result;

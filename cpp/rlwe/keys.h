@@ -3,9 +3,11 @@
 
 #include <array>
 #include <cstdint>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "rlwe/context.h"
@@ -63,12 +65,34 @@ struct EvaluationKeys {
   std::map<std::uint32_t, std::shared_ptr<const SwitchingKey>> galois;
 };
 
+// A polynomial that nobody changes any more, held by all ciphertexts that have it: what an operation leaves as it is (a
+// sum with a plaintext leaves c_1) need not be copied.
+class Part {
+ public:
+  // Not explicit: a polynomial becomes a part when it is done.
+  Part(NttPoly&& poly) : poly_(std::make_shared<const NttPoly>(std::move(poly))) {}
+
+  operator const NttPoly&() const { return *poly_; }
+  const NttPoly& operator*() const { return *poly_; }
+  const NttPoly* operator->() const { return poly_.get(); }
+
+  // With the first `data` data primes only.
+  Part prefix(std::size_t data) const { return data == poly_->limbs().data ? *this : Part(poly_->prefix(data)); }
+
+ private:
+  std::shared_ptr<const NttPoly> poly_;
+};
+
+inline std::vector<Part> parts_of(std::vector<NttPoly>&& polys) {
+  return {std::make_move_iterator(polys.begin()), std::make_move_iterator(polys.end())};
+}
+
 // (c_0, c_1[, c_2]): the message is c_0 + c_1 s [+ c_2 s^2].
 struct Ciphertext {
-  std::vector<NttPoly> parts;
+  std::vector<Part> parts;
   std::optional<Seed> seed;  // set when parts[1] is the uniform expansion of this seed (fresh secret-key encryption)
 
-  std::size_t level() const { return parts[0].limbs().data - 1; }
+  std::size_t level() const { return parts[0]->limbs().data - 1; }
 };
 
 }  // namespace hetorch::rlwe

@@ -39,21 +39,21 @@ Ciphertext encrypt(const NttPoly& message, const PublicKey& key, ring::Bytes byt
   }
   const ring::SecretPoly u{to_ntt(ring::sample_ternary(bytes.first(n * ring::kTernaryBytes), limbs, basis), basis)};
   bytes = bytes.subspan(n * ring::kTernaryBytes);
-  Ciphertext result;
+  std::vector<NttPoly> parts;
   for (const NttPoly* half : {&key.b, &key.a}) {
     NttPoly part = to_ntt(ring::sample_gaussian(bytes.first(n * ring::kGaussianBytes), limbs, basis), basis);
     bytes = bytes.subspan(n * ring::kGaussianBytes);
     if (divided) {
       multiply_add_rows(part, *half, u.poly, basis);
       const NttPoly* only[] = {&part};
-      result.parts.push_back(std::move(divide(only, special_divisor(limbs.data - 1, context), context)[0]));
+      parts.push_back(std::move(divide(only, special_divisor(limbs.data - 1, context), context)[0]));
     } else {
       ring::multiply_add(part, *half, u.poly, basis);
-      result.parts.push_back(std::move(part));
+      parts.push_back(std::move(part));
     }
   }
-  ring::add(result.parts[0], result.parts[0], message, basis);
-  return result;
+  ring::add(parts[0], parts[0], message, basis);
+  return {parts_of(std::move(parts)), std::nullopt};
 }
 
 }  // namespace hetorch::rlwe

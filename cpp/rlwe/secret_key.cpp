@@ -12,8 +12,13 @@ using ring::kUniformBytes;
 using ring::RnsBasis;
 using ring::u64;
 
+Bytes bytes_of(const ring::Buffer& words) {
+  return {reinterpret_cast<const std::uint8_t*>(words.data()), words.size() * sizeof(u64)};
+}
+
 NttPoly uniform_poly(const ByteSource& source, std::size_t index, Limbs limbs, const RnsBasis& basis) {
-  return ring::sample_uniform(source(index, basis.n() * limbs.count() * kUniformBytes), limbs, basis);
+  const ring::Buffer drawn = source(index, basis.n() * limbs.count() * kUniformBytes);
+  return ring::sample_uniform(bytes_of(drawn), limbs, basis);
 }
 
 // The rows of `from` (over all primes) that belong to `limbs`.
@@ -50,8 +55,8 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
   const ring::SecretPoly target{restrict_to(to, limbs, basis)};
   for (std::size_t d = 0; d < context.digit_count(level); ++d) {
     NttPoly a = uniform_poly(uniform, d, limbs, basis);
-    std::vector<std::uint8_t> error = errors(d, basis.n() * kGaussianBytes);
-    NttPoly b = mask(a, target.poly, to_ntt(ring::sample_gaussian(error, limbs, basis), basis), basis);
+    ring::Buffer error = errors(d, basis.n() * kGaussianBytes);
+    NttPoly b = mask(a, target.poly, to_ntt(ring::sample_gaussian(bytes_of(error), limbs, basis), basis), basis);
     // + P T_d s_from: only the primes of the digit see it.
     for (std::size_t r = context.digit_begin(d); r < context.digit_end(d, level); ++r) {
       const kernels::ModulusConstants& m = basis.modulus(r);
@@ -62,7 +67,7 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
       scaled.wipe();
     }
     key.set(d, b, a);
-    ring::wipe(error.data(), error.size());
+    error.wipe();
   }
   return key;
 }
@@ -163,7 +168,7 @@ NttPoly decrypt(const Ciphertext& ciphertext, const SecretKey& key, const Contex
   check_key(key, context);
   const RnsBasis& basis = context.basis();
   // Horner in s: the first data rows of s are those of the ciphertext's primes.
-  NttPoly result = ciphertext.parts.back();
+  NttPoly result = *ciphertext.parts.back();
   for (std::size_t i = ciphertext.parts.size() - 1; i-- > 0;) {
     ring::multiply(result, result, key.s(), basis);
     ring::add(result, result, ciphertext.parts[i], basis);

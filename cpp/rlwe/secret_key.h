@@ -12,7 +12,7 @@ namespace hetorch::rlwe {
 using ring::Bytes;
 
 // Random bytes on demand: `length` bytes for the `index`-th piece. Every (source, index) is asked for once.
-using ByteSource = std::function<std::vector<std::uint8_t>(std::size_t index, std::size_t length)>;
+using ByteSource = std::function<ring::Buffer(std::size_t index, std::size_t length)>;
 
 class SecretKey {
  public:

@@ -50,12 +50,18 @@ inline std::vector<std::uint8_t> expand(const rlwe::Seed& seed, std::size_t inde
   return bytes_of(tag, index, length);
 }
 
+inline ring::Buffer words_of(const std::vector<std::uint8_t>& bytes) {
+  ring::Buffer words(bytes.size() / sizeof(u64));
+  std::memcpy(words.data(), bytes.data(), bytes.size());
+  return words;
+}
+
 inline rlwe::ByteSource uniform_of(const rlwe::Seed& seed) {
-  return [seed](std::size_t index, std::size_t length) { return expand(seed, index, length); };
+  return [seed](std::size_t index, std::size_t length) { return words_of(expand(seed, index, length)); };
 }
 
 inline rlwe::ByteSource source_of(u64 tag) {
-  return [tag](std::size_t index, std::size_t length) { return bytes_of(tag, index, length); };
+  return [tag](std::size_t index, std::size_t length) { return words_of(bytes_of(tag, index, length)); };
 }
 
 // The parameters of a context: `data` primes in the chain, the largest ones below 2^bits after the special primes, so

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+import importlib
 import inspect
+import pkgutil
 from types import ModuleType
 from typing import Any
 
@@ -79,13 +81,25 @@ def test_all_lists_what_tenseal_lists() -> None:
     assert set(tenseal.__all__) <= set(ts.__all__)
 
 
-@pytest.mark.parametrize("module", ["enc_context", "tensors", "version"])
-def test_submodules_hold_the_same_classes(module: str) -> None:
-    theirs, ours = getattr(tenseal, module), getattr(ts, module)
+MODULES = [
+    found.name.removeprefix("tenseal.")
+    for found in pkgutil.walk_packages(tenseal.__path__, "tenseal.")
+    if not found.name.startswith("tenseal.sealapi")
+]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_modules_hold_the_same_classes(module: str) -> None:
+    theirs = importlib.import_module(f"tenseal.{module}")
+    ours = importlib.import_module(f"hetorch.tenseal.{module}")
     for name in public_names(theirs):
         value = getattr(theirs, name)
-        if inspect.isclass(value) and value.__module__.startswith("tenseal"):
+        if inspect.isclass(value) and value.__module__.startswith(theirs.__name__):
             assert inspect.isclass(getattr(ours, name)), name
+
+
+def test_the_modules_are_found() -> None:
+    assert {"enc_context", "tensors.ckksvector", "tensors.ckkstensor", "version"} <= set(MODULES)
 
 
 @pytest.mark.parametrize("class_name", CLASSES)

@@ -4,7 +4,7 @@
 #include "circuits/linear_transform.h"
 #include "circuits/polynomial.h"
 #include "circuits/weighted_sums.h"
-#include "ckks/sums.h"
+#include "ckks/each.h"
 
 namespace hetorch::bindings {
 namespace {
@@ -162,6 +162,36 @@ void bind_evaluator(nb::module_& m) {
           "sum_of_products",
           [](const BoundEvaluator& e, const Refs& a, const Refs& b) { return ckks::sum_of_products(e.get(), a, b); },
           "a"_a, "b"_a, Release())
+      .def(
+          "negate_each", [](const BoundEvaluator& e, const Refs& a) { return ckks::negate_each(e.get(), a); }, "a"_a,
+          Release())
+      .def(
+          "add_each",
+          [](const BoundEvaluator& e, const Refs& a, const Refs& b) { return ckks::add_each(e.get(), a, b); }, "a"_a,
+          "b"_a, Release())
+      .def(
+          "subtract_each",
+          [](const BoundEvaluator& e, const Refs& a, const Refs& b) { return ckks::subtract_each(e.get(), a, b); },
+          "a"_a, "b"_a, Release())
+      .def(
+          "add_constants",
+          [](const BoundEvaluator& e, const Refs& a, const RealArray& values) {
+            return ckks::add_constants(e.get(), a, {values.data(), values.size()});
+          },
+          "a"_a, "values"_a, Release())
+      .def(
+          "sums_of_weights",
+          [](const BoundEvaluator& e, const Refs& cts, const RealArray& weights, std::size_t terms, double scale,
+             bool rescale) {
+            return ckks::sums_of_weights(e.get(), cts, {weights.data(), weights.size()}, terms, scale, rescale);
+          },
+          "ciphertexts"_a, "weights"_a, "terms"_a, "scale"_a, "rescale"_a, Release())
+      .def(
+          "sums_of_products",
+          [](const BoundEvaluator& e, const Refs& a, const Refs& b, std::size_t terms, bool relinearise, bool rescale) {
+            return ckks::sums_of_products(e.get(), a, b, terms, relinearise, rescale);
+          },
+          "a"_a, "b"_a, "terms"_a, "relinearise"_a, "rescale"_a, Release())
       .def(
           "linear_transform",
           [](const BoundEvaluator& e, const circuits::LinearTransform& transform,

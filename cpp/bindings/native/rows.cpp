@@ -115,7 +115,7 @@ void bind_rows(nb::module_& m) {
       "ciphertext_rows",
       [](const ckks::Ciphertext& c) {
         std::vector<const NttPoly*> parts;
-        for (const NttPoly& part : c.body.parts) parts.push_back(&part);
+        for (const auto& part : c.body.parts) parts.push_back(&*part);
         return to_rows(parts, {parts.size()});
       },
       "ciphertext"_a, "(parts, level + 1, ring_degree) residues.");

@@ -5,13 +5,26 @@
 namespace hetorch::bindings {
 namespace {
 
-// A Python callable (index, length) -> bytes.
+// A Python callable (index, length) -> bytes, or an iterator of bytes that are `length` in all.
 rlwe::ByteSource to_source(nb::callable draw) {
   return [draw](std::size_t index, std::size_t length) {
     nb::gil_scoped_acquire acquire;
-    const nb::bytes result = nb::cast<nb::bytes>(draw(index, length));
-    const std::span<const std::uint8_t> bytes = view(result);
-    return std::vector<std::uint8_t>(bytes.begin(), bytes.end());
+    // Memory of the pool: the megabytes of a key would be new from the system, page by page, for each digit.
+    hetorch::ring::Buffer words(length / sizeof(std::uint64_t));
+    std::size_t filled = 0;
+    const auto take = [&](const nb::bytes& piece) {
+      if (piece.size() > length - filled) throw std::invalid_argument("a source of randomness gave too many bytes");
+      std::memcpy(reinterpret_cast<char*>(words.data()) + filled, piece.c_str(), piece.size());
+      filled += piece.size();
+    };
+    const nb::object result = draw(index, length);
+    if (nb::isinstance<nb::bytes>(result)) {
+      take(nb::cast<nb::bytes>(result));
+    } else {
+      for (nb::handle piece : nb::iter(result)) take(nb::cast<nb::bytes>(piece));
+    }
+    if (filled != length) throw std::invalid_argument("a source of randomness gave too few bytes");
+    return words;
   };
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Slots, slot_values
 from hetorch.engine.random import SEED_BYTES, keystream, random_seed
-from hetorch.engine.uniform import uniform_piece
+from hetorch.engine.uniform import uniform_pieces
 from hetorch.errors import InputError, LevelError, ParameterError
 from hetorch.params import ParameterSet
 
@@ -22,7 +22,7 @@ from hetorch.params import ParameterSet
 _TERNARY_BYTES = 8
 _GAUSSIAN_BYTES = 8
 
-UniformSource = Callable[[int, int], bytes]
+UniformSource = Callable[[int, int], bytes | Iterator[bytes]]
 """(index, length) to the bytes of a uniform polynomial: 16 a residue, row by row (cpp/ring/sample.h)."""
 
 
@@ -248,7 +248,7 @@ class SecretKey:
 
     def _key_randomness(
         self,
-    ) -> tuple[bytes, Callable[[int, int], bytes], Callable[[int, int], bytes]]:
+    ) -> tuple[bytes, UniformSource, Callable[[int, int], bytes]]:
         seed, secret = random_seed(), random_seed()
         return seed, self._uniform_of(seed), lambda index, length: _error_piece(secret, index, length)
 
@@ -256,9 +256,9 @@ class SecretKey:
         return _error_piece(seed, index, self.parameters.ring_degree * _GAUSSIAN_BYTES)
 
     @staticmethod
-    def _uniform_of(seed: bytes) -> Callable[[int, int], bytes]:
+    def _uniform_of(seed: bytes) -> UniformSource:
         assert len(seed) == SEED_BYTES
-        return lambda index, length: uniform_piece(seed, index, length)
+        return lambda index, length: uniform_pieces(seed, index, length)
 
 
 def _error_piece(seed: bytes, index: int, length: int) -> bytes:

@@ -26,8 +26,9 @@ class AbstractTensor(ABC):
     @property
     def data(self) -> Any:
         """The ciphertexts and how the values stand in them: immutable, shared by copies."""
-        self._link_check()
-        return self._data
+        if self._context is None:
+            self._link_check()
+        return self._state
 
     @data.setter
     def data(self, value: Any) -> None:
@@ -50,7 +51,7 @@ class AbstractTensor(ABC):
         result = object.__new__(type(self))
         result._context = self._context
         result._lazy = None
-        result._data = data
+        result._state = data
         return result
 
     @property

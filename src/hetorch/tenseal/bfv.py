@@ -14,6 +14,7 @@ from hetorch.tenseal.abstract import AbstractTensor
 from hetorch.tenseal.bfv_context import BfvContext
 from hetorch.tenseal.bfv_element import BfvArithmetic
 from hetorch.tenseal.context import Context
+from hetorch.tenseal.each import Each
 from hetorch.tenseal.element_tensor import ElementTensor, TensorData
 from hetorch.tenseal.errors import OperandTypeError
 from hetorch.tenseal.keys import SecretKey
@@ -283,6 +284,10 @@ class BFVTensor(ElementTensor):
     @property
     def _arithmetic(self) -> BfvArithmetic:
         return BfvArithmetic(self._context)
+
+    @property
+    def _many(self) -> Each:
+        return Each(self._arithmetic)
 
     def _scalar(self, value: Any) -> int:
         return _integer(value)

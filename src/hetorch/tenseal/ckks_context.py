@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -67,6 +68,8 @@ class CkksContext:
         self._galois: dict[int, _native.SwitchingKey] | None = None
         self._evaluator: _native.Evaluator | None = None
         self._ladders: dict[float, tuple[float, ...]] = {}
+        self.log2_moduli = tuple(itertools.accumulate(map(math.log2, parameters.modulus_chain)))
+        """Bits of the modulus at each level."""
 
     @classmethod
     def generate(
@@ -118,12 +121,13 @@ class CkksContext:
         Polyakov, eprint 2020/1118): a product of two ciphertexts by itself, one with a plaintext because the plaintext
         is encoded at the scale that makes it so.
         """
-        if scale not in self._ladders:
+        found = self._ladders.get(scale)
+        if found is None:
             steps = [scale]
             for prime in reversed(self.parameters.modulus_chain[1:]):
                 steps.append(steps[-1] * steps[-1] / prime)
-            self._ladders[scale] = tuple(reversed(steps))
-        return self._ladders[scale]
+            found = self._ladders[scale] = tuple(reversed(steps))
+        return found
 
     # Keys
 

@@ -39,6 +39,8 @@ class Element:
 class Arithmetic:
     """Operations on elements that began with `scale`, under the switches of `context` at the time of the call."""
 
+    __slots__ = ("_ladder", "context", "scale")
+
     def __init__(self, context: CkksContext, scale: float) -> None:
         self.context = context
         self.scale = scale
@@ -56,7 +58,7 @@ class Arithmetic:
 
     def encrypt_constant(self, value: float) -> Element:
         """`value` in all slots."""
-        self._check_value(value, self.scale, self.context.parameters.max_level)
+        self.check_value(value, self.scale, self.context.parameters.max_level)
         return Element(self.context.encrypt_constant(value, self.scale), self.scale)
 
     # Sums
@@ -65,24 +67,26 @@ class Arithmetic:
         return Element(self.context.evaluator.negate(a.core), a.label)
 
     def add(self, a: Element, b: Element) -> Element:
-        a, b = self._meet(a, b)
+        if not _alike(a, b):
+            a, b = self._meet(a, b)
         return Element(self.context.evaluator.add(a.core, b.core), a.label)
 
     def subtract(self, a: Element, b: Element) -> Element:
-        a, b = self._meet(a, b)
+        if not _alike(a, b):
+            a, b = self._meet(a, b)
         return Element(self.context.evaluator.subtract(a.core, b.core), a.label)
 
     def add_constant(self, a: Element, value: float) -> Element:
-        self._check_plain_sum(a)
-        self._check_value(value, a.core.scale, a.level)
+        self.check_plain_sum(a)
+        self.check_value(value, a.core.scale, a.level)
         return Element(self.context.evaluator.add_constant(a.core, value), a.label)
 
     def add_values(self, a: Element, values: Reals) -> Element:
         """`values`: one period of the slots."""
-        self._check_plain_sum(a)
+        self.check_plain_sum(a)
         return Element(self.context.evaluator.add_values(a.core, values), a.label)
 
-    def _check_plain_sum(self, a: Element) -> None:
+    def check_plain_sum(self, a: Element) -> None:
         self._check_plain_level(a)
         if a.label != self.scale:
             raise LevelError(
@@ -109,7 +113,7 @@ class Arithmetic:
             return self.lower(a, b.level, b.core.scale), b
         if b.level > a.level:
             return a, self.lower(b, a.level, a.core.scale)
-        if _close(a.core.scale, b.core.scale):
+        if close(a.core.scale, b.core.scale):
             return a, b
         # Ciphertexts of one level whose exact scales differ: one came from elsewhere. A level below they can meet.
         if a.level == 0:
@@ -138,7 +142,7 @@ class Arithmetic:
     def level_all(self, elements: Sequence[Element]) -> list[Element]:
         """All at the lowest of their levels and its scale, so that the core can take them as one sum."""
         lowest = min(elements, key=lambda element: element.level)
-        if all(e.level == lowest.level and _close(e.core.scale, lowest.core.scale) for e in elements):
+        if all(e.level == lowest.level and close(e.core.scale, lowest.core.scale) for e in elements):
             return list(elements)
         scales = {element.label for element in elements}
         if len(scales) > 1:
@@ -159,7 +163,7 @@ class Arithmetic:
         self._check_levels(left[0], right[0])
         label = left[0].label * right[0].label
         level = min(left[0].level, right[0].level)
-        self._check_product(label, level)
+        self.check_product(label, level)
         if left[0].level > level:
             left = self._towards(left, right[0], level)
         elif right[0].level > level:
@@ -188,7 +192,7 @@ class Arithmetic:
         terms, label, encoded = self.plain_factors(a)
         array = np.asarray(weights, dtype=np.float64)
         for value in array:
-            self._check_value(float(value), encoded, terms[0].level)
+            self.check_value(float(value), encoded, terms[0].level)
         if not np.any(np.abs(array) * encoded >= 0.5):
             return self.encrypt_constant(0.0)
         return self.rescaled(
@@ -219,7 +223,7 @@ class Arithmetic:
         self._check_plain_level(terms[0])
         label = terms[0].label * self.scale
         level = terms[0].level
-        self._check_product(label, level)
+        self.check_product(label, level)
         encoded = self.scale
         if self.context.auto_rescale:
             if level == 0:
@@ -263,25 +267,30 @@ class Arithmetic:
     def _prime(self, level: int) -> float:
         return float(self.context.parameters.modulus_chain[level])
 
-    def _bits(self, level: int) -> float:
-        return sum(math.log2(prime) for prime in self.context.parameters.modulus_chain[: level + 1])
-
-    def _check_product(self, label: float, level: int) -> None:
-        if math.log2(label) >= self._bits(level):
+    def check_product(self, label: float, level: int) -> None:
+        if math.log2(label) >= self.context.log2_moduli[level]:
             raise LevelError(
                 f"scale out of bounds: the product would have scale 2^{math.log2(label):.2f}, the modulus at level "
-                f"{level} has {self._bits(level):.1f} bits; use smaller scales, more primes, or auto_rescale"
+                f"{level} has {self.context.log2_moduli[level]:.1f} bits; use smaller scales, more primes, or "
+                "auto_rescale"
             )
 
-    def _check_value(self, value: float, scale: float, level: int) -> None:
+    def check_value(self, value: float, scale: float, level: int) -> None:
         if not math.isfinite(value):
             raise InputError(f"value must be finite, got {value}")
-        if value != 0 and math.log2(abs(value)) + math.log2(scale) + 1 >= self._bits(level):
+        if value != 0 and math.log2(abs(value)) + math.log2(scale) + 1 >= self.context.log2_moduli[level]:
             raise LevelError(
                 f"encoded value is too large: {value:.6g} at scale 2^{math.log2(scale):.2f}, under a modulus of "
-                f"{self._bits(level):.1f} bits"
+                f"{self.context.log2_moduli[level]:.1f} bits"
             )
 
 
-def _close(a: float, b: float) -> bool:
+def _alike(a: Element, b: Element) -> bool:
+    """The common case of a sum, told apart with little work: nothing has to be done before it."""
+    x, y = a.core, b.core
+    return a.label == b.label and x.level == y.level and x.scale == y.scale
+
+
+def close(a: float, b: float) -> bool:
+    """Whether the core adds what has these scales."""
     return abs(a - b) <= TOLERANCE / 2 * max(a, b)

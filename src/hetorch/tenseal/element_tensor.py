@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hetorch.errors import InputError
 from hetorch.tenseal.abstract import AbstractTensor
+from hetorch.tenseal.each import Each
 from hetorch.tenseal.errors import BroadcastError, OperandTypeError
 from hetorch.tenseal.operands import is_scalar, plain_array
 from hetorch.tenseal.plain import shape_of
@@ -60,6 +61,11 @@ class ElementTensor(AbstractTensor):
         """The sizes of the dimensions, without that of a batch."""
         return list(self.data.shape)
 
+    @property
+    @abstractmethod
+    def _many(self) -> Each:
+        """The same on many elements."""
+
     def _with(self, elements: Any, batch: int | None) -> Self:
         return self._like(TensorData(self._data.scale, _as_array(elements), batch))
 
@@ -85,53 +91,61 @@ class ElementTensor(AbstractTensor):
     def _scalar(self, value: Any) -> Any:
         return value
 
-    def _combine(self, other: Any, encrypted: Any, constant: Any) -> Self:
-        arithmetic = self._arithmetic
-        if is_scalar(other):
-            value = arithmetic.number(self._scalar(other))
-            return self._each(lambda arithmetic, element: constant(arithmetic, element, value))
-        operand = self._operand(other)
+    def _combine(self, other: Any, encrypted: Any, constants: Any) -> Self:
+        """Each with each: `encrypted` and `constants` are methods of Each."""
+        many = self._many
         batch = self.data.batch
-        if isinstance(operand, type(self)):
-            operation, right = encrypted, operand.data.elements
-            # A tensor without a batch holds its values in all slots, so it goes with any sample.
-            batch = batch if batch is not None else operand.data.batch
-            if None not in (self.data.batch, operand.data.batch) and self.data.batch != operand.data.batch:
-                raise InputError(f"the batches differ: {self.data.batch} and {operand.data.batch} samples")
-        else:
-            operation, right = constant, operand
-        left, right = _broadcast(self.data.elements, right)
-        plain = operation is constant
-        result = np.empty(left.shape, dtype=object)
-        for index in np.ndindex(left.shape):
-            value = arithmetic.number(right[index]) if plain else right[index]
-            result[index] = operation(arithmetic, left[index], value)
-        return self._with(result, batch)
+        if is_scalar(other):
+            elements = self._flat()
+            value = many.arithmetic.number(self._scalar(other))
+            return self._shaped(constants(many, elements, [value] * len(elements)), self.data.shape, batch)
+        operand = self._operand(other)
+        if not isinstance(operand, type(self)):
+            left, right = _broadcast(self.data.elements, operand)
+            values = [many.arithmetic.number(value) for value in right.ravel().tolist()]
+            return self._shaped(constants(many, list(left.ravel()), values), left.shape, batch)
+        # A tensor without a batch holds its values in all slots, so it goes with any sample.
+        batch = batch if batch is not None else operand.data.batch
+        if None not in (self.data.batch, operand.data.batch) and self.data.batch != operand.data.batch:
+            raise InputError(f"the batches differ: {self.data.batch} and {operand.data.batch} samples")
+        left, right = _broadcast(self.data.elements, operand.data.elements)
+        return self._shaped(encrypted(many, list(left.ravel()), list(right.ravel())), left.shape, batch)
+
+    def _flat(self) -> list[Any]:
+        return list(self.data.elements.ravel())
+
+    def _shaped(self, elements: Sequence[Any], shape: tuple[int, ...], batch: int | None) -> Self:
+        """Elements in row-major order."""
+        return self._like(TensorData.of(self._data.scale, elements, shape, batch))
 
     def add(self, other: Any) -> Self:
         """Element-wise sum."""
         return self._combine(
-            other, lambda ops, a, b: ops.add(a, b), lambda ops, a, value: ops.add_constant(a, value)
+            other, lambda many, a, b: many.add(a, b), lambda many, a, values: many.add_constants(a, values)
         )
 
     def sub(self, other: Any) -> Self:
         """Element-wise difference."""
         return self._combine(
-            other, lambda ops, a, b: ops.subtract(a, b), lambda ops, a, value: ops.add_constant(a, -value)
+            other,
+            lambda many, a, b: many.subtract(a, b),
+            lambda many, a, values: many.add_constants(a, [-value for value in values]),
         )
 
     def mul(self, other: Any) -> Self:
         """Element-wise product; one level."""
         return self._combine(
-            other, lambda ops, a, b: ops.multiply(a, b), lambda ops, a, value: ops.multiply_constant(a, value)
+            other,
+            lambda many, a, b: many.sums_of_products(a, b, 1),
+            lambda many, a, values: many.sums_of_constants(a, values, 1),
         )
 
     def neg(self) -> Self:
-        return self._each(lambda ops, a: ops.negate(a))
+        return self._shaped(self._many.negate(self._flat()), self.data.shape, self.data.batch)
 
     def square(self) -> Self:
         """Each element's square; one level."""
-        return self._each(lambda ops, a: ops.square(a))
+        return self._shaped(self._many.square(self._flat()), self.data.shape, self.data.batch)
 
     def pow(self, power: int) -> Self:
         """Each element to a whole power of at least 0; ceil(log2(power)) levels. TypeError for other powers."""
@@ -166,12 +180,13 @@ class ElementTensor(AbstractTensor):
             raise InputError(f"invalid axis: {axis} of shape {self.shape}")
         if data.shape[number] == 0:
             raise InputError("can't sum over an empty dimension")
-        arithmetic = self._arithmetic
-        moved = np.moveaxis(data.elements, number, 0)
-        total = moved[0]
-        for part in moved[1:]:
-            total = _map(arithmetic.add, total, part)
-        return self._with(total, data.batch)
+        many = self._many
+        parts = [list(_as_array(part).ravel()) for part in np.moveaxis(data.elements, number, 0)]
+        total = parts[0]
+        for part in parts[1:]:
+            total = many.add(total, part)
+        shape = (*data.shape[:number], *data.shape[number + 1 :])
+        return self._shaped(total, shape, data.batch)
 
     def sum_batch(self) -> Self:
         """Over the batch, by rotations; no level. ValueError without a batch or without Galois keys."""
@@ -234,18 +249,16 @@ class ElementTensor(AbstractTensor):
         return self._with(self._matrix_product(self.data.elements, operand), batch)
 
     def _matrix_product(self, left: Elements, right: NDArray[Any]) -> Elements:
-        arithmetic = self._arithmetic
-        result = np.empty((left.shape[0], right.shape[1]), dtype=object)
-        for row in range(left.shape[0]):
-            terms = arithmetic.level_all(list(left[row]))
-            for column in range(right.shape[1]):
-                factors = list(right[:, column])
-                result[row, column] = (
-                    arithmetic.sum_of_products(terms, factors)
-                    if right.dtype == object
-                    else arithmetic.sum_of_constants(terms, factors)
-                )
-        return result
+        inner = left.shape[1]
+        a = [element for row in left for _ in range(right.shape[1]) for element in row]
+        b = [factor for _ in left for column in right.T for factor in column]
+        many = self._many
+        sums = (
+            many.sums_of_products(a, b, inner)
+            if right.dtype == object
+            else many.sums_of_constants(a, b, inner)
+        )
+        return TensorData.of(None, sums, (left.shape[0], right.shape[1]), None).elements
 
     def mm_(self, other: Any) -> Self:
         return self._become(self.mm(other))
@@ -318,14 +331,6 @@ def _as_array(elements: Any) -> Elements:
     array = np.empty((), dtype=object)
     array[()] = elements
     return array
-
-
-def _map(operation: Callable[..., Any], *arrays: Any) -> Elements:
-    wrapped = [_as_array(array) for array in arrays]
-    result = np.empty(wrapped[0].shape, dtype=object)
-    for index in np.ndindex(result.shape):
-        result[index] = operation(*(array[index] for array in wrapped))
-    return result
 
 
 def _broadcast(left: Elements, right: NDArray[Any]) -> tuple[Elements, NDArray[Any]]:

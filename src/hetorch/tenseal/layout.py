@@ -33,12 +33,16 @@ class Layout:
 
     def meet(self, other: Layout) -> Layout:
         """Of a slot-wise result of two vectors of one size."""
+        if self is other:
+            return self
         if self.period == other.period:
             return Layout(self.size, self.period, min(self.reach, other.reach))
         return Layout.first_slots(self.size)
 
     def spread(self, values: NDArray[np.float64], slot_count: int) -> NDArray[np.float64]:
         """`size` values laid out like this along all slots, cut to one period where the slots allow it."""
+        if self.period == self.size and slot_count % self.period == 0:
+            return values
         period = np.zeros(self.period)
         period[: self.size] = values
         if slot_count % self.period == 0:

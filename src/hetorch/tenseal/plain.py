@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.engine._native import array_of_reals
 from hetorch.errors import InputError
 from hetorch.tenseal.errors import BroadcastError, OperandTypeError
 
@@ -53,7 +54,9 @@ class PlainTensor:
         if isinstance(tensor, PlainTensor):
             tensor = tensor.array
         try:
-            array = np.array(tensor, dtype=kind)
+            array = array_of_reals(tensor) if dtype == "float" and type(tensor) in (list, tuple) else None
+            if array is None:
+                array = np.array(tensor, dtype=kind)
         except Exception as error:
             raise OperandTypeError(f"input isn't a well structured tensor: {error}") from None
         if shape is not None:

@@ -11,6 +11,7 @@ from hetorch.engine.native import Ciphertext
 from hetorch.errors import InputError
 from hetorch.tenseal.ckks_context import CkksContext
 from hetorch.tenseal.context import Context
+from hetorch.tenseal.each import CoreEach
 from hetorch.tenseal.element import Arithmetic
 from hetorch.tenseal.element_tensor import ElementTensor, TensorData
 from hetorch.tenseal.errors import OperandTypeError
@@ -88,6 +89,10 @@ class CKKSTensor(ElementTensor):
     @property
     def _arithmetic(self) -> Arithmetic:
         return Arithmetic(self._context, self.data.scale)
+
+    @property
+    def _many(self) -> CoreEach:
+        return CoreEach(self._arithmetic)
 
 
 def _encrypt(arithmetic: Arithmetic, array: NDArray[np.float64], batch: bool) -> TensorData:

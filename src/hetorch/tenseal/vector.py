@@ -35,6 +35,8 @@ class VectorData:
     @property
     def size(self) -> int:
         """Values in all."""
+        if len(self.chunks) == 1:
+            return self.chunks[0].layout.size
         return sum(chunk.layout.size for chunk in self.chunks)
 
 
@@ -119,10 +121,10 @@ class CKKSVector(AbstractTensor):
         return self._like(VectorData(self._data.scale, tuple(chunks)))
 
     def _each(self, plan: Plan) -> CKKSVector:
-        arithmetic = self._arithmetic
-        return self._with(
-            [Chunk(plan(arithmetic, chunk.element), chunk.layout) for chunk in self.data.chunks]
-        )
+        data = self.data
+        arithmetic = Arithmetic(self._context, data.scale)
+        chunks = tuple([Chunk(plan(arithmetic, chunk.element), chunk.layout) for chunk in data.chunks])
+        return self._like(VectorData(data.scale, chunks))
 
     def _combine(self, other: Any, encrypted: Any, constant: Any, values: Any, verb: str) -> CKKSVector:
         """The result of a slot-wise operation with anything."""

@@ -1,4 +1,4 @@
-"""TenSEAL's module of this name: the classes of plain and encrypted tensors."""
+"""TenSEAL's package of this name: the classes of plain and encrypted tensors, each also in a module of its own."""
 
 from __future__ import annotations
 
