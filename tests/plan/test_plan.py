@@ -12,6 +12,7 @@ import pytest
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import InputError, PlanError
 from hetorch.params import ParameterSet
+from hetorch.params.primes import ntt_primes
 from hetorch.plan import Plan
 from hetorch.plan.sizes import ciphertext_bytes, evaluation_key_bytes
 from tests.passes.networks import inputs, plan
@@ -110,7 +111,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "weight": (breaking(lambda d: d["program"]["operations"][0].update(weight="x")), "missing"),
     "ring": (breaking(lambda d: d["parameters"].update(ring_degree=1000)), "ring_degree"),
     "insecure": (
-        breaking(lambda d: d["parameters"]["special_primes"].extend([1125899904679937])),
+        breaking(lambda d: d["parameters"]["special_primes"].extend(ntt_primes(49, 3, 1 << 14))),
         "2\\^13|NTT|bits",
     ),
     "key": (breaking(lambda d: d["key_spec"]["galois"][0].__setitem__(0, 2)), "Galois"),
@@ -138,7 +139,7 @@ def test_no_folder(tmp_path: Path) -> None:
 def test_an_inconsistent_plan_cannot_be_made() -> None:
     made = plan("mlp")
     with pytest.raises(PlanError, match="slots"):
-        replace(made, parameters=plan("residual").parameters)
+        replace(made, parameters=plan("linear").parameters)
     with pytest.raises(PlanError, match="missing"):
         replace(made, weights={})
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.frontend.builder import Builder, Refusal
-from hetorch.frontend.several_inputs import join
+from hetorch.frontend.several_inputs import are_several, join
 from hetorch.frontend.source import as_module
 from hetorch.frontend.walk import Walk, shown
 from hetorch.ir.analysis import Analysis, AnalysisRow
@@ -53,7 +53,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     module = as_module(model)
     name = type(model).__name__
     joined: tuple[str, ...] = ()
-    if isinstance(calibration_inputs, tuple | list):
+    if are_several(calibration_inputs):
         module, calibration_inputs, told = join(module, calibration_inputs)
         joined = (told,)
     fixed = _frozen_copy(module)

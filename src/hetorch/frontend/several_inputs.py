@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypeGuard
 
+import numpy as np
 import torch
 
 from hetorch.errors import InputError
@@ -27,6 +29,13 @@ class Joined(torch.nn.Module):
             begin = end
         result: torch.Tensor = self.model(*parts)
         return result
+
+
+def are_several(inputs: object) -> TypeGuard[Sequence[object]]:
+    """Whether these are inputs of a model, one each: a tuple, or a list of tensors and not of numbers."""
+    return isinstance(inputs, tuple) or (
+        isinstance(inputs, list) and any(isinstance(given, torch.Tensor | np.ndarray) for given in inputs)
+    )
 
 
 def join(model: torch.nn.Module, inputs: Sequence[object]) -> tuple[torch.nn.Module, torch.Tensor, str]:

@@ -262,13 +262,15 @@ def lower(
         babies=(parts.babies % slot_count).astype(np.int32),
         values=values,
     )
-    pairs = np.unique(np.stack([outputs, parts.giants])[:, parts.giants != 0], axis=1)
+    # Half a turn to the left and half a turn to the right are one step.
+    turned = np.stack([outputs, parts.giants % slot_count])
+    pairs = np.unique(turned[:, turned[1] != 0], axis=1)
     return Lowered(
         transform=transform,
         folds=fold_steps(source, result),
         diagonals=len(k),
         babies=parts.baby_count,
-        giants=parts.giant_count,
+        giants=pairs.shape[1],
         worst_diagonals=int(np.bincount(outputs).max()),
         worst_giants=int(np.bincount(pairs[0], minlength=1).max()),
     )
