@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import http.server
 import socket
 import threading
@@ -330,9 +331,13 @@ def test_a_damaged_secret_gives_no_result(url: str, tmp_path: Path) -> None:
 
 def test_closing_closes(url: str, vault: Vault) -> None:
     client = Client(url, vault=vault, allow_insecure=True)
+    assert repr(client).startswith(f"Client('{url}', model='small': (8,) -> ")
+    assert "closed" not in repr(client)
     client.close()
-    with pytest.raises(RuntimeError):
-        client.predict(samples(1))
+    assert repr(client).endswith("closed)")
+    for use in (client.prepare, functools.partial(client.predict, samples(1))):
+        with pytest.raises(RemoteError, match="is closed; make a new one"):
+            use()
 
 
 def test_a_transport_can_be_given(url: str, vault: Vault) -> None:
