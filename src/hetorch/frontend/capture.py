@@ -77,7 +77,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     if not bool(torch.isfinite(result.to(torch.float64)).all()):
         raise InputError(f"{name} returns NaN or infinity on the calibration inputs; check its weights")
     outputs = _check_capture(name, program, builder, inputs, result)
-    builder.notes.extend(_circumstances(module, len(inputs)))
+    builder.notes.extend(_circumstances(model, module, len(inputs)))
     if not np.any(outputs):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
     return Captured(name, program, inputs, outputs, tuple(builder.notes), tuple(builder.rows))
@@ -116,14 +116,16 @@ def _check_weights(model: torch.nn.Module) -> None:
                 raise InputError(f"{path} holds infinity; train the model again, or load the right weights")
 
 
-def _circumstances(module: torch.nn.Module, samples: int) -> list[str]:
-    """What the user should know about how the model and the calibration inputs were given."""
+def _circumstances(model: object, module: torch.nn.Module, samples: int) -> list[str]:
+    """What the user should know about how the model, of which `module` was made, and the calibration inputs were
+    given."""
     found = []
     told = getattr(module, NOTE_MARK, None)
     if isinstance(told, str):
         found.append(told)
     # What torch.export wrote has no mode to change.
-    if module.training and not isinstance(module, torch.fx.GraphModule):
+    exported = isinstance(model, torch.fx.GraphModule)
+    if isinstance(model, torch.nn.Module) and model.training and not exported:
         found.append(
             "the model was in training mode; it is compiled as after eval(): without dropout, batch normalisation with "
             "its running statistics"
