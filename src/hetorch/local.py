@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hetorch.engine.cleartext import CleartextEngine
-from hetorch.errors import InputError
+from hetorch.errors import InputError, PlanError
 from hetorch.plan import Plan
 from hetorch.runtime import Runner, Trace
 
@@ -19,8 +19,10 @@ def run_cleartext(
 ) -> NDArray[np.float64]:
     """The program on the cleartext engine, with the modelled noise unless `noise` is False: (batch, *output_shape).
 
-    `x` is one sample of the plan's input_shape or a batch of them; InputError if not.
+    `x` is one sample of the plan's input_shape or a batch of them; InputError if not. PlanError for a plan without its
+    weights.
     """
+    _refuse_without_weights(plan)
     public = plan.public()
     samples = public.samples(x)
     engine = CleartextEngine(plan.parameters, noise=noise, seed=seed, key_spec=plan.key_spec)
@@ -48,7 +50,8 @@ def run_encrypted(
     engine: str = "native",
 ) -> NDArray[np.float64]:
     """Makes keys, encrypts, evaluates and decrypts each sample of `x`: (batch, *output_shape). On SEAL with `engine`
-    "seal", which needs a plan compiled for it (PlanError). `memory_limit` as Runner.
+    "seal", which needs a plan compiled for it (PlanError). PlanError for a plan without its weights. `memory_limit` as
+    Runner.
 
     For trying out and for tests: in earnest the secret key and the evaluation live on two machines.
     """
@@ -58,6 +61,7 @@ def run_encrypted(
 
     if engine not in ("native", "seal"):
         raise InputError(f'engine must be "native" or "seal", got {engine!r}')
+    _refuse_without_weights(plan)
     public = plan.public()
     samples = public.samples(x)
     secret = SecretKey.generate(plan.parameters)
@@ -86,3 +90,12 @@ def run_encrypted(
         results = [secret.decrypt(c) for c in runner.run(inputs, trace=trace)]
         found.append(public.unpack_batch(results)[: len(part)])
     return np.concatenate(found)
+
+
+def _refuse_without_weights(plan: Plan) -> None:
+    if plan.weights_withheld:
+        raise PlanError(
+            f"the plan {plan.name!r} is without its weights (without_weights), and would compute with zeros; run the "
+            "plan that still has them, or a hetorch.runtime.Runner with what "
+            "hetorch.encrypted_weights.encrypt_weights made of them"
+        )

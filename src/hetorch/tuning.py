@@ -62,7 +62,7 @@ def tune(
 ) -> Machine:
     """Measure and store the constants at `path` (default: machine.default_path(), where compile looks for them).
 
-    `seconds` is how long each operation is repeated; the least time counts. Takes about a minute with the defaults.
+    `seconds` is how long each operation is repeated; the least time counts. Takes about 20 seconds with the defaults.
     InputError for ring degrees that are no powers of two from 2^10 to 2^16, or none.
     """
     if not ring_degrees or any(not 1 << 10 <= n <= 1 << 16 or n & (n - 1) for n in ring_degrees):

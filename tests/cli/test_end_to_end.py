@@ -66,6 +66,21 @@ def test_no_secret_crosses_the_wire(server: Server, vault: Vault) -> None:
         assert value not in wire.everything  # nor does an input in clear
 
 
+def test_a_sample_out_of_range_is_told_once_and_at_the_end(
+    server: Server, vault: Vault, tmp_path: Path
+) -> None:
+    url, _ = server
+    x = samples(3)
+    x[1, 4] = 2.0
+    np.save(tmp_path / "x.npy", x)
+    given = ("predict", url, tmp_path / "x.npy", "--model", "small0")
+    found = hetorch(*given, vault=vault.path)
+    (warning,) = [line for line in found.stderr.splitlines() if "warning" in line]
+    assert "by up to 50.0% of its width in 1 of 3 samples" in warning
+    assert "1 of 3 samples left the calibrated range, by up to 50.0%" in found.stdout.splitlines()[-1]
+    assert json.loads(hetorch(*given, "--json", vault=vault.path).stdout)["out_of_range"] == [1]
+
+
 def test_the_search_would_find_a_secret_that_is_there(server: Server, vault: Vault) -> None:
     """Each trace alone, hidden in noise; and the codec's own bytes of a ciphertext that holds the key."""
     parameters = ParameterSet.from_bits(1 << 13, [49, 40, 40], [49])

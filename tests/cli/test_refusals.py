@@ -92,7 +92,9 @@ def test_nobody_serves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("x.npy", b"", "no readable .npy"),
+        ("x.npy", b"", "is no .npy file"),
+        ("x.npy", b"garbage that is long enough", "is no .npy file"),
+        ("x.npz", b"garbage", "is no .npz file"),
         ("x.npy", b"\x93NUMPY\x01\x00", "no readable .npy"),
         ("x.npz", b"PK\x03\x04", "no readable .npz"),
         ("x.csv", b"a,b\nc,d\n", "no readable .csv"),
@@ -124,7 +126,8 @@ def test_rows_become_samples_only_where_they_fit() -> None:
 
 def test_pickled_arrays_are_not_opened(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    assert "no readable .npy" in refusal("predict", NOBODY, tmp_path / "x.npy")
+    said = refusal("predict", NOBODY, tmp_path / "x.npy")
+    assert "no readable .npy" in said and "Python objects" in said and "allow_pickle" not in said
 
 
 def test_sharing_needs_both_numbers(tmp_path: Path) -> None:
@@ -141,13 +144,15 @@ def test_sharing_needs_both_numbers(tmp_path: Path) -> None:
         ("net.py:nothing", "has no 'nothing'"),
         ("broken.py:make", "cannot be imported: ZeroDivisionError"),
         ("net.py:fail", "failed: RuntimeError: no weights"),
-        ("net.py:number", "must be a torch.nn.Module"),
+        ("net.py:number", "is an int, not a model"),
+        ("net.py:five", "is an int, not a model"),
+        ("net.py:text", "is a str, not a model"),
         ("junk.pt2", "no model that torch.export.save wrote"),
     ],
 )
 def test_models_that_cannot_be_loaded(tmp_path: Path, source: str, sentence: str) -> None:
     (tmp_path / "net.py").write_text(
-        "def fail():\n    raise RuntimeError('no weights')\ndef number():\n    return 5\n"
+        "def fail():\n    raise RuntimeError('no weights')\ndef number():\n    return 5\nfive = 5\ntext = 'x'\n"
     )
     (tmp_path / "broken.py").write_text("1 / 0\n")
     (tmp_path / "junk.pt2").write_bytes(b"junk")
@@ -203,12 +208,37 @@ def test_an_input_that_does_not_fit_the_plan(plan: Path, tmp_path: Path) -> None
         assert "shape (7,)" in refusal("predict", url, tmp_path / "x.npy", vault=tmp_path / "vault")
 
 
+def test_help_shows_what_it_says() -> None:
+    """Rich takes brackets for markup, and swallows what it does not know."""
+    assert "hetorch[seal]" in "".join(hetorch("serve", "--help").stdout.replace("│", "").split())
+    for verb in ("keygen", "predict"):
+        assert "$HETORCH_VAULT" in hetorch(verb, "--help").stdout
+    assert "ONNX" in hetorch("compile", "--help").stdout
+    assert "4,000" in hetorch("demo", "--help").stdout
+
+
+def test_an_estimator_of_a_file_compiles(tmp_path: Path) -> None:
+    (tmp_path / "net.py").write_text(
+        "import numpy as np\n"
+        "from sklearn.linear_model import LogisticRegression\n"
+        "x = np.random.default_rng(0).normal(size=(40, 4))\n"
+        "fitted = LogisticRegression().fit(x, x[:, 0] > 0)\n"
+    )
+    np.save(tmp_path / "x.npy", np.random.default_rng(1).normal(size=(40, 4)))
+    shown = hetorch(
+        "compile", tmp_path / "net.py:fitted", "--calibration", tmp_path / "x.npy", "-o", tmp_path / "plan"
+    ).stdout
+    assert "LogisticRegression: results are scores" in shown
+
+
 def test_doctor_tells_what_is_there(tmp_path: Path) -> None:
     document = json.loads(hetorch("doctor", "--json", vault=tmp_path / "vault").stdout)
     assert document["missing"] == []
     assert document["kernel_path"] in document["kernel_paths"].split()
     assert document["threads"] >= 1
-    assert {"numpy", "torch", "cryptography"} <= document["versions"].keys()
+    packages = {"numpy", "torch", "cryptography", "onnx", "scikit-learn", "seal-python", "zstandard"}
+    assert packages <= document["versions"].keys()
+    assert ("hetorch tune" in " ".join(document["advice"])) == (document["tuned"] == "no")
 
 
 def test_doctor_fails_on_a_vault_that_cannot_be_used(tmp_path: Path) -> None:

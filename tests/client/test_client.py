@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import http.server
 import socket
 import threading
@@ -314,11 +315,29 @@ def test_a_lying_server_cannot_make_the_client_accept_a_result(served: ServedMod
     assert keys
 
 
+def test_a_damaged_secret_gives_no_result(url: str, tmp_path: Path) -> None:
+    """The keys are made and on the server already: only the vault can notice."""
+    vault = Vault(tmp_path / "keys")
+    with Client(url, vault=vault, allow_insecure=True) as client:
+        client.predict(samples(1))
+    (path,) = vault.path.glob("*/seed")
+    path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+    with (
+        Client(url, vault=vault, allow_insecure=True) as client,
+        pytest.raises(VaultError, match="damaged or replaced"),
+    ):
+        client.predict(samples(1))
+
+
 def test_closing_closes(url: str, vault: Vault) -> None:
     client = Client(url, vault=vault, allow_insecure=True)
+    assert repr(client).startswith(f"Client('{url}', model='small': (8,) -> ")
+    assert "closed" not in repr(client)
     client.close()
-    with pytest.raises(RuntimeError):
-        client.predict(samples(1))
+    assert repr(client).endswith("closed)")
+    for use in (client.prepare, functools.partial(client.predict, samples(1))):
+        with pytest.raises(RemoteError, match="is closed; make a new one"):
+            use()
 
 
 def test_a_transport_can_be_given(url: str, vault: Vault) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hetorch.client.inputs import InputRangeWarning, to_array, to_samples
+from hetorch.client.inputs import InputRangeWarning, beyond_range, to_array, to_samples
 from hetorch.errors import InputError
 
 SHAPE = (2, 3)
@@ -25,6 +25,8 @@ RANGE = (-1.0, 1.0)
         torch.ones(SHAPE),
         torch.ones(SHAPE, requires_grad=True),
         torch.ones(SHAPE, dtype=torch.int64),
+        torch.ones(SHAPE, dtype=torch.bfloat16),
+        torch.ones(SHAPE, dtype=torch.float16),
         [[1, 1, 1], [1.0, 1, 1]],
     ],
 )
@@ -89,3 +91,11 @@ def test_rounding_at_the_ends_of_the_range_does_not_warn() -> None:
         warnings.simplefilter("error")
         to_samples(np.full(SHAPE, 1 + 5e-7), SHAPE, RANGE)
         to_samples(np.full(SHAPE, 1e9), SHAPE, (0.0, 0.0))  # a plan without a known range
+
+
+def test_how_far_samples_leave_the_range() -> None:
+    samples = np.array([[0.0, 1.0], [-3.0, 0.0], [0.0, 1.5], [1 + 1e-7, 0.0]])
+    np.testing.assert_allclose(beyond_range(samples, (-1.0, 1.0)), [0, 1, 0.25, 0])
+    assert not beyond_range(samples, None).any()
+    with pytest.warns(InputRangeWarning, match=r"up to 100\.0% of its width in 2 of 4 samples.*meaningless"):
+        to_samples(samples, (2,), (-1.0, 1.0))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hetorch.client.vault import SharedSoFar, Vault, default_vault_path
+from hetorch.client.vault import SharedSoFar, Vault, default_vault_path, spec_digest
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import VaultError
 from hetorch.params import ParameterSet
@@ -46,7 +46,7 @@ def test_folders_are_0700_and_files_0600_whatever_the_umask(tmp_path: Path, para
     (folder,) = vault.path.iterdir()
     assert mode(folder) == 0o700
     files = [path for path in folder.iterdir() if path.is_file()]
-    assert len(files) == 4  # seed, shared, keys, lock
+    assert len(files) == 5  # seed and its id, shared, keys, lock
     assert all(mode(path) == 0o600 for path in files)
 
 
@@ -102,6 +102,87 @@ def test_a_damaged_seed_is_refused_and_not_replaced(vault: Vault, parameters: Pa
     assert path.read_bytes() == b"short"
 
 
+@pytest.mark.parametrize("name", ["seed", "seed.id"])
+def test_one_flipped_bit_of_a_secret_is_noticed(vault: Vault, parameters: ParameterSet, name: str) -> None:
+    vault.evaluation_keys(parameters, SPEC, lambda: b"keys")
+    (path,) = vault.path.glob(f"*/{name}")
+    data = bytearray(path.read_bytes())
+    data[17] ^= 1
+    path.write_bytes(data)
+    sentence = r"/seed is not the one that .*/seed\.id belongs to.*delete the folder"
+    with pytest.raises(VaultError, match=sentence):
+        vault.seed(parameters)
+    with pytest.raises(VaultError, match=sentence):
+        vault.find_evaluation_keys(parameters, SPEC)
+
+
+def test_the_secret_of_another_vault_is_noticed(
+    vault: Vault, parameters: ParameterSet, tmp_path: Path
+) -> None:
+    other = Vault(tmp_path / "other")
+    for used in (vault, other):
+        used.evaluation_keys(parameters, SPEC, lambda: b"keys")
+    (mine,), (foreign,) = vault.path.glob("*/seed"), other.path.glob("*/seed")
+    mine.write_bytes(foreign.read_bytes())
+    with pytest.raises(VaultError, match="is not the one that"):
+        vault.seed(parameters)
+    # With its id it is a secret of its own, but the keys beside it belong to the old one.
+    (mine.parent / "seed.id").write_bytes((foreign.parent / "seed.id").read_bytes())
+    assert vault.seed(parameters) == other.seed(parameters)
+    with pytest.raises(VaultError, match=r"\.evk were made with another secret than .*delete the file"):
+        vault.find_evaluation_keys(parameters, SPEC)
+
+
+def test_a_secret_of_other_parameters_is_noticed(vault: Vault, parameters: ParameterSet) -> None:
+    seeds = []
+    for used in (parameters, insecure_small(1 << 11, 3)):
+        vault.seed(used)
+        seeds.append(vault.path / used.fingerprint().hex())
+    for name in ("seed", "seed.id"):
+        (seeds[0] / name).write_bytes((seeds[1] / name).read_bytes())
+    with pytest.raises(VaultError, match="is not the one that"):
+        vault.seed(parameters)
+
+
+def test_keys_of_another_vault_are_noticed(vault: Vault, parameters: ParameterSet, tmp_path: Path) -> None:
+    other = Vault(tmp_path / "other")
+    foreign = other.evaluation_keys(parameters, SPEC, lambda: b"theirs").path
+    own = vault.evaluation_keys(parameters, SPEC, lambda: b"ours").path
+    copied = own.parent / foreign.name
+    copied.write_bytes(foreign.read_bytes())
+    sentence = f"{foreign.name} were made with another secret"
+    with pytest.raises(VaultError, match=sentence):
+        vault.find_evaluation_keys(parameters, SPEC)
+    with pytest.raises(VaultError, match=sentence):
+        vault.evaluation_keys(parameters, SPEC, lambda: b"more")
+    copied.unlink()
+    found = vault.find_evaluation_keys(parameters, SPEC)
+    assert found is not None
+    assert found.read() == b"ours"
+
+
+def test_a_lost_secret_is_not_replaced(vault: Vault, parameters: ParameterSet) -> None:
+    vault.seed(parameters)
+    (path,) = vault.path.glob("*/seed")
+    path.unlink()
+    with pytest.raises(VaultError, match="is gone"):
+        vault.seed(parameters)
+    assert not path.exists()
+
+
+def test_a_vault_without_seed_ids_stays_readable(vault: Vault, parameters: ParameterSet) -> None:
+    """As an earlier version wrote it: keys that do not tell their secret are made again."""
+    seed = vault.seed(parameters)
+    (record,) = vault.path.glob("*/seed.id")
+    record.unlink()
+    old = record.parent / f"{spec_digest(SPEC)}.{'0' * 64}.evk"
+    old.write_bytes(b"of nobody knows which secret")
+    assert vault.seed(parameters) == seed
+    assert record.exists()
+    assert vault.evaluation_keys(parameters, SPEC, lambda: b"ours").read() == b"ours"
+    assert not old.exists()
+
+
 def test_many_at_once_get_one_seed_and_make_keys_once(vault: Vault, parameters: ParameterSet) -> None:
     made: list[int] = []
 
@@ -137,7 +218,7 @@ def test_a_failed_making_leaves_nothing(vault: Vault, parameters: ParameterSet) 
     with pytest.raises(KeyboardInterrupt):
         vault.evaluation_keys(parameters, SPEC, fail)
     assert vault.find_evaluation_keys(parameters, SPEC) is None
-    assert [path.name for path in vault.path.glob("*/*")] == [".lock"]
+    assert sorted(path.name for path in vault.path.glob("*/*")) == [".lock", "seed", "seed.id"]
 
 
 def test_shared_results_add_up_to_one_budget(vault: Vault, parameters: ParameterSet) -> None:

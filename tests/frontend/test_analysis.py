@@ -93,6 +93,42 @@ def test_branching_is_told_with_its_line(capfd: pytest.CaptureFixture[str]) -> N
     assert caught.value.analysis.problem == found.problem
 
 
+def test_leaving_torch_is_told_in_our_words() -> None:
+    class Leaving(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * torch.from_numpy(x.numpy())
+
+    found = hetorch.analyze(Leaving(), torch.randn(9, 3))
+    ours, _, theirs = found.problem.partition("torch.export says")
+    assert ".numpy(), .item()" in ours and "must not branch" in ours and theirs
+    assert "─" not in str(found) and "┃" not in str(found)  # no table without a row
+    assert "cannot be compiled" in str(found) and "<table" not in found._repr_html_()
+
+
+def test_an_operation_is_named_once() -> None:
+    class Ordered(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.sort(x, dim=1).values
+
+    with pytest.raises(UnsupportedModelError, match=r"^sort at \S+test_analysis\.py:\d+: ") as caught:
+        compile(Ordered(), torch.randn(9, 3))
+    assert str(caught.value).count("sort") == 1 and str(caught.value).count("encrypted data") == 1
+
+
+def test_a_last_argmax_is_left_to_the_client() -> None:
+    class Chosen(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.layer(x).argmax(dim=1)
+
+    found = hetorch.analyze(Chosen(), torch.randn(40, 3))
+    assert [row.operation for row in found["client"]] == ["argmax"]
+    assert "argmax at the end" in str(found) and "left to the client" in str(found)
+
+
 def test_samples_that_influence_each_other_are_found() -> None:
     class Whitened(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

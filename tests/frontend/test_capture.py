@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -277,6 +278,42 @@ def test_other_types_are_cast() -> None:
     np.testing.assert_array_equal(whole.outputs, double.outputs)
     half = capture(nn.Linear(4, 2).half(), torch.ones(2, 4))
     assert half.outputs.shape == (2, 2)
+
+
+def test_weights_that_are_no_numbers_are_named() -> None:
+    linear, norm = nn.Linear(4, 3), nn.BatchNorm1d(3)
+    model = nn.Sequential(linear, norm).eval()
+    norm.load_state_dict({**norm.state_dict(), "running_mean": torch.tensor([0, float("nan"), 0])})
+    with pytest.raises(InputError, match=r"^1\.running_mean holds NaN"):
+        capture(model, torch.zeros(2, 4))
+    with torch.no_grad():
+        linear.weight[2, 1] = float("inf")
+    with pytest.raises(InputError, match=r"^0\.weight holds infinity"):
+        capture(model, torch.zeros(2, 4))
+
+
+def test_a_missing_batch_axis_is_told() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(72, 2))
+    with pytest.raises(InputError, match=r"batch axis missing\? It takes one sample as \(1, 1, 8, 8\)"):
+        capture(model, torch.zeros(1, 8, 8))
+    with pytest.raises(InputError, match="does not accept") as caught:
+        capture(model, torch.zeros(4, 1, 9, 9))
+    assert "batch axis" not in str(caught.value)
+
+
+def test_mode_and_few_samples_are_noted() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.Dropout(), nn.Linear(3, 2))
+    noted = " ".join(capture(model, torch.rand(31, 4)).notes)
+    assert "training mode" in noted and "31 calibration sample(s) are few" in noted
+    assert capture(model.eval(), torch.rand(32, 4)).notes == ()
+
+
+def test_torchscript_is_told_from_a_module() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(nn.Linear(4, 2), torch.zeros(1, 4))  # type: ignore[no-untyped-call]
+    with pytest.raises(InputError, match=r"TorchScript.*give the nn\.Module"):
+        capture(traced, torch.zeros(2, 4))
 
 
 def test_not_a_module() -> None:

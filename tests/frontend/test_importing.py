@@ -82,6 +82,29 @@ def test_estimators(name: str) -> None:
     assert captured.name == type(fitted).__name__
 
 
+def test_a_classifier_says_that_its_results_are_scores() -> None:
+    fitted = ESTIMATORS["pipeline"][0].fit(X, CLASSES > 0)
+    module = load_model(fitted)
+    for model in (fitted, module):
+        (note,) = capture(model, X).notes
+        assert note.startswith("Pipeline: results are scores") and "predict_proba" in note
+    truth = fitted.decision_function(X)
+    with torch.no_grad():
+        np.testing.assert_allclose(module(torch.from_numpy(X)).numpy()[:, 0], truth, atol=1e-8)
+    assert not capture(linear_model.LinearRegression().fit(X, TARGETS), X).notes
+
+
+def test_models_that_are_objects_already(tmp_path: Path) -> None:
+    module = nn.Linear(2, 1)
+    assert load_model(module) is module
+    with pytest.raises(InputError, match="got int"):
+        load_model(5)
+    pickled = tmp_path / "model.joblib"
+    pickled.write_bytes(b"\x80\x04")
+    with pytest.raises(InputError, match="is a pickle, which runs whatever it holds"):
+        load_model(pickled)
+
+
 def test_estimators_that_do_not_work_are_refused() -> None:
     with pytest.raises(InputError, match="not fitted"):
         capture(preprocessing.StandardScaler(), X)

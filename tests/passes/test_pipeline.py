@@ -78,6 +78,15 @@ def test_the_image_shape_is_kept() -> None:
     assert plan("image").run_cleartext(inputs("image")[0]).shape == (1, 2, 3, 3)
 
 
+def test_a_network_that_only_reshapes_keeps_the_shape_of_its_input() -> None:
+    x = torch.rand(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    made = compile(torch.nn.Flatten().eval(), x)
+    public = made.public()
+    assert (public.input_shape, public.output_shape) == ((1, 8, 8), (64,))
+    found = made.run_encrypted(x[:3].numpy())
+    assert np.abs(found - x[:3].reshape(3, 64).numpy()).max() < made.report.predicted_error
+
+
 def test_overrides() -> None:
     made = compile(model("linear"), inputs("linear"), ring_degree=1 << 13, scale_bits=30, name="mine")
     assert made.parameters.ring_degree == 1 << 13 and made.name == "mine"

@@ -49,6 +49,17 @@ def test_weights_cannot_be_changed() -> None:
         plan("mlp").weights["transform.1.values"][0, 0] = 1
 
 
+def test_a_report_prints_as_the_table_of_its_plan() -> None:
+    made = plan("residual")
+    lines = str(made.report).splitlines()
+    assert set(lines) <= set(str(made).splitlines()) and len(lines) > len(made.report.layers) + 4
+    headings = lines[0].replace("predicted error", "predicted_error").split()
+    explained = type(made.report).__doc__ or ""
+    assert all(heading.replace("_", " ") in explained for heading in headings[2:])
+    assert "default constants: hetorch tune" in str(replace(made.report, machine="default"))
+    assert "hetorch tune" not in str(replace(made.report, machine="tuned 1234"))
+
+
 def test_the_table() -> None:
     text = str(plan("residual"))
     for word in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +17,12 @@ from hetorch.engine.cleartext import CleartextCiphertext, CleartextEngine
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import InputError, PlanError
+from hetorch.local import run_cleartext
 from hetorch.plan import Plan
 from hetorch.plan.memory import weight_memory
 from hetorch.runtime import Runner
 from hetorch.runtime.encrypted import EncryptedWeights
+from hetorch.server.models import serve_plan
 
 
 @functools.cache
@@ -50,8 +53,6 @@ def test_the_model_runs_on_encrypted_weights(batch_size: int) -> None:
     x = np.random.default_rng(2).uniform(-1.5, 1.5, (5, 20))
     found = made.run_encrypted(x)
     bound = made.report.predicted_error * made.report.output_range
-    from hetorch.local import run_cleartext
-
     exact = run_cleartext(made, x, noise=False)
     assert np.abs(found - exact).max() < bound
     with torch.no_grad():
@@ -109,3 +110,41 @@ def test_clear_and_encrypted_are_not_mixed_up() -> None:
     for weights_word, objective in (("secret", "latency"), ("encrypted", "throughput")):
         with pytest.raises(InputError):
             hetorch.compile(network(), torch.randn(10, 20), weights=weights_word, objective=objective)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_plan_without_its_weights_computes_nothing(tmp_path: Path) -> None:
+    hidden = plan("encrypted").without_weights()
+    hidden.save(tmp_path / "hidden.hetorch")
+    x = np.zeros((1, 20))
+    for given in (hidden, Plan.load(tmp_path / "hidden.hetorch")):
+        for run in (given.run_encrypted, given.run_cleartext):
+            with pytest.raises(PlanError, match="without its weights"):
+                run(x)
+        with pytest.raises(PlanError, match="without its weights"):
+            encrypt_weights(given, SecretKey.generate(given.parameters).public_key())
+    assert not plan("encrypted").weights_withheld and not plan("clear").weights_withheld
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_the_docstring_shows_is_the_model() -> None:
+    made = plan("encrypted")
+    x = np.random.default_rng(2).uniform(-1.5, 1.5, (1, 20))
+    secret = SecretKey.generate(made.parameters)
+    public_key, keys = secret.public_key(), secret.evaluation_keys(made.key_spec)
+    engine = NativeEngine(made.parameters, evaluation_keys=keys)
+    runner = Runner(made.without_weights(), engine, encrypted_weights=encrypt_weights(made, public_key))
+    ciphertexts = [
+        secret.encrypt(slots, level=made.input_level, scale=made.input_scale)
+        for slots in made.public().pack_batch(x)
+    ]
+    found = made.public().unpack_batch([secret.decrypt(c) for c in runner.run(ciphertexts)])
+    bound = made.report.predicted_error * made.report.output_range
+    assert np.abs(found - run_cleartext(made, x, noise=False)).max() < bound
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_server_says_what_to_do_instead() -> None:
+    for given in (plan("encrypted"), plan("encrypted").without_weights()):
+        with pytest.raises(PlanError, match=r"hetorch\.encrypted_weights.*weights=\"clear\""):
+            serve_plan("hidden", given)

@@ -23,6 +23,10 @@ def load_array(path: Path) -> NDArray[np.generic]:
         if path.suffix == ".csv":
             return np.loadtxt(path, delimiter=",", ndmin=2)
         with path.open("rb") as file:  # numpy leaves a file open when it is broken
+            # Anything else numpy takes for a pickle, and advises to open it as one.
+            if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
+                raise InputError(f"{path} is no {path.suffix} file: it does not begin as one")
+            file.seek(0)
             loaded = np.load(file, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return loaded
@@ -37,7 +41,8 @@ def load_array(path: Path) -> NDArray[np.generic]:
     except InputError:
         raise
     except Exception as error:  # numpy raises ValueError, EOFError, BadZipFile and more on broken files
-        raise InputError(f"{path} is no readable {path.suffix} file of numbers: {error}") from None
+        reason = "it holds Python objects, which are not opened" if "pickle" in str(error) else error
+        raise InputError(f"{path} is no readable {path.suffix} file of numbers: {reason}") from None
 
 
 def save_array(path: Path, array: NDArray[np.float64]) -> None:

@@ -11,7 +11,10 @@ import typer
 
 def compile_model(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL.py:factory|MODEL.pt2", help="What to compile; its code is run.")
+        str,
+        typer.Argument(
+            metavar="MODEL.py:factory|MODEL.pt2|MODEL.onnx", help="What to compile; its code is run."
+        ),
     ],
     calibration: Annotated[Path, typer.Option(help="Typical inputs, batch first: .npy, .npz or .csv.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The plan folder to write.")],
@@ -61,8 +64,9 @@ def compile_model(
     ] = "clear",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compile a trained model. MODEL.py:factory names a function without arguments, or a class, or an nn.Module in a
-    Python file; MODEL.pt2 is what torch.export.save wrote. Both run code of the file: compile only what you trust.
+    """Compile a trained model. MODEL.py:factory names an nn.Module, a fitted scikit-learn estimator, or a class or
+    function without arguments that makes one, in a Python file; MODEL.pt2 is what torch.export.save wrote. Both run
+    code of the file: compile only what you trust. MODEL.onnx is an ONNX model (it needs the package onnx).
 
     Example: [bold]hetorch compile net.py:make_model --calibration samples.npy -o digits.hetorch[/bold]
     """

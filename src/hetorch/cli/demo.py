@@ -19,7 +19,7 @@ def demo(
         "hetorch-demo.html"
     ),
 ) -> None:
-    """Train a small CNN on 5,000 real digits, compile it, serve it, and query it with encrypted test digits.
+    """Train a small CNN on 4,000 real digits, compile it, serve it, and query it with encrypted ones of 1,000 others.
 
     Example: [bold]hetorch demo --samples 50 --report demo.html[/bold]
     """

@@ -14,12 +14,18 @@ from typing import Annotated
 
 import typer
 
+from hetorch.errors import HetorchError
+
 ESSENTIAL = ("numpy", "cryptography", "safetensors", "pydantic", "httpx", "typer", "rich")
-OPTIONAL: Mapping[str, tuple[str, ...]] = {
-    "compile": ("torch", "scipy"),
-    "serve": ("starlette", "uvicorn"),
-    "demo": ("mlxtend",),
+OPTIONAL: Mapping[str, Mapping[str, str]] = {
+    "compile": {"torch": "torch", "scipy": "scipy"},
+    "serve": {"starlette": "starlette", "uvicorn": "uvicorn"},
+    "demo": {"mlxtend": "mlxtend"},
+    "onnx": {"onnx": "onnx"},
+    "seal": {"seal-python": "seal", "zstandard": "zstandard"},
 }
+"""By extra: packages, and the module that each brings."""
+PURPOSES: Mapping[str, str] = {"onnx": "read ONNX models", "seal": "run plans on SEAL"}
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512dq", "avx512ifma")
 
 
@@ -57,6 +63,7 @@ def examine() -> tuple[dict[str, object], list[str], list[str]]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     }
     facts |= _engine(missing, advice)
+    facts["tuned"] = _tuned(advice)
     facts["vault"] = _vault(missing)
     facts["versions"] = _versions(missing, advice)
     return facts, missing, advice
@@ -103,14 +110,29 @@ def _versions(missing: list[str], advice: list[str]) -> dict[str, str]:
         versions[name] = found or "missing"
         if found is None and name != "hetorch":
             missing.append(f"the package {name} is missing: pip install {name}")
-    for extra, names in OPTIONAL.items():
-        absent = [name for name in names if importlib.util.find_spec(name) is None]
-        versions |= {name: _version(name) or "missing" for name in names}
+    for extra, packages in OPTIONAL.items():
+        absent = [name for name, module in packages.items() if importlib.util.find_spec(module) is None]
+        versions |= {name: _version(name) or "missing" for name in packages}
         if absent:
             advice.append(
-                f"to {extra}, {' and '.join(absent)} would be needed: pip install 'hetorch[{extra}]'"
+                f"to {PURPOSES.get(extra, extra)}, {' and '.join(absent)} would be needed: pip install "
+                f"'hetorch[{extra}]'"
             )
-    return versions
+    # Whoever has an estimator to compile has scikit-learn: that it is missing is no lack.
+    return versions | {"scikit-learn": _version("scikit-learn") or "missing (optional)"}
+
+
+def _tuned(advice: list[str]) -> str:
+    try:
+        from hetorch.passes.machine import default_path, load_machine
+
+        machine = load_machine()
+    except (ImportError, HetorchError) as error:
+        return f"unknown ({error})"
+    if machine.label == "default":
+        advice.append("times are predicted with default constants; hetorch tune measures this machine's")
+        return "no"
+    return f"{machine.name}, {machine.threads} thread(s), {default_path()}"
 
 
 def _version(name: str) -> str | None:

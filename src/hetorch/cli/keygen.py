@@ -15,7 +15,8 @@ def keygen(
     ],
     model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
     vault: Annotated[
-        Path | None, typer.Option(help="Folder of the key vault [default: $HETORCH_VAULT].")
+        Path | None,
+        typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the server.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -9,7 +9,10 @@ from types import ModuleType
 
 from hetorch.errors import InputError, UnsupportedModelError
 
-FORMS = "write FILE.py:name (an nn.Module, a class or a function without arguments), FILE.pt2 or FILE.onnx"
+FORMS = (
+    "write FILE.py:name (an nn.Module, a fitted scikit-learn estimator, a class or a function without arguments), "
+    "FILE.pt2 or FILE.onnx"
+)
 
 
 def load_model(source: str) -> object:
@@ -27,14 +30,23 @@ def load_model(source: str) -> object:
         found = getattr(module, name)
     except AttributeError:
         raise InputError(f"{path} has no {name!r}; {FORMS}") from None
-    if isinstance(found, type) or not hasattr(found, "state_dict"):
+    if callable(found) and not _is_model(found):
         try:
             found = found()
         except Exception as error:  # the user's code: anything may come
             raise UnsupportedModelError(
                 f"{name}() of {path} failed: {type(error).__name__}: {error}"
             ) from error
+    if not _is_model(found):
+        kind = type(found).__name__
+        article = "an" if kind[0].lower() in "aeiou" else "a"
+        raise InputError(f"{name} of {path} is {article} {kind}, not a model; {FORMS}")
     return found
+
+
+def _is_model(found: object) -> bool:
+    """A module, an exported program or an estimator; a class of these makes one."""
+    return not isinstance(found, type) and (hasattr(found, "state_dict") or hasattr(found, "get_params"))
 
 
 def _existing(path: str) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +22,8 @@ def predict(
     ] = None,
     model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
     vault: Annotated[
-        Path | None, typer.Option(help="Folder of the key vault [default: $HETORCH_VAULT].")
+        Path | None,
+        typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for one answer.")] = 120.0,
     for_sharing: Annotated[
@@ -44,7 +46,7 @@ def predict(
     from hetorch.cli.arrays import SUFFIXES, fit_samples, load_array, save_array
     from hetorch.cli.progress import progress
     from hetorch.client import Client, Sharing
-    from hetorch.client.inputs import to_samples
+    from hetorch.client.inputs import InputRangeWarning, beyond_range, to_samples
     from hetorch.errors import InputError
 
     if output is not None and output.suffix not in SUFFIXES:
@@ -61,11 +63,14 @@ def predict(
         samples, single = to_samples(
             fit_samples(array, client.plan.input_shape), client.plan.input_shape, client.plan.input_range
         )
+        beyond = beyond_range(samples, client.plan.input_range)
         client.prepare()
         results = []
         for index, sample in enumerate(samples):
             report("encrypted predictions", index, len(samples))
-            results.append(client.predict(sample, for_sharing=sharing))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InputRangeWarning)  # told for all samples, above
+                results.append(client.predict(sample, for_sharing=sharing))
         report("encrypted predictions", len(samples), len(samples))
         outputs = results[0] if single else np.stack(results)
         timings = [dataclasses.asdict(t) for t in client.timings]
@@ -76,6 +81,7 @@ def predict(
             "shape": list(outputs.shape),
             "seconds": time.perf_counter() - start,
             "timings": timings,
+            "out_of_range": np.flatnonzero(beyond).tolist(),
         }
         document |= {"output": str(output)} if output is not None else {"outputs": outputs.tolist()}
         print(json.dumps(document))
@@ -84,3 +90,8 @@ def predict(
     else:
         with np.printoptions(precision=6, suppress=True, threshold=1_000_000):
             print(outputs)
+    if np.any(beyond) and not as_json:
+        print(
+            f"{np.count_nonzero(beyond)} of {len(samples)} samples left the calibrated range, by up to "
+            f"{beyond.max():.1%} of its width: do not rely on their results"
+        )

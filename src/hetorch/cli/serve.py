@@ -35,7 +35,9 @@ def serve(
     ] = None,
     engine: Annotated[
         str,
-        typer.Option(help="What computes: native, or seal (needs hetorch[seal] and plans compiled for it)."),
+        typer.Option(
+            help="What computes: native, or seal (needs hetorch\\[seal] and plans compiled for it)."
+        ),
     ] = "native",
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the address to this file once the server accepts connections.")

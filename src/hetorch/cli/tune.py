@@ -18,7 +18,8 @@ def tune(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the constants of the cost model on this machine, so that compile predicts times and chooses layouts for
-    it. Takes about a minute; run it while the machine does nothing else, with as many threads as the server will have.
+    it. Takes about 20 seconds; run it while the machine does nothing else, with as many threads as the server will
+    have.
 
     Example: [bold]hetorch tune[/bold]
     """

@@ -71,11 +71,18 @@ class Client:
             self._transport.close()
             raise
         self.timings: list[StepTimings] = []
+        self._closed = False
         self._secret: SecretKey | None = None
         self._keys: StoredKeys | None = None
         self.key_bytes = 0
         self.request_bytes = 0
         self.response_bytes = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"Client({self._transport.url!r}, model={self.model!r}: {self.plan.input_shape} -> "
+            f"{self.plan.output_shape}, vault={str(self._vault.path)!r}{', closed' if self._closed else ''})"
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +93,8 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close the connection and forget the secret key; the vault keeps its seed."""
+        """Close the connection and forget the secret key; the vault keeps its seed. The client is of no use then."""
+        self._closed = True
         self._secret = None
         self._transport.close()
 
@@ -99,8 +107,8 @@ class Client:
         low bits of a plain decryption depend on the key. It adds the noise that hides them and counts the
         result in the vault.
 
-        Raises InputError (shape, type, not finite), RemoteError (server), WireError (its answer is malformed),
-        VaultError (the vault, or too many shared results).
+        Raises InputError (shape, type, not finite), RemoteError (server, or this client is closed), WireError (its
+        answer is malformed), VaultError (the vault, or too many shared results).
         Warns with InputRangeWarning if `x` leaves the calibrated range.
         """
         samples, single = to_samples(x, self.plan.input_shape, self.plan.input_range)
@@ -112,6 +120,8 @@ class Client:
 
     def prepare(self) -> None:
         """Make the keys if the vault has none and upload them if the server has none; predict does this by itself."""
+        if self._closed:
+            raise RemoteError(f"this client of {self._transport.url} is closed; make a new one")
         if self._keys is None:
             keys = self.make_keys()
             self._upload(keys)

@@ -14,13 +14,15 @@ RANGE_SLACK = 1e-6
 
 
 class InputRangeWarning(UserWarning):
-    """An input lies outside the range that the model was calibrated for; the result may be inaccurate."""
+    """An input lies outside the range that the model was calibrated for; far outside the result is meaningless."""
 
 
 def to_array(value: object) -> NDArray[np.float64]:
     """A numpy array, a torch tensor (any device, with or without gradient) or nested lists, as float64."""
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         value = value.detach().cpu()
+        if "bfloat16" in str(getattr(value, "dtype", "")) and hasattr(value, "float"):
+            value = value.float()  # exact; numpy has no such type
         if hasattr(value, "numpy"):
             value = value.numpy()
     try:
@@ -59,15 +61,30 @@ def to_samples(
         raise InputError(
             f"the input holds {array[where]} at index {where if not single else where[1:]}; give finite numbers"
         )
-    if input_range is not None and input_range[0] < input_range[1]:
+    beyond = beyond_range(array, input_range)
+    if input_range is not None and np.any(beyond):
         low, high = input_range
-        slack = RANGE_SLACK * max(high - low, abs(low), abs(high))
-        least, greatest = float(array.min()), float(array.max())
-        if least < low - slack or greatest > high + slack:
-            warnings.warn(
-                f"the input spans {least:.6g}..{greatest:.6g}, the model was calibrated for {low:.6g}..{high:.6g}; "
-                "scale the input as in training, or compile again with calibration inputs of this range",
-                InputRangeWarning,
-                stacklevel=3,
-            )
+        whose = "" if single else f" in {np.count_nonzero(beyond)} of {len(array)} samples"
+        warnings.warn(
+            f"the input spans {array.min():.6g}..{array.max():.6g}, the model was calibrated for "
+            f"{low:.6g}..{high:.6g}: it leaves that range by up to {beyond.max():.1%} of its width{whose}. The "
+            "polynomials in place of activations hold on their ranges only, results beyond are meaningless: scale the "
+            "input as in training, or compile again with calibration inputs of this range",
+            InputRangeWarning,
+            stacklevel=3,
+        )
     return array, single
+
+
+def beyond_range(
+    samples: NDArray[np.float64], input_range: tuple[float, float] | None
+) -> NDArray[np.float64]:
+    """For each sample (the first axis) how far its values leave the calibrated range, as a share of the range's width:
+    0 within it, and without a range. What float32 rounding adds is no leaving."""
+    if input_range is None or not input_range[0] < input_range[1]:
+        return np.zeros(len(samples))
+    low, high = input_range
+    slack = RANGE_SLACK * max(high - low, abs(low), abs(high))
+    flat = samples.reshape(len(samples), -1)
+    far = np.maximum(low - flat.min(axis=1), flat.max(axis=1) - high)
+    return np.where(far > slack, far / (high - low), 0.0)

@@ -3,8 +3,13 @@
     <vault>/                       mode 0700
       <parameter fingerprint>/     mode 0700
         seed                       32 bytes: everything secret follows from it; mode 0600
+        seed.id                    what tells this seed from others, so that a wrong or damaged one is noticed
         shared                     results decrypted for sharing, and the noise budget that they spent
-        <spec>.<key id>.evk        evaluation keys as uploaded (not secret), kept to save making them again
+        <spec>.<seed id>.<key id>.evk   evaluation keys as uploaded (not secret), kept to save making them again
+
+The seed id is a hash of the seed under a domain of its own: it cannot be turned round, the seed being 256 random
+bits, and nothing that is secret is derived from it. A vault of an earlier version has no seed.id; it gets one on its
+first use. Its evaluation keys do not tell their seed, and are made again.
 
 Every file is written beside its place, flushed and renamed, so a reader sees the old or the new one and never half.
 Two processes may use a vault at once: what changes it holds a lock.
@@ -14,6 +19,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import hmac
 import json
 import os
 import re
@@ -102,26 +108,19 @@ class Vault:
         return (self._folder_path(parameters) / "seed").exists()
 
     def seed(self, parameters: ParameterSet) -> bytes:
-        """The 32-byte seed of the secret key for these parameters, drawn from the operating system on first use."""
+        """The 32-byte seed of the secret key for these parameters, drawn from the operating system on first use.
+
+        VaultError if it is not the seed that was drawn here: damaged, replaced or removed.
+        """
         folder = self._folder(parameters)
-        path = folder / "seed"
         with _locked(folder):
-            if not path.exists():
-                _write(path, random_seed())
-            seed = _read_private(path)
-        if len(seed) != SEED_BYTES:
-            raise VaultError(
-                f"the secret in {path} has {len(seed)} bytes instead of {SEED_BYTES}; the file is damaged"
-            )
-        return seed
+            return _checked_seed(folder)
 
     def find_evaluation_keys(self, parameters: ParameterSet, spec: EvaluationKeySpec) -> StoredKeys | None:
-        """The stored evaluation keys of this spec, or None."""
+        """The stored evaluation keys of this spec, or None; VaultError if there are some of another secret."""
         folder = self._folder(parameters)
-        for path in sorted(folder.glob(f"{spec_digest(spec)}.*.evk")):
-            key_id = path.name.split(".")[1]
-            return StoredKeys(key_id, path, path.stat().st_size)
-        return None
+        with _locked(folder):
+            return _find_evaluation_keys(folder, spec)
 
     def evaluation_keys(
         self, parameters: ParameterSet, spec: EvaluationKeySpec, make: Callable[[], bytes]
@@ -132,12 +131,13 @@ class Vault:
         """
         folder = self._folder(parameters)
         with _locked(folder):
-            found = self.find_evaluation_keys(parameters, spec)
+            found = _find_evaluation_keys(folder, spec)
             if found is not None:
                 return found
+            own = _seed_id(folder, _checked_seed(folder))
             data = make()
             key_id = hashlib.sha256(data).hexdigest()
-            path = folder / f"{spec_digest(spec)}.{key_id}.evk"
+            path = folder / f"{spec_digest(spec)}.{own}.{key_id}.evk"
             _write(path, data)
         return StoredKeys(key_id, path, len(data))
 
@@ -178,6 +178,58 @@ class Vault:
         path = self._folder_path(parameters)
         _private_folder(path)
         return path
+
+
+def _checked_seed(folder: Path) -> bytes:
+    """The seed of a locked folder, drawn if there is none; VaultError unless it is the one of seed.id."""
+    path, record = folder / "seed", folder / "seed.id"
+    if not path.exists():
+        if record.exists():
+            raise VaultError(
+                f"the secret {path} is gone; put it back from a copy, or delete the folder {folder} for a new key: "
+                "what was encrypted under the old one is then lost"
+            )
+        _write(path, random_seed())
+    seed = _read_private(path)
+    if len(seed) != SEED_BYTES:
+        raise VaultError(
+            f"the secret in {path} has {len(seed)} bytes instead of {SEED_BYTES}; the file is damaged"
+        )
+    own = _seed_id(folder, seed)
+    if not record.exists():  # a new seed, or a vault of an earlier version
+        _write(record, f"{own}\n".encode())
+    elif not hmac.compare_digest(_read_private(record), f"{own}\n".encode()):
+        raise VaultError(
+            f"the secret in {path} is not the one that {record} belongs to: one of the files was damaged or replaced; "
+            f"put both back from a copy, or delete the folder {folder} for a new key: what was encrypted under the "
+            "old one is then lost"
+        )
+    return seed
+
+
+def _seed_id(folder: Path, seed: bytes) -> str:
+    """32 hex digits that name a seed of the parameters that the folder is named after."""
+    return hashlib.sha256(b"hetorch vault seed id\0" + folder.name.encode() + b"\0" + seed).hexdigest()[:32]
+
+
+def _find_evaluation_keys(folder: Path, spec: EvaluationKeySpec) -> StoredKeys | None:
+    """In a locked folder. All keys of the spec are looked at: those of another secret must not go unnoticed."""
+    if not any((folder / name).exists() for name in ("seed", "seed.id")) and not any(folder.glob("*.evk")):
+        return None
+    own = _seed_id(folder, _checked_seed(folder))
+    found = None
+    for path in sorted(folder.glob(f"{spec_digest(spec)}.*.evk")):
+        names = path.name.split(".")
+        if len(names) != 4:  # by an earlier version: nobody knows of which secret
+            path.unlink(missing_ok=True)
+        elif names[1] != own:
+            raise VaultError(
+                f"the evaluation keys in {path} were made with another secret than {folder / 'seed'}; delete the file "
+                "(keys are made again), or put back the secret that it belongs to"
+            )
+        else:
+            found = found or StoredKeys(names[2], path, path.stat().st_size)
+    return found
 
 
 def _private_folder(path: Path) -> None:

@@ -66,9 +66,11 @@ class Call:
     def unsupported(self, problem: str, nearest: str) -> Refusal:
         """The error that names the operation, the module and what works."""
         place = f" at {self.where}" if self.where else ""
-        return Refusal(
-            f"{self.op} in {self.name} ({self.kind}){place}: {problem}; {nearest}", problem, nearest
+        # A functional call is named after its operation: the line says more.
+        named = (
+            f" in {self.name} ({self.kind})" if self.kind != self.op else "" if place else f" in {self.name}"
         )
+        return Refusal(f"{self.op}{named}{place}: {problem}; {nearest}", problem, nearest)
 
     def symbol(self, argument: str) -> Symbol:
         """An argument that must be encrypted data."""

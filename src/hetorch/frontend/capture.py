@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.frontend.builder import Builder, Refusal
+from hetorch.frontend.marks import NOTE_MARK
 from hetorch.frontend.several_inputs import are_several, join
 from hetorch.frontend.source import as_module
 from hetorch.frontend.walk import Walk, shown
@@ -27,6 +28,9 @@ from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
 
 CAPTURE_TOLERANCE = 1e-3
 """Largest difference between the captured program (float64) and the model (float32): rounding is below 1e-5."""
+
+FEW_SAMPLES = 32
+"""With fewer the largest value seen is often exceeded (one input in 33 by chance), and a disagreement weighs 3 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
             problem = f"batch_norm in {path} ({type(part).__name__}): it has no running statistics"
             problem += "; use track_running_stats=True"
             raise UnsupportedModelError(problem, Analysis(name, (), problem))
+    _check_weights(fixed)
     inputs = _calibration(calibration_inputs)
     with torch.no_grad(), warnings.catch_warnings():
         # Advice that torch gives is not about compiling, and must not stop it where warnings are errors.
@@ -78,6 +83,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     if not bool(torch.isfinite(result.to(torch.float64)).all()):
         raise InputError(f"{name} returns NaN or infinity on the calibration inputs; check its weights")
     outputs = _check_capture(name, program, builder, inputs, result)
+    builder.notes.extend(_circumstances(model, module, len(inputs)))
     if not np.any(outputs):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
     return Captured(name, program, inputs, outputs, (*joined, *builder.notes), tuple(builder.rows))
@@ -104,6 +110,38 @@ def _frozen_copy(model: torch.nn.Module) -> torch.nn.Module:
     if any(p.dtype in (torch.float16, torch.bfloat16) for p in fixed.parameters()):
         fixed = fixed.float()
     return fixed.requires_grad_(False)
+
+
+def _check_weights(model: torch.nn.Module) -> None:
+    for kind, tensors in (("parameter", model.named_parameters()), ("buffer", model.named_buffers())):
+        for path, tensor in tensors:
+            if bool(torch.isnan(tensor).any()):
+                raise InputError(f"{path} holds NaN; train the model again, or load the right weights")
+            # A buffer may: masks of attention hold -inf.
+            if kind == "parameter" and bool(torch.isinf(tensor).any()):
+                raise InputError(f"{path} holds infinity; train the model again, or load the right weights")
+
+
+def _circumstances(model: object, module: torch.nn.Module, samples: int) -> list[str]:
+    """What the user should know about how the model, of which `module` was made, and the calibration inputs were
+    given."""
+    found = []
+    told = getattr(module, NOTE_MARK, None)
+    if isinstance(told, str):
+        found.append(told)
+    # What torch.export wrote has no mode to change.
+    exported = isinstance(model, torch.fx.GraphModule)
+    if isinstance(model, torch.nn.Module) and model.training and not exported:
+        found.append(
+            "the model was in training mode; it is compiled as after eval(): without dropout, batch normalisation with "
+            "its running statistics"
+        )
+    if samples < FEW_SAMPLES:
+        found.append(
+            f"{samples} calibration sample(s) are few: ranges, errors and agreement rest on them; a hundred typical "
+            "ones are a good start"
+        )
+    return found
 
 
 def _calibration(data: object) -> NDArray[np.float64]:
@@ -149,9 +187,13 @@ def _run(
     assert problem is not None
     if isinstance(problem, UnsupportedModelError):
         raise problem
+    advice = _FIXED_BATCH if isinstance(model, torch.fx.GraphModule) else ""
+    with contextlib.suppress(Exception):
+        _one_tensor(model(tensor[None]), 1, name)
+        advice = f"; is the batch axis missing? It takes one sample as {(1, *inputs.shape)}"
     raise InputError(
         f"{name} does not accept the calibration inputs of shape {inputs.shape}{_user_line(problem)}: "
-        f"{_first_line(problem)}{_FIXED_BATCH if isinstance(model, torch.fx.GraphModule) else ''}"
+        f"{_first_line(problem)}{advice}"
     ) from problem
 
 
@@ -187,9 +229,9 @@ def _export(model: torch.nn.Module, example: torch.Tensor, name: str) -> torch.e
     except Exception as error:
         logger.debug("export failed", exc_info=True)
         problem = (
-            f"{name} cannot be traced by torch.export{_user_line(error)}: {_first_line(error)}; "
-            "its forward must not branch on the values of its input: use torch.where, a smooth gate such as "
-            "sigmoid, or split the model there and let the client decide"
+            f"{name} cannot be traced{_user_line(error)}: its forward must not branch on the values of its input or "
+            "take them out of torch (.numpy(), .item(), .tolist()): use torch.where, a smooth gate such as sigmoid, or "
+            f"split the model there and let the client decide (torch.export says: {_first_line(error)})"
         )
         raise UnsupportedModelError(problem, Analysis(name, (), problem)) from error
     finally:

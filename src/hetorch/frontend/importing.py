@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,32 +10,46 @@ import torch
 
 from hetorch.errors import InputError
 from hetorch.frontend.exported import load_exported
+from hetorch.frontend.source import as_module
+
+PICKLES = frozenset({".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt"})
 
 
-def load_model(path: str | Path, module: Callable[[], torch.nn.Module] | None = None) -> torch.nn.Module:
+def load_model(model: object, module: Callable[[], torch.nn.Module] | None = None) -> torch.nn.Module:
     """The model of a .pt2 file (torch.export.save), of an .onnx file, or of a .safetensors file with a state_dict, for
-    which `module` is the class, or a function without arguments, that makes the module it belongs to.
+    which `module` is the class, or a function without arguments, that makes the module it belongs to. Of an object:
+    an nn.Module is returned as it is, a fitted scikit-learn estimator or pipeline and a torch.export.ExportedProgram as
+    the module that computes the same (of a classifier: its scores).
 
-    torch runs what a .pt2 file says: load only files that you trust. InputError if the file cannot be read or does not
-    belong to the module, UnsupportedModelError for an ONNX operation that is not known.
+    torch runs what a .pt2 file says: load only files that you trust. Pickles (.pt, .pth, .pkl, .joblib) are not opened,
+    because they run whatever they hold. InputError if the file cannot be read or does not belong to the module or the
+    object is no model, UnsupportedModelError for an ONNX operation or an estimator that is not known.
     """
+    if not isinstance(model, str | os.PathLike):
+        return as_module(model)
+    path = os.fspath(model)
     file = Path(path)
     if not file.is_file():
-        raise InputError(f"there is no file {str(path)!r}")
+        raise InputError(f"there is no file {path!r}")
     match file.suffix:
         case ".pt2":
             return load_exported(file)
         case ".onnx":
             from hetorch.frontend.onnx_graph import load_onnx
 
-            return load_onnx(file)
+            return load_onnx(file).eval()
         case ".safetensors":
             if module is None:
                 raise InputError(
                     "a state_dict needs its module: pass module=, a class or a function without arguments"
                 )
             return _with_weights(file, module)
-    raise InputError(f"{str(path)!r} is no .pt2, .onnx or .safetensors file")
+    if file.suffix in PICKLES:
+        raise InputError(
+            f"{path!r} is a pickle, which runs whatever it holds and is not opened; load it yourself if you trust it "
+            "and give the object, or save the weights as .safetensors or the model with torch.export.save"
+        )
+    raise InputError(f"{path!r} is no .pt2, .onnx or .safetensors file")
 
 
 def _with_weights(file: Path, module: Callable[[], torch.nn.Module]) -> torch.nn.Module:

@@ -11,6 +11,8 @@ from hetorch.ir.tensor_program import Wish
 
 ELEMENTWISE_MARK = "hetorch_elementwise"
 WISH_MARK = "hetorch_wish"
+NOTE_MARK = "hetorch_note"
+"""A sentence for the user of the plan, on a module that was made of something else."""
 
 Marked = TypeVar("Marked")
 

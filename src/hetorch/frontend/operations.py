@@ -46,7 +46,7 @@ CHECKS = frozenset(
 """Assertions that torch puts into graphs: they compute nothing."""
 
 _CLIENT = "let the client compute it and encrypt what comes out"
-_COMPARE = "comparisons are not computed on encrypted data; return the scores and compare after decryption"
+_COMPARE = "return the scores, and let the client compare after decryption"
 
 NEAREST: Mapping[str, str] = MappingProxyType(
     {

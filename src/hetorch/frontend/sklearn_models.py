@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from hetorch.errors import InputError, UnsupportedModelError
+from hetorch.frontend.marks import NOTE_MARK
 
 Array = NDArray[np.float64]
 
@@ -35,7 +36,12 @@ def estimator_module(model: Any) -> torch.nn.Module:
     """A fitted estimator as a module of doubles. A classifier returns its scores (decision_function, or what goes into
     softmax or the logistic function): probabilities and classes are the client's to make. UnsupportedModelError for any
     other estimator, InputError if it is not fitted."""
-    return _named(_module(model), type(model).__name__)
+    name = type(model).__name__
+    module = _named(_module(model), name).eval()
+    if hasattr(model, "classes_"):
+        told = f"{name}: results are scores, one a class (one for two classes); the sigmoid or softmax of predict_proba"
+        setattr(module, NOTE_MARK, f"{told} and the choice of predict are left to the client")
+    return module
 
 
 def _named(module: torch.nn.Module, name: str) -> torch.nn.Module:

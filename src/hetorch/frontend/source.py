@@ -11,6 +11,11 @@ from hetorch.frontend.sklearn_models import estimator_module, is_estimator
 def as_module(model: object) -> torch.nn.Module:
     """An nn.Module as it is, the module of a torch.export.ExportedProgram, a fitted scikit-learn estimator as a module.
     InputError for anything else; hetorch.load_model reads files."""
+    if isinstance(model, torch.jit.ScriptModule | torch.jit.ScriptFunction):
+        raise InputError(
+            f"the model is TorchScript ({type(model).__name__}), which cannot be read; give the nn.Module that was "
+            "traced or scripted, or what torch.export.export makes of it"
+        )
     if isinstance(model, torch.nn.Module):
         return model
     if isinstance(model, torch.export.ExportedProgram):

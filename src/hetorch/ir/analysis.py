@@ -89,7 +89,10 @@ class Analysis:
     def __str__(self) -> str:
         stream = io.StringIO()
         console = Console(file=stream, width=140, no_color=True, highlight=False)
-        console.print(self.table())
+        if self.rows:
+            console.print(self.table())
+        else:  # it could not even be traced
+            console.print(f"{self.model}: {self._verdict()}", markup=False, soft_wrap=True)
         for line in self._sentences():
             console.print(line, markup=False, soft_wrap=True)
         return stream.getvalue().rstrip()
@@ -106,6 +109,8 @@ class Analysis:
         )
         lines = "".join(f"<p>{html.escape(line)}</p>" for line in self._sentences())
         title = html.escape(f"{self.model}: {self._verdict()}")
+        if not self.rows:
+            return f"<p>{title}</p>{lines}"
         return f"<table><caption>{title}</caption><tr>{head}</tr>{body}</table>{lines}"
 
     def _verdict(self) -> str:

@@ -31,7 +31,13 @@ def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorPro
             case _:
                 made = fuser.append(renumbered(op, number))
         number[index + 1] = made
-    return without_dead(program.input_shape, fuser.operations, number[program.output], program.output_shape)
+    output = number[program.output]
+    if output == 0 and program.output_shape != program.input_shape:
+        # Nothing but a reshape is left. One value cannot have two shapes, so the output becomes a copy.
+        size = program.size(0)
+        whole = sparse.csr_array(sparse.eye_array(size, format="csr"))
+        output = fuser.append(Affine(0, whole, np.zeros(size), program.output_shape, "output", "reshape"))
+    return without_dead(program.input_shape, fuser.operations, output, program.output_shape)
 
 
 class Fuser:

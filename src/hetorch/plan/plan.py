@@ -132,7 +132,8 @@ class Plan:
 
     def without_weights(self) -> Plan:
         """What a server gets of a plan with encrypted weights: the program and where the diagonals lie, zeros for their
-        values. PlanError for a plan whose weights are in clear."""
+        values. It runs on what hetorch.encrypted_weights makes of the whole plan. PlanError for a plan whose weights
+        are in clear."""
         if not self.program.encrypted_weights:
             raise PlanError('this plan has its weights in clear; compile it with weights="encrypted"')
         hidden = {
@@ -140,6 +141,14 @@ class Plan:
             for name, array in self.weights.items()
         }
         return replace(self, weights=hidden)
+
+    @property
+    def weights_withheld(self) -> bool:
+        """Whether this is what without_weights returned, also after it was saved and loaded: it runs on weights that
+        the model's owner encrypted, and on nothing else. (A compiled network never has zeros only.)"""
+        return self.program.encrypted_weights and not any(
+            np.any(array) for array in self.weights.values() if array.dtype == np.float64
+        )
 
     def public(self) -> PublicPlan:
         """What a client may see."""

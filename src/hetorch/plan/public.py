@@ -250,7 +250,11 @@ def _real_array(x: ArrayLike) -> NDArray[np.float64]:
     """float64; anything that is not a regular array of real numbers is an InputError."""
     try:
         array = np.asarray(x)
-    except (ValueError, TypeError) as error:
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+    ) as error:  # a torch tensor that numpy cannot read is among them
         raise InputError(f"the input is not an array: {str(error)[:120]}") from None
     if array.dtype.kind not in "biuf":
         raise InputError(f"the input must hold real numbers, got dtype {array.dtype}")

@@ -41,6 +41,18 @@ class PlanReport:
     `predicted_seconds`: of one run of up to `batch_size` samples, by the cost model with the constants of `machine`
     ("default", or "tuned" and a hash) on `threads` threads. `memory_bytes`: the predicted peak of a run, with keys and
     encoded weights. `notes` are sentences for the user.
+
+    Printed it is a table, one row a layer:
+
+        level            rescalings left of its result; the input has the most, the output the fewest
+        scale            of its result: numbers are kept as integers, multiplied by it
+        ciphertexts      that hold its result
+        diagonals        of its matrix on slots that are not zero: one product by a plaintext each
+        zero             diagonals that are saved because weights are zero
+        rotations        of ciphertexts, each a key switch: what takes most of the time
+        time             predicted, of one run
+        weights, keys    memory of the encoded weights; bytes of the evaluation keys it uses, as they are uploaded
+        predicted error  that its encryption noise adds to the outputs, of their range
     """
 
     layers: tuple[LayerReport, ...]
@@ -54,3 +66,8 @@ class PlanReport:
     machine: str = "default"
     threads: int = 1
     memory_bytes: int = 0
+
+    def __str__(self) -> str:
+        from hetorch.plan.table import render_report  # which knows the classes of this file
+
+        return render_report(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hetorch.params import Security, max_log2_qp
-from hetorch.plan.report import LayerReport
+from hetorch.plan.report import LayerReport, PlanReport
 
 if TYPE_CHECKING:
     from hetorch.plan.plan import Plan
@@ -29,10 +29,6 @@ HEADINGS = (
 def render(plan: Plan) -> str:
     """One row a layer, then parameters, sizes and errors."""
     report, parameters, public = plan.report, plan.parameters, plan.public()
-    cells = [HEADINGS, *(_cells(row) for row in report.layers)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS))]
-    lines = [_line(row, widths) for row in cells]
-    lines.insert(1, "  ".join("-" * width for width in widths))
     exponent = parameters.ring_degree.bit_length() - 1
     digits = parameters.digit_count(parameters.max_level)
     if parameters.security is Security.NONE:
@@ -40,22 +36,45 @@ def render(plan: Plan) -> str:
     else:
         bound = max_log2_qp(parameters.ring_degree, parameters.security)
         security = f"at most {bound:.0f} for {parameters.security.value}-bit security"
-    lines += [
+    lines = [
+        *_layers(report),
         "",
         f"{plan.name}: {public.input_shape} -> {public.output_shape}{_batch(plan.batch_size)}",
         f"ring        N = 2^{exponent}, {parameters.slot_count} slots, {parameters.max_level} levels",
         f"modulus     log2 Q = {parameters.log2_q:.0f}, log2 QP = {parameters.log2_qp:.0f} ({security})",
         f"keys        {len(plan.key_spec.galois)} rotations, {digits} digits, {_size(public.evaluation_key_bytes)}",
         f"ciphertexts {_size(public.input_ciphertext_bytes)} in, {_size(public.output_ciphertext_bytes)} out",
-        f"run         predicted {_time(report.predicted_seconds)} on {report.threads} thread(s) ({report.machine} "
-        f"constants), {_size(report.memory_bytes)} of memory with keys and weights",
         *_weights(plan),
+        *_promises(report),
+    ]
+    return "\n".join(lines)
+
+
+def render_report(report: PlanReport) -> str:
+    """The part of `render` that a report alone tells: layers, time, memory, errors and notes."""
+    return "\n".join([*_layers(report), "", *_promises(report)])
+
+
+def _layers(report: PlanReport) -> list[str]:
+    cells = [HEADINGS, *(_cells(row) for row in report.layers)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS))]
+    lines = [_line(row, widths) for row in cells]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return lines
+
+
+def _promises(report: PlanReport) -> list[str]:
+    constants = f"{report.machine} constants"
+    if report.machine == "default":
+        constants += ": hetorch tune measures this machine's"
+    return [
+        f"run         predicted {_time(report.predicted_seconds)} on {report.threads} thread(s) ({constants}), "
+        f"{_size(report.memory_bytes)} of memory with keys and weights",
         f"encryption  predicted error {report.predicted_error:.1e} of the output range {report.output_range:.4g}",
         f"polynomials error {report.approximation_error:.1e} of the output range, "
         f"{report.agreement:.1%} agreement on {report.calibration_samples} calibration inputs",
+        *(f"note        {note}" for note in report.notes),
     ]
-    lines += [f"note        {note}" for note in report.notes]
-    return "\n".join(lines)
 
 
 def _cells(row: LayerReport) -> tuple[str, ...]:

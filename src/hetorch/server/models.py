@@ -67,9 +67,14 @@ def serve_plan(
 ) -> ServedModel:
     """Encode the weights of a plan (`progress` tells how far) and make it ready to serve as `name`, on the engine
     "native" or "seal". `memory_limit` as Runner: of one prediction, with one client's keys. InputError for another
-    engine, PlanError for a plan that SEAL cannot run."""
+    engine, PlanError for a plan that SEAL cannot run or whose weights are to be encrypted."""
     if engine not in ("native", "seal"):
         raise InputError(f'engine must be "native" or "seal", got {engine!r}')
+    if plan.program.encrypted_weights:
+        raise PlanError(
+            f'{name!r} was compiled with weights="encrypted", which the server cannot run yet: run it in Python with '
+            'hetorch.encrypted_weights (its docstring shows how), or compile it with weights="clear" to serve it'
+        )
     runner: NativeRunner = Runner(plan, NativeEngine(plan.parameters), memory_limit=memory_limit)
     seal = SealRuns(plan, memory_limit) if engine == "seal" else None
     (seal or runner).prepare(None if progress is None else functools.partial(progress, name))
