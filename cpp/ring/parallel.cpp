@@ -28,6 +28,7 @@ thread_local bool inside_body = false;
 struct Job {
   const std::function<void(std::size_t)>* body;
   std::size_t count;
+  int core = -1;  // where the caller was, or -1
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> finished{0};
   std::mutex mutex;
@@ -51,6 +52,17 @@ struct Job {
     inside_body = false;
   }
 };
+
+// Linux wakes a thread where its waker runs, and may leave both on one core for milliseconds while another is idle: a
+// computation that comes after a pause had no use of its second thread. So a thread that finds itself on the caller's
+// core moves to another one of those that the process may use.
+void leave_core(int core) {
+  if (core < 0 || sched_getcpu() != core) return;
+  cpu_set_t mask;
+  if (sched_getaffinity(getpid(), sizeof mask, &mask) != 0) return;
+  CPU_CLR(core, &mask);
+  if (CPU_COUNT(&mask) > 0) sched_setaffinity(0, sizeof mask, &mask);
+}
 
 class Pool {
  public:
@@ -89,6 +101,7 @@ class Pool {
         jobs_.pop_front();
         waiting_.store(jobs_.size(), std::memory_order_release);
       }
+      leave_core(job->core);
       job->work();
     }
   }
@@ -149,6 +162,7 @@ void parallel_for(std::size_t count, const std::function<void(std::size_t)>& bod
   auto job = std::make_shared<Job>();
   job->body = &body;
   job->count = count;
+  job->core = sched_getcpu();
   process.get(threads - 1).offer(job, std::min(threads, count) - 1);
   job->work();
   spin_until([&] { return job->finished.load(std::memory_order_acquire) == count; });
