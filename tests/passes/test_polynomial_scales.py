@@ -17,13 +17,13 @@ from hetorch.plan import Plan
 
 
 def two_activations(first: float, second: float) -> nn.Module:
-    model = nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(64, 16), nn.GELU(),
-        nn.Linear(16, 4),
-    )  # fmt: skip
+    convolution, linear = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(64, 16)
     with torch.no_grad():
-        model[0].weight.mul_(first)
-        model[4].weight.mul_(second)
+        convolution.weight.mul_(first)
+        linear.weight.mul_(second)
+    model = nn.Sequential(
+        convolution, nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), linear, nn.GELU(), nn.Linear(16, 4)
+    )
     return model.eval()
 
 
