@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hetorch.engine.keys import EvaluationKeySpec, galois_element
 from hetorch.engine.noise import NoiseModel
 from hetorch.engine.polynomial import polynomial_depth
+from hetorch.engine.polynomial_noise import polynomial_noise
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, KeyMissingError, LevelError
 from hetorch.params import ParameterSet
@@ -220,10 +221,19 @@ class CleartextEngine:
             self._check_relinearisation(a.level)
         series = np.asarray(coefficients, dtype=np.float64)
         values = np.asarray(chebyshev.chebval(a.values, series), dtype=np.float64)
-        noise = 0.0
         if self._noise:
-            noise = self._noise.polynomial(coefficients) * max(1.0, output_scale / a.scale)
-        return self._made(values, a.level - depth, output_scale, noise)
+            sources = polynomial_noise(
+                self._noise,
+                series.tolist(),
+                a.values,
+                level=a.level,
+                input_scale=a.scale,
+                output_scale=output_scale,
+                modulus_chain=self.parameters.modulus_chain,
+            )
+            noise = np.asarray(np.sqrt(np.sum(sources**2, axis=0)) * output_scale)
+            return self._made(values, a.level - depth, output_scale, noise)
+        return self._made(values, a.level - depth, output_scale)
 
     def _made(
         self, values: Array, level: int, scale: float, noise: Array | float = 0.0

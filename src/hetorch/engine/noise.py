@@ -11,7 +11,6 @@ than worst cases).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hetorch.params import ParameterSet
@@ -62,15 +61,6 @@ class NoiseModel:
     def key_switch(self, level: int) -> float:
         """Key switching (rotation or relinearisation) at `level`, division by P included."""
         return math.hypot(self.switched(level), self.rounding())
-
-    def polynomial(self, coefficients: Sequence[float]) -> float:
-        """Chebyshev evaluation, in units of 1 / output scale, for inputs and outputs of about the same scale.
-
-        T_k is made of about log2(k) doublings T_2j = 2 T_j^2 - 1, each of which multiplies an error by 4 T_j (rms of
-        order 2) and adds a rounding: rms(error of T_k) is about 2 k roundings. The sum adds them with weights |c_k|.
-        """
-        spread = sum((2.0 * k * c) ** 2 for k, c in enumerate(coefficients))
-        return self.rounding() * math.sqrt(1.0 + spread)
 
     def _slot(self, coefficient_variance: float) -> float:
         return math.sqrt(self.ring_degree / 2.0 * coefficient_variance)

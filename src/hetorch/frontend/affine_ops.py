@@ -42,7 +42,8 @@ def rows_times(
 ) -> Symbol:
     """The last axis times weight.T + bias, once for each index of the axes before it; `offset` is for the whole."""
     lead = math.prod(source.shape[:-1])
-    matrix = matrices.repeated(sparse.csr_array(weight.reshape(-1, weight.shape[-1])), lead)
+    call.check_memory(lead * int(np.count_nonzero(weight)))
+    matrix = matrices.repeated(matrices.dense(weight.reshape(-1, weight.shape[-1])), lead)
     whole = offset if bias is None else np.tile(bias.reshape(-1), lead)
     return builder.affine(source, matrix, whole, call, shape)
 

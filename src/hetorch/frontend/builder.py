@@ -15,6 +15,7 @@ from scipy import sparse
 from hetorch.errors import UnsupportedModelError
 from hetorch.frontend.matrices import selection
 from hetorch.ir.analysis import AnalysisRow
+from hetorch.ir.matrix_memory import SMALLER, too_large
 from hetorch.ir.tensor_program import Activation, Add, Affine, Multiply, TensorOp, Wish
 
 Array = NDArray[np.float64]
@@ -62,6 +63,12 @@ class Call:
 
     def __getitem__(self, argument: str) -> Any:
         return self.arguments[argument]
+
+    def check_memory(self, weights: int) -> None:
+        """A refusal if a matrix of so many weights cannot be compiled in the memory that is there."""
+        problem = too_large([weights])
+        if problem is not None:
+            raise self.unsupported(problem, SMALLER)
 
     def unsupported(self, problem: str, nearest: str) -> Refusal:
         """The error that names the operation, the module and what works."""

@@ -31,6 +31,7 @@ def _convolution(builder: Builder, call: Call) -> Symbol:
         padding = [0] * axes
     else:
         padding = call.integers("padding", axes, 0)
+    call.check_memory(weight.size * math.prod(output))
     matrix = matrices.convolution(weight, size, stride, padding, dilation, int(call["groups"]), output)
     return _per_sample(builder, call, source, matrix, bias, samples, math.prod(output))
 
@@ -44,6 +45,7 @@ def _transposed(builder: Builder, call: Call) -> Symbol:
     stride, dilation = (call.integers(name, axes, 1) for name in ("stride", "dilation"))
     padding = call.integers("padding", axes, 0)
     # The transpose of the convolution that leads from the result to the source; output_padding is in the sizes.
+    call.check_memory(weight.size * math.prod(size))
     forward = matrices.convolution(weight, output, stride, padding, dilation, int(call["groups"]), size)
     matrix = sparse.csr_array(forward.T.tocsr())
     return _per_sample(builder, call, source, matrix, bias, samples, math.prod(output))

@@ -148,7 +148,18 @@ def diagonal(values: Array) -> sparse.csr_array:
 
 def dense(weight: Array) -> sparse.csr_array:
     """A matrix of numbers, most of which are not zero."""
-    return sparse.csr_array(weight)
+    if 2 * np.count_nonzero(weight) <= weight.size:
+        return sparse.csr_array(weight)
+    # All entries, and then without the zeros in place: scipy's way, by coordinates, takes four times the memory.
+    rows, columns = weight.shape
+    index = np.dtype(np.int32 if weight.size < 1 << 31 else np.int64)
+    starts = np.arange(0, weight.size + 1, columns, dtype=index)
+    values: Array = weight.reshape(-1).astype(np.float64)
+    matrix: sparse.csr_array = sparse.csr_array(
+        (values, np.tile(np.arange(columns, dtype=index), rows), starts), shape=(rows, columns)
+    )
+    matrix.eliminate_zeros()
+    return matrix
 
 
 def empty(rows: int, columns: int) -> sparse.csr_array:

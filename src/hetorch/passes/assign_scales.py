@@ -1,8 +1,10 @@
 """Pass: the exact scale of every value, so that nothing drifts and sums meet at equal scales.
 
 A value whose calibrated size is M gets the scale 2^bits / M: every ciphertext then uses its modulus equally well,
-whatever the numbers of the model are. Where the scale is not free (products: s_a s_b / q) it follows, and the free
-operand of a sum takes the scale of the other one.
+whatever the numbers of the model are. What a polynomial reads has the scale 2^bits whatever it held in calibration:
+each doubling of the basis squares how far the scale is from the prime's, so that 2^d too much is 2^(d k) at T_k. Where
+the scale is not free (products: s_a s_b / q) it follows, and the free operand of a sum takes the scale of the other
+one.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from hetorch.ir.tensor_program import Add, Multiply, TensorProgram
+from hetorch.ir.tensor_program import Add, Chebyshev, Multiply, TensorProgram
 from hetorch.passes.balance_sums import is_free
 
 
@@ -24,6 +26,9 @@ def assign_scales(
     """One scale a value. `sizes` are the largest absolute values; `modulus_chain` None stands for primes of exactly
     2^scale_bits (while parameters are being chosen)."""
     consumers = program.consumers()
+    # The largest value of [-1, 1], where polynomials are fitted.
+    series = {op.input: 1.0 for op in program.operations if isinstance(op, Chebyshev)}
+    sizes = [series.get(value, size) for value, size in enumerate(sizes)]
     scales: list[float] = [0.0] * program.value_count
     partner: dict[int, int] = {}
     for index, op in enumerate(program.operations):

@@ -246,6 +246,7 @@ def _with_digits(
             request.sensitivity,
             chain.bits,
             encrypted=request.encrypted,
+            modulus_chain=parameters.modulus_chain,
         )
         parts = [placement.parts for placement in layouts.placements]
         cost = total_cost(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from hetorch.errors import PlanError
 from hetorch.ir.interpreter import trace_tensor_program
-from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
+from hetorch.ir.matrix_memory import SMALLER, too_large
+from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
 from hetorch.params import Security
 from hetorch.passes.approximate_activations import approximate_activations, output_range
 from hetorch.passes.approximation_notes import sentences
@@ -101,6 +102,11 @@ def run_pipeline(
     )
     verify_tensor_program(approximated.program, "approximate_activations")
 
+    problem_of_size = too_large(
+        [op.matrix.nnz for op in fused.operations if isinstance(op, Affine)], made=True
+    )
+    if problem_of_size is not None:
+        raise PlanError(f"{name}: {problem_of_size}; {SMALLER}")
     span = output_range(reference)
     found: list[tuple[Pruned, tuple[int, ...], Chosen]] = []
     problem: PlanError | None = None

@@ -18,6 +18,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from hetorch.engine.noise import NoiseModel
+from hetorch.engine.polynomial_noise import polynomial_noise
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.passes.diagonals import Lowered
 from hetorch.passes.tails import Noise, bound
@@ -28,6 +29,8 @@ SAMPLES = 8
 OUTPUTS = 16
 """Calibration samples and outputs at which gradients are taken: half of the samples are spread over all, the others are
 those with the largest values, because products multiply an error by the values that it meets."""
+POINTS = (np.arange(64) + 0.5) / 32 - 1
+"""Where in [-1, 1] the noise of a polynomial is taken: evenly, as its mean square."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,11 +116,13 @@ def predict_errors(
     *,
     encrypted: bool = False,
     least: bool = False,
+    modulus_chain: Sequence[int] | None = None,
 ) -> tuple[tuple[float, ...], float]:
     """For each value a bound of what its own noise adds to the worst output, and of what all add together.
-    `lowered` is by index of operation; primes are taken as 2^prime_bits. `encrypted`: diagonals and biases are
-    encrypted under a public key, inputs rotated one by one, and each sum of a giant step is relinearised. `least`: as
-    if all sums were over many slots, for a lower bound."""
+    `lowered` is by index of operation; primes are taken as 2^prime_bits, in polynomials as those of `modulus_chain` if
+    it is there: these square how far a prime is from the scale. `encrypted`: diagonals and biases are encrypted under a
+    public key, inputs rotated one by one, and each sum of a giant step is relinearised. `least`: as if all sums were
+    over many slots, for a lower bound."""
     message = model.public() if encrypted else model.encoding()
     prime = 2.0**prime_bits
     mixing = _mixing(program, lowered)
@@ -145,7 +150,16 @@ def predict_errors(
                 case Multiply():
                     own = model.rounding() ** 2 + (model.key_switch(level + 1) / prime) ** 2
                 case Chebyshev():
-                    own = (model.polynomial(op.coefficients) * max(1.0, scale / scales[op.input])) ** 2
+                    sources = polynomial_noise(
+                        model,
+                        op.coefficients,
+                        POINTS,
+                        level=level + op.depth,
+                        input_scale=scales[op.input],
+                        output_scale=scale,
+                        modulus_chain=modulus_chain or [prime] * (level + op.depth + 1),
+                    )
+                    own = float(np.mean(np.sum(sources**2, axis=0))) * scale**2
                 case _:
                     own = 0.0
         together = 0.0 if least else mixing[value]
