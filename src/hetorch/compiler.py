@@ -41,7 +41,7 @@ def compile(
     a tuple of them; the plan's input is then one row of all, each flattened, in order (its notes say where).
 
     `precision` bounds the predicted encryption error relative to the range of the outputs; without it, it is 2^-11 =
-    4.9e-4 or, where activations are approximated less exactly than that, an eighth of what they cost, up to 2^-6.
+    4.9e-4 or, where activations are approximated less exactly than that, a quarter of what they cost, up to 2^-6.
     Activations get the least polynomial degrees with which the outputs stay within `activation_tolerance` of the range
     of the model's outputs, with at least `activation_agreement` of the argmaxes the same. Instead, `activation_degree`
     (1..31) fixes the degree of all, or `activation_precision` (2^-20..1) their error relative to the largest absolute

@@ -35,7 +35,7 @@ def test_interpreters_and_engine_agree(name: str) -> None:
     np.testing.assert_allclose(run_cleartext(made, x, noise=False), reference, atol=1e-9 * span)
     noisy = run_cleartext(made, x)
     assert np.max(np.abs(noisy - reference)) <= made.report.predicted_error * span
-    assert made.report.predicted_error <= max(FINEST, made.report.approximation_error / 8)
+    assert made.report.predicted_error <= max(FINEST, made.report.approximation_error / 4)
 
 
 @pytest.mark.parametrize("name", ["linear", "mlp", "cnn", "image"])
