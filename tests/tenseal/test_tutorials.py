@@ -57,10 +57,17 @@ class EncryptedRegression:
         self.bias -= bias * (1 / len(samples))
 
 
-@pytest.mark.parametrize("name", PACKAGES)
-def test_logistic_regression_trained_on_encrypted_data(name: str) -> None:
+# The tutorial's parameters, and ones at which TenSEAL's own scales are right: with primes of 21 bits they are off by
+# up to 1.75, so that its result is no oracle.
+TUTORIAL, WIDE = ((40, *[21] * 6, 40), 21, 8192), ((60, *[40] * 6, 60), 40, 16384)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("hetorch", TUTORIAL), ("hetorch", WIDE), ("tenseal", WIDE)]
+)
+def test_logistic_regression_trained_on_encrypted_data(name: str, parameters: tuple[Any, ...]) -> None:
     package = PACKAGES[name]
-    pair = contexts((40, *[21] * 6, 40), 21)
+    pair = contexts(*parameters)
     context = pair.ours if package is ts else pair.theirs
     x, y = heart_like(12, 4)
     samples = [package.ckks_vector(context, row) for row in x]
@@ -71,12 +78,11 @@ def test_logistic_regression_trained_on_encrypted_data(name: str) -> None:
         model.step(samples, labels)
         seen, seen_bias = decrypted(model.weights), float(decrypted(model.bias)[0])
         expected, expected_bias = step_in_clear(weights, bias, x, y)
-        if package is ts:
-            # A step has six levels; each adds at most the unit times the values it meets, |x| < 3.
-            assert np.abs(seen - expected).max() < 40 * pair.unit
-            assert abs(seen_bias - expected_bias) < 40 * pair.unit
-        # TenSEAL's scales are off by up to 2^21 / q_1 = 1.75 here: only the direction is compared.
-        assert expected @ seen > 0.9 * np.linalg.norm(expected) * np.linalg.norm(seen)
+        # A step has six levels; each adds at most the unit times the values it meets, |x| < 3, and in TenSEAL the
+        # scale's distance from the prime.
+        bound = 40 * (pair.unit + (0 if package is ts else pair.drift))
+        assert np.abs(seen - expected).max() < bound
+        assert abs(seen_bias - expected_bias) < bound
         weights, bias = seen, seen_bias
         model.refresh(weights, bias)
     correct = ((x @ weights + bias > 0) == (y > 0.5)).mean()
