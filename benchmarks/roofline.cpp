@@ -6,6 +6,7 @@
 #include <cstring>
 #include <functional>
 
+#include "kernels/packed.h"
 #include "residues.h"
 
 #if defined(__x86_64__)
@@ -156,25 +157,30 @@ void hoisted_products(const Kernels& path, std::size_t n, std::size_t digits, st
     digit_rows.push_back(filled(n, q, Fill::kRandom, stream));
     pointers.push_back(digit_rows.back().data());
   }
-  const std::size_t key_words = 2 * digits * rows * n;
-  const Array key = filled(keys * key_words, q, Fill::kRandom, stream);
+  const int bits = hetorch::kernels::packed_bits(q);
+  const std::size_t block = static_cast<std::size_t>(bits);
+  const std::size_t row_bytes = 2 * digits * n / 8 * block;
+  std::vector<std::uint8_t> key(keys * rows * row_bytes + hetorch::kernels::kPackedPadding);
+  for (std::size_t at = 0; at < keys * rows * row_bytes; at += block) {
+    hetorch::kernels::pack_block(key.data() + at, filled(8, q, Fill::kRandom, stream).data(), bits);
+  }
   Array out(2 * n);
   const double t =
       least_seconds(
           [&] {
             for (std::size_t r = 0; r < rows; ++r) {
               for (std::size_t k = 0; k < keys; ++k) {
-                const u64* row = key.data() + k * key_words + 2 * digits * r * n;
+                const std::uint8_t* row = key.data() + (k * rows + r) * row_bytes;
                 path.key_product(
                     out.data(), out.data() + n,
-                    {.digits = pointers.data(), .count = digits, .key = row, .key_digits = digits, .ahead = row + 1024},
-                    n, m);
+                    {.digits = pointers.data(), .count = digits, .key = {row, bits, digits}, .ahead = row + 8192}, n,
+                    m);
               }
             }
           },
           7) /
       static_cast<double>(keys);
-  const double rate = 8.0 * static_cast<double>(key_words) / t;
+  const double rate = static_cast<double>(rows * row_bytes) / t;
   std::printf(
       "hoisted key product of %zu digits over %zu rows, n=%zu: %.3f ms, keys at %.1f GB/s, %.0f %% of the memory\n",
       digits, rows, n, t * 1e3, rate * 1e-9, 100 * rate / bandwidth);

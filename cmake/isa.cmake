@@ -7,7 +7,7 @@ endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")
   set_source_files_properties(cpp/kernels/avx2.cpp PROPERTIES COMPILE_OPTIONS "-mavx2;-mfma")
   set_source_files_properties(cpp/kernels/avx512ifma.cpp cpp/kernels/avx512wide.cpp PROPERTIES COMPILE_OPTIONS
-    "-mavx512f;-mavx512dq;-mavx512vl;-mavx512ifma")
+    "-mavx512f;-mavx512dq;-mavx512vl;-mavx512ifma;-mavx512vbmi")
   # GCC regroups u + (a - b) and u - (a - b) into five operations in place of three.
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     set_property(SOURCE cpp/kernels/avx512wide.cpp APPEND PROPERTY COMPILE_OPTIONS -fno-tree-reassoc)

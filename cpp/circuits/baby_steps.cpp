@@ -90,13 +90,13 @@ bool LinearTransform::rotate_tile(u64* const* out, const Step& step, const Step&
   for (std::size_t d = 0; d < step.digits->digit_count(); ++d) digits[d] = step.digits->row(d, row) + from;
   kernels::KeyProduct product{.digits = digits,
                               .count = step.digits->digit_count(),
-                              .key = rlwe::key_words(*step.key, row, level_, from),
-                              .key_digits = step.key->digit_count(),
+                              .key = rlwe::key_row(*step.key, row, level_, from),
                               .addend = data_row ? step.scaled->row(row) + from : nullptr,
                               .index = step.permutation + at,
                               .base = static_cast<std::uint32_t>(from)};
-  if (next.digits != nullptr)
-    product.ahead = rlwe::key_words(*next.key, row, level_, next.permutation[at] / length * length);
+  if (next.digits != nullptr) {
+    product.ahead = rlwe::key_row(*next.key, row, level_, next.permutation[at] / length * length).bytes;
+  }
   k.key_product(out[0], out[1], product, length, m);
   return true;
 }

@@ -57,19 +57,28 @@ struct EmbeddingView {
   const double* sines = nullptr;
 };
 
-// One row of an inner product with a switching key, or a span of it. The key is stored in blocks of 8 words: for each
-// block of the row, for each of `key_digits` digits, 8 words of b and the same 8 of a, so that all a position needs is
-// one stream in memory.
+// One row of a switching key, or a span of it. It is stored in blocks of 8 words: for each block of the row, for each
+// digit, 8 words of b and the same 8 of a, so that all a position needs is one stream in memory; packed (packed.h),
+// because that stream is what bounds an inner product. kPackedPadding bytes after it can be read.
+struct KeyRow {
+  const std::uint8_t* bytes;
+  int bits;            // of a word: packed_bits(q)
+  std::size_t digits;  // of the key
+
+  // Bytes of all that a block of 8 positions needs.
+  std::size_t block_bytes() const { return 2 * digits * static_cast<std::size_t>(bits); }
+};
+
+// One row of an inner product with a switching key, or a span of it.
 struct KeyProduct {
-  const u64* const* digits;  // `count` of them, 1 <= count <= key_digits, count <= 64
+  const u64* const* digits;  // `count` of them, 1 <= count <= key.digits, count <= 64
   std::size_t count;
-  const u64* key;
-  std::size_t key_digits;
+  KeyRow key;
   const u64* addend = nullptr;           // added to the first sum
   const std::uint32_t* index = nullptr;  // out[j] = sum[index[j] - base]: an automorphism, as for `permute`
   std::uint32_t base = 0;
   // What will be read next, laid out as `key`: asked for while this is worked on. Nothing is read; any address will do.
-  const u64* ahead = nullptr;
+  const std::uint8_t* ahead = nullptr;
 };
 
 struct Kernels {

@@ -110,16 +110,40 @@ void weighted_sum(u64* out, const u64* const* in, const u64* weights, std::size_
   weighted_sums(&out, in, &weights, &modulus, 1, count, n);
 }
 
+// A block of packed words in a register: to each lane the 8 bytes from that with its first bit, then the bits below
+// shifted out and those above cleared.
+struct PackedLanes {
+  explicit PackedLanes(int bits) : mask(broadcast(~u64{0} >> (64 - bits))) {
+    std::uint8_t from[8 * kLanes];
+    u64 below[kLanes];
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const std::size_t at = i * static_cast<std::size_t>(bits);
+      below[i] = at % 8;
+      for (std::size_t k = 0; k < 8; ++k) from[8 * i + k] = static_cast<std::uint8_t>(at / 8 + k);
+    }
+    bytes = load_bytes(from);
+    shifts = load(below);
+  }
+  Vec unpack(const std::uint8_t* block) const {
+    return bit_and(shift_right(permute_bytes(load_bytes(block), bytes), shifts), mask);
+  }
+  Vec bytes;
+  Vec shifts;
+  Vec mask;
+};
+
 template <bool kPermuted>
 void key_product_of(u64* out0, u64* out1, const KeyProduct& product, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   const WideReduction r(m);
-  const std::size_t step = 2 * product.key_digits;  // words of the key for one of a row
+  const PackedLanes lanes(product.key.bits);
+  const std::size_t word = static_cast<std::size_t>(product.key.bits);  // bytes of 8 words
+  const std::size_t step = product.key.block_bytes();
   // As a number: beyond the end of an array there are no addresses to calculate with.
-  const auto ahead = reinterpret_cast<std::uintptr_t>(product.ahead == nullptr ? product.key : product.ahead);
+  auto later = reinterpret_cast<std::uintptr_t>(product.ahead == nullptr ? product.key.bytes : product.ahead);
   for (std::size_t j = 0; j < n; j += kLanes) {
     const std::size_t from = kPermuted ? (product.index[j] - product.base) / kLanes * kLanes : j;
-    const u64* key = product.key + from * step;
+    const std::uint8_t* key = product.key.bytes + from / kLanes * step;
     Vec carry0 = product.addend == nullptr ? broadcast(0) : load(product.addend + from);
     Vec carry1 = broadcast(0);
     for (std::size_t begin = 0; begin < product.count; begin += kChunk) {
@@ -127,12 +151,11 @@ void key_product_of(u64* out0, u64* out1, const KeyProduct& product, std::size_t
       Wide sum0 = {broadcast(0), carry0};
       Wide sum1 = {broadcast(0), carry1};
       for (std::size_t i = begin; i < end; ++i) {
-        const std::uintptr_t later = ahead + (j * step + i * 2 * kLanes) * sizeof(u64);
-        __builtin_prefetch(reinterpret_cast<const void*>(later));
-        __builtin_prefetch(reinterpret_cast<const void*>(later + kLanes * sizeof(u64)));
+        __builtin_prefetch(reinterpret_cast<const void*>(later + i * 2 * word));
+        __builtin_prefetch(reinterpret_cast<const void*>(later + i * 2 * word + word));
         const Vec f = load(product.digits[i] + from);
-        accumulate(sum0, f, load(key + i * 2 * kLanes));
-        accumulate(sum1, f, load(key + i * 2 * kLanes + kLanes));
+        accumulate(sum0, f, lanes.unpack(key + i * 2 * word));
+        accumulate(sum1, f, lanes.unpack(key + i * 2 * word + word));
       }
       carry0 = reduce_wide(sum0, r, p);
       carry1 = reduce_wide(sum1, r, p);
@@ -145,6 +168,7 @@ void key_product_of(u64* out0, u64* out1, const KeyProduct& product, std::size_t
     }
     store(out0 + j, carry0);
     store(out1 + j, carry1);
+    later += step;
   }
 }
 

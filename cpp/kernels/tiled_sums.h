@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/api.h"
+#include "kernels/packed.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -30,7 +30,7 @@ void tiled_weighted_sums(u64* const* out, const u64* const* in, const u64* const
 template <auto kInnerProductPair, void (*kAdd)(u64*, const u64*, const u64*, std::size_t, const ModulusConstants&),
           void (*kPermute)(u64*, const u64*, const std::uint32_t*, std::size_t)>
 void gathered_key_product(u64* out0, u64* out1, const KeyProduct& product, std::size_t n, const ModulusConstants& m) {
-  constexpr std::size_t kBlock = 8;
+  constexpr std::size_t kBlock = kPackedBlock;
   constexpr std::size_t kWords = 64;
   alignas(64) u64 words[3][64][kWords];
   alignas(64) u64 sums[2][kWords];
@@ -46,10 +46,12 @@ void gathered_key_product(u64* out0, u64* out1, const KeyProduct& product, std::
       const std::size_t at = begin + j;
       const std::size_t from = product.index == nullptr ? at : (product.index[at] - product.base) / kBlock * kBlock;
       for (std::size_t i = 0; i < product.count; ++i) {
-        const u64* pair = product.key + 2 * (from * product.key_digits + i * kBlock);
+        const int bits = product.key.bits;
+        const std::uint8_t* pair =
+            product.key.bytes + from / kBlock * product.key.block_bytes() + 2 * i * static_cast<std::size_t>(bits);
         std::memcpy(words[0][i] + j, product.digits[i] + from, kBlock * sizeof(u64));
-        std::memcpy(words[1][i] + j, pair, kBlock * sizeof(u64));
-        std::memcpy(words[2][i] + j, pair + kBlock, kBlock * sizeof(u64));
+        unpack_block(words[1][i] + j, pair, bits);
+        unpack_block(words[2][i] + j, pair + bits, bits);
       }
       if (product.addend != nullptr) std::memcpy(addend + j, product.addend + from, kBlock * sizeof(u64));
       for (std::size_t k = 0; k < kBlock && product.index != nullptr; ++k) {

@@ -83,6 +83,10 @@ inline Vec permute_lanes(Vec x, const std::uint32_t* index) {
   return _mm512_permutexvar_epi64(lanes, x);
 }
 
+inline Vec load_bytes(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
+// [x[index[0]] ... x[index[63]]], bytes, indices below 64
+inline Vec permute_bytes(Vec x, Vec index) { return _mm512_permutexvar_epi8(index, x); }
+
 inline Real load_reals(const double* p) { return _mm512_loadu_pd(p); }
 inline Vec to_signed_integer(Real a) { return _mm512_cvttpd_epi64(a); }
 inline Vec bits_of_reals(Real a) { return _mm512_castpd_si512(a); }

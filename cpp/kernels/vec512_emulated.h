@@ -1,6 +1,7 @@
 // The operations of vec512.h lane by lane in plain C++, bit for bit, so that the IFMA kernels can be tested anywhere.
 #pragma once
 
+#include <array>
 #include <cmath>
 
 #include "kernels/api.h"
@@ -115,6 +116,18 @@ inline Vec odd_lanes(const Vec& x, const Vec& y) {
 
 inline Vec permute_lanes(const Vec& x, const std::uint32_t* index) {
   return each_lane<Vec>([&](std::size_t i) { return x.lane[index[i] % kLanes]; });
+}
+
+inline Vec load_bytes(const std::uint8_t* p) {
+  return __builtin_bit_cast(Vec, *reinterpret_cast<const std::array<std::uint8_t, 8 * kLanes>*>(p));
+}
+inline Vec permute_bytes(const Vec& x, const Vec& index) {
+  using Bytes = std::array<std::uint8_t, 8 * kLanes>;
+  const Bytes from = __builtin_bit_cast(Bytes, x);
+  const Bytes where = __builtin_bit_cast(Bytes, index);
+  Bytes result;
+  for (std::size_t i = 0; i < result.size(); ++i) result[i] = from[where[i] % 64];
+  return __builtin_bit_cast(Vec, result);
 }
 
 inline Real load_reals(const double* p) {

@@ -96,22 +96,21 @@ std::array<NttPoly, 2> run_from_poly(Switch& work, const NttPoly& poly) {
 
 }  // namespace
 
-const u64* key_words(const SwitchingKey& key, std::size_t row, std::size_t level, std::size_t begin) {
+kernels::KeyRow key_row(const SwitchingKey& key, std::size_t row, std::size_t level, std::size_t begin) {
   return key.row(row <= level ? row : row + (key.level - level), begin);
 }
 
 void inner_product_row(u64* out0, u64* out1, const u64* const* digits, std::size_t row, std::size_t level,
                        const SwitchingKey& key, const u64* addend, const Context& context) {
   // The key is asked for so far ahead (8 KiB): it comes from memory, and the processor's own prefetching ends at pages.
-  constexpr std::size_t kAhead = 1024;
+  constexpr std::size_t kAhead = 8192;
   const std::size_t index = context.basis().index(context.extended_limbs(level), row);
-  const u64* words = key_words(key, row, level, 0);
+  const kernels::KeyRow from = key_row(key, row, level, 0);
   const kernels::KeyProduct product{.digits = digits,
                                     .count = context.digit_count(level),
-                                    .key = words,
-                                    .key_digits = key.digit_count(),
+                                    .key = from,
                                     .addend = addend,
-                                    .ahead = words + kAhead};
+                                    .ahead = from.bytes + kAhead};
   context.basis().kernels(index).key_product(out0, out1, product, context.n(), context.basis().modulus(index));
 }
 

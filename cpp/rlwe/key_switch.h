@@ -10,7 +10,7 @@ namespace hetorch::rlwe {
 using PairFinish = std::array<Finish, 2>;
 
 // Row `row` of extended_limbs(level) in the key, which may be of a higher level, from word `begin` on.
-const std::uint64_t* key_words(const SwitchingKey& key, std::size_t row, std::size_t level, std::size_t begin);
+kernels::KeyRow key_row(const SwitchingKey& key, std::size_t row, std::size_t level, std::size_t begin);
 
 // out0 + out1 s_to = P * poly * s_from + noise, for one row of extended_limbs(level). addend: added to the first half;
 // may be null.

@@ -1,12 +1,11 @@
 #include "rlwe/keys.h"
 
-#include <cstring>
 #include <stdexcept>
 
 namespace hetorch::rlwe {
 namespace {
 
-constexpr std::size_t kBlock = 8;  // words: see kernels::KeyProduct
+using kernels::kPackedBlock;
 
 }  // namespace
 
@@ -14,31 +13,42 @@ SwitchingKey::SwitchingKey(std::size_t key_level, const Context& context)
     : level(key_level),
       n_(context.n()),
       limbs_(context.extended_limbs(key_level)),
-      digit_count_(context.digit_count(key_level)),
-      words_(2 * digit_count_ * limbs_.count() * n_) {}
+      digit_count_(context.digit_count(key_level)) {
+  std::size_t bytes = 0;
+  for (std::size_t r = 0; r < limbs_.count(); ++r) {
+    bits_.push_back(kernels::packed_bits(context.basis().prime(context.basis().index(limbs_, r))));
+    starts_.push_back(bytes);
+    bytes += n_ / kPackedBlock * block_bytes(r);
+  }
+  words_ = ring::Buffer((bytes + kernels::kPackedPadding + 7) / 8);
+}
 
 void SwitchingKey::set(std::size_t d, const NttPoly& b, const NttPoly& a) {
   const NttPoly* halves[] = {&b, &a};
-  const std::size_t step = 2 * digit_count_;
-  for (std::size_t h = 0; h < 2; ++h) {
-    if (d >= digit_count_ || halves[h]->limbs() != limbs_ || halves[h]->n() != n_) {
+  for (const NttPoly* half : halves) {
+    if (d >= digit_count_ || half->limbs() != limbs_ || half->n() != n_) {
       throw std::invalid_argument("a digit of a switching key of another shape");
     }
-    const std::uint64_t* from = halves[h]->row(0);
-    std::uint64_t* to = words_.data() + (2 * d + h) * kBlock;
-    for (std::size_t j = 0; j < limbs_.count() * n_; j += kBlock) {
-      std::memcpy(to + j * step, from + j, kBlock * sizeof(std::uint64_t));
-    }
   }
+  ring::parallel_rows(b, [&](std::size_t r) {
+    auto* to = reinterpret_cast<std::uint8_t*>(words_.data()) + starts_[r] + 2 * d * static_cast<std::size_t>(bits_[r]);
+    for (std::size_t j = 0; j < n_; j += kPackedBlock) {
+      for (std::size_t h = 0; h < 2; ++h)
+        kernels::pack_block(to + h * static_cast<std::size_t>(bits_[r]), halves[h]->row(r) + j, bits_[r]);
+      to += block_bytes(r);
+    }
+  });
 }
 
 NttPoly SwitchingKey::half(std::size_t d, std::size_t h) const {
   NttPoly result(n_, limbs_);
-  const std::size_t step = 2 * digit_count_;
-  const std::uint64_t* from = words_.data() + (2 * d + h) * kBlock;
-  for (std::size_t j = 0; j < limbs_.count() * n_; j += kBlock) {
-    std::memcpy(result.row(0) + j, from + j * step, kBlock * sizeof(std::uint64_t));
-  }
+  ring::parallel_rows(result, [&](std::size_t r) {
+    const std::uint8_t* from = bytes() + starts_[r] + (2 * d + h) * static_cast<std::size_t>(bits_[r]);
+    for (std::size_t j = 0; j < n_; j += kPackedBlock) {
+      kernels::unpack_block(result.row(r) + j, from, bits_[r]);
+      from += block_bytes(r);
+    }
+  });
   return result;
 }
 

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/packed.h"
 #include "rlwe/context.h"
 
 namespace hetorch::rlwe {
@@ -41,20 +42,24 @@ class SwitchingKey {
   // Copies.
   NttPoly b(std::size_t d) const { return half(d, 0); }
   NttPoly a(std::size_t d) const { return half(d, 1); }
-  // Row r from word `begin` on, a multiple of 8, in the order of kernels::KeyProduct: key switches are bound by how
-  // fast keys come from memory, and one stream on huge pages comes faster than two for each digit.
-  const std::uint64_t* row(std::size_t r, std::size_t begin = 0) const {
-    return words_.data() + 2 * digit_count_ * (r * n_ + begin);
+  // Row r from word `begin` on, a multiple of 8: key switches are bound by how fast keys come from memory, and one
+  // packed stream on huge pages comes faster than two of words for each digit.
+  kernels::KeyRow row(std::size_t r, std::size_t begin = 0) const {
+    return {bytes() + starts_[r] + block_bytes(r) * (begin / kernels::kPackedBlock), bits_[r], digit_count_};
   }
   // Throws std::invalid_argument when the key was made under other parameters.
   void check(const Context& context) const;
 
  private:
   NttPoly half(std::size_t d, std::size_t h) const;
+  const std::uint8_t* bytes() const { return reinterpret_cast<const std::uint8_t*>(words_.data()); }
+  std::size_t block_bytes(std::size_t r) const { return 2 * digit_count_ * static_cast<std::size_t>(bits_[r]); }
 
   std::size_t n_ = 0;
   Limbs limbs_;
   std::size_t digit_count_ = 0;
+  std::vector<int> bits_;            // of a word, by row
+  std::vector<std::size_t> starts_;  // of a row, in bytes
   ring::Buffer words_;
 };
 

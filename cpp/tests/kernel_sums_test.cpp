@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "check.h"
+#include "kernels/packed.h"
 #include "residues.h"
 
 namespace {
@@ -57,12 +58,14 @@ void check_key_product(const Kernels& path, std::size_t count, Fill fill, Stream
   const std::vector<Array> b = rows(key_digits, m.q, fill, stream);
   const std::vector<Array> a = rows(key_digits, m.q, Fill::kRandom, stream);
   const Array addend = filled(kLength, m.q, fill, stream);
-  Array key(2 * key_digits * kLength);
-  for (std::size_t j = 0; j < kLength; ++j) {
+  const int bits = hetorch::kernels::packed_bits(m.q);
+  const std::size_t block = static_cast<std::size_t>(bits);
+  std::vector<std::uint8_t> key(2 * key_digits * kLength / 8 * block + hetorch::kernels::kPackedPadding);
+  for (std::size_t j = 0; j < kLength; j += 8) {
     for (std::size_t i = 0; i < key_digits; ++i) {
-      u64* pair = key.data() + j / 8 * 8 * 2 * key_digits + 16 * i;
-      pair[j % 8] = b[i][j];
-      pair[8 + j % 8] = a[i][j];
+      std::uint8_t* pair = key.data() + (j / 8 * key_digits + i) * 2 * block;
+      hetorch::kernels::pack_block(pair, b[i].data() + j, bits);
+      hetorch::kernels::pack_block(pair + block, a[i].data() + j, bits);
     }
   }
   const Array first = expected_inner(digits, {b.begin(), b.begin() + static_cast<std::ptrdiff_t>(count)}, m.q);
@@ -75,8 +78,7 @@ void check_key_product(const Kernels& path, std::size_t count, Fill fill, Stream
   }
   for (const bool added : {false, true}) {
     for (const bool moved : {false, true}) {
-      hetorch::kernels::KeyProduct product{
-          .digits = nullptr, .count = count, .key = key.data(), .key_digits = key_digits};
+      hetorch::kernels::KeyProduct product{.digits = nullptr, .count = count, .key = {key.data(), bits, key_digits}};
       const std::vector<const u64*> listed = pointers(digits);
       product.digits = listed.data();
       product.addend = added ? addend.data() : nullptr;
@@ -107,6 +109,29 @@ void check_weighted(const Kernels& path, std::size_t count, Fill fill, Stream& s
   CHECK(out == expected, context.c_str());
   path.weighted_sum(in[count - 1].data(), pointers(in).data(), weights.data(), count, kLength, m);
   CHECK(in[count - 1] == expected, (context + " in place").c_str());
+}
+
+// Word i of a block stands at bit i * bits, and nothing is written beyond the block.
+void check_packing(Stream& stream) {
+  for (int bits = 2; bits <= 64; bits = bits == 50 ? 64 : bits + 1) {
+    for (Fill fill : all_fills()) {
+      const u64 bound = bits == 64 ? ~u64{0} : u64{1} << bits;
+      const Array words = filled(8, bound, fill, stream);
+      const std::size_t size = static_cast<std::size_t>(bits);
+      std::vector<std::uint8_t> packed(size + hetorch::kernels::kPackedPadding, 0xA5);
+      hetorch::kernels::pack_block(packed.data(), words.data(), bits);
+      for (std::size_t k = 0; k < 8 * size; ++k) {
+        const u64 expected = words[k / size] >> (k % size) & 1;
+        CHECK((packed[k / 8] >> (k % 8) & 1) == expected, "a bit of a packed word");
+      }
+      for (std::size_t k = size; k < packed.size(); ++k) CHECK(packed[k] == 0xA5, "written beyond the block");
+      Array back(8);
+      hetorch::kernels::unpack_block(back.data(), packed.data(), bits);
+      CHECK(back == words, "unpacked words");
+    }
+  }
+  CHECK(hetorch::kernels::packed_bits((u64{1} << 50) - 1) == 50, "the widest packed prime");
+  CHECK(hetorch::kernels::packed_bits((u64{1} << 50) + 1) == 64, "a wide prime stays whole");
 }
 
 // Several targets at once equal the targets one by one, over a length of several tiles and a part of one.
@@ -197,6 +222,8 @@ void check_path(const Kernels& path) {
 }  // namespace
 
 int main() {
+  Stream stream(3);
+  check_packing(stream);
   check_path(hetorch::kernels::portable());
   for (const Kernels* path : fast_paths()) check_path(*path);
   return check::status();

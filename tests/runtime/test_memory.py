@@ -91,6 +91,18 @@ def test_ring_elements_of_a_run_take_what_was_predicted(batch_size: int) -> None
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_keys_take_exactly_what_was_predicted() -> None:
+    made = plan()
+    key = SecretKey.generate(made.parameters)
+    _native.trim_pool()
+    before = _native.pool_statistics().in_use
+    keys = key.evaluation_keys(made.key_spec)
+    taken = _native.pool_statistics().in_use - before
+    assert taken == key_memory(made.parameters, made.key_spec)
+    del keys
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_limit_is_kept_with_the_same_bits() -> None:
     made = plan()
     memory = predict_memory(made.program, made.parameters, made.key_spec, made.weights)

@@ -1,6 +1,7 @@
 """How much memory a run takes, from the plan alone: keys, encoded weights, ciphertexts and what operations need.
 
-The formulas count what the native engine holds, 8 bytes a residue: N * 8 bytes for each ring element and prime.
+The formulas count what the native engine holds: 8 bytes a residue, N * 8 bytes for each ring element and prime, but in keys
+the bits of the prime.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from hetorch.ir.he_program import (
 from hetorch.params import ParameterSet
 
 WORD = 8
+PADDING = 64
+"""Bytes behind the words of a key, so that a register of 64 can be loaded from any of them."""
 Weights = Mapping[str, NDArray[np.generic]]
 
 
@@ -62,13 +65,23 @@ def predict_memory(
 
 
 def key_memory(parameters: ParameterSet, key_spec: EvaluationKeySpec) -> int:
-    """Both halves of every digit of every key, over Q_level P."""
+    """Bytes of both halves of every digit of every key, over Q_level P: the core packs primes below 2^50 to their bits.
+
+    N * bits / 8 a residue polynomial, and at most 64 bytes a key of padding.
+    """
     levels = [level for _, level in key_spec.galois]
     if key_spec.relinearisation_level is not None:
         levels.append(key_spec.relinearisation_level)
-    special = len(parameters.special_primes)
-    rows: int = sum(2 * parameters.digit_count(level) * (level + 1 + special) for level in levels)
-    return rows * parameters.ring_degree * WORD
+    total = 0
+    for level in levels:
+        primes = (*parameters.modulus_chain[: level + 1], *parameters.special_primes)
+        total += 2 * parameters.digit_count(level) * sum(_packed_bits(prime) for prime in primes)
+    return total * parameters.ring_degree // 8 + PADDING * len(levels)
+
+
+def _packed_bits(prime: int) -> int:
+    """Of a residue in a key: wider primes are worked on by paths that read whole words."""
+    return prime.bit_length() if prime.bit_length() <= 50 else 8 * WORD
 
 
 def weight_memory(

@@ -19,9 +19,8 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import EvaluationKeys
 from hetorch.errors import PlanError
 from hetorch.params import ParameterSet
+from hetorch.plan.memory import key_memory
 from hetorch.wire.answers import KEY_ID
-
-RESIDUE_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +37,8 @@ class KeyKind:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes when ready for use: both halves of every digit, 8 bytes a residue, N * (level + 1 + special primes)."""
-        parameters = self.parameters
-        levels = [level for _, level in self.spec.galois]
-        if self.spec.relinearisation_level is not None:
-            levels.append(self.spec.relinearisation_level)
-        special = len(parameters.special_primes)
-        residues = sum(2 * parameters.digit_count(level) * (level + 1 + special) for level in levels)
-        return residues * parameters.ring_degree * RESIDUE_BYTES
+        """Bytes when ready for use: both halves of every digit."""
+        return key_memory(self.parameters, self.spec)
 
     @property
     def folder(self) -> str:
