@@ -115,8 +115,22 @@ void elements(const std::vector<const Kernels*>& paths, std::size_t n, std::size
   each("reduce_centred", [&](const Kernels& k) { k.reduce_centred(d.out(0), d.a[0], (u64{1} << 60) - 1, n, m); });
   each("multiply_add_pair",
        [&](const Kernels& k) { k.multiply_add_pair(d.out(0), d.out(1), d.a[0], d.b0[0], d.b1[0], n, m); });
-  each("inner_product_pair" + of, [&](const Kernels& k) {
-    k.inner_product_pair(d.out(0), d.out(1), d.a.data(), d.b0.data(), d.b1.data(), count, n, m);
+  // One group; the second halves are the first ones again.
+  Stream source(9);
+  const Array stream = filled(count * n, q, Fill::kRandom, source);
+  each("diagonal_sums" + of, [&](const Kernels& k) {
+    u64* const out[] = {d.out(0), d.out(1)};
+    const std::size_t groups[] = {count};
+    k.diagonal_sums({.values = stream.data(),
+                     .shift = 0,
+                     .terms = count,
+                     .inputs = d.b0.data(),
+                     .half = 0,
+                     .counts = groups,
+                     .groups = 1,
+                     .out0 = out,
+                     .out1 = out + 1},
+                    n, m);
   });
   each("weighted_sum" + of,
        [&](const Kernels& k) { k.weighted_sum(d.out(0), d.a.data(), d.weights.data(), count, n, m); });

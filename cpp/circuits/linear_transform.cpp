@@ -51,14 +51,22 @@ LinearTransform::LinearTransform(const Context& context, std::span<const Diagona
     if (new_baby) rotated_.push_back({d.input, d.baby});
     const auto [group, new_group] = grouped.try_emplace({d.output, d.giant}, groups_.size());
     if (new_group) groups_.push_back({d.output, d.giant, {}});
-    std::vector<Term>& terms = groups_[group->second].terms;
+    std::vector<std::size_t>& terms = groups_[group->second].rotated;
     places.push_back({group->second, terms.size()});
-    terms.push_back({baby->second, {}});
+    terms.push_back(baby->second);
   }
   limbs_ = rotates ? context.rlwe().extended_limbs(level) : context.rlwe().data_limbs(level);
   if (rotates && limbs_.special == 0) throw std::invalid_argument("rotations need special primes");
   const std::size_t n = context.basis().n();
   distinct_ = std::min(n, 2 * period);
+  term_count_ = diagonals.size();
+  block_words_ = std::max<std::size_t>(1, kernels::kDiagonalBlock * distinct_ / n);
+  values_ = Buffer(term_count_ * limbs_.count() * distinct_);
+  std::vector<std::size_t> first;  // term of each group
+  for (std::size_t g = 0, terms = 0; g < groups_.size(); ++g) {
+    first.push_back(terms);
+    terms += groups_[g].rotated.size();
+  }
 
   const double scale = output_scale * context.prime(level) / input_scale;
   ring::parallel_for(diagonals.size(), [&](std::size_t t) {
@@ -67,22 +75,23 @@ LinearTransform::LinearTransform(const Context& context, std::span<const Diagona
     // The sum of a group is rotated left by `giant` at the end: its diagonals are rotated right by as much here.
     for (std::size_t s = 0; s < slots; ++s) values[(s + d.giant) % slots] = d.values[s % period];
     const NttPoly plaintext = context.encoder().encode(values, scale, limbs_);
-    Buffer kept(limbs_.count() * distinct_);
+    const std::size_t term = first[places[t].group] + places[t].term;
+    const std::size_t run = n / distinct_;
     for (std::size_t r = 0; r < limbs_.count(); ++r) {
-      for (std::size_t i = 0; i < distinct_; ++i)
-        kept.data()[r * distinct_ + i] = plaintext.row(r)[i * (n / distinct_)];
+      for (std::size_t i = 0; i < distinct_; i += block_words_) {
+        std::uint64_t* kept = values_.data() + place(r, i * run, term);
+        for (std::size_t k = 0; k < block_words_; ++k) kept[k] = plaintext.row(r)[(i + k) * run];
+      }
     }
-    groups_[places[t].group].terms[places[t].term].values = std::move(kept);
   });
 }
 
-std::size_t LinearTransform::bytes() const {
-  std::size_t words = 0;
-  for (const Group& group : groups_) {
-    for (const Term& term : group.terms) words += term.values.size();
-  }
-  return words * 8;
+std::size_t LinearTransform::place(std::size_t row, std::size_t at, std::size_t term) const {
+  const std::size_t word = at / (ring_degree_ / distinct_);
+  return (row * distinct_ + word) * term_count_ + term * block_words_;
 }
+
+std::size_t LinearTransform::bytes() const { return values_.size() * 8; }
 
 void LinearTransform::check_inputs(std::span<const Ciphertext* const> inputs) const {
   if (inputs.size() != input_count_) {

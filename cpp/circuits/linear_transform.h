@@ -48,14 +48,10 @@ class LinearTransform {
   };
   // A diagonal of period p is a polynomial in X^(N/2p): its transform holds 2p values, each N/2p times in a row (the
   // value at position i depends on the top log2(2p) bits of i). Only the 2p are kept for each prime.
-  struct Term {
-    std::size_t rotated;  // index into rotated_
-    ring::Buffer values;  // limbs_.count() rows of distinct_ words
-  };
   struct Group {  // the terms of one output and one giant step
     std::size_t output;
     std::size_t giant;
-    std::vector<Term> terms;
+    std::vector<std::size_t> rotated;  // for each term, index into rotated_
   };
   using Pair = std::array<ring::NttPoly, 2>;
 
@@ -63,11 +59,10 @@ class LinearTransform {
   // Inner sums of every group, over limbs_.
   std::vector<Pair> accumulate(const ckks::Evaluator& evaluator, std::span<const ckks::Ciphertext* const> inputs) const;
   struct Step;
-  bool rotate_tile(std::uint64_t* const* out, const Step& step, const Step& next, std::size_t row, std::size_t at,
+  void rotate_tile(std::uint64_t* const* out, const Step& step, const Step& next, std::size_t row, std::size_t at,
                    std::size_t length, const ckks::Context& context) const;
-  template <class Halves>
-  void sum_block(std::uint64_t* out0, std::uint64_t* out1, const Group& group, std::size_t row, std::size_t at,
-                 std::size_t length, const Halves& halves, std::uint64_t* scratch, const ckks::Context& context) const;
+  // Where the values of a term for the block of positions from `at` on are kept.
+  std::size_t place(std::size_t row, std::size_t at, std::size_t term) const;
   // totals[output] += the sums of its groups, each rotated by its giant step; an empty total counts as zero.
   void add_giants(std::vector<std::optional<Pair>>& totals, const std::vector<Pair>& sums,
                   const ckks::Evaluator& evaluator) const;
@@ -82,6 +77,11 @@ class LinearTransform {
   ring::Limbs limbs_;     // with the special primes, unless nothing is rotated
   std::vector<Rotated> rotated_;
   std::vector<Group> groups_;
+  // All diagonals, for each row one stream as kernels::DiagonalSums reads it, terms in the order of groups: from memory
+  // a stream comes faster than words from a thousand places.
+  std::size_t term_count_ = 0;
+  std::size_t block_words_ = 0;
+  ring::Buffer values_;
 };
 
 }  // namespace hetorch::circuits

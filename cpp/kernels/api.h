@@ -81,6 +81,23 @@ struct KeyProduct {
   const std::uint8_t* ahead = nullptr;
 };
 
+// A span of a row of products of diagonals with rotated inputs. A diagonal has runs of 2^shift equal words, of which
+// one is kept. The kept words of all terms are one stream in the order of their use: for each block of kDiagonalBlock
+// positions (or for each run, if that is longer), for each term, the words of the block.
+constexpr std::size_t kDiagonalBlock = 16;
+
+struct DiagonalSums {
+  const u64* values;  // of the span's first block
+  int shift;
+  std::size_t terms;          // of all groups
+  const u64* const* inputs;   // for each term the first half of its rotated input
+  std::size_t half;           // words from there to the second half
+  const std::size_t* counts;  // terms of each group, one after the other; at least one each
+  std::size_t groups;
+  u64* const* out0;  // for each group
+  u64* const* out1;
+};
+
 struct Kernels {
   const char* name;
   int modulus_bits;  // primes below 2^modulus_bits: 50 on the narrow SIMD paths, 60 on avx512wide and portable
@@ -121,10 +138,9 @@ struct Kernels {
   // q, a < source. The base conversion from one prime.
   void (*reduce_centred)(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m);
 
-  // out0 = sum_i a[i] * b0[i], out1 = sum_i a[i] * b1[i] mod q: the product of rotated ciphertexts with diagonals.
-  // 1 <= count <= 64.
-  void (*inner_product_pair)(u64* out0, u64* out1, const u64* const* a, const u64* const* b0, const u64* const* b1,
-                             std::size_t count, std::size_t n, const ModulusConstants& m);
+  // For each group of terms, out0[group] = sum_i values_i * inputs[i], out1[group] = the same of the second halves mod
+  // q. n a multiple of 16, or of the run if that is longer. No output overlaps an input.
+  void (*diagonal_sums)(const DiagonalSums& sums, std::size_t n, const ModulusConstants& m);
   // out0 = sum_i digits[i] * b_i [+ addend], out1 = sum_i digits[i] * a_i mod q, permuted where there is an index. No
   // output overlaps an input.
   void (*key_product)(u64* out0, u64* out1, const KeyProduct& product, std::size_t n, const ModulusConstants& m);

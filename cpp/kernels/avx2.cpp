@@ -5,6 +5,7 @@
 #include "kernels/avx2_elementwise.h"
 #include "kernels/avx2_forward.h"
 #include "kernels/avx2_inverse.h"
+#include "kernels/avx2_products.h"
 #include "kernels/avx2_sums.h"
 #include "kernels/embedding.h"
 #include "kernels/reals.h"
@@ -35,8 +36,8 @@ const Kernels* avx2() {
       .reduce = reduce,
       .reduce_wide = reduce_wide,
       .reduce_centred = reduce_centred_residues,
-      .inner_product_pair = inner_product_pair,
-      .key_product = gathered_key_product<inner_product_pair, add, permute>,
+      .diagonal_sums = diagonal_sums,
+      .key_product = key_product,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,
       .weighted_sums = tiled_weighted_sums<weighted_sum>,

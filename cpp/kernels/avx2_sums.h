@@ -53,34 +53,6 @@ inline Vector finish(const Sum& s, Vector start, const Prime& p) {
   return reduce_centred(_mm256_add_pd(_mm256_fnmadd_pd(c, p.q, high), s.low), p);
 }
 
-// Two vectors at a time: four independent chains of sums.
-void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* const* b0, const u64* const* b1,
-                        std::size_t count, std::size_t n, const ModulusConstants& m) {
-  const Prime p(m);
-  const Chunk chunk = make_chunk(2 * bits_of(m.q));
-  const Vector start = broadcast(chunk.start);
-  for (std::size_t j = 0; j < n; j += 2 * kLanes) {
-    Vector carry[4] = {broadcast(0.0), broadcast(0.0), broadcast(0.0), broadcast(0.0)};
-    for (std::size_t begin = 0; begin < count; begin += chunk.terms) {
-      const std::size_t end = begin + chunk.terms < count ? begin + chunk.terms : count;
-      Sum sum[4] = {{start, carry[0]}, {start, carry[1]}, {start, carry[2]}, {start, carry[3]}};
-      for (std::size_t i = begin; i < end; ++i) {
-        const Vector factor0 = load_residues(a[i] + j);
-        const Vector factor1 = load_residues(a[i] + j + kLanes);
-        accumulate(sum[0], factor0, load_residues(b0[i] + j));
-        accumulate(sum[1], factor1, load_residues(b0[i] + j + kLanes));
-        accumulate(sum[2], factor0, load_residues(b1[i] + j));
-        accumulate(sum[3], factor1, load_residues(b1[i] + j + kLanes));
-      }
-      for (std::size_t k = 0; k < 4; ++k) carry[k] = finish(sum[k], start, p);
-    }
-    store(out0 + j, canonical_bits(carry[0], p));
-    store(out0 + j + kLanes, canonical_bits(carry[1], p));
-    store(out1 + j, canonical_bits(carry[2], p));
-    store(out1 + j + kLanes, canonical_bits(carry[3], p));
-  }
-}
-
 // Inputs below 2^50, weights balanced: |w| <= q / 2.
 void weighted_sum(u64* out, const u64* const* in, const u64* weights, std::size_t count, std::size_t n,
                   const ModulusConstants& m) {

@@ -123,39 +123,6 @@ void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusCo
 // parts, q and the carried remainder reduce_wide stays below 2^51 + 2^50 + 16.
 constexpr std::size_t kChunk = 8;
 
-// Diagonals and the sources of base conversions come from memory, many streams at once, which the processor's own
-// prefetching does not follow: ask for the words that are 1 KiB away. The address may be beyond the array; nothing is
-// read there.
-inline void prefetch_ahead(const u64* p) {
-  __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(p) + 1024));
-}
-
-void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* const* b0, const u64* const* b1,
-                        std::size_t count, std::size_t n, const ModulusConstants& m) {
-  const Prime p(m);
-  const WideReduction r(m);
-  for (std::size_t j = 0; j < n; j += kLanes) {
-    Vec carry0 = broadcast(0);
-    Vec carry1 = broadcast(0);
-    for (std::size_t begin = 0; begin < count; begin += kChunk) {
-      const std::size_t end = begin + kChunk < count ? begin + kChunk : count;
-      Wide sum0 = {broadcast(0), carry0};
-      Wide sum1 = {broadcast(0), carry1};
-      for (std::size_t i = begin; i < end; ++i) {
-        const Vec f = load(a[i] + j);
-        prefetch_ahead(b0[i] + j);
-        prefetch_ahead(b1[i] + j);
-        accumulate(sum0, f, load(b0[i] + j));
-        accumulate(sum1, f, load(b1[i] + j));
-      }
-      carry0 = reduce_wide(sum0, r, p);
-      carry1 = reduce_wide(sum1, r, p);
-    }
-    store(out0 + j, reduce_once(carry0, p.q));
-    store(out1 + j, reduce_once(carry1, p.q));
-  }
-}
-
 void round_quotient(u64* out, const u64* const* in, const double* inverses, std::size_t count, std::size_t n) {
   for (std::size_t j = 0; j < n; j += kLanes) {
     Real sum = broadcast_real(0.0);

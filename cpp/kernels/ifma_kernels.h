@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/embedding.h"
+#include "kernels/ifma_diagonals.h"
 #include "kernels/ifma_elementwise.h"
 #include "kernels/ifma_forward.h"
 #include "kernels/ifma_inverse.h"
@@ -33,7 +34,7 @@ constexpr Kernels ifma_kernels(const char* name) {
       .reduce = reduce_residues,
       .reduce_wide = reduce_wide_residues,
       .reduce_centred = reduce_centred,
-      .inner_product_pair = inner_product_pair,
+      .diagonal_sums = diagonal_sums,
       .key_product = key_product,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/ifma_elementwise.h"
+#include "kernels/prefetch.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -11,6 +12,8 @@ namespace {
 constexpr std::size_t kSumTargets = 4;
 constexpr std::size_t kSumVectors = 2;
 constexpr std::size_t kMostTerms = 64;
+// The sources come from memory, many streams at once: words of them that are asked for.
+constexpr std::size_t kAhead = 128;
 
 // The weights as w 2^52 mod q, so that Montgomery's step by 2^52 gives the sum itself. With k = low / q mod 2^52 the
 // low 52 bits of k q are those of low, and
@@ -64,7 +67,7 @@ void sum_rows(u64* const* out, const u64* const* in, const SumTarget* targets, s
 #pragma GCC unroll 4
       for (std::size_t v = 0; v < kVectors; ++v) {
         x[v] = load(in[i] + j + v * kLanes);
-        prefetch_ahead(in[i] + j + v * kLanes);
+        prefetch_ahead(in[i] + j + v * kLanes, kAhead);
       }
 #pragma GCC unroll 4
       for (std::size_t t = 0; t < kTargets; ++t) {

@@ -256,7 +256,7 @@ const Kernels& portable() {
       reduce,
       reduce,  // reduce_wide
       reduce_centred,
-      inner_product_pair,
+      gathered_diagonal_sums<inner_product_pair, add>,
       gathered_key_product<inner_product_pair, add, permute>,
       multiply_add_pair,
       weighted_sum,

@@ -1,11 +1,13 @@
-// weighted_sums() and key_product() of the paths that have no other, from their weighted_sum() and
-// inner_product_pair().
+// weighted_sums(), key_product() and diagonal_sums() of the paths that have no other, from their weighted_sum() and
+// inner_product_pair():
+//     out0 = sum_i a[i] * b0[i], out1 = sum_i a[i] * b1[i] mod q, 1 <= count <= 64; out may be an input.
 #pragma once
 
 #include <algorithm>
 #include <cstring>
 
 #include "kernels/packed.h"
+#include "kernels/prefetch.h"
 
 namespace hetorch::kernels {
 namespace {
@@ -65,6 +67,43 @@ void gathered_key_product(u64* out0, u64* out1, const KeyProduct& product, std::
     if (product.index == nullptr) continue;
     kPermute(out0 + begin, first, lanes, length);
     kPermute(out1 + begin, second, lanes, length);
+  }
+}
+
+// Diagonals with runs are written out, block by block, so that what is read for each term stays in the first-level
+// cache.
+template <auto kInnerProductPair, void (*kAdd)(u64*, const u64*, const u64*, std::size_t, const ModulusConstants&)>
+void gathered_diagonal_sums(const DiagonalSums& sums, std::size_t n, const ModulusConstants& m) {
+  constexpr std::size_t kTerms = 32;
+  constexpr std::size_t kAhead = 1024;
+  alignas(64) u64 written[kTerms][kDiagonalBlock];
+  alignas(64) u64 more[2][kDiagonalBlock];
+  const std::size_t words = std::max<std::size_t>(1, kDiagonalBlock >> sums.shift);
+  const std::size_t run = kDiagonalBlock / words;
+  for (std::size_t j = 0; j < n; j += kDiagonalBlock) {
+    const u64* stream = sums.values + (j >> sums.shift) * sums.terms;
+    const u64* const* input = sums.inputs;
+    for (std::size_t g = 0; g < sums.groups; ++g) {
+      u64* out[2] = {sums.out0[g] + j, sums.out1[g] + j};
+      for (std::size_t begin = 0; begin < sums.counts[g]; begin += kTerms) {
+        const std::size_t count = std::min(kTerms, sums.counts[g] - begin);
+        const u64* values[kTerms];
+        const u64* first[kTerms];
+        const u64* second[kTerms];
+        for (std::size_t i = 0; i < count; ++i, stream += words) {
+          values[i] = sums.shift == 0 ? stream : written[i];
+          for (std::size_t k = 0; k < words && sums.shift != 0; ++k) {
+            for (std::size_t r = 0; r < run; ++r) written[i][k * run + r] = stream[k];
+          }
+          prefetch_ahead(stream, kAhead);
+          first[i] = *input++ + j;
+          second[i] = first[i] + sums.half;
+        }
+        u64* sum[2] = {begin == 0 ? out[0] : more[0], begin == 0 ? out[1] : more[1]};
+        kInnerProductPair(sum[0], sum[1], values, first, second, count, kDiagonalBlock, m);
+        for (std::size_t h = 0; h < 2 && begin != 0; ++h) kAdd(out[h], out[h], more[h], kDiagonalBlock, m);
+      }
+    }
   }
 }
 

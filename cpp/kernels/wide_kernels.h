@@ -31,7 +31,7 @@ constexpr Kernels wide_kernels(const char* name) {
       .reduce = reduce_residues,
       .reduce_wide = reduce_residues,
       .reduce_centred = reduce_centred,
-      .inner_product_pair = inner_product_pair,
+      .diagonal_sums = gathered_diagonal_sums<inner_product_pair, add_residues>,
       .key_product = gathered_key_product<inner_product_pair, add_residues, permute>,
       .multiply_add_pair = multiply_add_pair,
       .weighted_sum = weighted_sum,

@@ -1,4 +1,5 @@
 // Sums of products: portable against u128 and %, every path the same, from one term to 64.
+#include <algorithm>
 #include <cmath>
 
 #include "check.h"
@@ -32,21 +33,55 @@ Array expected_inner(const std::vector<Array>& a, const std::vector<Array>& b, u
   return out;
 }
 
-void check_inner(const Kernels& path, std::size_t count, Fill fill, Stream& stream, const ModulusConstants& m) {
-  const std::string context = describe("inner_product_pair", path.name, m.q, count);
-  std::vector<Array> a = rows(count, m.q, fill, stream);
-  std::vector<Array> b0 = rows(count, m.q, fill, stream);
-  const std::vector<Array> b1 = rows(count, m.q, Fill::kRandom, stream);
-  const Array expected0 = expected_inner(a, b0, m.q);
-  const Array expected1 = expected_inner(a, b1, m.q);
-  Array out0(kLength);
-  Array out1(kLength);
-  path.inner_product_pair(out0.data(), out1.data(), pointers(a).data(), pointers(b0).data(), pointers(b1).data(), count,
-                          kLength, m);
-  CHECK(out0 == expected0 && out1 == expected1, context.c_str());
-  path.inner_product_pair(a[0].data(), b0[0].data(), pointers(a).data(), pointers(b0).data(), pointers(b1).data(),
-                          count, kLength, m);
-  CHECK(a[0] == expected0 && b0[0] == expected1, (context + " in place").c_str());
+// Groups of different numbers of terms over a span of four blocks, diagonals with runs of every length up to twice the
+// span: `count` terms in all, in the order in which the stream has them.
+void check_diagonals(const Kernels& path, std::size_t count, int shift, Fill fill, Stream& stream,
+                     const ModulusConstants& m) {
+  constexpr std::size_t kBlock = hetorch::kernels::kDiagonalBlock;
+  const std::size_t n = 64;
+  const std::size_t half = n + 16;  // from a first half to its second, with a gap
+  const std::string context = describe("diagonal_sums", path.name, m.q, count) + " shift " + std::to_string(shift);
+  std::vector<std::size_t> counts;
+  for (std::size_t left = count; left != 0; left -= counts.back()) {
+    counts.push_back(std::min(left, 1 + 9 * counts.size()));
+  }
+  const std::size_t kept = std::max<std::size_t>(1, n >> shift);  // words of a diagonal
+  const std::size_t words = std::max<std::size_t>(1, kBlock >> shift);
+  Array values(count * kept);
+  std::vector<Array> diagonals;
+  std::vector<Array> inputs;
+  for (std::size_t i = 0; i < count; ++i) {
+    diagonals.push_back(filled(kept, m.q, fill, stream));
+    inputs.push_back(filled(half + n, m.q, i % 2 == 0 ? fill : Fill::kRandom, stream));
+    for (std::size_t k = 0; k < kept; ++k) values[(k / words * count + i) * words + k % words] = diagonals[i][k];
+  }
+  std::vector<Array> out(2 * counts.size(), Array(n));
+  std::vector<u64*> outs;
+  for (Array& a : out) outs.push_back(a.data());
+  const std::vector<const u64*> listed = pointers(inputs);
+  path.diagonal_sums({.values = values.data(),
+                      .shift = shift,
+                      .terms = count,
+                      .inputs = listed.data(),
+                      .half = half,
+                      .counts = counts.data(),
+                      .groups = counts.size(),
+                      .out0 = outs.data(),
+                      .out1 = outs.data() + counts.size()},
+                     n, m);
+  std::size_t first = 0;
+  for (std::size_t g = 0; g < counts.size(); first += counts[g++]) {
+    for (std::size_t h = 0; h < 2; ++h) {
+      Array expected(n);
+      for (std::size_t j = 0; j < n; ++j) {
+        for (std::size_t i = first; i < first + counts[g]; ++i) {
+          const u64 product = multiply(diagonals[i][j >> shift], inputs[i][h * half + j], m.q);
+          expected[j] = (expected[j] + product) % m.q;
+        }
+      }
+      CHECK(out[h * counts.size() + g] == expected, context.c_str());
+    }
+  }
 }
 
 // With a key of more digits than are summed, plain, with an addend, and permuted: aligned blocks of 8 to such blocks,
@@ -205,7 +240,7 @@ void check_path(const Kernels& path) {
     const ModulusConstants m = hetorch::kernels::make_modulus_constants(q);
     for (std::size_t count : {1, 2, 3, 4, 5, 8, 12, 13, 28, 29, 33, 60, 61, 64}) {
       for (Fill fill : all_fills()) {
-        check_inner(path, count, fill, stream, m);
+        for (int shift = 0; shift <= 7; ++shift) check_diagonals(path, count, shift, fill, stream, m);
         check_key_product(path, count, fill, stream, m);
         check_weighted(path, count, fill, stream, m);
       }

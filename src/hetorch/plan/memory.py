@@ -1,7 +1,7 @@
 """How much memory a run takes, from the plan alone: keys, encoded weights, ciphertexts and what operations need.
 
-The formulas count what the native engine holds: 8 bytes a residue, N * 8 bytes for each ring element and prime, but in keys
-the bits of the prime.
+The formulas count what the native engine holds: 8 bytes a residue, N * 8 bytes for each ring element and prime, but in
+keys the bits of the prime.
 """
 
 from __future__ import annotations
