@@ -15,29 +15,39 @@ void Decomposition::put(std::size_t r) {
   extensions_[d].put(r - context_.digit_begin(d), poly_.row(r));
 }
 
-void Decomposition::extend(const u64** digits, const RowGroup& group, u64* scratch) const {
-  const ring::RnsBasis& basis = context_.basis();
+void Decomposition::convert(std::size_t d, const RowGroup& group, u64* scratch) const {
   const Limbs extended = context_.extended_limbs(level());
-  const std::size_t n = context_.n();
+  extensions_[d].wait();  // also for rows that are taken as they are: the polynomial may still be in the making
+  u64* outs[kMostGroupRows];
+  std::size_t targets[kMostGroupRows];
+  std::size_t count = 0;
+  for (std::size_t g = 0; g < group.count(); ++g) {
+    const std::size_t r = group.begin + g;
+    if (owns(d, r)) continue;
+    outs[count] = scratch + (d * group.count() + g) * context_.n();
+    targets[count++] = context_.basis().index(extended, r);
+  }
+  extensions_[d].take(outs, targets, count);
+}
+
+void Decomposition::transform(std::size_t d, const RowGroup& group, std::size_t g, u64* scratch) const {
+  const std::size_t r = group.begin + g;
+  if (owns(d, r)) return;
+  const std::size_t index = context_.basis().index(context_.extended_limbs(level()), r);
+  u64* row = scratch + (d * group.count() + g) * context_.n();
+  context_.basis().kernels(index).ntt_forward(row, context_.basis().table(index));
+}
+
+void Decomposition::extend(const u64** digits, const RowGroup& group, std::size_t g, u64* scratch) const {
+  const bool at_once = stay_in_cache(context_.n());
+  for (std::size_t d = 0; g == 0 && d < digit_count(); ++d) {
+    convert(d, group, scratch);
+    for (std::size_t i = 0; at_once && i < group.count(); ++i) transform(d, group, i, scratch);
+  }
   for (std::size_t d = 0; d < digit_count(); ++d) {
-    extensions_[d].wait();  // also for rows that are taken as they are: the polynomial may still be in the making
-    u64* outs[64];
-    std::size_t targets[64];
-    std::size_t count = 0;
-    for (std::size_t g = 0; g < group.count(); ++g) {
-      const std::size_t r = group.begin + g;
-      const u64*& digit = digits[d * group.count() + g];
-      if (r >= context_.digit_begin(d) && r < context_.digit_end(d, level())) {
-        digit = poly_.row(r);
-        continue;
-      }
-      outs[count] = scratch + (d * group.count() + g) * n;
-      targets[count] = basis.index(extended, r);
-      digit = outs[count++];
-    }
-    if (count == 0) continue;
-    extensions_[d].take(outs, targets, count);
-    for (std::size_t t = 0; t < count; ++t) basis.kernels(targets[t]).ntt_forward(outs[t], basis.table(targets[t]));
+    if (!at_once) transform(d, group, g, scratch);
+    digits[d] =
+        owns(d, group.begin + g) ? poly_.row(group.begin + g) : scratch + (d * group.count() + g) * context_.n();
   }
 }
 
@@ -48,17 +58,16 @@ Digits::Digits(const NttPoly& poly, const Context& context)
   const std::size_t digit_count = decomposition.digit_count();
   storage_ = ring::Buffer(digit_count * row_count_ * n);
   rows_.resize(digit_count * row_count_);
-  const std::vector<RowGroup> groups = row_groups(0, row_count_, digit_count, n);
+  const std::vector<RowGroup> groups = row_groups(0, row_count_, {digit_count, context.digit_size() + 1}, n);
   const std::size_t first = level_ + 1;
   run_stages(first + groups.size(), {&decomposition.extensions()}, [&](std::size_t task) {
     if (task < first) return decomposition.put(task);
     const RowGroup& group = groups[task - first];
-    std::vector<const u64*> digits(digit_count * group.count());
-    decomposition.extend(digits.data(), group, storage_.data() + group.begin * digit_count * n);
-    for (std::size_t d = 0; d < digit_count; ++d) {
-      for (std::size_t g = 0; g < group.count(); ++g) {
-        rows_[d * row_count_ + group.begin + g] = digits[d * group.count() + g];
-      }
+    u64* scratch = storage_.data() + group.begin * digit_count * n;
+    for (std::size_t g = 0; g < group.count(); ++g) {
+      const u64* digits[64];
+      decomposition.extend(digits, group, g, scratch);
+      for (std::size_t d = 0; d < digit_count; ++d) rows_[d * row_count_ + group.begin + g] = digits[d];
     }
   });
 }

@@ -19,12 +19,21 @@ class Decomposition {
 
   // The data row r of the polynomial: each once, 0 <= r <= level.
   void put(std::size_t r);
-  // digits[d * group.count() + g] = digit d at row group.begin + g of extended_limbs(level), in the NTT domain. Rows of
-  // a digit's own primes are those of the polynomial; the others are written to scratch, which holds digit_count() *
-  // group.count() rows. Waits for all rows put.
-  void extend(const std::uint64_t** digits, const RowGroup& group, std::uint64_t* scratch) const;
+  // digits[d] = digit d at row group.begin + g of extended_limbs(level), in the NTT domain. Rows of a digit's own
+  // primes are those of the polynomial; the others are written to scratch, which holds digit_count() * group.count()
+  // rows. To be called once for each g, in order: the first call converts for the whole group. Waits for all rows put.
+  void extend(const std::uint64_t** digits, const RowGroup& group, std::size_t g, std::uint64_t* scratch) const;
 
  private:
+  // Digit d at the rows of a group, as coefficients.
+  void convert(std::size_t d, const RowGroup& group, std::uint64_t* scratch) const;
+  // Its row g from there to the NTT domain.
+  void transform(std::size_t d, const RowGroup& group, std::size_t g, std::uint64_t* scratch) const;
+  // Whether row r of extended_limbs(level) is one of digit d's own primes.
+  bool owns(std::size_t d, std::size_t r) const {
+    return r >= context_.digit_begin(d) && r < context_.digit_end(d, level());
+  }
+
   const NttPoly& poly_;
   const Context& context_;
   std::deque<Extension> extensions_;

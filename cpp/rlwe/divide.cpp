@@ -25,26 +25,34 @@ Divisor last_divisor(std::size_t level, const Context& context) {
   return {&context.prime_converter(level), {level}, level};
 }
 
-void divide_rows(NttPoly& out, const RowGroup& group, const u64* const* minuends, const Extension& sources,
-                 const Divisor& divisor, const Finish& finish, u64* scratch, const Context& context) {
+void divide_row(NttPoly& out, std::size_t r, const u64* minuend, u64* converted, const Divisor& divisor,
+                const Finish& finish, const Context& context) {
   const ring::RnsBasis& basis = context.basis();
+  const kernels::Kernels& k = basis.kernels(r);
   const std::size_t n = context.n();
   const bool moved = finish.permutation != nullptr;
-  u64* converted[64];
-  std::size_t targets[64];
+  u64* quotient = moved ? converted : out.row(r);
+  k.ntt_forward_subtract_multiply(quotient, converted, minuend, divisor.converter->inverse_product(r), basis.table(r));
+  if (finish.addend != nullptr) k.add(quotient, quotient, finish.addend->row(r), n, basis.modulus(r));
+  if (moved) k.permute(out.row(r), quotient, finish.permutation, n);
+}
+
+void take_rows(u64* rows, const RowGroup& group, const Extension& sources, std::size_t n) {
+  u64* outs[kMostGroupRows];
+  std::size_t targets[kMostGroupRows];
   for (std::size_t g = 0; g < group.count(); ++g) {
+    outs[g] = rows + g * n;
     targets[g] = group.begin + g;
-    converted[g] = scratch + g * n;
   }
-  sources.take(converted, targets, group.count());
+  sources.take(outs, targets, group.count());
+}
+
+void divide_rows(NttPoly& out, const RowGroup& group, const u64* const* minuends, const Extension& sources,
+                 const Divisor& divisor, const Finish& finish, u64* scratch, const Context& context) {
+  const std::size_t n = context.n();
+  take_rows(scratch, group, sources, n);
   for (std::size_t g = 0; g < group.count(); ++g) {
-    const std::size_t r = group.begin + g;
-    const kernels::Kernels& k = basis.kernels(r);
-    u64* quotient = moved ? converted[g] : out.row(r);
-    k.ntt_forward_subtract_multiply(quotient, converted[g], minuends[g], divisor.converter->inverse_product(r),
-                                    basis.table(r));
-    if (finish.addend != nullptr) k.add(quotient, quotient, finish.addend->row(r), n, basis.modulus(r));
-    if (moved) k.permute(out.row(r), quotient, finish.permutation, n);
+    divide_row(out, group.begin + g, minuends[g], scratch + g * n, divisor, finish, context);
   }
 }
 
@@ -58,7 +66,7 @@ std::vector<NttPoly> divide(std::span<const NttPoly* const> polys, const Divisor
     sources.emplace_back(*divisor.converter, basis);
     results.emplace_back(n, Limbs{divisor.kept, 0});
   }
-  const std::vector<RowGroup> groups = row_groups(0, divisor.kept, 2, n);
+  const std::vector<RowGroup> groups = row_groups(0, divisor.kept, {2, source_count + 1}, n);
   const std::size_t first = polys.size() * source_count;
   run_stages(first + polys.size() * groups.size(), {&sources}, [&](std::size_t task) {
     if (task < first) {

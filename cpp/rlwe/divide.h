@@ -25,6 +25,12 @@ Divisor special_divisor(std::size_t level, const Context& context);
 Divisor rescaling_divisor(std::size_t level, const Context& context);
 Divisor last_divisor(std::size_t level, const Context& context);
 
+// The data rows of a group from the sources' conversion, as coefficients: rows + g * n is that of group.begin + g.
+void take_rows(std::uint64_t* rows, const RowGroup& group, const Extension& sources, std::size_t n);
+// Row r of out = (minuend - converted) / product, then `finish`. converted: [x]_sources modulo prime r, as
+// coefficients; it is overwritten.
+void divide_row(NttPoly& out, std::size_t r, const std::uint64_t* minuend, std::uint64_t* converted,
+                const Divisor& divisor, const Finish& finish, const Context& context);
 // out rows [group] = (minuends - [x]_sources) / product, then `finish`. minuends[i] holds the row group.begin + i;
 // scratch: one row for each of the group. The extension holds the sources of x.
 void divide_rows(NttPoly& out, const RowGroup& group, const std::uint64_t* const* minuends, const Extension& sources,

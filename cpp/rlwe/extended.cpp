@@ -22,8 +22,8 @@ ExtendedPair rotate_extended(const ExtendedPair& pair, const SwitchingKey& key, 
 
   // P's rows go in; the data rows are divided and at once taken apart; then every row of the result.
   const std::size_t specials = divisor.rows.size();
-  const std::vector<RowGroup> data_groups = row_groups(0, level + 1, 2, n);
-  const std::vector<RowGroup> groups = row_groups(0, limbs.count(), digit_count + 2, n);
+  const std::vector<RowGroup> data_groups = row_groups(0, level + 1, {2, specials + 1}, n);
+  const std::vector<RowGroup> groups = row_groups(0, limbs.count(), {digit_count + 2, context.digit_size() + 1}, n);
   const auto divide_group = [&](const RowGroup& group) {
     Buffer scratch(group.count() * n);
     const u64* minuends[kMostGroupRows];
@@ -33,17 +33,15 @@ ExtendedPair rotate_extended(const ExtendedPair& pair, const SwitchingKey& key, 
   };
   const auto switch_group = [&](const RowGroup& group) {
     Buffer scratch((digit_count * group.count() + 2) * n);
-    const u64* digits[64 * kMostGroupRows];
-    decomposition.extend(digits, group, scratch.data());
     u64* u[2] = {scratch.data() + digit_count * group.count() * n, nullptr};
     u[1] = u[0] + n;
     for (std::size_t g = 0; g < group.count(); ++g) {
       const std::size_t r = group.begin + g;
       const std::size_t index = basis.index(limbs, r);
       const kernels::Kernels& k = basis.kernels(index);
-      const u64* row_digits[64];
-      for (std::size_t d = 0; d < digit_count; ++d) row_digits[d] = digits[d * group.count() + g];
-      inner_product_row(u[0], u[1], row_digits, r, level, key, pair[0].row(r), context);
+      const u64* digits[64];
+      decomposition.extend(digits, group, g, scratch.data());
+      inner_product_row(u[0], u[1], digits, r, level, key, pair[0].row(r), context);
       for (std::size_t h = 0; h < 2; ++h) {
         u64* result = out[h].row(r);
         k.permute(result, u[h], permutation, n);

@@ -17,19 +17,28 @@ struct RowGroup {
   std::size_t count() const { return end - begin; }
 };
 
-// Base conversion reads its sources once a group, so more rows mean less traffic; but what a group works on shall stay
-// in the second-level cache. Where not even one row does (N >= 2^15), four are best (measured at N = 2^16: one costs 30
-// % more, eight are no faster).
-inline constexpr std::size_t kMostGroupRows = 4;
+// At most so many rows a group.
+inline constexpr std::size_t kMostGroupRows = 6;
 
-// [begin, end) cut into groups of nearly the same size, at least one for each thread. Each row works on `scratch_rows`
-// rows of n words.
-std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end, std::size_t scratch_rows, std::size_t n);
+// What one row of a group costs beside its own transforms, for the size of groups.
+struct RowCost {
+  std::size_t scratch_rows;  // rows it works on
+  std::size_t source_rows;   // rows that a base conversion reads, once for all rows of a group
+};
+
+// [begin, end) cut into groups of nearly the same size, the larger ones first, so that threads that share them end
+// together; at least one for each thread.
+std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end, const RowCost& cost, std::size_t n);
 
 // From row to row of what a key switch works on. Rows a power of two apart share the few sets of the first-level cache
 // that a position has there, and a loop over more rows than it has ways (twelve) finds nothing in it again: nine lines
 // more move each row to other sets. N = 2^12 is where a row fills all sets once.
 inline std::size_t row_stride(std::size_t n) { return n < 4096 ? n : n + 72; }
+
+// Whether a group's rows stay in the second-level cache from one step to the next: then each step is done for all of
+// them at once. Longer rows go through all steps one after the other, so that what belongs to one prime, its table
+// above all, is read from memory once.
+inline bool stay_in_cache(std::size_t n) { return n <= std::size_t{1} << 14; }
 
 class Extension {
  public:

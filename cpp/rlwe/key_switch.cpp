@@ -1,5 +1,7 @@
 #include "rlwe/key_switch.h"
 
+#include <algorithm>
+
 namespace hetorch::rlwe {
 namespace {
 
@@ -34,8 +36,9 @@ struct Switch {
       out[h] = NttPoly(context.n(), {divisor.kept, 0});
     }
     // The rows taken away are the last ones: q_level when rescaling, then P.
-    dropped_groups = row_groups(divisor.kept, limbs.count(), digit_count + 2, context.n());
-    kept_groups = row_groups(0, divisor.kept, digit_count + 2, context.n());
+    const RowCost cost{digit_count + 2, std::max(context.digit_size(), divisor.rows.size()) + 1};
+    dropped_groups = row_groups(divisor.kept, limbs.count(), cost, context.n());
+    kept_groups = row_groups(0, divisor.kept, cost, context.n());
   }
   std::size_t group_count() const { return dropped_groups.size() + kept_groups.size(); }
   const RowGroup& group(std::size_t i) const {
@@ -44,37 +47,53 @@ struct Switch {
   // The converter's sources are P first and q_level last.
   std::size_t source(std::size_t row) const { return row > level ? row - level - 1 : divided[0].source_count() - 1; }
 
-  // All that one group of rows needs, from its digits: digits[d * group.count() + g]. scratch: 2 rows for each row;
-  // spare: one for each, which may hold digits: a row's is written when its digits are not needed any more.
-  void run(const RowGroup& group, const u64* const* digits, u64* scratch, u64* spare) {
-    const ring::RnsBasis& basis = context.basis();
+  // Rows that a group's work needs beside its digits: halves, and what is subtracted from them.
+  std::size_t scratch_rows(const RowGroup& group) const {
+    const std::size_t count = group.count();
+    return 2 * together(group) + (together(group) == count ? count : 2 * count - 1);
+  }
+
+  // All that one group of rows needs. digits_of(g): the digits at row group.begin + g, asked for once each, in order.
+  template <class DigitsOf>
+  void run(const RowGroup& group, const DigitsOf& digits_of, u64* scratch) {
     const std::size_t n = context.n();
     const std::size_t count = group.count();
-    auto half = [&](std::size_t h, std::size_t g) { return scratch + (h * count + g) * n; };
-    for (std::size_t g = 0; g < count; ++g) {
-      const std::size_t row = group.begin + g;
-      const u64* row_digits[64];
-      for (std::size_t d = 0; d < digit_count; ++d) row_digits[d] = digits[d * count + g];
-      inner_product_row(half(0, g), half(1, g), row_digits, row, level, key, nullptr, context);
+    const std::size_t step = together(group);
+    auto half = [&](std::size_t h, std::size_t i) { return scratch + (h * step + i) * n; };
+    // What is subtracted from the halves. The second half's rows overlap the first one's where those are done with.
+    u64* const spare = scratch + 2 * step * n;
+    u64* const converted[2] = {step == count ? spare : spare + (count - 1) * n, spare};
+    for (std::size_t begin = 0; begin < count; begin += step) {
+      for (std::size_t i = 0; i < step; ++i) {
+        const std::size_t row = group.begin + begin + i;
+        inner_product_row(half(0, i), half(1, i), digits_of(begin + i), row, level, key, nullptr, context);
+        for (std::size_t h = 0; h < 2; ++h) {
+          add_scaled(half(h, i), h, row, spare);
+          if (row >= divisor.kept) divided[h].put(source(row), half(h, i));
+        }
+      }
+      if (group.begin >= divisor.kept) continue;
       for (std::size_t h = 0; h < 2; ++h) {
-        if (scaled[h] == nullptr || row > level) continue;
-        const kernels::Kernels& k = basis.kernels(row);
-        u64* addend = spare + g * n;
-        k.multiply_scalar(addend, scaled[h]->row(row), context.special_converter().product(row), n, basis.modulus(row));
-        k.add(half(h, g), half(h, g), addend, n, basis.modulus(row));
+        // As late as this, for another thread may still be at the last of the rows that are taken away.
+        if (begin == 0) take_rows(converted[h], group, divided[h], n);
+        for (std::size_t g = begin; g < begin + step; ++g) {
+          divide_row(out[h], group.begin + g, half(h, g - begin), converted[h] + g * n, divisor, finish[h], context);
+        }
       }
     }
-    if (group.begin >= divisor.kept) {
-      for (std::size_t h = 0; h < 2; ++h) {
-        for (std::size_t g = 0; g < count; ++g) divided[h].put(source(group.begin + g), half(h, g));
-      }
-      return;
-    }
-    for (std::size_t h = 0; h < 2; ++h) {
-      const u64* minuends[kMostGroupRows];
-      for (std::size_t g = 0; g < count; ++g) minuends[g] = half(h, g);
-      divide_rows(out[h], group, minuends, divided[h], divisor, finish[h], spare, context);
-    }
+  }
+
+ private:
+  // Rows whose halves are there at once.
+  std::size_t together(const RowGroup& group) const { return stay_in_cache(context.n()) ? group.count() : 1; }
+  // half += P * scaled[h], modulo a data prime.
+  void add_scaled(u64* half, std::size_t h, std::size_t row, u64* product) const {
+    if (scaled[h] == nullptr || row > level) return;
+    const ring::RnsBasis& basis = context.basis();
+    const kernels::Kernels& k = basis.kernels(row);
+    const std::size_t n = context.n();
+    k.multiply_scalar(product, scaled[h]->row(row), context.special_converter().product(row), n, basis.modulus(row));
+    k.add(half, half, product, n, basis.modulus(row));
   }
 };
 
@@ -86,10 +105,14 @@ std::array<NttPoly, 2> run_from_poly(Switch& work, const NttPoly& poly) {
   run_stages(first + work.group_count(), {&decomposition.extensions(), &work.divided}, [&](std::size_t task) {
     if (task < first) return decomposition.put(task);
     const RowGroup& group = work.group(task - first);
-    Buffer scratch((work.digit_count + 2) * group.count() * n);
-    const u64* digits[64 * kMostGroupRows];
-    decomposition.extend(digits, group, scratch.data());
-    work.run(group, digits, scratch.data() + work.digit_count * group.count() * n, scratch.data());
+    const std::size_t digit_rows = work.digit_count * group.count();
+    Buffer scratch((digit_rows + work.scratch_rows(group)) * n);
+    const u64* digits[64];
+    const auto digits_of = [&](std::size_t g) {
+      decomposition.extend(digits, group, g, scratch.data());
+      return digits;
+    };
+    work.run(group, digits_of, scratch.data() + digit_rows * n);
   });
   return std::move(work.out);
 }
@@ -136,12 +159,14 @@ std::array<NttPoly, 2> switch_key(const Digits& digits, const SwitchingKey& key,
   work.finish = finish;
   run_stages(work.group_count(), {&work.divided}, [&](std::size_t task) {
     const RowGroup& group = work.group(task);
-    Buffer scratch(3 * group.count() * context.n());
-    const u64* rows[64 * kMostGroupRows];
-    for (std::size_t d = 0; d < work.digit_count; ++d) {
-      for (std::size_t g = 0; g < group.count(); ++g) rows[d * group.count() + g] = digits.row(d, group.begin + g);
-    }
-    work.run(group, rows, scratch.data(), scratch.data() + 2 * group.count() * context.n());
+    const std::size_t n = context.n();
+    Buffer scratch(work.scratch_rows(group) * n);
+    const u64* rows[64];
+    const auto digits_of = [&](std::size_t g) {
+      for (std::size_t d = 0; d < work.digit_count; ++d) rows[d] = digits.row(d, group.begin + g);
+      return rows;
+    };
+    work.run(group, digits_of, scratch.data());
   });
   return std::move(work.out);
 }
