@@ -47,22 +47,23 @@ struct Switch {
   // The converter's sources are P first and q_level last.
   std::size_t source(std::size_t row) const { return row > level ? row - level - 1 : divided[0].source_count() - 1; }
 
-  // Rows that a group's work needs beside its digits: halves, and what is subtracted from them.
-  std::size_t scratch_rows(const RowGroup& group) const {
-    const std::size_t count = group.count();
-    return 2 * together(group) + (together(group) == count ? count : 2 * count - 1);
-  }
+  // Rows that a group's work needs beside its digits: halves, and what is subtracted from them, which may lie where the
+  // digits of the group were if these are done with first.
+  std::size_t half_rows(const RowGroup& group) const { return 2 * together(group); }
+  std::size_t spare_rows(const RowGroup& group) const { return at_once(group) ? group.count() : 2 * group.count() - 1; }
+  // Whether all digits of a group are done with before anything is subtracted.
+  bool at_once(const RowGroup& group) const { return together(group) == group.count(); }
 
   // All that one group of rows needs. digits_of(g): the digits at row group.begin + g, asked for once each, in order.
+  // spare: written from its row g on when the digits of row g are done with.
   template <class DigitsOf>
-  void run(const RowGroup& group, const DigitsOf& digits_of, u64* scratch) {
+  void run(const RowGroup& group, const DigitsOf& digits_of, u64* scratch, u64* spare) {
     const std::size_t n = context.n();
     const std::size_t count = group.count();
     const std::size_t step = together(group);
     auto half = [&](std::size_t h, std::size_t i) { return scratch + (h * step + i) * n; };
     // What is subtracted from the halves. The second half's rows overlap the first one's where those are done with.
-    u64* const spare = scratch + 2 * step * n;
-    u64* const converted[2] = {step == count ? spare : spare + (count - 1) * n, spare};
+    u64* const converted[2] = {at_once(group) ? spare : spare + (count - 1) * n, spare};
     for (std::size_t begin = 0; begin < count; begin += step) {
       for (std::size_t i = 0; i < step; ++i) {
         const std::size_t row = group.begin + begin + i;
@@ -106,13 +107,15 @@ std::array<NttPoly, 2> run_from_poly(Switch& work, const NttPoly& poly) {
     if (task < first) return decomposition.put(task);
     const RowGroup& group = work.group(task - first);
     const std::size_t digit_rows = work.digit_count * group.count();
-    Buffer scratch((digit_rows + work.scratch_rows(group)) * n);
+    const std::size_t rows = digit_rows + work.half_rows(group);
+    const bool shared = work.at_once(group);  // a row of digits for each row: enough for what is subtracted
+    Buffer scratch((rows + (shared ? 0 : work.spare_rows(group))) * n);
     const u64* digits[64];
     const auto digits_of = [&](std::size_t g) {
       decomposition.extend(digits, group, g, scratch.data());
       return digits;
     };
-    work.run(group, digits_of, scratch.data() + digit_rows * n);
+    work.run(group, digits_of, scratch.data() + digit_rows * n, scratch.data() + (shared ? 0 : rows * n));
   });
   return std::move(work.out);
 }
@@ -160,13 +163,13 @@ std::array<NttPoly, 2> switch_key(const Digits& digits, const SwitchingKey& key,
   run_stages(work.group_count(), {&work.divided}, [&](std::size_t task) {
     const RowGroup& group = work.group(task);
     const std::size_t n = context.n();
-    Buffer scratch(work.scratch_rows(group) * n);
+    Buffer scratch((work.half_rows(group) + work.spare_rows(group)) * n);
     const u64* rows[64];
     const auto digits_of = [&](std::size_t g) {
       for (std::size_t d = 0; d < work.digit_count; ++d) rows[d] = digits.row(d, group.begin + g);
       return rows;
     };
-    work.run(group, digits_of, scratch.data());
+    work.run(group, digits_of, scratch.data(), scratch.data() + work.half_rows(group) * n);
   });
   return std::move(work.out);
 }
