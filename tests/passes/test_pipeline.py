@@ -133,7 +133,7 @@ def test_what_does_not_fit_is_refused_with_the_reason() -> None:
 def test_a_tolerance_out_of_reach_is_refused() -> None:
     torch.manual_seed(0)
     steep = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Hardtanh(-1e-3, 1e-3), torch.nn.Linear(3, 2))
-    with pytest.raises(PlanError, match="degree 31"):
+    with pytest.raises(PlanError, match="degree 63"):
         compile(steep, torch.randn(200, 3), activation_tolerance=1e-3)
 
 

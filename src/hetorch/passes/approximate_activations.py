@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from hetorch.errors import PlanError
 from hetorch.ir.interpreter import apply_tensor_op, trace_tensor_program
-from hetorch.ir.tensor_program import Activation, Affine, TensorOp, TensorProgram, Wish, renumbered
+from hetorch.ir.tensor_program import (
+    MOST_DEGREE,
+    Activation,
+    Affine,
+    TensorOp,
+    TensorProgram,
+    Wish,
+    renumbered,
+)
 from hetorch.passes.fit_polynomial import RANGE_MARGIN, Fit
 from hetorch.passes.interval_bounds import Interval, bounds_after
 from hetorch.passes.replace_activation import domain_of, replace_activation, slope_of
@@ -26,8 +34,8 @@ Array = NDArray[np.float64]
 
 MOST_READ = 1024
 """Rows and columns of the largest matrix with which the coefficients of a layer are fitted together."""
-RUNGS = (2, 3, 7, 15, 31)
-"""Candidates: the largest degree of each depth 1..5 (2 by completing the square). At depth 2 functions that are a slope
+RUNGS = (2, 3, 7, 15, 31, MOST_DEGREE)
+"""Candidates: the largest degree of each depth 1..6 (2 by completing the square). At depth 2 functions that are a slope
 and an even function take degree 4."""
 
 
