@@ -44,7 +44,9 @@ def compile(
     `precision` bounds the predicted encryption error relative to the range of the outputs; without it, it is 2^-11 =
     4.9e-4 or, where activations are approximated less exactly than that, a quarter of what they cost, up to 2^-6.
     Activations get the least polynomial degrees with which the outputs stay within `activation_tolerance` of the range
-    of the model's outputs, with at least `activation_agreement` of the argmaxes the same. Instead, `activation_degree`
+    of the model's outputs, with at least `activation_agreement` of the argmaxes the same (of calibration
+    inputs, one of which may always differ; a model with a single output has no argmax to keep, so that only the
+    tolerance counts). Instead, `activation_degree`
     (1..63) fixes the degree of all, or `activation_precision` (2^-20..1) their error relative to the largest absolute
     value in the range: functions with kinks, such as ReLU and MaxPool, then become compositions of minimax
     polynomials of the sign. hetorch.approximate says either for a single module. `activation_ranges` "interval" takes
