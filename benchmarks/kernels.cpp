@@ -1,9 +1,11 @@
 // Time of every kernel on every path: nanoseconds for a transform, or for an element, and how many times the portable
 // path takes. The paths alternate within a repetition so that a slow phase of the machine hits all; the median is
-// printed.
+// printed. With `--rows TEXT` only what has TEXT in its name or path is measured, and each line is tab-separated: name,
+// path, milliseconds of the portable path and of this one, their ratio with its least and largest, repetitions.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
 #include <functional>
 
 #include "residues.h"
@@ -18,6 +20,9 @@ double seconds_of(const std::function<void()>& work, int calls) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / calls;
 }
 
+bool rows = false;
+std::string only;
+
 double median(std::vector<double> values) {
   std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
   return values[values.size() / 2];
@@ -26,18 +31,34 @@ double median(std::vector<double> values) {
 // Runs work[i] of paths[i] in turn and prints a line for each. `scale` turns seconds into the unit.
 void compare(const char* name, std::size_t n, const std::vector<const Kernels*>& paths,
              const std::vector<std::function<void()>>& work, double scale, const char* unit) {
+  const std::string title = std::string(name) + ", n=" + std::to_string(n);
+  const auto wanted = [&](std::size_t i) { return (title + " " + paths[i]->name).find(only) != std::string::npos; };
+  bool any = !rows;
+  for (std::size_t i = 1; i < paths.size(); ++i) any = any || wanted(i);
+  if (!any) return;
+  const int repetitions = rows ? 7 : 21;
   std::vector<std::vector<double>> times(paths.size());
   std::vector<int> calls;
   for (const auto& w : work) {
     w();
     calls.push_back(std::max(1, static_cast<int>(1e-3 / seconds_of(w, 1))));
   }
-  for (int repetition = 0; repetition < 21; ++repetition) {
+  for (int repetition = 0; repetition < repetitions; ++repetition) {
     for (std::size_t i = 0; i < paths.size(); ++i) times[i].push_back(seconds_of(work[i], calls[i]));
   }
   const double portable = median(times[0]);
   for (std::size_t i = 0; i < paths.size(); ++i) {
     const double t = median(times[i]);
+    if (rows) {
+      if (i == 0 || !wanted(i)) continue;
+      std::vector<double> ratios;
+      for (std::size_t r = 0; r < times[i].size(); ++r) ratios.push_back(times[0][r] / times[i][r]);
+      const auto [least, most] = std::minmax_element(ratios.begin(), ratios.end());
+      std::printf("%s\t%s\t%.9g\t%.9g\t%.6g\t%.6g\t%.6g\t%d\n", title.c_str(), paths[i]->name, portable * 1e3, t * 1e3,
+                  portable / t, *least, *most, repetitions);
+      std::fflush(stdout);
+      continue;
+    }
     std::printf("%-36s n=%-6zu %-20s %12.3f %s %7.2fx\n", name, n, paths[i]->name, t * scale, unit, portable / t);
   }
 }
@@ -148,7 +169,9 @@ void elements(const std::vector<const Kernels*>& paths, std::size_t n, std::size
 
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  rows = count > 1 && std::strcmp(arguments[1], "--rows") == 0;
+  if (rows && count > 2) only = arguments[2];
   std::vector<const Kernels*> paths = {&hetorch::kernels::portable()};
   for (const Kernels* path :
        {hetorch::kernels::avx2(), hetorch::kernels::avx512ifma(), hetorch::kernels::avx512wide()}) {

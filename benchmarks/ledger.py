@@ -86,7 +86,9 @@ def summary(row: Row) -> str:
 
 
 def _ms(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.3f}" if value < 100 else f"{value:,.0f}"
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if value < 0.1 else f"{value:,.3f}" if value < 100 else f"{value:,.0f}"
 
 
 def _cell(value: object) -> str:

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field
 class Row:
     """One line of a table. Times are medians in milliseconds; ratio = theirs / ours, min and max over the pairs.
 
-    A side that did not run has no time, and the row a `reason`. `details` is what else was measured, by side.
+    A side that did not run has no time, and the row a `reason`; a row of ours alone has an empty `peer`, null in
+    JSON. `details` is what else was measured, by side.
     """
 
     name: str
@@ -28,6 +29,8 @@ class Row:
     def to_json(self) -> dict[str, object]:
         """The row as one JSON object; `reason` only where the peer did not run, `details` only where there are any."""
         data = asdict(self)
+        if not self.peer:
+            data["peer"] = data["peer_version"] = None
         for name in ("reason", "details"):
             if not data[name]:
                 del data[name]

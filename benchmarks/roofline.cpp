@@ -1,5 +1,6 @@
 // What the machine does at best, and how near the kernels come: the transforms against the peak rate of 52-bit
-// multiply-adds, everything that reads keys or tables against the memory's bandwidth.
+// multiply-adds, everything that reads keys or tables against the memory's bandwidth. With `--rows` each line is
+// tab-separated: name, milliseconds, repetitions of which that is the least, what the value is, and the value.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -19,6 +20,15 @@
 namespace {
 
 using namespace residues;
+
+bool as_rows = false;
+
+void row(const std::string& name, double seconds, int repetitions, const char* column, double value) {
+  std::printf("%s\t%.9g\t%d\t%s\t%.6g\n", name.c_str(), seconds * 1e3, repetitions, column, value);
+  std::fflush(stdout);
+}
+
+constexpr const char* kPeakShare = "% of the peak";
 
 // The least time of many calls: what the machine can do, undisturbed.
 double least_seconds(const std::function<void()>& work, int repetitions) {
@@ -80,6 +90,11 @@ double bandwidths() {
         },
         bytes > (std::size_t{64} << 20) ? 7 : 100);
     slowest = static_cast<double>(bytes) * calls / t;
+    if (as_rows) {
+      row("read " + std::to_string(bytes >> 10) + " KiB", t / calls, bytes > (std::size_t{64} << 20) ? 7 : 100, "GB/s",
+          slowest * 1e-9);
+      continue;
+    }
     std::printf("read %7zu KiB: %7.1f GB/s\n", bytes >> 10, slowest * 1e-9);
   }
   return slowest;
@@ -88,8 +103,10 @@ double bandwidths() {
 // A butterfly of eight lanes takes three multiply-adds (two products for the quotient and the remainder's first part,
 // one for the multiple of q): 3 n log2(n) / 16 a transform. The final reductions are not counted as work.
 void transforms(const Kernels& path, double peak) {
-  std::printf("%-10s %-6s %12s %12s %8s %12s %8s\n", "n", "bits", "IFMA", "forward us", "% peak", "inverse us",
-              "% peak");
+  if (!as_rows) {
+    std::printf("%-10s %-6s %12s %12s %8s %12s %8s\n", "n", "bits", "IFMA", "forward us", "% peak", "inverse us",
+                "% peak");
+  }
   for (std::size_t n : {4096, 8192, 16384, 32768, 65536}) {
     for (int bits : {40, 45, 48, 50}) {
       const u64 q = prime_below(u64{1} << bits, n);
@@ -110,6 +127,12 @@ void transforms(const Kernels& path, double peak) {
       };
       const double forward = time(path.ntt_forward);
       const double inverse = time(path.ntt_inverse);
+      if (as_rows) {
+        const std::string size = ", n=" + std::to_string(n) + ", " + std::to_string(bits) + " bits";
+        row("ntt_forward" + size, forward, 300, kPeakShare, 100 * count / forward / peak);
+        row("ntt_inverse" + size, inverse, 300, kPeakShare, 100 * count / inverse / peak);
+        continue;
+      }
       std::printf("%-10zu %-6d %12.0f %12.2f %8.1f %12.2f %8.1f\n", n, bits, count, forward * 1e6,
                   100 * count / forward / peak, inverse * 1e6, 100 * count / inverse / peak);
     }
@@ -140,6 +163,12 @@ void many_primes(const Kernels& path, std::size_t n, std::size_t primes, double 
   };
   const double forward = time(path.ntt_forward);
   const double inverse = time(path.ntt_inverse);
+  if (as_rows) {
+    const std::string size = ", " + std::to_string(primes) + " primes in turn, n=" + std::to_string(n) + ", 45 bits";
+    row("ntt_forward" + size, forward, 50, kPeakShare, 100 * count / forward / peak);
+    row("ntt_inverse" + size, inverse, 50, kPeakShare, 100 * count / inverse / peak);
+    return;
+  }
   std::printf("%zu primes in turn, n=%zu, 45 bits: forward %.2f us (%.1f %%), inverse %.2f us (%.1f %%)\n", primes, n,
               forward * 1e6, 100 * count / forward / peak, inverse * 1e6, 100 * count / inverse / peak);
 }
@@ -181,6 +210,12 @@ void hoisted_products(const Kernels& path, std::size_t n, std::size_t digits, st
           7) /
       static_cast<double>(keys);
   const double rate = static_cast<double>(rows * row_bytes) / t;
+  if (as_rows) {
+    row("hoisted key product of " + std::to_string(digits) + " digits over " + std::to_string(rows) +
+            " rows, n=" + std::to_string(n),
+        t, 7, "% of the memory's bandwidth", 100 * rate / bandwidth);
+    return;
+  }
   std::printf(
       "hoisted key product of %zu digits over %zu rows, n=%zu: %.3f ms, keys at %.1f GB/s, %.0f %% of the memory\n",
       digits, rows, n, t * 1e3, rate * 1e-9, 100 * rate / bandwidth);
@@ -207,15 +242,16 @@ void against_portable(const Kernels& path) {
 
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  as_rows = count > 1 && std::strcmp(arguments[1], "--rows") == 0;
   const Kernels* avx2 = hetorch::kernels::avx2();
   const Kernels* ifma = hetorch::kernels::avx512ifma();
 #if defined(__x86_64__)
-  if (avx2 != nullptr) against_portable(*avx2);
+  if (avx2 != nullptr && !as_rows) against_portable(*avx2);
   if (ifma != nullptr) {
-    against_portable(*ifma);
+    if (!as_rows) against_portable(*ifma);
     const double peak = peak_rate();
-    std::printf("peak: %.2f thousand million 512-bit 52-bit multiply-adds a second\n", peak * 1e-9);
+    if (!as_rows) std::printf("peak: %.2f thousand million 512-bit 52-bit multiply-adds a second\n", peak * 1e-9);
     const double bandwidth = bandwidths();
     transforms(*ifma, peak);
     many_primes(*ifma, 16384, 12, peak);
@@ -224,6 +260,6 @@ int main() {
     hoisted_products(*ifma, 65536, 2, 36, 4, bandwidth);
   }
 #endif
-  if (ifma == nullptr) std::printf("no AVX-512 IFMA here: no roofline\n");
+  if (ifma == nullptr && !as_rows) std::printf("no AVX-512 IFMA here: no roofline\n");
   return 0;
 }

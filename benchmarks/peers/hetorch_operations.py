@@ -39,28 +39,18 @@ def setup(options: dict[str, Any]) -> Session:
     ciphertext = key.encrypt(values, scale=scale)
     product = engine.multiply(ciphertext, ciphertext)
     kept = engine.prepare_transform(
-        _rotations(steps, slots, each=False), level=level, input_scale=scale, output_scale=scale
+        _rotations(steps, slots), level=level, input_scale=scale, output_scale=scale
     )
     operations = {
         "rotate": Operation(lambda: engine.rotate(ciphertext, 1)),
         "multiply": Operation(lambda: engine.multiply(ciphertext, ciphertext)),
+        "hoisted": Operation(lambda: engine.rotate_many(ciphertext, steps), count=len(steps)),
         "kept in QP": Operation(lambda: engine.linear_transform(kept, [ciphertext]), count=len(steps)),
         "rescale": Operation(lambda: engine.rescale(product)),
         "encode": Operation(lambda: engine.encode(values, level=level, scale=scale)),
         "encrypt": Operation(lambda: encrypt_with_public_key(parameters, public_key, values, scale=scale)),
         "decrypt": Operation(lambda: key.decrypt(ciphertext)),
     }
-    # An engine without it: a map whose every result is one rotation, which divides and rescales each of them.
-    many = getattr(engine, "rotate_many", None)
-    if many is not None:
-        operations["hoisted"] = Operation(lambda: many(ciphertext, steps), count=len(steps))
-    else:
-        each = engine.prepare_transform(
-            _rotations(steps, slots, each=True), level=level, input_scale=scale, output_scale=scale
-        )
-        operations["hoisted"] = Operation(
-            lambda: engine.linear_transform(each, [ciphertext]), count=len(steps)
-        )
 
     def check(_: object) -> float:
         turned = key.decrypt(engine.rotate(ciphertext, 1))
@@ -82,7 +72,6 @@ def setup(options: dict[str, Any]) -> Session:
     facts = {
         "setting": f"{len(size.special_bits)} special primes, {digits} digits",
         "matrix": matrix,
-        "hoisted": "rotate_many" if many is not None else "a map with one result a rotation",
     }
     return Session(operations, calls, facts)
 
@@ -91,14 +80,11 @@ def _matrix(size: int) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.random.default_rng(2).uniform(-1, 1, (size, size)) / size
 
 
-def _rotations(steps: list[int], slots: int, *, each: bool) -> DiagonalTransform:
-    """The rotations by `steps`: a result for each, or one, their sum, which is all that is divided then."""
+def _rotations(steps: list[int], slots: int) -> DiagonalTransform:
+    """The sum of the rotations by `steps`, which is all that is divided then."""
     count = len(steps)
     zeros, babies = np.zeros(count, dtype=np.int32), np.array(steps, dtype=np.int32)
-    outputs = np.arange(count, dtype=np.int32) if each else zeros
-    return DiagonalTransform(
-        slots, 1, count if each else 1, outputs, zeros, zeros, babies, np.ones((count, 1))
-    )
+    return DiagonalTransform(slots, 1, 1, zeros, zeros, zeros, babies, np.ones((count, 1)))
 
 
 def _dense(size: int, slots: int) -> DiagonalTransform:

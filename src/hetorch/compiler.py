@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hetorch.errors import InputError
 from hetorch.frontend.capture import capture
+from hetorch.ir.tensor_program import MOST_DEGREE
 from hetorch.params import Security
 from hetorch.passes.machine import load_machine
 from hetorch.passes.pipeline import Options, run_pipeline
@@ -43,8 +44,10 @@ def compile(
     `precision` bounds the predicted encryption error relative to the range of the outputs; without it, it is 2^-11 =
     4.9e-4 or, where activations are approximated less exactly than that, a quarter of what they cost, up to 2^-6.
     Activations get the least polynomial degrees with which the outputs stay within `activation_tolerance` of the range
-    of the model's outputs, with at least `activation_agreement` of the argmaxes the same. Instead, `activation_degree`
-    (1..31) fixes the degree of all, or `activation_precision` (2^-20..1) their error relative to the largest absolute
+    of the model's outputs, with at least `activation_agreement` of the argmaxes the same (of calibration
+    inputs, one of which may always differ; a model with a single output has no argmax to keep, so that only the
+    tolerance counts). Instead, `activation_degree`
+    (1..63) fixes the degree of all, or `activation_precision` (2^-20..1) their error relative to the largest absolute
     value in the range: functions with kinks, such as ReLU and MaxPool, then become compositions of minimax
     polynomials of the sign. hetorch.approximate says either for a single module. `activation_ranges` "interval" takes
     the ranges from interval arithmetic instead of calibration: wider, but no input within the calibrated ones can
@@ -87,8 +90,8 @@ def compile(
         raise InputError(f"activation_precision must be from 2^-20 to 1, got {activation_precision}")
     if activation_ranges not in ("calibrated", "interval"):
         raise InputError(f'activation_ranges must be "calibrated" or "interval", got {activation_ranges!r}')
-    if activation_degree is not None and not 1 <= activation_degree <= 31:
-        raise InputError(f"activation_degree must be 1..31, got {activation_degree}")
+    if activation_degree is not None and not 1 <= activation_degree <= MOST_DEGREE:
+        raise InputError(f"activation_degree must be 1..{MOST_DEGREE}, got {activation_degree}")
     if ring_degree is not None and ring_degree not in [1 << k for k in range(11, 17)]:
         raise InputError(f"ring_degree must be a power of two from 2^11 to 2^16, got {ring_degree}")
     if scale_bits is not None and not 20 <= scale_bits <= 45:

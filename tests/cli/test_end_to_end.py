@@ -155,6 +155,7 @@ def test_keygen_then_predict_from_the_command_line(server: Server, tmp_path: Pat
     arguments = ("--model", "small0", "-o")
     hetorch("predict", url, tmp_path / "x.npy", *arguments, tmp_path / "y.npy", vault=vault)
     assert np.abs(np.load(tmp_path / "y.npy") - expected(x)).max() < ERROR
+    assert (tmp_path / "y.npy").stat().st_mode & 0o777 == 0o600
     hetorch("predict", url, tmp_path / "x.csv", *arguments, tmp_path / "y.csv", vault=vault)
     assert np.abs(np.loadtxt(tmp_path / "y.csv", delimiter=",") - expected(x)).max() < ERROR
     result = hetorch("predict", url, tmp_path / "x.npy", "--model", "small1", "--json", vault=vault)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -115,6 +116,30 @@ def test_arrays_come_back(tmp_path: Path, suffix: str) -> None:
     array = np.random.default_rng(0).normal(size=(3, 8))
     save_array(tmp_path / f"x{suffix}", array)
     assert np.array_equal(load_array(tmp_path / f"x{suffix}"), array)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
+def test_results_are_for_their_owner_alone(tmp_path: Path, suffix: str) -> None:
+    """A new file, one that others could read before, and one behind a link; nothing else stays behind."""
+    new, old, link = (tmp_path / f"{name}{suffix}" for name in ("new", "old", "link"))
+    old.write_bytes(b"what was there")
+    old.chmod(0o644)
+    link.symlink_to(old)
+    for path in (new, link):
+        save_array(path, np.ones((2, 3)))
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert np.array_equal(load_array(path), np.ones((2, 3)))
+    assert link.is_symlink()
+    assert {path.name for path in tmp_path.iterdir()} == {new.name, old.name, link.name}
+
+
+def test_results_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot write"):
+        save_array(tmp_path / "missing" / "y.npy", np.ones(3))
+    (tmp_path / "folder.npy").mkdir()
+    with pytest.raises(InputError, match="cannot write"):
+        save_array(tmp_path / "folder.npy", np.ones(3))
+    assert {path.name for path in tmp_path.iterdir()} == {"folder.npy"}
 
 
 def test_rows_become_samples_only_where_they_fit() -> None:

@@ -14,6 +14,7 @@ from torch import nn
 
 from hetorch.frontend.capture import capture
 from hetorch.ir.interpreter import run_tensor_program
+from hetorch.ir.tensor_program import Activation
 
 FEW = settings(
     max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
@@ -108,6 +109,23 @@ def test_pools(axes: int, ceil: bool, largest: bool, data: st.DataObject) -> Non
         axes - 1
     ]
     check(kind(kernel, stride, padding, ceil_mode=ceil), (2, *size))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("size", "activation", "rounds"),
+    [(3, nn.ReLU(), 4), (2, nn.ReLU(), 3), (3, nn.LeakyReLU(), 5), (3, nn.Identity(), 4)],
+)
+def test_a_relu_joins_the_maximum_after_it(size: int, activation: nn.Module, rounds: int) -> None:
+    """Where zero has a place in the tree: the approximations in a row are one less. Each round has the channels of the
+    image on its first axis, so that ranges are those of channels."""
+    model = nn.Sequential(activation, nn.MaxPool2d(size, 2, padding=1)).eval()
+    x = torch.randn(20, 3, 6, 7)
+    captured = capture(model, x)
+    made = run_tensor_program(captured.program, captured.inputs)
+    np.testing.assert_allclose(made, model(x).numpy(), atol=1e-6)
+    found = [op for op in captured.program.operations if isinstance(op, Activation)]
+    assert len(found) == rounds
+    assert all(op.shape[0] == 3 for op in found)
 
 
 @FEW

@@ -170,7 +170,7 @@ def test_smooth_functions_to_a_precision() -> None:
         approximate_activations(base, x * 30, run_tensor_program(base, x * 30), precision=1e-5)
 
 
-@pytest.mark.parametrize("degree", [2, 4, 7, 15])
+@pytest.mark.parametrize("degree", [2, 4, 7, 15, 31, 63])
 def test_the_tail_keeps_its_bound(degree: int) -> None:
     x, base = data(), program("relu")
     found = approximate_activations(base, x, run_tensor_program(base, x), degree=degree)
@@ -182,6 +182,27 @@ def test_the_tail_keeps_its_bound(degree: int) -> None:
     largest = np.abs(run_tensor_program(found.program, np.repeat(inside[:, None], 6, axis=1))).max()
     outside = np.abs(run_tensor_program(found.program, np.repeat(beyond[:, None], 6, axis=1))).max()
     assert outside <= TAIL_GROWTH * largest * 1.05
+
+
+@pytest.mark.parametrize("degree", [31, 63])
+def test_high_degrees_follow_the_distribution(degree: int) -> None:
+    """On the values they are nearer than numpy's even fit of the same degree on the same range, tail included."""
+    x, base = np.random.default_rng(2).normal(size=(4000, 6)), program("relu")
+    reference = run_tensor_program(base, x)
+    found = approximate_activations(base, x, reference, degree=degree)
+    half = TAIL_LEAST * max(-found.fits[0].low, found.fits[0].high)
+    grid = np.linspace(-1, 1, 4001)
+    even = np.polynomial.chebyshev.Chebyshev.fit(grid, np.maximum(grid, 0), degree, domain=[-1, 1])
+    difference = run_tensor_program(found.program, x) - reference
+    unweighted = half * even(x / half) - reference
+    assert np.mean(difference**2) < 0.95 * np.mean(unweighted**2)
+
+
+def test_a_range_is_not_widened_beyond_where_the_function_is_defined() -> None:
+    x, base = data() + 3.05, program("sqrt")
+    reference = run_tensor_program(base, x)
+    found = approximate_activations(base, x, reference, degree=31)
+    assert np.abs(run_tensor_program(found.program, x) - reference).max() < 0.02
 
 
 def test_escapes_are_estimated_from_the_other_half() -> None:

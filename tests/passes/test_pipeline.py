@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -133,8 +134,62 @@ def test_what_does_not_fit_is_refused_with_the_reason() -> None:
 def test_a_tolerance_out_of_reach_is_refused() -> None:
     torch.manual_seed(0)
     steep = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Hardtanh(-1e-3, 1e-3), torch.nn.Linear(3, 2))
-    with pytest.raises(PlanError, match="degree 31"):
+    with pytest.raises(
+        PlanError, match=r"degree 63 .*activation_tolerance allows 0\.10%.*a larger activation_tolerance="
+    ):
         compile(steep, torch.randn(200, 3), activation_tolerance=1e-3)
+
+
+def regression() -> torch.nn.Module:
+    """A single output that is a step."""
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Hardtanh(-1e-3, 1e-3), torch.nn.Linear(3, 1))
+
+
+def test_a_single_output_has_no_argmax_to_keep() -> None:
+    """Only the tolerance counts, whatever agreement is asked for, and a refusal does not speak of it."""
+    x = torch.randn(300, 3)
+    plans = [compile(regression(), x, activation_tolerance=0.3, activation_agreement=a) for a in (0.0, 1.0)]
+    assert plans[0].report.approximation_error == plans[1].report.approximation_error <= 0.3
+    assert [plan.report.agreement for plan in plans] == [1.0, 1.0]
+    with pytest.raises(PlanError, match="activation_tolerance") as raised:
+        compile(regression(), x, activation_tolerance=1e-3, activation_agreement=1.0)
+    assert "agreement" not in str(raised.value) and "argmax" not in str(raised.value)
+
+
+def test_an_agreement_out_of_reach_names_its_argument() -> None:
+    torch.manual_seed(0)
+    votes = torch.nn.Linear(41, 2, bias=False)
+    with torch.no_grad():
+        votes.weight[0], votes.weight[1] = 1.0, -1.0
+    step = torch.nn.Sequential(torch.nn.Linear(3, 41), torch.nn.Hardtanh(-1e-3, 1e-3), votes)
+    with pytest.raises(PlanError, match="a smaller activation_agreement=") as raised:
+        compile(step, torch.randn(300, 3), activation_tolerance=0.9, activation_agreement=1.0)
+    assert "a larger activation_tolerance=" not in str(raised.value)
+
+
+DEEP: dict[str, Any] = {"activation_degree": 31}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"ring_degree": 1 << 11, **DEEP}, "a larger ring_degree="),
+        ({"ring_degree": 1 << 11, "security": "192", **DEEP}, 'security="128"'),
+        ({"ring_degree": 1 << 11, "scale_bits": 40, **DEEP}, "no scale_bits="),
+        ({"ring_degree": 1 << 11, "engine": "seal", **DEEP}, 'engine="native"'),
+        ({"activation_precision": 2.0**-14}, "a larger activation_tolerance= or activation_precision="),
+    ],
+)
+def test_a_program_without_parameters_names_what_helps(arguments: dict[str, Any], named: str) -> None:
+    torch.manual_seed(0)
+    deep = torch.nn.Sequential(
+        *[part for _ in range(4) for part in (torch.nn.Linear(3, 3), torch.nn.ReLU())], torch.nn.Linear(3, 2)
+    )
+    with pytest.raises(PlanError, match="what helps: ") as raised:
+        compile(deep, torch.randn(60, 3), **arguments)
+    assert named in str(raised.value)
+    assert ("digit_size" in str(raised.value)) == ("digit_size" in arguments)
 
 
 def test_a_typical_image_network_needs_no_more_than_2_to_the_13() -> None:

@@ -82,6 +82,16 @@ def test_sums_and_products_before_polynomials(option: str, value: float, ranges:
     assert error <= made.report.predicted_error * made.report.output_range
 
 
+def test_sums_of_sums_before_polynomials() -> None:
+    """Maxima are sums that the next round reads: their scale is that of the sum within."""
+    torch.manual_seed(0)
+    x = torch.randn(60, 1, 9, 9)
+    model = nn.Sequential(
+        nn.Conv2d(1, 2, 3), nn.MaxPool2d(3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(18, 2)
+    ).eval()
+    assert check_scales(compile(model, x, activation_degree=7, activation_agreement=0.0)) == 5
+
+
 def test_kinks_by_compositions_of_signs() -> None:
     torch.manual_seed(0)
     x = torch.rand(96, 6)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from hetorch.errors import InputError
 
@@ -46,19 +48,38 @@ def load_array(path: Path) -> NDArray[np.generic]:
 
 
 def save_array(path: Path, array: NDArray[np.float64]) -> None:
-    """Write an array in the format of the suffix; InputError if that is not possible."""
-    import numpy as np
-
+    """Write an array in the format of the suffix, whole or not at all, so that only its owner may read it (mode 0600,
+    also where the file was there before; a device or a pipe is written as it is). InputError if that is not
+    possible."""
     _check_suffix(path)
     try:
-        if path.suffix == ".npy":
-            np.save(path, array, allow_pickle=False)
-        elif path.suffix == ".npz":
-            np.savez(path, outputs=array)
-        else:
-            np.savetxt(path, np.atleast_2d(array.reshape(array.shape[0], -1)), delimiter=",", fmt="%.17g")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}") from None
+        # A link is followed, as in any other program that writes a file.
+        target = path.resolve()
+        if target.exists() and not target.is_file():
+            with target.open("wb") as file:
+                _save(file, path.suffix, array)
+            return
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")  # of mode 0600
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                _save(file, path.suffix, array)
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _save(file: IO[bytes], suffix: str, array: NDArray[np.float64]) -> None:
+    import numpy as np
+
+    if suffix == ".npy":
+        np.save(file, array, allow_pickle=False)
+    elif suffix == ".npz":
+        np.savez(file, outputs=array)
+    else:
+        np.savetxt(file, np.atleast_2d(array.reshape(array.shape[0], -1)), delimiter=",", fmt="%.17g")
 
 
 def fit_samples(array: NDArray[np.generic], input_shape: tuple[int, ...]) -> NDArray[np.generic]:

@@ -18,7 +18,10 @@ def predict(
         Path, typer.Argument(metavar="X.npy", help="One sample or a batch: .npy, .npz or .csv.")
     ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write the outputs to .npy, .npz or .csv.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Write the outputs to .npy, .npz or .csv, which only you may read."
+        ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
     vault: Annotated[

@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 
 from hetorch.errors import InputError
-from hetorch.ir.tensor_program import Wish
+from hetorch.ir.tensor_program import MOST_DEGREE, Wish
 
 ELEMENTWISE_MARK = "hetorch_elementwise"
 WISH_MARK = "hetorch_wish"
@@ -38,15 +38,15 @@ def approximate(
 ) -> torch.nn.Module:
     """Fix how the functions in `module` (and in what it holds) are approximated; returns it.
 
-    `degree` (1..31) is that of the polynomials. `precision` is the largest error relative to the largest absolute value
+    `degree` (1..63) is that of the polynomials. `precision` is the largest error relative to the largest absolute value
     in the range: functions with kinks (ReLU, MaxPool, Hardtanh) then become compositions of minimax polynomials of the
     sign, smooth ones a polynomial of the degree that it takes. Both None leave the choice to the compiler again.
     InputError for other values.
     """
     if not isinstance(module, torch.nn.Module):
         raise InputError(f"approximate takes an nn.Module, got {type(module).__name__}")
-    if degree is not None and not 1 <= degree <= 31:
-        raise InputError(f"degree must be 1..31, got {degree}")
+    if degree is not None and not 1 <= degree <= MOST_DEGREE:
+        raise InputError(f"degree must be 1..{MOST_DEGREE}, got {degree}")
     if precision is not None and not 2.0**-20 <= precision < 1:
         raise InputError(f"precision must be from 2^-20 to 1 (a share of the range), got {precision}")
     if degree is not None and precision is not None:

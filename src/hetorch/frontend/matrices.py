@@ -32,11 +32,12 @@ def selection(index: Indices, columns: int, values: Array | float = 1.0) -> spar
 
 
 def difference(first: Indices, second: Indices, columns: int) -> sparse.csr_array:
-    """Row i is column first[i] minus column second[i]."""
-    rows = np.arange(first.size, dtype=np.int64)
+    """Row i is column first[i] minus column second[i], where -1 stands for zero."""
+    rows = np.tile(np.arange(first.size, dtype=np.int64), 2)
     values = np.repeat([1.0, -1.0], first.size)
     places = np.concatenate([first.reshape(-1), second.reshape(-1)])
-    return coordinate_matrix(np.tile(rows, 2), places, values, (first.size, columns))
+    inside = places >= 0
+    return coordinate_matrix(rows[inside], places[inside], values[inside], (first.size, columns))
 
 
 def windows(

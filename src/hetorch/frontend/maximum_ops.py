@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hetorch.frontend import matrices
 from hetorch.frontend.builder import Builder, Call, Shape, Symbol, as_array, expanded
+from hetorch.ir.tensor_program import Activation
 
 Results = Symbol | tuple[Symbol | None, ...]
 
@@ -22,12 +23,13 @@ def greater(builder: Builder, call: Call, a: Symbol, b: Symbol) -> Symbol:
 
 
 def largest(builder: Builder, call: Call, source: Symbol, choices: NDArray[np.int64], shape: Shape) -> Symbol:
-    """For each row of `choices` (places, many) the largest of those elements of `source`: ceil(log2(many)) rounds."""
+    """For each row of `choices` (places, many) the largest of those elements of `source`, where -1 stands for zero:
+    ceil(log2(many)) rounds. `shape` is that of the places: its first axis, the channels, have their own ranges."""
     while choices.shape[1] > 1:
         half = choices.shape[1] // 2
         # With an odd number the one in the middle is in both halves, so that no element is compared with itself.
         first, second = choices[:, : choices.shape[1] - half], choices[:, half:]
-        size = (len(choices), first.shape[1])
+        size = (*shape, first.shape[1])
         b = builder.move(source, np.ascontiguousarray(second), call)
         difference = builder.affine(
             source,
@@ -37,7 +39,7 @@ def largest(builder: Builder, call: Call, source: Symbol, choices: NDArray[np.in
             size,
         )
         source = builder.add(b, builder.activation(difference, "relu", (), call), call)
-        choices = np.arange(math.prod(size), dtype=np.int64).reshape(size)
+        choices = np.arange(first.size, dtype=np.int64).reshape(first.shape)
     return builder.move(source, choices.reshape(shape), call)
 
 
@@ -82,7 +84,25 @@ def _pooled(
     taps = np.where(pixels >= 0, pixels, inside)
     plane = math.prod(source.shape[-axes:])
     images = np.arange(source.size // plane, dtype=np.int64)[:, None, None] * plane
-    return largest(builder, call, source, (images + taps).reshape(-1, taps.shape[1]), shape)
+    choices = (images + taps).reshape(-1, taps.shape[1])
+    before = _rectified(builder, call, source, choices.shape[1])
+    if before is not None:
+        # The largest of relu(x) is the largest of x and zero: where the tree has a place for one more, that is a round
+        # less than a ReLU and then the tree.
+        source = before
+        choices = np.concatenate([choices, np.full((len(choices), 1), -1)], axis=1)
+    return largest(builder, call, source, choices, shape)
+
+
+def _rectified(builder: Builder, call: Call, source: Symbol, many: int) -> Symbol | None:
+    """What a ReLU made `source` of, if zero fits among `many` without another round and nothing was asked for that
+    ReLU which was not asked for the maximum; else None."""
+    made = builder.made_by(source)
+    if not isinstance(made, Activation) or made.function != "relu" or made.definition is not None:
+        return None
+    if many & (many - 1) == 0 or made.wish != call.wish:
+        return None
+    return Symbol(made.input, source.shape)
 
 
 def _reduce(builder: Builder, call: Call) -> Results:

@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 
 from hetorch.errors import PlanError
 from hetorch.ir.interpreter import apply_tensor_op, trace_tensor_program
-from hetorch.ir.tensor_program import Activation, Affine, TensorOp, TensorProgram, Wish, renumbered
+from hetorch.ir.tensor_program import (
+    MOST_DEGREE,
+    Activation,
+    Affine,
+    TensorOp,
+    TensorProgram,
+    Wish,
+    renumbered,
+)
 from hetorch.passes.fit_polynomial import RANGE_MARGIN, Fit
 from hetorch.passes.interval_bounds import Interval, bounds_after
 from hetorch.passes.replace_activation import domain_of, replace_activation, slope_of
@@ -26,8 +34,8 @@ Array = NDArray[np.float64]
 
 MOST_READ = 1024
 """Rows and columns of the largest matrix with which the coefficients of a layer are fitted together."""
-RUNGS = (2, 3, 7, 15, 31)
-"""Candidates: the largest degree of each depth 1..5 (2 by completing the square). At depth 2 functions that are a slope
+RUNGS = (2, 3, 7, 15, 31, MOST_DEGREE)
+"""Candidates: the largest degree of each depth 1..6 (2 by completing the square). At depth 2 functions that are a slope
 and an even function take degree 4."""
 
 
@@ -58,8 +66,8 @@ def approximate_activations(
 ) -> Approximated:
     """With `degree` (>= 1) for all, or with all to `precision`, or else with the least degrees of RUNGS for which the
     outputs on the calibration `inputs` (batch, *shape) stay within `tolerance` of the range of `reference` and
-    `least_agreement` of the argmax. `only_bounds` takes ranges from interval arithmetic alone: no input within the
-    calibrated ones can leave them.
+    `least_agreement` of the argmax, which has no say for a single output. `only_bounds` takes ranges from interval
+    arithmetic alone: no input within the calibrated ones can leave them.
 
     PlanError if no degree reaches that.
     """
@@ -80,9 +88,10 @@ def approximate_activations(
     if degree is not None or precision is not None or not free:
         return _sound(attempt((degree or RUNGS[0],) * count))
 
+    # One input more or less is no measure: a single one may always differ.
+    needed = min(least_agreement, 1 - 1 / len(inputs))
+
     def good(candidate: Approximated) -> bool:
-        # One input more or less is no measure: a single one may always differ.
-        needed = min(least_agreement, 1 - 1 / len(inputs))
         return candidate.error <= tolerance and candidate.agreement >= needed
 
     ladder = 0
@@ -91,12 +100,7 @@ def approximate_activations(
         ladder += 1
         best = attempt((RUNGS[ladder],) * count)
     if not good(_sound(best)):
-        raise PlanError(
-            f"with polynomials of degree {RUNGS[-1]} the outputs differ from the model's by {best.error:.1%} of "
-            f"their range (allowed: {tolerance:.1%}) and the argmax agrees on {best.agreement:.1%} of the inputs "
-            f"(needed: {least_agreement:.1%}); train with smoother activations (square, SiLU), "
-            "pass activation_tolerance= or activation_precision=, or fix activation_degree="
-        )
+        raise PlanError(_out_of_reach(best, tolerance, needed))
     if ladder and len(free) > 1:
         for position in free:
             for lower in RUNGS[:ladder]:
@@ -106,6 +110,29 @@ def approximate_activations(
                     best = found
                     break
     return best
+
+
+def _out_of_reach(best: Approximated, tolerance: float, needed: float) -> str:
+    """What even the highest degree misses, and the arguments that help."""
+    missed, looser = [], []
+    if best.error > tolerance:
+        size = (
+            f"differ from the model's by {best.error:.2%} of their range"
+            if math.isfinite(best.error)
+            else "are not finite"
+        )
+        missed.append(f"the outputs {size} (activation_tolerance allows {tolerance:.2%})")
+        looser.append("a larger activation_tolerance=")
+    if best.agreement < needed:
+        missed.append(
+            f"the argmax agrees on {best.agreement:.2%} of the inputs (activation_agreement asks for {needed:.2%})"
+        )
+        looser.append("a smaller activation_agreement=")
+    return (
+        f"with polynomials of degree {RUNGS[-1]} {' and '.join(missed)}; pass {' and '.join(looser)}, "
+        "activation_precision= (for functions with kinks, at more levels) or a fixed activation_degree=, or train with "
+        "smoother activations (square, SiLU)"
+    )
 
 
 def _sound(candidate: Approximated) -> Approximated:

@@ -26,9 +26,15 @@ def assign_scales(
     """One scale a value. `sizes` are the largest absolute values; `modulus_chain` None stands for primes of exactly
     2^scale_bits (while parameters are being chosen)."""
     consumers = program.consumers()
-    # The largest value of [-1, 1], where polynomials are fitted.
-    series = {op.input: 1.0 for op in program.operations if isinstance(op, Chebyshev)}
-    sizes = [series.get(value, size) for value, size in enumerate(sizes)]
+    # The largest value of [-1, 1], where polynomials are fitted. The scale of a sum is that of the sums in it.
+    series = {op.input for op in program.operations if isinstance(op, Chebyshev)}
+    for value in range(program.value_count - 1, 0, -1):
+        op = program.operations[value - 1]
+        if value in series and isinstance(op, Add):
+            series |= {
+                part for part in (op.a, op.b) if part and isinstance(program.operations[part - 1], Add)
+            }
+    sizes = [1.0 if value in series else size for value, size in enumerate(sizes)]
     scales: list[float] = [0.0] * program.value_count
     partner: dict[int, int] = {}
     for index, op in enumerate(program.operations):

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hetorch.engine.noise import NoiseModel
 from hetorch.errors import ParameterError, PlanError
-from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
+from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorOp, TensorProgram
 from hetorch.params import ParameterSet, Security, max_log2_qp
 from hetorch.passes.assign_scales import assign_scales
 from hetorch.passes.choose_layouts import Layouts, choose_layouts
@@ -123,9 +123,38 @@ def choose_parameters(request: Request) -> Chosen:
         return min(found, key=lambda choice: _price(request, choice))
     raise PlanError(
         f"no parameters fit a program of {request.levels[0]} levels at {request.security.value}-bit "
-        f"security (ring degree {'; '.join(reasons)}); use fewer layers, activations of lower degree, smaller tensors, "
-        "or a larger precision="
+        f"security (ring degree {'; '.join(reasons)}); {_what_helps(request)}"
     )
+
+
+def _what_helps(request: Request) -> str:
+    """The arguments that leave more room, of those that were given and those that stand for the network's depth."""
+    ways = []
+    if request.ring_degree is not None and request.ring_degree < LARGEST_RING:
+        ways.append("a larger ring_degree= or none")
+    if request.for_seal:
+        ways.append('engine="native", which has rings up to 2^16')
+    if request.security in (Security.CLASSICAL_192, Security.CLASSICAL_256):
+        ways.append('security="128"')
+    for name, value in (("scale_bits", request.scale_bits), ("digit_size", request.digit_size)):
+        # SEAL's digit is not the user's choice.
+        if value is not None and not (name == "digit_size" and request.for_seal):
+            ways.append(f"no {name}=")
+    if request.batch_size is not None and request.batch_size > 1:
+        ways.append("a smaller batch_size=")
+    ways.append("a larger precision=")
+    if any(_approximates(op) for op in request.program.operations):
+        ways.append(
+            "polynomials of fewer levels (a smaller activation_degree=, or a larger activation_tolerance= or "
+            "activation_precision= and a smaller activation_agreement=)"
+        )
+    ways.append("fewer layers or smaller tensors")
+    return f"what helps: {'; '.join(ways)}"
+
+
+def _approximates(op: TensorOp) -> bool:
+    """Whether the levels of `op` are an approximation's; the frontend's own products are called product or square."""
+    return isinstance(op, Chebyshev) or (isinstance(op, Multiply) and op.kind not in ("product", "square"))
 
 
 def _batches(request: Request, slots: int) -> list[int]:

@@ -29,8 +29,11 @@ NEGLIGIBLE = 1e-9
 TAIL_GROWTH = 8.0
 """How many times its largest value in the range a polynomial may reach beside the range, before it counts as gone: the
 outputs have that much room before they wrap around the last modulus and take all slots of their ciphertext along."""
+MOST_REACH = 64.0
+"""Half ranges from the centre, as far as anybody looks."""
 TAIL_LEAST = 1.1
-"""So far, in half ranges from the centre, the growth must hold; fits that break it get more even weight."""
+"""So far, in half ranges from the centre, the growth must hold; fits that break it get more even weight, and if that is
+not enough a wider range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +78,24 @@ def fit(function: Callable[[Array], Array], data: Array, degree: int, even: floa
     return np.asarray(solution[: (int(kept[-1]) if kept.size else 0) + 1])
 
 
-def bounded_fit(function: Callable[[Array], Array], data: Array, degree: int) -> Array:
-    """A fit whose tail holds up to TAIL_LEAST, with as little even weight as that takes."""
+def bounded_fit(function: Callable[[Array], Array], data: Array, degree: int) -> tuple[Array, float]:
+    """A fit whose tail holds up to TAIL_LEAST, with as little even weight as that takes, and how many times wider than
+    that of `data` the range [-1, 1] of its coefficients is: 1.0, or TAIL_LEAST where no weight will do (degrees from 31
+    on grow too fast beside a kink), so that the fit itself goes that far, if the function does."""
     even = UNIFORM_WEIGHT
-    while True:
+    while even <= 1:
         found = fit(function, data, degree, even)
-        if even >= 1 or reach_of(found) >= TAIL_LEAST:
-            return found
-        even = min(1.0, even * 2)
+        if reach_of(found) >= TAIL_LEAST:
+            return found, 1.0
+        even = min(1.0, even * 2) if even < 1 else math.inf
+    with np.errstate(all="ignore"):
+        defined = bool(np.all(np.isfinite(function(np.linspace(-TAIL_LEAST, TAIL_LEAST, GRID)))))
+    stretch = TAIL_LEAST if defined else 1.0
+    return fit(lambda t: function(t * stretch), data / stretch, degree), stretch
 
 
 def reach_of(coefficients: Sequence[float] | Array) -> float:
-    """The largest r up to 64 such that |p(t)| <= TAIL_GROWTH * max over [-1, 1] of |p| for all |t| <= r.
+    """The largest r up to MOST_REACH such that |p(t)| <= TAIL_GROWTH * max over [-1, 1] of |p| for all |t| <= r.
 
     For |t| = r >= 1, |T_k(t)| = cosh(k arcosh r), so |p(t)| <= sum |c_k| cosh(k arcosh r), which grows with r.
     """
@@ -99,7 +108,7 @@ def reach_of(coefficients: Sequence[float] | Array) -> float:
 
     if bound(1.0) > most:
         return 1.0
-    low, high = 1.0, 64.0
+    low, high = 1.0, MOST_REACH
     if bound(high) <= most:
         return high
     for _ in range(50):

@@ -20,10 +20,20 @@ from scipy import sparse
 
 from hetorch.errors import PlanError
 from hetorch.ir.activations import HALF_LINE, HOMOGENEOUS, LEAST
-from hetorch.ir.tensor_program import Activation, Add, Affine, Chebyshev, Multiply, TensorOp, reads
+from hetorch.ir.tensor_program import (
+    MOST_DEGREE,
+    Activation,
+    Add,
+    Affine,
+    Chebyshev,
+    Multiply,
+    TensorOp,
+    reads,
+)
 from hetorch.passes.fit_polynomial import (
     GRID,
     GROUP_UNIFORM_WEIGHT,
+    MOST_REACH,
     RANGE_MARGIN,
     Fit,
     bounded_fit,
@@ -208,7 +218,7 @@ def replace_activation(
     largest absolute value in the range) goes before `degree`."""
     out = Replacement(op, source, made)
     if _as_line(out, domain):
-        return out.operations, _fit(op, domain, 1, "exact line", out, 64.0)
+        return out.operations, _fit(op, domain, 1, "exact line", out, MOST_REACH)
     pieces = kinks_of(op) if precision is not None else None
     if precision is not None and pieces is not None:
         used = _composite(out, domain, pieces, precision)
@@ -256,7 +266,7 @@ def _line(out: Replacement, domain: Domain) -> float:
     centre, half, coefficients = _channel_fit(out.op, domain, (0, 1))
     slope = coefficients[:, 1] / half
     out.scale(out.source, slope, coefficients[:, 0] - slope * centre)
-    return 64.0
+    return MOST_REACH
 
 
 def _channel_fit(
@@ -333,18 +343,18 @@ def _series(out: Replacement, domain: Domain, degree: int) -> tuple[int, float]:
     if op.definition is None and op.function in HOMOGENEOUS:
         # f(h x) = h f(x): each channel has its own range for nothing.
         centre: Array = np.zeros(len(domain.low))
-        half: Array = np.maximum(np.abs(domain.low), np.abs(domain.high))
-        coefficients = bounded_fit(op.apply, domain.data / half, degree)
-        rise = half
+        rise: Array = np.maximum(np.abs(domain.low), np.abs(domain.high))
+        coefficients, stretch = bounded_fit(op.apply, domain.data / rise, degree)
+        half = rise * stretch
     else:
         low, high = domain.whole
-        centre, half = np.full(len(domain.low), (low + high) / 2), np.full(len(domain.low), (high - low) / 2)
         middle, width = (low + high) / 2, (high - low) / 2
-        coefficients = bounded_fit(
+        coefficients, stretch = bounded_fit(
             lambda t: op.apply(t * width + middle), (domain.data - middle) / width, degree
         )
+        centre, half = np.full(len(domain.low), middle), np.full(len(domain.low), width * stretch)
         rise = np.ones(len(domain.low))
-    reach = reach_of(coefficients)
+    reach = min(reach_of(coefficients) * stretch, MOST_REACH)
     if len(coefficients) <= 2:
         slope = rise * (float(coefficients[1]) if len(coefficients) == 2 else 0.0) / half
         out.scale(out.source, slope, rise * float(coefficients[0]) - slope * centre)
@@ -366,13 +376,16 @@ def _degree_for(op: Activation, domain: Domain, precision: float) -> int:
     grid = np.linspace(-1, 1, GRID)
     truth = op.apply(grid * half + middle)
     size = float(np.max(np.abs(truth)))
-    for degree in (3, 7, 15, 31):
-        found = bounded_fit(lambda t: op.apply(t * half + middle), (domain.data - middle) / half, degree)
-        if np.max(np.abs(chebyshev.chebval(grid, found) - truth)) <= precision * size:
+    for degree in (3, 7, 15, 31, MOST_DEGREE):
+        found, stretch = bounded_fit(
+            lambda t: op.apply(t * half + middle), (domain.data - middle) / half, degree
+        )
+        if np.max(np.abs(chebyshev.chebval(grid / stretch, found) - truth)) <= precision * size:
             return degree
     raise PlanError(
-        f"{op.function} in {op.name} cannot be had to {precision:.2g} on {low:.3g}..{high:.3g} with degree 31; ask for "
-        "less precision, or make the range smaller (normalise before it)"
+        f"{op.function} in {op.name} cannot be had to {precision:.2g} on {low:.3g}..{high:.3g} with degree "
+        f"{MOST_DEGREE}; ask for less precision (a larger activation_precision=), or make the range smaller "
+        "(normalise before it)"
     )
 
 

@@ -75,5 +75,6 @@ def sign_polynomials(blind: float, error: float) -> tuple[tuple[float, ...], ...
         if last is not None:
             return last[1]
     raise PlanError(
-        f"the sign to {error:g}, blind below {blind:g}, takes more than {MOST_DEPTH} levels; ask for less precision"
+        f"the sign to {error:g}, blind below {blind:g}, takes more than {MOST_DEPTH} levels; ask for less precision "
+        "(a larger activation_precision=)"
     )

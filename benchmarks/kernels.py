@@ -1,0 +1,34 @@
+"""Every kernel on every vector path of this processor against the portable path, in turns, on one thread.
+
+`benchmarks/kernels.cpp`, built with the C++ tests. A row is one kernel, ring degree and path; theirs is the portable
+path, and a time is that of one call over all n elements.
+"""
+
+from __future__ import annotations
+
+from benchmarks.ledger import Ledger
+from benchmarks.measure import Row
+from benchmarks.output import arguments
+from benchmarks.programs import build, rows
+
+
+def read_row(cells: list[str]) -> Row:
+    """A line of the program: name, path, both times, the ratio with its least and largest, repetitions."""
+    name, path, *numbers, repetitions = cells
+    theirs, ours, ratio, least, most = map(float, numbers)
+    title = f"{name}, {path}"
+    return Row(title, "portable path", "", 1, theirs, ours, ratio, least, most, int(repetitions))
+
+
+def main() -> None:
+    """All rows, told as they come; see --help."""
+    options = arguments(__doc__ or "", threads=None)
+    ledger = Ledger("Kernels against the portable path", options.json, options.markdown)
+    for cells in rows(build("kernels"), options.only):
+        ledger.add(read_row(cells))
+    ledger.write()
+    print(ledger.markdown())
+
+
+if __name__ == "__main__":
+    main()
