@@ -205,6 +205,7 @@ def test_a_typical_image_network_needs_no_more_than_2_to_the_13() -> None:
     made = compile(network, torch.rand(32, 1, 28, 28))
     assert made.parameters.ring_degree == 1 << 13 and made.parameters.is_simd
     diagonals = [row.diagonals for row in made.report.layers if row.diagonals]
-    assert diagonals[0] <= 36 and diagonals[1] <= 169 and diagonals[2] <= 16
+    # 10 outputs fit 16 diagonals; up to twice as many where products cost less than the rotations that fold them.
+    assert diagonals[0] <= 36 and diagonals[1] <= 169 and diagonals[2] <= 32
     assert len(made.key_spec.galois) <= 48
     assert isinstance(made, Plan)
