@@ -34,6 +34,8 @@ LINES = (
     Line("lenet", ORION, least=3, once=True),
     Line("small", ("concrete",)),
 )
+KEY_LIMIT = 40_000_000
+"""Bytes of keys that the network without a peer may have."""
 ALONE_SAMPLES, FEWER_SAMPLES = 500, 50
 """With the first number of threads, and with the others: the results have the same bits."""
 
@@ -53,7 +55,7 @@ def main() -> None:
             )
             ledger.guard(NETWORKS[line.network].title, threads, action)
         samples = FEWER_SAMPLES if turn else ALONE_SAMPLES
-        alone = partial(alone_row, "relu", threads, ledger, options.only, samples)
+        alone = partial(alone_row, "relu", threads, ledger, options.only, samples, key_limit=KEY_LIMIT)
         ledger.guard(NETWORKS["relu"].title, threads, alone)
         throughput_rows(threads, ledger, options.only)
     print(ledger.markdown())

@@ -49,14 +49,20 @@ def network_rows(
 
 
 def alone_row(
-    name: str, threads: int, ledger: Ledger, only: str, samples: int, mark_ms: float = 5 * MARK_MS
+    name: str,
+    threads: int,
+    ledger: Ledger,
+    only: str,
+    samples: int,
+    mark_ms: float = 5 * MARK_MS,
+    key_limit: int | None = None,
 ) -> None:
-    """A row without a peer: a task that none of them has an installable answer to."""
+    """A row without a peer: a task that none of them has an installable answer to. `key_limit` is compile's, bytes."""
     network = NETWORKS[name]
     if only not in network.title:
         return
     prepared = prepare(name)
-    plan, compile_s = compile_plan(prepared, ledger)
+    plan, compile_s = compile_plan(prepared, ledger, key_limit=key_limit)
     with start_ours("hetorch_network", threads) as ours:
         ours.set_up({"plan": str(plan), "folder": str(prepared.folder)})
         facts = facts_of(ours, prepared, samples, mark_ms) | {"compile_s": compile_s}

@@ -42,7 +42,7 @@ def compile(
     a tuple of them; the plan's input is then one row of all, each flattened, in order (its notes say where).
 
     `precision` bounds the predicted encryption error relative to the range of the outputs; without it, it is 2^-11 =
-    4.9e-4 or, where activations are approximated less exactly than that, a quarter of what they cost, up to 2^-6.
+    4.9e-4 or, where activations are approximated less exactly than that, a third of what they cost, up to 2^-6.
     Activations get the least polynomial degrees with which the outputs stay within `activation_tolerance` of the range
     of the model's outputs, with at least `activation_agreement` of the argmaxes the same (of calibration
     inputs, one of which may always differ; a model with a single output has no argmax to keep, so that only the

@@ -63,7 +63,7 @@ class Options:
 
 
 FINEST, COARSEST = 2.0**-11, 2.0**-6
-NOISE_SHARE = 1.0 / 4
+NOISE_SHARE = 1.0 / 3
 """The precision that nobody asked for: what encryption may add to the error of the approximations, which it need not
 undercut by much. The prediction is a bound (hetorch.passes.tails): what is seen is a quarter of it or less."""
 KEY_WEIGHTS = (KEY, 0.3, 1.0, 3.0, 10.0)
