@@ -23,8 +23,8 @@ constexpr std::size_t kPooledBytes = std::size_t{256} << 20;
 // Large blocks on huge pages: a key of 100 MB on small ones misses the address cache with every page it streams.
 std::uint64_t* allocate(std::size_t bytes) {
   const bool large = bytes >= kHugePage;
-  void* block = std::aligned_alloc(large ? kHugePage : kAlignment, bytes);
-  if (block == nullptr) throw std::bad_alloc();
+  void* block = nullptr;  // std::aligned_alloc would ask for a multiple of the alignment
+  if (posix_memalign(&block, large ? kHugePage : kAlignment, bytes) != 0) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
   if (large) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // advice: failing is no error
 #endif
