@@ -14,7 +14,7 @@ from hetorch.ir.interpreter import run_he_program, run_tensor_program
 from hetorch.local import run_cleartext
 from hetorch.passes.approximate_activations import approximate_activations, output_range
 from hetorch.passes.fuse_affine import fuse_affine
-from hetorch.passes.pipeline import FINEST
+from hetorch.passes.pipeline import FINEST, NOISE_SHARE
 from hetorch.plan import Plan
 from tests.passes.networks import NETWORKS, Square, inputs, model, plan
 
@@ -36,7 +36,7 @@ def test_interpreters_and_engine_agree(name: str) -> None:
     np.testing.assert_allclose(run_cleartext(made, x, noise=False), reference, atol=1e-9 * span)
     noisy = run_cleartext(made, x)
     assert np.max(np.abs(noisy - reference)) <= made.report.predicted_error * span
-    assert made.report.predicted_error <= max(FINEST, made.report.approximation_error / 4)
+    assert made.report.predicted_error <= max(FINEST, NOISE_SHARE * made.report.approximation_error)
 
 
 @pytest.mark.parametrize("name", ["linear", "mlp", "cnn", "image"])
