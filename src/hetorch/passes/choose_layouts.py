@@ -26,6 +26,7 @@ from hetorch.passes.placements import (
     spatial_stride,
 )
 from hetorch.passes.separable import Product, Terms, product_form, product_indices, terms_of
+from hetorch.passes.windows import may_have_windows, window_between, windowed_candidates
 
 BEAM = 32
 """Partial choices that are kept after each map."""
@@ -44,39 +45,36 @@ class Layouts:
 
 
 @dataclass(slots=True, eq=False)
-class _Search:
-    """Costs of maps between placements, each computed once. Placements are kept alive, so their ids are names."""
+class Maps:
+    """What the searches for layouts of one program find out about its maps and need again, for other rings, digits or
+    weights of keys."""
 
-    slot_count: int
-    model: CostModel
-    costs: dict[tuple[int, int, int], float] = field(default_factory=dict)
-    splits: dict[tuple[int, int, bytes], tuple[int, int]] = field(default_factory=dict)
     entries: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
     samples: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
     products: dict[int, Product | None] = field(default_factory=dict)
-    terms: dict[tuple[int, int], Terms | None] = field(default_factory=dict)
-    alive: list[Placement] = field(default_factory=list)
+    found: dict[tuple[int, object, object], tuple[Indices, int] | None] = field(default_factory=dict)
+    terms: dict[tuple[object, int], Terms | None] = field(default_factory=dict)
 
-    def cost(
-        self, index: int, op: Affine, shape: tuple[int, ...], level: int, source: Placement, result: Placement
-    ) -> float:
-        """Of `op` (operations[index]) on an input of `shape` at `level`."""
-        key = (index, id(source), id(result))
-        if key not in self.costs:
-            self.alive += [source, result]
-            if index not in self.entries:
-                self.entries[index] = coordinates(op.matrix)
-                self.products[index] = product_form(*self.entries[index], op.shape, shape)
-                self.samples[index] = sample_pixels(*self.entries[index], op.shape)
-            self.costs[key] = self._cost(index, level, source, result)
-        return self.costs[key]
+    def read(self, index: int, op: Affine, shape: tuple[int, ...]) -> None:
+        """The non-zeros of `op`, the operation number `index`, on an input of `shape`."""
+        if index not in self.entries:
+            self.entries[index] = coordinates(op.matrix)
+            self.products[index] = product_form(*self.entries[index], op.shape, shape)
+            self.samples[index] = sample_pixels(*self.entries[index], op.shape)
+
+    def find(self, index: int, source: Placement, result: Placement) -> tuple[Indices, int] | None:
+        """The diagonals of map `index` between two placements, as find_indices."""
+        key = (index, source.name, result.name)
+        if key not in self.found:
+            self.found[key] = self._find(index, source, result)
+        return self.found[key]
 
     def _find(self, index: int, source: Placement, result: Placement) -> tuple[Indices, int] | None:
         if source.positions.shape[0] > 1:
             # The cover of a skewed input must be the one that is lowered later: it is found on all weights.
             return find_indices(*self.entries[index], source, result)
         product = self.products[index]
-        if product is not None:
+        if product is not None and window_between(source, result) is None:
             before = self._terms(source, product.column_pixels)
             after = self._terms(result, product.row_pixels)
             if before is not None and after is not None:
@@ -86,14 +84,37 @@ class _Search:
         return find_indices(*self.samples[index], source, result)
 
     def _terms(self, placement: Placement, pixels: int) -> Terms | None:
-        key = (id(placement), pixels)
+        key = (placement.name, pixels)
         if key not in self.terms:
             self.terms[key] = terms_of(placement, pixels)
         return self.terms[key]
 
+
+@dataclass(slots=True, eq=False)
+class _Search:
+    """Costs of maps between placements, each computed once. Placements are kept alive, so their ids are names."""
+
+    slot_count: int
+    model: CostModel
+    maps: Maps
+    costs: dict[tuple[int, int, int], float] = field(default_factory=dict)
+    splits: dict[tuple[int, int, bytes], tuple[int, int]] = field(default_factory=dict)
+    alive: list[Placement] = field(default_factory=list)
+
+    def cost(
+        self, index: int, op: Affine, shape: tuple[int, ...], level: int, source: Placement, result: Placement
+    ) -> float:
+        """Of `op` (operations[index]) on an input of `shape` at `level`."""
+        key = (index, id(source), id(result))
+        if key not in self.costs:
+            self.alive += [source, result]
+            self.maps.read(index, op, shape)
+            self.costs[key] = self._cost(index, level, source, result)
+        return self.costs[key]
+
     def _cost(self, index: int, level: int, source: Placement, result: Placement) -> float:
         folds = len(fold_steps(source, result))
-        found = self._find(index, source, result)
+        found = self.maps.find(index, source, result)
         if found is None:
             return np.inf
         indices, modulus = found
@@ -109,10 +130,17 @@ class _Search:
 
 
 def choose_layouts(
-    program: TensorProgram, levels: tuple[int, ...], slot_count: int, model: CostModel | None = None
+    program: TensorProgram,
+    levels: tuple[int, ...],
+    slot_count: int,
+    model: CostModel | None = None,
+    *,
+    windows: bool = True,
+    maps: Maps | None = None,
 ) -> Layouts:
-    """For ciphertexts of `slot_count` slots, several for a tensor that does not fit in one. PlanError if a tensor needs
-    more than MOST_CIPHERTEXTS."""
+    """For ciphertexts of `slot_count` slots, several for a tensor that does not fit in one; without `windows`, all
+    unused slots hold zero. `maps`: what earlier searches found out about this program. PlanError if a tensor needs more
+    than MOST_CIPHERTEXTS."""
     for value in range(program.value_count):
         needed = -(-program.size(value) // slot_count)
         if needed > MOST_CIPHERTEXTS:
@@ -121,19 +149,20 @@ def choose_layouts(
                 f"{MOST_CIPHERTEXTS} are allowed; use a larger ring_degree, a smaller batch_size or a smaller model"
             )
     group = groups_of(program)
-    maps = [(index, op) for index, op in enumerate(program.operations) if isinstance(op, Affine)]
-    strides = {index: spatial_stride(op.matrix, program.shape(op.input), op.shape) for index, op in maps}
-    search = _Search(slot_count, model or CostModel())
+    affine = [(index, op) for index, op in enumerate(program.operations) if isinstance(op, Affine)]
+    strides = {index: spatial_stride(op.matrix, program.shape(op.input), op.shape) for index, op in affine}
+    search = _Search(slot_count, model or CostModel(), maps or Maps())
     extra = _elementwise_costs(program, levels, group, search.model)
-    last_use = {group[0]: -1, group[program.output]: len(maps)}
-    for position, (index, op) in enumerate(maps):
+    last_use = {group[0]: -1, group[program.output]: len(affine)}
+    for position, (index, op) in enumerate(affine):
         for value in (op.input, index + 1):
             last_use[group[value]] = max(last_use.get(group[value], -1), position)
     states: list[tuple[float, dict[int, Placement]]] = [
         (0.0, {group[0]: placement}) for placement in _inputs(program, group, strides, slot_count)
     ]
     made: dict[tuple[int, int], list[Placement]] = {}
-    for position, (index, op) in enumerate(maps):
+    windowed = may_have_windows(program, group) if windows else set()
+    for position, (index, op) in enumerate(affine):
         source_group, result_group = group[op.input], group[index + 1]
         level = levels[index + 1] + 1
         following: list[tuple[float, dict[int, Placement]]] = []
@@ -145,6 +174,8 @@ def choose_layouts(
                 key = (index, id(source))
                 if key not in made:
                     made[key] = result_candidates(op.shape, source, strides[index], slot_count)
+                    if result_group in windowed and op.matrix.shape[0] == op.shape[-1]:
+                        made[key] += windowed_candidates(op.shape[-1], source, slot_count)
                 candidates = made[key]
             for result in candidates:
                 cost = total + search.cost(index, op, program.shape(op.input), level, source, result)

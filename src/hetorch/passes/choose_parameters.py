@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,13 @@ from hetorch.errors import ParameterError, PlanError
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorOp, TensorProgram
 from hetorch.params import ParameterSet, Security, max_log2_qp
 from hetorch.passes.assign_scales import assign_scales
-from hetorch.passes.choose_layouts import Layouts, choose_layouts
+from hetorch.passes.choose_layouts import Layouts, Maps, choose_layouts
 from hetorch.passes.cost_model import KEY, CostModel
 from hetorch.passes.diagonals import LIGHTEST, Lowered, lower
 from hetorch.passes.machine import DEFAULT, Machine
 from hetorch.passes.placements import power_of_two
 from hetorch.passes.predict_errors import Sensitivity, predict_errors
+from hetorch.passes.windows import LARGEST_MIXTURE, largest_mixture, trace_mixtures
 
 SMALLEST_RING, LARGEST_RING = 1 << 11, 1 << 16
 LARGEST_SEAL_RING = 1 << 15
@@ -72,7 +73,7 @@ class Request:
     `batch_size`: samples that one run must take, None for as many as suit (throughput). `throughput`: as many places as
     make a run cheapest (or, without a batch size, a sample), in place of just enough. `encrypted`: the weights are
     ciphertexts. `for_seal`: one special prime, a ring that SEAL has, and its order of slots; with `digit_size` 1.
-    `key_weight`: what a key counts beside the rotations of a map."""
+    `key_weight`: what a key counts beside the rotations of a map. `memo`: shared by requests about the same program."""
 
     program: TensorProgram
     levels: tuple[int, ...]
@@ -90,6 +91,15 @@ class Request:
     encrypted: bool = False
     for_seal: bool = False
     key_weight: float = KEY
+    memo: Memo = field(default_factory=lambda: Memo())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Memo:
+    """What requests that differ in their key weight alone need again: the maps, and the least bits by ring degree."""
+
+    maps: Maps = field(default_factory=Maps)
+    least_bits: dict[int, float] = field(default_factory=dict)
 
 
 def choose_parameters(request: Request) -> Chosen:
@@ -182,12 +192,12 @@ def _on_ring(request: Request, ring: int, batch: int, reasons: list[str]) -> lis
     program, exponent = request.program, ring.bit_length() - 1
     positions = ring // 2 // batch
     sizes = _digit_sizes(request)
-    for guess, lane_price in ((sizes[len(sizes) // 2], 0.0), (sizes[0], LANE_PRICE)):
+    for guess, lane_price in ((sizes[len(sizes) // 2], LANE_PRICE / 10), (sizes[0], LANE_PRICE)):
         model = CostModel(
             guess, guess, ring, request.machine, lane_price, request.encrypted, request.key_weight
         )
         try:
-            layouts = choose_layouts(program, request.levels, positions, model)
+            layouts, request = _with_bounded_mixtures(request, positions, model)
         except PlanError as error:
             reasons.append(f"2^{exponent}: {error}")
             return []
@@ -210,6 +220,18 @@ def _on_ring(request: Request, ring: int, batch: int, reasons: list[str]) -> lis
     return []
 
 
+def _with_bounded_mixtures(request: Request, positions: int, model: CostModel) -> tuple[Layouts, Request]:
+    """The layouts, and the request with the power of what all slots hold in them. No windows where their mixtures are
+    too large."""
+    program, samples = request.program, request.sensitivity.samples
+    maps = request.memo.maps
+    layouts = choose_layouts(program, request.levels, positions, model, maps=maps)
+    traced = trace_mixtures(program, layouts.placements, samples)
+    if largest_mixture(list(traced.values()), [samples[value] for value in traced]) > LARGEST_MIXTURE:
+        return choose_layouts(program, request.levels, positions, model, windows=False, maps=maps), request
+    return layouts, replace(request, sensitivity=request.sensitivity.with_mixtures(traced))
+
+
 def _digit_sizes(request: Request) -> tuple[int, ...]:
     return DIGIT_SIZES if request.digit_size is None else (request.digit_size,)
 
@@ -224,6 +246,9 @@ def _room(ring: int, security: Security) -> float:
 
 def _least_bits(request: Request, ring: int) -> float:
     """A lower bound of log2(QP), whatever the layouts: every map has one diagonal and nothing rotates."""
+    known = request.memo.least_bits
+    if ring in known:
+        return known[ring]
     lightest = {
         index: LIGHTEST for index, op in enumerate(request.program.operations) if isinstance(op, Affine)
     }
@@ -232,9 +257,10 @@ def _least_bits(request: Request, ring: int) -> float:
         for size in _digit_sizes(request)
         for spare in SPARE_BITS
     )
-    return min(
+    known[ring] = min(
         (sum(chain.primes) + sum(chain.special) for chain in chains if chain is not None), default=math.inf
     )
+    return known[ring]
 
 
 def _prime_floor(ring: int) -> int:

@@ -3,7 +3,8 @@
 Element c of the input lies at pos(c), row t of the result at q(t). A product M[t, c] x_c is formed in a slot s that
 belongs to row t, from the slot s + k that holds c: k is the diagonal. With m = min(period in, period out), k is taken
 modulo m. If the result's period is smaller, the products of one row lie in several slots that are m apart, and are
-added up afterwards by folds (rotate by m, 2m, 4m, ... and add). If it is larger or equal, there is nothing to fold.
+added up afterwards by folds (rotate by m, 2m, 4m, ... and add). If it is larger or equal, there is nothing to fold,
+unless the result has a window (hetorch.passes.windows).
 
 Over several ciphertexts a map is a grid of (result, input) blocks, each with diagonals of its own: number
 (result * inputs + input) * m + k.
@@ -22,6 +23,7 @@ from hetorch.errors import PlanError
 from hetorch.passes.baby_giant import split
 from hetorch.passes.cost_model import KEY
 from hetorch.passes.placements import Placement
+from hetorch.passes.windows import slots_of_products, window_between
 
 Indices = NDArray[np.int64]
 
@@ -116,6 +118,10 @@ def find_indices(
     modulus = min(source.period, result.period)
     single = source.parts == result.parts == 1
     if single and len(rows) == source.positions.shape[1] * result.positions.shape[1]:
+        window = window_between(source, result)
+        if window is not None:
+            differences = source.positions[0][:, None] - np.unique(result.positions[0] % window.stride)
+            return np.unique(differences & (window.stride - 1)), modulus
         return np.flatnonzero(_dense_present(source, result, modulus)), modulus
     k = _numbers(rows, columns, source, result, modulus)
     return np.flatnonzero(_present(k, modulus * source.parts * result.parts)), modulus
@@ -130,6 +136,10 @@ def blocks(indices: Indices, modulus: int, source: Placement) -> tuple[Indices, 
 
 def _numbers(rows: Indices, columns: Indices, source: Placement, result: Placement, modulus: int) -> Indices:
     """The diagonal of each non-zero, for an input that is not skewed."""
+    window = window_between(source, result)
+    if window is not None:
+        places = result.positions[0].take(rows)
+        return slots_of_products(source.positions[0].take(columns), places, window)[0]
     k: Indices = _distances(rows, columns, source, result, modulus)[0]
     if source.parts == result.parts == 1:
         return k
@@ -220,9 +230,10 @@ def _odd_factors(count: int) -> NDArray[np.uint64]:
 
 
 def fold_steps(source: Placement, result: Placement) -> tuple[int, ...]:
-    """m, 2m, ..., period in / 2."""
+    """m, 2m, ..., period in / 2, from the period of the result or the stride of its window on."""
+    window = window_between(source, result)
     steps = []
-    step = result.period
+    step = result.period if window is None else window.stride
     while step < source.period:
         steps.append(step)
         step *= 2
@@ -236,8 +247,8 @@ def lower(
     slot_count: int,
     key_weight: float = KEY,
 ) -> Lowered:
-    """The transform whose folded result holds (matrix @ x) at `result` and zero in its unused slots; `key_weight` as
-    in split."""
+    """The transform whose folded result holds (matrix @ x) at `result` and, unless that has a window, zero in its
+    unused slots; `key_weight` as in split."""
     rows, columns = coordinates(matrix)
     found = find_diagonals(rows, columns, source, result)
     if found is None:
@@ -245,7 +256,11 @@ def lower(
     outputs, inputs, k = blocks(found.indices, found.modulus, source)
     parts = split(k, found.modulus, outputs, inputs, key_weight)
     period = max(source.period, result.period)
-    if result.period >= source.period:
+    window = window_between(source, result)
+    if window is not None:
+        places = result.positions[0].take(rows)
+        slots = slots_of_products(source.positions[0].take(columns), places, window)[1]
+    elif result.period >= source.period:
         slots = result.positions[0][rows]
     else:
         # Any representative is right; the slot follows from it.

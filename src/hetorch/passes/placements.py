@@ -34,17 +34,33 @@ class Grid:
     phases: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The products of a row lie in `length` / `stride` slots, `stride` apart, and are added up by folds; both are
+    powers of two, `length` the period of the input (hetorch.passes.windows)."""
+
+    stride: int
+    length: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
     """`positions`, int64 (replicas, n): element i lies in slot positions % period of ciphertext positions // period, of
     `parts` ciphertexts, and repeats with the `period`. More than one replica only when they are skewed, and more than
-    one ciphertext only when the period is all slots; never both."""
+    one ciphertext only when the period is all slots; never both. With a `window` the other slots may hold anything,
+    without one they hold zero."""
 
     positions: Indices
     period: int
     label: str
     grid: Grid | None = None
     parts: int = 1
+    window: Window | None = None
+
+    @property
+    def name(self) -> tuple[str, int, int, int]:
+        """The same for placements of one tensor with the same positions: these follow from the label and sizes."""
+        return (self.label, self.positions.shape[1], self.period, self.parts)
 
     def layout(self, shape: tuple[int, ...], slot_count: int, batch: int = 1) -> Layout:
         """As a slot map of a tensor of `shape`, with `batch` samples side by side in slot_count * batch slots."""

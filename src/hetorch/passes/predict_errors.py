@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -37,11 +37,20 @@ POINTS = (np.arange(64) + 0.5) / 32 - 1
 class Sensitivity:
     """For each value, over (samples * outputs) rows: `plain`, the sum over elements of the gradient squared, and its
     largest term; `weighted`, the same weighted with the row norms of the matrix that made the value (zeros for other
-    operations); and `power`, the mean square of the value's elements in the sample where it is largest."""
+    operations); `power`, the mean square of the value's elements in the sample where it is largest; and `samples`, its
+    elements in the samples taken, (samples, size)."""
 
     plain: tuple[Noise, ...]
     weighted: tuple[Noise, ...]
     power: tuple[float, ...]
+    samples: tuple[Array, ...]
+
+    def with_mixtures(self, slots: Mapping[int, Array]) -> Sensitivity:
+        """With the power of all slots, (samples, slots), of the values that have them."""
+        power = list(self.power)
+        for value, held in slots.items():
+            power[value] = max(power[value], float(np.max(np.einsum("ij,ij->i", held, held))) / held.shape[1])
+        return replace(self, power=tuple(power))
 
 
 def measure_sensitivity(program: TensorProgram, values: Sequence[Array]) -> Sensitivity:
@@ -89,7 +98,7 @@ def measure_sensitivity(program: TensorProgram, values: Sequence[Array]) -> Sens
                 slope = chebyshev.chebval(samples[op.input], chebyshev.chebder(op.coefficients))
                 send(op.input, gradient * slope[:, None, :])
     power = tuple(float(np.max(squares)) for squares in squares_of_samples)
-    return Sensitivity(tuple(plain), tuple(weighted), power)
+    return Sensitivity(tuple(plain), tuple(weighted), power, tuple(samples))
 
 
 def _rows(terms: Array) -> Noise:
