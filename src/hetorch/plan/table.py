@@ -104,11 +104,12 @@ def _weights(plan: Plan, public: PublicPlan) -> list[str]:
         f"weights     encrypted under the data owner's key: {_size(held)} of ciphertexts in memory, {_size(upload)} to "
         "upload (half if the data owner encrypts them)"
     ]
-    if plan.weights_withheld:
-        lines.append(
-            "            not in this plan, which is the server's; whoever has them encrypts and uploads them"
-        )
-    return lines
+    where = (
+        "not in this plan, which is the server's; whoever has them encrypts and uploads them"
+        if plan.weights_withheld
+        else "in this plan, which no server may see: it gets that of hetorch without-weights"
+    )
+    return [*lines, f"            {where}"]
 
 
 def _batch(size: int) -> str:
