@@ -61,9 +61,10 @@ def compile(
     `batch_size` is the next power of two; smaller batches run too and take as long.
 
     `weights` "encrypted": the server shall not see them either. Diagonals and biases are encrypted under the data
-    owner's public key (hetorch.encrypted_weights), products are products of ciphertexts, and the server gets
-    `plan.without_weights()`; the report shows what it costs. Which weights are zero stays visible. With the objective
-    "latency" and the engine "native" only.
+    owner's key, products are products of ciphertexts, and the server gets `plan.without_weights()`;
+    `hetorch.Client(url, weights=plan)` uploads them, or what `hetorch.encrypted_weights` makes for a data owner who is
+    someone else. The report shows what it costs. Which weights are zero stays visible. With the objective "latency" and
+    the engine "native" only.
 
     `key_limit` bounds the bytes of evaluation keys that a client uploads: rotations are traded for keys until they fit.
     Without it, keys are saved where that costs next to no time.

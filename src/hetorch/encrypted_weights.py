@@ -1,10 +1,21 @@
-"""Layer 4: the model owner's part of outsourcing: weights encrypted under the data owner's public key.
+"""Layer 4: the model owner's part of outsourcing: weights encrypted under the data owner's key.
 
-Three parties, in one process or in several, through Python (`hetorch serve` does not take such plans yet):
+Over the service, `hetorch.Client(url, weights=plan)` is all it takes where the owners of the model and of the data are
+one. Where they are two:
 
     # the model's owner
     plan = hetorch.compile(model, inputs, weights="encrypted")
+    plan.without_weights().save("public.hetorch")           # for the server: hetorch serve public.hetorch
     # the data's owner
+    public_key = hetorch.Client(url).public_key()           # bytes, for the model's owner
+    # the model's owner
+    save_encrypted_weights(plan, public_key, "weights.hetorch")
+    hetorch.client.upload_weights(url, "weights.hetorch")
+    # the data's owner
+    results = hetorch.Client(url).predict(x)
+
+In Python alone, in one process or in several:
+
     secret = SecretKey.generate(plan.parameters)               # hetorch.engine.secret
     public_key, keys = secret.public_key(), secret.evaluation_keys(plan.key_spec)
     # the model's owner, with the public key
@@ -21,14 +32,25 @@ results])`. `plan.run_encrypted(x)` does all of it in one process.
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hetorch.engine.native import Ciphertext, PublicKey
-from hetorch.engine.secret import encrypt_with_public_key
-from hetorch.errors import PlanError
+from hetorch.engine.secret import SecretKey, encrypt_with_public_key
+from hetorch.errors import InputError, PlanError, WireError
 from hetorch.ir.he_program import AddBias, LinearTransform
 from hetorch.plan import Plan
-from hetorch.runtime.encrypted import EncryptedWeights
+from hetorch.plan.encrypted import EncryptedWeights, weight_places
+from hetorch.wire.public_key import load_named_public_key
+from hetorch.wire.weights import WeightsFormat
+
+Progress = Callable[[int, int], None]
+"""Called with how many ciphertexts are made, and how many there will be."""
 
 
 def encrypt_weights(plan: Plan, public_key: PublicKey) -> EncryptedWeights[Ciphertext]:
@@ -42,36 +64,92 @@ def encrypt_weights(plan: Plan, public_key: PublicKey) -> EncryptedWeights[Ciphe
     weights. Each takes 2 (level + 1) N words of 8 bytes. The key must be of the plan's parameters; its owner can
     decrypt the weights, so they are hidden from the server and not from the owner of the data.
     """
-    program, parameters = plan.program, plan.parameters
-    if not program.encrypted_weights:
+    places = weight_places(plan.program, plan.parameters, plan.weights)
+    return EncryptedWeights.at(places, each_encrypted_weight(plan, public_key))
+
+
+def each_encrypted_weight(
+    plan: Plan, key: PublicKey | SecretKey, progress: Progress | None = None
+) -> Iterator[Ciphertext]:
+    """The ciphertexts of encrypt_weights one by one, each encrypted when it is asked for, in the order of
+    `hetorch.plan.encrypted.weight_places`. With the secret key they are half the size on the wire, and less noisy.
+    PlanError, at once, for a plan that has no weights to encrypt."""
+    _check_has_weights(plan)
+    return _each(plan, key, progress)
+
+
+def weights_message(
+    plan: Plan, key: PublicKey | SecretKey, key_id: str, progress: Progress | None = None
+) -> Iterator[bytes]:
+    """The message that a server takes (`hetorch.wire.weights`), piece by piece. `key_id`: SHA-256 (hex) of the
+    evaluation keys that were made with the same secret. PlanError, at once, as each_encrypted_weight."""
+    _check_has_weights(plan)
+    return WeightsFormat.of(plan).dump(key_id, _each(plan, key, progress))
+
+
+def save_encrypted_weights(
+    plan: Plan, public_key: bytes, path: str | os.PathLike[str], progress: Progress | None = None
+) -> int:
+    """Encrypt the weights of the whole `plan` under the data owner's `public_key`, as `Client.public_key()` or `hetorch
+    public-key` gave it, and write them to the file `path`, whole or not at all. Returns its bytes.
+
+    One ciphertext at a time is in memory. WireError if the key is broken or belongs to another plan, PlanError for a
+    plan that has no weights to encrypt, InputError if the file cannot be written.
+    """
+    _check_has_weights(plan)
+    try:
+        named = load_named_public_key(plan.public(), public_key)
+    except WireError as error:
+        raise WireError(f"the public key: {error}") from None
+    target = Path(path).resolve()
+    try:
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for piece in weights_message(plan, named.key, named.key_id, progress):
+                    file.write(piece)
+                size = file.tell()
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"cannot write the encrypted weights to {path}: {error.strerror or error}") from None
+    return size
+
+
+def _check_has_weights(plan: Plan) -> None:
+    if not plan.program.encrypted_weights:
         raise PlanError('this plan has its weights in clear; compile it with weights="encrypted"')
     if plan.weights_withheld:
         raise PlanError(
             f"the plan {plan.name!r} is without its weights (without_weights); encrypt those of the whole plan"
         )
-    diagonals: dict[str, tuple[Ciphertext, ...]] = {}
-    biases: dict[str, Ciphertext] = {}
+
+
+def _each(plan: Plan, key: PublicKey | SecretKey, progress: Progress | None) -> Iterator[Ciphertext]:
+    parameters = plan.parameters
+    places = weight_places(plan.program, parameters, plan.weights)
+    if progress is not None:
+        progress(0, len(places))
+    for done, (place, slots) in enumerate(zip(places, _slots(plan), strict=True), start=1):
+        if isinstance(key, SecretKey):
+            yield key.encrypt(slots, scale=place.scale, level=place.level)
+        else:
+            yield encrypt_with_public_key(parameters, key, slots, scale=place.scale, level=place.level)
+        if progress is not None:
+            progress(done, len(places))
+
+
+def _slots(plan: Plan) -> Iterator[NDArray[np.float64]]:
+    """For each of the places the numbers to encrypt, (slot_count,)."""
+    program = plan.program
     for op in program.operations:
         if isinstance(op, LinearTransform):
-            source, made = program.values[op.inputs[0]], program.values[op.results[0]]
-            scale = made.scale * parameters.modulus_chain[source.level] / source.scale
             transform = plan.transform(op.weight, len(op.inputs), len(op.results))
             repeat = program.slot_count // transform.values.shape[1]
-            diagonals[op.weight] = tuple(
-                encrypt_with_public_key(
-                    parameters,
-                    public_key,
-                    np.roll(np.tile(values, repeat), giant),
-                    scale=scale,
-                    level=source.level,
-                )
-                for values, giant in zip(transform.values, transform.giants.tolist(), strict=True)
-            )
+            for values, giant in zip(transform.values, transform.giants.tolist(), strict=True):
+                yield np.roll(np.tile(values, repeat), giant)
         elif isinstance(op, AddBias):
-            value = program.values[op.input]
             block = np.repeat(np.asarray(plan.weights[op.weight], dtype=np.float64), program.batch)
-            slots = np.tile(block, program.slot_count // len(block))
-            biases[op.weight] = encrypt_with_public_key(
-                parameters, public_key, slots, scale=value.scale, level=value.level
-            )
-    return EncryptedWeights(diagonals, biases)
+            yield np.tile(block, program.slot_count // len(block))

@@ -16,7 +16,10 @@ from hetorch.cli.arrays import fit_samples, load_array, save_array
 from hetorch.errors import InputError
 from tests.cli.command import hetorch, refusal, save_secure_plan, server_process
 
-VERBS = ("analyze", "compile", "keygen", "serve", "predict", "inspect", "demo", "doctor")
+VERBS = (
+    *("analyze", "compile", "keygen", "serve", "predict", "inspect", "demo", "doctor"),
+    *("without-weights", "public-key", "encrypt-weights", "upload-weights"),
+)
 NOBODY = "http://127.0.0.1:9"
 
 

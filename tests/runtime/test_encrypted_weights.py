@@ -19,10 +19,9 @@ from hetorch.engine.secret import SecretKey
 from hetorch.errors import InputError, PlanError
 from hetorch.local import run_cleartext
 from hetorch.plan import Plan
+from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.memory import weight_memory
 from hetorch.runtime import Runner
-from hetorch.runtime.encrypted import EncryptedWeights
-from hetorch.server.models import serve_plan
 
 
 @functools.cache
@@ -144,7 +143,23 @@ def test_what_the_docstring_shows_is_the_model() -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_server_says_what_to_do_instead() -> None:
-    for given in (plan("encrypted"), plan("encrypted").without_weights()):
-        with pytest.raises(PlanError, match=r"hetorch\.encrypted_weights.*weights=\"clear\""):
-            serve_plan("hidden", given)
+def test_the_memory_limit_counts_weights_that_cannot_be_cut() -> None:
+    made = plan("encrypted")
+    x = np.zeros((1, 20))
+    with pytest.raises(PlanError, match="encrypted weights, which cannot be made piece by piece"):
+        made.run_encrypted(x, memory_limit=1_000_000)
+    assert made.run_encrypted(x, memory_limit=made.report.memory_bytes).shape == (1, 3)
+
+
+def test_the_public_plan_does_not_depend_on_the_weights(tmp_path: Path) -> None:
+    made = plan("encrypted")
+    made.without_weights().save(tmp_path / "hidden.hetorch")
+    loaded = Plan.load(tmp_path / "hidden.hetorch")
+    assert (
+        made.public().to_bytes() == made.without_weights().public().to_bytes() == loaded.public().to_bytes()
+    )
+    assert made.public().fingerprint != made.fingerprint()  # a hash of weights would let guesses be checked
+    assert made.public().encrypted_weight_bytes > 0 == plan("clear").public().encrypted_weight_bytes
+    assert b"encrypted_weight_bytes" not in plan("clear").public().to_bytes()
+    assert "not in this plan" in str(loaded) and "not in this plan" not in str(made)
+    assert loaded.to_report()["weights_withheld"] and not made.to_report()["weights_withheld"]

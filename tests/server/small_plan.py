@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,4 +81,14 @@ def small_plan(seed: int = 0, parameters: ParameterSet | None = None) -> Plan:
         },
         input_range=(-1.0, 1.0),
         report=PlanReport(layers, 1e-6, 0.0, 1.0, 10.0, 16, 1.0, ()),
+    )
+
+
+def outsourced_plan(seed: int = 0, parameters: ParameterSet | None = None) -> Plan:
+    """The same plan for encrypted weights, with them: products of ciphertexts are relinearised at the input's level."""
+    plan = small_plan(seed, parameters)
+    return replace(
+        plan,
+        program=replace(plan.program, encrypted_weights=True),
+        key_spec=replace(plan.key_spec, relinearisation_level=plan.input_level),
     )

@@ -14,7 +14,7 @@ from hetorch.server.body import read_body
 IDLE = 0.3
 
 
-async def read_dripping(pieces: int, pause: float) -> bytes:
+async def read_dripping(pieces: int, pause: float) -> bytearray:
     """What read_body makes of `pieces` single bytes, `pause` seconds apart, where up to `pieces` are allowed."""
     sent = 0
 

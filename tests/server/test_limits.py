@@ -13,6 +13,7 @@ import pytest
 
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import InputError, PlanError
+from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.server.app import create_app
 from hetorch.server.key_store import KeyStore
 from hetorch.server.models import ServedModel, model_name
@@ -30,16 +31,26 @@ class GatedModel(ServedModel):
     gate = threading.Event()
     started = threading.Semaphore(0)
 
-    def run(self, keys: EvaluationKeys, inputs: Sequence[Ciphertext]) -> list[Ciphertext]:
+    def run(
+        self,
+        keys: EvaluationKeys,
+        inputs: Sequence[Ciphertext],
+        weights: EncryptedWeights[Ciphertext] | None = None,
+    ) -> list[Ciphertext]:
         self.started.release()
         assert self.gate.wait(30)
-        return super().run(keys, inputs)
+        return super().run(keys, inputs, weights)
 
 
 class BrokenModel(ServedModel):
     """Fails as a mistake of ours would."""
 
-    def run(self, keys: EvaluationKeys, inputs: Sequence[Ciphertext]) -> list[Ciphertext]:
+    def run(
+        self,
+        keys: EvaluationKeys,
+        inputs: Sequence[Ciphertext],
+        weights: EncryptedWeights[Ciphertext] | None = None,
+    ) -> list[Ciphertext]:
         raise RuntimeError("the inside of the server")
 
 
@@ -142,7 +153,7 @@ def test_the_least_recently_used_keys_leave_memory(served: ServedModel, owner: O
     third = store.put(kind, owners[2].keys)
     assert [store.has(kind, k) for k in (first, second, third)] == [True, False, True]
     assert store.get(kind, second) is None
-    assert store.snapshot() == {"keys_held": 2, "key_memory_bytes": 2 * kind.memory_bytes}
+    assert store.snapshot() == {"keys_held": 2, "weights_held": 0, "key_memory_bytes": 2 * kind.memory_bytes}
 
 
 def test_keys_on_disk_survive_memory_and_restarts(served: ServedModel, owner: Owner, tmp_path: Path) -> None:
@@ -183,7 +194,7 @@ def test_concurrent_uploads_of_one_key_keep_it_once(
     with ThreadPoolExecutor(8) as pool:
         ids = set(pool.map(lambda _: store.put(kind, owner.keys), range(16)))
     assert len(ids) == 1
-    assert store.snapshot() == {"keys_held": 1, "key_memory_bytes": kind.memory_bytes}
+    assert store.snapshot() == {"keys_held": 1, "weights_held": 0, "key_memory_bytes": kind.memory_bytes}
 
 
 def test_a_store_too_small_for_one_client_is_refused_at_the_start(served: ServedModel) -> None:

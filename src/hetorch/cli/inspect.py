@@ -57,5 +57,6 @@ def _describe(plan: PublicPlan) -> dict[str, object]:
         "evaluation_key_bytes": plan.evaluation_key_bytes,
         "input_ciphertext_bytes": plan.input_ciphertext_bytes,
         "output_ciphertext_bytes": plan.output_ciphertext_bytes,
+        "encrypted_weight_bytes": plan.encrypted_weight_bytes,
         "predicted_error": plan.precision,
     }

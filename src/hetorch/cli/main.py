@@ -14,11 +14,15 @@ from hetorch.cli.analyze import analyze_model
 from hetorch.cli.compile import compile_model
 from hetorch.cli.demo import demo
 from hetorch.cli.doctor import doctor
+from hetorch.cli.encrypt_weights import encrypt_weights
 from hetorch.cli.inspect import inspect
 from hetorch.cli.keygen import keygen
 from hetorch.cli.predict import predict
+from hetorch.cli.public_key import public_key
 from hetorch.cli.serve import serve
 from hetorch.cli.tune import tune
+from hetorch.cli.upload_weights import upload_weights
+from hetorch.cli.without_weights import without_weights
 from hetorch.errors import HetorchError
 
 INTERNAL_ERROR = 70
@@ -37,6 +41,10 @@ app.command("keygen")(keygen)
 app.command("serve")(serve)
 app.command("predict")(predict)
 app.command("inspect")(inspect)
+app.command("without-weights")(without_weights)
+app.command("public-key")(public_key)
+app.command("encrypt-weights")(encrypt_weights)
+app.command("upload-weights")(upload_weights)
 app.command("demo")(demo)
 app.command("tune")(tune)
 app.command("doctor")(doctor)

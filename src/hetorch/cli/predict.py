@@ -28,6 +28,12 @@ def predict(
         Path | None,
         typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="For a server that must not see the model: the whole plan, or a file of encrypt-weights."
+        ),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for one answer.")] = 120.0,
     for_sharing: Annotated[
         int | None,
@@ -61,7 +67,7 @@ def predict(
     start = time.perf_counter()
     with (
         progress(quiet=as_json) as report,
-        Client(url, model=model, vault=vault, timeout=timeout, progress=report) as client,
+        Client(url, model=model, vault=vault, timeout=timeout, progress=report, weights=weights) as client,
     ):
         samples, single = to_samples(
             fit_samples(array, client.plan.input_shape), client.plan.input_shape, client.plan.input_range

@@ -21,10 +21,11 @@ def serve(
     workers: Annotated[int, typer.Option(help="Predictions computed at once.", min=1)] = 2,
     queue: Annotated[int, typer.Option(help="Predictions that may wait.", min=0)] = 16,
     key_memory: Annotated[
-        float, typer.Option(help="GB of clients' evaluation keys held ready.", min=0.001)
+        float,
+        typer.Option(help="GB of clients' evaluation keys and encrypted weights held ready.", min=0.001),
     ] = 16.0,
     key_folder: Annotated[
-        Path | None, typer.Option(help="Keep uploaded evaluation keys in this folder too.")
+        Path | None, typer.Option(help="Keep uploaded keys and encrypted weights in this folder too.")
     ] = None,
     key_disk: Annotated[float, typer.Option(help="GB that the key folder may take.", min=0.001)] = 64.0,
     body_memory: Annotated[float, typer.Option(help="GB of request bodies held at once.", min=0.001)] = 8.0,

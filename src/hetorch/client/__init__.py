@@ -6,6 +6,7 @@ from hetorch.client.client import Client
 from hetorch.client.inputs import InputRangeWarning
 from hetorch.client.timing import StepTimings
 from hetorch.client.vault import StoredKeys, Vault, default_vault_path
+from hetorch.client.weights import upload_weights
 from hetorch.engine.secret import Sharing
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "StoredKeys",
     "Vault",
     "default_vault_path",
+    "upload_weights",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -13,13 +14,15 @@ from numpy.typing import NDArray
 
 from hetorch.client.catalogue import choose_model, fetch_plan
 from hetorch.client.inputs import to_samples
-from hetorch.client.key_making import Progress, secret_key, stored_evaluation_keys
+from hetorch.client.key_making import Progress, public_key_message, secret_key, stored_evaluation_keys
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Answer, Transport
 from hetorch.client.trust import check_plan
 from hetorch.client.vault import StoredKeys, Vault
+from hetorch.client.weights import WeightSource, file_body, open_source, plan_body, put_weights, read_key_id
 from hetorch.engine.secret import SecretKey, Sharing, flood
 from hetorch.errors import InputError, RemoteError, WireError
+from hetorch.plan.plan import Plan
 from hetorch.wire.answers import load_key_id
 from hetorch.wire.predict import dump_request, load_response, response_limits
 from hetorch.wire.server_timing import load_server_timing
@@ -34,14 +37,17 @@ class Client:
     `url`: base address, such as "http://127.0.0.1:8000". `model`: its name; may be left out if the server has one only.
     `vault`: a Vault or the path of its folder (default: see `default_vault_path`). `timeout`: seconds for one request.
     `allow_insecure`: accept parameters below 128-bit security, for tests only. `max_key_bytes`: the most evaluation
-    keys (bytes on the wire) that a server may ask for. `progress` is called while keys are made.
+    keys (bytes on the wire) that a server may ask for. `progress` is called while keys are made. `weights`: for a
+    server that must not see the model, the whole plan (or its folder), whose weights are encrypted and uploaded when
+    the server has none, or a file with them (see upload_weights).
 
     Attributes: `model` (its name), `plan` (the public plan), `timings` (a StepTimings a request, in order; a request
     takes up to `plan.batch_size` samples), and in bytes
     on the wire `key_bytes`, `request_bytes` and `response_bytes` (0 before the first prediction).
 
     Making the object fetches and checks the public plan: RemoteError if the server cannot be reached or has no such
-    model, SecurityError or PlanError if the plan is not to be trusted. Keys are made and uploaded on first use.
+    model, SecurityError or PlanError if the plan is not to be trusted or not that of `weights`. Keys are made and
+    uploaded on first use.
     One thread at a time may use a client.
     """
 
@@ -55,6 +61,7 @@ class Client:
         allow_insecure: bool = False,
         max_key_bytes: int = DEFAULT_MAX_KEY_BYTES,
         progress: Progress | None = None,
+        weights: WeightSource | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         if not timeout > 0:
@@ -67,6 +74,7 @@ class Client:
             self._path = f"/v1/models/{self.model}"
             self.plan = fetch_plan(self._transport, self.model)
             check_plan(self.plan, allow_insecure=allow_insecure, max_key_bytes=max_key_bytes)
+            self._weights = None if weights is None else open_source(self.plan, weights)
         except BaseException:
             self._transport.close()
             raise
@@ -74,6 +82,7 @@ class Client:
         self._closed = False
         self._secret: SecretKey | None = None
         self._keys: StoredKeys | None = None
+        self._weights_sent = False
         self.key_bytes = 0
         self.request_bytes = 0
         self.response_bytes = 0
@@ -119,7 +128,15 @@ class Client:
         return np.asarray(results[0]) if single else results
 
     def prepare(self) -> None:
-        """Make the keys if the vault has none and upload them if the server has none; predict does this by itself."""
+        """Make the keys if the vault has none and upload them, and the weights if some were given, if the server has
+        none; predict does this by itself."""
+        keys = self._uploaded_keys()
+        if self._weights is not None and not self._weights_sent:
+            if not self._is_there(f"{self._path}/weights/{keys.key_id}"):
+                self._put_weights(self._weights, keys)
+            self._weights_sent = True
+
+    def _uploaded_keys(self) -> StoredKeys:
         if self._closed:
             raise RemoteError(f"this client of {self._transport.url} is closed; make a new one")
         if self._keys is None:
@@ -127,6 +144,38 @@ class Client:
             self._upload(keys)
             self._keys = keys
             self.key_bytes = keys.size
+        return self._keys
+
+    def upload_weights(self, weights: WeightSource) -> None:
+        """Give the server the weights of a model that it must not see, under this client's key and in the place of
+        those that it may have for it. They are kept until the server needs the room; this client uploads them again
+        then.
+
+        `weights`: the whole plan or its folder (of which the server has what without_weights returned), encrypted with
+        the secret key while it is sent, or a file that `hetorch encrypt-weights` wrote for this client. PlanError or
+        WireError if they are for another model, or for other keys; RemoteError if the server refuses.
+        """
+        opened = open_source(self.plan, weights)
+        self._put_weights(opened, self._uploaded_keys())
+        self._weights, self._weights_sent = opened, True
+
+    def public_key(self) -> bytes:
+        """What the model's owner needs to encrypt the weights for this client (`hetorch encrypt-weights`): the bytes of
+        a file, not secret. They are for this plan and the evaluation keys of this vault."""
+        return public_key_message(self.plan, self._vault, self._progress)
+
+    def _put_weights(self, weights: Plan | Path, keys: StoredKeys) -> None:
+        if isinstance(weights, Plan):
+            body = plan_body(weights, self._secret_key(), keys.key_id, self._progress)
+        else:
+            made_for = read_key_id(self.plan, weights)
+            if made_for != keys.key_id:
+                raise WireError(
+                    f"the weights in {weights} were encrypted for the keys {made_for[:12]}…, those of this vault are "
+                    f"{keys.key_id[:12]}…; have them encrypted with its public key (hetorch public-key)"
+                )
+            body = file_body(weights, self._progress)
+        put_weights(self._transport, self.model, keys.key_id, body)
 
     def make_keys(self) -> StoredKeys:
         """The evaluation keys of the plan from the vault, made first if they are not there."""
@@ -137,13 +186,18 @@ class Client:
             self._secret = secret_key(self.plan, self._vault)
         return self._secret
 
-    def _upload(self, keys: StoredKeys) -> None:
+    def _is_there(self, path: str) -> bool:
         try:
-            self._transport.get(f"{self._path}/keys/{keys.key_id}")
-            return
+            self._transport.get(path)
         except RemoteError as error:
             if error.status != 404:
                 raise
+            return False
+        return True
+
+    def _upload(self, keys: StoredKeys) -> None:
+        if self._is_there(f"{self._path}/keys/{keys.key_id}"):
+            return
         if self._progress is not None:
             self._progress("uploading evaluation keys", 0, 1)
         answer = self._transport.send("PUT", f"{self._path}/keys", content=keys.read())
@@ -193,14 +247,19 @@ class Client:
         return result
 
     def _post(self, request: bytes, keys: StoredKeys) -> Answer:
-        try:
-            return self._send(request, keys)
-        except RemoteError as error:
-            if error.status != 404:
-                raise
-        # The server dropped the keys (memory limit, restart): give them again, once.
-        self._upload(keys)
-        return self._send(request, keys)
+        # The server dropped the keys (404) or the weights (409): memory limit, restart. Give them again, once each.
+        given: set[int] = set()
+        while True:
+            try:
+                return self._send(request, keys)
+            except RemoteError as error:
+                if error.status == 404 and 404 not in given:
+                    self._upload(keys)
+                elif error.status == 409 and 409 not in given and self._weights is not None:
+                    self._put_weights(self._weights, keys)
+                else:
+                    raise
+                given.add(error.status)
 
     def _send(self, request: bytes, keys: StoredKeys) -> Answer:
         return self._transport.send(

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.engine.codec import dump_evaluation_keys
 from hetorch.engine.secret import SecretKey
+from hetorch.errors import PlanError
 from hetorch.plan.public import PublicPlan
+from hetorch.wire.public_key import NamedPublicKey, dump_named_public_key
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is."""
@@ -36,3 +38,17 @@ def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: Progress | 
         return dump_evaluation_keys(plan.parameters, spec, keys)
 
     return vault.evaluation_keys(plan.parameters, spec, make)
+
+
+def public_key_message(plan: PublicPlan, vault: Vault, progress: Progress | None = None) -> bytes:
+    """A public key for whoever has the weights of a plan that was checked (`check_plan`), as the bytes of a file. It
+    names the vault's evaluation keys of the plan, which are made if they are not there. PlanError if the server has the
+    weights in clear."""
+    if not plan.encrypted_weight_bytes:
+        raise PlanError(
+            f"the plan {plan.name!r} has its weights in clear, nobody needs to encrypt them; a public key is for plans "
+            'compiled with weights="encrypted"'
+        )
+    keys = stored_evaluation_keys(plan, vault, progress)
+    key = secret_key(plan, vault).public_key()
+    return dump_named_public_key(plan, NamedPublicKey(keys.key_id, key))

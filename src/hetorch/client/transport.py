@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -26,6 +27,14 @@ class Answer:
     headers: httpx.Headers
     first_byte: float
     last_byte: float
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A large body of `size` bytes, which `pieces` makes while it is sent: anew for each attempt."""
+
+    size: int
+    pieces: Callable[[], Iterable[bytes]]
 
 
 class Transport:
@@ -69,7 +78,7 @@ class Transport:
         method: str,
         path: str,
         *,
-        content: bytes | None = None,
+        content: bytes | Body | None = None,
         headers: dict[str, str] | None = None,
         limit: int = MAX_ANSWER_BYTES,
     ) -> Answer:
@@ -77,6 +86,8 @@ class Transport:
         sent = dict(headers or {})
         if content is not None:
             sent["Content-Type"] = OCTETS
+        if isinstance(content, Body):
+            sent["Content-Length"] = str(content.size)
         deadline = time.monotonic() + self._timeout
         while True:
             try:
@@ -87,11 +98,12 @@ class Transport:
                 time.sleep(busy.pause)
 
     def _once(
-        self, method: str, path: str, content: bytes | None, headers: dict[str, str], limit: int
+        self, method: str, path: str, content: bytes | Body | None, headers: dict[str, str], limit: int
     ) -> Answer:
         start = time.perf_counter()
+        sent = content.pieces() if isinstance(content, Body) else content
         try:
-            with self._http.stream(method, path, content=content, headers=headers) as response:
+            with self._http.stream(method, path, content=sent, headers=headers) as response:
                 first_byte = time.perf_counter() - start
                 ok = response.is_success
                 body = self._read(response, limit if ok else MAX_ANSWER_BYTES)

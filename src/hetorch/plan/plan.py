@@ -23,6 +23,7 @@ from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
 from hetorch.ir.verify import verify_he_program
 from hetorch.params import ParameterSet
+from hetorch.plan.encrypted import weight_places
 from hetorch.plan.fields import Fields, canonical_json
 from hetorch.plan.manifest import (
     LAYOUT_PREFIX,
@@ -151,13 +152,20 @@ class Plan:
         )
 
     def public(self) -> PublicPlan:
-        """What a client may see."""
+        """What a client may see. Of a plan with encrypted weights it is the same with and without them: nothing in it,
+        not even the fingerprint, depends on their values."""
         program, parameters = self.program, self.parameters
+        hides = program.encrypted_weights and not self.weights_withheld
+        weights = sum(
+            ciphertext_bytes(parameters, place.level, seeded=False)
+            for place in weight_places(program, parameters, self.weights)
+            if program.encrypted_weights
+        )
         fresh = ciphertext_bytes(parameters, self.input_level, seeded=True)
         result = ciphertext_bytes(parameters, self.output_level, seeded=False)
         return PublicPlan(
             name=self.name,
-            fingerprint=self.fingerprint(),
+            fingerprint=(self.without_weights() if hides else self).fingerprint(),
             parameters=parameters,
             key_spec=self.key_spec,
             input_layout=self.input_layout,
@@ -171,6 +179,7 @@ class Plan:
             evaluation_key_bytes=evaluation_key_bytes(parameters, self.key_spec),
             input_ciphertext_bytes=len(program.inputs) * fresh,
             output_ciphertext_bytes=len(program.outputs) * result,
+            encrypted_weight_bytes=weights,
         )
 
     def fingerprint(self) -> str:
@@ -276,6 +285,8 @@ class Plan:
             "evaluation_key_bytes": public.evaluation_key_bytes,
             "input_ciphertext_bytes": public.input_ciphertext_bytes,
             "output_ciphertext_bytes": public.output_ciphertext_bytes,
+            "encrypted_weight_bytes": public.encrypted_weight_bytes,
+            "weights_withheld": self.weights_withheld,
         }
 
     def _to_bytes(self) -> tuple[bytes, bytes]:

@@ -34,6 +34,10 @@ class PublicPlan:
     `input_range` is (min, max) of the calibration inputs: values far outside leave the range in which activations were
     approximated. `precision` is the predicted worst encryption error relative to the range of the outputs. Sizes
     in bytes are of the bodies, for one request: all ciphertexts of up to `batch_size` samples.
+
+    `encrypted_weight_bytes` is 0 where the server has the weights. Else it computes on weights that are encrypted under
+    the client's key, and must be sent so many bytes of them first; half of that and a seed each if who encrypts them
+    has the secret key.
     """
 
     name: str
@@ -51,6 +55,7 @@ class PublicPlan:
     evaluation_key_bytes: int
     input_ciphertext_bytes: int
     output_ciphertext_bytes: int
+    encrypted_weight_bytes: int = 0
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -112,8 +117,13 @@ class PublicPlan:
 
     def to_bytes(self) -> bytes:
         """Canonical JSON, what from_bytes reads."""
+        # A plan that needs no weights is the same bytes as before there were any that do.
+        weights = (
+            {"encrypted_weight_bytes": self.encrypted_weight_bytes} if self.encrypted_weight_bytes else {}
+        )
         return canonical_json(
-            {
+            weights
+            | {
                 "format": FORMAT,
                 "version": VERSION,
                 "name": self.name,
@@ -166,6 +176,11 @@ class PublicPlan:
             evaluation_key_bytes=fields.integer("evaluation_key_bytes", 0, MAX_SIZE),
             input_ciphertext_bytes=fields.integer("input_ciphertext_bytes", 0, MAX_SIZE),
             output_ciphertext_bytes=fields.integer("output_ciphertext_bytes", 0, MAX_SIZE),
+            encrypted_weight_bytes=(
+                fields.integer("encrypted_weight_bytes", 1, MAX_SIZE)
+                if fields.has("encrypted_weight_bytes")
+                else 0
+            ),
         )
         fields.done()
         return plan

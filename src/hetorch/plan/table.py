@@ -9,6 +9,7 @@ from hetorch.plan.report import LayerReport, PlanReport
 
 if TYPE_CHECKING:
     from hetorch.plan.plan import Plan
+    from hetorch.plan.public import PublicPlan
 
 HEADINGS = (
     "layer",
@@ -44,7 +45,7 @@ def render(plan: Plan) -> str:
         f"modulus     log2 Q = {parameters.log2_q:.0f}, log2 QP = {parameters.log2_qp:.0f} ({security})",
         f"keys        {len(plan.key_spec.galois)} rotations, {digits} digits, {_size(public.evaluation_key_bytes)}",
         f"ciphertexts {_size(public.input_ciphertext_bytes)} in, {_size(public.output_ciphertext_bytes)} out",
-        *_weights(plan),
+        *_weights(plan, public),
         *_promises(report),
     ]
     return "\n".join(lines)
@@ -94,11 +95,21 @@ def _cells(row: LayerReport) -> tuple[str, ...]:
     )
 
 
-def _weights(plan: Plan) -> list[str]:
+def _weights(plan: Plan, public: PublicPlan) -> list[str]:
     if not plan.program.encrypted_weights:
         return []
     held = sum(row.weight_bytes for row in plan.report.layers)
-    return [f"weights     encrypted under the data owner's key: {_size(held)} of ciphertexts in memory"]
+    upload = public.encrypted_weight_bytes
+    lines = [
+        f"weights     encrypted under the data owner's key: {_size(held)} of ciphertexts in memory, {_size(upload)} to "
+        "upload (half if the data owner encrypts them)"
+    ]
+    where = (
+        "not in this plan, which is the server's; whoever has them encrypts and uploads them"
+        if plan.weights_withheld
+        else "in this plan, which no server may see: it gets that of hetorch without-weights"
+    )
+    return [*lines, f"            {where}"]
 
 
 def _batch(size: int) -> str:

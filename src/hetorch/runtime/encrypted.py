@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from hetorch.engine.protocol import C, Engine, P, T
 from hetorch.errors import PlanError
 from hetorch.ir.he_program import LinearTransform
 from hetorch.plan import Plan
+from hetorch.plan.encrypted import EncryptedWeights
 
 Product = TypeVar("Product")
 
@@ -21,16 +21,6 @@ class MultipliesSums(Protocol[Product]):
 
     def sum_of_products(self, a: Sequence[Product], b: Sequence[Product]) -> Product:
         """sum_i a[i] * b[i], relinearised once; not rescaled."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EncryptedWeights(Generic[C]):
-    """By the name of the weight: `diagonals`, one ciphertext a diagonal, at the level of the map's input and the scale
-    output_scale * q_level / input_scale, rotated right by its giant step; `biases` at the level and scale of the value
-    that they are added to."""
-
-    diagonals: Mapping[str, tuple[C, ...]]
-    biases: Mapping[str, C]
 
 
 def multiply_encrypted(

@@ -9,7 +9,7 @@ import numpy as np
 from hetorch.errors import PlanError
 from hetorch.ir.he_program import LinearTransform
 from hetorch.plan import Plan
-from hetorch.plan.memory import key_memory, weight_memory, working_memory
+from hetorch.plan.memory import key_memory, predict_memory, weight_memory, working_memory
 
 Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
 """For the position of a transform in the program: the ciphertexts of its result, piece by piece."""
@@ -17,10 +17,19 @@ Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
 
 def pieces_within(plan: Plan, limit: int | None, threads: int = 1) -> Pieces:
     """Nothing if all weights fit. The smallest transforms are kept, so that most layers need no encoding; of the others
-    one piece at a time is there. PlanError, with all numbers, if the largest piece still does not fit."""
+    one piece at a time is there. PlanError, with all numbers, if the largest piece still does not fit. Encrypted
+    weights are all there in any case."""
     if limit is None:
         return {}
     program, parameters, weights = plan.program, plan.parameters, plan.weights
+    if program.encrypted_weights:
+        memory = predict_memory(program, parameters, plan.key_spec, weights, threads)
+        if memory.total > limit:
+            raise PlanError(
+                f"a run of {plan.name!r} needs {memory.total} bytes ({memory.weights} of them encrypted weights, which "
+                f"cannot be made piece by piece), the memory limit is {limit}; raise the limit or use a smaller model"
+            )
+        return {}
     sizes = {
         position: weight_memory(program, parameters, weights, op)
         for position, op in enumerate(program.operations)

@@ -26,7 +26,8 @@ from hetorch.ir.he_program import (
     results,
 )
 from hetorch.plan import Plan
-from hetorch.runtime.encrypted import EncryptedWeights, multiply_encrypted
+from hetorch.plan.encrypted import EncryptedWeights
+from hetorch.runtime.encrypted import multiply_encrypted
 from hetorch.runtime.pieces import Pieces, pieces_within
 
 Trace = Callable[[Operation, int, float, float], None]

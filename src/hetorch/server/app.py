@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hetorch.errors import WireError
+from hetorch.errors import PlanError, WireError
 from hetorch.server.body import OCTETS, BodyBudget, check_content_type, read_body
 from hetorch.server.guard import Guard, answer_bad_bytes, answer_http_exception
 from hetorch.server.isolation import loaded_secret_modules
@@ -22,6 +22,7 @@ from hetorch.server.key_store import KeyStore
 from hetorch.server.metrics import Metrics
 from hetorch.server.models import ServedModel
 from hetorch.server.settings import Settings
+from hetorch.server.stored_kinds import StoredKind, WeightKind
 from hetorch.server.workers import WorkerPool
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.predict import dump_response, load_request
@@ -41,7 +42,12 @@ class Service:
         self._keys = KeyStore(settings.key_memory, settings.key_folder, settings.key_disk)
         self._bodies = BodyBudget(settings.body_memory)
         for name, model in models.items():
-            self._keys.check_fits(model.key_kind, name)
+            self._keys.check_fits(model.kinds, name)
+            if model.weight_kind is not None and model.weight_kind.largest_upload > settings.body_memory:
+                raise PlanError(
+                    f"encrypted weights for {name!r} take up to {model.weight_kind.largest_upload} bytes of a request, "
+                    f"the limit is {settings.body_memory}; raise --body-memory"
+                )
 
     async def health(self, request: Request) -> Response:
         """GET /v1/health"""
@@ -67,18 +73,33 @@ class Service:
     async def put_keys(self, request: Request) -> Response:
         """PUT /v1/models/{name}/keys: evaluation keys; the same upload again changes nothing."""
         model = self._model(request)
+        return await self._put(request, model, model.key_kind)
+
+    async def find_weights(self, request: Request) -> Response:
+        """GET /v1/models/{name}/weights/{key_id}: 200 if the server has weights for these keys, else 404."""
+        model = self._model(request)
+        key_id = _check_key_id(request.path_params["key_id"])
+        if not self._keys.has(_weight_kind(model), key_id):
+            raise HTTPException(404, _missing_weights(model, key_id))
+        return Response(dump_key_id(key_id), media_type=JSON)
+
+    async def put_weights(self, request: Request) -> Response:
+        """PUT /v1/models/{name}/weights: encrypted weights, in the place of earlier ones for the same keys."""
+        model = self._model(request)
+        return await self._put(request, model, _weight_kind(model))
+
+    async def _put(self, request: Request, model: ServedModel, kind: StoredKind[object]) -> Response:
         check_content_type(request)
-        size = model.key_kind.upload_bytes
-        with self._bodies.hold(size):
+        with self._bodies.hold(kind.largest_upload):
             data = await read_body(
                 request,
-                smallest=size,
-                largest=size,
-                what=f"an upload of keys for {model.name!r}",
+                smallest=kind.smallest_upload,
+                largest=kind.largest_upload,
+                what=f"an upload of {kind.what} for {model.name!r}",
                 idle_timeout=self._settings.idle_timeout,
             )
             key_id = await self.workers.run(
-                lambda waited: self._keys.put(model.key_kind, data), self._settings.request_timeout
+                lambda waited: self._keys.put(kind, data), self._settings.request_timeout
             )
         return Response(dump_key_id(key_id), media_type=JSON)
 
@@ -89,6 +110,8 @@ class Service:
         key_id = _check_key_id(request.headers.get("hetorch-key-id", ""))
         if not self._keys.has(model.key_kind, key_id):
             raise _unknown_key(key_id)
+        if model.weight_kind is not None and not self._keys.has(model.weight_kind, key_id):
+            raise HTTPException(409, _missing_weights(model, key_id))
         with self._bodies.hold(model.limits.largest):
             data = await read_body(
                 request,
@@ -108,7 +131,7 @@ class Service:
         return JSONResponse(snapshot)
 
     def _compute(
-        self, model: ServedModel, key_id: str, data: bytes, waited: float
+        self, model: ServedModel, key_id: str, data: bytearray, waited: float
     ) -> tuple[bytes, dict[str, float]]:
         start = time.perf_counter()
         request = load_request(model.public, data)
@@ -119,8 +142,13 @@ class Service:
         keys = self._keys.get(model.key_kind, key_id)
         if keys is None:
             raise _unknown_key(key_id)
+        weights = None
+        if model.weight_kind is not None:
+            weights = self._keys.get(model.weight_kind, key_id)
+            if weights is None:
+                raise HTTPException(409, _missing_weights(model, key_id))
         parsed = time.perf_counter()
-        result = model.run(keys, request.ciphertexts)
+        result = model.run(keys, request.ciphertexts, weights)
         ran = time.perf_counter()
         body = dump_response(model.public, key_id, result)
         dumped = time.perf_counter()
@@ -154,6 +182,8 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings | None = No
         Route("/v1/models/{name}", service.public_plan),
         Route("/v1/models/{name}/keys", service.put_keys, methods=["PUT"]),
         Route("/v1/models/{name}/keys/{key_id}", service.find_keys),
+        Route("/v1/models/{name}/weights", service.put_weights, methods=["PUT"]),
+        Route("/v1/models/{name}/weights/{key_id}", service.find_weights),
         Route("/v1/models/{name}/predict", service.predict, methods=["POST"]),
     ]
     return Starlette(
@@ -172,3 +202,17 @@ def _check_key_id(key_id: str) -> str:
 
 def _unknown_key(key_id: str) -> HTTPException:
     return HTTPException(404, f"the keys {key_id[:12]}… are not here; upload them again")
+
+
+def _weight_kind(model: ServedModel) -> WeightKind:
+    if model.weight_kind is None:
+        raise HTTPException(409, f"the server has the weights of {model.name!r} in clear; it takes none")
+    return model.weight_kind
+
+
+def _missing_weights(model: ServedModel, key_id: str) -> str:
+    return (
+        f"{model.name!r} computes on encrypted weights, and there are none for the keys {key_id[:12]}…: they were not "
+        "uploaded yet, or left the server's memory; whoever has the whole plan uploads them, with "
+        "Client.upload_weights(plan) or `hetorch upload-weights`"
+    )

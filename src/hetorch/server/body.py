@@ -46,7 +46,7 @@ def check_content_type(request: Request) -> None:
 
 async def read_body(
     request: Request, *, smallest: int, largest: int, what: str, idle_timeout: float
-) -> bytes:
+) -> bytearray:
     """The whole body, of `smallest`..`largest` bytes; 413 above, 400 below, 408 if the client stalls or drips.
 
     A declared Content-Length is checked before anything is read; what really comes is counted as it comes.
@@ -68,7 +68,7 @@ async def read_body(
             raise HTTPException(413, f"{what} has at most {largest} bytes, this body is larger")
         body += chunk
     _check_size(len(body), smallest, largest, what)
-    return bytes(body)
+    return body
 
 
 def _check_size(size: int, smallest: int, largest: int, what: str) -> None:

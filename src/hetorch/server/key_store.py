@@ -1,61 +1,47 @@
-"""Evaluation keys of clients, named by the SHA-256 of their upload: ready in memory, and on disk if there is a folder.
+"""Evaluation keys of clients, named by the SHA-256 of their upload, and weights encrypted under a client's key, named
+by the id of its evaluation keys: ready in memory, and on disk if there is a folder.
 
-Evaluation keys are not secret: they let a server compute, not decrypt. Whoever knows a key id may compute with it.
+Neither is secret: they let a server compute, not decrypt. Whoever knows a key id may compute with the keys, and may put
+other weights in the place of those that are there.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
-from hetorch.engine.codec import evaluation_key_bytes, load_evaluation_keys
-from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.native import EvaluationKeys
-from hetorch.errors import PlanError
-from hetorch.params import ParameterSet
-from hetorch.plan.memory import key_memory
+from hetorch.errors import PlanError, WireError
+from hetorch.server.stored_kinds import StoredKind
 from hetorch.wire.answers import KEY_ID
+
+V = TypeVar("V")
+SUFFIXES = (".evk", ".weights")
 
 
 @dataclass(frozen=True, slots=True)
-class KeyKind:
-    """What keys of one plan look like: the parameters and spec they are parsed with."""
+class _Held:
+    """Something ready for use, and the SHA-256 (hex) of the bytes that it was made of."""
 
-    parameters: ParameterSet
-    spec: EvaluationKeySpec
-
-    @property
-    def upload_bytes(self) -> int:
-        """Exact bytes of an upload."""
-        return evaluation_key_bytes(self.parameters, self.spec)
-
-    @property
-    def memory_bytes(self) -> int:
-        """Bytes when ready for use: both halves of every digit."""
-        return key_memory(self.parameters, self.spec)
-
-    @property
-    def folder(self) -> str:
-        """Name of the folder of these keys: the same upload parses differently for another spec."""
-        text = f"{self.parameters.fingerprint().hex()}:{self.spec.relinearisation_level}:{self.spec.galois}"
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+    value: object
+    content: str
 
 
 class KeyStore:
-    """Least recently used keys leave first, from memory and from disk. Safe to use from many threads."""
+    """Least recently used entries leave first, from memory and from disk. Safe to use from many threads."""
 
     def __init__(self, memory_limit: int, folder: Path | None = None, disk_limit: int = 1 << 40) -> None:
         self._memory_limit = memory_limit
         self._disk_limit = disk_limit
         self._folder = folder
         self._lock = threading.Lock()
-        self._ready: OrderedDict[tuple[KeyKind, str], EvaluationKeys] = OrderedDict()
+        self._ready: OrderedDict[tuple[StoredKind[Any], str], _Held] = OrderedDict()
         self._used = 0
         if folder is not None:
             try:
@@ -65,29 +51,32 @@ class KeyStore:
                     f"the key folder {folder} cannot be used: {error.strerror or error}"
                 ) from error
 
-    def check_fits(self, kind: KeyKind, name: str) -> None:
-        """PlanError if one client's keys alone are above the memory limit."""
-        if kind.memory_bytes > self._memory_limit:
+    def check_fits(self, kinds: Sequence[StoredKind[object]], name: str) -> None:
+        """PlanError if what one client needs for the model `name` is alone above the memory limit."""
+        needed = sum(kind.memory_bytes for kind in kinds)
+        if needed > self._memory_limit:
+            what = " and ".join(kind.what for kind in kinds)
             raise PlanError(
-                f"keys of one client for {name!r} take {kind.memory_bytes} bytes, the limit is {self._memory_limit}; "
+                f"{what} of one client for {name!r} take {needed} bytes, the limit is {self._memory_limit}; "
                 "raise --key-memory"
             )
 
-    def has(self, kind: KeyKind, key_id: str) -> bool:
-        """Whether the keys are ready or on disk."""
+    def has(self, kind: StoredKind[object], key_id: str) -> bool:
+        """Whether the keys or weights are ready or on disk."""
         with self._lock:
             if (kind, key_id) in self._ready:
                 return True
         path = self._path(kind, key_id)
         return path is not None and path.exists()
 
-    def get(self, kind: KeyKind, key_id: str) -> EvaluationKeys | None:
-        """The keys, read from disk if they had left memory; None if they are unknown."""
+    def get(self, kind: StoredKind[V], key_id: str) -> V | None:
+        """The keys or weights, read from disk if they had left memory; None if they are unknown. A damaged file is
+        deleted."""
         with self._lock:
-            keys = self._ready.get((kind, key_id))
-            if keys is not None:
+            held = self._ready.get((kind, key_id))
+            if held is not None:
                 self._ready.move_to_end((kind, key_id))
-                return keys
+                return cast(V, held.value)
         path = self._path(kind, key_id)
         if path is None:
             return None
@@ -96,47 +85,61 @@ class KeyStore:
             os.utime(path)
         except OSError:
             return None
-        if hashlib.sha256(data).hexdigest() != key_id:
+        try:
+            identity = kind.identify(data)
+            if identity.key_id != key_id:
+                raise WireError("not what its name says")
+            value = kind.parse(data)
+        except WireError:
             path.unlink(missing_ok=True)
             return None
-        keys = load_evaluation_keys(kind.parameters, kind.spec, data)
-        self._insert(kind, key_id, keys)
-        return keys
+        self._insert(kind, key_id, _Held(value, identity.content), replace=False)
+        return value
 
-    def put(self, kind: KeyKind, data: bytes) -> str:
+    def put(self, kind: StoredKind[object], data: bytes | bytearray) -> str:
         """Parse and keep an upload; its key id. The same bytes again change nothing. WireError if malformed."""
-        key_id = hashlib.sha256(data).hexdigest()
+        identity = kind.identify(data)
+        key_id = identity.key_id
         with self._lock:
-            known = (kind, key_id) in self._ready
+            held = self._ready.get((kind, key_id))
+        known = held is not None and held.content == identity.content
         if not known:
-            keys = load_evaluation_keys(kind.parameters, kind.spec, data)
-            self._insert(kind, key_id, keys)
+            self._insert(kind, key_id, _Held(kind.parse(data), identity.content), replace=True)
         path = self._path(kind, key_id)
-        if path is not None and not path.exists():
+        same = known or identity.content == key_id
+        if path is not None and not (same and path.exists()):
             self._write(path, data)
         return key_id
 
     def snapshot(self) -> dict[str, int]:
-        """How many key sets are ready, and their bytes in memory."""
+        """How many sets of keys and of weights are ready, and their bytes in memory."""
         with self._lock:
-            return {"keys_held": len(self._ready), "key_memory_bytes": self._used}
+            held = {what: sum(kind.what == what for kind, _ in self._ready) for what in ("keys", "weights")}
+            return {
+                "keys_held": held["keys"],
+                "weights_held": held["weights"],
+                "key_memory_bytes": self._used,
+            }
 
-    def _insert(self, kind: KeyKind, key_id: str, keys: EvaluationKeys) -> None:
+    def _insert(self, kind: StoredKind[object], key_id: str, held: _Held, *, replace: bool) -> None:
         with self._lock:
             if (kind, key_id) in self._ready:
+                if replace:
+                    self._ready[kind, key_id] = held  # as large as what was there
+                    self._ready.move_to_end((kind, key_id))
                 return
-            self._ready[kind, key_id] = keys
+            self._ready[kind, key_id] = held
             self._used += kind.memory_bytes
             while self._used > self._memory_limit and len(self._ready) > 1:
                 (old, _), _ = self._ready.popitem(last=False)
                 self._used -= old.memory_bytes
 
-    def _path(self, kind: KeyKind, key_id: str) -> Path | None:
+    def _path(self, kind: StoredKind[object], key_id: str) -> Path | None:
         if self._folder is None or not KEY_ID.fullmatch(key_id):
             return None
-        return self._folder / kind.folder / f"{key_id}.evk"
+        return self._folder / kind.folder / f"{key_id}{kind.suffix}"
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, data: bytes | bytearray) -> None:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
         try:
@@ -154,7 +157,7 @@ class KeyStore:
             return
         with self._lock:
             files = []
-            for path in self._folder.glob("*/*.evk"):
+            for path in (path for suffix in SUFFIXES for path in self._folder.glob(f"*/*{suffix}")):
                 with contextlib.suppress(FileNotFoundError):  # another request may just have dropped it
                     status = path.stat()
                     files.append((status.st_mtime, status.st_size, path))

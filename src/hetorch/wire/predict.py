@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hetorch.engine.codec import ciphertext_bytes, dump_ciphertext, load_ciphertext
+from hetorch.engine.codec import ciphertext_bytes, dump_ciphertext
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import WireError
-from hetorch.params import ParameterSet
 from hetorch.plan.public import PublicPlan
-from hetorch.wire.frame import Frame, FrameLimits, Kind, dump_frame, load_frame
+from hetorch.wire.blobs import fresh_lengths, load_blob
+from hetorch.wire.frame import Frame, FrameLimits, Kind, dump_frame, load_frame_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,7 @@ class PredictResponse:
 
 def request_limits(plan: PublicPlan) -> FrameLimits:
     """What a predict request may look like: fresh ciphertexts, with a seed (secret-key encryption) or without."""
-    lengths = {ciphertext_bytes(plan.parameters, plan.input_level, seeded=seeded) for seeded in (True, False)}
-    return FrameLimits(plan.input_count, frozenset(lengths))
+    return FrameLimits(plan.input_count, fresh_lengths(plan.parameters, plan.input_level))
 
 
 def response_limits(plan: PublicPlan) -> FrameLimits:
@@ -57,15 +56,15 @@ def dump_response(plan: PublicPlan, key_id: str, ciphertexts: Sequence[Ciphertex
 
 def load_request(plan: PublicPlan, data: bytes | bytearray | memoryview) -> PredictRequest:
     """Parse bytes from a client. WireError if anything differs from what the plan says."""
-    frame = _load(Kind.PREDICT_REQUEST, plan, data, request_limits(plan))
-    ciphertexts = _ciphertexts(plan.parameters, frame, plan.input_level, plan.input_scale)
+    frame = load_frame_of(Kind.PREDICT_REQUEST, plan.name, plan.fingerprint, data, request_limits(plan))
+    ciphertexts = _ciphertexts(plan, frame, plan.input_level, plan.input_scale)
     return PredictRequest(frame.key_id.hex(), ciphertexts)
 
 
 def load_response(plan: PublicPlan, data: bytes | bytearray | memoryview) -> PredictResponse:
     """Parse bytes from a server. WireError if anything differs from what the plan says."""
-    frame = _load(Kind.PREDICT_RESPONSE, plan, data, response_limits(plan))
-    ciphertexts = _ciphertexts(plan.parameters, frame, plan.output_level, plan.output_scale)
+    frame = load_frame_of(Kind.PREDICT_RESPONSE, plan.name, plan.fingerprint, data, response_limits(plan))
+    ciphertexts = _ciphertexts(plan, frame, plan.output_level, plan.output_scale)
     return PredictResponse(frame.key_id.hex(), ciphertexts)
 
 
@@ -78,25 +77,8 @@ def _dump(
     return dump_frame(kind, bytes.fromhex(plan.fingerprint), bytes.fromhex(key_id), blobs)
 
 
-def _load(kind: Kind, plan: PublicPlan, data: bytes | bytearray | memoryview, limits: FrameLimits) -> Frame:
-    frame = load_frame(data, limits)
-    if frame.kind is not kind:
-        raise WireError(f"expected a {kind.name.lower()} message, got a {frame.kind.name.lower()}")
-    if frame.model.hex() != plan.fingerprint:
-        raise WireError(
-            f"the message is for the plan {frame.model.hex()[:12]}…, this is {plan.name!r} ({plan.fingerprint[:12]}…); "
-            "fetch the public plan again"
-        )
-    return frame
-
-
-def _ciphertexts(parameters: ParameterSet, frame: Frame, level: int, scale: float) -> tuple[Ciphertext, ...]:
-    loaded: list[Ciphertext] = []
-    for index, blob in enumerate(frame.blobs):
-        ciphertext = load_ciphertext(parameters, bytes(blob))
-        if ciphertext.level != level:
-            raise WireError(f"ciphertext {index} is at level {ciphertext.level}, the plan says {level}")
-        if ciphertext.scale != scale:
-            raise WireError(f"ciphertext {index} has the scale {ciphertext.scale!r}, the plan says {scale!r}")
-        loaded.append(ciphertext)
-    return tuple(loaded)
+def _ciphertexts(plan: PublicPlan, frame: Frame, level: int, scale: float) -> tuple[Ciphertext, ...]:
+    return tuple(
+        load_blob(plan.parameters, blob, index, level=level, scale=scale)
+        for index, blob in enumerate(frame.blobs)
+    )

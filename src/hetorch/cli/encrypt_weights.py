@@ -1,0 +1,45 @@
+"""`hetorch encrypt-weights`: a model's weights for one owner of data, hidden from the server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MOST_KEY_BYTES = 1 << 28
+"""A file above this size is no public key: the largest ring with a hundred primes makes half of it."""
+
+
+def encrypt_weights(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="The folder of the whole plan.")],
+    public_key: Annotated[Path, typer.Option(help="What the data's owner wrote with `hetorch public-key`.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Encrypt the weights of a plan for the owner of the data, who can decrypt them; the server cannot.
+
+    Example: [bold]hetorch encrypt-weights digits.hetorch --public-key theirs.key -o digits.weights[/bold]
+    """
+    from hetorch.cli.progress import progress
+    from hetorch.cli.target import plan_folder
+    from hetorch.encrypted_weights import save_encrypted_weights
+    from hetorch.errors import InputError
+    from hetorch.plan.plan import Plan
+
+    whole = Plan.load(plan_folder(str(plan)))
+    try:
+        if public_key.stat().st_size > MOST_KEY_BYTES:
+            raise InputError(f"{public_key} is larger than {MOST_KEY_BYTES} bytes; it is no public key")
+        key = public_key.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {public_key}: {error.strerror or error}") from None
+    with progress(quiet=as_json) as report:
+        size = save_encrypted_weights(
+            whole, key, output, lambda done, total: report("encrypting weights", done, total)
+        )
+    if as_json:
+        print(json.dumps({"model": whole.name, "path": str(output), "bytes": size}))
+    else:
+        print(f"{size / 1e6:.1f} MB of encrypted weights are in {output}; hetorch upload-weights sends them")

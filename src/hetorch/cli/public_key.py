@@ -1,0 +1,50 @@
+"""`hetorch public-key`: what others need to encrypt a model's weights for you."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def public_key(
+    target: Annotated[
+        str, typer.Argument(metavar="PLAN|URL", help="A plan folder or the address of a server.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write; it is not secret.")],
+    model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
+    vault: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the server.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Write the public key with which the owner of a model encrypts its weights for you. Give them the file; that it is
+    yours they should hear from you, and not from the server.
+
+    Example: [bold]hetorch public-key http://127.0.0.1:8000 -o mine.key[/bold]
+    """
+    from hetorch.cli.progress import progress
+    from hetorch.cli.target import public_plan
+    from hetorch.client import Vault
+    from hetorch.client.client import DEFAULT_MAX_KEY_BYTES
+    from hetorch.client.key_making import public_key_message
+    from hetorch.client.trust import check_plan
+    from hetorch.errors import InputError
+
+    plan = public_plan(target, model, timeout)
+    check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
+    opened = Vault(vault)
+    with progress(quiet=as_json) as report:
+        message = public_key_message(plan, opened, report)
+    try:
+        output.write_bytes(message)
+    except OSError as error:
+        raise InputError(f"cannot write {output}: {error.strerror or error}") from None
+    if as_json:
+        print(json.dumps({"model": plan.name, "path": str(output), "bytes": len(message)}))
+    else:
+        print(f"a public key for {plan.name!r} is in {output} ({len(message) / 1e6:.2f} MB)")

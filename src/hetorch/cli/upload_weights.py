@@ -1,0 +1,49 @@
+"""`hetorch upload-weights`: encrypted weights to the server that computes on them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def upload_weights(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Address of the server.")],
+    weights: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE|PLAN", help="What encrypt-weights wrote, or the whole plan if the vault is yours."
+        ),
+    ],
+    model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
+    vault: Annotated[
+        Path | None,
+        typer.Option(
+            help="With PLAN: folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."
+        ),
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for one answer.")] = 120.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Upload the weights of a model that the server must not see. A file of encrypted weights can be sent by anyone; a
+    plan's are encrypted with the key of your vault while they are sent.
+
+    Example: [bold]hetorch upload-weights http://127.0.0.1:8000 digits.weights[/bold]
+    """
+    from hetorch.cli.progress import progress
+    from hetorch.client import Client
+    from hetorch.client import upload_weights as upload
+
+    with progress(quiet=as_json) as report:
+        if weights.is_dir():
+            with Client(url, model=model, vault=vault, timeout=timeout, progress=report) as client:
+                client.upload_weights(weights)
+                key_id = client.make_keys().key_id
+        else:
+            key_id = upload(url, weights, model=model, timeout=timeout, progress=report)
+    if as_json:
+        print(json.dumps({"url": url, "key_id": key_id}))
+    else:
+        print(f"the server has the weights for the keys {key_id[:12]}…")

@@ -1,0 +1,263 @@
+"""Weights that clients encrypt: what the server takes, keeps, refuses and forgets."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from hetorch.encrypted_weights import weights_message
+from hetorch.errors import PlanError, WireError
+from hetorch.params.insecure import insecure_small
+from hetorch.plan import Plan
+from hetorch.server.app import create_app
+from hetorch.server.key_store import KeyStore
+from hetorch.server.models import ServedModel, serve_plan
+from hetorch.server.settings import Settings
+from hetorch.wire.predict import load_response
+from tests.server.conftest import OCTETS, Owner, make_owner
+from tests.server.live import live
+from tests.server.small_plan import expected, outsourced_plan, small_plan
+from tests.server.test_service import sentence
+
+MODEL = "/v1/models/hidden"
+X = [0.5, -0.25, 1, 0, -1, 0.125, 0.75, -0.5]
+ERROR = 2.0**-18
+
+
+@pytest.fixture(scope="module")
+def hidden() -> ServedModel:
+    return serve_plan("hidden", outsourced_plan().without_weights())
+
+
+@pytest.fixture(scope="module")
+def data_owner(hidden: ServedModel) -> Owner:
+    return make_owner(hidden.public)
+
+
+@pytest.fixture
+def http(hidden: ServedModel, served: ServedModel) -> Iterator[httpx.Client]:
+    with (
+        live({"hidden": hidden, "small": served}) as url,
+        httpx.Client(base_url=url, trust_env=False) as client,
+    ):
+        yield client
+
+
+def weights_for(owner: Owner, key_id: str, plan: Plan | None = None, *, seeded: bool = False) -> bytes:
+    key = owner.secret if seeded else owner.secret.public_key()
+    return b"".join(weights_message(plan or outsourced_plan(), key, key_id))
+
+
+def put_keys(http: httpx.Client, owner: Owner) -> str:
+    answer = http.put(f"{MODEL}/keys", content=owner.keys, headers=OCTETS)
+    assert answer.status_code == 200, answer.text
+    result: str = answer.json()["key_id"]
+    return result
+
+
+def put_weights(http: httpx.Client, content: bytes | Iterator[bytes]) -> httpx.Response:
+    return http.put(f"{MODEL}/weights", content=content, headers=OCTETS)
+
+
+def predict(http: httpx.Client, owner: Owner, key_id: str) -> httpx.Response:
+    request = owner.request(key_id, X)
+    return http.post(f"{MODEL}/predict", content=request, headers=OCTETS | {"Hetorch-Key-Id": key_id})
+
+
+def error_of(answer: httpx.Response, owner: Owner, seed: int = 0) -> float:
+    """Against the definition in numpy."""
+    assert answer.status_code == 200, answer.text
+    slots = [owner.secret.decrypt(c) for c in load_response(owner.plan, answer.content).ciphertexts]
+    return float(np.abs(owner.plan.unpack(slots) - expected(np.array(X), seed)).max())
+
+
+@pytest.mark.parametrize("seeded", [True, False])
+def test_a_prediction_on_uploaded_weights_is_right(
+    http: httpx.Client, data_owner: Owner, seeded: bool
+) -> None:
+    key_id = put_keys(http, data_owner)
+    where = f"{MODEL}/weights/{key_id}"
+    assert "upload-weights" in sentence(http.get(where), 404)
+    assert "Client.upload_weights(plan)" in sentence(predict(http, data_owner, key_id), 409)
+    answer = put_weights(http, weights_for(data_owner, key_id, seeded=seeded))
+    assert answer.json() == {"key_id": key_id}
+    assert http.get(where).json() == {"key_id": key_id}
+    assert error_of(predict(http, data_owner, key_id), data_owner) < ERROR
+    metrics = http.get("/v1/metrics").json()
+    assert (metrics["keys_held"], metrics["weights_held"]) == (1, 1)
+
+
+def test_without_weights_nothing_of_the_body_is_read(http: httpx.Client, data_owner: Owner) -> None:
+    key_id = put_keys(http, data_owner)
+    headers = OCTETS | {"Hetorch-Key-Id": key_id}
+    assert "encrypted weights" in sentence(
+        http.post(f"{MODEL}/predict", content=b"no request at all", headers=headers), 409
+    )
+
+
+def test_weights_come_before_keys_too(http: httpx.Client, data_owner: Owner) -> None:
+    """Who has the model may be faster than who has the data."""
+    key_id = make_key_id(data_owner)
+    assert put_weights(http, weights_for(data_owner, key_id)).status_code == 200
+    assert "upload them again" in sentence(predict(http, data_owner, key_id), 404)
+    assert put_keys(http, data_owner) == key_id
+    assert error_of(predict(http, data_owner, key_id), data_owner) < ERROR
+
+
+def make_key_id(owner: Owner) -> str:
+    return hashlib.sha256(owner.keys).hexdigest()
+
+
+def test_weights_belong_to_one_client(http: httpx.Client, data_owner: Owner) -> None:
+    first = put_keys(http, data_owner)
+    put_weights(http, weights_for(data_owner, first))
+    other = make_owner(data_owner.plan)
+    second = put_keys(http, other)
+    sentence(predict(http, other, second), 409)
+    put_weights(http, weights_for(other, second))
+    assert error_of(predict(http, data_owner, first), data_owner) < ERROR
+    assert error_of(predict(http, other, second), other) < ERROR
+
+
+def test_later_weights_take_the_place_of_earlier_ones(http: httpx.Client, data_owner: Owner) -> None:
+    key_id = put_keys(http, data_owner)
+    for seed in (0, 1):  # another model of the same shape: nothing in the plan tells them apart
+        put_weights(http, weights_for(data_owner, key_id, outsourced_plan(seed)))
+        assert error_of(predict(http, data_owner, key_id), data_owner, seed) < ERROR
+    assert http.get("/v1/metrics").json()["weights_held"] == 1
+
+
+def test_broken_uploads_get_a_sentence(
+    http: httpx.Client, data_owner: Owner, hidden: ServedModel, served: ServedModel
+) -> None:
+    key_id = put_keys(http, data_owner)
+    good = weights_for(data_owner, key_id)
+    numbers = np.random.default_rng(0)
+    foreign = outsourced_plan(parameters=insecure_small(1 << 11, 2, special_prime_count=2))
+    foreign_owner = make_owner(foreign.public())
+    for cut in (0, 1, 75, 5000):
+        assert "cut short" in sentence(put_weights(http, good[:cut]), 400)
+    sentence(put_weights(http, good[:-1]), 400)
+    for position in (*range(0, 80, 7), *numbers.integers(0, len(good), 20)):
+        broken = bytearray(good)
+        broken[position] ^= 1 << int(numbers.integers(8))
+        sentence(put_weights(http, bytes(broken)), 400)
+    for content in (good + b"\0", good + bytes(10 << 20)):
+        assert "at most" in sentence(put_weights(http, content), 413)
+    assert "at most" in sentence(put_weights(http, (bytes(1 << 20) for _ in range(8))), 413)
+    assert "for the plan" in sentence(put_weights(http, weights_for(foreign_owner, key_id, foreign)), 400)
+    answer = http.put(f"{MODEL}/weights", content=good)
+    assert "octet-stream" in sentence(answer, 415)
+    answer = http.put("/v1/models/small/weights", content=good, headers=OCTETS)
+    assert "in clear; it takes none" in sentence(answer, 409)
+    assert "in clear" in sentence(http.get(f"/v1/models/small/weights/{key_id}"), 409)
+    assert "64 hexadecimal" in sentence(http.get(f"{MODEL}/weights/abc"), 400)
+    sentence(predict(http, data_owner, key_id), 409)  # none of these was kept
+    metrics = http.get("/v1/metrics").json()
+    assert (metrics["weights_held"], metrics["failed"]) == (0, 0)
+    assert put_weights(http, (good[i : i + 5000] for i in range(0, len(good), 5000))).status_code == 200
+    assert error_of(predict(http, data_owner, key_id), data_owner) < ERROR
+
+
+def test_an_upload_that_stalls_is_given_up(hidden: ServedModel, data_owner: Owner) -> None:
+    def stalling() -> Iterator[bytes]:
+        yield b"x" * 10
+        threading.Event().wait(1.5)
+        yield b"y"
+
+    settings = Settings(idle_timeout=0.2)
+    with (
+        live({"hidden": hidden}, settings) as url,
+        httpx.Client(base_url=url, trust_env=False) as http,
+    ):
+        assert "no byte" in sentence(put_weights(http, stalling()), 408)
+
+
+def kinds_of(model: ServedModel) -> int:
+    return sum(kind.memory_bytes for kind in model.kinds)
+
+
+def test_weights_and_keys_share_the_memory_limit(hidden: ServedModel, data_owner: Owner) -> None:
+    """With room for one client only, the second one's weights drive out what the first one has."""
+    other = make_owner(data_owner.plan)
+    settings = Settings(key_memory=kinds_of(hidden))
+    with (
+        live({"hidden": hidden}, settings) as url,
+        httpx.Client(base_url=url, trust_env=False) as http,
+    ):
+        first = put_keys(http, data_owner)
+        put_weights(http, weights_for(data_owner, first))
+        assert error_of(predict(http, data_owner, first), data_owner) < ERROR
+        second = put_keys(http, other)
+        put_weights(http, weights_for(other, second))
+        assert error_of(predict(http, other, second), other) < ERROR
+        sentence(predict(http, data_owner, first), 404)
+        put_keys(http, data_owner)
+        assert "left the server's memory" in sentence(predict(http, data_owner, first), 409)
+        put_weights(http, weights_for(data_owner, first))
+        assert error_of(predict(http, data_owner, first), data_owner) < ERROR
+        assert http.get("/v1/metrics").json()["key_memory_bytes"] <= settings.key_memory
+
+
+def test_weights_on_disk_survive_and_damaged_ones_are_dropped(
+    hidden: ServedModel, data_owner: Owner, tmp_path: Path
+) -> None:
+    kind = hidden.weight_kind
+    assert kind is not None
+    key_id = make_key_id(data_owner)
+    data = weights_for(data_owner, key_id)
+    assert KeyStore(1, tmp_path).put(kind, data) == key_id
+    found = KeyStore(1, tmp_path).get(kind, key_id)
+    assert found is not None and len(found.diagonals["dense"]) == 8
+    (path,) = tmp_path.glob("*/*.weights")
+    store = KeyStore(10 * kind.memory_bytes, tmp_path)
+    store.put(kind, data)
+    with pytest.raises(WireError):  # the checksum of what is there, behind other bytes
+        store.put(kind, data[:5000] + bytes([data[5000] ^ 1]) + data[5001:])
+    assert store.put(kind, data) == key_id and store.snapshot()["weights_held"] == 1
+    later = weights_for(data_owner, key_id, outsourced_plan(1))
+    KeyStore(1, tmp_path).put(kind, later)
+    assert path.read_bytes() == later
+    assert KeyStore(1, tmp_path).get(kind, "ab" * 32) is None
+    path.rename(path.with_name("ab" * 32 + ".weights"))
+    assert KeyStore(1, tmp_path).get(kind, "ab" * 32) is None  # under another key's name
+    path.write_bytes(later[:-40] + bytes([later[-40] ^ 1]) + later[-39:])
+    store = KeyStore(1, tmp_path)
+    assert store.has(kind, key_id) and store.get(kind, key_id) is None
+    assert not store.has(kind, key_id) and list(tmp_path.glob("*/*")) == []
+
+
+def test_the_disk_limit_counts_weights(hidden: ServedModel, data_owner: Owner, tmp_path: Path) -> None:
+    kind = hidden.weight_kind
+    assert kind is not None
+    data = weights_for(data_owner, make_key_id(data_owner))
+    store = KeyStore(1, tmp_path, disk_limit=len(data))
+    store.put(hidden.key_kind, data_owner.keys)
+    store.put(kind, data)
+    assert [path.suffix for path in tmp_path.glob("*/*")] == [".weights"]
+
+
+def test_limits_that_no_client_can_meet_are_told_at_the_start(hidden: ServedModel) -> None:
+    with pytest.raises(PlanError, match=r"keys and weights of one client .* raise --key-memory"):
+        create_app({"hidden": hidden}, Settings(key_memory=kinds_of(hidden) - 1))
+    with pytest.raises(PlanError, match="raise --body-memory"):
+        create_app({"hidden": hidden}, Settings(body_memory=10_000))
+    with pytest.raises(PlanError, match="encrypted weights, which cannot be made piece by piece"):
+        serve_plan("hidden", outsourced_plan().without_weights(), memory_limit=100_000)
+
+
+def test_a_plan_that_still_has_its_weights_is_not_served() -> None:
+    with pytest.raises(PlanError, match="must not see; serve the plan without them"):
+        serve_plan("hidden", outsourced_plan())
+
+
+def test_seal_is_refused() -> None:
+    with pytest.raises(PlanError, match=r"SEAL cannot multiply by.*--engine native"):
+        serve_plan("hidden", outsourced_plan().without_weights(), engine="seal")
+    assert serve_plan("small", small_plan()).weight_kind is None
