@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import InputError, LevelError
 from hetorch.tenseal.ckks_context import CkksContext
+from hetorch.tenseal.operands import real_number
 
 Reals = NDArray[np.float64]
 
@@ -50,7 +51,7 @@ class Arithmetic:
 
     def number(self, value: Any) -> float:
         """A plain value as the operations take it."""
-        return float(value)
+        return real_number(value)
 
     def encrypt(self, values: Reals) -> Element:
         """`values` (slot_count,)."""
