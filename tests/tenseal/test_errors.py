@@ -159,7 +159,6 @@ CASES: dict[str, Case] = {
     "pack of no context": lambda w: w.ts.CKKSVector.pack_vectors(
         [w.ts.lazy_ckks_vector_from(w.vector.serialize())] * 2
     ),
-    "bytes that are no tensor": lambda w: w.ts.ckks_tensor_from(w.context, w.vector.serialize()),
     "vector bytes of a context": lambda w: w.ts.ckks_vector_from(
         w.context, w.context.serialize(save_galois_keys=False)
     ),

@@ -89,7 +89,7 @@ def multiply_matrix(arithmetic: Arithmetic, chunk: Chunk, matrix: NDArray[np.flo
     """
     slot_count = arithmetic.context.parameters.slot_count
     plan = diagonals_of(matrix, chunk.layout, slot_count)
-    (term,), label, encoded = arithmetic.plain_factors([chunk.element])
+    (term,), label, encoded = arithmetic.plain_factors([chunk.element], any_level=True)
     used = np.any(plan.values, axis=1)
     if not np.any(np.abs(plan.values) * encoded >= 0.5):
         zero = arithmetic.encrypt_constant(0.0)
