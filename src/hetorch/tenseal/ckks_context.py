@@ -71,6 +71,8 @@ class CkksContext:
         self._ladders: dict[float, tuple[float, ...]] = {}
         self.log2_moduli = tuple(itertools.accumulate(map(math.log2, parameters.modulus_chain)))
         """Bits of the modulus at each level."""
+        self.noisy_switches = 2 * parameters.special_primes[0] < max(parameters.modulus_chain)
+        """Whether a key switch leaves so much noise that it should meet products before their rescale."""
 
     @classmethod
     def generate(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hetorch.errors import LegacySecurityWarning, ParameterError, SecurityError
+from hetorch.errors import KeySwitchNoiseWarning, LegacySecurityWarning, ParameterError, SecurityError
 from hetorch.params import ParameterSet, Security, is_prime
 from hetorch.params.parameter_set import MAX_PRIME_COUNT
 from hetorch.params.primes import MAX_PRIME_BITS
@@ -108,11 +108,22 @@ def ckks_parameters(
 def chain_parameters(
     ring_degree: int, primes: Sequence[int], security: Security | str | None = None
 ) -> ParameterSet:
-    """A parameter set of SEAL's kind with these primes, the last one special; errors as in ckks_parameters."""
+    """A parameter set of SEAL's kind with these primes, the last one special; errors as in ckks_parameters.
+
+    KeySwitchNoiseWarning where the special prime is more than a bit below the largest of the others.
+    """
     if len(primes) < 2:
         raise ContextError(
             "keyswitching is not supported by the context: coeff_mod_bit_sizes needs a size for the special prime "
             "besides the others"
+        )
+
+    if 2 * primes[-1] < max(primes):
+        warnings.warn(
+            f"the last prime has {primes[-1].bit_length()} bits, the largest {max(primes).bit_length()}: rotations and "
+            "relinearisations divide their noise by the last one only; make it the largest",
+            KeySwitchNoiseWarning,
+            stacklevel=_depth_of_caller(),
         )
 
     def make(level: Security) -> ParameterSet:
