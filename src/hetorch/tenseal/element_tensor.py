@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.engine.tenseal_format.tensors import MAX_DIMENSIONS
 from hetorch.errors import InputError
 from hetorch.tenseal.abstract import AbstractTensor
 from hetorch.tenseal.each import Each
@@ -38,12 +39,20 @@ class TensorData:
         """Elements in row-major order."""
         flat = np.empty(len(elements), dtype=object)
         flat[:] = elements
-        return cls(scale, flat.reshape(shape), batch)
+        return cls(scale, flat.reshape(checked_shape(shape)), batch)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Without the batch."""
         return self.elements.shape
+
+
+def checked_shape(shape: object) -> tuple[int, ...]:
+    """InputError for more dimensions than numpy walks, with a batch's."""
+    sizes = shape_of(shape)
+    if len(sizes) > MAX_DIMENSIONS:
+        raise InputError(f"an encrypted tensor has at most {MAX_DIMENSIONS} dimensions, got {len(sizes)}")
+    return sizes
 
 
 class ElementTensor(AbstractTensor):
@@ -297,7 +306,7 @@ class ElementTensor(AbstractTensor):
 
     def reshape(self, shape: list[int]) -> Self:
         """Another shape of as many elements, without the batch; ValueError if their number differs."""
-        sizes = shape_of(shape)
+        sizes = checked_shape(shape)
         if math.prod(sizes) != self._held.elements.size:
             raise InputError(f"invalid reshape input: shape {self.shape} to {list(sizes)}")
         return self._with(self._held.elements.reshape(sizes), self._held.batch)
@@ -307,7 +316,7 @@ class ElementTensor(AbstractTensor):
 
     def broadcast(self, shape: list[int]) -> Self:
         """By numpy's rules; RuntimeError (and ValueError) where they do not allow it."""
-        sizes = shape_of(shape)
+        sizes = checked_shape(shape)
         try:
             return self._with(np.broadcast_to(self._held.elements, sizes), self._held.batch)
         except ValueError:
