@@ -234,7 +234,9 @@ def test_frames_that_name_their_size_and_others(named: bool) -> None:
     size = {0: 1, 1: 2, 2: 4, 3: 8}[body[4] >> 6]
     for claim in (2 ** (8 * size) - 1, 2 ** (8 * size - 1), 0):
         tracemalloc.start()
-        refused("ciphertext", compressed(data, 2, body[:5] + claim.to_bytes(size, "little") + body[5 + size :]))
+        refused(
+            "ciphertext", compressed(data, 2, body[:5] + claim.to_bytes(size, "little") + body[5 + size :])
+        )
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak < 8 * MEGABYTE
