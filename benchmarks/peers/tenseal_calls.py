@@ -43,6 +43,12 @@ class Side:
         }
         self.plain_matrix = rng.uniform(-1, 1, (4, 4)).tolist()
         self.matrix = package.ckks_tensor(self.context, self.plain_matrix)
+        self.lower = self.vector * 1.0
+        self.one = package.ckks_vector(self.context, self.values[:1])
+        self.columns = package.enc_matmul_encoding(self.context, rng.uniform(-1, 1, (64, 49)).tolist())
+        self.vector_bytes = self.vector.serialize()
+        self.matrix_bytes = self.matrix.serialize()
+        self.context_bytes = self.context.serialize()
         self.batch = package.ckks_tensor(self.context, rng.uniform(-1, 1, (64, 4, 4)).tolist(), batch=True)
 
     def network(self) -> Any:
@@ -72,10 +78,13 @@ CALLS: dict[str, Call] = {
     "decrypt vector": lambda s: s.vector.decrypt(),
     "vector + vector": lambda s: s.vector + s.vector,
     "vector + list": lambda s: s.vector + s.values,
+    "vector - list": lambda s: s.vector - s.values,
+    "vector + vector a level lower": lambda s: s.vector + s.lower,
     "vector + number": lambda s: s.vector + 0.5,
     "-vector": lambda s: -s.vector,
     "vector * vector": lambda s: s.vector * s.vector,
     "vector.square()": lambda s: s.vector.square(),
+    "vector ** 3": lambda s: s.short**3,
     "vector * list": lambda s: s.vector * s.values,
     "vector * number": lambda s: s.vector * 0.5,
     "polyval, degree 3": lambda s: s.vector.polyval([0.5, 0.197, 0, -0.004]),
@@ -84,15 +93,31 @@ CALLS: dict[str, Call] = {
     "dot, encrypted, 4096": lambda s: s.vector.dot(s.vector),
     "dot, plain, 4096": lambda s: s.vector.dot(s.values),
     "conv2d_im2col, 7 x 7, 64 windows": lambda s: s.windows.conv2d_im2col(s.kernels[0], s.window_count),
+    "im2col_encoding, 7 x 7, stride 3": lambda s: s.ts.im2col_encoding(s.context, s.image, 7, 7, 3),
+    "enc_matmul_plain, 64 x 49": lambda s: s.columns.enc_matmul_plain(s.values[:49], 64),
     "encrypt tensor 4 x 4": lambda s: s.ts.ckks_tensor(s.context, s.plain_matrix),
     "decrypt tensor 4 x 4": lambda s: s.matrix.decrypt(),
     "tensor 4 x 4 + tensor": lambda s: s.matrix + s.matrix,
     "tensor 4 x 4 + plain": lambda s: s.matrix + s.plain_matrix,
+    "tensor 4 x 4 + number": lambda s: s.matrix + 0.5,
+    "-tensor 4 x 4": lambda s: -s.matrix,
+    "tensor 4 x 4, sum(0)": lambda s: s.matrix.sum(0),
+    "tensor 4 x 4, polyval, degree 2": lambda s: s.matrix.polyval([0.5, 0.25, 0.125]),
+    "tensor 4 x 4, dot, plain": lambda s: s.matrix.dot([0.5, -0.5, 0.25, 1.0]),
+    "tensor 4 x 4, transposed": lambda s: s.matrix.transpose(),
+    "tensor 4 x 4, sliced": lambda s: s.matrix[0:2],
+    "tensor 4 x 4, square": lambda s: s.matrix.square(),
     "tensor 4 x 4 * tensor": lambda s: s.matrix * s.matrix,
     "tensor 4 x 4 * plain": lambda s: s.matrix * s.plain_matrix,
     "tensor 4 x 4 mm tensor": lambda s: s.matrix.mm(s.matrix),
     "tensor 4 x 4 mm plain": lambda s: s.matrix.mm(s.plain_matrix),
     "tensor batch of 64 sum_batch": lambda s: s.batch.sum_batch(),
+    "serialize vector": lambda s: s.vector.serialize(),
+    "ckks_vector_from": lambda s: s.ts.ckks_vector_from(s.context, s.vector_bytes),
+    "serialize tensor 4 x 4": lambda s: s.matrix.serialize(),
+    "ckks_tensor_from, 4 x 4": lambda s: s.ts.ckks_tensor_from(s.context, s.matrix_bytes),
+    "serialize context": lambda s: s.context.serialize(),
+    "context_from": lambda s: s.ts.context_from(s.context_bytes),
     "generate_galois_keys": lambda s: s.context.copy().generate_galois_keys(),
     "mm 256 x 64": lambda s: s.short.mm(s.weights[256, 64]),
     "mm 784 x 128": lambda s: s.pixels.mm(s.weights[784, 128]),

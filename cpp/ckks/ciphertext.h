@@ -20,6 +20,9 @@ struct Plaintext {
   std::size_t level() const { return poly.limbs().data - 1; }
 };
 
+// Of a product that was never relinearised; SEAL's own limit (util/defines.h, SEAL_CIPHERTEXT_SIZE_MAX).
+inline constexpr std::size_t kMostParts = 16;
+
 struct Ciphertext {
   rlwe::Ciphertext body;
   double scale = 1;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "ckks/errors.h"
+#include "ckks/sums.h"
 #include "ring/modulus.h"
 #include "rlwe/key_switch.h"
 
@@ -178,27 +179,9 @@ Ciphertext Evaluator::multiply(const Ciphertext& a, double value, double scale) 
 }
 
 Ciphertext Evaluator::multiply_raw(const Ciphertext& a, const Ciphertext& b) const {
-  check(a, context_);
-  check(b, context_);
-  check_two_parts("multiply", a);
-  check_two_parts("multiply", b);
-  const ring::RnsBasis& basis = context_.basis();
-  const Limbs limbs{std::min(a.level(), b.level()) + 1, 0};
-  Ciphertext result;
-  result.scale = a.scale * b.scale;
-  check_product_scale("multiply", result.scale, limbs.data - 1, context_);
-  std::vector<NttPoly> parts;
-  for (int i = 0; i < 3; ++i) parts.emplace_back(basis.n(), limbs);
-  const NttPoly& a0 = a.body.parts[0];
-  const NttPoly& a1 = a.body.parts[1];
-  const NttPoly& b0 = b.body.parts[0];
-  const NttPoly& b1 = b.body.parts[1];
-  ring::multiply(parts[0], a0, b0, basis);
-  ring::multiply(parts[1], a0, b1, basis);
-  ring::multiply_add(parts[1], a1, b0, basis);
-  ring::multiply(parts[2], a1, b1, basis);
-  result.body.parts = rlwe::parts_of(std::move(parts));
-  return result;
+  const Ciphertext* const left[] = {&a};
+  const Ciphertext* const right[] = {&b};
+  return sum_of_products(*this, left, right);
 }
 
 const rlwe::SwitchingKey& Evaluator::relinearisation_key(std::size_t level) const {

@@ -30,7 +30,7 @@ class Evaluator {
   // round(value * scale) as an integer factor: the scale grows by `scale`.
   Ciphertext multiply(const Ciphertext& a, double value, double scale) const;
 
-  // Three parts; scale = product of the scales.
+  // Three parts of factors of two, and so on (sum_of_products); scale = product of the scales.
   Ciphertext multiply_raw(const Ciphertext& a, const Ciphertext& b) const;
   // Back to two parts.
   Ciphertext relinearise(const Ciphertext& a) const;

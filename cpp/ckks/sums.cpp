@@ -148,18 +148,20 @@ Ciphertext sum_of_products(const Evaluator& evaluator, CiphertextRefs a, Ciphert
   const Shape left = common_shape("a sum of products", a, context);
   const Shape right = common_shape("a sum of products", b, context);
   if (a.size() != b.size()) throw std::invalid_argument("a sum of products takes as many right factors as left ones");
-  if (left.parts != 2 || right.parts != 2) throw LevelError("a product takes relinearised ciphertexts of two parts");
-  const Shape shape{std::min(left.level, right.level), 3};
+  const Shape shape{std::min(left.level, right.level), left.parts + right.parts - 1};
+  if (shape.parts > kMostParts) {
+    throw LevelError("a product would have " + std::to_string(shape.parts) + " parts, at most " +
+                     std::to_string(kMostParts) + " are supported; relinearise first");
+  }
   const double scale = a[0]->scale * b[0]->scale;
   check_scale("a sum of products", scale, shape.level, context);
   Products sums(shape, context.basis());
   for (std::size_t i = 0; i < a.size(); ++i) {
     const auto& x = a[i]->body.parts;
     const auto& y = b[i]->body.parts;
-    sums.add(0, x[0], y[0]);
-    sums.add(1, x[0], y[1]);
-    sums.add(1, x[1], y[0]);
-    sums.add(2, x[1], y[1]);
+    for (std::size_t j = 0; j < x.size(); ++j) {
+      for (std::size_t k = 0; k < y.size(); ++k) sums.add(j + k, x[j], y[k]);
+    }
   }
   return std::move(sums).take(scale);
 }

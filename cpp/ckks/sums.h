@@ -19,7 +19,8 @@ Ciphertext sum_of_values(const Evaluator& evaluator, CiphertextRefs cts, std::sp
 Ciphertext sum_of_weights(const Evaluator& evaluator, CiphertextRefs cts, std::span<const double> weights,
                           double scale);
 
-// sum_i a_i * b_i, three parts; scale a_0 * b_0, which the other pairs must have too.
+// sum_i a_i * b_i, of as many parts as the polynomials in s need: three for factors of two. Scale a_0 * b_0, which the
+// other pairs must have too. More than kMostParts: LevelError.
 Ciphertext sum_of_products(const Evaluator& evaluator, CiphertextRefs a, CiphertextRefs b);
 
 // ct + values in the slots, encoded at the scale and level of the ciphertext.

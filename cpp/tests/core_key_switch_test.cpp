@@ -59,6 +59,13 @@ void products(Session& owner, const Shape& shape, std::size_t key_level) {
     // Both factors are below sqrt(2), so the product's error is below 3 times one's.
     const double bound = 3 * owner.fresh_bound(scale);
     CHECK(raw.size() == 3 && distance(owner.decrypt(raw), expected) < bound, text.c_str());
+    // Not relinearised, three parts times two are four: the factors' errors add up once more.
+    Values cubed(a.size());
+    for (std::size_t j = 0; j < a.size(); ++j) cubed[j] = expected[j] * a[j];
+    if (level > 1) {
+      const ckks::Ciphertext four = evaluator.multiply_raw(raw, owner.encrypt(a, level, scale));
+      CHECK(four.size() == 4 && distance(owner.decrypt(four), cubed) < 3 * bound, text.c_str());
+    }
     const ckks::Ciphertext product = evaluator.relinearise(raw);
     CHECK(product.size() == 2 &&
               distance(owner.decrypt(product), expected) < bound + owner.switched_bound(level, scale * scale),

@@ -70,8 +70,12 @@ void test_sums(const Shape& shape, std::size_t count, std::size_t period) {
   CHECK(throws<std::invalid_argument>([&] { ckks::sum_of_weights(evaluator, refs(a), huge, scale); }), text.c_str());
   const std::vector<ckks::Ciphertext> mixed{a[0], owner.encrypt(left[0], top, 2 * scale)};
   CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_products(evaluator, refs(mixed), refs(mixed)); }), text.c_str());
-  const std::vector<ckks::Ciphertext> three{third};
-  CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_products(evaluator, refs(three), refs(three)); }), text.c_str());
+  std::vector<ckks::Ciphertext> many{third};
+  many[0].scale = 1;
+  many[0].body.parts.resize(ckks::kMostParts / 2, many[0].body.parts[0]);
+  CHECK(ckks::sum_of_products(evaluator, refs(many), refs(many)).size() == ckks::kMostParts - 1, text.c_str());
+  many[0].body.parts.resize(ckks::kMostParts / 2 + 1, many[0].body.parts[0]);
+  CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_products(evaluator, refs(many), refs(many)); }), text.c_str());
 }
 
 void test_extended_public_key(const Shape& shape) {

@@ -64,5 +64,9 @@ class InsecureParametersWarning(UserWarning):
     """A parameter set without a security level is in use; for tests only."""
 
 
+class KeySwitchNoiseWarning(UserWarning):
+    """A special prime far below the others: rotations and relinearisations leave much noise."""
+
+
 class LegacySecurityWarning(UserWarning):
     """Parameters beyond the 2024 security table, accepted under the HomomorphicEncryption.org standard of 2018."""

@@ -190,10 +190,10 @@ def test_polynomials(owner: Owner) -> None:
     sentence(LevelError, "bits", lambda: engine.polynomial(a, [0.0, 1e30], output_scale=SCALE))
 
 
-def test_three_parts_are_not_rotated_or_multiplied(owner: Owner) -> None:
+def test_three_parts_are_not_rotated_and_four_not_relinearised(owner: Owner) -> None:
     a = owner.encrypt(owner.values(1), 2, SCALE)
     three = owner.engine._core.multiply_raw(a, a)
-    sentence(LevelError, "two parts", lambda: owner.engine.multiply(three, a))
+    sentence(LevelError, "three parts, got 4", lambda: owner.engine.multiply(three, a))
     sentence(LevelError, "two parts", lambda: owner.engine.rotate(three, 1))
 
 

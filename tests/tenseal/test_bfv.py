@@ -110,6 +110,9 @@ def test_wrong_use(context: Any) -> None:
         (TypeError, lambda: x * 1.5),
         (TypeError, lambda: x.polyval([0.5, 1])),
         (TypeError, lambda: x + "a"),
+        (TypeError, lambda: x + 10**30),
+        (ValueError, lambda: x + ts.lazy_bfv_vector_from(x.serialize())),
+        (ValueError, lambda: ts.lazy_bfv_vector_from(x.serialize()) + x),
         (ValueError, lambda: x + [1]),  # noqa: RUF005
         (ValueError, lambda: x + ts.bfv_vector(context, [1])),
         (ValueError, lambda: ts.bfv_vector(context, [])),

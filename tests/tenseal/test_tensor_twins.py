@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -136,3 +137,19 @@ def test_beyond_the_shape_is_an_index_error() -> None:
     for index in (1, -1, slice(0, 3), slice(1, 0), (slice(0, 1), slice(0, 3)), (slice(0, 1),) * 3):
         with pytest.raises(IndexError):
             x[index]
+
+
+def test_the_most_dimensions_are_the_same_for_every_operation() -> None:
+    context = contexts().ours
+    x = ts.ckks_tensor(context, np.ones((2, *[1] * 31)), batch=True)
+    for result in (x.sum_batch(), x**0, x.polyval([1, 1]), x.transpose(), x.sum(31)):
+        assert np.allclose(decrypted(result).ravel()[0], decrypted(result).ravel()[-1], atol=1e-5)
+    single = ts.ckks_tensor(context, [1.0])
+    too_many: list[Callable[[], Any]] = [
+        lambda: ts.ckks_tensor(context, np.ones([1] * 32)),
+        lambda: single.reshape([1] * 32),
+        lambda: single.broadcast([1] * 70),
+    ]
+    for refused in too_many:
+        with pytest.raises(ValueError, match="at most 31 dimensions"):
+            refused()

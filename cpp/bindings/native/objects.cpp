@@ -61,8 +61,9 @@ ckks::Ciphertext ciphertext_of_rows(const ckks::Context& context, std::size_t le
   if (!(scale > 0) || !std::isfinite(scale))
     throw ckks::LevelError("scale is " + std::to_string(scale) + ", expected above 0");
   const std::size_t n = context.basis().n();
-  if (parts < 2 || parts > 3 || rows.shape(0) != parts || rows.shape(1) != level + 1 || rows.shape(2) != n) {
-    throw std::invalid_argument("rows must have shape (parts, level + 1, ring_degree), parts 2 or 3");
+  if (parts < 2 || parts > ckks::kMostParts || rows.shape(0) != parts || rows.shape(1) != level + 1 ||
+      rows.shape(2) != n) {
+    throw std::invalid_argument("rows must have shape (parts, level + 1, ring_degree), parts 2 to 16");
   }
   ckks::Ciphertext result;
   result.scale = scale;

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, Self
 
-from hetorch.errors import InputError
+from hetorch.errors import HetorchError, InputError, WireError
 from hetorch.tenseal.context import Context
-from hetorch.tenseal.errors import OperandTypeError
+from hetorch.tenseal.errors import BytesError, OperandTypeError
 from hetorch.tenseal.keys import SecretKey
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Ciphertexts with the context that they belong to: immutable, shared by copies."""
+
+    context: Any
+    state: Any
 
 
 class AbstractTensor(ABC):
@@ -24,15 +34,25 @@ class AbstractTensor(ABC):
     # The one state of an object: a tuple that is replaced, never changed.
 
     @property
-    def data(self) -> Any:
-        """The ciphertexts and how the values stand in them: immutable, shared by copies."""
+    def data(self) -> Linked:
+        """What another object of this class can be made of: `CKKSVector(data=vector.data)`."""
+        return Linked(self._context, self._held)
+
+    @data.setter
+    def data(self, value: Linked) -> None:
+        if not isinstance(value, Linked):
+            raise OperandTypeError(
+                f"value must be the data of a {type(self).__name__}, got {type(value).__name__}"
+            )
+        self._take(value.state)
+        self._context, self._lazy = value.context, None
+
+    @property
+    def _held(self) -> Any:
+        """The ciphertexts and how the values stand in them; InputError before a context is linked."""
         if self._context is None:
             self._link_check()
         return self._state
-
-    @data.setter
-    def data(self, value: Any) -> None:
-        self._take(value)
 
     @abstractmethod
     def _take(self, value: Any) -> None:
@@ -71,6 +91,13 @@ class AbstractTensor(ABC):
     def __copy__(self) -> Self:
         return self.copy()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A copy with a context of its own."""
+        result = self.copy()
+        if result._context is not None:
+            result._context = copy.deepcopy(Context._wrap(self._context), memo).data
+        return result
+
     def context(self) -> Context:
         """The context linked to this tensor."""
         self._link_check()
@@ -80,10 +107,17 @@ class AbstractTensor(ABC):
         """Link to a context, and read the bytes that `lazy_load` kept; ValueError if they do not fit it."""
         if not isinstance(ctx, Context):
             raise OperandTypeError(f"ctx must be a Context, got {type(ctx).__name__}")
-        self._context = ctx.data
-        if self._lazy is not None:
+        before, self._context = self._context, ctx.data
+        if self._lazy is None:
+            return
+        try:
             self._parse(self._lazy)
-            self._lazy = None
+        except HetorchError as error:
+            self._context = before
+            if isinstance(error, WireError):
+                raise BytesError(str(error)) from None
+            raise
+        self._lazy = None
 
     @property
     @abstractmethod

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hetorch.engine import tenseal_format
 from hetorch.errors import InputError, WireError
-from hetorch.tenseal.abstract import AbstractTensor
+from hetorch.tenseal.abstract import AbstractTensor, Linked
 from hetorch.tenseal.bfv_context import BfvContext
 from hetorch.tenseal.bfv_element import BfvArithmetic
 from hetorch.tenseal.context import Context
@@ -65,12 +65,12 @@ class BFVVector(AbstractTensor):
     """
 
     def __init__(
-        self, context: Context | None = None, vector: Any = None, data: BfvData | None = None
+        self, context: Context | None = None, vector: Any = None, data: Linked | None = None
     ) -> None:
         self._lazy = None
         self._context = context.data if isinstance(context, Context) else None
         if data is not None:
-            self._take(data)
+            self.data = data
             return
         self._context = _bfv(context)
         values = _integers(vector)
@@ -102,13 +102,13 @@ class BFVVector(AbstractTensor):
 
     def ciphertext(self) -> list[Any]:
         """seal-python's ciphertexts."""
-        return list(self.data.ciphertexts)
+        return list(self._held.ciphertexts)
 
     def decrypt(self, secret_key: SecretKey | None = None) -> list[int]:
         """The integers; ValueError without a key."""
         key = self._secret_key(secret_key)
         values: list[int] = []
-        for ciphertext, size in zip(self.data.ciphertexts, self.data.sizes, strict=True):
+        for ciphertext, size in zip(self._held.ciphertexts, self._held.sizes, strict=True):
             values += self._context.decrypt(ciphertext, key)[:size].tolist()
         return values
 
@@ -124,7 +124,7 @@ class BFVVector(AbstractTensor):
         self._data = BfvData(tuple(map(self._context.load_ciphertext, message.ciphertexts)), sizes)
 
     def _dump(self) -> bytes:
-        data = self.data
+        data = self._held
         return tenseal_format.BfvVectorMessage(data.sizes, tuple(map(saved, data.ciphertexts))).dump()
 
     @property
@@ -133,7 +133,7 @@ class BFVVector(AbstractTensor):
         return BfvArithmetic(self._context)
 
     def _combine(self, other: Any, verb: str, encrypted: Any, constant: Any, values: Any) -> BFVVector:
-        data = self.data
+        data = self._held
         if is_scalar(other):
             number = self._arithmetic.number(_integer(other))
             return self._like(BfvData(tuple(constant(c, number) for c in data.ciphertexts), data.sizes))
@@ -147,8 +147,8 @@ class BFVVector(AbstractTensor):
         return self._like(BfvData(result, data.sizes))
 
     def _with_vector(self, other: BFVVector, verb: str, operation: Any) -> BFVVector:
-        mine, theirs = self.data, other.data
-        if not self._context.equals(other.context().data):
+        mine, theirs = self._held, other._held
+        if not self.context().data.equals(other.context().data):
             raise InputError(f"can't {verb} vectors that have different contexts")
         if mine.sizes != theirs.sizes:
             raise InputError(
@@ -177,7 +177,7 @@ class BFVVector(AbstractTensor):
         return self._combine(other, "multiply", ops.multiply, ops.multiply_constant, ops.multiply_values)
 
     def _each(self, operation: Any) -> BFVVector:
-        data = self.data
+        data = self._held
         return self._like(BfvData(tuple(map(operation, data.ciphertexts)), data.sizes))
 
     def neg(self) -> BFVVector:
@@ -202,7 +202,7 @@ class BFVVector(AbstractTensor):
 
     def sum(self, axis: int = 0) -> BFVVector:
         """The sum of all values, a vector of size 1; ValueError without Galois keys."""
-        ops, data = self._arithmetic, self.data
+        ops, data = self._arithmetic, self._held
         sums = [ops.window_sum(c, size) for c, size in zip(data.ciphertexts, data.sizes, strict=True)]
         total = sums[0]
         for other in sums[1:]:
@@ -238,7 +238,7 @@ class BFVVector(AbstractTensor):
         for index, vector in enumerate(vectors):
             if not ops.context.equals(vector.context().data):
                 raise InputError("can't pack vectors that have different contexts")
-            masked = ops.multiply_values(vector.data.ciphertexts[0], np.ones(size, dtype=np.int64))
+            masked = ops.multiply_values(vector._held.ciphertexts[0], np.ones(size, dtype=np.int64))
             moved = ops.rotate_rows(masked, -index * size) if index else masked
             total = moved if total is None else ops.add(total, moved)
         return vectors[0]._like(BfvData((total,), (len(vectors) * size,)))
@@ -255,12 +255,12 @@ class BFVTensor(ElementTensor):
         context: Context | None = None,
         tensor: Any = None,
         batch: bool = False,
-        data: TensorData | None = None,
+        data: Linked | None = None,
     ) -> None:
         self._lazy = None
         self._context = context.data if isinstance(context, Context) else None
         if data is not None:
-            self._take(data)
+            self.data = data
             return
         self._context = _bfv(context)
         array = _integers(tensor)
@@ -297,12 +297,12 @@ class BFVTensor(ElementTensor):
 
     def ciphertext(self) -> list[Any]:
         """seal-python's ciphertexts in row-major order."""
-        return list(self.data.elements.ravel())
+        return list(self._held.elements.ravel())
 
     def decrypt(self, secret_key: SecretKey | None = None) -> PlainTensor:
         """The integers, a batch's dimension first; ValueError without a key."""
         key = self._secret_key(secret_key)
-        data = self.data
+        data = self._held
         count = 1 if data.batch is None else data.batch
         flat = [self._context.decrypt(element, key)[:count] for element in data.elements.ravel()]
         values = np.array(flat, dtype=np.int64).reshape(*data.shape, count)
@@ -323,7 +323,7 @@ class BFVTensor(ElementTensor):
         self._data = TensorData.of(None, elements, shape, batch)
 
     def _dump(self) -> bytes:
-        data = self.data
+        data = self._held
         return tenseal_format.BfvTensorMessage(
             data.shape, tuple(map(saved, data.elements.ravel())), data.batch
         ).dump()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hetorch.errors import InputError
 from hetorch.tenseal.bfv_context import BfvContext
+from hetorch.tenseal.errors import OperandTypeError
 
 
 class BfvArithmetic:
@@ -19,10 +20,10 @@ class BfvArithmetic:
         self.context = context
 
     def number(self, value: Any) -> int:
-        """A plain value; InputError (a ValueError) beyond 64 bits."""
+        """A plain value; OperandTypeError (a TypeError) beyond 64 bits, as in TenSEAL."""
         number = int(value)
         if number.bit_length() > 63:
-            raise InputError(f"{number} does not fit in 64 bits")
+            raise OperandTypeError(f"an integer of {number.bit_length()} bits does not fit in 64")
         return number
 
     def encrypt_constant(self, value: int) -> Any:

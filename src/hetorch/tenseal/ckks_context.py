@@ -17,7 +17,8 @@ from hetorch.engine.secret import SecretKey, encrypt_plaintext_with_public_key
 from hetorch.errors import InputError, KeyMissingError, LevelError
 from hetorch.params import ParameterSet
 from hetorch.tenseal.enums import ENCRYPTION_TYPE, SCHEME_TYPE
-from hetorch.tenseal.errors import MissingKeyError, OperandTypeError
+from hetorch.tenseal.errors import MissingKeyError
+from hetorch.tenseal.operands import real_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class CkksContext:
         self._ladders: dict[float, tuple[float, ...]] = {}
         self.log2_moduli = tuple(itertools.accumulate(map(math.log2, parameters.modulus_chain)))
         """Bits of the modulus at each level."""
+        self.noisy_switches = 2 * parameters.special_primes[0] < max(parameters.modulus_chain)
+        """Whether a key switch leaves so much noise that it should meet products before their rescale."""
 
     @classmethod
     def generate(
@@ -108,11 +111,11 @@ class CkksContext:
 
     @global_scale.setter
     def global_scale(self, value: float) -> None:
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise OperandTypeError(f"global_scale must be a number, got {type(value).__name__}")
-        if not value > 0 or not math.isfinite(value):
-            raise InputError(f"invalid scale value: {value}, expected above 0")
-        self._scale = float(value)
+        self._scale = _positive(real_number(value, "global_scale"))
+
+    def scale_or_global(self, scale: float | None) -> float:
+        """The scale of what is encrypted with the argument `scale`; InputError unless it is above 0 and finite."""
+        return self.global_scale if scale is None else _positive(real_number(scale, "scale"))
 
     def ladder(self, scale: float) -> tuple[float, ...]:
         """The scale at each level of what began with `scale`: S_L = scale, S_(l-1) = S_l^2 / q_l.
@@ -304,6 +307,12 @@ class CkksContext:
             return self.evaluator.rotate(ciphertext, steps)
         except KeyMissingError as error:
             raise MissingKeyError(str(error)) from None
+
+
+def _positive(scale: float) -> float:
+    if not scale > 0 or not math.isfinite(scale):
+        raise InputError(f"invalid scale value: {scale}, expected above 0: scale out of bounds")
+    return scale
 
 
 def _signed_powers(steps: int) -> list[int]:

@@ -20,6 +20,7 @@ from hetorch.tenseal.keys import (
     SEALContext,
     SecretKey,
 )
+from hetorch.tenseal.operands import switch_position
 from hetorch.tenseal.parameters import ckks_parameters
 
 
@@ -91,6 +92,12 @@ class Context:
     def __copy__(self) -> Context:
         return self.copy()
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Context:
+        """The same copy for all that share this context."""
+        if id(self.data) not in memo:
+            memo[id(self.data)] = self.data.copy()
+        return self._wrap(memo[id(self.data)])
+
     @classmethod
     def load(cls, data: bytes, n_threads: int | None = None) -> Context:
         """A context from `serialize`'s bytes, or from TenSEAL's; ValueError if they are not one."""
@@ -108,7 +115,13 @@ class Context:
         """TenSEAL's bytes of this context with the keys asked for; the secret key only if it is asked for."""
         from hetorch.tenseal.serialisation import dump_context
 
-        return dump_context(self.data, save_public_key, save_secret_key, save_galois_keys, save_relin_keys)
+        return dump_context(
+            self.data,
+            switch_position("save_public_key", save_public_key),
+            switch_position("save_secret_key", save_secret_key),
+            switch_position("save_galois_keys", save_galois_keys),
+            switch_position("save_relin_keys", save_relin_keys),
+        )
 
     @property
     def global_scale(self) -> float:
@@ -126,16 +139,18 @@ class Context:
 
     @auto_mod_switch.setter
     def auto_mod_switch(self, value: bool) -> None:
-        self.data.auto_mod_switch = _switch("auto_mod_switch", value)
+        self.data.auto_mod_switch = switch_position("auto_mod_switch", value)
 
     @property
     def auto_relin(self) -> bool:
-        """Whether products are relinearised at once."""
+        """Whether products are relinearised at once. In a public context it stays as it is, as in TenSEAL."""
         return bool(self.data.auto_relin)
 
     @auto_relin.setter
     def auto_relin(self, value: bool) -> None:
-        self.data.auto_relin = _switch("auto_relin", value)
+        position = switch_position("auto_relin", value)
+        if self.is_private():
+            self.data.auto_relin = position
 
     @property
     def auto_rescale(self) -> bool:
@@ -144,7 +159,7 @@ class Context:
 
     @auto_rescale.setter
     def auto_rescale(self, value: bool) -> None:
-        self.data.auto_rescale = _switch("auto_rescale", value)
+        self.data.auto_rescale = switch_position("auto_rescale", value)
 
     def has_galois_keys(self) -> bool:
         return bool(self.data.has_galois_keys())
@@ -198,12 +213,6 @@ class Context:
     ) -> None:
         """Drop the secret key, after making the keys asked for: what remains may be sent to who computes."""
         self.data.make_public(generate_galois_keys, generate_relin_keys)
-
-
-def _switch(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise OperandTypeError(f"{name} is True or False, got {type(value).__name__}")
-    return value
 
 
 def _secret_data(secret_key: object) -> Any:

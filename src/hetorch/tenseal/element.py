@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import InputError, LevelError
 from hetorch.tenseal.ckks_context import CkksContext
+from hetorch.tenseal.operands import real_number
 
 Reals = NDArray[np.float64]
 
@@ -50,7 +51,7 @@ class Arithmetic:
 
     def number(self, value: Any) -> float:
         """A plain value as the operations take it."""
-        return float(value)
+        return real_number(value)
 
     def encrypt(self, values: Reals) -> Element:
         """`values` (slot_count,)."""
@@ -217,10 +218,16 @@ class Arithmetic:
         )
         return Element(product, terms[0].label * self.scale)
 
-    def plain_factors(self, a: Sequence[Element]) -> tuple[list[Element], float, float]:
-        """The elements at one level, TenSEAL's scale of their product with a plaintext, and the scale to encode at."""
+    def plain_factors(
+        self, a: Sequence[Element], *, any_level: bool = False
+    ) -> tuple[list[Element], float, float]:
+        """The elements at one level, TenSEAL's scale of their product with a plaintext, and the scale to encode at.
+
+        `any_level`: as TenSEAL's matrix products, which bring the plaintext down even with auto_mod_switch off.
+        """
         terms = self.level_all(a)
-        self._check_plain_level(terms[0])
+        if not any_level:
+            self._check_plain_level(terms[0])
         label = terms[0].label * self.scale
         level = terms[0].level
         self.check_product(label, level)

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.engine.tenseal_format.tensors import MAX_DIMENSIONS
 from hetorch.errors import InputError
 from hetorch.tenseal.abstract import AbstractTensor
 from hetorch.tenseal.each import Each
@@ -38,12 +39,20 @@ class TensorData:
         """Elements in row-major order."""
         flat = np.empty(len(elements), dtype=object)
         flat[:] = elements
-        return cls(scale, flat.reshape(shape), batch)
+        return cls(scale, flat.reshape(checked_shape(shape)), batch)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Without the batch."""
         return self.elements.shape
+
+
+def checked_shape(shape: object) -> tuple[int, ...]:
+    """InputError for more dimensions than numpy walks, with a batch's."""
+    sizes = shape_of(shape)
+    if len(sizes) > MAX_DIMENSIONS:
+        raise InputError(f"an encrypted tensor has at most {MAX_DIMENSIONS} dimensions, got {len(sizes)}")
+    return sizes
 
 
 class ElementTensor(AbstractTensor):
@@ -58,8 +67,10 @@ class ElementTensor(AbstractTensor):
 
     @property
     def shape(self) -> list[int]:
-        """The sizes of the dimensions, without that of a batch."""
-        return list(self.data.shape)
+        """The sizes of the dimensions, without that of a batch; [] before a context is linked."""
+        if self._lazy is not None:
+            return []
+        return list(self._held.shape)
 
     @property
     @abstractmethod
@@ -71,16 +82,16 @@ class ElementTensor(AbstractTensor):
 
     def _each(self, operation: Callable[[Any, Any], Any]) -> Self:
         arithmetic = self._arithmetic
-        result = np.empty(self.data.shape, dtype=object)
-        for index, element in np.ndenumerate(self.data.elements):
+        result = np.empty(self._held.shape, dtype=object)
+        for index, element in np.ndenumerate(self._held.elements):
             result[index] = operation(arithmetic, element)
-        return self._with(result, self.data.batch)
+        return self._with(result, self._held.batch)
 
     # Element-wise operations
 
     def _operand(self, other: Any) -> Any:
         if isinstance(other, type(self)):
-            if not self._context.equals(other.context().data):
+            if not self.context().data.equals(other.context().data):
                 raise InputError("can't compute on tensors that have different contexts")
             return other
         array = plain_array(other, self._dtype)
@@ -94,25 +105,25 @@ class ElementTensor(AbstractTensor):
     def _combine(self, other: Any, encrypted: Any, constants: Any) -> Self:
         """Each with each: `encrypted` and `constants` are methods of Each."""
         many = self._many
-        batch = self.data.batch
+        batch = self._held.batch
         if is_scalar(other):
             elements = self._flat()
             value = many.arithmetic.number(self._scalar(other))
-            return self._shaped(constants(many, elements, [value] * len(elements)), self.data.shape, batch)
+            return self._shaped(constants(many, elements, [value] * len(elements)), self._held.shape, batch)
         operand = self._operand(other)
         if not isinstance(operand, type(self)):
-            left, right = _broadcast(self.data.elements, operand)
+            left, right = _broadcast(self._held.elements, operand)
             values = [many.arithmetic.number(value) for value in right.ravel().tolist()]
             return self._shaped(constants(many, list(left.ravel()), values), left.shape, batch)
         # A tensor without a batch holds its values in all slots, so it goes with any sample.
-        batch = batch if batch is not None else operand.data.batch
-        if None not in (self.data.batch, operand.data.batch) and self.data.batch != operand.data.batch:
-            raise InputError(f"the batches differ: {self.data.batch} and {operand.data.batch} samples")
-        left, right = _broadcast(self.data.elements, operand.data.elements)
+        batch = batch if batch is not None else operand._held.batch
+        if None not in (self._held.batch, operand._held.batch) and self._held.batch != operand._held.batch:
+            raise InputError(f"the batches differ: {self._held.batch} and {operand._held.batch} samples")
+        left, right = _broadcast(self._held.elements, operand._held.elements)
         return self._shaped(encrypted(many, list(left.ravel()), list(right.ravel())), left.shape, batch)
 
     def _flat(self) -> list[Any]:
-        return list(self.data.elements.ravel())
+        return list(self._held.elements.ravel())
 
     def _shaped(self, elements: Sequence[Any], shape: tuple[int, ...], batch: int | None) -> Self:
         """Elements in row-major order."""
@@ -141,11 +152,11 @@ class ElementTensor(AbstractTensor):
         )
 
     def neg(self) -> Self:
-        return self._shaped(self._many.negate(self._flat()), self.data.shape, self.data.batch)
+        return self._shaped(self._many.negate(self._flat()), self._held.shape, self._held.batch)
 
     def square(self) -> Self:
         """Each element's square; one level."""
-        return self._shaped(self._many.square(self._flat()), self.data.shape, self.data.batch)
+        return self._shaped(self._many.square(self._flat()), self._held.shape, self._held.batch)
 
     def pow(self, power: int) -> Self:
         """Each element to a whole power of at least 0; ceil(log2(power)) levels. TypeError for other powers."""
@@ -171,7 +182,7 @@ class ElementTensor(AbstractTensor):
     def sum(self, axis: int = 0) -> Self:
         """Over a dimension, a batch's counted as the first; no level. ValueError if there is no such dimension."""
         number = whole_number(axis)
-        data = self.data
+        data = self._held
         if data.batch is not None:
             if number == 0:
                 return self.sum_batch()
@@ -190,11 +201,11 @@ class ElementTensor(AbstractTensor):
 
     def sum_batch(self) -> Self:
         """Over the batch, by rotations; no level. ValueError without a batch or without Galois keys."""
-        count = self.data.batch
+        count = self._held.batch
         if count is None:
             raise InputError("unsupported operation: the tensor has no batch")
         result = self._each(lambda ops, a: ops.window_sum(a, count))
-        return self._with(result.data.elements, None)
+        return self._with(result._held.elements, None)
 
     def sum_batch_(self) -> Self:
         return self._become(self.sum_batch())
@@ -207,7 +218,7 @@ class ElementTensor(AbstractTensor):
         if is_scalar(other):
             raise OperandTypeError("dot(): a tensor is expected, got a number")
         operand = self._operand(other)
-        left = len(self.data.shape)
+        left = len(self._held.shape)
         right = len(operand.shape)
         if not 1 <= left <= 2 or not 1 <= right <= 2:
             raise InputError("don't support dot operations of more than 2 dimensions, or of less than 1")
@@ -216,14 +227,14 @@ class ElementTensor(AbstractTensor):
         shape = list(operand.shape)
         if self.shape[-1] != shape[0]:
             raise InputError(f"can't perform dot: dimension mismatch, {self.shape} and {shape}")
-        if self.data.batch is not None or (
-            isinstance(operand, type(self)) and operand.data.batch is not None
+        if self._held.batch is not None or (
+            isinstance(operand, type(self)) and operand._held.batch is not None
         ):
             if left == 1 and right == 2:
                 return self.reshape([shape[0], 1]).mul(operand).sum(0)
             return self.mul(operand).sum(left - 1)
-        rows = self.data.elements.reshape(-1, shape[0])
-        columns = (operand.data.elements if isinstance(operand, type(self)) else operand).reshape(
+        rows = self._held.elements.reshape(-1, shape[0])
+        columns = (operand._held.elements if isinstance(operand, type(self)) else operand).reshape(
             shape[0], -1
         )
         return self._with(self._matrix_product(rows, columns).reshape([*self.shape[:-1], *shape[1:]]), None)
@@ -236,17 +247,17 @@ class ElementTensor(AbstractTensor):
         if is_scalar(other):
             raise OperandTypeError("mm(): a tensor is expected, got a number")
         operand = self._operand(other)
-        if len(self.data.shape) != 2:
+        if len(self._held.shape) != 2:
             raise InputError(f"this tensor isn't a matrix: shape {self.shape}")
         if len(operand.shape) != 2:
             raise InputError(f"operand tensor isn't a matrix: shape {list(operand.shape)}")
         if self.shape[1] != operand.shape[0] or 0 in (*self.shape, *operand.shape):
             raise InputError(f"can't multiply matrices: shapes {self.shape} and {list(operand.shape)}")
-        batch = self.data.batch
+        batch = self._held.batch
         if isinstance(operand, type(self)):
-            batch = batch if batch is not None else operand.data.batch
-            operand = operand.data.elements
-        return self._with(self._matrix_product(self.data.elements, operand), batch)
+            batch = batch if batch is not None else operand._held.batch
+            operand = operand._held.elements
+        return self._with(self._matrix_product(self._held.elements, operand), batch)
 
     def _matrix_product(self, left: Elements, right: NDArray[Any]) -> Elements:
         inner = left.shape[1]
@@ -276,7 +287,7 @@ class ElementTensor(AbstractTensor):
 
         An index keeps its dimension. IndexError beyond the shape. A batch's dimension is not counted.
         """
-        shape = self.data.shape
+        shape = self._held.shape
         if isinstance(item, int):
             if not 0 <= item < (shape[0] if shape else 0):
                 raise IndexError(f"index {item} is out of range for shape {list(shape)}")
@@ -291,23 +302,23 @@ class ElementTensor(AbstractTensor):
             stop = size if cut.stop is None else cut.stop
             if not 0 <= start <= stop <= size:
                 raise IndexError(f"slice {start}:{stop} is out of range for a dimension of {size}")
-        return self._with(self.data.elements[cuts], self.data.batch)
+        return self._with(self._held.elements[cuts], self._held.batch)
 
     def reshape(self, shape: list[int]) -> Self:
         """Another shape of as many elements, without the batch; ValueError if their number differs."""
-        sizes = shape_of(shape)
-        if math.prod(sizes) != self.data.elements.size:
+        sizes = checked_shape(shape)
+        if math.prod(sizes) != self._held.elements.size:
             raise InputError(f"invalid reshape input: shape {self.shape} to {list(sizes)}")
-        return self._with(self.data.elements.reshape(sizes), self.data.batch)
+        return self._with(self._held.elements.reshape(sizes), self._held.batch)
 
     def reshape_(self, shape: list[int]) -> Self:
         return self._become(self.reshape(shape))
 
     def broadcast(self, shape: list[int]) -> Self:
         """By numpy's rules; RuntimeError (and ValueError) where they do not allow it."""
-        sizes = shape_of(shape)
+        sizes = checked_shape(shape)
         try:
-            return self._with(np.broadcast_to(self.data.elements, sizes), self.data.batch)
+            return self._with(np.broadcast_to(self._held.elements, sizes), self._held.batch)
         except ValueError:
             raise BroadcastError(
                 f"Incompatible dimension of arrays: shape {self.shape} cannot become {list(sizes)}"
@@ -318,7 +329,7 @@ class ElementTensor(AbstractTensor):
 
     def transpose(self) -> Self:
         """The dimensions in reverse order, without the batch's."""
-        return self._with(self.data.elements.T, self.data.batch)
+        return self._with(self._held.elements.T, self._held.batch)
 
     def transpose_(self) -> Self:
         return self._become(self.transpose())

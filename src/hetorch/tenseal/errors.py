@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetorch.errors import HetorchError, InputError, KeyMissingError, ParameterError
+from hetorch.errors import HetorchError, InputError, KeyMissingError, ParameterError, WireError
 
 
 class MissingKeyError(KeyMissingError, ValueError):
@@ -15,6 +15,10 @@ class OperandTypeError(HetorchError, TypeError):
 
 class BroadcastError(InputError, RuntimeError):
     """Shapes that cannot be broadcast to each other."""
+
+
+class BytesError(WireError, RuntimeError):
+    """Bytes that are not what they should be. TenSEAL has ValueError or RuntimeError for them, by where they break."""
 
 
 class ContextError(ParameterError, RuntimeError):

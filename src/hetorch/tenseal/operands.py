@@ -12,6 +12,30 @@ from hetorch.tenseal.errors import OperandTypeError
 from hetorch.tenseal.plain import PlainTensor
 
 
+def real_number(value: Any, what: str = "a number") -> float:
+    """Whatever Python can take for a real number, as pybind11 does for TenSEAL; OperandTypeError for anything else."""
+    if not isinstance(value, str | bytes | bytearray):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+        except OverflowError:
+            raise OperandTypeError(f"{what} is beyond the range of doubles") from None
+    raise OperandTypeError(f"{what} must be a number, got {type(value).__name__}")
+
+
+def switch_position(name: str, value: object) -> bool:
+    """True, False or what has a truth value of its own, as pybind11 has it: not a string or a list; None is False."""
+    if value is None:
+        return False
+    try:
+        if hasattr(value, "__bool__"):
+            return bool(value)
+    except (TypeError, ValueError):
+        pass
+    raise OperandTypeError(f"{name} is True or False, got {type(value).__name__}")
+
+
 def is_scalar(value: object) -> bool:
     """Python's numbers, and numpy's that are Python's (float64)."""
     return isinstance(value, int | float)

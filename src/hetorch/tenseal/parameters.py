@@ -8,7 +8,9 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from hetorch.errors import LegacySecurityWarning, ParameterError, SecurityError
+import numpy as np
+
+from hetorch.errors import KeySwitchNoiseWarning, LegacySecurityWarning, ParameterError, SecurityError
 from hetorch.params import ParameterSet, Security, is_prime
 from hetorch.params.parameter_set import MAX_PRIME_COUNT
 from hetorch.params.primes import MAX_PRIME_BITS
@@ -57,10 +59,10 @@ def _largest_primes(bits: int, count: int, ring_degree: int) -> list[int]:
 
 
 def _integers(values: object) -> list[int]:
-    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str | bytes):
         raise OperandTypeError(f"coeff_mod_bit_sizes must be a list of int, got {type(values).__name__}")
     if len(values) > MAX_PRIME_COUNT:
-        raise ParameterError(
+        raise ContextError(
             f"coeff_mod_bit_sizes holds {len(values)} sizes; at most {MAX_PRIME_COUNT} are supported"
         )
     try:
@@ -72,9 +74,12 @@ def _integers(values: object) -> list[int]:
 def ring_degree_of(value: object) -> int:
     """`poly_modulus_degree` as an int; OperandTypeError (also a TypeError) for anything else."""
     try:
-        return operator.index(value)  # type: ignore[arg-type]  # that it may not be one is the point
+        degree = operator.index(value)  # type: ignore[arg-type]  # that it may not be one is the point
     except TypeError:
         raise OperandTypeError(f"poly_modulus_degree must be an int, got {type(value).__name__}") from None
+    if degree < 0:
+        raise OperandTypeError(f"poly_modulus_degree must be an int above 0, got {degree}")
+    return degree
 
 
 def ckks_parameters(
@@ -96,18 +101,29 @@ def ckks_parameters(
         ascending = seal_primes(degree, _DEFAULT_BITS[degree])
         primes = tuple(sorted(ascending, key=lambda prime: (prime.bit_length(), -prime)))
     else:
-        raise ParameterError(f"coeff_mod_bit_sizes is empty, and there is no default for N = {degree}")
+        raise ContextError(f"coeff_mod_bit_sizes is empty, and there is no default for N = {degree}")
     return chain_parameters(degree, primes, security)
 
 
 def chain_parameters(
     ring_degree: int, primes: Sequence[int], security: Security | str | None = None
 ) -> ParameterSet:
-    """A parameter set of SEAL's kind with these primes, the last one special; errors as in ckks_parameters."""
+    """A parameter set of SEAL's kind with these primes, the last one special; errors as in ckks_parameters.
+
+    KeySwitchNoiseWarning where the special prime is more than a bit below the largest of the others.
+    """
     if len(primes) < 2:
         raise ContextError(
             "keyswitching is not supported by the context: coeff_mod_bit_sizes needs a size for the special prime "
             "besides the others"
+        )
+
+    if 2 * primes[-1] < max(primes):
+        warnings.warn(
+            f"the last prime has {primes[-1].bit_length()} bits, the largest {max(primes).bit_length()}: rotations and "
+            "relinearisations divide their noise by the last one only; make it the largest",
+            KeySwitchNoiseWarning,
+            stacklevel=_depth_of_caller(),
         )
 
     def make(level: Security) -> ParameterSet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -25,8 +26,8 @@ def _type_of(dtype: str) -> Any:
 def shape_of(shape: object) -> tuple[int, ...]:
     """A shape as a tuple of whole numbers of at least 0."""
     try:
-        sizes = tuple(int(size) for size in shape)  # type: ignore[attr-defined]  # that it may not be one is the point
-    except (TypeError, ValueError):
+        sizes = tuple(operator.index(size) for size in shape)  # type: ignore[attr-defined]  # it may not be one
+    except TypeError:
         raise OperandTypeError(f"a shape is a list of int, got {shape!r}") from None
     if any(size < 0 for size in sizes):
         raise OperandTypeError(f"the sizes of a shape are 0 or above, got {list(sizes)}")
@@ -117,8 +118,9 @@ class PlainTensor:
         return list(self._array.shape)
 
     def strides(self) -> list[int]:
-        """Values from one index to the next, for each dimension, in row-major order."""
-        return [math.prod(self._array.shape[axis + 1 :]) for axis in range(self._array.ndim)]
+        """Values from one index to the next, for each dimension, in row-major order; 0 where there is one index."""
+        shape = self._array.shape
+        return [0 if size == 1 else math.prod(shape[axis + 1 :]) for axis, size in enumerate(shape)]
 
     def empty(self) -> bool:
         return self._array.size == 0

@@ -10,6 +10,7 @@ import numpy as np
 
 from hetorch.errors import InputError
 from hetorch.tenseal.errors import OperandTypeError
+from hetorch.tenseal.operands import real_number
 
 
 class Ring(Protocol):
@@ -26,13 +27,14 @@ R = TypeVar("R", bound=Ring)
 
 
 def whole_number(power: object) -> int:
-    """A whole number of at least 0 (a power, an axis, a count); TypeError for anything else."""
+    """A whole number of 0 to 2^32 - 1 (a power, an axis, a count); TypeError for anything else."""
     try:
         value = operator.index(power)  # type: ignore[arg-type]  # that it may not be one is the point
     except TypeError:
         raise OperandTypeError(f"a whole number is expected, got {type(power).__name__}") from None
-    if value < 0:
-        raise OperandTypeError(f"a whole number of at least 0 is expected, got {value}")
+    if not 0 <= value < 1 << 32:
+        seen = value if value.bit_length() <= 64 else f"one of {value.bit_length()} bits"
+        raise OperandTypeError(f"a whole number of 0 to 2^32 - 1 is expected, got {seen}")
     return value
 
 
@@ -54,10 +56,7 @@ def coefficients_of(coefficients: object) -> list[float]:
     """At least one finite number, without zeros at the end (so [] for the zero polynomial); TypeError, ValueError."""
     if isinstance(coefficients, str | bytes) or not isinstance(coefficients, Iterable):
         raise OperandTypeError(f"coefficients must be a list of numbers, got {type(coefficients).__name__}")
-    try:
-        values = [float(value) for value in coefficients]
-    except (TypeError, ValueError):
-        raise OperandTypeError("coefficients must be a list of numbers") from None
+    values = [real_number(value, "a coefficient") for value in coefficients]
     if not values:
         raise InputError("the coefficients vector need to have at least one element")
     if not np.all(np.isfinite(values)):

@@ -85,17 +85,19 @@ def multiply_matrix(arithmetic: Arithmetic, chunk: Chunk, matrix: NDArray[np.flo
     """The vector times `matrix` (size, columns); one level.
 
     Baby steps are rotations by sums of powers of two, each from one with a power less; giant steps all have the same
-    width and go by Horner's rule: so SEAL's default Galois keys, the powers of two, are enough.
+    width and go by Horner's rule: so SEAL's default Galois keys, the powers of two, are enough. With a special prime
+    far below the others every rotation comes after its product and before the rescale, which divides its noise too.
     """
     slot_count = arithmetic.context.parameters.slot_count
     plan = diagonals_of(matrix, chunk.layout, slot_count)
-    (term,), label, encoded = arithmetic.plain_factors([chunk.element])
+    (term,), label, encoded = arithmetic.plain_factors([chunk.element], any_level=True)
     used = np.any(plan.values, axis=1)
     if not np.any(np.abs(plan.values) * encoded >= 0.5):
         zero = arithmetic.encrypt_constant(0.0)
         return Chunk(zero, Layout(matrix.shape[1], 1, slot_count))
     count = len(plan.values)
-    babies = _baby_count(count)
+    noisy = arithmetic.context.noisy_switches
+    babies = 1 if noisy else _baby_count(count)
     needed = {int(d) % babies for d in np.flatnonzero(used)}
     rotated = _baby_steps(arithmetic, term, needed)
     total: Element | None = None
@@ -112,10 +114,15 @@ def multiply_matrix(arithmetic: Arithmetic, chunk: Chunk, matrix: NDArray[np.flo
     assert total is not None
     if plan.first:
         total = arithmetic.rotate(total, plan.first)
-    result = arithmetic.rescaled(total.core, label)
+    if noisy:
+        return Chunk(arithmetic.rescaled(_folded(arithmetic, total, plan).core, label), plan.output)
+    return Chunk(_folded(arithmetic, arithmetic.rescaled(total.core, label), plan), plan.output)
+
+
+def _folded(arithmetic: Arithmetic, total: Element, plan: Diagonals) -> Element:
     for k in reversed(range(plan.folds)):
-        result = arithmetic.add(result, arithmetic.rotate(result, plan.block << k))
-    return Chunk(result, plan.output)
+        total = arithmetic.add(total, arithmetic.rotate(total, plan.block << k))
+    return total
 
 
 def _baby_count(count: int) -> int:

@@ -29,9 +29,10 @@ from hetorch.tenseal.ckks_context import CkksContext
 from hetorch.tenseal.element import TOLERANCE, Element
 from hetorch.tenseal.element_tensor import TensorData
 from hetorch.tenseal.enums import ENCRYPTION_TYPE, SCHEME_TYPE
-from hetorch.tenseal.errors import OperandTypeError
+from hetorch.tenseal.errors import BytesError, OperandTypeError
 from hetorch.tenseal.layout import Chunk, Layout
 from hetorch.tenseal.parameters import chain_parameters
+from hetorch.tenseal.polynomial import whole_number
 from hetorch.tenseal.vector import VectorData
 
 
@@ -41,8 +42,11 @@ def compression() -> str:
 
 
 def load_plain_tensor(data: bytes, dtype: str) -> NDArray[Any]:
-    """The values of a serialised plain tensor; WireError (a ValueError) if the bytes are not one."""
-    return tenseal_format.load_plain_tensor(data, integers=dtype == "int")
+    """The values of a serialised plain tensor; BytesError (a ValueError, a RuntimeError) if the bytes are not one."""
+    try:
+        return tenseal_format.load_plain_tensor(data, integers=dtype == "int")
+    except WireError as error:
+        raise BytesError(str(error)) from None
 
 
 def dump_plain_tensor(array: NDArray[Any]) -> bytes:
@@ -56,14 +60,23 @@ def dump_plain_tensor(array: NDArray[Any]) -> bytes:
 def load_context(data: object, n_threads: int | None) -> Any:
     """The state of a serialised context. Of one with its secret key the other keys are made anew, as TenSEAL does.
 
-    TypeError unless `data` is bytes, WireError (a ValueError) if they are not a context.
+    TypeError unless `data` is bytes, BytesError (a ValueError and a RuntimeError) if they are not a context.
     """
     import os
 
-    if not isinstance(data, bytes):
+    if isinstance(data, str):
+        raise BytesError("data must be bytes, got a str: failed to parse stream")
+    if not isinstance(data, bytes | bytearray):
         raise OperandTypeError(f"data must be bytes, got {type(data).__name__}")
+    threads = whole_number(n_threads) if n_threads else os.cpu_count() or 1
+    try:
+        return _read_context(bytes(data), threads)
+    except WireError as error:
+        raise BytesError(str(error)) from None
+
+
+def _read_context(data: bytes, threads: int) -> Any:
     message = ContextMessage.load(data)
-    threads = n_threads if isinstance(n_threads, int) and n_threads > 0 else os.cpu_count() or 1
     seal = SealParameters.load(bytes(message.encryption_parameters))
     if seal.scheme == SCHEME_TYPE.BFV.value:
         from hetorch.tenseal.bfv_context import BfvContext

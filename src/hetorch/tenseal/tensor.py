@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import InputError
+from hetorch.tenseal.abstract import Linked
 from hetorch.tenseal.ckks_context import CkksContext
 from hetorch.tenseal.context import Context
 from hetorch.tenseal.each import CoreEach
@@ -35,19 +36,19 @@ class CKKSTensor(ElementTensor):
         tensor: Any = None,
         scale: float | None = None,
         batch: bool = False,
-        data: TensorData | None = None,
+        data: Linked | None = None,
     ) -> None:
         self._lazy = None
         self._context = context.data if isinstance(context, Context) else None
         if data is not None:
-            self._take(data)
+            self.data = data
             return
         if not isinstance(context, Context):
             raise OperandTypeError("context must be a tenseal.Context")
         if not isinstance(context.data, CkksContext):
             raise InputError("a CKKS tensor needs a context of SCHEME_TYPE.CKKS")
         plain = tensor if isinstance(tensor, PlainTensor) else PlainTensor(tensor, dtype="float")
-        size = context.global_scale if scale is None else float(scale)
+        size = context.data.scale_or_global(scale)
         array = np.asarray(plain.array, dtype=np.float64)
         self._data = _encrypt(Arithmetic(context.data, size), array, batch)
 
@@ -60,16 +61,18 @@ class CKKSTensor(ElementTensor):
 
     def scale(self) -> float:
         """The scale that the tensor was encrypted at."""
-        return float(self.data.scale)
+        return float(self._held.scale)
 
     def ciphertext(self) -> list[Ciphertext]:
-        """The core's ciphertexts in row-major order."""
-        return [element.core for element in self.data.elements.ravel()]
+        """The core's ciphertexts in row-major order; none before a context is linked."""
+        if self._lazy is not None:
+            return []
+        return [element.core for element in self._held.elements.ravel()]
 
     def decrypt(self, secret_key: SecretKey | None = None) -> PlainTensor:
         """The values, a batch's dimension first, for the key holder alone; ValueError without a key."""
         key = self._secret_key(secret_key)
-        data = self.data
+        data = self._held
         count = 1 if data.batch is None else data.batch
         flat = [key.decrypt(element.core)[:count] for element in data.elements.ravel()]
         values = np.array(flat).reshape(*data.shape, count)
@@ -84,11 +87,11 @@ class CKKSTensor(ElementTensor):
     def _dump(self) -> bytes:
         from hetorch.tenseal.serialisation import dump_tensor
 
-        return dump_tensor(self._context, self.data)
+        return dump_tensor(self._context, self._held)
 
     @property
     def _arithmetic(self) -> Arithmetic:
-        return Arithmetic(self._context, self.data.scale)
+        return Arithmetic(self._context, self._held.scale)
 
     @property
     def _many(self) -> CoreEach:

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import InputError
 from hetorch.tenseal import products
-from hetorch.tenseal.abstract import AbstractTensor
+from hetorch.tenseal.abstract import AbstractTensor, Linked
 from hetorch.tenseal.ckks_context import CkksContext
 from hetorch.tenseal.context import Context
 from hetorch.tenseal.element import Arithmetic, Element
 from hetorch.tenseal.errors import OperandTypeError
 from hetorch.tenseal.keys import SecretKey
 from hetorch.tenseal.layout import Chunk, Layout
-from hetorch.tenseal.operands import is_scalar, matrix_operand, vector_operand
+from hetorch.tenseal.operands import is_scalar, matrix_operand, real_number, vector_operand
 from hetorch.tenseal.polynomial import coefficients_of, evaluate, raised, whole_number
 
 Plan = Callable[[Arithmetic, Element], Element]
@@ -55,19 +55,19 @@ class CKKSVector(AbstractTensor):
         context: Context | None = None,
         vector: Any = None,
         scale: float | None = None,
-        data: VectorData | None = None,
+        data: Linked | None = None,
     ) -> None:
         self._lazy = None
         self._context = context.data if isinstance(context, Context) else None
         if data is not None:
-            self._take(data)
+            self.data = data
             return
         if not isinstance(context, Context):
             raise OperandTypeError("context must be a tenseal.Context")
         if not isinstance(context.data, CkksContext):
             raise InputError("a CKKS vector needs a context of SCHEME_TYPE.CKKS")
         values = _one_dimension(vector)
-        size = context.global_scale if scale is None else float(scale)
+        size = context.data.scale_or_global(scale)
         self._data = _encrypt(Arithmetic(context.data, size), values)
 
     def _take(self, value: Any) -> None:
@@ -79,7 +79,7 @@ class CKKSVector(AbstractTensor):
 
     def scale(self) -> float:
         """The scale that the vector was encrypted at."""
-        return float(self.data.scale)
+        return float(self._held.scale)
 
     def size(self) -> int:
         """Values in all; 0 before a context is linked."""
@@ -90,14 +90,16 @@ class CKKSVector(AbstractTensor):
         return [self.size()]
 
     def ciphertext(self) -> list[Ciphertext]:
-        """The core's ciphertexts."""
-        return [chunk.element.core for chunk in self.data.chunks]
+        """The core's ciphertexts; none before a context is linked."""
+        if self._lazy is not None:
+            return []
+        return [chunk.element.core for chunk in self._held.chunks]
 
     def decrypt(self, secret_key: SecretKey | None = None) -> list[float]:
         """The values, for the key holder alone (SECURITY.md: what decryption gives away); ValueError without a key."""
         key = self._secret_key(secret_key)
         values: list[float] = []
-        for chunk in self.data.chunks:
+        for chunk in self._held.chunks:
             values += key.decrypt(chunk.element.core)[: chunk.layout.size].tolist()
         return values
 
@@ -109,19 +111,19 @@ class CKKSVector(AbstractTensor):
     def _dump(self) -> bytes:
         from hetorch.tenseal.serialisation import dump_vector
 
-        return dump_vector(self._context, self.data)
+        return dump_vector(self._context, self._held)
 
     # Slot-wise operations
 
     @property
     def _arithmetic(self) -> Arithmetic:
-        return Arithmetic(self._context, self.data.scale)
+        return Arithmetic(self._context, self._held.scale)
 
     def _with(self, chunks: Sequence[Chunk]) -> CKKSVector:
         return self._like(VectorData(self._data.scale, tuple(chunks)))
 
     def _each(self, plan: Plan) -> CKKSVector:
-        data = self.data
+        data = self._held
         arithmetic = Arithmetic(self._context, data.scale)
         chunks = tuple([Chunk(plan(arithmetic, chunk.element), chunk.layout) for chunk in data.chunks])
         return self._like(VectorData(data.scale, chunks))
@@ -129,18 +131,19 @@ class CKKSVector(AbstractTensor):
     def _combine(self, other: Any, encrypted: Any, constant: Any, values: Any, verb: str) -> CKKSVector:
         """The result of a slot-wise operation with anything."""
         if is_scalar(other):
-            return self._each(lambda arithmetic, element: constant(arithmetic, element, float(other)))
+            number = real_number(other)
+            return self._each(lambda arithmetic, element: constant(arithmetic, element, number))
         if isinstance(other, CKKSVector):
             return self._with_vector(other, encrypted, verb)
         array = vector_operand(other)
-        if len(array) != self.data.size:
+        if len(array) != self._held.size:
             raise InputError(
-                f"can't {verb} vectors of different sizes: {self.data.size} encrypted values, {len(array)} plain ones"
+                f"can't {verb} vectors of different sizes: {self._held.size} encrypted values, {len(array)} plain ones"
             )
         if not np.all(np.isfinite(array)):
             raise InputError("values must be finite")
         arithmetic, at, chunks = self._arithmetic, 0, []
-        for chunk in self.data.chunks:
+        for chunk in self._held.chunks:
             part = chunk.layout.spread(
                 array[at : at + chunk.layout.size], self._context.parameters.slot_count
             )
@@ -149,10 +152,9 @@ class CKKSVector(AbstractTensor):
         return self._with(chunks)
 
     def _with_vector(self, other: CKKSVector, operation: Any, verb: str) -> CKKSVector:
-        other._link_check()
+        mine, theirs = self._held, other._held
         if not self._context.equals(other._context):
             raise InputError(f"can't {verb} vectors that have different contexts")
-        mine, theirs = self.data, other.data
         if mine.size != theirs.size:
             if mine.size == 1:
                 mine = _replicated(self._arithmetic, mine, theirs)
@@ -201,7 +203,7 @@ class CKKSVector(AbstractTensor):
         """Each value to a whole power of at least 0; ceil(log2(power)) levels. TypeError for other powers."""
         number = whole_number(power)
         if number == 0:
-            return self._like(_encrypt(self._arithmetic, np.ones(self.data.size)))
+            return self._like(_encrypt(self._arithmetic, np.ones(self._held.size)))
         return raised(self, number)
 
     def polyval(self, coefficients: list[float] | list[int]) -> CKKSVector:
@@ -209,15 +211,16 @@ class CKKSVector(AbstractTensor):
         values = coefficients_of(coefficients)
         if len(values) < 2:
             constant = values[0] if values else 0.0
-            return self._like(_encrypt(self._arithmetic, np.full(self.data.size, constant)))
+            return self._like(_encrypt(self._arithmetic, np.full(self._held.size, constant)))
         return evaluate(self, values)
 
     # Sums and products across slots
 
     def sum(self, axis: int = 0) -> CKKSVector:
         """The sum of all values, a vector of size 1; `axis` changes nothing. ValueError without Galois keys."""
+        whole_number(axis)
         arithmetic = self._arithmetic
-        sums = [products.sum_chunk(arithmetic, chunk) for chunk in self.data.chunks]
+        sums = [products.sum_chunk(arithmetic, chunk) for chunk in self._held.chunks]
         total = sums[0]
         for chunk in sums[1:]:
             total = Chunk(arithmetic.add(total.element, chunk.element), total.layout.meet(chunk.layout))
@@ -233,9 +236,9 @@ class CKKSVector(AbstractTensor):
         return self._become(self.dot(other))
 
     def _single(self, what: str) -> Chunk:
-        if len(self.data.chunks) != 1:
+        if len(self._held.chunks) != 1:
             raise InputError(f"can't execute {what} on chunked vectors: use a larger poly_modulus_degree")
-        chunk: Chunk = self.data.chunks[0]
+        chunk: Chunk = self._held.chunks[0]
         return chunk
 
     def mm(self, other: Any) -> CKKSVector:
@@ -309,7 +312,7 @@ class CKKSVector(AbstractTensor):
         if not vectors:
             raise InputError("empty input vector: nothing to pack")
         first = vectors[0]
-        if any(not first._context.equals(vector.context().data) for vector in vectors):
+        if any(not first.context().data.equals(vector.context().data) for vector in vectors):
             raise InputError("can't pack vectors that have different contexts")
         chunks = [vector._single("pack_vectors") for vector in vectors]
         return first._with([products.pack(first._arithmetic, chunks)])

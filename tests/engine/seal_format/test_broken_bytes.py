@@ -221,6 +221,27 @@ def test_zeros_that_compress_to_nothing_are_refused(mode: str) -> None:
     assert len(dump_ciphertext(OWN, ciphertext, compression=mode)) < len(written)
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_frames_that_name_their_size_and_others(named: bool) -> None:
+    """Both are read; a name that claims more than is possible, or than there is, is an error and not an allocation."""
+    data = samples()["ciphertext"]
+    body = zstandard.ZstdCompressor(write_content_size=named).compress(data[HEADER_BYTES:])
+    assert (zstandard.frame_content_size(body) > 0) is named
+    assert survived("ciphertext", compressed(data, 2, body))
+    if not named:
+        return
+    # The size stands behind the magic number and the descriptor, which says in how many bytes.
+    size = {0: 1, 1: 2, 2: 4, 3: 8}[body[4] >> 6]
+    for claim in (2 ** (8 * size) - 1, 2 ** (8 * size - 1), 0):
+        tracemalloc.start()
+        refused(
+            "ciphertext", compressed(data, 2, body[:5] + claim.to_bytes(size, "little") + body[5 + size :])
+        )
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 8 * MEGABYTE
+
+
 def test_a_window_that_takes_all_memory_is_refused() -> None:
     """zstd frames may ask for a window of 2 GB before they give a byte."""
     # Magic, frame header without content size, window descriptor: exponent 31, then an empty last block.

@@ -16,8 +16,8 @@ from hetorch.engine.seal_format.stream import Bytes, Reader, frame
 from hetorch.errors import WireError
 from hetorch.params import ParameterSet
 
-_MAX_PARTS = 3
-"""Two, and three for a product before relinearisation."""
+_MAX_PARTS = 16
+"""Two, and more for products that were not relinearised; SEAL's own limit (util/defines.h)."""
 
 
 def load_ciphertext(parameters: ParameterSet, data: Bytes) -> _native.Ciphertext:
@@ -44,7 +44,7 @@ def load_ciphertext(parameters: ParameterSet, data: Bytes) -> _native.Ciphertext
 def dump_ciphertext(
     parameters: ParameterSet, ciphertext: _native.Ciphertext, *, compression: str = DEFAULT_COMPRESSION
 ) -> bytes:
-    """As SEAL saves it, in full: two or three polynomials. What no reader here would take, because it compresses better
+    """As SEAL saves it, in full. What no reader here would take, because it compresses better
     than anything encrypted does (zeros: x - x), is not compressed."""
     primes = parameters.modulus_chain[: ciphertext.level + 1]
     rows = to_seal(np.asarray(_native.ciphertext_rows(ciphertext)), primes)

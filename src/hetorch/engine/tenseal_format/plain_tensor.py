@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.seal_format.stream import Bytes
-from hetorch.engine.tenseal_format.tensors import MAX_DIMENSIONS
 from hetorch.errors import InputError, WireError
+
+MAX_DIMENSIONS = 64
+"""Numpy's own limit."""
 
 PlainArray = NDArray[np.float64] | NDArray[np.int64]
 

@@ -26,7 +26,8 @@ from hetorch.engine.tenseal_format.fields import (
 from hetorch.errors import WireError
 
 MAX_CIPHERTEXTS = 1 << 20
-MAX_DIMENSIONS = 64
+MAX_DIMENSIONS = 31
+"""Of an encrypted tensor: numpy walks arrays of up to 32 dimensions, and a batch is one more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,9 @@ def _check_sizes(raw: _Raw, what: str) -> None:
 
 
 def _check_shape(raw: _Raw, what: str) -> None:
+    # Without ciphertexts any sizes fit beside a 0, also ones that no array has.
+    if math.prod(max(size, 1) for size in raw.numbers) > MAX_CIPHERTEXTS:
+        raise WireError(f"{what} of shape {raw.numbers} is too large")
     if math.prod(raw.numbers) != len(raw.ciphertexts):
         raise WireError(f"{what} of shape {raw.numbers} has {len(raw.ciphertexts)} ciphertexts")
 
