@@ -155,15 +155,39 @@ Ciphertext sum_of_products(const Evaluator& evaluator, CiphertextRefs a, Ciphert
   }
   const double scale = a[0]->scale * b[0]->scale;
   check_scale("a sum of products", scale, shape.level, context);
-  Products sums(shape, context.basis());
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const auto& x = a[i]->body.parts;
-    const auto& y = b[i]->body.parts;
-    for (std::size_t j = 0; j < x.size(); ++j) {
-      for (std::size_t k = 0; k < y.size(); ++k) sums.add(j + k, x[j], y[k]);
+  // The parts of a factor are coefficients of powers of s. The sums of a tile stay in the first-level cache while the
+  // factors of all terms, which come from memory, pass by once.
+  constexpr std::size_t kTile = 512;
+  const ring::RnsBasis& basis = context.basis();
+  const std::size_t n = basis.n();
+  std::vector<NttPoly> sums;
+  for (std::size_t p = 0; p < shape.parts; ++p) sums.emplace_back(n, Limbs{shape.level + 1, 0});
+  ring::parallel_rows(sums[0], [&](std::size_t r) {
+    const kernels::Kernels& k = basis.kernels(r);
+    const kernels::ModulusConstants& m = basis.modulus(r);
+    for (std::size_t at = 0; at < n; at += kTile) {
+      const std::size_t length = std::min(kTile, n - at);
+      kernels::u64* tile[kMostParts];
+      for (std::size_t p = 0; p < shape.parts; ++p) {
+        tile[p] = sums[p].row(r) + at;
+        std::fill_n(tile[p], length, 0);
+      }
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        const auto& x = a[i]->body.parts;
+        const auto& y = b[i]->body.parts;
+        for (std::size_t j = 0; j < x.size(); ++j) {
+          const kernels::u64* factor = x[j]->row(r) + at;
+          std::size_t h = 0;
+          for (; h + 1 < y.size(); h += 2) {
+            k.multiply_add_pair(tile[j + h], tile[j + h + 1], factor, y[h]->row(r) + at, y[h + 1]->row(r) + at, length,
+                                m);
+          }
+          if (h < y.size()) k.multiply_add(tile[j + h], factor, y[h]->row(r) + at, length, m);
+        }
+      }
     }
-  }
-  return std::move(sums).take(scale);
+  });
+  return {{rlwe::parts_of(std::move(sums)), std::nullopt}, scale};
 }
 
 Ciphertext add_values(const Evaluator& evaluator, const Ciphertext& ct, std::span<const double> values) {

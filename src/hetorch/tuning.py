@@ -18,7 +18,7 @@ from scipy.optimize import nnls
 
 from hetorch.engine import _native
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.native import Ciphertext, NativeEngine
+from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError
@@ -84,7 +84,7 @@ def tune(
 def _measure(ring: int, seconds: float) -> Times:
     """All constants for one ring degree."""
     systems: dict[str, list[tuple[list[float], float]]] = {"rotate": [], "multiply": [], "transform": []}
-    singles: dict[str, list[float]] = {"rescale": [], "add": [], "constant": []}
+    singles: dict[str, list[float]] = {"rescale": [], "add": [], "constant": [], "pair": []}
     for shape in SHAPES:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no message is encrypted: these parameters only take time
@@ -113,6 +113,7 @@ def _measure(ring: int, seconds: float) -> Times:
         rotate_limb=rotate[1],
         multiply=multiply[0],
         multiply_limb=multiply[1],
+        pair=float(np.median(singles["pair"])),
         rescale=float(np.median(singles["rescale"])),
         add=float(np.median(singles["add"])),
     )
@@ -141,6 +142,9 @@ def _measure_shape(
     systems["multiply"].append(([digits * limbs, limbs], timed(lambda: engine.multiply(a, a))))
     singles["rescale"].append(timed(lambda: engine.rescale(a)) / (level + 1))
     singles["add"].append(timed(lambda: engine.add(a, a)) / (level + 1))
+    factors = [engine.negate(a) for _ in range(SUMS)]
+    few, many = (timed(lambda f=factors[:n]: engine.sum_of_products(f, f)) for n in (1, SUMS))  # type: ignore[misc]
+    singles["pair"].append(max(many - few, 0.1 * many) / ((SUMS - 1) * (level + 1)))
     for babies, giants in GRIDS:
         prepared = engine.prepare_transform(
             _grid(values, babies, giants), level=level, input_scale=SCALE, output_scale=SCALE
@@ -161,8 +165,7 @@ def _measure_shape(
         )
     rescale = singles["rescale"][-1] * (level + 1)
     sums = engine.prepare_transform(_constants(slots), level=level, input_scale=SCALE, output_scale=SCALE)
-    many: list[Ciphertext] = [engine.negate(a) for _ in range(SUMS)]
-    whole = timed(lambda: engine.linear_transform(sums, many))
+    whole = timed(lambda: engine.linear_transform(sums, factors))
     singles["constant"].append(max(whole - SUMS * rescale, 0.1 * whole) / (SUMS**2 * (level + 1)))
 
 

@@ -93,10 +93,7 @@ class NativeEngine:
             raise InputError(
                 f"a sum of products needs as many factors on either side, got {len(a)} and {len(b)}"
             )
-        total = self._core.multiply_raw(a[0], b[0])
-        for left, right in zip(a[1:], b[1:], strict=True):
-            total = self._core.add(total, self._core.multiply_raw(left, right))
-        return self._core.relinearise(total)
+        return self._core.relinearise(self._core.sum_of_products(a, b))
 
     def rescale(self, a: Ciphertext) -> Ciphertext:
         return self._core.rescale(a)

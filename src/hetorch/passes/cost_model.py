@@ -57,7 +57,7 @@ class CostModel:
         if constants:
             return m.constant * diagonals * (level + 1) + outputs * self.rescale(level)
         if self.encrypted:
-            return self._encrypted(level, diagonals, babies, giants, folds, outputs)
+            return self._encrypted(level, diagonals, babies, giants, folds, inputs, outputs)
         digits, limbs = self.digits(level), self.limbs(level)
         rotating = inputs if babies else 0
         cost = limbs * (m.product * diagonals + m.down * outputs)
@@ -71,21 +71,18 @@ class CostModel:
         return cost + self.lane_price * 2**folds * self.rotate(level) if folds else cost
 
     def _encrypted(
-        self, level: int, diagonals: int, babies: int, giants: int, folds: int, outputs: int
+        self, level: int, diagonals: int, babies: int, giants: int, folds: int, inputs: int, outputs: int
     ) -> float:
-        """Each diagonal is a product of ciphertexts, three parts in place of two; each sum of a giant step (and the one
-        without) is relinearised, rotated and added; every rotation stands alone."""
-        products = (
-            diagonals * (2.0 * self.machine.at(self.ring_degree).product + 1.5 * self.add(0)) * (level + 1)
-        )
-        relinearised = (giants + outputs) * (self.multiply(level) - self.rescale(level))
-        rotated = (babies + giants) * self.rotate(level) + giants * self.add(level)
-        return (
-            products
-            + relinearised
-            + rotated
-            + outputs * (self.rescale(level) + self._folds(level - 1, folds))
-        )
+        """Each diagonal is a product of ciphertexts; each sum of a giant step (and the one without) is relinearised and
+        rotated by itself. Babies share their decomposition, and each has its own mod-down."""
+        m = self.machine.at(self.ring_degree)
+        shared = self.digits(level) * self.limbs(level) * m.hoist
+        turned = max(self.rotate(level) - shared, 0.0)
+        cost = m.pair * diagonals * (level + 1)
+        cost += (giants + outputs) * (self.multiply(level) - self.rescale(level))
+        cost += babies * turned + (shared * inputs if babies else 0.0)
+        cost += giants * (self.rotate(level) + self.add(level))
+        return cost + outputs * (self.rescale(level) + self._folds(level - 1, folds))
 
     def rotate(self, level: int) -> float:
         """A rotation by itself."""

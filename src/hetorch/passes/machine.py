@@ -14,7 +14,7 @@ from pathlib import Path
 from hetorch.errors import InputError
 from hetorch.plan.fields import Fields, canonical_json
 
-FORMAT, VERSION = "hetorch-tuning", 1
+FORMAT, VERSION = "hetorch-tuning", 2
 MAX_BYTES = 1 << 20
 
 
@@ -23,6 +23,7 @@ class Times:
     """Seconds a limb (`..._limb` and those without key switching) or a digit and limb.
 
     `product`: a diagonal times both halves, accumulated. `constant`: the same for one number in place of a diagonal.
+    `pair`: a product of two ciphertexts, accumulated before relinearisation.
     `baby`: a hoisted rotation inside a transform; `giant`: one with its own decomposition and mod-down; `hoist`: the
     decomposition that the babies share; `down`: what a transform does once for each output. `rotate`, `multiply`
     (with relinearisation), `rescale`, `add`: by themselves.
@@ -40,6 +41,7 @@ class Times:
     rotate_limb: float
     multiply: float
     multiply_limb: float
+    pair: float
     rescale: float
     add: float
 
@@ -150,6 +152,7 @@ DEFAULT = Machine(
             hoist=2.72e-06,
             multiply=2.89e-06,
             multiply_limb=1.17e-05,
+            pair=0,
             product=1.34e-06,
             rescale=5.29e-06,
             rotate=3.17e-06,
@@ -166,6 +169,7 @@ DEFAULT = Machine(
             hoist=4.9e-06,
             multiply=5.73e-06,
             multiply_limb=2.64e-05,
+            pair=0,
             product=3.67e-06,
             rescale=1.25e-05,
             rotate=5.74e-06,
@@ -182,6 +186,7 @@ DEFAULT = Machine(
             hoist=1.79e-05,
             multiply=1.7e-05,
             multiply_limb=4.45e-05,
+            pair=0,
             product=7.37e-06,
             rescale=2.5e-05,
             rotate=1.39e-05,
@@ -198,6 +203,7 @@ DEFAULT = Machine(
             hoist=5.37e-05,
             multiply=4.62e-05,
             multiply_limb=7.87e-05,
+            pair=0,
             product=1.23e-05,
             rescale=5.25e-05,
             rotate=3.59e-05,
