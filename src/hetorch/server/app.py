@@ -140,7 +140,8 @@ class Service:
 
 def create_app(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Starlette:
     """The ASGI application that serves these models. PlanError if the settings do not suffice for one of them."""
-    service = Service(models, settings or Settings())
+    settings = settings or Settings()
+    service = Service(models, settings)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -158,7 +159,7 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings | None = No
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, metrics=service.metrics)],
+        middleware=[Middleware(Guard, metrics=service.metrics, idle_timeout=settings.idle_timeout)],
         exception_handlers={HTTPException: answer_http_exception, WireError: answer_bad_bytes},
         lifespan=lifespan,
     )
