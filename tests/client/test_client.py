@@ -282,6 +282,39 @@ def test_a_dripping_answer_is_given_up(vault: Vault) -> None:
         Client("http://127.0.0.1:1", vault=vault, timeout=0.3, transport=transport)
 
 
+@pytest.mark.parametrize(
+    ("first", "drip"),
+    [(b"HTTP/1.1 200 OK\r\nX: ", b"a"), (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")],
+    ids=["header", "informational"],
+)
+def test_a_dripping_head_is_given_up(vault: Vault, first: bytes, drip: bytes) -> None:
+    """As a dripping body, before there is one."""
+    done = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(first)
+            while not done.wait(0.05):
+                connection.sendall(drip)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        killer = threading.Timer(10, done.set)
+        killer.start()
+        begin = time.monotonic()
+        try:
+            with pytest.raises(RemoteError, match=r"did not answer GET /v1/models within 0\.3 s"):
+                Client(f"http://127.0.0.1:{listener.getsockname()[1]}", vault=vault, timeout=0.3)
+            assert time.monotonic() - begin < 5
+        finally:
+            done.set()
+            killer.cancel()
+            thread.join()
+
+
 def test_a_busy_server_is_asked_again(vault: Vault) -> None:
     asked: list[str] = []
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import socket
+import threading
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -40,6 +44,7 @@ class Transport:
             raise InputError(f"{url!r} is not an address of a server; write it as http://host:port")
         self.url = str(parsed).rstrip("/")
         self._timeout = timeout
+        self._watch = _HeadWatch(timeout)
         self._http = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
@@ -90,8 +95,14 @@ class Transport:
         self, method: str, path: str, content: bytes | None, headers: dict[str, str], limit: int
     ) -> Answer:
         start = time.perf_counter()
+        watch = self._watch
         try:
-            with self._http.stream(method, path, content=content, headers=headers) as response:
+            with (
+                watch.over_request(),
+                self._http.stream(
+                    method, path, content=content, headers=headers, extensions={"trace": watch.trace}
+                ) as response,
+            ):
                 first_byte = time.perf_counter() - start
                 ok = response.is_success
                 body = self._read(response, limit if ok else MAX_ANSWER_BYTES)
@@ -99,12 +110,12 @@ class Transport:
             raise RemoteError(
                 f"no server answers at {self.url}: {error}; is `hetorch serve` running?"
             ) from error
-        except httpx.TimeoutException as error:
-            raise RemoteError(
-                f"the server at {self.url} did not answer {method} {path} within {self._timeout:g} s; "
-                "give a longer timeout or ask the server's owner"
-            ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if watch.expired or isinstance(error, httpx.TimeoutException):
+                raise RemoteError(
+                    f"the server at {self.url} did not answer {method} {path} within {self._timeout:g} s; "
+                    "give a longer timeout or ask the server's owner"
+                ) from error
             detail = str(error) or type(error).__name__
             raise RemoteError(
                 f"the connection to {self.url} broke during {method} {path}: {detail}"
@@ -139,6 +150,54 @@ class Transport:
         if status == 503:
             return _Busy(message, _retry_after(response.headers.get("retry-after", "")))
         return RemoteError(message, status)
+
+
+class _HeadWatch:
+    """Cuts the connection when the head of an answer is not there `timeout` seconds after the request was sent.
+
+    httpx bounds each read, and hands out nothing before the head is complete: a server that drips it, or sends one
+    "Early Hints" after the other, keeps within that for ever.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._socket: socket.socket | None = None
+        self._timer: threading.Timer | None = None
+        self.expired = False
+
+    @contextlib.contextmanager
+    def over_request(self) -> Iterator[None]:
+        """For one request, which is given `trace`."""
+        self.expired = False
+        try:
+            yield
+        finally:
+            self._stop()
+
+    def trace(self, event: str, info: Mapping[str, object]) -> None:
+        """The extension "trace" of httpx: called before and after each step of a request."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            stream = info["return_value"]
+            self._socket = stream.get_extra_info("socket")  # type: ignore[attr-defined]  # httpcore.NetworkStream
+        elif event.endswith(".receive_response_headers.started"):
+            self._stop()
+            self._timer = threading.Timer(self._timeout, self._cut)
+            self._timer.daemon = True
+            self._timer.start()
+        elif ".receive_response_headers." in event:
+            self._stop()
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _cut(self) -> None:
+        self.expired = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                # That of plain sockets: TLS's would take the encryption off under the thread that reads.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 class _Busy(Exception):
