@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from hetorch.errors import WireError
+from hetorch.errors import PlanError, WireError
 from hetorch.server.body import OCTETS, BodyBudget, check_content_type, read_body
 from hetorch.server.guard import Guard, answer_bad_bytes, answer_http_exception
 from hetorch.server.isolation import loaded_secret_modules
@@ -42,6 +42,12 @@ class Service:
         self._bodies = BodyBudget(settings.body_memory)
         for name, model in models.items():
             self._keys.check_fits(model.key_kind, name)
+            largest = max(model.key_kind.upload_bytes, model.limits.largest)
+            if largest > settings.body_memory:
+                raise PlanError(
+                    f"requests for {name!r} have bodies of up to {largest} bytes, the limit is {settings.body_memory}; "
+                    "raise --body-memory"
+                )
 
     async def health(self, request: Request) -> Response:
         """GET /v1/health"""
