@@ -16,7 +16,7 @@ from hetorch.client.inputs import to_samples
 from hetorch.client.key_making import Progress, secret_key, stored_evaluation_keys
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Answer, Transport
-from hetorch.client.trust import check_plan
+from hetorch.client.trust import DEFAULT_MAX_MESSAGE_BYTES, check_plan
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.engine.secret import SecretKey, Sharing, flood
 from hetorch.errors import InputError, RemoteError, WireError
@@ -34,7 +34,8 @@ class Client:
     `url`: base address, such as "http://127.0.0.1:8000". `model`: its name; may be left out if the server has one only.
     `vault`: a Vault or the path of its folder (default: see `default_vault_path`). `timeout`: seconds for one request.
     `allow_insecure`: accept parameters below 128-bit security, for tests only. `max_key_bytes`: the most evaluation
-    keys (bytes on the wire) that a server may ask for. `progress` is called while keys are made.
+    keys (bytes on the wire) that a server may ask for, `max_message_bytes` the longest request or response. `progress`
+    is called while keys are made.
 
     Attributes: `model` (its name), `plan` (the public plan), `timings` (a StepTimings a request, in order; a request
     takes up to `plan.batch_size` samples), and in bytes
@@ -54,6 +55,7 @@ class Client:
         timeout: float = 120.0,
         allow_insecure: bool = False,
         max_key_bytes: int = DEFAULT_MAX_KEY_BYTES,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         progress: Progress | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
@@ -66,7 +68,12 @@ class Client:
             self.model = choose_model(self._transport, model)
             self._path = f"/v1/models/{self.model}"
             self.plan = fetch_plan(self._transport, self.model)
-            check_plan(self.plan, allow_insecure=allow_insecure, max_key_bytes=max_key_bytes)
+            check_plan(
+                self.plan,
+                allow_insecure=allow_insecure,
+                max_key_bytes=max_key_bytes,
+                max_message_bytes=max_message_bytes,
+            )
         except BaseException:
             self._transport.close()
             raise
