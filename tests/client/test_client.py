@@ -323,8 +323,8 @@ def test_a_busy_server_is_asked_again(vault: Vault) -> None:
         return 503, {"Retry-After": "0"}, b'{"error": "busy"}'
 
     with strange_server(reply) as url, pytest.raises(RemoteError, match="busy"):
-        Client(url, vault=vault, timeout=0.2)
-    assert len(asked) > 1
+        Client(url, vault=vault, timeout=0.5)
+    assert 1 < len(asked) <= 6  # and not as often as it can be
 
 
 def test_a_lying_server_cannot_make_the_client_accept_a_result(served: ServedModel, vault: Vault) -> None:

@@ -20,6 +20,8 @@ from hetorch.wire.answers import MAX_ANSWER_BYTES, load_error
 OCTETS = "application/octet-stream"
 MAX_RETRY_AFTER = 30.0
 """Seconds; a server that asks for a longer pause is not waited for."""
+MIN_RETRY_AFTER = 0.1
+"""Seconds; one that asks for a shorter pause would be sent the same body as often as it can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +212,8 @@ class _Busy(Exception):
 
 
 def _retry_after(header: str) -> float:
-    return min(float(header), MAX_RETRY_AFTER) if header.isascii() and header.isdigit() else 1.0
+    asked = float(header) if header.isascii() and header.isdigit() else 1.0
+    return min(max(asked, MIN_RETRY_AFTER), MAX_RETRY_AFTER)
 
 
 def _is_loopback(host: str) -> bool:
