@@ -65,7 +65,10 @@ def run(app: Starlette, bound: socket.socket, settings: Settings, listening: Lis
 def write_ready_file(path: Path, address: str) -> None:
     """The address as one line, complete from the moment the file exists."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(address + "\n")
+    # The folder may be one for all, as /tmp is, and the name can be guessed: a link that waits there is not followed.
+    partial.unlink(missing_ok=True)
+    with partial.open("x") as file:
+        file.write(address + "\n")
     partial.replace(path)
 
 
