@@ -18,6 +18,7 @@ import pytest
 import torch
 
 from hetorch.client import Client, InputRangeWarning, Sharing, StepTimings, Vault
+from hetorch.client.transport import Transport
 from hetorch.errors import (
     HetorchError,
     InputError,
@@ -309,6 +310,35 @@ def test_a_dripping_head_is_given_up(vault: Vault, first: bytes, drip: bytes) ->
             with pytest.raises(RemoteError, match=r"did not answer GET /v1/models within 0\.3 s"):
                 Client(f"http://127.0.0.1:{listener.getsockname()[1]}", vault=vault, timeout=0.3)
             assert time.monotonic() - begin < 5
+        finally:
+            done.set()
+            killer.cancel()
+            thread.join()
+
+
+def test_a_server_that_takes_a_request_bit_by_bit_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hetorch.client.transport.SLOWEST_BYTES_PER_SECOND", 1 << 40)
+    done = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            while not done.wait(0.1) and connection.recv(1 << 20):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=[listener])
+        thread.start()
+        killer = threading.Timer(10, done.set)
+        killer.start()
+        begin = time.monotonic()
+        try:
+            with (
+                Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=1.0) as client,
+                pytest.raises(RemoteError, match=r"did not answer PUT /keys within 1 s"),
+            ):
+                client.send("PUT", "/keys", content=bytes(100 << 20))
+            assert time.monotonic() - begin < 4
         finally:
             done.set()
             killer.cancel()

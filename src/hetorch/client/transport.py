@@ -18,6 +18,8 @@ from hetorch.errors import InputError, RemoteError
 from hetorch.wire.answers import MAX_ANSWER_BYTES, load_error
 
 OCTETS = "application/octet-stream"
+SLOWEST_BYTES_PER_SECOND = 64 << 10
+"""A server that takes a request slower than this on the whole is given up; ours gives up what comes slower."""
 MAX_RETRY_AFTER = 30.0
 """Seconds; a server that asks for a longer pause is not waited for."""
 MIN_RETRY_AFTER = 0.1
@@ -46,7 +48,7 @@ class Transport:
             raise InputError(f"{url!r} is not an address of a server; write it as http://host:port")
         self.url = str(parsed).rstrip("/")
         self._timeout = timeout
-        self._watch = _HeadWatch(timeout)
+        self._watch = _Watch(timeout)
         self._http = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
@@ -100,7 +102,7 @@ class Transport:
         watch = self._watch
         try:
             with (
-                watch.over_request(),
+                watch.over_request(len(content or b"")),
                 self._http.stream(
                     method, path, content=content, headers=headers, extensions={"trace": watch.trace}
                 ) as response,
@@ -154,22 +156,25 @@ class Transport:
         return RemoteError(message, status)
 
 
-class _HeadWatch:
-    """Cuts the connection when the head of an answer is not there `timeout` seconds after the request was sent.
+class _Watch:
+    """Cuts the connection when the head of an answer is not there `timeout` seconds after the request was sent, or when
+    the request itself is taken slower than SLOWEST_BYTES_PER_SECOND on the whole.
 
-    httpx bounds each read, and hands out nothing before the head is complete: a server that drips it, or sends one
-    "Early Hints" after the other, keeps within that for ever.
+    httpx bounds each write and read, and hands out nothing before the head is complete: a server that takes or drips
+    byte by byte, or sends one "Early Hints" after the other, keeps within that for ever.
     """
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._socket: socket.socket | None = None
         self._timer: threading.Timer | None = None
+        self._size = 0
         self.expired = False
 
     @contextlib.contextmanager
-    def over_request(self) -> Iterator[None]:
-        """For one request, which is given `trace`."""
+    def over_request(self, size: int) -> Iterator[None]:
+        """For one request with a body of `size` bytes, which is given `trace`."""
+        self._size = size
         self.expired = False
         try:
             yield
@@ -181,13 +186,18 @@ class _HeadWatch:
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             stream = info["return_value"]
             self._socket = stream.get_extra_info("socket")  # type: ignore[attr-defined]  # httpcore.NetworkStream
+        elif event.endswith(".send_request_headers.started"):
+            self._start(self._timeout + self._size / SLOWEST_BYTES_PER_SECOND)
         elif event.endswith(".receive_response_headers.started"):
-            self._stop()
-            self._timer = threading.Timer(self._timeout, self._cut)
-            self._timer.daemon = True
-            self._timer.start()
+            self._start(self._timeout)
         elif ".receive_response_headers." in event:
             self._stop()
+
+    def _start(self, seconds: float) -> None:
+        self._stop()
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+        self._timer.start()
 
     def _stop(self) -> None:
         if self._timer is not None:
