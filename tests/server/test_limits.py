@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import socket
 import threading
@@ -127,6 +128,22 @@ def test_request_bodies_share_a_budget(served: ServedModel, owner: Owner) -> Non
         assert answer.headers["retry-after"] == "1"
         while http.put(KEYS, content=owner.keys, headers=OCTETS).status_code != 200:
             assert time.monotonic() < deadline
+
+
+def test_lengths_that_are_declared_and_never_sent_hold_nothing(served: ServedModel, owner: Owner) -> None:
+    settings = Settings(body_memory=max(len(owner.keys), served.limits.largest))
+    length = f"Content-Type: application/octet-stream\r\nContent-Length: {len(owner.keys)}"
+    head = f"PUT {KEYS} HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n".encode()
+    with (
+        live({"small": served}, settings) as url,
+        httpx.Client(base_url=url, trust_env=False) as http,
+        contextlib.ExitStack() as stack,
+    ):
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        for _ in range(5):
+            stack.enter_context(socket.create_connection((host, int(port)))).sendall(head)
+        time.sleep(0.5)
+        assert http.put(KEYS, content=owner.keys, headers=OCTETS).status_code == 200
 
 
 def test_a_budget_too_small_for_one_body_is_refused_at_the_start(served: ServedModel, owner: Owner) -> None:

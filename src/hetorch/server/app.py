@@ -75,9 +75,10 @@ class Service:
         model = self._model(request)
         check_content_type(request)
         size = model.key_kind.upload_bytes
-        with self._bodies.hold(size):
+        with self._bodies.hold() as held:
             data = await read_body(
                 request,
+                held,
                 smallest=size,
                 largest=size,
                 what=f"an upload of keys for {model.name!r}",
@@ -95,9 +96,10 @@ class Service:
         key_id = _check_key_id(request.headers.get("hetorch-key-id", ""))
         if not self._keys.has(model.key_kind, key_id):
             raise _unknown_key(key_id)
-        with self._bodies.hold(model.limits.largest):
+        with self._bodies.hold() as held:
             data = await read_body(
                 request,
+                held,
                 smallest=model.limits.smallest,
                 largest=model.limits.largest,
                 what=f"a predict request for {model.name!r}",
