@@ -120,7 +120,7 @@ def test_the_server_never_has_a_weight_in_clear(outsourced: Outsourced, tmp_path
     """Not on the wire, in its plan, in what it stores, or in its memory after it has computed."""
     traces = outsourced.weight_traces()
     whole = b"".join(path.read_bytes() for path in outsourced.whole.iterdir())
-    assert len(found_in(whole, traces)) > 20  # the search finds weights that are there
+    assert len(found_in(whole, traces)) > 10  # the search finds weights that are there
     vault = Vault(tmp_path / "vault")
     with (
         recording_proxy(outsourced.url) as wire,

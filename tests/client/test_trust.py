@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 
 from hetorch.client.trust import MAX_CIPHERTEXTS, check_plan
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import HetorchError, PlanError, SecurityError
+from hetorch.ir.layout import Layout
 from hetorch.params import ParameterSet, Security
 from hetorch.plan.public import PublicPlan
+from hetorch.wire.predict import request_limits, response_limits
 from tests.server.small_plan import small_plan
 
 GIB = 1 << 30
@@ -76,6 +79,24 @@ def test_the_size_of_the_keys_is_computed_not_believed() -> None:
     plan = dataclasses.replace(plan_of(secure_parameters()), evaluation_key_bytes=1)
     with pytest.raises(PlanError, match="bytes of evaluation keys"):
         check(plan, max_key_bytes=1000)
+
+
+def test_messages_out_of_proportion_are_refused() -> None:
+    """13 KB of plan may stand for a thousand ciphertexts of the largest ring: 59 GB to send, 135 GB to make."""
+    plan = plan_of(secure_parameters())
+    many = Layout.periodic((1024,), plan.slot_count, np.arange(1024)[:, np.newaxis])
+    for change in (
+        dataclasses.replace(plan, input_layout=many),
+        dataclasses.replace(plan, output_layout=many),
+    ):
+        large = PublicPlan.from_bytes(change.to_bytes())
+        check(large)
+        with pytest.raises(PlanError, match="raise max_message_bytes"):
+            check(large, max_message_bytes=50_000_000)
+    request, response = request_limits(plan).smallest, response_limits(plan).largest
+    check(plan, max_message_bytes=max(request, response))
+    with pytest.raises(PlanError, match=f"more than the {max(request, response) - 1} allowed"):
+        check(plan, max_message_bytes=max(request, response) - 1)
 
 
 @pytest.mark.parametrize(

@@ -238,6 +238,30 @@ def test_exactly_tau_results_with_noise_for_tau_fit(vault: Vault, parameters: Pa
         vault.record_shared(parameters, 7)
 
 
+def test_a_count_is_on_the_disk_when_it_is_given(
+    vault: Vault, parameters: ParameterSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file under a new name is there after a failure of power only if its folder was flushed after the renaming."""
+    steps: list[tuple[str, int | str]] = []
+    fsync, replace = os.fsync, os.replace
+
+    def noting_fsync(descriptor: int) -> None:
+        steps.append(("fsync", os.fstat(descriptor).st_ino))
+        fsync(descriptor)
+
+    def noting_replace(source: str, target: Path) -> None:
+        steps.append(("replace", Path(target).name))
+        replace(source, target)
+
+    vault.record_shared(parameters, 3)
+    folder = (vault.path / parameters.fingerprint().hex()).stat().st_ino
+    monkeypatch.setattr(os, "fsync", noting_fsync)
+    monkeypatch.setattr(os, "replace", noting_replace)
+    vault.record_shared(parameters, 3)
+    file = (vault.path / parameters.fingerprint().hex() / "shared").stat().st_ino
+    assert steps == [("fsync", file), ("replace", "shared"), ("fsync", folder)]
+
+
 def test_a_damaged_record_is_refused(vault: Vault, parameters: ParameterSet) -> None:
     vault.record_shared(parameters, 2)
     (path,) = vault.path.glob("*/shared")

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
-from hetorch.server.body import read_body
+from hetorch.server.body import BodyBudget, read_body
 
 IDLE = 0.3
 
@@ -25,7 +25,8 @@ async def read_dripping(pieces: int, pause: float) -> bytearray:
         return {"type": "http.request", "body": b"x", "more_body": sent < pieces}
 
     request = Request({"type": "http", "method": "PUT", "headers": []}, receive)
-    return await read_body(request, smallest=1, largest=pieces, what="an upload", idle_timeout=IDLE)
+    with BodyBudget(pieces).hold() as held:
+        return await read_body(request, held, smallest=1, largest=pieces, what="an upload", idle_timeout=IDLE)
 
 
 def test_a_dripping_body_is_given_up() -> None:
@@ -37,3 +38,15 @@ def test_a_dripping_body_is_given_up() -> None:
 
 def test_a_body_that_comes_at_once_is_read() -> None:
     assert asyncio.run(read_dripping(50, 0.0)) == b"x" * 50
+
+
+def test_what_comes_is_counted_and_given_back() -> None:
+    budget = BodyBudget(10)
+    with budget.hold() as first, budget.hold() as second:
+        first.more(6)
+        second.more(4)
+        with pytest.raises(HTTPException, match="try again") as caught:
+            first.more(1)
+        assert caught.value.status_code == 503
+    with budget.hold() as held:
+        held.more(10)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import socket
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -122,11 +125,44 @@ def test_an_unexpected_failure_shows_an_id_and_nothing_else(
 
 
 def test_request_bodies_share_a_budget(served: ServedModel, owner: Owner) -> None:
-    settings = Settings(body_memory=len(owner.keys) - 1)
+    settings = Settings(body_memory=max(len(owner.keys), served.limits.largest))
+    length = f"Content-Type: application/octet-stream\r\nContent-Length: {len(owner.keys)}"
+    head = f"PUT {KEYS} HTTP/1.1\r\nHost: x\r\n{length}"
     with live({"small": served}, settings) as url, httpx.Client(base_url=url, trust_env=False) as http:
-        answer = http.put(KEYS, content=owner.keys, headers=OCTETS)
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        with socket.create_connection((host, int(port))) as other:
+            other.sendall(f"{head}\r\n\r\n".encode() + owner.keys[:100])  # it holds all that there is
+            deadline = time.monotonic() + 10
+            while (answer := http.put(KEYS, content=owner.keys, headers=OCTETS)).status_code == 200:
+                assert time.monotonic() < deadline
         assert answer.status_code == 503
         assert answer.headers["retry-after"] == "1"
+        while http.put(KEYS, content=owner.keys, headers=OCTETS).status_code != 200:
+            assert time.monotonic() < deadline
+
+
+def test_lengths_that_are_declared_and_never_sent_hold_nothing(served: ServedModel, owner: Owner) -> None:
+    settings = Settings(body_memory=max(len(owner.keys), served.limits.largest))
+    length = f"Content-Type: application/octet-stream\r\nContent-Length: {len(owner.keys)}"
+    head = f"PUT {KEYS} HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n".encode()
+    with (
+        live({"small": served}, settings) as url,
+        httpx.Client(base_url=url, trust_env=False) as http,
+        contextlib.ExitStack() as stack,
+    ):
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        for _ in range(5):
+            stack.enter_context(socket.create_connection((host, int(port)))).sendall(head)
+        time.sleep(0.5)
+        assert http.put(KEYS, content=owner.keys, headers=OCTETS).status_code == 200
+
+
+def test_a_budget_too_small_for_one_body_is_refused_at_the_start(served: ServedModel, owner: Owner) -> None:
+    # It would answer 503, "try again", for ever.
+    largest = max(len(owner.keys), served.limits.largest)
+    create_app({"small": served}, Settings(body_memory=largest))
+    with pytest.raises(PlanError, match="raise --body-memory"):
+        create_app({"small": served}, Settings(body_memory=largest - 1))
 
 
 def test_a_client_that_stalls_is_answered_408(served: ServedModel) -> None:

@@ -17,7 +17,7 @@ from hetorch.client.inputs import to_samples
 from hetorch.client.key_making import Progress, public_key_message, secret_key, stored_evaluation_keys
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Answer, Transport
-from hetorch.client.trust import check_plan
+from hetorch.client.trust import DEFAULT_MAX_MESSAGE_BYTES, check_plan
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, file_body, open_source, plan_body, put_weights, read_key_id
 from hetorch.engine.secret import SecretKey, Sharing, flood
@@ -37,9 +37,9 @@ class Client:
     `url`: base address, such as "http://127.0.0.1:8000". `model`: its name; may be left out if the server has one only.
     `vault`: a Vault or the path of its folder (default: see `default_vault_path`). `timeout`: seconds for one request.
     `allow_insecure`: accept parameters below 128-bit security, for tests only. `max_key_bytes`: the most evaluation
-    keys (bytes on the wire) that a server may ask for. `progress` is called while keys are made. `weights`: for a
-    server that must not see the model, the whole plan (or its folder), whose weights are encrypted and uploaded when
-    the server has none, or a file with them (see upload_weights).
+    keys (bytes on the wire) that a server may ask for, `max_message_bytes` the longest request or response. `progress`
+    is called while keys are made. `weights`: for a server that must not see the model, the whole plan (or its folder),
+    whose weights are encrypted and uploaded when the server has none, or a file with them (see upload_weights).
 
     Attributes: `model` (its name), `plan` (the public plan), `timings` (a StepTimings a request, in order; a request
     takes up to `plan.batch_size` samples), and in bytes
@@ -60,6 +60,7 @@ class Client:
         timeout: float = 120.0,
         allow_insecure: bool = False,
         max_key_bytes: int = DEFAULT_MAX_KEY_BYTES,
+        max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         progress: Progress | None = None,
         weights: WeightSource | None = None,
         transport: httpx.BaseTransport | None = None,
@@ -73,7 +74,12 @@ class Client:
             self.model = choose_model(self._transport, model)
             self._path = f"/v1/models/{self.model}"
             self.plan = fetch_plan(self._transport, self.model)
-            check_plan(self.plan, allow_insecure=allow_insecure, max_key_bytes=max_key_bytes)
+            check_plan(
+                self.plan,
+                allow_insecure=allow_insecure,
+                max_key_bytes=max_key_bytes,
+                max_message_bytes=max_message_bytes,
+            )
             self._weights = None if weights is None else open_source(self.plan, weights)
         except BaseException:
             self._transport.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import socket
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -15,8 +18,12 @@ from hetorch.errors import InputError, RemoteError
 from hetorch.wire.answers import MAX_ANSWER_BYTES, load_error
 
 OCTETS = "application/octet-stream"
+SLOWEST_BYTES_PER_SECOND = 64 << 10
+"""A server that takes a request slower than this on the whole is given up; ours gives up what comes slower."""
 MAX_RETRY_AFTER = 30.0
 """Seconds; a server that asks for a longer pause is not waited for."""
+MIN_RETRY_AFTER = 0.1
+"""Seconds; one that asks for a shorter pause would be sent the same body as often as it can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Transport:
             raise InputError(f"{url!r} is not an address of a server; write it as http://host:port")
         self.url = str(parsed).rstrip("/")
         self._timeout = timeout
+        self._watch = _Watch(timeout)
         self._http = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
@@ -102,8 +110,15 @@ class Transport:
     ) -> Answer:
         start = time.perf_counter()
         sent = content.pieces() if isinstance(content, Body) else content
+        size = content.size if isinstance(content, Body) else len(content or b"")
+        watch = self._watch
         try:
-            with self._http.stream(method, path, content=sent, headers=headers) as response:
+            with (
+                watch.over_request(size),
+                self._http.stream(
+                    method, path, content=sent, headers=headers, extensions={"trace": watch.trace}
+                ) as response,
+            ):
                 first_byte = time.perf_counter() - start
                 ok = response.is_success
                 body = self._read(response, limit if ok else MAX_ANSWER_BYTES)
@@ -111,12 +126,12 @@ class Transport:
             raise RemoteError(
                 f"no server answers at {self.url}: {error}; is `hetorch serve` running?"
             ) from error
-        except httpx.TimeoutException as error:
-            raise RemoteError(
-                f"the server at {self.url} did not answer {method} {path} within {self._timeout:g} s; "
-                "give a longer timeout or ask the server's owner"
-            ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if watch.expired or isinstance(error, httpx.TimeoutException):
+                raise RemoteError(
+                    f"the server at {self.url} did not answer {method} {path} within {self._timeout:g} s; "
+                    "give a longer timeout or ask the server's owner"
+                ) from error
             detail = str(error) or type(error).__name__
             raise RemoteError(
                 f"the connection to {self.url} broke during {method} {path}: {detail}"
@@ -153,6 +168,62 @@ class Transport:
         return RemoteError(message, status)
 
 
+class _Watch:
+    """Cuts the connection when the head of an answer is not there `timeout` seconds after the request was sent, or when
+    the request itself is taken slower than SLOWEST_BYTES_PER_SECOND on the whole.
+
+    httpx bounds each write and read, and hands out nothing before the head is complete: a server that takes or drips
+    byte by byte, or sends one "Early Hints" after the other, keeps within that for ever.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._socket: socket.socket | None = None
+        self._timer: threading.Timer | None = None
+        self._size = 0
+        self.expired = False
+
+    @contextlib.contextmanager
+    def over_request(self, size: int) -> Iterator[None]:
+        """For one request with a body of `size` bytes, which is given `trace`."""
+        self._size = size
+        self.expired = False
+        try:
+            yield
+        finally:
+            self._stop()
+
+    def trace(self, event: str, info: Mapping[str, object]) -> None:
+        """The extension "trace" of httpx: called before and after each step of a request."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            stream = info["return_value"]
+            self._socket = stream.get_extra_info("socket")  # type: ignore[attr-defined]  # httpcore.NetworkStream
+        elif event.endswith(".send_request_headers.started"):
+            self._start(self._timeout + self._size / SLOWEST_BYTES_PER_SECOND)
+        elif event.endswith(".receive_response_headers.started"):
+            self._start(self._timeout)
+        elif ".receive_response_headers." in event:
+            self._stop()
+
+    def _start(self, seconds: float) -> None:
+        self._stop()
+        self._timer = threading.Timer(seconds, self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _cut(self) -> None:
+        self.expired = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):
+                # That of plain sockets: TLS's would take the encryption off under the thread that reads.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
 class _Busy(Exception):
     """A 503: the server is busy; ask again after `pause` seconds."""
 
@@ -163,7 +234,8 @@ class _Busy(Exception):
 
 
 def _retry_after(header: str) -> float:
-    return min(float(header), MAX_RETRY_AFTER) if header.isascii() and header.isdigit() else 1.0
+    asked = float(header) if header.isascii() and header.isdigit() else 1.0
+    return min(max(asked, MIN_RETRY_AFTER), MAX_RETRY_AFTER)
 
 
 def _is_loopback(host: str) -> bool:

@@ -13,17 +13,35 @@ from hetorch.errors import PlanError, SecurityError
 from hetorch.params import Security
 from hetorch.params.security import max_log2_qp
 from hetorch.plan.public import PublicPlan
+from hetorch.wire.predict import request_limits, response_limits
 
 MAX_CIPHERTEXTS = 1024
 """Of one sample, each way."""
+DEFAULT_MAX_MESSAGE_BYTES = 4 << 30
+"""Of one request or response on the wire. A request takes up to 6.4 times as much while it is made, as keys do."""
 
 
-def check_plan(plan: PublicPlan, *, allow_insecure: bool, max_key_bytes: int) -> None:
+def check_plan(
+    plan: PublicPlan,
+    *,
+    allow_insecure: bool,
+    max_key_bytes: int,
+    max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
+) -> None:
     """SecurityError for parameters below 128 bits of the 2024 table (unless `allow_insecure`), PlanError for a plan
-    that asks for keys or ciphertexts out of proportion (`max_key_bytes`: serialised evaluation keys)."""
+    that asks for keys or ciphertexts out of proportion (`max_key_bytes`: serialised evaluation keys;
+    `max_message_bytes`: one request or response)."""
     _check_security(plan, allow_insecure)
     _check_key_spec(plan, max_key_bytes)
     _check_messages(plan)
+    # A few bytes of plan stand for any number of the largest ciphertexts.
+    requests, responses = request_limits(plan).smallest, response_limits(plan).largest  # requests are seeded
+    for name, size in (("requests", requests), ("responses", responses)):
+        if size > max_message_bytes:
+            raise PlanError(
+                f"the plan {plan.name!r} has {name} of {size} bytes, more than the {max_message_bytes} allowed; raise "
+                "max_message_bytes if you trust it"
+            )
 
 
 def _check_security(plan: PublicPlan, allow_insecure: bool) -> None:

@@ -43,10 +43,11 @@ class Service:
         self._bodies = BodyBudget(settings.body_memory)
         for name, model in models.items():
             self._keys.check_fits(model.kinds, name)
-            if model.weight_kind is not None and model.weight_kind.largest_upload > settings.body_memory:
+            largest = max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
+            if largest > settings.body_memory:
                 raise PlanError(
-                    f"encrypted weights for {name!r} take up to {model.weight_kind.largest_upload} bytes of a request, "
-                    f"the limit is {settings.body_memory}; raise --body-memory"
+                    f"requests for {name!r} have bodies of up to {largest} bytes, the limit is {settings.body_memory}; "
+                    "raise --body-memory"
                 )
 
     async def health(self, request: Request) -> Response:
@@ -90,9 +91,10 @@ class Service:
 
     async def _put(self, request: Request, model: ServedModel, kind: StoredKind[object]) -> Response:
         check_content_type(request)
-        with self._bodies.hold(kind.largest_upload):
+        with self._bodies.hold() as held:
             data = await read_body(
                 request,
+                held,
                 smallest=kind.smallest_upload,
                 largest=kind.largest_upload,
                 what=f"an upload of {kind.what} for {model.name!r}",
@@ -112,9 +114,10 @@ class Service:
             raise _unknown_key(key_id)
         if model.weight_kind is not None and not self._keys.has(model.weight_kind, key_id):
             raise HTTPException(409, _missing_weights(model, key_id))
-        with self._bodies.hold(model.limits.largest):
+        with self._bodies.hold() as held:
             data = await read_body(
                 request,
+                held,
                 smallest=model.limits.smallest,
                 largest=model.limits.largest,
                 what=f"a predict request for {model.name!r}",
@@ -168,7 +171,8 @@ class Service:
 
 def create_app(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Starlette:
     """The ASGI application that serves these models. PlanError if the settings do not suffice for one of them."""
-    service = Service(models, settings or Settings())
+    settings = settings or Settings()
+    service = Service(models, settings)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -188,7 +192,7 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings | None = No
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, metrics=service.metrics)],
+        middleware=[Middleware(Guard, metrics=service.metrics, idle_timeout=settings.idle_timeout)],
         exception_handlers={HTTPException: answer_http_exception, WireError: answer_bad_bytes},
         lifespan=lifespan,
     )

@@ -22,17 +22,39 @@ class BodyBudget:
         self._free = limit
 
     @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
-        """Hold `size` bytes; 503 with Retry-After if they are not free."""
+    def hold(self) -> Iterator[Held]:
+        """For one request: what it takes until it ends. Only what has come is taken: a length that is declared and
+        never sent takes no room from anyone."""
+        held = Held(self)
+        try:
+            yield held
+        finally:
+            self._free += held.size
+
+    def check_free(self, size: int) -> None:
+        """503 with Retry-After if `size` bytes are not free."""
         if size > self._free:
             raise HTTPException(
                 503, "the server holds as many request bodies as it may; try again", RETRY_AFTER
             )
+
+    def take(self, size: int) -> None:
+        """check_free, and take them."""
+        self.check_free(size)
         self._free -= size
-        try:
-            yield
-        finally:
-            self._free += size
+
+
+class Held:
+    """What one request holds of a budget."""
+
+    def __init__(self, budget: BodyBudget) -> None:
+        self.budget = budget
+        self.size = 0
+
+    def more(self, size: int) -> None:
+        """`size` bytes have come; 503 if there is no room for them."""
+        self.budget.take(size)
+        self.size += size
 
 
 def check_content_type(request: Request) -> None:
@@ -45,9 +67,10 @@ def check_content_type(request: Request) -> None:
 
 
 async def read_body(
-    request: Request, *, smallest: int, largest: int, what: str, idle_timeout: float
+    request: Request, held: Held, *, smallest: int, largest: int, what: str, idle_timeout: float
 ) -> bytearray:
-    """The whole body, of `smallest`..`largest` bytes; 413 above, 400 below, 408 if the client stalls or drips.
+    """The whole body, of `smallest`..`largest` bytes; 413 above, 400 below, 408 if the client stalls or drips, 503 if
+    it does not fit beside the others that are `held`.
 
     A declared Content-Length is checked before anything is read; what really comes is counted as it comes.
     """
@@ -56,6 +79,7 @@ async def read_body(
         if not (declared.isascii() and declared.isdigit()) or len(declared) > 18:
             raise HTTPException(400, f"Content-Length is not a number: {declared[:40]!r}")
         _check_size(int(declared), smallest, largest, what)
+        held.budget.check_free(int(declared))
     body = bytearray()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + idle_timeout + largest / SLOWEST_BYTES_PER_SECOND
@@ -66,6 +90,7 @@ async def read_body(
             )
         if len(body) + len(chunk) > largest:
             raise HTTPException(413, f"{what} has at most {largest} bytes, this body is larger")
+        held.more(len(chunk))
         body += chunk
     _check_size(len(body), smallest, largest, what)
     return body

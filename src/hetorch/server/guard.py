@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hetorch.errors import HetorchError, WireError
+from hetorch.server.body import SLOWEST_BYTES_PER_SECOND
 from hetorch.server.metrics import Metrics
 from hetorch.wire.answers import dump_error
 
@@ -21,6 +23,10 @@ log = logging.getLogger("hetorch.server")
 # than this, or slower, is not waited for: the connection is closed.
 MAX_DISCARD = 64 << 20
 DISCARD_SECONDS = 10.0
+
+PIECE_BYTES = 64 << 10
+"""Of an answer handed over at a time. A connection takes what it is given and keeps it until the client reads; only
+before it takes more does it wait for that."""
 
 
 def error_response(status: int, sentence: str, request_id: str | None = None) -> Response:
@@ -50,12 +56,14 @@ async def answer_bad_bytes(request: Request, error: Exception) -> Response:
 class Guard:
     """ASGI middleware: counts answers, and turns an unexpected failure into a 500 with a request id.
 
-    The failure itself goes to the log under that id, never to the client.
+    The failure itself goes to the log under that id, never to the client. Answers go out piece by piece, and a client
+    that reads one too slowly is given up: what it does not read would stay in memory as long as it likes.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, idle_timeout: float) -> None:
         self._app = app
         self._metrics = metrics
+        self._idle_timeout = idle_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -72,10 +80,12 @@ class Guard:
                 self._metrics.count(message["status"])
                 if message["status"] >= 400:
                     await body.discard()
-            await send(message)
+            await self._send(send, message)
 
         try:
             await self._app(scope, body.receive, counted)
+        except _SlowReader:
+            return  # the answer is not complete: the connection is closed
         except Exception as error:
             request_id = secrets.token_hex(8)
             # Of our own errors the message is enough. It stays in the log: it may tell what the plan holds.
@@ -87,7 +97,25 @@ class Guard:
             response = error_response(
                 500, f"the server failed; its log has more under {request_id}", request_id
             )
-            await response(scope, body.receive, counted)
+            with contextlib.suppress(_SlowReader):
+                await response(scope, body.receive, counted)
+
+    async def _send(self, send: Send, message: Message) -> None:
+        """`message`, its body in pieces; _SlowReader if they are taken slower than bodies may come."""
+        content = message.get("body", b"")
+        try:
+            async with asyncio.timeout(self._idle_timeout + len(content) / SLOWEST_BYTES_PER_SECOND):
+                for begin in range(0, len(content) - PIECE_BYTES, PIECE_BYTES):
+                    piece = content[begin : begin + PIECE_BYTES]
+                    await send({**message, "body": piece, "more_body": True})
+                last = (len(content) - 1) // PIECE_BYTES * PIECE_BYTES
+                await send({**message, "body": content[last:]} if last > 0 else message)
+        except TimeoutError:
+            raise _SlowReader from None
+
+
+class _SlowReader(Exception):
+    """A client that does not read its answer."""
 
 
 class _Body:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -59,24 +61,52 @@ def run(app: Starlette, bound: socket.socket, settings: Settings, listening: Lis
     )
     # uvicorn passes Ctrl-C on after it has closed everything; to be stopped so is no failure.
     with contextlib.suppress(KeyboardInterrupt):
-        _Server(config, lambda: listening(address_of(bound))).run(sockets=[bound])
+        _Server(config, lambda: listening(address_of(bound)), settings.idle_timeout).run(sockets=[bound])
 
 
 def write_ready_file(path: Path, address: str) -> None:
     """The address as one line, complete from the moment the file exists."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(address + "\n")
+    # The folder may be one for all, as /tmp is, and the name can be guessed: a link that waits there is not followed.
+    partial.unlink(missing_ok=True)
+    with partial.open("x") as file:
+        file.write(address + "\n")
     partial.replace(path)
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens, and closes connections on which nothing happens: uvicorn waits for ever for the head of a
+    request, and for a client that has been answered to read the rest."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None], idle_timeout: float) -> None:
         super().__init__(config)
         self._listening = listening
+        self._idle_timeout = idle_timeout
+        # Connections without a request in progress: the last one they had, and since when this was seen.
+        self._idle: dict[Any, tuple[object, float]] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._listening()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second."""
+        if counter % 10 == 0:
+            self._close_idle(time.monotonic())
+        return await super().on_tick(counter)
+
+    def _close_idle(self, now: float) -> None:
+        idle: dict[Any, tuple[object, float]] = {}
+        for connection in list(self.server_state.connections):
+            last = getattr(connection, "cycle", None)  # a request and its answer
+            if last is not None and not last.response_complete:
+                continue
+            seen, since = self._idle.get(connection, (last, now))
+            if seen is not last:  # there was one in between
+                since = now
+            if now - since > self._idle_timeout:
+                connection.transport.abort()
+            else:
+                idle[connection] = last, since
+        self._idle = idle

@@ -15,8 +15,9 @@ class Settings:
     """`workers`: predictions computed at once. `queue`: predictions that may wait behind them. `body_memory`: bytes of
     request bodies held at once. `key_memory`: bytes of evaluation keys and encrypted weights ready for use;
     `key_folder` keeps uploads on disk too, up to `key_disk` bytes. Times in seconds: `request_timeout` for one
-    computation including its wait, `idle_timeout` between two pieces of a body, `shutdown_timeout` for running requests
-    when the server stops."""
+    computation including its wait, `idle_timeout` for the head of a request, between two pieces of a body, and for an
+    answer to be read beyond the time that its size allows; `shutdown_timeout` for running requests when the server
+    stops."""
 
     workers: int = 2
     queue: int = 16

@@ -191,6 +191,18 @@ def test_flips_and_cuts(draw: st.DataObject) -> None:
 
 
 @pytest.mark.fuzz
+@pytest.mark.parametrize("shape", [(0, 2**32 - 1, 2**32 - 1, 2**32 - 1), (1 << 21, 0)])
+def test_tensors_without_entries_have_bounded_axes(shape: tuple[int, ...]) -> None:
+    for data, load in (
+        (CkksTensorMessage(shape, (), 1.0).dump(), CkksTensorMessage.load),
+        (BfvTensorMessage(shape, ()).dump(), BfvTensorMessage.load),
+    ):
+        with pytest.raises(WireError, match="at most 1048576 entries"):
+            load(data)
+    assert CkksTensorMessage.load(CkksTensorMessage((3, 0, 2), (), 1.0).dump()).shape == (3, 0, 2)
+
+
+@pytest.mark.fuzz
 def test_what_does_not_fit_together() -> None:
     one = bytes(64)
     for broken in (

@@ -160,9 +160,9 @@ def _check_sizes(raw: _Raw, what: str) -> None:
 
 
 def _check_shape(raw: _Raw, what: str) -> None:
-    # Without ciphertexts any sizes fit beside a 0, also ones that no array has.
+    # Without entries the other axes are bounded by nothing else, and arrays are not of any shape.
     if math.prod(max(size, 1) for size in raw.numbers) > MAX_CIPHERTEXTS:
-        raise WireError(f"{what} of shape {raw.numbers} is too large")
+        raise WireError(f"{what} of shape {raw.numbers}: at most {MAX_CIPHERTEXTS} entries are read")
     if math.prod(raw.numbers) != len(raw.ciphertexts):
         raise WireError(f"{what} of shape {raw.numbers} has {len(raw.ciphertexts)} ciphertexts")
 

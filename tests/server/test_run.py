@@ -1,0 +1,74 @@
+"""The server's process: what it leaves in files, and connections on which nothing happens."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from hetorch.server.app import create_app
+from hetorch.server.models import ServedModel
+from hetorch.server.run import _Server, address_of, bind, write_ready_file
+
+
+def test_a_link_in_the_way_of_the_ready_file_is_not_followed(tmp_path: Path) -> None:
+    """The folder may be one that others may write in, and the name beside the file can be guessed."""
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    ready = tmp_path / "ready"
+    (tmp_path / f".ready.{os.getpid()}").symlink_to(precious)
+    write_ready_file(ready, "http://127.0.0.1:8000")
+    assert ready.read_text() == "http://127.0.0.1:8000\n" and not ready.is_symlink()
+    assert precious.read_text() == "mine"
+    write_ready_file(ready, "http://127.0.0.1:8001")
+    assert ready.read_text() == "http://127.0.0.1:8001\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "ready"]
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET /v1/health HTTP/1.1\r\nX: "])
+def test_connections_without_a_request_are_closed(served: ServedModel, beginning: bytes) -> None:
+    """However regularly the head of a request drips; a client that asks again and again keeps its own."""
+    bound = bind("127.0.0.1", 0)
+    listens = threading.Event()
+    config = uvicorn.Config(create_app({"small": served}), log_level="critical", lifespan="on")
+    server = _Server(config, listens.set, idle_timeout=1.0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    try:
+        assert listens.wait(20)
+        begin = time.monotonic()
+        with (
+            httpx.Client(base_url=address_of(bound), trust_env=False) as busy,
+            socket.create_connection(bound.getsockname()) as idle,
+        ):
+            idle.sendall(beginning)
+            idle.settimeout(0.05)
+            closed = False
+            ports = set()
+            while not closed and time.monotonic() - begin < 10:
+                answer = busy.get("/v1/health")
+                assert answer.status_code == 200
+                ports.add(answer.extensions["network_stream"].get_extra_info("client_addr"))
+                try:
+                    closed = idle.recv(1) == b""
+                except TimeoutError:
+                    if beginning:
+                        idle.sendall(b"a")
+                except ConnectionError:
+                    closed = True
+            assert closed and 1.0 < time.monotonic() - begin < 8
+            while time.monotonic() - begin < 4:
+                time.sleep(0.05)
+                answer = busy.get("/v1/health")
+                ports.add(answer.extensions["network_stream"].get_extra_info("client_addr"))
+            assert len(ports) == 1
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        bound.close()
