@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.frontend.builder import Builder, Refusal
 from hetorch.frontend.marks import NOTE_MARK
+from hetorch.frontend.nodes import writes_into_parts
 from hetorch.frontend.several_inputs import are_several, join
 from hetorch.frontend.source import as_module
 from hetorch.frontend.walk import Walk, shown
@@ -225,7 +226,9 @@ def _export(model: torch.nn.Module, example: torch.Tensor, name: str) -> torch.e
             contextlib.redirect_stderr(quiet),
         ):
             warnings.simplefilter("ignore")
-            return torch.export.export(model, (example,), strict=False)
+            found = torch.export.export(model, (example,), strict=False)
+            # Without tables nothing is taken apart; but what writes into a part of a tensor makes a new one then.
+            return found.run_decompositions({}) if writes_into_parts(found.graph) else found
     except Exception as error:
         logger.debug("export failed", exc_info=True)
         problem = (
