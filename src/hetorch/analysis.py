@@ -7,8 +7,10 @@ from dataclasses import replace
 from hetorch.errors import HetorchError, UnsupportedModelError
 from hetorch.frontend.capture import capture
 from hetorch.ir.analysis import Analysis, AnalysisRow
+from hetorch.ir.tensor_program import MOST_DEGREE
 from hetorch.passes.approximate_activations import Approximated, approximate_activations
 from hetorch.passes.approximation_notes import sentences
+from hetorch.passes.arguments import check_activations
 from hetorch.passes.fit_polynomial import Fit
 from hetorch.passes.fuse_affine import fuse_affine
 
@@ -27,8 +29,11 @@ def analyze(
     nearest thing that works. Printed it is a table.
 
     The arguments are those of hetorch.compile. A model that cannot be compiled ends in the analysis, not in an error;
-    InputError is raised if the inputs do not fit the model.
+    InputError is raised if the inputs do not fit the model, or for wrong arguments.
     """
+    check_activations(
+        activation_degree, activation_precision, activation_tolerance, activation_agreement, MOST_DEGREE
+    )
     try:
         captured = capture(model, calibration_inputs)
     except UnsupportedModelError as error:

@@ -42,6 +42,12 @@ def line(marker: str) -> int:
         return next(number for number, text in enumerate(file, 1) if marker in text)
 
 
+def test_wrong_arguments_are_refused() -> None:
+    for wrong in ({"activation_degree": 0}, {"activation_tolerance": "a"}, {"activation_precision": 2.0}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            hetorch.analyze(nn.Linear(4, 2), torch.randn(9, 4), **wrong)
+
+
 def test_what_works_is_told_with_range_degree_and_error() -> None:
     torch.manual_seed(0)
     model, x = Network(), torch.randn(60, 1, 6, 6)

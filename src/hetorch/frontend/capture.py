@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.frontend.builder import Builder, Refusal
@@ -61,6 +62,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     if are_several(calibration_inputs):
         module, calibration_inputs, told = join(module, calibration_inputs)
         joined = (told,)
+    _check_presence(module)
     fixed = _frozen_copy(module)
     for path, part in fixed.named_modules():
         if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
@@ -93,6 +95,14 @@ def capture(model: object, calibration_inputs: object) -> Captured:
 def _told(refusal: Refusal, analysis: Analysis) -> str:
     others = len(analysis["unsupported"]) - 1
     return f"{refusal} (and {others} more; hetorch.analyze lists them)" if others > 0 else str(refusal)
+
+
+def _check_presence(model: torch.nn.Module) -> None:
+    for path, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
+            raise InputError(f"{path} has no shape yet; call the model once on a batch before compiling it")
+        if tensor.device.type == "meta":
+            raise InputError(f"{path} has no numbers (it is on the device meta); load the model's weights")
 
 
 def _frozen_copy(model: torch.nn.Module) -> torch.nn.Module:
@@ -147,14 +157,15 @@ def _circumstances(model: object, module: torch.nn.Module, samples: int) -> list
 
 def _calibration(data: object) -> NDArray[np.float64]:
     if isinstance(data, torch.Tensor):
-        array = data.detach().cpu().to(torch.float64).numpy() if not data.is_complex() else None
+        usable = data.layout is torch.strided and not (data.is_complex() or data.is_quantized or data.is_meta)
+        array = data.detach().cpu().to(torch.float64).numpy() if usable else None
     elif isinstance(data, np.ndarray) and data.dtype.kind in "biuf":
         array = data.astype(np.float64)
     else:
         array = None
     if array is None:
         raise InputError(
-            f"calibration_inputs must be a tensor or array of real numbers, got {_describe(data)}"
+            f"calibration_inputs must be a dense tensor or array of real numbers, got {_describe(data)}"
         )
     if array.ndim < 2 or array.size == 0:
         raise InputError(
