@@ -11,12 +11,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.nn.utils import prune
 
 import hetorch
-from hetorch.errors import UnsupportedModelError
+from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.frontend.capture import capture
 from hetorch.ir.interpreter import run_tensor_program
-from hetorch.ir.tensor_program import Activation
+from hetorch.ir.tensor_program import Activation, Affine
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -204,3 +205,40 @@ def test_a_softmax_before_an_argmax_at_the_end_stays_with_the_client() -> None:
     assert not any(isinstance(op, Activation) for op in captured.program.operations)
     assert captured.outputs.shape == (40, 3)
     assert [row.operation for row in captured.rows if row.status == "client"] == ["softmax", "argmax"]
+
+
+EDGES: dict[str, tuple[Function, float, float]] = {
+    "log10": (torch.log10, 0.01, 1.0), "asin": (torch.asin, -1.0, 1.0), "acosh": (torch.acosh, 1.0, 2.0),
+    "logit": (torch.logit, 0.02, 0.98),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(EDGES))
+def test_margins_stay_where_a_function_is_defined(name: str) -> None:
+    function, low, high = EDGES[name]
+    x = torch.linspace(low, high, 200).reshape(50, 4)
+    for model in (Apply(function), hetorch.elementwise(Apply(function))):
+        plan = hetorch.compile(model, x, security="none", ring_degree=2048, activation_tolerance=0.2)
+        assert plan.report.approximation_error < 0.2
+
+
+def test_what_is_no_function_of_one_number_is_refused() -> None:
+    for function in (lambda x: x.softmax(1), lambda x: x * x.mean(-1, keepdim=True)[:1]):
+        marked = hetorch.elementwise(Apply(function))
+        with pytest.raises(UnsupportedModelError, match="is marked elementwise, but"):
+            hetorch.compile(nn.Sequential(nn.Linear(4, 4), marked), torch.randn(40, 4))
+    with pytest.raises(InputError, match="two lists of numbers"):
+        hetorch.Table("a", "b")
+
+
+def test_weights_that_a_pruning_hook_computes() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 3))
+    prune.random_unstructured(model[0], "weight", 0.5)  # type: ignore[no-untyped-call]
+    prune.ln_structured(model[1], "weight", 0.5, 2, 1)  # type: ignore[no-untyped-call]
+    x = torch.randn(20, 6)
+    captured = capture(model, x)
+    np.testing.assert_allclose(captured.outputs, model(x).detach().numpy(), atol=1e-6)
+    weights = [op.matrix.nnz for op in captured.program.operations if isinstance(op, Affine)]
+    assert weights == [18, 9]
+    assert prune.is_pruned(model) and model[0].weight.requires_grad

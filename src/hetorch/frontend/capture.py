@@ -109,7 +109,7 @@ def _frozen_copy(model: torch.nn.Module) -> torch.nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fixed = copy.deepcopy(model)
+            fixed = copy.deepcopy(model, _computed(model))
     except Exception as error:
         raise UnsupportedModelError(
             f"{type(model).__name__} cannot be copied: {_first_line(error)}"
@@ -121,6 +121,17 @@ def _frozen_copy(model: torch.nn.Module) -> torch.nn.Module:
     if any(p.dtype in (torch.float16, torch.bfloat16) for p in fixed.parameters()):
         fixed = fixed.float()
     return fixed.requires_grad_(False)
+
+
+def _computed(model: torch.nn.Module) -> dict[int, torch.Tensor]:
+    """Copies of tensors that a hook computes before each call, as torch.nn.utils.prune does, for deepcopy, which does
+    not copy what has a gradient behind it."""
+    return {
+        id(value): value.detach().clone()
+        for part in model.modules()
+        for value in vars(part).values()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    }
 
 
 def _check_weights(model: torch.nn.Module) -> None:

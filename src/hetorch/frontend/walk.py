@@ -228,7 +228,18 @@ class Walk:
             if getattr(self.modules.get(path.split("@")[0]), ELEMENTWISE_MARK, False)
         )
         module = self.modules[path]
-        found = self.builder.activation(source, type(module).__name__, (), call, _definition(module))
+        definition, samples = _definition(module), np.array([-0.5, 0.25, 1.0])
+        try:
+            whole = definition(samples)
+            alone = [definition(samples[i : i + 1]) for i in range(len(samples))]
+        except Exception as error:
+            raise call.unsupported(
+                f"it is marked elementwise, but does not take a vector of numbers ({_first_line(error)})",
+                WORKS,
+            ) from error
+        if whole.shape != samples.shape or not np.allclose(whole, np.concatenate(alone), equal_nan=True):
+            raise call.unsupported("it is marked elementwise, but mixes elements or changes the shape", WORKS)
+        found = self.builder.activation(source, type(module).__name__, (), call, definition)
         if shape_of(leaving[0].meta.get("val")) != found.shape:
             raise call.unsupported("it is marked elementwise, but changes the shape", WORKS)
         for n in inside:
