@@ -7,10 +7,18 @@ from dataclasses import replace
 from hetorch.errors import HetorchError, UnsupportedModelError
 from hetorch.frontend.capture import capture
 from hetorch.ir.analysis import Analysis, AnalysisRow
+from hetorch.ir.tensor_program import MOST_DEGREE
+from hetorch.params import Security, max_log2_qp
 from hetorch.passes.approximate_activations import Approximated, approximate_activations
 from hetorch.passes.approximation_notes import sentences
+from hetorch.passes.arguments import check_activations
+from hetorch.passes.assign_levels import assign_levels
+from hetorch.passes.choose_parameters import LARGEST_RING
 from hetorch.passes.fit_polynomial import Fit
-from hetorch.passes.fuse_affine import fuse_affine
+from hetorch.passes.fuse_affine import GROWTHS, fuse_affine
+
+LEAST_SCALE_BITS = 20
+"""A level takes a prime of about the size of the scale, and hetorch.compile takes no smaller scale."""
 
 
 def analyze(
@@ -27,8 +35,11 @@ def analyze(
     nearest thing that works. Printed it is a table.
 
     The arguments are those of hetorch.compile. A model that cannot be compiled ends in the analysis, not in an error;
-    InputError is raised if the inputs do not fit the model.
+    InputError is raised if the inputs do not fit the model, or for wrong arguments.
     """
+    check_activations(
+        activation_degree, activation_precision, activation_tolerance, activation_agreement, MOST_DEGREE
+    )
     try:
         captured = capture(model, calibration_inputs)
     except UnsupportedModelError as error:
@@ -48,12 +59,30 @@ def analyze(
         )
     except HetorchError as error:
         return replace(found, problem=str(error))
+    levels = min(assign_levels(fuse_affine(approximated.program, growth))[0] for growth in GROWTHS)
     return replace(
         found,
         rows=_with_fits(captured.rows, approximated),
-        notes=(*captured.notes, *sentences(approximated)),
+        problem=_too_deep(levels),
+        notes=(
+            *captured.notes,
+            *sentences(approximated),
+            f"{levels} levels: multiplications one after the other",
+        ),
         error=approximated.error,
         agreement=approximated.agreement,
+    )
+
+
+def _too_deep(levels: int) -> str:
+    """What is wrong with so many levels, or nothing: compiling says more exactly what fits."""
+    most = int(max_log2_qp(LARGEST_RING, Security.CLASSICAL_128))
+    if levels * LEAST_SCALE_BITS <= most:
+        return ""
+    return (
+        f"it takes {levels} levels (multiplications one after the other) of at least {LEAST_SCALE_BITS} bits; the "
+        f"largest ring has {most} bits at 128-bit security. Use fewer layers with activations, or a larger "
+        "activation_tolerance="
     )
 
 

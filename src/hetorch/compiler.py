@@ -8,6 +8,7 @@ from hetorch.errors import InputError
 from hetorch.frontend.capture import capture
 from hetorch.ir.tensor_program import MOST_DEGREE
 from hetorch.params import Security
+from hetorch.passes.arguments import check_activations, check_number
 from hetorch.passes.machine import load_machine
 from hetorch.passes.pipeline import Options, run_pipeline
 from hetorch.plan import Plan
@@ -81,18 +82,26 @@ def compile(
     Raises InputError for wrong arguments or inputs, UnsupportedModelError for an operation that cannot be compiled,
     PlanError if no parameters are both secure and precise enough, ParameterError for an unknown security level.
     """
+    check_number("precision", precision, whole=False, meaning=" (a share of the output range)")
+    for argument, value in (
+        ("ring_degree", ring_degree),
+        ("scale_bits", scale_bits),
+        ("digit_size", digit_size),
+        ("batch_size", batch_size),
+        ("key_limit", key_limit),
+    ):
+        check_number(argument, value, whole=True)
+    check_activations(
+        activation_degree, activation_precision, activation_tolerance, activation_agreement, MOST_DEGREE
+    )
+    if name is not None and not isinstance(name, str):
+        raise InputError(f"name must be text, got {name!r}")
+    if progress is not None and not callable(progress):
+        raise InputError(f"progress must be a function of (stage, fraction), got {progress!r}")
     if precision is not None and not 0 < precision < 1:
         raise InputError(f"precision must be between 0 and 1 (a share of the output range), got {precision}")
-    if not 0 < activation_tolerance < 1:
-        raise InputError(f"activation_tolerance must be between 0 and 1, got {activation_tolerance}")
-    if not 0 <= activation_agreement <= 1:
-        raise InputError(f"activation_agreement must be between 0 and 1, got {activation_agreement}")
-    if activation_precision is not None and not 2.0**-20 <= activation_precision < 1:
-        raise InputError(f"activation_precision must be from 2^-20 to 1, got {activation_precision}")
     if activation_ranges not in ("calibrated", "interval"):
         raise InputError(f'activation_ranges must be "calibrated" or "interval", got {activation_ranges!r}')
-    if activation_degree is not None and not 1 <= activation_degree <= MOST_DEGREE:
-        raise InputError(f"activation_degree must be 1..{MOST_DEGREE}, got {activation_degree}")
     if ring_degree is not None and ring_degree not in [1 << k for k in range(11, 17)]:
         raise InputError(f"ring_degree must be a power of two from 2^11 to 2^16, got {ring_degree}")
     if scale_bits is not None and not 20 <= scale_bits <= 45:

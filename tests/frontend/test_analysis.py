@@ -10,7 +10,7 @@ from torch import nn
 
 import hetorch
 from hetorch.compiler import compile
-from hetorch.errors import InputError, UnsupportedModelError
+from hetorch.errors import InputError, PlanError, UnsupportedModelError
 from hetorch.local import run_cleartext
 
 
@@ -40,6 +40,28 @@ def line(marker: str) -> int:
     """The line of this file in which `marker` stands first."""
     with open(__file__, encoding="utf-8") as file:
         return next(number for number, text in enumerate(file, 1) if marker in text)
+
+
+def test_too_many_levels_are_told_before_compiling() -> None:
+    class Square(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * x * 0.5 + 0.25
+
+    torch.manual_seed(0)
+    x = torch.randn(40, 4).clamp(-1, 1)
+    found = hetorch.analyze(nn.Sequential(*(Square() for _ in range(90))), x)
+    assert not found.supported and "levels (multiplications one after the other)" in found.problem
+    with pytest.raises(PlanError, match="no parameters fit"):
+        compile(nn.Sequential(*(Square() for _ in range(90))), x)
+    shallow = hetorch.analyze(nn.Sequential(*(Square() for _ in range(3))), x)
+    levels = compile(nn.Sequential(*(Square() for _ in range(3))), x).parameters.max_level
+    assert shallow.supported and f"{levels} levels: multiplications one after the other" in shallow.notes
+
+
+def test_wrong_arguments_are_refused() -> None:
+    for wrong in ({"activation_degree": 0}, {"activation_tolerance": "a"}, {"activation_precision": 2.0}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            hetorch.analyze(nn.Linear(4, 2), torch.randn(9, 4), **wrong)
 
 
 def test_what_works_is_told_with_range_degree_and_error() -> None:

@@ -263,6 +263,7 @@ def test_what_cannot_be_compiled_is_named(name: str) -> None:
         ([[1.0, 2.0]], "list"),
         (np.array([["a"]]), "real numbers"),
         (torch.zeros(2, 4, dtype=torch.complex64), "real numbers"),
+        (torch.ones(2, 4).to_sparse(), "dense tensor"),
         (None, "NoneType"),
     ],
 )
@@ -290,6 +291,13 @@ def test_weights_that_are_no_numbers_are_named() -> None:
         linear.weight[2, 1] = float("inf")
     with pytest.raises(InputError, match=r"^0\.weight holds infinity"):
         capture(model, torch.zeros(2, 4))
+
+
+def test_weights_that_are_not_there_are_named() -> None:
+    with pytest.raises(InputError, match="weight has no shape yet; call the model once"):
+        capture(nn.LazyLinear(3), torch.zeros(2, 4))
+    with pytest.raises(InputError, match="weight has no numbers"):
+        capture(nn.Linear(4, 2, device="meta"), torch.zeros(2, 4))
 
 
 def test_a_missing_batch_axis_is_told() -> None:

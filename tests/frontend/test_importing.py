@@ -13,7 +13,15 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from safetensors.torch import save_file
-from sklearn import decomposition, linear_model, neural_network, pipeline, preprocessing, svm
+from sklearn import (
+    cross_decomposition,
+    decomposition,
+    linear_model,
+    neural_network,
+    pipeline,
+    preprocessing,
+    svm,
+)
 from torch import nn
 
 from hetorch import load_model
@@ -44,6 +52,9 @@ ESTIMATORS: dict[str, tuple[Any, Any, Callable[[Any], Any]]] = {
     "two classes": (linear_model.LogisticRegression(), CLASSES > 0, _scores),
     "svc": (svm.LinearSVC(random_state=0), CLASSES, _scores),
     "svr": (svm.LinearSVR(random_state=0, max_iter=10000), TARGETS[:, 0], lambda m: m.predict(X)),
+    "poisson": (linear_model.PoissonRegressor(), CLASSES, lambda m: m.predict(X)),
+    "tweedie": (linear_model.TweedieRegressor(power=1.5), CLASSES, lambda m: m.predict(X)),
+    "tweedie line": (linear_model.TweedieRegressor(), TARGETS[:, 0], lambda m: m.predict(X)),
     "svm": (svm.SVC(kernel="linear"), CLASSES > 0, _scores),
     "mlp": (
         neural_network.MLPRegressor(hidden_layer_sizes=(6, 4), activation="tanh", max_iter=50, random_state=0),
@@ -110,6 +121,10 @@ def test_estimators_that_do_not_work_are_refused() -> None:
         capture(preprocessing.StandardScaler(), X)
     with pytest.raises(UnsupportedModelError, match="kernel"):
         capture(svm.SVC(kernel="rbf").fit(X, CLASSES), X)
+    with pytest.raises(UnsupportedModelError, match="3 classes has one score a pair"):
+        capture(svm.SVC(kernel="linear").fit(X, CLASSES), X)
+    with pytest.raises(UnsupportedModelError, match="PLSRegression centres"):
+        capture(cross_decomposition.PLSRegression().fit(X, TARGETS), X)
     with pytest.raises(UnsupportedModelError, match="PowerTransformer is not supported; what works"):
         capture(preprocessing.PowerTransformer().fit(X), X)
 
@@ -239,6 +254,21 @@ def test_a_state_dict_with_its_class(tmp_path: Path) -> None:
     save_file(model.state_dict(), path)
     loaded = load_model(path, lambda: nn.Linear(3, 2))
     assert torch.equal(loaded.weight, model.weight)  # type: ignore[arg-type]
+    again = load_model(model.state_dict(), lambda: nn.Linear(3, 2))
+    assert torch.equal(again.weight, model.weight)  # type: ignore[arg-type]
+    for wrong, told in (
+        ({}, "must hold tensors"),
+        ({"weight": 3}, "must hold tensors"),
+        ({"a": model.weight}, "belong"),
+    ):
+        with pytest.raises(InputError, match=told):
+            load_model(wrong, lambda: nn.Linear(3, 2))
+    with pytest.raises(InputError, match="take no arguments"):
+        load_model(model.state_dict(), nn.Linear)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="module="):
+        load_model(model.state_dict())
+    with pytest.raises(InputError, match=r"load_model\(state_dict, module="):
+        capture(model.state_dict(), torch.zeros(2, 3))
     with pytest.raises(InputError, match="does not belong to Linear"):
         load_model(path, lambda: nn.Linear(4, 2))
     with pytest.raises(InputError, match="module="):

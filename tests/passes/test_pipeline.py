@@ -112,6 +112,17 @@ def test_overrides() -> None:
         ({"scale_bits": 60}, "scale_bits"),
         ({"digit_size": 0}, "digit_size"),
         ({"name": "a\nb"}, "printable"),
+        ({"name": 3}, "name must be text"),
+        ({"precision": "fine"}, "precision must be a number"),
+        ({"activation_degree": 3.5}, "activation_degree must be a whole number"),
+        ({"activation_precision": "s"}, "activation_precision must be a number"),
+        ({"activation_tolerance": None}, "activation_tolerance must be between"),
+        ({"batch_size": "4"}, "batch_size must be a whole number"),
+        ({"batch_size": True}, "batch_size must be a whole number"),
+        ({"scale_bits": 30.0}, "scale_bits must be a whole number"),
+        ({"digit_size": 2.5}, "digit_size must be a whole number"),
+        ({"key_limit": 1.5}, "key_limit must be a whole number"),
+        ({"progress": 3}, "progress must be a function"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, object], message: str) -> None:

@@ -49,8 +49,10 @@ def test_weights_cannot_be_changed() -> None:
         plan("mlp").weights["transform.1.values"][0, 0] = 1
 
 
-def test_a_report_prints_as_the_table_of_its_plan() -> None:
+def test_a_report_prints_as_the_table_of_its_plan(capsys: pytest.CaptureFixture[str]) -> None:
     made = plan("residual")
+    made.report()
+    assert capsys.readouterr().out == f"{made.report}\n"
     lines = str(made.report).splitlines()
     assert set(lines) <= set(str(made).splitlines()) and len(lines) > len(made.report.layers) + 4
     headings = lines[0].replace("predicted error", "predicted_error").split()

@@ -48,7 +48,8 @@ def rows_times(
     return builder.affine(source, matrix, whole, call, shape)
 
 
-def _batch_norm(builder: Builder, call: Call) -> Symbol:
+def batch_norm(builder: Builder, call: Call) -> Symbol:
+    """Normalisation by the running statistics."""
     source = call.symbol("input")
     mean, variance = call.constant("running_mean"), call.constant("running_var")
     if call.arguments.get("training") or mean is None or variance is None:
@@ -99,8 +100,8 @@ AFFINE: Mapping[str, Handler] = MappingProxyType(
     {
         "linear": _linear,
         "addmm": _addmm,
-        "batch_norm": _batch_norm,
-        "_native_batch_norm_legit_no_training": _batch_norm,
+        "batch_norm": batch_norm,
+        "_native_batch_norm_legit_no_training": batch_norm,
         "mean": _reduce,
         "sum": _reduce,
     }

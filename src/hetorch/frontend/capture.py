@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.frontend.builder import Builder, Refusal
 from hetorch.frontend.marks import NOTE_MARK
+from hetorch.frontend.nodes import writes_into_parts
 from hetorch.frontend.several_inputs import are_several, join
 from hetorch.frontend.source import as_module
 from hetorch.frontend.walk import Walk, shown
@@ -60,6 +62,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     if are_several(calibration_inputs):
         module, calibration_inputs, told = join(module, calibration_inputs)
         joined = (told,)
+    _check_presence(module)
     fixed = _frozen_copy(module)
     for path, part in fixed.named_modules():
         if isinstance(part, torch.nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
@@ -94,11 +97,19 @@ def _told(refusal: Refusal, analysis: Analysis) -> str:
     return f"{refusal} (and {others} more; hetorch.analyze lists them)" if others > 0 else str(refusal)
 
 
+def _check_presence(model: torch.nn.Module) -> None:
+    for path, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if isinstance(tensor, UninitializedParameter | UninitializedBuffer):
+            raise InputError(f"{path} has no shape yet; call the model once on a batch before compiling it")
+        if tensor.device.type == "meta":
+            raise InputError(f"{path} has no numbers (it is on the device meta); load the model's weights")
+
+
 def _frozen_copy(model: torch.nn.Module) -> torch.nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fixed = copy.deepcopy(model)
+            fixed = copy.deepcopy(model, _computed(model))
     except Exception as error:
         raise UnsupportedModelError(
             f"{type(model).__name__} cannot be copied: {_first_line(error)}"
@@ -110,6 +121,17 @@ def _frozen_copy(model: torch.nn.Module) -> torch.nn.Module:
     if any(p.dtype in (torch.float16, torch.bfloat16) for p in fixed.parameters()):
         fixed = fixed.float()
     return fixed.requires_grad_(False)
+
+
+def _computed(model: torch.nn.Module) -> dict[int, torch.Tensor]:
+    """Copies of tensors that a hook computes before each call, as torch.nn.utils.prune does, for deepcopy, which does
+    not copy what has a gradient behind it."""
+    return {
+        id(value): value.detach().clone()
+        for part in model.modules()
+        for value in vars(part).values()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    }
 
 
 def _check_weights(model: torch.nn.Module) -> None:
@@ -146,14 +168,15 @@ def _circumstances(model: object, module: torch.nn.Module, samples: int) -> list
 
 def _calibration(data: object) -> NDArray[np.float64]:
     if isinstance(data, torch.Tensor):
-        array = data.detach().cpu().to(torch.float64).numpy() if not data.is_complex() else None
+        usable = data.layout is torch.strided and not (data.is_complex() or data.is_quantized or data.is_meta)
+        array = data.detach().cpu().to(torch.float64).numpy() if usable else None
     elif isinstance(data, np.ndarray) and data.dtype.kind in "biuf":
         array = data.astype(np.float64)
     else:
         array = None
     if array is None:
         raise InputError(
-            f"calibration_inputs must be a tensor or array of real numbers, got {_describe(data)}"
+            f"calibration_inputs must be a dense tensor or array of real numbers, got {_describe(data)}"
         )
     if array.ndim < 2 or array.size == 0:
         raise InputError(
@@ -225,7 +248,9 @@ def _export(model: torch.nn.Module, example: torch.Tensor, name: str) -> torch.e
             contextlib.redirect_stderr(quiet),
         ):
             warnings.simplefilter("ignore")
-            return torch.export.export(model, (example,), strict=False)
+            found = torch.export.export(model, (example,), strict=False)
+            # Without tables nothing is taken apart; but what writes into a part of a tensor makes a new one then.
+            return found.run_decompositions({}) if writes_into_parts(found.graph) else found
     except Exception as error:
         logger.debug("export failed", exc_info=True)
         problem = (

@@ -14,7 +14,7 @@ from hetorch.frontend.builder import Array, Builder, Call, Symbol, as_array, bro
 from hetorch.frontend.movement_ops import with_bias
 from hetorch.ir.tensor_program import Activation
 
-MAX_POWER = 16
+MAX_POWER = 64
 
 
 def _add(builder: Builder, call: Call) -> Symbol:
@@ -95,8 +95,14 @@ def _square(builder: Builder, call: Call) -> Symbol:
 
 def _power(builder: Builder, call: Call) -> Symbol:
     exponent = call["exponent"]
-    if isinstance(exponent, Symbol) or isinstance(call["self"], (int, float)):
-        raise call.unsupported("the exponent depends on the input", "only fixed exponents work")
+    if isinstance(exponent, Symbol):
+        base = call["self"]
+        if isinstance(base, Symbol) or as_array(base).size != 1 or not 0 < float(as_array(base)) < math.inf:
+            raise call.unsupported(
+                "the exponent depends on the input", "fixed exponents work, and one positive base"
+            )
+        factor = math.log(float(as_array(base)))
+        return builder.activation(builder.scale(exponent, factor, call), "exp", (), call)
     constant = as_array(exponent)
     if constant.size != 1:
         raise call.unsupported("several exponents", "one exponent for all elements works")
@@ -108,6 +114,8 @@ def _power(builder: Builder, call: Call) -> Symbol:
             raise call.unsupported(f"exponent {exponent}", f"whole exponents from 1 to {MAX_POWER} work")
         if named:
             return builder.activation(source, named, (), call)
+        if exponent > 0 and exponent.is_integer():
+            raise call.unsupported(f"exponent {exponent:g}", f"whole exponents from 1 to {MAX_POWER} work")
         return builder.activation(source, "power", (exponent,), call)
     powers = {1: source}
 
@@ -196,8 +204,11 @@ def _gate(builder: Builder, call: Call) -> Symbol:
 
 
 def _threshold(builder: Builder, call: Call) -> Symbol:
-    if float(call["threshold"]) != 0 or float(call["value"]) != 0:
-        raise call.unsupported("a step", "ReLU works")
+    least = float(call["threshold"])
+    if float(call["value"]) != least:
+        raise call.unsupported("a step", "ReLU works, and a threshold that is the value below it")
+    if least:
+        return builder.activation(call.symbol("self"), "hardtanh", (least, math.inf), call)
     return builder.activation(call.symbol("self"), "relu", (), call)
 
 

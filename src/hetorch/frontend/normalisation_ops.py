@@ -11,7 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from hetorch.frontend import matrices
-from hetorch.frontend.affine_ops import Handler
+from hetorch.frontend.affine_ops import Handler, batch_norm
 from hetorch.frontend.builder import Array, Builder, Call, Shape, Symbol
 
 
@@ -58,7 +58,7 @@ def _group_norm(builder: Builder, call: Call) -> Symbol:
 def _instance_norm(builder: Builder, call: Call) -> Symbol:
     source = call.symbol("input")
     if not call["use_input_stats"]:
-        raise call.unsupported("it uses running statistics", "use BatchNorm, which is the same then")
+        return batch_norm(builder, call)
     found = normalised(builder, call, source, source.shape[0] * source.shape[1], float(call["eps"]))
     return _weighted(builder, call, found, source.shape[0], math.prod(source.shape[2:]))
 
@@ -117,6 +117,35 @@ def _exponentials(
     return centre, total, exponential
 
 
+def _log_sum_exp(builder: Builder, call: Call) -> Symbol:
+    source = call.symbol("self")
+    axes = call.axes("dim", len(source.shape))
+    if len(axes) != 1:
+        raise call.unsupported("several axes at once", "flatten them first")
+    _, total, _ = _exponentials(builder, call, source, axes[0], None)
+    average = matrices.reduction(source.shape, axes, mean=True)
+    logarithm = builder.activation(builder.affine(total, average, None, call), "log", (), call)
+    return builder.add(builder.affine(source, average, None, call), logarithm, call)
+
+
+def _variance(builder: Builder, call: Call) -> Symbol:
+    source = call.symbol("self")
+    axes = call.axes("dim", len(source.shape))
+    if 0 in axes and source.shape[0] == 1 and len(source.shape) > 1:
+        raise call.unsupported("it mixes the samples of a batch", "give it the axes, without axis 0")
+    given = call.arguments.get("correction")
+    correction = float(call.arguments.get("unbiased", True)) if given is None else float(given)
+    count = math.prod(source.shape[axis] for axis in axes)
+    if count <= correction:
+        raise call.unsupported(f"a variance of {count} numbers", "give it more, or correction=0")
+    average = matrices.reduction(source.shape, axes, mean=True)
+    identity = sparse.eye_array(source.size, format="csr")
+    centred = sparse.csr_array(identity - count * (average.T @ average))
+    centre = builder.affine(source, centred, None, call, source.shape)
+    square = builder.multiply(centre, centre, call)
+    return builder.affine(square, sparse.csr_array(average * (count / (count - correction))), None, call)
+
+
 def _along(shape: Shape, axis: int, values: Array) -> sparse.csr_array:
     """The sum of values * x along an axis, at every element."""
     numbers = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
@@ -145,6 +174,8 @@ NORMALISATION: Mapping[str, Handler] = MappingProxyType(
         "instance_norm": _instance_norm,
         "linalg_vector_norm": _vector_norm,
         "norm": _vector_norm,
+        "var": _variance,
+        "logsumexp": _log_sum_exp,
         **dict.fromkeys(("softmax", "_softmax", "softmin", "log_softmax", "_log_softmax"), _softmax),
     }
 )

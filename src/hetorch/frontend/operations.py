@@ -14,6 +14,7 @@ from hetorch.frontend.movement_ops import IDENTITY, MOVEMENT, concatenate, ident
 from hetorch.frontend.normalisation_ops import NORMALISATION
 from hetorch.frontend.product_ops import PRODUCT
 from hetorch.frontend.recurrent_ops import RECURRENT
+from hetorch.frontend.writing_ops import WRITING
 
 Found = Symbol | tuple[Symbol | None, ...]
 Handler = Callable[[Builder, Call], Found]
@@ -27,6 +28,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         **NORMALISATION,
         **PRODUCT,
         **RECURRENT,
+        **WRITING,
         **dict.fromkeys(IDENTITY, identity),
         **dict.fromkeys(MOVEMENT, movement),
         **dict.fromkeys(("cat", "concat", "concatenate"), concatenate),
@@ -44,6 +46,27 @@ CHECKS = frozenset(
     {"_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size"}
 )
 """Assertions that torch puts into graphs: they compute nothing."""
+
+SHAPES = frozenset(
+    {
+        "zeros_like",
+        "ones_like",
+        "full_like",
+        "new_zeros",
+        "new_ones",
+        "new_full",
+        "empty_like",
+        "new_empty",
+        "zero",
+    }
+)
+"""Constants that take no more than a shape from their argument."""
+
+LIKE = frozenset({"expand_as", "view_as", "reshape_as", "type_as", "to"})
+"""Operations that take no more than a shape or a type from their second argument."""
+
+FILLING = frozenset({"fill"})
+"""Operations that take no more than a shape from their first argument, if the second is known."""
 
 _CLIENT = "let the client compute it and encrypt what comes out"
 _COMPARE = "return the scores, and let the client compare after decryption"
@@ -64,15 +87,22 @@ NEAREST: Mapping[str, str] = MappingProxyType(
             ("gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"), _COMPARE
         ),
         "masked_select": "use fixed indices",
-        "round": "leave the numbers as they are",
-        "floor": "leave the numbers as they are",
-        "ceil": "leave the numbers as they are",
+        **dict.fromkeys(
+            ("round", "floor", "ceil", "trunc", "frac", "remainder", "fmod", "floor_divide"),
+            "leave the numbers as they are",
+        ),
+        "heaviside": _COMPARE,
+        "masked_scatter": "build a new tensor (torch.cat, torch.where with a fixed mask) instead of writing into one",
+        **dict.fromkeys(
+            ("cond", "while_loop"), "use torch.where with a fixed condition, or a smooth gate (sigmoid)"
+        ),
+        **dict.fromkeys(
+            ("randn_like", "rand_like", "randint_like", "bernoulli", "normal", "uniform"),
+            "leave random numbers out of the forward",
+        ),
         "item": "the program must not depend on values of the input",
         "cumprod": "use products",
-        "prod": "multiply the parts with *",
         "local_response_norm": "use BatchNorm2d, whose statistics are fixed",
-        "addcmul": "write it as a + value * b * c",
-        "bilinear": "write it with torch.einsum",
         "_native_multi_head_attention": "export nn.MultiheadAttention with need_weights=False",
         "grid_sampler": "use a fixed interpolation",
         "fft_rfft": "use a fixed matrix (nn.Linear)",

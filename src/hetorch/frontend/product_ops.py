@@ -10,11 +10,13 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from hetorch.frontend import matrices
 from hetorch.frontend.affine_ops import Handler, rows_times
-from hetorch.frontend.builder import Array, Builder, Call, Shape, Symbol, as_array
+from hetorch.frontend.builder import Array, Builder, Call, Shape, Symbol, as_array, expanded
+from hetorch.frontend.movement_ops import with_bias
 from hetorch.frontend.normalisation_ops import softmax_of
 
 Labels = tuple[str, ...]
@@ -83,9 +85,15 @@ def _matmul(builder: Builder, call: Call) -> Symbol:
 
 
 def _baddbmm(builder: Builder, call: Call) -> Symbol:
+    factors = call["batch1"], call["batch2"]
     if isinstance(call["self"], Symbol):
-        raise call.unsupported("its first operand depends on the input", "add it in a separate step")
-    product = matrix_product(builder, call, call["batch1"], call["batch2"], call.shape)
+        first = builder.scale(expanded(builder, call["self"], call.shape, call), float(call["beta"]), call)
+        if not any(isinstance(factor, Symbol) for factor in factors):
+            offset: Array = float(call["alpha"]) * (as_array(factors[0]) @ as_array(factors[1]))
+            return with_bias(builder, call, first, offset.reshape(-1))
+        second = matrix_product(builder, call, *factors, call.shape)
+        return builder.add(first, builder.scale(second, float(call["alpha"]), call), call)
+    product = matrix_product(builder, call, *factors, call.shape)
     bias = np.broadcast_to(as_array(call["self"]) * float(call["beta"]), call.shape)
     index = np.arange(product.size, dtype=np.int64).reshape(call.shape)
     return builder.move(product, index, call, float(call["alpha"]), bias.reshape(-1))
@@ -137,6 +145,48 @@ def _equation(call: Call) -> tuple[list[Labels], Labels]:
     return terms, (*hidden, *once)
 
 
+def _bilinear(builder: Builder, call: Call) -> Symbol:
+    """sum_ij a_i W_oij b_j + c_o along the last axis."""
+    first, second, weight = call["input1"], call["input2"], call.constant("weight")
+    assert weight is not None
+    lead = tuple(string.ascii_uppercase[: len(call.shape) - 1])
+    half_shape = (*call.shape, weight.shape[2])
+    labels = [(*lead, "i"), ("o", "i", "j")]
+    weights = torch.from_numpy(weight)
+    if isinstance(first, Symbol):
+        half: Any = contract(builder, call, (first, weights), labels, (*lead, "o", "j"), half_shape)
+    else:
+        half = torch.einsum("...i,oij->...oj", torch.from_numpy(as_array(first)), weights)
+    out = contract(builder, call, (half, second), [(*lead, "o", "j"), (*lead, "j")], (*lead, "o"), call.shape)
+    bias = call.constant("bias")
+    return out if bias is None else with_bias(builder, call, out, np.tile(bias, math.prod(call.shape[:-1])))
+
+
+def _product_of(builder: Builder, call: Call) -> Symbol:
+    """The product along an axis, in a tree: ceil(log2(length)) levels."""
+    source = call.symbol("self")
+    axes = call.axes("dim", len(source.shape))
+    if 0 in axes and source.shape[0] == 1 and len(source.shape) > 1:
+        raise call.unsupported("it mixes the samples of a batch", "give it the axis, not axis 0")
+    numbers = np.moveaxis(np.arange(source.size, dtype=np.int64).reshape(source.shape), axes[0], -1)
+    while numbers.shape[-1] > 1:
+        half = numbers.shape[-1] // 2
+        a, b = (
+            builder.move(source, np.ascontiguousarray(part), call)
+            for part in (numbers[..., :half], numbers[..., half : 2 * half])
+        )
+        product, left = builder.multiply(a, b, call), numbers[..., 2 * half :]
+        if left.size:
+            places = np.full((*left.shape[:-1], half + 1), -1, dtype=np.int64)
+            made, kept = places.copy(), places.copy()
+            made[..., :half] = np.arange(product.size).reshape(product.shape)
+            kept[..., half:] = left
+            product = builder.add(builder.move(product, made, call), builder.move(source, kept, call), call)
+        source = product
+        numbers = np.arange(source.size, dtype=np.int64).reshape(source.shape)
+    return builder.move(source, numbers.reshape(call.shape), call)
+
+
 def _attention(builder: Builder, call: Call) -> Symbol:
     query, key, value = call["query"], call["key"], call["value"]
     if call.arguments.get("enable_gqa"):
@@ -174,6 +224,8 @@ PRODUCT: Mapping[str, Handler] = MappingProxyType(
     {
         **dict.fromkeys(("matmul", "mm", "bmm", "mv", "dot"), _matmul),
         "baddbmm": _baddbmm,
+        "bilinear": _bilinear,
+        "prod": _product_of,
         "einsum": _einsum,
         "scaled_dot_product_attention": _attention,
     }

@@ -78,14 +78,33 @@ def _module(model: Any) -> torch.nn.Module:
         return _projection(model)
     if getattr(model, "kernel", "linear") != "linear":
         raise UnsupportedModelError(f"{kind} with the kernel {model.kernel!r} is not supported; {KNOWN}")
+    if kind in ("PLSRegression", "PLSCanonical", "CCA"):
+        raise UnsupportedModelError(f"{kind} centres its inputs by numbers it does not show; {KNOWN}")
+    if hasattr(model, "dual_coef_") and len(getattr(model, "classes_", ())) > 2:
+        raise UnsupportedModelError(
+            f"{kind} with {len(model.classes_)} classes has one score a pair of them and counts votes; use LinearSVC"
+        )
     if hasattr(model, "coef_") and hasattr(model, "intercept_"):
         # A regression predicts a vector if it has one target; a classifier of two classes has one score.
-        return _linear(np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_))
+        line = _linear(np.atleast_2d(model.coef_), np.atleast_1d(model.intercept_))
+        return torch.nn.Sequential(line, _Exponential()) if _predicts_exponential(model, kind) else line
     if is_estimator(model) and not any(
         name.endswith("_") and not name.startswith("_") for name in vars(model)
     ):
         raise InputError(f"{kind} is not fitted; call fit before compiling")
     raise UnsupportedModelError(f"{kind} is not supported; {KNOWN}")
+
+
+def _predicts_exponential(model: Any, kind: str) -> bool:
+    """Whether it is a generalised linear model with the logarithm as its link."""
+    if kind == "TweedieRegressor":
+        return bool(model.link == "log" or (model.link == "auto" and model.power > 0))
+    return kind in ("PoissonRegressor", "GammaRegressor")
+
+
+class _Exponential(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.exp()
 
 
 def _perceptron(model: Any) -> torch.nn.Module:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from hetorch.errors import InputError
@@ -20,6 +22,11 @@ def as_module(model: object) -> torch.nn.Module:
         return model
     if isinstance(model, torch.export.ExportedProgram):
         return model.module()
+    if isinstance(model, Mapping):
+        raise InputError(
+            f"the model is a {type(model).__name__} without its module: hetorch.load_model(state_dict, module=...) "
+            "joins them, where module is the class or a function without arguments"
+        )
     if is_estimator(model):
         return estimator_module(model)
     raise InputError(

@@ -25,7 +25,10 @@ class Table(torch.nn.Module):
 
     def __init__(self, x: ArrayLike | Sequence[float], y: ArrayLike | Sequence[float]) -> None:
         super().__init__()
-        places, values = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        try:
+            places, values = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"a table needs two lists of numbers: {error}") from error
         if places.ndim != 1 or places.shape != values.shape or len(places) < 2:
             raise InputError(
                 f"a table needs two lists of the same length (at least 2), got {places.shape}, {values.shape}"

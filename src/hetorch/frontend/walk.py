@@ -5,18 +5,20 @@ from __future__ import annotations
 import operator
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hetorch.frontend.builder import Builder, Call, Refusal, Symbol
+from hetorch.frontend.builder import Builder, Call, Refusal, Shape, Symbol
+from hetorch.frontend.decompose import in_parts, one_number
 from hetorch.frontend.marks import ELEMENTWISE_MARK, WISH_MARK
 from hetorch.frontend.matrices import empty
 from hetorch.frontend.movement_ops import IDENTITY
-from hetorch.frontend.operations import CHECKS, FINAL, HANDLERS, NEAREST, WORKS
+from hetorch.frontend.nodes import bound, is_real, operation_name, shape_of, symbols_in, with_tensors
+from hetorch.frontend.operations import CHECKS, FILLING, FINAL, HANDLERS, LIKE, NEAREST, SHAPES, WORKS
 from hetorch.ir.analysis import AnalysisRow
 from hetorch.ir.tensor_program import Activation, TensorProgram, Wish, without_dead
 
@@ -54,7 +56,10 @@ class Walk:
                     constants[names[node.name]].detach() if fixed else Symbol(0, (1, *input_shape))
                 )
             elif node.op == "output":
-                result = node.args[0][0] if isinstance(node.args[0], (tuple, list)) else node.args[0]
+                # What a functional graph writes into buffers comes before what the model returns.
+                result = next(
+                    n for n in node.args[0] if n is not None and n.name == signature.user_outputs[0]
+                )
             elif node.name not in self.values:
                 self.values[node.name] = self._evaluate(node)
         if self.refusal is not None:
@@ -70,14 +75,23 @@ class Walk:
         resolved: Any = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: self.values[n.name])
         args, kwargs = resolved
         target: Any = node.target
-        symbols = _symbols(args) + _symbols(tuple(kwargs.values()))
-        if not symbols:
+        symbols = symbols_in([args, list(kwargs.values())])
+        if not symbols and callable(target):
             return target(*args, **kwargs)
         if target is operator.getitem and isinstance(args[0], tuple):
             return args[0][args[1]]
-        call = self._call(node, args, kwargs)
-        if call.op in CHECKS:
+        op = operation_name(target)
+        if node.op == "get_attr":
+            return getattr(self.exported.graph_module, str(target))
+        if (
+            op in SHAPES
+            or (op in LIKE and not symbols_in([args[0]]))
+            or (op in FILLING and not symbols_in([args[1]]))
+        ):
+            return target(*_with_zeros(args), **_with_zeros(kwargs))
+        if op in CHECKS:
             return None
+        call = self._call(node, args, kwargs)
         begun = len(self.builder.operations)
         try:
             if self._enters_marked(node):
@@ -106,7 +120,7 @@ class Walk:
                 "it makes whole numbers", "leave the numbers real, or let the client compute them"
             )
         if handler is None:
-            raise call.unsupported("it cannot be computed on encrypted data", NEAREST.get(call.op, WORKS))
+            return self._otherwise(call)
         try:
             return handler(self.builder, call)
         except (Refusal, MemoryError):
@@ -114,6 +128,16 @@ class Walk:
         except Exception as error:
             # A form of the operation that its handler does not expect: told as what it is, with the reason.
             raise call.unsupported(f"this form is not understood ({_first_line(error)})", WORKS) from error
+
+    def _otherwise(self, call: Call) -> Any:
+        """What no handler reads."""
+        found = None
+        if call.op not in NEAREST:
+            found = one_number(self.builder, call)
+            found = in_parts(self.builder, call, HANDLERS) if found is None else found
+        if found is None:
+            raise call.unsupported("it cannot be computed on encrypted data", NEAREST.get(call.op, WORKS))
+        return found
 
     def _stand_in(self, call: Call, source: Symbol) -> Any:
         """Something of the right shape, so that the rest of the model can be looked at as well."""
@@ -143,28 +167,26 @@ class Walk:
 
     def _call(self, node: torch.fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         target: Any = node.target
-        schema = getattr(target, "_schema", None)
         stack = list((node.meta.get("nn_module_stack") or {}).values())
         path, kind = stack[-1] if stack else ("", "module")
         kind = kind.rsplit(".", 1)[-1] if isinstance(kind, str) else kind.__name__
-        op = schema.name.split("::")[-1] if schema else getattr(target, "__name__", str(target))
-        if op.endswith("_") and not op.startswith("__"):
-            op = op[:-1]
+        op = operation_name(target)
         meta = node.meta.get("val")
-        several = tuple(_shape(item) for item in meta) if isinstance(meta, (tuple, list)) else ()
+        several = tuple(shape_of(item) or () for item in meta) if isinstance(meta, (tuple, list)) else ()
+        shape = shape_of(meta)
         # A functional call has its own name; a module is known by its path.
         label, label_kind = (path, kind) if path else (node.name, op)
         return Call(
             target,
             op,
-            _bind(schema, args, kwargs),
-            _shape(meta),
+            bound(target, args, kwargs),
+            _shape_with(target, args, kwargs) if shape is None else shape,
             several,
             label,
             label_kind,
             _where(node),
             self._wish(stack),
-            not isinstance(meta, torch.Tensor) or meta.dtype.is_floating_point,
+            is_real(meta),
         )
 
     def _wish(self, stack: list[Any]) -> Wish | None:
@@ -206,8 +228,19 @@ class Walk:
             if getattr(self.modules.get(path.split("@")[0]), ELEMENTWISE_MARK, False)
         )
         module = self.modules[path]
-        found = self.builder.activation(source, type(module).__name__, (), call, _definition(module))
-        if _shape(leaving[0].meta.get("val")) != found.shape:
+        definition, samples = _definition(module), np.array([-0.5, 0.25, 1.0])
+        try:
+            whole = definition(samples)
+            alone = [definition(samples[i : i + 1]) for i in range(len(samples))]
+        except Exception as error:
+            raise call.unsupported(
+                f"it is marked elementwise, but does not take a vector of numbers ({_first_line(error)})",
+                WORKS,
+            ) from error
+        if whole.shape != samples.shape or not np.allclose(whole, np.concatenate(alone), equal_nan=True):
+            raise call.unsupported("it is marked elementwise, but mixes elements or changes the shape", WORKS)
+        found = self.builder.activation(source, type(module).__name__, (), call, definition)
+        if shape_of(leaving[0].meta.get("val")) != found.shape:
             raise call.unsupported("it is marked elementwise, but changes the shape", WORKS)
         for n in inside:
             self.values[n.name] = found
@@ -226,18 +259,28 @@ def _definition(module: torch.nn.Module) -> Callable[[Array], Array]:
 
 
 def _is_last(node: torch.fx.Node) -> bool:
-    """Whether nothing but operations that change nothing comes after a node."""
+    """Whether nothing but what changes nothing, or is left to the client as well, comes after a node."""
     users = list(node.users)
-    return all(user.op == "output" or (_name(user) in IDENTITY and _is_last(user)) for user in users)
+    return all(
+        user.op == "output" or (operation_name(user.target) in IDENTITY | FINAL and _is_last(user))
+        for user in users
+    )
 
 
-def _name(node: torch.fx.Node) -> str:
-    schema = getattr(node.target, "_schema", None)
-    return str(schema.name.split("::")[-1]) if schema else ""
+def _with_zeros(items: Any) -> Any:
+    """Arguments with zeros for what will be encrypted."""
+    values = list(items.values()) if isinstance(items, dict) else items
+    return with_tensors(items, {symbol: torch.zeros(symbol.shape) for symbol in symbols_in(values)})
 
 
-def _shape(meta: Any) -> tuple[int, ...]:
-    return tuple(int(n) for n in meta.shape) if isinstance(meta, torch.Tensor) else ()
+def _shape_with(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Shape:
+    """The shape that torch could not tell when it traced: it depends on the values of a constant. () if it depends on
+    the input, which the handler will refuse."""
+    try:
+        found: torch.Tensor = target(*_with_zeros(args), **_with_zeros(kwargs))
+    except Exception:
+        return ()
+    return tuple(found.shape)
 
 
 def _where(node: torch.fx.Node) -> str:
@@ -255,28 +298,6 @@ def shown(path: str) -> str:
     """A path relative to the working directory if it is in there."""
     inner = os.path.relpath(path)
     return path if inner.startswith("..") else inner
-
-
-def _bind(schema: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    if schema is None:
-        return {str(position): value for position, value in enumerate(args)} | dict(kwargs)
-    bound = {}
-    for position, argument in enumerate(schema.arguments):
-        if position < len(args):
-            bound[argument.name] = args[position]
-        elif argument.name in kwargs:
-            bound[argument.name] = kwargs[argument.name]
-        else:
-            bound[argument.name] = argument.default_value if argument.has_default_value() else None
-    return bound
-
-
-def _symbols(items: Any) -> list[Symbol]:
-    if isinstance(items, Symbol):
-        return [items]
-    if isinstance(items, (tuple, list)):
-        return [symbol for item in items for symbol in _symbols(item)]
-    return []
 
 
 def _first_line(error: BaseException) -> str:

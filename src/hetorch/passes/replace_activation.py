@@ -49,6 +49,8 @@ Array = NDArray[np.float64]
 
 FEWEST = 16
 """Calibration values that a channel needs for a fit of its own."""
+BISECTIONS = 40
+"""Steps that find the end of a definition: to 2^-40 of the margin."""
 LEAST_CURVATURE = 1.0 / 8
 """Of a parabola a u^2 + b u, |a| is at least this share of |b|: the completed square is then at most 4 times the
 result, and so is its noise."""
@@ -134,12 +136,11 @@ def domain_of(op: Activation, data: Array, bounds: Interval | None, *, only_boun
         proper = inside[1] > inside[0]
         widened = np.where(proper, inside[0], widened[0]), np.where(proper, inside[1], widened[1])
     limit = LEAST.get(op.function) if op.definition is None else None
+    seen = _grouped(data.min(axis=0), channel, np.minimum), _grouped(data.max(axis=0), channel, np.maximum)
     if limit is not None:
-        seen = (
-            _grouped(data.min(axis=0), channel, np.minimum),
-            _grouped(data.max(axis=0), channel, np.maximum),
-        )
         widened = _within_definition(op, limit, *seen, widened)
+    elif op.definition is not None:
+        widened = _where_finite(op, op.definition, seen, widened)
     escapes = 0.0
     if len(data) > 1:
         first = _widened(*_extremes(data[::2], channel))
@@ -161,6 +162,30 @@ def _within_definition(
             f"defined above {limit:g}; add a positive number before it, such as an eps"
         )
     return np.maximum(widened[0], (low + limit) / 2), widened[1]
+
+
+def _where_finite(
+    op: Activation,
+    definition: Callable[[Array], Array],
+    seen: tuple[Array, Array],
+    widened: tuple[Array, Array],
+) -> tuple[Array, Array]:
+    """The widened range, but where a margin leaves the definition of the function only half way to its end."""
+    ends = []
+    for inner, outer in zip(seen, widened, strict=True):
+        if not np.all(np.isfinite(definition(inner))):
+            raise PlanError(
+                f"{op.function} in {op.name} is not finite somewhere in {seen[0].min():.3g}..{seen[1].max():.3g}, the "
+                "range of its inputs on the calibration inputs; keep them away from where it is not defined"
+            )
+        outside = ~np.isfinite(definition(outer))
+        good, bad = inner, outer
+        for _ in range(BISECTIONS):
+            middle = (good + bad) / 2
+            finite = np.isfinite(definition(middle))
+            good, bad = np.where(finite, middle, good), np.where(finite, bad, middle)
+        ends.append(np.where(outside, (inner + good) / 2, outer))
+    return ends[0], ends[1]
 
 
 def _channels(shape: tuple[int, ...], batch: int) -> NDArray[np.int64]:

@@ -42,7 +42,7 @@ class PlanReport:
     ("default", or "tuned" and a hash) on `threads` threads. `memory_bytes`: the predicted peak of a run, with keys and
     encoded weights. `notes` are sentences for the user.
 
-    Printed it is a table, one row a layer:
+    Printed it is a table, and called (`plan.report()`) it prints itself, one row a layer:
 
         level            rescalings left of its result; the input has the most, the output the fewest
         scale            of its result: numbers are kept as integers, multiplied by it
@@ -71,3 +71,7 @@ class PlanReport:
         from hetorch.plan.table import render_report  # which knows the classes of this file
 
         return render_report(self)
+
+    def __call__(self) -> None:
+        """Print the table."""
+        print(self)
