@@ -36,15 +36,13 @@ CALIBRATION, UNSEEN = 300, 100
 @dataclass(frozen=True)
 class Entry:
     """A network and the shape of its inputs. `encrypted`: a run, with its keys, takes less than a minute and 4 GB.
-    `calibrated`: the largest error on the calibration inputs, TARGET but where no degree gets there. `escapes`: how
-    many of the UNSEEN inputs leave a calibrated range so far that their results are beyond TARGET."""
+    `calibrated`: the largest error on the calibration inputs, TARGET but where no degree gets there."""
 
     make: Callable[[], nn.Module]
     shape: tuple[int, ...]
     encrypted: bool = True
     options: dict[str, Any] = field(default_factory=dict)
     calibrated: float = TARGET
-    escapes: int = 0
 
 
 def spline() -> nn.Module:
@@ -103,7 +101,7 @@ ZOO: dict[str, Entry] = {
     "gru": Entry(zoo.GruUnrolled, (3, 3), options=FINE),
     "layer_norm": Entry(zoo.LayerNormed, (8,), options=FINE),
     "transformer": Entry(
-        zoo.TransformerBlock, (3, 16), encrypted=False, options={"activation_tolerance": 0.005}, escapes=1
+        zoo.TransformerBlock, (3, 16), encrypted=False, options={"activation_tolerance": 0.005}
     ),
     "super_resolution": Entry(zoo.SuperResolution, (1, 8, 8), options=FINE),
     "factorisation": Entry(zoo.Bilinear, (10,)),
@@ -134,8 +132,7 @@ def run(name: str, *, encrypted: bool) -> dict[str, float]:
     assert error <= TARGET, (error, plan.report.approximation_error)
     # Without noise a run costs next to nothing: the polynomials on many inputs, and what compiling said of them.
     assert plan.report.approximation_error <= entry.calibrated
-    beyond = np.abs(exact - truth).reshape(len(truth), -1).max(axis=1) > TARGET * span
-    assert np.count_nonzero(beyond) <= entry.escapes
+    assert np.max(np.abs(exact - truth)) <= TARGET * span
     return {"noise": noise, "error": error}
 
 

@@ -4,6 +4,11 @@ Ranges are taken with the earlier activations already replaced, and never beyond
 Degrees are the least with which the outputs stay near the model's: all activations climb the same ladder of depths
 until they do, then each comes down again as far as it can. Where the user asked for a degree or a precision, that is
 what it gets.
+
+Polynomials grow fast beyond their ranges, and one that leaves its range makes the next one leave it further: a number
+that outgrows the modulus spoils its whole ciphertext, with all samples in it. So the network also runs on inputs that
+lie further from and nearer to their mean than calibration's, and where its outputs explode on those, all fits are made
+anew on ranges that hold what the model itself has on them.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ from hetorch.ir.tensor_program import (
     Wish,
     renumbered,
 )
-from hetorch.passes.fit_polynomial import RANGE_MARGIN, Fit
+from hetorch.passes.fit_polynomial import RANGE_MARGIN, TAIL_GROWTH, Fit
 from hetorch.passes.interval_bounds import Interval, bounds_after
 from hetorch.passes.replace_activation import domain_of, replace_activation, slope_of
 
@@ -39,11 +44,16 @@ RUNGS = (2, 3, 7, 15, 31, MOST_DEGREE)
 and an even function take degree 4."""
 
 
+PUSHED = 128
+"""Calibration samples that are pushed, RANGE_MARGIN of the way from and to their mean."""
+
+
 @dataclass(frozen=True, slots=True)
 class Approximated:
     """The polynomial network, the largest difference of its outputs from the reference relative to the reference's
     range, the share of inputs with the same argmax, the degree asked for of each activation in order, and what became
-    of each. `problem` says why there is no network, if there is none."""
+    of each. `problem` says why there is no network, if there is none. `steady`: the outputs are bounded on inputs that
+    are pushed out of calibration's range."""
 
     program: TensorProgram
     error: float
@@ -51,6 +61,7 @@ class Approximated:
     degrees: tuple[int, ...]
     fits: tuple[Fit, ...]
     problem: str = ""
+    steady: bool = True
 
 
 def approximate_activations(
@@ -81,35 +92,71 @@ def approximate_activations(
         error, agreement = compare(exact[program.output], reference)
         return Approximated(program, error, agreement, (), ())
 
-    def attempt(degrees: Sequence[int]) -> Approximated:
-        return _attempt(program, inputs, reference, degrees, given, only_bounds, exact)
+    pushed = _pushed(inputs)
+    with np.errstate(all="ignore"):
+        beyond = trace_tensor_program(program, pushed)
+
+    def attempt(degrees: Sequence[int], wide: bool) -> Approximated:
+        wider = beyond if wide else None
+        return _attempt(program, inputs, reference, degrees, given, only_bounds, exact, wider)
 
     free = [i for i, wish in enumerate(wishes) if wish is None or wish == Wish()]
-    if degree is not None or precision is not None or not free:
-        return _sound(attempt((degree or RUNGS[0],) * count))
-
+    fixed = degree is not None or precision is not None or not free
     # One input more or less is no measure: a single one may always differ.
     needed = min(least_agreement, 1 - 1 / len(inputs))
 
-    def good(candidate: Approximated) -> bool:
-        return candidate.error <= tolerance and candidate.agreement >= needed
+    outputs = beyond[program.output]
+    room = TAIL_GROWTH * max(
+        float(np.max(np.abs(reference))), float(np.max(np.abs(outputs[np.isfinite(outputs)]), initial=0.0))
+    )
 
-    ladder = 0
-    best = attempt((RUNGS[0],) * count)
-    while not good(best) and ladder + 1 < len(RUNGS):
-        ladder += 1
-        best = attempt((RUNGS[ladder],) * count)
-    if not good(_sound(best)):
-        raise PlanError(_out_of_reach(best, tolerance, needed))
-    if ladder and len(free) > 1:
-        for position in free:
-            for lower in RUNGS[:ladder]:
-                degrees = (*best.degrees[:position], lower, *best.degrees[position + 1 :])
-                found = attempt(degrees)
-                if good(found):
-                    best = found
-                    break
-    return best
+    def search(wide: bool) -> Approximated:
+        def good(candidate: Approximated) -> bool:
+            near = candidate.error <= tolerance and candidate.agreement >= needed
+            return near and (not wide or _is_steady(candidate, pushed, room))
+
+        if fixed:
+            return _sound(attempt((degree or RUNGS[0],) * count, wide))
+        ladder = 0
+        best = attempt((RUNGS[0],) * count, wide)
+        while not good(best) and ladder + 1 < len(RUNGS):
+            ladder += 1
+            best = attempt((RUNGS[ladder],) * count, wide)
+        if not good(_sound(best)):
+            raise PlanError(_out_of_reach(best, tolerance, needed))
+        if ladder and len(free) > 1:
+            for position in free:
+                for lower in RUNGS[:ladder]:
+                    found = attempt((*best.degrees[:position], lower, *best.degrees[position + 1 :]), wide)
+                    if good(found):
+                        best = found
+                        break
+        return best
+
+    first = search(False)
+    if _is_steady(first, pushed, room):
+        return first
+    try:
+        found = search(True)
+    except PlanError:
+        return replace(first, steady=False)
+    # Wider ranges cost precision: not more than was allowed, or than there was.
+    steady = found.error <= max(tolerance, first.error) and _is_steady(found, pushed, room)
+    return found if steady else replace(first, steady=False)
+
+
+def _pushed(inputs: Array) -> Array:
+    """Some of the inputs, RANGE_MARGIN of the way further from the mean of all and as far nearer to it."""
+    mean = inputs.mean(axis=0)
+    some = inputs[:: max(1, -(-len(inputs) // PUSHED))] - mean
+    return np.concatenate([mean + (1 + RANGE_MARGIN) * some, mean + (1 - RANGE_MARGIN) * some])
+
+
+def _is_steady(candidate: Approximated, pushed: Array, room: float) -> bool:
+    """Whether all outputs on these inputs are below `room`."""
+    with np.errstate(all="ignore"):
+        outputs = trace_tensor_program(candidate.program, pushed)[candidate.program.output]
+    return bool(np.all(np.isfinite(outputs)) and np.max(np.abs(outputs)) <= room)
 
 
 def _out_of_reach(best: Approximated, tolerance: float, needed: float) -> str:
@@ -180,6 +227,7 @@ def _attempt(
     given: Wish,
     only_bounds: bool,
     exact: Sequence[Array],
+    beyond: Sequence[Array] | None,
 ) -> Approximated:
     flat = inputs.reshape(len(inputs), -1)
     operations: list[TensorOp] = []
@@ -206,6 +254,10 @@ def _attempt(
                     return Approximated(program, math.inf, 0.0, tuple(degrees), tuple(fits))
                 try:
                     domain = domain_of(op, values[source], bounds[source], only_bounds=only_bounds)
+                    if beyond is not None:
+                        both = np.concatenate([values[source], beyond[op.input]])
+                        wider = domain_of(op, both, bounds[source], only_bounds=only_bounds)
+                        domain = replace(domain, low=wider.low, high=wider.high)
                 except PlanError as undefined:
                     # Too rough a polynomial before it may be all that is wrong: the caller tries a finer one.
                     return Approximated(program, math.inf, 0.0, tuple(degrees), tuple(fits), str(undefined))

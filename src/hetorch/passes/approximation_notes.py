@@ -27,4 +27,10 @@ def sentences(approximated: Approximated) -> tuple[str, ...]:
             f"{fit.name}: {fit.function} on {fit.low:.3g}..{fit.high:.3g} by degree {fit.degree} ({fit.method}), error "
             f"at most {fit.error:.2g}; {escaped}; {beyond}"
         )
+    if not approximated.steady:
+        found.append(
+            "inputs a fifth further from or nearer to their mean than the calibration inputs can make the outputs "
+            "explode, those of other samples of the same batch too; what helps: more calibration inputs, a larger "
+            'activation_tolerance= (lower degrees), activation_ranges="interval", or batch_size=1'
+        )
     return tuple(found)
