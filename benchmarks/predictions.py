@@ -22,6 +22,7 @@ from benchmarks.ledger import Ledger
 from benchmarks.measure import Row
 from benchmarks.output import arguments
 from benchmarks.real_data import Square
+from hetorch.encrypted_weights import encrypt_weights
 from hetorch.engine import _native
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
@@ -71,6 +72,16 @@ def networks() -> dict[str, Callable[[], Plan]]:
             Square(),
             nn.Linear(64, 10),
         ),
+        "Conv(1,4,7,s3)-256-64-10, squares, encrypted weights": made(
+            image,
+            nn.Conv2d(1, 4, 7, 3),
+            Square(),
+            nn.Flatten(),
+            nn.Linear(256, 64),
+            Square(),
+            nn.Linear(64, 10),
+            weights="encrypted",
+        ),
         "784-64-10, SiLU of degree 7": made(
             (784,), nn.Linear(784, 64), nn.SiLU(), nn.Linear(64, 10), activation_degree=7
         ),
@@ -112,7 +123,11 @@ def measure(name: str, plan: Plan) -> Prediction:
     before = _native.pool_statistics().in_use
     key = SecretKey.generate(plan.parameters)
     engine = NativeEngine(plan.parameters, evaluation_keys=key.evaluation_keys(plan.key_spec))
-    runner = Runner(plan, engine)
+    if plan.program.encrypted_weights:
+        weights = encrypt_weights(plan, key.public_key())
+        runner = Runner(plan.without_weights(), engine, encrypted_weights=weights)
+    else:
+        runner = Runner(plan, engine)
     runner.prepare()
     inputs = [
         key.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in public.pack_batch(x)

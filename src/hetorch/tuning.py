@@ -1,11 +1,13 @@
 """Layer 4: `hetorch.tune`, which measures what operations cost on this machine, for the compiler's cost model.
 
 Operations are timed over a few ring degrees and shapes of key switching; the constants of `Times` are the non-negative
-least squares of their relative errors.
+least squares of their relative errors. A run needs each key once, and all of them together are more than the caches
+hold: rotations are timed with one key after the other, and what that adds is added to all that switches keys.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,6 +32,8 @@ SCALE = 2.0**30
 SUMS = 48
 """Ciphertexts in and out of the weighted sums that are timed."""
 BABY_STEPS = 8
+FEWEST = 6
+"""Calls of which the least time counts, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def tune(
 def _measure(ring: int, seconds: float) -> Times:
     """All constants for one ring degree."""
     systems: dict[str, list[tuple[list[float], float]]] = {"rotate": [], "multiply": [], "transform": []}
-    singles: dict[str, list[float]] = {"rescale": [], "add": [], "constant": [], "pair": []}
+    singles: dict[str, list[float]] = {"rescale": [], "add": [], "constant": [], "pair": [], "key": []}
     for shape in SHAPES:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no message is encrypted: these parameters only take time
@@ -100,18 +104,19 @@ def _measure(ring: int, seconds: float) -> Times:
     multiply = _fit(systems["multiply"])
     transform = _fit(systems["transform"])
     product, down, hoist, baby, baby_limb, giant, giant_limb = transform
+    key = float(np.median(singles["key"]))
     return Times(
         product=product,
         constant=float(np.median(singles["constant"])),
-        baby=baby,
+        baby=baby + key,
         baby_limb=baby_limb,
-        giant=giant,
+        giant=giant + key,
         giant_limb=giant_limb,
         hoist=hoist,
         down=down,
         rotate=rotate[0],
         rotate_limb=rotate[1],
-        multiply=multiply[0],
+        multiply=multiply[0] + key,
         multiply_limb=multiply[1],
         pair=float(np.median(singles["pair"])),
         rescale=float(np.median(singles["rescale"])),
@@ -138,7 +143,10 @@ def _measure_shape(
     def timed(action: Callable[[], object]) -> float:
         return _least(action, seconds)
 
-    systems["rotate"].append(([digits * limbs, limbs], timed(lambda: engine.rotate(a, 1))))
+    turns = itertools.cycle(steps)
+    rotation = timed(lambda: engine.rotate(a, next(turns)))
+    systems["rotate"].append(([digits * limbs, limbs], rotation))
+    singles["key"].append(max(rotation - timed(lambda: engine.rotate(a, 1)), 0.0) / (digits * limbs))
     systems["multiply"].append(([digits * limbs, limbs], timed(lambda: engine.multiply(a, a))))
     singles["rescale"].append(timed(lambda: engine.rescale(a)) / (level + 1))
     singles["add"].append(timed(lambda: engine.add(a, a)) / (level + 1))
@@ -194,12 +202,12 @@ def _constants(slots: int) -> DiagonalTransform:
 
 
 def _least(action: Callable[[], object], seconds: float) -> float:
-    """The least time of a call, of as many as take `seconds` (five at least), after one to warm up. With one thread its
-    processor time counts: what else the machine does is not the operation's."""
+    """The least time of a call, of as many as take `seconds` (FEWEST at least), after one to warm up. With one thread
+    its processor time counts: what else the machine does is not the operation's."""
     clock = time.thread_time if _native.thread_count() == 1 else time.perf_counter
     action()
     best, begun, calls = np.inf, clock(), 0
-    while calls < 5 or clock() - begun < seconds:
+    while calls < FEWEST or clock() - begun < seconds:
         start = clock()
         action()
         best = min(best, clock() - start)

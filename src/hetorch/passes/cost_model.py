@@ -16,6 +16,9 @@ BABY, GIANT, KEY = 1.2, 4.0, 0.02
 """Weights of the split into baby and giant steps, whatever the machine: a hoisted rotation, one with its own
 decomposition and mod-down, and a slight preference for fewer keys, which are uploaded once and read each time."""
 
+HOISTED = 0.6
+"""Of a rotation by itself what one of several of the same ciphertext takes (docs/engine.md): the rest is shared."""
+
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
@@ -75,12 +78,9 @@ class CostModel:
     ) -> float:
         """Each diagonal is a product of ciphertexts; each sum of a giant step (and the one without) is relinearised and
         rotated by itself. Babies share their decomposition, and each has its own mod-down."""
-        m = self.machine.at(self.ring_degree)
-        shared = self.digits(level) * self.limbs(level) * m.hoist
-        turned = max(self.rotate(level) - shared, 0.0)
-        cost = m.pair * diagonals * (level + 1)
+        cost = self.machine.at(self.ring_degree).pair * diagonals * (level + 1)
         cost += (giants + outputs) * (self.multiply(level) - self.rescale(level))
-        cost += babies * turned + (shared * inputs if babies else 0.0)
+        cost += self.rotate(level) * (HOISTED * babies + (1 - HOISTED) * inputs if babies else 0.0)
         cost += giants * (self.rotate(level) + self.add(level))
         return cost + outputs * (self.rescale(level) + self._folds(level - 1, folds))
 
