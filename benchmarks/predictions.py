@@ -59,29 +59,16 @@ def networks() -> dict[str, Callable[[], Plan]]:
 
     torch.manual_seed(0)
     image = (1, 28, 28)
+    cnn = (
+        *(nn.Conv2d(1, 4, 7, 3), Square(), nn.Flatten()),
+        *(nn.Linear(256, 64), Square(), nn.Linear(64, 10)),
+    )
     return {
         "784-128-128-10, squares": made(
             (784,), nn.Linear(784, 128), Square(), nn.Linear(128, 128), Square(), nn.Linear(128, 10)
         ),
-        "Conv(1,4,7,s3)-256-64-10, squares": made(
-            image,
-            nn.Conv2d(1, 4, 7, 3),
-            Square(),
-            nn.Flatten(),
-            nn.Linear(256, 64),
-            Square(),
-            nn.Linear(64, 10),
-        ),
-        "Conv(1,4,7,s3)-256-64-10, squares, encrypted weights": made(
-            image,
-            nn.Conv2d(1, 4, 7, 3),
-            Square(),
-            nn.Flatten(),
-            nn.Linear(256, 64),
-            Square(),
-            nn.Linear(64, 10),
-            weights="encrypted",
-        ),
+        "Conv(1,4,7,s3)-256-64-10, squares": made(image, *cnn),
+        "Conv(1,4,7,s3)-256-64-10, squares, encrypted weights": made(image, *cnn, weights="encrypted"),
         "784-64-10, SiLU of degree 7": made(
             (784,), nn.Linear(784, 64), nn.SiLU(), nn.Linear(64, 10), activation_degree=7
         ),
