@@ -13,7 +13,9 @@ from hetorch.passes.approximate_activations import Approximated, approximate_act
 from hetorch.passes.approximation_notes import sentences
 from hetorch.passes.arguments import check_activations
 from hetorch.passes.assign_levels import assign_levels
+from hetorch.passes.balance_sums import balance_sums
 from hetorch.passes.choose_parameters import LARGEST_RING
+from hetorch.passes.drop_pruned import drop_pruned
 from hetorch.passes.fit_polynomial import Fit
 from hetorch.passes.fuse_affine import GROWTHS, fuse_affine
 
@@ -29,16 +31,22 @@ def analyze(
     activation_precision: float | None = None,
     activation_tolerance: float = 0.05,
     activation_agreement: float = 0.995,
+    activation_ranges: str = "calibrated",
 ) -> Analysis:
     """Which parts of a model convert exactly, which by approximation (on which range, with which degree and error),
     which are left to the client, and which cannot be compiled: with the line of the user's code, the reason and the
     nearest thing that works. Printed it is a table.
 
-    The arguments are those of hetorch.compile. A model that cannot be compiled ends in the analysis, not in an error;
-    InputError is raised if the inputs do not fit the model, or for wrong arguments.
+    The arguments are those of hetorch.compile that affect it. A model that cannot be compiled ends in the analysis, not
+    in an error; InputError is raised if the inputs do not fit the model, or for wrong arguments.
     """
     check_activations(
-        activation_degree, activation_precision, activation_tolerance, activation_agreement, MOST_DEGREE
+        activation_degree,
+        activation_precision,
+        activation_tolerance,
+        activation_agreement,
+        activation_ranges,
+        MOST_DEGREE,
     )
     try:
         captured = capture(model, calibration_inputs)
@@ -56,10 +64,14 @@ def analyze(
             precision=activation_precision,
             tolerance=activation_tolerance,
             least_agreement=activation_agreement,
+            only_bounds=activation_ranges == "interval",
         )
     except HetorchError as error:
         return replace(found, problem=str(error))
-    levels = min(assign_levels(fuse_affine(approximated.program, growth))[0] for growth in GROWTHS)
+    levels = min(
+        assign_levels(drop_pruned(balance_sums(fuse_affine(approximated.program, growth))).program)[0]
+        for growth in GROWTHS
+    )
     return replace(
         found,
         rows=_with_fits(captured.rows, approximated),

@@ -92,7 +92,12 @@ def compile(
     ):
         check_number(argument, value, whole=True)
     check_activations(
-        activation_degree, activation_precision, activation_tolerance, activation_agreement, MOST_DEGREE
+        activation_degree,
+        activation_precision,
+        activation_tolerance,
+        activation_agreement,
+        activation_ranges,
+        MOST_DEGREE,
     )
     if name is not None and not isinstance(name, str):
         raise InputError(f"name must be text, got {name!r}")
@@ -100,8 +105,6 @@ def compile(
         raise InputError(f"progress must be a function of (stage, fraction), got {progress!r}")
     if precision is not None and not 0 < precision < 1:
         raise InputError(f"precision must be between 0 and 1 (a share of the output range), got {precision}")
-    if activation_ranges not in ("calibrated", "interval"):
-        raise InputError(f'activation_ranges must be "calibrated" or "interval", got {activation_ranges!r}')
     if ring_degree is not None and ring_degree not in [1 << k for k in range(11, 17)]:
         raise InputError(f"ring_degree must be a power of two from 2^11 to 2^16, got {ring_degree}")
     if scale_bits is not None and not 20 <= scale_bits <= 45:

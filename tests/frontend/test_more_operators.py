@@ -242,3 +242,61 @@ def test_weights_that_a_pruning_hook_computes() -> None:
     weights = [op.matrix.nnz for op in captured.program.operations if isinstance(op, Affine)]
     assert weights == [18, 9]
     assert prune.is_pruned(model) and model[0].weight.requires_grad
+
+
+IN_PLACE: dict[str, Callable[[], nn.Module]] = {
+    "marked": lambda: hetorch.elementwise(nn.SiLU(inplace=True)),
+    "marked Mish": lambda: hetorch.elementwise(nn.Mish(inplace=True)),
+    "sinc_": lambda: Apply(lambda x: x.clone().sinc_()),
+}
+
+
+@pytest.mark.parametrize("name", sorted(IN_PLACE))
+def test_functions_that_write_into_their_input_leave_ours_alone(name: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 4), IN_PLACE[name](), nn.Linear(4, 2)).eval()
+    x = torch.randn(100, 4) * 2
+    plan = hetorch.compile(model, x, security="none", ring_degree=2048, activation_degree=15)
+    inner = model[0](x).detach()
+    (note,) = (note for note in plan.report.notes if " by degree " in note)
+    low, high = (float(end) for end in note.split(" on ")[1].split(" by ")[0].split(".."))
+    assert low < float(inner.min()) and high > float(inner.max())
+    assert plan.report.approximation_error < 0.05
+
+
+def test_a_constant_has_the_type_of_the_model() -> None:
+    class Cell(nn.Module):
+        """A recurrent step on a state that begins at zero."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.x, self.h = nn.Linear(4, 4), nn.Linear(3, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.x(x) + self.h(x.new_zeros(x.shape[0], 3))
+
+    for model in (Cell(), Cell().double()):
+        x = torch.randn(20, 4, dtype=next(model.parameters()).dtype)
+        captured = capture(model, x)
+        np.testing.assert_allclose(captured.outputs, model(x).detach().numpy(), atol=1e-6)
+
+
+def test_forms_that_are_not_understood_are_refused_in_words() -> None:
+    squeezed = hetorch.elementwise(Apply(lambda x: torch.tanh(x).squeeze()))
+    with pytest.raises(UnsupportedModelError, match="is marked elementwise, but"):
+        capture(nn.Sequential(nn.Linear(4, 4), squeezed), torch.randn(40, 4))
+    index = torch.zeros(1, 4, dtype=torch.int64)
+    with pytest.raises(UnsupportedModelError, match="adds up what it writes"):
+        capture(Apply(lambda x: x.scatter(1, index[:, :2], x[:, :2], reduce="add")), torch.randn(40, 4))
+
+
+def test_a_base_that_widens_its_exponent() -> None:
+    check(lambda x: torch.pow(torch.full((1, 1, 1), 2.0, dtype=x.dtype), x).reshape(-1, 4))
+
+
+def test_margins_do_not_step_over_a_pole() -> None:
+    model = hetorch.elementwise(Apply(lambda x: 1 / (x + 0)))
+    x = torch.linspace(0.2, 3.0, 400).reshape(100, 4)
+    plan = hetorch.compile(model, x, security="none", ring_degree=2048, activation_tolerance=0.1)
+    (note,) = (note for note in plan.report.notes if " by degree " in note)
+    assert 0 < float(note.split(" on ")[1].split("..")[0]) < 0.2

@@ -11,8 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from hetorch.server import guard
 from hetorch.server.app import create_app
+from hetorch.server.guard import Guard
+from hetorch.server.metrics import Metrics
 from hetorch.server.models import ServedModel
 from hetorch.server.run import _Server, address_of, bind, write_ready_file
 
@@ -68,6 +73,40 @@ def test_connections_without_a_request_are_closed(served: ServedModel, beginning
                 answer = busy.get("/v1/health")
                 ports.add(answer.extensions["network_stream"].get_extra_info("client_addr"))
             assert len(ports) == 1
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        bound.close()
+
+
+def test_connections_that_do_not_read_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was answered is in the buffers of the connection, which closes by itself only when it is read."""
+
+    monkeypatch.setattr(guard, "SLOWEST_BYTES_PER_SECOND", 1 << 40)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await Response(bytes(16 << 20))(scope, receive, send)
+
+    bound = bind("127.0.0.1", 0)
+    listens = threading.Event()
+    guarded = Guard(app, Metrics(), idle_timeout=0.5)
+    config = uvicorn.Config(guarded, log_level="critical", lifespan="off")
+    server = _Server(config, listens.set, idle_timeout=1.0)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    try:
+        assert listens.wait(20)
+        with socket.socket() as idle:
+            idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            idle.connect(bound.getsockname())
+            idle.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            begin = time.monotonic()
+            while not server.server_state.connections and time.monotonic() - begin < 10:
+                time.sleep(0.02)
+            while server.server_state.connections and time.monotonic() - begin < 20:
+                time.sleep(0.1)
+            assert not server.server_state.connections
     finally:
         server.should_exit = True
         thread.join(20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -231,6 +232,22 @@ def test_weights_on_disk_survive_and_damaged_ones_are_dropped(
     store = KeyStore(1, tmp_path)
     assert store.has(kind, key_id) and store.get(kind, key_id) is None
     assert not store.has(kind, key_id) and list(tmp_path.glob("*/*")) == []
+
+
+def test_uploads_at_once_leave_the_same_in_memory_and_on_disk(
+    hidden: ServedModel, data_owner: Owner, tmp_path: Path
+) -> None:
+    kind = hidden.weight_kind
+    assert kind is not None
+    key_id = make_key_id(data_owner)
+    uploads = [weights_for(data_owner, key_id), weights_for(data_owner, key_id, outsourced_plan(1))]
+    store = KeyStore(10 * kind.memory_bytes, tmp_path)
+    for _ in range(10):
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda data: store.put(kind, data), uploads * 4))
+        (path,) = tmp_path.glob("*/*.weights")
+        held = store._ready[kind, key_id]
+        assert kind.identify(path.read_bytes()).content == held.content
 
 
 def test_the_disk_limit_counts_weights(hidden: ServedModel, data_owner: Owner, tmp_path: Path) -> None:

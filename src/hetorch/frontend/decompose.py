@@ -34,7 +34,8 @@ def one_number(builder: Builder, call: Call) -> Symbol | None:
     target, arguments = call.target, dict(call.arguments)
 
     def definition(x: Array) -> Array:
-        given = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float64))
+        # A copy: the operation may write into what it is given.
+        given = torch.from_numpy(np.array(x, dtype=np.float64, order="C"))
         return np.asarray(target(**{**arguments, name: given}).numpy())
 
     return builder.activation(source, call.op, (), call, definition)

@@ -97,12 +97,14 @@ def _power(builder: Builder, call: Call) -> Symbol:
     exponent = call["exponent"]
     if isinstance(exponent, Symbol):
         base = call["self"]
-        if isinstance(base, Symbol) or as_array(base).size != 1 or not 0 < float(as_array(base)) < math.inf:
+        numbers = [] if isinstance(base, Symbol) else as_array(base).reshape(-1).tolist()
+        if len(numbers) != 1 or not 0 < numbers[0] < math.inf:
             raise call.unsupported(
                 "the exponent depends on the input", "fixed exponents work, and one positive base"
             )
-        factor = math.log(float(as_array(base)))
-        return builder.activation(builder.scale(exponent, factor, call), "exp", (), call)
+        factor = math.log(numbers[0])
+        whole = expanded(builder, exponent, call.shape, call)
+        return builder.activation(builder.scale(whole, factor, call), "exp", (), call)
     constant = as_array(exponent)
     if constant.size != 1:
         raise call.unsupported("several exponents", "one exponent for all elements works")

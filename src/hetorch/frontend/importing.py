@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -60,9 +61,10 @@ def _made(module: Callable[[], torch.nn.Module] | None) -> torch.nn.Module:
     if isinstance(module, torch.nn.Module):
         return module
     try:
-        made = module()
+        inspect.signature(module).bind()
     except TypeError as error:
         raise InputError(f"module= must take no arguments; wrap it in a function: {error}") from error
+    made = module()
     if not isinstance(made, torch.nn.Module):
         raise InputError(f"module must make a torch.nn.Module, it made {type(made).__name__}")
     return made

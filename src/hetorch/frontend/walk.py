@@ -88,7 +88,8 @@ class Walk:
             or (op in LIKE and not symbols_in([args[0]]))
             or (op in FILLING and not symbols_in([args[1]]))
         ):
-            return target(*_with_zeros(args), **_with_zeros(kwargs))
+            made, meta = target(*_with_zeros(args), **_with_zeros(kwargs)), node.meta.get("val")
+            return made.to(meta.dtype) if isinstance(meta, torch.Tensor) else made
         if op in CHECKS:
             return None
         call = self._call(node, args, kwargs)
@@ -119,10 +120,8 @@ class Walk:
             raise call.unsupported(
                 "it makes whole numbers", "leave the numbers real, or let the client compute them"
             )
-        if handler is None:
-            return self._otherwise(call)
         try:
-            return handler(self.builder, call)
+            return handler(self.builder, call) if handler else self._otherwise(call)
         except (Refusal, MemoryError):
             raise
         except Exception as error:
@@ -231,13 +230,13 @@ class Walk:
         definition, samples = _definition(module), np.array([-0.5, 0.25, 1.0])
         try:
             whole = definition(samples)
-            alone = [definition(samples[i : i + 1]) for i in range(len(samples))]
+            alone = np.concatenate([definition(samples[i : i + 1]) for i in range(len(samples))])
         except Exception as error:
             raise call.unsupported(
                 f"it is marked elementwise, but does not take a vector of numbers ({_first_line(error)})",
                 WORKS,
             ) from error
-        if whole.shape != samples.shape or not np.allclose(whole, np.concatenate(alone), equal_nan=True):
+        if whole.shape != samples.shape or not np.allclose(whole, alone, equal_nan=True):
             raise call.unsupported("it is marked elementwise, but mixes elements or changes the shape", WORKS)
         found = self.builder.activation(source, type(module).__name__, (), call, definition)
         if shape_of(leaving[0].meta.get("val")) != found.shape:
@@ -252,7 +251,8 @@ def _definition(module: torch.nn.Module) -> Callable[[Array], Array]:
 
     def function(x: Array) -> Array:
         with torch.no_grad():
-            flat = torch.from_numpy(np.ascontiguousarray(x)).to(dtype)
+            # A copy: the module may write into what it is given.
+            flat = torch.from_numpy(np.array(x, dtype=np.float64, order="C")).to(dtype)
             return np.asarray(module(flat).to(torch.float64).numpy())
 
     return function

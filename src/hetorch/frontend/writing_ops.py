@@ -17,7 +17,7 @@ _NEW = ("src", "values", "source", "value")
 
 
 def _written(builder: Builder, call: Call) -> Symbol:
-    if call.arguments.get("accumulate"):
+    if call.arguments.get("accumulate") or call.arguments.get("reduce"):
         raise call.unsupported("it adds up what it writes", "write each place once, and add")
     name = next((n for n in _NEW if isinstance(call.arguments.get(n), (Symbol, torch.Tensor))), None)
     if name is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hetorch.passes.approximate_activations import Approximated
-from hetorch.passes.fit_polynomial import TAIL_GROWTH
+from hetorch.passes.fit_polynomial import RANGE_MARGIN, TAIL_GROWTH
 
 
 def sentences(approximated: Approximated) -> tuple[str, ...]:
@@ -29,8 +29,8 @@ def sentences(approximated: Approximated) -> tuple[str, ...]:
         )
     if not approximated.steady:
         found.append(
-            "inputs a fifth further from or nearer to their mean than the calibration inputs can make the outputs "
-            "explode, those of other samples of the same batch too; what helps: more calibration inputs, a larger "
-            'activation_tolerance= (lower degrees), activation_ranges="interval", or batch_size=1'
+            f"inputs {RANGE_MARGIN:.0%} further from or nearer to their mean than the calibration inputs can make "
+            "the outputs explode, those of other samples of the same batch too; what helps: more calibration inputs, a "
+            'larger activation_tolerance= (lower degrees), activation_ranges="interval", or batch_size=1'
         )
     return tuple(found)

@@ -18,7 +18,12 @@ def check_number(name: str, value: object, *, whole: bool, meaning: str = "") ->
 
 
 def check_activations(
-    degree: int | None, precision: float | None, tolerance: float, agreement: float, most_degree: int
+    degree: int | None,
+    precision: float | None,
+    tolerance: float,
+    agreement: float,
+    ranges: str,
+    most_degree: int,
 ) -> None:
     """InputError unless these are what hetorch.compile takes as its activation_... arguments."""
     check_number("activation_degree", degree, whole=True)
@@ -33,3 +38,5 @@ def check_activations(
         raise InputError(f"activation_precision must be from 2^-20 to 1, got {precision}")
     if degree is not None and not 1 <= degree <= most_degree:
         raise InputError(f"activation_degree must be 1..{most_degree}, got {degree}")
+    if ranges not in ("calibrated", "interval"):
+        raise InputError(f'activation_ranges must be "calibrated" or "interval", got {ranges!r}')

@@ -67,6 +67,14 @@ class Chosen:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Memo:
+    """What requests that differ in their key weight alone need again: the maps, and the least bits by ring degree."""
+
+    maps: Maps = field(default_factory=Maps)
+    least_bits: dict[int, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """What is asked for. `sizes`: largest absolute value of each value of `program`; `precision`: bound on the
     encryption error relative to `output_range`; `ring_degree`, `scale_bits` and `digit_size` None to choose.
@@ -91,15 +99,7 @@ class Request:
     encrypted: bool = False
     for_seal: bool = False
     key_weight: float = KEY
-    memo: Memo = field(default_factory=lambda: Memo())
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Memo:
-    """What requests that differ in their key weight alone need again: the maps, and the least bits by ring degree."""
-
-    maps: Maps = field(default_factory=Maps)
-    least_bits: dict[int, float] = field(default_factory=dict)
+    memo: Memo = field(default_factory=Memo)
 
 
 def choose_parameters(request: Request) -> Chosen:
@@ -197,7 +197,7 @@ def _on_ring(request: Request, ring: int, batch: int, reasons: list[str]) -> lis
             guess, guess, ring, request.machine, lane_price, request.encrypted, request.key_weight
         )
         try:
-            layouts, request = _with_bounded_mixtures(request, positions, model)
+            layouts, judged = _with_bounded_mixtures(request, positions, model)
         except PlanError as error:
             reasons.append(f"2^{exponent}: {error}")
             return []
@@ -212,7 +212,7 @@ def _on_ring(request: Request, ring: int, batch: int, reasons: list[str]) -> lis
             for index, op in enumerate(program.operations)
             if isinstance(op, Affine)
         }
-        found = [_with_digits(request, ring, layouts, lowered, size, batch) for size in sizes]
+        found = [_with_digits(judged, ring, layouts, lowered, size, batch) for size in sizes]
         usable = [choice for choice in found if choice is not None]
         if usable:
             return usable

@@ -35,6 +35,7 @@ from hetorch.passes.fit_polynomial import (
     GROUP_UNIFORM_WEIGHT,
     MOST_REACH,
     RANGE_MARGIN,
+    TAIL_GROWTH,
     Fit,
     bounded_fit,
     fit_jointly,
@@ -49,8 +50,8 @@ Array = NDArray[np.float64]
 
 FEWEST = 16
 """Calibration values that a channel needs for a fit of its own."""
-BISECTIONS = 40
-"""Steps that find the end of a definition: to 2^-40 of the margin."""
+MARGIN_POINTS, BISECTIONS = 33, 40
+"""Points of a margin at which a function is looked at, and steps that find the end of its definition between two."""
 LEAST_CURVATURE = 1.0 / 8
 """Of a parabola a u^2 + b u, |a| is at least this share of |b|: the completed square is then at most 4 times the
 result, and so is its noise."""
@@ -170,21 +171,33 @@ def _where_finite(
     seen: tuple[Array, Array],
     widened: tuple[Array, Array],
 ) -> tuple[Array, Array]:
-    """The widened range, but where a margin leaves the definition of the function only half way to its end."""
+    """The widened range, but where a margin leaves the definition of the function, or comes near a pole, only half way
+    to there."""
+    share = np.linspace(0.0, 1.0, MARGIN_POINTS)[:, None]
+    inside = np.abs(definition(seen[0] + share * (seen[1] - seen[0])))
+    if not np.all(np.isfinite(inside)):
+        raise PlanError(
+            f"{op.function} in {op.name} is not finite somewhere in {seen[0].min():.3g}..{seen[1].max():.3g}, the "
+            "range of its inputs on the calibration inputs; keep them away from where it is not defined"
+        )
+    most = TAIL_GROWTH * np.maximum(inside.max(axis=0), np.max(inside) * LINEAR)
+
+    def usable(x: Array) -> NDArray[np.bool_]:
+        values = definition(x)
+        return np.asarray(np.isfinite(values) & (np.abs(values) <= most))
+
     ends = []
     for inner, outer in zip(seen, widened, strict=True):
-        if not np.all(np.isfinite(definition(inner))):
-            raise PlanError(
-                f"{op.function} in {op.name} is not finite somewhere in {seen[0].min():.3g}..{seen[1].max():.3g}, the "
-                "range of its inputs on the calibration inputs; keep them away from where it is not defined"
-            )
-        outside = ~np.isfinite(definition(outer))
-        good, bad = inner, outer
+        fails = ~usable(inner + share * (outer - inner))
+        first = np.argmax(fails, axis=0)
+        good, bad = (
+            inner + np.maximum(first - back, 0) * (outer - inner) / (MARGIN_POINTS - 1) for back in (1, 0)
+        )
         for _ in range(BISECTIONS):
             middle = (good + bad) / 2
-            finite = np.isfinite(definition(middle))
-            good, bad = np.where(finite, middle, good), np.where(finite, bad, middle)
-        ends.append(np.where(outside, (inner + good) / 2, outer))
+            fine = usable(middle)
+            good, bad = np.where(fine, middle, good), np.where(fine, bad, middle)
+        ends.append(np.where(fails.any(axis=0), (inner + good) / 2, outer))
     return ends[0], ends[1]
 
 

@@ -10,7 +10,8 @@ ciphertext as it has room for.)
 What it costs: the slots between the rows end up with mixtures, the tail of one row's products and the head of the next
 one's. Maps that read the result have zeros there and products multiply mixtures by mixtures, so the rows are right; but
 a polynomial would leave its range on them, and a client must not see them. So windows are for groups of values without
-polynomials that are not the output; and how large the mixtures are is found on the calibration samples.
+polynomials that are not the output; and how large the mixtures are is found on some
+calibration samples, the largest among them.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ class Plan:
 
     def public(self) -> PublicPlan:
         """What a client may see. Of a plan with encrypted weights it is the same with and without them: nothing in it,
-        not even the fingerprint, depends on their values."""
+        not even the fingerprint, is computed from their values (the report and the scales, which are, were before)."""
         program, parameters = self.program, self.parameters
         hides = program.encrypted_weights and not self.weights_withheld
         weights = sum(

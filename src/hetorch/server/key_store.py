@@ -41,6 +41,7 @@ class KeyStore:
         self._disk_limit = disk_limit
         self._folder = folder
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # memory and disk change in the same order
         self._ready: OrderedDict[tuple[StoredKind[Any], str], _Held] = OrderedDict()
         self._used = 0
         if folder is not None:
@@ -83,6 +84,7 @@ class KeyStore:
         try:
             data = path.read_bytes()
             os.utime(path)
+            read = path.stat().st_ino
         except OSError:
             return None
         try:
@@ -91,7 +93,9 @@ class KeyStore:
                 raise WireError("not what its name says")
             value = kind.parse(data)
         except WireError:
-            path.unlink(missing_ok=True)
+            with self._writing, contextlib.suppress(FileNotFoundError):
+                if path.stat().st_ino == read:  # not what another upload has put there since
+                    path.unlink()
             return None
         self._insert(kind, key_id, _Held(value, identity.content), replace=False)
         return value
@@ -102,13 +106,20 @@ class KeyStore:
         key_id = identity.key_id
         with self._lock:
             held = self._ready.get((kind, key_id))
-        known = held is not None and held.content == identity.content
-        if not known:
-            self._insert(kind, key_id, _Held(kind.parse(data), identity.content), replace=True)
+        made = held
+        if held is None or held.content != identity.content:
+            made = _Held(kind.parse(data), identity.content)
+        assert made is not None
         path = self._path(kind, key_id)
-        same = known or identity.content == key_id
-        if path is not None and not (same and path.exists()):
-            self._write(path, data)
+        with self._writing:
+            with self._lock:
+                held = self._ready.get((kind, key_id))
+            known = held is not None and held.content == identity.content
+            if not known:
+                self._insert(kind, key_id, made, replace=True)
+            same = known or identity.content == key_id
+            if path is not None and not (same and path.exists()):
+                self._write(path, data)
         return key_id
 
     def snapshot(self) -> dict[str, int]:

@@ -100,7 +100,8 @@ class _Server(uvicorn.Server):
         idle: dict[Any, tuple[object, float]] = {}
         for connection in list(self.server_state.connections):
             last = getattr(connection, "cycle", None)  # a request and its answer
-            if last is not None and not last.response_complete:
+            # A connection that is given up closes only when its reader takes what is left: it counts as idle too.
+            if last is not None and not last.response_complete and not connection.transport.is_closing():
                 continue
             seen, since = self._idle.get(connection, (last, now))
             if seen is not last:  # there was one in between

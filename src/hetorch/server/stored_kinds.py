@@ -71,10 +71,12 @@ class KeyKind:
 
     @property
     def smallest_upload(self) -> int:
+        """Exact bytes of an upload."""
         return self.largest_upload
 
     @property
     def largest_upload(self) -> int:
+        """Exact bytes of an upload."""
         return evaluation_key_bytes(self.parameters, self.spec)
 
     @property
@@ -94,6 +96,7 @@ class KeyKind:
         return Identity(key_id, key_id)
 
     def parse(self, data: bytes | bytearray) -> EvaluationKeys:
+        """WireError for anything but whole and right keys."""
         return load_evaluation_keys(self.parameters, self.spec, bytes(data))
 
 
@@ -121,6 +124,7 @@ class WeightKind:
 
     @property
     def folder(self) -> str:
+        """Weights belong to one plan."""
         return self.format.fingerprint[:32]
 
     def identify(self, data: bytes | bytearray) -> Identity:
@@ -129,4 +133,5 @@ class WeightKind:
         return Identity(header.key_id.hex(), hashlib.sha256(data).hexdigest())
 
     def parse(self, data: bytes | bytearray) -> EncryptedWeights[Ciphertext]:
+        """WireError for anything but whole and right weights."""
         return self.format.load(data).weights

@@ -99,11 +99,6 @@ class Frame:
     blobs: tuple[memoryview, ...]
 
 
-def frame_bytes(count: int, blob_length: int) -> int:
-    """Exact bytes of a frame of `count` blobs of `blob_length` bytes each, without a digest."""
-    return HEADER_BYTES + count * (_LENGTH.size + blob_length)
-
-
 def dump_frame(kind: Kind, model: bytes, key_id: bytes, blobs: Sequence[bytes]) -> bytes:
     """The frame as bytes; `model` and `key_id` are 32 bytes each, else WireError."""
     return b"".join(frame_pieces(kind, model, key_id, len(blobs), blobs))
