@@ -44,8 +44,9 @@ SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
 SPECIAL_BITS = 49
 TRIAL_BITS = 32.0
 DIGIT_SIZES = (1, 2, 3, 4, 5, 6, 8, 12)
-LANE_PRICE = 0.2
-"""Rotations that each slot of a folded sum counts where noise is scarce, so that the search folds less."""
+LANE_PRICES = (0.0, 0.02, 0.2)
+"""Rotations that each slot of a folded sum counts: the next price where noise is too scarce for the layouts found with
+one, so that the search folds less."""
 BATCH_STEP = 2
 """Bits between the numbers of samples side by side that are tried."""
 
@@ -192,7 +193,8 @@ def _on_ring(request: Request, ring: int, batch: int, reasons: list[str]) -> lis
     program, exponent = request.program, ring.bit_length() - 1
     positions = ring // 2 // batch
     sizes = _digit_sizes(request)
-    for guess, lane_price in ((sizes[len(sizes) // 2], LANE_PRICE / 10), (sizes[0], LANE_PRICE)):
+    for lane_price in LANE_PRICES:
+        guess = sizes[0] if lane_price == LANE_PRICES[-1] else sizes[len(sizes) // 2]
         model = CostModel(
             guess, guess, ring, request.machine, lane_price, request.encrypted, request.key_weight
         )
