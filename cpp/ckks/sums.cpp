@@ -168,23 +168,28 @@ Ciphertext sum_of_products(const Evaluator& evaluator, CiphertextRefs a, Ciphert
     for (std::size_t at = 0; at < n; at += kTile) {
       const std::size_t length = std::min(kTile, n - at);
       kernels::u64* tile[kMostParts];
-      for (std::size_t p = 0; p < shape.parts; ++p) {
-        tile[p] = sums[p].row(r) + at;
-        std::fill_n(tile[p], length, 0);
-      }
+      for (std::size_t p = 0; p < shape.parts; ++p) tile[p] = sums[p].row(r) + at;
+      std::size_t begun = 0;  // parts that hold something: the first term's products are written, not added
       for (std::size_t i = 0; i < a.size(); ++i) {
         const auto& x = a[i]->body.parts;
         const auto& y = b[i]->body.parts;
         for (std::size_t j = 0; j < x.size(); ++j) {
           const kernels::u64* factor = x[j]->row(r) + at;
-          std::size_t h = 0;
-          for (; h + 1 < y.size(); h += 2) {
-            k.multiply_add_pair(tile[j + h], tile[j + h + 1], factor, y[h]->row(r) + at, y[h + 1]->row(r) + at, length,
-                                m);
+          for (std::size_t h = 0; h < y.size(); ++h) {
+            const kernels::u64* other = y[h]->row(r) + at;
+            if (j + h == begun) {
+              k.multiply(tile[begun++], factor, other, length, m);
+            } else if (j + h + 1 < begun && h + 1 < y.size()) {
+              k.multiply_add_pair(tile[j + h], tile[j + h + 1], factor, other, y[h + 1]->row(r) + at, length, m);
+              ++h;
+            } else {
+              k.multiply_add(tile[j + h], factor, other, length, m);
+            }
           }
-          if (h < y.size()) k.multiply_add(tile[j + h], factor, y[h]->row(r) + at, length, m);
         }
       }
+      // The longest factors need not meet in one term.
+      for (; begun < shape.parts; ++begun) std::fill_n(tile[begun], length, 0);
     }
   });
   return {{rlwe::parts_of(std::move(sums)), std::nullopt}, scale};

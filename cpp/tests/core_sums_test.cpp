@@ -70,6 +70,19 @@ void test_sums(const Shape& shape, std::size_t count, std::size_t period) {
   CHECK(throws<std::invalid_argument>([&] { ckks::sum_of_weights(evaluator, refs(a), huge, scale); }), text.c_str());
   const std::vector<ckks::Ciphertext> mixed{a[0], owner.encrypt(left[0], top, 2 * scale)};
   CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_products(evaluator, refs(mixed), refs(mixed)); }), text.c_str());
+  // Factors of several lengths, of which the longest do not meet: x 1 + 1 x, where 1 has a third part of zeros.
+  const Values ones(slots, 1.0);
+  ckks::Ciphertext padded = owner.encrypt(ones, lowest, scale);
+  ring::NttPoly zeros(owner.context.basis().n(), {lowest + 1, 0});
+  zeros.clear();
+  padded.body.parts.emplace_back(std::move(zeros));
+  const ckks::Ciphertext& x = a[0];
+  const ckks::Ciphertext* const left_factors[] = {&x, &padded};
+  const ckks::Ciphertext* const right_factors[] = {&padded, &x};
+  const ckks::Ciphertext twice = ckks::sum_of_products(evaluator, left_factors, right_factors);
+  Values doubled(slots);
+  for (std::size_t j = 0; j < slots; ++j) doubled[j] = 2.0 * left[0][j];
+  CHECK(twice.size() == 5 && distance(owner.decrypt(twice), doubled) < 8 * owner.fresh_bound(scale), text.c_str());
   std::vector<ckks::Ciphertext> many{third};
   many[0].scale = 1;
   many[0].body.parts.resize(ckks::kMostParts / 2, many[0].body.parts[0]);
