@@ -66,9 +66,7 @@ def batch_norm(builder: Builder, call: Call) -> Symbol:
 
 def _reduce(builder: Builder, call: Call) -> Symbol:
     source = call.symbol("self")
-    axes = call.axes("dim", len(source.shape))
-    if 0 in axes and source.shape[0] == 1 and len(source.shape) > 1:
-        raise call.unsupported("it mixes the samples of a batch", "give it the axes, without axis 0")
+    axes = call.reduced_axes("dim", source.shape)
     matrix = matrices.reduction(source.shape, axes, mean=call.op == "mean")
     return builder.affine(source, matrix, None, call)
 

@@ -112,6 +112,13 @@ class Call:
             return list(range(rank))
         return sorted({int(axis) % rank for axis in value})
 
+    def reduced_axes(self, argument: str, shape: Shape) -> list[int]:
+        """The axes over which something of `shape` is reduced; a Refusal if the batch is one of them."""
+        axes = self.axes(argument, len(shape))
+        if 0 in axes and shape[0] == 1 and len(shape) > 1:
+            raise self.unsupported("it mixes the samples of a batch", "give it the axes, without axis 0")
+        return axes
+
 
 @dataclass(slots=True)
 class Builder:

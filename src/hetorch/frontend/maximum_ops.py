@@ -107,9 +107,7 @@ def _rectified(builder: Builder, call: Call, source: Symbol, many: int) -> Symbo
 
 def _reduce(builder: Builder, call: Call) -> Results:
     source = call.symbol("self")
-    axes = call.axes("dim", len(source.shape))
-    if 0 in axes and source.shape[0] == 1 and len(source.shape) > 1:
-        raise call.unsupported("it mixes the samples of a batch", "give it the axes, without axis 0")
+    axes = call.reduced_axes("dim", source.shape)
     negative = call.op in ("amin", "min")
     if negative:
         source = builder.scale(source, -1.0, call)

@@ -130,9 +130,7 @@ def _log_sum_exp(builder: Builder, call: Call) -> Symbol:
 
 def _variance(builder: Builder, call: Call) -> Symbol:
     source = call.symbol("self")
-    axes = call.axes("dim", len(source.shape))
-    if 0 in axes and source.shape[0] == 1 and len(source.shape) > 1:
-        raise call.unsupported("it mixes the samples of a batch", "give it the axes, without axis 0")
+    axes = call.reduced_axes("dim", source.shape)
     given = call.arguments.get("correction")
     correction = float(call.arguments.get("unbiased", True)) if given is None else float(given)
     count = math.prod(source.shape[axis] for axis in axes)
@@ -158,9 +156,7 @@ def _vector_norm(builder: Builder, call: Call) -> Symbol:
     order = float(call.arguments.get("ord", call.arguments.get("p", 2)))
     if order != 2:
         raise call.unsupported(f"norm of order {order}", "the norm of order 2 works")
-    axes = call.axes("dim", len(source.shape))
-    if 0 in axes and source.shape[0] == 1 and len(source.shape) > 1:
-        raise call.unsupported("it mixes the samples of a batch", "give it the axes, without axis 0")
+    axes = call.reduced_axes("dim", source.shape)
     square = builder.multiply(source, source, call)
     total = builder.affine(square, matrices.reduction(source.shape, axes, mean=False), None, call)
     return builder.activation(total, "sqrt", (), call)

@@ -165,9 +165,7 @@ def _bilinear(builder: Builder, call: Call) -> Symbol:
 def _product_of(builder: Builder, call: Call) -> Symbol:
     """The product along an axis, in a tree: ceil(log2(length)) levels."""
     source = call.symbol("self")
-    axes = call.axes("dim", len(source.shape))
-    if 0 in axes and source.shape[0] == 1 and len(source.shape) > 1:
-        raise call.unsupported("it mixes the samples of a batch", "give it the axis, not axis 0")
+    axes = call.reduced_axes("dim", source.shape)
     numbers = np.moveaxis(np.arange(source.size, dtype=np.int64).reshape(source.shape), axes[0], -1)
     while numbers.shape[-1] > 1:
         half = numbers.shape[-1] // 2
