@@ -74,14 +74,14 @@ def predict(
         )
         beyond = beyond_range(samples, client.plan.input_range)
         client.prepare()
-        results = []
-        for index, sample in enumerate(samples):
-            report("encrypted predictions", index, len(samples))
+        results, together = [], client.plan.batch_size
+        for begin in range(0, len(samples), together):
+            report("encrypted predictions", begin, len(samples))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", InputRangeWarning)  # told for all samples, above
-                results.append(client.predict(sample, for_sharing=sharing))
+                results.append(client.predict(samples[begin : begin + together], for_sharing=sharing))
         report("encrypted predictions", len(samples), len(samples))
-        outputs = results[0] if single else np.stack(results)
+        outputs = np.concatenate(results)[0] if single else np.concatenate(results)
         timings = [dataclasses.asdict(t) for t in client.timings]
     if output is not None:
         save_array(output, outputs)

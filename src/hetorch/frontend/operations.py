@@ -69,7 +69,10 @@ FILLING = frozenset({"fill"})
 """Operations that take no more than a shape from their first argument, if the second is known."""
 
 _CLIENT = "let the client compute it and encrypt what comes out"
-_COMPARE = "return the scores, and let the client compare after decryption"
+_COMPARE = (
+    "return the scores and let the client compare after decryption, in the middle of a network split it there; a "
+    "function of one number (torch.where(x > 0, ...)) works as a module marked with hetorch.elementwise"
+)
 
 NEAREST: Mapping[str, str] = MappingProxyType(
     {

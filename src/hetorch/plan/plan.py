@@ -52,7 +52,7 @@ WEIGHTS = "weights.safetensors"
 MAX_MANIFEST_BYTES = 1 << 28
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Plan:
     """A compiled model. `weights` are read-only arrays named as HeProgram says. PlanError if the program does not
     agree with the parameters, the keys or the weights."""
@@ -268,6 +268,11 @@ class Plan:
 
     def __str__(self) -> str:
         return render(self)
+
+    def __repr__(self) -> str:
+        public, ring = self.public(), self.parameters.ring_degree.bit_length() - 1
+        shapes = f"{public.input_shape} -> {public.output_shape}"
+        return f"Plan({self.name!r}: {shapes}, N = 2^{ring}, {len(self.report.layers)} layers; print it for its table)"
 
     def to_report(self) -> dict[str, object]:
         """The table as plain data, for machines."""
