@@ -167,3 +167,12 @@ def test_sizes_by_hand() -> None:
     spec = EvaluationKeySpec(2, ((5, 1),))
     expected = 2 * (4096 * (sum(bits) + special) // 8 + 32) + (4096 * (sum(bits[:2]) + special) // 8 + 32)
     assert evaluation_key_bytes(parameters, spec) == expected
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "seed").write_bytes(b"mine")
+    with pytest.raises(PlanError, match="has other files \\('seed'\\) and no plan"):
+        plan("linear").save(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["seed"]
+    plan("linear").save(tmp_path / "plan")
+    plan("linear").save(tmp_path / "plan")

@@ -193,12 +193,20 @@ class Plan:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the folder `path` (made if it is not there): manifest.json and weights.safetensors.
 
-        The weights are those of the model: the folder is not for clients. PlanError if it cannot be written.
+        A plan that is there is replaced. The weights are those of the model: the folder is not for clients. PlanError
+        if it cannot be written, or has other files (a key vault, say) and no plan.
         """
         folder = Path(path)
         manifest, tensors = self._to_bytes()
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            foreign = sorted(
+                file.name for file in folder.iterdir() if not file.name.startswith((MANIFEST, WEIGHTS))
+            )
+            if foreign and not (folder / MANIFEST).exists():
+                raise PlanError(
+                    f"{folder} has other files ({foreign[0]!r}) and no plan; save it to a folder of its own"
+                )
             for name, data in ((WEIGHTS, tensors), (MANIFEST, manifest)):
                 partial = folder / f"{name}.partial"
                 partial.write_bytes(data)
