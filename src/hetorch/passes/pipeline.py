@@ -195,7 +195,7 @@ def _with_few_keys(request: Request, limit: int | None) -> Chosen:
         return _fewest_keys(found)
     least = min(size for size, _ in found)
     raise PlanError(
-        f"the evaluation keys of the layouts that were found take {least} bytes ({least / 1e6:.1f} MB) or more, "
+        f"the fewest evaluation keys of the layouts that were found take {least} bytes ({least / 1e6:.1f} MB), "
         f"key_limit is {limit} bytes ({limit / 1e6:.1f} MB); raise it, use polynomials of fewer levels (a smaller "
         "activation_degree= or activation_agreement=), a larger ring_degree=, fewer layers, or the objective "
         '"throughput", which needs one key'
