@@ -7,7 +7,6 @@ from dataclasses import replace
 from hetorch.errors import HetorchError, UnsupportedModelError
 from hetorch.frontend.capture import capture
 from hetorch.ir.analysis import Analysis, AnalysisRow
-from hetorch.ir.tensor_program import MOST_DEGREE
 from hetorch.params import Security, max_log2_qp
 from hetorch.passes.approximate_activations import Approximated, approximate_activations
 from hetorch.passes.approximation_notes import sentences
@@ -46,7 +45,6 @@ def analyze(
         activation_tolerance,
         activation_agreement,
         activation_ranges,
-        MOST_DEGREE,
     )
     try:
         captured = capture(model, calibration_inputs)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from hetorch.errors import InputError
 from hetorch.frontend.capture import capture
-from hetorch.ir.tensor_program import MOST_DEGREE
 from hetorch.params import Security
 from hetorch.passes.arguments import check_activations, check_number
 from hetorch.passes.machine import load_machine
@@ -97,7 +96,6 @@ def compile(
         activation_tolerance,
         activation_agreement,
         activation_ranges,
-        MOST_DEGREE,
     )
     if name is not None and not isinstance(name, str):
         raise InputError(f"name must be text, got {name!r}")

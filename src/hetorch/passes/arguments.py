@@ -5,6 +5,7 @@ from __future__ import annotations
 from numbers import Integral, Real
 
 from hetorch.errors import InputError
+from hetorch.ir.tensor_program import MOST_DEGREE
 
 
 def check_number(name: str, value: object, *, whole: bool, meaning: str = "") -> None:
@@ -23,7 +24,6 @@ def check_activations(
     tolerance: float,
     agreement: float,
     ranges: str,
-    most_degree: int,
 ) -> None:
     """InputError unless these are what hetorch.compile takes as its activation_... arguments."""
     check_number("activation_degree", degree, whole=True)
@@ -36,7 +36,7 @@ def check_activations(
         raise InputError(f"activation_agreement must be between 0 and 1, got {agreement}")
     if precision is not None and not 2.0**-20 <= precision < 1:
         raise InputError(f"activation_precision must be from 2^-20 to 1, got {precision}")
-    if degree is not None and not 1 <= degree <= most_degree:
-        raise InputError(f"activation_degree must be 1..{most_degree}, got {degree}")
+    if degree is not None and not 1 <= degree <= MOST_DEGREE:
+        raise InputError(f"activation_degree must be 1..{MOST_DEGREE}, got {degree}")
     if ranges not in ("calibrated", "interval"):
         raise InputError(f'activation_ranges must be "calibrated" or "interval", got {ranges!r}')
