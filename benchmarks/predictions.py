@@ -22,11 +22,11 @@ from benchmarks.ledger import Ledger
 from benchmarks.measure import Row
 from benchmarks.output import arguments
 from benchmarks.real_data import Square
-from hetorch.encrypted_weights import encrypt_weights
 from hetorch.engine import _native
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
-from hetorch.local import run_cleartext
+from hetorch.inspect.run import run_cleartext
+from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
 from hetorch.runtime import Runner
 

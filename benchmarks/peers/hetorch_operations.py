@@ -9,12 +9,12 @@ import numpy as np
 
 from benchmarks.engine import SIZES
 from benchmarks.peers.session import Operation, Session, serve
+from hetorch.compiler.packing.baby_giant import split
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey, encrypt_with_public_key
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.params import ParameterSet
-from hetorch.passes.baby_giant import split
 
 
 def setup(options: dict[str, Any]) -> Session:

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hetorch import errors
-    from hetorch.analysis import analyze
     from hetorch.client import Client
-    from hetorch.compiler import compile
-    from hetorch.frontend.importing import load_model
-    from hetorch.frontend.marks import approximate, elementwise
-    from hetorch.frontend.table import Table
+    from hetorch.compiler.analyze import analyze
+    from hetorch.compiler.api import compile
+    from hetorch.compiler.costs.tune import tune
+    from hetorch.compiler.frontend.importing import load_model
+    from hetorch.compiler.frontend.marks import approximate, elementwise
+    from hetorch.compiler.frontend.table import Table
     from hetorch.plan import Plan, PublicPlan
-    from hetorch.tuning import tune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -40,17 +40,17 @@ def __getattr__(name: str) -> Any:
     """Load what is asked for, when it is asked for: importing hetorch loads neither torch nor the engine."""
     match name:
         case "compile":
-            return importlib.import_module("hetorch.compiler").compile
+            return importlib.import_module("hetorch.compiler.api").compile
         case "tune":
-            return importlib.import_module("hetorch.tuning").tune
+            return importlib.import_module("hetorch.compiler.costs.tune").tune
         case "analyze":
-            return importlib.import_module("hetorch.analysis").analyze
+            return importlib.import_module("hetorch.compiler.analyze").analyze
         case "approximate" | "elementwise":
-            return getattr(importlib.import_module("hetorch.frontend.marks"), name)
+            return getattr(importlib.import_module("hetorch.compiler.frontend.marks"), name)
         case "Table":
-            return importlib.import_module("hetorch.frontend.table").Table
+            return importlib.import_module("hetorch.compiler.frontend.table").Table
         case "load_model":
-            return importlib.import_module("hetorch.frontend.importing").load_model
+            return importlib.import_module("hetorch.compiler.frontend.importing").load_model
         case "Plan" | "PublicPlan":
             return getattr(importlib.import_module("hetorch.plan"), name)
         case "Client":

@@ -1,4 +1,21 @@
-"""The one error tree. A message says what was wrong, where, the value seen, and what to do about it."""
+"""The error tree. A message says what was wrong, where, the value seen, and what to do about it.
+
+HetorchError                      everything that hetorch raises on purpose
+├── InputError                    a value that the caller handed in            (also ValueError)
+├── ParameterError                a malformed parameter set                    (also ValueError)
+│   └── SecurityError             a well-formed one below the security asked for
+├── UnsupportedModelError         a model with an operation that cannot be compiled
+├── PlanError                     anything about a compiled plan
+│   ├── InfeasibleError           no parameters, layouts or keys satisfy what was asked for
+│   ├── PlanFormatError           a plan's bytes are corrupt, of another version or inconsistent
+│   └── PlanUseError              a sound plan where it cannot run: engine, parameters, weights, memory
+├── StorageError                  a folder or file that cannot be read or written
+│   └── VaultError                the data owner's key vault
+├── LevelError                    operands at the wrong level or scale         (also ValueError)
+├── KeyMissingError               an evaluation key that was not made
+├── WireError                     bytes from outside that are malformed        (also ValueError)
+└── RemoteError                   the server refused or failed; has `status` and `code`
+"""
 
 from __future__ import annotations
 
@@ -33,7 +50,23 @@ class UnsupportedModelError(HetorchError):
 
 
 class PlanError(HetorchError):
-    """A plan is inconsistent, cannot be read, or no parameter set satisfies it."""
+    """Something is wrong with a compiled plan, or a plan cannot be made; the subclasses say which."""
+
+
+class InfeasibleError(PlanError):
+    """No parameters, layouts or keys satisfy what was asked of hetorch.compile; the message says what would help."""
+
+
+class PlanFormatError(PlanError):
+    """The bytes of a plan are corrupt, of another version, or inconsistent with one another."""
+
+
+class PlanUseError(PlanError):
+    """A sound plan that cannot run here: on this engine, with these parameters, without its weights, in this memory."""
+
+
+class StorageError(HetorchError):
+    """A folder or a file cannot be read or written; the message names it and says what to do."""
 
 
 class LevelError(HetorchError, ValueError):
@@ -48,16 +81,18 @@ class WireError(HetorchError, ValueError):
     """Bytes from outside are malformed, truncated, oversized or made for other parameters."""
 
 
-class VaultError(HetorchError):
+class VaultError(StorageError):
     """The key vault of the data owner cannot be used: wrong permissions, missing or foreign keys."""
 
 
 class RemoteError(HetorchError):
-    """The server refused or failed; `status` is the HTTP status, the message the server's sentence."""
+    """The server refused or failed. `status`: the HTTP status, None without an answer; `code`: the stable name of the
+    reason (hetorch.wire.answers), None where the answer has none. The message is the server's sentence."""
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(self, message: str, status: int | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.code = code
 
 
 class InsecureParametersWarning(UserWarning):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hetorch.client import Client, Vault, upload_weights
-from hetorch.encrypted_weights import save_encrypted_weights
 from hetorch.errors import InputError, PlanError, RemoteError, WireError
+from hetorch.model_owner.encrypt import save_encrypted_weights
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
 from hetorch.server.models import serve_plan

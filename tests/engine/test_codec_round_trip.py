@@ -19,7 +19,7 @@ from hetorch.errors import KeyMissingError, ParameterError
 from hetorch.params import ParameterSet, Security
 from tests.engine.codec_samples import DIGEST_BYTES, HEADER_BYTES, KINDS, SPEC, parameters, sample
 from tests.engine.conftest import Owner
-from tests.engine.seal_bridge import rows_of
+from tests.interop.seal_bridge import rows_of
 
 
 @pytest.mark.parametrize("kind", KINDS)

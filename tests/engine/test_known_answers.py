@@ -20,7 +20,7 @@ from hetorch.engine.secret import SecretKey
 from hetorch.engine.uniform import uniform_piece
 from hetorch.params import ParameterSet, Security
 from tests.engine import known_objects, noise
-from tests.engine.seal_bridge import coefficients_of_row, first_root
+from tests.interop.seal_bridge import coefficients_of_row, first_root
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]

@@ -14,7 +14,7 @@ from hetorch.engine.context import core_context
 from hetorch.engine.secret import encrypt_with_public_key
 from tests.engine import noise
 from tests.engine.conftest import Owner
-from tests.engine.seal_bridge import rows_of
+from tests.interop.seal_bridge import rows_of
 
 EXAMPLES = settings(max_examples=20)
 

@@ -20,7 +20,7 @@ from hetorch.engine.secret import SecretKey, encrypt_with_public_key
 from hetorch.engine.uniform import uniform_piece
 from hetorch.params import ParameterSet, Security
 from tests.engine import noise
-from tests.engine.seal_bridge import coefficients_of_row, first_root
+from tests.interop.seal_bridge import coefficients_of_row, first_root
 
 SIGMA = decimal.Decimal("3.19")
 

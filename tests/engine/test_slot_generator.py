@@ -17,7 +17,7 @@ from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import ParameterError
 from hetorch.params import ParameterSet, Security
 from tests.engine import noise
-from tests.engine.seal_bridge import SealBridge
+from tests.interop.seal_bridge import SealBridge
 
 N = 1 << 12
 SCALE = 2.0**40

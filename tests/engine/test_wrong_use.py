@@ -19,7 +19,7 @@ from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import HetorchError, InputError, KeyMissingError, LevelError, ParameterError
 from hetorch.params import ParameterSet, Security
 from tests.engine.conftest import Owner
-from tests.engine.seal_bridge import rows_of
+from tests.interop.seal_bridge import rows_of
 
 SCALE = 2.0**36
 

@@ -15,7 +15,7 @@ from hetorch.params import ParameterSet
 from hetorch.params.primes import ntt_primes
 from hetorch.plan import Plan
 from hetorch.plan.sizes import ciphertext_bytes, evaluation_key_bytes
-from tests.passes.networks import inputs, plan
+from tests.compiler.networks import inputs, plan
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn", "residual"])

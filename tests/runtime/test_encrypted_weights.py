@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 import hetorch
-from hetorch.encrypted_weights import encrypt_weights
 from hetorch.engine.cleartext import CleartextCiphertext, CleartextEngine
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import InputError, PlanError
-from hetorch.local import run_cleartext
+from hetorch.inspect.run import run_cleartext
+from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.memory import weight_memory

@@ -12,7 +12,7 @@ from hetorch.engine.protocol import Engine
 from hetorch.errors import InputError, KeyMissingError, PlanError
 from hetorch.ir.he_program import Operation
 from hetorch.runtime import Runner
-from tests.passes.networks import inputs, plan
+from tests.compiler.networks import inputs, plan
 
 
 def encrypted(name: str, engine: CleartextEngine, sample: int) -> list[CleartextCiphertext]:

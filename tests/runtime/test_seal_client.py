@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import seal
 
-from hetorch.compiler import compile
+from hetorch.compiler.api import compile
 from hetorch.engine.keys import EvaluationKeySpec, galois_element
 from hetorch.engine.native import NativeEngine
-from hetorch.engine.seal_format import dump_ciphertext, load_ciphertext, load_evaluation_keys
 from hetorch.errors import KeyMissingError
-from hetorch.local import run_cleartext
+from hetorch.inspect.run import run_cleartext
+from hetorch.interop.seal_format import dump_ciphertext, load_ciphertext, load_evaluation_keys
 from hetorch.runtime import Runner
 from hetorch.runtime.seal_runner import SealRunner
-from tests.engine.seal_format.peers import SealPython
-from tests.passes.networks import inputs, model
+from tests.compiler.networks import inputs, model
+from tests.interop.seal_format.peers import SealPython
 
 
 def steps_of(spec: EvaluationKeySpec, ring_degree: int) -> list[int]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hetorch.compiler import compile
+from hetorch.compiler.api import compile
 from hetorch.errors import InputError, PlanError
-from hetorch.local import run_cleartext, run_encrypted
+from hetorch.inspect.run import run_cleartext, run_encrypted
 from hetorch.params.insecure import insecure_small
 from hetorch.runtime.seal_runner import SealRunner
-from tests.passes.networks import inputs, model
+from tests.compiler.networks import inputs, model
 from tests.server.small_plan import expected, small_plan
 
 

@@ -12,8 +12,8 @@ import httpx
 import numpy as np
 import pytest
 
-from hetorch.encrypted_weights import weights_message
 from hetorch.errors import PlanError, WireError
+from hetorch.model_owner.encrypt import weights_message
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
 from hetorch.server.app import create_app

@@ -21,7 +21,8 @@ import hetorch.tenseal
 from hetorch.engine import _native
 from hetorch.engine.keys import EvaluationKeySpec, galois_element
 from hetorch.engine.native import NativeEngine
-from hetorch.engine.seal_format import (
+from hetorch.engine.secret import SecretKey, encrypt_with_public_key
+from hetorch.interop.seal_format import (
     SealParameters,
     dump_ciphertext,
     dump_galois_keys,
@@ -32,13 +33,12 @@ from hetorch.engine.seal_format import (
     load_public_key,
     load_relin_keys,
 )
-from hetorch.engine.seal_format.secret_key import (
+from hetorch.interop.seal_format.secret_key import (
     dump_secret_key,
     load_secret_key,
     make_public_key,
 )
-from hetorch.engine.secret import SecretKey, encrypt_with_public_key
-from hetorch.engine.tenseal_format import CkksVectorMessage, ContextMessage, PrivateMessage
+from hetorch.interop.tenseal_format import CkksVectorMessage, ContextMessage, PrivateMessage
 from hetorch.params import ParameterSet, Security
 
 N = 8192

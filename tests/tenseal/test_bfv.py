@@ -16,9 +16,9 @@ import seal
 import tenseal
 
 import hetorch.tenseal as ts
-from hetorch.engine.seal_format.stream import HEADER_BYTES, frame
-from hetorch.engine.tenseal_format import BfvVectorMessage, ContextMessage, PrivateMessage
 from hetorch.errors import HetorchError, LegacySecurityWarning, SecurityError, WireError
+from hetorch.interop.seal_format.stream import HEADER_BYTES, frame
+from hetorch.interop.tenseal_format import BfvVectorMessage, ContextMessage, PrivateMessage
 
 # SEAL's default primes for N = 8192 have 218 bits, those for 4096 have 109.
 pytestmark = pytest.mark.filterwarnings("ignore::hetorch.errors.LegacySecurityWarning")

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hetorch.tenseal as ts
-from hetorch.engine.tenseal_format import CkksTensorMessage, CkksVectorMessage
 from hetorch.errors import HetorchError
+from hetorch.interop.tenseal_format import CkksTensorMessage, CkksVectorMessage
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.filterwarnings("ignore::UserWarning")]
 

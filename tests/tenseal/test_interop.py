@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from tenseal import sealapi
 
-from hetorch.engine.seal_format import dump_ciphertext, load_ciphertext
-from hetorch.engine.seal_format.secret_key import (
+from hetorch.interop.seal_format import dump_ciphertext, load_ciphertext
+from hetorch.interop.seal_format.secret_key import (
     dump_seeded_galois_keys,
     dump_seeded_relin_keys,
     encrypt_seeded,
     load_secret_key,
 )
-from tests.engine.seal_format.peers import loaded, saved
+from tests.interop.seal_format.peers import loaded, saved
 from tests.tenseal.parties import COUNT, ELEMENTS, PARTIES, SCALE, Keys, Party, forget, parameter_set
 
 VALUES = np.linspace(-1, 1, COUNT)

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from hetorch.encrypted_weights import weights_message
 from hetorch.engine.native import Ciphertext
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanError, WireError
+from hetorch.model_owner.encrypt import weights_message
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
 from hetorch.wire.frame import HEADER_BYTES, Kind, dump_frame

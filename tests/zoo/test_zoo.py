@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 import hetorch
-from hetorch.compiler import compile
-from hetorch.local import run_cleartext, run_encrypted
+from hetorch.compiler.api import compile
+from hetorch.inspect.run import run_cleartext, run_encrypted
 from tests.zoo import networks as zoo
 
 TARGET = 1e-2
@@ -183,7 +183,7 @@ COMPILE = """
 import sys
 import torch
 from tests.zoo.test_zoo import ZOO
-from hetorch.compiler import compile
+from hetorch.compiler.api import compile
 for name in sys.argv[1:]:
     torch.manual_seed(5)
     model = ZOO[name].make().eval()

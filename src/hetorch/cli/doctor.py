@@ -124,7 +124,7 @@ def _versions(missing: list[str], advice: list[str]) -> dict[str, str]:
 
 def _tuned(advice: list[str]) -> str:
     try:
-        from hetorch.passes.machine import default_path, load_machine
+        from hetorch.compiler.costs.machine import default_path, load_machine
 
         machine = load_machine()
     except (ImportError, HetorchError) as error:

@@ -24,8 +24,8 @@ def encrypt_weights(
     """
     from hetorch.cli.progress import progress
     from hetorch.cli.target import plan_folder
-    from hetorch.encrypted_weights import save_encrypted_weights
     from hetorch.errors import InputError
+    from hetorch.model_owner.encrypt import save_encrypted_weights
     from hetorch.plan.plan import Plan
 
     whole = Plan.load(plan_folder(str(plan)))

@@ -24,8 +24,8 @@ def tune(
     Example: [bold]hetorch tune[/bold]
     """
     from hetorch.cli.progress import progress
-    from hetorch.passes.machine import default_path
-    from hetorch.tuning import tune as measure
+    from hetorch.compiler.costs.machine import default_path
+    from hetorch.compiler.costs.tune import tune as measure
 
     with progress(quiet=as_json) as report:
         machine = measure(

@@ -9,9 +9,9 @@ from pathlib import Path
 from hetorch.client.catalogue import choose_model, fetch_plan
 from hetorch.client.key_making import Progress
 from hetorch.client.transport import Body, Transport
-from hetorch.encrypted_weights import weights_message
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import InputError, PlanError, WireError
+from hetorch.model_owner.encrypt import weights_message
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.wire.answers import load_key_id

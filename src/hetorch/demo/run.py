@@ -21,7 +21,7 @@ from hetorch.demo.child import python_child, stop, tail, wait_for_file
 from hetorch.demo.digits import Digits, read_digits, split
 from hetorch.demo.result import STEPS, Costs, DemoResult, SecurityRow, compare, relative_error
 from hetorch.errors import HetorchError, InputError
-from hetorch.local import run_cleartext
+from hetorch.inspect.run import run_cleartext
 from hetorch.params import ParameterSet
 from hetorch.params.security import max_log2_qp
 from hetorch.plan.plan import Plan

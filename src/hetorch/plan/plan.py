@@ -133,7 +133,7 @@ class Plan:
 
     def without_weights(self) -> Plan:
         """What a server gets of a plan with encrypted weights: the program and where the diagonals lie, zeros for their
-        values. It runs on what hetorch.encrypted_weights makes of the whole plan. PlanError for a plan whose weights
+        values. It runs on what hetorch.model_owner.encrypt makes of the whole plan. PlanError for a plan whose weights
         are in clear."""
         if not self.program.encrypted_weights:
             raise PlanError('this plan has its weights in clear; compile it with weights="encrypted"')
@@ -272,7 +272,7 @@ class Plan:
     @staticmethod
     def _local() -> Any:
         # By name: a plan must not depend on engines or on the module that may touch secret keys.
-        return importlib.import_module("hetorch.local")
+        return importlib.import_module("hetorch.inspect.run")
 
     def __str__(self) -> str:
         return render(self)

@@ -11,7 +11,7 @@ class LayerReport:
 
     `level` is the level of its result and `scale_bits` log2 of the result's scale. `diagonals` counts plaintext
     products, `rotations` key switches by rotation, `multiplications` products of ciphertexts. `predicted_error`
-    bounds (hetorch.passes.tails) what the encryption noise made in this layer adds to the network's output,
+    bounds (hetorch.compiler.noise) what the encryption noise made in this layer adds to the network's output,
     relative to the range of the outputs. `predicted_seconds` is of one run; `ciphertexts` those of the result;
     `weight_bytes` the memory of the encoded weights, `key_bytes` (on the wire) the keys that the layer uses, which
     others may use too. `dense_diagonals` is how many there would be if no weight were zero (0: not counted).
@@ -34,7 +34,7 @@ class LayerReport:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """`predicted_error`: bound (hetorch.passes.tails) of the whole encryption error of an output, relative to
+    """`predicted_error`: bound (hetorch.compiler.noise) of the whole encryption error of an output, relative to
     `output_range`, which is max - min of all outputs on the calibration inputs. `approximation_error`: the largest
     difference between the outputs of the polynomial network and of the model on the calibration inputs, relative to
     the same range. `agreement`: share of calibration inputs with the same argmax (1.0 for a single output).

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from hetorch.engine.native import Ciphertext, EvaluationKeys
-from hetorch.engine.seal import SealCiphertext, SealEngine, SealPlaintext, SealTransform
 from hetorch.errors import PlanError
+from hetorch.interop.seal import SealCiphertext, SealEngine, SealPlaintext, SealTransform
 from hetorch.plan import Plan
 from hetorch.runtime.runner import Runner, Trace
 

@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 SECRET_MODULES = frozenset(
-    {"hetorch.engine.secret", "hetorch.engine.seal_format.secret_key", "hetorch.engine._secret"}
+    {"hetorch.engine.secret", "hetorch.interop.seal_format.secret_key", "hetorch.engine._secret"}
 )
 
 

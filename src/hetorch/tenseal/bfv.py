@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.engine import tenseal_format
 from hetorch.errors import InputError, WireError
+from hetorch.interop import tenseal_format
 from hetorch.tenseal.abstract import AbstractTensor, Linked
+from hetorch.tenseal.batched_ops import Each
 from hetorch.tenseal.bfv_context import BfvContext
 from hetorch.tenseal.bfv_element import BfvArithmetic
 from hetorch.tenseal.context import Context
-from hetorch.tenseal.each import Each
 from hetorch.tenseal.element_tensor import ElementTensor, TensorData
 from hetorch.tenseal.errors import OperandTypeError
 from hetorch.tenseal.keys import SecretKey

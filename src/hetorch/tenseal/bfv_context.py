@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.engine.seal_format import SealParameters
-from hetorch.engine.seal_format.members import ciphertext_limit, members_bytes
-from hetorch.engine.seal_format.stream import Bytes
-from hetorch.engine.seal_format.switching_keys import keys_limit
-from hetorch.engine.tenseal_format import ContextMessage, PrivateMessage
 from hetorch.errors import InputError, ParameterError, WireError
+from hetorch.interop.seal_format import SealParameters
+from hetorch.interop.seal_format.members import ciphertext_limit, members_bytes
+from hetorch.interop.seal_format.stream import Bytes
+from hetorch.interop.seal_format.switching_keys import keys_limit
+from hetorch.interop.tenseal_format import ContextMessage, PrivateMessage
 from hetorch.params import Security
 from hetorch.tenseal.enums import ENCRYPTION_TYPE, SCHEME_TYPE
 from hetorch.tenseal.errors import MissingKeyError, OperandTypeError

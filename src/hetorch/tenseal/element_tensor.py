@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.engine.tenseal_format.tensors import MAX_DIMENSIONS
 from hetorch.errors import InputError
+from hetorch.interop.tenseal_format.tensors import MAX_DIMENSIONS
 from hetorch.tenseal.abstract import AbstractTensor
-from hetorch.tenseal.each import Each
+from hetorch.tenseal.batched_ops import Each
 from hetorch.tenseal.errors import BroadcastError, OperandTypeError
 from hetorch.tenseal.operands import is_scalar, plain_array
 from hetorch.tenseal.plain import shape_of

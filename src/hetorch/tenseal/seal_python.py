@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from hetorch.engine.seal_format.stream import HEADER_BYTES, MINOR_VERSION, Reader, frame
 from hetorch.errors import InputError, WireError
+from hetorch.interop.seal_format.stream import HEADER_BYTES, MINOR_VERSION, Reader, frame
 
 
 def library() -> Any:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.engine import _native, tenseal_format
+from hetorch.engine import _native
 from hetorch.engine.native import Ciphertext
-from hetorch.engine.seal_format import (
+from hetorch.errors import InputError, WireError
+from hetorch.interop import tenseal_format
+from hetorch.interop.seal_format import (
     SealParameters,
     SealPublicKey,
     dump_ciphertext,
@@ -22,9 +24,8 @@ from hetorch.engine.seal_format import (
     load_public_key,
     load_relin_keys,
 )
-from hetorch.engine.seal_format.secret_key import dump_secret_key, load_secret_key
-from hetorch.engine.tenseal_format import ContextMessage, PrivateMessage
-from hetorch.errors import InputError, WireError
+from hetorch.interop.seal_format.secret_key import dump_secret_key, load_secret_key
+from hetorch.interop.tenseal_format import ContextMessage, PrivateMessage
 from hetorch.tenseal.ckks_context import CkksContext
 from hetorch.tenseal.element import TOLERANCE, Element
 from hetorch.tenseal.element_tensor import TensorData

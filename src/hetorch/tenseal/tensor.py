@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import InputError
 from hetorch.tenseal.abstract import Linked
+from hetorch.tenseal.batched_ops import CoreEach
 from hetorch.tenseal.ckks_context import CkksContext
 from hetorch.tenseal.context import Context
-from hetorch.tenseal.each import CoreEach
 from hetorch.tenseal.element import Arithmetic
 from hetorch.tenseal.element_tensor import ElementTensor, TensorData
 from hetorch.tenseal.errors import OperandTypeError

@@ -1,0 +1,1 @@
+"""Polynomials in the place of activations, over calibrated or proven ranges."""

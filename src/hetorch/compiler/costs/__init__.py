@@ -1,0 +1,1 @@
+"""What operations cost on a machine."""

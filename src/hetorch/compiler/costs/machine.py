@@ -1,0 +1,213 @@
+"""The constants of a machine, for the cost model: seconds for one limb of one operation, by ring degree.
+
+They are stored as JSON in the user's cache folder. Plans say which ones they were compiled with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from hetorch.errors import InputError
+from hetorch.plan.fields import Fields, canonical_json
+
+FORMAT, VERSION = "hetorch-tuning", 2
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Seconds a limb (`..._limb` and those without key switching) or a digit and limb.
+
+    `product`: a diagonal times both halves, accumulated. `constant`: the same for one number in place of a diagonal.
+    `pair`: a product of two ciphertexts, accumulated before relinearisation.
+    `baby`: a hoisted rotation inside a transform; `giant`: one with its own decomposition and mod-down; `hoist`: the
+    decomposition that the babies share; `down`: what a transform does once for each output. `rotate`, `multiply`
+    (with relinearisation), `rescale`, `add`: by themselves.
+    """
+
+    product: float
+    constant: float
+    baby: float
+    baby_limb: float
+    giant: float
+    giant_limb: float
+    hoist: float
+    down: float
+    rotate: float
+    rotate_limb: float
+    multiply: float
+    multiply_limb: float
+    pair: float
+    rescale: float
+    add: float
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """`times` by ring degree, with `threads` threads at work. `label`: "default" or "tuned"."""
+
+    label: str
+    times: Mapping[int, Times]
+    threads: int = 1
+
+    def at(self, ring_degree: int) -> Times:
+        """Those of the nearest ring degree measured, in proportion to the work of a limb."""
+        if ring_degree in self.times:
+            return self.times[ring_degree]
+        nearest = min(self.times, key=lambda n: (max(n, ring_degree) // min(n, ring_degree), n))
+        factor = ring_work(ring_degree) / ring_work(nearest)
+        base = self.times[nearest]
+        return replace(base, **{f.name: getattr(base, f.name) * factor for f in fields(Times)})
+
+    @property
+    def name(self) -> str:
+        """What a plan says: "default", or "tuned" and the first digits of the SHA-256 of the constants."""
+        if self.label == "default":
+            return self.label
+        return f"{self.label} {hashlib.sha256(self.to_bytes()).hexdigest()[:16]}"
+
+    def to_bytes(self) -> bytes:
+        """Canonical JSON, what load_machine reads."""
+        times = {str(ring): asdict(self.times[ring]) for ring in sorted(self.times)}
+        return canonical_json({"format": FORMAT, "version": VERSION, "threads": self.threads, "times": times})
+
+
+def default_path() -> Path:
+    """HETORCH_TUNING, else tuning.json in $XDG_CACHE_HOME/hetorch or ~/.cache/hetorch."""
+    chosen = os.environ.get("HETORCH_TUNING")
+    if chosen:
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    base = Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache"
+    return base / "hetorch" / "tuning.json"
+
+
+def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
+    """Write the constants, and where; InputError if that is not possible."""
+    target = Path(path) if path is not None else default_path()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.{os.getpid()}")
+        partial.write_bytes(machine.to_bytes())
+        partial.replace(target)
+    except OSError as error:
+        raise InputError(f"the tuned constants cannot be written to {target}: {error.strerror}") from error
+    return target
+
+
+def load_machine(path: str | Path | None = None) -> Machine:
+    """The tuned constants, or the defaults if there are none. InputError for any other file than store_machine's."""
+    source = Path(path) if path is not None else default_path()
+    try:
+        data = source.read_bytes()
+    except FileNotFoundError:
+        return DEFAULT
+    except OSError as error:
+        raise InputError(f"the tuned constants in {source} cannot be read: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise InputError(
+            f"{source} has {len(data)} bytes: these are no tuned constants; run hetorch tune again"
+        )
+    again = lambda sentence: InputError(f"{sentence}; delete the file or run hetorch tune again")  # noqa: E731
+    read = Fields.parse(data, str(source), again)
+    if read.take("format") != FORMAT or read.take("version") != VERSION:
+        raise read.error(f"not {FORMAT} of version {VERSION}")
+    threads = read.integer("threads", 1, 1 << 16)
+    rings = read.child("times")
+    times: dict[int, Times] = {}
+    for exponent in range(10, 18):
+        if not rings.has(str(1 << exponent)):
+            continue
+        row = rings.child(str(1 << exponent))
+        times[1 << exponent] = Times(**{f.name: row.number(f.name, 0, 1) for f in fields(Times)})
+        row.done()
+    rings.done()
+    read.done()
+    if not times:
+        raise read.error("no ring degree was measured")
+    return Machine("tuned", times, threads)
+
+
+def ring_work(ring_degree: int) -> float:
+    """Work of a limb relative to N = 1: transforms (N log N) and pointwise work (N) mixed."""
+    return ring_degree * (1.0 + 0.05 * (ring_degree.bit_length() - 1))
+
+
+# Measured by hetorch.compiler.costs.tune on one core (Zen 5, 512-bit multiply-add), rounded.
+DEFAULT = Machine(
+    "default",
+    {
+        1 << 12: Times(
+            add=8.29e-07,
+            baby=1.13e-06,
+            baby_limb=1.69e-06,
+            constant=1.15e-06,
+            down=7.32e-06,
+            giant=3.69e-06,
+            giant_limb=6.61e-06,
+            hoist=2.86e-06,
+            multiply=2.88e-06,
+            multiply_limb=1.4e-05,
+            pair=5.95e-06,
+            product=1.39e-06,
+            rescale=5.69e-06,
+            rotate=2.92e-06,
+            rotate_limb=1.15e-05,
+        ),
+        1 << 13: Times(
+            add=2.24e-06,
+            baby=4.51e-06,
+            baby_limb=0,
+            constant=2.66e-06,
+            down=1.45e-05,
+            giant=8.79e-06,
+            giant_limb=1.5e-05,
+            hoist=4.95e-06,
+            multiply=6.9e-06,
+            multiply_limb=2.71e-05,
+            pair=1.68e-05,
+            product=4.06e-06,
+            rescale=1.3e-05,
+            rotate=7.45e-06,
+            rotate_limb=1.96e-05,
+        ),
+        1 << 14: Times(
+            add=4.43e-06,
+            baby=1.19e-05,
+            baby_limb=0,
+            constant=4.72e-06,
+            down=2.83e-05,
+            giant=2.48e-05,
+            giant_limb=3.45e-05,
+            hoist=1.96e-05,
+            multiply=1.67e-05,
+            multiply_limb=5.61e-05,
+            pair=3.47e-05,
+            product=7.81e-06,
+            rescale=2.57e-05,
+            rotate=1.34e-05,
+            rotate_limb=5.07e-05,
+        ),
+        1 << 15: Times(
+            add=8.5e-06,
+            baby=3.78e-05,
+            baby_limb=8.08e-06,
+            constant=9.02e-06,
+            down=6.6e-05,
+            giant=4.95e-05,
+            giant_limb=0.000156,
+            hoist=5.77e-05,
+            multiply=4.41e-05,
+            multiply_limb=0.000176,
+            pair=6.41e-05,
+            product=1.08e-05,
+            rescale=5.4e-05,
+            rotate=3.02e-05,
+            rotate_limb=0.000149,
+        ),
+    },
+)

@@ -1,0 +1,222 @@
+"""Layer 4: `hetorch.tune`, which measures what operations cost on this machine, for the compiler's cost model.
+
+Operations are timed over a few ring degrees and shapes of key switching; the constants of `Times` are the non-negative
+least squares of their relative errors. A run needs each key once, and all of them together are more than the caches
+hold: rotations are timed with one key after the other, and what that adds is added to all that switches keys.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from hetorch.compiler.costs.machine import Machine, Times, store_machine
+from hetorch.engine import _native
+from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.native import NativeEngine
+from hetorch.engine.secret import SecretKey
+from hetorch.engine.transform import DiagonalTransform
+from hetorch.errors import InputError
+from hetorch.params import ParameterSet, Security
+
+RING_DEGREES = (1 << 12, 1 << 13, 1 << 14, 1 << 15)
+SCALE = 2.0**30
+SUMS = 48
+"""Ciphertexts in and out of the weighted sums that are timed."""
+BABY_STEPS = 8
+FEWEST = 6
+"""Calls of which the least time counts, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A chain of `level` + 1 primes, cut into digits."""
+
+    level: int
+    digit_size: int
+
+    @property
+    def limbs(self) -> int:
+        return self.level + 1 + self.digit_size
+
+    @property
+    def digits(self) -> int:
+        return -(-(self.level + 1) // self.digit_size)
+
+
+SHAPES = (_Shape(2, 1), _Shape(5, 1), _Shape(5, 2), _Shape(8, 3))
+# (baby steps, giant steps), step 0 counted in both
+GRIDS = ((1, 1), (2, 1), (8, 1), (1, 4), (4, 4), (8, 8))
+
+
+def tune(
+    path: str | Path | None = None,
+    *,
+    ring_degrees: Sequence[int] = RING_DEGREES,
+    seconds: float = 0.05,
+    progress: Callable[[str, float], None] | None = None,
+) -> Machine:
+    """Measure and store the constants at `path` (default: machine.default_path(), where compile looks for them).
+
+    `seconds` is how long each operation is repeated; the least time counts. Takes about 20 seconds with the defaults.
+    InputError for ring degrees that are no powers of two from 2^10 to 2^16, or none.
+    """
+    if not ring_degrees or any(not 1 << 10 <= n <= 1 << 16 or n & (n - 1) for n in ring_degrees):
+        raise InputError(f"ring_degrees must be powers of two from 2^10 to 2^16, got {tuple(ring_degrees)}")
+    if not seconds > 0:
+        raise InputError(f"seconds must be above 0, got {seconds}")
+    measured: dict[int, Times] = {}
+    for number, ring in enumerate(sorted(set(ring_degrees))):
+        if progress is not None:
+            progress(f"measure N = 2^{ring.bit_length() - 1}", number / len(ring_degrees))
+        measured[ring] = _measure(ring, seconds)
+    machine = Machine("tuned", measured, _native.thread_count())
+    stored = store_machine(machine, path)
+    if progress is not None:
+        progress(f"stored in {stored}", 1.0)
+    return machine
+
+
+def _measure(ring: int, seconds: float) -> Times:
+    """All constants for one ring degree."""
+    systems: dict[str, list[tuple[list[float], float]]] = {"rotate": [], "multiply": [], "transform": []}
+    singles: dict[str, list[float]] = {"rescale": [], "add": [], "constant": [], "pair": [], "key": []}
+    for shape in SHAPES:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # no message is encrypted: these parameters only take time
+            parameters = ParameterSet.from_bits(
+                ring,
+                [45] + [35] * shape.level,
+                [45] * shape.digit_size,
+                digit_size=shape.digit_size,
+                security=Security.NONE,
+            )
+        _measure_shape(parameters, shape, seconds, systems, singles)
+    rotate = _fit(systems["rotate"])
+    multiply = _fit(systems["multiply"])
+    transform = _fit(systems["transform"])
+    product, down, hoist, baby, baby_limb, giant, giant_limb = transform
+    key = float(np.median(singles["key"]))
+    return Times(
+        product=product,
+        constant=float(np.median(singles["constant"])),
+        baby=baby + key,
+        baby_limb=baby_limb,
+        giant=giant + key,
+        giant_limb=giant_limb,
+        hoist=hoist,
+        down=down,
+        rotate=rotate[0],
+        rotate_limb=rotate[1],
+        multiply=multiply[0] + key,
+        multiply_limb=multiply[1],
+        pair=float(np.median(singles["pair"])),
+        rescale=float(np.median(singles["rescale"])),
+        add=float(np.median(singles["add"])),
+    )
+
+
+def _measure_shape(
+    parameters: ParameterSet,
+    shape: _Shape,
+    seconds: float,
+    systems: dict[str, list[tuple[list[float], float]]],
+    singles: dict[str, list[float]],
+) -> None:
+    level, limbs, digits = shape.level, shape.limbs, shape.digits
+    slots = parameters.slot_count
+    steps = {b: level for b in range(1, BABY_STEPS)} | {BABY_STEPS * g: level for g in range(1, BABY_STEPS)}
+    key = SecretKey.generate(parameters)
+    keys = key.evaluation_keys(EvaluationKeySpec.from_rotations(steps, parameters.ring_degree, level))
+    engine = NativeEngine(parameters, evaluation_keys=keys)
+    values = np.random.default_rng(0).uniform(-1, 1, (BABY_STEPS**2, slots))
+    a = key.encrypt(values[0], level=level, scale=SCALE)
+
+    def timed(action: Callable[[], object]) -> float:
+        return _least(action, seconds)
+
+    turns = itertools.cycle(steps)
+    rotation = timed(lambda: engine.rotate(a, next(turns)))
+    systems["rotate"].append(([digits * limbs, limbs], rotation))
+    singles["key"].append(max(rotation - timed(lambda: engine.rotate(a, 1)), 0.0) / (digits * limbs))
+    systems["multiply"].append(([digits * limbs, limbs], timed(lambda: engine.multiply(a, a))))
+    singles["rescale"].append(timed(lambda: engine.rescale(a)) / (level + 1))
+    singles["add"].append(timed(lambda: engine.add(a, a)) / (level + 1))
+    factors = [engine.negate(a) for _ in range(SUMS)]
+    few, many = (timed(lambda f=factors[:n]: engine.sum_of_products(f, f)) for n in (1, SUMS))  # type: ignore[misc]
+    singles["pair"].append(max(many - few, 0.1 * many) / ((SUMS - 1) * (level + 1)))
+    for babies, giants in GRIDS:
+        prepared = engine.prepare_transform(
+            _grid(values, babies, giants), level=level, input_scale=SCALE, output_scale=SCALE
+        )
+        rotates = babies * giants > 1
+        work = limbs if rotates else level + 1  # without a rotation there is no P to divide by
+        row = [
+            babies * giants * work,
+            work,
+            digits * limbs * (babies > 1),
+            (babies - 1) * digits * limbs,
+            (babies - 1) * limbs,
+            (giants - 1) * digits * limbs,
+            (giants - 1) * limbs,
+        ]
+        systems["transform"].append(
+            ([float(x) for x in row], timed(lambda p=prepared: engine.linear_transform(p, [a])))  # type: ignore[misc]
+        )
+    rescale = singles["rescale"][-1] * (level + 1)
+    sums = engine.prepare_transform(_constants(slots), level=level, input_scale=SCALE, output_scale=SCALE)
+    whole = timed(lambda: engine.linear_transform(sums, factors))
+    singles["constant"].append(max(whole - SUMS * rescale, 0.1 * whole) / (SUMS**2 * (level + 1)))
+
+
+def _grid(values: NDArray[np.float64], babies: int, giants: int) -> DiagonalTransform:
+    """As many diagonals as babies times giants, which fill all slots."""
+    baby, giant = np.meshgrid(np.arange(babies), BABY_STEPS * np.arange(giants))
+    zeros = np.zeros(babies * giants, dtype=np.int32)
+    return DiagonalTransform(
+        values.shape[1],
+        1,
+        1,
+        zeros,
+        zeros,
+        giant.reshape(-1).astype(np.int32),
+        baby.reshape(-1).astype(np.int32),
+        values[: babies * giants],
+    )
+
+
+def _constants(slots: int) -> DiagonalTransform:
+    """A dense matrix of numbers between ciphertexts."""
+    outputs, inputs = np.divmod(np.arange(SUMS**2, dtype=np.int32), np.int32(SUMS))
+    zeros = np.zeros(SUMS**2, dtype=np.int32)
+    numbers = np.random.default_rng(0).uniform(-1, 1, (SUMS**2, 1))
+    return DiagonalTransform(slots, SUMS, SUMS, outputs, inputs, zeros, zeros, numbers)
+
+
+def _least(action: Callable[[], object], seconds: float) -> float:
+    """The least time of a call, of as many as take `seconds` (FEWEST at least), after one to warm up. With one thread
+    its processor time counts: what else the machine does is not the operation's."""
+    clock = time.thread_time if _native.thread_count() == 1 else time.perf_counter
+    action()
+    best, begun, calls = np.inf, clock(), 0
+    while calls < FEWEST or clock() - begun < seconds:
+        start = clock()
+        action()
+        best = min(best, clock() - start)
+        calls += 1
+    return best
+
+
+def _fit(rows: Sequence[tuple[list[float], float]]) -> list[float]:
+    """Non-negative constants with the least relative errors."""
+    matrix = np.array([np.array(features) / measured for features, measured in rows])
+    found, _ = nnls(matrix, np.ones(len(rows)))
+    return [float(x) for x in found]

@@ -1,0 +1,1 @@
+"""The error that encryption adds, predicted before anything is encrypted."""

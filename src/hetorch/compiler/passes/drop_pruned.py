@@ -1,0 +1,128 @@
+"""Pass: what pruning left over takes no slots. Elements that are constant, or that nothing reads, leave their tensors.
+
+A row without weights makes a constant: it goes into the biases of what reads it, through activations too. A column
+without weights is read by nothing. Whole channels of an image leave, or single elements of other tensors, so that the
+grid of an image stays one. Inputs and outputs keep their elements. Exact: the outputs are the same numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+from scipy import sparse
+
+from hetorch.compiler.packing.choose_layouts import groups_of
+from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
+
+Mask = NDArray[np.bool_]
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pruned:
+    """The smaller program, and a sentence for each layer that became smaller."""
+
+    program: TensorProgram
+    notes: tuple[str, ...]
+
+
+def drop_pruned(program: TensorProgram) -> Pruned:
+    """The same function with smaller tensors; the program itself if nothing can leave."""
+    folded = _fold_constants(program)
+    group = groups_of(folded)
+    live = _live(folded, group)
+    kept = {name: _whole_channels(folded, group, name, mask) for name, mask in live.items()}
+    if all(mask.all() for mask in kept.values()):
+        return Pruned(program, ())
+    operations: list[TensorOp] = []
+    notes: list[str] = []
+    for index, op in enumerate(folded.operations):
+        mask = kept[group[index + 1]]
+        shape = _smaller(op.shape, mask)
+        if isinstance(op, Affine):
+            matrix = sparse.csr_array(op.matrix[mask][:, kept[group[op.input]]])
+            matrix.sort_indices()
+            operations.append(replace(op, matrix=matrix, bias=op.bias[mask], shape=shape))
+            if not mask.all():
+                notes.append(
+                    f"{op.name}: {int((~mask).sum())} of {len(mask)} results are pruned and take neither slots nor time"
+                )
+        else:
+            operations.append(replace(op, shape=shape))
+    return Pruned(
+        TensorProgram(folded.input_shape, tuple(operations), folded.output, folded.output_shape), tuple(notes)
+    )
+
+
+def _fold_constants(program: TensorProgram) -> TensorProgram:
+    """Weights of constant elements become biases."""
+    constants: list[Mask] = [np.zeros(program.size(0), dtype=bool)]
+    values: list[Array] = [np.zeros(program.size(0))]
+    operations: list[TensorOp] = []
+    for op in program.operations:
+        made: TensorOp = op
+        match op:
+            case Affine():
+                known = constants[op.input]
+                matrix, bias = op.matrix, op.bias
+                if known.any():
+                    bias = bias + np.asarray(matrix @ np.where(known, values[op.input], 0.0))
+                    matrix = sparse.csr_array(matrix @ sparse.diags_array((~known).astype(np.float64)))
+                    matrix.eliminate_zeros()
+                    matrix.sort_indices()
+                    made = replace(op, matrix=matrix, bias=bias)
+                constants.append(np.diff(matrix.indptr) == 0)
+                values.append(np.asarray(bias, dtype=np.float64))
+            case Chebyshev():
+                constants.append(constants[op.input])
+                values.append(np.asarray(chebyshev.chebval(values[op.input], op.coefficients)))
+            case Add() | Multiply():
+                constants.append(constants[op.a] & constants[op.b])
+                a, b = values[op.a], values[op.b]
+                values.append(a + b if isinstance(op, Add) else a * b)
+            case _:
+                raise AssertionError("activations are approximated before")
+        # What is not known is never used: it must only not overflow.
+        values[-1] = np.where(constants[-1], values[-1], 0.0)
+        operations.append(made)
+    return TensorProgram(program.input_shape, tuple(operations), program.output, program.output_shape)
+
+
+def _live(program: TensorProgram, group: list[int]) -> dict[int, Mask]:
+    """For each group the elements that the output depends on; all of the input and of the output."""
+    live = {group[v]: np.zeros(program.size(v), dtype=bool) for v in range(program.value_count)}
+    live[group[0]][:] = True
+    live[group[program.output]][:] = True
+    maps = [(index, op) for index, op in enumerate(program.operations) if isinstance(op, Affine)]
+    count = -1
+    while count != (count := sum(int(mask.sum()) for mask in live.values())):
+        for index, op in reversed(maps):
+            wanted = live[group[index + 1]].astype(np.float64)
+            live[group[op.input]] |= np.asarray(abs(op.matrix).T @ wanted) > 0
+    return live
+
+
+def _whole_channels(program: TensorProgram, group: list[int], name: int, mask: Mask) -> Mask:
+    """An image keeps whole channels, and every tensor one element at least."""
+    shapes = {program.shape(v) for v in range(program.value_count) if group[v] == name}
+    shape = next(iter(shapes))
+    kept = mask.copy()
+    if len(shapes) > 1:
+        kept[:] = True  # seen in two shapes: no channels that all of them agree on
+    elif len(shape) == 3:
+        kept = np.repeat(kept.reshape(shape[0], -1).any(axis=1), shape[1] * shape[2])
+    if not kept.any():
+        kept[: 1 if len(shape) != 3 else shape[1] * shape[2]] = True
+    return np.asarray(kept)
+
+
+def _smaller(shape: tuple[int, ...], mask: Mask) -> tuple[int, ...]:
+    if mask.all():
+        return shape
+    if len(shape) == 3:
+        return (int(mask.sum()) // math.prod(shape[1:]), *shape[1:])
+    return (int(mask.sum()),)

@@ -1,7 +1,0 @@
-"""The engine that runs plans on SEAL itself, through seal-python: a reference, and a fallback. Needs
-`hetorch[seal]`."""
-
-from hetorch.engine.seal.engine import SealEngine
-from hetorch.engine.seal.objects import SealCiphertext, SealPlaintext, SealTransform
-
-__all__ = ["SealCiphertext", "SealEngine", "SealPlaintext", "SealTransform"]

@@ -1,0 +1,120 @@
+"""SEAL's own objects from ours: the context of a parameter set, and keys."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from hetorch.engine import _native
+from hetorch.errors import LevelError, ParameterError, PlanError
+from hetorch.interop.seal_format import SealParameters, dump_galois_keys, dump_relin_keys
+from hetorch.params import ParameterSet
+
+MAX_RING_DEGREE = 1 << 15
+"""The largest ring for which SEAL has a security table; its contexts end there."""
+RECOMPILE = "compile the model with engine='seal' (hetorch compile --engine seal)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SealLibrary:
+    """The module `seal`, and its objects for one parameter set. SEAL's evaluator keeps no state."""
+
+    module: Any
+    context: Any
+    evaluator: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SealKeys:
+    """One client's evaluation keys as SEAL holds them. `levels`: the highest level of each Galois element, and
+    `relinearisation_level` of the relinearisation key (-1 without): SEAL's keys are whole, ours are filled up with
+    zeros above their level."""
+
+    galois: Any
+    levels: MappingProxyType[int, int]
+    relinearisation: Any
+    relinearisation_level: int
+
+
+@lru_cache(maxsize=16)
+def seal_library(parameters: ParameterSet) -> SealLibrary:
+    """SEAL with these parameters, the same object for equal sets.
+
+    PlanError if seal-python is not installed, or for what SEAL cannot do: several special primes, digits of more than
+    one prime, rings above 2^15. SEAL's own security check is off: ours is the parameter set's.
+    """
+    try:
+        import seal
+    except ImportError:
+        raise PlanError("the engine 'seal' needs seal-python: pip install 'hetorch[seal]'") from None
+    if parameters.ring_degree > MAX_RING_DEGREE:
+        raise PlanError(
+            f"SEAL has rings up to 2^15, the plan's is 2^{parameters.ring_degree.bit_length() - 1}; "
+            "use the engine 'native' or compile with a smaller ring_degree"
+        )
+    try:
+        wanted = SealParameters.of(parameters)
+    except ParameterError:
+        raise PlanError(
+            f"the plan has {len(parameters.special_primes)} special primes and digits of {parameters.digit_size} "
+            f"primes, SEAL's key switching has one special prime and digits of one; {RECOMPILE}"
+        ) from None
+    settings = seal.EncryptionParameters(seal.scheme_type.ckks)
+    settings.load_bytes(wanted.dump())
+    context = seal.SEALContext(settings, True, seal.sec_level_type.none)
+    if not context.parameters_set() or not context.using_keyswitching():
+        raise PlanError(f"SEAL refuses the plan's parameters: {context.parameter_error_message()}")
+    return SealLibrary(seal, context, seal.Evaluator(context))
+
+
+def seal_keys(parameters: ParameterSet, keys: _native.EvaluationKeys | None) -> SealKeys:
+    """The client's keys in SEAL, through SEAL's own format: about 2 ms a megabyte."""
+    library = seal_library(parameters)
+    elements = [] if keys is None else keys.galois_elements()
+    native = {} if keys is None else {element: keys.galois(element) for element in elements}
+    galois = None
+    if native:
+        galois = library.context.from_galois_str(dump_galois_keys(parameters, native))
+    relinearisation, level = None, -1
+    if keys is not None and keys.relinearisation is not None:
+        level = keys.relinearisation.level
+        relinearisation = library.context.from_relin_str(dump_relin_keys(parameters, keys.relinearisation))
+    levels = MappingProxyType({element: key.level for element, key in native.items()})
+    return SealKeys(galois, levels, relinearisation, level)
+
+
+@contextmanager
+def seal_errors(operation: str) -> Iterator[None]:
+    """What SEAL raises, as ours."""
+    try:
+        yield
+    except (ValueError, RuntimeError, IndexError) as error:
+        if isinstance(error, LevelError):
+            raise
+        if "transparent" in str(error):
+            raise PlanError(
+                f"{operation}: the result does not depend on the encrypted input, and SEAL makes no such ciphertexts; "
+                "use the engine 'native'"
+            ) from None
+        raise LevelError(f"{operation}: SEAL says: {error}") from None
+
+
+class LazyKeys:
+    """Keys that are converted when first used, by one thread."""
+
+    def __init__(self, parameters: ParameterSet, keys: _native.EvaluationKeys | None) -> None:
+        self._parameters = parameters
+        self._native = keys
+        self._lock = threading.Lock()
+        self._made: SealKeys | None = None
+
+    def get(self) -> SealKeys:
+        with self._lock:
+            if self._made is None:
+                self._made = seal_keys(self._parameters, self._native)
+            return self._made

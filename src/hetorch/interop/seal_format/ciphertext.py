@@ -1,0 +1,65 @@
+"""Ciphertexts."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+
+from hetorch.engine import _native
+from hetorch.engine.context import core_context
+from hetorch.errors import WireError
+from hetorch.interop.seal_format.compression import DEFAULT_COMPRESSION, compression_number
+from hetorch.interop.seal_format.members import Members, ciphertext_limit, read_members
+from hetorch.interop.seal_format.orders import to_ours, to_seal
+from hetorch.interop.seal_format.parameters import seal_parameters
+from hetorch.interop.seal_format.stream import Bytes, Reader, frame
+from hetorch.params import ParameterSet
+
+_MAX_PARTS = 16
+"""Two, and more for products that were not relinearised; SEAL's own limit (util/defines.h)."""
+
+
+def load_ciphertext(parameters: ParameterSet, data: Bytes) -> _native.Ciphertext:
+    """A ciphertext that SEAL saved, at the level that its parms_id names, with its scale; seeded or not.
+
+    Slots are in SEAL's order: decode with slot_generator=3. `parameters` have one special prime and digit_size 1
+    (ParameterError). WireError, and nothing else, for bytes that are not a ciphertext of these parameters.
+    """
+    what = "a ciphertext of SEAL"
+    levels = level_primes(parameters)
+    n = parameters.ring_degree
+    size = memoryview(data).nbytes
+    reader = Reader.of_frame(data, what, ciphertext_limit(size, _MAX_PARTS, parameters.modulus_chain, n))
+    members = read_members(reader, levels, n, _MAX_PARTS, what)
+    primes = levels[members.parms_id]
+    if members.scale < 1:
+        raise WireError(f"{what}: the scale {members.scale:g} is below 1")
+    rows = to_ours(members.rows, primes)
+    return _native.ciphertext_of_rows(
+        core_context(parameters), len(primes) - 1, rows.shape[0], members.scale, rows
+    )
+
+
+def dump_ciphertext(
+    parameters: ParameterSet, ciphertext: _native.Ciphertext, *, compression: str = DEFAULT_COMPRESSION
+) -> bytes:
+    """As SEAL saves it, in full. What no reader here would take, because it compresses better
+    than anything encrypted does (zeros: x - x), is not compressed."""
+    primes = parameters.modulus_chain[: ciphertext.level + 1]
+    rows = to_seal(np.asarray(_native.ciphertext_rows(ciphertext)), primes)
+    parms_id = seal_parameters(parameters).parms_id(len(primes))
+    content = Members(parms_id, rows, ciphertext.scale).dump()
+    made = frame(content, compression_number(compression))
+    limit = ciphertext_limit(len(made), _MAX_PARTS, parameters.modulus_chain, parameters.ring_degree)
+    return made if len(content) <= limit else frame(content)
+
+
+@lru_cache(maxsize=64)
+def level_primes(parameters: ParameterSet) -> dict[bytes, tuple[int, ...]]:
+    """The primes of each level by its parms_id."""
+    seal = seal_parameters(parameters)
+    return {
+        seal.parms_id(level + 1): parameters.modulus_chain[: level + 1]
+        for level in range(parameters.max_level + 1)
+    }

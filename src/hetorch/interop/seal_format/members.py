@@ -1,0 +1,102 @@
+"""The body of a ciphertext, which public and switching keys are made of too.
+
+32 bytes parms_id, u8 in NTT form, u64 polynomials, u64 N, u64 primes, f64 scale, u64 correction factor (BGV's; 1), then
+the residues as a nested array. In a seeded one the array holds the first polynomial alone, and the seed of the
+second, uniform one follows.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from hetorch.errors import WireError
+from hetorch.interop.seal_format.seeds import INFO_BYTES, UniformSeed
+from hetorch.interop.seal_format.stream import HEADER_BYTES, Reader, Words, array_frame
+
+_FIELDS = struct.Struct("<32sBQQQdQ")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Members:
+    """`rows`: words (polynomials, primes, N) in SEAL's order, each below its prime."""
+
+    parms_id: bytes
+    rows: Words
+    scale: float
+
+    def dump(self, seed: UniformSeed | None = None) -> bytes:
+        """The content of the frame; with `seed`, which expands to rows[1], in half the size."""
+        parts, primes, n = self.rows.shape
+        fields = _FIELDS.pack(self.parms_id, 1, parts, n, primes, self.scale, 1)
+        if seed is None:
+            return fields + array_frame(self.rows)
+        return fields + array_frame(self.rows[:1]) + seed.dump()
+
+
+def members_bytes(parts: int, primes: int, ring_degree: int) -> int:
+    """Size of the content without seed: also the most that a seeded one takes."""
+    return _FIELDS.size + HEADER_BYTES + 8 + max(8 * parts * primes * ring_degree, INFO_BYTES)
+
+
+def uniform_limit(size: int, primes: tuple[int, ...]) -> int:
+    """The most bytes of residues that `size` compressed bytes hold if the residues are uniform, as in all that is
+    encrypted.
+
+    A residue modulo q takes 8 bytes and has log2(q) bits of entropy, so that no compression makes honest objects
+    shorter than log2(q) / 64 of their size; a seed in place of one of two polynomials halves them once more.
+    """
+    return 2 * 64 * size // (min(q.bit_length() for q in primes) - 1)
+
+
+def ciphertext_limit(size: int, parts: int, primes: tuple[int, ...], ring_degree: int) -> int:
+    """The most that the `size` bytes of a ciphertext's frame may decompress to. A message may have a million of them:
+    what compresses better than anything encrypted does (zeros) would fill the memory."""
+    most = members_bytes(parts, len(primes), ring_degree)
+    return min(most, members_bytes(0, 0, ring_degree) + uniform_limit(size, primes))
+
+
+def read_members(
+    reader: Reader, primes_of: dict[bytes, tuple[int, ...]], ring_degree: int, max_parts: int, what: str
+) -> Members:
+    """From all of a reader. `primes_of`: the primes that belong to each parms_id that may stand here.
+
+    WireError if the form, a dimension, the scale or a residue is out of range; dimensions are compared with those of
+    the parms_id before the array is read.
+    """
+    parms_id = bytes(reader.take(32))
+    if parms_id not in primes_of:
+        raise WireError(f"{what} was made under other parameters: its parms_id is none of these")
+    primes = primes_of[parms_id]
+    if reader.byte() != 1:
+        raise WireError(f"{what} is not in NTT form, as everything under CKKS is")
+    parts = reader.number()
+    if not 2 <= parts <= max_parts:
+        raise WireError(f"{what} claims {parts} polynomials, expected 2 to {max_parts}")
+    reader.expect(ring_degree, "the ring degree")
+    reader.expect(len(primes), "the number of primes")
+    scale = reader.real()
+    if not 2.0**-1000 < scale < 2.0**1000:
+        raise WireError(f"{what}: the scale {scale:g} is out of range")
+    reader.expect(1, "the correction factor")
+    one = len(primes) * ring_degree
+    seeded = reader.left < HEADER_BYTES + 8 + 8 * parts * one
+    if not seeded:
+        rows = reader.words(parts * one).reshape(parts, len(primes), ring_degree)
+    else:
+        if parts != 2:
+            raise WireError(f"{what} ends too early")
+        first = reader.words(one).reshape(1, len(primes), ring_degree)
+        rows = np.concatenate((first, UniformSeed.read(reader).expand(primes, ring_degree)[None]))
+    reader.finish()
+    check_residues(rows, primes, what)
+    return Members(parms_id, rows, scale)
+
+
+def check_residues(rows: Words, primes: tuple[int, ...], what: str) -> None:
+    """WireError unless each row of (…, primes, N) is below its prime."""
+    for r, q in enumerate(primes):
+        if int(rows[..., r, :].max()) >= q:
+            raise WireError(f"{what}: a residue is not below its prime {q}")

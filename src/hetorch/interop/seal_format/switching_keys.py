@@ -1,0 +1,162 @@
+"""Relinearisation and Galois keys.
+
+32 bytes parms_id, u64 places; at each place u64 digits (0: no key here) and for each digit a framed public key. The
+relinearisation key stands alone; the key of the Galois element g at place (g - 1) / 2 of N.
+
+SEAL's key of g switches from g(s) to s, ours from s to g^-1(s): the automorphism g^-1 of both halves turns one into the
+other, X -> X^g ours into SEAL's. Digits are one prime each, and both multiply the digit's key by the special prime.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection
+
+import numpy as np
+
+from hetorch.engine import _native
+from hetorch.engine.context import core_context
+from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.errors import InputError, KeyMissingError, WireError
+from hetorch.interop.seal_format.compression import DEFAULT_COMPRESSION, compression_number
+from hetorch.interop.seal_format.members import Members, members_bytes, read_members, uniform_limit
+from hetorch.interop.seal_format.orders import to_ours, to_seal
+from hetorch.interop.seal_format.parameters import key_parms_id, seal_parameters
+from hetorch.interop.seal_format.stream import HEADER_BYTES, Bytes, Reader, Words, frame
+from hetorch.params import ParameterSet
+
+
+def load_relin_keys(parameters: ParameterSet, data: Bytes) -> _native.SwitchingKey:
+    """The relinearisation key of two-part ciphertexts, for all levels; arguments and errors as load_ciphertext."""
+    what = "SEAL's relinearisation keys"
+    found = _load(parameters, data, 1, None, what)
+    if 0 not in found:
+        raise WireError(f"{what} hold no key")
+    return found[0]
+
+
+def load_galois_keys(
+    parameters: ParameterSet, data: Bytes, *, elements: Collection[int] | None = None
+) -> dict[int, _native.SwitchingKey]:
+    """The keys by Galois element, for all levels; only those of `elements` where given, as far as they are there.
+
+    Arguments and errors as load_ciphertext. A key takes 16 N (max_level + 1) (max_level + 2) bytes.
+    """
+    wanted = None if elements is None else {(element - 1) // 2 for element in elements}
+    found = _load(parameters, data, parameters.ring_degree, wanted, "SEAL's Galois keys")
+    return {2 * place + 1: key for place, key in found.items()}
+
+
+def load_evaluation_keys(
+    parameters: ParameterSet, spec: EvaluationKeySpec, *, relin: Bytes = b"", galois: Bytes = b""
+) -> _native.EvaluationKeys:
+    """The keys of `spec` out of what a client's SEAL saved, for an engine; more Galois keys than asked for do no harm.
+
+    KeyMissingError if a key of `spec` is not there; other arguments and errors as load_ciphertext.
+    """
+    relinearisation = None
+    if spec.relinearisation_level is not None:
+        if not len(relin):
+            raise KeyMissingError("the plan multiplies ciphertexts, but no relinearisation keys were given")
+        relinearisation = load_relin_keys(parameters, relin)
+    elements = [element for element, _ in spec.galois]
+    found = load_galois_keys(parameters, galois, elements=elements) if elements and len(galois) else {}
+    missing = [element for element in elements if element not in found]
+    if missing:
+        raise KeyMissingError(
+            f"{len(missing)} of {len(elements)} Galois keys are missing, the first for the element {missing[0]}"
+        )
+    return _native.EvaluationKeys(relinearisation, list(found.items()))
+
+
+def dump_relin_keys(
+    parameters: ParameterSet, key: _native.SwitchingKey, *, compression: str = DEFAULT_COMPRESSION
+) -> bytes:
+    """As SEAL saves them."""
+    content = [_start(parameters, 1), _key_content(parameters, key, 1)]
+    return frame(b"".join(content), compression_number(compression))
+
+
+def dump_galois_keys(
+    parameters: ParameterSet,
+    keys: dict[int, _native.SwitchingKey],
+    *,
+    compression: str = DEFAULT_COMPRESSION,
+) -> bytes:
+    """As SEAL saves them. A key for a lower level than the highest is filled up with zeros: SEAL keeps only whole keys,
+    and computes nonsense with it above its level."""
+    n = parameters.ring_degree
+    wrong = [element for element in keys if element % 2 == 0 or not 1 < element < 2 * n]
+    if wrong:
+        raise InputError(f"Galois elements are odd, above 1 and below {2 * n}, got {wrong[0]}")
+    content = [_start(parameters, n)]
+    absent = bytes(8)
+    for place in range(n):
+        key = keys.get(2 * place + 1)
+        content.append(absent if key is None else _key_content(parameters, key, 2 * place + 1))
+    return frame(b"".join(content), compression_number(compression))
+
+
+def _load(
+    parameters: ParameterSet, data: Bytes, places: int, wanted: Collection[int] | None, what: str
+) -> dict[int, _native.SwitchingKey]:
+    primes = seal_parameters(parameters).coeff_modulus
+    n = parameters.ring_degree
+    reader = Reader.of_frame(data, what, keys_limit(primes, n, memoryview(data).nbytes, places))
+    if bytes(reader.take(32)) != key_parms_id(parameters):
+        raise WireError(f"{what} were made under other parameters: their parms_id is not that of these")
+    reader.expect(places, "the number of places")
+    digit_bytes = members_bytes(2, len(primes), n)
+    primes_of = {key_parms_id(parameters): primes}
+    found: dict[int, _native.SwitchingKey] = {}
+    for place in range(places):
+        digits = reader.number()
+        if digits == 0:
+            continue
+        if digits != len(primes) - 1:
+            raise WireError(f"{what}: a key has {digits} digits, expected {len(primes) - 1}")
+        inners = [reader.nested(digit_bytes, "a digit") for _ in range(digits)]
+        if wanted is not None and place not in wanted:
+            continue
+        rows = np.empty((digits, 2, len(primes), n), dtype=np.uint64)
+        inverse = pow(2 * place + 1, -1, 2 * n) if places > 1 else 1
+        for digit, inner in enumerate(inners):
+            members = read_members(inner, primes_of, n, 2, what)
+            rows[digit] = to_ours(members.rows, primes, inverse)
+        found[place] = _native.switching_key_of_rows(core_context(parameters), digits - 1, rows)
+    reader.finish()
+    return found
+
+
+def keys_limit(primes: tuple[int, ...], ring_degree: int, size: int, places: int) -> int:
+    """The most that `size` compressed bytes may hold: a key at every place, and not more than uniform residues allow; a
+    little more for what stands between the residues."""
+    key = (len(primes) - 1) * (HEADER_BYTES + members_bytes(2, len(primes), ring_degree))
+    between = 40 + places * 8
+    return between + min(places * key, uniform_limit(size, primes))
+
+
+def _start(parameters: ParameterSet, places: int) -> bytes:
+    return key_parms_id(parameters) + struct.pack("<Q", places)
+
+
+def _key_content(parameters: ParameterSet, key: _native.SwitchingKey, element: int) -> bytes:
+    """Digits and framed public keys; ours turned into SEAL's by X -> X^element."""
+    primes = seal_parameters(parameters).coeff_modulus
+    rows = to_seal(
+        _filled(parameters, np.asarray(_native.switching_key_rows(key)), key.level), primes, element
+    )
+    parms_id = key_parms_id(parameters)
+    digits = [frame(Members(parms_id, digit, 1.0).dump()) for digit in rows]
+    return struct.pack("<Q", len(digits)) + b"".join(digits)
+
+
+def _filled(parameters: ParameterSet, rows: Words, level: int) -> Words:
+    """Rows (digits, 2, primes, N) of a key for `level` as those of a key for the highest, zeros where it has none."""
+    top = parameters.max_level
+    if level == top:
+        return rows
+    result = np.zeros((top + 1, 2, top + 2, rows.shape[-1]), dtype=np.uint64)
+    result[: level + 1, :, : level + 1] = rows[:, :, :-1]
+    result[: level + 1, :, -1] = rows[:, :, -1]
+    return result

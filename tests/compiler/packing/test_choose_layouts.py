@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from hetorch.compiler.costs.cost_model import CostModel
+from hetorch.compiler.frontend.matrices import average_pool, convolution
+from hetorch.compiler.packing.choose_layouts import choose_layouts, groups_of
+from hetorch.compiler.packing.diagonals import lower
+from hetorch.compiler.packing.placements import (
+    compact,
+    input_candidates,
+    on_grid,
+    result_candidates,
+    spatial_stride,
+)
+from hetorch.compiler.passes.assign_levels import assign_levels
+from hetorch.errors import PlanError
+from hetorch.ir.tensor_program import Add, Affine, Multiply, TensorOp, TensorProgram
+
+
+def dense(source: int, rows: int, columns: int) -> Affine:
+    matrix = sparse.csr_array(np.random.default_rng(rows).standard_normal((rows, columns)))
+    return Affine(source, matrix, np.zeros(rows), (rows,), "dense", "Linear")
+
+
+def chain(*operations: TensorOp, shape: tuple[int, ...]) -> TensorProgram:
+    return TensorProgram(shape, operations, len(operations), operations[-1].shape)
+
+
+def test_the_cost_is_the_sum_over_the_maps() -> None:
+    program = chain(dense(0, 20, 50), Multiply(1, 1, (20,), "square"), dense(2, 7, 20), shape=(50,))
+    levels = assign_levels(program)
+    assert levels == (3, 2, 1, 0)
+    found = choose_layouts(program, levels, 1024)
+    total = 0.0
+    for index, op in enumerate(program.operations):
+        if isinstance(op, Affine):
+            parts = lower(op.matrix, found.placements[op.input], found.placements[index + 1], 1024)
+            counts = (parts.diagonals, parts.babies, parts.giants, len(parts.folds))
+            total += CostModel().transform(levels[index + 1] + 1, *counts)
+    assert found.cost == pytest.approx(total)
+
+
+def test_values_joined_by_a_sum_lie_alike() -> None:
+    program = chain(
+        dense(0, 12, 30),
+        Multiply(1, 1, (12,), "square"),
+        dense(0, 12, 30),
+        Add(2, 3, (12,), "sum"),
+        shape=(30,),
+    )
+    group = groups_of(program)
+    assert group[1] == group[2] == group[3] == group[4] != group[0]
+    found = choose_layouts(program, assign_levels(program), 256)
+    assert len({id(found.placements[value]) for value in (1, 2, 3, 4)}) == 1
+
+
+def test_a_dense_first_layer_is_skewed() -> None:
+    layer = dense(0, 64, 256)
+    program = chain(layer, shape=(256,))
+    found = choose_layouts(program, assign_levels(program), 4096)
+    parts = lower(layer.matrix, found.placements[0], found.placements[1], 4096)
+    # 64 rows in 4096 slots: 16 replicas of the input leave 4 diagonals (or fewer products and more folds).
+    assert parts.diagonals <= 8 and parts.lanes == 64
+
+
+def test_no_better_than_the_plain_compact_choice_is_never_taken() -> None:
+    kernel = np.random.default_rng(0).standard_normal((4, 1, 3, 3))
+    matrix = convolution(kernel, (16, 16), (2, 2), (1, 1), (1, 1), 1, (8, 8))
+    program = chain(Affine(0, matrix, np.zeros(256), (4, 8, 8), "conv", "Conv2d"), shape=(1, 16, 16))
+    found = choose_layouts(program, assign_levels(program), 1024)
+    plain = lower(matrix, compact(256), compact(256), 1024)
+    cost = CostModel().transform(1, plain.diagonals, plain.babies, plain.giants, len(plain.folds))
+    assert found.cost < cost / 3
+
+
+def test_what_does_not_fit_is_cut() -> None:
+    program = chain(dense(0, 3, 200), shape=(200,))
+    found = choose_layouts(program, assign_levels(program), 128)
+    assert [placement.parts for placement in found.placements] == [2, 1]
+    # One slot a ciphertext: an element each.
+    found = choose_layouts(program, assign_levels(program), 1)
+    assert [placement.parts for placement in found.placements] == [200, 3]
+
+
+def test_a_tensor_beyond_all_ciphertexts_is_refused() -> None:
+    wide = sparse.csr_array(([1.0], ([0], [0])), shape=(1, 40000))
+    program = chain(Affine(0, wide, np.zeros(1), (1,), "wide", "Linear"), shape=(40000,))
+    with pytest.raises(PlanError, match="needs 40000 ciphertexts of 1 slots"):
+        choose_layouts(program, assign_levels(program), 1)
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_stride_is_read_off_the_matrix(stride: int) -> None:
+    kernel = np.ones((2, 3, 3, 3))
+    out = (15 - 3) // stride + 1
+    matrix = convolution(kernel, (15, 15), (stride, stride), (0, 0), (1, 1), 1, (out, out))
+    assert spatial_stride(matrix, (3, 15, 15), (2, out, out)) == stride
+    pool = average_pool(
+        2,
+        (12, 12),
+        (stride, stride),
+        (stride, stride),
+        (0, 0),
+        (12 // stride,) * 2,
+        count_padding=True,
+        divisor=None,
+    )
+    assert spatial_stride(pool, (2, 12, 12), (2, 12 // stride, 12 // stride)) == stride
+    assert spatial_stride(sparse.csr_array(np.ones((10, 48))), (3, 4, 4), (10,)) == 1
+
+
+def test_candidates_put_every_element_in_its_own_slot() -> None:
+    for source in input_candidates((3, 9, 8), {1, 2}, 2048):
+        for result in [source, *result_candidates((5, 4, 4), source, 2, 2048)]:
+            positions = result.positions[0]
+            assert len(set(positions.tolist())) == len(positions)
+            assert positions.min() >= 0 and positions.max() < result.period <= 2048
+
+
+def test_a_grid_too_small_is_no_candidate() -> None:
+    from hetorch.compiler.packing.placements import Grid
+
+    assert on_grid((1, 8, 8), Grid(8, 1, 32), in_gaps=False) is None
+    assert on_grid((1, 8, 8), Grid(4, 1, 64), in_gaps=False) is None
