@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import PlanError
-from hetorch.interop.seal import SealCiphertext, SealEngine, SealPlaintext, SealTransform
+from hetorch.interop.seal.engine import SealEngine
+from hetorch.interop.seal.objects import SealCiphertext, SealPlaintext, SealTransform
 from hetorch.plan import Plan
 from hetorch.runtime.runner import Runner, Trace
 

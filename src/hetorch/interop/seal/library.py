@@ -12,11 +12,10 @@ from typing import Any
 
 from hetorch.engine import _native
 from hetorch.errors import LevelError, ParameterError, PlanError
+from hetorch.interop.seal.backend import SEAL
 from hetorch.interop.seal_format import SealParameters, dump_galois_keys, dump_relin_keys
 from hetorch.params import ParameterSet
 
-MAX_RING_DEGREE = 1 << 15
-"""The largest ring for which SEAL has a security table; its contexts end there."""
 RECOMPILE = "compile the model with engine='seal' (hetorch compile --engine seal)"
 
 
@@ -52,7 +51,7 @@ def seal_library(parameters: ParameterSet) -> SealLibrary:
         import seal
     except ImportError:
         raise PlanError("the engine 'seal' needs seal-python: pip install 'hetorch[seal]'") from None
-    if parameters.ring_degree > MAX_RING_DEGREE:
+    if parameters.ring_degree > SEAL.largest_ring:
         raise PlanError(
             f"SEAL has rings up to 2^15, the plan's is 2^{parameters.ring_degree.bit_length() - 1}; "
             "use the engine 'native' or compile with a smaller ring_degree"
