@@ -1,5 +1,5 @@
 // Many ciphertexts at once against one after the other, bit by bit; and what results share with their operands.
-#include "ckks/each.h"
+#include "ckks/batched_ops.h"
 #include "core_session.h"
 #include "ring/buffer.h"
 

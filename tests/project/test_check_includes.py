@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "scripts" / "include_order.py"
+SCRIPT = ROOT / "tools" / "check_includes.py"
 
 
 def check(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -78,3 +78,23 @@ def test_a_folder_that_is_no_layer(tmp_path: Path) -> None:
 
 def test_no_such_folder(tmp_path: Path) -> None:
     assert check(tmp_path / "none").returncode == 2
+
+
+@pytest.mark.parametrize("header", ["thread", "mutex", "pthread.h", "sched.h", "sys/mman.h", "unistd.h"])
+def test_threads_and_memory_mapping_are_in_one_file(tmp_path: Path, header: str) -> None:
+    include = f"#include <{header}>\n"
+    allowed = {"ring/platform.cpp": include, "tests/a.cpp": include, "bindings/native/a.cpp": include}
+    assert check(tree(tmp_path, allowed)).returncode == 0
+    result = check(tree(tmp_path, {"ring/a.h": include}))
+    assert result.returncode == 1
+    assert f"ring/a.h:1: only ring/platform.h and ring/platform.cpp may include <{header}>" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "header", ["Python.h", "fstream", "filesystem", "chrono", "ctime", "random", "cstdio"]
+)
+def test_the_core_has_no_files_clock_or_random_source(tmp_path: Path, header: str) -> None:
+    assert check(tree(tmp_path, {"tests/a.cpp": f"#include <{header}>\n"})).returncode == 0
+    result = check(tree(tmp_path, {"ring/platform.cpp": f"#include <{header}>\n"}))
+    assert result.returncode == 1
+    assert f"the core must not include <{header}>" in result.stdout

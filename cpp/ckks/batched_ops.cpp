@@ -1,4 +1,4 @@
-#include "ckks/each.h"
+#include "ckks/batched_ops.h"
 
 #include <string>
 
