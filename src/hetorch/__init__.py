@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from hetorch.compiler.analyze import analyze
     from hetorch.compiler.api import compile
     from hetorch.compiler.costs.tune import tune
-    from hetorch.compiler.frontend.importing import load_model
+    from hetorch.compiler.frontend.lookup_table import Table
     from hetorch.compiler.frontend.marks import approximate, elementwise
-    from hetorch.compiler.frontend.table import Table
+    from hetorch.compiler.frontend.sources.load_model import load_model
     from hetorch.plan import Plan, PublicPlan
 
 __version__ = "0.1.0"
@@ -48,9 +48,9 @@ def __getattr__(name: str) -> Any:
         case "approximate" | "elementwise":
             return getattr(importlib.import_module("hetorch.compiler.frontend.marks"), name)
         case "Table":
-            return importlib.import_module("hetorch.compiler.frontend.table").Table
+            return importlib.import_module("hetorch.compiler.frontend.lookup_table").Table
         case "load_model":
-            return importlib.import_module("hetorch.compiler.frontend.importing").load_model
+            return importlib.import_module("hetorch.compiler.frontend.sources.load_model").load_model
         case "Plan" | "PublicPlan":
             return getattr(importlib.import_module("hetorch.plan"), name)
         case "Client":

@@ -1,4 +1,4 @@
-"""Affine operations as sparse matrices, by index arithmetic on C-ordered tensors without a batch axis."""
+"""Sparse matrices of affine operations, by index arithmetic on C-ordered tensors without a batch axis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Indices = NDArray[np.int64]
 def coordinate_matrix(
     rows: Indices, columns: Indices, values: Array, shape: tuple[int, int]
 ) -> sparse.csr_array:
-    """CSR from coordinates; entries at one place add up; zeros are dropped."""
+    """Return a CSR matrix from coordinates. Entries at one place are added, zeros are dropped."""
     matrix = sparse.coo_array((values, (rows, columns)), shape=shape).tocsr()
     matrix.eliminate_zeros()
     matrix.sort_indices()
@@ -24,7 +24,7 @@ def coordinate_matrix(
 
 
 def selection(index: Indices, columns: int, values: Array | float = 1.0) -> sparse.csr_array:
-    """Row i is values[i] at column index[i], or empty where index[i] is -1: any movement of elements."""
+    """Return the map whose row i is values[i] at column index[i], or empty where index[i] is -1."""
     flat = index.reshape(-1)
     rows = np.flatnonzero(flat >= 0)
     factors = np.broadcast_to(np.asarray(values, dtype=np.float64), flat.shape)
@@ -32,7 +32,7 @@ def selection(index: Indices, columns: int, values: Array | float = 1.0) -> spar
 
 
 def difference(first: Indices, second: Indices, columns: int) -> sparse.csr_array:
-    """Row i is column first[i] minus column second[i], where -1 stands for zero."""
+    """Return the map whose row i is column first[i] minus column second[i], where -1 stands for zero."""
     rows = np.tile(np.arange(first.size, dtype=np.int64), 2)
     values = np.repeat([1.0, -1.0], first.size)
     places = np.concatenate([first.reshape(-1), second.reshape(-1)])
@@ -48,10 +48,10 @@ def windows(
     dilation: Sequence[int],
     output: Sequence[int],
 ) -> Indices:
-    """The pixel of each window position: int64 (prod(output), prod(kernel)), flat over `size`, -1 in the padding.
+    """Return the pixels of each window: int64 (prod(output), prod(kernel)), flat over `size`, -1 in the padding.
 
-    All have one number a spatial axis, of which there may be any number; a window begins at its place * stride -
-    padding, and its taps are `dilation` apart.
+    Every argument has one number for each spatial axis. A window begins at its place * stride - padding, and its taps
+    are `dilation` apart.
     """
     flat = np.zeros((1, 1), dtype=np.int64)
     for axis, length in enumerate(size):
@@ -74,8 +74,11 @@ def convolution(
     groups: int,
     output: Sequence[int],
 ) -> sparse.csr_array:
-    """Cross-correlation as torch's conv1d, 2d and 3d: weight (out, in / groups, *kernel), input (in, *size), result
-    (out, *output). Its transpose is the transposed convolution of the same weight."""
+    """Return the matrix of torch's conv1d, conv2d or conv3d (a cross-correlation).
+
+    The weight is (out, in / groups, *kernel), the input (in, *size), the result (out, *output). The transpose of the
+    matrix is the transposed convolution of the same weight.
+    """
     out_channels, group_channels, *kernel = weight.shape
     pixels = windows(size, kernel, stride, padding, dilation, output)
     places, taps = pixels.shape
@@ -103,15 +106,18 @@ def average_pool(
     count_padding: bool,
     divisor: int | None,
 ) -> sparse.csr_array:
-    """Average over windows, channel by channel. The divisor is `divisor`, or the number of taps, where a tap beyond
-    the padded input never counts and one in the padding counts if `count_padding`."""
+    """Return the map to the averages over windows, channel by channel.
+
+    Each sum is divided by `divisor`, or by the number of taps of its window. Taps in the padding are counted if
+    `count_padding`, taps beyond the padded input never.
+    """
     ones, none = [1] * len(size), [0] * len(size)
     pixels = windows(size, kernel, stride, padding, ones, output)
     inside = pixels >= 0
     if divisor is not None:
         counts = np.full(len(pixels), divisor, dtype=np.float64)
     elif count_padding:
-        # In ceil mode a window may reach beyond the padding: those taps do not count.
+        # In ceil mode a window may reach beyond the padding; those taps are not counted.
         padded = [length + 2 * pad for length, pad in zip(size, padding, strict=True)]
         counts = (windows(padded, kernel, stride, none, ones, output) >= 0).sum(axis=1).astype(np.float64)
     else:
@@ -124,7 +130,7 @@ def average_pool(
 
 
 def adaptive_average_pool(channels: int, size: Sequence[int], output: Sequence[int]) -> sparse.csr_array:
-    """Torch's adaptive_avg_pool: window i of an axis covers floor(i n / m) up to ceil((i + 1) n / m)."""
+    """Return the matrix of adaptive_avg_pool, where window i covers floor(i n / m) up to ceil((i + 1) n / m)."""
     plane = sparse.csr_array(np.ones((1, 1)))
     for n, m in zip(size, output, strict=True):
         matrix = np.zeros((m, n))
@@ -136,22 +142,23 @@ def adaptive_average_pool(channels: int, size: Sequence[int], output: Sequence[i
 
 
 def repeated(block: sparse.csr_array, count: int) -> sparse.csr_array:
-    """The same map on each of `count` parts that lie one after the other."""
+    """Return the map that applies `block` to each of `count` parts that lie one after the other."""
     if count == 1:
         return block
     return sparse.csr_array(sparse.kron(sparse.eye_array(count), block, format="csr"))
 
 
 def diagonal(values: Array) -> sparse.csr_array:
-    """Element i times values[i]."""
+    """Return the map that multiplies element i by values[i]."""
     return sparse.csr_array(sparse.diags_array(np.asarray(values, dtype=np.float64), format="csr"))
 
 
 def dense(weight: Array) -> sparse.csr_array:
-    """A matrix of numbers, most of which are not zero."""
+    """Return a CSR matrix of a weight; one that is mostly non-zero takes little more memory than its result."""
     if 2 * np.count_nonzero(weight) <= weight.size:
         return sparse.csr_array(weight)
-    # All entries, and then without the zeros in place: scipy's way, by coordinates, takes four times the memory.
+    # All entries first, then the zeros are dropped in place: scipy's conversion, which goes through coordinates,
+    # takes four times the memory.
     rows, columns = weight.shape
     index = np.dtype(np.int32 if weight.size < 1 << 31 else np.int64)
     starts = np.arange(0, weight.size + 1, columns, dtype=index)
@@ -164,19 +171,21 @@ def dense(weight: Array) -> sparse.csr_array:
 
 
 def empty(rows: int, columns: int) -> sparse.csr_array:
-    """The map to zero: with a bias, a constant."""
+    """Return the map to zero; with a bias it is a constant."""
     return sparse.csr_array((rows, columns), dtype=np.float64)
 
 
 def contraction(
     space: Sequence[int], kept: int, index: Indices, values: Array, columns: int
 ) -> sparse.csr_array:
-    """Row i is the sum, over the axes of `space` after the first `kept`, of values * column `index`; index and values
-    have the shape of `space`, and rows run over the kept axes."""
+    """Return the map to sums of values * x[index] over the axes of `space` after the first `kept`.
+
+    `index` and `values` have the shape of `space`; there is a row for each index of the kept axes.
+    """
     rows = math.prod(space[:kept])
-    each = math.prod(space[kept:])
+    terms = math.prod(space[kept:])
     return coordinate_matrix(
-        np.repeat(np.arange(rows, dtype=np.int64), each),
+        np.repeat(np.arange(rows, dtype=np.int64), terms),
         index.reshape(-1),
         values.reshape(-1),
         (rows, columns),
@@ -184,7 +193,7 @@ def contraction(
 
 
 def reduction(shape: tuple[int, ...], axes: Sequence[int], *, mean: bool) -> sparse.csr_array:
-    """Sum or mean over `axes` of a tensor of `shape`."""
+    """Return the map to the sums or means over `axes` of a tensor of `shape`."""
     kept = tuple(1 if axis in axes else length for axis, length in enumerate(shape))
     rows = np.broadcast_to(np.arange(math.prod(kept), dtype=np.int64).reshape(kept), shape).reshape(-1)
     factor = math.prod(kept) / math.prod(shape) if mean else 1.0

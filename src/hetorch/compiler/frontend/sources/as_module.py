@@ -1,4 +1,4 @@
-"""Everything that a model may be given as, made an nn.Module."""
+"""Models that are objects: modules, exported programs and scikit-learn estimators."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Mapping
 
 import torch
 
-from hetorch.compiler.frontend.sklearn_models import estimator_module, is_estimator
+from hetorch.compiler.frontend.sources.scikit_learn import estimator_module, is_estimator
 from hetorch.errors import InputError
 
 
 def as_module(model: object) -> torch.nn.Module:
-    """An nn.Module as it is, the module of a torch.export.ExportedProgram, a fitted scikit-learn estimator as a module.
-    InputError for anything else; hetorch.load_model reads files."""
+    """Return a model as an nn.Module: a module as it is, that of a torch.export.ExportedProgram, or one that computes
+    what a fitted scikit-learn estimator computes.
+
+    Raises:
+        InputError: `model` is anything else, a file among them; hetorch.load_model reads files.
+    """
     if isinstance(model, torch.jit.ScriptModule | torch.jit.ScriptFunction):
         raise InputError(
             f"the model is TorchScript ({type(model).__name__}), which cannot be read; give the nn.Module that was "

@@ -1,5 +1,7 @@
-"""Normalisations whose statistics depend on the input, and softmax inside a network: products and approximated
-functions (1 / sqrt(x), exp, 1 / x) on the ranges that calibration finds."""
+"""Normalisations whose statistics depend on the input, and softmax inside a network.
+
+Both are products and approximated functions (1 / sqrt(x), exp, 1 / x) on calibrated ranges.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,17 @@ from types import MappingProxyType
 import numpy as np
 from scipy import sparse
 
-from hetorch.compiler.frontend import matrices
-from hetorch.compiler.frontend.affine_ops import Handler, batch_norm
-from hetorch.compiler.frontend.builder import Array, Builder, Call, Shape, Symbol
+from hetorch.compiler.frontend.operations import matrices
+from hetorch.compiler.frontend.operations.affine import batch_norm
+from hetorch.compiler.frontend.operations.builder import Builder, Handler
+from hetorch.compiler.frontend.operations.call import Array, Call, Shape, Symbol
 
 
 def normalised(
     builder: Builder, call: Call, source: Symbol, groups: int, eps: float, *, centred: bool = True
 ) -> Symbol:
-    """(x - mean) / sqrt(variance + eps) within each of `groups` equal runs of elements; without `centred` the mean
-    counts as 0 (RMS norm)."""
+    """Return (x - mean) / sqrt(variance + eps) within each of `groups` equal runs of elements. Without `centred` the
+    mean is taken as 0 (RMS norm)."""
     length = source.size // groups
     average = np.full((length, length), 1.0 / length)
     centre = source
@@ -27,7 +30,7 @@ def normalised(
         block = sparse.csr_array(np.eye(length) - average)
         centre = builder.affine(source, matrices.repeated(block, groups), None, call, source.shape)
     square = builder.multiply(centre, centre, call)
-    # The variance is made at every element at once: no separate step has to spread it.
+    # The map writes the variance at every element, so no separate step has to spread it.
     spread = matrices.repeated(sparse.csr_array(average), groups)
     variance = builder.affine(square, spread, np.full(source.size, eps), call, source.shape)
     return builder.multiply(centre, builder.activation(variance, "rsqrt", (), call), call)
@@ -36,35 +39,35 @@ def normalised(
 def _layer_norm(builder: Builder, call: Call) -> Symbol:
     source = call.symbol("input")
     inner = math.prod(int(n) for n in call["normalized_shape"])
-    found = normalised(builder, call, source, source.size // inner, float(call["eps"]))
-    return _weighted(builder, call, found, source.size // inner, 1)
+    result = normalised(builder, call, source, source.size // inner, float(call["eps"]))
+    return _weighted(builder, call, result, source.size // inner, 1)
 
 
 def _rms_norm(builder: Builder, call: Call) -> Symbol:
     source = call.symbol("input")
     inner = math.prod(int(n) for n in call["normalized_shape"])
     eps = float(np.finfo(np.float32).eps) if call["eps"] is None else float(call["eps"])
-    found = normalised(builder, call, source, source.size // inner, eps, centred=False)
-    return _weighted(builder, call, found, source.size // inner, 1)
+    result = normalised(builder, call, source, source.size // inner, eps, centred=False)
+    return _weighted(builder, call, result, source.size // inner, 1)
 
 
 def _group_norm(builder: Builder, call: Call) -> Symbol:
     source = call.symbol("input")
     groups = source.shape[0] * int(call["num_groups"])
-    found = normalised(builder, call, source, groups, float(call["eps"]))
-    return _weighted(builder, call, found, source.shape[0], math.prod(source.shape[2:]))
+    result = normalised(builder, call, source, groups, float(call["eps"]))
+    return _weighted(builder, call, result, source.shape[0], math.prod(source.shape[2:]))
 
 
 def _instance_norm(builder: Builder, call: Call) -> Symbol:
     source = call.symbol("input")
     if not call["use_input_stats"]:
         return batch_norm(builder, call)
-    found = normalised(builder, call, source, source.shape[0] * source.shape[1], float(call["eps"]))
-    return _weighted(builder, call, found, source.shape[0], math.prod(source.shape[2:]))
+    result = normalised(builder, call, source, source.shape[0] * source.shape[1], float(call["eps"]))
+    return _weighted(builder, call, result, source.shape[0], math.prod(source.shape[2:]))
 
 
 def _weighted(builder: Builder, call: Call, source: Symbol, before: int, after: int) -> Symbol:
-    """Times the weight plus the bias, which lie between `before` and `after` elements."""
+    """Return source * weight + bias, with each number repeated `after` times and the whole `before` times."""
     weight, bias = call.constant("weight"), call.constant("bias") if "bias" in call.arguments else None
     if weight is None and bias is None:
         return source
@@ -92,7 +95,7 @@ def _softmax(builder: Builder, call: Call) -> Symbol:
 
 
 def softmax_of(builder: Builder, call: Call, source: Symbol, axis: int, mask: Array | None = None) -> Symbol:
-    """exp(x) / sum exp(x) along an axis. `mask`, broadcast to the shape, is added to x before; it may be -inf."""
+    """Return the softmax along an axis. `mask`, broadcast to the shape, is added to x first; it may hold -inf."""
     _, total, exponential = _exponentials(builder, call, source, axis, mask)
     return builder.multiply(exponential, builder.activation(total, "reciprocal", (), call), call)
 
@@ -100,8 +103,10 @@ def softmax_of(builder: Builder, call: Call, source: Symbol, axis: int, mask: Ar
 def _exponentials(
     builder: Builder, call: Call, source: Symbol, axis: int, mask: Array | None
 ) -> tuple[Symbol, Symbol, Symbol]:
-    """X minus its mean along the axis (which changes no softmax, and costs nothing), the sum of the exponentials at
-    every element, and the exponentials."""
+    """Return x minus its mean along the axis, the sum of the exponentials at every element, and the exponentials.
+
+    Subtracting the mean changes no softmax and costs no level, since it is affine.
+    """
     shape = source.shape
     average = _along(shape, axis, np.ones(shape) / shape[axis])
     identity = sparse.csr_array(sparse.eye_array(source.size, format="csr"))
@@ -131,8 +136,8 @@ def _log_sum_exp(builder: Builder, call: Call) -> Symbol:
 def _variance(builder: Builder, call: Call) -> Symbol:
     source = call.symbol("self")
     axes = call.reduced_axes("dim", source.shape)
-    given = call.arguments.get("correction")
-    correction = float(call.arguments.get("unbiased", True)) if given is None else float(given)
+    correction = call.arguments.get("correction")
+    correction = float(call.arguments.get("unbiased", True)) if correction is None else float(correction)
     count = math.prod(source.shape[axis] for axis in axes)
     if count <= correction:
         raise call.unsupported(f"a variance of {count} numbers", "give it more, or correction=0")
@@ -145,7 +150,7 @@ def _variance(builder: Builder, call: Call) -> Symbol:
 
 
 def _along(shape: Shape, axis: int, values: Array) -> sparse.csr_array:
-    """The sum of values * x along an axis, at every element."""
+    """Return the map to the sum of values * x along an axis, written at every element."""
     numbers = np.arange(math.prod(shape), dtype=np.int64).reshape(shape)
     index = np.repeat(np.expand_dims(np.moveaxis(numbers, axis, -1), axis), shape[axis], axis=axis)
     return matrices.contraction(index.shape, len(shape), index, values.reshape(-1)[index], numbers.size)

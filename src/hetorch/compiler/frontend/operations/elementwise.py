@@ -1,4 +1,4 @@
-"""torch's element-wise operations: with constants (affine), between two encrypted values, and activations."""
+"""Element-wise operations: arithmetic with constants (affine) and between encrypted values, and activations."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from types import MappingProxyType
 
 import numpy as np
 
-from hetorch.compiler.frontend import matrices
-from hetorch.compiler.frontend.affine_ops import Handler
-from hetorch.compiler.frontend.builder import (
-    Array,
+from hetorch.compiler.frontend.operations import matrices
+from hetorch.compiler.frontend.operations.builder import (
     Builder,
-    Call,
-    Symbol,
-    as_array,
+    Handler,
     broadcast_index,
     expanded,
+    plus_constant,
 )
-from hetorch.compiler.frontend.movement_ops import with_bias
+from hetorch.compiler.frontend.operations.call import Array, Call, Symbol, as_array
 from hetorch.ir.tensor_program import Activation
 
 MAX_POWER = 64
+"""Largest whole exponent that is computed by products; x^64 takes six levels."""
+NEVER_NEGATIVE = ("sqrt", "exp", "relu", "sigmoid")
+"""Functions whose results need no clamp at zero."""
 
 
 def _add(builder: Builder, call: Call) -> Symbol:
@@ -55,10 +55,10 @@ def _sum(builder: Builder, call: Call, factor: float) -> Symbol:
 def _multiply(builder: Builder, call: Call) -> Symbol:
     a, b = call["self"], call["other"]
     if isinstance(a, Symbol) and isinstance(b, Symbol):
-        # sign(x) * relu(|x|) is x: torch.nn.functional.lp_pool2d writes it so.
-        same = _signed_size(builder, a, b)
-        if same is not None:
-            return Symbol(same, call.shape)
+        # torch.nn.functional.lp_pool2d computes sign(x) * relu(|x|), which is x.
+        original = _signed_size(builder, a, b)
+        if original is not None:
+            return Symbol(original, call.shape)
         return builder.multiply(
             expanded(builder, a, call.shape, call), expanded(builder, b, call.shape, call), call
         )
@@ -68,7 +68,8 @@ def _multiply(builder: Builder, call: Call) -> Symbol:
 
 
 def _signed_size(builder: Builder, a: Symbol, b: Symbol) -> int | None:
-    sign, size = builder.made_by(a), builder.made_by(b)
+    """Return x if a is sign(x) and b is |x| (or relu of it), else None."""
+    sign, size = builder.producer(a), builder.producer(b)
     if not (isinstance(sign, Activation) and isinstance(size, Activation)):
         return None
     if size.function == "relu" and size.input:
@@ -119,11 +120,11 @@ def _power(builder: Builder, call: Call) -> Symbol:
     exponent = float(constant.reshape(()))
     source = call.symbol("self")
     if exponent not in range(1, MAX_POWER + 1):
-        named = {0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}.get(exponent)
+        function = {0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}.get(exponent)
         if exponent == 0 or not math.isfinite(exponent):
             raise call.unsupported(f"exponent {exponent}", f"whole exponents from 1 to {MAX_POWER} work")
-        if named:
-            return builder.activation(source, named, (), call)
+        if function:
+            return builder.activation(source, function, (), call)
         if exponent > 0 and exponent.is_integer():
             raise call.unsupported(f"exponent {exponent:g}", f"whole exponents from 1 to {MAX_POWER} work")
         return builder.activation(source, "power", (exponent,), call)
@@ -139,7 +140,7 @@ def _power(builder: Builder, call: Call) -> Symbol:
 
 
 def _scaled(builder: Builder, call: Call, source: Symbol, factor: Array | float) -> Symbol:
-    """Source * constant, both broadcast to the shape of the result."""
+    """Return source * constant, both broadcast to the shape of the call."""
     values = np.broadcast_to(np.asarray(factor, dtype=np.float64), call.shape).reshape(-1)
     if not np.all(np.isfinite(values)):
         raise call.unsupported("a factor is NaN or infinite", "check the constants of the model")
@@ -148,11 +149,11 @@ def _scaled(builder: Builder, call: Call, source: Symbol, factor: Array | float)
 
 def _plus(builder: Builder, call: Call, source: Symbol, constant: Array) -> Symbol:
     whole = expanded(builder, source, call.shape, call)
-    return with_bias(builder, call, whole, np.broadcast_to(constant, call.shape).reshape(-1))
+    return plus_constant(builder, call, whole, np.broadcast_to(constant, call.shape).reshape(-1))
 
 
 def _activation(name: str, *parameters: str) -> Handler:
-    """An activation whose torch arguments `parameters` are those of ir.activations."""
+    """Return the handler of an activation; `parameters` names the torch arguments that it takes, in order."""
 
     def handler(builder: Builder, call: Call) -> Symbol:
         source = call.symbol("self")
@@ -175,11 +176,11 @@ def _clamp(builder: Builder, call: Call) -> Symbol:
         raise call.unsupported("one bound an element", "one bound for all elements works")
     bounds = (float(low.reshape(())), float(high.reshape(())))
     source = call.symbol("self")
-    made = builder.made_by(source)
-    # torch.nn.functional.normalize and hardsigmoid's parts clamp what cannot be below: nothing to do then.
+    producer = builder.producer(source)
+    # torch.nn.functional.normalize and the parts of hardsigmoid clamp values that cannot be negative.
     if (
-        isinstance(made, Activation)
-        and made.function in ("sqrt", "exp", "relu", "sigmoid")
+        isinstance(producer, Activation)
+        and producer.function in NEVER_NEGATIVE
         and bounds[0] <= 1e-6
         and bounds[1] == np.inf
     ):
@@ -203,7 +204,7 @@ def _prelu(builder: Builder, call: Call) -> Symbol:
 
 
 def _gate(builder: Builder, call: Call) -> Symbol:
-    """GLU: the first half times the sigmoid of the second."""
+    """Return the first half of an axis times the sigmoid of the second (GLU)."""
     source = call.symbol("self")
     axis = int(call["dim"]) % len(source.shape)
     numbers = np.arange(source.size, dtype=np.int64).reshape(source.shape)

@@ -1,5 +1,8 @@
-"""Contractions: matmul, bmm, einsum, attention. With one fixed factor they are affine; of two encrypted tensors they
-are a replication (affine), a product of elements, and a sum (affine)."""
+"""Contractions: matmul, bmm, einsum and attention.
+
+With one fixed factor a contraction is affine. With two encrypted factors it is a replication (affine), a product of
+elements, and a sum (affine).
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hetorch.compiler.frontend import matrices
-from hetorch.compiler.frontend.affine_ops import Handler, rows_times
-from hetorch.compiler.frontend.builder import Array, Builder, Call, Shape, Symbol, as_array, expanded
-from hetorch.compiler.frontend.movement_ops import with_bias
-from hetorch.compiler.frontend.normalisation_ops import softmax_of
+from hetorch.compiler.frontend.operations import matrices
+from hetorch.compiler.frontend.operations.affine import rows_times
+from hetorch.compiler.frontend.operations.builder import Builder, Handler, expanded, plus_constant
+from hetorch.compiler.frontend.operations.call import Array, Call, Shape, Symbol, as_array
+from hetorch.compiler.frontend.operations.normalisation import softmax_of
 
 Labels = tuple[str, ...]
 
@@ -30,8 +33,11 @@ def contract(
     output: Labels,
     shape: Shape,
 ) -> Symbol:
-    """The sum over all labels that are not in `output` of the product of one or two operands, in einsum's notation. An
-    axis of length 1 is broadcast."""
+    """Return the product of one or two operands, summed over the labels that are not in `output` (einsum's notation).
+
+    `labels` has the label of each axis of each operand; an axis of length 1 is broadcast. `shape` is that of the result
+    as torch sees it.
+    """
     sizes: dict[str, int] = {}
     for operand, names in zip(operands, labels, strict=True):
         for name, length in zip(names, operand.shape, strict=True):
@@ -68,7 +74,7 @@ def contract(
 
 
 def matrix_product(builder: Builder, call: Call, a: Any, b: Any, shape: Shape) -> Symbol:
-    """torch.matmul of two operands, at least one of them encrypted."""
+    """Return torch.matmul(a, b), where at least one operand is encrypted."""
     left, right = len(a.shape), len(b.shape)
     if isinstance(a, Symbol) and not isinstance(b, Symbol) and right == 2:
         return rows_times(builder, call, a, as_array(b).T, None, shape=shape)
@@ -90,7 +96,7 @@ def _baddbmm(builder: Builder, call: Call) -> Symbol:
         first = builder.scale(expanded(builder, call["self"], call.shape, call), float(call["beta"]), call)
         if not any(isinstance(factor, Symbol) for factor in factors):
             offset: Array = float(call["alpha"]) * (as_array(factors[0]) @ as_array(factors[1]))
-            return with_bias(builder, call, first, offset.reshape(-1))
+            return plus_constant(builder, call, first, offset.reshape(-1))
         second = matrix_product(builder, call, *factors, call.shape)
         return builder.add(first, builder.scale(second, float(call["alpha"]), call), call)
     product = matrix_product(builder, call, *factors, call.shape)
@@ -102,7 +108,7 @@ def _baddbmm(builder: Builder, call: Call) -> Symbol:
 def _einsum(builder: Builder, call: Call) -> Symbol:
     terms, result = _equation(call)
     operands = list(call["tensors"])
-    # Several operands from left to right; a label stays as long as the result or a later operand needs it.
+    # Several operands are joined from left to right; a label stays while the result or a later operand needs it.
     while len(operands) > 2:
         later = set(result).union(*terms[2:])
         both = tuple(dict.fromkeys((*terms[0], *terms[1])))
@@ -123,7 +129,7 @@ def _einsum(builder: Builder, call: Call) -> Symbol:
 
 
 def _equation(call: Call) -> tuple[list[Labels], Labels]:
-    """The labels of each operand and of the result; those of an ellipsis are capital letters that are not used."""
+    """Return the labels of each operand and of the result. An ellipsis becomes capital letters that are not in use."""
     text = str(call["equation"]).replace(" ", "")
     left, arrow, right = text.partition("->")
     parts = left.split(",")
@@ -146,7 +152,7 @@ def _equation(call: Call) -> tuple[list[Labels], Labels]:
 
 
 def _bilinear(builder: Builder, call: Call) -> Symbol:
-    """sum_ij a_i W_oij b_j + c_o along the last axis."""
+    """Return sum_ij a_i W_oij b_j + c_o along the last axis."""
     first, second, weight = call["input1"], call["input2"], call.constant("weight")
     assert weight is not None
     lead = tuple(string.ascii_uppercase[: len(call.shape) - 1])
@@ -159,11 +165,13 @@ def _bilinear(builder: Builder, call: Call) -> Symbol:
         half = torch.einsum("...i,oij->...oj", torch.from_numpy(as_array(first)), weights)
     out = contract(builder, call, (half, second), [(*lead, "o", "j"), (*lead, "j")], (*lead, "o"), call.shape)
     bias = call.constant("bias")
-    return out if bias is None else with_bias(builder, call, out, np.tile(bias, math.prod(call.shape[:-1])))
+    return (
+        out if bias is None else plus_constant(builder, call, out, np.tile(bias, math.prod(call.shape[:-1])))
+    )
 
 
 def _product_of(builder: Builder, call: Call) -> Symbol:
-    """The product along an axis, in a tree: ceil(log2(length)) levels."""
+    """Return the product along an axis, in a tree of ceil(log2(length)) levels."""
     source = call.symbol("self")
     axes = call.reduced_axes("dim", source.shape)
     numbers = np.moveaxis(np.arange(source.size, dtype=np.int64).reshape(source.shape), axes[0], -1)
@@ -176,10 +184,12 @@ def _product_of(builder: Builder, call: Call) -> Symbol:
         product, left = builder.multiply(a, b, call), numbers[..., 2 * half :]
         if left.size:
             places = np.full((*left.shape[:-1], half + 1), -1, dtype=np.int64)
-            made, kept = places.copy(), places.copy()
-            made[..., :half] = np.arange(product.size).reshape(product.shape)
+            products, kept = places.copy(), places.copy()
+            products[..., :half] = np.arange(product.size).reshape(product.shape)
             kept[..., half:] = left
-            product = builder.add(builder.move(product, made, call), builder.move(source, kept, call), call)
+            product = builder.add(
+                builder.move(product, products, call), builder.move(source, kept, call), call
+            )
         source = product
         numbers = np.arange(source.size, dtype=np.int64).reshape(source.shape)
     return builder.move(source, numbers.reshape(call.shape), call)
@@ -206,14 +216,14 @@ def _attention(builder: Builder, call: Call) -> Symbol:
     scale = call.arguments.get("scale")
     scores = builder.scale(scores, 1 / math.sqrt(query.shape[-1]) if scale is None else float(scale), call)
     mask: Array | None = None
-    given = call.arguments.get("attn_mask")
+    given_mask = call.arguments.get("attn_mask")
     if call.arguments.get("is_causal"):
         mask = np.where(np.tril(np.ones((length, source))) > 0, 0.0, -np.inf)
-    elif isinstance(given, Symbol):
+    elif isinstance(given_mask, Symbol):
         raise call.unsupported("the mask depends on the input", "only fixed masks work")
-    elif given is not None:
-        found = as_array(given)
-        mask = np.where(found > 0, 0.0, -np.inf) if str(given.dtype) == "torch.bool" else found
+    elif given_mask is not None:
+        numbers = as_array(given_mask)
+        mask = np.where(numbers > 0, 0.0, -np.inf) if str(given_mask.dtype) == "torch.bool" else numbers
     weights = softmax_of(builder, call, scores, len(scores.shape) - 1, mask=mask)
     return matrix_product(builder, call, weights, value, call.shape)
 

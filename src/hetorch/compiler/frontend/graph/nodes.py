@@ -1,4 +1,4 @@
-"""What a node of a graph says about the call that it is: the operation, its arguments by name, shapes."""
+"""Facts that a node of torch's graph holds about its call: the operation, its arguments by name, shapes."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from typing import Any
 
 import torch
 
-from hetorch.compiler.frontend.builder import Shape, Symbol
+from hetorch.compiler.frontend.operations.call import Shape, Symbol
 
 
 def operation_name(target: Any) -> str:
-    """Without overload and without the underscore of in-place forms."""
+    """Return the name of an operation without its overload and without the underscore of in-place forms."""
     schema = getattr(target, "_schema", None)
     name = str(schema.name.split("::")[-1]) if schema else str(getattr(target, "__name__", target))
     return name[:-1] if name.endswith("_") and not name.startswith("__") else name
 
 
 def bound(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments by the names of the operation's schema, with its defaults; by position if it has none."""
+    """Return the arguments by the names of the operation's schema, with its defaults; without one, by position."""
     schema = getattr(target, "_schema", None)
     if schema is None:
         return {str(position): value for position, value in enumerate(args)} | dict(kwargs)
-    found = {}
+    arguments = {}
     for position, argument in enumerate(schema.arguments):
         if position < len(args):
-            found[argument.name] = args[position]
+            arguments[argument.name] = args[position]
         elif argument.name in kwargs:
-            found[argument.name] = kwargs[argument.name]
+            arguments[argument.name] = kwargs[argument.name]
         else:
-            found[argument.name] = argument.default_value if argument.has_default_value() else None
-    return found
+            arguments[argument.name] = argument.default_value if argument.has_default_value() else None
+    return arguments
 
 
 def symbols_in(items: Any) -> list[Symbol]:
-    """All values that will be encrypted, in order, also in lists."""
+    """Return the values that will be encrypted among `items` and the lists in it, in order."""
     if isinstance(items, Symbol):
         return [items]
     if isinstance(items, (tuple, list)):
@@ -43,7 +43,7 @@ def symbols_in(items: Any) -> list[Symbol]:
 
 
 def with_tensors(items: Any, tensors: Mapping[Symbol, torch.Tensor]) -> Any:
-    """The same arguments with a tensor for each value that will be encrypted."""
+    """Return the same arguments with a tensor in place of each value that will be encrypted."""
     if isinstance(items, Symbol):
         return tensors[items]
     if isinstance(items, (tuple, list)):
@@ -54,7 +54,7 @@ def with_tensors(items: Any, tensors: Mapping[Symbol, torch.Tensor]) -> Any:
 
 
 def shape_of(meta: Any) -> Shape | None:
-    """The shape of a tensor, () of anything else, None if torch could not tell it when it traced."""
+    """Return the shape of a tensor, () for anything else, None if torch did not know it while tracing."""
     if not isinstance(meta, torch.Tensor):
         return ()
     if not all(isinstance(length, int) for length in meta.shape):
@@ -63,12 +63,12 @@ def shape_of(meta: Any) -> Shape | None:
 
 
 def is_real(meta: Any) -> bool:
-    """Whether a result has real numbers (or is no tensor)."""
+    """Return True unless the result is a tensor of whole numbers."""
     return not isinstance(meta, torch.Tensor) or meta.dtype.is_floating_point
 
 
 def writes_into_parts(graph: torch.fx.Graph) -> bool:
-    """Whether an operation changes a view of another tensor, or writes into a tensor."""
+    """Return True if an operation of the graph changes a view of another tensor, or writes into a tensor."""
     for node in graph.nodes:
         schema = getattr(node.target, "_schema", None)
         if schema is None or not schema.is_mutable or not node.all_input_nodes:

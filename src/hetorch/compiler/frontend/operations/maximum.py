@@ -1,33 +1,35 @@
-"""Maxima and minima: max(a, b) = b + relu(a - b), in a tree, with relu approximated as any activation."""
+"""Maxima and minima, as a tree of max(a, b) = b + relu(a - b) whose relu is approximated as any activation."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.frontend import matrices
-from hetorch.compiler.frontend.builder import Builder, Call, Shape, Symbol, as_array, expanded
+from hetorch.compiler.frontend.operations import matrices
+from hetorch.compiler.frontend.operations.builder import Builder, Handler, Result, expanded
+from hetorch.compiler.frontend.operations.call import Call, Shape, Symbol, as_array
 from hetorch.ir.tensor_program import Activation
-
-Results = Symbol | tuple[Symbol | None, ...]
 
 
 def greater(builder: Builder, call: Call, a: Symbol, b: Symbol) -> Symbol:
-    """max(a, b), equal shapes."""
+    """Return max(a, b), of equal shapes."""
     difference = builder.add(a, builder.scale(b, -1.0, call), call)
     return builder.add(b, builder.activation(difference, "relu", (), call), call)
 
 
 def largest(builder: Builder, call: Call, source: Symbol, choices: NDArray[np.int64], shape: Shape) -> Symbol:
-    """For each row of `choices` (places, many) the largest of those elements of `source`, where -1 stands for zero:
-    ceil(log2(many)) rounds. `shape` is that of the places: its first axis, the channels, have their own ranges."""
+    """Return the largest of the elements of `source` that each row of `choices` names, in ceil(log2(columns)) rounds.
+
+    In `choices` (rows, columns), -1 stands for the number zero. `shape` is that of the result, one element a row; its
+    first axis is the channels, whose ranges are calibrated separately.
+    """
     while choices.shape[1] > 1:
         half = choices.shape[1] // 2
-        # With an odd number the one in the middle is in both halves, so that no element is compared with itself.
+        # With an odd number of columns the middle one is in both halves; no element is compared with itself.
         first, second = choices[:, : choices.shape[1] - half], choices[:, half:]
         size = (*shape, first.shape[1])
         b = builder.move(source, np.ascontiguousarray(second), call)
@@ -43,7 +45,7 @@ def largest(builder: Builder, call: Call, source: Symbol, choices: NDArray[np.in
     return builder.move(source, choices.reshape(shape), call)
 
 
-def _max_pool(builder: Builder, call: Call) -> Results:
+def _max_pool(builder: Builder, call: Call) -> Result:
     source = call.symbol("self")
     axes = int(call.op.replace("_with_indices", "")[-2])
     kernel = call.integers("kernel_size", axes, 1)
@@ -57,11 +59,11 @@ def _max_pool(builder: Builder, call: Call) -> Results:
         call.integers("dilation", axes, 1),
         shape[-axes:],
     )
-    found = _pooled(builder, call, source, pixels, shape, axes)
-    return (found, None) if call.op.endswith("indices") else found
+    largest_values = _pooled(builder, call, source, pixels, shape, axes)
+    return (largest_values, None) if call.op.endswith("indices") else largest_values
 
 
-def _adaptive_max_pool(builder: Builder, call: Call) -> Results:
+def _adaptive_max_pool(builder: Builder, call: Call) -> Result:
     source = call.symbol("self")
     axes = int(call.op[-2])
     shape = call.shape or call.shapes[0]
@@ -72,14 +74,14 @@ def _adaptive_max_pool(builder: Builder, call: Call) -> Results:
         taps = np.array([[min(start + t, stop - 1) for t in range(longest)] for start, stop in bounds])
         joined = columns[:, None, :, None] * n + taps[None, :, None, :]
         columns = joined.reshape(columns.shape[0] * m, columns.shape[1] * longest)
-    found = _pooled(builder, call, source, columns, shape, axes)
-    return found if call.shape else (found, None)
+    largest_values = _pooled(builder, call, source, columns, shape, axes)
+    return largest_values if call.shape else (largest_values, None)
 
 
 def _pooled(
     builder: Builder, call: Call, source: Symbol, pixels: NDArray[np.int64], shape: Shape, axes: int
 ) -> Symbol:
-    # Padding never wins: such a tap stands for another one of the same window.
+    # A maximum ignores the padding: such a tap is replaced by another one of the same window.
     inside = np.take_along_axis(pixels, np.argmax(pixels >= 0, axis=1)[:, None], axis=1)
     taps = np.where(pixels >= 0, pixels, inside)
     plane = math.prod(source.shape[-axes:])
@@ -87,25 +89,28 @@ def _pooled(
     choices = (images + taps).reshape(-1, taps.shape[1])
     before = _rectified(builder, call, source, choices.shape[1])
     if before is not None:
-        # The largest of relu(x) is the largest of x and zero: where the tree has a place for one more, that is a round
-        # less than a ReLU and then the tree.
+        # The largest of relu(x) is the largest of x and zero. Where the tree takes one more element without another
+        # round, that saves the round of the ReLU.
         source = before
         choices = np.concatenate([choices, np.full((len(choices), 1), -1)], axis=1)
     return largest(builder, call, source, choices, shape)
 
 
 def _rectified(builder: Builder, call: Call, source: Symbol, many: int) -> Symbol | None:
-    """What a ReLU made `source` of, if zero fits among `many` without another round and nothing was asked for that
-    ReLU which was not asked for the maximum; else None."""
-    made = builder.made_by(source)
-    if not isinstance(made, Activation) or made.function != "relu" or made.definition is not None:
+    """Return the input of the ReLU that computes `source`, or None.
+
+    None also where zero does not fit among `many` elements without another round, or where the user asked for another
+    approximation of the ReLU than of the maximum.
+    """
+    producer = builder.producer(source)
+    if not isinstance(producer, Activation) or producer.function != "relu" or producer.definition is not None:
         return None
-    if many & (many - 1) == 0 or made.wish != call.wish:
+    if many & (many - 1) == 0 or producer.wish != call.wish:
         return None
-    return Symbol(made.input, source.shape)
+    return Symbol(producer.input, source.shape)
 
 
-def _reduce(builder: Builder, call: Call) -> Results:
+def _reduce(builder: Builder, call: Call) -> Result:
     source = call.symbol("self")
     axes = call.reduced_axes("dim", source.shape)
     negative = call.op in ("amin", "min")
@@ -115,10 +120,10 @@ def _reduce(builder: Builder, call: Call) -> Results:
     last = np.moveaxis(numbers, axes, range(len(source.shape) - len(axes), len(source.shape)))
     many = math.prod(source.shape[axis] for axis in axes)
     shape = call.shapes[0] if call.shapes else call.shape
-    found = largest(builder, call, source, np.ascontiguousarray(last).reshape(-1, many), shape)
+    result = largest(builder, call, source, np.ascontiguousarray(last).reshape(-1, many), shape)
     if negative:
-        found = builder.scale(found, -1.0, call)
-    return (found, None) if call.shapes else found
+        result = builder.scale(result, -1.0, call)
+    return (result, None) if call.shapes else result
 
 
 def _pair(builder: Builder, call: Call) -> Symbol:
@@ -138,11 +143,11 @@ def _pair(builder: Builder, call: Call) -> Symbol:
     return builder.move(above, index, call, sign, level)
 
 
-def _maximum(builder: Builder, call: Call) -> Results:
+def _maximum(builder: Builder, call: Call) -> Result:
     return _pair(builder, call) if "other" in call.arguments else _reduce(builder, call)
 
 
-MAXIMUM: Mapping[str, Callable[[Builder, Call], Results]] = MappingProxyType(
+MAXIMUM: Mapping[str, Handler] = MappingProxyType(
     {f"max_pool{n}d": _max_pool for n in (1, 2, 3)}
     | {f"max_pool{n}d_with_indices": _max_pool for n in (2, 3)}
     | {f"adaptive_max_pool{n}d": _adaptive_max_pool for n in (1, 2, 3)}

@@ -1,15 +1,17 @@
-"""torch's operations that only move elements: run on the indices themselves, and what comes out is the matrix."""
+"""Operations that only move elements. Each is run on the numbers of the elements; its result is the map."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from hetorch.compiler.frontend.builder import Array, Builder, Call, Shape, Symbol, as_array, broadcast_index
+from hetorch.compiler.frontend.operations.builder import Builder, Handler, broadcast_index, plus_constant
+from hetorch.compiler.frontend.operations.call import Array, Call, Shape, Symbol, as_array
 
 IDENTITY = frozenset(
     {
@@ -17,9 +19,9 @@ IDENTITY = frozenset(
         "alias", "to", "_to_copy", "type_as", "float", "double", "lift_fresh_copy", "positive",
     }
 )  # fmt: skip
-"""Operations that do nothing to the numbers, in evaluation."""
+"""Operations that leave the numbers as they are, in evaluation mode."""
 
-MOVEMENT = frozenset(
+MOVING = frozenset(
     {
         "view", "view_as", "_unsafe_view", "reshape", "reshape_as", "flatten", "unflatten", "permute", "transpose",
         "swapaxes", "swapdims", "movedim", "moveaxis", "t", "mT", "numpy_T", "squeeze", "unsqueeze", "slice", "select",
@@ -33,22 +35,22 @@ MOVEMENT = frozenset(
         "ravel", "squeeze_copy", "select_copy", "view_copy", "permute_copy", "slice_copy", "expand_copy",
     }
 )  # fmt: skip
-"""Operations that move, repeat or leave out elements, or put zeros; with one result or several."""
+"""Operations, of one result or several, that move, repeat or leave out elements, or insert zeros."""
 
 
-def identity(builder: Builder, call: Call) -> Symbol:
-    """The value itself, with the shape that torch says."""
+def _identity(builder: Builder, call: Call) -> Symbol:
+    """Return the value itself, with the shape of the call."""
     if call.arguments.get("train"):
         raise call.unsupported("it draws random numbers", "use nn.Dropout, which does nothing after training")
     return Symbol(next(v for v in call.arguments.values() if isinstance(v, Symbol)).value, call.shape)
 
 
-def movement(builder: Builder, call: Call) -> Symbol | tuple[Symbol, ...]:
-    """Any operation of MOVEMENT."""
+def _move(builder: Builder, call: Call) -> Symbol | tuple[Symbol, ...]:
+    """Return the results of an operation of MOVING."""
     name, source = next((n, v) for n, v in call.arguments.items() if isinstance(v, Symbol))
     arguments = dict(call.arguments)
     if call.op.endswith("_as"):
-        # Of the other tensor only the shape matters.
+        # Only the shape of the other tensor matters.
         arguments["other"] = torch.zeros(call["other"].shape)
     if sum(isinstance(v, Symbol) for v in arguments.values()) > 1:
         raise call.unsupported("places are taken from the input", "only fixed indices work")
@@ -57,7 +59,7 @@ def movement(builder: Builder, call: Call) -> Symbol | tuple[Symbol, ...]:
         filling, arguments["value"] = float(call["value"] or 0.0), 0.0
     if not math.isfinite(filling):
         raise call.unsupported(f"padding with {filling}", "pad with a finite number")
-    # Element numbers begin at 1, so that a 0 is a zero; float64 is exact far beyond any tensor's size.
+    # Elements are numbered from 1: a 0 in the result is a zero. float64 is exact for the size of any tensor.
     arguments[name] = torch.arange(1, source.size + 1, dtype=torch.float64).reshape(source.shape)
     moved = call.target(**arguments)
     if not isinstance(moved, (tuple, list)):
@@ -71,14 +73,14 @@ def _moved(builder: Builder, call: Call, source: Symbol, moved: torch.Tensor, fi
     return builder.move(source, index, call, bias=bias)
 
 
-def concatenate(builder: Builder, call: Call) -> Symbol:
-    """torch.cat of encrypted values and constants: each moved to its place, then added."""
+def _concatenate(builder: Builder, call: Call) -> Symbol:
+    """Join encrypted values and constants: each part is moved to its place, then all are added."""
     axis = int(call["dim"]) % len(call.shape)
     return _joined(builder, call, list(call["tensors"]), axis)
 
 
-def stack(builder: Builder, call: Call) -> Symbol:
-    """torch.stack of encrypted values and constants."""
+def _stack(builder: Builder, call: Call) -> Symbol:
+    """Join encrypted values and constants along a new axis."""
     axis = int(call["dim"]) % len(call.shape)
     parts: list[Any] = []
     for part in call["tensors"]:
@@ -89,8 +91,8 @@ def stack(builder: Builder, call: Call) -> Symbol:
     return _joined(builder, call, parts, axis)
 
 
-def where(builder: Builder, call: Call) -> Symbol:
-    """A choice with a fixed condition; masked_fill is one, too."""
+def _where(builder: Builder, call: Call) -> Symbol:
+    """Choose by a fixed condition; masked_fill is a choice as well."""
     filled = call.op == "masked_fill"
     mask, other = call["mask" if filled else "condition"], call["value" if filled else "other"]
     chosen = call["self"]
@@ -109,17 +111,7 @@ def where(builder: Builder, call: Call) -> Symbol:
         else:
             bias = bias + np.where(places, np.broadcast_to(as_array(value), call.shape), 0.0).reshape(-1)
     assert total is not None
-    return with_bias(builder, call, total, bias)
-
-
-def with_bias(builder: Builder, call: Call, source: Symbol, bias: Array) -> Symbol:
-    """Source + bias, of the same size."""
-    if not np.all(np.isfinite(bias)):
-        raise call.unsupported(
-            "it adds an infinite number", "use scaled_dot_product_attention, whose mask is understood"
-        )
-    index: NDArray[np.int64] = np.arange(source.size, dtype=np.int64).reshape(source.shape)
-    return builder.move(source, index, call, bias=bias)
+    return plus_constant(builder, call, total, bias)
 
 
 def _joined(builder: Builder, call: Call, parts: list[Any], axis: int) -> Symbol:
@@ -141,4 +133,16 @@ def _joined(builder: Builder, call: Call, parts: list[Any], axis: int) -> Symbol
         moved = builder.move(part, index, call)
         total = moved if total is None else builder.add(total, moved, call)
     assert total is not None
-    return with_bias(builder, call, Symbol(total.value, shape), bias.reshape(-1))
+    return plus_constant(builder, call, Symbol(total.value, shape), bias.reshape(-1))
+
+
+MOVEMENT: Mapping[str, Handler] = MappingProxyType(
+    {
+        **dict.fromkeys(IDENTITY, _identity),
+        **dict.fromkeys(MOVING, _move),
+        **dict.fromkeys(("cat", "concat", "concatenate"), _concatenate),
+        "stack": _stack,
+        "where": _where,
+        "masked_fill": _where,
+    }
+)

@@ -1,4 +1,4 @@
-"""Models that torch.export.save wrote."""
+"""Files that torch.export.save wrote (.pt2)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from hetorch.errors import InputError
 
 
 def load_exported(path: Path) -> torch.nn.Module:
-    """The module of a .pt2 file. torch runs what such a file says: load only files that you trust.
+    """Return the module of a .pt2 file, whose batch axis should have been exported as dynamic.
 
-    The batch axis should have been exported as dynamic. InputError if torch cannot read the file.
+    torch runs the code that such a file holds: load only files that you trust.
+
+    Raises:
+        InputError: torch cannot read the file.
     """
     if not zipfile.is_zipfile(path):
         raise InputError(f"{path} is no model that torch.export.save wrote: it is no zip archive")
-    # torch logs a traceback before it raises; the error that is raised here says the same in one sentence.
+    # torch logs a traceback before it raises; the error below says the same in one sentence.
     log = logging.getLogger("torch")
     level = log.level
     log.setLevel(logging.CRITICAL)

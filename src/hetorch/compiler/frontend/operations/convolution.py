@@ -1,18 +1,17 @@
-"""torch's convolutions, transposed ones and average pools, along any number of spatial axes."""
+"""Convolutions, transposed convolutions and average pools, along any number of spatial axes."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
 from scipy import sparse
 
-from hetorch.compiler.frontend import matrices
-from hetorch.compiler.frontend.builder import Array, Builder, Call, Symbol
-
-Handler = Callable[[Builder, Call], Symbol]
+from hetorch.compiler.frontend.operations import matrices
+from hetorch.compiler.frontend.operations.builder import Builder, Handler
+from hetorch.compiler.frontend.operations.call import Array, Call, Symbol
 
 
 def _convolution(builder: Builder, call: Call) -> Symbol:
@@ -44,7 +43,8 @@ def _transposed(builder: Builder, call: Call) -> Symbol:
     size, output = source.shape[-axes:], call.shape[-axes:]
     stride, dilation = (call.integers(name, axes, 1) for name in ("stride", "dilation"))
     padding = call.integers("padding", axes, 0)
-    # The transpose of the convolution that leads from the result to the source; output_padding is in the sizes.
+    # The matrix is the transpose of the convolution that maps the result to the source; `output` includes
+    # output_padding.
     call.check_memory(weight.size * math.prod(size))
     forward = matrices.convolution(weight, output, stride, padding, dilation, int(call["groups"]), size)
     matrix = sparse.csr_array(forward.T.tocsr())
@@ -78,7 +78,7 @@ def _adaptive_average_pool(builder: Builder, call: Call) -> Symbol:
 
 
 def _samples(call: Call, source: Symbol, axes: int) -> int:
-    """How many images one sample holds: the length of the axis before the channels."""
+    """Return the length of the axis before the channels: the number of images in one sample."""
     if len(source.shape) != axes + 2:
         raise call.unsupported(
             f"input of shape {source.shape} without the batch axis", "give it (batch, C, ...)"

@@ -1,21 +1,21 @@
-"""torch's affine operations beside convolutions and movements: each becomes one sparse matrix and a bias."""
+"""Affine operations other than convolutions and movements: each becomes one sparse matrix and a bias."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
 import numpy as np
 import torch
 from scipy import sparse
 
-from hetorch.compiler.frontend import matrices
-from hetorch.compiler.frontend.builder import Array, Builder, Call, Symbol
+from hetorch.compiler.frontend.operations import matrices
+from hetorch.compiler.frontend.operations.builder import Builder, Handler
+from hetorch.compiler.frontend.operations.call import Array, Call, Symbol
 
-Handler = Callable[[Builder, Call], Symbol]
 PROBE_ELEMENTS = 1 << 22
-"""Numbers that one step of probing a linear operation may hold."""
+"""Elements that one batch of unit vectors may hold while an operation is probed; a higher limit takes more memory."""
 
 
 def _linear(builder: Builder, call: Call) -> Symbol:
@@ -40,7 +40,10 @@ def rows_times(
     offset: Array | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> Symbol:
-    """The last axis times weight.T + bias, once for each index of the axes before it; `offset` is for the whole."""
+    """Return x @ weight.T + bias along the last axis of `source`, for every index of the axes before it.
+
+    `offset`, of the size of the result, stands in place of `bias` where it differs from row to row.
+    """
     lead = math.prod(source.shape[:-1])
     call.check_memory(lead * int(np.count_nonzero(weight)))
     matrix = matrices.repeated(matrices.dense(weight.reshape(-1, weight.shape[-1])), lead)
@@ -49,7 +52,7 @@ def rows_times(
 
 
 def batch_norm(builder: Builder, call: Call) -> Symbol:
-    """Normalisation by the running statistics."""
+    """Normalise by the running statistics; a Refusal if there are none."""
     source = call.symbol("input")
     mean, variance = call.constant("running_mean"), call.constant("running_var")
     if call.arguments.get("training") or mean is None or variance is None:
@@ -72,7 +75,7 @@ def _reduce(builder: Builder, call: Call) -> Symbol:
 
 
 def linear_by_probing(builder: Builder, call: Call) -> Symbol:
-    """Any linear operation: its matrix is what it makes of the unit vectors."""
+    """Return the result of any linear operation. The columns of its matrix are its results on the unit vectors."""
     name, source = next((n, v) for n, v in call.arguments.items() if isinstance(v, Symbol))
     step = max(1, PROBE_ELEMENTS // max(source.size, math.prod(call.shape)))
     columns = []
@@ -92,7 +95,7 @@ LINEAR = frozenset(
         "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa", "trace", "diff",
     }
 )  # fmt: skip
-"""Linear operations that are probed."""
+"""Linear operations whose matrices are found by probing."""
 
 AFFINE: Mapping[str, Handler] = MappingProxyType(
     {

@@ -1,19 +1,20 @@
-"""Writing into a part of a tensor: each element of the result is one of the old tensor or one of the new values."""
+"""Writes into a part of a tensor: each element of the result is one of the old tensor or one of the new values."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import torch
 
-from hetorch.compiler.frontend.builder import Array, Builder, Call, Symbol, as_array, expanded
-from hetorch.compiler.frontend.movement_ops import with_bias
+from hetorch.compiler.frontend.operations.builder import Builder, Handler, expanded, plus_constant
+from hetorch.compiler.frontend.operations.call import Array, Call, Symbol, as_array
 
 _NEW = ("src", "values", "source", "value")
+"""Names that torch's schemas have for the new values."""
 
 
 def _written(builder: Builder, call: Call) -> Symbol:
@@ -26,7 +27,7 @@ def _written(builder: Builder, call: Call) -> Symbol:
     others = [value for key, value in call.arguments.items() if key not in ("self", name)]
     if any(isinstance(value, Symbol) for value in others):
         raise call.unsupported("places are taken from the input", "only fixed indices work")
-    # Elements of the old tensor count up from 1, those of the new values down from -1.
+    # Elements of the old tensor are numbered 1, 2, ..., those of the new values -1, -2, ...
     old, new = (
         sign * torch.arange(1, math.prod(part.shape) + 1, dtype=torch.float64).reshape(tuple(part.shape))
         for sign, part in zip((1, -1), parts, strict=True)
@@ -43,7 +44,7 @@ def _written(builder: Builder, call: Call) -> Symbol:
             flat, places = as_array(part).reshape(-1), index.reshape(-1)
             bias[places >= 0] = flat[places[places >= 0]]
     assert total is not None
-    return with_bias(builder, call, total, bias)
+    return plus_constant(builder, call, total, bias)
 
 
 def _copy(builder: Builder, call: Call) -> Any:
@@ -53,7 +54,7 @@ def _copy(builder: Builder, call: Call) -> Any:
     return source.expand(call.shape)
 
 
-WRITING: Mapping[str, Callable[[Builder, Call], Any]] = MappingProxyType(
+WRITING: Mapping[str, Handler] = MappingProxyType(
     dict.fromkeys(
         ("slice_scatter", "select_scatter", "diagonal_scatter", "index_put", "index_copy", "scatter"),
         _written,

@@ -1,4 +1,4 @@
-"""ONNX models as modules: the graph is run node by node with torch's functions, which torch.export then traces."""
+"""ONNX models as modules, whose forward runs the graph node by node."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hetorch.compiler.frontend.onnx_ops import OPERATIONS
+from hetorch.compiler.frontend.sources.onnx.operators import OPERATORS
 from hetorch.errors import InputError, UnsupportedModelError
 
 NEAREST: Mapping[str, str] = MappingProxyType(
@@ -24,14 +24,17 @@ NEAREST: Mapping[str, str] = MappingProxyType(
         "Loop": "the model must not loop",
     }
 )
-
+"""Advice for operators that are not supported, by name."""
 
 SETTINGS = frozenset({"Clip", "Pad", "Resize", "Upsample"})
-"""Operations whose further operands are no weights but numbers that must be known while tracing."""
+"""Operators whose operands after the first are settings, which must be known while tracing, and no weights."""
 
 
 class OnnxModule(torch.nn.Module):
-    """The graph of an ONNX model with one input and one output."""
+    """The graph of an ONNX model with one input and one output.
+
+    UnsupportedModelError if it has more of them, or an operator that is not known.
+    """
 
     def __init__(self, graph: Any, opset: int) -> None:
         from onnx import helper, numpy_helper
@@ -47,7 +50,7 @@ class OnnxModule(torch.nn.Module):
                 self.names[tensor.name] = f"weight_{number}"
                 self.register_buffer(f"weight_{number}", torch.from_numpy(array))
             else:
-                # Whole numbers are shapes, axes and places: they must be known while tracing.
+                # Whole numbers are shapes, axes and indices, which must be known while tracing.
                 self.constants[tensor.name] = array
         weights = {tensor.name for tensor in graph.initializer}
         inputs = [value.name for value in graph.input if value.name not in weights]
@@ -71,7 +74,7 @@ class OnnxModule(torch.nn.Module):
             {
                 kind
                 for kind, domain, *_ in self.nodes
-                if domain not in ("", "ai.onnx") or kind not in OPERATIONS
+                if domain not in ("", "ai.onnx") or kind not in OPERATORS
             }
         )
         if unknown:
@@ -82,17 +85,17 @@ class OnnxModule(torch.nn.Module):
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """The output for a batch."""
+        """Return the output for a batch."""
         values: dict[str, Any] = {name: getattr(self, own) for name, own in self.names.items()}
         values.update(self.constants)
         values[self.input] = x
         for kind, _, inputs, outputs, attributes, _name in self.nodes:
             operands = [values[name] if name else None for name in inputs]
-            made = OPERATIONS[kind](operands, attributes, self.opset)
-            results = made if isinstance(made, (tuple, list)) else (made,)
+            result = OPERATORS[kind](operands, attributes, self.opset)
+            results = result if isinstance(result, (tuple, list)) else (result,)
             values.update(zip(outputs, results, strict=False))
-        result: torch.Tensor = values[self.output]
-        return result
+        output: torch.Tensor = values[self.output]
+        return output
 
 
 def _attribute(value: Any) -> Any:
@@ -104,8 +107,12 @@ def _attribute(value: Any) -> Any:
 
 
 def load_onnx(path: Path) -> torch.nn.Module:
-    """The model of an .onnx file. InputError if it is none or onnx is not installed, UnsupportedModelError if it uses
-    what is not known."""
+    """Return the model of an .onnx file.
+
+    Raises:
+        InputError: the file is no ONNX model, or the package onnx is not installed.
+        UnsupportedModelError: the model uses an operator that is not known, or has not one input and one output.
+    """
     try:
         import onnx
     except ImportError as error:

@@ -1,5 +1,7 @@
-"""scikit-learn's linear models, perceptrons, scalers and pipelines of them as modules, read by their fitted attributes:
-nothing of scikit-learn is imported."""
+"""Linear models, perceptrons, scalers and pipelines of scikit-learn as modules.
+
+They are read by their fitted attributes; scikit-learn is not imported.
+"""
 
 from __future__ import annotations
 
@@ -28,24 +30,30 @@ KNOWN = (
 
 
 def is_estimator(model: object) -> bool:
-    """Whether an object looks like one of scikit-learn's."""
+    """Return True if an object has the methods of a scikit-learn estimator."""
     return hasattr(model, "get_params") and (hasattr(model, "fit") or hasattr(model, "steps"))
 
 
 def estimator_module(model: Any) -> torch.nn.Module:
-    """A fitted estimator as a module of doubles. A classifier returns its scores (decision_function, or what goes into
-    softmax or the logistic function): probabilities and classes are the client's to make. UnsupportedModelError for any
-    other estimator, InputError if it is not fitted."""
+    """Return a module, in float64, that computes what a fitted estimator computes.
+
+    The module of a classifier returns its scores (decision_function, or the arguments of softmax or the logistic
+    function); the client computes probabilities and classes from them.
+
+    Raises:
+        UnsupportedModelError: the estimator is not known.
+        InputError: it is not fitted.
+    """
     name = type(model).__name__
     module = _named(_module(model), name).eval()
     if hasattr(model, "classes_"):
-        told = f"{name}: results are scores, one a class (one for two classes); the sigmoid or softmax of predict_proba"
-        setattr(module, NOTE_MARK, f"{told} and the choice of predict are left to the client")
+        note = f"{name}: results are scores, one a class (one for two classes); the sigmoid or softmax of predict_proba"
+        setattr(module, NOTE_MARK, f"{note} and the choice of predict are left to the client")
     return module
 
 
 def _named(module: torch.nn.Module, name: str) -> torch.nn.Module:
-    """The module with the name of the estimator in error messages and plans."""
+    """Return the module under the name of the estimator, for error messages and plans."""
     wrapper = torch.nn.Sequential if isinstance(module, torch.nn.Sequential) else type(module)
     module.__class__ = type(name, (wrapper,), {"__module__": __name__})
     return module
@@ -62,18 +70,18 @@ def _module(model: Any) -> torch.nn.Module:
         size = model.n_features_in_
         mean = model.mean_ if model.mean_ is not None else np.zeros(size)
         scale = model.scale_ if model.scale_ is not None else np.ones(size)
-        return _each(1.0 / np.asarray(scale), -np.asarray(mean) / np.asarray(scale))
+        return _scaling(1.0 / np.asarray(scale), -np.asarray(mean) / np.asarray(scale))
     if kind == "MinMaxScaler" and hasattr(model, "min_"):
         if getattr(model, "clip", False):
             raise UnsupportedModelError("MinMaxScaler with clip=True compares; use clip=False")
-        return _each(model.scale_, model.min_)
+        return _scaling(model.scale_, model.min_)
     if kind == "MaxAbsScaler" and hasattr(model, "scale_"):
-        return _each(1.0 / np.asarray(model.scale_), np.zeros(len(model.scale_)))
+        return _scaling(1.0 / np.asarray(model.scale_), np.zeros(len(model.scale_)))
     if kind == "RobustScaler" and hasattr(model, "n_features_in_"):
         size = model.n_features_in_
         centre = model.center_ if model.center_ is not None else np.zeros(size)
         scale = model.scale_ if model.scale_ is not None else np.ones(size)
-        return _each(1.0 / np.asarray(scale), -np.asarray(centre) / np.asarray(scale))
+        return _scaling(1.0 / np.asarray(scale), -np.asarray(centre) / np.asarray(scale))
     if kind in ("PCA", "TruncatedSVD", "IncrementalPCA") and hasattr(model, "components_"):
         return _projection(model)
     if getattr(model, "kernel", "linear") != "linear":
@@ -96,7 +104,7 @@ def _module(model: Any) -> torch.nn.Module:
 
 
 def _predicts_exponential(model: Any, kind: str) -> bool:
-    """Whether it is a generalised linear model with the logarithm as its link."""
+    """Return True for a generalised linear model whose link is the logarithm."""
     if kind == "TweedieRegressor":
         return bool(model.link == "log" or (model.link == "auto" and model.power > 0))
     return kind in ("PoissonRegressor", "GammaRegressor")
@@ -126,7 +134,7 @@ def _projection(model: Any) -> torch.nn.Module:
     return _linear(components, offset)
 
 
-def _each(factor: Any, offset: Any) -> torch.nn.Module:
+def _scaling(factor: Any, offset: Any) -> torch.nn.Module:
     return _linear(np.diag(np.asarray(factor, dtype=np.float64)), np.asarray(offset, dtype=np.float64))
 
 

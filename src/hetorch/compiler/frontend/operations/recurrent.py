@@ -1,4 +1,4 @@
-"""Cells of recurrent networks, and whole recurrent layers unrolled over their steps."""
+"""Recurrent cells, and recurrent layers unrolled over their steps."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from hetorch.compiler.frontend import matrices
-from hetorch.compiler.frontend.builder import Builder, Call, Shape, Symbol, as_array
-from hetorch.compiler.frontend.movement_ops import with_bias
+from hetorch.compiler.frontend.operations import matrices
+from hetorch.compiler.frontend.operations.builder import Builder, Handler, plus_constant
+from hetorch.compiler.frontend.operations.call import Call, Shape, Symbol, as_array
 
 State = Any
-"""A hidden state: a Symbol, or a constant tensor."""
+"""A hidden state: a Symbol if it is encrypted, else a constant tensor."""
 
 
 def _project(builder: Builder, call: Call, part: State, weight: Any, bias: Any, lead: int) -> Any:
-    """The last axis times weight.T plus bias: a Symbol (lead, rows), or an array if `part` is fixed."""
+    """Return part @ weight.T + bias of shape (lead, rows): a Symbol, or an array if `part` is fixed."""
     matrix = as_array(weight)
     offset = np.zeros(matrix.shape[0]) if bias is None else as_array(bias)
     if not isinstance(part, Symbol):
@@ -39,7 +39,7 @@ def _plus(builder: Builder, call: Call, a: Any, b: Any) -> Any:
     if isinstance(a, Symbol) and isinstance(b, Symbol):
         return builder.add(a, b, call)
     if isinstance(a, Symbol):
-        return with_bias(builder, call, a, np.asarray(b, dtype=np.float64).reshape(-1))
+        return plus_constant(builder, call, a, np.asarray(b, dtype=np.float64).reshape(-1))
     return _plus(builder, call, b, a) if isinstance(b, Symbol) else a + b
 
 
@@ -63,8 +63,8 @@ def _gru_step(builder: Builder, call: Call, x: Symbol, h: State, weights: Sequen
 
     def joined(number: int) -> Symbol:
         parts = [_piece(builder, call, gates, number, 3) for gates in (inner, outer)]
-        found: Symbol = _plus(builder, call, *parts)
-        return found
+        total: Symbol = _plus(builder, call, *parts)
+        return total
 
     reset, update = (builder.activation(joined(number), "sigmoid", (), call) for number in (0, 1))
     memory = _times(builder, call, reset, _piece(builder, call, outer, 2, 3))
@@ -76,8 +76,8 @@ def _gru_step(builder: Builder, call: Call, x: Symbol, h: State, weights: Sequen
         state = Symbol(state.value, new.shape)
     # (1 - z) n + z h = n + z (h - n)
     difference = _plus(builder, call, _negative(builder, call, new), state)
-    found: Symbol = _plus(builder, call, new, _times(builder, call, update, difference))
-    return found
+    result: Symbol = _plus(builder, call, new, _times(builder, call, update, difference))
+    return result
 
 
 def _lstm_step(
@@ -116,8 +116,8 @@ def _lstm_cell(builder: Builder, call: Call) -> tuple[Symbol, Symbol]:
 def _rnn_cell(builder: Builder, call: Call) -> Symbol:
     weights = [call[name] for name in ("w_ih", "w_hh", "b_ih", "b_hh")]
     function = call.op.split("_")[1]
-    found = _rnn_step(builder, call, _encrypted(call), call["hx"], weights, function)
-    return Symbol(found.value, call.shape)
+    state = _rnn_step(builder, call, _encrypted(call), call["hx"], weights, function)
+    return Symbol(state.value, call.shape)
 
 
 def _rnn_step(
@@ -139,7 +139,7 @@ def _encrypted(call: Call) -> Symbol:
 
 
 def _layer(builder: Builder, call: Call) -> tuple[Symbol, ...]:
-    """nn.RNN, nn.GRU and nn.LSTM: every step of every layer, one direction or both."""
+    """Return the outputs of all steps, and the last states, of nn.RNN, nn.GRU or nn.LSTM in one direction or both."""
     source = call.symbol("input")
     lstm = call.op == "lstm"
     parameters, layers, both = list(call["params"]), int(call["num_layers"]), bool(call["bidirectional"])
@@ -152,17 +152,17 @@ def _layer(builder: Builder, call: Call) -> tuple[Symbol, ...]:
     features = source.shape[2]
     numbers = np.moveaxis(np.arange(source.size, dtype=np.int64).reshape(source.shape), axis, 0)
     steps = [builder.move(source, np.ascontiguousarray(at.reshape(-1, features)), call) for at in numbers]
-    each, directions = 4 if biases else 2, 2 if both else 1
+    weights_per_cell, directions = 4 if biases else 2, 2 if both else 1
     last: list[tuple[Symbol, Symbol | None]] = []
     for layer in range(layers):
-        found: list[list[Symbol]] = []
+        sequences: list[list[Symbol]] = []
         for direction in range(directions):
             number = layer * directions + direction
-            weights = parameters[number * each : (number + 1) * each]
+            weights = parameters[number * weights_per_cell : (number + 1) * weights_per_cell]
             weights = weights if biases else [*weights, None, None]
             h: State = as_array(hidden)[number]
             c: State = None if cells is None else as_array(cells)[number]
-            made: list[Symbol] = []
+            outputs: list[Symbol] = []
             for x in steps if direction == 0 else steps[::-1]:
                 if lstm:
                     h, c = _lstm_step(builder, call, x, h, c, weights)
@@ -170,10 +170,10 @@ def _layer(builder: Builder, call: Call) -> tuple[Symbol, ...]:
                     h = _gru_step(builder, call, x, h, weights)
                 else:
                     h = _rnn_step(builder, call, x, h, weights, call.op.split("_")[1])
-                made.append(h)
-            found.append(made if direction == 0 else made[::-1])
+                outputs.append(h)
+            sequences.append(outputs if direction == 0 else outputs[::-1])
             last.append((h, c))
-        steps = [_beside(builder, call, parts) for parts in zip(*found, strict=True)]
+        steps = [_beside(builder, call, parts) for parts in zip(*sequences, strict=True)]
     whole = _gathered(builder, call, steps, lambda parts: np.stack(parts, axis=axis), call.shapes[0])
     states = [_gathered(builder, call, [h for h, _ in last], np.stack, call.shapes[1])]
     if lstm:
@@ -193,7 +193,7 @@ def _beside(builder: Builder, call: Call, parts: Sequence[Symbol]) -> Symbol:
 def _gathered(
     builder: Builder, call: Call, parts: Sequence[Symbol], place: Callable[[Any], Any], shape: Shape
 ) -> Symbol:
-    """Several values in one: `place` puts arrays of their shapes together."""
+    """Join several values into one of `shape`; `place` joins arrays of their shapes in the same way."""
     total: Symbol | None = None
     for part in parts:
         items = [np.full(other.shape, -1, dtype=np.int64) for other in parts]
@@ -206,7 +206,7 @@ def _gathered(
     return Symbol(total.value, shape)
 
 
-RECURRENT: Mapping[str, Callable[[Builder, Call], Symbol | tuple[Symbol, ...]]] = MappingProxyType(
+RECURRENT: Mapping[str, Handler] = MappingProxyType(
     {
         "gru_cell": _gru_cell,
         "lstm_cell": _lstm_cell,
