@@ -101,7 +101,7 @@ def compile_model(
             engine=engine,
             activation_ranges=activation_ranges,
             weights=weights,
-            progress=lambda stage, done: report(stage, round(100 * done), 100),
+            progress=report,
             **options,
         )
     plan.save(output)
