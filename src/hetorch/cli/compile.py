@@ -41,7 +41,7 @@ def compile_model(
 
     with progress(quiet=as_json) as report:
         plan = compile_plan(
-            module, inputs, progress=lambda stage, done: report(stage, round(100 * done), 100), **options
+            module, inputs, progress=report, **options
         )
     plan.save(output)
     if as_json:
