@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from hetorch.compiler.frontend.importing import load_model
     from hetorch.compiler.frontend.marks import approximate, elementwise
     from hetorch.compiler.frontend.table import Table
+    from hetorch.inspect.run_encrypted import run_encrypted
+    from hetorch.inspect.simulate import simulate
     from hetorch.plan import Plan, PublicPlan
 
 __version__ = "0.1.0"
@@ -32,6 +34,8 @@ __all__ = [
     "elementwise",
     "errors",
     "load_model",
+    "run_encrypted",
+    "simulate",
     "tune",
 ]
 
@@ -55,6 +59,10 @@ def __getattr__(name: str) -> Any:
             return getattr(importlib.import_module("hetorch.plan"), name)
         case "Client":
             return importlib.import_module("hetorch.client").Client
+        case "run_encrypted":
+            return importlib.import_module("hetorch.inspect.run_encrypted").run_encrypted
+        case "simulate":
+            return importlib.import_module("hetorch.inspect.simulate").simulate
         case "errors":
             return importlib.import_module("hetorch.errors")
     raise AttributeError(f"module 'hetorch' has no attribute {name!r}")

@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from hetorch.engine.backend import NATIVE
+from hetorch.interop.backends import BACKENDS
+
 GB = 10**9
 
 
@@ -37,9 +40,9 @@ def serve(
     engine: Annotated[
         str,
         typer.Option(
-            help="What computes: native, or seal (needs hetorch\\[seal] and plans compiled for it)."
+            help="What computes: " + "; ".join(f"{known.name}: {known.summary}" for known in BACKENDS) + "."
         ),
-    ] = "native",
+    ] = NATIVE.name,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the address to this file once the server accepts connections.")
     ] = None,

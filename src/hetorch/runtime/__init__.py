@@ -1,7 +1,7 @@
-"""Layer 3: runs a plan on an engine."""
+"""Layer 3: running a plan on an engine."""
 
 from __future__ import annotations
 
-from hetorch.runtime.runner import Runner, Trace
+from hetorch.runtime.runner import Runner, Trace, run_native
 
-__all__ = ["Runner", "Trace"]
+__all__ = ["Runner", "Trace", "run_native"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hetorch import run_encrypted, simulate
 from hetorch.compiler.api import compile
-from hetorch.errors import InputError, PlanError
-from hetorch.inspect.run import run_cleartext, run_encrypted
+from hetorch.errors import InputError, PlanUseError
 from hetorch.params.insecure import insecure_small
-from hetorch.runtime.seal_runner import SealRunner
 from tests.compiler.networks import inputs, model
-from tests.server.small_plan import expected, small_plan
+from tests.server.small_plan import expected, outsourced_plan, small_plan
 
 
 @pytest.mark.parametrize("name", ["mlp", "cnn"])
@@ -25,7 +24,7 @@ def test_engines_agree(name: str) -> None:
     assert (plan.parameters.digit_size, len(plan.parameters.special_primes)) == (1, 1)
     assert plan.parameters.slot_generator == 3
     x = inputs(name)[64:66]
-    clear = run_cleartext(plan, x, noise=False)
+    clear = simulate(plan, x, noise=False)
     bound = plan.report.predicted_error * plan.report.output_range
     means = np.sqrt(1 + 12 * plan.parameters.ring_degree / np.pi**2)
     for engine, factor in (("native", 1.0), ("seal", means)):
@@ -40,14 +39,14 @@ def test_the_order_of_slots_does_not_matter_to_seal() -> None:
 
 
 def test_what_cannot_run() -> None:
-    with pytest.raises(PlanError, match="digits of 2 primes"):
+    with pytest.raises(PlanUseError, match="digits of 2 primes"):
         run_encrypted(
             small_plan(parameters=insecure_small(1 << 11, 2, digit_size=2)), np.zeros(8), engine="seal"
         )
     with pytest.raises(InputError, match="engine must be"):
         run_encrypted(small_plan(), np.zeros(8), engine="lattigo")
-    with pytest.raises(PlanError, match="digits of 2 primes"):
-        SealRunner(small_plan(parameters=insecure_small(1 << 11, 2, digit_size=2)))
+    with pytest.raises(PlanUseError, match="encrypted weights do not run on the engine 'seal'"):
+        run_encrypted(outsourced_plan(), np.zeros(8), engine="seal")
 
 
 def test_compile_refuses_what_contradicts_it() -> None:
