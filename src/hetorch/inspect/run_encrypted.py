@@ -15,7 +15,7 @@ from hetorch.inspect.batches import Slots, check_has_weights, run_in_batches
 from hetorch.interop.backends import backend
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
-from hetorch.runtime import Runner, Trace, run_native
+from hetorch.runtime import Runner, Trace
 
 
 def run_encrypted(
@@ -69,5 +69,5 @@ def _encrypted_runner(
         weights = encrypt_weights(plan, secret.public_key())
         plan = plan.without_weights()
     made = chosen.make(plan.parameters, secret.evaluation_keys(plan.key_spec))
-    runner = Runner(plan, made, encrypted_weights=weights, memory_limit=memory_limit)
-    return lambda ciphertexts: run_native(runner, chosen, ciphertexts, trace=trace)
+    runner = Runner(plan, made, backend=chosen, encrypted_weights=weights, memory_limit=memory_limit)
+    return lambda ciphertexts: runner.run_native(ciphertexts, trace=trace)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from hetorch.runtime.runner import Runner, Trace, run_native
+from hetorch.runtime.runner import Runner, Trace
 
-__all__ = ["Runner", "Trace", "run_native"]
+__all__ = ["Runner", "Trace"]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.errors import PlanUseError
-from hetorch.ir.he_program import LinearTransform
+from hetorch.ir.he_program import LinearTransform, Operation, operands
 from hetorch.plan import Plan
 from hetorch.plan.memory import key_memory, predict_memory, weight_memory, working_memory
 
@@ -16,8 +18,8 @@ Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
 between runs."""
 
 
-def pieces_within(plan: Plan, limit: int | None, threads: int = 1) -> Pieces:
-    """Cut transforms into pieces so that the predicted memory of a run stays within `limit` bytes.
+def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, threads: int = 1) -> Pieces:
+    """Cut transforms into pieces so that the predicted memory of a run on `backend` stays within `limit` bytes.
 
     The smallest transforms stay encoded, so that most layers need no encoding during a run; of the others one piece at
     a time is in memory. Encrypted weights cannot be cut: all of them are in memory.
@@ -39,16 +41,15 @@ def pieces_within(plan: Plan, limit: int | None, threads: int = 1) -> Pieces:
                 f"cannot be made piece by piece), the memory limit is {limit}; raise the limit or use a smaller model"
             )
         return {}
-    sizes = {
-        position: weight_memory(program, parameters, weights, op)
-        for position, op in enumerate(program.operations)
-    }
+    sizes = {position: _encoded_bytes(plan, backend, op) for position, op in enumerate(program.operations)}
     fixed = key_memory(parameters, plan.key_spec) + working_memory(program, parameters, weights, threads)
+    if backend.converted_key_bytes is not None:
+        fixed += backend.converted_key_bytes(parameters, plan.key_spec)
     transforms = [p for p, op in enumerate(program.operations) if isinstance(op, LinearTransform)]
     fixed += sum(size for position, size in sizes.items() if position not in transforms)
     if fixed + sum(sizes[p] for p in transforms) <= limit:
         return {}
-    single = {p: max(_output_sizes(plan, p)) for p in transforms}
+    single = {p: max(_output_sizes(plan, backend, p)) for p in transforms}
     needed = max(single.values(), default=0)
     if fixed + needed > limit:
         raise PlanUseError(
@@ -60,25 +61,37 @@ def pieces_within(plan: Plan, limit: int | None, threads: int = 1) -> Pieces:
     order = sorted(transforms, key=lambda p: (sizes[p], p))
     while order and fixed + kept + sizes[order[0]] + max((single[p] for p in order[1:]), default=0) <= limit:
         kept += sizes[order.pop(0)]
-    return {p: _cut(plan, p, limit - fixed - kept) for p in order}
+    return {p: _cut(_output_sizes(plan, backend, p), limit - fixed - kept) for p in order}
 
 
-def _output_sizes(plan: Plan, position: int) -> list[int]:
+def _encoded_bytes(
+    plan: Plan, backend: AnyBackend, op: Operation, outputs: NDArray[np.int64] | None = None
+) -> int:
+    """Return the bytes of the encoded weights of one operation, or of those of a transform's results `outputs`."""
+    native = weight_memory(plan.program, plan.parameters, plan.weights, op, outputs)
+    if backend.plaintext_bytes is None or native == 0:
+        return native
+    count = 1
+    if isinstance(op, LinearTransform):
+        results = plan.weights[f"{op.weight}.outputs"]
+        count = len(results) if outputs is None else int(np.isin(results, outputs).sum())
+    level = plan.program.values[operands(op)[0]].level
+    return count * backend.plaintext_bytes(plan.parameters, level)
+
+
+def _output_sizes(plan: Plan, backend: AnyBackend, position: int) -> list[int]:
     """Return the bytes of the encoded weights of each result of one transform."""
     op = plan.program.operations[position]
     assert isinstance(op, LinearTransform)
-    return [
-        weight_memory(plan.program, plan.parameters, plan.weights, op, np.array([output]))
-        for output in range(len(op.results))
-    ]
+    return [_encoded_bytes(plan, backend, op, np.array([output])) for output in range(len(op.results))]
 
 
-def _cut(plan: Plan, position: int, room: int) -> tuple[tuple[int, ...], ...]:
-    """Group consecutive results of one transform, as many in a piece as fit into `room` bytes."""
+def _cut(sizes: Sequence[int], room: int) -> tuple[tuple[int, ...], ...]:
+    """Group consecutive results of one transform, of these `sizes`, as many in a piece as fit into `room` bytes."""
     pieces: list[tuple[int, ...]] = []
     begun: list[int] = []
     used = 0
-    for output, size in enumerate(_output_sizes(plan, position)):
+    for output, size in enumerate(sizes):
         if begun and used + size > room:
             pieces.append(tuple(begun))
             begun, used = [], 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Generic
+from typing import Generic
 
 import numpy as np
 
-from hetorch.engine.backend import Backend
+from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.engine.native import Ciphertext
 from hetorch.engine.protocol import C, Engine, P, SummingEngine, T
 from hetorch.engine.transform import DiagonalTransform
@@ -45,6 +45,7 @@ class Runner(Generic[C, P, T]):
     Args:
         plan: a compiled model; Plan.without_weights() is enough where the weights are encrypted.
         engine: an engine for the plan's parameters.
+        backend: the record of that engine; the native one fits the cleartext engine too.
         share: a runner of the same plan, for another client's engine, whose encoded weights this one uses too.
         memory_limit: a bound on the predicted bytes of one run, keys included. Transforms that do not fit are encoded
             during each run, a few of their result ciphertexts at a time, and dropped again.
@@ -60,6 +61,7 @@ class Runner(Generic[C, P, T]):
         plan: Plan,
         engine: Engine[C, P, T],
         *,
+        backend: AnyBackend = NATIVE,
         share: Runner[C, P, T] | None = None,
         memory_limit: int | None = None,
         encrypted_weights: EncryptedWeights[C] | None = None,
@@ -68,6 +70,7 @@ class Runner(Generic[C, P, T]):
             raise PlanUseError("the engine has other parameters than the plan")
         self.plan = plan
         self.engine = engine
+        self.backend = backend
         if plan.program.encrypted_weights != (encrypted_weights is not None):
             wants = "encrypted weights" if encrypted_weights is None else "its own weights, in clear"
             raise PlanUseError(f"the plan {plan.name!r} runs with {wants}")
@@ -80,7 +83,9 @@ class Runner(Generic[C, P, T]):
         self._transforms: dict[int, T] = {}
         self._biases: dict[int, P] = {}
         self._ready = False
-        self._pieces: Pieces = share._pieces if share is not None else pieces_within(plan, memory_limit)
+        self._pieces: Pieces = (
+            share._pieces if share is not None else pieces_within(plan, memory_limit, backend)
+        )
         if share is not None:
             if share.plan is not plan:
                 raise PlanUseError("weights can only be shared between runners of one plan")
@@ -143,6 +148,13 @@ class Runner(Generic[C, P, T]):
                 trace(op, outcome[0].level, outcome[0].scale, seconds)
         return [values[number] for number in program.outputs]
 
+    def run_native(
+        self, ciphertexts: Sequence[Ciphertext], *, trace: Trace | None = None
+    ) -> list[Ciphertext]:
+        """Run on native ciphertexts, as clients send them, and return native ones; errors as run."""
+        inputs = [self.backend.take(self.engine, ciphertext) for ciphertext in ciphertexts]
+        return [self.backend.give(self.engine, result) for result in self.run(inputs, trace=trace)]
+
     def _apply(self, position: int, op: Operation, values: dict[int, C]) -> list[C]:
         engine, program = self.engine, self.plan.program
         match op:
@@ -178,18 +190,6 @@ class Runner(Generic[C, P, T]):
             piece = self.plan.transform(op.weight, len(op.inputs), len(op.results), outputs)
             outcome += self.engine.linear_transform(self._encode(op, piece), inputs)
         return outcome
-
-
-def run_native(
-    runner: Runner[C, P, T],
-    backend: Backend[Any, C],
-    ciphertexts: Sequence[Ciphertext],
-    *,
-    trace: Trace | None = None,
-) -> list[Ciphertext]:
-    """Run on native ciphertexts, as clients send them, and return native ones; `backend` made the runner's engine."""
-    inputs = [backend.take(runner.engine, ciphertext) for ciphertext in ciphertexts]
-    return [backend.give(runner.engine, result) for result in runner.run(inputs, trace=trace)]
 
 
 def _last_readers(plan: Plan) -> list[tuple[int, ...]]:

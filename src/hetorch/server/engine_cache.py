@@ -30,7 +30,7 @@ class EngineCache:
 
     def engine(self, keys: EvaluationKeys) -> Any:
         """Return an engine with these keys."""
-        if not self._backend.converts_keys:
+        if self._backend.converted_key_bytes is None:
             return self._backend.make(self._parameters, keys)
         with self._lock:
             entry = self._engines.get(id(keys))

@@ -16,7 +16,7 @@ from hetorch.interop.backends import BACKENDS, backend
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
-from hetorch.runtime import Runner, run_native
+from hetorch.runtime import Runner
 from hetorch.runtime.pieces import pieces_within
 from hetorch.server.engine_cache import EngineCache
 from hetorch.server.stored_kinds import KeyKind, StoredKind, WeightKind
@@ -61,8 +61,8 @@ class ServedModel:
         """Return the ciphertexts of the result, computed with one client's evaluation keys, and with its weights if
         the plan has none; safe from many threads."""
         engine = self.engines.engine(keys)
-        runner = Runner(self.plan, engine, share=self.runner, encrypted_weights=weights)
-        return run_native(runner, self.backend, inputs)
+        runner = Runner(self.plan, engine, backend=self.backend, share=self.runner, encrypted_weights=weights)
+        return runner.run_native(inputs)
 
 
 def model_name(folder: Path) -> str:
@@ -102,9 +102,10 @@ def serve_plan(
     runner: Runner[Any, Any, Any] | None = None
     if plan.program.encrypted_weights:
         _check_outsourced(name, plan, chosen)
-        pieces_within(plan, memory_limit)
+        pieces_within(plan, memory_limit, chosen)
     else:
-        runner = Runner(plan, chosen.make(plan.parameters, None), memory_limit=memory_limit)
+        made = chosen.make(plan.parameters, None)
+        runner = Runner(plan, made, backend=chosen, memory_limit=memory_limit)
         runner.prepare(None if progress is None else functools.partial(progress, name))
     public = plan.public()
     return ServedModel(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hetorch.engine.backend import Backend
+from hetorch.interop.seal.limits import LARGEST_RING, key_bytes, plaintext_bytes
 from hetorch.params import ParameterSet
 
 if TYPE_CHECKING:  # A record is light (hetorch.engine.backend).
@@ -24,10 +25,11 @@ SEAL = Backend(
     make=_make,
     take=lambda engine, ciphertext: engine.take(ciphertext),
     give=lambda engine, ciphertext: engine.give(ciphertext),
-    largest_ring=1 << 15,  # the largest ring in SEAL's security table, where its contexts end
+    plaintext_bytes=plaintext_bytes,
+    converted_key_bytes=key_bytes,
+    takes_encrypted_weights=False,
+    largest_ring=LARGEST_RING,
     digit_size=1,
     special_prime_count=1,
     slot_generator=3,
-    takes_encrypted_weights=False,
-    converts_keys=True,
 )

@@ -12,7 +12,7 @@ from typing import Any
 
 from hetorch.engine import _native
 from hetorch.errors import LevelError, ParameterError, PlanUseError
-from hetorch.interop.seal.backend import SEAL
+from hetorch.interop.seal.limits import LARGEST_RING
 from hetorch.interop.seal_format import SealParameters, dump_galois_keys, dump_relin_keys
 from hetorch.params import ParameterSet
 
@@ -57,7 +57,7 @@ def seal_library(parameters: ParameterSet) -> SealLibrary:
         import seal
     except ImportError:
         raise PlanUseError("the engine 'seal' needs seal-python: pip install 'hetorch[seal]'") from None
-    if parameters.ring_degree > SEAL.largest_ring:
+    if parameters.ring_degree > LARGEST_RING:
         raise PlanUseError(
             f"SEAL has rings up to 2^15, the plan's is 2^{parameters.ring_degree.bit_length() - 1}; "
             "use the engine 'native' or compile with a smaller ring_degree"

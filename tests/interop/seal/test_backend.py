@@ -12,7 +12,7 @@ from hetorch.engine.keys import EvaluationKeySpec, galois_element
 from hetorch.errors import KeyMissingError
 from hetorch.interop.backends import BACKENDS
 from hetorch.interop.seal_format import dump_ciphertext, load_ciphertext, load_evaluation_keys
-from hetorch.runtime import Runner, run_native
+from hetorch.runtime import Runner
 from tests.compiler.networks import inputs, model
 from tests.interop.seal_format.peers import SealPython
 
@@ -38,11 +38,12 @@ def test_a_client_with_seal_python() -> None:
     (clear,) = simulate(plan, x, noise=False)
     bound = plan.report.predicted_error * plan.report.output_range
     for backend in BACKENDS:
-        (result,) = run_native(Runner(plan, backend.make(parameters, keys)), backend, [ciphertext])
+        runner = Runner(plan, backend.make(parameters, keys), backend=backend)
+        (result,) = runner.run_native([ciphertext])
         answer = seal.Ciphertext()
         answer.load_bytes(client.context, dump_ciphertext(parameters, result))
         found = public.unpack([client.decrypt(answer)])
-        # On SEAL its digits' mean counts too: see test_backends.
+        # On SEAL its digits' mean counts too: see tests/interop/test_backends.py.
         assert np.max(np.abs(found - clear)) < bound * np.sqrt(1 + 12 * parameters.ring_degree / np.pi**2)
 
     with pytest.raises(KeyMissingError, match="no relinearisation keys"):
