@@ -9,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from hetorch.engine.backend import NATIVE
+from hetorch.interop.backends import BACKENDS
+
 GB = 10**9
 """Bytes in the unit of the options for memory and disk."""
 
@@ -47,9 +50,9 @@ def serve(
     engine: Annotated[
         str,
         typer.Option(
-            help="The engine that computes: native, or seal (needs hetorch\\[seal] and plans compiled for it)."
+            help="What computes: " + "; ".join(f"{known.name}: {known.summary}" for known in BACKENDS) + "."
         ),
-    ] = "native",
+    ] = NATIVE.name,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the server's address to this file once it accepts connections.")
     ] = None,

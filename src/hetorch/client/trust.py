@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from hetorch.engine.codec import evaluation_key_bytes
+from hetorch.engine.codec import evaluation_keys_blob_bytes
 from hetorch.errors import PlanFormatError, PlanUseError, SecurityError
 from hetorch.params import Security
 from hetorch.params.security import max_log2_qp
@@ -88,7 +88,7 @@ def _check_key_spec(plan: PublicPlan, max_key_bytes: int) -> None:
             raise PlanFormatError(
                 f"the plan {plan.name!r} asks for the Galois element {element}, which is not odd and in 3..{bound - 1}"
             )
-    size = evaluation_key_bytes(parameters, spec)
+    size = evaluation_keys_blob_bytes(parameters, spec)
     if size > max_key_bytes:
         raise PlanUseError(
             f"the plan {plan.name!r} asks for {size} bytes of evaluation keys, more than the "

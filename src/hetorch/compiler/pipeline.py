@@ -14,7 +14,6 @@ from hetorch.compiler.costs.cost_model import KEY
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.lowering.build_program import build_program
 from hetorch.compiler.lowering.make_report import Calibration, make_report
-from hetorch.compiler.lowering.select_keys import select_keys
 from hetorch.compiler.noise.predict_errors import measure_sensitivity
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.assign_levels import assign_levels
@@ -27,6 +26,7 @@ from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.matrix_memory import SMALLER, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
 from hetorch.plan import Plan
+from hetorch.plan.keys import required_keys
 from hetorch.plan.sizes import evaluation_key_bytes
 
 Array = NDArray[np.float64]
@@ -118,7 +118,7 @@ def run_pipeline(
     program = pruned.program
     tell("lower to ciphertext operations", 0.9)
     he_program, weights = build_program(program, levels, chosen)
-    key_spec = select_keys(he_program, weights, slot_generator=chosen.parameters.slot_generator)
+    key_spec = required_keys(he_program, weights, chosen.parameters.slot_generator)
     report = make_report(
         program,
         levels,
@@ -150,7 +150,7 @@ def _with_few_keys(request: Request, limit: int | None) -> Chosen:
     for weight in KEY_WEIGHTS if limit is not None else KEY_WEIGHTS[:3]:
         chosen = choose_parameters(replace(request, key_weight=weight))
         program, weights = build_program(request.program, request.levels, chosen)
-        size = evaluation_key_bytes(chosen.parameters, select_keys(program, weights))
+        size = evaluation_key_bytes(chosen.parameters, required_keys(program, weights))
         if size <= (MANY_KEYS if limit is None else limit):
             return chosen if limit is not None or not found else _fewest_keys([*found, (size, chosen)])
         found.append((size, chosen))

@@ -17,11 +17,11 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch import simulate
 from hetorch.demo.child import python_child, stop, tail, wait_for_file
 from hetorch.demo.digits import Digits, read_digits, split
 from hetorch.demo.result import STEPS, Costs, DemoResult, SecurityRow, compare, relative_error
 from hetorch.errors import HetorchError, InputError
-from hetorch.inspect.run import run_cleartext
 from hetorch.params import ParameterSet
 from hetorch.params.security import max_log2_qp
 from hetorch.plan.plan import Plan
@@ -57,7 +57,7 @@ def run_demo(samples: int, seed: int, progress: Progress) -> Demonstration:
     with _ending_on_signal(), tempfile.TemporaryDirectory(prefix="hetorch-demo-") as folder:
         answers, peak = _serve_and_query(plan, test, Path(folder), progress, clock)
     encrypted = answers["logits"]
-    polynomial = run_cleartext(plan, test.images, noise=False)
+    polynomial = simulate(plan, test.images, noise=False)
     clock.lap("compare")
     sizes = [int(size) for size in answers["sizes"]]
     milliseconds = {step: 1e3 * answers[step] for step in STEPS}

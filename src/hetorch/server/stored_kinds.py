@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from hetorch.engine.codec import evaluation_key_bytes, load_evaluation_keys
+from hetorch.engine.codec import evaluation_keys_blob_bytes, load_evaluation_keys
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.params import ParameterSet
@@ -78,7 +78,7 @@ class KeyKind:
     @property
     def largest_upload(self) -> int:
         """The exact bytes of an upload."""
-        return evaluation_key_bytes(self.parameters, self.spec)
+        return evaluation_keys_blob_bytes(self.parameters, self.spec)
 
     @property
     def memory_bytes(self) -> int:

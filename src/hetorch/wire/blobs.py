@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetorch.engine.codec import ciphertext_bytes, load_ciphertext
+from hetorch.engine.codec import ciphertext_blob_bytes, load_ciphertext
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import WireError
 from hetorch.params import ParameterSet
@@ -10,7 +10,7 @@ from hetorch.params import ParameterSet
 
 def fresh_lengths(parameters: ParameterSet, level: int) -> frozenset[int]:
     """Return the two lengths in bytes of a fresh ciphertext: with a seed (secret-key encryption) or without."""
-    return frozenset(ciphertext_bytes(parameters, level, seeded=seeded) for seeded in (True, False))
+    return frozenset(ciphertext_blob_bytes(parameters, level, seeded=seeded) for seeded in (True, False))
 
 
 def load_blob(

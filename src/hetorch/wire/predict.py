@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hetorch.engine.codec import ciphertext_bytes, dump_ciphertext
+from hetorch.engine.codec import ciphertext_blob_bytes, dump_ciphertext
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import WireError
 from hetorch.plan.public import PublicPlan
@@ -40,7 +40,7 @@ def request_limits(plan: PublicPlan) -> FrameLimits:
 
 def response_limits(plan: PublicPlan) -> FrameLimits:
     """Return the limits of a predict response: computed ciphertexts, which have no seed."""
-    length = ciphertext_bytes(plan.parameters, plan.output_level, seeded=False)
+    length = ciphertext_blob_bytes(plan.parameters, plan.output_level, seeded=False)
     return FrameLimits(plan.output_count, frozenset({length}))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hetorch.engine.codec import dump_public_key, load_public_key, public_key_bytes
+from hetorch.engine.codec import dump_public_key, load_public_key, public_key_blob_bytes
 from hetorch.engine.native import PublicKey
 from hetorch.params import ParameterSet
 from hetorch.plan.public import PublicPlan
@@ -24,7 +24,7 @@ class NamedPublicKey:
 
 def public_key_limits(parameters: ParameterSet) -> FrameLimits:
     """Return the limits of the message: one key."""
-    return FrameLimits(1, frozenset({public_key_bytes(parameters)}), Kind.PUBLIC_KEY.digest_bytes)
+    return FrameLimits(1, frozenset({public_key_blob_bytes(parameters)}), Kind.PUBLIC_KEY.digest_bytes)
 
 
 def dump_named_public_key(plan: PublicPlan, key: NamedPublicKey) -> bytes:

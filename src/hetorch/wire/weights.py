@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from hetorch.engine.codec import ciphertext_bytes, dump_ciphertext
+from hetorch.engine.codec import ciphertext_blob_bytes, dump_ciphertext
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import PlanUseError
 from hetorch.params import ParameterSet
@@ -67,7 +67,7 @@ class WeightsFormat:
     def message_bytes(self, *, seeded: bool) -> int:
         """Return the exact length in bytes of a message whose ciphertexts all have a seed, or all have none."""
         level_bytes = {
-            level: ciphertext_bytes(self.parameters, level, seeded=seeded)
+            level: ciphertext_blob_bytes(self.parameters, level, seeded=seeded)
             for level in {place.level for place in self.places}
         }
         lengths = tuple(frozenset({level_bytes[place.level]}) for place in self.places)

@@ -12,7 +12,7 @@ from hetorch.engine.keys import EvaluationKeySpec, galois_element
 from hetorch.engine.native import NativeEngine
 from tests.engine import noise
 from tests.engine.conftest import Owner
-from tests.engine.test_properties_arithmetic import EXAMPLES, draw_level, draw_scale, draw_values
+from tests.engine.test_native_arithmetic import EXAMPLES, draw_level, draw_scale, draw_values
 from tests.interop.seal_bridge import rows_of
 
 

@@ -12,15 +12,16 @@ import torch
 from torch import nn
 
 import hetorch
+from hetorch import run_encrypted, simulate
 from hetorch.engine.cleartext import CleartextCiphertext, CleartextEngine
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
-from hetorch.errors import InputError, PlanError
-from hetorch.inspect.run import run_cleartext
+from hetorch.errors import InputError, PlanError, PlanUseError
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.memory import weight_memory
+from hetorch.plan.store import plan_bytes
 from hetorch.runtime import Runner
 
 
@@ -50,9 +51,9 @@ def plan(weights: str, batch_size: int = 1) -> Plan:
 def test_the_model_runs_on_encrypted_weights(batch_size: int) -> None:
     made = plan("encrypted", batch_size)
     x = np.random.default_rng(2).uniform(-1.5, 1.5, (5, 20))
-    found = made.run_encrypted(x)
+    found = run_encrypted(made, x)
     bound = made.report.predicted_error * made.report.output_range
-    exact = run_cleartext(made, x, noise=False)
+    exact = simulate(made, x, noise=False)
     assert np.abs(found - exact).max() < bound
     with torch.no_grad():
         expected = network()(torch.from_numpy(x).float()).double().numpy()
@@ -85,8 +86,8 @@ def test_the_cost_is_shown() -> None:
     assert hidden.report.predicted_seconds > clear.report.predicted_seconds
     assert hidden.report.memory_bytes > clear.report.memory_bytes
     assert "encrypted under the data owner's key" in str(hidden) and "data owner's key" not in str(clear)
-    loaded = Plan._to_bytes(hidden)
-    assert loaded == Plan._to_bytes(hidden) and hidden.key_spec.relinearisation_level == hidden.input_level
+    assert plan_bytes(hidden) == plan_bytes(hidden)
+    assert hidden.key_spec.relinearisation_level == hidden.input_level
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -103,9 +104,8 @@ def test_clear_and_encrypted_are_not_mixed_up() -> None:
             wrong()
     engine = CleartextEngine(hidden.parameters)
     none: EncryptedWeights[CleartextCiphertext] = EncryptedWeights({}, {})
-    runner = Runner(hidden, engine, encrypted_weights=none)
-    with pytest.raises(PlanError, match="cleartext"):
-        runner.run([engine.encrypt(np.zeros(1024), level=hidden.input_level, scale=hidden.input_scale)])
+    with pytest.raises(PlanUseError, match="cleartext"):
+        Runner(hidden, engine, encrypted_weights=none)
     for weights_word, objective in (("secret", "latency"), ("encrypted", "throughput")):
         with pytest.raises(InputError):
             hetorch.compile(network(), torch.randn(10, 20), weights=weights_word, objective=objective)
@@ -117,9 +117,9 @@ def test_a_plan_without_its_weights_computes_nothing(tmp_path: Path) -> None:
     hidden.save(tmp_path / "hidden.hetorch")
     x = np.zeros((1, 20))
     for given in (hidden, Plan.load(tmp_path / "hidden.hetorch")):
-        for run in (given.run_encrypted, given.run_cleartext):
-            with pytest.raises(PlanError, match="without its weights"):
-                run(x)
+        for run in (run_encrypted, simulate):
+            with pytest.raises(PlanUseError, match="without its weights"):
+                run(given, x)
         with pytest.raises(PlanError, match="without its weights"):
             encrypt_weights(given, SecretKey.generate(given.parameters).public_key())
     assert not plan("encrypted").weights_withheld and not plan("clear").weights_withheld
@@ -139,7 +139,7 @@ def test_what_the_docstring_shows_is_the_model() -> None:
     ]
     found = made.public().unpack_batch([secret.decrypt(c) for c in runner.run(ciphertexts)])
     bound = made.report.predicted_error * made.report.output_range
-    assert np.abs(found - run_cleartext(made, x, noise=False)).max() < bound
+    assert np.abs(found - simulate(made, x, noise=False)).max() < bound
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -147,8 +147,8 @@ def test_the_memory_limit_counts_weights_that_cannot_be_cut() -> None:
     made = plan("encrypted")
     x = np.zeros((1, 20))
     with pytest.raises(PlanError, match="encrypted weights, which cannot be made piece by piece"):
-        made.run_encrypted(x, memory_limit=1_000_000)
-    assert made.run_encrypted(x, memory_limit=made.report.memory_bytes).shape == (1, 3)
+        run_encrypted(made, x, memory_limit=1_000_000)
+    assert run_encrypted(made, x, memory_limit=made.report.memory_bytes).shape == (1, 3)
 
 
 def test_the_public_plan_does_not_depend_on_the_weights(tmp_path: Path) -> None:

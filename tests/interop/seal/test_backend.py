@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import seal
 
+from hetorch import simulate
 from hetorch.compiler.api import compile
 from hetorch.engine.keys import EvaluationKeySpec, galois_element
-from hetorch.engine.native import NativeEngine
 from hetorch.errors import KeyMissingError
-from hetorch.inspect.run import run_cleartext
+from hetorch.interop.backends import BACKENDS
 from hetorch.interop.seal_format import dump_ciphertext, load_ciphertext, load_evaluation_keys
 from hetorch.runtime import Runner
-from hetorch.runtime.seal_runner import SealRunner
 from tests.compiler.networks import inputs, model
 from tests.interop.seal_format.peers import SealPython
 
@@ -36,17 +35,15 @@ def test_a_client_with_seal_python() -> None:
 
     keys = load_evaluation_keys(parameters, plan.key_spec, relin=relin, galois=galois)
     ciphertext = load_ciphertext(parameters, upload)
-    (clear,) = run_cleartext(plan, x, noise=False)
+    (clear,) = simulate(plan, x, noise=False)
     bound = plan.report.predicted_error * plan.report.output_range
-    for runner in (
-        Runner(plan, NativeEngine(parameters, evaluation_keys=keys)),
-        SealRunner(plan, keys),
-    ):
-        (result,) = runner.run([ciphertext])
+    for backend in BACKENDS:
+        runner = Runner(plan, backend.make(parameters, keys), backend=backend)
+        (result,) = runner.run_native([ciphertext])
         answer = seal.Ciphertext()
         answer.load_bytes(client.context, dump_ciphertext(parameters, result))
         found = public.unpack([client.decrypt(answer)])
-        # On SEAL its digits' mean counts too: see test_seal_runner.
+        # On SEAL its digits' mean counts too: see tests/interop/test_backends.py.
         assert np.max(np.abs(found - clear)) < bound * np.sqrt(1 + 12 * parameters.ring_degree / np.pi**2)
 
     with pytest.raises(KeyMissingError, match="no relinearisation keys"):

@@ -26,6 +26,7 @@ def parameters() -> ParameterSet:
 @pytest.mark.parametrize(
     "module",
     [
+        "engine.backend",
         "engine.native",
         "engine.codec",
         "engine.context",
@@ -35,9 +36,13 @@ def parameters() -> ParameterSet:
         "engine.transform",
         "engine.polynomial",
         "engine.keys",
-        "interop.seal",
+        "interop.backends",
+        "interop.seal.engine",
         "interop.seal_format",
         "interop.tenseal_format",
+        "plan",
+        "runtime",
+        "inspect.simulate",
     ],
 )
 def test_public_modules_do_not_load_the_secret_one(module: str) -> None:

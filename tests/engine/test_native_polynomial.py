@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hetorch.engine.polynomial import polynomial_depth
 from tests.engine import noise
 from tests.engine.conftest import Owner
-from tests.engine.test_properties_arithmetic import EXAMPLES
+from tests.engine.test_native_arithmetic import EXAMPLES
 from tests.interop.seal_bridge import rows_of
 
 

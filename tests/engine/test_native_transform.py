@@ -14,7 +14,7 @@ from hetorch.engine.native import NativeEngine
 from hetorch.engine.transform import DiagonalTransform
 from tests.engine import noise
 from tests.engine.conftest import Owner
-from tests.engine.test_properties_arithmetic import EXAMPLES, draw_level, draw_scale
+from tests.engine.test_native_arithmetic import EXAMPLES, draw_level, draw_scale
 from tests.interop.seal_bridge import rows_of
 
 STEPS = (0, 1, 2, 3, 4, 8, 12, 100, 1023)

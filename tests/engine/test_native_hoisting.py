@@ -11,7 +11,7 @@ from hetorch.engine.transform import DiagonalTransform, key_steps
 from hetorch.errors import KeyMissingError
 from tests.engine import noise
 from tests.engine.conftest import Owner
-from tests.engine.test_properties_transform import definition, deviation
+from tests.engine.test_native_transform import definition, deviation
 from tests.interop.seal_bridge import rows_of
 
 SCALE = 2.0**38
