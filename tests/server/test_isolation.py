@@ -9,8 +9,9 @@ import sys
 
 import pytest
 
+from hetorch.errors import SecretImportError
 from hetorch.server.app import create_app
-from hetorch.server.isolation import SECRET_MODULES, SecretImportError, loaded_secret_modules
+from hetorch.server.isolation import SECRET_MODULES, loaded_secret_modules
 from hetorch.server.models import ServedModel
 
 SERVER_PACKAGES = ("hetorch.server", "hetorch.runtime", "hetorch.wire", "hetorch.plan")

@@ -12,7 +12,7 @@ import numpy as np
 
 from hetorch.errors import KeySwitchNoiseWarning, LegacySecurityWarning, ParameterError, SecurityError
 from hetorch.params import ParameterSet, Security, is_prime
-from hetorch.params.parameter_set import MAX_PRIME_COUNT
+from hetorch.params.checks import MAX_PRIME_COUNT
 from hetorch.params.primes import MAX_PRIME_BITS
 from hetorch.params.security import max_log2_qp
 from hetorch.tenseal.errors import ContextError, OperandTypeError
