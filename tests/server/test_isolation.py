@@ -1,4 +1,4 @@
-"""A server process cannot load the modules through which a secret key could come in, by whatever way it is started."""
+"""A server process cannot load the modules through which a secret key could come in, however it is started."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ print(json.dumps(problems))
 
 
 def test_each_server_module_by_itself_loads_no_secret_no_torch_and_no_compiler() -> None:
-    """In processes of their own, so that imports by name are seen too, and in which nothing else loads anything."""
+    """Each runs in a process of its own, where nothing else loads anything, so imports by name are seen too."""
     names = server_modules()
     assert len(names) > 30
     result = run(FRESH.format(names=names))
