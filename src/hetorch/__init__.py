@@ -26,8 +26,8 @@ if TYPE_CHECKING:  # the same names as in _EXPORTS, for type checkers
     from hetorch.compiler.frontend.marks import elementwise as elementwise
     from hetorch.compiler.frontend.sources.load_model import load_model as load_model
     from hetorch.engine.secret import Sharing as Sharing
-    from hetorch.inspect.run import run_encrypted as run_encrypted
-    from hetorch.inspect.run import simulate as simulate  # type: ignore[attr-defined,unused-ignore]
+    from hetorch.inspect.run_encrypted import run_encrypted as run_encrypted
+    from hetorch.inspect.simulate import simulate as simulate
     from hetorch.model_owner.encrypt import save_encrypted_weights as save_encrypted_weights
     from hetorch.plan.plan import Plan as Plan
     from hetorch.plan.public import PublicPlan as PublicPlan
@@ -48,9 +48,9 @@ _EXPORTS: Mapping[str, str] = MappingProxyType(
         "elementwise": "hetorch.compiler.frontend.marks",
         "errors": "hetorch.errors",
         "load_model": "hetorch.compiler.frontend.sources.load_model",
-        "run_encrypted": "hetorch.inspect.run",
+        "run_encrypted": "hetorch.inspect.run_encrypted",
         "save_encrypted_weights": "hetorch.model_owner.encrypt",
-        "simulate": "hetorch.inspect.run",
+        "simulate": "hetorch.inspect.simulate",
         "tune": "hetorch.compiler.costs.tune",
         "upload_weights": "hetorch.client.weights",
     }

@@ -26,10 +26,6 @@ class Affine:
     kind: str
 
 
-MOST_DEGREE = 63
-"""Of a polynomial in the place of a function: six levels."""
-
-
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What the user asked for one approximation: its degree, or its largest error relative to the largest absolute

@@ -23,9 +23,8 @@ from hetorch.ir.he_program import (
     operands,
     results,
 )
+from hetorch.params.scales import SCALE_TOLERANCE
 
-SCALE_TOLERANCE = 2.0**-20
-"""Largest relative difference of scales that engines allow in a sum: below the noise of any usable plan."""
 EXACT = 2.0**-45
 """Scales are computed in double precision by the compiler and the engine alike: a few roundings at most."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,20 +23,20 @@ from hetorch.ir.he_program import (
     Value,
 )
 from hetorch.ir.layout import Layout
-from hetorch.plan.fields import Fields
+from hetorch.plan.fields import LARGEST, Fields
 from hetorch.plan.report import LayerReport, PlanReport
 
 LAYOUT_PREFIX = "layout."
 MAX_ITEMS = 1 << 20
+"""Most items of a list of the program: operations, values, layers, layouts."""
 MAX_PARTS = 1 << 16
-"""Ciphertexts of one tensor."""
-LARGEST = 1e300
+"""Most ciphertexts of one tensor."""
 TEXT = 2000
-T = TypeVar("T")
+"""Most characters of a name or a note."""
 
 
 def program_json(program: HeProgram) -> dict[str, object]:
-    """Everything but the layouts' maps and the weights, which are arrays (see layout_arrays)."""
+    """Return the program as plain data, without the weights and the layouts' maps, which are arrays (layout_arrays)."""
     return {
         "slot_count": program.slot_count,
         "batch": program.batch,
@@ -52,12 +51,12 @@ def program_json(program: HeProgram) -> dict[str, object]:
 
 
 def layout_arrays(program: HeProgram) -> dict[str, NDArray[np.int32]]:
-    """One period of each layout's map, named layout.<index>."""
+    """Return one period of each layout's map, named layout.<index>."""
     return {f"{LAYOUT_PREFIX}{i}": np.array(layout.block) for i, layout in enumerate(program.layouts)}
 
 
 def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> HeProgram:
-    """From program_json and layout_arrays. The structure is checked here, levels and scales by ir.verify."""
+    """Read program_json and layout_arrays. The structure is checked here, levels and scales by ir.verify."""
     slot_count = fields.integer("slot_count", 1, 1 << 17)
     layers = fields.texts("layers", MAX_ITEMS, TEXT)
     batch = fields.integer("batch", 1, slot_count)
@@ -83,7 +82,7 @@ def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> H
 
 
 def report_json(report: PlanReport) -> dict[str, object]:
-    """Plain data; read_report reads it."""
+    """Return the report as plain data for read_report."""
     return {
         "layers": [
             {
@@ -117,7 +116,7 @@ def report_json(report: PlanReport) -> dict[str, object]:
 
 
 def read_report(fields: Fields) -> PlanReport:
-    """From report_json, fully checked."""
+    """Read and check report_json."""
     rows = []
     for child in fields.children("layers", MAX_ITEMS):
         row = LayerReport(

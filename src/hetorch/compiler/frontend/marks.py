@@ -6,8 +6,9 @@ from typing import TypeVar
 
 import torch
 
+from hetorch.compiler.options import MOST_DEGREE
 from hetorch.errors import InputError
-from hetorch.ir.tensor_program import MOST_DEGREE, Wish
+from hetorch.ir.tensor_program import Wish
 
 ELEMENTWISE_MARK = "hetorch_elementwise"
 WISH_MARK = "hetorch_wish"

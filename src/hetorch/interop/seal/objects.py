@@ -1,4 +1,4 @@
-"""SEAL's objects with the level and the exact scale beside them."""
+"""SEAL's objects, each with its level and its exact scale."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealCiphertext:
-    """`core`, a seal.Ciphertext of two parts, is never changed once it is here."""
+    """A ciphertext; `core`, a seal.Ciphertext of two parts, is never changed."""
 
     core: Any
     level: int
@@ -18,7 +18,7 @@ class SealCiphertext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealPlaintext:
-    """`core` is a seal.Plaintext at `level`, or None for zero, with which SEAL does not multiply."""
+    """A plaintext; `core` is a seal.Plaintext at `level`, or None for zero, by which SEAL does not multiply."""
 
     core: Any
     level: int
@@ -27,7 +27,7 @@ class SealPlaintext:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A diagonal: what it multiplies (input, baby steps)."""
+    """A diagonal, and the operand of its product: an input, rotated by the baby steps."""
 
     input: int
     baby: int
@@ -44,8 +44,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealTransform:
-    """A transform for inputs at `level` and `input_scale`. `groups`: for each output, the terms of each giant step;
-    those but 0 are in `sides`."""
+    """A transform for inputs at `level` and `input_scale`; its results have `scale`.
+
+    `groups` holds, for each output, the terms by their giant step. `sides` has all giant steps but 0.
+    """
 
     groups: tuple[Mapping[int, tuple[Term, ...]], ...]
     sides: tuple[Side, ...]
@@ -56,6 +58,6 @@ class SealTransform:
 
     @property
     def byte_count(self) -> int:
-        """Memory that the encoded diagonals take: N words a prime each."""
+        """Memory of the encoded diagonals: N words for each diagonal and prime."""
         terms = [term for output in self.groups for group in output.values() for term in group]
         return sum(8 * term.diagonal.core.coeff_count() for term in terms)
