@@ -40,9 +40,7 @@ def compile_model(
     from hetorch import compile as compile_plan  # loads torch, which takes seconds
 
     with progress(quiet=as_json) as report:
-        plan = compile_plan(
-            module, inputs, progress=report, **options
-        )
+        plan = compile_plan(module, inputs, progress=report, **options)
     plan.save(output)
     if as_json:
         print(json.dumps(plan.to_report() | {"path": str(output)}))

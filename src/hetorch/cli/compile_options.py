@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hetorch.compiler.options import CompileOptions, kind, unit
+from hetorch.compiler.option_help import kind, unit
+from hetorch.compiler.options import CompileOptions
 
 
 def takes_options(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:

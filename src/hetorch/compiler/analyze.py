@@ -9,7 +9,8 @@ from hetorch.compiler.activations.approximate_activations import Approximated, a
 from hetorch.compiler.activations.approximation_notes import sentences
 from hetorch.compiler.activations.fit_polynomial import Fit
 from hetorch.compiler.frontend.capture import capture
-from hetorch.compiler.options import ACTIVATION_OPTIONS, LARGEST_RING, CompileOptions, signature_with_options
+from hetorch.compiler.option_help import signature_with_options
+from hetorch.compiler.options import ACTIVATION_OPTIONS, LARGEST_RING, LEAST_SCALE_BITS, CompileOptions
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import drop_pruned
@@ -17,9 +18,6 @@ from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
 from hetorch.errors import HetorchError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.params import Security, max_log2_qp
-
-LEAST_SCALE_BITS = 20
-"""A level takes a prime of about the size of the scale, and hetorch.compile takes no smaller scale."""
 
 
 def analyze(

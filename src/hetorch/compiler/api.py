@@ -7,7 +7,8 @@ from typing import Any
 
 from hetorch.compiler.costs.machine import load_machine
 from hetorch.compiler.frontend.capture import capture
-from hetorch.compiler.options import CompileOptions, expected, options_help, signature_with_options
+from hetorch.compiler.option_help import options_help, signature_with_options
+from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.pipeline import run_pipeline
 from hetorch.errors import InputError
 from hetorch.plan import Plan
@@ -48,9 +49,9 @@ def compile(
     tell = progress or (lambda _stage, _fraction: None)
     tell("trace the model", 0.0)
     captured = capture(model, calibration_inputs)
-    name = captured.name if chosen.name is None else chosen.name
-    if not name.isprintable() or not 0 < len(name) <= 200:
-        raise InputError(f"name must be {expected('name')}, got {name[:60]!r}")
+    # A class may have a name that no plan may have; the options check it.
+    name = chosen.name or CompileOptions(name=captured.name).name
+    assert name is not None
     return run_pipeline(
         name,
         captured.program,

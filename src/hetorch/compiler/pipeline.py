@@ -99,7 +99,7 @@ def run_pipeline(
             security=options.security,
             ring_degree=options.ring_degree,
             scale_bits=options.scale_bits,
-            digit_size=options.digit_size,
+            digit_size=options.digit_size or options.backend.digit_size,
             batch_size=options.batch_size or (None if options.objective == "throughput" else 1),
             throughput=options.objective == "throughput",
             machine=machine,
