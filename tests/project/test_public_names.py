@@ -59,6 +59,13 @@ def test_the_table_is_sorted_and_whole() -> None:
     assert sorted(hetorch.__all__) == sorted([*EXPORTS, "__version__"]) == dir(hetorch)
 
 
+def test_the_other_stable_doors_open() -> None:
+    for package in ("hetorch.client", "hetorch.tenseal"):
+        module = importlib.import_module(package)
+        assert all(hasattr(module, name) for name in module.__all__)
+    assert callable(importlib.import_module("hetorch.server").create_app)
+
+
 def test_no_name_hides_a_module() -> None:
     modules = {path.stem for path in Path(hetorch.__file__).parent.iterdir()} - {"errors"}
     assert not modules & set(EXPORTS)

@@ -15,28 +15,7 @@ FILE_LINES, FUNCTION_LINES = 400, 60
 """More lines than these need a line that begins "Long because" in the file's head, or in the function or before it."""
 HEAD_LINES = 30
 
-KNOWN_CIRCLES = frozenset(
-    {
-        *("interop.seal.engine", "interop.seal.polynomial", "interop.seal.transform"),
-        *("inspect.run", "model_owner.encrypt", "plan.manifest", "plan.plan", "plan.report", "plan.table"),
-        *("runtime.encrypted", "runtime.pieces", "runtime.runner", "runtime.seal_runner", "wire.weights"),
-        *("tenseal.abstract", "tenseal.batched_ops", "tenseal.bfv_context", "tenseal.ckks_context"),
-        *(
-            "tenseal.context",
-            "tenseal.element",
-            "tenseal.element_tensor",
-            "tenseal.layout",
-            "tenseal.operands",
-        ),
-        *(
-            "tenseal.plain",
-            "tenseal.polynomial",
-            "tenseal.products",
-            "tenseal.serialisation",
-            "tenseal.vector",
-        ),
-    }
-)
+KNOWN_CIRCLES = frozenset({"interop.seal.engine", "interop.seal.polynomial", "interop.seal.transform"})
 """Modules below hetorch that may still be in a circle. No new one may come; the set is to become empty."""
 
 KNOWN_LONG = frozenset(
@@ -46,14 +25,12 @@ KNOWN_LONG = frozenset(
         "cpp/bindings/native/objects.cpp: bind_objects",
         "cpp/circuits/baby_steps.cpp: LinearTransform::accumulate",
         "cpp/circuits/linear_transform.cpp: LinearTransform::LinearTransform",
-        "cpp/tests/core_each_test.cpp: test_each",
+        "cpp/tests/core_batched_ops_test.cpp: test_each",
         "cpp/tests/core_sums_test.cpp: test_sums",
-        "src/hetorch/cli/compile.py: compile_model",
         "src/hetorch/cli/predict.py: predict",
         "src/hetorch/cli/serve.py: serve",
         "src/hetorch/compiler/activations/approximate_activations.py: approximate_activations",
         "src/hetorch/compiler/activations/replace_activation.py",
-        "src/hetorch/compiler/api.py: compile",
         "src/hetorch/compiler/lowering/build_program.py: build_program",
         "src/hetorch/compiler/noise/predict_errors.py: predict_errors",
         "src/hetorch/compiler/pipeline.py: run_pipeline",
@@ -65,7 +42,7 @@ KNOWN_LONG = frozenset(
 
 
 def sources() -> Iterator[Path]:
-    for folder in ("src", "cpp", "benchmarks", "scripts", "tests"):
+    for folder in ("src", "cpp", "benchmarks", "tools", "tests"):
         for path in sorted((ROOT / folder).rglob("*")):
             if path.suffix in {".py", ".h", ".cpp"}:
                 yield path

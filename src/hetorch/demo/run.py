@@ -1,4 +1,4 @@
-"""The demonstration from training to report, with server and client in processes of their own."""
+"""The demonstration from training to measurements, with server and client in processes of their own."""
 
 from __future__ import annotations
 
@@ -28,13 +28,16 @@ from hetorch.plan.plan import Plan
 from hetorch.progress import Progress, counted
 
 CALIBRATION_COUNT = 512
+"""Number of training digits on which the plan is calibrated."""
 SERVER_START_SECONDS = 120.0
+"""Time that the server has to start before the demo fails."""
 MODEL = "digits"
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """The measurements and what a report shows beside them. `seen`: bytes of the first request, as sent."""
+    """The measurements, and the data that a report shows beside them: the test digits, their logits in clear and
+    decrypted, and `seen`, bytes of the first request as they were sent."""
 
     result: DemoResult
     plan: Plan
@@ -45,7 +48,12 @@ class Demonstration:
 
 
 def run_demo(samples: int, seed: int, progress: Progress) -> Demonstration:
-    """Train, compile, serve, query `samples` test digits, compare. HetorchError if a part fails; no child survives."""
+    """Train, compile, serve, query `samples` test digits, and compare; child processes end in any case.
+
+    Raises:
+        InputError: there are not that many test digits.
+        HetorchError: a part fails.
+    """
     train_set, test_set = split(read_digits(), seed)
     if not 1 <= samples <= len(test_set.labels):
         raise InputError(
@@ -130,7 +138,7 @@ def _security_row(parameters: ParameterSet) -> SecurityRow:
 
 
 class _Clock:
-    """Seconds of each part, one after the other."""
+    """A clock of parts that follow one another; `laps` has the seconds of each."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
@@ -144,7 +152,7 @@ class _Clock:
 
 @contextlib.contextmanager
 def _ending_on_signal() -> Iterator[None]:
-    """SIGTERM unwinds as Ctrl-C does, so that children end and the temporary folder goes."""
+    """Let SIGTERM unwind as Ctrl-C does, so that children end and the temporary folder is removed."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""A line of a benchmark's table."""
+"""The row of a benchmark's table."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a table. Times are medians in milliseconds; ratio = theirs / ours, min and max over the pairs.
+    """A row of a table. Times are medians in milliseconds; `ratio` is theirs / ours, with its range over all turns.
 
-    A side that did not run has no time, and the row a `reason`; a row of ours alone has an empty `peer`, null in
-    JSON. `details` is what else was measured, by side.
+    A side that did not run has no time, and the row has a `reason`. A row of ours alone has an empty `peer`, null in
+    JSON. `details` holds further measurements by side.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Row:
     details: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
-        """The row as one JSON object; `reason` only where the peer did not run, `details` only where there are any."""
+        """Return the row as a JSON object; `reason` and `details` are left out where they are empty."""
         data = asdict(self)
         if not self.peer:
             data["peer"] = data["peer_version"] = None
