@@ -17,7 +17,6 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import ParameterError, PlanError
 from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
@@ -104,32 +103,6 @@ class Plan:
     @property
     def output_scale(self) -> float:
         return self.program.values[self.program.outputs[0]].scale
-
-    def transform(
-        self, weight: str, inputs: int, outputs: int, only: tuple[int, ...] | None = None
-    ) -> DiagonalTransform:
-        """The diagonals named `weight`, from `inputs` to `outputs` ciphertexts, or to `only` some of them."""
-        part = {key: self.weights[f"{weight}.{key}"] for key in ("outputs", "inputs", "giants", "babies")}
-        values = np.asarray(self.weights[f"{weight}.values"], dtype=np.float64)
-        if only is not None:
-            number = np.full(outputs, -1)
-            number[list(only)] = np.arange(len(only))
-            mine = number[part["outputs"].astype(np.int64)] >= 0
-            turns = np.setdiff1d(part["giants"], part["giants"][mine])
-            part = {key: array[mine] for key, array in part.items()}
-            part["outputs"] = number[part["outputs"].astype(np.int64)]
-            # A zero for each giant step that only others take: the keys are chosen for the steps of the whole map.
-            extra = {
-                "giants": turns,
-                **{key: np.zeros_like(turns) for key in ("outputs", "inputs", "babies")},
-            }
-            part = {key: np.concatenate([array, extra[key]]) for key, array in part.items()}
-            values = np.concatenate([values[mine], np.zeros((len(turns), values.shape[1]))])
-            outputs = len(only)
-        if values.shape[1] > 1:  # a constant stays one
-            values = np.repeat(values, self.program.batch, axis=1)
-        steps = {key: np.asarray(array, dtype=np.int32) for key, array in part.items()}
-        return DiagonalTransform(self.program.slot_count, inputs, outputs, values=values, **steps)
 
     def without_weights(self) -> Plan:
         """What a server gets of a plan with encrypted weights: the program and where the diagonals lie, zeros for their

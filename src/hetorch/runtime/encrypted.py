@@ -9,7 +9,7 @@ import numpy as np
 
 from hetorch.engine.protocol import C, Engine, P, T
 from hetorch.errors import PlanError
-from hetorch.ir.he_program import LinearTransform
+from hetorch.ir.he_operations import LinearTransform
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from hetorch.errors import PlanError
-from hetorch.ir.he_program import LinearTransform
+from hetorch.ir.he_operations import LinearTransform
 from hetorch.plan import Plan
-from hetorch.plan.memory import key_memory, predict_memory, weight_memory, working_memory
+from hetorch.plan.memory import key_memory, predict_memory, working_memory
 
 Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
 """For the position of a transform in the program: the ciphertexts of its result, piece by piece."""
@@ -31,7 +31,7 @@ def pieces_within(plan: Plan, limit: int | None, threads: int = 1) -> Pieces:
             )
         return {}
     sizes = {
-        position: weight_memory(program, parameters, weights, op)
+        position: op.weight_bytes(program, parameters, weights)
         for position, op in enumerate(program.operations)
     }
     fixed = key_memory(parameters, plan.key_spec) + working_memory(program, parameters, weights, threads)
@@ -58,7 +58,7 @@ def _output_sizes(plan: Plan, position: int) -> list[int]:
     op = plan.program.operations[position]
     assert isinstance(op, LinearTransform)
     return [
-        weight_memory(plan.program, plan.parameters, plan.weights, op, np.array([output]))
+        op.weight_bytes(plan.program, plan.parameters, plan.weights, np.array([output]))
         for output in range(len(op.results))
     ]
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hetorch.engine.rotation_schedule import GiantChain
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealCiphertext:
@@ -34,21 +36,13 @@ class Term:
     diagonal: SealPlaintext
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """Giant steps in one direction, the shortest turn first; `dense`: they are all multiples 1, 2, … of it."""
-
-    giants: tuple[int, ...]
-    dense: bool
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class SealTransform:
-    """A transform for inputs at `level` and `input_scale`. `groups`: for each output, the terms of each giant step;
-    those but 0 are in `sides`."""
+    """A transform for inputs at `level` and `input_scale`. `groups`: for each output, the terms of each giant step,
+    which `chains` rotate."""
 
     groups: tuple[Mapping[int, tuple[Term, ...]], ...]
-    sides: tuple[Side, ...]
+    chains: tuple[GiantChain, ...]
     input_count: int
     level: int
     input_scale: float
