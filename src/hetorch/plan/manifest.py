@@ -31,7 +31,7 @@ MAX_ITEMS = 1 << 20
 MAX_PARTS = 1 << 16
 """The most ciphertexts of one tensor."""
 LARGEST = 1e300
-"""The largest absolute value of a number: scales and their products stay finite in double precision."""
+"""The largest absolute value of a number that is read: inside the range of doubles."""
 TEXT = 2000
 """The most characters of one text: names of layers, notes."""
 

@@ -11,7 +11,7 @@ from hetorch.engine.rotation_schedule import GiantChain
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealCiphertext:
-    """`core`, a seal.Ciphertext of two parts, is never changed once it is here."""
+    """A ciphertext of two parts. `core`, a seal.Ciphertext, is never changed afterwards."""
 
     core: Any
     level: int
@@ -20,7 +20,7 @@ class SealCiphertext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealPlaintext:
-    """`core` is a seal.Plaintext at `level`, or None for zero, with which SEAL does not multiply."""
+    """A plaintext. `core` is a seal.Plaintext at `level`, or None for zero, by which SEAL does not multiply."""
 
     core: Any
     level: int
@@ -29,7 +29,7 @@ class SealPlaintext:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A diagonal: what it multiplies (input, baby steps)."""
+    """One diagonal, which multiplies an input rotated by its baby step."""
 
     input: int
     baby: int
@@ -50,6 +50,6 @@ class SealTransform:
 
     @property
     def byte_count(self) -> int:
-        """Memory that the encoded diagonals take: N words a prime each."""
+        """The bytes of the encoded diagonals: N words for each prime."""
         terms = [term for output in self.groups for group in output.values() for term in group]
         return sum(8 * term.diagonal.core.coeff_count() for term in terms)
