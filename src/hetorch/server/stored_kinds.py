@@ -11,7 +11,7 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.params import ParameterSet
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.plan.memory import key_memory, weight_memory
+from hetorch.plan.memory import key_memory
 from hetorch.plan.plan import Plan
 from hetorch.wire.weights import WeightsFormat, read_weights_header
 
@@ -119,7 +119,7 @@ class WeightKind:
             return None
         made = WeightsFormat.of(plan)
         program = plan.program
-        memory = sum(weight_memory(program, plan.parameters, plan.weights, op) for op in program.operations)
+        memory = sum(op.weight_bytes(program, plan.parameters, plan.weights) for op in program.operations)
         return cls(made, memory, made.limits.smallest, made.limits.largest)
 
     @property

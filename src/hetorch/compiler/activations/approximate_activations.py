@@ -24,7 +24,7 @@ from hetorch.compiler.activations.fit_polynomial import RANGE_MARGIN, TAIL_GROWT
 from hetorch.compiler.activations.interval_bounds import Interval, bounds_after
 from hetorch.compiler.activations.replace_activation import domain_of, replace_activation, slope_of
 from hetorch.errors import PlanError
-from hetorch.ir.interpreter import apply_tensor_op, trace_tensor_program
+from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import (
     MOST_DEGREE,
     Activation,
@@ -32,7 +32,6 @@ from hetorch.ir.tensor_program import (
     TensorOp,
     TensorProgram,
     Wish,
-    renumbered,
 )
 
 Array = NDArray[np.float64]
@@ -241,7 +240,7 @@ def _attempt(
 
     def append(op: TensorOp) -> int:
         operations.append(op)
-        values.append(apply_tensor_op(op, values))
+        values.append(op.evaluate(values))
         bounds.append(bounds_after(op, bounds))
         return len(operations)
 
@@ -273,7 +272,7 @@ def _attempt(
                     made = append(step)
                 number[index + 1] = made
             else:
-                number[index + 1] = append(renumbered(op, number))
+                number[index + 1] = append(op.renumbered(number))
     output = number[program.output]
     result = TensorProgram(program.input_shape, tuple(operations), output, program.output_shape)
     error, agreement = compare(values[result.output], reference)
