@@ -66,9 +66,10 @@ def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> H
     batch = fields.integer("batch", 1, slot_count)
     layouts = _read_layouts(fields, arrays, slot_count, batch)
     values = _read_values(fields, len(layouts))
-    last = len(values) - 1
+    last, kinds = len(values) - 1, operation_kinds()
     operations = tuple(
-        _read_operation(child, last, len(layers) - 1) for child in fields.children("operations", MAX_ITEMS)
+        _read_operation(child, kinds, last, len(layers) - 1)
+        for child in fields.children("operations", MAX_ITEMS)
     )
     program = HeProgram(
         slot_count=slot_count,
@@ -165,9 +166,11 @@ def _operation_json(op: Operation) -> dict[str, object]:
     return data
 
 
-def _read_operation(fields: Fields, last_value: int, last_layer: int) -> Operation:
+def _read_operation(
+    fields: Fields, kinds: Mapping[str, type[Operation]], last_value: int, last_layer: int
+) -> Operation:
     tag = fields.text("kind", 40)
-    operation = operation_kinds().get(tag)
+    operation = kinds.get(tag)
     if operation is None:
         raise fields.error(f"unknown operation {tag!r}; was the plan made by a newer version?")
     arguments = {
