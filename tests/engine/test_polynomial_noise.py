@@ -48,8 +48,8 @@ def test_the_core_makes_the_noise_of_the_model(owner: Owner, degree: int, shift:
     deviation = np.sqrt(np.sum(sources**2, axis=0) + fresh**2)
     share = math.sqrt(float(np.mean((error / deviation) ** 2)))
     assert share < 1.25
-    # Where the noise exceeds the result, factors of T_k are rounded to 0 with the noise of T_k: there the model is only a
-    # bound.
+    # Where the noise exceeds the result, factors of T_k are rounded to 0, and its noise vanishes with them: there the
+    # model is only a bound.
     if float(np.mean(deviation**2)) < 1:
         assert share > 0.8
 
