@@ -22,10 +22,10 @@ from benchmarks.ledger import Ledger
 from benchmarks.measure import Row
 from benchmarks.output import arguments
 from benchmarks.real_data import Square
+from hetorch import simulate
 from hetorch.engine import _native
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
-from hetorch.inspect.run import run_cleartext
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
 from hetorch.runtime import Runner
@@ -128,7 +128,7 @@ def measure(name: str, plan: Plan) -> Prediction:
         start = time.process_time()
         runner.run(inputs)
         least = min(least, time.process_time() - start)
-    exact = run_cleartext(plan, x, noise=False)
+    exact = simulate(plan, x, noise=False)
     return Prediction(
         name,
         plan.batch_size,

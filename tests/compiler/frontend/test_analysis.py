@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 import hetorch
+from hetorch import simulate
 from hetorch.compiler.api import compile
 from hetorch.errors import InputError, PlanError, UnsupportedModelError
-from hetorch.inspect.run import run_cleartext
 
 
 class Network(nn.Module):
@@ -89,7 +89,7 @@ def test_the_error_of_a_fit_is_what_is_measured() -> None:
     found = hetorch.analyze(model, x, activation_degree=7)
     (tanh,) = found["approximate"]
     plan = compile(model, x, activation_degree=7)
-    worst = np.max(np.abs(run_cleartext(plan, x.numpy()[:20]) - model(x[:20]).detach().numpy()))
+    worst = np.max(np.abs(simulate(plan, x.numpy()[:20]) - model(x[:20]).detach().numpy()))
     assert tanh.error is not None and worst <= tanh.error + 1e-3 and tanh.degree == 7
 
 
@@ -194,7 +194,7 @@ def test_marked_modules_and_tables() -> None:
         found = hetorch.analyze(model, x, activation_degree=15)
         assert found.supported and len(found["approximate"]) == 2
         plan = compile(model, x, activation_degree=15)
-        result = run_cleartext(plan, x.numpy()[:30])
+        result = simulate(plan, x.numpy()[:30])
         assert np.max(np.abs(result - model(x[:30]).detach().numpy())) < 0.1 * plan.report.output_range
 
 

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 import hetorch
+from hetorch import run_encrypted
 from hetorch.errors import InputError
-from hetorch.inspect.run import run_encrypted
 
 
 class TwoInputs(nn.Module):

@@ -1,4 +1,4 @@
-"""`Engine` on SEAL: the same levels, scales and errors as the native one, every operation done by SEAL."""
+"""The engine on SEAL: it has the levels, scales and errors of the native one, and SEAL does every operation."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from hetorch.interop.seal.polynomial import evaluate_chebyshev
 from hetorch.interop.seal.transform import apply, prepare
 from hetorch.interop.seal_format import SealParameters, dump_ciphertext, dump_plaintext, load_ciphertext
 from hetorch.params import ParameterSet
-
-SCALE_TOLERANCE = 2.0**-20
+from hetorch.params.scales import SCALE_TOLERANCE
 
 
 class SealEngine:
-    """Implements `Engine` for one parameter set and one client's evaluation keys; re-entrant.
+    """An `Engine` for one parameter set and one client's evaluation keys; re-entrant.
 
-    PlanError, when made, for what SEAL cannot do (`seal_library`). Keys are converted at their first use. Values are
-    encoded by our core, in the order of slots of the parameters, and rotations go by their Galois elements: so SEAL's
-    own order of slots does not matter.
+    Keys are converted at their first use. Values are encoded by the native core, in the slot order of the parameters,
+    and rotations go by their Galois elements: SEAL's own slot order does not matter.
+
+    Raises:
+        PlanUseError: SEAL does not have such parameters, or is not installed (`seal_library`).
     """
 
     name = "seal"
@@ -48,10 +49,10 @@ class SealEngine:
             for level in range(parameters.max_level + 1)
         ]
 
-    # In and out
+    # Conversion from and to native ciphertexts
 
     def take(self, ciphertext: _native.Ciphertext) -> SealCiphertext:
-        """A ciphertext of the core, as it comes from a client."""
+        """Convert a native ciphertext, as clients send them."""
         core = self._library.module.Ciphertext()
         data = dump_ciphertext(self.parameters, ciphertext)
         with seal_errors("load a ciphertext"):
@@ -59,11 +60,11 @@ class SealEngine:
         return SealCiphertext(core, ciphertext.level, ciphertext.scale)
 
     def give(self, ciphertext: SealCiphertext) -> _native.Ciphertext:
-        """A ciphertext for the core, to go to a client."""
+        """Convert a ciphertext into a native one."""
         return load_ciphertext(self.parameters, self._scaled(ciphertext, ciphertext.scale).to_string())
 
     def encode(self, values: Slots, *, level: int, scale: float) -> SealPlaintext:
-        """`values` (slot_count,), real or complex; LevelError if they do not fit under the level's modulus."""
+        """Encode `values` (slot_count,), real or complex; LevelError if they do not fit under the level's modulus."""
         self._check_level(level)
         slots = slot_values(values, self.parameters.slot_count)
         return self._plaintext(_native.encode(self._native, slots, level, scale))
@@ -103,11 +104,11 @@ class SealEngine:
         return self.sum_of_products([a], [b])
 
     def sum_of_products(self, a: Sequence[SealCiphertext], b: Sequence[SealCiphertext]) -> SealCiphertext:
-        """sum_i a[i] * b[i] at the lowest level, relinearised once; scale = product of scales, the same of all
-        pairs."""
+        """Return sum_i a[i] * b[i] at the lowest level, relinearised once; its scale is the product of the scales, the
+        same for all pairs."""
         if not a or len(a) != len(b):
             raise InputError(
-                f"a sum of products needs as many factors on either side, got {len(a)} and {len(b)}"
+                f"a sum of products needs as many factors on one side as on the other, got {len(a)} and {len(b)}"
             )
         level = min(c.level for c in (*a, *b))
         keys = self._keys.get()
@@ -143,7 +144,7 @@ class SealEngine:
         if level == a.level:
             return a
         with seal_errors("drop_level"):
-            # SEAL compares the scale with the modulus it leaves: the lowest scale passes, and ours is beside it.
+            # SEAL compares the scale with the modulus that remains. A scale of 1 passes; the exact one is kept here.
             core = self._evaluator.mod_switch_to(self._scaled(a, 1.0), self._parms_ids[level])
         return SealCiphertext(core, level, a.scale)
 
@@ -153,7 +154,7 @@ class SealEngine:
         return a if element == 1 else self._automorphism(a, element)
 
     def rotate_many(self, a: SealCiphertext, steps: Sequence[int]) -> list[SealCiphertext]:
-        """One rotation after the other: SEAL has no hoisting."""
+        """Rotate by one step after the other: SEAL has no hoisting."""
         return [self.rotate(a, step) for step in steps]
 
     def conjugate(self, a: SealCiphertext) -> SealCiphertext:
@@ -162,7 +163,7 @@ class SealEngine:
     def prepare_transform(
         self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
     ) -> SealTransform:
-        """Encode all diagonals at `level`; each takes 8 N (level + 1) bytes."""
+        """Encode all diagonals at `level`, 8 N (level + 1) bytes each."""
         if transform.slot_count != self.parameters.slot_count:
             raise InputError(
                 f"the transform is for {transform.slot_count} slots, the parameters have {self.parameters.slot_count}"
@@ -191,10 +192,10 @@ class SealEngine:
     ) -> SealCiphertext:
         return evaluate_chebyshev(self, a, [float(c) for c in coefficients], output_scale)
 
-    # What polynomials and transforms need besides
+    # For hetorch.interop.seal.polynomial and transform
 
     def constant(self, value: float, *, level: int, scale: float) -> SealPlaintext:
-        """`value` in every slot, as the integer nearest to value * scale: no encoding error but that rounding."""
+        """Encode `value` in every slot as the integer nearest to value * scale; the only error is that rounding."""
         coefficients = np.zeros(self.parameters.ring_degree)
         coefficients[0] = np.rint(value * scale)
         if not math.isfinite(coefficients[0]):
@@ -204,7 +205,7 @@ class SealEngine:
         return self._plaintext(_native.lift(self._native, coefficients, level, scale))
 
     def at_scale(self, a: SealCiphertext, scale: float) -> SealCiphertext:
-        """The same ciphertext read at another scale, where the exact one is known."""
+        """Return the same ciphertext with another label for its scale, where the exact scale is known."""
         return SealCiphertext(a.core, a.level, scale)
 
     def _plaintext(self, plaintext: _native.Plaintext) -> SealPlaintext:
@@ -224,7 +225,7 @@ class SealEngine:
         return SealCiphertext(core, a.level, a.scale)
 
     def _aligned(self, what: str, a: SealCiphertext, b: SealCiphertext) -> tuple[Any, Any, int]:
-        """Both at the lower level, and at one scale for SEAL, which wants the very same."""
+        """Return both operands at the lower level, labelled with one scale, because SEAL wants equal ones."""
         _check_scales(what, a.scale, b.scale)
         level = min(a.level, b.level)
         left, right = self.drop_level(a, level), self.drop_level(b, level)
@@ -236,7 +237,7 @@ class SealEngine:
         return p.core if p.level == level else self._evaluator.mod_switch_to(p.core, self._parms_ids[level])
 
     def _scaled(self, a: SealCiphertext, scale: float) -> Any:
-        """SEAL's ciphertext with this scale; a copy if it had another."""
+        """Return SEAL's ciphertext with this scale, a copy if it had another."""
         if a.core.scale() == scale:
             return a.core
         core = self._library.module.Ciphertext(a.core)
