@@ -137,7 +137,7 @@ def test_bad_bodies_get_a_sentence_and_the_server_goes_on(server: Server, vault:
         ]
         for answer, status in refused:
             assert answer.status_code == status, answer.text
-            assert answer.json().keys() == {"error"}
+            assert answer.json().keys() == {"error", "code"}
             assert "\n" not in answer.json()["error"]
         assert http.post(predict_path, content=request, headers=headers).status_code == 200
         assert http.get("/v1/metrics").json()["failed"] == 0

@@ -11,6 +11,7 @@ from hetorch import run_encrypted, simulate
 from hetorch.compiler.activations.approximate_activations import approximate_activations, output_range
 from hetorch.compiler.api import compile
 from hetorch.compiler.frontend.capture import capture
+from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.pipeline import FINEST, NOISE_SHARE
 from hetorch.errors import InputError, ParameterError, PlanError
@@ -25,7 +26,10 @@ def test_interpreters_and_engine_agree(name: str) -> None:
     captured = capture(model(name), inputs(name)[:64])
     reference = run_tensor_program(
         approximate_activations(
-            fuse_affine(captured.program), captured.inputs, captured.outputs, degree=3
+            fuse_affine(captured.program),
+            captured.inputs,
+            captured.outputs,
+            CompileOptions(activation_degree=3),
         ).program,
         x,
     )
@@ -112,11 +116,11 @@ def test_overrides() -> None:
         ({"scale_bits": 60}, "scale_bits"),
         ({"digit_size": 0}, "digit_size"),
         ({"name": "a\nb"}, "printable"),
-        ({"name": 3}, "name must be text"),
+        ({"name": 3}, "name must be printable text"),
         ({"precision": "fine"}, "precision must be a number"),
         ({"activation_degree": 3.5}, "activation_degree must be a whole number"),
         ({"activation_precision": "s"}, "activation_precision must be a number"),
-        ({"activation_tolerance": None}, "activation_tolerance must be between"),
+        ({"activation_tolerance": None}, "activation_tolerance must be a number between"),
         ({"batch_size": "4"}, "batch_size must be a whole number"),
         ({"batch_size": True}, "batch_size must be a whole number"),
         ({"scale_bits": 30.0}, "scale_bits must be a whole number"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "scripts" / "run_examples.py"
+SCRIPT = ROOT / "tools" / "run_examples.py"
 
 
 def run(*files: Path) -> subprocess.CompletedProcess[str]:

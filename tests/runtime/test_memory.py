@@ -1,4 +1,4 @@
-"""Predicted memory of a run, and the limit that is kept by encoding weights as they are used."""
+"""The predicted memory of a run, compared with the measured one, and the limit that encoding weights late keeps."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from hetorch.runtime.pieces import pieces_within
 
 @functools.cache
 def plan(batch_size: int = 1) -> Plan:
-    """Several ciphertexts a tensor, so that there are pieces to cut."""
+    """Return a plan with several ciphertexts for each tensor, so that there are pieces to cut."""
     torch.manual_seed(1)
     network = nn.Sequential(
         nn.Conv2d(2, 16, 3, padding=1), nn.SiLU(), nn.Conv2d(16, 12, 3, padding=1), nn.SiLU()

@@ -16,7 +16,7 @@ from hetorch.errors import PlanError, WireError
 from hetorch.model_owner.encrypt import weights_message
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
-from hetorch.server.app import create_app
+from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.key_store import KeyStore
 from hetorch.server.models import ServedModel, serve_plan
 from hetorch.server.settings import Settings
@@ -262,9 +262,9 @@ def test_the_disk_limit_counts_weights(hidden: ServedModel, data_owner: Owner, t
 
 def test_limits_that_no_client_can_meet_are_told_at_the_start(hidden: ServedModel) -> None:
     with pytest.raises(PlanError, match=r"keys and weights of one client .* raise --key-memory"):
-        create_app({"hidden": hidden}, Settings(key_memory=kinds_of(hidden) - 1))
+        insecure_app_beside_secrets({"hidden": hidden}, Settings(key_memory=kinds_of(hidden) - 1))
     with pytest.raises(PlanError, match="raise --body-memory"):
-        create_app({"hidden": hidden}, Settings(body_memory=10_000))
+        insecure_app_beside_secrets({"hidden": hidden}, Settings(body_memory=10_000))
     with pytest.raises(PlanError, match="encrypted weights, which cannot be made piece by piece"):
         serve_plan("hidden", outsourced_plan().without_weights(), memory_limit=100_000)
 

@@ -19,7 +19,7 @@ def load_model(source: str) -> object:
     """The nn.Module of `FILE.py:name`, `FILE.pt2` or `FILE.onnx`; runs the file's code. InputError says what is wrong
     with it."""
     if source.endswith((".pt2", ".onnx")):
-        from hetorch.compiler.frontend.importing import load_model as load_file
+        from hetorch.compiler.frontend.sources.load_model import load_model as load_file
 
         return load_file(_existing(source))
     path, separator, name = source.rpartition(":")

@@ -28,9 +28,7 @@ def tune(
     from hetorch.compiler.costs.tune import tune as measure
 
     with progress(quiet=as_json) as report:
-        machine = measure(
-            output, seconds=seconds, progress=lambda stage, done: report(stage, round(100 * done), 100)
-        )
+        machine = measure(output, seconds=seconds, progress=report)
     path = str(output or default_path())
     if as_json:
         times = {str(ring): asdict(row) for ring, row in machine.times.items()}

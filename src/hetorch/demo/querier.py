@@ -52,7 +52,7 @@ def query(url: str, vault: Path, images: Path, outputs: Path) -> None:
         client.prepare()
         for index, sample in enumerate(samples):
             logits.append(client.predict(sample))
-            _say("encrypted predictions", index + 1, len(samples))
+            _say("encrypted predictions", (index + 1) / len(samples))
         steps = {
             field.name: np.array([getattr(timing, field.name) for timing in client.timings])
             for field in dataclasses.fields(StepTimings)
@@ -63,8 +63,8 @@ def query(url: str, vault: Path, images: Path, outputs: Path) -> None:
     np.savez(outputs, allow_pickle=False, **arrays)
 
 
-def _say(what: str, done: int, total: int) -> None:
-    print(json.dumps([what, done, total]), flush=True)
+def _say(stage: str, fraction: float) -> None:
+    print(json.dumps([stage, fraction]), flush=True)
 
 
 def main(arguments: list[str]) -> int:

@@ -7,7 +7,7 @@ import json
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -25,8 +25,7 @@ from hetorch.errors import HetorchError, InputError
 from hetorch.params import ParameterSet
 from hetorch.params.security import max_log2_qp
 from hetorch.plan.plan import Plan
-
-Progress = Callable[[str, int, int], None]
+from hetorch.progress import Progress, counted
 
 CALIBRATION_COUNT = 512
 SERVER_START_SECONDS = 120.0
@@ -80,12 +79,12 @@ def _train_and_compile(
     from hetorch import compile as compile_model
     from hetorch.demo.training import logits_of, tensor_of, train
 
-    model = train(train_set, seed, lambda done, total: progress("training (epochs)", done, total))
+    model = train(train_set, seed, counted(progress, "training"))
     cleartext = logits_of(model, test.images)
     clock.lap("train")
-    progress("compiling", 0, 1)
+    progress("compiling", 0.0)
     plan = compile_model(model, tensor_of(train_set.first(CALIBRATION_COUNT).images))
-    progress("compiling", 1, 1)
+    progress("compiling", 1.0)
     clock.lap("compile")
     return plan, cleartext
 
@@ -99,16 +98,16 @@ def _serve_and_query(
     np.save(images, test.images)
     serve = ["serve", str(plan_folder), "--port", "0", "--ready-file", str(ready), "--json"]
     with python_child("hetorch.cli.main", serve, server_log) as server:
-        progress("starting the server process", 0, 1)
+        progress("starting the server process", 0.0)
         url = wait_for_file(ready, server, server_log, SERVER_START_SECONDS)
-        progress("starting the server process", 1, 1)
+        progress("starting the server process", 1.0)
         clock.lap("start server")
         arguments = [url, str(folder / "vault"), str(images), str(outputs)]
         with python_child("hetorch.demo.querier", arguments, client_log) as client:
             assert client.stdout is not None
             for line in client.stdout:
-                what, done, total = json.loads(line)
-                progress(what, done, total)
+                stage, fraction = json.loads(line)
+                progress(stage, fraction)
             if client.wait() != 0:
                 raise HetorchError(
                     f"the client process failed: {tail(client_log)}; the server says: {tail(server_log)}"

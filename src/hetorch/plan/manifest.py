@@ -27,15 +27,15 @@ from hetorch.plan.report import LayerReport, PlanReport
 LAYOUT_PREFIX = "layout."
 """The array of layout i is called layout.i in the plan's weights file."""
 MAX_ITEMS = 1 << 20
-"""The longest list that is read: layers, layouts, values, operations."""
+"""Most items of a list of the program: operations, values, layers, layouts."""
 MAX_PARTS = 1 << 16
-"""The most ciphertexts of one tensor."""
+"""Most ciphertexts of one tensor."""
 TEXT = 2000
-"""The most characters of one text: names of layers, notes."""
+"""Most characters of a name or a note."""
 
 
 def program_json(program: HeProgram) -> dict[str, object]:
-    """Return the program as plain data, without the maps of the layouts (see layout_arrays) and without the weights."""
+    """Return the program as plain data, without the weights and the layouts' maps, which are arrays (layout_arrays)."""
     return {
         "slot_count": program.slot_count,
         "batch": program.batch,
@@ -64,9 +64,10 @@ def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> H
     batch = fields.integer("batch", 1, slot_count)
     layouts = _read_layouts(fields, arrays, slot_count, batch)
     values = _read_values(fields, len(layouts))
-    last = len(values) - 1
+    last, kinds = len(values) - 1, operation_kinds()
     operations = tuple(
-        _read_operation(child, last, len(layers) - 1) for child in fields.children("operations", MAX_ITEMS)
+        _read_operation(child, kinds, last, len(layers) - 1)
+        for child in fields.children("operations", MAX_ITEMS)
     )
     program = HeProgram(
         slot_count=slot_count,
@@ -163,9 +164,11 @@ def _operation_json(op: Operation) -> dict[str, object]:
     return data
 
 
-def _read_operation(fields: Fields, last_value: int, last_layer: int) -> Operation:
+def _read_operation(
+    fields: Fields, kinds: Mapping[str, type[Operation]], last_value: int, last_layer: int
+) -> Operation:
     tag = fields.text("kind", 40)
-    operation = operation_kinds().get(tag)
+    operation = kinds.get(tag)
     if operation is None:
         raise fields.error(f"unknown operation {tag!r}; was the plan made by a newer version?")
     arguments = {

@@ -95,9 +95,9 @@ class Runner(Generic[C, P, T]):
             self._ready = True
 
     def run(self, ciphertexts: Sequence[C], *, trace: Trace | None = None) -> list[C]:
-        """Return the output ciphertexts for the input ciphertexts of one sample or of the samples side by side in them.
+        """Return the output ciphertexts for the input ciphertexts of one sample, or of one batch side by side in them.
 
-        InputError if these are not at the plan's level and scale; errors of the engine pass through.
+        InputError if the inputs are not at the plan's level and scale; errors of the engine pass through.
         """
         program = self.plan.program
         if len(ciphertexts) != len(program.inputs):
@@ -130,20 +130,20 @@ class Runner(Generic[C, P, T]):
         return [self.backend.give(self.engine, result) for result in self.run(inputs, trace=trace)]
 
     def _apply(self, position: int, op: Operation, inputs: list[C]) -> list[C]:
-        if self._encrypted is not None and isinstance(op, LinearTransform):
-            engine, weights = self._encrypted
-            return multiply_encrypted(engine, self.plan, op, weights, inputs)
-        if self._encrypted is not None and isinstance(op, AddBias):
-            engine, weights = self._encrypted
-            return [engine.add(inputs[0], weights.biases[op.weight])]
-        program = self.plan.program
+        engine, program = self.engine, self.plan.program
+        if self._encrypted is not None:
+            summing, weights = self._encrypted
+            if isinstance(op, LinearTransform):
+                return multiply_encrypted(summing, self.plan, op, weights, inputs)
+            if isinstance(op, AddBias):
+                return [engine.add(inputs[0], weights.biases[op.weight])]
         if isinstance(op, LinearTransform) and position in self._pieces:
             results: list[C] = []
             for outputs in self._pieces[position]:
-                piece = op.encode(self.engine, program, op.diagonals(program, self.plan.weights, outputs))
-                results += op.run(self.engine, program, inputs, piece)
+                piece = op.encode(engine, program, op.diagonals(program, self.plan.weights, outputs))
+                results += op.run(engine, program, inputs, piece)
             return results
-        return op.run(self.engine, program, inputs, self._prepared.get(position))
+        return op.run(engine, program, inputs, self._prepared.get(position))
 
 
 def _last_readers(plan: Plan) -> list[tuple[int, ...]]:

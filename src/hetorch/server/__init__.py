@@ -1,1 +1,1 @@
-"""The untrusted side: holds plans and evaluation keys, computes on ciphertexts, and never sees a secret key."""
+"""Layer 5: the server's side: an ASGI service that computes on ciphertexts and never holds a secret key."""

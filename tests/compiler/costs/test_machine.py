@@ -1,4 +1,4 @@
-"""The constants of a machine: measured, stored, read back, and what depends on them."""
+"""The constants of a machine: they are measured, stored and read back, and plans and costs depend on them."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from hetorch.compiler.frontend import matrices
+from hetorch.compiler.frontend.operations import matrices
 
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 

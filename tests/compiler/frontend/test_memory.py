@@ -11,7 +11,7 @@ from scipy import sparse
 from torch import nn
 
 import hetorch
-from hetorch.compiler.frontend import matrices
+from hetorch.compiler.frontend.operations import matrices
 from hetorch.errors import PlanError, UnsupportedModelError
 from hetorch.ir import matrix_memory
 
