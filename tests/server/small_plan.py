@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.ir.he_program import AddBias, HeProgram, LinearTransform, Multiply, Rescale, Value
+from hetorch.ir.he_operations import AddBias, LinearTransform, Multiply, Rescale, Value
+from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import UNUSED, Layout
 from hetorch.params import ParameterSet
 from hetorch.params.insecure import insecure_small
