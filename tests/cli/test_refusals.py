@@ -123,7 +123,7 @@ def test_arrays_come_back(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
 def test_results_are_for_their_owner_alone(tmp_path: Path, suffix: str) -> None:
-    """A new file, one that others could read before, and one behind a link; nothing else stays behind."""
+    """A new file, one that others could read before, and one behind a link are private; nothing else is left."""
     new, old, link = (tmp_path / f"{name}{suffix}" for name in ("new", "old", "link"))
     old.write_bytes(b"what was there")
     old.chmod(0o644)
@@ -237,7 +237,7 @@ def test_an_input_that_does_not_fit_the_plan(plan: Path, tmp_path: Path) -> None
 
 
 def test_help_shows_what_it_says() -> None:
-    """Rich takes brackets for markup, and swallows what it does not know."""
+    """Rich takes brackets for markup, and drops any that it does not know."""
     assert "hetorch[seal]" in "".join(hetorch("serve", "--help").stdout.replace("│", "").split())
     for verb in ("keygen", "predict"):
         assert "$HETORCH_VAULT" in hetorch(verb, "--help").stdout

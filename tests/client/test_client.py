@@ -116,7 +116,7 @@ def test_keys_are_made_once_and_uploaded_once(url: str, tmp_path: Path) -> None:
 
 
 def test_keys_that_the_server_dropped_are_uploaded_again(served: ServedModel, tmp_path: Path) -> None:
-    """Room for one client's keys only: two clients push each other out at every turn, and both are answered."""
+    """With room for one client's keys only, two clients push each other out at every turn, and both are answered."""
     x = samples(1)
     settings = Settings(key_memory=served.key_kind.memory_bytes)
     with (
@@ -225,7 +225,7 @@ Reply = tuple[int, dict[str, str], bytes]
 
 @contextlib.contextmanager
 def strange_server(reply: Callable[[str], Reply]) -> Iterator[str]:
-    """Answers every path with what `reply` says."""
+    """Run a server that answers every path with `reply(path)`; gives its address."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self) -> None:
@@ -271,7 +271,7 @@ def test_strange_answers_are_told_in_one_sentence(reply: Reply, sentence: str, v
     assert "\n" not in str(caught.value)
 
 
-def test_a_dripping_answer_is_given_up(vault: Vault) -> None:
+def test_a_dripping_answer_is_cut_off(vault: Vault) -> None:
     """Every byte comes well within the time of one read; the whole answer would take minutes."""
 
     class Drip(httpx.SyncByteStream):
@@ -290,8 +290,8 @@ def test_a_dripping_answer_is_given_up(vault: Vault) -> None:
     [(b"HTTP/1.1 200 OK\r\nX: ", b"a"), (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")],
     ids=["header", "informational"],
 )
-def test_a_dripping_head_is_given_up(vault: Vault, first: bytes, drip: bytes) -> None:
-    """As a dripping body, before there is one."""
+def test_a_dripping_head_is_cut_off(vault: Vault, first: bytes, drip: bytes) -> None:
+    """The same as a dripping body, before the body begins."""
     done = threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -318,7 +318,7 @@ def test_a_dripping_head_is_given_up(vault: Vault, first: bytes, drip: bytes) ->
             thread.join()
 
 
-def test_a_server_that_takes_a_request_bit_by_bit_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_takes_a_request_bit_by_bit_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hetorch.client.watch.SLOWEST_BYTES_PER_SECOND", 1 << 40)
     done = threading.Event()
 
@@ -414,7 +414,7 @@ def test_an_answer_without_a_code_does_not_tell_that_keys_are_missing(
 
 
 def test_a_lying_server_cannot_make_the_client_accept_a_result(served: ServedModel, vault: Vault) -> None:
-    """A public plan as it should be, and noise where the result should be."""
+    """The server sends the right public plan, and noise in place of the result."""
     keys: list[str] = []
 
     def reply(path: str) -> Reply:
@@ -435,7 +435,7 @@ def test_a_lying_server_cannot_make_the_client_accept_a_result(served: ServedMod
 
 
 def test_a_damaged_secret_gives_no_result(url: str, tmp_path: Path) -> None:
-    """The keys are made and on the server already: only the vault can notice."""
+    """The server has the keys already, so only the vault can notice."""
     vault = Vault(tmp_path / "keys")
     with Client(url, vault=vault, allow_insecure=True) as client:
         client.predict(samples(1))

@@ -86,7 +86,7 @@ def test_weights_that_the_server_lost_are_uploaded_again(vault: Vault, tmp_path:
 
 
 def test_three_parties(url: str, tmp_path: Path) -> None:
-    """The model's owner has neither the vault nor the data, the data's owner not the model."""
+    """The model's owner has neither the vault nor the data; the data's owner does not have the model."""
     weights = tmp_path / "hidden.weights"
     done: list[tuple[int, int]] = []
     with connect(url, Vault(tmp_path / "vault")) as client:
@@ -155,7 +155,7 @@ def test_a_plan_folder_is_as_good(url: str, vault: Vault, tmp_path: Path) -> Non
 
 
 class BusyOnce(httpx.HTTPTransport):
-    """Reads the first upload of weights and answers 503: the body must be made again."""
+    """A transport that reads the first upload of weights and answers 503, so the body must be made again."""
 
     refused = 0
 

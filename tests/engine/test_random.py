@@ -15,7 +15,7 @@ MASK = 0xFFFFFFFF
 
 
 def chacha20_block(key: bytes, counter: int) -> bytes:
-    """RFC 8439, section 2.3, with a nonce of zero: written from the RFC for this test."""
+    """Return a block of ChaCha20 with a nonce of zero, written for this test from RFC 8439, section 2.3."""
 
     def words(data: bytes) -> list[int]:
         return [int.from_bytes(data[i : i + 4], "little") for i in range(0, len(data), 4)]
@@ -45,7 +45,7 @@ def test_definition(seed: bytes, length: int, domain: bytes) -> None:
 
 
 def test_known_answer() -> None:
-    # Any change here changes every key and ciphertext that carries a seed.
+    # A change here changes every key and ciphertext that carries a seed.
     assert keystream(bytes(32), 16, domain=b"x").hex() == "3d401443ac386365adfeb6a26cc54c97"
 
 

@@ -20,7 +20,6 @@ from hetorch.errors import InputError, PlanError, PlanUseError
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.plan.memory import weight_memory
 from hetorch.plan.store import plan_bytes
 from hetorch.runtime import Runner
 
@@ -72,7 +71,7 @@ def test_the_server_has_no_weight_in_clear() -> None:
     for op in made.program.operations:
         if hasattr(op, "weight") and op.weight in weights.diagonals:
             held = weights.diagonals[op.weight]
-            assert weight_memory(hidden.program, made.parameters, hidden.weights, op) == sum(
+            assert op.weight_bytes(hidden.program, made.parameters, hidden.weights) == sum(
                 2 * (c.level + 1) * made.parameters.ring_degree * 8 for c in held
             )
     # Encrypted twice, different ciphertexts: nobody can tell equal weights.

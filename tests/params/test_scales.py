@@ -10,7 +10,8 @@ from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import LevelError, PlanError
 from hetorch.interop.seal.engine import SealEngine
-from hetorch.ir.he_program import Add, HeProgram, LinearTransform, Value
+from hetorch.ir.he_operations import Add, LinearTransform, Value
+from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
 from hetorch.ir.verify import verify_he_program
 from hetorch.params.insecure import insecure_small

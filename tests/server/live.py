@@ -17,7 +17,10 @@ from hetorch.server.settings import Settings
 
 @contextlib.contextmanager
 def live(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Iterator[str]:
-    """The address of a server with these models; stopped when the block ends."""
+    """Run a server with these models until the block ends; gives its address.
+
+    The tests make keys in the same process, so the application is the one that does not isolate it.
+    """
     bound = bind("127.0.0.1", 0)
     config = uvicorn.Config(
         insecure_app_beside_secrets(models, settings), log_level="critical", lifespan="on"

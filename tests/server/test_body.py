@@ -31,7 +31,7 @@ async def read_dripping(pieces: int, pause: float) -> bytearray:
 
 
 def test_a_dripping_body_is_refused() -> None:
-    # No pause reaches the idle limit; all of them together do, many times.
+    # No pause reaches the idle limit, but all of them together exceed it many times.
     with pytest.raises(Refusal, match="slower than 64 KiB a second") as caught:
         asyncio.run(read_dripping(1000, IDLE / 6))
     assert caught.value.code is Code.BODY_TOO_SLOW

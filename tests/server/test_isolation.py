@@ -1,24 +1,29 @@
-"""A server process cannot load the modules through which a secret key could come in, by whatever way it is started."""
+"""A server process cannot load the modules through which a secret key could come in, however it is started."""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from hetorch.errors import SecretImportError
 from hetorch.server.app import create_app
-from hetorch.server.isolation import SECRET_MODULES, SecretImportError, loaded_secret_modules
+from hetorch.server.isolation import SECRET_MODULES, loaded_secret_modules
 from hetorch.server.models import ServedModel
+from tests.server.small_plan import small_plan
 
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "service.md"
 SERVER_PACKAGES = ("hetorch.server", "hetorch.runtime", "hetorch.wire", "hetorch.plan")
 
 
-def run(program: str) -> subprocess.CompletedProcess[str]:
+def run(program: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False, cwd=folder
     )
 
 
@@ -88,6 +93,15 @@ def test_an_application_beside_a_client_must_be_asked_for(served: ServedModel) -
         create_app({"small": served})
 
 
+def test_the_example_of_embedding_runs(tmp_path: Path) -> None:
+    """It isolates its process, so it cannot run among the other examples of the documentation."""
+    (example,) = re.findall(r"^```python\n(.*?)^```$", DOCUMENTATION.read_text(), re.MULTILINE | re.DOTALL)
+    small_plan().save(tmp_path / "digits.hetorch")
+    result = run(f"{example}\nimport sys; print(type(app).__name__)\nimport hetorch.client", tmp_path)
+    assert result.stdout == "Starlette\n", result.stderr
+    assert "SecretImportError: the server process may not import hetorch.client" in result.stderr
+
+
 def test_secret_modules_exist() -> None:
     """A module that moves must not leave the list behind."""
     for name in SECRET_MODULES:
@@ -123,7 +137,7 @@ print(json.dumps(problems))
 
 
 def test_each_server_module_by_itself_loads_no_secret_no_torch_and_no_compiler() -> None:
-    """In processes of their own, so that imports by name are seen too, and in which nothing else loads anything."""
+    """Each runs in a process of its own, where nothing else loads anything, so imports by name are seen too."""
     names = server_modules()
     assert len(names) > 30
     result = run(FRESH.format(names=names))

@@ -29,7 +29,7 @@ KEYS = "/v1/models/small/keys"
 
 
 class GatedModel(ServedModel):
-    """The real model, which waits for a gate before it runs: time made visible."""
+    """The real model, which waits for a gate before it runs, so that a test decides how long it takes."""
 
     gate = threading.Event()
     started = threading.Semaphore(0)
@@ -46,7 +46,7 @@ class GatedModel(ServedModel):
 
 
 class BrokenModel(ServedModel):
-    """Fails as a mistake of ours would."""
+    """A model that fails as a fault in hetorch would."""
 
     def run(
         self,
@@ -158,7 +158,7 @@ def test_lengths_that_are_declared_and_never_sent_hold_nothing(served: ServedMod
 
 
 def test_a_budget_too_small_for_one_body_is_refused_at_the_start(served: ServedModel, owner: Owner) -> None:
-    # It would answer 503, "try again", for ever.
+    # Such a server would answer 503, "try again", for ever.
     largest = max(len(owner.keys), served.limits.largest)
     insecure_app_beside_secrets({"small": served}, Settings(body_memory=largest))
     with pytest.raises(PlanError, match="raise --body-memory"):

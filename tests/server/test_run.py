@@ -37,7 +37,7 @@ def test_a_link_in_the_way_of_the_ready_file_is_not_followed(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("beginning", [b"", b"GET /v1/health HTTP/1.1\r\nX: "])
 def test_connections_without_a_request_are_closed(served: ServedModel, beginning: bytes) -> None:
-    """However regularly the head of a request drips; a client that asks again and again keeps its own."""
+    """The head of a request may drip regularly and is still cut off; a client that asks again and again is not."""
     bound = bind("127.0.0.1", 0)
     listens = threading.Event()
     config = uvicorn.Config(
@@ -81,7 +81,7 @@ def test_connections_without_a_request_are_closed(served: ServedModel, beginning
 
 
 def test_connections_that_do_not_read_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was answered is in the buffers of the connection, which closes by itself only when it is read."""
+    """The answer is in the buffers of the connection, which closes by itself only when the client reads it."""
 
     monkeypatch.setattr(guard, "SLOWEST_BYTES_PER_SECOND", 1 << 40)
 

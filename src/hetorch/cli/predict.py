@@ -45,7 +45,7 @@ def predict(
         int | None,
         typer.Option(
             min=1,
-            help="Add the noise that outputs need before others may see them: the number of outputs to be shared.",
+            help="Number of outputs that will be shared in all; adds the noise that they need before others see them.",
         ),
     ] = None,
     error_bound: Annotated[

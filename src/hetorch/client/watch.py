@@ -11,8 +11,8 @@ from hetorch.wire.limits import SLOWEST_BYTES_PER_SECOND
 
 
 class Watch:
-    """Cuts the connection when the head of the answer is not there `timeout` seconds after the request was sent, or
-    when the server takes the request more slowly than SLOWEST_BYTES_PER_SECOND on the whole.
+    """A watchdog that cuts the connection when the head of the answer is not there `timeout` seconds after the request
+    was sent, or when the server takes the request more slowly than SLOWEST_BYTES_PER_SECOND on the whole.
 
     httpx bounds each write and read, and returns nothing before the head is complete: a server that takes or sends
     byte by byte, or sends one "Early Hints" after the other, keeps within these bounds for ever.

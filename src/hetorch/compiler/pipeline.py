@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximate_activations import approximate_activations, output_range
 from hetorch.compiler.activations.approximation_notes import sentences
-from hetorch.compiler.costs.cost_model import KEY
 from hetorch.compiler.costs.machine import DEFAULT, Machine
+from hetorch.compiler.costs.model import KEY
 from hetorch.compiler.lowering.build_program import build_program
 from hetorch.compiler.lowering.make_report import Calibration, make_report
 from hetorch.compiler.noise.predict_errors import measure_sensitivity

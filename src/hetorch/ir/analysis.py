@@ -1,4 +1,4 @@
-"""What `hetorch.analyze` finds: for each part of a model, whether and how it runs on encrypted data."""
+"""The result of `hetorch.analyze`: for each operation of a model, whether and how it runs on encrypted data."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Status = Literal["exact", "approximate", "client", "unsupported"]
 class AnalysisRow:
     """One operation of the model.
 
-    `name` is the path of its module, `where` file:line of the user's code that calls it (or empty). `status`: converted
-    exactly, by approximation, left to the client, or not at all; `detail` says why, `nearest` what works instead.
-    For an approximation `low`..`high` is the range on which it holds, `degree` that of the polynomial and `error` its
-    largest error there; None before ranges are known.
+    `name` is the path of its module, `where` file:line of the user's code that calls it (or empty). `status` says
+    whether it is converted exactly or by approximation, left to the client, or not supported; `detail` gives the reason
+    and `nearest` an alternative that works. An approximation holds on the range `low`..`high`, where a polynomial of
+    `degree` has the largest error `error`; these are None before ranges are known.
     """
 
     name: str
@@ -41,9 +41,12 @@ class AnalysisRow:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """`rows` in the order of the computation. `supported` says whether the model can be compiled; if not, `problem` is
-    the first reason in one sentence. `error` is the difference of the polynomial network from the model on the inputs,
-    relative to the range of the outputs, and `agreement` the share of inputs with the same argmax."""
+    """The analysis of one model, with `rows` in the order of the computation.
+
+    `supported` says whether the model can be compiled; if not, `problem` is the first reason in one sentence. `error`
+    is the difference of the polynomial network from the model on the inputs, relative to the range of the outputs, and
+    `agreement` the share of inputs with the same argmax; both are None if they were not measured.
+    """
 
     model: str
     rows: tuple[AnalysisRow, ...]
@@ -57,11 +60,11 @@ class Analysis:
         return not self.problem
 
     def __getitem__(self, status: Status) -> tuple[AnalysisRow, ...]:
-        """The rows with one status."""
+        """Return the rows with one status."""
         return tuple(row for row in self.rows if row.status == status)
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON takes it."""
+        """Return the analysis as plain data for JSON."""
         rows = [{name: getattr(row, name) for name in AnalysisRow.__slots__} for row in self.rows]
         return {
             "model": self.model,
@@ -74,24 +77,24 @@ class Analysis:
         }
 
     def table(self) -> Table:
-        """For rich's print."""
-        found = Table(title=f"{self.model}: {self._verdict()}", title_justify="left")
+        """Return the rows as a table for rich's print."""
+        table = Table(title=f"{self.model}: {self._verdict()}", title_justify="left")
         for name in COLUMNS:
-            found.add_column(name, overflow="fold")
+            table.add_column(name, overflow="fold")
         colours = {"exact": "green", "approximate": "yellow", "client": "cyan", "unsupported": "red"}
         for row in _merged(self.rows):
             how, span, degree, error = _cells(row)
-            found.add_row(
+            table.add_row(
                 row.name, row.operation, Text(how, colours[row.status]), span, degree, error, row.where
             )
-        return found
+        return table
 
     def __str__(self) -> str:
         stream = io.StringIO()
         console = Console(file=stream, width=140, no_color=True, highlight=False)
         if self.rows:
             console.print(self.table())
-        else:  # it could not even be traced
+        else:  # the model could not even be traced
             console.print(f"{self.model}: {self._verdict()}", markup=False, soft_wrap=True)
         for line in self._sentences():
             console.print(line, markup=False, soft_wrap=True)
@@ -130,20 +133,20 @@ class Analysis:
 
 
 def _merged(rows: Iterable[AnalysisRow]) -> list[AnalysisRow]:
-    """Exact operations of one module that follow one another as one row."""
-    found: list[AnalysisRow] = []
+    """Return the rows, with consecutive exact operations of one module joined."""
+    merged: list[AnalysisRow] = []
     for row in rows:
-        last = found[-1] if found else None
+        last = merged[-1] if merged else None
         if last and row.status == last.status == "exact" and (row.name, row.where) == (last.name, last.where):
             names = dict.fromkeys([*last.operation.split(", "), row.operation])
-            found[-1] = replace(last, operation=", ".join(names))
+            merged[-1] = replace(last, operation=", ".join(names))
         else:
-            found.append(row)
-    return found
+            merged.append(row)
+    return merged
 
 
 def _cells(row: AnalysisRow) -> tuple[str, str, str, str]:
-    """How, range, degree and error, in words."""
+    """Return the cells of the columns "how", "range", "degree" and "error"."""
     how: str = row.status
     if row.detail:
         how += f": {row.detail}"

@@ -43,7 +43,7 @@ from hetorch.atomic_files import write_atomically
 from hetorch.engine.native import Ciphertext, PublicKey
 from hetorch.engine.secret import SecretKey, encrypt_with_public_key
 from hetorch.errors import PlanUseError, StorageError, WireError
-from hetorch.ir.he_program import AddBias, LinearTransform
+from hetorch.ir.he_operations import AddBias, LinearTransform
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights, weight_places
 from hetorch.wire.public_key import load_named_public_key
@@ -162,7 +162,7 @@ def _slots(plan: Plan) -> Iterator[NDArray[np.float64]]:
     program = plan.program
     for op in program.operations:
         if isinstance(op, LinearTransform):
-            transform = plan.transform(op.weight, len(op.inputs), len(op.results))
+            transform = op.diagonals(program, plan.weights)
             repeat = program.slot_count // transform.values.shape[1]
             for values, giant in zip(transform.values, transform.giants.tolist(), strict=True):
                 yield np.roll(np.tile(values, repeat), giant)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.protocol import C
-from hetorch.ir.he_program import AddBias, HeProgram, LinearTransform
+from hetorch.ir.he_operations import AddBias, LinearTransform
+from hetorch.ir.he_program import HeProgram
 from hetorch.params import ParameterSet
 
 

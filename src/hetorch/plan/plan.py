@@ -8,7 +8,6 @@ from typing import NoReturn
 
 import numpy as np
 
-from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import PlanUseError
 from hetorch.plan.contents import PlanContents
 from hetorch.plan.encrypted import weight_places
@@ -29,32 +28,6 @@ class Plan(PlanContents):
 
     _digest: list[str] = field(default_factory=list, init=False, repr=False)
     """The fingerprint, after its first use: hashing all weights takes a while."""
-
-    def transform(
-        self, weight: str, inputs: int, outputs: int, only: tuple[int, ...] | None = None
-    ) -> DiagonalTransform:
-        """Return the diagonals named `weight`, from `inputs` to `outputs` ciphertexts, or to `only` some of these."""
-        part = {key: self.weights[f"{weight}.{key}"] for key in ("outputs", "inputs", "giants", "babies")}
-        values = np.asarray(self.weights[f"{weight}.values"], dtype=np.float64)
-        if only is not None:
-            number = np.full(outputs, -1)
-            number[list(only)] = np.arange(len(only))
-            kept = number[part["outputs"].astype(np.int64)] >= 0
-            turns = np.setdiff1d(part["giants"], part["giants"][kept])
-            part = {key: array[kept] for key, array in part.items()}
-            part["outputs"] = number[part["outputs"].astype(np.int64)]
-            # A zero for each giant step that only others take: the keys are chosen for the steps of the whole map.
-            extra = {
-                "giants": turns,
-                **{key: np.zeros_like(turns) for key in ("outputs", "inputs", "babies")},
-            }
-            part = {key: np.concatenate([array, extra[key]]) for key, array in part.items()}
-            values = np.concatenate([values[kept], np.zeros((len(turns), values.shape[1]))])
-            outputs = len(only)
-        if values.shape[1] > 1:  # a constant stays one
-            values = np.repeat(values, self.program.batch, axis=1)
-        steps = {key: np.asarray(array, dtype=np.int32) for key, array in part.items()}
-        return DiagonalTransform(self.program.slot_count, inputs, outputs, values=values, **steps)
 
     def without_weights(self) -> Plan:
         """Return the server's part of a plan with encrypted weights: the program and where the diagonals lie, zeros

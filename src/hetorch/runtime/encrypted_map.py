@@ -8,7 +8,7 @@ import numpy as np
 
 from hetorch.engine.protocol import C, P, SummingEngine, T
 from hetorch.errors import PlanUseError
-from hetorch.ir.he_program import LinearTransform
+from hetorch.ir.he_operations import LinearTransform
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
 

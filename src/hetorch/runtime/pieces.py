@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.errors import PlanUseError
-from hetorch.ir.he_program import LinearTransform, Operation, operands
+from hetorch.ir.he_operations import LinearTransform, Operation
 from hetorch.plan import Plan
-from hetorch.plan.memory import key_memory, predict_memory, weight_memory, working_memory
+from hetorch.plan.memory import key_memory, predict_memory, working_memory
 
 Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
 """By the position of a transform in the program: its result ciphertexts, piece by piece. Other transforms stay encoded
@@ -68,15 +68,16 @@ def _encoded_bytes(
     plan: Plan, backend: AnyBackend, op: Operation, outputs: NDArray[np.int64] | None = None
 ) -> int:
     """Return the bytes of the encoded weights of one operation, or of those of a transform's results `outputs`."""
-    native = weight_memory(plan.program, plan.parameters, plan.weights, op, outputs)
-    if backend.plaintext_bytes is None or native == 0:
-        return native
+    program, parameters, weights = plan.program, plan.parameters, plan.weights
+    if backend.plaintext_bytes is None or not op.weight_names:
+        if isinstance(op, LinearTransform):
+            return op.weight_bytes(program, parameters, weights, outputs)
+        return op.weight_bytes(program, parameters, weights)
     count = 1
     if isinstance(op, LinearTransform):
-        results = plan.weights[f"{op.weight}.outputs"]
+        results = weights[f"{op.weight}.outputs"]
         count = len(results) if outputs is None else int(np.isin(results, outputs).sum())
-    level = plan.program.values[operands(op)[0]].level
-    return count * backend.plaintext_bytes(plan.parameters, level)
+    return count * backend.plaintext_bytes(parameters, op.level(program))
 
 
 def _output_sizes(plan: Plan, backend: AnyBackend, position: int) -> list[int]:

@@ -7,33 +7,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic
 
-import numpy as np
-
 from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.engine.native import Ciphertext
 from hetorch.engine.protocol import C, Engine, P, SummingEngine, T
-from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, PlanUseError
-from hetorch.ir.he_program import (
-    Add,
-    AddBias,
-    DropLevel,
-    LinearTransform,
-    Multiply,
-    Operation,
-    Polynomial,
-    Rescale,
-    RotateAdd,
-    operands,
-    results,
-)
+from hetorch.ir.he_operations import AddBias, LinearTransform, Operation
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.runtime.encrypted_map import multiply_encrypted
 from hetorch.runtime.pieces import Pieces, pieces_within
 
 Trace = Callable[[Operation, int, float, float], None]
-"""Called after each operation: the operation, level and scale of its result, seconds."""
+"""A function that is called after each operation, with the operation, the level and scale of its result, and the
+seconds that it took."""
 
 
 class Runner(Generic[C, P, T]):
@@ -80,8 +66,7 @@ class Runner(Generic[C, P, T]):
                 raise PlanUseError(f"the engine {engine.name!r} cannot multiply by encrypted weights")
             self._encrypted = engine, encrypted_weights
         self._lock = threading.Lock()
-        self._transforms: dict[int, T] = {}
-        self._biases: dict[int, P] = {}
+        self._prepared: dict[int, P | T] = {}
         self._ready = False
         self._pieces: Pieces = (
             share._pieces if share is not None else pieces_within(plan, memory_limit, backend)
@@ -90,7 +75,7 @@ class Runner(Generic[C, P, T]):
             if share.plan is not plan:
                 raise PlanUseError("weights can only be shared between runners of one plan")
             share.prepare()
-            self._transforms, self._biases, self._ready = share._transforms, share._biases, True
+            self._prepared, self._ready = share._prepared, True
         self._dying = _last_readers(plan)
 
     def prepare(self, progress: Callable[[float], None] | None = None) -> None:
@@ -101,24 +86,13 @@ class Runner(Generic[C, P, T]):
             program = self.plan.program
             count = max(len(program.operations), 1)
             for position, op in enumerate(program.operations):
-                if isinstance(op, LinearTransform) and position not in self._pieces:
-                    whole = self.plan.transform(op.weight, len(op.inputs), len(op.results))
-                    self._transforms[position] = self._encode(op, whole)
-                elif isinstance(op, AddBias):
-                    value = program.values[op.input]
-                    block = np.asarray(self.plan.weights[op.weight], dtype=np.float64)
-                    spread = np.repeat(block, program.batch)
-                    slots = np.tile(spread, program.slot_count // len(spread))
-                    self._biases[position] = self.engine.encode(slots, level=value.level, scale=value.scale)
+                if position not in self._pieces:
+                    weights = op.prepare(self.engine, program, self.plan.weights)
+                    if weights is not None:
+                        self._prepared[position] = weights
                 if progress is not None:
                     progress((position + 1) / count)
             self._ready = True
-
-    def _encode(self, op: LinearTransform, transform: DiagonalTransform) -> T:
-        source, result = self.plan.program.values[op.inputs[0]], self.plan.program.values[op.results[0]]
-        return self.engine.prepare_transform(
-            transform, level=source.level, input_scale=source.scale, output_scale=result.scale
-        )
 
     def run(self, ciphertexts: Sequence[C], *, trace: Trace | None = None) -> list[C]:
         """Return the output ciphertexts for the input ciphertexts of one sample, or of one batch side by side in them.
@@ -139,13 +113,13 @@ class Runner(Generic[C, P, T]):
         values: dict[int, C] = dict(zip(program.inputs, ciphertexts, strict=True))
         for position, op in enumerate(program.operations):
             start = time.perf_counter()
-            outcome = self._apply(position, op, values)
+            results = self._apply(position, op, [values[number] for number in op.reads])
             seconds = time.perf_counter() - start
-            values.update(zip(results(op), outcome, strict=True))
+            values.update(zip(op.makes, results, strict=True))
             for number in self._dying[position]:
                 del values[number]
             if trace is not None:
-                trace(op, outcome[0].level, outcome[0].scale, seconds)
+                trace(op, results[0].level, results[0].scale, seconds)
         return [values[number] for number in program.outputs]
 
     def run_native(
@@ -155,41 +129,21 @@ class Runner(Generic[C, P, T]):
         inputs = [self.backend.take(self.engine, ciphertext) for ciphertext in ciphertexts]
         return [self.backend.give(self.engine, result) for result in self.run(inputs, trace=trace)]
 
-    def _apply(self, position: int, op: Operation, values: dict[int, C]) -> list[C]:
+    def _apply(self, position: int, op: Operation, inputs: list[C]) -> list[C]:
         engine, program = self.engine, self.plan.program
-        match op:
-            case LinearTransform():
-                return self._linear(position, op, [values[v] for v in op.inputs])
-            case RotateAdd():
-                a = values[op.input]
-                return [engine.add(a, engine.rotate(a, op.steps))]
-            case AddBias() if self._encrypted is not None:
-                return [engine.add(values[op.input], self._encrypted[1].biases[op.weight])]
-            case AddBias():
-                return [engine.add_plaintext(values[op.input], self._biases[position])]
-            case Add():
-                return [engine.add(values[op.a], values[op.b])]
-            case Multiply():
-                return [engine.multiply(values[op.a], values[op.b])]
-            case Rescale():
-                return [engine.rescale(values[op.input])]
-            case DropLevel():
-                return [engine.drop_level(values[op.input], program.values[op.result].level)]
-            case Polynomial():
-                scale = program.values[op.result].scale
-                return [engine.polynomial(values[op.input], op.coefficients, output_scale=scale)]
-
-    def _linear(self, position: int, op: LinearTransform, inputs: Sequence[C]) -> list[C]:
         if self._encrypted is not None:
-            engine, weights = self._encrypted
-            return multiply_encrypted(engine, self.plan, op, weights, inputs)
-        if position in self._transforms:
-            return self.engine.linear_transform(self._transforms[position], inputs)
-        outcome: list[C] = []
-        for outputs in self._pieces[position]:
-            piece = self.plan.transform(op.weight, len(op.inputs), len(op.results), outputs)
-            outcome += self.engine.linear_transform(self._encode(op, piece), inputs)
-        return outcome
+            summing, weights = self._encrypted
+            if isinstance(op, LinearTransform):
+                return multiply_encrypted(summing, self.plan, op, weights, inputs)
+            if isinstance(op, AddBias):
+                return [engine.add(inputs[0], weights.biases[op.weight])]
+        if isinstance(op, LinearTransform) and position in self._pieces:
+            results: list[C] = []
+            for outputs in self._pieces[position]:
+                piece = op.encode(engine, program, op.diagonals(program, self.plan.weights, outputs))
+                results += op.run(engine, program, inputs, piece)
+            return results
+        return op.run(engine, program, inputs, self._prepared.get(position))
 
 
 def _last_readers(plan: Plan) -> list[tuple[int, ...]]:
@@ -197,7 +151,7 @@ def _last_readers(plan: Plan) -> list[tuple[int, ...]]:
     program = plan.program
     last: dict[int, int] = {}
     for position, op in enumerate(program.operations):
-        for number in (*operands(op), *results(op)):
+        for number in (*op.reads, *op.makes):
             last[number] = position
     for number in program.outputs:
         last.pop(number, None)

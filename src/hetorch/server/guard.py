@@ -29,7 +29,7 @@ lets a client that does not read keep more memory."""
 
 
 class Guard:
-    """ASGI middleware: counts answers, and turns an unexpected failure into a 500 with a request id.
+    """ASGI middleware that counts answers and turns an unexpected failure into a 500 with a request id.
 
     The failure itself goes to the log under that id, never to the client. Answers go out in chunks, and a client that
     reads one too slowly is disconnected: otherwise the unread part would stay in memory as long as the client likes.

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+from hetorch.errors import SecretImportError
+
 SECRET_MODULES = frozenset(
     {
         "hetorch.engine._secret",  # key generation and decryption in C++
@@ -26,10 +28,6 @@ SECRET_MODULES = frozenset(
     }
 )
 """Modules that a server process refuses, and packages, refused with all that is in them."""
-
-
-class SecretImportError(ImportError):
-    """Code in the server process tried to import a module through which a secret key could come in."""
 
 
 class SecretBlocker(importlib.abc.MetaPathFinder):

@@ -11,7 +11,7 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.params import ParameterSet
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.plan.memory import key_memory, weight_memory
+from hetorch.plan.memory import key_memory
 from hetorch.plan.plan import Plan
 from hetorch.wire.weights import WeightsFormat, read_weights_header
 
@@ -120,7 +120,7 @@ class WeightKind:
             return None
         form = WeightsFormat.of(plan)
         program = plan.program
-        memory = sum(weight_memory(program, plan.parameters, plan.weights, op) for op in program.operations)
+        memory = sum(op.weight_bytes(program, plan.parameters, plan.weights) for op in program.operations)
         return cls(form, memory, form.limits.smallest, form.limits.largest)
 
     @property

@@ -21,7 +21,7 @@ from hetorch.compiler.packing.row_packing import (
     windowed_candidates,
 )
 from hetorch.compiler.passes.assign_levels import assign_levels
-from hetorch.ir.he_program import LinearTransform
+from hetorch.ir.he_operations import LinearTransform
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
 from tests.compiler.networks import Square
 

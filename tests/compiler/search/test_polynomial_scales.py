@@ -12,7 +12,7 @@ from torch import nn
 
 from hetorch import run_encrypted, simulate
 from hetorch.compiler.api import compile
-from hetorch.ir.he_program import Polynomial
+from hetorch.ir.he_operations import Polynomial
 from hetorch.plan import Plan
 
 

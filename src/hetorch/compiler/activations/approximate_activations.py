@@ -25,14 +25,13 @@ from hetorch.compiler.activations.interval_bounds import Interval, bounds_after
 from hetorch.compiler.activations.replace_activation import domain_of, replace_activation, slope_of
 from hetorch.compiler.options import MOST_DEGREE, CompileOptions
 from hetorch.errors import PlanError
-from hetorch.ir.interpreter import apply_tensor_op, trace_tensor_program
+from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import (
     Activation,
     Affine,
     TensorOp,
     TensorProgram,
     Wish,
-    renumbered,
 )
 
 Array = NDArray[np.float64]
@@ -237,7 +236,7 @@ def _attempt(
 
     def append(op: TensorOp) -> int:
         operations.append(op)
-        values.append(apply_tensor_op(op, values))
+        values.append(op.evaluate(values))
         bounds.append(bounds_after(op, bounds))
         return len(operations)
 
@@ -269,7 +268,7 @@ def _attempt(
                     made = append(step)
                 number[index + 1] = made
             else:
-                number[index + 1] = append(renumbered(op, number))
+                number[index + 1] = append(op.renumbered(number))
     output = number[program.output]
     result = TensorProgram(program.input_shape, tuple(operations), output, program.output_shape)
     error, agreement = compare(values[result.output], reference)

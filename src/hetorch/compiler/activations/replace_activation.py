@@ -43,7 +43,6 @@ from hetorch.ir.tensor_program import (
     Chebyshev,
     Multiply,
     TensorOp,
-    reads,
 )
 
 Array = NDArray[np.float64]
@@ -456,7 +455,7 @@ def _fit(op: Activation, domain: Domain, degree: int, method: str, out: Replacem
     depths: dict[int, int] = {out.source: 0}
     for number, step in enumerate(out.operations):
         taken = step.depth if isinstance(step, Chebyshev) else int(isinstance(step, Multiply))
-        depths[out.made + number + 1] = taken + max(depths[value] for value in reads(step))
+        depths[out.made + number + 1] = taken + max(depths[value] for value in step.reads)
     depth = depths[out.made + len(out.operations)]
     low, high = domain.whole
     # The difference is measured by running what was made, on the data and evenly over each element's range.
@@ -470,12 +469,10 @@ SAMPLE_ROWS = 256
 
 
 def _run(out: Replacement, x: Array) -> Array:
-    from hetorch.ir.interpreter import apply_tensor_op
-
     values: dict[int, Array] = {out.source: x}
     number = out.made
     with np.errstate(over="ignore", invalid="ignore"):
         for op in out.operations:
             number += 1
-            values[number] = apply_tensor_op(op, values)  # type: ignore[arg-type]
+            values[number] = op.evaluate(values)
     return values[number]

@@ -18,7 +18,7 @@ from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.params import ParameterSet
 from hetorch.plan import LayerReport, PlanReport
 from hetorch.plan.keys import required_keys
-from hetorch.plan.memory import predict_memory, weight_memory
+from hetorch.plan.memory import predict_memory
 from hetorch.plan.sizes import evaluation_key_bytes
 
 
@@ -51,7 +51,7 @@ def make_report(
     seconds = [0.0, *layer_costs(program, chosen.lowered, levels, parts, model)]
     encoded = [0] * program.value_count
     for he_op in he_program.operations:
-        encoded[he_op.layer] += weight_memory(he_program, parameters, weights, he_op)
+        encoded[he_op.layer] += he_op.weight_bytes(he_program, parameters, weights)
     rows = []
     for value in range(program.value_count):
         op = program.operations[value - 1] if value else None

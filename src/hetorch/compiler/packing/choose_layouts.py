@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hetorch.compiler.costs.cost_model import CostModel
+from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.baby_giant import split
 from hetorch.compiler.packing.convolution_structure import (
     Product,
@@ -32,7 +32,7 @@ from hetorch.compiler.packing.placements import (
 )
 from hetorch.compiler.packing.row_packing import may_have_windows, window_between, windowed_candidates
 from hetorch.errors import PlanError
-from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram, reads
+from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 
 BEAM = 32
 """Partial choices that are kept after each map."""
@@ -235,7 +235,7 @@ def groups_of(program: TensorProgram) -> list[int]:
 
     for index, op in enumerate(program.operations):
         if not isinstance(op, Affine):
-            for value in reads(op):
+            for value in op.reads:
                 low, high = sorted((find(value), find(index + 1)))
                 parent[high] = low
     return [find(value) for value in range(program.value_count)]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hetorch.compiler.costs.cost_model import KEY
+from hetorch.compiler.costs.model import KEY
 from hetorch.compiler.packing.baby_giant import split
 from hetorch.compiler.packing.placements import Placement
 from hetorch.compiler.packing.row_packing import slots_of_products, window_between

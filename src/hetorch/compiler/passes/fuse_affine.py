@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hetorch.ir.tensor_program import Add, Affine, TensorOp, TensorProgram, renumbered, without_dead
+from hetorch.ir.tensor_program import Add, Affine, TensorOp, TensorProgram, without_dead
 
 GROWTHS = (2.0, 8.0)
 """How many times the non-zeros of its factors a fused matrix may hold. More non-zeros are more diagonals, but every
@@ -29,7 +29,7 @@ def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorPro
             case Add():
                 made = fuser.add(number[op.a], number[op.b], op.shape, op.name)
             case _:
-                made = fuser.append(renumbered(op, number))
+                made = fuser.append(op.renumbered(number))
         number[index + 1] = made
     output = number[program.output]
     if output == 0 and program.output_shape != program.input_shape:

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.costs.cost_model import KEY, CostModel
 from hetorch.compiler.costs.machine import DEFAULT, Machine
+from hetorch.compiler.costs.model import KEY, CostModel
 from hetorch.compiler.noise.predict_errors import Sensitivity, predict_errors
 from hetorch.compiler.options import LARGEST_RING, SMALLEST_RING
 from hetorch.compiler.packing.choose_layouts import Layouts, Maps, choose_layouts

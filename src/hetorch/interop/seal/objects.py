@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hetorch.engine.rotation_schedule import GiantChain
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealCiphertext:
@@ -27,30 +29,22 @@ class SealPlaintext:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A diagonal, and the operand of its product: an input, rotated by the baby steps."""
+    """One diagonal, which multiplies an input rotated by its baby step."""
 
     input: int
     baby: int
     diagonal: SealPlaintext
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """Giant steps in one direction, the shortest turn first; `dense`: they are all multiples 1, 2, … of it."""
-
-    giants: tuple[int, ...]
-    dense: bool
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class SealTransform:
     """A transform for inputs at `level` and `input_scale`; its results have `scale`.
 
-    `groups` holds, for each output, the terms by their giant step. `sides` has all giant steps but 0.
+    `groups` holds, for each output, the terms by their giant step; `chains` rotate the sums of the groups.
     """
 
     groups: tuple[Mapping[int, tuple[Term, ...]], ...]
-    sides: tuple[Side, ...]
+    chains: tuple[GiantChain, ...]
     input_count: int
     level: int
     input_scale: float

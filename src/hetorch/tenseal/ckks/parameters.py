@@ -10,7 +10,7 @@ import numpy as np
 
 from hetorch.errors import KeySwitchNoiseWarning, ParameterError, SecurityError
 from hetorch.params import ParameterSet, Security, is_prime
-from hetorch.params.parameter_set import MAX_PRIME_COUNT
+from hetorch.params.checks import MAX_PRIME_COUNT
 from hetorch.params.primes import MAX_PRIME_BITS
 from hetorch.tenseal.scheme.arguments import ring_degree_of
 from hetorch.tenseal.scheme.errors import ContextError, OperandTypeError

@@ -1,8 +1,8 @@
-"""What operations cost in seconds: constants of a machine times counts of passes over limbs.
+"""The cost model: seconds of an operation, as constants of a machine times counts of passes over limbs.
 
 A limb is one ring element modulo one prime: N coefficients. A key switch works on every digit and every limb of Q P, so
-each operation that switches keys has one constant a limb and one a (digit, limb). The constants are measured
-(`hetorch tune`) or the defaults below, which make plans reproducible on any machine.
+each operation that switches keys has one constant per limb and one per pair of digit and limb. The constants are
+measured (`hetorch tune`) or the defaults of costs/machine.py, which make plans reproducible on any machine.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ from dataclasses import dataclass, field
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 
 BABY, GIANT, KEY = 1.2, 4.0, 0.02
-"""Weights of the split into baby and giant steps, whatever the machine: a hoisted rotation, one with its own
-decomposition and mod-down, and a slight preference for fewer keys, which are uploaded once and read each time."""
+"""Weights in the choice of baby and giant steps, on every machine: of a hoisted rotation, of a rotation with its own
+decomposition and division by P, and of a key. Raising one of them makes the choice avoid that kind; the small weight of
+keys prefers fewer among equally fast splits, as keys are uploaded once and read in each run."""
 
 HOISTED = 0.6
-"""Of a rotation by itself what one of several of the same ciphertext takes (docs/engine.md): the rest is shared."""
+"""The time of one of several rotations of a ciphertext, relative to a rotation by itself (docs/engine.md): they share
+the rest. A higher value makes baby steps on encrypted weights dearer."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """Costs for a key-switching shape: `digit_size` data primes a digit, `special_count` special primes. Each slot that
-    folds add up costs `lane_price` rotations more than it takes: for a search that must save noise, not time.
-    `encrypted`: diagonals are ciphertexts. `key_weight`: see baby_giant.split."""
+    """The costs for one shape of key switching: `digit_size` data primes a digit, `special_count` special primes.
+
+    Each slot that folds add up costs `lane_price` rotations more than its time: for a search that must save noise, not
+    time. `encrypted`: diagonals are ciphertexts. `key_weight`: the weight of a key, see compiler.packing.baby_giant.
+    """
 
     digit_size: int = 1
     special_count: int = 1
@@ -35,11 +39,11 @@ class CostModel:
     key_weight: float = KEY
 
     def digits(self, level: int) -> int:
-        """ceil((level + 1) / digit_size)."""
+        """Return the digits at `level`: ceil((level + 1) / digit_size)."""
         return -(-(level + 1) // self.digit_size)
 
     def limbs(self, level: int) -> int:
-        """Primes of Q_level * P."""
+        """Return the number of primes of Q_level * P."""
         return level + 1 + self.special_count
 
     def transform(
@@ -53,9 +57,12 @@ class CostModel:
         outputs: int = 1,
         constants: bool = False,
     ) -> float:
-        """A linear map on inputs at `level`: `babies` counts (input, step) pairs and `giants` (output, step) pairs with
-        a step other than 0; each output is folded one level lower, after the rescale. `constants`: each diagonal is one
-        number (a ciphertext an element), and nothing rotates."""
+        """Return the cost of a linear map on inputs at `level`.
+
+        `babies` counts the pairs (input, step) and `giants` the pairs (output, step) with a step other than 0. Each
+        output is folded one level lower, after the rescale. `constants`: each diagonal is one number (every element has
+        a ciphertext of its own), and nothing rotates.
+        """
         m = self.machine.at(self.ring_degree)
         if constants:
             return m.constant * diagonals * (level + 1) + outputs * self.rescale(level)
@@ -76,8 +83,11 @@ class CostModel:
     def _encrypted(
         self, level: int, diagonals: int, babies: int, giants: int, folds: int, inputs: int, outputs: int
     ) -> float:
-        """Each diagonal is a product of ciphertexts; each sum of a giant step (and the one without) is relinearised and
-        rotated by itself. Babies share their decomposition, and each has its own mod-down."""
+        """Return the cost of a linear map with encrypted diagonals.
+
+        Each diagonal is a product of ciphertexts; each sum of a giant step (and the one without) is relinearised and
+        rotated by itself. Baby steps share their decomposition, and each has its own division by P.
+        """
         cost = self.machine.at(self.ring_degree).pair * diagonals * (level + 1)
         cost += (giants + outputs) * (self.multiply(level) - self.rescale(level))
         cost += self.rotate(level) * (HOISTED * babies + (1 - HOISTED) * inputs if babies else 0.0)
@@ -85,24 +95,24 @@ class CostModel:
         return cost + outputs * (self.rescale(level) + self._folds(level - 1, folds))
 
     def rotate(self, level: int) -> float:
-        """A rotation by itself."""
+        """Return the cost of a rotation by itself."""
         m = self.machine.at(self.ring_degree)
         return self.limbs(level) * (m.rotate * self.digits(level) + m.rotate_limb)
 
     def multiply(self, level: int) -> float:
-        """A product of two ciphertexts at `level`, relinearised and rescaled."""
+        """Return the cost of a product of two ciphertexts at `level`, relinearised and rescaled."""
         m = self.machine.at(self.ring_degree)
         return self.limbs(level) * (m.multiply * self.digits(level) + m.multiply_limb) + self.rescale(level)
 
     def rescale(self, level: int) -> float:
-        """Division by the last prime."""
+        """Return the cost of the division by the last prime."""
         return self.machine.at(self.ring_degree).rescale * (level + 1)
 
     def add(self, level: int) -> float:
-        """A sum of two ciphertexts, or of one and a plaintext."""
+        """Return the cost of a sum of two ciphertexts, or of a ciphertext and a plaintext."""
         return self.machine.at(self.ring_degree).add * (level + 1)
 
     def polynomial(self, level: int, degree: int) -> float:
-        """Paterson-Stockmeyer: about 2 sqrt(degree) + log2(degree) products, on falling levels."""
+        """Return the cost of a polynomial of an input at `level`: about 2 sqrt(degree) + log2(degree) products."""
         products = 2.0 * math.sqrt(degree) + math.log2(degree) if degree > 1 else 0.5
         return products * self.multiply(max(level - 1, 0))
