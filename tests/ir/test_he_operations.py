@@ -240,6 +240,7 @@ def test_it_runs_with_exactly_its_keys_as_it_is_defined(kind: type[Operation]) -
     program, op = EXAMPLES[kind].program, EXAMPLES[kind].operation
     weights = {name: np.array(WEIGHTS[name]) for name in op.weight_names}
     spec = select_keys(program, weights)
+    plan = plan_of(program, spec, weights)
     x = [np.random.default_rng(part).uniform(-1, 1, SLOTS) for part in range(len(program.inputs))]
 
     def run(keys: EvaluationKeySpec) -> NDArray[np.float64]:
@@ -248,7 +249,7 @@ def test_it_runs_with_exactly_its_keys_as_it_is_defined(kind: type[Operation]) -
             engine.encrypt(part, level=level, scale=scale)
             for part, (level, scale) in zip(x, EXAMPLES[kind].sources, strict=True)
         ]
-        (result,) = Runner(plan_of(program, keys, weights), engine).run(inputs)
+        (result,) = Runner(plan, engine).run(inputs)
         assert (result.level, result.scale) == pytest.approx(EXAMPLES[kind].result, rel=1e-12)
         return result.values
 
