@@ -6,10 +6,10 @@ path, and a time is that of one call over all n elements.
 
 from __future__ import annotations
 
+from benchmarks.arguments import arguments
 from benchmarks.ledger import Ledger
-from benchmarks.measure import Row
-from benchmarks.output import arguments
 from benchmarks.programs import build, rows
+from benchmarks.row import Row
 
 
 def read_row(cells: list[str]) -> Row:

@@ -45,7 +45,7 @@ std::string RnsBasis::kernel_path() const {
 }
 
 const std::uint32_t* RnsBasis::permutation(std::uint32_t element) const {
-  std::lock_guard lock(mutex_);
+  platform::Lock lock(mutex_);
   std::vector<std::uint32_t>& index = permutations_[element];
   if (index.empty()) {
     // Position i of the transform holds the value at psi^(2 bitrev(i) + 1); the automorphism moves the exponent by

@@ -4,11 +4,11 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "ring/ntt_tables.h"
+#include "ring/platform.h"
 
 namespace hetorch::ring {
 
@@ -52,7 +52,7 @@ class RnsBasis {
   std::size_t data_count_;
   std::vector<const kernels::Kernels*> kernels_;
   std::vector<std::unique_ptr<NttTables>> tables_;
-  mutable std::mutex mutex_;
+  mutable platform::Mutex mutex_;
   mutable std::map<std::uint32_t, std::vector<std::uint32_t>> permutations_;
 };
 

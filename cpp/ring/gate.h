@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 
+#include "ring/platform.h"
 #include "ring/spin.h"
 
 namespace hetorch::ring {
@@ -19,19 +20,19 @@ class Gate {
   // Whether this was the last arrival before the opening.
   bool arrive() noexcept {
     const bool last = left_.fetch_sub(1, std::memory_order_acq_rel) == 1;
-    if (last) left_.notify_all();
+    if (last) platform::wake_sleepers(left_);
     return last;
   }
   // For a task that failed: nobody shall wait for it. What the others compute is thrown away with its exception.
   void open() noexcept {
     left_.store(0, std::memory_order_release);
-    left_.notify_all();
+    platform::wake_sleepers(left_);
   }
   void wait() const noexcept {
     // What is waited for is usually a transform away, a few microseconds; only then is sleeping worth its wake-up.
     if (spin_until([this] { return left_.load(std::memory_order_acquire) <= 0; })) return;
     for (int left = left_.load(std::memory_order_acquire); left > 0; left = left_.load(std::memory_order_acquire)) {
-      left_.wait(left, std::memory_order_acquire);
+      platform::sleep_while_equal(left_, left);
     }
   }
 

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ledger import Ledger
-from benchmarks.measure import Row
 from benchmarks.network_turns import percentiles
 from benchmarks.peers import environment, session
 from benchmarks.peers.environment import PeerMissingError, interpreter
 from benchmarks.peers.recipes import RECIPES, Recipe
 from benchmarks.peers.worker import PeerFailedError, Worker, threads_environment
+from benchmarks.row import Row
 from benchmarks.turns import take_turns
 
 COLUMNS = {

@@ -12,7 +12,7 @@ from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import KeyMissingError
 from tests.engine import noise
 from tests.engine.conftest import Owner
-from tests.engine.test_properties_transform import definition, deviation
+from tests.engine.test_native_transform import definition, deviation
 
 SCALE = 2.0**38
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hetorch.compiler.lowering.select_keys import select_keys
 from hetorch.engine.cleartext import CleartextEngine
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import KeyMissingError, PlanFormatError
@@ -36,6 +35,7 @@ from hetorch.ir.verify import verify_he_program
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
 from hetorch.plan.fields import Fields, canonical_json
+from hetorch.plan.keys import required_keys
 from hetorch.plan.manifest import layout_arrays, program_json, read_program
 from hetorch.plan.memory import predict_memory
 from hetorch.runtime import Runner
@@ -223,7 +223,7 @@ def test_its_weights_are_checked(kind: type[Operation]) -> None:
 def test_its_memory_grows_with_the_ring(kind: type[Operation]) -> None:
     program, op = EXAMPLES[kind].program, EXAMPLES[kind].operation
     assert op.working_rows(program, PARAMETERS, WEIGHTS, 1) >= 0
-    spec = select_keys(program, WEIGHTS)
+    spec = required_keys(program, WEIGHTS)
     memory = predict_memory(program, PARAMETERS, spec, WEIGHTS)
     held = 2 * 8 * PARAMETERS.ring_degree * sum(level + 1 for level, _ in EXAMPLES[kind].sources)
     assert memory.working > held
@@ -239,8 +239,7 @@ def plan_of(program: HeProgram, key_spec: EvaluationKeySpec, weights: dict[str, 
 def test_it_runs_with_exactly_its_keys_as_it_is_defined(kind: type[Operation]) -> None:
     program, op = EXAMPLES[kind].program, EXAMPLES[kind].operation
     weights = {name: np.array(WEIGHTS[name]) for name in op.weight_names}
-    spec = select_keys(program, weights)
-    plan = plan_of(program, spec, weights)
+    spec = required_keys(program, weights)
     x = [np.random.default_rng(part).uniform(-1, 1, SLOTS) for part in range(len(program.inputs))]
 
     def run(keys: EvaluationKeySpec) -> NDArray[np.float64]:
@@ -249,7 +248,7 @@ def test_it_runs_with_exactly_its_keys_as_it_is_defined(kind: type[Operation]) -
             engine.encrypt(part, level=level, scale=scale)
             for part, (level, scale) in zip(x, EXAMPLES[kind].sources, strict=True)
         ]
-        (result,) = Runner(plan, engine).run(inputs)
+        (result,) = Runner(plan_of(program, spec, weights), engine).run(inputs)
         assert (result.level, result.scale) == pytest.approx(EXAMPLES[kind].result, rel=1e-12)
         return result.values
 

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "hetorch"
-OWN_TEXT = ("src", "cpp", "tests", "scripts", "benchmarks", "docs", "examples", "cmake")
+OWN_TEXT = ("src", "cpp", "tests", "scripts", "tools", "benchmarks", "docs", "examples", "cmake")
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "misc"}
 
 
@@ -82,7 +82,7 @@ def test_conda_installs_the_same_as_scripts_setup() -> None:
     assert "- -e .[all,dev]\n" in text
 
 
-@pytest.mark.parametrize("name", ["setup", "demo", "check", "test", "bench", "docs"])
+@pytest.mark.parametrize("name", ["bench", "check", "demo", "docs", "format", "sanitize", "setup", "test"])
 def test_scripts_run_from_anywhere(name: str) -> None:
     script = ROOT / "scripts" / name
     assert os.access(script, os.X_OK)

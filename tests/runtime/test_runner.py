@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hetorch import simulate
 from hetorch.engine.cleartext import CleartextCiphertext, CleartextEngine
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.protocol import Engine
@@ -111,7 +112,7 @@ def test_a_missing_key_is_named() -> None:
 def test_inputs_far_outside_are_noticed() -> None:
     made = plan("mlp")
     with pytest.raises(InputError, match="far outside"):
-        made.run_cleartext(inputs("mlp")[0] * 1e4)
+        simulate(made, inputs("mlp")[0] * 1e4)
 
 
 def test_the_cleartext_engine_is_an_engine() -> None:

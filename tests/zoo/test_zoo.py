@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 import hetorch
+from hetorch import run_encrypted, simulate
 from hetorch.compiler.api import compile
-from hetorch.inspect.run import run_cleartext, run_encrypted
 from tests.zoo import networks as zoo
 
 TARGET = 1e-2
@@ -123,8 +123,8 @@ def run(name: str, *, encrypted: bool) -> dict[str, float]:
     final = isinstance(model, nn.Sequential) and isinstance(layers[-1], nn.LogSoftmax)
     with torch.no_grad():
         truth = (model[:-1] if final else model)(fresh).numpy()  # type: ignore[index]
-    exact = run_cleartext(plan, fresh.numpy(), noise=False)
-    found = run_encrypted(plan, fresh[:2].numpy()) if encrypted else run_cleartext(plan, fresh[:4].numpy())
+    exact = simulate(plan, fresh.numpy(), noise=False)
+    found = run_encrypted(plan, fresh[:2].numpy()) if encrypted else simulate(plan, fresh[:4].numpy())
     span = plan.report.output_range
     noise = float(np.max(np.abs(found - exact[: len(found)]))) / span
     error = float(np.max(np.abs(found - truth[: len(found)]))) / span

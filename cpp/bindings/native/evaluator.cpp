@@ -4,7 +4,7 @@
 #include "circuits/linear_transform.h"
 #include "circuits/polynomial.h"
 #include "circuits/weighted_sums.h"
-#include "ckks/each.h"
+#include "ckks/batched_ops.h"
 
 namespace hetorch::bindings {
 namespace {

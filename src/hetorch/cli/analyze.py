@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from hetorch.cli.compile_options import takes_options
+from hetorch.compiler.options import ACTIVATION_OPTIONS
 
+
+@takes_options(ACTIVATION_OPTIONS)
 def analyze_model(
     model: Annotated[
         str,
@@ -17,6 +21,7 @@ def analyze_model(
         ),
     ],
     calibration: Annotated[Path, typer.Option(help="Typical inputs, batch first: .npy, .npz or .csv.")],
+    options: dict[str, Any],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Which parts of a model convert exactly, which by approximation, and which not: with the line, the reason and the
@@ -31,7 +36,7 @@ def analyze_model(
     module = load_model(model)
     from hetorch import analyze  # loads torch, which takes seconds
 
-    found = analyze(module, inputs)
+    found = analyze(module, inputs, **options)
     print(json.dumps(found.to_dict()) if as_json else str(found))
     if not found.supported:
         raise typer.Exit(1)

@@ -3,49 +3,46 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hetorch.compiler.activations.approximate_activations import Approximated, approximate_activations
 from hetorch.compiler.activations.approximation_notes import sentences
 from hetorch.compiler.activations.fit_polynomial import Fit
-from hetorch.compiler.arguments import check_activations
 from hetorch.compiler.frontend.capture import capture
+from hetorch.compiler.option_help import signature_with_options
+from hetorch.compiler.options import ACTIVATION_OPTIONS, LARGEST_RING, LEAST_SCALE_BITS, CompileOptions
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import drop_pruned
 from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
-from hetorch.compiler.search.choose_parameters import LARGEST_RING
 from hetorch.errors import HetorchError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.params import Security, max_log2_qp
-
-LEAST_SCALE_BITS = 20
-"""A level takes a prime of about the size of the scale, and hetorch.compile takes no smaller scale."""
 
 
 def analyze(
     model: object,
     calibration_inputs: object,
-    *,
-    activation_degree: int | None = None,
-    activation_precision: float | None = None,
-    activation_tolerance: float = 0.05,
-    activation_agreement: float = 0.995,
-    activation_ranges: str = "calibrated",
+    **options: Any,
 ) -> Analysis:
-    """Which parts of a model convert exactly, which by approximation (on which range, with which degree and error),
-    which are left to the client, and which cannot be compiled: with the line of the user's code, the reason and the
-    nearest thing that works. Printed it is a table.
+    """Tell what of a model can run on encrypted data, before it is compiled.
 
-    The arguments are those of hetorch.compile that affect it. A model that cannot be compiled ends in the analysis, not
-    in an error; InputError is raised if the inputs do not fit the model, or for wrong arguments.
+    Says for each part whether it converts exactly, by approximation (on which range, with which degree and error), is
+    left to the client, or cannot be compiled: with the line of the user's code, the reason and the nearest thing that
+    works. Printed, the analysis is a table.
+
+    Args:
+        model: as for hetorch.compile.
+        calibration_inputs: as for hetorch.compile.
+        **options: those of hetorch.compile, so that one dictionary serves both; the activation_... options decide here.
+
+    Returns:
+        The analysis; of a model that cannot be compiled too.
+
+    Raises:
+        InputError: a wrong argument, or inputs that do not fit the model.
     """
-    check_activations(
-        activation_degree,
-        activation_precision,
-        activation_tolerance,
-        activation_agreement,
-        activation_ranges,
-    )
+    chosen = CompileOptions(**options)
     try:
         captured = capture(model, calibration_inputs)
     except UnsupportedModelError as error:
@@ -55,14 +52,7 @@ def analyze(
     found = Analysis(captured.name, captured.rows, "", captured.notes)
     try:
         approximated = approximate_activations(
-            fuse_affine(captured.program),
-            captured.inputs,
-            captured.outputs,
-            degree=activation_degree,
-            precision=activation_precision,
-            tolerance=activation_tolerance,
-            least_agreement=activation_agreement,
-            only_bounds=activation_ranges == "interval",
+            fuse_affine(captured.program), captured.inputs, captured.outputs, chosen
         )
     except HetorchError as error:
         return replace(found, problem=str(error))
@@ -82,6 +72,9 @@ def analyze(
         error=approximated.error,
         agreement=approximated.agreement,
     )
+
+
+analyze.__signature__ = signature_with_options(analyze, ACTIVATION_OPTIONS)  # type: ignore[attr-defined]
 
 
 def _too_deep(levels: int) -> str:

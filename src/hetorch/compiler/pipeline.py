@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +14,8 @@ from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.costs.model import KEY
 from hetorch.compiler.lowering.build_program import build_program
 from hetorch.compiler.lowering.make_report import Calibration, make_report
-from hetorch.compiler.lowering.select_keys import select_keys
 from hetorch.compiler.noise.predict_errors import measure_sensitivity
+from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import Pruned, drop_pruned
@@ -25,41 +25,12 @@ from hetorch.errors import PlanError
 from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.matrix_memory import SMALLER, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
-from hetorch.params import Security
 from hetorch.plan import Plan
+from hetorch.plan.keys import required_keys
 from hetorch.plan.sizes import evaluation_key_bytes
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """`precision`: bound on the encryption error relative to the range of the outputs, None for FINEST or NOISE_SHARE
-    of the error of the approximations. `activation_tolerance`: how far
-    the polynomial network may be from the model, relative to the same range, `activation_agreement` the least share of
-    equal argmaxes, `activation_ranges` "calibrated" or "interval". `activation_degree`, `activation_precision`,
-    `ring_degree`, `scale_bits` and `digit_size`: None to choose. `objective`: "latency" of one run of `batch_size`
-    samples (None: 1) or "throughput", samples a second (`batch_size` None: as many as the slots hold). `machine`: costs
-    of operations. `encrypted_weights`: the server sees the weights as ciphertexts only. `for_seal`: a plan that SEAL
-    can run. `key_limit`: bytes of evaluation keys on the wire, None for any number."""
-
-    precision: float | None = None
-    security: Security = Security.CLASSICAL_128
-    activation_tolerance: float = 0.05
-    activation_degree: int | None = None
-    activation_precision: float | None = None
-    activation_agreement: float = 0.995
-    activation_ranges: str = "calibrated"
-    ring_degree: int | None = None
-    scale_bits: int | None = None
-    digit_size: int | None = None
-    objective: str = "latency"
-    batch_size: int | None = None
-    machine: Machine = DEFAULT
-    encrypted_weights: bool = False
-    for_seal: bool = False
-    key_limit: int | None = None
 
 
 FINEST, COARSEST = 2.0**-11, 2.0**-6
@@ -78,7 +49,8 @@ def run_pipeline(
     captured: TensorProgram,
     inputs: Array,
     reference: Array,
-    options: Options,
+    options: CompileOptions,
+    machine: Machine = DEFAULT,
     notes: tuple[str, ...] = (),
     progress: Progress | None = None,
 ) -> Plan:
@@ -90,16 +62,7 @@ def run_pipeline(
     verify_tensor_program(fused, "fuse_affine")
 
     tell("approximate activations", 0.2)
-    approximated = approximate_activations(
-        fused,
-        inputs,
-        reference,
-        degree=options.activation_degree,
-        precision=options.activation_precision,
-        tolerance=options.activation_tolerance,
-        least_agreement=options.activation_agreement,
-        only_bounds=options.activation_ranges == "interval",
-    )
+    approximated = approximate_activations(fused, inputs, reference, options)
     verify_tensor_program(approximated.program, "approximate_activations")
 
     problem_of_size = too_large(
@@ -136,10 +99,10 @@ def run_pipeline(
             security=options.security,
             ring_degree=options.ring_degree,
             scale_bits=options.scale_bits,
-            digit_size=options.digit_size,
+            digit_size=options.digit_size or options.backend.digit_size,
             batch_size=options.batch_size or (None if options.objective == "throughput" else 1),
             throughput=options.objective == "throughput",
-            machine=options.machine,
+            machine=machine,
             encrypted=options.encrypted_weights,
             for_seal=options.for_seal,
         )
@@ -155,7 +118,7 @@ def run_pipeline(
     program = pruned.program
     tell("lower to ciphertext operations", 0.9)
     he_program, weights = build_program(program, levels, chosen)
-    key_spec = select_keys(he_program, weights, slot_generator=chosen.parameters.slot_generator)
+    key_spec = required_keys(he_program, weights, chosen.parameters.slot_generator)
     report = make_report(
         program,
         levels,
@@ -164,7 +127,7 @@ def run_pipeline(
         weights,
         key_spec,
         approximated,
-        Calibration(span, len(inputs), (*notes, *sentences(approximated), *pruned.notes), options.machine),
+        Calibration(span, len(inputs), (*notes, *sentences(approximated), *pruned.notes), machine),
     )
     plan = Plan(
         name=name,
@@ -187,7 +150,7 @@ def _with_few_keys(request: Request, limit: int | None) -> Chosen:
     for weight in KEY_WEIGHTS if limit is not None else KEY_WEIGHTS[:3]:
         chosen = choose_parameters(replace(request, key_weight=weight))
         program, weights = build_program(request.program, request.levels, chosen)
-        size = evaluation_key_bytes(chosen.parameters, select_keys(program, weights))
+        size = evaluation_key_bytes(chosen.parameters, required_keys(program, weights))
         if size <= (MANY_KEYS if limit is None else limit):
             return chosen if limit is not None or not found else _fewest_keys([*found, (size, chosen)])
         found.append((size, chosen))

@@ -1,4 +1,4 @@
-"""What a plan needs of a client's evaluation keys, and nothing secret."""
+"""The evaluation keys that a plan asks a client for, and nothing secret."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hetorch.errors import ParameterError
 
 
 def galois_element(steps: int, ring_degree: int, slot_generator: int = 5) -> int:
-    """g^steps mod 2N: the automorphism X -> X^element rotates the slots left by `steps` (any integer)."""
+    """Return g^steps mod 2N: the automorphism X -> X^element rotates the slots left by `steps` (any integer)."""
     return pow(slot_generator, steps % (ring_degree // 2), 2 * ring_degree)
 
 
@@ -43,8 +43,8 @@ class EvaluationKeySpec:
         relinearisation_level: int | None = None,
         slot_generator: int = 5,
     ) -> EvaluationKeySpec:
-        """From a map of rotation steps to the highest level where they occur; step 0 needs no key. `slot_generator` is
-        that of the parameters."""
+        """Return the spec for a map of rotation steps to the highest level where they occur; step 0 needs no key.
+        `slot_generator` is that of the parameters."""
         levels: dict[int, int] = {}
         for steps, level in rotations.items():
             if steps % (ring_degree // 2):

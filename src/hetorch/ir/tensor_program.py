@@ -20,8 +20,6 @@ Array = NDArray[np.float64]
 DENSE = 0.25
 """The share of non-zeros from which a matrix is multiplied as a dense one: its product with a batch then reads memory
 once, and not once a row."""
-MOST_DEGREE = 63
-"""The highest degree of a polynomial that replaces a function: it uses six levels."""
 
 
 class _OfOneValue:

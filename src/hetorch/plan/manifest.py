@@ -21,23 +21,21 @@ from hetorch.ir.he_operations.fields import (
 )
 from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
-from hetorch.plan.fields import Fields
+from hetorch.plan.fields import LARGEST, Fields
 from hetorch.plan.report import LayerReport, PlanReport
 
 LAYOUT_PREFIX = "layout."
 """The array of layout i is called layout.i in the plan's weights file."""
 MAX_ITEMS = 1 << 20
-"""The longest list that is read: layers, layouts, values, operations."""
+"""Most items of a list of the program: operations, values, layers, layouts."""
 MAX_PARTS = 1 << 16
-"""The most ciphertexts of one tensor."""
-LARGEST = 1e300
-"""The largest absolute value of a number that is read: inside the range of doubles."""
+"""Most ciphertexts of one tensor."""
 TEXT = 2000
-"""The most characters of one text: names of layers, notes."""
+"""Most characters of a name or a note."""
 
 
 def program_json(program: HeProgram) -> dict[str, object]:
-    """Return the program as plain data, without the maps of the layouts (see layout_arrays) and without the weights."""
+    """Return the program as plain data, without the weights and the layouts' maps, which are arrays (layout_arrays)."""
     return {
         "slot_count": program.slot_count,
         "batch": program.batch,

@@ -1,4 +1,4 @@
-"""A plan on an engine: weights are encoded once, operations run in order, values are freed after their last reader."""
+"""A plan on an engine: weights are encoded once, operations run in order, values are freed after their last use."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic
 
-from hetorch.engine.protocol import C, Engine, P, T
+from hetorch.engine.backend import NATIVE, AnyBackend
+from hetorch.engine.native import Ciphertext
+from hetorch.engine.protocol import C, Engine, P, SummingEngine, T
 from hetorch.errors import InputError, PlanUseError
 from hetorch.ir.he_operations import AddBias, LinearTransform, Operation
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.runtime.encrypted import multiply_encrypted
+from hetorch.runtime.encrypted_map import multiply_encrypted
 from hetorch.runtime.pieces import Pieces, pieces_within
 
 Trace = Callable[[Operation, int, float, float], None]
@@ -21,16 +23,23 @@ seconds that it took."""
 
 
 class Runner(Generic[C, P, T]):
-    """`plan` on `engine`, whose parameters must be the plan's.
+    """A plan on one engine, which has one client's evaluation keys.
 
-    prepare() encodes the weights; run() may be called from many threads at once, and prepares on its first call if that
-    was not done. Encoded weights are shared by all calls, and by Runners made with `share`.
+    run() may be called from many threads at once. prepare() encodes the weights; the first run does so if it was not
+    called. Encoded weights are shared by all runs, and by the runners that were made with `share`.
 
-    `memory_limit` (bytes) bounds the predicted memory of one run, keys included: transforms that do not fit are encoded
-    during each run, a few ciphertexts of the result at a time, and forgotten.
+    Args:
+        plan: a compiled model; Plan.without_weights() is enough where the weights are encrypted.
+        engine: an engine for the plan's parameters.
+        backend: the record of that engine; the native one fits the cleartext engine too.
+        share: a runner of the same plan, for another client's engine, whose encoded weights this one uses too.
+        memory_limit: a bound on the predicted bytes of one run, keys included. Transforms that do not fit are encoded
+            during each run, a few of their result ciphertexts at a time, and dropped again.
+        encrypted_weights: required for a plan that was compiled with weights="encrypted", refused for any other.
 
-    PlanUseError for other parameters, if the plan needs more memory even so, if `share` runs another plan, and unless
-    `encrypted_weights` are there for a plan with encrypted weights, and for no other.
+    Raises:
+        PlanUseError: the engine has other parameters than the plan, cannot sum products of ciphertexts as encrypted
+            weights need, or the plan does not fit `encrypted_weights`, `share` or `memory_limit`.
     """
 
     def __init__(
@@ -38,6 +47,7 @@ class Runner(Generic[C, P, T]):
         plan: Plan,
         engine: Engine[C, P, T],
         *,
+        backend: AnyBackend = NATIVE,
         share: Runner[C, P, T] | None = None,
         memory_limit: int | None = None,
         encrypted_weights: EncryptedWeights[C] | None = None,
@@ -46,14 +56,21 @@ class Runner(Generic[C, P, T]):
             raise PlanUseError("the engine has other parameters than the plan")
         self.plan = plan
         self.engine = engine
+        self.backend = backend
         if plan.program.encrypted_weights != (encrypted_weights is not None):
             wants = "encrypted weights" if encrypted_weights is None else "its own weights, in clear"
             raise PlanUseError(f"the plan {plan.name!r} runs with {wants}")
-        self._encrypted = encrypted_weights
+        self._encrypted: tuple[SummingEngine[C, P, T], EncryptedWeights[C]] | None = None
+        if encrypted_weights is not None:
+            if not isinstance(engine, SummingEngine):
+                raise PlanUseError(f"the engine {engine.name!r} cannot multiply by encrypted weights")
+            self._encrypted = engine, encrypted_weights
         self._lock = threading.Lock()
         self._prepared: dict[int, P | T] = {}
         self._ready = False
-        self._pieces: Pieces = share._pieces if share is not None else pieces_within(plan, memory_limit)
+        self._pieces: Pieces = (
+            share._pieces if share is not None else pieces_within(plan, memory_limit, backend)
+        )
         if share is not None:
             if share.plan is not plan:
                 raise PlanUseError("weights can only be shared between runners of one plan")
@@ -62,7 +79,7 @@ class Runner(Generic[C, P, T]):
         self._dying = _last_readers(plan)
 
     def prepare(self, progress: Callable[[float], None] | None = None) -> None:
-        """Encode all weights that are kept, once; `progress` is called with the fraction done."""
+        """Encode all weights that stay in memory, once; `progress` is called with the fraction done."""
         with self._lock:
             if self._ready or self._encrypted is not None:
                 return
@@ -78,9 +95,9 @@ class Runner(Generic[C, P, T]):
             self._ready = True
 
     def run(self, ciphertexts: Sequence[C], *, trace: Trace | None = None) -> list[C]:
-        """Return the output ciphertexts for the input ciphertexts of one sample or of the samples side by side in them.
+        """Return the output ciphertexts for the input ciphertexts of one sample, or of one batch side by side in them.
 
-        InputError if these are not at the plan's level and scale; errors of the engine pass through.
+        InputError if the inputs are not at the plan's level and scale; errors of the engine pass through.
         """
         program = self.plan.program
         if len(ciphertexts) != len(program.inputs):
@@ -105,12 +122,21 @@ class Runner(Generic[C, P, T]):
                 trace(op, results[0].level, results[0].scale, seconds)
         return [values[number] for number in program.outputs]
 
+    def run_native(
+        self, ciphertexts: Sequence[Ciphertext], *, trace: Trace | None = None
+    ) -> list[Ciphertext]:
+        """Run on native ciphertexts, as clients send them, and return native ones; errors as run."""
+        inputs = [self.backend.take(self.engine, ciphertext) for ciphertext in ciphertexts]
+        return [self.backend.give(self.engine, result) for result in self.run(inputs, trace=trace)]
+
     def _apply(self, position: int, op: Operation, inputs: list[C]) -> list[C]:
         engine, program = self.engine, self.plan.program
-        if self._encrypted is not None and isinstance(op, LinearTransform):
-            return multiply_encrypted(engine, self.plan, op, self._encrypted, inputs)
-        if self._encrypted is not None and isinstance(op, AddBias):
-            return [engine.add(inputs[0], self._encrypted.biases[op.weight])]
+        if self._encrypted is not None:
+            summing, weights = self._encrypted
+            if isinstance(op, LinearTransform):
+                return multiply_encrypted(summing, self.plan, op, weights, inputs)
+            if isinstance(op, AddBias):
+                return [engine.add(inputs[0], weights.biases[op.weight])]
         if isinstance(op, LinearTransform) and position in self._pieces:
             results: list[C] = []
             for outputs in self._pieces[position]:

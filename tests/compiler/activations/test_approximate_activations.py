@@ -7,6 +7,7 @@ from scipy import sparse
 
 from hetorch.compiler.activations.approximate_activations import approximate_activations, compare
 from hetorch.compiler.activations.fit_polynomial import RANGE_MARGIN, TAIL_GROWTH, TAIL_LEAST, fit
+from hetorch.compiler.options import CompileOptions
 from hetorch.errors import PlanError
 from hetorch.ir.activations import ACTIVATIONS
 from hetorch.ir.interpreter import run_tensor_program
@@ -26,7 +27,7 @@ def data(batch: int = 200) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
 def test_error_falls_as_for_an_analytic_function(degree: int, bound: float) -> None:
     x, base = data(), program("silu")
     reference = run_tensor_program(base, x)
-    found = approximate_activations(base, x, reference, degree=degree)
+    found = approximate_activations(base, x, reference, CompileOptions(activation_degree=degree))
     assert np.max(np.abs(run_tensor_program(found.program, x) - reference)) < bound
     assert isinstance(found.program.operations[-1], Chebyshev)
 
@@ -40,7 +41,7 @@ def test_fit_of_a_polynomial_is_the_polynomial() -> None:
 
 def test_degree_two_is_one_square() -> None:
     x, base = data(), program("relu")
-    found = approximate_activations(base, x, run_tensor_program(base, x), degree=2)
+    found = approximate_activations(base, x, run_tensor_program(base, x), CompileOptions(activation_degree=2))
     assert [type(op) for op in found.program.operations] == [Affine, Multiply, Affine]
     # The best parabola for max(x, 0) on a symmetric range with even weight is 3/32 h + x/2 + 15/32 x^2/h.
     h = 3 * (1 + RANGE_MARGIN)
@@ -51,7 +52,7 @@ def test_degree_two_is_one_square() -> None:
 def test_concave_parabola_keeps_its_sign() -> None:
     x, base = np.abs(data()) + 0.5, program("log_sigmoid")
     reference = run_tensor_program(base, x)
-    found = approximate_activations(base, x, reference, degree=2)
+    found = approximate_activations(base, x, reference, CompileOptions(activation_degree=2))
     assert found.error < 0.05
 
 
@@ -62,7 +63,9 @@ def test_what_is_linear_in_the_range_costs_nothing() -> None:
     low = wide.min() - (wide.max() - wide.min()) / 2 * RANGE_MARGIN
     shifted = wide - min(low, 0.0)
     for candidate in (base, base2):
-        found = approximate_activations(candidate, shifted, run_tensor_program(candidate, shifted), degree=7)
+        found = approximate_activations(
+            candidate, shifted, run_tensor_program(candidate, shifted), CompileOptions(activation_degree=7)
+        )
         assert [type(op) for op in found.program.operations] == [Affine]
         assert found.error < 1e-9
 
@@ -70,8 +73,12 @@ def test_what_is_linear_in_the_range_costs_nothing() -> None:
 def test_least_degrees_that_do_are_chosen() -> None:
     x, base = data(), program("tanh", "relu")
     reference = run_tensor_program(base, x)
-    loose = approximate_activations(base, x, reference, tolerance=0.3, least_agreement=0)
-    tight = approximate_activations(base, x, reference, tolerance=0.03, least_agreement=0)
+    loose = approximate_activations(
+        base, x, reference, CompileOptions(activation_tolerance=0.3, activation_agreement=0)
+    )
+    tight = approximate_activations(
+        base, x, reference, CompileOptions(activation_tolerance=0.03, activation_agreement=0)
+    )
     assert loose.error <= 0.3 and tight.error <= 0.03
     assert sum(loose.degrees) < sum(tight.degrees)
     assert compare(run_tensor_program(tight.program, x), reference)[0] == pytest.approx(tight.error)
@@ -80,12 +87,14 @@ def test_least_degrees_that_do_are_chosen() -> None:
 def test_out_of_reach() -> None:
     x, base = data(), program("relu")
     with pytest.raises(PlanError, match="activation_tolerance"):
-        approximate_activations(base, x, run_tensor_program(base, x), tolerance=1e-6)
+        approximate_activations(
+            base, x, run_tensor_program(base, x), CompileOptions(activation_tolerance=1e-6)
+        )
 
 
 def test_a_constant_input_is_no_problem() -> None:
     x, base = np.full((4, 6), 0.3), program("sigmoid")
-    found = approximate_activations(base, x, run_tensor_program(base, x))
+    found = approximate_activations(base, x, run_tensor_program(base, x), CompileOptions())
     np.testing.assert_allclose(run_tensor_program(found.program, x), ACTIVATIONS["sigmoid"](x), atol=0.05)
 
 
@@ -113,7 +122,7 @@ def unequal(batch: int = 400) -> np.ndarray[tuple[int, ...], np.dtype[np.float64
 def test_a_quartic_is_the_best_one_of_each_channel(function: str) -> None:
     x, base = unequal(), channels(function)
     reference = run_tensor_program(base, x)
-    found = approximate_activations(base, x, reference, degree=4)
+    found = approximate_activations(base, x, reference, CompileOptions(activation_degree=4))
     assert found.fits[0].depth == 2 and found.fits[0].degree == 4
     outputs = run_tensor_program(found.program, x)
     for channel in range(3):
@@ -128,7 +137,7 @@ def test_a_quartic_is_the_best_one_of_each_channel(function: str) -> None:
 def test_parabolas_of_each_channel() -> None:
     x, base = unequal(), channels("relu")
     reference = run_tensor_program(base, x)
-    found = approximate_activations(base, x, reference, degree=2)
+    found = approximate_activations(base, x, reference, CompileOptions(activation_degree=2))
     error = np.abs(run_tensor_program(found.program, x) - reference).max(axis=(0, 2))
     # One parabola for all would be wrong by a tenth of the largest channel's size in the smallest one.
     assert np.all(error <= 0.12 * np.abs(x).max(axis=(0, 2)))
@@ -146,7 +155,7 @@ def test_kinked_functions_to_a_precision(function: str) -> None:
     base = TensorProgram((6,), (op,), 1, (6,))
     x = np.random.default_rng(1).uniform(-4, 4, (500, 6))
     reference = run_tensor_program(base, x)
-    found = approximate_activations(base, x, reference, precision=2.0**-6)
+    found = approximate_activations(base, x, reference, CompileOptions(activation_precision=2.0**-6))
     difference = np.abs(run_tensor_program(found.program, x) - reference).max()
     # The range is wider by the margin, and functions with two kinks have two errors, hardswish times x.
     factor = {
@@ -164,16 +173,20 @@ def test_kinked_functions_to_a_precision(function: str) -> None:
 def test_smooth_functions_to_a_precision() -> None:
     x, base = data(), program("tanh")
     reference = run_tensor_program(base, x)
-    found = approximate_activations(base, x, reference, precision=1e-3)
+    found = approximate_activations(base, x, reference, CompileOptions(activation_precision=1e-3))
     assert np.abs(run_tensor_program(found.program, x) - reference).max() <= 1e-3
     with pytest.raises(PlanError, match="less precision"):
-        approximate_activations(base, x * 30, run_tensor_program(base, x * 30), precision=1e-5)
+        approximate_activations(
+            base, x * 30, run_tensor_program(base, x * 30), CompileOptions(activation_precision=1e-5)
+        )
 
 
 @pytest.mark.parametrize("degree", [2, 4, 7, 15, 31, 63])
 def test_the_tail_keeps_its_bound(degree: int) -> None:
     x, base = data(), program("relu")
-    found = approximate_activations(base, x, run_tensor_program(base, x), degree=degree)
+    found = approximate_activations(
+        base, x, run_tensor_program(base, x), CompileOptions(activation_degree=degree)
+    )
     (fit,) = found.fits
     assert fit.reach >= TAIL_LEAST
     half = max(-fit.low, fit.high)
@@ -189,7 +202,7 @@ def test_high_degrees_follow_the_distribution(degree: int) -> None:
     """On the values they are nearer than numpy's even fit of the same degree on the same range, tail included."""
     x, base = np.random.default_rng(2).normal(size=(4000, 6)), program("relu")
     reference = run_tensor_program(base, x)
-    found = approximate_activations(base, x, reference, degree=degree)
+    found = approximate_activations(base, x, reference, CompileOptions(activation_degree=degree))
     half = TAIL_LEAST * max(-found.fits[0].low, found.fits[0].high)
     grid = np.linspace(-1, 1, 4001)
     even = np.polynomial.chebyshev.Chebyshev.fit(grid, np.maximum(grid, 0), degree, domain=[-1, 1])
@@ -201,15 +214,24 @@ def test_high_degrees_follow_the_distribution(degree: int) -> None:
 def test_a_range_is_not_widened_beyond_where_the_function_is_defined() -> None:
     x, base = data() + 3.05, program("sqrt")
     reference = run_tensor_program(base, x)
-    found = approximate_activations(base, x, reference, degree=31)
+    found = approximate_activations(base, x, reference, CompileOptions(activation_degree=31))
     assert np.abs(run_tensor_program(found.program, x) - reference).max() < 0.02
 
 
 def test_escapes_are_estimated_from_the_other_half() -> None:
     x, base = data(), program("tanh")
-    assert approximate_activations(base, x, run_tensor_program(base, x), degree=7).fits[0].escapes == 0
+    assert (
+        approximate_activations(base, x, run_tensor_program(base, x), CompileOptions(activation_degree=7))
+        .fits[0]
+        .escapes
+        == 0
+    )
     x[1::20] *= 3
-    share = approximate_activations(base, x, run_tensor_program(base, x), degree=7).fits[0].escapes
+    share = (
+        approximate_activations(base, x, run_tensor_program(base, x), CompileOptions(activation_degree=7))
+        .fits[0]
+        .escapes
+    )
     assert 0.02 < share < 0.1
 
 
@@ -220,7 +242,12 @@ def test_interval_ranges_cannot_be_left() -> None:
         Activation(1, "tanh", (), (6,), "tanh"),
     )
     base, x = TensorProgram((6,), ops, 2, (6,)), data(20)
-    found = approximate_activations(base, x, run_tensor_program(base, x), degree=7, only_bounds=True)
+    found = approximate_activations(
+        base,
+        x,
+        run_tensor_program(base, x),
+        CompileOptions(activation_degree=7, activation_ranges="interval"),
+    )
     (fit,) = found.fits
     worst = np.abs(weight).sum(axis=1).max() * np.abs(x).max()
     assert fit.high >= worst and fit.low <= -worst and fit.escapes <= 1
@@ -230,19 +257,23 @@ def test_functions_outside_their_definition_are_refused_with_the_way_out() -> No
     for function in ("sqrt", "rsqrt", "log", "reciprocal"):
         with np.errstate(all="ignore"), pytest.raises(PlanError, match=r"only defined above 0.*eps"):
             base = program(function)
-            approximate_activations(base, data(), np.ones((200, 6)), degree=7)
+            approximate_activations(base, data(), np.ones((200, 6)), CompileOptions(activation_degree=7))
 
 
 def test_positive_functions_keep_a_distance_from_zero() -> None:
     x = np.random.default_rng(2).uniform(0.2, 3.0, (300, 6))
     for function in ("rsqrt", "reciprocal", "log"):
         base = program(function)
-        found = approximate_activations(base, x, run_tensor_program(base, x), degree=15)
+        found = approximate_activations(
+            base, x, run_tensor_program(base, x), CompileOptions(activation_degree=15)
+        )
         assert found.fits[0].low > 0 and found.error < 0.03
 
 
 def test_wishes_go_before_what_holds_for_all() -> None:
     first = Activation(0, "tanh", (), (6,), "a", None, Wish(degree=5))
     base = TensorProgram((6,), (first, Activation(1, "tanh", (), (6,), "b")), 2, (6,))
-    found = approximate_activations(base, data(), run_tensor_program(base, data()), degree=9)
+    found = approximate_activations(
+        base, data(), run_tensor_program(base, data()), CompileOptions(activation_degree=9)
+    )
     assert [fit.degree for fit in found.fits] == [5, 9]

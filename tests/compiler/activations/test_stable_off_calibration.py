@@ -13,6 +13,7 @@ from torch import nn
 from hetorch.compiler.activations.approximate_activations import Approximated, approximate_activations
 from hetorch.compiler.activations.approximation_notes import sentences
 from hetorch.compiler.frontend.capture import capture
+from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.ir.interpreter import run_tensor_program
 from hetorch.ir.tensor_program import TensorProgram
@@ -51,7 +52,10 @@ def approximated(tolerance: float, degree: int | None = None) -> tuple[Approxima
     """The network, and its errors on the unseen samples relative to the range of the outputs."""
     program, inputs, outputs, unseen, truth = captured()
     made = approximate_activations(
-        program, inputs, outputs, degree=degree, tolerance=tolerance, least_agreement=0.0
+        program,
+        inputs,
+        outputs,
+        CompileOptions(activation_degree=degree, activation_tolerance=tolerance, activation_agreement=0.0),
     )
     with np.errstate(all="ignore"):
         seen = run_tensor_program(made.program, unseen)

@@ -5,7 +5,7 @@ import pytest
 from scipy import sparse
 
 from hetorch.compiler.costs.model import CostModel
-from hetorch.compiler.frontend.matrices import average_pool, convolution
+from hetorch.compiler.frontend.operations.matrices import average_pool, convolution
 from hetorch.compiler.packing.choose_layouts import choose_layouts, groups_of
 from hetorch.compiler.packing.diagonals import lower
 from hetorch.compiler.packing.placements import (

@@ -17,7 +17,7 @@ from hetorch.engine.protocol import Engine
 from hetorch.engine.secret import SecretKey
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, KeyMissingError, LevelError, PlanError
-from hetorch.interop.seal import SealEngine
+from hetorch.interop.seal.engine import SealEngine
 from hetorch.interop.seal.library import seal_library
 from hetorch.params import ParameterSet, Security
 from hetorch.params.insecure import insecure_small

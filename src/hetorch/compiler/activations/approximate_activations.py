@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from hetorch.compiler.activations.fit_polynomial import RANGE_MARGIN, TAIL_GROWTH, Fit
 from hetorch.compiler.activations.interval_bounds import Interval, bounds_after
 from hetorch.compiler.activations.replace_activation import domain_of, replace_activation, slope_of
+from hetorch.compiler.options import MOST_DEGREE, CompileOptions
 from hetorch.errors import PlanError
 from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import (
-    MOST_DEGREE,
     Activation,
     Affine,
     TensorOp,
@@ -67,20 +67,16 @@ def approximate_activations(
     program: TensorProgram,
     inputs: Array,
     reference: Array,
-    *,
-    degree: int | None = None,
-    precision: float | None = None,
-    tolerance: float = 0.05,
-    least_agreement: float = 0.99,
-    only_bounds: bool = False,
+    options: CompileOptions,
 ) -> Approximated:
-    """With `degree` (>= 1) for all, or with all to `precision`, or else with the least degrees of RUNGS for which the
-    outputs on the calibration `inputs` (batch, *shape) stay within `tolerance` of the range of `reference` and
-    `least_agreement` of the argmax, which has no say for a single output. `only_bounds` takes ranges from interval
-    arithmetic alone: no input within the calibrated ones can leave them.
+    """Replace every activation of `program` by a polynomial, as the `activation_...` options say.
 
-    PlanError if no degree reaches that.
+    `inputs` (batch, *shape) are the calibration inputs, `reference` the model's outputs on them. InfeasibleError if no
+    degree of RUNGS brings the outputs as near to the reference as asked.
     """
+    degree, precision = options.activation_degree, options.activation_precision
+    tolerance = options.activation_tolerance
+    only_bounds = options.activation_ranges == "interval"
     wishes = [op.wish for op in program.operations if isinstance(op, Activation)]
     count = len(wishes)
     given = Wish(degree, precision)
@@ -102,7 +98,7 @@ def approximate_activations(
     free = [i for i, wish in enumerate(wishes) if wish is None or wish == Wish()]
     fixed = degree is not None or precision is not None or not free
     # One input more or less is no measure: a single one may always differ.
-    needed = min(least_agreement, 1 - 1 / len(inputs))
+    needed = min(options.activation_agreement, 1 - 1 / len(inputs))
 
     outputs = beyond[program.output]
     room = TAIL_GROWTH * max(

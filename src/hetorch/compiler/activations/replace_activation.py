@@ -33,10 +33,10 @@ from hetorch.compiler.activations.fit_polynomial import (
 from hetorch.compiler.activations.interval_bounds import Interval
 from hetorch.compiler.activations.piecewise import kinks_of
 from hetorch.compiler.activations.sign_polynomials import sign_polynomials
+from hetorch.compiler.options import MOST_DEGREE
 from hetorch.errors import PlanError
 from hetorch.ir.activations import HALF_LINE, HOMOGENEOUS, LEAST
 from hetorch.ir.tensor_program import (
-    MOST_DEGREE,
     Activation,
     Add,
     Affine,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from hetorch.atomic_files import SHARED, write_atomically
 from hetorch.errors import InputError
 from hetorch.plan.fields import Fields, canonical_json
 
@@ -94,9 +95,7 @@ def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
     target = Path(path) if path is not None else default_path()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.{os.getpid()}")
-        partial.write_bytes(machine.to_bytes())
-        partial.replace(target)
+        write_atomically(target, machine.to_bytes(), mode=SHARED)
     except OSError as error:
         raise InputError(f"the tuned constants cannot be written to {target}: {error.strerror}") from error
     return target

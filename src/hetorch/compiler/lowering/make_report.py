@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximate_activations import Approximated
 from hetorch.compiler.costs.machine import Machine
-from hetorch.compiler.lowering.select_keys import select_keys
 from hetorch.compiler.packing.count_dense import count_dense
 from hetorch.compiler.search.choose_parameters import Chosen, layer_costs, model_of
 from hetorch.engine.keys import EvaluationKeySpec
@@ -18,6 +17,7 @@ from hetorch.ir.he_program import HeProgram
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.params import ParameterSet
 from hetorch.plan import LayerReport, PlanReport
+from hetorch.plan.keys import required_keys
 from hetorch.plan.memory import predict_memory
 from hetorch.plan.sizes import evaluation_key_bytes
 
@@ -104,4 +104,4 @@ def _key_bytes(
     program: HeProgram, weights: Mapping[str, NDArray[np.generic]], parameters: ParameterSet, layer: int
 ) -> int:
     """On the wire, of the keys that the operations of one layer use."""
-    return evaluation_key_bytes(parameters, select_keys(program, weights, layer, parameters.slot_generator))
+    return evaluation_key_bytes(parameters, required_keys(program, weights, parameters.slot_generator, layer))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.costs.model import KEY, CostModel
 from hetorch.compiler.noise.predict_errors import Sensitivity, predict_errors
+from hetorch.compiler.options import LARGEST_RING, SMALLEST_RING
 from hetorch.compiler.packing.choose_layouts import Layouts, Maps, choose_layouts
 from hetorch.compiler.packing.diagonals import LIGHTEST, Lowered, lower
 from hetorch.compiler.packing.placements import power_of_two
@@ -29,7 +30,6 @@ from hetorch.errors import ParameterError, PlanError
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorOp, TensorProgram
 from hetorch.params import ParameterSet, Security, max_log2_qp
 
-SMALLEST_RING, LARGEST_RING = 1 << 11, 1 << 16
 LARGEST_SEAL_RING = 1 << 15
 HEADROOM_BITS = 4
 """Room in q_0 above the calibrated outputs: one bit for the sign, three for inputs that calibration did not see."""

@@ -1,7 +1,1 @@
-"""The engine that runs plans on SEAL itself, through seal-python: a reference, and a fallback. Needs
-`hetorch[seal]`."""
-
-from hetorch.interop.seal.engine import SealEngine
-from hetorch.interop.seal.objects import SealCiphertext, SealPlaintext, SealTransform
-
-__all__ = ["SealCiphertext", "SealEngine", "SealPlaintext", "SealTransform"]
+"""SEAL itself as a backend, through seal-python: a reference, and a fallback. It needs `hetorch[seal]`."""

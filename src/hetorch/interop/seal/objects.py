@@ -1,4 +1,4 @@
-"""SEAL's objects with the level and the exact scale beside them."""
+"""SEAL's objects, each with its level and its exact scale."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hetorch.engine.rotation_schedule import GiantChain
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealCiphertext:
-    """A ciphertext of two parts. `core`, a seal.Ciphertext, is never changed afterwards."""
+    """A ciphertext; `core`, a seal.Ciphertext of two parts, is never changed."""
 
     core: Any
     level: int
@@ -20,7 +20,7 @@ class SealCiphertext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealPlaintext:
-    """A plaintext. `core` is a seal.Plaintext at `level`, or None for zero, by which SEAL does not multiply."""
+    """A plaintext; `core` is a seal.Plaintext at `level`, or None for zero, by which SEAL does not multiply."""
 
     core: Any
     level: int
@@ -38,8 +38,10 @@ class Term:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealTransform:
-    """A transform for inputs at `level` and `input_scale`. `groups`: for each output, the terms of each giant step,
-    which `chains` rotate."""
+    """A transform for inputs at `level` and `input_scale`; its results have `scale`.
+
+    `groups` holds, for each output, the terms by their giant step; `chains` rotate the sums of the groups.
+    """
 
     groups: tuple[Mapping[int, tuple[Term, ...]], ...]
     chains: tuple[GiantChain, ...]
@@ -50,6 +52,6 @@ class SealTransform:
 
     @property
     def byte_count(self) -> int:
-        """The bytes of the encoded diagonals: N words for each prime."""
+        """Memory of the encoded diagonals: N words for each diagonal and prime."""
         terms = [term for output in self.groups for group in output.values() for term in group]
         return sum(8 * term.diagonal.core.coeff_count() for term in terms)

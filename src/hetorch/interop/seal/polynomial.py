@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hetorch.engine.polynomial import BasisStep, Series, chebyshev_schedule, polynomial_depth
 from hetorch.errors import InputError, LevelError, PlanUseError
+from hetorch.interop.seal.arithmetic import SealArithmetic
 from hetorch.interop.seal.objects import SealCiphertext
-
-if TYPE_CHECKING:
-    from hetorch.interop.seal.engine import SealEngine
 
 
 def evaluate_chebyshev(
-    engine: SealEngine, x: SealCiphertext, coefficients: Sequence[float], output_scale: float
+    engine: SealArithmetic, x: SealCiphertext, coefficients: Sequence[float], output_scale: float
 ) -> SealCiphertext:
     """Return sum_i coefficients[i] T_i(x) at level - polynomial_depth(degree) and exactly `output_scale`.
 
@@ -54,7 +51,7 @@ def evaluate_chebyshev(
 
 
 class _Walk:
-    def __init__(self, engine: SealEngine, x: SealCiphertext) -> None:
+    def __init__(self, engine: SealArithmetic, x: SealCiphertext) -> None:
         self._engine = engine
         self._basis = {1: x}
 

@@ -6,21 +6,18 @@ SEAL has no hoisting: every baby step is a rotation of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hetorch.engine.rotation_schedule import GiantChain, giant_chains
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import PlanUseError
+from hetorch.interop.seal.arithmetic import SealArithmetic
 from hetorch.interop.seal.objects import SealCiphertext, SealTransform, Term
-
-if TYPE_CHECKING:
-    from hetorch.interop.seal.engine import SealEngine
 
 
 def prepare(
-    engine: SealEngine, transform: DiagonalTransform, level: int, input_scale: float, output_scale: float
+    engine: SealArithmetic, transform: DiagonalTransform, level: int, input_scale: float, output_scale: float
 ) -> SealTransform:
     """Encode the diagonals at the scale output_scale * q_level / input_scale.
 
@@ -48,7 +45,7 @@ def prepare(
 
 
 def apply(
-    engine: SealEngine, prepared: SealTransform, inputs: Sequence[SealCiphertext]
+    engine: SealArithmetic, prepared: SealTransform, inputs: Sequence[SealCiphertext]
 ) -> list[SealCiphertext]:
     """Return the results, rescaled. Each input is rotated once for each of its baby steps; the chains need no key but
     that of their step, and a plan may hold no other."""
@@ -78,7 +75,7 @@ def apply(
 
 
 def _chained(
-    engine: SealEngine, chain: GiantChain, sums: Mapping[int, SealCiphertext]
+    engine: SealArithmetic, chain: GiantChain, sums: Mapping[int, SealCiphertext]
 ) -> SealCiphertext | None:
     """Return the sum of the chain's groups, each rotated by its giant step; None if this output has none of them."""
     total: SealCiphertext | None = None
@@ -90,5 +87,5 @@ def _chained(
     return total
 
 
-def _sum(engine: SealEngine, a: SealCiphertext | None, b: SealCiphertext) -> SealCiphertext:
+def _sum(engine: SealArithmetic, a: SealCiphertext | None, b: SealCiphertext) -> SealCiphertext:
     return b if a is None else engine.add(a, b)

@@ -10,9 +10,7 @@ from hetorch.engine.protocol import C, Engine, P, T
 from hetorch.ir.he_operations.fields import Layer, Operand, Result
 from hetorch.ir.he_operations.operation import Frame, Operation, Slots, Weights, key_switch_rows
 from hetorch.params import ParameterSet
-
-SCALE_TOLERANCE = 2.0**-20
-"""The largest relative difference of two scales in a sum, as engines allow it: below the noise of any usable plan."""
+from hetorch.params.scales import SCALE_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,95 @@
+"""Files that are replaced whole or not at all, and that are on the disk when the call returns.
+
+The content goes to a temporary file in the same folder, which is flushed (fsync) and renamed to its target; then the
+folder is flushed. A reader therefore sees the old or the new content and never a part, and a power failure after the
+call cannot bring the old content back. Errors stay OSError: the caller knows what the file is and what to advise.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+PRIVATE = 0o600
+"""Mode of a file that only its owner may read."""
+SHARED = 0o666
+"""Mode of a file that others may read as far as the umask allows, like any newly made file."""
+TEMPORARY_PREFIX = ".new-"
+"""Beginning of the names of temporary files. A killed process may leave one behind; it may be deleted."""
+
+
+@contextmanager
+def open_atomically(path: str | os.PathLike[str], *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
+    """Open a temporary file that takes the place of `path` when the block ends, or is deleted if the block raises.
+
+    A symbolic link at `path` is replaced, not followed; resolve the path first to write through it. Several writers
+    may replace one file at once: each leaves a whole file, and the last one stays.
+
+    Args:
+        path: the target; its folder must exist.
+        mode: permission bits of the new file, less those that the umask withholds. Those of an existing file at `path`
+            do not count.
+
+    Raises:
+        OSError: the file cannot be created, written, flushed or renamed; the old file stays as it was, except where
+            only flushing the folder failed, in which case the new file is in its place.
+    """
+    target = Path(path)
+    # Nobody can guess the name and put a link there: in a folder such as /tmp others may create files.
+    temporary = target.with_name(TEMPORARY_PREFIX + os.urandom(8).hex())
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush_folder(target.parent)
+
+
+def write_atomically(
+    path: str | os.PathLike[str],
+    content: bytes | bytearray | memoryview | Iterable[bytes],
+    *,
+    mode: int = PRIVATE,
+) -> int:
+    """Replace the file `path` by `content`, given whole or as chunks that are written one after the other.
+
+    Args:
+        path: the target, as for open_atomically.
+        content: the bytes; an exception of the iterator leaves the old file as it was.
+        mode: permission bits, as for open_atomically.
+
+    Returns:
+        The number of bytes written.
+
+    Raises:
+        OSError: as open_atomically.
+    """
+    chunks = (content,) if isinstance(content, bytes | bytearray | memoryview) else content
+    with open_atomically(path, mode=mode) as file:
+        for chunk in chunks:
+            file.write(chunk)
+        return file.tell()
+
+
+def _flush_folder(folder: Path) -> None:
+    """Flush the entry of a renamed file, which lies in its folder and not in the file (Linux, fsync(2))."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:  # a folder that may be written but not read cannot be flushed
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without flushing of folders
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,83 @@
+"""The record of a backend: an engine, with everything that compiler, runtime and server must know about it.
+
+Nothing else asks which engine it has before it. The known backends are listed in `hetorch.interop.backends`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.params import ParameterSet
+from hetorch.params.parameter_set import DEFAULT_SLOT_GENERATOR
+
+if TYPE_CHECKING:  # A record is light: naming the backends loads neither numpy nor the compiled core.
+    from hetorch.engine.native import Ciphertext, EvaluationKeys, NativeEngine
+
+E = TypeVar("E")
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend(Generic[E, C]):
+    """An implementation E of `hetorch.engine.protocol.Engine` with its own ciphertexts C.
+
+    `name` is the word for the option `engine`, and `summary` the help text. Clients speak to every backend in
+    native ciphertexts and keys.
+
+    To run:
+        make                     returns the engine for parameters and evaluation keys (None: it only encodes weights)
+        take, give               convert a native ciphertext to the engine's and back
+        plaintext_bytes          returns the memory of one encoded diagonal or bias at a level; None if weights have the
+                                 native form (hetorch.plan.memory)
+        converted_key_bytes      returns the memory of the keys in a form of the engine's own, beside the native ones;
+                                 None if it computes with these. A conversion takes time, so that a server keeps the
+                                 engines of its last clients
+        takes_encrypted_weights  True if plans may have weights that are ciphertexts
+
+    To compile for it:
+        largest_ring             largest ring degree that a plan may have
+        digit_size               primes of a key-switching digit; None if the compiler chooses
+        special_prime_count      primes of P; None if the compiler chooses
+        slot_generator           generator of the order of the slots, as in ParameterSet
+    """
+
+    name: str
+    summary: str
+    make: Callable[[ParameterSet, EvaluationKeys | None], E]
+    take: Callable[[E, Ciphertext], C]
+    give: Callable[[E, C], Ciphertext]
+    plaintext_bytes: Callable[[ParameterSet, int], int] | None
+    converted_key_bytes: Callable[[ParameterSet, EvaluationKeySpec], int] | None
+    takes_encrypted_weights: bool
+    largest_ring: int
+    digit_size: int | None
+    special_prime_count: int | None
+    slot_generator: int
+
+
+AnyBackend = Backend[Any, Any]
+
+
+def _make_native(parameters: ParameterSet, keys: EvaluationKeys | None) -> NativeEngine:
+    from hetorch.engine.native import NativeEngine
+
+    return NativeEngine(parameters, evaluation_keys=keys)
+
+
+NATIVE = Backend(
+    name="native",
+    summary="hetorch's own core",
+    make=_make_native,
+    take=lambda engine, ciphertext: ciphertext,
+    give=lambda engine, ciphertext: ciphertext,
+    plaintext_bytes=None,
+    converted_key_bytes=None,
+    takes_encrypted_weights=True,
+    largest_ring=1 << 16,
+    digit_size=None,
+    special_prime_count=None,
+    slot_generator=DEFAULT_SLOT_GENERATOR,
+)

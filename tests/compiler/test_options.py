@@ -1,0 +1,102 @@
+"""Options are said once: the function's signature, its help, the command line and the errors follow from the fields."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import hetorch
+from hetorch.compiler.option_help import kind
+from hetorch.compiler.options import ACTIVATION_OPTIONS, CompileOptions, expected
+from hetorch.engine.backend import AnyBackend
+from hetorch.errors import InputError, ParameterError
+from hetorch.interop.backends import BACKENDS
+from tests.cli.command import hetorch as run
+
+FIELDS = CompileOptions.model_fields
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_option_says_what_it_takes_and_what_it_does(name: str) -> None:
+    assert expected(name)
+    assert len(FIELDS[name].description or "") > 20
+    assert f" {name}: {expected(name)}" in " ".join((hetorch.compile.__doc__ or "").split())
+
+
+@pytest.mark.parametrize("wrong", [object(), [], True, -1, float("nan"), "", "x" * 300])
+@pytest.mark.parametrize("name", sorted(set(FIELDS) - {"security"}))
+def test_every_wrong_value_is_refused_with_what_was_expected(name: str, wrong: object) -> None:
+    with pytest.raises(InputError) as raised:
+        CompileOptions(**{name: wrong})
+    assert str(raised.value) == f"{name} must be {expected(name)}, got {repr(wrong)[:60]}"
+
+
+def test_numbers_of_numpy_and_of_the_standard_library_are_numbers() -> None:
+    options = CompileOptions(ring_degree=np.int64(8192), precision=Fraction(1, 1024), digit_size=np.int8(2))
+    assert (options.ring_degree, options.precision, options.digit_size) == (8192, 2.0**-10, 2)
+    assert [type(options.ring_degree), type(options.precision)] == [int, float]
+
+
+def test_options_are_frozen_and_complete() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        CompileOptions().batch_size = 2
+    with pytest.raises(TypeError, match=r"'degree' is no option of hetorch.compile; the options are name, "):
+        CompileOptions(degree=3)
+    with pytest.raises(ParameterError, match="'64' is not known"):
+        CompileOptions(security="64")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weights": "encrypted", "objective": "throughput"}, "latency"),
+        ({"engine": "seal", "digit_size": 2}, 'digit_size must be 1 with engine="seal", got 2'),
+        ({"engine": "seal", "weights": "encrypted"}, 'engine="native"'),
+        ({"engine": "seal", "ring_degree": 1 << 16}, "ring_degree must be at most 32768"),
+    ],
+)
+def test_options_that_contradict_each_other(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        CompileOptions(**options)
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+def test_a_plan_keeps_to_the_record_of_its_backend(backend: AnyBackend) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    parameters = hetorch.compile(model, torch.randn(50, 8), engine=backend.name).parameters
+    assert parameters.ring_degree <= backend.largest_ring
+    assert backend.digit_size in (None, parameters.digit_size)
+    assert backend.special_prime_count in (None, len(parameters.special_primes))
+    assert parameters.slot_generator == backend.slot_generator
+
+
+def test_the_options_are_light() -> None:
+    """The command line imports them when it starts."""
+    code = "import sys; import hetorch.compiler.option_help; print(*sys.modules)"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
+    assert "hetorch.compiler.options" in loaded
+    assert not loaded & {"numpy", "scipy", "torch", "rich", "hetorch.engine._native"}
+
+
+def test_the_signatures_show_the_options() -> None:
+    shown = inspect.signature(hetorch.compile).parameters
+    assert set(FIELDS) == set(shown) - {"model", "calibration_inputs", "progress"}
+    assert all(shown[name].default == FIELDS[name].default for name in FIELDS)
+    assert set(ACTIVATION_OPTIONS) < set(inspect.signature(hetorch.analyze).parameters)
+
+
+def test_the_command_line_has_every_option() -> None:
+    help_text = run("compile", "--help").stdout
+    assert all(f"--{name.replace('_', '-')}" in help_text for name in FIELDS)
+    help_text = run("analyze", "--help").stdout
+    assert all(f"--{name.replace('_', '-')}" in help_text for name in ACTIVATION_OPTIONS)
+    assert [kind(name) for name in ("ring_degree", "precision", "activation_ranges")] == [int, float, str]
