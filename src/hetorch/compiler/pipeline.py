@@ -15,7 +15,7 @@ from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.lowering.build_program import build_program
 from hetorch.compiler.lowering.make_report import Calibration, make_report
 from hetorch.compiler.lowering.select_keys import select_keys
-from hetorch.compiler.noise.predict_errors import measure_sensitivity
+from hetorch.compiler.noise.sensitivity import measure_sensitivity
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums

@@ -15,8 +15,8 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hetorch.compiler.packing.choose_layouts import groups_of
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
+from hetorch.ir.value_groups import value_groups
 
 Mask = NDArray[np.bool_]
 Array = NDArray[np.float64]
@@ -33,7 +33,7 @@ class Pruned:
 def drop_pruned(program: TensorProgram) -> Pruned:
     """The same function with smaller tensors; the program itself if nothing can leave."""
     folded = _fold_constants(program)
-    group = groups_of(folded)
+    group = value_groups(folded)
     live = _live(folded, group)
     kept = {name: _whole_channels(folded, group, name, mask) for name, mask in live.items()}
     if all(mask.all() for mask in kept.values()):

@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.costs.cost_model import KEY, CostModel
 from hetorch.compiler.costs.machine import DEFAULT, Machine
-from hetorch.compiler.noise.predict_errors import Sensitivity, predict_errors
+from hetorch.compiler.noise.predict_errors import predict_errors
+from hetorch.compiler.noise.sensitivity import Sensitivity
 from hetorch.compiler.options import LARGEST_RING, SMALLEST_RING
-from hetorch.compiler.packing.choose_layouts import Layouts, Maps, choose_layouts
-from hetorch.compiler.packing.diagonals import LIGHTEST, Lowered, lower
+from hetorch.compiler.packing.choose_layouts import Layouts, choose_layouts
+from hetorch.compiler.packing.lower import LIGHTEST, LoweredMap, lower
+from hetorch.compiler.packing.map_costs import MapMemo
 from hetorch.compiler.packing.placements import power_of_two
 from hetorch.compiler.packing.row_packing import LARGEST_MIXTURE, largest_mixture, trace_mixtures
 from hetorch.compiler.passes.assign_scales import assign_scales
@@ -58,7 +60,7 @@ class Chosen:
 
     parameters: ParameterSet
     layouts: Layouts
-    lowered: dict[int, Lowered]
+    lowered: dict[int, LoweredMap]
     scales: tuple[float, ...]
     shares: tuple[float, ...]
     error: float
@@ -71,7 +73,7 @@ class Chosen:
 class Memo:
     """What requests that differ in their key weight alone need again: the maps, and the least bits by ring degree."""
 
-    maps: Maps = field(default_factory=Maps)
+    maps: MapMemo = field(default_factory=MapMemo)
     least_bits: dict[int, float] = field(default_factory=dict)
 
 
@@ -227,10 +229,12 @@ def _with_bounded_mixtures(request: Request, positions: int, model: CostModel) -
     too large."""
     program, samples = request.program, request.sensitivity.samples
     maps = request.memo.maps
-    layouts = choose_layouts(program, request.levels, positions, model, maps=maps)
+    layouts = choose_layouts(program, request.levels, positions, model, memo=maps)
     traced = trace_mixtures(program, layouts.placements, samples)
-    if largest_mixture(list(traced.values()), [samples[value] for value in traced]) > LARGEST_MIXTURE:
-        return choose_layouts(program, request.levels, positions, model, windows=False, maps=maps), request
+    if largest_mixture(traced, samples) > LARGEST_MIXTURE:
+        return choose_layouts(
+            program, request.levels, positions, model, row_packing=False, memo=maps
+        ), request
     return layouts, replace(request, sensitivity=request.sensitivity.with_mixtures(traced))
 
 
@@ -271,7 +275,7 @@ def _prime_floor(ring: int) -> int:
 
 
 def _with_digits(
-    request: Request, ring: int, layouts: Layouts, lowered: dict[int, Lowered], digit_size: int, batch: int
+    request: Request, ring: int, layouts: Layouts, lowered: dict[int, LoweredMap], digit_size: int, batch: int
 ) -> Chosen | None:
     """The choice with the most spare bits in P that the security table allows, or None."""
     program, levels = request.program, request.levels
@@ -325,7 +329,7 @@ class _Chain:
 def _chain(
     request: Request,
     ring: int,
-    lowered: Mapping[int, Lowered],
+    lowered: Mapping[int, LoweredMap],
     digit_size: int,
     spare: int,
     *,
@@ -359,7 +363,7 @@ def _chain(
 
 
 def _scale_bits(
-    request: Request, lowered: Mapping[int, Lowered], model: NoiseModel, least: bool
+    request: Request, lowered: Mapping[int, LoweredMap], model: NoiseModel, least: bool
 ) -> int | None:
     """The bits at which the predicted error meets the precision; None beyond MOST_SCALE_BITS."""
     scales = assign_scales(request.program, request.levels, request.sizes, TRIAL_BITS, None)
@@ -395,7 +399,7 @@ def model_of(parameters: ParameterSet, machine: Machine, encrypted: bool = False
 
 def total_cost(
     program: TensorProgram,
-    lowered: dict[int, Lowered],
+    lowered: dict[int, LoweredMap],
     levels: Sequence[int],
     parts: Sequence[int],
     model: CostModel,
@@ -406,7 +410,7 @@ def total_cost(
 
 def layer_costs(
     program: TensorProgram,
-    lowered: dict[int, Lowered],
+    lowered: dict[int, LoweredMap],
     levels: Sequence[int],
     parts: Sequence[int],
     model: CostModel,
