@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.activations.approximate_activations import approximate_activations, output_range
-from hetorch.compiler.activations.approximation_notes import sentences
+from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.compare_outputs import output_range
+from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.costs.cost_model import KEY
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.lowering.build_program import build_program

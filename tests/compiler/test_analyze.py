@@ -74,7 +74,7 @@ def test_what_works_is_told_with_range_degree_and_error() -> None:
     inside = model.conv(x).detach().numpy()
     assert silu.low is not None and silu.high is not None and silu.degree is not None
     assert silu.low <= inside.min() and silu.high >= inside.max() and silu.degree >= 2
-    assert silu.name == "act" and silu.where.endswith(f"test_analysis.py:{line('self.act(self.conv')}")
+    assert silu.name == "act" and silu.where.endswith(f"test_analyze.py:{line('self.act(self.conv')}")
     (softmax,) = found["client"]
     assert softmax.operation == "softmax"
     text = str(found)
@@ -108,7 +108,7 @@ def test_all_that_does_not_work_is_told_at_once_with_its_line() -> None:
 def test_branching_is_told_with_its_line(capfd: pytest.CaptureFixture[str]) -> None:
     found = hetorch.analyze(Branching(), torch.randn(9, 1, 6, 6))
     assert not found.supported and "must not branch" in found.problem
-    assert f"test_analysis.py:{line('x if x.sum()')}" in found.problem
+    assert f"test_analyze.py:{line('x if x.sum()')}" in found.problem
     assert capfd.readouterr() == ("", "")
     with pytest.raises(UnsupportedModelError) as caught:
         compile(Branching(), torch.randn(9, 1, 6, 6))
@@ -132,7 +132,7 @@ def test_an_operation_is_named_once() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.sort(x, dim=1).values
 
-    with pytest.raises(UnsupportedModelError, match=r"^sort at \S+test_analysis\.py:\d+: ") as caught:
+    with pytest.raises(UnsupportedModelError, match=r"^sort at \S+test_analyze\.py:\d+: ") as caught:
         compile(Ordered(), torch.randn(9, 3))
     assert str(caught.value).count("sort") == 1 and str(caught.value).count("encrypted data") == 1
 
