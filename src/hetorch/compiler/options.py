@@ -259,11 +259,6 @@ class CompileOptions(BaseModel):
         return backend(self.engine)
 
     @property
-    def for_seal(self) -> bool:
-        """True if SEAL must be able to run the plan."""
-        return self.backend is SEAL
-
-    @property
     def encrypted_weights(self) -> bool:
         """True if the server sees the weights as ciphertexts only."""
         return self.weights == "encrypted"

@@ -8,12 +8,10 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.activations.approximate_activations import (
-    Approximated,
-    approximate_activations,
-    output_range,
-)
-from hetorch.compiler.activations.approximation_notes import sentences
+from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.approximated import Approximated
+from hetorch.compiler.activations.compare_outputs import output_range
+from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.lowering.build_program import build_program
 from hetorch.compiler.lowering.make_report import Calibration, make_report

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.activations.approximate_activations import Approximated
+from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.packing.count_dense import count_dense
 from hetorch.compiler.search.evaluation import Choice
