@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import PlanFormatError
 from hetorch.ir.he_program import HeProgram
+from hetorch.params.parameter_set import DEFAULT_SLOT_GENERATOR
 
 
 def required_keys(
     program: HeProgram,
     weights: Mapping[str, NDArray[np.generic]],
-    slot_generator: int = 5,
+    slot_generator: int = DEFAULT_SLOT_GENERATOR,
     layer: int | None = None,
 ) -> EvaluationKeySpec:
     """Return the keys of the operations of `program`, or of its layer number `layer` alone.
@@ -48,12 +49,12 @@ def check_keys(key_spec: EvaluationKeySpec, required: EvaluationKeySpec) -> None
     present, needed = _levels(key_spec), _levels(required)
     for name, level in needed.items():
         if present.get(name, -1) < level:
-            found = (
+            known = (
                 f"the one of key_spec is for level {present[name]}"
                 if name in present
                 else "key_spec has none"
             )
-            raise PlanFormatError(f"the program uses {name} at level {level}, {found}")
+            raise PlanFormatError(f"the program uses {name} at level {level}, {known}")
     for name, level in present.items():
         if level > needed.get(name, -1):
             use = f"at level {needed[name]} at most" if name in needed else "nowhere"

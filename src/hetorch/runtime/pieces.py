@@ -1,4 +1,4 @@
-"""How a memory limit holds: some transforms are encoded anew in each run, a few of their results at a time."""
+"""Pieces of transforms that are encoded anew in each run, one after the other, so that a memory limit holds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hetorch.plan import Plan
 from hetorch.plan.memory import key_memory, predict_memory, working_memory
 
 Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
-"""By the position of a transform in the program: its result ciphertexts, piece by piece. Other transforms stay encoded
-between runs."""
+"""The result ciphertexts of a transform, piece by piece, under its position in the program. Transforms without an entry
+stay encoded between runs."""
 
 
 def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, threads: int = 1) -> Pieces:
