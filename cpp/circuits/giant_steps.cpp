@@ -27,8 +27,8 @@ struct Side {
 
 // A giant step is a rotation to the left or to the right, whichever is shorter. If the distances of a side are dense,
 // Horner's rule, sum_j rot^j(S_j) = S_0 + rot(S_1 + rot(S_2 + …)), takes one key for all of them; otherwise each has a
-// key of its own. Either way each giant step takes one key switch with one division. hetorch.engine.transform has the
-// same rule and asks for the keys.
+// key of its own. Either way each giant step takes one key switch with one division. hetorch.engine.rotation_schedule
+// has the same rule and asks for the keys.
 void LinearTransform::add_giants(std::vector<std::optional<Pair>>& totals, const std::vector<Pair>& sums,
                                  const Evaluator& evaluator) const {
   const std::size_t slots = evaluator.context().encoder().slot_count();

@@ -25,7 +25,6 @@ from pydantic import (
 from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.errors import HetorchError, InputError
 from hetorch.interop.backends import BACKENDS, backend
-from hetorch.interop.seal.backend import SEAL
 from hetorch.params import Security
 
 SMALLEST_RING = 1 << 11
