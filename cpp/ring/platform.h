@@ -28,7 +28,7 @@ inline constexpr std::size_t kAlignment = 64;
 void* allocate(std::size_t bytes);
 void release(void* block) noexcept;
 
-// Run `body` on a new thread that nobody joins. Returns false if there is no thread to be had.
+// Run `body` on a new thread that nobody joins. Returns false if the system gives no thread.
 bool start_thread(std::function<void()> body) noexcept;
 
 // Number of cores that this process may run on; 1 if the system does not say.

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from hetorch import run_encrypted, simulate
-from hetorch.compiler.activations.approximate_activations import approximate_activations, output_range
+from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.compare_outputs import output_range
 from hetorch.compiler.api import compile
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.options import CompileOptions

@@ -128,11 +128,11 @@ void short_one(int a) {
 }
 }  // namespace hetorch
 """
-    found = [(f.name, f.first, f.last, bool(REASON.search(f.text))) for f in cpp_functions(source)]
-    assert found == [("twice", 4, 4, False), ("Point::Point", 7, 14, True), ("short_one", 15, 16, False)]
+    seen = [(f.name, f.first, f.last, bool(REASON.search(f.text))) for f in cpp_functions(source)]
+    assert seen == [("twice", 4, 4, False), ("Point::Point", 7, 14, True), ("short_one", 15, 16, False)]
 
 
 def test_functions_of_python_are_counted() -> None:
     source = 'def outer():\n    """Do.\n\n    Long because it shows.\n    """\n\n    def inner():\n        return 1\n'
-    found = [(f.name, f.lines, bool(REASON.search(f.text))) for f in python_functions(source)]
-    assert found == [("outer", 8, True), ("inner", 2, False)]
+    seen = [(f.name, f.lines, bool(REASON.search(f.text))) for f in python_functions(source)]
+    assert seen == [("outer", 8, True), ("inner", 2, False)]

@@ -25,7 +25,6 @@ from pydantic import (
 from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.errors import HetorchError, InputError
 from hetorch.interop.backends import BACKENDS, backend
-from hetorch.interop.seal.backend import SEAL
 from hetorch.params import Security
 
 SMALLEST_RING = 1 << 11
@@ -257,11 +256,6 @@ class CompileOptions(BaseModel):
     def backend(self) -> AnyBackend:
         """The backend that the plan must run on besides the native one."""
         return backend(self.engine)
-
-    @property
-    def for_seal(self) -> bool:
-        """True if SEAL must be able to run the plan."""
-        return self.backend is SEAL
 
     @property
     def encrypted_weights(self) -> bool:

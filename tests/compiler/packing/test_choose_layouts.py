@@ -6,18 +6,18 @@ from scipy import sparse
 
 from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.frontend.operations.matrices import average_pool, convolution
-from hetorch.compiler.packing.choose_layouts import choose_layouts, groups_of
-from hetorch.compiler.packing.diagonals import lower
-from hetorch.compiler.packing.placements import (
-    compact,
+from hetorch.compiler.packing.choose_layouts import choose_layouts
+from hetorch.compiler.packing.lower import lower
+from hetorch.compiler.packing.placement_candidates import (
     input_candidates,
-    on_grid,
     result_candidates,
     spatial_stride,
 )
+from hetorch.compiler.packing.placements import Grid, compact, on_grid
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.errors import PlanError
 from hetorch.ir.tensor_program import Add, Affine, Multiply, TensorOp, TensorProgram
+from hetorch.ir.value_groups import value_groups
 
 
 def dense(source: int, rows: int, columns: int) -> Affine:
@@ -51,7 +51,7 @@ def test_values_joined_by_a_sum_lie_alike() -> None:
         Add(2, 3, (12,), "sum"),
         shape=(30,),
     )
-    group = groups_of(program)
+    group = value_groups(program)
     assert group[1] == group[2] == group[3] == group[4] != group[0]
     found = choose_layouts(program, assign_levels(program), 256)
     assert len({id(found.placements[value]) for value in (1, 2, 3, 4)}) == 1
@@ -63,7 +63,7 @@ def test_a_dense_first_layer_is_skewed() -> None:
     found = choose_layouts(program, assign_levels(program), 4096)
     parts = lower(layer.matrix, found.placements[0], found.placements[1], 4096)
     # 64 rows in 4096 slots: 16 replicas of the input leave 4 diagonals (or fewer products and more folds).
-    assert parts.diagonals <= 8 and parts.lanes == 64
+    assert parts.diagonals <= 8 and parts.summed_slots == 64
 
 
 def test_no_better_than_the_plain_compact_choice_is_never_taken() -> None:
@@ -121,7 +121,5 @@ def test_candidates_put_every_element_in_its_own_slot() -> None:
 
 
 def test_a_grid_too_small_is_no_candidate() -> None:
-    from hetorch.compiler.packing.placements import Grid
-
     assert on_grid((1, 8, 8), Grid(8, 1, 32), in_gaps=False) is None
     assert on_grid((1, 8, 8), Grid(4, 1, 64), in_gaps=False) is None

@@ -1,7 +1,9 @@
-"""Pass: the level of every value, counted from the output, which is at level 0.
+"""Pass: assign the level of every value, counted from the output, which is at level 0.
 
-Each value is at the lowest level at which it can still be used: operations at low levels are cheap, so nothing waits
-high up. A value that some reader needs lower is dropped there for that reader.
+*Assumes* a program without activations.
+*Ensures* that every value is at least the depth of each operation that reads it above that operation's result. Each
+value is at the lowest such level: operations at low levels are cheap, so nothing waits high up. A reader that needs a
+value lower gets a copy that is dropped there.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from hetorch.ir.tensor_program import TensorProgram
 
 
 def assign_levels(program: TensorProgram) -> tuple[int, ...]:
-    """One level a value; level[0] is that of a fresh ciphertext."""
+    """Return one level a value; the first is that of a fresh ciphertext."""
     levels = [0] * program.value_count
     for index in range(len(program.operations) - 1, -1, -1):
         op = program.operations[index]
