@@ -15,6 +15,7 @@ HetorchError                      everything that hetorch raises on purpose
 ├── KeyMissingError               an evaluation key that was not made
 ├── WireError                     bytes from outside that are malformed        (also ValueError)
 ├── RemoteError                   the server refused, failed or did not answer; has `status` and `code`
+├── MissingPackageError           an optional package is not installed         (also ImportError)
 └── SecretImportError             a server process would hold a secret key     (also ImportError)
 
 A class that is also a built-in one is caught where the built-in one is expected. The command line prints each of these
@@ -100,6 +101,10 @@ class RemoteError(HetorchError):
         super().__init__(message)
         self.status = status
         self.code = code
+
+
+class MissingPackageError(HetorchError, ImportError):
+    """A part of hetorch needs a package that is not installed; the message names the extra to install."""
 
 
 class SecretImportError(HetorchError, ImportError):
