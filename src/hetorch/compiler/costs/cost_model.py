@@ -23,14 +23,14 @@ HOISTED = 0.6
 @dataclass(frozen=True, slots=True)
 class CostModel:
     """Costs for a key-switching shape: `digit_size` data primes a digit, `special_count` special primes. Each slot that
-    folds add up costs `lane_price` rotations more than it takes: for a search that must save noise, not time.
+    folds add up costs `fold_penalty` rotations more than it takes: for a search that must save noise, not time.
     `encrypted`: diagonals are ciphertexts. `key_weight`: see baby_giant.split."""
 
     digit_size: int = 1
     special_count: int = 1
     ring_degree: int = 1 << 13
     machine: Machine = field(default=DEFAULT)
-    lane_price: float = 0.0
+    fold_penalty: float = 0.0
     encrypted: bool = False
     key_weight: float = KEY
 
@@ -71,7 +71,7 @@ class CostModel:
 
     def _folds(self, level: int, folds: int) -> float:
         cost = folds * (self.rotate(level) + self.add(level))
-        return cost + self.lane_price * 2**folds * self.rotate(level) if folds else cost
+        return cost + self.fold_penalty * 2**folds * self.rotate(level) if folds else cost
 
     def _encrypted(
         self, level: int, diagonals: int, babies: int, giants: int, folds: int, inputs: int, outputs: int
