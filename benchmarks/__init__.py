@@ -1,1 +1,1 @@
-"""Measured comparisons with other libraries; see scripts/bench."""
+"""Benchmarks: measured comparisons with other libraries. `scripts/bench` runs them and lists their names."""

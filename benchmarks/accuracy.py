@@ -1,6 +1,6 @@
-"""Networks on real data, encrypted against in clear: accuracy of both, agreement, worst difference, time.
+"""Compare networks on real data, encrypted and in clear: accuracy, agreement, worst difference, time.
 
-All test rows go through real encryption, in batches over the slots.
+Every test row is encrypted, in batches over the slots.
 """
 
 from __future__ import annotations
@@ -13,17 +13,21 @@ import torch
 from numpy.typing import NDArray
 
 import hetorch
+from benchmarks.arguments import arguments
 from benchmarks.ledger import Ledger
-from benchmarks.measure import Row
-from benchmarks.output import arguments
 from benchmarks.real_data import DATA_SETS, DataMissing, DataSet, trained
+from benchmarks.row import Row
 from hetorch.engine import _native
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """One data set: samples, accuracies in 0..1, the share of equal classes, the worst difference of an output relative
-    to the range of the outputs and the bound that the plans predicted for it, and seconds for all encrypted runs."""
+    """The comparison on one data set.
+
+    `tested` says which rows are tested. Accuracies and `agreement`, the share of equal classes, are in 0..1.
+    `worst_difference` is that of an output, relative to the range of the outputs, and `predicted_bound` what the plans
+    predicted for it. `seconds` is the time of all encrypted runs.
+    """
 
     name: str
     tested: str
@@ -37,7 +41,11 @@ class Accuracy:
 
 
 def measure(data: DataSet, *, folds: int | None = None) -> Accuracy:
-    """All folds (or the first ones), each with a network of its own. DataMissing if the data are not here."""
+    """Compare on all folds, or on the first `folds`, each with a network of its own.
+
+    Raises:
+        DataMissing: the data are not on this machine.
+    """
     clear: list[NDArray[np.float64]] = []
     encrypted: list[NDArray[np.float64]] = []
     labels: list[NDArray[np.int64]] = []
@@ -50,13 +58,13 @@ def measure(data: DataSet, *, folds: int | None = None) -> Accuracy:
             network, fold.train, batch_size=len(fold.test), objective="throughput", activation_tolerance=0.01
         )
         start = time.perf_counter()
-        found = plan.run_encrypted(fold.test)
+        results = hetorch.run_encrypted(plan, fold.test)
         seconds += time.perf_counter() - start
         span = plan.report.output_range
-        worst = max(worst, float(np.abs(found - expected).max()) / span)
+        worst = max(worst, float(np.abs(results - expected).max()) / span)
         bound = max(bound, plan.report.predicted_error + plan.report.approximation_error)
         clear.append(expected)
-        encrypted.append(found)
+        encrypted.append(results)
         labels.append(fold.test_labels)
     first, second = (np.concatenate(part).argmax(axis=1) for part in (clear, encrypted))
     truth = np.concatenate(labels)
@@ -74,7 +82,7 @@ def measure(data: DataSet, *, folds: int | None = None) -> Accuracy:
 
 
 def main() -> None:
-    """A row for each data set, told as they come; see --help. Threads: HETORCH_NUM_THREADS, all cores unless set."""
+    """Print a row for each data set as soon as it is there; HETORCH_NUM_THREADS sets the threads, default all cores."""
     options = arguments(__doc__ or "", threads=None)
     ledger = Ledger("Real data, encrypted against in clear", options.json, options.markdown)
     for data in DATA_SETS:
@@ -83,15 +91,15 @@ def main() -> None:
         threads = _native.thread_count()
         row = Row(data.name, "PyTorch, in clear", torch.__version__, threads, None, None, None, None, None, 0)
         try:
-            found = measure(data)
+            comparison = measure(data)
         except DataMissing as missing:
             ledger.add(replace(row, reason=str(missing)))
             continue
-        facts = asdict(found)
-        each = 1e3 * facts.pop("seconds") / found.samples
+        facts = asdict(comparison)
+        sample_ms = 1e3 * facts.pop("seconds") / comparison.samples
         del facts["name"]
         reason = "classes are compared, not times"
-        ledger.add(replace(row, ours_ms=each, repetitions=1, reason=reason, details={"ours": facts}))
+        ledger.add(replace(row, ours_ms=sample_ms, repetitions=1, reason=reason, details={"ours": facts}))
     print(ledger.markdown())
 
 

@@ -1,9 +1,9 @@
-"""CKKS operations against SEAL, OpenFHE and Lattigo, and whole networks against Orion: one run, one table.
+"""Compare CKKS operations with SEAL, OpenFHE and Lattigo, and whole networks with Orion, in one table.
 
-Same ring, same number and size of data primes. Special primes and digits are each library's own choice: SEAL has one
-special prime and one digit a prime, OpenFHE its default digits, Lattigo the special primes of its published parameter
-sets, ours are chosen for the chain (the security table holds for them). Each library runs in a process and an
-environment of its own, bound to as many cores as it has threads; the two of a row take turns.
+All libraries have the same ring and the same number and size of data primes. Special primes and digits are each
+library's own choice: SEAL has one special prime and one digit a prime, OpenFHE its default digits, Lattigo the special
+primes of its published parameter sets; ours are chosen for the chain, within the security table. Each library runs in a
+process and an environment of its own, bound to as many cores as it has threads. The two of a row take turns.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 
+from benchmarks.arguments import arguments
 from benchmarks.ledger import Ledger
 from benchmarks.network_turns import ORION, network_rows
 from benchmarks.networks import ENGINE_NETWORKS
-from benchmarks.output import arguments
 from benchmarks.peers.environment import PeerMissingError
 from benchmarks.peers.recipes import RECIPES
 from benchmarks.peers.worker import PeerFailedError, Worker, start, start_ours
@@ -34,7 +34,7 @@ class Size:
 
     @property
     def label(self) -> str:
-        """Where one ring is measured with primes of two sizes, they are told apart."""
+        """The words of a row; they name the size of the primes where one ring is measured with several."""
         several = len({s.prime_bits for s in SIZES if s.log2_n == self.log2_n}) > 1
         return f"N=2^{self.log2_n}, {self.primes} primes" + (f" of {self.prime_bits} bits" if several else "")
 
@@ -47,7 +47,6 @@ SIZES = (
     Size(15, 15, 5, (45,) * 5),
     Size(16, 24, 12, (45,) * 12),
 )
-
 
 TITLES = {
     "rotate": "rotate",
@@ -71,16 +70,17 @@ PEERS: dict[int, dict[str, tuple[str, ...]]] = {
     15: {"seal": ("rotate",), "openfhe": ("rotate",), "lattigo": ("rotate",)},
     16: {"seal": ("rotate",), "openfhe": ("rotate", "hoisted", "kept in QP"), "lattigo": ("rotate",)},
 }
-"""For each ring what is compared with whom."""
+"""For log2 of each ring degree, the operations that are compared with each peer."""
 ROTATIONS, MATRIX = 16, 512
-WORST_ERROR = 1e-3
-"""Of a rotated vector of values up to 1, at a scale of 2^35 or 2^40."""
-SPED_UP = (15, 16)
-"""Rings whose rotation is compared with our own on one thread."""
+"""Number of hoisted rotations, and of rows of the dense matrix."""
+MAX_ERROR = 1e-3
+"""Largest accepted error of a rotated vector of values up to 1, at a scale of 2^35 or 2^40."""
+THREADED = (15, 16)
+"""log2 of the ring degrees at which our rotation on several threads is compared with one thread."""
 
 
 def measure_size(size: Size, threads: int, ledger: Ledger, only: str) -> None:
-    """All rows of one ring."""
+    """Measure all rows of one size."""
     wanted = {
         peer: tuple(name for name in names if only in f"{TITLES[name]}, {size.label} {peer}")
         for peer, names in PEERS[size.log2_n].items()
@@ -124,7 +124,7 @@ def measure_size(size: Size, threads: int, ledger: Ledger, only: str) -> None:
 
 
 def measure_threads(size: Size, threads: int, ledger: Ledger, only: str) -> None:
-    """Our rotation on several threads against our rotation on one."""
+    """Compare our rotation on several threads with our rotation on one."""
     title = f"{TITLES['rotate']}, {size.label}"
     if threads == 1 or only not in f"{title} hetorch":
         return
@@ -137,26 +137,26 @@ def measure_threads(size: Size, threads: int, ledger: Ledger, only: str) -> None
 
 
 def _check(worker: Worker) -> None:
-    """A rotation that does not decrypt to the rotated vector is not worth timing."""
+    """Raise a PeerFailedError unless a rotation (and the matrix product, if any) decrypts to the right result."""
     for name in ("check", *(["check matrix"] if worker.facts.get("matrix") else [])):
         error = float(worker.call(name, None))
-        if not error < WORST_ERROR:
+        if not error < MAX_ERROR:
             raise PeerFailedError(f"{name}: the result is wrong by {error:.2g}")
 
 
 def main() -> None:
-    """All rows, told as they come; see --help."""
+    """Print all rows as soon as they are there."""
     options = arguments(__doc__ or "")
     ledger = Ledger("CKKS operations, and networks against Orion", options.json, options.markdown)
     for threads in options.threads:
         for size in SIZES:
             ledger.guard(size.label, threads, partial(measure_size, size, threads, ledger, options.only))
-            if size.log2_n in SPED_UP:
+            if size.log2_n in THREADED:
                 ledger.guard(
                     size.label, threads, partial(measure_threads, size, threads, ledger, options.only)
                 )
         for name in ENGINE_NETWORKS:
-            # The second version of Orion needs 17 GB and a minute for LeNet: once is enough.
+            # The second version of Orion needs 17 GB and a minute for LeNet, so it runs once.
             peers = ORION[:1] if name == "lenet" and threads != options.threads[0] else ORION
             ledger.guard(name, threads, partial(network_rows, name, threads, ledger, options.only, peers))
     print(ledger.markdown())

@@ -1,4 +1,4 @@
-"""Rows as they come: each is told and written to the files at once, so that an interruption loses nothing."""
+"""The rows of a run, each printed and written to the files at once, so that an interruption loses none."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.measure import Row
-from benchmarks.output import machine
+from benchmarks.machine import machine
 from benchmarks.peers.worker import PeerFailedError
+from benchmarks.row import Row
 from hetorch.errors import HetorchError
 
 
 class Ledger:
-    """The rows of one run, and the JSON and Markdown files that hold them."""
+    """The rows of one run, and the JSON and Markdown files to which they are written (None: no such file)."""
 
     def __init__(self, title: str, json_file: Path | None, markdown_file: Path | None) -> None:
         self.title, self.rows = title, list[Row]()
@@ -24,24 +24,24 @@ class Ledger:
         self._machine = machine()
 
     def say(self, text: str) -> None:
-        """Progress, on standard error."""
+        """Print a line of progress to standard error."""
         print(f"[{time.monotonic() - self._begun:6.1f} s] {text}", file=sys.stderr, flush=True)
 
     def add(self, row: Row) -> None:
-        """Keep a row, say it, write the files."""
+        """Keep a row, print it, and write the files."""
         self.rows.append(row)
         self.say(f"{row.name}, {row.peer or 'alone'}, {row.threads} thread(s): {summary(row)}")
         self.write()
 
     def guard(self, name: str, threads: int, action: Callable[[], None]) -> None:
-        """Run `action`; where our own side fails, a row says so and the run goes on."""
+        """Run `action`. If our own side fails, add a row that says so, and go on."""
         try:
             action()
         except (PeerFailedError, HetorchError, MemoryError) as error:
             self.add(Row(name, "", "", threads, None, None, None, None, None, 0, f"hetorch: {error}"))
 
     def write(self) -> None:
-        """Both files, whole; a reader never sees half of one."""
+        """Write both files, each in one step: a reader never sees half of one."""
         if self._json is not None:
             data = {"machine": self._machine, "rows": [row.to_json() for row in self.rows]}
             _replace(self._json, json.dumps(data, indent=2) + "\n")
@@ -49,7 +49,7 @@ class Ledger:
             _replace(self._markdown, self.markdown())
 
     def markdown(self) -> str:
-        """A table of the rows, and one of their details where there are any."""
+        """Return the table of the rows, and one of their details if there are any."""
         here = self._machine
         lines = [f"# {self.title}", "", f"{here['cpu']}, {here['cores']} cores, path {here['isa']}.", ""]
         lines += ["| what | peer | threads | theirs ms | ours ms | ratio | min-max | turns |"]
@@ -67,19 +67,19 @@ class Ledger:
             names = list(dict.fromkeys(name for _, _, facts in detailed for name in facts))
             lines += ["", "| what | threads | side | " + " | ".join(names) + " |"]
             lines += ["|---" * (len(names) + 3) + "|"]
-            told = list[tuple[object, ...]]()
+            written = list[tuple[object, ...]]()
             for row, side, facts in detailed:
                 who = row.peer if side == "theirs" else "hetorch"
-                if (row.threads, who, facts) in told:
+                if (row.threads, who, facts) in written:
                     continue
-                told.append((row.threads, who, facts))
+                written.append((row.threads, who, facts))
                 cells = (row.name, row.threads, who, *(facts.get(name, "") for name in names))
                 lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
         return "\n".join(lines) + "\n"
 
 
 def summary(row: Row) -> str:
-    """A row in a few words."""
+    """Return a row in a few words."""
     if row.ratio is None:
         return f"{_ms(row.ours_ms)} ms, no ratio: {row.reason}"
     return f"{_ms(row.theirs_ms)} ms against {_ms(row.ours_ms)} ms, ratio {row.ratio:.1f}"

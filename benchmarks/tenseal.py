@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
+from benchmarks.arguments import arguments
 from benchmarks.ledger import Ledger
-from benchmarks.output import arguments
 from benchmarks.peers.environment import PeerMissingError
 from benchmarks.peers.recipes import RECIPES
 from benchmarks.peers.tenseal_calls import CALLS

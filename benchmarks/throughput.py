@@ -1,4 +1,4 @@
-"""Many samples in the slots of one run: what one of them takes, ours alone."""
+"""Batches of samples in the slots of one run: the time of one sample, ours alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.turns import take_turns
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A network and how many samples go into a run; None for as many as the slots hold."""
+    """A network and the number of samples of a run; None for as many as the slots hold."""
 
     network: str
     samples: int | None
@@ -26,7 +26,7 @@ BATCHES = (Batch("credit", None), Batch("cnn", 64), Batch("dense", 256))
 
 
 def throughput_rows(threads: int, ledger: Ledger, only: str) -> None:
-    """A row for each batch: milliseconds a sample, and samples a second and core beside it."""
+    """Add a row for each batch: milliseconds a sample, and samples a second and core."""
     for batch in BATCHES:
         title = f"{NETWORKS[batch.network].title}, a sample of a batch"
         if only not in title:
@@ -42,16 +42,16 @@ def _row(batch: Batch, title: str, threads: int, ledger: Ledger) -> None:
         ours.set_up({"plan": str(plan), "folder": str(prepared.folder)})
         size = int(ours.facts["batch"])
         row = take_turns(title, None, ours, "run", threads, reason="measured alone")
-        found = np.array(ours.call("predict", 0)).reshape(size, -1)
+        results = np.array(ours.call("predict", 0)).reshape(size, -1)
         facts = dict(ours.facts) | {"compile_s": compile_s, "peak_bytes": ours.peak_bytes()}
     expected = np.resize(prepared.logits, (size, prepared.logits.shape[1]))
     assert row.ours_ms is not None
-    each = row.ours_ms / size
+    sample_ms = row.ours_ms / size
     facts |= {
         "batch_ms": row.ours_ms,
-        "per_second_and_core": 1e3 / each / threads,
-        "worst_error": float(np.abs(found - expected).max()),
+        "per_second_and_core": 1e3 / sample_ms / threads,
+        "worst_error": float(np.abs(results - expected).max()),
         "output_range": float(np.ptp(expected)),
-        "agreement": float((found.argmax(1) == expected.argmax(1)).mean()),
+        "agreement": float((results.argmax(1) == expected.argmax(1)).mean()),
     }
-    ledger.add(replace(row, name=f"{title} of {size}", ours_ms=each, details={"ours": facts}))
+    ledger.add(replace(row, name=f"{title} of {size}", ours_ms=sample_ms, details={"ours": facts}))

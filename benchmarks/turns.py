@@ -1,7 +1,7 @@
-"""Two workers timed in turns, so that what else the machine does meets both alike.
+"""Two workers timed in turns, so that other work on the machine slows both alike.
 
-A turn begins with a pause, in which the other side's threads stop spinning for more work, and a short operation with a
-call that is not counted, which brings its own data back into the caches that the other side has just used.
+A turn begins with a pause, in which the other side's threads stop spinning for more work. A short operation is then
+called once without being counted, which brings its data back into the caches that the other side has just used.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import statistics
 import time
 from dataclasses import replace
 
-from benchmarks.measure import Row
 from benchmarks.peers.worker import PeerFailedError, Worker
+from benchmarks.row import Row
 
 TURN_MS = 10.0
-"""Short operations are repeated until a turn takes about this long; the turn counts as its median."""
+"""Length of a turn of short operations, in milliseconds; the turn counts as the median of its calls."""
 PAUSE = 0.02
-"""Seconds before a turn. OpenMP's threads, as GCC has them, spin for some milliseconds after their last work."""
+"""Pause before a turn, in seconds. The OpenMP threads of GCC spin for some milliseconds after their last work."""
 LEAST, MOST, LEAST_IF_SLOW = 5, 25, 3
-"""Turns of each side, as many as the time allows."""
+"""Smallest and largest number of turns of each side, and the smallest of slow operations; the time decides between."""
 SLOW_SECONDS = 1.5
-"""Of one turn of both."""
+"""Time of the two warm-ups, in seconds, from which an operation counts as slow."""
 
 
 def take_turns(
@@ -38,10 +38,13 @@ def take_turns(
     least: int = LEAST,
     their_turns: list[float] | None = None,
 ) -> Row:
-    """One row for `operation`, after a warm-up of each side; about `seconds` of measuring, and `least` turns at least.
+    """Return the row of `operation`, measured for about `seconds` and at least `least` turns after a warm-up of both.
 
-    `their_turns`, if given, is filled with the milliseconds of each. Where `theirs` is None or fails, the row has no
-    ratio and says why. PeerFailedError if ours fails: that is no row.
+    `their_turns` receives the milliseconds of each turn of theirs. If `theirs` is None or fails, the row has no ratio
+    and gives the reason.
+
+    Raises:
+        PeerFailedError: our own side failed.
     """
     empty = Row(name, peer, peer_version, threads, None, None, None, None, None, 0, reason)
     if ours is None:
@@ -83,7 +86,7 @@ def take_turns(
 
 
 def _alone(row: Row, ours: Worker, operation: str, warm: float, seconds: float, least: int) -> Row:
-    """Ours all the same, where the peer did not run; in half the time."""
+    """Measure ours alone, in half the time, where the peer did not run."""
     turns: list[float] = []
     end = time.monotonic() + seconds / 2
     while len(turns) < MOST and (len(turns) < least or time.monotonic() < end):
@@ -92,7 +95,7 @@ def _alone(row: Row, ours: Worker, operation: str, warm: float, seconds: float, 
 
 
 def _turn(worker: Worker, operation: str, calls: int) -> float:
-    """The median of `calls` calls in milliseconds, after one that is not counted where there are several."""
+    """Return the median of `calls` calls in milliseconds, after one that is not counted if there are several."""
     time.sleep(PAUSE)
     if calls == 1:
         return worker.times(operation)[0]

@@ -1,1 +1,1 @@
-"""The peers of the benchmarks: an environment for each, and the programs that run in them."""
+"""Peers of the benchmarks: an environment for each library, and the programs that run in it."""

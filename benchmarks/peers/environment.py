@@ -1,4 +1,4 @@
-"""An environment of its own for each peer, made when it is first asked for and kept under build/peers."""
+"""The environment of each peer, made when it is first needed and kept under build/peers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 HOME = ROOT / "build" / "peers"
 INSTALL_SECONDS = 900
 RETRY_SECONDS = 3600
-"""A peer that could not be installed is not tried again before, so that one run asks once."""
+"""Seconds after which a peer that could not be installed is tried again, so that one run tries once."""
 
 
 class PeerMissingError(Exception):
@@ -27,36 +27,39 @@ class PeerMissingError(Exception):
 
 
 def interpreter(recipe: Recipe, home: Path = HOME) -> Path:
-    """The Python in which the peer imports; PeerMissingError with the reason if there is none.
+    """Return the Python in which the peer can be imported.
 
-    What failed with the same recipe is tried again after an hour, or once build/peers/NAME is removed.
+    An installation that failed with the same recipe is tried again after RETRY_SECONDS, or once build/peers/NAME is
+    removed.
+
+    Raises:
+        PeerMissingError: there is none; the message is the reason.
     """
     folder = home / recipe.name
     python, stamp = folder / "bin" / "python", folder / "made"
     base = _base(recipe)
-    # A Python that was missing may have come since.
+    # A Python that was missing may have been installed since.
     wanted = hashlib.sha256(repr((astuple(recipe), base is None)).encode()).hexdigest()
-    made = stamp.read_text().split("\n", 1) if stamp.exists() else ["", ""]
-    stale = bool(made[1]) and time.time() - stamp.stat().st_mtime > RETRY_SECONDS
-    if made[0] != wanted or stale or not (made[1] or python.exists()):
+    recipe_hash, reason = stamp.read_text().split("\n", 1) if stamp.exists() else ("", "")
+    stale = bool(reason) and time.time() - stamp.stat().st_mtime > RETRY_SECONDS
+    if recipe_hash != wanted or stale or not (reason or python.exists()):
         folder.mkdir(parents=True, exist_ok=True)
         reason = _make(recipe, base, folder)
         stamp.write_text(f"{wanted}\n{reason}")
-        made = [wanted, reason]
-    if made[1]:
-        raise PeerMissingError(made[1])
+    if reason:
+        raise PeerMissingError(reason)
     return python
 
 
 def version_in(python: Path, distribution: str) -> str:
-    """The installed version of a package; empty if it says none."""
+    """Return the installed version of a package; empty if it has none."""
     code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
     done = subprocess.run([python, "-c", code, distribution], capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
 def _make(recipe: Recipe, base: Path | None, folder: Path) -> str:
-    """Empty, or why the environment could not be made."""
+    """Make the environment; return the reason if that failed, else an empty text."""
     if base is None:
         return f"not installed: needs Python {' or '.join(recipe.pythons)}, which was not found"
     print(f"peers: installing {recipe.title} into an environment of its own", file=sys.stderr, flush=True)
@@ -84,14 +87,14 @@ def _make(recipe: Recipe, base: Path | None, folder: Path) -> str:
 
 
 def _last_line(log: Path) -> str:
-    """What a failed command said last, without names of folders of this machine."""
+    """Return the last error that a command printed, without names of folders of this machine."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
     return re.sub(r"(?:file://)?/[^\s'\"]+/", "", errors[-1])[:200]
 
 
 def _base(recipe: Recipe) -> Path | None:
-    """The first interpreter of one of the versions that the recipe names."""
+    """Return the first interpreter of a version that the recipe names; None if there is none."""
     for wanted in recipe.pythons:
         for candidate in _candidates(wanted):
             if _is_version(candidate, wanted):
@@ -102,9 +105,9 @@ def _base(recipe: Recipe) -> Path | None:
 def _candidates(wanted: str) -> Iterator[Path]:
     if sys.version_info[:2] == tuple(int(part) for part in wanted.split(".")):
         yield Path(sys.executable)
-    found = shutil.which(f"python{wanted}")
-    if found:
-        yield Path(found)
+    command = shutil.which(f"python{wanted}")
+    if command:
+        yield Path(command)
     roots = [os.environ.get("PYENV_ROOT", ""), os.path.expanduser("~/.pyenv")]
     for root in filter(None, roots):
         yield from sorted((Path(root) / "versions").glob(f"{wanted}.*/bin/python"), reverse=True)

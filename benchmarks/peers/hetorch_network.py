@@ -1,4 +1,4 @@
-"""A compiled plan run by hetorch, as a server and a client would in one process; no torch, no compiler."""
+"""A compiled plan on hetorch, server and client in one process; without torch and the compiler."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from hetorch.runtime import Runner
 
 
 def setup(options: dict[str, Any]) -> Session:
-    """`plan`: its folder; `folder`: that of the network. A plan for batches is given as many samples as it takes."""
+    """Load the plan in the folder `plan` and the samples in `folder`, and make keys; a plan for batches runs full."""
     plan = Plan.load(Path(options["plan"]))
     samples = np.load(Path(options["folder"]) / "arrays.npz")["samples"].astype(np.float64)
     public = plan.public()
     begun = time.perf_counter()
     key = SecretKey.generate(plan.parameters)
     engine = NativeEngine(plan.parameters, evaluation_keys=key.evaluation_keys(plan.key_spec))
-    made_keys = time.perf_counter()
+    keys_at = time.perf_counter()
     runner = Runner(plan, engine)
     runner.prepare()
-    prepared = time.perf_counter()
+    prepared_at = time.perf_counter()
 
     batch = public.batch_size
 
@@ -53,9 +53,9 @@ def setup(options: dict[str, Any]) -> Session:
         "ring": f"2^{plan.parameters.ring_degree.bit_length() - 1}",
         "key_bytes": public.evaluation_key_bytes,
         "ciphertext_bytes": public.input_ciphertext_bytes,
-        "keys_s": round(made_keys - begun, 2),
+        "keys_s": round(keys_at - begun, 2),
         "batch": batch,
-        "prepare_s": round(prepared - made_keys, 2),
+        "prepare_s": round(prepared_at - keys_at, 2),
     }
     return Session(operations, calls, facts)
 

@@ -1,4 +1,4 @@
-"""Our operations, at the sizes of benchmarks.engine; runs where hetorch is installed."""
+"""Our operations at the sizes of benchmarks.engine, in the environment of hetorch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hetorch.params import ParameterSet
 
 
 def setup(options: dict[str, Any]) -> Session:
-    """Keys, and one encrypted vector of the size that has these options; `rotations` hoisted at once."""
+    """Make keys and one encrypted vector of the size with these options; `rotations` are hoisted at once."""
     wanted = tuple(options[name] for name in ("log2_n", "primes", "prime_bits"))
     size = next(s for s in SIZES if (s.log2_n, s.primes, s.prime_bits) == wanted)
     n, slots, bits = 1 << size.log2_n, 1 << (size.log2_n - 1), options["prime_bits"]
@@ -63,8 +63,8 @@ def setup(options: dict[str, Any]) -> Session:
         periodic = key.encrypt(np.resize(vector, slots), scale=scale)
 
         def check_matrix(_: object) -> float:
-            (made,) = engine.linear_transform(prepared, [periodic])
-            return float(np.abs(key.decrypt(made) - np.resize(_matrix(matrix) @ vector, slots)).max())
+            (product,) = engine.linear_transform(prepared, [periodic])
+            return float(np.abs(key.decrypt(product) - np.resize(_matrix(matrix) @ vector, slots)).max())
 
         operations["matrix"] = Operation(lambda: engine.linear_transform(prepared, [periodic]))
         calls["check matrix"] = check_matrix
@@ -81,14 +81,14 @@ def _matrix(size: int) -> np.ndarray[Any, np.dtype[np.float64]]:
 
 
 def _rotations(steps: list[int], slots: int) -> DiagonalTransform:
-    """The sum of the rotations by `steps`, which is all that is divided then."""
+    """Return the sum of the rotations by `steps`: only the sum is divided by P, so the rotations stay modulo QP."""
     count = len(steps)
     zeros, babies = np.zeros(count, dtype=np.int32), np.array(steps, dtype=np.int32)
     return DiagonalTransform(slots, 1, 1, zeros, zeros, zeros, babies, np.ones((count, 1)))
 
 
 def _dense(size: int, slots: int) -> DiagonalTransform:
-    """A dense matrix on a vector that repeats with its size: one diagonal a column, with the compiler's split."""
+    """Return a dense matrix for a vector that repeats with its size, a diagonal a column, in the compiler's split."""
     parts = split(np.arange(size, dtype=np.int64), size)
     rows = np.arange(size)
     matrix = _matrix(size)

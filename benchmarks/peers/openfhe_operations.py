@@ -1,4 +1,4 @@
-"""OpenFHE's operations; runs in its own environment. Hybrid key switching with its default number of digits."""
+"""OpenFHE's operations, with hybrid key switching and its default number of digits; runs in its own environment."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from benchmarks.peers.session import Operation, Session, serve
 
 
 def setup(options: dict[str, Any]) -> Session:
-    """Keys, and one encrypted vector of `log2_n`, `primes` and `prime_bits`; `rotations` hoisted at once."""
+    """Make keys and one encrypted vector of `log2_n`, `primes` and `prime_bits`; `rotations` are hoisted at once."""
     fhe = importlib.import_module("openfhe")
     n, bits = 1 << options["log2_n"], options["prime_bits"]
     parameters = fhe.CCParamsCKKSRNS()
-    # The ring and the primes are given, so that all peers work on the same; it would choose others for security.
+    # The ring and the primes are fixed, so that all peers work on the same; for security it would choose others.
     parameters.SetSecurityLevel(fhe.SecurityLevel.HEStd_NotSet)
     parameters.SetRingDim(n)
     parameters.SetMultiplicativeDepth(options["primes"] - 1)

@@ -1,4 +1,4 @@
-"""A network in Orion's second version (orion-v2-*): compiled to bytes, keys and ciphertexts handed over as bytes."""
+"""A network in Orion's second version (orion-v2-*), which passes networks, keys and ciphertexts as bytes."""
 
 from __future__ import annotations
 
@@ -14,28 +14,24 @@ from benchmarks.peers.session import Operation, Session, serve
 
 
 def setup(options: dict[str, Any]) -> Session:
-    """`folder`: the network's. The worker compiles too, so its memory is that of both."""
+    """Compile the network in `folder` and make keys; the worker's memory is that of compiling and running."""
     torch, compiler = importlib.import_module("torch"), importlib.import_module("orion_compiler")
     evaluator = importlib.import_module("orion_evaluator")
     ckks, rlwe = importlib.import_module("lattigo.ckks"), importlib.import_module("lattigo.rlwe")
     folder = Path(options["folder"])
     levels = levels_of(folder)
     log_n = smallest_ring(levels)
-    given = compiler.CKKSParams(
-        logn=log_n,
-        logq=(LOG_Q_FIRST, *[LOG_Q] * levels),
-        logp=LOG_P,
-        log_default_scale=LOG_Q,
-        h=1 << log_n,
-        ring_type="conjugate_invariant",
-    )
+    chosen = compiler.CKKSParams(
+        logn=log_n, logq=(LOG_Q_FIRST, *[LOG_Q] * levels), logp=LOG_P,
+        log_default_scale=LOG_Q, h=1 << log_n, ring_type="conjugate_invariant",
+    )  # fmt: skip
     arrays = np.load(folder / "arrays.npz")
     samples = arrays["samples"].astype(np.float64)
     net = build(importlib.import_module("orion_compiler.nn"), torch, folder)
     begun = time.perf_counter()
-    made = compiler.Compiler(net, given)
-    made.fit(torch.from_numpy(arrays["calibration"][:1]))
-    model = evaluator.Model.load(made.compile().to_bytes())
+    network = compiler.Compiler(net, chosen)
+    network.fit(torch.from_numpy(arrays["calibration"][:1]))
+    model = evaluator.Model.load(network.compile().to_bytes())
     compiled = time.perf_counter() - begun
     needed, manifest, level = model.client_params()
     parameters = ckks.Parameters.from_dict(needed)

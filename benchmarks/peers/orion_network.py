@@ -13,13 +13,14 @@ import numpy as np
 from benchmarks.peers.session import Operation, Session, serve
 
 LOG_Q_FIRST, LOG_Q, LOG_P = 29, 26, (29, 29)
-"""The primes of its examples, with as many levels as the network needs; a ring of real numbers (2^log_n slots)."""
-MOST_BITS = {13: 218, 14: 438, 15: 881}
-"""128-bit security by the table of 2018, which its examples keep to: the smallest ring that has it."""
+"""Bits of the primes in Orion's examples: the first, one for each level of the network, and the special ones. The ring
+is one of real numbers, with 2^log_n slots."""
+MAX_BITS = {13: 218, 14: 438, 15: 881}
+"""Largest log2(QP) of 128-bit security, by log2 of the ring degree, in the table of 2018 that the examples keep to."""
 
 
 def build(nn: Any, torch: Any, folder: Path) -> Any:
-    """The network of layers.json out of the layers of `nn`, with the weights of arrays.npz."""
+    """Return the network of layers.json, made of the layers of `nn`, with the weights of arrays.npz."""
     arrays = np.load(folder / "arrays.npz")
     layers: list[Any] = []
     for entry in json.loads((folder / "layers.json").read_text()):
@@ -51,7 +52,7 @@ def build(nn: Any, torch: Any, folder: Path) -> Any:
         layers.append(layer)
 
     class Net(nn.Module):  # type: ignore[misc]
-        """The layers one after the other."""
+        """A module that applies the layers one after the other."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -59,7 +60,7 @@ def build(nn: Any, torch: Any, folder: Path) -> Any:
                 setattr(self, f"layer{index}", layer)
 
         def forward(self, x: Any) -> Any:
-            """(1, ...) to (1, 10)."""
+            """Return the output (1, 10) of an input (1, ...)."""
             for index in range(len(layers)):
                 x = getattr(self, f"layer{index}")(x)
             return x
@@ -70,50 +71,34 @@ def build(nn: Any, torch: Any, folder: Path) -> Any:
 
 
 def levels_of(folder: Path) -> int:
-    """One for each linear layer, convolution and square: Orion merges batch normalisation into the layer before."""
+    """Return the levels of a network: one for each linear layer, convolution and square.
+
+    Orion merges batch normalisation into the layer before.
+    """
     kinds = [entry["kind"] for entry in json.loads((folder / "layers.json").read_text())]
     return sum(kind in ("Linear", "Conv2d", "Square") for kind in kinds)
 
 
 def smallest_ring(levels: int) -> int:
-    """log2 of the ring's degree."""
+    """Return log2 of the smallest ring degree with 128-bit security at that number of levels."""
     bits = LOG_Q_FIRST + LOG_Q * levels + sum(LOG_P)
-    return min(log_n for log_n, most in MOST_BITS.items() if bits <= most)
+    return min(log_n for log_n, most in MAX_BITS.items() if bits <= most)
 
 
 def setup(options: dict[str, Any]) -> Session:
-    """`folder`: the network's. The worker compiles too, so its memory is that of both."""
+    """Compile the network in `folder` and make keys; the worker's memory is that of compiling and running."""
     torch, orion = importlib.import_module("torch"), importlib.import_module("orion")
     layers = importlib.import_module("orion.nn")
     folder = Path(options["folder"])
     levels = levels_of(folder)
     log_n = smallest_ring(levels)
-    orion.init_scheme(
-        {
-            "ckks_params": {
-                "LogN": log_n,
-                "LogQ": [LOG_Q_FIRST, *[LOG_Q] * levels],
-                "LogP": list(LOG_P),
-                "LogScale": LOG_Q,
-                "H": 1 << log_n,
-                "RingType": "ConjugateInvariant",
-            },
-            "orion": {
-                "margin": 2,
-                "embedding_method": "hybrid",
-                "backend": "lattigo",
-                "fuse_modules": True,
-                "debug": False,
-                "io_mode": "none",
-            },
-        }
-    )
+    orion.init_scheme(_scheme_options(log_n, levels))
     scheme = importlib.import_module("orion.core.orion").scheme
     arrays = np.load(folder / "arrays.npz")
     samples = torch.from_numpy(arrays["samples"])
     net = build(layers, torch, folder)
     begun = time.perf_counter()
-    # Shapes are taken from the batch, so one sample at a time; squares need no ranges.
+    # Orion takes shapes from the batch, so it gets one sample; squares need no ranges.
     orion.fit(net, torch.from_numpy(arrays["calibration"][:1]))
     level = orion.compile(net)
     compiled = time.perf_counter() - begun
@@ -127,14 +112,12 @@ def setup(options: dict[str, Any]) -> Session:
         return [float(v) for v in decoded.reshape(-1)[:10]]
 
     first = encrypt(0)
-    # Its rotation keys: those of the maps, and of all powers of two; N words for each prime, two halves a digit.
-    digits = -(-(levels + 1) // len(LOG_P))
-    key_bytes = digits * 2 * (levels + 1 + len(LOG_P)) * (8 << log_n)
+    # It has rotation keys for the maps and for all powers of two, and a relinearisation key.
     keys = len(scheme.lt_evaluator.saved_rotation_keys) + log_n + 1
     facts = {
         "ring": f"2^{log_n}, real",
         "compile_s": round(compiled, 2),
-        "key_bytes": keys * key_bytes,
+        "key_bytes": keys * _key_bytes(log_n, levels),
         "ciphertext_bytes": 2 * (level + 1) * (8 << log_n),
     }
     operations = {
@@ -142,6 +125,33 @@ def setup(options: dict[str, Any]) -> Session:
         "whole": Operation(lambda: predict(0)),
     }
     return Session(operations, {"predict": predict}, facts)
+
+
+def _scheme_options(log_n: int, levels: int) -> dict[str, Any]:
+    return {
+        "ckks_params": {
+            "LogN": log_n,
+            "LogQ": [LOG_Q_FIRST, *[LOG_Q] * levels],
+            "LogP": list(LOG_P),
+            "LogScale": LOG_Q,
+            "H": 1 << log_n,
+            "RingType": "ConjugateInvariant",
+        },
+        "orion": {
+            "margin": 2,
+            "embedding_method": "hybrid",
+            "backend": "lattigo",
+            "fuse_modules": True,
+            "debug": False,
+            "io_mode": "none",
+        },
+    }
+
+
+def _key_bytes(log_n: int, levels: int) -> int:
+    """Return the size of a switching key: two halves a digit, each with N words of 8 bytes for each prime."""
+    digits = -(-(levels + 1) // len(LOG_P))
+    return digits * 2 * (levels + 1 + len(LOG_P)) * (8 << log_n)
 
 
 if __name__ == "__main__":

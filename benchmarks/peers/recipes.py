@@ -1,4 +1,4 @@
-"""What each peer is installed from: which Python it needs, and what pip is told, step by step."""
+"""Recipes of the peers: the Python that each needs, and what pip installs, step by step."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One peer. `distribution` is the package whose version a row names, `check` a statement that must run."""
+    """The recipe of a peer. A row names the version of the package `distribution`; the statement `check` must run."""
 
     name: str
     title: str

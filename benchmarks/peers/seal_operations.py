@@ -1,4 +1,4 @@
-"""SEAL's operations; runs in its own environment. One special prime and one digit a prime: SEAL has no other way."""
+"""SEAL's operations, with one special prime and one digit a prime, as SEAL always has; runs in its own environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.peers.session import Operation, Session, serve
 
 
 def setup(options: dict[str, Any]) -> Session:
-    """Keys, and one encrypted vector of `log2_n`, `primes` and `prime_bits`."""
+    """Make keys and one encrypted vector of `log2_n`, `primes` and `prime_bits`."""
     seal = importlib.import_module("seal")
     n, bits = 1 << options["log2_n"], options["prime_bits"]
     scale = 2.0**bits
@@ -31,9 +31,9 @@ def setup(options: dict[str, Any]) -> Session:
     product = evaluator.relinearize(evaluator.multiply(ciphertext, ciphertext), relin)
 
     def multiply() -> Any:
-        made = evaluator.multiply(ciphertext, ciphertext)
-        evaluator.relinearize_inplace(made, relin)
-        return made
+        result = evaluator.multiply(ciphertext, ciphertext)
+        evaluator.relinearize_inplace(result, relin)
+        return result
 
     def check(_: Any) -> float:
         turned = encoder.decode(decryptor.decrypt(evaluator.rotate_vector(ciphertext, 1, galois)))

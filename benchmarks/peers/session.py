@@ -1,14 +1,15 @@
-"""The worker's side of the protocol: one JSON object a line in, one out. Runs in the peers' environments.
+"""The worker's side of the protocol: one JSON object a line in, one out.
 
-So it needs nothing but the standard library, and runs on the oldest Python of them, 3.10. A worker is asked to
+It runs in the peers' environments, so it needs no more than the standard library, and Python 3.10, the oldest of them.
+The requests and their answers are
 
     {"do": "setup", "options": {...}}                 -> {"value": facts}
     {"do": "time", "operation": name, "calls": n}     -> {"value": [milliseconds, ...]}
-    {"do": "call", "operation": name, "argument": x}  -> {"value": what it returned}
-    {"do": "peak"}                                    -> {"value": high-water mark of its memory in bytes}
+    {"do": "call", "operation": name, "argument": x}  -> {"value": its result}
+    {"do": "peak"}                                    -> {"value": largest memory so far, in bytes}
 
-and answers {"error": text} where that failed. Libraries print to standard output as they like: the answers go to a
-descriptor of their own, and descriptor 1 becomes standard error.
+or {"error": text} after a failure. Libraries may print to standard output: the answers go to a descriptor of their own,
+and descriptor 1 becomes standard error.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 
 
 class Operation:
-    """Something to be timed: `run` is, `free` is not and is given what `run` returned. One run does `count` of them."""
+    """An operation to be timed. Only `run` is timed, which does `count` operations; `free` then takes its result."""
 
     def __init__(
         self, run: Callable[[], Any], free: Callable[[Any], Any] | None = None, count: int = 1
@@ -33,20 +34,20 @@ class Operation:
         self.count = count
 
     def times(self, calls: int) -> list[float]:
-        """Milliseconds of each of `calls` runs, for one operation of the `count`."""
-        found = []
+        """Return the milliseconds of one operation in each of `calls` runs."""
+        times = []
         for _ in range(calls):
             start = time.perf_counter()
-            made = self.run()
-            found.append(1e3 * (time.perf_counter() - start) / self.count)
+            result = self.run()
+            times.append(1e3 * (time.perf_counter() - start) / self.count)
             if self.free is not None:
-                self.free(made)
-            del made
-        return found
+                self.free(result)
+            del result
+        return times
 
 
 class Session:
-    """What a worker offers after its set-up."""
+    """A worker after its set-up: operations to be timed, functions to be called, and facts for the row."""
 
     def __init__(
         self,
@@ -60,7 +61,7 @@ class Session:
 
 
 def peak_bytes() -> int:
-    """The most memory that this program held. Not ru_maxrss where it can be helped: a parent's is inherited there."""
+    """Return the largest memory of this process so far; ru_maxrss, which inherits the parent's, is the last resort."""
     try:
         with open("/proc/self/status") as status:
             return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM"))
@@ -69,7 +70,7 @@ def peak_bytes() -> int:
 
 
 def serve(setup: Callable[[dict[str, Any]], Session]) -> None:
-    """Answer requests on standard input until it ends."""
+    """Answer the requests on standard input until it ends."""
     cores = os.environ.get("BENCH_CORES")
     if cores:  # threads that libraries start later inherit it
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})

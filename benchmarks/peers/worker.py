@@ -1,4 +1,4 @@
-"""The host's side of the protocol: a worker process in a peer's environment, or in ours."""
+"""The host's side of the protocol: a worker process in the environment of a peer, or in ours."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from benchmarks.peers.recipes import RECIPES
 
 
 class PeerFailedError(Exception):
-    """A worker died, took too long or reported an error; the message is the reason that a row gives."""
+    """A worker that died, took too long or reported an error; the message is the reason in its row."""
 
 
 class Worker:
-    """One process that answers one request at a time; see benchmarks.peers.session for the protocol."""
+    """A process that answers one request at a time by the protocol of benchmarks.peers.session."""
 
     def __init__(
         self,
@@ -57,25 +57,25 @@ class Worker:
         self.close()
 
     def set_up(self, options: Mapping[str, Any], *, seconds: float = 600) -> Worker:
-        """Make keys and inputs; what the worker says of them is in `facts` afterwards."""
+        """Make keys and inputs; afterwards `facts` has what the worker reports of them."""
         self.facts = self._ask({"do": "setup", "options": options}, seconds)
         return self
 
     def times(self, operation: str, calls: int = 1, *, seconds: float = 300) -> list[float]:
-        """Milliseconds of each of `calls` runs, measured in the worker."""
-        found = self._ask({"do": "time", "operation": operation, "calls": calls}, seconds)
-        return [float(value) for value in found]
+        """Return the milliseconds of each of `calls` runs, measured in the worker."""
+        answer = self._ask({"do": "time", "operation": operation, "calls": calls}, seconds)
+        return [float(value) for value in answer]
 
     def call(self, operation: str, argument: object, *, seconds: float = 600) -> Any:
-        """What the worker's function of that name returns for a JSON argument."""
+        """Return the result of the worker's function of that name for a JSON argument."""
         return self._ask({"do": "call", "operation": operation, "argument": argument}, seconds)
 
     def peak_bytes(self) -> int:
-        """The most memory that the process ever held."""
+        """Return the largest memory of the process so far."""
         return int(self._ask({"do": "peak"}, 60))
 
     def close(self) -> None:
-        """End the process, by force if it does not end with its input."""
+        """End the process; it is killed if it does not end when its input does."""
         if self._process.stdin and not self._process.stdin.closed:
             try:
                 self._process.stdin.close()
@@ -124,9 +124,9 @@ class Worker:
 
 
 def threads_environment(threads: int) -> dict[str, str]:
-    """What the libraries read to learn how many threads they may have, and the cores that the worker binds itself to.
+    """Return the environment variables that limit the threads of the libraries, and name the cores of the worker.
 
-    A library that has no such variable (TenSEAL) counts the cores it is bound to.
+    A library without such a variable (TenSEAL) counts the cores that it is bound to.
     """
     cores = sorted(os.sched_getaffinity(0))[-threads:]
     count = str(threads)
@@ -144,7 +144,7 @@ def threads_environment(threads: int) -> dict[str, str]:
 
 
 def start(peer: str, module: str, threads: int) -> Worker:
-    """A worker of `benchmarks.peers.<module>` in the environment of `peer`; PeerMissingError if there is none."""
+    """Start a worker of `benchmarks.peers.<module>` in the environment of `peer`; PeerMissingError if there is none."""
     recipe = RECIPES[peer]
     python = interpreter(recipe)
     version = version_in(python, recipe.distribution)
@@ -157,7 +157,7 @@ def start(peer: str, module: str, threads: int) -> Worker:
 
 
 def start_ours(module: str, threads: int) -> Worker:
-    """The same for hetorch, in the environment that this runs in."""
+    """Start a worker of `benchmarks.peers.<module>` for hetorch, in the environment of this process."""
     from importlib.metadata import version
 
     log = HOME / "logs" / f"{module}-{threads}.log"

@@ -1,97 +1,83 @@
 #include "ring/buffer.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <new>
 #include <unordered_map>
 #include <vector>
 
+#include "ring/platform.h"
+
 namespace hetorch::ring {
 namespace {
 
-constexpr std::size_t kAlignment = 64;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
-// What the pool keeps at most, beyond which memory is freed: so much, or half of what is in use if that is more. The
-// results of one hoisted rotation of a large ring are 400 MB; asking the system for them again takes longer, with its
-// clearing of pages, than computing them.
+// Bytes of free memory that the pool keeps at most, unless half of the memory in use is more. Raised, fewer blocks are
+// asked of the system anew, and a process holds more memory that it does not use. The results of one hoisted rotation
+// of a large ring are 400 MB: the system takes longer to hand them out, clearing every page, than we to compute them.
 constexpr std::size_t kPooledBytes = std::size_t{256} << 20;
 
-// Large blocks on huge pages: a key of 100 MB on small ones misses the address cache with every page it streams.
-std::uint64_t* allocate(std::size_t bytes) {
-  const bool large = bytes >= kHugePage;
-  void* block = nullptr;  // std::aligned_alloc would ask for a multiple of the alignment
-  if (posix_memalign(&block, large ? kHugePage : kAlignment, bytes) != 0) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-  if (large) madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);  // advice: failing is no error
-#endif
-  return static_cast<std::uint64_t*>(block);
-}
-
+// Free blocks by size. A block that is given back serves the next request of exactly its size.
 class Pool {
  public:
   std::uint64_t* take(std::size_t bytes) {
     {
-      std::lock_guard lock(mutex_);
+      platform::Lock lock(mutex_);
       in_use_ += bytes;
       peak_ = std::max(peak_, in_use_);
-      auto found = free_.find(bytes);
-      if (found != free_.end() && !found->second.blocks.empty()) {
-        std::uint64_t* block = found->second.blocks.back();
-        found->second.blocks.pop_back();
-        found->second.last_use = ++clock_;
+      auto size = free_.find(bytes);
+      if (size != free_.end() && !size->second.blocks.empty()) {
+        std::uint64_t* block = size->second.blocks.back();
+        size->second.blocks.pop_back();
+        size->second.last_use = ++uses_;
         held_ -= bytes;
         return block;
       }
     }
     try {
-      return allocate(bytes);
+      return static_cast<std::uint64_t*>(platform::allocate(bytes));
     } catch (const std::bad_alloc&) {
-      std::lock_guard lock(mutex_);
+      platform::Lock lock(mutex_);
       in_use_ -= bytes;
       throw;
     }
   }
 
   void give(std::uint64_t* block, std::size_t bytes) noexcept {
-    std::lock_guard lock(mutex_);
+    platform::Lock lock(mutex_);
     in_use_ -= bytes;
     try {
       Size& size = free_[bytes];
-      size.last_use = ++clock_;
+      size.last_use = ++uses_;
       size.blocks.push_back(block);
       held_ += bytes;
     } catch (const std::bad_alloc&) {
-      std::free(block);  // no room to remember the block
+      platform::release(block);  // no room to remember the block
       return;
     }
     while (held_ > std::max(kPooledBytes, in_use_ / 2)) drop_oldest();
   }
 
   PoolStatistics statistics() {
-    std::lock_guard lock(mutex_);
+    platform::Lock lock(mutex_);
     return {in_use_, peak_, held_};
   }
   void reset_peak() {
-    std::lock_guard lock(mutex_);
+    platform::Lock lock(mutex_);
     peak_ = in_use_;
   }
   void trim() {
-    std::lock_guard lock(mutex_);
+    platform::Lock lock(mutex_);
     while (held_ > 0) drop_oldest();
   }
 
  private:
   struct Size {
     std::vector<std::uint64_t*> blocks;
-    std::uint64_t last_use = 0;
+    std::uint64_t last_use = 0;  // value of uses_ then
   };
 
-  // Frees a block of the size that was asked for the longest ago: what an earlier computation left behind must not keep
-  // this one from the pool. Needs held_ > 0.
+  // Free one block of the least recently used size, so that what an earlier computation left behind does not take the
+  // pool from this one. Needs held_ > 0.
   void drop_oldest() noexcept {
     auto oldest = free_.end();
     for (auto at = free_.begin(); at != free_.end();) {
@@ -102,14 +88,14 @@ class Pool {
       if (oldest == free_.end() || at->second.last_use < oldest->second.last_use) oldest = at;
       ++at;
     }
-    std::free(oldest->second.blocks.back());
+    platform::release(oldest->second.blocks.back());
     oldest->second.blocks.pop_back();
     held_ -= oldest->first;
   }
 
-  std::mutex mutex_;
+  platform::Mutex mutex_;
   std::unordered_map<std::size_t, Size> free_;
-  std::uint64_t clock_ = 0;
+  std::uint64_t uses_ = 0;
   std::size_t in_use_ = 0;
   std::size_t peak_ = 0;
   std::size_t held_ = 0;
@@ -120,7 +106,9 @@ Pool& pool() {
   return *instance;
 }
 
-std::size_t padded_bytes(std::size_t words) { return (words * 8 + kAlignment - 1) / kAlignment * kAlignment; }
+std::size_t padded_bytes(std::size_t words) {
+  return (words * 8 + platform::kAlignment - 1) / platform::kAlignment * platform::kAlignment;
+}
 
 }  // namespace
 
@@ -143,7 +131,7 @@ Buffer::~Buffer() {
 void wipe(void* data, std::size_t bytes) {
   if (bytes == 0) return;
   std::memset(data, 0, bytes);
-  asm volatile("" : : "r"(data) : "memory");  // may read all memory, so the zeros must be there
+  asm volatile("" : : "r"(data) : "memory");  // as far as the compiler knows, this reads the zeros
 }
 
 void Buffer::wipe() { ring::wipe(data_, words_ * 8); }

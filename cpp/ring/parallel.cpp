@@ -1,23 +1,16 @@
 #include "ring/parallel.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
-#include <condition_variable>
 #include <cstdlib>
 #include <deque>
 #include <exception>
 #include <memory>
-#include <mutex>
 #include <stdexcept>
 #include <string>
-#include <system_error>
-#include <thread>
 #include <utility>
 
+#include "ring/platform.h"
 #include "ring/spin.h"
 
 namespace hetorch::ring {
@@ -25,14 +18,15 @@ namespace {
 
 thread_local bool inside_body = false;
 
+// One parallel loop. The caller and some threads of the pool take its tasks one by one until none is left.
 struct Job {
   const std::function<void(std::size_t)>* body;
   std::size_t count;
-  int core = -1;  // where the caller was, or -1
+  int core = -1;  // the caller's core, or -1 if unknown
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> finished{0};
-  std::mutex mutex;
-  std::condition_variable done;
+  platform::Mutex mutex;
+  platform::Condition done;
   std::exception_ptr error;
 
   void work() {
@@ -41,11 +35,11 @@ struct Job {
       try {
         (*body)(i);
       } catch (...) {
-        std::lock_guard lock(mutex);
+        platform::Lock lock(mutex);
         if (!error) error = std::current_exception();
       }
       if (finished.fetch_add(1) + 1 == count) {
-        std::lock_guard lock(mutex);
+        platform::Lock lock(mutex);
         done.notify_all();
       }
     }
@@ -53,31 +47,18 @@ struct Job {
   }
 };
 
-// Linux wakes a thread where its waker runs, and may leave both on one core for milliseconds while another is idle: a
-// computation that comes after a pause had no use of its second thread. So a thread that finds itself on the caller's
-// core moves to another one of those that the process may use.
-void leave_core(int core) {
-  if (core < 0 || sched_getcpu() != core) return;
-  cpu_set_t mask;
-  if (sched_getaffinity(getpid(), sizeof mask, &mask) != 0) return;
-  CPU_CLR(core, &mask);
-  if (CPU_COUNT(&mask) > 0) sched_setaffinity(0, sizeof mask, &mask);
-}
-
 class Pool {
  public:
   explicit Pool(std::size_t workers) {
-    try {
-      for (; workers_ < workers; ++workers_) std::thread([this] { serve(); }).detach();
-    } catch (const std::system_error&) {
-      // The system gives no more threads. Those that run use this object, so it stays; the callers do the rest.
-    }
+    // If the system gives no more threads, the callers do the rest of the work.
+    while (workers_ < workers && platform::start_thread([this] { serve(); })) ++workers_;
   }
 
+  // Let up to `helpers` threads work on the job.
   void offer(const std::shared_ptr<Job>& job, std::size_t helpers) {
     helpers = std::min(helpers, workers_);
     {
-      std::lock_guard lock(mutex_);
+      platform::Lock lock(mutex_);
       for (std::size_t i = 0; i < helpers; ++i) jobs_.push_back(job);
       waiting_.store(jobs_.size(), std::memory_order_release);
     }
@@ -91,29 +72,32 @@ class Pool {
  private:
   void serve() {
     for (;;) {
-      // The next loop of the same computation usually begins within microseconds; waking a sleeper takes longer.
+      // The next loop of the same computation usually begins within microseconds: less than it takes to wake a thread.
       spin_until([this] { return waiting_.load(std::memory_order_acquire) != 0; });
       std::shared_ptr<Job> job;
       {
-        std::unique_lock lock(mutex_);
+        platform::Lock lock(mutex_);
         wake_.wait(lock, [this] { return !jobs_.empty(); });
         job = std::move(jobs_.front());
         jobs_.pop_front();
         waiting_.store(jobs_.size(), std::memory_order_release);
       }
-      leave_core(job->core);
+      // Linux wakes a thread on its waker's core, and may leave both there for milliseconds although another core is
+      // idle: after a pause, a computation ran as if it had one thread less.
+      platform::leave_core(job->core);
       job->work();
     }
   }
 
-  std::size_t workers_ = 0;  // written by the constructor alone
-  std::mutex mutex_;
-  std::condition_variable wake_;
+  std::size_t workers_ = 0;  // only the constructor writes it
+  platform::Mutex mutex_;
+  platform::Condition wake_;
   std::deque<std::shared_ptr<Job>> jobs_;
-  std::atomic<std::size_t> waiting_{0};  // jobs_.size(), to look at without the lock
+  std::atomic<std::size_t> waiting_{0};  // jobs_.size(), readable without the lock
 };
 
 std::size_t read_thread_count() {
+  if (!platform::kThreads) return 1;
   if (const char* text = std::getenv("HETORCH_NUM_THREADS"); text != nullptr && *text != '\0') {
     char* end = nullptr;
     const long value = std::strtol(text, &end, 10);
@@ -123,22 +107,22 @@ std::size_t read_thread_count() {
     }
     return static_cast<std::size_t>(value);
   }
-  cpu_set_t mask;
-  if (sched_getaffinity(0, sizeof mask, &mask) == 0) return static_cast<std::size_t>(CPU_COUNT(&mask));
-  return 1;
+  return platform::usable_cores();
 }
 
-// A forked child has none of its parent's threads: it gets a pool of its own at its first use.
+// The pool of this process. A forked child has none of its parent's threads, so it makes a pool of its own at its first
+// use.
 struct PoolOfProcess {
-  std::mutex mutex;
+  platform::Mutex mutex;
   Pool* pool = nullptr;
-  pid_t owner = 0;
+  long owner = 0;
 
   Pool& get(std::size_t workers) {
-    std::lock_guard lock(mutex);
-    if (pool == nullptr || owner != getpid()) {
-      pool = new Pool(workers);  // detached threads use it until the process ends
-      owner = getpid();
+    platform::Lock lock(mutex);
+    const long process = platform::process_id();
+    if (pool == nullptr || owner != process) {
+      pool = new Pool(workers);  // never deleted: its threads use it until the process ends
+      owner = process;
     }
     return *pool;
   }
@@ -162,13 +146,14 @@ void parallel_for(std::size_t count, const std::function<void(std::size_t)>& bod
   auto job = std::make_shared<Job>();
   job->body = &body;
   job->count = count;
-  job->core = sched_getcpu();
+  job->core = platform::current_core();
   process.get(threads - 1).offer(job, std::min(threads, count) - 1);
   job->work();
   spin_until([&] { return job->finished.load(std::memory_order_acquire) == count; });
-  std::unique_lock lock(job->mutex);
+  platform::Lock lock(job->mutex);
   job->done.wait(lock, [&] { return job->finished.load() == count; });
-  // Taken out, so that a thread of the pool, which may let go of the job later, never frees the caller's exception.
+  // Moved out of the job: a thread of the pool may release the job later, and must not free the caller's exception
+  // then.
   const std::exception_ptr error = std::exchange(job->error, nullptr);
   lock.unlock();
   if (error) std::rethrow_exception(error);

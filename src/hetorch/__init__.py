@@ -1,64 +1,75 @@
 """hetorch: run a trained PyTorch model on data that stays encrypted.
 
 compile(model, calibration_inputs) makes a Plan; a server runs it on ciphertexts; a Client encrypts, sends and decrypts.
+
+Only the names in __all__, hetorch.client, hetorch.server.create_app and hetorch.tenseal are stable; everything else may
+change between versions. Importing hetorch loads neither torch nor numpy: a name is loaded when it is first used.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from hetorch import errors
-    from hetorch.client import Client
-    from hetorch.compiler.analyze import analyze
-    from hetorch.compiler.api import compile
-    from hetorch.compiler.costs.tune import tune
-    from hetorch.compiler.frontend.importing import load_model
-    from hetorch.compiler.frontend.marks import approximate, elementwise
-    from hetorch.compiler.frontend.table import Table
-    from hetorch.plan import Plan, PublicPlan
+if TYPE_CHECKING:  # the same names as in _EXPORTS, for type checkers
+    from hetorch import errors as errors
+    from hetorch.client.client import Client as Client
+    from hetorch.client.vault import Vault as Vault
+    from hetorch.client.weights import upload_weights as upload_weights
+    from hetorch.compiler.analyze import analyze as analyze
+    from hetorch.compiler.api import compile as compile
+    from hetorch.compiler.costs.tune import tune as tune
+    from hetorch.compiler.frontend.lookup_table import Table as Table
+    from hetorch.compiler.frontend.marks import approximate as approximate
+    from hetorch.compiler.frontend.marks import elementwise as elementwise
+    from hetorch.compiler.frontend.sources.load_model import load_model as load_model
+    from hetorch.engine.secret import Sharing as Sharing
+    from hetorch.inspect.run_encrypted import run_encrypted as run_encrypted
+    from hetorch.inspect.simulate import simulate as simulate
+    from hetorch.model_owner.encrypt import save_encrypted_weights as save_encrypted_weights
+    from hetorch.plan.plan import Plan as Plan
+    from hetorch.plan.public import PublicPlan as PublicPlan
 
 __version__ = "0.1.0"
-__all__ = [
-    "Client",
-    "Plan",
-    "PublicPlan",
-    "Table",
-    "__version__",
-    "analyze",
-    "approximate",
-    "compile",
-    "elementwise",
-    "errors",
-    "load_model",
-    "tune",
-]
+
+_EXPORTS: Mapping[str, str] = MappingProxyType(
+    {
+        "Client": "hetorch.client.client",
+        "Plan": "hetorch.plan.plan",
+        "PublicPlan": "hetorch.plan.public",
+        "Sharing": "hetorch.engine.secret",
+        "Table": "hetorch.compiler.frontend.lookup_table",
+        "Vault": "hetorch.client.vault",
+        "analyze": "hetorch.compiler.analyze",
+        "approximate": "hetorch.compiler.frontend.marks",
+        "compile": "hetorch.compiler.api",
+        "elementwise": "hetorch.compiler.frontend.marks",
+        "errors": "hetorch.errors",
+        "load_model": "hetorch.compiler.frontend.sources.load_model",
+        "run_encrypted": "hetorch.inspect.run_encrypted",
+        "save_encrypted_weights": "hetorch.model_owner.encrypt",
+        "simulate": "hetorch.inspect.simulate",
+        "tune": "hetorch.compiler.costs.tune",
+        "upload_weights": "hetorch.client.weights",
+    }
+)
+"""The module that defines each public name; `errors` is a module itself."""
+
+__all__ = ["__version__", *_EXPORTS]
 
 
-def __getattr__(name: str) -> Any:
-    """Load what is asked for, when it is asked for: importing hetorch loads neither torch nor the engine."""
-    match name:
-        case "compile":
-            return importlib.import_module("hetorch.compiler.api").compile
-        case "tune":
-            return importlib.import_module("hetorch.compiler.costs.tune").tune
-        case "analyze":
-            return importlib.import_module("hetorch.compiler.analyze").analyze
-        case "approximate" | "elementwise":
-            return getattr(importlib.import_module("hetorch.compiler.frontend.marks"), name)
-        case "Table":
-            return importlib.import_module("hetorch.compiler.frontend.table").Table
-        case "load_model":
-            return importlib.import_module("hetorch.compiler.frontend.importing").load_model
-        case "Plan" | "PublicPlan":
-            return getattr(importlib.import_module("hetorch.plan"), name)
-        case "Client":
-            return importlib.import_module("hetorch.client").Client
-        case "errors":
-            return importlib.import_module("hetorch.errors")
-    raise AttributeError(f"module 'hetorch' has no attribute {name!r}")
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Load a public name from the module that defines it."""
+        if name not in _EXPORTS:
+            raise AttributeError(f"module 'hetorch' has no attribute {name!r}")
+        module = importlib.import_module(_EXPORTS[name])
+        return module if module.__name__ == f"hetorch.{name}" else getattr(module, name)
 
 
 def __dir__() -> list[str]:
+    """Return the public names."""
     return sorted(__all__)

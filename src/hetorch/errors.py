@@ -1,4 +1,4 @@
-"""The error tree. A message says what was wrong, where, the value seen, and what to do about it.
+"""Layer 0: the error tree. A message says what was wrong, where, the value seen, and what to do about it.
 
 HetorchError                      everything that hetorch raises on purpose
 ├── InputError                    a value that the caller handed in            (also ValueError)
@@ -14,7 +14,11 @@ HetorchError                      everything that hetorch raises on purpose
 ├── LevelError                    operands at the wrong level or scale         (also ValueError)
 ├── KeyMissingError               an evaluation key that was not made
 ├── WireError                     bytes from outside that are malformed        (also ValueError)
-└── RemoteError                   the server refused or failed; has `status` and `code`
+├── RemoteError                   the server refused, failed or did not answer; has `status` and `code`
+└── SecretImportError             a server process would hold a secret key     (also ImportError)
+
+A class that is also a built-in one is caught where the built-in one is expected. The command line prints each of these
+as one line and exits with 1.
 """
 
 from __future__ import annotations
@@ -26,16 +30,16 @@ class HetorchError(Exception):
     """Base of every error that hetorch raises on purpose."""
 
 
+class InputError(HetorchError, ValueError):
+    """A value handed in by the caller has the wrong shape, type or range."""
+
+
 class ParameterError(HetorchError, ValueError):
     """A parameter set is malformed: not a power of two, not an NTT prime, a chain that does not fit."""
 
 
 class SecurityError(ParameterError):
     """A parameter set is well-formed but below the security level asked for."""
-
-
-class InputError(HetorchError, ValueError):
-    """A value handed in by the user has the wrong shape, type or range."""
 
 
 class UnsupportedModelError(HetorchError):
@@ -62,15 +66,19 @@ class PlanFormatError(PlanError):
 
 
 class PlanUseError(PlanError):
-    """A sound plan that cannot run here: on this engine, with these parameters, without its weights, in this memory."""
+    """A sound plan cannot run here: on this engine, with these parameters, without its weights, in this memory."""
 
 
 class StorageError(HetorchError):
     """A folder or a file cannot be read or written; the message names it and says what to do."""
 
 
+class VaultError(StorageError):
+    """The key vault of the data owner cannot be used: wrong permissions, missing or foreign keys, a spent budget."""
+
+
 class LevelError(HetorchError, ValueError):
-    """Operands at the wrong level or scale, or no level left to rescale."""
+    """Operands are at the wrong level or scale, or there is no level left to rescale."""
 
 
 class KeyMissingError(HetorchError):
@@ -81,13 +89,12 @@ class WireError(HetorchError, ValueError):
     """Bytes from outside are malformed, truncated, oversized or made for other parameters."""
 
 
-class VaultError(StorageError):
-    """The key vault of the data owner cannot be used: wrong permissions, missing or foreign keys."""
-
-
 class RemoteError(HetorchError):
-    """The server refused or failed. `status`: the HTTP status, None without an answer; `code`: the stable name of the
-    reason (hetorch.wire.answers), None where the answer has none. The message is the server's sentence."""
+    """The server refused or failed, or did not answer; the message has the server's sentence if there is one.
+
+    `status` is the HTTP status, None without an answer. `code` is the stable name of the reason (`hetorch.wire.codes`),
+    None where the answer has none, as a proxy's.
+    """
 
     def __init__(self, message: str, status: int | None = None, code: str | None = None) -> None:
         super().__init__(message)
@@ -95,13 +102,17 @@ class RemoteError(HetorchError):
         self.code = code
 
 
+class SecretImportError(HetorchError, ImportError):
+    """A server process has loaded, or tried to import, a module through which a secret key could come in."""
+
+
 class InsecureParametersWarning(UserWarning):
     """A parameter set without a security level is in use; for tests only."""
 
 
 class KeySwitchNoiseWarning(UserWarning):
-    """A special prime far below the others: rotations and relinearisations leave much noise."""
+    """A special prime is far smaller than the others: rotations and relinearisations leave much noise."""
 
 
 class LegacySecurityWarning(UserWarning):
-    """Parameters beyond the 2024 security table, accepted under the HomomorphicEncryption.org standard of 2018."""
+    """Parameters exceed the 2024 security table, and are accepted under the HomomorphicEncryption.org one of 2018."""

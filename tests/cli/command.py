@@ -1,4 +1,4 @@
-"""Running the command line as a user does: as a process of its own."""
+"""The command line, run as a user runs it: as a process of its own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.server.small_plan import small_plan
 
 
 def hetorch(*arguments: object, vault: Path | None = None, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """`hetorch arguments`; the exit code must be `code`, and there is never a traceback."""
+    """Run `hetorch arguments`; the exit code must be `code`, and there is never a traceback."""
     environment = os.environ | {"HETORCH_VAULT": str(vault) if vault is not None else "/nonexistent/vault"}
     result = subprocess.run(
         [sys.executable, "-m", "hetorch.cli.main", *map(str, arguments)],
@@ -33,7 +33,7 @@ def hetorch(*arguments: object, vault: Path | None = None, code: int = 0) -> sub
 
 
 def refusal(*arguments: object, vault: Path | None = None) -> str:
-    """The one line on stderr of a command that fails with exit code 1."""
+    """Return the one line on stderr of a command that fails with exit code 1."""
     result = hetorch(*arguments, vault=vault, code=1)
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
@@ -43,7 +43,7 @@ def refusal(*arguments: object, vault: Path | None = None) -> str:
 
 
 def save_secure_plan(folder: Path, seed: int = 0) -> Path:
-    """The small plan at N = 2^13 with log2(QP) = 178, where 214 are allowed for 128 bits."""
+    """Save the small plan at N = 2^13 with log2(QP) = 178, where 214 are allowed for 128 bits."""
     parameters = ParameterSet.from_bits(1 << 13, [49, 40, 40], [49])
     path = folder / f"small{seed}.hetorch"
     small_plan(seed, parameters).save(path)
@@ -54,7 +54,8 @@ def save_secure_plan(folder: Path, seed: int = 0) -> Path:
 def server_process(
     plans: list[Path], folder: Path, *options: str
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """`hetorch serve` as a child process: its address and the process; ended with SIGINT, as by Ctrl-C."""
+    """Run `hetorch serve` as a child process until the block ends, then send SIGINT, as Ctrl-C does; gives the address
+    and the process."""
     ready, log = folder / "ready", folder / "server.log"
     command = [sys.executable, "-m", "hetorch.cli.main", "serve", *map(str, plans)]
     with log.open("w") as errors:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Recording:
-    """What crossed the wire."""
+    """The bytes that crossed the wire."""
 
     address: str
     sent: bytearray = field(default_factory=bytearray)
@@ -24,7 +24,7 @@ class Recording:
 
 @contextlib.contextmanager
 def recording_proxy(target: str) -> Iterator[Recording]:
-    """Listens on a free port and passes everything on to `target` (http://host:port)."""
+    """Listen on a free port and pass everything on to `target` (http://host:port) until the block ends."""
     host, _, port = target.removeprefix("http://").rpartition(":")
     listener = socket.create_server(("127.0.0.1", 0))
     recording = Recording(f"http://127.0.0.1:{listener.getsockname()[1]}")

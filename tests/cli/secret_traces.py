@@ -15,18 +15,18 @@ from hetorch.engine.secret import SecretKey
 from hetorch.params import ParameterSet
 
 PIECE = 24
-"""Bytes of a piece that is looked for; by chance one is found in a gigabyte with a probability of 2^-160."""
+"""Length of a piece that is searched for, in bytes; a gigabyte holds one by chance with a probability of 2^-160."""
 
 
 def coefficients(parameters: ParameterSet, seed: bytes) -> NDArray[np.int8]:
-    """The ternary coefficients that follow from a seed: floor(3 w / 2^64) - 1 of 64-bit words of its keystream."""
+    """Return the ternary coefficients that follow from a seed: floor(3 w / 2^64) - 1 of keystream words w."""
     words = keystream(seed, 8 * parameters.ring_degree, domain=b"secret key")
     numbers = [int.from_bytes(words[i : i + 8], "little") for i in range(0, len(words), 8)]
     return np.array([(3 * w >> 64) - 1 for w in numbers], dtype=np.int8)
 
 
 def ntt_rows(parameters: ParameterSet, key: SecretKey) -> list[NDArray[np.uint64]]:
-    """The key modulo each prime, in the NTT domain: what decryption makes of the ciphertext (0, 1)."""
+    """Return the key modulo each prime, in the NTT domain: the decryption of the ciphertext (0, 1)."""
     context = core_context(parameters)
     level, n = parameters.max_level, parameters.ring_degree
     rows = np.zeros((2, level + 1, n), dtype=np.uint64)
@@ -37,13 +37,13 @@ def ntt_rows(parameters: ParameterSet, key: SecretKey) -> list[NDArray[np.uint64
 
 
 def pack_bits(values: NDArray[np.uint64], bits: int) -> bytes:
-    """Residues one after the other, `bits` each, the lowest bit first: as ciphertexts are written."""
+    """Pack residues of `bits` bits one after the other, the lowest bit first, as ciphertexts are written."""
     table = (values[:, np.newaxis] >> np.arange(bits, dtype=np.uint64)) & np.uint64(1)
     return np.packbits(table.astype(np.uint8).reshape(-1), bitorder="little").tobytes()
 
 
 def secret_traces(parameters: ParameterSet, seed: bytes) -> Mapping[str, bytes]:
-    """Named representations of the seed and of the key made from it."""
+    """Return the representations of the seed and of the key made from it, by name."""
     key = SecretKey.generate(parameters, seed)
     ternary = coefficients(parameters, seed)
     same = SecretKey.from_coefficients(parameters, ternary)
@@ -70,8 +70,8 @@ def secret_traces(parameters: ParameterSet, seed: bytes) -> Mapping[str, bytes]:
 
 
 def found_in(data: bytes, traces: Mapping[str, bytes]) -> list[str]:
-    """Names of traces of which a piece, from any eighth of it, is in `data`. Sparse pieces (mostly zeros) are as
-    long as it takes to be unmistakable."""
+    """Return the names of the traces from any eighth of which a piece is in `data`. Sparse pieces (mostly zeros) are
+    longer, so that none is found by chance."""
     found = []
     for name, trace in traces.items():
         for start in range(0, len(trace) - PIECE + 1, max(len(trace) // 8, 1)):

@@ -1,4 +1,4 @@
-"""Server and client as two processes: what crosses the wire, what the server can load, what it survives."""
+"""Server and client as two processes: the bytes on the wire, the modules of the server, and broken requests."""
 
 from __future__ import annotations
 
@@ -73,16 +73,16 @@ def test_a_sample_out_of_range_is_told_once_and_at_the_end(
     x = samples(3)
     x[1, 4] = 2.0
     np.save(tmp_path / "x.npy", x)
-    given = ("predict", url, tmp_path / "x.npy", "--model", "small0")
-    found = hetorch(*given, vault=vault.path)
-    (warning,) = [line for line in found.stderr.splitlines() if "warning" in line]
+    command = ("predict", url, tmp_path / "x.npy", "--model", "small0")
+    shown = hetorch(*command, vault=vault.path)
+    (warning,) = [line for line in shown.stderr.splitlines() if "warning" in line]
     assert "by up to 50.0% of its width in 1 of 3 samples" in warning
-    assert "1 of 3 samples left the calibrated range, by up to 50.0%" in found.stdout.splitlines()[-1]
-    assert json.loads(hetorch(*given, "--json", vault=vault.path).stdout)["out_of_range"] == [1]
+    assert "1 of 3 samples left the calibrated range, by up to 50.0%" in shown.stdout.splitlines()[-1]
+    assert json.loads(hetorch(*command, "--json", vault=vault.path).stdout)["out_of_range"] == [1]
 
 
 def test_the_search_would_find_a_secret_that_is_there(server: Server, vault: Vault) -> None:
-    """Each trace alone, hidden in noise; and the codec's own bytes of a ciphertext that holds the key."""
+    """It finds each trace alone, hidden in noise, and the codec's own bytes of a ciphertext that holds the key."""
     parameters = ParameterSet.from_bits(1 << 13, [49, 40, 40], [49])
     traces = secret_traces(parameters, bytes(range(32)))
     noise = np.random.default_rng(0).bytes(10_000)
@@ -137,7 +137,7 @@ def test_bad_bodies_get_a_sentence_and_the_server_goes_on(server: Server, vault:
         ]
         for answer, status in refused:
             assert answer.status_code == status, answer.text
-            assert answer.json().keys() == {"error"}
+            assert answer.json().keys() == {"error", "code"}
             assert "\n" not in answer.json()["error"]
         assert http.post(predict_path, content=request, headers=headers).status_code == 200
         assert http.get("/v1/metrics").json()["failed"] == 0

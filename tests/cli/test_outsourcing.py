@@ -1,4 +1,4 @@
-"""A model and data that the server sees neither of, with the commands and processes of a user."""
+"""A server that sees neither the model nor the data, with the commands and processes of a user."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 import hetorch
+from hetorch import simulate
 from hetorch.client import Client, Vault
 from hetorch.plan import Plan
 from tests.cli.command import hetorch as run
@@ -45,7 +46,7 @@ class Outsourced:
     process: subprocess.Popen[str]
 
     def wrong_by(self, found: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> float:
-        """Against the module itself, as a share of the error that the plan promises."""
+        """Return the error against the module itself, as a share of the error that the plan promises."""
         with torch.no_grad():
             expected = self.module(torch.from_numpy(X).float()).double().numpy()
         report = self.plan.report
@@ -53,8 +54,8 @@ class Outsourced:
         return float(np.abs(found - expected).max() / bound)
 
     def weight_traces(self) -> dict[str, bytes]:
-        """Stretches of 24 bytes of numbers of the module and the plan, as they would lie in memory or in a file; none
-        with a zero, which is not secret."""
+        """Return runs of 24 bytes of the module's and the plan's numbers, as they would lie in memory or in a file;
+        runs with a zero are left out, because a zero is not secret."""
         arrays = [p.detach().numpy() for p in self.module.parameters()]
         arrays += [a for a in self.plan.weights.values() if a.dtype == np.float64]
         found: dict[str, bytes] = {}
@@ -107,7 +108,7 @@ def test_three_parties_by_their_commands(outsourced: Outsourced, tmp_path: Path)
     run("predict", outsourced.url, tmp_path / "x.npy", "-o", tmp_path / "y.npy", vault=vault)
     found = np.load(tmp_path / "y.npy")
     assert outsourced.wrong_by(found) < 1
-    exact = outsourced.plan.run_cleartext(X)
+    exact = simulate(outsourced.plan, X)
     report = outsourced.plan.report
     assert np.abs(found - exact).max() < 2 * report.predicted_error * report.output_range
     with Client(outsourced.url, vault=vault) as client:
@@ -117,7 +118,7 @@ def test_three_parties_by_their_commands(outsourced: Outsourced, tmp_path: Path)
 
 
 def test_the_server_never_has_a_weight_in_clear(outsourced: Outsourced, tmp_path: Path) -> None:
-    """Not on the wire, in its plan, in what it stores, or in its memory after it has computed."""
+    """They are not on the wire, in its plan, in its stored files, or in its memory after it has computed."""
     traces = outsourced.weight_traces()
     whole = b"".join(path.read_bytes() for path in outsourced.whole.iterdir())
     assert len(found_in(whole, traces)) > 20  # the search finds weights that are there
@@ -142,7 +143,7 @@ def test_the_server_never_has_a_weight_in_clear(outsourced: Outsourced, tmp_path
 
 
 def memory_of(pid: int) -> bytes:
-    """All that a child process could write to."""
+    """Return the bytes of all memory that a child process can write to."""
     parts: list[bytes] = []
     try:
         with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hetorch.cli.arrays import fit_samples, load_array, save_array
-from hetorch.errors import InputError
+from hetorch.errors import InputError, StorageError
 from tests.cli.command import hetorch, refusal, save_secure_plan, server_process
 
 VERBS = (
@@ -110,7 +110,7 @@ def test_inputs_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | 
     path = tmp_path / name
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises((InputError, StorageError), match=sentence):
         load_array(path)
 
 
@@ -123,7 +123,7 @@ def test_arrays_come_back(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
 def test_results_are_for_their_owner_alone(tmp_path: Path, suffix: str) -> None:
-    """A new file, one that others could read before, and one behind a link; nothing else stays behind."""
+    """A new file, one that others could read before, and one behind a link are private; nothing else is left."""
     new, old, link = (tmp_path / f"{name}{suffix}" for name in ("new", "old", "link"))
     old.write_bytes(b"what was there")
     old.chmod(0o644)
@@ -137,10 +137,10 @@ def test_results_are_for_their_owner_alone(tmp_path: Path, suffix: str) -> None:
 
 
 def test_results_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(StorageError, match="cannot write"):
         save_array(tmp_path / "missing" / "y.npy", np.ones(3))
     (tmp_path / "folder.npy").mkdir()
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(StorageError, match="cannot write"):
         save_array(tmp_path / "folder.npy", np.ones(3))
     assert {path.name for path in tmp_path.iterdir()} == {"folder.npy"}
 
@@ -237,7 +237,7 @@ def test_an_input_that_does_not_fit_the_plan(plan: Path, tmp_path: Path) -> None
 
 
 def test_help_shows_what_it_says() -> None:
-    """Rich takes brackets for markup, and swallows what it does not know."""
+    """Rich takes brackets for markup, and drops any that it does not know."""
     assert "hetorch[seal]" in "".join(hetorch("serve", "--help").stdout.replace("│", "").split())
     for verb in ("keygen", "predict"):
         assert "$HETORCH_VAULT" in hetorch(verb, "--help").stdout

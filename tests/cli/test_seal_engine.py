@@ -21,7 +21,7 @@ def test_a_client_is_served_by_seal(tmp_path: Path) -> None:
         server_process([plan], tmp_path, "--engine", "seal") as (url, _),
         Client(url, vault=vault, model="small0") as client,
     ):
-        # As on the native engine: scale 2^40 at N = 2^13, with SEAL's digits, which are not centred.
+        # The bound of the native engine at scale 2^40 and N = 2^13, though SEAL's digits are not centred.
         assert np.abs(client.predict(x) - expected(x)).max() < 2.0**-16
         metrics = httpx.get(f"{url}/v1/metrics", trust_env=False).json()
         assert metrics["secret_modules"] == []

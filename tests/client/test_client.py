@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import functools
 import http.server
+import json
 import socket
 import threading
 import time
@@ -30,6 +31,7 @@ from hetorch.errors import (
 )
 from hetorch.server.models import ServedModel, serve_plan
 from hetorch.server.settings import Settings
+from hetorch.wire.codes import Code
 from tests.server.live import live
 from tests.server.small_plan import expected, small_plan
 
@@ -97,9 +99,9 @@ def test_timings_and_sizes_are_kept(client: Client) -> None:
 def test_keys_are_made_once_and_uploaded_once(url: str, tmp_path: Path) -> None:
     said: list[str] = []
 
-    def progress(what: str, done: int, total: int) -> None:
-        assert 0 <= done <= total
-        said.append(what)
+    def progress(stage: str, fraction: float) -> None:
+        assert 0 <= fraction <= 1
+        said.append(stage)
 
     def connect() -> Client:
         return Client(url, vault=tmp_path / "keys", allow_insecure=True, progress=progress)
@@ -114,7 +116,7 @@ def test_keys_are_made_once_and_uploaded_once(url: str, tmp_path: Path) -> None:
 
 
 def test_keys_that_the_server_dropped_are_uploaded_again(served: ServedModel, tmp_path: Path) -> None:
-    """Room for one client's keys only: two clients push each other out at every turn, and both are answered."""
+    """With room for one client's keys only, two clients push each other out at every turn, and both are answered."""
     x = samples(1)
     settings = Settings(key_memory=served.key_kind.memory_bytes)
     with (
@@ -183,7 +185,7 @@ def test_which_model(served: ServedModel, vault: Vault) -> None:
             assert np.abs(client.predict(x) - expected(x, seed=1)).max() < ERROR
         with pytest.raises(RemoteError, match="no model 'third'") as caught:
             Client(url, vault=vault, allow_insecure=True, model="third")
-        assert caught.value.status == 404
+        assert (caught.value.status, caught.value.code) == (404, Code.MODEL_UNKNOWN)
         with pytest.raises(InputError, match="not the name of a model"):
             Client(url, vault=vault, allow_insecure=True, model="../x")
 
@@ -202,7 +204,7 @@ def test_nobody_there(vault: Vault) -> None:
         port = free.getsockname()[1]
         with pytest.raises(RemoteError, match="is `hetorch serve` running") as caught:
             Client(f"http://127.0.0.1:{port}", vault=vault)
-    assert caught.value.status is None
+    assert (caught.value.status, caught.value.code) == (None, None)
 
 
 def test_a_silent_server_times_out(vault: Vault) -> None:
@@ -223,7 +225,7 @@ Reply = tuple[int, dict[str, str], bytes]
 
 @contextlib.contextmanager
 def strange_server(reply: Callable[[str], Reply]) -> Iterator[str]:
-    """Answers every path with what `reply` says."""
+    """Run a server that answers every path with `reply(path)`; gives its address."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def answer(self) -> None:
@@ -269,7 +271,7 @@ def test_strange_answers_are_told_in_one_sentence(reply: Reply, sentence: str, v
     assert "\n" not in str(caught.value)
 
 
-def test_a_dripping_answer_is_given_up(vault: Vault) -> None:
+def test_a_dripping_answer_is_cut_off(vault: Vault) -> None:
     """Every byte comes well within the time of one read; the whole answer would take minutes."""
 
     class Drip(httpx.SyncByteStream):
@@ -288,8 +290,8 @@ def test_a_dripping_answer_is_given_up(vault: Vault) -> None:
     [(b"HTTP/1.1 200 OK\r\nX: ", b"a"), (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")],
     ids=["header", "informational"],
 )
-def test_a_dripping_head_is_given_up(vault: Vault, first: bytes, drip: bytes) -> None:
-    """As a dripping body, before there is one."""
+def test_a_dripping_head_is_cut_off(vault: Vault, first: bytes, drip: bytes) -> None:
+    """The same as a dripping body, before the body begins."""
     done = threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -316,8 +318,8 @@ def test_a_dripping_head_is_given_up(vault: Vault, first: bytes, drip: bytes) ->
             thread.join()
 
 
-def test_a_server_that_takes_a_request_bit_by_bit_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hetorch.client.transport.SLOWEST_BYTES_PER_SECOND", 1 << 40)
+def test_a_server_that_takes_a_request_bit_by_bit_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hetorch.client.watch.SLOWEST_BYTES_PER_SECOND", 1 << 40)
     done = threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -357,8 +359,62 @@ def test_a_busy_server_is_asked_again(vault: Vault) -> None:
     assert 1 < len(asked) <= 6  # and not as often as it can be
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "uploads"),
+    [
+        (404, "keys_missing", 2),
+        (410, "keys_missing", 2),  # the code counts, not the status
+        (404, None, 1),  # as of a proxy
+        (404, "model_unknown", 1),
+        (404, "of_a_later_version", 1),
+        (409, "weights_missing", 1),  # this client has none to give
+    ],
+)
+def test_keys_are_uploaded_again_only_if_the_code_says_so(
+    served: ServedModel, vault: Vault, status: int, code: str | None, uploads: int
+) -> None:
+    """Every prediction is refused. The first upload is the client's own, a second one its answer to the refusal."""
+    key_id = ""
+    puts: list[str] = []
+
+    def reply(path: str) -> Reply:
+        if path.endswith("/predict"):
+            return status, {}, json.dumps({"error": "no"} | ({"code": code} if code else {})).encode()
+        if "/keys/" in path:
+            return 404, {}, b'{"error": "they are not here", "code": "keys_missing"}'
+        if path.endswith("/keys"):
+            puts.append(path)
+            return 200, {}, json.dumps({"key_id": key_id}).encode()
+        return 200, {}, served.public_bytes
+
+    with (
+        strange_server(reply) as url,
+        Client(url, vault=vault, model="small", allow_insecure=True) as client,
+    ):
+        key_id = client.make_keys().key_id
+        with pytest.raises(RemoteError, match="says: no") as caught:
+            client.predict(samples(1))
+    assert (caught.value.status, caught.value.code) == (status, code)
+    assert len(puts) == uploads
+
+
+def test_an_answer_without_a_code_does_not_tell_that_keys_are_missing(
+    served: ServedModel, vault: Vault
+) -> None:
+    def reply(path: str) -> Reply:
+        return (404, {}, b"<html>not here</html>") if "/keys" in path else (200, {}, served.public_bytes)
+
+    with (
+        strange_server(reply) as url,
+        Client(url, vault=vault, model="small", allow_insecure=True) as client,
+        pytest.raises(RemoteError, match="404 without an explanation") as caught,
+    ):
+        client.prepare()
+    assert (caught.value.status, caught.value.code) == (404, None)
+
+
 def test_a_lying_server_cannot_make_the_client_accept_a_result(served: ServedModel, vault: Vault) -> None:
-    """A public plan as it should be, and noise where the result should be."""
+    """The server sends the right public plan, and noise in place of the result."""
     keys: list[str] = []
 
     def reply(path: str) -> Reply:
@@ -379,7 +435,7 @@ def test_a_lying_server_cannot_make_the_client_accept_a_result(served: ServedMod
 
 
 def test_a_damaged_secret_gives_no_result(url: str, tmp_path: Path) -> None:
-    """The keys are made and on the server already: only the vault can notice."""
+    """The server has the keys already, so only the vault can notice."""
     vault = Vault(tmp_path / "keys")
     with Client(url, vault=vault, allow_insecure=True) as client:
         client.predict(samples(1))

@@ -1,4 +1,4 @@
-"""Inputs: what is accepted, and what is refused before anything is encrypted."""
+"""Inputs: accepted, or refused before anything is encrypted."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def check(plan: PublicPlan, **options: object) -> None:
 
 
 def secure_parameters() -> ParameterSet:
-    """178 bits where 214 are allowed."""
+    """Return parameters of 178 bits, where 214 are allowed."""
     return ParameterSet.from_bits(1 << 13, [49, 40, 40], [49], digit_size=1)
 
 
@@ -46,7 +46,7 @@ def test_an_insecure_plan_is_refused_unless_asked_for() -> None:
 
 
 def test_the_claim_of_an_older_table_is_not_believed() -> None:
-    """218 bits at 2^13 pass the 2018 table, 214 is the bound of 2024."""
+    """218 bits at 2^13 pass the 2018 table; the bound of 2024 is 214."""
     bits = [56, 52, 54], [56]
     parameters = ParameterSet.from_bits(1 << 13, *bits, security=Security.HE_STANDARD_2018)
     assert 214 < parameters.log2_qp <= 218
@@ -82,7 +82,7 @@ def test_the_size_of_the_keys_is_computed_not_believed() -> None:
 
 
 def test_messages_out_of_proportion_are_refused() -> None:
-    """13 KB of plan may stand for a thousand ciphertexts of the largest ring: 59 GB to send, 135 GB to make."""
+    """A plan of 13 KB may ask for a thousand ciphertexts of the largest ring: 59 GB to send, 135 GB to make."""
     plan = plan_of(secure_parameters())
     many = Layout.periodic((1024,), plan.slot_count, np.arange(1024)[:, np.newaxis])
     for change in (

@@ -122,12 +122,12 @@ def test_the_secret_of_another_vault_is_noticed(
     other = Vault(tmp_path / "other")
     for used in (vault, other):
         used.evaluation_keys(parameters, SPEC, lambda: b"keys")
-    (mine,), (foreign,) = vault.path.glob("*/seed"), other.path.glob("*/seed")
-    mine.write_bytes(foreign.read_bytes())
+    (own,), (foreign,) = vault.path.glob("*/seed"), other.path.glob("*/seed")
+    own.write_bytes(foreign.read_bytes())
     with pytest.raises(VaultError, match="is not the one that"):
         vault.seed(parameters)
-    # With its id it is a secret of its own, but the keys beside it belong to the old one.
-    (mine.parent / "seed.id").write_bytes((foreign.parent / "seed.id").read_bytes())
+    # Together with its id the foreign secret is accepted, but the keys beside it belong to the old one.
+    (own.parent / "seed.id").write_bytes((foreign.parent / "seed.id").read_bytes())
     assert vault.seed(parameters) == other.seed(parameters)
     with pytest.raises(VaultError, match=r"\.evk were made with another secret than .*delete the file"):
         vault.find_evaluation_keys(parameters, SPEC)
@@ -171,7 +171,7 @@ def test_a_lost_secret_is_not_replaced(vault: Vault, parameters: ParameterSet) -
 
 
 def test_a_vault_without_seed_ids_stays_readable(vault: Vault, parameters: ParameterSet) -> None:
-    """As an earlier version wrote it: keys that do not tell their secret are made again."""
+    """An earlier version wrote keys that do not name their secret; they are made again."""
     seed = vault.seed(parameters)
     (record,) = vault.path.glob("*/seed.id")
     record.unlink()
@@ -241,7 +241,7 @@ def test_exactly_tau_results_with_noise_for_tau_fit(vault: Vault, parameters: Pa
 def test_a_count_is_on_the_disk_when_it_is_given(
     vault: Vault, parameters: ParameterSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file under a new name is there after a failure of power only if its folder was flushed after the renaming."""
+    """After a power failure a renamed file is there only if its folder was flushed after the renaming."""
     steps: list[tuple[str, int | str]] = []
     fsync, replace = os.fsync, os.replace
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from hetorch.client import Client, Vault, upload_weights
-from hetorch.errors import InputError, PlanError, RemoteError, WireError
+from hetorch.errors import HetorchError, InputError, PlanError, RemoteError, StorageError, WireError
 from hetorch.model_owner.encrypt import save_encrypted_weights
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
 from hetorch.server.models import serve_plan
 from hetorch.server.settings import Settings
+from hetorch.wire.codes import Code
 from tests.server.live import live
 from tests.server.small_plan import expected, outsourced_plan, small_plan
 
@@ -43,7 +44,7 @@ def wrong_by(client: Client, seed: int = 0) -> float:
 
 
 def test_a_client_with_the_plan_needs_nothing_else(url: str, vault: Vault) -> None:
-    seen: list[tuple[str, int, int]] = []
+    seen: list[tuple[str, float]] = []
     with Client(
         url,
         vault=vault,
@@ -52,7 +53,7 @@ def test_a_client_with_the_plan_needs_nothing_else(url: str, vault: Vault) -> No
         progress=lambda *step: seen.append(step),
     ) as client:
         assert wrong_by(client) < ERROR
-    assert ("encrypting and uploading weights", 9, 9) in seen
+    assert ("encrypting and uploading weights", 1.0) in seen
     with connect(url, vault) as other:  # the server has them now, for this vault's key
         assert wrong_by(other) < ERROR
     seen.clear()
@@ -63,8 +64,10 @@ def test_a_client_with_the_plan_needs_nothing_else(url: str, vault: Vault) -> No
 
 def test_without_weights_the_error_says_what_to_do(url: str, tmp_path: Path) -> None:
     with connect(url, Vault(tmp_path / "vault")) as client:
-        with pytest.raises(RemoteError, match=r"Client\.upload_weights\(plan\) or `hetorch upload-weights`"):
+        sentence = r"Client\.upload_weights\(plan\) or `hetorch upload-weights`"
+        with pytest.raises(RemoteError, match=sentence) as caught:
             client.predict(X)
+        assert (caught.value.status, caught.value.code) == (409, Code.WEIGHTS_MISSING)
         client.upload_weights(outsourced_plan())
         assert wrong_by(client) < ERROR
 
@@ -83,7 +86,7 @@ def test_weights_that_the_server_lost_are_uploaded_again(vault: Vault, tmp_path:
 
 
 def test_three_parties(url: str, tmp_path: Path) -> None:
-    """The model's owner has neither the vault nor the data, the data's owner not the model."""
+    """The model's owner has neither the vault nor the data; the data's owner does not have the model."""
     weights = tmp_path / "hidden.weights"
     done: list[tuple[int, int]] = []
     with connect(url, Vault(tmp_path / "vault")) as client:
@@ -118,7 +121,7 @@ def test_what_is_for_another_model_is_refused(url: str, vault: Vault, tmp_path: 
         connect(url, vault, small_plan())
     with pytest.raises(PlanError, match="give the whole plan"):
         connect(url, vault, outsourced_plan().without_weights())
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(StorageError, match="No such file"):
         connect(url, vault, tmp_path / "none.weights")
     (tmp_path / "noise.weights").write_bytes(b"x" * 1000)
     with pytest.raises(WireError, match="no hetorch message"):
@@ -129,7 +132,7 @@ def test_what_is_for_another_model_is_refused(url: str, vault: Vault, tmp_path: 
         save_encrypted_weights(foreign, key, tmp_path / "foreign.weights")
     with pytest.raises(PlanError, match="without its weights"):
         save_encrypted_weights(outsourced_plan().without_weights(), key, tmp_path / "no.weights")
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(HetorchError, match="cannot write"):
         save_encrypted_weights(outsourced_plan(), key, tmp_path / "no" / "folder")
     outsourced_plan().save(tmp_path / "whole.hetorch")
     with pytest.raises(InputError, match="encrypt-weights first"):
@@ -152,7 +155,7 @@ def test_a_plan_folder_is_as_good(url: str, vault: Vault, tmp_path: Path) -> Non
 
 
 class BusyOnce(httpx.HTTPTransport):
-    """Reads the first upload of weights and answers 503: the body must be made again."""
+    """A transport that reads the first upload of weights and answers 503, so the body must be made again."""
 
     refused = 0
 

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from hetorch.compiler.activations.approximate_activations import approximate_activations, output_range
+from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.compare_outputs import output_range
 from hetorch.compiler.api import compile
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.options import CompileOptions

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import hetorch
-from hetorch.compiler.options import ACTIVATION_OPTIONS, CompileOptions, expected, kind
+from hetorch.compiler.option_help import kind
+from hetorch.compiler.options import ACTIVATION_OPTIONS, CompileOptions, expected
+from hetorch.engine.backend import AnyBackend
 from hetorch.errors import InputError, ParameterError
+from hetorch.interop.backends import BACKENDS
 from tests.cli.command import hetorch as run
 
 FIELDS = CompileOptions.model_fields
@@ -51,14 +58,33 @@ def test_options_are_frozen_and_complete() -> None:
     ("options", "message"),
     [
         ({"weights": "encrypted", "objective": "throughput"}, "latency"),
-        ({"engine": "seal", "digit_size": 2}, "digit_size"),
-        ({"engine": "seal", "weights": "encrypted"}, "native"),
-        ({"engine": "seal", "ring_degree": 1 << 16}, "ring_degree"),
+        ({"engine": "seal", "digit_size": 2}, 'digit_size must be 1 with engine="seal", got 2'),
+        ({"engine": "seal", "weights": "encrypted"}, 'engine="native"'),
+        ({"engine": "seal", "ring_degree": 1 << 16}, "ring_degree must be at most 32768"),
     ],
 )
 def test_options_that_contradict_each_other(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         CompileOptions(**options)
+
+
+@pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
+def test_a_plan_keeps_to_the_record_of_its_backend(backend: AnyBackend) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 3))
+    parameters = hetorch.compile(model, torch.randn(50, 8), engine=backend.name).parameters
+    assert parameters.ring_degree <= backend.largest_ring
+    assert backend.digit_size in (None, parameters.digit_size)
+    assert backend.special_prime_count in (None, len(parameters.special_primes))
+    assert parameters.slot_generator == backend.slot_generator
+
+
+def test_the_options_are_light() -> None:
+    """The command line imports them when it starts."""
+    code = "import sys; import hetorch.compiler.option_help; print(*sys.modules)"
+    loaded = set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split())
+    assert "hetorch.compiler.options" in loaded
+    assert not loaded & {"numpy", "scipy", "torch", "rich", "hetorch.engine._native"}
 
 
 def test_the_signatures_show_the_options() -> None:

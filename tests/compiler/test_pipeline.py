@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from hetorch.compiler.activations.approximate_activations import approximate_activations, output_range
+from hetorch import run_encrypted, simulate
+from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.compare_outputs import output_range
 from hetorch.compiler.api import compile
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.pipeline import FINEST, NOISE_SHARE, Stage
 from hetorch.errors import InputError, ParameterError, PlanError
-from hetorch.inspect.run import run_cleartext
 from hetorch.ir.interpreter import run_he_program, run_tensor_program
 from hetorch.plan import Plan
 from tests.compiler.networks import NETWORKS, Square, inputs, model, plan
@@ -37,8 +38,8 @@ def test_interpreters_and_engine_agree(name: str) -> None:
     for i, sample in enumerate(x):
         slots = run_he_program(made.program, made.weights, made.public().pack(sample))
         np.testing.assert_allclose(made.public().unpack(slots), reference[i], atol=1e-9 * span)
-    np.testing.assert_allclose(run_cleartext(made, x, noise=False), reference, atol=1e-9 * span)
-    noisy = run_cleartext(made, x)
+    np.testing.assert_allclose(simulate(made, x, noise=False), reference, atol=1e-9 * span)
+    noisy = simulate(made, x)
     assert np.max(np.abs(noisy - reference)) <= made.report.predicted_error * span
     assert made.report.predicted_error <= max(FINEST, NOISE_SHARE * made.report.approximation_error)
 
@@ -49,7 +50,7 @@ def test_polynomial_networks_are_exact(name: str) -> None:
     with torch.no_grad():
         expected = model(name)(torch.from_numpy(x).float()).numpy()
     span = plan(name).report.output_range
-    np.testing.assert_allclose(run_cleartext(plan(name), x[:4], noise=False), expected[:4], atol=1e-5 * span)
+    np.testing.assert_allclose(simulate(plan(name), x[:4], noise=False), expected[:4], atol=1e-5 * span)
     assert plan(name).report.approximation_error < 1e-5
 
 
@@ -58,7 +59,7 @@ def test_activations_stay_within_the_tolerance_on_new_inputs() -> None:
     x = inputs("pooled")[64:]
     with torch.no_grad():
         expected = model("pooled")(torch.from_numpy(x).float()).numpy()
-    error = np.abs(made.run_cleartext(x) - expected).max() / made.report.output_range
+    error = np.abs(simulate(made, x) - expected).max() / made.report.output_range
     assert made.report.approximation_error <= 0.02
     # Not seen in calibration: twice as much is allowed.
     assert error <= 0.04
@@ -82,7 +83,7 @@ def test_progress_goes_forward_to_the_end() -> None:
 
 def test_the_image_shape_is_kept() -> None:
     assert plan("image").public().output_shape == (2, 3, 3)
-    assert plan("image").run_cleartext(inputs("image")[0]).shape == (1, 2, 3, 3)
+    assert simulate(plan("image"), inputs("image")[0]).shape == (1, 2, 3, 3)
 
 
 def test_a_network_that_only_reshapes_keeps_the_shape_of_its_input() -> None:
@@ -90,7 +91,7 @@ def test_a_network_that_only_reshapes_keeps_the_shape_of_its_input() -> None:
     made = compile(torch.nn.Flatten().eval(), x)
     public = made.public()
     assert (public.input_shape, public.output_shape) == ((1, 8, 8), (64,))
-    found = made.run_encrypted(x[:3].numpy())
+    found = run_encrypted(made, x[:3].numpy())
     assert np.abs(found - x[:3].reshape(3, 64).numpy()).max() < made.report.predicted_error
 
 

@@ -177,7 +177,7 @@ def test_foreign_parameters(blob: Sample) -> None:
             if blob.name == "evaluation keys":
                 spec = EvaluationKeySpec(0, ())
                 sized = blob.framed(
-                    bytes(codec.evaluation_key_bytes(other, spec) - HEADER_BYTES - DIGEST_BYTES)
+                    bytes(codec.evaluation_keys_blob_bytes(other, spec) - HEADER_BYTES - DIGEST_BYTES)
                 )
                 codec.load_evaluation_keys(other, spec, sized)
             elif blob.name == "public key":

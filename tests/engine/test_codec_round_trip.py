@@ -71,7 +71,7 @@ def test_ciphertexts_of_every_level(owner: Owner, data: st.DataObject) -> None:
     blob = codec.dump_ciphertext(p, ciphertext)
     seeded = parts == "seeded"
     assert ciphertext.seeded == seeded
-    assert len(blob) == codec.ciphertext_bytes(p, level, seeded=seeded, parts=ciphertext.size)
+    assert len(blob) == codec.ciphertext_blob_bytes(p, level, seeded=seeded, parts=ciphertext.size)
     # The promise of the format: ceil(N * bits / 8) bytes for each prime, and a 32-byte seed for the half that
     # is uniform.
     one = sum((p.ring_degree * q.bit_length() + 7) // 8 for q in p.modulus_chain[: level + 1])
@@ -107,7 +107,7 @@ def test_loaded_keys_work_and_have_the_announced_size(owner: Owner) -> None:
     p = owner.parameters
     spec = EvaluationKeySpec.from_rotations({1: 2, 5: 0, 1000: p.max_level}, p.ring_degree, 3)
     blob = codec.dump_evaluation_keys(p, spec, keys := owner.key.evaluation_keys(spec))
-    assert len(blob) == codec.evaluation_key_bytes(p, spec)
+    assert len(blob) == codec.evaluation_keys_blob_bytes(p, spec)
     loaded = codec.load_evaluation_keys(p, spec, blob)
     assert loaded.galois_elements() == keys.galois_elements() == [element for element, _ in spec.galois]
     assert [loaded.galois(e).level for e, _ in spec.galois] == [level for _, level in spec.galois]
@@ -120,14 +120,16 @@ def test_loaded_keys_work_and_have_the_announced_size(owner: Owner) -> None:
 
 
 def test_keys_for_a_lower_level_are_smaller(owner: Owner) -> None:
-    sizes = [codec.evaluation_key_bytes(owner.parameters, EvaluationKeySpec(level, ())) for level in range(7)]
+    sizes = [
+        codec.evaluation_keys_blob_bytes(owner.parameters, EvaluationKeySpec(level, ())) for level in range(7)
+    ]
     assert sizes == sorted(set(sizes))
 
 
 def test_public_keys_work_after_loading(owner: Owner) -> None:
     p = owner.parameters
     blob = codec.dump_public_key(p, owner.key.public_key())
-    assert len(blob) == codec.public_key_bytes(p)
+    assert len(blob) == codec.public_key_blob_bytes(p)
     values = owner.values(4)
     ciphertext = encrypt_with_public_key(p, codec.load_public_key(p, blob), values, scale=2.0**30)
     np.testing.assert_allclose(owner.key.decrypt(ciphertext), values, atol=1e-3)
@@ -145,9 +147,9 @@ def test_only_the_keys_of_the_spec_are_dumped() -> None:
 @pytest.mark.parametrize("level", [-1, 2, 99, 10**6])
 def test_sizes_are_asked_for_levels_that_exist(level: int) -> None:
     with pytest.raises(ParameterError, match=r"levels? "):
-        codec.ciphertext_bytes(parameters(), level, seeded=True)
+        codec.ciphertext_blob_bytes(parameters(), level, seeded=True)
     with pytest.raises(ParameterError, match=r"level"):
-        codec.evaluation_key_bytes(parameters(), EvaluationKeySpec(abs(level) + 2, ()))
+        codec.evaluation_keys_blob_bytes(parameters(), EvaluationKeySpec(abs(level) + 2, ()))
 
 
 def test_nothing_is_dumped_under_other_parameters() -> None:

@@ -1,5 +1,5 @@
-"""The model of a polynomial's noise against what the core makes, at scales beside the primes too: there the factors of
-T_k are encoded at scales that fall as the scale's distance to the power k."""
+"""The model of a polynomial's noise, compared with the noise of the core, also for scales away from the primes: the
+factors of T_k are then encoded at a scale that is smaller by the k-th power of the scale's ratio to the prime."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_core_makes_the_noise_of_the_model(owner: Owner, degree: int, shift:
     c, level = series(degree, degree), degree.bit_length() + 1
     x = owner.values(seed=degree)
     result = owner.engine.polynomial(owner.encrypt(x, level, scale), c, output_scale=output_scale)
-    found = owner.key.decrypt(result) - chebyshev.chebval(x, c)
+    error = owner.key.decrypt(result) - chebyshev.chebval(x, c)
     model = NoiseModel.of(parameters)
     sources = polynomial_noise(
         model,
@@ -44,16 +44,17 @@ def test_the_core_makes_the_noise_of_the_model(owner: Owner, degree: int, shift:
         output_scale=output_scale,
         modulus_chain=parameters.modulus_chain,
     )
-    given = chebyshev.chebval(x, chebyshev.chebder(c)) * model.fresh() / scale
-    deviation = np.sqrt(np.sum(sources**2, axis=0) + given**2)
-    share = math.sqrt(float(np.mean((found / deviation) ** 2)))
+    fresh = chebyshev.chebval(x, chebyshev.chebder(c)) * model.fresh() / scale
+    deviation = np.sqrt(np.sum(sources**2, axis=0) + fresh**2)
+    share = math.sqrt(float(np.mean((error / deviation) ** 2)))
     assert share < 1.25
-    # Where more than the result is lost, factors of T_k vanish and take their noise along: the model is a bound there.
+    # Where the noise exceeds the result, factors of T_k are rounded to 0, and its noise vanishes with them: there the
+    # model is only a bound.
     if float(np.mean(deviation**2)) < 1:
         assert share > 0.8
 
 
-def test_the_simulation_shows_what_a_scale_ruins() -> None:
+def test_the_simulation_shows_the_damage_of_a_wrong_scale() -> None:
     parameters = ParameterSet.from_bits(1 << 11, [46, *[36] * 6], [46], digit_size=1, security=Security.NONE)
     engine = CleartextEngine(parameters)
     c = series(15, seed=0)
@@ -61,7 +62,7 @@ def test_the_simulation_shows_what_a_scale_ruins() -> None:
 
     def error(shift: int) -> float:
         a = engine.encrypt(x, scale=2.0 ** (36 + shift))
-        found = engine.decrypt(engine.polynomial(a, c, output_scale=2.0**33))
-        return float(np.max(np.abs(found - chebyshev.chebval(x, c))))
+        result = engine.decrypt(engine.polynomial(a, c, output_scale=2.0**33))
+        return float(np.max(np.abs(result - chebyshev.chebval(x, c))))
 
     assert error(0) < 2.0**-16 < 0.5 < error(3)

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from hetorch.errors import PlanError
-from hetorch.ir.he_program import (
+from hetorch.ir.he_operations import (
     Add,
     AddBias,
     DropLevel,
-    HeProgram,
     LinearTransform,
     Multiply,
     Polynomial,
@@ -19,6 +18,7 @@ from hetorch.ir.he_program import (
     RotateAdd,
     Value,
 )
+from hetorch.ir.he_program import HeProgram
 from hetorch.ir.interpreter import run_he_program
 from hetorch.ir.layout import Layout
 from hetorch.ir.verify import verify_he_program
@@ -90,7 +90,7 @@ def value(number: int, **change: object) -> Callable[[HeProgram], HeProgram]:
 def operation(number: int, **change: object) -> Callable[[HeProgram], HeProgram]:
     def apply(p: HeProgram) -> HeProgram:
         operations = list(p.operations)
-        operations[number] = replace(operations[number], **change)  # type: ignore[arg-type]
+        operations[number] = replace(operations[number], **change)  # type: ignore[type-var]
         return replace(p, operations=tuple(operations))
 
     return apply

@@ -172,7 +172,7 @@ def test_json_round_trip_through_text() -> None:
 
 
 def test_known_fingerprint() -> None:
-    # Stored plans and keys name their parameters by it: it must never change.
+    # Stored plans and keys name their parameters by the fingerprint: it must never change.
     parameters = ParameterSet.from_bits(N, [60, 40, 40], [60])
     assert parameters.to_json() == {
         "ring_degree": 8192,

@@ -59,7 +59,7 @@ def test_outside_the_proven_range(n: int) -> None:
 
 
 def nearest(bits: int, ring_degree: int, upward: bool, count: int) -> list[int]:
-    """The definition, by brute force with sympy: the nearest primes = 1 mod 2N on one side of 2^bits."""
+    """Return the nearest primes = 1 mod 2N on one side of 2^bits by brute force with sympy: the definition."""
     found: list[int] = []
     n = (1 << bits) + (1 if upward else 1 - 2 * ring_degree)
     while len(found) < count:
@@ -95,7 +95,7 @@ def test_excluded_primes_are_passed_over() -> None:
 
 
 def test_known_answers() -> None:
-    # Any change here changes every parameter fingerprint there is.
+    # A change here changes the fingerprint of every parameter set.
     assert ntt_primes(40, 4, 1 << 13) == (1099511480321, 1099511922689, 1099510890497, 1099512004609)
 
 

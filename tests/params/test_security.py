@@ -10,7 +10,7 @@ from hetorch.params.security import Security, max_log2_qp
 
 DEGREES = [1 << e for e in range(10, 18)]
 
-# Written down from the publications a second time, row by row as printed there.
+# A second transcription of the publications, row by row as printed there.
 GUIDELINES_2024 = {
     1024: (26, 0, 0),
     2048: (53, 36, 27),

@@ -1,4 +1,4 @@
-"""Habits that no other tool checks."""
+"""Habits of the project that no other tool checks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "hetorch"
-OWN_TEXT = ("src", "cpp", "tests", "scripts", "benchmarks", "docs", "examples", "cmake")
+OWN_TEXT = ("src", "cpp", "tests", "scripts", "tools", "benchmarks", "docs", "examples", "cmake")
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "misc"}
 
 
@@ -26,7 +26,7 @@ def own_files() -> Iterator[Path]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Every module that a file imports anywhere in it, also inside functions."""
+    """Yield the modules that a file imports anywhere, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -82,7 +82,7 @@ def test_conda_installs_the_same_as_scripts_setup() -> None:
     assert "- -e .[all,dev]\n" in text
 
 
-@pytest.mark.parametrize("name", ["setup", "demo", "check", "test", "bench", "docs"])
+@pytest.mark.parametrize("name", ["bench", "check", "demo", "docs", "format", "sanitize", "setup", "test"])
 def test_scripts_run_from_anywhere(name: str) -> None:
     script = ROOT / "scripts" / name
     assert os.access(script, os.X_OK)

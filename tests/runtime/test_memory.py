@@ -1,4 +1,4 @@
-"""Predicted memory of a run, and the limit that is kept by encoding weights as they are used."""
+"""The predicted memory of a run, compared with the measured one, and the limit that encoding weights late keeps."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from hetorch.engine import _native
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanError
-from hetorch.ir.he_program import AddBias, LinearTransform
+from hetorch.ir.he_operations import AddBias, LinearTransform
 from hetorch.plan import Plan
-from hetorch.plan.memory import key_memory, predict_memory, weight_memory
+from hetorch.plan.memory import key_memory, predict_memory
 from hetorch.runtime import Runner
 from hetorch.runtime.pieces import pieces_within
 
 
 @functools.cache
 def plan(batch_size: int = 1) -> Plan:
-    """Several ciphertexts a tensor, so that there are pieces to cut."""
+    """Return a plan with several ciphertexts for each tensor, so that there are pieces to cut."""
     torch.manual_seed(1)
     network = nn.Sequential(
         nn.Conv2d(2, 16, 3, padding=1), nn.SiLU(), nn.Conv2d(16, 12, 3, padding=1), nn.SiLU()
@@ -51,11 +51,11 @@ def test_encoded_weights_take_what_was_predicted(batch_size: int) -> None:
     made = plan(batch_size)
     engine = NativeEngine(made.parameters)
     for op in made.program.operations:
-        predicted = weight_memory(made.program, made.parameters, made.weights, op)
+        predicted = op.weight_bytes(made.program, made.parameters, made.weights)
         if isinstance(op, LinearTransform):
             source, result = made.program.values[op.inputs[0]], made.program.values[op.results[0]]
             prepared = engine.prepare_transform(
-                made.transform(op.weight, len(op.inputs), len(op.results)),
+                op.diagonals(made.program, made.weights),
                 level=source.level,
                 input_scale=source.scale,
                 output_scale=result.scale,
@@ -83,7 +83,7 @@ def test_ring_elements_of_a_run_take_what_was_predicted(batch_size: int) -> None
     memory = predict_memory(made.program, made.parameters, made.key_spec, made.weights, threads)
     # Numbers in place of diagonals are no ring elements: the pool does not hold them.
     numbers = sum(
-        weight_memory(made.program, made.parameters, made.weights, op)
+        op.weight_bytes(made.program, made.parameters, made.weights)
         for op in made.program.operations
         if batch_size == 1024 and isinstance(op, LinearTransform)
     )

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hetorch import simulate
 from hetorch.engine.cleartext import CleartextCiphertext, CleartextEngine
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.protocol import Engine
 from hetorch.errors import InputError, KeyMissingError, PlanError
-from hetorch.ir.he_program import Operation
+from hetorch.ir.he_operations import Operation
 from hetorch.runtime import Runner
 from tests.compiler.networks import inputs, plan
 
@@ -65,14 +66,12 @@ def test_trace_sees_every_operation_at_its_planned_level_and_scale() -> None:
 
 
 def test_levels_and_scales_are_exactly_the_planned_ones() -> None:
-    from hetorch.ir.he_program import results
-
     for name in ("cnn", "residual", "wide"):
         made = plan(name)
         engine = CleartextEngine(made.parameters, key_spec=made.key_spec)
 
         def check(op: Operation, level: int, scale: float, _seconds: float, made=made) -> None:  # type: ignore[no-untyped-def]
-            value = made.program.values[results(op)[0]]
+            value = made.program.values[op.makes[0]]
             assert level == value.level and scale == pytest.approx(value.scale, rel=1e-13)
 
         Runner(made, engine).run(encrypted(name, engine, 1), trace=check)
@@ -113,7 +112,7 @@ def test_a_missing_key_is_named() -> None:
 def test_inputs_far_outside_are_noticed() -> None:
     made = plan("mlp")
     with pytest.raises(InputError, match="far outside"):
-        made.run_cleartext(inputs("mlp")[0] * 1e4)
+        simulate(made, inputs("mlp")[0] * 1e4)
 
 
 def test_the_cleartext_engine_is_an_engine() -> None:

@@ -1,4 +1,4 @@
-"""One served model, and one client's keys for it."""
+"""A served model, and one client's keys for it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Owner:
     keys: bytes
 
     def request(self, key_id: str, x: list[float] | None = None) -> bytes:
-        """A predict request for `x` (8 numbers)."""
+        """Encode a predict request for `x` (8 numbers)."""
         slots = self.plan.pack(np.array(x) if x is not None else np.linspace(-1, 1, 8))
         ciphertexts = [
             self.secret.encrypt(s, level=self.plan.input_level, scale=self.plan.input_scale) for s in slots
@@ -38,7 +38,7 @@ class Owner:
 
 
 def make_owner(plan: PublicPlan) -> Owner:
-    """With a fresh key."""
+    """Make an owner with a fresh key."""
     secret = SecretKey.generate(plan.parameters)
     keys = secret.evaluation_keys(plan.key_spec)
     return Owner(plan, secret, dump_evaluation_keys(plan.parameters, plan.key_spec, keys))

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import uvicorn
 
-from hetorch.server.app import create_app
+from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.models import ServedModel
 from hetorch.server.run import address_of, bind
 from hetorch.server.settings import Settings
@@ -17,9 +17,14 @@ from hetorch.server.settings import Settings
 
 @contextlib.contextmanager
 def live(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Iterator[str]:
-    """The address of a server with these models; stopped when the block ends."""
+    """Run a server with these models until the block ends; gives its address.
+
+    The tests make keys in the same process, so the application is the one that does not isolate it.
+    """
     bound = bind("127.0.0.1", 0)
-    config = uvicorn.Config(create_app(models, settings), log_level="critical", lifespan="on")
+    config = uvicorn.Config(
+        insecure_app_beside_secrets(models, settings), log_level="critical", lifespan="on"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.ir.he_program import AddBias, HeProgram, LinearTransform, Multiply, Rescale, Value
+from hetorch.ir.he_operations import AddBias, LinearTransform, Multiply, Rescale, Value
+from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import UNUSED, Layout
 from hetorch.params import ParameterSet
 from hetorch.params.insecure import insecure_small
@@ -21,20 +22,20 @@ SCALE = 2.0**40
 
 
 def matrix(seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """W, shape (4, 8), and b, shape (4,), in [-1, 1]."""
+    """Return W of shape (4, 8) and b of shape (4,), in [-1, 1]."""
     numbers = np.random.default_rng(seed)
     return numbers.uniform(-1, 1, (OUTPUTS, INPUTS)), numbers.uniform(-1, 1, OUTPUTS)
 
 
 def expected(x: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
-    """The definition, in numpy."""
+    """Return (W x + b)^2 by its definition in numpy."""
     weights, bias = matrix(seed)
     result: NDArray[np.float64] = (x @ weights.T + bias) ** 2
     return result
 
 
 def small_plan(seed: int = 0, parameters: ParameterSet | None = None) -> Plan:
-    """The plan for `matrix(seed)`; other parameters need at least two levels of 40-bit primes."""
+    """Make the plan for `matrix(seed)`; other parameters need at least two levels of 40-bit primes."""
     parameters = parameters or insecure_small(1 << 11, 2)
     slots, chain = parameters.slot_count, parameters.modulus_chain
     weights, bias = matrix(seed)
@@ -85,7 +86,8 @@ def small_plan(seed: int = 0, parameters: ParameterSet | None = None) -> Plan:
 
 
 def outsourced_plan(seed: int = 0, parameters: ParameterSet | None = None) -> Plan:
-    """The same plan for encrypted weights, with them: products of ciphertexts are relinearised at the input's level."""
+    """Make the same plan for encrypted weights, with its weights; products of ciphertexts are relinearised at the
+    input's level."""
     plan = small_plan(seed, parameters)
     return replace(
         plan,

@@ -1,4 +1,4 @@
-"""Answers go out as fast as clients read them: what a client does not read must not fill the memory."""
+"""Answers go out as fast as clients read them: an unread answer must not fill the memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCOPE: Scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
 
 
 def answering(content: bytes) -> Guard:
-    """The guard around an application that answers everything with `content`."""
+    """Return the guard around an application that answers everything with `content`."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(content)(scope, receive, send)
@@ -51,20 +51,20 @@ def test_an_answer_goes_out_in_pieces(size: int) -> None:
     assert [piece.get("more_body", False) for piece in pieces] == [True] * (len(pieces) - 1) + [False]
 
 
-def test_a_client_that_does_not_read_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "PIECE_BYTES", 256)
-    given = 0
+    sent = 0
 
     async def send(message: Message) -> None:
-        nonlocal given
-        if given:  # as a connection does whose buffers are full
+        nonlocal sent
+        if sent:  # as a connection does whose buffers are full
             await asyncio.Event().wait()
-        given += len(message.get("body", b""))
+        sent += len(message.get("body", b""))
 
     begin = time.monotonic()
     asyncio.run(asyncio.wait_for(answering(bytes(1024))(SCOPE, nothing, send), 20))
     assert time.monotonic() - begin < 10
-    assert given == 256
+    assert sent == 256
 
 
 def test_a_large_answer_arrives_whole(served: ServedModel) -> None:

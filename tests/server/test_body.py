@@ -1,21 +1,22 @@
-"""Bodies that come too slowly are given up, however regularly their bytes come."""
+"""Bodies that come too slowly are refused, however regularly their bytes come."""
 
 from __future__ import annotations
 
 import asyncio
 
 import pytest
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import Message
 
 from hetorch.server.body import BodyBudget, read_body
+from hetorch.server.refusal import Refusal
+from hetorch.wire.codes import Code
 
 IDLE = 0.3
 
 
 async def read_dripping(pieces: int, pause: float) -> bytearray:
-    """What read_body makes of `pieces` single bytes, `pause` seconds apart, where up to `pieces` are allowed."""
+    """Call read_body with `pieces` single bytes, `pause` seconds apart, where up to `pieces` are allowed."""
     sent = 0
 
     async def receive() -> Message:
@@ -29,11 +30,11 @@ async def read_dripping(pieces: int, pause: float) -> bytearray:
         return await read_body(request, held, smallest=1, largest=pieces, what="an upload", idle_timeout=IDLE)
 
 
-def test_a_dripping_body_is_given_up() -> None:
-    # No pause reaches the idle limit; all of them together do, many times.
-    with pytest.raises(HTTPException, match="slower than 64 KiB a second") as caught:
+def test_a_dripping_body_is_refused() -> None:
+    # No pause reaches the idle limit, but all of them together exceed it many times.
+    with pytest.raises(Refusal, match="slower than 64 KiB a second") as caught:
         asyncio.run(read_dripping(1000, IDLE / 6))
-    assert caught.value.status_code == 408
+    assert caught.value.code is Code.BODY_TOO_SLOW
 
 
 def test_a_body_that_comes_at_once_is_read() -> None:
@@ -45,8 +46,8 @@ def test_what_comes_is_counted_and_given_back() -> None:
     with budget.hold() as first, budget.hold() as second:
         first.more(6)
         second.more(4)
-        with pytest.raises(HTTPException, match="try again") as caught:
+        with pytest.raises(Refusal, match="try again") as caught:
             first.more(1)
-        assert caught.value.status_code == 503
+        assert caught.value.code is Code.BUSY
     with budget.hold() as held:
         held.more(10)

@@ -17,7 +17,7 @@ import pytest
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import InputError, PlanError
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.server.app import create_app
+from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.key_store import KeyStore
 from hetorch.server.models import ServedModel, model_name
 from hetorch.server.settings import Settings
@@ -29,7 +29,7 @@ KEYS = "/v1/models/small/keys"
 
 
 class GatedModel(ServedModel):
-    """The real model, which waits for a gate before it runs: time made visible."""
+    """The real model, which waits for a gate before it runs, so that a test decides how long it takes."""
 
     gate = threading.Event()
     started = threading.Semaphore(0)
@@ -46,7 +46,7 @@ class GatedModel(ServedModel):
 
 
 class BrokenModel(ServedModel):
-    """Fails as a mistake of ours would."""
+    """A model that fails as a fault in hetorch would."""
 
     def run(
         self,
@@ -158,11 +158,11 @@ def test_lengths_that_are_declared_and_never_sent_hold_nothing(served: ServedMod
 
 
 def test_a_budget_too_small_for_one_body_is_refused_at_the_start(served: ServedModel, owner: Owner) -> None:
-    # It would answer 503, "try again", for ever.
+    # Such a server would answer 503, "try again", for ever.
     largest = max(len(owner.keys), served.limits.largest)
-    create_app({"small": served}, Settings(body_memory=largest))
+    insecure_app_beside_secrets({"small": served}, Settings(body_memory=largest))
     with pytest.raises(PlanError, match="raise --body-memory"):
-        create_app({"small": served}, Settings(body_memory=largest - 1))
+        insecure_app_beside_secrets({"small": served}, Settings(body_memory=largest - 1))
 
 
 def test_a_client_that_stalls_is_answered_408(served: ServedModel) -> None:
@@ -235,7 +235,7 @@ def test_concurrent_uploads_of_one_key_keep_it_once(
 
 def test_a_store_too_small_for_one_client_is_refused_at_the_start(served: ServedModel) -> None:
     with pytest.raises(PlanError, match="raise --key-memory"):
-        create_app({"small": served}, Settings(key_memory=1000))
+        insecure_app_beside_secrets({"small": served}, Settings(key_memory=1000))
 
 
 @pytest.mark.parametrize("change", [{"workers": 0}, {"queue": -1}, {"request_timeout": 0}, {"key_memory": 0}])

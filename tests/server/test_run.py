@@ -1,8 +1,7 @@
-"""The server's process: what it leaves in files, and connections on which nothing happens."""
+"""The server's process: its ready file, and connections on which nothing happens."""
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 import time
@@ -15,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hetorch.server import guard
-from hetorch.server.app import create_app
+from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.guard import Guard
 from hetorch.server.metrics import Metrics
 from hetorch.server.models import ServedModel
@@ -23,11 +22,11 @@ from hetorch.server.run import _Server, address_of, bind, write_ready_file
 
 
 def test_a_link_in_the_way_of_the_ready_file_is_not_followed(tmp_path: Path) -> None:
-    """The folder may be one that others may write in, and the name beside the file can be guessed."""
+    """The folder may be one in which others may write."""
     precious = tmp_path / "precious"
     precious.write_text("mine")
     ready = tmp_path / "ready"
-    (tmp_path / f".ready.{os.getpid()}").symlink_to(precious)
+    ready.symlink_to(precious)
     write_ready_file(ready, "http://127.0.0.1:8000")
     assert ready.read_text() == "http://127.0.0.1:8000\n" and not ready.is_symlink()
     assert precious.read_text() == "mine"
@@ -38,10 +37,12 @@ def test_a_link_in_the_way_of_the_ready_file_is_not_followed(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("beginning", [b"", b"GET /v1/health HTTP/1.1\r\nX: "])
 def test_connections_without_a_request_are_closed(served: ServedModel, beginning: bytes) -> None:
-    """However regularly the head of a request drips; a client that asks again and again keeps its own."""
+    """The head of a request may drip regularly and is still cut off; a client that asks again and again is not."""
     bound = bind("127.0.0.1", 0)
     listens = threading.Event()
-    config = uvicorn.Config(create_app({"small": served}), log_level="critical", lifespan="on")
+    config = uvicorn.Config(
+        insecure_app_beside_secrets({"small": served}), log_level="critical", lifespan="on"
+    )
     server = _Server(config, listens.set, idle_timeout=1.0)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
@@ -80,7 +81,7 @@ def test_connections_without_a_request_are_closed(served: ServedModel, beginning
 
 
 def test_connections_that_do_not_read_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was answered is in the buffers of the connection, which closes by itself only when it is read."""
+    """The answer is in the buffers of the connection, which closes by itself only when the client reads it."""
 
     monkeypatch.setattr(guard, "SLOWEST_BYTES_PER_SECOND", 1 << 40)
 

@@ -1,4 +1,4 @@
-"""What the service answers, request by request, over a real socket."""
+"""The answers of the service, request by request, over a real socket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = "/v1/models/small/keys"
 
 
 def sentence(answer: httpx.Response, status: int) -> str:
-    """The one sentence of a refusal: JSON, no traceback, one line."""
+    """Return the sentence of a refusal, checked to be JSON, one line and no traceback."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/json"
     text: str = answer.json()["error"]
@@ -102,7 +102,7 @@ def test_a_key_id_that_is_none(http: httpx.Client, owner: Owner, header: str) ->
 
 
 def test_keys_of_another_plan_do_not_count(http: httpx.Client, owner: Owner, key_id: str) -> None:
-    """Same parameters and spec: the keys fit both. The message names one plan, and the other one refuses it."""
+    """Both plans have the same parameters and spec, so keys fit both; a message names one, and the other refuses it."""
     answer = http.post(
         "/v1/models/other/predict", content=owner.request(key_id), headers=OCTETS | {"Hetorch-Key-Id": key_id}
     )

@@ -1,4 +1,4 @@
-"""Weights that clients encrypt: what the server takes, keeps, refuses and forgets."""
+"""Weights that clients encrypt: the server takes, keeps, refuses and forgets them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hetorch.errors import PlanError, WireError
 from hetorch.model_owner.encrypt import weights_message
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
-from hetorch.server.app import create_app
+from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.key_store import KeyStore
 from hetorch.server.models import ServedModel, serve_plan
 from hetorch.server.settings import Settings
@@ -72,7 +72,7 @@ def predict(http: httpx.Client, owner: Owner, key_id: str) -> httpx.Response:
 
 
 def error_of(answer: httpx.Response, owner: Owner, seed: int = 0) -> float:
-    """Against the definition in numpy."""
+    """Return the largest deviation of an answer from the definition in numpy."""
     assert answer.status_code == 200, answer.text
     slots = [owner.secret.decrypt(c) for c in load_response(owner.plan, answer.content).ciphertexts]
     return float(np.abs(owner.plan.unpack(slots) - expected(np.array(X), seed)).max())
@@ -103,7 +103,7 @@ def test_without_weights_nothing_of_the_body_is_read(http: httpx.Client, data_ow
 
 
 def test_weights_come_before_keys_too(http: httpx.Client, data_owner: Owner) -> None:
-    """Who has the model may be faster than who has the data."""
+    """The model's owner may be faster than the data's owner."""
     key_id = make_key_id(data_owner)
     assert put_weights(http, weights_for(data_owner, key_id)).status_code == 200
     assert "upload them again" in sentence(predict(http, data_owner, key_id), 404)
@@ -185,7 +185,7 @@ def kinds_of(model: ServedModel) -> int:
 
 
 def test_weights_and_keys_share_the_memory_limit(hidden: ServedModel, data_owner: Owner) -> None:
-    """With room for one client only, the second one's weights drive out what the first one has."""
+    """There is room for one client only: the second one's uploads drive out the first one's."""
     other = make_owner(data_owner.plan)
     settings = Settings(key_memory=kinds_of(hidden))
     with (
@@ -262,9 +262,9 @@ def test_the_disk_limit_counts_weights(hidden: ServedModel, data_owner: Owner, t
 
 def test_limits_that_no_client_can_meet_are_told_at_the_start(hidden: ServedModel) -> None:
     with pytest.raises(PlanError, match=r"keys and weights of one client .* raise --key-memory"):
-        create_app({"hidden": hidden}, Settings(key_memory=kinds_of(hidden) - 1))
+        insecure_app_beside_secrets({"hidden": hidden}, Settings(key_memory=kinds_of(hidden) - 1))
     with pytest.raises(PlanError, match="raise --body-memory"):
-        create_app({"hidden": hidden}, Settings(body_memory=10_000))
+        insecure_app_beside_secrets({"hidden": hidden}, Settings(body_memory=10_000))
     with pytest.raises(PlanError, match="encrypted weights, which cannot be made piece by piece"):
         serve_plan("hidden", outsourced_plan().without_weights(), memory_limit=100_000)
 
@@ -275,6 +275,6 @@ def test_a_plan_that_still_has_its_weights_is_not_served() -> None:
 
 
 def test_seal_is_refused() -> None:
-    with pytest.raises(PlanError, match=r"SEAL cannot multiply by.*--engine native"):
+    with pytest.raises(PlanError, match=r"'seal' cannot multiply by.*--engine native"):
         serve_plan("hidden", outsourced_plan().without_weights(), engine="seal")
     assert serve_plan("small", small_plan()).weight_kind is None

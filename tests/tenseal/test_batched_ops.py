@@ -10,10 +10,12 @@ import pytest
 
 import hetorch.tenseal as ts
 from hetorch.engine import _native
-from hetorch.tenseal.batched_ops import CoreEach, Each
-from hetorch.tenseal.element import Arithmetic, Element
+from hetorch.tenseal.ckks.arithmetic import Arithmetic
+from hetorch.tenseal.ckks.batched_ops import InOneCall
+from hetorch.tenseal.ckks.element import Element
+from hetorch.tenseal.scheme.batched_ops import OneByOne
 
-Operation = Callable[[Each, list[Element], list[Element]], list[Element]]
+Operation = Callable[[OneByOne, list[Element], list[Element]], list[Element]]
 WEIGHTS = [0.5, -1.25, 3.0, 1e-3, 2.0, -0.75]
 
 OPERATIONS: dict[str, Operation] = {
@@ -49,7 +51,7 @@ def assert_same(seen: Sequence[Element], expected: Sequence[Element]) -> None:
         assert np.array_equal(_native.ciphertext_rows(a.core), _native.ciphertext_rows(b.core))
 
 
-def outcome(operation: Operation, each: Each, a: list[Element], b: list[Element]) -> Any:
+def outcome(operation: Operation, each: OneByOne, a: list[Element], b: list[Element]) -> Any:
     try:
         return operation(each, a, b)
     except ValueError as error:
@@ -63,7 +65,7 @@ def test_same_bits_and_errors(
     name: str, state: str, switches: tuple[bool, bool], context: ts.Context
 ) -> None:
     arithmetic = Arithmetic(context.data, context.global_scale)
-    one_by_one, at_once = Each(arithmetic), CoreEach(arithmetic)
+    one_by_one, at_once = OneByOne(arithmetic), InOneCall(arithmetic)
     a, b = fresh(arithmetic, seed=1), fresh(arithmetic, seed=2)
     levels = {"one level less": 1, "last": 2}.get(state, 0)
     for _ in range(levels):
@@ -84,7 +86,7 @@ def test_same_bits_and_errors(
 def test_weights_that_vanish_give_fresh_encryptions_of_zero(context: ts.Context) -> None:
     arithmetic = Arithmetic(context.data, context.global_scale)
     a = fresh(arithmetic)
-    results = CoreEach(arithmetic).sums_of_constants(a, [0.0, 1.0, 1.0, 1.0, 1.0, 1e-30], 1)
+    results = InOneCall(arithmetic).sums_of_constants(a, [0.0, 1.0, 1.0, 1.0, 1.0, 1e-30], 1)
     key = context.secret_key().data
     for result, weight in zip(results, [0, 1, 1, 1, 1, 0], strict=True):
         assert np.any(_native.ciphertext_rows(result.core)[1])
@@ -95,7 +97,7 @@ def test_weights_that_vanish_give_fresh_encryptions_of_zero(context: ts.Context)
 
 def test_a_missing_key_and_an_empty_tensor(context: ts.Context) -> None:
     arithmetic = Arithmetic(context.data, context.global_scale)
-    each = CoreEach(arithmetic)
+    each = InOneCall(arithmetic)
     assert each.add([], []) == each.negate([]) == each.add_constants([], []) == []
     a = fresh(arithmetic, 2)
     context.data.set_relin_keys(None)

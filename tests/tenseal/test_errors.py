@@ -229,7 +229,7 @@ def test_the_tutorials_parameters_work_and_warn_once(bits: list[int]) -> None:
 def test_primes_are_seals(degree: int, bits: list[int]) -> None:
     import seal
 
-    from hetorch.tenseal.parameters import ckks_parameters
+    from hetorch.tenseal.ckks.parameters import ckks_parameters
 
     if bits:
         expected = [prime.value() for prime in seal.CoeffModulus.Create(degree, bits)]

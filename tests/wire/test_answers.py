@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 from hetorch.errors import WireError
 from hetorch.wire.answers import (
-    MAX_ANSWER_BYTES,
-    MAX_SENTENCE,
+    ErrorAnswer,
     ModelEntry,
     dump_error,
     dump_key_id,
@@ -20,6 +19,8 @@ from hetorch.wire.answers import (
     load_key_id,
     load_models,
 )
+from hetorch.wire.codes import CODE, Code
+from hetorch.wire.limits import MAX_ANSWER_BYTES, MAX_SENTENCE_LENGTH
 
 FINGERPRINT = "0f" * 32
 
@@ -28,15 +29,55 @@ def test_round_trips() -> None:
     models = [ModelEntry("digits", FINGERPRINT), ModelEntry("a.b-c_2", "ab" * 32)]
     assert list(load_models(dump_models(models))) == models
     assert load_key_id(dump_key_id(FINGERPRINT)) == FINGERPRINT
-    assert load_error(dump_error("no such model", "id")) == "no such model"
+    answer = dump_error(Code.MODEL_UNKNOWN, "no such model", "id")
+    assert json.loads(answer) == {"error": "no such model", "code": "model_unknown", "request_id": "id"}
+    assert load_error(answer) == ErrorAnswer("no such model", "model_unknown")
 
 
 def test_an_error_cannot_drive_the_terminal_or_flood_it() -> None:
-    sentence = load_error(dump_error("\x1b[2Jred\nline\r" + "x" * 10_000))
-    assert sentence is not None
-    assert "\x1b" not in sentence
-    assert "\n" not in sentence
-    assert len(sentence) == MAX_SENTENCE
+    error = load_error(dump_error(Code.INTERNAL, "\x1b[2Jred\nline\r" + "x" * 10_000))
+    assert error is not None
+    assert "\x1b" not in error.sentence
+    assert "\n" not in error.sentence
+    assert len(error.sentence) == MAX_SENTENCE_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("code", "read"),
+    [
+        ("keys_missing", "keys_missing"),
+        ("of_a_later_version", "of_a_later_version"),
+        *((wrong, None) for wrong in ("", "Keys", "a b", "x\n", "x" * 65, "\x1b[2J", 404, None, ["busy"])),
+    ],
+)
+def test_a_code_that_cannot_be_one_is_none(code: object, read: str | None) -> None:
+    assert load_error(json.dumps({"error": "no", "code": code}).encode()) == ErrorAnswer("no", read)
+    assert load_error(b'{"error": "no"}') == ErrorAnswer("no", None)
+
+
+def test_codes_are_stable_words_of_client_and_server_errors() -> None:
+    assert all(CODE.fullmatch(code) and code.value == code.name.lower() for code in Code)
+    assert all(400 <= code.status < 600 and code.meaning.endswith(".") for code in Code)
+    # Known answers: a code that leaves this list or changes its status breaks clients.
+    assert {code.value: code.status for code in Code} == {
+        "no_such_address": 404,
+        "method_not_allowed": 405,
+        "model_unknown": 404,
+        "key_id_malformed": 400,
+        "keys_missing": 404,
+        "weights_missing": 409,
+        "weights_in_clear": 409,
+        "content_type_unsupported": 415,
+        "content_length_malformed": 400,
+        "body_too_large": 413,
+        "body_too_short": 400,
+        "body_incomplete": 400,
+        "body_too_slow": 408,
+        "message_malformed": 400,
+        "busy": 503,
+        "timeout": 504,
+        "internal": 500,
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The frame: what was dumped is loaded, and nothing else is."""
+"""The frame: dumped bytes are loaded again, and all others are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predict messages with real ciphertexts, and what a reader refuses."""
+"""Predict messages with real ciphertexts, and the refusals of a reader."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def form() -> WeightsFormat:
 
 
 def diagonals() -> Iterator[NDArray[np.float64]]:
-    """Of the matrix, by its definition, where the rotated input is added up: right by the giant step."""
+    """Yield the diagonals of the matrix by their definition, each rotated right by its giant step."""
     weights, _ = matrix()
     for d in range(INPUTS):
         period = np.zeros(INPUTS)
@@ -109,7 +109,7 @@ def test_the_values_of_the_weights_do_not_show_in_the_message_s_plan() -> None:
 
 
 def resealed(data: bytes) -> bytes:
-    """With the right checksum again, as a forger makes it."""
+    """Append the right checksum again, as a forger does."""
     return data[:-32] + hashlib.sha256(data[:-32]).digest()
 
 
@@ -137,11 +137,11 @@ def test_another_level_or_scale_is_refused(level: int, scale: float | None) -> N
 
 
 def test_a_ciphertext_too_few_or_too_many_is_noticed_when_written() -> None:
-    made = [secret().encrypt(np.zeros(1024), level=2, scale=2.0**40)]
+    zeros = [secret().encrypt(np.zeros(1024), level=2, scale=2.0**40)]
     count = len(form().places)
-    for given_count in (count - 1, count + 1):
+    for wrong_count in (count - 1, count + 1):
         with pytest.raises(WireError, match=f"of {count} blobs was begun"):
-            b"".join(form().dump(KEY_ID, made * given_count))
+            b"".join(form().dump(KEY_ID, zeros * wrong_count))
 
 
 def test_ciphertexts_that_changed_places_are_noticed() -> None:
@@ -154,7 +154,7 @@ def test_ciphertexts_that_changed_places_are_noticed() -> None:
 
 
 def test_residues_are_checked_by_the_codec() -> None:
-    """A forger with right checksums: a residue that is none of its prime."""
+    """A forger makes right checksums: only the check of residues against their primes can refuse this."""
     data = bytearray(message(False))
     start = HEADER_BYTES + 8
     length = int.from_bytes(data[HEADER_BYTES:start], "little")

@@ -1,13 +1,12 @@
-"""Arrays in files: .npy, .npz (one array) and .csv (one sample a line), read without pickle."""
+"""Arrays in files: .npy, .npz (one array) and .csv (one sample on each line), read without pickle."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from hetorch.errors import InputError
+from hetorch.atomic_files import PRIVATE, open_atomically
+from hetorch.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +16,7 @@ SUFFIXES = (".npy", ".npz", ".csv")
 
 
 def load_array(path: Path) -> NDArray[np.generic]:
-    """The array of a file; InputError if it is no such file or holds no numbers."""
+    """Read the array of a file; StorageError if it cannot be read, InputError if it holds no array of numbers."""
     import numpy as np
 
     _check_suffix(path)
@@ -25,7 +24,7 @@ def load_array(path: Path) -> NDArray[np.generic]:
         if path.suffix == ".csv":
             return np.loadtxt(path, delimiter=",", ndmin=2)
         with path.open("rb") as file:  # numpy leaves a file open when it is broken
-            # Anything else numpy takes for a pickle, and advises to open it as one.
+            # numpy takes a file with any other beginning for a pickle, and advises to open it as one.
             if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
                 raise InputError(f"{path} is no {path.suffix} file: it does not begin as one")
             file.seek(0)
@@ -39,7 +38,7 @@ def load_array(path: Path) -> NDArray[np.generic]:
                 )
             return np.asarray(loaded[names[0]])
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from None
     except InputError:
         raise
     except Exception as error:  # numpy raises ValueError, EOFError, BadZipFile and more on broken files
@@ -48,27 +47,23 @@ def load_array(path: Path) -> NDArray[np.generic]:
 
 
 def save_array(path: Path, array: NDArray[np.float64]) -> None:
-    """Write an array in the format of the suffix, whole or not at all, so that only its owner may read it (mode 0600,
-    also where the file was there before; a device or a pipe is written as it is). InputError if that is not
-    possible."""
+    """Write an array in the format of the suffix, to a file that only its owner may read.
+
+    A file is replaced atomically and has mode 0600 afterwards, whatever it had before; a link to it is followed. A
+    device or a pipe is written as it is. StorageError if the file cannot be written.
+    """
     _check_suffix(path)
     try:
-        # A link is followed, as in any other program that writes a file.
+        # A link is followed, as other programs do that write a file.
         target = path.resolve()
         if target.exists() and not target.is_file():
             with target.open("wb") as file:
                 _save(file, path.suffix, array)
             return
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")  # of mode 0600
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                _save(file, path.suffix, array)
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
-        raise InputError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
+        with open_atomically(target, mode=PRIVATE) as file:
+            _save(file, path.suffix, array)
+    except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before Python 3.13
+        raise StorageError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _save(file: IO[bytes], suffix: str, array: NDArray[np.float64]) -> None:
@@ -83,7 +78,7 @@ def _save(file: IO[bytes], suffix: str, array: NDArray[np.float64]) -> None:
 
 
 def fit_samples(array: NDArray[np.generic], input_shape: tuple[int, ...]) -> NDArray[np.generic]:
-    """Rows of numbers (from .csv) as samples of the model's shape; anything else stays as it is."""
+    """Reshape rows of numbers (from .csv) to samples of the model's shape; return anything else as it is."""
     size = 1
     for extent in input_shape:
         size *= extent

@@ -1,4 +1,4 @@
-"""`hetorch demo`: everything at once, on real digits."""
+"""`hetorch demo`: the whole path from training to an encrypted answer, on real digits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def demo(
         "hetorch-demo.html"
     ),
 ) -> None:
-    """Train a small CNN on 4,000 real digits, compile it, serve it, and query it with encrypted ones of 1,000 others.
+    """Train a small CNN on 4,000 real digits, compile and serve it, and query it with others that are encrypted.
 
     Example: [bold]hetorch demo --samples 50 --report demo.html[/bold]
     """

@@ -1,4 +1,4 @@
-"""`hetorch doctor`: what this machine offers and what is missing."""
+"""`hetorch doctor`: report what this machine offers and what is missing."""
 
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ OPTIONAL: Mapping[str, Mapping[str, str]] = {
     "onnx": {"onnx": "onnx"},
     "seal": {"seal-python": "seal", "zstandard": "zstandard"},
 }
-"""By extra: packages, and the module that each brings."""
+"""Packages of each extra, with the module that each package brings."""
 PURPOSES: Mapping[str, str] = {"onnx": "read ONNX models", "seal": "run plans on SEAL"}
+"""What extras are for, where their names do not say it."""
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512dq", "avx512ifma")
+"""Features of the processor, as Linux names them, on which the kernel paths depend."""
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show CPU path, threads, memory and versions, and say what is missing; exit code 1 if it is essential.
+    """Show the kernel path, threads, memory and versions, and what is missing. The exit code is 1 if that is essential.
 
     Example: [bold]hetorch doctor --json[/bold]
     """
@@ -50,7 +52,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 
 def examine() -> tuple[dict[str, object], list[str], list[str]]:
-    """Facts, essential things that are missing, and advice, each as a sentence."""
+    """Return facts by name, sentences on essential things that are missing, and sentences of advice."""
     missing: list[str] = []
     advice: list[str] = []
     facts: dict[str, object] = {
@@ -72,17 +74,17 @@ def examine() -> tuple[dict[str, object], list[str], list[str]]:
 def _engine(missing: list[str], advice: list[str]) -> dict[str, object]:
     try:
         native = importlib.import_module("hetorch.engine._native")
-        importlib.import_module("hetorch.engine._secret")  # only that it loads is of interest
+        importlib.import_module("hetorch.engine._secret")  # to see that it loads
     except ImportError as error:
         missing.append(f"the compiled core cannot be loaded ({error}); install hetorch again: pip install .")
         return {"kernel_path": "none"}
-    chosen = native.selected_kernel_path()
-    if chosen == "portable":
+    kernel_path = native.selected_kernel_path()
+    if kernel_path == "portable":
         advice.append(
             "the portable kernels are in use, which are slow; a CPU with AVX2 or AVX-512 IFMA is several times faster"
         )
     return {
-        "kernel_path": chosen,
+        "kernel_path": kernel_path,
         "kernel_paths": " ".join(native.kernel_paths()),
         "forced_isa": os.environ.get("HETORCH_ISA", "no"),
         "threads": native.thread_count(),
@@ -106,9 +108,9 @@ def _vault(missing: list[str]) -> str:
 def _versions(missing: list[str], advice: list[str]) -> dict[str, str]:
     versions: dict[str, str] = {}
     for name in ("hetorch", *ESSENTIAL):
-        found = _version(name)
-        versions[name] = found or "missing"
-        if found is None and name != "hetorch":
+        installed = _version(name)
+        versions[name] = installed or "missing"
+        if installed is None and name != "hetorch":
             missing.append(f"the package {name} is missing: pip install {name}")
     for extra, packages in OPTIONAL.items():
         absent = [name for name, module in packages.items() if importlib.util.find_spec(module) is None]
@@ -118,7 +120,7 @@ def _versions(missing: list[str], advice: list[str]) -> dict[str, str]:
                 f"to {PURPOSES.get(extra, extra)}, {' and '.join(absent)} would be needed: pip install "
                 f"'hetorch[{extra}]'"
             )
-    # Whoever has an estimator to compile has scikit-learn: that it is missing is no lack.
+    # Whoever has an estimator to compile has scikit-learn, so there is no advice to install it.
     return versions | {"scikit-learn": _version("scikit-learn") or "missing (optional)"}
 
 

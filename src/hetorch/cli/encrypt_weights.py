@@ -1,4 +1,4 @@
-"""`hetorch encrypt-weights`: a model's weights for one owner of data, hidden from the server."""
+"""`hetorch encrypt-weights`: encrypt a model's weights for one data owner, so that the server cannot read them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Annotated
 import typer
 
 MOST_KEY_BYTES = 1 << 28
-"""A file above this size is no public key: the largest ring with a hundred primes makes half of it."""
+"""Largest size of a public key file, in bytes. A key at the largest ring with a hundred primes has half of it."""
 
 
 def encrypt_weights(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="The folder of the whole plan.")],
-    public_key: Annotated[Path, typer.Option(help="What the data's owner wrote with `hetorch public-key`.")],
+    public_key: Annotated[
+        Path, typer.Option(help="The file that the data owner wrote with `hetorch public-key`.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Encrypt the weights of a plan for the owner of the data, who can decrypt them; the server cannot.
+    """Encrypt the weights of a plan for the data owner, who can decrypt them. The server cannot.
 
     Example: [bold]hetorch encrypt-weights digits.hetorch --public-key theirs.key -o digits.weights[/bold]
     """
@@ -27,6 +29,7 @@ def encrypt_weights(
     from hetorch.errors import InputError
     from hetorch.model_owner.encrypt import save_encrypted_weights
     from hetorch.plan.plan import Plan
+    from hetorch.progress import counted
 
     whole = Plan.load(plan_folder(str(plan)))
     try:
@@ -36,9 +39,7 @@ def encrypt_weights(
     except OSError as error:
         raise InputError(f"cannot read {public_key}: {error.strerror or error}") from None
     with progress(quiet=as_json) as report:
-        size = save_encrypted_weights(
-            whole, key, output, lambda done, total: report("encrypting weights", done, total)
-        )
+        size = save_encrypted_weights(whole, key, output, counted(report, "encrypting weights"))
     if as_json:
         print(json.dumps({"model": whole.name, "path": str(output), "bytes": size}))
     else:

@@ -1,4 +1,4 @@
-"""`hetorch inspect`: what a plan costs and promises."""
+"""`hetorch inspect`: show the costs, the parameters and the predicted error of a plan."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def inspect(
     target: Annotated[
         str, typer.Argument(metavar="PLAN|URL", help="A plan folder or the address of a server.")
     ],
-    model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model, if the server has several.")] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the server.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show layers, levels, rotations, parameters, security and sizes of a plan; of a server's model what it publishes.
+    """Show the layers, levels, rotations, parameters, security and sizes of a plan, or the public part of a server's.
 
     Example: [bold]hetorch inspect digits.hetorch[/bold]
     """

@@ -1,4 +1,4 @@
-"""`hetorch keygen`: make keys ahead of the first prediction."""
+"""`hetorch keygen`: make a model's keys before the first prediction."""
 
 from __future__ import annotations
 
@@ -10,27 +10,24 @@ import typer
 
 
 def keygen(
-    target: Annotated[
-        str, typer.Argument(metavar="PLAN|URL", help="A plan folder or the address of a server.")
-    ],
-    model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
+    target: Annotated[str, typer.Argument(metavar="PLAN|URL", help="A plan folder or a server's address.")],
+    model: Annotated[str | None, typer.Option(help="The model's name, if the server has several.")] = None,
     vault: Annotated[
         Path | None,
         typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the server.")] = 30.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer of the server.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make the secret key and the evaluation keys of a model in the vault, ahead of the first prediction.
+    """Make the secret key and the evaluation keys for a model and keep them in the vault, before the first prediction.
 
     Example: [bold]hetorch keygen http://127.0.0.1:8000[/bold]
     """
     from hetorch.cli.progress import progress
     from hetorch.cli.target import public_plan
     from hetorch.client import Vault
-    from hetorch.client.client import DEFAULT_MAX_KEY_BYTES
     from hetorch.client.key_making import stored_evaluation_keys
-    from hetorch.client.trust import check_plan
+    from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
 
     plan = public_plan(target, model, timeout)
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)

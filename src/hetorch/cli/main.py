@@ -1,4 +1,4 @@
-"""The command `hetorch`: verbs, and how a failure is told."""
+"""The command `hetorch`: its verbs, and the messages and exit codes of failures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hetorch.cli.without_weights import without_weights
 from hetorch.errors import HetorchError
 
 INTERNAL_ERROR = 70
-"""Exit code of a failure that is ours (EX_SOFTWARE of sysexits.h); 1 is an error told in one line, 2 wrong usage."""
+"""Exit code of a fault in hetorch (EX_SOFTWARE of sysexits.h); 1 is an error that the user can mend, 2 wrong usage."""
 
 app = typer.Typer(
     name="hetorch",
@@ -71,9 +71,13 @@ def verbs(
 
 
 def main() -> None:
-    """Run the command line; exits with 0, 1 (an error, told in one line), 2 (wrong usage) or 70 (our mistake)."""
+    """Run the command line.
+
+    Exits with 0, 1 (an error that the user can mend, told in one line), 2 (wrong usage), 70 (a fault in hetorch) or 130
+    (Ctrl-C).
+    """
     warnings.showwarning = _show_warning
-    for category in (DeprecationWarning, FutureWarning):  # between libraries, of no use to who runs a command
+    for category in (DeprecationWarning, FutureWarning):  # one library to another: of no use to users
         warnings.simplefilter("ignore", category)
     debug = os.environ.get("HETORCH_DEBUG") == "1"
     try:

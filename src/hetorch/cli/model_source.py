@@ -1,4 +1,4 @@
-"""The model that `hetorch compile` was pointed at."""
+"""The model that the user names on the command line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import ModuleType
 
 from hetorch.errors import InputError, UnsupportedModelError
 
+METAVAR = "MODEL.py:factory|MODEL.pt2|MODEL.onnx"
 FORMS = (
     "write FILE.py:name (an nn.Module, a fitted scikit-learn estimator, a class or a function without arguments), "
     "FILE.pt2 or FILE.onnx"
@@ -16,10 +17,14 @@ FORMS = (
 
 
 def load_model(source: str) -> object:
-    """The nn.Module of `FILE.py:name`, `FILE.pt2` or `FILE.onnx`; runs the file's code. InputError says what is wrong
-    with it."""
+    """Return the model of `FILE.py:name`, `FILE.pt2` or `FILE.onnx`; this runs the file's code.
+
+    Raises:
+        InputError: the source names no model.
+        UnsupportedModelError: the function that should make the model failed.
+    """
     if source.endswith((".pt2", ".onnx")):
-        from hetorch.compiler.frontend.importing import load_model as load_file
+        from hetorch.compiler.frontend.sources.load_model import load_model as load_file
 
         return load_file(_existing(source))
     path, separator, name = source.rpartition(":")
@@ -27,26 +32,26 @@ def load_model(source: str) -> object:
         raise InputError(f"{source!r} names no model; {FORMS}")
     module = _import_file(_existing(path))
     try:
-        found = getattr(module, name)
+        model = getattr(module, name)
     except AttributeError:
         raise InputError(f"{path} has no {name!r}; {FORMS}") from None
-    if callable(found) and not _is_model(found):
+    if callable(model) and not _is_model(model):
         try:
-            found = found()
-        except Exception as error:  # the user's code: anything may come
+            model = model()
+        except Exception as error:  # The user's code may raise anything.
             raise UnsupportedModelError(
                 f"{name}() of {path} failed: {type(error).__name__}: {error}"
             ) from error
-    if not _is_model(found):
-        kind = type(found).__name__
+    if not _is_model(model):
+        kind = type(model).__name__
         article = "an" if kind[0].lower() in "aeiou" else "a"
         raise InputError(f"{name} of {path} is {article} {kind}, not a model; {FORMS}")
-    return found
+    return model
 
 
-def _is_model(found: object) -> bool:
-    """A module, an exported program or an estimator; a class of these makes one."""
-    return not isinstance(found, type) and (hasattr(found, "state_dict") or hasattr(found, "get_params"))
+def _is_model(value: object) -> bool:
+    """Return True for a module, an exported program or an estimator, and False for their classes."""
+    return not isinstance(value, type) and (hasattr(value, "state_dict") or hasattr(value, "get_params"))
 
 
 def _existing(path: str) -> Path:
@@ -61,13 +66,12 @@ def _import_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(
-        0, str(path.parent.resolve())
-    )  # so that the file may import its neighbours, as when it is run
+    # The file may import its neighbours, as when Python runs it.
+    sys.path.insert(0, str(path.parent.resolve()))
     sys.modules[path.stem] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's code: anything may come
+    except Exception as error:  # The user's code may raise anything.
         raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(str(path.parent.resolve()))

@@ -1,4 +1,4 @@
-"""`hetorch predict`: encrypted predictions from a file."""
+"""`hetorch predict`: encrypted predictions for the samples of a file."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ from typing import Annotated
 
 import typer
 
+PREDICTING = "encrypted predictions"
+
 
 def predict(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Address of the server.")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="The server's address, such as http://127.0.0.1:8000.")
+    ],
     inputs: Annotated[
-        Path, typer.Argument(metavar="X.npy", help="One sample or a batch: .npy, .npz or .csv.")
+        Path, typer.Argument(metavar="X.npy", help="The file with one sample or a batch: .npy, .npz or .csv.")
     ],
     output: Annotated[
         Path | None,
         typer.Option(
-            "-o", "--output", help="Write the outputs to .npy, .npz or .csv, which only you may read."
+            "-o",
+            "--output",
+            help="Write the outputs to this file (.npy, .npz or .csv), which only you may read.",
         ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model's name, if the server has several.")] = None,
     vault: Annotated[
         Path | None,
         typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
@@ -31,22 +37,24 @@ def predict(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="For a server that must not see the model: the whole plan, or a file of encrypt-weights."
+            help="For a server that must not see the model: the whole plan, or a file that encrypt-weights wrote."
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for one answer.")] = 120.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 120.0,
     for_sharing: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Add the noise that outputs need before others may see them: for this many in all."
+            min=1,
+            help="Number of outputs that will be shared in all; adds the noise that they need before others see them.",
         ),
     ] = None,
     error_bound: Annotated[
-        float | None, typer.Option(help="With --for-sharing: the largest error of an output, in its units.")
+        float | None,
+        typer.Option(help="With --for-sharing: the largest error of an output, in the unit of the output."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Encrypt samples, let the server compute on them, decrypt the results.
+    """Encrypt samples, let the server compute on them, and decrypt the results.
 
     Example: [bold]hetorch predict http://127.0.0.1:8000 digits.npy -o logits.npy[/bold]
     """
@@ -74,13 +82,13 @@ def predict(
         )
         beyond = beyond_range(samples, client.plan.input_range)
         client.prepare()
-        results, together = [], client.plan.batch_size
-        for begin in range(0, len(samples), together):
-            report("encrypted predictions", begin, len(samples))
+        results, size = [], client.plan.batch_size
+        for begin in range(0, len(samples), size):
+            report(PREDICTING, begin / len(samples))
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", InputRangeWarning)  # told for all samples, above
-                results.append(client.predict(samples[begin : begin + together], for_sharing=sharing))
-        report("encrypted predictions", len(samples), len(samples))
+                warnings.simplefilter("ignore", InputRangeWarning)  # to_samples warned for all samples
+                results.append(client.predict(samples[begin : begin + size], for_sharing=sharing))
+        report(PREDICTING, 1.0)
         outputs = np.concatenate(results)[0] if single else np.concatenate(results)
         timings = [dataclasses.asdict(t) for t in client.timings]
     if output is not None:

@@ -1,28 +1,28 @@
-"""Progress of long work, on stderr; silent where nobody looks (no terminal) or a machine reads."""
+"""Progress bars of long work on stderr; silent without a terminal, or when a machine reads the output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-Report = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+from hetorch.progress import Progress
 
 
 @contextmanager
-def progress(*, quiet: bool = False) -> Iterator[Report]:
-    """A reporter that draws one bar for each thing that is being done."""
+def progress(*, quiet: bool = False) -> Iterator[Progress]:
+    """Give a reporter that draws one bar for each stage until the block ends; nothing is drawn if `quiet`."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as bars:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Bars(*columns, console=console, disable=quiet or not console.is_terminal) as bars:
         tasks: dict[str, int] = {}
 
-        def report(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(bars.task_ids[tasks[what]], completed=done, total=total)
+        def report(stage: str, fraction: float) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=1.0)
+            bars.update(bars.task_ids[tasks[stage]], completed=fraction)
 
         yield report

@@ -1,4 +1,4 @@
-"""`hetorch public-key`: what others need to encrypt a model's weights for you."""
+"""`hetorch public-key`: the key with which a model's owner encrypts its weights for you."""
 
 from __future__ import annotations
 
@@ -10,30 +10,27 @@ import typer
 
 
 def public_key(
-    target: Annotated[
-        str, typer.Argument(metavar="PLAN|URL", help="A plan folder or the address of a server.")
-    ],
+    target: Annotated[str, typer.Argument(metavar="PLAN|URL", help="A plan folder or a server's address.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write; it is not secret.")],
-    model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model's name, if the server has several.")] = None,
     vault: Annotated[
         Path | None,
         typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the server.")] = 30.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer of the server.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write the public key with which the owner of a model encrypts its weights for you. Give them the file; that it is
-    yours they should hear from you, and not from the server.
+    """Write the public key with which the owner of a model encrypts its weights for you. Send the key yourself: one
+    that is taken from the server may not be yours.
 
     Example: [bold]hetorch public-key http://127.0.0.1:8000 -o mine.key[/bold]
     """
     from hetorch.cli.progress import progress
     from hetorch.cli.target import public_plan
     from hetorch.client import Vault
-    from hetorch.client.client import DEFAULT_MAX_KEY_BYTES
     from hetorch.client.key_making import public_key_message
-    from hetorch.client.trust import check_plan
-    from hetorch.errors import InputError
+    from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
+    from hetorch.errors import StorageError
 
     plan = public_plan(target, model, timeout)
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
@@ -43,7 +40,7 @@ def public_key(
     try:
         output.write_bytes(message)
     except OSError as error:
-        raise InputError(f"cannot write {output}: {error.strerror or error}") from None
+        raise StorageError(f"cannot write {output}: {error.strerror or error}") from None
     if as_json:
         print(json.dumps({"model": plan.name, "path": str(output), "bytes": len(message)}))
     else:

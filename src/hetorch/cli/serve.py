@@ -1,4 +1,4 @@
-"""`hetorch serve`: offer plans to clients."""
+"""`hetorch serve`: serve compiled models to clients."""
 
 from __future__ import annotations
 
@@ -9,49 +9,62 @@ from typing import Annotated
 
 import typer
 
+from hetorch.engine.backend import NATIVE
+from hetorch.interop.backends import BACKENDS
+
 GB = 10**9
+"""Bytes in the unit of the options for memory and disk."""
 
 
 def serve(
-    plans: Annotated[list[Path], typer.Argument(metavar="PLAN...", help="Plan folders.")],
+    plans: Annotated[
+        list[Path], typer.Argument(metavar="PLAN...", help="The folders of the plans to serve.")
+    ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[
         int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
     ] = 8000,
-    workers: Annotated[int, typer.Option(help="Predictions computed at once.", min=1)] = 2,
-    queue: Annotated[int, typer.Option(help="Predictions that may wait.", min=0)] = 16,
+    workers: Annotated[int, typer.Option(help="Number of predictions computed at once.", min=1)] = 2,
+    queue: Annotated[int, typer.Option(help="Number of predictions that may wait behind them.", min=0)] = 16,
     key_memory: Annotated[
         float,
-        typer.Option(help="GB of clients' evaluation keys and encrypted weights held ready.", min=0.001),
+        typer.Option(help="Memory for clients' evaluation keys and encrypted weights, in GB.", min=0.001),
     ] = 16.0,
     key_folder: Annotated[
-        Path | None, typer.Option(help="Keep uploaded keys and encrypted weights in this folder too.")
+        Path | None,
+        typer.Option(help="Keep uploaded keys and encrypted weights in this folder as well as in memory."),
     ] = None,
-    key_disk: Annotated[float, typer.Option(help="GB that the key folder may take.", min=0.001)] = 64.0,
-    body_memory: Annotated[float, typer.Option(help="GB of request bodies held at once.", min=0.001)] = 8.0,
-    request_timeout: Annotated[float, typer.Option(help="Seconds for one prediction with its wait.")] = 300.0,
+    key_disk: Annotated[
+        float, typer.Option(help="Disk space that the key folder may take, in GB.", min=0.001)
+    ] = 64.0,
+    body_memory: Annotated[float, typer.Option(help="Memory for request bodies, in GB.", min=0.001)] = 8.0,
+    request_timeout: Annotated[
+        float, typer.Option(help="Seconds that one prediction may take, its wait included.")
+    ] = 300.0,
     memory_limit: Annotated[
         float | None,
-        typer.Option(help="GB that one prediction may take with keys and weights; slower where it is short."),
+        typer.Option(
+            help="Memory for one prediction with keys and weights, in GB; a low limit makes it slower."
+        ),
     ] = None,
     engine: Annotated[
         str,
         typer.Option(
-            help="What computes: native, or seal (needs hetorch\\[seal] and plans compiled for it)."
+            help="What computes: " + "; ".join(f"{known.name}: {known.summary}" for known in BACKENDS) + "."
         ),
-    ] = "native",
+    ] = NATIVE.name,
     ready_file: Annotated[
-        Path | None, typer.Option(help="Write the address to this file once the server accepts connections.")
+        Path | None, typer.Option(help="Write the server's address to this file once it accepts connections.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
 ) -> None:
-    """Serve compiled models. The server holds plans and evaluation keys, never a secret key.
+    """Serve compiled models to clients. The server holds plans and evaluation keys, never a secret key.
 
     Example: [bold]hetorch serve digits.hetorch --port 8000[/bold]
     """
     from hetorch.server.isolation import isolate
 
-    isolate()
+    isolate()  # before anything else is imported; create_app does so too
     from hetorch.cli.progress import progress
     from hetorch.server.app import create_app
     from hetorch.server.models import load_models
@@ -72,7 +85,7 @@ def serve(
         with progress(quiet=as_json) as report:
             models = load_models(
                 plans,
-                lambda name, done: report(f"encoding weights of {name}", round(100 * done), 100),
+                lambda name, done: report(f"encoding weights of {name}", done),
                 None if memory_limit is None else round(memory_limit * GB),
                 engine=engine,
             )

@@ -1,4 +1,4 @@
-"""A plan folder or the address of a server: what `inspect` and `keygen` accept."""
+"""The target of `inspect`, `keygen` and `public-key`: a plan folder or the address of a server."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 
 def is_address(target: str) -> bool:
-    """Whether this is the address of a server rather than a folder."""
+    """True if `target` is the address of a server rather than a folder."""
     return target.startswith(("http://", "https://"))
 
 
 def plan_folder(target: str) -> Path:
-    """The folder, which must exist."""
+    """Return the folder; InputError unless it exists."""
     folder = Path(target)
     if not folder.is_dir():
         raise InputError(f"{target!r} is neither a plan folder nor an address such as http://host:port")
@@ -25,7 +25,7 @@ def plan_folder(target: str) -> Path:
 
 
 def public_plan(target: str, model: str | None, timeout: float) -> PublicPlan:
-    """The public plan of a folder or of a server's model."""
+    """Return the public plan of a folder, or of a server's model; `timeout`: seconds for each answer."""
     if is_address(target):
         from hetorch.client.catalogue import fetch_public_plan
 

@@ -1,4 +1,4 @@
-"""`hetorch tune`: what operations cost on this machine."""
+"""`hetorch tune`: measure the costs of operations on this machine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ import typer
 
 def tune(
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Where to write; where compile looks if left out.")
+        Path | None,
+        typer.Option("-o", "--output", help="File to write; by default the one that compile reads."),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="How long each operation is repeated.")] = 0.05,
+    seconds: Annotated[float, typer.Option(help="Seconds for which each operation is repeated.")] = 0.05,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure the constants of the cost model on this machine, so that compile predicts times and chooses layouts for
-    it. Takes about 20 seconds; run it while the machine does nothing else, with as many threads as the server will
-    have.
+    """Measure the constants of the cost model on this machine, by which compile predicts times and chooses layouts.
+
+    It takes about 20 seconds. Run it while the machine does nothing else, with as many threads as the server will have.
 
     Example: [bold]hetorch tune[/bold]
     """
@@ -28,9 +29,7 @@ def tune(
     from hetorch.compiler.costs.tune import tune as measure
 
     with progress(quiet=as_json) as report:
-        machine = measure(
-            output, seconds=seconds, progress=lambda stage, done: report(stage, round(100 * done), 100)
-        )
+        machine = measure(output, seconds=seconds, progress=report)
     path = str(output or default_path())
     if as_json:
         times = {str(ring): asdict(row) for ring, row in machine.times.items()}

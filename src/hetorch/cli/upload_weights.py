@@ -1,4 +1,4 @@
-"""`hetorch upload-weights`: encrypted weights to the server that computes on them."""
+"""`hetorch upload-weights`: send encrypted weights to the server that computes on them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ import typer
 
 
 def upload_weights(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Address of the server.")],
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="The server's address, such as http://127.0.0.1:8000.")
+    ],
     weights: Annotated[
         Path,
         typer.Argument(
-            metavar="FILE|PLAN", help="What encrypt-weights wrote, or the whole plan if the vault is yours."
+            metavar="FILE|PLAN",
+            help="The file that encrypt-weights wrote, or the whole plan if you have the vault.",
         ),
     ],
-    model: Annotated[str | None, typer.Option(help="Which model of the server.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model's name, if the server has several.")] = None,
     vault: Annotated[
         Path | None,
         typer.Option(
             help="With PLAN: folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for one answer.")] = 120.0,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Upload the weights of a model that the server must not see. A file of encrypted weights can be sent by anyone; a
-    plan's are encrypted with the key of your vault while they are sent.
+    """Upload the weights of a model that the server must not see. Anyone can send a file of encrypted weights. The
+    weights of a plan are encrypted with the key of your vault while they are sent.
 
     Example: [bold]hetorch upload-weights http://127.0.0.1:8000 digits.weights[/bold]
     """

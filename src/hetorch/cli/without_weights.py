@@ -1,4 +1,4 @@
-"""`hetorch without-weights`: what of a plan its server gets."""
+"""`hetorch without-weights`: write the part of a plan that its server gets."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ def without_weights(
     output: Annotated[Path, typer.Option("-o", "--output", help="The plan folder to write.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write a plan without its weights, for a server that must not see them. The whole plan stays with you: it is
-    needed to encrypt the weights.
+    """Write a plan without its weights, for a server that must not see them.
+
+    Keep the whole plan: it is needed to encrypt the weights.
 
     Example: [bold]hetorch without-weights digits.hetorch -o digits-public.hetorch[/bold]
     """
@@ -31,7 +32,7 @@ def without_weights(
     hidden.save(output)
     public = hidden.public()
     if as_json:
-        found = {"fingerprint": public.fingerprint, "encrypted_weight_bytes": public.encrypted_weight_bytes}
-        print(json.dumps(found | {"path": str(output)}))
+        facts = {"fingerprint": public.fingerprint, "encrypted_weight_bytes": public.encrypted_weight_bytes}
+        print(json.dumps(facts | {"path": str(output)}))
     else:
         print(f"the plan {hidden.name!r} without its weights is in {output}; serve that one")

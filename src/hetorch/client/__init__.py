@@ -1,4 +1,4 @@
-"""The data owner's side. Needs neither torch nor the compiler."""
+"""Layer 5: the data owner's side: keys, encryption, requests, decryption. Needs neither torch nor the compiler."""
 
 from __future__ import annotations
 

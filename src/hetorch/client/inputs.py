@@ -1,4 +1,4 @@
-"""From what a user hands in to float64 samples, with every refusal said before anything is encrypted."""
+"""The user's input as float64 samples; every refusal is raised before anything is encrypted."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from numpy.typing import NDArray
 from hetorch.errors import InputError
 
 RANGE_SLACK = 1e-6
-"""Relative to the width of the calibrated range: what float32 rounding may add at its ends."""
+"""How far float32 rounding may push a value over an end of the calibrated range, relative to the larger of the range's
+width and its ends; a larger value hides small excesses from the warning."""
 
 
 class InputRangeWarning(UserWarning):
-    """An input lies outside the range that the model was calibrated for; far outside the result is meaningless."""
+    """An input lies outside the range for which the model was calibrated; far outside the result is meaningless."""
 
 
 def to_array(value: object) -> NDArray[np.float64]:
-    """A numpy array, a torch tensor (any device, with or without gradient) or nested lists, as float64."""
+    """Convert a numpy array, a torch tensor (any device, with or without gradient) or nested lists to float64.
+
+    InputError unless it is an array of real numbers.
+    """
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         value = value.detach().cpu()
         if "bfloat16" in str(getattr(value, "dtype", "")) and hasattr(value, "float"):
@@ -37,9 +41,10 @@ def to_array(value: object) -> NDArray[np.float64]:
 def to_samples(
     value: object, input_shape: tuple[int, ...], input_range: tuple[float, float] | None
 ) -> tuple[NDArray[np.float64], bool]:
-    """Samples of shape (n,) + input_shape, n >= 1, and whether the user gave one sample without a batch axis.
+    """Return samples of shape (n,) + input_shape, n >= 1, and True if `value` is one sample without a batch axis.
 
-    InputError for a wrong shape or a value that is not finite; InputRangeWarning for a value outside `input_range`.
+    InputError for a wrong shape or a value that is not finite; warns with InputRangeWarning, at the caller's caller, if
+    a value lies outside `input_range`.
     """
     array = to_array(value)
     if array.shape == input_shape:
@@ -79,12 +84,14 @@ def to_samples(
 def beyond_range(
     samples: NDArray[np.float64], input_range: tuple[float, float] | None
 ) -> NDArray[np.float64]:
-    """For each sample (the first axis) how far its values leave the calibrated range, as a share of the range's width:
-    0 within it, and without a range. What float32 rounding adds is no leaving."""
+    """Return for each sample (the first axis) how far its values exceed the calibrated range, as a share of its width.
+
+    0 within the range, within float32 rounding of its ends (RANGE_SLACK), and without a range.
+    """
     if input_range is None or not input_range[0] < input_range[1]:
         return np.zeros(len(samples))
     low, high = input_range
     slack = RANGE_SLACK * max(high - low, abs(low), abs(high))
     flat = samples.reshape(len(samples), -1)
-    far = np.maximum(low - flat.min(axis=1), flat.max(axis=1) - high)
-    return np.where(far > slack, far / (high - low), 0.0)
+    excess = np.maximum(low - flat.min(axis=1), flat.max(axis=1) - high)
+    return np.where(excess > slack, excess / (high - low), 0.0)

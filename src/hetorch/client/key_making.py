@@ -1,38 +1,35 @@
-"""Making evaluation keys for a public plan, or taking them from the vault."""
+"""The keys of a public plan: made once, then taken from the vault."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.engine.codec import dump_evaluation_keys
 from hetorch.engine.secret import SecretKey
-from hetorch.errors import PlanError
+from hetorch.errors import PlanUseError
 from hetorch.plan.public import PublicPlan
+from hetorch.progress import Progress, counted
 from hetorch.wire.public_key import NamedPublicKey, dump_named_public_key
 
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is."""
+MAKING_KEYS = "making evaluation keys"
+"""The stage that Progress is told."""
 
 
 def secret_key(plan: PublicPlan, vault: Vault) -> SecretKey:
-    """The secret key of the vault for the plan's parameters; its seed is drawn on first use."""
+    """Return the vault's secret key for the plan's parameters; its seed is drawn on first use."""
     return SecretKey.generate(plan.parameters, vault.seed(plan.parameters))
 
 
 def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: Progress | None = None) -> StoredKeys:
-    """The evaluation keys of a plan that was checked (`check_plan`), made and stored if the vault has none."""
+    """Return the evaluation keys of a plan that was checked (`check_plan`), making and storing them if the vault has
+    none."""
     spec = plan.key_spec
-    found = vault.find_evaluation_keys(plan.parameters, spec)
-    if found is not None:
-        return found
+    stored = vault.find_evaluation_keys(plan.parameters, spec)
+    if stored is not None:
+        return stored
     secret = secret_key(plan, vault)
 
     def make() -> bytes:
-        def report(done: int, total: int) -> None:
-            if progress is not None:
-                progress("making evaluation keys", done, total)
-
+        report = counted(progress, MAKING_KEYS)
         report(0, len(spec.galois) + (spec.relinearisation_level is not None))
         keys = secret.evaluation_keys(spec, progress=report)
         return dump_evaluation_keys(plan.parameters, spec, keys)
@@ -41,11 +38,13 @@ def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: Progress | 
 
 
 def public_key_message(plan: PublicPlan, vault: Vault, progress: Progress | None = None) -> bytes:
-    """A public key for whoever has the weights of a plan that was checked (`check_plan`), as the bytes of a file. It
-    names the vault's evaluation keys of the plan, which are made if they are not there. PlanError if the server has the
-    weights in clear."""
+    """Return a public key for the owner of a model, as the bytes of a file.
+
+    The plan must have been checked (`check_plan`). The message names the vault's evaluation keys of the plan, which are
+    made if they are missing. PlanUseError if the server has the weights in clear.
+    """
     if not plan.encrypted_weight_bytes:
-        raise PlanError(
+        raise PlanUseError(
             f"the plan {plan.name!r} has its weights in clear, nobody needs to encrypt them; a public key is for plans "
             'compiled with weights="encrypted"'
         )

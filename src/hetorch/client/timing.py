@@ -1,4 +1,4 @@
-"""How long each step of a prediction took, in seconds."""
+"""The times of the steps of a prediction."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class StepTimings:
-    """One sample. `server` is what the server says it spent (queue, parse, run, dump); `upload` and `download` are the
-    rest of the time on the wire, before and after its answer began."""
+    """The seconds that each step of one request took. `server` is the time that the server says it spent (queue, parse,
+    run, dump); `upload` and `download` are the rest of the time on the wire, before and after its answer began."""
 
     encrypt: float
     upload: float
@@ -18,5 +18,5 @@ class StepTimings:
 
     @property
     def total(self) -> float:
-        """Sum of the steps, in seconds."""
+        """The sum of the steps, in seconds."""
         return self.encrypt + self.upload + self.server + self.download + self.decrypt

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import httpx
 
+from hetorch.client.watch import Watch
 from hetorch.errors import InputError, RemoteError
-from hetorch.wire.answers import MAX_ANSWER_BYTES, load_error
+from hetorch.wire.addresses import OCTETS
+from hetorch.wire.answers import load_error
+from hetorch.wire.codes import Code
+from hetorch.wire.limits import MAX_ANSWER_BYTES, MAX_RETRY_AFTER_SECONDS, MIN_RETRY_AFTER_SECONDS
 
-OCTETS = "application/octet-stream"
-SLOWEST_BYTES_PER_SECOND = 64 << 10
-"""A server that takes a request slower than this on the whole is given up; ours gives up what comes slower."""
-MAX_RETRY_AFTER = 30.0
-"""Seconds; a server that asks for a longer pause is not waited for."""
-MIN_RETRY_AFTER = 0.1
-"""Seconds; one that asks for a shorter pause would be sent the same body as often as it can be."""
+MAX_CONNECT_SECONDS = 10.0
+"""Longest time for making a connection, in seconds, also where one request may take longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A successful answer, with the seconds until its headers came and until its last byte came."""
+    """A successful answer. `first_byte` and `last_byte`: seconds from the start of the request until the answer's
+    headers and its last byte had come."""
 
     body: bytes
     headers: httpx.Headers
@@ -38,14 +35,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A large body of `size` bytes, which `pieces` makes while it is sent: anew for each attempt."""
+    """A large request body of `size` bytes. `pieces` is called at each attempt and makes the bytes as they are sent."""
 
     size: int
     pieces: Callable[[], Iterable[bytes]]
 
 
 class Transport:
-    """Requests to one base address. Busy servers (503) are asked again until `timeout` seconds have passed."""
+    """Requests to one base address; a busy server (503) is asked again until `timeout` seconds have passed.
+
+    Args:
+        url: base address, such as "http://127.0.0.1:8000"; InputError if it is no address.
+        timeout: seconds for making a request and for the head and the body of its answer, each.
+        transport: sends the requests in place of httpx's own, for tests and recordings.
+    """
 
     def __init__(self, url: str, *, timeout: float, transport: httpx.BaseTransport | None = None) -> None:
         try:
@@ -56,10 +59,10 @@ class Transport:
             raise InputError(f"{url!r} is not an address of a server; write it as http://host:port")
         self.url = str(parsed).rstrip("/")
         self._timeout = timeout
-        self._watch = _Watch(timeout)
+        self._watch = Watch(timeout)
         self._http = httpx.Client(
             base_url=self.url,
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+            timeout=httpx.Timeout(timeout, connect=min(timeout, MAX_CONNECT_SECONDS)),
             transport=transport,
             trust_env=not _is_loopback(parsed.host),  # a proxy cannot reach this machine's own loopback
             headers={"Accept-Encoding": "identity"},  # a compressed answer could grow without bound
@@ -78,7 +81,7 @@ class Transport:
         self._http.close()
 
     def get(self, path: str, *, limit: int = MAX_ANSWER_BYTES) -> bytes:
-        """The body of an answer of at most `limit` bytes; RemoteError for anything else."""
+        """Return the body of an answer of at most `limit` bytes; RemoteError for anything else."""
         return self.send("GET", path, limit=limit).body
 
     def send(
@@ -90,7 +93,12 @@ class Transport:
         headers: dict[str, str] | None = None,
         limit: int = MAX_ANSWER_BYTES,
     ) -> Answer:
-        """One request; RemoteError (with the HTTP status, if there is one) unless the answer is a 2xx within limit."""
+        """Send one request and return its answer.
+
+        Raises:
+            RemoteError: the server cannot be reached, is too slow or refuses, or its answer has more than `limit`
+                bytes. The error has the HTTP status and the code of a refusal, where the answer has them.
+        """
         sent = dict(headers or {})
         if content is not None:
             sent["Content-Type"] = OCTETS
@@ -102,12 +110,13 @@ class Transport:
                 return self._once(method, path, content, sent, limit)
             except _Busy as busy:
                 if time.monotonic() + busy.pause > deadline:
-                    raise RemoteError(busy.sentence, 503) from None
+                    raise RemoteError(busy.sentence, Code.BUSY.status, busy.code) from None
                 time.sleep(busy.pause)
 
     def _once(
         self, method: str, path: str, content: bytes | Body | None, headers: dict[str, str], limit: int
     ) -> Answer:
+        """Make one attempt; _Busy if the server is busy, RemoteError for any other failure."""
         start = time.perf_counter()
         sent = content.pieces() if isinstance(content, Body) else content
         size = content.size if isinstance(content, Body) else len(content or b"")
@@ -144,7 +153,7 @@ class Transport:
         if "content-encoding" in response.headers:
             raise RemoteError(f"the server at {self.url} sent a compressed answer, which was not asked for")
         body = bytearray()
-        # httpx bounds each read, and a dripping server keeps within that for ever.
+        # httpx bounds each read; a server that sends byte by byte keeps within that bound for ever.
         deadline = time.monotonic() + self._timeout
         for chunk in response.iter_raw():
             if time.monotonic() > deadline:
@@ -158,87 +167,37 @@ class Transport:
 
     def _refusal(self, response: httpx.Response, body: bytes) -> Exception:
         status = response.status_code
-        sentence = load_error(body)
-        if sentence is None:
+        error = load_error(body)
+        if error is None:
             message = f"{self.url} answered {status} without an explanation; is it a hetorch server?"
         else:
-            message = f"the server at {self.url} says: {sentence}"
-        if status == 503:
-            return _Busy(message, _retry_after(response.headers.get("retry-after", "")))
-        return RemoteError(message, status)
-
-
-class _Watch:
-    """Cuts the connection when the head of an answer is not there `timeout` seconds after the request was sent, or when
-    the request itself is taken slower than SLOWEST_BYTES_PER_SECOND on the whole.
-
-    httpx bounds each write and read, and hands out nothing before the head is complete: a server that takes or drips
-    byte by byte, or sends one "Early Hints" after the other, keeps within that for ever.
-    """
-
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
-        self._socket: socket.socket | None = None
-        self._timer: threading.Timer | None = None
-        self._size = 0
-        self.expired = False
-
-    @contextlib.contextmanager
-    def over_request(self, size: int) -> Iterator[None]:
-        """For one request with a body of `size` bytes, which is given `trace`."""
-        self._size = size
-        self.expired = False
-        try:
-            yield
-        finally:
-            self._stop()
-
-    def trace(self, event: str, info: Mapping[str, object]) -> None:
-        """The extension "trace" of httpx: called before and after each step of a request."""
-        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            stream = info["return_value"]
-            self._socket = stream.get_extra_info("socket")  # type: ignore[attr-defined]  # httpcore.NetworkStream
-        elif event.endswith(".send_request_headers.started"):
-            self._start(self._timeout + self._size / SLOWEST_BYTES_PER_SECOND)
-        elif event.endswith(".receive_response_headers.started"):
-            self._start(self._timeout)
-        elif ".receive_response_headers." in event:
-            self._stop()
-
-    def _start(self, seconds: float) -> None:
-        self._stop()
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _cut(self) -> None:
-        self.expired = True
-        if self._socket is not None:
-            with contextlib.suppress(OSError):
-                # That of plain sockets: TLS's would take the encryption off under the thread that reads.
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            message = f"the server at {self.url} says: {error.sentence}"
+        code = None if error is None else error.code
+        if (
+            status == Code.BUSY.status
+        ):  # by the status: a proxy before the server, which has no codes, may be busy too
+            return _Busy(message, code, _retry_after(response.headers.get("retry-after", "")))
+        return RemoteError(message, status, code)
 
 
 class _Busy(Exception):
     """A 503: the server is busy; ask again after `pause` seconds."""
 
-    def __init__(self, sentence: str, pause: float) -> None:
+    def __init__(self, sentence: str, code: str | None, pause: float) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.code = code
         self.pause = pause
 
 
 def _retry_after(header: str) -> float:
+    """Return the pause in seconds that a Retry-After header asks for, within our limits; 1 s if it is not a number."""
     asked = float(header) if header.isascii() and header.isdigit() else 1.0
-    return min(max(asked, MIN_RETRY_AFTER), MAX_RETRY_AFTER)
+    return min(max(asked, MIN_RETRY_AFTER_SECONDS), MAX_RETRY_AFTER_SECONDS)
 
 
 def _is_loopback(host: str) -> bool:
+    """True if `host` is an address of this machine itself."""
     if host == "localhost":
         return True
     try:

@@ -1,24 +1,28 @@
-"""What a client checks of a public plan before it makes a key: the server is not trusted.
+"""The client's checks of a public plan before it makes a key: the server is not trusted.
 
 The plan's own field `security` is the server's claim. The client looks the modulus up in the table itself, and bounds
-what the plan may make it compute and store.
+the keys and messages that the plan may make it compute, send and store.
 """
 
 from __future__ import annotations
 
 import math
 
-from hetorch.engine.codec import evaluation_key_bytes
-from hetorch.errors import PlanError, SecurityError
+from hetorch.engine.codec import evaluation_keys_blob_bytes
+from hetorch.errors import PlanFormatError, PlanUseError, SecurityError
 from hetorch.params import Security
 from hetorch.params.security import max_log2_qp
 from hetorch.plan.public import PublicPlan
 from hetorch.wire.predict import request_limits, response_limits
 
 MAX_CIPHERTEXTS = 1024
-"""Of one sample, each way."""
+"""Most ciphertexts of one request, and of one response."""
+DEFAULT_MAX_KEY_BYTES = 4 << 30
+"""Most evaluation keys that a plan may ask for, in bytes on the wire. In memory, while they are made, keys take up to
+6.4 times as much: 16 bytes for each 20-bit residue."""
 DEFAULT_MAX_MESSAGE_BYTES = 4 << 30
-"""Of one request or response on the wire. A request takes up to 6.4 times as much while it is made, as keys do."""
+"""Longest request or response that a plan may ask for, in bytes on the wire. A request takes up to 6.4 times as much in
+memory while it is made, as keys do."""
 
 
 def check_plan(
@@ -28,17 +32,27 @@ def check_plan(
     max_key_bytes: int,
     max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
 ) -> None:
-    """SecurityError for parameters below 128 bits of the 2024 table (unless `allow_insecure`), PlanError for a plan
-    that asks for keys or ciphertexts out of proportion (`max_key_bytes`: serialised evaluation keys;
-    `max_message_bytes`: one request or response)."""
+    """Raise an error unless a server's plan may be used.
+
+    Args:
+        plan: the public plan, as the server sent it.
+        allow_insecure: accept parameters below 128-bit security, for tests only.
+        max_key_bytes: most evaluation keys, in bytes on the wire.
+        max_message_bytes: longest request or response, in bytes on the wire.
+
+    Raises:
+        SecurityError: the parameters are below 128 bits of the 2024 table.
+        PlanFormatError: a level, a scale, a Galois element or a number of ciphertexts is out of range.
+        PlanUseError: keys, requests or responses are larger than allowed.
+    """
     _check_security(plan, allow_insecure)
     _check_key_spec(plan, max_key_bytes)
     _check_messages(plan)
-    # A few bytes of plan stand for any number of the largest ciphertexts.
+    # A plan of a few bytes may ask for any number of the largest ciphertexts.
     requests, responses = request_limits(plan).smallest, response_limits(plan).largest  # requests are seeded
     for name, size in (("requests", requests), ("responses", responses)):
         if size > max_message_bytes:
-            raise PlanError(
+            raise PlanUseError(
                 f"the plan {plan.name!r} has {name} of {size} bytes, more than the {max_message_bytes} allowed; raise "
                 "max_message_bytes if you trust it"
             )
@@ -49,7 +63,7 @@ def _check_security(plan: PublicPlan, allow_insecure: bool) -> None:
         return
     parameters = plan.parameters
     bound = max_log2_qp(parameters.ring_degree, Security.CLASSICAL_128)
-    # In integers, as ParameterSet: a product a hair above the bound must not be rounded down to it.
+    # In integers, like ParameterSet: a product a hair above the bound must not be rounded down to it.
     if (math.prod(parameters.modulus_chain) * math.prod(parameters.special_primes)).bit_length() > bound:
         raise SecurityError(
             f"the server's plan {plan.name!r} uses ring_degree {parameters.ring_degree} with log2(QP) = "
@@ -64,17 +78,19 @@ def _check_key_spec(plan: PublicPlan, max_key_bytes: int) -> None:
     if spec.relinearisation_level is not None:
         levels.append(spec.relinearisation_level)
     if any(not 0 <= level <= parameters.max_level for level in levels):
-        raise PlanError(f"the plan {plan.name!r} asks for a key at a level outside 0..{parameters.max_level}")
-    # The spec itself holds odd numbers above 1 only; an automorphism of this ring is one below 2N.
+        raise PlanFormatError(
+            f"the plan {plan.name!r} asks for a key at a level outside 0..{parameters.max_level}"
+        )
+    # The spec itself allows only odd numbers above 1; an automorphism of this ring is one of them below 2N.
     bound = 2 * parameters.ring_degree
     for element, _ in spec.galois:
         if element >= bound:
-            raise PlanError(
-                f"the plan {plan.name!r} asks for the Galois element {element}, which is no odd 3..{bound - 1}"
+            raise PlanFormatError(
+                f"the plan {plan.name!r} asks for the Galois element {element}, which is not odd and in 3..{bound - 1}"
             )
-    size = evaluation_key_bytes(parameters, spec)
+    size = evaluation_keys_blob_bytes(parameters, spec)
     if size > max_key_bytes:
-        raise PlanError(
+        raise PlanUseError(
             f"the plan {plan.name!r} asks for {size} bytes of evaluation keys, more than the "
             f"{max_key_bytes} allowed; raise max_key_bytes if you trust it"
         )
@@ -84,7 +100,7 @@ def _check_messages(plan: PublicPlan) -> None:
     parameters = plan.parameters
     for name, count in (("input", plan.input_count), ("output", plan.output_count)):
         if not 1 <= count <= MAX_CIPHERTEXTS:
-            raise PlanError(
+            raise PlanFormatError(
                 f"the plan {plan.name!r} has {count} {name} ciphertexts; 1..{MAX_CIPHERTEXTS} are accepted"
             )
     for name, level, scale in (
@@ -92,11 +108,11 @@ def _check_messages(plan: PublicPlan) -> None:
         ("output", plan.output_level, plan.output_scale),
     ):
         if not 0 <= level <= parameters.max_level:
-            raise PlanError(
+            raise PlanFormatError(
                 f"the plan {plan.name!r} has the {name} level {level}, outside 0..{parameters.max_level}"
             )
         modulus_bits = sum(math.log2(q) for q in parameters.modulus_chain[: level + 1])
         if not (math.isfinite(scale) and scale > 1.0 and math.log2(scale) < modulus_bits):
-            raise PlanError(
+            raise PlanFormatError(
                 f"the plan {plan.name!r} has the {name} scale {scale!r}, outside 1..2^{modulus_bits:.0f}"
             )

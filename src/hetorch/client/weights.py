@@ -1,4 +1,4 @@
-"""Uploading encrypted weights: of a plan, encrypted while they are sent, or from a file that the model's owner made."""
+"""The upload of encrypted weights: from a plan, encrypted while they are sent, or from a file of the model's owner."""
 
 from __future__ import annotations
 
@@ -6,32 +6,40 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from hetorch.client.catalogue import choose_model, fetch_plan
-from hetorch.client.key_making import Progress
+from hetorch.client.catalogue import choose_model
 from hetorch.client.transport import Body, Transport
 from hetorch.engine.secret import SecretKey
-from hetorch.errors import InputError, PlanError, WireError
+from hetorch.errors import InputError, PlanUseError, StorageError, WireError
 from hetorch.model_owner.encrypt import weights_message
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
-from hetorch.wire.answers import load_key_id
+from hetorch.progress import Progress, counted
 from hetorch.wire.frame import HEADER_BYTES
 from hetorch.wire.weights import WeightsFormat, read_weights_header
 
 WeightSource = Plan | str | os.PathLike[str]
 """A whole plan, its folder, or a file that `save_encrypted_weights` wrote."""
 
-PIECE = 1 << 20
+PIECE_BYTES = 1 << 20
+"""Bytes of a file of weights that are read and sent at a time."""
 ENCRYPTING = "encrypting and uploading weights"
 UPLOADING = "uploading weights"
 
 
 def open_source(public: PublicPlan, source: WeightSource) -> Plan | Path:
-    """The whole plan, loaded if it is a folder, or the file with its weights; checked to be for the plan that a server
-    publishes. PlanError if that is another one or needs no weights, WireError for another file, InputError if there
-    is none."""
+    """Return the whole plan, loaded if `source` is a folder, or the path of the file with its weights.
+
+    Args:
+        public: the plan that the server publishes, for which the weights must be.
+        source: a whole plan, its folder, or a file that `save_encrypted_weights` wrote.
+
+    Raises:
+        PlanUseError: the server needs no weights, or runs another plan, or the plan has no weights.
+        WireError: the file is damaged or for another plan.
+        StorageError: the file cannot be read.
+    """
     if not public.encrypted_weight_bytes:
-        raise PlanError(
+        raise PlanUseError(
             f"the server has the weights of {public.name!r} in clear, it takes none; only plans compiled with "
             'weights="encrypted" and served without their weights do'
         )
@@ -41,14 +49,14 @@ def open_source(public: PublicPlan, source: WeightSource) -> Plan | Path:
             read_key_id(public, path)
             return path
         source = Plan.load(path)
-    # All of it, and not the fingerprint alone, which is the server's word.
+    # The whole public plan, not only the fingerprint, which the server may have copied.
     if source.public() != public:
-        raise PlanError(
+        raise PlanUseError(
             f"the server's plan {public.name!r} ({public.fingerprint[:12]}…) is not the one given, {source.name!r} "
             f"({source.public().fingerprint[:12]}…), without its weights; serve what without_weights makes of it"
         )
     if source.weights_withheld:
-        raise PlanError(
+        raise PlanUseError(
             f"the plan {source.name!r} is without its weights (without_weights); give the whole plan, or a file that "
             "`hetorch encrypt-weights` wrote"
         )
@@ -56,62 +64,49 @@ def open_source(public: PublicPlan, source: WeightSource) -> Plan | Path:
 
 
 def read_key_id(public: PublicPlan, path: Path) -> str:
-    """The id of the evaluation keys that the weights in a file belong to. WireError unless it is a file of weights of
-    this plan, InputError if it cannot be read."""
+    """Return the id of the evaluation keys to which the weights in a file belong.
+
+    WireError unless it is a file of weights of this plan, StorageError if it cannot be read.
+    """
     try:
         with path.open("rb") as file:
-            begin = file.read(HEADER_BYTES)
+            head = file.read(HEADER_BYTES)
     except OSError as error:
         raise _unreadable(path, error) from None
     try:
-        return read_weights_header(public.name, public.fingerprint, begin).key_id.hex()
+        return read_weights_header(public.name, public.fingerprint, head).key_id.hex()
     except WireError as error:
         raise WireError(f"{path}: {error}") from None
 
 
 def plan_body(plan: Plan, secret: SecretKey, key_id: str, progress: Progress | None) -> Body:
-    """The weights of a whole plan, encrypted with the secret key as they are sent: nothing is held."""
-
-    def report(done: int, total: int) -> None:
-        if progress is not None:
-            progress(ENCRYPTING, done, total)
-
+    """Return a body with the weights of a whole plan, encrypted with the secret key one by one as they are sent."""
     return Body(
         WeightsFormat.of(plan).message_bytes(seeded=True),
-        lambda: weights_message(plan, secret, key_id, report),
+        lambda: weights_message(plan, secret, key_id, counted(progress, ENCRYPTING)),
     )
 
 
 def file_body(path: Path, progress: Progress | None) -> Body:
-    """The bytes of a file, a piece at a time; InputError if it cannot be read."""
+    """Return a body with the bytes of a file, read piece by piece; StorageError if it cannot be read."""
     try:
         size = path.stat().st_size
     except OSError as error:
         raise _unreadable(path, error) from None
 
     def pieces() -> Iterator[bytes]:
+        report = counted(progress, UPLOADING)
         sent = 0
         try:
             with path.open("rb") as file:
-                while piece := file.read(PIECE):
+                while piece := file.read(PIECE_BYTES):
                     yield piece
                     sent += len(piece)
-                    if progress is not None:
-                        progress(UPLOADING, sent, size)
+                    report(sent, size)
         except OSError as error:
             raise _unreadable(path, error) from None
 
     return Body(size, pieces)
-
-
-def put_weights(transport: Transport, model: str, key_id: str, body: Body) -> None:
-    """Send the weights for these keys to the server, in the place of those it may have. RemoteError if it refuses."""
-    answer = transport.send("PUT", f"/v1/models/{model}/weights", content=body)
-    stored = load_key_id(answer.body)
-    if stored != key_id:
-        raise WireError(
-            f"the server stored the weights for the keys {stored[:12]}…, they are for {key_id[:12]}…"
-        )
 
 
 def upload_weights(
@@ -122,15 +117,28 @@ def upload_weights(
     timeout: float = 120.0,
     progress: Progress | None = None,
 ) -> str:
-    """Upload the file `path`, which `save_encrypted_weights` or `hetorch encrypt-weights` wrote, to the server at
-    `url`: the part of a model's owner, who has neither vault nor data. Returns the id of the keys that they belong to.
+    """Upload a file of encrypted weights to a server: the step of a model's owner, who has neither vault nor data.
 
-    `model` may be left out if the server has one only; `timeout`: seconds for the answer. InputError, WireError or
-    PlanError if it is no file for that model, RemoteError if the server refuses.
+    Args:
+        url: base address of the server.
+        path: the file, which `save_encrypted_weights` or `hetorch encrypt-weights` wrote.
+        model: the model's name; may be left out if the server has only one.
+        timeout: seconds for one request.
+        progress: called with the fraction that is sent.
+
+    Returns:
+        The id of the evaluation keys to which the weights belong.
+
+    Raises:
+        InputError: the path is that of a plan.
+        PlanUseError: the server has the weights of this model in clear.
+        WireError: the file is damaged or for another plan.
+        StorageError: the file cannot be read.
+        RemoteError: the server cannot be reached or refuses.
     """
     with Transport(url, timeout=timeout) as transport:
-        name = choose_model(transport, model)
-        public = fetch_plan(transport, name)
+        remote = choose_model(transport, model)
+        public = remote.public_plan()
         opened = open_source(public, Path(path))
         if isinstance(opened, Plan):
             raise InputError(
@@ -138,9 +146,9 @@ def upload_weights(
                 "encrypt-weights first, or Client.upload_weights where the key is"
             )
         key_id = read_key_id(public, opened)
-        put_weights(transport, name, key_id, file_body(opened, progress))
+        remote.put_weights(key_id, file_body(opened, progress))
     return key_id
 
 
-def _unreadable(path: Path, error: OSError) -> InputError:
-    return InputError(f"cannot read the encrypted weights in {path}: {error.strerror or error}")
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"cannot read the encrypted weights in {path}: {error.strerror or error}")

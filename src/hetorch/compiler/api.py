@@ -7,7 +7,8 @@ from typing import Any
 
 from hetorch.compiler.costs.machine import load_machine
 from hetorch.compiler.frontend.capture import capture
-from hetorch.compiler.options import CompileOptions, expected, options_help, signature_with_options
+from hetorch.compiler.option_help import options_help, signature_with_options
+from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.pipeline import run_pipeline
 from hetorch.errors import InputError
 from hetorch.plan import Plan
@@ -20,21 +21,21 @@ def compile(
     progress: Callable[[str, float], None] | None = None,
     **options: Any,
 ) -> Plan:
-    """Compile a trained `torch.nn.Module` so that it runs on encrypted inputs. The model itself is not changed.
+    """Compile a trained model so that it runs on encrypted inputs. The model itself is not changed.
 
-    Degrees of activations, layouts, ring and modulus chain are chosen; every choice can be overruled by an option. The
-    same model compiled twice with the same machine constants (`hetorch tune`) gives the same bytes.
+    The compiler chooses the degrees of activations, layouts, ring and modulus chain; an option overrules each choice.
+    The same model compiled twice with the same machine constants (`hetorch tune`) gives the same bytes.
 
     Args:
-        model: the module, a fitted scikit-learn estimator, or anything else that hetorch.load_model returns.
+        model: a `torch.nn.Module`, a fitted scikit-learn estimator, or a result of hetorch.load_model.
         calibration_inputs: typical inputs, a tensor or array (batch, ...). The ranges of activations and the sizes of
-            all numbers are taken from them. A model with several inputs gets a tuple; the plan's input is then one row
-            of all inputs, each flattened, in order (the plan's notes say where).
+            all numbers are taken from them. A model with several inputs gets a tuple; the input of the plan is then one
+            row of all inputs, each flattened, in order (the plan's notes tell where each begins).
         progress: called with (stage, fraction).
         **options: fields of CompileOptions, by name. OPTIONS
 
     Returns:
-        The plan. Its report tells predicted errors, time, memory and keys.
+        The plan. Its report holds the predicted errors, time, memory and sizes of keys.
 
     Raises:
         InputError: a wrong argument, or inputs that do not fit the model.
@@ -48,9 +49,9 @@ def compile(
     tell = progress or (lambda _stage, _fraction: None)
     tell("trace the model", 0.0)
     captured = capture(model, calibration_inputs)
-    name = captured.name if chosen.name is None else chosen.name
-    if not name.isprintable() or not 0 < len(name) <= 200:
-        raise InputError(f"name must be {expected('name')}, got {name[:60]!r}")
+    # A class may have a name that no plan may have; the options check it.
+    name = chosen.name or CompileOptions(name=captured.name).name
+    assert name is not None
     return run_pipeline(
         name,
         captured.program,

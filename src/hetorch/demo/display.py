@@ -1,4 +1,4 @@
-"""The demo's result on a terminal."""
+"""The result of the demo as tables on a terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hetorch.demo.result import STEPS, DemoResult
 
 
 def show(result: DemoResult, console: Console) -> None:
-    """Accuracy, latency, sizes and the security row, as tables."""
+    """Print accuracy, latency, sizes and the security row."""
     accuracy, costs = result.accuracy, result.costs
     summary = Table(
         title=f"{accuracy.samples} encrypted test digits", show_header=False, title_justify="left"
@@ -48,7 +48,7 @@ def show(result: DemoResult, console: Console) -> None:
 
 
 def size_text(count: int) -> str:
-    """Bytes in decimal units."""
+    """Return a number of bytes in decimal units."""
     value = float(count)
     for unit in ("B", "kB", "MB"):
         if value < 1000:
@@ -58,7 +58,7 @@ def size_text(count: int) -> str:
 
 
 def security_text(result: DemoResult) -> str:
-    """The row of the table that the parameters were checked against, in one sentence."""
+    """Return one sentence on the row of the security table against which the parameters were checked."""
     row = result.security
     exponent = row.ring_degree.bit_length() - 1
     modulus = f"log2(QP) = {row.log2_qp:.1f} ≤ {row.max_log2_qp:.0f}"

@@ -1,4 +1,4 @@
-"""Grey images as PNG data addresses, so that a report needs no other file."""
+"""Grey images as PNG data URLs, so that a report needs no other file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def png_address(pixels: NDArray[np.uint8]) -> str:
-    """`data:image/png;base64,…` of an array (height, width), 0 black to 255 white (PNG specification, ISO 15948)."""
+def png_url(pixels: NDArray[np.uint8]) -> str:
+    """Return `data:image/png;base64,…` for an array (height, width) of 0 (black) to 255 (white); ISO 15948."""
     height, width = pixels.shape
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)  # 8 bits, greyscale, no interlace
     rows = b"".join(b"\0" + pixels[i].tobytes() for i in range(height))  # filter 0 before every row

@@ -1,7 +1,7 @@
 """The client process of the demo: `python -m hetorch.demo.querier URL VAULT IMAGES OUTPUTS`.
 
-Reads images (.npy), sends each encrypted, and writes an .npz with the logits, the seconds of each step, the sizes, and
-the beginning of the first request as it went over the wire. Prints one JSON line of progress a step.
+It reads images (.npy), sends each one encrypted, and writes an .npz with the logits, the seconds of each step, the
+sizes, and some bytes of the first request as they were sent. Progress goes to standard output, a JSON line a step.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from hetorch.client import Client, StepTimings
 from hetorch.errors import HetorchError
 
 SEEN_BYTES = 28 * 28
-"""As many bytes of the request as an image has pixels: what the server sees instead of the digit."""
+"""Bytes of the request that the report shows in place of a digit: as many as an image has pixels."""
 SKIPPED = 512
-"""Headers come first; what follows is ciphertext."""
+"""Bytes at the beginning of the request that are not shown; the headers are among them."""
 
 
 class RequestRecorder(httpx.BaseTransport):
-    """Sends as httpx does, and remembers a piece of the first predict request."""
+    """A transport that sends as httpx does, and keeps a piece of the first request to predict."""
 
     def __init__(self) -> None:
         self._inner = httpx.HTTPTransport()
         self.seen = b""
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Pass the request on."""
+        """Pass a request on."""
         if not self.seen and request.url.path.endswith("/predict"):
             self.seen = request.content[SKIPPED : SKIPPED + SEEN_BYTES]
         return self._inner.handle_request(request)
@@ -44,7 +44,7 @@ class RequestRecorder(httpx.BaseTransport):
 
 
 def query(url: str, vault: Path, images: Path, outputs: Path) -> None:
-    """Encrypted predictions of all images; HetorchError if one fails."""
+    """Predict all images encrypted, and write `outputs`; HetorchError if a prediction fails."""
     samples = np.load(images, allow_pickle=False)
     recorder = RequestRecorder()
     logits = []
@@ -52,7 +52,7 @@ def query(url: str, vault: Path, images: Path, outputs: Path) -> None:
         client.prepare()
         for index, sample in enumerate(samples):
             logits.append(client.predict(sample))
-            _say("encrypted predictions", index + 1, len(samples))
+            _say("encrypted predictions", (index + 1) / len(samples))
         steps = {
             field.name: np.array([getattr(timing, field.name) for timing in client.timings])
             for field in dataclasses.fields(StepTimings)
@@ -63,12 +63,12 @@ def query(url: str, vault: Path, images: Path, outputs: Path) -> None:
     np.savez(outputs, allow_pickle=False, **arrays)
 
 
-def _say(what: str, done: int, total: int) -> None:
-    print(json.dumps([what, done, total]), flush=True)
+def _say(stage: str, fraction: float) -> None:
+    print(json.dumps([stage, fraction]), flush=True)
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0, or 1 with one line on stderr."""
+    """Return the exit code: 0, or 1 after an error, which is printed to standard error in one line."""
     url, vault, images, outputs = arguments
     try:
         query(url, Path(vault), Path(images), Path(outputs))

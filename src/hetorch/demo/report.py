@@ -1,4 +1,4 @@
-"""The demo's result as one HTML page that needs nothing else."""
+"""The result of the demo as one HTML page that needs no other file."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from hetorch.demo.digits import SIDE
 from hetorch.demo.display import security_text, size_text
-from hetorch.demo.png import png_address
+from hetorch.demo.png import png_url
 from hetorch.demo.result import STEPS, DemoResult
 from hetorch.demo.run import Demonstration
 from hetorch.demo.style import STYLE
 
 SHOWN_DIGITS = 32
+"""Number of digits that the page shows."""
 COLOURS = ("a", "b", "c", "d")
 MEANING = {
     "encrypt": "encode and encrypt on the client",
@@ -26,7 +27,7 @@ MEANING = {
 
 
 def render(demonstration: Demonstration) -> str:
-    """The page. Digits that were answered differently or wrongly come first among those shown."""
+    """Return the page. Of the digits, it first shows those whose answer differs from the model's or is wrong."""
     result = demonstration.result
     accuracy = result.accuracy
     sections = [
@@ -77,7 +78,7 @@ def _seen(demonstration: Demonstration) -> str:
     if demonstration.seen.size < SIDE * SIDE:
         return ""
     digit = _picture(demonstration.test.images[0])
-    noise = png_address(demonstration.seen[: SIDE * SIDE].reshape(SIDE, SIDE))
+    noise = png_url(demonstration.seen[: SIDE * SIDE].reshape(SIDE, SIDE))
     size = size_text(demonstration.result.costs.input_ciphertext_bytes)
     return (
         "<h2>What the server sees</h2><div class='seen'>"
@@ -156,4 +157,4 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _picture(image: NDArray[np.float32]) -> str:
-    return png_address(np.rint(image.reshape(SIDE, SIDE) * 255).astype(np.uint8))
+    return png_url(np.rint(image.reshape(SIDE, SIDE) * 255).astype(np.uint8))

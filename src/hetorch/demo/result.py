@@ -1,4 +1,4 @@
-"""What the demo measures, and how each number is defined."""
+"""The measurements of the demo, and how each is defined."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 STEPS = ("encrypt", "upload", "server", "decrypt")
-"""Steps of one prediction: encode and encrypt; send; what the server spent; receive, decrypt and decode."""
+"""Steps of one prediction: encode and encrypt; send; compute on the server; receive, decrypt and decode."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Shares of samples, and the worst absolute difference of a logit over the range of all cleartext logits."""
+    """Shares of samples that are right (in clear and encrypted) and that agree, and the worst absolute difference of a
+    logit, relative to the range of all cleartext logits."""
 
     samples: int
     cleartext: float
@@ -25,7 +26,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Milliseconds of each of STEPS (one entry a sample) and bytes."""
+    """The milliseconds of each of STEPS, one entry a sample, and sizes in bytes."""
 
     milliseconds: Mapping[str, NDArray[np.float64]]
     evaluation_key_bytes: int
@@ -34,13 +35,13 @@ class Costs:
     server_peak_bytes: int
 
     def percentile(self, percent: float) -> dict[str, float]:
-        """Of each step, in milliseconds."""
+        """Return that percentile of each step, in milliseconds."""
         return {step: float(np.percentile(self.milliseconds[step], percent)) for step in STEPS}
 
 
 @dataclass(frozen=True, slots=True)
 class SecurityRow:
-    """The parameters and the row of the table that they were checked against."""
+    """The parameters, and the row of the security table against which they were checked."""
 
     ring_degree: int
     log2_qp: float
@@ -51,8 +52,8 @@ class SecurityRow:
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """Everything that the demo prints. `polynomial_error` is the worst logit error against the compiled program in
-    clear (its polynomials and levels), relative to the same range."""
+    """All that the demo prints. `polynomial_error` is the worst logit error against the compiled program in clear (its
+    polynomials and levels), relative to the range of all cleartext logits."""
 
     accuracy: Accuracy
     polynomial_error: float
@@ -62,11 +63,11 @@ class DemoResult:
 
     @property
     def total_seconds(self) -> float:
-        """From start to end."""
+        """The seconds of all parts together."""
         return sum(self.seconds.values())
 
     def to_json(self) -> dict[str, object]:
-        """The object that `--json` writes."""
+        """Return the object that `--json` writes."""
         return {
             "samples": self.accuracy.samples,
             "cleartext_accuracy": self.accuracy.cleartext,
@@ -89,7 +90,7 @@ class DemoResult:
 def compare(
     cleartext: NDArray[np.float64], encrypted: NDArray[np.float64], labels: NDArray[np.int64]
 ) -> Accuracy:
-    """Logits of shape (n, classes), in clear and decrypted, against each other and the labels."""
+    """Compare logits (n, classes), in clear and decrypted, with each other and with the labels."""
     clear_top, encrypted_top = cleartext.argmax(axis=1), encrypted.argmax(axis=1)
     return Accuracy(
         samples=len(labels),
@@ -101,5 +102,5 @@ def compare(
 
 
 def relative_error(expected: NDArray[np.float64], actual: NDArray[np.float64]) -> float:
-    """Greatest |actual - expected| / (max expected - min expected)."""
+    """Return the largest |actual - expected| / (max expected - min expected)."""
     return float(np.abs(actual - expected).max() / (expected.max() - expected.min()))

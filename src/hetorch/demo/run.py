@@ -1,4 +1,4 @@
-"""The demonstration from training to report, with server and client in processes of their own."""
+"""The demonstration from training to measurements, with server and client in processes of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -17,25 +17,27 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch import simulate
 from hetorch.demo.child import python_child, stop, tail, wait_for_file
 from hetorch.demo.digits import Digits, read_digits, split
 from hetorch.demo.result import STEPS, Costs, DemoResult, SecurityRow, compare, relative_error
 from hetorch.errors import HetorchError, InputError
-from hetorch.inspect.run import run_cleartext
 from hetorch.params import ParameterSet
 from hetorch.params.security import max_log2_qp
 from hetorch.plan.plan import Plan
-
-Progress = Callable[[str, int, int], None]
+from hetorch.progress import Progress, counted
 
 CALIBRATION_COUNT = 512
+"""Number of training digits on which the plan is calibrated."""
 SERVER_START_SECONDS = 120.0
+"""Time that the server has to start before the demo fails."""
 MODEL = "digits"
 
 
 @dataclass(frozen=True, slots=True)
 class Demonstration:
-    """The measurements and what a report shows beside them. `seen`: bytes of the first request, as sent."""
+    """The measurements, and the data that a report shows beside them: the test digits, their logits in clear and
+    decrypted, and `seen`, bytes of the first request as they were sent."""
 
     result: DemoResult
     plan: Plan
@@ -46,7 +48,12 @@ class Demonstration:
 
 
 def run_demo(samples: int, seed: int, progress: Progress) -> Demonstration:
-    """Train, compile, serve, query `samples` test digits, compare. HetorchError if a part fails; no child survives."""
+    """Train, compile, serve, query `samples` test digits, and compare; child processes end in any case.
+
+    Raises:
+        InputError: there are not that many test digits.
+        HetorchError: a part fails.
+    """
     train_set, test_set = split(read_digits(), seed)
     if not 1 <= samples <= len(test_set.labels):
         raise InputError(
@@ -58,7 +65,7 @@ def run_demo(samples: int, seed: int, progress: Progress) -> Demonstration:
     with _ending_on_signal(), tempfile.TemporaryDirectory(prefix="hetorch-demo-") as folder:
         answers, peak = _serve_and_query(plan, test, Path(folder), progress, clock)
     encrypted = answers["logits"]
-    polynomial = run_cleartext(plan, test.images, noise=False)
+    polynomial = simulate(plan, test.images, noise=False)
     clock.lap("compare")
     sizes = [int(size) for size in answers["sizes"]]
     milliseconds = {step: 1e3 * answers[step] for step in STEPS}
@@ -80,12 +87,12 @@ def _train_and_compile(
     from hetorch import compile as compile_model
     from hetorch.demo.training import logits_of, tensor_of, train
 
-    model = train(train_set, seed, lambda done, total: progress("training (epochs)", done, total))
+    model = train(train_set, seed, counted(progress, "training"))
     cleartext = logits_of(model, test.images)
     clock.lap("train")
-    progress("compiling", 0, 1)
+    progress("compiling", 0.0)
     plan = compile_model(model, tensor_of(train_set.first(CALIBRATION_COUNT).images))
-    progress("compiling", 1, 1)
+    progress("compiling", 1.0)
     clock.lap("compile")
     return plan, cleartext
 
@@ -99,16 +106,16 @@ def _serve_and_query(
     np.save(images, test.images)
     serve = ["serve", str(plan_folder), "--port", "0", "--ready-file", str(ready), "--json"]
     with python_child("hetorch.cli.main", serve, server_log) as server:
-        progress("starting the server process", 0, 1)
+        progress("starting the server process", 0.0)
         url = wait_for_file(ready, server, server_log, SERVER_START_SECONDS)
-        progress("starting the server process", 1, 1)
+        progress("starting the server process", 1.0)
         clock.lap("start server")
         arguments = [url, str(folder / "vault"), str(images), str(outputs)]
         with python_child("hetorch.demo.querier", arguments, client_log) as client:
             assert client.stdout is not None
             for line in client.stdout:
-                what, done, total = json.loads(line)
-                progress(what, done, total)
+                stage, fraction = json.loads(line)
+                progress(stage, fraction)
             if client.wait() != 0:
                 raise HetorchError(
                     f"the client process failed: {tail(client_log)}; the server says: {tail(server_log)}"
@@ -131,7 +138,7 @@ def _security_row(parameters: ParameterSet) -> SecurityRow:
 
 
 class _Clock:
-    """Seconds of each part, one after the other."""
+    """A clock of parts that follow one another; `laps` has the seconds of each."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
@@ -145,7 +152,7 @@ class _Clock:
 
 @contextlib.contextmanager
 def _ending_on_signal() -> Iterator[None]:
-    """SIGTERM unwinds as Ctrl-C does, so that children end and the temporary folder goes."""
+    """Let SIGTERM unwind as Ctrl-C does, so that children end and the temporary folder is removed."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The look of the report: one sheet, light and dark, no outside resource."""
+"""The style sheet of the report, light and dark, without outside resources."""
 
 from __future__ import annotations
 

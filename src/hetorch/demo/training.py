@@ -20,19 +20,19 @@ EPOCHS = 20
 BATCH = 128
 PEAK_RATE = 6e-3
 MAX_SHIFT = 2
-"""Pixels by which training images are moved at random, so that 4,000 of them suffice."""
+"""Largest number of pixels by which training images are shifted at random, so that 4,000 of them suffice."""
 
 
 class Square(nn.Module):
-    """x * x: one multiplication of ciphertexts and no approximation."""
+    """A module that squares every element: one product of ciphertexts, and no approximation."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Element-wise, any shape."""
+        """Return the squares, in the same shape."""
         return torch.square(x)
 
 
 class DigitNet(nn.Module):
-    """Convolution, batch normalisation, square, two linear layers with a square between; logits of 10 classes."""
+    """A network of a convolution, batch normalisation, a square, and two linear layers with a square between them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,14 +48,14 @@ class DigitNet(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, 1, 28, 28) to (n, 10)."""
+        """Return the logits (n, 10) of images (n, 1, 28, 28)."""
         logits: torch.Tensor = self.layers(x)
         return logits
 
 
 def train(digits: Digits, seed: int, progress: Callable[[int, int], None] | None = None) -> DigitNet:
-    """A trained network in evaluation mode, the same for the same seed; takes some five seconds."""
-    # One thread: sums come out the same on any number of cores, and batches this small gain nothing from more.
+    """Return a trained network in evaluation mode, the same for the same seed; this takes about five seconds."""
+    # One thread, so that sums are the same on any number of cores; batches this small gain nothing from more.
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -82,7 +82,7 @@ def _train(digits: Digits, seed: int, progress: Callable[[int, int], None] | Non
             loss = nn.functional.cross_entropy(model(moved), labels[chosen], label_smoothing=0.05)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            # Squares grow fast: without a bound on the gradient the first epochs can run away.
+            # Squares grow fast: without a bound on the gradient the first epochs can diverge.
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimiser.step()
             schedule.step()
@@ -92,12 +92,12 @@ def _train(digits: Digits, seed: int, progress: Callable[[int, int], None] | Non
 
 
 def logits_of(model: DigitNet, images: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The network in clear: float64 of shape (n, 10), computed in float32 as in training."""
+    """Return the logits in clear as float64 (n, 10), computed in float32 as in training."""
     with torch.no_grad():
         logits: NDArray[np.float32] = model(torch.from_numpy(images)).numpy()
     return logits.astype(np.float64)
 
 
 def tensor_of(images: NDArray[np.float32]) -> torch.Tensor:
-    """Calibration inputs for the compiler."""
+    """Return images as calibration inputs for the compiler."""
     return torch.from_numpy(images)

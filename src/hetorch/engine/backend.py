@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.params import ParameterSet
 from hetorch.params.parameter_set import DEFAULT_SLOT_GENERATOR
 
@@ -29,8 +30,11 @@ class Backend(Generic[E, C]):
     To run:
         make                     returns the engine for parameters and evaluation keys (None: it only encodes weights)
         take, give               convert a native ciphertext to the engine's and back
-        converts_keys            True if an engine copies the keys into a form of its own, which takes time: a server
-                                 then keeps the engines of its last clients
+        plaintext_bytes          returns the memory of one encoded diagonal or bias at a level; None if weights have the
+                                 native form (hetorch.plan.memory)
+        converted_key_bytes      returns the memory of the keys in a form of the engine's own, beside the native ones;
+                                 None if it computes with these. A conversion takes time, so that a server keeps the
+                                 engines of its last clients
         takes_encrypted_weights  True if plans may have weights that are ciphertexts
 
     To compile for it:
@@ -45,12 +49,13 @@ class Backend(Generic[E, C]):
     make: Callable[[ParameterSet, EvaluationKeys | None], E]
     take: Callable[[E, Ciphertext], C]
     give: Callable[[E, C], Ciphertext]
+    plaintext_bytes: Callable[[ParameterSet, int], int] | None
+    converted_key_bytes: Callable[[ParameterSet, EvaluationKeySpec], int] | None
+    takes_encrypted_weights: bool
     largest_ring: int
     digit_size: int | None
     special_prime_count: int | None
     slot_generator: int
-    takes_encrypted_weights: bool
-    converts_keys: bool
 
 
 AnyBackend = Backend[Any, Any]
@@ -68,10 +73,11 @@ NATIVE = Backend(
     make=_make_native,
     take=lambda engine, ciphertext: ciphertext,
     give=lambda engine, ciphertext: ciphertext,
+    plaintext_bytes=None,
+    converted_key_bytes=None,
+    takes_encrypted_weights=True,
     largest_ring=1 << 16,
     digit_size=None,
     special_prime_count=None,
     slot_generator=DEFAULT_SLOT_GENERATOR,
-    takes_encrypted_weights=True,
-    converts_keys=False,
 )

@@ -1,4 +1,4 @@
-"""An engine without cryptography: the same levels, scales, keys and errors as the native one, and modelled noise."""
+"""An engine without cryptography: it has the levels, scales, keys and errors of the native one, and modelled noise."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from hetorch.engine.polynomial_noise import polynomial_noise
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, KeyMissingError, LevelError
 from hetorch.params import ParameterSet
+from hetorch.params.scales import SCALE_TOLERANCE
 
 Array = NDArray[np.float64]
-SCALE_TOLERANCE = 2.0**-20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CleartextCiphertext:
-    """What a ciphertext would decrypt to: `values`, float64 (slot_count,), at `level` and `scale`."""
+    """The values that a ciphertext at `level` and `scale` would decrypt to, float64 (slot_count,)."""
 
     values: Array
     level: int
@@ -34,7 +34,7 @@ class CleartextCiphertext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CleartextPlaintext:
-    """An encoded plaintext; the values are those before encoding."""
+    """A plaintext, as the values before encoding, float64 (slot_count,)."""
 
     values: Array
     level: int
@@ -52,9 +52,12 @@ class PreparedTransform:
 
 
 class CleartextEngine:
-    """Implements engine.protocol.Engine. With `noise` every operation adds Gaussian noise of the model in
-    engine.noise, drawn from `seed`: for tests and predictions, never for secrecy. With `key_spec` an operation whose
-    key is not in it raises KeyMissingError, as on a server; without it all keys count as there."""
+    """An `Engine` that computes on the values themselves.
+
+    With `noise` every operation adds Gaussian noise as modelled in engine.noise, drawn from `seed`: for tests and
+    predictions, never for secrecy. With `key_spec` an operation whose key is not in it raises KeyMissingError, as on a
+    server; without it no key is missing.
+    """
 
     name = "cleartext"
 
@@ -74,15 +77,18 @@ class CleartextEngine:
         self._relinearisation = -1 if key_spec is None else key_spec.relinearisation_level
 
     def encrypt(self, values: Array, *, level: int | None = None, scale: float) -> CleartextCiphertext:
-        """With the noise of a fresh ciphertext; at the highest level unless told. Errors as encode."""
+        """Return `values` with the noise of a fresh ciphertext, at the highest level by default; errors as encode."""
         top = self.parameters.max_level if level is None else level
         plaintext = self.encode(values, level=top, scale=scale)
         fresh = self._noise.fresh() if self._noise else 0.0
-        return self._made(plaintext.values, top, scale, fresh)
+        return self._result(plaintext.values, top, scale, fresh)
 
     def decrypt(self, a: CleartextCiphertext) -> Array:
-        """The values, (slot_count,). InputError if they are too large for the modulus: in a real engine they come back
-        wrapped around it, all slots together. What is added up on the way may be larger."""
+        """Return the values, (slot_count,).
+
+        InputError if they are too large for the modulus: a real engine would return them wrapped around it, all slots
+        together. Terms of a sum on the way may be larger.
+        """
         self._check_room(a.values, a.level, a.scale)
         return a.values.copy()
 
@@ -97,11 +103,11 @@ class CleartextEngine:
 
     def add(self, a: CleartextCiphertext, b: CleartextCiphertext) -> CleartextCiphertext:
         _check_scales(a.scale, b.scale)
-        return self._made(a.values + b.values, min(a.level, b.level), a.scale)
+        return self._result(a.values + b.values, min(a.level, b.level), a.scale)
 
     def subtract(self, a: CleartextCiphertext, b: CleartextCiphertext) -> CleartextCiphertext:
         _check_scales(a.scale, b.scale)
-        return self._made(a.values - b.values, min(a.level, b.level), a.scale)
+        return self._result(a.values - b.values, min(a.level, b.level), a.scale)
 
     def negate(self, a: CleartextCiphertext) -> CleartextCiphertext:
         return replace(a, values=-a.values)
@@ -110,31 +116,31 @@ class CleartextEngine:
         _check_scales(a.scale, p.scale)
         if p.level < a.level:
             raise LevelError(f"a plaintext at level {p.level} cannot be added at level {a.level}")
-        return self._made(
+        return self._result(
             a.values + p.values, a.level, a.scale, self._noise.encoding() if self._noise else 0.0
         )
 
     def multiply_plaintext(self, a: CleartextCiphertext, p: CleartextPlaintext) -> CleartextCiphertext:
         if p.level < a.level:
             raise LevelError(f"a plaintext at level {p.level} cannot multiply one at level {a.level}")
-        return self._made(a.values * p.values, a.level, a.scale * p.scale)
+        return self._result(a.values * p.values, a.level, a.scale * p.scale)
 
     def multiply(self, a: CleartextCiphertext, b: CleartextCiphertext) -> CleartextCiphertext:
         level = min(a.level, b.level)
         self._check_relinearisation(level)
         noise = self._noise.key_switch(level) if self._noise else 0.0
-        return self._made(a.values * b.values, level, a.scale * b.scale, noise)
+        return self._result(a.values * b.values, level, a.scale * b.scale, noise)
 
     def rescale(self, a: CleartextCiphertext) -> CleartextCiphertext:
         if a.level < 1:
             raise LevelError("no level is left to rescale: the value is at level 0")
         scale = a.scale / self.parameters.modulus_chain[a.level]
-        return self._made(a.values, a.level - 1, scale, self._noise.rounding() if self._noise else 0.0)
+        return self._result(a.values, a.level - 1, scale, self._noise.rounding() if self._noise else 0.0)
 
     def drop_level(self, a: CleartextCiphertext, level: int) -> CleartextCiphertext:
         if not 0 <= level <= a.level:
             raise LevelError(f"cannot drop from level {a.level} to {level}")
-        return self._made(a.values, level, a.scale)
+        return self._result(a.values, level, a.scale)
 
     def rotate(self, a: CleartextCiphertext, steps: int) -> CleartextCiphertext:
         turn = steps % self.parameters.slot_count
@@ -142,7 +148,7 @@ class CleartextEngine:
             return a
         self._check_rotation(turn, a.level)
         noise = self._noise.key_switch(a.level) if self._noise else 0.0
-        return self._made(np.roll(a.values, -turn), a.level, a.scale, noise)
+        return self._result(np.roll(a.values, -turn), a.level, a.scale, noise)
 
     def rotate_many(self, a: CleartextCiphertext, steps: Sequence[int]) -> list[CleartextCiphertext]:
         return [self.rotate(a, s) for s in steps]
@@ -151,7 +157,9 @@ class CleartextEngine:
         element = 2 * self.parameters.ring_degree - 1
         if self._galois is not None and self._galois.get(element, -1) < a.level:
             raise KeyMissingError(f"no key for conjugation at level {a.level}")
-        return self._made(a.values, a.level, a.scale, self._noise.key_switch(a.level) if self._noise else 0.0)
+        return self._result(
+            a.values, a.level, a.scale, self._noise.key_switch(a.level) if self._noise else 0.0
+        )
 
     def prepare_transform(
         self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
@@ -182,29 +190,32 @@ class CleartextEngine:
             self._check_rotation(steps, level)
         sums = transform.apply([a.values for a in inputs])
         return [
-            self._made(values, level - 1, prepared.scale, self._transform_noise(prepared, inputs, number))
+            self._result(values, level - 1, prepared.scale, self._transform_noise(prepared, inputs, number))
             for number, values in enumerate(sums)
         ]
 
     def _transform_noise(
         self, prepared: PreparedTransform, inputs: Sequence[CleartextCiphertext], output: int
     ) -> Array | float:
-        """Of one result, in units of 1 / output scale, for each slot: the rounding of the rescale, the roundings of the
-        diagonals times the input, the key switches of the baby steps times the diagonals."""
+        """Return the standard deviation of one result's noise in each slot, in units of 1 / output scale.
+
+        It has three parts: the rounding of the rescale, the roundings of the diagonals times the input, and the key
+        switches of the baby steps times the diagonals.
+        """
         if self._noise is None:
             return 0.0
         model, transform, level = self._noise, prepared.transform, prepared.level
-        mine = transform.outputs == output
-        rotated = mine & (transform.babies != 0)
+        terms = transform.outputs == output
+        rotated = terms & (transform.babies != 0)
         gain = prepared.scale / prepared.input_scale
         switched = (model.switched(level) * gain) ** 2 * (transform.values[rotated] ** 2).sum(axis=0)
         # The plaintext scale is output scale * q / input scale: its roundings are divided by it.
         prime = self.parameters.modulus_chain[level]
         strength = sum(
-            float(np.mean(inputs[int(i)].values ** 2)) for i in transform.inputs[mine]
+            float(np.mean(inputs[int(i)].values ** 2)) for i in transform.inputs[terms]
         )  # one diagonal each
         encoded = (model.encoding() * prepared.input_scale / prime) ** 2 * strength
-        giants = len(np.unique(transform.giants[mine]))
+        giants = len(np.unique(transform.giants[terms]))
         divided = giants * (model.key_switch(level) / prime) ** 2
         whole = np.sqrt(model.rounding() ** 2 + encoded + divided + switched)
         return np.tile(np.asarray(whole, dtype=np.float64), transform.slot_count // len(whole))
@@ -232,13 +243,13 @@ class CleartextEngine:
                 modulus_chain=self.parameters.modulus_chain,
             )
             noise = np.asarray(np.sqrt(np.sum(sources**2, axis=0)) * output_scale)
-            return self._made(values, a.level - depth, output_scale, noise)
-        return self._made(values, a.level - depth, output_scale)
+            return self._result(values, a.level - depth, output_scale, noise)
+        return self._result(values, a.level - depth, output_scale)
 
-    def _made(
+    def _result(
         self, values: Array, level: int, scale: float, noise: Array | float = 0.0
     ) -> CleartextCiphertext:
-        """With noise of standard deviation noise / scale; InputError beyond the range of doubles."""
+        """Return `values` with noise of standard deviation noise / scale; InputError beyond the range of doubles."""
         if self._noise is not None and np.any(noise):
             with self._lock:
                 drawn = self._generator.standard_normal(values.shape)

@@ -1,8 +1,8 @@
-"""Ciphertexts and keys as bytes: the frame around the core's codec.
+"""Ciphertexts and keys as bytes: blobs, which are a frame around the bytes of the core's codec.
 
 A blob is: magic "HTCH", u8 format version, u8 kind, two zero bytes, the parameter fingerprint (32 bytes), u64 length of
-the body (little-endian), the body, SHA-256 over all before it. Its exact size follows from the parameters, so a reader
-knows it before it reads.
+the body (little-endian), the body, SHA-256 of everything before it. Its exact size follows from the parameters, so a
+reader knows it before it reads.
 """
 
 from __future__ import annotations
@@ -29,27 +29,28 @@ _PUBLIC_KEY = 3
 _KIND_NAMES = {_CIPHERTEXT: "a ciphertext", _EVALUATION_KEYS: "evaluation keys", _PUBLIC_KEY: "a public key"}
 
 
-def ciphertext_bytes(parameters: ParameterSet, level: int, *, seeded: bool, parts: int = 2) -> int:
-    """Exact size of a dumped ciphertext in bytes; `seeded`: fresh from the secret key, half the size."""
+def ciphertext_blob_bytes(parameters: ParameterSet, level: int, *, seeded: bool, parts: int = 2) -> int:
+    """Return the exact size of a dumped ciphertext; a `seeded` one, fresh from the secret key, has half the size."""
     if not 0 <= level <= parameters.max_level:
         raise ParameterError(f"level {level} does not exist; levels are 0..{parameters.max_level}")
     return FRAME_BYTES + _native.ciphertext_bytes(core_context(parameters), level, parts, seeded)
 
 
 def dump_ciphertext(parameters: ParameterSet, ciphertext: _native.Ciphertext) -> bytes:
-    """Bit-packed residues, or half of them and a seed."""
+    """Return the blob of a ciphertext: its residues bit-packed, or half of them and a seed."""
     body = _native.dump_ciphertext(core_context(parameters), ciphertext)
     return _frame(parameters, _CIPHERTEXT, body)
 
 
 def load_ciphertext(parameters: ParameterSet, data: bytes) -> _native.Ciphertext:
-    """WireError, and nothing else, for bytes that dump_ciphertext under these parameters did not write."""
+    """Read the blob of a ciphertext. For bytes that dump_ciphertext under these parameters did not write it raises
+    WireError, and nothing else."""
     body = _unframe(parameters, _CIPHERTEXT, data)
     return _native.load_ciphertext(core_context(parameters), body, uniform_piece)
 
 
-def evaluation_key_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:
-    """Exact size of the dumped keys in bytes."""
+def evaluation_keys_blob_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:
+    """Return the exact size of the dumped keys."""
     context = core_context(parameters)
     return FRAME_BYTES + sum(
         _native.switching_key_bytes(context, level) for level in _key_levels(parameters, spec)
@@ -59,7 +60,8 @@ def evaluation_key_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> i
 def dump_evaluation_keys(
     parameters: ParameterSet, spec: EvaluationKeySpec, keys: _native.EvaluationKeys
 ) -> bytes:
-    """The keys of `spec` in its order, each as its seed and its other half; KeyMissingError if one is not there."""
+    """Return one blob with the keys of `spec` in its order, each as its seed and its other half; KeyMissingError if one
+    of them was not made."""
     context = core_context(parameters)
     present = set(keys.galois_elements())
     parts: list[bytes] = []
@@ -77,7 +79,7 @@ def dump_evaluation_keys(
 def load_evaluation_keys(
     parameters: ParameterSet, spec: EvaluationKeySpec, data: bytes
 ) -> _native.EvaluationKeys:
-    """Exactly the keys of `spec`, each at exactly its level; WireError otherwise."""
+    """Read exactly the keys of `spec`, each at exactly its level; WireError for any other bytes."""
     context = core_context(parameters)
     levels = _key_levels(parameters, spec)
     sizes = [_native.switching_key_bytes(context, level) for level in levels]
@@ -94,18 +96,18 @@ def load_evaluation_keys(
     return _native.EvaluationKeys(relinearisation, list(zip(elements, keys, strict=True)))
 
 
-def public_key_bytes(parameters: ParameterSet) -> int:
-    """Exact size of a dumped public key in bytes."""
+def public_key_blob_bytes(parameters: ParameterSet) -> int:
+    """Return the exact size of a dumped public key."""
     return FRAME_BYTES + _native.public_key_bytes(core_context(parameters))
 
 
 def dump_public_key(parameters: ParameterSet, key: _native.PublicKey) -> bytes:
-    """The seed and the other half."""
+    """Return the blob of a public key: its seed and its other half."""
     return _frame(parameters, _PUBLIC_KEY, _native.dump_public_key(core_context(parameters), key))
 
 
 def load_public_key(parameters: ParameterSet, data: bytes) -> _native.PublicKey:
-    """WireError for bytes that dump_public_key under these parameters did not write."""
+    """Read the blob of a public key; WireError for bytes that dump_public_key under these parameters did not write."""
     body = _unframe(parameters, _PUBLIC_KEY, data)
     return _native.load_public_key(core_context(parameters), body, uniform_piece)
 
@@ -127,26 +129,26 @@ def _frame(parameters: ParameterSet, kind: int, body: bytes) -> bytes:
 
 
 def _unframe(parameters: ParameterSet, kind: int, data: bytes) -> bytes:
-    what = _KIND_NAMES[kind]
+    kind_name = _KIND_NAMES[kind]
     if len(data) < FRAME_BYTES:
         raise WireError(
-            f"expected {what}, got {len(data)} bytes: shorter than its frame of {FRAME_BYTES} bytes"
+            f"expected {kind_name}, got {len(data)} bytes: shorter than its frame of {FRAME_BYTES} bytes"
         )
     magic, version, seen_kind, fingerprint, length = _HEADER.unpack_from(data)
     if magic != MAGIC:
-        raise WireError(f"expected {what}: the data does not begin with {MAGIC.decode()}")
+        raise WireError(f"expected {kind_name}: the data does not begin with {MAGIC.decode()}")
     if version != FORMAT_VERSION:
-        raise WireError(f"{what}: format version {version}, this build reads version {FORMAT_VERSION}")
+        raise WireError(f"{kind_name}: format version {version}, this build reads version {FORMAT_VERSION}")
     if seen_kind != kind:
         raise WireError(
-            f"expected {what}, got {_KIND_NAMES.get(seen_kind, f'an object of kind {seen_kind}')}"
+            f"expected {kind_name}, got {_KIND_NAMES.get(seen_kind, f'an object of kind {seen_kind}')}"
         )
     if data[6:8] != b"\0\0":
-        raise WireError(f"{what}: reserved bytes are not zero")
+        raise WireError(f"{kind_name}: reserved bytes are not zero")
     if fingerprint != parameters.fingerprint():
-        raise WireError(f"{what} was made for other parameters: fingerprint {fingerprint.hex()[:16]}…")
+        raise WireError(f"{kind_name} was made for other parameters: fingerprint {fingerprint.hex()[:16]}…")
     if length != len(data) - FRAME_BYTES:
-        raise WireError(f"{what} claims a body of {length} bytes, {len(data) - FRAME_BYTES} are there")
+        raise WireError(f"{kind_name} claims a body of {length} bytes, {len(data) - FRAME_BYTES} are there")
     if hashlib.sha256(memoryview(data)[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
-        raise WireError(f"{what}: the checksum does not match; the data was changed on its way")
+        raise WireError(f"{kind_name}: the checksum does not match; the data was changed on its way")
     return bytes(memoryview(data)[_HEADER.size : -_DIGEST_BYTES])

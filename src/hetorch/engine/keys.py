@@ -1,14 +1,15 @@
-"""What a plan needs of a client's evaluation keys, and nothing secret."""
+"""The evaluation keys that a plan asks a client for, and nothing secret."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from hetorch.errors import ParameterError
+from hetorch.params.parameter_set import DEFAULT_SLOT_GENERATOR
 
 
-def galois_element(steps: int, ring_degree: int, slot_generator: int = 5) -> int:
-    """g^steps mod 2N: the automorphism X -> X^element rotates the slots left by `steps` (any integer)."""
+def galois_element(steps: int, ring_degree: int, slot_generator: int = DEFAULT_SLOT_GENERATOR) -> int:
+    """Return g^steps mod 2N: the automorphism X -> X^element rotates the slots left by `steps` (any integer)."""
     return pow(slot_generator, steps % (ring_degree // 2), 2 * ring_degree)
 
 
@@ -41,10 +42,10 @@ class EvaluationKeySpec:
         rotations: dict[int, int],
         ring_degree: int,
         relinearisation_level: int | None = None,
-        slot_generator: int = 5,
+        slot_generator: int = DEFAULT_SLOT_GENERATOR,
     ) -> EvaluationKeySpec:
-        """From a map of rotation steps to the highest level where they occur; step 0 needs no key. `slot_generator` is
-        that of the parameters."""
+        """Return the spec for a map of rotation steps to the highest level where they occur; step 0 needs no key.
+        `slot_generator` is that of the parameters."""
         levels: dict[int, int] = {}
         for steps, level in rotations.items():
             if steps % (ring_degree // 2):

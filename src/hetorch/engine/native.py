@@ -23,19 +23,21 @@ Slots = NDArray[np.float64] | NDArray[np.complex128]
 
 @dataclass(frozen=True, slots=True)
 class PreparedTransform:
-    """Encoded diagonals, or the weights of sums of whole ciphertexts; belongs to the engine's parameters, not to its
-    keys, so engines of many clients share it."""
+    """The encoded diagonals of a transform, or the weights of sums of whole ciphertexts.
+
+    It belongs to the engine's parameters and not to its keys, so the engines of many clients share it.
+    """
 
     core: _native.LinearTransform | _native.WeightedSums
 
     @property
     def byte_count(self) -> int:
-        """Memory that the encoded diagonals take."""
+        """Memory of the encoded diagonals."""
         return self.core.bytes
 
 
 def slot_values(values: object, slot_count: int) -> NDArray[np.complex128]:
-    """`values` as complex128 of shape (slot_count,); InputError if the shape differs or a value is not finite."""
+    """Return `values` as complex128 (slot_count,); InputError if the shape differs or a value is not finite."""
     try:
         array = np.ascontiguousarray(values, dtype=np.complex128)
     except (TypeError, ValueError) as error:
@@ -50,7 +52,7 @@ def slot_values(values: object, slot_count: int) -> NDArray[np.complex128]:
 
 
 class NativeEngine:
-    """Implements `Engine` for one parameter set and one client's evaluation keys; immutable and re-entrant."""
+    """A `SummingEngine` for one parameter set and one client's evaluation keys; immutable and re-entrant."""
 
     name = "native"
 
@@ -61,11 +63,11 @@ class NativeEngine:
 
     @property
     def kernel_path(self) -> str:
-        """The instruction-set paths that this context's primes take, joined by "+"."""
+        """The names of the instruction-set paths of this context's primes, joined by "+"."""
         return self._context.kernel_path
 
     def encode(self, values: Slots, *, level: int, scale: float) -> Plaintext:
-        """`values` (slot_count,), real or complex; LevelError if they do not fit under the level's modulus."""
+        """Encode `values` (slot_count,), real or complex; LevelError if they do not fit under the level's modulus."""
         self._check_level(level)
         return _native.encode(self._context, slot_values(values, self.parameters.slot_count), level, scale)
 
@@ -88,10 +90,11 @@ class NativeEngine:
         return self._core.multiply(a, b)
 
     def sum_of_products(self, a: Sequence[Ciphertext], b: Sequence[Ciphertext]) -> Ciphertext:
-        """sum_i a[i] * b[i], relinearised once; scale = product of scales, which all pairs share; not rescaled."""
+        """Return sum_i a[i] * b[i], relinearised once and not rescaled; its scale is the product of the scales, which
+        all pairs share."""
         if not a or len(a) != len(b):
             raise InputError(
-                f"a sum of products needs as many factors on either side, got {len(a)} and {len(b)}"
+                f"a sum of products needs as many factors on one side as on the other, got {len(a)} and {len(b)}"
             )
         return self._core.relinearise(self._core.sum_of_products(a, b))
 
@@ -114,9 +117,9 @@ class NativeEngine:
     def prepare_transform(
         self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
     ) -> PreparedTransform:
-        """Encode all diagonals over QP of `level`; takes about 2 N log N operations a diagonal and prime.
+        """Encode all diagonals modulo QP at `level`, with about 2 N log N operations for each diagonal and prime.
 
-        A transform that rotates nothing and has one number a diagonal becomes weighted sums of ciphertexts.
+        A transform without rotations whose diagonals are single numbers becomes weighted sums of ciphertexts.
         """
         if transform.slot_count != self.parameters.slot_count:
             raise InputError(

@@ -1,4 +1,4 @@
-"""How much noise each operation adds, as the standard deviation of the real part of a slot, in units of 1 / scale.
+"""The noise that each operation adds: the standard deviation of the real part of a slot, in units of 1 / scale.
 
 A polynomial whose coefficients are independent with variance v has slots sum_j e_j zeta^j; the real part of a slot has
 variance sum_j v cos^2(...) = N v / 2. So each formula below gives the variance of a coefficient, and `_slot` turns it
@@ -23,7 +23,11 @@ UNIFORM = 1.0 / 12.0
 
 @dataclass(frozen=True, slots=True)
 class NoiseModel:
-    """`digit_ratio`: the largest product of a key-switching digit's primes over P; `digit_size`: primes a digit."""
+    """The noise model of one parameter set.
+
+    `digit_ratio` is the largest product of a key-switching digit's primes, divided by P; `digit_size` is the number of
+    primes in a digit.
+    """
 
     ring_degree: int
     digit_ratio: float
@@ -31,35 +35,36 @@ class NoiseModel:
 
     @classmethod
     def of(cls, parameters: ParameterSet) -> NoiseModel:
-        """For a parameter set."""
+        """Return the model of a parameter set."""
         chain, size = parameters.modulus_chain, parameters.digit_size
         largest = max(math.prod(chain[i : i + size]) for i in range(0, len(chain), size))
         return cls(parameters.ring_degree, largest / math.prod(parameters.special_primes), size)
 
     def fresh(self) -> float:
-        """Secret-key encryption: one error polynomial, and the rounding of the encoded message."""
+        """Return the noise of secret-key encryption: one error polynomial, and the rounding of the encoded message."""
         return self._slot(SIGMA**2 + UNIFORM)
 
     def public(self) -> float:
-        """Public-key encryption: e_0 + e_1 s + e u with dense ternary s and u, and the rounding of the message."""
+        """Return the noise of public-key encryption: e_0 + e_1 s + e u with dense ternary s and u, and the rounding of
+        the message."""
         return self._slot(SIGMA**2 * (1.0 + 4.0 * self.ring_degree / 3.0) + UNIFORM)
 
     def encoding(self) -> float:
-        """Rounding of a plaintext."""
+        """Return the noise of a plaintext's rounding."""
         return self._slot(UNIFORM)
 
     def rounding(self) -> float:
-        """Division by a prime (rescale) or by P: the rounding error tau_0 + tau_1 s."""
+        """Return the noise of a division by a prime (rescale) or by P: the rounding error tau_0 + tau_1 s."""
         return self._slot(UNIFORM * (1.0 + 2.0 * self.ring_degree / 3.0))
 
     def switched(self, level: int) -> float:
-        """Key switching without its division by P: sum over digits of digit * error / P, a digit being uniform below
-        the product of its primes."""
+        """Return the noise of key switching without its division by P: the sum over digits of digit * error / P, a
+        digit being uniform below the product of its primes."""
         digits = -(-(level + 1) // self.digit_size)
         return self._slot(digits * self.ring_degree * UNIFORM * self.digit_ratio**2 * SIGMA**2)
 
     def key_switch(self, level: int) -> float:
-        """Key switching (rotation or relinearisation) at `level`, division by P included."""
+        """Return the noise of key switching (rotation or relinearisation) at `level`, with its division by P."""
         return math.hypot(self.switched(level), self.rounding())
 
     def _slot(self, coefficient_variance: float) -> float:

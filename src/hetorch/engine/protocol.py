@@ -1,4 +1,7 @@
-"""The face of an engine: what the runtime may ask of it. Implementations: native, cleartext, seal."""
+"""The interface of an engine: the operations that the runtime may ask for.
+
+Implementations: hetorch.engine.native, hetorch.engine.cleartext, hetorch.interop.seal.engine.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from hetorch.params import ParameterSet
 
 
 class Leveled(Protocol):
-    """Anything that carries a level (rescalings left) and an exact scale."""
+    """An object that carries a level (rescalings left) and an exact scale."""
 
     @property
     def level(self) -> int: ...
@@ -29,44 +32,47 @@ T = TypeVar("T")
 
 @runtime_checkable
 class Engine(Protocol[C, P, T]):
-    """Ciphertexts C, plaintexts P and prepared transforms T. Every method returns a new object; none changes its
-    arguments; all may be called from many threads at once. Wrong levels or scales raise LevelError, a missing key
-    KeyMissingError. Scales are exact doubles: two operands of add or subtract must agree within 2^-20 relative.
+    """An engine for one parameter set, with ciphertexts C, plaintexts P and prepared transforms T.
+
+    Every method returns a new object and changes none of its arguments; all may be called from many threads at once.
+    Wrong levels or scales raise LevelError, a missing key KeyMissingError. Scales are exact doubles: those of two
+    operands of a sum may differ by SCALE_TOLERANCE (hetorch.params.scales), relative.
     """
 
     name: str
     parameters: ParameterSet
 
     def encode(self, values: NDArray[np.float64], *, level: int, scale: float) -> P:
-        """`values` of shape (slot_count,), |value| * scale below half the modulus of the level."""
+        """Encode `values` of shape (slot_count,), |value| * scale below half the modulus of the level."""
 
     def add(self, a: C, b: C) -> C:
-        """Sum; the level of the lower operand (the other one is dropped)."""
+        """Return a + b, at the level of the lower operand (the other one is dropped)."""
 
     def subtract(self, a: C, b: C) -> C:
-        """Difference; levels as in add."""
+        """Return a - b; levels as in add."""
 
     def negate(self, a: C) -> C: ...
 
     def add_plaintext(self, a: C, p: P) -> C: ...
 
     def multiply_plaintext(self, a: C, p: P) -> C:
-        """Slot-wise product; scale = product of scales; not rescaled."""
+        """Return the slot-wise product; its scale is the product of the scales; it is not rescaled."""
 
     def multiply(self, a: C, b: C) -> C:
-        """Slot-wise product, relinearised; scale = product of scales; not rescaled; a and b may be one object."""
+        """Return the slot-wise product, relinearised; its scale is the product of the scales; it is not rescaled.
+        a and b may be one object."""
 
     def rescale(self, a: C) -> C:
         """Divide by the last prime q_level: level - 1, scale / q_level."""
 
     def drop_level(self, a: C, level: int) -> C:
-        """Forget primes: the scale and the values stay."""
+        """Forget primes down to `level`: the scale and the values stay."""
 
     def rotate(self, a: C, steps: int) -> C:
-        """Slots to the left by `steps`, cyclic."""
+        """Rotate the slots to the left by `steps`, cyclically."""
 
     def rotate_many(self, a: C, steps: Sequence[int]) -> list[C]:
-        """rotate(a, s) for each s of `steps`, what they have in common done once (hoisting)."""
+        """Return rotate(a, s) for each s of `steps`; their common part is done once (hoisting)."""
 
     def conjugate(self, a: C) -> C: ...
 
@@ -80,5 +86,16 @@ class Engine(Protocol[C, P, T]):
         """Apply a prepared transform; the outputs are rescaled: level - 1, scale == output_scale exactly."""
 
     def polynomial(self, a: C, coefficients: Sequence[float], *, output_scale: float) -> C:
-        """Chebyshev series sum_i coefficients[i] * T_i(x) for x in [-1, 1] (degree = len - 1 >= 1); uses
-        polynomial_depth(degree) levels and returns exactly `output_scale`."""
+        """Evaluate the Chebyshev series sum_i coefficients[i] * T_i(x) for x in [-1, 1] (degree = len - 1 >= 1).
+
+        It uses polynomial_depth(degree) levels; the scale of the result is exactly `output_scale`.
+        """
+
+
+@runtime_checkable
+class SummingEngine(Engine[C, P, T], Protocol):
+    """An engine that also sums products of ciphertexts, which plans with encrypted weights need."""
+
+    def sum_of_products(self, a: Sequence[C], b: Sequence[C]) -> C:
+        """Return sum_i a[i] * b[i], relinearised once; its scale is the product of the scales, the same of all pairs;
+        it is not rescaled."""

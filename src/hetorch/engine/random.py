@@ -1,4 +1,4 @@
-"""The only source of randomness: seeds from the operating system, stretched by ChaCha20."""
+"""The only source of randomness: seeds from the operating system, expanded by ChaCha20."""
 
 from __future__ import annotations
 
@@ -12,36 +12,42 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from hetorch.errors import InputError
 
 SEED_BYTES = 32
+"""Length of a seed: the key of ChaCha20 is derived from it by SHA-256."""
 MAX_KEYSTREAM_BYTES = 1 << 38
-"""ChaCha20 counts 64-byte blocks in 32 bits (RFC 8439, section 2.3): after 2^38 bytes the stream would repeat."""
+"""Longest keystream: ChaCha20 counts 64-byte blocks in 32 bits (RFC 8439, section 2.3) and would repeat after it."""
 
 _ZERO_COUNTER_AND_NONCE = bytes(16)
 _ZEROS = bytes(1 << 16)
-"""What is encrypted at a time: small enough for memory that the process has already. A megabyte is new from the system
-each time, and its page faults take three times as long as the cipher."""
+"""Zeros encrypted in one call, as few as fit into memory that the process has already: the system maps a megabyte anew
+for each call, and its page faults take three times as long as the cipher."""
 
 
 def random_seed() -> bytes:
-    """32 fresh bytes from the operating system's generator."""
+    """Return 32 fresh bytes from the operating system's generator."""
     return secrets.token_bytes(SEED_BYTES)
 
 
 def keystream(seed: bytes, length: int, *, domain: bytes) -> bytes:
-    """The first `length` bytes of ChaCha20 under the key SHA-256(domain || seed), nonce zero, counter from zero.
+    """Return the first `length` bytes of ChaCha20 under the key SHA-256(domain || seed), nonce zero, counter from zero.
 
-    `seed` is 32 bytes, so domain || seed is unambiguous, and streams of one seed for different domains (for example
-    b"error" and b"uniform") are independent. A (seed, domain) pair names one stream: asking again gives the same
-    bytes. InputError if the seed is not 32 bytes, the domain is empty or the length is not in 0..2^38.
+    Args:
+        seed: 32 bytes; the fixed length makes domain || seed unambiguous.
+        length: 0..2^38 bytes.
+        domain: the purpose of the bytes, such as b"error" or b"uniform", not empty. Streams of one seed for different
+            domains are independent; the same seed and domain give the same bytes.
+
+    Raises:
+        InputError: an argument is out of range.
     """
     return b"".join(keystream_pieces(seed, length, domain=domain))
 
 
 def keystream_pieces(seed: bytes, length: int, *, domain: bytes) -> Iterator[bytes]:
-    """The bytes of keystream, a piece at a time."""
+    """Yield the bytes of `keystream` piece by piece; InputError like it, when the first piece is taken."""
     if len(seed) != SEED_BYTES:
         raise InputError(f"a seed has {SEED_BYTES} bytes, got {len(seed)}")
     if not domain:
-        raise InputError("a keystream needs a domain, got an empty one; name what the bytes are for")
+        raise InputError("a keystream needs a domain, got an empty one; name the use of the bytes")
     if not 0 <= length <= MAX_KEYSTREAM_BYTES:
         raise InputError(
             f"a keystream has 0 to 2^38 bytes, got {length}; take another seed or domain for more"

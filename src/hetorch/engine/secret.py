@@ -18,22 +18,23 @@ from hetorch.engine.uniform import uniform_pieces
 from hetorch.errors import InputError, LevelError, ParameterError
 from hetorch.params import ParameterSet
 
-# Bytes the core takes for each coefficient (cpp/ring/sample.h).
+# Random bytes that the core takes for each coefficient (cpp/ring/sample.h).
 _TERNARY_BYTES = 8
 _GAUSSIAN_BYTES = 8
 
 UniformSource = Callable[[int, int], bytes | Iterator[bytes]]
-"""(index, length) to the bytes of a uniform polynomial: 16 a residue, row by row (cpp/ring/sample.h)."""
+"""A function of (index, length) that returns the bytes of a uniform polynomial: 16 for each residue, row by row
+(cpp/ring/sample.h)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sharing:
-    """What must be known to share decrypted values with others than the key holder.
+    """The circumstances under which decrypted values are shared with others than the key holder.
 
-    `error_bound` is the largest error of a value against the exact computation, in the values' units; `queries` how
-    many results of this key will be shared in all (tau); `security_bits` the statistical security s, at least 30.
-    It holds for results of a server that computes what it should: one that lies can put the key itself into a result,
-    and no noise hides that. Share only what an honest server computed.
+    `error_bound` is the largest error of a value against the exact computation, in the values' units; `queries` is the
+    number of results of this key that will be shared in all (tau); `security_bits` is the statistical security s, at
+    least 30. The noise protects results of a server that follows the protocol: one that lies can put the key itself
+    into a result, and no noise hides that. Share only results that an honest server computed.
     """
 
     error_bound: float
@@ -51,7 +52,7 @@ class Sharing:
             raise InputError(f"security_bits must be at least 30, got {self.security_bits}")
 
     def noise_std(self, value_count: int) -> float:
-        """Standard deviation of the noise on each of `value_count` shared values, in the values' units.
+        """Return the standard deviation of the noise on each of `value_count` shared values, in the values' units.
 
         sigma = sqrt(12 tau) * 2^(s/2) * t (Li, Micciancio, Schultz, Sorrell, Crypto 2022, eprint 2022/816, theorem 2),
         t a bound on the Euclidean norm of the error of all values together: sqrt(value_count) * error_bound.
@@ -65,7 +66,7 @@ class Sharing:
 
 
 def flood(values: NDArray[np.float64], sharing: Sharing) -> NDArray[np.float64]:
-    """`values` with Gaussian noise of `sharing.noise_std(values.size)` from the operating system's randomness.
+    """Return `values` with Gaussian noise of `sharing.noise_std(values.size)` from the operating system's randomness.
 
     Decrypted CKKS values carry an error that depends on the secret key; only flooded ones may leave the key holder.
     """
@@ -81,7 +82,7 @@ def flood(values: NDArray[np.float64], sharing: Sharing) -> NDArray[np.float64]:
 
 
 class SecretKey:
-    """A dense ternary secret key, expanded from a 32-byte seed (all that needs keeping). Immutable and thread-safe."""
+    """A dense ternary secret key, expanded from a 32-byte seed, which alone must be kept. Immutable and thread-safe."""
 
     def __init__(self, parameters: ParameterSet, core: _secret.SecretKey, seed: bytes | None) -> None:
         self.parameters = parameters
@@ -91,16 +92,16 @@ class SecretKey:
 
     @classmethod
     def generate(cls, parameters: ParameterSet, seed: bytes | None = None) -> SecretKey:
-        """A new key, or the one that belongs to `seed` (32 secret bytes)."""
+        """Return a new key, or the one that belongs to `seed` (32 secret bytes)."""
         seed = random_seed() if seed is None else seed
         random = keystream(seed, parameters.ring_degree * _TERNARY_BYTES, domain=b"secret key")
         return cls(parameters, _secret.SecretKey(core_context(parameters), random), seed)
 
     @classmethod
     def from_coefficients(cls, parameters: ParameterSet, coefficients: NDArray[np.int8]) -> SecretKey:
-        """A key made elsewhere: `ring_degree` coefficients in {-1, 0, 1}. It has no seed."""
+        """Return a key that was made elsewhere: `ring_degree` coefficients in {-1, 0, 1}. It has no seed."""
         array = np.asarray(coefficients)
-        # Not np.isin, which looks integers up in a table: nothing is indexed by a secret.
+        # np.isin would look integers up in a table, and nothing may be indexed by a secret.
         ternary = (array == -1) | (array == 0) | (array == 1)
         if array.shape != (parameters.ring_degree,) or not np.all(ternary):
             raise InputError(f"a secret key has {parameters.ring_degree} coefficients, each -1, 0 or 1")
@@ -109,8 +110,9 @@ class SecretKey:
 
     @classmethod
     def from_rows(cls, parameters: ParameterSet, rows: NDArray[np.uint64]) -> SecretKey:
-        """A key made elsewhere: its residues over all primes, the special ones last, in the NTT domain and our order,
-        shape (primes, ring_degree). InputError unless its coefficients are -1, 0 and 1. It has no seed."""
+        """Return a key that was made elsewhere, from its residues over all primes, the special ones last, in the NTT
+        domain and our order, shape (primes, ring_degree). It has no seed. InputError unless its coefficients are -1, 0
+        and 1."""
         array = np.ascontiguousarray(rows, dtype=np.uint64)
         try:
             return cls(parameters, _secret.SecretKey.from_rows(core_context(parameters), array), None)
@@ -118,7 +120,7 @@ class SecretKey:
             raise InputError(str(error)) from None
 
     def coefficients(self) -> NDArray[np.int8]:
-        """The `ring_degree` coefficients, each -1, 0 or 1: the key itself, in clear."""
+        """Return the `ring_degree` coefficients, each -1, 0 or 1: the key itself, in clear."""
         return np.asarray(self._core.coefficients(self._context))
 
     def __repr__(self) -> str:
@@ -129,7 +131,7 @@ class SecretKey:
 
     @property
     def seed(self) -> bytes:
-        """The 32 bytes that generate() made the key from: as secret as the key."""
+        """The 32 bytes from which generate() made the key, as secret as the key."""
         if self._seed is None:
             raise InputError("this key was made from coefficients and has no seed")
         return self._seed
@@ -142,11 +144,12 @@ class SecretKey:
         level: int | None = None,
         uniform: UniformSource | None = None,
     ) -> _native.Ciphertext:
-        """`values` (slot_count,), real or complex, at `level` (default: the highest). Its second half is a seed.
+        """Encrypt `values` (slot_count,), real or complex, at `level` (default: the highest). The second half of the
+        ciphertext is the expansion of a seed, and sent as the seed.
 
         The error of a slot has a standard deviation of about 3.19 * sqrt(N) / scale, plus encoding, sqrt(N/12) / scale.
-        With `uniform` the second half is what that gives (piece 0), never twice the same, and the ciphertext is only
-        to be taken apart: its seed means nothing.
+        With `uniform` the second half is the polynomial that this function returns for index 0, which must never be
+        the same twice. Such a ciphertext is only for reading its residues: its seed has no meaning.
         """
         level = self.parameters.max_level if level is None else level
         if not 0 <= level <= self.parameters.max_level:
@@ -161,7 +164,7 @@ class SecretKey:
     def encrypt_plaintext(
         self, plaintext: _native.Plaintext, uniform: UniformSource | None = None
     ) -> _native.Ciphertext:
-        """An encoded message at its own level and scale; the error, and `uniform`, are those of encrypt."""
+        """Encrypt an encoded message at its own level and scale; the error and `uniform` are those of encrypt."""
         seed = random_seed() if uniform is None else bytes(SEED_BYTES)
         return _secret.encrypt(
             self._context,
@@ -175,23 +178,23 @@ class SecretKey:
     def decrypt(
         self, ciphertext: _native.Ciphertext, *, for_sharing: Sharing | None = None
     ) -> NDArray[np.float64]:
-        """The real parts of the slots, shape (slot_count,).
+        """Decrypt, and return the real parts of the slots, shape (slot_count,).
 
-        They are for the key holder alone: their error depends on the key (IND-CPA-D). Give `for_sharing` when the
-        whole vector may leave; where only a few values do, `flood` those alone, which takes less noise.
+        They are for the key holder alone: their error depends on the key (IND-CPA-D). Give `for_sharing` if the
+        whole vector is shared; if only a few values are, `flood` those alone, which takes less noise.
         """
         values = self.decrypt_complex(ciphertext).real.copy()
         return values if for_sharing is None else flood(values, for_sharing)
 
     def decrypt_complex(self, ciphertext: _native.Ciphertext) -> NDArray[np.complex128]:
-        """As decrypt, with the imaginary parts; for the key holder alone."""
+        """Decrypt, and return the slots with their imaginary parts; for the key holder alone."""
         return _native.decode(self._context, _secret.decrypt(self._context, self._core, ciphertext))
 
     def public_key(self, *, extended: bool = False) -> _native.PublicKey:
-        """A key with which others can encrypt for the owner of this one.
+        """Return a fresh public key, with which others can encrypt for the owner of this key.
 
         An extended key is over the special primes too, as SEAL's: encryption then ends with a division by P, which
-        leaves less noise and takes longer. Our own wire format does not hold it.
+        leaves less noise and takes longer. Our own wire format has no room for it.
         """
         seed = random_seed()
         return _secret.make_public_key(
@@ -206,7 +209,7 @@ class SecretKey:
     def evaluation_keys(
         self, spec: EvaluationKeySpec, progress: Callable[[int, int], None] | None = None
     ) -> _native.EvaluationKeys:
-        """The keys of `spec`, fresh ones at every call; `progress(done, total)` is called after each."""
+        """Return fresh keys for `spec`; `progress(done, total)` is called after each of them."""
         total = len(spec.galois) + (spec.relinearisation_level is not None)
         done = 0
 
@@ -230,21 +233,22 @@ class SecretKey:
         return _native.EvaluationKeys(relinearisation, galois)
 
     def extended_public_key(self, uniform: UniformSource) -> _native.PublicKey:
-        """As public_key(extended=True), with a given uniform half (piece 0)."""
+        """Return an extended public key (see public_key) whose uniform half is what `uniform` returns for index 0."""
         error = self._error_bytes(random_seed(), 0)
         return _secret.make_public_key(self._context, self._core, bytes(SEED_BYTES), uniform, error, True)
 
     def switching_key(self, element: int | None, level: int, uniform: UniformSource) -> _native.SwitchingKey:
-        """The key of a Galois element, or for None the relinearisation key, with given uniform halves, one a digit."""
+        """Return the key of a Galois element, or for None the relinearisation key; `uniform` gives the uniform half of
+        each digit."""
         secret = random_seed()
 
         def errors(index: int, length: int) -> bytes:
             return _error_piece(secret, index, length)
 
-        given = (bytes(SEED_BYTES), uniform, errors)
+        randomness = (bytes(SEED_BYTES), uniform, errors)
         if element is None:
-            return _secret.make_relinearisation_key(self._context, self._core, level, *given)
-        return _secret.make_galois_key(self._context, self._core, element, level, *given)
+            return _secret.make_relinearisation_key(self._context, self._core, level, *randomness)
+        return _secret.make_galois_key(self._context, self._core, element, level, *randomness)
 
     def _key_randomness(
         self,
@@ -273,7 +277,7 @@ def encrypt_with_public_key(
     scale: float,
     level: int | None = None,
 ) -> _native.Ciphertext:
-    """Encrypt for the owner of `key`: twice the size of secret-key encryption, and more error.
+    """Encrypt for the owner of `key`; the ciphertext has twice the size of secret-key encryption, and more error.
 
     The error of a slot, e_0 + e_1 s + e u, has a standard deviation of about 3.19 * N * sqrt(4/3) / scale.
     """
@@ -289,8 +293,10 @@ def encrypt_with_public_key(
 def encrypt_plaintext_with_public_key(
     parameters: ParameterSet, key: _native.PublicKey, plaintext: _native.Plaintext
 ) -> _native.Ciphertext:
-    """As encrypt_with_public_key, a message that is encoded already. With an extended key the error of a slot has a
-    standard deviation of about sqrt(N) * sqrt((1 + 2N/3) / 12) / scale: that of the rounding after the division by P.
+    """Encrypt a message that is encoded already, as encrypt_with_public_key.
+
+    With an extended key the error of a slot has a standard deviation of about sqrt(N) * sqrt((1 + 2N/3) / 12) / scale:
+    that of the rounding after the division by P.
     """
     random = keystream(
         random_seed(),

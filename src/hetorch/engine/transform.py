@@ -1,4 +1,4 @@
-"""A linear map on slots, as the diagonals that the double-hoisted kernel runs."""
+"""A linear map on slots, given by its diagonals: what an engine prepares and applies."""
 
 from __future__ import annotations
 
@@ -7,35 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.engine.rotation_schedule import RotationSchedule, rotation_schedule
 from hetorch.errors import ParameterError
-
-
-def key_steps(giants: NDArray[np.generic], babies: NDArray[np.generic], slot_count: int) -> frozenset[int]:
-    """The rotation steps whose Galois keys a transform with these steps (in [0, slot_count)) needs.
-
-    Every baby step but 0 needs its key. Giant steps are turns to the left (up to half of the slots) or to the right.
-    If those of one side are all the multiples 1, 2, … of the smallest one, they are done by Horner's rule,
-    sum_j rot^j(S_j) = S_0 + rot(S_1 + rot(S_2 + …)), with its key alone: as many key switches, fewer keys. Otherwise
-    each needs its own. The core has the same rule (circuits/giant_steps.cpp).
-    """
-    steps = {int(s) for s in np.unique(babies) if s}
-    turns = {int(g) for g in np.unique(giants) if g}
-    for left in (True, False):
-        side = sorted(t if left else slot_count - t for t in turns if (2 * t <= slot_count) == left)
-        dense = side == [(i + 1) * side[0] for i in range(len(side))]
-        used = side[:1] if dense else side
-        steps.update(t if left else slot_count - t for t in used)
-    return frozenset(steps)
 
 
 @dataclass(frozen=True, slots=True)
 class DiagonalTransform:
-    """y_o[s] = sum over diagonals t with output o of  values_t[s] * x_i[(s + giant_t + baby_t) mod slot_count].
+    """The map y_o[s] = sum over diagonals t with output o of values_t[s] * x_i[(s + giant_t + baby_t) mod slot_count].
 
     Arrays of length D, one entry a diagonal: `outputs` (index of the output ciphertext), `inputs` (index of the input
     ciphertext), `giants` and `babies` (rotation steps in [0, slot_count); the diagonal's index is their sum), and
     `values`, float64 of shape (D, period): a diagonal is periodic in the slots with `period`, a power of two that
     divides slot_count. Values belong to the *output* slot s; the engine rotates them for the giant step itself.
+    ParameterError for other shapes and ranges, and for values that are not finite.
     """
 
     slot_count: int
@@ -76,12 +60,17 @@ class DiagonalTransform:
             raise ParameterError("a diagonal holds a value that is not finite")
 
     @property
+    def schedule(self) -> RotationSchedule:
+        """The rotations by which engines apply the map."""
+        return rotation_schedule(self.outputs, self.inputs, self.giants, self.babies, self.slot_count)
+
+    @property
     def rotations(self) -> frozenset[int]:
-        """Every rotation step whose Galois key the transform needs (0 needs none)."""
-        return key_steps(self.giants, self.babies, self.slot_count)
+        """The rotation steps whose Galois keys the map needs (0 needs none)."""
+        return self.schedule.keys
 
     def apply(self, inputs: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-        """The definition, on cleartext slots: `inputs` are arrays of shape (slot_count,)."""
+        """Return the results for cleartext inputs, arrays of shape (slot_count,), by the definition."""
         if self.values.shape[1] == 1 and not self.rotations:
             return list(self._sums(np.stack(inputs)))
         result = [np.zeros(self.slot_count) for _ in range(self.output_count)]
@@ -93,12 +82,14 @@ class DiagonalTransform:
         return result
 
     def _sums(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The same where each diagonal is one number and nothing rotates: (output_count, slot_count). Weights that are
-        not there cost nothing, so that very many ciphertexts stay possible."""
+        """Return the results, (output_count, slot_count), of a map without rotations whose diagonals are numbers.
+
+        The time is proportional to the number of diagonals, so that very many ciphertexts stay possible.
+        """
         order = np.argsort(self.outputs, kind="stable")
         starts = np.searchsorted(self.outputs[order], np.arange(self.output_count + 1))
         result = np.zeros((self.output_count, self.slot_count))
         for output in range(self.output_count):
-            mine = order[starts[output] : starts[output + 1]]
-            result[output] = self.values[mine, 0] @ inputs[self.inputs[mine]]
+            terms = order[starts[output] : starts[output + 1]]
+            result[output] = self.values[terms, 0] @ inputs[self.inputs[terms]]
         return result

@@ -1,1 +1,1 @@
-"""Layer 5: a plan in one process, for a look inside."""
+"""Layer 6: running a plan in one process, to look inside before it is served."""

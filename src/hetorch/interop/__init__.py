@@ -1,1 +1,1 @@
-"""Layer 2: SEAL as an engine, and the formats of SEAL and TenSEAL."""
+"""Other libraries: SEAL as an engine, and the formats of SEAL and TenSEAL."""

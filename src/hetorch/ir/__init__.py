@@ -1,1 +1,1 @@
-"""Layer 1: the programs that a model passes through on its way to ciphertexts. No torch, no engine."""
+"""The programs that a model passes through on its way to ciphertexts. Nothing here imports torch or the core."""

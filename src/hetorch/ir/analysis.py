@@ -1,4 +1,4 @@
-"""What `hetorch.analyze` finds: for each part of a model, whether and how it runs on encrypted data."""
+"""The result of `hetorch.analyze`: for each part of a model, whether and how it runs on encrypted data."""
 
 from __future__ import annotations
 
@@ -13,17 +13,27 @@ from rich.table import Table
 from rich.text import Text
 
 COLUMNS = ("module", "operation", "how", "range", "degree", "error", "where")
+COLOURS = {"exact": "green", "approximate": "yellow", "client": "cyan", "unsupported": "red"}
+"""Colours of the status in a terminal."""
+TEXT_WIDTH = 140
+"""Width of the table in characters where it becomes plain text."""
 Status = Literal["exact", "approximate", "client", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRow:
-    """One operation of the model.
+    """One operation of a model.
 
-    `name` is the path of its module, `where` file:line of the user's code that calls it (or empty). `status`: converted
-    exactly, by approximation, left to the client, or not at all; `detail` says why, `nearest` what works instead.
-    For an approximation `low`..`high` is the range on which it holds, `degree` that of the polynomial and `error` its
-    largest error there; None before ranges are known.
+    name       path of its module
+    kind       class of its module
+    operation  name of the operation in torch
+    where      file:line of the user's code that calls it, or empty
+    status     converted exactly, by approximation, left to the client, or not at all
+    detail     the reason for the status, or the approximated functions
+    nearest    the nearest thing that works instead
+    low, high  range of an approximation; None before ranges are known, like degree and error
+    degree     degree of the polynomial
+    error      largest error of the polynomial on the range
     """
 
     name: str
@@ -41,9 +51,16 @@ class AnalysisRow:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """`rows` in the order of the computation. `supported` says whether the model can be compiled; if not, `problem` is
-    the first reason in one sentence. `error` is the difference of the polynomial network from the model on the inputs,
-    relative to the range of the outputs, and `agreement` the share of inputs with the same argmax."""
+    """Whether and how a model runs on encrypted data.
+
+    model      name of the model
+    rows       operations in the order of the computation
+    problem    the first reason why it cannot be compiled, in one sentence; empty if it can
+    notes      further sentences for the user
+    error      largest difference of the outputs of the network of polynomials from the model's on the calibration
+               inputs, relative to the range of the outputs; None if there is no such network
+    agreement  share of the calibration inputs with the same argmax; None likewise
+    """
 
     model: str
     rows: tuple[AnalysisRow, ...]
@@ -54,14 +71,15 @@ class Analysis:
 
     @property
     def supported(self) -> bool:
+        """True if the model can be compiled."""
         return not self.problem
 
     def __getitem__(self, status: Status) -> tuple[AnalysisRow, ...]:
-        """The rows with one status."""
+        """Return the rows with one status."""
         return tuple(row for row in self.rows if row.status == status)
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON takes it."""
+        """Return all fields as values that JSON takes."""
         rows = [{name: getattr(row, name) for name in AnalysisRow.__slots__} for row in self.rows]
         return {
             "model": self.model,
@@ -74,30 +92,31 @@ class Analysis:
         }
 
     def table(self) -> Table:
-        """For rich's print."""
-        found = Table(title=f"{self.model}: {self._verdict()}", title_justify="left")
+        """Return the rows as a table of rich."""
+        table = Table(title=f"{self.model}: {self._verdict()}", title_justify="left")
         for name in COLUMNS:
-            found.add_column(name, overflow="fold")
-        colours = {"exact": "green", "approximate": "yellow", "client": "cyan", "unsupported": "red"}
+            table.add_column(name, overflow="fold")
         for row in _merged(self.rows):
             how, span, degree, error = _cells(row)
-            found.add_row(
-                row.name, row.operation, Text(how, colours[row.status]), span, degree, error, row.where
+            table.add_row(
+                row.name, row.operation, Text(how, COLOURS[row.status]), span, degree, error, row.where
             )
-        return found
+        return table
 
     def __str__(self) -> str:
+        """Return the table and the notes as plain text."""
         stream = io.StringIO()
-        console = Console(file=stream, width=140, no_color=True, highlight=False)
+        console = Console(file=stream, width=TEXT_WIDTH, no_color=True, highlight=False)
         if self.rows:
             console.print(self.table())
-        else:  # it could not even be traced
+        else:  # The model could not be traced.
             console.print(f"{self.model}: {self._verdict()}", markup=False, soft_wrap=True)
         for line in self._sentences():
             console.print(line, markup=False, soft_wrap=True)
         return stream.getvalue().rstrip()
 
     def _repr_html_(self) -> str:
+        """Return the analysis as a notebook shows it."""
         head = "".join(f"<th>{name}</th>" for name in COLUMNS)
         body = "".join(
             "<tr>"
@@ -130,20 +149,20 @@ class Analysis:
 
 
 def _merged(rows: Iterable[AnalysisRow]) -> list[AnalysisRow]:
-    """Exact operations of one module that follow one another as one row."""
-    found: list[AnalysisRow] = []
+    """Return the rows, with exact operations of one module that follow one another as one row."""
+    merged: list[AnalysisRow] = []
     for row in rows:
-        last = found[-1] if found else None
+        last = merged[-1] if merged else None
         if last and row.status == last.status == "exact" and (row.name, row.where) == (last.name, last.where):
             names = dict.fromkeys([*last.operation.split(", "), row.operation])
-            found[-1] = replace(last, operation=", ".join(names))
+            merged[-1] = replace(last, operation=", ".join(names))
         else:
-            found.append(row)
-    return found
+            merged.append(row)
+    return merged
 
 
 def _cells(row: AnalysisRow) -> tuple[str, str, str, str]:
-    """How, range, degree and error, in words."""
+    """Return how, range, degree and error of a row in words."""
     how: str = row.status
     if row.detail:
         how += f": {row.detail}"

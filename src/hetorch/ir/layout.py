@@ -1,4 +1,4 @@
-"""Where a tensor's numbers lie in the slots of its ciphertexts."""
+"""Layouts: the slots and ciphertexts in which the elements of a tensor lie."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hetorch.errors import InputError, PlanError
+from hetorch.errors import InputError, PlanFormatError
 
 UNUSED = -1
-"""A slot that holds no element: its value is finite but unspecified, and the next matrix has zeros for it."""
+"""The index of a slot that holds no element: its value is finite but unspecified, and the next matrix has zeros for
+it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,8 +21,9 @@ class Layout:
 
     Slot j of a ciphertext belongs to sample j % batch and to position j // batch. `index_of_slot` is int32 of shape
     (ciphertext_count, slot_count / batch): the flat (C order) index of the element at each position, or UNUSED. An
-    element may lie at many positions (replicas), and lies at one at least. The array is read-only. PlanError if that
-    does not hold.
+    element may lie at many positions (replicas), and lies at one at least. The array is read-only.
+
+    PlanFormatError if shape, counts or indices break these rules.
     """
 
     shape: tuple[int, ...]
@@ -33,34 +35,37 @@ class Layout:
         array = np.array(self.index_of_slot, dtype=np.int32)
         for name, count in (("slot_count", self.slot_count), ("batch", self.batch)):
             if count < 1 or count & (count - 1):
-                raise PlanError(f"{name} must be a power of two, got {count}")
+                raise PlanFormatError(f"{name} must be a power of two, got {count}")
         if self.batch > self.slot_count:
-            raise PlanError(f"{self.batch} samples do not fit side by side in {self.slot_count} slots")
+            raise PlanFormatError(f"{self.batch} samples do not fit side by side in {self.slot_count} slots")
         width = self.slot_count // self.batch
         if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] != width:
-            raise PlanError(f"a layout map has shape {array.shape}, expected (ciphertexts, {width})")
+            raise PlanFormatError(f"a layout map has shape {array.shape}, expected (ciphertexts, {width})")
         size = self.size
         if size < 1 or array.min() < UNUSED or array.max() >= size:
-            raise PlanError(
+            raise PlanFormatError(
                 f"a layout of shape {self.shape} holds indices {array.min()}..{array.max()}, expected -1..{size - 1}"
             )
         if size > array.size or np.unique(array[array >= 0]).size != size:
-            raise PlanError(f"a layout of shape {self.shape} lacks slots for some of its {size} elements")
+            raise PlanFormatError(
+                f"a layout of shape {self.shape} lacks slots for some of its {size} elements"
+            )
         array.setflags(write=False)
         object.__setattr__(self, "index_of_slot", array)
 
     @classmethod
     def periodic(cls, shape: tuple[int, ...], slot_count: int, index: ArrayLike, batch: int = 1) -> Layout:
-        """From one period: `index` of shape (period,) or (ciphertexts, period), repeated over the positions."""
+        """Return the layout that repeats one period, `index` of shape (period,) or (ciphertexts, period), over the
+        positions."""
         block = np.atleast_2d(np.asarray(index, dtype=np.int32))
         width = slot_count // batch if batch >= 1 else 0
         if block.ndim != 2 or block.shape[1] < 1 or width < 1 or width % block.shape[1]:
-            raise PlanError(f"a period of shape {block.shape} does not divide {width} positions")
+            raise PlanFormatError(f"a period of shape {block.shape} does not divide {width} positions")
         return cls(shape, slot_count, np.tile(block, (1, width // block.shape[1])), batch)
 
     @property
     def size(self) -> int:
-        """Elements of the tensor."""
+        """The number of elements of the tensor."""
         return math.prod(self.shape)
 
     @property
@@ -82,16 +87,21 @@ class Layout:
         return self.index_of_slot[:, : self.period]
 
     def pack(self, values: ArrayLike) -> list[NDArray[np.float64]]:
-        """One sample of `shape`: one array of shape (slot_count,) a ciphertext; unused slots hold 0. With room for more
-        samples it is repeated. InputError on a wrong shape or NaN."""
+        """Return the slots of one sample of `shape`, an array of shape (slot_count,) for each ciphertext.
+
+        Unused slots hold 0; with room for more samples the sample is repeated. InputError on a wrong shape or on NaN.
+        """
         array = np.asarray(values, dtype=np.float64)
         if array.shape != self.shape:
             raise InputError(f"one sample must have shape {self.shape}, got {array.shape}")
         return self.pack_batch(array[np.newaxis])
 
     def pack_batch(self, values: ArrayLike) -> list[NDArray[np.float64]]:
-        """1 to `batch` samples, (n, *shape), as pack. The last sample fills the places that are left: numbers like the
-        others stay in the ranges that were calibrated, zeros might not. InputError as pack."""
+        """Return the slots of 1 to `batch` samples, (n, *shape), as pack does for one.
+
+        The last sample fills the places that are left: numbers like the others stay in the ranges that were calibrated,
+        zeros might not. InputError on a wrong shape or on NaN.
+        """
         array = np.asarray(values, dtype=np.float64)
         if array.shape[1:] != self.shape or array.ndim == 0 or not 1 <= array.shape[0] <= self.batch:
             raise InputError(f"expected 1 to {self.batch} samples of shape {self.shape}, got {array.shape}")
@@ -103,11 +113,12 @@ class Layout:
         return [padded[row].reshape(-1) for row in self.index_of_slot]
 
     def unpack(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """The (first) tensor of `shape` from the slots of its ciphertexts: the mean of the replicas of each element."""
+        """Return the first sample, of `shape`, from the slots of its ciphertexts: the mean of the replicas of each
+        element. InputError on other numbers of ciphertexts or slots."""
         return np.asarray(self.unpack_batch(slots)[0])
 
     def unpack_batch(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """All samples, (batch, *shape), as unpack."""
+        """Return all samples, (batch, *shape), as unpack does the first."""
         if len(slots) != self.ciphertext_count or any(s.shape != (self.slot_count,) for s in slots):
             shapes = [tuple(s.shape) for s in slots][:4]
             raise InputError(

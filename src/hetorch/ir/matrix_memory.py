@@ -1,5 +1,8 @@
-"""How much memory the compiler needs for the matrices of affine maps, and how much there is: a layer that is too large
-is refused with these two numbers, in place of a process that the system ends without a word."""
+"""The memory that compiling takes for the matrices of affine maps, against the memory that is available.
+
+A layer that is too large is refused with these two numbers; otherwise the system would kill the process without a
+message.
+"""
 
 from __future__ import annotations
 
@@ -7,41 +10,44 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-KEPT = 30
-"""Bytes a weight that stays for the whole compilation: value and column (12) as captured and again if a pass made
-another matrix, its share of a diagonal (8)."""
-AT_ONCE = 70
-"""Bytes a weight of the map that is looked at: rows, columns, diagonals, slots and the indices of numpy's gathers, 8
-each. Together with KEPT this is what was measured: 74 for a matrix of 2000 x 20000, 90 for 5000 x 5000."""
-
-
 MATRIX = 12
-"""Bytes a weight of the matrices themselves."""
+"""Bytes that a captured matrix takes for each weight: value and column."""
+KEPT = 30
+"""Bytes that each weight takes during the whole compilation: its matrix, the matrix again if a pass replaced it, and
+its share of a diagonal (8)."""
+AT_ONCE = 70
+"""Bytes that each weight of the map at work takes besides: rows, columns, diagonals, slots and the indices of numpy's
+gathers, 8 each. KEPT and AT_ONCE together were measured as 74 for a matrix of 2000 x 20000 and 90 for 5000 x 5000."""
 
 
 def matrix_memory(weights: Sequence[int]) -> int:
-    """Bytes that compiling takes at its peak for maps with so many weights (non-zeros) each."""
+    """Return the bytes that compiling takes at its peak for maps with these numbers of weights (non-zeros)."""
     return KEPT * sum(weights) + AT_ONCE * max(weights, default=0)
 
 
 def available_memory() -> int | None:
-    """Bytes that this process can still get: what the system says, or the limit of its control group if that is
-    less. None where neither is known."""
-    found: list[int] = []
+    """Return the bytes that this process can still get: the lesser of the system's and its control group's.
+
+    None where neither is known.
+    """
+    limits: list[int] = []
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):
-                found.append(int(line.split()[1]) * 1024)
+                limits.append(int(line.split()[1]) * 1024)
     with contextlib.suppress(OSError, ValueError):
         group = Path("/sys/fs/cgroup")
-        # "max" is no number: no limit.
+        # "max" stands for no limit: it is no number, and the ValueError is suppressed.
         limit = int((group / "memory.max").read_text())
-        found.append(limit - int((group / "memory.current").read_text()))
-    return min(found, default=None)
+        limits.append(limit - int((group / "memory.current").read_text()))
+    return min(limits, default=None)
 
 
 def too_large(weights: Sequence[int], *, made: bool = False) -> str | None:
-    """What is wrong with maps of so many weights, or None if they fit. `made`: their matrices are there already."""
+    """Return the sentence that refuses maps with these numbers of weights, or None if they fit in memory.
+
+    `made`: their matrices exist already, so that available memory does not have to hold them.
+    """
     available, needed = available_memory(), matrix_memory(weights)
     if available is None or needed <= available + (MATRIX * sum(weights) if made else 0):
         return None
@@ -52,4 +58,4 @@ def too_large(weights: Sequence[int], *, made: bool = False) -> str | None:
 
 
 SMALLER = "use smaller layers (a bottleneck, a stride, pooling before it), or compile with more memory"
-"""What helps."""
+"""The advice that follows the sentence of too_large."""

@@ -1,29 +1,81 @@
-"""The network as few operations on flat tensors: sparse affine maps, activations, sums and products."""
+"""A network as a program of few operations on flat tensors: sparse affine maps, activations, sums and products."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hetorch.errors import PlanError
+from hetorch.engine.polynomial import polynomial_depth
+from hetorch.errors import PlanFormatError
 from hetorch.ir.activations import ACTIVATIONS
+
+Array = NDArray[np.float64]
+
+DENSE = 0.25
+"""The share of non-zeros from which a matrix is multiplied as a dense one: its product with a batch then reads memory
+once, and not once a row."""
+
+
+class _OfOneValue:
+    __slots__ = ()
+    input: int
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return (self.input,)
+
+    @property
+    def depth(self) -> int:
+        return 1
+
+
+class _OfTwoValues:
+    __slots__ = ()
+    a: int
+    b: int
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return (self.a, self.b)
+
+    @property
+    def depth(self) -> int:
+        return 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Affine:
+class Affine(_OfOneValue):
     """matrix @ input + bias. `matrix` is CSR float64 (m, n) without explicit zeros, `bias` float64 (m,)."""
 
     input: int
     matrix: sparse.csr_array
-    bias: NDArray[np.float64]
+    bias: Array
     shape: tuple[int, ...]
     name: str
     kind: str
+
+    def renumbered(self, number: Mapping[int, int]) -> Affine:
+        return replace(self, input=number[self.input])
+
+    def problem(self, sizes: Sequence[int]) -> str | None:
+        size = math.prod(self.shape)
+        if self.matrix.shape != (size, sizes[0]) or self.bias.shape != (size,):
+            return f"matrix {self.matrix.shape} and bias {self.bias.shape} do not map {sizes[0]} to {size} elements"
+        if not (np.all(np.isfinite(self.matrix.data)) and np.all(np.isfinite(self.bias))):
+            return "a weight is NaN or infinite"
+        return None
+
+    def evaluate(self, values: Sequence[Array] | Mapping[int, Array]) -> Array:
+        rows, columns = self.matrix.shape
+        dense = self.matrix.nnz >= rows * columns * DENSE and len(values[self.input]) > 1
+        matrix = self.matrix.toarray() if dense else self.matrix
+        return np.asarray((matrix @ values[self.input].T).T + self.bias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +88,42 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class Activation:
-    """A function on each element: that of ACTIVATIONS called `function`, or else `definition`, which maps float64
-    arrays to float64 arrays of the same shape."""
+class Activation(_OfOneValue):
+    """A function of each element, before it is approximated.
+
+    It is the one of ACTIVATIONS called `function`, with `parameters`, unless there is a `definition`, which maps
+    float64 arrays to float64 arrays of the same shape.
+    """
 
     input: int
     function: str
     parameters: tuple[float, ...]
     shape: tuple[int, ...]
     name: str
-    definition: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    definition: Callable[[Array], Array] | None = None
     wish: Wish | None = None
 
-    def apply(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The function at `x`."""
+    def renumbered(self, number: Mapping[int, int]) -> Activation:
+        return replace(self, input=number[self.input])
+
+    def problem(self, sizes: Sequence[int]) -> str | None:
+        if self.definition is None and self.function not in ACTIVATIONS:
+            return f"unknown activation {self.function!r}"
+        return _element_wise(self.shape, sizes)
+
+    def apply(self, x: Array) -> Array:
+        """Return the function at `x`."""
         if self.definition is not None:
             return self.definition(x)
         return np.asarray(ACTIVATIONS[self.function](x, *self.parameters))
 
+    def evaluate(self, values: Sequence[Array] | Mapping[int, Array]) -> Array:
+        return self.apply(values[self.input])
+
 
 @dataclass(frozen=True, slots=True)
-class Chebyshev:
-    """sum_i coefficients[i] * T_i on each element, which calibration keeps in [-1, 1]."""
+class Chebyshev(_OfOneValue):
+    """sum_i coefficients[i] * T_i of each element, which calibration keeps in [-1, 1]."""
 
     input: int
     coefficients: tuple[float, ...]
@@ -67,12 +133,22 @@ class Chebyshev:
 
     @property
     def depth(self) -> int:
-        """Levels that it uses: ceil(log2(degree + 1))."""
-        return (len(self.coefficients) - 1).bit_length()
+        return polynomial_depth(len(self.coefficients) - 1)
+
+    def renumbered(self, number: Mapping[int, int]) -> Chebyshev:
+        return replace(self, input=number[self.input])
+
+    def problem(self, sizes: Sequence[int]) -> str | None:
+        if len(self.coefficients) < 2:
+            return "a polynomial needs degree >= 1"
+        return _element_wise(self.shape, sizes)
+
+    def evaluate(self, values: Sequence[Array] | Mapping[int, Array]) -> Array:
+        return np.asarray(chebyshev.chebval(values[self.input], self.coefficients))
 
 
 @dataclass(frozen=True, slots=True)
-class Add:
+class Add(_OfTwoValues):
     """a + b, equal shapes."""
 
     a: int
@@ -80,9 +156,22 @@ class Add:
     shape: tuple[int, ...]
     name: str
 
+    @property
+    def depth(self) -> int:
+        return 0
+
+    def renumbered(self, number: Mapping[int, int]) -> Add:
+        return replace(self, a=number[self.a], b=number[self.b])
+
+    def problem(self, sizes: Sequence[int]) -> str | None:
+        return _element_wise(self.shape, sizes)
+
+    def evaluate(self, values: Sequence[Array] | Mapping[int, Array]) -> Array:
+        return values[self.a] + values[self.b]
+
 
 @dataclass(frozen=True, slots=True)
-class Multiply:
+class Multiply(_OfTwoValues):
     """a * b on each element, equal shapes; a and b may be one value: a square."""
 
     a: int
@@ -91,20 +180,37 @@ class Multiply:
     name: str
     kind: str = "product"
 
+    def renumbered(self, number: Mapping[int, int]) -> Multiply:
+        return replace(self, a=number[self.a], b=number[self.b])
+
+    def problem(self, sizes: Sequence[int]) -> str | None:
+        return _element_wise(self.shape, sizes)
+
+    def evaluate(self, values: Sequence[Array] | Mapping[int, Array]) -> Array:
+        return values[self.a] * values[self.b]
+
 
 TensorOp = Affine | Activation | Chebyshev | Add | Multiply
+"""An operation of a TensorProgram.
+
+Each class has `reads` (the values that it reads), `depth` (the levels that it uses), `renumbered` (the same operation
+on the values that a map gives for its operands), `problem` (the reason why it is malformed for operands of these sizes,
+or None) and `evaluate` (its result on a batch; a value is a float64 array of shape (batch, size of the value)).
+"""
 
 
-def reads(op: TensorOp) -> tuple[int, ...]:
-    """The values that an operation reads."""
-    return (op.a, op.b) if isinstance(op, Add | Multiply) else (op.input,)
+def _element_wise(shape: tuple[int, ...], sizes: Sequence[int]) -> str | None:
+    size = math.prod(shape)
+    return f"element-wise on {sizes} elements, result {size}" if any(n != size for n in sizes) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TensorProgram:
-    """Value 0 is the input, of `input_shape` (no batch axis); value i + 1 is made by operations[i]; `output` is a
-    value, given out in `output_shape`. Operations read only values made before. Values are flat (C order): their shapes
-    only say how images lie, and a reshape is no operation. verify_tensor_program says whether all of that holds."""
+    """A network: value 0 is the input, of `input_shape` (no batch axis), and operations[i] makes value i + 1.
+
+    `output` is the value that is given out, in `output_shape`. Operations read only values made before. Values are flat
+    (C order): their shapes only say how images lie, and a reshape is no operation. verify_tensor_program checks it all.
+    """
 
     input_shape: tuple[int, ...]
     operations: tuple[TensorOp, ...]
@@ -116,94 +222,65 @@ class TensorProgram:
         return len(self.operations) + 1
 
     def shape(self, value: int) -> tuple[int, ...]:
-        """The shape of a value."""
+        """Return the shape of a value."""
         return self.operations[value - 1].shape if value else self.input_shape
 
     def size(self, value: int) -> int:
-        """The number of elements of a value."""
+        """Return the number of elements of a value."""
         return math.prod(self.shape(value))
 
     def consumers(self) -> list[list[int]]:
-        """For each value the indices of the operations that read it (twice if they read it twice)."""
-        found: list[list[int]] = [[] for _ in range(self.value_count)]
+        """Return, for each value, the indices of the operations that read it (twice if they read it twice)."""
+        readers: list[list[int]] = [[] for _ in range(self.value_count)]
         for index, op in enumerate(self.operations):
-            for value in reads(op):
-                found[value].append(index)
-        return found
+            for value in op.reads:
+                readers[value].append(index)
+        return readers
 
     def __str__(self) -> str:
         lines = [f"v0: {self.input_shape}"]
         for index, op in enumerate(self.operations):
-            read = ", ".join(f"v{value}" for value in reads(op))
+            read = ", ".join(f"v{value}" for value in op.reads)
             detail = f" nnz={op.matrix.nnz}" if isinstance(op, Affine) else ""
             lines.append(f"v{index + 1}: {op.shape} = {type(op).__name__}({read}){detail}  # {op.name}")
         return "\n".join([*lines, f"output v{self.output}"])
 
 
 def verify_tensor_program(program: TensorProgram, stage: str) -> None:
-    """PlanError, with the neighbourhood, if an operation is malformed; `stage` names the pass that made the program."""
+    """Raise PlanFormatError, with the neighbours, if an operation is malformed; `stage` names the pass that made it."""
     for index, op in enumerate(program.operations):
         problem = _problem(program, index, op)
         if problem:
             lines = str(program).splitlines()[max(0, index - 1) : index + 3]
-            raise PlanError(f"after {stage}: operation {index} ({op.name}): {problem}\n" + "\n".join(lines))
+            raise PlanFormatError(
+                f"after {stage}: operation {index} ({op.name}): {problem}\n" + "\n".join(lines)
+            )
     if not 0 <= program.output < program.value_count:
-        raise PlanError(f"after {stage}: the output v{program.output} does not exist")
+        raise PlanFormatError(f"after {stage}: the output v{program.output} does not exist")
     if program.size(program.output) != math.prod(program.output_shape):
-        raise PlanError(
+        raise PlanFormatError(
             f"after {stage}: the output v{program.output} has not the shape {program.output_shape}"
         )
 
 
 def _problem(program: TensorProgram, index: int, op: TensorOp) -> str | None:
-    if any(not 0 <= value <= index for value in reads(op)):
-        return f"reads {reads(op)}, but only values 0..{index} are made"
-    sizes = [program.size(value) for value in reads(op)]
-    size = math.prod(op.shape)
-    if isinstance(op, Affine):
-        if op.matrix.shape != (size, sizes[0]) or op.bias.shape != (size,):
-            return (
-                f"matrix {op.matrix.shape} and bias {op.bias.shape} do not map {sizes[0]} to {size} elements"
-            )
-        if not (np.all(np.isfinite(op.matrix.data)) and np.all(np.isfinite(op.bias))):
-            return "a weight is NaN or infinite"
-        return None
-    if isinstance(op, Activation) and op.definition is None and op.function not in ACTIVATIONS:
-        return f"unknown activation {op.function!r}"
-    if isinstance(op, Chebyshev) and len(op.coefficients) < 2:
-        return "a polynomial needs degree >= 1"
-    if any(other != size for other in sizes):
-        return f"element-wise on {sizes} elements, result {size}"
-    return None
+    if any(not 0 <= value <= index for value in op.reads):
+        return f"reads {op.reads}, but only values 0..{index} are made"
+    return op.problem([program.size(value) for value in op.reads])
 
 
 def without_dead(
     input_shape: tuple[int, ...], operations: Sequence[TensorOp], output: int, output_shape: tuple[int, ...]
 ) -> TensorProgram:
-    """The program that keeps only what the output needs, renumbered."""
+    """Return the program of the operations that the output needs, renumbered."""
     needed = {output}
     for index in range(len(operations) - 1, -1, -1):
         if index + 1 in needed:
-            needed.update(reads(operations[index]))
+            needed.update(operations[index].reads)
     number = {0: 0}
     kept: list[TensorOp] = []
     for index, op in enumerate(operations):
         if index + 1 in needed:
-            kept.append(renumbered(op, number))
+            kept.append(op.renumbered(number))
             number[index + 1] = len(kept)
     return TensorProgram(input_shape, tuple(kept), number[output], output_shape)
-
-
-def renumbered(op: TensorOp, number: dict[int, int]) -> TensorOp:
-    """The same operation on the values that `number` maps its operands to."""
-    match op:
-        case Affine():
-            return Affine(number[op.input], op.matrix, op.bias, op.shape, op.name, op.kind)
-        case Activation():
-            return replace(op, input=number[op.input])
-        case Chebyshev():
-            return Chebyshev(number[op.input], op.coefficients, op.shape, op.name, op.kind)
-        case Add():
-            return Add(number[op.a], number[op.b], op.shape, op.name)
-        case Multiply():
-            return Multiply(number[op.a], number[op.b], op.shape, op.name, op.kind)

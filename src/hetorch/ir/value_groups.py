@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hetorch.ir.tensor_program import Affine, TensorProgram, reads
+from hetorch.ir.tensor_program import Affine, TensorProgram
 
 
 def value_groups(program: TensorProgram) -> list[int]:
@@ -20,7 +20,7 @@ def value_groups(program: TensorProgram) -> list[int]:
 
     for index, op in enumerate(program.operations):
         if not isinstance(op, Affine):
-            for value in reads(op):
+            for value in op.reads:
                 low, high = sorted((root(value), root(index + 1)))
                 parent[high] = low
     return [root(value) for value in range(program.value_count)]

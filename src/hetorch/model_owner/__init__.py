@@ -1,1 +1,1 @@
-"""Layer 4: what the owner of a model does who shows the weights to nobody."""
+"""Layer 5: the model's owner, who encrypts weights for the owner of the data."""

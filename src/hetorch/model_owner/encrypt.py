@@ -1,7 +1,7 @@
-"""Layer 4: the model owner's part of outsourcing: weights encrypted under the data owner's key.
+"""The model owner's part of outsourcing: weights encrypted under the data owner's key.
 
-Over the service, `hetorch.Client(url, weights=plan)` is all it takes where the owners of the model and of the data are
-one. Where they are two:
+Over the service, `hetorch.Client(url, weights=plan)` is enough if one party owns the model and the data. If two parties
+do:
 
     # the model's owner
     plan = hetorch.compile(model, inputs, weights="encrypted")
@@ -20,49 +20,55 @@ In Python alone, in one process or in several:
     public_key, keys = secret.public_key(), secret.evaluation_keys(plan.key_spec)
     # the model's owner, with the public key
     weights = encrypt_weights(plan, public_key)
-    # who computes, with neither the model nor the data in clear
+    # the computing party, which has neither the model nor the data in clear
     engine = NativeEngine(plan.parameters, evaluation_keys=keys)        # hetorch.engine.native
     runner = Runner(plan.without_weights(), engine, encrypted_weights=weights)      # hetorch.runtime
     results = runner.run(ciphertexts)
 
 where the data's owner encrypts with `secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)` for each of
 `plan.public().pack_batch(samples)`, and reads results with `plan.public().unpack_batch([secret.decrypt(c) for c in
-results])`. `plan.run_encrypted(x)` does all of it in one process.
+results])`. `hetorch.run_encrypted(plan, x)` does all of it in one process.
 """
 
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.atomic_files import write_atomically
 from hetorch.engine.native import Ciphertext, PublicKey
 from hetorch.engine.secret import SecretKey, encrypt_with_public_key
-from hetorch.errors import InputError, PlanError, WireError
-from hetorch.ir.he_program import AddBias, LinearTransform
+from hetorch.errors import PlanUseError, StorageError, WireError
+from hetorch.ir.he_operations import AddBias, LinearTransform
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights, weight_places
 from hetorch.wire.public_key import load_named_public_key
 from hetorch.wire.weights import WeightsFormat
 
 Progress = Callable[[int, int], None]
-"""Called with how many ciphertexts are made, and how many there will be."""
+"""Called with the number of ciphertexts that are done, and with their number in the end."""
 
 
 def encrypt_weights(plan: Plan, public_key: PublicKey) -> EncryptedWeights[Ciphertext]:
-    """Every diagonal and every bias of `plan` as a ciphertext for the owner of `public_key`.
+    """Encrypt every diagonal and every bias of `plan` for the owner of `public_key`.
 
-    The plan must be compiled with weights="encrypted" and have its weights (PlanError if not). Of these only which
-    diagonals are zero everywhere can be seen, and which layers have a bias.
+    The ciphertexts show only which diagonals are zero everywhere, and which layers have a bias. The owner of the key
+    can decrypt them: the weights are hidden from the server, and not from the owner of the data. Two calls give
+    different ciphertexts of the same weights.
 
     A diagonal is at the level of its map's input and at the scale with which the product, rescaled, has the planned
-    one; a bias at the level and scale of what it is added to. Two calls give different ciphertexts of the same
-    weights. Each takes 2 (level + 1) N words of 8 bytes. The key must be of the plan's parameters; its owner can
-    decrypt the weights, so they are hidden from the server and not from the owner of the data.
+    one; a bias is at the level and scale of the value that it is added to. Each takes 2 (level + 1) N words of 8 bytes.
+
+    Args:
+        plan: a plan that was compiled with weights="encrypted" and has its weights.
+        public_key: a key for the plan's parameters.
+
+    Raises:
+        PlanUseError: the plan has no weights to encrypt.
     """
     places = weight_places(plan.program, plan.parameters, plan.weights)
     return EncryptedWeights.at(places, each_encrypted_weight(plan, public_key))
@@ -71,9 +77,11 @@ def encrypt_weights(plan: Plan, public_key: PublicKey) -> EncryptedWeights[Ciphe
 def each_encrypted_weight(
     plan: Plan, key: PublicKey | SecretKey, progress: Progress | None = None
 ) -> Iterator[Ciphertext]:
-    """The ciphertexts of encrypt_weights one by one, each encrypted when it is asked for, in the order of
-    `hetorch.plan.encrypted.weight_places`. With the secret key they are half the size on the wire, and less noisy.
-    PlanError, at once, for a plan that has no weights to encrypt."""
+    """Return the ciphertexts of encrypt_weights one by one, in the order of `hetorch.plan.encrypted.weight_places`.
+
+    Each is encrypted when the iterator reaches it. Under the secret key they are half as large on the wire, and less
+    noisy. PlanUseError, already at the call, for a plan that has no weights to encrypt.
+    """
     _check_has_weights(plan)
     return _each(plan, key, progress)
 
@@ -81,8 +89,11 @@ def each_encrypted_weight(
 def weights_message(
     plan: Plan, key: PublicKey | SecretKey, key_id: str, progress: Progress | None = None
 ) -> Iterator[bytes]:
-    """The message that a server takes (`hetorch.wire.weights`), piece by piece. `key_id`: SHA-256 (hex) of the
-    evaluation keys that were made with the same secret. PlanError, at once, as each_encrypted_weight."""
+    """Return the message with the weights for a server (`hetorch.wire.weights`), piece by piece.
+
+    `key_id` is the SHA-256 (hex) of the evaluation keys that were made with the same secret. PlanUseError, already at
+    the call, for a plan that has no weights to encrypt.
+    """
     _check_has_weights(plan)
     return WeightsFormat.of(plan).dump(key_id, _each(plan, key, progress))
 
@@ -90,39 +101,44 @@ def weights_message(
 def save_encrypted_weights(
     plan: Plan, public_key: bytes, path: str | os.PathLike[str], progress: Progress | None = None
 ) -> int:
-    """Encrypt the weights of the whole `plan` under the data owner's `public_key`, as `Client.public_key()` or `hetorch
-    public-key` gave it, and write them to the file `path`, whole or not at all. Returns its bytes.
+    """Encrypt the weights of `plan` and write them to the file `path`, whole or not at all.
 
-    One ciphertext at a time is in memory. WireError if the key is broken or belongs to another plan, PlanError for a
-    plan that has no weights to encrypt, InputError if the file cannot be written.
+    One ciphertext at a time is in memory.
+
+    Args:
+        plan: a plan that was compiled with weights="encrypted" and has its weights.
+        public_key: the data owner's key, from `Client.public_key()` or `hetorch public-key`.
+        path: the file; its folder must exist.
+        progress: called after each ciphertext.
+
+    Returns:
+        The size of the file in bytes.
+
+    Raises:
+        WireError: the key is broken or belongs to another plan.
+        PlanUseError: the plan has no weights to encrypt.
+        StorageError: the file cannot be written.
     """
     _check_has_weights(plan)
     try:
         named = load_named_public_key(plan.public(), public_key)
     except WireError as error:
         raise WireError(f"the public key: {error}") from None
-    target = Path(path).resolve()
     try:
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=".new-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                for piece in weights_message(plan, named.key, named.key_id, progress):
-                    file.write(piece)
-                size = file.tell()
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        return write_atomically(
+            Path(path).resolve(), weights_message(plan, named.key, named.key_id, progress)
+        )
     except OSError as error:
-        raise InputError(f"cannot write the encrypted weights to {path}: {error.strerror or error}") from None
-    return size
+        raise StorageError(
+            f"cannot write the encrypted weights to {path}: {error.strerror or error}"
+        ) from None
 
 
 def _check_has_weights(plan: Plan) -> None:
     if not plan.program.encrypted_weights:
-        raise PlanError('this plan has its weights in clear; compile it with weights="encrypted"')
+        raise PlanUseError('this plan has its weights in clear; compile it with weights="encrypted"')
     if plan.weights_withheld:
-        raise PlanError(
+        raise PlanUseError(
             f"the plan {plan.name!r} is without its weights (without_weights); encrypt those of the whole plan"
         )
 
@@ -142,11 +158,11 @@ def _each(plan: Plan, key: PublicKey | SecretKey, progress: Progress | None) -> 
 
 
 def _slots(plan: Plan) -> Iterator[NDArray[np.float64]]:
-    """For each of the places the numbers to encrypt, (slot_count,)."""
+    """Yield the numbers to encrypt, (slot_count,), in the order of weight_places."""
     program = plan.program
     for op in program.operations:
         if isinstance(op, LinearTransform):
-            transform = plan.transform(op.weight, len(op.inputs), len(op.results))
+            transform = op.diagonals(program, plan.weights)
             repeat = program.slot_count // transform.values.shape[1]
             for values, giant in zip(transform.values, transform.giants.tolist(), strict=True):
                 yield np.roll(np.tile(values, repeat), giant)

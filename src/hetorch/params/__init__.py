@@ -1,4 +1,4 @@
-"""Layer 0: parameter sets, the security tables that bound them, and the primes that they are made of."""
+"""Layer 0: parameter sets, the security tables that bound them, and the search for their primes."""
 
 from __future__ import annotations
 

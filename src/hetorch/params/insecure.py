@@ -1,4 +1,4 @@
-"""Parameter sets without security, small enough for tests. Each use warns: never encrypt anything of value here."""
+"""Parameter sets without security, small enough for tests. Each use warns; never encrypt anything of value."""
 
 from __future__ import annotations
 
@@ -17,11 +17,18 @@ def insecure_small(
     digit_size: int = 1,
     special_prime_count: int | None = None,
 ) -> ParameterSet:
-    """A chain of `max_level` + 1 primes whose size has nothing to do with the ring degree.
+    """Make a set with a chain of `max_level` + 1 primes, whose size need not suit the ring degree.
 
-    q_0 has `first_prime_bits`, the others `prime_bits`, and there are `special_prime_count` special primes of
-    `special_prime_bits` (as many as a digit has primes unless given). Warns with InsecureParametersWarning each time;
-    raises ParameterError as ParameterSet does.
+    Warns with InsecureParametersWarning each time; ParameterError as from ParameterSet.
+
+    Args:
+        ring_degree: N.
+        max_level: L, one less than the primes of the chain.
+        prime_bits: size of q_1..q_L.
+        first_prime_bits: size of q_0.
+        special_prime_bits: size of the special primes.
+        digit_size: primes of a digit of key switching.
+        special_prime_count: number of special primes; `digit_size` if left out.
     """
     special_count = digit_size if special_prime_count is None else special_prime_count
     bits = [first_prime_bits, *[prime_bits] * max_level, *[special_prime_bits] * special_count]
@@ -32,8 +39,9 @@ def insecure_small(
 
 
 def insecure_mixed(ring_degree: int = 1 << 10) -> ParameterSet:
-    """A 60-bit first and special prime around 40-bit ones, as SEAL's and TenSEAL's users write it: [60, 40, 40, 60].
+    """Make a set of a 60-bit first and special prime around 40-bit ones; SEAL's users write it [60, 40, 40, 60].
 
-    The 60-bit primes leave the vector kernels (`is_simd` is false). Warns with InsecureParametersWarning each time.
+    The 60-bit primes are too large for the vector kernels below 2^50 (`is_simd` is false). Warns with
+    InsecureParametersWarning each time.
     """
     return insecure_small(ring_degree, 2, first_prime_bits=60, special_prime_bits=60)

@@ -5,35 +5,39 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import operator
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from hetorch.errors import InsecureParametersWarning, ParameterError, SecurityError
-from hetorch.params.primes import MAX_PRIME_BITS, SIMD_PRIME_BITS, chain_primes, is_prime
+from hetorch.params.checks import MAX_PRIME_COUNT, check_prime, check_ring_degree, integer, integers
+from hetorch.params.primes import SIMD_PRIME_BITS, chain_primes
 from hetorch.params.security import Security, max_log2_qp
 
-MIN_RING_DEGREE = 1 << 10
-MAX_RING_DEGREE = 1 << 17
 DEFAULT_SLOT_GENERATOR = 5
-MAX_PRIME_COUNT = 64
-"""Data and special primes together: what the core takes; 64 primes of 50 bits are 3200."""
+"""Generator of the order of the slots, slot j at zeta^(5^j); left out of files and fingerprints."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterSet:
-    """Ring, moduli and key-switching shape; equal sets have equal fingerprints.
+    """The ring, the moduli and the digits of key switching of one CKKS instance; equal sets have equal fingerprints.
 
-    `ring_degree` is N, a power of two from 2^10 to 2^17. `modulus_chain` holds q_0..q_L and `special_primes` the
-    factors of P: all distinct primes = 1 mod 2N below 2^60. Key switching cuts the chain into digits of `digit_size`
-    consecutive primes, beginning with q_0; a lower level uses fewer digits. `slot_generator` is g in the order of the
-    slots, slot j at zeta^(g^j): 5, or 3 for SEAL's order, in which the same ciphertext decodes slot for slot in SEAL.
+    Args:
+        ring_degree: N, a power of two from 2^10 to 2^17.
+        modulus_chain: q_0..q_L, distinct primes = 1 mod 2N below 2^60.
+        special_primes: the factors of P, primes of the same kind, distinct from those of the chain.
+        digit_size: primes of a digit of key switching. The chain is cut into runs of so many consecutive primes,
+            beginning with q_0; a lower level has fewer digits.
+        security: the row of the security table that log2(QP) is checked against.
+        slot_generator: g in the order of the slots, slot j at zeta^(g^j): 5, or 3 for SEAL's order, in which SEAL
+            decodes the same ciphertext slot for slot.
 
-    Raises ParameterError if this does not hold, or if P is smaller than half the product of some digit: the noise of
-    key switching grows with digit / P. Raises SecurityError, naming the row of the table, if log2(QP) is too large
-    for the security asked for. With `Security.NONE` it warns (InsecureParametersWarning) every time instead.
+    Raises:
+        ParameterError: a value is malformed, or P is smaller than half the product of some digit: the noise of key
+            switching grows with digit / P.
+        SecurityError: log2(QP) is too large for `security`; the message names the row of the table. With
+            `Security.NONE` there is a warning (InsecureParametersWarning) every time instead.
     """
 
     ring_degree: int
@@ -44,12 +48,12 @@ class ParameterSet:
     slot_generator: int = DEFAULT_SLOT_GENERATOR
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "ring_degree", _integer("ring_degree", self.ring_degree))
-        object.__setattr__(self, "modulus_chain", _integers("modulus_chain", self.modulus_chain))
-        object.__setattr__(self, "special_primes", _integers("special_primes", self.special_primes))
-        object.__setattr__(self, "digit_size", _integer("digit_size", self.digit_size))
+        object.__setattr__(self, "ring_degree", integer("ring_degree", self.ring_degree))
+        object.__setattr__(self, "modulus_chain", integers("modulus_chain", self.modulus_chain))
+        object.__setattr__(self, "special_primes", integers("special_primes", self.special_primes))
+        object.__setattr__(self, "digit_size", integer("digit_size", self.digit_size))
         object.__setattr__(self, "security", Security.parse(self.security))
-        object.__setattr__(self, "slot_generator", _integer("slot_generator", self.slot_generator))
+        object.__setattr__(self, "slot_generator", integer("slot_generator", self.slot_generator))
         self._check_structure()
         self._check_special_primes()
         self._check_security()
@@ -65,20 +69,21 @@ class ParameterSet:
         security: Security = Security.CLASSICAL_128,
         slot_generator: int = DEFAULT_SLOT_GENERATOR,
     ) -> ParameterSet:
-        """With the primes nearest to 2^bits for each size; raises what the constructor and chain_primes raise."""
-        _check_ring_degree(ring_degree)
+        """Make a set of the primes nearest to 2^bits for each size; raises the errors of the constructor and of
+        chain_primes."""
+        check_ring_degree(ring_degree)
         primes = chain_primes([*modulus_bits, *special_bits], ring_degree)
         count = len(modulus_bits)
         return cls(ring_degree, primes[:count], primes[count:], digit_size, security, slot_generator)
 
     @property
     def slot_count(self) -> int:
-        """Numbers in one ciphertext: N / 2."""
+        """The numbers in one ciphertext: N / 2."""
         return self.ring_degree // 2
 
     @property
     def max_level(self) -> int:
-        """L: the level of a fresh ciphertext, the number of rescalings it has."""
+        """L: the level of a fresh ciphertext, which is the number of rescalings left."""
         return len(self.modulus_chain) - 1
 
     @property
@@ -88,27 +93,27 @@ class ParameterSet:
 
     @property
     def log2_p(self) -> float:
-        """log2 of the product of the special primes, in bits."""
+        """log2(P) of the product of the special primes, in bits."""
         return math.log2(math.prod(self.special_primes))
 
     @property
     def log2_qp(self) -> float:
-        """log2 of the product of all primes, in bits: what the security table bounds."""
+        """log2(QP) of the product of all primes, in bits, which the security table bounds."""
         return math.log2(math.prod(self.modulus_chain) * math.prod(self.special_primes))
 
     @property
     def is_simd(self) -> bool:
-        """Whether every prime is below 2^50, so that the vector kernels run."""
+        """True if every prime is below 2^50, so that the vector kernels run."""
         return all(prime >> SIMD_PRIME_BITS == 0 for prime in (*self.modulus_chain, *self.special_primes))
 
     def digit_count(self, level: int) -> int:
-        """Digits of a key switch at `level` (0..max_level): ceil((level + 1) / digit_size)."""
+        """Return the number of digits of a key switch at `level` (0..max_level): ceil((level + 1) / digit_size)."""
         if not 0 <= level <= self.max_level:
             raise ParameterError(f"level {level} does not exist; levels are 0..{self.max_level}")
         return -(-(level + 1) // self.digit_size)
 
     def to_json(self) -> dict[str, object]:
-        """Plain numbers, lists and strings; from_json reads them back. The slot generator is left out where it is 5."""
+        """Return the set as plain data, which from_json reads. The slot generator is left out if it is 5."""
         data: dict[str, object] = {
             "ring_degree": self.ring_degree,
             "modulus_chain": list(self.modulus_chain),
@@ -122,7 +127,7 @@ class ParameterSet:
 
     @classmethod
     def from_json(cls, data: object) -> ParameterSet:
-        """From an object as to_json makes it, fully checked: the data may come from a stranger.
+        """Parse what to_json returned, fully checked: the data may come from a stranger.
 
         ParameterError if a field is missing, unknown or of the wrong type; SecurityError as in the constructor.
         """
@@ -147,12 +152,12 @@ class ParameterSet:
         )
 
     def fingerprint(self) -> bytes:
-        """32 bytes that name this set: SHA-256 of to_json as ASCII JSON with sorted keys and no spaces."""
+        """Return 32 bytes that name this set: SHA-256 of to_json as ASCII JSON with sorted keys and no spaces."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).digest()
 
     def _check_structure(self) -> None:
-        _check_ring_degree(self.ring_degree)
+        check_ring_degree(self.ring_degree)
         if not self.modulus_chain:
             raise ParameterError("modulus_chain is empty; it needs at least q_0")
         if not self.special_primes:
@@ -170,7 +175,7 @@ class ParameterSet:
             )
         for name, group in (("modulus_chain", self.modulus_chain), ("special_primes", self.special_primes)):
             for index, prime in enumerate(group):
-                _check_prime(f"{name}[{index}]", prime, self.ring_degree)
+                check_prime(f"{name}[{index}]", prime, self.ring_degree)
         repeated = sorted({prime for prime in primes if primes.count(prime) > 1})
         if repeated:
             raise ParameterError(
@@ -178,9 +183,9 @@ class ParameterSet:
             )
 
     def _check_special_primes(self) -> None:
-        # The digits are multiplied by noise and divided by P. Half is allowed so that a special prime of the same size
-        # as the others will do, whichever of them is the larger. SEAL checks nothing, and its clients have such chains:
-        # in its order of slots, hetorch.tenseal warns of them.
+        # Key switching multiplies digits by noise and divides by P. P may be half a digit, so that one special prime of
+        # the same size as the others is enough, whichever of them is larger. SEAL does not check this, and its users
+        # have smaller P: in SEAL's order of slots it is allowed, and hetorch.tenseal warns of it.
         if self.slot_generator == 3:
             return
         chain, size = self.modulus_chain, self.digit_size
@@ -211,45 +216,8 @@ class ParameterSet:
             )
 
 
-def _check_ring_degree(ring_degree: int) -> None:
-    in_range = MIN_RING_DEGREE <= ring_degree <= MAX_RING_DEGREE
-    if not in_range or ring_degree & (ring_degree - 1):
-        raise ParameterError(f"ring_degree must be a power of two from 2^10 to 2^17, got {ring_degree}")
-
-
-def _check_prime(name: str, prime: int, ring_degree: int) -> None:
-    if prime < 2 or prime >> MAX_PRIME_BITS:
-        raise ParameterError(f"{name} must be a prime below 2^{MAX_PRIME_BITS}, got {prime}")
-    if prime % (2 * ring_degree) != 1:
-        raise ParameterError(
-            f"{name} = {prime} is not 1 mod 2 * ring_degree = {2 * ring_degree}: no NTT exists"
-        )
-    if not is_prime(prime):
-        raise ParameterError(f"{name} = {prime} is not prime")
-
-
-def _integer(name: str, value: object) -> int:
-    if isinstance(value, bool):
-        raise ParameterError(f"{name} must be an integer, got {value}")
-    try:
-        result = operator.index(value)  # type: ignore[arg-type]  # that it may not be one is the point
-    except TypeError:
-        raise ParameterError(f"{name} must be an integer, got {type(value).__name__}") from None
-    if result.bit_length() > 64:
-        raise ParameterError(f"{name} must be an integer of at most 64 bits, got {result.bit_length()} bits")
-    return int(result)
-
-
-def _integers(name: str, values: object) -> tuple[int, ...]:
-    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
-        raise ParameterError(f"{name} must be a sequence of integers, got {type(values).__name__}")
-    if len(values) > MAX_PRIME_COUNT:
-        raise ParameterError(f"{name} holds {len(values)} primes; at most {MAX_PRIME_COUNT} are supported")
-    return tuple(_integer(f"{name}[{index}]", value) for index, value in enumerate(values))
-
-
 def _warn_insecure(parameters: ParameterSet) -> None:
-    """Warn at the line that made the set. No registry is given, so that Python does not fall silent the second time."""
+    """Warn at the line that made the set. Without a registry, Python shows the warning each time and not only once."""
     frame = sys._getframe()
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("hetorch.params"):
         frame = frame.f_back

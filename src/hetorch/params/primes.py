@@ -1,4 +1,4 @@
-"""NTT primes: p = 1 mod 2N, so that X^N + 1 splits into linear factors modulo p."""
+"""NTT primes: primes p = 1 mod 2N, modulo which X^N + 1 splits into linear factors."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 from hetorch.errors import ParameterError
 
 MAX_PRIME_BITS = 60
-"""Every modulus is below 2^60: four of them still add up in 64 bits without a reduction."""
+"""Size of the largest modulus, in bits: four residues of it still add up in 64 bits without a reduction."""
 
 SIMD_PRIME_BITS = 50
-"""Moduli below 2^50 take the vector kernels (53-bit double products, 52-bit integer products)."""
+"""Size in bits below which a modulus takes the vector kernels (53-bit double products, 52-bit integer products)."""
 
 # The first twelve primes prove or refute every n < 318665857834031151167461 > 2^64
 # (Sorenson and Webster, "Strong pseudoprimes to twelve prime bases", Math. Comp. 86, 2017).
@@ -18,7 +18,7 @@ _BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 
 
 def is_prime(n: int) -> bool:
-    """Whether n is prime, without error, for 0 <= n < 2^64 (Miller-Rabin, fixed bases). ParameterError outside."""
+    """Return True if n is prime: exactly, for 0 <= n < 2^64 (Miller-Rabin, fixed bases). ParameterError outside."""
     if n < 0 or n >> 64:
         raise ParameterError(f"primality is decided for 0 <= n < 2^64, got {n}")
     if n < 2:
@@ -33,7 +33,7 @@ def is_prime(n: int) -> bool:
 
 
 def _passes(n: int, base: int, odd: int, twos: int) -> bool:
-    """Strong probable prime test of n - 1 = odd * 2^twos to one base."""
+    """Return True if n passes the strong probable prime test to one base, where n - 1 = odd * 2^twos."""
     x = pow(base, odd, n)
     if x in (1, n - 1):
         return True
@@ -45,12 +45,12 @@ def _passes(n: int, base: int, odd: int, twos: int) -> bool:
 
 
 def ntt_primes(bits: int, count: int, ring_degree: int, exclude: Collection[int] = ()) -> tuple[int, ...]:
-    """`count` distinct primes = 1 mod 2 * ring_degree, the nearest to 2^bits: below, above, below, above...
+    """Return `count` distinct primes = 1 mod 2 * ring_degree, the nearest to 2^bits: below, above, below, above...
 
-    Alternating keeps their product near 2^(bits * count), and so the scale near 2^bits. For `bits` of 50 and 60 all
-    are below, since above 2^50 the vector kernels end and above 2^60 every kernel does. All lie strictly between
-    2^(bits-1) and 2^(bits+1). The same arguments give the same primes always. Primes in `exclude` are passed over.
-    ParameterError if there are not enough of them.
+    Alternating keeps their product near 2^(bits * count), and so the scale near 2^bits. For `bits` of 50 and 60 all are
+    below, because the vector kernels end at 2^50 and every kernel at 2^60. All lie strictly between 2^(bits-1) and
+    2^(bits+1), and the same arguments always give the same primes. Primes in `exclude` are passed over. ParameterError
+    if there are not enough primes.
     """
     if ring_degree < 2 or ring_degree & (ring_degree - 1):
         raise ParameterError(f"ring_degree must be a power of two, got {ring_degree}")
@@ -62,12 +62,12 @@ def ntt_primes(bits: int, count: int, ring_degree: int, exclude: Collection[int]
     sides = [_primes(bits, ring_degree, -1)]
     if bits not in (SIMD_PRIME_BITS, MAX_PRIME_BITS):
         sides.append(_primes(bits, ring_degree, +1))
-    found: list[int] = []
+    chosen: list[int] = []
     turn = 0
-    while len(found) < count:
+    while len(chosen) < count:
         if not sides:
             raise ParameterError(
-                f"only {len(found)} of {count} primes of about {bits} bits are 1 mod {2 * ring_degree}; "
+                f"only {len(chosen)} of {count} primes of about {bits} bits are 1 mod {2 * ring_degree}; "
                 "use more bits, fewer primes or a smaller ring_degree"
             )
         side = sides[turn % len(sides)]
@@ -76,13 +76,13 @@ def ntt_primes(bits: int, count: int, ring_degree: int, exclude: Collection[int]
             sides.remove(side)
             turn = 0
             continue
-        found.append(prime)
+        chosen.append(prime)
         turn += 1
-    return tuple(found)
+    return tuple(chosen)
 
 
 def chain_primes(bits: Sequence[int], ring_degree: int) -> tuple[int, ...]:
-    """One prime for each size in `bits`, all distinct, in the order given: ntt_primes of each size."""
+    """Return one prime of ntt_primes for each size in `bits`, all distinct, in the order of `bits`."""
     chosen: dict[int, Iterator[int]] = {}
     taken: list[int] = []
     for size in sorted(set(bits)):
@@ -93,7 +93,7 @@ def chain_primes(bits: Sequence[int], ring_degree: int) -> tuple[int, ...]:
 
 
 def _primes(bits: int, ring_degree: int, direction: int) -> Iterator[int]:
-    """NTT primes from 2^bits downward (-1, to 2^(bits-1)) or upward (+1, to 2^(bits+1)), nearest first."""
+    """Yield NTT primes from 2^bits downward (-1, to 2^(bits-1)) or upward (+1, to 2^(bits+1)), nearest first."""
     step = 2 * ring_degree
     centre = 1 << bits
     # The largest number = 1 mod step that is not above the centre; upward begins one step later.

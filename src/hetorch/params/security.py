@@ -1,4 +1,4 @@
-"""How large the modulus may be: the published tables, and nothing estimated here."""
+"""The security tables: the largest modulus for each ring degree, as published; nothing is estimated here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hetorch.errors import ParameterError
 
 
 class Security(StrEnum):
-    """What the parameters are checked against. The value is the name used in files and on the command line."""
+    """The security that parameters are checked for; the value is its name in files and on the command line."""
 
     CLASSICAL_128 = "128"
     CLASSICAL_192 = "192"
@@ -21,7 +21,7 @@ class Security(StrEnum):
 
     @classmethod
     def parse(cls, value: object) -> Security:
-        """The member with this value; ParameterError names the values that exist."""
+        """Return the member with this value; ParameterError, naming the values that exist, if there is none."""
         try:
             return cls(str(value))
         except ValueError:
@@ -30,12 +30,12 @@ class Security(StrEnum):
 
     @property
     def bits(self) -> int:
-        """Classical security in bits; 0 for `none`."""
+        """The security against classical attacks, in bits; 0 for `none`."""
         return _BITS[self]
 
     @property
     def source(self) -> str:
-        """Where the bound comes from, for messages and reports."""
+        """The source of the bound, for messages and reports."""
         return _SOURCES[self]
 
 
@@ -62,8 +62,8 @@ _SOURCES: Mapping[Security, str] = MappingProxyType(
     }
 )
 
-# log2 of ring_degree -> greatest log2(QP), for a uniform ternary secret and an error of standard deviation 3.19,
-# against classical attacks. A degree without an entry offers the level for no modulus that is listed.
+# log2(ring_degree) -> greatest log2(QP), for a uniform ternary secret and an error of standard deviation 3.19, against
+# classical attacks. For a degree without an entry the table lists no modulus.
 _TABLES: Mapping[Security, Mapping[int, int]] = MappingProxyType(
     {
         # ePrint 2024/463, table 5.2.
@@ -83,10 +83,10 @@ _TABLES: Mapping[Security, Mapping[int, int]] = MappingProxyType(
 
 
 def max_log2_qp(ring_degree: int, security: Security) -> float:
-    """Greatest log2 of the whole modulus QP (data and special primes) at this ring degree, in bits.
+    """Return the greatest log2 of the whole modulus QP (data and special primes) at this ring degree, in bits.
 
-    Infinite for `Security.NONE`; 0.0 where the table has no row, so that nothing fits. ParameterError if
-    `ring_degree` is not a power of two.
+    Infinite for `Security.NONE`; 0.0 where the table has no row, so that nothing fits. ParameterError if `ring_degree`
+    is not a power of two.
     """
     if ring_degree < 1 or ring_degree & (ring_degree - 1):
         raise ParameterError(f"ring_degree must be a power of two, got {ring_degree}")

@@ -1,4 +1,4 @@
-"""Layer 2: the frozen result of compiling, and what of it a client may see."""
+"""Layer 2: the frozen result of compiling, and its public part, which a client may see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights as ciphertexts: what they are on an engine, and where each of them belongs in a plan."""
+"""Weights as ciphertexts: the form that an engine computes with, and the place of each one in a plan."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.protocol import C
-from hetorch.ir.he_program import AddBias, HeProgram, LinearTransform
+from hetorch.ir.he_operations import AddBias, LinearTransform
+from hetorch.ir.he_program import HeProgram
 from hetorch.params import ParameterSet
 
 
 @dataclass(frozen=True, slots=True)
 class WeightPlace:
-    """One ciphertext of the weights: diagonal number `diagonal` of the map `weight`, or the bias `weight` if None; at
-    `level` and `scale`, exactly."""
+    """The place of one ciphertext of the weights: diagonal number `diagonal` of the map `weight`, or the bias `weight`
+    if that is None. The ciphertext has exactly this `level` and `scale`."""
 
     weight: str
     diagonal: int | None
@@ -27,16 +28,19 @@ class WeightPlace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EncryptedWeights(Generic[C]):
-    """By the name of the weight: `diagonals`, one ciphertext a diagonal, at the level of the map's input and the scale
-    output_scale * q_level / input_scale, rotated right by its giant step; `biases` at the level and scale of the value
-    that they are added to."""
+    """The weights of a plan as ciphertexts, by the name of the weight.
+
+    `diagonals` holds one ciphertext for each diagonal of a map, at the level of the map's input and the scale
+    output_scale * q_level / input_scale, rotated right by its giant step. `biases` are at the level and scale of the
+    value that they are added to.
+    """
 
     diagonals: Mapping[str, tuple[C, ...]]
     biases: Mapping[str, C]
 
     @classmethod
     def at(cls, places: Iterable[WeightPlace], ciphertexts: Iterable[C]) -> EncryptedWeights[C]:
-        """As many ciphertexts as places, in their order (ValueError if not)."""
+        """Sort ciphertexts in the order of `places` by their names; ValueError if there are more or fewer."""
         diagonals: dict[str, list[C]] = {}
         biases: dict[str, C] = {}
         for place, ciphertext in zip(places, ciphertexts, strict=True):
@@ -44,22 +48,22 @@ class EncryptedWeights(Generic[C]):
                 biases[place.weight] = ciphertext
             else:
                 diagonals.setdefault(place.weight, []).append(ciphertext)
-        return cls({name: tuple(found) for name, found in diagonals.items()}, biases)
+        return cls({name: tuple(of_map) for name, of_map in diagonals.items()}, biases)
 
 
 def weight_places(
     program: HeProgram, parameters: ParameterSet, weights: Mapping[str, NDArray[np.generic]]
 ) -> tuple[WeightPlace, ...]:
-    """Of every diagonal and every bias, in the order of the operations: the same for a plan with and without its
-    weights, because only their number and not their values is looked at.
+    """Return the place of every diagonal and every bias, in the order of the operations.
 
-    A diagonal has the scale with which the product, rescaled, has the planned one.
+    A plan with and without its weights has the same places, because only the number of weights is read. The scale of a
+    diagonal is the one with which its product, rescaled, has the planned scale.
     """
     places: list[WeightPlace] = []
     for op in program.operations:
         if isinstance(op, LinearTransform):
-            source, made = program.values[op.inputs[0]], program.values[op.results[0]]
-            scale = made.scale * parameters.modulus_chain[source.level] / source.scale
+            source, result = program.values[op.inputs[0]], program.values[op.results[0]]
+            scale = result.scale * parameters.modulus_chain[source.level] / source.scale
             count = len(weights[f"{op.weight}.values"])
             places += [WeightPlace(op.weight, index, source.level, scale) for index in range(count)]
         elif isinstance(op, AddBias):

@@ -1,4 +1,4 @@
-"""Strict reading of JSON that may come from a stranger: every field is asked for by name, type and range."""
+"""Strict reading of JSON that may come from a stranger: each field is read by its name, type and range."""
 
 from __future__ import annotations
 
@@ -13,9 +13,16 @@ from numpy.typing import NDArray
 
 from hetorch.errors import HetorchError
 
+LARGEST = 1e300
+"""Largest absolute value of a number in a plan, so that sums and products of a few stay finite."""
+
 
 class Fields:
-    """One JSON object. `fail` makes an error from a sentence; `done` refuses fields that were never asked for."""
+    """One JSON object whose fields are read one by one.
+
+    `fail` makes an error of a sentence; every method that reads raises it for a field that is missing or not as it
+    should be. `done` refuses fields that were never read.
+    """
 
     __slots__ = ("_data", "_fail", "_left", "_where")
 
@@ -29,7 +36,7 @@ class Fields:
 
     @classmethod
     def parse(cls, text: bytes, where: str, fail: Callable[[str], HetorchError]) -> Fields:
-        """From JSON text in UTF-8; NaN and infinities are refused. The caller has limited its length."""
+        """Parse JSON text in UTF-8, whose length the caller has limited; NaN and infinities are refused."""
         try:
             data = json.loads(text, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
@@ -37,14 +44,14 @@ class Fields:
         return cls(data, where, fail)
 
     def take(self, name: str) -> object:
-        """The field itself, whatever it is."""
+        """Return a field as it is, whatever its type."""
         if name not in self._data:
             raise self._fail(f"{self._where}: the field {name!r} is missing")
         self._left.discard(name)
         return self._data[name]
 
     def has(self, name: str) -> bool:
-        """Whether the field is there; it does not count as asked for."""
+        """Return True if there is such a field, without reading it."""
         return name in self._data
 
     def integer(self, name: str, low: int, high: int) -> int:
@@ -80,7 +87,7 @@ class Fields:
         return [Fields(item, f"{self._where}.{name}[{i}]", self._fail) for i, item in enumerate(items)]
 
     def int32_array(self, name: str, shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """base64 of little-endian int32 in C order; the length is checked before anything is decoded."""
+        """Decode base64 of little-endian int32 in C order; its length is checked first."""
         size = 4 * math.prod(shape)
         value = self.take(name)
         if not isinstance(value, str) or len(value) != 4 * -(-size // 3):
@@ -94,12 +101,13 @@ class Fields:
         return np.frombuffer(data, dtype="<i4").astype(np.int32).reshape(shape)
 
     def done(self) -> None:
+        """Refuse fields that were not read."""
         if self._left:
             names = ", ".join(repr(name[:40]) for name in sorted(self._left)[:5])
             raise self._fail(f"{self._where}: unknown fields {names}")
 
     def error(self, sentence: str) -> HetorchError:
-        """An error that says where."""
+        """Return an error whose message names the object."""
         return self._fail(f"{self._where}: {sentence}")
 
     def _list(self, name: str, most: int) -> list[object]:
@@ -123,12 +131,15 @@ class Fields:
 
 
 def encode_int32(array: NDArray[np.int32]) -> str:
-    """What int32_array reads back."""
+    """Return the text from which int32_array reads the array back."""
     return base64.b64encode(np.ascontiguousarray(array, dtype="<i4").tobytes()).decode("ascii")
 
 
 def canonical_json(data: object) -> bytes:
-    """ASCII, sorted keys, no spaces, no NaN: equal data give equal bytes (floats as their shortest exact repr)."""
+    """Encode data as ASCII JSON with sorted keys, without spaces or NaN, each float as its shortest exact repr.
+
+    Equal data give equal bytes.
+    """
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return text.encode("ascii")
 

@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.errors import HetorchError
-from hetorch.ir.he_program import (
-    NO_LAYOUT,
-    Add,
-    AddBias,
-    DropLevel,
-    HeProgram,
-    LinearTransform,
-    Multiply,
-    Operation,
-    Polynomial,
-    Rescale,
-    RotateAdd,
-    Value,
+from hetorch.ir.he_operations import NO_LAYOUT, Operation, Value, operation_kinds
+from hetorch.ir.he_operations.fields import (
+    FieldKind,
+    IntegerField,
+    LayerField,
+    NumbersField,
+    TextField,
+    ValueField,
+    field_kinds,
 )
+from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
-from hetorch.plan.fields import Fields
+from hetorch.plan.fields import LARGEST, Fields
 from hetorch.plan.report import LayerReport, PlanReport
 
 LAYOUT_PREFIX = "layout."
+"""The array of layout i is called layout.i in the plan's weights file."""
 MAX_ITEMS = 1 << 20
+"""Most items of a list of the program: operations, values, layers, layouts."""
 MAX_PARTS = 1 << 16
-"""Ciphertexts of one tensor."""
-LARGEST = 1e300
+"""Most ciphertexts of one tensor."""
 TEXT = 2000
-T = TypeVar("T")
+"""Most characters of a name or a note."""
 
 
 def program_json(program: HeProgram) -> dict[str, object]:
-    """Everything but the layouts' maps and the weights, which are arrays (see layout_arrays)."""
+    """Return the program as plain data, without the weights and the layouts' maps, which are arrays (layout_arrays)."""
     return {
         "slot_count": program.slot_count,
         "batch": program.batch,
@@ -52,20 +50,24 @@ def program_json(program: HeProgram) -> dict[str, object]:
 
 
 def layout_arrays(program: HeProgram) -> dict[str, NDArray[np.int32]]:
-    """One period of each layout's map, named layout.<index>."""
+    """Return one period of each layout's map, named layout.<index>."""
     return {f"{LAYOUT_PREFIX}{i}": np.array(layout.block) for i, layout in enumerate(program.layouts)}
 
 
 def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> HeProgram:
-    """From program_json and layout_arrays. The structure is checked here, levels and scales by ir.verify."""
+    """Return the program from the data of program_json and layout_arrays.
+
+    The structure is checked here (the error of `fields` says where it breaks), levels and scales by ir.verify.
+    """
     slot_count = fields.integer("slot_count", 1, 1 << 17)
     layers = fields.texts("layers", MAX_ITEMS, TEXT)
     batch = fields.integer("batch", 1, slot_count)
     layouts = _read_layouts(fields, arrays, slot_count, batch)
     values = _read_values(fields, len(layouts))
-    last = len(values) - 1
+    last, kinds = len(values) - 1, operation_kinds()
     operations = tuple(
-        _read_operation(child, last, len(layers) - 1) for child in fields.children("operations", MAX_ITEMS)
+        _read_operation(child, kinds, last, len(layers) - 1)
+        for child in fields.children("operations", MAX_ITEMS)
     )
     program = HeProgram(
         slot_count=slot_count,
@@ -83,7 +85,7 @@ def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> H
 
 
 def report_json(report: PlanReport) -> dict[str, object]:
-    """Plain data; read_report reads it."""
+    """Return the report as plain data, which read_report reads."""
     return {
         "layers": [
             {
@@ -117,7 +119,7 @@ def report_json(report: PlanReport) -> dict[str, object]:
 
 
 def read_report(fields: Fields) -> PlanReport:
-    """From report_json, fully checked."""
+    """Return the report from the data of report_json; the error of `fields` for anything else."""
     rows = []
     for child in fields.children("layers", MAX_ITEMS):
         row = LayerReport(
@@ -155,76 +157,48 @@ def read_report(fields: Fields) -> PlanReport:
 
 
 def _operation_json(op: Operation) -> dict[str, object]:
-    data: dict[str, object] = {"kind": _NAMES[type(op)], "layer": op.layer}
-    match op:
-        case LinearTransform():
-            data |= {"results": list(op.results), "inputs": list(op.inputs), "weight": op.weight}
-        case RotateAdd():
-            data |= {"result": op.result, "input": op.input, "steps": op.steps}
-        case AddBias():
-            data |= {"result": op.result, "input": op.input, "weight": op.weight}
-        case Add() | Multiply():
-            data |= {"result": op.result, "a": op.a, "b": op.b}
-        case Rescale() | DropLevel():
-            data |= {"result": op.result, "input": op.input}
-        case Polynomial():
-            data |= {"result": op.result, "input": op.input, "coefficients": list(op.coefficients)}
+    data: dict[str, object] = {"kind": op.tag()}
+    for name in field_kinds(type(op)):
+        value = getattr(op, name)
+        data[name] = list(value) if isinstance(value, tuple) else value
     return data
 
 
-def _read_operation(fields: Fields, last: int, last_layer: int) -> Operation:
-    kind = fields.text("kind", 40)
-    reader = _READERS.get(kind)
-    if reader is None:
-        raise fields.error(f"unknown operation {kind!r}; was the plan made by a newer version?")
-    op = reader(fields, last, fields.integer("layer", 0, last_layer))
+def _read_operation(
+    fields: Fields, kinds: Mapping[str, type[Operation]], last_value: int, last_layer: int
+) -> Operation:
+    tag = fields.text("kind", 40)
+    operation = kinds.get(tag)
+    if operation is None:
+        raise fields.error(f"unknown operation {tag!r}; was the plan made by a newer version?")
+    arguments = {
+        name: _read_field(fields, name, kind, last_value, last_layer)
+        for name, kind in field_kinds(operation).items()
+    }
     fields.done()
-    return op
+    return operation(**arguments)
 
 
-def _read_linear(f: Fields, last: int, layer: int) -> Operation:
-    made, read = f.integers("results", 0, last, MAX_PARTS), f.integers("inputs", 0, last, MAX_PARTS)
-    if not made or not read:
-        raise f.error("a linear transform needs inputs and results")
-    return LinearTransform(made, read, f.text("weight", 200), layer)
-
-
-def _read_polynomial(f: Fields, last: int, layer: int) -> Operation:
-    coefficients = f.numbers("coefficients", -LARGEST, LARGEST, 4096)
-    if len(coefficients) < 2:
-        raise f.error("a polynomial needs degree >= 1")
-    return Polynomial(f.integer("result", 0, last), f.integer("input", 0, last), coefficients, layer)
-
-
-_READERS: Mapping[str, Callable[[Fields, int, int], Operation]] = {
-    "linear_transform": _read_linear,
-    "rotate_add": lambda f, n, layer: RotateAdd(
-        f.integer("result", 0, n), f.integer("input", 0, n), f.integer("steps", 0, 1 << 17), layer
-    ),
-    "add_bias": lambda f, n, layer: AddBias(
-        f.integer("result", 0, n), f.integer("input", 0, n), f.text("weight", 200), layer
-    ),
-    "add": lambda f, n, layer: Add(
-        f.integer("result", 0, n), f.integer("a", 0, n), f.integer("b", 0, n), layer
-    ),
-    "multiply": lambda f, n, layer: Multiply(
-        f.integer("result", 0, n), f.integer("a", 0, n), f.integer("b", 0, n), layer
-    ),
-    "rescale": lambda f, n, layer: Rescale(f.integer("result", 0, n), f.integer("input", 0, n), layer),
-    "drop_level": lambda f, n, layer: DropLevel(f.integer("result", 0, n), f.integer("input", 0, n), layer),
-    "polynomial": _read_polynomial,
-}
-
-_NAMES: Mapping[type[object], str] = {
-    LinearTransform: "linear_transform",
-    RotateAdd: "rotate_add",
-    AddBias: "add_bias",
-    Add: "add",
-    Multiply: "multiply",
-    Rescale: "rescale",
-    DropLevel: "drop_level",
-    Polynomial: "polynomial",
-}
+def _read_field(fields: Fields, name: str, kind: FieldKind, last_value: int, last_layer: int) -> Any:
+    match kind:
+        case LayerField():
+            return fields.integer(name, 0, last_layer)
+        case ValueField(many=False):
+            return fields.integer(name, 0, last_value)
+        case ValueField():
+            numbers = fields.integers(name, 0, last_value, MAX_PARTS)
+            if not numbers:
+                raise fields.error(f"{name} must name one value at least")
+            return numbers
+        case IntegerField(low, high):
+            return fields.integer(name, low, high)
+        case TextField(longest):
+            return fields.text(name, longest)
+        case NumbersField(fewest, most, largest):
+            values = fields.numbers(name, -largest, largest, most)
+            if len(values) < fewest:
+                raise fields.error(f"{name} must hold {fewest} numbers at least, got {len(values)}")
+            return values
 
 
 def _read_layouts(

@@ -2,158 +2,49 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
 
-from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.transform import DiagonalTransform
-from hetorch.errors import ParameterError, PlanError
-from hetorch.ir.he_program import HeProgram
-from hetorch.ir.layout import Layout
-from hetorch.ir.verify import verify_he_program
-from hetorch.params import ParameterSet
+from hetorch.errors import PlanUseError
+from hetorch.plan.contents import PlanContents
 from hetorch.plan.encrypted import weight_places
-from hetorch.plan.fields import Fields, canonical_json
-from hetorch.plan.manifest import (
-    LAYOUT_PREFIX,
-    layout_arrays,
-    program_json,
-    read_program,
-    read_report,
-    report_json,
-)
-from hetorch.plan.public import (
-    LARGEST,
-    NAME_LENGTH,
-    PublicPlan,
-    key_spec_json,
-    read_key_spec,
-    read_parameters,
-)
-from hetorch.plan.report import PlanReport
+from hetorch.plan.manifest import report_json
+from hetorch.plan.public import PublicPlan
 from hetorch.plan.sizes import ciphertext_bytes, evaluation_key_bytes
+from hetorch.plan.store import load_plan, plan_fingerprint, save_plan
 from hetorch.plan.table import render
-
-FORMAT = "hetorch-plan"
-VERSION = 2
-MANIFEST = "manifest.json"
-WEIGHTS = "weights.safetensors"
-MAX_MANIFEST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Plan:
-    """A compiled model. `weights` are read-only arrays named as HeProgram says. PlanError if the program does not
-    agree with the parameters, the keys or the weights."""
+class Plan(PlanContents):
+    """A compiled model, as data: `hetorch.simulate(plan, x)` and `hetorch.run_encrypted(plan, x)` run it in this
+    process, `hetorch serve` for others. print(plan) shows a table; plan.report has its figures.
 
-    name: str
-    program: HeProgram
-    parameters: ParameterSet
-    key_spec: EvaluationKeySpec
-    weights: Mapping[str, NDArray[np.generic]]
-    input_range: tuple[float, float]
-    report: PlanReport
+    PlanFormatError if the program does not agree with the parameters, the weights or the keys.
+    """
+
     _digest: list[str] = field(default_factory=list, init=False, repr=False)
-    """The fingerprint, once it was asked for: hashing all weights takes a while."""
-
-    def __post_init__(self) -> None:
-        for array in self.weights.values():
-            array.setflags(write=False)
-        if self.program.slot_count != self.parameters.slot_count:
-            raise PlanError(
-                f"the program is for {self.program.slot_count} slots, the ring has {self.parameters.slot_count}"
-            )
-        verify_he_program(self.program, self.parameters.modulus_chain, self.weights)
-
-    @property
-    def input_layout(self) -> Layout:
-        return self.program.input_layout
-
-    @property
-    def output_layout(self) -> Layout:
-        return self.program.output_layout
-
-    @property
-    def batch_size(self) -> int:
-        """The most samples that one run takes, side by side in the slots."""
-        return self.program.batch
-
-    @property
-    def input_level(self) -> int:
-        return self.program.values[self.program.inputs[0]].level
-
-    @property
-    def input_scale(self) -> float:
-        return self.program.values[self.program.inputs[0]].scale
-
-    @property
-    def output_level(self) -> int:
-        return self.program.values[self.program.outputs[0]].level
-
-    @property
-    def output_scale(self) -> float:
-        return self.program.values[self.program.outputs[0]].scale
-
-    def transform(
-        self, weight: str, inputs: int, outputs: int, only: tuple[int, ...] | None = None
-    ) -> DiagonalTransform:
-        """The diagonals named `weight`, from `inputs` to `outputs` ciphertexts, or to `only` some of them."""
-        part = {key: self.weights[f"{weight}.{key}"] for key in ("outputs", "inputs", "giants", "babies")}
-        values = np.asarray(self.weights[f"{weight}.values"], dtype=np.float64)
-        if only is not None:
-            number = np.full(outputs, -1)
-            number[list(only)] = np.arange(len(only))
-            mine = number[part["outputs"].astype(np.int64)] >= 0
-            turns = np.setdiff1d(part["giants"], part["giants"][mine])
-            part = {key: array[mine] for key, array in part.items()}
-            part["outputs"] = number[part["outputs"].astype(np.int64)]
-            # A zero for each giant step that only others take: the keys are chosen for the steps of the whole map.
-            extra = {
-                "giants": turns,
-                **{key: np.zeros_like(turns) for key in ("outputs", "inputs", "babies")},
-            }
-            part = {key: np.concatenate([array, extra[key]]) for key, array in part.items()}
-            values = np.concatenate([values[mine], np.zeros((len(turns), values.shape[1]))])
-            outputs = len(only)
-        if values.shape[1] > 1:  # a constant stays one
-            values = np.repeat(values, self.program.batch, axis=1)
-        steps = {key: np.asarray(array, dtype=np.int32) for key, array in part.items()}
-        return DiagonalTransform(self.program.slot_count, inputs, outputs, values=values, **steps)
+    """The fingerprint, after its first use: hashing all weights takes a while."""
 
     def without_weights(self) -> Plan:
-        """What a server gets of a plan with encrypted weights: the program and where the diagonals lie, zeros for their
-        values. It runs on what hetorch.model_owner.encrypt makes of the whole plan. PlanError for a plan whose weights
-        are in clear."""
+        """Return the server's part of a plan with encrypted weights: the program and where the diagonals lie, zeros
+        for their values. It runs on the ciphertexts that hetorch.model_owner.encrypt makes of the whole plan.
+        PlanUseError for a plan whose weights are in clear."""
         if not self.program.encrypted_weights:
-            raise PlanError('this plan has its weights in clear; compile it with weights="encrypted"')
+            raise PlanUseError('this plan has its weights in clear; compile it with weights="encrypted"')
         hidden = {
             name: np.zeros((len(array), 1) if array.ndim == 2 else 1) if array.dtype == np.float64 else array
             for name, array in self.weights.items()
         }
         return replace(self, weights=hidden)
 
-    @property
-    def weights_withheld(self) -> bool:
-        """Whether this is what without_weights returned, also after it was saved and loaded: it runs on weights that
-        the model's owner encrypted, and on nothing else. (A compiled network never has zeros only.)"""
-        return self.program.encrypted_weights and not any(
-            np.any(array) for array in self.weights.values() if array.dtype == np.float64
-        )
-
     def public(self) -> PublicPlan:
-        """What a client may see. Of a plan with encrypted weights it is the same with and without them: nothing in it,
-        not even the fingerprint, is computed from their values (the report and the scales, which are, were before)."""
+        """Return the part that a client may see. For a plan with encrypted weights it is the same with and without
+        them: nothing in it, not even the fingerprint, is computed from their values (the report and the scales, which
+        are, were before)."""
         program, parameters = self.program, self.parameters
         hides = program.encrypted_weights and not self.weights_withheld
         weights = sum(
@@ -183,99 +74,35 @@ class Plan:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 (hex) of the manifest and the weights: equal plans, equal fingerprints."""
+        """Return the SHA-256 (hex) of the manifest and the weights: equal plans have equal fingerprints."""
         if not self._digest:
-            manifest, tensors = self._to_bytes()
-            parts = hashlib.sha256(manifest).digest() + hashlib.sha256(tensors).digest()
-            self._digest.append(hashlib.sha256(parts).hexdigest())
+            self._digest.append(plan_fingerprint(self))
         return self._digest[0]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the folder `path` (made if it is not there): manifest.json and weights.safetensors.
+        """Write the folder `path`, which is made if it is not there: manifest.json and weights.safetensors.
 
-        A plan that is there is replaced. The weights are those of the model: the folder is not for clients. PlanError
-        if it cannot be written, or has other files (a key vault, say) and no plan.
+        A plan in it is replaced. The weights are those of the model: the folder is not for clients. StorageError if it
+        cannot be written, or has other files (a key vault, say) and no plan.
         """
-        folder = Path(path)
-        manifest, tensors = self._to_bytes()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            foreign = sorted(
-                file.name for file in folder.iterdir() if not file.name.startswith((MANIFEST, WEIGHTS))
-            )
-            if foreign and not (folder / MANIFEST).exists():
-                raise PlanError(
-                    f"{folder} has other files ({foreign[0]!r}) and no plan; save it to a folder of its own"
-                )
-            for name, data in ((WEIGHTS, tensors), (MANIFEST, manifest)):
-                partial = folder / f"{name}.partial"
-                partial.write_bytes(data)
-                partial.replace(folder / name)
-        except OSError as error:
-            raise PlanError(f"cannot write the plan to {folder}: {error.strerror}") from error
+        save_plan(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Plan:
-        """Read what save wrote. PlanError if the folder or its content is not a whole and consistent plan."""
-        folder = Path(path)
-        try:
-            if (folder / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
-                raise PlanError(f"{folder / MANIFEST} is larger than {MAX_MANIFEST_BYTES} bytes")
-            manifest = (folder / MANIFEST).read_bytes()
-            tensors = (folder / WEIGHTS).read_bytes()
-        except OSError as error:
-            raise PlanError(
-                f"cannot read the plan in {folder}: {error.filename}: {error.strerror}"
-            ) from error
-        fields = Fields.parse(manifest, MANIFEST, PlanError)
-        if fields.take("format") != FORMAT or fields.take("version") != VERSION:
-            raise PlanError(f"{folder} is not a {FORMAT} of version {VERSION}; compile the model again")
-        digest = fields.text("weights_sha256", 64)
-        if hashlib.sha256(tensors).hexdigest() != digest:
-            raise PlanError(
-                f"{folder / WEIGHTS} does not belong to {MANIFEST}: its SHA-256 is not {digest[:16]}..."
-            )
-        try:
-            arrays: dict[str, NDArray[np.generic]] = dict(load_tensors(tensors))
-        except (SafetensorError, ValueError) as error:
-            raise PlanError(f"{folder / WEIGHTS} cannot be read: {str(error)[:200]}") from error
-        span = fields.numbers("input_range", -LARGEST, LARGEST, 2)
-        try:
-            parameters = read_parameters(fields)
-            plan = cls(
-                name=fields.text("name", NAME_LENGTH),
-                program=read_program(fields.child("program"), arrays),
-                parameters=parameters,
-                key_spec=read_key_spec(fields.child("key_spec"), parameters),
-                weights={k: v for k, v in arrays.items() if not k.startswith(LAYOUT_PREFIX)},
-                input_range=(min(span), max(span)) if span else (0.0, 0.0),
-                report=read_report(fields.child("report")),
-            )
-        except ParameterError as error:
-            raise PlanError(f"{folder}: {error}") from error
-        fields.done()
-        return plan
+        """Read a folder that save wrote. StorageError if it cannot be read, PlanFormatError if its files are not one
+        whole and consistent plan."""
+        return load_plan(cls, path)
 
-    def run_cleartext(self, x: ArrayLike) -> NDArray[np.float64]:
-        """The same program, levels, scales and modelled noise, without cryptography: (batch, *output_shape).
+    def run_cleartext(self, *arguments: object, **options: object) -> NoReturn:
+        """Raise PlanUseError, which names hetorch.simulate."""
+        raise PlanUseError("a plan is data and does not run itself; call hetorch.simulate(plan, x)")
 
-        `x` is one sample of input_shape, or a batch of them. InputError if it is neither.
-        """
-        return self._local().run_cleartext(self, x)  # type: ignore[no-any-return]
-
-    def run_encrypted(self, x: ArrayLike, *, memory_limit: int | None = None) -> NDArray[np.float64]:
-        """Keys, encryption, evaluation and decryption in this one process: (batch, *output_shape). With a
-        `memory_limit` (bytes, for keys, weights and ciphertexts) weights that do not fit are encoded as they are used;
-        PlanError if that is not enough."""
-        return self._local().run_encrypted(self, x, memory_limit=memory_limit)  # type: ignore[no-any-return]
-
-    @staticmethod
-    def _local() -> Any:
-        # By name: a plan must not depend on engines or on the module that may touch secret keys.
-        return importlib.import_module("hetorch.inspect.run")
+    def run_encrypted(self, *arguments: object, **options: object) -> NoReturn:
+        """Raise PlanUseError, which names hetorch.run_encrypted."""
+        raise PlanUseError("a plan is data and does not run itself; call hetorch.run_encrypted(plan, x)")
 
     def __str__(self) -> str:
-        return render(self)
+        return render(self, self.public())
 
     def __repr__(self) -> str:
         public, ring = self.public(), self.parameters.ring_degree.bit_length() - 1
@@ -283,7 +110,7 @@ class Plan:
         return f"Plan({self.name!r}: {shapes}, N = 2^{ring}, {len(self.report.layers)} layers; print it for its table)"
 
     def to_report(self) -> dict[str, object]:
-        """The table as plain data, for machines."""
+        """Return the table as plain data, for machines."""
         public, parameters = self.public(), self.parameters
         return report_json(self.report) | {
             "name": self.name,
@@ -301,19 +128,3 @@ class Plan:
             "encrypted_weight_bytes": public.encrypted_weight_bytes,
             "weights_withheld": self.weights_withheld,
         }
-
-    def _to_bytes(self) -> tuple[bytes, bytes]:
-        arrays: dict[str, NDArray[np.generic]] = {**self.weights, **layout_arrays(self.program)}
-        tensors = save_tensors({name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)})
-        manifest = {
-            "format": FORMAT,
-            "version": VERSION,
-            "name": self.name,
-            "parameters": self.parameters.to_json(),
-            "key_spec": key_spec_json(self.key_spec),
-            "program": program_json(self.program),
-            "input_range": list(self.input_range),
-            "report": report_json(self.report),
-            "weights_sha256": hashlib.sha256(tensors).hexdigest(),
-        }
-        return canonical_json(manifest), tensors

@@ -1,4 +1,4 @@
-"""What a client may see of a plan: how to pack, encrypt, decrypt and unpack. No weights and no program."""
+"""The part of a plan that a client may see: how to pack, encrypt, decrypt and unpack, without weights or program."""
 
 from __future__ import annotations
 
@@ -11,33 +11,39 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import HetorchError, InputError, ParameterError, WireError
 from hetorch.ir.layout import Layout
 from hetorch.params import ParameterSet
-from hetorch.plan.fields import Fields, canonical_json, encode_int32
+from hetorch.plan.fields import LARGEST, Fields, canonical_json, encode_int32
 
 FORMAT = "hetorch-public-plan"
 VERSION = 2
 MAX_BYTES = 1 << 25
-"""A public plan is refused above this size, before it is parsed: two layouts of 64 * 2^15 slots need 22 MB."""
+"""Size in bytes above which a public plan is refused before it is parsed; two layouts of 64 * 2^15 slots need 22 MB."""
 MAX_CIPHERTEXTS = 1 << 14
+"""Most ciphertexts of one layout."""
 MAX_POSITIONS = 1 << 24
-"""Of all ciphertexts of a layout together, 4 bytes each: a period of one slot is a few bytes for any number of them."""
+"""Most positions of all ciphertexts of one layout, which take 4 bytes each in memory. The size of the plan does not
+bound them: a layout with a period of one slot takes a few bytes for any number of ciphertexts."""
 MAX_KEYS = 4096
+"""Most Galois keys that a plan may ask for."""
 MAX_SIZE = 1 << 50
+"""Largest size in bytes that a plan may state."""
 MAX_AXES = 8
-LARGEST = 1e300
+"""Most axes of an input or output tensor."""
 NAME_LENGTH = 200
+"""Most characters in the name of a plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicPlan:
-    """Frozen; equal plans have equal bytes.
+    """The public part of a plan; equal plans have equal bytes.
 
     `input_range` is (min, max) of the calibration inputs: values far outside leave the range in which activations were
     approximated. `precision` is the predicted worst encryption error relative to the range of the outputs. Sizes
-    in bytes are of the bodies, for one request: all ciphertexts of up to `batch_size` samples.
+    in bytes are without frames and headers (hetorch.plan.sizes), for one request: all ciphertexts of up to
+    `batch_size` samples.
 
-    `encrypted_weight_bytes` is 0 where the server has the weights. Else it computes on weights that are encrypted under
-    the client's key, and must be sent so many bytes of them first; half of that and a seed each if who encrypts them
-    has the secret key.
+    `encrypted_weight_bytes` is 0 if the server has the weights. Otherwise it computes on weights that are encrypted
+    under the client's key, and this is the size of their upload. It is half as large, and a seed for each ciphertext,
+    if the holder of the secret key encrypts them.
     """
 
     name: str
@@ -87,7 +93,8 @@ class PublicPlan:
         return self.parameters.slot_count
 
     def samples(self, x: ArrayLike) -> NDArray[np.float64]:
-        """`x` as float64 (batch, *input_shape); one sample gets a batch axis. InputError if it does not fit."""
+        """Return `x` as float64 (batch, *input_shape); one sample gets a batch axis. InputError for any other shape,
+        and for values that are not finite real numbers."""
         array = _real_array(x)
         if array.shape == self.input_shape:
             array = array[np.newaxis]
@@ -100,24 +107,25 @@ class PublicPlan:
         return array
 
     def pack(self, x: ArrayLike) -> list[NDArray[np.float64]]:
-        """One sample of input_shape to slots: one float64 array (slot_count,) a ciphertext. InputError as samples."""
+        """Pack one sample of input_shape into slots: one float64 array (slot_count,) for each ciphertext. InputError as
+        samples."""
         return self.input_layout.pack(_real_array(x))
 
     def unpack(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Decrypted slots of one result, in the order of its ciphertexts, to float64 of output_shape."""
+        """Unpack the decrypted slots of one result, in the order of its ciphertexts, into float64 of output_shape."""
         return self.output_layout.unpack(slots)
 
     def pack_batch(self, x: ArrayLike) -> list[NDArray[np.float64]]:
-        """1 to batch_size samples, (n, *input_shape), to slots as pack; the last one fills the places left over."""
+        """Pack 1 to batch_size samples, (n, *input_shape), into slots as pack; the last one fills the free places."""
         return self.input_layout.pack_batch(_real_array(x))
 
     def unpack_batch(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Decrypted slots to float64 (batch_size, *output_shape), in the order in which the samples were packed."""
+        """Unpack decrypted slots into float64 (batch_size, *output_shape), in the order of the packed samples."""
         return self.output_layout.unpack_batch(slots)
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON, what from_bytes reads."""
-        # A plan that needs no weights is the same bytes as before there were any that do.
+        """Return canonical JSON for from_bytes."""
+        # A plan without encrypted weights has the same bytes as before plans could have them.
         weights = (
             {"encrypted_weight_bytes": self.encrypted_weight_bytes} if self.encrypted_weight_bytes else {}
         )
@@ -147,8 +155,12 @@ class PublicPlan:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> PublicPlan:
-        """Strictly checked: the bytes come from a server that is not trusted. WireError says what is wrong;
-        SecurityError if its parameters are not secure."""
+        """Parse and check the bytes of a server that is not trusted.
+
+        Raises:
+            WireError: the bytes are not a whole and consistent public plan.
+            SecurityError: the parameters are not secure.
+        """
         if len(data) > MAX_BYTES:
             raise WireError(f"a public plan has at most {MAX_BYTES} bytes, got {len(data)}")
         fields = Fields.parse(data, "public plan", WireError)
@@ -187,7 +199,7 @@ class PublicPlan:
 
 
 def key_spec_json(spec: EvaluationKeySpec) -> dict[str, object]:
-    """Plain data; read_key_spec reads it."""
+    """Return plain data for read_key_spec."""
     return {
         "relinearisation_level": spec.relinearisation_level,
         "galois": [list(pair) for pair in spec.galois],
@@ -195,7 +207,7 @@ def key_spec_json(spec: EvaluationKeySpec) -> dict[str, object]:
 
 
 def read_key_spec(fields: Fields, parameters: ParameterSet) -> EvaluationKeySpec:
-    """With every element a rotation of the ring (odd, below 2N) and every level in the chain."""
+    """Read key_spec_json; each element must be an automorphism of the ring (odd, below 2N), each level in the chain."""
     top = parameters.max_level
     relinearisation = fields.take("relinearisation_level")
     if relinearisation is not None:
@@ -219,7 +231,7 @@ def read_key_spec(fields: Fields, parameters: ParameterSet) -> EvaluationKeySpec
 
 
 def read_parameters(fields: Fields) -> ParameterSet:
-    """The field `parameters`, fully checked. SecurityError stays one: the user must know."""
+    """Read and check the field `parameters`. SecurityError passes through, because the user must know."""
     try:
         return ParameterSet.from_json(fields.take("parameters"))
     except ParameterError as error:
@@ -262,14 +274,14 @@ def _fingerprint(fields: Fields) -> str:
 
 
 def _real_array(x: ArrayLike) -> NDArray[np.float64]:
-    """float64; anything that is not a regular array of real numbers is an InputError."""
+    """Return `x` as float64; InputError unless it is a regular array of real numbers."""
     try:
         array = np.asarray(x)
     except (
         ValueError,
         TypeError,
         RuntimeError,
-    ) as error:  # a torch tensor that numpy cannot read is among them
+    ) as error:  # some of it from torch tensors that numpy cannot read
         raise InputError(f"the input is not an array: {str(error)[:120]}") from None
     if array.dtype.kind not in "biuf":
         raise InputError(f"the input must hold real numbers, got dtype {array.dtype}")

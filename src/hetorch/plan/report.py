@@ -1,20 +1,36 @@
-"""What the compiler tells about a plan: one row a layer, and what it cost in accuracy."""
+"""The compiler's report on a plan: one row a layer, the cost of a run and the loss of accuracy, as data and as text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+HEADINGS = (
+    "layer",
+    "kind",
+    "level",
+    "scale",
+    "ciphertexts",
+    "diagonals",
+    "zero",
+    "rotations",
+    "time",
+    "weights",
+    "keys",
+    "predicted error",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class LayerReport:
     """One layer of the compiled network.
 
-    `level` is the level of its result and `scale_bits` log2 of the result's scale. `diagonals` counts plaintext
-    products, `rotations` key switches by rotation, `multiplications` products of ciphertexts. `predicted_error`
-    bounds (hetorch.compiler.noise) what the encryption noise made in this layer adds to the network's output,
-    relative to the range of the outputs. `predicted_seconds` is of one run; `ciphertexts` those of the result;
-    `weight_bytes` the memory of the encoded weights, `key_bytes` (on the wire) the keys that the layer uses, which
-    others may use too. `dense_diagonals` is how many there would be if no weight were zero (0: not counted).
+    `level` is the level of the layer's result, `scale_bits` log2 of its scale, and `ciphertexts` their number.
+    `diagonals` counts plaintext products, `rotations` key switches by rotation, `multiplications` products of
+    ciphertexts. `predicted_error` bounds (hetorch.compiler.noise) the error that the encryption noise of this layer
+    adds to the network's output, relative to the range of the outputs. `predicted_seconds` is the time of the layer
+    in one run. `weight_bytes` is the memory of the encoded weights, `key_bytes` the size on the wire of the keys that
+    the layer uses and may share with others. `dense_diagonals` is the number of diagonals if no weight were zero, or
+    0 if it was not counted.
     """
 
     name: str
@@ -34,15 +50,17 @@ class LayerReport:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """`predicted_error`: bound (hetorch.compiler.noise) of the whole encryption error of an output, relative to
-    `output_range`, which is max - min of all outputs on the calibration inputs. `approximation_error`: the largest
-    difference between the outputs of the polynomial network and of the model on the calibration inputs, relative to
-    the same range. `agreement`: share of calibration inputs with the same argmax (1.0 for a single output).
-    `predicted_seconds`: of one run of up to `batch_size` samples, by the cost model with the constants of `machine`
-    ("default", or "tuned" and a hash) on `threads` threads. `memory_bytes`: the predicted peak of a run, with keys and
-    encoded weights. `notes` are sentences for the user.
+    """The report on a plan.
 
-    Printed it is a table, and called (`plan.report()`) it prints itself, one row a layer:
+    `predicted_error` bounds (hetorch.compiler.noise) the whole encryption error of an output, relative to
+    `output_range`, which is max - min of all outputs on the calibration inputs. `approximation_error` is the largest
+    difference between the outputs of the polynomial network and of the model on the calibration inputs, relative to
+    the same range. `agreement` is the share of calibration inputs with the same argmax (1.0 for a single output).
+    `predicted_seconds` is the time of one run of up to `batch_size` samples, by the cost model with the constants of
+    `machine` ("default", or "tuned" and a hash) on `threads` threads. `memory_bytes` is the predicted peak of a run,
+    with keys and encoded weights. `notes` are sentences for the user.
+
+    str(report) is a table, and report() prints it, one row a layer:
 
         level            rescalings left of its result; the input has the most, the output the fewest
         scale            of its result: numbers are kept as integers, multiplied by it
@@ -68,10 +86,71 @@ class PlanReport:
     memory_bytes: int = 0
 
     def __str__(self) -> str:
-        from hetorch.plan.table import render_report  # which knows the classes of this file
-
-        return render_report(self)
+        return "\n".join([*layer_lines(self), "", *summary_lines(self)])
 
     def __call__(self) -> None:
         """Print the table."""
         print(self)
+
+
+def layer_lines(report: PlanReport) -> list[str]:
+    """Return the table of the layers, headings first."""
+    cells = [HEADINGS, *(_cells(row) for row in report.layers)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS))]
+    lines = [_line(row, widths) for row in cells]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return lines
+
+
+def summary_lines(report: PlanReport) -> list[str]:
+    """Return the lines on time, memory, errors and notes."""
+    constants = f"{report.machine} constants"
+    if report.machine == "default":
+        constants += ": hetorch tune measures this machine's"
+    return [
+        f"run         predicted {_time(report.predicted_seconds)} on {report.threads} thread(s) ({constants}), "
+        f"{size_text(report.memory_bytes)} of memory with keys and weights",
+        f"encryption  predicted error {report.predicted_error:.1e} of the output range {report.output_range:.4g}",
+        f"polynomials error {report.approximation_error:.1e} of the output range, "
+        f"{report.agreement:.1%} agreement on {report.calibration_samples} calibration inputs",
+        *(f"note        {note}" for note in report.notes),
+    ]
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes with three digits in decimal units, such as "1.25 MB"."""
+    value = float(count)
+    for unit in ("B", "KB", "MB"):
+        if value < 1000:
+            return f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB"
+
+
+def _cells(row: LayerReport) -> tuple[str, ...]:
+    return (
+        row.name,
+        row.kind,
+        str(row.level),
+        f"2^{row.scale_bits:.1f}",
+        str(row.ciphertexts),
+        str(row.diagonals or "-"),
+        str(max(row.dense_diagonals - row.diagonals, 0) or "-"),
+        str(row.rotations or "-"),
+        _time(row.predicted_seconds),
+        size_text(row.weight_bytes) if row.weight_bytes else "-",
+        size_text(row.key_bytes) if row.key_bytes else "-",
+        f"{row.predicted_error:.1e}",
+    )
+
+
+def _line(row: tuple[str, ...], widths: list[int]) -> str:
+    left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
+    right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+    return "  ".join(left + right)
+
+
+def _time(seconds: float) -> str:
+    if seconds <= 0:
+        return "-"
+    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

@@ -1,4 +1,4 @@
-"""Layer 3: runs a plan on an engine."""
+"""Layer 3: running a plan on an engine."""
 
 from __future__ import annotations
 

@@ -1,78 +1,98 @@
-"""Which transforms are encoded anew in each run, and in which pieces, so that a memory limit holds."""
+"""Pieces of transforms that are encoded anew in each run, one after the other, so that a memory limit holds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hetorch.errors import PlanError
-from hetorch.ir.he_program import LinearTransform
+from hetorch.engine.backend import NATIVE, AnyBackend
+from hetorch.errors import PlanUseError
+from hetorch.ir.he_operations import LinearTransform, Operation
 from hetorch.plan import Plan
-from hetorch.plan.memory import key_memory, predict_memory, weight_memory, working_memory
+from hetorch.plan.memory import key_memory, predict_memory, working_memory
 
 Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
-"""For the position of a transform in the program: the ciphertexts of its result, piece by piece."""
+"""The result ciphertexts of a transform, piece by piece, under its position in the program. Transforms without an entry
+stay encoded between runs."""
 
 
-def pieces_within(plan: Plan, limit: int | None, threads: int = 1) -> Pieces:
-    """Nothing if all weights fit. The smallest transforms are kept, so that most layers need no encoding; of the others
-    one piece at a time is there. PlanError, with all numbers, if the largest piece still does not fit. Encrypted
-    weights are all there in any case."""
+def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, threads: int = 1) -> Pieces:
+    """Cut transforms into pieces so that the predicted memory of a run on `backend` stays within `limit` bytes.
+
+    The smallest transforms stay encoded, so that most layers need no encoding during a run; of the others one piece at
+    a time is in memory. Encrypted weights cannot be cut: all of them are in memory.
+
+    Returns:
+        No pieces if there is no limit or if all weights fit.
+
+    Raises:
+        PlanUseError: the largest single result ciphertext still does not fit; the message has all numbers.
+    """
     if limit is None:
         return {}
     program, parameters, weights = plan.program, plan.parameters, plan.weights
     if program.encrypted_weights:
         memory = predict_memory(program, parameters, plan.key_spec, weights, threads)
         if memory.total > limit:
-            raise PlanError(
+            raise PlanUseError(
                 f"a run of {plan.name!r} needs {memory.total} bytes ({memory.weights} of them encrypted weights, which "
                 f"cannot be made piece by piece), the memory limit is {limit}; raise the limit or use a smaller model"
             )
         return {}
-    sizes = {
-        position: weight_memory(program, parameters, weights, op)
-        for position, op in enumerate(program.operations)
-    }
+    sizes = {position: _encoded_bytes(plan, backend, op) for position, op in enumerate(program.operations)}
     fixed = key_memory(parameters, plan.key_spec) + working_memory(program, parameters, weights, threads)
+    if backend.converted_key_bytes is not None:
+        fixed += backend.converted_key_bytes(parameters, plan.key_spec)
     transforms = [p for p, op in enumerate(program.operations) if isinstance(op, LinearTransform)]
     fixed += sum(size for position, size in sizes.items() if position not in transforms)
     if fixed + sum(sizes[p] for p in transforms) <= limit:
         return {}
-    single = {p: _largest_output(plan, p) for p in transforms}
+    single = {p: max(_output_sizes(plan, backend, p)) for p in transforms}
     needed = max(single.values(), default=0)
     if fixed + needed > limit:
-        raise PlanError(
+        raise PlanUseError(
             f"a run of {plan.name!r} needs at least {fixed + needed} bytes (keys and ciphertexts {fixed}, the weights "
             f"of one result ciphertext {needed}), the memory limit is {limit}; raise the limit or use a smaller model"
         )
-    # Kept: from the smallest, as long as the largest piece of the others fits beside them.
+    # From the smallest on, transforms are kept as long as the largest piece of the others fits beside them.
     kept = 0
     order = sorted(transforms, key=lambda p: (sizes[p], p))
     while order and fixed + kept + sizes[order[0]] + max((single[p] for p in order[1:]), default=0) <= limit:
         kept += sizes[order.pop(0)]
-    return {p: _cut(plan, p, limit - fixed - kept) for p in order}
+    return {p: _cut(_output_sizes(plan, backend, p), limit - fixed - kept) for p in order}
 
 
-def _output_sizes(plan: Plan, position: int) -> list[int]:
+def _encoded_bytes(
+    plan: Plan, backend: AnyBackend, op: Operation, outputs: NDArray[np.int64] | None = None
+) -> int:
+    """Return the bytes of the encoded weights of one operation, or of those of a transform's results `outputs`."""
+    program, parameters, weights = plan.program, plan.parameters, plan.weights
+    if backend.plaintext_bytes is None or not op.weight_names:
+        if isinstance(op, LinearTransform):
+            return op.weight_bytes(program, parameters, weights, outputs)
+        return op.weight_bytes(program, parameters, weights)
+    count = 1
+    if isinstance(op, LinearTransform):
+        results = weights[f"{op.weight}.outputs"]
+        count = len(results) if outputs is None else int(np.isin(results, outputs).sum())
+    return count * backend.plaintext_bytes(parameters, op.level(program))
+
+
+def _output_sizes(plan: Plan, backend: AnyBackend, position: int) -> list[int]:
+    """Return the bytes of the encoded weights of each result of one transform."""
     op = plan.program.operations[position]
     assert isinstance(op, LinearTransform)
-    return [
-        weight_memory(plan.program, plan.parameters, plan.weights, op, np.array([output]))
-        for output in range(len(op.results))
-    ]
+    return [_encoded_bytes(plan, backend, op, np.array([output])) for output in range(len(op.results))]
 
 
-def _largest_output(plan: Plan, position: int) -> int:
-    return max(_output_sizes(plan, position))
-
-
-def _cut(plan: Plan, position: int, room: int) -> tuple[tuple[int, ...], ...]:
-    """Consecutive outputs, as many in a piece as fit."""
+def _cut(sizes: Sequence[int], room: int) -> tuple[tuple[int, ...], ...]:
+    """Group consecutive results of one transform, of these `sizes`, as many in a piece as fit into `room` bytes."""
     pieces: list[tuple[int, ...]] = []
     begun: list[int] = []
     used = 0
-    for output, size in enumerate(_output_sizes(plan, position)):
+    for output, size in enumerate(sizes):
         if begun and used + size > room:
             pieces.append(tuple(begun))
             begun, used = [], 0

@@ -1,4 +1,4 @@
-"""A plan on an engine: weights encoded once, operations in order, values freed when nobody reads them any more."""
+"""A plan on an engine: weights are encoded once, operations run in order, values are freed after their last use."""
 
 from __future__ import annotations
 
@@ -7,43 +7,39 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic
 
-import numpy as np
-
-from hetorch.engine.protocol import C, Engine, P, T
-from hetorch.engine.transform import DiagonalTransform
-from hetorch.errors import InputError, PlanError
-from hetorch.ir.he_program import (
-    Add,
-    AddBias,
-    DropLevel,
-    LinearTransform,
-    Multiply,
-    Operation,
-    Polynomial,
-    Rescale,
-    RotateAdd,
-    operands,
-    results,
-)
+from hetorch.engine.backend import NATIVE, AnyBackend
+from hetorch.engine.native import Ciphertext
+from hetorch.engine.protocol import C, Engine, P, SummingEngine, T
+from hetorch.errors import InputError, PlanUseError
+from hetorch.ir.he_operations import AddBias, LinearTransform, Operation
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.runtime.encrypted import multiply_encrypted
+from hetorch.runtime.encrypted_map import multiply_encrypted
 from hetorch.runtime.pieces import Pieces, pieces_within
 
 Trace = Callable[[Operation, int, float, float], None]
-"""Called after each operation: the operation, level and scale of its result, seconds."""
+"""A function that is called after each operation, with the operation, the level and scale of its result, and the
+seconds that it took."""
 
 
 class Runner(Generic[C, P, T]):
-    """`plan` on `engine`, whose parameters must be the plan's (PlanError if not).
+    """A plan on one engine, which has one client's evaluation keys.
 
-    prepare() encodes the weights; run() may be called from many threads at once, and prepares on its first call if that
-    was not done. Encoded weights are shared by all calls, and by Runners made with `share`.
+    run() may be called from many threads at once. prepare() encodes the weights; the first run does so if it was not
+    called. Encoded weights are shared by all runs, and by the runners that were made with `share`.
 
-    `memory_limit` (bytes) bounds the predicted memory of one run, keys included: transforms that do not fit are encoded
-    during each run, a few ciphertexts of the result at a time, and forgotten. PlanError if even that is too much.
+    Args:
+        plan: a compiled model; Plan.without_weights() is enough where the weights are encrypted.
+        engine: an engine for the plan's parameters.
+        backend: the record of that engine; the native one fits the cleartext engine too.
+        share: a runner of the same plan, for another client's engine, whose encoded weights this one uses too.
+        memory_limit: a bound on the predicted bytes of one run, keys included. Transforms that do not fit are encoded
+            during each run, a few of their result ciphertexts at a time, and dropped again.
+        encrypted_weights: required for a plan that was compiled with weights="encrypted", refused for any other.
 
-    `encrypted_weights` belong to a plan that says so, and to nothing else: PlanError.
+    Raises:
+        PlanUseError: the engine has other parameters than the plan, cannot sum products of ciphertexts as encrypted
+            weights need, or the plan does not fit `encrypted_weights`, `share` or `memory_limit`.
     """
 
     def __init__(
@@ -51,60 +47,58 @@ class Runner(Generic[C, P, T]):
         plan: Plan,
         engine: Engine[C, P, T],
         *,
+        backend: AnyBackend = NATIVE,
         share: Runner[C, P, T] | None = None,
         memory_limit: int | None = None,
         encrypted_weights: EncryptedWeights[C] | None = None,
     ) -> None:
         if engine.parameters != plan.parameters:
-            raise PlanError("the engine has other parameters than the plan")
+            raise PlanUseError("the engine has other parameters than the plan")
         self.plan = plan
         self.engine = engine
+        self.backend = backend
         if plan.program.encrypted_weights != (encrypted_weights is not None):
             wants = "encrypted weights" if encrypted_weights is None else "its own weights, in clear"
-            raise PlanError(f"the plan {plan.name!r} runs with {wants}")
-        self._encrypted = encrypted_weights
+            raise PlanUseError(f"the plan {plan.name!r} runs with {wants}")
+        self._encrypted: tuple[SummingEngine[C, P, T], EncryptedWeights[C]] | None = None
+        if encrypted_weights is not None:
+            if not isinstance(engine, SummingEngine):
+                raise PlanUseError(f"the engine {engine.name!r} cannot multiply by encrypted weights")
+            self._encrypted = engine, encrypted_weights
         self._lock = threading.Lock()
-        self._transforms: dict[int, T] = {}
-        self._biases: dict[int, P] = {}
+        self._prepared: dict[int, P | T] = {}
         self._ready = False
-        self._pieces: Pieces = share._pieces if share is not None else pieces_within(plan, memory_limit)
+        self._pieces: Pieces = (
+            share._pieces if share is not None else pieces_within(plan, memory_limit, backend)
+        )
         if share is not None:
             if share.plan is not plan:
-                raise PlanError("weights can only be shared between runners of one plan")
+                raise PlanUseError("weights can only be shared between runners of one plan")
             share.prepare()
-            self._transforms, self._biases, self._ready = share._transforms, share._biases, True
+            self._prepared, self._ready = share._prepared, True
         self._dying = _last_readers(plan)
 
     def prepare(self, progress: Callable[[float], None] | None = None) -> None:
-        """Encode all weights that are kept, once; `progress` gets the fraction done."""
+        """Encode all weights that stay in memory, once; `progress` is called with the fraction done."""
         with self._lock:
             if self._ready or self._encrypted is not None:
                 return
             program = self.plan.program
             count = max(len(program.operations), 1)
             for position, op in enumerate(program.operations):
-                if isinstance(op, LinearTransform) and position not in self._pieces:
-                    whole = self.plan.transform(op.weight, len(op.inputs), len(op.results))
-                    self._transforms[position] = self._encode(op, whole)
-                elif isinstance(op, AddBias):
-                    value = program.values[op.input]
-                    block = np.asarray(self.plan.weights[op.weight], dtype=np.float64)
-                    spread = np.repeat(block, program.batch)
-                    slots = np.tile(spread, program.slot_count // len(spread))
-                    self._biases[position] = self.engine.encode(slots, level=value.level, scale=value.scale)
+                if position not in self._pieces:
+                    weights = op.prepare(self.engine, program, self.plan.weights)
+                    if weights is not None:
+                        self._prepared[position] = weights
                 if progress is not None:
                     progress((position + 1) / count)
             self._ready = True
 
-    def _encode(self, op: LinearTransform, transform: DiagonalTransform) -> T:
-        source, made = self.plan.program.values[op.inputs[0]], self.plan.program.values[op.results[0]]
-        return self.engine.prepare_transform(
-            transform, level=source.level, input_scale=source.scale, output_scale=made.scale
-        )
-
     def run(self, ciphertexts: Sequence[C], *, trace: Trace | None = None) -> list[C]:
-        """The output ciphertexts for the input ciphertexts of one sample, or of the samples side by side in them.
-        InputError if these are not at the plan's level and scale; what the engine raises otherwise."""
+        """Return the output ciphertexts for the input ciphertexts of one sample, or of one batch side by side in them.
+
+        InputError if the inputs are not at the plan's level and scale; errors of the engine pass through.
+        """
         program = self.plan.program
         if len(ciphertexts) != len(program.inputs):
             raise InputError(f"the plan takes {len(program.inputs)} ciphertexts, got {len(ciphertexts)}")
@@ -119,55 +113,45 @@ class Runner(Generic[C, P, T]):
         values: dict[int, C] = dict(zip(program.inputs, ciphertexts, strict=True))
         for position, op in enumerate(program.operations):
             start = time.perf_counter()
-            made = self._apply(position, op, values)
+            results = self._apply(position, op, [values[number] for number in op.reads])
             seconds = time.perf_counter() - start
-            values.update(zip(results(op), made, strict=True))
+            values.update(zip(op.makes, results, strict=True))
             for number in self._dying[position]:
                 del values[number]
             if trace is not None:
-                trace(op, made[0].level, made[0].scale, seconds)
+                trace(op, results[0].level, results[0].scale, seconds)
         return [values[number] for number in program.outputs]
 
-    def _apply(self, position: int, op: Operation, values: dict[int, C]) -> list[C]:
+    def run_native(
+        self, ciphertexts: Sequence[Ciphertext], *, trace: Trace | None = None
+    ) -> list[Ciphertext]:
+        """Run on native ciphertexts, as clients send them, and return native ones; errors as run."""
+        inputs = [self.backend.take(self.engine, ciphertext) for ciphertext in ciphertexts]
+        return [self.backend.give(self.engine, result) for result in self.run(inputs, trace=trace)]
+
+    def _apply(self, position: int, op: Operation, inputs: list[C]) -> list[C]:
         engine, program = self.engine, self.plan.program
-        match op:
-            case LinearTransform():
-                given = [values[v] for v in op.inputs]
-                if self._encrypted is not None:
-                    return multiply_encrypted(self.engine, self.plan, op, self._encrypted, given)
-                if position in self._transforms:
-                    return engine.linear_transform(self._transforms[position], given)
-                made: list[C] = []
-                for outputs in self._pieces[position]:
-                    piece = self.plan.transform(op.weight, len(op.inputs), len(op.results), outputs)
-                    made += engine.linear_transform(self._encode(op, piece), given)
-                return made
-            case RotateAdd():
-                a = values[op.input]
-                return [engine.add(a, engine.rotate(a, op.steps))]
-            case AddBias() if self._encrypted is not None:
-                return [engine.add(values[op.input], self._encrypted.biases[op.weight])]
-            case AddBias():
-                return [engine.add_plaintext(values[op.input], self._biases[position])]
-            case Add():
-                return [engine.add(values[op.a], values[op.b])]
-            case Multiply():
-                return [engine.multiply(values[op.a], values[op.b])]
-            case Rescale():
-                return [engine.rescale(values[op.input])]
-            case DropLevel():
-                return [engine.drop_level(values[op.input], program.values[op.result].level)]
-            case Polynomial():
-                scale = program.values[op.result].scale
-                return [engine.polynomial(values[op.input], op.coefficients, output_scale=scale)]
+        if self._encrypted is not None:
+            summing, weights = self._encrypted
+            if isinstance(op, LinearTransform):
+                return multiply_encrypted(summing, self.plan, op, weights, inputs)
+            if isinstance(op, AddBias):
+                return [engine.add(inputs[0], weights.biases[op.weight])]
+        if isinstance(op, LinearTransform) and position in self._pieces:
+            results: list[C] = []
+            for outputs in self._pieces[position]:
+                piece = op.encode(engine, program, op.diagonals(program, self.plan.weights, outputs))
+                results += op.run(engine, program, inputs, piece)
+            return results
+        return op.run(engine, program, inputs, self._prepared.get(position))
 
 
 def _last_readers(plan: Plan) -> list[tuple[int, ...]]:
-    """For each operation the values that nothing after it reads."""
+    """Return, for each operation, the values that nothing after it reads."""
     program = plan.program
     last: dict[int, int] = {}
     for position, op in enumerate(program.operations):
-        for number in (*operands(op), *results(op)):
+        for number in (*op.reads, *op.makes):
             last[number] = position
     for number in program.outputs:
         last.pop(number, None)

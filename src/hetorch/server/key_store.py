@@ -1,15 +1,14 @@
-"""Evaluation keys of clients, named by the SHA-256 of their upload, and weights encrypted under a client's key, named
-by the id of its evaluation keys: ready in memory, and on disk if there is a folder.
+"""The store of what clients upload: evaluation keys, and weights encrypted under a client's key.
 
-Neither is secret: they let a server compute, not decrypt. Whoever knows a key id may compute with the keys, and may put
-other weights in the place of those that are there.
+Keys are named by the SHA-256 of their upload, weights by the id of the evaluation keys that they belong to. Both are
+ready for use in memory, and kept on disk if there is a folder. Neither is secret: they let a server compute, not
+decrypt. Whoever knows a key id may compute with the keys, and may replace the weights that are there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -17,24 +16,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from hetorch.errors import PlanError, WireError
+from hetorch.atomic_files import write_atomically
+from hetorch.errors import PlanUseError, StorageError, WireError
 from hetorch.server.stored_kinds import StoredKind
 from hetorch.wire.answers import KEY_ID
 
 V = TypeVar("V")
 SUFFIXES = (".evk", ".weights")
+"""The suffixes of stored files, by which the disk limit finds them."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """Something ready for use, and the SHA-256 (hex) of the bytes that it was made of."""
+    """Keys or weights ready for use, and the SHA-256 (hex) of the upload that they were parsed from."""
 
     value: object
     content: str
 
 
 class KeyStore:
-    """Least recently used entries leave first, from memory and from disk. Safe to use from many threads."""
+    """A store within limits: the least recently used entries leave first, from memory and from disk. Safe to use from
+    many threads.
+
+    Args:
+        memory_limit: bytes of keys and weights ready for use; the last one stays even if it is larger.
+        folder: where uploads are kept on disk; made if it is missing. None for memory only.
+        disk_limit: bytes that the files in `folder` may take; the last one written stays even if it is larger.
+
+    Raises:
+        StorageError: the folder cannot be made.
+    """
 
     def __init__(self, memory_limit: int, folder: Path | None = None, disk_limit: int = 1 << 40) -> None:
         self._memory_limit = memory_limit
@@ -48,22 +59,22 @@ class KeyStore:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
-                raise PlanError(
+                raise StorageError(
                     f"the key folder {folder} cannot be used: {error.strerror or error}"
                 ) from error
 
     def check_fits(self, kinds: Sequence[StoredKind[object]], name: str) -> None:
-        """PlanError if what one client needs for the model `name` is alone above the memory limit."""
+        """Raise PlanUseError if the uploads of one client for the model `name` alone exceed the memory limit."""
         needed = sum(kind.memory_bytes for kind in kinds)
         if needed > self._memory_limit:
             what = " and ".join(kind.what for kind in kinds)
-            raise PlanError(
+            raise PlanUseError(
                 f"{what} of one client for {name!r} take {needed} bytes, the limit is {self._memory_limit}; "
                 "raise --key-memory"
             )
 
     def has(self, kind: StoredKind[object], key_id: str) -> bool:
-        """Whether the keys or weights are ready or on disk."""
+        """True if the keys or weights are in memory or on disk."""
         with self._lock:
             if (kind, key_id) in self._ready:
                 return True
@@ -71,8 +82,8 @@ class KeyStore:
         return path is not None and path.exists()
 
     def get(self, kind: StoredKind[V], key_id: str) -> V | None:
-        """The keys or weights, read from disk if they had left memory; None if they are unknown. A damaged file is
-        deleted."""
+        """Return the keys or weights, read from disk if they had left memory; None if they are unknown. A damaged file
+        is deleted."""
         with self._lock:
             held = self._ready.get((kind, key_id))
             if held is not None:
@@ -84,7 +95,7 @@ class KeyStore:
         try:
             data = path.read_bytes()
             os.utime(path)
-            read = path.stat().st_ino
+            inode = path.stat().st_ino
         except OSError:
             return None
         try:
@@ -94,36 +105,38 @@ class KeyStore:
             value = kind.parse(data)
         except WireError:
             with self._writing, contextlib.suppress(FileNotFoundError):
-                if path.stat().st_ino == read:  # not what another upload has put there since
+                if path.stat().st_ino == inode:  # not the file that another upload has put there since
                     path.unlink()
             return None
         self._insert(kind, key_id, _Held(value, identity.content), replace=False)
         return value
 
     def put(self, kind: StoredKind[object], data: bytes | bytearray) -> str:
-        """Parse and keep an upload; its key id. The same bytes again change nothing. WireError if malformed."""
+        """Parse and keep an upload; return the id of the keys that it is or belongs to.
+
+        The same bytes again change nothing. WireError if the upload is malformed.
+        """
         identity = kind.identify(data)
         key_id = identity.key_id
         with self._lock:
             held = self._ready.get((kind, key_id))
-        made = held
-        if held is None or held.content != identity.content:
-            made = _Held(kind.parse(data), identity.content)
-        assert made is not None
+        parsed = held
+        if parsed is None or parsed.content != identity.content:
+            parsed = _Held(kind.parse(data), identity.content)
         path = self._path(kind, key_id)
         with self._writing:
             with self._lock:
                 held = self._ready.get((kind, key_id))
             known = held is not None and held.content == identity.content
             if not known:
-                self._insert(kind, key_id, made, replace=True)
+                self._insert(kind, key_id, parsed, replace=True)
             same = known or identity.content == key_id
             if path is not None and not (same and path.exists()):
                 self._write(path, data)
         return key_id
 
     def snapshot(self) -> dict[str, int]:
-        """How many sets of keys and of weights are ready, and their bytes in memory."""
+        """Return the numbers of keys and of weights that are ready, and their bytes in memory."""
         with self._lock:
             held = {what: sum(kind.what == what for kind, _ in self._ready) for what in ("keys", "weights")}
             return {
@@ -133,10 +146,11 @@ class KeyStore:
             }
 
     def _insert(self, kind: StoredKind[object], key_id: str, held: _Held, *, replace: bool) -> None:
+        """Add an entry, or replace the one that is there if `replace`, and drop the oldest ones above the limit."""
         with self._lock:
             if (kind, key_id) in self._ready:
                 if replace:
-                    self._ready[kind, key_id] = held  # as large as what was there
+                    self._ready[kind, key_id] = held  # as large as the entry that was there
                     self._ready.move_to_end((kind, key_id))
                 return
             self._ready[kind, key_id] = held
@@ -146,24 +160,18 @@ class KeyStore:
                 self._used -= old.memory_bytes
 
     def _path(self, kind: StoredKind[object], key_id: str) -> Path | None:
+        """Return the file of an upload; None without a folder or for an id that is none."""
         if self._folder is None or not KEY_ID.fullmatch(key_id):
             return None
         return self._folder / kind.folder / f"{key_id}{kind.suffix}"
 
     def _write(self, path: Path, data: bytes | bytearray) -> None:
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            os.replace(name, path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_atomically(path, data)
         self._trim_disk(path)
 
     def _trim_disk(self, newest: Path) -> None:
-        """Delete the least recently used files above the disk limit, but never the one just written."""
+        """Delete the least recently used files above the disk limit, but never the newest one."""
         if self._folder is None:
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""What a server counts: requests, refusals and failures, run times, memory."""
+"""The counters of a server: requests, refusals and failures, run times, memory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 KEPT_RUNS = 1024
+"""Latest run times of each model that are kept for the percentiles; more react more slowly to a change."""
 
 
 def peak_memory_bytes() -> int:
-    """Peak resident memory of this process, bytes: VmHWM of /proc, else getrusage (kilobytes on Linux)."""
+    """Return the peak resident memory of this process in bytes: VmHWM of /proc, else getrusage (kilobytes on Linux)."""
     try:
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -24,7 +25,7 @@ def peak_memory_bytes() -> int:
 
 
 class Metrics:
-    """Counters of one server; safe to use from many threads."""
+    """The counters of one server; safe to use from many threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -34,19 +35,19 @@ class Metrics:
         self._runs: dict[str, deque[float]] = {}
 
     def count(self, status: int) -> None:
-        """One answered request: 4xx count as refused, 5xx as failed."""
+        """Count one answered request by its HTTP status: 4xx as refused, 5xx as failed."""
         with self._lock:
             self._requests += 1
             self._refused += 400 <= status < 500
             self._failed += status >= 500
 
     def ran(self, model: str, milliseconds: float) -> None:
-        """One prediction computed; the last KEPT_RUNS of each model are kept."""
+        """Record the run time of one prediction; the last KEPT_RUNS of each model are kept."""
         with self._lock:
             self._runs.setdefault(model, deque(maxlen=KEPT_RUNS)).append(milliseconds)
 
     def snapshot(self) -> dict[str, object]:
-        """The counters as JSON; run times are p50 and p95 in milliseconds."""
+        """Return the counters as plain data for JSON; run times as p50 and p95 in milliseconds."""
         with self._lock:
             runs = {name: list(values) for name, values in self._runs.items()}
             counters: dict[str, object] = {

@@ -7,21 +7,22 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from hetorch.engine.native import Ciphertext, EvaluationKeys, NativeEngine, Plaintext, PreparedTransform
-from hetorch.errors import InputError, PlanError
+from hetorch.engine.backend import NATIVE, AnyBackend
+from hetorch.engine.native import Ciphertext, EvaluationKeys
+from hetorch.errors import PlanUseError
+from hetorch.interop.backends import BACKENDS, backend
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.runtime import Runner
 from hetorch.runtime.pieces import pieces_within
-from hetorch.server.seal_runs import SealRuns
+from hetorch.server.engine_cache import EngineCache
 from hetorch.server.stored_kinds import KeyKind, StoredKind, WeightKind
 from hetorch.wire.answers import MODEL_NAME
 from hetorch.wire.frame import FrameLimits
 from hetorch.wire.predict import request_limits
-
-NativeRunner = Runner[Ciphertext, Plaintext, PreparedTransform]
 
 Progress = Callable[[str, float], None]
 """Called with the name of a model and the fraction of its weights that is encoded."""
@@ -29,8 +30,11 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """One plan, ready to run. `public_bytes` is what a client fetches, `runner` holds the encoded weights; with `seal`
-    that does, and computes. With `weight_kind` each client has weights of its own, under its key, and `runner` none."""
+    """A plan that is ready to run on `backend`.
+
+    A client fetches `public_bytes`. `runner` holds the encoded weights; it is None where each client has weights of
+    its own, under its key, in the form that `weight_kind` describes.
+    """
 
     name: str
     public: PublicPlan
@@ -38,8 +42,9 @@ class ServedModel:
     key_kind: KeyKind
     limits: FrameLimits
     plan: Plan
-    runner: NativeRunner | None = None
-    seal: SealRuns | None = None
+    backend: AnyBackend
+    engines: EngineCache
+    runner: Runner[Any, Any, Any] | None = None
     weight_kind: WeightKind | None = None
 
     @property
@@ -53,20 +58,19 @@ class ServedModel:
         inputs: Sequence[Ciphertext],
         weights: EncryptedWeights[Ciphertext] | None = None,
     ) -> list[Ciphertext]:
-        """The ciphertexts of the result, computed with one client's evaluation keys, and its weights if the plan is
-        without; safe from many threads."""
-        if self.seal is not None:
-            return self.seal.run(keys, inputs)
-        engine = NativeEngine(self.public.parameters, evaluation_keys=keys)
-        return Runner(self.plan, engine, share=self.runner, encrypted_weights=weights).run(inputs)
+        """Return the ciphertexts of the result, computed with one client's evaluation keys, and with its weights if
+        the plan has none; safe from many threads."""
+        engine = self.engines.engine(keys)
+        runner = Runner(self.plan, engine, backend=self.backend, share=self.runner, encrypted_weights=weights)
+        return runner.run_native(inputs)
 
 
 def model_name(folder: Path) -> str:
-    """The name under which a plan folder is served: `digits` for `some/where/digits.hetorch`."""
+    """Return the name under which a plan folder is served: `digits` for `some/where/digits.hetorch`."""
     stem = folder.resolve().name.removesuffix(".hetorch")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:128]
     if not MODEL_NAME.fullmatch(name):
-        raise PlanError(
+        raise PlanUseError(
             f"no model name can be made of {folder.name!r}; rename the folder with letters and digits"
         )
     return name
@@ -78,50 +82,57 @@ def serve_plan(
     progress: Progress | None = None,
     memory_limit: int | None = None,
     *,
-    engine: str = "native",
+    engine: str = NATIVE.name,
 ) -> ServedModel:
-    """Encode the weights of a plan (`progress` tells how far) and make it ready to serve as `name`, on the engine
-    "native" or "seal". `memory_limit` as Runner: of one prediction, with one client's keys. Of a plan compiled with
-    weights="encrypted" only what Plan.without_weights returns is served. InputError for another engine, PlanError for a
-    plan that SEAL cannot run or that holds weights which a server must not see."""
-    if engine not in ("native", "seal"):
-        raise InputError(f'engine must be "native" or "seal", got {engine!r}')
-    runner: NativeRunner | None = None
-    seal: SealRuns | None = None
+    """Encode the weights of a plan and make it ready to serve.
+
+    Args:
+        name: the name that clients ask for.
+        plan: a plan with its weights, or what Plan.without_weights returned of one for encrypted weights.
+        progress: called with the name and the fraction of the weights that is encoded.
+        memory_limit: a bound on the bytes of one prediction, with one client's keys, as for hetorch.runtime.Runner.
+        engine: the name of the backend that computes (hetorch.interop.backends).
+
+    Raises:
+        InputError: there is no such engine.
+        PlanUseError: the engine cannot run the plan, the plan does not fit the memory limit, or it holds weights that
+            a server must not see.
+    """
+    chosen = backend(engine)
+    runner: Runner[Any, Any, Any] | None = None
     if plan.program.encrypted_weights:
-        _check_outsourced(name, plan, engine)
-        pieces_within(plan, memory_limit)
-    elif engine == "seal":
-        seal = SealRuns(plan, memory_limit)
+        _check_outsourced(name, plan, chosen)
+        pieces_within(plan, memory_limit, chosen)
     else:
-        runner = Runner(plan, NativeEngine(plan.parameters), memory_limit=memory_limit)
-    encoded = seal or runner
-    if encoded is not None:
-        encoded.prepare(None if progress is None else functools.partial(progress, name))
+        encoder = chosen.make(plan.parameters, None)
+        runner = Runner(plan, encoder, backend=chosen, memory_limit=memory_limit)
+        runner.prepare(None if progress is None else functools.partial(progress, name))
     public = plan.public()
     return ServedModel(
-        name,
-        public,
-        public.to_bytes(),
-        KeyKind(plan.parameters, plan.key_spec),
-        request_limits(public),
-        plan,
-        runner,
-        seal,
-        WeightKind.of(plan),
+        name=name,
+        public=public,
+        public_bytes=public.to_bytes(),
+        key_kind=KeyKind(plan.parameters, plan.key_spec),
+        limits=request_limits(public),
+        plan=plan,
+        backend=chosen,
+        engines=EngineCache(chosen, plan.parameters),
+        runner=runner,
+        weight_kind=WeightKind.of(plan),
     )
 
 
-def _check_outsourced(name: str, plan: Plan, engine: str) -> None:
+def _check_outsourced(name: str, plan: Plan, chosen: AnyBackend) -> None:
     if not plan.weights_withheld:
-        raise PlanError(
+        raise PlanUseError(
             f'{name!r} was compiled with weights="encrypted" and still has its weights, which a server must not see; '
             "serve the plan without them: `hetorch without-weights PLAN -o PUBLIC`, or plan.without_weights().save(...)"
         )
-    if engine == "seal":
-        raise PlanError(
-            f"{name!r} runs on weights that clients encrypt, which SEAL cannot multiply by here; serve it with "
-            '--engine native, or compile the model with weights="clear" and engine="seal"'
+    if not chosen.takes_encrypted_weights:
+        able = " or ".join(known.name for known in BACKENDS if known.takes_encrypted_weights)
+        raise PlanUseError(
+            f"{name!r} runs on weights that clients encrypt, and the engine {chosen.name!r} cannot multiply by them; "
+            f'serve it with --engine {able}, or compile the model with weights="clear" and engine="{chosen.name}"'
         )
 
 
@@ -130,16 +141,21 @@ def load_models(
     progress: Progress | None = None,
     memory_limit: int | None = None,
     *,
-    engine: str = "native",
+    engine: str = NATIVE.name,
 ) -> Mapping[str, ServedModel]:
-    """Load and prepare plan folders, by name; PlanError if one cannot be read or two have one name, errors of the
-    engine as serve_plan."""
+    """Load plan folders and make them ready to serve, by name.
+
+    Raises:
+        StorageError, PlanFormatError: as Plan.load.
+        PlanUseError: as serve_plan; or no folder, two that would have one name, or one whose name cannot be a model's.
+        InputError: there is no such engine.
+    """
     models: dict[str, ServedModel] = {}
     for folder in folders:
         name = model_name(folder)
         if name in models:
-            raise PlanError(f"two plans would be served as {name!r}; rename one of the folders")
+            raise PlanUseError(f"two plans would be served as {name!r}; rename one of the folders")
         models[name] = serve_plan(name, Plan.load(folder), progress, memory_limit, engine=engine)
     if not models:
-        raise PlanError("no plan was given; a server needs at least one")
+        raise PlanUseError("no plan was given; a server needs at least one")
     return models

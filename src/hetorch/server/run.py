@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -13,8 +12,8 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+from hetorch.atomic_files import SHARED, write_atomically
 from hetorch.errors import InputError
-from hetorch.server.isolation import isolate
 from hetorch.server.settings import Settings
 
 Listening = Callable[[str], None]
@@ -22,7 +21,7 @@ Listening = Callable[[str], None]
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to this host and port (0: any free one); InputError if that is not possible."""
+    """Return a socket bound to this host and port (0: any free one); InputError if that is not possible."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, kind, protocol)
@@ -40,17 +39,13 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def address_of(bound: socket.socket) -> str:
-    """`http://host:port` of a bound socket."""
+    """Return the address `http://host:port` of a bound socket."""
     host, port = bound.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def run(app: Starlette, bound: socket.socket, settings: Settings, listening: Listening) -> None:
-    """Serve until SIGINT or SIGTERM, then let running requests end (at most `shutdown_timeout` seconds).
-
-    From here on this process cannot import key generation or decryption.
-    """
-    isolate()
+    """Serve until SIGINT or SIGTERM, then let running requests end (at most `shutdown_timeout` seconds)."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -59,30 +54,28 @@ def run(app: Starlette, bound: socket.socket, settings: Settings, listening: Lis
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
-    # uvicorn passes Ctrl-C on after it has closed everything; to be stopped so is no failure.
+    # uvicorn raises Ctrl-C again after it has closed everything; being stopped is no failure.
     with contextlib.suppress(KeyboardInterrupt):
         _Server(config, lambda: listening(address_of(bound)), settings.idle_timeout).run(sockets=[bound])
 
 
 def write_ready_file(path: Path, address: str) -> None:
-    """The address as one line, complete from the moment the file exists."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    # The folder may be one for all, as /tmp is, and the name can be guessed: a link that waits there is not followed.
-    partial.unlink(missing_ok=True)
-    with partial.open("x") as file:
-        file.write(address + "\n")
-    partial.replace(path)
+    """Write the address as one line to a file that is complete from the moment it exists. OSError if that fails.
+
+    A symbolic link at `path` is replaced, not followed: the folder may be one for all users, such as /tmp.
+    """
+    write_atomically(path, f"{address}\n".encode(), mode=SHARED)
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens, and closes connections on which nothing happens: uvicorn waits for ever for the head of a
-    request, and for a client that has been answered to read the rest."""
+    """A uvicorn server that tells when it listens, and closes idle connections: uvicorn waits for ever for the head of
+    a request, and for a client to read the rest of its answer."""
 
     def __init__(self, config: uvicorn.Config, listening: Callable[[], None], idle_timeout: float) -> None:
         super().__init__(config)
         self._listening = listening
         self._idle_timeout = idle_timeout
-        # Connections without a request in progress: the last one they had, and since when this was seen.
+        # For each connection without a request in progress: its last request, and the time when this was first seen.
         self._idle: dict[Any, tuple[object, float]] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -91,7 +84,7 @@ class _Server(uvicorn.Server):
             self._listening()
 
     async def on_tick(self, counter: int) -> bool:
-        """Called ten times a second."""
+        """Close idle connections once a second; uvicorn calls this ten times a second."""
         if counter % 10 == 0:
             self._close_idle(time.monotonic())
         return await super().on_tick(counter)
@@ -99,12 +92,12 @@ class _Server(uvicorn.Server):
     def _close_idle(self, now: float) -> None:
         idle: dict[Any, tuple[object, float]] = {}
         for connection in list(self.server_state.connections):
-            last = getattr(connection, "cycle", None)  # a request and its answer
-            # A connection that is given up closes only when its reader takes what is left: it counts as idle too.
+            last = getattr(connection, "cycle", None)  # the latest request with its answer
+            # A connection that is closing does so only when its client has read the rest: it counts as idle too.
             if last is not None and not last.response_complete and not connection.transport.is_closing():
                 continue
             seen, since = self._idle.get(connection, (last, now))
-            if seen is not last:  # there was one in between
+            if seen is not last:  # there was another request in between
                 since = now
             if now - since > self._idle_timeout:
                 connection.transport.abort()

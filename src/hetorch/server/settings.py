@@ -12,12 +12,20 @@ GIB = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`workers`: predictions computed at once. `queue`: predictions that may wait behind them. `body_memory`: bytes of
-    request bodies held at once. `key_memory`: bytes of evaluation keys and encrypted weights ready for use;
-    `key_folder` keeps uploads on disk too, up to `key_disk` bytes. Times in seconds: `request_timeout` for one
-    computation including its wait, `idle_timeout` for the head of a request, between two pieces of a body, and for an
-    answer to be read beyond the time that its size allows; `shutdown_timeout` for running requests when the server
-    stops."""
+    """The limits of one server. InputError if one is out of range.
+
+    Args:
+        workers: predictions computed at once.
+        queue: predictions that may wait behind them.
+        body_memory: bytes of request bodies held at once.
+        key_memory: bytes of evaluation keys and encrypted weights ready for use.
+        key_folder: a folder that keeps uploads on disk too; None for memory only.
+        key_disk: bytes that uploads in `key_folder` may take.
+        request_timeout: seconds for one computation, its wait included.
+        idle_timeout: seconds for the head of a request, between two pieces of a body, and for reading an answer beyond
+            the time that its length allows.
+        shutdown_timeout: seconds for running requests when the server stops.
+    """
 
     workers: int = 2
     queue: int = 16

@@ -1,4 +1,4 @@
-"""A bounded pool of threads for computations: what does not fit is refused at once, never queued without end."""
+"""A bounded pool of threads for computations: a full queue is refused at once, never extended."""
 
 from __future__ import annotations
 
@@ -9,17 +9,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from starlette.exceptions import HTTPException
-
-from hetorch.server.body import RETRY_AFTER
+from hetorch.server.refusal import Refusal
+from hetorch.wire.codes import Code
 
 R = TypeVar("R")
 
 
 class WorkerPool:
-    """`workers` threads and at most `queue` computations waiting. Used from one event loop.
+    """A pool of `workers` threads and at most `queue` waiting computations. Used from one event loop.
 
-    The engine releases the interpreter lock, so threads compute in parallel. A computation cannot be stopped half-way:
+    The engine releases the interpreter lock, so threads compute in parallel. A running computation cannot be stopped:
     one that outlives its time keeps its worker until it ends, and counts as pending until then.
     """
 
@@ -30,16 +29,24 @@ class WorkerPool:
 
     @property
     def pending(self) -> int:
-        """Computations running or waiting."""
+        """The number of computations that run or wait."""
         return self._pending
 
     async def run(self, work: Callable[[float], R], timeout: float) -> R:
-        """`work(seconds waited)` in a worker. 503 if the queue is full, 504 after `timeout` seconds."""
+        """Run `work` in a worker and return its result.
+
+        Args:
+            work: called with the seconds that it waited for a worker.
+            timeout: seconds for waiting and running together.
+
+        Raises:
+            Refusal: busy if the queue is full, timeout after `timeout` seconds.
+            Exception: whatever `work` raises.
+        """
         if self._pending >= self._capacity:
-            raise HTTPException(
-                503,
+            raise Refusal(
+                Code.BUSY,
                 f"{self._pending} computations are running or waiting, no more are taken; try again",
-                RETRY_AFTER,
             )
         abandoned = threading.Event()
         submitted = time.perf_counter()
@@ -56,17 +63,18 @@ class WorkerPool:
         try:
             return await asyncio.wait_for(asyncio.shield(future), timeout)
         except TimeoutError:
-            raise HTTPException(
-                504, f"the computation took longer than {timeout:g} s; it was given up"
+            raise Refusal(
+                Code.TIMEOUT,
+                f"the computation took longer than {timeout:g} s, the most that this server allows",
             ) from None
         finally:
             abandoned.set()
 
     def close(self) -> None:
-        """Drop what waits; what runs ends by itself."""
+        """Drop waiting computations; running ones end by themselves."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _finished(self, future: asyncio.Future[R]) -> None:
         self._pending -= 1
         if not future.cancelled():
-            future.exception()  # an abandoned computation's failure was answered with 504 already
+            future.exception()  # retrieved: the failure of an abandoned computation was answered already

@@ -1,10 +1,9 @@
-"""TenSEAL's module of this name: the context and what belongs to it."""
+"""TenSEAL's module of this name: the context, its enumerations and its keys."""
 
 from __future__ import annotations
 
-from hetorch.tenseal.context import Context
-from hetorch.tenseal.enums import ENCRYPTION_TYPE, SCHEME_TYPE
-from hetorch.tenseal.keys import (
+from hetorch.tenseal.names.context import Context
+from hetorch.tenseal.names.keys import (
     Decryptor,
     Encryptor,
     GaloisKeys,
@@ -14,6 +13,7 @@ from hetorch.tenseal.keys import (
     SEALPrimitive,
     SecretKey,
 )
+from hetorch.tenseal.scheme.enums import ENCRYPTION_TYPE, SCHEME_TYPE
 
 __all__ = [
     "ENCRYPTION_TYPE",

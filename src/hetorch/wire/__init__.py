@@ -1,1 +1,1 @@
-"""Messages between client and server: bytes in, typed messages out. No sockets, no secrets."""
+"""Layer 3: the messages between client and server, from bytes to types and back. No sockets, no secrets."""

@@ -1,4 +1,4 @@
-"""The small JSON answers of the service: errors, the list of models, the id of an uploaded key."""
+"""The small JSON answers of the service: errors, the list of models, the id of uploaded keys."""
 
 from __future__ import annotations
 
@@ -8,13 +8,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hetorch.errors import WireError
+from hetorch.wire.codes import CODE, Code
+from hetorch.wire.limits import MAX_ANSWER_BYTES, MAX_MODELS, MAX_SENTENCE_LENGTH
 
-MAX_ANSWER_BYTES = 1 << 16
-MAX_SENTENCE = 600
-"""Characters of an error sentence that a client repeats; a server that sends more is cut short."""
-MAX_MODELS = 256
 MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+"""The form of a model's name; it is part of addresses."""
 KEY_ID = re.compile(r"[0-9a-f]{64}")
+"""The form of a key id and of a plan's fingerprint: a SHA-256 in lower-case hexadecimal digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """An error of the server. `code` is None where the answer has none, as a proxy's; it may be one that this version
+    does not know."""
+
+    sentence: str
+    code: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,48 +34,54 @@ class ModelEntry:
     fingerprint: str
 
 
-def dump_error(sentence: str, request_id: str | None = None) -> bytes:
-    """`{"error": sentence}`, with the request id if the server has one to look up in its log."""
-    body = {"error": sentence}
+def dump_error(code: Code, sentence: str, request_id: str | None = None) -> bytes:
+    """Encode `{"error": sentence, "code": code}`, with `request_id` if the server's log has more under it."""
+    body = {"error": sentence, "code": code.value}
     if request_id is not None:
         body["request_id"] = request_id
     return json.dumps(body).encode()
 
 
-def load_error(data: bytes) -> str | None:
-    """The sentence of an error answer, made fit for a terminal, or None if the bytes hold none."""
+def load_error(data: bytes) -> ErrorAnswer | None:
+    """Parse the body of an error answer; None if it holds no error sentence.
+
+    The bytes come from a stranger, so the sentence is made fit for a terminal: no control characters, which drive
+    terminals, no line breaks, and at most MAX_SENTENCE_LENGTH characters. Anything that cannot be a code is no code.
+    """
     try:
         body = _object(data)
     except WireError:
         return None
-    sentence = body.get("error")
+    sentence, code = body.get("error"), body.get("code")
     if not isinstance(sentence, str):
         return None
-    # A stranger's text: no control characters (they drive terminals), no line breaks, a bounded length.
-    clean = "".join(c if c.isprintable() else " " for c in sentence)
-    return " ".join(clean.split())[:MAX_SENTENCE]
+    printable = "".join(c if c.isprintable() else " " for c in sentence)
+    return ErrorAnswer(
+        " ".join(printable.split())[:MAX_SENTENCE_LENGTH],
+        code if isinstance(code, str) and CODE.fullmatch(code) else None,
+    )
 
 
 def dump_key_id(key_id: str) -> bytes:
-    """The answer to an upload of evaluation keys."""
+    """Encode the answer to an upload of evaluation keys or weights."""
     return json.dumps({"key_id": key_id}).encode()
 
 
 def load_key_id(data: bytes) -> str:
-    """The key id of an upload's answer (64 hex digits), else WireError."""
+    """Parse the answer to an upload; WireError unless it holds a key id (64 hex digits)."""
     key_id = _object(data).get("key_id")
     if not isinstance(key_id, str) or not KEY_ID.fullmatch(key_id):
-        raise WireError("the server's answer to the key upload holds no key id of 64 hex digits")
+        raise WireError("the server's answer to the upload holds no key id of 64 hex digits")
     return key_id
 
 
 def dump_models(models: list[ModelEntry]) -> bytes:
-    """The answer that lists the models of a server."""
+    """Encode the list of a server's models."""
     return json.dumps({"models": [{"name": m.name, "fingerprint": m.fingerprint} for m in models]}).encode()
 
 
 def load_models(data: bytes) -> tuple[ModelEntry, ...]:
-    """The models of a server's list, at most MAX_MODELS, else WireError."""
+    """Parse the list of a server's models; WireError unless it holds at most MAX_MODELS valid ones."""
     entries = _object(data).get("models")
     if not isinstance(entries, list) or len(entries) > MAX_MODELS:
         raise WireError(f"the server's answer holds no list of at most {MAX_MODELS} models")
@@ -83,8 +98,9 @@ def load_models(data: bytes) -> tuple[ModelEntry, ...]:
 
 
 def _object(data: bytes) -> Mapping[str, object]:
+    """Parse a JSON object of at most MAX_ANSWER_BYTES; WireError for anything else."""
     if len(data) > MAX_ANSWER_BYTES:
-        raise WireError(f"an answer of {len(data)} bytes; at most {MAX_ANSWER_BYTES} are read")
+        raise WireError(f"the answer has {len(data)} bytes; at most {MAX_ANSWER_BYTES} are read")
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):

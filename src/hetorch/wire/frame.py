@@ -1,4 +1,4 @@
-"""The frame of a message: who it is for, and blobs with their lengths. No cryptography here.
+"""The frame of a message: the plan and the keys that it belongs to, and blobs with their lengths.
 
 Layout, little-endian:
 
@@ -10,10 +10,11 @@ Layout, little-endian:
     40      32     key id: SHA-256 of the evaluation keys as uploaded
     72      4      number of blobs
     76      ...    for each blob: 8 bytes of length, then the blob
-    ...     32     of kinds 3 and 4, which lie in files: SHA-256 of all before it
+    ...     32     only in kinds 3 and 4, which lie in files: SHA-256 of everything before it
 
 The number and the lengths of the blobs are known from the plan, so a reader refuses a frame before it copies anything
-from it. Every blob carries its own checksum (see `hetorch.engine.codec`).
+from it. Every blob carries its own checksum (see `hetorch.engine.codec`). Nothing here is cryptography: the checksums
+find damage, not malice.
 """
 
 from __future__ import annotations
@@ -29,14 +30,17 @@ from hetorch.errors import WireError
 MAGIC = b"HTWM"
 VERSION = 1
 ID_BYTES = 32
+"""Bytes of a plan's fingerprint and of a key id, both SHA-256."""
 DIGEST_BYTES = 32
+"""Bytes of the SHA-256 at the end of a frame that lies in a file."""
 _HEADER = struct.Struct(f"<4sHH{ID_BYTES}s{ID_BYTES}sI")
 _LENGTH = struct.Struct("<Q")
 HEADER_BYTES = _HEADER.size
+"""Bytes before the first blob; enough for load_header."""
 
 
 class Kind(IntEnum):
-    """What a frame holds."""
+    """The kind of message that a frame carries; the values are on the wire."""
 
     PREDICT_REQUEST = 1
     PREDICT_RESPONSE = 2
@@ -45,14 +49,14 @@ class Kind(IntEnum):
 
     @property
     def digest_bytes(self) -> int:
-        """Of the digest behind the blobs; a prediction has none, it never lies in a file."""
+        """Bytes of the digest behind the blobs: 0 for predictions, which never lie in a file."""
         return DIGEST_BYTES if self in (Kind.PUBLIC_KEY, Kind.ENCRYPTED_WEIGHTS) else 0
 
 
 @dataclass(frozen=True, slots=True)
 class FrameLimits:
-    """What a reader accepts: exactly `count` blobs, each of one of the `lengths` (bytes): the same for all of them, or
-    in a tuple those of each."""
+    """The frames that a reader accepts: exactly `count` blobs and `digest_bytes` bytes behind them. `lengths` holds the
+    allowed lengths of a blob in bytes: one set for all blobs, or a tuple with a set for each."""
 
     count: int
     lengths: frozenset[int] | tuple[frozenset[int], ...]
@@ -69,7 +73,7 @@ class FrameLimits:
         return self._bytes([max(lengths) for lengths in self._each()])
 
     def of(self, index: int) -> frozenset[int]:
-        """The lengths that the blob number `index` may have."""
+        """Return the lengths in bytes that the blob number `index` may have."""
         return self.lengths[index] if isinstance(self.lengths, tuple) else self.lengths
 
     def _each(self) -> tuple[frozenset[int], ...]:
@@ -81,7 +85,8 @@ class FrameLimits:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The beginning of a frame; `kind` is a known one, the rest is as it was read."""
+    """The beginning of a frame. `kind` is a known one; `model` (fingerprint of the plan), `key_id` and `count` are as
+    they were read, unchecked."""
 
     kind: Kind
     model: bytes
@@ -91,7 +96,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A parsed frame; `blobs` are views into the bytes that were read."""
+    """A parsed frame; `blobs` are read-only views into the bytes that it was parsed from."""
 
     kind: Kind
     model: bytes
@@ -100,36 +105,38 @@ class Frame:
 
 
 def dump_frame(kind: Kind, model: bytes, key_id: bytes, blobs: Sequence[bytes]) -> bytes:
-    """The frame as bytes; `model` and `key_id` are 32 bytes each, else WireError."""
+    """Encode a frame. WireError unless `model` (fingerprint of the plan) and `key_id` have 32 bytes each."""
     return b"".join(frame_pieces(kind, model, key_id, len(blobs), blobs))
 
 
 def frame_pieces(
     kind: Kind, model: bytes, key_id: bytes, count: int, blobs: Iterable[bytes]
 ) -> Iterator[bytes]:
-    """As dump_frame, piece by piece: each blob is taken when the one before it was handed on. WireError if there are
-    not `count` of them."""
+    """Encode a frame like dump_frame, yielding one piece after the other, so that one blob at a time is in memory.
+
+    The next blob is taken only when the piece before it was consumed. WireError, at the end, unless there were `count`.
+    """
     for name, value in (("plan fingerprint", model), ("key id", key_id)):
         if len(value) != ID_BYTES:
             raise WireError(f"a {name} has {ID_BYTES} bytes, got {len(value)}")
     header = _HEADER.pack(MAGIC, VERSION, kind, model, key_id, count)
     digest = hashlib.sha256(header)
     yield header
-    given = 0
+    written = 0
     for blob in blobs:
         piece = _LENGTH.pack(len(blob)) + blob
         if kind.digest_bytes:
             digest.update(piece)
         yield piece
-        given += 1
-    if given != count:
-        raise WireError(f"a frame of {count} blobs was begun, {given} were given")
+        written += 1
+    if written != count:
+        raise WireError(f"a frame of {count} blobs was begun, {written} were given")
     if kind.digest_bytes:
         yield digest.digest()
 
 
 def load_header(data: bytes | bytearray | memoryview) -> Header:
-    """The header of a frame of which `data` is the beginning or the whole; WireError if it is none of this version."""
+    """Parse the header at the beginning of `data`; WireError unless it is one of this version."""
     if len(data) < HEADER_BYTES:
         raise WireError(
             f"the message has {len(data)} bytes, its header alone has {HEADER_BYTES}; it was cut short"
@@ -147,7 +154,7 @@ def load_header(data: bytes | bytearray | memoryview) -> Header:
 
 
 def load_frame(data: bytes | bytearray | memoryview, limits: FrameLimits) -> Frame:
-    """Parse bytes from outside, strictly: the whole of `data` is one frame within `limits`, else WireError."""
+    """Parse bytes from outside; WireError unless the whole of `data` is one frame within `limits`."""
     view = memoryview(data).toreadonly()
     header = load_header(view)
     if header.count != limits.count:
@@ -183,14 +190,15 @@ def load_frame_of(
     data: bytes | bytearray | memoryview,
     limits: FrameLimits,
 ) -> Frame:
-    """As load_frame, of this kind and for the plan `name` with this fingerprint (hex), else WireError."""
+    """Parse bytes from outside like load_frame; WireError also unless the frame has this kind and is for the plan with
+    this fingerprint (hex). `name`: the plan's name, for the error's sentence."""
     frame = load_frame(data, limits)
     check_header(Header(frame.kind, frame.model, frame.key_id, len(frame.blobs)), kind, name, fingerprint)
     return frame
 
 
 def check_header(header: Header, kind: Kind, name: str, fingerprint: str) -> None:
-    """WireError unless it is of this kind and for the plan `name` with this fingerprint (hex)."""
+    """Raise WireError unless the header has this kind and names the plan with this fingerprint (hex)."""
     if header.kind is not kind:
         raise WireError(f"expected a message of kind {kind.name.lower()}, got {header.kind.name.lower()}")
     if header.model.hex() != fingerprint:

@@ -1,7 +1,7 @@
-"""Predict request and response: ciphertexts of one sample or one batch, checked against the public plan.
+"""The predict request and its response: ciphertexts of one sample or one batch, checked against the public plan.
 
 A request carries `input_count` ciphertexts at the plan's input level and scale, a response `output_count` at the
-output level and scale. Every size follows from the plan, so both sides know before they read how much may come.
+output level and scale. Every size follows from the plan, so both sides know the length of a message in advance.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hetorch.engine.codec import ciphertext_bytes, dump_ciphertext
+from hetorch.engine.codec import ciphertext_blob_bytes, dump_ciphertext
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import WireError
 from hetorch.plan.public import PublicPlan
@@ -19,7 +19,7 @@ from hetorch.wire.frame import Frame, FrameLimits, Kind, dump_frame, load_frame_
 
 @dataclass(frozen=True, slots=True)
 class PredictRequest:
-    """The ciphertexts of one sample or batch and the key (SHA-256 of the uploaded evaluation keys, hex) to use."""
+    """The ciphertexts of one sample or batch, and the id (SHA-256, hex) of the evaluation keys to use."""
 
     key_id: str
     ciphertexts: tuple[Ciphertext, ...]
@@ -27,42 +27,42 @@ class PredictRequest:
 
 @dataclass(frozen=True, slots=True)
 class PredictResponse:
-    """The ciphertexts of one result, made with the evaluation keys `key_id`."""
+    """The ciphertexts of one result, and the id (SHA-256, hex) of the evaluation keys that it was computed with."""
 
     key_id: str
     ciphertexts: tuple[Ciphertext, ...]
 
 
 def request_limits(plan: PublicPlan) -> FrameLimits:
-    """What a predict request may look like: fresh ciphertexts, with a seed (secret-key encryption) or without."""
+    """Return the limits of a predict request: fresh ciphertexts, with a seed (secret-key encryption) or without."""
     return FrameLimits(plan.input_count, fresh_lengths(plan.parameters, plan.input_level))
 
 
 def response_limits(plan: PublicPlan) -> FrameLimits:
-    """What a predict response may look like: computed ciphertexts, which have no seed."""
-    length = ciphertext_bytes(plan.parameters, plan.output_level, seeded=False)
+    """Return the limits of a predict response: computed ciphertexts, which have no seed."""
+    length = ciphertext_blob_bytes(plan.parameters, plan.output_level, seeded=False)
     return FrameLimits(plan.output_count, frozenset({length}))
 
 
 def dump_request(plan: PublicPlan, key_id: str, ciphertexts: Sequence[Ciphertext]) -> bytes:
-    """The request as bytes; WireError if there are not `plan.input_count` ciphertexts."""
+    """Encode a request; WireError unless there are `plan.input_count` ciphertexts."""
     return _dump(Kind.PREDICT_REQUEST, plan, key_id, ciphertexts, plan.input_count)
 
 
 def dump_response(plan: PublicPlan, key_id: str, ciphertexts: Sequence[Ciphertext]) -> bytes:
-    """The response as bytes; WireError if there are not `plan.output_count` ciphertexts."""
+    """Encode a response; WireError unless there are `plan.output_count` ciphertexts."""
     return _dump(Kind.PREDICT_RESPONSE, plan, key_id, ciphertexts, plan.output_count)
 
 
 def load_request(plan: PublicPlan, data: bytes | bytearray | memoryview) -> PredictRequest:
-    """Parse bytes from a client. WireError if anything differs from what the plan says."""
+    """Parse a request from a client; WireError if anything differs from the plan."""
     frame = load_frame_of(Kind.PREDICT_REQUEST, plan.name, plan.fingerprint, data, request_limits(plan))
     ciphertexts = _ciphertexts(plan, frame, plan.input_level, plan.input_scale)
     return PredictRequest(frame.key_id.hex(), ciphertexts)
 
 
 def load_response(plan: PublicPlan, data: bytes | bytearray | memoryview) -> PredictResponse:
-    """Parse bytes from a server. WireError if anything differs from what the plan says."""
+    """Parse a response from a server; WireError if anything differs from the plan."""
     frame = load_frame_of(Kind.PREDICT_RESPONSE, plan.name, plan.fingerprint, data, response_limits(plan))
     ciphertexts = _ciphertexts(plan, frame, plan.output_level, plan.output_scale)
     return PredictResponse(frame.key_id.hex(), ciphertexts)

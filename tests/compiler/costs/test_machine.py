@@ -1,4 +1,4 @@
-"""The constants of a machine: measured, stored, read back, and what depends on them."""
+"""The constants of a machine: they are measured, stored and read back, and plans and costs depend on them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 import hetorch
-from hetorch.compiler.costs.cost_model import CostModel
 from hetorch.compiler.costs.machine import DEFAULT, Machine, default_path, load_machine, store_machine
+from hetorch.compiler.costs.model import CostModel
 from hetorch.errors import InputError
 from hetorch.plan import Plan
 

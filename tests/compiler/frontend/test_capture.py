@@ -15,7 +15,7 @@ from hetorch.ir.interpreter import run_tensor_program
 
 
 class Lambda(nn.Module):
-    """A module of one function, with a parameter so that a constant tensor is at hand."""
+    """A module that applies a function to its input and a parameter."""
 
     def __init__(self, function: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Lambda(nn.Module):
 
 
 class Recurrent(nn.Module):
-    """A cell over the steps of axis 1, from a hidden state of zeros."""
+    """A cell that runs over the steps of axis 1, from a hidden state of zeros."""
 
     def __init__(self, cell: nn.Module) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Recurrent(nn.Module):
 
 
 class First(nn.Module):
-    """The first result of a module, summed over the steps."""
+    """A module that returns the first result of another, summed over the steps."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class SelfAttention(nn.Module):
 
 
 def check(module: nn.Module, *shape: int, batch: int = 5) -> None:
-    """The captured program computes what the module computes, on other inputs than those it was captured with."""
+    """Compare the captured program with the module on inputs other than the calibration inputs."""
     torch.manual_seed(1)
     module.eval()
     program = capture(module, torch.randn(3, *shape)).program

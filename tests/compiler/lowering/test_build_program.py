@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hetorch.compiler.lowering.build_program import build_program
-from hetorch.ir.he_program import Add, LinearTransform, Multiply, operands, results
+from hetorch.ir.he_operations import Add, LinearTransform, Multiply
 from hetorch.ir.interpreter import run_he_program, run_tensor_program
 from hetorch.ir.tensor_program import Affine
 from tests.compiler.networks import NETWORKS, choice, inputs
@@ -29,12 +29,12 @@ def test_operations_meet_levels_and_scales_and_follow_the_layers(name: str) -> N
     assert program.layers == ("input", *(op.name for op in chosen.variant.program.operations))
     assert [op.layer for op in program.operations] == sorted(op.layer for op in program.operations)
     for op in program.operations:
-        read = [program.values[value] for value in operands(op)]
+        read = [program.values[value] for value in op.reads]
         if isinstance(op, Add | Multiply | LinearTransform):
             assert len({value.level for value in read}) == 1
         if isinstance(op, Add):
             assert read[0].scale == pytest.approx(read[1].scale, rel=2.0**-20)
-    last = {op.layer: program.values[results(op)[-1]] for op in program.operations}
+    last = {op.layer: program.values[op.makes[-1]] for op in program.operations}
     assert all(value.level == levels[layer] for layer, value in last.items())
     transforms = [op for op in program.operations if isinstance(op, LinearTransform)]
     assert len(transforms) == sum(isinstance(op, Affine) for op in chosen.variant.program.operations)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from hetorch.compiler.costs.cost_model import CostModel
-from hetorch.compiler.frontend.matrices import convolution
+from hetorch.compiler.costs.model import CostModel
+from hetorch.compiler.frontend.operations.matrices import convolution
 from hetorch.compiler.packing.choose_layouts import choose_layouts
 from hetorch.compiler.packing.lower import lower
 from hetorch.compiler.packing.placements import compact

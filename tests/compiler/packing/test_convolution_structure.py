@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from hetorch.compiler.frontend.matrices import convolution
+from hetorch.compiler.frontend.operations.matrices import convolution
 from hetorch.compiler.packing.convolution_structure import product_form, product_indices, terms_of
 from hetorch.compiler.packing.diagonals import coordinates, find_indices
 from hetorch.compiler.packing.placement_candidates import input_candidates, result_candidates

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from hetorch.compiler.frontend.matrices import convolution
+from hetorch.compiler.frontend.operations.matrices import convolution
 from hetorch.compiler.packing.count_dense import count_dense, dense_pattern
 from hetorch.compiler.packing.placements import compact
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from hetorch.compiler.frontend.matrices import convolution
+from hetorch.compiler.frontend.operations.matrices import convolution
 from hetorch.compiler.packing.diagonals import coordinates, find_diagonals, find_indices
 from hetorch.compiler.packing.lower import lower
 from hetorch.compiler.packing.placements import Grid, Placement, compact, on_grid, skewed

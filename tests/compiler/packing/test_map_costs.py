@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hetorch.compiler.costs.cost_model import CostModel
-from hetorch.compiler.frontend.matrices import convolution
+from hetorch.compiler.costs.model import CostModel
+from hetorch.compiler.frontend.operations.matrices import convolution
 from hetorch.compiler.packing.diagonals import coordinates, find_indices
 from hetorch.compiler.packing.lower import lower
 from hetorch.compiler.packing.map_costs import MOST_SEARCHED, MapCosts, MapMemo, sample_pixels

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from hetorch.compiler.frontend.matrices import average_pool, convolution
+from hetorch.compiler.frontend.operations.matrices import average_pool, convolution
 from hetorch.compiler.packing.placement_candidates import (
     input_candidates,
     result_candidates,

@@ -4,8 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from hetorch.compiler.passes.assign_levels import assign_levels
-from hetorch.compiler.passes.balance_sums import depth_of
-from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorProgram, reads
+from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorProgram
 
 
 def affine(source: int) -> Affine:
@@ -24,4 +23,4 @@ def test_each_value_is_as_low_as_its_readers_allow() -> None:
     levels = assign_levels(program)
     assert levels == (4, 3, 1, 1, 1, 0)
     for index, op in enumerate(operations):
-        assert all(levels[value] >= levels[index + 1] + depth_of(op) for value in reads(op))
+        assert all(levels[value] >= levels[index + 1] + op.depth for value in op.reads)

@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from hetorch import run_encrypted, simulate
 from hetorch.compiler.api import compile
-from hetorch.inspect.run import run_cleartext
-from hetorch.ir.he_program import Polynomial
+from hetorch.ir.he_operations import Polynomial
 from hetorch.plan import Plan
 
 
@@ -49,11 +49,11 @@ def test_wide_ranges_keep_the_promise(
     made = compile(two_activations(*weights), x[:100], activation_degree=degree, activation_ranges=ranges)
     assert check_scales(made) == 2
     unseen = x[100:].numpy()
-    clean = run_cleartext(made, unseen, noise=False)
+    clean = simulate(made, unseen, noise=False)
     bound = made.report.predicted_error * made.report.output_range
-    assert np.max(np.abs(run_cleartext(made, unseen) - clean)) <= bound
+    assert np.max(np.abs(simulate(made, unseen) - clean)) <= bound
     pytest.importorskip("hetorch.engine._secret")
-    assert np.max(np.abs(made.run_encrypted(unseen) - clean)) <= bound
+    assert np.max(np.abs(run_encrypted(made, unseen) - clean)) <= bound
 
 
 class Joined(nn.Module):
@@ -77,8 +77,8 @@ def test_sums_and_products_before_polynomials(option: str, value: float, ranges:
     x = torch.rand(96, 6)
     made = compile(Joined().eval(), x, activation_ranges=ranges, **{option: value})  # type: ignore[arg-type]
     assert check_scales(made) >= 3
-    clean = run_cleartext(made, x.numpy(), noise=False)
-    error = np.max(np.abs(run_cleartext(made, x.numpy()) - clean))
+    clean = simulate(made, x.numpy(), noise=False)
+    error = np.max(np.abs(simulate(made, x.numpy()) - clean))
     assert error <= made.report.predicted_error * made.report.output_range
 
 

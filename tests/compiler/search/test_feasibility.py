@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from hetorch import run_encrypted, simulate
 from hetorch.compiler.api import compile
 from hetorch.compiler.packing.lower import LIGHTEST
 from hetorch.compiler.search.candidates import DIGIT_SIZES, SPARE_BITS
@@ -24,7 +25,6 @@ from hetorch.compiler.search.feasibility import (
     security_room,
 )
 from hetorch.compiler.search.variants import LoweredVariant
-from hetorch.inspect.run import run_cleartext, run_encrypted
 from hetorch.params import Security
 from tests.compiler.networks import choice, request, request_of
 
@@ -41,7 +41,7 @@ def compiled_and_run(seed: int, cancelling: float, encrypted: bool) -> None:
         last.bias.sub_(cancelling * hidden / 2)
     x = torch.rand(64, before)
     plan = compile(model, x, security="none", activation_agreement=0.0)
-    found = (run_encrypted if encrypted else run_cleartext)(plan, x.numpy().astype(np.float64)[:4])
+    found = (run_encrypted if encrypted else simulate)(plan, x.numpy().astype(np.float64)[:4])
     truth = model(x[:4]).detach().numpy()
     share = plan.report.approximation_error + plan.report.predicted_error
     assert np.abs(found - truth).max() <= share * plan.report.output_range

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from hetorch.compiler.lowering.build_program import build_program
-from hetorch.compiler.lowering.select_keys import select_keys
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.search import search
+from hetorch.plan.keys import required_keys
 from hetorch.plan.sizes import evaluation_key_bytes
 from tests.compiler.networks import NETWORKS, choice, request_of
 from tests.zoo.test_zoo import ZOO
@@ -18,7 +18,7 @@ from tests.zoo.test_zoo import ZOO
 
 def check(chosen: Choice) -> None:
     program, weights = build_program(chosen)
-    used = select_keys(program, weights, slot_generator=chosen.parameters.slot_generator)
+    used = required_keys(program, weights, chosen.parameters.slot_generator)
     assert chosen.keys == used
     assert chosen.key_bytes == evaluation_key_bytes(chosen.parameters, used)
 

@@ -8,7 +8,7 @@ import torch
 from hetorch.compiler.api import compile
 from hetorch.compiler.pipeline import FINEST
 from hetorch.errors import InputError, PlanError, SecurityError
-from hetorch.ir.he_program import LinearTransform, Multiply, Polynomial, RotateAdd
+from hetorch.ir.he_operations import LinearTransform, Multiply, Polynomial, RotateAdd
 from hetorch.params import ParameterSet, max_log2_qp
 from tests.compiler.networks import NETWORKS, Square, inputs, model, plan
 
@@ -61,7 +61,7 @@ def test_keys_are_exactly_those_used(name: str) -> None:
         level = 0
         if isinstance(op, LinearTransform):
             level = program.values[op.inputs[0]].level
-            steps = set(made.transform(op.weight, 1, 1).rotations)
+            steps = set(op.diagonals(made.program, made.weights).rotations)
         elif isinstance(op, RotateAdd):
             level, steps = program.values[op.input].level, {op.steps}
         elif isinstance(op, Multiply):

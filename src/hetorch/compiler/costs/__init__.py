@@ -1,1 +1,1 @@
-"""What operations cost on a machine."""
+"""The time that operations take on a machine: a model, its constants, and how they are measured."""

@@ -1,6 +1,6 @@
 """The constants of a machine, for the cost model: seconds for one limb of one operation, by ring degree.
 
-They are stored as JSON in the user's cache folder. Plans say which ones they were compiled with.
+They are stored as JSON in the user's cache folder, and a plan names those that it was compiled with.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """Seconds a limb (`..._limb` and those without key switching) or a digit and limb.
+    """Seconds per limb (`..._limb`, and operations without key switching) or per pair of digit and limb (the others).
 
     `product`: a diagonal times both halves, accumulated. `constant`: the same for one number in place of a diagonal.
-    `pair`: a product of two ciphertexts, accumulated before relinearisation.
-    `baby`: a hoisted rotation inside a transform; `giant`: one with its own decomposition and mod-down; `hoist`: the
-    decomposition that the babies share; `down`: what a transform does once for each output. `rotate`, `multiply`
-    (with relinearisation), `rescale`, `add`: by themselves.
+    `pair`: a product of two ciphertexts, accumulated before relinearisation. `baby`: a hoisted rotation inside a
+    transform; `giant`: a rotation with its own decomposition and division by P; `hoist`: the decomposition that the
+    baby steps share; `down`: the work that a transform does once for each output. `rotate`, `multiply` (with
+    relinearisation), `rescale` and `add` are operations by themselves.
     """
 
     product: float
@@ -49,14 +49,17 @@ class Times:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """`times` by ring degree, with `threads` threads at work. `label`: "default" or "tuned"."""
+    """The constants of one machine: `times` by ring degree, measured with `threads` threads.
+
+    `label` is "default" or "tuned".
+    """
 
     label: str
     times: Mapping[int, Times]
     threads: int = 1
 
     def at(self, ring_degree: int) -> Times:
-        """Those of the nearest ring degree measured, in proportion to the work of a limb."""
+        """Return the constants for a ring degree, from the nearest measured one in proportion to the work of a limb."""
         if ring_degree in self.times:
             return self.times[ring_degree]
         nearest = min(self.times, key=lambda n: (max(n, ring_degree) // min(n, ring_degree), n))
@@ -66,19 +69,19 @@ class Machine:
 
     @property
     def name(self) -> str:
-        """What a plan says: "default", or "tuned" and the first digits of the SHA-256 of the constants."""
+        """The name of the constants in a plan: "default", or "tuned" and the first digits of their SHA-256."""
         if self.label == "default":
             return self.label
         return f"{self.label} {hashlib.sha256(self.to_bytes()).hexdigest()[:16]}"
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON, what load_machine reads."""
+        """Return the constants as canonical JSON, which load_machine reads."""
         times = {str(ring): asdict(self.times[ring]) for ring in sorted(self.times)}
         return canonical_json({"format": FORMAT, "version": VERSION, "threads": self.threads, "times": times})
 
 
 def default_path() -> Path:
-    """HETORCH_TUNING, else tuning.json in $XDG_CACHE_HOME/hetorch or ~/.cache/hetorch."""
+    """Return $HETORCH_TUNING, or else tuning.json in $XDG_CACHE_HOME/hetorch or ~/.cache/hetorch."""
     chosen = os.environ.get("HETORCH_TUNING")
     if chosen:
         return Path(chosen).expanduser()
@@ -88,7 +91,7 @@ def default_path() -> Path:
 
 
 def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
-    """Write the constants, and where; InputError if that is not possible."""
+    """Write the constants to `path` (default: default_path()) and return it. InputError if that is not possible."""
     target = Path(path) if path is not None else default_path()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +102,10 @@ def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
 
 
 def load_machine(path: str | Path | None = None) -> Machine:
-    """The tuned constants, or the defaults if there are none. InputError for any other file than store_machine's."""
+    """Return the tuned constants in `path` (default: default_path()), or the default ones if there is no such file.
+
+    InputError for a file that store_machine did not write.
+    """
     source = Path(path) if path is not None else default_path()
     try:
         data = source.read_bytes()
@@ -132,7 +138,10 @@ def load_machine(path: str | Path | None = None) -> Machine:
 
 
 def ring_work(ring_degree: int) -> float:
-    """Work of a limb relative to N = 1: transforms (N log N) and pointwise work (N) mixed."""
+    """Return the work of a limb relative to N = 1: a mixture of pointwise work (N) and transforms (N log N).
+
+    It gives the constants of ring degrees that were not measured.
+    """
     return ring_degree * (1.0 + 0.05 * (ring_degree.bit_length() - 1))
 
 

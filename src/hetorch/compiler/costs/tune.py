@@ -1,8 +1,8 @@
-"""Layer 4: `hetorch.tune`, which measures what operations cost on this machine, for the compiler's cost model.
+"""`hetorch.tune`: measures the constants of the cost model on this machine.
 
 Operations are timed over a few ring degrees and shapes of key switching; the constants of `Times` are the non-negative
 least squares of their relative errors. A run needs each key once, and all of them together are more than the caches
-hold: rotations are timed with one key after the other, and what that adds is added to all that switches keys.
+hold: rotations are timed with one key after the other, and the additional time is added to all that switches keys.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ from hetorch.params import ParameterSet, Security
 RING_DEGREES = (1 << 12, 1 << 13, 1 << 14, 1 << 15)
 SCALE = 2.0**30
 SUMS = 48
-"""Ciphertexts in and out of the weighted sums that are timed."""
+"""The ciphertexts in, and the ciphertexts out, of the weighted sums that are timed: more of them make the rescaling of
+each result weigh less, and take longer."""
 BABY_STEPS = 8
+"""The baby steps, and the giant steps, of the largest transform that is timed, step 0 included."""
 FEWEST = 6
-"""Calls of which the least time counts, at least."""
+"""The fewest calls of an operation, whatever time they take; the least of their times counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A chain of `level` + 1 primes, cut into digits."""
+    """A shape of key switching: a chain of `level` + 1 primes, cut into digits of `digit_size`."""
 
     level: int
     digit_size: int
@@ -53,8 +55,8 @@ class _Shape:
 
 
 SHAPES = (_Shape(2, 1), _Shape(5, 1), _Shape(5, 2), _Shape(8, 3))
-# (baby steps, giant steps), step 0 counted in both
 GRIDS = ((1, 1), (2, 1), (8, 1), (1, 4), (4, 4), (8, 8))
+"""The baby steps and giant steps, step 0 counted in both, of the transforms that are timed."""
 
 
 def tune(
@@ -64,10 +66,10 @@ def tune(
     seconds: float = 0.05,
     progress: Callable[[str, float], None] | None = None,
 ) -> Machine:
-    """Measure and store the constants at `path` (default: machine.default_path(), where compile looks for them).
+    """Measure the constants and store them at `path` (default: machine.default_path(), where compile looks for them).
 
-    `seconds` is how long each operation is repeated; the least time counts. Takes about 20 seconds with the defaults.
-    InputError for ring degrees that are no powers of two from 2^10 to 2^16, or none.
+    Each operation is repeated for `seconds`, and the least time counts; the defaults take about 20 seconds. InputError
+    for ring degrees that are no powers of two from 2^10 to 2^16, for none, and for `seconds` that are not above 0.
     """
     if not ring_degrees or any(not 1 << 10 <= n <= 1 << 16 or n & (n - 1) for n in ring_degrees):
         raise InputError(f"ring_degrees must be powers of two from 2^10 to 2^16, got {tuple(ring_degrees)}")
@@ -86,7 +88,7 @@ def tune(
 
 
 def _measure(ring: int, seconds: float) -> Times:
-    """All constants for one ring degree."""
+    """Return all constants for one ring degree."""
     systems: dict[str, list[tuple[list[float], float]]] = {"rotate": [], "multiply": [], "transform": []}
     singles: dict[str, list[float]] = {"rescale": [], "add": [], "constant": [], "pair": [], "key": []}
     for shape in SHAPES:
@@ -178,7 +180,7 @@ def _measure_shape(
 
 
 def _grid(values: NDArray[np.float64], babies: int, giants: int) -> DiagonalTransform:
-    """As many diagonals as babies times giants, which fill all slots."""
+    """Return a transform of babies times giants diagonals without a period."""
     baby, giant = np.meshgrid(np.arange(babies), BABY_STEPS * np.arange(giants))
     zeros = np.zeros(babies * giants, dtype=np.int32)
     return DiagonalTransform(
@@ -194,7 +196,7 @@ def _grid(values: NDArray[np.float64], babies: int, giants: int) -> DiagonalTran
 
 
 def _constants(slots: int) -> DiagonalTransform:
-    """A dense matrix of numbers between ciphertexts."""
+    """Return a dense map whose diagonals are single numbers: weighted sums of whole ciphertexts."""
     outputs, inputs = np.divmod(np.arange(SUMS**2, dtype=np.int32), np.int32(SUMS))
     zeros = np.zeros(SUMS**2, dtype=np.int32)
     numbers = np.random.default_rng(0).uniform(-1, 1, (SUMS**2, 1))
@@ -202,8 +204,10 @@ def _constants(slots: int) -> DiagonalTransform:
 
 
 def _least(action: Callable[[], object], seconds: float) -> float:
-    """The least time of a call, of as many as take `seconds` (FEWEST at least), after one to warm up. With one thread
-    its processor time counts: what else the machine does is not the operation's."""
+    """Return the least time of one call among those that fit in `seconds` (FEWEST at least), after one to warm up.
+
+    With one thread, processor time is measured: other work of the machine is not the operation's.
+    """
     clock = time.thread_time if _native.thread_count() == 1 else time.perf_counter
     action()
     best, begun, calls = np.inf, clock(), 0
@@ -216,7 +220,7 @@ def _least(action: Callable[[], object], seconds: float) -> float:
 
 
 def _fit(rows: Sequence[tuple[list[float], float]]) -> list[float]:
-    """Non-negative constants with the least relative errors."""
+    """Return the non-negative constants with the least squares of relative errors, for rows of counts and seconds."""
     matrix = np.array([np.array(features) / measured for features, measured in rows])
-    found, _ = nnls(matrix, np.ones(len(rows)))
-    return [float(x) for x in found]
+    constants, _ = nnls(matrix, np.ones(len(rows)))
+    return [float(x) for x in constants]

@@ -1,4 +1,4 @@
-"""What a user may say about modules before compiling: marks on the module itself."""
+"""Marks that a user sets on a module before compiling it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hetorch.ir.tensor_program import Wish
 ELEMENTWISE_MARK = "hetorch_elementwise"
 WISH_MARK = "hetorch_wish"
 NOTE_MARK = "hetorch_note"
-"""A sentence for the user of the plan, on a module that was made of something else."""
+"""Attribute of a module that was read from another form of model: a sentence for the user of the plan."""
 
 Marked = TypeVar("Marked")
 
@@ -21,9 +21,14 @@ Marked = TypeVar("Marked")
 def elementwise(module: Marked) -> Marked:
     """Mark a class of modules, or one module, as a function of one number that is applied to every element.
 
-    Its forward takes one tensor and returns one of the same shape, and whatever it does inside (comparisons,
-    look-ups) is replaced by a polynomial over the range that calibration finds. As a decorator or as a call; returns
-    its argument. InputError if it is no nn.Module.
+    Its forward takes one tensor and returns one of the same shape. Whatever it computes inside (comparisons, look-ups)
+    is replaced by a polynomial over the calibrated range. Use it as a decorator or as a call.
+
+    Returns:
+        Its argument.
+
+    Raises:
+        InputError: the argument is no nn.Module or class of them.
     """
     if not (
         isinstance(module, torch.nn.Module)
@@ -37,12 +42,22 @@ def elementwise(module: Marked) -> Marked:
 def approximate(
     module: torch.nn.Module, *, degree: int | None = None, precision: float | None = None
 ) -> torch.nn.Module:
-    """Fix how the functions in `module` (and in what it holds) are approximated; returns it.
+    """Fix how the functions in a module are approximated.
 
-    `degree` (1..63) is that of the polynomials. `precision` is the largest error relative to the largest absolute value
-    in the range: functions with kinks (ReLU, MaxPool, Hardtanh) then become compositions of minimax polynomials of the
-    sign, smooth ones a polynomial of the degree that it takes. Both None leave the choice to the compiler again.
-    InputError for other values.
+    At most one of `degree` and `precision` may be given; with neither, the choice is the compiler's again.
+
+    Args:
+        module: the module; the modules inside it are included unless they have a mark of their own.
+        degree: the degree of the polynomials, 1..63.
+        precision: the largest error, relative to the largest absolute value in the range, from 2^-20 to 1. Functions
+            with kinks (ReLU, MaxPool, Hardtanh) become compositions of minimax polynomials of the sign; smooth
+            functions become one polynomial of the degree that the precision needs.
+
+    Returns:
+        The module.
+
+    Raises:
+        InputError: `module` is no nn.Module, or a value is out of range.
     """
     if not isinstance(module, torch.nn.Module):
         raise InputError(f"approximate takes an nn.Module, got {type(module).__name__}")

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.search.evaluation import Choice
-from hetorch.ir.he_program import (
+from hetorch.ir.he_operations import (
     NO_LAYOUT,
     AddBias,
     DropLevel,
-    HeProgram,
     LinearTransform,
     Operation,
     Polynomial,
@@ -24,8 +23,9 @@ from hetorch.ir.he_program import (
     RotateAdd,
     Value,
 )
-from hetorch.ir.he_program import Add as HeAdd
-from hetorch.ir.he_program import Multiply as HeMultiply
+from hetorch.ir.he_operations import Add as HeAdd
+from hetorch.ir.he_operations import Multiply as HeMultiply
+from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply
 

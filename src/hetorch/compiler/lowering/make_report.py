@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.activations.approximate_activations import Approximated
+from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.costs.machine import Machine
-from hetorch.compiler.lowering.select_keys import select_keys
 from hetorch.compiler.packing.count_dense import count_dense
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
@@ -22,7 +21,8 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.ir.he_program import HeProgram
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply
 from hetorch.plan import LayerReport, PlanReport
-from hetorch.plan.memory import predict_memory, weight_memory
+from hetorch.plan.keys import required_keys
+from hetorch.plan.memory import predict_memory
 from hetorch.plan.sizes import evaluation_key_bytes
 
 Weights = Mapping[str, NDArray[np.generic]]
@@ -87,13 +87,13 @@ def _layers(
     seconds = [0.0, *layer_costs(program, choice.lowered, variant.levels, parts, model)]
     encoded = [0] * program.value_count
     for he_op in he_program.operations:
-        encoded[he_op.layer] += weight_memory(he_program, parameters, weights, he_op)
+        encoded[he_op.layer] += he_op.weight_bytes(he_program, parameters, weights)
     rows = []
     for value in range(program.value_count):
         op = program.operations[value - 1] if value else None
         lowered = choice.lowered.get(value - 1)
         kind = op.kind if isinstance(op, Affine | Multiply | Chebyshev) else "sum" if op else "encrypt"
-        keys = select_keys(he_program, weights, value, parameters.slot_generator)
+        keys = required_keys(he_program, weights, parameters.slot_generator, value)
         rows.append(
             LayerReport(
                 name=op.name if op else "input",

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.costs.cost_model import BABY, GIANT, KEY
+from hetorch.compiler.costs.model import BABY, GIANT, KEY
+from hetorch.engine.rotation_schedule import are_multiples
 
 Indices = NDArray[np.int64]
 
@@ -101,12 +102,11 @@ def _rotations(steps: Indices, order: Indices, place: Indices, ciphertext: Indic
 
 
 def _horner_keys(giants: Indices) -> int:
-    """Count the keys for giant steps to the left and to the right, as hetorch.engine.transform.key_steps does."""
+    """Return the number of keys for giant steps, by hetorch.engine.rotation_schedule's rule for each side."""
     keys = 0
     for side in (giants[giants > 0], -giants[giants < 0]):
         steps = np.unique(side)
-        dense = len(steps) > 0 and np.array_equal(steps, steps[0] * np.arange(1, len(steps) + 1))
-        keys += 1 if dense else len(steps)
+        keys += 1 if are_multiples(steps) else len(steps)
     return keys
 
 

@@ -16,7 +16,7 @@ from math import prod
 
 import numpy as np
 
-from hetorch.compiler.costs.cost_model import CostModel
+from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.map_costs import MapCosts, MapMemo
 from hetorch.compiler.packing.placement_candidates import (
     input_candidates,

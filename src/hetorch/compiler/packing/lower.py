@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from hetorch.compiler.costs.cost_model import KEY
+from hetorch.compiler.costs.model import KEY
 from hetorch.compiler.packing.baby_giant import Split, split
 from hetorch.compiler.packing.diagonals import DiagonalSet, blocks, coordinates, find_diagonals
 from hetorch.compiler.packing.placements import Indices, Placement

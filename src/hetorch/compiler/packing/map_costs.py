@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hetorch.compiler.costs.cost_model import CostModel
+from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.baby_giant import split
 from hetorch.compiler.packing.convolution_structure import (
     Product,

@@ -8,8 +8,7 @@ value lower gets a copy that is dropped there.
 
 from __future__ import annotations
 
-from hetorch.compiler.passes.balance_sums import depth_of
-from hetorch.ir.tensor_program import TensorProgram, reads
+from hetorch.ir.tensor_program import TensorProgram
 
 
 def assign_levels(program: TensorProgram) -> tuple[int, ...]:
@@ -17,7 +16,7 @@ def assign_levels(program: TensorProgram) -> tuple[int, ...]:
     levels = [0] * program.value_count
     for index in range(len(program.operations) - 1, -1, -1):
         op = program.operations[index]
-        needed = levels[index + 1] + depth_of(op)
-        for value in reads(op):
+        needed = levels[index + 1] + op.depth
+        for value in op.reads:
             levels[value] = max(levels[value], needed)
     return tuple(levels)

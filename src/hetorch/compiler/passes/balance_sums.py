@@ -20,16 +20,7 @@ from hetorch.ir.tensor_program import (
     Chebyshev,
     TensorOp,
     TensorProgram,
-    reads,
-    renumbered,
 )
-
-
-def depth_of(op: TensorOp) -> int:
-    """Return the levels that an operation uses: one rescaling for a map or a product, none for a sum."""
-    if isinstance(op, Add):
-        return 0
-    return op.depth if isinstance(op, Chebyshev) else 1
 
 
 def is_free(program: TensorProgram, consumers: list[list[int]], value: int) -> bool:
@@ -48,11 +39,11 @@ def balance_sums(program: TensorProgram) -> TensorProgram:
     consumers = program.consumers()
     depth = [0]
     for op in program.operations:
-        depth.append(max(depth[value] for value in reads(op)) + depth_of(op))
+        depth.append(max(depth[value] for value in op.reads) + op.depth)
     operations: list[TensorOp] = []
     number = {0: 0}
     for index, op in enumerate(program.operations):
-        moved = renumbered(op, number)
+        moved = op.renumbered(number)
         if isinstance(op, Add) and not any(is_free(program, consumers, value) for value in (op.a, op.b)):
             assert isinstance(moved, Add)
             spare_first = depth[op.a] < depth[op.b]

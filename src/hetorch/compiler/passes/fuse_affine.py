@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hetorch.ir.tensor_program import Add, Affine, TensorOp, TensorProgram, renumbered, without_dead
+from hetorch.ir.tensor_program import Add, Affine, TensorOp, TensorProgram, without_dead
 
 GROWTHS = (2.0, 8.0)
 """Limits on the growth of a fused matrix: its non-zeros over those of its factors. Raised, more maps are fused: that is
@@ -37,7 +37,7 @@ def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorPro
             case Add():
                 value = fuser.add(number[op.a], number[op.b], op.shape, op.name)
             case _:
-                value = fuser.append(renumbered(op, number))
+                value = fuser.append(op.renumbered(number))
         number[index + 1] = value
     output = number[program.output]
     if output == 0 and program.output_shape != program.input_shape:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
-from hetorch.compiler.costs.cost_model import KEY
+from hetorch.compiler.costs.model import KEY
 from hetorch.compiler.options import LARGEST_RING, SMALLEST_RING
 from hetorch.compiler.packing.placements import power_of_two
 from hetorch.compiler.search.request import Request

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import numpy as np
-
 from hetorch.compiler.packing.lower import LoweredMap
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.transform import DiagonalTransform, key_steps
+from hetorch.engine.transform import DiagonalTransform
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 
 
@@ -61,6 +59,5 @@ def _steps(lowered: LoweredMap, level: int, encrypted: bool) -> Iterator[tuple[i
 
 
 def _transform_steps(transform: DiagonalTransform, encrypted: bool) -> frozenset[int]:
-    if encrypted:  # each sum of a giant step is rotated by itself
-        return frozenset(int(step) for step in np.union1d(transform.giants, transform.babies))
-    return key_steps(transform.giants, transform.babies, transform.slot_count)
+    schedule = transform.schedule
+    return schedule.keys_without_chains if encrypted else schedule.keys

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hetorch.compiler.costs.cost_model import CostModel
+from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.choose_layouts import Layouts, choose_layouts
 from hetorch.compiler.packing.lower import LoweredMap, lower
 from hetorch.compiler.packing.map_costs import MapMemo

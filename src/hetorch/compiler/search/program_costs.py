@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hetorch.compiler.costs.cost_model import CostModel
 from hetorch.compiler.costs.machine import Machine
+from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.lower import LoweredMap
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.params import ParameterSet

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hetorch.engine.backend import Backend
+from hetorch.interop.seal.limits import LARGEST_RING, key_bytes, plaintext_bytes
 from hetorch.params import ParameterSet
 
 if TYPE_CHECKING:  # A record is light (hetorch.engine.backend).
@@ -20,14 +21,15 @@ def _make(parameters: ParameterSet, keys: EvaluationKeys | None) -> SealEngine:
 
 SEAL = Backend(
     name="seal",
-    summary="Microsoft SEAL; needs hetorch[seal], and plans that were compiled for it",
+    summary="Microsoft SEAL, with the extra 'seal' installed, for plans that were compiled for it",
     make=_make,
     take=lambda engine, ciphertext: engine.take(ciphertext),
     give=lambda engine, ciphertext: engine.give(ciphertext),
-    largest_ring=1 << 15,  # the largest ring in SEAL's security table, where its contexts end
+    plaintext_bytes=plaintext_bytes,
+    converted_key_bytes=key_bytes,
+    takes_encrypted_weights=False,
+    largest_ring=LARGEST_RING,
     digit_size=1,
     special_prime_count=1,
     slot_generator=3,
-    takes_encrypted_weights=False,
-    converts_keys=True,
 )

@@ -1,4 +1,4 @@
-"""SEAL's own objects from ours: the context of a parameter set, and keys."""
+"""SEAL's own objects, made from native ones: the context of a parameter set, and a client's keys."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 from hetorch.engine import _native
-from hetorch.errors import LevelError, ParameterError, PlanError
-from hetorch.interop.seal.backend import SEAL
+from hetorch.errors import LevelError, ParameterError, PlanUseError
+from hetorch.interop.seal.limits import LARGEST_RING
 from hetorch.interop.seal_format import SealParameters, dump_galois_keys, dump_relin_keys
 from hetorch.params import ParameterSet
 
@@ -21,7 +21,7 @@ RECOMPILE = "compile the model with engine='seal' (hetorch compile --engine seal
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealLibrary:
-    """The module `seal`, and its objects for one parameter set. SEAL's evaluator keeps no state."""
+    """The module `seal` and its objects for one parameter set. SEAL's evaluator keeps no state."""
 
     module: Any
     context: Any
@@ -30,9 +30,12 @@ class SealLibrary:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealKeys:
-    """One client's evaluation keys as SEAL holds them. `levels`: the highest level of each Galois element, and
-    `relinearisation_level` of the relinearisation key (-1 without): SEAL's keys are whole, ours are filled up with
-    zeros above their level."""
+    """One client's evaluation keys in SEAL's form.
+
+    `levels` holds the highest level of each Galois element, `relinearisation_level` that of the relinearisation key
+    (-1 without one). SEAL knows only keys for the whole chain: native keys are filled up with zeros above their level,
+    where SEAL would compute nonsense.
+    """
 
     galois: Any
     levels: MappingProxyType[int, int]
@@ -42,37 +45,40 @@ class SealKeys:
 
 @lru_cache(maxsize=16)
 def seal_library(parameters: ParameterSet) -> SealLibrary:
-    """SEAL with these parameters, the same object for equal sets.
+    """Return SEAL with these parameters, the same object for equal sets.
 
-    PlanError if seal-python is not installed, or for what SEAL cannot do: several special primes, digits of more than
-    one prime, rings above 2^15. SEAL's own security check is off: ours is the parameter set's.
+    SEAL's own security check is off, because a ParameterSet has been checked already.
+
+    Raises:
+        PlanUseError: seal-python is not installed; or SEAL does not have such parameters, with several special primes,
+            digits of more than one prime, or a ring above 2^15.
     """
     try:
         import seal
     except ImportError:
-        raise PlanError("the engine 'seal' needs seal-python: pip install 'hetorch[seal]'") from None
-    if parameters.ring_degree > SEAL.largest_ring:
-        raise PlanError(
+        raise PlanUseError("the engine 'seal' needs seal-python: pip install 'hetorch[seal]'") from None
+    if parameters.ring_degree > LARGEST_RING:
+        raise PlanUseError(
             f"SEAL has rings up to 2^15, the plan's is 2^{parameters.ring_degree.bit_length() - 1}; "
             "use the engine 'native' or compile with a smaller ring_degree"
         )
     try:
-        wanted = SealParameters.of(parameters)
+        seal_parameters = SealParameters.of(parameters)
     except ParameterError:
-        raise PlanError(
+        raise PlanUseError(
             f"the plan has {len(parameters.special_primes)} special primes and digits of {parameters.digit_size} "
             f"primes, SEAL's key switching has one special prime and digits of one; {RECOMPILE}"
         ) from None
     settings = seal.EncryptionParameters(seal.scheme_type.ckks)
-    settings.load_bytes(wanted.dump())
+    settings.load_bytes(seal_parameters.dump())
     context = seal.SEALContext(settings, True, seal.sec_level_type.none)
     if not context.parameters_set() or not context.using_keyswitching():
-        raise PlanError(f"SEAL refuses the plan's parameters: {context.parameter_error_message()}")
+        raise PlanUseError(f"SEAL refuses the plan's parameters: {context.parameter_error_message()}")
     return SealLibrary(seal, context, seal.Evaluator(context))
 
 
 def seal_keys(parameters: ParameterSet, keys: _native.EvaluationKeys | None) -> SealKeys:
-    """The client's keys in SEAL, through SEAL's own format: about 2 ms a megabyte."""
+    """Convert a client's keys through SEAL's own format, which takes about 2 ms a megabyte."""
     library = seal_library(parameters)
     elements = [] if keys is None else keys.galois_elements()
     native = {} if keys is None else {element: keys.galois(element) for element in elements}
@@ -89,14 +95,15 @@ def seal_keys(parameters: ParameterSet, keys: _native.EvaluationKeys | None) -> 
 
 @contextmanager
 def seal_errors(operation: str) -> Iterator[None]:
-    """What SEAL raises, as ours."""
+    """Turn exceptions of SEAL into LevelError, or PlanUseError where the result would be transparent: a ciphertext that
+    does not depend on the input."""
     try:
         yield
     except (ValueError, RuntimeError, IndexError) as error:
         if isinstance(error, LevelError):
             raise
         if "transparent" in str(error):
-            raise PlanError(
+            raise PlanUseError(
                 f"{operation}: the result does not depend on the encrypted input, and SEAL makes no such ciphertexts; "
                 "use the engine 'native'"
             ) from None
@@ -104,16 +111,17 @@ def seal_errors(operation: str) -> Iterator[None]:
 
 
 class LazyKeys:
-    """Keys that are converted when first used, by one thread."""
+    """A client's keys, which the first thread that uses them converts."""
 
     def __init__(self, parameters: ParameterSet, keys: _native.EvaluationKeys | None) -> None:
         self._parameters = parameters
         self._native = keys
         self._lock = threading.Lock()
-        self._made: SealKeys | None = None
+        self._converted: SealKeys | None = None
 
     def get(self) -> SealKeys:
+        """Return the keys in SEAL's form."""
         with self._lock:
-            if self._made is None:
-                self._made = seal_keys(self._parameters, self._native)
-            return self._made
+            if self._converted is None:
+                self._converted = seal_keys(self._parameters, self._native)
+            return self._converted

@@ -1,4 +1,4 @@
-"""SEAL's objects with the level and the exact scale beside them."""
+"""SEAL's objects, each with its level and its exact scale."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hetorch.engine.rotation_schedule import GiantChain
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealCiphertext:
-    """`core`, a seal.Ciphertext of two parts, is never changed once it is here."""
+    """A ciphertext; `core`, a seal.Ciphertext of two parts, is never changed."""
 
     core: Any
     level: int
@@ -18,7 +20,7 @@ class SealCiphertext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealPlaintext:
-    """`core` is a seal.Plaintext at `level`, or None for zero, with which SEAL does not multiply."""
+    """A plaintext; `core` is a seal.Plaintext at `level`, or None for zero, by which SEAL does not multiply."""
 
     core: Any
     level: int
@@ -27,28 +29,22 @@ class SealPlaintext:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A diagonal: what it multiplies (input, baby steps)."""
+    """One diagonal, which multiplies an input rotated by its baby step."""
 
     input: int
     baby: int
     diagonal: SealPlaintext
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """Giant steps in one direction, the shortest turn first; `dense`: they are all multiples 1, 2, … of it."""
-
-    giants: tuple[int, ...]
-    dense: bool
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class SealTransform:
-    """A transform for inputs at `level` and `input_scale`. `groups`: for each output, the terms of each giant step;
-    those but 0 are in `sides`."""
+    """A transform for inputs at `level` and `input_scale`; its results have `scale`.
+
+    `groups` holds, for each output, the terms by their giant step; `chains` rotate the sums of the groups.
+    """
 
     groups: tuple[Mapping[int, tuple[Term, ...]], ...]
-    sides: tuple[Side, ...]
+    chains: tuple[GiantChain, ...]
     input_count: int
     level: int
     input_scale: float
@@ -56,6 +52,6 @@ class SealTransform:
 
     @property
     def byte_count(self) -> int:
-        """Memory that the encoded diagonals take: N words a prime each."""
+        """Memory of the encoded diagonals: N words for each diagonal and prime."""
         terms = [term for output in self.groups for group in output.values() for term in group]
         return sum(8 * term.diagonal.core.coeff_count() for term in terms)

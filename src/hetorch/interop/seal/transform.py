@@ -1,25 +1,29 @@
-"""Linear transforms by baby steps and giant steps, one rotation after the other: SEAL has no hoisting."""
+"""Linear transforms on SEAL, by the schedule of rotations that the core follows too (hetorch.engine.rotation_schedule).
+
+SEAL has no hoisting: every baby step is a rotation of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hetorch.engine.rotation_schedule import GiantChain, giant_chains
 from hetorch.engine.transform import DiagonalTransform
-from hetorch.errors import PlanError
-from hetorch.interop.seal.objects import SealCiphertext, SealTransform, Side, Term
-
-if TYPE_CHECKING:
-    from hetorch.interop.seal.engine import SealEngine
+from hetorch.errors import PlanUseError
+from hetorch.interop.seal.arithmetic import SealArithmetic
+from hetorch.interop.seal.objects import SealCiphertext, SealTransform, Term
 
 
 def prepare(
-    engine: SealEngine, transform: DiagonalTransform, level: int, input_scale: float, output_scale: float
+    engine: SealArithmetic, transform: DiagonalTransform, level: int, input_scale: float, output_scale: float
 ) -> SealTransform:
-    """Diagonals at the scale output_scale * q_level / input_scale, each rotated right by its giant steps, because the
-    sum of its group is rotated left by as much. Zero diagonals are left out."""
+    """Encode the diagonals at the scale output_scale * q_level / input_scale.
+
+    Each is rotated right by its giant step, because the sum of its group is rotated left by as much. Zero diagonals are
+    left out; PlanUseError for an output that has no others.
+    """
     scale = output_scale * engine.parameters.modulus_chain[level] / input_scale
     repeat = transform.slot_count // transform.values.shape[1]
     outputs: list[dict[int, list[Term]]] = [{} for _ in range(transform.output_count)]
@@ -31,32 +35,20 @@ def prepare(
             term = Term(int(transform.inputs[t]), int(transform.babies[t]), diagonal)
             outputs[int(transform.outputs[t])].setdefault(giant, []).append(term)
     if not all(outputs):
-        raise PlanError(
+        raise PlanUseError(
             "a transform has an output whose weights are all zero; SEAL makes no ciphertext that does not depend "
             "on the input: use the engine 'native'"
         )
     groups = tuple({giant: tuple(terms) for giant, terms in output.items()} for output in outputs)
-    sides = _sides({int(giant) for giant in transform.giants}, transform.slot_count)
-    return SealTransform(groups, sides, transform.input_count, level, input_scale, output_scale)
-
-
-def _sides(giants: set[int], slot_count: int) -> tuple[Side, ...]:
-    """Turns to the left, up to half of the slots, and to the right."""
-    sides = []
-    for left in (True, False):
-        mine = [giant for giant in giants if giant and (2 * giant <= slot_count) == left]
-        mine.sort(key=lambda giant: min(giant, slot_count - giant))
-        turns = [min(giant, slot_count - giant) for giant in mine]
-        if mine:
-            sides.append(Side(tuple(mine), turns == [turns[0] * (i + 1) for i in range(len(turns))]))
-    return tuple(sides)
+    chains = giant_chains(transform.giants, transform.slot_count)
+    return SealTransform(groups, chains, transform.input_count, level, input_scale, output_scale)
 
 
 def apply(
-    engine: SealEngine, prepared: SealTransform, inputs: Sequence[SealCiphertext]
+    engine: SealArithmetic, prepared: SealTransform, inputs: Sequence[SealCiphertext]
 ) -> list[SealCiphertext]:
-    """Each input rotated once for each of its baby steps. The giant steps of a dense side go by Horner's rule,
-    rot(S_1 + rot(S_2 + …)), which takes the key of the shortest turn alone: a plan may hold no other."""
+    """Return the results, rescaled. Each input is rotated once for each of its baby steps; the chains need no key but
+    that of their step, and a plan may hold no other."""
     rotated: dict[tuple[int, int], SealCiphertext] = {}
 
     def group_sum(terms: Sequence[Term]) -> SealCiphertext:
@@ -73,8 +65,8 @@ def apply(
     for output in prepared.groups:
         sums = {giant: group_sum(terms) for giant, terms in output.items()}
         total = sums.get(0)
-        for side in prepared.sides:
-            part = _turned(engine, side, sums)
+        for chain in prepared.chains:
+            part = _chained(engine, chain, sums)
             total = total if part is None else _sum(engine, total, part)
         assert total is not None
         # Exact by the scale of the diagonals; the product of doubles may differ in its last bit.
@@ -82,21 +74,18 @@ def apply(
     return results
 
 
-def _turned(engine: SealEngine, side: Side, sums: Mapping[int, SealCiphertext]) -> SealCiphertext | None:
-    """The sum of the side's groups, each turned by its giant steps; None if it has none in this output."""
+def _chained(
+    engine: SealArithmetic, chain: GiantChain, sums: Mapping[int, SealCiphertext]
+) -> SealCiphertext | None:
+    """Return the sum of the chain's groups, each rotated by its giant step; None if this output has none of them."""
     total: SealCiphertext | None = None
-    if not side.dense:
-        for giant in side.giants:
-            if giant in sums:
-                total = _sum(engine, total, engine.rotate(sums[giant], giant))
-        return total
-    for giant in reversed(side.giants):
+    for giant in chain.giants:
         if giant in sums:
             total = _sum(engine, total, sums[giant])
         if total is not None:
-            total = engine.rotate(total, side.giants[0])
+            total = engine.rotate(total, chain.step)
     return total
 
 
-def _sum(engine: SealEngine, a: SealCiphertext | None, b: SealCiphertext) -> SealCiphertext:
+def _sum(engine: SealArithmetic, a: SealCiphertext | None, b: SealCiphertext) -> SealCiphertext:
     return b if a is None else engine.add(a, b)

@@ -1,9 +1,10 @@
-"""SEAL 4's serialisation, read and written: parameters, plaintexts, ciphertexts and keys, to and from hetorch's
-objects.
+"""SEAL 4's serialisation of parameters, plaintexts, ciphertexts and keys, to and from hetorch's objects.
 
-Written from the format itself, without SEAL. The bytes may come from a stranger: every length follows from the
-parameters or is bounded before anything of that size is allocated, and every refusal is a WireError. The secret key is
-in `secret_key`, which no server may import and this package does not.
+The code follows the format itself and does not use SEAL. The bytes may come from a stranger: every length follows from
+the parameters or is bounded before anything of that size is allocated, and every refusal is a WireError. Secret keys
+are read and written in `secret_key`, which no server may import and this `__init__` does not.
+
+Functions named load_ and dump_ read and write one kind of object. Their `compression` is one of COMPRESSIONS.
 """
 
 from hetorch.interop.seal_format.ciphertext import dump_ciphertext, load_ciphertext

@@ -1,5 +1,6 @@
-"""BLAKE2Xb, the extendable output of BLAKE2b ("BLAKE2X", Aumasson, Neves, Wilcox-O'Hearn, Winnerlein, 2016), many
-inputs at once: every output block is one compression of a root hash, so that all blocks run side by side in numpy.
+"""BLAKE2Xb, the extendable output of BLAKE2b ("BLAKE2X", Aumasson, Neves, Wilcox-O'Hearn, Winnerlein, 2016).
+
+Every output block is one compression of a root hash, so numpy computes the blocks of many inputs side by side.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from hetorch.interop.seal_format.stream import Words
 _BLOCK = 64
 _ROUNDS = 12
 
-# BLAKE2b's initial values and message schedule: RFC 7693, section 2.6 and 2.7.
+# BLAKE2b's initial values and message schedule: RFC 7693, sections 2.6 and 2.7.
 _IV = (
     0x6A09E667F3BCC908,
     0xBB67AE8584CAA73B,
@@ -49,7 +50,7 @@ _COLUMNS_AND_DIAGONALS = (
 
 
 def blake2xb(inputs: list[bytes], key: bytes, length: int) -> bytes:
-    """The outputs of `length` bytes (a multiple of 64) for every input under one key, one after the other."""
+    """Return the outputs of `length` bytes (a multiple of 64) for every input under one key, one after the other."""
     roots = b"".join(
         # The root's parameters are those of BLAKE2b in sequential mode, with the length of the output in the upper half
         # of the node offset.
@@ -62,7 +63,7 @@ def blake2xb(inputs: list[bytes], key: bytes, length: int) -> bytes:
 
 
 def _expand(roots: Words, blocks: int, length: int) -> Words:
-    """Words (inputs * blocks, 8): the compression of each root with the number of each block in the parameters."""
+    """Compress each root with the number of each block in the parameters; return words (inputs * blocks, 8)."""
     count = len(roots) * blocks
     message = [np.repeat(roots[:, i], blocks) for i in range(8)]
     offsets = np.tile(np.arange(blocks, dtype=np.uint64), len(roots)) | np.uint64(length << 32)
@@ -93,5 +94,5 @@ def _mix(v: list[Words], a: int, b: int, c: int, d: int, message: list[Words], x
 
 
 def _rotated(x: Words, bits: int) -> Words:
-    """`x` rotated to the right."""
+    """Return `x` rotated to the right."""
     return (x >> np.uint64(bits)) | (x << np.uint64(64 - bits))

@@ -1,4 +1,4 @@
-"""Ciphertexts."""
+"""SEAL's serialised ciphertexts, seeded or in full."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from hetorch.interop.seal_format.stream import Bytes, Reader, frame
 from hetorch.params import ParameterSet
 
 _MAX_PARTS = 16
-"""Two, and more for products that were not relinearised; SEAL's own limit (util/defines.h)."""
+"""Most polynomials of a ciphertext: two, and more for products that were not relinearised. SEAL's own limit
+(util/defines.h); a higher one would admit ciphertexts that SEAL cannot have made."""
 
 
 def load_ciphertext(parameters: ParameterSet, data: Bytes) -> _native.Ciphertext:
-    """A ciphertext that SEAL saved, at the level that its parms_id names, with its scale; seeded or not.
+    """Read a ciphertext that SEAL saved, at the level that its parms_id names, with its scale.
 
-    Slots are in SEAL's order: decode with slot_generator=3. `parameters` have one special prime and digit_size 1
-    (ParameterError). WireError, and nothing else, for bytes that are not a ciphertext of these parameters.
+    Its slots are in SEAL's order: decode them with slot_generator=3.
+
+    Raises:
+        ParameterError: `parameters` have several special primes, or a digit_size other than 1.
+        WireError: the bytes are not a ciphertext of these parameters.
     """
     what = "a ciphertext of SEAL"
     levels = level_primes(parameters)
@@ -44,20 +48,23 @@ def load_ciphertext(parameters: ParameterSet, data: Bytes) -> _native.Ciphertext
 def dump_ciphertext(
     parameters: ParameterSet, ciphertext: _native.Ciphertext, *, compression: str = DEFAULT_COMPRESSION
 ) -> bytes:
-    """As SEAL saves it, in full. What no reader here would take, because it compresses better
-    than anything encrypted does (zeros: x - x), is not compressed."""
+    """Write a ciphertext as SEAL saves it, in full.
+
+    One that compresses better than any encryption does (the zeros of x - x) is written without compression, since
+    load_ciphertext refuses it compressed.
+    """
     primes = parameters.modulus_chain[: ciphertext.level + 1]
     rows = to_seal(np.asarray(_native.ciphertext_rows(ciphertext)), primes)
     parms_id = seal_parameters(parameters).parms_id(len(primes))
     content = Members(parms_id, rows, ciphertext.scale).dump()
-    made = frame(content, compression_number(compression))
-    limit = ciphertext_limit(len(made), _MAX_PARTS, parameters.modulus_chain, parameters.ring_degree)
-    return made if len(content) <= limit else frame(content)
+    framed = frame(content, compression_number(compression))
+    limit = ciphertext_limit(len(framed), _MAX_PARTS, parameters.modulus_chain, parameters.ring_degree)
+    return framed if len(content) <= limit else frame(content)
 
 
 @lru_cache(maxsize=64)
 def level_primes(parameters: ParameterSet) -> dict[bytes, tuple[int, ...]]:
-    """The primes of each level by its parms_id."""
+    """Return the primes of each level by its parms_id."""
     seal = seal_parameters(parameters)
     return {
         seal.parms_id(level + 1): parameters.modulus_chain[: level + 1]

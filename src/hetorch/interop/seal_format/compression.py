@@ -1,4 +1,4 @@
-"""The three compressions of SEAL's frames, with a bound on what a frame may decompress to."""
+"""The three compressions of SEAL's frames, with a bound on the size that a frame may decompress to."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ NONE, ZLIB, ZSTD = 0, 1, 2
 COMPRESSIONS = ("none", "zlib", "zstd")
 """Names of the compressions, in the order of their numbers in the header."""
 DEFAULT_COMPRESSION = "none"
-"""What every build of SEAL reads; builds differ in the others."""
+"""The compression that every build of SEAL reads; builds differ in the others."""
 
 _MAX_WINDOW = 1 << 27
-"""zstd's own limit for decoders (RFC 8878, section 3.1.1.1.2 asks for at least 8 MB): its memory before any output."""
+"""Largest zstd window, in bytes, which a decoder allocates before any output: zstd's own limit (RFC 8878, section
+3.1.1.1.2, asks for at least 8 MB). A larger one lets a frame take that much more memory."""
 _STEP = 1 << 20
+"""Bytes of zstd's output buffer; a larger one saves calls and takes more memory."""
 _EXPANSION = 16
-"""A bound that is no more than this many times the data may be allocated before a byte is seen."""
+"""Most times the size of the data that may be allocated before a byte is decompressed. A higher one lets claims of
+stranger bytes cost more memory, and a lower one sends more frames the slower way, piece by piece."""
 _LEVEL = 1
-"""Of zlib. Residues are random: only their zero bytes go, and the fastest level finds those too."""
+"""zlib's level. Residues are random: only their zero bytes compress, and the fastest level finds those too."""
 
 
 def compression_number(name: str) -> int:
-    """InputError for a name that is not one of COMPRESSIONS."""
+    """Return the number of a compression in the header; InputError for a name that is not one of COMPRESSIONS."""
     if name not in COMPRESSIONS:
         raise InputError(f"compression {name!r} is not known; use one of {', '.join(COMPRESSIONS)}")
     return COMPRESSIONS.index(name)
 
 
 def compress(mode: int, data: bytes | bytearray) -> bytes:
-    """`data` in one stream of the compression."""
+    """Return `data` as one stream of the compression."""
     if mode == ZLIB:
         return zlib.compress(data, _LEVEL)
     if mode == ZSTD:
         zstandard = _zstandard(InputError)
-        # Matches, of which the zero bytes of small residues make many, cost more time than they save: few are looked
-        # for. Measured: as small as with level 1 or smaller, in 30 to 100 % of its time.
+        # The zero bytes of small residues give many matches, which cost more time to find than they save: the search
+        # is short. Measured: results are as small as with level 1 or smaller, in 30 to 100 % of its time.
         effort = zstandard.ZstdCompressionParameters(
             strategy=zstandard.STRATEGY_FAST,
             window_log=17,
@@ -52,7 +55,10 @@ def compress(mode: int, data: bytes | bytearray) -> bytes:
 
 
 def decompress(mode: int, data: memoryview, limit: int) -> memoryview:
-    """At most `limit` bytes; WireError if the stream is broken, unfinished, followed by more or would give more."""
+    """Return the content, at most `limit` bytes.
+
+    WireError if the stream is broken, unfinished, followed by more bytes or would give more.
+    """
     if mode == NONE:
         if len(data) > limit:
             raise WireError(f"the content has {len(data)} bytes, at most {limit} are possible here")
@@ -80,9 +86,9 @@ def _inflate(data: memoryview, limit: int) -> bytes:
 
 
 def _unzstd_at_once(data: memoryview, limit: int) -> bytes | None:
-    """One frame in one call, where its bound is near the size of the data; None where it is not, or something is wrong.
+    """Decompress one frame in one call; return None if `limit` is far above the size of the data, or on any error.
 
-    A frame that names its size is given that much memory, another one `limit`.
+    A frame that states its size is given that much memory, another one `limit`.
     """
     zstandard = _zstandard(WireError)
     if limit > _EXPANSION * len(data):
@@ -120,8 +126,8 @@ def _unzstd(data: memoryview, limit: int) -> bytearray:
 
 
 _PIECE = 1 << 10
-"""Input given to zstd at a time. A block of 4 bytes gives at most 128 KB (RFC 8878, section 3.1.1.2.3), so a piece
-gives at most 32 MB before the total is looked at again."""
+"""Bytes of input that zstd gets at a time. A block of 4 bytes expands to at most 128 KB (RFC 8878, section 3.1.1.2.3),
+so a piece expands to at most 32 MB before the total is compared with the limit; a larger piece raises that peak."""
 
 
 def _zstandard(error: type[InputError] | type[WireError]) -> ModuleType:

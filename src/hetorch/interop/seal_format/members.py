@@ -1,8 +1,8 @@
-"""The body of a ciphertext, which public and switching keys are made of too.
+"""The body of a serialised ciphertext, which public and switching keys consist of too.
 
-32 bytes parms_id, u8 in NTT form, u64 polynomials, u64 N, u64 primes, f64 scale, u64 correction factor (BGV's; 1), then
-the residues as a nested array. In a seeded one the array holds the first polynomial alone, and the seed of the
-second, uniform one follows.
+32 bytes parms_id, u8 in NTT form, u64 polynomials, u64 N, u64 primes, f64 scale, u64 correction factor (of BGV; else
+1), then the residues as a nested array. In a seeded body the array holds the first polynomial alone, and the seed of
+the second, uniform one follows.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _FIELDS = struct.Struct("<32sBQQQdQ")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Members:
-    """`rows`: words (polynomials, primes, N) in SEAL's order, each below its prime."""
+    """The fields of a body; `rows` are words (polynomials, primes, N) in SEAL's order, each below its prime."""
 
     parms_id: bytes
     rows: Words
     scale: float
 
     def dump(self, seed: UniformSeed | None = None) -> bytes:
-        """The content of the frame; with `seed`, which expands to rows[1], in half the size."""
+        """Return the content of the frame; with `seed`, which expands to rows[1], in half the size."""
         parts, primes, n = self.rows.shape
         fields = _FIELDS.pack(self.parms_id, 1, parts, n, primes, self.scale, 1)
         if seed is None:
@@ -37,23 +37,25 @@ class Members:
 
 
 def members_bytes(parts: int, primes: int, ring_degree: int) -> int:
-    """Size of the content without seed: also the most that a seeded one takes."""
+    """Return the size of a body without seed, which is also the most that a seeded one takes."""
     return _FIELDS.size + HEADER_BYTES + 8 + max(8 * parts * primes * ring_degree, INFO_BYTES)
 
 
 def uniform_limit(size: int, primes: tuple[int, ...]) -> int:
-    """The most bytes of residues that `size` compressed bytes hold if the residues are uniform, as in all that is
-    encrypted.
+    """Return the most bytes of uniform residues, which all encrypted objects have, that `size` compressed bytes hold.
 
-    A residue modulo q takes 8 bytes and has log2(q) bits of entropy, so that no compression makes honest objects
-    shorter than log2(q) / 64 of their size; a seed in place of one of two polynomials halves them once more.
+    A residue modulo q takes 8 bytes and has log2(q) bits of entropy, so no compression makes honest objects shorter
+    than log2(q) / 64 of their size; a seed in place of one of two polynomials halves them once more.
     """
     return 2 * 64 * size // (min(q.bit_length() for q in primes) - 1)
 
 
 def ciphertext_limit(size: int, parts: int, primes: tuple[int, ...], ring_degree: int) -> int:
-    """The most that the `size` bytes of a ciphertext's frame may decompress to. A message may have a million of them:
-    what compresses better than anything encrypted does (zeros) would fill the memory."""
+    """Return the most bytes that a ciphertext's frame of `size` bytes may decompress to.
+
+    A message may hold a million ciphertexts; ones that compress better than any encryption does (zeros) would fill the
+    memory.
+    """
     most = members_bytes(parts, len(primes), ring_degree)
     return min(most, members_bytes(0, 0, ring_degree) + uniform_limit(size, primes))
 
@@ -61,10 +63,18 @@ def ciphertext_limit(size: int, parts: int, primes: tuple[int, ...], ring_degree
 def read_members(
     reader: Reader, primes_of: dict[bytes, tuple[int, ...]], ring_degree: int, max_parts: int, what: str
 ) -> Members:
-    """From all of a reader. `primes_of`: the primes that belong to each parms_id that may stand here.
+    """Read a body that is all of a reader.
 
-    WireError if the form, a dimension, the scale or a residue is out of range; dimensions are compared with those of
-    the parms_id before the array is read.
+    Args:
+        reader: at the beginning of the body.
+        primes_of: the primes of each parms_id that is allowed here.
+        ring_degree: N.
+        max_parts: the most polynomials that are allowed here.
+        what: the object's name in messages.
+
+    Raises:
+        WireError: the form, a dimension, the scale or a residue is out of range. Dimensions are compared with those of
+            the parms_id before the array is read.
     """
     parms_id = bytes(reader.take(32))
     if parms_id not in primes_of:
@@ -96,7 +106,7 @@ def read_members(
 
 
 def check_residues(rows: Words, primes: tuple[int, ...], what: str) -> None:
-    """WireError unless each row of (…, primes, N) is below its prime."""
+    """Raise WireError unless each row of (…, primes, N) is below its prime."""
     for r, q in enumerate(primes):
         if int(rows[..., r, :].max()) >= q:
             raise WireError(f"{what}: a residue is not below its prime {q}")

@@ -1,10 +1,11 @@
-"""The order of evaluation points: SEAL's rows against ours.
+"""The order of evaluation points: a permutation between SEAL's rows and ours.
 
-Both store a polynomial modulo q by its values at the primitive 2N-th roots of unity, position i at psi^(2 bitrev(i) +
-1). psi is SEAL's smallest root, while ours is the first g^((q-1)/2N), g = 2, 3, …, of order 2N; psi_seal =
-psi_ours^k. So one row is a permutation of the other, and an automorphism X -> X^h, which takes the value at psi^e to
-that at psi^(he), joins the permutation: position i of the result is position bitrev((m (2 bitrev(i) + 1) - 1) / 2) of
-the source, with m = h k from our rows to SEAL's and m = h / k from SEAL's to ours.
+Both store a polynomial modulo q by its values at the primitive 2N-th roots of unity, position i at
+psi^(2 bitrev(i) + 1). SEAL's psi is the smallest root, ours the first g^((q-1)/2N), g = 2, 3, …, of order 2N;
+psi_seal = psi_ours^k. So one row is a permutation of the other. An automorphism X -> X^h, which takes the value at
+psi^e to that at psi^(he), joins the permutation: position i of the result is position
+bitrev((m (2 bitrev(i) + 1) - 1) / 2) of the source, with m = h k from our rows to SEAL's and m = h / k from SEAL's to
+ours.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ Index = NDArray[np.int64]
 
 
 def to_ours(rows: Words, primes: tuple[int, ...], automorphism: int = 1) -> Words:
-    """SEAL's rows (…, len(primes), N) in our order, after X -> X^automorphism."""
+    """Return SEAL's rows (…, len(primes), N) in our order, after X -> X^automorphism."""
     return _reordered(rows, primes, automorphism, inverse=True)
 
 
 def to_seal(rows: Words, primes: tuple[int, ...], automorphism: int = 1) -> Words:
-    """Our rows (…, len(primes), N) in SEAL's order, after X -> X^automorphism."""
+    """Return our rows (…, len(primes), N) in SEAL's order, after X -> X^automorphism."""
     return _reordered(rows, primes, automorphism, inverse=False)
 
 
@@ -41,7 +42,7 @@ def _reordered(rows: Words, primes: tuple[int, ...], automorphism: int, *, inver
 
 @lru_cache(maxsize=256)
 def root_exponent(n: int, q: int) -> int:
-    """k, odd, with SEAL's root = ours^k modulo q."""
+    """Return the odd k with SEAL's root = ours^k modulo q."""
     ours = next(r for g in range(2, q) if pow(r := pow(g, (q - 1) // (2 * n), q), n, q) == q - 1)
     square = ours * ours % q
     best, exponent, power = ours, 1, ours

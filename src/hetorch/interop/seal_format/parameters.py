@@ -1,4 +1,4 @@
-"""SEAL's encryption parameters, and the hash of them that names each level: the parms_id."""
+"""SEAL's encryption parameters, and the hash of them that identifies each level: the parms_id."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from hetorch.params import ParameterSet, Security
 
 BFV, CKKS, BGV = 1, 2, 3
 MAX_PRIMES = 64
-"""SEAL's bound on the primes of a coefficient modulus, and hetorch's on a parameter set."""
+"""Most primes of a coefficient modulus: SEAL's bound, and hetorch's for a parameter set."""
 _MODULUS_BYTES = HEADER_BYTES + 8
 
 
 @dataclass(frozen=True, slots=True)
 class SealParameters:
-    """What SEAL's EncryptionParameters hold: the last prime of `coeff_modulus` is the special one, `plain_modulus` is 0
-    under CKKS. Nothing is checked but that it could be parsed; `to_parameter_set` checks."""
+    """The contents of SEAL's EncryptionParameters.
+
+    The last prime of `coeff_modulus` is the special one; `plain_modulus` is 0 under CKKS. Loading checks no more than
+    the form; `to_parameter_set` checks the values.
+    """
 
     scheme: int
     ring_degree: int
@@ -30,8 +33,10 @@ class SealParameters:
 
     @classmethod
     def of(cls, parameters: ParameterSet) -> SealParameters:
-        """The same ring and primes in SEAL. ParameterError for what SEAL cannot do: several special primes, or digits
-        of more than one prime."""
+        """Return SEAL's parameters of the same ring and primes.
+
+        ParameterError for several special primes or digits of more than one prime, which SEAL does not have.
+        """
         if len(parameters.special_primes) != 1 or parameters.digit_size != 1:
             raise ParameterError(
                 f"SEAL's key switching has one special prime and digits of one prime, these parameters have "
@@ -42,7 +47,7 @@ class SealParameters:
         return cls(CKKS, parameters.ring_degree, primes)
 
     def to_parameter_set(self, security: Security = Security.CLASSICAL_128) -> ParameterSet:
-        """With SEAL's order of slots. ParameterError and SecurityError as ParameterSet raises them."""
+        """Return the parameter set of these primes, with SEAL's order of slots; errors are those of ParameterSet."""
         if self.scheme != CKKS:
             raise ParameterError(f"SEAL's scheme {self.scheme} is not CKKS ({CKKS})")
         if len(self.coeff_modulus) < 2:
@@ -58,7 +63,7 @@ class SealParameters:
 
     @classmethod
     def load(cls, data: Bytes) -> SealParameters:
-        """From SEAL's bytes; WireError if they are not that."""
+        """Read SEAL's bytes; WireError if they are not parameters."""
         what = "SEAL's parameters"
         reader = Reader.of_frame(data, what, 1 + 16 + (MAX_PRIMES + 1) * _MODULUS_BYTES)
         scheme, ring_degree, count = reader.byte(), reader.number(), reader.number()
@@ -71,27 +76,30 @@ class SealParameters:
         return cls(scheme, ring_degree, tuple(moduli[:-1]), moduli[-1])
 
     def dump(self, compression: str = DEFAULT_COMPRESSION) -> bytes:
-        """As SEAL's EncryptionParameters::save writes them."""
+        """Write the parameters as SEAL's EncryptionParameters::save does."""
         content = struct.pack("<BQQ", self.scheme, self.ring_degree, len(self.coeff_modulus))
         for modulus in (*self.coeff_modulus, self.plain_modulus):
             content += frame(struct.pack("<Q", modulus))
         return frame(content, compression_number(compression))
 
     def parms_id(self, prime_count: int) -> bytes:
-        """The 32 bytes that name the parameters with the first `prime_count` primes: all for keys, level + 1 for a
-        ciphertext. BLAKE2b-256 of the words scheme, ring degree, primes, plaintext modulus."""
+        """Return the 32 bytes that identify the parameters with the first `prime_count` primes.
+
+        Keys have all primes, a ciphertext has level + 1. The hash is BLAKE2b-256 of the words scheme, ring degree,
+        primes, plaintext modulus.
+        """
         words = (self.scheme, self.ring_degree, *self.coeff_modulus[:prime_count], self.plain_modulus)
         return hashlib.blake2b(struct.pack(f"<{len(words)}Q", *words), digest_size=32).digest()
 
 
 @lru_cache(maxsize=64)
 def seal_parameters(parameters: ParameterSet) -> SealParameters:
-    """SealParameters.of, remembered."""
+    """Return `SealParameters.of`'s result, from a cache."""
     return SealParameters.of(parameters)
 
 
 def key_parms_id(parameters: ParameterSet) -> bytes:
-    """What keys carry: the hash over all primes."""
+    """Return the parms_id of keys: the hash over all primes."""
     seal = seal_parameters(parameters)
     return seal.parms_id(len(seal.coeff_modulus))
 

@@ -1,4 +1,7 @@
-"""Plaintexts: 32 bytes parms_id, u64 coefficients (N times primes), f64 scale, then the residues as a nested array."""
+"""SEAL's serialised plaintexts.
+
+32 bytes parms_id, u64 number of coefficients (N times primes), f64 scale, then the residues as a nested array.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _FIELDS_BYTES = 32 + 8 + 8
 
 
 def load_plaintext(parameters: ParameterSet, data: Bytes) -> _native.Plaintext:
-    """An encoded plaintext that SEAL saved; arguments and errors as load_ciphertext."""
+    """Read an encoded plaintext that SEAL saved; arguments and errors are those of load_ciphertext."""
     what = "a plaintext of SEAL"
     levels = level_primes(parameters)
     rows, parms_id, scale = read_plaintext(data, levels, parameters.ring_degree, what)
@@ -33,7 +36,7 @@ def load_plaintext(parameters: ParameterSet, data: Bytes) -> _native.Plaintext:
 def dump_plaintext(
     parameters: ParameterSet, plaintext: _native.Plaintext, *, compression: str = DEFAULT_COMPRESSION
 ) -> bytes:
-    """As SEAL saves it."""
+    """Write a plaintext as SEAL saves it."""
     primes = parameters.modulus_chain[: plaintext.level + 1]
     rows = to_seal(np.asarray(_native.plaintext_rows(plaintext)), primes)
     parms_id = seal_parameters(parameters).parms_id(len(primes))
@@ -41,14 +44,18 @@ def dump_plaintext(
 
 
 def plaintext_content(parms_id: bytes, rows: Words, scale: float) -> bytes:
-    """The content of a plaintext's frame; `rows` (primes, N) in SEAL's order."""
+    """Return the content of a plaintext's frame; `rows` are (primes, N) in SEAL's order."""
     return parms_id + struct.pack("<Qd", rows.size, scale) + array_frame(rows)
 
 
 def read_plaintext(
     data: Bytes, primes_of: dict[bytes, tuple[int, ...]], ring_degree: int, what: str
 ) -> tuple[Words, bytes, float]:
-    """Rows (primes, N) in SEAL's order, checked against the primes of the parms_id; the parms_id; the scale."""
+    """Read a plaintext whose parms_id is one of `primes_of`; `what` is its name in messages.
+
+    Returns:
+        Rows (primes, N) in SEAL's order, checked against the primes of the parms_id; the parms_id; the scale.
+    """
     most = max(len(primes) for primes in primes_of.values())
     limit = _FIELDS_BYTES + HEADER_BYTES + 8 + 8 * most * ring_degree
     reader = Reader.of_frame(data, what, limit)

@@ -1,4 +1,4 @@
-"""Public keys: a ciphertext of zero over all primes, the special one included."""
+"""SEAL's serialised public keys: a ciphertext of zero over all primes, the special one included."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from hetorch.params import ParameterSet
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealPublicKey:
-    """`rows`: words (2, max_level + 2, N) in SEAL's order; `seed` is given where rows[1] is its expansion."""
+    """A public key as SEAL has it.
+
+    `rows` are words (2, max_level + 2, N) in SEAL's order. `seed` is not None where rows[1] is its expansion.
+    """
 
     parameters: ParameterSet
     rows: Words
@@ -28,7 +31,7 @@ class SealPublicKey:
 
     @classmethod
     def of(cls, parameters: ParameterSet, key: _native.PublicKey) -> SealPublicKey:
-        """From SecretKey.public_key(extended=True); InputError for one that is not extended."""
+        """Convert a key of SecretKey.public_key(extended=True); InputError for one that is not extended."""
         primes = seal_parameters(parameters).coeff_modulus
         rows = np.asarray(_native.public_key_rows(key))
         if rows.shape[1] != len(primes):
@@ -36,13 +39,13 @@ class SealPublicKey:
         return cls(parameters, to_seal(rows, primes))
 
     def native(self) -> _native.PublicKey:
-        """The extended key to encrypt with, encrypt_with_public_key."""
+        """Return the extended key, for encrypt_with_public_key."""
         primes = seal_parameters(self.parameters).coeff_modulus
         return _native.public_key_of_rows(core_context(self.parameters), to_ours(self.rows, primes))
 
 
 def load_public_key(parameters: ParameterSet, data: Bytes) -> SealPublicKey:
-    """A public key that SEAL saved, seeded or not; arguments and errors as load_ciphertext."""
+    """Read a public key that SEAL saved, seeded or not; arguments and errors are those of load_ciphertext."""
     what = "a public key of SEAL"
     primes = seal_parameters(parameters).coeff_modulus
     n = parameters.ring_degree
@@ -54,7 +57,7 @@ def load_public_key(parameters: ParameterSet, data: Bytes) -> SealPublicKey:
 def dump_public_key(
     key: SealPublicKey, *, compression: str = DEFAULT_COMPRESSION, seeded: bool = False
 ) -> bytes:
-    """As SEAL saves it; `seeded` in half the size, for a key that has its seed (InputError)."""
+    """Write a public key as SEAL saves it; with `seeded` in half the size, InputError if the key has no seed."""
     if seeded and key.seed is None:
         raise InputError("this public key has no seed; write it with seeded=False")
     members = Members(key_parms_id(key.parameters), key.rows, 1.0)

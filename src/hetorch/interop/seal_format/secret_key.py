@@ -1,7 +1,7 @@
-"""Secret keys in SEAL's format, and what only their owner can make: SEAL's public keys, and seeded objects.
+"""Secret keys in SEAL's format, and the objects that only their owner can make: SEAL's public keys, seeded objects.
 
-No server may import this. SEAL keeps a secret key as a plaintext over all primes, the special one included. A seeded
-object holds its first half and SEAL's seed of the second: SEAL, and we, expand it to the residues it was made with.
+No server may import this module. SEAL keeps a secret key as a plaintext over all primes, the special one included. A
+seeded object holds its first half and SEAL's seed of the second, which SEAL and hetorch expand to the same residues.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ from hetorch.params import ParameterSet
 
 
 def load_secret_key(parameters: ParameterSet, data: Bytes) -> SecretKey:
-    """A secret key that SEAL saved. It has no hetorch seed.
+    """Read a secret key that SEAL saved. The key has no seed of hetorch's.
 
-    `parameters` have one special prime and digit_size 1 (ParameterError). WireError for bytes that are not a secret key
-    of these parameters, with coefficients -1, 0 and 1.
+    Raises:
+        ParameterError: `parameters` have several special primes, or a digit_size other than 1.
+        WireError: the bytes are not a secret key of these parameters, with coefficients -1, 0 and 1.
     """
     what = "a secret key of SEAL"
     primes = seal_parameters(parameters).coeff_modulus
@@ -44,7 +45,7 @@ def load_secret_key(parameters: ParameterSet, data: Bytes) -> SecretKey:
 
 
 def dump_secret_key(key: SecretKey, *, compression: str = DEFAULT_COMPRESSION) -> bytes:
-    """As SEAL saves it: these bytes are the key, in clear."""
+    """Write a secret key as SEAL saves it: these bytes are the key, in clear."""
     parameters = key.parameters
     primes = seal_parameters(parameters).coeff_modulus
     coefficients = key.coefficients().astype(np.float64)
@@ -54,12 +55,12 @@ def dump_secret_key(key: SecretKey, *, compression: str = DEFAULT_COMPRESSION) -
 
 
 def make_public_key(key: SecretKey) -> SealPublicKey:
-    """A fresh public key over all primes: `native()` of it encrypts here, dump_public_key writes it for SEAL."""
+    """Make a fresh public key over all primes; its `native()` encrypts here, dump_public_key writes it for SEAL."""
     parameters = key.parameters
     primes = seal_parameters(parameters).coeff_modulus
     seed = _fresh_seed()
-    made = key.extended_public_key(_uniform(seed, primes, parameters.ring_degree))
-    rows = to_seal(np.asarray(_native.public_key_rows(made)), primes)
+    public = key.extended_public_key(_uniform(seed, primes, parameters.ring_degree))
+    rows = to_seal(np.asarray(_native.public_key_rows(public)), primes)
     return SealPublicKey(parameters, rows, seed)
 
 
@@ -71,20 +72,20 @@ def encrypt_seeded(
     level: int | None = None,
     compression: str = DEFAULT_COMPRESSION,
 ) -> bytes:
-    """A fresh ciphertext of `values` as SecretKey.encrypt makes it, in SEAL's seeded form: half the size."""
+    """Encrypt `values` as SecretKey.encrypt does; return SEAL's seeded form, which has half the size."""
     parameters = key.parameters
     at = parameters.max_level if level is None else level
     primes = parameters.modulus_chain[: at + 1]
     seed = _fresh_seed()
     uniform = _uniform(seed, primes, parameters.ring_degree)
-    made = key.encrypt(values, scale=scale, level=level, uniform=uniform)
-    rows = to_seal(np.asarray(_native.ciphertext_rows(made)), primes)
-    members = Members(seal_parameters(parameters).parms_id(len(primes)), rows, made.scale)
+    ciphertext = key.encrypt(values, scale=scale, level=level, uniform=uniform)
+    rows = to_seal(np.asarray(_native.ciphertext_rows(ciphertext)), primes)
+    members = Members(seal_parameters(parameters).parms_id(len(primes)), rows, ciphertext.scale)
     return frame(members.dump(seed), compression_number(compression))
 
 
 def dump_seeded_relin_keys(key: SecretKey, *, compression: str = DEFAULT_COMPRESSION) -> bytes:
-    """Fresh relinearisation keys in SEAL's seeded form."""
+    """Make fresh relinearisation keys; return SEAL's seeded form."""
     content = key_parms_id(key.parameters) + struct.pack("<Q", 1) + _seeded_key(key, None)
     return frame(content, compression_number(compression))
 
@@ -92,7 +93,7 @@ def dump_seeded_relin_keys(key: SecretKey, *, compression: str = DEFAULT_COMPRES
 def dump_seeded_galois_keys(
     key: SecretKey, elements: Collection[int], *, compression: str = DEFAULT_COMPRESSION
 ) -> bytes:
-    """Fresh keys of the Galois elements (odd, 3 to 2N - 1) in SEAL's seeded form."""
+    """Make fresh keys of the Galois elements (odd, 3 to 2N - 1; else InputError); return SEAL's seeded form."""
     n = key.parameters.ring_degree
     wrong = [element for element in elements if element % 2 == 0 or not 1 < element < 2 * n]
     if wrong:
@@ -105,7 +106,10 @@ def dump_seeded_galois_keys(
 
 
 def _seeded_key(key: SecretKey, element: int | None) -> bytes:
-    """The digits of one switching key. The uniform halves of our key of g are those of SEAL's under g^-1."""
+    """Return the digits of a new switching key; for `element` None, of the relinearisation key.
+
+    The uniform halves of our key of g are those of SEAL's under g^-1.
+    """
     parameters = key.parameters
     primes = seal_parameters(parameters).coeff_modulus
     n = parameters.ring_degree
@@ -115,8 +119,8 @@ def _seeded_key(key: SecretKey, element: int | None) -> bytes:
     def uniform(index: int, length: int) -> bytes:
         return _uniform(seeds[index], primes, n, inverse)(0, length)
 
-    made = key.switching_key(element, parameters.max_level, uniform)
-    rows = to_seal(np.asarray(_native.switching_key_rows(made)), primes, element or 1)
+    switching = key.switching_key(element, parameters.max_level, uniform)
+    rows = to_seal(np.asarray(_native.switching_key_rows(switching)), primes, element or 1)
     parms_id = key_parms_id(parameters)
     digits = [
         frame(Members(parms_id, digit, 1.0).dump(seed)) for digit, seed in zip(rows, seeds, strict=True)
@@ -131,7 +135,7 @@ def _fresh_seed() -> UniformSeed:
 def _uniform(
     seed: UniformSeed, primes: tuple[int, ...], ring_degree: int, automorphism: int = 1
 ) -> Callable[[int, int], bytes]:
-    """The expansion of a seed as the bytes that the core reduces to exactly these residues: 16 a residue."""
+    """Return a source of the bytes, 16 a residue, that the core reduces to the residues of a seed's expansion."""
 
     def source(_index: int, length: int) -> bytes:
         rows = to_ours(seed.expand(primes, ring_degree), primes, automorphism)

@@ -1,10 +1,9 @@
-"""The uniform halves that SEAL replaces by a seed: UniformRandomGeneratorInfo, its generators, and its uniform
-sampling.
+"""The seeds that SEAL writes in place of uniform halves: UniformRandomGeneratorInfo, its generators, uniform sampling.
 
-In the bytes: a frame of u8 kind (1 Blake2xb, 2 Shake256) and a seed of 64 bytes. A generator gives blocks of 4096
+The bytes are a frame of u8 kind (1 Blake2xb, 2 Shake256) and a seed of 64 bytes. A generator gives blocks of 4096
 bytes, block i from the counter i (u64): BLAKE2Xb of the counter under the seed as key, or SHAKE256 of seed and counter.
-Residues modulo q_0, then q_1, …: all words first, then, coefficient by coefficient, each one at or above the largest
-multiple of its prime is drawn again from what follows in the stream, until it is below.
+The words of the residues modulo q_0, then q_1, …, come first in the stream. After that, coefficient by coefficient,
+each word at or above the largest multiple of its prime is drawn again from the rest of the stream, until it is below.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ SEED_BYTES = 64
 INFO_BYTES = HEADER_BYTES + 1 + SEED_BYTES
 _BLOCK_BYTES = 4096
 _BATCH = 64
-"""Blocks expanded at once: 4096 lanes of the compression, which stay in the cache."""
+"""Blocks expanded at once: 4096 lanes of the compression, which stay in the cache; more would leave it."""
 
 
 @dataclass(frozen=True, slots=True)
 class UniformSeed:
-    """Kind of the generator and its 64-byte seed: what SEAL calls UniformRandomGeneratorInfo. Nothing secret."""
+    """SEAL's UniformRandomGeneratorInfo: the kind of a generator and its 64-byte seed. Neither is secret."""
 
     kind: int
     seed: bytes
 
     @classmethod
     def read(cls, reader: Reader) -> UniformSeed:
-        """From the front of a reader; WireError for a generator that does not exist."""
+        """Take a seed from the front of a reader; WireError for an unknown generator."""
         inner = reader.nested(1 + SEED_BYTES, "a seed")
         kind = inner.byte()
         if kind not in (BLAKE2XB, SHAKE256):
@@ -50,14 +49,14 @@ class UniformSeed:
         return frame(bytes([self.kind]) + self.seed)
 
     def expand(self, primes: tuple[int, ...], ring_degree: int) -> Words:
-        """The uniform polynomial: words (len(primes), ring_degree) in SEAL's order."""
+        """Return the uniform polynomial, words (len(primes), ring_degree) in SEAL's order."""
         count = len(primes) * ring_degree
         words = self.words(0, count).reshape(len(primes), ring_degree)
         result = np.empty_like(words)
         stream = _Redraws(self, count)
         for r, q in enumerate(primes):
             row = words[r]
-            # SEAL's bound: (2^64 - 1) - ((2^64 - 1) mod q) - 1; words from there on are drawn again.
+            # SEAL's bound: (2^64 - 1) - ((2^64 - 1) mod q) - 1; words at or above it are drawn again.
             bound = (2**64 - 1) - (2**64 - 1) % q - 1
             rejected = np.nonzero(row >= np.uint64(bound))[0]
             if rejected.size:
@@ -68,7 +67,7 @@ class UniformSeed:
         return result
 
     def words(self, begin: int, count: int) -> Words:
-        """Words begin … begin + count - 1 of the stream."""
+        """Return the words begin … begin + count - 1 of the stream."""
         per_block = _BLOCK_BYTES // 8
         first, last = begin // per_block, -(-(begin + count) // per_block)
         pieces = [self._blocks(at, min(at + _BATCH, last)) for at in range(first, last, _BATCH)]
@@ -83,7 +82,7 @@ class UniformSeed:
 
 
 class _Redraws:
-    """The words of a stream from a position on, one by one; a block of them is kept."""
+    """The words of a stream from a position on, one by one; the rest of a block is kept for the next call."""
 
     def __init__(self, seed: UniformSeed, position: int) -> None:
         self._seed = seed
@@ -91,7 +90,7 @@ class _Redraws:
         self._waiting: list[int] = []
 
     def below(self, bound: int) -> int:
-        """The first of the next words that is below `bound`."""
+        """Return the first of the next words that is below `bound`."""
         while True:
             if not self._waiting:
                 count = _BLOCK_BYTES // 8

@@ -1,4 +1,4 @@
-"""SEAL's frame, a header of 16 bytes and a content, and a reader that never reads beyond its bytes.
+"""SEAL's frame, a header of 16 bytes before a content, and a reader that never reads beyond its bytes.
 
 Header: u16 0xA15E, u8 size of the header (16), u8 major and u8 minor version, u8 compression, two zero bytes, u64
 size of header and content. All numbers are little-endian.
@@ -24,14 +24,14 @@ _HEADER = struct.Struct("<HBBBBHQ")
 
 
 def frame(content: bytes | bytearray, mode: int = NONE) -> bytes:
-    """`content` with its header, compressed."""
+    """Return `content` compressed, behind its header."""
     body = compress(mode, content)
     size = HEADER_BYTES + len(body)
     return _HEADER.pack(MAGIC, HEADER_BYTES, MAJOR_VERSION, MINOR_VERSION, mode, 0, size) + body
 
 
 class Reader:
-    """Takes numbers and arrays from the front of bytes. `what` names them in the WireErrors."""
+    """A reader that takes numbers and arrays from the front of bytes; WireErrors call the bytes `what`."""
 
     def __init__(self, data: memoryview, what: str) -> None:
         self._data = data
@@ -40,7 +40,7 @@ class Reader:
 
     @classmethod
     def of_frame(cls, data: Bytes, what: str, limit: int) -> Reader:
-        """Over the content of one frame that is all of `data` and decompresses to at most `limit` bytes."""
+        """Return a reader of the content of one frame, all of `data`, that decompresses to at most `limit` bytes."""
         view = memoryview(data).cast("B")
         mode, size = _parse_header(view, what)
         if size != len(view):
@@ -68,19 +68,19 @@ class Reader:
         return float(value)
 
     def expect(self, expected: int, name: str) -> None:
-        """A u64 that can only be `expected`."""
+        """Take a u64 that can only be `expected`; `name` is its name in the message."""
         seen = self.number()
         if seen != expected:
             raise WireError(f"{self._what}: {name} is {seen}, expected {expected}")
 
     def words(self, count: int) -> Words:
-        """A nested array of exactly `count` words: a view of the bytes."""
+        """Take a nested array of exactly `count` words, as a view of the bytes."""
         content = self.nested(8 + 8 * count, "an array")
         content.expect(count, "the length of an array")
         return np.frombuffer(content.take(8 * count), dtype="<u8")
 
     def nested(self, most: int, name: str) -> Reader:
-        """The content of a frame inside this one, never compressed, of at most `most` bytes."""
+        """Take a frame inside this one, never compressed, with a content of at most `most` bytes."""
         what = f"{self._what}: {name}"
         mode, size = _parse_header(self._data[self._at :], what)
         if mode != NONE:
@@ -95,13 +95,13 @@ class Reader:
 
 
 def array_frame(words: Words) -> bytes:
-    """Words as SEAL nests them: a frame with their number before them."""
+    """Return words as SEAL nests them: in a frame, behind their number."""
     data = np.ascontiguousarray(words, dtype="<u8").reshape(-1)
     return frame(struct.pack("<Q", data.size) + data.tobytes())
 
 
 def _parse_header(data: memoryview, what: str) -> tuple[int, int]:
-    """Compression and size of a frame at the front of `data`."""
+    """Return the compression and the size of the frame at the front of `data`."""
     if len(data) < HEADER_BYTES:
         raise WireError(f"{what} has {len(data)} bytes, fewer than a header's {HEADER_BYTES}")
     magic, header_size, major, minor, mode, _, size = _HEADER.unpack(data[:HEADER_BYTES])

@@ -1,10 +1,10 @@
-"""Relinearisation and Galois keys.
+"""SEAL's serialised relinearisation and Galois keys.
 
 32 bytes parms_id, u64 places; at each place u64 digits (0: no key here) and for each digit a framed public key. The
-relinearisation key stands alone; the key of the Galois element g at place (g - 1) / 2 of N.
+relinearisation key has one place; the key of the Galois element g is at place (g - 1) / 2 of N.
 
-SEAL's key of g switches from g(s) to s, ours from s to g^-1(s): the automorphism g^-1 of both halves turns one into the
-other, X -> X^g ours into SEAL's. Digits are one prime each, and both multiply the digit's key by the special prime.
+SEAL's key of g switches from g(s) to s, ours from s to g^-1(s). The automorphism g^-1 of both halves turns SEAL's into
+ours, X -> X^g ours into SEAL's. Digits are one prime each, and both multiply the digit's key by the special prime.
 """
 
 from __future__ import annotations
@@ -27,32 +27,35 @@ from hetorch.params import ParameterSet
 
 
 def load_relin_keys(parameters: ParameterSet, data: Bytes) -> _native.SwitchingKey:
-    """The relinearisation key of two-part ciphertexts, for all levels; arguments and errors as load_ciphertext."""
+    """Read the relinearisation key of products of two ciphertexts, for all levels.
+
+    Arguments and errors are those of load_ciphertext.
+    """
     what = "SEAL's relinearisation keys"
-    found = _load(parameters, data, 1, None, what)
-    if 0 not in found:
+    keys = _load(parameters, data, 1, None, what)
+    if 0 not in keys:
         raise WireError(f"{what} hold no key")
-    return found[0]
+    return keys[0]
 
 
 def load_galois_keys(
     parameters: ParameterSet, data: Bytes, *, elements: Collection[int] | None = None
 ) -> dict[int, _native.SwitchingKey]:
-    """The keys by Galois element, for all levels; only those of `elements` where given, as far as they are there.
+    """Read the keys by Galois element, for all levels; of `elements`, if that is not None, those that are there.
 
-    Arguments and errors as load_ciphertext. A key takes 16 N (max_level + 1) (max_level + 2) bytes.
+    Other arguments and errors are those of load_ciphertext. A key takes 16 N (max_level + 1) (max_level + 2) bytes.
     """
     wanted = None if elements is None else {(element - 1) // 2 for element in elements}
-    found = _load(parameters, data, parameters.ring_degree, wanted, "SEAL's Galois keys")
-    return {2 * place + 1: key for place, key in found.items()}
+    keys = _load(parameters, data, parameters.ring_degree, wanted, "SEAL's Galois keys")
+    return {2 * place + 1: key for place, key in keys.items()}
 
 
 def load_evaluation_keys(
     parameters: ParameterSet, spec: EvaluationKeySpec, *, relin: Bytes = b"", galois: Bytes = b""
 ) -> _native.EvaluationKeys:
-    """The keys of `spec` out of what a client's SEAL saved, for an engine; more Galois keys than asked for do no harm.
+    """Read the keys of `spec` that a client's SEAL saved, for an engine; further Galois keys are ignored.
 
-    KeyMissingError if a key of `spec` is not there; other arguments and errors as load_ciphertext.
+    KeyMissingError if a key of `spec` is missing; other arguments and errors are those of load_ciphertext.
     """
     relinearisation = None
     if spec.relinearisation_level is not None:
@@ -60,19 +63,19 @@ def load_evaluation_keys(
             raise KeyMissingError("the plan multiplies ciphertexts, but no relinearisation keys were given")
         relinearisation = load_relin_keys(parameters, relin)
     elements = [element for element, _ in spec.galois]
-    found = load_galois_keys(parameters, galois, elements=elements) if elements and len(galois) else {}
-    missing = [element for element in elements if element not in found]
+    keys = load_galois_keys(parameters, galois, elements=elements) if elements and len(galois) else {}
+    missing = [element for element in elements if element not in keys]
     if missing:
         raise KeyMissingError(
             f"{len(missing)} of {len(elements)} Galois keys are missing, the first for the element {missing[0]}"
         )
-    return _native.EvaluationKeys(relinearisation, list(found.items()))
+    return _native.EvaluationKeys(relinearisation, list(keys.items()))
 
 
 def dump_relin_keys(
     parameters: ParameterSet, key: _native.SwitchingKey, *, compression: str = DEFAULT_COMPRESSION
 ) -> bytes:
-    """As SEAL saves them."""
+    """Write a relinearisation key as SEAL saves it."""
     content = [_start(parameters, 1), _key_content(parameters, key, 1)]
     return frame(b"".join(content), compression_number(compression))
 
@@ -83,8 +86,11 @@ def dump_galois_keys(
     *,
     compression: str = DEFAULT_COMPRESSION,
 ) -> bytes:
-    """As SEAL saves them. A key for a lower level than the highest is filled up with zeros: SEAL keeps only whole keys,
-    and computes nonsense with it above its level."""
+    """Write Galois keys as SEAL saves them.
+
+    A key for a lower level than the highest is filled up with zeros, since SEAL knows whole keys only; above its level
+    SEAL computes wrong results with it, without an error.
+    """
     n = parameters.ring_degree
     wrong = [element for element in keys if element % 2 == 0 or not 1 < element < 2 * n]
     if wrong:
@@ -108,7 +114,7 @@ def _load(
     reader.expect(places, "the number of places")
     digit_bytes = members_bytes(2, len(primes), n)
     primes_of = {key_parms_id(parameters): primes}
-    found: dict[int, _native.SwitchingKey] = {}
+    keys: dict[int, _native.SwitchingKey] = {}
     for place in range(places):
         digits = reader.number()
         if digits == 0:
@@ -123,14 +129,16 @@ def _load(
         for digit, inner in enumerate(inners):
             members = read_members(inner, primes_of, n, 2, what)
             rows[digit] = to_ours(members.rows, primes, inverse)
-        found[place] = _native.switching_key_of_rows(core_context(parameters), digits - 1, rows)
+        keys[place] = _native.switching_key_of_rows(core_context(parameters), digits - 1, rows)
     reader.finish()
-    return found
+    return keys
 
 
 def keys_limit(primes: tuple[int, ...], ring_degree: int, size: int, places: int) -> int:
-    """The most that `size` compressed bytes may hold: a key at every place, and not more than uniform residues allow; a
-    little more for what stands between the residues."""
+    """Return the most bytes that `size` compressed bytes may decompress to.
+
+    They may hold a key at every place, as far as uniform residues allow, and the lengths and headers between them.
+    """
     key = (len(primes) - 1) * (HEADER_BYTES + members_bytes(2, len(primes), ring_degree))
     between = 40 + places * 8
     return between + min(places * key, uniform_limit(size, primes))
@@ -141,7 +149,7 @@ def _start(parameters: ParameterSet, places: int) -> bytes:
 
 
 def _key_content(parameters: ParameterSet, key: _native.SwitchingKey, element: int) -> bytes:
-    """Digits and framed public keys; ours turned into SEAL's by X -> X^element."""
+    """Return the number of digits and the framed public keys of our key, turned into SEAL's by X -> X^element."""
     primes = seal_parameters(parameters).coeff_modulus
     rows = to_seal(
         _filled(parameters, np.asarray(_native.switching_key_rows(key)), key.level), primes, element
@@ -152,7 +160,7 @@ def _key_content(parameters: ParameterSet, key: _native.SwitchingKey, element: i
 
 
 def _filled(parameters: ParameterSet, rows: Words, level: int) -> Words:
-    """Rows (digits, 2, primes, N) of a key for `level` as those of a key for the highest, zeros where it has none."""
+    """Return a key's rows (digits, 2, primes, N) for `level`, filled up with zeros to the highest level."""
     top = parameters.max_level
     if level == top:
         return rows

@@ -1,7 +1,7 @@
 """TenSEAL 0.3's messages, read and written: contexts, vectors and tensors around SEAL's bytes, and plain tensors.
 
-These are the outer shells; what is inside is read by `hetorch.interop.seal_format`. Written from the format, without
-TenSEAL and protobuf. Every refusal is a WireError.
+These are the outer shells; `hetorch.interop.seal_format` reads SEAL's objects inside. The code follows the format and
+uses neither TenSEAL nor protobuf. Every refusal is a WireError.
 """
 
 from hetorch.interop.tenseal_format.context import (

@@ -1,4 +1,4 @@
-"""TenSEALContextProto: the parameters, the public members and, in a private context, the secret key.
+"""TenSEAL's message of a context: the parameters, the public members and, in a private context, the secret key.
 
 TenSEALContextProto: 1 bytes encryption_parameters, 2 public_context, 3 private_context, 4 uint32 encryption_type.
 TenSEALPublicProto: 1 bytes public_key, 2 uint32 auto_flags, 3 double scale, 4 bytes relin_keys, 5 bytes galois_keys.
@@ -25,17 +25,19 @@ from hetorch.interop.tenseal_format.fields import (
 )
 
 ASYMMETRIC, SYMMETRIC = 0, 1
-"""TenSEAL's ENCRYPTION_TYPE."""
+"""The values of `encryption_type`, as in TenSEAL's ENCRYPTION_TYPE."""
 AUTO_RELIN, AUTO_RESCALE, AUTO_MOD_SWITCH = 1, 2, 4
 """Bits of `auto_flags`."""
 NO_SCALE = -1.0
-"""What TenSEAL writes for a context without global scale."""
+"""The global scale that TenSEAL writes for a context without one."""
 
 
 @dataclass(frozen=True, slots=True)
 class PrivateMessage:
-    """`secret_key`: SEAL's bytes of it, which no repr shows. The flags say that the reader is to make these keys anew
-    from it."""
+    """The private part of a context: SEAL's bytes of the secret key, which no repr shows.
+
+    The flags tell the reader to make relinearisation and Galois keys anew from it.
+    """
 
     secret_key: Bytes = field(repr=False)
     relin_keys_generated: bool = False
@@ -44,10 +46,9 @@ class PrivateMessage:
 
 @dataclass(frozen=True, slots=True)
 class ContextMessage:
-    """A context; byte fields are SEAL's bytes and empty for what is not there. `global_scale` is NO_SCALE if unset.
+    """A context. Byte fields are SEAL's bytes, empty for a missing object; `global_scale` is NO_SCALE if unset.
 
-    A private message holds no relinearisation and Galois keys: whoever reads it makes them anew. TenSEAL writes keys
-    only without the secret key.
+    A message with a private part holds no relinearisation and Galois keys: its reader makes them anew.
     """
 
     encryption_parameters: Bytes
@@ -61,36 +62,38 @@ class ContextMessage:
 
     @classmethod
     def load(cls, data: Bytes) -> ContextMessage:
-        """From TenSEAL's bytes; the fields are views of them. WireError if they are not a context."""
+        """Read TenSEAL's bytes; the fields are views of them. WireError if they are not a context."""
         what = "TenSEAL's context"
-        found = read_once(data, {1: BYTES, 2: BYTES, 3: BYTES, 4: VARINT}, what)
-        encryption_type = uint32(found.get(4, 0), what)
+        values = read_once(data, {1: BYTES, 2: BYTES, 3: BYTES, 4: VARINT}, what)
+        encryption_type = uint32(values.get(4, 0), what)
         if encryption_type not in (ASYMMETRIC, SYMMETRIC):
             raise WireError(
                 f"{what}: encryption type {encryption_type} is not 0 (asymmetric) or 1 (symmetric)"
             )
-        if 1 not in found:
+        if 1 not in values:
             raise WireError(f"{what} has no encryption parameters")
         public = read_once(
-            _bytes(found, 2), {1: BYTES, 2: VARINT, 3: DOUBLE, 4: BYTES, 5: BYTES}, f"{what}, public part"
+            _bytes(values, 2),
+            {1: BYTES, 2: VARINT, 3: DOUBLE, 4: BYTES, 5: BYTES},
+            f"{what}, public part",
         )
         scale = public.get(3, 0.0)
         assert isinstance(scale, float)
         if not (scale == NO_SCALE or 0 <= scale < 2.0**1000):
             raise WireError(f"{what}: the global scale {scale:g} is out of range")
         return cls(
-            encryption_parameters=_bytes(found, 1),
+            encryption_parameters=_bytes(values, 1),
             public_key=_bytes(public, 1),
             auto_flags=uint32(public.get(2, 0), what),
             global_scale=scale,
             relin_keys=_bytes(public, 4),
             galois_keys=_bytes(public, 5),
-            private=_load_private(_bytes(found, 3), f"{what}, private part") if 3 in found else None,
+            private=_load_private(_bytes(values, 3), f"{what}, private part") if 3 in values else None,
             encryption_type=encryption_type,
         )
 
     def dump(self) -> bytes:
-        """As TenSEAL writes it."""
+        """Write the context as TenSEAL does."""
         public = (
             write_bytes(1, self.public_key),
             write_number(2, self.auto_flags),
@@ -114,11 +117,15 @@ class ContextMessage:
 
 
 def _load_private(data: Bytes, what: str) -> PrivateMessage:
-    found = read_once(data, {1: BYTES, 2: VARINT, 3: VARINT}, what)
-    return PrivateMessage(_bytes(found, 1), flag(found.get(2, 0), what), flag(found.get(3, 0), what))
+    values = read_once(data, {1: BYTES, 2: VARINT, 3: VARINT}, what)
+    return PrivateMessage(
+        _bytes(values, 1),
+        flag(values.get(2, 0), what),
+        flag(values.get(3, 0), what),
+    )
 
 
-def _bytes(found: dict[int, Value], number: int) -> Bytes:
-    value = found.get(number, b"")
+def _bytes(values: dict[int, Value], number: int) -> Bytes:
+    value = values.get(number, b"")
     assert isinstance(value, bytes | memoryview)
     return value

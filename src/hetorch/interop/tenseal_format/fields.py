@@ -1,8 +1,8 @@
 """Protocol Buffers' encoding of fields, as far as TenSEAL's messages need it (protobuf.dev, "Encoding").
 
-A field is a key, number << 3 | wire type, and a value: 0 a varint, 1 eight bytes, 2 a length and as many bytes.
-Values equal to their default are not written. The decoder is strict: what no writer of these messages writes is
-refused.
+A field is a key, number << 3 | wire type, and a value: for type 0 a varint, for 1 eight bytes, for 2 a length and as
+many bytes. Values equal to their default are not written. The decoder is strict: it refuses encodings that no writer
+of these messages produces.
 """
 
 from __future__ import annotations
@@ -19,8 +19,16 @@ UINT32_MAX = 2**32 - 1
 
 
 def read_fields(data: Bytes, types: dict[int, int], what: str) -> Iterator[tuple[int, Value]]:
-    """Pairs of field number and value, in their order. `types`: the wire type of each number that may occur. Byte
-    fields are views of `data`. WireError for another number or type, or a value beyond the end."""
+    """Yield pairs of field number and value, in their order; byte fields are views of `data`.
+
+    Args:
+        data: a whole message.
+        types: the wire type of each field number that may occur.
+        what: the message's name in errors.
+
+    Raises:
+        WireError: another number or type, or a value beyond the end.
+    """
     view = memoryview(data).cast("B")
     at = 0
     while at < len(view):
@@ -43,17 +51,17 @@ def read_fields(data: Bytes, types: dict[int, int], what: str) -> Iterator[tuple
 
 
 def read_once(data: Bytes, types: dict[int, int], what: str) -> dict[int, Value]:
-    """As read_fields, for a message whose fields occur at most once each."""
-    found: dict[int, Value] = {}
+    """Return the values by field number; WireError for a field that occurs twice. Arguments are read_fields'."""
+    values: dict[int, Value] = {}
     for number, value in read_fields(data, types, what):
-        if number in found:
+        if number in values:
             raise WireError(f"{what}: field {number} occurs twice")
-        found[number] = value
-    return found
+        values[number] = value
+    return values
 
 
 def read_packed(data: memoryview, most: int, what: str) -> tuple[int, ...]:
-    """A packed list of at most `most` unsigned 32-bit numbers."""
+    """Return a packed list of at most `most` unsigned 32-bit numbers; WireError for more, or larger ones."""
     numbers: list[int] = []
     at = 0
     while at < len(data):
@@ -65,43 +73,43 @@ def read_packed(data: memoryview, most: int, what: str) -> tuple[int, ...]:
 
 
 def uint32(value: Value, what: str) -> int:
-    """A number that must fit 32 bits."""
+    """Return `value`; WireError unless it is an unsigned number of 32 bits."""
     if not isinstance(value, int) or value > UINT32_MAX:
         raise WireError(f"{what}: {value!r} is not an unsigned number of 32 bits")
     return value
 
 
 def flag(value: Value, what: str) -> bool:
-    """A bool is written as 0 or 1."""
+    """Return the bool that is written as 0 or 1; WireError for another number."""
     if value not in (0, 1):
         raise WireError(f"{what}: {value!r} is not a flag")
     return bool(value)
 
 
 def write_number(number: int, value: int) -> bytes:
-    """A varint field; nothing for 0."""
+    """Return a varint field; nothing for 0."""
     return _varint(number << 3 | VARINT) + _varint(value) if value else b""
 
 
 def write_double(number: int, value: float) -> bytes:
-    """A double field; nothing for +0."""
+    """Return a double field; nothing for +0."""
     data = struct.pack("<d", value)
     return _varint(number << 3 | DOUBLE) + data if data != bytes(8) else b""
 
 
 def write_bytes(number: int, value: Bytes, *, always: bool = False) -> bytes:
-    """A field of bytes; nothing for none, unless it is a message or an entry of a list (`always`)."""
+    """Return a field of bytes; nothing for no bytes, unless it is a message or an entry of a list (`always`)."""
     length = memoryview(value).nbytes
     return b"".join((_varint(number << 3 | BYTES), _varint(length), value)) if length or always else b""
 
 
 def write_packed(number: int, values: tuple[int, ...]) -> bytes:
-    """A packed list of numbers."""
+    """Return a field with a packed list of numbers."""
     return write_bytes(number, b"".join(_varint(value) for value in values))
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits a byte, the lowest first; the high bit says that more follow."""
+    """Return seven bits of `value` a byte, the lowest first; the high bit says that more follow."""
     result = bytearray()
     while value > 127:
         result.append(value & 127 | 128)
@@ -111,7 +119,7 @@ def _varint(value: int) -> bytes:
 
 
 def _read_varint(data: memoryview, at: int, what: str) -> tuple[int, int]:
-    """A number of at most 64 bits and the place after it."""
+    """Return the number of at most 64 bits at `at`, and the place after it; WireError for a longer one."""
     value = 0
     for shift in range(0, 70, 7):
         if at == len(data):

@@ -1,4 +1,4 @@
-"""TenSEAL's plain tensors: JSON, lists of lists of numbers."""
+"""TenSEAL's plain tensors: JSON of nested lists of numbers."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ from hetorch.errors import InputError, WireError
 from hetorch.interop.seal_format.stream import Bytes
 
 MAX_DIMENSIONS = 64
-"""Numpy's own limit."""
+"""Most dimensions of a plain tensor: numpy's own limit."""
 
 PlainArray = NDArray[np.float64] | NDArray[np.int64]
 
 
 def dump_plain_tensor(array: PlainArray) -> bytes:
-    """As TenSEAL writes a tensor of doubles or of integers; InputError for other types and for NaN or infinity."""
+    """Write a tensor of doubles or of integers as TenSEAL does; InputError for other types, NaN and infinity."""
     if array.dtype not in (np.float64, np.int64):
         raise InputError(f"a plain tensor has doubles or 64-bit integers, got {array.dtype}")
     if array.dtype == np.float64 and not np.all(np.isfinite(array)):
-        raise InputError("a plain tensor holds NaN or infinity, which its format has no form for")
+        raise InputError("a plain tensor holds NaN or infinity, which its format cannot express")
     return json.dumps(array.tolist(), separators=(",", ":")).encode("ascii")
 
 
 def load_plain_tensor(data: Bytes, *, integers: bool = False) -> PlainArray:
-    """From TenSEAL's bytes, float64, or int64 with `integers`. WireError unless they are lists of numbers, all of one
-    shape with at most 64 dimensions."""
+    """Read TenSEAL's bytes as float64, or as int64 with `integers`.
+
+    WireError unless they are lists of numbers, all of one shape, with at most 64 dimensions.
+    """
     what = "TenSEAL's plain tensor"
     text = bytes(data)
     start = text[: MAX_DIMENSIONS + 1].lstrip()
     if not start.startswith(b"[") or start.startswith(b"[" * (MAX_DIMENSIONS + 1)):
         raise WireError(f"{what} is not a list of at most {MAX_DIMENSIONS} dimensions")
-    # Among numbers, numpy gives every entry the room of the longest text: megabytes would become terabytes.
+    # numpy gives every number the room of the longest text beside it: megabytes would become terabytes.
     if b'"' in text:
         raise WireError(f"{what} holds text, expected numbers")
     try:
         values = json.loads(text)
-        # What is deeper in a later entry than in the first one is ragged: numpy refuses it.
+        # A later entry that is deeper than the first one makes the list ragged: numpy refuses it.
         array = np.array(values)
     except (ValueError, RecursionError, OverflowError) as error:
         raise WireError(f"{what} cannot be read: {str(error)[:200]}") from None

@@ -1,4 +1,4 @@
-"""TenSEAL's encrypted vectors and tensors: sizes or a shape, and SEAL's ciphertexts.
+"""TenSEAL's messages of encrypted vectors and tensors: sizes or a shape, and SEAL's ciphertexts.
 
 CKKSVectorProto: 1 repeated uint32 sizes, 2 repeated bytes ciphertexts, 3 double scale.
 CKKSTensorProto: 1 repeated uint32 shape, 2 repeated bytes ciphertexts, 3 double scale, 4 uint32 batch_size.
@@ -26,13 +26,14 @@ from hetorch.interop.tenseal_format.fields import (
 )
 
 MAX_CIPHERTEXTS = 1 << 20
+"""Most ciphertexts of one message; a higher limit lets a message of a stranger cost more memory."""
 MAX_DIMENSIONS = 31
-"""Of an encrypted tensor: numpy walks arrays of up to 32 dimensions, and a batch is one more."""
+"""Most dimensions of an encrypted tensor: numpy walks arrays of up to 32, and a batch is one more."""
 
 
 @dataclass(frozen=True, slots=True)
 class CkksVectorMessage:
-    """`ciphertexts` (SEAL's bytes) hold `sizes[i]` values each; `scale` is that of the vector when it was encrypted."""
+    """A CKKS vector: ciphertext i (SEAL's bytes) holds `sizes[i]` values; `scale` is the one it was encrypted at."""
 
     sizes: tuple[int, ...]
     ciphertexts: tuple[Bytes, ...]
@@ -40,20 +41,22 @@ class CkksVectorMessage:
 
     @classmethod
     def load(cls, data: Bytes) -> CkksVectorMessage:
-        """From TenSEAL's bytes; ciphertexts are views of them. WireError if they are not a CKKSVector."""
+        """Read TenSEAL's bytes; ciphertexts are views of them. WireError if they are not a CKKSVector."""
         raw = _load(data, "TenSEAL's CKKSVector", MAX_CIPHERTEXTS, scale_field=3, batch_field=None)
         _check_sizes(raw, "TenSEAL's CKKSVector")
         return cls(raw.numbers, raw.ciphertexts, raw.scale)
 
     def dump(self) -> bytes:
-        """As TenSEAL writes it."""
+        """Write the message as TenSEAL does."""
         return _start(self.sizes, self.ciphertexts) + write_double(3, self.scale)
 
 
 @dataclass(frozen=True, slots=True)
 class CkksTensorMessage:
-    """A tensor of `shape`, one ciphertext for each entry in row-major order; with `batch_size` the slots hold a first
-    axis of that length, which `shape` leaves out."""
+    """A CKKS tensor of `shape`, with one ciphertext for each entry in row-major order.
+
+    With `batch_size` the slots hold a first axis of that length, which `shape` leaves out.
+    """
 
     shape: tuple[int, ...]
     ciphertexts: tuple[Bytes, ...]
@@ -62,39 +65,39 @@ class CkksTensorMessage:
 
     @classmethod
     def load(cls, data: Bytes) -> CkksTensorMessage:
-        """From TenSEAL's bytes; ciphertexts are views of them. WireError if they are not a CKKSTensor."""
+        """Read TenSEAL's bytes; ciphertexts are views of them. WireError if they are not a CKKSTensor."""
         raw = _load(data, "TenSEAL's CKKSTensor", MAX_DIMENSIONS, scale_field=3, batch_field=4)
         _check_shape(raw, "TenSEAL's CKKSTensor")
         return cls(raw.numbers, raw.ciphertexts, raw.scale, raw.batch_size)
 
     def dump(self) -> bytes:
-        """As TenSEAL writes it."""
+        """Write the message as TenSEAL does."""
         end = write_double(3, self.scale) + write_number(4, self.batch_size or 0)
         return _start(self.shape, self.ciphertexts) + end
 
 
 @dataclass(frozen=True, slots=True)
 class BfvVectorMessage:
-    """As CkksVectorMessage, for exact integers."""
+    """A vector of exact integers; fields as in CkksVectorMessage."""
 
     sizes: tuple[int, ...]
     ciphertexts: tuple[Bytes, ...]
 
     @classmethod
     def load(cls, data: Bytes) -> BfvVectorMessage:
-        """From TenSEAL's bytes; WireError if they are not a BFVVector."""
+        """Read TenSEAL's bytes; WireError if they are not a BFVVector."""
         raw = _load(data, "TenSEAL's BFVVector", MAX_CIPHERTEXTS, scale_field=None, batch_field=None)
         _check_sizes(raw, "TenSEAL's BFVVector")
         return cls(raw.numbers, raw.ciphertexts)
 
     def dump(self) -> bytes:
-        """As TenSEAL writes it."""
+        """Write the message as TenSEAL does."""
         return _start(self.sizes, self.ciphertexts)
 
 
 @dataclass(frozen=True, slots=True)
 class BfvTensorMessage:
-    """As CkksTensorMessage, for exact integers."""
+    """A tensor of exact integers; fields as in CkksTensorMessage."""
 
     shape: tuple[int, ...]
     ciphertexts: tuple[Bytes, ...]
@@ -102,19 +105,19 @@ class BfvTensorMessage:
 
     @classmethod
     def load(cls, data: Bytes) -> BfvTensorMessage:
-        """From TenSEAL's bytes; WireError if they are not a BFVTensor."""
+        """Read TenSEAL's bytes; WireError if they are not a BFVTensor."""
         raw = _load(data, "TenSEAL's BFVTensor", MAX_DIMENSIONS, scale_field=None, batch_field=3)
         _check_shape(raw, "TenSEAL's BFVTensor")
         return cls(raw.numbers, raw.ciphertexts, raw.batch_size)
 
     def dump(self) -> bytes:
-        """As TenSEAL writes it."""
+        """Write the message as TenSEAL does."""
         return _start(self.shape, self.ciphertexts) + write_number(3, self.batch_size or 0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Raw:
-    """What the four messages have in common."""
+    """The fields of the four messages; those that a message lacks have their defaults."""
 
     numbers: tuple[int, ...]
     ciphertexts: tuple[Bytes, ...]
@@ -160,7 +163,7 @@ def _check_sizes(raw: _Raw, what: str) -> None:
 
 
 def _check_shape(raw: _Raw, what: str) -> None:
-    # Without entries the other axes are bounded by nothing else, and arrays are not of any shape.
+    # With an axis of size 0 the ciphertexts do not bound the other axes, and numpy does not take every shape.
     if math.prod(max(size, 1) for size in raw.numbers) > MAX_CIPHERTEXTS:
         raise WireError(f"{what} of shape {raw.numbers}: at most {MAX_CIPHERTEXTS} entries are read")
     if math.prod(raw.numbers) != len(raw.ciphertexts):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hetorch.tenseal.bfv import BFVTensor, BFVVector
-from hetorch.tenseal.plain import PlainTensor
-from hetorch.tenseal.tensor import CKKSTensor
-from hetorch.tenseal.vector import CKKSVector
+from hetorch.tenseal.names.bfv_tensor import BFVTensor
+from hetorch.tenseal.names.bfv_vector import BFVVector
+from hetorch.tenseal.names.ckks_tensor import CKKSTensor
+from hetorch.tenseal.names.ckks_vector import CKKSVector
+from hetorch.tenseal.names.plain_tensor import PlainTensor
 
 __all__ = ["BFVTensor", "BFVVector", "CKKSTensor", "CKKSVector", "PlainTensor"]

@@ -1,7 +1,7 @@
-"""TenSEAL's module of this name."""
+"""TenSEAL's module of this name, which holds `BFVTensor`."""
 
 from __future__ import annotations
 
-from hetorch.tenseal.bfv import BFVTensor
+from hetorch.tenseal.names.bfv_tensor import BFVTensor
 
 __all__ = ["BFVTensor"]

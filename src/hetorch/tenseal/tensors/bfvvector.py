@@ -1,7 +1,7 @@
-"""TenSEAL's module of this name."""
+"""TenSEAL's module of this name, which holds `BFVVector`."""
 
 from __future__ import annotations
 
-from hetorch.tenseal.bfv import BFVVector
+from hetorch.tenseal.names.bfv_vector import BFVVector
 
 __all__ = ["BFVVector"]

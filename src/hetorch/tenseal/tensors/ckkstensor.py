@@ -1,7 +1,7 @@
-"""TenSEAL's module of this name."""
+"""TenSEAL's module of this name, which holds `CKKSTensor`."""
 
 from __future__ import annotations
 
-from hetorch.tenseal.tensor import CKKSTensor
+from hetorch.tenseal.names.ckks_tensor import CKKSTensor
 
 __all__ = ["CKKSTensor"]

@@ -1,7 +1,7 @@
-"""TenSEAL's module of this name."""
+"""TenSEAL's module of this name, which holds `CKKSVector`."""
 
 from __future__ import annotations
 
-from hetorch.tenseal.vector import CKKSVector
+from hetorch.tenseal.names.ckks_vector import CKKSVector
 
 __all__ = ["CKKSVector"]

@@ -1,7 +1,7 @@
-"""TenSEAL's module of this name."""
+"""TenSEAL's module of this name, which holds `PlainTensor`."""
 
 from __future__ import annotations
 
-from hetorch.tenseal.plain import PlainTensor
+from hetorch.tenseal.names.plain_tensor import PlainTensor
 
 __all__ = ["PlainTensor"]

@@ -1,0 +1,70 @@
+"""Folders and files that only their owner may use: modes 0700 and 0600, checked at each use. Every failure is a
+VaultError."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hetorch.atomic_files import PRIVATE, write_atomically
+from hetorch.errors import VaultError
+
+
+def private_folder(path: Path) -> None:
+    """Make the folder (mode 0700) if it is missing; VaultError if others can use it or it is not ours."""
+    try:
+        path.mkdir(mode=0o700)
+        path.chmod(0o700)  # the umask cuts mkdir's mode, and may take our own rights away
+    except FileExistsError:
+        pass
+    _check_private(path, os.stat(path), folder=True)
+
+
+def read_private(path: Path) -> bytes:
+    """Read a file; VaultError if others can read it, it is not ours, or it is a symbolic link."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as error:
+        raise VaultError(f"{path} cannot be read: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        _check_private(path, os.fstat(file.fileno()), folder=False)
+        return file.read()
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Replace a file (mode 0600) whole or not at all; it is on the disk when the call returns."""
+    try:
+        write_atomically(path, data, mode=PRIVATE)
+    except OSError as error:
+        raise VaultError(f"{path} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder until the block ends; other processes and threads wait for it."""
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _check_private(path: Path, status: os.stat_result, *, folder: bool) -> None:
+    is_right_kind = stat.S_ISDIR if folder else stat.S_ISREG
+    if not is_right_kind(status.st_mode):
+        raise VaultError(f"{path} is not a {'folder' if folder else 'regular file'}; it cannot hold keys")
+    if status.st_uid != os.geteuid():
+        raise VaultError(
+            f"{path} belongs to user {status.st_uid}, not to you ({os.geteuid()}); choose another vault"
+        )
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o077:
+        wanted = "700" if folder else "600"
+        raise VaultError(
+            f"{path} has mode {mode:03o}, so others may read your keys; run: chmod {wanted} {path}"
+        )

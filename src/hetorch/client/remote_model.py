@@ -1,0 +1,70 @@
+"""One model of a server: the requests that a client makes about it."""
+
+from __future__ import annotations
+
+from hetorch.client.transport import Answer, Body, Transport
+from hetorch.errors import RemoteError, WireError
+from hetorch.plan.public import MAX_BYTES, PublicPlan
+from hetorch.wire import addresses
+from hetorch.wire.answers import load_key_id
+from hetorch.wire.codes import Code
+
+
+class RemoteModel:
+    """The model `name` of the server behind a transport.
+
+    Every method raises RemoteError, with the code of the refusal if there is one, when the server cannot be reached or
+    refuses, and WireError when its answer is malformed.
+    """
+
+    def __init__(self, transport: Transport, name: str) -> None:
+        self.name = name
+        self._transport = transport
+
+    def public_plan(self) -> PublicPlan:
+        """Fetch the public plan, parsed strictly but not yet trusted (see `check_plan`)."""
+        return PublicPlan.from_bytes(self._transport.get(addresses.public_plan(self.name), limit=MAX_BYTES))
+
+    def has_keys(self, key_id: str) -> bool:
+        """Ask whether the server has these evaluation keys."""
+        return self._is_there(addresses.stored_keys(self.name, key_id), Code.KEYS_MISSING)
+
+    def has_weights(self, key_id: str) -> bool:
+        """Ask whether the server has encrypted weights for these evaluation keys."""
+        return self._is_there(addresses.stored_weights(self.name, key_id), Code.WEIGHTS_MISSING)
+
+    def put_keys(self, key_id: str, content: bytes) -> None:
+        """Upload evaluation keys."""
+        answer = self._transport.send("PUT", addresses.keys(self.name), content=content)
+        stored = load_key_id(answer.body)
+        if stored != key_id:
+            raise WireError(f"the server stored the keys as {stored[:12]}…, they are {key_id[:12]}…")
+
+    def put_weights(self, key_id: str, body: Body) -> None:
+        """Upload encrypted weights for these evaluation keys, in place of those that the server may have."""
+        answer = self._transport.send("PUT", addresses.weights(self.name), content=body)
+        stored = load_key_id(answer.body)
+        if stored != key_id:
+            raise WireError(
+                f"the server stored the weights for the keys {stored[:12]}…, they are for {key_id[:12]}…"
+            )
+
+    def predict(self, key_id: str, request: bytes, limit: int) -> Answer:
+        """Send a predict request; the body of the answer has at most `limit` bytes."""
+        return self._transport.send(
+            "POST",
+            addresses.predict(self.name),
+            content=request,
+            headers={addresses.KEY_ID_HEADER: key_id},
+            limit=limit,
+        )
+
+    def _is_there(self, path: str, missing: Code) -> bool:
+        try:
+            self._transport.get(path)
+        except RemoteError as error:
+            # By the code: a 404 of a proxy, or for an unknown model, does not tell that an upload is missing.
+            if error.code != missing:
+                raise
+            return False
+        return True

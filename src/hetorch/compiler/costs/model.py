@@ -1,0 +1,118 @@
+"""The cost model: seconds of an operation, as constants of a machine times counts of passes over limbs.
+
+A limb is one ring element modulo one prime: N coefficients. A key switch works on every digit and every limb of Q P, so
+each operation that switches keys has one constant per limb and one per pair of digit and limb. The constants are
+measured (`hetorch tune`) or the defaults of costs/machine.py, which make plans reproducible on any machine.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from hetorch.compiler.costs.machine import DEFAULT, Machine
+
+BABY, GIANT, KEY = 1.2, 4.0, 0.02
+"""Weights in the choice of baby and giant steps, on every machine: of a hoisted rotation, of a rotation with its own
+decomposition and division by P, and of a key. Raising one of them makes the choice avoid that kind; the small weight of
+keys prefers fewer among equally fast splits, as keys are uploaded once and read in each run."""
+
+HOISTED = 0.6
+"""The time of one of several rotations of a ciphertext, relative to a rotation by itself (docs/engine.md): they share
+the rest. A higher value makes baby steps on encrypted weights dearer."""
+
+
+@dataclass(frozen=True, slots=True)
+class CostModel:
+    """The costs for one shape of key switching: `digit_size` data primes a digit, `special_count` special primes.
+
+    Each slot that folds add up costs `fold_penalty` rotations more than its time: for a search that must save noise,
+    not time. `encrypted`: diagonals are ciphertexts. `key_weight`: the weight of a key (compiler.packing.baby_giant).
+    """
+
+    digit_size: int = 1
+    special_count: int = 1
+    ring_degree: int = 1 << 13
+    machine: Machine = field(default=DEFAULT)
+    fold_penalty: float = 0.0
+    encrypted: bool = False
+    key_weight: float = KEY
+
+    def digits(self, level: int) -> int:
+        """Return the digits at `level`: ceil((level + 1) / digit_size)."""
+        return -(-(level + 1) // self.digit_size)
+
+    def limbs(self, level: int) -> int:
+        """Return the number of primes of Q_level * P."""
+        return level + 1 + self.special_count
+
+    def transform(
+        self,
+        level: int,
+        diagonals: int,
+        babies: int,
+        giants: int,
+        folds: int,
+        inputs: int = 1,
+        outputs: int = 1,
+        constants: bool = False,
+    ) -> float:
+        """Return the cost of a linear map on inputs at `level`.
+
+        `babies` counts the pairs (input, step) and `giants` the pairs (output, step) with a step other than 0. Each
+        output is folded one level lower, after the rescale. `constants`: each diagonal is one number (every element has
+        a ciphertext of its own), and nothing rotates.
+        """
+        m = self.machine.at(self.ring_degree)
+        if constants:
+            return m.constant * diagonals * (level + 1) + outputs * self.rescale(level)
+        if self.encrypted:
+            return self._encrypted(level, diagonals, babies, giants, folds, inputs, outputs)
+        digits, limbs = self.digits(level), self.limbs(level)
+        rotating = inputs if babies else 0
+        cost = limbs * (m.product * diagonals + m.down * outputs)
+        cost += digits * limbs * m.hoist * rotating
+        cost += babies * limbs * (m.baby * digits + m.baby_limb)
+        cost += giants * limbs * (m.giant * digits + m.giant_limb)
+        return cost + self._folds(level - 1, folds) * outputs
+
+    def _folds(self, level: int, folds: int) -> float:
+        cost = folds * (self.rotate(level) + self.add(level))
+        return cost + self.fold_penalty * 2**folds * self.rotate(level) if folds else cost
+
+    def _encrypted(
+        self, level: int, diagonals: int, babies: int, giants: int, folds: int, inputs: int, outputs: int
+    ) -> float:
+        """Return the cost of a linear map with encrypted diagonals.
+
+        Each diagonal is a product of ciphertexts; each sum of a giant step (and the one without) is relinearised and
+        rotated by itself. Baby steps share their decomposition, and each has its own division by P.
+        """
+        cost = self.machine.at(self.ring_degree).pair * diagonals * (level + 1)
+        cost += (giants + outputs) * (self.multiply(level) - self.rescale(level))
+        cost += self.rotate(level) * (HOISTED * babies + (1 - HOISTED) * inputs if babies else 0.0)
+        cost += giants * (self.rotate(level) + self.add(level))
+        return cost + outputs * (self.rescale(level) + self._folds(level - 1, folds))
+
+    def rotate(self, level: int) -> float:
+        """Return the cost of a rotation by itself."""
+        m = self.machine.at(self.ring_degree)
+        return self.limbs(level) * (m.rotate * self.digits(level) + m.rotate_limb)
+
+    def multiply(self, level: int) -> float:
+        """Return the cost of a product of two ciphertexts at `level`, relinearised and rescaled."""
+        m = self.machine.at(self.ring_degree)
+        return self.limbs(level) * (m.multiply * self.digits(level) + m.multiply_limb) + self.rescale(level)
+
+    def rescale(self, level: int) -> float:
+        """Return the cost of the division by the last prime."""
+        return self.machine.at(self.ring_degree).rescale * (level + 1)
+
+    def add(self, level: int) -> float:
+        """Return the cost of a sum of two ciphertexts, or of a ciphertext and a plaintext."""
+        return self.machine.at(self.ring_degree).add * (level + 1)
+
+    def polynomial(self, level: int, degree: int) -> float:
+        """Return the cost of a polynomial of an input at `level`: about 2 sqrt(degree) + log2(degree) products."""
+        products = 2.0 * math.sqrt(degree) + math.log2(degree) if degree > 1 else 0.5
+        return products * self.multiply(max(level - 1, 0))

@@ -1,0 +1,91 @@
+"""The calibration inputs, and the model's own results on them."""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hetorch.compiler.frontend.graph.user_code import described, error_place, first_line
+from hetorch.errors import InputError, UnsupportedModelError
+from hetorch.ir.analysis import Analysis
+
+_FIXED_BATCH = (
+    "; it was exported for another batch size: export it with a batch of 1, or with "
+    "dynamic_shapes=({0: torch.export.Dim.AUTO},)"
+)
+
+
+def calibration_array(data: object) -> NDArray[np.float64]:
+    """Return the calibration inputs (batch, ...) as float64.
+
+    Raises:
+        InputError: `data` is no dense tensor or array of finite real numbers with a batch axis.
+    """
+    if isinstance(data, torch.Tensor):
+        usable = data.layout is torch.strided and not (data.is_complex() or data.is_quantized or data.is_meta)
+        array = data.detach().cpu().to(torch.float64).numpy() if usable else None
+    elif isinstance(data, np.ndarray) and data.dtype.kind in "biuf":
+        array = data.astype(np.float64)
+    else:
+        array = None
+    if array is None:
+        raise InputError(
+            f"calibration_inputs must be a dense tensor or array of real numbers, got {described(data)}"
+        )
+    if array.ndim < 2 or array.size == 0:
+        raise InputError(
+            f"calibration_inputs must be (batch, ...) with at least one sample, got {array.shape}"
+        )
+    if not np.all(np.isfinite(array)):
+        raise InputError("calibration_inputs hold NaN or infinity; remove those samples")
+    return array
+
+
+def run_model(
+    model: torch.nn.Module, data: object, inputs: NDArray[np.float64], name: str
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the inputs as the model accepts them, and its outputs (batch, ...).
+
+    A model that does not accept a batch is run on one sample after the other. If `data`, from which `inputs` were
+    made, has whole numbers, and the model does not accept real ones, it is run on whole numbers.
+
+    Raises:
+        InputError: the model accepts the inputs in none of these forms.
+        UnsupportedModelError: it does not return one tensor (batch, ...).
+    """
+    weights = (*model.parameters(), *model.buffers())
+    dtype = next((p.dtype for p in weights if p.is_floating_point()), torch.float32)
+    tensor = torch.from_numpy(inputs).to(dtype)
+    problem: Exception | None = None
+    whole = "int" in str(getattr(data, "dtype", ""))
+    for candidate in (tensor, tensor.long()) if whole else (tensor,):
+        try:
+            return candidate, _one_tensor(model(candidate), len(inputs), name)
+        except Exception as error:
+            problem = problem or error
+        try:
+            parts = [_one_tensor(model(sample[None]), 1, name) for sample in candidate]
+        except Exception:
+            continue
+        return candidate, torch.cat(parts)
+    assert problem is not None
+    if isinstance(problem, UnsupportedModelError):
+        raise problem
+    advice = _FIXED_BATCH if isinstance(model, torch.fx.GraphModule) else ""
+    with contextlib.suppress(Exception):
+        _one_tensor(model(tensor[None]), 1, name)
+        advice = f"; is the batch axis missing? It takes one sample as {(1, *inputs.shape)}"
+    raise InputError(
+        f"{name} does not accept the calibration inputs of shape {inputs.shape}{error_place(problem)}: "
+        f"{first_line(problem)}{advice}"
+    ) from problem
+
+
+def _one_tensor(result: object, batch: int, name: str) -> torch.Tensor:
+    if not isinstance(result, torch.Tensor) or result.ndim < 1 or result.shape[0] != batch:
+        problem = f"{name} must return one tensor (batch, ...), got {described(result)}"
+        raise UnsupportedModelError(problem, Analysis(name, (), problem))
+    return result

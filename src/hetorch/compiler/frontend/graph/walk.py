@@ -1,0 +1,231 @@
+"""The walk along an exported graph, which turns each call into operations of a TensorProgram.
+
+An operation that cannot be compiled is recorded and replaced by zeros, so that one walk lists all of them.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+import torch
+
+from hetorch.compiler.frontend.graph.decompose import as_activation, decomposed
+from hetorch.compiler.frontend.graph.marked_modules import MarkedModules
+from hetorch.compiler.frontend.graph.nodes import (
+    bound,
+    is_real,
+    operation_name,
+    shape_of,
+    symbols_in,
+    with_tensors,
+)
+from hetorch.compiler.frontend.graph.user_code import first_line, node_place
+from hetorch.compiler.frontend.operations.alternatives import NEAREST, WORKS
+from hetorch.compiler.frontend.operations.builder import Builder
+from hetorch.compiler.frontend.operations.call import Call, Refusal, Shape, Symbol
+from hetorch.compiler.frontend.operations.handlers import CHECKS, FILLING, FINAL, HANDLERS, LIKE, SHAPES
+from hetorch.compiler.frontend.operations.matrices import empty
+from hetorch.compiler.frontend.operations.movement import IDENTITY
+from hetorch.ir.analysis import AnalysisRow
+from hetorch.ir.tensor_program import Activation, TensorProgram, without_dead
+
+
+class Walk:
+    """One walk along the graph of `exported`, the export of `model`; operations, rows and notes go to `builder`."""
+
+    def __init__(
+        self, exported: torch.export.ExportedProgram, model: torch.nn.Module, builder: Builder
+    ) -> None:
+        self.exported = exported
+        self.builder = builder
+        self.marked = MarkedModules(model)
+        self.values: dict[str, Any] = {}
+        self.refusal: Refusal | None = None
+
+    def run(self, input_shape: tuple[int, ...]) -> TensorProgram:
+        """Return the program of a model whose input has `input_shape` without the batch axis.
+
+        Raises:
+            Refusal: the model cannot be compiled. It is the first of the problems; the builder's rows have all.
+        """
+        signature = self.exported.graph_signature
+        constants = {**self.exported.constants, **self.exported.state_dict}
+        names = {
+            **signature.inputs_to_parameters,
+            **signature.inputs_to_buffers,
+            **signature.inputs_to_lifted_tensor_constants,
+        }
+        result: Any = None
+        for node in self.exported.graph.nodes:
+            if node.op == "placeholder":
+                fixed = node.name in names
+                self.values[node.name] = (
+                    constants[names[node.name]].detach() if fixed else Symbol(0, (1, *input_shape))
+                )
+            elif node.op == "output":
+                # A functional graph returns the buffers that it writes before the model's result.
+                result = next(
+                    n for n in node.args[0] if n is not None and n.name == signature.user_outputs[0]
+                )
+            elif node.name not in self.values:
+                self.values[node.name] = self._evaluate(node)
+        if self.refusal is not None:
+            raise self.refusal
+        value = self.values.get(getattr(result, "name", ""))
+        if not isinstance(value, Symbol):
+            problem = "the output of the model does not depend on its input"
+            raise Refusal(problem, problem, "return what was computed from the input")
+        shape = value.shape[1:]
+        return without_dead(input_shape, self.builder.operations, value.value, shape)
+
+    def _evaluate(self, node: torch.fx.Node) -> Any:
+        """Return the value of a node: computed now if it is constant, else a Symbol, a tuple of them, or None."""
+        resolved: Any = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: self.values[n.name])
+        args, kwargs = resolved
+        target: Any = node.target
+        symbols = symbols_in([args, list(kwargs.values())])
+        if not symbols and callable(target):
+            return target(*args, **kwargs)
+        if target is operator.getitem and isinstance(args[0], tuple):
+            return args[0][args[1]]
+        op = operation_name(target)
+        if node.op == "get_attr":
+            return getattr(self.exported.graph_module, str(target))
+        if (
+            op in SHAPES
+            or (op in LIKE and not symbols_in([args[0]]))
+            or (op in FILLING and not symbols_in([args[1]]))
+        ):
+            constant, meta = target(*_with_zeros(args), **_with_zeros(kwargs)), node.meta.get("val")
+            return constant.to(meta.dtype) if isinstance(meta, torch.Tensor) else constant
+        if op in CHECKS:
+            return None
+        return self._convert(node, self._call(node, args, kwargs), symbols[0], args, kwargs)
+
+    def _convert(
+        self, node: torch.fx.Node, call: Call, source: Symbol, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Return the result of a call that reads encrypted values, and add its row to the analysis."""
+        begin = len(self.builder.operations)
+        try:
+            if self.marked.elementwise(node) is not None:
+                result: Any = self._replace_marked(node, call)
+            elif call.op in FINAL and _is_last(node):
+                return self._leave_to_client(call, source, args, kwargs)
+            else:
+                result = self._handle(call)
+        except Refusal as refusal:
+            self.refusal = self.refusal or refusal
+            self._note(call, "unsupported", refusal.problem, refusal.nearest)
+            return self._stand_in(call, source)
+        functions = dict.fromkeys(
+            op.function for op in self.builder.operations[begin:] if isinstance(op, Activation)
+        )
+        self._note(call, "approximate" if functions else "exact", ", ".join(functions))
+        return result
+
+    def _replace_marked(self, node: torch.fx.Node, call: Call) -> Symbol:
+        result, names = self.marked.replace(node, call, self.builder, self.values)
+        self.values.update(dict.fromkeys(names, result))
+        return result
+
+    def _handle(self, call: Call) -> Any:
+        handler = HANDLERS.get(call.op)
+        if not call.real and call.op in IDENTITY:
+            raise call.unsupported(
+                "it makes whole numbers", "leave the numbers real, or let the client compute them"
+            )
+        try:
+            return handler(self.builder, call) if handler else self._without_handler(call)
+        except (Refusal, MemoryError):
+            raise
+        except Exception as error:
+            # A form of the operation that its handler does not expect.
+            raise call.unsupported(f"this form is not understood ({first_line(error)})", WORKS) from error
+
+    def _without_handler(self, call: Call) -> Any:
+        result = None
+        if call.op not in NEAREST:
+            result = as_activation(self.builder, call)
+            result = decomposed(self.builder, call) if result is None else result
+        if result is None:
+            raise call.unsupported("it cannot be computed on encrypted data", NEAREST.get(call.op, WORKS))
+        return result
+
+    def _stand_in(self, call: Call, source: Symbol) -> Any:
+        """Return zeros of the right shapes, so that the walk can go on after an operation that is not supported."""
+
+        def zeros(shape: tuple[int, ...]) -> Symbol:
+            size = int(np.prod(shape))
+            return self.builder.affine(source, empty(size, source.size), None, call, shape)
+
+        return tuple(map(zeros, call.shapes)) if call.shapes else zeros(call.shape)
+
+    def _leave_to_client(
+        self, call: Call, source: Symbol, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Symbol:
+        self.builder.notes.append(
+            f"{call.op} at the end ({call.name}) is left to the client: results are what goes into it"
+        )
+        position = next(i for i, argument in enumerate(args) if isinstance(argument, Symbol))
+        target = call.target
+        self.builder.finishing.append(lambda x: target(*args[:position], x, *args[position + 1 :], **kwargs))
+        self._note(call, "client", "results are what goes into it")
+        return source
+
+    def _note(self, call: Call, status: Any, detail: str, nearest: str = "") -> None:
+        self.builder.rows.append(
+            AnalysisRow(call.name, call.kind, call.op, call.where, status, detail, nearest)
+        )
+
+    def _call(self, node: torch.fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        target: Any = node.target
+        stack = list((node.meta.get("nn_module_stack") or {}).values())
+        path, kind = stack[-1] if stack else ("", "module")
+        kind = kind.rsplit(".", 1)[-1] if isinstance(kind, str) else kind.__name__
+        op = operation_name(target)
+        meta = node.meta.get("val")
+        shape = shape_of(meta)
+        # A functional call has its own name; a module is known by its path.
+        label, label_kind = (path, kind) if path else (node.name, op)
+        return Call(
+            target,
+            op,
+            arguments=bound(target, args, kwargs),
+            shape=_shape_by_running(target, args, kwargs) if shape is None else shape,
+            shapes=tuple(shape_of(item) or () for item in meta) if isinstance(meta, (tuple, list)) else (),
+            name=label,
+            kind=label_kind,
+            where=node_place(node),
+            wish=self.marked.wish(node),
+            real=is_real(meta),
+        )
+
+
+def _is_last(node: torch.fx.Node) -> bool:
+    """Return True if only operations that change nothing, or are left to the client as well, follow a node."""
+    users = list(node.users)
+    return all(
+        user.op == "output" or (operation_name(user.target) in IDENTITY | FINAL and _is_last(user))
+        for user in users
+    )
+
+
+def _with_zeros(items: Any) -> Any:
+    """Return the arguments with zeros in place of the values that will be encrypted."""
+    values = list(items.values()) if isinstance(items, dict) else items
+    return with_tensors(items, {symbol: torch.zeros(symbol.shape) for symbol in symbols_in(values)})
+
+
+def _shape_by_running(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Shape:
+    """Return a shape that torch did not know while tracing, because it depends on the values of a constant.
+
+    () if it depends on the input; the handler will refuse it.
+    """
+    try:
+        result: torch.Tensor = target(*_with_zeros(args), **_with_zeros(kwargs))
+    except Exception:
+        return ()
+    return tuple(result.shape)

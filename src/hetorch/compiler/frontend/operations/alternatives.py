@@ -1,0 +1,57 @@
+"""Advice for operations that cannot be computed on encrypted data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_CLIENT = "let the client compute it and encrypt what comes out"
+_COMPARE = (
+    "return the scores and let the client compare after decryption, in the middle of a network split it there; a "
+    "function of one number (torch.where(x > 0, ...)) works as a module marked with hetorch.elementwise"
+)
+
+NEAREST: Mapping[str, str] = MappingProxyType(
+    {
+        "embedding": f"{_CLIENT}: an embedding is a look-up by a number that must stay secret",
+        "embedding_bag": f"{_CLIENT}: an embedding is a look-up by a number that must stay secret",
+        "one_hot": _CLIENT,
+        "argmax": "as the last operation it is left to the client",
+        "argmin": _COMPARE,
+        "topk": _COMPARE,
+        "sort": _COMPARE,
+        "argsort": _COMPARE,
+        "median": "use a mean",
+        "nonzero": _COMPARE,
+        **dict.fromkeys(
+            ("gt", "lt", "ge", "le", "eq", "ne", "logical_and", "logical_or", "logical_not"), _COMPARE
+        ),
+        "masked_select": "use fixed indices",
+        **dict.fromkeys(
+            ("round", "floor", "ceil", "trunc", "frac", "remainder", "fmod", "floor_divide"),
+            "leave the numbers as they are",
+        ),
+        "heaviside": _COMPARE,
+        "masked_scatter": "build a new tensor (torch.cat, torch.where with a fixed mask) instead of writing into one",
+        **dict.fromkeys(
+            ("cond", "while_loop"), "use torch.where with a fixed condition, or a smooth gate (sigmoid)"
+        ),
+        **dict.fromkeys(
+            ("randn_like", "rand_like", "randint_like", "bernoulli", "normal", "uniform"),
+            "leave random numbers out of the forward",
+        ),
+        "item": "the program must not depend on values of the input",
+        "cumprod": "use products",
+        "local_response_norm": "use BatchNorm2d, whose statistics are fixed",
+        "_native_multi_head_attention": "export nn.MultiheadAttention with need_weights=False",
+        "grid_sampler": "use a fixed interpolation",
+        "fft_rfft": "use a fixed matrix (nn.Linear)",
+    }
+)
+"""The nearest thing that works, by the name of an operation that never does."""
+
+WORKS = (
+    "what works: linear layers, convolutions, pools, normalisations, reshaping, sums, products, attention, and "
+    "element-wise functions; hetorch.elementwise marks a module of your own, hetorch.Table makes one from points"
+)
+"""Advice for any other operation or form."""

@@ -1,0 +1,54 @@
+"""The table of handlers, and the operations that the walk treats without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from hetorch.compiler.frontend.operations.affine import AFFINE
+from hetorch.compiler.frontend.operations.builder import Handler
+from hetorch.compiler.frontend.operations.convolution import CONVOLUTION
+from hetorch.compiler.frontend.operations.elementwise import ELEMENTWISE
+from hetorch.compiler.frontend.operations.maximum import MAXIMUM
+from hetorch.compiler.frontend.operations.movement import MOVEMENT
+from hetorch.compiler.frontend.operations.normalisation import NORMALISATION
+from hetorch.compiler.frontend.operations.product import PRODUCT
+from hetorch.compiler.frontend.operations.recurrent import RECURRENT
+from hetorch.compiler.frontend.operations.writing import WRITING
+
+HANDLERS: Mapping[str, Handler] = MappingProxyType(
+    {
+        **AFFINE,
+        **CONVOLUTION,
+        **ELEMENTWISE,
+        **MAXIMUM,
+        **NORMALISATION,
+        **PRODUCT,
+        **RECURRENT,
+        **WRITING,
+        **MOVEMENT,
+    }
+)
+"""Handlers by the operation's name, without overload and without the underscore of in-place forms."""
+
+FINAL = frozenset({"softmax", "_softmax", "log_softmax", "_log_softmax", "argmax", "softmin"})
+"""Operations that are left to the client at the end: they need comparisons or divisions and change no decision."""
+
+CHECKS = frozenset(
+    {"_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size"}
+)
+"""Assertions that torch inserts into graphs; they compute nothing."""
+
+SHAPES = frozenset(
+    {
+        *("zeros_like", "ones_like", "full_like", "empty_like", "zero"),
+        *("new_zeros", "new_ones", "new_full", "new_empty"),
+    }
+)
+"""Constants that read no more than the shape of their argument."""
+
+LIKE = frozenset({"expand_as", "view_as", "reshape_as", "type_as", "to"})
+"""Operations that read no more than the shape or the type of their second argument."""
+
+FILLING = frozenset({"fill"})
+"""Operations that read no more than the shape of their first argument, if the second is known."""

@@ -1,0 +1,39 @@
+"""Models that are objects: modules, exported programs and scikit-learn estimators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from hetorch.compiler.frontend.sources.scikit_learn import estimator_module, is_estimator
+from hetorch.errors import InputError
+
+
+def as_module(model: object) -> torch.nn.Module:
+    """Return a model as an nn.Module: a module as it is, that of a torch.export.ExportedProgram, or one that computes
+    what a fitted scikit-learn estimator computes.
+
+    Raises:
+        InputError: `model` is anything else, a file among them; hetorch.load_model reads files.
+    """
+    if isinstance(model, torch.jit.ScriptModule | torch.jit.ScriptFunction):
+        raise InputError(
+            f"the model is TorchScript ({type(model).__name__}), which cannot be read; give the nn.Module that was "
+            "traced or scripted, or what torch.export.export makes of it"
+        )
+    if isinstance(model, torch.nn.Module):
+        return model
+    if isinstance(model, torch.export.ExportedProgram):
+        return model.module()
+    if isinstance(model, Mapping):
+        raise InputError(
+            f"the model is a {type(model).__name__} without its module: hetorch.load_model(state_dict, module=...) "
+            "joins them, where module is the class or a function without arguments"
+        )
+    if is_estimator(model):
+        return estimator_module(model)
+    raise InputError(
+        f"model must be a torch.nn.Module, got {type(model).__name__}; an exported program and fitted scikit-learn "
+        "estimators work too, and hetorch.load_model reads .pt2, .onnx and .safetensors files"
+    )

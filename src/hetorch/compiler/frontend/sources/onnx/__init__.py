@@ -1,0 +1,1 @@
+"""ONNX graphs as torch modules: each operator is computed with torch's functions, which torch.export then traces."""

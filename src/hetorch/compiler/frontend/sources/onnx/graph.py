@@ -1,0 +1,126 @@
+"""ONNX models as modules, whose forward runs the graph node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+
+from hetorch.compiler.frontend.sources.onnx.operators import OPERATORS
+from hetorch.errors import InputError, UnsupportedModelError
+
+NEAREST: Mapping[str, str] = MappingProxyType(
+    {
+        "LSTM": "export the model with torch.export",
+        "GRU": "export the model with torch.export",
+        "RNN": "export the model with torch.export",
+        "NonZero": "comparisons are not computed on encrypted data",
+        "TopK": "return the scores and choose after decryption",
+        "If": "the model must not branch",
+        "Loop": "the model must not loop",
+    }
+)
+"""Advice for operators that are not supported, by name."""
+
+SETTINGS = frozenset({"Clip", "Pad", "Resize", "Upsample"})
+"""Operators whose operands after the first are settings, which must be known while tracing, and no weights."""
+
+
+class OnnxModule(torch.nn.Module):
+    """The graph of an ONNX model with one input and one output.
+
+    UnsupportedModelError if it has more of them, or an operator that is not known.
+    """
+
+    def __init__(self, graph: Any, opset: int) -> None:
+        from onnx import helper, numpy_helper
+
+        super().__init__()
+        self.opset = opset
+        self.constants: dict[str, Any] = {}
+        self.names: dict[str, str] = {}
+        settings = {name for node in graph.node if node.op_type in SETTINGS for name in node.input[1:]}
+        for number, tensor in enumerate(graph.initializer):
+            array = np.array(numpy_helper.to_array(tensor))
+            if array.dtype.kind == "f" and tensor.name not in settings:
+                self.names[tensor.name] = f"weight_{number}"
+                self.register_buffer(f"weight_{number}", torch.from_numpy(array))
+            else:
+                # Whole numbers are shapes, axes and indices, which must be known while tracing.
+                self.constants[tensor.name] = array
+        weights = {tensor.name for tensor in graph.initializer}
+        inputs = [value.name for value in graph.input if value.name not in weights]
+        if len(inputs) != 1 or len(graph.output) != 1:
+            raise UnsupportedModelError(
+                f"the ONNX model has {len(inputs)} inputs and {len(graph.output)} outputs; one of each works"
+            )
+        (self.input,), self.output = inputs, graph.output[0].name
+        self.nodes = [
+            (
+                node.op_type,
+                node.domain,
+                list(node.input),
+                list(node.output),
+                {a.name: _attribute(helper.get_attribute_value(a)) for a in node.attribute},
+                node.name or node.op_type,
+            )
+            for node in graph.node
+        ]
+        unknown = sorted(
+            {
+                kind
+                for kind, domain, *_ in self.nodes
+                if domain not in ("", "ai.onnx") or kind not in OPERATORS
+            }
+        )
+        if unknown:
+            advice = "; ".join(f"{kind}: {NEAREST[kind]}" for kind in unknown if kind in NEAREST)
+            raise UnsupportedModelError(
+                f"the ONNX model uses operations that cannot be compiled: {', '.join(unknown)}"
+                + (f" ({advice})" if advice else "")
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the output for a batch."""
+        values: dict[str, Any] = {name: getattr(self, own) for name, own in self.names.items()}
+        values.update(self.constants)
+        values[self.input] = x
+        for kind, _, inputs, outputs, attributes, _name in self.nodes:
+            operands = [values[name] if name else None for name in inputs]
+            result = OPERATORS[kind](operands, attributes, self.opset)
+            results = result if isinstance(result, (tuple, list)) else (result,)
+            values.update(zip(outputs, results, strict=False))
+        output: torch.Tensor = values[self.output]
+        return output
+
+
+def _attribute(value: Any) -> Any:
+    from onnx import TensorProto, numpy_helper
+
+    if isinstance(value, bytes):
+        return value.decode()
+    return np.array(numpy_helper.to_array(value)) if isinstance(value, TensorProto) else value
+
+
+def load_onnx(path: Path) -> torch.nn.Module:
+    """Return the model of an .onnx file.
+
+    Raises:
+        InputError: the file is no ONNX model, or the package onnx is not installed.
+        UnsupportedModelError: the model uses an operator that is not known, or has not one input and one output.
+    """
+    try:
+        import onnx
+    except ImportError as error:
+        raise InputError("reading ONNX needs the package onnx: pip install hetorch[onnx]") from error
+    try:
+        model = onnx.load(str(path))
+        onnx.checker.check_model(model)
+    except Exception as error:  # protobuf and the checker raise many kinds on a broken file
+        raise InputError(f"{path} is no ONNX model: {' '.join(str(error).split())[:200]}") from error
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)
+    return OnnxModule(model.graph, opset).eval()

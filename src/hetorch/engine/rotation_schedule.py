@@ -1,0 +1,102 @@
+"""The rotations of a linear map by baby steps and giant steps: emitted here, read by SEAL, keys, memory and search.
+
+Every input is rotated by its baby steps, the products with the diagonals are added up by giant step, and the sums are
+rotated by their giant steps. The core has the same rules (circuits/linear_transform.cpp, circuits/giant_steps.cpp);
+tests/engine/test_rotation_schedule.py shows that it uses exactly the keys of the schedule.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Indices = NDArray[np.generic]
+Steps = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class GiantChain:
+    """Giant steps that one key rotates, the farthest first: ((S_3 rotated + S_2) rotated + S_1) rotated, by `step`.
+
+    A sum that an output lacks counts as 0. A giant step that has its own key is a chain of one.
+    """
+
+    step: int
+    giants: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RotationSchedule:
+    """The rotations of one map.
+
+    `rotated` are the distinct pairs (input, baby step) that diagonals read, and `groups` the distinct pairs (output,
+    giant step) of the sums, int64 of shape (pairs, 2), steps of 0 included. `chains` serve every output.
+    """
+
+    rotated: Steps
+    groups: Steps
+    chains: tuple[GiantChain, ...]
+
+    @property
+    def rotates(self) -> bool:
+        """True unless every step is 0."""
+        return bool(self.chains) or bool(np.any(self.rotated[:, 1]))
+
+    @property
+    def keys(self) -> frozenset[int]:
+        """The rotation steps whose Galois keys the map needs."""
+        return _nonzero(self.rotated[:, 1]) | {chain.step for chain in self.chains}
+
+    @property
+    def keys_without_chains(self) -> frozenset[int]:
+        """The rotation steps whose Galois keys the map needs where every giant step is a rotation of its own."""
+        return _nonzero(self.rotated[:, 1]) | _nonzero(self.groups[:, 1])
+
+
+def rotation_schedule(
+    outputs: Indices, inputs: Indices, giants: Indices, babies: Indices, slot_count: int
+) -> RotationSchedule:
+    """Return the schedule of a map with these diagonals, one entry a diagonal, steps in [0, slot_count)."""
+    return RotationSchedule(
+        _pairs(inputs, babies, slot_count),
+        _pairs(outputs, giants, slot_count),
+        giant_chains(giants, slot_count),
+    )
+
+
+def giant_chains(giants: Indices, slot_count: int) -> tuple[GiantChain, ...]:
+    """Return the chains for giant steps in [0, slot_count); a step of 0 needs none.
+
+    Giant steps are rotations to the left (up to half of the slots) or to the right. Where those of one side are all the
+    multiples 1, 2, … of the smallest one, they are one chain by Horner's rule, sum_j rot^j(S_j) = S_0 + rot(S_1 +
+    rot(S_2 + …)), with its key alone: as many key switches, fewer keys. Otherwise each is a chain of its own.
+    """
+    chains: list[GiantChain] = []
+    steps = _nonzero(giants)
+    for left in (True, False):
+        side = [step for step in steps if (2 * step <= slot_count) == left]
+        side.sort(key=lambda step: min(step, slot_count - step))
+        if are_multiples(np.array([min(step, slot_count - step) for step in side], dtype=np.int64)):
+            chains.append(GiantChain(side[0], tuple(reversed(side))))
+        else:
+            chains += [GiantChain(step, (step,)) for step in side]
+    return tuple(chains)
+
+
+def are_multiples(distances: Steps) -> bool:
+    """Return whether ascending distances are d, 2 d, 3 d, … with none missing, so that one key serves them all."""
+    return len(distances) > 0 and np.array_equal(distances, distances[0] * np.arange(1, len(distances) + 1))
+
+
+def _nonzero(steps: Indices) -> frozenset[int]:
+    return frozenset(int(step) for step in np.unique(steps) if step)
+
+
+def _pairs(ciphertexts: Indices, steps: Indices, slot_count: int) -> Steps:
+    """Return the distinct pairs of an index and a step in ascending order, (pairs, 2)."""
+    joined = np.unique(
+        np.asarray(ciphertexts, dtype=np.int64) * slot_count + np.asarray(steps, dtype=np.int64)
+    )
+    return np.stack(np.divmod(joined, slot_count), axis=1)

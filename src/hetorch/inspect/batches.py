@@ -1,0 +1,37 @@
+"""Any number of samples through a plan, as many at a time as one run takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.errors import PlanUseError
+from hetorch.plan import Plan, PublicPlan
+
+Slots = NDArray[np.float64]
+
+
+def run_in_batches(
+    public: PublicPlan, samples: NDArray[np.float64], run: Callable[[Sequence[Slots]], list[Slots]]
+) -> NDArray[np.float64]:
+    """Pack `samples` (PublicPlan.samples) into slots, call `run` for each batch and return the unpacked results.
+
+    `run` takes and returns the slots of each ciphertext, (slot_count,). The result has shape (batch, *output_shape).
+    """
+    results = [np.zeros((0, *public.output_shape))]
+    for begin in range(0, len(samples), public.batch_size):
+        part = samples[begin : begin + public.batch_size]
+        results.append(public.unpack_batch(run(public.pack_batch(part)))[: len(part)])
+    return np.concatenate(results)
+
+
+def check_has_weights(plan: Plan) -> None:
+    """Raise PlanUseError for a plan that is without its weights."""
+    if plan.weights_withheld:
+        raise PlanUseError(
+            f"the plan {plan.name!r} is without its weights (without_weights), and would compute with zeros; run the "
+            "plan that still has them, or a hetorch.runtime.Runner with what "
+            "hetorch.model_owner.encrypt.encrypt_weights made of them"
+        )

@@ -1,0 +1,73 @@
+"""A plan on ciphertexts, with keys that are made on the spot: both parties in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hetorch.engine.backend import NATIVE, AnyBackend
+from hetorch.engine.native import Ciphertext
+from hetorch.engine.secret import SecretKey
+from hetorch.errors import PlanUseError
+from hetorch.inspect.batches import Slots, check_has_weights, run_in_batches
+from hetorch.interop.backends import backend
+from hetorch.model_owner.encrypt import encrypt_weights
+from hetorch.plan import Plan
+from hetorch.runtime import Runner, Trace
+
+
+def run_encrypted(
+    plan: Plan,
+    x: ArrayLike,
+    *,
+    engine: str = NATIVE.name,
+    memory_limit: int | None = None,
+    trace: Trace | None = None,
+) -> NDArray[np.float64]:
+    """Make keys, encrypt each sample of `x`, evaluate and decrypt, all in this process.
+
+    For trying out and for tests: in earnest the secret key and the evaluation live on two machines.
+
+    Args:
+        plan: a plan with its weights, in clear or to be encrypted.
+        x: one sample of the plan's input_shape, or a batch of them.
+        engine: the backend (hetorch.interop.backends); the plan must be compiled for it.
+        memory_limit: bytes for keys, weights and ciphertexts, as for hetorch.runtime.Runner.
+        trace: called after each operation.
+
+    Returns:
+        The results, float64 of shape (batch, *output_shape).
+
+    Raises:
+        InputError: `x` is neither a sample nor a batch, or there is no such engine.
+        PlanUseError: the plan is without its weights, does not run on this engine, or not in this memory.
+    """
+    chosen = backend(engine)
+    check_has_weights(plan)
+    public = plan.public()
+    samples = public.samples(x)
+    secret = SecretKey.generate(plan.parameters)
+    run_ciphertexts = _encrypted_runner(plan, chosen, secret, memory_limit, trace)
+
+    def run(packed: Sequence[Slots]) -> list[Slots]:
+        inputs = [secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed]
+        return [secret.decrypt(result) for result in run_ciphertexts(inputs)]
+
+    return run_in_batches(public, samples, run)
+
+
+def _encrypted_runner(
+    plan: Plan, chosen: AnyBackend, secret: SecretKey, memory_limit: int | None, trace: Trace | None
+) -> Callable[[Sequence[Ciphertext]], list[Ciphertext]]:
+    """Return the server's part: native ciphertexts to native ciphertexts."""
+    weights = None
+    if plan.program.encrypted_weights:
+        if not chosen.takes_encrypted_weights:
+            raise PlanUseError(f"encrypted weights do not run on the engine {chosen.name!r}; use another one")
+        weights = encrypt_weights(plan, secret.public_key())
+        plan = plan.without_weights()
+    engine = chosen.make(plan.parameters, secret.evaluation_keys(plan.key_spec))
+    runner = Runner(plan, engine, backend=chosen, encrypted_weights=weights, memory_limit=memory_limit)
+    return lambda ciphertexts: runner.run_native(ciphertexts, trace=trace)

@@ -1,0 +1,192 @@
+"""Linear maps of tensors, as the diagonals of a matrix on slots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.engine.protocol import C, Engine, P, T
+from hetorch.engine.rotation_schedule import RotationSchedule, rotation_schedule
+from hetorch.engine.transform import DiagonalTransform
+from hetorch.ir.he_operations.fields import Layer, Operands, Results, WeightName
+from hetorch.ir.he_operations.operation import (
+    WORD_BYTES,
+    Frame,
+    Operation,
+    Slots,
+    Weights,
+    is_period,
+    key_switch_rows,
+    spread,
+)
+from hetorch.params import ParameterSet
+
+INDICES = ("outputs", "inputs", "giants", "babies")
+"""The int32 arrays of a transform, one entry a diagonal, in the order of DiagonalTransform."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinearTransform(Operation):
+    """results[o] = the sum of the diagonals of `weight` on the inputs, rescaled: level - 1, at any planned scale.
+
+    The weights are `<weight>.outputs`, `.inputs`, `.giants` and `.babies` (int32, shape (D,)) and `<weight>.values`
+    (float64, shape (D, period)), as in DiagonalTransform.
+    """
+
+    results: Results
+    inputs: Operands
+    weight: WeightName
+    layer: Layer
+
+    def result_of(self, frame: Frame, modulus_chain: Sequence[int]) -> tuple[int, float]:
+        return self.level(frame) - 1, frame.values[self.results[0]].scale
+
+    def problem(self, frame: Frame) -> str | None:
+        for numbers in (self.inputs, self.results):
+            if len({(frame.values[number].level, frame.values[number].scale) for number in numbers}) != 1:
+                return "inputs or results of one transform differ in level or scale"
+        return None
+
+    @property
+    def weight_names(self) -> tuple[str, ...]:
+        return tuple(f"{self.weight}.{key}" for key in (*INDICES, "values"))
+
+    def weight_problem(self, frame: Frame, weights: Weights) -> str | None:
+        values = weights.get(f"{self.weight}.values")
+        if (
+            values is None
+            or values.dtype != np.float64
+            or values.ndim != 2
+            or not is_period(values.shape[1], frame)
+        ):
+            return f"the diagonals {self.weight!r}.values are missing or not float64 of shape (D, period)"
+        bounds = (len(self.results), len(self.inputs), frame.slot_count, frame.slot_count)
+        for key, bound in zip(INDICES, bounds, strict=True):
+            array = weights.get(f"{self.weight}.{key}")
+            if array is None or array.dtype != np.int32 or array.shape != values.shape[:1] or not array.size:
+                return (
+                    f"the array {self.weight!r}.{key} is missing or not int32 of shape ({values.shape[0]},)"
+                )
+            steps = array.astype(np.int64)
+            if steps.min() < 0 or steps.max() >= bound:
+                return f"the array {self.weight!r}.{key} holds values outside 0..{bound - 1}"
+            if key in ("giants", "babies") and np.any(steps % frame.batch):
+                return f"the array {self.weight!r}.{key} holds steps that mix the {frame.batch} samples"
+        return None if np.all(np.isfinite(values)) else f"the diagonals {self.weight!r} are not finite"
+
+    def schedule(self, frame: Frame, weights: Weights) -> RotationSchedule:
+        """Return the rotations by which engines apply it."""
+        outputs, inputs, giants, babies = self._indices(weights)
+        return rotation_schedule(outputs, inputs, giants, babies, frame.slot_count)
+
+    def rotations(self, frame: Frame, weights: Weights) -> frozenset[int]:
+        schedule = self.schedule(frame, weights)
+        # Each sum of products of ciphertexts is relinearised and rotated by itself.
+        return schedule.keys_without_chains if frame.encrypted_weights else schedule.keys
+
+    def relinearises(self, frame: Frame) -> bool:
+        return frame.encrypted_weights
+
+    def weight_bytes(
+        self,
+        frame: Frame,
+        parameters: ParameterSet,
+        weights: Weights,
+        outputs: NDArray[np.int64] | None = None,
+    ) -> int:
+        """Return the bytes of its encoded diagonals, or of those of the result ciphertexts `outputs` alone."""
+        level = self.level(frame)
+        here = weights[f"{self.weight}.outputs"]
+        count = len(here) if outputs is None else int(np.isin(here, outputs).sum())
+        if frame.encrypted_weights:
+            return 2 * count * (level + 1) * parameters.ring_degree * WORD_BYTES
+        period = weights[f"{self.weight}.values"].shape[1]
+        if self._is_weighted_sum(weights):
+            return count * (4 + WORD_BYTES * (level + 1))
+        words = min(parameters.ring_degree, 2 * (1 if period == 1 else period * frame.batch))
+        return count * self._rows(frame, parameters, weights) * words * WORD_BYTES
+
+    def working_rows(self, frame: Frame, parameters: ParameterSet, weights: Weights, threads: int) -> int:
+        level = self.level(frame)
+        if frame.encrypted_weights:
+            rotated = len(self.schedule(frame, weights).rotated)
+            return (2 * rotated + 8) * (level + 1) + key_switch_rows(parameters, level)
+        if self._is_weighted_sum(weights):
+            # Each sum gives way to its result, which has a row less in either half.
+            return 2 * len(self.results)
+        schedule = self.schedule(frame, weights)
+        rows = self._rows(frame, parameters, weights)
+        digits = parameters.digit_count(level) * rows
+        hoisted = len(np.unique(schedule.rotated[schedule.rotated[:, 1] != 0, 0])) * digits
+        without = len(self.results) - int(np.sum(schedule.groups[:, 1] == 0))
+        first = hoisted + min(threads, rows) * (2 * len(schedule.rotated) + 2)
+        second = 2 * rows * without + (digits + level + 1 if schedule.chains else 0)
+        return 2 * rows * len(schedule.groups) + max(first, second)
+
+    def diagonals(
+        self, frame: Frame, weights: Weights, only: tuple[int, ...] | None = None
+    ) -> DiagonalTransform:
+        """Return the map on slots, to all result ciphertexts or to `only` some of them, in that order."""
+        part = {key: weights[f"{self.weight}.{key}"] for key in INDICES}
+        values = np.asarray(weights[f"{self.weight}.values"], dtype=np.float64)
+        count = len(self.results)
+        if only is not None:
+            number = np.full(count, -1)
+            number[list(only)] = np.arange(len(only))
+            kept = number[part["outputs"].astype(np.int64)] >= 0
+            giants = np.setdiff1d(part["giants"], part["giants"][kept])
+            part = {key: array[kept] for key, array in part.items()}
+            part["outputs"] = number[part["outputs"].astype(np.int64)]
+            # A zero for each giant step that only others have: the keys are chosen for the steps of the whole map.
+            extra = {
+                "giants": giants,
+                **{key: np.zeros_like(giants) for key in ("outputs", "inputs", "babies")},
+            }
+            part = {key: np.concatenate([array, extra[key]]) for key, array in part.items()}
+            values = np.concatenate([values[kept], np.zeros((len(giants), values.shape[1]))])
+            count = len(only)
+        if values.shape[1] > 1:  # a constant stays one
+            values = np.repeat(values, frame.batch, axis=1)
+        steps = {key: np.asarray(array, dtype=np.int32) for key, array in part.items()}
+        return DiagonalTransform(frame.slot_count, len(self.inputs), count, values=values, **steps)
+
+    def evaluate(self, frame: Frame, inputs: Sequence[Slots], weights: Weights) -> list[Slots]:
+        outputs, sources, giants, babies = self._indices(weights)
+        diagonals = np.asarray(weights[f"{self.weight}.values"], dtype=np.float64)
+        sums = [np.zeros(frame.slot_count) for _ in self.results]
+        for t, diagonal in enumerate(diagonals):
+            rotated = np.roll(inputs[sources[t]], -int(giants[t] + babies[t]))
+            sums[outputs[t]] += spread(diagonal, frame) * rotated
+        return sums
+
+    def prepare(self, engine: Engine[C, P, T], frame: Frame, weights: Weights) -> T:
+        return self.encode(engine, frame, self.diagonals(frame, weights))
+
+    def encode(self, engine: Engine[C, P, T], frame: Frame, transform: DiagonalTransform) -> T:
+        """Return `transform`, this map or a part of it, prepared at the level and scales of the program."""
+        source, result = frame.values[self.inputs[0]], frame.values[self.results[0]]
+        return engine.prepare_transform(
+            transform, level=source.level, input_scale=source.scale, output_scale=result.scale
+        )
+
+    def run(self, engine: Engine[C, P, T], frame: Frame, inputs: Sequence[C], prepared: Any) -> list[C]:
+        return engine.linear_transform(prepared, inputs)
+
+    def _indices(self, weights: Weights) -> tuple[NDArray[np.int64], ...]:
+        return tuple(weights[f"{self.weight}.{key}"].astype(np.int64) for key in INDICES)
+
+    def _rotates(self, weights: Weights) -> bool:
+        return any(bool(np.any(weights[f"{self.weight}.{key}"])) for key in ("giants", "babies"))
+
+    def _is_weighted_sum(self, weights: Weights) -> bool:
+        """Return whether engines multiply whole ciphertexts by numbers: no rotation, and one number a diagonal."""
+        return not self._rotates(weights) and weights[f"{self.weight}.values"].shape[1] == 1
+
+    def _rows(self, frame: Frame, parameters: ParameterSet, weights: Weights) -> int:
+        """Return the primes over which the diagonals are encoded: those of P too where the map rotates."""
+        special = len(parameters.special_primes) if self._rotates(weights) else 0
+        return self.level(frame) + 1 + special

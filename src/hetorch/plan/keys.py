@@ -1,0 +1,68 @@
+"""The evaluation keys that a program uses: no key more than these, each at the highest level at which it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.errors import PlanFormatError
+from hetorch.ir.he_program import HeProgram
+from hetorch.params.parameter_set import DEFAULT_SLOT_GENERATOR
+
+
+def required_keys(
+    program: HeProgram,
+    weights: Mapping[str, NDArray[np.generic]],
+    slot_generator: int = DEFAULT_SLOT_GENERATOR,
+    layer: int | None = None,
+) -> EvaluationKeySpec:
+    """Return the keys of the operations of `program`, or of its layer number `layer` alone.
+
+    Of `weights` only the rotation steps of the transforms are read. `slot_generator` is that of the parameters.
+    """
+    rotations: dict[int, int] = {}
+    relinearisation: int | None = None
+    for op in program.operations:
+        if layer is not None and op.layer != layer:
+            continue
+        level = op.level(program)
+        if op.relinearises(program):
+            relinearisation = max(level, relinearisation or 0)
+        for steps in op.rotations(program, weights):
+            rotations[steps] = max(level, rotations.get(steps, 0))
+    return EvaluationKeySpec.from_rotations(
+        rotations, 2 * program.slot_count, relinearisation, slot_generator
+    )
+
+
+def check_keys(key_spec: EvaluationKeySpec, required: EvaluationKeySpec) -> None:
+    """Raise PlanFormatError unless `key_spec` asks for exactly the keys of `required`.
+
+    With a key less a run would fail on the server, after the client has encrypted and sent. A key more, or one for a
+    higher level, helps nobody but a server that wants to compute something else.
+    """
+    if key_spec == required:
+        return
+    present, needed = _levels(key_spec), _levels(required)
+    for name, level in needed.items():
+        if present.get(name, -1) < level:
+            known = (
+                f"the one of key_spec is for level {present[name]}"
+                if name in present
+                else "key_spec has none"
+            )
+            raise PlanFormatError(f"the program uses {name} at level {level}, {known}")
+    for name, level in present.items():
+        if level > needed.get(name, -1):
+            use = f"at level {needed[name]} at most" if name in needed else "nowhere"
+            raise PlanFormatError(f"key_spec asks for {name} at level {level}, which the program uses {use}")
+
+
+def _levels(key_spec: EvaluationKeySpec) -> dict[str, int]:
+    levels = {f"the key of Galois element {element}": level for element, level in key_spec.galois}
+    if key_spec.relinearisation_level is not None:
+        levels["the relinearisation key"] = key_spec.relinearisation_level
+    return levels

@@ -1,0 +1,131 @@
+"""A plan as a folder: manifest.json (the program, the parameters, the report) and weights.safetensors (the arrays)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from hetorch.atomic_files import SHARED, TEMPORARY_PREFIX, write_atomically
+from hetorch.errors import ParameterError, PlanFormatError, StorageError
+from hetorch.plan.contents import PlanContents
+from hetorch.plan.fields import LARGEST, Fields, canonical_json
+from hetorch.plan.manifest import (
+    LAYOUT_PREFIX,
+    layout_arrays,
+    program_json,
+    read_program,
+    read_report,
+    report_json,
+)
+from hetorch.plan.public import NAME_LENGTH, key_spec_json, read_key_spec, read_parameters
+
+FORMAT = "hetorch-plan"
+VERSION = 2
+MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
+MAX_MANIFEST_BYTES = 1 << 28
+"""Size above which a manifest is refused before it is read; a larger bound takes plans of more operations."""
+
+P = TypeVar("P", bound=PlanContents)
+
+
+def plan_bytes(plan: PlanContents) -> tuple[bytes, bytes]:
+    """Return the contents of manifest.json and of weights.safetensors; equal plans have equal bytes."""
+    arrays: dict[str, NDArray[np.generic]] = {**plan.weights, **layout_arrays(plan.program)}
+    tensors = save_tensors({name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)})
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "name": plan.name,
+        "parameters": plan.parameters.to_json(),
+        "key_spec": key_spec_json(plan.key_spec),
+        "program": program_json(plan.program),
+        "input_range": list(plan.input_range),
+        "report": report_json(plan.report),
+        "weights_sha256": hashlib.sha256(tensors).hexdigest(),
+    }
+    return canonical_json(manifest), tensors
+
+
+def plan_fingerprint(plan: PlanContents) -> str:
+    """Return the SHA-256 (hex) of the hashes of both files."""
+    parts = [hashlib.sha256(data).digest() for data in plan_bytes(plan)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def save_plan(plan: PlanContents, path: str | os.PathLike[str]) -> None:
+    """Write the folder `path`, which is made if it is not there; a plan in it is replaced.
+
+    Raises:
+        StorageError: the folder cannot be written, or has other files (a key vault, say) and no plan.
+    """
+    folder = Path(path)
+    manifest, tensors = plan_bytes(plan)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        ours = (MANIFEST, WEIGHTS, TEMPORARY_PREFIX)
+        foreign = sorted(file.name for file in folder.iterdir() if not file.name.startswith(ours))
+        if foreign and not (folder / MANIFEST).exists():
+            raise StorageError(
+                f"{folder} has other files ({foreign[0]!r}) and no plan; save it to a folder of its own"
+            )
+        write_atomically(folder / WEIGHTS, tensors, mode=SHARED)
+        write_atomically(folder / MANIFEST, manifest, mode=SHARED)
+    except OSError as error:
+        raise StorageError(f"cannot write the plan to {folder}: {error.strerror}") from error
+
+
+def load_plan(kind: type[P], path: str | os.PathLike[str]) -> P:
+    """Read a folder that save_plan wrote, as a `kind`.
+
+    Raises:
+        StorageError: the folder or a file in it cannot be read.
+        PlanFormatError: the files are not one whole and consistent plan, or its parameters are not secure.
+    """
+    folder = Path(path)
+    manifest, tensors = _read_files(folder)
+    fields = Fields.parse(manifest, MANIFEST, PlanFormatError)
+    if fields.take("format") != FORMAT or fields.take("version") != VERSION:
+        raise PlanFormatError(f"{folder} is not a {FORMAT} of version {VERSION}; compile the model again")
+    digest = fields.text("weights_sha256", 64)
+    if hashlib.sha256(tensors).hexdigest() != digest:
+        raise PlanFormatError(
+            f"{folder / WEIGHTS} does not belong to {MANIFEST}: its SHA-256 is not {digest[:16]}..."
+        )
+    try:
+        arrays: dict[str, NDArray[np.generic]] = dict(load_tensors(tensors))
+    except (SafetensorError, ValueError) as error:
+        raise PlanFormatError(f"{folder / WEIGHTS} cannot be read: {str(error)[:200]}") from error
+    span = fields.numbers("input_range", -LARGEST, LARGEST, 2)
+    try:
+        parameters = read_parameters(fields)
+        plan = kind(
+            name=fields.text("name", NAME_LENGTH),
+            program=read_program(fields.child("program"), arrays),
+            parameters=parameters,
+            key_spec=read_key_spec(fields.child("key_spec"), parameters),
+            weights={k: v for k, v in arrays.items() if not k.startswith(LAYOUT_PREFIX)},
+            input_range=(min(span), max(span)) if span else (0.0, 0.0),
+            report=read_report(fields.child("report")),
+        )
+    except ParameterError as error:
+        raise PlanFormatError(f"{folder}: {error}") from error
+    fields.done()
+    return plan
+
+
+def _read_files(folder: Path) -> tuple[bytes, bytes]:
+    try:
+        if (folder / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
+            raise PlanFormatError(f"{folder / MANIFEST} is larger than {MAX_MANIFEST_BYTES} bytes")
+        return (folder / MANIFEST).read_bytes(), (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise StorageError(f"cannot read the plan in {folder}: {error.filename}: {error.strerror}") from error

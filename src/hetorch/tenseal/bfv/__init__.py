@@ -1,0 +1,1 @@
+"""BFV on seal-python: context, arithmetic, bytes."""

@@ -1,0 +1,1 @@
+"""CKKS on hetorch's core: parameters, context, arithmetic with TenSEAL's rules, products across slots, bytes."""

@@ -1,0 +1,239 @@
+"""The state of a CKKS context: parameters, keys, scales and encryption, shared by all that is encrypted under it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.engine import _native
+from hetorch.engine.context import core_context
+from hetorch.engine.keys import EvaluationKeySpec, galois_element
+from hetorch.engine.native import Ciphertext, Plaintext, PublicKey
+from hetorch.engine.secret import SecretKey, encrypt_plaintext_with_public_key
+from hetorch.errors import InputError, KeyMissingError, LevelError
+from hetorch.params import ParameterSet
+from hetorch.tenseal.scheme.context_state import ContextState, positive_scale
+from hetorch.tenseal.scheme.enums import ENCRYPTION_TYPE, SCHEME_TYPE
+from hetorch.tenseal.scheme.errors import MissingKeyError
+
+RelinKey = _native.SwitchingKey
+GaloisKeys = dict[int, _native.SwitchingKey]
+"""Switching keys by Galois element."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encryptor:
+    """Encrypts under a context's public key, or under its secret one if encryption is symmetric."""
+
+    context: CkksContext
+
+    def encrypt(self, values: NDArray[np.float64], scale: float) -> Ciphertext:
+        """Encrypt `values` (slot_count,) at the highest level."""
+        return self.context.encrypt(values, scale)
+
+
+@dataclass(frozen=True, slots=True)
+class Decryptor:
+    """Decrypts with a context's secret key."""
+
+    context: CkksContext
+
+    def decrypt(self, ciphertext: Ciphertext) -> NDArray[np.float64]:
+        """Return the real parts of the slots, for the key holder alone."""
+        return self.context.secret_key().decrypt(ciphertext)
+
+
+def default_rotations(slot_count: int) -> list[int]:
+    """Return the steps of SEAL's default Galois keys: plus and minus the powers of two below the slot count."""
+    powers = [1 << k for k in range(slot_count.bit_length() - 1)]
+    return [*powers, *(-power for power in powers)]
+
+
+class CkksContext(ContextState[SecretKey, PublicKey, RelinKey, GaloisKeys]):
+    """A CKKS context on hetorch's core.
+
+    `log2_moduli` are the bits of the modulus at each level. With `noisy_switches` a key switch leaves so much noise,
+    its special prime being far below the others, that it should meet products before their rescale.
+    """
+
+    scheme = SCHEME_TYPE.CKKS
+    parameters: ParameterSet
+
+    def __init__(self, parameters: ParameterSet, encryption_type: ENCRYPTION_TYPE, n_threads: int) -> None:
+        super().__init__(parameters, encryption_type, n_threads)
+        self.core = core_context(parameters)
+        self.log2_moduli = tuple(itertools.accumulate(map(math.log2, parameters.modulus_chain)))
+        self.noisy_switches = 2 * parameters.special_primes[0] < max(parameters.modulus_chain)
+        self._evaluator: _native.Evaluator | None = None
+        self._ladders: dict[float, tuple[float, ...]] = {}
+
+    @classmethod
+    def generate(
+        cls, parameters: ParameterSet, encryption_type: ENCRYPTION_TYPE, n_threads: int
+    ) -> CkksContext:
+        """Return a context with new keys: secret, relinearisation, and a public one unless encryption is symmetric."""
+        context = cls(parameters, encryption_type, n_threads)
+        context._secret = SecretKey.generate(parameters)
+        if encryption_type is ENCRYPTION_TYPE.ASYMMETRIC:
+            context._public = context._secret.public_key(extended=True)
+        context.generate_relin_keys()
+        return context
+
+    def copy(self) -> Self:
+        other = super().copy()
+        other._galois = None if self._galois is None else dict(self._galois)
+        return other
+
+    def equals(self, other: object) -> bool:
+        """Return True if the parameters and the global scale are the same."""
+        return self is other or (
+            isinstance(other, CkksContext)
+            and self.parameters == other.parameters
+            and self._scale == other._scale
+        )
+
+    # Scales
+
+    def scale_or_global(self, scale: float | None) -> float:
+        """Return the scale to encrypt at: `scale`, or the global one for None; InputError unless above 0 and finite."""
+        return self.global_scale if scale is None else positive_scale(scale)
+
+    def ladder(self, scale: float) -> tuple[float, ...]:
+        """Return the scale at each level of what began with `scale`: S_L = scale, S_(l-1) = S_l^2 / q_l.
+
+        All results of automatic rescaling stay on this ladder, so that sums meet exactly (Kim, Papadimitriou and
+        Polyakov, eprint 2020/1118): a product of two ciphertexts lands on it by itself, one with a plaintext because
+        the plaintext is encoded at the scale that makes it so.
+        """
+        ladder = self._ladders.get(scale)
+        if ladder is None:
+            steps = [scale]
+            for prime in reversed(self.parameters.modulus_chain[1:]):
+                steps.append(steps[-1] * steps[-1] / prime)
+            ladder = self._ladders[scale] = tuple(reversed(steps))
+        return ladder
+
+    # Keys
+
+    def _new_galois_keys(self, secret: SecretKey) -> GaloisKeys:
+        self._check_owner(secret)
+        degree = self.parameters.ring_degree
+        top = self.parameters.max_level
+        elements = {galois_element(steps, degree, 3) for steps in default_rotations(degree // 2)} | {
+            2 * degree - 1
+        }
+        spec = EvaluationKeySpec(None, tuple((element, top) for element in sorted(elements)))
+        keys = secret.evaluation_keys(spec)
+        return {element: keys.galois(element) for element in elements}
+
+    def _new_relin_keys(self, secret: SecretKey) -> RelinKey:
+        self._check_owner(secret)
+        spec = EvaluationKeySpec(self.parameters.max_level, ())
+        key = secret.evaluation_keys(spec).relinearisation
+        assert key is not None
+        return key
+
+    def _check_owner(self, secret: SecretKey) -> None:
+        if secret.parameters != self.parameters:
+            raise InputError("the secret key was made under other parameters")
+
+    def set_galois_keys(self, keys: GaloisKeys | None) -> None:
+        super().set_galois_keys(keys)
+        self._evaluator = None
+
+    def set_relin_keys(self, key: RelinKey | None) -> None:
+        super().set_relin_keys(key)
+        self._evaluator = None
+
+    # Encryption
+
+    def check_can_encrypt(self) -> None:
+        """Raise MissingKeyError if there is no key to encrypt with."""
+        if self._secret is None and (
+            self._public is None or self.encryption_type is ENCRYPTION_TYPE.SYMMETRIC
+        ):
+            raise MissingKeyError("this context doesn't support encryption: it holds no key for it")
+
+    def encrypt(self, values: NDArray[np.float64], scale: float) -> Ciphertext:
+        """Encrypt `values` (slot_count,) at the highest level."""
+        top = self.parameters.max_level
+        return self._encrypt(_native.encode(self.core, values.astype(np.complex128), top, scale))
+
+    def encrypt_constant(self, value: float, scale: float) -> Ciphertext:
+        """Encrypt `value` in every slot, at the highest level: a constant polynomial, which needs no embedding."""
+        coefficients = np.zeros(self.parameters.ring_degree)
+        if not scale > 0 or not math.isfinite(scale):
+            raise LevelError(f"scale out of bounds: {scale}")
+        coefficients[0] = np.rint(value * scale)
+        return self._encrypt(_native.lift(self.core, coefficients, self.parameters.max_level, scale))
+
+    def _encrypt(self, plaintext: Plaintext) -> Ciphertext:
+        # A private context encrypts with its secret key in both modes: the result serves everybody as well, has less
+        # noise and takes half the time.
+        if self._secret is not None:
+            return self._secret.encrypt_plaintext(plaintext)
+        self.check_can_encrypt()
+        return encrypt_plaintext_with_public_key(self.parameters, self.public_key(), plaintext)
+
+    def encryptor(self) -> Encryptor:
+        """Return the context's encryptor; MissingKeyError if there is no key to encrypt with."""
+        self.check_can_encrypt()
+        return Encryptor(self)
+
+    def decryptor(self) -> Decryptor:
+        """Return the context's decryptor; MissingKeyError in a public context."""
+        self.secret_key()
+        return Decryptor(self)
+
+    # Evaluation
+
+    @property
+    def evaluator(self) -> _native.Evaluator:
+        """The core's evaluator with the keys that the context holds now."""
+        if self._evaluator is None:
+            keys = _native.EvaluationKeys(self._relin, list((self._galois or {}).items()))
+            self._evaluator = _native.Evaluator(self.core, keys)
+        return self._evaluator
+
+    def rotate(self, ciphertext: Ciphertext, steps: int) -> Ciphertext:
+        """Rotate the slots to the left by `steps`, with as few of the keys at hand as powers of two allow.
+
+        Raises:
+            MissingKeyError: the keys at hand do not add up to `steps`.
+        """
+        slots = self.parameters.slot_count
+        steps %= slots
+        if steps == 0:
+            return ciphertext
+        keys = self.galois_keys()
+        degree = self.parameters.ring_degree
+        if galois_element(steps, degree, 3) in keys:
+            return self._rotate_once(ciphertext, steps)
+        for step in _signed_powers(steps if steps <= slots // 2 else steps - slots):
+            ciphertext = self._rotate_once(ciphertext, step % slots)
+        return ciphertext
+
+    def _rotate_once(self, ciphertext: Ciphertext, steps: int) -> Ciphertext:
+        try:
+            return self.evaluator.rotate(ciphertext, steps)
+        except KeyMissingError as error:
+            raise MissingKeyError(str(error)) from None
+
+
+def _signed_powers(steps: int) -> list[int]:
+    """Return `steps` as a sum of signed powers of two, no two neighbours: the fewest terms (NAF; Reitwiesner 1960)."""
+    terms = []
+    power = 1
+    while steps:
+        if steps & 1:
+            digit = 2 - (steps & 3)
+            terms.append(digit * power)
+            steps -= digit
+        steps >>= 1
+        power <<= 1
+    return terms

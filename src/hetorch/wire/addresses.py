@@ -1,0 +1,51 @@
+"""Addresses, headers and media types of the service, as the server routes them and the client asks for them.
+
+The functions also make the server's route templates: `predict("{name}")` is the route of every model.
+"""
+
+from __future__ import annotations
+
+HEALTH = "/v1/health"
+METRICS = "/v1/metrics"
+MODELS = "/v1/models"
+
+OCTETS = "application/octet-stream"
+"""Media type of keys, weights, requests and responses."""
+JSON = "application/json"
+"""Media type of public plans and of the small answers (`hetorch.wire.answers`)."""
+
+KEY_ID_HEADER = "Hetorch-Key-Id"
+"""Request header of a prediction: the id of the evaluation keys to use, so that missing ones are told before the body
+is read."""
+SERVER_TIMING_HEADER = "Server-Timing"
+"""Response header of a prediction (`hetorch.wire.server_timing`)."""
+
+
+def public_plan(model: str) -> str:
+    """Return the address of a model's public plan (GET)."""
+    return f"{MODELS}/{model}"
+
+
+def keys(model: str) -> str:
+    """Return the address that takes evaluation keys (PUT)."""
+    return f"{MODELS}/{model}/keys"
+
+
+def stored_keys(model: str, key_id: str) -> str:
+    """Return the address that tells whether the server has these evaluation keys (GET)."""
+    return f"{keys(model)}/{key_id}"
+
+
+def weights(model: str) -> str:
+    """Return the address that takes encrypted weights (PUT)."""
+    return f"{MODELS}/{model}/weights"
+
+
+def stored_weights(model: str, key_id: str) -> str:
+    """Return the address that tells whether the server has encrypted weights for these evaluation keys (GET)."""
+    return f"{weights(model)}/{key_id}"
+
+
+def predict(model: str) -> str:
+    """Return the address that takes a predict request and answers with the response (POST)."""
+    return f"{MODELS}/{model}/predict"

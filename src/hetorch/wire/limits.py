@@ -1,0 +1,32 @@
+"""Limits that client and server share, or that one side sets for what the other sends.
+
+Lengths of keys, weights, requests and responses are not here: they follow from the plan.
+"""
+
+from __future__ import annotations
+
+MAX_ANSWER_BYTES = 1 << 16
+"""Longest JSON answer that a client reads, in bytes, except for public plans. It must hold MAX_MODELS models."""
+
+MAX_SENTENCE_LENGTH = 600
+"""Characters of a server's error sentence that a client repeats; the rest is cut off."""
+
+MAX_MODELS = 256
+"""Most models in a server's list that a client accepts."""
+
+MAX_SERVER_TIMING_LENGTH = 512
+"""Characters of the `Server-Timing` header that a client reads."""
+
+SLOWEST_BYTES_PER_SECOND = 64 << 10
+"""Lowest average speed of a body in either direction, in bytes per second. Either side breaks the connection off below
+it, because a body that is held takes memory; a higher value shuts out clients on slower networks."""
+
+RETRY_AFTER_SECONDS = 1
+"""Pause that a busy server asks for (`Retry-After`), in seconds."""
+
+MIN_RETRY_AFTER_SECONDS = 0.1
+"""Shortest pause of a client before it asks a busy server again, whatever the server says: it sends the whole body
+each time."""
+
+MAX_RETRY_AFTER_SECONDS = 30.0
+"""Longest pause of a client before it asks a busy server again, whatever the server says."""
