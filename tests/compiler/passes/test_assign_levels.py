@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from hetorch.compiler.passes.assign_levels import assign_levels
-from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorProgram
+from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
 
 
 def affine(source: int) -> Affine:
@@ -12,7 +12,7 @@ def affine(source: int) -> Affine:
 
 
 def test_each_value_is_as_low_as_its_readers_allow() -> None:
-    operations = (
+    operations: tuple[TensorOp, ...] = (
         affine(0),
         Chebyshev(1, (0.0, 1.0, 0.0, 0.5), (4,), "f", "f"),  # degree 3: two levels
         affine(0),
