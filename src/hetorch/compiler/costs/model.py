@@ -26,15 +26,15 @@ the rest. A higher value makes baby steps on encrypted weights dearer."""
 class CostModel:
     """The costs for one shape of key switching: `digit_size` data primes a digit, `special_count` special primes.
 
-    Each slot that folds add up costs `lane_price` rotations more than its time: for a search that must save noise, not
-    time. `encrypted`: diagonals are ciphertexts. `key_weight`: the weight of a key, see compiler.packing.baby_giant.
+    Each slot that folds add up costs `fold_penalty` rotations more than its time: for a search that must save noise,
+    not time. `encrypted`: diagonals are ciphertexts. `key_weight`: the weight of a key (compiler.packing.baby_giant).
     """
 
     digit_size: int = 1
     special_count: int = 1
     ring_degree: int = 1 << 13
     machine: Machine = field(default=DEFAULT)
-    lane_price: float = 0.0
+    fold_penalty: float = 0.0
     encrypted: bool = False
     key_weight: float = KEY
 
@@ -78,7 +78,7 @@ class CostModel:
 
     def _folds(self, level: int, folds: int) -> float:
         cost = folds * (self.rotate(level) + self.add(level))
-        return cost + self.lane_price * 2**folds * self.rotate(level) if folds else cost
+        return cost + self.fold_penalty * 2**folds * self.rotate(level) if folds else cost
 
     def _encrypted(
         self, level: int, diagonals: int, babies: int, giants: int, folds: int, inputs: int, outputs: int

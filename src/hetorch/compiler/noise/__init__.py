@@ -1,1 +1,1 @@
-"""The error that encryption adds, predicted before anything is encrypted."""
+"""Noise: the error that encryption adds to the outputs, predicted before anything is encrypted."""

@@ -1,4 +1,4 @@
-"""Baby-step/giant-step: each rotation of a transform is the sum of two, so that few different rotations are needed.
+"""Baby-step/giant-step: split each rotation of a transform into a sum of two, so that few different ones are needed.
 
 A transform with rotations {g + b} takes a hoisted rotation for each baby step b != 0 and a full one for each giant step
 g != 0. Diagonals of images come in runs (taps of a row) and runs of runs (rows, channels), so the modulus that splits

@@ -1,4 +1,4 @@
-"""Lowering of an affine map, for given placements of its input and its result: a DiagonalTransform and its folds.
+"""Pass: lower an affine map between two placements to diagonals, baby steps and giant steps, and folds.
 
 *Assumes* placements between which find_diagonals finds diagonals, as those that choose_layouts returns.
 *Ensures* that the transform followed by the folds has (matrix @ x) at the slots of the result and, unless the result is

@@ -62,7 +62,10 @@ class Candidate:
 
 
 class Scope(IntEnum):
-    """The part of the enumeration that the evaluation of one candidate settles."""
+    """The part of the enumeration that the evaluation of one candidate settles.
+
+    The candidate alone (SPARE_BITS), or all that share its packing and digit size, its ring and batch, or its ring.
+    """
 
     SPARE_BITS = 0
     DIGIT_SIZE = 1
@@ -71,7 +74,7 @@ class Scope(IntEnum):
 
 
 class Feedback(Protocol):
-    """What the enumeration asks about the candidates that it has yielded so far."""
+    """Knowledge about the candidates that were yielded so far: the enumeration asks for it before the next one."""
 
     @property
     def feasible(self) -> bool:
@@ -79,14 +82,14 @@ class Feedback(Protocol):
 
     @property
     def settles(self) -> Scope:
-        """What the last candidate settles: no further candidate within this scope is of use."""
+        """The scope within which no candidate after the last one is of use."""
 
     def wants_fewer_keys(self, variant: int, key_weight: float) -> bool:
         """Return whether the best choice so far of this variant and key weight has too many keys."""
 
 
 Enumeration = Generator[Candidate, None, bool]
-"""Candidates; the value returned tells whether one of them was feasible."""
+"""A part of the enumeration; it returns whether one of its candidates was feasible."""
 
 
 def candidates(request: Request, feedback: Feedback) -> Iterator[Candidate]:
@@ -123,6 +126,7 @@ def digit_sizes(request: Request) -> tuple[int, ...]:
 
 
 def _on_rings(request: Request, feedback: Feedback, variant: int, key_weight: float) -> Enumeration:
+    """Yield candidates on rings from the smallest on, until one will do, as the module's docstring tells."""
     program = request.variants[variant].program
     largest_tensor = max(power_of_two(program.size(value)) for value in range(program.value_count))
     first = 0

@@ -54,7 +54,7 @@ class Limit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Infeasible:
-    """A candidate that misses the requirement `limit`: it needs `needed`, of which at most `allowed` may be had.
+    """A candidate that misses the requirement `limit`, and how far: it needs `needed` and may have at most `allowed`.
 
     Both are bits, numbers of primes or numbers of slots, as the limit says; NaN where there is no number. `detail` is a
     sentence for the user, or empty.
@@ -77,7 +77,7 @@ class Infeasible:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A requirement that no chain of a certain shape meets, as in Infeasible."""
+    """A requirement that no chain with these digits and spare bits meets; the fields are those of Infeasible."""
 
     limit: Limit
     needed: float
@@ -99,9 +99,9 @@ class ChainSizes:
 
 
 def security_room(ring_degree: int, security: Security) -> float:
-    """Return the bits of QP that the security table allows, and one for the primes' distance from powers of two.
+    """Return the bits of QP that the security table allows, and one more for the primes' distance from powers of two.
 
-    Whether a chain fits exactly is told by ParameterSet.
+    ParameterSet then compares the product itself with the table.
     """
     return math.inf if security is Security.NONE else max_log2_qp(ring_degree, security) + 1
 

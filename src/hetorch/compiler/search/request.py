@@ -1,4 +1,4 @@
-"""What is asked of the search."""
+"""The request to the search: programs, and what their parameters must satisfy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hetorch.interop.backends import backend
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """The variants of a program, and what their parameters must satisfy.
+    """The variants of a program, with the precision and the options that a choice must satisfy.
 
     `precision` bounds the encryption error, relative to `output_range`. `machine` predicts times.
     """

@@ -19,7 +19,7 @@ def search(request: Request, begun: Callable[[float], None] | None = None) -> Ch
     """Return the winner of all candidates.
 
     Args:
-        request: the programs, and what is asked of their parameters.
+        request: the variants of the program, and what a choice must satisfy.
         begun: called with the share of variants that is done, whenever the next one begins.
 
     Raises:
