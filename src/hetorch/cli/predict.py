@@ -40,7 +40,10 @@ def predict(
             help="For a server that must not see the model: the whole plan, or a file that encrypt-weights wrote."
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 120.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds to wait for each answer; by default as long as the server allows itself."),
+    ] = None,
     for_sharing: Annotated[
         int | None,
         typer.Option(

@@ -24,8 +24,11 @@ def plan_folder(target: str) -> Path:
     return folder
 
 
-def public_plan(target: str, model: str | None, timeout: float) -> PublicPlan:
-    """Return the public plan of a folder, or of a server's model; `timeout`: seconds for each answer."""
+def public_plan(target: str, model: str | None, timeout: float | None) -> PublicPlan:
+    """Return the public plan of a folder, or of a server's model.
+
+    `timeout`: seconds for each answer, a minute by default.
+    """
     if is_address(target):
         from hetorch.client.catalogue import fetch_public_plan
 

@@ -27,7 +27,10 @@ def upload_weights(
             help="With PLAN: folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 120.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds to wait for each answer; by default as long as the server allows itself."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Upload the weights of a model that the server must not see. Anyone can send a file of encrypted weights. The

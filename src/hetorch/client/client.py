@@ -21,7 +21,7 @@ from hetorch.client.uploads import Uploads
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
 from hetorch.engine.secret import SecretKey, Sharing, flood
-from hetorch.errors import InputError, RemoteError, WireError
+from hetorch.errors import RemoteError, WireError
 from hetorch.progress import Progress
 from hetorch.wire.addresses import SERVER_TIMING_HEADER
 from hetorch.wire.predict import dump_request, load_response, response_limits
@@ -38,7 +38,8 @@ class Client:
         url: base address, such as "http://127.0.0.1:8000".
         vault: a Vault, or the path of its folder; `default_vault_path()` if left out.
         model: the model's name; may be left out if the server has only one.
-        timeout: seconds for one request.
+        timeout: seconds for one request. By default as long as the server allows (300 s unless its owner chose
+            another limit, `hetorch serve --request-timeout`), and half a minute more.
         allow_insecure: accept parameters below 128-bit security, for tests only.
         max_key_bytes: the most evaluation keys that a server may ask for, in bytes on the wire.
         max_message_bytes: the longest request or response that a server may ask for, in bytes on the wire.
@@ -68,7 +69,7 @@ class Client:
         *,
         vault: Vault | str | os.PathLike[str] | None = None,
         model: str | None = None,
-        timeout: float = 120.0,
+        timeout: float | None = None,
         allow_insecure: bool = False,
         max_key_bytes: int = DEFAULT_MAX_KEY_BYTES,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
@@ -76,12 +77,10 @@ class Client:
         weights: WeightSource | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        if not timeout > 0:
-            raise InputError(f"timeout must be a positive number of seconds, got {timeout!r}")
-        self._progress = progress
-        self._vault = vault if isinstance(vault, Vault) else Vault(vault)
         self._transport = Transport(url, timeout=timeout, transport=transport)
+        self._progress = progress
         try:
+            self._vault = vault if isinstance(vault, Vault) else Vault(vault)
             self._remote = choose_model(self._transport, model)
             self.model = self._remote.name
             self.plan = self._remote.public_plan()

@@ -21,6 +21,13 @@ from hetorch.wire.limits import MAX_ANSWER_BYTES, MAX_RETRY_AFTER_SECONDS, MIN_R
 MAX_CONNECT_SECONDS = 10.0
 """Longest time for making a connection, in seconds, also where one request may take longer."""
 
+FIRST_ANSWER_SECONDS = 60.0
+"""Longest time for an answer before the server's own limit is known, in seconds: for the list of models and the public
+plan, which a server has at hand."""
+ANSWER_ROOM_SECONDS = 30.0
+"""Time that a client waits beyond the server's limit for one request, in seconds, so that it sees the server's own
+refusal and not a broken connection; a higher value only delays the report of a dead server."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -46,11 +53,16 @@ class Transport:
 
     Args:
         url: base address, such as "http://127.0.0.1:8000"; InputError if it is no address.
-        timeout: seconds for making a request and for the head and the body of its answer, each.
+        timeout: seconds for making a request and for the head and the body of its answer, each. None for
+            FIRST_ANSWER_SECONDS, and for as long as the server allows itself once that is known (follow_time_limit).
         transport: sends the requests in place of httpx's own, for tests and recordings.
     """
 
-    def __init__(self, url: str, *, timeout: float, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, *, timeout: float | None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        if timeout is not None and not timeout > 0:
+            raise InputError(f"timeout must be a positive number of seconds, got {timeout!r}")
         try:
             parsed = httpx.URL(url)
         except (httpx.InvalidURL, TypeError) as error:
@@ -58,11 +70,11 @@ class Transport:
         if parsed.scheme not in ("http", "https") or not parsed.host:
             raise InputError(f"{url!r} is not an address of a server; write it as http://host:port")
         self.url = str(parsed).rstrip("/")
-        self._timeout = timeout
-        self._watch = Watch(timeout)
+        self._follows = timeout is None
+        self._timeout = FIRST_ANSWER_SECONDS if timeout is None else timeout
+        self._watch = Watch()
         self._http = httpx.Client(
             base_url=self.url,
-            timeout=httpx.Timeout(timeout, connect=min(timeout, MAX_CONNECT_SECONDS)),
             transport=transport,
             trust_env=not _is_loopback(parsed.host),  # a proxy cannot reach this machine's own loopback
             headers={"Accept-Encoding": "identity"},  # a compressed answer could grow without bound
@@ -79,6 +91,14 @@ class Transport:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def follow_time_limit(self, seconds: float) -> None:
+        """Wait from now on as long as a server that allows itself `seconds` for one request, and some room.
+
+        A timeout that the user chose stays.
+        """
+        if self._follows:
+            self._timeout = seconds + ANSWER_ROOM_SECONDS
 
     def get(self, path: str, *, limit: int = MAX_ANSWER_BYTES) -> bytes:
         """Return the body of an answer of at most `limit` bytes; RemoteError for anything else."""
@@ -123,9 +143,14 @@ class Transport:
         watch = self._watch
         try:
             with (
-                watch.over_request(size),
+                watch.over_request(size, self._timeout),
                 self._http.stream(
-                    method, path, content=sent, headers=headers, extensions={"trace": watch.trace}
+                    method,
+                    path,
+                    content=sent,
+                    headers=headers,
+                    timeout=httpx.Timeout(self._timeout, connect=min(self._timeout, MAX_CONNECT_SECONDS)),
+                    extensions={"trace": watch.trace},
                 ) as response,
             ):
                 first_byte = time.perf_counter() - start
