@@ -19,11 +19,12 @@ import numpy as np
 import pytest
 import torch
 
-from hetorch.client import Client, InputRangeWarning, Sharing, StepTimings, Vault
+from hetorch.client import Client, Sharing, StepTimings, Vault
 from hetorch.client.transport import ANSWER_ROOM_SECONDS, FIRST_ANSWER_SECONDS, Transport
 from hetorch.errors import (
     HetorchError,
     InputError,
+    InputRangeWarning,
     PlanError,
     RemoteError,
     SecurityError,
@@ -142,6 +143,18 @@ def test_wrong_inputs_are_refused_before_any_key_is_made(url: str, tmp_path: Pat
         for wrong in (np.zeros(7), np.zeros((2, 3)), np.full(8, np.nan), "text"):
             with pytest.raises(InputError):
                 client.predict(wrong)
+    assert list((tmp_path / "keys").iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [1e30, -1e300, 1e7])
+def test_an_absurd_input_is_refused_before_any_key_is_made(url: str, tmp_path: Path, value: float) -> None:
+    x = samples(3)
+    x[2, 5] = value
+    with Client(url, vault=tmp_path / "keys", allow_insecure=True) as client:
+        with pytest.raises(InputError, match=r"at index \(2, 5\), in sample 2; .* calibrated for -1\.\.1"):
+            client.predict(x)
+        with pytest.raises(InputError, match=r"at index \(5,\); "):
+            client.predict(x[2])
     assert list((tmp_path / "keys").iterdir()) == []
 
 

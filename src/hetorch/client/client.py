@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.client.catalogue import choose_model
-from hetorch.client.inputs import to_samples
 from hetorch.client.key_making import public_key_message, secret_key, stored_evaluation_keys
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Answer, Transport
@@ -125,7 +124,7 @@ class Client:
     def predict(self, x: object, *, for_sharing: Sharing | None = None) -> NDArray[np.float64]:
         """Return the model's output for one sample or a batch of samples.
 
-        Warns with InputRangeWarning if `x` leaves the calibrated range.
+        Warns with InputRangeWarning if `x` leaves the calibrated range, or seems to have another unit.
 
         Args:
             x: numpy array, torch tensor or nested lists, of shape `plan.input_shape`, or with a batch axis in front.
@@ -138,12 +137,12 @@ class Client:
             float64 of shape `plan.output_shape`, with the batch axis in front if `x` has one.
 
         Raises:
-            InputError: `x` has another shape, no numbers, or numbers that are not finite.
+            InputError: `x` has another shape, no numbers, or numbers that are not finite or far beyond the range.
             RemoteError: the server cannot be reached or refuses, or this client is closed.
             WireError: the server's answer is malformed.
             VaultError: the vault cannot be used, or too many results were shared.
         """
-        samples, single = to_samples(x, self.plan.input_shape, self.plan.input_range)
+        samples, single = self.plan.samples(x, fewest=1)
         key_id = self._prepared().key_id
         size = self.plan.batch_size
         batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
