@@ -41,6 +41,7 @@ def upload_weights(
     from hetorch.cli.progress import progress
     from hetorch.client import Client
     from hetorch.client import upload_weights as upload
+    from hetorch.wire.addresses import without_user_information
 
     with progress(quiet=as_json) as report:
         if weights.is_dir():
@@ -50,6 +51,6 @@ def upload_weights(
         else:
             key_id = upload(url, weights, model=model, timeout=timeout, progress=report)
     if as_json:
-        print(json.dumps({"url": url, "key_id": key_id}))
+        print(json.dumps({"url": without_user_information(url), "key_id": key_id}))
     else:
         print(f"the server has the weights for the keys {key_id[:12]}…")

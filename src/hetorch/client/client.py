@@ -34,7 +34,8 @@ class Client:
     may use a client.
 
     Args:
-        url: base address, such as "http://127.0.0.1:8000".
+        url: base address, such as "http://127.0.0.1:8000". Name and password for a proxy that asks for them may be
+            part of it, as in "https://name:password@host"; messages leave them out.
         vault: a Vault, or the path of its folder; `default_vault_path()` if left out.
         model: the model's name; may be left out if the server has only one.
         timeout: seconds for one request. By default as long as the server allows (300 s unless its owner chose
