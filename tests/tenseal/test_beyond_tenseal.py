@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import hetorch.tenseal as ts
-from hetorch.params.parameter_set import MAX_RING_DEGREE
+from hetorch.params.checks import MAX_RING_DEGREE
 
 pytestmark = pytest.mark.filterwarnings("ignore::hetorch.errors.LegacySecurityWarning")
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.params.parameter_set import MAX_RING_DEGREE
+from hetorch.params.checks import MAX_RING_DEGREE
 from hetorch.tenseal.ckks.arithmetic import Arithmetic
 from hetorch.tenseal.ckks.diagonals import Diagonals, diagonals_of, power_of_two_from
 from hetorch.tenseal.ckks.element import Element
