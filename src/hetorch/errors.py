@@ -111,6 +111,10 @@ class SecretImportError(HetorchError, ImportError):
     """A server process has loaded, or tried to import, a module through which a secret key could come in."""
 
 
+class InputRangeWarning(UserWarning):
+    """An input lies outside the range for which the model was calibrated; far outside the result is meaningless."""
+
+
 class InsecureParametersWarning(UserWarning):
     """A parameter set without a security level is in use; for tests only."""
 

@@ -27,7 +27,7 @@ class AnalysisRow:
     name       path of its module
     kind       class of its module
     operation  name of the operation in torch
-    where      file:line of the user's code that calls it, or empty
+    where      file:line of the user's code that calls it; for a module inside a Sequential its path and class; or empty
     status     converted exactly, by approximation, left to the client, or not at all
     detail     the reason for the status, or the approximated functions
     nearest    the nearest thing that works instead

@@ -18,6 +18,7 @@ from hetorch.compiler.frontend.marks import NOTE_MARK
 from hetorch.compiler.frontend.operations.builder import Builder
 from hetorch.compiler.frontend.operations.call import Refusal
 from hetorch.compiler.frontend.sources.as_module import as_module
+from hetorch.compiler.frontend.sources.calibration_inputs import read_calibration_inputs
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.interpreter import run_tensor_program
@@ -51,8 +52,8 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     Args:
         model: an nn.Module in any mode, on any device, or an object that sources.as_module reads. It is copied and
             stays as it is.
-        calibration_inputs: a tensor or array (batch, ...), or a tuple of them for a model of several inputs. The
-            program's input is then one row that holds all inputs.
+        calibration_inputs: a tensor or array (batch, ...), or another form that sources.calibration_inputs reads. For a
+            model of several inputs the program's input is one row that holds them all.
 
     Raises:
         InputError: the inputs do not fit the model, or its weights are missing or not finite.
@@ -60,10 +61,11 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     """
     module = as_module(model)
     name = type(model).__name__
-    joined: tuple[str, ...] = ()
+    calibration_inputs, note = read_calibration_inputs(calibration_inputs, model)
+    told = () if note is None else (note,)
     if are_several(calibration_inputs):
         module, calibration_inputs, note = join(module, calibration_inputs)
-        joined = (note,)
+        told = (*told, note)
     fixed = frozen_copy(module, name)
     inputs = calibration_array(calibration_inputs)
     with torch.no_grad(), warnings.catch_warnings():
@@ -84,7 +86,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     builder.notes.extend(_circumstances(model, module, len(inputs)))
     if not np.any(outputs):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
-    return Captured(name, program, inputs, outputs, (*joined, *builder.notes), tuple(builder.rows))
+    return Captured(name, program, inputs, outputs, (*told, *builder.notes), tuple(builder.rows))
 
 
 def _with_count(refusal: Refusal, analysis: Analysis) -> str:
