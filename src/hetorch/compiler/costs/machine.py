@@ -125,8 +125,13 @@ def load_machine(path: str | Path | None = None) -> Machine:
         )
     again = lambda sentence: InputError(f"{sentence}; delete the file or run hetorch tune again")  # noqa: E731
     read = Fields.parse(data, str(source), again)
-    if read.take("format") != FORMAT or read.take("version") != VERSION:
-        raise read.error(f"not {FORMAT} of version {VERSION}")
+    read.check_format(
+        f"the file of tuned constants {source}",
+        FORMAT,
+        VERSION,
+        older="it was measured by an older hetorch",
+        newer="it was measured by a newer hetorch",
+    )
     threads = read.integer("threads", 1, 1 << 16)
     rings = read.child("times")
     times: dict[int, Times] = {}
