@@ -17,6 +17,7 @@ from hetorch.compiler.lowering.build_program import build_program
 from hetorch.compiler.lowering.make_report import Calibration, make_report
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
+from hetorch.compiler.passes.gather_polynomials import gather_polynomials
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.request import Request
 from hetorch.compiler.search.search import search
@@ -42,7 +43,7 @@ it or less."""
 class Stage(Enum):
     """The stages in their order, each with its name and the fraction of all work that is done when it begins."""
 
-    FUSE = ("fuse affine runs", 0.15)
+    FUSE = ("gather polynomials, fuse affine runs", 0.15)
     APPROXIMATE = ("approximate activations over calibrated ranges", 0.2)
     VARY = ("fuse again, balance sums, drop pruned elements, assign levels", 0.35)
     SEARCH = ("choose layouts, scales and the smallest secure parameters", 0.4)
@@ -87,7 +88,9 @@ def run_pipeline(
             progress(stage.title, stage.begins + share * (following.begins - stage.begins))
 
     tell(Stage.FUSE)
-    fused = fuse_affine(captured)
+    gathered = gather_polynomials(captured)
+    verify_tensor_program(gathered, "gather_polynomials")
+    fused = fuse_affine(gathered)
     verify_tensor_program(fused, "fuse_affine")
 
     tell(Stage.APPROXIMATE)
