@@ -330,7 +330,10 @@ def strange_server(reply: Callable[[str], Reply]) -> Iterator[str]:
         ((200, {}, b"<html>hello</html>"), "is it a hetorch server"),
         ((200, {}, b"{}"), "no list"),
         ((404, {}, b"<html>"), "404 without an explanation"),
-        ((302, {"Location": "http://127.0.0.1:1/"}, b""), "302 without an explanation"),
+        (
+            (302, {"Location": "http://127.0.0.1:1/"}, b""),
+            r"redirects to http://127\.0\.0\.1:1/ \(status 302\)",
+        ),
         ((500, {}, b'{"error": "the server failed"}'), "says: the server failed"),
         ((503, {"Retry-After": "30"}, b'{"error": "busy"}'), "says: busy"),
         ((200, {"Content-Encoding": "gzip"}, b"\x1f\x8b"), "compressed"),

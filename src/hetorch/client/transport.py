@@ -10,6 +10,7 @@ from typing import Self
 
 import httpx
 
+from hetorch.client.foreign_answers import is_web_page, tell_refusal, tell_web_page
 from hetorch.client.server_address import ServerAddress
 from hetorch.client.watch import Watch
 from hetorch.errors import InputError, RemoteError
@@ -68,6 +69,7 @@ class Transport:
             raise InputError(f"timeout must be a positive number of seconds, got {timeout!r}")
         address = ServerAddress.parse(url)
         self.url = address.url
+        self._signed = address.auth is not None
         self._follows = timeout is None
         self._timeout = FIRST_ANSWER_SECONDS if timeout is None else timeout
         self._watch = Watch()
@@ -159,8 +161,13 @@ class Transport:
                 ) as response,
             ):
                 first_byte = time.perf_counter() - start
-                ok = response.is_success
-                body = self._read(response, limit if ok else MAX_ANSWER_BYTES)
+                ok = response.is_success and not is_web_page(response)
+                body = self._read(response, limit) if ok else self._beginning(response)
+        except httpx.ProxyError as error:
+            raise RemoteError(
+                f"the proxy before {self.url} (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY) makes no connection: "
+                f"{without_user_information(str(error))}"
+            ) from error
         except httpx.ConnectError as error:
             raise RemoteError(
                 f"no server answers at {self.url}: {without_user_information(str(error))}; is `hetorch serve` running?"
@@ -175,9 +182,11 @@ class Transport:
             raise RemoteError(
                 f"the connection to {self.url} broke during {method} {path}: {detail}"
             ) from error
+        if response.is_success and is_web_page(response, body):
+            raise RemoteError(tell_web_page(self.url, body), response.status_code)
         if ok:
             return Answer(body, response.headers, first_byte, time.perf_counter() - start)
-        raise self._refusal(response, body)
+        raise self._refusal(response, body, size)
 
     def _read(self, response: httpx.Response, limit: int) -> bytes:
         if "content-encoding" in response.headers:
@@ -195,11 +204,23 @@ class Transport:
                 raise RemoteError(f"the server at {self.url} sent more than the {limit} bytes expected")
         return bytes(body)
 
-    def _refusal(self, response: httpx.Response, body: bytes) -> Exception:
+    def _beginning(self, response: httpx.Response) -> bytes:
+        """Read at most MAX_ANSWER_BYTES of a refusal or a web page; nothing of one that is compressed."""
+        body = bytearray()
+        if "content-encoding" in response.headers:
+            return b""
+        deadline = time.monotonic() + self._timeout
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) >= MAX_ANSWER_BYTES or time.monotonic() > deadline:
+                break
+        return bytes(body[:MAX_ANSWER_BYTES])
+
+    def _refusal(self, response: httpx.Response, body: bytes, sent: int) -> Exception:
         status = response.status_code
         error = load_error(body)
         if error is None:
-            message = f"{self.url} answered {status} without an explanation; is it a hetorch server?"
+            message = tell_refusal(self.url, response, body, sent, signed=self._signed)
         else:
             message = f"the server at {self.url} says: {error.sentence}"
         code = None if error is None else error.code

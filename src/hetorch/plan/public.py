@@ -175,8 +175,13 @@ class PublicPlan:
         if len(data) > MAX_BYTES:
             raise WireError(f"a public plan has at most {MAX_BYTES} bytes, got {len(data)}")
         fields = Fields.parse(data, "public plan", WireError)
-        if fields.take("format") != FORMAT or fields.take("version") != VERSION:
-            raise WireError(f"not a {FORMAT} of version {VERSION}; is the server of another version?")
+        fields.check_format(
+            "the server's public plan",
+            FORMAT,
+            VERSION,
+            older="ask the server's owner to update hetorch",
+            newer="update hetorch here to the server's version",
+        )
         parameters = read_parameters(fields)
         slot_count, top = parameters.slot_count, parameters.max_level
         batch = fields.integer("batch_size", 1, slot_count)

@@ -28,6 +28,10 @@ CAPTURE_TOLERANCE = 1e-3
 """Largest accepted difference between the captured program (float64) and the model (float32), relative to the largest
 output if that exceeds 1. Rounding stays below 1e-5; a higher tolerance would let a misread operation pass."""
 
+AUTOCAST_TOLERANCE = 2.0**-5
+"""The same for models under torch.autocast, which rounds to 8 bits (bfloat16) after each operation; the program does
+not."""
+
 FEW_SAMPLES = 32
 """Number of calibration samples below which the user is warned. With fewer, inputs often exceed the largest value seen
 (one in 33 by chance), and one disagreement weighs 3 %."""
@@ -60,7 +64,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
         UnsupportedModelError: the model cannot be compiled; the error has the analysis.
     """
     module = as_module(model)
-    name = type(model).__name__
+    name = type(module if isinstance(model, torch.nn.Module) else model).__name__
     calibration_inputs, note = read_calibration_inputs(calibration_inputs, model)
     told = () if note is None else (note,)
     if are_several(calibration_inputs):
@@ -75,14 +79,18 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     builder = Builder()
     graph = export(fixed, tensor[:1].clone(), name)
     try:
-        program = Walk(graph, fixed, builder).run(inputs.shape[1:])
+        walk = Walk(graph, fixed, builder)
+        program = walk.run(inputs.shape[1:])
     except Refusal as refusal:
         analysis = Analysis(name, tuple(builder.rows), str(refusal), tuple(builder.notes))
         raise UnsupportedModelError(_with_count(refusal, analysis), analysis) from None
     verify_tensor_program(program, "capture")
     if not bool(torch.isfinite(result.to(torch.float64)).all()):
         raise InputError(f"{name} returns NaN or infinity on the calibration inputs; check its weights")
-    outputs = _checked_outputs(name, program, builder, inputs, result)
+    tolerance = AUTOCAST_TOLERANCE if walk.has_autocast else CAPTURE_TOLERANCE
+    outputs = _checked_outputs(name, program, builder, inputs, result, tolerance)
+    if walk.has_autocast:
+        builder.notes.append("the model is compiled as without torch.autocast, in full precision")
     builder.notes.extend(_circumstances(model, module, len(inputs)))
     if not np.any(outputs):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
@@ -95,7 +103,12 @@ def _with_count(refusal: Refusal, analysis: Analysis) -> str:
 
 
 def _checked_outputs(
-    name: str, program: TensorProgram, builder: Builder, inputs: NDArray[np.float64], expected: torch.Tensor
+    name: str,
+    program: TensorProgram,
+    builder: Builder,
+    inputs: NDArray[np.float64],
+    expected: torch.Tensor,
+    tolerance: float,
 ) -> NDArray[np.float64]:
     """Return the program's outputs; an UnsupportedModelError if they differ from the model's."""
     outputs = run_tensor_program(program, inputs)
@@ -106,7 +119,7 @@ def _checked_outputs(
         whole = finish(whole)
     difference = float((whole.to(torch.float64) - expected.to(torch.float64)).abs().max())
     span = float(expected.to(torch.float64).abs().max())
-    if not difference <= CAPTURE_TOLERANCE * max(span, 1.0):
+    if not difference <= tolerance * max(span, 1.0):
         raise UnsupportedModelError(
             f"{name}: what was captured differs from the model by {difference:.3g} on the calibration inputs; "
             "does its forward change from call to call, or do the samples of a batch influence each other?",

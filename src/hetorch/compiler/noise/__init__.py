@@ -1,1 +1,1 @@
-"""Noise: the error that encryption adds to the outputs, predicted before anything is encrypted."""
+"""The noise prediction: the error that encryption adds to the outputs, computed before anything is encrypted."""
