@@ -1,4 +1,4 @@
-"""The sentences for the user if no candidate satisfies the request: requirements missed, options that help."""
+"""The sentences for the user if no candidate satisfies the request: the missed requirements and options that help."""
 
 from __future__ import annotations
 
