@@ -45,8 +45,8 @@ class WeightedSums {
     std::size_t begin;
     std::size_t end;
   };
-  // The weights for at most kTileInputs consecutive inputs, of which some words at a time stay in the first-level
-  // cache.
+  // The weights for at most kTileInputs consecutive inputs: so few that a span of words of each of them stays in the
+  // first-level cache.
   struct Tile {
     std::vector<Run> runs;
   };

@@ -16,11 +16,12 @@ Ciphertexts add_each(const Evaluator& evaluator, CiphertextRefs a, CiphertextRef
 Ciphertexts subtract_each(const Evaluator& evaluator, CiphertextRefs a, CiphertextRefs b);
 Ciphertexts add_constants(const Evaluator& evaluator, CiphertextRefs a, std::span<const double> values);
 
-// sum_of_weights of each run of `terms` ciphertexts and weights; rescale: each sum is rescaled.
+// Return sum_of_weights of each run of `terms` ciphertexts and weights. rescale: true to rescale each sum.
 Ciphertexts sums_of_weights(const Evaluator& evaluator, CiphertextRefs cts, std::span<const double> weights,
                             std::size_t terms, double scale, bool rescale);
 
-// sum_of_products of each run of `terms` pairs; relinearise, rescale: each sum is relinearised, then rescaled.
+// Return sum_of_products of each run of `terms` pairs. relinearise, rescale: true to relinearise each sum, and then to
+// rescale it.
 Ciphertexts sums_of_products(const Evaluator& evaluator, CiphertextRefs a, CiphertextRefs b, std::size_t terms,
                              bool relinearise, bool rescale);
 

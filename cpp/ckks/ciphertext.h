@@ -21,8 +21,8 @@ struct Plaintext {
   std::size_t level() const { return poly.limbs().data - 1; }
 };
 
-// The most parts of a ciphertext, after products without relinearisation; the same as SEAL's limit (util/defines.h,
-// SEAL_CIPHERTEXT_SIZE_MAX).
+// Largest number of parts of a ciphertext, after products without relinearisation; it equals SEAL's limit
+// (SEAL_CIPHERTEXT_SIZE_MAX in util/defines.h).
 inline constexpr std::size_t kMostParts = 16;
 
 // An RLWE ciphertext whose message is the encoding of the slots at `scale`.

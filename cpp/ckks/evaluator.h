@@ -44,7 +44,7 @@ class Evaluator {
   Ciphertext relinearise_rescale(const Ciphertext& a) const;
   // Divide by q_level, rounded to the nearest: the level falls by one, the scale is divided by q_level.
   Ciphertext rescale(const Ciphertext& a) const;
-  // Forget the primes above `level`; the scale remains.
+  // Drop the primes above `level`; the scale remains.
   Ciphertext drop_level(const Ciphertext& a, std::size_t level) const;
 
   // Rotate the slots cyclically to the left by `steps`; to the right if negative.

@@ -11,9 +11,8 @@ namespace hetorch::ckks {
 
 class SlotOrder {
  public:
-  // For g = 3: 3 = -5^t modulo 2N for one odd t below N/2, because the numbers -5^i are all that are 3 modulo 4. So 3^j
-  // =
-  // (-1)^j 5^(tj): slot j is slot tj mod N/2 of the order of 5, conjugated if j is odd.
+  // For g = 3: the numbers -5^i modulo 2N are all numbers that are 3 modulo 4, so 3 is -5^t for one odd t below N/2.
+  // Then 3^j is (-1)^j 5^(tj): slot j is slot tj mod N/2 of the order of 5, conjugated if j is odd.
   SlotOrder(std::size_t ring_degree, std::uint64_t generator) : generator_(generator), mask_(ring_degree / 2 - 1) {
     if (generator == 5) return;
     if (generator != 3) {
@@ -26,7 +25,7 @@ class SlotOrder {
   }
 
   std::uint64_t generator() const { return generator_; }
-  // The slot in the order of 5 that holds `slot`, and whether its value is conjugated there.
+  // position: the slot in the order of 5 that holds `slot`. conjugated: true if its value is conjugated there.
   std::size_t position(std::size_t slot) const { return slot * stride_ & mask_; }
   bool conjugated(std::size_t slot) const { return (slot & odd_) != 0; }
 

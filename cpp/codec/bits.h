@@ -9,7 +9,7 @@
 
 namespace hetorch::codec {
 
-// Bytes from outside that are not what they should be.
+// Bytes from outside that do not have the required format.
 struct FormatError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };

@@ -82,15 +82,14 @@ struct KeyProduct {
   const std::uint8_t* ahead = nullptr;
 };
 
-// Positions that a kernel works on before it goes on to the next term of a linear map; part of the storage format
-// below.
+// Number of positions that a kernel works on before it goes on to the next term of a linear map; part of the storage
+// format below.
 constexpr std::size_t kDiagonalBlock = 16;
 
 // Products of the diagonals of a linear map with rotated inputs, summed in groups, over a span of a row. A diagonal
 // consists of runs of 2^shift equal words; one word of each run is kept. The kept words of all terms are stored in the
 // order of their use: for each block of kDiagonalBlock positions (or for each run, if that is longer), for each term,
 // the words of the block.
-
 struct DiagonalSums {
   const u64* values;  // kept words, from the span's first block on
   int shift;

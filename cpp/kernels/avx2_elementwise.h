@@ -90,7 +90,7 @@ Multiplier prepare(u64 w, const ModulusConstants& m) {
   return {__builtin_bit_cast(u64, r.w), __builtin_bit_cast(u64, r.w_over_q)};
 }
 
-// The residue in [0, q) that prepare() made `f` of.
+// The residue in [0, q) from which prepare() made `f`.
 inline u64 prepared_value(const Multiplier& f, u64 q) {
   const long long balanced = static_cast<long long>(__builtin_bit_cast(double, f.value));
   return static_cast<u64>(balanced) + (balanced < 0 ? q : 0);

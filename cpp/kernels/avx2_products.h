@@ -11,7 +11,7 @@ namespace {
 // Distance in words by which the stream of diagonals is prefetched; raised, words may be evicted before they are used.
 constexpr std::size_t kDiagonalsAhead = 1024;
 
-// Write out four positions of a diagonal's block, from position `at` on, of its kept words.
+// Write out four positions of a diagonal's block, from position `at` on, from the kept words of the block.
 template <int kShift>
 inline Vector spread(const u64* words, std::size_t at) {
   if constexpr (kShift == 0) return load_residues(words + at);

@@ -12,7 +12,7 @@
 namespace hetorch::kernels {
 namespace {
 
-// How many terms are summed before a reduction, and where their sum starts.
+// The number of terms that are summed before a reduction, and the number that their sum starts with.
 struct Chunk {
   std::size_t terms;
   double start;  // B

@@ -15,7 +15,7 @@
 namespace hetorch::kernels {
 namespace {
 
-// The most by which all levels together can move a number, in multiples of q.
+// The largest amount by which all levels together can move a number, in multiples of q.
 constexpr u64 forward_travel(Reduce reduce, int levels) {
   const u64 count = static_cast<u64>(levels);
   return reduce == Reduce::rarely_fewer_bytes ? (3 * (count - 3) + 1) / 2 + 9 : (3 * count + 1) / 2;
@@ -66,7 +66,7 @@ inline void forward_butterfly(Vec& x, Vec& y, const Root& f, const Prime& p) {
   }
 }
 
-// How the last pass ends: make a number canonical and store it.
+// The end of the last pass: make a number canonical and store it.
 template <Reduce kReduce>
 struct Store {
   Store(u64* to, const NttView& t) : out(to), p(t.modulus) {}
@@ -80,7 +80,7 @@ struct Store {
   Prime p;
 };
 
-// How the last pass of ntt_forward_subtract_multiply ends: store (minuend - x) c mod q.
+// The end of the last pass of ntt_forward_subtract_multiply: store (minuend - x) c mod q.
 template <Reduce kReduce>
 struct SubtractMultiplyStore {
   SubtractMultiplyStore(u64* to, const u64* from, u64 c, const NttView& t)

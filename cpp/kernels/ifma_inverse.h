@@ -4,9 +4,8 @@
 // 8 B q <= 2^52, and of its eight outputs the first is below 8 B q, the others below 8q. The bounds for each value of
 // Reduce:
 //   rarely: the first output is reduced if the next pass could not start from it.
-//   rarely_fewer_bytes: the same; differences are below 8q <= 2^49 in the three lowest levels, so products stay below
-//   2q
-//     there too.
+//   rarely_fewer_bytes: the same; in the three lowest levels differences are below 8q <= 2^49, so products stay below
+//     2q there too.
 //   every_pass: all four sums of a pass are reduced, so B = 2 and numbers stay below 16q.
 //   every_level: numbers stay below 2q.
 #pragma once
@@ -115,7 +114,6 @@ void inverse_pass(u64* a, const Inverse& inverse, u64 bound, std::size_t groups,
 
 // The tile pass: the first 3 + kLevels levels, on the groups [begin, end) of kVectors vectors. Inside vectors, sums of
 // up to eight canonical numbers appear: below 8q.
-//
 template <Reduce kReduce, bool kReduceSum, bool kLast, int kLevels, std::size_t kVectors>
 void inverse_tiles(u64* a, const u64* from, const Inverse& inverse, std::size_t begin, std::size_t end) {
   const NttView& t = inverse.table;

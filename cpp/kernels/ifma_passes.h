@@ -31,7 +31,7 @@ inline int tile_levels(std::size_t n) { return 1 + (levels_of(n) - 4) % 3; }
 // 2^15 the tables of one prime fill half of a second-level cache, and those of a chain come from memory.
 constexpr std::size_t kFewerBytes = 32768;
 
-// Which numbers are reduced besides those that a multiplication reduces anyway.
+// The choice of the numbers that are reduced, besides those that a multiplication reduces anyway.
 enum class Reduce {
   rarely_fewer_bytes,  // like rarely, without the quotients of the three lowest levels (kFewerBytes)
   rarely,      // forward: none before the end; inverse: the first of eight outputs of a pass, if the next pass needs it

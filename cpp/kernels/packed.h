@@ -14,8 +14,8 @@ constexpr std::size_t kPackedBlock = 8;
 constexpr std::size_t kPackedPadding = 64;
 
 // Bits of a packed word for the prime q: its width up to 50 bits, else 64. A word must unpack with one load of 8 bytes
-// and may begin at bit 7 of them, so widths up to 57 would do; wider primes than 2^50, which the narrow paths do not
-// take, stay unpacked.
+// and may begin at bit 7 of them, so widths up to 57 would be possible. Primes above 2^50, which the narrow paths do
+// not take, stay unpacked.
 inline int packed_bits(u64 q) {
   const int bits = std::bit_width(q);
   return bits <= 50 ? bits : 64;

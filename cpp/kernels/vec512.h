@@ -1,4 +1,4 @@
-// Eight 64-bit lanes in AVX-512 registers: the operations of which the IFMA and wide kernels are made.
+// Operations on AVX-512 registers of eight 64-bit numbers (lanes), which the IFMA and wide kernels use.
 // vec512_emulated.h has the same functions in plain loops.
 #pragma once
 
@@ -49,7 +49,7 @@ template <int kBits>
 inline Vec shift_right(Vec a) {
   return _mm512_srli_epi64(a, kBits);
 }
-// By 0 to 63 bits, the same for all lanes.
+// Shift all lanes by the same 0 to 63 bits.
 inline Vec shift_left(Vec a, int bits) { return _mm512_sll_epi64(a, _mm_cvtsi32_si128(bits)); }
 inline Vec shift_right(Vec a, int bits) { return _mm512_srl_epi64(a, _mm_cvtsi32_si128(bits)); }
 

@@ -47,7 +47,7 @@ void wipe(void* data, std::size_t bytes);
 
 struct PoolStatistics {
   std::size_t in_use = 0;  // bytes of all buffers that exist
-  std::size_t peak = 0;    // the most that in_use was since reset_pool_peak()
+  std::size_t peak = 0;    // largest value of in_use since reset_pool_peak()
   std::size_t held = 0;    // bytes of free memory that the pool keeps for later
 };
 

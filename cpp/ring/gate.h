@@ -23,13 +23,13 @@ class Gate {
     if (last) platform::wake_sleepers(left_);
     return last;
   }
-  // Open at once, because a task failed and nobody shall wait for it. Its exception discards what the others compute.
+  // Open at once after a task failed, so that no task waits for it. Its exception discards the results of the others.
   void open() noexcept {
     left_.store(0, std::memory_order_release);
     platform::wake_sleepers(left_);
   }
   void wait() const noexcept {
-    // Usually a transform is left to wait for, a few microseconds: less than it takes to sleep and wake up.
+    // The wait is usually for one transform, a few microseconds: less than a thread takes to sleep and wake up.
     if (spin_until([this] { return left_.load(std::memory_order_acquire) <= 0; })) return;
     for (int left = left_.load(std::memory_order_acquire); left > 0; left = left_.load(std::memory_order_acquire)) {
       platform::sleep_while_equal(left_, left);

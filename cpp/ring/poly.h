@@ -60,7 +60,7 @@ NttPoly to_ntt(CoefficientPoly&& poly, const RnsBasis& basis);
 CoefficientPoly to_coefficients(NttPoly&& poly, const RnsBasis& basis);
 
 // Size in words from which on threads share the rows of a polynomial in element-wise work. Smaller work stays on its
-// thread: an addition does 8 to 16 words a nanosecond, a hand-over to another thread takes microseconds.
+// thread: an addition does 8 to 16 words per nanosecond, and a hand-over to another thread takes microseconds.
 inline constexpr std::size_t kSharedWords = std::size_t{1} << 17;
 
 // Run body(r) for each row r of `poly`, for work that costs about one pass over its memory.

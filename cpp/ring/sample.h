@@ -1,5 +1,5 @@
-// Random polynomials. The core has no random source: the caller hands in the random bytes, and must use none of them
-// twice. All functions here throw std::invalid_argument if their number is not the one stated.
+// Random polynomials. The core has no random source: the caller passes the random bytes, and must use none of them
+// twice. All functions here throw std::invalid_argument if the number of bytes is not the one stated.
 #pragma once
 
 #include <cstdint>

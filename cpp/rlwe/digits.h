@@ -11,14 +11,14 @@ namespace hetorch::rlwe {
 // coefficient of digit d is at most Q_d / 2 in magnitude (centred conversion).
 class Decomposition {
  public:
-  // poly: over q_0…q_level; it must outlive this object, and a row need not be there before its put().
+  // poly: over q_0…q_level; it must outlive this object, and a row need not be complete before its put().
   Decomposition(const NttPoly& poly, const Context& context);
 
   std::size_t level() const { return poly_.limbs().data - 1; }
   std::size_t digit_count() const { return extensions_.size(); }
   std::deque<Extension>& extensions() { return extensions_; }
 
-  // Take in row r of the polynomial, 0 <= r <= level. To be called once for each row.
+  // Add row r of the polynomial, 0 <= r <= level, which must be complete now. To be called once for each row.
   void put(std::size_t r);
   // Set digits[d] to digit d at row group.begin + g of extended_limbs(level), in the NTT domain; waits until all rows
   // are put. Rows of a digit's own primes are those of the polynomial. The others are written to scratch, which has

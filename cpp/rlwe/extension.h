@@ -1,4 +1,4 @@
-// One base conversion within a parallel loop: some tasks bring the sources, later tasks take the targets.
+// One base conversion within a parallel loop: some tasks add the source rows, later tasks compute the target rows.
 #pragma once
 
 #include <deque>
@@ -17,7 +17,7 @@ struct RowGroup {
   std::size_t count() const { return end - begin; }
 };
 
-// The most rows in a group (most_rows() in extension.cpp chooses); it is the size of arrays on the stack.
+// Largest number of rows in a group, and size of arrays on the stack; most_rows() in extension.cpp may choose fewer.
 inline constexpr std::size_t kMostGroupRows = 6;
 
 // Memory that the work on a row touches, which decides on the size of groups.
@@ -26,14 +26,14 @@ struct RowCost {
   std::size_t source_rows;   // rows that a base conversion reads, once for all rows of a group
 };
 
-// Cut [begin, end) into groups of nearly the same size, the larger ones first, with the same number of groups for each
-// thread, as far as there are rows: so threads that share them finish together.
+// Cut [begin, end) into groups of nearly the same size, the larger ones first. If there are enough rows, each thread
+// gets the same number of groups, so that all threads finish together.
 std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end, const RowCost& cost, std::size_t n);
 
 // Distance in words between the rows that a base conversion reads. At a distance of a power of two, the words of one
 // position in all rows map to the same set of the first-level cache, and a loop over more rows than the cache has ways
-// (twelve) finds none of them again. Nine cache lines more give each row other sets. From n = 2^12 on a row fills all
-// sets.
+// (twelve) finds none of them in the cache again. With nine further cache lines, the rows map to different sets. From
+// n = 2^12 on a row fills all sets.
 inline std::size_t row_stride(std::size_t n) { return n < 4096 ? n : n + 72; }
 
 // True if a group's rows stay in the second-level cache from one step to the next, so that each step is done for all of
@@ -46,13 +46,13 @@ class Extension {
   Extension(const ring::BaseConverter& converter, const ring::RnsBasis& basis);
 
   std::size_t source_count() const { return converter_.sources().size(); }
-  // Take in source i, in the NTT domain. To be called once for each source, from any thread.
+  // Add source i, in the NTT domain. To be called once for each source, from any thread.
   void put(std::size_t i, const std::uint64_t* row);
   // outs[t] = coefficients modulo prime targets[t], t < count; waits until all sources are there.
   void take(std::uint64_t* const* outs, const std::size_t* targets, std::size_t count) const;
   // Wait until all sources are there.
   void wait() const { ready_.wait(); }
-  // Let nobody wait any more, because a task failed.
+  // End all waits, after a task failed.
   void abandon() noexcept {
     sources_.open();
     ready_.open();

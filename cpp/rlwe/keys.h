@@ -64,16 +64,16 @@ class SwitchingKey {
   ring::Buffer words_;
 };
 
-// The keys that a server needs to evaluate. The key of a Galois element g switches from s to g^-1(s): the inner product
-// comes first and the automorphism after it, so that one decomposition serves many rotations. The relinearisation key
-// switches from s^2 to s.
+// The keys with which a server computes on ciphertexts. The key of a Galois element g switches from s to g^-1(s): the
+// inner product comes first and the automorphism after it, so that one decomposition serves many rotations. The
+// relinearisation key switches from s^2 to s.
 struct EvaluationKeys {
   std::shared_ptr<const SwitchingKey> relinearisation;
   std::map<std::uint32_t, std::shared_ptr<const SwitchingKey>> galois;
 };
 
-// One polynomial of a ciphertext, immutable and shared by all ciphertexts that have it. So an operation need not copy
-// what it leaves unchanged, as a sum with a plaintext leaves c_1.
+// One polynomial of a ciphertext, immutable and shared by all ciphertexts that have it. So an operation does not copy a
+// polynomial that it leaves unchanged (the sum of a ciphertext and a plaintext has the ciphertext's c_1).
 class Part {
  public:
   // Not explicit, so that a polynomial can be put into a ciphertext when it is complete.

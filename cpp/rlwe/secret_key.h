@@ -18,7 +18,7 @@ class SecretKey {
  public:
   // Make a dense ternary key from n * kTernaryBytes random bytes.
   SecretKey(const Context& context, Bytes bytes);
-  // Take a key that was made elsewhere: n coefficients, each -1, 0 or 1; throws std::invalid_argument otherwise.
+  // Make the key with these n coefficients; throws std::invalid_argument unless each of them is -1, 0 or 1.
   SecretKey(const Context& context, std::span<const std::int8_t> coefficients);
   ~SecretKey() { s_.wipe(); }
   SecretKey(const SecretKey&) = delete;
@@ -47,8 +47,8 @@ SwitchingKey make_relinearisation_key(const SecretKey& key, std::size_t level, c
 SwitchingKey make_galois_key(const SecretKey& key, std::uint32_t element, std::size_t level, const Seed& seed,
                              const ByteSource& uniform, const ByteSource& errors, const Context& context);
 
-// Encrypt a message over q_0…q_level. seed: of the uniform half, which uniform(0, …) expands; the ciphertext carries
-// it. error: n * kGaussianBytes random bytes.
+// Encrypt a message over q_0…q_level. seed: the ciphertext keeps it; uniform(0, …): its expansion to the uniform half;
+// error: n * kGaussianBytes random bytes.
 Ciphertext encrypt(const NttPoly& message, const SecretKey& key, const Seed& seed, const ByteSource& uniform,
                    Bytes error, const Context& context);
 

@@ -1,4 +1,4 @@
-// Primes, roots and residues for the kernel tests and benchmarks, computed as they are defined (with u128 and %).
+// Primes, roots and residues for the kernel tests and benchmarks, computed by their definitions (with u128 and %).
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "seal": {"seal-python": "seal", "zstandard": "zstandard"},
     }
 )
-"""The packages of each extra of pyproject.toml, with the module that each package brings."""
+"""The packages of each extra of pyproject.toml, with the module that each package contains."""
 
 
 def require(module: str, purpose: str) -> Any:

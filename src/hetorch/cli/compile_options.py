@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hetorch.compiler.option_help import kind, unit
-from hetorch.compiler.options import CompileOptions
+from hetorch.compiler.options import MEGABYTE, CompileOptions
 
 
 def takes_options(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -45,7 +45,8 @@ def _parameter(name: str) -> inspect.Parameter:
     field = CompileOptions.model_fields[name]
     value_type = float if unit(name) else kind(name)
     default = "" if field.default is None else f" Default: {field.default}."
-    option = typer.Option(help=f"{field.description}{default}", show_default=False)
+    in_unit = " In MB." if unit(name) == MEGABYTE else ""
+    option = typer.Option(help=f"{field.description}{in_unit}{default}", show_default=False)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

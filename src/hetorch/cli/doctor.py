@@ -25,7 +25,9 @@ CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512dq", "avx512ifma")
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show the kernel path, threads, memory and versions, and what is missing. The exit code is 1 if that is essential.
+    """Show the kernel path, threads, memory and versions of this machine, and name missing packages.
+
+    The exit code is 1 if something essential is missing.
 
     Example: [bold]hetorch doctor --json[/bold]
     """

@@ -11,6 +11,7 @@ import typer
 
 from hetorch.engine.backend import NATIVE
 from hetorch.interop.backends import BACKENDS
+from hetorch.wire.limits import REQUEST_SECONDS
 
 GB = 10**9
 """Bytes in the unit of the options for memory and disk."""
@@ -39,18 +40,22 @@ def serve(
     ] = 64.0,
     body_memory: Annotated[float, typer.Option(help="Memory for request bodies, in GB.", min=0.001)] = 8.0,
     request_timeout: Annotated[
-        float, typer.Option(help="Seconds that one prediction may take, its wait included.")
-    ] = 300.0,
+        float,
+        typer.Option(
+            help="Seconds that one prediction may take, its wait included. Clients learn this time and wait as long."
+        ),
+    ] = REQUEST_SECONDS,
     memory_limit: Annotated[
         float | None,
         typer.Option(
-            help="Memory for one prediction with keys and weights, in GB; a low limit makes it slower."
+            help="Memory for one prediction with keys and weights, in GB. A low limit makes predictions slower."
         ),
     ] = None,
     engine: Annotated[
         str,
         typer.Option(
-            help="What computes: " + "; ".join(f"{known.name}: {known.summary}" for known in BACKENDS) + "."
+            help="Engine that runs the plans. "
+            + " ".join(f"{known.name}: {known.summary}." for known in BACKENDS).replace("[", r"\[")
         ),
     ] = NATIVE.name,
     ready_file: Annotated[

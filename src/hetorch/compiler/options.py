@@ -207,13 +207,13 @@ class CompileOptions(BaseModel):
     engine: Engine = _one_of(
         tuple(known.name for known in BACKENDS),
         f"Engine that must be able to run the plan ({', '.join(known.name for known in BACKENDS)}); "
-        f"{NATIVE.name} always is.",
+        f"{NATIVE.name} always can.",
     )
     key_limit: Whole | None = _option(
         None,
         "a whole number of bytes, at least 1",
-        "Largest size of the evaluation keys that a client uploads, in bytes (on the command line in MB). If left out, "
-        "keys are saved where that costs next to no time.",
+        "Largest size of the evaluation keys that a client uploads. If left out, fewer keys are used where that costs "
+        "next to no time.",
         unit=MEGABYTE,
         ge=1,
     )

@@ -1,4 +1,4 @@
-"""The evaluation keys that a program uses: no key more than these, each at the highest level at which it is used."""
+"""The evaluation keys that a program uses, each at the highest level at which it is used; a plan asks for no others."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def required_keys(
     slot_generator: int = DEFAULT_SLOT_GENERATOR,
     layer: int | None = None,
 ) -> EvaluationKeySpec:
-    """Return the keys of the operations of `program`, or of its layer number `layer` alone.
+    """Return the keys that the operations of `program` use, or those of its layer number `layer` alone.
 
-    Of `weights` only the rotation steps of the transforms are read. `slot_generator` is that of the parameters.
+    Only the rotation steps of the transforms are read from `weights`. `slot_generator` is that of the parameters.
     """
     rotations: dict[int, int] = {}
     relinearisation: int | None = None
@@ -41,8 +41,8 @@ def required_keys(
 def check_keys(key_spec: EvaluationKeySpec, required: EvaluationKeySpec) -> None:
     """Raise PlanFormatError unless `key_spec` asks for exactly the keys of `required`.
 
-    With a key less a run would fail on the server, after the client has encrypted and sent. A key more, or one for a
-    higher level, helps nobody but a server that wants to compute something else.
+    If a key were missing, a run would fail on the server after the client has encrypted and sent its input. A further
+    key, or one for a higher level, would only help a server that wants to compute something else.
     """
     if key_spec == required:
         return

@@ -1,49 +1,54 @@
-"""The part of a plan that a client may see: how to pack, encrypt, decrypt and unpack, without weights or program."""
+"""The part of a plan that a client may see: all that it needs to pack, encrypt, decrypt and unpack, and no weights."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.errors import HetorchError, InputError, ParameterError, WireError
+from hetorch.errors import HetorchError, ParameterError, WireError
 from hetorch.ir.layout import Layout
 from hetorch.params import ParameterSet
 from hetorch.plan.fields import LARGEST, Fields, canonical_json, encode_int32
+from hetorch.plan.inputs import to_array, to_samples
 
 FORMAT = "hetorch-public-plan"
 VERSION = 2
 MAX_BYTES = 1 << 25
 """Size in bytes above which a public plan is refused before it is parsed; two layouts of 64 * 2^15 slots need 22 MB."""
 MAX_CIPHERTEXTS = 1 << 14
-"""Most ciphertexts of one layout."""
+"""Largest number of ciphertexts of one layout; a public plan with more is refused, as with more of the next ones."""
 MAX_POSITIONS = 1 << 24
-"""Most positions of all ciphertexts of one layout, which take 4 bytes each in memory. The size of the plan does not
-bound them: a layout with a period of one slot takes a few bytes for any number of ciphertexts."""
+"""Largest number of positions of all ciphertexts of one layout, which take 4 bytes each in memory. The size of the plan
+does not bound them: a layout with a period of one slot takes a few bytes for any number of ciphertexts."""
 MAX_KEYS = 4096
-"""Most Galois keys that a plan may ask for."""
+"""Largest number of Galois keys that a plan may ask for."""
 MAX_SIZE = 1 << 50
-"""Largest size in bytes that a plan may state."""
+"""Largest size in bytes, of keys or ciphertexts, that a plan may state."""
 MAX_AXES = 8
-"""Most axes of an input or output tensor."""
+"""Largest number of axes of an input or output tensor."""
 NAME_LENGTH = 200
 """Most characters in the name of a plan."""
+ABSURD = 1e6
+"""Multiple of the largest calibrated magnitude beyond which an input is refused and not only warned of. The polynomials
+and the modulus of the output are made for calibrated inputs, so nothing that is computed on it means anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicPlan:
     """The public part of a plan; equal plans have equal bytes.
 
-    `input_range` is (min, max) of the calibration inputs: values far outside leave the range in which activations were
-    approximated. `precision` is the predicted worst encryption error relative to the range of the outputs. Sizes
-    in bytes are without frames and headers (hetorch.plan.sizes), for one request: all ciphertexts of up to
-    `batch_size` samples.
+    `input_range` is (min, max) of the calibration inputs; values far outside leave the range in which activations were
+    approximated. `precision` is the predicted bound of the encryption error, relative to the range of the outputs.
+    Sizes in bytes do not include frames and headers (hetorch.plan.sizes); those of ciphertexts are for one request,
+    which has up to `batch_size` samples.
 
     `encrypted_weight_bytes` is 0 if the server has the weights. Otherwise it computes on weights that are encrypted
-    under the client's key, and this is the size of their upload. It is half as large, and a seed for each ciphertext,
-    if the holder of the secret key encrypts them.
+    under the client's key, and this is the size of their upload. If the holder of the secret key encrypts them, the
+    upload is half as large, plus a seed for each ciphertext.
     """
 
     name: str
@@ -65,51 +70,57 @@ class PublicPlan:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one sample, without a batch axis."""
+        """The shape of one sample, without a batch axis."""
         return self.input_layout.shape
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """Shape of one result, without a batch axis."""
+        """The shape of one result, without a batch axis."""
         return self.output_layout.shape
 
     @property
     def input_count(self) -> int:
-        """Ciphertexts that one request takes."""
+        """The number of ciphertexts of one request."""
         return self.input_layout.ciphertext_count
 
     @property
     def output_count(self) -> int:
-        """Ciphertexts that its result takes."""
+        """The number of ciphertexts of the result of one request."""
         return self.output_layout.ciphertext_count
 
     @property
     def batch_size(self) -> int:
-        """The most samples that one request takes, side by side in the slots."""
+        """The largest number of samples that one request takes, side by side in the slots."""
         return self.input_layout.batch
 
     @property
     def slot_count(self) -> int:
         return self.parameters.slot_count
 
-    def samples(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Return `x` as float64 (batch, *input_shape); one sample gets a batch axis. InputError for any other shape,
-        and for values that are not finite real numbers."""
-        array = _real_array(x)
-        if array.shape == self.input_shape:
-            array = array[np.newaxis]
-        if array.ndim == 0 or array.shape[1:] != self.input_shape:
-            raise InputError(
-                f"{self.name} takes inputs of shape {self.input_shape}, or (batch, ...), got {array.shape}"
-            )
-        if not np.all(np.isfinite(array)):
-            raise InputError("the input holds NaN or infinity; replace them before encrypting")
-        return array
+    @property
+    def largest_input(self) -> float:
+        """The magnitude beyond which an input is refused: it cannot be encoded, or is absurd for this model."""
+        modulus = math.prod(self.parameters.modulus_chain[: self.input_level + 1])
+        bits = math.log2(modulus) - 1 - math.log2(self.input_scale)
+        encodable = math.exp2(min(bits, 1023))
+        calibrated = max(map(abs, self.input_range))
+        return min(encodable, ABSURD * calibrated) if calibrated else encodable
+
+    def samples(self, x: object, *, fewest: int = 0) -> tuple[NDArray[np.float64], bool]:
+        """Return `x` as float64 (batch, *input_shape), and True if it is one sample without a batch axis.
+
+        Warns with InputRangeWarning, at the caller's caller, if `x` leaves the calibrated range. InputError for any
+        other shape, fewer than `fewest` samples, and values that are no real numbers, not finite or above
+        largest_input.
+        """
+        return to_samples(
+            x, self.input_shape, self.input_range, largest=self.largest_input, fewest=fewest, stacklevel=4
+        )
 
     def pack(self, x: ArrayLike) -> list[NDArray[np.float64]]:
         """Pack one sample of input_shape into slots: one float64 array (slot_count,) for each ciphertext. InputError as
         samples."""
-        return self.input_layout.pack(_real_array(x))
+        return self.input_layout.pack(to_array(x))
 
     def unpack(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Unpack the decrypted slots of one result, in the order of its ciphertexts, into float64 of output_shape."""
@@ -117,15 +128,15 @@ class PublicPlan:
 
     def pack_batch(self, x: ArrayLike) -> list[NDArray[np.float64]]:
         """Pack 1 to batch_size samples, (n, *input_shape), into slots as pack; the last one fills the free places."""
-        return self.input_layout.pack_batch(_real_array(x))
+        return self.input_layout.pack_batch(to_array(x))
 
     def unpack_batch(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Unpack decrypted slots into float64 (batch_size, *output_shape), in the order of the packed samples."""
         return self.output_layout.unpack_batch(slots)
 
     def to_bytes(self) -> bytes:
-        """Return canonical JSON for from_bytes."""
-        # A plan without encrypted weights has the same bytes as before plans could have them.
+        """Return the public plan as canonical JSON, which from_bytes reads."""
+        # Without encrypted weights the field is left out, so that older plans keep their bytes.
         weights = (
             {"encrypted_weight_bytes": self.encrypted_weight_bytes} if self.encrypted_weight_bytes else {}
         )
@@ -158,14 +169,19 @@ class PublicPlan:
         """Parse and check the bytes of a server that is not trusted.
 
         Raises:
-            WireError: the bytes are not a whole and consistent public plan.
+            WireError: the bytes are not a complete and consistent public plan.
             SecurityError: the parameters are not secure.
         """
         if len(data) > MAX_BYTES:
             raise WireError(f"a public plan has at most {MAX_BYTES} bytes, got {len(data)}")
         fields = Fields.parse(data, "public plan", WireError)
-        if fields.take("format") != FORMAT or fields.take("version") != VERSION:
-            raise WireError(f"not a {FORMAT} of version {VERSION}; is the server of another version?")
+        fields.check_format(
+            "the server's public plan",
+            FORMAT,
+            VERSION,
+            older="ask the server's owner to update hetorch",
+            newer="update hetorch here to the server's version",
+        )
         parameters = read_parameters(fields)
         slot_count, top = parameters.slot_count, parameters.max_level
         batch = fields.integer("batch_size", 1, slot_count)
@@ -199,7 +215,7 @@ class PublicPlan:
 
 
 def key_spec_json(spec: EvaluationKeySpec) -> dict[str, object]:
-    """Return plain data for read_key_spec."""
+    """Return the keys as plain data, which read_key_spec reads."""
     return {
         "relinearisation_level": spec.relinearisation_level,
         "galois": [list(pair) for pair in spec.galois],
@@ -207,7 +223,7 @@ def key_spec_json(spec: EvaluationKeySpec) -> dict[str, object]:
 
 
 def read_key_spec(fields: Fields, parameters: ParameterSet) -> EvaluationKeySpec:
-    """Read key_spec_json; each element must be an automorphism of the ring (odd, below 2N), each level in the chain."""
+    """Read the data of key_spec_json; each Galois element must be odd and below 2N, each level a level of the chain."""
     top = parameters.max_level
     relinearisation = fields.take("relinearisation_level")
     if relinearisation is not None:
@@ -231,7 +247,7 @@ def read_key_spec(fields: Fields, parameters: ParameterSet) -> EvaluationKeySpec
 
 
 def read_parameters(fields: Fields) -> ParameterSet:
-    """Read and check the field `parameters`. SecurityError passes through, because the user must know."""
+    """Read and check the field `parameters`. SecurityError passes through, because it concerns the user."""
     try:
         return ParameterSet.from_json(fields.take("parameters"))
     except ParameterError as error:
@@ -271,18 +287,3 @@ def _fingerprint(fields: Fields) -> str:
     if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
         raise fields.error("fingerprint must be 64 hexadecimal digits")
     return text
-
-
-def _real_array(x: ArrayLike) -> NDArray[np.float64]:
-    """Return `x` as float64; InputError unless it is a regular array of real numbers."""
-    try:
-        array = np.asarray(x)
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-    ) as error:  # some of it from torch tensors that numpy cannot read
-        raise InputError(f"the input is not an array: {str(error)[:120]}") from None
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"the input must hold real numbers, got dtype {array.dtype}")
-    return array.astype(np.float64)

@@ -33,7 +33,7 @@ def compression_number(name: str) -> int:
     return COMPRESSIONS.index(name)
 
 
-def compress(mode: int, data: bytes | bytearray) -> bytes:
+def compress(mode: int, data: bytes | bytearray | memoryview) -> bytes:
     """Return `data` as one stream of the compression."""
     if mode == ZLIB:
         return zlib.compress(data, _LEVEL)
