@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from benchmarks.output import arguments, machine
+from benchmarks.arguments import arguments
+from benchmarks.machine import machine
 from benchmarks.peers.tenseal_suite import GROUPS
 from benchmarks.peers.worker import start_ours
 

@@ -20,7 +20,8 @@ def tune(
 ) -> None:
     """Measure on this machine the constants by which compile predicts times and chooses layouts.
 
-    The measurement takes about 20 seconds. Run it while the machine does nothing else, with as many threads as the server will have.
+    The measurement takes about 20 seconds. Run it while the machine does nothing else, with as many threads as the
+    server will have.
 
     Example: [bold]hetorch tune[/bold]
     """

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hetorch.compiler.frontend.graph.calibration import calibration_array, run_model
 from hetorch.compiler.frontend.graph.export import export
 from hetorch.compiler.frontend.graph.frozen_copy import frozen_copy
+from hetorch.compiler.frontend.graph.quantisation import without_fake_quantisation
 from hetorch.compiler.frontend.graph.several_inputs import are_several, join
 from hetorch.compiler.frontend.graph.walk import Walk
 from hetorch.compiler.frontend.marks import NOTE_MARK
@@ -72,6 +73,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
         module, calibration_inputs, note = join(module, calibration_inputs)
         told = (*told, note)
     fixed = frozen_copy(module, name)
+    unrounded = without_fake_quantisation(fixed)
     inputs = calibration_array(calibration_inputs)
     with torch.no_grad(), warnings.catch_warnings():
         # Advice that torch gives is not about compiling, and must not stop it where warnings are errors.
@@ -96,7 +98,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     builder.notes.extend(note for note in (uneven_inputs(inputs), uneven_outputs(outputs)) if note)
     if not np.any(outputs):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
-    return Captured(name, program, inputs, outputs, (*told, *builder.notes), tuple(builder.rows))
+    return Captured(name, program, inputs, outputs, (*told, *unrounded, *builder.notes), tuple(builder.rows))
 
 
 def _with_count(refusal: Refusal, analysis: Analysis) -> str:
