@@ -1,7 +1,8 @@
-// Time of every kernel on every path: nanoseconds for a transform, or for an element, and how many times the portable
-// path takes. The paths alternate within a repetition so that a slow phase of the machine hits all; the median is
-// printed. With `--rows TEXT` only what has TEXT in its name or path is measured, and each line is tab-separated: name,
-// path, milliseconds of the portable path and of this one, their ratio with its least and largest, repetitions.
+// Times every kernel on every path: prints the median time in nanoseconds, of a transform or for an element, and the
+// speed relative to the portable path. The paths take turns within a repetition, so that a slow phase of the machine
+// affects all of them. With `--rows TEXT` only rows that have TEXT in their name or path are measured, and each line is
+// tab-separated: name, path, milliseconds of the portable path and of this one, their ratio with its least and largest,
+// repetitions.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -28,7 +29,7 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// Runs work[i] of paths[i] in turn and prints a line for each. `scale` turns seconds into the unit.
+// Time work[i] of each paths[i] in turns and print a line for each. scale: units in a second.
 void compare(const char* name, std::size_t n, const std::vector<const Kernels*>& paths,
              const std::vector<std::function<void()>>& work, double scale, const char* unit) {
   const std::string title = std::string(name) + ", n=" + std::to_string(n);
@@ -63,6 +64,7 @@ void compare(const char* name, std::size_t n, const std::vector<const Kernels*>&
   }
 }
 
+// Inputs of the kernels for one prime: `count` rows of each kind, and two rows for outputs.
 struct Data {
   Data(std::size_t n, u64 q, std::size_t count) {
     Stream stream(1);
@@ -136,7 +138,7 @@ void elements(const std::vector<const Kernels*>& paths, std::size_t n, std::size
   each("reduce_centred", [&](const Kernels& k) { k.reduce_centred(d.out(0), d.a[0], (u64{1} << 60) - 1, n, m); });
   each("multiply_add_pair",
        [&](const Kernels& k) { k.multiply_add_pair(d.out(0), d.out(1), d.a[0], d.b0[0], d.b1[0], n, m); });
-  // One group; the second halves are the first ones again.
+  // One group, and inputs whose second halves are their first ones.
   Stream source(9);
   const Array stream = filled(count * n, q, Fill::kRandom, source);
   each("diagonal_sums" + of, [&](const Kernels& k) {

@@ -1,7 +1,7 @@
-"""Every kernel on every vector path of this processor against the portable path, in turns, on one thread.
+"""Compare every kernel on every vector path of this processor with the portable path, in turns, on one thread.
 
-`benchmarks/kernels.cpp`, built with the C++ tests. A row is one kernel, ring degree and path; theirs is the portable
-path, and a time is that of one call over all n elements.
+Runs `benchmarks/kernels.cpp`, built with the C++ tests. A row is one kernel, ring degree and path. "Theirs" is the
+portable path; a time is that of one call over all n elements.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from benchmarks.row import Row
 
 
 def read_row(cells: list[str]) -> Row:
-    """A line of the program: name, path, both times, the ratio with its least and largest, repetitions."""
+    """Return the row of a line that the program prints.
+
+    Its cells are the name, the path, both times, their ratio with its least and largest, and the repetitions.
+    """
     name, path, *numbers, repetitions = cells
     theirs, ours, ratio, least, most = map(float, numbers)
     title = f"{name}, {path}"
@@ -21,7 +24,7 @@ def read_row(cells: list[str]) -> Row:
 
 
 def main() -> None:
-    """All rows, told as they come; see --help."""
+    """Measure all rows and report each as it is measured; see --help."""
     options = arguments(__doc__ or "", threads=None)
     ledger = Ledger("Kernels against the portable path", options.json, options.markdown)
     for cells in rows(build("kernels"), options.only):

@@ -1,6 +1,6 @@
-// What the machine does at best, and how near the kernels come: the transforms against the peak rate of 52-bit
-// multiply-adds, everything that reads keys or tables against the memory's bandwidth. With `--rows` each line is
-// tab-separated: name, milliseconds, repetitions of which that is the least, what the value is, and the value.
+// Compares kernels with the limits of the machine: transforms with the peak rate of 52-bit multiply-adds, key products
+// with the memory's bandwidth. With `--rows` each line is tab-separated: name, least milliseconds of the repetitions,
+// number of repetitions, meaning of the value, value.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -12,7 +12,7 @@
 
 #if defined(__x86_64__)
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
-// In the intrinsics themselves: see cpp/kernels/vec512.h.
+// The intrinsics themselves set these off: see cpp/kernels/vec512.h.
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
@@ -32,7 +32,7 @@ void row(const std::string& name, double seconds, int repetitions, const char* c
 
 constexpr const char* kPeakShare = "% of the peak";
 
-// The least time of many calls: what the machine can do, undisturbed.
+// Return the least time of many calls, that of the undisturbed machine.
 double least_seconds(const std::function<void()>& work, int repetitions) {
   double least = 1e9;
   for (int i = 0; i < repetitions; ++i) {
@@ -44,7 +44,7 @@ double least_seconds(const std::function<void()>& work, int repetitions) {
 }
 
 #if defined(__x86_64__)
-// Twelve independent sums in registers: as many multiply-adds as the processor starts, whatever their latency.
+// Multiply-adds at the processor's peak rate: twelve independent sums in registers hide their latency.
 __attribute__((target("avx512f,avx512ifma"))) void multiply_adds(long rounds) {
   __m512i sums[12];
   for (int i = 0; i < 12; ++i) sums[i] = _mm512_set1_epi64(i);
@@ -60,7 +60,7 @@ __attribute__((target("avx512f,avx512ifma"))) void multiply_adds(long rounds) {
   static_cast<void>(sink);
 }
 
-// Multiply-adds of 512 bits a second.
+// Return the number of 512-bit multiply-adds in a second.
 double peak_rate() {
   const long rounds = 20000;
   return 12.0 * static_cast<double>(rounds) / least_seconds([&] { multiply_adds(rounds); }, 200);
@@ -78,7 +78,7 @@ __attribute__((target("avx512f"))) void read_all(const u64* a, std::size_t n) {
   static_cast<void>(sink);
 }
 
-// Prints what the caches and the memory give; returns the memory's bytes a second.
+// Print the read bandwidth of the caches and the memory; return the memory's, in bytes in a second.
 double bandwidths() {
   double slowest = 0;
   const std::size_t sizes[] = {std::size_t{32} << 10, std::size_t{512} << 10, std::size_t{8} << 20,
@@ -103,7 +103,7 @@ double bandwidths() {
 }
 
 // A butterfly of eight lanes takes three multiply-adds (two products for the quotient and the remainder's first part,
-// one for the multiple of q): 3 n log2(n) / 16 a transform. The final reductions are not counted as work.
+// one for the multiple of q), so a transform takes 3 n log2(n) / 16. The final reductions are not counted as work.
 void transforms(const Kernels& path, double peak) {
   if (!as_rows) {
     std::printf("%-10s %-6s %12s %12s %8s %12s %8s\n", "n", "bits", "IFMA", "forward us", "% peak", "inverse us",
@@ -141,7 +141,7 @@ void transforms(const Kernels& path, double peak) {
   }
 }
 
-// The same with the tables of many primes in turn, as a key switch uses them: what the caches add.
+// The same with the tables of many primes in turn, as a key switch uses them: this adds the cost of the caches.
 void many_primes(const Kernels& path, std::size_t n, std::size_t primes, double peak) {
   std::vector<std::unique_ptr<Tables>> tables;
   std::vector<Array> rows;
@@ -175,8 +175,8 @@ void many_primes(const Kernels& path, std::size_t n, std::size_t primes, double 
               forward * 1e6, 100 * count / forward / peak, inverse * 1e6, 100 * count / inverse / peak);
 }
 
-// One rotation after another from the same digits, each with a key of its own, as a linear map has them: the keys come
-// from memory, everything else from the caches. Its share of the bandwidth is that of the keys' bytes.
+// Key products of the same digits with many keys, as the rotations of a linear map have them: keys come from memory,
+// everything else from the caches. The share of the bandwidth counts the keys' bytes.
 void hoisted_products(const Kernels& path, std::size_t n, std::size_t digits, std::size_t rows, std::size_t keys,
                       double bandwidth) {
   const u64 q = prime_below(u64{1} << 45, n);
@@ -223,7 +223,7 @@ void hoisted_products(const Kernels& path, std::size_t n, std::size_t digits, st
       digits, rows, n, t * 1e3, rate * 1e-9, 100 * rate / bandwidth);
 }
 
-// How much faster a path's transforms are than the portable ones.
+// Print the speed of a path's transforms relative to the portable ones.
 void against_portable(const Kernels& path) {
   for (std::size_t n : {4096, 16384, 65536}) {
     const u64 q = prime_below(u64{1} << 45, n);

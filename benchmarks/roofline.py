@@ -1,7 +1,8 @@
-"""What the machine does at best, and how near the kernels come: shares of the peak rate and of the bandwidth.
+"""Compare the kernels with the limits of the machine: their shares of the peak rate and of the memory's bandwidth.
 
-`benchmarks/roofline.cpp`, built with the C++ tests; it needs AVX-512 IFMA. One thread. Other than elsewhere, a time is
-the least of its repetitions: what the machine can do undisturbed. There is no peer; the shares stand in the details.
+Runs `benchmarks/roofline.cpp`, built with the C++ tests, on one thread; it needs AVX-512 IFMA. Unlike in other
+benchmarks, a time is the least of its repetitions, that of the undisturbed machine. There is no peer; the details hold
+the shares.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from benchmarks.row import Row
 
 
 def read_row(cells: list[str]) -> Row:
-    """A line of the program: name, milliseconds, repetitions, what the value is, the value."""
+    """Return the row of a line that the program prints.
+
+    Its cells are the name, the milliseconds, the repetitions, the meaning of the value, and the value.
+    """
     name, milliseconds, repetitions, column, value = cells
     details: dict[str, dict[str, object]] = {"ours": {column: float(value)}}
     return Row(
@@ -22,7 +26,7 @@ def read_row(cells: list[str]) -> Row:
 
 
 def main() -> None:
-    """All rows, told as they come; see --help."""
+    """Measure all rows and report each as it is measured; see --help."""
     options = arguments(__doc__ or "", threads=None)
     ledger = Ledger("Kernels against the machine's limits", options.json, options.markdown)
     for cells in rows(build("roofline")):

@@ -1,4 +1,4 @@
-// Python buffers to core types, shared by the two modules.
+// Conversions between Python objects and types of the core, for both modules.
 #pragma once
 
 #include <nanobind/nanobind.h>
@@ -19,7 +19,8 @@ namespace nb = nanobind;
 using namespace nb::literals;
 
 using ContextPtr = std::shared_ptr<const ckks::Context>;
-// Python callables that make bytes: (seed, index, length), and (index, length), which may give an iterator of them.
+// Python callables that make bytes: expand(seed, index, length) returns bytes; draw(index, length) returns bytes or an
+// iterator of bytes.
 using ExpanderCallable = nb::typed<nb::callable, nb::bytes(nb::bytes, std::size_t, std::size_t)>;
 using SourceCallable = nb::typed<nb::callable, nb::object(std::size_t, std::size_t)>;
 using RealArray = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -40,7 +41,8 @@ inline rlwe::Seed to_seed(const nb::bytes& bytes) {
   return seed;
 }
 
-// A Python callable (seed, index, length) -> bytes; called with the GIL, from code that may have released it.
+// Wrap a Python callable (seed, index, length) -> bytes. It is called with the GIL, from code that may have released
+// it.
 inline codec::Expander to_expander(nb::callable expand) {
   return [expand](const rlwe::Seed& seed, std::size_t index, std::size_t length) {
     nb::gil_scoped_acquire acquire;
@@ -51,7 +53,7 @@ inline codec::Expander to_expander(nb::callable expand) {
   };
 }
 
-// Hand a vector's memory over to numpy.
+// Return a numpy array that takes over the vector's memory.
 template <class T>
 nb::ndarray<nb::numpy, T, nb::ndim<1>> to_array(std::vector<T> values) {
   auto* held = new std::vector<T>(std::move(values));

@@ -1,4 +1,5 @@
-// The inner sums of a linear transform: rotated inputs times diagonals, over q_0…q_level and P.
+// The baby steps of a linear transform: rotate the inputs, multiply them by the diagonals and sum, over q_0…q_level and
+// P.
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -17,14 +18,17 @@ using kernels::u64;
 using ring::Buffer;
 using ring::NttPoly;
 
-// Words of a row that are worked on together. An automorphism takes aligned blocks of any power of two to such blocks
-// (the block of a position is the low bits of the exponent that it stands for), so a tile of a rotated input needs one
-// tile of the digits and of the key. Long tiles stream the keys better; but the rotated inputs of a tile shall stay in
-// the second-level cache from their making to the last diagonal: they may take half of it.
+// Lengths of a tile in words: a row is worked on tile by tile. Longer tiles read the keys in longer sequences; in
+// shorter ones the rotated inputs stay in the cache for more diagonals.
 constexpr std::size_t kLongestTile = 2048;
 constexpr std::size_t kShortestTile = 512;
+// Words that the rotated inputs of a tile may take: half of a second-level cache of 1 MiB. Raised, tiles get longer,
+// until the rotated inputs leave the cache before the last diagonal has used them.
 constexpr std::size_t kRotatedWords = (std::size_t{1} << 19) / 8;
 
+// Return the length of a tile, a power of two. An automorphism takes aligned blocks of any power of two to such blocks
+// (the block of a position is the low bits of the exponent that it stands for), so a tile of a rotated input needs one
+// tile of the digits and of the key.
 std::size_t tile_length(std::size_t n, std::size_t rotated) {
   std::size_t length = kLongestTile;
   while (length > kShortestTile && 2 * rotated * length > kRotatedWords) length /= 2;
@@ -42,17 +46,47 @@ NttPoly times_p(const NttPoly& poly, const rlwe::Context& context) {
 
 }  // namespace
 
-// What a baby step needs.
+// One baby step: an input and its rotation.
 struct LinearTransform::Step {
   const Ciphertext* input = nullptr;
-  const rlwe::Digits* digits = nullptr;  // null: not rotated
+  const rlwe::Digits* digits = nullptr;  // null if it is not rotated; the next three are null then too
   const NttPoly* scaled = nullptr;       // P times the first half of the input
   const rlwe::SwitchingKey* key = nullptr;
   const std::uint32_t* permutation = nullptr;
 };
 
-// Half h of a step at words [at, at + length) of a row into out[h]. What is not rotated is P times the input, 0 modulo
-// the primes of P. next: the step that comes after this one, on the same tile.
+// All baby steps, and the polynomials that they point to, by input.
+struct LinearTransform::Steps {
+  std::map<std::size_t, rlwe::Digits> digits;
+  std::map<std::size_t, NttPoly> scaled;
+  std::vector<Step> all;
+};
+
+LinearTransform::Steps LinearTransform::make_steps(const ckks::Evaluator& evaluator,
+                                                   std::span<const Ciphertext* const> inputs) const {
+  const Context& context = evaluator.context();
+  Steps steps;
+  for (const Rotated& rotated : rotated_) {
+    Step& step = steps.all.emplace_back();
+    step.input = inputs[rotated.input];
+    if (rotated.baby == 0) continue;
+    const std::uint32_t element = evaluator.galois_element(static_cast<std::int64_t>(rotated.baby));
+    step.key = &evaluator.galois_key(element, level_);
+    step.permutation = context.basis().permutation(element);
+    auto digits = steps.digits.find(rotated.input);
+    if (digits == steps.digits.end()) {
+      digits = steps.digits.try_emplace(rotated.input, step.input->body.parts[1], context.rlwe()).first;
+      steps.scaled.try_emplace(rotated.input, times_p(step.input->body.parts[0], context.rlwe()));
+    }
+    step.digits = &digits->second;
+    step.scaled = &steps.scaled.at(rotated.input);
+  }
+  return steps;
+}
+
+// Compute half h of a step at words [at, at + length) of a row in out[h]. An input that is not rotated is multiplied by
+// P, and so 0 modulo the primes of P. next: the step that comes after this one on the same tile, for prefetching its
+// key.
 void LinearTransform::rotate_tile(u64* const* out, const Step& step, const Step& next, std::size_t row, std::size_t at,
                                   std::size_t length, const Context& context) const {
   const ring::RnsBasis& basis = context.basis();
@@ -65,7 +99,7 @@ void LinearTransform::rotate_tile(u64* const* out, const Step& step, const Step&
       for (std::size_t h = 0; h < 2; ++h) std::memset(out[h], 0, length * sizeof(u64));
       return;
     }
-    // P modulo this prime; with no special primes nothing is multiplied by P.
+    // P modulo this prime; without special primes, P is 1.
     const u64 p = limbs_.special == 0 ? 1 : context.rlwe().special_converter().product(index);
     for (std::size_t h = 0; h < 2; ++h) {
       k.multiply_scalar(out[h], step.input->body.parts[h]->row(row) + at, p, length, m);
@@ -92,25 +126,8 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
   const Context& context = evaluator.context();
   const ring::RnsBasis& basis = context.basis();
   const std::size_t n = basis.n();
-  std::map<std::size_t, rlwe::Digits> digits;  // by input
-  std::map<std::size_t, NttPoly> scaled;
-  std::vector<Step> steps(rotated_.size());
-  for (std::size_t i = 0; i < rotated_.size(); ++i) {
-    Step& step = steps[i];
-    step.input = inputs[rotated_[i].input];
-    if (rotated_[i].baby == 0) continue;
-    const std::uint32_t element = evaluator.galois_element(static_cast<std::int64_t>(rotated_[i].baby));
-    step.key = &evaluator.galois_key(element, level_);
-    step.permutation = basis.permutation(element);
-    auto found = digits.find(rotated_[i].input);
-    if (found == digits.end()) {
-      found = digits.try_emplace(rotated_[i].input, step.input->body.parts[1], context.rlwe()).first;
-      scaled.try_emplace(rotated_[i].input, times_p(step.input->body.parts[0], context.rlwe()));
-    }
-    step.digits = &found->second;
-    step.scaled = &scaled.at(rotated_[i].input);
-  }
-
+  const Steps baby_steps = make_steps(evaluator, inputs);
+  const std::vector<Step>& steps = baby_steps.all;
   std::vector<Pair> sums;
   std::vector<std::size_t> counts;
   for (const Group& group : groups_) {
@@ -118,14 +135,14 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
     counts.push_back(group.rotated.size());
   }
   const std::size_t length = tile_length(n, steps.size());
-  // Half rows, so that rows that do not divide by the threads leave nobody idle for long.
+  // Tasks are half rows, so that no thread is idle for long if the number of rows is not a multiple of that of threads.
   const std::size_t pieces = n >= 4 * length ? 2 : 1;
   const std::size_t piece = n / pieces;
   ring::parallel_for(limbs_.count() * pieces, [&](std::size_t task) {
     const std::size_t row = task / pieces;
     const std::size_t begin = task % pieces * piece;
     Buffer rotated(steps.size() * 2 * length);
-    std::vector<const u64*> inputs;  // of each term
+    std::vector<const u64*> inputs;  // the rotated input of each term
     for (const Group& group : groups_) {
       for (const std::size_t i : group.rotated) inputs.push_back(rotated.data() + 2 * i * length);
     }

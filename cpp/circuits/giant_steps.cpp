@@ -1,4 +1,4 @@
-// The outer sums of a linear transform: inner sums rotated by their giant steps, over q_0…q_level and P.
+// The giant steps of a linear transform: rotate the inner sums and add them up, over q_0…q_level and P.
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -12,11 +12,11 @@ namespace {
 
 using ckks::Evaluator;
 
-// Giant steps to one side: how far the smallest and how many of it the largest is; `dense` when every multiple between
-// occurs, in any output.
+// All giant steps in one direction.
 struct Side {
-  std::size_t base = 0;
-  std::set<std::size_t> distances;
+  std::size_t base = 0;             // the smallest distance
+  std::set<std::size_t> distances;  // of all outputs together
+  // True if the distances are base, 2 base, 3 base, … without a gap.
   bool dense() const {
     std::size_t multiple = 0;
     return std::all_of(distances.begin(), distances.end(), [&](std::size_t d) { return d == (multiple += base); });
@@ -25,9 +25,10 @@ struct Side {
 
 }  // namespace
 
-// Both ways take a key switch with one division for each giant step. Horner's rule, sum_j rot^j(S_j) = S_0 + rot(S_1 +
-// rot(S_2 + …)), takes one key for all of a side, the other way one for each. Steps are read as left or right turns,
-// whichever is shorter; hetorch.engine.transform has the same rule and asks for the keys.
+// A giant step is a rotation to the left or to the right, whichever is shorter. If the distances of a side are dense,
+// Horner's rule, sum_j rot^j(S_j) = S_0 + rot(S_1 + rot(S_2 + …)), takes one key for all of them; otherwise each has a
+// key of its own. Either way each giant step takes one key switch with one division. hetorch.engine.rotation_schedule
+// has the same rule and asks for the keys.
 void LinearTransform::add_giants(std::vector<std::optional<Pair>>& totals, const std::vector<Pair>& sums,
                                  const Evaluator& evaluator) const {
   const std::size_t slots = evaluator.context().encoder().slot_count();
@@ -40,7 +41,7 @@ void LinearTransform::add_giants(std::vector<std::optional<Pair>>& totals, const
   for (const bool left : {true, false}) {
     const auto distance = [&](std::size_t giant) { return left ? giant : slots - giant; };
     Side side;
-    // By output, then by distance, the largest first.
+    // The inner sums by output, then by distance, the largest first.
     std::map<std::size_t, std::map<std::size_t, const Pair*, std::greater<>>> by_output;
     for (std::size_t g = 0; g < groups_.size(); ++g) {
       const std::size_t giant = groups_[g].giant;
@@ -56,20 +57,20 @@ void LinearTransform::add_giants(std::vector<std::optional<Pair>>& totals, const
         for (const auto& [steps, sum] : parts) total = turned(*sum, distance(steps), total ? &*total : nullptr);
         continue;
       }
-      std::optional<Pair> made;  // of the chain
+      std::optional<Pair> turned_chain;
       const Pair* chain = parts.begin()->second;
       for (std::size_t steps = parts.begin()->first; steps > 0; steps -= side.base) {
         const Pair* next = nullptr;
         if (steps == side.base) {
           next = total ? &*total : nullptr;
-        } else if (const auto found = parts.find(steps - side.base); found != parts.end()) {
-          next = found->second;
+        } else if (const auto part = parts.find(steps - side.base); part != parts.end()) {
+          next = part->second;
         }
         Pair turn = turned(*chain, distance(side.base), next);
-        made = std::move(turn);
-        chain = &*made;
+        turned_chain = std::move(turn);
+        chain = &*turned_chain;
       }
-      total = std::move(made);
+      total = std::move(turned_chain);
     }
   }
 }

@@ -1,5 +1,6 @@
 #include "circuits/linear_transform.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -34,27 +35,8 @@ LinearTransform::LinearTransform(const Context& context, std::span<const Diagona
   }
   const std::size_t slots = context.encoder().slot_count();
   if (period == 0 || slots % period != 0) throw std::invalid_argument("the period must divide the slot count");
-  bool rotates = false;
-  std::map<std::pair<std::size_t, std::size_t>, std::size_t> rotated;
-  std::map<std::pair<std::size_t, std::size_t>, std::size_t> grouped;
-  struct Place {
-    std::size_t group;
-    std::size_t term;
-  };
-  std::vector<Place> places;
-  for (const Diagonal& d : diagonals) {
-    if (d.output >= output_count || d.input >= input_count || d.giant >= slots || d.baby >= slots) {
-      throw std::invalid_argument("a diagonal has an index out of range");
-    }
-    rotates = rotates || d.baby != 0 || d.giant != 0;
-    const auto [baby, new_baby] = rotated.try_emplace({d.input, d.baby}, rotated_.size());
-    if (new_baby) rotated_.push_back({d.input, d.baby});
-    const auto [group, new_group] = grouped.try_emplace({d.output, d.giant}, groups_.size());
-    if (new_group) groups_.push_back({d.output, d.giant, {}});
-    std::vector<std::size_t>& terms = groups_[group->second].rotated;
-    places.push_back({group->second, terms.size()});
-    terms.push_back(baby->second);
-  }
+  const std::vector<std::size_t> terms = collect_terms(diagonals, slots);
+  const bool rotates = std::ranges::any_of(diagonals, [](const Diagonal& d) { return d.baby != 0 || d.giant != 0; });
   limbs_ = rotates ? context.rlwe().extended_limbs(level) : context.rlwe().data_limbs(level);
   if (rotates && limbs_.special == 0) throw std::invalid_argument("rotations need special primes");
   const std::size_t n = context.basis().n();
@@ -62,24 +44,48 @@ LinearTransform::LinearTransform(const Context& context, std::span<const Diagona
   term_count_ = diagonals.size();
   block_words_ = std::max<std::size_t>(1, kernels::kDiagonalBlock * distinct_ / n);
   values_ = Buffer(term_count_ * limbs_.count() * distinct_);
-  std::vector<std::size_t> first;  // term of each group
-  for (std::size_t g = 0, terms = 0; g < groups_.size(); ++g) {
-    first.push_back(terms);
-    terms += groups_[g].rotated.size();
-  }
+  encode(context, diagonals, terms, period, output_scale * context.prime(level) / input_scale);
+}
 
-  const double scale = output_scale * context.prime(level) / input_scale;
+std::vector<std::size_t> LinearTransform::collect_terms(std::span<const Diagonal> diagonals, std::size_t slots) {
+  std::map<std::pair<std::size_t, std::size_t>, std::size_t> rotated;  // (input, baby) -> index into rotated_
+  std::map<std::pair<std::size_t, std::size_t>, std::size_t> grouped;  // (output, giant) -> index into groups_
+  std::vector<std::size_t> group_of;                                   // for each diagonal
+  std::vector<std::size_t> terms;                                      // for each diagonal, its number in the group
+  for (const Diagonal& d : diagonals) {
+    if (d.output >= output_count_ || d.input >= input_count_ || d.giant >= slots || d.baby >= slots) {
+      throw std::invalid_argument("a diagonal has an index out of range");
+    }
+    const auto [baby, new_baby] = rotated.try_emplace({d.input, d.baby}, rotated_.size());
+    if (new_baby) rotated_.push_back({d.input, d.baby});
+    const auto [group, new_group] = grouped.try_emplace({d.output, d.giant}, groups_.size());
+    if (new_group) groups_.push_back({d.output, d.giant, {}});
+    group_of.push_back(group->second);
+    terms.push_back(groups_[group->second].rotated.size());
+    groups_[group->second].rotated.push_back(baby->second);
+  }
+  std::vector<std::size_t> first;  // term of each group
+  for (std::size_t count = 0; const Group& group : groups_) {
+    first.push_back(count);
+    count += group.rotated.size();
+  }
+  for (std::size_t t = 0; t < terms.size(); ++t) terms[t] += first[group_of[t]];
+  return terms;
+}
+
+void LinearTransform::encode(const Context& context, std::span<const Diagonal> diagonals,
+                             std::span<const std::size_t> terms, std::size_t period, double scale) {
+  const std::size_t slots = context.encoder().slot_count();
+  const std::size_t run = ring_degree_ / distinct_;
   ring::parallel_for(diagonals.size(), [&](std::size_t t) {
     const Diagonal& d = diagonals[t];
     std::vector<ckks::Complex> values(slots);
-    // The sum of a group is rotated left by `giant` at the end: its diagonals are rotated right by as much here.
+    // The sum of a group is rotated left by `giant` at the end, so its diagonals are rotated right by as much here.
     for (std::size_t s = 0; s < slots; ++s) values[(s + d.giant) % slots] = d.values[s % period];
     const NttPoly plaintext = context.encoder().encode(values, scale, limbs_);
-    const std::size_t term = first[places[t].group] + places[t].term;
-    const std::size_t run = n / distinct_;
     for (std::size_t r = 0; r < limbs_.count(); ++r) {
       for (std::size_t i = 0; i < distinct_; i += block_words_) {
-        std::uint64_t* kept = values_.data() + place(r, i * run, term);
+        std::uint64_t* kept = values_.data() + place(r, i * run, terms[t]);
         for (std::size_t k = 0; k < block_words_; ++k) kept[k] = plaintext.row(r)[(i + k) * run];
       }
     }
@@ -123,7 +129,7 @@ std::vector<Ciphertext> LinearTransform::apply(const ckks::Evaluator& evaluator,
   }
   std::vector<Pair> sums = accumulate(evaluator, inputs);
   std::vector<std::optional<Pair>> totals(output_count_);
-  // Groups without a giant step start the totals, so that nothing is cleared only to be added to.
+  // Groups without a giant step become the totals, so that no total is cleared first.
   for (std::size_t g = 0; g < groups_.size(); ++g) {
     if (groups_[g].giant == 0) totals[groups_[g].output] = std::move(sums[g]);
   }

@@ -22,16 +22,17 @@ std::size_t true_degree(Coefficients c) {
   return degree;
 }
 
+// Evaluates Chebyshev series in one x, with the basis polynomials T_i(x) that they share.
 class ChebyshevSeries {
  public:
-  // Series up to baby_limit_ - 1 are summed from their basis polynomials when the levels allow it: about the square
-  // root of the degree balances the products for the basis with those of the splits.
+  // baby_limit_: series of a lower degree are summed from their basis polynomials, if the levels allow it. About the
+  // square root of the degree balances the products for the basis with those of the splits.
   ChebyshevSeries(const Evaluator& evaluator, const Ciphertext& x, std::size_t depth)
       : evaluator_(evaluator), top_(x.level()), baby_limit_(std::size_t{1} << ((depth + 1) / 2)) {
     basis_.emplace(1, x);
   }
 
-  // The series (degree >= 1) at exactly this level and scale.
+  // Evaluate a series of degree 1 or more to exactly this level and scale.
   Ciphertext evaluate(Coefficients c, std::size_t level, double scale) {
     Ciphertext result = evaluator_.relinearise_rescale(sum(c, level, scale));
     result.scale = scale;  // exact by construction; the product of doubles may differ in its last bit
@@ -39,7 +40,7 @@ class ChebyshevSeries {
   }
 
  private:
-  // T_i lives ceil(log2(i)) levels below x.
+  // The level of T_i: ceil(log2(i)) below that of x.
   std::size_t level_of(std::size_t i) const { return top_ - static_cast<std::size_t>(std::bit_width(i - 1)); }
 
   bool is_leaf(Coefficients c, std::size_t level) const {
@@ -52,14 +53,14 @@ class ChebyshevSeries {
 
   double product_scale(std::size_t level, double scale) const { return scale * evaluator_.context().prime(level + 1); }
 
-  // What evaluate() has to divide by q_(level+1): all products of the series at one level and scale, so that they are
-  // added as they come, of three parts, and relinearised once.
+  // The series before evaluate() divides it by q_(level+1). All its products have one level and scale, so they are
+  // added as they are, with three parts, and relinearised once.
   Ciphertext sum(Coefficients c, std::size_t level, double scale) {
     const std::size_t degree = true_degree(c);
     c = c.first(degree + 1);
     if (is_leaf(c, level)) return leaf(c, level, scale);
 
-    // c = quotient * T_m + remainder, degree < 2m, so the constant term is the remainder's.
+    // c = quotient * T_m + remainder. As the degree is below 2m, the constant term belongs to the remainder.
     const std::size_t m = std::bit_floor(degree);
     std::vector<double> quotient(degree - m + 1);
     std::vector<double> remainder(c.begin(), c.begin() + static_cast<std::ptrdiff_t>(m));
@@ -79,6 +80,7 @@ class ChebyshevSeries {
                                        : evaluator_.add(product, sum(remainder, level, scale));
   }
 
+  // The same for a series that is summed from its basis polynomials.
   Ciphertext leaf(Coefficients c, std::size_t level, double scale) {
     const double total = product_scale(level, scale);
     Ciphertext sum;
@@ -92,10 +94,10 @@ class ChebyshevSeries {
     return evaluator_.add(sum, c[0]);
   }
 
-  // T_i = 2 T_a T_b - T_(a-b) with a = ceil(i/2), b = floor(i/2); made once.
+  // Return T_i = 2 T_a T_b - T_(a-b) with a = ceil(i/2), b = floor(i/2); it is computed at its first use.
   const Ciphertext& basis(std::size_t i) {
-    const auto found = basis_.find(i);
-    if (found != basis_.end()) return found->second;
+    const auto known = basis_.find(i);
+    if (known != basis_.end()) return known->second;
     const std::size_t b = i / 2;
     const std::size_t a = i - b;
     const Ciphertext& ta = basis(a);
@@ -135,7 +137,7 @@ Ciphertext evaluate_chebyshev(const Evaluator& evaluator, const Ciphertext& x, C
   }
   if (!(output_scale > 0) || !std::isfinite(output_scale)) throw LevelError("output_scale must be above 0 and finite");
   const std::size_t level = x.level() - depth;
-  // |c_i| <= 2 max |p| on [-1, 1], so a coefficient this large makes a value that the level's modulus cannot hold.
+  // |c_i| <= 2 max |p| on [-1, 1], so with too large a coefficient some value is beyond the modulus of the last level.
   double largest = 0;
   for (double c : coefficients) largest = std::fmax(largest, std::fabs(c));
   const double log2_q = evaluator.context().log2_modulus(level);
@@ -145,7 +147,7 @@ Ciphertext evaluate_chebyshev(const Evaluator& evaluator, const Ciphertext& x, C
                      std::to_string(level) + " has " + std::to_string(log2_q) +
                      ": use a smaller scale or a higher level");
   }
-  if (true_degree(coefficients) == 0) {  // a constant: keep the level rule, 0 * x + c
+  if (true_degree(coefficients) == 0) {  // a constant takes as many levels: 0 * x + c
     Ciphertext zero = evaluator.subtract(x, x);
     zero = evaluator.drop_level(zero, level);
     zero.scale = output_scale;

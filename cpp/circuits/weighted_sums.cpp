@@ -18,13 +18,15 @@ using ckks::LevelError;
 using kernels::u64;
 using ring::NttPoly;
 
-// What the kernel sums at once; 64 words of 64 inputs are 32 KiB, within the first-level cache.
+// Inputs in a tile, the limit of the kernel weighted_sum, and words of each that are summed for all outputs before the
+// next: 64 words of 64 inputs are 32 KiB, within the first-level cache.
 constexpr std::size_t kTileInputs = 64;
 constexpr std::size_t kWords = 64;
-// Words of a row that one task works on: few enough for many tasks, enough to be worth one.
+// Words of a row that one task works on. Raised, there are fewer tasks for the threads to share; lowered, handing them
+// over takes a larger part of the time.
 constexpr std::size_t kTaskWords = 1024;
 
-// round(value) modulo q, for any finite double: mantissa times a power of two.
+// round(value) mod q for any finite double, from its mantissa and exponent.
 u64 residue(double value, u64 q) {
   int exponent = 0;
   const double mantissa = std::frexp(std::nearbyint(value), &exponent);
@@ -71,7 +73,7 @@ WeightedSums::WeightedSums(const Context& context, std::span<const Weight> weigh
   for (const std::size_t i : order) {
     std::vector<Run>& runs = tiles_[weights[i].input / kTileInputs].runs;
     const std::size_t at = columns_.size();
-    // One input twice in one output could make a run longer than the kernel takes.
+    // A run may exceed the kernel's limit if an input occurs twice in an output.
     if (runs.empty() || runs.back().output != weights[i].output || at - runs.back().begin == kTileInputs) {
       runs.push_back({weights[i].output, at, at});
     }

@@ -1,11 +1,12 @@
-// Ciphertexts and plaintexts with their exact scales.
+// Plaintexts and ciphertexts with their exact scales.
 #pragma once
 
 #include "rlwe/keys.h"
 
 namespace hetorch::ckks {
 
-// Wiped when freed: what decryption makes is the message and an error, and these with the ciphertext give the key.
+// An encoded message. It is wiped when freed: decryption returns the message with its noise, which together with the
+// ciphertext reveals the key.
 struct Plaintext {
   Plaintext(ring::NttPoly element, double element_scale) : poly(std::move(element)), scale(element_scale) {}
   Plaintext(const Plaintext&) = default;
@@ -20,9 +21,11 @@ struct Plaintext {
   std::size_t level() const { return poly.limbs().data - 1; }
 };
 
-// Of a product that was never relinearised; SEAL's own limit (util/defines.h, SEAL_CIPHERTEXT_SIZE_MAX).
+// Largest number of parts of a ciphertext, after products without relinearisation; it equals SEAL's limit
+// (SEAL_CIPHERTEXT_SIZE_MAX in util/defines.h).
 inline constexpr std::size_t kMostParts = 16;
 
+// An RLWE ciphertext whose message is the encoding of the slots at `scale`.
 struct Ciphertext {
   rlwe::Ciphertext body;
   double scale = 1;

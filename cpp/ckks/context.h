@@ -1,4 +1,4 @@
-// A CKKS context: the ring with its keys' shape, and the encoder. Immutable; shared by everything made from it.
+// A CKKS context: the parameters of RLWE operations and the encoder. Immutable, so threads may share it.
 #pragma once
 
 #include <cmath>
@@ -11,6 +11,7 @@ namespace hetorch::ckks {
 
 class Context {
  public:
+  // Arguments as for rlwe::Context and Encoder. Throws std::invalid_argument.
   Context(std::size_t ring_degree, const std::vector<std::uint64_t>& data, const std::vector<std::uint64_t>& special,
           std::size_t digit_size, std::uint64_t slot_generator = 5)
       : rlwe_(ring_degree, data, special, digit_size), encoder_(rlwe_.basis(), slot_generator) {
@@ -24,6 +25,7 @@ class Context {
   const ring::RnsBasis& basis() const { return rlwe_.basis(); }
   const Encoder& encoder() const { return encoder_; }
   std::size_t max_level() const { return rlwe_.max_level(); }
+  // q_level, rounded to a double.
   double prime(std::size_t level) const { return static_cast<double>(basis().prime(level)); }
   // log2(q_0 … q_level)
   double log2_modulus(std::size_t level) const { return log2_moduli_[level]; }

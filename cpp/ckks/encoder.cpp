@@ -13,9 +13,10 @@ namespace {
 
 using ring::u64;
 
-constexpr int kWordBits = 50;  // residues_of_reals takes integers below 2^50
+// Width in bits of the words into which large coefficients are split: the limit of the kernel residues_of_reals.
+constexpr int kWordBits = 50;
 
-// Doubles in pooled memory, overwritten when they are no longer needed: values and coefficients are secrets.
+// Doubles in pooled memory that are overwritten when they go out of scope, because values and coefficients are secrets.
 class SecretReals {
  public:
   explicit SecretReals(std::size_t count) : buffer_(count) {}
@@ -28,7 +29,8 @@ class SecretReals {
   ring::Buffer buffer_;
 };
 
-// How many words of kWordBits bits, each within +-2^(kWordBits - 1) but the first, hold integers up to `largest`.
+// Number of words that hold integers of magnitude up to `largest`: one word up to 2^kWordBits, or several, each within
+// +-2^(kWordBits - 1).
 std::size_t words_of(double largest) {
   std::size_t words = 1;
   for (double bound = std::ldexp(1.0, kWordBits); largest >= bound / (words == 1 ? 1 : 2); ++words) {
@@ -37,8 +39,8 @@ std::size_t words_of(double largest) {
   return words;
 }
 
-// x = sum_w words[w] 2^(kWordBits w), each word an integer and each step exact: a double has 53 bits, and the upper
-// part is taken off whole.
+// Split each integer x in words[0 … n) into x = sum_w words[w n + j] 2^(kWordBits w), each word an integer. Every step
+// is exact, because a double has 53 bits and the upper part is subtracted whole.
 void split_words(double* words, std::size_t count, std::size_t n) {
   const double up = std::ldexp(1.0, kWordBits);
   const double down = std::ldexp(1.0, -kWordBits);
@@ -177,8 +179,8 @@ std::vector<Complex> Encoder::decode(const NttPoly& poly, double scale) const {
   ring::parallel_for(count, [&](std::size_t r) {
     basis_.kernels(r).ntt_inverse_from(rows.data() + r * n_, poly.row(r), basis_.table(r));
   });
-  // The centred coefficients by mixed radix (Garner): digits v_0 + v_1 q_0 + v_2 q_0 q_1 + …, in tiles that stay in the
-  // caches. The sign of a decrypted coefficient depends on the key: nothing branches on it.
+  // The centred coefficients by mixed radix (Garner): v_0 + v_1 q_0 + v_2 q_0 q_1 + …, in tiles that stay in the
+  // caches. The sign of a decrypted coefficient depends on the key, so nothing branches on it.
   std::vector<u64> primes(count);
   for (std::size_t i = 0; i < count; ++i) primes[i] = basis_.prime(i);
   const kernels::Kernels& widest = kernels::select(*std::max_element(primes.begin(), primes.end()));
@@ -187,7 +189,7 @@ std::vector<Complex> Encoder::decode(const NttPoly& poly, double scale) const {
   ring::parallel_for(n_ / tile, [&](std::size_t t) {
     u64* digits[64];  // a basis has at most 64 primes
     for (std::size_t i = 0; i < count; ++i) digits[i] = rows.data() + i * n_ + t * tile;
-    ring::Buffer reduced(tile);  // a digit that is too wide for another prime's path
+    ring::Buffer reduced(tile);  // a digit that is too wide for the path of the prime, reduced modulo it
     for (std::size_t i = 1; i < count; ++i) {
       const kernels::Kernels& kernels = basis_.kernels(i);
       for (std::size_t j = 0; j < i; ++j) {

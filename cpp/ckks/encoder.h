@@ -1,4 +1,5 @@
-// Slots to ring elements and back: the canonical embedding, slot j at the root zeta^(g^j), g = 5 or 3.
+// Encoding of slots as ring elements, and decoding: the canonical embedding, with slot j at the root zeta^(g^j), g = 5
+// or 3.
 #pragma once
 
 #include <complex>
@@ -22,34 +23,37 @@ class Encoder {
   std::size_t slot_count() const { return n_ / 2; }
   std::uint64_t slot_generator() const { return order_.generator(); }
 
-  // slot_count values, in natural slot order. |coefficient| * 2 must stay below the product of the data primes in
-  // `limbs` (LevelError otherwise). The rounding error of each coefficient is at most 1/2.
+  // Encode slot_count values at `scale`. The rounding error of each coefficient is at most 1/2. Throws LevelError if
+  // the scale is not positive and finite, or if twice the largest coefficient is not below the product of the data
+  // primes in `limbs`.
   NttPoly encode(std::span<const Complex> values, double scale, Limbs limbs) const;
 
-  // `values`, a period of reals that divides slot_count, repeated along all slots; otherwise as encode.
+  // Encode real values that repeat along the slots; their number must divide slot_count. Otherwise as encode().
   NttPoly encode_periodic(std::span<const double> values, double scale, Limbs limbs) const;
 
-  // n integers (as doubles, already rounded) as a ring element; the same bound. The time depends on the size of the
-  // largest coefficient in steps of 50 bits, and on no other property of the values.
+  // Make a ring element of n coefficients, rounded to integers; the same bound holds. The time depends on the size of
+  // the largest coefficient, in steps of 50 bits, and on no other property of the coefficients.
   NttPoly lift(std::span<const double> coefficients, Limbs limbs) const;
 
-  // poly over data primes only; its coefficients are taken as the nearest to zero; exact below Q/2 (1 - 2/q_L).
+  // Return the slots of a polynomial over data primes, divided by `scale`. Its coefficients are centred, exactly if
+  // they are below Q/2 (1 - 2/q_L) in magnitude.
   std::vector<Complex> decode(const NttPoly& poly, double scale) const;
 
  private:
   kernels::EmbeddingView embedding() const { return {slot_count(), cosines_.data(), sines_.data()}; }
-  // What encode does once the slots stand in the order of the embedding: slot_count real parts, then as many
-  // imaginary ones, which it overwrites.
+  // Encode values in the slot order of the embedding: slot_count real parts, then as many imaginary parts, at `re`,
+  // which are overwritten.
   NttPoly encode_ordered(double* re, double scale, Limbs limbs) const;
-  // coefficients: n doubles, integers of magnitude up to `largest`.
+  // The ring element with these n coefficients, integers of magnitude `largest` at most. Throws LevelError if they are
+  // too large.
   NttPoly residues(const double* coefficients, double largest, Limbs limbs) const;
 
   const ring::RnsBasis& basis_;
   std::size_t n_;
   SlotOrder order_;
-  std::vector<double> cosines_;  // as kernels::EmbeddingView has them
+  std::vector<double> cosines_;  // laid out as kernels::EmbeddingView describes
   std::vector<double> sines_;
-  // inverses_[i][j] = q_j^-1 mod q_i for j < i, for the mixed radix.
+  // inverses_[i][j] = q_j^-1 mod q_i for j < i, for the conversion to mixed radix.
   std::vector<std::vector<std::uint64_t>> inverses_;
 };
 

@@ -23,7 +23,7 @@ void check_scales(const char* what, double a, double b) {
   }
 }
 
-// A message at a scale above the whole modulus is lost: what decrypts is noise.
+// At a scale above the whole modulus the message is lost, and decryption would return noise.
 void check_product_scale(const char* what, double scale, std::size_t level, const Context& context) {
   if (std::log2(scale) >= context.log2_modulus(level)) {
     throw LevelError(std::string(what) + ": the product would have scale 2^" + std::to_string(std::log2(scale)) +
@@ -32,7 +32,7 @@ void check_product_scale(const char* what, double scale, std::size_t level, cons
   }
 }
 
-// An integer of any size has residues; infinity and NaN have none.
+// A finite number of any size has residues; infinity and NaN have none.
 void check_constant(double value) {
   if (!std::isfinite(value)) throw LevelError("a constant times its scale is beyond the range of doubles");
 }
@@ -54,8 +54,7 @@ Ciphertext of_pair(std::array<NttPoly, 2>&& pair, double scale) {
 
 }  // namespace
 
-// Rows of data primes have the same index at every level, so a sum at the lower level reads the first rows of both
-// operands.
+// A data prime has the same row at every level, so a sum at the lower level reads the first rows of both operands.
 Ciphertext Evaluator::add(const Ciphertext& a, const Ciphertext& b) const {
   check(a, context_);
   check(b, context_);
@@ -147,7 +146,7 @@ Ciphertext Evaluator::add(const Ciphertext& a, double value) const {
   // A constant polynomial has the same value at every root.
   ring::parallel_rows(sum, [&](std::size_t r) {
     const u64 q = basis.prime(r);
-    // Written out a block at a time, for the kernel: addition is all that it does on wide registers.
+    // Written out block by block, because the kernel adds arrays.
     constexpr std::size_t kBlock = 512;
     alignas(64) u64 constant[kBlock];
     const std::size_t block = std::min(kBlock, sum.n());
@@ -255,11 +254,12 @@ const rlwe::SwitchingKey& Evaluator::galois_key(std::uint32_t element, std::size
                            std::to_string(level) + ": " + why);
   };
   if (keys_ == nullptr) throw missing("no evaluation keys were given");
-  const auto found = keys_->galois.find(element);
-  if (found == keys_->galois.end()) throw missing("this key was not made");
-  found->second->check(context_.rlwe());
-  if (found->second->level < level) throw missing("its key reaches level " + std::to_string(found->second->level));
-  return *found->second;
+  const auto entry = keys_->galois.find(element);
+  if (entry == keys_->galois.end()) throw missing("this key was not made");
+  const rlwe::SwitchingKey& key = *entry->second;
+  key.check(context_.rlwe());
+  if (key.level < level) throw missing("its key reaches level " + std::to_string(key.level));
+  return key;
 }
 
 Ciphertext Evaluator::apply_automorphism(const Ciphertext& a, std::uint32_t element) const {

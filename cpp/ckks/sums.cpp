@@ -10,12 +10,13 @@
 namespace hetorch::ckks {
 namespace {
 
+// Level and number of parts of a sum.
 struct Shape {
   std::size_t level;
   std::size_t parts;
 };
 
-// What a sum over these ciphertexts has: all of one scale, under one context.
+// Return the shape of a sum over these ciphertexts. Throws unless all are of this context and have one scale.
 Shape common_shape(const char* what, CiphertextRefs cts, const Context& context) {
   if (cts.empty()) throw std::invalid_argument(std::string(what) + " needs at least one ciphertext");
   Shape shape{context.max_level(), 2};
@@ -40,7 +41,7 @@ void check_scale(const char* what, double scale, std::size_t level, const Contex
   }
 }
 
-// A sum of products that grows, part by part.
+// Accumulator of products with plaintexts, part by part. The first product of a part is written, the others are added.
 class Products {
  public:
   Products(const Shape& shape, const ring::RnsBasis& basis)
@@ -64,10 +65,10 @@ class Products {
   std::vector<NttPoly> parts_;
 };
 
-// sum_i terms[i] * round(factors[i]), at least one term, each with these limbs or more.
+// Return sum_i terms[i] * round(factors[i]) for at least one term, each with these limbs or more.
 NttPoly weighted(std::span<const NttPoly* const> terms, std::span<const double> factors, Limbs limbs,
                  const ring::RnsBasis& basis) {
-  constexpr std::size_t kAtOnce = 64;  // the kernel's limit
+  constexpr std::size_t kAtOnce = 64;  // the limit of the kernel weighted_sum
   NttPoly sum(basis.n(), limbs);
   ring::parallel_rows(sum, [&](std::size_t r) {
     const kernels::Kernels& k = basis.kernels(r);
@@ -123,7 +124,7 @@ Ciphertext sum_of_weights(const Evaluator& evaluator, CiphertextRefs cts, std::s
   if (weights.size() != cts.size()) throw std::invalid_argument("one weight for each ciphertext");
   check_scale("a weighted sum", cts[0]->scale * scale, shape.level, context);
   for (double weight : weights) {
-    // Half the modulus: the range of an encoded number.
+    // An encoded number must be below half of the modulus.
     if (!std::isfinite(weight) || std::log2(std::fabs(weight) * scale) >= context.log2_modulus(shape.level) - 1) {
       throw LevelError("a weight of " + std::to_string(weight) + " at scale 2^" + std::to_string(std::log2(scale)) +
                        " does not fit under the modulus");
@@ -155,8 +156,8 @@ Ciphertext sum_of_products(const Evaluator& evaluator, CiphertextRefs a, Ciphert
   }
   const double scale = a[0]->scale * b[0]->scale;
   check_scale("a sum of products", scale, shape.level, context);
-  // The parts of a factor are coefficients of powers of s. The sums of a tile stay in the first-level cache while the
-  // factors of all terms, which come from memory, pass by once.
+  // The parts of a factor are coefficients of powers of s, so a product is one of polynomials in s. Words of a tile:
+  // its sums stay in the first-level cache while the factors of all terms are read from memory once.
   constexpr std::size_t kTile = 512;
   const ring::RnsBasis& basis = context.basis();
   const std::size_t n = basis.n();
@@ -169,7 +170,7 @@ Ciphertext sum_of_products(const Evaluator& evaluator, CiphertextRefs a, Ciphert
       const std::size_t length = std::min(kTile, n - at);
       kernels::u64* tile[kMostParts];
       for (std::size_t p = 0; p < shape.parts; ++p) tile[p] = sums[p].row(r) + at;
-      std::size_t begun = 0;  // parts that hold something: the first term's products are written, not added
+      std::size_t begun = 0;  // number of parts that are written; the first product of a part is written, not added
       for (std::size_t i = 0; i < a.size(); ++i) {
         const auto& x = a[i]->body.parts;
         const auto& y = b[i]->body.parts;
@@ -188,7 +189,7 @@ Ciphertext sum_of_products(const Evaluator& evaluator, CiphertextRefs a, Ciphert
           }
         }
       }
-      // The longest factors need not meet in one term.
+      // The longest factors of both sides need not be in one term: then the last parts are zero.
       for (; begun < shape.parts; ++begun) std::fill_n(tile[begun], length, 0);
     }
   });

@@ -16,7 +16,7 @@ std::size_t packed_bytes(std::size_t n, std::uint64_t q) {
 void pack(std::vector<std::uint8_t>& out, const std::uint64_t* residues, std::size_t n, std::uint64_t q) {
   const int width = bit_width(q);
   u128 window = 0;
-  int held = 0;
+  int held = 0;  // number of bits in the window
   for (std::size_t i = 0; i < n; ++i) {
     window |= static_cast<u128>(residues[i]) << held;
     for (held += width; held >= 8; held -= 8) {

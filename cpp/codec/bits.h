@@ -1,4 +1,4 @@
-// Residues packed without gaps: each takes as many bits as its prime.
+// Residues as packed bits on the wire and on disk: each takes as many bits as its prime, without gaps.
 #pragma once
 
 #include <cstddef>
@@ -9,21 +9,22 @@
 
 namespace hetorch::codec {
 
-// What is wrong with bytes from outside.
+// Bytes from outside that do not have the required format.
 struct FormatError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Bits in q, the largest residue's width.
+// Number of bits of q, the width of a packed residue.
 int bit_width(std::uint64_t q);
 
-// Bytes that n residues modulo q take: ceil(n * bit_width(q) / 8).
+// Size of n packed residues modulo q in bytes: ceil(n * bit_width(q) / 8).
 std::size_t packed_bytes(std::size_t n, std::uint64_t q);
 
-// Little-endian bit order; appended to out; the unused bits of the last byte are zero.
+// Append n packed residues to `out`, low bits first; the unused bits of the last byte are zero.
 void pack(std::vector<std::uint8_t>& out, const std::uint64_t* residues, std::size_t n, std::uint64_t q);
 
-// bytes.size() == packed_bytes(n, q). FormatError for a residue >= q or a padding bit that is not zero.
+// Read n packed residues. Throws FormatError unless there are packed_bytes(n, q) bytes, all residues are below q, and
+// all unused bits are zero.
 void unpack(std::uint64_t* residues, std::span<const std::uint8_t> bytes, std::size_t n, std::uint64_t q);
 
 }  // namespace hetorch::codec

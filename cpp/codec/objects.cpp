@@ -13,6 +13,7 @@ namespace {
 using ring::Limbs;
 using ring::NttPoly;
 
+// Size in bytes of level, parts, seeded and scale.
 constexpr std::size_t kHeaderBytes = 3 + sizeof(double);
 constexpr std::size_t kSeedBytes = std::tuple_size_v<rlwe::Seed>;
 
@@ -32,7 +33,7 @@ void dump_seed(std::vector<std::uint8_t>& out, const rlwe::Seed& seed) {
   out.insert(out.end(), seed.begin(), seed.end());
 }
 
-// Takes pieces off the front; every length is checked against what is left.
+// Takes pieces off the front of untrusted bytes, and checks each length against the bytes that are left.
 class Reader {
  public:
   explicit Reader(ByteView bytes) : left_(bytes) {}
@@ -72,7 +73,7 @@ void check_length(const char* what, std::size_t expected, std::size_t seen) {
   }
 }
 
-// A key made elsewhere has no seed that this format's expansion turns into its uniform half.
+// Refuse a key that another library made: it has no seed that expands to its uniform half.
 void check_seeded(bool seeded) {
   if (!seeded)
     throw std::invalid_argument("a key that was made by another library is written in that one's format only");
@@ -131,7 +132,7 @@ ckks::Ciphertext load_ciphertext(ByteView bytes, const ckks::Context& context, c
   }
   ckks::Ciphertext result;
   result.scale = std::bit_cast<double>(scale_bits);
-  // A scale above the whole modulus cannot carry a message; 2^0 is the smallest that means anything.
+  // The smallest scale that makes sense is 2^0.
   if (!(result.scale >= 1) || !std::isfinite(result.scale)) throw FormatError("the ciphertext's scale is out of range");
   check_length("the ciphertext", ciphertext_bytes(level, parts, seeded == 1, context), bytes.size());
   const Limbs limbs{level + 1, 0};

@@ -46,7 +46,8 @@ void multiply(u64* out, const u64* a, const u64* b, std::size_t n, const Modulus
   }
 }
 
-// (sum + product) mod q, sum in [0, q) read from its bits: the product is lifted to [0, q), sum - q is in [-q, 0).
+// (sum + product) mod q, sum in [0, q) given as an integer's bits: the product is lifted to [0, q), sum - q is in
+// [-q, 0). offset: 2^52 + q.
 inline Vector add_product(Vector sum_bits, Vector product, const Prime& p, double offset) {
   return canonical_bits(_mm256_add_pd(to_double(sum_bits, offset), make_positive(product, p)), p);
 }
@@ -73,7 +74,7 @@ void multiply_add_pair(u64* out0, u64* out1, const u64* factor, const u64* x0, c
   }
 }
 
-// w as a signed double of least magnitude, and its quotient by q.
+// A factor w as the representative of least magnitude, |w| <= q / 2, and w / q, both as doubles.
 struct Prepared {
   double w;
   double w_over_q;
@@ -89,7 +90,7 @@ Multiplier prepare(u64 w, const ModulusConstants& m) {
   return {__builtin_bit_cast(u64, r.w), __builtin_bit_cast(u64, r.w_over_q)};
 }
 
-// The residue that prepare() was given.
+// The residue in [0, q) from which prepare() made `f`.
 inline u64 prepared_value(const Multiplier& f, u64 q) {
   const long long balanced = static_cast<long long>(__builtin_bit_cast(double, f.value));
   return static_cast<u64>(balanced) + (balanced < 0 ? q : 0);
@@ -113,7 +114,7 @@ void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::
   }
 }
 
-// a < 2^50: the centred remainder is within q / 2 + 1/2 <= q - 1 for q >= 3.
+// For a < 2^50 the centred remainder is within q / 2 + 1/2 <= q - 1, as q >= 3.
 void reduce(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   for (std::size_t j = 0; j < n; j += kLanes) {
@@ -121,7 +122,8 @@ void reduce(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   }
 }
 
-// x < 2^62 = upper 2^30 + lower: the product is within 5/8 q, and the sum an integer below 2^50 + 2^30.
+// Reduction of x < 2^62. x = upper 2^30 + lower: the product upper (2^30 mod q) is within 5/8 q, and its sum with lower
+// an integer below 2^50 + 2^30.
 struct WideReduction {
   explicit WideReduction(const ModulusConstants& m) : p(m), r(prepare_balanced((u64{1} << 30) % m.q, m)) {}
   Vector operator()(__m256i x) const {
@@ -140,7 +142,7 @@ void reduce_wide(u64* out, const u64* a, std::size_t n, const ModulusConstants& 
   for (std::size_t j = 0; j < n; j += kLanes) store(out + j, reduction(load_integers(a + j)));
 }
 
-// a - source is a plus what is missing to the next multiple of q.
+// Where a is above source / 2, a - source is formed as a + missing: the two are congruent modulo q.
 void reduce_centred_residues(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m) {
   const WideReduction reduction(m);
   const __m256i half = broadcast_integer(source / 2);
@@ -155,17 +157,17 @@ void reduce_centred_residues(u64* out, const u64* a, u64 source, std::size_t n, 
   }
 }
 
-// Integers |x| < 2^50.
+// For integers |x| < 2^50.
 void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   for (std::size_t j = 0; j < n; j += kLanes) {
-    // + 0 turns the -0 that the caller may have into +0.
+    // Adding +0 turns a -0 into +0, as canonical_bits() needs it.
     const Vector value = _mm256_add_pd(_mm256_loadu_pd(x + j), broadcast(0.0));
     store(out + j, canonical_bits(reduce_centred(value, p), p));
   }
 }
 
-// sum_i in[i] inverses[i], each product and each sum rounded, as the definition has it.
+// Each product and each sum is rounded by itself, as the contract demands.
 void round_quotient(u64* out, const u64* const* in, const double* inverses, std::size_t count, std::size_t n) {
   for (std::size_t j = 0; j < n; j += kLanes) {
     Vector sum = broadcast(0.0);
@@ -187,7 +189,7 @@ void invert_cumulative(u64* out, const u64* words, const u64* bounds, std::size_
   for (std::size_t j = 0; j < n; j += kLanes) {
     const __m256i word = load_integers(words + j);
     const __m256i uniform = _mm256_and_si256(word, mask);
-    __m256i magnitude = broadcast_integer(0);  // both are below 2^63: a signed comparison will do
+    __m256i magnitude = broadcast_integer(0);  // the comparison is signed: both operands are below 2^63
     for (std::size_t i = 0; i < count; ++i) {
       magnitude = _mm256_sub_epi64(magnitude, _mm256_cmpgt_epi64(uniform, broadcast_integer(bounds[i] - 1)));
     }
@@ -196,7 +198,7 @@ void invert_cumulative(u64* out, const u64* words, const u64* bounds, std::size_
   }
 }
 
-// Scalar loads: a gather of four takes longer than four loads on the processors that stop at AVX2.
+// By scalar loads: on processors that have no more than AVX2, a gather of four takes longer than four loads.
 void permute(u64* out, const u64* a, const std::uint32_t* index, std::size_t n) {
   for (std::size_t j = 0; j < n; j += kLanes) {
     for (std::size_t k = 0; k < kLanes; ++k) out[j + k] = a[index[j + k]];

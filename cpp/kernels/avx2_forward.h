@@ -6,11 +6,11 @@
 namespace hetorch::kernels {
 namespace {
 
-// The bound after one level: x and y bounded by b, x +- y w by b + q (1/2 + b 2^-55).
+// The bound after one level: from x and y bounded by b to x +- y w, bounded by b + q (1/2 + b 2^-55).
 inline double forward_growth(double b, double q) { return b + q * (0.5 + b * kTwoToMinus55) + 1; }
 
-// Decides for `levels` levels that start at bound b whether their upper inputs have to be reduced, and updates b. Lower
-// inputs are reduced by their multiplication; all inputs, and what goes to the next pass, must stay below kMaximum.
+// Return whether the upper inputs of `levels` levels that start at bound b must be reduced first, and update b to the
+// bound after them. The multiplication reduces lower inputs anyway. All inputs and outputs must stay below kMaximum.
 inline bool forward_bound(double& b, int levels, double q) {
   double plain = b;
   for (int i = 0; i < levels; ++i) plain = forward_growth(plain, q);
@@ -65,7 +65,8 @@ void forward_pass(u64* a, const NttView& t, const Pass& pass, std::size_t begin,
   }
 }
 
-// One tile of 16 (kLevels = 2) or two tiles of 8 (kLevels = 1) at a time: blocks [begin, end) of 16 residues.
+// The tile pass on the blocks [begin, end) of 16 residues: one tile of 16 (kLevels = 2) or two tiles of 8 (kLevels = 1)
+// at a time.
 template <int kLevels, bool kConvert, bool kReduce>
 void forward_tiles(u64* a, const NttView& t, std::size_t begin, std::size_t end) {
   const Prime p(t.modulus);
@@ -116,7 +117,7 @@ inline void run_forward_tiles(u64* a, const NttView& t, const Schedule& s, std::
   forward_tiles<2, false, false>(a, t, begin, end);
 }
 
-// Transforms group g of pass `first` and everything below it.
+// Run group g of pass `first`, and after it the parts of all later passes that lie inside this group.
 inline void descend(u64* a, const NttView& t, const Schedule& s, int first, std::size_t g) {
   const std::size_t size = first < s.count ? 2 * s.passes[first].half : tile_size(s);
   if (size > kBlock) {

@@ -1,7 +1,7 @@
 // The inverse negacyclic transform on doubles.
 //
 // A level takes x and y bounded by b to x + y, bounded by 2b, and (x - y) w, bounded by q (1/2 + 2b 2^-55): sums grow
-// and have to be reduced, products do not. The schedule follows the bound b over all elements from pass to pass.
+// and must be reduced, products do not. The schedule tracks b, a bound over all elements, from pass to pass.
 #pragma once
 
 #include "kernels/avx2_passes.h"
@@ -12,9 +12,10 @@ namespace {
 // The bound of (x - y) w for |x - y| <= d.
 inline double product_bound(double d, double q) { return q * (0.5 + d * kTwoToMinus55) + 1; }
 
-// A radix-4 pass from inputs bounded by b has differences up to 4b in its second level; of its outputs v0 is a sum of
-// four inputs, v1 a sum of two products, v2 and v3 are products. Chooses how many of v0, v1 to reduce so that the next
-// pass may start (4 b <= kMaximum), and updates b. Both reduced leave b <= 5/8 q + 1, which always does: q < 2^50.
+// Return how many of the outputs v0, v1 of a radix-4 pass must be reduced so that the next pass may start
+// (4 b <= kMaximum), and update b to the bound after the pass. From inputs bounded by b the pass has differences up to
+// 4b in its second level; v0 is a sum of four inputs, v1 a sum of two products, v2 and v3 are products. Reducing both
+// leaves b <= 5/8 q + 1, which always suffices, as q < 2^50.
 inline int inverse_bound(double& b, double q) {
   const double product = product_bound(4 * b, q);
   if (4 * (4 * b) <= kMaximum) {
@@ -26,10 +27,10 @@ inline int inverse_bound(double& b, double q) {
   return reduce;
 }
 
-// The tile starts from [0, q). With tile_reduce
-//   0: nothing is reduced, the largest sum has all 8 or 16 inputs;
-//   1: that, but the vectors that hold such sums are reduced at the end; the others are sums of at most two products;
-//   2: the sums are reduced after the two levels inside vectors (4q before, 5/8 q after) and at the end (again at most
+// Return Schedule::tile_reduce for a tile of 8 or 16 residues in [0, q), and set b to the bound after it.
+//   0: nothing is reduced; the largest sum has all 8 or 16 inputs.
+//   1: the vectors that hold such sums are reduced at the end; the others are sums of at most two products.
+//   2: the sums are reduced after the two levels inside vectors (4q before, 5/8 q after) and again at the end (at most
 //      4 * 5/8 q before).
 inline int tile_reduction(double& b, std::size_t tile, double q) {
   const double sum = q * static_cast<double>(tile);
@@ -105,8 +106,8 @@ void inverse_pass(u64* a, const Inverse& inverse, const Pass& pass, std::size_t 
   }
 }
 
-// One tile of 16 (kLevels = 2) or two tiles of 8 (kLevels = 1) at a time: blocks [begin, end) of 16 residues. kOnly is
-// for n = 16, where the last level of the tile is the last of all.
+// The tile pass on the blocks [begin, end) of 16 residues: one tile of 16 (kLevels = 2) or two tiles of 8 (kLevels = 1)
+// at a time. kOnly: n = 16, so the last level of the tile is the last of the transform.
 template <int kLevels, int kReduce, bool kOnly>
 void inverse_tiles(u64* a, const Inverse& inverse, std::size_t begin, std::size_t end) {
   const NttView& t = inverse.table;
@@ -163,7 +164,7 @@ void run_inverse_tiles(u64* a, const Inverse& t, const Schedule& s, std::size_t 
   inverse_tiles<kLevels, 2, false>(a, t, begin, end);
 }
 
-// Transforms block g of pass `last` and everything inside it; last = -1 is the tile pass.
+// Run all passes up to `last` inside block g of that pass, depth first; last = -1 is the tile pass.
 inline void ascend(u64* a, const Inverse& t, const Schedule& s, int last, std::size_t g) {
   const std::size_t size = last >= 0 ? 2 * s.passes[last].half : tile_size(s);
   if (size > kBlock) {

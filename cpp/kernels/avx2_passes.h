@@ -1,9 +1,9 @@
-// The negacyclic transforms on doubles. Between passes the array holds signed, lazily reduced doubles in place of the
-// residues; the first pass converts from integers and the last one back to canonical integers.
+// Building blocks of both negacyclic transforms on doubles. Between passes the array holds signed, lazily reduced
+// doubles in place of the residues; the first pass converts from integers and the last one back to canonical integers.
 //
-// A pass does two levels (radix 4); the tile pass does the last 3 or 4 levels of the forward transform (the first of
-// the inverse) on 8 or 16 neighbours in registers. Blocks above kBlock are handled depth first, so that a sub-transform
-// stays in the first-level cache once it fits.
+// A pass does two levels (radix 4). The tile pass does the last 3 or 4 levels of the forward transform (the first of
+// the inverse) on 8 or 16 neighbours in registers. Blocks longer than kBlock are transformed depth first, so that a
+// sub-transform stays in the first-level cache once it fits.
 #pragma once
 
 #include <cstring>
@@ -13,10 +13,12 @@
 namespace hetorch::kernels {
 namespace {
 
-constexpr std::size_t kBlock = 2048;  // doubles: 16 KiB, half of a 32 KiB cache; the roots need the rest
-constexpr double kMaximum = kTwo52;   // inputs of multiply_prepared
-constexpr double kTwoToMinus55 = 0x1p-55;
-constexpr int kMaximumPasses = 16;  // degrees up to 2^35
+// Longest block in doubles that is transformed pass by pass; 16 KiB, half of a 32 KiB first-level cache, whose other
+// half the roots need. Longer blocks are split depth first.
+constexpr std::size_t kBlock = 2048;
+constexpr double kMaximum = kTwo52;        // largest magnitude that multiply_prepared() takes
+constexpr double kTwoToMinus55 = 0x1p-55;  // bound on the error of a prepared w_over_q (multiply_prepared)
+constexpr int kMaximumPasses = 16;         // size of a schedule; enough for degrees up to 2^35
 
 inline void copy(u64* out, const u64* a, std::size_t n) {
   if (out != a) std::memcpy(out, a, n * sizeof(u64));
@@ -31,7 +33,7 @@ inline Root broadcast_root(const u64* roots, const u64* quotients, std::size_t i
   return {broadcast_bits(roots + i), broadcast_bits(quotients + i)};
 }
 
-// Two blocks of four: the root of each, twice.
+// Roots i and i + 1, each in two neighbouring lanes.
 inline Root pair_root(const u64* roots, const u64* quotients, std::size_t i) {
   const auto spread = [](const u64* p) {
     return _mm256_permute_pd(_mm256_broadcast_pd(reinterpret_cast<const __m128d*>(p)), 0xC);
@@ -48,8 +50,8 @@ struct Pair {
   Vector second;
 };
 
-// Two products step by step: each step takes three or four cycles, and a processor fills them better when the steps of
-// independent products are next to each other. See multiply_prepared for the arithmetic.
+// Two independent products, interleaved step by step: a step has a latency of three or four cycles, which the other
+// product's step fills. multiply_prepared() explains the arithmetic.
 inline Pair multiply_two(const Pair& y, const Root& r0, const Root& r1, const Prime& p) {
   const Vector high0 = _mm256_mul_pd(y.first, r0.w);
   const Vector high1 = _mm256_mul_pd(y.second, r1.w);
@@ -83,7 +85,7 @@ inline void inverse_butterflies(Vector& x0, Vector& y0, const Root& r0, Vector& 
   y1 = product.second;
 }
 
-// (A, B) = ([a0 a1 a2 a3], [b0 b1 b2 b3]) <-> ([a0 a1 b0 b1], [a2 a3 b2 b3]): its own inverse.
+// ([a0 a1 a2 a3], [b0 b1 b2 b3]) <-> ([a0 a1 b0 b1], [a2 a3 b2 b3]): its own inverse.
 inline void swap_halves(Vector& x, Vector& y) {
   const Vector low = _mm256_permute2f128_pd(x, y, 0x20);
   y = _mm256_permute2f128_pd(x, y, 0x31);
@@ -97,23 +99,23 @@ inline void swap_neighbours(Vector& x, Vector& y) {
   x = low;
 }
 
-// One pass of a transform: `groups` blocks of 2 half elements.
+// One pass of a transform: `groups` blocks of 2 * half elements.
 struct Pass {
   std::size_t groups;
   std::size_t half;
-  bool convert;  // forward: the first pass, reads integers; inverse: the last pass, scales by 1/n and writes integers
-  int reduce;    // forward: 1 reduces the upper inputs first; inverse: how many of the four outputs are reduced
+  bool convert;  // forward: first pass, which reads integers; inverse: last pass, which scales by 1/n, writes integers
+  int reduce;  // forward: 1 if the upper inputs are reduced first; inverse: number of outputs that are reduced, 0 to 2
 };
 
 struct Schedule {
   Pass passes[kMaximumPasses];
   int count = 0;
-  int tile_levels = 0;  // levels of the tile pass on whole vectors: 1 (tiles of 8) or 2 (tiles of 16)
-  int tile_reduce = 0;  // forward: 1 reduces the upper inputs of the tile; inverse: see inverse_tiles
+  int tile_levels = 0;  // levels of the tile pass between whole vectors: 1 (tiles of 8) or 2 (tiles of 16)
+  int tile_reduce = 0;  // forward: 1 if the upper inputs of the tile are reduced; inverse: see tile_reduction()
 };
 
 inline int levels_of(std::size_t n) { return __builtin_ctzll(n); }
-inline int tile_levels_of(std::size_t n) { return levels_of(n) % 2 == 0 ? 2 : 1; }  // an even number is left
+inline int tile_levels_of(std::size_t n) { return levels_of(n) % 2 == 0 ? 2 : 1; }  // leaves the passes an even number
 inline std::size_t tile_size(const Schedule& s) { return std::size_t{4} << s.tile_levels; }
 
 }  // namespace

@@ -8,10 +8,10 @@
 namespace hetorch::kernels {
 namespace {
 
-// Words of the diagonals' stream that are asked for.
+// Distance in words by which the stream of diagonals is prefetched; raised, words may be evicted before they are used.
 constexpr std::size_t kDiagonalsAhead = 1024;
 
-// Four positions of a diagonal's block, from position `at` on.
+// Write out four positions of a diagonal's block, from position `at` on, from the kept words of the block.
 template <int kShift>
 inline Vector spread(const u64* words, std::size_t at) {
   if constexpr (kShift == 0) return load_residues(words + at);
@@ -22,7 +22,7 @@ inline Vector spread(const u64* words, std::size_t at) {
   return to_double(broadcast_bits(words + (at >> kShift)));
 }
 
-// Two vectors of a block at a time: four chains of sums.
+// Works on two vectors of a block at a time, of both halves: four independent chains of sums.
 template <int kShift>
 void diagonal_sums_of(const DiagonalSums& sums, std::size_t n, const ModulusConstants& m) {
   constexpr std::size_t kWords = kDiagonalBlock >> kShift == 0 ? 1 : kDiagonalBlock >> kShift;
@@ -71,15 +71,15 @@ void diagonal_sums(const DiagonalSums& sums, std::size_t n, const ModulusConstan
   diagonal_sums_of<4>(sums, n, m);
 }
 
-// A block of packed words (packed.h) in two vectors. Two words of at most 50 bits lie within 14 bytes from the first
-// byte of the first: for each pair 16 bytes are loaded, to each word the 8 bytes from that with its first bit are
-// moved, the bits below shifted out and those above cleared.
+// Unpacks a block of 8 packed words (packed.h) to two vectors. Two words of at most 50 bits lie within 14 bytes from
+// the first byte of the first word. So 16 bytes are loaded for each pair; each lane gets the 8 bytes that begin with
+// the byte of its word's first bit, the bits below the word are shifted out, and those above it are cleared.
 struct PackedLanes {
   explicit PackedLanes(int bits) : mask(_mm256_set1_epi64x(static_cast<long long>(~u64{0} >> (64 - bits)))) {
     std::uint8_t from[2][32];
     long long below[2][kLanes];
     for (std::size_t i = 0; i < kPackedBlock; ++i) {
-      const std::size_t first = i / 2 * 2 * static_cast<std::size_t>(bits);  // bit of the pair
+      const std::size_t first = i / 2 * 2 * static_cast<std::size_t>(bits);  // first bit of the pair
       const std::size_t at = first % 8 + i % 2 * static_cast<std::size_t>(bits);
       loads[i / 2] = first / 8;
       below[i / kLanes][i % kLanes] = static_cast<long long>(at % 8);
@@ -105,14 +105,15 @@ struct PackedLanes {
   std::size_t loads[4];
 };
 
-// An addend below 2^50 in place of a carry: finish() leaves room for it, 2^52 + 2^50 + 2^49 + 2^50 is below 2^53.
+// The addend, below 2^50, takes the place of the first carry. finish() has room for it: 2^52 + 2^50 + 2^49 + 2^50 is
+// below 2^53.
 void key_product(u64* out0, u64* out1, const KeyProduct& product, std::size_t n, const ModulusConstants& m) {
   static_assert(2 * kLanes == kPackedBlock);
   const Prime p(m);
   const Chunk chunk = make_chunk(2 * bits_of(m.q));
   const Vector start = broadcast(chunk.start);
   const PackedLanes lanes(product.key.bits);
-  const std::size_t word = static_cast<std::size_t>(product.key.bits);  // bytes of 8 words
+  const std::size_t word = static_cast<std::size_t>(product.key.bits);  // size of 8 packed words in bytes
   const std::size_t step = product.key.block_bytes();
   auto later = reinterpret_cast<std::uintptr_t>(product.ahead == nullptr ? product.key.bytes : product.ahead);
   for (std::size_t j = 0; j < n; j += kPackedBlock, later += step) {

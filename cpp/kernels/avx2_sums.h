@@ -1,7 +1,7 @@
 // Sums of products modulo q on doubles, reduced once for a chunk of terms.
 //
-// A sum starts at a large power of two B: `sum' = fma(a, b, sum)` rounds it to a multiple of U = ulp(B), and what was
-// rounded away, a b - (sum' - sum), is an integer of at most U / 2, exact in a double and added up apart. While the
+// A sum starts at a large number B. sum' = fma(a, b, sum) is rounded to a multiple of U = ulp(B); the part that was
+// rounded away, a b - (sum' - sum), is an integer of at most U / 2, exact in a double, and is summed apart. While the
 // chunk fits the binade of B, sum - B is an exact multiple of U. So a term costs two fused multiply-adds and two
 // additions.
 #pragma once
@@ -12,15 +12,16 @@
 namespace hetorch::kernels {
 namespace {
 
+// The number of terms that are summed before a reduction, and the number that their sum starts with.
 struct Chunk {
   std::size_t terms;
   double start;  // B
 };
 
-// Products within [-2^bits, 2^bits], 2^e terms: B = 1.5 * 2^(bits + e + 1) has the sums in its binade
-// [2^(bits+e+1), 2^(bits+e+2)], U = 2^(bits + e - 51), and the low parts add up to at most 2^e U / 2 = 2^(bits + 2e -
-// 52), which is 2^52 for bits + 2e = 104. (The rounded sums cannot leave the binade: the products stay below 2^bits by
-// more than the low parts' total / 2^e.)
+// The longest chunk of products within [-2^bits, 2^bits]. For 2^e terms, B = 1.5 * 2^(bits + e + 1) has all sums in its
+// binade [2^(bits + e + 1), 2^(bits + e + 2)], U = 2^(bits + e - 51), and the low parts add up to at most 2^e U / 2 =
+// 2^(bits + 2e - 52), which is 2^52 for bits + 2e = 104. (The rounded sums cannot leave the binade: the products stay
+// below 2^bits by more than the low parts' total / 2^e.)
 inline Chunk make_chunk(int bits) {
   int e = (104 - bits) / 2;
   if (e > 6) e = 6;
@@ -43,17 +44,17 @@ inline void accumulate(Sum& s, Vector a, Vector b) {
   s.high = next;
 }
 
-// The remainder of a chunk, |result| <= q / 2 + 1/2. H = high - B is at most 2^(bits + e). The quotient c = round(H /
-// q) is within 1/2 + |H| / q 2^-52 of H / q, so |H - c q| <= q / 2 + 2^(bits + e - 52) <= 2^49 + 2^50, an exact integer
-// (bits + 2e <= 104 with e >= 2 gives bits + e <= 102). With low parts up to 2^52 and a carry up to 2^49 the total is
-// an integer below 2^53, and exact.
+// The sum of a chunk modulo q, |result| <= q / 2 + 1/2. H = high - B is at most 2^(bits + e). The quotient c = round(H
+// / q) is within 1/2 + |H| / q 2^-52 of H / q, so |H - c q| <= q / 2 + 2^(bits + e - 52) <= 2^49 + 2^50, an exact
+// integer (bits + 2e <= 104 with e >= 2 gives bits + e <= 102). With low parts up to 2^52 and a carry up to 2^49 the
+// total is an integer below 2^53, and exact.
 inline Vector finish(const Sum& s, Vector start, const Prime& p) {
   const Vector high = _mm256_sub_pd(s.high, start);
   const Vector c = _mm256_round_pd(_mm256_mul_pd(high, p.q_inverse), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
   return reduce_centred(_mm256_add_pd(_mm256_fnmadd_pd(c, p.q, high), s.low), p);
 }
 
-// Inputs below 2^50, weights balanced: |w| <= q / 2.
+// Products are below 2^50 q / 2: inputs are below 2^50, and weights are taken with least magnitude, |w| <= q / 2.
 void weighted_sum(u64* out, const u64* const* in, const u64* weights, std::size_t count, std::size_t n,
                   const ModulusConstants& m) {
   const Prime p(m);

@@ -5,14 +5,14 @@
     defined(__AVX512VBMI__)
 
 #include "kernels/vec512.h"
-// After the registers that it uses.
+// Must come after the registers that it uses.
 #include "kernels/ifma_kernels.h"
 
 namespace hetorch::kernels {
 
 const Kernels* avx512ifma() {
   static constexpr Kernels table = ifma_kernels("avx512ifma");
-  __builtin_cpu_init();  // reads cpuid, and xgetbv for the operating system's consent to the registers
+  __builtin_cpu_init();  // reads cpuid, and xgetbv: the operating system must save the registers
   const bool usable = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512ifma") &&
                       __builtin_cpu_supports("avx512vbmi");

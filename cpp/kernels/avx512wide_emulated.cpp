@@ -1,6 +1,6 @@
 // The wide kernels on emulated registers, for tests on any machine.
 #include "kernels/vec512_emulated.h"
-// After the registers that it uses.
+// Must come after the registers that it uses.
 #include "kernels/wide_kernels.h"
 
 namespace hetorch::kernels {

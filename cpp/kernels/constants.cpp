@@ -12,7 +12,7 @@ constexpr u64 kMask52 = (u64{1} << 52) - 1;
 // floor((2^128 - 1) / q) equals floor(2^128 / q) because an odd q > 1 does not divide 2^128.
 u128 barrett_ratio(u64 q) { return ~u128{0} / q; }
 
-// q^-1 mod 2^64 by Newton's iteration: x = q is right in 3 bits and each step doubles that.
+// q^-1 mod 2^64 by Newton's iteration: x = q has 3 correct bits, and each step doubles their number.
 u64 inverse_mod_word(u64 q) {
   u64 x = q;
   for (int step = 0; step < 5; ++step) x *= 2 - q * x;

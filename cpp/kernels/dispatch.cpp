@@ -11,7 +11,7 @@ namespace hetorch::kernels {
 
 namespace {
 
-// The paths of one instruction set, the fastest first; a path is nullptr where this machine lacks it.
+// The paths of one instruction set, the fastest first; a path is nullptr if this machine lacks it.
 using Paths = std::array<const Kernels*, 2>;
 
 Paths paths_of(std::string_view isa) {
@@ -21,7 +21,7 @@ Paths paths_of(std::string_view isa) {
   throw std::runtime_error("HETORCH_ISA=" + std::string(isa) + " is unknown: use portable, avx2 or avx512ifma");
 }
 
-// The first that takes these primes, or nullptr.
+// Return the first path that takes primes below `modulus_bound`, or nullptr.
 const Kernels* first_fitting(const Paths& paths, u64 modulus_bound) {
   for (const Kernels* path : paths) {
     if (path != nullptr && modulus_bound <= (u64{1} << path->modulus_bits)) return path;
@@ -36,8 +36,7 @@ const Kernels& select(u64 modulus_bound) {
     throw std::runtime_error("no kernels for primes of " + std::to_string(std::bit_width(modulus_bound - 1)) +
                              " bits: use primes below 2^60");
   }
-  // A named instruction set without a path for these primes gives way to the portable one, which computes the same
-  // bits.
+  // If the named instruction set has no path for these primes, the portable path computes the same bits.
   if (const char* name = std::getenv("HETORCH_ISA"); name != nullptr && *name != '\0') {
     const Paths paths = paths_of(name);
     if (paths[0] == nullptr) {

@@ -1,11 +1,11 @@
-// The canonical embedding as a transform of complex numbers: plain loops, compiled into every path with that path's
-// instructions. All operations are single additions and products in a fixed order, never contracted, so all paths give
-// the same bits.
+// The canonical embedding, a fast Fourier transform of complex numbers: plain loops, compiled into every path with that
+// path's instructions. All operations are single additions and products in a fixed order, never contracted to a fused
+// multiply-add, so all paths give the same bits.
 //
-// With B blocks of `length` numbers each, the number j of block b stands at j B + b (Stockham's order: C. Van Loan,
+// With B blocks of `length` numbers each, number j of block b is stored at j B + b (Stockham's order: C. Van Loan,
 // "Computational frameworks for the fast Fourier transform", 1992, section 1.7). A stage of the inverse splits block b
-// into block b (sums) and block B + b (turned differences), so the blocks come out in natural order and nothing is
-// permuted by bit reversal. Stages go back and forth between two buffers.
+// into block b (sums) and block B + b (differences times roots), so the blocks come out in natural order and no
+// bit-reversal permutation is needed. Each stage reads one of two buffers and writes the other.
 #pragma once
 
 #include <cstring>
@@ -21,7 +21,8 @@ struct ComplexRows {
   double* im;
 };
 
-// B blocks of 2 half numbers -> 2 B blocks of half numbers, by the conjugate roots.
+// A stage of the inverse: B blocks of 2 * half numbers -> 2 B blocks of `half` numbers, with the conjugate roots.
+// kBlocks is B if it is known when this is compiled, or 0.
 template <std::size_t kBlocks>
 void split_blocks(ComplexRows from, ComplexRows to, const double* cosines, const double* sines, std::size_t half,
                   std::size_t blocks) {
@@ -46,7 +47,7 @@ void split_blocks(ComplexRows from, ComplexRows to, const double* cosines, const
   }
 }
 
-// The other way, by the roots.
+// A stage of the embedding, which undoes split_blocks() but for a factor of 2.
 template <std::size_t kBlocks>
 void join_blocks(ComplexRows from, ComplexRows to, const double* cosines, const double* sines, std::size_t half,
                  std::size_t blocks) {
@@ -73,14 +74,16 @@ void join_blocks(ComplexRows from, ComplexRows to, const double* cosines, const 
 
 using Stage = void (*)(ComplexRows, ComplexRows, const double*, const double*, std::size_t, std::size_t);
 
-// The number of blocks as a constant where it is less than a vector.
+// Return the version of a stage for this number of blocks, which is a constant of the version if it is less than a
+// vector's length.
 inline Stage choose_stage(std::size_t blocks, Stage one, Stage two, Stage four, Stage any) {
   if (blocks == 1) return one;
   if (blocks == 2) return two;
   return blocks == 4 ? four : any;
 }
 
-// The buffer from which an alternation over all stages ends in `values`.
+// Return the buffer that the first stage must read so that the last one writes `values`; copy the values there if it is
+// `other`.
 inline ComplexRows begin_stages(ComplexRows values, ComplexRows other, std::size_t slots) {
   if (__builtin_ctzll(slots) % 2 == 0) return values;
   std::memcpy(other.re, values.re, slots * sizeof(double));

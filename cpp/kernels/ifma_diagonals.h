@@ -7,15 +7,17 @@
 namespace hetorch::kernels {
 namespace {
 
-// Words of the stream that are asked for: some eighty terms, longer than memory takes to answer.
+// Distance in words by which the stream of diagonals is prefetched: some eighty terms, more work than a memory access
+// takes. Raised, words may be evicted before they are used.
 constexpr std::size_t kDiagonalsAhead = 1024;
 
-// The two vectors that a block's words of a diagonal stand for.
+// The 16 words of a diagonal's block, written out.
 struct Spread {
   Vec low;
   Vec high;
 };
 
+// Write out the kept words of a block; every kept word stands for 2^kShift equal ones.
 template <int kShift>
 inline Spread spread(const u64* words) {
   static_assert(kDiagonalBlock == 2 * kLanes);
@@ -33,7 +35,8 @@ inline Spread spread(const u64* words) {
   return {broadcast(words[0]), broadcast(words[0])};
 }
 
-// Two vectors at a time: eight chains of sums, twice what the latency of the multiply-add asks for.
+// Works on two vectors at a time, of both halves: eight independent chains of sums, twice as many as hide the latency
+// of a multiply-add.
 template <int kShift>
 void diagonal_sums_of(const DiagonalSums& sums, std::size_t n, const ModulusConstants& m) {
   constexpr std::size_t kWords = kDiagonalBlock >> kShift == 0 ? 1 : kDiagonalBlock >> kShift;

@@ -69,7 +69,7 @@ void multiply_scalar(u64* out, const u64* a, u64 c, std::size_t n, const Modulus
 void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   const Factor f = broadcast_factor(prepare(c, m));
-  const Vec raise = broadcast(((u64{1} << 50) / m.q + 1) * m.q);  // above every b
+  const Vec raise = broadcast(((u64{1} << 50) / m.q + 1) * m.q);  // a multiple of q above every b
   for (std::size_t j = 0; j < n; j += kLanes) {
     const Vec difference = subtract(add(load(a + j), raise), load(b + j));
     store(out + j, reduce_once(multiply_prepared(difference, f, p), p.q));
@@ -81,7 +81,7 @@ void reduce_residues(u64* out, const u64* a, std::size_t n, const ModulusConstan
   for (std::size_t j = 0; j < n; j += kLanes) store(out + j, canonical_half(load(a + j), p));
 }
 
-// The number itself is the low part of a sum: below 2^60 < 2^64 - 2^52.
+// The number is taken as the low part of a sum: 2^60 < 2^64 - 2^52.
 void reduce_wide_residues(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   const WideReduction r(m);
@@ -90,7 +90,7 @@ void reduce_wide_residues(u64* out, const u64* a, std::size_t n, const ModulusCo
   }
 }
 
-// a - source is a plus what is missing to the next multiple of q.
+// Where a is above source / 2, a - source is formed as a + missing: the two are congruent modulo q.
 void reduce_centred(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   const WideReduction r(m);
@@ -110,8 +110,8 @@ void reduce_centred(u64* out, const u64* a, u64 source, std::size_t n, const Mod
   }
 }
 
-// Integers |x| < 2^50. With a multiple of q above 2^50 and 2^52 added, the sum is an integer in [2^52, 2^53), and its
-// mantissa, the low 52 bits, the integer above 2^52.
+// For integers |x| < 2^50. A multiple of q above 2^50 and 2^52 are added: the sum is an integer in [2^52, 2^53), and
+// the low 52 bits of the double, its mantissa, are the sum minus 2^52.
 void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   const Real raise = broadcast_real(0x1p52 + static_cast<double>(((u64{1} << 50) / m.q + 1) * m.q));
@@ -119,8 +119,9 @@ void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusCo
     store(out + j, canonical(bits_of_reals(add(load_reals(x + j), raise)), p));
 }
 
-// Sums are reduced after every eight products below 2^100: their high parts add up to less than 2^51, and with the low
-// parts, q and the carried remainder reduce_wide stays below 2^51 + 2^50 + 16.
+// Number of products after which a sum is reduced. Of eight products below 2^100 the high parts add up to less than
+// 2^51; with the low parts, q and the carried remainder, reduce_wide() stays below 2^51 + 2^50 + 16. A larger chunk
+// would leave its range.
 constexpr std::size_t kChunk = 8;
 
 void round_quotient(u64* out, const u64* const* in, const double* inverses, std::size_t count, std::size_t n) {

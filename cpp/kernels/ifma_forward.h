@@ -1,12 +1,13 @@
-// The forward negacyclic transform with 52-bit multiply-add. See ifma_passes.h.
+// The forward negacyclic transform with 52-bit multiply-add. ifma_passes.h describes its structure.
 //
-// A level takes x and y to x + t and x - t with t = y w in [0, 2q), or [0, q + y q / 2^52) in full: whatever y was,
-// numbers move by at most 2q a level.
-//   rarely: numbers stay below 2^51, so they move by at most 3/2 q. The first x are raised by that for each level to
-//     come, so that nothing gets negative; one q more is needed by the subtraction of ntt_forward_subtract_multiply.
-//   rarely_fewer_bytes: t is below 3q in the three lowest levels.
-//   every_pass: x is reduced to [0, 2q) before the three levels of a pass and raised by 6q: below 14q.
-//   every_level: x and y in [0, 4q), x is reduced to [0, 2q).
+// A level takes x and y to x + t and x - t with t = y w mod q in [0, 2q), more exactly in [0, q + y q / 2^52). So a
+// level moves a number by at most 2q, whatever y is. The bounds for each value of Reduce:
+//   rarely: numbers stay below 2^51, so a level moves them by at most 3/2 q. The first x are raised by that for each
+//     level to come, so that nothing becomes negative; the subtraction of ntt_forward_subtract_multiply needs one q
+//     more.
+//   rarely_fewer_bytes: the same, but t is below 3q in the three lowest levels.
+//   every_pass: x is reduced to [0, 2q) and raised by 6q before the three levels of a pass; numbers stay below 14q.
+//   every_level: x and y are in [0, 4q), and x is reduced to [0, 2q).
 #pragma once
 
 #include "kernels/ifma_passes.h"
@@ -14,17 +15,19 @@
 namespace hetorch::kernels {
 namespace {
 
-// How far numbers can move in all levels, in q.
+// The largest amount by which all levels together can move a number, in multiples of q.
 constexpr u64 forward_travel(Reduce reduce, int levels) {
   const u64 count = static_cast<u64>(levels);
   return reduce == Reduce::rarely_fewer_bytes ? (3 * (count - 3) + 1) / 2 + 9 : (3 * count + 1) / 2;
 }
 
-// What x is raised by, and a multiple of q above all numbers at the end, in q.
+// The amount by which start() raises x, in multiples of q.
 template <Reduce kReduce>
 constexpr u64 forward_raise(int levels) {
   return kReduce == Reduce::every_pass ? 6 : forward_travel(kReduce, levels);
 }
+
+// An upper bound of all numbers after the last level, in multiples of q.
 template <Reduce kReduce>
 constexpr u64 forward_bound(int levels) {
   if (kReduce == Reduce::every_level) return 2;
@@ -41,7 +44,7 @@ inline Reduce forward_reduce(const NttView& t) {
   return room >= 15 ? Reduce::every_pass : Reduce::every_level;
 }
 
-// Before the first level of a pass; kFirst: of the whole transform, where x is canonical.
+// Bring x to the range that a pass starts with. kFirst: first pass of the transform, where x is canonical.
 template <Reduce kReduce, bool kFirst>
 inline Vec start(Vec x, Vec raise, const Prime& p) {
   if (kReduce == Reduce::every_level || (is_rare(kReduce) && !kFirst)) return x;
@@ -63,7 +66,7 @@ inline void forward_butterfly(Vec& x, Vec& y, const Root& f, const Prime& p) {
   }
 }
 
-// What is done with the numbers at the end: made canonical and stored, or subtracted and multiplied as well.
+// The end of the last pass: make a number canonical and store it.
 template <Reduce kReduce>
 struct Store {
   Store(u64* to, const NttView& t) : out(to), p(t.modulus) {}
@@ -77,6 +80,7 @@ struct Store {
   Prime p;
 };
 
+// The end of the last pass of ntt_forward_subtract_multiply: store (minuend - x) c mod q.
 template <Reduce kReduce>
 struct SubtractMultiplyStore {
   SubtractMultiplyStore(u64* to, const u64* from, u64 c, const NttView& t)
@@ -97,7 +101,7 @@ struct SubtractMultiplyStore {
   Vec raise;
 };
 
-// Three levels on the blocks [begin, end) of 8 eighth residues; `groups` is how many such blocks the whole array has.
+// Three levels on the blocks [begin, end) of 8 * eighth residues; the whole array has `groups` such blocks.
 template <Reduce kReduce, bool kFirst>
 void forward_pass(u64* a, const u64* from, const NttView& t, std::size_t groups, std::size_t begin, std::size_t end) {
   const Prime p(t.modulus);
@@ -127,10 +131,10 @@ void forward_pass(u64* a, const u64* from, const NttView& t, std::size_t groups,
   }
 }
 
-// The last kLevels + 3 levels, on kVectors vectors at a time: [begin, end) of them.
+// The tile pass: the last kLevels + 3 levels, on the groups [begin, end) of kVectors vectors.
 template <Reduce kReduce, bool kFirst, int kLevels, std::size_t kVectors, class Finish>
 void forward_tiles(const u64* from, const NttView& t, const Finish& last, std::size_t begin, std::size_t end) {
-  const Finish finish = last;  // a copy whose address nobody has: its constants stay in registers across stores
+  const Finish finish = last;  // a copy whose address nobody has, so that its constants stay in registers across stores
   const Prime p(t.modulus);
   const Vec raise = broadcast(forward_raise<kReduce>(levels_of(t.n)) * t.modulus.q);
   const Roots roots = forward_roots(t);
@@ -179,6 +183,7 @@ void forward_tiles(const u64* from, const NttView& t, const Finish& last, std::s
   }
 }
 
+// Transform block g of `groups` blocks and all that lies inside it, depth first.
 template <Reduce kReduce, int kLevels, class Finish>
 void descend(u64* a, const u64* from, const NttView& t, const Finish& finish, std::size_t groups, std::size_t g) {
   constexpr std::size_t kTile = kLanes << kLevels;

@@ -1,10 +1,13 @@
-// The inverse negacyclic transform with 52-bit multiply-add. See ifma_passes.h.
+// The inverse negacyclic transform with 52-bit multiply-add. ifma_passes.h describes its structure.
 //
 // A level takes x and y, below B q, to x + y, below 2 B q, and (x - y + B q) w, below 2q: a pass of three levels needs
-// 8 B q <= 2^52, and of its eight outputs the first is below 8 B q, the others below 8q.
-//   rarely: that first output is reduced when the next pass could not start from it.
-//   rarely_fewer_bytes: differences are below 8q <= 2^49 in the three lowest levels, so products stay below 2q there
-//   too. every_pass: all four sums are reduced, B = 2: below 16 q. every_level: numbers stay below 2q.
+// 8 B q <= 2^52, and of its eight outputs the first is below 8 B q, the others below 8q. The bounds for each value of
+// Reduce:
+//   rarely: the first output is reduced if the next pass could not start from it.
+//   rarely_fewer_bytes: the same; in the three lowest levels differences are below 8q <= 2^49, so products stay below
+//     2q there too.
+//   every_pass: all four sums of a pass are reduced, so B = 2 and numbers stay below 16q.
+//   every_level: numbers stay below 2q.
 #pragma once
 
 #include "kernels/ifma_passes.h"
@@ -25,19 +28,21 @@ inline Reduce inverse_reduce(const NttView& t, u64 room) {
   return room >= 16 ? Reduce::every_pass : Reduce::every_level;
 }
 
-// The bound of the next pass after one (or a tile) that began with `bound` and did `levels` levels, and whether its
-// first output is reduced for that.
+// The state after a pass or a tile: the bound B that the next pass starts with, and whether the first output must be
+// reduced for that.
 struct Sums {
   u64 bound;
   bool reduce;
 };
+
+// The state after `levels` levels that started with `bound`. room: floor(2^52 / q).
 inline Sums sums_after(u64 bound, int levels, u64 room) {
   const u64 sum = bound << levels;
   if (8 * sum <= room) return {sum < 8 ? 8 : sum, false};
   return {8, true};
 }
 
-// x, y below raise = B q.
+// One butterfly on x and y below raise = B q.
 template <Reduce kReduce, class Root>
 inline void inverse_butterfly(Vec& x, Vec& y, const Root& f, Vec raise, const Prime& p) {
   if constexpr (kReduce == Reduce::every_level) {
@@ -51,13 +56,14 @@ inline void inverse_butterfly(Vec& x, Vec& y, const Root& f, Vec raise, const Pr
   }
 }
 
-// The last level: (x + y) sum and (x - y) difference, canonical.
+// A butterfly of the last level: (x + y) sum and (x - y) difference, canonical.
 inline void scale_butterfly(Vec& x, Vec& y, const Factor& sum, const Factor& difference, Vec raise, const Prime& p) {
   const Vec d = subtract(add(x, raise), y);
   x = reduce_once(multiply_prepared(add(x, y), sum, p), p.q);
   y = reduce_once(multiply_prepared(d, difference, p), p.q);
 }
 
+// Reduce the sums among the outputs of a pass, as far as kReduce and kReduceSum ask for it.
 template <Reduce kReduce, bool kReduceSum>
 inline void finish_sums(Vec* v, std::size_t count, const Prime& p) {
   if (kReduce == Reduce::every_pass) {
@@ -67,7 +73,7 @@ inline void finish_sums(Vec* v, std::size_t count, const Prime& p) {
   }
 }
 
-// Three levels on the blocks [begin, end) of 8 eighth residues; `groups` is how many such blocks the whole array has.
+// Three levels on the blocks [begin, end) of 8 * eighth residues; the whole array has `groups` such blocks. bound: B.
 template <Reduce kReduce, bool kReduceSum, bool kLast>
 void inverse_pass(u64* a, const Inverse& inverse, u64 bound, std::size_t groups, std::size_t begin, std::size_t end) {
   const NttView& t = inverse.table;
@@ -106,8 +112,8 @@ void inverse_pass(u64* a, const Inverse& inverse, u64 bound, std::size_t groups,
   }
 }
 
-// The first 3 + kLevels levels, on kVectors vectors at a time: [begin, end) of them. Inside vectors sums of up to eight
-// canonical numbers appear: below 8q.
+// The tile pass: the first 3 + kLevels levels, on the groups [begin, end) of kVectors vectors. Inside vectors, sums of
+// up to eight canonical numbers appear: below 8q.
 template <Reduce kReduce, bool kReduceSum, bool kLast, int kLevels, std::size_t kVectors>
 void inverse_tiles(u64* a, const u64* from, const Inverse& inverse, std::size_t begin, std::size_t end) {
   const NttView& t = inverse.table;
@@ -169,11 +175,11 @@ void inverse_tiles(u64* a, const u64* from, const Inverse& inverse, std::size_t 
   }
 }
 
-// The bound that a pass of blocks of `size` residues starts with, and whether its sums are reduced.
+// The bound that a pass over blocks of `size` residues starts with, and whether its first output is reduced.
 template <Reduce kReduce, int kLevels>
 Sums sums_of_pass(std::size_t size, u64 room) {
   if (!is_rare(kReduce)) return {2, true};
-  Sums s = sums_after(8, kLevels, room);  // of the tile
+  Sums s = sums_after(8, kLevels, room);  // after the tile
   u64 bound = s.bound;
   for (std::size_t done = kLanes << kLevels; done < size; done *= 8) {
     bound = s.bound;
@@ -190,6 +196,7 @@ void run_inverse_pass(u64* a, const Inverse& t, std::size_t groups, std::size_t 
   inverse_pass<kReduce, false, false>(a, t, sums.bound, groups, begin, end);
 }
 
+// Transform all that lies inside block g of `groups` blocks, depth first, and then the block.
 template <Reduce kReduce, int kLevels>
 void ascend(u64* a, const u64* from, const Inverse& t, std::size_t groups, std::size_t g) {
   constexpr std::size_t kTile = kLanes << kLevels;

@@ -1,4 +1,4 @@
-// The function table of the IFMA kernels, for the registers of whichever vec512 header came first.
+// The function table of the IFMA kernels, on the registers of the vec512 header that was included before.
 #pragma once
 
 #include "kernels/embedding.h"

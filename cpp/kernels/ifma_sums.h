@@ -1,4 +1,4 @@
-// Weighted sums, the base conversion, and products with switching keys, with 52-bit multiply-add.
+// Base conversion (weighted sums) and inner products with switching keys, with 52-bit multiply-add.
 #pragma once
 
 #include "kernels/ifma_elementwise.h"
@@ -7,18 +7,20 @@
 namespace hetorch::kernels {
 namespace {
 
-// Targets summed together, and vectors of each: an input is read once for all of them, and the sums take 16 of the 32
-// registers, twice what hides the latency of the multiply-add.
+// Targets that are summed together, and vectors of each: an input is read once for all of them. The sums take 16 of the
+// 32 registers, twice as many as hide the latency of the multiply-add.
 constexpr std::size_t kSumTargets = 4;
 constexpr std::size_t kSumVectors = 2;
+// The contract's limit of terms in a sum.
 constexpr std::size_t kMostTerms = 64;
-// The sources come from memory, many streams at once: words of them that are asked for.
+// Distance in words by which each source is prefetched: many sources are read at once, each from memory. Raised, words
+// may be evicted before they are used.
 constexpr std::size_t kAhead = 128;
 
-// The weights as w 2^52 mod q, so that Montgomery's step by 2^52 gives the sum itself. With k = low / q mod 2^52 the
-// low 52 bits of k q are those of low, and
+// One target prime of a base conversion. The weights are stored as w 2^52 mod q, so that Montgomery's step, a division
+// by 2^52, gives the sum itself. With k = low / q mod 2^52 the low 52 bits of k q are those of low, and
 //     (high 2^52 + low - k q) / 2^52 = high + floor(low / 2^52) - floor(k q / 2^52)
-// lies in (-q, count 2^50 q / 2^52]; high starts at q, so that it is above 0 and at most (1 + count / 4) q.
+// lies in (-q, count 2^50 q / 2^52]; high starts at q, so that the result is above 0 and at most (1 + count / 4) q.
 struct SumTarget {
   Vec q;
   Vec inverse;  // q^-1 mod 2^52
@@ -29,7 +31,7 @@ struct SumTarget {
     inverse = broadcast((0 - m.montgomery52) & kMask52);
     const Multiplier radix = prepare(m.radix52, m);
     for (std::size_t i = 0; i < count; ++i) {
-      // Shoup's product, as multiply_prepared()
+      // Shoup's product, like multiply_prepared().
       const u64 quotient = static_cast<u64>(u128{plain[i]} * radix.quotient >> 52);
       const u64 product = plain[i] * radix.value - quotient * m.q;
       weights[i] = product - (product >= m.q ? m.q : 0);
@@ -43,8 +45,8 @@ struct SumTarget {
   }
 };
 
-// The least h with 1 + count / 4 <= 2^(h + 1): reductions by 2^h q, …, q make the sum canonical. (At 2^(h + 1) q itself
-// no sum arrives: residues are below 2^50, not at it.)
+// The least h with 1 + count / 4 <= 2^(h + 1): reductions by 2^h q, …, q make the sum canonical. (No sum is as large as
+// 2^(h + 1) q, because residues are below 2^50.)
 inline int sum_halvings(std::size_t count) {
   int halvings = 0;
   while ((std::size_t{8} << halvings) < 4 + count) ++halvings;
@@ -113,8 +115,8 @@ void weighted_sum(u64* out, const u64* const* in, const u64* weights, std::size_
   weighted_sums(&out, in, &weights, &modulus, 1, count, n);
 }
 
-// A block of packed words in a register: to each lane the 8 bytes from that with its first bit, then the bits below
-// shifted out and those above cleared.
+// Unpacks a block of 8 packed words (packed.h) to a register: each lane gets the 8 bytes that begin with the byte of
+// its word's first bit, the bits below the word are shifted out, and those above it are cleared.
 struct PackedLanes {
   explicit PackedLanes(int bits) : mask(broadcast(~u64{0} >> (64 - bits))) {
     std::uint8_t from[8 * kLanes];
@@ -140,9 +142,9 @@ void key_product_of(u64* out0, u64* out1, const KeyProduct& product, std::size_t
   const Prime p(m);
   const WideReduction r(m);
   const PackedLanes lanes(product.key.bits);
-  const std::size_t word = static_cast<std::size_t>(product.key.bits);  // bytes of 8 words
+  const std::size_t word = static_cast<std::size_t>(product.key.bits);  // size of 8 packed words in bytes
   const std::size_t step = product.key.block_bytes();
-  // As a number: beyond the end of an array there are no addresses to calculate with.
+  // An integer, because pointer arithmetic beyond the end of an array is undefined.
   auto later = reinterpret_cast<std::uintptr_t>(product.ahead == nullptr ? product.key.bytes : product.ahead);
   for (std::size_t j = 0; j < n; j += kLanes) {
     const std::size_t from = kPermuted ? (product.index[j] - product.base) / kLanes * kLanes : j;

@@ -1,5 +1,5 @@
-// Residues of one prime in as many bits as it has, in blocks of 8: word i of a block of `bits` bytes begins at bit
-// i * bits, low bits first. Little-endian machines only.
+// Packed residues: each takes as many bits as its prime, `bits`, in blocks of 8 words and `bits` bytes. Word i of a
+// block begins at bit i * bits, low bits first. For little-endian machines only.
 #pragma once
 
 #include <bit>
@@ -10,11 +10,12 @@
 namespace hetorch::kernels {
 
 constexpr std::size_t kPackedBlock = 8;
-// What may be read beyond the last block: paths load registers of this size from the first byte of a block.
+// Bytes that must be readable after the last block: paths load a register of this size from the first byte of a block.
 constexpr std::size_t kPackedPadding = 64;
 
-// The widths that unpack with one load of 8 bytes a word, which a word of w bits may begin at bit 7 of: w <= 57. Wider
-// primes, which only the wide paths take, stay at 64.
+// Bits of a packed word for the prime q: its width up to 50 bits, else 64. A word must unpack with one load of 8 bytes
+// and may begin at bit 7 of them, so widths up to 57 would be possible. Primes above 2^50, which the narrow paths do
+// not take, stay unpacked.
 inline int packed_bits(u64 q) {
   const int bits = std::bit_width(q);
   return bits <= 50 ? bits : 64;
@@ -22,14 +23,14 @@ inline int packed_bits(u64 q) {
 
 static_assert(std::endian::native == std::endian::little);
 
-// 8 words below 2^bits into `bits` bytes.
+// Pack 8 words below 2^bits into `bits` bytes.
 inline void pack_block(std::uint8_t* out, const u64* words, int bits) {
   if (bits == 64) {
     std::memcpy(out, words, kPackedBlock * sizeof(u64));
     return;
   }
   u64 held = 0;
-  int count = 0;  // bits held, below 64
+  int count = 0;  // number of bits in `held`, below 64
   for (std::size_t i = 0; i < kPackedBlock; ++i) {
     held |= words[i] << count;
     count += bits;
@@ -37,11 +38,12 @@ inline void pack_block(std::uint8_t* out, const u64* words, int bits) {
     std::memcpy(out, &held, sizeof held);
     out += sizeof held;
     count -= 64;
-    held = words[i] >> (bits - count);  // bits - count >= 1: what was below 64 has room for a bit at least
+    held = words[i] >> (bits - count);  // bits - count >= 1, as fewer than 64 bits were held before
   }
-  std::memcpy(out, &held, static_cast<std::size_t>(count) / 8);  // 8 * bits is a multiple of 8, and so is what is left
+  std::memcpy(out, &held, static_cast<std::size_t>(count) / 8);  // 8 * bits is a multiple of 8, and so is count
 }
 
+// Unpack 8 words from `bits` bytes; up to 7 bytes beyond them are read.
 inline void unpack_block(u64* words, const std::uint8_t* in, int bits) {
   const u64 mask = ~u64{0} >> (64 - bits);
   for (std::size_t i = 0; i < kPackedBlock; ++i) {

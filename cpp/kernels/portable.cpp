@@ -12,7 +12,7 @@ namespace hetorch::kernels {
 
 namespace {
 
-// x < 2q, q < 2^62  ->  x mod q, without a branch: the sign bit of x - q says whether q has to come back.
+// x < 2q, q < 2^62 -> x mod q, without a branch: if the sign bit of x - q is set, q is added again.
 inline u64 reduce_once(u64 x, u64 q) {
   const u64 d = x - q;
   return d + (q & (0 - (d >> 63)));
@@ -20,13 +20,13 @@ inline u64 reduce_once(u64 x, u64 q) {
 
 inline u64 multiply_high(u64 a, u64 b) { return static_cast<u64>((u128{a} * b) >> 64); }
 
-// Any 64-bit a. With h = floor(2^64 / q) the estimate floor(a h / 2^64) is floor(a / q) or one less.
+// Any 64-bit a -> a mod q. With h = floor(2^64 / q) the estimate floor(a h / 2^64) is floor(a / q) or one less.
 inline u64 barrett64(u64 a, const ModulusConstants& m) {
   return reduce_once(a - multiply_high(a, m.barrett_high) * m.q, m.q);
 }
 
-// Any 128-bit a. With r = floor(2^128 / q) the estimate floor(a r / 2^128) is floor(a / q) or one less, and only its
-// low word is needed because the remainder is below 2q.
+// Any 128-bit a -> a mod q. With r = floor(2^128 / q) the estimate floor(a r / 2^128) is floor(a / q) or one less. Its
+// low word suffices, because the remainder is below 2q.
 inline u64 barrett128(u128 a, const ModulusConstants& m) {
   const u64 low = static_cast<u64>(a);
   const u64 high = static_cast<u64>(a >> 64);
@@ -36,13 +36,13 @@ inline u64 barrett128(u128 a, const ModulusConstants& m) {
   return reduce_once(low - estimate * m.q, m.q);
 }
 
-// Shoup: quotient = floor(w 2^64 / q); any 64-bit y gives y w mod q in [0, 2q).
+// Shoup's product: any 64-bit y -> y w mod q in [0, 2q), with quotient = floor(w 2^64 / q).
 inline u64 multiply_lazy(u64 y, u64 w, u64 quotient, u64 q) { return y * w - multiply_high(y, quotient) * q; }
 
 Multiplier prepare(u64 w, const ModulusConstants& m) { return {w, static_cast<u64>((u128{w} << 64) / m.q)}; }
 
-// Harvey's butterflies (D. Harvey, "Faster arithmetic for number-theoretic transforms", 2014): values stay below 4q in
-// the forward and below 2q in the inverse transform.
+// Butterflies by D. Harvey, "Faster arithmetic for number-theoretic transforms", 2014: numbers stay below 4q in the
+// forward and below 2q in the inverse transform.
 void ntt_forward(u64* a, const NttView& t) {
   const u64 q = t.modulus.q;
   const u64 twice = 2 * q;
@@ -63,7 +63,7 @@ void ntt_forward(u64* a, const NttView& t) {
   for (std::size_t j = 0; j < t.n; ++j) a[j] = reduce_once(reduce_once(a[j], twice), q);
 }
 
-// The last stage multiplies sums by `sum` and differences by `difference`.
+// The inverse transform whose last stage multiplies sums by `sum` and differences by `difference`.
 void inverse_with(u64* a, const Multiplier& sum, const Multiplier& difference, const NttView& t) {
   const u64 q = t.modulus.q;
   const u64 twice = 2 * q;
@@ -156,7 +156,7 @@ void reduce(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   for (std::size_t j = 0; j < n; ++j) out[j] = barrett64(a[j], m);
 }
 
-// a - source is a plus what is missing to the next multiple of q.
+// Where a is above source / 2, a - source is formed as a + missing: the two are congruent modulo q.
 void reduce_centred(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m) {
   const u64 missing = m.q - source % m.q;
   for (std::size_t j = 0; j < n; ++j) {
@@ -165,7 +165,7 @@ void reduce_centred(u64* out, const u64* a, u64 source, std::size_t n, const Mod
   }
 }
 
-// 64 products below 2^120 stay below 2^126, so the sums need one reduction at the end.
+// 64 products below 2^120 add up to less than 2^126, so each sum is reduced once, at the end.
 void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* const* b0, const u64* const* b1,
                         std::size_t count, std::size_t n, const ModulusConstants& m) {
   for (std::size_t j = 0; j < n; ++j) {
@@ -225,7 +225,7 @@ void invert_cumulative(u64* out, const u64* words, const u64* bounds, std::size_
   }
 }
 
-// x + raise >= 0 for a multiple of q.
+// raise: a multiple of q above 2^50 > |x|, so that x + raise is positive.
 void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusConstants& m) {
   const u64 raise = ((u64{1} << 50) / m.q + 1) * m.q;
   for (std::size_t j = 0; j < n; ++j) {

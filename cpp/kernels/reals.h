@@ -1,5 +1,6 @@
-// Loops between doubles and integers around the encoder: plain, compiled into every path with that
-// path's instructions. No step is contracted and none depends on its neighbours, so all paths give the same bits.
+// Conversions between doubles and integers, for the encoder: plain loops, compiled into every path with that path's
+// instructions. No step is contracted to a fused multiply-add, and none depends on its neighbours, so all paths give
+// the same bits.
 #pragma once
 
 #include <cmath>
@@ -9,8 +10,8 @@
 namespace hetorch::kernels {
 namespace {
 
-// The magnitudes are compared as the bits of doubles, whose order is that of the numbers; NaN and infinity are above
-// all.
+// Magnitudes are compared by the bits of the doubles, which have the order of the numbers; infinity and NaN are above
+// all numbers.
 double round_scaled(double* out, const double* x, double factor, std::size_t n) {
   constexpr u64 kMagnitude = ~u64{0} >> 1;
   u64 largest = 0;
@@ -23,7 +24,7 @@ double round_scaled(double* out, const double* x, double factor, std::size_t n) 
   return __builtin_bit_cast(double, largest);
 }
 
-// Integers below 2^52 go through the mantissa of 2^52, which vectorises everywhere.
+// x as a double. kNarrow: x is below 2^52 and is converted through the mantissa of 2^52, which vectorises everywhere.
 template <bool kNarrow>
 inline double real_of(u64 x) {
   constexpr u64 kTwo52Bits = 0x4330000000000000;

@@ -1,5 +1,5 @@
-// Small signed numbers on eight lanes, for the registers of whichever vec512 header came first: the same for all
-// primes.
+// Kernels on small signed numbers, on the registers of the vec512 header that was included before; they do not depend
+// on the width of the prime.
 #pragma once
 
 #include "kernels/api.h"
@@ -7,7 +7,7 @@
 namespace hetorch::kernels {
 namespace {
 
-// Of a and a + q modulo 2^64 the smaller one is the residue: a itself when it is not negative.
+// The residue is the smaller one of a and a + q modulo 2^64, as unsigned words: a itself if it is not negative.
 void from_signed(u64* out, const u64* a, std::size_t n, const ModulusConstants& m) {
   const Vec q = broadcast(m.q);
   for (std::size_t j = 0; j < n; j += kLanes) {
@@ -21,12 +21,12 @@ void invert_cumulative(u64* out, const u64* words, const u64* bounds, std::size_
   for (std::size_t j = 0; j < n; j += kLanes) {
     const Vec word = load(words + j);
     const Vec uniform = bit_and(word, mask);
-    Vec magnitude = broadcast(count);  // less the bounds above the number, whose difference has the sign bit set
+    Vec magnitude = broadcast(count);  // minus the number of bounds above, whose difference has the sign bit set
     for (std::size_t i = 0; i < count; ++i) {
       magnitude = subtract(magnitude, shift_right<63>(subtract(uniform, broadcast(bounds[i]))));
     }
     const Vec negative = shift_right<63>(word);
-    // magnitude or -magnitude: two times the magnitude is taken off under the mask of the sign.
+    // To negate, twice the magnitude is subtracted under the mask of the sign.
     const Vec sign = subtract(broadcast(0), negative);
     store(out + j, subtract(magnitude, bit_and(add(magnitude, magnitude), sign)));
   }

@@ -1,5 +1,5 @@
-// weighted_sums(), key_product() and diagonal_sums() of the paths that have no other, from their weighted_sum() and
-// inner_product_pair():
+// weighted_sums(), key_product() and diagonal_sums() for the paths that have none of their own, made of the path's
+// weighted_sum() and inner_product_pair():
 //     out0 = sum_i a[i] * b0[i], out1 = sum_i a[i] * b1[i] mod q, 1 <= count <= 64; out may be an input.
 #pragma once
 
@@ -12,7 +12,8 @@
 namespace hetorch::kernels {
 namespace {
 
-// 4 KiB of each input: eight inputs and an output leave a quarter of a 48 KiB first-level cache.
+// Words of each input that are summed for all targets before the next tile: 4 KiB. Eight inputs and an output fill
+// three quarters of a 48 KiB first-level cache.
 constexpr std::size_t kSumTile = 512;
 
 template <auto kWeightedSum>
@@ -28,7 +29,7 @@ void tiled_weighted_sums(u64* const* out, const u64* const* in, const u64* const
   }
 }
 
-// The digits and the key of eight blocks are copied together, in the order in which their sums go out.
+// For eight blocks at a time, the digits and the unpacked key are copied to the stack in the order of the outputs.
 template <auto kInnerProductPair, void (*kAdd)(u64*, const u64*, const u64*, std::size_t, const ModulusConstants&),
           void (*kPermute)(u64*, const u64*, const std::uint32_t*, std::size_t)>
 void gathered_key_product(u64* out0, u64* out1, const KeyProduct& product, std::size_t n, const ModulusConstants& m) {
@@ -70,8 +71,7 @@ void gathered_key_product(u64* out0, u64* out1, const KeyProduct& product, std::
   }
 }
 
-// Diagonals with runs are written out, block by block, so that what is read for each term stays in the first-level
-// cache.
+// Diagonals with runs of equal words are written out block by block, so that the copies stay in the first-level cache.
 template <auto kInnerProductPair, void (*kAdd)(u64*, const u64*, const u64*, std::size_t, const ModulusConstants&)>
 void gathered_diagonal_sums(const DiagonalSums& sums, std::size_t n, const ModulusConstants& m) {
   constexpr std::size_t kTerms = 32;

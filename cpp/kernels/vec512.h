@@ -1,9 +1,9 @@
-// Eight 64-bit lanes in AVX-512 registers: the few operations that the IFMA kernels are written with. vec512_emulated.h
-// has the same functions in plain loops.
+// Operations on AVX-512 registers of eight 64-bit numbers (lanes), which the IFMA and wide kernels use.
+// vec512_emulated.h has the same functions in plain loops.
 #pragma once
 
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
-// GCC bug 105593: before 13, _mm512_undefined_epi32 inside the intrinsics themselves sets this warning off.
+// GCC bug 105593: before version 13, the intrinsics themselves set these warnings off.
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
@@ -34,11 +34,11 @@ inline Vec shift_right(Vec a, Vec count) { return _mm512_srlv_epi64(a, count); }
 inline Vec shift_left(Vec a, Vec count) { return _mm512_sllv_epi64(a, count); }
 inline Vec shift_right_52(Vec a) { return _mm512_srli_epi64(a, 52); }
 
-// sum + the low (high) 52 bits of the product of the low 52 bits of a and b
+// sum + the low (high) 52 bits of the 104-bit product of the low 52 bits of a and b.
 inline Vec multiply_low(Vec sum, Vec a, Vec b) { return _mm512_madd52lo_epu64(sum, a, b); }
 inline Vec multiply_high(Vec sum, Vec a, Vec b) { return _mm512_madd52hi_epu64(sum, a, b); }
 
-// The low 64 bits of the product of a and b
+// The low 64 bits of the product of a and b.
 inline Vec multiply_word(Vec a, Vec b) { return _mm512_mullo_epi64(a, b); }
 
 template <int kBits>
@@ -49,11 +49,11 @@ template <int kBits>
 inline Vec shift_right(Vec a) {
   return _mm512_srli_epi64(a, kBits);
 }
-// by a number of bits known at run time, 0 to 63
+// Shift all lanes by the same 0 to 63 bits.
 inline Vec shift_left(Vec a, int bits) { return _mm512_sll_epi64(a, _mm_cvtsi32_si128(bits)); }
 inline Vec shift_right(Vec a, int bits) { return _mm512_srl_epi64(a, _mm_cvtsi32_si128(bits)); }
 
-// [p0 p1 p0 p1 p0 p1 p0 p1] and [p0 p1 p2 p3 p0 p1 p2 p3]
+// [p0 p1 p0 p1 p0 p1 p0 p1] and [p0 p1 p2 p3 p0 p1 p2 p3].
 inline Vec repeat2(const u64* p) {
   return _mm512_broadcast_i64x2(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
@@ -84,7 +84,7 @@ inline Vec permute_lanes(Vec x, const std::uint32_t* index) {
 }
 
 inline Vec load_bytes(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
-// [x[index[0]] ... x[index[63]]], bytes, indices below 64
+// [x[index[0]] ... x[index[63]]], with x and index taken as 64 bytes; indices are below 64.
 inline Vec permute_bytes(Vec x, Vec index) { return _mm512_permutexvar_epi8(index, x); }
 
 inline Real load_reals(const double* p) { return _mm512_loadu_pd(p); }

@@ -1,4 +1,5 @@
-// The operations of vec512.h lane by lane in plain C++, bit for bit, so that the IFMA kernels can be tested anywhere.
+// The operations of vec512.h lane by lane in plain C++, with the same bits, so that the AVX-512 kernels can be tested
+// on any machine.
 #pragma once
 
 #include <array>

@@ -67,14 +67,14 @@ void multiply_scalar(u64* out, const u64* a, u64 c, std::size_t n, const Modulus
 void subtract_multiply_scalar(u64* out, const u64* a, const u64* b, u64 c, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);
   const Factor f = broadcast_factor(prepare(c, m));
-  const Vec raise = broadcast(((u64{1} << 60) / m.q + 1) * m.q);  // above every b
+  const Vec raise = broadcast(((u64{1} << 60) / m.q + 1) * m.q);  // a multiple of q above every b
   for (std::size_t j = 0; j < n; j += kLanes) {
     const Vec difference = subtract(add(load(a + j), raise), load(b + j));
     store(out + j, canonical4(multiply_prepared(difference, f, p), p));
   }
 }
 
-// Any 64-bit x -> x mod q: the product by a prepared 1, without multiplying by it.
+// Any 64-bit x -> x mod q: Shoup's product by 1.
 struct Reduction {
   explicit Reduction(const ModulusConstants& m) : p(m), one(split(broadcast(prepare(1, m).quotient))) {}
   Vec operator()(Vec x) const { return canonical4(subtract(x, multiply_word(high_product(x, one), p.q)), p); }
@@ -87,7 +87,7 @@ void reduce_residues(u64* out, const u64* a, std::size_t n, const ModulusConstan
   for (std::size_t j = 0; j < n; j += kLanes) store(out + j, reduction(load(a + j)));
 }
 
-// Integers |x| < 2^50: a multiple of q above that is added first.
+// For integers |x| < 2^50: a multiple of q above 2^50 is added first.
 void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusConstants& m) {
   const Reduction reduction(m);
   const Vec raise = broadcast(((u64{1} << 50) / m.q + 1) * m.q);
@@ -96,7 +96,7 @@ void residues_of_reals(u64* out, const double* x, std::size_t n, const ModulusCo
   }
 }
 
-// a - source is a plus what is missing to the next multiple of q.
+// Where a is above source / 2, a - source is formed as a + missing: the two are congruent modulo q.
 void reduce_centred(u64* out, const u64* a, u64 source, std::size_t n, const ModulusConstants& m) {
   const Reduction reduction(m);
   const Vec half = broadcast(source / 2);
@@ -107,7 +107,7 @@ void reduce_centred(u64* out, const u64* a, u64 source, std::size_t n, const Mod
   }
 }
 
-// Products that Sum can hold before it must be reduced.
+// Number of products after which a sum is reduced: the most that Sum can hold.
 constexpr std::size_t kChunk = 8;
 
 void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* const* b0, const u64* const* b1,
@@ -133,8 +133,8 @@ void inner_product_pair(u64* out0, u64* out1, const u64* const* a, const u64* co
   }
 }
 
-// Prepared weights save the splitting of the inputs and a quotient of 128 bits: three products below 4q and a carry
-// below 4q are below 16 q < 2^64, and the quotients of the three are subtracted together.
+// Prepared weights make it unnecessary to split the inputs and to form 120-bit quotients. Three products below 4q and a
+// carry below 4q add up to less than 16q < 2^64, and the quotients of the three are subtracted together.
 void weighted_sum(u64* out, const u64* const* in, const u64* weights, std::size_t count, std::size_t n,
                   const ModulusConstants& m) {
   constexpr std::size_t kTerms = 3;

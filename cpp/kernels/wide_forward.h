@@ -1,7 +1,7 @@
-// The forward negacyclic transform for primes below 2^60. See wide_passes.h.
+// The forward negacyclic transform for primes below 2^60. wide_passes.h describes its structure.
 //
-// A level takes x and y to x + t and x - t with t = y w in [-2q, 2q). Below 16q < 2^64 there is room for two: x is
-// reduced to [0, 8q) and raised by 4q, one level leaves [2q, 14q), the next [0, 16q).
+// A level takes x and y to x + t and x - t with t = y w mod q in [-2q, 2q). As 16q < 2^64, x is reduced before every
+// other level: to [0, 8q), raised by 4q; the first level leaves [2q, 14q), the second [0, 16q).
 #pragma once
 
 #include "kernels/wide_passes.h"
@@ -9,10 +9,10 @@
 namespace hetorch::kernels {
 namespace {
 
-// x at the first of two levels.
+// Bring x to the range at the start of two levels.
 inline Vec start(Vec x, const Prime& p) { return add(reduce_once(x, p.eight), p.four); }
 
-// x at a level after which there is none: -> [2q, 6q), and the level leaves [0, 8q).
+// Bring x to [2q, 6q), the range at the start of a last single level, which leaves [0, 8q).
 inline Vec start_last(Vec x, const Prime& p) { return add(reduce_once(reduce_once(x, p.eight), p.four), p.twice); }
 
 inline void forward_butterfly(Vec& x, Vec& y, const Factor& f, const Prime& p) {
@@ -21,7 +21,7 @@ inline void forward_butterfly(Vec& x, Vec& y, const Factor& f, const Prime& p) {
   x = add(x, t);
 }
 
-// Two levels on kColumns times four vectors.
+// Two levels on kColumns columns of four vectors each.
 template <std::size_t kColumns>
 inline void forward_fours(Vec* v, const RootsOfFour& f, const Prime& p) {
   for (std::size_t k = 0; k < 4 * kColumns; k += 4) {
@@ -36,7 +36,7 @@ inline void forward_fours(Vec* v, const RootsOfFour& f, const Prime& p) {
   }
 }
 
-// On the blocks [begin, end) of 4 quarter residues; `groups` is how many such blocks the whole array has. A quarter is
+// Two levels on the blocks [begin, end) of 4 * quarter residues; the whole array has `groups` such blocks. A quarter is
 // at least a tile of 32.
 void forward_pass(u64* out, const u64* in, const NttView& t, std::size_t groups, std::size_t begin, std::size_t end) {
   const Prime p(t.modulus);
@@ -54,7 +54,7 @@ void forward_pass(u64* out, const u64* in, const NttView& t, std::size_t groups,
   }
 }
 
-// The levels of a tile between whole vectors, kLevels of them.
+// The kLevels levels of a tile between whole vectors.
 template <int kLevels>
 inline void forward_vectors(Vec* v, const Roots& roots, std::size_t block, const Prime& p) {
   if constexpr (kLevels == 1) {
@@ -77,13 +77,13 @@ inline void forward_vectors(Vec* v, const Roots& roots, std::size_t block, const
   }
 }
 
-// Tiles of 8 * 2^kLevels residues, as many at once as kVectors vectors hold. `finish` turns a vector of results below
-// 8q, and its place, into what is stored there.
+// The tile pass on the tiles [begin, end) of 8 * 2^kLevels residues, as many at once as kVectors vectors hold. `finish`
+// takes a vector of results below 8q, its position and the prime, and returns the vector to store.
 template <int kLevels, std::size_t kVectors, class Finish>
 void forward_tiles(u64* out, const u64* in, const NttView& t, std::size_t begin, std::size_t end,
                    const Finish& finish) {
   constexpr std::size_t kTile = std::size_t{1} << kLevels;  // in vectors
-  constexpr bool kEven = kLevels % 2 == 0;                  // two levels begin with the first inside vectors
+  constexpr bool kEven = kLevels % 2 == 0;                  // a pair of levels begins with the first inside vectors
   const Prime p(t.modulus);
   const Roots roots = forward_roots(t);
   for (std::size_t i = begin; i < end; i += kVectors / kTile) {
@@ -117,6 +117,7 @@ void forward_tiles(u64* out, const u64* in, const NttView& t, std::size_t begin,
   }
 }
 
+// Transform block g of `groups` blocks and all that lies inside it, depth first.
 template <int kLevels, std::size_t kVectors, class Finish>
 void descend(u64* out, const u64* in, const NttView& t, std::size_t groups, std::size_t g, const Finish& finish) {
   constexpr std::size_t kTile = kLanes << kLevels;
@@ -134,7 +135,7 @@ void descend(u64* out, const u64* in, const NttView& t, std::size_t groups, std:
   forward_tiles<kLevels, kVectors>(out, in, t, g * blocks, (g + 1) * blocks, finish);
 }
 
-// An even number of levels is left for the passes.
+// The tile pass takes five or six levels, so that an even number is left for the passes.
 template <class Finish>
 inline void forward(u64* out, const u64* in, const NttView& t, const Finish& finish) {
   if (t.n == 16) return forward_tiles<1, 2>(out, in, t, 0, 1, finish);

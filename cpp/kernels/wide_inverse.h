@@ -1,7 +1,7 @@
-// The inverse negacyclic transform for primes below 2^60. See wide_passes.h.
+// The inverse negacyclic transform for primes below 2^60. wide_passes.h describes its structure.
 //
-// A level takes x and y to x + y and (x - y) w in [0, 4q). Between passes residues are below 4q: sums grow to 16q in
-// two levels, and are reduced then.
+// A level takes x and y to x + y and (x - y) w mod q in [0, 4q). Between passes numbers are below 4q; sums grow to 16q
+// in two levels and are reduced then.
 #pragma once
 
 #include "kernels/wide_passes.h"
@@ -16,21 +16,21 @@ struct Inverse {
   Multiplier difference;
 };
 
-// x and y below the bound of both, `bound` (4q or 8q) -> x + y below twice the bound, and (x - y) w below 4q.
+// x and y below `bound` (4q or 8q) -> x + y below twice the bound, and (x - y) w below 4q.
 inline void inverse_butterfly(Vec& x, Vec& y, const Factor& f, Vec bound, const Prime& p) {
   const Vec difference = subtract(add(x, bound), y);
   x = add(x, y);
   y = multiply_prepared(difference, f, p);
 }
 
-// The last level, with its factors, to [0, q).
+// A butterfly of the last level: (x + y) sum and (x - y) difference, canonical.
 inline void inverse_last(Vec& x, Vec& y, const Factor& sum, const Factor& difference, Vec bound, const Prime& p) {
   const Vec d = subtract(add(x, bound), y);
   x = canonical4(multiply_prepared(add(x, y), sum, p), p);
   y = canonical4(multiply_prepared(d, difference, p), p);
 }
 
-// Two levels, below 4q -> 4q. The first leaves v[0] and v[2] below 8q.
+// Two levels, from numbers below 4q to numbers below 4q. The first leaves v[0] and v[2] below 8q.
 inline void inverse_four(Vec* v, const RootsOfFour& f, const Prime& p) {
   inverse_butterfly(v[0], v[1], f.lower, p.four, p);
   inverse_butterfly(v[2], v[3], f.upper, p.four, p);
@@ -71,7 +71,8 @@ void inverse_pass(u64* a, const Inverse& inverse, std::size_t groups, std::size_
   }
 }
 
-// The levels of a tile between whole vectors, below 4q -> 4q; with kOnly the last of the transform.
+// The kLevels levels of a tile between whole vectors, from numbers below 4q to numbers below 4q. kOnly: the last of
+// them is the last of the transform.
 template <int kLevels, bool kOnly>
 inline void inverse_vectors(Vec* v, const Roots& roots, std::size_t block, const Factor& sum, const Factor& difference,
                             const Prime& p) {
@@ -108,7 +109,7 @@ void inverse_tiles(u64* out, const u64* in, const Inverse& inverse, std::size_t 
     const std::size_t block = (t.n + at) / kLanes;
     Vec v[kVectors];
     for (std::size_t k = 0; k < kVectors; ++k) v[k] = load(in + at + kLanes * k);
-    // Below q: the sums of this level are below 2q.
+    // Inputs are below q, so the sums of this level are below 2q.
     for (std::size_t k = 0; k < kVectors; k += 2) {
       separate(v[k], v[k + 1]);
       inverse_butterfly(v[k], v[k + 1], roots.eight(4 * (block + k)), p.four, p);
@@ -136,6 +137,7 @@ inline void run_inverse_pass(u64* a, const Inverse& t, std::size_t groups, std::
   inverse_pass<false>(a, t, groups, begin, end);
 }
 
+// Transform all that lies inside block g of `groups` blocks, depth first, and then the block.
 template <int kLevels, std::size_t kVectors>
 void ascend(u64* out, const u64* in, const Inverse& t, std::size_t groups, std::size_t g) {
   constexpr std::size_t kTile = kLanes << kLevels;

@@ -1,9 +1,9 @@
-// What the two transforms for primes below 2^60 share.
+// Building blocks of both negacyclic transforms for primes below 2^60.
 //
-// A pass does two levels (radix 4) on two columns at a time; the tile pass does the five or six levels inside 32 or 64
-// neighbours in registers. Blocks above kBlock are handled depth first, so that a sub-transform stays in the
-// first-level cache once it fits. A butterfly has a latency of some twenty cycles and a throughput of three, so both go
-// through a level of eight vectors, four butterflies that do not wait for each other, before they begin the next.
+// A pass does two levels (radix 4) on two columns at a time. The tile pass does the five or six levels inside 32 or 64
+// neighbours in registers. Blocks longer than kBlock are transformed depth first, so that a sub-transform stays in the
+// first-level cache once it fits. A butterfly has a latency of some twenty cycles and a throughput of three. So both
+// passes do one level on eight vectors, four independent butterflies, before they begin the next level.
 #pragma once
 
 #include "kernels/wide_elementwise.h"
@@ -11,7 +11,9 @@
 namespace hetorch::kernels {
 namespace {
 
-constexpr std::size_t kBlock = 4096;  // residues: 32 KiB of a cache of 48
+// Longest block in residues that is transformed pass by pass: 32 KiB of a first-level cache of 48 KiB. Longer blocks
+// are split depth first.
+constexpr std::size_t kBlock = 4096;
 
 inline int levels_of(std::size_t n) { return __builtin_ctzll(n); }
 
@@ -27,7 +29,7 @@ struct Roots {
 inline Roots forward_roots(const NttView& t) { return {t.roots, t.root_quotients}; }
 inline Roots inverse_roots(const NttView& t) { return {t.inverse_roots, t.inverse_root_quotients}; }
 
-// The roots of two levels on one block of 4 quarters.
+// The roots of two levels on one block: one for the block, one for each of its halves.
 struct RootsOfFour {
   RootsOfFour(const Roots& roots, std::size_t block)
       : whole(roots.one(block)), lower(roots.one(2 * block)), upper(roots.one(2 * block + 1)) {}
@@ -37,8 +39,8 @@ struct RootsOfFour {
 };
 
 // The levels inside vectors work on two vectors of eight neighbours each. Interleaving them once brings partners at
-// distance 4 to the same lane of both, twice those at distance 2, thrice those at distance 1; a fourth time restores
-// the order. The roots are then two, four and eight in repetition.
+// distance 4 to the same lane of both, twice those at distance 2, three times those at distance 1; a fourth time
+// restores the order. The roots are two, four and eight in repetition. (ifma_passes.h shows the order of each step.)
 inline void interleave(Vec& x, Vec& y) {
   const Vec low = interleave_low(x, y);
   y = interleave_high(x, y);

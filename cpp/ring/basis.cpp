@@ -48,17 +48,17 @@ const std::uint32_t* RnsBasis::permutation(std::uint32_t element) const {
   platform::Lock lock(mutex_);
   std::vector<std::uint32_t>& index = permutations_[element];
   if (index.empty()) {
-    // Position i of the transform holds the value at psi^(2 bitrev(i) + 1); the automorphism moves the exponent by
+    // Position i of the transform holds the value at psi^(2 bitrev(i) + 1); the automorphism multiplies the exponent by
     // `element`.
     const int bits = std::countr_zero(n_);
     const std::uint64_t mask = 2 * n_ - 1;
-    std::vector<std::uint32_t> made(n_);
+    std::vector<std::uint32_t> permutation(n_);
     for (std::size_t i = 0; i < n_; ++i) {
       const std::uint64_t exponent =
           (2 * std::uint64_t{reverse_bits(static_cast<std::uint32_t>(i), bits)} + 1) * element & mask;
-      made[i] = reverse_bits(static_cast<std::uint32_t>((exponent - 1) >> 1), bits);
+      permutation[i] = reverse_bits(static_cast<std::uint32_t>((exponent - 1) >> 1), bits);
     }
-    index = std::move(made);
+    index = std::move(permutation);
   }
   return index.data();
 }

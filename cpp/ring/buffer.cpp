@@ -16,6 +16,7 @@ namespace {
 // of a large ring are 400 MB: the system takes longer to hand them out, clearing every page, than we to compute them.
 constexpr std::size_t kPooledBytes = std::size_t{256} << 20;
 
+// Free blocks by size. A block that is given back serves the next request of exactly its size.
 class Pool {
  public:
   std::uint64_t* take(std::size_t bytes) {
@@ -23,11 +24,11 @@ class Pool {
       platform::Lock lock(mutex_);
       in_use_ += bytes;
       peak_ = std::max(peak_, in_use_);
-      auto found = free_.find(bytes);
-      if (found != free_.end() && !found->second.blocks.empty()) {
-        std::uint64_t* block = found->second.blocks.back();
-        found->second.blocks.pop_back();
-        found->second.last_use = ++clock_;
+      auto size = free_.find(bytes);
+      if (size != free_.end() && !size->second.blocks.empty()) {
+        std::uint64_t* block = size->second.blocks.back();
+        size->second.blocks.pop_back();
+        size->second.last_use = ++uses_;
         held_ -= bytes;
         return block;
       }
@@ -46,7 +47,7 @@ class Pool {
     in_use_ -= bytes;
     try {
       Size& size = free_[bytes];
-      size.last_use = ++clock_;
+      size.last_use = ++uses_;
       size.blocks.push_back(block);
       held_ += bytes;
     } catch (const std::bad_alloc&) {
@@ -72,11 +73,11 @@ class Pool {
  private:
   struct Size {
     std::vector<std::uint64_t*> blocks;
-    std::uint64_t last_use = 0;
+    std::uint64_t last_use = 0;  // value of uses_ then
   };
 
-  // Frees a block of the size that was asked for the longest ago: what an earlier computation left behind must not keep
-  // this one from the pool. Needs held_ > 0.
+  // Free one block of the least recently used size, so that what an earlier computation left behind does not take the
+  // pool from this one. Needs held_ > 0.
   void drop_oldest() noexcept {
     auto oldest = free_.end();
     for (auto at = free_.begin(); at != free_.end();) {
@@ -94,7 +95,7 @@ class Pool {
 
   platform::Mutex mutex_;
   std::unordered_map<std::size_t, Size> free_;
-  std::uint64_t clock_ = 0;
+  std::uint64_t uses_ = 0;
   std::size_t in_use_ = 0;
   std::size_t peak_ = 0;
   std::size_t held_ = 0;
@@ -130,7 +131,7 @@ Buffer::~Buffer() {
 void wipe(void* data, std::size_t bytes) {
   if (bytes == 0) return;
   std::memset(data, 0, bytes);
-  asm volatile("" : : "r"(data) : "memory");  // may read all memory, so the zeros must be there
+  asm volatile("" : : "r"(data) : "memory");  // as far as the compiler knows, this reads the zeros
 }
 
 void Buffer::wipe() { ring::wipe(data_, words_ * 8); }

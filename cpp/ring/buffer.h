@@ -1,4 +1,5 @@
-// 64-byte aligned arrays of 64-bit words, taken from a pool so that inner loops never ask the system for memory.
+// 64-byte aligned arrays of 64-bit words. Their memory comes from a pool, so that computations do not ask the system
+// for it each time.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +29,7 @@ class Buffer {
   const std::uint64_t* data() const { return data_; }
   std::size_t size() const { return words_; }
 
-  // As ring::wipe, the whole.
+  // Overwrite all words with zeros, as ring::wipe does.
   void wipe();
 
  private:
@@ -41,20 +42,18 @@ class Buffer {
   std::size_t words_ = 0;
 };
 
-// Overwrites with zeros in a way the compiler cannot leave out: for secrets, before their memory is freed.
+// Overwrite memory with zeros in a way that the compiler cannot leave out: for secrets, before their memory is freed.
 void wipe(void* data, std::size_t bytes);
 
-// Bytes of all buffers that exist, the most that existed at once since the last reset, and what the pool keeps for
-// later.
 struct PoolStatistics {
-  std::size_t in_use = 0;
-  std::size_t peak = 0;
-  std::size_t held = 0;
+  std::size_t in_use = 0;  // bytes of all buffers that exist
+  std::size_t peak = 0;    // largest value of in_use since reset_pool_peak()
+  std::size_t held = 0;    // bytes of free memory that the pool keeps for later
 };
 
 PoolStatistics pool_statistics();
 void reset_pool_peak();
-// Gives what the pool keeps back to the system.
+// Give the free memory that the pool keeps back to the system.
 void trim_pool();
 
 }  // namespace hetorch::ring

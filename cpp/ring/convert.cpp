@@ -50,7 +50,7 @@ void BaseConverter::scaled_inverse(u64* out, const u64* row, std::size_t i) cons
 }
 
 void BaseConverter::quotient(u64* v, const u64* const* y) const {
-  if (sources_.size() == 1) return;  // convert() compares with half of the prime instead
+  if (sources_.size() == 1) return;  // convert() compares with half of the prime
   quotient_kernels_->round_quotient(v, y, inverses_.data(), sources_.size(), basis_.n());
 }
 
@@ -63,7 +63,8 @@ void BaseConverter::convert(u64* const* outs, const std::size_t* targets, std::s
     }
     return;
   }
-  // Neighbours that take one path, and all sources as they are, are converted together: each source is read once.
+  // Neighbouring targets of one path that need no source reduced are converted together, so that each source is read
+  // once.
   std::array<const u64*, 65> weights;
   std::array<const kernels::ModulusConstants*, 65> moduli;
   for (std::size_t begin = 0; begin < count;) {

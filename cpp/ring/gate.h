@@ -1,4 +1,4 @@
-// A door that opens once: tasks of one parallel loop wait here for what earlier tasks make.
+// A latch: tasks of a parallel loop wait here for the results of earlier tasks.
 #pragma once
 
 #include <atomic>
@@ -9,27 +9,27 @@
 
 namespace hetorch::ring {
 
-// Opens after `arrivals` calls of arrive(). A task may only wait for tasks of lower index in the same loop: those were
-// started before it, on whatever thread, so somebody always works on what is waited for.
+// Opens, for good, after `arrivals` calls of arrive(). A task may only wait for tasks of lower index in the same loop:
+// those were started before it, on some thread, so the task of lowest index never waits and there is no deadlock.
 class Gate {
  public:
   explicit Gate(std::size_t arrivals) : left_(static_cast<int>(arrivals)) {}
   Gate(const Gate&) = delete;
   Gate& operator=(const Gate&) = delete;
 
-  // Whether this was the last arrival before the opening.
+  // Count one arrival. Returns true if it opened the gate.
   bool arrive() noexcept {
     const bool last = left_.fetch_sub(1, std::memory_order_acq_rel) == 1;
     if (last) platform::wake_sleepers(left_);
     return last;
   }
-  // For a task that failed: nobody shall wait for it. What the others compute is thrown away with its exception.
+  // Open at once after a task failed, so that no task waits for it. Its exception discards the results of the others.
   void open() noexcept {
     left_.store(0, std::memory_order_release);
     platform::wake_sleepers(left_);
   }
   void wait() const noexcept {
-    // What is waited for is usually a transform away, a few microseconds; only then is sleeping worth its wake-up.
+    // The wait is usually for one transform, a few microseconds: less than a thread takes to sleep and wake up.
     if (spin_until([this] { return left_.load(std::memory_order_acquire) <= 0; })) return;
     for (int left = left_.load(std::memory_order_acquire); left > 0; left = left_.load(std::memory_order_acquire)) {
       platform::sleep_while_equal(left_, left);

@@ -41,8 +41,7 @@ NttTables::NttTables(std::size_t n, u64 q, const kernels::Kernels& kernels) : st
   view_.inverse_roots = rows[2];
   view_.inverse_root_quotients = rows[3];
   const u64 n_inverse = inverse_mod(n % q, q);
-  // bitrev(1) = n/2
-  const u64 last_root = power_mod(inverse_root, n / 2, q);
+  const u64 last_root = power_mod(inverse_root, n / 2, q);  // bitrev(1) = n / 2
   view_.n_inverse = kernels.prepare(n_inverse, view_.modulus);
   view_.n_inverse_root = kernels.prepare(multiply_mod(n_inverse, last_root, q), view_.modulus);
 }

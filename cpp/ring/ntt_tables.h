@@ -8,7 +8,7 @@ namespace hetorch::ring {
 
 class NttTables {
  public:
-  // n a power of two >= 16, q a prime = 1 mod 2n.
+  // n: a power of two, at least 16. q: a prime, 1 modulo 2n. The tables can be used with `kernels` alone.
   NttTables(std::size_t n, std::uint64_t q, const kernels::Kernels& kernels);
 
   const kernels::NttView& view() const { return view_; }
@@ -19,7 +19,7 @@ class NttTables {
   kernels::NttView view_;
 };
 
-// The index with its lowest `bits` bits reversed.
+// The lowest `bits` bits of `value` in reverse order.
 std::uint32_t reverse_bits(std::uint32_t value, int bits);
 
 }  // namespace hetorch::ring

@@ -18,10 +18,11 @@ namespace {
 
 thread_local bool inside_body = false;
 
+// One parallel loop. The caller and some threads of the pool take its tasks one by one until none is left.
 struct Job {
   const std::function<void(std::size_t)>* body;
   std::size_t count;
-  int core = -1;  // where the caller was, or -1
+  int core = -1;  // the caller's core, or -1 if unknown
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> finished{0};
   platform::Mutex mutex;
@@ -53,6 +54,7 @@ class Pool {
     while (workers_ < workers && platform::start_thread([this] { serve(); })) ++workers_;
   }
 
+  // Let up to `helpers` threads work on the job.
   void offer(const std::shared_ptr<Job>& job, std::size_t helpers) {
     helpers = std::min(helpers, workers_);
     {
@@ -70,7 +72,7 @@ class Pool {
  private:
   void serve() {
     for (;;) {
-      // The next loop of the same computation usually begins within microseconds; waking a sleeper takes longer.
+      // The next loop of the same computation usually begins within microseconds: less than it takes to wake a thread.
       spin_until([this] { return waiting_.load(std::memory_order_acquire) != 0; });
       std::shared_ptr<Job> job;
       {
@@ -80,18 +82,18 @@ class Pool {
         jobs_.pop_front();
         waiting_.store(jobs_.size(), std::memory_order_release);
       }
-      // Linux wakes a thread where its waker runs, and may leave both on one core for milliseconds while another core
-      // is idle: after a pause, a computation had no use of its second thread.
+      // Linux wakes a thread on its waker's core, and may leave both there for milliseconds although another core is
+      // idle: after a pause, a computation ran as if it had one thread less.
       platform::leave_core(job->core);
       job->work();
     }
   }
 
-  std::size_t workers_ = 0;  // written by the constructor alone
+  std::size_t workers_ = 0;  // only the constructor writes it
   platform::Mutex mutex_;
   platform::Condition wake_;
   std::deque<std::shared_ptr<Job>> jobs_;
-  std::atomic<std::size_t> waiting_{0};  // jobs_.size(), to look at without the lock
+  std::atomic<std::size_t> waiting_{0};  // jobs_.size(), readable without the lock
 };
 
 std::size_t read_thread_count() {
@@ -108,7 +110,8 @@ std::size_t read_thread_count() {
   return platform::usable_cores();
 }
 
-// A forked child has none of its parent's threads: it gets a pool of its own at its first use.
+// The pool of this process. A forked child has none of its parent's threads, so it makes a pool of its own at its first
+// use.
 struct PoolOfProcess {
   platform::Mutex mutex;
   Pool* pool = nullptr;
@@ -118,7 +121,7 @@ struct PoolOfProcess {
     platform::Lock lock(mutex);
     const long process = platform::process_id();
     if (pool == nullptr || owner != process) {
-      pool = new Pool(workers);  // detached threads use it until the process ends
+      pool = new Pool(workers);  // never deleted: its threads use it until the process ends
       owner = process;
     }
     return *pool;
@@ -149,7 +152,8 @@ void parallel_for(std::size_t count, const std::function<void(std::size_t)>& bod
   spin_until([&] { return job->finished.load(std::memory_order_acquire) == count; });
   platform::Lock lock(job->mutex);
   job->done.wait(lock, [&] { return job->finished.load() == count; });
-  // Taken out, so that a thread of the pool, which may let go of the job later, never frees the caller's exception.
+  // Moved out of the job: a thread of the pool may release the job later, and must not free the caller's exception
+  // then.
   const std::exception_ptr error = std::exchange(job->error, nullptr);
   lock.unlock();
   if (error) std::rethrow_exception(error);

@@ -1,9 +1,9 @@
 // All that the core asks of an operating system: threads, their cores, and aligned memory. No other file of the core
 // includes a header for these (tools/check_includes.py checks it).
 //
-// Two versions. The Linux one is the default. The plain one, which WebAssembly has, needs a standard library without
-// threads: one thread, locks that do nothing, the C library's allocator. It is chosen by defining
-// HETORCH_PLATFORM_PLAIN, and wherever the system is not Linux.
+// There are two versions. The Linux version is the default. The plain version, which WebAssembly uses, has one thread,
+// locks that do nothing and the C library's allocator, and needs no threads in the standard library. It is chosen by
+// defining HETORCH_PLATFORM_PLAIN, and on every system but Linux.
 #pragma once
 
 #include <atomic>
@@ -28,7 +28,7 @@ inline constexpr std::size_t kAlignment = 64;
 void* allocate(std::size_t bytes);
 void release(void* block) noexcept;
 
-// Run `body` on a new thread that nobody joins. Returns false if there is no thread to be had.
+// Run `body` on a new thread that nobody joins. Returns false if the system cannot start one.
 bool start_thread(std::function<void()> body) noexcept;
 
 // Number of cores that this process may run on; 1 if the system does not say.
@@ -42,7 +42,7 @@ long process_id();
 
 #ifdef HETORCH_PLATFORM_PLAIN
 
-// With one thread nothing is contended, and nobody can wait for what another thread does.
+// With one thread there is no contention, and no other thread to wait for.
 inline constexpr bool kThreads = false;
 
 struct Mutex {};

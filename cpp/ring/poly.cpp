@@ -6,7 +6,7 @@ namespace {
 using kernels::Kernels;
 using kernels::ModulusConstants;
 
-// body(row, kernels and constants of the row's prime).
+// Run body(r, kernels, constants) for each row r, with the kernels and constants of its prime.
 template <class Poly, class Body>
 void for_rows(const Poly& poly, const RnsBasis& basis, const Body& body) {
   parallel_rows(poly, [&](std::size_t r) {

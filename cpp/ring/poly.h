@@ -1,4 +1,4 @@
-// A polynomial of the ring in residue form; its domain is part of its type.
+// Polynomials of the ring in residue form (RNS). Coefficients and values under the NTT are two types.
 #pragma once
 
 #include <cstring>
@@ -25,7 +25,7 @@ class RnsPoly {
   void clear() { std::memset(buffer_.data(), 0, buffer_.size() * 8); }
   void wipe() { buffer_.wipe(); }
 
-  // The same polynomial with only the first `data` data primes and no special ones (a copy).
+  // Return a copy with the residues modulo the first `data` data primes alone.
   RnsPoly prefix(std::size_t data) const {
     RnsPoly result(n_, {data, 0});
     std::memcpy(result.buffer_.data(), buffer_.data(), data * n_ * 8);
@@ -46,7 +46,7 @@ class RnsPoly {
 using CoefficientPoly = RnsPoly<Domain::coefficient>;
 using NttPoly = RnsPoly<Domain::ntt>;
 
-// A polynomial that is overwritten when it goes out of scope, by an exception too: for secrets.
+// A secret polynomial: it is overwritten when it goes out of scope, also by an exception.
 struct SecretPoly {
   explicit SecretPoly(NttPoly&& from) : poly(std::move(from)) {}
   SecretPoly(const SecretPoly&) = delete;
@@ -55,15 +55,15 @@ struct SecretPoly {
   NttPoly poly;
 };
 
-// In place: the argument gives its buffer away.
+// Transform between the domains in place: the result takes over the argument's buffer.
 NttPoly to_ntt(CoefficientPoly&& poly, const RnsBasis& basis);
 CoefficientPoly to_coefficients(NttPoly&& poly, const RnsBasis& basis);
 
-// Words of a polynomial from which on its rows are shared by the threads in element-wise work. Below, the work is done
-// when the other thread has hardly begun: an addition does 8 to 16 words a nanosecond, a hand-over takes microseconds.
+// Size in words from which on threads share the rows of a polynomial in element-wise work. Smaller work stays on its
+// thread: an addition does 8 to 16 words per nanosecond, and a hand-over to another thread takes microseconds.
 inline constexpr std::size_t kSharedWords = std::size_t{1} << 17;
 
-// body(r) for each row of `poly`, for work of about one pass over its memory.
+// Run body(r) for each row r of `poly`, for work that costs about one pass over its memory.
 template <Domain D, class Body>
 void parallel_rows(const RnsPoly<D>& poly, const Body& body) {
   const std::size_t rows = poly.limbs().count();
@@ -74,7 +74,8 @@ void parallel_rows(const RnsPoly<D>& poly, const Body& body) {
   }
 }
 
-// out = a op b, row by row; all of the same limbs; out may be a or b.
+// Element-wise operations: out = a + b, a - b, -a, a * b, and out + a * b. All operands have the limbs of `out`
+// or, if it has no special primes, more data primes; out may be a or b.
 void add(NttPoly& out, const NttPoly& a, const NttPoly& b, const RnsBasis& basis);
 void subtract(NttPoly& out, const NttPoly& a, const NttPoly& b, const RnsBasis& basis);
 void negate(NttPoly& out, const NttPoly& a, const RnsBasis& basis);

@@ -10,9 +10,9 @@
 namespace hetorch::ring {
 namespace {
 
-// floor(2^63 * P(|X| <= k)) for k = 0, 1, …, where X is the discrete Gaussian with sigma = 3.19:
-// P(0) = 1/S, P(|X| = k) = 2 exp(-k^2 / (2 sigma^2)) / S, S = sum over all integers. P(|X| > 29) < 2^-63.
-// A test computes the table anew with 60 digits.
+// Cumulative table of the discrete Gaussian X with sigma = 3.19: floor(2^63 * P(|X| <= k)) for k = 0, 1, …, where
+// P(0) = 1/S, P(|X| = k) = 2 exp(-k^2 / (2 sigma^2)) / S, S the sum over all integers. P(|X| > 29) < 2^-63. A test
+// computes the table anew with 60 digits.
 constexpr u64 kCumulative[] = {
     0x1001f9a1b2ca9468, 0x2e7cf3ef07836cb5, 0x48ca7e85d834a579, 0x5d5d51778f760880, 0x6bf35598550421b0,
     0x7552dc90807bbed5, 0x7ac8820561a4c974, 0x7daa6596524b7ffd, 0x7f0b8114bba4ecb9, 0x7fa4a9fc5ea574e8,
@@ -35,7 +35,7 @@ void check_size(Bytes bytes, std::size_t expected) {
   }
 }
 
-// Bytes as little-endian words, aligned as kernels want them.
+// Copy bytes, as little-endian words, to memory that is aligned as the kernels need it.
 Buffer load_words(Bytes bytes) {
   Buffer words(bytes.size() / 8);
   if constexpr (std::endian::native == std::endian::little) {
@@ -46,7 +46,7 @@ Buffer load_words(Bytes bytes) {
   return words;
 }
 
-// The residues of small signed integers, without a branch on their sign. Wipes `values`.
+// The polynomial with these small signed coefficients, made without a branch on their sign. Wipes `values`.
 CoefficientPoly small_polynomial(Limbs limbs, const RnsBasis& basis, Buffer& values) {
   CoefficientPoly poly(basis.n(), limbs);
   parallel_for(limbs.count(), [&](std::size_t r) {

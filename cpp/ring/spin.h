@@ -1,10 +1,10 @@
-// Waiting without sleeping, for what is microseconds away.
+// Busy waiting, for events that are microseconds away.
 #pragma once
 
 namespace hetorch::ring {
 
-// Looks a few thousand times, some tens of microseconds in all, and says whether `ready` came true: about what it takes
-// to put a thread to sleep and to wake it.
+// Call ready() until it returns true, a few thousand times at most, and return its last result. This takes some tens of
+// microseconds, about as long as it takes to put a thread to sleep and to wake it.
 template <class Ready>
 bool spin_until(const Ready& ready) {
   for (int look = 0; look < 2000; ++look) {

@@ -17,7 +17,7 @@ void Decomposition::put(std::size_t r) {
 
 void Decomposition::convert(std::size_t d, const RowGroup& group, u64* scratch) const {
   const Limbs extended = context_.extended_limbs(level());
-  extensions_[d].wait();  // also for rows that are taken as they are: the polynomial may still be in the making
+  extensions_[d].wait();  // also for the digit's own rows: the polynomial may not be complete yet
   u64* outs[kMostGroupRows];
   std::size_t targets[kMostGroupRows];
   std::size_t count = 0;

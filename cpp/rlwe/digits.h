@@ -1,4 +1,5 @@
-// The digits of a polynomial, extended to all primes: made once for many key switches (hoisting).
+// Gadget decomposition: the digits of a polynomial, extended to all primes. Many key switches can share them
+// (hoisting).
 #pragma once
 
 #include "rlwe/extension.h"
@@ -6,30 +7,31 @@
 
 namespace hetorch::rlwe {
 
-// The digits of one polynomial while its key switch runs, each extended to q_0…q_level and P. Bound: |digit d| <= Q_d /
-// 2 for each coefficient (centred conversion).
+// The digits of one polynomial during its key switch, each extended to q_0…q_level and P group by group. Each
+// coefficient of digit d is at most Q_d / 2 in magnitude (centred conversion).
 class Decomposition {
  public:
-  // `poly`, over q_0…q_level, must outlive this object; its rows may come as late as their put().
+  // poly: over q_0…q_level; it must outlive this object, and a row need not be complete before its put().
   Decomposition(const NttPoly& poly, const Context& context);
 
   std::size_t level() const { return poly_.limbs().data - 1; }
   std::size_t digit_count() const { return extensions_.size(); }
   std::deque<Extension>& extensions() { return extensions_; }
 
-  // The data row r of the polynomial: each once, 0 <= r <= level.
+  // Add row r of the polynomial, 0 <= r <= level, which must be complete now. To be called once for each row.
   void put(std::size_t r);
-  // digits[d] = digit d at row group.begin + g of extended_limbs(level), in the NTT domain. Rows of a digit's own
-  // primes are those of the polynomial; the others are written to scratch, which holds digit_count() * group.count()
-  // rows. To be called once for each g, in order: the first call converts for the whole group. Waits for all rows put.
+  // Set digits[d] to digit d at row group.begin + g of extended_limbs(level), in the NTT domain; waits until all rows
+  // are put. Rows of a digit's own primes are those of the polynomial. The others are written to scratch, which has
+  // room for digit_count() * group.count() rows. To be called once for each g, in order: the first call converts the
+  // whole group.
   void extend(const std::uint64_t** digits, const RowGroup& group, std::size_t g, std::uint64_t* scratch) const;
 
  private:
-  // Digit d at the rows of a group, as coefficients.
+  // Compute digit d at the rows of a group, as coefficients, in scratch.
   void convert(std::size_t d, const RowGroup& group, std::uint64_t* scratch) const;
-  // Its row g from there to the NTT domain.
+  // Transform row g of digit d in scratch to the NTT domain.
   void transform(std::size_t d, const RowGroup& group, std::size_t g, std::uint64_t* scratch) const;
-  // Whether row r of extended_limbs(level) is one of digit d's own primes.
+  // True if row r of extended_limbs(level) is of one of digit d's own primes.
   bool owns(std::size_t d, std::size_t r) const {
     return r >= context_.digit_begin(d) && r < context_.digit_end(d, level());
   }
@@ -39,10 +41,10 @@ class Decomposition {
   std::deque<Extension> extensions_;
 };
 
-// All rows of all digits, kept.
+// All digits of a polynomial, extended to all rows and kept for many key switches.
 class Digits {
  public:
-  // `poly`, over q_0…q_level, must outlive this object: its own rows are not copied.
+  // poly: over q_0…q_level; it must outlive this object, because its own rows are not copied.
   Digits(const NttPoly& poly, const Context& context);
   Digits(Digits&&) = default;
   Digits& operator=(Digits&&) = default;

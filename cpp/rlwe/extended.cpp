@@ -14,13 +14,14 @@ ExtendedPair rotate_extended(const ExtendedPair& pair, const SwitchingKey& key, 
   const std::size_t digit_count = context.digit_count(level);
   const Divisor divisor = special_divisor(level, context);
 
-  std::deque<Extension> divided;
+  std::deque<Extension> divided;  // one, for the rows of P
   divided.emplace_back(*divisor.converter, basis);
   NttPoly second(n, context.data_limbs(level));  // the second half divided by P
   Decomposition decomposition(second, context);
   ExtendedPair out{NttPoly(n, limbs), NttPoly(n, limbs)};
 
-  // P's rows go in; the data rows are divided and at once taken apart; then every row of the result.
+  // The tasks in order: take in the rows of P, divide the data rows of the second half and decompose each, compute all
+  // rows of the result.
   const std::size_t specials = divisor.rows.size();
   const std::vector<RowGroup> data_groups = row_groups(0, level + 1, {2, specials + 1}, n);
   const std::vector<RowGroup> groups = row_groups(0, limbs.count(), {digit_count + 2, context.digit_size() + 1}, n);

@@ -1,4 +1,4 @@
-// Pairs over q_0…q_level and P, the form between two divisions: rotations that stay in it.
+// Rotations of pairs that are not divided by P yet, over q_0…q_level and P.
 #pragma once
 
 #include "rlwe/key_switch.h"
@@ -7,8 +7,9 @@ namespace hetorch::rlwe {
 
 using ExtendedPair = std::array<NttPoly, 2>;
 
-// The automorphism of a Galois key applied to `pair`: (pair + key switch of its second half)(X^g), plus `addend` when
-// it is not null. One division by P, of the second half. All over extended_limbs(level).
+// Rotate `pair` by the automorphism X -> X^g of a Galois key and add `addend`, unless that is null: returns (pair + key
+// switch of its second half)(X^g) + addend. Only the second half is divided by P, because its digits are needed. All
+// are over extended_limbs(level). permutation: the one of g, from RnsBasis::permutation.
 ExtendedPair rotate_extended(const ExtendedPair& pair, const SwitchingKey& key, const std::uint32_t* permutation,
                              const ExtendedPair* addend, const Context& context);
 

@@ -8,12 +8,14 @@ using kernels::u64;
 
 namespace {
 
-// More rows a group mean that sources are read less often, fewer that what is worked on stays in the caches. Where two
-// rows fit the second-level cache, two to four are best. Where not even one does (N >= 2^15), the sources decide: while
-// they come from the third-level cache reading them again is cheap, and every row a group less leaves more room there
-// for what two threads would else wait for at the memory, which gives them no more than one alone. (Measured: at 1.5
-// MB of sources two rows on one thread and one on two, at 2.75 MB two, at 6.5 MB four on one thread and six on two.)
+// The best number of rows in a group. With more rows the sources are read less often; with fewer rows the scratch
+// memory stays in the caches. If two rows fit the second-level cache, two to four are best. If not even one does (n >=
+// 2^15), the size of the sources decides: while they come from the third-level cache, reading them again is cheap, and
+// smaller groups leave more room there. That matters with several threads, which have no more memory bandwidth than
+// one. (Best as measured: for 1.5 MB of sources two rows on one thread and one on two, for 2.75 MB two, for 6.5 MB four
+// on one thread and six on two.)
 std::size_t most_rows(const RowCost& cost, std::size_t n, std::size_t threads) {
+  // Size of a second-level cache in words: 1 MiB.
   constexpr std::size_t kCacheWords = (std::size_t{1} << 20) / 8;
   const std::size_t fitting = kCacheWords / (cost.scratch_rows * n);
   if (fitting != 0) return std::clamp(fitting, std::size_t{2}, std::size_t{4});
@@ -28,7 +30,7 @@ std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end, const RowCo
   const std::size_t rows = end - begin;
   const std::size_t threads = ring::thread_count();
   const std::size_t most = most_rows(cost, n, threads);
-  // As many groups for every thread.
+  // The same number of groups for each thread.
   const std::size_t rounds = (rows + most * threads - 1) / (most * threads);
   const std::size_t count = std::min(rows, rounds * threads);
   std::vector<RowGroup> groups;

@@ -8,14 +8,15 @@ namespace {
 using kernels::u64;
 using ring::Buffer;
 
-// One key switch in flight. The rows that the division takes away come first, then those that stay.
+// One key switch while it runs. The rows that the division drops are computed first, then those that remain.
 struct Switch {
   const Context& context;
   const SwitchingKey& key;
   std::size_t level;
   std::size_t digit_count;
   Divisor divisor;
-  // Added after the division (`finish`), or before it, times P (`scaled`): rescaling divides them too.
+  // Addends: `finish` holds those that are added after the division; `scaled` those that are multiplied by P and added
+  // before it, because rescaling divides them too.
   PairFinish finish{};
   std::array<const NttPoly*, 2> scaled{nullptr, nullptr};
 
@@ -35,7 +36,7 @@ struct Switch {
       divided.emplace_back(*divisor.converter, context.basis());
       out[h] = NttPoly(context.n(), {divisor.kept, 0});
     }
-    // The rows taken away are the last ones: q_level when rescaling, then P.
+    // The dropped rows are the last ones: q_level if it rescales, then P.
     const RowCost cost{digit_count + 2, std::max(context.digit_size(), divisor.rows.size()) + 1};
     dropped_groups = row_groups(divisor.kept, limbs.count(), cost, context.n());
     kept_groups = row_groups(0, divisor.kept, cost, context.n());
@@ -44,25 +45,27 @@ struct Switch {
   const RowGroup& group(std::size_t i) const {
     return i < dropped_groups.size() ? dropped_groups[i] : kept_groups[i - dropped_groups.size()];
   }
-  // The converter's sources are P first and q_level last.
+  // The number of a dropped row among the converter's sources, which are the primes of P and then q_level.
   std::size_t source(std::size_t row) const { return row > level ? row - level - 1 : divided[0].source_count() - 1; }
 
-  // Rows that a group's work needs beside its digits: halves, and what is subtracted from them, which may lie where the
-  // digits of the group were if these are done with first.
+  // Scratch memory in rows for a group beside its digits: for the halves of the inner products, and for the converted
+  // rows that are subtracted from them (spare). The latter may overwrite the digits if all of these are used before
+  // (at_once).
   std::size_t half_rows(const RowGroup& group) const { return 2 * together(group); }
   std::size_t spare_rows(const RowGroup& group) const { return at_once(group) ? group.count() : 2 * group.count() - 1; }
-  // Whether all digits of a group are done with before anything is subtracted.
+  // True if all digits of a group are used before anything is subtracted.
   bool at_once(const RowGroup& group) const { return together(group) == group.count(); }
 
-  // All that one group of rows needs. digits_of(g): the digits at row group.begin + g, asked for once each, in order.
-  // spare: written from its row g on when the digits of row g are done with.
+  // Do all work on one group of rows. digits_of(g): returns the digits at row group.begin + g; called once for each g,
+  // in order. spare: nothing is written to its row g or a later one before the digits of row g are used.
   template <class DigitsOf>
   void run(const RowGroup& group, const DigitsOf& digits_of, u64* scratch, u64* spare) {
     const std::size_t n = context.n();
     const std::size_t count = group.count();
     const std::size_t step = together(group);
     auto half = [&](std::size_t h, std::size_t i) { return scratch + (h * step + i) * n; };
-    // What is subtracted from the halves. The second half's rows overlap the first one's where those are done with.
+    // The rows that are subtracted from the halves. Those of the second half overwrite those of the first half that are
+    // used.
     u64* const converted[2] = {at_once(group) ? spare : spare + (count - 1) * n, spare};
     for (std::size_t begin = 0; begin < count; begin += step) {
       for (std::size_t i = 0; i < step; ++i) {
@@ -75,7 +78,7 @@ struct Switch {
       }
       if (group.begin >= divisor.kept) continue;
       for (std::size_t h = 0; h < 2; ++h) {
-        // As late as this, for another thread may still be at the last of the rows that are taken away.
+        // As late as possible, because another thread may still compute the last of the dropped rows.
         if (begin == 0) take_rows(converted[h], group, divided[h], n);
         for (std::size_t g = begin; g < begin + step; ++g) {
           divide_row(out[h], group.begin + g, half(h, g - begin), converted[h] + g * n, divisor, finish[h], context);
@@ -85,7 +88,7 @@ struct Switch {
   }
 
  private:
-  // Rows whose halves are there at once.
+  // Number of rows that are worked on together, step by step.
   std::size_t together(const RowGroup& group) const { return stay_in_cache(context.n()) ? group.count() : 1; }
   // half += P * scaled[h], modulo a data prime.
   void add_scaled(u64* half, std::size_t h, std::size_t row, u64* product) const {
@@ -108,7 +111,7 @@ std::array<NttPoly, 2> run_from_poly(Switch& work, const NttPoly& poly) {
     const RowGroup& group = work.group(task - first);
     const std::size_t digit_rows = work.digit_count * group.count();
     const std::size_t rows = digit_rows + work.half_rows(group);
-    const bool shared = work.at_once(group);  // a row of digits for each row: enough for what is subtracted
+    const bool shared = work.at_once(group);  // the spare rows overwrite the digits, which have at least as many rows
     Buffer scratch((rows + (shared ? 0 : work.spare_rows(group))) * n);
     const u64* digits[64];
     const auto digits_of = [&](std::size_t g) {
@@ -128,7 +131,8 @@ kernels::KeyRow key_row(const SwitchingKey& key, std::size_t row, std::size_t le
 
 void inner_product_row(u64* out0, u64* out1, const u64* const* digits, std::size_t row, std::size_t level,
                        const SwitchingKey& key, const u64* addend, const Context& context) {
-  // The key is asked for so far ahead (8 KiB): it comes from memory, and the processor's own prefetching ends at pages.
+  // Distance in bytes by which the key is prefetched. It comes from memory, and the processor's own prefetching stops
+  // at the end of a page. Raised, words may be evicted before they are used.
   constexpr std::size_t kAhead = 8192;
   const std::size_t index = context.basis().index(context.extended_limbs(level), row);
   const kernels::KeyRow from = key_row(key, row, level, 0);

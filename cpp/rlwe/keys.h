@@ -1,4 +1,4 @@
-// Public objects of a key pair: nothing here is secret.
+// Public keys, evaluation keys and ciphertexts: nothing here is secret.
 #pragma once
 
 #include <array>
@@ -17,37 +17,38 @@ namespace hetorch::rlwe {
 
 using Seed = std::array<std::uint8_t, 32>;
 
-// (b, a) with b + a s = e, over all data primes.
+// An encryption of zero, (b, a) with b + a s = e, over all data primes; an extended key is over the special primes too.
 struct PublicKey {
   NttPoly b;
   NttPoly a;
-  Seed seed{};         // a is the uniform expansion of this seed,
-  bool seeded = true;  // unless the key was made elsewhere
+  Seed seed{};         // a is the uniform expansion of this seed, if seeded
+  bool seeded = true;  // false for a key that another library made
 };
 
-// For each digit d the pair (b_d, a_d) over q_0…q_level and P with b_d + a_d s_to = e_d + P T_d s_from, where T_d is 1
-// modulo the primes of digit d and 0 modulo the others (hybrid key switching: Han and Ki, eprint 2019/688).
+// A key that switches from s_from to s_to: for each digit d a pair (b_d, a_d) over q_0…q_level and P with b_d + a_d
+// s_to = e_d + P T_d s_from, where T_d is 1 modulo the primes of digit d and 0 modulo the others (hybrid key switching:
+// Han and Ki, eprint 2019/688). It serves its level and all lower ones.
 class SwitchingKey {
  public:
   SwitchingKey() = default;
-  // All words are to be set.
+  // Contents are unspecified until every digit is set.
   SwitchingKey(std::size_t key_level, const Context& context);
 
   std::size_t level = 0;
-  Seed seed{};         // the a_d are its expansion,
-  bool seeded = true;  // unless the key was made elsewhere
+  Seed seed{};         // the a_d are the uniform expansion of this seed, if seeded
+  bool seeded = true;  // false for a key that another library made
 
   std::size_t digit_count() const { return digit_count_; }
   void set(std::size_t d, const NttPoly& b, const NttPoly& a);
-  // Copies.
+  // Copies of the halves of digit d.
   NttPoly b(std::size_t d) const { return half(d, 0); }
   NttPoly a(std::size_t d) const { return half(d, 1); }
-  // Row r from word `begin` on, a multiple of 8: key switches are bound by how fast keys come from memory, and one
-  // packed stream on huge pages comes faster than two of words for each digit.
+  // Row r from word `begin` on, a multiple of 8. The speed of key switches is bound by reading keys from memory, and
+  // one packed stream on huge pages is read faster than two streams of whole words for each digit.
   kernels::KeyRow row(std::size_t r, std::size_t begin = 0) const {
     return {bytes() + starts_[r] + block_bytes(r) * (begin / kernels::kPackedBlock), bits_[r], digit_count_};
   }
-  // Throws std::invalid_argument when the key was made under other parameters.
+  // Throw std::invalid_argument if the key was made under other parameters.
   void check(const Context& context) const;
 
  private:
@@ -58,30 +59,31 @@ class SwitchingKey {
   std::size_t n_ = 0;
   Limbs limbs_;
   std::size_t digit_count_ = 0;
-  std::vector<int> bits_;            // of a word, by row
-  std::vector<std::size_t> starts_;  // of a row, in bytes
+  std::vector<int> bits_;            // width of a word in bits, for each row
+  std::vector<std::size_t> starts_;  // offset in bytes, for each row
   ring::Buffer words_;
 };
 
-// The key of a Galois element g switches from s to g^-1(s), so that one decomposition serves many rotations: the inner
-// product comes first and the automorphism after it. The relinearisation key switches from s^2 to s.
+// The keys with which a server computes on ciphertexts. The key of a Galois element g switches from s to g^-1(s): the
+// inner product comes first and the automorphism after it, so that one decomposition serves many rotations. The
+// relinearisation key switches from s^2 to s.
 struct EvaluationKeys {
   std::shared_ptr<const SwitchingKey> relinearisation;
   std::map<std::uint32_t, std::shared_ptr<const SwitchingKey>> galois;
 };
 
-// A polynomial that nobody changes any more, held by all ciphertexts that have it: what an operation leaves as it is (a
-// sum with a plaintext leaves c_1) need not be copied.
+// One polynomial of a ciphertext, immutable and shared by all ciphertexts that have it. So an operation does not copy a
+// polynomial that it leaves unchanged (the sum of a ciphertext and a plaintext has the ciphertext's c_1).
 class Part {
  public:
-  // Not explicit: a polynomial becomes a part when it is done.
+  // Not explicit, so that a polynomial can be put into a ciphertext when it is complete.
   Part(NttPoly&& poly) : poly_(std::make_shared<const NttPoly>(std::move(poly))) {}
 
   operator const NttPoly&() const { return *poly_; }
   const NttPoly& operator*() const { return *poly_; }
   const NttPoly* operator->() const { return poly_.get(); }
 
-  // With the first `data` data primes only.
+  // Return the part modulo the first `data` data primes; shared if it has no others.
   Part prefix(std::size_t data) const { return data == poly_->limbs().data ? *this : Part(poly_->prefix(data)); }
 
  private:
@@ -92,10 +94,10 @@ inline std::vector<Part> parts_of(std::vector<NttPoly>&& polys) {
   return {std::make_move_iterator(polys.begin()), std::make_move_iterator(polys.end())};
 }
 
-// (c_0, c_1[, c_2]): the message is c_0 + c_1 s [+ c_2 s^2].
+// The parts c_0, c_1, … of a message c_0 + c_1 s + c_2 s^2 + …: two, or more after products.
 struct Ciphertext {
   std::vector<Part> parts;
-  std::optional<Seed> seed;  // set when parts[1] is the uniform expansion of this seed (fresh secret-key encryption)
+  std::optional<Seed> seed;  // present if parts[1] is the uniform expansion of it (fresh secret-key encryption)
 
   std::size_t level() const { return parts[0]->limbs().data - 1; }
 };

@@ -7,7 +7,7 @@
 namespace hetorch::rlwe {
 namespace {
 
-// out += a * b over `limbs`, where `a` is over all data primes and the special ones.
+// out += a * b over the limbs of out, where `a` is over all data primes and the special primes.
 void multiply_add_rows(NttPoly& out, const NttPoly& a, const NttPoly& b, const ring::RnsBasis& basis) {
   NttPoly rows(out.n(), out.limbs());
   for (std::size_t r = 0; r < rows.limbs().count(); ++r) {
@@ -27,8 +27,8 @@ Ciphertext encrypt(const NttPoly& message, const PublicKey& key, ring::Bytes byt
       throw std::invalid_argument("the public key ends below the message's level");
   }
   const ring::RnsBasis& basis = context.basis();
-  // With a key over the special primes too, zero is encrypted modulo QP and divided by P: what is left of its noise is
-  // that of the rounding, (1 + |s|) / sqrt(12) a coefficient.
+  // With an extended key, zero is encrypted modulo QP and divided by P. The noise that remains is that of the rounding:
+  // (1 + |s|) / sqrt(12) for each coefficient.
   const bool divided = key.b.limbs().special != 0;
   const Limbs limbs = divided ? context.extended_limbs(message.limbs().data - 1) : message.limbs();
   const std::size_t n = context.n();

@@ -30,7 +30,7 @@ NttPoly restrict_to(const NttPoly& from, Limbs limbs, const RnsBasis& basis) {
   return result;
 }
 
-// out = error - a * s, the first half of every encryption of zero.
+// Return error - a * s, the first half of an encryption of zero.
 NttPoly mask(const NttPoly& a, const NttPoly& s, NttPoly&& error, const RnsBasis& basis) {
   ring::SecretPoly product{NttPoly(basis.n(), a.limbs())};
   ring::multiply(product.poly, a, s, basis);
@@ -57,7 +57,7 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
     NttPoly a = uniform_poly(uniform, d, limbs, basis);
     ring::Buffer error = errors(d, basis.n() * kGaussianBytes);
     NttPoly b = mask(a, target.poly, to_ntt(ring::sample_gaussian(bytes_of(error), limbs, basis), basis), basis);
-    // + P T_d s_from: only the primes of the digit see it.
+    // Add P T_d s_from, which is zero modulo all primes but those of the digit.
     for (std::size_t r = context.digit_begin(d); r < context.digit_end(d, level); ++r) {
       const kernels::ModulusConstants& m = basis.modulus(r);
       ring::Buffer scaled(basis.n());
@@ -100,7 +100,7 @@ SecretKey::SecretKey(const Context& context, std::span<const std::int8_t> coeffi
 
 std::vector<std::int8_t> coefficients(const NttPoly& ternary, const Context& context) {
   context.check(ternary);
-  // The first prime's row tells all. 0, 1 and q - 1 (even) become 0, 1 and -1 without a branch.
+  // The row of the first prime suffices. 0, 1 and q - 1 (even) become 0, 1 and -1 without a branch.
   ring::CoefficientPoly poly = to_coefficients(ternary.prefix(1), context.basis());
   const u64 half = context.basis().prime(0) / 2;
   std::vector<std::int8_t> result(context.n());
@@ -167,7 +167,7 @@ NttPoly decrypt(const Ciphertext& ciphertext, const SecretKey& key, const Contex
   for (const NttPoly& part : ciphertext.parts) context.check(part);
   check_key(key, context);
   const RnsBasis& basis = context.basis();
-  // Horner in s: the first data rows of s are those of the ciphertext's primes.
+  // Horner's rule in s; the first data rows of s are those of the ciphertext's primes.
   NttPoly result = *ciphertext.parts.back();
   for (std::size_t i = ciphertext.parts.size() - 1; i-- > 0;) {
     ring::multiply(result, result, key.s(), basis);

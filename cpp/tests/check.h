@@ -1,4 +1,5 @@
-// A check that prints what failed and counts it; a test program returns check::status() from main.
+// CHECK(expression, context) counts a failure and prints it with its context. A test program returns check::status()
+// from main: 0 if all checks passed.
 #pragma once
 
 #include <cstdio>

@@ -1,4 +1,4 @@
-// Linear transforms and polynomials of ciphertexts against their definitions in doubles.
+// Linear transforms and polynomials of ciphertexts are compared with their definitions in doubles.
 #include "circuits/linear_transform.h"
 #include "circuits/polynomial.h"
 #include "core_session.h"
@@ -9,7 +9,7 @@ using namespace session;
 using hetorch::circuits::Diagonal;
 using hetorch::circuits::LinearTransform;
 
-// Diagonals that own their values.
+// A linear map: diagonals with their values.
 struct Map {
   std::size_t period;
   std::size_t input_count;
@@ -40,7 +40,7 @@ void check_map(const Shape& shape, const Map& map, std::size_t level) {
                            std::to_string(map.period) + " diagonals " + std::to_string(map.diagonals.size());
   Session owner(shape);
   for (const Diagonal& d : map.diagonals) {
-    // One key reaches above the level, the other one ends there.
+    // The keys of baby steps reach above the level; those of giant steps end at it.
     if (d.baby != 0) owner.make_rotation_key(static_cast<std::int64_t>(d.baby), shape.data - 1);
     if (d.giant != 0) owner.make_rotation_key(static_cast<std::int64_t>(d.giant), level);
   }
@@ -86,7 +86,7 @@ void transforms() {
         Map plain{period, 1, 1, {}, {}};
         plain.add(0, 0, 0, 0, stream);
         check_map(shape, plain, level);
-        // Two inputs, three outputs of which the last has no diagonal; giant steps with and without one at 0.
+        // Two inputs and three outputs, the last without a diagonal; outputs with and without a giant step of 0.
         Map mixed{period, 2, 3, {}, {}};
         for (std::size_t giant : {std::size_t{0}, std::size_t{4}, slots - 4}) {
           for (std::size_t baby : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
@@ -140,8 +140,8 @@ void polynomials() {
   Session owner(shape);
   owner.make_relinearisation_key(shape.data - 1);
   const ckks::Evaluator evaluator = owner.evaluator();
-  // T_2i has the square of T_i's scale over a prime: at the size of the primes scales stay where they are. q_0 is no
-  // larger than the others here, so results have a smaller one.
+  // The scale of T_2i is the square of that of T_i over a prime, so a scale of the primes' size does not drift. Here
+  // q_0 is no larger than the other primes, so results need a smaller scale.
   const double scale = owner.context.prime(shape.data - 1);
   const double output_scale = std::ldexp(1.0, 30);
   Values x = owner.values();

@@ -1,4 +1,4 @@
-// Objects to bytes and back, and bytes that nobody wrote: cut, changed, or with claims that do not fit.
+// Serialisation round trips, and broken bytes: truncated, changed, or with a header that does not fit.
 #include "codec/objects.h"
 #include "core_session.h"
 
@@ -23,7 +23,7 @@ void packing() {
       std::vector<u64> back(n);
       codec::unpack(back.data(), bytes, n, q);
       CHECK(back == values, text.c_str());
-      values[n / 2] = q;  // fits in the bits, is no residue
+      values[n / 2] = q;  // fits the width, but is no residue
       Blob outside;
       codec::pack(outside, values.data(), n, q);
       CHECK(throws<codec::FormatError>([&] { codec::unpack(back.data(), outside, n, q); }), text.c_str());
@@ -86,7 +86,8 @@ void keys(const Shape& shape) {
   }
 }
 
-// Parses or is refused with a FormatError: nothing else, and no reading outside (for the sanitizers to see).
+// True if the bytes are parsed, to the object that they stand for, or refused with a FormatError. Under the sanitizers
+// this also shows that nothing outside of the bytes is read.
 bool parses(const Blob& bytes, const ckks::Context& context) {
   try {
     const ckks::Ciphertext read = codec::load_ciphertext(bytes, context, expand);
@@ -122,7 +123,7 @@ void broken_ciphertexts() {
       for (std::size_t at = 0; at < 3; ++at) {
         Blob changed = bytes;
         changed[at] = static_cast<std::uint8_t>(value);
-        CHECK(parses(changed, context), "a claim of the header");
+        CHECK(parses(changed, context), "a byte of the header");
       }
     }
   }

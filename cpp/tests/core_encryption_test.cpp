@@ -1,4 +1,4 @@
-// Encoding, encryption under either key, decryption, and what is refused.
+// Encoding, encryption with either key, decryption, and their refusals.
 #include "core_session.h"
 #include "ring/modulus.h"
 
@@ -29,13 +29,13 @@ void round_trips(const Shape& shape) {
         bytes_of(77 + level, 0, shape.n * (ring::kTernaryBytes + 2 * ring::kGaussianBytes));
     const ckks::Ciphertext by_public_key{rlwe::encrypt(plaintext.poly, public_key, random, owner.context.rlwe()),
                                          scale};
-    // e_0 + e_1 s + e u, the latter two of variance 2N/3 sigma^2 each.
+    // The noise is e_0 + e_1 s + e u; the last two terms have a variance of 2N/3 sigma^2 each.
     const double bound = 10 * std::sqrt(n) * 3.19 * std::sqrt(1 + 4 * n / 3) / scale;
     CHECK(distance(owner.decrypt(by_public_key), values) < bound, text.c_str());
   }
 }
 
-// Integers of any size that a double holds have their exact residues, of both signs.
+// Integers of either sign and of any size that a double can have get their exact residues.
 void large_coefficients() {
   const Shape shape{64, 49, 6, 1, 1};
   Session owner(shape);
@@ -70,7 +70,7 @@ void large_coefficients() {
   }
 }
 
-// Somebody else's key decrypts to noise over the whole modulus.
+// Decryption with another key returns noise over the whole modulus.
 void wrong_key(const Shape& shape) {
   Session owner(shape, 1);
   Session stranger(shape, 2);
@@ -142,7 +142,7 @@ void refusals() {
   CHECK(throws<ckks::LevelError>([&] { encoder.encode(infinite, 1e9, {1, 0}); }), "an infinite value");
 }
 
-// Wiped memory goes back to the pool as zeros: the next block of that size shows nothing of the key.
+// Secrets are wiped before their memory goes back to the pool: the next block of that size has nothing of the key.
 void freed_keys_are_zero() {
   const Shape shape{64, 49, 5, 2, 2};
   Session owner(shape);

@@ -1,5 +1,5 @@
-// Rotation, conjugation and relinearisation: every level of the key against every level of the ciphertext, for digits
-// that divide the chain and digits that do not.
+// Rotation, conjugation and relinearisation, for every level of the key and of the ciphertext, with digits that divide
+// the chain and digits that do not.
 #include "core_session.h"
 
 namespace {
@@ -56,7 +56,7 @@ void products(Session& owner, const Shape& shape, std::size_t key_level) {
     for (std::size_t j = 0; j < a.size(); ++j) expected[j] = a[j] * b[j];
     const double scale = shape.scale();
     const ckks::Ciphertext raw = evaluator.multiply_raw(owner.encrypt(a, level, scale), owner.encrypt(b, level, scale));
-    // Both factors are below sqrt(2), so the product's error is below 3 times one's.
+    // Both factors are below sqrt(2), so the error of the product is below three times that of a factor.
     const double bound = 3 * owner.fresh_bound(scale);
     CHECK(raw.size() == 3 && distance(owner.decrypt(raw), expected) < bound, text.c_str());
     // Not relinearised, three parts times two are four: the factors' errors add up once more.
@@ -81,7 +81,7 @@ void products(Session& owner, const Shape& shape, std::size_t key_level) {
   }
 }
 
-// A key of other parameters is refused before it is read.
+// A key for other parameters is refused before it is read.
 void foreign_keys() {
   const Shape shape{64, 49, 4, 2, 2};
   Session owner(shape);
@@ -100,7 +100,7 @@ void foreign_keys() {
   CHECK(throws<ckks::KeyMissingError>([&] { without.multiply(x, x); }), "no keys");
 }
 
-// Without special primes there is nothing to divide by, so no key can be made.
+// Without special primes no switching key can be made.
 void no_special_primes() {
   Session owner({64, 49, 3, 0, 1});
   CHECK(throws<std::invalid_argument>([&] { owner.make_rotation_key(1, 2); }), "rotation");

@@ -1,5 +1,5 @@
-// A key holder and an evaluator in one process, for the tests of the core. Bytes come from a fixed counter-based
-// stream: the same at every run, and worth nothing as randomness.
+// A key holder and an evaluator in one process, for the tests of the core. Random bytes come from a fixed stream: the
+// same in every run, and without any security.
 #pragma once
 
 #include <algorithm>
@@ -24,7 +24,7 @@ using residues::Stream;
 using residues::u64;
 using Values = std::vector<ckks::Complex>;
 
-// Piece `index` of the stream that `tag` names.
+// Return piece `index` of the stream named `tag`.
 inline std::vector<std::uint8_t> bytes_of(u64 tag, std::size_t index, std::size_t length) {
   Stream stream(Stream(tag).next() + Stream(~u64{index}).next());
   std::vector<std::uint8_t> bytes(length);
@@ -43,7 +43,7 @@ inline rlwe::Seed seed_of(u64 tag) {
   return seed;
 }
 
-// What hetorch.engine.uniform is in the package.
+// The uniform expansion of a seed; the counterpart of hetorch.engine.uniform.
 inline std::vector<std::uint8_t> expand(const rlwe::Seed& seed, std::size_t index, std::size_t length) {
   u64 tag = 0;
   for (std::uint8_t byte : seed) tag = 257 * tag + byte;
@@ -64,15 +64,15 @@ inline rlwe::ByteSource source_of(u64 tag) {
   return [tag](std::size_t index, std::size_t length) { return words_of(bytes_of(tag, index, length)); };
 }
 
-// The parameters of a context: `data` primes in the chain, the largest ones below 2^bits after the special primes, so
-// that P is at least every digit when special >= digit_size.
+// The parameters of a context. The primes are the largest ones below 2^bits, first the `special` special ones and then
+// the `data` primes of the chain, so that P is at least as large as every digit if special >= digit_size.
 struct Shape {
   std::size_t n;
   int bits;
   std::size_t data;
   std::size_t special;
   std::size_t digit_size;
-  int wide = 0;  // bits of q_0 and of the special primes, when they are others
+  int wide = 0;  // width in bits of q_0 and of the special primes, if it differs
 
   std::string describe() const {
     return "n=" + std::to_string(n) + " bits=" + std::to_string(bits) + " data=" + std::to_string(data) +
@@ -86,7 +86,7 @@ struct Shape {
     return result;
   }
   std::vector<u64> special_primes() const { return below(wide ? wide : bits, 0, special); }
-  // `count` primes below 2^size, the largest ones after the first `skip`.
+  // Return the `count` largest primes below 2^size after skipping the `skip` largest.
   std::vector<u64> below(int size, std::size_t skip, std::size_t count) const {
     std::vector<u64> result;
     u64 bound = u64{1} << size;
@@ -96,7 +96,7 @@ struct Shape {
     }
     return result;
   }
-  // Leaves room for a product of two values of about 1 over two primes.
+  // A scale at which the product of two values of about 1 fits two primes.
   double scale() const { return std::ldexp(1.0, bits - 10); }
 };
 
@@ -115,7 +115,7 @@ class Session {
   std::size_t slot_count() const { return context.encoder().slot_count(); }
   ckks::Evaluator evaluator() const { return {context, &keys}; }
 
-  // Real and imaginary parts in [-1, 1].
+  // Return random slots with real and imaginary parts in [-1, 1].
   Values values() {
     Stream stream(next_tag());
     auto draw = [&] { return std::ldexp(static_cast<double>(stream.below(u64{1} << 53)), -52) - 1; };
@@ -159,11 +159,13 @@ class Session {
     make_galois_key(evaluator().galois_element(steps), level);
   }
 
-  // Ten standard deviations of a slot after a fresh encryption (coefficients: sigma = 3.19 and a rounding).
+  // Error bound of a fresh encryption: ten standard deviations of a slot. A coefficient has the error sigma = 3.19 and
+  // a rounding.
   double fresh_bound(double scale) const { return 10 * slot_factor() * std::sqrt(3.19 * 3.19 + 1.0 / 12) / scale; }
 
-  // The same after one more key switch at `level`: for each digit a product of N uniform coefficients below Q_d <= P
-  // with errors, over P; then the rounding of a division, (1 + ||s||^2) / 12 with ||s||^2 about 2N/3.
+  // Error bound after one more key switch at `level`. It adds, for each digit, a sum of N products of uniform
+  // coefficients below Q_d <= P with errors, over P; and the rounding of a division, (1 + ||s||^2) / 12 with ||s||^2
+  // about 2N/3.
   double switched_bound(std::size_t level, double scale) const {
     const double n = static_cast<double>(shape_.n);
     const double digits = static_cast<double>(context.rlwe().digit_count(level));
@@ -181,7 +183,7 @@ class Session {
   u64 tag_;
 };
 
-// max |a_j - b_j|
+// Return the largest |a_j - b_j|; infinity if the sizes differ.
 inline double distance(const Values& a, const Values& b) {
   double largest = a.size() == b.size() ? 0 : INFINITY;
   for (std::size_t j = 0; j < std::min(a.size(), b.size()); ++j) largest = std::fmax(largest, std::abs(a[j] - b[j]));
@@ -200,7 +202,7 @@ inline bool same_bits(const ckks::Ciphertext& a, const ckks::Ciphertext& b) {
   return true;
 }
 
-// Whether f() throws an E.
+// True if f() throws an E.
 template <class E, class F>
 bool throws(const F& f) {
   try {

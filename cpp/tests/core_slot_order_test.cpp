@@ -1,4 +1,4 @@
-// The two orders of slots: a permutation with conjugations, and rotations that follow each.
+// Both orders of the slots are as defined.
 #include <numbers>
 
 #include "core_session.h"
@@ -7,7 +7,8 @@ namespace {
 
 using session::ckks::Complex;
 
-// Slot j of the order of g is the value at zeta^(g^j): the definition, for a polynomial of small coefficients.
+// In the order of g, slot j is the value at zeta^(g^j): compared with this definition for a polynomial with small
+// coefficients.
 void test_encoder(std::size_t n, std::uint64_t generator) {
   const session::Shape shape{n, 40, 1, 1, 1};
   const session::ckks::Context context(n, shape.chain(), shape.special_primes(), 1, generator);

@@ -1,4 +1,4 @@
-// Sums of products in one pass, and encryption with a public key over the special primes, against their definition.
+// Sums of products, and encryption with an extended public key, are compared with their definitions.
 #include "ckks/sums.h"
 #include "core_session.h"
 
@@ -12,83 +12,111 @@ std::vector<const ckks::Ciphertext*> refs(const std::vector<ckks::Ciphertext>& c
   return result;
 }
 
-void test_sums(const Shape& shape, std::size_t count, std::size_t period) {
-  const std::string text = shape.describe() + " count " + std::to_string(count) + " period " + std::to_string(period);
-  Session owner(shape);
-  const ckks::Evaluator evaluator = owner.evaluator();
-  const std::size_t top = owner.context.max_level();
-  const double scale = shape.scale();
-  Stream stream(count * 1000 + period);
+// `count` pairs of ciphertexts with their slots, a row of `period` numbers and a weight for each.
+struct Operands {
+  Operands(const Shape& shape, std::size_t count, std::size_t period) : owner(shape), scale(shape.scale()) {
+    const std::size_t top = owner.context.max_level();
+    lowest = count > 1 ? top - 1 : top;
+    Stream stream(count * 1000 + period);
+    const auto draw = [&] { return std::ldexp(static_cast<double>(stream.below(u64{1} << 53)), -52) - 1; };
+    for (std::size_t i = 0; i < count; ++i) {
+      left.push_back(owner.values());
+      right.push_back(owner.values());
+      // One of several operands has a level less: the sum must have the lowest.
+      a.push_back(owner.encrypt(left[i], i == 0 ? lowest : top, scale));
+      b.push_back(owner.encrypt(right[i], top, scale));
+      weights.push_back(draw());
+      for (std::size_t j = 0; j < period; ++j) values.push_back(draw());
+    }
+  }
+  Session owner;
+  double scale;
+  std::size_t lowest;
   std::vector<Values> left, right;
   std::vector<ckks::Ciphertext> a, b;
   std::vector<double> values, weights;
-  for (std::size_t i = 0; i < count; ++i) {
-    left.push_back(owner.values());
-    right.push_back(owner.values());
-    // One of the operands has a level less: the sum follows the lowest.
-    a.push_back(owner.encrypt(left[i], i == 0 && count > 1 ? top - 1 : top, scale));
-    b.push_back(owner.encrypt(right[i], top, scale));
-    auto draw = [&] { return std::ldexp(static_cast<double>(stream.below(u64{1} << 53)), -52) - 1; };
-    weights.push_back(draw());
-    for (std::size_t j = 0; j < period; ++j) values.push_back(draw());
-  }
+};
+
+void test_definitions(const Operands& x, std::size_t period, const char* text) {
+  const Session& owner = x.owner;
+  const ckks::Evaluator evaluator = owner.evaluator();
   const std::size_t slots = owner.slot_count();
+  const std::size_t count = x.a.size();
   Values by_values(slots), by_weights(slots), products(slots), shifted(slots);
   for (std::size_t j = 0; j < slots; ++j) {
     for (std::size_t i = 0; i < count; ++i) {
-      by_values[j] += left[i][j] * values[i * period + j % period];
-      by_weights[j] += left[i][j] * weights[i];
-      products[j] += left[i][j] * right[i][j];
+      by_values[j] += x.left[i][j] * x.values[i * period + j % period];
+      by_weights[j] += x.left[i][j] * x.weights[i];
+      products[j] += x.left[i][j] * x.right[i][j];
     }
-    shifted[j] = left[0][j] + values[j % period];
+    shifted[j] = x.left[0][j] + x.values[j % period];
   }
-  const std::size_t lowest = count > 1 ? top - 1 : top;
-  // Values below 1.5 with the fresh error of a ciphertext, and an encoding error no larger, for each product.
-  const double bound = 4 * static_cast<double>(count) * owner.fresh_bound(scale);
-  const ckks::Ciphertext first = ckks::sum_of_values(evaluator, refs(a), values, period, scale);
-  CHECK(first.level() == lowest && first.size() == 2 && first.scale == scale * scale, text.c_str());
-  CHECK(distance(owner.decrypt(first), by_values) < bound, text.c_str());
-  const ckks::Ciphertext second = ckks::sum_of_weights(evaluator, refs(a), weights, scale);
-  CHECK(second.level() == lowest && second.scale == scale * scale, text.c_str());
-  CHECK(distance(owner.decrypt(second), by_weights) < bound, text.c_str());
-  const ckks::Ciphertext third = ckks::sum_of_products(evaluator, refs(a), refs(b));
-  CHECK(third.level() == lowest && third.size() == 3 && third.scale == scale * scale, text.c_str());
-  CHECK(distance(owner.decrypt(third), products) < bound, text.c_str());
-  const ckks::Ciphertext fourth = ckks::add_values(evaluator, a[0], std::span(values).first(period));
-  CHECK(fourth.level() == a[0].level() && fourth.scale == scale, text.c_str());
-  CHECK(distance(owner.decrypt(fourth), shifted) < bound, text.c_str());
+  // Values are below 1.5; each product has the fresh error of a ciphertext and an encoding error no larger.
+  const double bound = 4 * static_cast<double>(count) * owner.fresh_bound(x.scale);
+  const double product_scale = x.scale * x.scale;
+  const ckks::Ciphertext first = ckks::sum_of_values(evaluator, refs(x.a), x.values, period, x.scale);
+  CHECK(first.level() == x.lowest && first.size() == 2 && first.scale == product_scale, text);
+  CHECK(distance(owner.decrypt(first), by_values) < bound, text);
+  const ckks::Ciphertext second = ckks::sum_of_weights(evaluator, refs(x.a), x.weights, x.scale);
+  CHECK(second.level() == x.lowest && second.scale == product_scale, text);
+  CHECK(distance(owner.decrypt(second), by_weights) < bound, text);
+  const ckks::Ciphertext third = ckks::sum_of_products(evaluator, refs(x.a), refs(x.b));
+  CHECK(third.level() == x.lowest && third.size() == 3 && third.scale == product_scale, text);
+  CHECK(distance(owner.decrypt(third), products) < bound, text);
+  const ckks::Ciphertext fourth = ckks::add_values(evaluator, x.a[0], std::span(x.values).first(period));
+  CHECK(fourth.level() == x.a[0].level() && fourth.scale == x.scale, text);
+  CHECK(distance(owner.decrypt(fourth), shifted) < bound, text);
+}
 
-  CHECK(throws<std::invalid_argument>([&] { ckks::sum_of_values(evaluator, {}, {}, period, scale); }), text.c_str());
-  CHECK(throws<std::invalid_argument>([&] { ckks::sum_of_values(evaluator, refs(a), values, period + 1, scale); }),
-        text.c_str());
-  CHECK(throws<std::invalid_argument>([&] { ckks::add_values(evaluator, a[0], std::span(values).first(0)); }),
-        text.c_str());
-  CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_weights(evaluator, refs(a), weights, 1e300); }), text.c_str());
-  std::vector<double> huge(count, INFINITY);
-  CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_weights(evaluator, refs(a), huge, scale); }), text.c_str());
+void test_refusals(Operands& x, std::size_t period, const char* text) {
+  const ckks::Evaluator evaluator = x.owner.evaluator();
+  CHECK(throws<std::invalid_argument>([&] { ckks::sum_of_values(evaluator, {}, {}, period, x.scale); }), text);
+  CHECK(
+      throws<std::invalid_argument>([&] { ckks::sum_of_values(evaluator, refs(x.a), x.values, period + 1, x.scale); }),
+      text);
+  CHECK(throws<std::invalid_argument>([&] { ckks::add_values(evaluator, x.a[0], std::span(x.values).first(0)); }),
+        text);
+  CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_weights(evaluator, refs(x.a), x.weights, 1e300); }), text);
+  std::vector<double> huge(x.a.size(), INFINITY);
+  CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_weights(evaluator, refs(x.a), huge, x.scale); }), text);
   huge.pop_back();
-  CHECK(throws<std::invalid_argument>([&] { ckks::sum_of_weights(evaluator, refs(a), huge, scale); }), text.c_str());
-  const std::vector<ckks::Ciphertext> mixed{a[0], owner.encrypt(left[0], top, 2 * scale)};
-  CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_products(evaluator, refs(mixed), refs(mixed)); }), text.c_str());
-  // Factors of several lengths, of which the longest do not meet: x 1 + 1 x, where 1 has a third part of zeros.
+  CHECK(throws<std::invalid_argument>([&] { ckks::sum_of_weights(evaluator, refs(x.a), huge, x.scale); }), text);
+  const std::vector<ckks::Ciphertext> mixed{x.a[0],
+                                            x.owner.encrypt(x.left[0], x.owner.context.max_level(), 2 * x.scale)};
+  CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_products(evaluator, refs(mixed), refs(mixed)); }), text);
+}
+
+void test_many_parts(Operands& x, const char* text) {
+  Session& owner = x.owner;
+  const ckks::Evaluator evaluator = owner.evaluator();
+  const std::size_t slots = owner.slot_count();
+  // The longest factors of both sides are in different terms: y 1 + 1 y, where 1 has a third part of zeros.
   const Values ones(slots, 1.0);
-  ckks::Ciphertext padded = owner.encrypt(ones, lowest, scale);
-  ring::NttPoly zeros(owner.context.basis().n(), {lowest + 1, 0});
+  ckks::Ciphertext padded = owner.encrypt(ones, x.lowest, x.scale);
+  ring::NttPoly zeros(owner.context.basis().n(), {x.lowest + 1, 0});
   zeros.clear();
   padded.body.parts.emplace_back(std::move(zeros));
-  const ckks::Ciphertext& x = a[0];
-  const ckks::Ciphertext* const left_factors[] = {&x, &padded};
-  const ckks::Ciphertext* const right_factors[] = {&padded, &x};
+  const ckks::Ciphertext& y = x.a[0];
+  const ckks::Ciphertext* const left_factors[] = {&y, &padded};
+  const ckks::Ciphertext* const right_factors[] = {&padded, &y};
   const ckks::Ciphertext twice = ckks::sum_of_products(evaluator, left_factors, right_factors);
   Values doubled(slots);
-  for (std::size_t j = 0; j < slots; ++j) doubled[j] = 2.0 * left[0][j];
-  CHECK(twice.size() == 5 && distance(owner.decrypt(twice), doubled) < 8 * owner.fresh_bound(scale), text.c_str());
-  std::vector<ckks::Ciphertext> many{third};
+  for (std::size_t j = 0; j < slots; ++j) doubled[j] = 2.0 * x.left[0][j];
+  CHECK(twice.size() == 5 && distance(owner.decrypt(twice), doubled) < 8 * owner.fresh_bound(x.scale), text);
+  std::vector<ckks::Ciphertext> many{evaluator.multiply_raw(y, y)};
   many[0].scale = 1;
   many[0].body.parts.resize(ckks::kMostParts / 2, many[0].body.parts[0]);
-  CHECK(ckks::sum_of_products(evaluator, refs(many), refs(many)).size() == ckks::kMostParts - 1, text.c_str());
+  CHECK(ckks::sum_of_products(evaluator, refs(many), refs(many)).size() == ckks::kMostParts - 1, text);
   many[0].body.parts.resize(ckks::kMostParts / 2 + 1, many[0].body.parts[0]);
-  CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_products(evaluator, refs(many), refs(many)); }), text.c_str());
+  CHECK(throws<ckks::LevelError>([&] { ckks::sum_of_products(evaluator, refs(many), refs(many)); }), text);
+}
+
+void test_sums(const Shape& shape, std::size_t count, std::size_t period) {
+  const std::string text = shape.describe() + " count " + std::to_string(count) + " period " + std::to_string(period);
+  Operands operands(shape, count, period);
+  test_definitions(operands, period, text.c_str());
+  test_refusals(operands, period, text.c_str());
+  test_many_parts(operands, text.c_str());
 }
 
 void test_extended_public_key(const Shape& shape) {
@@ -103,7 +131,8 @@ void test_extended_public_key(const Shape& shape) {
     const ckks::Ciphertext sealed{
         rlwe::encrypt(owner.encode(values, level, scale).poly, key, bytes, owner.context.rlwe()), scale};
     CHECK(sealed.level() == level, shape.describe().c_str());
-    // Two roundings, one times s (2N/3), and the noise e + e_0 + e_1 s of standard deviation 3.19 sqrt(4N/3) over P.
+    // The noise: two roundings, one of them times s (2N/3), and e u + e_0 + e_1 s, of standard deviation 3.19
+    // sqrt(4N/3), over P.
     const double n = static_cast<double>(shape.n);
     const double deviation =
         std::sqrt((1 + 2 * n / 3) / 12 + 1.0 / 12) + 3.19 * std::sqrt(4 * n / 3) / std::ldexp(1.0, shape.bits - 1);

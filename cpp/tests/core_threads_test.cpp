@@ -1,5 +1,5 @@
-// The pool of threads: every task once, exceptions, nesting, many callers; evaluation by many threads at once gives the
-// bits of one thread.
+// The pool of threads: each task runs once, exceptions, nested loops, many callers, forks. Evaluation by many threads
+// at once, or with any number of them, gives the bits of one thread.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,7 +88,8 @@ void many_callers() {
   for (std::size_t t = 0; t < kCallers; ++t) CHECK(sums[t] == 200 * t * (36 * 37 / 2), std::to_string(t).c_str());
 }
 
-// One set of keys, permutations made on first use, and everyone's buffers from one pool.
+// Many threads evaluate with one set of keys, permutations that are computed at their first use, and one pool of
+// buffers.
 void evaluation() {
   const Shape shape{256, 49, 4, 2, 2};
   Session owner(shape);
@@ -102,7 +103,7 @@ void evaluation() {
     return evaluator.rescale(evaluator.multiply(sum, x));
   };
   std::vector<ckks::Ciphertext> results(kCallers);
-  // A context of its own, so that all threads meet an empty cache of permutations.
+  // Another context, so that all threads find no permutation computed.
   const Session cold(shape);
   on_many_threads(kCallers, [&](std::size_t t) {
     for (int repeat = 0; repeat < 3; ++repeat) results[t] = program(cold.context);
@@ -111,7 +112,7 @@ void evaluation() {
   for (const ckks::Ciphertext& result : results) CHECK(same_bits(result, expected), "the bits of one thread");
 }
 
-// Many threads take and give blocks of the same size; nobody sees another's words.
+// Many threads take and return blocks of the same size; no thread sees the words of another.
 void buffers() {
   std::atomic<int> mixed{0};
   on_many_threads(kCallers, [&](std::size_t t) {
@@ -130,7 +131,7 @@ void buffers() {
   CHECK(mixed == 0, "a block belongs to one owner");
 }
 
-// A forked child has no threads of its parent and makes its own. The thread sanitizer cannot follow a fork.
+// A forked child has none of its parent's threads and starts its own. The thread sanitizer cannot follow a fork.
 void fork_after_use() {
 #ifndef __SANITIZE_THREAD__
   const pid_t child = fork();
@@ -153,7 +154,8 @@ u64 digest(u64 hash, const ckks::Ciphertext& a) {
   return hash;
 }
 
-// The results of all that is cut into groups of rows, in a child that has so many threads. 0: the child failed.
+// Run in a child process with `threads` threads all operations that cut their work into groups of rows, and return a
+// digest of the results; 0 if the child failed.
 u64 digest_on(std::size_t threads, const Shape& shape) {
   int ends[2];
   if (pipe(ends) != 0) return 0;
@@ -175,7 +177,7 @@ u64 digest_on(std::size_t threads, const Shape& shape) {
     hash = digest(hash, evaluator.rotate_many(x, steps)[0]);
     hash = digest(hash, rescaled);
     hash = digest(hash, at_once);
-    // Also that they are right: other tests have short rows only.
+    // The results must be right, too: all other tests have short rows.
     std::rotate(values.begin(), values.begin() + 1, values.end());
     const bool right =
         distance(s.decrypt(rotated), values) < s.fresh_bound(shape.scale()) + s.switched_bound(level, shape.scale()) &&
@@ -193,11 +195,11 @@ u64 digest_on(std::size_t threads, const Shape& shape) {
 }
 #endif
 
-// Groups are of other sizes for every number of threads; the bits are not. Before the first use of the pool: the number
-// of threads is read once a process.
+// The size of groups depends on the number of threads, the bits do not. This must run before the first use of the pool,
+// because a process reads the number of threads once.
 void groups_of_any_size() {
 #ifndef __SANITIZE_THREAD__
-  // Rows that fit the second-level cache; that do not, alone in their groups; that do not, with many sources.
+  // Rows that fit the second-level cache; longer ones, alone in their groups; longer ones, with many sources.
   for (const Shape& shape : {Shape{256, 45, 7, 3, 3}, Shape{32768, 45, 5, 2, 2}, Shape{65536, 45, 5, 5, 5}}) {
     const u64 expected = digest_on(1, shape);
     CHECK(expected != 0, shape.describe().c_str());

@@ -1,4 +1,4 @@
-// Weighted sums of ciphertexts against their definition in doubles.
+// Weighted sums of ciphertexts are compared with their definition in doubles.
 #include "circuits/weighted_sums.h"
 #include "core_session.h"
 
@@ -11,7 +11,7 @@ using hetorch::circuits::WeightedSums;
 struct Size {
   std::size_t inputs;
   std::size_t outputs;
-  std::size_t one_in;  // one weight in so many is there
+  std::size_t one_in;  // on average one of this many weights is present
 };
 
 void check_sums(const Shape& shape, const Size& size, std::size_t level) {
@@ -26,7 +26,7 @@ void check_sums(const Shape& shape, const Size& size, std::size_t level) {
       weights.push_back({o, i, std::ldexp(static_cast<double>(stream.below(u64{1} << 53)), -52) - 1});
     }
   }
-  if (!weights.empty()) weights.push_back(weights.front());  // twice the same place: both count
+  if (!weights.empty()) weights.push_back(weights.front());  // two weights at one place: both count
   const double scale = shape.scale();
   const double output_scale = 0.9 * scale;
   const WeightedSums sums(owner.context, weights, size.inputs, size.outputs, level, scale, output_scale);
@@ -46,7 +46,7 @@ void check_sums(const Shape& shape, const Size& size, std::size_t level) {
   CHECK(outputs.size() == size.outputs, text.c_str());
   for (std::size_t o = 0; o < outputs.size(); ++o) {
     CHECK(outputs[o].level() == level - 1 && outputs[o].scale == output_scale, text.c_str());
-    // Each weight is below 1 and rounded by 1/2 at most; the rescale rounds once.
+    // Each weight is below 1 and rounded by at most 1/2; rescaling rounds once.
     const double bound = static_cast<double>(size.inputs + 2) * owner.switched_bound(level, output_scale);
     CHECK(distance(owner.decrypt(outputs[o]), expected[o]) < bound, text.c_str());
   }
@@ -76,7 +76,7 @@ void refusals() {
   CHECK(throws<std::invalid_argument>([&] { WeightedSums(owner.context, {}, 0, 1, 1, 1e9, 1e9); }), "no inputs");
 }
 
-// Weights far above the primes are reduced, not cut: 2^80 * 2^-80 is 1.
+// Encoded weights far above the primes are reduced, not truncated.
 void large_weights() {
   const Shape shape{64, 49, 4, 1, 1};
   Session owner(shape);
@@ -86,8 +86,8 @@ void large_weights() {
   const Weight w{0, 0, 1.0};
   const WeightedSums sums(owner.context, std::span(&w, 1), 1, 1, 3, small.scale, std::ldexp(scale, 10));
   const ckks::Ciphertext* pointer = &small;
-  const std::vector<ckks::Ciphertext> found = sums.apply(owner.evaluator(), std::span(&pointer, 1));
-  CHECK(distance(owner.decrypt(found[0]), x) < 4 * owner.switched_bound(3, small.scale), "a weight above 2^64");
+  const std::vector<ckks::Ciphertext> outputs = sums.apply(owner.evaluator(), std::span(&pointer, 1));
+  CHECK(distance(owner.decrypt(outputs[0]), x) < 4 * owner.switched_bound(3, small.scale), "a weight above 2^64");
 }
 
 }  // namespace

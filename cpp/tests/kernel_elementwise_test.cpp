@@ -1,4 +1,4 @@
-// The element-wise kernels: portable against u128 and %, every path against portable, in place as well.
+// The element-wise kernels, out of place and in place: all paths are compared with u128 and %.
 #include <cmath>
 #include <functional>
 
@@ -9,9 +9,10 @@ namespace {
 
 using namespace residues;
 
-constexpr std::size_t kLength = 72;  // nine vectors of eight: an odd number of any wider step
+// Nine vectors of eight words: an odd number of vectors, for kernels that work on two at a time.
+constexpr std::size_t kLength = 72;
 
-// Two inputs, the sum so far and a scalar, all canonical.
+// Two inputs, an accumulator and a scalar, all canonical.
 struct Operands {
   Array a;
   Array b;
@@ -21,7 +22,7 @@ struct Operands {
 
 struct Operation {
   const char* name;
-  // Writes out, which holds the sum so far, and may be a or b.
+  // Writes `out`, which holds the accumulator before, and may be a or b.
   std::function<void(const Kernels&, u64*, const u64*, const u64*, u64, const ModulusConstants&)> run;
   std::function<u64(u64 a, u64 b, u64 sum, u64 c, u64 q)> expected;
 };
@@ -110,7 +111,7 @@ void check_pair(const Kernels& path, const Operands& x, const ModulusConstants& 
   CHECK(matches(out0, x.a, x.a, x.b) && matches(out1, x.b, x.a, x.sum), (context + " out0 is p").c_str());
 }
 
-// The subtrahend may be a residue of any prime of the path.
+// subtract_multiply_scalar with a subtrahend that is a residue of another prime.
 void check_foreign_subtrahend(const Kernels& path, Fill fill, Stream& stream, const ModulusConstants& m) {
   const Array a = filled(kLength, m.q, Fill::kRandom, stream);
   const Array b = filled(kLength, u64{1} << path.modulus_bits, fill, stream);
@@ -124,7 +125,7 @@ void check_foreign_subtrahend(const Kernels& path, Fill fill, Stream& stream, co
 
 using Reduce = void (*)(u64*, const u64*, std::size_t, const ModulusConstants&);
 
-// Any input below `bound`.
+// reduce and reduce_wide, which take any input below `bound`.
 void check_reduce(const char* name, const Kernels& path, Reduce reduce, u64 bound, Fill fill, Stream& stream,
                   const ModulusConstants& m) {
   const std::string context = describe(name, path.name, m.q, kLength);
@@ -134,7 +135,7 @@ void check_reduce(const char* name, const Kernels& path, Reduce reduce, u64 boun
   bool same = true;
   for (std::size_t j = 0; j < kLength; ++j) same &= out[j] == a[j] % m.q;
   CHECK(same, context.c_str());
-  Array multiples(kLength);  // around multiples of q, where a quotient is off by one first
+  Array multiples(kLength);  // numbers next to multiples of q, where a quotient that is off by one shows first
   for (std::size_t j = 0; j < kLength; ++j) {
     const u64 k = stream.below(bound / m.q) * m.q;
     multiples[j] = k + j % 3 == 0 ? 0 : k + j % 3 - 1;
@@ -163,7 +164,7 @@ void check_permute(const Kernels& path, std::size_t n, Stream& stream) {
   }
 }
 
-// Residues of other moduli, around the half of the modulus as well.
+// reduce_centred of residues of other moduli, some next to half of the modulus.
 void check_reduce_centred(const Kernels& path, Fill fill, Stream& stream, const ModulusConstants& m) {
   for (int bits : {5, 20, 40, 49, 50, 51, 58, 60}) {
     const u64 source = (u64{1} << bits) - 1 - 2 * stream.below(u64{1} << (bits - 3));
@@ -182,7 +183,7 @@ void check_reduce_centred(const Kernels& path, Fill fill, Stream& stream, const 
   }
 }
 
-// Numbers in (-q, q), in two's complement.
+// from_signed of numbers in (-q, q), in two's complement.
 void check_from_signed(const Kernels& path, Fill fill, Stream& stream, const ModulusConstants& m) {
   const Array magnitudes = filled(kLength, m.q, fill, stream);
   Array signed_numbers(kLength);
@@ -200,7 +201,7 @@ void check_from_signed(const Kernels& path, Fill fill, Stream& stream, const Mod
   CHECK(same && signed_numbers == out, describe("from_signed", path.name, m.q, kLength).c_str());
 }
 
-// Words at every bound, one below and one above, with both signs.
+// invert_cumulative of words at, just below and just above every bound, with both signs.
 void check_invert_cumulative(const Kernels& path, std::size_t count, Stream& stream) {
   const u64 top = u64{1} << 63;
   std::vector<u64> bounds(count);

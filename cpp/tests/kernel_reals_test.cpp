@@ -1,4 +1,5 @@
-// The kernels on doubles: against the definitions in long double and integers, and all paths bit for bit.
+// The kernels on doubles are compared with their definitions in long double and integers, and all paths with each
+// other, bit for bit.
 #include <cmath>
 #include <complex>
 #include <cstring>
@@ -39,8 +40,8 @@ bool same_bits(const std::vector<double>& a, const std::vector<double>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(double)) == 0;
 }
 
-// Each of log2(slots) stages adds a relative error below 8 units of 2^-53 (a product of complex numbers: sqrt(5), its
-// rounded root: 1, a sum: 1) to sums that are bounded by the sum of the magnitudes.
+// The error bound: each of log2(slots) stages adds a relative error below 8 units of 2^-53 (a product of complex
+// numbers sqrt(5), its rounded root 1, a sum 1) to numbers that are bounded by the sum of the magnitudes.
 void definition(std::size_t slots) {
   const Embedding t(slots);
   Stream stream(slots);
@@ -131,7 +132,8 @@ void residues_of_reals(const Kernels& path, u64 q) {
   CHECK(same, describe("residues_of_reals", path.name, q, n).c_str());
 }
 
-// Small numbers come out exactly, of both signs, from any number of digits; all paths round large ones alike.
+// values_of_digits is exact for small numbers of either sign and any number of digits; all paths round large ones
+// alike.
 void digits(const Kernels& path, std::size_t count, int bits) {
   const std::size_t n = 520;
   const std::string context = describe("values_of_digits", path.name, count, n);
@@ -164,7 +166,7 @@ void digits(const Kernels& path, std::size_t count, int bits) {
   hetorch::kernels::portable().values_of_digits(expected.data(), pointers.data(), primes.data(), 3.0, count, n);
   path.values_of_digits(out.data(), pointers.data(), primes.data(), 3.0, count, n);
   CHECK(same_bits(out, expected), (context + " large").c_str());
-  double worst = 0;  // and they are near the middle of the modulus at most
+  double worst = 0;  // the results are centred: at most half of the modulus in magnitude
   double product = 1;
   for (u64 q : primes) product *= static_cast<double>(q);
   for (double x : out) worst = std::fmax(worst, std::fabs(x) * 3 / product);

@@ -1,4 +1,4 @@
-// The choice of a path, and the constants of a prime.
+// The choice of a kernel path, and the constants of a prime.
 #include <stdlib.h>
 
 #include <stdexcept>

@@ -1,4 +1,4 @@
-// Sums of products: portable against u128 and %, every path the same, from one term to 64.
+// Sums of 1 to 64 products: all paths are compared with u128 and %.
 #include <algorithm>
 #include <cmath>
 
@@ -24,7 +24,7 @@ std::vector<const u64*> pointers(const std::vector<Array>& arrays) {
   return result;
 }
 
-// sum_i a[i][j] b[i][j] mod q
+// Return sum_i a[i][j] b[i][j] mod q for each j.
 Array expected_inner(const std::vector<Array>& a, const std::vector<Array>& b, u64 q) {
   Array out(kLength);
   for (std::size_t j = 0; j < kLength; ++j) {
@@ -33,19 +33,19 @@ Array expected_inner(const std::vector<Array>& a, const std::vector<Array>& b, u
   return out;
 }
 
-// Groups of different numbers of terms over a span of four blocks, diagonals with runs of every length up to twice the
-// span: `count` terms in all, in the order in which the stream has them.
+// diagonal_sums of `count` terms in groups of different sizes, over a span of four blocks, with runs of 2^shift words
+// up to twice the span.
 void check_diagonals(const Kernels& path, std::size_t count, int shift, Fill fill, Stream& stream,
                      const ModulusConstants& m) {
   constexpr std::size_t kBlock = hetorch::kernels::kDiagonalBlock;
   const std::size_t n = 64;
-  const std::size_t half = n + 16;  // from a first half to its second, with a gap
+  const std::size_t half = n + 16;  // the two halves of an input have a gap between them
   const std::string context = describe("diagonal_sums", path.name, m.q, count) + " shift " + std::to_string(shift);
   std::vector<std::size_t> counts;
   for (std::size_t left = count; left != 0; left -= counts.back()) {
     counts.push_back(std::min(left, 1 + 9 * counts.size()));
   }
-  const std::size_t kept = std::max<std::size_t>(1, n >> shift);  // words of a diagonal
+  const std::size_t kept = std::max<std::size_t>(1, n >> shift);  // kept words of a diagonal
   const std::size_t words = std::max<std::size_t>(1, kBlock >> shift);
   Array values(count * kept);
   std::vector<Array> diagonals;
@@ -84,8 +84,8 @@ void check_diagonals(const Kernels& path, std::size_t count, int shift, Fill fil
   }
 }
 
-// With a key of more digits than are summed, plain, with an addend, and permuted: aligned blocks of 8 to such blocks,
-// each with an order of its own.
+// key_product with keys of as many or more digits than are summed; with and without an addend; with and without a
+// permutation, which takes aligned blocks of 8 to such blocks, each with an order of its own.
 void check_key_product(const Kernels& path, std::size_t count, Fill fill, Stream& stream, const ModulusConstants& m) {
   const std::string context = describe("key_product", path.name, m.q, count);
   const std::size_t key_digits = std::min<std::size_t>(64, count + count % 3);
@@ -105,7 +105,7 @@ void check_key_product(const Kernels& path, std::size_t count, Fill fill, Stream
   }
   const Array first = expected_inner(digits, {b.begin(), b.begin() + static_cast<std::ptrdiff_t>(count)}, m.q);
   const Array second = expected_inner(digits, {a.begin(), a.begin() + static_cast<std::ptrdiff_t>(count)}, m.q);
-  const std::uint32_t base = 1024;  // of the permutation's index, a multiple of 8
+  const std::uint32_t base = 1024;  // where the permuted span begins, a multiple of 8
   std::vector<std::uint32_t> index(kLength);
   for (std::size_t j = 0; j < kLength; ++j) {
     const std::size_t block = (j / 8 * 5 + 3) % (kLength / 8);
@@ -146,7 +146,7 @@ void check_weighted(const Kernels& path, std::size_t count, Fill fill, Stream& s
   CHECK(in[count - 1] == expected, (context + " in place").c_str());
 }
 
-// Word i of a block stands at bit i * bits, and nothing is written beyond the block.
+// Word i of a packed block begins at bit i * bits, and nothing is written beyond the block.
 void check_packing(Stream& stream) {
   for (int bits = 2; bits <= 64; bits = bits == 50 ? 64 : bits + 1) {
     for (Fill fill : all_fills()) {
@@ -169,7 +169,7 @@ void check_packing(Stream& stream) {
   CHECK(hetorch::kernels::packed_bits((u64{1} << 50) + 1) == 64, "a wide prime stays whole");
 }
 
-// Several targets at once equal the targets one by one, over a length of several tiles and a part of one.
+// weighted_sums equals weighted_sum for each target, over a length of several tiles and a part of one.
 void check_targets(const Kernels& path, std::size_t count, std::size_t targets, Stream& stream) {
   const std::size_t n = 1544;
   std::vector<Array> in;
@@ -201,7 +201,7 @@ void check_targets(const Kernels& path, std::size_t count, std::size_t targets, 
   }
 }
 
-// The inputs are residues of other primes; the sums of the paths must round alike, also next to one half.
+// round_quotient of residues of other primes: all paths must round alike, also next to one half.
 void check_round_quotient(const Kernels& path, std::size_t count, Fill fill, Stream& stream) {
   const u64 bound = u64{1} << path.modulus_bits;
   std::vector<double> inverses;

@@ -1,4 +1,4 @@
-// The transforms: portable against the definition, every other path against portable, bit for bit.
+// The transforms: the portable path is compared with the definition, every other path with the portable one.
 #include "check.h"
 #include "residues.h"
 
@@ -6,7 +6,7 @@ namespace {
 
 using namespace residues;
 
-// The forward transform evaluates the polynomial at psi^(2 bitrev(i) + 1).
+// The definition of the forward transform: the values of the polynomial at psi^(2 bitrev(i) + 1).
 Array evaluate(const Array& a, u64 psi, u64 q) {
   const std::size_t n = a.size();
   Array out(n);
@@ -19,7 +19,7 @@ Array evaluate(const Array& a, u64 psi, u64 q) {
   return out;
 }
 
-// a b mod (X^n + 1), by the schoolbook.
+// a b mod (X^n + 1), by the schoolbook method.
 Array negacyclic_product(const Array& a, const Array& b, u64 q) {
   const std::size_t n = a.size();
   Array out(n);
@@ -77,8 +77,8 @@ void agreement(const Kernels& path, std::size_t n, u64 q) {
   }
 }
 
-// The other entries are the in-place transform between a copy and an element-wise operation of the same path; in place
-// and out of place.
+// The other transforms of the table, in place and out of place, are compared with the in-place transforms of the same
+// path and an element-wise operation.
 void variants(const Kernels& path, std::size_t n, u64 q) {
   const std::string context = describe("variants", path.name, q, n);
   const Tables tables(path, n, q);
@@ -122,8 +122,8 @@ void variants(const Kernels& path, std::size_t n, u64 q) {
   }
 }
 
-// FNV-1a over the transform of 0, 1, 4, 9, ... of degree 1024 modulo the largest prime below 2^50 for it. The number
-// was computed by a separate program that evaluates the polynomial at every point with big integers.
+// A known answer: FNV-1a over the transform of 0, 1, 4, 9, ... for degree 1024, modulo the largest suitable prime below
+// 2^50. A separate program, which evaluates the polynomial at every point with big integers, computed it.
 void known_answer(const Kernels& path) {
   const std::size_t n = 1024;
   const u64 q = 1125899906826241;

@@ -1,4 +1,4 @@
-// Primes, roots and residues for the kernel tests and benchmarks, written from the definitions (u128 and %).
+// Primes, roots and residues for the kernel tests and benchmarks, computed by their definitions (with u128 and %).
 #pragma once
 
 #include <cstdint>
@@ -87,7 +87,7 @@ struct FreeArray {
   void operator()(u64* p) const { std::free(p); }
 };
 
-// A 64-byte aligned array, as the kernels ask.
+// A 64-byte aligned array, as the kernels need it.
 class Array {
  public:
   explicit Array(std::size_t n) : size_(n), data_(static_cast<u64*>(std::aligned_alloc(64, (n * 8 + 63) / 64 * 64))) {
@@ -133,7 +133,8 @@ class Stream {
   u64 state_;
 };
 
-// Inputs in [0, bound) that are random, or sit at the ends of the range where a lost carry or sign shows.
+// Kinds of inputs in [0, bound): random ones, and ones at the ends or the middle of the range, where a lost carry or
+// sign shows.
 enum class Fill { kRandom, kLargest, kZero, kAlternating, kMiddle };
 inline const std::vector<Fill>& all_fills() {
   static const std::vector<Fill> fills = {Fill::kRandom, Fill::kLargest, Fill::kZero, Fill::kAlternating,
@@ -165,7 +166,7 @@ inline Array filled(std::size_t n, u64 bound, Fill fill, Stream& stream) {
   return a;
 }
 
-// The tables of one path for one prime.
+// The transform's tables of one path for one prime.
 class Tables {
  public:
   Tables(const Kernels& path, std::size_t n, u64 q)
@@ -215,7 +216,7 @@ class Tables {
   Array inverse_root_quotients_;
 };
 
-// Every path that this machine can run besides the portable one.
+// All paths that this machine can run but the portable one.
 inline std::vector<const Kernels*> fast_paths() {
   std::vector<const Kernels*> paths;
   for (const Kernels* path :

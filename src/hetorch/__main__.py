@@ -1,4 +1,4 @@
-"""`python -m hetorch`: the command line, where the command `hetorch` is not on the path."""
+"""`python -m hetorch`: the command line, for users whose path does not have the command `hetorch`."""
 
 from __future__ import annotations
 

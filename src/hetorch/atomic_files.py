@@ -1,8 +1,9 @@
-"""Files that are replaced whole or not at all, and that are on the disk when the call returns.
+"""Atomic writes: a file is replaced completely or not at all, and is on the disk when the call returns.
 
 The content goes to a temporary file in the same folder, which is flushed (fsync) and renamed to its target; then the
 folder is flushed. A reader therefore sees the old or the new content and never a part, and a power failure after the
-call cannot bring the old content back. Errors stay OSError: the caller knows what the file is and what to advise.
+call cannot bring the old content back. Errors stay OSError, because only the caller knows the purpose of the file and
+can write a useful message.
 """
 
 from __future__ import annotations
@@ -17,29 +18,29 @@ from typing import BinaryIO
 PRIVATE = 0o600
 """Mode of a file that only its owner may read."""
 SHARED = 0o666
-"""Mode of a file that others may read as far as the umask allows, like any newly made file."""
+"""Mode of a file that others may read as far as the umask allows, like any new file."""
 TEMPORARY_PREFIX = ".new-"
-"""Beginning of the names of temporary files. A killed process may leave one behind; it may be deleted."""
+"""Prefix of the names of temporary files. A killed process may leave one behind, which may be deleted."""
 
 
 @contextmanager
 def open_atomically(path: str | os.PathLike[str], *, mode: int = PRIVATE) -> Iterator[BinaryIO]:
     """Open a temporary file that takes the place of `path` when the block ends, or is deleted if the block raises.
 
-    A symbolic link at `path` is replaced, not followed; resolve the path first to write through it. Several writers
-    may replace one file at once: each leaves a whole file, and the last one stays.
+    A symbolic link at `path` is replaced, not followed; resolve the path first to write through it. If several writers
+    replace a file at once, each of them writes a complete file, and the last one stays.
 
     Args:
         path: the target; its folder must exist.
-        mode: permission bits of the new file, less those that the umask withholds. Those of an existing file at `path`
-            do not count.
+        mode: permission bits of the new file, less those that the umask removes. The bits of an existing file at `path`
+            have no effect.
 
     Raises:
-        OSError: the file cannot be created, written, flushed or renamed; the old file stays as it was, except where
-            only flushing the folder failed, in which case the new file is in its place.
+        OSError: the file cannot be created, written, flushed or renamed, and the old file stays as it was; or flushing
+            the folder failed, and the new file is in its place.
     """
     target = Path(path)
-    # Nobody can guess the name and put a link there: in a folder such as /tmp others may create files.
+    # The name is random because others may create files in a folder such as /tmp: nobody can put a link there first.
     temporary = target.with_name(TEMPORARY_PREFIX + os.urandom(8).hex())
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
@@ -60,7 +61,7 @@ def write_atomically(
     *,
     mode: int = PRIVATE,
 ) -> int:
-    """Replace the file `path` by `content`, given whole or as chunks that are written one after the other.
+    """Replace the file `path` by `content`, which is bytes or chunks that are written one after the other.
 
     Args:
         path: the target, as for open_atomically.
@@ -81,7 +82,7 @@ def write_atomically(
 
 
 def _flush_folder(folder: Path) -> None:
-    """Flush the entry of a renamed file, which lies in its folder and not in the file (Linux, fsync(2))."""
+    """Flush a folder, which holds the name of a renamed file; flushing the file itself does not (Linux, fsync(2))."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except PermissionError:  # a folder that may be written but not read cannot be flushed

@@ -1,12 +1,12 @@
 """Layer 0: the error tree. A message says what was wrong, where, the value seen, and what to do about it.
 
 HetorchError                      everything that hetorch raises on purpose
-├── InputError                    a value that the caller handed in            (also ValueError)
+├── InputError                    a value that the caller passed               (also ValueError)
 ├── ParameterError                a malformed parameter set                    (also ValueError)
-│   └── SecurityError             a well-formed one below the security asked for
+│   └── SecurityError             a well-formed set below the requested security
 ├── UnsupportedModelError         a model with an operation that cannot be compiled
 ├── PlanError                     anything about a compiled plan
-│   ├── InfeasibleError           no parameters, layouts or keys satisfy what was asked for
+│   ├── InfeasibleError           no parameters, layouts or keys satisfy the options of compile
 │   ├── PlanFormatError           a plan's bytes are corrupt, of another version or inconsistent
 │   └── PlanUseError              a sound plan where it cannot run: engine, parameters, weights, memory
 ├── StorageError                  a folder or file that cannot be read or written
@@ -15,6 +15,7 @@ HetorchError                      everything that hetorch raises on purpose
 ├── KeyMissingError               an evaluation key that was not made
 ├── WireError                     bytes from outside that are malformed        (also ValueError)
 ├── RemoteError                   the server refused, failed or did not answer; has `status` and `code`
+├── MissingPackageError           an optional package is not installed         (also ImportError)
 └── SecretImportError             a server process would hold a secret key     (also ImportError)
 
 A class that is also a built-in one is caught where the built-in one is expected. The command line prints each of these
@@ -31,7 +32,7 @@ class HetorchError(Exception):
 
 
 class InputError(HetorchError, ValueError):
-    """A value handed in by the caller has the wrong shape, type or range."""
+    """A value that the caller passed has the wrong shape, type or range."""
 
 
 class ParameterError(HetorchError, ValueError):
@@ -39,13 +40,13 @@ class ParameterError(HetorchError, ValueError):
 
 
 class SecurityError(ParameterError):
-    """A parameter set is well-formed but below the security level asked for."""
+    """A parameter set is well-formed but below the requested security level."""
 
 
 class UnsupportedModelError(HetorchError):
-    """The model holds an operation that cannot be compiled; the message names it and the nearest thing that works.
+    """The model has an operation that cannot be compiled; the message names it and the nearest alternative that works.
 
-    `analysis` is the hetorch.ir.analysis.Analysis of the whole model, or None if it could not even be traced.
+    `analysis` is the hetorch.ir.analysis.Analysis of the whole model, or None if the model could not be traced.
     """
 
     def __init__(self, message: str, analysis: Any = None) -> None:
@@ -54,11 +55,11 @@ class UnsupportedModelError(HetorchError):
 
 
 class PlanError(HetorchError):
-    """Something is wrong with a compiled plan, or a plan cannot be made; the subclasses say which."""
+    """A compiled plan is wrong or used wrongly, or a plan cannot be made; the subclasses tell which."""
 
 
 class InfeasibleError(PlanError):
-    """No parameters, layouts or keys satisfy what was asked of hetorch.compile; the message says what would help."""
+    """No parameters, layouts or keys satisfy the options of hetorch.compile; the message says what would help."""
 
 
 class PlanFormatError(PlanError):
@@ -74,7 +75,7 @@ class StorageError(HetorchError):
 
 
 class VaultError(StorageError):
-    """The key vault of the data owner cannot be used: wrong permissions, missing or foreign keys, a spent budget."""
+    """The data owner's key vault cannot be used: wrong permissions, missing or foreign keys, a spent budget."""
 
 
 class LevelError(HetorchError, ValueError):
@@ -92,8 +93,8 @@ class WireError(HetorchError, ValueError):
 class RemoteError(HetorchError):
     """The server refused or failed, or did not answer; the message has the server's sentence if there is one.
 
-    `status` is the HTTP status, None without an answer. `code` is the stable name of the reason (`hetorch.wire.codes`),
-    None where the answer has none, as a proxy's.
+    `status` is the HTTP status, or None if there was no answer. `code` is the stable name of the reason
+    (`hetorch.wire.codes`), or None if the answer has none, for example because a proxy sent it.
     """
 
     def __init__(self, message: str, status: int | None = None, code: str | None = None) -> None:
@@ -102,8 +103,12 @@ class RemoteError(HetorchError):
         self.code = code
 
 
+class MissingPackageError(HetorchError, ImportError):
+    """A part of hetorch needs a package that is not installed; the message names the extra to install."""
+
+
 class SecretImportError(HetorchError, ImportError):
-    """A server process has loaded, or tried to import, a module through which a secret key could come in."""
+    """A server process has loaded, or tried to import, a module that handles secret keys."""
 
 
 class InputRangeWarning(UserWarning):
@@ -119,4 +124,4 @@ class KeySwitchNoiseWarning(UserWarning):
 
 
 class LegacySecurityWarning(UserWarning):
-    """Parameters exceed the 2024 security table, and are accepted under the HomomorphicEncryption.org one of 2018."""
+    """Parameters exceed the security table of 2024, and are accepted by that of HomomorphicEncryption.org of 2018."""

@@ -1,15 +1,18 @@
-"""How long work tells how far it is: one kind of function for the compiler, the client and the server."""
+"""Progress reports of long work: one type of function for the compiler, the client and the server."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[str, float], None]
-"""Called with the name of the stage that is at work and the fraction of it that is done, from 0 to 1."""
+"""A function that is called with the name of the current stage and the fraction of it that is done, from 0 to 1."""
 
 
 def counted(progress: Progress | None, stage: str) -> Callable[[int, int], None]:
-    """Return a function of (done, total) that tells `progress` the fraction of `stage`; without `progress`, nothing."""
+    """Return a function of (done, total) that calls `progress` with `stage` and done / total.
+
+    If `progress` is None, the function does nothing.
+    """
 
     def report(done: int, total: int) -> None:
         if progress is not None:

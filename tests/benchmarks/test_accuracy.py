@@ -1,4 +1,4 @@
-"""Encrypted against in clear on real data: the same answers, to 99.5 %."""
+"""Networks on real data: encrypted answers agree with those in clear, in 99.5 % of the rows."""
 
 from __future__ import annotations
 

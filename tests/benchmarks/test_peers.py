@@ -1,4 +1,4 @@
-"""The harness of the benchmarks with workers made for it: no peer is installed here."""
+"""The harness of the benchmarks, with workers that stand in for peers; none is installed here."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ serve(setup)
 def worker(folder: Path, nap: float = 0.002) -> Worker:
     script = folder / "worker.py"
     script.write_text(WORKER)
-    made = Worker([sys.executable, script], "Peer", "1.2", threads_environment(1), folder / "worker.log")
-    return made.set_up({"nap": nap}, seconds=60)
+    worker = Worker([sys.executable, script], "Peer", "1.2", threads_environment(1), folder / "worker.log")
+    return worker.set_up({"nap": nap}, seconds=60)
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[Worker, Worker]]:
-    """Theirs and ours: theirs naps five times as long."""
+    """Start their worker and ours; theirs naps five times as long."""
     with ExitStack() as stack:
         yield (
             stack.enter_context(worker(tmp_path, 0.01)),
@@ -87,8 +87,8 @@ def test_a_run_of_several_counts_as_one_of_them(monkeypatch: pytest.MonkeyPatch)
     ticks = iter([1.0, 3.0, 10.0, 14.0])
     monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
     freed: list[str] = []
-    assert session.Operation(lambda: "made", freed.append, count=10).times(2) == [200.0, 400.0]
-    assert freed == ["made", "made"]
+    assert session.Operation(lambda: "result", freed.append, count=10).times(2) == [200.0, 400.0]
+    assert freed == ["result", "result"]
 
 
 def test_a_worker_is_bound_to_its_cores_and_its_noise_is_no_answer(pair: tuple[Worker, Worker]) -> None:
@@ -171,9 +171,9 @@ def recipe(**changes: object) -> Recipe:
 def test_an_environment_is_made_once(tmp_path: Path) -> None:
     python = interpreter(recipe(), tmp_path)
     assert environment.version_in(python, "no-such-package") == ""
-    made = (tmp_path / "peer" / "made").stat().st_mtime_ns
+    first = (tmp_path / "peer" / "made").stat().st_mtime_ns
     assert interpreter(recipe(), tmp_path) == python
-    assert (tmp_path / "peer" / "made").stat().st_mtime_ns == made
+    assert (tmp_path / "peer" / "made").stat().st_mtime_ns == first
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_the_benchmarks_tell_their_options() -> None:
     root = Path(environment.__file__).parents[2]
     for name in ("engine", "models", "kernels", "roofline"):
         command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
-        told = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, env=os.environ)
+        shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=root, env=os.environ)
         for option in ("--json", "--markdown", "--only"):
-            assert option in told.stdout
-        assert ("--threads" in told.stdout) == (name in ("engine", "models"))
+            assert option in shown.stdout
+        assert ("--threads" in shown.stdout) == (name in ("engine", "models"))

@@ -1,4 +1,4 @@
-"""The benchmarks that are C++ programs: the rows of a program that stands for them, and one kernel."""
+"""The benchmarks that are C++ programs: the rows of a script that stands in for one, and one real kernel."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROOT = Path(programs.__file__).resolve().parents[1]
 
 
 def program(folder: Path, text: str) -> Path:
-    made = folder / "program"
-    made.write_text(f"#!{sys.executable}\n{text}")
-    made.chmod(0o755)
-    return made
+    program = folder / "program"
+    program.write_text(f"#!{sys.executable}\n{text}")
+    program.chmod(0o755)
+    return program
 
 
 def test_rows_are_read_as_they_are_printed(tmp_path: Path) -> None:

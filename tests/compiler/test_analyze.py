@@ -43,18 +43,18 @@ def line(marker: str) -> int:
 
 
 def test_too_many_levels_are_told_before_compiling() -> None:
-    class Square(nn.Module):
+    class Product(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x * x * 0.5 + 0.25
+            return x * x.flip(1) * 0.5 + 0.25
 
     torch.manual_seed(0)
     x = torch.randn(40, 4).clamp(-1, 1)
-    found = hetorch.analyze(nn.Sequential(*(Square() for _ in range(90))), x)
+    found = hetorch.analyze(nn.Sequential(*(Product() for _ in range(90))), x)
     assert not found.supported and "levels (multiplications one after the other)" in found.problem
     with pytest.raises(PlanError, match="no parameters fit"):
-        compile(nn.Sequential(*(Square() for _ in range(90))), x)
-    shallow = hetorch.analyze(nn.Sequential(*(Square() for _ in range(3))), x)
-    levels = compile(nn.Sequential(*(Square() for _ in range(3))), x).parameters.max_level
+        compile(nn.Sequential(*(Product() for _ in range(90))), x)
+    shallow = hetorch.analyze(nn.Sequential(*(Product() for _ in range(3))), x)
+    levels = compile(nn.Sequential(*(Product() for _ in range(3))), x).parameters.max_level
     assert shallow.supported and f"{levels} levels: multiplications one after the other" in shallow.notes
 
 

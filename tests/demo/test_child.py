@@ -1,4 +1,4 @@
-"""Child processes end with their parent's block."""
+"""Child processes end with a block of their parent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The split of the digits."""
+"""The digits and their split."""
 
 from __future__ import annotations
 

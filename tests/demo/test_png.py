@@ -1,4 +1,4 @@
-"""Pictures in the report, read back by a library that we did not write."""
+"""Pictures of the report, read back by a library that we did not write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The definitions of what the demo reports."""
+"""The definitions of the numbers that the demo reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole demo, with fewer digits."""
+"""The whole demo on fewer digits."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def test_what_cannot_run() -> None:
 def test_compile_refuses_what_contradicts_it() -> None:
     for arguments, message in (
         ({"digit_size": 2}, "digit_size must be 1"),
-        ({"ring_degree": 1 << 16}, "rings up to 2\\^15"),
+        ({"ring_degree": 1 << 16}, "ring_degree must be at most 32768"),
     ):
         with pytest.raises(InputError, match=message):
             compile(model("mlp"), inputs("mlp")[:8], engine="seal", **arguments)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Habits that no other tool checks."""
+"""Habits of the project that no other tool checks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def own_files() -> Iterator[Path]:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Every module that a file imports anywhere in it, also inside functions."""
+    """Yield the modules that a file imports anywhere, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

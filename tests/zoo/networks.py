@@ -1,5 +1,5 @@
 # mypy: disable-error-code="no-any-return"
-"""Architectures that people train, small: what is new in each is how its parts hang together."""
+"""Small versions of architectures that people train; each connects its parts in another way."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def linear_autoencoder() -> nn.Module:
 
 
 class Tabular(nn.Module):
-    """What comes after the embeddings, which the client looks up: 3 x 4 numbers, and 5 of other columns."""
+    """A model of tabular data without its embeddings, which the client looks up: 3 x 4 numbers, and 5 other columns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class Attention(nn.Module):
 
 
 class PolynomialAttention(nn.Module):
-    """Scores are squared instead of softmax: products of encrypted tensors and nothing approximated."""
+    """Attention whose scores are squared in place of a softmax, so that nothing is approximated."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -265,7 +265,7 @@ class PolynomialRegression(nn.Module):
 
 
 class PolynomialKernel(nn.Module):
-    """Support vectors with the kernel (x . s / 4 + 1)^3."""
+    """A support vector machine with the kernel (x . s / 4 + 1)^3."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -340,7 +340,7 @@ class LayerNormed(nn.Module):
 class TransformerBlock(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        # With fewer features a variance is often near 0, where no polynomial of use is 1 / sqrt(x).
+        # With fewer features a variance is often near 0, where no polynomial approximates 1 / sqrt(x).
         self.block = nn.TransformerEncoderLayer(16, 2, 16, activation="gelu", batch_first=True)
         self.last = nn.Linear(16, 2)
 
@@ -358,7 +358,7 @@ class SuperResolution(nn.Module):
 
 
 class Bilinear(nn.Module):
-    """A factorisation machine: pairwise products of features."""
+    """A factorisation machine, which sums pairwise products of features."""
 
     def __init__(self) -> None:
         super().__init__()

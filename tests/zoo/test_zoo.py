@@ -1,8 +1,9 @@
 # mypy: disable-error-code="no-any-return"
-"""Whole architectures, compiled and run: cleartext engine and encrypted, against torch and against the prediction.
+"""Whole architectures, compiled and run, simulated and encrypted, compared with torch and with the prediction.
 
 A network's worst error has two parts: that of its polynomials, which compiling measures, and that of encryption, which
-it bounds. Both must hold together on inputs that calibration did not see; the second alone within the bound.
+compiling bounds. On inputs that calibration did not see, their sum must stay below a target, and the second part alone
+below its bound.
 """
 
 from __future__ import annotations
@@ -26,17 +27,19 @@ from hetorch.compiler.api import compile
 from tests.zoo import networks as zoo
 
 TARGET = 1e-2
-"""Largest error of the whole, relative to the range of the outputs."""
-
+"""Largest accepted error of a network, relative to the range of the outputs."""
 
 CALIBRATION, UNSEEN = 300, 100
-"""Inputs that compiling sees, and others: random numbers like those."""
+"""Number of random inputs that compiling sees, and of others with the same distribution."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A network and the shape of its inputs. `encrypted`: a run, with its keys, takes less than a minute and 4 GB.
-    `calibrated`: the largest error on the calibration inputs, TARGET but where no degree gets there."""
+    """A network and the shape of its inputs.
+
+    `encrypted` is True if a run, with its keys, takes less than a minute and 4 GB. `calibrated` is the largest accepted
+    error on the calibration inputs; it is above TARGET where no degree reaches that.
+    """
 
     make: Callable[[], nn.Module]
     shape: tuple[int, ...]
@@ -46,7 +49,7 @@ class Entry:
 
 
 def spline() -> nn.Module:
-    """A layer of a Kolmogorov-Arnold network: tables on the inputs, then sums."""
+    """Make a layer of a Kolmogorov-Arnold network: tables on the inputs, then sums."""
     points = np.linspace(-5, 5, 41)
     tables = [hetorch.Table(points, np.sin(points)), hetorch.Table(points, np.exp(-(points**2) / 4))]
 
@@ -124,13 +127,13 @@ def run(name: str, *, encrypted: bool) -> dict[str, float]:
     with torch.no_grad():
         truth = (model[:-1] if final else model)(fresh).numpy()  # type: ignore[index]
     exact = simulate(plan, fresh.numpy(), noise=False)
-    found = run_encrypted(plan, fresh[:2].numpy()) if encrypted else simulate(plan, fresh[:4].numpy())
+    results = run_encrypted(plan, fresh[:2].numpy()) if encrypted else simulate(plan, fresh[:4].numpy())
     span = plan.report.output_range
-    noise = float(np.max(np.abs(found - exact[: len(found)]))) / span
-    error = float(np.max(np.abs(found - truth[: len(found)]))) / span
+    noise = float(np.max(np.abs(results - exact[: len(results)]))) / span
+    error = float(np.max(np.abs(results - truth[: len(results)]))) / span
     assert noise <= plan.report.predicted_error
     assert error <= TARGET, (error, plan.report.approximation_error)
-    # Without noise a run costs next to nothing: the polynomials on many inputs, and what compiling said of them.
+    # A run without noise is cheap, so the polynomials are checked on many inputs.
     assert plan.report.approximation_error <= entry.calibrated
     assert np.max(np.abs(exact - truth)) <= TARGET * span
     return {"noise": noise, "error": error}
@@ -152,7 +155,7 @@ KINDS = (
     ),
     *("autoencoder", "tabular", "mixer", "attention"),
 )
-"""Architectures that must be there."""
+"""Architectures that the zoo must hold."""
 
 
 def test_the_zoo_holds_what_people_train() -> None:
@@ -193,9 +196,9 @@ for name in sys.argv[1:]:
 
 
 def test_other_processes_compile_the_same_bytes() -> None:
-    """With other orders of sets, and other numbers of threads."""
+    """The order of sets and the number of threads do not matter."""
     names = ("max_pooled", "resnet", "glu", "squeeze_excite")
-    told = [
+    printed = [
         subprocess.run(
             [sys.executable, "-c", COMPILE, *names],
             env={
@@ -211,11 +214,11 @@ def test_other_processes_compile_the_same_bytes() -> None:
         ).stdout
         for count in ("1", "2")
     ]
-    assert told[0] == told[1] and told[0].count("\n") == len(names)
+    assert printed[0] == printed[1] and printed[0].count("\n") == len(names)
 
 
 def test_compiling_twice_gives_the_same_bytes(tmp_path: Path) -> None:
-    """With degrees that are chosen, layers fitted together, and signs from linear programs."""
+    """The network has degrees that the compiler chooses, layers fitted together, and signs from linear programs."""
     x = torch.randn(200, 8, generator=torch.Generator().manual_seed(1))
     for folder in ("a", "b"):
         torch.manual_seed(5)

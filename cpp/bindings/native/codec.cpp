@@ -4,7 +4,7 @@
 namespace hetorch::bindings {
 namespace {
 
-// Parse with the GIL released; the expander takes it back for each piece.
+// Parse bytes with the GIL released; the expander acquires it for each piece.
 template <class Load>
 auto load_with(const nb::bytes& bytes, nb::callable expand, const Load& load) {
   const auto data = view(bytes);

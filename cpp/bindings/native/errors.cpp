@@ -5,6 +5,7 @@
 namespace hetorch::bindings {
 namespace {
 
+// Set the Python exception hetorch.errors.<name>.
 void raise(const char* name, const std::exception& error) {
   nb::object type = nb::module_::import_("hetorch.errors").attr(name);
   PyErr_SetString(type.ptr(), error.what());

@@ -1,3 +1,4 @@
+// The evaluator, prepared linear maps and prepared weighted sums.
 #include "ckks/evaluator.h"
 
 #include "bindings/native/module.h"
@@ -14,7 +15,7 @@ using ckks::Plaintext;
 using Refs = std::vector<const Ciphertext*>;
 using Release = nb::call_guard<nb::gil_scoped_release>;
 
-// An evaluator that keeps its context and keys alive.
+// The evaluator of Python: it keeps its context and keys alive.
 struct BoundEvaluator {
   ContextPtr context;
   std::shared_ptr<const rlwe::EvaluationKeys> keys;
@@ -67,9 +68,8 @@ std::shared_ptr<circuits::WeightedSums> prepare_sums(const ckks::Context& contex
                                                   output_scale);
 }
 
-}  // namespace
-
-void bind_evaluator(nb::module_& m) {
+// Encoded linear maps and matrices of weights.
+void bind_maps(nb::module_& m) {
   nb::class_<circuits::LinearTransform>(m, "LinearTransform")
       .def_static("prepare", &prepare, "context"_a, "outputs"_a, "inputs"_a, "giants"_a, "babies"_a, "values"_a,
                   "input_count"_a, "output_count"_a, "level"_a, "input_scale"_a, "output_scale"_a)
@@ -81,8 +81,10 @@ void bind_evaluator(nb::module_& m) {
                   "output_count"_a, "level"_a, "input_scale"_a, "output_scale"_a)
       .def_prop_ro("level", &circuits::WeightedSums::level)
       .def_prop_ro("bytes", &circuits::WeightedSums::bytes);
+}
 
-  nb::class_<BoundEvaluator>(m, "Evaluator")
+void bind_arithmetic(nb::class_<BoundEvaluator>& evaluator) {
+  evaluator
       .def(
           "__init__",
           [](BoundEvaluator* self, std::shared_ptr<ckks::Context> context, std::shared_ptr<rlwe::EvaluationKeys> keys) {
@@ -139,7 +141,12 @@ void bind_evaluator(nb::module_& m) {
       .def(
           "add_constant",
           [](const BoundEvaluator& e, const Ciphertext& a, double value) { return e.get().add(a, value); }, "a"_a,
-          "value"_a, Release())
+          "value"_a, Release());
+}
+
+// Sums of products, of one result and of many.
+void bind_sums(nb::class_<BoundEvaluator>& evaluator) {
+  evaluator
       .def(
           "add_values",
           [](const BoundEvaluator& e, const Ciphertext& a, const RealArray& values) {
@@ -191,7 +198,11 @@ void bind_evaluator(nb::module_& m) {
           [](const BoundEvaluator& e, const Refs& a, const Refs& b, std::size_t terms, bool relinearise, bool rescale) {
             return ckks::sums_of_products(e.get(), a, b, terms, relinearise, rescale);
           },
-          "a"_a, "b"_a, "terms"_a, "relinearise"_a, "rescale"_a, Release())
+          "a"_a, "b"_a, "terms"_a, "relinearise"_a, "rescale"_a, Release());
+}
+
+void bind_circuits(nb::class_<BoundEvaluator>& evaluator) {
+  evaluator
       .def(
           "linear_transform",
           [](const BoundEvaluator& e, const circuits::LinearTransform& transform,
@@ -207,6 +218,16 @@ void bind_evaluator(nb::module_& m) {
           [](const BoundEvaluator& e, const Ciphertext& a, const std::vector<double>& coefficients,
              double output_scale) { return circuits::evaluate_chebyshev(e.get(), a, coefficients, output_scale); },
           Release());
+}
+
+}  // namespace
+
+void bind_evaluator(nb::module_& m) {
+  bind_maps(m);
+  nb::class_<BoundEvaluator> evaluator(m, "Evaluator");
+  bind_arithmetic(evaluator);
+  bind_sums(evaluator);
+  bind_circuits(evaluator);
 }
 
 }  // namespace hetorch::bindings

@@ -1,4 +1,4 @@
-// hetorch.engine._native: everything that a server may do. No secret key, no decryption.
+// The Python module hetorch.engine._native: all that a server may do. It has no secret key and no decryption.
 #include "bindings/native/module.h"
 
 #include "kernels/api.h"
@@ -30,14 +30,16 @@ NB_MODULE(_native, m) {
   bind_codec(m);
   nb::class_<PoolStatistics>(m, "PoolStatistics")
       .def_ro("in_use", &PoolStatistics::in_use, "Bytes of all buffers of ring elements that exist.")
-      .def_ro("peak", &PoolStatistics::peak, "The most that existed at once since reset_pool_peak().")
-      .def_ro("held", &PoolStatistics::held, "Bytes that are free and kept for later.");
+      .def_ro("peak", &PoolStatistics::peak, "The most that in_use was since reset_pool_peak().")
+      .def_ro("held", &PoolStatistics::held, "Bytes of free memory that the pool keeps for later.");
   m.def("pool_statistics", &hetorch::ring::pool_statistics);
   m.def("reset_pool_peak", &hetorch::ring::reset_pool_peak);
-  m.def("trim_pool", &hetorch::ring::trim_pool, "Give the memory that the pool keeps back to the system.");
-  m.def("thread_count", &hetorch::ring::thread_count, "Threads that the pool of this process works with.");
-  m.def("kernel_paths", &kernel_paths, "Instruction-set paths that this machine can run.");
+  m.def("trim_pool", &hetorch::ring::trim_pool, "Give the free memory that the pool keeps back to the system.");
+  m.def("thread_count", &hetorch::ring::thread_count,
+        "Return the number of threads that work on an operation in this process.");
+  m.def("kernel_paths", &kernel_paths,
+        "Return the names of the kernel paths that this machine can run, from the slowest to the fastest.");
   m.def(
       "selected_kernel_path", [] { return std::string(hetorch::kernels::select(std::uint64_t{1} << 49).name); },
-      "The path that primes below 2^50 take here.");
+      "Return the name of the kernel path that primes below 2^50 take in this process.");
 }

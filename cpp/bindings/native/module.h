@@ -1,3 +1,4 @@
+// The parts of the module _native, in the order in which module.cpp binds them.
 #pragma once
 
 #include "bindings/convert.h"

@@ -1,3 +1,4 @@
+// Contexts, plaintexts, ciphertexts and keys; encoding and public-key encryption.
 #include <cmath>
 
 #include "bindings/native/module.h"
@@ -49,7 +50,7 @@ ckks::Ciphertext encrypt(const ckks::Context& context, const ckks::Plaintext& me
   return {rlwe::encrypt(message.poly, key, bytes, context.rlwe()), message.scale};
 }
 
-// The residues of one row, in the NTT domain and our order: for comparisons with other libraries.
+// The residues of one row, in the NTT domain and our order, for comparisons with other libraries.
 auto row(const ring::NttPoly& poly, std::size_t r) {
   if (r >= poly.limbs().count()) throw std::invalid_argument("row out of range");
   return to_array(std::vector<std::uint64_t>(poly.row(r), poly.row(r) + poly.n()));
@@ -81,8 +82,8 @@ ckks::Ciphertext ciphertext_of_rows(const ckks::Context& context, std::size_t le
   return result;
 }
 
-// A list or tuple of floats and ints as an array, several times faster than numpy makes one of objects that may be
-// anything; None for what holds something else, which numpy is to judge.
+// Return a list or tuple of floats and ints as an array, several times faster than numpy, which must expect objects of
+// any type. Returns None for everything else; the caller then leaves the conversion and its errors to numpy.
 nb::object array_of_reals(const nb::sequence& numbers) {
   PyObject* const sequence = numbers.ptr();
   const bool list = PyList_CheckExact(sequence);
@@ -95,11 +96,47 @@ nb::object array_of_reals(const nb::sequence& numbers) {
     if (!PyFloat_Check(item) && !PyLong_CheckExact(item)) return nb::none();
     values[i] = PyFloat_AsDouble(item);
     if (values[i] == -1.0 && PyErr_Occurred() != nullptr) {
-      PyErr_Clear();  // an int beyond the range of doubles: numpy has the words for it
+      PyErr_Clear();  // an int beyond the range of doubles
       return nb::none();
     }
   }
   return nb::cast(to_array(std::move(values)));
+}
+
+void bind_evaluation_keys(nb::module_& m) {
+  using KeyPtr = std::shared_ptr<const rlwe::SwitchingKey>;
+  nb::class_<rlwe::EvaluationKeys>(m, "EvaluationKeys")
+      .def(
+          "__init__",
+          [](rlwe::EvaluationKeys* self, std::shared_ptr<rlwe::SwitchingKey> relinearisation,
+             const std::vector<std::pair<std::uint32_t, std::shared_ptr<rlwe::SwitchingKey>>>& galois) {
+            for (const auto& [element, key] : galois) {
+              if (key == nullptr)
+                throw std::invalid_argument("the key of Galois element " + std::to_string(element) + " is None");
+            }
+            new (self) rlwe::EvaluationKeys{KeyPtr(std::move(relinearisation)), {}};
+            for (const auto& [element, key] : galois) self->galois[element] = key;
+          },
+          "relinearisation"_a.none(), "galois"_a)
+      .def_prop_ro(
+          "relinearisation",
+          [](const rlwe::EvaluationKeys& k) { return std::const_pointer_cast<rlwe::SwitchingKey>(k.relinearisation); },
+          nb::sig("def relinearisation(self) -> SwitchingKey | None"))
+      .def("galois_elements",
+           [](const rlwe::EvaluationKeys& k) {
+             std::vector<std::uint32_t> elements;
+             for (const auto& [element, key] : k.galois) elements.push_back(element);
+             return elements;
+           })
+      .def(
+          "galois",
+          [](const rlwe::EvaluationKeys& k, std::uint32_t element) {
+            const auto entry = k.galois.find(element);
+            if (entry == k.galois.end())
+              throw ckks::KeyMissingError("no key of Galois element " + std::to_string(element));
+            return std::const_pointer_cast<rlwe::SwitchingKey>(entry->second);
+          },
+          "element"_a);
 }
 
 }  // namespace
@@ -129,39 +166,7 @@ void bind_objects(nb::module_& m) {
           "part"_a, "row"_a);
   nb::class_<rlwe::PublicKey>(m, "PublicKey");
   nb::class_<rlwe::SwitchingKey>(m, "SwitchingKey").def_ro("level", &rlwe::SwitchingKey::level);
-  using KeyPtr = std::shared_ptr<const rlwe::SwitchingKey>;
-  nb::class_<rlwe::EvaluationKeys>(m, "EvaluationKeys")
-      .def(
-          "__init__",
-          [](rlwe::EvaluationKeys* self, std::shared_ptr<rlwe::SwitchingKey> relinearisation,
-             const std::vector<std::pair<std::uint32_t, std::shared_ptr<rlwe::SwitchingKey>>>& galois) {
-            for (const auto& [element, key] : galois) {
-              if (key == nullptr)
-                throw std::invalid_argument("the key of Galois element " + std::to_string(element) + " is None");
-            }
-            new (self) rlwe::EvaluationKeys{KeyPtr(std::move(relinearisation)), {}};
-            for (const auto& [element, key] : galois) self->galois[element] = key;
-          },
-          "relinearisation"_a.none(), "galois"_a)
-      .def_prop_ro(
-          "relinearisation",
-          [](const rlwe::EvaluationKeys& k) { return std::const_pointer_cast<rlwe::SwitchingKey>(k.relinearisation); },
-          nb::sig("def relinearisation(self) -> SwitchingKey | None"))
-      .def("galois_elements",
-           [](const rlwe::EvaluationKeys& k) {
-             std::vector<std::uint32_t> elements;
-             for (const auto& [element, key] : k.galois) elements.push_back(element);
-             return elements;
-           })
-      .def(
-          "galois",
-          [](const rlwe::EvaluationKeys& k, std::uint32_t element) {
-            const auto found = k.galois.find(element);
-            if (found == k.galois.end())
-              throw ckks::KeyMissingError("no key of Galois element " + std::to_string(element));
-            return std::const_pointer_cast<rlwe::SwitchingKey>(found->second);
-          },
-          "element"_a);
+  bind_evaluation_keys(m);
   m.def("encode", &encode, "context"_a, "values"_a, "level"_a, "scale"_a);
   m.def("lift", &lift, "context"_a, "coefficients"_a, "level"_a, "scale"_a);
   m.def("decode", &decode, "context"_a, "plaintext"_a);

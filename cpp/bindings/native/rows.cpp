@@ -1,4 +1,5 @@
-// Objects to and from arrays of residues, in the NTT domain and our order: the bridge to other libraries' formats.
+// Conversions between objects and arrays of residues, in the NTT domain and our order, for the formats of other
+// libraries.
 #include <cmath>
 #include <cstring>
 
@@ -14,15 +15,15 @@ using RowArray = nb::ndarray<nb::numpy, std::uint64_t>;
 template <std::size_t D>
 using Rows = nb::ndarray<const std::uint64_t, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
 
-// The polynomials one after the other, with this shape before (rows, N).
+// Return polynomials of one size as an array of shape (*shape, rows, N).
 RowArray to_rows(const std::vector<const NttPoly*>& polys, std::vector<std::size_t> shape) {
   const std::size_t words = polys.empty() ? 0 : polys[0]->words();
-  auto* held = new std::uint64_t[polys.size() * words];
-  for (std::size_t i = 0; i < polys.size(); ++i) std::memcpy(held + i * words, polys[i]->row(0), words * 8);
-  nb::capsule owner(held, [](void* p) noexcept { delete[] static_cast<std::uint64_t*>(p); });
+  auto* residues = new std::uint64_t[polys.size() * words];
+  for (std::size_t i = 0; i < polys.size(); ++i) std::memcpy(residues + i * words, polys[i]->row(0), words * 8);
+  nb::capsule owner(residues, [](void* p) noexcept { delete[] static_cast<std::uint64_t*>(p); });
   shape.push_back(polys.empty() ? 0 : polys[0]->limbs().count());
   shape.push_back(polys.empty() ? 0 : polys[0]->n());
-  return RowArray(held, shape.size(), shape.data(), owner);
+  return RowArray(residues, shape.size(), shape.data(), owner);
 }
 
 void check_scale(double scale) {
@@ -31,7 +32,7 @@ void check_scale(double scale) {
   }
 }
 
-// `limbs` rows of residues from consecutive words, each checked against its prime.
+// Copy the rows of `limbs` from consecutive words; throw std::invalid_argument if a residue is not below its prime.
 NttPoly from_words(const std::uint64_t* words, Limbs limbs, const ring::RnsBasis& basis) {
   NttPoly result(basis.n(), limbs);
   std::memcpy(result.row(0), words, result.words() * 8);
@@ -64,7 +65,7 @@ ckks::Plaintext plaintext_of_rows(const ckks::Context& context, double scale, co
 }
 
 rlwe::PublicKey public_key_of_rows(const ckks::Context& context, const Rows<3>& rows) {
-  // With as many rows as there are primes in all, an extended key.
+  // It is an extended key if it has a row for every prime, the special ones included.
   const std::size_t top = context.max_level();
   const Limbs all = context.rlwe().extended_limbs(top);
   const Limbs limbs = rows.shape(1) == all.count() ? all : context.rlwe().data_limbs(top);
@@ -104,12 +105,13 @@ std::shared_ptr<rlwe::SwitchingKey> switching_key_of_rows(const ckks::Context& c
 
 void bind_rows(nb::module_& m) {
   m.def("plaintext_of_rows", &plaintext_of_rows, "context"_a, "scale"_a, "rows"_a,
-        "rows: (level + 1, ring_degree) residues.");
-  m.def(
-      "public_key_of_rows", &public_key_of_rows, "context"_a, "rows"_a,
-      "rows: (2, max_level + 1, ring_degree) residues, b then a; with the special primes' rows too, an extended key.");
+        "Make a plaintext of (level + 1, ring_degree) residues.");
+  m.def("public_key_of_rows", &public_key_of_rows, "context"_a, "rows"_a,
+        "Make a public key of (2, max_level + 1, ring_degree) residues, b then a; with the rows of the special primes "
+        "too, "
+        "an extended key.");
   m.def("switching_key_of_rows", &switching_key_of_rows, "context"_a, "level"_a, "rows"_a,
-        "rows: (digits, 2, level + 1 + special primes, ring_degree) residues, b then a.");
+        "Make a switching key of (digits, 2, level + 1 + special primes, ring_degree) residues, b then a.");
   m.def("plaintext_rows", [](const ckks::Plaintext& p) { return to_rows({&p.poly}, {}); }, "plaintext"_a);
   m.def(
       "ciphertext_rows",
@@ -118,7 +120,7 @@ void bind_rows(nb::module_& m) {
         for (const auto& part : c.body.parts) parts.push_back(&*part);
         return to_rows(parts, {parts.size()});
       },
-      "ciphertext"_a, "(parts, level + 1, ring_degree) residues.");
+      "ciphertext"_a, "Return (parts, level + 1, ring_degree) residues.");
   m.def("public_key_rows", [](const rlwe::PublicKey& k) { return to_rows({&k.b, &k.a}, {2}); }, "public_key"_a);
   m.def(
       "switching_key_rows",

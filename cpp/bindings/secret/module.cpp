@@ -1,15 +1,16 @@
-// hetorch.engine._secret: key generation, secret-key encryption and decryption. Only hetorch.engine.secret imports it.
+// The Python module hetorch.engine._secret: key generation, secret-key encryption and decryption. Only
+// hetorch.engine.secret imports it.
 #include "bindings/convert.h"
 #include "rlwe/secret_key.h"
 
 namespace hetorch::bindings {
 namespace {
 
-// A Python callable (index, length) -> bytes, or an iterator of bytes that are `length` in all.
+// Wrap a Python callable (index, length) that returns bytes, or an iterator of bytes with `length` in all.
 rlwe::ByteSource to_source(nb::callable draw) {
   return [draw](std::size_t index, std::size_t length) {
     nb::gil_scoped_acquire acquire;
-    // Memory of the pool: the megabytes of a key would be new from the system, page by page, for each digit.
+    // Memory from the pool: new memory for each digit would cost the system's clearing of all its pages.
     hetorch::ring::Buffer words(length / sizeof(std::uint64_t));
     std::size_t filled = 0;
     const auto take = [&](const nb::bytes& piece) {
@@ -30,7 +31,8 @@ rlwe::ByteSource to_source(nb::callable draw) {
 
 using KeyRows = nb::ndarray<const std::uint64_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-// A key given by its residues over all primes, in the NTT domain and our order.
+// Make a key of its residues over all primes, in the NTT domain and our order. Throws std::invalid_argument unless they
+// are those of one ternary polynomial.
 std::unique_ptr<rlwe::SecretKey> key_of_rows(const ckks::Context& context, const KeyRows& rows) {
   const ring::Limbs all = context.rlwe().extended_limbs(context.max_level());
   if (rows.shape(0) != all.count() || rows.shape(1) != context.basis().n()) {
@@ -101,7 +103,7 @@ ckks::Ciphertext encrypt(const ckks::Context& context, const rlwe::SecretKey& ke
 NB_MODULE(_secret, m) {
   using namespace hetorch::bindings;
   namespace rlwe = hetorch::rlwe;
-  nb::module_::import_("hetorch.engine._native");  // the types that go in and out
+  nb::module_::import_("hetorch.engine._native");  // the types of arguments and results
   m.doc() = "The part of the CKKS core that holds secret keys.";
   nb::class_<rlwe::SecretKey>(m, "SecretKey")
       .def(

@@ -1,4 +1,4 @@
-"""`hetorch compile`: a trained model to a plan folder."""
+"""`hetorch compile`: compile a trained model into a plan folder."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hetorch.cli.compile_options import takes_options
+from hetorch.cli.model_source import METAVAR
 from hetorch.compiler.options import CompileOptions
 
 
@@ -16,18 +17,18 @@ from hetorch.compiler.options import CompileOptions
 def compile_model(
     model: Annotated[
         str,
-        typer.Argument(
-            metavar="MODEL.py:factory|MODEL.pt2|MODEL.onnx", help="What to compile; its code is run."
-        ),
+        typer.Argument(metavar=METAVAR, help="The model to compile; the code of its file is run."),
     ],
     calibration: Annotated[Path, typer.Option(help="Typical inputs, batch first: .npy, .npz or .csv.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The plan folder to write.")],
     options: dict[str, Any],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compile a trained model. MODEL.py:factory names an nn.Module, a fitted scikit-learn estimator, or a class or
-    function without arguments that makes one, in a Python file; MODEL.pt2 is what torch.export.save wrote. Both run
-    code of the file: compile only what you trust. MODEL.onnx is an ONNX model (it needs the package onnx).
+    """Compile a trained model.
+
+    MODEL.py:factory names an nn.Module, a fitted scikit-learn estimator, or a class or function without arguments that
+    makes one, in a Python file. MODEL.pt2 is a file of torch.export.save. Both run code of the file: compile only
+    models that you trust. MODEL.onnx is an ONNX model (it needs the package onnx).
 
     Example: [bold]hetorch compile net.py:make_model --calibration samples.npy -o digits.hetorch[/bold]
     """
@@ -37,7 +38,7 @@ def compile_model(
 
     inputs = load_array(calibration)
     module = load_model(model)
-    from hetorch import compile as compile_plan  # loads torch, which takes seconds
+    from hetorch import compile as compile_plan  # It loads torch, which takes seconds.
 
     with progress(quiet=as_json) as report:
         plan = compile_plan(module, inputs, progress=report, **options)

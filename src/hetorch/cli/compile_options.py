@@ -1,4 +1,4 @@
-"""Command-line options made from the fields of CompileOptions."""
+"""Command-line options, generated from the fields of CompileOptions."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from typing import Annotated, Any
 import typer
 
 from hetorch.compiler.option_help import kind, unit
-from hetorch.compiler.options import CompileOptions
+from hetorch.compiler.options import MEGABYTE, CompileOptions
 
 
 def takes_options(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorate a verb whose parameter `options` gets a dictionary: give it one command-line option for each of `names`.
+    """Return a decorator that gives a verb of the command line one option for each of `names`.
 
-    The dictionary has only what the user gave, in the units of CompileOptions, which checks it.
+    The verb gets them as one dictionary, its parameter `options`. This holds only the options that the user gave, in
+    the units of CompileOptions, which checks them.
     """
     wanted = tuple(names)
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(verb)
-        def run(**given: Any) -> None:
-            options = {name: given.pop(name) for name in wanted}
-            verb(**given, options={name: _scaled(name, v) for name, v in options.items() if v is not None})
+        def run(**arguments: Any) -> None:
+            options = {name: arguments.pop(name) for name in wanted}
+            verb(
+                **arguments, options={name: _scaled(name, v) for name, v in options.items() if v is not None}
+            )
 
         own = [p for p in inspect.signature(verb, eval_str=True).parameters.values() if p.name != "options"]
         parameters = [*own, *(_parameter(name) for name in wanted)]
-        # Parameters without defaults come first; all are given by name.
+        # Keyword-only, so that parameters without a default may follow those with one.
         parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}
@@ -38,19 +41,21 @@ def takes_options(names: Iterable[str]) -> Callable[[Callable[..., None]], Calla
 
 
 def _parameter(name: str) -> inspect.Parameter:
-    """Every option may be left out: then CompileOptions has its default, which the help shows."""
+    """Return the parameter of an option. Its default is None: CompileOptions has the real one, which the help shows."""
     field = CompileOptions.model_fields[name]
-    taken = float if unit(name) else kind(name)
-    shown = "" if field.default is None else f" Default: {field.default}."
-    option = typer.Option(help=f"{field.description}{shown}", show_default=False)
+    value_type = float if unit(name) else kind(name)
+    default = "" if field.default is None else f" Default: {field.default}."
+    in_unit = " In MB." if unit(name) == MEGABYTE else ""
+    option = typer.Option(help=f"{field.description}{in_unit}{default}", show_default=False)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
         default=None,
-        annotation=Annotated[taken | None, option],
+        annotation=Annotated[value_type | None, option],
     )
 
 
 def _scaled(name: str, value: object) -> object:
+    """Return the value in the unit of CompileOptions."""
     factor = unit(name)
     return round(value * factor) if factor is not None and isinstance(value, float) else value

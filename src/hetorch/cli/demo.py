@@ -19,7 +19,7 @@ def demo(
         "hetorch-demo.html"
     ),
 ) -> None:
-    """Train a small CNN on 4,000 real digits, compile and serve it, and query it with others that are encrypted.
+    """Train a small CNN on 4,000 real digits, compile and serve it, and classify other digits encrypted.
 
     Example: [bold]hetorch demo --samples 50 --report demo.html[/bold]
     """

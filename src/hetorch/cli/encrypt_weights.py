@@ -20,7 +20,7 @@ def encrypt_weights(
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Encrypt the weights of a plan for the data owner, who can decrypt them. The server cannot.
+    """Encrypt the weights of a plan for the data owner, who can decrypt them; the server cannot.
 
     Example: [bold]hetorch encrypt-weights digits.hetorch --public-key theirs.key -o digits.weights[/bold]
     """

@@ -21,7 +21,9 @@ def inspect(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the layers, levels, rotations, parameters, security and sizes of a plan, or the public part of a server's.
+    """Show the layers, levels, rotations, parameters, security and sizes of a plan.
+
+    With the address of a server, show the public part of the plan that it serves.
 
     Example: [bold]hetorch inspect digits.hetorch[/bold]
     """

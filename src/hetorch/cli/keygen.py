@@ -21,7 +21,9 @@ def keygen(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make the secret key and the evaluation keys for a model and keep them in the vault, before the first prediction.
+    """Make the secret key and the evaluation keys for a model, and keep them in the vault.
+
+    The first prediction makes keys that are not there yet. With this command they are made in advance.
 
     Example: [bold]hetorch keygen http://127.0.0.1:8000[/bold]
     """

@@ -24,6 +24,7 @@ from hetorch.cli.tune import tune
 from hetorch.cli.upload_weights import upload_weights
 from hetorch.cli.without_weights import without_weights
 from hetorch.errors import HetorchError
+from hetorch.optional_packages import missing_package
 from hetorch.wire.addresses import without_user_information
 
 INTERNAL_ERROR = 70
@@ -93,6 +94,9 @@ def main() -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error, "this command")):
+            print(f"hetorch: error: {missing}", file=sys.stderr)
+            sys.exit(1)
         kind = type(error).__name__
         print(
             f"hetorch: internal error: {kind}: {_one_line(error)}; HETORCH_DEBUG=1 shows where",

@@ -1,4 +1,4 @@
-"""The model that an argument of `hetorch compile` or `hetorch analyze` names."""
+"""The model that the user names on the command line."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from hetorch.errors import InputError, UnsupportedModelError
+from hetorch.errors import InputError, MissingPackageError, UnsupportedModelError
+from hetorch.optional_packages import explain_missing
 
+METAVAR = "MODEL.py:factory|MODEL.pt2|MODEL.onnx"
 FORMS = (
     "write FILE.py:name (an nn.Module, a fitted scikit-learn estimator, a class or a function without arguments), "
     "FILE.pt2 or FILE.onnx"
@@ -16,14 +18,15 @@ FORMS = (
 
 
 def load_model(source: str) -> object:
-    """Return the model of `FILE.py:name`, `FILE.pt2` or `FILE.onnx`. The code of the file is run.
+    """Return the model of `FILE.py:name`, `FILE.pt2` or `FILE.onnx`; this runs the file's code.
 
     Raises:
-        InputError: there is no such file or name, or it is no model.
-        UnsupportedModelError: the class or function that makes the model failed.
+        InputError: the source names no model.
+        MissingPackageError: its code needs a package that an extra of hetorch installs.
+        UnsupportedModelError: the function that should make the model failed.
     """
     if source.endswith((".pt2", ".onnx")):
-        from hetorch.compiler.frontend.sources.load_model import load_model as load_file
+        from hetorch import load_model as load_file
 
         return load_file(_existing(source))
     path, separator, name = source.rpartition(":")
@@ -36,8 +39,11 @@ def load_model(source: str) -> object:
         raise InputError(f"{path} has no {name!r}; {FORMS}") from None
     if callable(model) and not _is_model(model):
         try:
-            model = model()
-        except Exception as error:  # the user's code may raise anything
+            with explain_missing(f"{name}() of {path}"):
+                model = model()
+        except MissingPackageError:
+            raise
+        except Exception as error:  # The user's code may raise anything.
             raise UnsupportedModelError(
                 f"{name}() of {path} failed: {type(error).__name__}: {error}"
             ) from error
@@ -49,7 +55,7 @@ def load_model(source: str) -> object:
 
 
 def _is_model(value: object) -> bool:
-    """Return True for a module, an exported program or an estimator, but not for a class of them."""
+    """Return True for a module, an exported program or an estimator, and False for their classes."""
     return not isinstance(value, type) and (hasattr(value, "state_dict") or hasattr(value, "get_params"))
 
 
@@ -65,12 +71,15 @@ def _import_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    # The file may import its neighbours, as it may when it is run.
+    # The file may import its neighbours, as when Python runs it.
     sys.path.insert(0, str(path.parent.resolve()))
     sys.modules[path.stem] = module
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # the user's code may raise anything
+        with explain_missing(str(path)):
+            spec.loader.exec_module(module)
+    except MissingPackageError:
+        raise
+    except Exception as error:  # The user's code may raise anything.
         raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         sys.path.remove(str(path.parent.resolve()))

@@ -48,7 +48,8 @@ def predict(
         int | None,
         typer.Option(
             min=1,
-            help="Number of outputs that will be shared in all; adds the noise that they need before others see them.",
+            help="Number of results of your key that will be shared in all; adds the noise that they need before "
+            "others see them.",
         ),
     ] = None,
     error_bound: Annotated[

@@ -22,8 +22,9 @@ def public_key(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Write the public key with which the owner of a model encrypts its weights for you. Send the key yourself: one
-    that is taken from the server may not be yours.
+    """Write the public key with which the owner of a model encrypts its weights for you.
+
+    Send the key to the owner yourself: one that is taken from the server may not be yours.
 
     Example: [bold]hetorch public-key http://127.0.0.1:8000 -o mine.key[/bold]
     """

@@ -42,19 +42,20 @@ def serve(
     request_timeout: Annotated[
         float,
         typer.Option(
-            help="Seconds that one prediction may take, its wait included; clients are told and wait as long."
+            help="Seconds that one prediction may take, its wait included. Clients learn this time and wait as long."
         ),
     ] = REQUEST_SECONDS,
     memory_limit: Annotated[
         float | None,
         typer.Option(
-            help="Memory for one prediction with keys and weights, in GB; a low limit makes it slower."
+            help="Memory for one prediction with keys and weights, in GB. A low limit makes predictions slower."
         ),
     ] = None,
     engine: Annotated[
         str,
         typer.Option(
-            help="What computes: " + "; ".join(f"{known.name}: {known.summary}" for known in BACKENDS) + "."
+            help="Engine that runs the plans. "
+            + " ".join(f"{known.name}: {known.summary}." for known in BACKENDS).replace("[", r"\[")
         ),
     ] = NATIVE.name,
     ready_file: Annotated[

@@ -18,9 +18,10 @@ def tune(
     seconds: Annotated[float, typer.Option(help="Seconds for which each operation is repeated.")] = 0.05,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure the constants of the cost model on this machine, by which compile predicts times and chooses layouts.
+    """Measure on this machine the constants by which compile predicts times and chooses layouts.
 
-    It takes about 20 seconds. Run it while the machine does nothing else, with as many threads as the server will have.
+    The measurement takes about 20 seconds. Run it while the machine does nothing else, with as many threads as the
+    server will have.
 
     Example: [bold]hetorch tune[/bold]
     """

@@ -33,8 +33,10 @@ def upload_weights(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Upload the weights of a model that the server must not see. Anyone can send a file of encrypted weights. The
-    weights of a plan are encrypted with the key of your vault while they are sent.
+    """Upload the weights of a model that the server must not see.
+
+    A FILE holds encrypted weights, and anyone can send it. The weights of a PLAN are encrypted with the key of your
+    vault while they are sent.
 
     Example: [bold]hetorch upload-weights http://127.0.0.1:8000 digits.weights[/bold]
     """

@@ -26,7 +26,10 @@ def choose_model(transport: Transport, name: str | None) -> RemoteModel:
     if len(models) == 1:
         return RemoteModel(transport, models[0].name)
     names = ", ".join(repr(m.name) for m in models)
-    raise InputError(f"the server at {transport.url} has {len(models)} models ({names}); name the one to use")
+    raise InputError(
+        f"the server at {transport.url} has {len(models)} models ({names}); "
+        "name the one to use: model= in Python, --model on the command line"
+    )
 
 
 def fetch_public_plan(url: str, model: str | None = None, *, timeout: float | None = None) -> PublicPlan:

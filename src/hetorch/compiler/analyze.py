@@ -1,13 +1,15 @@
-"""Layer 4: `hetorch.analyze`, what of a model can run on encrypted data, and how, before it is compiled."""
+"""`hetorch.analyze`: the parts of a model that can run on encrypted data, and how, before it is compiled."""
 
 from __future__ import annotations
 
+from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hetorch.compiler.activations.approximate_activations import Approximated, approximate_activations
-from hetorch.compiler.activations.approximation_notes import sentences
-from hetorch.compiler.activations.fit_polynomial import Fit
+from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.approximated import Fit
+from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.option_help import signature_with_options
 from hetorch.compiler.options import ACTIVATION_OPTIONS, LARGEST_RING, LEAST_SCALE_BITS, CompileOptions
@@ -15,8 +17,10 @@ from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import drop_pruned
 from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
+from hetorch.compiler.passes.gather_polynomials import GATHERED, gather_polynomials
 from hetorch.errors import HetorchError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
+from hetorch.ir.tensor_program import TensorProgram
 from hetorch.params import Security, max_log2_qp
 
 
@@ -25,19 +29,19 @@ def analyze(
     calibration_inputs: object,
     **options: Any,
 ) -> Analysis:
-    """Tell what of a model can run on encrypted data, before it is compiled.
+    """Tell which parts of a model can run on encrypted data, before it is compiled.
 
-    Says for each part whether it converts exactly, by approximation (on which range, with which degree and error), is
-    left to the client, or cannot be compiled: with the line of the user's code, the reason and the nearest thing that
-    works. Printed, the analysis is a table.
+    Each part converts exactly, by approximation (on a range, with a degree and an error), is left to the client, or
+    cannot be compiled. The analysis gives the line of the user's code, the reason, and the nearest thing that works.
+    Printed, it is a table.
 
     Args:
         model: as for hetorch.compile.
         calibration_inputs: as for hetorch.compile.
-        **options: those of hetorch.compile, so that one dictionary serves both; the activation_... options decide here.
+        **options: those of hetorch.compile, so that one dictionary serves both; here only activation_... matter.
 
     Returns:
-        The analysis; of a model that cannot be compiled too.
+        The analysis, also of a model that cannot be compiled.
 
     Raises:
         InputError: a wrong argument, or inputs that do not fit the model.
@@ -49,20 +53,17 @@ def analyze(
         if isinstance(error.analysis, Analysis):
             return error.analysis
         return Analysis(type(model).__name__, (), str(error))
-    found = Analysis(captured.name, captured.rows, "", captured.notes)
+    exact = Analysis(captured.name, captured.rows, "", captured.notes)
     try:
         approximated = approximate_activations(
-            fuse_affine(captured.program), captured.inputs, captured.outputs, chosen
+            fuse_affine(gather_polynomials(captured.program)), captured.inputs, captured.outputs, chosen
         )
     except HetorchError as error:
-        return replace(found, problem=str(error))
-    levels = min(
-        assign_levels(drop_pruned(balance_sums(fuse_affine(approximated.program, growth))).program)[0]
-        for growth in GROWTHS
-    )
+        return replace(exact, problem=str(error))
+    levels = _least_levels(approximated.program)
     return replace(
-        found,
-        rows=_with_fits(captured.rows, approximated),
+        exact,
+        rows=_with_fits(captured.rows, approximated.fits),
         problem=_too_deep(levels),
         notes=(
             *captured.notes,
@@ -77,8 +78,19 @@ def analyze(
 analyze.__signature__ = signature_with_options(analyze, ACTIVATION_OPTIONS)  # type: ignore[attr-defined]
 
 
+def _least_levels(program: TensorProgram) -> int:
+    """Return the least number of levels over the ways in which hetorch.compile fuses affine runs."""
+    return min(
+        assign_levels(drop_pruned(balance_sums(fuse_affine(program, growth))).program)[0]
+        for growth in GROWTHS
+    )
+
+
 def _too_deep(levels: int) -> str:
-    """What is wrong with so many levels, or nothing: compiling says more exactly what fits."""
+    """Return why the largest ring has too few bits for that many levels, or nothing if it has enough.
+
+    A level takes a prime of about the size of the scale. Only a lower bound is known here: compiling tells what fits.
+    """
     most = int(max_log2_qp(LARGEST_RING, Security.CLASSICAL_128))
     if levels * LEAST_SCALE_BITS <= most:
         return ""
@@ -89,41 +101,36 @@ def _too_deep(levels: int) -> str:
     )
 
 
-def _with_fits(rows: tuple[AnalysisRow, ...], approximated: Approximated) -> tuple[AnalysisRow, ...]:
-    """Each approximated row with what became of its functions: the whole range, the largest degree and error."""
-    found = []
-    left = list(approximated.fits)
+def _with_fits(rows: Sequence[AnalysisRow], fits: Sequence[Fit]) -> tuple[AnalysisRow, ...]:
+    """Return the rows, each approximated one with the fits of its functions.
+
+    Rows and fits are both in the order of the computation, and a fit has the name of its row. An operation may have
+    several fits (softmax: exp and reciprocal), and several rows one name: a module that is called several times.
+    """
+    # The sums and products of a gathered polynomial are rows of their own, which stay exact.
+    pending = deque(fit for fit in fits if fit.function != GATHERED)
+    calls = Counter((row.name, row.detail) for row in rows)
+    merged = []
     for row in rows:
-        if row.status != "approximate":
-            found.append(row)
-            continue
-        mine: list[Fit] = []
-        while left and left[0].name == row.name:
-            if (
-                mine
-                and left[0].function == mine[0].function
-                and row.detail.count(",") == 0
-                and _next_same(row, rows)
-            ):
-                break
-            mine.append(left.pop(0))
-        if not mine:
-            found.append(row)
-            continue
-        if all(fit.method == "exact line" for fit in mine):
-            row = replace(row, status="exact", detail=f"{row.detail} is a line on its range")
-        found.append(
-            replace(
-                row,
-                low=min(fit.low for fit in mine),
-                high=max(fit.high for fit in mine),
-                degree=max(fit.degree for fit in mine),
-                error=max(fit.error for fit in mine),
-            )
-        )
-    return tuple(found)
+        own: list[Fit] = []
+        if row.status == "approximate":
+            one_function_of_many_calls = "," not in row.detail and calls[row.name, row.detail] > 1
+            while pending and pending[0].name == row.name:
+                if own and one_function_of_many_calls and pending[0].function == own[0].function:
+                    break  # This fit belongs to the next call.
+                own.append(pending.popleft())
+        merged.append(_with_own_fits(row, own) if own else row)
+    return tuple(merged)
 
 
-def _next_same(row: AnalysisRow, rows: tuple[AnalysisRow, ...]) -> bool:
-    """Whether another row has the same module and function, as a module that is called twice."""
-    return sum(other.name == row.name and other.detail == row.detail for other in rows) > 1
+def _with_own_fits(row: AnalysisRow, fits: Sequence[Fit]) -> AnalysisRow:
+    """Return the row with the whole range, the largest degree and the largest error of its fits."""
+    if all(fit.method == "exact line" for fit in fits):
+        row = replace(row, status="exact", detail=f"{row.detail} is a line on its range")
+    return replace(
+        row,
+        low=min(fit.low for fit in fits),
+        high=max(fit.high for fit in fits),
+        degree=max(fit.degree for fit in fits),
+        error=max(fit.error for fit in fits),
+    )

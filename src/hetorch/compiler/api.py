@@ -21,21 +21,22 @@ def compile(
     progress: Callable[[str, float], None] | None = None,
     **options: Any,
 ) -> Plan:
-    """Compile a trained `torch.nn.Module` so that it runs on encrypted inputs. The model itself is not changed.
+    """Compile a trained model so that it runs on encrypted inputs. The model itself is not changed.
 
-    Degrees of activations, layouts, ring and modulus chain are chosen; every choice can be overruled by an option. The
-    same model compiled twice with the same machine constants (`hetorch tune`) gives the same bytes.
+    The compiler chooses the degrees of activations, layouts, ring and modulus chain; an option overrules each choice.
+    The same model compiled twice with the same machine constants (`hetorch tune`) gives the same bytes.
 
     Args:
-        model: the module, a fitted scikit-learn estimator, or anything else that hetorch.load_model returns.
-        calibration_inputs: typical inputs, a tensor or array (batch, ...). The ranges of activations and the sizes of
-            all numbers are taken from them. A model with several inputs gets a tuple; the plan's input is then one row
-            of all inputs, each flattened, in order (the plan's notes say where).
+        model: a `torch.nn.Module`, a fitted scikit-learn estimator, or a result of hetorch.load_model.
+        calibration_inputs: typical inputs: a tensor, array or DataFrame (batch, ...), a list of samples, a Dataset or a
+            DataLoader, whose first 512 samples are taken, without labels. The ranges of activations and the sizes of
+            all numbers are taken from them. A model with several inputs gets a tuple; the input of the plan is then one
+            row of all inputs, each flattened, in order (the plan's notes tell where each begins).
         progress: called with (stage, fraction).
         **options: fields of CompileOptions, by name. OPTIONS
 
     Returns:
-        The plan. Its report tells predicted errors, time, memory and keys.
+        The plan. Its report holds the predicted errors, time, memory and sizes of keys.
 
     Raises:
         InputError: a wrong argument, or inputs that do not fit the model.

@@ -25,7 +25,6 @@ from pydantic import (
 from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.errors import HetorchError, InputError
 from hetorch.interop.backends import BACKENDS, backend
-from hetorch.interop.seal.backend import SEAL
 from hetorch.params import Security
 
 SMALLEST_RING = 1 << 11
@@ -208,13 +207,13 @@ class CompileOptions(BaseModel):
     engine: Engine = _one_of(
         tuple(known.name for known in BACKENDS),
         f"Engine that must be able to run the plan ({', '.join(known.name for known in BACKENDS)}); "
-        f"{NATIVE.name} always is.",
+        f"{NATIVE.name} always can.",
     )
     key_limit: Whole | None = _option(
         None,
         "a whole number of bytes, at least 1",
-        "Largest size of the evaluation keys that a client uploads, in bytes (on the command line in MB). If left out, "
-        "keys are saved where that costs next to no time.",
+        "Largest size of the evaluation keys that a client uploads. If left out, fewer keys are used where that costs "
+        "next to no time.",
         unit=MEGABYTE,
         ge=1,
     )
@@ -257,11 +256,6 @@ class CompileOptions(BaseModel):
     def backend(self) -> AnyBackend:
         """The backend that the plan must run on besides the native one."""
         return backend(self.engine)
-
-    @property
-    def for_seal(self) -> bool:
-        """True if SEAL must be able to run the plan."""
-        return self.backend is SEAL
 
     @property
     def encrypted_weights(self) -> bool:

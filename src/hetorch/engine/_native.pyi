@@ -73,22 +73,22 @@ def array_of_reals(numbers: Sequence[float]) -> NDArray[numpy.float64] | None: .
 def ciphertext_of_rows(context: Context, level: int, parts: int, scale: float, rows: Annotated[NDArray[numpy.uint64], dict(shape=(None, None, None), order='C', writable=False)]) -> Ciphertext: ...
 
 def plaintext_of_rows(context: Context, scale: float, rows: Annotated[NDArray[numpy.uint64], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Plaintext:
-    """rows: (level + 1, ring_degree) residues."""
+    """Make a plaintext of (level + 1, ring_degree) residues."""
 
 def public_key_of_rows(context: Context, rows: Annotated[NDArray[numpy.uint64], dict(shape=(None, None, None), order='C', device='cpu', writable=False)]) -> PublicKey:
     """
-    rows: (2, max_level + 1, ring_degree) residues, b then a; with the special primes' rows too, an extended key.
+    Make a public key of (2, max_level + 1, ring_degree) residues, b then a; with the rows of the special primes too, an extended key.
     """
 
 def switching_key_of_rows(context: Context, level: int, rows: Annotated[NDArray[numpy.uint64], dict(shape=(None, None, None, None), order='C', device='cpu', writable=False)]) -> SwitchingKey:
     """
-    rows: (digits, 2, level + 1 + special primes, ring_degree) residues, b then a.
+    Make a switching key of (digits, 2, level + 1 + special primes, ring_degree) residues, b then a.
     """
 
 def plaintext_rows(plaintext: Plaintext) -> NDArray[numpy.uint64]: ...
 
 def ciphertext_rows(ciphertext: Ciphertext) -> NDArray[numpy.uint64]:
-    """(parts, level + 1, ring_degree) residues."""
+    """Return (parts, level + 1, ring_degree) residues."""
 
 def public_key_rows(public_key: PublicKey) -> NDArray[numpy.uint64]: ...
 
@@ -198,24 +198,30 @@ class PoolStatistics:
 
     @property
     def peak(self) -> int:
-        """The most that existed at once since reset_pool_peak()."""
+        """The most that in_use was since reset_pool_peak()."""
 
     @property
     def held(self) -> int:
-        """Bytes that are free and kept for later."""
+        """Bytes of free memory that the pool keeps for later."""
 
 def pool_statistics() -> PoolStatistics: ...
 
 def reset_pool_peak() -> None: ...
 
 def trim_pool() -> None:
-    """Give the memory that the pool keeps back to the system."""
+    """Give the free memory that the pool keeps back to the system."""
 
 def thread_count() -> int:
-    """Threads that the pool of this process works with."""
+    """
+    Return the number of threads that work on an operation in this process.
+    """
 
 def kernel_paths() -> list[str]:
-    """Instruction-set paths that this machine can run."""
+    """
+    Return the names of the kernel paths that this machine can run, from the slowest to the fastest.
+    """
 
 def selected_kernel_path() -> str:
-    """The path that primes below 2^50 take here."""
+    """
+    Return the name of the kernel path that primes below 2^50 take in this process.
+    """

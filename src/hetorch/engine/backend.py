@@ -1,6 +1,6 @@
 """The record of a backend: an engine, with everything that compiler, runtime and server must know about it.
 
-Nothing else asks which engine it has before it. The known backends are listed in `hetorch.interop.backends`.
+No other code distinguishes between engines. The known backends are listed in `hetorch.interop.backends`.
 """
 
 from __future__ import annotations
@@ -24,23 +24,24 @@ C = TypeVar("C")
 class Backend(Generic[E, C]):
     """An implementation E of `hetorch.engine.protocol.Engine` with its own ciphertexts C.
 
-    `name` is the word for the option `engine`, and `summary` the help text. Clients speak to every backend in
-    native ciphertexts and keys.
+    `name` is the value of the option `engine`, and `summary` its help text. Clients send native ciphertexts and keys to
+    every backend.
 
-    To run:
-        make                     returns the engine for parameters and evaluation keys (None: it only encodes weights)
-        take, give               convert a native ciphertext to the engine's and back
-        plaintext_bytes          returns the memory of one encoded diagonal or bias at a level; None if weights have the
-                                 native form (hetorch.plan.memory)
-        converted_key_bytes      returns the memory of the keys in a form of the engine's own, beside the native ones;
-                                 None if it computes with these. A conversion takes time, so that a server keeps the
-                                 engines of its last clients
+    The runtime and the server use:
+        make                     function that returns the engine for parameters and evaluation keys (None: the engine
+                                 only encodes weights)
+        take, give               functions that convert a native ciphertext to the engine's and back
+        plaintext_bytes          function that returns the bytes in memory of one encoded diagonal or bias at a level;
+                                 None if weights have the native form (hetorch.plan.memory)
+        converted_key_bytes      function that returns the bytes of the keys in the engine's own form, which are in
+                                 memory beside the native ones; None if the engine uses the native ones. A conversion
+                                 takes time, so a server keeps the engines of its last clients
         takes_encrypted_weights  True if plans may have weights that are ciphertexts
 
-    To compile for it:
+    The compiler uses:
         largest_ring             largest ring degree that a plan may have
-        digit_size               primes of a key-switching digit; None if the compiler chooses
-        special_prime_count      primes of P; None if the compiler chooses
+        digit_size               number of primes in a key-switching digit; None if the compiler chooses
+        special_prime_count      number of primes of P; None if the compiler chooses
         slot_generator           generator of the order of the slots, as in ParameterSet
     """
 

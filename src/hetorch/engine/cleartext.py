@@ -1,4 +1,4 @@
-"""An engine without cryptography: it has the levels, scales, keys and errors of the native one, and modelled noise."""
+"""An engine without cryptography, with the levels, scales, keys and errors of the native one, and modelled noise."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class CleartextPlaintext:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedTransform:
-    """A transform for inputs at `level` and `input_scale`; results at level - 1 and `scale`."""
+    """A transform for inputs at `level` and `input_scale`, with results at level - 1 and `scale`."""
 
     transform: DiagonalTransform
     level: int
@@ -54,9 +54,9 @@ class PreparedTransform:
 class CleartextEngine:
     """An `Engine` that computes on the values themselves.
 
-    With `noise` every operation adds Gaussian noise as modelled in engine.noise, drawn from `seed`: for tests and
-    predictions, never for secrecy. With `key_spec` an operation whose key is not in it raises KeyMissingError, as on a
-    server; without it no key is missing.
+    With `noise`, every operation adds Gaussian noise by the model of engine.noise, drawn from `seed`; this is for tests
+    and predictions, and protects nothing. With `key_spec`, an operation whose key is not in it raises KeyMissingError,
+    as on a server; without it no key is missing.
     """
 
     name = "cleartext"
@@ -77,7 +77,7 @@ class CleartextEngine:
         self._relinearisation = -1 if key_spec is None else key_spec.relinearisation_level
 
     def encrypt(self, values: Array, *, level: int | None = None, scale: float) -> CleartextCiphertext:
-        """Return `values` with the noise of a fresh ciphertext, at the highest level by default; errors as encode."""
+        """Return `values` with the noise of a fresh ciphertext, at the highest level by default; raises as encode."""
         top = self.parameters.max_level if level is None else level
         plaintext = self.encode(values, level=top, scale=scale)
         fresh = self._noise.fresh() if self._noise else 0.0
@@ -86,8 +86,9 @@ class CleartextEngine:
     def decrypt(self, a: CleartextCiphertext) -> Array:
         """Return the values, (slot_count,).
 
-        InputError if they are too large for the modulus: a real engine would return them wrapped around it, all slots
-        together. Terms of a sum on the way may be larger.
+        Raises:
+            InputError: the values are too large for the modulus; decryption would return wrong numbers in all slots.
+                Earlier terms of a sum may have been larger.
         """
         self._check_room(a.values, a.level, a.scale)
         return a.values.copy()
@@ -209,7 +210,7 @@ class CleartextEngine:
         rotated = terms & (transform.babies != 0)
         gain = prepared.scale / prepared.input_scale
         switched = (model.switched(level) * gain) ** 2 * (transform.values[rotated] ** 2).sum(axis=0)
-        # The plaintext scale is output scale * q / input scale: its roundings are divided by it.
+        # Diagonals are encoded at the scale output scale * q / input scale, which divides their rounding errors.
         prime = self.parameters.modulus_chain[level]
         strength = sum(
             float(np.mean(inputs[int(i)].values ** 2)) for i in transform.inputs[terms]
@@ -249,7 +250,7 @@ class CleartextEngine:
     def _result(
         self, values: Array, level: int, scale: float, noise: Array | float = 0.0
     ) -> CleartextCiphertext:
-        """Return `values` with noise of standard deviation noise / scale; InputError beyond the range of doubles."""
+        """Return `values` with noise of standard deviation noise / scale; InputError if a value is not finite."""
         if self._noise is not None and np.any(noise):
             with self._lock:
                 drawn = self._generator.standard_normal(values.shape)

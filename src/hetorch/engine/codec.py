@@ -31,7 +31,10 @@ _KIND_NAMES = {_CIPHERTEXT: "a ciphertext", _EVALUATION_KEYS: "evaluation keys",
 
 
 def ciphertext_blob_bytes(parameters: ParameterSet, level: int, *, seeded: bool, parts: int = 2) -> int:
-    """Return the exact size of a dumped ciphertext; a `seeded` one, fresh from the secret key, has half the size."""
+    """Return the exact size in bytes of a dumped ciphertext of `parts` ring elements.
+
+    A `seeded` ciphertext, fresh from the secret key, has about half the size.
+    """
     if not 0 <= level <= parameters.max_level:
         raise ParameterError(f"level {level} does not exist; levels are 0..{parameters.max_level}")
     return FRAME_BYTES + _native.ciphertext_bytes(core_context(parameters), level, parts, seeded)
@@ -44,14 +47,17 @@ def dump_ciphertext(parameters: ParameterSet, ciphertext: _native.Ciphertext) ->
 
 
 def load_ciphertext(parameters: ParameterSet, data: bytes) -> _native.Ciphertext:
-    """Read the blob of a ciphertext. For bytes that dump_ciphertext under these parameters did not write it raises
-    WireError, and nothing else."""
+    """Read the blob of a ciphertext.
+
+    Raises:
+        WireError: dump_ciphertext did not write these bytes under these parameters. No other error is raised.
+    """
     body = _unframe(parameters, _CIPHERTEXT, data)
     return _native.load_ciphertext(core_context(parameters), body, uniform_piece)
 
 
 def evaluation_keys_blob_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:
-    """Return the exact size of the dumped keys."""
+    """Return the exact size in bytes of the dumped keys."""
     context = core_context(parameters)
     return FRAME_BYTES + sum(
         _native.switching_key_bytes(context, level) for level in _key_levels(parameters, spec)
@@ -61,8 +67,11 @@ def evaluation_keys_blob_bytes(parameters: ParameterSet, spec: EvaluationKeySpec
 def dump_evaluation_keys(
     parameters: ParameterSet, spec: EvaluationKeySpec, keys: _native.EvaluationKeys
 ) -> bytes:
-    """Return one blob with the keys of `spec` in its order, each as its seed and its other half; KeyMissingError if one
-    of them was not made."""
+    """Return one blob with the keys of `spec` in its order, each as a seed and the half that is not uniform.
+
+    Raises:
+        KeyMissingError: a key of `spec` is not among `keys`.
+    """
     context = core_context(parameters)
     present = set(keys.galois_elements())
     parts: list[bytes] = []
@@ -80,7 +89,11 @@ def dump_evaluation_keys(
 def load_evaluation_keys(
     parameters: ParameterSet, spec: EvaluationKeySpec, data: bytes
 ) -> _native.EvaluationKeys:
-    """Read exactly the keys of `spec`, each at exactly its level; WireError for any other bytes."""
+    """Read exactly the keys of `spec`, each at exactly its level.
+
+    Raises:
+        WireError: the bytes are anything else.
+    """
     context = core_context(parameters)
     levels = _key_levels(parameters, spec)
     sizes = [_native.switching_key_bytes(context, level) for level in levels]
@@ -98,17 +111,21 @@ def load_evaluation_keys(
 
 
 def public_key_blob_bytes(parameters: ParameterSet) -> int:
-    """Return the exact size of a dumped public key."""
+    """Return the exact size in bytes of a dumped public key."""
     return FRAME_BYTES + _native.public_key_bytes(core_context(parameters))
 
 
 def dump_public_key(parameters: ParameterSet, key: _native.PublicKey) -> bytes:
-    """Return the blob of a public key: its seed and its other half."""
+    """Return the blob of a public key: a seed and the half that is not uniform."""
     return _frame(parameters, _PUBLIC_KEY, _native.dump_public_key(core_context(parameters), key))
 
 
 def load_public_key(parameters: ParameterSet, data: bytes) -> _native.PublicKey:
-    """Read the blob of a public key; WireError for bytes that dump_public_key under these parameters did not write."""
+    """Read the blob of a public key.
+
+    Raises:
+        WireError: dump_public_key did not write these bytes under these parameters.
+    """
     body = _unframe(parameters, _PUBLIC_KEY, data)
     return _native.load_public_key(core_context(parameters), body, uniform_piece)
 

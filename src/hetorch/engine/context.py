@@ -10,7 +10,7 @@ from hetorch.params import ParameterSet
 
 @lru_cache(maxsize=16)
 def core_context(parameters: ParameterSet) -> _native.Context:
-    """Return the immutable core context of a parameter set, the same object for equal sets. Safe from many threads."""
+    """Return the immutable core context of a parameter set, the same object for equal sets. The call is thread-safe."""
     return _native.Context(
         parameters.ring_degree,
         list(parameters.modulus_chain),
@@ -22,6 +22,6 @@ def core_context(parameters: ParameterSet) -> _native.Context:
 
 @lru_cache(maxsize=16)
 def flat_context(parameters: ParameterSet) -> _native.Context:
-    """Return a context whose chain has all primes, the special ones last: objects such as SEAL's keys are over all."""
+    """Return a context whose chain has all primes, the special ones last, for objects over all primes (SEAL's keys)."""
     primes = [*parameters.modulus_chain, *parameters.special_primes]
     return _native.Context(parameters.ring_degree, primes, [], 1, parameters.slot_generator)

@@ -1,13 +1,14 @@
-"""The evaluation keys that a plan asks a client for, and nothing secret."""
+"""The description of the evaluation keys that a plan asks a client for; nothing here is secret."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from hetorch.errors import ParameterError
+from hetorch.params.parameter_set import DEFAULT_SLOT_GENERATOR
 
 
-def galois_element(steps: int, ring_degree: int, slot_generator: int = 5) -> int:
+def galois_element(steps: int, ring_degree: int, slot_generator: int = DEFAULT_SLOT_GENERATOR) -> int:
     """Return g^steps mod 2N: the automorphism X -> X^element rotates the slots left by `steps` (any integer)."""
     return pow(slot_generator, steps % (ring_degree // 2), 2 * ring_degree)
 
@@ -16,8 +17,8 @@ def galois_element(steps: int, ring_degree: int, slot_generator: int = 5) -> int
 class EvaluationKeySpec:
     """The keys that a plan uses, each at the highest level at which it is used.
 
-    `relinearisation_level` is None when no two ciphertexts are multiplied. `galois` holds pairs
-    (galois_element, level), sorted by element, no element twice.
+    `relinearisation_level` is None if no two ciphertexts are multiplied. `galois` holds pairs (galois_element, level),
+    sorted by element, with no element twice.
     """
 
     relinearisation_level: int | None
@@ -41,10 +42,16 @@ class EvaluationKeySpec:
         rotations: dict[int, int],
         ring_degree: int,
         relinearisation_level: int | None = None,
-        slot_generator: int = 5,
+        slot_generator: int = DEFAULT_SLOT_GENERATOR,
     ) -> EvaluationKeySpec:
-        """Return the spec for a map of rotation steps to the highest level where they occur; step 0 needs no key.
-        `slot_generator` is that of the parameters."""
+        """Return the keys for rotations; a rotation by 0 needs none.
+
+        Args:
+            rotations: for each rotation step, the highest level at which it occurs.
+            ring_degree: N.
+            relinearisation_level: the highest level of a relinearisation, or None.
+            slot_generator: the generator of the parameters.
+        """
         levels: dict[int, int] = {}
         for steps, level in rotations.items():
             if steps % (ring_degree // 2):

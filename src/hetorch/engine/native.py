@@ -25,19 +25,23 @@ Slots = NDArray[np.float64] | NDArray[np.complex128]
 class PreparedTransform:
     """The encoded diagonals of a transform, or the weights of sums of whole ciphertexts.
 
-    It belongs to the engine's parameters and not to its keys, so the engines of many clients share it.
+    It depends on the engine's parameters and not on its keys, so engines of many clients may share it.
     """
 
     core: _native.LinearTransform | _native.WeightedSums
 
     @property
     def byte_count(self) -> int:
-        """Memory of the encoded diagonals."""
+        """The memory of the encoded diagonals in bytes."""
         return self.core.bytes
 
 
 def slot_values(values: object, slot_count: int) -> NDArray[np.complex128]:
-    """Return `values` as complex128 (slot_count,); InputError if the shape differs or a value is not finite."""
+    """Return `values` as complex128 (slot_count,).
+
+    Raises:
+        InputError: the shape differs, or a value is not a finite number.
+    """
     try:
         array = np.ascontiguousarray(values, dtype=np.complex128)
     except (TypeError, ValueError) as error:
@@ -90,8 +94,10 @@ class NativeEngine:
         return self._core.multiply(a, b)
 
     def sum_of_products(self, a: Sequence[Ciphertext], b: Sequence[Ciphertext]) -> Ciphertext:
-        """Return sum_i a[i] * b[i], relinearised once and not rescaled; its scale is the product of the scales, which
-        all pairs share."""
+        """Return sum_i a[i] * b[i], relinearised once and not rescaled.
+
+        Its scale is the product of the scales of a pair, which must be equal for all pairs.
+        """
         if not a or len(a) != len(b):
             raise InputError(
                 f"a sum of products needs as many factors on one side as on the other, got {len(a)} and {len(b)}"
@@ -117,9 +123,9 @@ class NativeEngine:
     def prepare_transform(
         self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
     ) -> PreparedTransform:
-        """Encode all diagonals modulo QP at `level`, with about 2 N log N operations for each diagonal and prime.
+        """Encode all diagonals modulo QP at `level`, with about 2 N log N operations per diagonal and prime.
 
-        A transform without rotations whose diagonals are single numbers becomes weighted sums of ciphertexts.
+        If the diagonals are single numbers and there are no rotations, the result is weighted sums of ciphertexts.
         """
         if transform.slot_count != self.parameters.slot_count:
             raise InputError(

@@ -1,11 +1,11 @@
 """The noise that each operation adds: the standard deviation of the real part of a slot, in units of 1 / scale.
 
 A polynomial whose coefficients are independent with variance v has slots sum_j e_j zeta^j; the real part of a slot has
-variance sum_j v cos^2(...) = N v / 2. So each formula below gives the variance of a coefficient, and `_slot` turns it
-into a slot's. N: ring degree; sigma = 3.19: error width; the secret is dense ternary, ||s||^2 = 2N/3 on average
-(Cheon et al., "Homomorphic Encryption for Arithmetic of Approximate Numbers", Asiacrypt 2017, lemmas 1-3, in the form
-of Costache et al., "On the precision loss in approximate homomorphic encryption", SAC 2023: standard deviations rather
-than worst cases).
+variance sum_j v cos^2(...) = N v / 2. So each formula below gives the variance of a coefficient, and `_slot` converts
+it to the standard deviation of a slot. N is the ring degree, sigma = 3.19 the width of the error distribution, and the
+secret is dense ternary with ||s||^2 = 2N/3 on average. The formulas are those of Cheon et al., "Homomorphic Encryption
+for Arithmetic of Approximate Numbers", Asiacrypt 2017, lemmas 1-3, with standard deviations in place of worst cases as
+in Costache et al., "On the precision loss in approximate homomorphic encryption", SAC 2023.
 """
 
 from __future__ import annotations
@@ -58,13 +58,15 @@ class NoiseModel:
         return self._slot(UNIFORM * (1.0 + 2.0 * self.ring_degree / 3.0))
 
     def switched(self, level: int) -> float:
-        """Return the noise of key switching without its division by P: the sum over digits of digit * error / P, a
-        digit being uniform below the product of its primes."""
+        """Return the noise of key switching at `level` without the rounding of its division by P.
+
+        It is the sum over digits of digit * error / P, where a digit is uniform below the product of its primes.
+        """
         digits = -(-(level + 1) // self.digit_size)
         return self._slot(digits * self.ring_degree * UNIFORM * self.digit_ratio**2 * SIGMA**2)
 
     def key_switch(self, level: int) -> float:
-        """Return the noise of key switching (rotation or relinearisation) at `level`, with its division by P."""
+        """Return the noise of key switching (rotation or relinearisation) at `level`, with the rounding by P."""
         return math.hypot(self.switched(level), self.rounding())
 
     def _slot(self, coefficient_variance: float) -> float:

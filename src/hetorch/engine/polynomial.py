@@ -1,10 +1,10 @@
-"""The schedule by which every engine evaluates a Chebyshev series: emitted here, read by SEAL, noise and cost.
+"""The schedule by which every engine evaluates a Chebyshev series; the SEAL engine and the noise prediction read it.
 
-Paterson-Stockmeyer in the Chebyshev basis: a long series is split at T_m, m a power of two, into quotient * T_m +
-remainder (2 T_m T_j = T_(m+j) + T_(m-j)); short ones are sums of basis elements times constants. The target scale is
-handed down, so that every sum meets its scale exactly (Bossuat et al., eprint 2020/1203, section 5). The core has the
-same rules in circuits/polynomial.cpp; tests/engine/test_polynomial.py holds its results equal to this schedule, bit for
-bit.
+It is Paterson-Stockmeyer in the Chebyshev basis. A long series is split at T_m, m a power of two, into quotient * T_m +
+remainder (2 T_m T_j = T_(m+j) + T_(m-j)). A short one is a sum of basis elements times constants. The scale of each
+part follows from the scale of the result, so that the terms of every sum have exactly equal scales (Bossuat et al.,
+eprint 2020/1203, section 5). The core has the same rules in circuits/polynomial.cpp; tests/engine/test_polynomial.py
+asserts that its results equal this schedule's, bit for bit.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from hetorch.errors import ParameterError
 
 
 def polynomial_depth(degree: int) -> int:
-    """Return the levels that a Chebyshev series of this degree uses: ceil(log2(degree + 1)).
+    """Return the number of levels that a Chebyshev series of this degree uses: ceil(log2(degree + 1)).
 
-    The coefficient product is folded into the last baby step (Bossuat et al., Eurocrypt 2021, section 5).
-    ParameterError for a degree below 1.
+    The products by coefficients take no level of their own (Bossuat et al., Eurocrypt 2021, section 5).
+
+    Raises:
+        ParameterError: the degree is below 1.
     """
     if degree < 1:
         raise ParameterError(f"a polynomial needs degree >= 1, got {degree}")
@@ -28,8 +30,10 @@ def polynomial_depth(degree: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BasisStep:
-    """T_index = 2 T_left T_right - T_(left - right), rescaled to `level` and `scale`; left - right is 0 or 1, and
-    T_0 = 1."""
+    """One basis element: T_index = 2 T_left T_right - T_(left - right), rescaled to `level` and `scale`.
+
+    left - right is 0 or 1, and T_0 = 1.
+    """
 
     index: int
     left: int
@@ -40,7 +44,7 @@ class BasisStep:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """T_giant times a series at the level of the product, or times a number."""
+    """The product of T_giant and a series at the level of the product, or of T_giant and a number."""
 
     giant: int
     factor: Series | float
@@ -48,11 +52,11 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """products + terms + constant, divided by the prime above `level`, which leaves exactly `scale`.
+    """A series as the sum products + terms + constant, divided by the prime above `level` to exactly `scale`.
 
-    `terms` are pairs (i, c) of a basis element and the number it is multiplied by. Before the division, products and
-    terms are at level + 1 and at scale * q_(level + 1). `coefficients` are those of the whole series without trailing
-    zeros: a single one is a constant, with neither products nor terms.
+    `terms` are pairs (i, c) of a basis element and its factor. Before the division, products and terms are at level + 1
+    and at scale * q_(level + 1). `coefficients` are those of the whole series without trailing zeros; a single one is a
+    constant series, which has neither products nor terms.
     """
 
     coefficients: tuple[float, ...]
@@ -65,7 +69,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class ChebyshevSchedule:
-    """The evaluation of one series: the elements of the basis, each after those that it is made of, then the series.
+    """The evaluation of one series: the basis elements, each after those that it is computed from, then the series.
 
     `scales` and `levels` are those of the basis elements by index; T_1 is the input.
     """
@@ -97,8 +101,11 @@ def chebyshev_schedule(
 ) -> ChebyshevSchedule:
     """Return the schedule for sum_i coefficients[i] * T_i of an input at `level` and `input_scale`.
 
-    The result is at level - polynomial_depth(degree) and exactly `output_scale`; degree = len(coefficients) - 1,
-    trailing zeros included, so that a plan can count on it. ParameterError for a degree below 1 or missing levels.
+    The result is at level - polynomial_depth(degree) and exactly `output_scale`. The degree is len(coefficients) - 1,
+    trailing zeros included, so that the level does not depend on the values.
+
+    Raises:
+        ParameterError: the degree is below 1, or `level` is below the depth.
     """
     depth = polynomial_depth(len(coefficients) - 1)
     if level < depth:
@@ -111,8 +118,8 @@ def chebyshev_schedule(
 class _Emitter:
     def __init__(self, level: int, input_scale: float, modulus_chain: Sequence[float], depth: int) -> None:
         self._chain = modulus_chain
-        # Series below this length are summed from the basis where the levels allow it: about the square root of the
-        # degree balances the products for the basis with those of the splits.
+        # Series of at most this length are sums of basis elements where the levels allow it. About the square root of
+        # the degree balances the products for the basis with those for the splits.
         self._leaf_length = 1 << ((depth + 1) // 2)
         self.steps: list[BasisStep] = []
         self.scales = {1: input_scale}
@@ -147,7 +154,7 @@ class _Emitter:
         return all(c[i] == 0 or self._level_of(i) > level for i in range(1, len(c)))
 
     def _level_of(self, i: int) -> int:
-        """T_i is ceil(log2(i)) levels below the input."""
+        """Return the level of T_i, which is ceil(log2(i)) levels below the input."""
         return self.levels[1] - (i - 1).bit_length()
 
     def _make(self, i: int) -> None:
@@ -167,7 +174,7 @@ class _Emitter:
 
 
 def _trimmed(c: Sequence[float]) -> list[float]:
-    """Return the coefficients without trailing zeros; the constant term stays."""
+    """Return the coefficients without trailing zeros; the constant term always stays."""
     length = len(c)
     while length > 1 and c[length - 1] == 0:
         length -= 1

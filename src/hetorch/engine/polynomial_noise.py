@@ -1,9 +1,9 @@
-"""The noise of a Chebyshev series, followed through the schedule by which the engines evaluate it.
+"""The noise of a Chebyshev series, computed along the schedule by which the engines evaluate it.
 
-Every division by a prime and every rounding of coefficients is a source of its own. T_2j = 2 T_j^2 - 1 multiplies an
-error by 4 T_j and squares the ratio of the scale to the prime: an input at 2^d times the prime gives T_k at 2^(d k)
-times it, and the factor of T_k is then encoded at a scale that much smaller. So the scale of the input matters more
-than anything else, and only the schedule itself shows it.
+Every division by a prime and every rounding of coefficients is an independent source of noise. T_2j = 2 T_j^2 - 1
+multiplies an error by 4 T_j and squares the ratio of the scale to the prime: if the input is at 2^d times the prime,
+T_k is at 2^(d k) times the prime, and its factor is encoded at a scale that is smaller by this ratio. So the noise
+depends on the input's scale more than on anything else, and only the schedule shows how.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hetorch.engine.polynomial import BasisStep, ChebyshevSchedule, Series, cheb
 
 Array = NDArray[np.float64]
 Rows = dict[int, Array]
-"""The contribution of each source of noise, by its number, at each point."""
+"""The error that each source of noise, by its number, contributes at each point."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,8 +45,8 @@ def polynomial_noise(
 ) -> Array:
     """Return the standard deviation, to first order, that each source adds to the result: (sources, points).
 
-    The series is evaluated at `points`, its input at `level` and `input_scale`. Sources are independent. A constant
-    series has one row of zeros.
+    The series is evaluated at `points`, for an input at `level` and `input_scale`. Sources are independent. The result
+    for a constant series is one row of zeros.
     """
     schedule = chebyshev_schedule(
         coefficients,
@@ -104,8 +104,8 @@ class _Walk:
     def _constants(self, terms: Sequence[tuple[Value, float]], total: float) -> Rows:
         """Return the noise of a sum of values times constants.
 
-        Each constant is rounded at the scale that makes the scale of its product `total`. Where that scale is below 1,
-        a constant may be rounded to 0: then its own size bounds the loss.
+        Each constant is encoded at the scale with which its product has the scale `total`. If that scale is below 1, a
+        constant may be rounded to 0, and the loss is the constant itself.
         """
         rows: Rows = {}
         lost = np.zeros(len(self._points))

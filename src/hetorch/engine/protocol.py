@@ -35,15 +35,15 @@ class Engine(Protocol[C, P, T]):
     """An engine for one parameter set, with ciphertexts C, plaintexts P and prepared transforms T.
 
     Every method returns a new object and changes none of its arguments; all may be called from many threads at once.
-    Wrong levels or scales raise LevelError, a missing key KeyMissingError. Scales are exact doubles: those of two
-    operands of a sum may differ by SCALE_TOLERANCE (hetorch.params.scales), relative.
+    Wrong levels or scales raise LevelError, a missing key KeyMissingError. Scales are exact doubles. The scales of two
+    operands of a sum may differ by the relative error SCALE_TOLERANCE (hetorch.params.scales).
     """
 
     name: str
     parameters: ParameterSet
 
     def encode(self, values: NDArray[np.float64], *, level: int, scale: float) -> P:
-        """Encode `values` of shape (slot_count,), |value| * scale below half the modulus of the level."""
+        """Encode `values` of shape (slot_count,); |value| * scale must be below half the modulus of the level."""
 
     def add(self, a: C, b: C) -> C:
         """Return a + b, at the level of the lower operand (the other one is dropped)."""
@@ -56,39 +56,43 @@ class Engine(Protocol[C, P, T]):
     def add_plaintext(self, a: C, p: P) -> C: ...
 
     def multiply_plaintext(self, a: C, p: P) -> C:
-        """Return the slot-wise product; its scale is the product of the scales; it is not rescaled."""
+        """Return the slot-wise product, not rescaled; its scale is the product of the scales."""
 
     def multiply(self, a: C, b: C) -> C:
-        """Return the slot-wise product, relinearised; its scale is the product of the scales; it is not rescaled.
-        a and b may be one object."""
+        """Return the slot-wise product, relinearised and not rescaled; its scale is the product of the scales.
+
+        a and b may be one object.
+        """
 
     def rescale(self, a: C) -> C:
-        """Divide by the last prime q_level: level - 1, scale / q_level."""
+        """Divide by the last prime q_level; the result is at level - 1 and scale / q_level."""
 
     def drop_level(self, a: C, level: int) -> C:
-        """Forget primes down to `level`: the scale and the values stay."""
+        """Drop the primes above `level`; the scale and the values stay."""
 
     def rotate(self, a: C, steps: int) -> C:
         """Rotate the slots to the left by `steps`, cyclically."""
 
     def rotate_many(self, a: C, steps: Sequence[int]) -> list[C]:
-        """Return rotate(a, s) for each s of `steps`; their common part is done once (hoisting)."""
+        """Return rotate(a, s) for each s of `steps`; the common decomposition is done once (hoisting)."""
 
     def conjugate(self, a: C) -> C: ...
 
     def prepare_transform(
         self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
     ) -> T:
-        """Encode the diagonals for inputs at `level` (>= 1) and `input_scale`, at the scale
-        output_scale * q_level / input_scale, so that the result after its rescale has exactly `output_scale`."""
+        """Encode the diagonals for inputs at `level` (>= 1) and `input_scale`.
+
+        Their scale is output_scale * q_level / input_scale, so that the rescaled results have exactly `output_scale`.
+        """
 
     def linear_transform(self, prepared: T, inputs: Sequence[C]) -> list[C]:
-        """Apply a prepared transform; the outputs are rescaled: level - 1, scale == output_scale exactly."""
+        """Apply a prepared transform; the results are rescaled, to level - 1 and exactly `output_scale`."""
 
     def polynomial(self, a: C, coefficients: Sequence[float], *, output_scale: float) -> C:
         """Evaluate the Chebyshev series sum_i coefficients[i] * T_i(x) for x in [-1, 1] (degree = len - 1 >= 1).
 
-        It uses polynomial_depth(degree) levels; the scale of the result is exactly `output_scale`.
+        The series uses polynomial_depth(degree) levels; the scale of the result is exactly `output_scale`.
         """
 
 
@@ -97,5 +101,7 @@ class SummingEngine(Engine[C, P, T], Protocol):
     """An engine that also sums products of ciphertexts, which plans with encrypted weights need."""
 
     def sum_of_products(self, a: Sequence[C], b: Sequence[C]) -> C:
-        """Return sum_i a[i] * b[i], relinearised once; its scale is the product of the scales, the same of all pairs;
-        it is not rescaled."""
+        """Return sum_i a[i] * b[i], relinearised once and not rescaled.
+
+        Its scale is the product of the scales of a pair, which must be equal for all pairs.
+        """

@@ -18,8 +18,8 @@ MAX_KEYSTREAM_BYTES = 1 << 38
 
 _ZERO_COUNTER_AND_NONCE = bytes(16)
 _ZEROS = bytes(1 << 16)
-"""Zeros encrypted in one call, as few as fit into memory that the process has already: the system maps a megabyte anew
-for each call, and its page faults take three times as long as the cipher."""
+"""Zeros that are encrypted in one call, 64 KB. For a megabyte the system would map new memory in each call, whose page
+faults take three times as long as the cipher."""
 
 
 def random_seed() -> bytes:
@@ -43,7 +43,7 @@ def keystream(seed: bytes, length: int, *, domain: bytes) -> bytes:
 
 
 def keystream_pieces(seed: bytes, length: int, *, domain: bytes) -> Iterator[bytes]:
-    """Yield the bytes of `keystream` piece by piece; InputError like it, when the first piece is taken."""
+    """Yield the bytes of `keystream` piece by piece; its InputError is raised when the first piece is taken."""
     if len(seed) != SEED_BYTES:
         raise InputError(f"a seed has {SEED_BYTES} bytes, got {len(seed)}")
     if not domain:

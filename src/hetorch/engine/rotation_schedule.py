@@ -1,8 +1,8 @@
-"""The rotations of a linear map by baby steps and giant steps: emitted here, read by SEAL, keys, memory and search.
+"""The rotations of a linear map by baby steps and giant steps, as the SEAL engine, keys, memory and search use them.
 
-Every input is rotated by its baby steps, the products with the diagonals are added up by giant step, and the sums are
-rotated by their giant steps. The core has the same rules (circuits/linear_transform.cpp, circuits/giant_steps.cpp);
-tests/engine/test_rotation_schedule.py shows that it uses exactly the keys of the schedule.
+Every input is rotated by its baby steps, the products with the diagonals are added up for each giant step, and the sums
+are rotated by their giant steps. The core has the same rules (circuits/linear_transform.cpp, circuits/giant_steps.cpp);
+tests/engine/test_rotation_schedule.py asserts that it uses exactly the keys of the schedule.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ Steps = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class GiantChain:
-    """Giant steps that one key rotates, the farthest first: ((S_3 rotated + S_2) rotated + S_1) rotated, by `step`.
+    """Giant steps that share one key, the farthest first: rot(rot(rot(S_3) + S_2) + S_1), rot a rotation by `step`.
 
-    A sum that an output lacks counts as 0. A giant step that has its own key is a chain of one.
+    S_j is the sum of giant step j * step, or 0 if an output has none. A giant step with a key of its own is a chain of
+    one.
     """
 
     step: int
@@ -32,7 +33,8 @@ class RotationSchedule:
     """The rotations of one map.
 
     `rotated` are the distinct pairs (input, baby step) that diagonals read, and `groups` the distinct pairs (output,
-    giant step) of the sums, int64 of shape (pairs, 2), steps of 0 included. `chains` serve every output.
+    giant step) of the sums; both are int64 of shape (pairs, 2) and include steps of 0. `chains` are the same for every
+    output.
     """
 
     rotated: Steps
@@ -51,14 +53,14 @@ class RotationSchedule:
 
     @property
     def keys_without_chains(self) -> frozenset[int]:
-        """The rotation steps whose Galois keys the map needs where every giant step is a rotation of its own."""
+        """The rotation steps whose Galois keys the map needs if every giant step is rotated with a key of its own."""
         return _nonzero(self.rotated[:, 1]) | _nonzero(self.groups[:, 1])
 
 
 def rotation_schedule(
     outputs: Indices, inputs: Indices, giants: Indices, babies: Indices, slot_count: int
 ) -> RotationSchedule:
-    """Return the schedule of a map with these diagonals, one entry a diagonal, steps in [0, slot_count)."""
+    """Return the schedule of a map; the arrays have one entry per diagonal, with steps in [0, slot_count)."""
     return RotationSchedule(
         _pairs(inputs, babies, slot_count),
         _pairs(outputs, giants, slot_count),
@@ -69,9 +71,9 @@ def rotation_schedule(
 def giant_chains(giants: Indices, slot_count: int) -> tuple[GiantChain, ...]:
     """Return the chains for giant steps in [0, slot_count); a step of 0 needs none.
 
-    Giant steps are rotations to the left (up to half of the slots) or to the right. Where those of one side are all the
-    multiples 1, 2, … of the smallest one, they are one chain by Horner's rule, sum_j rot^j(S_j) = S_0 + rot(S_1 +
-    rot(S_2 + …)), with its key alone: as many key switches, fewer keys. Otherwise each is a chain of its own.
+    Giant steps are rotations to the left (up to half of the slots) or to the right. If the steps of one side are all
+    the multiples 1, 2, … of the smallest one, Horner's rule makes them one chain: sum_j rot^j(S_j) = S_0 + rot(S_1 +
+    rot(S_2 + …)) takes the same number of key switches and only one key. Otherwise each step is a chain of its own.
     """
     chains: list[GiantChain] = []
     steps = _nonzero(giants)
@@ -86,7 +88,7 @@ def giant_chains(giants: Indices, slot_count: int) -> tuple[GiantChain, ...]:
 
 
 def are_multiples(distances: Steps) -> bool:
-    """Return whether ascending distances are d, 2 d, 3 d, … with none missing, so that one key serves them all."""
+    """Return True if ascending distances are d, 2 d, 3 d, … with none missing, so that one key serves them all."""
     return len(distances) > 0 and np.array_equal(distances, distances[0] * np.arange(1, len(distances) + 1))
 
 

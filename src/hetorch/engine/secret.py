@@ -32,9 +32,9 @@ class Sharing:
     """The circumstances under which decrypted values are shared with others than the key holder.
 
     `error_bound` is the largest error of a value against the exact computation, in the values' units; `queries` is the
-    number of results of this key that will be shared in all (tau); `security_bits` is the statistical security s, at
-    least 30. The noise protects results of a server that follows the protocol: one that lies can put the key itself
-    into a result, and no noise hides that. Share only results that an honest server computed.
+    total number of results of this key that will be shared (tau); `security_bits` is the statistical security s, at
+    least 30. The noise protects results of a server that follows the protocol. A server that does not can put the key
+    itself into a result, and no noise hides that: share only results that an honest server computed.
     """
 
     error_bound: float
@@ -54,8 +54,8 @@ class Sharing:
     def noise_std(self, value_count: int) -> float:
         """Return the standard deviation of the noise on each of `value_count` shared values, in the values' units.
 
-        sigma = sqrt(12 tau) * 2^(s/2) * t (Li, Micciancio, Schultz, Sorrell, Crypto 2022, eprint 2022/816, theorem 2),
-        t a bound on the Euclidean norm of the error of all values together: sqrt(value_count) * error_bound.
+        It is sqrt(12 tau) * 2^(s/2) * t (Li, Micciancio, Schultz, Sorrell, Crypto 2022, eprint 2022/816, theorem 2),
+        where t = sqrt(value_count) * error_bound bounds the Euclidean norm of the error of all values together.
         """
         return (
             math.sqrt(12 * self.queries)
@@ -66,9 +66,10 @@ class Sharing:
 
 
 def flood(values: NDArray[np.float64], sharing: Sharing) -> NDArray[np.float64]:
-    """Return `values` with Gaussian noise of `sharing.noise_std(values.size)` from the operating system's randomness.
+    """Add Gaussian noise of standard deviation `sharing.noise_std(values.size)` to `values` (noise flooding).
 
-    Decrypted CKKS values carry an error that depends on the secret key; only flooded ones may leave the key holder.
+    Decrypted CKKS values have an error that depends on the secret key, so only flooded ones may leave the key holder.
+    The seed of the noise comes from the operating system.
     """
     count = values.size
     words = np.frombuffer(keystream(random_seed(), 16 * count, domain=b"flood"), dtype="<u8").reshape(
@@ -82,7 +83,10 @@ def flood(values: NDArray[np.float64], sharing: Sharing) -> NDArray[np.float64]:
 
 
 class SecretKey:
-    """A dense ternary secret key, expanded from a 32-byte seed, which alone must be kept. Immutable and thread-safe."""
+    """A dense ternary secret key. It is expanded from a 32-byte seed, so only the seed must be kept.
+
+    Objects are immutable, and many threads may use one.
+    """
 
     def __init__(self, parameters: ParameterSet, core: _secret.SecretKey, seed: bytes | None) -> None:
         self.parameters = parameters
@@ -92,14 +96,14 @@ class SecretKey:
 
     @classmethod
     def generate(cls, parameters: ParameterSet, seed: bytes | None = None) -> SecretKey:
-        """Return a new key, or the one that belongs to `seed` (32 secret bytes)."""
+        """Return a new key, or the key of `seed` (32 secret bytes)."""
         seed = random_seed() if seed is None else seed
         random = keystream(seed, parameters.ring_degree * _TERNARY_BYTES, domain=b"secret key")
         return cls(parameters, _secret.SecretKey(core_context(parameters), random), seed)
 
     @classmethod
     def from_coefficients(cls, parameters: ParameterSet, coefficients: NDArray[np.int8]) -> SecretKey:
-        """Return a key that was made elsewhere: `ring_degree` coefficients in {-1, 0, 1}. It has no seed."""
+        """Return the key with these `ring_degree` coefficients, each -1, 0 or 1. It has no seed."""
         array = np.asarray(coefficients)
         # np.isin would look integers up in a table, and nothing may be indexed by a secret.
         ternary = (array == -1) | (array == 0) | (array == 1)
@@ -110,9 +114,16 @@ class SecretKey:
 
     @classmethod
     def from_rows(cls, parameters: ParameterSet, rows: NDArray[np.uint64]) -> SecretKey:
-        """Return a key that was made elsewhere, from its residues over all primes, the special ones last, in the NTT
-        domain and our order, shape (primes, ring_degree). It has no seed. InputError unless its coefficients are -1, 0
-        and 1."""
+        """Return the key with these residues. It has no seed.
+
+        Args:
+            parameters: the parameters of the key.
+            rows: (primes, ring_degree), the residues over all primes, the special ones last, in the NTT domain and the
+                core's order.
+
+        Raises:
+            InputError: a coefficient of the key is not -1, 0 or 1.
+        """
         array = np.ascontiguousarray(rows, dtype=np.uint64)
         try:
             return cls(parameters, _secret.SecretKey.from_rows(core_context(parameters), array), None)
@@ -144,12 +155,13 @@ class SecretKey:
         level: int | None = None,
         uniform: UniformSource | None = None,
     ) -> _native.Ciphertext:
-        """Encrypt `values` (slot_count,), real or complex, at `level` (default: the highest). The second half of the
-        ciphertext is the expansion of a seed, and sent as the seed.
+        """Encrypt `values` (slot_count,), real or complex, at `level` (default: the highest).
 
-        The error of a slot has a standard deviation of about 3.19 * sqrt(N) / scale, plus encoding, sqrt(N/12) / scale.
-        With `uniform` the second half is the polynomial that this function returns for index 0, which must never be
-        the same twice. Such a ciphertext is only for reading its residues: its seed has no meaning.
+        The second half of the ciphertext is the expansion of a seed, and is sent as the seed. The error of a slot has a
+        standard deviation of about 3.19 * sqrt(N) / scale, and encoding adds sqrt(N/12) / scale.
+
+        With `uniform`, the second half is the polynomial that this function returns for index 0; two ciphertexts must
+        never have the same one. The seed of such a ciphertext has no meaning: only its residues may be read.
         """
         level = self.parameters.max_level if level is None else level
         if not 0 <= level <= self.parameters.max_level:
@@ -180,8 +192,8 @@ class SecretKey:
     ) -> NDArray[np.float64]:
         """Decrypt, and return the real parts of the slots, shape (slot_count,).
 
-        They are for the key holder alone: their error depends on the key (IND-CPA-D). Give `for_sharing` if the
-        whole vector is shared; if only a few values are, `flood` those alone, which takes less noise.
+        They are for the key holder alone, because their error depends on the key (IND-CPA-D). Give `for_sharing` if the
+        whole vector will be shared. If only a few values will be, call `flood` on those, which takes less noise.
         """
         values = self.decrypt_complex(ciphertext).real.copy()
         return values if for_sharing is None else flood(values, for_sharing)
@@ -193,8 +205,8 @@ class SecretKey:
     def public_key(self, *, extended: bool = False) -> _native.PublicKey:
         """Return a fresh public key, with which others can encrypt for the owner of this key.
 
-        An extended key is over the special primes too, as SEAL's: encryption then ends with a division by P, which
-        leaves less noise and takes longer. Our own wire format has no room for it.
+        An `extended` key is over the special primes too, like SEAL's. Encryption then ends with a division by P, which
+        leaves less noise and takes longer. Our own wire format cannot hold such a key.
         """
         seed = random_seed()
         return _secret.make_public_key(
@@ -233,13 +245,15 @@ class SecretKey:
         return _native.EvaluationKeys(relinearisation, galois)
 
     def extended_public_key(self, uniform: UniformSource) -> _native.PublicKey:
-        """Return an extended public key (see public_key) whose uniform half is what `uniform` returns for index 0."""
+        """Return an extended public key (see public_key) whose uniform half `uniform` returns for index 0."""
         error = self._error_bytes(random_seed(), 0)
         return _secret.make_public_key(self._context, self._core, bytes(SEED_BYTES), uniform, error, True)
 
     def switching_key(self, element: int | None, level: int, uniform: UniformSource) -> _native.SwitchingKey:
-        """Return the key of a Galois element, or for None the relinearisation key; `uniform` gives the uniform half of
-        each digit."""
+        """Return the key of a Galois element or, if `element` is None, the relinearisation key.
+
+        `uniform` returns the uniform half of each digit, by its index.
+        """
         secret = random_seed()
 
         def errors(index: int, length: int) -> bytes:
@@ -277,9 +291,10 @@ def encrypt_with_public_key(
     scale: float,
     level: int | None = None,
 ) -> _native.Ciphertext:
-    """Encrypt for the owner of `key`; the ciphertext has twice the size of secret-key encryption, and more error.
+    """Encrypt for the owner of `key`.
 
-    The error of a slot, e_0 + e_1 s + e u, has a standard deviation of about 3.19 * N * sqrt(4/3) / scale.
+    The ciphertext is twice as large as one of secret-key encryption. The error of a slot, e_0 + e_1 s + e u,
+    has a standard deviation of about 3.19 * N * sqrt(4/3) / scale.
     """
     level = parameters.max_level if level is None else level
     if not 0 <= level <= parameters.max_level:
@@ -293,10 +308,10 @@ def encrypt_with_public_key(
 def encrypt_plaintext_with_public_key(
     parameters: ParameterSet, key: _native.PublicKey, plaintext: _native.Plaintext
 ) -> _native.Ciphertext:
-    """Encrypt a message that is encoded already, as encrypt_with_public_key.
+    """Encrypt an encoded message for the owner of `key`, as encrypt_with_public_key does.
 
-    With an extended key the error of a slot has a standard deviation of about sqrt(N) * sqrt((1 + 2N/3) / 12) / scale:
-    that of the rounding after the division by P.
+    With an extended key, the error of a slot is mostly the rounding of the division by P, whose standard deviation is
+    about sqrt(N) * sqrt((1 + 2N/3) / 12) / scale.
     """
     random = keystream(
         random_seed(),

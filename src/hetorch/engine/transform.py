@@ -1,4 +1,4 @@
-"""A linear map on slots, given by its diagonals: what an engine prepares and applies."""
+"""A linear map on slots, given by its diagonals, which engines prepare and apply."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ from hetorch.errors import ParameterError
 class DiagonalTransform:
     """The map y_o[s] = sum over diagonals t with output o of values_t[s] * x_i[(s + giant_t + baby_t) mod slot_count].
 
-    Arrays of length D, one entry a diagonal: `outputs` (index of the output ciphertext), `inputs` (index of the input
-    ciphertext), `giants` and `babies` (rotation steps in [0, slot_count); the diagonal's index is their sum), and
-    `values`, float64 of shape (D, period): a diagonal is periodic in the slots with `period`, a power of two that
-    divides slot_count. Values belong to the *output* slot s; the engine rotates them for the giant step itself.
-    ParameterError for other shapes and ranges, and for values that are not finite.
+    The arrays have one entry per diagonal: `outputs` (index of the output ciphertext), `inputs` (index of the input
+    ciphertext), `giants` and `babies` (rotation steps in [0, slot_count); the diagonal's index is their sum), all of
+    shape (D,), and `values`, float64 of shape (D, period). A diagonal is periodic in the slots with `period`, a power
+    of two that divides slot_count. Values belong to the *output* slot s; the engine rotates them for the giant step.
+
+    Raises:
+        ParameterError: an array has another shape, a value is out of range or not finite.
     """
 
     slot_count: int
@@ -66,11 +68,11 @@ class DiagonalTransform:
 
     @property
     def rotations(self) -> frozenset[int]:
-        """The rotation steps whose Galois keys the map needs (0 needs none)."""
+        """The rotation steps whose Galois keys the map needs; a step of 0 needs none."""
         return self.schedule.keys
 
     def apply(self, inputs: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
-        """Return the results for cleartext inputs, arrays of shape (slot_count,), by the definition."""
+        """Return the results for cleartext inputs, arrays of shape (slot_count,), by the definition of the map."""
         if self.values.shape[1] == 1 and not self.rotations:
             return list(self._sums(np.stack(inputs)))
         result = [np.zeros(self.slot_count) for _ in range(self.output_count)]
@@ -84,7 +86,7 @@ class DiagonalTransform:
     def _sums(self, inputs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the results, (output_count, slot_count), of a map without rotations whose diagonals are numbers.
 
-        The time is proportional to the number of diagonals, so that very many ciphertexts stay possible.
+        The time is proportional to the number of diagonals, so that maps on thousands of ciphertexts are possible.
         """
         order = np.argsort(self.outputs, kind="stable")
         starts = np.searchsorted(self.outputs[order], np.arange(self.output_count + 1))

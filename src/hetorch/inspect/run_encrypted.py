@@ -69,6 +69,6 @@ def _encrypted_runner(
             raise PlanUseError(f"encrypted weights do not run on the engine {chosen.name!r}; use another one")
         weights = encrypt_weights(plan, secret.public_key())
         plan = plan.without_weights()
-    made = chosen.make(plan.parameters, secret.evaluation_keys(plan.key_spec))
-    runner = Runner(plan, made, backend=chosen, encrypted_weights=weights, memory_limit=memory_limit)
+    engine = chosen.make(plan.parameters, secret.evaluation_keys(plan.key_spec))
+    runner = Runner(plan, engine, backend=chosen, encrypted_weights=weights, memory_limit=memory_limit)
     return lambda ciphertexts: runner.run_native(ciphertexts, trace=trace)

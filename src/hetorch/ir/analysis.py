@@ -1,4 +1,4 @@
-"""The result of `hetorch.analyze`: for each operation of a model, whether and how it runs on encrypted data."""
+"""The result of `hetorch.analyze`: for each operation of a model, if and how it runs on encrypted data."""
 
 from __future__ import annotations
 
@@ -13,17 +13,27 @@ from rich.table import Table
 from rich.text import Text
 
 COLUMNS = ("module", "operation", "how", "range", "degree", "error", "where")
+COLOURS = {"exact": "green", "approximate": "yellow", "client": "cyan", "unsupported": "red"}
+"""Colours of the status in a terminal."""
+TEXT_WIDTH = 140
+"""Width in characters of the table as plain text. Raised, fewer cells are folded."""
 Status = Literal["exact", "approximate", "client", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisRow:
-    """One operation of the model.
+    """One operation of a model.
 
-    `name` is the path of its module, `where` file:line of the user's code that calls it (or empty). `status` says
-    whether it is converted exactly or by approximation, left to the client, or not supported; `detail` gives the reason
-    and `nearest` an alternative that works. An approximation holds on the range `low`..`high`, where a polynomial of
-    `degree` has the largest error `error`; these are None before ranges are known.
+    name       path of its module
+    kind       class of its module
+    operation  name of the operation in torch
+    where      file:line of the user's code that calls it; for a module inside a Sequential its path and class; or empty
+    status     converted exactly, by approximation, left to the client, or not at all
+    detail     the reason for the status, or the approximated functions
+    nearest    the nearest alternative that works
+    low, high  range of an approximation; None before ranges are known, like degree and error
+    degree     degree of the polynomial
+    error      largest error of the polynomial on the range
     """
 
     name: str
@@ -41,11 +51,15 @@ class AnalysisRow:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The analysis of one model, with `rows` in the order of the computation.
+    """The report on a model: if and how it runs on encrypted data.
 
-    `supported` says whether the model can be compiled; if not, `problem` is the first reason in one sentence. `error`
-    is the difference of the polynomial network from the model on the inputs, relative to the range of the outputs, and
-    `agreement` the share of inputs with the same argmax; both are None if they were not measured.
+    model      name of the model
+    rows       operations in the order of the computation
+    problem    the first reason why it cannot be compiled, in one sentence; empty if it can
+    notes      further sentences for the user
+    error      largest difference between the outputs of the network of polynomials and those of the model on the
+               calibration inputs, relative to the range of the outputs; None if there is no such network
+    agreement  share of the calibration inputs for which both have the same argmax; None if there is no such network
     """
 
     model: str
@@ -57,6 +71,7 @@ class Analysis:
 
     @property
     def supported(self) -> bool:
+        """True if the model can be compiled."""
         return not self.problem
 
     def __getitem__(self, status: Status) -> tuple[AnalysisRow, ...]:
@@ -64,7 +79,7 @@ class Analysis:
         return tuple(row for row in self.rows if row.status == status)
 
     def to_dict(self) -> dict[str, object]:
-        """Return the analysis as plain data for JSON."""
+        """Return all fields as values that JSON can hold."""
         rows = [{name: getattr(row, name) for name in AnalysisRow.__slots__} for row in self.rows]
         return {
             "model": self.model,
@@ -77,30 +92,31 @@ class Analysis:
         }
 
     def table(self) -> Table:
-        """Return the rows as a table for rich's print."""
+        """Return the rows as a table of rich."""
         table = Table(title=f"{self.model}: {self._verdict()}", title_justify="left")
         for name in COLUMNS:
             table.add_column(name, overflow="fold")
-        colours = {"exact": "green", "approximate": "yellow", "client": "cyan", "unsupported": "red"}
         for row in _merged(self.rows):
             how, span, degree, error = _cells(row)
             table.add_row(
-                row.name, row.operation, Text(how, colours[row.status]), span, degree, error, row.where
+                row.name, row.operation, Text(how, COLOURS[row.status]), span, degree, error, row.where
             )
         return table
 
     def __str__(self) -> str:
+        """Return the table and the notes as plain text."""
         stream = io.StringIO()
-        console = Console(file=stream, width=140, no_color=True, highlight=False)
+        console = Console(file=stream, width=TEXT_WIDTH, no_color=True, highlight=False)
         if self.rows:
             console.print(self.table())
-        else:  # the model could not even be traced
+        else:  # The model could not be traced.
             console.print(f"{self.model}: {self._verdict()}", markup=False, soft_wrap=True)
         for line in self._sentences():
             console.print(line, markup=False, soft_wrap=True)
         return stream.getvalue().rstrip()
 
     def _repr_html_(self) -> str:
+        """Return the analysis as a notebook shows it."""
         head = "".join(f"<th>{name}</th>" for name in COLUMNS)
         body = "".join(
             "<tr>"
@@ -133,7 +149,7 @@ class Analysis:
 
 
 def _merged(rows: Iterable[AnalysisRow]) -> list[AnalysisRow]:
-    """Return the rows, with consecutive exact operations of one module joined."""
+    """Return the rows, with consecutive exact operations of one module joined into one row."""
     merged: list[AnalysisRow] = []
     for row in rows:
         last = merged[-1] if merged else None
@@ -146,7 +162,7 @@ def _merged(rows: Iterable[AnalysisRow]) -> list[AnalysisRow]:
 
 
 def _cells(row: AnalysisRow) -> tuple[str, str, str, str]:
-    """Return the cells of the columns "how", "range", "degree" and "error"."""
+    """Return the texts of four columns of a row: how, range, degree and error."""
     how: str = row.status
     if row.detail:
         how += f": {row.detail}"

@@ -1,1 +1,1 @@
-"""Layer 5: the model's owner, who encrypts weights for the owner of the data."""
+"""Layer 5: the model owner, who encrypts weights for the data owner."""

@@ -1,33 +1,34 @@
-"""The model owner's part of outsourcing: weights encrypted under the data owner's key.
+"""The model owner's part of outsourced computation: weights encrypted under the data owner's key.
 
-Over the service, `hetorch.Client(url, weights=plan)` is enough if one party owns the model and the data. If two parties
-do:
+If one party owns the model and the data, `hetorch.Client(url, weights=plan)` does everything over the service. If two
+parties own them, they do the following.
 
-    # the model's owner
+    # the model owner
     plan = hetorch.compile(model, inputs, weights="encrypted")
     plan.without_weights().save("public.hetorch")           # for the server: hetorch serve public.hetorch
-    # the data's owner
-    public_key = hetorch.Client(url).public_key()           # bytes, for the model's owner
-    # the model's owner
+    # the data owner
+    public_key = hetorch.Client(url).public_key()           # bytes, for the model owner
+    # the model owner
     save_encrypted_weights(plan, public_key, "weights.hetorch")
     hetorch.client.upload_weights(url, "weights.hetorch")
-    # the data's owner
+    # the data owner
     results = hetorch.Client(url).predict(x)
 
-In Python alone, in one process or in several:
+Without the service, in one process or in several:
 
     secret = SecretKey.generate(plan.parameters)               # hetorch.engine.secret
     public_key, keys = secret.public_key(), secret.evaluation_keys(plan.key_spec)
-    # the model's owner, with the public key
+    # the model owner, with the public key
     weights = encrypt_weights(plan, public_key)
     # the computing party, which has neither the model nor the data in clear
     engine = NativeEngine(plan.parameters, evaluation_keys=keys)        # hetorch.engine.native
     runner = Runner(plan.without_weights(), engine, encrypted_weights=weights)      # hetorch.runtime
     results = runner.run(ciphertexts)
 
-where the data's owner encrypts with `secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)` for each of
-`plan.public().pack_batch(samples)`, and reads results with `plan.public().unpack_batch([secret.decrypt(c) for c in
-results])`. `hetorch.run_encrypted(plan, x)` does all of it in one process.
+Here the data owner encrypts each array `slots` of `plan.public().pack_batch(samples)` with
+`secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)`, and reads the results with
+`plan.public().unpack_batch([secret.decrypt(c) for c in results])`. `hetorch.run_encrypted(plan, x)` does all of this in
+one process.
 """
 
 from __future__ import annotations
@@ -50,18 +51,18 @@ from hetorch.wire.public_key import load_named_public_key
 from hetorch.wire.weights import WeightsFormat
 
 Progress = Callable[[int, int], None]
-"""Called with the number of ciphertexts that are done, and with their number in the end."""
+"""A function that is called with the number of ciphertexts that are done, and with the number of all."""
 
 
 def encrypt_weights(plan: Plan, public_key: PublicKey) -> EncryptedWeights[Ciphertext]:
     """Encrypt every diagonal and every bias of `plan` for the owner of `public_key`.
 
     The ciphertexts show only which diagonals are zero everywhere, and which layers have a bias. The owner of the key
-    can decrypt them: the weights are hidden from the server, and not from the owner of the data. Two calls give
-    different ciphertexts of the same weights.
+    can decrypt them: the weights are hidden from the server, and not from the data owner. Two calls return different
+    ciphertexts of the same weights.
 
-    A diagonal is at the level of its map's input and at the scale with which the product, rescaled, has the planned
-    one; a bias is at the level and scale of the value that it is added to. Each takes 2 (level + 1) N words of 8 bytes.
+    A diagonal is at the level of its map's input, at the scale with which its rescaled product has the planned scale. A
+    bias is at the level and scale of the value that it is added to. Each takes 2 (level + 1) N words of 8 bytes.
 
     Args:
         plan: a plan that was compiled with weights="encrypted" and has its weights.
@@ -79,8 +80,11 @@ def each_encrypted_weight(
 ) -> Iterator[Ciphertext]:
     """Return the ciphertexts of encrypt_weights one by one, in the order of `hetorch.plan.encrypted.weight_places`.
 
-    Each is encrypted when the iterator reaches it. Under the secret key they are half as large on the wire, and less
-    noisy. PlanUseError, already at the call, for a plan that has no weights to encrypt.
+    Each is encrypted when the iterator reaches it. Ciphertexts under a secret key are half as large on the wire as
+    those under a public key, and less noisy.
+
+    Raises:
+        PlanUseError: the plan has no weights to encrypt; raised at the call, not by the iterator.
     """
     _check_has_weights(plan)
     return _each(plan, key, progress)
@@ -91,8 +95,10 @@ def weights_message(
 ) -> Iterator[bytes]:
     """Return the message with the weights for a server (`hetorch.wire.weights`), piece by piece.
 
-    `key_id` is the SHA-256 (hex) of the evaluation keys that were made with the same secret. PlanUseError, already at
-    the call, for a plan that has no weights to encrypt.
+    `key_id` is the SHA-256 (hex) of the evaluation keys that were made with the same secret key.
+
+    Raises:
+        PlanUseError: the plan has no weights to encrypt; raised at the call, not by the iterator.
     """
     _check_has_weights(plan)
     return WeightsFormat.of(plan).dump(key_id, _each(plan, key, progress))
@@ -101,9 +107,9 @@ def weights_message(
 def save_encrypted_weights(
     plan: Plan, public_key: bytes, path: str | os.PathLike[str], progress: Progress | None = None
 ) -> int:
-    """Encrypt the weights of `plan` and write them to the file `path`, whole or not at all.
+    """Encrypt the weights of `plan` and write them to the file `path`, which is written completely or not at all.
 
-    One ciphertext at a time is in memory.
+    Only one ciphertext at a time is in memory.
 
     Args:
         plan: a plan that was compiled with weights="encrypted" and has its weights.
@@ -158,7 +164,7 @@ def _each(plan: Plan, key: PublicKey | SecretKey, progress: Progress | None) -> 
 
 
 def _slots(plan: Plan) -> Iterator[NDArray[np.float64]]:
-    """Yield the numbers to encrypt, (slot_count,), in the order of weight_places."""
+    """Yield the slots of each ciphertext, arrays (slot_count,), in the order of weight_places."""
     program = plan.program
     for op in program.operations:
         if isinstance(op, LinearTransform):

@@ -1,4 +1,4 @@
-"""The checks of single values of a parameter set; every refusal is a ParameterError with the field and the value."""
+"""Checks of single values of a parameter set; each raises a ParameterError with the field and the value."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hetorch.params.primes import MAX_PRIME_BITS, is_prime
 MIN_RING_DEGREE = 1 << 10
 MAX_RING_DEGREE = 1 << 17
 MAX_PRIME_COUNT = 64
-"""Most data and special primes together, a limit of the core; 64 primes of 50 bits make a modulus of 3200 bits."""
+"""Largest number of data and special primes together, a limit of the core: 64 primes of 50 bits make a modulus of 3200
+bits."""
 
 
 def check_ring_degree(ring_degree: int) -> None:
@@ -22,7 +23,7 @@ def check_ring_degree(ring_degree: int) -> None:
 
 
 def check_prime(name: str, prime: int, ring_degree: int) -> None:
-    """Raise ParameterError unless `prime` is an NTT prime of the ring below 2^60; `name`: the field, for messages."""
+    """Raise ParameterError unless `prime` is an NTT prime of the ring below 2^60; `name` is the field for messages."""
     if prime < 2 or prime >> MAX_PRIME_BITS:
         raise ParameterError(f"{name} must be a prime below 2^{MAX_PRIME_BITS}, got {prime}")
     if prime % (2 * ring_degree) != 1:
@@ -34,11 +35,15 @@ def check_prime(name: str, prime: int, ring_degree: int) -> None:
 
 
 def integer(name: str, value: object) -> int:
-    """Return `value` as an int; ParameterError unless it is an integer (no bool) of at most 64 bits."""
+    """Return `value` as an int.
+
+    Raises:
+        ParameterError: it is not an integer of at most 64 bits, or it is a bool.
+    """
     if isinstance(value, bool):
         raise ParameterError(f"{name} must be an integer, got {value}")
     try:
-        result = operator.index(value)  # type: ignore[arg-type]  # tells whether it is one
+        result = operator.index(value)  # type: ignore[arg-type]  # raises TypeError if it is not an integer
     except TypeError:
         raise ParameterError(f"{name} must be an integer, got {type(value).__name__}") from None
     if result.bit_length() > 64:
@@ -47,7 +52,11 @@ def integer(name: str, value: object) -> int:
 
 
 def integers(name: str, values: object) -> tuple[int, ...]:
-    """Return `values` as a tuple of ints; ParameterError unless they are a sequence of at most MAX_PRIME_COUNT."""
+    """Return `values` as a tuple of ints.
+
+    Raises:
+        ParameterError: they are not a sequence of at most MAX_PRIME_COUNT integers.
+    """
     if isinstance(values, str | bytes) or not isinstance(values, Sequence):
         raise ParameterError(f"{name} must be a sequence of integers, got {type(values).__name__}")
     if len(values) > MAX_PRIME_COUNT:

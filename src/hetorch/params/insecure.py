@@ -1,4 +1,4 @@
-"""Parameter sets without security, small enough for tests. Each use warns; never encrypt anything of value."""
+"""Parameter sets without security, small enough for tests. Each call warns; never encrypt anything of value."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def insecure_small(
     digit_size: int = 1,
     special_prime_count: int | None = None,
 ) -> ParameterSet:
-    """Make a set with a chain of `max_level` + 1 primes, whose size need not suit the ring degree.
+    """Return a set with a chain of `max_level` + 1 primes, whose size no security table bounds.
 
-    Warns with InsecureParametersWarning each time; ParameterError as from ParameterSet.
+    Each call warns with InsecureParametersWarning, and raises the ParameterErrors of ParameterSet.
 
     Args:
         ring_degree: N.
-        max_level: L, one less than the primes of the chain.
-        prime_bits: size of q_1..q_L.
-        first_prime_bits: size of q_0.
-        special_prime_bits: size of the special primes.
-        digit_size: primes of a digit of key switching.
+        max_level: L, one less than the number of primes in the chain.
+        prime_bits: size of q_1..q_L in bits.
+        first_prime_bits: size of q_0 in bits.
+        special_prime_bits: size of the special primes in bits.
+        digit_size: number of primes in a digit of key switching.
         special_prime_count: number of special primes; `digit_size` if left out.
     """
     special_count = digit_size if special_prime_count is None else special_prime_count
@@ -39,9 +39,9 @@ def insecure_small(
 
 
 def insecure_mixed(ring_degree: int = 1 << 10) -> ParameterSet:
-    """Make a set of a 60-bit first and special prime around 40-bit ones; SEAL's users write it [60, 40, 40, 60].
+    """Return a set with a 60-bit first prime, two 40-bit primes and a 60-bit special prime: SEAL's [60, 40, 40, 60].
 
-    The 60-bit primes are too large for the vector kernels below 2^50 (`is_simd` is false). Warns with
-    InsecureParametersWarning each time.
+    The 60-bit primes are too large for the vector kernels, which end at 2^50 (`is_simd` is False). Each call warns with
+    InsecureParametersWarning.
     """
     return insecure_small(ring_degree, 2, first_prime_bits=60, special_prime_bits=60)

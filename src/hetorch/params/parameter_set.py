@@ -16,7 +16,7 @@ from hetorch.params.primes import SIMD_PRIME_BITS, chain_primes
 from hetorch.params.security import Security, max_log2_qp
 
 DEFAULT_SLOT_GENERATOR = 5
-"""Generator of the order of the slots, slot j at zeta^(5^j); left out of files and fingerprints."""
+"""Default generator of the order of the slots: slot j is at zeta^(5^j). Files and fingerprints omit the default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +27,17 @@ class ParameterSet:
         ring_degree: N, a power of two from 2^10 to 2^17.
         modulus_chain: q_0..q_L, distinct primes = 1 mod 2N below 2^60.
         special_primes: the factors of P, primes of the same kind, distinct from those of the chain.
-        digit_size: primes of a digit of key switching. The chain is cut into runs of so many consecutive primes,
-            beginning with q_0; a lower level has fewer digits.
-        security: the row of the security table that log2(QP) is checked against.
-        slot_generator: g in the order of the slots, slot j at zeta^(g^j): 5, or 3 for SEAL's order, in which SEAL
-            decodes the same ciphertext slot for slot.
+        digit_size: number of primes in a digit of key switching. Beginning with q_0, each run of `digit_size` primes of
+            the chain is a digit; a lower level has fewer digits.
+        security: the row of the security table against which log2(QP) is checked.
+        slot_generator: g in the order of the slots, in which slot j is at zeta^(g^j): 5, or 3 for SEAL's order, with
+            which SEAL decodes the same ciphertext to the same slots.
 
     Raises:
-        ParameterError: a value is malformed, or P is smaller than half the product of some digit: the noise of key
-            switching grows with digit / P.
-        SecurityError: log2(QP) is too large for `security`; the message names the row of the table. With
-            `Security.NONE` there is a warning (InsecureParametersWarning) every time instead.
+        ParameterError: a value is malformed, or P is smaller than half the product of some digit (the noise of key
+            switching grows with digit / P).
+        SecurityError: log2(QP) is too large for `security`; the message names the row of the table. `Security.NONE`
+            raises nothing, but warns each time with InsecureParametersWarning.
     """
 
     ring_degree: int
@@ -69,8 +69,10 @@ class ParameterSet:
         security: Security = Security.CLASSICAL_128,
         slot_generator: int = DEFAULT_SLOT_GENERATOR,
     ) -> ParameterSet:
-        """Make a set of the primes nearest to 2^bits for each size; raises the errors of the constructor and of
-        chain_primes."""
+        """Return a set of the primes nearest to 2^bits for each size in `modulus_bits` and `special_bits`.
+
+        The errors are those of the constructor and of chain_primes.
+        """
         check_ring_degree(ring_degree)
         primes = chain_primes([*modulus_bits, *special_bits], ring_degree)
         count = len(modulus_bits)
@@ -78,27 +80,27 @@ class ParameterSet:
 
     @property
     def slot_count(self) -> int:
-        """The numbers in one ciphertext: N / 2."""
+        """The number of slots in one ciphertext: N / 2."""
         return self.ring_degree // 2
 
     @property
     def max_level(self) -> int:
-        """L: the level of a fresh ciphertext, which is the number of rescalings left."""
+        """L, the level of a fresh ciphertext: the number of rescalings that it allows."""
         return len(self.modulus_chain) - 1
 
     @property
     def log2_q(self) -> float:
-        """log2(q_0 * ... * q_L), in bits."""
+        """The size of the modulus chain in bits, log2(q_0 * ... * q_L)."""
         return math.log2(math.prod(self.modulus_chain))
 
     @property
     def log2_p(self) -> float:
-        """log2(P) of the product of the special primes, in bits."""
+        """The size in bits of P, the product of the special primes."""
         return math.log2(math.prod(self.special_primes))
 
     @property
     def log2_qp(self) -> float:
-        """log2(QP) of the product of all primes, in bits, which the security table bounds."""
+        """The size in bits of QP, the product of all primes, which the security table bounds."""
         return math.log2(math.prod(self.modulus_chain) * math.prod(self.special_primes))
 
     @property
@@ -113,7 +115,7 @@ class ParameterSet:
         return -(-(level + 1) // self.digit_size)
 
     def to_json(self) -> dict[str, object]:
-        """Return the set as plain data, which from_json reads. The slot generator is left out if it is 5."""
+        """Return the set as plain data, which from_json reads. A slot generator of 5 is omitted."""
         data: dict[str, object] = {
             "ring_degree": self.ring_degree,
             "modulus_chain": list(self.modulus_chain),
@@ -127,9 +129,11 @@ class ParameterSet:
 
     @classmethod
     def from_json(cls, data: object) -> ParameterSet:
-        """Parse what to_json returned, fully checked: the data may come from a stranger.
+        """Parse and check the data of to_json, which need not be trusted.
 
-        ParameterError if a field is missing, unknown or of the wrong type; SecurityError as in the constructor.
+        Raises:
+            ParameterError: a field is missing, unknown or of the wrong type, or the constructor refuses it.
+            SecurityError: log2(QP) is too large for the security in the data.
         """
         if not isinstance(data, Mapping):
             raise ParameterError(f"parameters must be a JSON object, got {type(data).__name__}")
@@ -152,7 +156,7 @@ class ParameterSet:
         )
 
     def fingerprint(self) -> bytes:
-        """Return 32 bytes that name this set: SHA-256 of to_json as ASCII JSON with sorted keys and no spaces."""
+        """Return 32 bytes that identify the set: SHA-256 of to_json as ASCII JSON with sorted keys and no spaces."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).digest()
 
@@ -183,9 +187,9 @@ class ParameterSet:
             )
 
     def _check_special_primes(self) -> None:
-        # Key switching multiplies digits by noise and divides by P. P may be half a digit, so that one special prime of
-        # the same size as the others is enough, whichever of them is larger. SEAL does not check this, and its users
-        # have smaller P: in SEAL's order of slots it is allowed, and hetorch.tenseal warns of it.
+        # Key switching multiplies digits by noise and divides by P. P may be as small as half a digit, so that one
+        # special prime of about the size of the others is enough. SEAL does not check this, and its users have smaller
+        # P: with SEAL's order of the slots it is allowed, and hetorch.tenseal warns of it.
         if self.slot_generator == 3:
             return
         chain, size = self.modulus_chain, self.digit_size
@@ -207,7 +211,7 @@ class ParameterSet:
         row = f"row N = 2^{exponent}, security {self.security.value} of {self.security.source}"
         if bound == 0:
             raise SecurityError(f"there is no {row}; choose another ring_degree or security")
-        # In integers: a product a hair above 2^bound must not be rounded down to it.
+        # Integers are compared: in floating point, a product just above 2^bound could be rounded down to it.
         qp_bits = (math.prod(self.modulus_chain) * math.prod(self.special_primes)).bit_length()
         if qp_bits > bound:
             raise SecurityError(
@@ -217,7 +221,7 @@ class ParameterSet:
 
 
 def _warn_insecure(parameters: ParameterSet) -> None:
-    """Warn at the line that made the set. Without a registry, Python shows the warning each time and not only once."""
+    """Warn at the line that made the set. Since there is no registry, Python shows the warning each time, not once."""
     frame = sys._getframe()
     while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("hetorch.params"):
         frame = frame.f_back

@@ -7,10 +7,10 @@ from collections.abc import Collection, Iterator, Sequence
 from hetorch.errors import ParameterError
 
 MAX_PRIME_BITS = 60
-"""Size of the largest modulus, in bits: four residues of it still add up in 64 bits without a reduction."""
+"""Size of the largest prime, in bits: four residues of it still add up in 64 bits without a reduction."""
 
 SIMD_PRIME_BITS = 50
-"""Size in bits below which a modulus takes the vector kernels (53-bit double products, 52-bit integer products)."""
+"""Size of the largest prime, in bits, for which the vector kernels run (53-bit double or 52-bit integer products)."""
 
 # The first twelve primes prove or refute every n < 318665857834031151167461 > 2^64
 # (Sorenson and Webster, "Strong pseudoprimes to twelve prime bases", Math. Comp. 86, 2017).
@@ -18,7 +18,11 @@ _BASES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
 
 
 def is_prime(n: int) -> bool:
-    """Return True if n is prime: exactly, for 0 <= n < 2^64 (Miller-Rabin, fixed bases). ParameterError outside."""
+    """Return True if and only if n is prime, for 0 <= n < 2^64 (Miller-Rabin with fixed bases).
+
+    Raises:
+        ParameterError: n is outside this range.
+    """
     if n < 0 or n >> 64:
         raise ParameterError(f"primality is decided for 0 <= n < 2^64, got {n}")
     if n < 2:
@@ -47,10 +51,12 @@ def _passes(n: int, base: int, odd: int, twos: int) -> bool:
 def ntt_primes(bits: int, count: int, ring_degree: int, exclude: Collection[int] = ()) -> tuple[int, ...]:
     """Return `count` distinct primes = 1 mod 2 * ring_degree, the nearest to 2^bits: below, above, below, above...
 
-    Alternating keeps their product near 2^(bits * count), and so the scale near 2^bits. For `bits` of 50 and 60 all are
-    below, because the vector kernels end at 2^50 and every kernel at 2^60. All lie strictly between 2^(bits-1) and
-    2^(bits+1), and the same arguments always give the same primes. Primes in `exclude` are passed over. ParameterError
-    if there are not enough primes.
+    The alternation keeps their product near 2^(bits * count), and so the scale near 2^bits. For `bits` of 50 and 60 all
+    are below, because the vector kernels end at 2^50 and every kernel at 2^60. All lie strictly between 2^(bits-1) and
+    2^(bits+1), and the same arguments always return the same primes. Primes in `exclude` are left out.
+
+    Raises:
+        ParameterError: an argument is out of range, or there are not enough primes.
     """
     if ring_degree < 2 or ring_degree & (ring_degree - 1):
         raise ParameterError(f"ring_degree must be a power of two, got {ring_degree}")
@@ -96,7 +102,7 @@ def _primes(bits: int, ring_degree: int, direction: int) -> Iterator[int]:
     """Yield NTT primes from 2^bits downward (-1, to 2^(bits-1)) or upward (+1, to 2^(bits+1)), nearest first."""
     step = 2 * ring_degree
     centre = 1 << bits
-    # The largest number = 1 mod step that is not above the centre; upward begins one step later.
+    # The largest number = 1 mod step that is not above the centre; the upward direction begins one step later.
     start = (centre - 1) // step * step + 1
     end = centre >> 1 if direction < 0 else centre << 1
     first = start if direction < 0 else start + step

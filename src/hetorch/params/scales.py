@@ -1,4 +1,4 @@
-"""The tolerance for scales that should be equal."""
+"""The tolerance for the scales of operands that must have equal ones."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ SCALE_TOLERANCE = 2.0**-20
 the values of the second are wrong by that difference; with a larger tolerance they may be wrong by more.
 
 2^-20 lies below the noise of any usable plan and far above the rounding of a double. The core has the same number
-(cpp/ckks/evaluator.h, kScaleTolerance); tests/params/test_scales.py holds all engines to it.
+(cpp/ckks/evaluator.h, kScaleTolerance); tests/params/test_scales.py checks it for all engines.
 """

@@ -1,4 +1,4 @@
-"""The security tables: the largest modulus for each ring degree, as published; nothing is estimated here."""
+"""The security tables: the largest modulus for each ring degree, copied from publications and not estimated here."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hetorch.errors import ParameterError
 
 
 class Security(StrEnum):
-    """The security that parameters are checked for; the value is its name in files and on the command line."""
+    """The security table for which parameters are checked; the value is its name in files and on the command line."""
 
     CLASSICAL_128 = "128"
     CLASSICAL_192 = "192"
@@ -21,7 +21,11 @@ class Security(StrEnum):
 
     @classmethod
     def parse(cls, value: object) -> Security:
-        """Return the member with this value; ParameterError, naming the values that exist, if there is none."""
+        """Return the member with this value.
+
+        Raises:
+            ParameterError: there is none; the message names the values that exist.
+        """
         try:
             return cls(str(value))
         except ValueError:
@@ -35,7 +39,7 @@ class Security(StrEnum):
 
     @property
     def source(self) -> str:
-        """The source of the bound, for messages and reports."""
+        """The publication with the bound, for messages and reports."""
         return _SOURCES[self]
 
 
@@ -76,17 +80,19 @@ _TABLES: Mapping[Security, Mapping[int, int]] = MappingProxyType(
         Security.CLASSICAL_256: MappingProxyType(
             {11: 27, 12: 56, 13: 114, 14: 230, 15: 462, 16: 929, 17: 1866}
         ),
-        # HomomorphicEncryption.org 2018, ternary secret, 128 bits: what SEAL and TenSEAL check.
+        # HomomorphicEncryption.org 2018, ternary secret, 128 bits; SEAL and TenSEAL check this table.
         Security.HE_STANDARD_2018: MappingProxyType({10: 27, 11: 54, 12: 109, 13: 218, 14: 438, 15: 881}),
     }
 )
 
 
 def max_log2_qp(ring_degree: int, security: Security) -> float:
-    """Return the greatest log2 of the whole modulus QP (data and special primes) at this ring degree, in bits.
+    """Return the largest size in bits of the whole modulus QP (data and special primes) at this ring degree.
 
-    Infinite for `Security.NONE`; 0.0 where the table has no row, so that nothing fits. ParameterError if `ring_degree`
-    is not a power of two.
+    The result is infinite for `Security.NONE`, and 0.0 if the table has no row, so that no modulus is allowed.
+
+    Raises:
+        ParameterError: `ring_degree` is not a power of two.
     """
     if ring_degree < 1 or ring_degree & (ring_degree - 1):
         raise ParameterError(f"ring_degree must be a power of two, got {ring_degree}")

@@ -1,4 +1,4 @@
-"""The contents of a plan: the fields that saving, loading and printing read, held against one another."""
+"""The contents of a plan: the fields that saving, loading and printing read, and the check that they agree."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from hetorch.plan.report import PlanReport
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PlanContents:
-    """The fields of a plan, which `hetorch.plan.Plan` adds the uses to.
+    """The fields of a plan, to which `hetorch.plan.Plan` adds methods.
 
-    `weights` are arrays named as HeProgram says, and read-only from here on. `input_range` is (min, max) of the
+    `weights` are arrays by the names in HeProgram; they become read-only. `input_range` is (min, max) of the
     calibration inputs.
 
     Raises:
@@ -57,7 +57,7 @@ class PlanContents:
 
     @property
     def batch_size(self) -> int:
-        """The most samples that one run takes, side by side in the slots."""
+        """The largest number of samples that one run takes, side by side in the slots."""
         return self.program.batch
 
     @property
@@ -78,8 +78,11 @@ class PlanContents:
 
     @property
     def weights_withheld(self) -> bool:
-        """True for a plan that Plan.without_weights returned, also after saving and loading: it runs on weights that
-        the model's owner encrypted, and on nothing else. (A compiled network never has zeros only.)"""
+        """True for a plan that Plan.without_weights returned, also after saving and loading.
+
+        It runs only on weights that the model's owner encrypted. Such a plan is recognised by its weights, which are
+        all zero; those of a compiled network never are.
+        """
         return self.program.encrypted_weights and not any(
             np.any(array) for array in self.weights.values() if array.dtype == np.float64
         )

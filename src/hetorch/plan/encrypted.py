@@ -1,4 +1,4 @@
-"""Weights as ciphertexts: the form that an engine computes with, and the place of each one in a plan."""
+"""Encrypted weights: the form in which an engine uses them, and the place of each ciphertext in a plan."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from hetorch.params import ParameterSet
 
 @dataclass(frozen=True, slots=True)
 class WeightPlace:
-    """The place of one ciphertext of the weights: diagonal number `diagonal` of the map `weight`, or the bias `weight`
-    if that is None. The ciphertext has exactly this `level` and `scale`."""
+    """The place of one ciphertext of the weights, which has exactly this `level` and `scale`.
+
+    It is diagonal number `diagonal` of the map `weight` or, if `diagonal` is None, the bias `weight`.
+    """
 
     weight: str
     diagonal: int | None
@@ -40,7 +42,11 @@ class EncryptedWeights(Generic[C]):
 
     @classmethod
     def at(cls, places: Iterable[WeightPlace], ciphertexts: Iterable[C]) -> EncryptedWeights[C]:
-        """Sort ciphertexts in the order of `places` by their names; ValueError if there are more or fewer."""
+        """Return the weights whose ciphertexts, in the order of `places`, are `ciphertexts`.
+
+        Raises:
+            ValueError: there are more ciphertexts than places, or fewer.
+        """
         diagonals: dict[str, list[C]] = {}
         biases: dict[str, C] = {}
         for place, ciphertext in zip(places, ciphertexts, strict=True):
@@ -56,8 +62,8 @@ def weight_places(
 ) -> tuple[WeightPlace, ...]:
     """Return the place of every diagonal and every bias, in the order of the operations.
 
-    A plan with and without its weights has the same places, because only the number of weights is read. The scale of a
-    diagonal is the one with which its product, rescaled, has the planned scale.
+    The places are the same for a plan with and without its weights, because only the number of weights is read. The
+    scale of a diagonal is chosen so that its product with the input, rescaled, has the planned scale.
     """
     places: list[WeightPlace] = []
     for op in program.operations:

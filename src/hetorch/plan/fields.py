@@ -1,4 +1,4 @@
-"""Strict reading of JSON that may come from a stranger: each field is read by its name, type and range."""
+"""Strict reading of untrusted JSON: each field is read by its name, type and range."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from hetorch.errors import HetorchError
 from hetorch.format_version import tell_other_version
 
 LARGEST = 1e300
-"""Largest absolute value of a number in a plan, so that sums and products of a few stay finite."""
+"""Largest absolute value of a number in a plan: sums of a few such numbers stay finite."""
 
 
 class Fields:
     """One JSON object whose fields are read one by one.
 
-    `fail` makes an error of a sentence; every method that reads raises it for a field that is missing or not as it
-    should be. `done` refuses fields that were never read.
+    `where` names the object in messages. `fail` makes an error from a sentence; every reading method raises this error
+    for a field that is missing, of the wrong type or out of range. `done` refuses fields that were never read.
     """
 
     __slots__ = ("_data", "_fail", "_left", "_where")
@@ -45,7 +45,7 @@ class Fields:
         return cls(data, where, fail)
 
     def take(self, name: str) -> object:
-        """Return a field as it is, whatever its type."""
+        """Return a field without checking its type."""
         if name not in self._data:
             raise self._fail(f"{self._where}: the field {name!r} is missing")
         self._left.discard(name)
@@ -69,7 +69,7 @@ class Fields:
             raise self._fail(tell_other_version(what, number, version, older, newer))
 
     def has(self, name: str) -> bool:
-        """Return True if there is such a field, without reading it."""
+        """Return True if the object has the field; this does not count as reading it."""
         return name in self._data
 
     def integer(self, name: str, low: int, high: int) -> int:
@@ -125,7 +125,7 @@ class Fields:
             raise self._fail(f"{self._where}: unknown fields {names}")
 
     def error(self, sentence: str) -> HetorchError:
-        """Return an error whose message names the object."""
+        """Return an error whose message is `sentence` after the name of the object."""
         return self._fail(f"{self._where}: {sentence}")
 
     def _list(self, name: str, most: int) -> list[object]:
@@ -149,7 +149,7 @@ class Fields:
 
 
 def encode_int32(array: NDArray[np.int32]) -> str:
-    """Return the text from which int32_array reads the array back."""
+    """Return the array as base64 text, which int32_array reads."""
     return base64.b64encode(np.ascontiguousarray(array, dtype="<i4").tobytes()).decode("ascii")
 
 
@@ -163,4 +163,4 @@ def canonical_json(data: object) -> bytes:
 
 
 def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a number that JSON knows")
+    raise ValueError(f"{name} is not a JSON number")

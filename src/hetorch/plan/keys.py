@@ -1,4 +1,4 @@
-"""The evaluation keys that a program uses: no key more than these, each at the highest level at which it is used."""
+"""The evaluation keys that a program uses, each at the highest level at which it is used; a plan asks for no others."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import PlanFormatError
 from hetorch.ir.he_program import HeProgram
+from hetorch.params.parameter_set import DEFAULT_SLOT_GENERATOR
 
 
 def required_keys(
     program: HeProgram,
     weights: Mapping[str, NDArray[np.generic]],
-    slot_generator: int = 5,
+    slot_generator: int = DEFAULT_SLOT_GENERATOR,
     layer: int | None = None,
 ) -> EvaluationKeySpec:
-    """Return the keys of the operations of `program`, or of its layer number `layer` alone.
+    """Return the keys that the operations of `program` use, or those of its layer number `layer` alone.
 
-    Of `weights` only the rotation steps of the transforms are read. `slot_generator` is that of the parameters.
+    Only the rotation steps of the transforms are read from `weights`. `slot_generator` is that of the parameters.
     """
     rotations: dict[int, int] = {}
     relinearisation: int | None = None
@@ -40,20 +41,20 @@ def required_keys(
 def check_keys(key_spec: EvaluationKeySpec, required: EvaluationKeySpec) -> None:
     """Raise PlanFormatError unless `key_spec` asks for exactly the keys of `required`.
 
-    With a key less a run would fail on the server, after the client has encrypted and sent. A key more, or one for a
-    higher level, helps nobody but a server that wants to compute something else.
+    If a key were missing, a run would fail on the server after the client has encrypted and sent its input. A further
+    key, or one for a higher level, would only help a server that wants to compute something else.
     """
     if key_spec == required:
         return
     present, needed = _levels(key_spec), _levels(required)
     for name, level in needed.items():
         if present.get(name, -1) < level:
-            found = (
+            known = (
                 f"the one of key_spec is for level {present[name]}"
                 if name in present
                 else "key_spec has none"
             )
-            raise PlanFormatError(f"the program uses {name} at level {level}, {found}")
+            raise PlanFormatError(f"the program uses {name} at level {level}, {known}")
     for name, level in present.items():
         if level > needed.get(name, -1):
             use = f"at level {needed[name]} at most" if name in needed else "nowhere"

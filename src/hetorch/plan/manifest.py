@@ -1,4 +1,4 @@
-"""A plan as plain data and back: the program as JSON, its arrays by name."""
+"""Conversion of a plan to plain data and back: the program as JSON, its arrays by name."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from hetorch.plan.fields import LARGEST, Fields
 from hetorch.plan.report import LayerReport, PlanReport
 
 LAYOUT_PREFIX = "layout."
-"""The array of layout i is called layout.i in the plan's weights file."""
+"""Prefix of the names of layouts in the plan's weights file: layout i is the array layout.i."""
 MAX_ITEMS = 1 << 20
-"""Most items of a list of the program: operations, values, layers, layouts."""
+"""Largest number of operations, values, layers or layouts of a program; a plan with more is refused."""
 MAX_PARTS = 1 << 16
-"""Most ciphertexts of one tensor."""
+"""Largest number of ciphertexts of one tensor; a plan with more is refused."""
 TEXT = 2000
-"""Most characters of a name or a note."""
+"""Largest number of characters of a name or a note; a plan with longer ones is refused."""
 
 
 def program_json(program: HeProgram) -> dict[str, object]:
@@ -57,7 +57,7 @@ def layout_arrays(program: HeProgram) -> dict[str, NDArray[np.int32]]:
 def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> HeProgram:
     """Return the program from the data of program_json and layout_arrays.
 
-    The structure is checked here (the error of `fields` says where it breaks), levels and scales by ir.verify.
+    The structure is checked here, and the error of `fields` names the place; ir.verify checks levels and scales.
     """
     slot_count = fields.integer("slot_count", 1, 1 << 17)
     layers = fields.texts("layers", MAX_ITEMS, TEXT)
@@ -119,7 +119,7 @@ def report_json(report: PlanReport) -> dict[str, object]:
 
 
 def read_report(fields: Fields) -> PlanReport:
-    """Return the report from the data of report_json; the error of `fields` for anything else."""
+    """Return the report from the data of report_json; raise the error of `fields` for any other data."""
     rows = []
     for child in fields.children("layers", MAX_ITEMS):
         row = LayerReport(

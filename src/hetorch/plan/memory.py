@@ -1,7 +1,8 @@
-"""The memory of a run, predicted from the plan alone: keys, encoded weights, ciphertexts and the insides of operations.
+"""The memory of a run, predicted from the plan alone: keys, encoded weights, ciphertexts and intermediate results.
 
-The formulas count what the native engine holds: 8 bytes a residue, N * 8 bytes for each ring element and prime, but in
-keys the bits of the prime. Each operation knows its own weights and working memory (hetorch.ir.he_operations).
+The formulas describe the native engine: a residue takes 8 bytes, so a ring element takes N * 8 bytes per prime. In keys
+a residue takes as many bits as its prime. Each operation knows its own weights and working memory
+(hetorch.ir.he_operations).
 """
 
 from __future__ import annotations
@@ -20,14 +21,17 @@ from hetorch.params import ParameterSet
 PADDING = 64
 """Bytes after the words of a key, so that a vector register of 64 bytes can be loaded from any of them."""
 PACKED_BITS = 50
-"""Primes of at most this many bits are packed in keys; wider ones go to kernels that read whole words."""
+"""Largest size in bits of a prime whose residues are packed in keys. Kernels for larger primes read whole words."""
 Weights = Mapping[str, NDArray[np.generic]]
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPrediction:
-    """The bytes of a run: `keys` ready for use, all `weights` encoded, and `working`, the peak of the ciphertexts and
-    the steps inside operations together."""
+    """The memory of a run in bytes.
+
+    `keys`: the evaluation keys, ready for use. `weights`: all encoded weights. `working`: the peak of ciphertexts and
+    intermediate results of an operation together.
+    """
 
     keys: int
     weights: int
@@ -35,7 +39,7 @@ class MemoryPrediction:
 
     @property
     def total(self) -> int:
-        """The peak of one run."""
+        """The peak of one run in bytes."""
         return self.keys + self.weights + self.working
 
 
@@ -46,7 +50,7 @@ def predict_memory(
     weights: Weights,
     threads: int = 1,
 ) -> MemoryPrediction:
-    """Return the memory of one run with `threads` threads."""
+    """Predict the memory of one run with `threads` threads."""
     return MemoryPrediction(
         key_memory(parameters, key_spec),
         sum(op.weight_bytes(program, parameters, weights) for op in program.operations),
@@ -57,7 +61,7 @@ def predict_memory(
 def key_memory(parameters: ParameterSet, key_spec: EvaluationKeySpec) -> int:
     """Return the bytes of both halves of every digit of every key, over Q_level P.
 
-    A residue polynomial takes N * bits / 8 bytes, a key PADDING bytes besides.
+    A residue polynomial takes N * bits / 8 bytes, and each key PADDING bytes more.
     """
     levels = [level for _, level in key_spec.galois]
     if key_spec.relinearisation_level is not None:
@@ -70,13 +74,15 @@ def key_memory(parameters: ParameterSet, key_spec: EvaluationKeySpec) -> int:
 
 
 def _packed_bits(prime: int) -> int:
-    """Return the bits of a residue in a key."""
+    """Return the number of bits of a residue in a key."""
     return prime.bit_length() if prime.bit_length() <= PACKED_BITS else 8 * WORD_BYTES
 
 
 def working_memory(program: HeProgram, parameters: ParameterSet, weights: Weights, threads: int) -> int:
-    """Return the peak, in bytes, of the ciphertexts alive and the inside of one operation together. The inputs are the
-    caller's: they stay until the end."""
+    """Return the peak, in bytes, of live ciphertexts and the intermediate results of one operation together.
+
+    The inputs belong to the caller, so they are live until the end.
+    """
     element = parameters.ring_degree * WORD_BYTES
     size = [2 * (value.level + 1) * element for value in program.values]
     last: dict[int, int] = {}

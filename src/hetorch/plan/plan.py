@@ -20,19 +20,27 @@ from hetorch.plan.table import render
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Plan(PlanContents):
-    """A compiled model, as data: `hetorch.simulate(plan, x)` and `hetorch.run_encrypted(plan, x)` run it in this
-    process, `hetorch serve` for others. print(plan) shows a table; plan.report has its figures.
+    """A compiled model, as data.
 
-    PlanFormatError if the program does not agree with the parameters, the weights or the keys.
+    `hetorch.simulate(plan, x)` and `hetorch.run_encrypted(plan, x)` run it in this process, and `hetorch serve` runs it
+    for clients. print(plan) shows a table; plan.report has its figures.
+
+    Raises:
+        PlanFormatError: the program does not agree with the parameters, the weights or the keys.
     """
 
     _digest: list[str] = field(default_factory=list, init=False, repr=False)
-    """The fingerprint, after its first use: hashing all weights takes a while."""
+    """The fingerprint, kept after its first use because hashing all weights takes time; empty before."""
 
     def without_weights(self) -> Plan:
-        """Return the server's part of a plan with encrypted weights: the program and where the diagonals lie, zeros
-        for their values. It runs on the ciphertexts that hetorch.model_owner.encrypt makes of the whole plan.
-        PlanUseError for a plan whose weights are in clear."""
+        """Return the server's part of a plan with encrypted weights.
+
+        It has the program and the positions of the diagonals, with zeros for their values. It runs on the ciphertexts
+        that hetorch.model_owner.encrypt makes from the whole plan.
+
+        Raises:
+            PlanUseError: the weights of the plan are in clear.
+        """
         if not self.program.encrypted_weights:
             raise PlanUseError('this plan has its weights in clear; compile it with weights="encrypted"')
         hidden = {
@@ -42,9 +50,11 @@ class Plan(PlanContents):
         return replace(self, weights=hidden)
 
     def public(self) -> PublicPlan:
-        """Return the part that a client may see. For a plan with encrypted weights it is the same with and without
-        them: nothing in it, not even the fingerprint, is computed from their values (the report and the scales, which
-        are, were before)."""
+        """Return the part that a client may see.
+
+        If the weights are encrypted, this plan and the one of without_weights have the same public part. Not even its
+        fingerprint is computed from the values of the weights; only the report and the scales, which compile made, are.
+        """
         program, parameters = self.program, self.parameters
         hides = program.encrypted_weights and not self.weights_withheld
         weights = sum(
@@ -80,17 +90,24 @@ class Plan(PlanContents):
         return self._digest[0]
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the folder `path`, which is made if it is not there: manifest.json and weights.safetensors.
+        """Write the plan to the folder `path` as manifest.json and weights.safetensors.
 
-        A plan in it is replaced. The weights are those of the model: the folder is not for clients. StorageError if it
-        cannot be written, or has other files (a key vault, say) and no plan.
+        The folder is created if it does not exist, and a plan in it is replaced. It holds the weights of the model, so
+        it is not for clients.
+
+        Raises:
+            StorageError: the folder cannot be written, or has other files (such as a key vault) and no plan.
         """
         save_plan(self, path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Plan:
-        """Read a folder that save wrote. StorageError if it cannot be read, PlanFormatError if its files are not one
-        whole and consistent plan."""
+        """Read a plan from a folder that save wrote.
+
+        Raises:
+            StorageError: the folder cannot be read.
+            PlanFormatError: its files are not a complete and consistent plan.
+        """
         return load_plan(cls, path)
 
     def run_cleartext(self, *arguments: object, **options: object) -> NoReturn:
@@ -110,7 +127,7 @@ class Plan(PlanContents):
         return f"Plan({self.name!r}: {shapes}, N = 2^{ring}, {len(self.report.layers)} layers; print it for its table)"
 
     def to_report(self) -> dict[str, object]:
-        """Return the table as plain data, for machines."""
+        """Return the figures of the printed table as plain data, for programs."""
         public, parameters = self.public(), self.parameters
         return report_json(self.report) | {
             "name": self.name,

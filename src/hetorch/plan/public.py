@@ -1,4 +1,4 @@
-"""The part of a plan that a client may see: how to pack, encrypt, decrypt and unpack, without weights or program."""
+"""The part of a plan that a client may see: all that it needs to pack, encrypt, decrypt and unpack, and no weights."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ VERSION = 2
 MAX_BYTES = 1 << 25
 """Size in bytes above which a public plan is refused before it is parsed; two layouts of 64 * 2^15 slots need 22 MB."""
 MAX_CIPHERTEXTS = 1 << 14
-"""Most ciphertexts of one layout."""
+"""Largest number of ciphertexts of one layout; a public plan with more is refused, as with more of the next ones."""
 MAX_POSITIONS = 1 << 24
-"""Most positions of all ciphertexts of one layout, which take 4 bytes each in memory. The size of the plan does not
-bound them: a layout with a period of one slot takes a few bytes for any number of ciphertexts."""
+"""Largest number of positions of all ciphertexts of one layout, which take 4 bytes each in memory. The size of the plan
+does not bound them: a layout with a period of one slot takes a few bytes for any number of ciphertexts."""
 MAX_KEYS = 4096
-"""Most Galois keys that a plan may ask for."""
+"""Largest number of Galois keys that a plan may ask for."""
 MAX_SIZE = 1 << 50
-"""Largest size in bytes that a plan may state."""
+"""Largest size in bytes, of keys or ciphertexts, that a plan may state."""
 MAX_AXES = 8
-"""Most axes of an input or output tensor."""
+"""Largest number of axes of an input or output tensor."""
 NAME_LENGTH = 200
 """Most characters in the name of a plan."""
 ABSURD = 1e6
@@ -41,14 +41,14 @@ and the modulus of the output are made for calibrated inputs, so nothing that is
 class PublicPlan:
     """The public part of a plan; equal plans have equal bytes.
 
-    `input_range` is (min, max) of the calibration inputs: values far outside leave the range in which activations were
-    approximated. `precision` is the predicted worst encryption error relative to the range of the outputs. Sizes
-    in bytes are without frames and headers (hetorch.plan.sizes), for one request: all ciphertexts of up to
-    `batch_size` samples.
+    `input_range` is (min, max) of the calibration inputs; values far outside leave the range in which activations were
+    approximated. `precision` is the predicted bound of the encryption error, relative to the range of the outputs.
+    Sizes in bytes do not include frames and headers (hetorch.plan.sizes); those of ciphertexts are for one request,
+    which has up to `batch_size` samples.
 
     `encrypted_weight_bytes` is 0 if the server has the weights. Otherwise it computes on weights that are encrypted
-    under the client's key, and this is the size of their upload. It is half as large, and a seed for each ciphertext,
-    if the holder of the secret key encrypts them.
+    under the client's key, and this is the size of their upload. If the holder of the secret key encrypts them, the
+    upload is half as large, plus a seed for each ciphertext.
     """
 
     name: str
@@ -70,27 +70,27 @@ class PublicPlan:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one sample, without a batch axis."""
+        """The shape of one sample, without a batch axis."""
         return self.input_layout.shape
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """Shape of one result, without a batch axis."""
+        """The shape of one result, without a batch axis."""
         return self.output_layout.shape
 
     @property
     def input_count(self) -> int:
-        """Ciphertexts that one request takes."""
+        """The number of ciphertexts of one request."""
         return self.input_layout.ciphertext_count
 
     @property
     def output_count(self) -> int:
-        """Ciphertexts that its result takes."""
+        """The number of ciphertexts of the result of one request."""
         return self.output_layout.ciphertext_count
 
     @property
     def batch_size(self) -> int:
-        """The most samples that one request takes, side by side in the slots."""
+        """The largest number of samples that one request takes, side by side in the slots."""
         return self.input_layout.batch
 
     @property
@@ -135,8 +135,8 @@ class PublicPlan:
         return self.output_layout.unpack_batch(slots)
 
     def to_bytes(self) -> bytes:
-        """Return canonical JSON for from_bytes."""
-        # A plan without encrypted weights has the same bytes as before plans could have them.
+        """Return the public plan as canonical JSON, which from_bytes reads."""
+        # Without encrypted weights the field is left out, so that older plans keep their bytes.
         weights = (
             {"encrypted_weight_bytes": self.encrypted_weight_bytes} if self.encrypted_weight_bytes else {}
         )
@@ -169,7 +169,7 @@ class PublicPlan:
         """Parse and check the bytes of a server that is not trusted.
 
         Raises:
-            WireError: the bytes are not a whole and consistent public plan.
+            WireError: the bytes are not a complete and consistent public plan.
             SecurityError: the parameters are not secure.
         """
         if len(data) > MAX_BYTES:
@@ -215,7 +215,7 @@ class PublicPlan:
 
 
 def key_spec_json(spec: EvaluationKeySpec) -> dict[str, object]:
-    """Return plain data for read_key_spec."""
+    """Return the keys as plain data, which read_key_spec reads."""
     return {
         "relinearisation_level": spec.relinearisation_level,
         "galois": [list(pair) for pair in spec.galois],
@@ -223,7 +223,7 @@ def key_spec_json(spec: EvaluationKeySpec) -> dict[str, object]:
 
 
 def read_key_spec(fields: Fields, parameters: ParameterSet) -> EvaluationKeySpec:
-    """Read key_spec_json; each element must be an automorphism of the ring (odd, below 2N), each level in the chain."""
+    """Read the data of key_spec_json; each Galois element must be odd and below 2N, each level a level of the chain."""
     top = parameters.max_level
     relinearisation = fields.take("relinearisation_level")
     if relinearisation is not None:
@@ -247,7 +247,7 @@ def read_key_spec(fields: Fields, parameters: ParameterSet) -> EvaluationKeySpec
 
 
 def read_parameters(fields: Fields) -> ParameterSet:
-    """Read and check the field `parameters`. SecurityError passes through, because the user must know."""
+    """Read and check the field `parameters`. SecurityError passes through, because it concerns the user."""
     try:
         return ParameterSet.from_json(fields.take("parameters"))
     except ParameterError as error:

@@ -1,4 +1,4 @@
-"""The compiler's report on a plan: one row a layer, the cost of a run and the loss of accuracy, as data and as text."""
+"""The compiler's report on a plan, as data and as text: a row for each layer, the cost of a run, the errors."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ HEADINGS = (
 class LayerReport:
     """One layer of the compiled network.
 
-    `level` is the level of the layer's result, `scale_bits` log2 of its scale, and `ciphertexts` their number.
-    `diagonals` counts plaintext products, `rotations` key switches by rotation, `multiplications` products of
-    ciphertexts. `predicted_error` bounds (hetorch.compiler.noise) the error that the encryption noise of this layer
-    adds to the network's output, relative to the range of the outputs. `predicted_seconds` is the time of the layer
-    in one run. `weight_bytes` is the memory of the encoded weights, `key_bytes` the size on the wire of the keys that
-    the layer uses and may share with others. `dense_diagonals` is the number of diagonals if no weight were zero, or
-    0 if it was not counted.
+    `level` is the level of the layer's result, `scale_bits` is log2 of its scale, and `ciphertexts` is the number of
+    its ciphertexts. `diagonals` counts products by plaintexts, `rotations` counts rotations (a key switch each), and
+    `multiplications` counts products of ciphertexts. `predicted_error` is a bound (hetorch.compiler.noise) of the error
+    that the encryption noise of this layer adds to the network's output, relative to the range of the outputs.
+    `predicted_seconds` is the time of the layer in one run. `weight_bytes` is the memory of the encoded weights,
+    `key_bytes` the size on the wire of the keys that the layer uses, some of them together with other layers.
+    `dense_diagonals` is the number of diagonals if no weight were zero, or 0 if it was not counted.
     """
 
     name: str
@@ -52,7 +52,7 @@ class LayerReport:
 class PlanReport:
     """The report on a plan.
 
-    `predicted_error` bounds (hetorch.compiler.noise) the whole encryption error of an output, relative to
+    `predicted_error` is a bound (hetorch.compiler.noise) of the whole encryption error of an output, relative to
     `output_range`, which is max - min of all outputs on the calibration inputs. `approximation_error` is the largest
     difference between the outputs of the polynomial network and of the model on the calibration inputs, relative to
     the same range. `agreement` is the share of calibration inputs with the same argmax (1.0 for a single output).
@@ -60,17 +60,18 @@ class PlanReport:
     `machine` ("default", or "tuned" and a hash) on `threads` threads. `memory_bytes` is the predicted peak of a run,
     with keys and encoded weights. `notes` are sentences for the user.
 
-    str(report) is a table, and report() prints it, one row a layer:
+    str(report) is a table, and report() prints it. It has a row for each layer, with these columns:
 
-        level            rescalings left of its result; the input has the most, the output the fewest
-        scale            of its result: numbers are kept as integers, multiplied by it
-        ciphertexts      that hold its result
-        diagonals        of its matrix on slots that are not zero: one product by a plaintext each
-        zero             diagonals that are saved because weights are zero
-        rotations        of ciphertexts, each a key switch: what takes most of the time
-        time             predicted, of one run
-        weights, keys    memory of the encoded weights; bytes of the evaluation keys it uses, as they are uploaded
-        predicted error  that its encryption noise adds to the outputs, of their range
+        level            level of the result: the number of rescalings left, most at the input, fewest at the output
+        scale            scale of the result: numbers are multiplied by it and rounded to integers
+        ciphertexts      number of ciphertexts that hold the result
+        diagonals        number of non-zero diagonals of the layer's matrix, each of them a product by a plaintext
+        zero             number of diagonals that are saved because weights are zero
+        rotations        number of rotations, each of them a key switch; they take most of the time
+        time             predicted time of the layer in one run
+        weights          memory of the encoded weights
+        keys             size of the evaluation keys that the layer uses, as they are uploaded
+        predicted error  bound of the error that the layer's noise adds to the outputs, relative to their range
     """
 
     layers: tuple[LayerReport, ...]
@@ -94,7 +95,7 @@ class PlanReport:
 
 
 def layer_lines(report: PlanReport) -> list[str]:
-    """Return the table of the layers, headings first."""
+    """Return the lines of the table of layers, headings first."""
     cells = [HEADINGS, *(_cells(row) for row in report.layers)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(HEADINGS))]
     lines = [_line(row, widths) for row in cells]

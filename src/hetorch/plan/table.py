@@ -9,7 +9,7 @@ from hetorch.plan.report import layer_lines, size_text, summary_lines
 
 
 def render(plan: PlanContents, public: PublicPlan) -> str:
-    """Return one row a layer, then parameters, sizes and errors."""
+    """Return the table: a row for each layer, then parameters, sizes and errors."""
     report, parameters = plan.report, plan.parameters
     exponent = parameters.ring_degree.bit_length() - 1
     digits = parameters.digit_count(parameters.max_level)

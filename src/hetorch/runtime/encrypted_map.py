@@ -22,8 +22,10 @@ def multiply_encrypted(
 ) -> list[C]:
     """Return the results of the map `op` on `inputs`, rescaled.
 
-    The products of one result and one giant step are added up before they are relinearised, once. PlanUseError if a
-    diagonal is missing from `weights`.
+    The products of each result and giant step are added up, and their sum is relinearised once.
+
+    Raises:
+        PlanUseError: `weights` has another number of diagonals than the map.
     """
     diagonals = weights.diagonals.get(op.weight, ())
     outputs, sources, giants, babies = (
@@ -47,7 +49,7 @@ def multiply_encrypted(
         totals[output] = engine.add(totals[output], total) if output in totals else total
     missing = [output for output in range(len(op.results)) if output not in totals]
     if missing:
-        # A result without a weight is zero: the difference of some other one and itself.
+        # A result without weights is zero, which is made as the difference of another result and itself.
         some = next(iter(totals.values()))
         for output in missing:
             totals[output] = engine.subtract(some, some)

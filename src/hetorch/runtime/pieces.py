@@ -1,4 +1,4 @@
-"""How a memory limit holds: some transforms are encoded anew in each run, a few of their results at a time."""
+"""Transforms in pieces: to keep a memory limit, the pieces are encoded during each run, one after the other."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from hetorch.plan import Plan
 from hetorch.plan.memory import key_memory, predict_memory, working_memory
 
 Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
-"""By the position of a transform in the program: its result ciphertexts, piece by piece. Other transforms stay encoded
-between runs."""
+"""For the position of a transform in the program, the result ciphertexts of each of its pieces. Transforms without an
+entry stay encoded between runs."""
 
 
 def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, threads: int = 1) -> Pieces:
     """Cut transforms into pieces so that the predicted memory of a run on `backend` stays within `limit` bytes.
 
-    The smallest transforms stay encoded, so that most layers need no encoding during a run; of the others one piece at
-    a time is in memory. Encrypted weights cannot be cut: all of them are in memory.
+    The smallest transforms stay encoded, so that most layers need no encoding during a run. Only one piece of the other
+    transforms is in memory at a time. Encrypted weights cannot be cut: all of them are in memory.
 
     Returns:
-        No pieces if there is no limit or if all weights fit.
+        The pieces of the transforms that are cut; empty if there is no limit or if all weights fit.
 
     Raises:
-        PlanUseError: the largest single result ciphertext still does not fit; the message has all numbers.
+        PlanUseError: the weights of the largest single result ciphertext, or all encrypted weights, do not fit; the
+            message has all numbers.
     """
     if limit is None:
         return {}
@@ -56,7 +57,7 @@ def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, t
             f"a run of {plan.name!r} needs at least {fixed + needed} bytes (keys and ciphertexts {fixed}, the weights "
             f"of one result ciphertext {needed}), the memory limit is {limit}; raise the limit or use a smaller model"
         )
-    # From the smallest on, transforms are kept as long as the largest piece of the others fits beside them.
+    # From the smallest on, transforms are kept as long as the largest single result of the others fits beside them.
     kept = 0
     order = sorted(transforms, key=lambda p: (sizes[p], p))
     while order and fixed + kept + sizes[order[0]] + max((single[p] for p in order[1:]), default=0) <= limit:
@@ -67,7 +68,7 @@ def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, t
 def _encoded_bytes(
     plan: Plan, backend: AnyBackend, op: Operation, outputs: NDArray[np.int64] | None = None
 ) -> int:
-    """Return the bytes of the encoded weights of one operation, or of those of a transform's results `outputs`."""
+    """Return the bytes of the encoded weights of one operation, or of a transform's results `outputs` alone."""
     program, parameters, weights = plan.program, plan.parameters, plan.weights
     if backend.plaintext_bytes is None or not op.weight_names:
         if isinstance(op, LinearTransform):
@@ -88,7 +89,10 @@ def _output_sizes(plan: Plan, backend: AnyBackend, position: int) -> list[int]:
 
 
 def _cut(sizes: Sequence[int], room: int) -> tuple[tuple[int, ...], ...]:
-    """Group consecutive results of one transform, of these `sizes`, as many in a piece as fit into `room` bytes."""
+    """Group consecutive results of one transform into pieces, each with as many results as fit into `room` bytes.
+
+    `sizes`: the bytes of each result's encoded weights. A piece has at least one result.
+    """
     pieces: list[tuple[int, ...]] = []
     begun: list[int] = []
     used = 0

@@ -1,4 +1,4 @@
-"""A plan on an engine: weights are encoded once, operations run in order, values are freed after their last use."""
+"""Running a plan: weights are encoded once, operations run in order, values are freed after their last use."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ seconds that it took."""
 class Runner(Generic[C, P, T]):
     """A plan on one engine, which has one client's evaluation keys.
 
-    run() may be called from many threads at once. prepare() encodes the weights; the first run does so if it was not
-    called. Encoded weights are shared by all runs, and by the runners that were made with `share`.
+    run() may be called from many threads at once. prepare() encodes the weights; if it was not called, the first run
+    calls it. All runs share the encoded weights, and so do the runners that were made with `share`.
 
     Args:
-        plan: a compiled model; Plan.without_weights() is enough where the weights are encrypted.
+        plan: a compiled model; Plan.without_weights() is enough if the weights are encrypted.
         engine: an engine for the plan's parameters.
-        backend: the record of that engine; the native one fits the cleartext engine too.
-        share: a runner of the same plan, for another client's engine, whose encoded weights this one uses too.
+        backend: the record of that engine; the native one also suits the cleartext engine.
+        share: a runner of the same plan for another client's engine, whose encoded weights this one uses too.
         memory_limit: a bound on the predicted bytes of one run, keys included. Transforms that do not fit are encoded
-            during each run, a few of their result ciphertexts at a time, and dropped again.
-        encrypted_weights: required for a plan that was compiled with weights="encrypted", refused for any other.
+            during each run, a few of their result ciphertexts at a time, and freed again.
+        encrypted_weights: the weights for a plan that was compiled with weights="encrypted"; None for any other.
 
     Raises:
-        PlanUseError: the engine has other parameters than the plan, cannot sum products of ciphertexts as encrypted
-            weights need, or the plan does not fit `encrypted_weights`, `share` or `memory_limit`.
+        PlanUseError: the engine has other parameters than the plan, or cannot sum products of ciphertexts, which
+            encrypted weights need; or the plan does not suit `encrypted_weights`, `share` or `memory_limit`.
     """
 
     def __init__(
@@ -97,7 +97,10 @@ class Runner(Generic[C, P, T]):
     def run(self, ciphertexts: Sequence[C], *, trace: Trace | None = None) -> list[C]:
         """Return the output ciphertexts for the input ciphertexts of one sample, or of one batch side by side in them.
 
-        InputError if the inputs are not at the plan's level and scale; errors of the engine pass through.
+        `trace` is called after each operation.
+
+        Raises:
+            InputError: the number of the inputs, or their level or scale, is not the plan's.
         """
         program = self.plan.program
         if len(ciphertexts) != len(program.inputs):
@@ -125,7 +128,7 @@ class Runner(Generic[C, P, T]):
     def run_native(
         self, ciphertexts: Sequence[Ciphertext], *, trace: Trace | None = None
     ) -> list[Ciphertext]:
-        """Run on native ciphertexts, as clients send them, and return native ones; errors as run."""
+        """Run on native ciphertexts, which clients send, and return native ones; raises the errors of run."""
         inputs = [self.backend.take(self.engine, ciphertext) for ciphertext in ciphertexts]
         return [self.backend.give(self.engine, result) for result in self.run(inputs, trace=trace)]
 
@@ -147,7 +150,7 @@ class Runner(Generic[C, P, T]):
 
 
 def _last_readers(plan: Plan) -> list[tuple[int, ...]]:
-    """Return, for each operation, the values that nothing after it reads."""
+    """Return, for each operation, the values that are used for the last time there."""
     program = plan.program
     last: dict[int, int] = {}
     for position, op in enumerate(program.operations):

@@ -104,8 +104,8 @@ def serve_plan(
         _check_outsourced(name, plan, chosen)
         pieces_within(plan, memory_limit, chosen)
     else:
-        made = chosen.make(plan.parameters, None)
-        runner = Runner(plan, made, backend=chosen, memory_limit=memory_limit)
+        encoder = chosen.make(plan.parameters, None)
+        runner = Runner(plan, encoder, backend=chosen, memory_limit=memory_limit)
         runner.prepare(None if progress is None else functools.partial(progress, name))
     public = plan.public()
     return ServedModel(

@@ -5,8 +5,11 @@ import pytest
 from numpy.polynomial import chebyshev
 from scipy import sparse
 
-from hetorch.compiler.activations.approximate_activations import approximate_activations, compare
-from hetorch.compiler.activations.fit_polynomial import RANGE_MARGIN, TAIL_GROWTH, TAIL_LEAST, fit
+from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.compare_outputs import compare_outputs
+from hetorch.compiler.activations.domains import RANGE_MARGIN
+from hetorch.compiler.activations.fit_polynomial import fit_series
+from hetorch.compiler.activations.polynomial_growth import LEAST_REACH, TAIL_GROWTH
 from hetorch.compiler.options import CompileOptions
 from hetorch.errors import PlanError
 from hetorch.ir.activations import ACTIVATIONS
@@ -35,7 +38,7 @@ def test_error_falls_as_for_an_analytic_function(degree: int, bound: float) -> N
 def test_fit_of_a_polynomial_is_the_polynomial() -> None:
     truth = np.array([0.5, -1.0, 0.25, 2.0])
     points = np.linspace(-0.9, 0.8, 99)
-    found = fit(lambda t: np.asarray(chebyshev.chebval(t, truth)), points, 15)
+    found = fit_series(lambda t: np.asarray(chebyshev.chebval(t, truth)), points, 15)
     np.testing.assert_allclose(found, truth, atol=1e-12)
 
 
@@ -81,7 +84,7 @@ def test_least_degrees_that_do_are_chosen() -> None:
     )
     assert loose.error <= 0.3 and tight.error <= 0.03
     assert sum(loose.degrees) < sum(tight.degrees)
-    assert compare(run_tensor_program(tight.program, x), reference)[0] == pytest.approx(tight.error)
+    assert compare_outputs(run_tensor_program(tight.program, x), reference)[0] == pytest.approx(tight.error)
 
 
 def test_out_of_reach() -> None:
@@ -100,11 +103,11 @@ def test_a_constant_input_is_no_problem() -> None:
 
 def test_compare() -> None:
     reference = np.array([[0.0, 1.0], [3.0, 1.0]])
-    assert compare(reference, reference) == (0.0, 1.0)
-    error, agreement = compare(reference + np.array([[0.0, 0.3], [0.0, 0.0]]), reference)
+    assert compare_outputs(reference, reference) == (0.0, 1.0)
+    error, agreement = compare_outputs(reference + np.array([[0.0, 0.3], [0.0, 0.0]]), reference)
     assert error == pytest.approx(0.1) and agreement == 1.0
-    assert compare(reference[:, ::-1], reference)[1] == 0.0
-    assert compare(reference * np.nan, reference) == (np.inf, 0.0)
+    assert compare_outputs(reference[:, ::-1], reference)[1] == 0.0
+    assert compare_outputs(reference * np.nan, reference) == (np.inf, 0.0)
 
 
 def channels(*functions: str) -> TensorProgram:
@@ -188,7 +191,7 @@ def test_the_tail_keeps_its_bound(degree: int) -> None:
         base, x, run_tensor_program(base, x), CompileOptions(activation_degree=degree)
     )
     (fit,) = found.fits
-    assert fit.reach >= TAIL_LEAST
+    assert fit.reach >= LEAST_REACH
     half = max(-fit.low, fit.high)
     inside = np.linspace(fit.low, fit.high, 1001)
     beyond = np.linspace(-half * fit.reach, half * fit.reach, 1001)
@@ -203,7 +206,7 @@ def test_high_degrees_follow_the_distribution(degree: int) -> None:
     x, base = np.random.default_rng(2).normal(size=(4000, 6)), program("relu")
     reference = run_tensor_program(base, x)
     found = approximate_activations(base, x, reference, CompileOptions(activation_degree=degree))
-    half = TAIL_LEAST * max(-found.fits[0].low, found.fits[0].high)
+    half = LEAST_REACH * max(-found.fits[0].low, found.fits[0].high)
     grid = np.linspace(-1, 1, 4001)
     even = np.polynomial.chebyshev.Chebyshev.fit(grid, np.maximum(grid, 0), degree, domain=[-1, 1])
     difference = run_tensor_program(found.program, x) - reference

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hetorch.compiler.activations.approximate_activations import Approximated, approximate_activations
-from hetorch.compiler.activations.approximation_notes import sentences
+from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.approximated import Approximated
+from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
@@ -64,7 +65,7 @@ def approximated(tolerance: float, degree: int | None = None) -> tuple[Approxima
 
 def test_a_cascade_of_long_tails_stays_bounded_on_unseen_inputs() -> None:
     made, errors = approximated(0.008)
-    assert made.steady and made.error <= 0.008
+    assert made.stable_off_calibration and made.error <= 0.008
     # As calibrated, the sum of the exponentials ends at 19; one sample of the two thousand has 35.
     reciprocal = next(fit for fit in made.fits if fit.function == "reciprocal")
     assert reciprocal.high > 35
@@ -72,10 +73,10 @@ def test_a_cascade_of_long_tails_stays_bounded_on_unseen_inputs() -> None:
     assert np.mean(errors > 0.01) < 0.01
 
 
-@pytest.mark.parametrize(("degree", "steady"), [(3, False), (7, True)])
-def test_what_explodes_is_told(degree: int, steady: bool) -> None:
+@pytest.mark.parametrize(("degree", "stable"), [(3, False), (7, True)])
+def test_what_explodes_is_told(degree: int, stable: bool) -> None:
     """A degree that the user fixed is not raised; one so low explodes on some of the unseen inputs."""
     made, errors = approximated(0.008, degree=degree)
-    assert made.steady == steady
-    assert any("explode" in sentence for sentence in sentences(made)) == (not steady)
-    assert (np.max(errors) < 0.05) == steady
+    assert made.stable_off_calibration == stable
+    assert any("explode" in sentence for sentence in sentences(made)) == (not stable)
+    assert (np.max(errors) < 0.05) == stable

@@ -10,7 +10,8 @@ from scipy import sparse
 from hetorch.compiler.frontend.operations.matrices import convolution
 from hetorch.compiler.packing.convolution_structure import product_form, product_indices, terms_of
 from hetorch.compiler.packing.diagonals import coordinates, find_indices
-from hetorch.compiler.packing.placements import Placement, input_candidates, result_candidates
+from hetorch.compiler.packing.placement_candidates import input_candidates, result_candidates
+from hetorch.compiler.packing.placements import Placement
 
 
 @given(

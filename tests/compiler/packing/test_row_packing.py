@@ -10,25 +10,27 @@ from torch import nn
 
 import hetorch
 from hetorch import run_encrypted
-from hetorch.compiler.packing.choose_layouts import choose_layouts, groups_of
-from hetorch.compiler.packing.diagonals import Lowered, coordinates, find_diagonals, find_indices, lower
-from hetorch.compiler.packing.placements import Placement, Window, compact, skewed
+from hetorch.compiler.packing.choose_layouts import choose_layouts
+from hetorch.compiler.packing.diagonals import coordinates, find_diagonals, find_indices
+from hetorch.compiler.packing.lower import LoweredMap, lower
+from hetorch.compiler.packing.placements import Placement, RowPacking, compact, skewed
 from hetorch.compiler.packing.row_packing import (
     largest_mixture,
-    may_have_windows,
+    row_packable_groups,
+    row_packed_candidates,
+    row_packing_between,
     trace_mixtures,
-    window_between,
-    windowed_candidates,
 )
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.ir.he_operations import LinearTransform
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
+from hetorch.ir.value_groups import value_groups
 from tests.compiler.networks import Square
 
 SLOTS = 256
 
 
-def run(lowered: Lowered, slots: np.ndarray) -> np.ndarray:
+def run(lowered: LoweredMap, slots: np.ndarray) -> np.ndarray:
     """The transform and its folds by numpy alone."""
     made = lowered.transform.apply([slots])[0]
     for steps in lowered.folds:
@@ -58,15 +60,15 @@ def test_rows_are_right_and_mixtures_are_as_traced(
     dense = generator.standard_normal((rows, columns)) * (generator.random((rows, columns)) < density)
     matrix, bias = sparse.csr_array(dense), generator.standard_normal(rows)
     x = generator.standard_normal((2, columns))
-    for result in windowed_candidates(rows, source, SLOTS):
+    for result in row_packed_candidates(rows, source, SLOTS):
         positions = result.positions[0]
         assert len(set(positions.tolist())) == rows and positions.max() < result.period <= SLOTS
-        assert result.window is not None and window_between(source, result) == result.window
+        assert result.row_packing is not None and row_packing_between(source, result) == result.row_packing
         entries = coordinates(matrix)
         found, quick = find_diagonals(*entries, source, result), find_indices(*entries, source, result)
         assert found is not None and quick is not None
         assert quick[0].tolist() == found.indices.tolist() and quick[1] == found.modulus
-        assert len(found.indices) <= result.window.stride
+        assert len(found.indices) <= result.row_packing.stride
         lowered = lower(matrix, source, result, SLOTS)
         # Not even an unused slot of the input may count.
         packed = generator.standard_normal(SLOTS) * 1e6
@@ -86,20 +88,24 @@ def test_rows_are_right_and_mixtures_are_as_traced(
 
 def test_a_square_layer_takes_few_diagonals() -> None:
     source = compact(64)
-    strides = [result.window for result in windowed_candidates(64, source, 2048)]
+    strides = [result.row_packing for result in row_packed_candidates(64, source, 2048)]
     # 2048 slots hold the 64 products of 32 rows at once: two diagonals, and more for fewer folds.
-    assert strides == [Window(2, 64), Window(4, 64), Window(8, 64), Window(16, 64)]
+    assert strides == [RowPacking(2, 64), RowPacking(4, 64), RowPacking(8, 64), RowPacking(16, 64)]
     matrix = sparse.csr_array(np.random.default_rng(1).standard_normal((64, 64)))
-    lowered = lower(matrix, source, windowed_candidates(64, source, 2048)[0], 2048)
+    lowered = lower(matrix, source, row_packed_candidates(64, source, 2048)[0], 2048)
     assert lowered.diagonals == 2 and lowered.folds == (2, 4, 8, 16, 32)
 
 
-def test_no_windows_where_the_input_does_not_repeat_as_it_is() -> None:
-    assert windowed_candidates(8, compact(64), 64) == []
-    assert windowed_candidates(8, skewed(compact(16), 2, 64), 64) == []
-    # Rows that all fit one repetition are folded the plain way.
-    assert [result.window for result in windowed_candidates(64, compact(64), 128)] == [Window(32, 64)]
-    assert [result.window for result in windowed_candidates(2, compact(64), 128)] == [Window(1, 64)]
+def test_no_row_packing_where_the_input_does_not_repeat_as_it_is() -> None:
+    assert row_packed_candidates(8, compact(64), 64) == []
+    assert row_packed_candidates(8, skewed(compact(16), 2, 64), 64) == []
+    # Rows that all fit one repetition are folded without row packing.
+    assert [result.row_packing for result in row_packed_candidates(64, compact(64), 128)] == [
+        RowPacking(32, 64)
+    ]
+    assert [result.row_packing for result in row_packed_candidates(2, compact(64), 128)] == [
+        RowPacking(1, 64)
+    ]
 
 
 def test_values_that_polynomials_read_and_outputs_have_zeros_in_their_unused_slots() -> None:
@@ -111,20 +117,20 @@ def test_values_that_polynomials_read_and_outputs_have_zeros_in_their_unused_slo
         affine(4, 32, 32),
         size=32,
     )
-    group = groups_of(program)
-    assert may_have_windows(program, group) == {group[3]} == {group[4]}
+    group = value_groups(program)
+    assert row_packable_groups(program, group) == {group[3]} == {group[4]}
     found = choose_layouts(program, assign_levels(program), 1024)
-    assert [placement.window is not None for placement in found.placements] == [False] * 3 + [True] * 2 + [
-        False
-    ]
-    plain = choose_layouts(program, assign_levels(program), 1024, windows=False)
-    assert all(placement.window is None for placement in plain.placements)
+    assert [placement.row_packing is not None for placement in found.placements] == [False] * 3 + [
+        True
+    ] * 2 + [False]
+    plain = choose_layouts(program, assign_levels(program), 1024, row_packing=False)
+    assert all(placement.row_packing is None for placement in plain.placements)
     assert found.cost < plain.cost
 
 
 def test_products_and_sums_of_mixtures_are_traced() -> None:
     source = compact(16)
-    result = windowed_candidates(16, source, 128)[0]
+    result = row_packed_candidates(16, source, 128)[0]
     program = chain(
         affine(0, 16, 16, 1),
         Multiply(1, 1, (16,), "square"),
@@ -141,8 +147,8 @@ def test_products_and_sums_of_mixtures_are_traced() -> None:
     np.testing.assert_allclose(traced[4], traced[1] ** 2 + traced[3])
     for value, rows in enumerate(samples[1:], 1):
         np.testing.assert_allclose(traced[value][:, result.positions[0]], rows, atol=1e-12)
-    assert largest_mixture([traced[1]], [first]) >= 1.0
-    assert largest_mixture([], []) == 1.0
+    assert largest_mixture({1: traced[1]}, samples) >= 1.0
+    assert largest_mixture({}, []) == 1.0
 
 
 def _network(spread: float) -> nn.Module:
@@ -157,8 +163,8 @@ def _network(spread: float) -> nn.Module:
     return nn.Sequential(first, Square(), second, Square(), nn.Linear(32, 4)).double().eval()
 
 
-@pytest.mark.parametrize("spread, windows", [(0.0, True), (1e5, False)])
-def test_mixtures_far_above_the_rows_are_not_taken(spread: float, windows: bool) -> None:
+@pytest.mark.parametrize("spread, row_packed", [(0.0, True), (1e5, False)])
+def test_mixtures_far_above_the_rows_are_not_taken(spread: float, row_packed: bool) -> None:
     torch.manual_seed(1)
     module, inputs = _network(spread), torch.rand(32, 16, dtype=torch.float64) + 0.5
     plan = hetorch.compile(module, inputs, precision=1e-2)
@@ -167,8 +173,8 @@ def test_mixtures_far_above_the_rows_are_not_taken(spread: float, windows: bool)
         for op in plan.program.operations
         if isinstance(op, LinearTransform)
     ]
-    # With a window the second map has as many numbers a diagonal as there are slots between the repetitions.
-    assert (periods[1][0] < 32) == windows
+    # Row-packed, the second map has as many numbers a diagonal as there are slots between the repetitions.
+    assert (periods[1][0] < 32) == row_packed
     expected = module(inputs[:4]).detach().numpy()
     seen = run_encrypted(plan, inputs[:4].numpy())
     assert np.abs(seen - expected).max() <= plan.report.predicted_error * plan.report.output_range

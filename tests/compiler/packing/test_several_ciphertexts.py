@@ -16,7 +16,7 @@ from torch import nn
 import hetorch
 from hetorch import run_encrypted, simulate
 from hetorch.compiler.packing.baby_giant import split
-from hetorch.compiler.packing.diagonals import lower
+from hetorch.compiler.packing.lower import lower
 from hetorch.compiler.packing.placements import Grid, Placement, compact, cut, on_grid
 from hetorch.errors import InputError, PlanError
 from hetorch.ir.interpreter import run_he_program
@@ -67,7 +67,7 @@ def test_maps_between_cut_placements(
     # (A step by all slots is counted as one, and is none.)
     assert lowered.babies >= len({(i, b) for i, b in zip(t.inputs, t.babies, strict=True) if b})
     assert lowered.giants >= len({(o, g) for o, g in zip(t.outputs, t.giants, strict=True) if g})
-    assert lowered.worst_diagonals == max(np.bincount(t.outputs))
+    assert lowered.max_diagonals_per_output == max(np.bincount(t.outputs))
 
 
 def test_no_diagonal_for_blocks_of_zeros() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import builtins
+import sys
 import threading
 from typing import Any
 
@@ -16,7 +16,7 @@ from hetorch.engine.native import NativeEngine
 from hetorch.engine.protocol import Engine
 from hetorch.engine.secret import SecretKey
 from hetorch.engine.transform import DiagonalTransform
-from hetorch.errors import InputError, KeyMissingError, LevelError, PlanError
+from hetorch.errors import InputError, KeyMissingError, LevelError, MissingPackageError, PlanError
 from hetorch.interop.seal.engine import SealEngine
 from hetorch.interop.seal.library import seal_library
 from hetorch.params import ParameterSet, Security
@@ -262,16 +262,9 @@ def test_parameters_that_seal_does_not_have() -> None:
 
 
 def test_without_seal_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = builtins.__import__
-
-    def refuse(name: str, *arguments: Any, **named: Any) -> Any:
-        if name == "seal":
-            raise ImportError("no module named seal")
-        return real(name, *arguments, **named)
-
-    monkeypatch.setattr(builtins, "__import__", refuse)
+    monkeypatch.setitem(sys.modules, "seal", None)
     seal_library.cache_clear()
-    with pytest.raises(PlanError, match=r"hetorch\[seal\]"):
+    with pytest.raises(MissingPackageError, match=r"hetorch\[seal\]"):
         SealEngine(insecure_small())
 
 

@@ -15,7 +15,7 @@ from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec, galois_element
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey, encrypt_with_public_key
-from hetorch.errors import InputError, ParameterError, WireError
+from hetorch.errors import InputError, MissingPackageError, ParameterError
 from hetorch.interop.seal_format import (
     SealParameters,
     dump_ciphertext,
@@ -288,8 +288,8 @@ def test_a_key_for_a_lower_level_works_there(python_side: SealPython) -> None:
 def test_without_the_package_zstandard(monkeypatch: pytest.MonkeyPatch) -> None:
     data = SealParameters.of(PARAMETERS).dump("zstd")
     monkeypatch.setitem(sys.modules, "zstandard", None)
-    with pytest.raises(WireError, match=r"hetorch\[seal\]"):
+    with pytest.raises(MissingPackageError, match=r"hetorch\[seal\]"):
         SealParameters.load(data)
-    with pytest.raises(InputError, match=r"hetorch\[seal\]"):
+    with pytest.raises(MissingPackageError, match=r"hetorch\[seal\]"):
         SealParameters.of(PARAMETERS).dump("zstd")
     assert SealParameters.load(SealParameters.of(PARAMETERS).dump("zlib")) == SealParameters.of(PARAMETERS)

@@ -1,7 +1,7 @@
-"""Where values can lie, whatever the input within its own bounds: interval arithmetic, element by element.
+"""Interval arithmetic, element by element: bounds of every value that hold for every input within the input's bounds.
 
-Safe and wide: an affine map takes centre c and radius r to W c + b and |W| r, which forgets that its inputs hang
-together.
+The bounds are safe and wide: an affine map takes centre c and radius r to W c + b and |W| r, which ignores that its
+inputs depend on one another.
 """
 
 from __future__ import annotations
@@ -19,15 +19,17 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Interval:
-    """low <= value <= high for each element of one value; float64 (size,)."""
+    """Bounds of the elements of one value: low <= value <= high, float64 (size,) each."""
 
     low: Array
     high: Array
 
 
 def bounds_after(op: TensorOp, known: list[Interval]) -> Interval:
-    """The interval of the result of an operation, from those of the values before it. That of an activation is found
-    on a grid: approximated networks have none."""
+    """Return the interval of an operation's result, given those of all values before it.
+
+    That of an activation is only sampled on a grid; approximated networks, whose bounds must be safe, have none.
+    """
     match op:
         case Affine():
             before = known[op.input]
@@ -42,8 +44,8 @@ def bounds_after(op: TensorOp, known: list[Interval]) -> Interval:
             a, b = known[op.a], known[op.b]
             corners = np.stack([a.low * b.low, a.low * b.high, a.high * b.low, a.high * b.high])
             if op.a == op.b:
-                least = np.where((a.low <= 0) & (a.high >= 0), 0.0, np.min(corners, axis=0))
-                return Interval(least, np.max(corners, axis=0))
+                lowest = np.where((a.low <= 0) & (a.high >= 0), 0.0, np.min(corners, axis=0))
+                return Interval(lowest, np.max(corners, axis=0))
             return Interval(np.min(corners, axis=0), np.max(corners, axis=0))
         case Chebyshev():
             return _polynomial(op, known[op.input])
@@ -55,7 +57,7 @@ def bounds_after(op: TensorOp, known: list[Interval]) -> Interval:
 
 
 def _polynomial(op: Chebyshev, before: Interval) -> Interval:
-    """Extremes lie at the ends or where the derivative is zero."""
+    """Return the interval of a series, whose extremes lie at the ends or where its derivative is zero."""
     roots = (
         chebyshev.chebroots(chebyshev.chebder(op.coefficients)) if len(op.coefficients) > 2 else np.zeros(0)
     )

@@ -1,74 +1,112 @@
-"""Functions that consist of pieces of polynomials, written with relu(x - kink) and the sign of x - kink."""
+"""Functions that consist of linear or quadratic pieces, to any precision: written with the sign of x - kink.
+
+relu(x - kink) = (x - kink) (1 + sign(x - kink)) / 2, and the sign is a composition of minimax polynomials.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
+from hetorch.compiler.activations.domains import Domain
+from hetorch.compiler.activations.replacement import Form, Replacement
+from hetorch.compiler.activations.sign_polynomials import sign_polynomials
 from hetorch.ir.tensor_program import Activation
 
-Piece = Callable[[float], int]
-Pieces = Callable[[Any, Piece, Piece], object]
+
+class KinkWriter:
+    """Writes sign(x - kink) and relu(x - kink) for the input x of an activation.
+
+    `degrees` collects the degree of each composition that was written.
+    """
+
+    def __init__(self, out: Replacement, domain: Domain, precision: float) -> None:
+        self.out = out
+        self.low, self.high = domain.whole
+        self.precision = precision
+        self.degrees: list[int] = []
+
+    def sign(self, kink: float) -> int:
+        """Write the sign of x - kink.
+
+        Nearer to the kink than half the precision, relative to the farthest x, it may be anything in [-1, 1]: a relu is
+        then still wrong by less than the precision.
+        """
+        out = self.out
+        farthest = max(abs(self.low - kink), abs(self.high - kink))
+        value = out.scale(out.source, 1.0 / farthest, -kink / farthest)
+        polynomials = sign_polynomials(self.precision / 2, self.precision)
+        self.degrees.append(math.prod(len(coefficients) - 1 for coefficients in polynomials))
+        for number, coefficients in enumerate(polynomials, 1):
+            label = f"sign {number}/{len(polynomials)}, degree {len(coefficients) - 1}"
+            value = out.series(value, coefficients, label)
+        return value
+
+    def relu(self, kink: float = 0.0) -> int:
+        """Write the relu of x - kink."""
+        above = self.sign(kink)
+        half = self.out.scale(self.out.source, 0.5, -kink / 2)
+        return self.out.add(self.out.multiply(half, above, "relu by sign"), half)
+
+    def leaky_relu(self, slope: float = 0.01) -> int:
+        """Write slope * x + (1 - slope) relu(x)."""
+        above = self.out.scale(self.relu(), 1.0 - slope)
+        return self.out.add(self.out.scale(self.out.source, slope), above)
+
+    def clip(self, low: float = -1.0, high: float = 1.0) -> int:
+        """Write min(max(x, low), high); a bound may be infinite."""
+        out = self.out
+        if math.isinf(low) and math.isinf(high):
+            return out.scale(out.source, 1.0)
+        if math.isinf(low):
+            # min(x, high) = x - relu(x - high)
+            return out.add(out.scale(out.source, 1.0), out.scale(self.relu(high), -1.0))
+        raised = out.scale(self.relu(low), 1.0, low)
+        if math.isinf(high):
+            return raised
+        return out.add(raised, out.scale(self.relu(high), -1.0))
+
+    def hard_sigmoid(self) -> int:
+        """Write min(max(x / 6 + 1/2, 0), 1)."""
+        raised = self.out.scale(self.relu(-3.0), 1.0 / 6)
+        return self.out.add(raised, self.out.scale(self.relu(3.0), -1.0 / 6))
+
+    def hard_swish(self) -> int:
+        """Write x * min(max(x / 6 + 1/2, 0), 1)."""
+        x = self.out.scale(self.out.source, 1.0)
+        return self.out.multiply(x, self.hard_sigmoid(), "hardswish by sign")
+
+    def soft_shrink(self, width: float = 0.5) -> int:
+        """Write relu(x - width) - relu(-x - width), where relu(-y) = relu(y) - y."""
+        above = self.relu(width)
+        below = self.out.add(self.relu(-width), self.out.scale(self.out.source, -1.0, -width))
+        return self.out.add(above, self.out.scale(below, -1.0))
 
 
-def kinks_of(op: Activation) -> Pieces | None:
-    """How to build `op` from `sign(kink)` and `rectified(kink)`, or None for a function without kinks."""
-    if op.definition is not None:
-        return None
-    given = op.parameters
-    match op.function:
-        case "relu":
-            return lambda out, sign, rectified: rectified(0.0)
-        case "sign":
-            return lambda out, sign, rectified: sign(0.0)
-        case "abs":
-            return lambda out, sign, rectified: _leaky(out, rectified, -1.0)
-        case "leaky_relu":
-            return lambda out, sign, rectified: _leaky(out, rectified, given[0] if given else 0.01)
-        case "relu6":
-            return lambda out, sign, rectified: _between(out, rectified, 0.0, 6.0)
-        case "hardtanh":
-            low, high = given or (-1.0, 1.0)
-            return lambda out, sign, rectified: _between(out, rectified, low, high)
-        case "hardsigmoid":
-            return lambda out, sign, rectified: _hard_sigmoid(out, rectified)
-        case "hardswish":
-            return lambda out, sign, rectified: out.multiply(
-                out.scale(out.source, 1.0), _hard_sigmoid(out, rectified), "hardswish by sign"
-            )
-        case "softshrink":
-            width = given[0] if given else 0.5
-            return lambda out, sign, rectified: _shrink(out, rectified, width)
-    return None
+WRITERS: Mapping[str, Callable[..., int]] = MappingProxyType(
+    {
+        "relu": KinkWriter.relu,
+        "sign": lambda writer: writer.sign(0.0),
+        "abs": lambda writer: writer.leaky_relu(-1.0),
+        "leaky_relu": KinkWriter.leaky_relu,
+        "relu6": lambda writer: writer.clip(0.0, 6.0),
+        "hardtanh": KinkWriter.clip,
+        "hardsigmoid": KinkWriter.hard_sigmoid,
+        "hardswish": KinkWriter.hard_swish,
+        "softshrink": KinkWriter.soft_shrink,
+    }
+)
+"""How each function with kinks is written; called with the writer and the parameters of the activation."""
 
 
-def _leaky(out: Any, rectified: Piece, slope: float) -> int:
-    """S x + (1 - s) relu(x)."""
-    above = out.scale(rectified(0.0), 1.0 - slope)
-    return int(out.add(out.scale(out.source, slope), above))
+def has_kinks(op: Activation) -> bool:
+    """Return True if write_piecewise can write the activation."""
+    return op.definition is None and op.function in WRITERS
 
 
-def _between(out: Any, rectified: Piece, low: float, high: float) -> int:
-    """min(max(x, low), high); a bound may be infinite."""
-    if math.isinf(low) and math.isinf(high):
-        return int(out.scale(out.source, 1.0))
-    if math.isinf(low):
-        # min(x, high) = x - relu(x - high)
-        return int(out.add(out.scale(out.source, 1.0), out.scale(rectified(high), -1.0)))
-    first = out.scale(rectified(low), 1.0, low)
-    if math.isinf(high):
-        return int(first)
-    return int(out.add(first, out.scale(rectified(high), -1.0)))
-
-
-def _hard_sigmoid(out: Any, rectified: Piece) -> int:
-    first = out.scale(rectified(-3.0), 1.0 / 6)
-    return int(out.add(first, out.scale(rectified(3.0), -1.0 / 6)))
-
-
-def _shrink(out: Any, rectified: Piece, width: float) -> int:
-    """relu(x - w) - relu(-x - w) = relu(x - w) + relu(x + w) - (x + w)... with relu(-y) = relu(y) - y."""
-    above = rectified(width)
-    below = out.add(rectified(-width), out.scale(out.source, -1.0, -width))
-    return int(out.add(above, out.scale(below, -1.0)))
+def write_piecewise(out: Replacement, domain: Domain, precision: float) -> Form:
+    """Write an activation with kinks to `precision`, relative to the largest absolute value in its range."""
+    writer = KinkWriter(out, domain, precision)
+    WRITERS[out.op.function](writer, *out.op.parameters)
+    return Form(max(writer.degrees), "minimax sign", 1.0)

@@ -1,6 +1,6 @@
-"""The constants of a machine, for the cost model: seconds for one limb of one operation, by ring degree.
+"""The constants of a machine for the cost model: seconds per limb of one operation, by ring degree.
 
-They are stored as JSON in the user's cache folder, and a plan names those that it was compiled with.
+They are stored as JSON in the user's cache folder. A plan has the name of the constants with which it was compiled.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hetorch.plan.fields import Fields, canonical_json
 
 FORMAT, VERSION = "hetorch-tuning", 2
 MAX_BYTES = 1 << 20
+"""Size in bytes above which a file of constants is refused before it is parsed; ours take a few kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,11 @@ def default_path() -> Path | None:
 
 
 def storing_path(path: str | Path | None = None) -> Path:
-    """Return `path`, or default_path() if it is None; InputError if there is no such place."""
+    """Return `path`, or default_path() if it is None.
+
+    Raises:
+        InputError: there is no such place.
+    """
     target = Path(path) if path is not None else default_path()
     if target is None:
         raise InputError(
@@ -108,7 +113,11 @@ def storing_path(path: str | Path | None = None) -> Path:
 
 
 def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
-    """Write the constants to storing_path(path) and return it. InputError if that is not possible."""
+    """Write the constants to storing_path(path), and return it.
+
+    Raises:
+        InputError: there is no such place, or the file cannot be written.
+    """
     target = storing_path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -121,8 +130,10 @@ def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
 def load_machine(path: str | Path | None = None) -> Machine:
     """Return the tuned constants in `path` (default: default_path()), or the default ones if there is no such file.
 
-    A cache folder that nobody chose and that cannot be read counts as one without the file. InputError for a file that
-    store_machine did not write, and for a chosen one that cannot be read.
+    A cache folder that nobody chose and that cannot be read counts as one without the file.
+
+    Raises:
+        InputError: store_machine did not write the file, or a chosen one cannot be read.
     """
     source = Path(path) if path is not None else default_path()
     if source is None:
@@ -165,9 +176,9 @@ def load_machine(path: str | Path | None = None) -> Machine:
 
 
 def ring_work(ring_degree: int) -> float:
-    """Return the work of a limb relative to N = 1: a mixture of pointwise work (N) and transforms (N log N).
+    """Return the work of a limb relative to N = 1: a weighted sum of pointwise work (N) and transforms (N log N).
 
-    It gives the constants of ring degrees that were not measured.
+    The constants of ring degrees that were not measured are scaled with it.
     """
     return ring_degree * (1.0 + 0.05 * (ring_degree.bit_length() - 1))
 

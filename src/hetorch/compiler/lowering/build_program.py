@@ -1,4 +1,8 @@
-"""Pass: the HE program and its weights, from the tensor program and all decisions about it."""
+"""Pass: build the HeProgram and its weights from the choice of the search.
+
+*Assumes* that the choice's levels, scales, layouts and lowered maps belong to one program.
+*Ensures* a program whose operations run in order, each on operands of one level, and sums on operands of equal scales.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.search.choose_parameters import Chosen
+from hetorch.compiler.search.evaluation import Choice
 from hetorch.ir.he_operations import (
     NO_LAYOUT,
     AddBias,
@@ -23,140 +27,158 @@ from hetorch.ir.he_operations import Add as HeAdd
 from hetorch.ir.he_operations import Multiply as HeMultiply
 from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
-from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorProgram
+from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply
+
+Weights = dict[str, NDArray[np.generic]]
 
 
-@dataclass(slots=True)
-class _Emitter:
-    slot_count: int
-    batch: int
+def build_program(choice: Choice) -> tuple[HeProgram, Weights]:
+    """Return the program and its weights by name. Layer 0 is the input; layer i + 1 belongs to operations[i]."""
+    program = choice.variant.program
+    builder = _Builder(choice)
+    builder.tensors.append(builder.tensor(0, builder.layouts[0]))
+    for layer, op in enumerate(program.operations, 1):
+        match op:
+            case Affine():
+                tensor = builder.affine(op, layer)
+            case Add():
+                tensor = builder.add(op, layer)
+            case Multiply():
+                tensor = builder.multiply(op, layer)
+            case Chebyshev():
+                tensor = builder.polynomial(op, layer)
+            case _:
+                raise AssertionError("activations are approximated before this pass")
+        builder.tensors.append(tensor)
+    he_program = HeProgram(
+        slot_count=choice.parameters.slot_count,
+        layers=("input", *(op.name for op in program.operations)),
+        layouts=tuple(builder.distinct_layouts),
+        values=tuple(builder.values),
+        operations=tuple(builder.operations),
+        inputs=tuple(builder.tensors[0]),
+        outputs=tuple(builder.tensors[program.output]),
+        batch=choice.batch,
+        encrypted_weights=choice.encrypted,
+    )
+    return he_program, builder.weights
+
+
+def _value_layouts(choice: Choice) -> list[Layout]:
+    """Return the slot map of each value; the output has the shape that the user sees."""
+    program = choice.variant.program
+    positions = choice.parameters.slot_count // choice.batch
+    return [
+        placement.layout(
+            program.output_shape if value == program.output else program.shape(value), positions, choice.batch
+        )
+        for value, placement in enumerate(choice.layouts.placements)
+    ]
+
+
+@dataclass(slots=True, eq=False)
+class _Builder:
+    """An HeProgram under construction.
+
+    `tensors`: the ciphertexts of each tensor value so far. `layouts`: for each tensor value, the index of its layout in
+    `distinct_layouts`. The other fields are those of HeProgram.
+    """
+
+    choice: Choice
     values: list[Value] = field(default_factory=list)
     operations: list[Operation] = field(default_factory=list)
-    layouts: list[Layout] = field(default_factory=list)
-    weights: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    distinct_layouts: list[Layout] = field(default_factory=list)
+    layouts: list[int] = field(default_factory=list)
+    weights: Weights = field(default_factory=dict)
+    tensors: list[list[int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for layout in _value_layouts(self.choice):
+            if layout not in self.distinct_layouts:
+                self.distinct_layouts.append(layout)
+            self.layouts.append(self.distinct_layouts.index(layout))
 
     def value(self, level: int, scale: float, layout: int = NO_LAYOUT, part: int = 0) -> int:
+        """Add a ciphertext, and return its number."""
         self.values.append(Value(level, scale, layout, part))
         return len(self.values) - 1
 
-    def tensor(self, count: int, level: int, scale: float, layout: int = NO_LAYOUT) -> list[int]:
-        """The ciphertexts of one tensor."""
-        return [self.value(level, scale, layout, part) for part in range(count)]
+    def tensor(self, value: int, layout: int, scale: float | None = None) -> list[int]:
+        """Add the ciphertexts of tensor value `value`, at its level and at `scale` (None: its planned scale)."""
+        level, planned = self.choice.variant.levels[value], self.choice.scales[value]
+        count = self.choice.layouts.placements[value].parts
+        return [self.value(level, planned if scale is None else scale, layout, part) for part in range(count)]
 
-    def layout(self, layout: Layout) -> int:
-        if layout not in self.layouts:
-            self.layouts.append(layout)
-        return self.layouts.index(layout)
-
-    def at_level(self, tensor: list[int], level: int, layer: int) -> list[int]:
-        """The ciphertexts themselves, or copies dropped to `level`."""
-        return [self._dropped(value, level, layer) for value in tensor]
+    def at_level(self, tensor: int, level: int, layer: int) -> list[int]:
+        """Return the ciphertexts of a tensor value, or copies that are dropped to `level` if they are above it."""
+        return [self._dropped(value, level, layer) for value in self.tensors[tensor]]
 
     def _dropped(self, value: int, level: int, layer: int) -> int:
-        have = self.values[value]
-        if have.level == level:
+        source = self.values[value]
+        if source.level == level:
             return value
-        dropped = self.value(level, have.scale, have.layout, have.part)
+        dropped = self.value(level, source.scale, source.layout, source.part)
         self.operations.append(DropLevel(dropped, value, layer))
         return dropped
 
+    def add(self, op: Add, layer: int) -> list[int]:
+        """Emit a sum, and return its ciphertexts; affine, multiply and polynomial return theirs alike."""
+        level = self.choice.variant.levels[layer]
+        first, second = (self.at_level(value, level, layer) for value in (op.a, op.b))
+        # The scales of a and b agree within 2^-20; the sum takes the first one's, as in an engine.
+        totals = self.tensor(layer, self.layouts[layer], self.values[first[0]].scale)
+        for total, a, b in zip(totals, first, second, strict=True):
+            self.operations.append(HeAdd(total, a, b, layer))
+        return totals
 
-def build_program(
-    program: TensorProgram, levels: tuple[int, ...], chosen: Chosen
-) -> tuple[HeProgram, dict[str, NDArray[np.generic]]]:
-    """Layer 0 is the input; layer i + 1 belongs to operations[i] of `program`."""
-    batch = chosen.batch
-    positions = chosen.parameters.slot_count // batch
-    emitter = _Emitter(chosen.parameters.slot_count, batch)
-    chain = chosen.parameters.modulus_chain
-    names = ["input"]
-    placed = [
-        emitter.layout(
-            placement.layout(
-                program.output_shape if value == program.output else program.shape(value), positions, batch
-            )
-        )
-        for value, placement in enumerate(chosen.layouts.placements)
-    ]
-    counts = [placement.parts for placement in chosen.layouts.placements]
-    made = [emitter.tensor(counts[0], levels[0], chosen.scales[0], placed[0])]
-    for index, op in enumerate(program.operations):
-        layer, value = index + 1, index + 1
-        names.append(op.name)
-        level, scale, layout = levels[value], chosen.scales[value], placed[value]
-        match op:
-            case Affine():
-                source = emitter.at_level(made[op.input], level + 1, layer)
-                made.append(_affine(emitter, op, source, counts[value], level, scale, layout, layer, chosen))
-            case Add():
-                first, second = (emitter.at_level(made[v], level, layer) for v in (op.a, op.b))
-                # The scales of a and b agree within 2^-20; the sum takes the first one's, as in an engine.
-                made.append(emitter.tensor(counts[value], level, emitter.values[first[0]].scale, layout))
-                for total, a, b in zip(made[-1], first, second, strict=True):
-                    emitter.operations.append(HeAdd(total, a, b, layer))
-            case Multiply():
-                first, second = (emitter.at_level(made[v], level + 1, layer) for v in (op.a, op.b))
-                made.append([])
-                for part, (a, b) in enumerate(zip(first, second, strict=True)):
-                    raised = emitter.values[a].scale * emitter.values[b].scale
-                    product = emitter.value(level + 1, raised, layout, part)
-                    emitter.operations.append(HeMultiply(product, a, b, layer))
-                    made[-1].append(emitter.value(level, raised / chain[level + 1], layout, part))
-                    emitter.operations.append(Rescale(made[-1][-1], product, layer))
-            case Chebyshev():
-                source = emitter.at_level(made[op.input], level + op.depth, layer)
-                made.append(emitter.tensor(counts[value], level, scale, layout))
-                for result, given in zip(made[-1], source, strict=True):
-                    emitter.operations.append(Polynomial(result, given, op.coefficients, layer))
-            case _:
-                raise AssertionError("activations are approximated before")
-    program_made = HeProgram(
-        slot_count=emitter.slot_count,
-        layers=tuple(names),
-        layouts=tuple(emitter.layouts),
-        values=tuple(emitter.values),
-        operations=tuple(emitter.operations),
-        inputs=tuple(made[0]),
-        outputs=tuple(made[program.output]),
-        batch=batch,
-        encrypted_weights=chosen.encrypted,
-    )
-    return program_made, emitter.weights
+    def multiply(self, op: Multiply, layer: int) -> list[int]:
+        """Emit a product and its rescaling."""
+        level, layout = self.choice.variant.levels[layer], self.layouts[layer]
+        prime = self.choice.parameters.modulus_chain[level + 1]
+        first, second = (self.at_level(value, level + 1, layer) for value in (op.a, op.b))
+        rescaled = []
+        for part, (a, b) in enumerate(zip(first, second, strict=True)):
+            raised = self.values[a].scale * self.values[b].scale
+            product = self.value(level + 1, raised, layout, part)
+            self.operations.append(HeMultiply(product, a, b, layer))
+            rescaled.append(self.value(level, raised / prime, layout, part))
+            self.operations.append(Rescale(rescaled[-1], product, layer))
+        return rescaled
 
+    def polynomial(self, op: Chebyshev, layer: int) -> list[int]:
+        """Emit a polynomial of each ciphertext."""
+        source = self.at_level(op.input, self.choice.variant.levels[layer] + op.depth, layer)
+        results = self.tensor(layer, self.layouts[layer])
+        for result, operand in zip(results, source, strict=True):
+            self.operations.append(Polynomial(result, operand, op.coefficients, layer))
+        return results
 
-def _affine(
-    emitter: _Emitter,
-    op: Affine,
-    source: list[int],
-    count: int,
-    level: int,
-    scale: float,
-    layout: int,
-    layer: int,
-    chosen: Chosen,
-) -> list[int]:
-    lowered = chosen.lowered[layer - 1]
-    name, transform = f"transform.{layer}", lowered.transform
-    for key in ("outputs", "inputs", "values"):
-        emitter.weights[f"{name}.{key}"] = getattr(transform, key)
-    for key in ("giants", "babies"):
-        emitter.weights[f"{name}.{key}"] = getattr(transform, key) * np.int32(emitter.batch)
-    biased = bool(np.any(op.bias))
-    last = not lowered.folds and not biased
-    tensor = emitter.tensor(count, level, scale, layout if last else NO_LAYOUT)
-    emitter.operations.append(LinearTransform(tuple(tensor), tuple(source), name, layer))
-    for number, steps in enumerate(lowered.folds):
-        last = number + 1 == len(lowered.folds) and not biased
-        folded = emitter.tensor(count, level, scale, layout if last else NO_LAYOUT)
-        for result, value in zip(folded, tensor, strict=True):
-            emitter.operations.append(RotateAdd(result, value, steps * emitter.batch, layer))
-        tensor = folded
-    if biased:
-        totals = emitter.tensor(count, level, scale, layout)
+    def affine(self, op: Affine, layer: int) -> list[int]:
+        """Emit a linear transform, the folds of its partial sums, and the bias; only the last result has a layout."""
+        lowered, batch, layout = self.choice.lowered[layer - 1], self.choice.batch, self.layouts[layer]
+        source = self.at_level(op.input, self.choice.variant.levels[layer] + 1, layer)
+        name, transform = f"transform.{layer}", lowered.transform
+        for key in ("outputs", "inputs", "values"):
+            self.weights[f"{name}.{key}"] = getattr(transform, key)
+        for key in ("giants", "babies"):
+            self.weights[f"{name}.{key}"] = getattr(transform, key) * np.int32(batch)
+        biased = bool(np.any(op.bias))
+        last = not lowered.folds and not biased
+        tensor = self.tensor(layer, layout if last else NO_LAYOUT)
+        self.operations.append(LinearTransform(tuple(tensor), tuple(source), name, layer))
+        for number, steps in enumerate(lowered.folds):
+            last = number + 1 == len(lowered.folds) and not biased
+            folded = self.tensor(layer, layout if last else NO_LAYOUT)
+            for result, value in zip(folded, tensor, strict=True):
+                self.operations.append(RotateAdd(result, value, steps * batch, layer))
+            tensor = folded
+        return self._biased(op, layer, tensor) if biased else tensor
+
+    def _biased(self, op: Affine, layer: int, tensor: list[int]) -> list[int]:
+        totals = self.tensor(layer, self.layouts[layer])
         padded = np.append(op.bias, 0.0)
         for part, (total, value) in enumerate(zip(totals, tensor, strict=True)):
-            weight = f"bias.{layer}" if count == 1 else f"bias.{layer}.{part}"
-            emitter.weights[weight] = padded[emitter.layouts[layout].block[part]]
-            emitter.operations.append(AddBias(total, value, weight, layer))
-        tensor = totals
-    return tensor
+            weight = f"bias.{layer}" if len(totals) == 1 else f"bias.{layer}.{part}"
+            self.weights[weight] = padded[self.distinct_layouts[self.layouts[layer]].block[part]]
+            self.operations.append(AddBias(total, value, weight, layer))
+        return totals

@@ -1,4 +1,8 @@
-"""Pass: what the compiler tells about a plan, layer by layer."""
+"""Pass: make the report on a plan, layer by layer.
+
+*Assumes* the program that build_program made of the choice.
+*Ensures* a report whose row 0 is the input and whose row i + 1 belongs to operations[i]; nothing that runs reads it.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +12,29 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.activations.approximate_activations import Approximated
+from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.packing.count_dense import count_dense
-from hetorch.compiler.search.choose_parameters import Chosen, layer_costs, model_of
+from hetorch.compiler.search.evaluation import Choice
+from hetorch.compiler.search.program_costs import cost_model, layer_costs
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.ir.he_program import HeProgram
-from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
-from hetorch.params import ParameterSet
+from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply
 from hetorch.plan import LayerReport, PlanReport
 from hetorch.plan.keys import required_keys
 from hetorch.plan.memory import predict_memory
 from hetorch.plan.sizes import evaluation_key_bytes
 
+Weights = Mapping[str, NDArray[np.generic]]
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What the report needs besides the program: the range of the outputs, the number of calibration samples, notes for
-    the user, and the machine whose constants predict times."""
+    """Facts for the report that the program does not hold.
+
+    `span`: the range of the outputs. `samples`: the number of calibration samples. `notes`: sentences for the user.
+    `machine`: the constants with which times are predicted.
+    """
 
     span: float
     samples: int
@@ -34,74 +43,89 @@ class Calibration:
 
 
 def make_report(
-    program: TensorProgram,
-    levels: tuple[int, ...],
-    chosen: Chosen,
-    he_program: HeProgram,
-    weights: Mapping[str, NDArray[np.generic]],
+    choice: Choice,
+    program: HeProgram,
+    weights: Weights,
     key_spec: EvaluationKeySpec,
     approximated: Approximated,
     calibration: Calibration,
 ) -> PlanReport:
-    """Row 0 is the input, row i + 1 belongs to operation i of `program`."""
-    parameters, span, machine = chosen.parameters, calibration.span, calibration.machine
-    placements = chosen.layouts.placements
+    """Return the report.
+
+    Args:
+        choice: all decisions about the program.
+        program: the program of ciphertext operations.
+        weights: its weights by name.
+        key_spec: the keys that it uses.
+        approximated: the errors of the approximations.
+        calibration: the facts that the program does not hold.
+    """
+    machine = calibration.machine
+    layers = _layers(choice, program, weights, calibration)
+    return PlanReport(
+        layers=layers,
+        predicted_error=choice.error / calibration.span,
+        approximation_error=approximated.error,
+        agreement=approximated.agreement,
+        output_range=calibration.span,
+        calibration_samples=calibration.samples,
+        predicted_seconds=sum(row.predicted_seconds for row in layers),
+        notes=calibration.notes,
+        machine=machine.name,
+        threads=machine.threads,
+        memory_bytes=predict_memory(program, choice.parameters, key_spec, weights, machine.threads).total,
+    )
+
+
+def _layers(
+    choice: Choice, he_program: HeProgram, weights: Weights, calibration: Calibration
+) -> tuple[LayerReport, ...]:
+    variant, parameters = choice.variant, choice.parameters
+    program, placements = variant.program, choice.layouts.placements
     parts = [placement.parts for placement in placements]
-    model = model_of(parameters, machine, chosen.encrypted)
-    seconds = [0.0, *layer_costs(program, chosen.lowered, levels, parts, model)]
+    model = cost_model(parameters, calibration.machine, choice.encrypted)
+    seconds = [0.0, *layer_costs(program, choice.lowered, variant.levels, parts, model)]
     encoded = [0] * program.value_count
     for he_op in he_program.operations:
         encoded[he_op.layer] += he_op.weight_bytes(he_program, parameters, weights)
     rows = []
     for value in range(program.value_count):
         op = program.operations[value - 1] if value else None
-        lowered = chosen.lowered.get(value - 1)
+        lowered = choice.lowered.get(value - 1)
         kind = op.kind if isinstance(op, Affine | Multiply | Chebyshev) else "sum" if op else "encrypt"
-        dense = 0
-        if isinstance(op, Affine):
-            shapes = (program.shape(op.input), op.shape)
-            dense = count_dense(op.matrix, shapes, placements[op.input], placements[value])
+        keys = required_keys(he_program, weights, parameters.slot_generator, value)
         rows.append(
             LayerReport(
                 name=op.name if op else "input",
                 kind=kind,
-                level=levels[value],
-                scale_bits=float(np.log2(chosen.scales[value])),
+                level=variant.levels[value],
+                scale_bits=float(np.log2(choice.scales[value])),
                 diagonals=lowered.diagonals if lowered else 0,
-                rotations=_rotations(chosen, value),
+                rotations=_rotations(choice, value),
                 multiplications=parts[value] * int(isinstance(op, Multiply)),
-                predicted_error=chosen.shares[value] / span,
+                predicted_error=choice.shares[value] / calibration.span,
                 predicted_seconds=seconds[value],
                 ciphertexts=parts[value],
                 weight_bytes=encoded[value],
-                key_bytes=_key_bytes(he_program, weights, parameters, value),
-                dense_diagonals=dense,
+                key_bytes=evaluation_key_bytes(parameters, keys),
+                dense_diagonals=_dense_diagonals(choice, value),
             )
         )
-    return PlanReport(
-        layers=tuple(rows),
-        predicted_error=chosen.error / span,
-        approximation_error=approximated.error,
-        agreement=approximated.agreement,
-        output_range=span,
-        calibration_samples=calibration.samples,
-        predicted_seconds=sum(seconds),
-        notes=calibration.notes,
-        machine=machine.name,
-        threads=machine.threads,
-        memory_bytes=predict_memory(he_program, parameters, key_spec, weights, machine.threads).total,
-    )
+    return tuple(rows)
 
 
-def _rotations(chosen: Chosen, value: int) -> int:
-    lowered = chosen.lowered.get(value - 1)
+def _rotations(choice: Choice, value: int) -> int:
+    lowered = choice.lowered.get(value - 1)
     if lowered is None:
         return 0
-    return lowered.babies + lowered.giants + len(lowered.folds) * chosen.layouts.placements[value].parts
+    return lowered.babies + lowered.giants + len(lowered.folds) * choice.layouts.placements[value].parts
 
 
-def _key_bytes(
-    program: HeProgram, weights: Mapping[str, NDArray[np.generic]], parameters: ParameterSet, layer: int
-) -> int:
-    """On the wire, of the keys that the operations of one layer use."""
-    return evaluation_key_bytes(parameters, required_keys(program, weights, parameters.slot_generator, layer))
+def _dense_diagonals(choice: Choice, value: int) -> int:
+    """Return the number of diagonals of the map that makes `value` if it had no zeros; 0 if no map makes it."""
+    program, placements = choice.variant.program, choice.layouts.placements
+    op = program.operations[value - 1] if value else None
+    if not isinstance(op, Affine):
+        return 0
+    shapes = (program.shape(op.input), op.shape)
+    return count_dense(op.matrix, shapes, placements[op.input], placements[value])

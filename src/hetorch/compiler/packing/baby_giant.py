@@ -1,8 +1,8 @@
-"""Baby steps and giant steps: each rotation of a transform as a sum of two, so that few different ones are needed.
+"""Baby-step/giant-step: split each rotation of a transform into a sum of two, so that few distinct ones are needed.
 
-A transform with rotations {g + b} needs a hoisted rotation for each baby b != 0 and a full one for each giant g != 0.
-Diagonals of images come in runs (taps of a row), runs of runs (rows, channels), so the modulus that splits them is
-searched among the distances between diagonals as well as the powers of two.
+A transform with rotations {g + b} takes a hoisted rotation for each baby step b != 0 and a full one for each giant step
+g != 0. The diagonals of images come in runs (the taps of a row), and these again in runs (rows, channels). So the
+modulus that splits them is searched among the distances between diagonals as well as among the powers of two.
 """
 
 from __future__ import annotations
@@ -16,13 +16,25 @@ from hetorch.compiler.costs.model import BABY, GIANT, KEY
 from hetorch.engine.rotation_schedule import are_multiples
 
 Indices = NDArray[np.int64]
+
 MOST_MODULI = 40
+"""Number of the smallest moduli that are tried; the four largest are tried besides. Raised, splits may take fewer
+rotations, and every split takes longer to find."""
+SEARCHED_DIAGONALS = 256
+"""Number of diagonals, and of runs of them, whose distances are tried as moduli. Raised, splits of maps with many
+diagonals may take fewer rotations; the work grows with its square."""
+COMMON_DISTANCES, COMMON_GAPS = 12, 8
+"""Numbers of the most frequent distances, and of the smallest gaps between neighbours, that are tried as moduli.
+Raised, splits may take fewer rotations, and every split takes longer to find."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """For each diagonal that was split, in the same order: a representative index = giant + baby, congruent to its
-    index. `baby_count`: (input, baby) pairs with a rotation; `giant_count`: (output, giant) pairs with one."""
+    """A giant step and a baby step for each diagonal, in their order; the sum of both is congruent to the index.
+
+    `baby_count` and `giant_count`: the numbers of (input, baby step) and (output, giant step) pairs that need a
+    rotation.
+    """
 
     giants: Indices
     babies: Indices
@@ -31,7 +43,7 @@ class Split:
 
     @property
     def representatives(self) -> Indices:
-        """Integers, negative ones included, congruent to the indices that were split."""
+        """The sums of both steps: integers, possibly negative, congruent to the indices that were split."""
         return self.giants + self.babies
 
 
@@ -42,17 +54,22 @@ def split(
     inputs: Indices | None = None,
     key_weight: float = KEY,
 ) -> Split:
-    """The split of least cost for `indices` that are only known modulo `modulus`, of the diagonals between ciphertexts
-    `inputs` and `outputs` (default: one each, and then the indices are distinct).
+    """Return the split of least cost of the diagonals `indices`, which are numbers modulo `modulus`.
 
-    Every input ciphertext is rotated for itself, and every output has its own giant steps; the keys are shared, and
-    giant steps that are all multiples of the smallest one to a side take one (Horner's rule). `key_weight` is what a
-    key counts beside a hoisted rotation of BABY and a giant step of GIANT.
+    Every input ciphertext is rotated by itself, and every output has giant steps of its own; keys are shared. Giant
+    steps to one side that are all the multiples of the smallest one take one key (Horner's rule).
+
+    Args:
+        indices: one per diagonal; distinct, unless there are several inputs or outputs.
+        modulus: indices that are equal modulo this number are the same rotation.
+        outputs: the index of the result ciphertext of each diagonal; all the same if left out.
+        inputs: the index of the input ciphertext of each diagonal; all the same if left out.
+        key_weight: cost of a key, where a hoisted rotation costs BABY and a giant step GIANT.
     """
     distinct, place = np.unique(indices, return_inverse=True)
     zeros = np.zeros(len(indices), dtype=np.int64)
     output = zeros if outputs is None else outputs
-    given = zeros if inputs is None else inputs
+    read = zeros if inputs is None else inputs
     signed, order = _unrolled(distinct, modulus)
     best: Split | None = None
     best_cost = np.inf
@@ -65,7 +82,7 @@ def split(
         }:
             babies = (signed - offset) % step + offset
             giants = signed - babies
-            baby_keys, baby_count = _rotations(babies, order, place, given)
+            baby_keys, baby_count = _rotations(babies, order, place, read)
             _, giant_count = _rotations(giants, order, place, output)
             giant_keys = _horner_keys(giants)
             cost = BABY * baby_count + GIANT * giant_count + key_weight * (baby_keys + giant_keys)
@@ -76,19 +93,19 @@ def split(
 
 
 def _rotations(steps: Indices, order: Indices, place: Indices, ciphertext: Indices) -> tuple[int, int]:
-    """How many different steps other than 0 there are, and how many pairs of such a step and a ciphertext."""
-    few, number = np.unique(steps, return_inverse=True)
-    keys = len(few) - int(np.any(few == 0))
+    """Return the number of distinct steps other than 0, and the number of pairs of such a step and a ciphertext."""
+    distinct, number = np.unique(steps, return_inverse=True)
+    keys = len(distinct) - int(np.any(distinct == 0))
     count = int(ciphertext.max()) + 1
     if count == 1:
         return keys, keys
-    present = np.zeros((count, len(few)), dtype=bool)
+    present = np.zeros((count, len(distinct)), dtype=bool)
     present[ciphertext, number[order][place]] = True
-    return keys, int(present[:, few != 0].sum())
+    return keys, int(present[:, distinct != 0].sum())
 
 
 def _horner_keys(giants: Indices) -> int:
-    """Return the number of keys for giant steps, by hetorch.engine.rotation_schedule's rule for each side."""
+    """Return the number of keys for giant steps, by the rule of hetorch.engine.rotation_schedule for each side."""
     keys = 0
     for side in (giants[giants > 0], -giants[giants < 0]):
         steps = np.unique(side)
@@ -97,8 +114,11 @@ def _horner_keys(giants: Indices) -> int:
 
 
 def _unrolled(indices: Indices, modulus: int) -> tuple[Indices, Indices]:
-    """Signed representatives without a jump, ascending (the circle is cut at its largest gap), and for each of the
-    sorted `indices` its place among them."""
+    """Cut the circle of sorted `indices` at its largest gap.
+
+    Returns:
+        The signed representatives, ascending, and the place of each index among them.
+    """
     if len(indices) == 1:
         value = int(indices[0])
         signed = np.array([value if value <= modulus // 2 else value - modulus], dtype=np.int64)
@@ -113,19 +133,20 @@ def _unrolled(indices: Indices, modulus: int) -> tuple[Indices, Indices]:
 
 
 def _moduli(signed: Indices) -> list[int]:
-    """1 (only giants), powers of two, more than the span (only babies), and frequent distances."""
+    """Return the moduli to try: 1 (only giant steps), powers of two, frequent distances between diagonals, about the
+    square root of their number, and more than their span (only baby steps)."""
     span = int(signed[-1] - signed[0])
-    found = {1, span + 1}
-    found.update(1 << bit for bit in range(1, span.bit_length()))
-    starts = signed[np.flatnonzero(np.diff(signed, prepend=signed[0] - 2) > 1)]
-    for group in (signed[:256], starts[:256]):
+    moduli = {1, span + 1}
+    moduli.update(1 << bit for bit in range(1, span.bit_length()))
+    starts_of_runs = signed[np.flatnonzero(np.diff(signed, prepend=signed[0] - 2) > 1)]
+    for group in (signed[:SEARCHED_DIAGONALS], starts_of_runs[:SEARCHED_DIAGONALS]):
         distances = (group[None, :] - group[:, None]).reshape(-1)
         values, counts = np.unique(distances[distances > 1], return_counts=True)
-        common = np.argsort(-counts, kind="stable")[:12]
-        found.update(int(value) for value in values[common])
-        runs = np.unique(np.diff(group)) if len(group) > 1 else np.zeros(0, dtype=np.int64)
-        found.update(int(value) for value in runs[:8])
+        common = np.argsort(-counts, kind="stable")[:COMMON_DISTANCES]
+        moduli.update(int(value) for value in values[common])
+        gaps = np.unique(np.diff(group)) if len(group) > 1 else np.zeros(0, dtype=np.int64)
+        moduli.update(int(value) for value in gaps[:COMMON_GAPS])
     root = int(np.sqrt(len(signed) * GIANT / BABY))
-    found.update({root, 2 * root, max(root // 2, 1)})
-    usable = sorted(step for step in found if 1 <= step <= span + 1)
+    moduli.update({root, 2 * root, max(root // 2, 1)})
+    usable = sorted(step for step in moduli if 1 <= step <= span + 1)
     return usable[:MOST_MODULI] + usable[-4:]

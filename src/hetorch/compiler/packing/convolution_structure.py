@@ -1,9 +1,9 @@
-"""Maps between images whose weights repeat: every pair of channels looks at the same pairs of pixels.
+"""Convolutions and other maps between images in which every pair of channels reads the same pairs of pixels.
 
-A convolution has millions of weights and few different diagonals. Its non-zeros are a product, a set of channel pairs
-times a set of pixel pairs, and an image lies on a grid so that its slots are a sum, one term of the channel and one of
-the pixel. Its diagonals are then all sums of a channel difference and a pixel difference: one circular convolution of
-two indicator vectors, whatever the number of weights.
+A convolution has millions of weights and few distinct diagonals. Its non-zeros are the Cartesian product of a set of
+channel pairs and a set of pixel pairs, and on a grid the slot of an element is the sum of a term for its channel and a
+term for its pixel. The diagonals are then all sums of a channel difference and a pixel difference: one circular
+convolution of two indicator vectors finds them, whatever the number of weights.
 """
 
 from __future__ import annotations
@@ -11,22 +11,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hetorch.compiler.packing.placements import Placement
-
-Indices = NDArray[np.int64]
+from hetorch.compiler.packing.placements import Indices, Placement
 
 MOST_PIXEL_PAIRS = 1 << 26
-"""Of a map whose product form is looked for: each pair takes a byte."""
+"""Largest number of (output pixel, input pixel) pairs of a map for which the product form is looked for, at one byte a
+pair (64 MB). Raised, larger images are searched quickly too, and take more memory meanwhile."""
 MOST_SPECTRUM = 1 << 22
-"""Blocks of ciphertexts times diagonals that are convolved at once."""
+"""Largest size, ciphertext blocks times diagonals, of the circular convolution: arrays of 8-byte numbers, 32 MB each.
+Raised, larger maps are searched quickly too, and take more memory meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Product:
-    """Non-zeros (row, column) for all pairs of `channels` and all pairs of `pixels`, each (2, pairs) of a row's and a
-    column's number. `row_pixels` and `column_pixels`: pixels of a channel."""
+    """The product form of a map: its non-zeros (row, column) are all pairs of `channels` with all pairs of `pixels`.
+
+    `channels` and `pixels`: int64 (2, pairs), first the indices in the result, then those in the input. `row_pixels`
+    and `column_pixels`: the number of pixels per channel of the result and of the input.
+    """
 
     channels: Indices
     pixels: Indices
@@ -37,8 +39,10 @@ class Product:
 def product_form(
     rows: Indices, columns: Indices, result: tuple[int, ...], source: tuple[int, ...]
 ) -> Product | None:
-    """The distinct non-zeros of a map from a tensor of shape `source` to one of shape `result` as a product, or None if
-    they are none. A tensor that is no image is one row of pixels."""
+    """Return the distinct non-zeros of a map as a product; None if they are not one, or not between images.
+
+    `source` and `result` are the shapes of the input and of the result.
+    """
     if len(result) != 3 or len(source) != 3 or not len(rows):
         return None
     after, before = result[1] * result[2], source[1] * source[2]
@@ -46,7 +50,7 @@ def product_form(
         return None
     channels = _pairs(rows // after, columns // before, result[0], source[0])
     pixels = _pairs(rows % after, columns % before, after, before)
-    # As many non-zeros as there could be: then each one that could be is there.
+    # The non-zeros are a subset of the product: they are all of it if there are as many.
     if channels.shape[1] * pixels.shape[1] != len(rows):
         return None
     return Product(channels, pixels, after, before)
@@ -60,7 +64,8 @@ def _pairs(first: Indices, second: Indices, firsts: int, seconds: int) -> Indice
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """The slot of channel c and pixel p is `channel[c]` + `pixel[p]` modulo the period, in the ciphertext `part[c]`."""
+    """A placement as a sum: pixel p of channel c lies in slot `channel[c]` + `pixel[p]` modulo the period, in the
+    ciphertext `part[c]`."""
 
     channel: Indices
     pixel: Indices
@@ -68,7 +73,7 @@ class Terms:
 
 
 def terms_of(placement: Placement, pixels: int) -> Terms | None:
-    """How a placement of an image with so many `pixels` a channel is a sum, or None if it is not."""
+    """Return the placement of an image with `pixels` pixels per channel as a sum; None if it is not one."""
     part, slot = np.divmod(placement.positions[0].reshape(-1, pixels), placement.period)
     channel, pixel = slot[:, 0], slot[0] - slot[0, 0]
     if placement.positions.shape[0] != 1 or np.any(part != part[:, :1]):
@@ -81,7 +86,10 @@ def terms_of(placement: Placement, pixels: int) -> Terms | None:
 def product_indices(
     product: Product, source: Placement, result: Placement, before: Terms, after: Terms
 ) -> tuple[Indices, int] | None:
-    """As diagonals.find_indices, from the `terms_of` of both placements; None if that would take too much memory."""
+    """Return the result of diagonals.find_indices, computed from the product form; None if it takes too much memory.
+
+    `before` and `after` are the `terms_of` of `source` and `result`.
+    """
     modulus = min(source.period, result.period)
     row, column = product.channels
     block = after.part[row] * source.parts + before.part[column]

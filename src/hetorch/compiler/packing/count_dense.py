@@ -1,4 +1,4 @@
-"""How many diagonals a map would take if none of its weights were zero: what sparsity saves, for the report."""
+"""The diagonals that a map would take if none of its weights were zero: the report shows what sparsity saves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from hetorch.compiler.packing.diagonals import coordinates, find_indices
 from hetorch.compiler.packing.placements import Placement, image_shape
 
 MOST_WEIGHTS = 20_000_000
-"""A larger dense pattern is not counted: it would take longer than the rest of the compilation."""
+"""Largest number of weights of a dense pattern that is counted. Raised, the report of larger layers has the count, and
+the count may take longer than the rest of the compilation."""
 
 
 def count_dense(
@@ -18,10 +19,17 @@ def count_dense(
     source: Placement,
     result: Placement,
 ) -> int:
-    """Diagonals of the dense map with the same placements; 0 if it is too large to be counted.
+    """Return the number of diagonals of the dense map with the same placements; 0 if the map is too large to count.
 
-    Between images it is the map in which every channel reads every channel wherever one of them does; between other
-    shapes all elements read all. A map whose placements suit its zeros may have more diagonals than a dense one would.
+    Between images, in the dense map every channel reads every channel at each pair of pixels that some channel uses;
+    between other shapes, every element reads every element. A map whose placements suit its zeros may take more
+    diagonals than this number.
+
+    Args:
+        matrix: the map.
+        shapes: the shapes of its input and of its result.
+        source: the placement of the input.
+        result: the placement of the result.
     """
     pattern = dense_pattern(matrix, *shapes)
     if pattern is None:
@@ -30,14 +38,14 @@ def count_dense(
         rows, columns = coordinates(matrix)
     else:
         rows, columns = coordinates(pattern)
-    found = find_indices(rows, columns, source, result)
-    return 0 if found is None else len(found[0])
+    diagonals = find_indices(rows, columns, source, result)
+    return 0 if diagonals is None else len(diagonals[0])
 
 
 def dense_pattern(
     matrix: sparse.csr_array, source: tuple[int, ...], result: tuple[int, ...]
 ) -> sparse.csr_array | None:
-    """Where the dense map has weights."""
+    """Return the dense map from shape `source` to shape `result`, with ones as weights; None if it is too large."""
     rows, columns = matrix.shape
     if len(source) != 3 or len(result) != 3:
         return sparse.csr_array(np.ones((rows, columns))) if rows * columns <= MOST_WEIGHTS else None

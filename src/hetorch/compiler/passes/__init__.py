@@ -1,1 +1,1 @@
-"""Layer 3: from a TensorProgram to a Plan, one pass a file; pipeline.py is the list of them."""
+"""Passes: each rewrites a TensorProgram, or assigns something to each of its values; one pass a file."""

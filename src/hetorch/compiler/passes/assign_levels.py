@@ -1,7 +1,9 @@
-"""Pass: the level of every value, counted from the output, which is at level 0.
+"""Pass: assign the level of every value, counted from the output, which is at level 0.
 
-Each value is at the lowest level at which it can still be used: operations at low levels are cheap, so nothing waits
-high up. A value that some reader needs lower is dropped there for that reader.
+*Assumes* a program without activations.
+*Ensures* that the result of each operation is at least the operation's depth below every value that it reads. Each
+value is at the lowest such level, because operations at low levels are cheap. An operation that needs the value at a
+lower level gets a copy that is dropped to it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from hetorch.ir.tensor_program import TensorProgram
 
 
 def assign_levels(program: TensorProgram) -> tuple[int, ...]:
-    """One level a value; level[0] is that of a fresh ciphertext."""
+    """Return one level per value; the first is the level of a fresh ciphertext."""
     levels = [0] * program.value_count
     for index in range(len(program.operations) - 1, -1, -1):
         op = program.operations[index]

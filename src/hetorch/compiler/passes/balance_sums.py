@@ -1,7 +1,11 @@
-"""Pass: every sum has an operand whose scale can be planned, so that no engine ever sees two scales in a sum.
+"""Pass: give every sum an operand whose scale can be planned, so that the operands of each sum have equal scales.
 
-The scale of an affine map's or a polynomial's result is free; that of a product is not (s_a s_b / q), nor that of a
-value that others read too. Where neither operand is free, an identity map is put before the one with levels to spare.
+*Assumes* a program without activations.
+*Ensures* that is_free holds for an operand of every Add; the function stays the same.
+
+The scale of the result of an affine map or a polynomial is free, unless other operations read the value too. The scale
+of a product is not free (s_a s_b / q). If neither operand of a sum is free, an identity map is put before the one with
+levels to spare.
 """
 
 from __future__ import annotations
@@ -21,15 +25,18 @@ from hetorch.ir.tensor_program import (
 
 
 def is_free(program: TensorProgram, consumers: list[list[int]], value: int) -> bool:
-    """Whether the scale of `value` may be chosen for the one operation that reads it."""
+    """Return whether the scale of `value` may be chosen for the one operation that reads it.
+
+    `consumers` is program.consumers().
+    """
     if value == 0:
         return False
-    made_by = program.operations[value - 1]
-    return isinstance(made_by, Affine | Chebyshev) and len(consumers[value]) == 1 and value != program.output
+    producer = program.operations[value - 1]
+    return isinstance(producer, Affine | Chebyshev) and len(consumers[value]) == 1 and value != program.output
 
 
 def balance_sums(program: TensorProgram) -> TensorProgram:
-    """The same function; each Add has an operand for which is_free holds."""
+    """Return the same function, in which each Add has an operand for which is_free holds."""
     consumers = program.consumers()
     depth = [0]
     for op in program.operations:
@@ -45,8 +52,8 @@ def balance_sums(program: TensorProgram) -> TensorProgram:
             size = math.prod(op.shape)
             identity = sparse.csr_array(sparse.eye_array(size, format="csr"))
             operations.append(Affine(source, identity, np.zeros(size), op.shape, op.name, "scale"))
-            wrapped = len(operations)
-            moved = Add(*((wrapped, moved.b) if spare_first else (moved.a, wrapped)), op.shape, op.name)
+            copy = len(operations)
+            moved = Add(*((copy, moved.b) if spare_first else (moved.a, copy)), op.shape, op.name)
         operations.append(moved)
         number[index + 1] = len(operations)
     return TensorProgram(program.input_shape, tuple(operations), number[program.output], program.output_shape)

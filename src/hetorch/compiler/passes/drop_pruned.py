@@ -1,8 +1,11 @@
-"""Pass: what pruning left over takes no slots. Elements that are constant, or that nothing reads, leave their tensors.
+"""Pass: drop the elements that pruning left over, so that they take no slots: constants, and those that nothing reads.
 
-A row without weights makes a constant: it goes into the biases of what reads it, through activations too. A column
-without weights is read by nothing. Whole channels of an image leave, or single elements of other tensors, so that the
-grid of an image stays one. Inputs and outputs keep their elements. Exact: the outputs are the same numbers.
+*Assumes* a program without activations.
+*Ensures* the same outputs, up to the rounding of floating point; the input and the output keep their elements.
+
+A row without weights makes a constant, which goes into the biases of the maps that read it, also through polynomials. A
+column without weights is read by nothing. Images lose whole channels only, so that they still lie on a grid; other
+tensors lose single elements.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hetorch.compiler.packing.choose_layouts import groups_of
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
+from hetorch.ir.value_groups import value_groups
 
 Mask = NDArray[np.bool_]
 Array = NDArray[np.float64]
@@ -24,16 +27,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pruned:
-    """The smaller program, and a sentence for each layer that became smaller."""
+    """The smaller program, and a sentence for the user about each layer that became smaller."""
 
     program: TensorProgram
     notes: tuple[str, ...]
 
 
 def drop_pruned(program: TensorProgram) -> Pruned:
-    """The same function with smaller tensors; the program itself if nothing can leave."""
+    """Return the same function with smaller tensors; the program itself if nothing can be dropped."""
     folded = _fold_constants(program)
-    group = groups_of(folded)
+    group = value_groups(folded)
     live = _live(folded, group)
     kept = {name: _whole_channels(folded, group, name, mask) for name, mask in live.items()}
     if all(mask.all() for mask in kept.values()):
@@ -59,12 +62,12 @@ def drop_pruned(program: TensorProgram) -> Pruned:
 
 
 def _fold_constants(program: TensorProgram) -> TensorProgram:
-    """Weights of constant elements become biases."""
+    """Turn the weights of constant elements into biases."""
     constants: list[Mask] = [np.zeros(program.size(0), dtype=bool)]
     values: list[Array] = [np.zeros(program.size(0))]
     operations: list[TensorOp] = []
     for op in program.operations:
-        made: TensorOp = op
+        folded: TensorOp = op
         match op:
             case Affine():
                 known = constants[op.input]
@@ -74,7 +77,7 @@ def _fold_constants(program: TensorProgram) -> TensorProgram:
                     matrix = sparse.csr_array(matrix @ sparse.diags_array((~known).astype(np.float64)))
                     matrix.eliminate_zeros()
                     matrix.sort_indices()
-                    made = replace(op, matrix=matrix, bias=bias)
+                    folded = replace(op, matrix=matrix, bias=bias)
                 constants.append(np.diff(matrix.indptr) == 0)
                 values.append(np.asarray(bias, dtype=np.float64))
             case Chebyshev():
@@ -85,15 +88,15 @@ def _fold_constants(program: TensorProgram) -> TensorProgram:
                 a, b = values[op.a], values[op.b]
                 values.append(a + b if isinstance(op, Add) else a * b)
             case _:
-                raise AssertionError("activations are approximated before")
-        # What is not known is never used: it must only not overflow.
+                raise AssertionError("activations are approximated before this pass")
+        # Values of elements that are not constant are never used: zeros cannot overflow.
         values[-1] = np.where(constants[-1], values[-1], 0.0)
-        operations.append(made)
+        operations.append(folded)
     return TensorProgram(program.input_shape, tuple(operations), program.output, program.output_shape)
 
 
 def _live(program: TensorProgram, group: list[int]) -> dict[int, Mask]:
-    """For each group the elements that the output depends on; all of the input and of the output."""
+    """Return, for each group, the elements that the output depends on; for the input and the output, all elements."""
     live = {group[v]: np.zeros(program.size(v), dtype=bool) for v in range(program.value_count)}
     live[group[0]][:] = True
     live[group[program.output]][:] = True
@@ -107,12 +110,12 @@ def _live(program: TensorProgram, group: list[int]) -> dict[int, Mask]:
 
 
 def _whole_channels(program: TensorProgram, group: list[int], name: int, mask: Mask) -> Mask:
-    """An image keeps whole channels, and every tensor one element at least."""
+    """Extend `mask`, the elements of group `name` that are kept, to whole channels of an image and to one element."""
     shapes = {program.shape(v) for v in range(program.value_count) if group[v] == name}
     shape = next(iter(shapes))
     kept = mask.copy()
     if len(shapes) > 1:
-        kept[:] = True  # seen in two shapes: no channels that all of them agree on
+        kept[:] = True  # the group has two shapes, which have no channels in common
     elif len(shape) == 3:
         kept = np.repeat(kept.reshape(shape[0], -1).any(axis=1), shape[1] * shape[2])
     if not kept.any():
@@ -121,6 +124,7 @@ def _whole_channels(program: TensorProgram, group: list[int], name: int, mask: M
 
 
 def _smaller(shape: tuple[int, ...], mask: Mask) -> tuple[int, ...]:
+    """Return the shape that a tensor of `shape` has when only the elements of `mask` are kept."""
     if mask.all():
         return shape
     if len(shape) == 3:

@@ -1,8 +1,12 @@
-"""Pass: runs of affine operations become one; sums of affine maps of one value become one.
+"""Pass: fuse runs of affine operations, and sums of affine maps of one value, into one map each.
 
-Assumes that sums and affine maps are exact on the values that flow (they are: everything is linear algebra).
-Rules: W(Ax) = (WA)x; W(Ax + y) = (WA)x + Wy; Ax + Bx = (A + B)x; an identity disappears. A product is formed only if it
-does not hold many more non-zeros than its factors, so that a bottleneck stays one.
+*Assumes* a sound program, with activations or without.
+*Ensures* the same function in real numbers, on operations that the output needs; names and kinds of fused layers are
+joined.
+
+Rules: W(Ax) = (WA)x; W(Ax + y) = (WA)x + Wy; Ax + Bx = (A + B)x; identities are removed. A product is formed only if it
+does not hold many more non-zeros than its factors, so that a bottleneck stays one. With a growth of 0, no products are
+formed: identities are removed, and maps of one value are added up.
 """
 
 from __future__ import annotations
@@ -14,26 +18,30 @@ from scipy import sparse
 from hetorch.ir.tensor_program import Add, Affine, TensorOp, TensorProgram, without_dead
 
 GROWTHS = (2.0, 8.0)
-"""How many times the non-zeros of its factors a fused matrix may hold. More non-zeros are more diagonals, but every
-fused pair saves a level in all that comes before: the pipeline tries both and keeps the faster plan."""
+"""Limits on the growth of a fused matrix: the ratio of its non-zeros to those of its factors. Raised, more maps are
+fused: this takes more diagonals, but every fused pair saves a level in all operations before it. The pipeline tries
+both limits and keeps the faster plan."""
 
 
 def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorProgram:
-    """The same function with as few affine operations as the rules give."""
-    fuser = Fuser(program.input_shape, growth)
+    """Return the same function with as few affine operations as the rules allow.
+
+    `growth`: the largest number of non-zeros of a fused matrix, in multiples of those of its factors.
+    """
+    fuser = Fuser(growth)
     number = {0: 0}
     for index, op in enumerate(program.operations):
         match op:
             case Affine():
-                made = fuser.affine(number[op.input], op.matrix, op.bias, op.shape, op.name, op.kind)
+                value = fuser.affine(number[op.input], op.matrix, op.bias, op.shape, op.name, op.kind)
             case Add():
-                made = fuser.add(number[op.a], number[op.b], op.shape, op.name)
+                value = fuser.add(number[op.a], number[op.b], op.shape, op.name)
             case _:
-                made = fuser.append(op.renumbered(number))
-        number[index + 1] = made
+                value = fuser.append(op.renumbered(number))
+        number[index + 1] = value
     output = number[program.output]
     if output == 0 and program.output_shape != program.input_shape:
-        # Nothing but a reshape is left. One value cannot have two shapes, so the output becomes a copy.
+        # Only a reshape is left. One value cannot have two shapes, so the output becomes a copy.
         size = program.size(0)
         whole = sparse.csr_array(sparse.eye_array(size, format="csr"))
         output = fuser.append(Affine(0, whole, np.zeros(size), program.output_shape, "output", "reshape"))
@@ -41,15 +49,14 @@ def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorPro
 
 
 class Fuser:
-    """Builds operations, simplifying as it goes. Reshapes of a value are forgotten: only flat order matters."""
+    """A list of operations that is simplified as it grows. Reshapes of a value are dropped: only flat order matters."""
 
-    def __init__(self, input_shape: tuple[int, ...], growth: float) -> None:
-        self.input_shape = input_shape
+    def __init__(self, growth: float) -> None:
         self.growth = growth
         self.operations: list[TensorOp] = []
 
     def append(self, op: TensorOp) -> int:
-        """As it is."""
+        """Add an operation as it is, and return its value."""
         self.operations.append(op)
         return len(self.operations)
 
@@ -62,7 +69,7 @@ class Fuser:
         name: str,
         kind: str,
     ) -> int:
-        """The value matrix @ source + bias."""
+        """Return the value matrix @ source + bias, fused with the operation that makes `source` if `growth` allows."""
         if is_identity(matrix) and not np.any(bias):
             return source
         before = self.operations[source - 1] if source else None
@@ -86,9 +93,9 @@ class Fuser:
         return self.append(Affine(source, matrix, bias, shape, name, kind))
 
     def add(self, a: int, b: int, shape: tuple[int, ...], name: str) -> int:
-        """The value a + b, with the terms that are affine in one value gathered."""
+        """Return the value a + b; terms that are affine in the same value become one map."""
         terms = self._terms(a) + self._terms(b)
-        gathered: dict[int, Affine | None] = {}
+        gathered: dict[int, Affine | None] = {}  # by source; None for the source itself
         for value in terms:
             op = self.operations[value - 1] if value else None
             source = op.input if isinstance(op, Affine) else value
@@ -97,28 +104,26 @@ class Fuser:
             else:
                 first, second = gathered[source], op if isinstance(op, Affine) else None
                 gathered[source] = _sum(source, first, second, shape, name)
-        made: list[int] = []
+        values: list[int] = []
         for source, term in gathered.items():
             if term is None:
-                made.append(source)
+                values.append(source)
             else:
-                made.append(
-                    self.affine(
-                        source, term.matrix, term.bias, shape, *join(term.name, term.kind, name, "scale")
-                    )
-                )
-        total = made[0]
-        for value in made[1:]:
+                names = join(term.name, term.kind, name, "scale")
+                values.append(self.affine(source, term.matrix, term.bias, shape, *names))
+        total = values[0]
+        for value in values[1:]:
             total = self.append(Add(total, value, shape, name))
         return total
 
     def _terms(self, value: int) -> list[int]:
+        """Return the values that are added up into `value`."""
         op = self.operations[value - 1] if value else None
         return self._terms(op.a) + self._terms(op.b) if isinstance(op, Add) else [value]
 
 
 def compose(outer: sparse.csr_array, inner: sparse.csr_array) -> sparse.csr_array:
-    """The product outer @ inner in canonical form."""
+    """Return the product outer @ inner in canonical form: sorted indices, no explicit zeros."""
     product = sparse.csr_array(outer @ inner)
     product.eliminate_zeros()
     product.sort_indices()
@@ -126,7 +131,7 @@ def compose(outer: sparse.csr_array, inner: sparse.csr_array) -> sparse.csr_arra
 
 
 def is_identity(matrix: sparse.csr_array) -> bool:
-    """Whether matrix is exactly the identity."""
+    """Return whether `matrix` is exactly the identity."""
     rows, columns = matrix.shape
     return bool(
         rows == columns
@@ -138,8 +143,10 @@ def is_identity(matrix: sparse.csr_array) -> bool:
 
 
 def join(first: str, first_kind: str, second: str, second_kind: str) -> tuple[str, str]:
-    """Name and kind of two fused layers, each part once. A `scale` (of a completed square, of a range) belongs to its
-    activation and gives way to the other one's name."""
+    """Return the name and kind of two fused layers, each part once.
+
+    A map of kind `scale` (of a completed square, of a range) belongs to its activation: the other layer's name is kept.
+    """
     if "scale" in (first_kind, second_kind):
         return (first, first_kind) if second_kind == "scale" else (second, second_kind)
     return _once(first, second), _once(first_kind, second_kind)
@@ -153,6 +160,7 @@ def _once(first: str, second: str) -> str:
 def _sum(
     source: int, first: Affine | None, second: Affine | None, shape: tuple[int, ...], name: str
 ) -> Affine:
+    """Return the sum of two maps of `source`; None stands for the identity."""
     term = second if first is None else first
     if first is None or second is None:
         size = term.matrix.shape[1] if term is not None else int(np.prod(shape))

@@ -1,1 +1,6 @@
-"""The choice of ring, chain, layouts and digits."""
+"""The search: candidates → evaluation → the choice of ring, chain, layouts and digits, or advice if there is none.
+
+`search.py` is the loop. `candidates.py` enumerates the candidates in the order of preference. `evaluation.py` computes
+the cost of a candidate, or the requirement of `feasibility.py` that it misses. `select.py` has the rules by which one
+of them wins, and `advice.py` the sentences for the user if none does.
+"""

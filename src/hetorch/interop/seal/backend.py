@@ -21,7 +21,7 @@ def _make(parameters: ParameterSet, keys: EvaluationKeys | None) -> SealEngine:
 
 SEAL = Backend(
     name="seal",
-    summary="Microsoft SEAL, with the extra 'seal' installed, for plans that were compiled for it",
+    summary="Microsoft SEAL (pip install 'hetorch[seal]'), for plans that were compiled for it",
     make=_make,
     take=lambda engine, ciphertext: engine.take(ciphertext),
     give=lambda engine, ciphertext: engine.give(ciphertext),

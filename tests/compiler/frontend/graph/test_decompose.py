@@ -1,6 +1,5 @@
 # mypy: disable-error-code="no-any-return"
-"""Operations that torch takes apart, functions without a handler, and writing into parts of tensors; and what of such
-forms is refused."""
+"""Operations that torch decomposes, functions without a handler, and writes into parts of tensors."""
 
 from __future__ import annotations
 
@@ -169,7 +168,7 @@ def test_a_buffer_that_is_written_is_not_the_result() -> None:
 
 
 @pytest.mark.parametrize(
-    ("function", "told"),
+    ("function", "reason"),
     [
         (lambda x: torch.cond(x[0, 0] > 0, lambda y: y * 2, lambda y: y * 3, (x,)), "cond"),
         (lambda x: x * x[x > 0].sum(), "gt"),
@@ -182,11 +181,11 @@ def test_a_buffer_that_is_written_is_not_the_result() -> None:
         (lambda x: (-2.0) ** x + x, "positive base"),
     ],
 )  # fmt: skip
-def test_what_is_refused_is_told(function: Function, told: str) -> None:
+def test_what_is_refused_is_told(function: Function, reason: str) -> None:
     torch.manual_seed(0)
-    found = hetorch.analyze(Apply(function).float(), torch.rand(40, 4) + 0.1)
-    assert not found.supported and any(
-        told in f"{row.operation} {row.detail} {row.nearest}" for row in found["unsupported"]
+    analysis = hetorch.analyze(Apply(function).float(), torch.rand(40, 4) + 0.1)
+    assert not analysis.supported and any(
+        reason in f"{row.operation} {row.detail} {row.nearest}" for row in analysis["unsupported"]
     )
     with pytest.raises(UnsupportedModelError):
         capture(Apply(function).float(), torch.rand(40, 4) + 0.1)
@@ -266,7 +265,7 @@ def test_functions_that_write_into_their_input_leave_ours_alone(name: str) -> No
 
 def test_a_constant_has_the_type_of_the_model() -> None:
     class Cell(nn.Module):
-        """A recurrent step on a state that begins at zero."""
+        """A recurrent step whose state is a constant zero."""
 
         def __init__(self) -> None:
             super().__init__()

@@ -13,7 +13,7 @@ from hetorch.errors import InputError
 
 
 class TwoInputs(nn.Module):
-    """An image and a vector, which meet in a sum."""
+    """A model of an image and a vector, which are added."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,8 +33,8 @@ def test_an_image_and_a_vector() -> None:
     assert any("0..15 of shape (1, 4, 4), 16..18 of shape (3,)" in note for note in plan.report.notes)
     row = torch.cat([image.flatten(1), vector], 1).numpy().astype(np.float64)[:2]
     truth = model(image[:2], vector[:2]).detach().numpy()
-    found = run_encrypted(plan, row)
-    assert np.abs(found - truth).max() <= plan.report.predicted_error * plan.report.output_range + 1e-5
+    results = run_encrypted(plan, row)
+    assert np.abs(results - truth).max() <= plan.report.predicted_error * plan.report.output_range + 1e-5
     assert hetorch.analyze(model, [image.numpy(), vector]).supported
 
 
@@ -42,5 +42,5 @@ def test_an_image_and_a_vector() -> None:
     "inputs", [(), (torch.zeros(3, 1, 4, 4), torch.zeros(4, 3)), (torch.zeros(4), torch.zeros(4)), ("a", "b")]
 )
 def test_what_does_not_fit_together(inputs: tuple[object, ...]) -> None:
-    with pytest.raises(InputError, match=r"same batch|no tensor"):
+    with pytest.raises(InputError, match=r"same batch|must be a tensor"):
         hetorch.compile(TwoInputs(), inputs)

@@ -1,4 +1,4 @@
-"""Operators on random shapes, captured and run by the numpy interpreter, against torch in double precision."""
+"""Operations on random shapes: the captured program, run by the numpy interpreter, against torch in float64."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check(module: nn.Module, shape: tuple[int, ...], *, positive: bool = False) 
         expected = module(x).numpy()
     if not np.any(expected):
         return  # a model of zeros is refused, which test_capture checks
-    # Others calibrate: what is captured must not depend on them, nor on how many there are.
+    # Calibrate on other inputs: the program must depend neither on their values nor on their number.
     program = capture(module, x[:2] + 0.25).program
     np.testing.assert_allclose(run_tensor_program(program, x.numpy()), expected, rtol=1e-9, atol=1e-9)
 
@@ -116,16 +116,16 @@ def test_pools(axes: int, ceil: bool, largest: bool, data: st.DataObject) -> Non
     [(3, nn.ReLU(), 4), (2, nn.ReLU(), 3), (3, nn.LeakyReLU(), 5), (3, nn.Identity(), 4)],
 )
 def test_a_relu_joins_the_maximum_after_it(size: int, activation: nn.Module, rounds: int) -> None:
-    """Where zero has a place in the tree: the approximations in a row are one less. Each round has the channels of the
-    image on its first axis, so that ranges are those of channels."""
+    """A ReLU before a maximum saves a round where the tree has room for a zero. The first axis of each round is the
+    channels of the image, so ranges are calibrated a channel."""
     model = nn.Sequential(activation, nn.MaxPool2d(size, 2, padding=1)).eval()
     x = torch.randn(20, 3, 6, 7)
     captured = capture(model, x)
-    made = run_tensor_program(captured.program, captured.inputs)
-    np.testing.assert_allclose(made, model(x).numpy(), atol=1e-6)
-    found = [op for op in captured.program.operations if isinstance(op, Activation)]
-    assert len(found) == rounds
-    assert all(op.shape[0] == 3 for op in found)
+    outputs = run_tensor_program(captured.program, captured.inputs)
+    np.testing.assert_allclose(outputs, model(x).numpy(), atol=1e-6)
+    activations = [op for op in captured.program.operations if isinstance(op, Activation)]
+    assert len(activations) == rounds
+    assert all(op.shape[0] == 3 for op in activations)
 
 
 @FEW
@@ -145,23 +145,23 @@ def test_normalisations(axes: int, which: int, data: st.DataObject) -> None:
     channels = data.draw(st.sampled_from([2, 4]))
     assume(int(np.prod(size)) > 1)
     batch = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[axes - 1](channels)
-    made: nn.Module
+    layer: nn.Module
     if which == 0:
         with torch.no_grad():
             batch.train()(torch.randn(9, channels, *size) * 2 + 1)
             batch.weight.uniform_(-1, 1)
             batch.bias.uniform_(-1, 1)
-        made = batch
+        layer = batch
     elif which == 1:
-        made = nn.LayerNorm(size)
-        nn.init.uniform_(made.weight)
-        nn.init.uniform_(made.bias)
+        layer = nn.LayerNorm(size)
+        nn.init.uniform_(layer.weight)
+        nn.init.uniform_(layer.bias)
     elif which == 2:
-        made = nn.GroupNorm(2, channels)
-        nn.init.uniform_(made.weight)
+        layer = nn.GroupNorm(2, channels)
+        nn.init.uniform_(layer.weight)
     else:
-        made = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)[axes - 1](channels, affine=True)
-    check(made, (channels, *size))
+        layer = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)[axes - 1](channels, affine=True)
+    check(layer, (channels, *size))
 
 
 @FEW

@@ -85,11 +85,11 @@ def test_estimators(name: str) -> None:
         warnings.simplefilter("ignore")
         fitted = estimator.fit(X) if target is None else estimator.fit(X, target)
     captured = capture(fitted, X[:10])
-    found = run_tensor_program(captured.program, X)
+    outputs = run_tensor_program(captured.program, X)
     expected = np.asarray(truth(fitted)).reshape(len(X), -1)
     if name == "mlp classes":
-        found = found - found.mean(axis=1, keepdims=True)
-    np.testing.assert_allclose(found, expected, atol=1e-8)
+        outputs = outputs - outputs.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(outputs, expected, atol=1e-8)
     assert captured.name == type(fitted).__name__
 
 
@@ -130,7 +130,7 @@ def test_estimators_that_do_not_work_are_refused() -> None:
 
 
 class Varied(nn.Module):
-    """Many operations of ONNX in one network."""
+    """A network with many of ONNX's operators."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,9 +175,9 @@ def test_onnx(name: str, fixed: bool, tmp_path: Path) -> None:
         expected = torch.cat([model(sample[None]) for sample in x])
         torch.testing.assert_close(torch.cat([loaded(sample[None]) for sample in x]), expected)
     captured = capture(loaded, x)
-    found = run_tensor_program(captured.program, x.numpy())
+    outputs = run_tensor_program(captured.program, x.numpy())
     truth = model[:-1](x) if name == "mlp" else expected  # type: ignore[index]
-    np.testing.assert_allclose(found, truth.detach().numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(outputs, truth.detach().numpy(), rtol=1e-4, atol=1e-4)
 
 
 def graph(
@@ -256,12 +256,12 @@ def test_a_state_dict_with_its_class(tmp_path: Path) -> None:
     assert torch.equal(loaded.weight, model.weight)  # type: ignore[arg-type]
     again = load_model(model.state_dict(), lambda: nn.Linear(3, 2))
     assert torch.equal(again.weight, model.weight)  # type: ignore[arg-type]
-    for wrong, told in (
+    for wrong, message in (
         ({}, "must hold tensors"),
         ({"weight": 3}, "must hold tensors"),
         ({"a": model.weight}, "belong"),
     ):
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             load_model(wrong, lambda: nn.Linear(3, 2))
     with pytest.raises(InputError, match="take no arguments"):
         load_model(model.state_dict(), nn.Linear)  # type: ignore[arg-type]
@@ -291,9 +291,9 @@ def test_exported_programs(batch: int, tmp_path: Path) -> None:
     exported = torch.export.export(model, (torch.randn(batch, 1, 6, 6),), dynamic_shapes=axes)
     torch.export.save(exported, tmp_path / "m.pt2")
     x = torch.randn(7, 1, 6, 6)
-    for given in (exported, load_model(tmp_path / "m.pt2")):
-        found = run_tensor_program(capture(given, x).program, x.numpy())
-        np.testing.assert_allclose(found, model(x).detach().numpy(), atol=1e-5)
+    for source in (exported, load_model(tmp_path / "m.pt2")):
+        outputs = run_tensor_program(capture(source, x).program, x.numpy())
+        np.testing.assert_allclose(outputs, model(x).detach().numpy(), atol=1e-5)
 
 
 def test_a_fixed_batch_is_told(tmp_path: Path) -> None:

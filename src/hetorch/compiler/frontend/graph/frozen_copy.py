@@ -9,6 +9,7 @@ import warnings
 import torch
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from hetorch.compiler.frontend.graph.quantisation import check_not_quantised
 from hetorch.compiler.frontend.graph.user_code import first_line
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis
@@ -19,8 +20,10 @@ def frozen_copy(model: torch.nn.Module, name: str) -> torch.nn.Module:
 
     Raises:
         InputError: weights are missing, NaN or infinite.
-        UnsupportedModelError: the module cannot be copied, or a batch normalisation has no running statistics.
+        UnsupportedModelError: the module cannot be copied, is quantised, or a batch normalisation has no running
+            statistics.
     """
+    check_not_quantised(model, name)
     _check_presence(model)
     try:
         with warnings.catch_warnings():

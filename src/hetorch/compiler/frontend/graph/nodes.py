@@ -68,17 +68,29 @@ def is_real(meta: Any) -> bool:
 
 
 def writes_into_parts(graph: torch.fx.Graph) -> bool:
-    """Return True if an operation of the graph changes a view of another tensor, or writes into a tensor."""
+    """Return True if an operation of the graph changes a view of another tensor, or writes into a part of a tensor.
+
+    An operation that overwrites a whole tensor without views (`x += y`, `relu(inplace=True)`) is none of these, because
+    all later nodes read its result, also when the tensor is itself the result of such an operation.
+    """
     for node in graph.nodes:
-        schema = getattr(node.target, "_schema", None)
-        if schema is None or not schema.is_mutable or not node.all_input_nodes:
+        if not _is_in_place(node) or not node.all_input_nodes:
             continue
-        source = node.all_input_nodes[0]
         if operation_name(node.target) in ("copy", "fill", "zero", "index_put", "scatter", "index_copy"):
             return True
-        if _is_view(source) or any(_is_view(user) for user in source.users if user is not node):
+        source = node.all_input_nodes[0]
+        if any(_is_view(user) for user in source.users if user is not node):
+            return True
+        while _is_in_place(source) and source.all_input_nodes:
+            source = source.all_input_nodes[0]
+        if _is_view(source):
             return True
     return False
+
+
+def _is_in_place(node: torch.fx.Node) -> bool:
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
 
 
 def _is_view(node: torch.fx.Node) -> bool:

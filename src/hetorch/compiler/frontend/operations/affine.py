@@ -64,7 +64,7 @@ def batch_norm(builder: Builder, call: Call) -> Symbol:
     offset = -mean * factor if bias is None else bias - mean * factor
     repeat, samples = math.prod(source.shape[2:]), source.shape[0]
     matrix = matrices.diagonal(np.tile(np.repeat(factor, repeat), samples))
-    return builder.affine(source, matrix, np.tile(np.repeat(offset, repeat), samples), call)
+    return builder.affine(source, matrix, np.tile(np.repeat(offset, repeat), samples), call, source.shape)
 
 
 def _reduce(builder: Builder, call: Call) -> Symbol:
@@ -102,7 +102,6 @@ AFFINE: Mapping[str, Handler] = MappingProxyType(
         "linear": _linear,
         "addmm": _addmm,
         "batch_norm": batch_norm,
-        "_native_batch_norm_legit_no_training": batch_norm,
         "mean": _reduce,
         "sum": _reduce,
     }

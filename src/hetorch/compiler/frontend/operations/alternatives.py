@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 _CLIENT = "let the client compute it and encrypt what comes out"
+_FLOAT = "compile the float model, without quantisation"
 _COMPARE = (
     "return the scores and let the client compare after decryption, in the middle of a network split it there; a "
     "function of one number (torch.where(x > 0, ...)) works as a module marked with hetorch.elementwise"
@@ -30,6 +31,14 @@ NEAREST: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(
             ("round", "floor", "ceil", "trunc", "frac", "remainder", "fmod", "floor_divide"),
             "leave the numbers as they are",
+        ),
+        **dict.fromkeys(
+            ("quantize_per_tensor", "quantize_per_channel", "quantize_per_token", "dequantize_per_tensor"),
+            _FLOAT,
+        ),
+        **dict.fromkeys(
+            ("fake_quantize_per_tensor_affine", "fake_quantize_per_channel_affine"),
+            f"{_FLOAT}; the rounding of torch.ao.quantization.FakeQuantize modules is left out",
         ),
         "heaviside": _COMPARE,
         "masked_scatter": "build a new tensor (torch.cat, torch.where with a fixed mask) instead of writing into one",

@@ -103,6 +103,6 @@ CONVOLUTION: Mapping[str, Handler] = MappingProxyType(
     {f"conv{n}d": _convolution for n in (1, 2, 3)}
     | {f"conv_transpose{n}d": _transposed for n in (1, 2, 3)}
     | {f"avg_pool{n}d": _average_pool for n in (1, 2, 3)}
-    | {f"adaptive_avg_pool{n}d": _adaptive_average_pool for n in (1, 2, 3)}
+    | {f"{core}adaptive_avg_pool{n}d": _adaptive_average_pool for core in ("", "_") for n in (1, 2, 3)}
     | {"convolution": _convolution}
 )

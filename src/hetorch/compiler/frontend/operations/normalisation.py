@@ -6,7 +6,7 @@ Both are products and approximated functions (1 / sqrt(x), exp, 1 / x) on calibr
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
@@ -53,7 +53,7 @@ def _rms_norm(builder: Builder, call: Call) -> Symbol:
 
 def _group_norm(builder: Builder, call: Call) -> Symbol:
     source = call.symbol("input")
-    groups = source.shape[0] * int(call["num_groups"])
+    groups = source.shape[0] * int(call["num_groups" if "num_groups" in call.arguments else "group"])
     result = normalised(builder, call, source, groups, float(call["eps"]))
     return _weighted(builder, call, result, source.shape[0], math.prod(source.shape[2:]))
 
@@ -64,6 +64,11 @@ def _instance_norm(builder: Builder, call: Call) -> Symbol:
         return batch_norm(builder, call)
     result = normalised(builder, call, source, source.shape[0] * source.shape[1], float(call["eps"]))
     return _weighted(builder, call, result, source.shape[0], math.prod(source.shape[2:]))
+
+
+def _functional(handler: Callable[[Builder, Call], Symbol]) -> Handler:
+    """Return the handler of the form of a normalisation that returns its statistics too, which no model reads."""
+    return lambda builder, call: (handler(builder, call), *(None for _ in call.shapes[1:]))
 
 
 def _weighted(builder: Builder, call: Call, source: Symbol, before: int, after: int) -> Symbol:
@@ -172,6 +177,9 @@ NORMALISATION: Mapping[str, Handler] = MappingProxyType(
         "layer_norm": _layer_norm,
         "rms_norm": _rms_norm,
         "group_norm": _group_norm,
+        "_native_batch_norm_legit_no_training": _functional(batch_norm),
+        "native_layer_norm": _functional(_layer_norm),
+        "native_group_norm": _functional(_group_norm),
         "instance_norm": _instance_norm,
         "linalg_vector_norm": _vector_norm,
         "norm": _vector_norm,

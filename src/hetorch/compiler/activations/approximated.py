@@ -1,0 +1,53 @@
+"""The results of approximating a network: what became of each activation, and the network of polynomials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hetorch.ir.tensor_program import TensorProgram
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The polynomial that replaces one activation.
+
+    name, function   of the activation
+    degree, depth    of the polynomial; the depth counts multiplications one after the other
+    method           how the polynomial was found
+    low, high        range over all elements of the tensor
+    error            largest difference from the function on the calibration values and evenly over the range
+    escapes          share of the values of one half of the calibration inputs that lie outside the range found from the
+                     other half: an estimate for inputs to come
+    reach            distance from the centre, in half ranges, up to which the polynomial stays below TAIL_GROWTH times
+                     its largest value in the range, for every input (polynomial_growth)
+    """
+
+    name: str
+    function: str
+    degree: int
+    depth: int
+    method: str
+    low: float
+    high: float
+    error: float
+    escapes: float
+    reach: float
+
+
+@dataclass(frozen=True, slots=True)
+class Approximated:
+    """The network with a polynomial in place of each activation.
+
+    program                 without activations
+    error, agreement        as from compare_outputs, on the calibration inputs
+    degrees                 the degree asked for of each activation, in order
+    fits                    what became of each activation, in order
+    stable_off_calibration  True if the outputs are bounded on inputs beside those of calibration
+    """
+
+    program: TensorProgram
+    error: float
+    agreement: float
+    degrees: tuple[int, ...]
+    fits: tuple[Fit, ...]
+    stable_off_calibration: bool = True

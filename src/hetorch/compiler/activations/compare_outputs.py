@@ -1,0 +1,29 @@
+"""How far the outputs of an approximated network lie from the model's."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def compare_outputs(outputs: Array, reference: Array) -> tuple[float, float]:
+    """Return the largest difference from `reference`, relative to its range, and the share of samples with the same
+    argmax (1.0 for a single output). Outputs that are not finite give infinity and 0.0."""
+    flat, truth = outputs.reshape(len(outputs), -1), reference.reshape(len(reference), -1)
+    if not np.all(np.isfinite(flat)):
+        return math.inf, 0.0
+    error = float(np.max(np.abs(flat - truth))) / output_range(truth)
+    if truth.shape[1] == 1:
+        return error, 1.0
+    return error, float(np.mean(flat.argmax(axis=1) == truth.argmax(axis=1)))
+
+
+def output_range(reference: Array) -> float:
+    """Return max - min over all outputs; for constant outputs their size, and never less than the smallest normal
+    number."""
+    span = float(np.max(reference) - np.min(reference))
+    return span or float(np.max(np.abs(reference))) or float(np.finfo(np.float64).tiny)

@@ -1,0 +1,49 @@
+"""How far beyond its range a polynomial can be used before its values explode."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+TAIL_GROWTH = 8.0
+"""Largest value that a polynomial may take beside its range, as a multiple of its largest value in the range. Outputs
+have that much room before they wrap around the last modulus and spoil all slots of their ciphertext; a larger value
+needs more room in q_0."""
+MOST_REACH = 64.0
+"""Distance from the centre, in half ranges, up to which the growth of a polynomial is looked at."""
+LEAST_REACH = 1.1
+"""Distance from the centre, in half ranges, up to which every polynomial must keep within TAIL_GROWTH. Fits that do not
+get more even weight and, if that is not enough, a wider range; a larger value costs precision."""
+GRID = 512
+"""Number of points at which the largest value in the range is taken."""
+BISECTIONS = 50
+"""Number of halvings that find the reach; enough for all bits of a float."""
+
+
+def reach_of(coefficients: Sequence[float] | Array) -> float:
+    """Return the largest r up to MOST_REACH with |p(t)| <= TAIL_GROWTH * max over [-1, 1] of |p| for all |t| <= r.
+
+    `coefficients` are of the Chebyshev series p. For |t| = r >= 1, |T_k(t)| = cosh(k arcosh r), and so |p(t)| is at
+    most sum |c_k| cosh(k arcosh r), which grows with r.
+    """
+    sizes = np.abs(np.asarray(coefficients, dtype=np.float64))
+    most = TAIL_GROWTH * float(np.max(np.abs(chebyshev.chebval(np.linspace(-1, 1, GRID), coefficients))))
+    if _bound(sizes, 1.0) > most:
+        return 1.0
+    if _bound(sizes, MOST_REACH) <= most:
+        return MOST_REACH
+    low, high = 1.0, MOST_REACH
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _bound(sizes, middle) <= most else (low, middle)
+    return low
+
+
+def _bound(sizes: Array, r: float) -> float:
+    return float(np.sum(sizes * np.cosh(np.arange(len(sizes)) * math.acosh(r))))

@@ -1,0 +1,128 @@
+"""The sensitivity of a network's outputs to noise in its values, measured on calibration samples.
+
+Noise e in value v reaches output o as sum_i (d o / d v_i) e_i, so the variance of o is the sum over values and elements
+of the gradient squared times the noise variance. The gradients are exact (reverse mode).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+from hetorch.compiler.noise.noise_tail_bounds import Noise
+from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
+
+Array = NDArray[np.float64]
+
+SAMPLES = 8
+"""Number of calibration samples at which gradients are taken. Half of them are spread over all samples; the others are
+those with the largest values, because products multiply an error by the values that it meets. Raised, the prediction
+sees more of the data, and measuring takes longer in proportion."""
+OUTPUTS = 16
+"""Number of outputs whose gradients are taken, spread over all. Raised, measuring takes longer in proportion."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sensitivity:
+    """The sensitivity of the outputs to noise in each value; every field has one entry per value.
+
+    `plain`: over (samples * outputs) rows, the sum over elements of the gradient squared, and its largest term.
+    `weighted`: the same, weighted with the squared row norms of the matrix that made the value (zeros for values that
+    no map made). `power`: the mean square of the value's elements in the sample where it is largest. `samples`: the
+    value's elements in the chosen samples, (samples, size).
+    """
+
+    plain: tuple[Noise, ...]
+    weighted: tuple[Noise, ...]
+    power: tuple[float, ...]
+    samples: tuple[Array, ...]
+
+    def with_mixtures(self, slots: Mapping[int, Array]) -> Sensitivity:
+        """Return the sensitivity in which the power of row-packed values counts their mixtures too.
+
+        Mixtures are the contents of the unused slots (hetorch.compiler.packing.row_packing).
+
+        Args:
+            slots: by value, the contents of all its slots on the samples, (samples, slots).
+        """
+        power = list(self.power)
+        for value, contents in slots.items():
+            squares = np.einsum("ij,ij->i", contents, contents)
+            power[value] = max(power[value], float(np.max(squares)) / contents.shape[1])
+        return replace(self, power=tuple(power))
+
+
+def measure_sensitivity(program: TensorProgram, values: Sequence[Array]) -> Sensitivity:
+    """Measure the sensitivity on a few samples of the trace `values` (batch, size) of calibration inputs."""
+    squares_of_samples = [np.einsum("ij,ij->i", value, value) / value.shape[1] for value in values]
+    chosen = _samples(squares_of_samples)
+    samples = [value[chosen] for value in values]
+    gradients: list[Array | None] = [None] * program.value_count
+    gradients[program.output] = _output_gradients(samples[program.output])
+    nothing = Noise(np.zeros(1), np.zeros(1))
+    plain, weighted = [nothing] * program.value_count, [nothing] * program.value_count
+    for value in range(program.value_count - 1, -1, -1):
+        gradient = gradients[value]
+        gradients[value] = None
+        if gradient is None:
+            continue
+        squares = gradient**2
+        plain[value] = _rows(squares)
+        if value == 0:
+            continue
+        op = program.operations[value - 1]
+        if isinstance(op, Affine):
+            norms = np.asarray(op.matrix.multiply(op.matrix).sum(axis=1)).reshape(-1)
+            weighted[value] = _rows(squares * norms)
+        for operand, passed in _passed_back(op, gradient, samples):
+            before = gradients[operand]
+            gradients[operand] = passed if before is None else before + passed
+    power = tuple(float(np.max(squares)) for squares in squares_of_samples)
+    return Sensitivity(tuple(plain), tuple(weighted), power, tuple(samples))
+
+
+def _output_gradients(output: Array) -> Array:
+    """Return the gradients of the chosen outputs by the output value: ones, (samples, outputs, size)."""
+    batch, size = output.shape
+    outputs = np.unique(np.linspace(0, size - 1, min(size, OUTPUTS)).astype(np.int64))
+    ones = np.zeros((batch, len(outputs), size))
+    ones[:, np.arange(len(outputs)), outputs] = 1.0
+    return ones
+
+
+def _passed_back(op: TensorOp, gradient: Array, samples: Sequence[Array]) -> list[tuple[int, Array]]:
+    """Return (operand, gradient by the operand) for each operand of `op`, from the gradient by its result."""
+    match op:
+        case Affine():
+            batch, outputs, size = gradient.shape
+            back = np.asarray((op.matrix.T @ gradient.reshape(-1, size).T).T)
+            return [(op.input, back.reshape(batch, outputs, -1))]
+        case Add():
+            return [(op.a, gradient), (op.b, gradient)]
+        case Multiply():
+            return [
+                (op.a, gradient * samples[op.b][:, None, :]),
+                (op.b, gradient * samples[op.a][:, None, :]),
+            ]
+        case Chebyshev():
+            slope = chebyshev.chebval(samples[op.input], chebyshev.chebder(op.coefficients))
+            return [(op.input, gradient * slope[:, None, :])]
+        case _:
+            raise AssertionError("activations are approximated before this pass")
+
+
+def _rows(terms: Array) -> Noise:
+    return Noise(terms.sum(axis=2).reshape(-1), terms.max(axis=2).reshape(-1))
+
+
+def _samples(squares: Sequence[Array]) -> NDArray[np.int64]:
+    """Choose the samples, from the mean square of each value in each sample. The same data give the same samples."""
+    count = len(squares[0])
+    spread = np.linspace(0, count - 1, min(count, SAMPLES // 2)).astype(np.int64)
+    relative = [square / max(float(np.mean(square)), 1e-300) for square in squares]
+    largest = np.argsort(-np.max(relative, axis=0), kind="stable")[: SAMPLES - SAMPLES // 2]
+    return np.unique(np.concatenate([spread, largest]))

@@ -1,0 +1,152 @@
+"""Pass: lower an affine map between two placements to diagonals, baby steps and giant steps, and folds.
+
+*Assumes* placements between which find_diagonals finds diagonals, such as those that choose_layouts returns.
+*Ensures* that the transform followed by the folds has (matrix @ x) at the slots of the result and, unless the result is
+row-packed, zero in all others, whatever the unused slots of the input hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from hetorch.compiler.costs.model import KEY
+from hetorch.compiler.packing.baby_giant import Split, split
+from hetorch.compiler.packing.diagonals import DiagonalSet, blocks, coordinates, find_diagonals
+from hetorch.compiler.packing.placements import Indices, Placement
+from hetorch.compiler.packing.row_packing import row_packing_between, slots_of_products
+from hetorch.engine.transform import DiagonalTransform
+from hetorch.errors import InfeasibleError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoweredMap:
+    """An affine map ready to run: the transform, the steps of the folds after it, and counts for costs and noise.
+
+    `diagonals`: the number of all diagonals. `babies` and `giants`: the numbers of (input, baby step) and (result,
+    giant step) pairs that need a rotation. `max_diagonals_per_output` and `max_giants_per_output`: the largest numbers
+    of diagonals and of giant steps of one result ciphertext.
+    """
+
+    transform: DiagonalTransform
+    folds: tuple[int, ...]
+    diagonals: int
+    babies: int
+    giants: int
+    max_diagonals_per_output: int
+    max_giants_per_output: int
+
+    @property
+    def summed_slots(self) -> int:
+        """The number of slots that the folds add up into one."""
+        return 1 << len(self.folds)
+
+
+LIGHTEST = LoweredMap(
+    transform=DiagonalTransform(
+        slot_count=1,
+        input_count=1,
+        output_count=1,
+        outputs=np.zeros(1, dtype=np.int32),
+        inputs=np.zeros(1, dtype=np.int32),
+        giants=np.zeros(1, dtype=np.int32),
+        babies=np.zeros(1, dtype=np.int32),
+        values=np.zeros((1, 1)),
+    ),
+    folds=(),
+    diagonals=1,
+    babies=0,
+    giants=0,
+    max_diagonals_per_output=1,
+    max_giants_per_output=0,
+)
+"""A map with less noise than any other: one diagonal, no rotation, no fold."""
+
+
+def fold_steps(source: Placement, result: Placement) -> tuple[int, ...]:
+    """Return the rotation steps of the folds: m, 2m, ..., period in / 2.
+
+    m is the period of the result or, with row packing, its stride.
+    """
+    packing = row_packing_between(source, result)
+    steps = []
+    step = result.period if packing is None else packing.stride
+    while step < source.period:
+        steps.append(step)
+        step *= 2
+    return tuple(steps)
+
+
+def lower(
+    matrix: sparse.csr_array,
+    source: Placement,
+    result: Placement,
+    slot_count: int,
+    key_weight: float = KEY,
+) -> LoweredMap:
+    """Lower `matrix` from the placement of its input to that of its result.
+
+    Args:
+        matrix: the map.
+        source: the placement of the input.
+        result: the placement of the result.
+        slot_count: the number of positions of a ciphertext; both periods divide it.
+        key_weight: the cost of a key, an argument of baby_giant.split.
+
+    Raises:
+        InfeasibleError: the input is skewed and no cover of its diagonals was found.
+    """
+    rows, columns = coordinates(matrix)
+    diagonals = find_diagonals(rows, columns, source, result)
+    if diagonals is None:
+        raise InfeasibleError(f"no diagonals were found for a map of {len(rows)} weights from {source.label}")
+    outputs, inputs, k = blocks(diagonals.indices, diagonals.modulus, source)
+    parts = split(k, diagonals.modulus, outputs, inputs, key_weight)
+    period = max(source.period, result.period)
+    values = np.zeros((len(k), period))
+    slots = _slots(rows, columns, source, result, diagonals, parts)
+    values[diagonals.chosen, slots % period] = matrix.data
+    transform = DiagonalTransform(
+        slot_count=slot_count,
+        input_count=source.parts,
+        output_count=result.parts,
+        outputs=outputs.astype(np.int32),
+        inputs=inputs.astype(np.int32),
+        giants=(parts.giants % slot_count).astype(np.int32),
+        babies=(parts.babies % slot_count).astype(np.int32),
+        values=values,
+    )
+    # Half a turn to the left and half a turn to the right are one step.
+    turned = np.stack([outputs, parts.giants % slot_count])
+    pairs = np.unique(turned[:, turned[1] != 0], axis=1)
+    return LoweredMap(
+        transform=transform,
+        folds=fold_steps(source, result),
+        diagonals=len(k),
+        babies=parts.baby_count,
+        giants=pairs.shape[1],
+        max_diagonals_per_output=int(np.bincount(outputs).max()),
+        max_giants_per_output=int(np.bincount(pairs[0], minlength=1).max()),
+    )
+
+
+def _slots(
+    rows: Indices,
+    columns: Indices,
+    source: Placement,
+    result: Placement,
+    diagonals: DiagonalSet,
+    parts: Split,
+) -> Indices:
+    """Return the slot in which the product of each non-zero is formed."""
+    packing = row_packing_between(source, result)
+    if packing is not None:
+        places = result.positions[0].take(rows)
+        return slots_of_products(source.positions[0].take(columns), places, packing)[1]
+    if result.period >= source.period:
+        return np.asarray(result.positions[0][rows])
+    # Any representative of the diagonal is right: the slot follows from it.
+    chosen = parts.representatives[diagonals.chosen]
+    return np.asarray(source.positions[diagonals.replica, columns] - chosen)

@@ -1,0 +1,62 @@
+"""The predicted seconds of a program: the cost model, summed over the operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hetorch.compiler.costs.machine import Machine
+from hetorch.compiler.costs.model import CostModel
+from hetorch.compiler.packing.lower import LoweredMap
+from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
+from hetorch.params import ParameterSet
+
+
+def cost_model(parameters: ParameterSet, machine: Machine, encrypted: bool = False) -> CostModel:
+    """Return the cost model for chosen parameters; `encrypted` is True if the weights are ciphertexts."""
+    special = len(parameters.special_primes)
+    return CostModel(parameters.digit_size, special, parameters.ring_degree, machine, encrypted=encrypted)
+
+
+def layer_costs(
+    program: TensorProgram,
+    lowered: Mapping[int, LoweredMap],
+    levels: Sequence[int],
+    parts: Sequence[int],
+    model: CostModel,
+) -> list[float]:
+    """Return the predicted seconds of each operation.
+
+    Args:
+        program: the network, without activations.
+        lowered: its affine maps, by index of operation.
+        levels: one per value.
+        parts: the number of ciphertexts of each value.
+        model: predicts times.
+    """
+    costs = []
+    for index, op in enumerate(program.operations):
+        level, count = levels[index + 1], parts[index + 1]
+        match op:
+            case Affine():
+                maps = lowered[index]
+                cost = model.transform(
+                    level + 1,
+                    maps.diagonals,
+                    maps.babies,
+                    maps.giants,
+                    len(maps.folds),
+                    parts[op.input],
+                    count,
+                    maps.transform.slot_count == 1,
+                )
+                cost += model.add(level) * count if np.any(op.bias) else 0.0
+            case Multiply():
+                cost = count * model.multiply(level + 1)
+            case Chebyshev():
+                cost = count * model.polynomial(level + op.depth, len(op.coefficients) - 1)
+            case _:
+                cost = count * model.add(level)
+        costs.append(cost)
+    return costs

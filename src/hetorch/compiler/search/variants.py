@@ -1,0 +1,74 @@
+"""Stage: the variants of a program among which the search chooses, with the facts that it needs about each.
+
+*Assumes* a program whose activations are approximated.
+*Ensures* at least one variant; all compute the same function, each with another number of operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.compiler.noise.sensitivity import Sensitivity, measure_sensitivity
+from hetorch.compiler.packing.lower import LoweredMap
+from hetorch.compiler.passes.assign_levels import assign_levels
+from hetorch.compiler.passes.balance_sums import balance_sums
+from hetorch.compiler.passes.drop_pruned import Pruned, drop_pruned
+from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
+from hetorch.ir.interpreter import trace_tensor_program
+from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variant:
+    """A program with the facts about each value from which its parameters are computed.
+
+    `levels`: the result of assign_levels. `sizes`: the largest absolute values on calibration inputs. `sensitivity`:
+    the sensitivity of the outputs to noise. `notes`: sentences for the user about elements that were dropped.
+    """
+
+    program: TensorProgram
+    levels: tuple[int, ...]
+    sizes: tuple[float, ...]
+    sensitivity: Sensitivity
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoweredVariant:
+    """A variant with its affine maps lowered, by index of operation.
+
+    `sensitivity` is that of the variant, with the mixtures of row packing counted (compiler.packing.row_packing).
+    """
+
+    variant: Variant
+    maps: Mapping[int, LoweredMap]
+    sensitivity: Sensitivity
+
+
+def program_variants(program: TensorProgram, inputs: NDArray[np.float64]) -> tuple[Variant, ...]:
+    """Fuse `program` with each limit of GROWTHS, and return those results that differ in their number of operations.
+
+    `inputs`: the calibration inputs, (batch, *shape).
+    """
+    variants: list[Variant] = []
+    for growth in GROWTHS:
+        pruned = drop_pruned(balance_sums(fuse_affine(program, growth)))
+        verify_tensor_program(pruned.program, "drop_pruned")
+        if all(len(pruned.program.operations) != len(other.program.operations) for other in variants):
+            variants.append(_measured(pruned, inputs))
+    return tuple(variants)
+
+
+def _measured(pruned: Pruned, inputs: NDArray[np.float64]) -> Variant:
+    values = trace_tensor_program(pruned.program, inputs)
+    return Variant(
+        program=pruned.program,
+        levels=assign_levels(pruned.program),
+        sizes=tuple(float(np.max(np.abs(value))) for value in values),
+        sensitivity=measure_sensitivity(pruned.program, values),
+        notes=pruned.notes,
+    )
