@@ -10,6 +10,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -61,7 +62,7 @@ def examine() -> tuple[dict[str, object], list[str], list[str]]:
     }
     facts |= _engine(missing, advice)
     facts["tuned"] = _tuned(advice)
-    facts["vault"] = _vault(missing)
+    facts["vault"] = _vault(missing, advice)
     facts["versions"] = _versions(missing, advice)
     return facts, missing, advice
 
@@ -86,18 +87,31 @@ def _engine(missing: list[str], advice: list[str]) -> dict[str, object]:
     }
 
 
-def _vault(missing: list[str]) -> str:
-    from hetorch.client.vault import Vault, default_vault_path
+def _vault(missing: list[str], advice: list[str]) -> str:
+    from hetorch.client.vault import ANOTHER_FOLDER, Vault, default_vault_path
     from hetorch.errors import VaultError
 
-    path = default_vault_path()
-    if not path.exists():
+    try:
+        path = default_vault_path()
+    except VaultError as error:
+        advice.append(str(error))  # only a data owner needs one
+        return "none"
+    if not os.path.exists(path):  # False, too, where a folder above it cannot be read
+        if not _can_be_made(path):
+            advice.append(f"the vault {path} cannot be made there; {ANOTHER_FOLDER}")
+            return "none"
         return f"{path} (is made on first use)"
     try:
         Vault(path)
     except VaultError as error:
         missing.append(str(error))
     return str(path)
+
+
+def _can_be_made(path: Path) -> bool:
+    """True if the nearest folder above `path` that exists may be written."""
+    above = next(folder for folder in path.absolute().parents if os.path.exists(folder))
+    return above.is_dir() and os.access(above, os.W_OK | os.X_OK)
 
 
 def _versions(missing: list[str], advice: list[str]) -> dict[str, str]:

@@ -26,12 +26,13 @@ def tune(
     Example: [bold]hetorch tune[/bold]
     """
     from hetorch.cli.progress import progress
-    from hetorch.compiler.costs.machine import default_path
+    from hetorch.compiler.costs.machine import storing_path
     from hetorch.compiler.costs.tune import tune as measure
 
+    target = storing_path(output)
     with progress(quiet=as_json) as report:
-        machine = measure(output, seconds=seconds, progress=report)
-    path = str(output or default_path())
+        machine = measure(target, seconds=seconds, progress=report)
+    path = str(target)
     if as_json:
         times = {str(ring): asdict(row) for ring, row in machine.times.items()}
         print(json.dumps({"path": path, "name": machine.name, "threads": machine.threads, "times": times}))

@@ -71,16 +71,25 @@ class SharedSoFar:
     spent: Fraction
 
 
+ANOTHER_FOLDER = (
+    "give a folder that only you can use and that stays: vault=, --vault or the variable HETORCH_VAULT"
+)
+"""What to do where the vault's folder cannot be used. There is no folder to fall back to: one that does not stay would
+lose the key."""
+
+
 def default_vault_path() -> Path:
-    """Return $HETORCH_VAULT, else $XDG_DATA_HOME/hetorch/keys, else ~/.local/share/hetorch/keys."""
+    """Return $HETORCH_VAULT, else $XDG_DATA_HOME/hetorch/keys, else ~/.local/share/hetorch/keys.
+
+    VaultError if none of the three is there: a user without a home folder must name one.
+    """
     chosen = os.environ.get("HETORCH_VAULT")
     if chosen:
-        return Path(chosen).expanduser()
+        return _expanded(chosen)
     data_home = os.environ.get("XDG_DATA_HOME")
-    base = (
-        Path(data_home) if data_home and Path(data_home).is_absolute() else Path.home() / ".local" / "share"
-    )
-    return base / "hetorch" / "keys"
+    if data_home and Path(data_home).is_absolute():
+        return Path(data_home) / "hetorch" / "keys"
+    return _expanded("~/.local/share/hetorch/keys")
 
 
 def spec_digest(spec: EvaluationKeySpec) -> str:
@@ -98,12 +107,14 @@ class Vault:
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self.path = Path(path).expanduser() if path is not None else default_vault_path()
+        self.path = _expanded(path) if path is not None else default_vault_path()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             private_folder(self.path)
         except OSError as error:
-            raise VaultError(f"the vault {self.path} cannot be used: {error.strerror or error}") from error
+            raise VaultError(
+                f"the vault {self.path} cannot be used: {error.strerror or error}; {ANOTHER_FOLDER}"
+            ) from error
 
     def has_seed(self, parameters: ParameterSet) -> bool:
         """True if the vault has a secret for these parameters."""
@@ -183,6 +194,14 @@ class Vault:
         path = self._folder_path(parameters)
         private_folder(path)
         return path
+
+
+def _expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with its ~ expanded; VaultError if that user has no home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise VaultError(f"the vault {path} cannot be found: {error}; {ANOTHER_FOLDER}") from None
 
 
 def _checked_seed(folder: Path) -> bytes:

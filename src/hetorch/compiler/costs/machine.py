@@ -81,23 +81,44 @@ class Machine:
         return canonical_json({"format": FORMAT, "version": VERSION, "threads": self.threads, "times": times})
 
 
-def default_path() -> Path:
-    """Return $HETORCH_TUNING, or else tuning.json in $XDG_CACHE_HOME/hetorch or ~/.cache/hetorch."""
+def default_path() -> Path | None:
+    """Return $HETORCH_TUNING, or else tuning.json in $XDG_CACHE_HOME/hetorch or ~/.cache/hetorch.
+
+    None if there is no such folder, as for a user without a home.
+    """
     chosen = os.environ.get("HETORCH_TUNING")
-    if chosen:
-        return Path(chosen).expanduser()
     cache = os.environ.get("XDG_CACHE_HOME")
-    base = Path(cache) if cache and Path(cache).is_absolute() else Path.home() / ".cache"
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
+        base = Path(cache) if cache and Path(cache).is_absolute() else Path("~/.cache").expanduser()
+    except RuntimeError:
+        return None
     return base / "hetorch" / "tuning.json"
 
 
-def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
-    """Write the constants to `path` (default: default_path()), and return it.
+def storing_path(path: str | Path | None = None) -> Path:
+    """Return `path`, or default_path() if it is None.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: there is no such place.
     """
     target = Path(path) if path is not None else default_path()
+    if target is None:
+        raise InputError(
+            "the tuned constants have no place, because this user has no home folder; give a file, and name it in the "
+            "variable HETORCH_TUNING for the compiler"
+        )
+    return target
+
+
+def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
+    """Write the constants to storing_path(path), and return it.
+
+    Raises:
+        InputError: there is no such place, or the file cannot be written.
+    """
+    target = storing_path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, machine.to_bytes(), mode=SHARED)
@@ -109,15 +130,21 @@ def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
 def load_machine(path: str | Path | None = None) -> Machine:
     """Return the tuned constants in `path` (default: default_path()), or the default ones if there is no such file.
 
+    A cache folder that nobody chose and that cannot be read counts as one without the file.
+
     Raises:
-        InputError: the file cannot be read, or store_machine did not write it.
+        InputError: store_machine did not write the file, or a chosen one cannot be read.
     """
     source = Path(path) if path is not None else default_path()
+    if source is None:
+        return DEFAULT
     try:
         data = source.read_bytes()
     except FileNotFoundError:
         return DEFAULT
     except OSError as error:
+        if path is None and not os.environ.get("HETORCH_TUNING"):
+            return DEFAULT
         raise InputError(f"the tuned constants in {source} cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
         raise InputError(

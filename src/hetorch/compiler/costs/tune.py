@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from hetorch.compiler.costs.machine import Machine, Times, store_machine
+from hetorch.compiler.costs.machine import Machine, Times, store_machine, storing_path
 from hetorch.engine import _native
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import NativeEngine
@@ -83,13 +83,14 @@ def tune(
         raise InputError(f"ring_degrees must be powers of two from 2^10 to 2^16, got {tuple(ring_degrees)}")
     if not seconds > 0:
         raise InputError(f"seconds must be above 0, got {seconds}")
+    target = storing_path(path)  # before the work, not after it
     measured: dict[int, Times] = {}
     for number, ring in enumerate(sorted(set(ring_degrees))):
         if progress is not None:
             progress(f"measure N = 2^{ring.bit_length() - 1}", number / len(ring_degrees))
         measured[ring] = _measure(ring, seconds)
     machine = Machine("tuned", measured, _native.thread_count())
-    stored = store_machine(machine, path)
+    stored = store_machine(machine, target)
     if progress is not None:
         progress(f"stored in {stored}", 1.0)
     return machine
