@@ -25,7 +25,9 @@ class Network:
         arrays = np.load(folder / "arrays.npz")
         self._samples = arrays["samples"].astype(np.float64)
         self._weights = {
-            layer["index"]: tuple(arrays[f"{layer['index']}.{part}"].astype(float) for part in ("weight", "bias"))
+            layer["index"]: tuple(
+                arrays[f"{layer['index']}.{part}"].astype(float) for part in ("weight", "bias")
+            )
             for layer in self._layers
             if layer["kind"] in ("Linear", "Conv2d")
         }
