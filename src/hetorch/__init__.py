@@ -66,7 +66,10 @@ if not TYPE_CHECKING:
         """Load a public name from the module that defines it."""
         if name not in _EXPORTS:
             raise AttributeError(f"module 'hetorch' has no attribute {name!r}")
-        module = importlib.import_module(_EXPORTS[name])
+        from hetorch.optional_packages import explain_missing
+
+        with explain_missing(f"hetorch.{name}"):
+            module = importlib.import_module(_EXPORTS[name])
         return module if module.__name__ == f"hetorch.{name}" else getattr(module, name)
 
 

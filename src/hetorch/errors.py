@@ -15,6 +15,7 @@ HetorchError                      everything that hetorch raises on purpose
 ├── KeyMissingError               an evaluation key that was not made
 ├── WireError                     bytes from outside that are malformed        (also ValueError)
 ├── RemoteError                   the server refused, failed or did not answer; has `status` and `code`
+├── MissingPackageError           an optional package is not installed         (also ImportError)
 └── SecretImportError             a server process would hold a secret key     (also ImportError)
 
 A class that is also a built-in one is caught where the built-in one is expected. The command line prints each of these
@@ -102,8 +103,16 @@ class RemoteError(HetorchError):
         self.code = code
 
 
+class MissingPackageError(HetorchError, ImportError):
+    """A part of hetorch needs a package that is not installed; the message names the extra to install."""
+
+
 class SecretImportError(HetorchError, ImportError):
     """A server process has loaded, or tried to import, a module through which a secret key could come in."""
+
+
+class InputRangeWarning(UserWarning):
+    """An input lies outside the range for which the model was calibrated; far outside the result is meaningless."""
 
 
 class InsecureParametersWarning(UserWarning):

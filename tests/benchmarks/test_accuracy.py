@@ -9,6 +9,8 @@ from benchmarks.real_data import DATA_SETS, DataMissing, DataSet
 
 MOST_ACCURACY_LOST = 0.005
 
+pytestmark = pytest.mark.filterwarnings("ignore::hetorch.errors.InputRangeWarning")
+
 
 def check(data: DataSet, folds: int | None, samples: int) -> None:
     try:

@@ -12,17 +12,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 import torch
 
-from hetorch.client import Client, InputRangeWarning, Sharing, StepTimings, Vault
-from hetorch.client.transport import Transport
+from hetorch.client import Client, Sharing, StepTimings, Vault
+from hetorch.client.transport import ANSWER_ROOM_SECONDS, FIRST_ANSWER_SECONDS, Transport
 from hetorch.errors import (
     HetorchError,
     InputError,
+    InputRangeWarning,
     PlanError,
     RemoteError,
     SecurityError,
@@ -32,6 +34,8 @@ from hetorch.errors import (
 from hetorch.server.models import ServedModel, serve_plan
 from hetorch.server.settings import Settings
 from hetorch.wire.codes import Code
+from hetorch.wire.limits import MAX_REQUEST_SECONDS, REQUEST_SECONDS
+from hetorch.wire.time_limit import TIME_LIMIT_HEADER
 from tests.server.live import live
 from tests.server.small_plan import expected, small_plan
 
@@ -142,6 +146,18 @@ def test_wrong_inputs_are_refused_before_any_key_is_made(url: str, tmp_path: Pat
     assert list((tmp_path / "keys").iterdir()) == []
 
 
+@pytest.mark.parametrize("value", [1e30, -1e300, 1e7])
+def test_an_absurd_input_is_refused_before_any_key_is_made(url: str, tmp_path: Path, value: float) -> None:
+    x = samples(3)
+    x[2, 5] = value
+    with Client(url, vault=tmp_path / "keys", allow_insecure=True) as client:
+        with pytest.raises(InputError, match=r"at index \(2, 5\), in sample 2; .* calibrated for -1\.\.1"):
+            client.predict(x)
+        with pytest.raises(InputError, match=r"at index \(5,\); "):
+            client.predict(x[2])
+    assert list((tmp_path / "keys").iterdir()) == []
+
+
 def test_outside_the_calibrated_range_warns_at_the_caller(client: Client) -> None:
     with pytest.warns(InputRangeWarning, match="calibrated") as caught:
         client.predict(np.full(8, 1.5))
@@ -220,6 +236,63 @@ def test_timeout_must_be_positive(timeout: float, vault: Vault) -> None:
         Client("http://127.0.0.1:1", vault=vault, timeout=timeout)
 
 
+@pytest.mark.parametrize(
+    ("limit", "timeout", "waits"),
+    [
+        (700.0, None, 700 + ANSWER_ROOM_SECONDS),  # longer than the default of the server, as its owner chose
+        (0.5, None, 0.5 + ANSWER_ROOM_SECONDS),
+        (1e12, None, MAX_REQUEST_SECONDS + ANSWER_ROOM_SECONDS),
+        (None, None, REQUEST_SECONDS + ANSWER_ROOM_SECONDS),  # a server or a proxy that does not tell it
+        (700.0, 5.0, 5.0),  # the user's own word stays
+    ],
+)
+def test_the_client_waits_as_long_as_the_server_allows_itself(
+    served: ServedModel, vault: Vault, limit: float | None, timeout: float | None, waits: float
+) -> None:
+    settings = Settings() if limit is None else Settings(request_timeout=limit)
+    waited: dict[str, float] = {}
+
+    class Noting(httpx.HTTPTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            waited[request.url.path] = request.extensions["timeout"]["read"]
+            response = super().handle_request(request)
+            if limit is None:
+                response.headers.pop(TIME_LIMIT_HEADER, None)
+            return response
+
+    with (
+        live({"small": served}, settings) as url,
+        Client(
+            url, vault=vault, model="small", allow_insecure=True, timeout=timeout, transport=Noting()
+        ) as client,
+    ):
+        assert waited == {"/v1/models/small": FIRST_ANSWER_SECONDS if timeout is None else timeout}
+        with contextlib.suppress(RemoteError):  # half a second may be too short for the upload of the keys
+            client.predict(samples(1))
+        assert client._transport._timeout == waits
+        assert {read for path, read in waited.items() if path != "/v1/models/small"} == {waits}
+
+
+def test_a_prediction_that_takes_longer_than_the_first_answer_may(
+    served: ServedModel, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watchdog waits for the server's limit too: it is not the time for the first answer that counts."""
+    monkeypatch.setattr("hetorch.client.transport.FIRST_ANSWER_SECONDS", 1.0)
+    run = ServedModel.run
+
+    def slow(self: ServedModel, *arguments: Any) -> Any:
+        time.sleep(1.5)
+        return run(self, *arguments)
+
+    monkeypatch.setattr(ServedModel, "run", slow)
+    x = samples(1)
+    with (
+        live({"small": served}) as url,
+        Client(url, vault=vault, allow_insecure=True) as client,
+    ):
+        assert np.abs(client.predict(x) - expected(x)).max() < ERROR
+
+
 Reply = tuple[int, dict[str, str], bytes]
 
 
@@ -257,7 +330,10 @@ def strange_server(reply: Callable[[str], Reply]) -> Iterator[str]:
         ((200, {}, b"<html>hello</html>"), "is it a hetorch server"),
         ((200, {}, b"{}"), "no list"),
         ((404, {}, b"<html>"), "404 without an explanation"),
-        ((302, {"Location": "http://127.0.0.1:1/"}, b""), "302 without an explanation"),
+        (
+            (302, {"Location": "http://127.0.0.1:1/"}, b""),
+            r"redirects to http://127\.0\.0\.1:1/ \(status 302\)",
+        ),
         ((500, {}, b'{"error": "the server failed"}'), "says: the server failed"),
         ((503, {"Retry-After": "30"}, b'{"error": "busy"}'), "says: busy"),
         ((200, {"Content-Encoding": "gzip"}, b"\x1f\x8b"), "compressed"),

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hetorch.client.vault import SharedSoFar, Vault, default_vault_path, spec_digest
+from hetorch.engine.codec import FORMAT_VERSION, MAGIC
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import VaultError
 from hetorch.params import ParameterSet
@@ -181,6 +182,16 @@ def test_a_vault_without_seed_ids_stays_readable(vault: Vault, parameters: Param
     assert record.exists()
     assert vault.evaluation_keys(parameters, SPEC, lambda: b"ours").read() == b"ours"
     assert not old.exists()
+
+
+def test_keys_in_another_format_version_are_made_again(vault: Vault, parameters: ParameterSet) -> None:
+    other = MAGIC + bytes([FORMAT_VERSION + 1]) + b"keys of another hetorch"
+    stored = vault.evaluation_keys(parameters, SPEC, lambda: other)
+    assert vault.find_evaluation_keys(parameters, SPEC) is None
+    assert not stored.path.exists()
+    own = MAGIC + bytes([FORMAT_VERSION]) + b"keys of this one"
+    assert vault.evaluation_keys(parameters, SPEC, lambda: own).read() == own
+    assert vault.find_evaluation_keys(parameters, SPEC) is not None
 
 
 def test_many_at_once_get_one_seed_and_make_keys_once(vault: Vault, parameters: ParameterSet) -> None:

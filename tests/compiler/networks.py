@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,17 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
+from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.compare_outputs import output_range
 from hetorch.compiler.api import compile
+from hetorch.compiler.frontend.capture import capture
+from hetorch.compiler.options import CompileOptions
+from hetorch.compiler.passes.fuse_affine import fuse_affine
+from hetorch.compiler.pipeline import FINEST
+from hetorch.compiler.search.evaluation import Choice
+from hetorch.compiler.search.request import Request
+from hetorch.compiler.search.search import search
+from hetorch.compiler.search.variants import program_variants
 from hetorch.plan import Plan
 
 
@@ -115,5 +126,29 @@ def inputs(name: str) -> NDArray[np.float64]:
 
 @functools.cache
 def plan(name: str) -> Plan:
-    """Polynomials are not what most tests are about: their degree is kept low, whatever the error."""
+    """Compile with polynomials of low degree, whatever their error: most tests are not about them."""
     return compile(model(name), inputs(name)[:64], activation_degree=3)
+
+
+def request_of(module: nn.Module, x: object, **options: Any) -> Request:
+    """What the pipeline asks of the search for a network."""
+    chosen, captured = CompileOptions(**options), capture(module, x)
+    approximated = approximate_activations(
+        fuse_affine(captured.program), captured.inputs, captured.outputs, chosen
+    )
+    return Request(
+        program_variants(approximated.program, captured.inputs),
+        output_range(captured.outputs),
+        chosen.precision or FINEST,
+        chosen,
+    )
+
+
+@functools.cache
+def request(name: str, **options: Any) -> Request:
+    return request_of(model(name), inputs(name)[:64], activation_degree=3, **options)
+
+
+@functools.cache
+def choice(name: str, **options: Any) -> Choice:
+    return search(request(name, **options))

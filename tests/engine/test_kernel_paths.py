@@ -45,7 +45,7 @@ def test_a_network_on_every_path(tmp_path: Path) -> None:
     compiled.save(tmp_path / "plan.hetorch")
     keys = secret.evaluation_keys(compiled.key_spec)
     (tmp_path / "keys").write_bytes(codec.dump_evaluation_keys(compiled.parameters, compiled.key_spec, keys))
-    for i, slots in enumerate(public.pack_batch(public.samples(sample))):
+    for i, slots in enumerate(public.pack_batch(public.samples(sample)[0])):
         part = secret.encrypt(slots, level=compiled.input_level, scale=compiled.input_scale)
         (tmp_path / f"query{i}").write_bytes(codec.dump_ciphertext(compiled.parameters, part))
 

@@ -112,11 +112,12 @@ def test_random_changes_never_crash(position: int, byte: int, cut: int) -> None:
 
 def test_samples() -> None:
     public = plan("mlp").public()
-    assert public.samples(np.zeros(50)).shape == (1, 50)
-    assert public.samples([[0] * 50] * 2).dtype == np.float64
+    samples, single = public.samples(np.zeros(50))
+    assert samples.shape == (1, 50) and single
+    assert public.samples([[0] * 50] * 2)[0].dtype == np.float64
     with pytest.raises(InputError, match=r"\(50,\)"):
         public.samples(np.zeros((2, 51)))
-    with pytest.raises(InputError, match="NaN"):
+    with pytest.raises(InputError, match="holds nan at index \\(0,\\)"):
         public.samples(np.full(50, np.nan))
     with pytest.raises(InputError, match="array"):
         public.samples([[1.0], [1.0, 2.0]])

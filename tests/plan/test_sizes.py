@@ -8,6 +8,9 @@ from hetorch.engine.random import SEED_BYTES
 from hetorch.params import ParameterSet, Security
 from hetorch.plan.sizes import ciphertext_bytes, evaluation_key_bytes
 
+CIPHERTEXT_HEADER, KEY_HEADER = 11, 1
+"""Bytes of the headers of a ciphertext (level, parts, seeded, scale) and of a key (level): cpp/codec/objects.h."""
+
 
 def test_sizes_by_hand() -> None:
     parameters = ParameterSet.from_bits(4096, [30, 25, 25], [28, 28], digit_size=2, security=Security.NONE)
@@ -22,18 +25,21 @@ def test_sizes_by_hand() -> None:
 
 
 @pytest.mark.parametrize("seeded", [True, False])
-def test_a_blob_is_the_body_and_a_small_header(seeded: bool) -> None:
-    """The sizes of a plan are those of the codec's blobs, less its frame and the headers of the objects."""
+def test_a_blob_is_its_frame_the_headers_of_its_objects_and_the_body(seeded: bool) -> None:
+    """The sizes of a plan are exactly those of the codec's blobs without frame, headers and saved seeds."""
     parameters = ParameterSet.from_bits(4096, [30, 25, 25], [28, 28], digit_size=2, security=Security.NONE)
-    headers = {
-        codec.ciphertext_blob_bytes(parameters, level, seeded=seeded)
-        - ciphertext_bytes(parameters, level, seeded=seeded)
-        for level in range(3)
-    }
-    assert len(headers) == 1 and codec.FRAME_BYTES < headers.pop() < 2 * codec.FRAME_BYTES
+    for level in range(3):
+        blob = codec.ciphertext_blob_bytes(parameters, level, seeded=seeded)
+        assert blob == codec.FRAME_BYTES + CIPHERTEXT_HEADER + ciphertext_bytes(
+            parameters, level, seeded=seeded
+        )
     for spec, keys, digits in (
         (EvaluationKeySpec(None, ((5, 1),)), 1, 1),
         (EvaluationKeySpec(2, ((5, 1),)), 2, 3),
     ):
-        more = codec.evaluation_keys_blob_bytes(parameters, spec) - evaluation_key_bytes(parameters, spec)
-        assert codec.FRAME_BYTES <= more + SEED_BYTES * (digits - keys) < 2 * codec.FRAME_BYTES
+        blob = codec.evaluation_keys_blob_bytes(parameters, spec)
+        seeds_less = SEED_BYTES * (digits - keys)
+        assert (
+            blob
+            == codec.FRAME_BYTES + KEY_HEADER * keys + evaluation_key_bytes(parameters, spec) - seeds_less
+        )

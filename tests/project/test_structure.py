@@ -18,20 +18,8 @@ HEAD_LINES = 30
 KNOWN_LONG = frozenset(
     {
         "benchmarks/peers/tenseal_network.py: setup",
-        "cpp/bindings/native/evaluator.cpp: bind_evaluator",
-        "cpp/bindings/native/objects.cpp: bind_objects",
-        "cpp/circuits/baby_steps.cpp: LinearTransform::accumulate",
-        "cpp/circuits/linear_transform.cpp: LinearTransform::LinearTransform",
-        "cpp/tests/core_batched_ops_test.cpp: test_each",
-        "cpp/tests/core_sums_test.cpp: test_sums",
         "src/hetorch/cli/predict.py: predict",
         "src/hetorch/cli/serve.py: serve",
-        "src/hetorch/compiler/activations/approximate_activations.py: approximate_activations",
-        "src/hetorch/compiler/activations/replace_activation.py",
-        "src/hetorch/compiler/lowering/build_program.py: build_program",
-        "src/hetorch/compiler/noise/predict_errors.py: predict_errors",
-        "src/hetorch/compiler/pipeline.py: run_pipeline",
-        "src/hetorch/compiler/search/choose_parameters.py",
         "tests/client/test_client.py",
     }
 )

@@ -10,7 +10,7 @@ from hetorch import simulate
 from hetorch.engine.cleartext import CleartextCiphertext, CleartextEngine
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.protocol import Engine
-from hetorch.errors import InputError, KeyMissingError, PlanError
+from hetorch.errors import InputError, InputRangeWarning, KeyMissingError, PlanError
 from hetorch.ir.he_operations import Operation
 from hetorch.runtime import Runner
 from tests.compiler.networks import inputs, plan
@@ -111,7 +111,10 @@ def test_a_missing_key_is_named() -> None:
 
 def test_inputs_far_outside_are_noticed() -> None:
     made = plan("mlp")
-    with pytest.raises(InputError, match="far outside"):
+    with (
+        pytest.warns(InputRangeWarning, match="calibrated"),
+        pytest.raises(InputError, match="far outside"),
+    ):
         simulate(made, inputs("mlp")[0] * 1e4)
 
 

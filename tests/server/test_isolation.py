@@ -51,7 +51,12 @@ assert not any(name == "torch" or name.startswith("torch.") for name in sys.modu
 print("isolated")
 """
 
-IMPORTERS = ("hetorch.client.vault", "hetorch.model_owner.encrypt", "hetorch.inspect.run", "hetorch.tenseal")
+IMPORTERS = (
+    "hetorch.client.vault",
+    "hetorch.model_owner.encrypt",
+    "hetorch.inspect.run_encrypted",
+    "hetorch.tenseal",
+)
 """Modules in or above the refused ones."""
 
 

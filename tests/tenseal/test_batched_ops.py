@@ -87,7 +87,7 @@ def test_weights_that_vanish_give_fresh_encryptions_of_zero(context: ts.Context)
     arithmetic = Arithmetic(context.data, context.global_scale)
     a = fresh(arithmetic)
     results = InOneCall(arithmetic).sums_of_constants(a, [0.0, 1.0, 1.0, 1.0, 1.0, 1e-30], 1)
-    key = context.secret_key().data
+    key = context.secret_key().data.native
     for result, weight in zip(results, [0, 1, 1, 1, 1, 0], strict=True):
         assert np.any(_native.ciphertext_rows(result.core)[1])
         if weight == 0:

@@ -16,7 +16,7 @@ import seal
 import tenseal
 
 import hetorch.tenseal as ts
-from hetorch.errors import HetorchError, LegacySecurityWarning, SecurityError, WireError
+from hetorch.errors import LegacySecurityWarning, SecurityError
 from hetorch.interop.seal_format.stream import HEADER_BYTES, frame
 from hetorch.interop.tenseal_format import BfvVectorMessage, ContextMessage, PrivateMessage
 
@@ -119,7 +119,7 @@ def test_wrong_use(context: Any) -> None:
         (ValueError, lambda: ts.ckks_vector(context, [1.0], scale=2.0)),
         (ValueError, lambda: ts.bfv_vector(public, [1]).decrypt()),
         (ValueError, lambda: public.generate_galois_keys()),
-        (ValueError, lambda: ts.context(ts.SCHEME_TYPE.BFV, 8192, 1024)),
+        (ValueError, lambda: ts.bfv_vector(ts.context(ts.SCHEME_TYPE.BFV, 8192, 1024), [1])),
         (ValueError, lambda: ts.context(ts.SCHEME_TYPE.BFV, 8192, T, [60, 60, 60, 60])),
         (ValueError, lambda: ts.bfv_vector_from(context, b"abc")),
         (ValueError, lambda: ts.context(ts.SCHEME_TYPE.BFV, 8192)),
@@ -127,7 +127,7 @@ def test_wrong_use(context: Any) -> None:
     for expected, action in cases:
         with pytest.raises(expected) as seen:
             action()
-        assert isinstance(seen.value, HetorchError)
+        assert type(seen.value) is expected
     assert ts.bfv_vector(public, [1]).decrypt(context.secret_key()) == [1]
 
 
@@ -188,7 +188,7 @@ def test_bombs(context: Any) -> None:
     ]
     for action in actions:
         tracemalloc.start()
-        with pytest.raises(WireError, match="decompresses to more"):
+        with pytest.raises((ValueError, RuntimeError), match="decompresses to more"):
             action()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""Wrong use fails here with the exception type that TenSEAL raises, and says what was wrong."""
+"""Wrong use fails here as under TenSEAL: the same text, exactly the same type. test_every_refusal.py generates more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 import tenseal
 
 import hetorch.tenseal as ts
-from hetorch.errors import HetorchError, SecurityError
+from hetorch.errors import SecurityError
+from tests.tenseal.test_every_refusal import excused, outcome
 from tests.tenseal.twins import contexts
 
 
@@ -162,7 +163,7 @@ CASES: dict[str, Case] = {
     "vector bytes of a context": lambda w: w.ts.ckks_vector_from(
         w.context, w.context.serialize(save_galois_keys=False)
     ),
-    "no context in no bytes": lambda w: w.ts.context_from(b""),
+    "no bytes for a context": lambda w: w.ts.context_from(b""),
     "context of a string": lambda w: w.ts.context_from("abc"),
     "plain bytes that are none": lambda w: w.ts.plain_tensor_from(b"abc"),
     "wrapped something": lambda w: w.ts.CKKSVector(data=3),
@@ -178,9 +179,6 @@ CASES: dict[str, Case] = {
     "plain bytes": lambda w: w.ts.plain_tensor_from(5),
 }
 
-# Where the types differ on purpose.
-DIFFERENT = {"not an encryption type": "TenSEAL's AttributeError comes from inside; here it is a TypeError"}
-
 
 @pytest.fixture(scope="module")
 def worlds() -> tuple[World, World]:
@@ -189,19 +187,11 @@ def worlds() -> tuple[World, World]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_same_exception_type(case: str, worlds: tuple[World, World]) -> None:
+def test_same_exception(case: str, worlds: tuple[World, World]) -> None:
     theirs, ours = worlds
-    with pytest.raises(Exception) as expected:
-        CASES[case](theirs)
-    with pytest.raises(Exception) as seen:
-        CASES[case](ours)
-    if case in DIFFERENT:
-        assert isinstance(seen.value, TypeError)
-    else:
-        assert isinstance(seen.value, type(expected.value))
-    if case != "division":
-        assert isinstance(seen.value, HetorchError)
-    assert len(str(seen.value)) > 10
+    expected, seen = outcome(theirs, CASES[case]), outcome(ours, CASES[case])
+    assert "ok" not in (expected, seen)
+    assert seen == expected or excused(case, expected, seen)
 
 
 @pytest.mark.parametrize("bits", [[60, 40, 40, 60], [40, *[21] * 6, 40], [31, *[26] * 6, 31]])

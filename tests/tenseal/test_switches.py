@@ -88,7 +88,7 @@ def bound(pair: Pair, switch: str) -> float:
     usual = 4 * 4 * 32 * pair.unit + 16 * 4 * pair.drift
     if switch != "auto_relin":
         return usual
-    degree = pair.ours.seal_context().data.ring_degree
+    degree = pair.ours.seal_context().data.native.ring_degree
     return usual + float(6 * np.sqrt(degree / 12) * (16 * 2 * degree / 3) ** 2 / pair.ours.global_scale)
 
 

@@ -50,7 +50,7 @@ def contexts(bits: tuple[int, ...] = (60, 40, 40, 60), scale_bits: int = 40, deg
         context.global_scale = 2.0**scale_bits
         context.generate_galois_keys()
         made.append(context)
-    parameters = made[1].seal_context().data
+    parameters = made[1].seal_context().data.native
     deviation = 3.2 * math.sqrt(len(parameters.modulus_chain) * degree / 12) + math.sqrt(
         (1 + 2 * degree / 3) / 12
     )
@@ -138,7 +138,7 @@ class Twin:
         """x @ M. TenSEAL rotates once a row, each by at most log2(N) key switches."""
         rows = len(matrix)
         weight = float(np.abs(matrix).sum(axis=0).max())
-        switches = rows * math.log2(2 * len(self.pair.ours.seal_context().data.modulus_chain) * 8192)
+        switches = rows * math.log2(2 * len(self.pair.ours.seal_context().data.native.modulus_chain) * 8192)
         error = weight * self.error + (rows * (self.size + 1) + switches + 1) * self.pair.unit
         three = (operation(self.theirs, matrix), operation(self.ours, matrix), self.exact @ matrix)
         return self._result(three, weight * self.size, error, self.depth + 1)

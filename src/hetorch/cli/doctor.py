@@ -15,16 +15,9 @@ from typing import Annotated
 import typer
 
 from hetorch.errors import HetorchError
+from hetorch.optional_packages import EXTRAS
 
 ESSENTIAL = ("numpy", "cryptography", "safetensors", "pydantic", "httpx", "typer", "rich")
-OPTIONAL: Mapping[str, Mapping[str, str]] = {
-    "compile": {"torch": "torch", "scipy": "scipy"},
-    "serve": {"starlette": "starlette", "uvicorn": "uvicorn"},
-    "demo": {"mlxtend": "mlxtend"},
-    "onnx": {"onnx": "onnx"},
-    "seal": {"seal-python": "seal", "zstandard": "zstandard"},
-}
-"""Packages of each extra, with the module that each package brings."""
 PURPOSES: Mapping[str, str] = {"onnx": "read ONNX models", "seal": "run plans on SEAL"}
 """What extras are for, where their names do not say it."""
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512dq", "avx512ifma")
@@ -112,7 +105,7 @@ def _versions(missing: list[str], advice: list[str]) -> dict[str, str]:
         versions[name] = installed or "missing"
         if installed is None and name != "hetorch":
             missing.append(f"the package {name} is missing: pip install {name}")
-    for extra, packages in OPTIONAL.items():
+    for extra, packages in EXTRAS.items():
         absent = [name for name, module in packages.items() if importlib.util.find_spec(module) is None]
         versions |= {name: _version(name) or "missing" for name in packages}
         if absent:

@@ -16,7 +16,9 @@ def inspect(
         str, typer.Argument(metavar="PLAN|URL", help="A plan folder or the address of a server.")
     ],
     model: Annotated[str | None, typer.Option(help="Name of the model, if the server has several.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the server.")] = 30.0,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait for each answer of the server; a minute by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the layers, levels, rotations, parameters, security and sizes of a plan, or the public part of a server's.

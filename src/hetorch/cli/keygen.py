@@ -16,7 +16,9 @@ def keygen(
         Path | None,
         typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer of the server.")] = 30.0,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait for each answer of the server; a minute by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make the secret key and the evaluation keys for a model and keep them in the vault, before the first prediction.

@@ -24,6 +24,8 @@ from hetorch.cli.tune import tune
 from hetorch.cli.upload_weights import upload_weights
 from hetorch.cli.without_weights import without_weights
 from hetorch.errors import HetorchError
+from hetorch.optional_packages import missing_package
+from hetorch.wire.addresses import without_user_information
 
 INTERNAL_ERROR = 70
 """Exit code of a fault in hetorch (EX_SOFTWARE of sysexits.h); 1 is an error that the user can mend, 2 wrong usage."""
@@ -92,6 +94,9 @@ def main() -> None:
     except Exception as error:
         if debug:
             traceback.print_exc()
+        if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error, "this command")):
+            print(f"hetorch: error: {missing}", file=sys.stderr)
+            sys.exit(1)
         kind = type(error).__name__
         print(
             f"hetorch: internal error: {kind}: {_one_line(error)}; HETORCH_DEBUG=1 shows where",
@@ -105,7 +110,8 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 
 
 def _one_line(message: object) -> str:
-    return " ".join(str(message).split())
+    """Return a message in one line; an argument that it repeats may be an address with a password."""
+    return " ".join(without_user_information(str(message)).split())
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from hetorch.errors import InputError, UnsupportedModelError
+from hetorch.errors import InputError, MissingPackageError, UnsupportedModelError
+from hetorch.optional_packages import explain_missing
 
 METAVAR = "MODEL.py:factory|MODEL.pt2|MODEL.onnx"
 FORMS = (
@@ -21,10 +22,11 @@ def load_model(source: str) -> object:
 
     Raises:
         InputError: the source names no model.
+        MissingPackageError: its code needs a package that an extra of hetorch installs.
         UnsupportedModelError: the function that should make the model failed.
     """
     if source.endswith((".pt2", ".onnx")):
-        from hetorch.compiler.frontend.sources.load_model import load_model as load_file
+        from hetorch import load_model as load_file
 
         return load_file(_existing(source))
     path, separator, name = source.rpartition(":")
@@ -37,7 +39,10 @@ def load_model(source: str) -> object:
         raise InputError(f"{path} has no {name!r}; {FORMS}") from None
     if callable(model) and not _is_model(model):
         try:
-            model = model()
+            with explain_missing(f"{name}() of {path}"):
+                model = model()
+        except MissingPackageError:
+            raise
         except Exception as error:  # The user's code may raise anything.
             raise UnsupportedModelError(
                 f"{name}() of {path} failed: {type(error).__name__}: {error}"
@@ -70,7 +75,10 @@ def _import_file(path: Path) -> ModuleType:
     sys.path.insert(0, str(path.parent.resolve()))
     sys.modules[path.stem] = module
     try:
-        spec.loader.exec_module(module)
+        with explain_missing(str(path)):
+            spec.loader.exec_module(module)
+    except MissingPackageError:
+        raise
     except Exception as error:  # The user's code may raise anything.
         raise InputError(f"{path} cannot be imported: {type(error).__name__}: {error}") from error
     finally:

@@ -40,7 +40,10 @@ def predict(
             help="For a server that must not see the model: the whole plan, or a file that encrypt-weights wrote."
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 120.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds to wait for each answer; by default as long as the server allows itself."),
+    ] = None,
     for_sharing: Annotated[
         int | None,
         typer.Option(
@@ -63,8 +66,8 @@ def predict(
     from hetorch.cli.arrays import SUFFIXES, fit_samples, load_array, save_array
     from hetorch.cli.progress import progress
     from hetorch.client import Client, Sharing
-    from hetorch.client.inputs import InputRangeWarning, beyond_range, to_samples
-    from hetorch.errors import InputError
+    from hetorch.errors import InputError, InputRangeWarning
+    from hetorch.plan.inputs import beyond_range
 
     if output is not None and output.suffix not in SUFFIXES:
         raise InputError(f"{output} has none of the known endings {', '.join(SUFFIXES)}")
@@ -77,16 +80,14 @@ def predict(
         progress(quiet=as_json) as report,
         Client(url, model=model, vault=vault, timeout=timeout, progress=report, weights=weights) as client,
     ):
-        samples, single = to_samples(
-            fit_samples(array, client.plan.input_shape), client.plan.input_shape, client.plan.input_range
-        )
+        samples, single = client.plan.samples(fit_samples(array, client.plan.input_shape), fewest=1)
         beyond = beyond_range(samples, client.plan.input_range)
         client.prepare()
         results, size = [], client.plan.batch_size
         for begin in range(0, len(samples), size):
             report(PREDICTING, begin / len(samples))
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", InputRangeWarning)  # to_samples warned for all samples
+                warnings.simplefilter("ignore", InputRangeWarning)  # samples warned of all of them
                 results.append(client.predict(samples[begin : begin + size], for_sharing=sharing))
         report(PREDICTING, 1.0)
         outputs = np.concatenate(results)[0] if single else np.concatenate(results)

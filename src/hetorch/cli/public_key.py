@@ -17,7 +17,9 @@ def public_key(
         Path | None,
         typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer of the server.")] = 30.0,
+    timeout: Annotated[
+        float | None, typer.Option(help="Seconds to wait for each answer of the server; a minute by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write the public key with which the owner of a model encrypts its weights for you. Send the key yourself: one

@@ -11,6 +11,7 @@ import typer
 
 from hetorch.engine.backend import NATIVE
 from hetorch.interop.backends import BACKENDS
+from hetorch.wire.limits import REQUEST_SECONDS
 
 GB = 10**9
 """Bytes in the unit of the options for memory and disk."""
@@ -39,8 +40,11 @@ def serve(
     ] = 64.0,
     body_memory: Annotated[float, typer.Option(help="Memory for request bodies, in GB.", min=0.001)] = 8.0,
     request_timeout: Annotated[
-        float, typer.Option(help="Seconds that one prediction may take, its wait included.")
-    ] = 300.0,
+        float,
+        typer.Option(
+            help="Seconds that one prediction may take, its wait included; clients are told and wait as long."
+        ),
+    ] = REQUEST_SECONDS,
     memory_limit: Annotated[
         float | None,
         typer.Option(

@@ -20,12 +20,18 @@ def plan_folder(target: str) -> Path:
     """Return the folder; InputError unless it exists."""
     folder = Path(target)
     if not folder.is_dir():
-        raise InputError(f"{target!r} is neither a plan folder nor an address such as http://host:port")
+        from hetorch.wire.addresses import without_user_information
+
+        shown = without_user_information(target)
+        raise InputError(f"{shown!r} is neither a plan folder nor an address such as http://host:port")
     return folder
 
 
-def public_plan(target: str, model: str | None, timeout: float) -> PublicPlan:
-    """Return the public plan of a folder, or of a server's model; `timeout`: seconds for each answer."""
+def public_plan(target: str, model: str | None, timeout: float | None) -> PublicPlan:
+    """Return the public plan of a folder, or of a server's model.
+
+    `timeout`: seconds for each answer, a minute by default.
+    """
     if is_address(target):
         from hetorch.client.catalogue import fetch_public_plan
 

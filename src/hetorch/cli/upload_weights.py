@@ -27,7 +27,10 @@ def upload_weights(
             help="With PLAN: folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."
         ),
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.")] = 120.0,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Seconds to wait for each answer; by default as long as the server allows itself."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Upload the weights of a model that the server must not see. Anyone can send a file of encrypted weights. The
@@ -38,6 +41,7 @@ def upload_weights(
     from hetorch.cli.progress import progress
     from hetorch.client import Client
     from hetorch.client import upload_weights as upload
+    from hetorch.wire.addresses import without_user_information
 
     with progress(quiet=as_json) as report:
         if weights.is_dir():
@@ -47,6 +51,6 @@ def upload_weights(
         else:
             key_id = upload(url, weights, model=model, timeout=timeout, progress=report)
     if as_json:
-        print(json.dumps({"url": url, "key_id": key_id}))
+        print(json.dumps({"url": without_user_information(url), "key_id": key_id}))
     else:
         print(f"the server has the weights for the keys {key_id[:12]}…")

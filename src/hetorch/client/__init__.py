@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hetorch.client.client import Client
-from hetorch.client.inputs import InputRangeWarning
 from hetorch.client.timing import StepTimings
 from hetorch.client.vault import StoredKeys, Vault, default_vault_path
 from hetorch.client.weights import upload_weights
 from hetorch.engine.secret import Sharing
+from hetorch.errors import InputRangeWarning
 
 __all__ = [
     "Client",

@@ -26,13 +26,17 @@ def choose_model(transport: Transport, name: str | None) -> RemoteModel:
     if len(models) == 1:
         return RemoteModel(transport, models[0].name)
     names = ", ".join(repr(m.name) for m in models)
-    raise InputError(f"the server at {transport.url} has {len(models)} models ({names}); name the one to use")
+    raise InputError(
+        f"the server at {transport.url} has {len(models)} models ({names}); "
+        "name the one to use: model= in Python, --model on the command line"
+    )
 
 
-def fetch_public_plan(url: str, model: str | None = None, *, timeout: float = 30.0) -> PublicPlan:
+def fetch_public_plan(url: str, model: str | None = None, *, timeout: float | None = None) -> PublicPlan:
     """Fetch the public plan of `model`, or of the only one, at `url`; it is not trusted yet (see `check_plan`).
 
-    `timeout`: seconds for each answer. RemoteError, InputError, WireError or SecurityError if it cannot be had.
+    `timeout`: seconds for each answer, FIRST_ANSWER_SECONDS by default. RemoteError, InputError, WireError or
+    SecurityError if it cannot be had.
     """
     with Transport(url, timeout=timeout) as transport:
         return choose_model(transport, model).public_plan()

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.client.catalogue import choose_model
-from hetorch.client.inputs import to_samples
 from hetorch.client.key_making import public_key_message, secret_key, stored_evaluation_keys
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Answer, Transport
@@ -21,7 +20,7 @@ from hetorch.client.uploads import Uploads
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
 from hetorch.engine.secret import SecretKey, Sharing, flood
-from hetorch.errors import InputError, RemoteError, WireError
+from hetorch.errors import RemoteError, WireError
 from hetorch.progress import Progress
 from hetorch.wire.addresses import SERVER_TIMING_HEADER
 from hetorch.wire.predict import dump_request, load_response, response_limits
@@ -35,10 +34,12 @@ class Client:
     may use a client.
 
     Args:
-        url: base address, such as "http://127.0.0.1:8000".
+        url: base address, such as "http://127.0.0.1:8000". Name and password for a proxy that asks for them may be
+            part of it, as in "https://name:password@host"; messages leave them out.
         vault: a Vault, or the path of its folder; `default_vault_path()` if left out.
         model: the model's name; may be left out if the server has only one.
-        timeout: seconds for one request.
+        timeout: seconds for one request. By default as long as the server allows (300 s unless its owner chose
+            another limit, `hetorch serve --request-timeout`), and half a minute more.
         allow_insecure: accept parameters below 128-bit security, for tests only.
         max_key_bytes: the most evaluation keys that a server may ask for, in bytes on the wire.
         max_message_bytes: the longest request or response that a server may ask for, in bytes on the wire.
@@ -68,7 +69,7 @@ class Client:
         *,
         vault: Vault | str | os.PathLike[str] | None = None,
         model: str | None = None,
-        timeout: float = 120.0,
+        timeout: float | None = None,
         allow_insecure: bool = False,
         max_key_bytes: int = DEFAULT_MAX_KEY_BYTES,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
@@ -76,12 +77,10 @@ class Client:
         weights: WeightSource | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        if not timeout > 0:
-            raise InputError(f"timeout must be a positive number of seconds, got {timeout!r}")
-        self._progress = progress
-        self._vault = vault if isinstance(vault, Vault) else Vault(vault)
         self._transport = Transport(url, timeout=timeout, transport=transport)
+        self._progress = progress
         try:
+            self._vault = vault if isinstance(vault, Vault) else Vault(vault)
             self._remote = choose_model(self._transport, model)
             self.model = self._remote.name
             self.plan = self._remote.public_plan()
@@ -126,7 +125,7 @@ class Client:
     def predict(self, x: object, *, for_sharing: Sharing | None = None) -> NDArray[np.float64]:
         """Return the model's output for one sample or a batch of samples.
 
-        Warns with InputRangeWarning if `x` leaves the calibrated range.
+        Warns with InputRangeWarning if `x` leaves the calibrated range, or seems to have another unit.
 
         Args:
             x: numpy array, torch tensor or nested lists, of shape `plan.input_shape`, or with a batch axis in front.
@@ -139,12 +138,12 @@ class Client:
             float64 of shape `plan.output_shape`, with the batch axis in front if `x` has one.
 
         Raises:
-            InputError: `x` has another shape, no numbers, or numbers that are not finite.
+            InputError: `x` has another shape, no numbers, or numbers that are not finite or far beyond the range.
             RemoteError: the server cannot be reached or refuses, or this client is closed.
             WireError: the server's answer is malformed.
             VaultError: the vault cannot be used, or too many results were shared.
         """
-        samples, single = to_samples(x, self.plan.input_shape, self.plan.input_range)
+        samples, single = self.plan.samples(x, fewest=1)
         key_id = self._prepared().key_id
         size = self.plan.batch_size
         batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]

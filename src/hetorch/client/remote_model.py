@@ -8,6 +8,7 @@ from hetorch.plan.public import MAX_BYTES, PublicPlan
 from hetorch.wire import addresses
 from hetorch.wire.answers import load_key_id
 from hetorch.wire.codes import Code
+from hetorch.wire.time_limit import TIME_LIMIT_HEADER, load_time_limit
 
 
 class RemoteModel:
@@ -22,8 +23,13 @@ class RemoteModel:
         self._transport = transport
 
     def public_plan(self) -> PublicPlan:
-        """Fetch the public plan, parsed strictly but not yet trusted (see `check_plan`)."""
-        return PublicPlan.from_bytes(self._transport.get(addresses.public_plan(self.name), limit=MAX_BYTES))
+        """Fetch the public plan, parsed strictly but not yet trusted (see `check_plan`).
+
+        From then on the transport waits for answers as long as the server says that one request may take.
+        """
+        answer = self._transport.send("GET", addresses.public_plan(self.name), limit=MAX_BYTES)
+        self._transport.follow_time_limit(load_time_limit(answer.headers.get(TIME_LIMIT_HEADER, "")))
+        return PublicPlan.from_bytes(answer.body)
 
     def has_keys(self, key_id: str) -> bool:
         """Ask whether the server has these evaluation keys."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,15 +10,24 @@ from typing import Self
 
 import httpx
 
+from hetorch.client.foreign_answers import is_web_page, tell_refusal, tell_web_page
+from hetorch.client.server_address import ServerAddress
 from hetorch.client.watch import Watch
 from hetorch.errors import InputError, RemoteError
-from hetorch.wire.addresses import OCTETS
+from hetorch.wire.addresses import OCTETS, without_user_information
 from hetorch.wire.answers import load_error
 from hetorch.wire.codes import Code
 from hetorch.wire.limits import MAX_ANSWER_BYTES, MAX_RETRY_AFTER_SECONDS, MIN_RETRY_AFTER_SECONDS
 
 MAX_CONNECT_SECONDS = 10.0
 """Longest time for making a connection, in seconds, also where one request may take longer."""
+
+FIRST_ANSWER_SECONDS = 60.0
+"""Longest time for an answer before the server's own limit is known, in seconds: for the list of models and the public
+plan, which a server has at hand."""
+ANSWER_ROOM_SECONDS = 30.0
+"""Time that a client waits beyond the server's limit for one request, in seconds, so that it sees the server's own
+refusal and not a broken connection; a higher value only delays the report of a dead server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,28 +53,39 @@ class Transport:
     """Requests to one base address; a busy server (503) is asked again until `timeout` seconds have passed.
 
     Args:
-        url: base address, such as "http://127.0.0.1:8000"; InputError if it is no address.
-        timeout: seconds for making a request and for the head and the body of its answer, each.
+        url: base address, such as "http://127.0.0.1:8000" or "https://name:password@host"; InputError if it is none.
+        timeout: seconds for making a request and for the head and the body of its answer, each. None for
+            FIRST_ANSWER_SECONDS, and for as long as the server allows itself once that is known (follow_time_limit).
         transport: sends the requests in place of httpx's own, for tests and recordings.
+
+    Attributes:
+        url: the base address for messages, without name and password.
     """
 
-    def __init__(self, url: str, *, timeout: float, transport: httpx.BaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, *, timeout: float | None, transport: httpx.BaseTransport | None = None
+    ) -> None:
+        if timeout is not None and not timeout > 0:
+            raise InputError(f"timeout must be a positive number of seconds, got {timeout!r}")
+        address = ServerAddress.parse(url)
+        self.url = address.url
+        self._signed = address.auth is not None
+        self._follows = timeout is None
+        self._timeout = FIRST_ANSWER_SECONDS if timeout is None else timeout
+        self._watch = Watch()
         try:
-            parsed = httpx.URL(url)
-        except (httpx.InvalidURL, TypeError) as error:
-            raise InputError(f"{url!r} is not an address: {error}") from None
-        if parsed.scheme not in ("http", "https") or not parsed.host:
-            raise InputError(f"{url!r} is not an address of a server; write it as http://host:port")
-        self.url = str(parsed).rstrip("/")
-        self._timeout = timeout
-        self._watch = Watch(timeout)
-        self._http = httpx.Client(
-            base_url=self.url,
-            timeout=httpx.Timeout(timeout, connect=min(timeout, MAX_CONNECT_SECONDS)),
-            transport=transport,
-            trust_env=not _is_loopback(parsed.host),  # a proxy cannot reach this machine's own loopback
-            headers={"Accept-Encoding": "identity"},  # a compressed answer could grow without bound
-        )
+            self._http = httpx.Client(
+                base_url=address.url,
+                auth=address.auth,
+                transport=transport,
+                trust_env=not address.is_loopback,  # a proxy cannot reach this machine's own loopback
+                headers={"Accept-Encoding": "identity"},  # a compressed answer could grow without bound
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            raise InputError(
+                "the proxy that the environment names (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY) cannot be used: "
+                f"{without_user_information(str(error))}"
+            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -79,6 +98,14 @@ class Transport:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def follow_time_limit(self, seconds: float) -> None:
+        """Wait from now on as long as a server that allows itself `seconds` for one request, and some room.
+
+        A timeout that the user chose stays.
+        """
+        if self._follows:
+            self._timeout = seconds + ANSWER_ROOM_SECONDS
 
     def get(self, path: str, *, limit: int = MAX_ANSWER_BYTES) -> bytes:
         """Return the body of an answer of at most `limit` bytes; RemoteError for anything else."""
@@ -123,17 +150,27 @@ class Transport:
         watch = self._watch
         try:
             with (
-                watch.over_request(size),
+                watch.over_request(size, self._timeout),
                 self._http.stream(
-                    method, path, content=sent, headers=headers, extensions={"trace": watch.trace}
+                    method,
+                    path,
+                    content=sent,
+                    headers=headers,
+                    timeout=httpx.Timeout(self._timeout, connect=min(self._timeout, MAX_CONNECT_SECONDS)),
+                    extensions={"trace": watch.trace},
                 ) as response,
             ):
                 first_byte = time.perf_counter() - start
-                ok = response.is_success
-                body = self._read(response, limit if ok else MAX_ANSWER_BYTES)
+                ok = response.is_success and not is_web_page(response)
+                body = self._read(response, limit) if ok else self._beginning(response)
+        except httpx.ProxyError as error:
+            raise RemoteError(
+                f"the proxy before {self.url} (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY) makes no connection: "
+                f"{without_user_information(str(error))}"
+            ) from error
         except httpx.ConnectError as error:
             raise RemoteError(
-                f"no server answers at {self.url}: {error}; is `hetorch serve` running?"
+                f"no server answers at {self.url}: {without_user_information(str(error))}; is `hetorch serve` running?"
             ) from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if watch.expired or isinstance(error, httpx.TimeoutException):
@@ -141,13 +178,15 @@ class Transport:
                     f"the server at {self.url} did not answer {method} {path} within {self._timeout:g} s; "
                     "give a longer timeout or ask the server's owner"
                 ) from error
-            detail = str(error) or type(error).__name__
+            detail = without_user_information(str(error)) or type(error).__name__
             raise RemoteError(
                 f"the connection to {self.url} broke during {method} {path}: {detail}"
             ) from error
+        if response.is_success and is_web_page(response, body):
+            raise RemoteError(tell_web_page(self.url, body), response.status_code)
         if ok:
             return Answer(body, response.headers, first_byte, time.perf_counter() - start)
-        raise self._refusal(response, body)
+        raise self._refusal(response, body, size)
 
     def _read(self, response: httpx.Response, limit: int) -> bytes:
         if "content-encoding" in response.headers:
@@ -165,11 +204,23 @@ class Transport:
                 raise RemoteError(f"the server at {self.url} sent more than the {limit} bytes expected")
         return bytes(body)
 
-    def _refusal(self, response: httpx.Response, body: bytes) -> Exception:
+    def _beginning(self, response: httpx.Response) -> bytes:
+        """Read at most MAX_ANSWER_BYTES of a refusal or a web page; nothing of one that is compressed."""
+        body = bytearray()
+        if "content-encoding" in response.headers:
+            return b""
+        deadline = time.monotonic() + self._timeout
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) >= MAX_ANSWER_BYTES or time.monotonic() > deadline:
+                break
+        return bytes(body[:MAX_ANSWER_BYTES])
+
+    def _refusal(self, response: httpx.Response, body: bytes, sent: int) -> Exception:
         status = response.status_code
         error = load_error(body)
         if error is None:
-            message = f"{self.url} answered {status} without an explanation; is it a hetorch server?"
+            message = tell_refusal(self.url, response, body, sent, signed=self._signed)
         else:
             message = f"the server at {self.url} says: {error.sentence}"
         code = None if error is None else error.code
@@ -194,13 +245,3 @@ def _retry_after(header: str) -> float:
     """Return the pause in seconds that a Retry-After header asks for, within our limits; 1 s if it is not a number."""
     asked = float(header) if header.isascii() and header.isdigit() else 1.0
     return min(max(asked, MIN_RETRY_AFTER_SECONDS), MAX_RETRY_AFTER_SECONDS)
-
-
-def _is_loopback(host: str) -> bool:
-    """True if `host` is an address of this machine itself."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

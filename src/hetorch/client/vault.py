@@ -9,7 +9,7 @@
 
 The seed id is a hash of the seed under a domain of its own. It cannot be inverted, because the seed is 256 random bits,
 and nothing secret is derived from it. A vault of an earlier version has no seed.id and gets one on its first use; its
-evaluation keys do not name their seed, and are made again.
+evaluation keys do not name their seed, and are made again, as are those in another format version.
 
 Files are replaced atomically and are on the disk when a call returns (`hetorch.atomic_files`): a count of shared
 results must not go back when the power fails. Two processes may use a vault at once: every change holds a lock.
@@ -28,6 +28,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from hetorch.client.private_files import locked, private_folder, read_private, write_private
+from hetorch.engine.codec import is_of_other_version
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.random import SEED_BYTES, random_seed
 from hetorch.errors import VaultError
@@ -216,6 +217,14 @@ def _seed_id(folder: Path, seed: bytes) -> str:
     return hashlib.sha256(b"hetorch vault seed id\0" + folder.name.encode() + b"\0" + seed).hexdigest()[:32]
 
 
+def _is_of_other_version(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return is_of_other_version(file.read(5))
+    except OSError as error:
+        raise VaultError(f"the evaluation keys in {path} cannot be read: {error.strerror}") from error
+
+
 def _find_evaluation_keys(folder: Path, spec: EvaluationKeySpec) -> StoredKeys | None:
     """Return the keys of a spec in a locked folder, after checking that all keys of the spec belong to its secret."""
     if not any((folder / name).exists() for name in ("seed", "seed.id")) and not any(folder.glob("*.evk")):
@@ -224,7 +233,8 @@ def _find_evaluation_keys(folder: Path, spec: EvaluationKeySpec) -> StoredKeys |
     stored = None
     for path in sorted(folder.glob(f"{spec_digest(spec)}.*.evk")):
         names = path.name.split(".")
-        if len(names) != 4:  # written by an earlier version, which did not name the secret
+        if len(names) != 4 or _is_of_other_version(path):
+            # An earlier version did not name the secret, or wrote other bytes: the keys are made again.
             path.unlink(missing_ok=True)
         elif names[1] != own:
             raise VaultError(

@@ -11,15 +11,15 @@ from hetorch.wire.limits import SLOWEST_BYTES_PER_SECOND
 
 
 class Watch:
-    """A watchdog that cuts the connection when the head of the answer is not there `timeout` seconds after the request
-    was sent, or when the server takes the request more slowly than SLOWEST_BYTES_PER_SECOND on the whole.
+    """A watchdog that cuts the connection when the head of the answer is not there some seconds after the request was
+    sent, or when the server takes the request more slowly than SLOWEST_BYTES_PER_SECOND on the whole.
 
     httpx bounds each write and read, and returns nothing before the head is complete: a server that takes or sends
     byte by byte, or sends one "Early Hints" after the other, keeps within these bounds for ever.
     """
 
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
+    def __init__(self) -> None:
+        self._timeout = 0.0
         self._socket: socket.socket | None = None
         self._timer: threading.Timer | None = None
         self._size = 0
@@ -27,9 +27,13 @@ class Watch:
         """True once the connection of the latest request was cut."""
 
     @contextlib.contextmanager
-    def over_request(self, size: int) -> Iterator[None]:
-        """Watch one request with a body of `size` bytes, to which `trace` is given."""
+    def over_request(self, size: int, timeout: float) -> Iterator[None]:
+        """Watch one request with a body of `size` bytes, to which `trace` is given.
+
+        `timeout`: seconds from the end of the request to the head of the answer.
+        """
         self._size = size
+        self._timeout = timeout
         self.expired = False
         try:
             yield

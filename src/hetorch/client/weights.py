@@ -114,7 +114,7 @@ def upload_weights(
     path: str | os.PathLike[str],
     *,
     model: str | None = None,
-    timeout: float = 120.0,
+    timeout: float | None = None,
     progress: Progress | None = None,
 ) -> str:
     """Upload a file of encrypted weights to a server: the step of a model's owner, who has neither vault nor data.
@@ -123,7 +123,7 @@ def upload_weights(
         url: base address of the server.
         path: the file, which `save_encrypted_weights` or `hetorch encrypt-weights` wrote.
         model: the model's name; may be left out if the server has only one.
-        timeout: seconds for one request.
+        timeout: seconds for one request; by default as long as the server allows, and half a minute more.
         progress: called with the fraction that is sent.
 
     Returns:

@@ -28,7 +28,8 @@ def compile(
 
     Args:
         model: a `torch.nn.Module`, a fitted scikit-learn estimator, or a result of hetorch.load_model.
-        calibration_inputs: typical inputs, a tensor or array (batch, ...). The ranges of activations and the sizes of
+        calibration_inputs: typical inputs: a tensor, array or DataFrame (batch, ...), a list of samples, a Dataset or a
+            DataLoader, whose first 512 samples are taken, without labels. The ranges of activations and the sizes of
             all numbers are taken from them. A model with several inputs gets a tuple; the input of the plan is then one
             row of all inputs, each flattened, in order (the plan's notes tell where each begins).
         progress: called with (stage, fraction).

@@ -32,15 +32,16 @@ Array = NDArray[np.float64]
 Progress = Callable[[str, float], None]
 
 FINEST, COARSEST = 2.0**-11, 2.0**-6
-"""Limits of the precision that is chosen where none was asked for, relative to the range of the outputs."""
+"""Limits of the precision that is chosen if the user asks for none, relative to the range of the outputs. Raised,
+parameters may be smaller and outputs noisier."""
 NOISE_SHARE = 1.0 / 3
-"""Encryption error, relative to the error of the approximations, within those limits. Raised, parameters are smaller
-and outputs noisier. The predicted error is a bound (hetorch.compiler.noise): observed errors are a quarter of it or
-less."""
+"""The chosen precision, within those limits, relative to the error of the approximations. Raised, parameters are
+smaller and outputs noisier. The predicted error is a bound (hetorch.compiler.noise): observed errors are a quarter of
+it or less."""
 
 
 class Stage(Enum):
-    """The stages in their order, each with its name and the share of the work that is done when it begins."""
+    """The stages in their order, each with its name and the fraction of all work that is done when it begins."""
 
     FUSE = ("gather polynomials, fuse affine runs", 0.15)
     APPROXIMATE = ("approximate activations over calibrated ranges", 0.2)
@@ -67,21 +68,21 @@ def run_pipeline(
     """Compile a captured program to a plan.
 
     Args:
-        name: that of the plan.
-        captured: the program as the frontend made it.
+        name: the name of the plan.
+        captured: the program that the frontend made.
         inputs: calibration inputs, (batch, *shape).
         reference: the model's outputs on them.
-        options: what the user asked for.
-        machine: its constants predict times.
+        options: the options of hetorch.compile.
+        machine: the constants with which times are predicted.
         notes: sentences of the frontend for the user.
-        progress: called with the name of each stage as it begins, and the share of the work that is done.
+        progress: called with the name of each stage as it begins, and the fraction of all work that is done.
 
     Raises:
         InfeasibleError: no degrees, parameters or keys satisfy the options.
     """
 
     def tell(stage: Stage, share: float = 0.0) -> None:
-        """Tell that a stage has begun; `share` of it is done."""
+        """Report the stage at work; the fraction `share` of it is done."""
         if progress is not None:
             following = list(Stage)[list(Stage).index(stage) + 1] if stage is not Stage.DONE else stage
             progress(stage.title, stage.begins + share * (following.begins - stage.begins))
@@ -122,14 +123,14 @@ def _check_memory(name: str, fused: TensorProgram) -> None:
 
 
 def _precision(options: CompileOptions, approximated: Approximated) -> float:
-    """Return the precision that was asked for, or else one that suits the error of the approximations."""
+    """Return the precision that the user asked for, or else one in proportion to the error of the approximations."""
     return options.precision or min(max(NOISE_SHARE * approximated.error, FINEST), COARSEST)
 
 
 def _plan(
     name: str, choice: Choice, approximated: Approximated, inputs: Array, calibration: Calibration
 ) -> Plan:
-    """Lower to ciphertext operations, select exactly the keys that they use, and report."""
+    """Lower the choice to ciphertext operations, select exactly the keys that they use, and make the report."""
     program, weights = build_program(choice)
     key_spec = required_keys(program, weights, choice.parameters.slot_generator)
     return Plan(

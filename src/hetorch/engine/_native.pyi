@@ -212,10 +212,16 @@ def trim_pool() -> None:
     """Give the free memory that the pool keeps back to the system."""
 
 def thread_count() -> int:
-    """Return the number of threads that work on an operation in this process."""
+    """
+    Return the number of threads that work on an operation in this process.
+    """
 
 def kernel_paths() -> list[str]:
-    """Return the names of the kernel paths that this machine can run, from the slowest to the fastest."""
+    """
+    Return the names of the kernel paths that this machine can run, from the slowest to the fastest.
+    """
 
 def selected_kernel_path() -> str:
-    """Return the name of the kernel path that primes below 2^50 take in this process."""
+    """
+    Return the name of the kernel path that primes below 2^50 take in this process.
+    """

@@ -15,6 +15,7 @@ from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.uniform import uniform_piece
 from hetorch.errors import KeyMissingError, ParameterError, WireError
+from hetorch.format_version import tell_other_version
 from hetorch.params import ParameterSet
 
 MAGIC = b"HTCH"
@@ -112,6 +113,11 @@ def load_public_key(parameters: ParameterSet, data: bytes) -> _native.PublicKey:
     return _native.load_public_key(core_context(parameters), body, uniform_piece)
 
 
+def is_of_other_version(beginning: bytes) -> bool:
+    """True if the beginning of a blob, 5 bytes or more, shows that another version of this codec wrote it."""
+    return beginning[:4] == MAGIC and beginning[4:5] != bytes([FORMAT_VERSION])
+
+
 def _key_levels(parameters: ParameterSet, spec: EvaluationKeySpec) -> list[int]:
     levels = [] if spec.relinearisation_level is None else [spec.relinearisation_level]
     levels += [level for _, level in spec.galois]
@@ -138,7 +144,15 @@ def _unframe(parameters: ParameterSet, kind: int, data: bytes) -> bytes:
     if magic != MAGIC:
         raise WireError(f"expected {kind_name}: the data does not begin with {MAGIC.decode()}")
     if version != FORMAT_VERSION:
-        raise WireError(f"{kind_name}: format version {version}, this build reads version {FORMAT_VERSION}")
+        raise WireError(
+            tell_other_version(
+                kind_name,
+                version,
+                FORMAT_VERSION,
+                "update hetorch where the bytes come from, and make them again",
+                "update hetorch here",
+            )
+        )
     if seen_kind != kind:
         raise WireError(
             f"expected {kind_name}, got {_KIND_NAMES.get(seen_kind, f'an object of kind {seen_kind}')}"

@@ -28,7 +28,8 @@ def run_encrypted(
 ) -> NDArray[np.float64]:
     """Make keys, encrypt each sample of `x`, evaluate and decrypt, all in this process.
 
-    For trying out and for tests: in earnest the secret key and the evaluation live on two machines.
+    For trying out and for tests: in earnest the secret key and the evaluation live on two machines. Warns with
+    InputRangeWarning if `x` leaves the calibrated range, as the client does.
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
@@ -41,13 +42,13 @@ def run_encrypted(
         The results, float64 of shape (batch, *output_shape).
 
     Raises:
-        InputError: `x` is neither a sample nor a batch, or there is no such engine.
+        InputError: `x` is neither a sample nor a batch, or far outside the calibration inputs; there is no such engine.
         PlanUseError: the plan is without its weights, does not run on this engine, or not in this memory.
     """
     chosen = backend(engine)
     check_has_weights(plan)
     public = plan.public()
-    samples = public.samples(x)
+    samples, _ = public.samples(x)
     secret = SecretKey.generate(plan.parameters)
     run_ciphertexts = _encrypted_runner(plan, chosen, secret, memory_limit, trace)
 

@@ -20,6 +20,8 @@ def simulate(
 ) -> NDArray[np.float64]:
     """Run the plan on the cleartext engine: the same program, levels, scales and errors, without cryptography.
 
+    Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does.
+
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
         x: one sample of the plan's input_shape, or a batch of them.
@@ -36,7 +38,7 @@ def simulate(
     """
     check_has_weights(plan)
     public = plan.public()
-    samples = public.samples(x)
+    samples, _ = public.samples(x)
     if plan.program.encrypted_weights:  # the same program, with the weights that the model owner has
         program = replace(plan.program, encrypted_weights=False)
         keys = required_keys(program, plan.weights, plan.parameters.slot_generator)

@@ -1,1 +1,1 @@
-"""The programs that a model passes through on its way to ciphertexts. Nothing here imports torch or the core."""
+"""Layer 1: the two programs of a model, on tensors and on ciphertexts. Nothing here imports torch or the core."""

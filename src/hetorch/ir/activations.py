@@ -87,13 +87,13 @@ ACTIVATIONS: Mapping[str, Callable[..., Array]] = MappingProxyType(
 LEAST: Mapping[str, float] = MappingProxyType(
     {"sqrt": 0.0, "rsqrt": 0.0, "reciprocal": 0.0, "power": 0.0, "log": 0.0, "log2": 0.0, "log1p": -1.0}
 )
-"""The bound above which a function is defined, for those that have one (reciprocal is also defined below it)."""
+"""The bound above which each function is defined, for functions that have one (reciprocal is defined below it too)."""
 
 HALF_LINE: Mapping[str, float] = MappingProxyType(
     {"relu": 0.5, "abs": 0.0, "silu": 0.5, "gelu": 0.5, "gelu_tanh": 0.5, "hardswish": 0.5, "softplus": 0.5}
     | {"log_sigmoid": 0.5, "cosh": 0.0, "cos": 0.0}
 )
-"""The slope a of functions that are a * x plus an even function; leaky_relu is one too, with a = (1 + s) / 2."""
+"""The slope a of each function that is a * x plus an even function; leaky_relu is one too, with a = (1 + s) / 2."""
 
 HOMOGENEOUS = frozenset({"relu", "leaky_relu", "abs"})
 """The functions with f(h x) = h f(x) for every h > 0."""

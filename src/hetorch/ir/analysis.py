@@ -1,4 +1,4 @@
-"""The result of `hetorch.analyze`: for each part of a model, whether and how it runs on encrypted data."""
+"""The result of `hetorch.analyze`: for each operation of a model, if and how it runs on encrypted data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COLUMNS = ("module", "operation", "how", "range", "degree", "error", "where")
 COLOURS = {"exact": "green", "approximate": "yellow", "client": "cyan", "unsupported": "red"}
 """Colours of the status in a terminal."""
 TEXT_WIDTH = 140
-"""Width of the table in characters where it becomes plain text."""
+"""Width in characters of the table as plain text. Raised, fewer cells are folded."""
 Status = Literal["exact", "approximate", "client", "unsupported"]
 
 
@@ -27,10 +27,10 @@ class AnalysisRow:
     name       path of its module
     kind       class of its module
     operation  name of the operation in torch
-    where      file:line of the user's code that calls it, or empty
+    where      file:line of the user's code that calls it; for a module inside a Sequential its path and class; or empty
     status     converted exactly, by approximation, left to the client, or not at all
     detail     the reason for the status, or the approximated functions
-    nearest    the nearest thing that works instead
+    nearest    the nearest alternative that works
     low, high  range of an approximation; None before ranges are known, like degree and error
     degree     degree of the polynomial
     error      largest error of the polynomial on the range
@@ -51,15 +51,15 @@ class AnalysisRow:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Whether and how a model runs on encrypted data.
+    """The report on a model: if and how it runs on encrypted data.
 
     model      name of the model
     rows       operations in the order of the computation
     problem    the first reason why it cannot be compiled, in one sentence; empty if it can
     notes      further sentences for the user
-    error      largest difference of the outputs of the network of polynomials from the model's on the calibration
-               inputs, relative to the range of the outputs; None if there is no such network
-    agreement  share of the calibration inputs with the same argmax; None likewise
+    error      largest difference between the outputs of the network of polynomials and those of the model on the
+               calibration inputs, relative to the range of the outputs; None if there is no such network
+    agreement  share of the calibration inputs for which both have the same argmax; None if there is no such network
     """
 
     model: str
@@ -79,7 +79,7 @@ class Analysis:
         return tuple(row for row in self.rows if row.status == status)
 
     def to_dict(self) -> dict[str, object]:
-        """Return all fields as values that JSON takes."""
+        """Return all fields as values that JSON can hold."""
         rows = [{name: getattr(row, name) for name in AnalysisRow.__slots__} for row in self.rows]
         return {
             "model": self.model,
@@ -149,7 +149,7 @@ class Analysis:
 
 
 def _merged(rows: Iterable[AnalysisRow]) -> list[AnalysisRow]:
-    """Return the rows, with exact operations of one module that follow one another as one row."""
+    """Return the rows, with consecutive exact operations of one module joined into one row."""
     merged: list[AnalysisRow] = []
     for row in rows:
         last = merged[-1] if merged else None
@@ -162,7 +162,7 @@ def _merged(rows: Iterable[AnalysisRow]) -> list[AnalysisRow]:
 
 
 def _cells(row: AnalysisRow) -> tuple[str, str, str, str]:
-    """Return how, range, degree and error of a row in words."""
+    """Return the texts of four columns of a row: how, range, degree and error."""
     how: str = row.status
     if row.detail:
         how += f": {row.detail}"

@@ -1,4 +1,4 @@
-"""The program that runs on ciphertexts: few operations, each value with its exact level and scale."""
+"""The program that runs on ciphertexts, in which every value has its exact level and scale."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hetorch.ir.layout import Layout
 
 @dataclass(frozen=True, slots=True)
 class HeProgram:
-    """Operations in the order in which they run; every value is made once, before it is read.
+    """A program on ciphertexts: operations in the order in which they run; every value is made once, before it is read.
 
     `layers` are the names that the operations' `layer` points to; `inputs` and `outputs` are values, one for each
     ciphertext. `batch` samples lie side by side: slot j belongs to sample j % batch and position j // batch. With

@@ -1,4 +1,4 @@
-"""Slow and obvious interpreters in numpy: the definitions that every pass and engine is compared with."""
+"""Slow and obvious interpreters in numpy: the definitions with which every pass and engine is compared."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ Array = NDArray[np.float64]
 
 
 def trace_tensor_program(program: TensorProgram, x: ArrayLike) -> list[Array]:
-    """Return every value, each (batch, size), for inputs `x` of shape (batch, *input_shape). InputError on another
-    shape."""
+    """Return every value, each (batch, size), for inputs `x` of shape (batch, *input_shape).
+
+    Raises:
+        InputError: the inputs have another shape.
+    """
     array = np.asarray(x, dtype=np.float64)
     if array.ndim == 0 or array.shape[1:] != program.input_shape:
         raise InputError(f"expected inputs of shape (batch, *{program.input_shape}), got {array.shape}")
@@ -35,7 +38,7 @@ def run_tensor_program(program: TensorProgram, x: ArrayLike) -> Array:
 def run_he_program(
     program: HeProgram, weights: Mapping[str, NDArray[np.generic]], inputs: Sequence[Array]
 ) -> list[Array]:
-    """Return the output slots for input slots, arrays of shape (slot_count,): exact arithmetic, no levels, no noise."""
+    """Return the output slots for input slots, arrays of shape (slot_count,), by exact arithmetic without noise."""
     values: dict[int, Array] = dict(zip(program.inputs, inputs, strict=True))
     for op in program.operations:
         results = op.evaluate(program, [values[number] for number in op.reads], weights)

@@ -23,7 +23,8 @@ class Layout:
     (ciphertext_count, slot_count / batch): the flat (C order) index of the element at each position, or UNUSED. An
     element may lie at many positions (replicas), and lies at one at least. The array is read-only.
 
-    PlanFormatError if shape, counts or indices break these rules.
+    Raises:
+        PlanFormatError: shape, counts or indices break these rules.
     """
 
     shape: tuple[int, ...]
@@ -74,7 +75,7 @@ class Layout:
 
     @property
     def period(self) -> int:
-        """The smallest power of two of positions after which the map repeats in every ciphertext."""
+        """The smallest number of positions, a power of two, after which the map repeats in every ciphertext."""
         array = self.index_of_slot
         period = int(array.shape[1])
         while period > 1 and np.array_equal(array[:, : period // 2], array[:, period // 2 : period]):
@@ -89,7 +90,10 @@ class Layout:
     def pack(self, values: ArrayLike) -> list[NDArray[np.float64]]:
         """Return the slots of one sample of `shape`, an array of shape (slot_count,) for each ciphertext.
 
-        Unused slots hold 0; with room for more samples the sample is repeated. InputError on a wrong shape or on NaN.
+        Unused slots hold 0; with room for more samples the sample is repeated.
+
+        Raises:
+            InputError: the shape is wrong, or a value is not finite.
         """
         array = np.asarray(values, dtype=np.float64)
         if array.shape != self.shape:
@@ -99,8 +103,10 @@ class Layout:
     def pack_batch(self, values: ArrayLike) -> list[NDArray[np.float64]]:
         """Return the slots of 1 to `batch` samples, (n, *shape), as pack does for one.
 
-        The last sample fills the places that are left: numbers like the others stay in the ranges that were calibrated,
-        zeros might not. InputError on a wrong shape or on NaN.
+        Copies of the last sample fill the remaining places; unlike zeros, they stay within the calibrated ranges.
+
+        Raises:
+            InputError: the shape is wrong, or a value is not finite.
         """
         array = np.asarray(values, dtype=np.float64)
         if array.shape[1:] != self.shape or array.ndim == 0 or not 1 <= array.shape[0] <= self.batch:
@@ -114,11 +120,15 @@ class Layout:
 
     def unpack(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Return the first sample, of `shape`, from the slots of its ciphertexts: the mean of the replicas of each
-        element. InputError on other numbers of ciphertexts or slots."""
+        element.
+
+        Raises:
+            InputError: the number of ciphertexts or of slots is wrong.
+        """
         return np.asarray(self.unpack_batch(slots)[0])
 
     def unpack_batch(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """Return all samples, (batch, *shape), as unpack does the first."""
+        """Return all samples, (batch, *shape), from the slots of their ciphertexts; unpack returns the first one."""
         if len(slots) != self.ciphertext_count or any(s.shape != (self.slot_count,) for s in slots):
             shapes = [tuple(s.shape) for s in slots][:4]
             raise InputError(

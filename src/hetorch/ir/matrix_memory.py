@@ -1,7 +1,7 @@
-"""The memory that compiling takes for the matrices of affine maps, against the memory that is available.
+"""The memory that compiling needs for the matrices of affine maps, and the memory that is available.
 
-A layer that is too large is refused with these two numbers; otherwise the system would kill the process without a
-message.
+A layer that is too large is refused with a message that has both numbers. Without this check, the system would kill the
+process without a message.
 """
 
 from __future__ import annotations
@@ -11,24 +11,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MATRIX = 12
-"""Bytes that a captured matrix takes for each weight: value and column."""
+"""Bytes that a captured matrix takes per weight: value and column."""
 KEPT = 30
-"""Bytes that each weight takes during the whole compilation: its matrix, the matrix again if a pass replaced it, and
-its share of a diagonal (8)."""
+"""Bytes that each weight takes during the whole compilation: in its matrix, in a second matrix if a pass replaced it,
+and in a diagonal (8). Raised, smaller models are refused."""
 AT_ONCE = 70
-"""Bytes that each weight of the map at work takes besides: rows, columns, diagonals, slots and the indices of numpy's
-gathers, 8 each. KEPT and AT_ONCE together were measured as 74 for a matrix of 2000 x 20000 and 90 for 5000 x 5000."""
+"""Bytes that each weight of the map being lowered takes in addition: rows, columns, diagonals, slots and the indices of
+numpy's gathers, 8 each. KEPT and AT_ONCE together were measured as 74 for a matrix of 2000 x 20000 and 90 for
+5000 x 5000. Raised, smaller models are refused."""
 
 
 def matrix_memory(weights: Sequence[int]) -> int:
-    """Return the bytes that compiling takes at its peak for maps with these numbers of weights (non-zeros)."""
+    """Return the bytes that compiling needs at its peak for maps with these numbers of weights (non-zeros)."""
     return KEPT * sum(weights) + AT_ONCE * max(weights, default=0)
 
 
 def available_memory() -> int | None:
-    """Return the bytes that this process can still get: the lesser of the system's and its control group's.
+    """Return the bytes that this process can still get, the lesser of the system's and the control group's numbers.
 
-    None where neither is known.
+    Returns:
+        The number of bytes, or None if neither number is known.
     """
     limits: list[int] = []
     with contextlib.suppress(OSError, ValueError):
@@ -37,7 +39,7 @@ def available_memory() -> int | None:
                 limits.append(int(line.split()[1]) * 1024)
     with contextlib.suppress(OSError, ValueError):
         group = Path("/sys/fs/cgroup")
-        # "max" stands for no limit: it is no number, and the ValueError is suppressed.
+        # "max" stands for no limit; it is not a number, and its ValueError is suppressed.
         limit = int((group / "memory.max").read_text())
         limits.append(limit - int((group / "memory.current").read_text()))
     return min(limits, default=None)
@@ -46,7 +48,7 @@ def available_memory() -> int | None:
 def too_large(weights: Sequence[int], *, made: bool = False) -> str | None:
     """Return the sentence that refuses maps with these numbers of weights, or None if they fit in memory.
 
-    `made`: their matrices exist already, so that available memory does not have to hold them.
+    `made`: True if the matrices exist already, so that the available memory does not have to hold them.
     """
     available, needed = available_memory(), matrix_memory(weights)
     if available is None or needed <= available + (MATRIX * sum(weights) if made else 0):

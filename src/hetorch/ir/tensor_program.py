@@ -18,8 +18,8 @@ from hetorch.ir.activations import ACTIVATIONS
 Array = NDArray[np.float64]
 
 DENSE = 0.25
-"""The share of non-zeros from which a matrix is multiplied as a dense one: its product with a batch then reads memory
-once, and not once a row."""
+"""Share of non-zeros from which on a matrix is multiplied as a dense one: its product with a batch then reads memory
+once, and not once per row. Raised, traces of large dense layers take longer and less memory."""
 
 
 class _OfOneValue:
@@ -51,7 +51,10 @@ class _OfTwoValues:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine(_OfOneValue):
-    """matrix @ input + bias. `matrix` is CSR float64 (m, n) without explicit zeros, `bias` float64 (m,)."""
+    """The affine map matrix @ input + bias.
+
+    `matrix` is CSR float64 (m, n) without explicit zeros, `bias` float64 (m,).
+    """
 
     input: int
     matrix: sparse.csr_array
@@ -80,8 +83,11 @@ class Affine(_OfOneValue):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asked for one approximation: its degree, or its largest error relative to the largest absolute
-    value in the range; None to choose."""
+    """The user's request for one approximation; a field that is None is chosen by the compiler.
+
+    `degree`: the degree of the polynomial. `precision`: its largest error, relative to the function's largest absolute
+    value in the range.
+    """
 
     degree: int | None = None
     precision: float | None = None
@@ -89,10 +95,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Activation(_OfOneValue):
-    """A function of each element, before it is approximated.
+    """An element-wise function, before it is approximated.
 
-    It is the one of ACTIVATIONS called `function`, with `parameters`, unless there is a `definition`, which maps
-    float64 arrays to float64 arrays of the same shape.
+    With a `definition`, it is this function, which maps float64 arrays to float64 arrays of the same shape. Otherwise
+    it is ACTIVATIONS[function] with `parameters`.
     """
 
     input: int
@@ -123,7 +129,7 @@ class Activation(_OfOneValue):
 
 @dataclass(frozen=True, slots=True)
 class Chebyshev(_OfOneValue):
-    """sum_i coefficients[i] * T_i of each element, which calibration keeps in [-1, 1]."""
+    """The Chebyshev series sum_i coefficients[i] * T_i of each element, which calibration keeps in [-1, 1]."""
 
     input: int
     coefficients: tuple[float, ...]
@@ -149,7 +155,7 @@ class Chebyshev(_OfOneValue):
 
 @dataclass(frozen=True, slots=True)
 class Add(_OfTwoValues):
-    """a + b, equal shapes."""
+    """The sum a + b of values with equal shapes."""
 
     a: int
     b: int
@@ -172,7 +178,7 @@ class Add(_OfTwoValues):
 
 @dataclass(frozen=True, slots=True)
 class Multiply(_OfTwoValues):
-    """a * b on each element, equal shapes; a and b may be one value: a square."""
+    """The element-wise product a * b of values with equal shapes; a and b may be one value (a square)."""
 
     a: int
     b: int
@@ -193,9 +199,9 @@ class Multiply(_OfTwoValues):
 TensorOp = Affine | Activation | Chebyshev | Add | Multiply
 """An operation of a TensorProgram.
 
-Each class has `reads` (the values that it reads), `depth` (the levels that it uses), `renumbered` (the same operation
-on the values that a map gives for its operands), `problem` (the reason why it is malformed for operands of these sizes,
-or None) and `evaluate` (its result on a batch; a value is a float64 array of shape (batch, size of the value)).
+Each class has `reads` (the values that it reads), `depth` (the number of levels that it uses), `renumbered` (the same
+operation on operands with new numbers), `problem` (the reason why it is malformed for operands of these sizes, or None)
+and `evaluate` (its result on a batch; a value is a float64 array of shape (batch, size of the value)).
 """
 
 
@@ -208,8 +214,9 @@ def _element_wise(shape: tuple[int, ...], sizes: Sequence[int]) -> str | None:
 class TensorProgram:
     """A network: value 0 is the input, of `input_shape` (no batch axis), and operations[i] makes value i + 1.
 
-    `output` is the value that is given out, in `output_shape`. Operations read only values made before. Values are flat
-    (C order): their shapes only say how images lie, and a reshape is no operation. verify_tensor_program checks it all.
+    `output` is the value that the network returns, in `output_shape`. Operations read only values made before them.
+    Values are flat (C order): their shapes only tell how images lie, so a reshape is not an operation.
+    verify_tensor_program checks these rules.
     """
 
     input_shape: tuple[int, ...]
@@ -247,7 +254,10 @@ class TensorProgram:
 
 
 def verify_tensor_program(program: TensorProgram, stage: str) -> None:
-    """Raise PlanFormatError, with the neighbours, if an operation is malformed; `stage` names the pass that made it."""
+    """Raise PlanFormatError if an operation is malformed; the message shows the operations around it.
+
+    `stage`: the name of the pass that made the program.
+    """
     for index, op in enumerate(program.operations):
         problem = _problem(program, index, op)
         if problem:

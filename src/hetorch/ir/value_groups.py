@@ -1,4 +1,4 @@
-"""Groups of values that lie alike in the slots because element-wise operations join them."""
+"""Groups of values that have the same placement in the slots because element-wise operations join them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from hetorch.ir.tensor_program import Affine, TensorProgram
 def value_groups(program: TensorProgram) -> list[int]:
     """Return the group of each value, named by the lowest value in it.
 
-    Sums, products and polynomials work slot by slot, so their operands and results must lie alike: they are one group.
-    An affine map leads from its operand's group to its result's.
+    Sums, products and polynomials work slot by slot, so their operands and results need the same placement: they are in
+    one group. Only an affine map leads from one group to another.
     """
     parent = list(range(program.value_count))
 

@@ -1,4 +1,4 @@
-"""The verifier of HE programs: levels, scales and weights; its errors show the operations around the broken one."""
+"""The verifier of HE programs: it checks levels, scales and weights, and shows the operations around a broken one."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from hetorch.ir.he_operations import NO_LAYOUT, Operation
 from hetorch.ir.he_program import HeProgram
 
 EXACT = 2.0**-45
-"""The largest relative difference between a value's scale and the one that its operation computes: compiler and engine
-both work in double precision, so a few roundings are all that may differ."""
+"""Largest relative difference between a value's scale and the scale that its operation computes. Compiler and engine
+both work in double precision, so that they differ by a few roundings only."""
 
 
 def verify_he_program(
@@ -21,8 +21,8 @@ def verify_he_program(
 ) -> None:
     """Raise PlanFormatError unless the program is consistent.
 
-    Every value is made once and before it is read, every level and scale follows from those of the operands, and every
-    weight is there with the right type and shape.
+    In a consistent program every value is made once and before it is read, every level and scale follows from those of
+    the operands, and every weight is present with the right type and shape.
     """
     count, top = len(program.values), len(modulus_chain) - 1
     if not program.inputs or not program.outputs:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.errors import HetorchError
+from hetorch.format_version import tell_other_version
 
 LARGEST = 1e300
 """Largest absolute value of a number in a plan, so that sums and products of a few stay finite."""
@@ -49,6 +50,23 @@ class Fields:
             raise self._fail(f"{self._where}: the field {name!r} is missing")
         self._left.discard(name)
         return self._data[name]
+
+    def check_format(self, what: str, name: str, version: int, *, older: str, newer: str) -> None:
+        """Read the fields `format` and `version`; refuse other ones with the version seen, ours, and what to do.
+
+        Args:
+            what: the thing that is read, for the error's sentence.
+            name: the format that it must have.
+            version: the version of the format that is read here.
+            older: what to do if it is of an older hetorch.
+            newer: what to do if it is of a newer one.
+        """
+        seen = self.take("format")
+        if seen != name:
+            raise self._fail(f"{what} is no {name}: its format is {repr(seen)[:60]}")
+        number = self.integer("version", 0, 1 << 31)
+        if number != version:
+            raise self._fail(tell_other_version(what, number, version, older, newer))
 
     def has(self, name: str) -> bool:
         """Return True if there is such a field, without reading it."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.errors import HetorchError, InputError, ParameterError, WireError
+from hetorch.errors import HetorchError, ParameterError, WireError
 from hetorch.ir.layout import Layout
 from hetorch.params import ParameterSet
 from hetorch.plan.fields import LARGEST, Fields, canonical_json, encode_int32
+from hetorch.plan.inputs import to_array, to_samples
 
 FORMAT = "hetorch-public-plan"
 VERSION = 2
@@ -30,6 +32,9 @@ MAX_AXES = 8
 """Most axes of an input or output tensor."""
 NAME_LENGTH = 200
 """Most characters in the name of a plan."""
+ABSURD = 1e6
+"""Multiple of the largest calibrated magnitude beyond which an input is refused and not only warned of. The polynomials
+and the modulus of the output are made for calibrated inputs, so nothing that is computed on it means anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,24 +97,30 @@ class PublicPlan:
     def slot_count(self) -> int:
         return self.parameters.slot_count
 
-    def samples(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Return `x` as float64 (batch, *input_shape); one sample gets a batch axis. InputError for any other shape,
-        and for values that are not finite real numbers."""
-        array = _real_array(x)
-        if array.shape == self.input_shape:
-            array = array[np.newaxis]
-        if array.ndim == 0 or array.shape[1:] != self.input_shape:
-            raise InputError(
-                f"{self.name} takes inputs of shape {self.input_shape}, or (batch, ...), got {array.shape}"
-            )
-        if not np.all(np.isfinite(array)):
-            raise InputError("the input holds NaN or infinity; replace them before encrypting")
-        return array
+    @property
+    def largest_input(self) -> float:
+        """The magnitude beyond which an input is refused: it cannot be encoded, or is absurd for this model."""
+        modulus = math.prod(self.parameters.modulus_chain[: self.input_level + 1])
+        bits = math.log2(modulus) - 1 - math.log2(self.input_scale)
+        encodable = math.exp2(min(bits, 1023))
+        calibrated = max(map(abs, self.input_range))
+        return min(encodable, ABSURD * calibrated) if calibrated else encodable
+
+    def samples(self, x: object, *, fewest: int = 0) -> tuple[NDArray[np.float64], bool]:
+        """Return `x` as float64 (batch, *input_shape), and True if it is one sample without a batch axis.
+
+        Warns with InputRangeWarning, at the caller's caller, if `x` leaves the calibrated range. InputError for any
+        other shape, fewer than `fewest` samples, and values that are no real numbers, not finite or above
+        largest_input.
+        """
+        return to_samples(
+            x, self.input_shape, self.input_range, largest=self.largest_input, fewest=fewest, stacklevel=4
+        )
 
     def pack(self, x: ArrayLike) -> list[NDArray[np.float64]]:
         """Pack one sample of input_shape into slots: one float64 array (slot_count,) for each ciphertext. InputError as
         samples."""
-        return self.input_layout.pack(_real_array(x))
+        return self.input_layout.pack(to_array(x))
 
     def unpack(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Unpack the decrypted slots of one result, in the order of its ciphertexts, into float64 of output_shape."""
@@ -117,7 +128,7 @@ class PublicPlan:
 
     def pack_batch(self, x: ArrayLike) -> list[NDArray[np.float64]]:
         """Pack 1 to batch_size samples, (n, *input_shape), into slots as pack; the last one fills the free places."""
-        return self.input_layout.pack_batch(_real_array(x))
+        return self.input_layout.pack_batch(to_array(x))
 
     def unpack_batch(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Unpack decrypted slots into float64 (batch_size, *output_shape), in the order of the packed samples."""
@@ -164,8 +175,13 @@ class PublicPlan:
         if len(data) > MAX_BYTES:
             raise WireError(f"a public plan has at most {MAX_BYTES} bytes, got {len(data)}")
         fields = Fields.parse(data, "public plan", WireError)
-        if fields.take("format") != FORMAT or fields.take("version") != VERSION:
-            raise WireError(f"not a {FORMAT} of version {VERSION}; is the server of another version?")
+        fields.check_format(
+            "the server's public plan",
+            FORMAT,
+            VERSION,
+            older="ask the server's owner to update hetorch",
+            newer="update hetorch here to the server's version",
+        )
         parameters = read_parameters(fields)
         slot_count, top = parameters.slot_count, parameters.max_level
         batch = fields.integer("batch_size", 1, slot_count)
@@ -271,18 +287,3 @@ def _fingerprint(fields: Fields) -> str:
     if len(text) != 64 or not set(text) <= set("0123456789abcdef"):
         raise fields.error("fingerprint must be 64 hexadecimal digits")
     return text
-
-
-def _real_array(x: ArrayLike) -> NDArray[np.float64]:
-    """Return `x` as float64; InputError unless it is a regular array of real numbers."""
-    try:
-        array = np.asarray(x)
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-    ) as error:  # some of it from torch tensors that numpy cannot read
-        raise InputError(f"the input is not an array: {str(error)[:120]}") from None
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"the input must hold real numbers, got dtype {array.dtype}")
-    return array.astype(np.float64)

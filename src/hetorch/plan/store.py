@@ -93,8 +93,13 @@ def load_plan(kind: type[P], path: str | os.PathLike[str]) -> P:
     folder = Path(path)
     manifest, tensors = _read_files(folder)
     fields = Fields.parse(manifest, MANIFEST, PlanFormatError)
-    if fields.take("format") != FORMAT or fields.take("version") != VERSION:
-        raise PlanFormatError(f"{folder} is not a {FORMAT} of version {VERSION}; compile the model again")
+    fields.check_format(
+        f"the plan in {folder}",
+        FORMAT,
+        VERSION,
+        older="compile the model again with this hetorch",
+        newer="update hetorch here to the version that compiled it, or compile the model again",
+    )
     digest = fields.text("weights_sha256", 64)
     if hashlib.sha256(tensors).hexdigest() != digest:
         raise PlanFormatError(

@@ -19,6 +19,9 @@ if not TYPE_CHECKING:
         """Load create_app."""
         if name != "create_app":
             raise AttributeError(f"module 'hetorch.server' has no attribute {name!r}")
-        from hetorch.server.app import create_app
+        from hetorch.optional_packages import explain_missing
+
+        with explain_missing("hetorch.server.create_app"):
+            from hetorch.server.app import create_app
 
         return create_app

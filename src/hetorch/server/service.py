@@ -24,6 +24,7 @@ from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
 from hetorch.wire.predict import dump_response, load_request
 from hetorch.wire.server_timing import dump_server_timing
+from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
 
 
 class Service:
@@ -56,8 +57,11 @@ class Service:
         return Response(dump_models(entries), media_type=JSON)
 
     async def public_plan(self, request: Request) -> Response:
-        """Answer GET /v1/models/{name}: the public plan."""
-        return Response(self._model(request).public_bytes, media_type=JSON)
+        """Answer GET /v1/models/{name}: the public plan, and the longest time of a request."""
+        limit = dump_time_limit(self._settings.request_timeout)
+        return Response(
+            self._model(request).public_bytes, media_type=JSON, headers={TIME_LIMIT_HEADER: limit}
+        )
 
     async def find_keys(self, request: Request) -> Response:
         """Answer GET /v1/models/{name}/keys/{key_id}: 200 if the server has these keys, else 404."""

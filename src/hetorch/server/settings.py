@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hetorch.errors import InputError
+from hetorch.wire.limits import REQUEST_SECONDS
 
 GIB = 1 << 30
 
@@ -21,7 +22,7 @@ class Settings:
         key_memory: bytes of evaluation keys and encrypted weights ready for use.
         key_folder: a folder that keeps uploads on disk too; None for memory only.
         key_disk: bytes that uploads in `key_folder` may take.
-        request_timeout: seconds for one computation, its wait included.
+        request_timeout: seconds for one computation, its wait included. Clients are told and wait as long.
         idle_timeout: seconds for the head of a request, between two pieces of a body, and for reading an answer beyond
             the time that its length allows.
         shutdown_timeout: seconds for running requests when the server stops.
@@ -33,7 +34,7 @@ class Settings:
     key_memory: int = 16 * GIB
     key_folder: Path | None = None
     key_disk: int = 64 * GIB
-    request_timeout: float = 300.0
+    request_timeout: float = REQUEST_SECONDS
     idle_timeout: float = 30.0
     shutdown_timeout: float = 30.0
 

@@ -1,9 +1,11 @@
 """Addresses, headers and media types of the service, as the server routes them and the client asks for them.
 
-The functions also make the server's route templates: `predict("{name}")` is the route of every model.
+Most functions also make the server's route templates: `predict("{name}")` is the route of every model.
 """
 
 from __future__ import annotations
+
+import re
 
 HEALTH = "/v1/health"
 METRICS = "/v1/metrics"
@@ -19,6 +21,12 @@ KEY_ID_HEADER = "Hetorch-Key-Id"
 is read."""
 SERVER_TIMING_HEADER = "Server-Timing"
 """Response header of a prediction (`hetorch.wire.server_timing`)."""
+
+_USER_INFORMATION = re.compile(r"(https?:/{1,2}|//)[^\s'\"]*@", re.IGNORECASE)
+"""User information of an address inside a sentence, up to the last '@' of the word: a password may hold any character,
+and a path that was an address has one slash."""
+_WITHOUT_SCHEME = re.compile(r"[^\s/@]*:\S*@")
+"""User information of an address whose http:// was forgotten."""
 
 
 def public_plan(model: str) -> str:
@@ -49,3 +57,10 @@ def stored_weights(model: str, key_id: str) -> str:
 def predict(model: str) -> str:
     """Return the address that takes a predict request and answers with the response (POST)."""
     return f"{MODELS}/{model}/predict"
+
+
+def without_user_information(text: str) -> str:
+    """Return an address, or a sentence with addresses, without the names and passwords in them."""
+    shown = _USER_INFORMATION.sub(r"\1", text)
+    alone = not any(character.isspace() for character in shown)
+    return _WITHOUT_SCHEME.sub("", shown, count=1) if alone else shown

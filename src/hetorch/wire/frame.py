@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from hetorch.errors import WireError
+from hetorch.format_version import tell_other_version
 
 MAGIC = b"HTWM"
 VERSION = 1
@@ -146,7 +147,13 @@ def load_header(data: bytes | bytearray | memoryview) -> Header:
         raise WireError(f"the message does not start with {MAGIC!r}; it is no hetorch message")
     if version != VERSION:
         raise WireError(
-            f"the message has version {version}, this side speaks version {VERSION}; update the older side"
+            tell_other_version(
+                "the message",
+                version,
+                VERSION,
+                "update hetorch where it comes from, and make it again",
+                "update hetorch here",
+            )
         )
     if kind not in Kind.__members__.values():
         raise WireError(f"the message has the unknown kind {kind}")

@@ -21,6 +21,13 @@ SLOWEST_BYTES_PER_SECOND = 64 << 10
 """Lowest average speed of a body in either direction, in bytes per second. Either side breaks the connection off below
 it, because a body that is held takes memory; a higher value shuts out clients on slower networks."""
 
+REQUEST_SECONDS = 300.0
+"""Longest time for one request unless a server's owner chooses another, its wait for a worker included, in seconds. A
+client assumes it of a server that does not tell its limit (`hetorch.wire.time_limit`)."""
+
+MAX_REQUEST_SECONDS = 7 * 24 * 3600.0
+"""Longest time for one request of which a server can convince a client, in seconds."""
+
 RETRY_AFTER_SECONDS = 1
 """Pause that a busy server asks for (`Retry-After`), in seconds."""
 

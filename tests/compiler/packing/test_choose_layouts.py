@@ -5,19 +5,13 @@ import pytest
 from scipy import sparse
 
 from hetorch.compiler.costs.model import CostModel
-from hetorch.compiler.frontend.operations.matrices import average_pool, convolution
+from hetorch.compiler.frontend.operations.matrices import convolution
 from hetorch.compiler.packing.choose_layouts import choose_layouts
 from hetorch.compiler.packing.lower import lower
-from hetorch.compiler.packing.placement_candidates import (
-    input_candidates,
-    result_candidates,
-    spatial_stride,
-)
-from hetorch.compiler.packing.placements import Grid, compact, on_grid
+from hetorch.compiler.packing.placements import compact
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.errors import PlanError
 from hetorch.ir.tensor_program import Add, Affine, Multiply, TensorOp, TensorProgram
-from hetorch.ir.value_groups import value_groups
 
 
 def dense(source: int, rows: int, columns: int) -> Affine:
@@ -51,8 +45,6 @@ def test_values_joined_by_a_sum_lie_alike() -> None:
         Add(2, 3, (12,), "sum"),
         shape=(30,),
     )
-    group = value_groups(program)
-    assert group[1] == group[2] == group[3] == group[4] != group[0]
     found = choose_layouts(program, assign_levels(program), 256)
     assert len({id(found.placements[value]) for value in (1, 2, 3, 4)}) == 1
 
@@ -90,36 +82,3 @@ def test_a_tensor_beyond_all_ciphertexts_is_refused() -> None:
     program = chain(Affine(0, wide, np.zeros(1), (1,), "wide", "Linear"), shape=(40000,))
     with pytest.raises(PlanError, match="needs 40000 ciphertexts of 1 slots"):
         choose_layouts(program, assign_levels(program), 1)
-
-
-@pytest.mark.parametrize("stride", [1, 2, 3])
-def test_stride_is_read_off_the_matrix(stride: int) -> None:
-    kernel = np.ones((2, 3, 3, 3))
-    out = (15 - 3) // stride + 1
-    matrix = convolution(kernel, (15, 15), (stride, stride), (0, 0), (1, 1), 1, (out, out))
-    assert spatial_stride(matrix, (3, 15, 15), (2, out, out)) == stride
-    pool = average_pool(
-        2,
-        (12, 12),
-        (stride, stride),
-        (stride, stride),
-        (0, 0),
-        (12 // stride,) * 2,
-        count_padding=True,
-        divisor=None,
-    )
-    assert spatial_stride(pool, (2, 12, 12), (2, 12 // stride, 12 // stride)) == stride
-    assert spatial_stride(sparse.csr_array(np.ones((10, 48))), (3, 4, 4), (10,)) == 1
-
-
-def test_candidates_put_every_element_in_its_own_slot() -> None:
-    for source in input_candidates((3, 9, 8), {1, 2}, 2048):
-        for result in [source, *result_candidates((5, 4, 4), source, 2, 2048)]:
-            positions = result.positions[0]
-            assert len(set(positions.tolist())) == len(positions)
-            assert positions.min() >= 0 and positions.max() < result.period <= 2048
-
-
-def test_a_grid_too_small_is_no_candidate() -> None:
-    assert on_grid((1, 8, 8), Grid(8, 1, 32), in_gaps=False) is None
-    assert on_grid((1, 8, 8), Grid(4, 1, 64), in_gaps=False) is None

@@ -1,1 +1,1 @@
-"""The time that operations take on a machine: a model, its constants, and how they are measured."""
+"""The time that operations take on a machine: a model, its constants, and their measurement."""

@@ -1,6 +1,6 @@
-"""The constants of a machine, for the cost model: seconds for one limb of one operation, by ring degree.
+"""The constants of a machine for the cost model: seconds per limb of one operation, by ring degree.
 
-They are stored as JSON in the user's cache folder, and a plan names those that it was compiled with.
+They are stored as JSON in the user's cache folder. A plan has the name of the constants with which it was compiled.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hetorch.plan.fields import Fields, canonical_json
 
 FORMAT, VERSION = "hetorch-tuning", 2
 MAX_BYTES = 1 << 20
+"""Size in bytes above which a file of constants is refused before it is parsed; ours take a few kilobytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,11 @@ def default_path() -> Path:
 
 
 def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
-    """Write the constants to `path` (default: default_path()) and return it. InputError if that is not possible."""
+    """Write the constants to `path` (default: default_path()), and return it.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
     target = Path(path) if path is not None else default_path()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +109,8 @@ def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
 def load_machine(path: str | Path | None = None) -> Machine:
     """Return the tuned constants in `path` (default: default_path()), or the default ones if there is no such file.
 
-    InputError for a file that store_machine did not write.
+    Raises:
+        InputError: the file cannot be read, or store_machine did not write it.
     """
     source = Path(path) if path is not None else default_path()
     try:
@@ -119,8 +125,13 @@ def load_machine(path: str | Path | None = None) -> Machine:
         )
     again = lambda sentence: InputError(f"{sentence}; delete the file or run hetorch tune again")  # noqa: E731
     read = Fields.parse(data, str(source), again)
-    if read.take("format") != FORMAT or read.take("version") != VERSION:
-        raise read.error(f"not {FORMAT} of version {VERSION}")
+    read.check_format(
+        f"the file of tuned constants {source}",
+        FORMAT,
+        VERSION,
+        older="it was measured by an older hetorch",
+        newer="it was measured by a newer hetorch",
+    )
     threads = read.integer("threads", 1, 1 << 16)
     rings = read.child("times")
     times: dict[int, Times] = {}
@@ -138,9 +149,9 @@ def load_machine(path: str | Path | None = None) -> Machine:
 
 
 def ring_work(ring_degree: int) -> float:
-    """Return the work of a limb relative to N = 1: a mixture of pointwise work (N) and transforms (N log N).
+    """Return the work of a limb relative to N = 1: a weighted sum of pointwise work (N) and transforms (N log N).
 
-    It gives the constants of ring degrees that were not measured.
+    The constants of ring degrees that were not measured are scaled with it.
     """
     return ring_degree * (1.0 + 0.05 * (ring_degree.bit_length() - 1))
 

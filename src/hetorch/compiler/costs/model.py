@@ -13,33 +13,33 @@ from dataclasses import dataclass, field
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 
 BABY, GIANT, KEY = 1.2, 4.0, 0.02
-"""Weights in the choice of baby and giant steps, on every machine: of a hoisted rotation, of a rotation with its own
-decomposition and division by P, and of a key. Raising one of them makes the choice avoid that kind; the small weight of
-keys prefers fewer among equally fast splits, as keys are uploaded once and read in each run."""
+"""Costs, in the choice of baby and giant steps, of a hoisted rotation, of a rotation with its own decomposition and
+division by P, and of a key; they are the same on every machine. Raised, splits have fewer of the item. With the small
+cost of a key, the split with fewer keys wins among equally fast ones: keys are uploaded once and read in each run."""
 
 HOISTED = 0.6
-"""The time of one of several rotations of a ciphertext, relative to a rotation by itself (docs/engine.md): they share
-the rest. A higher value makes baby steps on encrypted weights dearer."""
+"""The time of each of several rotations of one ciphertext, which share its decomposition, relative to the time of a
+single rotation (docs/engine.md). Raised, baby steps on encrypted weights cost more."""
 
 
 @dataclass(frozen=True, slots=True)
 class CostModel:
-    """The costs for one shape of key switching: `digit_size` data primes a digit, `special_count` special primes.
+    """The costs for one shape of key switching: `digit_size` data primes per digit, `special_count` special primes.
 
-    Each slot that folds add up costs `lane_price` rotations more than its time: for a search that must save noise, not
-    time. `encrypted`: diagonals are ciphertexts. `key_weight`: the weight of a key, see compiler.packing.baby_giant.
+    `fold_penalty`: rotations that are added to the cost for each slot that folds add up, so that a search saves noise.
+    `encrypted`: True if diagonals are ciphertexts. `key_weight`: the cost of a key (compiler.packing.baby_giant).
     """
 
     digit_size: int = 1
     special_count: int = 1
     ring_degree: int = 1 << 13
     machine: Machine = field(default=DEFAULT)
-    lane_price: float = 0.0
+    fold_penalty: float = 0.0
     encrypted: bool = False
     key_weight: float = KEY
 
     def digits(self, level: int) -> int:
-        """Return the digits at `level`: ceil((level + 1) / digit_size)."""
+        """Return the number of digits at `level`: ceil((level + 1) / digit_size)."""
         return -(-(level + 1) // self.digit_size)
 
     def limbs(self, level: int) -> int:
@@ -60,8 +60,8 @@ class CostModel:
         """Return the cost of a linear map on inputs at `level`.
 
         `babies` counts the pairs (input, step) and `giants` the pairs (output, step) with a step other than 0. Each
-        output is folded one level lower, after the rescale. `constants`: each diagonal is one number (every element has
-        a ciphertext of its own), and nothing rotates.
+        output is folded one level lower, after the rescale. With `constants`, each diagonal is one number (every
+        element has a ciphertext of its own), and there are no rotations.
         """
         m = self.machine.at(self.ring_degree)
         if constants:
@@ -78,14 +78,14 @@ class CostModel:
 
     def _folds(self, level: int, folds: int) -> float:
         cost = folds * (self.rotate(level) + self.add(level))
-        return cost + self.lane_price * 2**folds * self.rotate(level) if folds else cost
+        return cost + self.fold_penalty * 2**folds * self.rotate(level) if folds else cost
 
     def _encrypted(
         self, level: int, diagonals: int, babies: int, giants: int, folds: int, inputs: int, outputs: int
     ) -> float:
         """Return the cost of a linear map with encrypted diagonals.
 
-        Each diagonal is a product of ciphertexts; each sum of a giant step (and the one without) is relinearised and
+        Each diagonal is a product of ciphertexts. The sum of each giant step, step 0 included, is relinearised and
         rotated by itself. Baby steps share their decomposition, and each has its own division by P.
         """
         cost = self.machine.at(self.ring_degree).pair * diagonals * (level + 1)

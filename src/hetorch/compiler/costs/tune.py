@@ -1,8 +1,9 @@
-"""`hetorch.tune`: measures the constants of the cost model on this machine.
+"""`hetorch.tune`: measure the constants of the cost model on this machine.
 
-Operations are timed over a few ring degrees and shapes of key switching; the constants of `Times` are the non-negative
-least squares of their relative errors. A run needs each key once, and all of them together are more than the caches
-hold: rotations are timed with one key after the other, and the additional time is added to all that switches keys.
+Operations are timed over a few ring degrees and shapes of key switching. The constants of `Times` are fitted to these
+times by non-negative least squares of the relative errors. A run uses each key once, and all keys together are larger
+than the caches. Therefore rotations are timed with one key after the other, and the time that this adds to a rotation
+with one key is added to every operation that switches keys.
 """
 
 from __future__ import annotations
@@ -28,14 +29,18 @@ from hetorch.errors import InputError
 from hetorch.params import ParameterSet, Security
 
 RING_DEGREES = (1 << 12, 1 << 13, 1 << 14, 1 << 15)
+"""Ring degrees that are measured by default; the constants of others are scaled from the nearest one."""
 SCALE = 2.0**30
+"""Scale of all ciphertexts that are timed; times do not depend on it."""
 SUMS = 48
-"""The ciphertexts in, and the ciphertexts out, of the weighted sums that are timed: more of them make the rescaling of
-each result weigh less, and take longer."""
+"""Number of input ciphertexts, and of output ciphertexts, of the weighted sums that are timed. Raised, the rescaling of
+each result is a smaller part of the time, and the measurement takes longer."""
 BABY_STEPS = 8
-"""The baby steps, and the giant steps, of the largest transform that is timed, step 0 included."""
+"""Number of baby steps, and of giant steps, of the largest transform that is timed, step 0 included. Raised, the
+measurement takes longer."""
 FEWEST = 6
-"""The fewest calls of an operation, whatever time they take; the least of their times counts."""
+"""Smallest number of timed calls of an operation, however long they take; the least time counts. Raised, the constants
+are steadier, and the measurement takes longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,11 @@ def tune(
 ) -> Machine:
     """Measure the constants and store them at `path` (default: machine.default_path(), where compile looks for them).
 
-    Each operation is repeated for `seconds`, and the least time counts; the defaults take about 20 seconds. InputError
-    for ring degrees that are no powers of two from 2^10 to 2^16, for none, and for `seconds` that are not above 0.
+    Each operation is repeated for `seconds`, and the least time counts; the defaults take about 20 seconds.
+
+    Raises:
+        InputError: `ring_degrees` is empty or has other numbers than powers of two from 2^10 to 2^16, `seconds` is not
+            above 0, or the file cannot be written.
     """
     if not ring_degrees or any(not 1 << 10 <= n <= 1 << 16 or n & (n - 1) for n in ring_degrees):
         raise InputError(f"ring_degrees must be powers of two from 2^10 to 2^16, got {tuple(ring_degrees)}")
@@ -180,7 +188,7 @@ def _measure_shape(
 
 
 def _grid(values: NDArray[np.float64], babies: int, giants: int) -> DiagonalTransform:
-    """Return a transform of babies times giants diagonals without a period."""
+    """Return a transform of babies * giants diagonals, each as long as all slots."""
     baby, giant = np.meshgrid(np.arange(babies), BABY_STEPS * np.arange(giants))
     zeros = np.zeros(babies * giants, dtype=np.int32)
     return DiagonalTransform(
@@ -196,7 +204,7 @@ def _grid(values: NDArray[np.float64], babies: int, giants: int) -> DiagonalTran
 
 
 def _constants(slots: int) -> DiagonalTransform:
-    """Return a dense map whose diagonals are single numbers: weighted sums of whole ciphertexts."""
+    """Return a dense map of SUMS to SUMS ciphertexts whose diagonals are single numbers: weighted sums."""
     outputs, inputs = np.divmod(np.arange(SUMS**2, dtype=np.int32), np.int32(SUMS))
     zeros = np.zeros(SUMS**2, dtype=np.int32)
     numbers = np.random.default_rng(0).uniform(-1, 1, (SUMS**2, 1))
@@ -206,7 +214,7 @@ def _constants(slots: int) -> DiagonalTransform:
 def _least(action: Callable[[], object], seconds: float) -> float:
     """Return the least time of one call among those that fit in `seconds` (FEWEST at least), after one to warm up.
 
-    With one thread, processor time is measured: other work of the machine is not the operation's.
+    With one thread, processor time is measured, so that other work of the machine does not count.
     """
     clock = time.thread_time if _native.thread_count() == 1 else time.perf_counter
     action()

@@ -19,6 +19,7 @@ from hetorch.compiler.frontend.marks import NOTE_MARK
 from hetorch.compiler.frontend.operations.builder import Builder
 from hetorch.compiler.frontend.operations.call import Refusal
 from hetorch.compiler.frontend.sources.as_module import as_module
+from hetorch.compiler.frontend.sources.calibration_inputs import read_calibration_inputs
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.interpreter import run_tensor_program
@@ -27,6 +28,10 @@ from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
 CAPTURE_TOLERANCE = 1e-3
 """Largest accepted difference between the captured program (float64) and the model (float32), relative to the largest
 output if that exceeds 1. Rounding stays below 1e-5; a higher tolerance would let a misread operation pass."""
+
+AUTOCAST_TOLERANCE = 2.0**-5
+"""The same for models under torch.autocast, which rounds to 8 bits (bfloat16) after each operation; the program does
+not."""
 
 FEW_SAMPLES = 32
 """Number of calibration samples below which the user is warned. With fewer, inputs often exceed the largest value seen
@@ -52,21 +57,22 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     Args:
         model: an nn.Module in any mode, on any device, or an object that sources.as_module reads. It is copied and
             stays as it is.
-        calibration_inputs: a tensor or array (batch, ...), or a tuple of them for a model of several inputs. The
-            program's input is then one row that holds all inputs.
+        calibration_inputs: a tensor or array (batch, ...), or another form that sources.calibration_inputs reads. For a
+            model of several inputs the program's input is one row that holds them all.
 
     Raises:
         InputError: the inputs do not fit the model, or its weights are missing or not finite.
         UnsupportedModelError: the model cannot be compiled; the error has the analysis.
     """
     module = as_module(model)
-    name = type(model).__name__
-    joined: tuple[str, ...] = ()
+    name = type(module if isinstance(model, torch.nn.Module) else model).__name__
+    calibration_inputs, note = read_calibration_inputs(calibration_inputs, model)
+    told = () if note is None else (note,)
     if are_several(calibration_inputs):
         module, calibration_inputs, note = join(module, calibration_inputs)
-        joined = (note,)
+        told = (*told, note)
     fixed = frozen_copy(module, name)
-    unrounded = without_fake_quantisation(fixed)
+    told = (*told, *without_fake_quantisation(fixed))
     inputs = calibration_array(calibration_inputs)
     with torch.no_grad(), warnings.catch_warnings():
         # Advice that torch gives is not about compiling, and must not stop it where warnings are errors.
@@ -75,20 +81,22 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     builder = Builder()
     graph = export(fixed, tensor[:1].clone(), name)
     try:
-        program = Walk(graph, fixed, builder).run(inputs.shape[1:])
+        walk = Walk(graph, fixed, builder)
+        program = walk.run(inputs.shape[1:])
     except Refusal as refusal:
         analysis = Analysis(name, tuple(builder.rows), str(refusal), tuple(builder.notes))
         raise UnsupportedModelError(_with_count(refusal, analysis), analysis) from None
     verify_tensor_program(program, "capture")
     if not bool(torch.isfinite(result.to(torch.float64)).all()):
         raise InputError(f"{name} returns NaN or infinity on the calibration inputs; check its weights")
-    outputs = _checked_outputs(name, program, builder, inputs, result)
+    tolerance = AUTOCAST_TOLERANCE if walk.has_autocast else CAPTURE_TOLERANCE
+    outputs = _checked_outputs(name, program, builder, inputs, result, tolerance)
+    if walk.has_autocast:
+        builder.notes.append("the model is compiled as without torch.autocast, in full precision")
     builder.notes.extend(_circumstances(model, module, len(inputs)))
     if not np.any(outputs):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
-    return Captured(
-        name, program, inputs, outputs, (*joined, *unrounded, *builder.notes), tuple(builder.rows)
-    )
+    return Captured(name, program, inputs, outputs, (*told, *builder.notes), tuple(builder.rows))
 
 
 def _with_count(refusal: Refusal, analysis: Analysis) -> str:
@@ -97,7 +105,12 @@ def _with_count(refusal: Refusal, analysis: Analysis) -> str:
 
 
 def _checked_outputs(
-    name: str, program: TensorProgram, builder: Builder, inputs: NDArray[np.float64], expected: torch.Tensor
+    name: str,
+    program: TensorProgram,
+    builder: Builder,
+    inputs: NDArray[np.float64],
+    expected: torch.Tensor,
+    tolerance: float,
 ) -> NDArray[np.float64]:
     """Return the program's outputs; an UnsupportedModelError if they differ from the model's."""
     outputs = run_tensor_program(program, inputs)
@@ -108,7 +121,7 @@ def _checked_outputs(
         whole = finish(whole)
     difference = float((whole.to(torch.float64) - expected.to(torch.float64)).abs().max())
     span = float(expected.to(torch.float64).abs().max())
-    if not difference <= CAPTURE_TOLERANCE * max(span, 1.0):
+    if not difference <= tolerance * max(span, 1.0):
         raise UnsupportedModelError(
             f"{name}: what was captured differs from the model by {difference:.3g} on the calibration inputs; "
             "does its forward change from call to call, or do the samples of a batch influence each other?",

@@ -1,7 +1,7 @@
 """Pass: build the HeProgram and its weights from the choice of the search.
 
 *Assumes* that the choice's levels, scales, layouts and lowered maps belong to one program.
-*Ensures* a program whose operations run in order, each on operands of its level; sums meet equal scales.
+*Ensures* a program whose operations run in order, each on operands of one level, and sums on operands of equal scales.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def build_program(choice: Choice) -> tuple[HeProgram, Weights]:
             case Chebyshev():
                 tensor = builder.polynomial(op, layer)
             case _:
-                raise AssertionError("activations are approximated before")
+                raise AssertionError("activations are approximated before this pass")
         builder.tensors.append(tensor)
     he_program = HeProgram(
         slot_count=choice.parameters.slot_count,
@@ -78,9 +78,9 @@ def _value_layouts(choice: Choice) -> list[Layout]:
 
 @dataclass(slots=True, eq=False)
 class _Builder:
-    """A program that grows.
+    """An HeProgram under construction.
 
-    `tensors`: the ciphertexts of each tensor value so far. `layouts`: for each tensor value, the place of its layout in
+    `tensors`: the ciphertexts of each tensor value so far. `layouts`: for each tensor value, the index of its layout in
     `distinct_layouts`. The other fields are those of HeProgram.
     """
 
@@ -104,25 +104,25 @@ class _Builder:
         return len(self.values) - 1
 
     def tensor(self, value: int, layout: int, scale: float | None = None) -> list[int]:
-        """Add the ciphertexts of tensor value `value`, at its level and its scale, or the one given."""
+        """Add the ciphertexts of tensor value `value`, at its level and at `scale` (None: its planned scale)."""
         level, planned = self.choice.variant.levels[value], self.choice.scales[value]
         count = self.choice.layouts.placements[value].parts
         return [self.value(level, planned if scale is None else scale, layout, part) for part in range(count)]
 
     def at_level(self, tensor: int, level: int, layer: int) -> list[int]:
-        """Return the ciphertexts of a tensor value themselves, or copies that are dropped to `level`."""
+        """Return the ciphertexts of a tensor value, or copies that are dropped to `level` if they are above it."""
         return [self._dropped(value, level, layer) for value in self.tensors[tensor]]
 
     def _dropped(self, value: int, level: int, layer: int) -> int:
-        have = self.values[value]
-        if have.level == level:
+        source = self.values[value]
+        if source.level == level:
             return value
-        dropped = self.value(level, have.scale, have.layout, have.part)
+        dropped = self.value(level, source.scale, source.layout, source.part)
         self.operations.append(DropLevel(dropped, value, layer))
         return dropped
 
     def add(self, op: Add, layer: int) -> list[int]:
-        """Emit a sum; return its ciphertexts, as affine, multiply and polynomial do."""
+        """Emit a sum, and return its ciphertexts; affine, multiply and polynomial return theirs alike."""
         level = self.choice.variant.levels[layer]
         first, second = (self.at_level(value, level, layer) for value in (op.a, op.b))
         # The scales of a and b agree within 2^-20; the sum takes the first one's, as in an engine.

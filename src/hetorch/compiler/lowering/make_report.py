@@ -1,7 +1,7 @@
-"""Pass: report what the compiler knows about a plan, layer by layer.
+"""Pass: make the report on a plan, layer by layer.
 
 *Assumes* the program that build_program made of the choice.
-*Ensures* a report whose row 0 is the input and whose row i + 1 belongs to operations[i]; it changes no byte that runs.
+*Ensures* a report whose row 0 is the input and whose row i + 1 belongs to operations[i]; nothing that runs reads it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Calibration:
     """Facts for the report that the program does not hold.
 
     `span`: the range of the outputs. `samples`: the number of calibration samples. `notes`: sentences for the user.
-    `machine`: its constants predict times.
+    `machine`: the constants with which times are predicted.
     """
 
     span: float
@@ -54,11 +54,11 @@ def make_report(
 
     Args:
         choice: all decisions about the program.
-        program: what runs.
+        program: the program of ciphertext operations.
         weights: its weights by name.
         key_spec: the keys that it uses.
-        approximated: errors of the approximations.
-        calibration: the rest.
+        approximated: the errors of the approximations.
+        calibration: the facts that the program does not hold.
     """
     machine = calibration.machine
     layers = _layers(choice, program, weights, calibration)
@@ -122,7 +122,7 @@ def _rotations(choice: Choice, value: int) -> int:
 
 
 def _dense_diagonals(choice: Choice, value: int) -> int:
-    """Return the diagonals that the map of `value` would take without zeros; 0 for values that no map makes."""
+    """Return the number of diagonals of the map that makes `value` if it had no zeros; 0 if no map makes it."""
     program, placements = choice.variant.program, choice.layouts.placements
     op = program.operations[value - 1] if value else None
     if not isinstance(op, Affine):

@@ -1,1 +1,1 @@
-"""The error that encryption adds, predicted before anything is encrypted."""
+"""The noise prediction: the error that encryption adds to the outputs, computed before anything is encrypted."""

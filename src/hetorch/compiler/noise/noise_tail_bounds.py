@@ -1,12 +1,13 @@
 """Bounds of noise that hold where it is not Gaussian: Chernoff bounds of sums of Laplace variables.
 
-A rounding error reaches a slot multiplied by the secret key's value there, a key's error by a digit's: a product of two
-complex Gaussians, whose real part follows Laplace's distribution, with tails of exp(-sqrt(2) t) where a Gaussian has
-exp(-t^2 / 2). (Tests saw errors beyond a six-sigma Gaussian bound.) Sums over slots come near the Gaussian again, the
-sooner the more slots weigh alike. Both follow from Chernoff's bound: a sum of independent Laplace variables of
-variances w_i has the cumulant generating function -sum_i log(1 - w_i l^2 / 2), at most -n log(1 - (V / n) l^2 / 2) with
-V = sum w_i and n = V / max w_i, because -log(1 - x) is convex, so that its sum is largest where the variances are as
-unequal as they may be.
+In a slot, a rounding error is multiplied by the secret key's value, and the error of an evaluation key by a digit's
+value. Both are products of two complex Gaussians, whose real part follows Laplace's distribution, with tails of
+exp(-sqrt(2) t) where a Gaussian has exp(-t^2 / 2). (Tests saw errors beyond a six-sigma Gaussian bound.) Sums over
+slots come near the Gaussian again, the sooner the more slots have equal weight.
+
+Chernoff's bound covers both: a sum of independent Laplace variables of variances w_i has the cumulant generating
+function -sum_i log(1 - w_i l^2 / 2). It is at most -n log(1 - (V / n) l^2 / 2) with V = sum w_i and n = V / max w_i:
+-log(1 - x) is convex, so the sum is largest where the variances are as unequal as they may be.
 """
 
 from __future__ import annotations
@@ -24,16 +25,17 @@ EXCEEDED = 1e-8
 """Probability that a number lies beyond its bound: the bound is 6.2 standard deviations of a Gaussian, and 16 of one
 Laplace variable. Raised, bounds are lower and are exceeded more often."""
 MOST_TERMS = 1e4
-"""Number of equal terms from which on a sum counts as no nearer to the Gaussian."""
+"""Largest number of equal terms that a sum is taken to have. Raised, bounds of sums of more terms come still nearer to
+the Gaussian bound."""
 CANDIDATES = 4
-"""Number of rows, those with the largest variances, whose bound is computed. Raised, every prediction takes longer."""
+"""Number of rows, those with the largest variances, whose bounds are computed. Raised, predictions take longer."""
 _STEPS = np.concatenate([np.geomspace(0.01, 0.9, 40), np.linspace(0.91, 0.999, 12)])
 """Values of l at which Chernoff's bound is tried, as shares of the largest one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Noise:
-    """Independent sums of noise terms, one a row: the `variance` of each sum, and of its `largest` term."""
+    """Independent sums of noise terms, one per row: the `variance` of each sum, and that of its `largest` term."""
 
     variance: Array
     largest: Array

@@ -4,9 +4,9 @@
 *Ensures* bounds that errors exceed less often than noise_tail_bounds.EXCEEDED in each output.
 
 Every operation adds noise of known standard deviation (hetorch.engine.noise) to its result, and the gradients of the
-outputs (hetorch.compiler.noise.sensitivity) tell how much of it arrives there. Noise in different slots and operations
-is independent, and terms of second order are below the square of the result. The largest terms of a sum tell how far
-beyond its deviation it may go (hetorch.compiler.noise.noise_tail_bounds).
+outputs (hetorch.compiler.noise.sensitivity) give the part of it that reaches the outputs. Noise in different slots and
+operations is independent, and terms of second order are below the square of the result. From the largest terms of a sum
+follows a bound of the sum (hetorch.compiler.noise.noise_tail_bounds).
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ def predict_errors(
     Args:
         program: the network, without activations.
         lowered: its affine maps, by index of operation.
-        levels: one a value.
-        scales: one a value.
-        model: noise of the single operations.
-        sensitivity: of the outputs, as measured on `program`.
+        levels: one per value.
+        scales: one per value.
+        model: the noise of the single operations.
+        sensitivity: the sensitivity of the outputs, measured on `program`.
         prime_bits: primes are taken as 2^prime_bits.
-        encrypted: diagonals and biases are ciphertexts under a public key; inputs are then rotated one by one, and each
-            sum of a giant step is relinearised.
-        least: return a lower bound of the prediction, as if all sums were over many slots.
+        encrypted: True if diagonals and biases are ciphertexts under a public key. Inputs are then rotated one by one,
+            and the sum of each giant step is relinearised.
+        least: True for a lower bound of the prediction, which takes all sums as sums over many slots.
         modulus_chain: the primes, for polynomials, which square the distance between a prime and the scale.
 
     Returns:
-        For each value, a bound of what its own noise adds to the worst output; and a bound of the sum of all.
+        For each value, a bound of the error that its own noise adds to the worst output; and a bound of the sum of all.
     """
     rules = _Rules(program, lowered, levels, scales, model, sensitivity, prime_bits, encrypted, modulus_chain)
     together = [0.0] * program.value_count if least else _elements_a_slot(program, lowered)
@@ -114,7 +114,7 @@ class _Rules:
         parts = self.lowered[value - 1]
         slots, giants = parts.summed_slots, parts.max_giants_per_output
         message = model.public() if encrypted else model.encoding()
-        # Without a rotated input nothing switches keys before the products.
+        # Without a rotated input there is no key switch before the products.
         turned = model.key_switch(level + 1) if encrypted else model.switched(level + 1)
         switched = (turned / before) ** 2 if parts.babies else 0.0
         divisions = 2 * giants + 1 if encrypted else giants
@@ -150,7 +150,7 @@ def _scaled(noise: Noise, factor: float, together: float) -> Noise:
 def _elements_a_slot(program: TensorProgram, lowered: Mapping[int, LoweredMap]) -> list[float]:
     """Return, for each value, the number of its elements that may share a slot when they meet in a sum.
 
-    Infinite (all of them) where no later map rotates: the key's value in one slot then multiplies the noise of all.
+    It is infinite (all elements) if no later map rotates: the key's value in one slot then multiplies the noise of all.
     """
     parts = [1] * program.value_count
     for value in range(1, program.value_count):

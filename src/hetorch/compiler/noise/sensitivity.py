@@ -28,12 +28,12 @@ OUTPUTS = 16
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sensitivity:
-    """The sensitivity of the outputs to noise in each value.
+    """The sensitivity of the outputs to noise in each value; every field has one entry per value.
 
     `plain`: over (samples * outputs) rows, the sum over elements of the gradient squared, and its largest term.
     `weighted`: the same, weighted with the squared row norms of the matrix that made the value (zeros for values that
     no map made). `power`: the mean square of the value's elements in the sample where it is largest. `samples`: the
-    value's elements in the samples taken, (samples, size). One entry a value each.
+    value's elements in the chosen samples, (samples, size).
     """
 
     plain: tuple[Noise, ...]
@@ -42,7 +42,9 @@ class Sensitivity:
     samples: tuple[Array, ...]
 
     def with_mixtures(self, slots: Mapping[int, Array]) -> Sensitivity:
-        """Return the sensitivity in which the power of row-packed values counts mixtures too.
+        """Return the sensitivity in which the power of row-packed values counts their mixtures too.
+
+        Mixtures are the contents of the unused slots (hetorch.compiler.packing.row_packing).
 
         Args:
             slots: by value, the contents of all its slots on the samples, (samples, slots).
@@ -110,7 +112,7 @@ def _passed_back(op: TensorOp, gradient: Array, samples: Sequence[Array]) -> lis
             slope = chebyshev.chebval(samples[op.input], chebyshev.chebder(op.coefficients))
             return [(op.input, gradient * slope[:, None, :])]
         case _:
-            raise AssertionError("activations are approximated before")
+            raise AssertionError("activations are approximated before this pass")
 
 
 def _rows(terms: Array) -> Noise:

@@ -1,8 +1,8 @@
-"""Baby-step/giant-step: each rotation of a transform is the sum of two, so that few different rotations are needed.
+"""Baby-step/giant-step: split each rotation of a transform into a sum of two, so that few distinct ones are needed.
 
 A transform with rotations {g + b} takes a hoisted rotation for each baby step b != 0 and a full one for each giant step
-g != 0. Diagonals of images come in runs (taps of a row) and runs of runs (rows, channels), so the modulus that splits
-them is searched among the distances between diagonals as well as the powers of two.
+g != 0. The diagonals of images come in runs (the taps of a row), and these again in runs (rows, channels). So the
+modulus that splits them is searched among the distances between diagonals as well as among the powers of two.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ MOST_MODULI = 40
 """Number of the smallest moduli that are tried; the four largest are tried besides. Raised, splits may take fewer
 rotations, and every split takes longer to find."""
 SEARCHED_DIAGONALS = 256
-"""Number of diagonals, and of runs of them, whose distances are tried as moduli; the work grows with its square."""
+"""Number of diagonals, and of runs of them, whose distances are tried as moduli. Raised, splits of maps with many
+diagonals may take fewer rotations; the work grows with its square."""
 COMMON_DISTANCES, COMMON_GAPS = 12, 8
-"""Most frequent distances, and smallest gaps between neighbours, that are tried as moduli."""
+"""Numbers of the most frequent distances, and of the smallest gaps between neighbours, that are tried as moduli.
+Raised, splits may take fewer rotations, and every split takes longer to find."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """A giant step and a baby step for each diagonal, in their order; the sum of both is congruent to the index.
 
-    `baby_count`: (input, baby step) pairs with a rotation. `giant_count`: (output, giant step) pairs with one.
+    `baby_count` and `giant_count`: the numbers of (input, baby step) and (output, giant step) pairs that need a
+    rotation.
     """
 
     giants: Indices
@@ -40,7 +43,7 @@ class Split:
 
     @property
     def representatives(self) -> Indices:
-        """Integers, negative ones included, congruent to the indices that were split."""
+        """The sums of both steps: integers, possibly negative, congruent to the indices that were split."""
         return self.giants + self.babies
 
 
@@ -53,14 +56,14 @@ def split(
 ) -> Split:
     """Return the split of least cost of the diagonals `indices`, which are numbers modulo `modulus`.
 
-    Every input ciphertext is rotated for itself, and every output has giant steps of its own; keys are shared. Giant
+    Every input ciphertext is rotated by itself, and every output has giant steps of its own; keys are shared. Giant
     steps to one side that are all the multiples of the smallest one take one key (Horner's rule).
 
     Args:
-        indices: one a diagonal; distinct, unless there are several inputs or outputs.
-        modulus: indices that are equal modulo this are the same rotation.
-        outputs: the ciphertext of the result of each diagonal; all the same if left out.
-        inputs: the ciphertext of the input of each diagonal; all the same if left out.
+        indices: one per diagonal; distinct, unless there are several inputs or outputs.
+        modulus: indices that are equal modulo this number are the same rotation.
+        outputs: the index of the result ciphertext of each diagonal; all the same if left out.
+        inputs: the index of the input ciphertext of each diagonal; all the same if left out.
         key_weight: cost of a key, where a hoisted rotation costs BABY and a giant step GIANT.
     """
     distinct, place = np.unique(indices, return_inverse=True)
@@ -90,7 +93,7 @@ def split(
 
 
 def _rotations(steps: Indices, order: Indices, place: Indices, ciphertext: Indices) -> tuple[int, int]:
-    """Count the different steps other than 0, and the pairs of such a step and a ciphertext."""
+    """Return the number of distinct steps other than 0, and the number of pairs of such a step and a ciphertext."""
     distinct, number = np.unique(steps, return_inverse=True)
     keys = len(distinct) - int(np.any(distinct == 0))
     count = int(ciphertext.max()) + 1
@@ -102,7 +105,7 @@ def _rotations(steps: Indices, order: Indices, place: Indices, ciphertext: Indic
 
 
 def _horner_keys(giants: Indices) -> int:
-    """Return the number of keys for giant steps, by hetorch.engine.rotation_schedule's rule for each side."""
+    """Return the number of keys for giant steps, by the rule of hetorch.engine.rotation_schedule for each side."""
     keys = 0
     for side in (giants[giants > 0], -giants[giants < 0]):
         steps = np.unique(side)
@@ -114,7 +117,7 @@ def _unrolled(indices: Indices, modulus: int) -> tuple[Indices, Indices]:
     """Cut the circle of sorted `indices` at its largest gap.
 
     Returns:
-        Signed representatives, ascending, and for each index its place among them.
+        The signed representatives, ascending, and the place of each index among them.
     """
     if len(indices) == 1:
         value = int(indices[0])

@@ -4,9 +4,9 @@
 *Ensures* a placement for every value, equal within each group of values (hetorch.ir.value_groups), with diagonals for
 every affine map; unused slots hold zero in all groups but the row-packed ones.
 
-Every affine map leads from a group to a group, and its cost is a function of the two placements. The search walks the
-maps in order and keeps the best partial choices. It is a dynamic program: of the choices that agree on all groups still
-needed, only the cheapest stays. So on a chain of layers it is exact over the candidates unless the beam overflows.
+Every affine map leads from a group to a group, and its cost is a function of the two placements. The search is a
+dynamic program with a beam: it walks the maps in order, and among the partial choices that agree on all groups still
+needed it keeps the cheapest. So on a chain of layers it finds the best candidates unless the beam overflows.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ BEAM = 32
 """Number of partial choices that are kept after each map. Raised, networks with branches may find cheaper layouts, and
 the search takes longer in proportion."""
 MOST_CIPHERTEXTS = 1 << 14
-"""Largest number of ciphertexts of one tensor: at 0.5 MB each (ring 2^13, four primes), 8 GB of memory."""
+"""Largest number of ciphertexts of one tensor: at 0.5 MB each (ring 2^13, four primes), 8 GB of memory. Raised, larger
+tensors are accepted."""
 
 State = tuple[float, dict[int, Placement]]
 """A partial choice: its cost in seconds, and the placement of each group that has one."""
@@ -42,9 +43,10 @@ State = tuple[float, dict[int, Placement]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layouts:
-    """The placement of every value, and the predicted seconds of the program with them.
+    """The placement of every value, and the predicted cost of the program with them.
 
-    `cost` counts the affine maps, and what products and polynomials on further ciphertexts of a tensor take.
+    `cost`: the seconds of the affine maps, and those of products and polynomials on all ciphertexts of a tensor but the
+    first.
     """
 
     placements: tuple[Placement, ...]
@@ -64,10 +66,10 @@ def choose_layouts(
 
     Args:
         program: the network, without activations.
-        levels: one a value.
-        slot_count: positions of a ciphertext, a power of two.
-        model: predicts times; the default one if left out.
-        row_packing: False keeps zero in all unused slots.
+        levels: one per value.
+        slot_count: the number of positions of a ciphertext, a power of two.
+        model: the cost model; the default one if left out.
+        row_packing: False if all unused slots must hold zero.
         memo: facts about the maps of this program that earlier searches found.
 
     Raises:
@@ -97,8 +99,11 @@ def _check_ciphertexts(program: TensorProgram, slot_count: int) -> None:
 
 
 class _Search:
-    """One walk over the affine maps of a program. `maps` are (index, operation); `last_use` is the position, among the
-    maps, of the last one that reads or makes a group's values."""
+    """One walk over the affine maps of a program.
+
+    `maps` are pairs (index, operation). `last_use` is, for each group, the position in `maps` of the last map that
+    reads or makes its values.
+    """
 
     def __init__(
         self, program: TensorProgram, levels: tuple[int, ...], costs: MapCosts, row_packing: bool
@@ -122,7 +127,7 @@ class _Search:
         return [(0.0, {self.group[0]: placement}) for placement in self._inputs()]
 
     def extended(self, states: list[State], position: int) -> list[State]:
-        """Return the best partial choices after the map number `position`."""
+        """Return the best partial choices after maps[position]."""
         index, op = self.maps[position]
         source_group, result_group = self.group[op.input], self.group[index + 1]
         level, shape = self.levels[index + 1] + 1, self.program.shape(op.input)
@@ -155,7 +160,7 @@ class _Search:
         candidates = input_candidates(
             program.input_shape, {self.strides[index] for index, _ in readers}, slot_count
         )
-        # Skewing is for an input that only maps read: a value that a map makes cannot be skewed.
+        # The input may be skewed if only maps read it. Otherwise its group has results of operations, which cannot be.
         if not readers or any(group[index + 1] == group[0] for index in range(len(program.operations))):
             return candidates
         return candidates + skewed_candidates(candidates, [prod(op.shape) for _, op in readers], slot_count)

@@ -1,9 +1,9 @@
-"""Maps between images whose weights repeat: every pair of channels reads the same pairs of pixels.
+"""Convolutions and other maps between images in which every pair of channels reads the same pairs of pixels.
 
-A convolution has millions of weights and few different diagonals. Its non-zeros are a product, a set of channel pairs
-times a set of pixel pairs, and an image lies on a grid so that its slots are a sum, one term of the channel and one of
-the pixel. Its diagonals are then all sums of a channel difference and a pixel difference: one circular convolution of
-two indicator vectors, whatever the number of weights.
+A convolution has millions of weights and few distinct diagonals. Its non-zeros are the Cartesian product of a set of
+channel pairs and a set of pixel pairs, and on a grid the slot of an element is the sum of a term for its channel and a
+term for its pixel. The diagonals are then all sums of a channel difference and a pixel difference: one circular
+convolution of two indicator vectors finds them, whatever the number of weights.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ MOST_PIXEL_PAIRS = 1 << 26
 """Largest number of (output pixel, input pixel) pairs of a map for which the product form is looked for, at one byte a
 pair (64 MB). Raised, larger images are searched quickly too, and take more memory meanwhile."""
 MOST_SPECTRUM = 1 << 22
-"""Largest size, ciphertext blocks times diagonals, of the circular convolution: 8-byte numbers, 32 MB each array."""
+"""Largest size, ciphertext blocks times diagonals, of the circular convolution: arrays of 8-byte numbers, 32 MB each.
+Raised, larger maps are searched quickly too, and take more memory meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Product:
     """The product form of a map: its non-zeros (row, column) are all pairs of `channels` with all pairs of `pixels`.
 
-    `channels` and `pixels`: int64 (2, pairs), the numbers in the row and in the column. `row_pixels` and
-    `column_pixels`: pixels a channel of the result and of the input.
+    `channels` and `pixels`: int64 (2, pairs), first the indices in the result, then those in the input. `row_pixels`
+    and `column_pixels`: the number of pixels per channel of the result and of the input.
     """
 
     channels: Indices
@@ -63,7 +64,7 @@ def _pairs(first: Indices, second: Indices, firsts: int, seconds: int) -> Indice
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Terms:
-    """A placement as a sum: channel c, pixel p lies in slot `channel[c]` + `pixel[p]` modulo the period, in the
+    """A placement as a sum: pixel p of channel c lies in slot `channel[c]` + `pixel[p]` modulo the period, in the
     ciphertext `part[c]`."""
 
     channel: Indices
@@ -72,7 +73,7 @@ class Terms:
 
 
 def terms_of(placement: Placement, pixels: int) -> Terms | None:
-    """Return the placement of an image of `pixels` pixels a channel as a sum; None if it is not one."""
+    """Return the placement of an image with `pixels` pixels per channel as a sum; None if it is not one."""
     part, slot = np.divmod(placement.positions[0].reshape(-1, pixels), placement.period)
     channel, pixel = slot[:, 0], slot[0] - slot[0, 0]
     if placement.positions.shape[0] != 1 or np.any(part != part[:, :1]):
@@ -85,7 +86,7 @@ def terms_of(placement: Placement, pixels: int) -> Terms | None:
 def product_indices(
     product: Product, source: Placement, result: Placement, before: Terms, after: Terms
 ) -> tuple[Indices, int] | None:
-    """Return what diagonals.find_indices returns, without looking at the weights; None if it takes too much memory.
+    """Return the result of diagonals.find_indices, computed from the product form; None if it takes too much memory.
 
     `before` and `after` are the `terms_of` of `source` and `result`.
     """

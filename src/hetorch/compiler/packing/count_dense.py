@@ -21,13 +21,13 @@ def count_dense(
 ) -> int:
     """Return the number of diagonals of the dense map with the same placements; 0 if the map is too large to count.
 
-    Between images, the dense map is the one in which every channel reads every channel wherever one of them does;
-    between other shapes, all elements read all. A map whose placements suit its zeros may take more diagonals than this
-    number.
+    Between images, in the dense map every channel reads every channel at each pair of pixels that some channel uses;
+    between other shapes, every element reads every element. A map whose placements suit its zeros may take more
+    diagonals than this number.
 
     Args:
         matrix: the map.
-        shapes: of its input and of its result.
+        shapes: the shapes of its input and of its result.
         source: the placement of the input.
         result: the placement of the result.
     """

@@ -6,8 +6,8 @@ the result's period is smaller, the products of one row lie in several slots tha
 2m, 4m, ... and add) sum them up afterwards. If it is larger or equal, there is nothing to fold, unless the result is
 row-packed (hetorch.compiler.packing.row_packing).
 
-Over several ciphertexts a map is a grid of (result, input) blocks, each with diagonals of its own: number
-(result * inputs + input) * m + k.
+Over several ciphertexts a map is a grid of (result, input) blocks, each with diagonals of its own. The index of a
+diagonal is then (result * inputs + input) * m + k.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class DiagonalSet:
     """The diagonals of a map: sorted `indices`, each block * `modulus` + k.
 
     For each non-zero of the matrix (in CSR order), `chosen` is the place of its diagonal in `indices`, and `replica`
-    that of the input that it reads (0 unless the input is skewed).
+    the replica of the input that it reads (0 unless the input is skewed).
     """
 
     indices: Indices
@@ -67,7 +67,7 @@ def find_diagonals(
 def find_indices(
     rows: Indices, columns: Indices, source: Placement, result: Placement
 ) -> tuple[Indices, int] | None:
-    """Return `indices` and `modulus` of find_diagonals alone, in less time: the search for layouts needs no more."""
+    """Return only the `indices` and the `modulus` of find_diagonals, in less time; the search for layouts uses them."""
     if len(rows) == 0 or source.positions.shape[0] > 1:
         diagonals = find_diagonals(rows, columns, source, result)
         return None if diagonals is None else (diagonals.indices, diagonals.modulus)
@@ -84,7 +84,7 @@ def find_indices(
 
 
 def blocks(indices: Indices, modulus: int, source: Placement) -> tuple[Indices, Indices, Indices]:
-    """Split the indices of find_diagonals: the ciphertext of the result, that of the input, and k."""
+    """Split the indices of find_diagonals into the ciphertext of the result, the ciphertext of the input, and k."""
     block = np.asarray(indices // modulus)
     k = np.asarray(indices % modulus)
     return np.asarray(block // source.parts), np.asarray(block % source.parts), k
@@ -105,7 +105,7 @@ def _numbers(rows: Indices, columns: Indices, source: Placement, result: Placeme
 
 
 def _dense_present(source: Placement, result: Placement, modulus: int) -> NDArray[np.bool_]:
-    """Return which diagonals a matrix without zeros has: the differences of any two slots, by a circular correlation.
+    """Return the mask of the diagonals of a matrix without zeros: all differences of slots, by circular correlation.
 
     The counts are whole numbers up to the modulus, so the rounding of the transform is far below one half.
     """

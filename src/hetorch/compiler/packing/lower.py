@@ -1,6 +1,6 @@
-"""Lowering of an affine map, for given placements of its input and its result: a DiagonalTransform and its folds.
+"""Pass: lower an affine map between two placements to diagonals, baby steps and giant steps, and folds.
 
-*Assumes* placements between which find_diagonals finds diagonals, as those that choose_layouts returns.
+*Assumes* placements between which find_diagonals finds diagonals, such as those that choose_layouts returns.
 *Ensures* that the transform followed by the folds has (matrix @ x) at the slots of the result and, unless the result is
 row-packed, zero in all others, whatever the unused slots of the input hold.
 """
@@ -25,9 +25,9 @@ from hetorch.errors import InfeasibleError
 class LoweredMap:
     """An affine map ready to run: the transform, the steps of the folds after it, and counts for costs and noise.
 
-    `diagonals`: all diagonals. `babies`: (input, baby step) pairs with a rotation. `giants`: (result, giant step) pairs
-    with one. `max_diagonals_per_output` and `max_giants_per_output`: the diagonals and the giant steps of the
-    ciphertext of the result that has most.
+    `diagonals`: the number of all diagonals. `babies` and `giants`: the numbers of (input, baby step) and (result,
+    giant step) pairs that need a rotation. `max_diagonals_per_output` and `max_giants_per_output`: the largest numbers
+    of diagonals and of giant steps of one result ciphertext.
     """
 
     transform: DiagonalTransform
@@ -92,8 +92,8 @@ def lower(
         matrix: the map.
         source: the placement of the input.
         result: the placement of the result.
-        slot_count: positions of a ciphertext; both periods divide it.
-        key_weight: cost of a key, as baby_giant.split takes it.
+        slot_count: the number of positions of a ciphertext; both periods divide it.
+        key_weight: the cost of a key, an argument of baby_giant.split.
 
     Raises:
         InfeasibleError: the input is skewed and no cover of its diagonals was found.

@@ -1,4 +1,4 @@
-"""The cost of an affine map between two placements, with everything that was computed for it kept for the next one."""
+"""The cost of an affine map between two placements; intermediate results are kept for the next pair of placements."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from hetorch.compiler.packing.row_packing import row_packing_between
 from hetorch.ir.tensor_program import Affine
 
 MOST_SEARCHED = 300_000
-"""Number of weights of a map to an image from which only sample_pixels are looked at. Raised, the search is slower: all
-weights up to this number take a few milliseconds for each pair of placements."""
+"""Number of weights from which on the search looks at a few pixels of a map to an image only (sample_pixels). Raised,
+the search is slower: a map of this many weights takes a few milliseconds for each pair of placements."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MapMemo:
     """Facts about the affine maps of one program that do not depend on ring, digits or key weight.
 
-    One search for layouts fills it, and the next ones use it. Maps go by the index of their operation. `entries`: the
-    non-zeros. `samples`: those that tell the cost (sample_pixels). `products`: the product form of a convolution.
-    `diagonals`: find_indices between two placements, which go by name. `terms`: terms_of of a placement.
+    One search for layouts fills it, and the next ones use it. Keys have the index of the map's operation and the names
+    of placements. `entries`: the non-zeros of a map. `samples`: those from which the cost is computed (sample_pixels).
+    `products`: the product form of a convolution. `diagonals`: the result of find_indices between two placements.
+    `terms`: the result of terms_of for a placement.
     """
 
     entries: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class MapMemo:
     terms: dict[tuple[object, int], Terms | None] = field(default_factory=dict)
 
     def read(self, index: int, op: Affine, shape: tuple[int, ...]) -> None:
-        """Take in the non-zeros of `op`, the operation number `index`, on an input of `shape`."""
+        """Record the non-zeros of `op`, the operation number `index`, on an input of `shape`."""
         if index not in self.entries:
             self.entries[index] = coordinates(op.matrix)
             self.products[index] = product_form(*self.entries[index], op.shape, shape)
@@ -57,7 +58,7 @@ class MapMemo:
 
     def _find(self, index: int, source: Placement, result: Placement) -> tuple[Indices, int] | None:
         if source.positions.shape[0] > 1:
-            # The cover of a skewed input must be the one that is lowered later: it is found on all weights.
+            # The cover of a skewed input must be the one that is lowered later, which is found on all weights.
             return find_indices(*self.entries[index], source, result)
         product = self.products[index]
         if product is not None and row_packing_between(source, result) is None:
@@ -80,7 +81,7 @@ class MapMemo:
 class MapCosts:
     """Costs of maps between placements for one cost model, each computed once.
 
-    Placements go by their id, so they are kept alive.
+    `costs` has the ids of placements as keys, so `alive` keeps these objects alive.
     """
 
     slot_count: int
@@ -95,7 +96,7 @@ class MapCosts:
     ) -> float:
         """Return the seconds of `op` (operations[index]) on an input of `shape` at `level`.
 
-        Infinite if no diagonals are found between the placements.
+        The result is infinite if no diagonals are found between the placements.
         """
         key = (index, id(source), id(result))
         if key not in self.costs:
@@ -122,15 +123,15 @@ class MapCosts:
 
 
 def sample_pixels(rows: Indices, columns: Indices, shape: tuple[int, ...]) -> tuple[Indices, Indices]:
-    """Return the weights that tell what placements cost: of a large map to an image, those of a few output pixels.
+    """Return the weights from which the cost of placements is computed.
 
-    A convolution repeats its diagonals at every pixel, so pixels near two corners and in the middle are enough. All
-    weights of any other map are returned.
+    For a large map to an image these are the weights of a few output pixels: a convolution repeats its diagonals at
+    every pixel, so pixels near two corners and in the middle are enough. For any other map they are all weights.
 
     Args:
         rows: the rows of the non-zeros.
         columns: their columns.
-        shape: that of the map's result.
+        shape: the shape of the map's result.
     """
     if len(shape) != 3 or len(rows) < MOST_SEARCHED:
         return rows, columns

@@ -1,4 +1,4 @@
-"""The placements among which choose_layouts chooses: for the network's input, and for the result of a map."""
+"""The candidates of choose_layouts: placements for the network's input, and for the result of a map."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from hetorch.compiler.packing.placements import (
 def spatial_stride(matrix: sparse.csr_array, source: tuple[int, ...], result: tuple[int, ...]) -> int:
     """Return the distance, in input pixels, between the inputs of two neighbouring output pixels.
 
-    Measured at the middle of the first output channel; 1 for maps that are not from an image to an image.
+    It is measured at the middle of the first output channel, and is 1 for maps that are not from image to image.
     """
     (_, height, width), (_, out_height, out_width) = image_shape(source), image_shape(result)
     if len(source) != 3 or len(result) != 3 or out_width < 2:
@@ -41,7 +41,7 @@ def spatial_stride(matrix: sparse.csr_array, source: tuple[int, ...], result: tu
 
 
 def input_candidates(shape: tuple[int, ...], strides: set[int], slot_count: int) -> list[Placement]:
-    """Return placements of the network's input that are not skewed; `strides` are those of the maps that read it."""
+    """Return placements of the network's input that are not skewed; `strides`: the strides of the maps that read it."""
     placements = [compact(math.prod(shape))]
     if slot_count == 1:
         return _fitting(placements, slot_count)  # with one element a ciphertext, all placements are the same
@@ -62,7 +62,8 @@ def skewed_candidates(
 ) -> list[Placement]:
     """Return skewed versions of the input placements `bases`, for maps whose results have `result_sizes` elements.
 
-    Steps of 1, 2 and 4 rows' share of the replicas suit dense maps, steps of 1 to 3 pixel rows suit convolutions.
+    Dense maps get steps of 1, 2 and 4 times the result's size over the number of replicas, convolutions steps of 1 to 3
+    rows of pixels.
     """
     sizes = {power_of_two(size) for size in result_sizes}
     turned: list[Placement] = []
@@ -105,8 +106,8 @@ def result_candidates(
 def _fitting(placements: list[Placement], slot_count: int) -> list[Placement]:
     """Cut placements to `slot_count`, and keep those that need few ciphertexts, each set of positions once.
 
-    Kept are those on one ciphertext or, if there is none, on at most twice as many as the least. Of equal positions the
-    first one that has a grid is kept.
+    If some placement needs one ciphertext only, those that need more are dropped; otherwise those that need more than
+    twice the least number. Among placements with equal positions, one that has a grid is preferred.
     """
     pieces = [cut(placement, slot_count) for placement in placements]
     least = min(placement.parts for placement in pieces)

@@ -1,11 +1,11 @@
-"""Placements: where a tensor lies in the slots. This file has the record and the ways to make one.
+"""Placements: the slots in which the elements of a tensor lie.
 
 A placement is periodic: its period, a power of two, repeats over the slots, so that rotations act modulo the period.
 An image (C, H, W) lies on a grid: pixel (y, x) at slot y * stride * pitch + x * stride of a block, channels in further
 blocks and, where a strided convolution has left gaps, in the gaps (the multiplexed packing of Lee et al., ICML 2022).
-The client packs the input as it is told, at no cost, so the input has two freedoms more: phases (each residue class of
-pixels in a block of its own, for a strided first layer) and skewed replicas (each repetition turned a little further,
-so that it serves other diagonals).
+The client packs the input in any order at no cost, so an input may also have phases (each residue class of pixels lies
+in a block of its own, for a strided first layer) and skewed replicas (each repetition is rotated a little further, so
+that it serves other diagonals).
 
 A tensor that is larger than a ciphertext is cut: position p lies in slot p % slot_count of ciphertext p // slot_count.
 """
@@ -54,9 +54,10 @@ class Placement:
     """The slots of every element of a tensor.
 
     `positions`: int64 (replicas, n). Element i lies in slot positions % period of ciphertext positions // period, and
-    repeats with the `period`. There is more than one replica only in skewed placements, and more than one ciphertext
-    (`parts`) only where the period is the slot count; never both. `label` names the kind of placement for messages.
-    `grid` is that of an image. With `row_packing`, unused slots may hold anything; without it they hold zero.
+    repeats with the `period`. Only skewed placements have more than one replica. Only placements whose period is the
+    slot count have more than one ciphertext (`parts`). No placement has both. `label` names the kind of placement for
+    messages. `grid` is the grid of an image. With `row_packing`, unused slots may hold anything; without it they hold
+    zero.
     """
 
     positions: Indices
@@ -68,7 +69,7 @@ class Placement:
 
     @property
     def name(self) -> tuple[str, int, int, int]:
-        """A key for dictionaries: the label and the sizes decide the positions of a given tensor."""
+        """A key for dictionaries: the positions of a given tensor are a function of the label and the sizes."""
         return (self.label, self.positions.shape[1], self.period, self.parts)
 
     def layout(self, shape: tuple[int, ...], slot_count: int, batch: int = 1) -> Layout:
@@ -126,14 +127,14 @@ def on_grid(shape: tuple[int, ...], grid: Grid, *, in_gaps: bool) -> Placement |
 
 
 def skewed(base: Placement, step: int, slot_count: int) -> Placement:
-    """Turn replica i of `base`, of slot_count / period, by i * step slots within its period."""
+    """Rotate replica i of `base` by i * step slots within its period, for each of the slot_count / period replicas."""
     replicas = np.arange(slot_count // base.period, dtype=np.int64)[:, None]
     turned = (base.positions[:1] + replicas * step) % base.period + replicas * base.period
     return Placement(turned, slot_count, f"{base.label} skewed {step}")
 
 
 def cut(placement: Placement, slot_count: int) -> Placement:
-    """Cut a placement into ciphertexts of `slot_count` slots, and leave out those that would be empty."""
+    """Cut a placement into ciphertexts of `slot_count` slots, and leave out the empty ones."""
     if placement.period <= slot_count:
         return placement
     part, slot = np.divmod(placement.positions, slot_count)

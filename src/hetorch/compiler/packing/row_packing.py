@@ -1,17 +1,17 @@
-"""Row packing for dense layers: each replica of the input computes different output rows.
+"""Row packing for dense layers: each replica of the input computes different rows of the result.
 
 An input of period p repeats slot_count / p times, but the diagonals of a map to a result of the same period multiply
 the same numbers in every replica. Row packing gives each replica rows of its own: row t has its slot at
 q(t) = (t div w) p + t mod w, and its products with all p slots of the input lie in the p / w slots q(t) + w a, where
 folds by w, 2w, ..., p/2 add them up. So w diagonals and log2(p/w) folds replace p diagonals (w >= rows * p /
 slot_count). These are the row-wise products of Halevi and Shoup ("Algorithms in HElib", Crypto 2014, section 4.3),
-with as many rows a ciphertext as there is room for.
+with as many rows per ciphertext as there is room for.
 
-The price is that the slots between the rows end up with mixtures: a mixture is the sum of the last products of one row
-and the first products of the next. Maps that read the result have zeros there and products multiply mixtures by
-mixtures, so the rows are right. But a polynomial would leave its range on mixtures, and a client must not see them. So
-row packing is for groups of values without polynomials that are not the output, and it is refused where mixtures,
-measured on calibration samples, are too large.
+Afterwards the slots between the rows are not zero. Each holds a mixture: the sum of the last products of one row and
+the first products of the next. The rows themselves stay right, since maps that read the result have zeros at those
+slots, and products multiply slot by slot. But a polynomial would leave its range there, and a client must not see
+mixtures. So row packing is for groups of values that no polynomial reads and that are not the output, and it is refused
+if the mixtures, measured on calibration samples, are too large.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def row_packing_between(source: Placement, result: Placement) -> RowPacking | No
 def row_packable_groups(program: TensorProgram, group: Sequence[int]) -> set[int]:
     """Return the groups (hetorch.ir.value_groups) whose unused slots may hold mixtures.
 
-    All but the input's, the output's and those with polynomials.
+    These are all groups but the input's, the output's and those with polynomials.
     """
     kept_clean = {group[0], group[program.output]}
     kept_clean |= {group[i + 1] for i, op in enumerate(program.operations) if isinstance(op, Chebyshev)}
@@ -90,11 +90,11 @@ def trace_mixtures(
 
     Args:
         program: the network, without activations.
-        placements: one a value.
-        samples: one array (samples, size) a value: its elements on calibration samples.
+        placements: one per value.
+        samples: one array (samples, size) per value: its elements on calibration samples.
 
     Returns:
-        By value, an array (samples, period).
+        An array (samples, period) by value.
     """
     traced: dict[int, Array] = {}
     for value in range(1, program.value_count):
@@ -140,7 +140,7 @@ def _affine_slots(op: Affine, source: Placement, result: Placement, inputs: Arra
 def largest_mixture(traced: Mapping[int, Array], samples: Sequence[Array]) -> float:
     """Return the largest ratio, over the traced values, of a slot to the largest element of the value; 1 if none.
 
-    `traced` as trace_mixtures returns it, `samples` as it takes them.
+    `traced` is the result of trace_mixtures for the same `samples`.
     """
     ratios = [
         float(np.max(np.abs(slots))) / max(float(np.max(np.abs(samples[value]))), 1e-300)

@@ -1,4 +1,4 @@
-"""The diagonals of a map that reads a skewed input: a small set that serves every non-zero from one of its replicas."""
+"""The diagonals of a map that reads a skewed input: a small set that serves every non-zero by some replica."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ MOST_COVER_ENTRIES = 3_000_000
 """Largest number of (non-zero, replica) pairs for which a cover is searched: about a second. Raised, larger maps may
 read a skewed input, and the search takes longer."""
 MOST_PICKS = 512
-"""Largest number of diagonals of a cover: with more, a skewed input is no better than one that is not."""
+"""Largest number of diagonals of a cover: with more, a skewed input is no better than one that is not skewed. Raised,
+the search for a cover takes longer."""
 
 
 def cover(distances: Indices, modulus: int) -> tuple[Indices, Indices, Indices] | None:
     """Choose few diagonals so that each non-zero is on one of them for some replica of the input.
 
-    The search is greedy: the diagonal that serves most of the non-zeros left, again and again. For a dense map the run
-    of diagonals 0..w-1 is the best cover, and it is taken if the greedy one is not smaller.
+    The search is greedy: it picks the diagonal that serves most of the remaining non-zeros until all are served. For a
+    dense map the run of diagonals 0..w-1 is the best cover, and it is taken if the greedy one is not smaller.
 
     Args:
         distances: (replicas, non-zeros), the diagonal of each non-zero for each replica, 0 <= distance < modulus.
         modulus: the number of different diagonals.
 
     Returns:
-        The sorted diagonals; for each non-zero the place of its diagonal among them; and its replica. None if no cover
-        of at most MOST_PICKS diagonals was found.
+        The sorted diagonals, and for each non-zero the place of its diagonal among them and its replica. None if no
+        cover of at most MOST_PICKS diagonals was found.
     """
     run = int(distances.min(axis=0).max()) + 1
     picks = _greedy(distances, modulus, min(run, MOST_PICKS))

@@ -1,9 +1,9 @@
 """Pass: assign the level of every value, counted from the output, which is at level 0.
 
 *Assumes* a program without activations.
-*Ensures* that every value is at least the depth of each operation that reads it above that operation's result. Each
-value is at the lowest such level: operations at low levels are cheap, so nothing waits high up. A reader that needs a
-value lower gets a copy that is dropped there.
+*Ensures* that the result of each operation is at least the operation's depth below every value that it reads. Each
+value is at the lowest such level, because operations at low levels are cheap. An operation that needs the value at a
+lower level gets a copy that is dropped to it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hetorch.ir.tensor_program import TensorProgram
 
 
 def assign_levels(program: TensorProgram) -> tuple[int, ...]:
-    """Return one level a value; the first is that of a fresh ciphertext."""
+    """Return one level per value; the first is the level of a fresh ciphertext."""
     levels = [0] * program.value_count
     for index in range(len(program.operations) - 1, -1, -1):
         op = program.operations[index]

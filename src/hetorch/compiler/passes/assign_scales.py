@@ -1,4 +1,4 @@
-"""Pass: assign the exact scale of every value, so that nothing drifts and sums meet at equal scales.
+"""Pass: assign the exact scale of every value, so that scales do not drift and the operands of sums have equal ones.
 
 *Assumes* that every sum has an operand whose scale is free (balance_sums), and levels as assign_levels gives them.
 *Ensures* that the operands of every sum have equal scales, up to the rounding of floating point.
@@ -27,11 +27,11 @@ def assign_scales(
     scale_bits: float,
     modulus_chain: Sequence[int] | None,
 ) -> tuple[float, ...]:
-    """Return one scale a value.
+    """Return one scale per value.
 
     Args:
         program: the network, without activations.
-        levels: one a value.
+        levels: one per value.
         sizes: the largest absolute value of each value in calibration.
         scale_bits: bits of the scale of a value of size 1.
         modulus_chain: the primes; None stands for primes of exactly 2^scale_bits, while parameters are being chosen.
@@ -88,10 +88,9 @@ class _Scales:
     known: dict[int, float] = field(default_factory=dict)
 
     def of(self, value: int) -> float:
-        """Return the scale of `value`; first those that it depends on are found.
+        """Return the scale of `value`; the scales that it depends on are computed first.
 
-        The recursion ends: a free operand is read by its sum alone, so nothing that its partner is made of depends on
-        it.
+        The recursion ends: only its sum reads a free operand, so its partner does not depend on it.
         """
         if value not in self.known:
             self.known[value] = self._scale(value)

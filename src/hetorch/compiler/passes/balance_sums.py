@@ -1,10 +1,11 @@
-"""Pass: give every sum an operand whose scale can be planned, so that no engine ever sees two scales in a sum.
+"""Pass: give every sum an operand whose scale can be planned, so that the operands of each sum have equal scales.
 
 *Assumes* a program without activations.
 *Ensures* that is_free holds for an operand of every Add; the function stays the same.
 
-The scale of the result of an affine map or a polynomial is free. That of a product is not (s_a s_b / q), nor that of a
-value that others read too. Where neither operand is free, an identity map is put before the one with levels to spare.
+The scale of the result of an affine map or a polynomial is free, unless other operations read the value too. The scale
+of a product is not free (s_a s_b / q). If neither operand of a sum is free, an identity map is put before the one with
+levels to spare.
 """
 
 from __future__ import annotations

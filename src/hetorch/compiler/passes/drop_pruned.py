@@ -3,9 +3,9 @@
 *Assumes* a program without activations.
 *Ensures* the same outputs, up to the rounding of floating point; the input and the output keep their elements.
 
-A row without weights makes a constant: it goes into the biases of the maps that read it, through polynomials too. A
-column without weights is read by nothing. Whole channels of an image leave, or single elements of other tensors, so
-that the grid of an image stays one.
+A row without weights makes a constant, which goes into the biases of the maps that read it, also through polynomials. A
+column without weights is read by nothing. Images lose whole channels only, so that they still lie on a grid; other
+tensors lose single elements.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _fold_constants(program: TensorProgram) -> TensorProgram:
                 a, b = values[op.a], values[op.b]
                 values.append(a + b if isinstance(op, Add) else a * b)
             case _:
-                raise AssertionError("activations are approximated before")
+                raise AssertionError("activations are approximated before this pass")
         # Values of elements that are not constant are never used: zeros cannot overflow.
         values[-1] = np.where(constants[-1], values[-1], 0.0)
         operations.append(folded)
@@ -96,7 +96,7 @@ def _fold_constants(program: TensorProgram) -> TensorProgram:
 
 
 def _live(program: TensorProgram, group: list[int]) -> dict[int, Mask]:
-    """Return, for each group, the elements that the output depends on; all of those of the input and of the output."""
+    """Return, for each group, the elements that the output depends on; for the input and the output, all elements."""
     live = {group[v]: np.zeros(program.size(v), dtype=bool) for v in range(program.value_count)}
     live[group[0]][:] = True
     live[group[program.output]][:] = True
@@ -124,7 +124,7 @@ def _whole_channels(program: TensorProgram, group: list[int], name: int, mask: M
 
 
 def _smaller(shape: tuple[int, ...], mask: Mask) -> tuple[int, ...]:
-    """Return the shape of a tensor of which only the elements of `mask` are kept."""
+    """Return the shape that a tensor of `shape` has when only the elements of `mask` are kept."""
     if mask.all():
         return shape
     if len(shape) == 3:

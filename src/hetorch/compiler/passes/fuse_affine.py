@@ -4,9 +4,9 @@
 *Ensures* the same function in real numbers, on operations that the output needs; names and kinds of fused layers are
 joined.
 
-Rules: W(Ax) = (WA)x; W(Ax + y) = (WA)x + Wy; Ax + Bx = (A + B)x; an identity disappears. A product is formed only if it
-does not hold many more non-zeros than its factors, so that a bottleneck stays one. With a growth of 0, only identities
-disappear and sums of maps of one value are gathered.
+Rules: W(Ax) = (WA)x; W(Ax + y) = (WA)x + Wy; Ax + Bx = (A + B)x; identities are removed. A product is formed only if it
+does not hold many more non-zeros than its factors, so that a bottleneck stays one. With a growth of 0, no products are
+formed: identities are removed, and maps of one value are added up.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from scipy import sparse
 from hetorch.ir.tensor_program import Add, Affine, TensorOp, TensorProgram, without_dead
 
 GROWTHS = (2.0, 8.0)
-"""Limits on the growth of a fused matrix: its non-zeros over those of its factors. Raised, more maps are fused: that is
-more diagonals, but every fused pair saves a level in all operations before it. The pipeline tries both limits and keeps
-the faster plan."""
+"""Limits on the growth of a fused matrix: the ratio of its non-zeros to those of its factors. Raised, more maps are
+fused: this takes more diagonals, but every fused pair saves a level in all operations before it. The pipeline tries
+both limits and keeps the faster plan."""
 
 
 def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorProgram:
-    """Return the same function with as few affine operations as the rules give.
+    """Return the same function with as few affine operations as the rules allow.
 
     `growth`: the largest number of non-zeros of a fused matrix, in multiples of those of its factors.
     """
@@ -41,7 +41,7 @@ def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorPro
         number[index + 1] = value
     output = number[program.output]
     if output == 0 and program.output_shape != program.input_shape:
-        # Nothing but a reshape is left. One value cannot have two shapes, so the output becomes a copy.
+        # Only a reshape is left. One value cannot have two shapes, so the output becomes a copy.
         size = program.size(0)
         whole = sparse.csr_array(sparse.eye_array(size, format="csr"))
         output = fuser.append(Affine(0, whole, np.zeros(size), program.output_shape, "output", "reshape"))
@@ -69,7 +69,7 @@ class Fuser:
         name: str,
         kind: str,
     ) -> int:
-        """Return the value matrix @ source + bias, fused with what makes `source` where that is worth it."""
+        """Return the value matrix @ source + bias, fused with the operation that makes `source` if `growth` allows."""
         if is_identity(matrix) and not np.any(bias):
             return source
         before = self.operations[source - 1] if source else None

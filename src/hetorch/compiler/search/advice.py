@@ -1,4 +1,4 @@
-"""The sentences for the user where no candidate satisfies the request: what is missed, and which options help."""
+"""The sentences for the user if no candidate satisfies the request: the requirements missed and the options that help."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from hetorch.params import Security
 
 
 def no_parameters(request: Request, variant: int, misses: Sequence[Infeasible]) -> str:
-    """Return the message for a variant without parameters, from the evaluations of its candidates, in their order."""
+    """Return the message for a variant without parameters.
+
+    `misses`: the evaluations of its candidates, in their order.
+    """
     levels, security = request.variants[variant].levels[0], request.options.security.value
-    # The last miss of each ring and batch is the one after everything was tried there.
+    # The last miss of a ring and batch tells what is still missing after everything was tried there.
     last = {(miss.candidate.ring_degree, miss.candidate.batch): miss for miss in misses}
     reasons = dict.fromkeys(_reason(request, levels, miss) for miss in last.values())
     return (

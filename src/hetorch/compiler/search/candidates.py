@@ -1,9 +1,10 @@
 """The candidates of the search, enumerated at one place in the order of preference.
 
 The enumeration is lazy and takes feedback: it looks at the evaluation of each candidate before it yields the next one,
-and leaves out those that cannot win. Rings come from the smallest on, and the search ends with the first ring that
-will do, or with the next one if the tensors of a run do not fit in a ciphertext each. Fold penalties and key weights
-are raised only where noise or keys ask for it. Spare bits are lowered until the security level allows the chain.
+and leaves out those that cannot win. Rings come from the smallest on, and the search ends with the first ring that has
+a feasible candidate, or with the next one if some tensor of a run does not fit into one ciphertext. Fold penalties are
+raised only if the noise is too large, and key weights only if the keys are. Spare bits are lowered until the security
+level allows the chain.
 """
 
 from __future__ import annotations
@@ -22,16 +23,17 @@ KEY_WEIGHTS = (KEY, 0.3, 1.0, 3.0, 10.0)
 """Cost of a key in the split of a map, where a hoisted rotation costs 1.2 and a giant step 4. Tried in turn until the
 keys are few: a heavier weight trades time for fewer keys."""
 UNLIMITED_KEY_WEIGHTS = 3
-"""Number of the key weights that are tried without a key_limit: the heavier ones cost time that only a limit is
-worth."""
+"""Number of KEY_WEIGHTS that are tried if the user sets no key_limit. Raised, plans may have fewer keys and take
+longer."""
 FOLD_PENALTIES = (0.0, 0.02, 0.2)
 """Penalty per summed slot, in rotations, raised until a chain is precise enough: folds amplify noise, since the sum of
 2^k slots has 2^k times the variance of one."""
 DIGIT_SIZES = (1, 2, 3, 4, 5, 6, 8, 12)
-"""Primes in a digit of key switching: larger digits are fewer, and need more special primes."""
+"""Numbers of primes in a digit of key switching that are tried. Larger digits mean fewer of them in a key switch, and
+more special primes."""
 SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
-"""Bits of P beyond the largest digit. Key-switching noise is about 10 roundings at 0 spare bits, and lost in the
-rounding at 6."""
+"""Numbers of bits by which P exceeds the largest digit, in the order in which they are tried. Key-switching noise is
+about 10 times the rounding error at 0 bits, and negligible beside it at 6."""
 BATCH_STEP = 2
 """Bits between the numbers of samples that are tried for throughput. Raised, fewer are tried: the search is faster, and
 may miss the cheapest one."""
@@ -39,7 +41,7 @@ may miss the cheapest one."""
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One point of the search, in the order in which its parts are decided.
+    """One point of the search; the fields are in the order in which they are decided.
 
     `variant`: index in Request.variants. `key_weight`: cost of a key (KEY_WEIGHTS). `ring_degree`: N. `batch`: samples
     side by side in the slots. `fold_penalty`: FOLD_PENALTIES. `layout_digit_size`: the digit size for which layouts are
@@ -57,12 +59,16 @@ class Candidate:
 
     @property
     def positions(self) -> int:
-        """Slots of each sample in a ciphertext."""
+        """The number of slots that each sample has in a ciphertext."""
         return self.ring_degree // 2 // self.batch
 
 
 class Scope(IntEnum):
-    """The part of the enumeration that the evaluation of one candidate settles."""
+    """The set of candidates that one evaluation settles: no later candidate of the set is of use.
+
+    SPARE_BITS is the candidate alone, DIGIT_SIZE all with its packing and digit size, BATCH all with its ring and
+    batch, and RING_DEGREE all on its ring.
+    """
 
     SPARE_BITS = 0
     DIGIT_SIZE = 1
@@ -71,7 +77,7 @@ class Scope(IntEnum):
 
 
 class Feedback(Protocol):
-    """What the enumeration asks about the candidates that it has yielded so far."""
+    """Knowledge about the candidates that were yielded so far: the enumeration asks for it before the next one."""
 
     @property
     def feasible(self) -> bool:
@@ -79,14 +85,14 @@ class Feedback(Protocol):
 
     @property
     def settles(self) -> Scope:
-        """What the last candidate settles: no further candidate within this scope is of use."""
+        """The scope within which no candidate after the last one is of use."""
 
     def wants_fewer_keys(self, variant: int, key_weight: float) -> bool:
         """Return whether the best choice so far of this variant and key weight has too many keys."""
 
 
 Enumeration = Generator[Candidate, None, bool]
-"""Candidates; the value returned tells whether one of them was feasible."""
+"""A part of the enumeration; it returns whether one of its candidates was feasible."""
 
 
 def candidates(request: Request, feedback: Feedback) -> Iterator[Candidate]:
@@ -123,6 +129,7 @@ def digit_sizes(request: Request) -> tuple[int, ...]:
 
 
 def _on_rings(request: Request, feedback: Feedback, variant: int, key_weight: float) -> Enumeration:
+    """Yield candidates on rings from the smallest on; the module's docstring says where they end."""
     program = request.variants[variant].program
     largest_tensor = max(power_of_two(program.size(value)) for value in range(program.value_count))
     first = 0
@@ -146,8 +153,8 @@ def _on_layouts(
 ) -> Enumeration:
     """Yield candidates with layouts of fewer and fewer folds, until one is feasible.
 
-    The cheapest layouts depend on the digit size, so they are searched for the middle one; for the smallest one where
-    the last penalty is the last chance.
+    The cheapest layouts depend on the digit size. They are searched for the middle one, and with the last penalty for
+    the smallest one.
     """
     sizes = digit_sizes(request)
     for penalty in FOLD_PENALTIES:

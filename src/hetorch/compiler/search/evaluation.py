@@ -1,4 +1,4 @@
-"""The evaluation of a candidate: layouts, lowered maps, parameters, scales, errors, cost and keys; or what it misses.
+"""The evaluation of a candidate: layouts, lowered maps, parameters, scales, errors, cost and keys; or a missed limit.
 
 *Assumes* a request whose variants are sound programs without activations.
 *Ensures* that a Choice is secure, that its predicted error meets the precision (unless scale_bits was given), and that
@@ -39,7 +39,7 @@ from hetorch.plan.sizes import evaluation_key_bytes
 class Choice:
     """All decisions about a program: an evaluation that satisfies the request.
 
-    `lowered`: the affine maps, by index of operation. `scales`: one a value. `shares` and `error`: bounds, as
+    `lowered`: the affine maps, by index of operation. `scales`: one per value. `shares` and `error`: bounds, as
     predict_errors gives them. `cost`: seconds of one run, of candidate.batch samples. `keys`: the evaluation keys, and
     `key_bytes` their size on the wire. `encrypted`: the weights are ciphertexts.
     """
@@ -59,7 +59,7 @@ class Choice:
 
     @property
     def batch(self) -> int:
-        """Samples that one run takes."""
+        """The number of samples that one run takes."""
         return self.candidate.batch
 
     @property
@@ -68,7 +68,7 @@ class Choice:
 
     @property
     def settles(self) -> Scope:
-        """Fewer spare bits would only add noise."""
+        """Scope.DIGIT_SIZE, because fewer spare bits would only add noise."""
         return Scope.DIGIT_SIZE
 
 
@@ -95,7 +95,7 @@ def evaluate(candidate: Candidate, request: Request, memo: Memo) -> Evaluation:
 
 
 def _misfit(candidate: Candidate, request: Request, memo: Memo) -> Infeasible | None:
-    """Return what rules out a ring or a number of samples before layouts are searched."""
+    """Return the requirement that a ring or a number of samples misses whatever its layouts are, or None."""
     ring = candidate.ring_degree
     if ring not in memo.least_bits:
         memo.least_bits[ring] = least_bits(request, request.variants[candidate.variant], ring)
@@ -122,7 +122,7 @@ def _parameters(candidate: Candidate, request: Request, sizes: ChainSizes) -> Pa
             slot_generator=request.backend.slot_generator,
         )
     except ParameterError as error:
-        # The product is a hair above the table's bound, or there are too few primes: fewer spare bits may do.
+        # The product is just above the table's bound, or there are too few primes: fewer spare bits may be enough.
         return Infeasible(candidate, Limit.PRIMES, sizes.total, room, detail=str(error))
 
 

@@ -1,5 +1,5 @@
-"""The requirements that a candidate must satisfy (slots, precision, sizes of primes, security), and by how much it
-misses them."""
+"""The requirements that a candidate must satisfy (slots, precision, sizes of primes, security), and the margins by
+which it misses them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ outputs may go further beyond those of calibration, and q_0 takes more of the mo
 MOST_SCALE_BITS = SPECIAL_BITS - HEADROOM_BITS
 """Largest size in bits of the scale: q_0, with its headroom, stays within SPECIAL_BITS."""
 BIAS_BITS = 1.02
-"""Bits of q_0 above a bias, which may be larger than the sum that it belongs to: it is the same for every input, so one
-bit for the sign, and a hair because primes lie beside the powers of two. Terms of the sum may be of any size: residues
-add up modulo q_0, and only the decrypted sum must lie below it."""
+"""Bits of q_0 above the largest bias: one for the sign, and 0.02 because primes lie beside the powers of two. A bias
+may be larger than the sum that it belongs to, but it is the same for every input and needs no headroom. The other terms
+of the sum may have any size: residues add up modulo q_0, and only the decrypted sum must lie below it."""
 TRIAL_BITS = 32.0
 """Scale, in bits, at which the error is predicted once; the bits that the precision needs follow from it."""
 
 
 class Limit(Enum):
-    """A requirement that a candidate misses, with the part of the enumeration that this settles."""
+    """A requirement that a candidate misses, with the set of candidates that miss it too (Scope)."""
 
     RING = ("even maps of one diagonal need more bits of QP than security allows", Scope.RING_DEGREE)
     SLOTS = ("the samples of a run need more slots", Scope.BATCH)
@@ -45,7 +45,7 @@ class Limit(Enum):
     OUTPUT = ("q_0 needs more bits than a prime may have", Scope.SPARE_BITS)
     SPECIAL_PRIMES = ("P needs more primes than the engine takes", Scope.SPARE_BITS)
     SECURITY = ("the chain needs more bits of QP than security allows", Scope.SPARE_BITS)
-    PRIMES = ("there are no primes of these sizes, or their product is a hair too large", Scope.SPARE_BITS)
+    PRIMES = ("there are no primes of these sizes, or their product is slightly too large", Scope.SPARE_BITS)
 
     def __init__(self, meaning: str, settles: Scope) -> None:
         self.meaning = meaning
@@ -54,10 +54,10 @@ class Limit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Infeasible:
-    """A candidate that misses the requirement `limit`: it needs `needed`, of which at most `allowed` may be had.
+    """A candidate that misses the requirement `limit`: it needs `needed` and may have at most `allowed`.
 
-    Both are bits, numbers of primes or numbers of slots, as the limit says; NaN where there is no number. `detail` is a
-    sentence for the user, or empty.
+    Both are bits, numbers of primes or numbers of slots, depending on the limit; NaN if the limit has no number.
+    `detail` is a sentence for the user, or empty.
     """
 
     candidate: Candidate
@@ -77,7 +77,7 @@ class Infeasible:
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A requirement that no chain of a certain shape meets, as in Infeasible."""
+    """A requirement that no chain with these digits and spare bits meets; the fields are those of Infeasible."""
 
     limit: Limit
     needed: float
@@ -86,7 +86,7 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class ChainSizes:
-    """Sizes of primes in bits: `bits` of a level's prime, `primes` from q_0 on, `special` of the special primes."""
+    """Sizes of primes in bits: `bits` for the prime of a level, `primes` from q_0 on, `special` for the primes of P."""
 
     bits: int
     primes: list[int]
@@ -94,20 +94,20 @@ class ChainSizes:
 
     @property
     def total(self) -> int:
-        """About log2(QP)."""
+        """The sum of all sizes, which is about log2(QP)."""
         return sum(self.primes) + sum(self.special)
 
 
 def security_room(ring_degree: int, security: Security) -> float:
-    """Return the bits of QP that the security table allows, and one for the primes' distance from powers of two.
+    """Return the bits of QP that the security table allows, and one more for the primes' distance from powers of two.
 
-    Whether a chain fits exactly is told by ParameterSet.
+    ParameterSet then compares the product itself with the table.
     """
     return math.inf if security is Security.NONE else max_log2_qp(ring_degree, security) + 1
 
 
 def least_bits(request: Request, variant: Variant, ring_degree: int) -> float:
-    """Return a lower bound of log2(QP), whatever the layouts: as if each map had one diagonal and nothing rotated."""
+    """Return a lower bound of log2(QP) for any layouts: each map is taken to have one diagonal and no rotation."""
     operations = variant.program.operations
     lightest = {index: LIGHTEST for index, op in enumerate(operations) if isinstance(op, Affine)}
     lowered = LoweredVariant(variant, lightest, variant.sensitivity)
@@ -130,8 +130,8 @@ def chain_sizes(
 ) -> ChainSizes | Miss:
     """Return the smallest sizes of primes with which the predicted error meets the precision.
 
-    The chain has one prime of the scale's size a level, q_0 with room for the output, and as few special primes as hold
-    a digit and the spare bits. With `least`, the result is a lower bound, as in predict_errors.
+    The chain has one prime of the scale's size for each level, q_0 with room for the output, and the fewest special
+    primes that hold a digit and the spare bits. With `least`, the result is a lower bound, as in predict_errors.
     """
     variant = lowered.variant
     program, levels = variant.program, variant.levels
@@ -175,7 +175,7 @@ def _scale_bits(request: Request, lowered: LoweredVariant, model: NoiseModel, le
         least=least,
     )
     relative = error / request.output_range
-    # Errors are proportional to 2^-bits, so one trial tells; the primes themselves are within 2^-8 of 2^bits.
+    # Errors are proportional to 2^-bits, so one trial is enough; the primes themselves are within 2^-8 of 2^bits.
     return math.ceil(TRIAL_BITS + math.log2(relative / request.precision) + 2.0**-8)
 
 

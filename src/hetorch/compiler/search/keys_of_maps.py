@@ -24,12 +24,12 @@ def keys_of_maps(
 
     Args:
         program: the network, without activations.
-        levels: one a value.
+        levels: one per value.
         maps: its affine maps, by index of operation.
         ring_degree: N.
         batch: samples side by side; a step of the maps is `batch` slots.
-        slot_generator: that of the parameters.
-        encrypted: the weights are ciphertexts, whose products are relinearised.
+        slot_generator: the generator of the parameters.
+        encrypted: True if the weights are ciphertexts, whose products are relinearised.
     """
     rotations: dict[int, int] = {}
     relinearisation = -1

@@ -30,11 +30,11 @@ class Packed:
 
 @dataclass(slots=True, eq=False)
 class Memo:
-    """Facts that were computed for earlier candidates of one variant, and serve the next ones.
+    """Results for earlier candidates of one variant that later ones use again.
 
     `maps`: facts about its affine maps. `least_bits`: lower bounds of log2(QP), by ring degree. `packed`: the result of
-    pack for the last candidate, with the key that it follows from. One is enough, since the enumeration tries all digit
-    sizes and spare bits of a packing in a row; more would keep all their diagonals in memory.
+    pack for the last candidate, with its key. Only one is kept, since the enumeration tries all digit sizes and spare
+    bits of a packing in a row, and the diagonals of each packing take much memory.
     """
 
     maps: MapMemo = field(default_factory=MapMemo)
@@ -45,7 +45,8 @@ class Memo:
 def pack(candidate: Candidate, request: Request, memo: Memo) -> Packed | Infeasible:
     """Return the packing of a candidate, from `memo` if the candidate before had the same one.
 
-    Infeasible if no layouts were found.
+    Returns:
+        The packing, or Infeasible if no layouts were found.
     """
     key = (
         candidate.variant,
@@ -56,7 +57,7 @@ def pack(candidate: Candidate, request: Request, memo: Memo) -> Packed | Infeasi
         candidate.layout_digit_size,
     )
     if memo.packed is None or memo.packed[0] != key:
-        memo.packed = None  # its memory is free before the next packing takes some
+        memo.packed = None  # frees its memory before the next packing takes some
         memo.packed = (key, _pack(candidate, request, memo))
     return memo.packed[1]
 

@@ -14,7 +14,7 @@ from hetorch.params import ParameterSet
 
 
 def cost_model(parameters: ParameterSet, machine: Machine, encrypted: bool = False) -> CostModel:
-    """Return the cost model of chosen parameters; `encrypted` for weights that are ciphertexts."""
+    """Return the cost model for chosen parameters; `encrypted` is True if the weights are ciphertexts."""
     special = len(parameters.special_primes)
     return CostModel(parameters.digit_size, special, parameters.ring_degree, machine, encrypted=encrypted)
 
@@ -31,7 +31,7 @@ def layer_costs(
     Args:
         program: the network, without activations.
         lowered: its affine maps, by index of operation.
-        levels: one a value.
+        levels: one per value.
         parts: the number of ciphertexts of each value.
         model: predicts times.
     """

@@ -1,4 +1,4 @@
-"""What is asked of the search."""
+"""The request to the search: programs, and the requirements on their parameters."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hetorch.interop.backends import backend
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
-    """The variants of a program, and what their parameters must satisfy.
+    """The variants of a program, with the precision and the options that a choice must satisfy.
 
     `precision` bounds the encryption error, relative to `output_range`. `machine` predicts times.
     """
@@ -31,10 +31,10 @@ class Request:
 
     @property
     def throughput(self) -> bool:
-        """True to take as many samples a run as make it cheapest, in place of just enough."""
+        """True if a run takes the number of samples that makes each of them cheapest, False if it takes just enough."""
         return self.options.objective == "throughput"
 
     @property
     def batch_size(self) -> int | None:
-        """The number of samples that one run must take; None for as many as make a sample cheapest."""
+        """The number of samples that one run must take; None if the search chooses the number (throughput)."""
         return self.options.batch_size or (None if self.throughput else 1)

@@ -1,7 +1,7 @@
-"""Stage: choose layouts, levels, scales and parameters: the candidate that wins.
+"""Stage: choose layouts, levels, scales and parameters by evaluating candidates.
 
 *Assumes* variants of one program (hetorch.compiler.search.variants).
-*Ensures* a choice that is secure and precise enough; of those, the fastest on the smallest ring that will do.
+*Ensures* a choice that is secure and precise enough: among those, the fastest on the smallest ring that has one.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ def search(request: Request, begun: Callable[[float], None] | None = None) -> Ch
     """Return the winner of all candidates.
 
     Args:
-        request: the programs, and what is asked of their parameters.
-        begun: called with the share of variants that is done, whenever the next one begins.
+        request: the variants of the program, and the requirements on a choice.
+        begun: called with the fraction of the variants that is done, whenever the next one begins.
 
     Raises:
         InfeasibleError: no candidate satisfies the request.

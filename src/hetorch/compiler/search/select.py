@@ -1,7 +1,9 @@
 """The rules by which one evaluation wins.
 
-Of one variant and key weight, the cheapest one. Of the key weights of a variant, the one with few keys for next to no
-time, or within the key limit. Of the variants, the one that takes the least time a sample.
+1. Within a variant and key weight, the cheapest choice.
+2. Within a variant, the choice with the fewest keys that takes at most KEYS_WORTH times as long as the fastest; with a
+   key limit, the choice of the first key weight that keeps the limit.
+3. Among the variants, the choice with the least time per sample.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from hetorch.compiler.search.request import Request
 from hetorch.errors import InfeasibleError
 
 MANY_KEYS = 32_000_000
-"""Bytes of evaluation keys above which fewer keys are looked for without a key_limit. A client uploads them once."""
+"""Bytes of evaluation keys above which the search looks for fewer keys, if the user sets no key_limit. A client uploads
+them once. Raised, fewer plans trade time for keys."""
 KEYS_WORTH = 1.005
-"""Run time that fewer keys may cost without a key_limit, relative to the fastest choice: 0.5 % more. Raised, plans have
-fewer keys and take longer."""
+"""Run time that fewer keys may take, if the user sets no key_limit, relative to the fastest choice: 0.5 % more. Raised,
+plans have fewer keys and take longer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -36,7 +39,7 @@ class Ledger:
     misses: dict[tuple[int, float], list[Infeasible]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, evaluation: Evaluation) -> None:
-        """Take in an evaluation. Of choices of equal price, the first one stays."""
+        """Record an evaluation; among choices of equal price the first one stays."""
         self.last = evaluation
         key = (evaluation.candidate.variant, evaluation.candidate.key_weight)
         if isinstance(evaluation, Infeasible):
@@ -58,7 +61,7 @@ class Ledger:
         return choice is not None and choice.key_bytes > (MANY_KEYS if limit is None else limit)
 
     def winner(self) -> Choice:
-        """Return the choice that takes the least time a sample, of the best one of each variant.
+        """Return the choice that takes the least time per sample, among the best choices of the variants.
 
         Raises:
             InfeasibleError: no variant has a choice; the message says why the first one has none, and what helps.
@@ -84,6 +87,6 @@ class Ledger:
 
 
 def _with_few_keys(choices: list[Choice]) -> Choice:
-    """Return the choice with the fewest keys of those that take next to no time more than the first, the fastest."""
+    """Return the choice with the fewest keys among those that take at most KEYS_WORTH times as long as the first."""
     most = KEYS_WORTH * choices[0].cost
     return min((choice for choice in choices if choice.cost <= most), key=lambda choice: choice.key_bytes)

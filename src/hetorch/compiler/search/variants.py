@@ -24,10 +24,10 @@ from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Variant:
-    """A program with the facts about each value that its parameters follow from.
+    """A program with the facts about each value from which its parameters are computed.
 
-    `levels`: as assign_levels gives them. `sizes`: the largest absolute values on calibration inputs. `sensitivity`:
-    that of the outputs to noise. `notes`: sentences for the user about elements that were dropped.
+    `levels`: the result of assign_levels. `sizes`: the largest absolute values on calibration inputs. `sensitivity`:
+    the sensitivity of the outputs to noise. `notes`: sentences for the user about elements that were dropped.
     """
 
     program: TensorProgram
@@ -39,7 +39,10 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoweredVariant:
-    """A variant with its affine maps lowered, by index of operation; `sensitivity` counts the layouts' mixtures too."""
+    """A variant with its affine maps lowered, by index of operation.
+
+    `sensitivity` is that of the variant, with the mixtures of row packing counted (compiler.packing.row_packing).
+    """
 
     variant: Variant
     maps: Mapping[int, LoweredMap]
@@ -47,7 +50,10 @@ class LoweredVariant:
 
 
 def program_variants(program: TensorProgram, inputs: NDArray[np.float64]) -> tuple[Variant, ...]:
-    """Fuse `program` to each of GROWTHS, and keep those that differ; `inputs` (batch, *shape) calibrate."""
+    """Fuse `program` with each limit of GROWTHS, and return those results that differ in their number of operations.
+
+    `inputs`: the calibration inputs, (batch, *shape).
+    """
     variants: list[Variant] = []
     for growth in GROWTHS:
         pruned = drop_pruned(balance_sums(fuse_affine(program, growth)))

@@ -14,6 +14,7 @@ from hetorch.engine import _native
 from hetorch.errors import LevelError, ParameterError, PlanUseError
 from hetorch.interop.seal.limits import LARGEST_RING
 from hetorch.interop.seal_format import SealParameters, dump_galois_keys, dump_relin_keys
+from hetorch.optional_packages import require
 from hetorch.params import ParameterSet
 
 RECOMPILE = "compile the model with engine='seal' (hetorch compile --engine seal)"
@@ -50,13 +51,11 @@ def seal_library(parameters: ParameterSet) -> SealLibrary:
     SEAL's own security check is off, because a ParameterSet has been checked already.
 
     Raises:
-        PlanUseError: seal-python is not installed; or SEAL does not have such parameters, with several special primes,
+        MissingPackageError: seal-python is not installed.
+        PlanUseError: SEAL does not have such parameters, with several special primes,
             digits of more than one prime, or a ring above 2^15.
     """
-    try:
-        import seal
-    except ImportError:
-        raise PlanUseError("the engine 'seal' needs seal-python: pip install 'hetorch[seal]'") from None
+    seal = require("seal", "the engine 'seal'")
     if parameters.ring_degree > LARGEST_RING:
         raise PlanUseError(
             f"SEAL has rings up to 2^15, the plan's is 2^{parameters.ring_degree.bit_length() - 1}; "

@@ -14,7 +14,7 @@ import numpy as np
 
 from hetorch.errors import WireError
 from hetorch.interop.seal_format.seeds import INFO_BYTES, UniformSeed
-from hetorch.interop.seal_format.stream import HEADER_BYTES, Reader, Words, array_frame
+from hetorch.interop.seal_format.stream import HEADER_BYTES, Reader, Words, array_frame, header
 
 _FIELDS = struct.Struct("<32sBQQQdQ")
 
@@ -34,6 +34,14 @@ class Members:
         if seed is None:
             return fields + array_frame(self.rows)
         return fields + array_frame(self.rows[:1]) + seed.dump()
+
+
+def framed_prefix(parms_id: bytes, shape: tuple[int, int, int], scale: float) -> bytes:
+    """Return the bytes before the residues (polynomials, primes, N) of a body in a frame, without compression."""
+    parts, primes, n = shape
+    count = parts * primes * n
+    fields = _FIELDS.pack(parms_id, 1, parts, n, primes, scale, 1) + header(8 + 8 * count)
+    return header(len(fields) + 8 + 8 * count) + fields + struct.pack("<Q", count)
 
 
 def members_bytes(parts: int, primes: int, ring_degree: int) -> int:

@@ -23,11 +23,15 @@ MAJOR_VERSION, MINOR_VERSION = 4, 3
 _HEADER = struct.Struct("<HBBBBHQ")
 
 
-def frame(content: bytes | bytearray, mode: int = NONE) -> bytes:
+def frame(content: Bytes, mode: int = NONE) -> bytes:
     """Return `content` compressed, behind its header."""
     body = compress(mode, content)
-    size = HEADER_BYTES + len(body)
-    return _HEADER.pack(MAGIC, HEADER_BYTES, MAJOR_VERSION, MINOR_VERSION, mode, 0, size) + body
+    return header(len(body), mode) + body
+
+
+def header(size: int, mode: int = NONE) -> bytes:
+    """Return the header of a body of `size` bytes."""
+    return _HEADER.pack(MAGIC, HEADER_BYTES, MAJOR_VERSION, MINOR_VERSION, mode, 0, HEADER_BYTES + size)
 
 
 class Reader:

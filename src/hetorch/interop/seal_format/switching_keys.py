@@ -19,7 +19,7 @@ from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import InputError, KeyMissingError, WireError
 from hetorch.interop.seal_format.compression import DEFAULT_COMPRESSION, compression_number
-from hetorch.interop.seal_format.members import Members, members_bytes, read_members, uniform_limit
+from hetorch.interop.seal_format.members import framed_prefix, members_bytes, read_members, uniform_limit
 from hetorch.interop.seal_format.orders import to_ours, to_seal
 from hetorch.interop.seal_format.parameters import key_parms_id, seal_parameters
 from hetorch.interop.seal_format.stream import HEADER_BYTES, Bytes, Reader, Words, frame
@@ -76,8 +76,7 @@ def dump_relin_keys(
     parameters: ParameterSet, key: _native.SwitchingKey, *, compression: str = DEFAULT_COMPRESSION
 ) -> bytes:
     """Write a relinearisation key as SEAL saves it."""
-    content = [_start(parameters, 1), _key_content(parameters, key, 1)]
-    return frame(b"".join(content), compression_number(compression))
+    return _dump(parameters, {1: key}, 1, compression)
 
 
 def dump_galois_keys(
@@ -95,12 +94,38 @@ def dump_galois_keys(
     wrong = [element for element in keys if element % 2 == 0 or not 1 < element < 2 * n]
     if wrong:
         raise InputError(f"Galois elements are odd, above 1 and below {2 * n}, got {wrong[0]}")
-    content = [_start(parameters, n)]
-    absent = bytes(8)
-    for place in range(n):
-        key = keys.get(2 * place + 1)
-        content.append(absent if key is None else _key_content(parameters, key, 2 * place + 1))
-    return frame(b"".join(content), compression_number(compression))
+    return _dump(parameters, keys, n, compression)
+
+
+def _dump(
+    parameters: ParameterSet, keys: dict[int, _native.SwitchingKey], places: int, compression: str
+) -> bytes:
+    """Write keys by Galois element, 1 for the relinearisation key's, into one buffer: they are large, copies slow.
+
+    At each place stand the number of digits and, for each digit, a framed public key.
+    """
+    primes = seal_parameters(parameters).coeff_modulus
+    parms_id = key_parms_id(parameters)
+    shape = (2, len(primes), parameters.ring_degree)
+    prefix = np.frombuffer(framed_prefix(parms_id, shape, 1.0), dtype=np.uint8)
+    digits = len(primes) - 1
+    digit_bytes = len(prefix) + 8 * 2 * len(primes) * parameters.ring_degree
+    content = np.zeros(40 + 8 * places + len(keys) * digits * digit_bytes, dtype=np.uint8)
+    content[:40] = np.frombuffer(parms_id + struct.pack("<Q", places), dtype=np.uint8)
+    at, place = 40, 0
+    for element in sorted(keys):
+        at += 8 * ((element - 1) // 2 - place)  # no digits at the places between
+        place = (element - 1) // 2 + 1
+        content[at] = digits
+        at += 8
+        # Our key turns into SEAL's by X -> X^element.
+        rows = np.asarray(_native.switching_key_rows(keys[element]))
+        rows = to_seal(_filled(parameters, rows, keys[element].level), primes, element)
+        block = content[at : at + digits * digit_bytes].reshape(digits, digit_bytes)
+        block[:, : len(prefix)] = prefix
+        block[:, len(prefix) :] = rows.astype("<u8", copy=False).reshape(digits, -1).view(np.uint8)
+        at += digits * digit_bytes
+    return frame(content.data, compression_number(compression))
 
 
 def _load(
@@ -142,21 +167,6 @@ def keys_limit(primes: tuple[int, ...], ring_degree: int, size: int, places: int
     key = (len(primes) - 1) * (HEADER_BYTES + members_bytes(2, len(primes), ring_degree))
     between = 40 + places * 8
     return between + min(places * key, uniform_limit(size, primes))
-
-
-def _start(parameters: ParameterSet, places: int) -> bytes:
-    return key_parms_id(parameters) + struct.pack("<Q", places)
-
-
-def _key_content(parameters: ParameterSet, key: _native.SwitchingKey, element: int) -> bytes:
-    """Return the number of digits and the framed public keys of our key, turned into SEAL's by X -> X^element."""
-    primes = seal_parameters(parameters).coeff_modulus
-    rows = to_seal(
-        _filled(parameters, np.asarray(_native.switching_key_rows(key)), key.level), primes, element
-    )
-    parms_id = key_parms_id(parameters)
-    digits = [frame(Members(parms_id, digit, 1.0).dump()) for digit in rows]
-    return struct.pack("<Q", len(digits)) + b"".join(digits)
 
 
 def _filled(parameters: ParameterSet, rows: Words, level: int) -> Words:

@@ -1,4 +1,4 @@
-"""The operations of HE programs: each class owns its levels and scales, fields, weights, keys, memory and meaning."""
+"""The operations of HE programs; each class defines its levels and scales, fields, weights, keys, memory and meaning."""
 
 from __future__ import annotations
 

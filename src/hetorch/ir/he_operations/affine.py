@@ -25,7 +25,7 @@ from hetorch.params import ParameterSet
 
 @dataclass(frozen=True, slots=True)
 class RotateAdd(Operation):
-    """input + rotate(input, steps): one fold of partial sums. Level and scale stay."""
+    """One fold of partial sums, input + rotate(input, steps); level and scale stay."""
 
     result: Result
     input: Operand
@@ -57,9 +57,9 @@ class RotateAdd(Operation):
 
 @dataclass(frozen=True, slots=True)
 class AddBias(Operation):
-    """input + the plaintext `weight`, encoded at the level and scale of the input.
+    """The sum of a ciphertext and the plaintext `weight`, which is encoded at the level and scale of the ciphertext.
 
-    The array is float64, one period of positions.
+    The weight's array is float64 and holds one period of positions.
     """
 
     result: Result

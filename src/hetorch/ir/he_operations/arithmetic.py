@@ -15,7 +15,7 @@ from hetorch.params.scales import SCALE_TOLERANCE
 
 @dataclass(frozen=True, slots=True)
 class Add(Operation):
-    """a + b, at equal levels and at scales that agree within SCALE_TOLERANCE; the result has the scale of a."""
+    """The sum a + b, at equal levels and at scales that agree within SCALE_TOLERANCE; the result has the scale of a."""
 
     result: Result
     a: Operand
@@ -44,7 +44,7 @@ class Add(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Multiply(Operation):
-    """a * b slot by slot, relinearised and not rescaled: the level stays, the scales multiply."""
+    """The slot-wise product a * b, relinearised and not rescaled: the level stays, the scales multiply."""
 
     result: Result
     a: Operand
@@ -75,7 +75,7 @@ class Multiply(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Rescale(Operation):
-    """The input divided by the last prime q_level: level - 1, scale / q_level."""
+    """The input divided by the last prime q_level; the result is at level - 1 and scale / q_level."""
 
     result: Result
     input: Operand

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 @dataclass(frozen=True, slots=True)
 class ValueField:
-    """The number of a value of the program, or a tuple of one or more where `many`."""
+    """The number of a value of the program or, if `many` is True, a tuple of one or more numbers."""
 
     role: Literal["operand", "result"]
     many: bool = False
@@ -57,14 +57,18 @@ Results = Annotated[tuple[int, ...], ValueField("result", many=True)]
 Layer = Annotated[int, LayerField()]
 WeightName = Annotated[str, TextField(200)]
 Steps = Annotated[int, IntegerField(0, 1 << 17)]
-"""Rotation steps: no ring that hetorch has, has more slots."""
+"""The steps of a rotation; no ring of hetorch has more slots than the bound."""
 Coefficients = Annotated[tuple[float, ...], NumbersField(2, 4096, 1e300)]
-"""Of a series of degree 1 or more."""
+"""The coefficients of a Chebyshev series of degree 1 or more."""
 
 
 @functools.cache
 def field_kinds(operation: type[Any]) -> dict[str, FieldKind]:
-    """Return the kind of each field of a dataclass, in their order. TypeError for a field without a kind."""
+    """Return the kinds of a dataclass's fields, in their order.
+
+    Raises:
+        TypeError: a field has no kind.
+    """
     hints = get_type_hints(operation, include_extras=True)
     kinds: dict[str, FieldKind] = {}
     for field in fields(operation):

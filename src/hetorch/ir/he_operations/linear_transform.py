@@ -26,12 +26,14 @@ from hetorch.ir.he_operations.operation import (
 from hetorch.params import ParameterSet
 
 INDICES = ("outputs", "inputs", "giants", "babies")
-"""The int32 arrays of a transform, one entry a diagonal, in the order of DiagonalTransform."""
+"""The int32 arrays of a transform, one entry per diagonal, in the order of DiagonalTransform."""
 
 
 @dataclass(frozen=True, slots=True)
 class LinearTransform(Operation):
-    """results[o] = the sum of the diagonals of `weight` on the inputs, rescaled: level - 1, at any planned scale.
+    """A linear map: results[o] is the sum of the diagonals of `weight` times rotated inputs, rescaled.
+
+    The results are at level - 1 and at any planned scale.
 
     The weights are `<weight>.outputs`, `.inputs`, `.giants` and `.babies` (int32, shape (D,)) and `<weight>.values`
     (float64, shape (D, period)), as in DiagonalTransform.
@@ -79,7 +81,7 @@ class LinearTransform(Operation):
         return None if np.all(np.isfinite(values)) else f"the diagonals {self.weight!r} are not finite"
 
     def schedule(self, frame: Frame, weights: Weights) -> RotationSchedule:
-        """Return the rotations by which engines apply it."""
+        """Return the rotations by which engines apply the map."""
         outputs, inputs, giants, babies = self._indices(weights)
         return rotation_schedule(outputs, inputs, giants, babies, frame.slot_count)
 
@@ -98,7 +100,7 @@ class LinearTransform(Operation):
         weights: Weights,
         outputs: NDArray[np.int64] | None = None,
     ) -> int:
-        """Return the bytes of its encoded diagonals, or of those of the result ciphertexts `outputs` alone."""
+        """Return the bytes of the encoded diagonals, either of all or of the result ciphertexts `outputs` alone."""
         level = self.level(frame)
         here = weights[f"{self.weight}.outputs"]
         count = len(here) if outputs is None else int(np.isin(here, outputs).sum())
@@ -116,7 +118,7 @@ class LinearTransform(Operation):
             rotated = len(self.schedule(frame, weights).rotated)
             return (2 * rotated + 8) * (level + 1) + key_switch_rows(parameters, level)
         if self._is_weighted_sum(weights):
-            # Each sum gives way to its result, which has a row less in either half.
+            # Each sum is replaced by its result, which has a row less in both halves.
             return 2 * len(self.results)
         schedule = self.schedule(frame, weights)
         rows = self._rows(frame, parameters, weights)
@@ -130,7 +132,7 @@ class LinearTransform(Operation):
     def diagonals(
         self, frame: Frame, weights: Weights, only: tuple[int, ...] | None = None
     ) -> DiagonalTransform:
-        """Return the map on slots, to all result ciphertexts or to `only` some of them, in that order."""
+        """Return the map on slots, to all result ciphertexts, or only to those of `only` in that order."""
         part = {key: weights[f"{self.weight}.{key}"] for key in INDICES}
         values = np.asarray(weights[f"{self.weight}.values"], dtype=np.float64)
         count = len(self.results)
@@ -141,7 +143,7 @@ class LinearTransform(Operation):
             giants = np.setdiff1d(part["giants"], part["giants"][kept])
             part = {key: array[kept] for key, array in part.items()}
             part["outputs"] = number[part["outputs"].astype(np.int64)]
-            # A zero for each giant step that only others have: the keys are chosen for the steps of the whole map.
+            # Zero diagonals for the giant steps of the other results: keys exist for the steps of the whole map.
             extra = {
                 "giants": giants,
                 **{key: np.zeros_like(giants) for key in ("outputs", "inputs", "babies")},
@@ -167,7 +169,7 @@ class LinearTransform(Operation):
         return self.encode(engine, frame, self.diagonals(frame, weights))
 
     def encode(self, engine: Engine[C, P, T], frame: Frame, transform: DiagonalTransform) -> T:
-        """Return `transform`, this map or a part of it, prepared at the level and scales of the program."""
+        """Prepare `transform`, which is this map or a part of it, at the level and scales of the program."""
         source, result = frame.values[self.inputs[0]], frame.values[self.results[0]]
         return engine.prepare_transform(
             transform, level=source.level, input_scale=source.scale, output_scale=result.scale
@@ -183,10 +185,10 @@ class LinearTransform(Operation):
         return any(bool(np.any(weights[f"{self.weight}.{key}"])) for key in ("giants", "babies"))
 
     def _is_weighted_sum(self, weights: Weights) -> bool:
-        """Return whether engines multiply whole ciphertexts by numbers: no rotation, and one number a diagonal."""
+        """Return True if engines multiply whole ciphertexts by numbers: no rotation, and one number per diagonal."""
         return not self._rotates(weights) and weights[f"{self.weight}.values"].shape[1] == 1
 
     def _rows(self, frame: Frame, parameters: ParameterSet, weights: Weights) -> int:
-        """Return the primes over which the diagonals are encoded: those of P too where the map rotates."""
+        """Return the number of primes over which the diagonals are encoded; if the map rotates, P's are included."""
         special = len(parameters.special_primes) if self._rotates(weights) else 0
         return self.level(frame) + 1 + special

@@ -1,4 +1,4 @@
-"""What every operation of an HE program knows about itself, so that a new one is one class.
+"""The base class of the operations of an HE program.
 
 Verifier, manifest, key selection, memory prediction, interpreter and runner ask the operation; none of them lists the
 classes. To add an operation, write a frozen dataclass that derives from Operation, in this folder, and import it in
@@ -24,7 +24,7 @@ Slots = NDArray[np.float64]
 Weights = Mapping[str, NDArray[np.generic]]
 
 NO_LAYOUT = -1
-"""The layout of a value that is a step inside a layer (a partial sum) and not a tensor."""
+"""The layout of a value that is an intermediate result of a layer (such as a partial sum) and not a tensor."""
 WORD_BYTES = 8
 """Bytes of one residue in the native engine's memory."""
 
@@ -33,8 +33,8 @@ WORD_BYTES = 8
 class Value:
     """One ciphertext of a program, at `level` (rescalings left) and at exactly `scale`.
 
-    `layout` is the index of its layout in HeProgram.layouts, or NO_LAYOUT; `part` says which ciphertext of that layout
-    it is.
+    `layout` is the index of its layout in HeProgram.layouts, or NO_LAYOUT; `part` is the index of the ciphertext among
+    those of the layout.
     """
 
     level: int
@@ -70,19 +70,19 @@ class Operation(ABC):
 
     @classmethod
     def tag(cls) -> str:
-        """Return the name of the class in a plan: its own, in lower case with underscores."""
+        """Return the name of the operation in a plan: the class name in lower case with underscores."""
         return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
     # Values
 
     @property
     def reads(self) -> tuple[int, ...]:
-        """The values that it reads."""
+        """The numbers of the values that the operation reads."""
         return self._values("operand")
 
     @property
     def makes(self) -> tuple[int, ...]:
-        """The values that it makes."""
+        """The numbers of the values that the operation makes."""
         return self._values("result")
 
     def _values(self, role: str) -> tuple[int, ...]:
@@ -94,61 +94,61 @@ class Operation(ABC):
         return tuple(numbers)
 
     def level(self, frame: Frame) -> int:
-        """Return the level at which it works: that of its first operand."""
+        """Return the level at which the operation works: the level of its first operand."""
         return frame.values[self.reads[0]].level
 
     # Correctness
 
     @abstractmethod
     def result_of(self, frame: Frame, modulus_chain: Sequence[int]) -> tuple[int, float]:
-        """Return the level and the scale that its results must have; a level below 0 is reported as an error."""
+        """Return the level and the scale that the results must have; the verifier reports a level below 0."""
 
     def problem(self, frame: Frame) -> str | None:
-        """Return the reason why its operands or fields cannot be as they are, or None."""
+        """Return the reason why the operands or the fields are not possible, or None."""
         return None
 
     @property
     def weight_names(self) -> tuple[str, ...]:
-        """The names of the arrays that it reads."""
+        """The names of the weights that the operation reads."""
         return ()
 
     def weight_problem(self, frame: Frame, weights: Weights) -> str | None:
-        """Return the reason why its weights are missing or malformed, or None."""
+        """Return the reason why the weights are missing or malformed, or None."""
         return None
 
     # Keys
 
     def rotations(self, frame: Frame, weights: Weights) -> frozenset[int]:
-        """Return the rotation steps whose keys it needs at its level."""
+        """Return the rotation steps whose keys the operation needs at its level."""
         return frozenset()
 
     def relinearises(self, frame: Frame) -> bool:
-        """Return whether it needs the relinearisation key at its level."""
+        """Return True if the operation needs the relinearisation key at its level."""
         return False
 
     # Memory
 
     def weight_bytes(self, frame: Frame, parameters: ParameterSet, weights: Weights) -> int:
-        """Return the bytes of its encoded (or encrypted) weights."""
+        """Return the bytes of the encoded (or encrypted) weights."""
         return 0
 
     def working_rows(self, frame: Frame, parameters: ParameterSet, weights: Weights, threads: int) -> int:
-        """Return the ring elements modulo one prime that it holds at its peak, besides its operands and results."""
+        """Return the peak number of ring elements modulo one prime in memory, besides operands and results."""
         return self.level(frame) + 1
 
     # Meaning
 
     @abstractmethod
     def evaluate(self, frame: Frame, inputs: Sequence[Slots], weights: Weights) -> list[Slots]:
-        """Return its results on cleartext slots, arrays of shape (slot_count,), in exact arithmetic: the definition."""
+        """Return the results on cleartext slots, arrays of shape (slot_count,); this defines the operation."""
 
     def prepare(self, engine: Engine[C, P, T], frame: Frame, weights: Weights) -> P | T | None:
-        """Return its weights, encoded for `engine`; None if it has none."""
+        """Return the weights, encoded for `engine`; None if there are none."""
         return None
 
     @abstractmethod
     def run(self, engine: Engine[C, P, T], frame: Frame, inputs: Sequence[C], prepared: Any) -> list[C]:
-        """Return its results on `engine`; `prepared` is what prepare returned."""
+        """Return the results on `engine`; `prepared` is the result of prepare."""
 
 
 def operation_kinds() -> dict[str, type[Operation]]:
@@ -157,17 +157,19 @@ def operation_kinds() -> dict[str, type[Operation]]:
 
 
 def key_switch_rows(parameters: ParameterSet, level: int) -> int:
-    """Return the ring elements modulo one prime that a key switch at `level` holds: its digits and both sums, over
-    Q_level P."""
+    """Return the number of ring elements modulo one prime that a key switch at `level` holds in memory.
+
+    These are its digits and both sums, over Q_level P.
+    """
     extended = level + 1 + len(parameters.special_primes)
     return (parameters.digit_count(level) + 2) * extended
 
 
 def spread(period: Slots, frame: Frame) -> Slots:
-    """Return one period of positions repeated over all slots; each position has `batch` slots side by side."""
+    """Repeat one period of positions over all slots; each position has `batch` slots side by side."""
     return np.tile(np.repeat(period, frame.batch), frame.slot_count // frame.batch // len(period))
 
 
 def is_period(length: int, frame: Frame) -> bool:
-    """Return whether a period of `length` positions divides the positions."""
+    """Return True if `length` divides the number of positions."""
     return length > 0 and frame.slot_count // frame.batch % length == 0

@@ -19,7 +19,10 @@ from hetorch.params import ParameterSet
 
 @dataclass(frozen=True, slots=True)
 class Polynomial(Operation):
-    """sum_i coefficients[i] * T_i(input), with the input in [-1, 1]: `depth` levels lower, at any planned scale."""
+    """The Chebyshev series sum_i coefficients[i] * T_i(input), for an input in [-1, 1].
+
+    The result is `depth` levels lower than the input, at any planned scale.
+    """
 
     result: Result
     input: Operand
@@ -28,12 +31,12 @@ class Polynomial(Operation):
 
     @property
     def degree(self) -> int:
-        """len(coefficients) - 1, trailing zeros included."""
+        """The degree of the series, len(coefficients) - 1; trailing zeros count."""
         return len(self.coefficients) - 1
 
     @property
     def depth(self) -> int:
-        """The levels that it uses."""
+        """The number of levels that the series uses."""
         return polynomial_depth(self.degree)
 
     def result_of(self, frame: Frame, modulus_chain: Sequence[int]) -> tuple[int, float]:
@@ -46,8 +49,8 @@ class Polynomial(Operation):
         return self.depth > 1
 
     def working_rows(self, frame: Frame, parameters: ParameterSet, weights: Weights, threads: int) -> int:
-        # The basis that Paterson-Stockmeyer keeps, about twice the square root of the degree and the doublings, and one
-        # product that waits for its relinearisation.
+        # Paterson-Stockmeyer keeps a basis of about 2 sqrt(degree) + log2(degree) ciphertexts; in addition, one product
+        # waits for its relinearisation.
         level = self.level(frame)
         kept = 2 * math.isqrt(self.degree) + self.degree.bit_length()
         return 2 * kept * (level + 1) + 3 * (level + 1) + key_switch_rows(parameters, level)

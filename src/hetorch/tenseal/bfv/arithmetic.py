@@ -8,26 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.errors import InputError
 from hetorch.tenseal.bfv.context import BfvContext
-from hetorch.tenseal.scheme.errors import OperandTypeError
 
 
 class BfvArithmetic:
     """Exact integers modulo the plain modulus. A result that holds no key material (x - x) is encrypted anew.
 
-    Methods raise InputError where SEAL refuses the operation.
+    Methods raise SEAL's own ValueError or RuntimeError where it refuses the operation.
     """
 
     def __init__(self, context: BfvContext) -> None:
         self.context = context
-
-    def number(self, value: Any) -> int:
-        """Return a plain value as an int; OperandTypeError beyond 64 bits, as in TenSEAL."""
-        number = int(value)
-        if number.bit_length() > 63:
-            raise OperandTypeError(f"an integer of {number.bit_length()} bits does not fit in 64")
-        return number
 
     def encrypt_constant(self, value: int) -> Any:
         """Encrypt `value` in all slots."""
@@ -38,10 +29,8 @@ class BfvArithmetic:
             return operation()
         except RuntimeError as error:
             if "transparent" not in str(error):
-                raise InputError(f"SEAL: {error}") from None
+                raise
             return self.encrypt_constant(0)
-        except ValueError as error:
-            raise InputError(f"SEAL: {error}") from None
 
     def negate(self, a: Any) -> Any:
         return self._checked(lambda: self.context.evaluator.negate(a))
@@ -87,7 +76,7 @@ class BfvArithmetic:
     def sum_of_constants(self, a: Sequence[Any], weights: Sequence[Any]) -> Any:
         """Return sum_i a_i weights_i."""
         return self._total(
-            [self.multiply_constant(x, self.number(weight)) for x, weight in zip(a, weights, strict=True)]
+            [self.multiply_constant(x, int(weight)) for x, weight in zip(a, weights, strict=True)]
         )
 
     def _total(self, terms: Sequence[Any]) -> Any:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from hetorch.errors import InputError, WireError
+from hetorch.errors import WireError
 from hetorch.interop.seal_format.stream import HEADER_BYTES, MINOR_VERSION, Reader, frame
+from hetorch.optional_packages import require
 
 
 def library() -> Any:
-    """Return the module `seal`; InputError if it is not installed."""
-    try:
-        return importlib.import_module("seal")
-    except ModuleNotFoundError:
-        raise InputError(
-            "BFV runs on seal-python, which is not installed: pip install 'hetorch[seal]'"
-        ) from None
+    """Return the module `seal`; MissingPackageError if it is not installed."""
+    return require("seal", "BFV")
 
 
 def saved(thing: Any) -> bytes:

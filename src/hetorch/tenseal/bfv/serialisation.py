@@ -16,7 +16,8 @@ from hetorch.tenseal.bfv.context import BfvContext
 from hetorch.tenseal.bfv.seal_python import library, loaded, saved
 from hetorch.tenseal.bfv.vector import BfvData
 from hetorch.tenseal.scheme.context_state import encryption_type_of
-from hetorch.tenseal.scheme.enums import ENCRYPTION_TYPE, SCHEME_TYPE
+from hetorch.tenseal.scheme.enums import ENCRYPTION_TYPE
+from hetorch.tenseal.scheme.errors import CiphertextError
 from hetorch.tenseal.scheme.tensor_data import TensorData
 
 _MOST_PARTS = 16
@@ -88,9 +89,7 @@ def dump_context(
         if save_galois_keys and context.has_galois_keys():
             galois = saved(context.galois_keys())
     return ContextMessage(
-        SealParameters(
-            SCHEME_TYPE.BFV.value, context.ring_degree, context.primes, context.plain_modulus
-        ).dump(),
+        context.seal.dump(),
         public,
         context.auto_flags,
         context.global_scale if context.has_global_scale() else -1.0,
@@ -103,7 +102,10 @@ def dump_context(
 
 def _load_ciphertext(context: BfvContext, data: Bytes) -> Any:
     limit = ciphertext_limit(len(data), _MOST_PARTS, context.primes, context.ring_degree)
-    return loaded(context.parameters, "from_cipher_str", bytes(data), "a ciphertext", limit)
+    try:
+        return loaded(context.parameters, "from_cipher_str", bytes(data), "a ciphertext", limit)
+    except WireError as error:
+        raise CiphertextError(str(error)) from None
 
 
 def load_vector(context: BfvContext, data: bytes) -> BfvData:

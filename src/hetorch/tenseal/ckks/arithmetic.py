@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hetorch.engine.native import Ciphertext
-from hetorch.errors import LevelError
 from hetorch.tenseal.ckks.element import Element, alike
-from hetorch.tenseal.ckks.levels import Levels
-from hetorch.tenseal.scheme.arguments import real_number
-
-Reals = NDArray[np.float64]
+from hetorch.tenseal.ckks.levels import Levels, Reals, end_of_chain
+from hetorch.tenseal.scheme.errors import encoding_errors
 
 
 class Arithmetic(Levels):
     """Operations on elements that began with `scale`, under the switches that `context` has at the call.
 
-    A product takes one level with `auto_rescale`. Errors are those of `Levels`, and MissingKeyError.
+    A product takes one level with `auto_rescale`. Errors are those of `Levels`, and ValueError for missing keys.
     """
 
     __slots__ = ()
 
     # Encryption
-
-    def number(self, value: Any) -> float:
-        """Return a plain value as the operations take it."""
-        return real_number(value)
 
     def encrypt(self, values: Reals) -> Element:
         """Encrypt `values` (slot_count,)."""
@@ -63,7 +54,8 @@ class Arithmetic(Levels):
     def add_values(self, a: Element, values: Reals) -> Element:
         """Add `values`, one period of the slots."""
         self.check_plain_sum(a)
-        return Element(self.context.evaluator.add_values(a.core, values), a.label)
+        with encoding_errors(values):
+            return Element(self.context.evaluator.add_values(a.core, values), a.label)
 
     # Products
 
@@ -115,15 +107,16 @@ class Arithmetic(Levels):
     def sum_of_values(self, a: Sequence[Element], values: Reals) -> Element:
         """Return sum_i a_i values[i] in the slots, rescaled once; a fresh encryption of zero if all values vanish."""
         terms, label, encoded = self.plain_factors(a)
-        if not np.any(np.abs(values) * encoded >= 0.5):
+        if np.all(np.abs(values) * encoded < 0.5):
             return self.encrypt_constant(0.0)
         return self.rescaled(self.unscaled_sum_of_values(terms, values, encoded).core, label)
 
     def unscaled_sum_of_values(self, terms: Sequence[Element], values: Reals, encoded: float) -> Element:
         """Return sum_i terms[i] values[i] before its rescale; `encoded` is the scale of the values."""
-        product = self.context.evaluator.sum_of_values(
-            [e.core for e in terms], np.ascontiguousarray(values, dtype=np.float64), encoded
-        )
+        with encoding_errors(values):
+            product = self.context.evaluator.sum_of_values(
+                [e.core for e in terms], np.ascontiguousarray(values, dtype=np.float64), encoded
+            )
         return Element(product, terms[0].label * self.scale)
 
     def rescaled(self, product: Ciphertext, label: float) -> Element:
@@ -131,9 +124,7 @@ class Arithmetic(Levels):
         if not self.context.auto_rescale:
             return Element(product, label)
         if product.level == 0:
-            raise LevelError(
-                "end of modulus switching chain reached: no prime is left for the product's rescale"
-            )
+            raise end_of_chain()
         return Element(self.context.evaluator.rescale(product), self.scale)
 
     # Rotations

@@ -15,11 +15,12 @@ from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec, galois_element
 from hetorch.engine.native import Ciphertext, Plaintext, PublicKey
 from hetorch.engine.secret import SecretKey, encrypt_plaintext_with_public_key
-from hetorch.errors import InputError, KeyMissingError, LevelError
+from hetorch.errors import KeyMissingError, LevelError
+from hetorch.interop.seal_format.parameters import SealParameters, seal_parameters
 from hetorch.params import ParameterSet
-from hetorch.tenseal.scheme.context_state import ContextState, positive_scale
+from hetorch.tenseal.scheme.context_state import ContextState
 from hetorch.tenseal.scheme.enums import ENCRYPTION_TYPE, SCHEME_TYPE
-from hetorch.tenseal.scheme.errors import MissingKeyError
+from hetorch.tenseal.scheme.errors import encoding_errors, refusal
 
 RelinKey = _native.SwitchingKey
 GaloisKeys = dict[int, _native.SwitchingKey]
@@ -45,7 +46,7 @@ class Decryptor:
 
     def decrypt(self, ciphertext: Ciphertext) -> NDArray[np.float64]:
         """Return the real parts of the slots, for the key holder alone."""
-        return self.context.secret_key().decrypt(ciphertext)
+        return self.context.decrypt(ciphertext, self.context.secret_key())
 
 
 def default_rotations(slot_count: int) -> list[int]:
@@ -67,6 +68,7 @@ class CkksContext(ContextState[SecretKey, PublicKey, RelinKey, GaloisKeys]):
     def __init__(self, parameters: ParameterSet, encryption_type: ENCRYPTION_TYPE, n_threads: int) -> None:
         super().__init__(parameters, encryption_type, n_threads)
         self.core = core_context(parameters)
+        self._modulus_bits = math.prod(parameters.modulus_chain).bit_length()
         self.log2_moduli = tuple(itertools.accumulate(map(math.log2, parameters.modulus_chain)))
         self.noisy_switches = 2 * parameters.special_primes[0] < max(parameters.modulus_chain)
         self._evaluator: _native.Evaluator | None = None
@@ -90,18 +92,31 @@ class CkksContext(ContextState[SecretKey, PublicKey, RelinKey, GaloisKeys]):
         return other
 
     def equals(self, other: object) -> bool:
-        """Return True if the parameters and the global scale are the same."""
+        """Return True if the parameters and the global scale are the same, and the keys not known to differ."""
         return self is other or (
             isinstance(other, CkksContext)
             and self.parameters == other.parameters
             and self._scale == other._scale
+            and self.same_owner(other)
         )
+
+    @property
+    def seal(self) -> SealParameters:
+        return seal_parameters(self.parameters)
 
     # Scales
 
     def scale_or_global(self, scale: float | None) -> float:
-        """Return the scale to encrypt at: `scale`, or the global one for None; InputError unless above 0 and finite."""
-        return self.global_scale if scale is None else positive_scale(scale)
+        """Return the scale to encrypt at: `scale`, or for None the global one; ValueError if the modulus forbids it."""
+        size = self.global_scale if scale is None else scale
+        # SEAL's bound (CKKSEncoder::encode): a scale has two bits less than the modulus.
+        if not 0 < size < math.inf or int(math.log2(size)) + 1 >= self._modulus_bits:
+            raise refusal(
+                ValueError,
+                "scale out of bounds",
+                f"the scale is {size:g}, expected above 0 and below 2^{self._modulus_bits - 1}",
+            )
+        return size
 
     def ladder(self, scale: float) -> tuple[float, ...]:
         """Return the scale at each level of what began with `scale`: S_L = scale, S_(l-1) = S_l^2 / q_l.
@@ -138,9 +153,18 @@ class CkksContext(ContextState[SecretKey, PublicKey, RelinKey, GaloisKeys]):
         assert key is not None
         return key
 
+    def _key_bytes(self, key: SecretKey | PublicKey) -> bytes:
+        if isinstance(key, SecretKey):
+            return key.coefficients().tobytes()
+        return np.ascontiguousarray(_native.public_key_rows(key)).tobytes()
+
     def _check_owner(self, secret: SecretKey) -> None:
         if secret.parameters != self.parameters:
-            raise InputError("the secret key was made under other parameters")
+            raise refusal(
+                ValueError,
+                "secret key is not valid for encryption parameters",
+                "it was made under other parameters",
+            )
 
     def set_galois_keys(self, keys: GaloisKeys | None) -> None:
         super().set_galois_keys(keys)
@@ -153,22 +177,24 @@ class CkksContext(ContextState[SecretKey, PublicKey, RelinKey, GaloisKeys]):
     # Encryption
 
     def check_can_encrypt(self) -> None:
-        """Raise MissingKeyError if there is no key to encrypt with."""
+        """Raise ValueError if there is no key to encrypt with."""
         if self._secret is None and (
             self._public is None or self.encryption_type is ENCRYPTION_TYPE.SYMMETRIC
         ):
-            raise MissingKeyError("this context doesn't support encryption: it holds no key for it")
+            raise refusal(
+                ValueError, "this context doesn't support encryption", "it holds no key to encrypt with"
+            )
 
     def encrypt(self, values: NDArray[np.float64], scale: float) -> Ciphertext:
         """Encrypt `values` (slot_count,) at the highest level."""
         top = self.parameters.max_level
-        return self._encrypt(_native.encode(self.core, values.astype(np.complex128), top, scale))
+        with encoding_errors(values):
+            plaintext = _native.encode(self.core, values.astype(np.complex128), top, scale)
+        return self._encrypt(plaintext)
 
     def encrypt_constant(self, value: float, scale: float) -> Ciphertext:
         """Encrypt `value` in every slot, at the highest level: a constant polynomial, which needs no embedding."""
         coefficients = np.zeros(self.parameters.ring_degree)
-        if not scale > 0 or not math.isfinite(scale):
-            raise LevelError(f"scale out of bounds: {scale}")
         coefficients[0] = np.rint(value * scale)
         return self._encrypt(_native.lift(self.core, coefficients, self.parameters.max_level, scale))
 
@@ -181,13 +207,14 @@ class CkksContext(ContextState[SecretKey, PublicKey, RelinKey, GaloisKeys]):
         return encrypt_plaintext_with_public_key(self.parameters, self.public_key(), plaintext)
 
     def encryptor(self) -> Encryptor:
-        """Return the context's encryptor; MissingKeyError if there is no key to encrypt with."""
+        """Return the context's encryptor; ValueError if there is no key to encrypt with."""
         self.check_can_encrypt()
         return Encryptor(self)
 
     def decryptor(self) -> Decryptor:
-        """Return the context's decryptor; MissingKeyError in a public context."""
-        self.secret_key()
+        """Return the context's decryptor; ValueError in a public context."""
+        if not self.has_secret_key():
+            raise refusal(ValueError, "this context doesn't support decryption")
         return Decryptor(self)
 
     # Evaluation
@@ -204,7 +231,7 @@ class CkksContext(ContextState[SecretKey, PublicKey, RelinKey, GaloisKeys]):
         """Rotate the slots to the left by `steps`, with as few of the keys at hand as powers of two allow.
 
         Raises:
-            MissingKeyError: the keys at hand do not add up to `steps`.
+            ValueError: the keys at hand do not add up to `steps`.
         """
         slots = self.parameters.slot_count
         steps %= slots
@@ -218,11 +245,32 @@ class CkksContext(ContextState[SecretKey, PublicKey, RelinKey, GaloisKeys]):
             ciphertext = self._rotate_once(ciphertext, step % slots)
         return ciphertext
 
+    def decrypt(self, ciphertext: Ciphertext, key: SecretKey) -> NDArray[np.float64]:
+        """Return the real parts of the slots; ValueError if the ciphertext does not decrypt under `key`.
+
+        Under another key, and where values have left the modulus, the coefficients are uniform modulo q: their root
+        mean square is q / sqrt(12), and that of the real parts' share q / sqrt(24) = 0.204 q. A message that is read
+        correctly has coefficients below q / 2, all of them, so that its root mean square is far below.
+        """
+        self._check_owner(key)
+        slots = key.decrypt(ciphertext)
+        size = math.sqrt(2 * float(slots @ slots)) / len(slots) / 2 * ciphertext.scale
+        if not size < 0.17 * 2.0 ** self.log2_moduli[ciphertext.level]:
+            raise refusal(
+                ValueError,
+                "the ciphertext does not decrypt under this key",
+                "it was encrypted under another key, or its values have left the modulus; TenSEAL returns numbers "
+                "without meaning here",
+            )
+        return slots
+
     def _rotate_once(self, ciphertext: Ciphertext, steps: int) -> Ciphertext:
         try:
             return self.evaluator.rotate(ciphertext, steps)
         except KeyMissingError as error:
-            raise MissingKeyError(str(error)) from None
+            raise refusal(ValueError, "Galois key not present", str(error)) from None
+        except LevelError as error:
+            raise refusal(ValueError, "encrypted size must be 2", str(error)) from None
 
 
 def _signed_powers(steps: int) -> list[int]:

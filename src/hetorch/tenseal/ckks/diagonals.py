@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.tenseal.ckks.arithmetic import Reals
 from hetorch.tenseal.ckks.layout import Layout
+from hetorch.tenseal.ckks.levels import Reals
 
 
 def power_of_two_from(value: int) -> int:

@@ -6,16 +6,19 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hetorch.errors import InputError, LevelError
 from hetorch.tenseal.ckks.context import CkksContext
 from hetorch.tenseal.ckks.element import EXACT, Element, close
+from hetorch.tenseal.scheme.errors import refusal
+
+Reals = NDArray[np.float64]
 
 
 class Levels:
     """Brings elements that began with `scale` to common levels, under the switches that `context` has at the call.
 
-    Methods raise LevelError where TenSEAL's rules forbid an operation: scales that differ, levels that differ with
+    Methods raise ValueError where TenSEAL's rules forbid an operation: scales that differ, levels that differ with
     `auto_mod_switch` off, products beyond the modulus.
     """
 
@@ -28,12 +31,14 @@ class Levels:
 
     def meet(self, a: Element, b: Element) -> tuple[Element, Element]:
         """Return both at one level and, to within the tolerance of sums, one exact scale."""
-        if a.label != b.label:
-            raise LevelError(
-                f"scale mismatch: 2^{math.log2(a.label):.2f} and 2^{math.log2(b.label):.2f}; encrypt with one scale, "
-                "and rescale both or neither"
-            )
         self.check_levels(a, b)
+        if a.label != b.label:
+            raise refusal(
+                ValueError,
+                "scale mismatch",
+                f"the scales are 2^{math.log2(a.label):.2f} and 2^{math.log2(b.label):.2f}; encrypt with one scale, "
+                "and rescale both or neither",
+            )
         if a.level > b.level:
             return self.lower(a, b.level, b.core.scale), b
         if b.level > a.level:
@@ -42,8 +47,10 @@ class Levels:
             return a, b
         # Two ciphertexts of one level differ in exact scale if one came from elsewhere. They can meet a level below.
         if a.level == 0:
-            raise LevelError(
-                "scale mismatch: the exact scales differ, and no level is left to make them equal"
+            raise refusal(
+                ValueError,
+                "scale mismatch",
+                "the exact scales differ, and no level is left to make them equal",
             )
         level, scale = a.level - 1, self._ladder[a.level - 1]
         return self.lower(a, level, scale), self.lower(b, level, scale)
@@ -67,7 +74,9 @@ class Levels:
             return list(elements)
         labels = {element.label for element in elements}
         if len(labels) > 1:
-            raise LevelError("scale mismatch: some of the ciphertexts were rescaled and others not")
+            raise refusal(
+                ValueError, "scale mismatch", "some of the ciphertexts were rescaled and others not"
+            )
         return [self.meet(element, lowest)[0] for element in elements]
 
     def towards(self, elements: list[Element], other: Element, level: int) -> list[Element]:
@@ -94,16 +103,14 @@ class Levels:
         """
         terms = self.level_all(a)
         if not any_level:
-            self.check_plain_level(terms[0])
+            self.check_plain_level(terms[0], "encrypted_ntt and plain_ntt parameter mismatch")
         label = terms[0].label * self.scale
         level = terms[0].level
         self.check_product(label, level)
         encoded = self.scale
         if self.context.auto_rescale:
             if level == 0:
-                raise LevelError(
-                    "end of modulus switching chain reached: no prime is left for the product's rescale"
-                )
+                raise end_of_chain()
             if terms[0].label == self.scale:
                 encoded = self._ladder[level - 1] * self.prime(level) / terms[0].core.scale
         return terms, label, encoded
@@ -116,39 +123,54 @@ class Levels:
 
     def check_levels(self, a: Element, b: Element) -> None:
         if a.level != b.level and not self.context.auto_mod_switch:
-            raise LevelError(
-                f"encrypted1 and encrypted2 parameter mismatch: levels {a.level} and {b.level}, and auto_mod_switch is "
-                "off"
+            raise refusal(
+                ValueError,
+                "encrypted1 and encrypted2 parameter mismatch",
+                f"the levels are {a.level} and {b.level}, and auto_mod_switch is off",
             )
 
-    def check_plain_level(self, a: Element) -> None:
+    def check_plain_level(self, a: Element, text: str) -> None:
         if not self.context.auto_mod_switch and a.level != self.context.parameters.max_level:
-            raise LevelError(
-                f"encrypted and plain parameter mismatch: the ciphertext is at level {a.level}, plaintexts are encoded "
-                "at the highest, and auto_mod_switch is off"
+            raise refusal(
+                ValueError,
+                text,
+                f"the ciphertext is at level {a.level}, plaintexts are encoded at the highest, and auto_mod_switch is "
+                "off",
             )
 
     def check_plain_sum(self, a: Element) -> None:
-        self.check_plain_level(a)
+        self.check_plain_level(a, "encrypted and plain parameter mismatch")
         if a.label != self.scale:
-            raise LevelError(
-                f"scale mismatch: the ciphertext has scale 2^{math.log2(a.label):.2f}, plaintexts are encoded at "
-                f"2^{math.log2(self.scale):.2f}; rescale products (auto_rescale) before adding to them"
+            raise refusal(
+                ValueError,
+                "scale mismatch",
+                f"the ciphertext has scale 2^{math.log2(a.label):.2f}, plaintexts are encoded at "
+                f"2^{math.log2(self.scale):.2f}; rescale products (auto_rescale) before adding to them",
             )
 
     def check_product(self, label: float, level: int) -> None:
         if math.log2(label) >= self.context.log2_moduli[level]:
-            raise LevelError(
-                f"scale out of bounds: the product would have scale 2^{math.log2(label):.2f}, the modulus at level "
-                f"{level} has {self.context.log2_moduli[level]:.1f} bits; use smaller scales, more primes, or "
-                "auto_rescale"
+            raise refusal(
+                ValueError,
+                "scale out of bounds",
+                f"the product would have scale 2^{math.log2(label):.2f}, the modulus at level {level} has "
+                f"{self.context.log2_moduli[level]:.1f} bits; use smaller scales, more primes, or auto_rescale",
             )
 
     def check_value(self, value: float, scale: float, level: int) -> None:
         if not math.isfinite(value):
-            raise InputError(f"value must be finite, got {value}")
+            raise refusal(ValueError, "value must be finite", f"got {value}")
         if value != 0 and math.log2(abs(value)) + math.log2(scale) + 1 >= self.context.log2_moduli[level]:
-            raise LevelError(
-                f"encoded value is too large: {value:.6g} at scale 2^{math.log2(scale):.2f}, under a modulus of "
-                f"{self.context.log2_moduli[level]:.1f} bits"
+            raise refusal(
+                ValueError,
+                "encoded value is too large",
+                f"{value:.6g} at scale 2^{math.log2(scale):.2f}, under a modulus of "
+                f"{self.context.log2_moduli[level]:.1f} bits",
             )
+
+
+def end_of_chain() -> Exception:
+    """Return the error of a rescale at the last level."""
+    return refusal(
+        ValueError, "end of modulus switching chain reached", "no prime is left for the product's rescale"
+    )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import operator
 import warnings
 from collections.abc import Sequence
-
-import numpy as np
 
 from hetorch.errors import KeySwitchNoiseWarning, ParameterError, SecurityError
 from hetorch.params import ParameterSet, Security, is_prime
 from hetorch.params.checks import MAX_PRIME_COUNT
 from hetorch.params.primes import MAX_PRIME_BITS
-from hetorch.tenseal.scheme.arguments import ring_degree_of
-from hetorch.tenseal.scheme.errors import ContextError, OperandTypeError
+from hetorch.tenseal.scheme.arguments import bit_sizes_of, whole_number
+from hetorch.tenseal.scheme.errors import refusal
 from hetorch.tenseal.scheme.security import depth_of_caller, warn_legacy
 
 # Bit sizes of SEAL's CoeffModulus.BFVDefault at 128 bits (native/src/seal/util/globals.cpp, SEAL 4), by ring degree:
@@ -24,19 +21,25 @@ _DEFAULT_BITS = {
     1 << 14: (48, 48, 48, 49, 49, 49, 49, 49, 49),
     1 << 15: (55,) * 15 + (56,),
 }
+# The ring degrees whose default is a single prime, which leaves none for key switching.
+_SINGLE_PRIMES = (1 << 10, 1 << 11)
+_LARGEST_DEGREE = 1 << 17
+"""SEAL's largest ring degree (util/defines.h), and hetorch's."""
 
 
 def seal_primes(ring_degree: int, bit_sizes: Sequence[int]) -> tuple[int, ...]:
     """Return the primes of SEAL's CoeffModulus.Create: for each size the largest ones = 1 mod 2N, the smaller first.
 
     Raises:
-        ContextError: there are too few primes of a size.
-        ParameterError: a size is outside 2 to 60.
+        RuntimeError: there are too few primes of a size.
+        ValueError: a size is outside 2 to 60.
     """
     for bits in bit_sizes:
         if not 2 <= bits <= MAX_PRIME_BITS:
-            raise ParameterError(
-                f"coeff_mod_bit_sizes holds {bits}; a prime has 2 to {MAX_PRIME_BITS} bits: bit_sizes is invalid"
+            raise refusal(
+                ValueError,
+                "bit_sizes is invalid",
+                f"coeff_mod_bit_sizes holds {bits}; a prime has 2 to {MAX_PRIME_BITS} bits",
             )
     left: dict[int, list[int]] = {}
     for bits in set(bit_sizes):
@@ -53,23 +56,12 @@ def _largest_primes(bits: int, count: int, ring_degree: int) -> list[int]:
             primes.append(candidate)
             if len(primes) == count:
                 return primes
-    raise ContextError(
-        f"failed to find enough qualifying primes: {count} of {bits} bits = 1 mod {step} are needed, there are "
-        f"{len(primes)}; use more bits, fewer primes of this size or a smaller poly_modulus_degree"
+    raise refusal(
+        RuntimeError,
+        "failed to find enough qualifying primes",
+        f"{count} of {bits} bits = 1 mod {step} are needed, there are {len(primes)}; use more bits, fewer primes of "
+        "this size or a smaller poly_modulus_degree",
     )
-
-
-def _integers(values: object) -> list[int]:
-    if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str | bytes):
-        raise OperandTypeError(f"coeff_mod_bit_sizes must be a list of int, got {type(values).__name__}")
-    if len(values) > MAX_PRIME_COUNT:
-        raise ContextError(
-            f"coeff_mod_bit_sizes holds {len(values)} sizes; at most {MAX_PRIME_COUNT} are supported"
-        )
-    try:
-        return [operator.index(value) for value in values]
-    except TypeError:
-        raise OperandTypeError("coeff_mod_bit_sizes must be a list of int") from None
 
 
 def ckks_parameters(
@@ -84,22 +76,46 @@ def ckks_parameters(
             HomomorphicEncryption.org standard of 2018, which SEAL and TenSEAL follow.
 
     Raises:
-        SecurityError: the parameters are beyond these tables.
-        ParameterError: the sizes make no chain.
-        OperandTypeError: an argument has a wrong type.
+        ValueError: the degree or a size is invalid, or the parameters are beyond the standard of 2018.
+        RuntimeError: there are too few primes of a size, or none is left for key switching.
+        SecurityError: the parameters are beyond the table that `security` names.
+        TypeError: an argument has a wrong type.
     """
-    degree = ring_degree_of(poly_modulus_degree)
-    if degree < 2 or degree & (degree - 1):
-        raise ParameterError(f"poly_modulus_degree is invalid: {degree} is not a power of two")
-    sizes = _integers(coeff_mod_bit_sizes)
+    degree = whole_number(poly_modulus_degree, "new", 64)
+    sizes = bit_sizes_of(coeff_mod_bit_sizes)
+    if not 2 <= degree <= _LARGEST_DEGREE or degree & (degree - 1):
+        raise refusal(
+            ValueError,
+            "poly_modulus_degree is invalid" if sizes else "non-standard poly_modulus_degree",
+            f"{degree} is not a power of two up to 2^17",
+        )
     if sizes:
-        primes = seal_primes(degree, sizes)
-    elif degree in _DEFAULT_BITS:
+        return chain_parameters(degree, seal_primes(degree, sizes), security)
+    if degree in _DEFAULT_BITS:
         ascending = seal_primes(degree, _DEFAULT_BITS[degree])
-        primes = tuple(sorted(ascending, key=lambda prime: (prime.bit_length(), -prime)))
-    else:
-        raise ContextError(f"coeff_mod_bit_sizes is empty, and there is no default for N = {degree}")
-    return chain_parameters(degree, primes, security)
+        primes = sorted(ascending, key=lambda prime: (prime.bit_length(), -prime))
+        return chain_parameters(degree, primes, security)
+    if degree in _SINGLE_PRIMES:
+        raise no_key_switching()
+    raise refusal(
+        ValueError,
+        "non-standard poly_modulus_degree",
+        f"coeff_mod_bit_sizes is empty, and there is no default for N = {degree}",
+    )
+
+
+def not_set_correctly(error: ParameterError) -> Exception:
+    """Return SEAL's error for parameters that make no set, or a set that is not secure."""
+    return refusal(ValueError, "encryption parameters are not set correctly", str(error))
+
+
+def no_key_switching() -> Exception:
+    """Return the error of a chain without a prime for key switching."""
+    return refusal(
+        RuntimeError,
+        "keyswitching is not supported by the context",
+        "coeff_mod_bit_sizes needs a size for the special prime besides the others",
+    )
 
 
 def chain_parameters(
@@ -110,9 +126,12 @@ def chain_parameters(
     A KeySwitchNoiseWarning tells that the special prime is more than a bit below the largest of the others.
     """
     if len(primes) < 2:
-        raise ContextError(
-            "keyswitching is not supported by the context: coeff_mod_bit_sizes needs a size for the special prime "
-            "besides the others"
+        raise no_key_switching()
+    if len(primes) > MAX_PRIME_COUNT:
+        raise refusal(
+            ValueError,
+            "coeff_modulus is invalid",
+            f"coeff_mod_bit_sizes holds {len(primes)} sizes; at most {MAX_PRIME_COUNT} are supported",
         )
 
     if 2 * primes[-1] < max(primes):
@@ -130,10 +149,12 @@ def chain_parameters(
         return make(Security.parse(security))
     try:
         return make(Security.CLASSICAL_128)
-    except SecurityError as refusal:
+    except SecurityError as beyond:
         try:
             parameters = make(Security.HE_STANDARD_2018)
         except SecurityError as error:
-            raise SecurityError(f"encryption parameters are not set correctly: {error}") from None
-        warn_legacy(str(refusal))
+            raise not_set_correctly(error) from None
+        warn_legacy(str(beyond))
         return parameters
+    except ParameterError as error:
+        raise not_set_correctly(error) from None

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.errors import InputError
+from hetorch.params.checks import MAX_RING_DEGREE
 from hetorch.tenseal.ckks.arithmetic import Arithmetic
 from hetorch.tenseal.ckks.diagonals import Diagonals, diagonals_of, power_of_two_from
 from hetorch.tenseal.ckks.element import Element
 from hetorch.tenseal.ckks.layout import Chunk, Layout
+from hetorch.tenseal.scheme.errors import refusal
 
 
 def multiply_matrix(arithmetic: Arithmetic, chunk: Chunk, matrix: NDArray[np.float64]) -> Chunk:
@@ -26,7 +27,7 @@ def multiply_matrix(arithmetic: Arithmetic, chunk: Chunk, matrix: NDArray[np.flo
     diagonals = diagonals_of(matrix, chunk.layout, slot_count)
     (term,), label, encoded = arithmetic.plain_factors([chunk.element], any_level=True)
     used = np.any(diagonals.values, axis=1)
-    if not np.any(np.abs(diagonals.values) * encoded >= 0.5):
+    if np.all(np.abs(diagonals.values) * encoded < 0.5):
         zero = arithmetic.encrypt_constant(0.0)
         return Chunk(zero, Layout(matrix.shape[1], 1, slot_count))
     count = len(diagonals.values)
@@ -88,15 +89,16 @@ def _baby_steps(arithmetic: Arithmetic, term: Element, needed: set[int]) -> dict
 def multiply_windows(arithmetic: Arithmetic, chunk: Chunk, vector: NDArray[np.float64], rows: int) -> Chunk:
     """Multiply a matrix in column order by a plain vector; one level.
 
-    The chunk holds a power of two of columns of `rows` values each; InputError unless it is the one that `vector`
+    The chunk holds a power of two of columns of `rows` values each; ValueError unless it is the one that `vector`
     stands for.
     """
     columns = power_of_two_from(len(vector))
     layout = chunk.layout
     if layout.size // rows != columns:
-        raise InputError(
-            f"Matrix shape doesn't match with vector size: {layout.size} values in columns of {rows}, a vector of "
-            f"{len(vector)} which stands for {columns} columns"
+        raise refusal(
+            ValueError,
+            "Matrix shape doesn't match with vector size",
+            f"{layout.size} values in columns of {rows}, a vector of {len(vector)} for {columns} columns",
         )
     slot_count = arithmetic.context.parameters.slot_count
     weights = np.zeros(layout.size)
@@ -116,18 +118,30 @@ def multiply_windows(arithmetic: Arithmetic, chunk: Chunk, vector: NDArray[np.fl
     return Chunk(product, output)
 
 
-def pack(arithmetic: Arithmetic, chunks: Sequence[Chunk]) -> Chunk:
-    """Lay vectors of one size one after the other in one ciphertext; one level.
+def check_sizes(sizes: Sequence[int], slot_count: int) -> None:
+    """Raise ValueError unless vectors of these sizes can be packed: of one size, and within the slots in all."""
+    total = sizes[0] * len(sizes)
+    if total > slot_count:
+        raise refusal(
+            ValueError, "output size is bigger than slot count", f"{total} values, {slot_count} slots"
+        )
+    if any(size != sizes[0] for size in sizes):
+        raise refusal(ValueError, "vectors sizes are different", f"{list(sizes)}")
 
-    InputError if their sizes differ or they do not fit the slots.
-    """
+
+def room_for(size: int, slot_count: int, cut: str) -> str:
+    """Return the advice for `size` values that do not fit: the ring that has room for them, if any, and `cut`."""
+    ring_degree = 2 * power_of_two_from(size)
+    if ring_degree > MAX_RING_DEGREE:
+        return f"there are {slot_count} slots, and no ring has room for {size} values: {cut}"
+    return f"there are {slot_count} slots: use poly_modulus_degree={ring_degree} or above, or {cut}"
+
+
+def pack(arithmetic: Arithmetic, chunks: Sequence[Chunk]) -> Chunk:
+    """Lay vectors of one size, which fit the slots, one after the other in one ciphertext; one level."""
     size = chunks[0].layout.size
     total = size * len(chunks)
     slot_count = arithmetic.context.parameters.slot_count
-    if total > slot_count:
-        raise InputError(f"output size is bigger than slot count: {total} values, {slot_count} slots")
-    if any(chunk.layout.size != size for chunk in chunks):
-        raise InputError(f"vectors sizes are different: {[chunk.layout.size for chunk in chunks]}")
     repeated = all(c.layout.period == size and c.layout.reach >= total for c in chunks)
     reach = min(c.layout.reach for c in chunks) if repeated else total
     layout = Layout(total, total, reach)

@@ -36,6 +36,7 @@ from hetorch.tenseal.ckks.parameters import chain_parameters
 from hetorch.tenseal.ckks.vector import VectorData
 from hetorch.tenseal.scheme.context_state import encryption_type_of
 from hetorch.tenseal.scheme.enums import ENCRYPTION_TYPE
+from hetorch.tenseal.scheme.errors import CiphertextError
 from hetorch.tenseal.scheme.tensor_data import TensorData
 
 
@@ -114,7 +115,10 @@ def dump_context(
 
 
 def _load_element(context: CkksContext, data: Bytes, scale: float) -> Element:
-    core = load_ciphertext(context.parameters, bytes(data))
+    try:
+        core = load_ciphertext(context.parameters, bytes(data))
+    except WireError as error:
+        raise CiphertextError(str(error)) from None
     expected = context.ladder(scale)[core.level]
     known = any(abs(core.scale - each) <= TOLERANCE * each for each in (scale, expected))
     return Element(core, scale if known else core.scale)

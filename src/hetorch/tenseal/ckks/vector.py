@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hetorch.errors import InputError
 from hetorch.tenseal.ckks import products
-from hetorch.tenseal.ckks.arithmetic import Arithmetic, Reals
+from hetorch.tenseal.ckks.arithmetic import Arithmetic
 from hetorch.tenseal.ckks.context import CkksContext
 from hetorch.tenseal.ckks.element import Element
 from hetorch.tenseal.ckks.layout import Chunk, Layout
+from hetorch.tenseal.ckks.levels import Reals
+from hetorch.tenseal.scheme.errors import refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def combine_vectors(
 ) -> VectorData:
     """Apply `operation` to the ciphertexts of two vectors in pairs, at the left one's scale.
 
-    A vector of one value is spread to the other's size; InputError for other sizes that differ.
+    A vector of one value is spread to the other's size; ValueError for other sizes that differ.
     """
     if left.size != right.size:
         if left.size == 1:
@@ -81,7 +82,11 @@ def combine_vectors(
         elif right.size == 1:
             right = _replicated(context, right, left)
         else:
-            raise InputError(f"can't compute on vectors of different sizes: {left.size} and {right.size}")
+            raise refusal(
+                ValueError,
+                "can't compute on vectors of different sizes",
+                f"{left.size} and {right.size} values",
+            )
     arithmetic = Arithmetic(context, left.scale)
     chunks = [
         Chunk(operation(arithmetic, a.element, b.element), a.layout.meet(b.layout))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, NoReturn, Self
 
-from hetorch.errors import HetorchError, InputError, WireError
+from hetorch.errors import WireError
 from hetorch.tenseal.names.context import Context
 from hetorch.tenseal.names.keys import SecretKey
 from hetorch.tenseal.names.operators import Operators
-from hetorch.tenseal.scheme.errors import BytesError, OperandTypeError
+from hetorch.tenseal.scheme.errors import CiphertextError, incompatible, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,22 +42,30 @@ class AbstractTensor(Operators):
     @data.setter
     def data(self, value: Linked) -> None:
         if not isinstance(value, Linked):
-            raise OperandTypeError(
-                f"value must be the data of a {type(self).__name__}, got {type(value).__name__}"
-            )
+            raise refusal(TypeError, f"value must be of type {Linked}", f"got {type(value).__name__}")
         self._take(value.state)
         self._context, self._lazy = value.context, None
 
     @property
     def _held(self) -> Any:
-        """The ciphertexts and how the values stand in them; InputError before a context is linked."""
+        """The ciphertexts and how the values stand in them; ValueError before a context is linked."""
         if self._context is None:
             self._link_check()
         return self._state
 
     @abstractmethod
     def _take(self, value: Any) -> None:
-        """Replace the state; OperandTypeError if `value` is no state of this class."""
+        """Replace the state; TypeError if `value` is no state of this class."""
+
+    _stream: ClassVar[str]
+    """The name of these objects in the error of malformed bytes."""
+
+    @classmethod
+    def _refused(cls, error: WireError) -> Exception:
+        """Return TenSEAL's error for bytes that cannot be read: of SEAL's for a ciphertext, of its own for the rest."""
+        if isinstance(error, CiphertextError):
+            return refusal(RuntimeError, "ciphertext data is invalid", str(error))
+        return refusal(ValueError, f"failed to parse {cls._stream} stream", str(error))
 
     @abstractmethod
     def _parse(self, data: bytes) -> None:
@@ -65,7 +73,7 @@ class AbstractTensor(Operators):
 
     def _link_check(self) -> None:
         if self._context is None:
-            raise InputError("missing context: call link_context first")
+            raise refusal(ValueError, "missing context", "call link_context first")
 
     def _like(self, data: Any) -> Self:
         """Return another object with this context and the state `data`."""
@@ -92,6 +100,11 @@ class AbstractTensor(Operators):
     def __copy__(self) -> Self:
         return self.copy()
 
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle '{type(self).__name__}' object: use serialize() and load(), and send the context apart"
+        )
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return a copy with a context of its own."""
         result = self.copy()
@@ -106,17 +119,19 @@ class AbstractTensor(Operators):
 
     def link_context(self, ctx: Context) -> None:
         """Link to a context, and read the bytes that `lazy_load` kept; ValueError if they do not fit the context."""
+        state = ctx.data
         if not isinstance(ctx, Context):
-            raise OperandTypeError(f"ctx must be a Context, got {type(ctx).__name__}")
-        before, self._context = self._context, ctx.data
+            raise incompatible("link_context", f"a Context is expected, got {type(ctx).__name__}")
+        before, self._context = self._context, state
         if self._lazy is None:
             return
         try:
             self._parse(self._lazy)
-        except HetorchError as error:
+        except WireError as error:
             self._context = before
-            if isinstance(error, WireError):
-                raise BytesError(str(error)) from None
+            raise self._refused(error) from None
+        except ValueError:
+            self._context = before
             raise
         self._lazy = None
 
@@ -129,7 +144,7 @@ class AbstractTensor(Operators):
     def load(cls, context: Context, data: bytes) -> Self:
         """Return the object of `serialize`'s bytes, or of TenSEAL's; ValueError if they are malformed or do not fit."""
         if not isinstance(context, Context) or not isinstance(data, bytes):
-            raise OperandTypeError(f"Invalid input types context: {type(context)} and vector: {type(data)}")
+            raise refusal(TypeError, f"Invalid input types context: {type(context)} and vector: {type(data)}")
         result = cls.lazy_load(data)
         result.link_context(context)
         return result
@@ -138,7 +153,7 @@ class AbstractTensor(Operators):
     def lazy_load(cls, data: bytes) -> Self:
         """Return an object that keeps `serialize`'s bytes until `link_context` reads them."""
         if not isinstance(data, bytes):
-            raise OperandTypeError(f"Invalid input types vector: {type(data)}")
+            raise refusal(TypeError, f"Invalid input types vector: {type(data)}")
         result = object.__new__(cls)
         result._context = None
         result._lazy = data
@@ -159,13 +174,14 @@ class AbstractTensor(Operators):
         self._link_check()
         if secret_key is None:
             if not self._context.has_secret_key():
-                raise InputError(
-                    "the current context of the tensor doesn't hold a secret_key, please provide one as argument"
+                raise refusal(
+                    ValueError,
+                    "the current context of the tensor doesn't hold a secret_key, please provide one as argument",
                 )
             return self._context.secret_key()
         if not isinstance(secret_key, SecretKey):
-            raise OperandTypeError(f"incorrect type: {type(secret_key)} != SecretKey")
-        return secret_key.data
+            raise refusal(TypeError, f"incorrect type: {type(secret_key)} != SecretKey")
+        return secret_key.data.native
 
     def _become(self, other: Self) -> Self:
         self._data = other._data

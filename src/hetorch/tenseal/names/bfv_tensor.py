@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from hetorch.errors import InputError
 from hetorch.tenseal.bfv.arithmetic import BfvArithmetic
 from hetorch.tenseal.bfv.context import BfvContext
 from hetorch.tenseal.bfv.serialisation import dump_tensor, load_tensor
@@ -17,6 +16,7 @@ from hetorch.tenseal.names.integers import bfv_state, integer, integer_array, in
 from hetorch.tenseal.names.keys import SecretKey
 from hetorch.tenseal.names.plain_tensor import PlainTensor
 from hetorch.tenseal.scheme.batched_ops import OneByOne
+from hetorch.tenseal.scheme.errors import refusal
 from hetorch.tenseal.scheme.tensor_data import TensorData
 
 
@@ -27,6 +27,7 @@ class BFVTensor(ElementTensor):
     """
 
     _dtype = "int"
+    _stream = "BFV tensor"
 
     def __init__(
         self,
@@ -43,10 +44,16 @@ class BFVTensor(ElementTensor):
         state = self._context = bfv_state(context)
         array = integer_array(tensor)
         if array.size == 0:
-            raise InputError("Attempting to encrypt an empty tensor")
-        if batch and (array.ndim == 0 or len(array) > state.slot_count):
-            raise InputError(f"invalid dimension for batching: shape {list(array.shape)}")
+            raise refusal(ValueError, "Attempting to encrypt an empty tensor")
         if batch:
+            if array.ndim == 0:
+                raise refusal(ValueError, "invalid dimension for batching", "a single number has none")
+            if len(array) > state.slot_count:
+                raise refusal(
+                    ValueError,
+                    "can't encrypt vectors of this size, please use a larger polynomial modulus degree.",
+                    f"{len(array)} samples, {state.slot_count} slots",
+                )
             elements = [state.encrypt(values) for values in array.reshape(len(array), -1).T]
             self._data = TensorData.of(None, elements, array.shape[1:], len(array))
         else:
@@ -59,8 +66,12 @@ class BFVTensor(ElementTensor):
         self._link_check()
         return OneByOne(BfvArithmetic(self._context))
 
-    def _scalar(self, value: Any) -> int:
-        return integer(value)
+    def _scalar(self, value: Any, function: str) -> int:
+        return integer(value, function)
+
+    @property
+    def _all_steps(self) -> bool:
+        return True  # integers have neither scales nor levels
 
     def _coefficients(self, coefficients: Any) -> list[int]:
         return integer_coefficients(coefficients)
@@ -81,7 +92,7 @@ class BFVTensor(ElementTensor):
 
     def _parse(self, data: bytes) -> None:
         if not isinstance(self._context, BfvContext):
-            raise InputError("a BFV tensor needs a context of SCHEME_TYPE.BFV")
+            raise refusal(ValueError, "unsupported scheme", "a context of SCHEME_TYPE.BFV is needed")
         self._data = load_tensor(self._context, data)
 
     def _dump(self) -> bytes:

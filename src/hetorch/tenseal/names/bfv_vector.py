@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from hetorch.errors import InputError
 from hetorch.tenseal.bfv.arithmetic import BfvArithmetic
 from hetorch.tenseal.bfv.context import BfvContext
 from hetorch.tenseal.bfv.serialisation import dump_vector, load_vector
@@ -18,7 +17,10 @@ from hetorch.tenseal.names.keys import SecretKey
 from hetorch.tenseal.names.operands import vector_operand
 from hetorch.tenseal.names.polynomial import evaluate, raised
 from hetorch.tenseal.scheme.arguments import is_scalar, whole_number
-from hetorch.tenseal.scheme.errors import OperandTypeError
+from hetorch.tenseal.scheme.errors import refusal
+
+# TenSEAL's compiled functions behind the slot-wise operations, whose TypeErrors name them.
+_FUNCTIONS = {"add": "__add__", "sub": "__sub__", "multiply": "__mul__"}
 
 
 class BFVVector(AbstractTensor):
@@ -34,6 +36,8 @@ class BFVVector(AbstractTensor):
         TypeError: the operand is not an integer or an array of numbers.
     """
 
+    _stream = "BFV"
+
     def __init__(
         self, context: Context | None = None, vector: Any = None, data: Linked | None = None
     ) -> None:
@@ -45,14 +49,14 @@ class BFVVector(AbstractTensor):
         self._context = bfv_state(context)
         values = integer_array(vector)
         if values.ndim != 1:
-            raise InputError(f"can only encrypt a vector, got shape {list(values.shape)}")
+            raise refusal(ValueError, "can only encrypt a vector", f"got shape {list(values.shape)}")
         if values.size == 0:
-            raise InputError("Attempting to encrypt an empty vector")
+            raise refusal(ValueError, "Attempting to encrypt an empty vector")
         self._data = encrypt_vector(self._context, values)
 
     def _take(self, value: Any) -> None:
         if not isinstance(value, BfvData):
-            raise OperandTypeError(f"value must be of type BfvData, got {type(value).__name__}")
+            raise refusal(TypeError, f"value must be of type {BfvData}", f"got {type(value).__name__}")
         self._data = value
 
     # State
@@ -79,7 +83,7 @@ class BFVVector(AbstractTensor):
 
     def _parse(self, data: bytes) -> None:
         if not isinstance(self._context, BfvContext):
-            raise InputError("a BFV vector needs a context of SCHEME_TYPE.BFV")
+            raise refusal(ValueError, "unsupported scheme", "a context of SCHEME_TYPE.BFV is needed")
         self._data = load_vector(self._context, data)
 
     def _dump(self) -> bytes:
@@ -96,13 +100,15 @@ class BFVVector(AbstractTensor):
         """Combine with a vector (`encrypted`), a number (`constant`) or plain values; `verb` stands in messages."""
         data = self._held
         if is_scalar(other):
-            number = self._arithmetic.number(integer(other))
+            number = integer(other, _FUNCTIONS[verb])
             return self._like(BfvData(tuple(constant(c, number) for c in data.ciphertexts), data.sizes))
         if isinstance(other, BFVVector):
             return self._with_vector(other, verb, encrypted)
         array = vector_operand(other, "int")
         if len(array) != data.size:
-            raise InputError(f"can't {verb} vectors of different sizes: {data.size} and {len(array)}")
+            raise refusal(
+                ValueError, f"can't {verb} vectors of different sizes", f"{data.size} and {len(array)} values"
+            )
         parts = np.split(array, np.cumsum(data.sizes)[:-1])
         result = tuple(values(c, part) for c, part in zip(data.ciphertexts, parts, strict=True))
         return self._like(BfvData(result, data.sizes))
@@ -110,9 +116,13 @@ class BFVVector(AbstractTensor):
     def _with_vector(self, other: BFVVector, verb: str, operation: Any) -> BFVVector:
         left, right = self._held, other._held
         if not self.context().data.equals(other.context().data):
-            raise InputError(f"can't {verb} vectors that have different contexts")
+            raise refusal(ValueError, f"can't {verb} vectors that have different contexts")
         if left.sizes != right.sizes:
-            raise InputError(f"can't compute on vectors of different sizes: {left.size} and {right.size}")
+            raise refusal(
+                ValueError,
+                "can't compute on vectors of different sizes",
+                f"{left.size} and {right.size} values",
+            )
         result = tuple(operation(a, b) for a, b in zip(left.ciphertexts, right.ciphertexts, strict=True))
         return self._like(BfvData(result, left.sizes))
 
@@ -147,7 +157,7 @@ class BFVVector(AbstractTensor):
 
     def pow(self, power: int) -> BFVVector:
         """Return each value to a whole power of at least 0."""
-        number = whole_number(power)
+        number = whole_number(power, "pow")
         return self._constant(1) if number == 0 else raised(self, number)
 
     def polyval(self, coefficients: list[float] | list[int]) -> BFVVector:
@@ -164,6 +174,7 @@ class BFVVector(AbstractTensor):
 
     def sum(self, axis: int = 0) -> BFVVector:
         """Return the sum of all values, a vector of size 1; ValueError without Galois keys."""
+        whole_number(axis, "sum", 64)
         ops, data = self._arithmetic, self._held
         sums = [ops.window_sum(c, size) for c, size in zip(data.ciphertexts, data.sizes, strict=True)]
         total = sums[0]
@@ -178,28 +189,31 @@ class BFVVector(AbstractTensor):
         return self.mul(other).sum()
 
     def dot_(self, other: Any) -> BFVVector:
-        return self._become(self.dot(other))
+        return self._in_place(self.dot, "dot_", other)
 
     @classmethod
     def pack_vectors(cls, vectors: list[BFVVector]) -> BFVVector:
         """Lay vectors of one size one after the other; ValueError if sizes differ or do not fit half the slots."""
         if any(not isinstance(vector, cls) for vector in vectors):
-            raise OperandTypeError("vectors to pack must be of type tenseal.BFVVector")
+            raise refusal(TypeError, "vectors to pack must be of type tenseal.BFVVector")
         if not vectors:
-            raise InputError("empty input vector: nothing to pack")
+            raise refusal(ValueError, "empty input vector", "nothing to pack")
         size = vectors[0].size()
         if any(vector.size() != size for vector in vectors):
-            raise InputError(f"vectors sizes are different: {[vector.size() for vector in vectors]}")
+            raise refusal(
+                ValueError, "vectors sizes are different", f"{[vector.size() for vector in vectors]}"
+            )
         ops = vectors[0]._arithmetic
         if len(vectors) * size > ops.context.slot_count // 2:
-            raise InputError(
-                f"output size is bigger than slot count: {len(vectors) * size} values, "
-                f"{ops.context.slot_count // 2} slots in a row"
+            raise refusal(
+                ValueError,
+                "output size is bigger than slot count",
+                f"{len(vectors) * size} values, {ops.context.slot_count // 2} slots in a row",
             )
         total = None
         for index, vector in enumerate(vectors):
             if not ops.context.equals(vector.context().data):
-                raise InputError("can't pack vectors that have different contexts")
+                raise refusal(ValueError, "can't pack vectors that have different contexts")
             masked = ops.multiply_values(vector._held.ciphertexts[0], np.ones(size, dtype=np.int64))
             moved = ops.rotate_rows(masked, -index * size) if index else masked
             total = moved if total is None else ops.add(total, moved)

@@ -8,18 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.native import Ciphertext
-from hetorch.errors import InputError
 from hetorch.tenseal.ckks.arithmetic import Arithmetic
 from hetorch.tenseal.ckks.batched_ops import InOneCall
 from hetorch.tenseal.ckks.context import CkksContext
 from hetorch.tenseal.ckks.serialisation import dump_tensor, load_tensor
 from hetorch.tenseal.names.abstract_tensor import Linked
-from hetorch.tenseal.names.context import Context
+from hetorch.tenseal.names.context import Context, not_ckks
 from hetorch.tenseal.names.element_tensor import ElementTensor
 from hetorch.tenseal.names.keys import SecretKey
 from hetorch.tenseal.names.plain_tensor import PlainTensor
 from hetorch.tenseal.scheme.arguments import real_number
-from hetorch.tenseal.scheme.errors import OperandTypeError
+from hetorch.tenseal.scheme.errors import refusal
 from hetorch.tenseal.scheme.tensor_data import TensorData
 
 
@@ -42,6 +41,7 @@ class CKKSTensor(ElementTensor):
     """
 
     _dtype = "float"
+    _stream = "CKKS tensor"
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class CKKSTensor(ElementTensor):
             self.data = data
             return
         if not isinstance(context, Context):
-            raise OperandTypeError("context must be a tenseal.Context")
+            raise refusal(TypeError, "context must be a tenseal.Context")
         if not isinstance(context.data, CkksContext):
-            raise InputError("a CKKS tensor needs a context of SCHEME_TYPE.CKKS")
+            raise not_ckks(context.data, scale)
         plain = tensor if isinstance(tensor, PlainTensor) else PlainTensor(tensor, dtype="float")
-        size = context.data.scale_or_global(None if scale is None else real_number(scale, "scale"))
+        size = context.data.scale_or_global(None if scale is None else real_number(scale, "__init__"))
         array = np.asarray(plain.array, dtype=np.float64)
         self._data = _encrypt(Arithmetic(context.data, size), array, batch)
 
@@ -82,18 +82,22 @@ class CKKSTensor(ElementTensor):
         key = self._secret_key(secret_key)
         data = self._held
         count = 1 if data.batch is None else data.batch
-        flat = [key.decrypt(element.core)[:count] for element in data.elements.ravel()]
+        decrypt = self._context.decrypt
+        flat = [decrypt(element.core, key)[:count] for element in data.elements.ravel()]
         values = np.array(flat).reshape(*data.shape, count)
         values = values[..., 0] if data.batch is None else np.moveaxis(values, -1, 0)
         return PlainTensor(values, dtype="float")
 
     def _parse(self, data: bytes) -> None:
         if not isinstance(self._context, CkksContext):
-            raise InputError("a CKKS vector or tensor needs a context of SCHEME_TYPE.CKKS")
+            raise not_ckks(self._context)
         self._data = load_tensor(self._context, data)
 
     def _dump(self) -> bytes:
         return dump_tensor(self._context, self._held)
+
+    def _scalar(self, value: Any, function: str) -> float:
+        return real_number(value, function)
 
     @property
     def _many(self) -> InOneCall:
@@ -101,21 +105,20 @@ class CKKSTensor(ElementTensor):
 
 
 def _encrypt(arithmetic: Arithmetic, array: NDArray[np.float64], batch: bool) -> TensorData:
-    if not np.all(np.isfinite(array)):
-        raise InputError("values must be finite")
     if array.size == 0:
-        raise InputError("Attempting to encrypt an empty tensor")
+        raise refusal(ValueError, "Attempting to encrypt an empty tensor")
     if not batch:
         elements = [arithmetic.encrypt_constant(float(value)) for value in array.ravel()]
         return TensorData.of(arithmetic.scale, elements, array.shape, None)
     if array.ndim == 0:
-        raise InputError("invalid dimension for batching: a single number has none")
+        raise refusal(ValueError, "invalid dimension for batching", "a single number has none")
     slot_count = arithmetic.context.parameters.slot_count
     samples = array.shape[0]
     if samples > slot_count:
-        raise InputError(
-            f"can't encrypt vectors of this size, please use a larger polynomial modulus degree: {samples} samples, "
-            f"{slot_count} slots"
+        raise refusal(
+            ValueError,
+            "can't encrypt vectors of this size, please use a larger polynomial modulus degree.",
+            f"{samples} samples, {slot_count} slots",
         )
     padded = np.zeros((array[0].size, slot_count))
     padded[:, :samples] = array.reshape(samples, -1).T

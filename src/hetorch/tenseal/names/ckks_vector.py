@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.native import Ciphertext
-from hetorch.errors import InputError
 from hetorch.tenseal.ckks import products
 from hetorch.tenseal.ckks.arithmetic import Arithmetic
 from hetorch.tenseal.ckks.context import CkksContext
@@ -24,13 +23,21 @@ from hetorch.tenseal.ckks.vector import (
     map_vector,
 )
 from hetorch.tenseal.names.abstract_tensor import AbstractTensor, Linked
-from hetorch.tenseal.names.context import Context
+from hetorch.tenseal.names.context import Context, not_ckks
 from hetorch.tenseal.names.keys import SecretKey
 from hetorch.tenseal.names.operands import matrix_operand, vector_operand
 from hetorch.tenseal.names.plain_tensor import PlainTensor
-from hetorch.tenseal.names.polynomial import coefficients_of, evaluate, raised
+from hetorch.tenseal.names.polynomial import coefficients_of, evaluate, evaluate_by_terms, raised
 from hetorch.tenseal.scheme.arguments import is_scalar, real_number, whole_number
-from hetorch.tenseal.scheme.errors import OperandTypeError
+from hetorch.tenseal.scheme.errors import refusal
+
+# TenSEAL's compiled functions behind the slot-wise operations, whose TypeErrors name them.
+_FUNCTIONS = {"add": "__add__", "sub": "__sub__", "multiply": "__mul__"}
+
+# What to do where no ring has room for a vector in one ciphertext.
+_CUT_VECTOR = "cut the vector and the rows of the matrix at the same places, and add the products"
+_CUT_WINDOWS = "cut the image into parts with fewer windows each, which overlap by a kernel"
+_CUT_ROWS = "cut the matrix into blocks of rows, each a vector of its own with its rows of the result"
 
 
 class CKKSVector(AbstractTensor):
@@ -51,6 +58,8 @@ class CKKSVector(AbstractTensor):
         TypeError: the operand is not a number or an array of numbers.
     """
 
+    _stream = "CKKS"
+
     def __init__(
         self,
         context: Context | None = None,
@@ -64,16 +73,16 @@ class CKKSVector(AbstractTensor):
             self.data = data
             return
         if not isinstance(context, Context):
-            raise OperandTypeError("context must be a tenseal.Context")
+            raise refusal(TypeError, "context must be a tenseal.Context")
         if not isinstance(context.data, CkksContext):
-            raise InputError("a CKKS vector needs a context of SCHEME_TYPE.CKKS")
+            raise not_ckks(context.data, scale)
         values = _one_dimension(vector)
-        size = context.data.scale_or_global(None if scale is None else real_number(scale, "scale"))
+        size = context.data.scale_or_global(None if scale is None else real_number(scale, "__init__"))
         self._data = encrypt_vector(Arithmetic(context.data, size), values)
 
     def _take(self, value: Any) -> None:
         if not isinstance(value, VectorData):
-            raise OperandTypeError(f"value must be of type VectorData, got {type(value).__name__}")
+            raise refusal(TypeError, f"value must be of type {VectorData}", f"got {type(value).__name__}")
         self._data = value
 
     # State
@@ -101,12 +110,12 @@ class CKKSVector(AbstractTensor):
         key = self._secret_key(secret_key)
         values: list[float] = []
         for chunk in self._held.chunks:
-            values += key.decrypt(chunk.element.core)[: chunk.layout.size].tolist()
+            values += self._context.decrypt(chunk.element.core, key)[: chunk.layout.size].tolist()
         return values
 
     def _parse(self, data: bytes) -> None:
         if not isinstance(self._context, CkksContext):
-            raise InputError("a CKKS vector or tensor needs a context of SCHEME_TYPE.CKKS")
+            raise not_ckks(self._context)
         self._data = load_vector(self._context, data)
 
     def _dump(self) -> bytes:
@@ -127,21 +136,21 @@ class CKKSVector(AbstractTensor):
     def _combine(self, other: Any, encrypted: Any, constant: Any, values: Any, verb: str) -> CKKSVector:
         """Combine with a vector (`encrypted`), a number (`constant`) or plain values; `verb` stands in messages."""
         if is_scalar(other):
-            number = real_number(other)
+            number = real_number(other, _FUNCTIONS[verb])
             return self._each(lambda arithmetic, element: constant(arithmetic, element, number))
-        data = self._held
         if isinstance(other, CKKSVector):
-            operand = other._held
+            data, operand = self._held, other._held
             if not self._context.equals(other._context):
-                raise InputError(f"can't {verb} vectors that have different contexts")
+                raise refusal(ValueError, f"can't {verb} vectors that have different contexts")
             return self._like(combine_vectors(self._context, data, operand, encrypted))
         array = vector_operand(other)
+        data = self._held
         if len(array) != data.size:
-            raise InputError(
-                f"can't {verb} vectors of different sizes: {data.size} encrypted values, {len(array)} plain ones"
+            raise refusal(
+                ValueError,
+                f"can't {verb} vectors of different sizes",
+                f"{data.size} encrypted values, {len(array)} plain ones",
             )
-        if not np.all(np.isfinite(array)):
-            raise InputError("values must be finite")
         return self._like(combine_with_values(self._context, data, array, values))
 
     def add(self, other: Any) -> CKKSVector:
@@ -173,13 +182,20 @@ class CKKSVector(AbstractTensor):
 
     def pow(self, power: int) -> CKKSVector:
         """Return each value to a whole power of at least 0; ceil(log2(power)) levels. TypeError for other powers."""
-        number = whole_number(power)
+        number = whole_number(power, "pow")
         return self._constant(1.0) if number == 0 else raised(self, number)
 
     def polyval(self, coefficients: list[float] | list[int]) -> CKKSVector:
-        """Return sum_i coefficients[i] x^i of each value; as many levels as the deepest term has by itself."""
+        """Return sum_i coefficients[i] x^i of each value; as many levels as the deepest term has by itself.
+
+        With auto_rescale or auto_mod_switch off the terms rarely meet: ValueError, as in TenSEAL.
+        """
         values = coefficients_of(coefficients)
-        return evaluate(self, values) if len(values) > 1 else self._constant(values[0] if values else 0.0)
+        if len(values) < 2:
+            return self._constant(values[0] if values else 0.0)
+        if self._context.auto_rescale and self._context.auto_mod_switch:
+            return evaluate(self, values)
+        return evaluate_by_terms(self, self._constant(values[0]), values)
 
     def _constant(self, value: float) -> CKKSVector:
         """Return a fresh encryption of one number in each place."""
@@ -190,7 +206,7 @@ class CKKSVector(AbstractTensor):
 
     def sum(self, axis: int = 0) -> CKKSVector:
         """Return the sum of all values, a vector of size 1. `axis` changes nothing. ValueError without Galois keys."""
-        whole_number(axis)
+        whole_number(axis, "sum", 64)
         arithmetic = self._arithmetic
         sums = [products.sum_chunk(arithmetic, chunk) for chunk in self._held.chunks]
         total = sums[0]
@@ -205,34 +221,40 @@ class CKKSVector(AbstractTensor):
         return self.mul(other).sum()
 
     def dot_(self, other: Any) -> CKKSVector:
-        return self._become(self.dot(other))
+        return self._in_place(self.dot, "dot_", other)
 
-    def _single(self, what: str) -> Chunk:
-        if len(self._held.chunks) != 1:
-            raise InputError(f"can't execute {what} on chunked vectors: use a larger poly_modulus_degree")
-        chunk: Chunk = self._held.chunks[0]
+    def _single(self, function: str, cut: str) -> Chunk:
+        """Return the only ciphertext; ValueError for several, with the ring that has room, or `cut`, as the remedy."""
+        chunks = self._held.chunks
+        if len(chunks) != 1:
+            advice = products.room_for(self._held.size, self._context.parameters.slot_count, cut)
+            raise refusal(ValueError, f"can't execute {function} on chunked vectors", advice)
+        chunk: Chunk = chunks[0]
         return chunk
 
     def mm(self, other: Any) -> CKKSVector:
         """Return the vector times a plain matrix of shape (size, columns): a vector of `columns` values; one level."""
         matrix = matrix_operand(other)
-        chunk = self._single("matmul_plain")
+        chunk = self._single("matmul_plain", _CUT_VECTOR)
         if len(matrix) != chunk.layout.size or matrix.shape[1] == 0:
-            raise InputError(
-                f"matrix shape doesn't match with vector size: {list(matrix.shape)} and {chunk.layout.size}"
+            raise refusal(
+                ValueError,
+                "matrix shape doesn't match with vector size",
+                f"{list(matrix.shape)} and {chunk.layout.size}",
             )
-        if not np.all(np.isfinite(matrix)):
-            raise InputError("values must be finite")
         if matrix.shape[1] > self._context.parameters.slot_count:
-            raise InputError(
-                f"a product of {matrix.shape[1]} values does not fit in {self._context.parameters.slot_count} slots"
+            slot_count = self._context.parameters.slot_count
+            raise refusal(
+                ValueError,
+                f"a product of {matrix.shape[1]} values does not fit in {slot_count} slots",
+                products.room_for(matrix.shape[1], slot_count, "cut the matrix into blocks of columns"),
             )
         if len(matrix) > 1:
             self._context.galois_keys()
         return self._of_chunk(products.multiply_matrix(self._arithmetic, chunk, matrix))
 
     def mm_(self, other: Any) -> CKKSVector:
-        return self._become(self.mm(other))
+        return self._in_place(self.mm, "mm_", other)
 
     def matmul(self, *args: Any, **kwargs: Any) -> CKKSVector:
         """Return `mm`'s result."""
@@ -250,51 +272,51 @@ class CKKSVector(AbstractTensor):
     def conv2d_im2col(self, other: Any, windows_nb: int) -> CKKSVector:
         """Return the convolution of im2col_encoding's vector with a plain kernel: `windows_nb` values; one level."""
         kernel = matrix_operand(other)
-        self._single("conv2d_im2col")
-        if windows_nb == 0:
-            raise InputError("Windows number can't be zero")
         if kernel.size == 0:
-            raise InputError("Kernel matrix can't be empty")
+            raise refusal(ValueError, "tensor with empty columns", "the kernel has no values")
+        self._single("conv2d_im2col", _CUT_WINDOWS)
+        if whole_number(windows_nb, "conv2d_im2col", 64) == 0:
+            raise refusal(ValueError, "Windows number can't be zero")
         return self.enc_matmul_plain(kernel.ravel(), windows_nb)
 
     def conv2d_im2col_(self, other: Any, windows_nb: int) -> CKKSVector:
-        return self._become(self.conv2d_im2col(other, windows_nb))
+        return self._in_place(self.conv2d_im2col, "conv2d_im2col_", other, windows_nb)
 
     def enc_matmul_plain(self, other: Any, row_size: int) -> CKKSVector:
         """Return enc_matmul_encoding's matrix, of `row_size` rows, times a plain vector; one level."""
         vector = vector_operand(other)
         if len(vector) == 0:
-            raise InputError("Plain vector can't be empty")
-        if not np.all(np.isfinite(vector)):
-            raise InputError("values must be finite")
-        chunk = self._single("enc_matmul_plain")
-        rows = whole_number(row_size)
+            raise refusal(ValueError, "Plain vector can't be empty")
+        chunk = self._single("enc_matmul_plain", _CUT_ROWS)
+        rows = whole_number(row_size, "enc_matmul_plain", 64)
         if rows == 0:
-            raise InputError("row_size can't be zero")
+            raise refusal(ValueError, "row_size can't be zero")
         return self._of_chunk(products.multiply_windows(self._arithmetic, chunk, vector, rows))
 
     def enc_matmul_plain_(self, other: Any, row_size: int) -> CKKSVector:
-        return self._become(self.enc_matmul_plain(other, row_size))
+        return self._in_place(self.enc_matmul_plain, "enc_matmul_plain_", other, row_size)
 
     @classmethod
     def pack_vectors(cls, vectors: list[CKKSVector]) -> CKKSVector:
         """Lay vectors of one size one after the other in one ciphertext; one level. ValueError if sizes differ."""
         if any(not isinstance(vector, cls) for vector in vectors):
-            raise OperandTypeError("vectors to pack must be of type tenseal.CKKSVector")
+            raise refusal(TypeError, "vectors to pack must be of type tenseal.CKKSVector")
         if not vectors:
-            raise InputError("empty input vector: nothing to pack")
+            raise refusal(ValueError, "empty input vector", "nothing to pack")
         first = vectors[0]
-        if any(not first.context().data.equals(vector.context().data) for vector in vectors):
-            raise InputError("can't pack vectors that have different contexts")
-        chunks = [vector._single("pack_vectors") for vector in vectors]
+        state = first.context().data
+        products.check_sizes([vector.size() for vector in vectors], state.parameters.slot_count)
+        if any(not state.equals(vector.context().data) for vector in vectors):
+            raise refusal(ValueError, "can't add vectors that have different contexts")
+        chunks = [vector._held.chunks[0] for vector in vectors]
         return first._of_chunk(products.pack(first._arithmetic, chunks))
 
     def replicate_first_slot(self, n: int) -> CKKSVector:
         """Return the first value n times: no level where the slots hold it already, else one."""
-        count = whole_number(n)
+        count = whole_number(n, "replicate_first_slot", 64)
         if not 1 <= count <= self._context.parameters.slot_count:
-            raise InputError(f"n must be 1 to {self._context.parameters.slot_count}, got {count}")
-        chunk = self._single("replicate_first_slot")
+            raise refusal(ValueError, f"n must be 1 to {self._context.parameters.slot_count}, got {count}")
+        chunk = self._single("replicate_first_slot", _CUT_VECTOR)
         if chunk.layout.size != 1:
             chunk = Chunk(chunk.element, Layout(1, 1, 1))
         return self._of_chunk(products.replicate(self._arithmetic, chunk, count))
@@ -307,9 +329,7 @@ def _one_dimension(vector: Any) -> NDArray[np.float64]:
     tensor = vector if isinstance(vector, PlainTensor) else PlainTensor(vector, dtype="float")
     values = np.asarray(tensor.array, dtype=np.float64)
     if values.ndim != 1:
-        raise InputError(f"can only encrypt a vector, got shape {list(values.shape)}")
+        raise refusal(ValueError, "can only encrypt a vector", f"got shape {list(values.shape)}")
     if values.size == 0:
-        raise InputError("Attempting to encrypt an empty vector")
-    if not np.all(np.isfinite(values)):
-        raise InputError("values must be finite")
+        raise refusal(ValueError, "Attempting to encrypt an empty vector")
     return values

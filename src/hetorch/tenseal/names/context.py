@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from enum import Enum
+from typing import Any, NoReturn
 
-from hetorch.errors import InputError
 from hetorch.params import Security
 from hetorch.tenseal.bfv.context import BfvContext
 from hetorch.tenseal.ckks.context import CkksContext
 from hetorch.tenseal.ckks.parameters import ckks_parameters
+from hetorch.tenseal.names import seal_objects
 from hetorch.tenseal.names.context_bytes import dump_state, load_state
 from hetorch.tenseal.names.keys import (
     Decryptor,
@@ -23,7 +24,7 @@ from hetorch.tenseal.names.keys import (
 )
 from hetorch.tenseal.scheme.arguments import switch_position
 from hetorch.tenseal.scheme.enums import ENCRYPTION_TYPE, SCHEME_TYPE
-from hetorch.tenseal.scheme.errors import OperandTypeError
+from hetorch.tenseal.scheme.errors import incompatible, refusal
 
 
 class Context:
@@ -63,13 +64,11 @@ class Context:
             return
         if scheme is SCHEME_TYPE.BFV:
             if plain_modulus is None:
-                raise InputError("plain_modulus must be provided")
+                raise refusal(ValueError, "plain_modulus must be provided")
         elif scheme is not SCHEME_TYPE.CKKS:
-            raise InputError("Invalid scheme type, use either SCHEME_TYPE.BFV or SCHEME_TYPE.CKKS")
+            raise refusal(ValueError, "Invalid scheme type, use either SCHEME_TYPE.BFV or SCHEME_TYPE.CKKS")
         if not isinstance(encryption_type, ENCRYPTION_TYPE):
-            raise OperandTypeError(
-                f"encryption_type must be an ENCRYPTION_TYPE, got {type(encryption_type).__name__}"
-            )
+            raise _not_an_encryption_type(encryption_type)
         if not (isinstance(n_threads, int) and n_threads > 0):
             n_threads = os.cpu_count() or 1
         if scheme is SCHEME_TYPE.BFV:
@@ -88,7 +87,7 @@ class Context:
     @data.setter
     def data(self, value: Any) -> None:
         if not isinstance(value, CkksContext | BfvContext):
-            raise OperandTypeError(f"value must be the data of a context, got {type(value).__name__}")
+            raise refusal(TypeError, f"value must be of type {CkksContext}", f"got {type(value).__name__}")
         self._data = value
 
     @classmethod
@@ -101,6 +100,12 @@ class Context:
 
     def __copy__(self) -> Context:
         return self.copy()
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            "cannot pickle 'Context' object: use serialize(), whose bytes hold the secret key only if asked, and "
+            "context_from()"
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Context:
         """Return the same copy for all objects that share this context."""
@@ -123,10 +128,10 @@ class Context:
         """Return TenSEAL's bytes of this context with the keys asked for; by default without the secret key."""
         return dump_state(
             self.data,
-            switch_position("save_public_key", save_public_key),
-            switch_position("save_secret_key", save_secret_key),
-            switch_position("save_galois_keys", save_galois_keys),
-            switch_position("save_relin_keys", save_relin_keys),
+            switch_position(save_public_key, "serialize"),
+            switch_position(save_secret_key, "serialize"),
+            switch_position(save_galois_keys, "serialize"),
+            switch_position(save_relin_keys, "serialize"),
         )
 
     @property
@@ -145,7 +150,7 @@ class Context:
 
     @auto_mod_switch.setter
     def auto_mod_switch(self, value: bool) -> None:
-        self.data.auto_mod_switch = switch_position("auto_mod_switch", value)
+        self.data.auto_mod_switch = switch_position(value, "")
 
     @property
     def auto_relin(self) -> bool:
@@ -154,7 +159,7 @@ class Context:
 
     @auto_relin.setter
     def auto_relin(self, value: bool) -> None:
-        position = switch_position("auto_relin", value)
+        position = switch_position(value, "")
         if self.is_private():
             self.data.auto_relin = position
 
@@ -165,13 +170,13 @@ class Context:
 
     @auto_rescale.setter
     def auto_rescale(self, value: bool) -> None:
-        self.data.auto_rescale = switch_position("auto_rescale", value)
+        self.data.auto_rescale = switch_position(value, "")
 
     def has_galois_keys(self) -> bool:
         return bool(self.data.has_galois_keys())
 
     def galois_keys(self) -> GaloisKeys:
-        return GaloisKeys(self.data.galois_keys())
+        return GaloisKeys(seal_objects.GaloisKeys(self.data.galois_keys(), self.data.seal))
 
     def generate_galois_keys(self, secret_key: SecretKey | None = None) -> None:
         """Make keys for rotations, from the context's secret key or from `secret_key`; ValueError without either."""
@@ -181,7 +186,7 @@ class Context:
         return bool(self.data.has_relin_keys())
 
     def relin_keys(self) -> RelinKeys:
-        return RelinKeys(self.data.relin_keys())
+        return RelinKeys(seal_objects.RelinKeys(self.data.relin_keys(), self.data.seal))
 
     def generate_relin_keys(self, secret_key: SecretKey | None = None) -> None:
         """Make a key for products, from the context's secret key or from `secret_key`; ValueError without either."""
@@ -191,13 +196,13 @@ class Context:
         return bool(self.data.has_secret_key())
 
     def secret_key(self) -> SecretKey:
-        return SecretKey(self.data.secret_key())
+        return SecretKey(seal_objects.SecretKey(self.data.secret_key(), self.data.seal))
 
     def has_public_key(self) -> bool:
         return bool(self.data.has_public_key())
 
     def public_key(self) -> PublicKey:
-        return PublicKey(self.data.public_key())
+        return PublicKey(seal_objects.PublicKey(self.data.public_key(), self.data.seal))
 
     def is_private(self) -> bool:
         return self.has_secret_key()
@@ -206,7 +211,7 @@ class Context:
         return not self.has_secret_key()
 
     def seal_context(self) -> SEALContext:
-        return SEALContext(self.data.parameters)
+        return SEALContext(seal_objects.SEALContext(self.data.parameters, self.data.seal))
 
     def encryptor(self) -> Encryptor:
         return Encryptor(self.data.encryptor())
@@ -218,12 +223,34 @@ class Context:
         self, generate_galois_keys: bool = False, generate_relin_keys: bool = False
     ) -> None:
         """Drop the secret key, after making the keys asked for; the rest may be sent to whoever computes."""
-        self.data.make_public(generate_galois_keys, generate_relin_keys)
+        self.data.make_public(
+            switch_position(generate_galois_keys, "make_context_public"),
+            switch_position(generate_relin_keys, "make_context_public"),
+        )
+
+
+def not_ckks(state: Any, scale: object = 0) -> Exception:
+    """Return the error of encrypting at `scale`, or for None at the global one, under a BFV context."""
+    if scale is None:
+        _ = state.global_scale  # TenSEAL asks for it first
+    return refusal(ValueError, "unsupported scheme", "a context of SCHEME_TYPE.CKKS is needed")
+
+
+def _not_an_encryption_type(value: object) -> Exception:
+    """Return TenSEAL's error, which comes from reading the value of a member of the enumeration."""
+    advice = f"encryption_type must be an ENCRYPTION_TYPE, got {type(value).__name__}"
+    if isinstance(value, Enum):
+        return incompatible("new", advice)
+    try:
+        value.value  # type: ignore[attr-defined]  # noqa: B018  # the message is Python's own
+    except AttributeError as error:
+        return refusal(AttributeError, str(error), advice)
+    return incompatible("new", advice)
 
 
 def _secret_data(secret_key: object) -> Any:
     if secret_key is None:
         return None
     if not isinstance(secret_key, SecretKey):
-        raise OperandTypeError(f"incorrect type: {type(secret_key)} != SecretKey")
-    return secret_key.data
+        raise refusal(TypeError, f"incorrect type: {type(secret_key)} != SecretKey")
+    return secret_key.data.native

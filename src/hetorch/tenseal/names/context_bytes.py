@@ -13,7 +13,7 @@ from hetorch.tenseal.ckks import serialisation as ckks
 from hetorch.tenseal.ckks.context import CkksContext
 from hetorch.tenseal.scheme.arguments import whole_number
 from hetorch.tenseal.scheme.enums import SCHEME_TYPE
-from hetorch.tenseal.scheme.errors import BytesError, OperandTypeError
+from hetorch.tenseal.scheme.errors import incompatible, refusal
 
 State = CkksContext | BfvContext
 
@@ -21,17 +21,17 @@ State = CkksContext | BfvContext
 def load_state(data: object, n_threads: int | None) -> State:
     """Return the state of a serialised context.
 
-    OperandTypeError unless `data` is bytes, BytesError if these are not a context.
+    TypeError unless `data` is bytes, ValueError if these are not a context.
     """
+    threads = whole_number(n_threads, "deserialize", 64) if n_threads else os.cpu_count() or 1
     if isinstance(data, str):
-        raise BytesError("data must be bytes, got a str: failed to parse stream")
+        raise refusal(ValueError, "failed to parse stream", "data must be bytes, got a str")
     if not isinstance(data, bytes | bytearray):
-        raise OperandTypeError(f"data must be bytes, got {type(data).__name__}")
-    threads = whole_number(n_threads) if n_threads else os.cpu_count() or 1
+        raise incompatible("deserialize", f"data must be bytes, got {type(data).__name__}")
     try:
         return _read(bytes(data), threads)
     except WireError as error:
-        raise BytesError(str(error)) from None
+        raise refusal(ValueError, "failed to parse stream", str(error)) from None
 
 
 def _read(data: bytes, threads: int) -> State:

@@ -9,14 +9,13 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.errors import InputError
 from hetorch.tenseal.names.abstract_tensor import AbstractTensor
 from hetorch.tenseal.names.operands import plain_array
-from hetorch.tenseal.names.polynomial import coefficients_of, evaluate, raised
+from hetorch.tenseal.names.polynomial import coefficients_of, evaluate, evaluate_by_terms, raised
 from hetorch.tenseal.scheme.arguments import is_scalar, whole_number
 from hetorch.tenseal.scheme.batched_ops import OneByOne
-from hetorch.tenseal.scheme.errors import OperandTypeError
-from hetorch.tenseal.scheme.tensor_data import Elements, TensorData, as_array, broadcast_pair
+from hetorch.tenseal.scheme.errors import incompatible, refusal
+from hetorch.tenseal.scheme.tensor_data import Elements, TensorData, as_array, broadcast_array, broadcast_pair
 
 
 class ElementTensor(AbstractTensor):
@@ -34,7 +33,7 @@ class ElementTensor(AbstractTensor):
 
     def _take(self, value: Any) -> None:
         if not isinstance(value, TensorData):
-            raise OperandTypeError(f"value must be of type TensorData, got {type(value).__name__}")
+            raise refusal(TypeError, f"value must be of type {TensorData}", f"got {type(value).__name__}")
         self._data = value
 
     @property
@@ -61,46 +60,59 @@ class ElementTensor(AbstractTensor):
     def _operand(self, other: Any) -> Any:
         if isinstance(other, type(self)):
             if not self.context().data.equals(other.context().data):
-                raise InputError("can't compute on tensors that have different contexts")
+                raise refusal(ValueError, "can't compute on tensors that have different contexts")
             return other
-        array = plain_array(other, self._dtype)
-        if not np.all(np.isfinite(array)):
-            raise InputError("values must be finite")
-        return array
+        return plain_array(other, self._dtype)
 
-    def _scalar(self, value: Any) -> Any:
-        return value
+    @abstractmethod
+    def _scalar(self, value: Any, function: str) -> Any:
+        """Return a number as the scheme's operations take it; TypeError, which names `function`, for others."""
 
-    def _combine(self, other: Any, encrypted: Any, constants: Any) -> Self:
-        """Combine each element with each of `other`'s: `encrypted` and `constants` are operations of OneByOne."""
+    def _combine(self, other: Any, function: str, encrypted: Any, constants: Any) -> Self:
+        """Combine each element with each of `other`'s.
+
+        Args:
+            other: an operand of any form.
+            function: TenSEAL's compiled function, for messages.
+            encrypted: the operation of OneByOne for encrypted operands.
+            constants: the operation of OneByOne for plain ones.
+        """
+        if is_scalar(other):
+            value = self._scalar(other, function)
+            elements = self._flat()
+            values = [value] * len(elements)
+            return self._shaped(constants(self._many, elements, values), self._held.shape, self._held.batch)
+        operand = self._operand(other)
         many = self._many
         batch = self._held.batch
-        if is_scalar(other):
-            elements = self._flat()
-            value = many.arithmetic.number(self._scalar(other))
-            return self._shaped(constants(many, elements, [value] * len(elements)), self._held.shape, batch)
-        operand = self._operand(other)
         if not isinstance(operand, type(self)):
             left, right = broadcast_pair(self._held.elements, operand)
-            values = [many.arithmetic.number(value) for value in right.ravel().tolist()]
-            return self._shaped(constants(many, list(left.ravel()), values), left.shape, batch)
+            return self._shaped(
+                constants(many, list(left.ravel()), right.ravel().tolist()), left.shape, batch
+            )
         # A tensor without a batch holds its values in all slots, so it goes with any sample.
         batch = batch if batch is not None else operand._held.batch
         if None not in (self._held.batch, operand._held.batch) and self._held.batch != operand._held.batch:
-            raise InputError(f"the batches differ: {self._held.batch} and {operand._held.batch} samples")
+            raise refusal(
+                ValueError, f"the batches differ: {self._held.batch} and {operand._held.batch} samples"
+            )
         left, right = broadcast_pair(self._held.elements, operand._held.elements)
         return self._shaped(encrypted(many, list(left.ravel()), list(right.ravel())), left.shape, batch)
 
     def add(self, other: Any) -> Self:
         """Return the element-wise sum."""
         return self._combine(
-            other, lambda many, a, b: many.add(a, b), lambda many, a, values: many.add_constants(a, values)
+            other,
+            "__add__",
+            lambda many, a, b: many.add(a, b),
+            lambda many, a, values: many.add_constants(a, values),
         )
 
     def sub(self, other: Any) -> Self:
         """Return the element-wise difference."""
         return self._combine(
             other,
+            "__sub__",
             lambda many, a, b: many.subtract(a, b),
             lambda many, a, values: many.add_constants(a, [-value for value in values]),
         )
@@ -109,6 +121,7 @@ class ElementTensor(AbstractTensor):
         """Return the element-wise product; one level."""
         return self._combine(
             other,
+            "__mul__",
             lambda many, a, b: many.sums_of_products(a, b, 1),
             lambda many, a, values: many.sums_of_constants(a, values, 1),
         )
@@ -122,37 +135,47 @@ class ElementTensor(AbstractTensor):
 
     def pow(self, power: int) -> Self:
         """Return each element to a whole power of at least 0; ceil(log2(power)) levels. TypeError for other powers."""
-        number = whole_number(power)
+        number = whole_number(power, "pow")
         return self._constant(1) if number == 0 else raised(self, number)
 
     def polyval(self, coefficients: list[float] | list[int]) -> Self:
-        """Return sum_i coefficients[i] x^i of each element; as many levels as the deepest term has by itself."""
+        """Return sum_i coefficients[i] x^i of each element; as many levels as the deepest term has by itself.
+
+        With auto_rescale or auto_mod_switch off the terms rarely meet under CKKS: ValueError, as in TenSEAL.
+        """
         values = self._coefficients(coefficients)
         if len(values) < 2:
             return self._constant(values[0] if values else 0)
-        return evaluate(self, values)
+        if self._all_steps:
+            return evaluate(self, values)
+        return evaluate_by_terms(self, self._constant(values[0]), values)
+
+    @property
+    def _all_steps(self) -> bool:
+        """True if products meet by themselves: under BFV always."""
+        return bool(self._context.auto_rescale and self._context.auto_mod_switch)
 
     def _coefficients(self, coefficients: Any) -> list[Any]:
         return list(coefficients_of(coefficients))
 
     def _constant(self, value: Any) -> Self:
         """Return fresh encryptions of one number in this shape."""
-        return self._each(lambda ops, _: ops.encrypt_constant(ops.number(value)))
+        return self._each(lambda ops, _: ops.encrypt_constant(value))
 
     # Sums and products over dimensions
 
     def sum(self, axis: int = 0) -> Self:
         """Sum over a dimension, a batch's counted as the first; no level. ValueError without such a dimension."""
-        number = whole_number(axis)
+        number = whole_number(axis, "sum", 64)
         data = self._held
         if data.batch is not None:
             if number == 0:
                 return self.sum_batch()
             number -= 1
         if number >= data.elements.ndim:
-            raise InputError(f"invalid axis: {axis} of shape {self.shape}")
+            raise refusal(ValueError, "invalid axis", f"{axis} of shape {self.shape}")
         if data.shape[number] == 0:
-            raise InputError("can't sum over an empty dimension")
+            raise refusal(ValueError, "can't sum over an empty dimension")
         many = self._many
         parts = [list(as_array(part).ravel()) for part in np.moveaxis(data.elements, number, 0)]
         total = parts[0]
@@ -165,7 +188,7 @@ class ElementTensor(AbstractTensor):
         """Sum over the batch, by rotations; no level. ValueError without a batch or without Galois keys."""
         count = self._held.batch
         if count is None:
-            raise InputError("unsupported operation: the tensor has no batch")
+            raise refusal(ValueError, "unsupported operation", "the tensor has no batch")
         result = self._each(lambda ops, a: ops.window_sum(a, count))
         return self._shaped(result._flat(), self._held.shape, None)
 
@@ -178,17 +201,21 @@ class ElementTensor(AbstractTensor):
         As in TenSEAL, a tensor with a batch sums products of one or two dimensions over the batch's dimension.
         """
         if is_scalar(other):
-            raise OperandTypeError("dot(): a tensor is expected, got a number")
+            raise incompatible("dot", "a tensor is expected, got a number")
         operand = self._operand(other)
         left = len(self._held.shape)
         right = len(operand.shape)
         if not 1 <= left <= 2 or not 1 <= right <= 2:
-            raise InputError("don't support dot operations of more than 2 dimensions, or of less than 1")
+            raise refusal(
+                ValueError, "don't support dot operations of more than 2 dimensions", "nor of less than 1"
+            )
         if left == right == 2:
             return self.mm(operand)
         shape = list(operand.shape)
+        if left == right == 1 and self.shape[0] != shape[0]:
+            broadcast_array(self._held.elements, (shape[0],))
         if self.shape[-1] != shape[0]:
-            raise InputError(f"can't perform dot: dimension mismatch, {self.shape} and {shape}")
+            raise refusal(ValueError, "can't perform dot: dimension mismatch", f"{self.shape} and {shape}")
         encrypted = isinstance(operand, type(self))
         if self._held.batch is not None or (encrypted and operand._held.batch is not None):
             if left == 1 and right == 2:
@@ -199,19 +226,21 @@ class ElementTensor(AbstractTensor):
         return self._shaped(self._matrix_product(rows, columns), (*self.shape[:-1], *shape[1:]), None)
 
     def dot_(self, other: Any) -> Self:
-        return self._become(self.dot(other))
+        return self._in_place(self.dot, "dot_", other)
 
     def mm(self, other: Any) -> Self:
         """Return the product with a matrix, encrypted or plain; one level. ValueError for other shapes."""
         if is_scalar(other):
-            raise OperandTypeError("mm(): a tensor is expected, got a number")
+            raise incompatible("mm", "a tensor is expected, got a number")
         operand = self._operand(other)
         if len(self._held.shape) != 2:
-            raise InputError(f"this tensor isn't a matrix: shape {self.shape}")
+            raise refusal(ValueError, "this tensor isn't a matrix", f"shape {self.shape}")
         if len(operand.shape) != 2:
-            raise InputError(f"operand tensor isn't a matrix: shape {list(operand.shape)}")
+            raise refusal(ValueError, "operand tensor isn't a matrix", f"shape {list(operand.shape)}")
         if self.shape[1] != operand.shape[0] or 0 in (*self.shape, *operand.shape):
-            raise InputError(f"can't multiply matrices: shapes {self.shape} and {list(operand.shape)}")
+            raise refusal(
+                ValueError, "can't multiply matrices", f"shapes {self.shape} and {list(operand.shape)}"
+            )
         batch = self._held.batch
         if isinstance(operand, type(self)):
             batch = batch if batch is not None else operand._held.batch
@@ -229,7 +258,7 @@ class ElementTensor(AbstractTensor):
         return self._many.sums_of_constants(a, b, inner)
 
     def mm_(self, other: Any) -> Self:
-        return self._become(self.mm(other))
+        return self._in_place(self.mm, "mm_", other)
 
     def __matmul__(self, other: Any) -> Self:
         return self.mm(other)
@@ -251,14 +280,14 @@ class ElementTensor(AbstractTensor):
         return self._like(self._held.reshaped(shape))
 
     def reshape_(self, shape: list[int]) -> Self:
-        return self._become(self.reshape(shape))
+        return self._in_place(self.reshape, "reshape_", shape)
 
     def broadcast(self, shape: list[int]) -> Self:
         """Broadcast to `shape` by numpy's rules; RuntimeError (and ValueError) where these forbid it."""
         return self._like(self._held.broadcast(shape))
 
     def broadcast_(self, shape: list[int]) -> Self:
-        return self._become(self.broadcast(shape))
+        return self._in_place(self.broadcast, "broadcast_", shape)
 
     def transpose(self) -> Self:
         """Return the dimensions in reverse order, without the batch's."""

@@ -8,23 +8,22 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from hetorch.errors import InputError
 from hetorch.tenseal.ckks.diagonals import power_of_two_from
 from hetorch.tenseal.names.ckks_vector import CKKSVector
 from hetorch.tenseal.names.context import Context
 from hetorch.tenseal.names.plain_tensor import PlainTensor
 from hetorch.tenseal.scheme.arguments import whole_number
-from hetorch.tenseal.scheme.errors import OperandTypeError
+from hetorch.tenseal.scheme.errors import refusal
 
 
 def _matrix(context: object, tensor: Any) -> NDArray[np.float64]:
     if not isinstance(context, Context):
-        raise OperandTypeError("context must be of type tenseal.Context")
+        raise refusal(TypeError, "context must be of type tenseal.Context")
     plain = tensor if isinstance(tensor, PlainTensor) else PlainTensor(tensor)
     if len(plain.shape) != 2:
-        raise InputError(f"tensor must be a matrix, got shape {plain.shape}")
+        raise refusal(ValueError, "tensor must be a matrix", f"got shape {plain.shape}")
     if plain.empty():
-        raise InputError("tensor must not be empty")
+        raise refusal(ValueError, "tensor with empty columns")
     return np.asarray(plain.array, dtype=np.float64)
 
 
@@ -51,11 +50,16 @@ def im2col_encoding(
         ValueError: the kernel does not fit the image, or the stride is not at least 1.
     """
     image = _matrix(context, tensor)
-    rows, columns, step = whole_number(kernel_n_cols), whole_number(kernel_n_rows), whole_number(stride)
+    rows, columns, step = (
+        whole_number(size, "im2col_encoding", 64) for size in (kernel_n_cols, kernel_n_rows, stride)
+    )
     if step == 0:
-        raise InputError("stride must be at least 1, got 0")
+        raise refusal(ValueError, "stride must be at least 1, got 0")
     if not 1 <= rows <= image.shape[0] or not 1 <= columns <= image.shape[1]:
-        raise InputError(f"a kernel of {rows} x {columns} does not fit an image of shape {list(image.shape)}")
+        raise refusal(
+            ValueError,
+            f"a kernel of {rows} x {columns} does not fit an image of shape {list(image.shape)}",
+        )
     windows = sliding_window_view(image, (rows, columns))[::step, ::step].reshape(-1, rows * columns)
     return CKKSVector(context, _by_columns(windows)), len(windows)
 

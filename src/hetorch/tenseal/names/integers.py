@@ -7,20 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.errors import InputError
 from hetorch.tenseal.bfv.context import BfvContext
 from hetorch.tenseal.names.context import Context
 from hetorch.tenseal.names.plain_tensor import PlainTensor
 from hetorch.tenseal.names.polynomial import coefficients_of
-from hetorch.tenseal.scheme.errors import OperandTypeError
+from hetorch.tenseal.scheme.errors import incompatible, refusal
 
 
 def bfv_state(context: object) -> BfvContext:
-    """Return the state of a BFV context; OperandTypeError or InputError for anything else."""
+    """Return the state of a BFV context; TypeError or ValueError for anything else."""
     if not isinstance(context, Context):
-        raise OperandTypeError("context must be a tenseal.Context")
+        raise refusal(TypeError, "context must be a tenseal.Context")
     if not isinstance(context.data, BfvContext):
-        raise InputError("a BFV vector or tensor needs a context of SCHEME_TYPE.BFV")
+        raise refusal(ValueError, "unsupported scheme", "a context of SCHEME_TYPE.BFV is needed")
     return context.data
 
 
@@ -31,15 +30,17 @@ def integer_array(tensor: Any) -> NDArray[np.int64]:
 
 
 def integer_coefficients(coefficients: Any) -> list[int]:
-    """Return a polynomial's coefficients without zeros at the end; OperandTypeError unless they are integers."""
+    """Return a polynomial's coefficients without zeros at the end; TypeError unless they are integers."""
     values = coefficients_of(coefficients)
-    if any(value != int(value) for value in values):
-        raise OperandTypeError("coefficients must be a list of int")
+    if any(value != int(value) or abs(value) >= 2**63 for value in values):
+        raise incompatible("polyval", "a list of int is expected")
     return [int(value) for value in values]
 
 
-def integer(value: Any) -> int:
-    """Return an int; OperandTypeError for anything else."""
+def integer(value: Any, function: str) -> int:
+    """Return an int of 64 bits; TypeError, which names `function`, for anything else."""
     if not isinstance(value, int):
-        raise OperandTypeError(f"BFV computes with integers, got {type(value).__name__}")
+        raise incompatible(function, f"BFV computes with integers, got {type(value).__name__}")
+    if value.bit_length() > 63:
+        raise incompatible(function, f"an integer of {value.bit_length()} bits does not fit in 64")
     return int(value)

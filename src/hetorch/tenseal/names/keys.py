@@ -2,51 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
-from hetorch.engine import native, secret
-from hetorch.engine._native import SwitchingKey
-from hetorch.params import ParameterSet
-from hetorch.tenseal.scheme.errors import OperandTypeError
-
-# The types that a CKKS context's primitives wrap. A BFV context's wrap seal-python's, which have TenSEAL's names.
-_CKKS_TYPES: Mapping[str, type] = MappingProxyType(
-    {
-        "SecretKey": secret.SecretKey,
-        "PublicKey": native.PublicKey,
-        "GaloisKeys": dict,
-        "RelinKeys": SwitchingKey,
-        "SEALContext": ParameterSet,
-    }
-)
+from hetorch.tenseal.scheme.errors import refusal
 
 
 class SEALPrimitive:
-    """A wrapper that tells keys apart by type; OperandTypeError if `data` is not of its kind."""
+    """A wrapper that tells keys apart by type; TypeError if `data` is not of its kind."""
 
     def __init__(self, data: Any) -> None:
         self.data = data
 
     @property
     def data(self) -> Any:
-        """The wrapped object, hetorch's own under CKKS and seal-python's under BFV.
-
-        Under CKKS: SecretKey, PublicKey, {Galois element: SwitchingKey}, SwitchingKey or ParameterSet.
-        """
+        """The wrapped object: of the class in `seal_objects` with this one's name, or the scheme's en- or decryptor."""
         return self._data
 
     @data.setter
     def data(self, value: Any) -> None:
-        name = type(self).__name__
-        if not isinstance(value, _CKKS_TYPES.get(name, ())) and type(value).__name__ != name:
-            raise OperandTypeError(f"value must be of type {name}, got {type(value).__name__}")
+        if type(value).__name__ != type(self).__name__ or isinstance(value, SEALPrimitive):
+            raise refusal(TypeError, f"value must be of type {type(self)}", f"got {type(value).__name__}")
         self._data = value
 
     @classmethod
     def _wrap(cls, data: Any) -> SEALPrimitive:
         return cls(data)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(f"cannot pickle '{type(self).__name__}' object: use Context.serialize()")
 
 
 class SecretKey(SEALPrimitive):

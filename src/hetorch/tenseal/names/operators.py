@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Self
+
+from hetorch.tenseal.scheme.errors import renamed
 
 
 class Operators(ABC):
@@ -16,6 +19,13 @@ class Operators(ABC):
     @abstractmethod
     def _become(self, other: Self) -> Self:
         """Take the state of `other`; return this object."""
+
+    def _in_place(self, operation: Callable[..., Self], function: str, *arguments: Any) -> Self:
+        """Take the result of `operation`; a TypeError names `function`, TenSEAL's compiled in-place form."""
+        try:
+            return self._become(operation(*arguments))
+        except TypeError as error:
+            raise renamed(error, function) from None
 
     @abstractmethod
     def add(self, other: Any) -> Self: ...
@@ -42,13 +52,13 @@ class Operators(ABC):
     def polyval(self, coefficients: list[float] | list[int]) -> Self: ...
 
     def add_(self, other: Any) -> Self:
-        return self._become(self.add(other))
+        return self._in_place(self.add, "__iadd__", other)
 
     def sub_(self, other: Any) -> Self:
-        return self._become(self.sub(other))
+        return self._in_place(self.sub, "__isub__", other)
 
     def mul_(self, other: Any) -> Self:
-        return self._become(self.mul(other))
+        return self._in_place(self.mul, "__imul__", other)
 
     def neg_(self) -> Self:
         return self._become(self.neg())
@@ -57,13 +67,13 @@ class Operators(ABC):
         return self._become(self.square())
 
     def pow_(self, power: int) -> Self:
-        return self._become(self.pow(power))
+        return self._in_place(self.pow, "pow_", power)
 
     def sum_(self, axis: int = 0) -> Self:
-        return self._become(self.sum(axis))
+        return self._in_place(self.sum, "sum_", axis)
 
     def polyval_(self, coefficients: list[float] | list[int]) -> Self:
-        return self._become(self.polyval(coefficients))
+        return self._in_place(self.polyval, "polyval_", coefficients)
 
     def __add__(self, other: Any) -> Self:
         return self.add(other)

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine._native import array_of_reals
-from hetorch.errors import InputError, WireError
+from hetorch.errors import WireError
 from hetorch.interop.tenseal_format import dump_plain_tensor, load_plain_tensor
-from hetorch.tenseal.scheme.errors import BytesError, OperandTypeError
+from hetorch.tenseal.scheme.arguments import whole_number
+from hetorch.tenseal.scheme.errors import refusal
 from hetorch.tenseal.scheme.tensor_data import broadcast_array, shape_of
 
 _TYPES = {"float": np.float64, "int": np.int64}
@@ -19,7 +20,7 @@ _TYPES = {"float": np.float64, "int": np.int64}
 
 def _type_of(dtype: str) -> Any:
     if dtype not in ("float", "int"):
-        raise InputError("wrong dtype, must be either 'float' or 'int'")
+        raise refusal(ValueError, "wrong dtype, must be either 'float' or 'int'")
     return _TYPES[dtype]
 
 
@@ -45,11 +46,13 @@ class PlainTensor:
             if array is None:
                 array = np.array(tensor, dtype=kind)
         except Exception as error:
-            raise OperandTypeError(f"input isn't a well structured tensor: {error}") from None
+            raise refusal(TypeError, "input isn't a well structured tensor", str(error)) from None
         if shape is not None:
-            sizes = shape_of(shape)
+            sizes = shape_of(shape, "__init__")
             if math.prod(sizes) != array.size:
-                raise InputError(f"tensor with mismatched shape: {array.size} values, shape {list(sizes)}")
+                raise refusal(
+                    ValueError, "tensor with mismatched shape", f"{array.size} values, shape {list(sizes)}"
+                )
             array = array.reshape(sizes)
         self._dtype = dtype
         self._array: NDArray[Any] = array
@@ -67,7 +70,7 @@ class PlainTensor:
     @data.setter
     def data(self, value: NDArray[Any]) -> None:
         if not isinstance(value, np.ndarray) or value.dtype not in (np.float64, np.int64):
-            raise OperandTypeError("wrong data type")
+            raise refusal(TypeError, "wrong data type")
         self._array = value
         self._dtype = "float" if value.dtype == np.float64 else "int"
 
@@ -88,13 +91,15 @@ class PlainTensor:
 
     def at(self, index: list[int]) -> int | float:
         """Return the value at a full index; ValueError if that is too short, too long or beyond the shape."""
-        where = shape_of(index)
+        where = shape_of(index, "at")
         if len(where) != self._array.ndim:
-            raise InputError(
-                f"tensor cannot be viewed in the requested format: {len(where)} indices, {self._array.ndim} dimensions"
+            raise refusal(
+                ValueError,
+                "tensor cannot be viewed in the requested format",
+                f"{len(where)} indices, {self._array.ndim} dimensions",
             )
         if any(i >= size for i, size in zip(where, self._array.shape, strict=True)):
-            raise InputError(f"invalid dimension index: {list(where)} in shape {self.shape}")
+            raise refusal(ValueError, "invalid dimension index", f"{list(where)} in shape {self.shape}")
         value: int | float = self._array[where].item()
         return value
 
@@ -114,7 +119,7 @@ class PlainTensor:
     def size(self) -> int:
         """Return shape[0]; ValueError for a single number, which has no dimension."""
         if self._array.ndim == 0:
-            raise InputError("a single number has no first dimension")
+            raise refusal(ValueError, "a single number has no first dimension")
         return int(self._array.shape[0])
 
     def __len__(self) -> int:
@@ -126,8 +131,8 @@ class PlainTensor:
 
     def batch(self, dim: int) -> list[list[int | float]]:
         """Return one list along dimension `dim` for each index of the others; ValueError without such a dimension."""
-        if not 0 <= dim < self._array.ndim:
-            raise InputError(f"invalid dimension for batching: {dim} of {self._array.ndim}")
+        if whole_number(dim, "batch", 64) >= self._array.ndim:
+            raise refusal(ValueError, "invalid dimension for batching", f"{dim} of {self._array.ndim}")
         moved = np.moveaxis(self._array, dim, -1)
         lists: list[list[int | float]] = moved.reshape(-1, self._array.shape[dim]).tolist()
         return lists
@@ -137,18 +142,20 @@ class PlainTensor:
         return PlainTensor(self._array, shape=shape, dtype=self._dtype)
 
     def reshape_(self, shape: list[int]) -> Self:
-        sizes = shape_of(shape)
+        sizes = shape_of(shape, "reshape_")
         if math.prod(sizes) != self._array.size:
-            raise InputError(f"invalid reshape input: {self._array.size} values, shape {list(sizes)}")
+            raise refusal(
+                ValueError, "invalid reshape input", f"{self._array.size} values, shape {list(sizes)}"
+            )
         self._array = self._array.reshape(sizes)
         return self
 
     def broadcast(self, shape: list[int]) -> PlainTensor:
         """Return a copy broadcast to `shape` by numpy's rules; RuntimeError where these forbid it."""
-        return PlainTensor(broadcast_array(self._array, shape), dtype=self._dtype)
+        return PlainTensor(broadcast_array(self._array, shape_of(shape, "broadcast")), dtype=self._dtype)
 
     def broadcast_(self, shape: list[int]) -> Self:
-        self._array = broadcast_array(self._array, shape).copy()
+        self._array = broadcast_array(self._array, shape_of(shape, "broadcast_")).copy()
         return self
 
     def transpose(self) -> PlainTensor:
@@ -161,14 +168,14 @@ class PlainTensor:
 
     @classmethod
     def load(cls, data: bytes, dtype: str = "float") -> PlainTensor:
-        """Return the tensor of `serialize`'s bytes; TypeError unless `data` is bytes, ValueError for other bytes."""
+        """Return the tensor of `serialize`'s bytes; TypeError unless `data` is bytes, RuntimeError for other bytes."""
         if not isinstance(data, bytes):
-            raise OperandTypeError(f"Invalid input types: vector: {type(data)}")
+            raise refusal(TypeError, f"Invalid input types: vector: {type(data)}")
         _type_of(dtype)
         try:
             return cls(load_plain_tensor(data, integers=dtype == "int"), dtype=dtype)
         except WireError as error:
-            raise BytesError(str(error)) from None
+            raise refusal(RuntimeError, str(error)) from None
 
     def serialize(self) -> bytes:
         """Return TenSEAL's bytes of this tensor."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from hetorch.errors import InputError
-from hetorch.tenseal.scheme.arguments import real_number
-from hetorch.tenseal.scheme.errors import OperandTypeError
+from hetorch.tenseal.scheme.arguments import real_number, sequence_of
+from hetorch.tenseal.scheme.errors import refusal
 
 
 class Ring(Protocol):
@@ -42,15 +41,13 @@ def raised(x: R, power: int) -> R:
 def coefficients_of(coefficients: object) -> list[float]:
     """Return the coefficients as floats, without zeros at the end: [] for the zero polynomial.
 
-    InputError if there are none or one is not finite; OperandTypeError for anything but a list of numbers.
+    ValueError if there are none or one is not finite; TypeError for anything but a list of numbers.
     """
-    if isinstance(coefficients, str | bytes) or not isinstance(coefficients, Iterable):
-        raise OperandTypeError(f"coefficients must be a list of numbers, got {type(coefficients).__name__}")
-    values = [real_number(value, "a coefficient") for value in coefficients]
+    values = [real_number(value, "polyval") for value in sequence_of(coefficients, "polyval")]
     if not values:
-        raise InputError("the coefficients vector need to have at least one element")
+        raise refusal(ValueError, "the coefficients vector need to have at least one element")
     if not np.all(np.isfinite(values)):
-        raise InputError("coefficients must be finite")
+        raise refusal(ValueError, "value must be finite", "a coefficient is not")
     while values and values[-1] == 0:
         values.pop()
     return values
@@ -86,3 +83,29 @@ def _split(squares: list[R], coefficients: list[float]) -> R:
     if len(remainder) > 1:
         return high.add(_split(squares, remainder))
     return high if remainder[0] == 0 else high.add(remainder[0])
+
+
+def evaluate_by_terms(x: R, constant: R, coefficients: Sequence[float]) -> R:
+    """Return the same value by TenSEAL's own steps, for a context whose automatic steps are not all on.
+
+    Scales and levels that do not meet are then an error, at the step where TenSEAL has it.
+
+    Args:
+        x: the variable.
+        constant: a fresh encryption of coefficients[0].
+        coefficients: at least two, the last one not 0.
+    """
+    squares = _squares(x, (len(coefficients) - 1).bit_length())
+    total = constant
+    for degree, coefficient in enumerate(coefficients):
+        if degree and coefficient:
+            total = total.add(_term(squares, degree, coefficient))
+    return total
+
+
+def _term(squares: list[R], degree: int, coefficient: float) -> R:
+    k = degree.bit_length() - 1
+    power, rest = squares[k], degree - (1 << k)
+    if rest:
+        return power.mul(_term(squares, rest, coefficient))
+    return power if coefficient == 1 else power.mul(coefficient)

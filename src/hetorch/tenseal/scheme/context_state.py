@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
+import hashlib
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from hetorch.errors import InputError, WireError
+from hetorch.errors import WireError
+from hetorch.interop.seal_format import SealParameters
 from hetorch.interop.tenseal_format import AUTO_MOD_SWITCH, AUTO_RELIN, AUTO_RESCALE, ContextMessage
 from hetorch.tenseal.scheme.arguments import real_number
 from hetorch.tenseal.scheme.enums import ENCRYPTION_TYPE, SCHEME_TYPE
-from hetorch.tenseal.scheme.errors import MissingKeyError
+from hetorch.tenseal.scheme.errors import refusal
 
 Secret = TypeVar("Secret")
 Public = TypeVar("Public")
@@ -22,8 +23,7 @@ class ContextState(ABC, Generic[Secret, Public, Relin, Galois]):
     """The state that everything encrypted under a context shares.
 
     Mutable, as TenSEAL's: keys come and go and switches turn. Not for use from several threads while it changes.
-    Getters of keys raise MissingKeyError where there is none; those of a public key raise InputError where encryption
-    is symmetric.
+    Getters of keys raise ValueError where there is none, and those of a public key where encryption is symmetric.
     """
 
     scheme: ClassVar[SCHEME_TYPE]
@@ -40,6 +40,7 @@ class ContextState(ABC, Generic[Secret, Public, Relin, Galois]):
         self._public: Public | None = None
         self._relin: Relin | None = None
         self._galois: Galois | None = None
+        self._hashes: dict[int, tuple[Secret | Public, bytes]] = {}
 
     def copy(self) -> Self:
         """Return a state with the same keys and switches; later changes touch one of the two only."""
@@ -49,7 +50,32 @@ class ContextState(ABC, Generic[Secret, Public, Relin, Galois]):
 
     @abstractmethod
     def equals(self, other: Any) -> bool:
-        """Return True if ciphertexts of the two contexts may meet. Keys are not compared."""
+        """Return True if ciphertexts of the two contexts may meet: same parameters, and no sign of different keys."""
+
+    @property
+    @abstractmethod
+    def seal(self) -> SealParameters:
+        """The parameters as SEAL has them."""
+
+    @abstractmethod
+    def _key_bytes(self, key: Secret | Public) -> bytes:
+        """Return bytes that are equal for equal keys."""
+
+    def same_owner(self, other: Any) -> bool:
+        """Return False if the two contexts are known to have different keys: by the secret, else by the public ones.
+
+        TenSEAL does not compare keys; it computes numbers without meaning.
+        """
+        for own, theirs in ((self._secret, other._secret), (self._public, other._public)):
+            if own is not None and theirs is not None:
+                return own is theirs or self._key_hash(own) == self._key_hash(theirs)
+        return True
+
+    def _key_hash(self, key: Secret | Public) -> bytes:
+        kept = self._hashes.get(id(key))
+        if kept is None or kept[0] is not key:
+            kept = self._hashes[id(key)] = key, hashlib.blake2b(self._key_bytes(key)).digest()
+        return kept[1]
 
     # Switches and scale
 
@@ -73,20 +99,20 @@ class ContextState(ABC, Generic[Secret, Public, Relin, Galois]):
 
     @property
     def global_scale(self) -> float:
-        """The scale of what is encoded without one; InputError until it is set. It changes nothing under BFV."""
+        """The scale of what is encoded without one; ValueError until it is set. It changes nothing under BFV."""
         if self._scale is None:
-            raise InputError("no global scale: set context.global_scale, or give a scale")
+            raise refusal(ValueError, "no global scale", "set context.global_scale, or give a scale")
         return self._scale
 
     @global_scale.setter
     def global_scale(self, value: float) -> None:
-        self._scale = positive_scale(real_number(value, "global_scale"))
+        self._scale = checked_scale(real_number(value, ""))
 
     # Keys
 
     @abstractmethod
     def _new_relin_keys(self, secret: Secret) -> Relin:
-        """Make a relinearisation key from `secret`; InputError if that was made under other parameters."""
+        """Make a relinearisation key from `secret`; ValueError if that was made under other parameters."""
 
     @abstractmethod
     def _new_galois_keys(self, secret: Secret) -> Galois:
@@ -97,8 +123,10 @@ class ContextState(ABC, Generic[Secret, Public, Relin, Galois]):
 
     def galois_keys(self) -> Galois:
         if self._galois is None:
-            raise MissingKeyError(
-                "the current context doesn't hold a Galois keys: call generate_galois_keys() where the secret key is"
+            raise refusal(
+                ValueError,
+                "the current context doesn't hold a Galois keys",
+                "call generate_galois_keys() where the secret key is",
             )
         return self._galois
 
@@ -114,9 +142,10 @@ class ContextState(ABC, Generic[Secret, Public, Relin, Galois]):
 
     def relin_keys(self) -> Relin:
         if self._relin is None:
-            raise MissingKeyError(
-                "the current context doesn't hold Relinearization keys: call generate_relin_keys() where the secret "
-                "key is"
+            raise refusal(
+                ValueError,
+                "the current context doesn't hold Relinearization keys",
+                "call generate_relin_keys() where the secret key is",
             )
         return self._relin
 
@@ -132,7 +161,7 @@ class ContextState(ABC, Generic[Secret, Public, Relin, Galois]):
 
     def secret_key(self) -> Secret:
         if self._secret is None:
-            raise MissingKeyError("the current context is public, it doesn't hold a Secret key")
+            raise refusal(ValueError, "the current context is public, it doesn't hold a Secret key")
         return self._secret
 
     def set_secret_key(self, key: Secret | None) -> None:
@@ -145,7 +174,7 @@ class ContextState(ABC, Generic[Secret, Public, Relin, Galois]):
     def public_key(self) -> Public:
         self._check_asymmetric("public_key")
         if self._public is None:
-            raise MissingKeyError("the current context doesn't hold a public key")
+            raise refusal(ValueError, "the current context doesn't hold a public key")
         return self._public
 
     def set_public_key(self, key: Public | None) -> None:
@@ -161,22 +190,23 @@ class ContextState(ABC, Generic[Secret, Public, Relin, Galois]):
         if generate_relin_keys and self._relin is None:
             self.generate_relin_keys()
         self._secret = None
+        self._hashes = {}
 
     def _secret_or_own(self, secret_key: Secret | None) -> Secret:
         key = self._secret if secret_key is None else secret_key
         if key is None:
-            raise MissingKeyError("you need to provide a secret_key: this context is public")
+            raise refusal(ValueError, "you need to provide a secret_key", "this context is public")
         return key
 
     def _check_asymmetric(self, what: str) -> None:
         if self.encryption_type is ENCRYPTION_TYPE.SYMMETRIC:
-            raise InputError(f"{what} is not supported for symmetric encryption")
+            raise refusal(ValueError, f"{what} is not supported for symmetric encryption")
 
 
-def positive_scale(scale: float) -> float:
-    """Return `scale`; InputError unless it is above 0 and finite."""
-    if not scale > 0 or not math.isfinite(scale):
-        raise InputError(f"invalid scale value: {scale}, expected above 0: scale out of bounds")
+def checked_scale(scale: float) -> float:
+    """Return a global scale; ValueError below 0. As in TenSEAL, encryption alone refuses 0 and infinity."""
+    if scale < 0:
+        raise refusal(ValueError, "invalid scale value", f"a scale is above 0, got {scale}")
     return scale
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.errors import InputError
 from hetorch.interop.tenseal_format.tensors import MAX_DIMENSIONS
-from hetorch.tenseal.scheme.errors import BroadcastError, OperandTypeError
+from hetorch.tenseal.scheme.arguments import sequence_of
+from hetorch.tenseal.scheme.errors import incompatible, refusal
 
 Elements = NDArray[np.object_]
 
@@ -53,57 +53,67 @@ class TensorData:
     def cut(self, item: Any) -> TensorData:
         """Return the part that an int (for the first dimension), a slice or a tuple of slices selects.
 
-        An int keeps its dimension. IndexError beyond the shape, OperandTypeError for other indices.
+        An int keeps its dimension. IndexError beyond the shape.
         """
         shape = self.shape
         if isinstance(item, int):
-            if not 0 <= item < (shape[0] if shape else 0):
+            if item < 0:
+                raise incompatible("subscript", f"an index is 0 or above, got {item}")
+            if item >= (shape[0] if shape else 0):
                 raise IndexError(f"index {item} is out of range for shape {list(shape)}")
             item = slice(item, item + 1)
-        cuts = item if isinstance(item, tuple) else (item,)
+        cuts = (item,) if isinstance(item, slice) else tuple(item)
         if len(cuts) > len(shape):
-            raise IndexError(f"{len(cuts)} indices for shape {list(shape)}")
+            raise refusal(
+                RuntimeError, "Too many slices for view.", f"{len(cuts)} slices for shape {list(shape)}"
+            )
         for cut, size in zip(cuts, shape, strict=False):
-            if not isinstance(cut, slice) or cut.step not in (None, 1):
-                raise OperandTypeError("indices are slices with step 1, or one int for the first dimension")
             start = 0 if cut.start is None else cut.start
             stop = size if cut.stop is None else cut.stop
+            if cut.step not in (None, 1):
+                raise incompatible("subscript", "a slice has step 1")
             if not 0 <= start <= stop <= size:
                 raise IndexError(f"slice {start}:{stop} is out of range for a dimension of {size}")
         return self.with_elements(self.elements[cuts])
 
     def reshaped(self, shape: object) -> TensorData:
-        """Return the same elements in another shape; InputError if their number differs."""
-        sizes = checked_shape(shape)
+        """Return the same elements in another shape; ValueError if their number differs."""
+        sizes = checked_shape(shape_of(shape, "reshape"))
         if math.prod(sizes) != self.elements.size:
-            raise InputError(f"invalid reshape input: shape {list(self.shape)} to {list(sizes)}")
+            raise refusal(
+                ValueError,
+                "invalid reshape input",
+                f"{self.elements.size} elements do not fit shape {list(sizes)}",
+            )
         return self.with_elements(self.elements.reshape(sizes))
 
     def broadcast(self, shape: object) -> TensorData:
-        """Return the elements broadcast to `shape` by numpy's rules; BroadcastError where these forbid it."""
-        return self.with_elements(broadcast_array(self.elements, checked_shape(shape)))
+        """Return the elements broadcast to `shape` by numpy's rules; RuntimeError where these forbid it."""
+        return self.with_elements(broadcast_array(self.elements, checked_shape(shape_of(shape, "broadcast"))))
 
     def transposed(self) -> TensorData:
         """Return the dimensions in reverse order, without the batch's."""
         return self.with_elements(self.elements.T)
 
 
-def shape_of(shape: object) -> tuple[int, ...]:
-    """Return a shape as a tuple of ints of at least 0; OperandTypeError for anything else."""
+def shape_of(shape: object, function: str) -> tuple[int, ...]:
+    """Return a sequence of ints of at least 0 as a tuple; TypeError, which names `function`, for anything else."""
+    items = sequence_of(shape, function)
     try:
-        sizes = tuple(operator.index(size) for size in shape)  # type: ignore[attr-defined]  # the loop tests it
+        sizes = tuple(operator.index(size) for size in items)
     except TypeError:
-        raise OperandTypeError(f"a shape is a list of int, got {shape!r}") from None
-    if any(size < 0 for size in sizes):
-        raise OperandTypeError(f"the sizes of a shape are 0 or above, got {list(sizes)}")
+        raise incompatible(function, f"a shape is a list of int, got {shape!r}") from None
+    if any(not 0 <= size < 1 << 64 for size in sizes):
+        raise incompatible(function, f"the sizes of a shape are 0 or above, got {list(sizes)}")
     return sizes
 
 
-def checked_shape(shape: object) -> tuple[int, ...]:
-    """Return the shape of an encrypted tensor; InputError for more dimensions than numpy and a batch allow."""
-    sizes = shape_of(shape)
+def checked_shape(sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of an encrypted tensor; ValueError for more dimensions than numpy and a batch allow."""
     if len(sizes) > MAX_DIMENSIONS:
-        raise InputError(f"an encrypted tensor has at most {MAX_DIMENSIONS} dimensions, got {len(sizes)}")
+        raise refusal(
+            ValueError, f"an encrypted tensor has at most {MAX_DIMENSIONS} dimensions, got {len(sizes)}"
+        )
     return sizes
 
 
@@ -116,22 +126,29 @@ def as_array(elements: Any) -> Elements:
     return array
 
 
-def broadcast_array(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
-    """Broadcast `array` to `shape` by numpy's rules; BroadcastError where these forbid it."""
+# The texts of xtensor, whose arrays TenSEAL's are.
+_FEWER = "Broadcast shape has fewer elements than original expression."
+_INCOMPATIBLE = "Incompatible dimension of arrays, compile in DEBUG for more info"
+
+
+def broadcast_array(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """Broadcast `array` to `shape` by numpy's rules; RuntimeError where these forbid it."""
     try:
-        return np.broadcast_to(array, shape_of(shape))
+        return np.broadcast_to(array, shape)
     except ValueError:
-        raise BroadcastError(
-            f"Incompatible dimension of arrays: shape {list(array.shape)} cannot become {list(shape)}"
-        ) from None
+        text = _FEWER if len(shape) < array.ndim else _INCOMPATIBLE
+        raise refusal(RuntimeError, text, f"shape {list(array.shape)} cannot become {list(shape)}") from None
 
 
 def broadcast_pair(left: Elements, right: NDArray[Any]) -> tuple[Elements, NDArray[Any]]:
-    """Broadcast two arrays to one shape by numpy's rules; BroadcastError where these forbid it."""
+    """Broadcast two arrays to one shape by numpy's rules; RuntimeError where these forbid it."""
     try:
         shape = np.broadcast_shapes(left.shape, right.shape)
     except ValueError:
-        raise BroadcastError(
-            f"Incompatible dimension of arrays: shapes {list(left.shape)} and {list(right.shape)}"
+        smaller, larger = (left, right) if left.size < right.size else (right, left)
+        raise refusal(
+            RuntimeError,
+            _FEWER if larger.ndim < smaller.ndim else _INCOMPATIBLE,
+            f"shapes {list(left.shape)} and {list(right.shape)} have no common one",
         ) from None
     return np.broadcast_to(left, shape), np.broadcast_to(right, shape)

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import TypeGuard
 
-import numpy as np
 import torch
 
 from hetorch.errors import InputError
@@ -32,10 +31,8 @@ class Joined(torch.nn.Module):
 
 
 def are_several(inputs: object) -> TypeGuard[Sequence[object]]:
-    """Return True for a tuple, and for a list of tensors or arrays: one for each input of a model."""
-    return isinstance(inputs, tuple) or (
-        isinstance(inputs, list) and any(isinstance(item, torch.Tensor | np.ndarray) for item in inputs)
-    )
+    """Return True for a tuple: it has one tensor or array for each input of a model."""
+    return isinstance(inputs, tuple)
 
 
 def join(model: torch.nn.Module, inputs: Sequence[object]) -> tuple[torch.nn.Module, torch.Tensor, str]:

@@ -31,9 +31,15 @@ from hetorch.compiler.frontend.operations.movement import IDENTITY
 from hetorch.ir.analysis import AnalysisRow
 from hetorch.ir.tensor_program import Activation, TensorProgram, without_dead
 
+CONTEXTS = frozenset({"wrap_with_autocast", "wrap_with_set_grad_enabled"})
+"""Calls in which torch.export keeps the body of a context that does not change what a trained model computes."""
+
 
 class Walk:
-    """One walk along the graph of `exported`, the export of `model`; operations, rows and notes go to `builder`."""
+    """One walk along the graph of `exported`, the export of `model`; operations, rows and notes go to `builder`.
+
+    `has_autocast` becomes True if the model computes a part of its results in the lower precision of torch.autocast.
+    """
 
     def __init__(
         self, exported: torch.export.ExportedProgram, model: torch.nn.Module, builder: Builder
@@ -42,6 +48,9 @@ class Walk:
         self.builder = builder
         self.marked = MarkedModules(model)
         self.values: dict[str, Any] = {}
+        self.body: torch.fx.GraphModule = exported.graph_module
+        self.is_end = True
+        self.has_autocast = False
         self.refusal: Refusal | None = None
 
     def run(self, input_shape: tuple[int, ...]) -> TensorProgram:
@@ -92,7 +101,9 @@ class Walk:
             return args[0][args[1]]
         op = operation_name(target)
         if node.op == "get_attr":
-            return getattr(self.exported.graph_module, str(target))
+            return getattr(self.body, str(target))
+        if op in CONTEXTS:
+            return self._enter_context(node, op, args)
         if (
             op in SHAPES
             or (op in LIKE and not symbols_in([args[0]]))
@@ -104,6 +115,30 @@ class Walk:
             return None
         return self._convert(node, self._call(node, args, kwargs), symbols[0], args, kwargs)
 
+    def _enter_context(self, node: torch.fx.Node, op: str, args: tuple[Any, ...]) -> Any:
+        """Return the results of a context's body, whose operations are those of the model without the context.
+
+        `args` are the context's own arguments, its body, and the values that the body reads.
+        """
+        position = next(i for i, argument in enumerate(args) if isinstance(argument, torch.fx.GraphModule))
+        body, inputs = args[position], iter(args[position + 1 :])
+        if op == "wrap_with_autocast":
+            _, _, enabled, *_ = args
+            self.has_autocast |= bool(enabled)
+        outer = self.values, self.body, self.is_end
+        self.values, self.body = {}, body
+        self.is_end = self.is_end and all(_is_last(user) for user in node.users)
+        result: Any = None
+        for inner in body.graph.nodes:
+            if inner.op == "placeholder":
+                self.values[inner.name] = next(inputs)
+            elif inner.op == "output":
+                result = torch.fx.node.map_arg(inner.args[0], lambda n: self.values[n.name])
+            elif inner.name not in self.values:
+                self.values[inner.name] = self._evaluate(inner)
+        self.values, self.body, self.is_end = outer
+        return tuple(result) if isinstance(result, list) else result
+
     def _convert(
         self, node: torch.fx.Node, call: Call, source: Symbol, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
@@ -112,7 +147,7 @@ class Walk:
         try:
             if self.marked.elementwise(node) is not None:
                 result: Any = self._replace_marked(node, call)
-            elif call.op in FINAL and _is_last(node):
+            elif call.op in FINAL and self.is_end and _is_last(node):
                 return self._leave_to_client(call, source, args, kwargs)
             else:
                 result = self._handle(call)

@@ -1,1 +1,1 @@
-"""Forms in which a model may come, each read as a torch.nn.Module."""
+"""Forms in which a model and its calibration inputs may come: read as a torch.nn.Module, and as tensors."""

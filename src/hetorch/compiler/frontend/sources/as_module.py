@@ -11,8 +11,8 @@ from hetorch.errors import InputError
 
 
 def as_module(model: object) -> torch.nn.Module:
-    """Return a model as an nn.Module: a module as it is, that of a torch.export.ExportedProgram, or one that computes
-    what a fitted scikit-learn estimator computes.
+    """Return a model as an nn.Module: a module as it is, without the wrapper of DataParallel or torch.compile, that of
+    a torch.export.ExportedProgram, or one that computes what a fitted scikit-learn estimator computes.
 
     Raises:
         InputError: `model` is anything else, a file among them; hetorch.load_model reads files.
@@ -22,8 +22,11 @@ def as_module(model: object) -> torch.nn.Module:
             f"the model is TorchScript ({type(model).__name__}), which cannot be read; give the nn.Module that was "
             "traced or scripted, or what torch.export.export makes of it"
         )
+    if isinstance(model, torch.nn.DataParallel | torch.nn.parallel.DistributedDataParallel):
+        return as_module(model.module)
     if isinstance(model, torch.nn.Module):
-        return model
+        compiled = getattr(model, "_orig_mod", None)  # the module under torch.compile
+        return as_module(compiled) if isinstance(compiled, torch.nn.Module) else model
     if isinstance(model, torch.export.ExportedProgram):
         return model.module()
     if isinstance(model, Mapping):

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
+from hetorch.compiler.frontend.marks import NOTE_MARK
 from hetorch.compiler.frontend.sources.as_module import as_module
 from hetorch.compiler.frontend.sources.exported_program import load_exported
 from hetorch.errors import InputError
 
+WRAPPERS: Mapping[str, str] = MappingProxyType({"_orig_mod.": "torch.compile", "module.": "DataParallel"})
+"""Prefixes that wrappers put before the names of a model's weights."""
 PICKLES = frozenset({".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt"})
 """Endings of files that are not opened, because reading a pickle runs the code that it holds."""
 
@@ -90,8 +94,18 @@ def _with_weights(file: Path, module: torch.nn.Module) -> torch.nn.Module:
 
 
 def _filled(module: torch.nn.Module, state: dict[str, Any], source: str) -> torch.nn.Module:
+    """Return the module with the weights of a state_dict, of which the prefixes of wrappers are dropped."""
     if not state or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{source} must hold tensors by their names, as module.state_dict() returns them")
+    own, dropped = tuple(module.state_dict()), []
+    while prefix := next(
+        (text for text in WRAPPERS if _all_begin(state, text) and not _any_begins(own, text)), None
+    ):
+        state = {name.removeprefix(prefix): value for name, value in state.items()}
+        dropped.append(f"{prefix} of {WRAPPERS[prefix]}")
+    if dropped:
+        note = f"dropped from the names of the weights: the prefix {' and the prefix '.join(dropped)}"
+        setattr(module, NOTE_MARK, note)
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
@@ -99,3 +113,11 @@ def _filled(module: torch.nn.Module, state: dict[str, Any], source: str) -> torc
             f"{source} does not belong to {type(module).__name__}: {' '.join(str(error).split())[:300]}"
         ) from error
     return module
+
+
+def _all_begin(names: Iterable[str], prefix: str) -> bool:
+    return all(name.startswith(prefix) for name in names)
+
+
+def _any_begins(names: Iterable[str], prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in names)

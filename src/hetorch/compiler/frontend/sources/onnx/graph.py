@@ -12,6 +12,7 @@ import torch
 
 from hetorch.compiler.frontend.sources.onnx.operators import OPERATORS
 from hetorch.errors import InputError, UnsupportedModelError
+from hetorch.optional_packages import require
 
 NEAREST: Mapping[str, str] = MappingProxyType(
     {
@@ -110,13 +111,11 @@ def load_onnx(path: Path) -> torch.nn.Module:
     """Return the model of an .onnx file.
 
     Raises:
-        InputError: the file is no ONNX model, or the package onnx is not installed.
+        InputError: the file is no ONNX model.
+        MissingPackageError: the package onnx is not installed.
         UnsupportedModelError: the model uses an operator that is not known, or has not one input and one output.
     """
-    try:
-        import onnx
-    except ImportError as error:
-        raise InputError("reading ONNX needs the package onnx: pip install hetorch[onnx]") from error
+    onnx = require("onnx", "reading ONNX models")
     try:
         model = onnx.load(str(path))
         onnx.checker.check_model(model)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from hetorch.client.inputs import InputRangeWarning, beyond_range, to_array, to_samples
-from hetorch.errors import InputError
+from hetorch.errors import InputError, InputRangeWarning
+from hetorch.plan.inputs import beyond_range, to_array, to_samples
 
 SHAPE = (2, 3)
 RANGE = (-1.0, 1.0)
@@ -58,7 +58,9 @@ def test_a_wrong_shape_names_both_that_fit(shape: tuple[int, ...]) -> None:
 
 def test_an_empty_batch_is_refused() -> None:
     with pytest.raises(InputError, match="empty"):
-        to_samples(np.zeros((0, *SHAPE)), SHAPE, RANGE)
+        to_samples(np.zeros((0, *SHAPE)), SHAPE, RANGE, fewest=1)
+    samples, single = to_samples(np.zeros((0, *SHAPE)), SHAPE, RANGE)
+    assert samples.shape == (0, *SHAPE) and not single
 
 
 @pytest.mark.parametrize(
@@ -91,6 +93,32 @@ def test_rounding_at_the_ends_of_the_range_does_not_warn() -> None:
         warnings.simplefilter("error")
         to_samples(np.full(SHAPE, 1 + 5e-7), SHAPE, RANGE)
         to_samples(np.full(SHAPE, 1e9), SHAPE, (0.0, 0.0))  # a plan without a known range
+
+
+def test_values_on_which_nothing_can_be_computed_are_located() -> None:
+    batch = np.zeros((2, *SHAPE))
+    batch[1, 0, 2] = 1e30
+    sentence = r"1e\+30 at {}; nothing can be computed .* calibrated for -1\.\.1"
+    with pytest.raises(InputError, match=sentence.format(r"index \(1, 0, 2\), in sample 1")):
+        to_samples(batch, SHAPE, RANGE, largest=1e6)
+    with pytest.raises(InputError, match=sentence.format(r"index \(0, 2\)")):
+        to_samples(-batch[1], SHAPE, RANGE, largest=1e6)
+    with pytest.raises(InputError, match="what its parameters can hold"):
+        to_samples(batch, SHAPE, (0.0, 0.0), largest=1e6)
+
+
+@pytest.mark.parametrize("low", [0.0, -255.0])
+def test_an_input_of_another_unit_is_told(low: float) -> None:
+    pixels = np.linspace(0.0, 1.0, 6).reshape(SHAPE)
+    with pytest.warns(
+        InputRangeWarning, match=r"spans 0\.\.1, .*calibrated for .*255: if the .* another unit"
+    ):
+        to_samples(pixels, SHAPE, (low, 255.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        to_samples(np.zeros(SHAPE), SHAPE, (low, 255.0))  # a black image
+        to_samples(pixels * 3, SHAPE, (low, 255.0))
+        to_samples(pixels, SHAPE, None)
 
 
 def test_how_far_samples_leave_the_range() -> None:

@@ -1,0 +1,187 @@
+"""Calibration inputs in the forms in which people have them, read as tensors or arrays (batch, ...)."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from hetorch.errors import InputError
+
+MOST_SAMPLES = 512
+"""Number of samples that are taken from a Dataset or DataLoader; more make ranges safer and compiling slower."""
+
+FORMS = (
+    "calibration_inputs must be a tensor, an array or a DataFrame of real numbers (batch, ...), a list of samples, a "
+    "Dataset or a DataLoader, or a tuple with one of the first for each input of the model"
+)
+
+
+def read_calibration_inputs(data: object, model: object) -> tuple[object, str | None]:
+    """Return calibration inputs as one tensor or array (batch, ...), or a tuple of them for a model of several inputs.
+
+    A tuple has one entry for each input of the model, and so has a list of as many batches as the model has inputs. Any
+    other list holds samples, which are stacked. Of samples that are pairs (input, label), in a list, a Dataset or a
+    DataLoader, the inputs are taken. A DataFrame gives its columns in the order in which the model was fitted on them.
+
+    Args:
+        data: the calibration inputs.
+        model: what the user gave to be compiled; the number of its inputs decides how a list is read.
+
+    Returns:
+        The inputs, and a note for the user or None. Numbers are not looked at.
+
+    Raises:
+        InputError: `data` has none of these forms, or its samples do not go together.
+    """
+    count = _input_count(model)
+    if isinstance(data, tuple):
+        if count == 1 and len(data) > 1:
+            raise InputError(
+                f"calibration_inputs are a tuple of {len(data)}, and {type(model).__name__} takes 1 input: a tuple has "
+                "one entry for each input; give a list of samples, or the inputs alone"
+            )
+        return tuple(_one_input(part, model) for part in data), None
+    if isinstance(data, DataLoader):
+        return _taken(data, count, in_batches=True)
+    if isinstance(data, Dataset):
+        source = data if isinstance(data, IterableDataset) else (data[i] for i in range(len(data)))  # type: ignore[arg-type]
+        return _taken(source, count, in_batches=False)
+    if isinstance(data, list):
+        if _are_batches(data, count):
+            return tuple(_one_input(part, model) for part in data), None
+        return _joined([_parts(item, count) for item in data], in_batches=False), None
+    return _one_input(data, model), None
+
+
+def _input_count(model: object) -> int:
+    """Return the number of inputs that a model needs: the parameters of `forward` without a default, at least 1."""
+    forward = getattr(model, "forward", None)
+    try:
+        parameters = inspect.signature(forward).parameters.values() if callable(forward) else ()
+    except (TypeError, ValueError):
+        parameters = ()
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return max(1, sum(p.kind in positional and p.default is p.empty for p in parameters))
+
+
+def _are_batches(items: Sequence[object], count: int) -> bool:
+    """Return True for a list of tensors or arrays (batch, ...) of one batch, as many as the model has inputs."""
+    tensors = [item for item in items if isinstance(item, torch.Tensor | np.ndarray) and item.ndim >= 2]
+    return len(items) == count == len(tensors) and len({len(item) for item in tensors}) == 1
+
+
+def _one_input(data: object, model: object) -> object:
+    """Return one input of the model: tensors and arrays as they are, others as arrays."""
+    if isinstance(data, torch.Tensor | np.ndarray):
+        return data
+    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
+        return _columns(data, model)
+    if hasattr(data, "toarray"):  # a sparse matrix of scipy
+        return np.asarray(data.toarray())
+    if isinstance(data, list) or hasattr(data, "__array__"):
+        array = _array(data)
+        if array is not None:
+            return array
+    raise InputError(f"{FORMS}; got {_described(data)}")
+
+
+def _columns(frame: Any, model: object) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return the columns of a DataFrame, in the order in which an estimator was fitted on them."""
+    fitted = getattr(model, "feature_names_in_", None)
+    if fitted is not None:
+        missing = [str(name) for name in fitted if name not in list(frame.columns)]
+        if missing:
+            raise InputError(
+                f"calibration_inputs lack {', '.join(missing[:5])}, column{'s' if len(missing) > 1 else ''} on which "
+                f"{type(model).__name__} was fitted"
+            )
+        frame = frame[list(fitted)]
+    for name in frame.columns:
+        if np.asarray(frame[name]).dtype.kind not in "biuf":
+            raise InputError(
+                f"the column {name} of calibration_inputs holds no numbers; encode it as the model was trained on it"
+            )
+    return np.asarray(frame.to_numpy())
+
+
+def _taken(source: Iterable[object], count: int, *, in_batches: bool) -> tuple[object, str | None]:
+    """Return the first MOST_SAMPLES samples of a Dataset, or those of a DataLoader's batches."""
+    items: list[tuple[object, ...]] = []
+    samples = 0
+    for item in itertools.islice(source, MOST_SAMPLES):
+        items.append(_parts(item, count))
+        first = items[-1][0]
+        samples += len(first) if in_batches and isinstance(first, torch.Tensor | np.ndarray | list) else 1
+        if samples >= MOST_SAMPLES:
+            break
+    joined = _joined(items, in_batches=in_batches)
+    if samples < MOST_SAMPLES:
+        return joined, None
+    parts = tuple(part[:MOST_SAMPLES] for part in (joined if isinstance(joined, tuple) else (joined,)))
+    note = (
+        f"calibrated on the first {MOST_SAMPLES} samples of the {'DataLoader' if in_batches else 'Dataset'}"
+    )
+    return parts if count > 1 else parts[0], note
+
+
+def _parts(item: object, count: int) -> tuple[object, ...]:
+    """Return the inputs in one sample or batch, without labels behind them."""
+    if not isinstance(item, tuple | list) or all(np.isscalar(number) for number in item):
+        parts: tuple[object, ...] = (item,)
+    elif isinstance(item, list) and count == 1 and not isinstance(item[0], torch.Tensor | np.ndarray):
+        parts = (item,)  # rows of numbers
+    else:
+        parts = tuple(item[:count])
+    if len(parts) != count:
+        raise InputError(f"a sample of calibration_inputs has {len(parts)} inputs, the model takes {count}")
+    return parts
+
+
+def _joined(
+    items: Sequence[tuple[object, ...]], *, in_batches: bool
+) -> torch.Tensor | tuple[torch.Tensor, ...]:
+    """Return each input of all samples as one tensor (batch, ...)."""
+    if not items:
+        raise InputError("calibration_inputs hold no sample")
+    inputs = []
+    for column in zip(*items, strict=True):
+        tensors = [_tensor(part) for part in column]
+        shapes = {tuple(tensor.shape[in_batches:]) for tensor in tensors}
+        if len(shapes) > 1:
+            seen = " and ".join(str(shape) for shape in sorted(shapes)[:2])
+            raise InputError(
+                f"the samples of calibration_inputs must have one shape, they have {seen}; for a model of several "
+                "inputs give a tuple with one entry for each input"
+            )
+        inputs.append(torch.cat(tensors) if in_batches else torch.stack(tensors))
+    return inputs[0] if len(inputs) == 1 else tuple(inputs)
+
+
+def _tensor(data: object) -> torch.Tensor:
+    """Return one sample or batch as a tensor."""
+    if isinstance(data, torch.Tensor):
+        return data.detach().cpu()
+    array = _array(data)
+    if array is None:
+        raise InputError(f"{FORMS}; got a sample that is {_described(data)}")
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _array(data: object) -> np.ndarray[Any, np.dtype[Any]] | None:
+    """Return numbers as an array; None if they are no numbers or do not form one."""
+    try:
+        array = np.asarray(data)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    return array if array.dtype.kind in "biuf" else None
+
+
+def _described(value: object) -> str:
+    kind = type(value).__name__
+    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"

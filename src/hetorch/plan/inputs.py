@@ -1,0 +1,149 @@
+"""The user's input as float64 samples, the same for the client and for a plan that runs in one process; every refusal
+is raised before anything is encrypted."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.errors import InputError, InputRangeWarning
+
+RANGE_SLACK = 1e-6
+"""How far float32 rounding may push a value over an end of the calibrated range, relative to the larger of the range's
+width and its ends; a larger value hides small excesses from the warning."""
+SMALL_SHARE = 0.01
+"""Share of the calibrated range's largest magnitude up to which the magnitudes of a whole input are suspiciously small:
+pixels in 0..1 for a model of pixels in 0..255, or shares for percentages. A larger value warns of more inputs that
+happen to be small."""
+
+
+def to_array(value: object) -> NDArray[np.float64]:
+    """Convert a numpy array, a torch tensor (any device, with or without gradient) or nested lists to float64.
+
+    InputError unless it is an array of real numbers.
+    """
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        value = value.detach().cpu()
+        if "bfloat16" in str(getattr(value, "dtype", "")) and hasattr(value, "float"):
+            value = value.float()  # exact; numpy has no such type
+        if hasattr(value, "numpy"):
+            value = value.numpy()
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise InputError(f"the input is no array of numbers: {str(error)[:120]}") from None
+    if array.dtype.kind not in "fiub":
+        raise InputError(f"the input has the type {array.dtype}; real numbers are needed")
+    return array.astype(np.float64)
+
+
+def to_samples(
+    value: object,
+    input_shape: tuple[int, ...],
+    input_range: tuple[float, float] | None,
+    *,
+    largest: float = math.inf,
+    fewest: int = 0,
+    stacklevel: int = 2,
+) -> tuple[NDArray[np.float64], bool]:
+    """Return samples of shape (n,) + input_shape, and True if `value` is one sample without a batch axis.
+
+    Warns with InputRangeWarning if a value lies outside `input_range`, or if all of them are much smaller.
+
+    Args:
+        value: see to_array.
+        input_shape: the shape of one sample.
+        input_range: the smallest and the largest number of the calibration inputs; None, or equal ends, if unknown.
+        largest: the magnitude beyond which nothing can be computed on a value.
+        fewest: the fewest samples of a batch.
+        stacklevel: the frame that the warning names, as for warnings.warn; 2 is the caller of this function.
+
+    Raises:
+        InputError: the shape is wrong, there are too few samples, or a value is not finite or beyond `largest`.
+    """
+    array = to_array(value)
+    if array.shape == input_shape:
+        single = True
+        array = array[np.newaxis]
+    elif array.ndim == len(input_shape) + 1 and array.shape[1:] == input_shape:
+        single = False
+        if len(array) < fewest:
+            raise InputError(
+                "the batch is empty; give at least one sample"
+                if not len(array)
+                else f"the batch has {len(array)} samples; give at least {fewest}"
+            )
+    else:
+        batch = ", ".join(["n", *map(str, input_shape)])
+        raise InputError(
+            f"the input has shape {array.shape}; the model takes one sample of shape {input_shape} "
+            f"or a batch of shape ({batch})"
+        )
+    finite = np.isfinite(array)
+    if not finite.all():
+        raise InputError(f"the input holds {_first(array, ~finite, single)}; give finite numbers")
+    far = np.abs(array) > largest
+    if far.any():
+        calibrated = (
+            "beyond what its parameters can hold"
+            if input_range is None or not input_range[0] < input_range[1]
+            else f"which was calibrated for {input_range[0]:.6g}..{input_range[1]:.6g}"
+        )
+        raise InputError(
+            f"the input holds {_first(array, far, single)}; nothing can be computed on it with this model, "
+            f"{calibrated}: is it a mark for a missing value, or an input that was not scaled as in training?"
+        )
+    _warn_of_range(array, input_range, single, stacklevel + 1)
+    return array, single
+
+
+def beyond_range(
+    samples: NDArray[np.float64], input_range: tuple[float, float] | None
+) -> NDArray[np.float64]:
+    """Return for each sample (the first axis) how far its values exceed the calibrated range, as a share of its width.
+
+    0 within the range, within float32 rounding of its ends (RANGE_SLACK), and without a range.
+    """
+    if input_range is None or not input_range[0] < input_range[1] or not samples.size:
+        return np.zeros(len(samples))
+    low, high = input_range
+    slack = RANGE_SLACK * max(high - low, abs(low), abs(high))
+    flat = samples.reshape(len(samples), -1)
+    excess = np.maximum(low - flat.min(axis=1), flat.max(axis=1) - high)
+    return np.where(excess > slack, excess / (high - low), 0.0)
+
+
+def _warn_of_range(
+    array: NDArray[np.float64], input_range: tuple[float, float] | None, single: bool, stacklevel: int
+) -> None:
+    if input_range is None or not input_range[0] < input_range[1] or not array.size:
+        return
+    low, high = input_range
+    spans = f"the input spans {array.min():.6g}..{array.max():.6g}, the model was calibrated for {low:.6g}..{high:.6g}"
+    beyond = beyond_range(array, input_range)
+    if np.any(beyond):
+        whose = "" if single else f" in {np.count_nonzero(beyond)} of {len(array)} samples"
+        warnings.warn(
+            f"{spans}: it leaves that range by up to {beyond.max():.1%} of its width{whose}. The "
+            "polynomials in place of activations hold on their ranges only, results beyond are meaningless: scale the "
+            "input as in training, or compile again with calibration inputs of this range",
+            InputRangeWarning,
+            stacklevel=stacklevel,
+        )
+    elif 0 < np.abs(array).max() <= SMALL_SHARE * max(-low, high):  # an input of zeros has no scale
+        warnings.warn(
+            f"{spans}: if the calibration inputs had another unit (pixels of 0..255 and not of 0..1, say), the result "
+            "is that of another input; scale the input as they were",
+            InputRangeWarning,
+            stacklevel=stacklevel,
+        )
+
+
+def _first(array: NDArray[np.float64], wrong: NDArray[np.bool_], single: bool) -> str:
+    """Return the first of the `wrong` values of some samples, and where it is in the user's array."""
+    index = tuple(int(i) for i in np.argwhere(wrong)[0])
+    place = f"index {index[1:]}" if single else f"index {index}, in sample {index[0]},"
+    return f"{array[index]:g} at {place}".rstrip(",")

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hetorch.compiler.search.candidates import KEY_WEIGHTS, Scope
+from hetorch.compiler.search.evaluation import Choice
+from hetorch.compiler.search.feasibility import Infeasible, Limit
+from hetorch.compiler.search.request import Request
+from hetorch.compiler.search.select import KEYS_WORTH, MANY_KEYS, Ledger
+from hetorch.errors import InfeasibleError
+from tests.compiler.networks import choice, request
+
+
+def made(cost: float, key_bytes: int = 0, weight: int = 0, variant: int = 0, batch: int = 1) -> Choice:
+    chosen = choice("linear")
+    candidate = replace(chosen.candidate, key_weight=KEY_WEIGHTS[weight], variant=variant, batch=batch)
+    return replace(chosen, candidate=candidate, cost=cost, key_bytes=key_bytes)
+
+
+def ledger(*choices: Choice, variants: int = 1, **options: object) -> Ledger:
+    asked = request("linear", **options)
+    result = Ledger(
+        Request(asked.variants[:1] * variants, asked.output_range, asked.precision, asked.options)
+    )
+    for one in choices:
+        result.add(one)
+    return result
+
+
+def test_the_cheapest_wins_and_of_equals_the_first() -> None:
+    first, second, third = made(3.0), made(2.0), made(2.0)
+    assert ledger(first, second, third).winner() is second
+
+
+def test_without_a_batch_size_a_sample_is_what_is_cheap() -> None:
+    many, few = made(4.0, batch=8), made(1.0, batch=1)
+    assert ledger(many, few).winner() is few
+    assert ledger(many, few, objective="throughput").winner() is many
+
+
+def test_fewer_keys_win_for_next_to_no_time() -> None:
+    fast = made(1.0, 2 * MANY_KEYS)
+    close, slow = made(KEYS_WORTH, MANY_KEYS, weight=1), made(1.01 * KEYS_WORTH, 0, weight=2)
+    assert ledger(fast, close).winner() is close
+    assert ledger(fast, slow).winner() is fast
+    assert ledger(fast).wants_fewer_keys(0, KEY_WEIGHTS[0])
+    assert not ledger(made(1.0, MANY_KEYS)).wants_fewer_keys(0, KEY_WEIGHTS[0])
+    assert not ledger().wants_fewer_keys(0, KEY_WEIGHTS[0])
+
+
+def test_a_limit_takes_the_first_within_it_whatever_the_time() -> None:
+    fast, slow = made(1.0, 100), made(9.0, 50, weight=1)
+    assert ledger(fast, slow, key_limit=60).winner() is slow
+    assert ledger(fast, slow, key_limit=100).winner() is fast
+    with pytest.raises(InfeasibleError, match=r"take 50 bytes .*key_limit is 40 bytes"):
+        ledger(fast, slow, key_limit=40).winner()
+
+
+def test_the_faster_variant_wins_and_one_is_enough() -> None:
+    slow, fast = made(2.0), made(1.0, variant=1)
+    assert ledger(slow, fast, variants=2).winner() is fast
+    assert ledger(fast, variants=2).winner() is fast
+
+
+def test_the_message_is_that_of_the_first_variant() -> None:
+    candidate = made(1.0).candidate
+    misses = [
+        Infeasible(replace(candidate, ring_degree=1 << 11), Limit.RING, 80, 55),
+        Infeasible(replace(candidate, ring_degree=1 << 12), Limit.PRECISION, 50, 45),
+        Infeasible(replace(candidate, ring_degree=1 << 12, spare_bits=0), Limit.PRECISION, 51, 45),
+        Infeasible(replace(candidate, ring_degree=1 << 13), Limit.LAYOUTS, detail="no room"),
+    ]
+    empty = ledger()
+    for miss in misses:
+        empty.add(miss)
+    assert not empty.feasible and empty.settles is Scope.BATCH
+    with pytest.raises(InfeasibleError) as raised:
+        empty.winner()
+    text = str(raised.value)
+    assert "2^11: at least 80 bits needed, 54 allowed; 2^12: no chain of 2 primes" in text
+    assert "2^13: no room); what helps: " in text and text.count("2^12") == 1
