@@ -20,9 +20,10 @@ from hetorch.compiler.frontend.operations.builder import Builder
 from hetorch.compiler.frontend.operations.call import Refusal
 from hetorch.compiler.frontend.sources.as_module import as_module
 from hetorch.compiler.frontend.sources.calibration_inputs import read_calibration_inputs
+from hetorch.compiler.frontend.value_sizes import check_sizes, uneven_inputs, uneven_outputs
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
-from hetorch.ir.interpreter import run_tensor_program
+from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
 
 CAPTURE_TOLERANCE = 1e-3
@@ -94,6 +95,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     if walk.has_autocast:
         builder.notes.append("the model is compiled as without torch.autocast, in full precision")
     builder.notes.extend(_circumstances(model, module, len(inputs)))
+    builder.notes.extend(note for note in (uneven_inputs(inputs), uneven_outputs(outputs)) if note)
     if not np.any(outputs):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
     return Captured(name, program, inputs, outputs, (*told, *builder.notes), tuple(builder.rows))
@@ -112,8 +114,15 @@ def _checked_outputs(
     expected: torch.Tensor,
     tolerance: float,
 ) -> NDArray[np.float64]:
-    """Return the program's outputs; an UnsupportedModelError if they differ from the model's."""
-    outputs = run_tensor_program(program, inputs)
+    """Return the program's outputs.
+
+    Raises:
+        UnsupportedModelError: they differ from the model's.
+        InputError: a value of the program is too large or too small to be computed.
+    """
+    values = trace_tensor_program(program, inputs)
+    check_sizes(program, values)
+    outputs = values[program.output].reshape(-1, *program.output_shape)
     whole: torch.Tensor = torch.from_numpy(outputs).reshape(-1, *program.output_shape)
     if not builder.finishing:
         whole = whole.reshape(expected.shape)
