@@ -129,13 +129,11 @@ def load_public_key(parameters: ParameterSet, data: bytes) -> _native.PublicKey:
     return _native.load_public_key(core_context(parameters), body, uniform_piece)
 
 
-def _key_levels(parameters: ParameterSet, spec: EvaluationKeySpec) -> list[int]:
-    levels = [] if spec.relinearisation_level is None else [spec.relinearisation_level]
-    levels += [level for _, level in spec.galois]
-    for level in levels:
+def _key_levels(parameters: ParameterSet, spec: EvaluationKeySpec) -> tuple[int, ...]:
+    for level in spec.levels:
         if not 0 <= level <= parameters.max_level:
             raise ParameterError(f"a key is asked for level {level}; levels are 0..{parameters.max_level}")
-    return levels
+    return spec.levels
 
 
 def _frame(parameters: ParameterSet, kind: int, body: bytes) -> bytes:

@@ -280,7 +280,11 @@ def _fingerprint(fields: Fields) -> str:
 
 
 def _real_array(x: ArrayLike) -> NDArray[np.float64]:
-    """Return `x` as float64; InputError unless it is a regular array of real numbers."""
+    """Return `x` as float64.
+
+    Raises:
+        InputError: it is not a regular array of real numbers.
+    """
     try:
         array = np.asarray(x)
     except (
