@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Progress = Callable[[str, float], None]
-"""A function that is called with the name of the current stage and the fraction of it that is done, from 0 to 1."""
+"""A function that is called with the name of the current stage and the fraction that is done, from 0 to 1. The
+docstring of the function that calls it says if this is the fraction of the stage or of all work."""
 
 
 def counted(progress: Progress | None, stage: str) -> Callable[[int, int], None]:
