@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from hetorch.compiler.frontend.graph.calibration import calibration_array, run_model
 from hetorch.compiler.frontend.graph.export import export
 from hetorch.compiler.frontend.graph.frozen_copy import frozen_copy
+from hetorch.compiler.frontend.graph.packed_sequences import LengthCheck, full_length_packing
 from hetorch.compiler.frontend.graph.quantisation import without_fake_quantisation
 from hetorch.compiler.frontend.graph.several_inputs import are_several, join
 from hetorch.compiler.frontend.graph.walk import Walk
@@ -75,12 +77,14 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     fixed = frozen_copy(module, name)
     told = (*told, *without_fake_quantisation(fixed))
     inputs = calibration_array(calibration_inputs)
-    with torch.no_grad(), warnings.catch_warnings():
+    packing = LengthCheck(name)
+    with torch.no_grad(), warnings.catch_warnings(), packing:
         # Advice that torch gives is not about compiling, and must not stop it where warnings are errors.
         warnings.simplefilter("ignore")
         tensor, result = run_model(fixed, calibration_inputs, inputs, name)
     builder = Builder()
-    graph = export(fixed, tensor[:1].clone(), name)
+    with full_length_packing(fixed) if packing.steps else contextlib.nullcontext():
+        graph = export(fixed, tensor[:1].clone(), name)
     try:
         walk = Walk(graph, fixed, builder)
         program = walk.run(inputs.shape[1:])
@@ -98,7 +102,8 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     builder.notes.extend(note for note in (uneven_inputs(inputs), uneven_outputs(outputs)) if note)
     if not np.any(outputs):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
-    return Captured(name, program, inputs, outputs, (*told, *builder.notes), tuple(builder.rows))
+    notes = (*told, *packing.notes, *builder.notes)
+    return Captured(name, program, inputs, outputs, notes, tuple(builder.rows))
 
 
 def _with_count(refusal: Refusal, analysis: Analysis) -> str:
