@@ -22,7 +22,6 @@ WeightSource = Plan | str | os.PathLike[str]
 
 PIECE_BYTES = 1 << 20
 """Bytes of a file of weights that are read and sent at a time."""
-ENCRYPTING = "encrypting and uploading weights"
 UPLOADING = "uploading weights"
 
 
@@ -83,7 +82,7 @@ def plan_body(plan: Plan, secret: SecretKey, key_id: str, progress: Progress | N
     """Return a body with the weights of a whole plan, encrypted with the secret key one by one as they are sent."""
     return Body(
         WeightsFormat.of(plan).message_bytes(seeded=True),
-        lambda: weights_message(plan, secret, key_id, counted(progress, ENCRYPTING)),
+        lambda: weights_message(plan, secret, key_id, progress),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from hetorch.compiler.costs.machine import load_machine
@@ -13,13 +12,14 @@ from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.pipeline import run_pipeline
 from hetorch.errors import InfeasibleError, InputError
 from hetorch.plan import Plan
+from hetorch.progress import Progress
 
 
 def compile(
     model: object,
     calibration_inputs: object,
     *,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Plan:
     """Compile a trained model so that it runs on encrypted inputs. The model itself is not changed.
