@@ -30,7 +30,8 @@ from hetorch.wire.server_timing import load_server_timing
 class Client:
     """A connection to one model of a hetorch server.
 
-    Making the object fetches and checks the public plan; keys are made and uploaded on first use. One thread at a time
+    Making the object fetches and checks the public plan; keys are made and uploaded on first use. A new secret key is
+    told in the log `hetorch.client`, which goes to stderr unless logging is configured otherwise. One thread at a time
     may use a client.
 
     Args:
