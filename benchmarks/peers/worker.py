@@ -31,6 +31,7 @@ class Worker:
         version: str,
         environment: Mapping[str, str],
         log: Path,
+        root: Path = ROOT,
     ) -> None:
         self.title, self.version, self.facts = title, version, dict[str, Any]()
         log.parent.mkdir(parents=True, exist_ok=True)
@@ -41,7 +42,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            cwd=ROOT,
+            cwd=root,
             env={**os.environ, **environment},
         )
         self._lines: queue.Queue[str] = queue.Queue()
@@ -123,7 +124,7 @@ class Worker:
         self._lines.put("")
 
 
-def threads_environment(threads: int) -> dict[str, str]:
+def threads_environment(threads: int, root: Path = ROOT) -> dict[str, str]:
     """Return the environment variables that limit the threads of the libraries, and name the cores of the worker.
 
     A library without such a variable (TenSEAL) counts the cores that it is bound to.
@@ -139,7 +140,7 @@ def threads_environment(threads: int) -> dict[str, str]:
     )
     return {name: count for name in names} | {
         "BENCH_CORES": ",".join(map(str, cores)),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(root),
     }
 
 
@@ -163,3 +164,13 @@ def start_ours(module: str, threads: int) -> Worker:
     log = HOME / "logs" / f"{module}-{threads}.log"
     command = [sys.executable, "-m", f"benchmarks.peers.{module}"]
     return Worker(command, "hetorch", version("hetorch"), threads_environment(threads), log)
+
+
+def start_other_version(module: str, threads: int, root: Path) -> Worker:
+    """Start a worker of `benchmarks.peers.<module>` of another checkout of hetorch, set up by its own scripts/setup."""
+    python = root / ".venv" / "bin" / "python"
+    if not python.exists():
+        raise PeerMissingError(f"{root} has no .venv; run its scripts/setup")
+    log = HOME / "logs" / f"{module}-other-{threads}.log"
+    command = [str(python), "-m", f"benchmarks.peers.{module}"]
+    return Worker(command, "the other version", root.name, threads_environment(threads, root), log, root)

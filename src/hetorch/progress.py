@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 Progress = Callable[[str, float], None]
-"""Called with the name of the stage that is at work and the fraction of it that is done, from 0 to 1."""
+"""A function that is called with the name of the current stage and the fraction that is done, from 0 to 1. The
+docstring of the function that calls it says if this is the fraction of the stage or of all work."""
 ProgressOption = Progress | bool | None
 """A function to call; False for silence; None or True for the default display (`reporting`)."""
 
@@ -30,8 +31,8 @@ def counted(progress: Progress | None, stage: str) -> Callable[[int, int], None]
 
 
 @contextmanager
-def reporting(progress: ProgressOption, stage: str, size: int) -> Iterator[Callable[[int, int], None]]:
-    """Give a function of (done, total) that tells how far one stage of long work is, until the block ends.
+def reporting(progress: ProgressOption, stage: str, size: int) -> Iterator[Progress]:
+    """Give a function that is told the fraction of one stage of long work, until the block ends.
 
     The default display is a bar on the terminal, one line in a notebook, and nothing elsewhere; all of them only for
     work of more than QUIET_SECONDS. The beginning is logged as information too.
@@ -42,10 +43,10 @@ def reporting(progress: ProgressOption, stage: str, size: int) -> Iterator[Calla
         size: bytes that the stage makes or sends, for the display.
     """
     if callable(progress):
-        yield counted(progress, stage)
+        yield progress
         return
     if progress is False:
-        yield counted(None, stage)
+        yield lambda stage, fraction: None
         return
     text = f"{stage} ({size / 1e6:.1f} MB)"
     log.info("%s", text)
@@ -53,12 +54,12 @@ def reporting(progress: ProgressOption, stage: str, size: int) -> Iterator[Calla
     display: Progress | None = None
     with ExitStack() as shown:
 
-        def report(done: int, total: int) -> None:
+        def report(stage: str, fraction: float) -> None:
             nonlocal display
-            if display is None and done < total and time.monotonic() - begun > QUIET_SECONDS:
+            if display is None and fraction < 1 and time.monotonic() - begun > QUIET_SECONDS:
                 display = shown.enter_context(_display(text))
             if display is not None:
-                counted(display, text)(done, total)
+                display(text, fraction)
 
         yield report
 

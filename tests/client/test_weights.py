@@ -53,7 +53,7 @@ def test_a_client_with_the_plan_needs_nothing_else(url: str, vault: Vault) -> No
         progress=lambda *step: seen.append(step),
     ) as client:
         assert wrong_by(client) < ERROR
-    assert ("encrypting and uploading weights", 1.0) in seen
+    assert ("encrypting weights", 1.0) in seen
     with connect(url, vault) as other:  # the server has them now, for this vault's key
         assert wrong_by(other) < ERROR
     seen.clear()
@@ -88,12 +88,12 @@ def test_weights_that_the_server_lost_are_uploaded_again(vault: Vault, tmp_path:
 def test_three_parties(url: str, tmp_path: Path) -> None:
     """The model's owner has neither the vault nor the data; the data's owner does not have the model."""
     weights = tmp_path / "hidden.weights"
-    done: list[tuple[int, int]] = []
+    done: list[tuple[str, float]] = []
     with connect(url, Vault(tmp_path / "vault")) as client:
         size = save_encrypted_weights(
-            outsourced_plan(), client.public_key(), weights, lambda *step: done.append(step)
+            outsourced_plan(), client.public_key(), weights, lambda stage, share: done.append((stage, share))
         )
-        assert size == weights.stat().st_size and done == [(i, 9) for i in range(10)]
+        assert size == weights.stat().st_size and done == [("encrypting weights", i / 9) for i in range(10)]
         key_id = upload_weights(url, weights)
         assert key_id == client.make_keys().key_id
         assert wrong_by(client) < ERROR

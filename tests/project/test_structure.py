@@ -15,16 +15,6 @@ FILE_LINES, FUNCTION_LINES = 400, 60
 """More lines than these need a line that begins "Long because" in the file's head, or in the function or before it."""
 HEAD_LINES = 30
 
-KNOWN_LONG = frozenset(
-    {
-        "benchmarks/peers/tenseal_network.py: setup",
-        "src/hetorch/cli/predict.py: predict",
-        "src/hetorch/cli/serve.py: serve",
-        "tests/client/test_client.py",
-    }
-)
-"""Files and functions that may still be long without a reason. No new one may come; the set is to become empty."""
-
 
 def sources() -> Iterator[Path]:
     for folder in ("src", "cpp", "benchmarks", "tools", "tests"):
@@ -52,7 +42,7 @@ def test_long_files_and_functions_give_a_reason() -> None:
         for function in functions(path):
             if function.lines > FUNCTION_LINES and not REASON.search(function.text):
                 long.add(f"{name}: {function.name}")
-    assert not long - KNOWN_LONG
+    assert not long
 
 
 def package(folder: Path, files: dict[str, str]) -> ImportGraph:

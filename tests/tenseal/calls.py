@@ -1,5 +1,7 @@
 """Calls of the whole interface: every method with every form of operand, from every state, under every switch.
 
+Long because it lists the calls of one interface, which are looked for in one place.
+
 `calls()` has all of them by name; a call is a function of a World, so that it can be made under TenSEAL and here.
 """
 

@@ -41,8 +41,8 @@ EXCEPTIONS: dict[str, tuple[str, str, str]] = {
     "x - x and x * 0 are fresh encryptions of zero": ("", "result ciphertext is transparent", "ok"),
     "polynomials of degree 0 are evaluated": ("", "vector::reserve", "ok"),
     "tensors of a single number are encrypted": (
-        "ckks_tensor",
-        "ValueError: invalid dimension for batching",
+        "ckks_tensor|tensor number",
+        "invalid dimension for batching",
         "",
     ),
     "encodings take plain tensors": ("_encoding", "UnboundLocalError", ""),
@@ -51,7 +51,7 @@ EXCEPTIONS: dict[str, tuple[str, str, str]] = {
         "TypeError",
         "",
     ),
-    "operands without a context are told as that": ("lazy", "ValueError|couldn't find", "missing context"),
+    "operands without a context are told as that": ("lazy", "", "missing context"),
     "Python's words for what has an index and no length": ("", "TypeError: .*incompatible", "no length"),
     "tensors are broadcast by numpy's rules in both directions": ("", "Broadcast shape has fewer", "ok"),
     "a plain tensor cannot be broadcast to fewer values": (r"broadcast_?: \[1, 2\]", "", "RuntimeError"),
@@ -76,6 +76,8 @@ EXCEPTIONS: dict[str, tuple[str, str, str]] = {
     ),
     "BFV takes away numbers, and powers of vectors": ("bfv", r"TypeError: __i?sub__|not implemented", "ok"),
     "schemes are compared by identity": ("scheme: array", "ambiguous", "Invalid scheme type"),
+    "a product with something plain needs no key": ("keyless", "Relinearization keys", "ok"),
+    "BFV tensors have slices": ("bfv tensor", "not subscriptable", ""),
     "slices have no steps": ("slice with a step", "ok", "TypeError"),
 }
 
@@ -118,8 +120,9 @@ def differences(step: int) -> Iterator[str]:
             yield f"{name} | {expected} | {seen}"
 
 
+@pytest.mark.timeout(1800)
 def test_a_sample_of_all_calls() -> None:
-    assert list(differences(13)) == []
+    assert list(differences(41)) == []
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ def encrypt_weights(
     from hetorch.errors import InputError
     from hetorch.model_owner.encrypt import save_encrypted_weights
     from hetorch.plan.plan import Plan
-    from hetorch.progress import bars, counted
+    from hetorch.progress import bars
 
     whole = Plan.load(plan_folder(str(plan)))
     try:
@@ -38,7 +38,7 @@ def encrypt_weights(
     except OSError as error:
         raise InputError(f"cannot read {public_key}: {error.strerror or error}") from None
     with bars(quiet=as_json) as report:
-        size = save_encrypted_weights(whole, key, output, counted(report, "encrypting weights"))
+        size = save_encrypted_weights(whole, key, output, report)
     if as_json:
         print(json.dumps({"model": whole.name, "path": str(output), "bytes": size}))
     else:

@@ -7,9 +7,18 @@ import json
 import time
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hetorch.client import Client, Sharing
+    from hetorch.progress import Progress
+
+    Array = NDArray[np.float64]
 
 PREDICTING = "encrypted predictions"
 
@@ -62,11 +71,12 @@ def predict(
 
     Example: [bold]hetorch predict http://127.0.0.1:8000 digits.npy -o logits.npy[/bold]
     """
+    # Long because every option of the verb is a parameter with its help.
     import numpy as np
 
     from hetorch.cli.arrays import SUFFIXES, fit_samples, load_array, save_array
     from hetorch.client import Client, Sharing
-    from hetorch.errors import InputError, InputRangeWarning
+    from hetorch.errors import InputError
     from hetorch.plan.inputs import beyond_range
     from hetorch.progress import bars
 
@@ -82,35 +92,51 @@ def predict(
         Client(url, model=model, vault=vault, timeout=timeout, progress=report, weights=weights) as client,
     ):
         samples, single = client.plan.samples(fit_samples(array, client.plan.input_shape), fewest=1)
-        beyond = beyond_range(samples, client.plan.input_range)
-        client.prepare()
-        results, size = [], client.plan.batch_size
-        for begin in range(0, len(samples), size):
-            report(PREDICTING, begin / len(samples))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", InputRangeWarning)  # samples warned of all of them
-                results.append(client.predict(samples[begin : begin + size], for_sharing=sharing))
-        report(PREDICTING, 1.0)
-        outputs = np.concatenate(results)[0] if single else np.concatenate(results)
-        timings = [dataclasses.asdict(t) for t in client.timings]
+        results = _predict_all(client, samples, sharing, report)
+    outputs = results[0] if single else results
     if output is not None:
         save_array(output, outputs)
+    beyond = beyond_range(samples, client.plan.input_range)
     if as_json:
-        document: dict[str, object] = {
-            "shape": list(outputs.shape),
-            "seconds": time.perf_counter() - start,
-            "timings": timings,
-            "out_of_range": np.flatnonzero(beyond).tolist(),
-        }
-        document |= {"output": str(output)} if output is not None else {"outputs": outputs.tolist()}
-        print(json.dumps(document))
-    elif output is not None:
+        _print_json(outputs, output, client, time.perf_counter() - start, np.flatnonzero(beyond).tolist())
+        return
+    if output is not None:
         print(f"{len(samples)} encrypted predictions of shape {outputs.shape} are in {output}")
     else:
         with np.printoptions(precision=6, suppress=True, threshold=1_000_000):
             print(outputs)
-    if np.any(beyond) and not as_json:
+    if np.any(beyond):
         print(
             f"{np.count_nonzero(beyond)} of {len(samples)} samples left the calibrated range, by up to "
             f"{beyond.max():.1%} of its width: do not rely on their results"
         )
+
+
+def _predict_all(client: Client, samples: Array, sharing: Sharing | None, report: Progress) -> Array:
+    """Return the results of all samples, predicted in batches that the plan takes."""
+    import numpy as np
+
+    from hetorch.errors import InputRangeWarning
+
+    client.prepare()
+    results, size = [], client.plan.batch_size
+    for begin in range(0, len(samples), size):
+        report(PREDICTING, begin / len(samples))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputRangeWarning)  # the plan warned of all samples before
+            results.append(client.predict(samples[begin : begin + size], for_sharing=sharing))
+    report(PREDICTING, 1.0)
+    return np.concatenate(results)
+
+
+def _print_json(
+    outputs: Array, path: Path | None, client: Client, seconds: float, out_of_range: list[int]
+) -> None:
+    document: dict[str, object] = {
+        "shape": list(outputs.shape),
+        "seconds": seconds,
+        "timings": [dataclasses.asdict(t) for t in client.timings],
+        "out_of_range": out_of_range,
+    }
+    document |= {"output": str(path)} if path is not None else {"outputs": outputs.tolist()}
+    print(json.dumps(document))

@@ -67,6 +67,7 @@ def serve(
 
     Example: [bold]hetorch serve digits.hetorch --port 8000[/bold]
     """
+    # Long because every option of the verb is a parameter with its help.
     from hetorch.server.isolation import isolate
 
     isolate()  # before anything else is imported; create_app does so too

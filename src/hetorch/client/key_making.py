@@ -7,7 +7,7 @@ from hetorch.engine.codec import dump_evaluation_keys, evaluation_keys_blob_byte
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
 from hetorch.plan.public import PublicPlan
-from hetorch.progress import ProgressOption, reporting
+from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.public_key import NamedPublicKey, dump_named_public_key
 
 MAKING_KEYS = "making evaluation keys"
@@ -30,7 +30,8 @@ def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: ProgressOpt
 
     def make() -> bytes:
         size = evaluation_keys_blob_bytes(plan.parameters, spec)
-        with reporting(progress, MAKING_KEYS, size) as report:
+        with reporting(progress, MAKING_KEYS, size) as told:
+            report = counted(told, MAKING_KEYS)
             report(0, len(spec.galois) + (spec.relinearisation_level is not None))
             keys = secret.evaluation_keys(spec, progress=report)
             return dump_evaluation_keys(plan.parameters, spec, keys)

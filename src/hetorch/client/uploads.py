@@ -12,7 +12,7 @@ from hetorch.client.weights import file_body, plan_body, read_key_id
 from hetorch.errors import WireError
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
-from hetorch.progress import ProgressOption, reporting
+from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.codes import Code
 
 UPLOADING_KEYS = "uploading evaluation keys"
@@ -82,7 +82,7 @@ class Uploads:
             return
         data = keys.read()
         with reporting(self._progress, UPLOADING_KEYS, len(data)) as report:
-            self._remote.put_keys(keys.key_id, bytes_body(data, report))
+            self._remote.put_keys(keys.key_id, bytes_body(data, counted(report, UPLOADING_KEYS)))
 
     def _put_weights(self, weights: Plan | Path, keys: StoredKeys) -> None:
         """Upload weights, those of a plan encrypted under the vault's secret key; WireError if a file is for other

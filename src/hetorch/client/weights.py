@@ -11,17 +11,16 @@ from hetorch.client.catalogue import choose_model
 from hetorch.client.transport import PIECE_BYTES, Body, Transport
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import InputError, PlanUseError, StorageError, WireError
-from hetorch.model_owner.encrypt import weights_message
+from hetorch.model_owner.encrypt import ENCRYPTING, weights_message
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
-from hetorch.progress import ProgressOption, reporting
+from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.frame import HEADER_BYTES
 from hetorch.wire.weights import WeightsFormat, read_weights_header
 
 WeightSource = Plan | str | os.PathLike[str]
 """A whole plan, its folder, or a file that `save_encrypted_weights` wrote."""
 
-ENCRYPTING = "encrypting and uploading weights"
 UPLOADING = "uploading weights"
 
 
@@ -107,7 +106,7 @@ def file_body(path: Path, progress: ProgressOption) -> Iterator[Body]:
             raise _unreadable(path, error) from None
 
     with reporting(progress, UPLOADING, size) as report:
-        yield Body(size, lambda: pieces(report))
+        yield Body(size, lambda: pieces(counted(report, UPLOADING)))
 
 
 def upload_weights(

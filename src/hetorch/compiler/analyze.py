@@ -11,6 +11,7 @@ from hetorch.compiler.activations.approximate_activations import approximate_act
 from hetorch.compiler.activations.approximated import Fit
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.frontend.capture import capture
+from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.option_help import signature_with_options
 from hetorch.compiler.options import ACTIVATION_OPTIONS, LARGEST_RING, LEAST_SCALE_BITS, CompileOptions
 from hetorch.compiler.passes.assign_levels import assign_levels
@@ -59,7 +60,7 @@ def analyze(
             fuse_affine(gather_polynomials(captured.program)), captured.inputs, captured.outputs, chosen
         )
     except HetorchError as error:
-        return replace(exact, problem=str(error))
+        return replace(exact, problem="; ".join(filter(None, (str(error), uneven_inputs(captured.inputs)))))
     levels = _least_levels(approximated.program)
     return replace(
         exact,

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from hetorch.compiler.costs.machine import load_machine
 from hetorch.compiler.frontend.capture import capture
+from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.option_help import options_help, signature_with_options
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.pipeline import run_pipeline
-from hetorch.errors import InputError
+from hetorch.errors import InfeasibleError, InputError
 from hetorch.plan import Plan
+from hetorch.progress import Progress
 
 
 def compile(
     model: object,
     calibration_inputs: object,
     *,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Plan:
     """Compile a trained model so that it runs on encrypted inputs. The model itself is not changed.
@@ -53,16 +54,21 @@ def compile(
     # A class may have a name that no plan may have; the options check it.
     name = chosen.name or CompileOptions(name=captured.name).name
     assert name is not None
-    return run_pipeline(
-        name,
-        captured.program,
-        captured.inputs,
-        captured.outputs,
-        chosen,
-        load_machine(),
-        captured.notes,
-        tell,
-    )
+    try:
+        return run_pipeline(
+            name,
+            captured.program,
+            captured.inputs,
+            captured.outputs,
+            chosen,
+            load_machine(),
+            captured.notes,
+            tell,
+        )
+    except InfeasibleError as error:
+        raise InfeasibleError(
+            "; ".join(filter(None, (str(error), uneven_inputs(captured.inputs))))
+        ) from error
 
 
 compile.__signature__ = signature_with_options(compile, CompileOptions.model_fields)  # type: ignore[attr-defined]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import Enum
 
 import numpy as np
@@ -27,9 +26,9 @@ from hetorch.ir.matrix_memory import SMALLER, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
 from hetorch.plan import Plan
 from hetorch.plan.keys import required_keys
+from hetorch.progress import Progress
 
 Array = NDArray[np.float64]
-Progress = Callable[[str, float], None]
 
 FINEST, COARSEST = 2.0**-11, 2.0**-6
 """Limits of the precision that is chosen if the user asks for none, relative to the range of the outputs. Raised,

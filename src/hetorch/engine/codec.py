@@ -135,13 +135,11 @@ def is_of_other_version(beginning: bytes) -> bool:
     return beginning[:4] == MAGIC and beginning[4:5] != bytes([FORMAT_VERSION])
 
 
-def _key_levels(parameters: ParameterSet, spec: EvaluationKeySpec) -> list[int]:
-    levels = [] if spec.relinearisation_level is None else [spec.relinearisation_level]
-    levels += [level for _, level in spec.galois]
-    for level in levels:
+def _key_levels(parameters: ParameterSet, spec: EvaluationKeySpec) -> tuple[int, ...]:
+    for level in spec.levels:
         if not 0 <= level <= parameters.max_level:
             raise ParameterError(f"a key is asked for level {level}; levels are 0..{parameters.max_level}")
-    return levels
+    return spec.levels
 
 
 def _frame(parameters: ParameterSet, kind: int, body: bytes) -> bytes:

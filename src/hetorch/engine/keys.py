@@ -30,11 +30,14 @@ class EvaluationKeySpec:
             raise ParameterError(f"galois elements must be sorted and distinct, got {elements}")
         if any(element < 3 or element % 2 == 0 for element in elements):
             raise ParameterError(f"galois elements are odd and above 1, got {elements}")
-        levels = [level for _, level in self.galois]
-        if self.relinearisation_level is not None:
-            levels.append(self.relinearisation_level)
-        if any(level < 0 for level in levels):
-            raise ParameterError(f"levels of keys are 0 or above, got {min(levels)}")
+        if any(level < 0 for level in self.levels):
+            raise ParameterError(f"levels of keys are 0 or above, got {min(self.levels)}")
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The levels of all keys: that of the relinearisation key, if there is one, then those in `galois`."""
+        first = () if self.relinearisation_level is None else (self.relinearisation_level,)
+        return (*first, *(level for _, level in self.galois))
 
     @classmethod
     def from_rotations(

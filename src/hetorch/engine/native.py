@@ -71,7 +71,11 @@ class NativeEngine:
         return self._context.kernel_path
 
     def encode(self, values: Slots, *, level: int, scale: float) -> Plaintext:
-        """Encode `values` (slot_count,), real or complex; LevelError if they do not fit under the level's modulus."""
+        """Encode `values` (slot_count,), real or complex.
+
+        Raises:
+            LevelError: the level does not exist, or the values are too large for its modulus.
+        """
         self._check_level(level)
         return _native.encode(self._context, slot_values(values, self.parameters.slot_count), level, scale)
 

@@ -222,7 +222,7 @@ class SecretKey:
         self, spec: EvaluationKeySpec, progress: Callable[[int, int], None] | None = None
     ) -> _native.EvaluationKeys:
         """Return fresh keys for `spec`; `progress(done, total)` is called after each of them."""
-        total = len(spec.galois) + (spec.relinearisation_level is not None)
+        total = len(spec.levels)
         done = 0
 
         def finished() -> None:

@@ -34,7 +34,7 @@ one process.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,11 +47,12 @@ from hetorch.errors import PlanUseError, StorageError, WireError
 from hetorch.ir.he_operations import AddBias, LinearTransform
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights, weight_places
+from hetorch.progress import Progress, counted
 from hetorch.wire.public_key import load_named_public_key
 from hetorch.wire.weights import WeightsFormat
 
-Progress = Callable[[int, int], None]
-"""A function that is called with the number of ciphertexts that are done, and with the number of all."""
+ENCRYPTING = "encrypting weights"
+"""The stage that Progress is told."""
 
 
 def encrypt_weights(plan: Plan, public_key: PublicKey) -> EncryptedWeights[Ciphertext]:
@@ -152,15 +153,14 @@ def _check_has_weights(plan: Plan) -> None:
 def _each(plan: Plan, key: PublicKey | SecretKey, progress: Progress | None) -> Iterator[Ciphertext]:
     parameters = plan.parameters
     places = weight_places(plan.program, parameters, plan.weights)
-    if progress is not None:
-        progress(0, len(places))
+    report = counted(progress, ENCRYPTING)
+    report(0, len(places))
     for done, (place, slots) in enumerate(zip(places, _slots(plan), strict=True), start=1):
         if isinstance(key, SecretKey):
             yield key.encrypt(slots, scale=place.scale, level=place.level)
         else:
             yield encrypt_with_public_key(parameters, key, slots, scale=place.scale, level=place.level)
-        if progress is not None:
-            progress(done, len(places))
+        report(done, len(places))
 
 
 def _slots(plan: Plan) -> Iterator[NDArray[np.float64]]:

@@ -11,7 +11,7 @@ from hetorch.errors import ParameterError
 
 
 class Security(StrEnum):
-    """The security table for which parameters are checked; the value is its name in files and on the command line."""
+    """The security against which parameters are checked; the value is its name in files and on the command line."""
 
     CLASSICAL_128 = "128"
     CLASSICAL_192 = "192"

@@ -63,14 +63,11 @@ def key_memory(parameters: ParameterSet, key_spec: EvaluationKeySpec) -> int:
 
     A residue polynomial takes N * bits / 8 bytes, and each key PADDING bytes more.
     """
-    levels = [level for _, level in key_spec.galois]
-    if key_spec.relinearisation_level is not None:
-        levels.append(key_spec.relinearisation_level)
     total = 0
-    for level in levels:
+    for level in key_spec.levels:
         primes = (*parameters.modulus_chain[: level + 1], *parameters.special_primes)
         total += 2 * parameters.digit_count(level) * sum(_packed_bits(prime) for prime in primes)
-    return total * parameters.ring_degree // 8 + PADDING * len(levels)
+    return total * parameters.ring_degree // 8 + PADDING * len(key_spec.levels)
 
 
 def _packed_bits(prime: int) -> int:

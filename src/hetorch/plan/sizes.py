@@ -33,11 +33,8 @@ def evaluation_key_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> i
     Plans state this size. The codec stores only one seed per key, so its blobs are 32 bytes smaller for each further
     digit.
     """
-    levels = [level for _, level in spec.galois]
-    if spec.relinearisation_level is not None:
-        levels.append(spec.relinearisation_level)
     total = 0
-    for level in levels:
+    for level in spec.levels:
         primes = (*parameters.modulus_chain[: level + 1], *parameters.special_primes)
         element = polynomial_bytes(parameters.ring_degree, primes)
         total += parameters.digit_count(level) * (element + SEED_BYTES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from hetorch.interop.backends import BACKENDS, backend
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
+from hetorch.progress import Progress
 from hetorch.runtime import Runner
 from hetorch.runtime.pieces import pieces_within
 from hetorch.server.engine_cache import EngineCache
@@ -23,9 +24,6 @@ from hetorch.server.stored_kinds import KeyKind, StoredKind, WeightKind
 from hetorch.wire.answers import MODEL_NAME
 from hetorch.wire.frame import FrameLimits
 from hetorch.wire.predict import request_limits
-
-Progress = Callable[[str, float], None]
-"""Called with the name of a model and the fraction of its weights that is encoded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from hetorch.engine.secret import SecretKey
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError
 from hetorch.params import ParameterSet, Security
+from hetorch.progress import Progress
 
 RING_DEGREES = (1 << 12, 1 << 13, 1 << 14, 1 << 15)
 """Ring degrees that are measured by default; the constants of others are scaled from the nearest one."""
@@ -69,11 +70,12 @@ def tune(
     *,
     ring_degrees: Sequence[int] = RING_DEGREES,
     seconds: float = 0.05,
-    progress: Callable[[str, float], None] | None = None,
+    progress: Progress | None = None,
 ) -> Machine:
     """Measure the constants and store them at `path` (default: machine.default_path(), where compile looks for them).
 
     Each operation is repeated for `seconds`, and the least time counts; the defaults take about 20 seconds.
+    `progress` is called with each ring degree as it begins, and the fraction of all work that is done.
 
     Raises:
         InputError: `ring_degrees` is empty or has other numbers than powers of two from 2^10 to 2^16, `seconds` is not

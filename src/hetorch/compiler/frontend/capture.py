@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from hetorch.compiler.frontend.graph.calibration import calibration_array, run_model
 from hetorch.compiler.frontend.graph.export import export
 from hetorch.compiler.frontend.graph.frozen_copy import frozen_copy
+from hetorch.compiler.frontend.graph.packed_sequences import LengthCheck, full_length_packing
 from hetorch.compiler.frontend.graph.quantisation import without_fake_quantisation
 from hetorch.compiler.frontend.graph.several_inputs import are_several, join
 from hetorch.compiler.frontend.graph.walk import Walk
@@ -20,9 +22,10 @@ from hetorch.compiler.frontend.operations.builder import Builder
 from hetorch.compiler.frontend.operations.call import Refusal
 from hetorch.compiler.frontend.sources.as_module import as_module
 from hetorch.compiler.frontend.sources.calibration_inputs import read_calibration_inputs
+from hetorch.compiler.frontend.value_sizes import check_sizes, uneven_inputs, uneven_outputs
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
-from hetorch.ir.interpreter import run_tensor_program
+from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
 
 CAPTURE_TOLERANCE = 1e-3
@@ -72,14 +75,16 @@ def capture(model: object, calibration_inputs: object) -> Captured:
         module, calibration_inputs, note = join(module, calibration_inputs)
         told = (*told, note)
     fixed = frozen_copy(module, name)
-    unrounded = without_fake_quantisation(fixed)
+    told = (*told, *without_fake_quantisation(fixed))
     inputs = calibration_array(calibration_inputs)
-    with torch.no_grad(), warnings.catch_warnings():
+    packing = LengthCheck(name)
+    with torch.no_grad(), warnings.catch_warnings(), packing:
         # Advice that torch gives is not about compiling, and must not stop it where warnings are errors.
         warnings.simplefilter("ignore")
         tensor, result = run_model(fixed, calibration_inputs, inputs, name)
     builder = Builder()
-    graph = export(fixed, tensor[:1].clone(), name)
+    with full_length_packing(fixed) if packing.steps else contextlib.nullcontext():
+        graph = export(fixed, tensor[:1].clone(), name)
     try:
         walk = Walk(graph, fixed, builder)
         program = walk.run(inputs.shape[1:])
@@ -94,9 +99,11 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     if walk.has_autocast:
         builder.notes.append("the model is compiled as without torch.autocast, in full precision")
     builder.notes.extend(_circumstances(model, module, len(inputs)))
+    builder.notes.extend(note for note in (uneven_inputs(inputs), uneven_outputs(outputs)) if note)
     if not np.any(outputs):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
-    return Captured(name, program, inputs, outputs, (*told, *unrounded, *builder.notes), tuple(builder.rows))
+    notes = (*told, *packing.notes, *builder.notes)
+    return Captured(name, program, inputs, outputs, notes, tuple(builder.rows))
 
 
 def _with_count(refusal: Refusal, analysis: Analysis) -> str:
@@ -112,8 +119,15 @@ def _checked_outputs(
     expected: torch.Tensor,
     tolerance: float,
 ) -> NDArray[np.float64]:
-    """Return the program's outputs; an UnsupportedModelError if they differ from the model's."""
-    outputs = run_tensor_program(program, inputs)
+    """Return the program's outputs.
+
+    Raises:
+        UnsupportedModelError: they differ from the model's.
+        InputError: a value of the program is too large or too small to be computed.
+    """
+    values = trace_tensor_program(program, inputs)
+    check_sizes(program, values)
+    outputs = values[program.output].reshape(-1, *program.output_shape)
     whole: torch.Tensor = torch.from_numpy(outputs).reshape(-1, *program.output_shape)
     if not builder.finishing:
         whole = whole.reshape(expected.shape)

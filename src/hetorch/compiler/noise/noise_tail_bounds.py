@@ -60,7 +60,8 @@ def _row(variance: Array, largest: Array) -> float:
     if not present.any():
         return 0.0
     v = variance[present]
-    terms = np.clip(v / np.maximum(largest[present], 1e-300), 1.0, MOST_TERMS)
+    # The floor keeps the quotient finite; it is far beyond MOST_TERMS there.
+    terms = np.clip(v / np.maximum(largest[present], 1e-300 * np.maximum(v, 1.0)), 1.0, MOST_TERMS)
     # l is below 1 / sqrt(w / 2) for the largest term w: there the logarithm's argument is 0.
     half_terms = v / terms / 2
     most = 1 / math.sqrt(float(half_terms.max()))

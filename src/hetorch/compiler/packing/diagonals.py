@@ -48,7 +48,7 @@ def find_diagonals(
 ) -> DiagonalSet | None:
     """Return the diagonals of the map with non-zeros (rows, columns) from `source` to `result`.
 
-    None if the input is skewed and no cover was found. A map without non-zeros has one diagonal, of zeros.
+    The result is None if the input is skewed and no cover was found. A map without non-zeros has one diagonal of zeros.
     """
     modulus = min(source.period, result.period)
     if len(rows) == 0:

@@ -26,8 +26,8 @@ def cover(distances: Indices, modulus: int) -> tuple[Indices, Indices, Indices] 
         modulus: the number of different diagonals.
 
     Returns:
-        The sorted diagonals, and for each non-zero the place of its diagonal among them and its replica. None if no
-        cover of at most MOST_PICKS diagonals was found.
+        The sorted diagonals, and for each non-zero the place of its diagonal among them and its replica. The
+        result is None if no cover of at most MOST_PICKS diagonals was found.
     """
     run = int(distances.min(axis=0).max()) + 1
     picks = _greedy(distances, modulus, min(run, MOST_PICKS))

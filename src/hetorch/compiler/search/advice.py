@@ -38,7 +38,7 @@ def too_many_keys(least: int, limit: int) -> str:
 
 
 def remedies(request: Request, variant: int) -> list[str]:
-    """Return the options that leave more room: those that were given, and those that decide the network's depth."""
+    """Return the options that leave more room: those that the user gave, and those that decide the network's depth."""
     options, backend = request.options, request.backend
     ways = []
     if options.ring_degree is not None and options.ring_degree < LARGEST_RING:

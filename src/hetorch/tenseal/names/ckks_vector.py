@@ -193,6 +193,7 @@ class CKKSVector(AbstractTensor):
         values = coefficients_of(coefficients)
         if len(values) < 2:
             return self._constant(values[0] if values else 0.0)
+        self._link_check()
         if self._context.auto_rescale and self._context.auto_mod_switch:
             return evaluate(self, values)
         return evaluate_by_terms(self, self._constant(values[0]), values)

@@ -153,6 +153,7 @@ class ElementTensor(AbstractTensor):
     @property
     def _all_steps(self) -> bool:
         """True if products meet by themselves: under BFV always."""
+        self._link_check()
         return bool(self._context.auto_rescale and self._context.auto_mod_switch)
 
     def _coefficients(self, coefficients: Any) -> list[Any]:

@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import torch.ao.quantization as quantization
 from torch import nn
 
 from hetorch.compiler.frontend.capture import Captured, capture
 from hetorch.errors import UnsupportedModelError
 from hetorch.ir.interpreter import run_tensor_program
 
+quantization: Any = torch.ao.quantization
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning"
 )
@@ -42,12 +43,14 @@ def with_stubs(
 def static() -> nn.Module:
     torch.backends.quantized.engine = ENGINE
     prepared = with_stubs(quantization.get_default_qconfig(ENGINE), quantization.prepare)
-    return quantization.convert(prepared)
+    converted: nn.Module = quantization.convert(prepared)
+    return converted
 
 
 def dynamic() -> nn.Module:
     torch.backends.quantized.engine = ENGINE
-    return quantization.quantize_dynamic(network(), {nn.Linear}, dtype=torch.qint8)
+    converted: nn.Module = quantization.quantize_dynamic(network(), {nn.Linear}, dtype=torch.qint8)
+    return converted
 
 
 class QuantisedWeight(nn.Module):
