@@ -33,9 +33,11 @@ def hetorch(*arguments: object, vault: Path | None = None, code: int = 0) -> sub
 
 
 def refusal(*arguments: object, vault: Path | None = None) -> str:
-    """Return the one line on stderr of a command that fails with exit code 1."""
+    """Return the one line on stderr of a command that fails with exit code 1; a note on a new key may precede it."""
     result = hetorch(*arguments, vault=vault, code=1)
-    lines = result.stderr.strip().splitlines()
+    lines = [
+        line for line in result.stderr.strip().splitlines() if not line.startswith("hetorch: note: made")
+    ]
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("hetorch: error: ")
     assert result.stdout == ""

@@ -34,13 +34,13 @@ def compile_model(
     """
     from hetorch.cli.arrays import load_array
     from hetorch.cli.model_source import load_model
-    from hetorch.cli.progress import progress
+    from hetorch.progress import bars
 
     inputs = load_array(calibration)
     module = load_model(model)
     from hetorch import compile as compile_plan  # It loads torch, which takes seconds.
 
-    with progress(quiet=as_json) as report:
+    with bars(quiet=as_json) as report:
         plan = compile_plan(module, inputs, progress=report, **options)
     plan.save(output)
     if as_json:

@@ -25,12 +25,12 @@ def demo(
     """
     from rich.console import Console
 
-    from hetorch.cli.progress import progress
     from hetorch.demo.display import show
     from hetorch.demo.report import render
     from hetorch.demo.run import run_demo
+    from hetorch.progress import bars
 
-    with progress() as say:
+    with bars() as say:
         demonstration = run_demo(samples, seed, say)
     show(demonstration.result, Console())
     report.write_text(render(demonstration), encoding="utf-8")

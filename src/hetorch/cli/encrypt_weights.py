@@ -24,11 +24,11 @@ def encrypt_weights(
 
     Example: [bold]hetorch encrypt-weights digits.hetorch --public-key theirs.key -o digits.weights[/bold]
     """
-    from hetorch.cli.progress import progress
     from hetorch.cli.target import plan_folder
     from hetorch.errors import InputError
     from hetorch.model_owner.encrypt import save_encrypted_weights
     from hetorch.plan.plan import Plan
+    from hetorch.progress import bars
 
     whole = Plan.load(plan_folder(str(plan)))
     try:
@@ -37,7 +37,7 @@ def encrypt_weights(
         key = public_key.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {public_key}: {error.strerror or error}") from None
-    with progress(quiet=as_json) as report:
+    with bars(quiet=as_json) as report:
         size = save_encrypted_weights(whole, key, output, report)
     if as_json:
         print(json.dumps({"model": whole.name, "path": str(output), "bytes": size}))

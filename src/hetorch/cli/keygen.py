@@ -27,16 +27,16 @@ def keygen(
 
     Example: [bold]hetorch keygen http://127.0.0.1:8000[/bold]
     """
-    from hetorch.cli.progress import progress
     from hetorch.cli.target import public_plan
     from hetorch.client import Vault
     from hetorch.client.key_making import stored_evaluation_keys
     from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
+    from hetorch.progress import bars
 
     plan = public_plan(target, model, timeout)
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
     opened = Vault(vault)
-    with progress(quiet=as_json) as report:
+    with bars(quiet=as_json) as report:
         keys = stored_evaluation_keys(plan, opened, report)
     if as_json:
         print(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -79,6 +80,7 @@ def main() -> None:
     (Ctrl-C).
     """
     warnings.showwarning = _show_warning
+    logging.getLogger("hetorch.client").addHandler(_Notes())
     for category in (DeprecationWarning, FutureWarning):  # one library to another: of no use to users
         warnings.simplefilter("ignore", category)
     debug = os.environ.get("HETORCH_DEBUG") == "1"
@@ -103,6 +105,16 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(INTERNAL_ERROR)
+
+
+class _Notes(logging.Handler):
+    """Shows what the client logs for its user, such as a new secret key, in one line on stderr."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(f"hetorch: note: {_one_line(record.getMessage())}", file=sys.stderr)
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:

@@ -75,10 +75,10 @@ def predict(
     import numpy as np
 
     from hetorch.cli.arrays import SUFFIXES, fit_samples, load_array, save_array
-    from hetorch.cli.progress import progress
     from hetorch.client import Client, Sharing
     from hetorch.errors import InputError
     from hetorch.plan.inputs import beyond_range
+    from hetorch.progress import bars
 
     if output is not None and output.suffix not in SUFFIXES:
         raise InputError(f"{output} has none of the known endings {', '.join(SUFFIXES)}")
@@ -88,7 +88,7 @@ def predict(
     array = load_array(inputs)
     start = time.perf_counter()
     with (
-        progress(quiet=as_json) as report,
+        bars(quiet=as_json) as report,
         Client(url, model=model, vault=vault, timeout=timeout, progress=report, weights=weights) as client,
     ):
         samples, single = client.plan.samples(fit_samples(array, client.plan.input_shape), fewest=1)

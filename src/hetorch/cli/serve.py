@@ -71,7 +71,7 @@ def serve(
     from hetorch.server.isolation import isolate
 
     isolate()  # before anything else is imported; create_app does so too
-    from hetorch.cli.progress import progress
+    from hetorch.progress import bars
     from hetorch.server.app import create_app
     from hetorch.server.models import load_models
     from hetorch.server.run import bind, run, write_ready_file
@@ -88,7 +88,7 @@ def serve(
     )
     bound = bind(host, port)
     with bound:
-        with progress(quiet=as_json) as report:
+        with bars(quiet=as_json) as report:
             models = load_models(
                 plans,
                 lambda name, done: report(f"encoding weights of {name}", done),

@@ -25,12 +25,12 @@ def tune(
 
     Example: [bold]hetorch tune[/bold]
     """
-    from hetorch.cli.progress import progress
     from hetorch.compiler.costs.machine import storing_path
     from hetorch.compiler.costs.tune import tune as measure
+    from hetorch.progress import bars
 
     target = storing_path(output)
-    with progress(quiet=as_json) as report:
+    with bars(quiet=as_json) as report:
         machine = measure(target, seconds=seconds, progress=report)
     path = str(target)
     if as_json:

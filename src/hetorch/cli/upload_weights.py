@@ -40,12 +40,12 @@ def upload_weights(
 
     Example: [bold]hetorch upload-weights http://127.0.0.1:8000 digits.weights[/bold]
     """
-    from hetorch.cli.progress import progress
     from hetorch.client import Client
     from hetorch.client import upload_weights as upload
+    from hetorch.progress import bars
     from hetorch.wire.addresses import without_user_information
 
-    with progress(quiet=as_json) as report:
+    with bars(quiet=as_json) as report:
         if weights.is_dir():
             with Client(url, model=model, vault=vault, timeout=timeout, progress=report) as client:
                 client.upload_weights(weights)

@@ -21,7 +21,7 @@ from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
 from hetorch.engine.secret import SecretKey, Sharing, flood
 from hetorch.errors import RemoteError, WireError
-from hetorch.progress import Progress
+from hetorch.progress import ProgressOption
 from hetorch.wire.addresses import SERVER_TIMING_HEADER
 from hetorch.wire.predict import dump_request, load_response, response_limits
 from hetorch.wire.server_timing import load_server_timing
@@ -30,7 +30,8 @@ from hetorch.wire.server_timing import load_server_timing
 class Client:
     """A connection to one model of a hetorch server.
 
-    Making the object fetches and checks the public plan; keys are made and uploaded on first use. One thread at a time
+    Making the object fetches and checks the public plan; keys are made and uploaded on first use. A new secret key is
+    told in the log `hetorch.client`, which goes to stderr unless logging is configured otherwise. One thread at a time
     may use a client.
 
     Args:
@@ -43,7 +44,8 @@ class Client:
         allow_insecure: accept parameters below 128-bit security, for tests only.
         max_key_bytes: the most evaluation keys that a server may ask for, in bytes on the wire.
         max_message_bytes: the longest request or response that a server may ask for, in bytes on the wire.
-        progress: called with a stage and its fraction while keys and weights are made and uploaded.
+        progress: called with a stage and its fraction while keys and weights are made and uploaded. By default a bar on
+            the terminal, and a line in a notebook, for what takes more than a second; False for none.
         weights: for a server that must not see the model: the whole plan or its folder, whose weights are encrypted and
             uploaded when the server has none, or a file with the encrypted weights (see upload_weights).
         transport: sends the requests in place of httpx's own, for tests and recordings.
@@ -73,7 +75,7 @@ class Client:
         allow_insecure: bool = False,
         max_key_bytes: int = DEFAULT_MAX_KEY_BYTES,
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
-        progress: Progress | None = None,
+        progress: ProgressOption = None,
         weights: WeightSource | None = None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hetorch.client.vault import StoredKeys, Vault
-from hetorch.engine.codec import dump_evaluation_keys
+from hetorch.engine.codec import dump_evaluation_keys, evaluation_keys_blob_bytes
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
 from hetorch.plan.public import PublicPlan
-from hetorch.progress import Progress, counted
+from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.public_key import NamedPublicKey, dump_named_public_key
 
 MAKING_KEYS = "making evaluation keys"
@@ -19,7 +19,7 @@ def secret_key(plan: PublicPlan, vault: Vault) -> SecretKey:
     return SecretKey.generate(plan.parameters, vault.seed(plan.parameters))
 
 
-def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: Progress | None = None) -> StoredKeys:
+def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: ProgressOption = None) -> StoredKeys:
     """Return the evaluation keys of a plan that was checked (`check_plan`), making and storing them if the vault has
     none."""
     spec = plan.key_spec
@@ -29,15 +29,17 @@ def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: Progress | 
     secret = secret_key(plan, vault)
 
     def make() -> bytes:
-        report = counted(progress, MAKING_KEYS)
-        report(0, len(spec.galois) + (spec.relinearisation_level is not None))
-        keys = secret.evaluation_keys(spec, progress=report)
-        return dump_evaluation_keys(plan.parameters, spec, keys)
+        size = evaluation_keys_blob_bytes(plan.parameters, spec)
+        with reporting(progress, MAKING_KEYS, size) as told:
+            report = counted(told, MAKING_KEYS)
+            report(0, len(spec.galois) + (spec.relinearisation_level is not None))
+            keys = secret.evaluation_keys(spec, progress=report)
+            return dump_evaluation_keys(plan.parameters, spec, keys)
 
     return vault.evaluation_keys(plan.parameters, spec, make)
 
 
-def public_key_message(plan: PublicPlan, vault: Vault, progress: Progress | None = None) -> bytes:
+def public_key_message(plan: PublicPlan, vault: Vault, progress: ProgressOption = None) -> bytes:
     """Return a public key for the owner of a model, as the bytes of a file.
 
     The plan must have been checked (`check_plan`). The message names the vault's evaluation keys of the plan, which are

@@ -39,7 +39,7 @@ class RemoteModel:
         """Ask whether the server has encrypted weights for these evaluation keys."""
         return self._is_there(addresses.stored_weights(self.name, key_id), Code.WEIGHTS_MISSING)
 
-    def put_keys(self, key_id: str, content: bytes) -> None:
+    def put_keys(self, key_id: str, content: Body) -> None:
         """Upload evaluation keys."""
         answer = self._transport.send("PUT", addresses.keys(self.name), content=content)
         stored = load_key_id(answer.body)

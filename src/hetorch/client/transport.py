@@ -25,6 +25,8 @@ MAX_CONNECT_SECONDS = 10.0
 FIRST_ANSWER_SECONDS = 60.0
 """Longest time for an answer before the server's own limit is known, in seconds: for the list of models and the public
 plan, which a server has at hand."""
+PIECE_BYTES = 1 << 20
+"""Bytes of a large body that are read and sent at a time."""
 ANSWER_ROOM_SECONDS = 30.0
 """Time that a client waits beyond the server's limit for one request, in seconds, so that it sees the server's own
 refusal and not a broken connection; a higher value only delays the report of a dead server."""
@@ -47,6 +49,18 @@ class Body:
 
     size: int
     pieces: Callable[[], Iterable[bytes]]
+
+
+def bytes_body(data: bytes, report: Callable[[int, int], None]) -> Body:
+    """Return a body with these bytes; `report` is called with the bytes sent and all bytes as they are sent."""
+
+    def pieces() -> Iterable[bytes]:
+        for begin in range(0, len(data), PIECE_BYTES):
+            report(begin, len(data))
+            yield data[begin : begin + PIECE_BYTES]
+        report(len(data), len(data))
+
+    return Body(len(data), pieces)
 
 
 class Transport:

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from hetorch.client.key_making import secret_key, stored_evaluation_keys
 from hetorch.client.remote_model import RemoteModel
+from hetorch.client.transport import bytes_body
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import file_body, plan_body, read_key_id
 from hetorch.errors import WireError
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
-from hetorch.progress import Progress
+from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.codes import Code
 
 UPLOADING_KEYS = "uploading evaluation keys"
@@ -31,7 +32,7 @@ class Uploads:
         plan: PublicPlan,
         vault: Vault,
         weights: Plan | Path | None,
-        progress: Progress | None,
+        progress: ProgressOption,
     ) -> None:
         self._remote = remote
         self._plan = plan
@@ -79,18 +80,17 @@ class Uploads:
         """Upload the keys unless the server has them."""
         if self._remote.has_keys(keys.key_id):
             return
-        if self._progress is not None:
-            self._progress(UPLOADING_KEYS, 0.0)
-        self._remote.put_keys(keys.key_id, keys.read())
-        if self._progress is not None:
-            self._progress(UPLOADING_KEYS, 1.0)
+        data = keys.read()
+        with reporting(self._progress, UPLOADING_KEYS, len(data)) as report:
+            self._remote.put_keys(keys.key_id, bytes_body(data, counted(report, UPLOADING_KEYS)))
 
     def _put_weights(self, weights: Plan | Path, keys: StoredKeys) -> None:
         """Upload weights, those of a plan encrypted under the vault's secret key; WireError if a file is for other
         keys."""
         if isinstance(weights, Plan):
             secret = secret_key(self._plan, self._vault)
-            body = plan_body(weights, secret, keys.key_id, self._progress)
+            with plan_body(weights, secret, keys.key_id, self._progress) as body:
+                self._remote.put_weights(keys.key_id, body)
         else:
             made_for = read_key_id(self._plan, weights)
             if made_for != keys.key_id:
@@ -98,5 +98,5 @@ class Uploads:
                     f"the weights in {weights} were encrypted for the keys {made_for[:12]}…, those of this vault are "
                     f"{keys.key_id[:12]}…; have them encrypted with its public key (hetorch public-key)"
                 )
-            body = file_body(weights, self._progress)
-        self._remote.put_weights(keys.key_id, body)
+            with file_body(weights, self._progress) as body:
+                self._remote.put_weights(keys.key_id, body)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import os
 import re
 from collections.abc import Callable
@@ -33,6 +34,9 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.random import SEED_BYTES, random_seed
 from hetorch.errors import VaultError
 from hetorch.params import ParameterSet
+
+log = logging.getLogger("hetorch.client")
+"""Tells of each new secret key. Whether there was an earlier one in a folder that is gone nobody can know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,8 @@ def _expanded(path: str | os.PathLike[str]) -> Path:
 
 
 def _checked_seed(folder: Path) -> bytes:
-    """Return the seed of a locked folder, drawn if there is none; VaultError unless it is the one of seed.id."""
+    """Return the seed of a locked folder, drawn (and told in the log) if there is none; VaultError unless it is the one
+    of seed.id."""
     path, record = folder / "seed", folder / "seed.id"
     if not path.exists():
         if record.exists():
@@ -214,6 +219,11 @@ def _checked_seed(folder: Path) -> bytes:
                 "what was encrypted under the old one is then lost"
             )
         write_private(path, random_seed())
+        log.warning(
+            "made a new secret key in %s: keep this folder, without it results cannot be read; this key reads nothing "
+            "that was encrypted under an earlier one",
+            folder,
+        )
     seed = read_private(path)
     if len(seed) != SEED_BYTES:
         raise VaultError(

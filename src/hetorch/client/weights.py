@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from hetorch.client.catalogue import choose_model
-from hetorch.client.transport import Body, Transport
+from hetorch.client.transport import PIECE_BYTES, Body, Transport
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import InputError, PlanUseError, StorageError, WireError
-from hetorch.model_owner.encrypt import weights_message
+from hetorch.model_owner.encrypt import ENCRYPTING, weights_message
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
-from hetorch.progress import Progress, counted
+from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.frame import HEADER_BYTES
 from hetorch.wire.weights import WeightsFormat, read_weights_header
 
 WeightSource = Plan | str | os.PathLike[str]
 """A whole plan, its folder, or a file that `save_encrypted_weights` wrote."""
 
-PIECE_BYTES = 1 << 20
-"""Bytes of a file of weights that are read and sent at a time."""
 UPLOADING = "uploading weights"
 
 
@@ -78,34 +77,36 @@ def read_key_id(public: PublicPlan, path: Path) -> str:
         raise WireError(f"{path}: {error}") from None
 
 
-def plan_body(plan: Plan, secret: SecretKey, key_id: str, progress: Progress | None) -> Body:
-    """Return a body with the weights of a whole plan, encrypted with the secret key one by one as they are sent."""
-    return Body(
-        WeightsFormat.of(plan).message_bytes(seeded=True),
-        lambda: weights_message(plan, secret, key_id, progress),
-    )
+@contextmanager
+def plan_body(plan: Plan, secret: SecretKey, key_id: str, progress: ProgressOption) -> Iterator[Body]:
+    """Give a body with the weights of a whole plan, encrypted with the secret key one by one as they are sent."""
+    size = WeightsFormat.of(plan).message_bytes(seeded=True)
+    with reporting(progress, ENCRYPTING, size) as report:
+        yield Body(size, lambda: weights_message(plan, secret, key_id, report))
 
 
-def file_body(path: Path, progress: Progress | None) -> Body:
-    """Return a body with the bytes of a file, read piece by piece; StorageError if it cannot be read."""
+@contextmanager
+def file_body(path: Path, progress: ProgressOption) -> Iterator[Body]:
+    """Give a body with the bytes of a file, read piece by piece as they are sent; StorageError if it cannot be read."""
     try:
         size = path.stat().st_size
     except OSError as error:
         raise _unreadable(path, error) from None
 
-    def pieces() -> Iterator[bytes]:
-        report = counted(progress, UPLOADING)
+    def pieces(report: Callable[[int, int], None]) -> Iterator[bytes]:
         sent = 0
         try:
             with path.open("rb") as file:
                 while piece := file.read(PIECE_BYTES):
+                    report(sent, size)
                     yield piece
                     sent += len(piece)
-                    report(sent, size)
+            report(sent, size)
         except OSError as error:
             raise _unreadable(path, error) from None
 
-    return Body(size, pieces)
+    with reporting(progress, UPLOADING, size) as report:
+        yield Body(size, lambda: pieces(counted(report, UPLOADING)))
 
 
 def upload_weights(
@@ -114,7 +115,7 @@ def upload_weights(
     *,
     model: str | None = None,
     timeout: float | None = None,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> str:
     """Upload a file of encrypted weights to a server: the step of a model's owner, who has neither vault nor data.
 
@@ -123,7 +124,7 @@ def upload_weights(
         path: the file, which `save_encrypted_weights` or `hetorch encrypt-weights` wrote.
         model: the model's name; may be left out if the server has only one.
         timeout: seconds for one request; by default as long as the server allows, and half a minute more.
-        progress: called with the fraction that is sent.
+        progress: called with a stage and the fraction that is sent; by default a bar on the terminal, False for none.
 
     Returns:
         The id of the evaluation keys to which the weights belong.
@@ -145,7 +146,8 @@ def upload_weights(
                 "encrypt-weights first, or Client.upload_weights where the key is"
             )
         key_id = read_key_id(public, opened)
-        remote.put_weights(key_id, file_body(opened, progress))
+        with file_body(opened, progress) as body:
+            remote.put_weights(key_id, body)
     return key_id
 
 
