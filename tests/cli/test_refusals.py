@@ -102,6 +102,7 @@ def test_nobody_serves(tmp_path: Path) -> None:
         ("x.npy", b"\x93NUMPY\x01\x00", "no readable .npy"),
         ("x.npz", b"PK\x03\x04", "no readable .npz"),
         ("x.csv", b"a,b\nc,d\n", "no readable .csv"),
+        ("x.csv", b"a,b\n1,2\n", "names of the columns, remove it"),
         ("x.txt", b"1", "known endings"),
         ("missing/x.npy", None, "cannot read"),
     ],

@@ -16,6 +16,13 @@ RUNS = [hetorch.simulate, hetorch.run_encrypted]
 
 
 @pytest.mark.parametrize("run", RUNS)
+@pytest.mark.parametrize("wrong", ["digits.hetorch", np.zeros(8), None])
+def test_what_is_no_plan_is_refused(run: Callable[..., Any], wrong: object) -> None:
+    with pytest.raises(InputError, match=rf"got {type(wrong).__name__}; .*hetorch\.Plan\.load"):
+        run(wrong, np.zeros(8))
+
+
+@pytest.mark.parametrize("run", RUNS)
 @pytest.mark.parametrize("value", [1e30, -1e300, 1e7])
 def test_an_absurd_input_is_refused_with_its_place(run: Callable[..., Any], value: float) -> None:
     x = np.zeros((3, 8))

@@ -37,6 +37,12 @@ def test_arrays_tensors_and_lists_are_samples(value: object) -> None:
     assert np.array_equal(samples, np.ones((1, *SHAPE)))
 
 
+@pytest.mark.parametrize("value", [None, {"x": 1.0}, torch.utils.data.DataLoader([1.0])])  # type: ignore[arg-type]
+def test_what_is_no_array_is_named(value: object) -> None:
+    with pytest.raises(InputError, match=rf"of type {type(value).__name__} .* give an array"):
+        to_samples(value, SHAPE, RANGE)
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_a_batch_is_told_by_its_shape(count: int) -> None:
     samples, single = to_samples(torch.zeros(count, *SHAPE), SHAPE, RANGE)

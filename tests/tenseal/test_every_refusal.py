@@ -142,3 +142,6 @@ def test_advice_is_a_note() -> None:
     assert seen.value.__notes__ == [
         "the scales are 2^20.00 and 2^24.00; encrypt with one scale, and rescale both or neither"
     ]
+    with pytest.raises(ValueError, match="not set correctly") as seen:
+        ts.context(ts.SCHEME_TYPE.CKKS, 4096, coeff_mod_bit_sizes=[60, 40, 40, 60])
+    assert "use a larger poly_modulus_degree" in seen.value.__notes__[0]

@@ -42,7 +42,9 @@ def load_array(path: Path) -> NDArray[np.generic]:
     except InputError:
         raise
     except Exception as error:  # numpy raises ValueError, EOFError, BadZipFile and more on broken files
-        reason = "it holds Python objects, which are not opened" if "pickle" in str(error) else error
+        reason = "it holds Python objects, which are not opened" if "pickle" in str(error) else str(error)
+        if path.suffix == ".csv" and "at row 0," in reason:
+            reason += " If the first line holds the names of the columns, remove it."
         raise InputError(f"{path} is no readable {path.suffix} file of numbers: {reason}") from None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.errors import PlanUseError
+from hetorch.errors import InputError, PlanUseError
 from hetorch.plan import Plan, PublicPlan
 
 Slots = NDArray[np.float64]
@@ -27,8 +27,13 @@ def run_in_batches(
     return np.concatenate(results)
 
 
-def check_has_weights(plan: Plan) -> None:
-    """Raise PlanUseError for a plan that is without its weights."""
+def check_runnable(plan: object) -> None:
+    """Raise InputError for anything but a plan, and PlanUseError for a plan that is without its weights."""
+    if not isinstance(plan, Plan):
+        raise InputError(
+            f"the first argument is a plan, got {type(plan).__name__}; hetorch.compile makes a plan of a model, "
+            "hetorch.Plan.load reads one from its folder"
+        )
     if plan.weights_withheld:
         raise PlanUseError(
             f"the plan {plan.name!r} is without its weights (without_weights), and would compute with zeros; run the "

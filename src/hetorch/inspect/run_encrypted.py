@@ -11,7 +11,7 @@ from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.engine.native import Ciphertext
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
-from hetorch.inspect.batches import Slots, check_has_weights, run_in_batches
+from hetorch.inspect.batches import Slots, check_runnable, run_in_batches
 from hetorch.interop.backends import backend
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
@@ -42,11 +42,12 @@ def run_encrypted(
         The results, float64 of shape (batch, *output_shape).
 
     Raises:
-        InputError: `x` is neither a sample nor a batch, or far outside the calibration inputs; there is no such engine.
+        InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs; there
+            is no such engine.
         PlanUseError: the plan is without its weights, does not run on this engine, or not in this memory.
     """
     chosen = backend(engine)
-    check_has_weights(plan)
+    check_runnable(plan)
     public = plan.public()
     samples, _ = public.samples(x)
     secret = SecretKey.generate(plan.parameters)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hetorch.engine.cleartext import CleartextEngine
-from hetorch.inspect.batches import Slots, check_has_weights, run_in_batches
+from hetorch.inspect.batches import Slots, check_runnable, run_in_batches
 from hetorch.plan import Plan
 from hetorch.plan.keys import required_keys
 from hetorch.runtime import Runner, Trace
@@ -33,10 +33,10 @@ def simulate(
         The results, float64 of shape (batch, *output_shape).
 
     Raises:
-        InputError: `x` is neither a sample nor a batch, or far outside the calibration inputs.
+        InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs.
         PlanUseError: the plan is without its weights.
     """
-    check_has_weights(plan)
+    check_runnable(plan)
     public = plan.public()
     samples, _ = public.samples(x)
     if plan.program.encrypted_weights:  # the same program, with the weights that the model owner has

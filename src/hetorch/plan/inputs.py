@@ -35,6 +35,11 @@ def to_array(value: object) -> NDArray[np.float64]:
         array = np.asarray(value)
     except (ValueError, TypeError, RuntimeError) as error:
         raise InputError(f"the input is no array of numbers: {str(error)[:120]}") from None
+    if array.dtype.kind == "O":
+        raise InputError(
+            f"the input is of type {type(value).__name__} and not only of numbers; give an array, a tensor or nested "
+            "lists of real numbers"
+        )
     if array.dtype.kind not in "fiub":
         raise InputError(f"the input has the type {array.dtype}; real numbers are needed")
     return array.astype(np.float64)

@@ -349,6 +349,7 @@ def test_mode_and_few_samples_are_noted() -> None:
     noted = " ".join(capture(model, torch.rand(31, 4)).notes)
     assert "training mode" in noted and "31 calibration sample(s) are few" in noted
     assert capture(model.eval(), torch.rand(32, 4)).notes == ()
+    assert "all calibration samples are the same" in " ".join(capture(model, torch.zeros(32, 4)).notes)
 
 
 def test_torchscript_is_told_from_a_module() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -70,7 +71,8 @@ def test_the_message_is_that_of_the_first_variant() -> None:
         Infeasible(replace(candidate, ring_degree=1 << 11), Limit.RING, 80, 55),
         Infeasible(replace(candidate, ring_degree=1 << 12), Limit.PRECISION, 50, 45),
         Infeasible(replace(candidate, ring_degree=1 << 12, spare_bits=0), Limit.PRECISION, 51, 45),
-        Infeasible(replace(candidate, ring_degree=1 << 13), Limit.LAYOUTS, detail="no room"),
+        Infeasible(replace(candidate, ring_degree=1 << 13), Limit.RING, math.inf, 215),
+        Infeasible(replace(candidate, ring_degree=1 << 14), Limit.LAYOUTS, detail="no room"),
     ]
     empty = ledger()
     for miss in misses:
@@ -80,4 +82,7 @@ def test_the_message_is_that_of_the_first_variant() -> None:
         empty.winner()
     text = str(raised.value)
     assert "2^11: at least 80 bits needed, 54 allowed; 2^12: no chain of 2 primes" in text
-    assert "2^13: no room); what helps: " in text and text.count("2^12") == 1
+    assert (
+        "2^13: no chain of 2 primes is precise and secure enough; 2^14: no room); what helps: " in text
+        and text.count("2^12") == 1
+    )

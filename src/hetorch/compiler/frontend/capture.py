@@ -98,7 +98,7 @@ def capture(model: object, calibration_inputs: object) -> Captured:
     outputs = _checked_outputs(name, program, builder, inputs, result, tolerance)
     if walk.has_autocast:
         builder.notes.append("the model is compiled as without torch.autocast, in full precision")
-    builder.notes.extend(_circumstances(model, module, len(inputs)))
+    builder.notes.extend(_circumstances(model, module, inputs))
     builder.notes.extend(note for note in (uneven_inputs(inputs), uneven_outputs(outputs)) if note)
     if not np.any(outputs):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
@@ -148,8 +148,8 @@ def _checked_outputs(
     return outputs
 
 
-def _circumstances(model: object, module: torch.nn.Module, samples: int) -> list[str]:
-    """Return notes for the user on the state of `model`, which was read as `module`, and the number of samples."""
+def _circumstances(model: object, module: torch.nn.Module, inputs: NDArray[np.float64]) -> list[str]:
+    """Return notes for the user on the state of `model`, which was read as `module`, and on the calibration inputs."""
     notes = []
     note = getattr(module, NOTE_MARK, None)
     if isinstance(note, str):
@@ -161,9 +161,14 @@ def _circumstances(model: object, module: torch.nn.Module, samples: int) -> list
             "the model was in training mode; it is compiled as after eval(): without dropout, batch normalisation with "
             "its running statistics"
         )
-    if samples < FEW_SAMPLES:
+    if len(inputs) < FEW_SAMPLES:
         notes.append(
-            f"{samples} calibration sample(s) are few: ranges, errors and agreement rest on them; a hundred typical "
-            "ones are a good start"
+            f"{len(inputs)} calibration sample(s) are few: ranges, errors and agreement rest on them; a hundred "
+            "typical ones are a good start"
+        )
+    if len(inputs) > 1 and bool((inputs == inputs[0]).all()):
+        notes.append(
+            "all calibration samples are the same: ranges and errors hold for this sample only; compile with typical "
+            "ones"
         )
     return notes

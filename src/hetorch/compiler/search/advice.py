@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from hetorch.compiler.options import LARGEST_RING
@@ -68,7 +69,7 @@ def remedies(request: Request, variant: int) -> list[str]:
 
 def _reason(request: Request, levels: int, miss: Infeasible) -> str:
     ring = f"2^{miss.candidate.ring_degree.bit_length() - 1}"
-    if miss.limit is Limit.RING:
+    if miss.limit is Limit.RING and math.isfinite(miss.needed):  # infinite: no chain at all, see least_bits
         # The comparison grants one bit more than the table has.
         return f"{ring}: at least {miss.needed:.0f} bits needed, {miss.allowed - 1:.0f} allowed"
     if miss.limit is Limit.SLOTS:

@@ -106,7 +106,8 @@ def ckks_parameters(
 
 def not_set_correctly(error: ParameterError) -> Exception:
     """Return SEAL's error for parameters that make no set, or a set that is not secure."""
-    return refusal(ValueError, "encryption parameters are not set correctly", str(error))
+    advice = str(error).replace("ring_degree", "poly_modulus_degree")  # TenSEAL's name
+    return refusal(ValueError, "encryption parameters are not set correctly", advice)
 
 
 def no_key_switching() -> Exception:
