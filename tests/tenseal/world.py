@@ -162,6 +162,9 @@ class World:
     def state(self, kind: str, at: str, switches: Switches = ON) -> Any:
         """A copy of the object in the state named, made under these switches, which stay for the call."""
         switches.turn(self.whole)
+        for name in ("keyless", "public"):  # TenSEAL turns switches of a CKKS context that BFV is tried under
+            if name in self.__dict__:
+                ON.turn(self.__dict__[name])
         key = (kind, at, switches)
         if key not in self._states:
             self._states[key] = STATES[kind][at](self)

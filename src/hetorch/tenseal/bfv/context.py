@@ -170,6 +170,12 @@ class BfvContext(ContextState[Any, Any, Any, Any]):
 
     def decrypt(self, ciphertext: Any, secret_key: Any) -> NDArray[np.int64]:
         """Return the integers in all slots; ValueError if no noise budget is left, as under another key."""
+        if not isinstance(secret_key, library().SecretKey):
+            raise refusal(
+                ValueError,
+                "secret key is not valid for encryption parameters",
+                "it is of another scheme",
+            )
         if self._reader is None or self._reader[0] is not secret_key:
             self._reader = secret_key, library().Decryptor(self.parameters, secret_key)
         decryptor = self._reader[1]

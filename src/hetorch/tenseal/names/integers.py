@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hetorch.tenseal.bfv.context import BfvContext
 from hetorch.tenseal.names.context import Context
 from hetorch.tenseal.names.plain_tensor import PlainTensor
-from hetorch.tenseal.names.polynomial import coefficients_of
+from hetorch.tenseal.scheme.arguments import sequence_of
 from hetorch.tenseal.scheme.errors import incompatible, refusal
 
 
@@ -30,17 +30,23 @@ def integer_array(tensor: Any) -> NDArray[np.int64]:
 
 
 def integer_coefficients(coefficients: Any) -> list[int]:
-    """Return a polynomial's coefficients without zeros at the end; TypeError unless they are integers."""
-    values = coefficients_of(coefficients)
-    if any(value != int(value) or abs(value) >= 2**63 for value in values):
-        raise incompatible("polyval", "a list of int is expected")
-    return [int(value) for value in values]
+    """Return a polynomial's coefficients without zeros at the end: [] for the zero polynomial.
+
+    ValueError if there are none; TypeError unless they are integers of 64 bits.
+    """
+    values = [integer(value, "polyval") for value in sequence_of(coefficients, "polyval")]
+    if not values:
+        raise refusal(ValueError, "the coefficients vector need to have at least one element")
+    while values and values[-1] == 0:
+        values.pop()
+    return values
 
 
 def integer(value: Any, function: str) -> int:
     """Return an int of 64 bits; TypeError, which names `function`, for anything else."""
-    if not isinstance(value, int):
+    if not isinstance(value, int | np.integer):
         raise incompatible(function, f"BFV computes with integers, got {type(value).__name__}")
-    if value.bit_length() > 63:
-        raise incompatible(function, f"an integer of {value.bit_length()} bits does not fit in 64")
-    return int(value)
+    number = int(value)
+    if number.bit_length() > 63:
+        raise incompatible(function, f"an integer of {number.bit_length()} bits does not fit in 64")
+    return number
