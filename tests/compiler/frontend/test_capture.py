@@ -190,41 +190,6 @@ def test_module(name: str) -> None:
     check(make(), *shape)
 
 
-class BehindAWrite(nn.Module):
-    """A module behind a write into a part of a tensor, for which torch makes the whole graph functional."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self.inner = inner
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        x = x.clone()
-        x[:, :1] *= 2.0
-        result: torch.Tensor = self.inner(x)
-        return result
-
-
-@pytest.mark.parametrize("name", sorted(MODULES))
-def test_module_in_a_functional_graph(name: str) -> None:
-    torch.manual_seed(0)
-    make, shape = MODULES[name]
-    check(BehindAWrite(make()), *shape)
-
-
-@pytest.mark.filterwarnings("ignore::FutureWarning")
-@pytest.mark.parametrize("name", ["adaptive", "conv", "norm1d", "layer_norm", "group_norm"])
-def test_a_program_of_core_operations(name: str) -> None:
-    more: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
-        "layer_norm": (lambda: nn.LayerNorm(3), (2, 3)),
-        "group_norm": (lambda: nn.GroupNorm(2, 4), (4, 3, 3)),
-    }
-    make, shape = (MODULES | more)[name]
-    x = torch.randn(3, *shape)
-    exported = torch.export.export(make().eval(), (x,), dynamic_shapes=({0: torch.export.Dim.AUTO},))
-    # capture compares what it made with the model.
-    capture(exported.run_decompositions(), x)
-
-
 def test_batch_norm_uses_running_statistics() -> None:
     norm = nn.BatchNorm2d(3)
     with torch.no_grad():

@@ -33,7 +33,7 @@ def with_stubs(
     config: object, prepare: Callable[[nn.Module], nn.Module], *, train: bool = False
 ) -> nn.Module:
     """Return the network, with stubs around it, prepared for quantisation and calibrated."""
-    model = nn.Sequential(quantization.QuantStub(), *network(), quantization.DeQuantStub()).train(train)
+    model: Any = nn.Sequential(quantization.QuantStub(), *network(), quantization.DeQuantStub()).train(train)
     model.qconfig = config
     prepared = prepare(model)
     prepared(X)

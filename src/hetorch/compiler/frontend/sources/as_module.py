@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from hetorch.compiler.frontend.sources.scikit_learn import estimator_module, is_estimator
+from hetorch.compiler.frontend.sources.scikit_learn.estimators import estimator_module, is_estimator
 from hetorch.errors import InputError
 
 
