@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hetorch.engine.native import Ciphertext
-
-TOLERANCE = 2.0**-20
-"""Relative difference of scales up to which the core adds (its `kScaleTolerance`), and about the distance of TenSEAL's
-40-bit primes from 2^40. A larger one would let more ciphertexts from elsewhere meet, if the core took them, with an
-error of that size."""
+from hetorch.params.scales import SCALE_TOLERANCE
 
 EXACT = 2.0**-45
 """Relative difference of scales below which dropping a level corrects nothing: less than any scale lets one see."""
@@ -39,4 +35,4 @@ def alike(a: Element, b: Element) -> bool:
 
 def close(a: float, b: float) -> bool:
     """Return True if the core adds ciphertexts of these two scales."""
-    return abs(a - b) <= TOLERANCE / 2 * max(a, b)
+    return abs(a - b) <= SCALE_TOLERANCE / 2 * max(a, b)

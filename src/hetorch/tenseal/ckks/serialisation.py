@@ -29,8 +29,9 @@ from hetorch.interop.tenseal_format import (
     ContextMessage,
     PrivateMessage,
 )
+from hetorch.params.scales import SCALE_TOLERANCE
 from hetorch.tenseal.ckks.context import CkksContext
-from hetorch.tenseal.ckks.element import TOLERANCE, Element
+from hetorch.tenseal.ckks.element import Element
 from hetorch.tenseal.ckks.layout import Chunk, Layout
 from hetorch.tenseal.ckks.parameters import chain_parameters
 from hetorch.tenseal.ckks.vector import VectorData
@@ -120,7 +121,7 @@ def _load_element(context: CkksContext, data: Bytes, scale: float) -> Element:
     except WireError as error:
         raise CiphertextError(str(error)) from None
     expected = context.ladder(scale)[core.level]
-    known = any(abs(core.scale - each) <= TOLERANCE * each for each in (scale, expected))
+    known = any(abs(core.scale - each) <= SCALE_TOLERANCE * each for each in (scale, expected))
     return Element(core, scale if known else core.scale)
 
 
@@ -131,7 +132,7 @@ def _dump_element(context: CkksContext, element: Element, scale: float) -> bytes
     from the scale. Where that is within the tolerance of sums, TenSEAL's own is written, so that it can compute on.
     """
     core: Ciphertext = element.core
-    if core.scale != scale and abs(core.scale - scale) <= TOLERANCE * scale:
+    if core.scale != scale and abs(core.scale - scale) <= SCALE_TOLERANCE * scale:
         core = _native.ciphertext_of_rows(
             context.core, core.level, core.size, scale, _native.ciphertext_rows(core)
         )
