@@ -23,7 +23,7 @@ that are a line plus an even function take degree 4."""
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a network must satisfy: an error of at most `tolerance`, at least `agreement`, and stability if given."""
+    """The requirements on a network: an error of at most `tolerance`, at least `agreement`, and stability if given."""
 
     tolerance: float
     agreement: float

@@ -13,7 +13,7 @@ from hetorch.tenseal.ckks.batched_ops import InOneCall
 from hetorch.tenseal.ckks.context import CkksContext
 from hetorch.tenseal.ckks.serialisation import dump_tensor, load_tensor
 from hetorch.tenseal.names.abstract_tensor import Linked
-from hetorch.tenseal.names.context import Context, not_ckks
+from hetorch.tenseal.names.context import Context, ckks_state, not_ckks
 from hetorch.tenseal.names.element_tensor import ElementTensor
 from hetorch.tenseal.names.keys import SecretKey
 from hetorch.tenseal.names.plain_tensor import PlainTensor
@@ -56,14 +56,11 @@ class CKKSTensor(ElementTensor):
         if data is not None:
             self.data = data
             return
-        if not isinstance(context, Context):
-            raise refusal(TypeError, "context must be a tenseal.Context")
-        if not isinstance(context.data, CkksContext):
-            raise not_ckks(context.data, scale)
+        state = ckks_state(context, scale)
         plain = tensor if isinstance(tensor, PlainTensor) else PlainTensor(tensor, dtype="float")
-        size = context.data.scale_or_global(None if scale is None else real_number(scale, "__init__"))
+        size = state.scale_or_global(None if scale is None else real_number(scale, "__init__"))
         array = np.asarray(plain.array, dtype=np.float64)
-        self._data = _encrypt(Arithmetic(context.data, size), array, batch)
+        self._data = _encrypt(Arithmetic(state, size), array, batch)
 
     # State
 

@@ -23,7 +23,7 @@ from hetorch.tenseal.ckks.vector import (
     map_vector,
 )
 from hetorch.tenseal.names.abstract_tensor import AbstractTensor, Linked
-from hetorch.tenseal.names.context import Context, not_ckks
+from hetorch.tenseal.names.context import Context, ckks_state, not_ckks
 from hetorch.tenseal.names.keys import SecretKey
 from hetorch.tenseal.names.operands import matrix_operand, vector_operand
 from hetorch.tenseal.names.plain_tensor import PlainTensor
@@ -72,13 +72,10 @@ class CKKSVector(AbstractTensor):
         if data is not None:
             self.data = data
             return
-        if not isinstance(context, Context):
-            raise refusal(TypeError, "context must be a tenseal.Context")
-        if not isinstance(context.data, CkksContext):
-            raise not_ckks(context.data, scale)
+        state = ckks_state(context, scale)
         values = _one_dimension(vector)
-        size = context.data.scale_or_global(None if scale is None else real_number(scale, "__init__"))
-        self._data = encrypt_vector(Arithmetic(context.data, size), values)
+        size = state.scale_or_global(None if scale is None else real_number(scale, "__init__"))
+        self._data = encrypt_vector(Arithmetic(state, size), values)
 
     def _take(self, value: Any) -> None:
         if not isinstance(value, VectorData):

@@ -229,6 +229,15 @@ class Context:
         )
 
 
+def ckks_state(context: object, scale: object) -> CkksContext:
+    """Return the state of a CKKS context to encrypt under at `scale`; TypeError or ValueError for anything else."""
+    if not isinstance(context, Context):
+        raise refusal(TypeError, "context must be a tenseal.Context")
+    if not isinstance(context.data, CkksContext):
+        raise not_ckks(context.data, scale)
+    return context.data
+
+
 def not_ckks(state: Any, scale: object = 0) -> Exception:
     """Return the error of encrypting at `scale`, or for None at the global one, under a BFV context."""
     if scale is None:
