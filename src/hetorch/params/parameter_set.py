@@ -7,7 +7,8 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from hetorch.errors import InsecureParametersWarning, ParameterError, SecurityError
@@ -37,7 +38,7 @@ class ParameterSet:
         ParameterError: a value is malformed, or P is smaller than half the product of some digit (the noise of key
             switching grows with digit / P).
         SecurityError: log2(QP) is too large for `security`; the message names the row of the table. `Security.NONE`
-            raises nothing, but warns each time with InsecureParametersWarning.
+            raises nothing, but warns each time with InsecureParametersWarning, except in the block of insecure_trials.
     """
 
     ring_degree: int
@@ -160,6 +161,24 @@ class ParameterSet:
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).digest()
 
+    def warn_if_insecure(self) -> None:
+        """Warn with InsecureParametersWarning if the security is `none`, at the line of the user that led here.
+
+        Since there is no registry, Python shows the warning each time, not once.
+        """
+        if self.security is not Security.NONE:
+            return
+        frame = sys._getframe()
+        while frame.f_back is not None and _is_ours(str(frame.f_globals.get("__name__", ""))):
+            frame = frame.f_back
+        warnings.warn_explicit(
+            f"parameters with security 'none' (N = {self.ring_degree}, log2(QP) = {self.log2_qp:.0f}) "
+            "protect nothing; use them in tests only",
+            InsecureParametersWarning,
+            frame.f_code.co_filename,
+            frame.f_lineno,
+        )
+
     def _check_structure(self) -> None:
         check_ring_degree(self.ring_degree)
         if not self.modulus_chain:
@@ -204,7 +223,7 @@ class ParameterSet:
 
     def _check_security(self) -> None:
         if self.security is Security.NONE:
-            _warn_insecure(self)
+            self.warn_if_insecure()
             return
         bound = int(max_log2_qp(self.ring_degree, self.security))
         exponent = self.ring_degree.bit_length() - 1
@@ -220,15 +239,14 @@ class ParameterSet:
             )
 
 
-def _warn_insecure(parameters: ParameterSet) -> None:
-    """Warn at the line that made the set. Since there is no registry, Python shows the warning each time, not once."""
-    frame = sys._getframe()
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("hetorch.params"):
-        frame = frame.f_back
-    warnings.warn_explicit(
-        f"parameters with security 'none' (N = {parameters.ring_degree}, log2(QP) = {parameters.log2_qp:.0f}) "
-        "protect nothing; use them in tests only",
-        InsecureParametersWarning,
-        frame.f_code.co_filename,
-        frame.f_lineno,
-    )
+def _is_ours(module: str) -> bool:
+    return module == "hetorch" or module.startswith("hetorch.")
+
+
+@contextmanager
+def insecure_trials() -> Iterator[None]:
+    """Silence InsecureParametersWarning for sets that are only tried in the block; the set that is chosen warns after
+    it, by warn_if_insecure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureParametersWarning)
+        yield
