@@ -25,8 +25,8 @@ def time_text(seconds: float) -> str:
 
 
 def count_text(count: int, noun: str, plural: str = "") -> str:
-    """Return a counted noun: "1 level", "2 levels", "1,024 levels".
+    """Return a counted noun: "1 level", "2 levels".
 
     `plural` is the plural of a noun to which no s can be added.
     """
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"

@@ -44,7 +44,9 @@ def test_compiling_warns_once_at_the_line_of_the_call() -> None:
     model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
     with pytest.warns(InsecureParametersWarning) as caught:
         here = line() + 1
-        plan = hetorch.compile(model, inputs, security="none", activation_tolerance=0.5, activation_agreement=0)
+        plan = hetorch.compile(
+            model, inputs, security="none", activation_tolerance=0.5, activation_agreement=0
+        )
         hetorch.simulate(plan, inputs[:1])
         hetorch.run_encrypted(plan, inputs[:1])
     assert [(w.filename, w.lineno) for w in caught] == [(__file__, here)]

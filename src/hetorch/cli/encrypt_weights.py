@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from hetorch.quantities import size_text
+
 MOST_KEY_BYTES = 1 << 28
 """Largest size of a public key file, in bytes. A key at the largest ring with a hundred primes has half of it."""
 
@@ -33,7 +35,7 @@ def encrypt_weights(
     whole = Plan.load(plan_folder(str(plan)))
     try:
         if public_key.stat().st_size > MOST_KEY_BYTES:
-            raise InputError(f"{public_key} is larger than {MOST_KEY_BYTES} bytes; it is no public key")
+            raise InputError(f"{public_key} is larger than {size_text(MOST_KEY_BYTES)}; it is no public key")
         key = public_key.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {public_key}: {error.strerror or error}") from None
@@ -42,4 +44,4 @@ def encrypt_weights(
     if as_json:
         print(json.dumps({"model": whole.name, "path": str(output), "bytes": size}))
     else:
-        print(f"{size / 1e6:.1f} MB of encrypted weights are in {output}; hetorch upload-weights sends them")
+        print(f"{size_text(size)} of encrypted weights are in {output}; hetorch upload-weights sends them")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from hetorch.quantities import size_text
+
 
 def keygen(
     target: Annotated[str, typer.Argument(metavar="PLAN|URL", help="A plan folder or a server's address.")],
@@ -51,4 +53,4 @@ def keygen(
             )
         )
     else:
-        print(f"{keys.size / 1e6:.1f} MB of evaluation keys ({keys.key_id[:12]}…) are in {opened.path}")
+        print(f"{size_text(keys.size)} of evaluation keys ({keys.key_id[:12]}…) are in {opened.path}")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from hetorch.quantities import size_text
+
 
 def public_key(
     target: Annotated[str, typer.Argument(metavar="PLAN|URL", help="A plan folder or a server's address.")],
@@ -47,4 +49,4 @@ def public_key(
     if as_json:
         print(json.dumps({"model": plan.name, "path": str(output), "bytes": len(message)}))
     else:
-        print(f"a public key for {plan.name!r} is in {output} ({len(message) / 1e6:.2f} MB)")
+        print(f"a public key for {plan.name!r} is in {output} ({size_text(len(message))})")

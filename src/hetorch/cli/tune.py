@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from hetorch.quantities import count_text
+
 
 def tune(
     output: Annotated[
@@ -45,4 +47,6 @@ def tune(
             f"{name:<{width}}"
             + "".join(f"{1e6 * getattr(row, name):>10.3g}" for row in machine.times.values())
         )
-    print(f"\nmicroseconds a limb, {machine.threads} thread(s); {machine.name}, written to {path}")
+    print(
+        f"\nmicroseconds a limb, {count_text(machine.threads, 'thread')}; {machine.name}, written to {path}"
+    )

@@ -34,6 +34,7 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.random import SEED_BYTES, random_seed
 from hetorch.errors import VaultError
 from hetorch.params import ParameterSet
+from hetorch.quantities import count_text
 
 log = logging.getLogger("hetorch.client")
 """Tells of each new secret key. Whether there was an earlier one in a folder that is gone nobody can know."""
@@ -227,7 +228,7 @@ def _checked_seed(folder: Path) -> bytes:
     seed = read_private(path)
     if len(seed) != SEED_BYTES:
         raise VaultError(
-            f"the secret in {path} has {len(seed)} bytes instead of {SEED_BYTES}; the file is damaged"
+            f"the secret in {path} has {count_text(len(seed), 'byte')} instead of {SEED_BYTES}; the file is damaged"
         )
     own = _seed_id(folder, seed)
     if not record.exists():  # a new seed, or a vault of an earlier version

@@ -23,6 +23,7 @@ from hetorch.errors import HetorchError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.tensor_program import TensorProgram
 from hetorch.params import Security, max_log2_qp
+from hetorch.quantities import count_text
 
 
 def analyze(
@@ -69,7 +70,7 @@ def analyze(
         notes=(
             *captured.notes,
             *sentences(approximated),
-            f"{levels} levels: multiplications one after the other",
+            f"{count_text(levels, 'level')}: multiplications one after the other",
         ),
         error=approximated.error,
         agreement=approximated.agreement,
@@ -96,7 +97,8 @@ def _too_deep(levels: int) -> str:
     if levels * LEAST_SCALE_BITS <= most:
         return ""
     return (
-        f"it takes {levels} levels (multiplications one after the other) of at least {LEAST_SCALE_BITS} bits; the "
+        f"it takes {count_text(levels, 'level')} (multiplications one after the other) of at least "
+        f"{LEAST_SCALE_BITS} bits; the "
         f"largest ring has {most} bits at 128-bit security. Use fewer layers with activations, or a larger "
         "activation_tolerance="
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from hetorch.errors import ParameterError
+from hetorch.quantities import count_text
 
 MAX_PRIME_BITS = 60
 """Size of the largest prime, in bits: four residues of it still add up in 64 bits without a reduction."""
@@ -73,7 +74,7 @@ def ntt_primes(bits: int, count: int, ring_degree: int, exclude: Collection[int]
     while len(chosen) < count:
         if not sides:
             raise ParameterError(
-                f"only {len(chosen)} of {count} primes of about {bits} bits are 1 mod {2 * ring_degree}; "
+                f"only {len(chosen)} of {count_text(count, 'prime')} of about {bits} bits are 1 mod {2 * ring_degree}; "
                 "use more bits, fewer primes or a smaller ring_degree"
             )
         side = sides[turn % len(sides)]

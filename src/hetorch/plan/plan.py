@@ -16,6 +16,7 @@ from hetorch.plan.public import PublicPlan
 from hetorch.plan.sizes import ciphertext_bytes, evaluation_key_bytes
 from hetorch.plan.store import load_plan, plan_fingerprint, save_plan
 from hetorch.plan.table import render
+from hetorch.quantities import count_text
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -124,7 +125,10 @@ class Plan(PlanContents):
     def __repr__(self) -> str:
         public, ring = self.public(), self.parameters.ring_degree.bit_length() - 1
         shapes = f"{public.input_shape} -> {public.output_shape}"
-        return f"Plan({self.name!r}: {shapes}, N = 2^{ring}, {len(self.report.layers)} layers; print it for its table)"
+        return (
+            f"Plan({self.name!r}: {shapes}, N = 2^{ring}, "
+            f"{count_text(len(self.report.layers), 'layer')}; print it for its table)"
+        )
 
     def to_report(self) -> dict[str, object]:
         """Return the figures of the printed table as plain data, for programs."""

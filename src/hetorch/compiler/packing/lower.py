@@ -19,6 +19,7 @@ from hetorch.compiler.packing.placements import Indices, Placement
 from hetorch.compiler.packing.row_packing import row_packing_between, slots_of_products
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InfeasibleError
+from hetorch.quantities import count_text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +102,9 @@ def lower(
     rows, columns = coordinates(matrix)
     diagonals = find_diagonals(rows, columns, source, result)
     if diagonals is None:
-        raise InfeasibleError(f"no diagonals were found for a map of {len(rows)} weights from {source.label}")
+        raise InfeasibleError(
+            f"no diagonals were found for a map of {count_text(len(rows), 'weight')} from {source.label}"
+        )
     outputs, inputs, k = blocks(diagonals.indices, diagonals.modulus, source)
     parts = split(k, diagonals.modulus, outputs, inputs, key_weight)
     period = max(source.period, result.period)

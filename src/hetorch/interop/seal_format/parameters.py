@@ -11,6 +11,7 @@ from hetorch.errors import ParameterError, WireError
 from hetorch.interop.seal_format.compression import DEFAULT_COMPRESSION, compression_number
 from hetorch.interop.seal_format.stream import HEADER_BYTES, Bytes, Reader, frame
 from hetorch.params import ParameterSet, Security
+from hetorch.quantities import count_text
 
 BFV, CKKS, BGV = 1, 2, 3
 MAX_PRIMES = 64
@@ -40,7 +41,8 @@ class SealParameters:
         if len(parameters.special_primes) != 1 or parameters.digit_size != 1:
             raise ParameterError(
                 f"SEAL's key switching has one special prime and digits of one prime, these parameters have "
-                f"{len(parameters.special_primes)} special primes and digit_size {parameters.digit_size}; "
+                f"{count_text(len(parameters.special_primes), 'special prime')} and digit_size "
+                f"{parameters.digit_size}; "
                 "compile with digit_size=1"
             )
         primes = (*parameters.modulus_chain, *parameters.special_primes)
