@@ -21,7 +21,7 @@ def time_text(seconds: float) -> str:
     """Return a time with three digits, such as "1.25 s" or "17 ms"; "-" if there is none."""
     if seconds <= 0:
         return "-"
-    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+    return f"{1e3 * seconds:.3g} ms" if seconds < 0.9995 else f"{seconds:.3g} s"
 
 
 def count_text(count: int, noun: str, plural: str = "") -> str:

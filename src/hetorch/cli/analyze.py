@@ -37,7 +37,7 @@ def analyze_model(
     module = load_model(model)
     from hetorch import analyze  # It loads torch, which takes seconds.
 
-    analysis = analyze(module, inputs, **options)
+    analysis = analyze(module, inputs, progress=False if as_json else None, **options)
     print(json.dumps(analysis.to_dict()) if as_json else str(analysis))
     if not analysis.supported:
         raise typer.Exit(1)

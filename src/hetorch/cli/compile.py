@@ -34,14 +34,12 @@ def compile_model(
     """
     from hetorch.cli.arrays import load_array
     from hetorch.cli.model_source import load_model
-    from hetorch.progress import bars
 
     inputs = load_array(calibration)
     module = load_model(model)
     from hetorch import compile as compile_plan  # It loads torch, which takes seconds.
 
-    with bars(quiet=as_json) as report:
-        plan = compile_plan(module, inputs, progress=report, **options)
+    plan = compile_plan(module, inputs, progress=False if as_json else None, **options)
     plan.save(output)
     if as_json:
         print(json.dumps(plan.to_report() | {"path": str(output)}))

@@ -30,7 +30,6 @@ def encrypt_weights(
     from hetorch.errors import InputError
     from hetorch.model_owner.encrypt import save_encrypted_weights
     from hetorch.plan.plan import Plan
-    from hetorch.progress import bars
 
     whole = Plan.load(plan_folder(str(plan)))
     try:
@@ -39,8 +38,8 @@ def encrypt_weights(
         key = public_key.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {public_key}: {error.strerror or error}") from None
-    with bars(quiet=as_json) as report:
-        size = save_encrypted_weights(whole, key, output, report)
+    progress = False if as_json else None
+    size = save_encrypted_weights(whole, key, output, progress)
     if as_json:
         print(json.dumps({"model": whole.name, "path": str(output), "bytes": size}))
     else:

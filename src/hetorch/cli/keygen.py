@@ -33,13 +33,12 @@ def keygen(
     from hetorch.client import Vault
     from hetorch.client.key_making import stored_evaluation_keys
     from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
-    from hetorch.progress import bars
 
     plan = public_plan(target, model, timeout)
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
     opened = Vault(vault)
-    with bars(quiet=as_json) as report:
-        keys = stored_evaluation_keys(plan, opened, report)
+    progress = False if as_json else None
+    keys = stored_evaluation_keys(plan, opened, progress)
     if as_json:
         print(
             json.dumps(

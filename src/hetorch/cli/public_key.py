@@ -35,13 +35,12 @@ def public_key(
     from hetorch.client.key_making import public_key_message
     from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
     from hetorch.errors import StorageError
-    from hetorch.progress import bars
 
     plan = public_plan(target, model, timeout)
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
     opened = Vault(vault)
-    with bars(quiet=as_json) as report:
-        message = public_key_message(plan, opened, report)
+    progress = False if as_json else None
+    message = public_key_message(plan, opened, progress)
     try:
         output.write_bytes(message)
     except OSError as error:

@@ -29,11 +29,9 @@ def tune(
     """
     from hetorch.compiler.costs.machine import storing_path
     from hetorch.compiler.costs.tune import tune as measure
-    from hetorch.progress import bars
 
     target = storing_path(output)
-    with bars(quiet=as_json) as report:
-        machine = measure(target, seconds=seconds, progress=report)
+    machine = measure(target, seconds=seconds, progress=False if as_json else None)
     path = str(target)
     if as_json:
         times = {str(ring): asdict(row) for ring, row in machine.times.items()}

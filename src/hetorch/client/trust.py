@@ -55,7 +55,7 @@ def check_plan(
         if size > max_message_bytes:
             raise PlanUseError(
                 f"the plan {plan.name!r} has {name} of {size_text(size)} ({size} bytes), more than the "
-                f"{size_text(max_message_bytes)} allowed; raise max_message_bytes= if you trust it"
+                f"{max_message_bytes} allowed; raise max_message_bytes= of hetorch.Client if you trust it"
             )
 
 
@@ -93,7 +93,7 @@ def _check_key_spec(plan: PublicPlan, max_key_bytes: int) -> None:
     if size > max_key_bytes:
         raise PlanUseError(
             f"the plan {plan.name!r} asks for {size_text(size)} ({size} bytes) of evaluation keys, more than the "
-            f"{size_text(max_key_bytes)} allowed; raise max_key_bytes= if you trust it"
+            f"{max_key_bytes} allowed; raise max_key_bytes= of hetorch.Client if you trust it"
         )
 
 

@@ -15,6 +15,7 @@ from hetorch.errors import InsecureParametersWarning, ParameterError, SecurityEr
 from hetorch.params.checks import MAX_PRIME_COUNT, check_prime, check_ring_degree, integer, integers
 from hetorch.params.primes import SIMD_PRIME_BITS, chain_primes
 from hetorch.params.security import Security, max_log2_qp
+from hetorch.quantities import count_text
 
 DEFAULT_SLOT_GENERATOR = 5
 """Default generator of the order of the slots: slot j is at zeta^(5^j). Files and fingerprints omit the default."""
@@ -191,7 +192,9 @@ class ParameterSet:
             )
         primes = (*self.modulus_chain, *self.special_primes)
         if len(primes) > MAX_PRIME_COUNT:
-            raise ParameterError(f"{len(primes)} primes in all; at most {MAX_PRIME_COUNT} are supported")
+            raise ParameterError(
+                f"{count_text(len(primes), 'prime')} in all; at most {MAX_PRIME_COUNT} are supported"
+            )
         if not 1 <= self.digit_size <= len(self.modulus_chain):
             raise ParameterError(
                 f"digit_size must be 1..{len(self.modulus_chain)} (the length of modulus_chain), got {self.digit_size}"

@@ -64,7 +64,7 @@ def ntt_primes(bits: int, count: int, ring_degree: int, exclude: Collection[int]
     if not 2 <= bits <= MAX_PRIME_BITS:
         raise ParameterError(f"a prime has 2 to {MAX_PRIME_BITS} bits, got bits={bits}")
     if count < 0:
-        raise ParameterError(f"cannot choose {count} primes")
+        raise ParameterError(f"cannot choose {count_text(count, 'prime')}")
     skip = frozenset(exclude)
     sides = [_primes(bits, ring_degree, -1)]
     if bits not in (SIMD_PRIME_BITS, MAX_PRIME_BITS):

@@ -39,10 +39,9 @@ def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, t
         memory = predict_memory(program, parameters, plan.key_spec, weights, threads)
         if memory.total > limit:
             raise PlanUseError(
-                f"a run of {plan.name!r} needs {size_text(memory.total)} ({size_text(memory.weights)} "
-                "of them encrypted weights, "
-                f"which cannot be made piece by piece), the memory limit is {size_text(limit)}; raise "
-                "the limit or use a smaller model"
+                f"a run of {plan.name!r} needs {size_text(memory.total)} ({memory.total} bytes), "
+                f"{size_text(memory.weights)} of them for encrypted weights, which cannot be made piece by piece; the "
+                f"memory limit is {size_text(limit)}; raise the limit or use a smaller model"
             )
         return {}
     sizes = {position: _encoded_bytes(plan, backend, op) for position, op in enumerate(program.operations)}
@@ -57,9 +56,9 @@ def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, t
     needed = max(single.values(), default=0)
     if fixed + needed > limit:
         raise PlanUseError(
-            f"a run of {plan.name!r} needs at least {size_text(fixed + needed)} (keys and ciphertexts "
-            f"{size_text(fixed)}, the weights of one result ciphertext {size_text(needed)}), the memory limit is "
-            f"{size_text(limit)}; raise the limit or use a smaller model"
+            f"a run of {plan.name!r} needs at least {size_text(fixed + needed)} ({fixed + needed} bytes): keys and "
+            f"ciphertexts {size_text(fixed)}, the weights of one result ciphertext {size_text(needed)}; the memory "
+            f"limit is {size_text(limit)}; raise the limit or use a smaller model"
         )
     # From the smallest on, transforms are kept as long as the largest single result of the others fits beside them.
     kept = 0

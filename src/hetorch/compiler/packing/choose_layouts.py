@@ -95,8 +95,7 @@ def _check_ciphertexts(program: TensorProgram, slot_count: int) -> None:
         if needed > MOST_CIPHERTEXTS:
             raise InfeasibleError(
                 f"a tensor of shape {program.shape(value)} needs {count_text(needed, 'ciphertext')} of "
-                f"{slot_count} slots, at most "
-                f"{MOST_CIPHERTEXTS} are allowed; use a larger ring_degree, a smaller batch_size or a smaller model"
+                f"{count_text(slot_count, 'slot')}, at most {MOST_CIPHERTEXTS} are allowed"
             )
 
 

@@ -72,7 +72,7 @@ class SealParameters:
         if scheme not in (BFV, CKKS, BGV):
             raise WireError(f"{what}: scheme {scheme} is not one of BFV, CKKS and BGV")
         if not 1 <= count <= MAX_PRIMES:
-            raise WireError(f"{what} claim {count} primes, expected 1 to {MAX_PRIMES}")
+            raise WireError(f"{what} claim {count_text(count, 'prime')}, expected 1 to {MAX_PRIMES}")
         moduli = [_load_modulus(reader) for _ in range(count + 1)]
         reader.finish()
         return cls(scheme, ring_degree, tuple(moduli[:-1]), moduli[-1])

@@ -64,5 +64,5 @@ def join(model: torch.nn.Module, inputs: Sequence[object]) -> tuple[torch.nn.Mod
     return (
         Joined(model, shapes),
         flat,
-        f"the {len(shapes)} inputs are one row of {count_text(ends[-1], 'number')}, flattened: {places}",
+        f"the {count_text(len(shapes), 'input')} are one row of {count_text(ends[-1], 'number')}, flattened: {places}",
     )
