@@ -76,9 +76,7 @@ class SharedSoFar:
     spent: Fraction
 
 
-ANOTHER_FOLDER = (
-    "give a folder that only you can use and that stays: vault=, --vault or the variable HETORCH_VAULT"
-)
+ANOTHER_FOLDER = "give a folder that only you can use and that stays: vault= or the variable HETORCH_VAULT"
 """What to do where the vault's folder cannot be used. There is no folder to fall back to: one that does not stay would
 lose the key."""
 

@@ -41,7 +41,7 @@ def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, t
             raise PlanUseError(
                 f"a run of {plan.name!r} needs {size_text(memory.total)} ({memory.total} bytes), "
                 f"{size_text(memory.weights)} of them for encrypted weights, which cannot be made piece by piece; the "
-                f"memory limit is {size_text(limit)}; raise the limit or use a smaller model"
+                f"memory limit is {size_text(limit)}; raise memory_limit= or use a smaller model"
             )
         return {}
     sizes = {position: _encoded_bytes(plan, backend, op) for position, op in enumerate(program.operations)}
@@ -58,7 +58,7 @@ def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, t
         raise PlanUseError(
             f"a run of {plan.name!r} needs at least {size_text(fixed + needed)} ({fixed + needed} bytes): keys and "
             f"ciphertexts {size_text(fixed)}, the weights of one result ciphertext {size_text(needed)}; the memory "
-            f"limit is {size_text(limit)}; raise the limit or use a smaller model"
+            f"limit is {size_text(limit)}; raise memory_limit= or use a smaller model"
         )
     # From the smallest on, transforms are kept as long as the largest single result of the others fits beside them.
     kept = 0

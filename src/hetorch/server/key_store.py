@@ -72,7 +72,7 @@ class KeyStore:
             raise PlanUseError(
                 f"{what} of one client for {name!r} take {size_text(needed)}, the limit is "
                 f"{size_text(self._memory_limit)}; "
-                "raise --key-memory"
+                "raise key_memory="
             )
 
     def has(self, kind: StoredKind[object], key_id: str) -> bool:

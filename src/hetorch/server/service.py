@@ -46,7 +46,7 @@ class Service:
                 raise PlanUseError(
                     f"requests for {name!r} have bodies of up to {size_text(largest)}, the limit is "
                     f"{size_text(settings.body_memory)}; "
-                    "raise --body-memory"
+                    "raise body_memory="
                 )
 
     async def health(self, request: Request) -> Response:

@@ -18,7 +18,7 @@ from hetorch.optional_packages import require
 from hetorch.params import ParameterSet
 from hetorch.quantities import count_text
 
-RECOMPILE = "compile the model with engine='seal' (hetorch compile --engine seal)"
+RECOMPILE = 'compile the model with engine="seal"'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
