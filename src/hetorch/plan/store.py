@@ -28,7 +28,7 @@ from hetorch.plan.manifest import (
 from hetorch.plan.public import NAME_LENGTH, key_spec_json, read_key_spec, read_parameters
 
 FORMAT = "hetorch-plan"
-VERSION = 2
+VERSION = 3
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 MAX_MANIFEST_BYTES = 1 << 28
