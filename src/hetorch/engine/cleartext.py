@@ -164,7 +164,13 @@ class CleartextEngine:
         )
 
     def prepare_transform(
-        self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
+        self,
+        transform: DiagonalTransform,
+        *,
+        level: int,
+        input_scale: float,
+        output_scale: float,
+        coefficients: bool = False,
     ) -> PreparedTransform:
         if not 1 <= level <= self.parameters.max_level:
             raise LevelError(
