@@ -63,19 +63,8 @@ def cases() -> Iterator[tuple[str, nn.Module, torch.Tensor, dict[str, Any]]]:
         model = entry.make()
         x = torch.randn(300, *entry.shape).clamp(-3, 3)
         if any(isinstance(part, nn.modules.batchnorm._BatchNorm) for part in model.modules()):
-            _train_once(model, x)
+            model.train()(x)
         yield f"zoo: {name}", model.eval(), x, {"activation_agreement": 0.0, **entry.options}
-
-
-def _train_once(model: nn.Module, x: torch.Tensor) -> None:
-    """Give batch normalisation its running statistics, on one thread: torch sums in another order on several, and the
-    model, which is not the compiler's work, would be another one."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        model.train()(x)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def hashes(plan: hetorch.Plan) -> dict[str, str]:
@@ -98,8 +87,19 @@ def hashes(plan: hetorch.Plan) -> dict[str, str]:
     }
 
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables with the numbers of threads of torch and of numpy's BLAS. Both read them when they are loaded."""
+
+
 def main() -> None:
-    """One JSON object a line, on standard output; --only TEXT limits the names."""
+    """One JSON object a line, on standard output; --only TEXT limits the names.
+
+    All of it runs on one thread: sums have another order on several, in the training of batch normalisation (torch) and
+    in the least squares of the activations (numpy), so that models and plans differ in their last bits.
+    """
+    if any(os.environ.get(name) != "1" for name in THREADS):
+        command = [sys.executable, "-m", "benchmarks.plan_bytes", *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | dict.fromkeys(THREADS, "1"))
     only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
     # The constants of this machine would give other plans than those of another.
     os.environ["HETORCH_TUNING"] = str(Path(tempfile.gettempdir()) / "hetorch-no-tuning.json")
