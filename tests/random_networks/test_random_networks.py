@@ -36,7 +36,9 @@ def check(network: RandomNetwork, *, encrypted: bool = False) -> bool:
     """Compile a network and check the promise; return False if it is refused."""
     try:
         plan = compile(network.model, network.calibration, **network.options)
-    except InfeasibleError:
+    except InfeasibleError as refused:
+        # A plan that was made and then found to break its promise is a fault, however it is refused.
+        assert "what helps: more calibration inputs" not in str(refused), refused
         return False
     report = plan.report
     with torch.no_grad():
