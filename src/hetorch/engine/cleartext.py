@@ -19,6 +19,7 @@ from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, KeyMissingError, LevelError
 from hetorch.params import ParameterSet
 from hetorch.params.scales import SCALE_TOLERANCE
+from hetorch.quantities import count_text
 
 Array = NDArray[np.float64]
 
@@ -165,7 +166,13 @@ class CleartextEngine:
         )
 
     def prepare_transform(
-        self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
+        self,
+        transform: DiagonalTransform,
+        *,
+        level: int,
+        input_scale: float,
+        output_scale: float,
+        coefficients: bool = False,
     ) -> PreparedTransform:
         if not 1 <= level <= self.parameters.max_level:
             raise LevelError(
@@ -187,7 +194,9 @@ class CleartextEngine:
     ) -> list[CleartextCiphertext]:
         transform, level = prepared.transform, prepared.level
         if len(inputs) != transform.input_count:
-            raise InputError(f"the transform takes {transform.input_count} ciphertexts, got {len(inputs)}")
+            raise InputError(
+                f"the transform takes {count_text(transform.input_count, 'ciphertext')}, got {len(inputs)}"
+            )
         for a in inputs:
             if a.level != level:
                 raise LevelError(
@@ -234,7 +243,7 @@ class CleartextEngine:
         depth = polynomial_depth(len(coefficients) - 1)
         if a.level < depth:
             raise LevelError(
-                f"a polynomial of degree {len(coefficients) - 1} needs {depth} levels, got {a.level}"
+                f"a polynomial of degree {len(coefficients) - 1} needs {count_text(depth, 'level')}, got {a.level}"
             )
         if depth > 1:
             self._check_relinearisation(a.level)

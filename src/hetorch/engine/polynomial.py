@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hetorch.errors import ParameterError
+from hetorch.quantities import count_text
 
 
 def polynomial_depth(degree: int) -> int:
@@ -110,7 +111,9 @@ def chebyshev_schedule(
     """
     depth = polynomial_depth(len(coefficients) - 1)
     if level < depth:
-        raise ParameterError(f"a polynomial that uses {depth} levels cannot start at level {level}")
+        raise ParameterError(
+            f"a polynomial that uses {count_text(depth, 'level')} cannot start at level {level}"
+        )
     emitter = _Emitter(level, input_scale, modulus_chain, depth)
     series = emitter.series([float(c) for c in coefficients], level - depth, output_scale)
     return ChebyshevSchedule(tuple(emitter.steps), series, emitter.scales, emitter.levels)

@@ -9,14 +9,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hetorch.engine.cleartext import CleartextEngine
-from hetorch.inspect.batches import Slots, check_runnable, run_in_batches
+from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telling
 from hetorch.plan import Plan
 from hetorch.plan.keys import required_keys
+from hetorch.progress import ProgressOption, reporting
 from hetorch.runtime import Runner, Trace
 
 
 def simulate(
-    plan: Plan, x: ArrayLike, *, noise: bool = True, seed: int = 0, trace: Trace | None = None
+    plan: Plan,
+    x: ArrayLike,
+    *,
+    noise: bool = True,
+    seed: int = 0,
+    trace: Trace | None = None,
+    progress: ProgressOption = None,
 ) -> NDArray[np.float64]:
     """Run the plan on the cleartext engine: the same program, levels, scales and errors, without cryptography.
 
@@ -28,6 +35,8 @@ def simulate(
         noise: add the modelled encryption noise.
         seed: the seed of that noise.
         trace: called after each operation.
+        progress: called with a stage and the fraction of all operations that are done. By default a bar on the
+            terminal, and a line in a notebook, for what takes more than a second; False for none.
 
     Returns:
         The results, float64 of shape (batch, *output_shape).
@@ -46,8 +55,13 @@ def simulate(
     engine = CleartextEngine(plan.parameters, noise=noise, seed=seed, key_spec=plan.key_spec)
     runner = Runner(plan, engine)
 
-    def run(packed: Sequence[Slots]) -> list[Slots]:
-        inputs = [engine.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed]
-        return [engine.decrypt(result) for result in runner.run(inputs, trace=trace)]
+    with reporting(progress, "simulate") as report:
+        told = telling(trace, report, plan, len(samples))
 
-    return run_in_batches(public, samples, run)
+        def run(packed: Sequence[Slots]) -> list[Slots]:
+            inputs = [
+                engine.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed
+            ]
+            return [engine.decrypt(result) for result in runner.run(inputs, trace=told)]
+
+        return run_in_batches(public, samples, run)
