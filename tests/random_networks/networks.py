@@ -68,9 +68,7 @@ class _Draw:
         self.axes = int(self.random.choice([0, 1, 2], p=[0.3, 0.25, 0.45]))
         self.layers: list[nn.Module] = []
         self.words: list[str] = []
-        self.left = int(
-            self.random.integers(1, 3)
-        )  # pools by maximum and activations after the first, at most
+        self.left = int(self.random.integers(1, 4))  # activations and maximum pools after the first, at most
 
     def chance(self, probability: float) -> bool:
         return bool(self.random.random() < probability)
@@ -104,12 +102,13 @@ class _Draw:
         """Give some of the units of a layer a fault."""
         with torch.no_grad():
             for unit in range(len(layer.weight)):
-                if not self.chance(0.15):
+                if not self.chance(0.25):
                     continue
                 fault = str(self.random.choice(["dead", "saturated", "tiny", "zero", "large"]))
                 self.words.append(fault)
                 weight = layer.weight[unit]
-                factor = {"tiny": 1e-4, "zero": 0.0, "large": 4.0}.get(fault, 1.0)
+                tiny = float(self.random.choice([1e-8, 1e-4, 1e-2]))
+                factor = {"tiny": tiny, "zero": 0.0, "large": 4.0}.get(fault, 1.0)
                 weight.mul_(factor)
                 if fault in ("dead", "saturated") and layer.bias is not None:
                     sign = -1.0 if fault == "dead" else 1.0
@@ -133,7 +132,7 @@ class _Draw:
         """Draw a pool, or none; `size` is the least size of an axis."""
         if self.axes == 0 or size < 4 or not self.chance(0.5):
             return None
-        if self.left > 0 and self.chance(0.4):
+        if self.left > 0 and self.chance(0.6):
             self.left -= 1
             self.words.append("max pool")
             return (nn.MaxPool1d, nn.MaxPool2d)[self.axes - 1](2)
@@ -164,7 +163,7 @@ def random_network(seed: int) -> RandomNetwork:
             draw.layers.append(Residual(nn.Sequential(draw.affine(channels, channels), draw.activation())))
             draw.words.append("residual")
         draw.left -= 1
-        if draw.left < 0 or draw.chance(0.4):
+        if draw.left < 0 or draw.chance(0.3):
             break
     model = nn.Sequential(*draw.layers, *_head(draw, _features(draw.layers, x[:2]).flatten(1).shape[1]))
     _settle(draw, model, x)
