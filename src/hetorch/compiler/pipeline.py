@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,25 +110,41 @@ def run_pipeline(
     variants = program_variants(approximated.program, inputs)
 
     span = output_range(reference)
-    precision = _precision(options, approximated)
+    request = Request(variants, span, _precision(options, approximated), options, machine)
+    all_notes = (*notes, *sentences(approximated))
+    calibration = Calibration(span, len(inputs), all_notes, machine)
+    plan = _kept_plan(name, request, approximated, inputs, calibration, tell)
+    tell(Stage.DONE)
+    return plan
+
+
+def _kept_plan(
+    name: str,
+    request: Request,
+    approximated: Approximated,
+    inputs: Array,
+    calibration: Calibration,
+    tell: Callable[[Stage, float], None],
+) -> Plan:
+    """Search, lower and run the plan, with finer and finer precision until it keeps its promise."""
     for finer in FINER:
-        tell(Stage.SEARCH)
-        request = Request(variants, span, precision * finer, options, machine)
-        choice = search(request, begun=lambda share: tell(Stage.SEARCH, share))
-
-        tell(Stage.LOWER)
-        all_notes = (*notes, *sentences(approximated), *choice.variant.notes)
-        calibration = Calibration(span, len(inputs), all_notes, machine)
-        plan = _plan(name, choice, approximated, inputs, calibration)
-
-        tell(Stage.VERIFY)
+        # The searches after the first one count as part of the verification.
+        stage = Stage.SEARCH if finer == FINER[0] else Stage.VERIFY
+        tell(stage, 0.0)
+        wanted = replace(request, precision=request.precision * finer)
+        choice = search(wanted, begun=partial(tell, stage))
+        if stage is Stage.SEARCH:
+            tell(Stage.LOWER, 0.0)
+        noted = replace(calibration, notes=(*calibration.notes, *choice.variant.notes))
+        plan = _plan(name, choice, approximated, inputs, noted)
+        if stage is Stage.SEARCH:
+            tell(Stage.VERIFY, 0.0)
         verdict = verify_plan(plan, choice)
         if verdict.kept:
-            tell(Stage.DONE)
             return plan
-        if options.scale_bits is not None:
+        if request.options.scale_bits is not None:
             break
-    raise InfeasibleError(f"{name}: {verdict.sentence()}; {_helps(options)}")
+    raise InfeasibleError(f"{name}: {verdict.sentence()}; {_helps(request.options)}")
 
 
 def _helps(options: CompileOptions) -> str:
