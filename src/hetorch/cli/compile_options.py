@@ -44,9 +44,11 @@ def _parameter(name: str) -> inspect.Parameter:
     """Return the parameter of an option. Its default is None: CompileOptions has the real one, which the help shows."""
     field = CompileOptions.model_fields[name]
     value_type = float if unit(name) else kind(name)
-    default = "" if field.default is None else f" Default: {field.default}."
+    default = "" if field.default is None or value_type is bool else f" Default: {field.default}."
     in_unit = " In MB." if unit(name) == MEGABYTE else ""
-    option = typer.Option(help=f"{field.description}{in_unit}{default}", show_default=False)
+    # A flag has one name, without the one that typer adds to turn it off.
+    flag = (f"--{name.replace('_', '-')}",) if value_type is bool else ()
+    option = typer.Option(*flag, help=f"{field.description}{in_unit}{default}", show_default=False)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.approximate_activations import nearest_network
 from hetorch.compiler.activations.approximated import Fit
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.frontend.capture import capture
@@ -56,16 +56,17 @@ def analyze(
         return Analysis(type(model).__name__, (), str(error))
     exact = Analysis(captured.name, captured.rows, "", captured.notes)
     try:
-        approximated = approximate_activations(
+        approximated = nearest_network(
             fuse_affine(gather_polynomials(captured.program)), captured.inputs, captured.outputs, chosen
         )
     except HetorchError as error:
         return replace(exact, problem="; ".join(filter(None, (str(error), uneven_inputs(captured.inputs)))))
     levels = _least_levels(approximated.program)
+    refused = approximated.refusal or (approximated.shortfall if chosen.strict else "")
     return replace(
         exact,
         rows=_with_fits(captured.rows, approximated.fits),
-        problem=_too_deep(levels),
+        problem="; ".join(filter(None, (refused, _too_deep(levels)))),
         notes=(
             *captured.notes,
             *sentences(approximated),
