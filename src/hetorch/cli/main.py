@@ -16,6 +16,7 @@ from hetorch.cli.compile import compile_model
 from hetorch.cli.demo import demo
 from hetorch.cli.doctor import doctor
 from hetorch.cli.encrypt_weights import encrypt_weights
+from hetorch.cli.evaluate import evaluate_plan
 from hetorch.cli.inspect import inspect
 from hetorch.cli.keygen import keygen
 from hetorch.cli.predict import predict
@@ -44,6 +45,7 @@ app.command("keygen")(keygen)
 app.command("serve")(serve)
 app.command("predict")(predict)
 app.command("inspect")(inspect)
+app.command("evaluate")(evaluate_plan)
 app.command("without-weights")(without_weights)
 app.command("public-key")(public_key)
 app.command("encrypt-weights")(encrypt_weights)
