@@ -67,6 +67,21 @@ def test_random_maps_of_skewed_inputs(seed: int, columns: int, rows: int, step: 
     check(sparse.csr_array(dense), skewed(compact(columns), step, SLOTS), compact(rows), SLOTS, seed)
 
 
+@given(st.integers(0, 2**31), st.integers(1, 32), st.integers(129, 300), st.integers(1, 40))
+def test_skewed_inputs_of_results_in_several_ciphertexts(
+    seed: int, columns: int, rows: int, step: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    dense = generator.standard_normal((rows, columns)) * (generator.random((rows, columns)) < 0.3)
+    source = skewed(compact(columns), step, SLOTS)
+    result = Placement(np.arange(rows, dtype=np.int64)[None], SLOTS, "several", parts=-(-rows // SLOTS))
+    x = generator.standard_normal(columns)
+    lowered = lower(sparse.csr_array(dense), source, result, SLOTS)
+    sums = lowered.transform.apply([source.layout((columns,), SLOTS).pack(x)[0]])
+    for got, expected in zip(sums, result.layout((rows,), SLOTS).pack(dense @ x), strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-9)
+
+
 def test_skewed_replicas_divide_the_diagonals() -> None:
     dense = sparse.csr_array(np.random.default_rng(0).standard_normal((16, 32)))
     plain = check(dense, compact(32), compact(16), SLOTS)

@@ -168,7 +168,9 @@ def _moduli(signed: Indices) -> list[int]:
     starts_of_runs = signed[np.flatnonzero(np.diff(signed, prepend=signed[0] - 2) > 1)]
     for group in (signed[:SEARCHED_DIAGONALS], starts_of_runs[:SEARCHED_DIAGONALS]):
         distances = (group[None, :] - group[:, None]).reshape(-1)
-        values, counts = np.unique(distances[distances > 1], return_counts=True)
+        counts = np.bincount(distances[distances > 1])
+        values = np.flatnonzero(counts)
+        counts = counts[values]
         common = np.argsort(-counts, kind="stable")[:COMMON_DISTANCES]
         moduli.update(int(value) for value in values[common])
         gaps = np.unique(np.diff(group)) if len(group) > 1 else np.zeros(0, dtype=np.int64)

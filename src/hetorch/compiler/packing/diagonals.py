@@ -61,7 +61,10 @@ def find_diagonals(
         return DiagonalSet(np.flatnonzero(present), modulus, number[k], np.zeros(len(k), dtype=np.int64))
     if source.positions.shape[0] * len(rows) > MOST_COVER_ENTRIES:
         return None
-    covering = cover(_distances(rows, columns, source, result, modulus), modulus, most)
+    # The ciphertexts of a result have diagonals of their own; a skewed input is one ciphertext.
+    output = (result.positions[0] // result.period).take(rows)
+    numbers = output * modulus + _distances(rows, columns, source, result, modulus)
+    covering = cover(numbers, modulus * result.parts, most)
     return None if covering is None else DiagonalSet(covering[0], modulus, *covering[1:])
 
 
