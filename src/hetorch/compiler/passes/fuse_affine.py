@@ -120,17 +120,26 @@ class Fuser:
         """
         terms = self._terms(total)
         deepest = max(self.depth[value] for value in terms)
-        saves, fuses, before, after = True, False, float(matrix.nnz), 0.0
+        deep = {value for value in terms if self.depth[value] == deepest}
+        saves = all(value and isinstance(self.operations[value - 1], Affine) for value in deep)
+        if not saves and total in self.shared:
+            return False
+        fuses, before, after = False, float(matrix.nnz), 0.0
         for value in terms:
             op = self.operations[value - 1] if value else None
             factor = op.matrix.nnz if isinstance(op, Affine) else 0
-            product = compose(matrix, op.matrix).nnz if isinstance(op, Affine) else np.inf
+            product = self._nonzeros(matrix, op.matrix) if isinstance(op, Affine) else np.inf
             fits = product <= self.growth * (matrix.nnz + factor)
-            saves &= fits or self.depth[value] < deepest
+            saves &= fits or value not in deep
             fuses |= fits
             before += factor
             after += product if fits else matrix.nnz + factor
         return fuses and (saves or (after < before and total not in self.shared))
+
+    def _nonzeros(self, outer: sparse.csr_array, inner: sparse.csr_array) -> int:
+        """Return the number of non-zeros of outer @ inner, or an upper bound of it that `growth` allows."""
+        bound = int(np.diff(inner.indptr)[outer.indices].sum())
+        return bound if bound <= self.growth * (outer.nnz + inner.nnz) else int(compose(outer, inner).nnz)
 
     def add(self, a: int, b: int, shape: tuple[int, ...], name: str) -> int:
         """Return the value a + b; terms that are affine in the same value become one map."""
