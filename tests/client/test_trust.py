@@ -77,7 +77,7 @@ def test_keys_that_do_not_exist_are_refused(spec: EvaluationKeySpec, sentence: s
 
 def test_the_size_of_the_keys_is_computed_not_believed() -> None:
     plan = dataclasses.replace(plan_of(secure_parameters()), evaluation_key_bytes=1)
-    with pytest.raises(PlanError, match="bytes of evaluation keys"):
+    with pytest.raises(PlanError, match=r"\(\d{7} bytes\) of evaluation keys, more than the 1000 allowed"):
         check(plan, max_key_bytes=1000)
 
 

@@ -82,7 +82,7 @@ def test_wrong_inputs() -> None:
     engine = CleartextEngine(made.parameters)
     runner = Runner(made, engine)
     good = encrypted("mlp", engine, 0)
-    with pytest.raises(InputError, match="takes 1 ciphertexts, got 2"):
+    with pytest.raises(InputError, match="takes 1 ciphertext, got 2"):
         runner.run(good * 2)
     with pytest.raises(InputError, match="expected level"):
         runner.run([engine.drop_level(good[0], 1)])

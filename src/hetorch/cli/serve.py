@@ -13,6 +13,7 @@ from hetorch.engine.backend import NATIVE
 from hetorch.interop.backends import BACKENDS
 from hetorch.wire.limits import REQUEST_SECONDS
 
+ENCODING = "encoding weights"
 GB = 10**9
 """Bytes in the unit of the options for memory and disk."""
 
@@ -48,7 +49,8 @@ def serve(
     memory_limit: Annotated[
         float | None,
         typer.Option(
-            help="Memory for one prediction with keys and weights, in GB. A low limit makes predictions slower."
+            help="Memory for one prediction with keys and weights, in GB. A low limit makes predictions slower.",
+            min=0.001,
         ),
     ] = None,
     engine: Annotated[
@@ -71,7 +73,7 @@ def serve(
     from hetorch.server.isolation import isolate
 
     isolate()  # before anything else is imported; create_app does so too
-    from hetorch.progress import bars
+    from hetorch.progress import reporting
     from hetorch.server.app import create_app
     from hetorch.server.models import load_models
     from hetorch.server.run import bind, run, write_ready_file
@@ -88,10 +90,10 @@ def serve(
     )
     bound = bind(host, port)
     with bound:
-        with bars(quiet=as_json) as report:
+        with reporting(False if as_json else None, ENCODING) as report:
             models = load_models(
                 plans,
-                lambda name, done: report(f"encoding weights of {name}", done),
+                report,
                 None if memory_limit is None else round(memory_limit * GB),
                 engine=engine,
             )

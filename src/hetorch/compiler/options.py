@@ -8,8 +8,10 @@ torch.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -107,6 +109,24 @@ def _one_of(names: tuple[str, ...], help: str) -> Any:
 Ranges = Literal["calibrated", "interval"]
 Objective = Literal["latency", "throughput"]
 Weights = Literal["clear", "encrypted"]
+
+
+ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "poly_modulus_degree": "ring_degree",
+        "coeff_mod_bit_sizes": "scale_bits",
+        "n_bits": "precision",
+        "verbose": "progress",
+        "show_progress": "progress",
+        "callback": "progress",
+        "polynomial_degree": "activation_degree",
+        "inputset": "calibration_inputs",
+        "sample_inputs": "calibration_inputs",
+        "example_inputs": "calibration_inputs",
+        "calibration_data": "calibration_inputs",
+    }
+)
+"""Names that other libraries have for the arguments of hetorch.compile."""
 
 
 class CompileOptions(BaseModel):
@@ -222,8 +242,7 @@ class CompileOptions(BaseModel):
         """Check `options`, which are given by name."""
         unknown = sorted(set(options) - set(type(self).model_fields))
         if unknown:
-            known = ", ".join(type(self).model_fields)
-            raise TypeError(f"{unknown[0]!r} is no option of hetorch.compile; the options are {known}")
+            raise TypeError(_unknown_option(unknown[0]))
         try:
             super().__init__(**options)
         except ValidationError as error:
@@ -272,6 +291,15 @@ def expected(name: str) -> str:
     extra = CompileOptions.model_fields[name].json_schema_extra
     assert isinstance(extra, dict)
     return str(extra["expected"])
+
+
+def _unknown_option(name: str) -> str:
+    """Return the message for an option that does not exist: the nearest that do, and all of them."""
+    known = [*CompileOptions.model_fields, "progress"]
+    low = name.lower().replace("-", "_")
+    near = [ELSEWHERE[low]] if low in ELSEWHERE else difflib.get_close_matches(low, known, n=2, cutoff=0.5)
+    meant = f"; did you mean {' or '.join(near)}?" if near else "."
+    return f"{name!r} is no option of hetorch.compile{meant} The options are {', '.join(known)}"
 
 
 def _first_problem(error: ValidationError, options: Mapping[str, object]) -> HetorchError:

@@ -14,6 +14,7 @@ from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.lowering.build_program import build_program
 from hetorch.compiler.lowering.make_report import Calibration, make_report
+from hetorch.compiler.lowering.verify_plan import verify_plan
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
@@ -38,6 +39,10 @@ NOISE_SHARE = 1.0 / 3
 smaller and outputs noisier. The predicted error is a bound (hetorch.compiler.noise): observed errors are a quarter of
 it or less."""
 
+FINER = (1.0, 2.0**-4, 2.0**-8)
+"""Factors of the precision that are tried in turn, until the plan keeps its promise. Smaller ones mean larger scales.
+"""
+
 
 class Stage(Enum):
     """The stages in their order, each with its name and the fraction of all work that is done when it begins."""
@@ -46,7 +51,8 @@ class Stage(Enum):
     APPROXIMATE = ("approximate activations over calibrated ranges", 0.2)
     VARY = ("fuse again, balance sums, drop pruned elements, assign levels", 0.35)
     SEARCH = ("choose layouts, scales and the smallest secure parameters", 0.4)
-    LOWER = ("lower to ciphertext operations and select the keys used", 0.9)
+    LOWER = ("lower to ciphertext operations and select the keys used", 0.88)
+    VERIFY = ("run the plan on the cleartext engine with noise", 0.93)
     DONE = ("done", 1.0)
 
     def __init__(self, title: str, begins: float) -> None:
@@ -77,7 +83,7 @@ def run_pipeline(
         progress: called with the name of each stage as it begins, and the fraction of all work that is done.
 
     Raises:
-        InfeasibleError: no degrees, parameters or keys satisfy the options.
+        InfeasibleError: no degrees, parameters or keys satisfy the options, or no plan keeps its promise.
     """
 
     def tell(stage: Stage, share: float = 0.0) -> None:
@@ -100,18 +106,37 @@ def run_pipeline(
     tell(Stage.VARY)
     variants = program_variants(approximated.program, inputs)
 
-    tell(Stage.SEARCH)
     span = output_range(reference)
-    request = Request(variants, span, _precision(options, approximated), options, machine)
-    choice = search(request, begun=lambda share: tell(Stage.SEARCH, share))
+    precision = _precision(options, approximated)
+    for finer in FINER:
+        tell(Stage.SEARCH)
+        request = Request(variants, span, precision * finer, options, machine)
+        choice = search(request, begun=lambda share: tell(Stage.SEARCH, share))
 
-    tell(Stage.LOWER)
-    all_notes = (*notes, *sentences(approximated), *choice.variant.notes)
-    calibration = Calibration(span, len(inputs), all_notes, machine)
-    plan = _plan(name, choice, approximated, inputs, calibration)
+        tell(Stage.LOWER)
+        all_notes = (*notes, *sentences(approximated), *choice.variant.notes)
+        calibration = Calibration(span, len(inputs), all_notes, machine)
+        plan = _plan(name, choice, approximated, inputs, calibration)
 
-    tell(Stage.DONE)
-    return plan
+        tell(Stage.VERIFY)
+        verdict = verify_plan(plan, choice)
+        if verdict.kept:
+            tell(Stage.DONE)
+            return plan
+        if options.scale_bits is not None:
+            break
+    raise InfeasibleError(f"{name}: {verdict.sentence()}; {_helps(options)}")
+
+
+def _helps(options: CompileOptions) -> str:
+    """Return what helps against noise that the plan does not bear."""
+    ways = [
+        "more calibration inputs",
+        "lower degrees (activation_degree=, or a larger activation_tolerance=)",
+    ]
+    if options.scale_bits is not None:
+        ways.insert(0, "a larger scale_bits= or none")
+    return f"what helps: {', '.join(ways)}"
 
 
 def _check_memory(name: str, fused: TensorProgram) -> None:

@@ -10,14 +10,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hetorch.engine.cleartext import CleartextEngine
-from hetorch.inspect.batches import Slots, check_runnable, run_in_batches
+from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telling
 from hetorch.plan import Plan
 from hetorch.plan.keys import required_keys
+from hetorch.progress import ProgressOption, reporting
 from hetorch.runtime import Runner, Trace
 
 
 def run_slots(
-    plan: Plan, x: ArrayLike, *, noise: bool = True, seed: int = 0, trace: Trace | None = None
+    plan: Plan,
+    x: ArrayLike,
+    *,
+    noise: bool = True,
+    seed: int = 0,
+    trace: Trace | None = None,
+    progress: ProgressOption = None,
 ) -> NDArray[np.float64]:
     """Run the plan on the cleartext engine: the same operations, levels, scales and keys, without cryptography.
 
@@ -25,11 +32,13 @@ def run_slots(
     many samples. Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does.
 
     Args:
-        plan: a plan with its weights, in clear or to be encrypted (the noise is then that of weights in clear).
+        plan: a plan with its weights, in clear or to be encrypted.
         x: one sample of the plan's input_shape, or a batch of them.
         noise: add the modelled encryption noise.
         seed: the seed of that noise.
         trace: called after each operation.
+        progress: called with a stage and the fraction of all operations that are done. By default a bar on the
+            terminal, and a line in a notebook, for what takes more than a second; False for none.
 
     Returns:
         The results, float64 of shape (batch, *output_shape).
@@ -48,8 +57,13 @@ def run_slots(
     engine = CleartextEngine(plan.parameters, noise=noise, seed=seed, key_spec=plan.key_spec)
     runner = Runner(plan, engine)
 
-    def run(packed: Sequence[Slots]) -> list[Slots]:
-        inputs = [engine.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed]
-        return [engine.decrypt(result) for result in runner.run(inputs, trace=trace)]
+    with reporting(progress, "run slots") as report:
+        told = telling(trace, report, plan, len(samples))
 
-    return run_in_batches(public, samples, run)
+        def run(packed: Sequence[Slots]) -> list[Slots]:
+            inputs = [
+                engine.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed
+            ]
+            return [engine.decrypt(result) for result in runner.run(inputs, trace=told)]
+
+        return run_in_batches(public, samples, run)

@@ -46,7 +46,7 @@ class WorkerPool:
         if self._pending >= self._capacity:
             raise Refusal(
                 Code.BUSY,
-                f"{self._pending} computations are running or waiting, no more are taken; try again",
+                f"no more computations are taken beside {self._pending} that run or wait; try again",
             )
         abandoned = threading.Event()
         submitted = time.perf_counter()

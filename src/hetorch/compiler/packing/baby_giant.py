@@ -67,50 +67,77 @@ def split(
         key_weight: cost of a key, where a hoisted rotation costs BABY and a giant step GIANT.
     """
     distinct, place = np.unique(indices, return_inverse=True)
-    zeros = np.zeros(len(indices), dtype=np.int64)
-    output = zeros if outputs is None else outputs
-    read = zeros if inputs is None else inputs
     signed, order = _unrolled(distinct, modulus)
-    best: Split | None = None
-    best_cost = np.inf
+    position = order[place]  # of each diagonal in `signed`
+    best, best_cost = (1, 0), np.inf
     for step in _moduli(signed):
+        residues = _Babies.of(signed, step, position, inputs)
         for offset in {
             0,
             -(step // 2),
             int(signed.min()) % step - step,
             int(signed[len(signed) // 2]) % step - step,
         }:
-            babies = (signed - offset) % step + offset
-            giants = signed - babies
-            baby_keys, baby_count = _rotations(babies, order, place, read)
-            _, giant_count = _rotations(giants, order, place, output)
-            giant_keys = _horner_keys(giants)
+            baby_keys, baby_count = residues.rotations(offset)
+            giant_keys, giant_count = _giant_rotations((signed - offset) // step, position, outputs)
             cost = BABY * baby_count + GIANT * giant_count + key_weight * (baby_keys + giant_keys)
             if cost < best_cost:
-                best, best_cost = Split(giants, babies, baby_count, giant_count), cost
-    assert best is not None
-    return Split(best.giants[order][place], best.babies[order][place], best.baby_count, best.giant_count)
+                best, best_cost, counts = (step, offset), cost, (baby_count, giant_count)
+    step, offset = best
+    babies = (signed - offset) % step + offset
+    return Split((signed - babies)[position], babies[position], *counts)
 
 
-def _rotations(steps: Indices, order: Indices, place: Indices, ciphertext: Indices) -> tuple[int, int]:
-    """Return the number of distinct steps other than 0, and the number of pairs of such a step and a ciphertext."""
-    distinct, number = np.unique(steps, return_inverse=True)
-    keys = len(distinct) - int(np.any(distinct == 0))
-    count = int(ciphertext.max()) + 1
-    if count == 1:
-        return keys, keys
-    present = np.zeros((count, len(distinct)), dtype=bool)
-    present[ciphertext, number[order][place]] = True
-    return keys, int(present[:, distinct != 0].sum())
+@dataclass(frozen=True, slots=True)
+class _Babies:
+    """The baby steps for one modulus: with another offset, they are other representatives of the same residues.
+
+    `keys` and `pairs`: the numbers of distinct residues and of pairs of one with an input; `zero_keys` and
+    `zero_pairs`: how many of them have the residue 0.
+    """
+
+    modulus: int
+    keys: int
+    zero_keys: int
+    pairs: int
+    zero_pairs: int
+
+    @classmethod
+    def of(cls, signed: Indices, modulus: int, position: Indices, inputs: Indices | None) -> _Babies:
+        residues = signed % modulus
+        present = np.zeros(modulus, dtype=bool)
+        present[residues] = True
+        keys, zero = int(np.count_nonzero(present)), int(present[0])
+        if inputs is None or not np.any(inputs):
+            return cls(modulus, keys, zero, keys, zero)
+        read = np.zeros((int(inputs.max()) + 1, modulus), dtype=bool)
+        read[inputs, residues[position]] = True
+        return cls(modulus, keys, zero, int(np.count_nonzero(read)), int(np.count_nonzero(read[:, 0])))
+
+    def rotations(self, offset: int) -> tuple[int, int]:
+        """Return the numbers of distinct baby steps in [offset, offset + modulus) other than 0, and of their pairs."""
+        if not offset <= 0 < offset + self.modulus:  # then a multiple of the modulus stands for the residue 0
+            return self.keys, self.pairs
+        return self.keys - self.zero_keys, self.pairs - self.zero_pairs
 
 
-def _horner_keys(giants: Indices) -> int:
-    """Return the number of keys for giant steps, by the rule of hetorch.engine.rotation_schedule for each side."""
+def _giant_rotations(multiples: Indices, position: Indices, outputs: Indices | None) -> tuple[int, int]:
+    """Return the numbers of keys and of (output, giant step) pairs, step 0 not counted.
+
+    `multiples`: the giant steps in ascending order, divided by the modulus. Keys are counted by the rule of
+    hetorch.engine.rotation_schedule for each side.
+    """
+    distinct = multiples[np.flatnonzero(np.diff(multiples, prepend=multiples[0] - 1))]
     keys = 0
-    for side in (giants[giants > 0], -giants[giants < 0]):
-        steps = np.unique(side)
-        keys += 1 if are_multiples(steps) else len(steps)
-    return keys
+    for side in (distinct[distinct > 0], -distinct[distinct < 0][::-1]):
+        keys += 1 if are_multiples(side) else len(side)
+    if outputs is None or not np.any(outputs):
+        return keys, len(distinct) - int(np.any(distinct == 0))
+    first = int(multiples[0])
+    present = np.zeros((int(outputs.max()) + 1, int(multiples[-1]) - first + 1), dtype=bool)
+    present[outputs, multiples[position] - first] = True
+    zeros = int(np.count_nonzero(present[:, -first])) if 0 <= -first < present.shape[1] else 0
+    return keys, int(np.count_nonzero(present)) - zeros
 
 
 def _unrolled(indices: Indices, modulus: int) -> tuple[Indices, Indices]:
@@ -141,7 +168,9 @@ def _moduli(signed: Indices) -> list[int]:
     starts_of_runs = signed[np.flatnonzero(np.diff(signed, prepend=signed[0] - 2) > 1)]
     for group in (signed[:SEARCHED_DIAGONALS], starts_of_runs[:SEARCHED_DIAGONALS]):
         distances = (group[None, :] - group[:, None]).reshape(-1)
-        values, counts = np.unique(distances[distances > 1], return_counts=True)
+        counts = np.bincount(distances[distances > 1])
+        values = np.flatnonzero(counts)
+        counts = counts[values]
         common = np.argsort(-counts, kind="stable")[:COMMON_DISTANCES]
         moduli.update(int(value) for value in values[common])
         gaps = np.unique(np.diff(group)) if len(group) > 1 else np.zeros(0, dtype=np.int64)

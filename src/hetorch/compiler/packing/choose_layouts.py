@@ -29,6 +29,7 @@ from hetorch.compiler.packing.row_packing import row_packable_groups, row_packed
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.ir.value_groups import value_groups
+from hetorch.quantities import count_text
 
 BEAM = 32
 """Number of partial choices that are kept after each map. Raised, networks with branches may find cheaper layouts, and
@@ -93,8 +94,8 @@ def _check_ciphertexts(program: TensorProgram, slot_count: int) -> None:
         needed = -(-program.size(value) // slot_count)
         if needed > MOST_CIPHERTEXTS:
             raise InfeasibleError(
-                f"a tensor of shape {program.shape(value)} needs {needed} ciphertexts of {slot_count} slots, at most "
-                f"{MOST_CIPHERTEXTS} are allowed; use a larger ring_degree, a smaller batch_size or a smaller model"
+                f"a tensor of shape {program.shape(value)} needs {count_text(needed, 'ciphertext')} of "
+                f"{count_text(slot_count, 'slot')}, at most {MOST_CIPHERTEXTS} are allowed"
             )
 
 

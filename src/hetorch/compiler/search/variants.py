@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.noise.sensitivity import Sensitivity, measure_sensitivity
-from hetorch.compiler.packing.lower import LoweredMap
+from hetorch.compiler.packing.lower import MapOutline
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import Pruned, drop_pruned
@@ -45,7 +45,7 @@ class LoweredVariant:
     """
 
     variant: Variant
-    maps: Mapping[int, LoweredMap]
+    maps: Mapping[int, MapOutline]
     sensitivity: Sensitivity
 
 
