@@ -15,8 +15,8 @@ from hetorch.ir.cleartext_network.steps import Registers, SeriesStep, Step
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-NUMBERS = 1 << 19
-"""Numbers of the largest register for the samples that go through the network together, 4 MB. Raised, fewer calls of
+NUMBERS = 1 << 20
+"""Numbers of the largest register for the samples that go through the network together, 8 MB. Raised, fewer calls of
 numpy, whose operands leave the cache."""
 FEWEST, MOST = 32, 256
 """Bounds of the samples that go through the network together."""
