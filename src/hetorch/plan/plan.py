@@ -141,6 +141,7 @@ class Plan(PlanContents):
         return report_json(self.report) | {
             "name": self.name,
             "fingerprint": public.fingerprint,
+            "promised_error": self.report.promised_error,
             "ring_degree": parameters.ring_degree,
             "log2_q": parameters.log2_q,
             "log2_qp": parameters.log2_qp,

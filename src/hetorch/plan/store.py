@@ -29,7 +29,7 @@ from hetorch.plan.public import NAME_LENGTH, key_spec_json, read_key_spec, read_
 from hetorch.quantities import size_text
 
 FORMAT = "hetorch-plan"
-VERSION = 2
+VERSION = 3
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 MAX_MANIFEST_BYTES = 1 << 28

@@ -22,7 +22,7 @@ from scipy.optimize import nnls
 from hetorch.compiler.costs.machine import Machine, Times, store_machine, storing_path
 from hetorch.engine import _native
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.native import NativeEngine
+from hetorch.engine.native import Ciphertext, NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError
@@ -101,7 +101,14 @@ def tune(
 def _measure(ring: int, seconds: float) -> Times:
     """Return all constants for one ring degree."""
     systems: dict[str, list[tuple[list[float], float]]] = {"rotate": [], "multiply": [], "transform": []}
-    singles: dict[str, list[float]] = {"rescale": [], "add": [], "constant": [], "pair": [], "key": []}
+    singles: dict[str, list[float]] = {
+        "rescale": [],
+        "add": [],
+        "constant": [],
+        "transform": [],
+        "pair": [],
+        "key": [],
+    }
     for shape in SHAPES:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no message is encrypted: these parameters only take time
@@ -120,6 +127,7 @@ def _measure(ring: int, seconds: float) -> Times:
     key = float(np.median(singles["key"]))
     return Times(
         product=product,
+        transform=float(np.median(singles["transform"])),
         constant=float(np.median(singles["constant"])),
         baby=baby + key,
         baby_limb=baby_limb,
@@ -166,6 +174,24 @@ def _measure_shape(
     factors = [engine.negate(a) for _ in range(SUMS)]
     few, many = (timed(lambda f=factors[:n]: engine.sum_of_products(f, f)) for n in (1, SUMS))  # type: ignore[misc]
     singles["pair"].append(max(many - few, 0.1 * many) / ((SUMS - 1) * (level + 1)))
+    _measure_transforms(engine, a, values, shape, timed, systems, singles)
+    rescale = singles["rescale"][-1] * (level + 1)
+    sums = engine.prepare_transform(_constants(slots), level=level, input_scale=SCALE, output_scale=SCALE)
+    whole = timed(lambda: engine.linear_transform(sums, factors))
+    singles["constant"].append(max(whole - SUMS * rescale, 0.1 * whole) / (SUMS**2 * (level + 1)))
+
+
+def _measure_transforms(
+    engine: NativeEngine,
+    a: Ciphertext,
+    values: NDArray[np.float64],
+    shape: _Shape,
+    timed: Callable[[Callable[[], object]], float],
+    systems: dict[str, list[tuple[list[float], float]]],
+    singles: dict[str, list[float]],
+) -> None:
+    """Time the transforms of GRIDS, and the last one once more with its diagonals kept as coefficients."""
+    level, limbs, digits = shape.level, shape.limbs, shape.digits
     for babies, giants in GRIDS:
         prepared = engine.prepare_transform(
             _grid(values, babies, giants), level=level, input_scale=SCALE, output_scale=SCALE
@@ -181,13 +207,17 @@ def _measure_shape(
             (giants - 1) * digits * limbs,
             (giants - 1) * limbs,
         ]
-        systems["transform"].append(
-            ([float(x) for x in row], timed(lambda p=prepared: engine.linear_transform(p, [a])))  # type: ignore[misc]
-        )
-    rescale = singles["rescale"][-1] * (level + 1)
-    sums = engine.prepare_transform(_constants(slots), level=level, input_scale=SCALE, output_scale=SCALE)
-    whole = timed(lambda: engine.linear_transform(sums, factors))
-    singles["constant"].append(max(whole - SUMS * rescale, 0.1 * whole) / (SUMS**2 * (level + 1)))
+        seconds_of = timed(lambda p=prepared: engine.linear_transform(p, [a]))  # type: ignore[misc]
+        systems["transform"].append(([float(x) for x in row], seconds_of))
+    kept = engine.prepare_transform(
+        _grid(values, BABY_STEPS, BABY_STEPS),
+        level=level,
+        input_scale=SCALE,
+        output_scale=SCALE,
+        coefficients=True,
+    )
+    longer = timed(lambda: engine.linear_transform(kept, [a])) - seconds_of  # the last grid is the same map
+    singles["transform"].append(max(longer, 0.0) / (BABY_STEPS**2 * limbs))
 
 
 def _grid(values: NDArray[np.float64], babies: int, giants: int) -> DiagonalTransform:

@@ -35,9 +35,15 @@ class SealEngine(SealArithmetic):
         return load_ciphertext(self.parameters, self.core_at(ciphertext, ciphertext.scale).to_string())
 
     def prepare_transform(
-        self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
+        self,
+        transform: DiagonalTransform,
+        *,
+        level: int,
+        input_scale: float,
+        output_scale: float,
+        coefficients: bool = False,
     ) -> SealTransform:
-        """Encode all diagonals at `level`, 8 N (level + 1) bytes each."""
+        """Encode all diagonals at `level`, 8 N (level + 1) bytes each; SEAL cannot keep `coefficients`."""
         if transform.slot_count != self.parameters.slot_count:
             raise InputError(
                 f"the transform is for {transform.slot_count} slots, the parameters have {self.parameters.slot_count}"
