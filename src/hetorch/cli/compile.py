@@ -35,7 +35,9 @@ def compile_model(
     """
     from hetorch.cli.arrays import load_array
     from hetorch.cli.model_source import load_model
+    from hetorch.cli.output_paths import check_plan_folder
 
+    check_plan_folder(output)
     inputs = load_array(calibration)
     module = load_model(model)
     from hetorch import compile as compile_plan  # It loads torch, which takes seconds.

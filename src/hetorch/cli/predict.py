@@ -74,12 +74,14 @@ def predict(
     import numpy as np
 
     from hetorch.cli.arrays import SUFFIXES, fit_samples, load_array, save_array
+    from hetorch.cli.output_paths import check_file
     from hetorch.client import Client, Sharing
     from hetorch.errors import InputError, InputRangeWarning
     from hetorch.plan.inputs import beyond_range
 
     if output is not None and output.suffix not in SUFFIXES:
         raise InputError(f"{output} has none of the known endings {', '.join(SUFFIXES)}")
+    check_file(output)
     if (for_sharing is None) != (error_bound is None):
         raise InputError("--for-sharing and --error-bound belong together; give both or none")
     sharing = None if for_sharing is None or error_bound is None else Sharing(error_bound, for_sharing)
