@@ -18,6 +18,7 @@ from hetorch.cli.compile import compile_model
 from hetorch.cli.demo import demo
 from hetorch.cli.doctor import doctor
 from hetorch.cli.encrypt_weights import encrypt_weights
+from hetorch.cli.evaluate import evaluate_plan
 from hetorch.cli.help_text import paragraphs
 from hetorch.cli.inspect import inspect
 from hetorch.cli.keygen import keygen
@@ -53,6 +54,7 @@ VERBS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "serve": serve,
         "predict": predict,
         "inspect": inspect,
+        "evaluate": evaluate_plan,
         "without-weights": without_weights,
         "public-key": public_key,
         "encrypt-weights": encrypt_weights,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.approximate_activations import nearest_network
 from hetorch.compiler.activations.approximated import Fit
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.frontend.capture import capture
@@ -68,17 +68,18 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
     exact = Analysis(captured.name, captured.rows, "", captured.notes)
     tell("approximate activations over calibrated ranges", 0.4)
     try:
-        approximated = approximate_activations(
+        approximated = nearest_network(
             fuse_affine(gather_polynomials(captured.program)), captured.inputs, captured.outputs, chosen
         )
     except HetorchError as error:
         return replace(exact, problem="; ".join(filter(None, (str(error), uneven_inputs(captured.inputs)))))
     tell("count levels", 0.9)
     levels = _least_levels(approximated.program)
+    refused = approximated.refusal or (approximated.shortfall if chosen.strict else "")
     return replace(
         exact,
         rows=_with_fits(captured.rows, approximated.fits),
-        problem=_too_deep(levels),
+        problem="; ".join(filter(None, (refused, _too_deep(levels)))),
         notes=(
             *captured.notes,
             *sentences(approximated),

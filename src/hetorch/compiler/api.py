@@ -25,7 +25,9 @@ def compile(
     """Compile a trained model so that it runs on encrypted inputs. The model itself is not changed.
 
     The compiler chooses the degrees of activations, layouts, ring and modulus chain; an option overrules each choice.
-    The same model compiled twice with the same machine constants (`hetorch tune`) gives the same bytes.
+    The same model compiled twice with the same machine constants (`hetorch tune`) gives the same bytes, on the same
+    versions and numbers of threads of torch and numpy (OPENBLAS_NUM_THREADS): sums of other orders differ in their last
+    bits.
 
     Args:
         model: a `torch.nn.Module`, a fitted scikit-learn estimator, or a result of hetorch.load_model.

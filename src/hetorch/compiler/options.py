@@ -73,6 +73,14 @@ def _known_engine(value: str) -> str:
     return value
 
 
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_truth)]
+"""True or False."""
 Whole = Annotated[int, BeforeValidator(_whole)]
 """An integer of Python or numpy; no float, text or truth value."""
 Number = Annotated[float, BeforeValidator(_real)]
@@ -104,6 +112,11 @@ def _whole_option(low: int, high: int, help: str) -> Any:
 def _one_of(names: tuple[str, ...], help: str) -> Any:
     """Return a field for one of `names`; the first is the default."""
     return _option(names[0], " or ".join(f'"{name}"' for name in names), help)
+
+
+def _flag(help: str) -> Any:
+    """Return a field that is off unless it is given."""
+    return _option(False, "True or False", help)
 
 
 Ranges = Literal["calibrated", "interval"]
@@ -195,6 +208,10 @@ class CompileOptions(BaseModel):
         "Ranges of activations. calibrated: as seen on the calibration inputs, with a margin. interval: by interval "
         "arithmetic, which is wider but holds for every input within the calibrated range.",
     )
+    strict: Flag = _flag(
+        "Refuse a network that is less exact than the activation_... options ask. If left out, the best one found is "
+        "returned with a warning.",
+    )
     ring_degree: RingDegree | None = _option(
         None,
         f"a power of two from 2^{SMALLEST_RING.bit_length() - 1} to 2^{LARGEST_RING.bit_length() - 1}",
@@ -282,7 +299,9 @@ class CompileOptions(BaseModel):
         return self.weights == "encrypted"
 
 
-ACTIVATION_OPTIONS = tuple(name for name in CompileOptions.model_fields if name.startswith("activation_"))
+ACTIVATION_OPTIONS = tuple(
+    name for name in CompileOptions.model_fields if name.startswith("activation_") or name == "strict"
+)
 """Names of the options that decide about activations, and so about the result of hetorch.analyze."""
 
 

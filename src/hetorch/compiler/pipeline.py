@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
@@ -25,7 +26,7 @@ from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.request import Request
 from hetorch.compiler.search.search import search
 from hetorch.compiler.search.variants import program_variants
-from hetorch.errors import InfeasibleError
+from hetorch.errors import ApproximationWarning, InfeasibleError
 from hetorch.ir.matrix_memory import SMALLER, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
 from hetorch.plan import Plan
@@ -102,7 +103,9 @@ def run_pipeline(
     verify_tensor_program(fused, "fuse_affine")
 
     tell(Stage.APPROXIMATE)
-    approximated = approximate_activations(fused, inputs, reference, options)
+    approximated = approximate_activations(
+        fused, inputs, reference, options, lambda share: tell(Stage.APPROXIMATE, share)
+    )
     verify_tensor_program(approximated.program, "approximate_activations")
     _check_memory(name, fused)
 
@@ -115,6 +118,8 @@ def run_pipeline(
     calibration = Calibration(span, len(inputs), all_notes, machine)
     plan = _kept_plan(name, request, approximated, inputs, calibration, tell)
     tell(Stage.DONE)
+    if approximated.shortfall:
+        warnings.warn(f"{name}: {approximated.shortfall}", ApproximationWarning, stacklevel=3)
     return plan
 
 

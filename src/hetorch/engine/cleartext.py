@@ -91,7 +91,7 @@ class CleartextEngine:
             InputError: the values are too large for the modulus; decryption would return wrong numbers in all slots.
                 Earlier terms of a sum may have been larger.
         """
-        self._check_room(a.values, a.level, a.scale)
+        check_room(self.parameters, a.values, a.level, a.scale)
         return a.values.copy()
 
     def encode(self, values: Array, *, level: int, scale: float) -> CleartextPlaintext:
@@ -100,7 +100,7 @@ class CleartextEngine:
             raise InputError(f"expected {self.parameters.slot_count} slots, got shape {array.shape}")
         if not 0 <= level <= self.parameters.max_level or not scale > 0:
             raise LevelError(f"level {level} or scale {scale:g} does not exist in this chain")
-        self._check_room(array, level, scale)
+        check_room(self.parameters, array, level, scale)
         return CleartextPlaintext(array, level, scale)
 
     def add(self, a: CleartextCiphertext, b: CleartextCiphertext) -> CleartextCiphertext:
@@ -286,20 +286,11 @@ class CleartextEngine:
                 drawn = self._generator.standard_normal(values.shape)
             values = np.asarray(values + drawn * (noise / scale), dtype=np.float64)
         if not np.all(np.isfinite(values)):
-            self._check_room(values, level, scale)
+            check_room(self.parameters, values, level, scale)
         return CleartextCiphertext(values, level, scale)
 
-    def _check_room(self, values: Array, level: int, scale: float) -> None:
-        largest = float(np.max(np.abs(values), initial=0.0))
-        room = self._log2_modulus(level) - 1
-        if not math.isfinite(largest) or (largest > 0 and math.log2(largest) + math.log2(scale) > room):
-            raise InputError(
-                f"a value of size {largest:.3g} at scale 2^{math.log2(scale):.1f} does not fit below the modulus of "
-                f"level {level} (2^{room + 1:.1f}): the input is far outside the calibration inputs"
-            )
-
     def _log2_modulus(self, level: int) -> float:
-        return sum(math.log2(q) for q in self.parameters.modulus_chain[: level + 1])
+        return log2_modulus(self.parameters, level)
 
     def _check_rotation(self, steps: int, level: int) -> None:
         if self._galois is None:
@@ -326,4 +317,20 @@ def _check_scale(scale: float, log2_modulus: float, what: str) -> None:
         raise LevelError(
             f"{what} would have scale 2^{math.log2(scale):.6f}, the modulus of its level has {log2_modulus:.6f} bits; "
             "rescale first, or use smaller scales"
+        )
+
+
+def log2_modulus(parameters: ParameterSet, level: int) -> float:
+    """Return the number of bits of the modulus of `level`."""
+    return sum(math.log2(q) for q in parameters.modulus_chain[: level + 1])
+
+
+def check_room(parameters: ParameterSet, values: Array, level: int, scale: float) -> None:
+    """Raise InputError unless all `values` are finite and fit at `scale` below the modulus of `level`."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    room = log2_modulus(parameters, level) - 1
+    if not math.isfinite(largest) or (largest > 0 and math.log2(largest) + math.log2(scale) > room):
+        raise InputError(
+            f"a value of size {largest:.3g} at scale 2^{math.log2(scale):.1f} does not fit below the modulus of "
+            f"level {level} (2^{room + 1:.1f}): the input is far outside the calibration inputs"
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import numpy as np
 
 from hetorch.errors import PlanUseError
+from hetorch.ir.cleartext_network import CleartextNetwork, derive
 from hetorch.plan.contents import PlanContents
 from hetorch.plan.encrypted import weight_places
 from hetorch.plan.manifest import report_json
@@ -33,6 +34,8 @@ class Plan(PlanContents):
 
     _digest: list[str] = field(default_factory=list, init=False, repr=False)
     """The fingerprint, kept after its first use because hashing all weights takes time; empty before."""
+    _network: list[CleartextNetwork] = field(default_factory=list, init=False, repr=False)
+    """The network of `network`, kept likewise."""
 
     def without_weights(self) -> Plan:
         """Return the server's part of a plan with encrypted weights.
@@ -90,6 +93,12 @@ class Plan(PlanContents):
         if not self._digest:
             self._digest.append(plan_fingerprint(self))
         return self._digest[0]
+
+    def network(self) -> CleartextNetwork:
+        """Return the function that the plan computes, on numbers without slots; it holds the weights."""
+        if not self._network:
+            self._network.append(derive(self.program, self.weights, self.parameters))
+        return self._network[0]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan to the folder `path` as manifest.json and weights.safetensors.

@@ -99,12 +99,12 @@ def test_convolution_on_grids_has_few_diagonals(stride: int, phases: int) -> Non
     out = tuple(F.conv2d(x, weight, stride=stride).shape[1:])
     matrix = convolution(weight.numpy(), (14, 14), (stride, stride), (0, 0), (1, 1), 1, out[1:])
     block = 256 // (phases * phases)
-    source = on_grid((1, 14, 14), Grid(14 // phases, 1, block, phases), in_gaps=False)
+    source = on_grid((1, 14, 14), Grid(14 // phases, (1, 1), block, phases))
     assert source is not None
     step, rest = divmod(stride, phases)
     if rest:
         return
-    result = on_grid(out, Grid(14 // phases, step, block), in_gaps=False)
+    result = on_grid(out, Grid(14 // phases, (step, step), block))
     assert result is not None
     count = check(matrix, source, result, 1024)
     # 9 taps; with phases the four blocks of the input meet the four channels of the result in every combination.
@@ -114,8 +114,8 @@ def test_convolution_on_grids_has_few_diagonals(stride: int, phases: int) -> Non
 def test_channels_in_gaps() -> None:
     weight = np.random.default_rng(1).standard_normal((8, 1, 3, 3))
     matrix = convolution(weight, (12, 12), (2, 2), (1, 1), (1, 1), 1, (6, 6))
-    source = on_grid((1, 12, 12), Grid(12, 1, 256), in_gaps=False)
-    result = on_grid((8, 6, 6), Grid(12, 2, 256), in_gaps=True)
+    source = on_grid((1, 12, 12), Grid(12, (1, 1), 256))
+    result = on_grid((8, 6, 6), Grid(12, (2, 2), 256), (2, 2))
     assert source is not None and result is not None
     assert result.period == 512
     # Offsets of taps minus gaps: 4 along each axis.
