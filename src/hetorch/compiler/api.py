@@ -50,7 +50,7 @@ def compile(
         raise InputError(f"progress must be a function of (stage, fraction), got {progress!r}")
     tell = progress or (lambda _stage, _fraction: None)
     tell("trace the model", 0.0)
-    captured = capture(model, calibration_inputs)
+    captured = capture(model, calibration_inputs, chosen.outputs)
     # A class may have a name that no plan may have; the options check it.
     name = chosen.name or CompileOptions(name=captured.name).name
     assert name is not None
@@ -64,6 +64,7 @@ def compile(
             load_machine(),
             captured.notes,
             tell,
+            captured.interface,
         )
     except InfeasibleError as error:
         raise InfeasibleError(

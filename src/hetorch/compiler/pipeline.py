@@ -25,6 +25,7 @@ from hetorch.errors import InfeasibleError
 from hetorch.ir.matrix_memory import SMALLER, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
 from hetorch.plan import Plan
+from hetorch.plan.interface import PLAIN, Interface
 from hetorch.plan.keys import required_keys
 from hetorch.progress import Progress
 
@@ -63,6 +64,7 @@ def run_pipeline(
     machine: Machine = DEFAULT,
     notes: tuple[str, ...] = (),
     progress: Progress | None = None,
+    interface: Interface = PLAIN,
 ) -> Plan:
     """Compile a captured program to a plan.
 
@@ -75,6 +77,7 @@ def run_pipeline(
         machine: the constants with which times are predicted.
         notes: sentences of the frontend for the user.
         progress: called with the name of each stage as it begins, and the fraction of all work that is done.
+        interface: the client's part of the model.
 
     Raises:
         InfeasibleError: no degrees, parameters or keys satisfy the options.
@@ -93,7 +96,7 @@ def run_pipeline(
     verify_tensor_program(fused, "fuse_affine")
 
     tell(Stage.APPROXIMATE)
-    approximated = approximate_activations(fused, inputs, reference, options)
+    approximated = approximate_activations(fused, inputs, reference, options, interface.row_shapes)
     verify_tensor_program(approximated.program, "approximate_activations")
     _check_memory(name, fused)
 
@@ -108,7 +111,7 @@ def run_pipeline(
     tell(Stage.LOWER)
     all_notes = (*notes, *sentences(approximated), *choice.variant.notes)
     calibration = Calibration(span, len(inputs), all_notes, machine)
-    plan = _plan(name, choice, approximated, inputs, calibration)
+    plan = _plan(name, choice, approximated, inputs, calibration, interface)
 
     tell(Stage.DONE)
     return plan
@@ -127,7 +130,12 @@ def _precision(options: CompileOptions, approximated: Approximated) -> float:
 
 
 def _plan(
-    name: str, choice: Choice, approximated: Approximated, inputs: Array, calibration: Calibration
+    name: str,
+    choice: Choice,
+    approximated: Approximated,
+    inputs: Array,
+    calibration: Calibration,
+    interface: Interface,
 ) -> Plan:
     """Lower the choice to ciphertext operations, select exactly the keys that they use, and make the report."""
     program, weights = build_program(choice)
@@ -140,4 +148,5 @@ def _plan(
         weights=weights,
         input_range=(float(inputs.min()), float(inputs.max())),
         report=make_report(choice, program, weights, key_spec, approximated, calibration),
+        interface=interface,
     )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import Any
 
 from hetorch.engine.cleartext import CleartextEngine
 from hetorch.inspect.batches import Slots, check_runnable, run_in_batches
@@ -15,22 +13,21 @@ from hetorch.plan.keys import required_keys
 from hetorch.runtime import Runner, Trace
 
 
-def simulate(
-    plan: Plan, x: ArrayLike, *, noise: bool = True, seed: int = 0, trace: Trace | None = None
-) -> NDArray[np.float64]:
+def simulate(plan: Plan, x: object, *, noise: bool = True, seed: int = 0, trace: Trace | None = None) -> Any:
     """Run the plan on the cleartext engine: the same program, levels, scales and errors, without cryptography.
 
     Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does.
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
-        x: one sample of the plan's input_shape, or a batch of them.
+        x: one sample of the plan's input_shape, or a batch of them, as for hetorch.Client.predict.
         noise: add the modelled encryption noise.
         seed: the seed of that noise.
         trace: called after each operation.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape).
+        The results, float64 of shape (batch, *output_shape); of a model of several outputs a dictionary of them by
+        name, or a tuple.
 
     Raises:
         InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs.
@@ -50,4 +47,4 @@ def simulate(
         inputs = [engine.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed]
         return [engine.decrypt(result) for result in runner.run(inputs, trace=trace)]
 
-    return run_in_batches(public, samples, run)
+    return public.named(run_in_batches(public, samples, run))

@@ -81,6 +81,7 @@ class Plan(PlanContents):
             input_ciphertext_bytes=len(program.inputs) * fresh,
             output_ciphertext_bytes=len(program.outputs) * result,
             encrypted_weight_bytes=weights,
+            interface=self.interface,
         )
 
     def fingerprint(self) -> str:

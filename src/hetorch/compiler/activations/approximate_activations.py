@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximated import Approximated
-from hetorch.compiler.activations.compare_outputs import compare_outputs
+from hetorch.compiler.activations.compare_outputs import Shapes, compare_outputs
 from hetorch.compiler.activations.evaluate_degrees import Task
 from hetorch.compiler.activations.search_degrees import Goal, search_degrees
 from hetorch.compiler.activations.stable_off_calibration import shifted_inputs, stability_of
@@ -29,7 +29,7 @@ Array = NDArray[np.float64]
 
 
 def approximate_activations(
-    program: TensorProgram, inputs: Array, reference: Array, options: CompileOptions
+    program: TensorProgram, inputs: Array, reference: Array, options: CompileOptions, heads: Shapes = ()
 ) -> Approximated:
     """Replace every activation by a polynomial.
 
@@ -38,6 +38,7 @@ def approximate_activations(
         inputs: calibration inputs, (batch, *shape).
         reference: the model's outputs on them.
         options: the activation_... options decide.
+        heads: the shapes of the model's outputs, if the program returns a row of several.
 
     Raises:
         InfeasibleError: no degree brings the outputs as near to the reference as the options ask, a precision is out of
@@ -52,9 +53,10 @@ def approximate_activations(
         values=values,
         wish=Wish(options.activation_degree, options.activation_precision),
         only_bounds=options.activation_ranges == "interval",
+        heads=heads,
     )
     if not task.activations:
-        error, agreement = compare_outputs(values[program.output], reference)
+        error, agreement = compare_outputs(values[program.output], reference, heads)
         return Approximated(program, error, agreement, (), ())
     # A single sample may always differ: with few samples it would be a large share.
     goal = Goal(options.activation_tolerance, min(options.activation_agreement, 1 - 1 / len(inputs)))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximated import Approximated, Fit
 from hetorch.compiler.activations.channel_polynomials import is_line_plus_even
-from hetorch.compiler.activations.compare_outputs import compare_outputs
+from hetorch.compiler.activations.compare_outputs import Shapes, compare_outputs
 from hetorch.compiler.activations.domains import RANGE_MARGIN, Domain, Reader, domain_of
 from hetorch.compiler.activations.interval_bounds import Interval, bounds_after
 from hetorch.compiler.activations.replace_activation import replace_activation
@@ -39,6 +39,7 @@ class Task:
     wish         degree or precision that the user asked for all activations; those of single ones go before it
     only_bounds  True to take ranges from interval arithmetic alone
     beside       further values of `program`, each (n, size), that the ranges must hold; None for calibrated ranges
+    heads        the shapes of the model's outputs, if the program returns a row of several
     """
 
     program: TensorProgram
@@ -48,6 +49,7 @@ class Task:
     wish: Wish
     only_bounds: bool
     beside: Sequence[Array] | None = None
+    heads: Shapes = ()
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -131,7 +133,7 @@ def evaluate_degrees(task: Task, degrees: Sequence[int]) -> Attempt:
     network = TensorProgram(
         task.program.input_shape, tuple(traced.operations), output, task.program.output_shape
     )
-    error, agreement = compare_outputs(traced.values[output], task.reference)
+    error, agreement = compare_outputs(traced.values[output], task.reference, task.heads)
     return Attempt(tuple(degrees), Approximated(network, error, agreement, tuple(degrees), tuple(fits)))
 
 
