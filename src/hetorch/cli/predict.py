@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hetorch.quantities import count_text
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hetorch.client import Client, Sharing
+    from hetorch.client import Client
     from hetorch.plan import PublicPlan
-    from hetorch.progress import Progress
 
     Array = NDArray[np.float64]
     AnyArray = NDArray[np.generic]
-
-PREDICTING = "encrypted predictions"
 
 
 def predict(
@@ -89,7 +88,6 @@ def predict(
     from hetorch.client import Client, Sharing
     from hetorch.errors import InputError
     from hetorch.plan.inputs import beyond_range
-    from hetorch.progress import bars
 
     if output is not None:
         check_output(output)
@@ -100,10 +98,9 @@ def predict(
     sharing = None if for_sharing is None or error_bound is None else Sharing(error_bound, for_sharing)
     loaded = load_samples(inputs)
     start = time.perf_counter()
-    with (
-        bars(quiet=as_json) as report,
-        Client(url, model=model, vault=vault, timeout=timeout, progress=report, weights=weights) as client,
-    ):
+    with Client(
+        url, model=model, vault=vault, timeout=timeout, progress=False if as_json else None, weights=weights
+    ) as client:
         plan = client.plan
         _check_answer(plan, output, proba=proba, labels=labels)
         if isinstance(loaded, dict) and plan.interface.columns is None:
@@ -112,26 +109,20 @@ def predict(
             )
         given = loaded if isinstance(loaded, dict) else fit_samples(loaded, plan.input_shape)
         samples, single = plan.samples(given, fewest=1)
-        results = _predict_all(client, samples, sharing, report)
-    results = results[0] if single else results
-    outputs = _answer(plan, results, proba=proba, labels=labels)
+        results = client.predict_samples(samples, for_sharing=sharing)
+    outputs = _answer(plan, results[0] if single else results, proba=proba, labels=labels)
     if output is not None:
         save_arrays(output, outputs)
-    beyond = beyond_range(samples, plan.input_range)
     if as_json:
+        beyond = beyond_range(samples, client.plan.input_range)
         _print_json(outputs, output, client, time.perf_counter() - start, np.flatnonzero(beyond).tolist())
         return
     if output is not None:
-        print(f"{len(samples)} encrypted predictions of shape {_shapes(outputs)} are in {output}")
+        print(f"{count_text(len(samples), 'encrypted prediction')} in {output}, shape {_shapes(outputs)}")
     else:
         with np.printoptions(precision=6, suppress=True, threshold=1_000_000):
             for line in [outputs] if not isinstance(outputs, dict) else outputs.items():
                 print(*line, sep=": ") if isinstance(line, tuple) else print(line)
-    if np.any(beyond):
-        print(
-            f"{np.count_nonzero(beyond)} of {len(samples)} samples left the calibrated range, by up to "
-            f"{beyond.max():.1%} of its width: do not rely on their results"
-        )
 
 
 def _check_answer(plan: PublicPlan, output: Path | None, *, proba: bool, labels: bool) -> None:
@@ -164,19 +155,6 @@ def _shapes(outputs: AnyArray | dict[str, AnyArray]) -> object:
     if isinstance(outputs, dict):
         return ", ".join(f"{name} {array.shape}" for name, array in outputs.items())
     return outputs.shape
-
-
-def _predict_all(client: Client, samples: Array, sharing: Sharing | None, report: Progress) -> Array:
-    """Return the results of all samples, predicted in batches that the plan takes."""
-    import numpy as np
-
-    client.prepare()
-    results, size = [], client.plan.batch_size
-    for begin in range(0, len(samples), size):
-        report(PREDICTING, begin / len(samples))
-        results.append(client.predict_samples(samples[begin : begin + size], for_sharing=sharing))
-    report(PREDICTING, 1.0)
-    return np.concatenate(results)
 
 
 def _print_json(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,14 +39,23 @@ class Head:
         return math.prod(self.shape)
 
 
-def split(heads: tuple[Head, ...], row: Array) -> tuple[Array, ...]:
+def split(heads: tuple[Head, ...], results: Array) -> tuple[Array, ...]:
     """Return the outputs in a row of results, (..., elements): each has shape (..., *shape)."""
     parts, begin = [], 0
     for head in heads:
-        part = row[..., begin : begin + head.size]
-        parts.append((head.scale * part + head.offset).reshape(*row.shape[:-1], *head.shape))
+        part = results[..., begin : begin + head.size]
+        parts.append((head.scale * part + head.offset).reshape(*results.shape[:-1], *head.shape))
         begin += head.size
     return tuple(parts)
+
+
+def row(heads: tuple[Head, ...], parts: Iterable[Array]) -> Array:
+    """Return the row (batch, elements) of which `split` makes these outputs."""
+    scaled = [
+        (part.reshape(len(part), -1) - head.offset) / head.scale
+        for head, part in zip(heads, parts, strict=True)
+    ]
+    return np.concatenate(scaled, axis=1)
 
 
 def heads_json(heads: tuple[Head, ...]) -> list[dict[str, object]]:

@@ -14,25 +14,27 @@ Array = NDArray[np.float64]
 Shapes = Sequence[tuple[int, ...]]
 
 
-def compare_outputs(outputs: Array, reference: Array, heads: Shapes = ()) -> tuple[float, float]:
-    """Return the largest difference from `reference`, relative to its range, and the share of samples with the same
-    argmax (1.0 for a single output). Outputs that are not finite give infinity and 0.0.
+def class_rows(output_shape: tuple[int, ...], heads: Shapes = ()) -> tuple[slice, ...]:
+    """Return the places of the outputs of one sample that are a row of two or more numbers, whose argmax is taken for a
+    class: that of the whole output, or those of the outputs of shapes `heads` that it is a row of."""
+    rows, begin = [], 0
+    for shape in heads or (output_shape,):
+        end = begin + math.prod(shape)
+        if len(shape) == 1 and shape[0] > 1:
+            rows.append(slice(begin, end))
+        begin = end
+    return tuple(rows)
 
-    Of a row of several outputs, whose shapes are `heads`, it is the least share of those that are a row of classes.
-    """
+
+def compare_outputs(outputs: Array, reference: Array, *, rows: Sequence[slice]) -> tuple[float, float]:
+    """Return the largest difference from `reference`, relative to its range, and the share of samples with the same
+    argmax, the least one of the `rows` of class_rows (1.0 without any). Outputs that are not finite give infinity and
+    0.0."""
     flat, truth = outputs.reshape(len(outputs), -1), reference.reshape(len(reference), -1)
     if not np.all(np.isfinite(flat)):
         return math.inf, 0.0
     error = float(np.max(np.abs(flat - truth))) / output_range(truth)
-    places, begin = [], 0
-    for shape in heads:
-        places.append((slice(begin, begin + math.prod(shape)), len(shape) == 1))
-        begin += math.prod(shape)
-    shares = [
-        float(np.mean(flat[:, place].argmax(axis=1) == truth[:, place].argmax(axis=1)))
-        for place, is_row in places or [(slice(None), True)]
-        if is_row
-    ]
+    shares = [float(np.mean(flat[:, row].argmax(axis=1) == truth[:, row].argmax(axis=1))) for row in rows]
     return error, min(shares, default=1.0)
 
 

@@ -76,6 +76,13 @@ class CostModel:
         cost += giants * limbs * (m.giant * digits + m.giant_limb)
         return cost + self._folds(level - 1, folds) * outputs
 
+    def transformed_on_use(self, level: int, diagonals: int, share: float) -> float:
+        """Return the seconds that a linear map on inputs at `level` takes longer if it keeps coefficients.
+
+        `share`: the number of distinct coefficients of a diagonal, relative to the ring degree.
+        """
+        return self.limbs(level) * self.machine.at(self.ring_degree).transform * diagonals * share
+
     def _folds(self, level: int, folds: int) -> float:
         cost = folds * (self.rotate(level) + self.add(level))
         return cost + self.fold_penalty * 2**folds * self.rotate(level) if folds else cost

@@ -59,7 +59,13 @@ class Captured:
     interface: Interface = PLAIN
 
 
-def capture(model: object, calibration_inputs: object, outputs: Sequence[str] | None = None) -> Captured:
+def capture(
+    model: object,
+    calibration_inputs: object,
+    outputs: Sequence[str] | None = None,
+    *,
+    prepared: bool = False,
+) -> Captured:
     """Return the network of a model as a TensorProgram, after comparing it with the model on the calibration inputs.
 
     Args:
@@ -68,12 +74,13 @@ def capture(model: object, calibration_inputs: object, outputs: Sequence[str] | 
         calibration_inputs: a tensor or array (batch, ...), or another form that sources.calibration_inputs reads. For a
             model of several inputs the program's input is one row that holds them all.
         outputs: names of the outputs to compute, of a model that returns several; all of them if None.
+        prepared: True if the inputs are the numbers that the client computes of a table, for a model of tables.
 
     Raises:
         InputError: the inputs do not fit the model, it has no such output, or its weights are missing or not finite.
         UnsupportedModelError: the model cannot be compiled; the error has the analysis.
     """
-    source = _read(model, calibration_inputs)
+    source = _read(model, calibration_inputs, prepared)
     name, fixed, inputs = source.name, source.fixed, source.inputs
     packing = LengthCheck(name)
     with torch.no_grad(), warnings.catch_warnings(), packing:
@@ -128,13 +135,15 @@ class _Source:
     interface: Interface
 
 
-def _read(model: object, calibration_inputs: object) -> _Source:
+def _read(model: object, calibration_inputs: object, prepared: bool) -> _Source:
     """Read the model and its calibration inputs; an estimator is compared with its module on them."""
     module = as_module(model)
     name = type(module if isinstance(model, torch.nn.Module) else model).__name__
     interface: Interface = getattr(module, INTERFACE_MARK, PLAIN)
-    check = getattr(module, CHECK_MARK, None)
-    table, columns = read_table(calibration_inputs, interface.columns)
+    check = None if prepared else getattr(module, CHECK_MARK, None)
+    table, columns = calibration_inputs, interface.columns
+    if not prepared:
+        table, columns = read_table(calibration_inputs, columns)
     data, note = read_calibration_inputs(table, model)
     notes = [] if note is None else [note]
     if are_several(data):

@@ -17,6 +17,7 @@ from hetorch.compiler.frontend.sources.onnx.operators import OPERATORS
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.optional_packages import require
 from hetorch.plan.interface import Interface
+from hetorch.quantities import count_text
 
 NEAREST: Mapping[str, str] = MappingProxyType(
     {
@@ -60,7 +61,7 @@ class OnnxModule(torch.nn.Module):
         weights = {tensor.name for tensor in graph.initializer}
         inputs = [value.name for value in graph.input if value.name not in weights]
         if len(inputs) != 1:
-            raise UnsupportedModelError(f"the ONNX model has {len(inputs)} inputs; one works")
+            raise UnsupportedModelError(f"the ONNX model has {count_text(len(inputs), 'input')}; one works")
         (self.input,) = inputs
         nodes = [
             Node(
