@@ -192,3 +192,11 @@ def test_outputs_by_name_and_in_order() -> None:
     named = replace(WHOLE, by_name=True).named(rows[0], (4,))
     assert {name: part.shape for name, part in named.items()} == {"logits": (3,), "value": (1, 1)}
     assert Interface().named(rows, (4,)) is rows
+
+
+def test_the_table_names_columns_outputs_and_labels() -> None:
+    table = str(replace(small_plan(), interface=WHOLE))
+    assert "columns     age, town\n" in table and "outputs     logits (3,), value (1, 1)\n" in table
+    report = replace(small_plan(), interface=Interface(classes=CLASSES)).to_report()
+    assert report["labels"] == ["no", "yes", "1", "2", "3"] and "columns" not in report
+    assert "\noutputs " not in str(small_plan())

@@ -56,6 +56,16 @@ class Interface:
             return "there are both heads and classes"
         return None
 
+    def describe(self) -> dict[str, list[str]]:
+        """Return the names of the columns, of the outputs (with their shapes) and of the labels, as far as there are
+        any."""
+        names = {
+            "columns": list(self.columns.names) if self.columns is not None else [],
+            "outputs": [f"{head.name} {head.shape}" for head in self.heads],
+            "labels": [str(label) for one in self.classes for label in one.labels],
+        }
+        return {title: texts for title, texts in names.items() if texts}
+
     def named(self, results: Array, output_shape: tuple[int, ...]) -> Any:
         """Return results (..., *output_shape) as they are or, if the model has several outputs, by name or in order:
         each (..., *shape)."""
