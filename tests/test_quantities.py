@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import hetorch
-from hetorch.quantities import count_text, size_text, time_text
+from hetorch.quantities import count_text, exact_size_text, size_text, time_text
 
 SOURCE = Path(hetorch.__file__).parent
 
@@ -31,6 +31,7 @@ SOURCE = Path(hetorch.__file__).parent
 )
 def test_sizes_have_a_sensible_unit_and_three_digits(size: int, text: str) -> None:
     assert size_text(size) == text
+    assert exact_size_text(size) == (text if size < 1000 else f"{text} ({size} bytes)")
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0, "-"), (0.0123, "12.3 ms"), (0.9999, "1 s"), (75, "75 s")])

@@ -120,6 +120,13 @@ class InputRangeWarning(UserWarning):
     """An input lies outside the range for which the model was calibrated; far outside the result is meaningless."""
 
 
+class ApproximationWarning(UserWarning):
+    """A compiled network is less exact than the options ask; the message says by how much and what helps.
+
+    With `strict=True`, hetorch.compile raises InfeasibleError instead.
+    """
+
+
 class InsecureParametersWarning(UserWarning):
     """A parameter set without a security level is in use; for tests only."""
 

@@ -17,6 +17,12 @@ def size_text(size: float) -> str:
     return f"{value:,.0f} {UNITS[unit]}" if abs(value) >= 999.5 else f"{value:.3g} {UNITS[unit]}"
 
 
+def exact_size_text(size: int) -> str:
+    """Return a number of bytes as size_text does, with all of its digits behind: "1.25 MB (1250017 bytes)". For limits,
+    which a size may miss by a byte."""
+    return size_text(size) if size < 1000 else f"{size_text(size)} ({size} bytes)"
+
+
 def time_text(seconds: float) -> str:
     """Return a time with three digits, such as "1.25 s" or "17 ms"; "-" if there is none."""
     if seconds <= 0:

@@ -47,9 +47,12 @@ def _parameter(name: str) -> inspect.Parameter:
     """Return the parameter of an option. Its default is None: CompileOptions has the real one, which the help shows."""
     field = CompileOptions.model_fields[name]
     value_type = float if unit(name) else kind(name)
-    shown = "" if field.default is None else f" Default: {default(name)}."
+    shown = "" if field.default is None or value_type is bool else f" Default: {default(name)}."
     in_unit = " In MB." if unit(name) == MEGABYTE else ""
+    # A flag has one name, without the one that typer adds to turn it off.
+    flag = (f"--{name.replace('_', '-')}",) if value_type is bool else ()
     option = typer.Option(
+        *flag,
         help=f"{field.description}{in_unit}{shown}",
         show_default=False,
         min=SMALLEST if unit(name) else None,

@@ -25,7 +25,9 @@ def compile(
     """Compile a trained model so that it runs on encrypted inputs. The model itself is not changed.
 
     The compiler chooses the degrees of activations, layouts, ring and modulus chain; an option overrules each choice.
-    The same model compiled twice with the same machine constants (`hetorch tune`) gives the same bytes.
+    The same model compiled twice with the same machine constants (`hetorch tune`) gives the same bytes, on the same
+    versions and numbers of threads of torch and numpy (OPENBLAS_NUM_THREADS): sums of other orders differ in their last
+    bits.
 
     Args:
         model: a `torch.nn.Module`, a fitted scikit-learn estimator, or a result of hetorch.load_model.
@@ -53,7 +55,7 @@ def compile(
 
 def _compile(model: object, calibration_inputs: object, chosen: CompileOptions, tell: Progress) -> Plan:
     tell("trace the model", 0.0)
-    captured = capture(model, calibration_inputs)
+    captured = capture(model, calibration_inputs, chosen.outputs)
     # A class may have a name that no plan may have; the options check it.
     name = chosen.name or CompileOptions(name=captured.name).name
     assert name is not None
@@ -67,6 +69,7 @@ def _compile(model: object, calibration_inputs: object, chosen: CompileOptions, 
             load_machine(),
             captured.notes,
             tell,
+            captured.interface,
         )
     except InfeasibleError as error:
         raise InfeasibleError(

@@ -48,11 +48,11 @@ def default(name: str) -> object:
 
 
 def kind(name: str) -> type:
-    """Return the type of a value of the option `name`: int, float or str."""
+    """Return the type of a value of the option `name`: bool, int, float or str."""
     pending: list[Any] = [CompileOptions.model_fields[name].annotation]
     while pending:
         part = pending.pop()
-        if part in (int, float):
+        if part in (bool, int, float):
             return part  # type: ignore[no-any-return]
         pending += get_args(part)
     return str

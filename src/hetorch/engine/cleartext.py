@@ -290,7 +290,7 @@ class CleartextEngine:
         return CleartextCiphertext(values, level, scale)
 
     def _log2_modulus(self, level: int) -> float:
-        return _log2_modulus(self.parameters, level)
+        return log2_modulus(self.parameters, level)
 
     def _check_rotation(self, steps: int, level: int) -> None:
         if self._galois is None:
@@ -320,16 +320,17 @@ def _check_scale(scale: float, log2_modulus: float, what: str) -> None:
         )
 
 
+def log2_modulus(parameters: ParameterSet, level: int) -> float:
+    """Return the number of bits of the modulus of `level`."""
+    return sum(math.log2(q) for q in parameters.modulus_chain[: level + 1])
+
+
 def check_room(parameters: ParameterSet, values: Array, level: int, scale: float) -> None:
     """Raise InputError unless all `values` are finite and fit at `scale` below the modulus of `level`."""
     largest = float(np.max(np.abs(values), initial=0.0))
-    room = _log2_modulus(parameters, level) - 1
+    room = log2_modulus(parameters, level) - 1
     if not math.isfinite(largest) or (largest > 0 and math.log2(largest) + math.log2(scale) > room):
         raise InputError(
             f"a value of size {largest:.3g} at scale 2^{math.log2(scale):.1f} does not fit below the modulus of "
             f"level {level} (2^{room + 1:.1f}): the input is far outside the calibration inputs"
         )
-
-
-def _log2_modulus(parameters: ParameterSet, level: int) -> float:
-    return sum(math.log2(q) for q in parameters.modulus_chain[: level + 1])

@@ -5,8 +5,10 @@ Unlike hetorch.inspect.run_encrypted, this file loads no module for secret keys.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hetorch.engine import _native
 from hetorch.engine.cleartext import check_room
@@ -20,8 +22,8 @@ DERIVING = "deriving the network from the plan"
 
 
 def simulate(
-    plan: Plan, x: ArrayLike, *, noise: bool = True, seed: int = 0, progress: ProgressOption = None
-) -> NDArray[np.float64]:
+    plan: Plan, x: object, *, noise: bool = True, seed: int = 0, progress: ProgressOption = None
+) -> Any:
     """Compute what the plan computes, polynomials included, without encryption and without slots.
 
     The first call derives the network from the plan's program and keeps it; hetorch.inspect.run_slots runs every
@@ -29,14 +31,15 @@ def simulate(
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
-        x: one sample of the plan's input_shape, or a batch of them.
+        x: one sample of the plan's input_shape, or a batch of them, as for hetorch.Client.predict.
         noise: add Gaussian noise to each value, with the standard deviation that encryption gives it.
         seed: the seed of that noise, 0 or more.
         progress: called with a stage and the fraction of it that is done. By default a bar on the terminal, and a line
             in a notebook, for what takes more than a second; False for none.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape).
+        The results, float64 of shape (batch, *output_shape); of a model of several outputs a dictionary of them by
+        name, or a tuple.
 
     Raises:
         InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs; the
@@ -45,9 +48,10 @@ def simulate(
     """
     check_runnable(plan)
     check_seed(seed)
-    samples, _ = plan.public().samples(x)
+    public = plan.public()
+    samples, _ = public.samples(x)
     with reporting(progress, "simulate") as report:
-        return simulate_samples(plan, samples, seed if noise else None, report)
+        return public.named(simulate_samples(plan, samples, seed if noise else None, report))
 
 
 def check_seed(seed: object) -> None:
@@ -72,8 +76,9 @@ def simulate_samples(
     """
     report(DERIVING, 0.0)
     network = plan.network()
+    flat = samples.reshape(len(samples), plan.input_layout.size)
     results = network.run(
-        samples.reshape(len(samples), plan.input_layout.size),
+        flat,
         seed=seed,
         threads=_native.thread_count(),
         beyond=beyond,

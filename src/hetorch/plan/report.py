@@ -88,6 +88,15 @@ class PlanReport:
     threads: int = 1
     memory_bytes: int = 0
 
+    @property
+    def promised_error(self) -> float:
+        """The largest error of an output on the calibration inputs, relative to `output_range`.
+
+        It is the sum of `predicted_error`, which bounds the encryption noise, and of `approximation_error`, which was
+        measured. For other inputs within the calibrated ranges the first holds too, and the second is an estimate.
+        """
+        return self.predicted_error + self.approximation_error
+
     def __str__(self) -> str:
         return "\n".join([*layer_lines(self), "", *summary_lines(self)])
 
@@ -117,6 +126,8 @@ def summary_lines(report: PlanReport) -> list[str]:
         f"encryption  predicted error {report.predicted_error:.1e} of the output range {report.output_range:.4g}",
         f"polynomials error {report.approximation_error:.1e} of the output range, "
         f"{report.agreement:.1%} agreement on {count_text(report.calibration_samples, 'calibration input')}",
+        f"promise     on calibration inputs, outputs within {report.promised_error:.1e} of the output range of the "
+        "model's: both errors together",
         *(f"note        {note}" for note in report.notes),
     ]
 

@@ -112,6 +112,6 @@ class _Scales:
         if value in self.partner:
             return self.of(self.partner[value])
         scale = nominal_scale(self.sizes[value], self.bits)
-        if isinstance(op, Chebyshev):
-            scale = min(scale, 2.0 ** (MOST_SERIES_BITS + self.levels[value] * math.floor(self.bits)))
+        if isinstance(op, Chebyshev) and self.levels[value] == 0:
+            return min(scale, 2.0**MOST_SERIES_BITS)
         return scale
