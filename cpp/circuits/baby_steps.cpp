@@ -6,8 +6,7 @@
 #include <map>
 #include <optional>
 
-#include "circuits/linear_transform.h"
-#include "rlwe/key_switch.h"
+#include "circuits/baby_step.h"
 
 namespace hetorch::circuits {
 namespace {
@@ -45,15 +44,6 @@ NttPoly times_p(const NttPoly& poly, const rlwe::Context& context) {
 }
 
 }  // namespace
-
-// One baby step: an input and its rotation.
-struct LinearTransform::Step {
-  const Ciphertext* input = nullptr;
-  const rlwe::Digits* digits = nullptr;  // null if it is not rotated; the next three are null then too
-  const NttPoly* scaled = nullptr;       // P times the first half of the input
-  const rlwe::SwitchingKey* key = nullptr;
-  const std::uint32_t* permutation = nullptr;
-};
 
 // All baby steps, and the polynomials that they point to, by input.
 struct LinearTransform::Steps {
@@ -133,6 +123,10 @@ std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evalu
   for (const Group& group : groups_) {
     sums.push_back({NttPoly(n, limbs_), NttPoly(n, limbs_)});
     counts.push_back(group.rotated.size());
+  }
+  if (form_ == DiagonalForm::coefficients) {
+    ring::parallel_for(limbs_.count(), [&](std::size_t row) { sum_coefficients(sums, steps, row, context); });
+    return sums;
   }
   const std::size_t length = tile_length(n, steps.size());
   // Tasks are half rows, so that no thread is idle for long if the number of rows is not a multiple of that of threads.

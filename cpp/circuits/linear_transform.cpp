@@ -18,17 +18,21 @@ using ckks::LevelError;
 using ring::Buffer;
 using ring::NttPoly;
 
+// Shortest length of a transform that the kernels take.
+constexpr std::size_t kShortestTransform = 16;
+
 }  // namespace
 
 LinearTransform::LinearTransform(const Context& context, std::span<const Diagonal> diagonals, std::size_t period,
                                  std::size_t input_count, std::size_t output_count, std::size_t level,
-                                 double input_scale, double output_scale)
+                                 double input_scale, double output_scale, DiagonalForm form)
     : ring_degree_(context.basis().n()),
       input_count_(input_count),
       output_count_(output_count),
       level_(level),
       input_scale_(input_scale),
-      output_scale_(output_scale) {
+      output_scale_(output_scale),
+      form_(form) {
   if (level < 1 || level > context.max_level()) {
     throw LevelError("a linear transform rescales its result: its level is " + std::to_string(level) +
                      ", expected 1 to " + std::to_string(context.max_level()));
@@ -43,7 +47,12 @@ LinearTransform::LinearTransform(const Context& context, std::span<const Diagona
   distinct_ = std::min(n, 2 * period);
   term_count_ = diagonals.size();
   block_words_ = std::max<std::size_t>(1, kernels::kDiagonalBlock * distinct_ / n);
-  values_ = Buffer(term_count_ * limbs_.count() * distinct_);
+  if (form == DiagonalForm::transformed) {
+    values_ = Buffer(term_count_ * limbs_.count() * distinct_);
+  } else {
+    coefficients_ = Buffer(term_count_ * kept_coefficients());
+    largest_.resize(term_count_);
+  }
   encode(context, diagonals, terms, period, output_scale * context.prime(level) / input_scale);
 }
 
@@ -73,20 +82,35 @@ std::vector<std::size_t> LinearTransform::collect_terms(std::span<const Diagonal
   return terms;
 }
 
+std::size_t LinearTransform::kept_coefficients() const { return std::max(distinct_, kShortestTransform); }
+
+// A periodic diagonal is a polynomial in X^(N / distinct_), so its other coefficients are zero. (They could be rounding
+// errors above 1/2 only from a scale of 2^50 on; the level of such errors does not depend on whether they are kept.)
 void LinearTransform::encode(const Context& context, std::span<const Diagonal> diagonals,
                              std::span<const std::size_t> terms, std::size_t period, double scale) {
   const std::size_t slots = context.encoder().slot_count();
   const std::size_t run = ring_degree_ / distinct_;
+  const std::size_t count = kept_coefficients();
   ring::parallel_for(diagonals.size(), [&](std::size_t t) {
     const Diagonal& d = diagonals[t];
     std::vector<ckks::Complex> values(slots);
     // The sum of a group is rotated left by `giant` at the end, so its diagonals are rotated right by as much here.
     for (std::size_t s = 0; s < slots; ++s) values[(s + d.giant) % slots] = d.values[s % period];
-    const NttPoly plaintext = context.encoder().encode(values, scale, limbs_);
+    Buffer rounded(ring_degree_);
+    double* coefficients = reinterpret_cast<double*>(rounded.data());
+    const double largest = context.encoder().round_coefficients(values, scale, limbs_, coefficients);
+    for (std::size_t i = 0; i < count; ++i) coefficients[i] = coefficients[i * (ring_degree_ / count)];
+    if (form_ == DiagonalForm::coefficients) {
+      std::copy(rounded.data(), rounded.data() + count, coefficients_.data() + terms[t] * count);
+      largest_[terms[t]] = largest;
+      return;
+    }
+    Buffer row(count);
     for (std::size_t r = 0; r < limbs_.count(); ++r) {
+      context.encoder().transform(row.data(), coefficients, largest, count, context.basis().index(limbs_, r));
       for (std::size_t i = 0; i < distinct_; i += block_words_) {
         std::uint64_t* kept = values_.data() + place(r, i * run, terms[t]);
-        for (std::size_t k = 0; k < block_words_; ++k) kept[k] = plaintext.row(r)[(i + k) * run];
+        for (std::size_t k = 0; k < block_words_; ++k) kept[k] = row.data()[(i + k) * (count / distinct_)];
       }
     }
   });
@@ -97,7 +121,7 @@ std::size_t LinearTransform::place(std::size_t row, std::size_t at, std::size_t 
   return (row * distinct_ + word) * term_count_ + term * block_words_;
 }
 
-std::size_t LinearTransform::bytes() const { return values_.size() * 8; }
+std::size_t LinearTransform::bytes() const { return (values_.size() + coefficients_.size()) * 8; }
 
 void LinearTransform::check_inputs(std::span<const Ciphertext* const> inputs) const {
   if (inputs.size() != input_count_) {

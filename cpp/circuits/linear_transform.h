@@ -21,6 +21,15 @@ struct Diagonal {
   const double* values = nullptr;
 };
 
+// The form in which a map keeps its diagonals. Both give the same bits.
+enum class DiagonalForm {
+  // Transformed: one word for each distinct value and each prime. apply() only multiplies.
+  transformed,
+  // Coefficients: one double, which holds an integer, for each distinct value, whatever the number of primes. apply()
+  // transforms each diagonal for each prime.
+  coefficients
+};
+
 // A linear map, encoded at one level. The scale of its diagonals is output_scale * q_level / input_scale, so that the
 // result has exactly `output_scale` after it is rescaled (Bossuat et al., eprint 2020/1203, section 3: errorless scale
 // propagation). Immutable, so threads may share it.
@@ -30,7 +39,7 @@ class LinearTransform {
   // std::invalid_argument for an index out of range.
   LinearTransform(const ckks::Context& context, std::span<const Diagonal> diagonals, std::size_t period,
                   std::size_t input_count, std::size_t output_count, std::size_t level, double input_scale,
-                  double output_scale);
+                  double output_scale, DiagonalForm form = DiagonalForm::transformed);
 
   // Apply the map to input_count ciphertexts, each at `level` and `input_scale`. The outputs are at level - 1 and
   // `output_scale`. Needs a Galois key for every baby and giant step (giant_steps.cpp says which). Throws LevelError,
@@ -61,6 +70,8 @@ class LinearTransform {
   std::vector<std::size_t> collect_terms(std::span<const Diagonal> diagonals, std::size_t slots);
   void encode(const ckks::Context& context, std::span<const Diagonal> diagonals, std::span<const std::size_t> terms,
               std::size_t period, double scale);
+  // The number of coefficients that are kept of a diagonal: those that can differ from zero, 16 at least.
+  std::size_t kept_coefficients() const;
   // The inner sums of every group, over limbs_.
   std::vector<Pair> accumulate(const ckks::Evaluator& evaluator, std::span<const ckks::Ciphertext* const> inputs) const;
   struct Step;
@@ -68,6 +79,12 @@ class LinearTransform {
   Steps make_steps(const ckks::Evaluator& evaluator, std::span<const ckks::Ciphertext* const> inputs) const;
   void rotate_tile(std::uint64_t* const* out, const Step& step, const Step& next, std::size_t row, std::size_t at,
                    std::size_t length, const ckks::Context& context) const;
+  // One row of the inner sums, for diagonals that are kept as coefficients.
+  void sum_coefficients(std::vector<Pair>& sums, const std::vector<Step>& steps, std::size_t row,
+                        const ckks::Context& context) const;
+  // Write the kept words of `terms` transformed diagonals for positions [at, at + length) in the order of values_.
+  void interleave(std::uint64_t* stream, const std::uint64_t* transformed, std::size_t terms, std::size_t at,
+                  std::size_t length) const;
   // Index into values_ of the kept words of a term for the block of positions from `at` on.
   std::size_t place(std::size_t row, std::size_t at, std::size_t term) const;
   // Add to totals[output] the sums of its groups, each rotated by its giant step; an empty total counts as zero.
@@ -89,8 +106,12 @@ class LinearTransform {
   std::vector<Group> groups_;
   std::size_t term_count_ = 0;
   std::size_t block_words_ = 0;  // kept words of a term for one block of kernels::kDiagonalBlock positions
-  // The kept words of all diagonals: for each row one sequence, as kernels::DiagonalSums describes it. Memory is read
-  // in sequence faster than from a thousand places.
+  DiagonalForm form_;
+  // For DiagonalForm::coefficients: for each term, kept_coefficients() doubles, and the largest magnitude of one.
+  ring::Buffer coefficients_;
+  std::vector<double> largest_;
+  // For DiagonalForm::transformed, the kept words of all diagonals: for each row one sequence, as kernels::DiagonalSums
+  // describes it. Memory is read in sequence faster than from a thousand places.
   ring::Buffer values_;
 };
 

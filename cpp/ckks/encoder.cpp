@@ -78,7 +78,7 @@ Encoder::Encoder(const ring::RnsBasis& basis, std::uint64_t slot_generator)
   });
 }
 
-NttPoly Encoder::residues(const double* coefficients, double largest, Limbs limbs) const {
+void Encoder::check_size(double largest, Limbs limbs) const {
   double log2_q = 0;
   for (std::size_t i = 0; i < limbs.data; ++i) log2_q += std::log2(static_cast<double>(basis_.prime(i)));
   if (!std::isfinite(largest)) {
@@ -89,6 +89,30 @@ NttPoly Encoder::residues(const double* coefficients, double largest, Limbs limb
                      " bits, the modulus at this level has " + std::to_string(log2_q) +
                      ": use a smaller scale or a higher level");
   }
+}
+
+void Encoder::transform_words(u64* row, const double* words, std::size_t word_count, std::size_t count,
+                              std::size_t index) const {
+  const kernels::ModulusConstants& m = basis_.modulus(index);
+  const kernels::Kernels& kernels = basis_.kernels(index);
+  kernels.residues_of_reals(row, words + (word_count - 1) * count, count, m);
+  if (word_count > 1) {
+    ring::Buffer word(count);
+    for (std::size_t w = word_count - 1; w-- > 0;) {
+      kernels.multiply_scalar(row, row, (u64{1} << kWordBits) % m.q, count, m);
+      kernels.residues_of_reals(word.data(), words + w * count, count, m);
+      kernels.add(row, row, word.data(), count, m);
+    }
+    word.wipe();
+  }
+  // The powers psi^bitrev(i) of a shorter transform, whose root is psi^(n / count), begin those of the full one.
+  kernels::NttView table = basis_.table(index);
+  table.n = count;
+  kernels.ntt_forward(row, table);
+}
+
+NttPoly Encoder::residues(const double* coefficients, double largest, Limbs limbs) const {
+  check_size(largest, limbs);
   const std::size_t count = words_of(largest);
   SecretReals split(count == 1 ? 0 : count * n_);
   const double* words = coefficients;
@@ -98,41 +122,43 @@ NttPoly Encoder::residues(const double* coefficients, double largest, Limbs limb
     words = split.data();
   }
   NttPoly result(n_, limbs);
-  ring::parallel_for(limbs.count(), [&](std::size_t r) {
-    const std::size_t index = basis_.index(limbs, r);
-    const kernels::ModulusConstants& m = basis_.modulus(index);
-    const kernels::Kernels& kernels = basis_.kernels(index);
-    u64* row = result.row(r);
-    kernels.residues_of_reals(row, words + (count - 1) * n_, n_, m);
-    if (count > 1) {
-      ring::Buffer word(n_);
-      for (std::size_t w = count - 1; w-- > 0;) {
-        kernels.multiply_scalar(row, row, (u64{1} << kWordBits) % m.q, n_, m);
-        kernels.residues_of_reals(word.data(), words + w * n_, n_, m);
-        kernels.add(row, row, word.data(), n_, m);
-      }
-      word.wipe();
-    }
-    kernels.ntt_forward(row, basis_.table(index));
-  });
+  ring::parallel_for(limbs.count(),
+                     [&](std::size_t r) { transform_words(result.row(r), words, count, n_, basis_.index(limbs, r)); });
   return result;
 }
 
-NttPoly Encoder::encode(std::span<const Complex> values, double scale, Limbs limbs) const {
+void Encoder::transform(u64* row, const double* coefficients, double largest, std::size_t count,
+                        std::size_t index) const {
+  const std::size_t words = words_of(largest);
+  if (words == 1) return transform_words(row, coefficients, 1, count, index);
+  SecretReals split(words * count);
+  std::copy(coefficients, coefficients + count, split.data());
+  split_words(split.data(), words, count);
+  transform_words(row, split.data(), words, count, index);
+}
+
+double Encoder::round_coefficients(std::span<const Complex> values, double scale, Limbs limbs,
+                                   double* coefficients) const {
   const std::size_t slots = slot_count();
   if (values.size() != slots) {
     throw std::invalid_argument("encode takes " + std::to_string(slots) + " values, got " +
                                 std::to_string(values.size()));
   }
-  SecretReals coefficients(n_);
-  double* re = coefficients.data();
-  double* im = re + slots;
+  double* im = coefficients + slots;
   for (std::size_t j = 0; j < slots; ++j) {
     const std::size_t at = order_.position(j);
-    re[at] = values[j].real();
+    coefficients[at] = values[j].real();
     im[at] = order_.conjugated(j) ? -values[j].imag() : values[j].imag();
   }
-  return encode_ordered(re, scale, limbs);
+  const double largest = round_ordered(coefficients, scale);
+  check_size(largest, limbs);
+  return largest;
+}
+
+NttPoly Encoder::encode(std::span<const Complex> values, double scale, Limbs limbs) const {
+  SecretReals coefficients(n_);
+  const double largest = round_coefficients(values, scale, limbs, coefficients.data());
+  return residues(coefficients.data(), largest, limbs);
 }
 
 NttPoly Encoder::encode_periodic(std::span<const double> values, double scale, Limbs limbs) const {
@@ -148,10 +174,10 @@ NttPoly Encoder::encode_periodic(std::span<const double> values, double scale, L
     for (std::size_t j = 0; j < period; ++j) re[order_.position(begin + j)] = values[j];
   }
   std::fill_n(re + slots, slots, 0.0);
-  return encode_ordered(re, scale, limbs);
+  return residues(re, round_ordered(re, scale), limbs);
 }
 
-NttPoly Encoder::encode_ordered(double* re, double scale, Limbs limbs) const {
+double Encoder::round_ordered(double* re, double scale) const {
   if (!(scale > 0) || !std::isfinite(scale))
     throw LevelError("scale is " + std::to_string(scale) + ", expected above 0");
   const std::size_t slots = slot_count();
@@ -159,8 +185,7 @@ NttPoly Encoder::encode_ordered(double* re, double scale, Limbs limbs) const {
   SecretReals scratch(n_);
   const kernels::Kernels& kernels = basis_.kernels(0);
   kernels.embed_inverse(re, im, scratch.data(), embedding());
-  const double largest = kernels.round_scaled(re, re, scale / static_cast<double>(slots), n_);
-  return residues(re, largest, limbs);
+  return kernels.round_scaled(re, re, scale / static_cast<double>(slots), n_);
 }
 
 NttPoly Encoder::lift(std::span<const double> coefficients, Limbs limbs) const {

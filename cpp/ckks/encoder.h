@@ -31,6 +31,17 @@ class Encoder {
   // Encode real values that repeat along the slots; their number must divide slot_count. Otherwise as encode().
   NttPoly encode_periodic(std::span<const double> values, double scale, Limbs limbs) const;
 
+  // The first half of encode(): write the n coefficients of the encoded values, rounded to integers, to `coefficients`.
+  // Returns the largest magnitude. Throws as encode().
+  double round_coefficients(std::span<const Complex> values, double scale, Limbs limbs, double* coefficients) const;
+
+  // The second half of encode(), for one prime and a polynomial in X^(n / count): row = the transform, modulo the prime
+  // of this index, of the polynomial that has `count` integer coefficients, of magnitude `largest` at most, at the
+  // multiples of n / count. Each of its values stands for n / count equal ones in a row. count: a power of two from 16
+  // to n.
+  void transform(std::uint64_t* row, const double* coefficients, double largest, std::size_t count,
+                 std::size_t index) const;
+
   // Make a ring element of n coefficients, rounded to integers; the same bound holds. The time depends on the size of
   // the largest coefficient, in steps of 50 bits, and on no other property of the coefficients.
   NttPoly lift(std::span<const double> coefficients, Limbs limbs) const;
@@ -41,12 +52,16 @@ class Encoder {
 
  private:
   kernels::EmbeddingView embedding() const { return {slot_count(), cosines_.data(), sines_.data()}; }
-  // Encode values in the slot order of the embedding: slot_count real parts, then as many imaginary parts, at `re`,
-  // which are overwritten.
-  NttPoly encode_ordered(double* re, double scale, Limbs limbs) const;
-  // The ring element with these n coefficients, integers of magnitude `largest` at most. Throws LevelError if they are
-  // too large.
+  // Replace values in the slot order of the embedding, slot_count real parts and then as many imaginary parts at `re`,
+  // by their n coefficients, rounded to integers. Returns the largest magnitude.
+  double round_ordered(double* re, double scale) const;
+  // Throw LevelError if twice `largest` is not below the product of the data primes in `limbs`.
+  void check_size(double largest, Limbs limbs) const;
+  // The ring element with these n coefficients, integers of magnitude `largest` at most. Throws as check_size().
   NttPoly residues(const double* coefficients, double largest, Limbs limbs) const;
+  // transform() of integers that are split into `words` words each.
+  void transform_words(std::uint64_t* row, const double* words, std::size_t word_count, std::size_t count,
+                       std::size_t index) const;
 
   const ring::RnsBasis& basis_;
   std::size_t n_;

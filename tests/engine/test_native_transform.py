@@ -94,6 +94,15 @@ def test_random_transforms(owner: Owner, data: st.DataObject) -> None:
         )
     for i, rows in zip(inputs, before, strict=True):
         np.testing.assert_array_equal(rows_of(i), rows)
+    # Diagonals that are kept as coefficients give the same bits, from one row for each in place of one a prime.
+    kept = owner.engine.prepare_transform(
+        t, level=level, input_scale=input_scale, output_scale=output_scale, coefficients=True
+    )
+    for result, again in zip(results, owner.engine.linear_transform(kept, inputs), strict=True):
+        np.testing.assert_array_equal(rows_of(result), rows_of(again))
+    if t.rotations or t.values.shape[1] > 1:
+        count = max(16, min(2 * t.values.shape[1], 2 * owner.slots))
+        assert kept.byte_count == 8 * len(t.values) * count
     # The transform's own cleartext face is the same map.
     for mine, theirs in zip(definition(t, vectors), t.apply(vectors), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-12)

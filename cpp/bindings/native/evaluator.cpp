@@ -30,7 +30,7 @@ std::shared_ptr<circuits::LinearTransform> prepare(const ckks::Context& context,
                                                    const IndexArray& inputs, const IndexArray& giants,
                                                    const IndexArray& babies, const ValueArray& values,
                                                    std::size_t input_count, std::size_t output_count, std::size_t level,
-                                                   double input_scale, double output_scale) {
+                                                   double input_scale, double output_scale, bool coefficients) {
   const std::size_t count = values.shape(0);
   for (const IndexArray* array : {&outputs, &inputs, &giants, &babies}) {
     if (array->shape(0) != count) throw std::invalid_argument("index arrays must have one entry for each diagonal");
@@ -46,8 +46,9 @@ std::shared_ptr<circuits::LinearTransform> prepare(const ckks::Context& context,
   }
   const std::size_t period = values.shape(1);
   nb::gil_scoped_release release;
-  return std::make_shared<circuits::LinearTransform>(context, diagonals, period, input_count, output_count, level,
-                                                     input_scale, output_scale);
+  return std::make_shared<circuits::LinearTransform>(
+      context, diagonals, period, input_count, output_count, level, input_scale, output_scale,
+      coefficients ? circuits::DiagonalForm::coefficients : circuits::DiagonalForm::transformed);
 }
 
 std::shared_ptr<circuits::WeightedSums> prepare_sums(const ckks::Context& context, const IndexArray& outputs,
@@ -72,7 +73,8 @@ std::shared_ptr<circuits::WeightedSums> prepare_sums(const ckks::Context& contex
 void bind_maps(nb::module_& m) {
   nb::class_<circuits::LinearTransform>(m, "LinearTransform")
       .def_static("prepare", &prepare, "context"_a, "outputs"_a, "inputs"_a, "giants"_a, "babies"_a, "values"_a,
-                  "input_count"_a, "output_count"_a, "level"_a, "input_scale"_a, "output_scale"_a)
+                  "input_count"_a, "output_count"_a, "level"_a, "input_scale"_a, "output_scale"_a,
+                  "coefficients"_a = false)
       .def_prop_ro("level", &circuits::LinearTransform::level)
       .def_prop_ro("bytes", &circuits::LinearTransform::bytes);
 

@@ -9,15 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from hetorch.cli.compile_options import takes_options
-from hetorch.cli.model_source import METAVAR
-from hetorch.compiler.options import ACTIVATION_OPTIONS
+from hetorch.cli.model_source import HELP, METAVAR
+from hetorch.cli.option_names import spelled
+from hetorch.compiler.options import ANALYSIS_OPTIONS
 
 
-@takes_options(ACTIVATION_OPTIONS)
+@takes_options(ANALYSIS_OPTIONS)
 def analyze_model(
     model: Annotated[
         str,
-        typer.Argument(metavar=METAVAR, help="The model to analyze; the code of its file is run."),
+        typer.Argument(metavar=METAVAR, help=HELP),
     ],
     calibration: Annotated[Path, typer.Option(help="Typical inputs, batch first: .npy, .npz or .csv.")],
     options: dict[str, Any],
@@ -30,14 +31,15 @@ def analyze_model(
 
     Example: [bold]hetorch analyze net.py:make_model --calibration samples.npy[/bold]
     """
-    from hetorch.cli.arrays import load_array
     from hetorch.cli.model_source import load_model
+    from hetorch.cli.tables import load_samples, with_numbers
 
-    inputs = load_array(calibration)
+    samples = load_samples(calibration)
+    inputs = with_numbers(samples) if isinstance(samples, dict) else samples
     module = load_model(model)
     from hetorch import analyze  # It loads torch, which takes seconds.
 
-    analysis = analyze(module, inputs, **options)
-    print(json.dumps(analysis.to_dict()) if as_json else str(analysis))
+    analysis = analyze(module, inputs, progress=False if as_json else None, **options)
+    print(json.dumps(analysis.to_dict()) if as_json else spelled(str(analysis)))
     if not analysis.supported:
         raise typer.Exit(1)

@@ -25,12 +25,15 @@ def demo(
     """
     from rich.console import Console
 
+    from hetorch.cli.output_paths import check_file
     from hetorch.demo.display import show
     from hetorch.demo.report import render
     from hetorch.demo.run import run_demo
-    from hetorch.progress import bars
+    from hetorch.progress import reporting
 
-    with bars() as say:
+    check_file(report)
+    check_file(json_file)
+    with reporting(None, "demo") as say:
         demonstration = run_demo(samples, seed, say)
     show(demonstration.result, Console())
     report.write_text(render(demonstration), encoding="utf-8")

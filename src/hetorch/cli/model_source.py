@@ -10,7 +10,9 @@ from types import ModuleType
 from hetorch.errors import InputError, MissingPackageError, UnsupportedModelError
 from hetorch.optional_packages import explain_missing
 
-METAVAR = "MODEL.py:factory|MODEL.pt2|MODEL.onnx"
+METAVAR = "MODEL"
+HELP = "FILE.py:name, FILE.pt2 or FILE.onnx; the code of the file is run."
+"""The help of this argument."""
 FORMS = (
     "write FILE.py:name (an nn.Module, a fitted scikit-learn estimator, a class or a function without arguments), "
     "FILE.pt2 or FILE.onnx"
@@ -29,6 +31,13 @@ def load_model(source: str) -> object:
         from hetorch import load_model as load_file
 
         return load_file(_existing(source))
+    if Path(source).is_dir():
+        from hetorch.plan.store import MANIFEST
+
+        if (Path(source) / MANIFEST).is_file():
+            raise InputError(
+                f"{source!r} is a plan, which is compiled already: `hetorch inspect` shows it, `hetorch serve` runs it"
+            )
     path, separator, name = source.rpartition(":")
     if not separator or not path.endswith(".py") or not name.isidentifier():
         raise InputError(f"{source!r} names no model; {FORMS}")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from hetorch.quantities import size_text
+
 
 def public_key(
     target: Annotated[str, typer.Argument(metavar="PLAN|URL", help="A plan folder or a server's address.")],
@@ -28,18 +30,19 @@ def public_key(
 
     Example: [bold]hetorch public-key http://127.0.0.1:8000 -o mine.key[/bold]
     """
+    from hetorch.cli.output_paths import check_file
     from hetorch.cli.target import public_plan
     from hetorch.client import Vault
     from hetorch.client.key_making import public_key_message
     from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
     from hetorch.errors import StorageError
-    from hetorch.progress import bars
 
+    check_file(output)
     plan = public_plan(target, model, timeout)
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
     opened = Vault(vault)
-    with bars(quiet=as_json) as report:
-        message = public_key_message(plan, opened, report)
+    progress = False if as_json else None
+    message = public_key_message(plan, opened, progress)
     try:
         output.write_bytes(message)
     except OSError as error:
@@ -47,4 +50,4 @@ def public_key(
     if as_json:
         print(json.dumps({"model": plan.name, "path": str(output), "bytes": len(message)}))
     else:
-        print(f"a public key for {plan.name!r} is in {output} ({len(message) / 1e6:.2f} MB)")
+        print(f"a public key for {plan.name!r} is in {output} ({size_text(len(message))})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import numpy as np
@@ -21,10 +21,13 @@ from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
 from hetorch.engine.secret import SecretKey, Sharing, flood
 from hetorch.errors import RemoteError, WireError
-from hetorch.progress import ProgressOption
+from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.addresses import SERVER_TIMING_HEADER
 from hetorch.wire.predict import dump_request, load_response, response_limits
 from hetorch.wire.server_timing import load_server_timing
+
+PREDICTING = "encrypted predictions"
+"""The stage that Progress is told."""
 
 
 class Client:
@@ -44,8 +47,9 @@ class Client:
         allow_insecure: accept parameters below 128-bit security, for tests only.
         max_key_bytes: the most evaluation keys that a server may ask for, in bytes on the wire.
         max_message_bytes: the longest request or response that a server may ask for, in bytes on the wire.
-        progress: called with a stage and its fraction while keys and weights are made and uploaded. By default a bar on
-            the terminal, and a line in a notebook, for what takes more than a second; False for none.
+        progress: called with a stage and its fraction while keys and weights are made and uploaded, and samples
+            predicted. By default a bar on the terminal, and a line in a notebook, for what takes more than a second;
+            False for none.
         weights: for a server that must not see the model: the whole plan or its folder, whose weights are encrypted and
             uploaded when the server has none, or a file with the encrypted weights (see upload_weights).
         transport: sends the requests in place of httpx's own, for tests and recordings.
@@ -124,33 +128,84 @@ class Client:
         self._secret = None
         self._transport.close()
 
-    def predict(self, x: object, *, for_sharing: Sharing | None = None) -> NDArray[np.float64]:
+    def predict(self, x: object, *, for_sharing: Sharing | None = None) -> Any:
         """Return the model's output for one sample or a batch of samples.
 
         Warns with InputRangeWarning if `x` leaves the calibrated range, or seems to have another unit.
 
         Args:
             x: numpy array, torch tensor or nested lists, of shape `plan.input_shape`, or with a batch axis in front.
-                Batches larger than `plan.batch_size` take several requests.
+                Batches larger than `plan.batch_size` take several requests. For a model of columns, a table: a
+                DataFrame or a mapping from names to columns, in any order; or one row of it.
             for_sharing: must be given when anyone but the key holder will see the result, because the low bits of a
                 plain decryption depend on the secret key. Adds the noise that hides them, and counts the result in the
                 vault.
 
         Returns:
-            float64 of shape `plan.output_shape`, with the batch axis in front if `x` has one.
+            float64 of shape `plan.output_shape`, with the batch axis in front if `x` has one. For a model of several
+            outputs a dictionary of such arrays by name, or a tuple if the model returns one. For a classifier these are
+            its scores.
 
         Raises:
-            InputError: `x` has another shape, no numbers, or numbers that are not finite or far beyond the range.
+            InputError: `x` has another shape or other columns, no numbers, or numbers that are not finite or far beyond
+                the range.
             RemoteError: the server cannot be reached or refuses, or this client is closed.
             WireError: the server's answer is malformed.
             VaultError: the vault cannot be used, or too many results were shared.
         """
         samples, single = self.plan.samples(x, fewest=1)
+        results = self.predict_samples(samples, for_sharing=for_sharing)
+        return self.plan.named(results[0] if single else results)
+
+    def predict_proba(self, x: object, *, for_sharing: Sharing | None = None) -> Any:
+        """Return the probabilities of the classes, as predict_proba of the scikit-learn classifier does.
+
+        They are computed here from the scores that `predict` returns; its arguments and errors are the same.
+
+        Returns:
+            float64 (classes,) of one sample or (batch, classes), in the order of `plan.interface.classes[0].labels`; of
+            several classifiers a list of them.
+
+        Raises:
+            InputError: the model is no classifier of scikit-learn or ONNX, or has no probabilities.
+        """
+        self.plan.interface.check_probabilities()
+        samples, single = self.plan.samples(x, fewest=1)
+        results = self.predict_samples(samples, for_sharing=for_sharing)
+        return self.plan.interface.probabilities(results[0] if single else results)
+
+    def classify(self, x: object, *, for_sharing: Sharing | None = None) -> NDArray[np.generic]:
+        """Return the labels of the classes, as predict of the scikit-learn classifier does.
+
+        They are chosen here from the scores that `predict` returns; its arguments and errors are the same.
+
+        Returns:
+            The label of one sample, or (batch,); with one more axis for several classifiers or labels.
+
+        Raises:
+            InputError: the model is no classifier of scikit-learn or ONNX.
+        """
+        self.plan.interface.check_classes()
+        samples, single = self.plan.samples(x, fewest=1)
+        results = self.predict_samples(samples, for_sharing=for_sharing)
+        return self.plan.interface.labels(results[0] if single else results)
+
+    def predict_samples(
+        self, samples: NDArray[np.float64], *, for_sharing: Sharing | None = None
+    ) -> NDArray[np.float64]:
+        """Return the results (batch, *output_shape) of samples that plan.samples returned: the one row of a model of
+        several outputs, the scores of a classifier. The errors are those of `predict`."""
         key_id = self._prepared().key_id
         size = self.plan.batch_size
         batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
-        results = np.concatenate([self._predict_batch(batch, key_id, for_sharing) for batch in batches])
-        return np.asarray(results[0]) if single else results
+        with reporting(self._progress, PREDICTING) as told:
+            report = counted(told, PREDICTING)
+            results = []
+            for done, batch in enumerate(batches):
+                report(done, len(batches))
+                results.append(self._predict_batch(batch, key_id, for_sharing))
+            report(len(batches), len(batches))
+        return np.concatenate(results)
 
     def prepare(self) -> None:
         """Make the keys if the vault has none, and upload keys and weights that the server does not have.

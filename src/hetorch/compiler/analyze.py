@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.approximate_activations import nearest_network
 from hetorch.compiler.activations.approximated import Fit
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.option_help import signature_with_options
-from hetorch.compiler.options import ACTIVATION_OPTIONS, LARGEST_RING, LEAST_SCALE_BITS, CompileOptions
+from hetorch.compiler.options import ANALYSIS_OPTIONS, LARGEST_RING, LEAST_SCALE_BITS, CompileOptions
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import drop_pruned
@@ -23,11 +23,15 @@ from hetorch.errors import HetorchError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.tensor_program import TensorProgram
 from hetorch.params import Security, max_log2_qp
+from hetorch.progress import Progress, ProgressOption, reporting
+from hetorch.quantities import count_text
 
 
 def analyze(
     model: object,
     calibration_inputs: object,
+    *,
+    progress: ProgressOption = None,
     **options: Any,
 ) -> Analysis:
     """Tell which parts of a model can run on encrypted data, before it is compiled.
@@ -39,7 +43,9 @@ def analyze(
     Args:
         model: as for hetorch.compile.
         calibration_inputs: as for hetorch.compile.
-        **options: those of hetorch.compile, so that one dictionary serves both; here only activation_... matter.
+        progress: as for hetorch.compile.
+        **options: those of hetorch.compile, so that one dictionary serves both; here only `outputs` and activation_...
+            matter.
 
     Returns:
         The analysis, also of a model that cannot be compiled.
@@ -48,35 +54,48 @@ def analyze(
         InputError: a wrong argument, or inputs that do not fit the model.
     """
     chosen = CompileOptions(**options)
+    with reporting(progress, "analyze") as tell:
+        return _analyze(model, calibration_inputs, chosen, tell)
+
+
+def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, tell: Progress) -> Analysis:
+    tell("trace the model", 0.0)
     try:
-        captured = capture(model, calibration_inputs)
+        captured = capture(model, calibration_inputs, chosen.outputs)
     except UnsupportedModelError as error:
         if isinstance(error.analysis, Analysis):
             return error.analysis
         return Analysis(type(model).__name__, (), str(error))
     exact = Analysis(captured.name, captured.rows, "", captured.notes)
+    tell("approximate activations over calibrated ranges", 0.4)
     try:
-        approximated = approximate_activations(
-            fuse_affine(gather_polynomials(captured.program)), captured.inputs, captured.outputs, chosen
+        approximated = nearest_network(
+            fuse_affine(gather_polynomials(captured.program)),
+            captured.inputs,
+            captured.outputs,
+            chosen,
+            heads=captured.interface.row_shapes,
         )
     except HetorchError as error:
         return replace(exact, problem="; ".join(filter(None, (str(error), uneven_inputs(captured.inputs)))))
+    tell("count levels", 0.9)
     levels = _least_levels(approximated.program)
+    refused = approximated.refusal or (approximated.shortfall if chosen.strict else "")
     return replace(
         exact,
         rows=_with_fits(captured.rows, approximated.fits),
-        problem=_too_deep(levels),
+        problem="; ".join(filter(None, (refused, _too_deep(levels)))),
         notes=(
             *captured.notes,
             *sentences(approximated),
-            f"{levels} levels: multiplications one after the other",
+            f"{count_text(levels, 'level')}: multiplications one after the other",
         ),
         error=approximated.error,
         agreement=approximated.agreement,
     )
 
 
-analyze.__signature__ = signature_with_options(analyze, ACTIVATION_OPTIONS)  # type: ignore[attr-defined]
+analyze.__signature__ = signature_with_options(analyze, ANALYSIS_OPTIONS)  # type: ignore[attr-defined]
 
 
 def _least_levels(program: TensorProgram) -> int:
@@ -96,7 +115,8 @@ def _too_deep(levels: int) -> str:
     if levels * LEAST_SCALE_BITS <= most:
         return ""
     return (
-        f"it takes {levels} levels (multiplications one after the other) of at least {LEAST_SCALE_BITS} bits; the "
+        f"it takes {count_text(levels, 'level')} (multiplications one after the other) of at least "
+        f"{LEAST_SCALE_BITS} bits; the "
         f"largest ring has {most} bits at 128-bit security. Use fewer layers with activations, or a larger "
         "activation_tolerance="
     )

@@ -8,8 +8,10 @@ torch.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -39,6 +41,10 @@ MOST_DEGREE = 63
 seven."""
 MEGABYTE = 1_000_000
 """Bytes in a unit of an option that is given in MB on the command line."""
+
+
+NAME_LENGTH = 200
+"""Most characters in the name of an output, as in a plan."""
 
 
 def _whole(value: object) -> int:
@@ -71,6 +77,25 @@ def _known_engine(value: str) -> str:
     return value
 
 
+def _names(value: object) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(
+        isinstance(name, str) and 0 < len(name) <= NAME_LENGTH for name in names
+    ):
+        raise ValueError
+    if not names or len(set(names)) < len(names):
+        raise ValueError
+    return tuple(names)
+
+
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_truth)]
+"""True or False."""
 Whole = Annotated[int, BeforeValidator(_whole)]
 """An integer of Python or numpy; no float, text or truth value."""
 Number = Annotated[float, BeforeValidator(_real)]
@@ -78,6 +103,7 @@ Number = Annotated[float, BeforeValidator(_real)]
 RingDegree = Annotated[Whole, AfterValidator(_power_of_two)]
 Text = Annotated[str, AfterValidator(_printable)]
 Engine = Annotated[str, AfterValidator(_known_engine)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 SecurityLevel = Annotated[Security, BeforeValidator(Security.parse)]
 
 
@@ -104,9 +130,32 @@ def _one_of(names: tuple[str, ...], help: str) -> Any:
     return _option(names[0], " or ".join(f'"{name}"' for name in names), help)
 
 
+def _flag(help: str) -> Any:
+    """Return a field that is off unless it is given."""
+    return _option(False, "True or False", help)
+
+
 Ranges = Literal["calibrated", "interval"]
 Objective = Literal["latency", "throughput"]
 Weights = Literal["clear", "encrypted"]
+
+
+ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "poly_modulus_degree": "ring_degree",
+        "coeff_mod_bit_sizes": "scale_bits",
+        "n_bits": "precision",
+        "verbose": "progress",
+        "show_progress": "progress",
+        "callback": "progress",
+        "polynomial_degree": "activation_degree",
+        "inputset": "calibration_inputs",
+        "sample_inputs": "calibration_inputs",
+        "example_inputs": "calibration_inputs",
+        "calibration_data": "calibration_inputs",
+    }
+)
+"""Names that other libraries have for the arguments of hetorch.compile."""
 
 
 class CompileOptions(BaseModel):
@@ -127,6 +176,12 @@ class CompileOptions(BaseModel):
         "Name of the plan; the model's class if left out.",
         min_length=1,
         max_length=200,
+    )
+    outputs: Names | None = _option(
+        None,
+        "names of outputs, each once, in a list or separated by commas",
+        "Outputs to compute, of a model that returns several: keys of its dictionary, attributes, or output_0, ... of "
+        "a tuple. All of them if left out.",
     )
     precision: Number | None = _option(
         None,
@@ -175,6 +230,10 @@ class CompileOptions(BaseModel):
         "Ranges of activations. calibrated: as seen on the calibration inputs, with a margin. interval: by interval "
         "arithmetic, which is wider but holds for every input within the calibrated range.",
     )
+    strict: Flag = _flag(
+        "Refuse a network that is less exact than the activation_... options ask. If left out, the best one found is "
+        "returned with a warning.",
+    )
     ring_degree: RingDegree | None = _option(
         None,
         f"a power of two from 2^{SMALLEST_RING.bit_length() - 1} to 2^{LARGEST_RING.bit_length() - 1}",
@@ -222,8 +281,7 @@ class CompileOptions(BaseModel):
         """Check `options`, which are given by name."""
         unknown = sorted(set(options) - set(type(self).model_fields))
         if unknown:
-            known = ", ".join(type(self).model_fields)
-            raise TypeError(f"{unknown[0]!r} is no option of hetorch.compile; the options are {known}")
+            raise TypeError(_unknown_option(unknown[0]))
         try:
             super().__init__(**options)
         except ValidationError as error:
@@ -263,8 +321,11 @@ class CompileOptions(BaseModel):
         return self.weights == "encrypted"
 
 
-ACTIVATION_OPTIONS = tuple(name for name in CompileOptions.model_fields if name.startswith("activation_"))
-"""Names of the options that decide about activations, and so about the result of hetorch.analyze."""
+ANALYSIS_OPTIONS = (
+    "outputs",
+    *(name for name in CompileOptions.model_fields if name.startswith("activation_") or name == "strict"),
+)
+"""Names of the options that decide about outputs and activations, and so about the result of hetorch.analyze."""
 
 
 def expected(name: str) -> str:
@@ -272,6 +333,15 @@ def expected(name: str) -> str:
     extra = CompileOptions.model_fields[name].json_schema_extra
     assert isinstance(extra, dict)
     return str(extra["expected"])
+
+
+def _unknown_option(name: str) -> str:
+    """Return the message for an option that does not exist: the nearest that do, and all of them."""
+    known = [*CompileOptions.model_fields, "progress"]
+    low = name.lower().replace("-", "_")
+    near = [ELSEWHERE[low]] if low in ELSEWHERE else difflib.get_close_matches(low, known, n=2, cutoff=0.5)
+    meant = f"; did you mean {' or '.join(near)}?" if near else "."
+    return f"{name!r} is no option of hetorch.compile{meant} The options are {', '.join(known)}"
 
 
 def _first_problem(error: ValidationError, options: Mapping[str, object]) -> HetorchError:

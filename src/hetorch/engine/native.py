@@ -125,11 +125,19 @@ class NativeEngine:
         return self._core.conjugate(a)
 
     def prepare_transform(
-        self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
+        self,
+        transform: DiagonalTransform,
+        *,
+        level: int,
+        input_scale: float,
+        output_scale: float,
+        coefficients: bool = False,
     ) -> PreparedTransform:
         """Encode all diagonals modulo QP at `level`, with about 2 N log N operations per diagonal and prime.
 
-        If the diagonals are single numbers and there are no rotations, the result is weighted sums of ciphertexts.
+        With `coefficients` they are kept as integers, 8 bytes for each distinct coefficient, and those operations are
+        done at each use. If the diagonals are single numbers and there are no rotations, the result is weighted sums of
+        ciphertexts, in one form only.
         """
         if transform.slot_count != self.parameters.slot_count:
             raise InputError(
@@ -161,6 +169,7 @@ class NativeEngine:
             level,
             input_scale,
             output_scale,
+            coefficients,
         )
         return PreparedTransform(core)
 

@@ -79,11 +79,19 @@ class Engine(Protocol[C, P, T]):
     def conjugate(self, a: C) -> C: ...
 
     def prepare_transform(
-        self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
+        self,
+        transform: DiagonalTransform,
+        *,
+        level: int,
+        input_scale: float,
+        output_scale: float,
+        coefficients: bool = False,
     ) -> T:
         """Encode the diagonals for inputs at `level` (>= 1) and `input_scale`.
 
         Their scale is output_scale * q_level / input_scale, so that the rescaled results have exactly `output_scale`.
+        With `coefficients`, an engine that can keeps them as integer coefficients and transforms them when they are
+        used: less memory, more time, the same results.
         """
 
     def linear_transform(self, prepared: T, inputs: Sequence[C]) -> list[C]:

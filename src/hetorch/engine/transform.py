@@ -12,7 +12,49 @@ from hetorch.errors import ParameterError
 
 
 @dataclass(frozen=True, slots=True)
-class DiagonalTransform:
+class DiagonalSteps:
+    """The places of the diagonals of a map, without their values; the fields are those of DiagonalTransform.
+
+    Raises:
+        ParameterError: an array has another shape, or an index is out of range.
+    """
+
+    slot_count: int
+    input_count: int
+    output_count: int
+    outputs: NDArray[np.int32]
+    inputs: NDArray[np.int32]
+    giants: NDArray[np.int32]
+    babies: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        count = len(self.outputs)
+        bounds = (
+            ("outputs", self.output_count),
+            ("inputs", self.input_count),
+            ("giants", self.slot_count),
+            ("babies", self.slot_count),
+        )
+        for name, bound in bounds:
+            array = getattr(self, name)
+            if array.shape != (count,) or not count:
+                raise ParameterError(f"{name} has shape {array.shape}, expected ({max(count, 1)},)")
+            if array.min() < 0 or array.max() >= bound:
+                raise ParameterError(f"{name} holds {array.min()}..{array.max()}, expected 0..{bound - 1}")
+
+    @property
+    def schedule(self) -> RotationSchedule:
+        """The rotations by which engines apply the map."""
+        return rotation_schedule(self.outputs, self.inputs, self.giants, self.babies, self.slot_count)
+
+    @property
+    def rotations(self) -> frozenset[int]:
+        """The rotation steps whose Galois keys the map needs; a step of 0 needs none."""
+        return self.schedule.keys
+
+
+@dataclass(frozen=True, slots=True)
+class DiagonalTransform(DiagonalSteps):
     """The map y_o[s] = sum over diagonals t with output o of values_t[s] * x_i[(s + giant_t + baby_t) mod slot_count].
 
     The arrays have one entry per diagonal: `outputs` (index of the output ciphertext), `inputs` (index of the input
@@ -24,13 +66,6 @@ class DiagonalTransform:
         ParameterError: an array has another shape, a value is out of range or not finite.
     """
 
-    slot_count: int
-    input_count: int
-    output_count: int
-    outputs: NDArray[np.int32]
-    inputs: NDArray[np.int32]
-    giants: NDArray[np.int32]
-    babies: NDArray[np.int32]
     values: NDArray[np.float64]
 
     def __post_init__(self) -> None:
@@ -44,32 +79,11 @@ class DiagonalTransform:
             raise ParameterError(
                 f"period {period} of the diagonals does not divide slot_count {self.slot_count}"
             )
-        for name in ("outputs", "inputs", "giants", "babies"):
-            array = getattr(self, name)
-            if array.shape != (count,):
-                raise ParameterError(f"{name} has shape {array.shape}, expected ({count},)")
-        bounds = (
-            ("outputs", self.output_count),
-            ("inputs", self.input_count),
-            ("giants", self.slot_count),
-            ("babies", self.slot_count),
-        )
-        for name, bound in bounds:
-            array = getattr(self, name)
-            if array.min() < 0 or array.max() >= bound:
-                raise ParameterError(f"{name} holds {array.min()}..{array.max()}, expected 0..{bound - 1}")
+        if self.outputs.shape != (count,):
+            raise ParameterError(f"outputs has shape {self.outputs.shape}, expected ({count},)")
+        DiagonalSteps.__post_init__(self)
         if not np.all(np.isfinite(self.values)):
             raise ParameterError("a diagonal holds a value that is not finite")
-
-    @property
-    def schedule(self) -> RotationSchedule:
-        """The rotations by which engines apply the map."""
-        return rotation_schedule(self.outputs, self.inputs, self.giants, self.babies, self.slot_count)
-
-    @property
-    def rotations(self) -> frozenset[int]:
-        """The rotation steps whose Galois keys the map needs; a step of 0 needs none."""
-        return self.schedule.keys
 
     def apply(self, inputs: list[NDArray[np.float64]]) -> list[NDArray[np.float64]]:
         """Return the results for cleartext inputs, arrays of shape (slot_count,), by the definition of the map."""

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import Any
 
 from hetorch.engine.backend import NATIVE, AnyBackend
-from hetorch.engine.native import Ciphertext
+from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
-from hetorch.inspect.batches import Slots, check_runnable, run_in_batches
+from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telling
 from hetorch.interop.backends import backend
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
+from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.runtime import Runner, Trace
+
+MAKING_KEYS = "making evaluation keys"
+"""The stage that Progress is told while keys are made."""
 
 
 def run_encrypted(
     plan: Plan,
-    x: ArrayLike,
+    x: object,
     *,
     engine: str = NATIVE.name,
     memory_limit: int | None = None,
     trace: Trace | None = None,
-) -> NDArray[np.float64]:
+    progress: ProgressOption = None,
+) -> Any:
     """Make keys, encrypt each sample of `x`, evaluate and decrypt, all in this process.
 
     For trying out and for tests: in earnest the secret key and the evaluation live on two machines. Warns with
@@ -33,13 +36,16 @@ def run_encrypted(
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
-        x: one sample of the plan's input_shape, or a batch of them.
+        x: one sample of the plan's input_shape, or a batch of them, as for hetorch.Client.predict.
         engine: the backend (hetorch.interop.backends); the plan must be compiled for it.
         memory_limit: bytes for keys, weights and ciphertexts, as for hetorch.runtime.Runner.
         trace: called after each operation.
+        progress: called with a stage, the making of keys or the computing, and the fraction of it that is done. By
+            default a bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape).
+        The results, float64 of shape (batch, *output_shape); of a model of several outputs a dictionary of them by
+        name, or a tuple.
 
     Raises:
         InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs; there
@@ -50,18 +56,28 @@ def run_encrypted(
     check_runnable(plan)
     public = plan.public()
     samples, _ = public.samples(x)
-    secret = SecretKey.generate(plan.parameters)
-    run_ciphertexts = _encrypted_runner(plan, chosen, secret, memory_limit, trace)
+    with reporting(progress, "run encrypted") as report:
+        secret = SecretKey.generate(plan.parameters)
+        keys = secret.evaluation_keys(plan.key_spec, progress=counted(report, MAKING_KEYS))
+        told = telling(trace, report, plan, len(samples))
+        run_ciphertexts = _encrypted_runner(plan, chosen, secret, keys, memory_limit, told)
 
-    def run(packed: Sequence[Slots]) -> list[Slots]:
-        inputs = [secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed]
-        return [secret.decrypt(result) for result in run_ciphertexts(inputs)]
+        def run(packed: Sequence[Slots]) -> list[Slots]:
+            inputs = [
+                secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed
+            ]
+            return [secret.decrypt(result) for result in run_ciphertexts(inputs)]
 
-    return run_in_batches(public, samples, run)
+        return public.named(run_in_batches(public, samples, run))
 
 
 def _encrypted_runner(
-    plan: Plan, chosen: AnyBackend, secret: SecretKey, memory_limit: int | None, trace: Trace | None
+    plan: Plan,
+    chosen: AnyBackend,
+    secret: SecretKey,
+    keys: EvaluationKeys,
+    memory_limit: int | None,
+    trace: Trace,
 ) -> Callable[[Sequence[Ciphertext]], list[Ciphertext]]:
     """Return the server's part: native ciphertexts to native ciphertexts."""
     weights = None
@@ -70,6 +86,6 @@ def _encrypted_runner(
             raise PlanUseError(f"encrypted weights do not run on the engine {chosen.name!r}; use another one")
         weights = encrypt_weights(plan, secret.public_key())
         plan = plan.without_weights()
-    engine = chosen.make(plan.parameters, secret.evaluation_keys(plan.key_spec))
+    engine = chosen.make(plan.parameters, keys)
     runner = Runner(plan, engine, backend=chosen, encrypted_weights=weights, memory_limit=memory_limit)
     return lambda ciphertexts: runner.run_native(ciphertexts, trace=trace)

@@ -1,53 +1,88 @@
-"""A plan on the cleartext engine. Unlike hetorch.inspect.run_encrypted, this file loads no module for secret keys."""
+"""A plan on numbers without slots: any number of samples at about the speed of the model itself.
+
+Unlike hetorch.inspect.run_encrypted, this file loads no module for secret keys.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from hetorch.engine.cleartext import CleartextEngine
-from hetorch.inspect.batches import Slots, check_runnable, run_in_batches
+from hetorch.engine import _native
+from hetorch.engine.cleartext import check_room
+from hetorch.errors import InputError
+from hetorch.inspect.batches import COMPUTING, check_runnable
 from hetorch.plan import Plan
-from hetorch.plan.keys import required_keys
-from hetorch.runtime import Runner, Trace
+from hetorch.progress import Progress, ProgressOption, reporting
+
+DERIVING = "deriving the network from the plan"
+"""The stage that Progress is told before the first simulation of a plan."""
 
 
 def simulate(
-    plan: Plan, x: ArrayLike, *, noise: bool = True, seed: int = 0, trace: Trace | None = None
-) -> NDArray[np.float64]:
-    """Run the plan on the cleartext engine: the same program, levels, scales and errors, without cryptography.
+    plan: Plan, x: object, *, noise: bool = True, seed: int = 0, progress: ProgressOption = None
+) -> Any:
+    """Compute what the plan computes, polynomials included, without encryption and without slots.
 
-    Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does.
+    The first call derives the network from the plan's program and keeps it; hetorch.inspect.run_slots runs every
+    operation instead. Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does.
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
-        x: one sample of the plan's input_shape, or a batch of them.
-        noise: add the modelled encryption noise.
-        seed: the seed of that noise.
-        trace: called after each operation.
+        x: one sample of the plan's input_shape, or a batch of them, as for hetorch.Client.predict.
+        noise: add Gaussian noise to each value, with the standard deviation that encryption gives it.
+        seed: the seed of that noise, 0 or more.
+        progress: called with a stage and the fraction of it that is done. By default a bar on the terminal, and a line
+            in a notebook, for what takes more than a second; False for none.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape).
+        The results, float64 of shape (batch, *output_shape); of a model of several outputs a dictionary of them by
+        name, or a tuple.
 
     Raises:
-        InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs.
+        InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs; the
+            seed is negative.
         PlanUseError: the plan is without its weights.
     """
     check_runnable(plan)
+    check_seed(seed)
     public = plan.public()
     samples, _ = public.samples(x)
-    if plan.program.encrypted_weights:  # the same program, with the weights that the model owner has
-        program = replace(plan.program, encrypted_weights=False)
-        keys = required_keys(program, plan.weights, plan.parameters.slot_generator)
-        plan = replace(plan, program=program, key_spec=keys)
-    engine = CleartextEngine(plan.parameters, noise=noise, seed=seed, key_spec=plan.key_spec)
-    runner = Runner(plan, engine)
+    with reporting(progress, "simulate") as report:
+        return public.named(simulate_samples(plan, samples, seed if noise else None, report))
 
-    def run(packed: Sequence[Slots]) -> list[Slots]:
-        inputs = [engine.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed]
-        return [engine.decrypt(result) for result in runner.run(inputs, trace=trace)]
 
-    return run_in_batches(public, samples, run)
+def check_seed(seed: object) -> None:
+    """Raise InputError unless `seed` is a whole number of 0 or more."""
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"the seed must be a whole number of 0 or more, got {seed!r}")
+
+
+def simulate_samples(
+    plan: Plan,
+    samples: NDArray[np.float64],
+    seed: int | None,
+    report: Progress,
+    beyond: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float64]:
+    """Return the results for checked samples; `seed` is None for no noise.
+
+    `beyond`, (batch,), becomes True for each sample with which a polynomial was asked outside its range.
+
+    Raises:
+        InputError: a result does not fit below the modulus.
+    """
+    report(DERIVING, 0.0)
+    network = plan.network()
+    flat = samples.reshape(len(samples), plan.input_layout.size)
+    results = network.run(
+        flat,
+        seed=seed,
+        threads=_native.thread_count(),
+        beyond=beyond,
+        done=lambda share: report(COMPUTING, share),
+    )
+    check_room(plan.parameters, results, plan.output_level, plan.output_scale)
+    return results.reshape(len(samples), *plan.output_layout.shape)

@@ -55,7 +55,7 @@ def test_a_limit_takes_the_first_within_it_whatever_the_time() -> None:
     fast, slow = made(1.0, 100), made(9.0, 50, weight=1)
     assert ledger(fast, slow, key_limit=60).winner() is slow
     assert ledger(fast, slow, key_limit=100).winner() is fast
-    with pytest.raises(InfeasibleError, match=r"take 50 bytes .*key_limit is 40 bytes"):
+    with pytest.raises(InfeasibleError, match=r"take 50 bytes, and 40 bytes are allowed .*key_limit=50;"):
         ledger(fast, slow, key_limit=40).winner()
 
 

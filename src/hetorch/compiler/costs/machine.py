@@ -14,8 +14,9 @@ from pathlib import Path
 from hetorch.atomic_files import SHARED, write_atomically
 from hetorch.errors import InputError
 from hetorch.plan.fields import Fields, canonical_json
+from hetorch.quantities import size_text
 
-FORMAT, VERSION = "hetorch-tuning", 2
+FORMAT, VERSION = "hetorch-tuning", 3
 MAX_BYTES = 1 << 20
 """Size in bytes above which a file of constants is refused before it is parsed; ours take a few kilobytes."""
 
@@ -24,7 +25,8 @@ MAX_BYTES = 1 << 20
 class Times:
     """Seconds per limb (`..._limb`, and operations without key switching) or per pair of digit and limb (the others).
 
-    `product`: a diagonal times both halves, accumulated. `constant`: the same for one number in place of a diagonal.
+    `product`: a diagonal times both halves, accumulated. `transform`: the transform of a diagonal that is kept as
+    coefficients, in addition. `constant`: the same for one number in place of a diagonal.
     `pair`: a product of two ciphertexts, accumulated before relinearisation. `baby`: a hoisted rotation inside a
     transform; `giant`: a rotation with its own decomposition and division by P; `hoist`: the decomposition that the
     baby steps share; `down`: the work that a transform does once for each output. `rotate`, `multiply` (with
@@ -32,6 +34,7 @@ class Times:
     """
 
     product: float
+    transform: float
     constant: float
     baby: float
     baby_limb: float
@@ -148,7 +151,7 @@ def load_machine(path: str | Path | None = None) -> Machine:
         raise InputError(f"the tuned constants in {source} cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
         raise InputError(
-            f"{source} has {len(data)} bytes: these are no tuned constants; run hetorch tune again"
+            f"{source} has {size_text(len(data))}: these are no tuned constants; run hetorch tune again"
         )
     again = lambda sentence: InputError(f"{sentence}; delete the file or run hetorch tune again")  # noqa: E731
     read = Fields.parse(data, str(source), again)
@@ -203,6 +206,7 @@ DEFAULT = Machine(
             rescale=5.69e-06,
             rotate=2.92e-06,
             rotate_limb=1.15e-05,
+            transform=4.2e-06,
         ),
         1 << 13: Times(
             add=2.24e-06,
@@ -220,6 +224,7 @@ DEFAULT = Machine(
             rescale=1.3e-05,
             rotate=7.45e-06,
             rotate_limb=1.96e-05,
+            transform=8.6e-06,
         ),
         1 << 14: Times(
             add=4.43e-06,
@@ -237,6 +242,7 @@ DEFAULT = Machine(
             rescale=2.57e-05,
             rotate=1.34e-05,
             rotate_limb=5.07e-05,
+            transform=1.8e-05,
         ),
         1 << 15: Times(
             add=8.5e-06,
@@ -254,6 +260,7 @@ DEFAULT = Machine(
             rescale=5.4e-05,
             rotate=3.02e-05,
             rotate_limb=0.000149,
+            transform=3.7e-05,
         ),
     },
 )

@@ -22,12 +22,12 @@ from scipy.optimize import nnls
 from hetorch.compiler.costs.machine import Machine, Times, store_machine, storing_path
 from hetorch.engine import _native
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.native import NativeEngine
+from hetorch.engine.native import Ciphertext, NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError
 from hetorch.params import ParameterSet, Security
-from hetorch.progress import Progress
+from hetorch.progress import ProgressOption, reporting
 
 RING_DEGREES = (1 << 12, 1 << 13, 1 << 14, 1 << 15)
 """Ring degrees that are measured by default; the constants of others are scaled from the nearest one."""
@@ -70,12 +70,13 @@ def tune(
     *,
     ring_degrees: Sequence[int] = RING_DEGREES,
     seconds: float = 0.05,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> Machine:
     """Measure the constants and store them at `path` (default: machine.default_path(), where compile looks for them).
 
     Each operation is repeated for `seconds`, and the least time counts; the defaults take about 20 seconds.
-    `progress` is called with each ring degree as it begins, and the fraction of all work that is done.
+    `progress` is called with each ring degree as it begins, and the fraction of all work that is done; by default a bar
+    on the terminal, and a line in a notebook, False for none.
 
     Raises:
         InputError: `ring_degrees` is empty or has other numbers than powers of two from 2^10 to 2^16, `seconds` is not
@@ -87,21 +88,27 @@ def tune(
         raise InputError(f"seconds must be above 0, got {seconds}")
     target = storing_path(path)  # before the work, not after it
     measured: dict[int, Times] = {}
-    for number, ring in enumerate(sorted(set(ring_degrees))):
-        if progress is not None:
-            progress(f"measure N = 2^{ring.bit_length() - 1}", number / len(ring_degrees))
-        measured[ring] = _measure(ring, seconds)
-    machine = Machine("tuned", measured, _native.thread_count())
-    stored = store_machine(machine, target)
-    if progress is not None:
-        progress(f"stored in {stored}", 1.0)
+    with reporting(progress, "tune") as report:
+        for number, ring in enumerate(sorted(set(ring_degrees))):
+            report(f"measure N = 2^{ring.bit_length() - 1}", number / len(ring_degrees))
+            measured[ring] = _measure(ring, seconds)
+        machine = Machine("tuned", measured, _native.thread_count())
+        stored = store_machine(machine, target)
+        report(f"stored in {stored}", 1.0)
     return machine
 
 
 def _measure(ring: int, seconds: float) -> Times:
     """Return all constants for one ring degree."""
     systems: dict[str, list[tuple[list[float], float]]] = {"rotate": [], "multiply": [], "transform": []}
-    singles: dict[str, list[float]] = {"rescale": [], "add": [], "constant": [], "pair": [], "key": []}
+    singles: dict[str, list[float]] = {
+        "rescale": [],
+        "add": [],
+        "constant": [],
+        "transform": [],
+        "pair": [],
+        "key": [],
+    }
     for shape in SHAPES:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # no message is encrypted: these parameters only take time
@@ -120,6 +127,7 @@ def _measure(ring: int, seconds: float) -> Times:
     key = float(np.median(singles["key"]))
     return Times(
         product=product,
+        transform=float(np.median(singles["transform"])),
         constant=float(np.median(singles["constant"])),
         baby=baby + key,
         baby_limb=baby_limb,
@@ -166,6 +174,24 @@ def _measure_shape(
     factors = [engine.negate(a) for _ in range(SUMS)]
     few, many = (timed(lambda f=factors[:n]: engine.sum_of_products(f, f)) for n in (1, SUMS))  # type: ignore[misc]
     singles["pair"].append(max(many - few, 0.1 * many) / ((SUMS - 1) * (level + 1)))
+    _measure_transforms(engine, a, values, shape, timed, systems, singles)
+    rescale = singles["rescale"][-1] * (level + 1)
+    sums = engine.prepare_transform(_constants(slots), level=level, input_scale=SCALE, output_scale=SCALE)
+    whole = timed(lambda: engine.linear_transform(sums, factors))
+    singles["constant"].append(max(whole - SUMS * rescale, 0.1 * whole) / (SUMS**2 * (level + 1)))
+
+
+def _measure_transforms(
+    engine: NativeEngine,
+    a: Ciphertext,
+    values: NDArray[np.float64],
+    shape: _Shape,
+    timed: Callable[[Callable[[], object]], float],
+    systems: dict[str, list[tuple[list[float], float]]],
+    singles: dict[str, list[float]],
+) -> None:
+    """Time the transforms of GRIDS, and the last one once more with its diagonals kept as coefficients."""
+    level, limbs, digits = shape.level, shape.limbs, shape.digits
     for babies, giants in GRIDS:
         prepared = engine.prepare_transform(
             _grid(values, babies, giants), level=level, input_scale=SCALE, output_scale=SCALE
@@ -181,13 +207,17 @@ def _measure_shape(
             (giants - 1) * digits * limbs,
             (giants - 1) * limbs,
         ]
-        systems["transform"].append(
-            ([float(x) for x in row], timed(lambda p=prepared: engine.linear_transform(p, [a])))  # type: ignore[misc]
-        )
-    rescale = singles["rescale"][-1] * (level + 1)
-    sums = engine.prepare_transform(_constants(slots), level=level, input_scale=SCALE, output_scale=SCALE)
-    whole = timed(lambda: engine.linear_transform(sums, factors))
-    singles["constant"].append(max(whole - SUMS * rescale, 0.1 * whole) / (SUMS**2 * (level + 1)))
+        seconds_of = timed(lambda p=prepared: engine.linear_transform(p, [a]))  # type: ignore[misc]
+        systems["transform"].append(([float(x) for x in row], seconds_of))
+    kept = engine.prepare_transform(
+        _grid(values, BABY_STEPS, BABY_STEPS),
+        level=level,
+        input_scale=SCALE,
+        output_scale=SCALE,
+        coefficients=True,
+    )
+    longer = timed(lambda: engine.linear_transform(kept, [a])) - seconds_of  # the last grid is the same map
+    singles["transform"].append(max(longer, 0.0) / (BABY_STEPS**2 * limbs))
 
 
 def _grid(values: NDArray[np.float64], babies: int, giants: int) -> DiagonalTransform:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.compiler.packing.lower import lower
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.ir.he_operations import (
     NO_LAYOUT,
@@ -155,7 +156,10 @@ class _Builder:
 
     def affine(self, op: Affine, layer: int) -> list[int]:
         """Emit a linear transform, the folds of its partial sums, and the bias; only the last result has a layout."""
-        lowered, batch, layout = self.choice.lowered[layer - 1], self.choice.batch, self.layouts[layer]
+        choice, batch, layout = self.choice, self.choice.batch, self.layouts[layer]
+        source_placement, placement = choice.layouts.placements[op.input], choice.layouts.placements[layer]
+        candidate = choice.candidate
+        lowered = lower(op.matrix, source_placement, placement, candidate.positions, candidate.key_weight)
         source = self.at_level(op.input, self.choice.variant.levels[layer] + 1, layer)
         name, transform = f"transform.{layer}", lowered.transform
         for key in ("outputs", "inputs", "values"):

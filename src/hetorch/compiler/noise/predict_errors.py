@@ -19,7 +19,7 @@ import numpy as np
 
 from hetorch.compiler.noise.noise_tail_bounds import Noise, bound
 from hetorch.compiler.noise.sensitivity import Sensitivity
-from hetorch.compiler.packing.lower import LoweredMap
+from hetorch.compiler.packing.lower import MapOutline
 from hetorch.engine.noise import NoiseModel
 from hetorch.engine.polynomial_noise import polynomial_noise
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorProgram
@@ -30,7 +30,7 @@ POINTS = (np.arange(64) + 0.5) / 32 - 1
 
 def predict_errors(
     program: TensorProgram,
-    lowered: Mapping[int, LoweredMap],
+    lowered: Mapping[int, MapOutline],
     levels: Sequence[int],
     scales: Sequence[float],
     model: NoiseModel,
@@ -45,7 +45,7 @@ def predict_errors(
 
     Args:
         program: the network, without activations.
-        lowered: its affine maps, by index of operation.
+        lowered: the outlines of its affine maps, by index of operation.
         levels: one per value.
         scales: one per value.
         model: the noise of the single operations.
@@ -59,11 +59,13 @@ def predict_errors(
     Returns:
         For each value, a bound of the error that its own noise adds to the worst output; and a bound of the sum of all.
     """
-    rules = _Rules(program, lowered, levels, scales, model, sensitivity, prime_bits, encrypted, modulus_chain)
+    rules = OwnNoise(
+        program, lowered, levels, scales, model, sensitivity, prime_bits, encrypted, modulus_chain
+    )
     together = [0.0] * program.value_count if least else _elements_a_slot(program, lowered)
     shares: list[list[Noise]] = []
     for value in range(program.value_count):
-        own, switched = rules.noise(value)
+        own, switched = rules.of(value)
         shares.append(
             [
                 _scaled(sensitivity.plain[value], own / scales[value] ** 2, together[value]),
@@ -75,20 +77,20 @@ def predict_errors(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rules:
+class OwnNoise:
     """The noise that each operation adds; the fields are the arguments of predict_errors."""
 
     program: TensorProgram
-    lowered: Mapping[int, LoweredMap]
+    lowered: Mapping[int, MapOutline]
     levels: Sequence[int]
     scales: Sequence[float]
     model: NoiseModel
     sensitivity: Sensitivity
     prime_bits: float
-    encrypted: bool
-    modulus_chain: Sequence[int] | None
+    encrypted: bool = False
+    modulus_chain: Sequence[int] | None = None
 
-    def noise(self, value: int) -> tuple[float, float]:
+    def of(self, value: int) -> tuple[float, float]:
         """Return the variances of the noise that the operation of `value` adds.
 
         The first is that of an element of the result, in units of 1 / scale. The second is that of the rotated inputs
@@ -147,7 +149,7 @@ def _scaled(noise: Noise, factor: float, together: float) -> Noise:
     return Noise(variance, np.minimum(variance, noise.largest * (factor * together)))
 
 
-def _elements_a_slot(program: TensorProgram, lowered: Mapping[int, LoweredMap]) -> list[float]:
+def _elements_a_slot(program: TensorProgram, lowered: Mapping[int, MapOutline]) -> list[float]:
     """Return, for each value, the number of its elements that may share a slot when they meet in a sum.
 
     It is infinite (all elements) if no later map rotates: the key's value in one slot then multiplies the noise of all.

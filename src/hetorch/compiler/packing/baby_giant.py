@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.costs.model import BABY, GIANT, KEY
-from hetorch.engine.rotation_schedule import are_multiples
 
 Indices = NDArray[np.int64]
 
@@ -26,6 +25,9 @@ diagonals may take fewer rotations; the work grows with its square."""
 COMMON_DISTANCES, COMMON_GAPS = 12, 8
 """Numbers of the most frequent distances, and of the smallest gaps between neighbours, that are tried as moduli.
 Raised, splits may take fewer rotations, and every split takes longer to find."""
+CHUNK = 1 << 20
+"""Number of steps, splits times diagonals, that are looked at together. Raised, a search takes more memory: about 50
+bytes for each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,49 +69,74 @@ def split(
         key_weight: cost of a key, where a hoisted rotation costs BABY and a giant step GIANT.
     """
     distinct, place = np.unique(indices, return_inverse=True)
-    zeros = np.zeros(len(indices), dtype=np.int64)
-    output = zeros if outputs is None else outputs
-    read = zeros if inputs is None else inputs
     signed, order = _unrolled(distinct, modulus)
-    best: Split | None = None
-    best_cost = np.inf
-    for step in _moduli(signed):
-        for offset in {
-            0,
-            -(step // 2),
-            int(signed.min()) % step - step,
-            int(signed[len(signed) // 2]) % step - step,
-        }:
-            babies = (signed - offset) % step + offset
-            giants = signed - babies
-            baby_keys, baby_count = _rotations(babies, order, place, read)
-            _, giant_count = _rotations(giants, order, place, output)
-            giant_keys = _horner_keys(giants)
-            cost = BABY * baby_count + GIANT * giant_count + key_weight * (baby_keys + giant_keys)
-            if cost < best_cost:
-                best, best_cost = Split(giants, babies, baby_count, giant_count), cost
-    assert best is not None
-    return Split(best.giants[order][place], best.babies[order][place], best.baby_count, best.giant_count)
+    every = signed[order][place]
+    output = None if outputs is None or not np.any(outputs) else outputs
+    read = None if inputs is None or not np.any(inputs) else inputs
+    steps, offsets = _moduli_and_offsets(signed)
+    # With one input and one output, the counts of the distinct diagonals are those of all.
+    whole = slice(None) if output is None and read is None else order[place]
+    best, best_cost = (0, 0), np.inf
+    for chunk in np.array_split(np.arange(len(steps)), -(-len(steps) * len(every) // CHUNK)):
+        step, offset = steps[chunk, None], offsets[chunk, None]
+        giants = np.floor_divide(signed - offset, step) * step
+        babies = signed - giants
+        costs = BABY * _pairs(babies[:, whole], read) + GIANT * _pairs(giants[:, whole], output)
+        costs += key_weight * (_distinct(babies) + _horner_keys(giants))
+        least = int(np.argmin(costs))
+        if costs[least] < best_cost:
+            best_cost, best = costs[least], (int(steps[chunk[least]]), int(offsets[chunk[least]]))
+    giants = np.floor_divide(every - best[1], best[0]) * best[0]
+    babies = every - giants
+    return Split(giants, babies, int(_pairs(babies[None], read)[0]), int(_pairs(giants[None], output)[0]))
 
 
-def _rotations(steps: Indices, order: Indices, place: Indices, ciphertext: Indices) -> tuple[int, int]:
-    """Return the number of distinct steps other than 0, and the number of pairs of such a step and a ciphertext."""
-    distinct, number = np.unique(steps, return_inverse=True)
-    keys = len(distinct) - int(np.any(distinct == 0))
-    count = int(ciphertext.max()) + 1
-    if count == 1:
-        return keys, keys
-    present = np.zeros((count, len(distinct)), dtype=bool)
-    present[ciphertext, number[order][place]] = True
-    return keys, int(present[:, distinct != 0].sum())
+def _moduli_and_offsets(signed: Indices) -> tuple[Indices, Indices]:
+    """Return the splits to try, as moduli and the least baby steps: two arrays of equal length."""
+    low, middle = int(signed[0]), int(signed[len(signed) // 2])
+    pairs = [
+        (step, offset)
+        for step in _moduli(signed)
+        for offset in sorted({0, -(step // 2), low % step - step, middle % step - step}, reverse=True)
+    ]
+    return np.array([step for step, _ in pairs]), np.array([offset for _, offset in pairs])
 
 
-def _horner_keys(giants: Indices) -> int:
-    """Return the number of keys for giant steps, by the rule of hetorch.engine.rotation_schedule for each side."""
-    keys = 0
-    for side in (giants[giants > 0], -giants[giants < 0]):
-        steps = np.unique(side)
-        keys += 1 if are_multiples(steps) else len(steps)
+def _pairs(steps: Indices, ciphertext: Indices | None) -> Indices:
+    """Return, for each row of `steps` (splits, diagonals), the number of distinct pairs of a step other than 0 and a
+    ciphertext; None stands for one ciphertext."""
+    if ciphertext is None:
+        return _distinct(steps)
+    least, width = int(steps.min()), int(steps.max() - steps.min()) + 1
+    ordered = np.sort(ciphertext * width + (steps - least), axis=1)
+    return np.asarray(np.count_nonzero(_first(ordered) & (ordered % width != -least), axis=1))
+
+
+def _distinct(steps: Indices) -> Indices:
+    """Return, for each row of `steps`, the number of distinct ones other than 0."""
+    ordered = np.sort(steps, axis=1)
+    return np.asarray(np.count_nonzero(_first(ordered) & (ordered != 0), axis=1))
+
+
+def _first(ordered: Indices) -> NDArray[np.bool_]:
+    """Return the places in sorted rows where a number differs from the one before."""
+    new = np.ones(ordered.shape, dtype=bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=new[:, 1:])
+    return new
+
+
+def _horner_keys(giants: Indices) -> Indices:
+    """Return the number of keys for each row of ascending giant steps (splits, diagonals), by the rule of
+    hetorch.engine.rotation_schedule for each side: one if they are all multiples of the least one."""
+    new = _first(giants)
+    keys = np.zeros(len(giants), dtype=np.int64)
+    for side in (giants, -giants):
+        beyond = side > 0
+        count = np.count_nonzero(new & beyond, axis=1)
+        least = np.where(beyond, side, np.iinfo(np.int64).max).min(axis=1)
+        multiples = np.all(~beyond | (side % least[:, None] == 0), axis=1)
+        dense = (count > 0) & multiples & (side.max(axis=1) == least * count)
+        keys += np.where(dense, 1, count)
     return keys
 
 
@@ -141,7 +168,9 @@ def _moduli(signed: Indices) -> list[int]:
     starts_of_runs = signed[np.flatnonzero(np.diff(signed, prepend=signed[0] - 2) > 1)]
     for group in (signed[:SEARCHED_DIAGONALS], starts_of_runs[:SEARCHED_DIAGONALS]):
         distances = (group[None, :] - group[:, None]).reshape(-1)
-        values, counts = np.unique(distances[distances > 1], return_counts=True)
+        counts = np.bincount(distances[distances > 1])
+        values = np.flatnonzero(counts)
+        counts = counts[values]
         common = np.argsort(-counts, kind="stable")[:COMMON_DISTANCES]
         moduli.update(int(value) for value in values[common])
         gaps = np.unique(np.diff(group)) if len(group) > 1 else np.zeros(0, dtype=np.int64)

@@ -7,30 +7,39 @@ row-packed, zero in all others, whatever the unused slots of the input hold.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy import sparse
 
 from hetorch.compiler.costs.model import KEY
 from hetorch.compiler.packing.baby_giant import Split, split
-from hetorch.compiler.packing.diagonals import DiagonalSet, blocks, coordinates, find_diagonals
+from hetorch.compiler.packing.diagonals import (
+    DiagonalSet,
+    blocks,
+    coordinates,
+    find_diagonals,
+    find_indices,
+)
 from hetorch.compiler.packing.placements import Indices, Placement
 from hetorch.compiler.packing.row_packing import row_packing_between, slots_of_products
-from hetorch.engine.transform import DiagonalTransform
+from hetorch.engine.transform import DiagonalSteps, DiagonalTransform
 from hetorch.errors import InfeasibleError
+from hetorch.quantities import count_text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LoweredMap:
-    """An affine map ready to run: the transform, the steps of the folds after it, and counts for costs and noise.
+class MapOutline:
+    """An affine map without its weights: the steps of the transform and of the folds after it, and counts.
 
-    `diagonals`: the number of all diagonals. `babies` and `giants`: the numbers of (input, baby step) and (result,
-    giant step) pairs that need a rotation. `max_diagonals_per_output` and `max_giants_per_output`: the largest numbers
-    of diagonals and of giant steps of one result ciphertext.
+    `period`: the number of positions after which every diagonal repeats. `diagonals`: the number of all diagonals.
+    `babies` and `giants`: the numbers of (input, baby step) and (result, giant step) pairs that need a rotation.
+    `max_diagonals_per_output` and `max_giants_per_output`: the largest numbers of diagonals and of giant steps of one
+    result ciphertext. Costs, keys, noise and memory follow from an outline, so the search makes no weights.
     """
 
-    transform: DiagonalTransform
+    transform: DiagonalSteps
+    period: int
     folds: tuple[int, ...]
     diagonals: int
     babies: int
@@ -44,8 +53,15 @@ class LoweredMap:
         return 1 << len(self.folds)
 
 
-LIGHTEST = LoweredMap(
-    transform=DiagonalTransform(
+@dataclass(frozen=True, slots=True, eq=False)
+class LoweredMap(MapOutline):
+    """An affine map ready to run: an outline whose transform has the values of the diagonals."""
+
+    transform: DiagonalTransform
+
+
+LIGHTEST = MapOutline(
+    transform=DiagonalSteps(
         slot_count=1,
         input_count=1,
         output_count=1,
@@ -53,8 +69,8 @@ LIGHTEST = LoweredMap(
         inputs=np.zeros(1, dtype=np.int32),
         giants=np.zeros(1, dtype=np.int32),
         babies=np.zeros(1, dtype=np.int32),
-        values=np.zeros((1, 1)),
     ),
+    period=1,
     folds=(),
     diagonals=1,
     babies=0,
@@ -79,6 +95,31 @@ def fold_steps(source: Placement, result: Placement) -> tuple[int, ...]:
     return tuple(steps)
 
 
+def outline(
+    entries: tuple[Indices, Indices],
+    source: Placement,
+    result: Placement,
+    slot_count: int,
+    key_weight: float = KEY,
+) -> MapOutline:
+    """Return the map that `lower` returns, without the values of its diagonals, in less time and memory.
+
+    Args:
+        entries: the rows and columns of the matrix's non-zeros, as `coordinates` gives them.
+        source: the placement of the input.
+        result: the placement of the result.
+        slot_count: the number of positions of a ciphertext; both periods divide it.
+        key_weight: the cost of a key, an argument of baby_giant.split.
+
+    Raises:
+        InfeasibleError: the input is skewed and no cover of its diagonals was found.
+    """
+    found = find_indices(*entries, source, result)
+    if found is None:
+        raise _no_diagonals(len(entries[0]), source)
+    return _outlined(*found, source, result, slot_count, key_weight)[0]
+
+
 def lower(
     matrix: sparse.csr_array,
     source: Placement,
@@ -101,28 +142,42 @@ def lower(
     rows, columns = coordinates(matrix)
     diagonals = find_diagonals(rows, columns, source, result)
     if diagonals is None:
-        raise InfeasibleError(f"no diagonals were found for a map of {len(rows)} weights from {source.label}")
-    outputs, inputs, k = blocks(diagonals.indices, diagonals.modulus, source)
-    parts = split(k, diagonals.modulus, outputs, inputs, key_weight)
-    period = max(source.period, result.period)
-    values = np.zeros((len(k), period))
+        raise _no_diagonals(len(rows), source)
+    bare, parts = _outlined(diagonals.indices, diagonals.modulus, source, result, slot_count, key_weight)
+    values = np.zeros((bare.diagonals, bare.period))
     slots = _slots(rows, columns, source, result, diagonals, parts)
-    values[diagonals.chosen, slots % period] = matrix.data
-    transform = DiagonalTransform(
-        slot_count=slot_count,
-        input_count=source.parts,
-        output_count=result.parts,
-        outputs=outputs.astype(np.int32),
-        inputs=inputs.astype(np.int32),
-        giants=(parts.giants % slot_count).astype(np.int32),
-        babies=(parts.babies % slot_count).astype(np.int32),
-        values=values,
+    values[diagonals.chosen, slots % bare.period] = matrix.data
+    steps = {field.name: getattr(bare.transform, field.name) for field in fields(bare.transform)}
+    counts = {field.name: getattr(bare, field.name) for field in fields(bare) if field.name != "transform"}
+    return LoweredMap(transform=DiagonalTransform(**steps, values=values), **counts)
+
+
+def _no_diagonals(weights: int, source: Placement) -> InfeasibleError:
+    return InfeasibleError(
+        f"no diagonals were found for a map of {count_text(weights, 'weight')} from {source.label}"
     )
+
+
+def _outlined(
+    indices: Indices, modulus: int, source: Placement, result: Placement, slot_count: int, key_weight: float
+) -> tuple[MapOutline, Split]:
+    """Split the diagonals of find_indices into steps, and count them."""
+    outputs, inputs, k = blocks(indices, modulus, source)
+    parts = split(k, modulus, outputs, inputs, key_weight)
     # Half a turn to the left and half a turn to the right are one step.
     turned = np.stack([outputs, parts.giants % slot_count])
     pairs = np.unique(turned[:, turned[1] != 0], axis=1)
-    return LoweredMap(
-        transform=transform,
+    bare = MapOutline(
+        transform=DiagonalSteps(
+            slot_count=slot_count,
+            input_count=source.parts,
+            output_count=result.parts,
+            outputs=outputs.astype(np.int32),
+            inputs=inputs.astype(np.int32),
+            giants=(parts.giants % slot_count).astype(np.int32),
+            babies=(parts.babies % slot_count).astype(np.int32),
+        ),
+        period=max(source.period, result.period),
         folds=fold_steps(source, result),
         diagonals=len(k),
         babies=parts.baby_count,
@@ -130,6 +185,7 @@ def lower(
         max_diagonals_per_output=int(np.bincount(outputs).max()),
         max_giants_per_output=int(np.bincount(pairs[0], minlength=1).max()),
     )
+    return bare, parts
 
 
 def _slots(

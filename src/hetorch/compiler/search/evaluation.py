@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from hetorch.compiler.noise.predict_errors import predict_errors
 from hetorch.compiler.packing.choose_layouts import Layouts
-from hetorch.compiler.packing.lower import LoweredMap
+from hetorch.compiler.packing.lower import MapOutline
 from hetorch.compiler.passes.assign_scales import assign_scales
 from hetorch.compiler.search.candidates import Candidate, Scope
 from hetorch.compiler.search.feasibility import (
@@ -39,16 +39,16 @@ from hetorch.plan.sizes import evaluation_key_bytes
 class Choice:
     """All decisions about a program: an evaluation that satisfies the request.
 
-    `lowered`: the affine maps, by index of operation. `scales`: one per value. `shares` and `error`: bounds, as
-    predict_errors gives them. `cost`: seconds of one run, of candidate.batch samples. `keys`: the evaluation keys, and
-    `key_bytes` their size on the wire. `encrypted`: the weights are ciphertexts.
+    `lowered`: the outlines of the affine maps, by index of operation. `scales`: one per value. `shares` and `error`:
+    bounds, as predict_errors gives them. `cost`: seconds of one run, of candidate.batch samples. `keys`: the evaluation
+    keys, and `key_bytes` their size on the wire. `encrypted`: the weights are ciphertexts.
     """
 
     candidate: Candidate
     variant: Variant
     parameters: ParameterSet
     layouts: Layouts
-    lowered: Mapping[int, LoweredMap]
+    lowered: Mapping[int, MapOutline]
     scales: tuple[float, ...]
     shares: tuple[float, ...]
     error: float

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from hetorch.compiler.packing.lower import LoweredMap
+from hetorch.compiler.packing.lower import MapOutline
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.transform import DiagonalTransform
+from hetorch.engine.transform import DiagonalSteps
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 
 
 def keys_of_maps(
     program: TensorProgram,
     levels: tuple[int, ...],
-    maps: Mapping[int, LoweredMap],
+    maps: Mapping[int, MapOutline],
     ring_degree: int,
     batch: int,
     slot_generator: int,
@@ -52,12 +52,12 @@ def keys_of_maps(
     )
 
 
-def _steps(lowered: LoweredMap, level: int, encrypted: bool) -> Iterator[tuple[int, int]]:
+def _steps(lowered: MapOutline, level: int, encrypted: bool) -> Iterator[tuple[int, int]]:
     """Yield the steps of a map, in positions, with the levels of their keys; its result is at `level`."""
     yield from ((step, level + 1) for step in _transform_steps(lowered.transform, encrypted))
     yield from ((step, level) for step in lowered.folds)
 
 
-def _transform_steps(transform: DiagonalTransform, encrypted: bool) -> frozenset[int]:
+def _transform_steps(transform: DiagonalSteps, encrypted: bool) -> frozenset[int]:
     schedule = transform.schedule
     return schedule.keys_without_chains if encrypted else schedule.keys

@@ -1,4 +1,4 @@
-"""The part of an evaluation that many candidates share: layouts, the maps lowered for them, and the keys they use."""
+"""The part of an evaluation that many candidates share: layouts, the outlines of the maps, and the keys they use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.choose_layouts import Layouts, choose_layouts
-from hetorch.compiler.packing.lower import LoweredMap, lower
+from hetorch.compiler.packing.lower import MapOutline, outline
 from hetorch.compiler.packing.map_costs import MapMemo
 from hetorch.compiler.packing.row_packing import LARGEST_MIXTURE, largest_mixture, trace_mixtures
 from hetorch.compiler.search.candidates import Candidate
@@ -21,7 +21,7 @@ from hetorch.ir.tensor_program import Affine, TensorProgram
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packed:
-    """The layouts of a variant, its maps lowered for them, and the evaluation keys that it then uses."""
+    """The layouts of a variant, the outlines of its maps for them, and the evaluation keys that it then uses."""
 
     layouts: Layouts
     lowered: LoweredVariant
@@ -34,7 +34,7 @@ class Memo:
 
     `maps`: facts about its affine maps. `least_bits`: lower bounds of log2(QP), by ring degree. `packed`: the result of
     pack for the last candidate, with its key. Only one is kept, since the enumeration tries all digit sizes and spare
-    bits of a packing in a row, and the diagonals of each packing take much memory.
+    bits of a packing in a row.
     """
 
     maps: MapMemo = field(default_factory=MapMemo)
@@ -57,13 +57,12 @@ def pack(candidate: Candidate, request: Request, memo: Memo) -> Packed | Infeasi
         candidate.layout_digit_size,
     )
     if memo.packed is None or memo.packed[0] != key:
-        memo.packed = None  # frees its memory before the next packing takes some
         memo.packed = (key, _pack(candidate, request, memo))
     return memo.packed[1]
 
 
 def _pack(candidate: Candidate, request: Request, memo: Memo) -> Packed | Infeasible:
-    """Choose layouts, lower the maps and count their keys."""
+    """Choose layouts, outline the maps and count their keys."""
     variant, encrypted = request.variants[candidate.variant], request.options.encrypted_weights
     model = CostModel(
         candidate.layout_digit_size,
@@ -85,7 +84,7 @@ def _pack(candidate: Candidate, request: Request, memo: Memo) -> Packed | Infeas
             layouts = choose_layouts(
                 program, variant.levels, positions, model, row_packing=False, memo=memo.maps
             )
-        lowered = _lowered(program, layouts, positions, candidate.key_weight)
+        lowered = _outlines(program, layouts, positions, candidate.key_weight, memo.maps)
     except InfeasibleError as error:
         return Infeasible(candidate, Limit.LAYOUTS, detail=str(error))
     keys = keys_of_maps(
@@ -100,12 +99,14 @@ def _pack(candidate: Candidate, request: Request, memo: Memo) -> Packed | Infeas
     return Packed(layouts, LoweredVariant(variant, lowered, sensitivity), keys)
 
 
-def _lowered(
-    program: TensorProgram, layouts: Layouts, positions: int, key_weight: float
-) -> dict[int, LoweredMap]:
+def _outlines(
+    program: TensorProgram, layouts: Layouts, positions: int, key_weight: float, maps: MapMemo
+) -> dict[int, MapOutline]:
     placements = layouts.placements
-    return {
-        index: lower(op.matrix, placements[op.input], placements[index + 1], positions, key_weight)
-        for index, op in enumerate(program.operations)
-        if isinstance(op, Affine)
-    }
+    outlines = {}
+    for index, op in enumerate(program.operations):
+        if isinstance(op, Affine):
+            maps.read(index, op, program.shape(op.input))
+            source, result = placements[op.input], placements[index + 1]
+            outlines[index] = outline(maps.entries[index], source, result, positions, key_weight)
+    return outlines

@@ -8,7 +8,7 @@ import numpy as np
 
 from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.costs.model import CostModel
-from hetorch.compiler.packing.lower import LoweredMap
+from hetorch.compiler.packing.lower import MapOutline
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.params import ParameterSet
 
@@ -21,7 +21,7 @@ def cost_model(parameters: ParameterSet, machine: Machine, encrypted: bool = Fal
 
 def layer_costs(
     program: TensorProgram,
-    lowered: Mapping[int, LoweredMap],
+    lowered: Mapping[int, MapOutline],
     levels: Sequence[int],
     parts: Sequence[int],
     model: CostModel,

@@ -64,22 +64,24 @@ class Ledger:
         """Return the choice that takes the least time per sample, among the best choices of the variants.
 
         Raises:
-            InfeasibleError: no variant has a choice; the message says why the first one has none, and what helps.
+            InfeasibleError: no variant has a choice; the message tells the fewest keys, or why the first variant has no
+                parameters, and what helps.
         """
         limit = self.request.options.key_limit
-        best, problems = [], []
+        best: list[Choice] = []
+        beyond: list[Choice] = []
         for variant in range(len(self.request.variants)):
             choices = [self.cheapest[variant, w] for w in KEY_WEIGHTS if (variant, w) in self.cheapest]
             within = [choice for choice in choices if limit is None or choice.key_bytes <= limit]
             if within:
                 best.append(_with_few_keys(within) if limit is None else within[0])
-            elif choices and limit is not None:
-                problems.append(too_many_keys(min(choice.key_bytes for choice in choices), limit))
-            else:
-                problems.append(no_parameters(self.request, variant, self.misses[variant, KEY_WEIGHTS[0]]))
-        if not best:
-            raise InfeasibleError(problems[0])
-        return min(best, key=lambda choice: choice.cost / choice.batch)
+            beyond += choices
+        if best:
+            return min(best, key=lambda choice: choice.cost / choice.batch)
+        if beyond and limit is not None:
+            fewest = min(beyond, key=lambda choice: choice.key_bytes)
+            raise InfeasibleError(too_many_keys(self.request, fewest, limit))
+        raise InfeasibleError(no_parameters(self.request, 0, self.misses[0, KEY_WEIGHTS[0]]))
 
     def _price(self, choice: Choice) -> float:
         """Return the seconds of a run or, without a batch size, of a sample."""

@@ -13,6 +13,7 @@ from hetorch.interop.seal.objects import SealCiphertext, SealTransform
 from hetorch.interop.seal.polynomial import evaluate_chebyshev
 from hetorch.interop.seal.transform import apply, prepare
 from hetorch.interop.seal_format import dump_ciphertext, load_ciphertext
+from hetorch.quantities import count_text
 
 
 class SealEngine(SealArithmetic):
@@ -34,9 +35,15 @@ class SealEngine(SealArithmetic):
         return load_ciphertext(self.parameters, self.core_at(ciphertext, ciphertext.scale).to_string())
 
     def prepare_transform(
-        self, transform: DiagonalTransform, *, level: int, input_scale: float, output_scale: float
+        self,
+        transform: DiagonalTransform,
+        *,
+        level: int,
+        input_scale: float,
+        output_scale: float,
+        coefficients: bool = False,
     ) -> SealTransform:
-        """Encode all diagonals at `level`, 8 N (level + 1) bytes each."""
+        """Encode all diagonals at `level`, 8 N (level + 1) bytes each; SEAL cannot keep `coefficients`."""
         if transform.slot_count != self.parameters.slot_count:
             raise InputError(
                 f"the transform is for {transform.slot_count} slots, the parameters have {self.parameters.slot_count}"
@@ -51,7 +58,9 @@ class SealEngine(SealArithmetic):
         self, prepared: SealTransform, inputs: Sequence[SealCiphertext]
     ) -> list[SealCiphertext]:
         if len(inputs) != prepared.input_count:
-            raise InputError(f"the transform takes {prepared.input_count} ciphertexts, got {len(inputs)}")
+            raise InputError(
+                f"the transform takes {count_text(prepared.input_count, 'ciphertext')}, got {len(inputs)}"
+            )
         for a in inputs:
             if a.level != prepared.level:
                 raise LevelError(

@@ -58,6 +58,8 @@ Layer = Annotated[int, LayerField()]
 WeightName = Annotated[str, TextField(200)]
 Steps = Annotated[int, IntegerField(0, 1 << 17)]
 """The steps of a rotation; no ring of hetorch has more slots than the bound."""
+Flag = Annotated[int, IntegerField(0, 1)]
+"""True (1) or false (0)."""
 Coefficients = Annotated[tuple[float, ...], NumbersField(2, 4096, 1e300)]
 """The coefficients of a Chebyshev series of degree 1 or more."""
 

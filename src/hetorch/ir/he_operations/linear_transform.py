@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hetorch.engine.protocol import C, Engine, P, T
 from hetorch.engine.rotation_schedule import RotationSchedule, rotation_schedule
 from hetorch.engine.transform import DiagonalTransform
-from hetorch.ir.he_operations.fields import Layer, Operands, Results, WeightName
+from hetorch.ir.he_operations.fields import Flag, Layer, Operands, Results, WeightName
 from hetorch.ir.he_operations.operation import (
     WORD_BYTES,
     Frame,
@@ -25,6 +25,11 @@ from hetorch.ir.he_operations.operation import (
 )
 from hetorch.params import ParameterSet
 
+SHORTEST_TRANSFORM = 16
+"""Smallest number of coefficients that the native engine keeps of a diagonal: its shortest transform."""
+TRANSFORMED_AT_ONCE = 8
+"""Number of diagonals that each thread holds transformed, if they are kept as coefficients
+(cpp/circuits/coefficient_diagonals.cpp)."""
 INDICES = ("outputs", "inputs", "giants", "babies")
 """The int32 arrays of a transform, one entry per diagonal, in the order of DiagonalTransform."""
 
@@ -36,13 +41,15 @@ class LinearTransform(Operation):
     The results are at level - 1 and at any planned scale.
 
     The weights are `<weight>.outputs`, `.inputs`, `.giants` and `.babies` (int32, shape (D,)) and `<weight>.values`
-    (float64, shape (D, period)), as in DiagonalTransform.
+    (float64, shape (D, period)), as in DiagonalTransform. With `coefficients` = 1, the native engine keeps the encoded
+    diagonals as coefficients and transforms them in each run, so that their size does not grow with the level.
     """
 
     results: Results
     inputs: Operands
     weight: WeightName
     layer: Layer
+    coefficients: Flag = 0
 
     def result_of(self, frame: Frame, modulus_chain: Sequence[int]) -> tuple[int, float]:
         return self.level(frame) - 1, frame.values[self.results[0]].scale
@@ -110,6 +117,8 @@ class LinearTransform(Operation):
         if self._is_weighted_sum(weights):
             return count * (4 + WORD_BYTES * (level + 1))
         words = min(parameters.ring_degree, 2 * (1 if period == 1 else period * frame.batch))
+        if self.coefficients:
+            return count * max(words, SHORTEST_TRANSFORM) * WORD_BYTES
         return count * self._rows(frame, parameters, weights) * words * WORD_BYTES
 
     def working_rows(self, frame: Frame, parameters: ParameterSet, weights: Weights, threads: int) -> int:
@@ -125,7 +134,8 @@ class LinearTransform(Operation):
         digits = parameters.digit_count(level) * rows
         hoisted = len(np.unique(schedule.rotated[schedule.rotated[:, 1] != 0, 0])) * digits
         without = len(self.results) - int(np.sum(schedule.groups[:, 1] == 0))
-        first = hoisted + min(threads, rows) * (2 * len(schedule.rotated) + 2)
+        transformed = TRANSFORMED_AT_ONCE if self.coefficients else 0
+        first = hoisted + min(threads, rows) * (2 * len(schedule.rotated) + 2 + transformed)
         second = 2 * rows * without + (digits + level + 1 if schedule.chains else 0)
         return 2 * rows * len(schedule.groups) + max(first, second)
 
@@ -172,7 +182,11 @@ class LinearTransform(Operation):
         """Prepare `transform`, which is this map or a part of it, at the level and scales of the program."""
         source, result = frame.values[self.inputs[0]], frame.values[self.results[0]]
         return engine.prepare_transform(
-            transform, level=source.level, input_scale=source.scale, output_scale=result.scale
+            transform,
+            level=source.level,
+            input_scale=source.scale,
+            output_scale=result.scale,
+            coefficients=bool(self.coefficients),
         )
 
     def run(self, engine: Engine[C, P, T], frame: Frame, inputs: Sequence[C], prepared: Any) -> list[C]:
