@@ -86,12 +86,14 @@ def predict(
     import numpy as np
 
     from hetorch.cli.arrays import check_output, save_arrays
+    from hetorch.cli.output_paths import check_file
     from hetorch.cli.tables import load_samples
     from hetorch.client import Client, Sharing
     from hetorch.plan.inputs import beyond_range
 
     if output is not None:
         check_output(output)
+    check_file(output)
     if (for_sharing is None) != (error_bound is None):
         raise InputError("--for-sharing and --error-bound belong together; give both or none")
     if proba and labels:
