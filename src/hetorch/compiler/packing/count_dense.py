@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from hetorch.compiler.packing.diagonals import coordinates, find_indices
-from hetorch.compiler.packing.placements import Placement, image_shape
+from hetorch.compiler.packing.placements import Placement, image_shape, is_image
 
 MOST_WEIGHTS = 20_000_000
 """Largest number of weights of a dense pattern that is counted. Raised, the report of larger layers has the count, and
@@ -47,7 +47,7 @@ def dense_pattern(
 ) -> sparse.csr_array | None:
     """Return the dense map from shape `source` to shape `result`, with ones as weights; None if it is too large."""
     rows, columns = matrix.shape
-    if len(source) != 3 or len(result) != 3:
+    if not (is_image(source) and is_image(result)):
         return sparse.csr_array(np.ones((rows, columns))) if rows * columns <= MOST_WEIGHTS else None
     (before, height, width), (after, out_height, out_width) = image_shape(source), image_shape(result)
     row, column = coordinates(matrix)
