@@ -124,7 +124,7 @@ def test_the_command(tmp_path: Path) -> None:
     text = command("evaluate", folder, *files, "--model", f"{tmp_path / 'net.py'}:net").stdout
     assert "in clear" in text and "worst error" in text
     np.save(tmp_path / "y.npy", np.zeros(7))
-    assert "20 samples need as many labels" in refusal("evaluate", folder, *files)
+    assert "give one label for each of the 20 samples" in refusal("evaluate", folder, *files)
 
 
 def test_a_classifier_on_a_table_is_judged_by_its_labels() -> None:
