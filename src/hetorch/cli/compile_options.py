@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hetorch.compiler.option_help import kind, unit
-from hetorch.compiler.options import MEGABYTE, CompileOptions
+from hetorch.compiler.options import GIGABYTE, MEGABYTE, CompileOptions
 
 
 def takes_options(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -45,7 +45,7 @@ def _parameter(name: str) -> inspect.Parameter:
     field = CompileOptions.model_fields[name]
     value_type = float if unit(name) else kind(name)
     default = "" if field.default is None else f" Default: {field.default}."
-    in_unit = " In MB." if unit(name) == MEGABYTE else ""
+    in_unit = {MEGABYTE: " In MB.", GIGABYTE: " In GB."}.get(unit(name) or 0, "")
     option = typer.Option(help=f"{field.description}{in_unit}{default}", show_default=False)
     return inspect.Parameter(
         name,

@@ -22,7 +22,7 @@ from hetorch.compiler.search.request import Request
 from hetorch.compiler.search.search import search
 from hetorch.compiler.search.variants import program_variants
 from hetorch.errors import InfeasibleError
-from hetorch.ir.matrix_memory import SMALLER, too_large
+from hetorch.ir.matrix_memory import SMALLER, machine_memory, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
 from hetorch.plan import Plan
 from hetorch.plan.keys import required_keys
@@ -102,12 +102,13 @@ def run_pipeline(
 
     tell(Stage.SEARCH)
     span = output_range(reference)
-    request = Request(variants, span, _precision(options, approximated), options, machine)
+    precision = _precision(options, approximated)
+    request = Request(variants, span, precision, options, machine, machine_memory())
     choice = search(request, begun=lambda share: tell(Stage.SEARCH, share))
 
     tell(Stage.LOWER)
     all_notes = (*notes, *sentences(approximated), *choice.variant.notes)
-    calibration = Calibration(span, len(inputs), all_notes, machine)
+    calibration = Calibration(span, len(inputs), all_notes, machine, request.memory_limit, request.key_limit)
     plan = _plan(name, choice, approximated, inputs, calibration)
 
     tell(Stage.DONE)

@@ -13,9 +13,11 @@ from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
 from hetorch.inspect.batches import Slots, check_runnable, run_in_batches
 from hetorch.interop.backends import backend
+from hetorch.ir.matrix_memory import machine_memory
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
 from hetorch.runtime import Runner, Trace
+from hetorch.runtime.pieces import storage_within
 
 
 def run_encrypted(
@@ -35,7 +37,8 @@ def run_encrypted(
         plan: a plan with its weights, in clear or to be encrypted.
         x: one sample of the plan's input_shape, or a batch of them.
         engine: the backend (hetorch.interop.backends); the plan must be compiled for it.
-        memory_limit: bytes for keys, weights and ciphertexts, as for hetorch.runtime.Runner.
+        memory_limit: bytes for keys, weights and ciphertexts, as for hetorch.runtime.Runner; that of this machine
+            (hetorch.ir.matrix_memory.machine_memory) if left out.
         trace: called after each operation.
 
     Returns:
@@ -50,8 +53,11 @@ def run_encrypted(
     check_runnable(plan)
     public = plan.public()
     samples, _ = public.samples(x)
+    limit = machine_memory() if memory_limit is None else memory_limit
+    if not plan.program.encrypted_weights:
+        storage_within(plan, limit, chosen)  # what does not fit is refused before keys take memory
     secret = SecretKey.generate(plan.parameters)
-    run_ciphertexts = _encrypted_runner(plan, chosen, secret, memory_limit, trace)
+    run_ciphertexts = _encrypted_runner(plan, chosen, secret, limit, trace)
 
     def run(packed: Sequence[Slots]) -> list[Slots]:
         inputs = [secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed]

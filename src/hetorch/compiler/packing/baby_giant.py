@@ -47,6 +47,34 @@ class Split:
         return self.giants + self.babies
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Splits:
+    """All splits of a map's diagonals that are tried, with their counts, from which any key weight chooses.
+
+    `signed`: the distinct diagonals in ascending order, and `position` the place of each diagonal among them. `steps`:
+    the modulus and the offset of each split; its baby steps are in [offset, offset + modulus). `counts`: for each split
+    its baby_count, its giant_count and its number of keys.
+    """
+
+    signed: Indices
+    position: Indices
+    steps: tuple[tuple[int, int], ...]
+    counts: Indices
+
+    def cheapest(self, key_weight: float) -> int:
+        """Return the number of the split of least cost."""
+        babies, giants, keys = self.counts.T
+        return int(np.argmin(BABY * babies + GIANT * giants + key_weight * keys))
+
+    def split(self, key_weight: float) -> Split:
+        """Return the split of least cost."""
+        number = self.cheapest(key_weight)
+        step, offset = self.steps[number]
+        babies = (self.signed - offset) % step + offset
+        baby_count, giant_count, _ = self.counts[number].tolist()
+        return Split((self.signed - babies)[self.position], babies[self.position], baby_count, giant_count)
+
+
 def split(
     indices: Indices,
     modulus: int,
@@ -66,10 +94,17 @@ def split(
         inputs: the index of the input ciphertext of each diagonal; all the same if left out.
         key_weight: cost of a key, where a hoisted rotation costs BABY and a giant step GIANT.
     """
+    return try_splits(indices, modulus, outputs, inputs).split(key_weight)
+
+
+def try_splits(
+    indices: Indices, modulus: int, outputs: Indices | None = None, inputs: Indices | None = None
+) -> Splits:
+    """Return the splits among which `split`, with the same arguments, chooses."""
     distinct, place = np.unique(indices, return_inverse=True)
     signed, order = _unrolled(distinct, modulus)
-    position = order[place]  # of each diagonal in `signed`
-    best, best_cost = (1, 0), np.inf
+    position = order[place]
+    steps, counts = [], []
     for step in _moduli(signed):
         residues = _Babies.of(signed, step, position, inputs)
         for offset in {
@@ -80,12 +115,9 @@ def split(
         }:
             baby_keys, baby_count = residues.rotations(offset)
             giant_keys, giant_count = _giant_rotations((signed - offset) // step, position, outputs)
-            cost = BABY * baby_count + GIANT * giant_count + key_weight * (baby_keys + giant_keys)
-            if cost < best_cost:
-                best, best_cost, counts = (step, offset), cost, (baby_count, giant_count)
-    step, offset = best
-    babies = (signed - offset) % step + offset
-    return Split((signed - babies)[position], babies[position], *counts)
+            steps.append((step, offset))
+            counts.append((baby_count, giant_count, baby_keys + giant_keys))
+    return Splits(signed, position, tuple(steps), np.array(counts, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)

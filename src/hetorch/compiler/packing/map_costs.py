@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hetorch.compiler.costs.model import CostModel
-from hetorch.compiler.packing.baby_giant import split
+from hetorch.compiler.packing.baby_giant import Splits, try_splits
 from hetorch.compiler.packing.convolution_structure import (
     Product,
     Terms,
@@ -33,7 +33,7 @@ class MapMemo:
     One search for layouts fills it, and the next ones use it. Keys have the index of the map's operation and the names
     of placements. `entries`: the non-zeros of a map. `samples`: those from which the cost is computed (sample_pixels).
     `products`: the product form of a convolution. `diagonals`: the result of find_indices between two placements.
-    `terms`: the result of terms_of for a placement.
+    `terms`: the result of terms_of for a placement. `splits`: the result of try_splits for diagonals.
     """
 
     entries: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
@@ -41,6 +41,7 @@ class MapMemo:
     products: dict[int, Product | None] = field(default_factory=dict)
     diagonals: dict[tuple[int, object, object], tuple[Indices, int] | None] = field(default_factory=dict)
     terms: dict[tuple[object, int], Terms | None] = field(default_factory=dict)
+    splits: dict[tuple[int, int, bytes], Splits] = field(default_factory=dict)
 
     def read(self, index: int, op: Affine, shape: tuple[int, ...]) -> None:
         """Record the non-zeros of `op`, the operation number `index`, on an input of `shape`."""
@@ -55,6 +56,14 @@ class MapMemo:
         if key not in self.diagonals:
             self.diagonals[key] = self._find(index, source, result)
         return self.diagonals[key]
+
+    def split(self, indices: Indices, modulus: int, source: Placement) -> Splits:
+        """Return the splits of diagonals that were found for an input at `source`."""
+        key = (modulus, source.parts, indices.tobytes())
+        if key not in self.splits:
+            outputs, inputs, k = blocks(indices, modulus, source)
+            self.splits[key] = try_splits(k, modulus, outputs, inputs)
+        return self.splits[key]
 
     def _find(self, index: int, source: Placement, result: Placement) -> tuple[Indices, int] | None:
         if source.positions.shape[0] > 1:
@@ -88,7 +97,6 @@ class MapCosts:
     model: CostModel
     memo: MapMemo
     costs: dict[tuple[int, int, int], float] = field(default_factory=dict)
-    splits: dict[tuple[int, int, bytes], tuple[int, int]] = field(default_factory=dict)
     alive: list[Placement] = field(default_factory=list)
 
     def cost(
@@ -111,12 +119,8 @@ class MapCosts:
         if diagonals is None:
             return np.inf
         indices, modulus = diagonals
-        key = (modulus, source.parts, indices.tobytes())
-        if key not in self.splits:
-            outputs, inputs, k = blocks(indices, modulus, source)
-            parts = split(k, modulus, outputs, inputs, self.model.key_weight)
-            self.splits[key] = (parts.baby_count, parts.giant_count)
-        babies, giants = self.splits[key]
+        splits = self.memo.split(indices, modulus, source)
+        babies, giants, _ = splits.counts[splits.cheapest(self.model.key_weight)].tolist()
         return self.model.transform(
             level, len(indices), babies, giants, folds, source.parts, result.parts, self.slot_count == 1
         )

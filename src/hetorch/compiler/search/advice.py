@@ -6,11 +6,13 @@ import math
 from collections.abc import Sequence
 
 from hetorch.compiler.options import LARGEST_RING
+from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.feasibility import Infeasible, Limit
 from hetorch.compiler.search.request import Request
 from hetorch.interop.backends import BACKENDS
 from hetorch.ir.tensor_program import Chebyshev, Multiply, TensorOp
 from hetorch.params import Security
+from hetorch.plan.report import size_text
 
 
 def no_parameters(request: Request, variant: int, misses: Sequence[Infeasible]) -> str:
@@ -25,6 +27,35 @@ def no_parameters(request: Request, variant: int, misses: Sequence[Infeasible]) 
     return (
         f"no parameters fit a program of {levels} levels at {security}-bit security (ring degree "
         f"{'; '.join(reasons)}); what helps: {'; '.join(remedies(request, variant))}"
+    )
+
+
+def beyond_limits(request: Request, choices: Sequence[Choice]) -> str:
+    """Return the message for a program whose choices all have too many keys or take too much memory."""
+    keys = min(choice.key_bytes for choice in choices)
+    if keys > request.key_limit:
+        return too_many_keys(keys, request.key_limit)
+    allowed = [choice for choice in choices if choice.key_bytes <= request.key_limit]
+    assert request.memory_limit is not None
+    return too_much_memory(min(allowed, key=lambda choice: choice.footprint.total), request.memory_limit)
+
+
+def too_much_memory(choice: Choice, limit: int) -> str:
+    """Return the message for a program if even `choice`, which takes the least memory, takes more than `limit`."""
+    held, operations = choice.footprint, choice.variant.program.operations
+    worst = max(held.weights, key=lambda index: (held.weights[index], -index), default=None)
+    blame = ""
+    if worst is not None:
+        blame = (
+            f"; the layer {operations[worst].name!r} takes most of the weights, {size_text(held.weights[worst])}: "
+            f"{choice.lowered[worst].diagonals} diagonals at level {choice.variant.levels[worst + 1] + 1}"
+        )
+    weights = sum(held.weights.values())
+    return (
+        f"a run takes at least {size_text(held.total)} of memory ({size_text(held.keys)} of keys, "
+        f"{size_text(weights)} of weights, {size_text(held.working)} of ciphertexts and intermediate results), "
+        f"memory_limit is {size_text(limit)}{blame}; raise it for a server with more memory, use smaller or fewer "
+        "layers, or polynomials of fewer levels (a smaller activation_degree= or activation_agreement=)"
     )
 
 
