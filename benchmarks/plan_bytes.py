@@ -87,8 +87,19 @@ def hashes(plan: hetorch.Plan) -> dict[str, str]:
     }
 
 
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables with the numbers of threads of torch and of numpy's BLAS. Both read them when they are loaded."""
+
+
 def main() -> None:
-    """One JSON object a line, on standard output; --only TEXT limits the names."""
+    """One JSON object a line, on standard output; --only TEXT limits the names.
+
+    All of it runs on one thread: sums have another order on several, in the training of batch normalisation (torch) and
+    in the least squares of the activations (numpy), so that models and plans differ in their last bits.
+    """
+    if any(os.environ.get(name) != "1" for name in THREADS):
+        command = [sys.executable, "-m", "benchmarks.plan_bytes", *sys.argv[1:]]
+        os.execve(sys.executable, command, os.environ | dict.fromkeys(THREADS, "1"))
     only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else ""
     # The constants of this machine would give other plans than those of another.
     os.environ["HETORCH_TUNING"] = str(Path(tempfile.gettempdir()) / "hetorch-no-tuning.json")

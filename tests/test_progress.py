@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import pty
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
+import hetorch
 from hetorch import progress
 from hetorch.client import Client
+from hetorch.errors import InputError
 from hetorch.model_owner.encrypt import save_encrypted_weights
 from hetorch.progress import Progress, ProgressOption, reporting
 from hetorch.server.models import serve_plan
 from tests.server.live import live
-from tests.server.small_plan import outsourced_plan
+from tests.server.small_plan import outsourced_plan, small_plan
 
 WORK = """
 import logging, sys, time
@@ -62,7 +69,7 @@ def elsewhere(code: str) -> str:
 @pytest.mark.parametrize("option", ["None", "True"])
 def test_a_bar_on_the_terminal_for_what_takes_long(option: str) -> None:
     shown = at_terminal(WORK.format(before="", option=option, pause=0.1))
-    assert "making evaluation keys (200.0 MB)" in shown and "100%" in shown
+    assert "making evaluation keys (200 MB)" in shown and "100%" in shown
     assert at_terminal(WORK.format(before="", option=option, pause=0)) == ""
 
 
@@ -83,7 +90,7 @@ def test_a_failure_ends_the_bar() -> None:
 def test_a_line_in_a_notebook() -> None:
     before = "sys.modules['ipykernel'] = sys"
     shown = elsewhere(WORK.format(before=before, option="None", pause=0.1))
-    assert shown == "making evaluation keys (200.0 MB) ...\n"
+    assert shown == "making evaluation keys (200 MB) ...\n"
     assert elsewhere(WORK.format(before=before, option="None", pause=0)) == ""
 
 
@@ -91,7 +98,7 @@ def test_elsewhere_the_log_knows_it() -> None:
     assert elsewhere(WORK.format(before="", option="None", pause=0.1)) == ""
     log = "logging.basicConfig(level=logging.INFO)"
     shown = elsewhere(WORK.format(before=log, option="None", pause=0))
-    assert shown == "INFO:hetorch.progress:making evaluation keys (200.0 MB)\n"
+    assert shown == "INFO:hetorch.progress:making evaluation keys (200 MB)\n"
 
 
 def test_a_function_is_told_everything() -> None:
@@ -102,32 +109,89 @@ def test_a_function_is_told_everything() -> None:
     assert told == [("work", 0.0), ("work", 1.0)]
 
 
+def test_nothing_else_is_taken_for_progress() -> None:
+    with pytest.raises(InputError, match="function of"), reporting(3, "work"):  # type: ignore[arg-type]
+        pass
+
+
+def test_a_stage_that_reports_nothing_is_shown() -> None:
+    """The display does not wait for the next report, and tells the stage that has begun."""
+    code = WORK.format(before="", option="None", pause=0).replace(
+        'report("making evaluation keys", 1.0)', 'report("another stage", 0.3); time.sleep(0.5)'
+    )
+    shown = at_terminal(code)
+    assert "making evaluation keys (200 MB): another stage" in shown and "30%" in shown and "0:00:00" in shown
+
+
+def test_another_display_at_the_terminal_is_left_alone() -> None:
+    code = "from rich.progress import track\nfor _ in track(range(1)):\n    "
+    shown = at_terminal(code + WORK.format(before="", option="None", pause=0.1).replace("\n", "\n    "))
+    assert "Working" in shown
+
+
+def note_displays(told: dict[str, list[list[float]]], monkeypatch: pytest.MonkeyPatch) -> Progress:
+    """Let displays begin at once, and note the stages of each with their fractions; return a function that notes them
+    too."""
+
+    def note(stage: str, fraction: float) -> None:
+        runs = told.setdefault(re.sub(r" \(.* .*\)", "", stage), [])
+        if not runs or fraction < runs[-1][-1]:
+            runs.append([])
+        runs[-1].append(fraction)
+
+    @contextmanager
+    def display(title: str, begun: float) -> Iterator[Progress]:
+        yield note
+
+    monkeypatch.setattr(progress, "_display", display)
+    monkeypatch.setattr(progress, "_somebody_looks", lambda: True)
+    monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
+    return note
+
+
 @pytest.mark.parametrize("option", [None, True, False, "function"])
 def test_every_long_step_of_a_client_is_told(
     option: ProgressOption | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: dict[str, list[float]] = {}
-
-    def note(stage: str, fraction: float) -> None:
-        told.setdefault(stage.partition(" (")[0], []).append(fraction)
-
-    @contextmanager
-    def display(text: str) -> Iterator[Progress]:
-        yield note
-
-    monkeypatch.setattr(progress, "_display", display)
-    monkeypatch.setattr(progress, "QUIET_SECONDS", -1.0)
+    told: dict[str, list[list[float]]] = {}
+    note = note_displays(told, monkeypatch)
     chosen: ProgressOption = note if option == "function" else option  # type: ignore[assignment]
     plan = outsourced_plan()
     with live({"small": serve_plan("small", plan.without_weights())}) as url:
         for weights in (plan, tmp_path / "w"):
             with Client(url, vault=tmp_path / "keys", allow_insecure=True, progress=chosen) as client:
-                save_encrypted_weights(plan, client.public_key(), tmp_path / "w")
+                save_encrypted_weights(plan, client.public_key(), tmp_path / "w", chosen)
                 client.upload_weights(weights)
+                client.predict(np.zeros((3, *client.plan.input_shape)))
     stages = {
         *("making evaluation keys", "uploading evaluation keys"),
-        *("encrypting weights", "uploading weights"),
+        *("encrypting weights", "uploading weights", "encrypted predictions"),
     }
     assert set(told) == (set() if option is False else stages)
-    for fractions in told.values():
-        assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    assert all(runs[-1][-1] == 1.0 for runs in told.values())
+
+
+LONG: dict[str, Callable[..., object]] = {
+    "compile": lambda **option: hetorch.compile(nn.Linear(4, 2), torch.randn(8, 4), **option),
+    "analyze": lambda **option: hetorch.analyze(nn.Linear(4, 2), torch.randn(8, 4), **option),
+    "run_encrypted": lambda **option: hetorch.run_encrypted(small_plan(), np.zeros((3, 8)), **option),
+    "tune": lambda **option: hetorch.tune(os.devnull, ring_degrees=[1 << 10], seconds=1e-4, **option),
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_every_long_function_shows_its_progress_by_default(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, list[list[float]]] = {}
+    note = note_displays(told, monkeypatch)
+    assert inspect.signature(getattr(hetorch, name)).parameters["progress"].default is None
+    LONG[name](progress=False)
+    assert not told
+    LONG[name]()
+    assert all(stage.startswith(name.replace("_", " ")) for stage in told)
+    shown = {stage.partition(": ")[2] for stage in told} - {""}
+    told.clear()
+    LONG[name](progress=note)
+    assert shown <= set(told)
+    assert max(run[-1] for runs in told.values() for run in runs) >= 0.9

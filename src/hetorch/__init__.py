@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # the same names as in _EXPORTS, for type checkers
     from hetorch.compiler.frontend.marks import elementwise as elementwise
     from hetorch.compiler.frontend.sources.load_model import load_model as load_model
     from hetorch.engine.secret import Sharing as Sharing
+    from hetorch.inspect.evaluate import evaluate as evaluate
     from hetorch.inspect.run_encrypted import run_encrypted as run_encrypted
     from hetorch.inspect.simulate import simulate as simulate
     from hetorch.model_owner.encrypt import save_encrypted_weights as save_encrypted_weights
@@ -47,6 +48,7 @@ _EXPORTS: Mapping[str, str] = MappingProxyType(
         "compile": "hetorch.compiler.api",
         "elementwise": "hetorch.compiler.frontend.marks",
         "errors": "hetorch.errors",
+        "evaluate": "hetorch.inspect.evaluate",
         "load_model": "hetorch.compiler.frontend.sources.load_model",
         "run_encrypted": "hetorch.inspect.run_encrypted",
         "save_encrypted_weights": "hetorch.model_owner.encrypt",

@@ -9,6 +9,7 @@ HetorchError                      everything that hetorch raises on purpose
 │   ├── InfeasibleError           no parameters, layouts or keys satisfy the options of compile
 │   ├── PlanFormatError           a plan's bytes are corrupt, of another version or inconsistent
 │   └── PlanUseError              a sound plan where it cannot run: engine, parameters, weights, memory
+│       └── PlanAttributeError    an attribute that a plan does not have        (also AttributeError)
 ├── StorageError                  a folder or file that cannot be read or written
 │   └── VaultError                the data owner's key vault
 ├── LevelError                    operands at the wrong level or scale         (also ValueError)
@@ -70,6 +71,10 @@ class PlanUseError(PlanError):
     """A sound plan cannot run here: on this engine, with these parameters, without its weights, in this memory."""
 
 
+class PlanAttributeError(PlanUseError, AttributeError):
+    """A plan does not have this attribute; the message names the call or the attribute that does what is meant."""
+
+
 class StorageError(HetorchError):
     """A folder or a file cannot be read or written; the message names it and says what to do."""
 
@@ -113,6 +118,13 @@ class SecretImportError(HetorchError, ImportError):
 
 class InputRangeWarning(UserWarning):
     """An input lies outside the range for which the model was calibrated; far outside the result is meaningless."""
+
+
+class ApproximationWarning(UserWarning):
+    """A compiled network is less exact than the options ask; the message says by how much and what helps.
+
+    With `strict=True`, hetorch.compile raises InfeasibleError instead.
+    """
 
 
 class InsecureParametersWarning(UserWarning):

@@ -1,12 +1,20 @@
-"""How long work tells how far it is: to a function of the caller's, or to whoever sits at the terminal."""
+"""The progress of long work, told to a function of the caller or to whoever sits at the terminal.
+
+Every function that can take long has the argument `progress: ProgressOption = None` and does its work in the block of
+`reporting`, so that all of them show the same thing by default.
+"""
 
 from __future__ import annotations
 
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+
+from hetorch.errors import InputError
+from hetorch.quantities import size_text
 
 Progress = Callable[[str, float], None]
 """A function that is called with the name of the current stage and the fraction that is done, from 0 to 1. The
@@ -31,16 +39,19 @@ def counted(progress: Progress | None, stage: str) -> Callable[[int, int], None]
 
 
 @contextmanager
-def reporting(progress: ProgressOption, stage: str, size: int) -> Iterator[Progress]:
-    """Give a function that is told the fraction of one stage of long work, until the block ends.
+def reporting(progress: ProgressOption, work: str, size: int | None = None) -> Iterator[Progress]:
+    """Give a function that is told the stage and the fraction of long work, until the block ends.
 
-    The default display is a bar on the terminal, one line in a notebook, and nothing elsewhere; all of them only for
-    work of more than QUIET_SECONDS. The beginning is logged as information too.
+    The default display is a bar on the terminal, with the stage and the time so far, and one line in a notebook; it is
+    nothing elsewhere, and nothing for work of less than QUIET_SECONDS. The stages are logged as information too.
 
     Args:
         progress: whom to tell.
-        stage: the name of the stage.
-        size: bytes that the stage makes or sends, for the display.
+        work: the name of the work. A stage of another name is shown beside it.
+        size: bytes that the work makes or sends, for the display.
+
+    Raises:
+        InputError: `progress` is nothing that can be told.
     """
     if callable(progress):
         yield progress
@@ -48,53 +59,99 @@ def reporting(progress: ProgressOption, stage: str, size: int) -> Iterator[Progr
     if progress is False:
         yield lambda stage, fraction: None
         return
-    text = f"{stage} ({size / 1e6:.1f} MB)"
-    log.info("%s", text)
-    begun = time.monotonic()
-    display: Progress | None = None
-    with ExitStack() as shown:
+    if progress is not None and progress is not True:
+        raise InputError(f"progress must be a function of (stage, fraction), True or False, got {progress!r}")
+    shown = _Shown(work if size is None else f"{work} ({size_text(size)})", work)
+    try:
+        yield shown.report
+    finally:
+        shown.close()
 
-        def report(stage: str, fraction: float) -> None:
-            nonlocal display
-            if display is None and fraction < 1 and time.monotonic() - begun > QUIET_SECONDS:
-                display = shown.enter_context(_display(text))
-            if display is not None:
-                display(text, fraction)
 
-        yield report
+class _Shown:
+    """The default display of one work: it begins by itself, since a stage may take long before it reports anything."""
+
+    def __init__(self, title: str, work: str) -> None:
+        self._title, self._work = title, work
+        self._last: tuple[str, float] = (title, 0.0)
+        self._display: Progress | None = None
+        self._lock = threading.RLock()
+        self._closed = False
+        self._begun = time.monotonic()
+        self._exit = ExitStack()
+        log.info("%s", title)
+        self._timer = threading.Timer(QUIET_SECONDS, self._begin)
+        self._timer.daemon = True
+        if _somebody_looks():
+            if QUIET_SECONDS > 0:
+                self._timer.start()
+            else:
+                self._begin()
+
+    def report(self, stage: str, fraction: float) -> None:
+        text = self._title if stage == self._work else f"{self._title}: {stage}"
+        with self._lock:
+            if text not in (self._title, self._last[0]):
+                log.info("%s", text)
+            self._last = (text, fraction)
+            if self._display is not None:
+                self._display(text, fraction)
+
+    def close(self) -> None:
+        self._timer.cancel()
+        with self._lock:
+            self._closed = True
+            self._exit.close()
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._display = self._exit.enter_context(_display(self._title, self._begun))
+            self._display(*self._last)
+
+
+def _in_a_notebook() -> bool:
+    return "ipykernel" in sys.modules and not _at_a_terminal()
+
+
+def _at_a_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+def _somebody_looks() -> bool:
+    return _at_a_terminal() or _in_a_notebook()
 
 
 @contextmanager
-def bars(*, quiet: bool = False) -> Iterator[Progress]:
-    """Give a reporter that draws one bar for each stage on stderr until the block ends.
-
-    Nothing is drawn without a terminal, or if `quiet`.
-    """
+def _display(title: str, begun: float) -> Iterator[Progress]:
+    """Give the display of work that goes on since `begun` (time.monotonic): a line that stays in a notebook, a bar at a
+    terminal."""
+    if _in_a_notebook():
+        print(f"{title} ...", file=sys.stderr)
+        yield lambda text, fraction: None
+        return
     from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.errors import LiveError
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
 
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Bars(*columns, console=console, disable=quiet or not console.is_terminal) as drawn:
-        tasks: dict[str, int] = {}
-
-        def report(stage: str, fraction: float) -> None:
-            if stage not in tasks:
-                tasks[stage] = drawn.add_task(stage, total=1.0)
-            drawn.update(drawn.task_ids[tasks[stage]], completed=fraction)
-
-        yield report
-
-
-@contextmanager
-def _display(text: str) -> Iterator[Progress]:
-    """Give the default display of a stage that is at work."""
-    if (
-        "ipykernel" in sys.modules and not sys.stderr.isatty()
-    ):  # a notebook: a line that stays, in place of a bar
-        print(f"{text} ...", file=sys.stderr)
-        yield lambda stage, fraction: None
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    bars = Bars(*columns, console=Console(stderr=True), get_time=time.monotonic)
+    task = bars.add_task(title, total=1.0)
+    bars.tasks[0].start_time = begun
+    try:
+        bars.start()
+    except LiveError:  # another display, of the caller's, has this terminal
+        yield lambda text, fraction: None
         return
-    with bars() as report:
-        yield report
+    try:
+        yield lambda text, fraction: bars.update(task, description=text, completed=fraction)
+    finally:
+        bars.stop()

@@ -227,8 +227,8 @@ def test_compile_from_a_file_and_from_an_export(tmp_path: Path) -> None:
     given = (tmp_path / "net.py:make", "--calibration", tmp_path / "x.npy", "-o", tmp_path / "o.hetorch")
     finer = json.loads(hetorch("compile", *given, *options, *more, "--json").stdout)
     assert finer["log2_qp"] != tables[0]["log2_qp"]
-    assert "activation_ranges" in refusal("compile", *given, "--activation-ranges", "none")
-    assert "activation_agreement" in refusal("compile", *given, "--activation-agreement", "2")
+    assert "--activation-ranges must" in refusal("compile", *given, "--activation-ranges", "none")
+    assert "--activation-agreement must" in refusal("compile", *given, "--activation-agreement", "2")
 
 
 def test_an_input_that_does_not_fit_the_plan(plan: Path, tmp_path: Path) -> None:

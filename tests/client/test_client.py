@@ -79,7 +79,7 @@ def test_keys_are_made_once_and_uploaded_once(url: str, tmp_path: Path) -> None:
 
     with connect() as first:
         first.predict(samples(1))
-    assert {"making evaluation keys", "uploading evaluation keys"} == set(said)
+    assert {"making evaluation keys", "uploading evaluation keys", "encrypted predictions"} == set(said)
     said.clear()
     with connect() as second:
         second.predict(samples(1))

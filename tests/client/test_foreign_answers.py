@@ -60,7 +60,7 @@ def test_a_compressed_page_is_told_as_a_page() -> None:
         (401, "asks for a name and a password, .* https://name:password@host"),
         (403, "forbids the access"),
         (407, "proxy that asks for a name and a password; write them into HTTPS_PROXY"),
-        (413, r"takes no body of 2\.0 MB, .*client_max_body_size"),
+        (413, r"takes no body of 2 MB, .*client_max_body_size"),
         (429, "allows fewer requests"),
         (502, "does not reach the hetorch server; is `hetorch serve` running there"),
         (504, "did not wait .* above --request-timeout"),

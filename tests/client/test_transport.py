@@ -130,7 +130,7 @@ def test_a_prediction_that_takes_longer_than_the_first_answer_may(
         ((500, {}, b'{"error": "the server failed"}'), "says: the server failed"),
         ((503, {"Retry-After": "30"}, b'{"error": "busy"}'), "says: busy"),
         ((200, {"Content-Encoding": "gzip"}, b"\x1f\x8b"), "compressed"),
-        ((200, {}, bytes(1 << 17)), "more than the 65536 bytes"),
+        ((200, {}, bytes(1 << 17)), "more than the 65.5 kB"),
         ((200, {"Content-Length": "100"}, b"{}"), "broke"),
     ],
 )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.pipeline import FINEST, NOISE_SHARE, Stage
-from hetorch.errors import InputError, ParameterError, PlanError
+from hetorch.errors import ApproximationWarning, InfeasibleError, InputError, ParameterError, PlanError
 from hetorch.ir.interpreter import run_he_program, run_tensor_program
 from hetorch.plan import Plan
 from tests.compiler.networks import NETWORKS, Square, inputs, model, plan
@@ -155,13 +156,22 @@ def test_what_does_not_fit_is_refused_with_the_reason() -> None:
         compile(torch.nn.Linear(5, 2), torch.randn(4, 5), ring_degree=1 << 12, batch_size=4096)
 
 
-def test_a_tolerance_out_of_reach_is_refused() -> None:
+def test_a_tolerance_out_of_reach_is_told_with_a_remedy() -> None:
     torch.manual_seed(0)
     steep = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Hardtanh(-1e-3, 1e-3), torch.nn.Linear(3, 2))
-    with pytest.raises(
-        PlanError, match=r"degree 63 .*activation_tolerance allows 0\.10%.*a larger activation_tolerance="
-    ):
-        compile(steep, torch.randn(200, 3), activation_tolerance=1e-3)
+    x = torch.randn(200, 3)
+    message = (
+        r"degree 63 .*activation_tolerance allows 0\.10%.*hardtanh.*activation_tolerance=\S+ .*accepts it"
+    )
+    with pytest.warns(ApproximationWarning, match=message) as caught:
+        plan = compile(steep, x, activation_tolerance=1e-3)
+    assert plan.report.approximation_error > 1e-3
+    with pytest.raises(InfeasibleError, match=message):
+        compile(steep, x, activation_tolerance=1e-3, strict=True)
+    # The remedy does what the message says.
+    offered = re.findall(r"(activation_\w+)=(\S+) ", str(caught[0].message))
+    accepted: dict[str, Any] = {name: float(value) for name, value in offered}
+    compile(steep, x, strict=True, **accepted)
 
 
 def regression() -> torch.nn.Module:
@@ -177,7 +187,7 @@ def test_a_single_output_has_no_argmax_to_keep() -> None:
     assert plans[0].report.approximation_error == plans[1].report.approximation_error <= 0.3
     assert [plan.report.agreement for plan in plans] == [1.0, 1.0]
     with pytest.raises(PlanError, match="activation_tolerance") as raised:
-        compile(regression(), x, activation_tolerance=1e-3, activation_agreement=1.0)
+        compile(regression(), x, activation_tolerance=1e-3, activation_agreement=1.0, strict=True)
     assert "agreement" not in str(raised.value) and "argmax" not in str(raised.value)
 
 
@@ -187,9 +197,9 @@ def test_an_agreement_out_of_reach_names_its_argument() -> None:
     with torch.no_grad():
         votes.weight[0], votes.weight[1] = 1.0, -1.0
     step = torch.nn.Sequential(torch.nn.Linear(3, 41), torch.nn.Hardtanh(-1e-3, 1e-3), votes)
-    with pytest.raises(PlanError, match="a smaller activation_agreement=") as raised:
-        compile(step, torch.randn(300, 3), activation_tolerance=0.9, activation_agreement=1.0)
-    assert "a larger activation_tolerance=" not in str(raised.value)
+    with pytest.raises(InfeasibleError, match=r"activation_agreement=0[.][0-9]+ accepts it") as raised:
+        compile(step, torch.randn(300, 3), activation_tolerance=0.9, activation_agreement=1.0, strict=True)
+    assert "activation_tolerance" not in str(raised.value)
 
 
 DEEP: dict[str, Any] = {"activation_degree": 31}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ from numpy.polynomial import chebyshev
 
 from hetorch.engine.cleartext import CleartextCiphertext, CleartextEngine
 from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.native import NativeEngine
 from hetorch.engine.noise import NoiseModel
+from hetorch.engine.secret import SecretKey
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import HetorchError, InputError, KeyMissingError, LevelError
 from hetorch.params.insecure import insecure_small
@@ -83,6 +86,17 @@ WRONG: dict[str, tuple[type[HetorchError], Callable[[CleartextEngine, CleartextC
     "slots": (InputError, lambda e, a: e.encode(X[:5], level=1, scale=SCALE)),
     "too large": (InputError, lambda e, a: e.encode(X * 1e6, level=0, scale=SCALE)),
     "nan": (InputError, lambda e, a: e.encode(X * np.nan, level=0, scale=SCALE)),
+    "product": (LevelError, lambda e, a: e.multiply(*[e.encrypt(X, level=0, scale=2.0**30)] * 2)),
+    "plaintext product": (
+        LevelError,
+        lambda e, a: e.multiply_plaintext(
+            e.encrypt(X, level=0, scale=2.0**30), e.encode(X, level=0, scale=2.0**30)
+        ),
+    ),
+    "diagonals": (
+        LevelError,
+        lambda e, a: e.prepare_transform(transform(), level=1, input_scale=1.0, output_scale=2.0**90),
+    ),
     "depth": (LevelError, lambda e, a: e.polynomial(a, [0.0] * 16 + [1.0], output_scale=SCALE)),
     "transform level": (
         LevelError,
@@ -138,3 +152,51 @@ def test_noise_has_the_modelled_size_and_a_seed() -> None:
     other = CleartextEngine(PARAMETERS, seed=1).encrypt(X, scale=SCALE)
     np.testing.assert_array_equal(again.values, a.values)
     assert not np.array_equal(other.values, a.values)
+
+
+@pytest.mark.parametrize(
+    "operation", ["multiply", "multiply_plaintext", "polynomial", "coefficient", "transform"]
+)
+def test_it_refuses_the_scales_that_the_core_refuses(operation: str) -> None:
+    """On both sides of the modulus, and a thousandth of a bit from it."""
+    chain = PARAMETERS.modulus_chain
+    key = SecretKey.generate(PARAMETERS)
+    spec = EvaluationKeySpec.from_rotations({}, PARAMETERS.ring_degree, PARAMETERS.max_level)
+    native = NativeEngine(PARAMETERS, evaluation_keys=key.evaluation_keys(spec))
+    cleartext = CleartextEngine(PARAMETERS, noise=False)
+
+    def use(engine: Any, owner: Any, excess: float) -> str:
+        """Return the outcome where the number in question is 2^excess times the modulus of its level."""
+        over = 2.0**excess
+        small = np.full(SLOTS, 2.0**-40)
+        try:
+            if operation == "polynomial":  # the result times q_1, at level 1
+                engine.polynomial(
+                    owner.encrypt(small, level=3, scale=SCALE),
+                    [0.0] * 6 + [1e-3],
+                    output_scale=chain[0] * over,
+                )
+            elif operation == "coefficient":
+                engine.polynomial(
+                    owner.encrypt(small, level=1, scale=SCALE), [0.0, 8.0], output_scale=chain[0] * over / 8
+                )
+            elif (
+                operation == "transform"
+            ):  # a number in all slots is its own coefficient; half is for the sign
+                zero = np.zeros(1, dtype=np.int32)
+                diagonal = DiagonalTransform(SLOTS, 1, 1, zero, zero, zero, zero, np.full((1, 2), 2.0**-30))
+                scale = 2.0**29 * chain[0] * chain[1] * over
+                engine.prepare_transform(diagonal, level=1, input_scale=chain[1], output_scale=scale)
+            else:
+                a = owner.encrypt(small, level=0, scale=SCALE)
+                factor = chain[0] / SCALE * over
+                if operation == "multiply":
+                    engine.multiply(a, owner.encrypt(small, level=0, scale=factor))
+                else:
+                    engine.multiply_plaintext(a, engine.encode(small, level=0, scale=factor))
+        except LevelError:
+            return "refused"
+        return "taken"
+
+    for excess, outcome in ((-0.001, "taken"), (0.001, "refused")):
+        assert use(native, key, excess) == use(cleartext, cleartext, excess) == outcome

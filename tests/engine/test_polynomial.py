@@ -116,7 +116,7 @@ def test_the_core_evaluates_by_the_schedule(owner: Owner, degree: int, kind: str
         assert (made.level, made.scale) == (schedule.series.level, schedule.series.scale)
         assert made.level == expected.level == level - depth
         np.testing.assert_array_equal(rows_of(made), rows_of(expected))
-        assert sorted(steps.products) == sorted(schedule.multiplication_levels())
+        assert sorted(steps.products) == sorted(level for level, _ in schedule.multiplications())
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -155,14 +155,14 @@ def test_a_schedule_is_the_series(degree: int, kind: str) -> None:
     assert (schedule.series.level, schedule.series.scale) == (level - depth, 2.0**39)
     np.testing.assert_allclose(value(schedule.series), chebyshev.chebval(x, c), rtol=0, atol=1e-12)
     # Paterson-Stockmeyer: about twice the square root of the degree, and the doublings.
-    assert len(schedule.multiplication_levels()) <= 2 * math.sqrt(degree) + depth
+    assert len(schedule.multiplications()) <= 2 * math.sqrt(degree) + depth
 
 
 def test_a_constant_has_no_steps() -> None:
     schedule = chebyshev_schedule(
         [0.5, 0.0, 0.0], level=2, input_scale=1.0, output_scale=1.0, modulus_chain=[1.0] * 3
     )
-    assert schedule.basis == () and schedule.multiplication_levels() == ()
+    assert schedule.basis == () and schedule.multiplications() == ()
     assert schedule.series == Series((0.5,), 0, 1.0, (), (), 0.5)
 
 

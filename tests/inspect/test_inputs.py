@@ -10,9 +10,10 @@ import pytest
 
 import hetorch
 from hetorch.errors import InputError, InputRangeWarning
+from hetorch.inspect.run_slots import run_slots
 from tests.server.small_plan import expected, small_plan
 
-RUNS = [hetorch.simulate, hetorch.run_encrypted]
+RUNS = [hetorch.simulate, hetorch.run_encrypted, run_slots]
 
 
 @pytest.mark.parametrize("run", RUNS)

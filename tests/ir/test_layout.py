@@ -66,7 +66,7 @@ def test_wrong_samples_are_refused() -> None:
         layout.pack(np.zeros(4))
     with pytest.raises(InputError, match="NaN"):
         layout.pack(np.array([[1.0, np.nan], [0, 0]]))
-    with pytest.raises(InputError, match="expected 1 arrays"):
+    with pytest.raises(InputError, match="expected 1 array of"):
         layout.unpack([np.zeros(4)])
 
 

@@ -3,8 +3,11 @@ from __future__ import annotations
 import inspect
 import warnings
 
+import numpy as np
 import pytest
+import torch
 
+import hetorch
 from hetorch.errors import InsecureParametersWarning, ParameterError
 from hetorch.params import ParameterSet, Security
 from hetorch.params.insecure import insecure_mixed, insecure_small
@@ -33,6 +36,21 @@ def test_names_the_line_of_the_caller() -> None:
         here = line() + 1
         insecure_small()
     assert [(w.filename, w.lineno) for w in caught] == [(__file__, here)]
+
+
+def test_compiling_warns_once_at_the_line_of_the_call() -> None:
+    """The search tries several sets; the user asked once."""
+    inputs = np.random.default_rng(0).uniform(-1, 1, (20, 4))
+    model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Tanh(), torch.nn.Linear(3, 2))
+    with pytest.warns(InsecureParametersWarning) as caught:
+        here = line() + 1
+        plan = hetorch.compile(
+            model, inputs, security="none", activation_tolerance=0.5, activation_agreement=0
+        )
+        hetorch.simulate(plan, inputs[:1])
+        hetorch.run_encrypted(plan, inputs[:1])
+    assert [(w.filename, w.lineno) for w in caught] == [(__file__, here)]
+    assert f"N = {plan.parameters.ring_degree}, " in str(caught[0].message)
 
 
 def test_no_other_way_in_is_silent() -> None:

@@ -32,8 +32,10 @@ def test_the_table() -> None:
         "digits",
         "MB",
         "note",
+        "promise",
         "first",
     ):
         assert word in text
     report = plan("residual").to_report()
+    assert report["promised_error"] == plan("residual").report.promised_error
     assert json.loads(json.dumps(report))["ring_degree"] == plan("residual").parameters.ring_degree

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hetorch import simulate
 from hetorch.engine.cleartext import CleartextCiphertext, CleartextEngine
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.protocol import Engine
 from hetorch.errors import InputError, InputRangeWarning, KeyMissingError, PlanError
+from hetorch.inspect.run_slots import run_slots
 from hetorch.ir.he_operations import Operation
 from hetorch.runtime import Runner
 from tests.compiler.networks import inputs, plan
@@ -82,7 +82,7 @@ def test_wrong_inputs() -> None:
     engine = CleartextEngine(made.parameters)
     runner = Runner(made, engine)
     good = encrypted("mlp", engine, 0)
-    with pytest.raises(InputError, match="takes 1 ciphertexts, got 2"):
+    with pytest.raises(InputError, match="takes 1 ciphertext, got 2"):
         runner.run(good * 2)
     with pytest.raises(InputError, match="expected level"):
         runner.run([engine.drop_level(good[0], 1)])
@@ -115,7 +115,7 @@ def test_inputs_far_outside_are_noticed() -> None:
         pytest.warns(InputRangeWarning, match="calibrated"),
         pytest.raises(InputError, match="far outside"),
     ):
-        simulate(made, inputs("mlp")[0] * 1e4)
+        run_slots(made, inputs("mlp")[0] * 1e4)
 
 
 def test_the_cleartext_engine_is_an_engine() -> None:

@@ -161,7 +161,7 @@ def test_a_budget_too_small_for_one_body_is_refused_at_the_start(served: ServedM
     # Such a server would answer 503, "try again", for ever.
     largest = max(len(owner.keys), served.limits.largest)
     insecure_app_beside_secrets({"small": served}, Settings(body_memory=largest))
-    with pytest.raises(PlanError, match="raise --body-memory"):
+    with pytest.raises(PlanError, match="raise body_memory="):
         insecure_app_beside_secrets({"small": served}, Settings(body_memory=largest - 1))
 
 
@@ -234,7 +234,7 @@ def test_concurrent_uploads_of_one_key_keep_it_once(
 
 
 def test_a_store_too_small_for_one_client_is_refused_at_the_start(served: ServedModel) -> None:
-    with pytest.raises(PlanError, match="raise --key-memory"):
+    with pytest.raises(PlanError, match="raise key_memory="):
         insecure_app_beside_secrets({"small": served}, Settings(key_memory=1000))
 
 

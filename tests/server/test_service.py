@@ -144,7 +144,7 @@ def test_oversized_bodies_declared_and_streamed(http: httpx.Client, owner: Owner
         assert "at most" in sentence(http.put(KEYS, content=content, headers=OCTETS), 413)
         streamed = (huge for _ in range(chunks))
         assert "at most" in sentence(http.post(PREDICT, content=streamed, headers=headers), 413)
-    assert "bytes follow" in sentence(
+    assert "there is more" in sentence(
         http.post(PREDICT, content=owner.request(key_id) + b"\0", headers=headers), 400
     )
     still_serves(http, owner, key_id)

@@ -261,9 +261,9 @@ def test_the_disk_limit_counts_weights(hidden: ServedModel, data_owner: Owner, t
 
 
 def test_limits_that_no_client_can_meet_are_told_at_the_start(hidden: ServedModel) -> None:
-    with pytest.raises(PlanError, match=r"keys and weights of one client .* raise --key-memory"):
+    with pytest.raises(PlanError, match=r"keys and weights of one client .* raise key_memory="):
         insecure_app_beside_secrets({"hidden": hidden}, Settings(key_memory=kinds_of(hidden) - 1))
-    with pytest.raises(PlanError, match="raise --body-memory"):
+    with pytest.raises(PlanError, match="raise body_memory="):
         insecure_app_beside_secrets({"hidden": hidden}, Settings(body_memory=10_000))
     with pytest.raises(PlanError, match="encrypted weights, which cannot be made piece by piece"):
         serve_plan("hidden", outsourced_plan().without_weights(), memory_limit=100_000)

@@ -98,7 +98,7 @@ def test_kinds_are_not_mixed() -> None:
 
 
 def test_the_number_of_ciphertexts_is_checked_when_written() -> None:
-    with pytest.raises(WireError, match="says 1 ciphertexts, got 2"):
+    with pytest.raises(WireError, match="says 1 ciphertext, got 2"):
         dump_request(plan(), KEY_ID, [encrypt(), encrypt()])
 
 

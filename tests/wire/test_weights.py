@@ -167,7 +167,7 @@ def test_residues_are_checked_by_the_codec() -> None:
 def test_a_length_out_of_the_plan_is_refused_before_anything_is_copied() -> None:
     blobs = [b"x"] * len(form().places)
     data = dump_frame(Kind.ENCRYPTED_WEIGHTS, bytes.fromhex(form().fingerprint), bytes.fromhex(KEY_ID), blobs)
-    with pytest.raises(WireError, match="ciphertext 0 says it has 1 bytes, the plan says"):
+    with pytest.raises(WireError, match="ciphertext 0 says it has 1 byte, the plan says"):
         form().load(data)
 
 

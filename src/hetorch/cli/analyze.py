@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from hetorch.cli.compile_options import takes_options
-from hetorch.cli.model_source import METAVAR
+from hetorch.cli.model_source import HELP, METAVAR
+from hetorch.cli.option_names import spelled
 from hetorch.compiler.options import ACTIVATION_OPTIONS
 
 
@@ -17,7 +18,7 @@ from hetorch.compiler.options import ACTIVATION_OPTIONS
 def analyze_model(
     model: Annotated[
         str,
-        typer.Argument(metavar=METAVAR, help="The model to analyze; the code of its file is run."),
+        typer.Argument(metavar=METAVAR, help=HELP),
     ],
     calibration: Annotated[Path, typer.Option(help="Typical inputs, batch first: .npy, .npz or .csv.")],
     options: dict[str, Any],
@@ -37,7 +38,7 @@ def analyze_model(
     module = load_model(model)
     from hetorch import analyze  # It loads torch, which takes seconds.
 
-    analysis = analyze(module, inputs, **options)
-    print(json.dumps(analysis.to_dict()) if as_json else str(analysis))
+    analysis = analyze(module, inputs, progress=False if as_json else None, **options)
+    print(json.dumps(analysis.to_dict()) if as_json else spelled(str(analysis)))
     if not analysis.supported:
         raise typer.Exit(1)

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 from hetorch.atomic_files import PRIVATE, open_atomically
 from hetorch.errors import InputError, StorageError
+from hetorch.quantities import count_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +35,7 @@ def load_array(path: Path) -> NDArray[np.generic]:
             names = list(loaded.files)
             if len(names) != 1:
                 raise InputError(
-                    f"{path} holds {len(names)} arrays ({', '.join(names[:5])}); one is expected"
+                    f"{path} holds {count_text(len(names), 'array')} ({', '.join(names[:5])}); one is expected"
                 )
             return np.asarray(loaded[names[0]])
     except OSError as error:

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from hetorch.cli.compile_options import takes_options
-from hetorch.cli.model_source import METAVAR
+from hetorch.cli.model_source import HELP, METAVAR
+from hetorch.cli.option_names import spelled
 from hetorch.compiler.options import CompileOptions
 
 
@@ -17,7 +18,7 @@ from hetorch.compiler.options import CompileOptions
 def compile_model(
     model: Annotated[
         str,
-        typer.Argument(metavar=METAVAR, help="The model to compile; the code of its file is run."),
+        typer.Argument(metavar=METAVAR, help=HELP),
     ],
     calibration: Annotated[Path, typer.Option(help="Typical inputs, batch first: .npy, .npz or .csv.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The plan folder to write.")],
@@ -26,25 +27,23 @@ def compile_model(
 ) -> None:
     """Compile a trained model.
 
-    MODEL.py:factory names an nn.Module, a fitted scikit-learn estimator, or a class or function without arguments that
-    makes one, in a Python file. MODEL.pt2 is a file of torch.export.save. Both run code of the file: compile only
-    models that you trust. MODEL.onnx is an ONNX model (it needs the package onnx).
+    FILE.py:name names an nn.Module, a fitted scikit-learn estimator, or a class or function without arguments that
+    makes one, in a Python file. FILE.pt2 is a file of torch.export.save. Both run code of the file: compile only models
+    that you trust. FILE.onnx is an ONNX model (it needs the package onnx).
 
     Example: [bold]hetorch compile net.py:make_model --calibration samples.npy -o digits.hetorch[/bold]
     """
     from hetorch.cli.arrays import load_array
     from hetorch.cli.model_source import load_model
-    from hetorch.progress import bars
 
     inputs = load_array(calibration)
     module = load_model(model)
     from hetorch import compile as compile_plan  # It loads torch, which takes seconds.
 
-    with bars(quiet=as_json) as report:
-        plan = compile_plan(module, inputs, progress=report, **options)
+    plan = compile_plan(module, inputs, progress=False if as_json else None, **options)
     plan.save(output)
     if as_json:
         print(json.dumps(plan.to_report() | {"path": str(output)}))
     else:
-        print(plan)
+        print(spelled(str(plan)))
         print(f"\nwritten to {output}")

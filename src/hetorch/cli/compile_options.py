@@ -9,8 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from hetorch.compiler.option_help import kind, unit
+from hetorch.compiler.option_help import default, kind, unit
 from hetorch.compiler.options import GIGABYTE, MEGABYTE, CompileOptions
+
+SMALLEST = 0.001
+"""Smallest value of an option with a unit, in this unit."""
 
 
 def takes_options(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -44,9 +47,16 @@ def _parameter(name: str) -> inspect.Parameter:
     """Return the parameter of an option. Its default is None: CompileOptions has the real one, which the help shows."""
     field = CompileOptions.model_fields[name]
     value_type = float if unit(name) else kind(name)
-    default = "" if field.default is None else f" Default: {field.default}."
+    shown = "" if field.default is None or value_type is bool else f" Default: {default(name)}."
     in_unit = {MEGABYTE: " In MB.", GIGABYTE: " In GB."}.get(unit(name) or 0, "")
-    option = typer.Option(help=f"{field.description}{in_unit}{default}", show_default=False)
+    # A flag has one name, without the one that typer adds to turn it off.
+    flag = (f"--{name.replace('_', '-')}",) if value_type is bool else ()
+    option = typer.Option(
+        *flag,
+        help=f"{field.description}{in_unit}{shown}",
+        show_default=False,
+        min=SMALLEST if unit(name) else None,
+    )
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -28,9 +28,9 @@ def demo(
     from hetorch.demo.display import show
     from hetorch.demo.report import render
     from hetorch.demo.run import run_demo
-    from hetorch.progress import bars
+    from hetorch.progress import reporting
 
-    with bars() as say:
+    with reporting(None, "demo") as say:
         demonstration = run_demo(samples, seed, say)
     show(demonstration.result, Console())
     report.write_text(render(demonstration), encoding="utf-8")

@@ -17,6 +17,7 @@ import typer
 
 from hetorch.errors import HetorchError
 from hetorch.optional_packages import EXTRAS
+from hetorch.quantities import count_text
 
 ESSENTIAL = ("numpy", "cryptography", "safetensors", "pydantic", "httpx", "typer", "rich")
 PURPOSES: Mapping[str, str] = {"onnx": "read ONNX models", "seal": "run plans on SEAL"}
@@ -143,7 +144,7 @@ def _tuned(advice: list[str]) -> str:
     if machine.label == "default":
         advice.append("times are predicted with default constants; hetorch tune measures this machine's")
         return "no"
-    return f"{machine.name}, {machine.threads} thread(s), {default_path()}"
+    return f"{machine.name}, {count_text(machine.threads, 'thread')}, {default_path()}"
 
 
 def _version(name: str) -> str | None:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from hetorch.quantities import size_text
+
 MOST_KEY_BYTES = 1 << 28
 """Largest size of a public key file, in bytes. A key at the largest ring with a hundred primes has half of it."""
 
@@ -28,18 +30,17 @@ def encrypt_weights(
     from hetorch.errors import InputError
     from hetorch.model_owner.encrypt import save_encrypted_weights
     from hetorch.plan.plan import Plan
-    from hetorch.progress import bars
 
     whole = Plan.load(plan_folder(str(plan)))
     try:
         if public_key.stat().st_size > MOST_KEY_BYTES:
-            raise InputError(f"{public_key} is larger than {MOST_KEY_BYTES} bytes; it is no public key")
+            raise InputError(f"{public_key} is larger than {size_text(MOST_KEY_BYTES)}; it is no public key")
         key = public_key.read_bytes()
     except OSError as error:
         raise InputError(f"cannot read {public_key}: {error.strerror or error}") from None
-    with bars(quiet=as_json) as report:
-        size = save_encrypted_weights(whole, key, output, report)
+    progress = False if as_json else None
+    size = save_encrypted_weights(whole, key, output, progress)
     if as_json:
         print(json.dumps({"model": whole.name, "path": str(output), "bytes": size}))
     else:
-        print(f"{size / 1e6:.1f} MB of encrypted weights are in {output}; hetorch upload-weights sends them")
+        print(f"{size_text(size)} of encrypted weights are in {output}; hetorch upload-weights sends them")

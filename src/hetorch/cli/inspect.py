@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hetorch.cli.option_names import spelled
+
 if TYPE_CHECKING:
     from hetorch.plan.public import PublicPlan
 
@@ -33,7 +35,7 @@ def inspect(
         from hetorch.plan.plan import Plan
 
         plan = Plan.load(plan_folder(target))
-        print(json.dumps(plan.to_report()) if as_json else str(plan))
+        print(json.dumps(plan.to_report()) if as_json else spelled(str(plan)))
         return
     rows = _describe(public_plan(target, model, timeout))
     if as_json:

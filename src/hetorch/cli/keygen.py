@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from hetorch.quantities import size_text
+
 
 def keygen(
     target: Annotated[str, typer.Argument(metavar="PLAN|URL", help="A plan folder or a server's address.")],
@@ -31,13 +33,12 @@ def keygen(
     from hetorch.client import Vault
     from hetorch.client.key_making import stored_evaluation_keys
     from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
-    from hetorch.progress import bars
 
     plan = public_plan(target, model, timeout)
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
     opened = Vault(vault)
-    with bars(quiet=as_json) as report:
-        keys = stored_evaluation_keys(plan, opened, report)
+    progress = False if as_json else None
+    keys = stored_evaluation_keys(plan, opened, progress)
     if as_json:
         print(
             json.dumps(
@@ -51,4 +52,4 @@ def keygen(
             )
         )
     else:
-        print(f"{keys.size / 1e6:.1f} MB of evaluation keys ({keys.key_id[:12]}…) are in {opened.path}")
+        print(f"{size_text(keys.size)} of evaluation keys ({keys.key_id[:12]}…) are in {opened.path}")

@@ -7,6 +7,8 @@ import os
 import sys
 import traceback
 import warnings
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
@@ -16,8 +18,12 @@ from hetorch.cli.compile import compile_model
 from hetorch.cli.demo import demo
 from hetorch.cli.doctor import doctor
 from hetorch.cli.encrypt_weights import encrypt_weights
+from hetorch.cli.evaluate import evaluate_plan
+from hetorch.cli.help_text import paragraphs
 from hetorch.cli.inspect import inspect
 from hetorch.cli.keygen import keygen
+from hetorch.cli.numbers import with_finite_numbers
+from hetorch.cli.option_names import OptionNames
 from hetorch.cli.predict import predict
 from hetorch.cli.public_key import public_key
 from hetorch.cli.serve import serve
@@ -28,6 +34,8 @@ from hetorch.errors import HetorchError
 from hetorch.optional_packages import missing_package
 from hetorch.wire.addresses import without_user_information
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 INTERNAL_ERROR = 70
 """Exit code of a fault in hetorch (EX_SOFTWARE of sysexits.h); 1 is an error that the user can mend, 2 wrong usage."""
 
@@ -38,19 +46,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-app.command("analyze")(analyze_model)
-app.command("compile")(compile_model)
-app.command("keygen")(keygen)
-app.command("serve")(serve)
-app.command("predict")(predict)
-app.command("inspect")(inspect)
-app.command("without-weights")(without_weights)
-app.command("public-key")(public_key)
-app.command("encrypt-weights")(encrypt_weights)
-app.command("upload-weights")(upload_weights)
-app.command("demo")(demo)
-app.command("tune")(tune)
-app.command("doctor")(doctor)
+VERBS: Mapping[str, Callable[..., None]] = MappingProxyType(
+    {
+        "analyze": analyze_model,
+        "compile": compile_model,
+        "keygen": keygen,
+        "serve": serve,
+        "predict": predict,
+        "inspect": inspect,
+        "evaluate": evaluate_plan,
+        "without-weights": without_weights,
+        "public-key": public_key,
+        "encrypt-weights": encrypt_weights,
+        "upload-weights": upload_weights,
+        "demo": demo,
+        "tune": tune,
+        "doctor": doctor,
+    }
+)
+for _name, _verb in VERBS.items():
+    app.command(_name, help=paragraphs(_verb.__doc__))(with_finite_numbers(_verb))
 
 
 def _show_version(wanted: bool) -> None:
@@ -77,10 +92,11 @@ def main() -> None:
     """Run the command line.
 
     Exits with 0, 1 (an error that the user can mend, told in one line), 2 (wrong usage), 70 (a fault in hetorch) or 130
-    (Ctrl-C).
+    (Ctrl-C; `hetorch serve` ends with 0).
     """
-    warnings.showwarning = _show_warning
-    logging.getLogger("hetorch.client").addHandler(_Notes())
+    messages = _Messages()
+    warnings.showwarning = messages.show_warning
+    logging.getLogger("hetorch.client").addHandler(_Notes(messages))
     for category in (DeprecationWarning, FutureWarning):  # one library to another: of no use to users
         warnings.simplefilter("ignore", category)
     debug = os.environ.get("HETORCH_DEBUG") == "1"
@@ -89,41 +105,55 @@ def main() -> None:
     except (HetorchError, OSError) as error:
         if debug:
             traceback.print_exc()
-        print(f"hetorch: error: {_one_line(error)}", file=sys.stderr)
+        messages.show("error", error)
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if debug:
             traceback.print_exc()
         if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error, "this command")):
-            print(f"hetorch: error: {missing}", file=sys.stderr)
+            messages.show("error", missing)
             sys.exit(1)
-        kind = type(error).__name__
-        print(
-            f"hetorch: internal error: {kind}: {_one_line(error)}; HETORCH_DEBUG=1 shows where",
-            file=sys.stderr,
-        )
+        messages.show("internal error", f"{type(error).__name__}: {error}; HETORCH_DEBUG=1 shows where")
         sys.exit(INTERNAL_ERROR)
 
 
-class _Notes(logging.Handler):
-    """Shows what the client logs for its user, such as a new secret key, in one line on stderr."""
+def _chosen_verb() -> str:
+    """Return the verb that the user gave, or what stands in its place."""
+    return next((argument for argument in sys.argv[1:] if not argument.startswith("-")), "")
+
+
+class _Messages:
+    """The messages of one run on stderr, each in one line, with the options of its verb as flags."""
 
     def __init__(self) -> None:
+        self._warnings: set[str] = set()
+
+    def show(self, kind: str, message: object) -> None:
+        print(f"hetorch: {kind}: {self._one_line(message)}", file=sys.stderr)
+
+    def show_warning(self, message: Warning | str, *_: object, **__: object) -> None:
+        """Show a warning unless the same was shown before."""
+        if str(message) not in self._warnings:
+            self._warnings.add(str(message))
+            self.show("warning", message)
+
+    def _one_line(self, message: object) -> str:
+        # An argument that the message repeats may be an address with a password.
+        text = without_user_information(str(message))
+        return " ".join(OptionNames.of(app, _chosen_verb()).spell(text).split())
+
+
+class _Notes(logging.Handler):
+    """Shows what the client logs for its user, such as a new secret key."""
+
+    def __init__(self, messages: _Messages) -> None:
         super().__init__(logging.WARNING)
+        self._messages = messages
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(f"hetorch: note: {_one_line(record.getMessage())}", file=sys.stderr)
-
-
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    print(f"hetorch: warning: {_one_line(message)}", file=sys.stderr)
-
-
-def _one_line(message: object) -> str:
-    """Return a message in one line; an argument that it repeats may be an address with a password."""
-    return " ".join(without_user_information(str(message)).split())
+        self._messages.show("note", record.getMessage())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,9 @@ from types import ModuleType
 from hetorch.errors import InputError, MissingPackageError, UnsupportedModelError
 from hetorch.optional_packages import explain_missing
 
-METAVAR = "MODEL.py:factory|MODEL.pt2|MODEL.onnx"
+METAVAR = "MODEL"
+HELP = "FILE.py:name, FILE.pt2 or FILE.onnx; the code of the file is run."
+"""The help of this argument."""
 FORMS = (
     "write FILE.py:name (an nn.Module, a fitted scikit-learn estimator, a class or a function without arguments), "
     "FILE.pt2 or FILE.onnx"

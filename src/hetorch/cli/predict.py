@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hetorch.quantities import count_text
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hetorch.client import Client, Sharing
-    from hetorch.progress import Progress
+    from hetorch.client import Client
 
     Array = NDArray[np.float64]
-
-PREDICTING = "encrypted predictions"
 
 
 def predict(
@@ -76,9 +75,8 @@ def predict(
 
     from hetorch.cli.arrays import SUFFIXES, fit_samples, load_array, save_array
     from hetorch.client import Client, Sharing
-    from hetorch.errors import InputError
+    from hetorch.errors import InputError, InputRangeWarning
     from hetorch.plan.inputs import beyond_range
-    from hetorch.progress import bars
 
     if output is not None and output.suffix not in SUFFIXES:
         raise InputError(f"{output} has none of the known endings {', '.join(SUFFIXES)}")
@@ -87,46 +85,24 @@ def predict(
     sharing = None if for_sharing is None or error_bound is None else Sharing(error_bound, for_sharing)
     array = load_array(inputs)
     start = time.perf_counter()
-    with (
-        bars(quiet=as_json) as report,
-        Client(url, model=model, vault=vault, timeout=timeout, progress=report, weights=weights) as client,
-    ):
-        samples, single = client.plan.samples(fit_samples(array, client.plan.input_shape), fewest=1)
-        results = _predict_all(client, samples, sharing, report)
-    outputs = results[0] if single else results
+    with Client(
+        url, model=model, vault=vault, timeout=timeout, progress=False if as_json else None, weights=weights
+    ) as client:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputRangeWarning)  # predict warns
+            samples, _ = client.plan.samples(fit_samples(array, client.plan.input_shape), fewest=1)
+        outputs = client.predict(fit_samples(array, client.plan.input_shape), for_sharing=sharing)
     if output is not None:
         save_array(output, outputs)
-    beyond = beyond_range(samples, client.plan.input_range)
     if as_json:
+        beyond = beyond_range(samples, client.plan.input_range)
         _print_json(outputs, output, client, time.perf_counter() - start, np.flatnonzero(beyond).tolist())
         return
     if output is not None:
-        print(f"{len(samples)} encrypted predictions of shape {outputs.shape} are in {output}")
+        print(f"{count_text(len(samples), 'encrypted prediction')} in {output}, shape {outputs.shape}")
     else:
         with np.printoptions(precision=6, suppress=True, threshold=1_000_000):
             print(outputs)
-    if np.any(beyond):
-        print(
-            f"{np.count_nonzero(beyond)} of {len(samples)} samples left the calibrated range, by up to "
-            f"{beyond.max():.1%} of its width: do not rely on their results"
-        )
-
-
-def _predict_all(client: Client, samples: Array, sharing: Sharing | None, report: Progress) -> Array:
-    """Return the results of all samples, predicted in batches that the plan takes."""
-    import numpy as np
-
-    from hetorch.errors import InputRangeWarning
-
-    client.prepare()
-    results, size = [], client.plan.batch_size
-    for begin in range(0, len(samples), size):
-        report(PREDICTING, begin / len(samples))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InputRangeWarning)  # the plan warned of all samples before
-            results.append(client.predict(samples[begin : begin + size], for_sharing=sharing))
-    report(PREDICTING, 1.0)
-    return np.concatenate(results)
 
 
 def _print_json(

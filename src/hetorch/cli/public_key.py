@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from hetorch.quantities import size_text
+
 
 def public_key(
     target: Annotated[str, typer.Argument(metavar="PLAN|URL", help="A plan folder or a server's address.")],
@@ -33,13 +35,12 @@ def public_key(
     from hetorch.client.key_making import public_key_message
     from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
     from hetorch.errors import StorageError
-    from hetorch.progress import bars
 
     plan = public_plan(target, model, timeout)
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
     opened = Vault(vault)
-    with bars(quiet=as_json) as report:
-        message = public_key_message(plan, opened, report)
+    progress = False if as_json else None
+    message = public_key_message(plan, opened, progress)
     try:
         output.write_bytes(message)
     except OSError as error:
@@ -47,4 +48,4 @@ def public_key(
     if as_json:
         print(json.dumps({"model": plan.name, "path": str(output), "bytes": len(message)}))
     else:
-        print(f"a public key for {plan.name!r} is in {output} ({len(message) / 1e6:.2f} MB)")
+        print(f"a public key for {plan.name!r} is in {output} ({size_text(len(message))})")

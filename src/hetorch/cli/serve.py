@@ -11,8 +11,10 @@ import typer
 
 from hetorch.engine.backend import NATIVE
 from hetorch.interop.backends import BACKENDS
+from hetorch.server.settings import SHUTDOWN_SECONDS
 from hetorch.wire.limits import REQUEST_SECONDS
 
+ENCODING = "encoding weights"
 GB = 10**9
 """Bytes in the unit of the options for memory and disk."""
 
@@ -45,11 +47,15 @@ def serve(
             help="Seconds that one prediction may take, its wait included. Clients learn this time and wait as long."
         ),
     ] = REQUEST_SECONDS,
+    shutdown_timeout: Annotated[
+        float, typer.Option(help="Seconds that running predictions have to end when the server is stopped.")
+    ] = SHUTDOWN_SECONDS,
     memory_limit: Annotated[
         float | None,
         typer.Option(
             help="Memory for one prediction with keys and weights, in GB. A low limit makes predictions slower. "
-            "If left out, that of this machine."
+            "If left out, that of this machine.",
+            min=0.001,
         ),
     ] = None,
     engine: Annotated[
@@ -66,16 +72,18 @@ def serve(
 ) -> None:
     """Serve compiled models to clients. The server holds plans and evaluation keys, never a secret key.
 
+    Ctrl-C and SIGTERM stop it: running predictions end first, and the exit code is 0.
+
     Example: [bold]hetorch serve digits.hetorch --port 8000[/bold]
     """
     # Long because every option of the verb is a parameter with its help.
     from hetorch.server.isolation import isolate
 
     isolate()  # before anything else is imported; create_app does so too
-    from hetorch.progress import bars
+    from hetorch.progress import reporting
     from hetorch.server.app import create_app
     from hetorch.server.models import load_models
-    from hetorch.server.run import bind, run, write_ready_file
+    from hetorch.server.run import bind, leave_computations, run, stopped_by_signals, write_ready_file
     from hetorch.server.settings import Settings
 
     settings = Settings(
@@ -86,17 +94,13 @@ def serve(
         key_folder=key_folder,
         key_disk=round(key_disk * GB),
         request_timeout=request_timeout,
+        shutdown_timeout=shutdown_timeout,
     )
-    bound = bind(host, port)
-    with bound:
-        with bars(quiet=as_json) as report:
+    with stopped_by_signals(), bind(host, port) as bound:
+        with reporting(False if as_json else None, ENCODING) as report:
             models = load_models(
-                plans,
-                lambda name, done: report(f"encoding weights of {name}", done),
-                None if memory_limit is None else round(memory_limit * GB),
-                engine=engine,
+                plans, report, None if memory_limit is None else round(memory_limit * GB), engine=engine
             )
-        app = create_app(models, settings)
 
         def listening(address: str) -> None:
             if as_json:
@@ -106,6 +110,7 @@ def serve(
             if ready_file is not None:
                 write_ready_file(ready_file, address)
 
-        run(app, bound, settings, listening)
+        run(create_app(models, settings), bound, settings, listening)
     if not as_json:
         print("stopped", file=sys.stderr)
+    leave_computations()

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from hetorch.quantities import count_text
+
 
 def tune(
     output: Annotated[
@@ -27,11 +29,9 @@ def tune(
     """
     from hetorch.compiler.costs.machine import storing_path
     from hetorch.compiler.costs.tune import tune as measure
-    from hetorch.progress import bars
 
     target = storing_path(output)
-    with bars(quiet=as_json) as report:
-        machine = measure(target, seconds=seconds, progress=report)
+    machine = measure(target, seconds=seconds, progress=False if as_json else None)
     path = str(target)
     if as_json:
         times = {str(ring): asdict(row) for ring, row in machine.times.items()}
@@ -45,4 +45,6 @@ def tune(
             f"{name:<{width}}"
             + "".join(f"{1e6 * getattr(row, name):>10.3g}" for row in machine.times.values())
         )
-    print(f"\nmicroseconds a limb, {machine.threads} thread(s); {machine.name}, written to {path}")
+    print(
+        f"\nmicroseconds a limb, {count_text(machine.threads, 'thread')}; {machine.name}, written to {path}"
+    )

@@ -42,16 +42,15 @@ def upload_weights(
     """
     from hetorch.client import Client
     from hetorch.client import upload_weights as upload
-    from hetorch.progress import bars
     from hetorch.wire.addresses import without_user_information
 
-    with bars(quiet=as_json) as report:
-        if weights.is_dir():
-            with Client(url, model=model, vault=vault, timeout=timeout, progress=report) as client:
-                client.upload_weights(weights)
-                key_id = client.make_keys().key_id
-        else:
-            key_id = upload(url, weights, model=model, timeout=timeout, progress=report)
+    progress = False if as_json else None
+    if weights.is_dir():
+        with Client(url, model=model, vault=vault, timeout=timeout, progress=progress) as client:
+            client.upload_weights(weights)
+            key_id = client.make_keys().key_id
+    else:
+        key_id = upload(url, weights, model=model, timeout=timeout, progress=progress)
     if as_json:
         print(json.dumps({"url": without_user_information(url), "key_id": key_id}))
     else:

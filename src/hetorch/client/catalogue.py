@@ -27,8 +27,7 @@ def choose_model(transport: Transport, name: str | None) -> RemoteModel:
         return RemoteModel(transport, models[0].name)
     names = ", ".join(repr(m.name) for m in models)
     raise InputError(
-        f"the server at {transport.url} has {len(models)} models ({names}); "
-        "name the one to use: model= in Python, --model on the command line"
+        f"the server at {transport.url} has {len(models)} models ({names}); name the one to use with model="
     )
 
 

@@ -21,10 +21,13 @@ from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
 from hetorch.engine.secret import SecretKey, Sharing, flood
 from hetorch.errors import RemoteError, WireError
-from hetorch.progress import ProgressOption
+from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.addresses import SERVER_TIMING_HEADER
 from hetorch.wire.predict import dump_request, load_response, response_limits
 from hetorch.wire.server_timing import load_server_timing
+
+PREDICTING = "encrypted predictions"
+"""The stage that Progress is told."""
 
 
 class Client:
@@ -44,8 +47,9 @@ class Client:
         allow_insecure: accept parameters below 128-bit security, for tests only.
         max_key_bytes: the most evaluation keys that a server may ask for, in bytes on the wire.
         max_message_bytes: the longest request or response that a server may ask for, in bytes on the wire.
-        progress: called with a stage and its fraction while keys and weights are made and uploaded. By default a bar on
-            the terminal, and a line in a notebook, for what takes more than a second; False for none.
+        progress: called with a stage and its fraction while keys and weights are made and uploaded, and samples
+            predicted. By default a bar on the terminal, and a line in a notebook, for what takes more than a second;
+            False for none.
         weights: for a server that must not see the model: the whole plan or its folder, whose weights are encrypted and
             uploaded when the server has none, or a file with the encrypted weights (see upload_weights).
         transport: sends the requests in place of httpx's own, for tests and recordings.
@@ -149,8 +153,15 @@ class Client:
         key_id = self._prepared().key_id
         size = self.plan.batch_size
         batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
-        results = np.concatenate([self._predict_batch(batch, key_id, for_sharing) for batch in batches])
-        return np.asarray(results[0]) if single else results
+        with reporting(self._progress, PREDICTING) as told:
+            report = counted(told, PREDICTING)
+            results = []
+            for done, batch in enumerate(batches):
+                report(done, len(batches))
+                results.append(self._predict_batch(batch, key_id, for_sharing))
+            report(len(batches), len(batches))
+        outputs = np.concatenate(results)
+        return np.asarray(outputs[0]) if single else outputs
 
     def prepare(self) -> None:
         """Make the keys if the vault has none, and upload keys and weights that the server does not have.

@@ -8,6 +8,7 @@ import re
 
 import httpx
 
+from hetorch.quantities import size_text
 from hetorch.wire.addresses import without_user_information
 
 MAX_TITLE_LENGTH = 80
@@ -62,7 +63,7 @@ def tell_refusal(url: str, response: httpx.Response, body: bytes, sent: int, *, 
             )
         case 413:
             what = (
-                f"is behind a proxy that takes no body of {sent / 1e6:.1f} MB, and the plan needs one; whoever runs it "
+                f"is behind a proxy that takes no body of {size_text(sent)}, and the plan needs one; whoever runs it "
                 "must raise the proxy's limit (nginx: client_max_body_size)"
             )
         case 429:

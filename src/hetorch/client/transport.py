@@ -14,6 +14,7 @@ from hetorch.client.foreign_answers import is_web_page, tell_refusal, tell_web_p
 from hetorch.client.server_address import ServerAddress
 from hetorch.client.watch import Watch
 from hetorch.errors import InputError, RemoteError
+from hetorch.quantities import size_text
 from hetorch.wire.addresses import OCTETS, without_user_information
 from hetorch.wire.answers import load_error
 from hetorch.wire.codes import Code
@@ -215,7 +216,7 @@ class Transport:
                 )
             body += chunk
             if len(body) > limit:
-                raise RemoteError(f"the server at {self.url} sent more than the {limit} bytes expected")
+                raise RemoteError(f"the server at {self.url} sent more than the {size_text(limit)} expected")
         return bytes(body)
 
     def _beginning(self, response: httpx.Response) -> bytes:

@@ -13,6 +13,7 @@ from hetorch.errors import PlanFormatError, PlanUseError, SecurityError
 from hetorch.params import Security
 from hetorch.params.security import max_log2_qp
 from hetorch.plan.public import PublicPlan
+from hetorch.quantities import count_text, exact_size_text
 from hetorch.wire.limits import MAX_KEY_BYTES
 from hetorch.wire.predict import request_limits, response_limits
 
@@ -53,8 +54,9 @@ def check_plan(
     for name, size in (("requests", requests), ("responses", responses)):
         if size > max_message_bytes:
             raise PlanUseError(
-                f"the plan {plan.name!r} has {name} of {size} bytes, more than the {max_message_bytes} allowed; raise "
-                "max_message_bytes if you trust it"
+                f"the plan {plan.name!r} has {name} of {exact_size_text(size)}, more than the "
+                f"{exact_size_text(max_message_bytes)} allowed; raise max_message_bytes= of hetorch.Client if you "
+                "trust it"
             )
 
 
@@ -91,8 +93,8 @@ def _check_key_spec(plan: PublicPlan, max_key_bytes: int) -> None:
     size = evaluation_keys_blob_bytes(parameters, spec)
     if size > max_key_bytes:
         raise PlanUseError(
-            f"the plan {plan.name!r} asks for {size} bytes of evaluation keys, more than the "
-            f"{max_key_bytes} allowed; raise max_key_bytes if you trust it"
+            f"the plan {plan.name!r} asks for {exact_size_text(size)} of evaluation keys, more than the "
+            f"{exact_size_text(max_key_bytes)} allowed; raise max_key_bytes= of hetorch.Client if you trust it"
         )
 
 
@@ -101,7 +103,8 @@ def _check_messages(plan: PublicPlan) -> None:
     for name, count in (("input", plan.input_count), ("output", plan.output_count)):
         if not 1 <= count <= MAX_CIPHERTEXTS:
             raise PlanFormatError(
-                f"the plan {plan.name!r} has {count} {name} ciphertexts; 1..{MAX_CIPHERTEXTS} are accepted"
+                f"the plan {plan.name!r} has {count_text(count, f'{name} ciphertext')}; "
+                f"1..{MAX_CIPHERTEXTS} are accepted"
             )
     for name, level, scale in (
         ("input", plan.input_level, plan.input_scale),

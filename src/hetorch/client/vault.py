@@ -34,6 +34,7 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.random import SEED_BYTES, random_seed
 from hetorch.errors import VaultError
 from hetorch.params import ParameterSet
+from hetorch.quantities import count_text
 
 log = logging.getLogger("hetorch.client")
 """Tells of each new secret key. Whether there was an earlier one in a folder that is gone nobody can know."""
@@ -75,9 +76,7 @@ class SharedSoFar:
     spent: Fraction
 
 
-ANOTHER_FOLDER = (
-    "give a folder that only you can use and that stays: vault=, --vault or the variable HETORCH_VAULT"
-)
+ANOTHER_FOLDER = "give a folder that only you can use and that stays: vault= or the variable HETORCH_VAULT"
 """What to do where the vault's folder cannot be used. There is no folder to fall back to: one that does not stay would
 lose the key."""
 
@@ -227,7 +226,7 @@ def _checked_seed(folder: Path) -> bytes:
     seed = read_private(path)
     if len(seed) != SEED_BYTES:
         raise VaultError(
-            f"the secret in {path} has {len(seed)} bytes instead of {SEED_BYTES}; the file is damaged"
+            f"the secret in {path} has {count_text(len(seed), 'byte')} instead of {SEED_BYTES}; the file is damaged"
         )
     own = _seed_id(folder, seed)
     if not record.exists():  # a new seed, or a vault of an earlier version

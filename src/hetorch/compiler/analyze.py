@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.approximate_activations import nearest_network
 from hetorch.compiler.activations.approximated import Fit
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.frontend.capture import capture
@@ -23,11 +23,15 @@ from hetorch.errors import HetorchError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.tensor_program import TensorProgram
 from hetorch.params import Security, max_log2_qp
+from hetorch.progress import Progress, ProgressOption, reporting
+from hetorch.quantities import count_text
 
 
 def analyze(
     model: object,
     calibration_inputs: object,
+    *,
+    progress: ProgressOption = None,
     **options: Any,
 ) -> Analysis:
     """Tell which parts of a model can run on encrypted data, before it is compiled.
@@ -39,6 +43,7 @@ def analyze(
     Args:
         model: as for hetorch.compile.
         calibration_inputs: as for hetorch.compile.
+        progress: as for hetorch.compile.
         **options: those of hetorch.compile, so that one dictionary serves both; here only activation_... matter.
 
     Returns:
@@ -48,6 +53,12 @@ def analyze(
         InputError: a wrong argument, or inputs that do not fit the model.
     """
     chosen = CompileOptions(**options)
+    with reporting(progress, "analyze") as tell:
+        return _analyze(model, calibration_inputs, chosen, tell)
+
+
+def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, tell: Progress) -> Analysis:
+    tell("trace the model", 0.0)
     try:
         captured = capture(model, calibration_inputs)
     except UnsupportedModelError as error:
@@ -55,21 +66,24 @@ def analyze(
             return error.analysis
         return Analysis(type(model).__name__, (), str(error))
     exact = Analysis(captured.name, captured.rows, "", captured.notes)
+    tell("approximate activations over calibrated ranges", 0.4)
     try:
-        approximated = approximate_activations(
+        approximated = nearest_network(
             fuse_affine(gather_polynomials(captured.program)), captured.inputs, captured.outputs, chosen
         )
     except HetorchError as error:
         return replace(exact, problem="; ".join(filter(None, (str(error), uneven_inputs(captured.inputs)))))
+    tell("count levels", 0.9)
     levels = _least_levels(approximated.program)
+    refused = approximated.refusal or (approximated.shortfall if chosen.strict else "")
     return replace(
         exact,
         rows=_with_fits(captured.rows, approximated.fits),
-        problem=_too_deep(levels),
+        problem="; ".join(filter(None, (refused, _too_deep(levels)))),
         notes=(
             *captured.notes,
             *sentences(approximated),
-            f"{levels} levels: multiplications one after the other",
+            f"{count_text(levels, 'level')}: multiplications one after the other",
         ),
         error=approximated.error,
         agreement=approximated.agreement,
@@ -96,7 +110,8 @@ def _too_deep(levels: int) -> str:
     if levels * LEAST_SCALE_BITS <= most:
         return ""
     return (
-        f"it takes {levels} levels (multiplications one after the other) of at least {LEAST_SCALE_BITS} bits; the "
+        f"it takes {count_text(levels, 'level')} (multiplications one after the other) of at least "
+        f"{LEAST_SCALE_BITS} bits; the "
         f"largest ring has {most} bits at 128-bit security. Use fewer layers with activations, or a larger "
         "activation_tolerance="
     )

@@ -10,22 +10,24 @@ from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.option_help import options_help, signature_with_options
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.pipeline import run_pipeline
-from hetorch.errors import InfeasibleError, InputError
+from hetorch.errors import InfeasibleError
 from hetorch.plan import Plan
-from hetorch.progress import Progress
+from hetorch.progress import Progress, ProgressOption, reporting
 
 
 def compile(
     model: object,
     calibration_inputs: object,
     *,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
     **options: Any,
 ) -> Plan:
     """Compile a trained model so that it runs on encrypted inputs. The model itself is not changed.
 
     The compiler chooses the degrees of activations, layouts, ring and modulus chain; an option overrules each choice.
-    The same model compiled twice with the same machine constants (`hetorch tune`) gives the same bytes.
+    The same model compiled twice with the same machine constants (`hetorch tune`) gives the same bytes, on the same
+    versions and numbers of threads of torch and numpy (OPENBLAS_NUM_THREADS): sums of other orders differ in their last
+    bits.
 
     Args:
         model: a `torch.nn.Module`, a fitted scikit-learn estimator, or a result of hetorch.load_model.
@@ -33,7 +35,8 @@ def compile(
             DataLoader, whose first 512 samples are taken, without labels. The ranges of activations and the sizes of
             all numbers are taken from them. A model with several inputs gets a tuple; the input of the plan is then one
             row of all inputs, each flattened, in order (the plan's notes tell where each begins).
-        progress: called with (stage, fraction).
+        progress: called with the name of each stage as it begins, and the fraction of all work that is done. By default
+            a bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.
         **options: fields of CompileOptions, by name. OPTIONS
 
     Returns:
@@ -46,9 +49,11 @@ def compile(
         InfeasibleError: no degrees, parameters or keys satisfy the options.
     """
     chosen = CompileOptions(**options)
-    if progress is not None and not callable(progress):
-        raise InputError(f"progress must be a function of (stage, fraction), got {progress!r}")
-    tell = progress or (lambda _stage, _fraction: None)
+    with reporting(progress, "compile") as tell:
+        return _compile(model, calibration_inputs, chosen, tell)
+
+
+def _compile(model: object, calibration_inputs: object, chosen: CompileOptions, tell: Progress) -> Plan:
     tell("trace the model", 0.0)
     captured = capture(model, calibration_inputs)
     # A class may have a name that no plan may have; the options check it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import textwrap
 from collections.abc import Callable, Iterable
+from enum import Enum
 from typing import Any, get_args
 
 from hetorch.compiler.options import CompileOptions, expected
@@ -18,7 +19,7 @@ def signature_with_options(function: Callable[..., object], names: Iterable[str]
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=CompileOptions.model_fields[name].default,
+            default=default(name),
             annotation=kind(name),
         )
         for name in names
@@ -30,7 +31,7 @@ def options_help() -> str:
     """Return one paragraph for each option, indented for a docstring: name, values, default, help."""
     return "\n".join(
         textwrap.fill(
-            f"{name}: {expected(name)}{'' if field.default is None else f' (default {field.default})'}. "
+            f"{name}: {expected(name)}{'' if field.default is None else f' (default {default(name)!r})'}. "
             f"{field.description}",
             width=110,
             initial_indent=" " * 12,
@@ -40,12 +41,18 @@ def options_help() -> str:
     )
 
 
+def default(name: str) -> object:
+    """Return the default of the option `name` as a user would write it: a number or text."""
+    value = CompileOptions.model_fields[name].default
+    return value.value if isinstance(value, Enum) else value
+
+
 def kind(name: str) -> type:
-    """Return the type of a value of the option `name`: int, float or str."""
+    """Return the type of a value of the option `name`: bool, int, float or str."""
     pending: list[Any] = [CompileOptions.model_fields[name].annotation]
     while pending:
         part = pending.pop()
-        if part in (int, float):
+        if part in (bool, int, float):
             return part  # type: ignore[no-any-return]
         pending += get_args(part)
     return str

@@ -8,9 +8,11 @@ torch.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from numbers import Integral, Real
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
@@ -83,6 +85,14 @@ def _known_engine(value: str) -> str:
     return value
 
 
+def _truth(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+Flag = Annotated[bool, BeforeValidator(_truth)]
+"""True or False."""
 Whole = Annotated[int, BeforeValidator(_whole)]
 """An integer of Python or numpy; no float, text or truth value."""
 Number = Annotated[float, BeforeValidator(_real)]
@@ -118,9 +128,32 @@ def _one_of(names: tuple[str, ...], help: str) -> Any:
     return _option(names[0], " or ".join(f'"{name}"' for name in names), help)
 
 
+def _flag(help: str) -> Any:
+    """Return a field that is off unless it is given."""
+    return _option(False, "True or False", help)
+
+
 Ranges = Literal["calibrated", "interval"]
 Objective = Literal["latency", "throughput"]
 Weights = Literal["clear", "encrypted"]
+
+
+ELSEWHERE: Mapping[str, str] = MappingProxyType(
+    {
+        "poly_modulus_degree": "ring_degree",
+        "coeff_mod_bit_sizes": "scale_bits",
+        "n_bits": "precision",
+        "verbose": "progress",
+        "show_progress": "progress",
+        "callback": "progress",
+        "polynomial_degree": "activation_degree",
+        "inputset": "calibration_inputs",
+        "sample_inputs": "calibration_inputs",
+        "example_inputs": "calibration_inputs",
+        "calibration_data": "calibration_inputs",
+    }
+)
+"""Names that other libraries have for the arguments of hetorch.compile."""
 
 
 class CompileOptions(BaseModel):
@@ -189,6 +222,10 @@ class CompileOptions(BaseModel):
         "Ranges of activations. calibrated: as seen on the calibration inputs, with a margin. interval: by interval "
         "arithmetic, which is wider but holds for every input within the calibrated range.",
     )
+    strict: Flag = _flag(
+        "Refuse a network that is less exact than the activation_... options ask. If left out, the best one found is "
+        "returned with a warning.",
+    )
     ring_degree: RingDegree | None = _option(
         None,
         f"a power of two from 2^{SMALLEST_RING.bit_length() - 1} to 2^{LARGEST_RING.bit_length() - 1}",
@@ -244,8 +281,7 @@ class CompileOptions(BaseModel):
         """Check `options`, which are given by name."""
         unknown = sorted(set(options) - set(type(self).model_fields))
         if unknown:
-            known = ", ".join(type(self).model_fields)
-            raise TypeError(f"{unknown[0]!r} is no option of hetorch.compile; the options are {known}")
+            raise TypeError(_unknown_option(unknown[0]))
         try:
             super().__init__(**options)
         except ValidationError as error:
@@ -285,7 +321,9 @@ class CompileOptions(BaseModel):
         return self.weights == "encrypted"
 
 
-ACTIVATION_OPTIONS = tuple(name for name in CompileOptions.model_fields if name.startswith("activation_"))
+ACTIVATION_OPTIONS = tuple(
+    name for name in CompileOptions.model_fields if name.startswith("activation_") or name == "strict"
+)
 """Names of the options that decide about activations, and so about the result of hetorch.analyze."""
 
 
@@ -294,6 +332,15 @@ def expected(name: str) -> str:
     extra = CompileOptions.model_fields[name].json_schema_extra
     assert isinstance(extra, dict)
     return str(extra["expected"])
+
+
+def _unknown_option(name: str) -> str:
+    """Return the message for an option that does not exist: the nearest that do, and all of them."""
+    known = [*CompileOptions.model_fields, "progress"]
+    low = name.lower().replace("-", "_")
+    near = [ELSEWHERE[low]] if low in ELSEWHERE else difflib.get_close_matches(low, known, n=2, cutoff=0.5)
+    meant = f"; did you mean {' or '.join(near)}?" if near else "."
+    return f"{name!r} is no option of hetorch.compile{meant} The options are {', '.join(known)}"
 
 
 def _first_problem(error: ValidationError, options: Mapping[str, object]) -> HetorchError:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +18,7 @@ from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.lowering.build_program import build_program
 from hetorch.compiler.lowering.make_report import Calibration, make_report
+from hetorch.compiler.lowering.verify_plan import verify_plan
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
@@ -21,7 +26,7 @@ from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.request import Request
 from hetorch.compiler.search.search import search
 from hetorch.compiler.search.variants import program_variants
-from hetorch.errors import InfeasibleError
+from hetorch.errors import ApproximationWarning, InfeasibleError
 from hetorch.ir.matrix_memory import SMALLER, machine_memory, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
 from hetorch.plan import Plan
@@ -38,6 +43,10 @@ NOISE_SHARE = 1.0 / 3
 smaller and outputs noisier. The predicted error is a bound (hetorch.compiler.noise): observed errors are a quarter of
 it or less."""
 
+FINER = (1.0, 2.0**-4, 2.0**-8)
+"""Factors of the precision that are tried in turn, until the plan keeps its promise. Smaller ones mean larger scales.
+"""
+
 
 class Stage(Enum):
     """The stages in their order, each with its name and the fraction of all work that is done when it begins."""
@@ -46,7 +55,8 @@ class Stage(Enum):
     APPROXIMATE = ("approximate activations over calibrated ranges", 0.2)
     VARY = ("fuse again, balance sums, drop pruned elements, assign levels", 0.35)
     SEARCH = ("choose layouts, scales and the smallest secure parameters", 0.4)
-    LOWER = ("lower to ciphertext operations and select the keys used", 0.9)
+    LOWER = ("lower to ciphertext operations and select the keys used", 0.88)
+    VERIFY = ("run the plan on the cleartext engine with noise", 0.93)
     DONE = ("done", 1.0)
 
     def __init__(self, title: str, begins: float) -> None:
@@ -77,7 +87,7 @@ def run_pipeline(
         progress: called with the name of each stage as it begins, and the fraction of all work that is done.
 
     Raises:
-        InfeasibleError: no degrees, parameters or keys satisfy the options.
+        InfeasibleError: no degrees, parameters or keys satisfy the options, or no plan keeps its promise.
     """
 
     def tell(stage: Stage, share: float = 0.0) -> None:
@@ -93,26 +103,65 @@ def run_pipeline(
     verify_tensor_program(fused, "fuse_affine")
 
     tell(Stage.APPROXIMATE)
-    approximated = approximate_activations(fused, inputs, reference, options)
+    approximated = approximate_activations(
+        fused, inputs, reference, options, lambda share: tell(Stage.APPROXIMATE, share)
+    )
     verify_tensor_program(approximated.program, "approximate_activations")
     _check_memory(name, fused)
 
     tell(Stage.VARY)
     variants = program_variants(approximated.program, inputs)
 
-    tell(Stage.SEARCH)
     span = output_range(reference)
     precision = _precision(options, approximated)
     request = Request(variants, span, precision, options, machine, machine_memory())
-    choice = search(request, begun=lambda share: tell(Stage.SEARCH, share))
-
-    tell(Stage.LOWER)
-    all_notes = (*notes, *sentences(approximated), *choice.variant.notes)
+    all_notes = (*notes, *sentences(approximated))
     calibration = Calibration(span, len(inputs), all_notes, machine, request.memory_limit, request.key_limit)
-    plan = _plan(name, choice, approximated, inputs, calibration)
-
+    plan = _kept_plan(name, request, approximated, inputs, calibration, tell)
     tell(Stage.DONE)
+    if approximated.shortfall:
+        warnings.warn(f"{name}: {approximated.shortfall}", ApproximationWarning, stacklevel=3)
     return plan
+
+
+def _kept_plan(
+    name: str,
+    request: Request,
+    approximated: Approximated,
+    inputs: Array,
+    calibration: Calibration,
+    tell: Callable[[Stage, float], None],
+) -> Plan:
+    """Search, lower and run the plan, with finer and finer precision until it keeps its promise."""
+    for finer in FINER:
+        # The searches after the first one count as part of the verification.
+        stage = Stage.SEARCH if finer == FINER[0] else Stage.VERIFY
+        tell(stage, 0.0)
+        wanted = replace(request, precision=request.precision * finer)
+        choice = search(wanted, begun=partial(tell, stage))
+        if stage is Stage.SEARCH:
+            tell(Stage.LOWER, 0.0)
+        noted = replace(calibration, notes=(*calibration.notes, *choice.variant.notes))
+        plan = _plan(name, choice, approximated, inputs, noted)
+        if stage is Stage.SEARCH:
+            tell(Stage.VERIFY, 0.0)
+        verdict = verify_plan(plan, choice)
+        if verdict.kept:
+            return plan
+        if request.options.scale_bits is not None:
+            break
+    raise InfeasibleError(f"{name}: {verdict.sentence()}; {_helps(request.options)}")
+
+
+def _helps(options: CompileOptions) -> str:
+    """Return what helps against noise that the plan does not bear."""
+    ways = [
+        "more calibration inputs",
+        "lower degrees (activation_degree=, or a larger activation_tolerance=)",
+    ]
+    if options.scale_bits is not None:
+        ways.insert(0, "a larger scale_bits= or none")
+    return f"what helps: {', '.join(ways)}"
 
 
 def _check_memory(name: str, fused: TensorProgram) -> None:

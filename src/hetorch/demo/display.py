@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hetorch.demo.result import STEPS, DemoResult
+from hetorch.quantities import size_text
 
 
 def show(result: DemoResult, console: Console) -> None:
@@ -45,16 +46,6 @@ def show(result: DemoResult, console: Console) -> None:
     console.print(f"security: {security_text(result)}")
     parts = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in result.seconds.items())
     console.print(f"{result.total_seconds:.1f} s in all: {parts}", highlight=False)
-
-
-def size_text(count: int) -> str:
-    """Return a number of bytes in decimal units."""
-    value = float(count)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB"
 
 
 def security_text(result: DemoResult) -> str:

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.demo.digits import SIDE
-from hetorch.demo.display import security_text, size_text
+from hetorch.demo.display import security_text
 from hetorch.demo.png import png_url
 from hetorch.demo.result import STEPS, DemoResult
 from hetorch.demo.run import Demonstration
 from hetorch.demo.style import STYLE
+from hetorch.quantities import size_text
 
 SHOWN_DIGITS = 32
 """Number of digits that the page shows."""

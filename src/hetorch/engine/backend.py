@@ -42,6 +42,8 @@ class Backend(Generic[E, C]):
         largest_ring             largest ring degree that a plan may have
         digit_size               number of primes in a key-switching digit; None if the compiler chooses
         special_prime_count      number of primes of P; None if the compiler chooses
+        checks_every_scale       True if no value may have a scale at or above the modulus of its level; False if that
+                                 is refused for products of two ciphertexts alone
         slot_generator           generator of the order of the slots, as in ParameterSet
     """
 
@@ -56,6 +58,7 @@ class Backend(Generic[E, C]):
     largest_ring: int
     digit_size: int | None
     special_prime_count: int | None
+    checks_every_scale: bool
     slot_generator: int
 
 
@@ -80,5 +83,6 @@ NATIVE = Backend(
     largest_ring=1 << 16,
     digit_size=None,
     special_prime_count=None,
+    checks_every_scale=False,
     slot_generator=DEFAULT_SLOT_GENERATOR,
 )

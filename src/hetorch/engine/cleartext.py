@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from hetorch.engine.keys import EvaluationKeySpec, galois_element
 from hetorch.engine.noise import NoiseModel
-from hetorch.engine.polynomial import polynomial_depth
+from hetorch.engine.polynomial import chebyshev_schedule, polynomial_depth
 from hetorch.engine.polynomial_noise import polynomial_noise
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, KeyMissingError, LevelError
 from hetorch.params import ParameterSet
 from hetorch.params.scales import SCALE_TOLERANCE
+from hetorch.quantities import count_text
 
 Array = NDArray[np.float64]
 
@@ -90,7 +91,7 @@ class CleartextEngine:
             InputError: the values are too large for the modulus; decryption would return wrong numbers in all slots.
                 Earlier terms of a sum may have been larger.
         """
-        self._check_room(a.values, a.level, a.scale)
+        check_room(self.parameters, a.values, a.level, a.scale)
         return a.values.copy()
 
     def encode(self, values: Array, *, level: int, scale: float) -> CleartextPlaintext:
@@ -99,7 +100,7 @@ class CleartextEngine:
             raise InputError(f"expected {self.parameters.slot_count} slots, got shape {array.shape}")
         if not 0 <= level <= self.parameters.max_level or not scale > 0:
             raise LevelError(f"level {level} or scale {scale:g} does not exist in this chain")
-        self._check_room(array, level, scale)
+        check_room(self.parameters, array, level, scale)
         return CleartextPlaintext(array, level, scale)
 
     def add(self, a: CleartextCiphertext, b: CleartextCiphertext) -> CleartextCiphertext:
@@ -124,11 +125,13 @@ class CleartextEngine:
     def multiply_plaintext(self, a: CleartextCiphertext, p: CleartextPlaintext) -> CleartextCiphertext:
         if p.level < a.level:
             raise LevelError(f"a plaintext at level {p.level} cannot multiply one at level {a.level}")
+        _check_scale(a.scale * p.scale, self._log2_modulus(a.level), "the product")
         return self._result(a.values * p.values, a.level, a.scale * p.scale)
 
     def multiply(self, a: CleartextCiphertext, b: CleartextCiphertext) -> CleartextCiphertext:
         level = min(a.level, b.level)
         self._check_relinearisation(level)
+        _check_scale(a.scale * b.scale, self._log2_modulus(level), "the product")
         noise = self._noise.key_switch(level) if self._noise else 0.0
         return self._result(a.values * b.values, level, a.scale * b.scale, noise)
 
@@ -179,6 +182,11 @@ class CleartextEngine:
             raise LevelError(
                 f"a transform for {transform.slot_count} slots, expected {self.parameters.slot_count}"
             )
+        if transform.values.shape[1] > 1 or transform.rotations:  # else the core takes residues of any size
+            # Half of the modulus is for the sign. A coefficient is at most as large as the largest number in the slots.
+            scale = output_scale * self.parameters.modulus_chain[level] / input_scale
+            largest = float(np.max(np.abs(transform.values), initial=0.0))
+            _check_scale(2 * largest * scale, self._log2_modulus(level), "the diagonals")
         return PreparedTransform(transform, level, input_scale, output_scale)
 
     def linear_transform(
@@ -186,7 +194,9 @@ class CleartextEngine:
     ) -> list[CleartextCiphertext]:
         transform, level = prepared.transform, prepared.level
         if len(inputs) != transform.input_count:
-            raise InputError(f"the transform takes {transform.input_count} ciphertexts, got {len(inputs)}")
+            raise InputError(
+                f"the transform takes {count_text(transform.input_count, 'ciphertext')}, got {len(inputs)}"
+            )
         for a in inputs:
             if a.level != level:
                 raise LevelError(
@@ -233,11 +243,25 @@ class CleartextEngine:
         depth = polynomial_depth(len(coefficients) - 1)
         if a.level < depth:
             raise LevelError(
-                f"a polynomial of degree {len(coefficients) - 1} needs {depth} levels, got {a.level}"
+                f"a polynomial of degree {len(coefficients) - 1} needs {count_text(depth, 'level')}, got {a.level}"
             )
         if depth > 1:
             self._check_relinearisation(a.level)
         series = np.asarray(coefficients, dtype=np.float64)
+        _check_scale(
+            float(np.max(np.abs(series))) * output_scale,
+            self._log2_modulus(a.level - depth),
+            "the polynomial",
+        )
+        schedule = chebyshev_schedule(
+            series.tolist(),
+            level=a.level,
+            input_scale=a.scale,
+            output_scale=output_scale,
+            modulus_chain=self.parameters.modulus_chain,
+        )
+        for level, scale in schedule.multiplications():
+            _check_scale(scale, self._log2_modulus(level), "the product")
         values = np.asarray(chebyshev.chebval(a.values, series), dtype=np.float64)
         if self._noise:
             sources = polynomial_noise(
@@ -262,17 +286,11 @@ class CleartextEngine:
                 drawn = self._generator.standard_normal(values.shape)
             values = np.asarray(values + drawn * (noise / scale), dtype=np.float64)
         if not np.all(np.isfinite(values)):
-            self._check_room(values, level, scale)
+            check_room(self.parameters, values, level, scale)
         return CleartextCiphertext(values, level, scale)
 
-    def _check_room(self, values: Array, level: int, scale: float) -> None:
-        largest = float(np.max(np.abs(values), initial=0.0))
-        room = sum(math.log2(q) for q in self.parameters.modulus_chain[: level + 1]) - 1
-        if not math.isfinite(largest) or (largest > 0 and math.log2(largest) + math.log2(scale) > room):
-            raise InputError(
-                f"a value of size {largest:.3g} at scale 2^{math.log2(scale):.1f} does not fit below the modulus of "
-                f"level {level} (2^{room + 1:.1f}): the input is far outside the calibration inputs"
-            )
+    def _log2_modulus(self, level: int) -> float:
+        return log2_modulus(self.parameters, level)
 
     def _check_rotation(self, steps: int, level: int) -> None:
         if self._galois is None:
@@ -291,3 +309,28 @@ class CleartextEngine:
 def _check_scales(a: float, b: float) -> None:
     if abs(a / b - 1.0) > SCALE_TOLERANCE:
         raise LevelError(f"scales 2^{math.log2(a):.6f} and 2^{math.log2(b):.6f} differ")
+
+
+def _check_scale(scale: float, log2_modulus: float, what: str) -> None:
+    """Raise LevelError for a scale (times the largest factor) at or above the whole modulus, which no engine takes."""
+    if scale > 0 and math.log2(scale) >= log2_modulus:
+        raise LevelError(
+            f"{what} would have scale 2^{math.log2(scale):.6f}, the modulus of its level has {log2_modulus:.6f} bits; "
+            "rescale first, or use smaller scales"
+        )
+
+
+def log2_modulus(parameters: ParameterSet, level: int) -> float:
+    """Return the number of bits of the modulus of `level`."""
+    return sum(math.log2(q) for q in parameters.modulus_chain[: level + 1])
+
+
+def check_room(parameters: ParameterSet, values: Array, level: int, scale: float) -> None:
+    """Raise InputError unless all `values` are finite and fit at `scale` below the modulus of `level`."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    room = log2_modulus(parameters, level) - 1
+    if not math.isfinite(largest) or (largest > 0 and math.log2(largest) + math.log2(scale) > room):
+        raise InputError(
+            f"a value of size {largest:.3g} at scale 2^{math.log2(scale):.1f} does not fit below the modulus of "
+            f"level {level} (2^{room + 1:.1f}): the input is far outside the calibration inputs"
+        )

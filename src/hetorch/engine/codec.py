@@ -17,6 +17,7 @@ from hetorch.engine.uniform import uniform_piece
 from hetorch.errors import KeyMissingError, ParameterError, WireError
 from hetorch.format_version import tell_other_version
 from hetorch.params import ParameterSet
+from hetorch.quantities import count_text
 
 MAGIC = b"HTCH"
 FORMAT_VERSION = 1
@@ -153,7 +154,7 @@ def _unframe(parameters: ParameterSet, kind: int, data: bytes) -> bytes:
     kind_name = _KIND_NAMES[kind]
     if len(data) < FRAME_BYTES:
         raise WireError(
-            f"expected {kind_name}, got {len(data)} bytes: shorter than its frame of {FRAME_BYTES} bytes"
+            f"expected {kind_name}, got {count_text(len(data), 'byte')}: shorter than its frame of {FRAME_BYTES} bytes"
         )
     magic, version, seen_kind, fingerprint, length = _HEADER.unpack_from(data)
     if magic != MAGIC:
@@ -177,7 +178,9 @@ def _unframe(parameters: ParameterSet, kind: int, data: bytes) -> bytes:
     if fingerprint != parameters.fingerprint():
         raise WireError(f"{kind_name} was made for other parameters: fingerprint {fingerprint.hex()[:16]}…")
     if length != len(data) - FRAME_BYTES:
-        raise WireError(f"{kind_name} claims a body of {length} bytes, {len(data) - FRAME_BYTES} are there")
+        raise WireError(
+            f"{kind_name} claims a body of {count_text(length, 'byte')}, {len(data) - FRAME_BYTES} are there"
+        )
     if hashlib.sha256(memoryview(data)[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
         raise WireError(f"{kind_name}: the checksum does not match; the data was changed on its way")
     return bytes(memoryview(data)[_HEADER.size : -_DIGEST_BYTES])

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hetorch.errors import ParameterError
+from hetorch.quantities import count_text
 
 
 def polynomial_depth(degree: int) -> int:
@@ -79,16 +80,17 @@ class ChebyshevSchedule:
     scales: Mapping[int, float]
     levels: Mapping[int, int]
 
-    def multiplication_levels(self) -> tuple[int, ...]:
-        """Return the level of every product of two ciphertexts: those of the basis, then those of the splits."""
-        levels = [step.level + 1 for step in self.basis]
+    def multiplications(self) -> tuple[tuple[int, float], ...]:
+        """Return the level and the scale of every product of two ciphertexts: of the basis, then of the splits."""
+        products = [(step.level + 1, self.scales[step.left] * self.scales[step.right]) for step in self.basis]
         pending = [self.series]
         while pending:
             series = pending.pop()
-            factors = [product.factor for product in series.products if isinstance(product.factor, Series)]
-            levels += [factor.level for factor in factors]
-            pending += factors
-        return tuple(levels)
+            for product in series.products:
+                if isinstance(product.factor, Series):
+                    products.append((product.factor.level, product.factor.scale * self.scales[product.giant]))
+                    pending.append(product.factor)
+        return tuple(products)
 
 
 def chebyshev_schedule(
@@ -109,7 +111,9 @@ def chebyshev_schedule(
     """
     depth = polynomial_depth(len(coefficients) - 1)
     if level < depth:
-        raise ParameterError(f"a polynomial that uses {depth} levels cannot start at level {level}")
+        raise ParameterError(
+            f"a polynomial that uses {count_text(depth, 'level')} cannot start at level {level}"
+        )
     emitter = _Emitter(level, input_scale, modulus_chain, depth)
     series = emitter.series([float(c) for c in coefficients], level - depth, output_scale)
     return ChebyshevSchedule(tuple(emitter.steps), series, emitter.scales, emitter.levels)

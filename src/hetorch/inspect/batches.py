@@ -8,9 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.errors import InputError, PlanUseError
+from hetorch.ir.he_operations import Operation
 from hetorch.plan import Plan, PublicPlan
+from hetorch.progress import Progress
+from hetorch.runtime import Trace
 
 Slots = NDArray[np.float64]
+
+COMPUTING = "computing"
+"""The stage that Progress is told while operations run."""
 
 
 def run_in_batches(
@@ -25,6 +31,21 @@ def run_in_batches(
         part = samples[begin : begin + public.batch_size]
         results.append(public.unpack_batch(run(public.pack_batch(part)))[: len(part)])
     return np.concatenate(results)
+
+
+def telling(trace: Trace | None, report: Progress, plan: Plan, sample_count: int) -> Trace:
+    """Return a trace that tells `report` the share of all operations on that many samples, and then calls `trace`."""
+    total = len(plan.program.operations) * -(-sample_count // plan.batch_size)
+    done = 0
+
+    def tell(operation: Operation, level: int, scale: float, seconds: float) -> None:
+        nonlocal done
+        done += 1
+        report(COMPUTING, done / total)
+        if trace is not None:
+            trace(operation, level, scale, seconds)
+
+    return tell
 
 
 def check_runnable(plan: object) -> None:

@@ -8,16 +8,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hetorch.engine.backend import NATIVE, AnyBackend
-from hetorch.engine.native import Ciphertext
+from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
-from hetorch.inspect.batches import Slots, check_runnable, run_in_batches
+from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telling
 from hetorch.interop.backends import backend
 from hetorch.ir.matrix_memory import machine_memory
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
+from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.runtime import Runner, Trace
 from hetorch.runtime.pieces import storage_within
+
+MAKING_KEYS = "making evaluation keys"
+"""The stage that Progress is told while keys are made."""
 
 
 def run_encrypted(
@@ -27,6 +31,7 @@ def run_encrypted(
     engine: str = NATIVE.name,
     memory_limit: int | None = None,
     trace: Trace | None = None,
+    progress: ProgressOption = None,
 ) -> NDArray[np.float64]:
     """Make keys, encrypt each sample of `x`, evaluate and decrypt, all in this process.
 
@@ -40,6 +45,8 @@ def run_encrypted(
         memory_limit: bytes for keys, weights and ciphertexts, as for hetorch.runtime.Runner; that of this machine
             (hetorch.ir.matrix_memory.machine_memory) if left out.
         trace: called after each operation.
+        progress: called with a stage, the making of keys or the computing, and the fraction of it that is done. By
+            default a bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.
 
     Returns:
         The results, float64 of shape (batch, *output_shape).
@@ -56,18 +63,28 @@ def run_encrypted(
     limit = machine_memory() if memory_limit is None else memory_limit
     if not plan.program.encrypted_weights:
         storage_within(plan, limit, chosen)  # what does not fit is refused before keys take memory
-    secret = SecretKey.generate(plan.parameters)
-    run_ciphertexts = _encrypted_runner(plan, chosen, secret, limit, trace)
+    with reporting(progress, "run encrypted") as report:
+        secret = SecretKey.generate(plan.parameters)
+        keys = secret.evaluation_keys(plan.key_spec, progress=counted(report, MAKING_KEYS))
+        told = telling(trace, report, plan, len(samples))
+        run_ciphertexts = _encrypted_runner(plan, chosen, secret, keys, limit, told)
 
-    def run(packed: Sequence[Slots]) -> list[Slots]:
-        inputs = [secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed]
-        return [secret.decrypt(result) for result in run_ciphertexts(inputs)]
+        def run(packed: Sequence[Slots]) -> list[Slots]:
+            inputs = [
+                secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed
+            ]
+            return [secret.decrypt(result) for result in run_ciphertexts(inputs)]
 
-    return run_in_batches(public, samples, run)
+        return run_in_batches(public, samples, run)
 
 
 def _encrypted_runner(
-    plan: Plan, chosen: AnyBackend, secret: SecretKey, memory_limit: int | None, trace: Trace | None
+    plan: Plan,
+    chosen: AnyBackend,
+    secret: SecretKey,
+    keys: EvaluationKeys,
+    memory_limit: int | None,
+    trace: Trace,
 ) -> Callable[[Sequence[Ciphertext]], list[Ciphertext]]:
     """Return the server's part: native ciphertexts to native ciphertexts."""
     weights = None
@@ -76,6 +93,6 @@ def _encrypted_runner(
             raise PlanUseError(f"encrypted weights do not run on the engine {chosen.name!r}; use another one")
         weights = encrypt_weights(plan, secret.public_key())
         plan = plan.without_weights()
-    engine = chosen.make(plan.parameters, secret.evaluation_keys(plan.key_spec))
+    engine = chosen.make(plan.parameters, keys)
     runner = Runner(plan, engine, backend=chosen, encrypted_weights=weights, memory_limit=memory_limit)
     return lambda ciphertexts: runner.run_native(ciphertexts, trace=trace)

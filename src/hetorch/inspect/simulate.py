@@ -1,33 +1,30 @@
-"""A plan on the cleartext engine. Unlike hetorch.inspect.run_encrypted, this file loads no module for secret keys."""
+"""A plan on numbers without slots: any number of samples at about the speed of the model itself.
+
+Unlike hetorch.inspect.run_encrypted, this file loads no module for secret keys.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hetorch.engine.cleartext import CleartextEngine
-from hetorch.inspect.batches import Slots, check_runnable, run_in_batches
+from hetorch.engine import _native
+from hetorch.engine.cleartext import check_room
+from hetorch.inspect.batches import check_runnable
 from hetorch.plan import Plan
-from hetorch.plan.keys import required_keys
-from hetorch.runtime import Runner, Trace
 
 
-def simulate(
-    plan: Plan, x: ArrayLike, *, noise: bool = True, seed: int = 0, trace: Trace | None = None
-) -> NDArray[np.float64]:
-    """Run the plan on the cleartext engine: the same program, levels, scales and errors, without cryptography.
+def simulate(plan: Plan, x: ArrayLike, *, noise: bool = True, seed: int = 0) -> NDArray[np.float64]:
+    """Compute what the plan computes, polynomials included, without encryption and without slots.
 
-    Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does.
+    The first call derives the network from the plan's program and keeps it; hetorch.inspect.run_slots runs every
+    operation instead. Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does.
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
         x: one sample of the plan's input_shape, or a batch of them.
-        noise: add the modelled encryption noise.
-        seed: the seed of that noise.
-        trace: called after each operation.
+        noise: add Gaussian noise to each value, with the standard deviation that encryption gives it.
+        seed: the seed of that noise, 0 or more.
 
     Returns:
         The results, float64 of shape (batch, *output_shape).
@@ -37,17 +34,21 @@ def simulate(
         PlanUseError: the plan is without its weights.
     """
     check_runnable(plan)
-    public = plan.public()
-    samples, _ = public.samples(x)
-    if plan.program.encrypted_weights:  # the same program, with the weights that the model owner has
-        program = replace(plan.program, encrypted_weights=False)
-        keys = required_keys(program, plan.weights, plan.parameters.slot_generator)
-        plan = replace(plan, program=program, key_spec=keys)
-    engine = CleartextEngine(plan.parameters, noise=noise, seed=seed, key_spec=plan.key_spec)
-    runner = Runner(plan, engine)
+    samples, _ = plan.public().samples(x)
+    return simulate_samples(plan, samples, seed if noise else None)
 
-    def run(packed: Sequence[Slots]) -> list[Slots]:
-        inputs = [engine.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed]
-        return [engine.decrypt(result) for result in runner.run(inputs, trace=trace)]
 
-    return run_in_batches(public, samples, run)
+def simulate_samples(
+    plan: Plan, samples: NDArray[np.float64], seed: int | None, beyond: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """Return the results for checked samples; `seed` is None for no noise.
+
+    `beyond`, (batch,), becomes True for each sample with which a polynomial was asked outside its range.
+
+    Raises:
+        InputError: a result does not fit below the modulus.
+    """
+    flat = samples.reshape(len(samples), plan.input_layout.size)
+    results = plan.network().run(flat, seed=seed, threads=_native.thread_count(), beyond=beyond)
+    check_room(plan.parameters, results, plan.output_level, plan.output_scale)
+    return results.reshape(len(samples), *plan.output_layout.shape)

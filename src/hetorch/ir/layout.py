@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hetorch.errors import InputError, PlanFormatError
+from hetorch.quantities import count_text
 
 UNUSED = -1
 """The index of a slot that holds no element: its value is finite but unspecified, and the next matrix has zeros for
@@ -38,7 +39,9 @@ class Layout:
             if count < 1 or count & (count - 1):
                 raise PlanFormatError(f"{name} must be a power of two, got {count}")
         if self.batch > self.slot_count:
-            raise PlanFormatError(f"{self.batch} samples do not fit side by side in {self.slot_count} slots")
+            raise PlanFormatError(
+                f"a batch of {self.batch} does not fit side by side in {self.slot_count} slots"
+            )
         width = self.slot_count // self.batch
         if array.ndim != 2 or array.shape[0] < 1 or array.shape[1] != width:
             raise PlanFormatError(f"a layout map has shape {array.shape}, expected (ciphertexts, {width})")
@@ -49,7 +52,7 @@ class Layout:
             )
         if size > array.size or np.unique(array[array >= 0]).size != size:
             raise PlanFormatError(
-                f"a layout of shape {self.shape} lacks slots for some of its {size} elements"
+                f"a layout of shape {self.shape} lacks slots for some of its {count_text(size, 'element')}"
             )
         array.setflags(write=False)
         object.__setattr__(self, "index_of_slot", array)
@@ -110,7 +113,9 @@ class Layout:
         """
         array = np.asarray(values, dtype=np.float64)
         if array.shape[1:] != self.shape or array.ndim == 0 or not 1 <= array.shape[0] <= self.batch:
-            raise InputError(f"expected 1 to {self.batch} samples of shape {self.shape}, got {array.shape}")
+            raise InputError(
+                f"expected 1 to {count_text(self.batch, 'sample')} of shape {self.shape}, got {array.shape}"
+            )
         if not np.all(np.isfinite(array)):
             raise InputError("a sample holds NaN or infinity; replace them before encrypting")
         columns = array.reshape(array.shape[0], -1).T
@@ -132,7 +137,7 @@ class Layout:
         if len(slots) != self.ciphertext_count or any(s.shape != (self.slot_count,) for s in slots):
             shapes = [tuple(s.shape) for s in slots][:4]
             raise InputError(
-                f"expected {self.ciphertext_count} arrays of {self.slot_count} slots, got shapes {shapes}"
+                f"expected {count_text(self.ciphertext_count, 'array')} of {self.slot_count} slots, got shapes {shapes}"
             )
         index = self.index_of_slot.reshape(-1)
         used = index >= 0

@@ -10,6 +10,8 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from hetorch.quantities import size_text
+
 MATRIX = 12
 """Bytes that a captured matrix takes per weight: value and column."""
 KEPT = 30
@@ -83,8 +85,8 @@ def too_large(weights: Sequence[int], *, made: bool = False) -> str | None:
     if available is None or needed <= available + (MATRIX * sum(weights) if made else 0):
         return None
     return (
-        f"{sum(weights)} weights take about {needed / 1e9:.1f} GB of memory to compile, "
-        f"{max(available, 0) / 1e9:.1f} GB are available"
+        f"{sum(weights)} weights take about {size_text(needed)} of memory to compile, "
+        f"{size_text(max(available, 0))} are available"
     )
 
 

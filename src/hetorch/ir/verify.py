@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hetorch.errors import PlanFormatError
 from hetorch.ir.he_operations import NO_LAYOUT, Operation
 from hetorch.ir.he_program import HeProgram
+from hetorch.quantities import count_text
 
 EXACT = 2.0**-45
 """Largest relative difference between a value's scale and the scale that its operation computes. Compiler and engine
@@ -28,7 +29,7 @@ def verify_he_program(
     if not program.inputs or not program.outputs:
         raise PlanFormatError("a program needs inputs and outputs")
     if program.batch < 1 or program.slot_count % program.batch:
-        raise PlanFormatError(f"{program.batch} samples do not divide {program.slot_count} slots")
+        raise PlanFormatError(f"a batch of {program.batch} does not divide {program.slot_count} slots")
     if any((at.slot_count, at.batch) != (program.slot_count, program.batch) for at in program.layouts):
         raise PlanFormatError("a layout is for another number of slots or samples than the program")
     for number, value in enumerate(program.values):
@@ -68,7 +69,9 @@ def _verify_boundary(program: HeProgram, name: str, group: tuple[int, ...], made
                 f"{name}: value {number} differs in level, scale or layout from value {group[0]}"
             )
     if program.layouts[first.layout].ciphertext_count != len(group):
-        raise PlanFormatError(f"{name}: {len(group)} values for a layout of another number of ciphertexts")
+        raise PlanFormatError(
+            f"{name}: {count_text(len(group), 'value')} for a layout of another number of ciphertexts"
+        )
 
 
 def _result_problem(program: HeProgram, op: Operation, chain: Sequence[int]) -> str | None:

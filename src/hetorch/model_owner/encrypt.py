@@ -47,7 +47,7 @@ from hetorch.errors import PlanUseError, StorageError, WireError
 from hetorch.ir.he_operations import AddBias, LinearTransform
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights, weight_places
-from hetorch.progress import Progress, counted
+from hetorch.progress import Progress, ProgressOption, counted, reporting
 from hetorch.wire.public_key import load_named_public_key
 from hetorch.wire.weights import WeightsFormat
 
@@ -106,7 +106,7 @@ def weights_message(
 
 
 def save_encrypted_weights(
-    plan: Plan, public_key: bytes, path: str | os.PathLike[str], progress: Progress | None = None
+    plan: Plan, public_key: bytes, path: str | os.PathLike[str], progress: ProgressOption = None
 ) -> int:
     """Encrypt the weights of `plan` and write them to the file `path`, which is written completely or not at all.
 
@@ -116,7 +116,8 @@ def save_encrypted_weights(
         plan: a plan that was compiled with weights="encrypted" and has its weights.
         public_key: the data owner's key, from `Client.public_key()` or `hetorch public-key`.
         path: the file; its folder must exist.
-        progress: called after each ciphertext.
+        progress: called after each ciphertext. By default a bar on the terminal, and a line in a notebook, for what
+            takes more than a second; False for none.
 
     Returns:
         The size of the file in bytes.
@@ -132,9 +133,10 @@ def save_encrypted_weights(
     except WireError as error:
         raise WireError(f"the public key: {error}") from None
     try:
-        return write_atomically(
-            Path(path).resolve(), weights_message(plan, named.key, named.key_id, progress)
-        )
+        with reporting(progress, ENCRYPTING, WeightsFormat.of(plan).message_bytes(seeded=False)) as report:
+            return write_atomically(
+                Path(path).resolve(), weights_message(plan, named.key, named.key_id, report)
+            )
     except OSError as error:
         raise StorageError(
             f"cannot write the encrypted weights to {path}: {error.strerror or error}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from hetorch.errors import ParameterError
 from hetorch.params.primes import MAX_PRIME_BITS, is_prime
+from hetorch.quantities import count_text
 
 MIN_RING_DEGREE = 1 << 10
 MAX_RING_DEGREE = 1 << 17
@@ -60,5 +61,7 @@ def integers(name: str, values: object) -> tuple[int, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Sequence):
         raise ParameterError(f"{name} must be a sequence of integers, got {type(values).__name__}")
     if len(values) > MAX_PRIME_COUNT:
-        raise ParameterError(f"{name} holds {len(values)} primes; at most {MAX_PRIME_COUNT} are supported")
+        raise ParameterError(
+            f"{name} holds {count_text(len(values), 'prime')}; at most {MAX_PRIME_COUNT} are supported"
+        )
     return tuple(integer(f"{name}[{index}]", value) for index, value in enumerate(values))

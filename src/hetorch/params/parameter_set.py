@@ -7,13 +7,15 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from hetorch.errors import InsecureParametersWarning, ParameterError, SecurityError
 from hetorch.params.checks import MAX_PRIME_COUNT, check_prime, check_ring_degree, integer, integers
 from hetorch.params.primes import SIMD_PRIME_BITS, chain_primes
 from hetorch.params.security import Security, max_log2_qp
+from hetorch.quantities import count_text
 
 DEFAULT_SLOT_GENERATOR = 5
 """Default generator of the order of the slots: slot j is at zeta^(5^j). Files and fingerprints omit the default."""
@@ -37,7 +39,7 @@ class ParameterSet:
         ParameterError: a value is malformed, or P is smaller than half the product of some digit (the noise of key
             switching grows with digit / P).
         SecurityError: log2(QP) is too large for `security`; the message names the row of the table. `Security.NONE`
-            raises nothing, but warns each time with InsecureParametersWarning.
+            raises nothing, but warns each time with InsecureParametersWarning, except in the block of insecure_trials.
     """
 
     ring_degree: int
@@ -160,6 +162,24 @@ class ParameterSet:
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode("ascii")).digest()
 
+    def warn_if_insecure(self) -> None:
+        """Warn with InsecureParametersWarning if the security is `none`, at the line of the user that led here.
+
+        Since there is no registry, Python shows the warning each time, not once.
+        """
+        if self.security is not Security.NONE:
+            return
+        frame = sys._getframe()
+        while frame.f_back is not None and _is_ours(str(frame.f_globals.get("__name__", ""))):
+            frame = frame.f_back
+        warnings.warn_explicit(
+            f"parameters with security 'none' (N = {self.ring_degree}, log2(QP) = {self.log2_qp:.0f}) "
+            "protect nothing; use them in tests only",
+            InsecureParametersWarning,
+            frame.f_code.co_filename,
+            frame.f_lineno,
+        )
+
     def _check_structure(self) -> None:
         check_ring_degree(self.ring_degree)
         if not self.modulus_chain:
@@ -172,7 +192,9 @@ class ParameterSet:
             )
         primes = (*self.modulus_chain, *self.special_primes)
         if len(primes) > MAX_PRIME_COUNT:
-            raise ParameterError(f"{len(primes)} primes in all; at most {MAX_PRIME_COUNT} are supported")
+            raise ParameterError(
+                f"{count_text(len(primes), 'prime')} in all; at most {MAX_PRIME_COUNT} are supported"
+            )
         if not 1 <= self.digit_size <= len(self.modulus_chain):
             raise ParameterError(
                 f"digit_size must be 1..{len(self.modulus_chain)} (the length of modulus_chain), got {self.digit_size}"
@@ -204,7 +226,7 @@ class ParameterSet:
 
     def _check_security(self) -> None:
         if self.security is Security.NONE:
-            _warn_insecure(self)
+            self.warn_if_insecure()
             return
         bound = int(max_log2_qp(self.ring_degree, self.security))
         exponent = self.ring_degree.bit_length() - 1
@@ -220,15 +242,14 @@ class ParameterSet:
             )
 
 
-def _warn_insecure(parameters: ParameterSet) -> None:
-    """Warn at the line that made the set. Since there is no registry, Python shows the warning each time, not once."""
-    frame = sys._getframe()
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("hetorch.params"):
-        frame = frame.f_back
-    warnings.warn_explicit(
-        f"parameters with security 'none' (N = {parameters.ring_degree}, log2(QP) = {parameters.log2_qp:.0f}) "
-        "protect nothing; use them in tests only",
-        InsecureParametersWarning,
-        frame.f_code.co_filename,
-        frame.f_lineno,
-    )
+def _is_ours(module: str) -> bool:
+    return module == "hetorch" or module.startswith("hetorch.")
+
+
+@contextmanager
+def insecure_trials() -> Iterator[None]:
+    """Silence InsecureParametersWarning for sets that are only tried in the block; the set that is chosen warns after
+    it, by warn_if_insecure."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureParametersWarning)
+        yield

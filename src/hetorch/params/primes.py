@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from hetorch.errors import ParameterError
+from hetorch.quantities import count_text
 
 MAX_PRIME_BITS = 60
 """Size of the largest prime, in bits: four residues of it still add up in 64 bits without a reduction."""
@@ -63,7 +64,7 @@ def ntt_primes(bits: int, count: int, ring_degree: int, exclude: Collection[int]
     if not 2 <= bits <= MAX_PRIME_BITS:
         raise ParameterError(f"a prime has 2 to {MAX_PRIME_BITS} bits, got bits={bits}")
     if count < 0:
-        raise ParameterError(f"cannot choose {count} primes")
+        raise ParameterError(f"cannot choose {count_text(count, 'prime')}")
     skip = frozenset(exclude)
     sides = [_primes(bits, ring_degree, -1)]
     if bits not in (SIMD_PRIME_BITS, MAX_PRIME_BITS):
@@ -73,7 +74,7 @@ def ntt_primes(bits: int, count: int, ring_degree: int, exclude: Collection[int]
     while len(chosen) < count:
         if not sides:
             raise ParameterError(
-                f"only {len(chosen)} of {count} primes of about {bits} bits are 1 mod {2 * ring_degree}; "
+                f"only {len(chosen)} of {count_text(count, 'prime')} of about {bits} bits are 1 mod {2 * ring_degree}; "
                 "use more bits, fewer primes or a smaller ring_degree"
             )
         side = sides[turn % len(sides)]

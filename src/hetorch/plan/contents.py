@@ -48,6 +48,21 @@ class PlanContents:
         check_keys(self.key_spec, required_keys(self.program, self.weights, self.parameters.slot_generator))
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """The report's sentences for the user."""
+        return self.report.notes
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one sample, without a batch axis."""
+        return self.input_layout.shape
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of one result, without a batch axis."""
+        return self.output_layout.shape
+
+    @property
     def input_layout(self) -> Layout:
         return self.program.input_layout
 

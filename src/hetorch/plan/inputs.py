@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.errors import InputError, InputRangeWarning
+from hetorch.quantities import count_text
 
 RANGE_SLACK = 1e-6
 """How far float32 rounding may push a value over an end of the calibrated range, relative to the larger of the range's
@@ -79,7 +80,7 @@ def to_samples(
             raise InputError(
                 "the batch is empty; give at least one sample"
                 if not len(array)
-                else f"the batch has {len(array)} samples; give at least {fewest}"
+                else f"the batch has {count_text(len(array), 'sample')}; give at least {fewest}"
             )
     else:
         batch = ", ".join(["n", *map(str, input_shape)])
@@ -130,7 +131,7 @@ def _warn_of_range(
     spans = f"the input spans {array.min():.6g}..{array.max():.6g}, the model was calibrated for {low:.6g}..{high:.6g}"
     beyond = beyond_range(array, input_range)
     if np.any(beyond):
-        whose = "" if single else f" in {np.count_nonzero(beyond)} of {len(array)} samples"
+        whose = "" if single else f" in {np.count_nonzero(beyond)} of {count_text(len(array), 'sample')}"
         warnings.warn(
             f"{spans}: it leaves that range by up to {beyond.max():.1%} of its width{whose}. The "
             "polynomials in place of activations hold on their ranges only, results beyond are meaningless: scale the "

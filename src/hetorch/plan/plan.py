@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
 from hetorch.errors import PlanUseError
+from hetorch.ir.cleartext_network import CleartextNetwork, derive
 from hetorch.plan.contents import PlanContents
 from hetorch.plan.encrypted import weight_places
 from hetorch.plan.manifest import report_json
 from hetorch.plan.public import PublicPlan
+from hetorch.plan.signposts import RUN, missing_attribute
 from hetorch.plan.sizes import ciphertext_bytes, evaluation_key_bytes
 from hetorch.plan.store import load_plan, plan_fingerprint, save_plan
 from hetorch.plan.table import render
+from hetorch.quantities import count_text
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -31,6 +34,8 @@ class Plan(PlanContents):
 
     _digest: list[str] = field(default_factory=list, init=False, repr=False)
     """The fingerprint, kept after its first use because hashing all weights takes time; empty before."""
+    _network: list[CleartextNetwork] = field(default_factory=list, init=False, repr=False)
+    """The network of `network`, kept likewise."""
 
     def without_weights(self) -> Plan:
         """Return the server's part of a plan with encrypted weights.
@@ -89,6 +94,12 @@ class Plan(PlanContents):
             self._digest.append(plan_fingerprint(self))
         return self._digest[0]
 
+    def network(self) -> CleartextNetwork:
+        """Return the function that the plan computes, on numbers without slots; it holds the weights."""
+        if not self._network:
+            self._network.append(derive(self.program, self.weights, self.parameters))
+        return self._network[0]
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the plan to the folder `path` as manifest.json and weights.safetensors.
 
@@ -110,13 +121,17 @@ class Plan(PlanContents):
         """
         return load_plan(cls, path)
 
-    def run_cleartext(self, *arguments: object, **options: object) -> NoReturn:
-        """Raise PlanUseError, which names hetorch.simulate."""
-        raise PlanUseError("a plan is data and does not run itself; call hetorch.simulate(plan, x)")
+    def __call__(self, *arguments: object, **options: object) -> NoReturn:
+        """Raise PlanUseError, which names the calls that run a plan."""
+        raise PlanUseError(RUN)
 
-    def run_encrypted(self, *arguments: object, **options: object) -> NoReturn:
-        """Raise PlanUseError, which names hetorch.run_encrypted."""
-        raise PlanUseError("a plan is data and does not run itself; call hetorch.run_encrypted(plan, x)")
+    if not TYPE_CHECKING:  # for type checkers there are no other attributes
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Raise PlanAttributeError, which names the call that the user looks for (hetorch.plan.signposts)."""
+            if name.startswith("_"):
+                raise AttributeError(name, name=name, obj=self)
+            raise missing_attribute(name, dir(type(self)))
 
     def __str__(self) -> str:
         return render(self, self.public())
@@ -124,7 +139,10 @@ class Plan(PlanContents):
     def __repr__(self) -> str:
         public, ring = self.public(), self.parameters.ring_degree.bit_length() - 1
         shapes = f"{public.input_shape} -> {public.output_shape}"
-        return f"Plan({self.name!r}: {shapes}, N = 2^{ring}, {len(self.report.layers)} layers; print it for its table)"
+        return (
+            f"Plan({self.name!r}: {shapes}, N = 2^{ring}, "
+            f"{count_text(len(self.report.layers), 'layer')}; print it for its table)"
+        )
 
     def to_report(self) -> dict[str, object]:
         """Return the figures of the printed table as plain data, for programs."""
@@ -132,6 +150,7 @@ class Plan(PlanContents):
         return report_json(self.report) | {
             "name": self.name,
             "fingerprint": public.fingerprint,
+            "promised_error": self.report.promised_error,
             "ring_degree": parameters.ring_degree,
             "log2_q": parameters.log2_q,
             "log2_qp": parameters.log2_qp,

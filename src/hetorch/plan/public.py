@@ -14,6 +14,7 @@ from hetorch.ir.layout import Layout
 from hetorch.params import ParameterSet
 from hetorch.plan.fields import LARGEST, Fields, canonical_json, encode_int32
 from hetorch.plan.inputs import to_array, to_samples
+from hetorch.quantities import count_text, size_text
 
 FORMAT = "hetorch-public-plan"
 VERSION = 2
@@ -173,7 +174,7 @@ class PublicPlan:
             SecurityError: the parameters are not secure.
         """
         if len(data) > MAX_BYTES:
-            raise WireError(f"a public plan has at most {MAX_BYTES} bytes, got {len(data)}")
+            raise WireError(f"a public plan has at most {size_text(MAX_BYTES)}, got {size_text(len(data))}")
         fields = Fields.parse(data, "public plan", WireError)
         fields.check_format(
             "the server's public plan",
@@ -272,7 +273,8 @@ def _read_layout(fields: Fields, slot_count: int, batch: int) -> Layout:
     period = fields.integer("period", 1, slot_count // batch)
     if count * (slot_count // batch) > MAX_POSITIONS:
         raise fields.error(
-            f"{count} ciphertexts of {slot_count // batch} positions; at most {MAX_POSITIONS} in all are read"
+            f"{count_text(count, 'ciphertext')} of {count_text(slot_count // batch, 'position')}; at "
+            f"most {MAX_POSITIONS} in all are read"
         )
     block = fields.int32_array("index_of_slot", (count, period))
     fields.done()

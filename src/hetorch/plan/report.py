@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hetorch.quantities import count_text, size_text, time_text
+
 HEADINGS = (
     "layer",
     "kind",
@@ -89,6 +91,15 @@ class PlanReport:
     memory_limit: int = 0
     key_limit: int = 0
 
+    @property
+    def promised_error(self) -> float:
+        """The largest error of an output on the calibration inputs, relative to `output_range`.
+
+        It is the sum of `predicted_error`, which bounds the encryption noise, and of `approximation_error`, which was
+        measured. For other inputs within the calibrated ranges the first holds too, and the second is an estimate.
+        """
+        return self.predicted_error + self.approximation_error
+
     def __str__(self) -> str:
         return "\n".join([*layer_lines(self), "", *summary_lines(self)])
 
@@ -112,23 +123,16 @@ def summary_lines(report: PlanReport) -> list[str]:
     if report.machine == "default":
         constants += ": hetorch tune measures this machine's"
     return [
-        f"run         predicted {_time(report.predicted_seconds)} on {report.threads} thread(s) ({constants}), "
+        f"run         predicted {time_text(report.predicted_seconds)} on "
+        f"{count_text(report.threads, 'thread')} ({constants}), "
         f"{size_text(report.memory_bytes)} of memory with keys and weights",
         f"encryption  predicted error {report.predicted_error:.1e} of the output range {report.output_range:.4g}",
         f"polynomials error {report.approximation_error:.1e} of the output range, "
-        f"{report.agreement:.1%} agreement on {report.calibration_samples} calibration inputs",
+        f"{report.agreement:.1%} agreement on {count_text(report.calibration_samples, 'calibration input')}",
+        f"promise     on calibration inputs, outputs within {report.promised_error:.1e} of the output range of the "
+        "model's: both errors together",
         *(f"note        {note}" for note in report.notes),
     ]
-
-
-def size_text(count: int) -> str:
-    """Return a number of bytes with three digits in decimal units, such as "1.25 MB"."""
-    value = float(count)
-    for unit in ("B", "KB", "MB"):
-        if value < 1000:
-            return f"{value:.3g} {unit}"
-        value /= 1000
-    return f"{value:.3g} GB"
 
 
 def _cells(row: LayerReport) -> tuple[str, ...]:
@@ -141,7 +145,7 @@ def _cells(row: LayerReport) -> tuple[str, ...]:
         str(row.diagonals or "-"),
         str(max(row.dense_diagonals - row.diagonals, 0) or "-"),
         str(row.rotations or "-"),
-        _time(row.predicted_seconds),
+        time_text(row.predicted_seconds),
         size_text(row.weight_bytes) if row.weight_bytes else "-",
         size_text(row.key_bytes) if row.key_bytes else "-",
         f"{row.predicted_error:.1e}",
@@ -152,9 +156,3 @@ def _line(row: tuple[str, ...], widths: list[int]) -> str:
     left = [cell.ljust(width) for cell, width in zip(row[:2], widths[:2], strict=True)]
     right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
     return "  ".join(left + right)
-
-
-def _time(seconds: float) -> str:
-    if seconds <= 0:
-        return "-"
-    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

@@ -28,14 +28,10 @@ def ciphertext_bytes(parameters: ParameterSet, level: int, *, seeded: bool) -> i
 
 
 def evaluation_key_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:
-    """Return the size in bytes of all keys of `spec`: for each digit one ring element modulo Q_level * P and a seed.
-
-    Plans state this size. The codec stores only one seed per key, so its blobs are 32 bytes smaller for each further
-    digit.
-    """
+    """Return the size in bytes of all keys of `spec`: each has a seed, and for each digit one ring element modulo
+    Q_level * P."""
     total = 0
     for level in spec.levels:
         primes = (*parameters.modulus_chain[: level + 1], *parameters.special_primes)
-        element = polynomial_bytes(parameters.ring_degree, primes)
-        total += parameters.digit_count(level) * (element + SEED_BYTES)
+        total += SEED_BYTES + parameters.digit_count(level) * polynomial_bytes(parameters.ring_degree, primes)
     return total

@@ -26,6 +26,7 @@ from hetorch.plan.manifest import (
     report_json,
 )
 from hetorch.plan.public import NAME_LENGTH, key_spec_json, read_key_spec, read_parameters
+from hetorch.quantities import size_text
 
 FORMAT = "hetorch-plan"
 VERSION = 3
@@ -130,7 +131,7 @@ def load_plan(kind: type[P], path: str | os.PathLike[str]) -> P:
 def _read_files(folder: Path) -> tuple[bytes, bytes]:
     try:
         if (folder / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
-            raise PlanFormatError(f"{folder / MANIFEST} is larger than {MAX_MANIFEST_BYTES} bytes")
+            raise PlanFormatError(f"{folder / MANIFEST} is larger than {size_text(MAX_MANIFEST_BYTES)}")
         return (folder / MANIFEST).read_bytes(), (folder / WEIGHTS).read_bytes()
     except OSError as error:
         raise StorageError(f"cannot read the plan in {folder}: {error.filename}: {error.strerror}") from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hetorch.params import Security, max_log2_qp
 from hetorch.plan.contents import PlanContents
 from hetorch.plan.public import PublicPlan
-from hetorch.plan.report import layer_lines, size_text, summary_lines
+from hetorch.plan.report import layer_lines, summary_lines
+from hetorch.quantities import count_text, size_text
 
 
 def render(plan: PlanContents, public: PublicPlan) -> str:
@@ -18,14 +19,17 @@ def render(plan: PlanContents, public: PublicPlan) -> str:
     else:
         bound = max_log2_qp(parameters.ring_degree, parameters.security)
         security = f"at most {bound:.0f} for {parameters.security.value}-bit security"
-    batch = "" if plan.batch_size == 1 else f", up to {plan.batch_size} samples a run"
-    keys = f"{len(plan.key_spec.galois)} rotations, {digits} digits, {size_text(public.evaluation_key_bytes)}"
+    batch = "" if plan.batch_size == 1 else f", up to {count_text(plan.batch_size, 'sample')} a run"
+    keys = (
+        f"{count_text(len(plan.key_spec.galois), 'rotation')}, {count_text(digits, 'digit')}, "
+        f"{size_text(public.evaluation_key_bytes)}"
+    )
     incoming, outgoing = size_text(public.input_ciphertext_bytes), size_text(public.output_ciphertext_bytes)
     lines = [
         *layer_lines(report),
         "",
         f"{plan.name}: {public.input_shape} -> {public.output_shape}{batch}",
-        f"ring        N = 2^{exponent}, {parameters.slot_count} slots, {parameters.max_level} levels",
+        f"ring        N = 2^{exponent}, {parameters.slot_count} slots, {count_text(parameters.max_level, 'level')}",
         f"modulus     log2 Q = {parameters.log2_q:.0f}, log2 QP = {parameters.log2_qp:.0f} ({security})",
         f"keys        {keys}",
         f"ciphertexts {incoming} in, {outgoing} out",

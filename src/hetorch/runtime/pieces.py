@@ -14,6 +14,7 @@ from hetorch.ir.he_operations import LinearTransform, Operation
 from hetorch.ir.he_program import HeProgram
 from hetorch.plan import Plan
 from hetorch.plan.memory import key_memory, predict_memory, working_memory
+from hetorch.quantities import exact_size_text, size_text
 
 Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
 """For the position of a transform in the program, the result ciphertexts of each of its pieces. Transforms without an
@@ -44,7 +45,7 @@ def storage_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, 
 
     Raises:
         PlanUseError: the weights of the largest single result ciphertext, or all encrypted weights, do not fit; the
-            message has all numbers.
+            message has all sizes.
     """
     program, parameters, weights = plan.program, plan.parameters, plan.weights
     if limit is None:
@@ -53,8 +54,9 @@ def storage_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, 
         memory = predict_memory(program, parameters, plan.key_spec, weights, threads)
         if memory.total > limit:
             raise PlanUseError(
-                f"a run of {plan.name!r} needs {memory.total} bytes ({memory.weights} of them encrypted weights, which "
-                f"cannot be made piece by piece), the memory limit is {limit}; raise the limit or use a smaller model"
+                f"a run of {plan.name!r} needs {exact_size_text(memory.total)}, "
+                f"{size_text(memory.weights)} of them for encrypted weights, which cannot be made piece by piece; the "
+                f"memory limit is {exact_size_text(limit)}; raise memory_limit= or use a smaller model"
             )
         return Storage(program, {})
     program = _with_coefficients(plan, limit, backend, threads)
@@ -99,8 +101,9 @@ def _pieces(plan: Plan, program: HeProgram, limit: int, backend: AnyBackend, thr
     needed = max(single.values(), default=0)
     if fixed + needed > limit:
         raise PlanUseError(
-            f"a run of {plan.name!r} needs at least {fixed + needed} bytes (keys and ciphertexts {fixed}, the weights "
-            f"of one result ciphertext {needed}), the memory limit is {limit}; raise the limit or use a smaller model"
+            f"a run of {plan.name!r} needs at least {exact_size_text(fixed + needed)}: keys and "
+            f"ciphertexts {size_text(fixed)}, the weights of one result ciphertext {size_text(needed)}; the memory "
+            f"limit is {exact_size_text(limit)}; raise memory_limit= or use a smaller model"
         )
     # From the smallest on, transforms are kept as long as the largest single result of the others fits beside them.
     kept = 0

@@ -14,6 +14,7 @@ from hetorch.errors import InputError, PlanUseError
 from hetorch.ir.he_operations import AddBias, LinearTransform, Operation
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
+from hetorch.quantities import count_text
 from hetorch.runtime.encrypted_map import multiply_encrypted
 from hetorch.runtime.pieces import Storage, storage_within
 
@@ -105,7 +106,9 @@ class Runner(Generic[C, P, T]):
         """
         program = self._storage.program
         if len(ciphertexts) != len(program.inputs):
-            raise InputError(f"the plan takes {len(program.inputs)} ciphertexts, got {len(ciphertexts)}")
+            raise InputError(
+                f"the plan takes {count_text(len(program.inputs), 'ciphertext')}, got {len(ciphertexts)}"
+            )
         for number, ciphertext in zip(program.inputs, ciphertexts, strict=True):
             expected = program.values[number]
             if (ciphertext.level, ciphertext.scale) != (expected.level, expected.scale):

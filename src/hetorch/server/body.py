@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
 
+from hetorch.quantities import size_text
 from hetorch.server.refusal import Refusal
 from hetorch.wire.addresses import OCTETS
 from hetorch.wire.codes import Code
@@ -104,7 +105,9 @@ async def read_body(
                 f"{what} came slower than {SLOWEST_BYTES_PER_SECOND >> 10} KiB a second; the server stopped reading",
             )
         if len(body) + len(chunk) > largest:
-            raise Refusal(Code.BODY_TOO_LARGE, f"{what} has at most {largest} bytes, this body is larger")
+            raise Refusal(
+                Code.BODY_TOO_LARGE, f"{what} has at most {size_text(largest)}, this body is larger"
+            )
         held.more(len(chunk))
         body += chunk
     _check_size(len(body), smallest, largest, what)
@@ -113,7 +116,9 @@ async def read_body(
 
 def _check_size(size: int, smallest: int, largest: int, what: str) -> None:
     if size > largest:
-        raise Refusal(Code.BODY_TOO_LARGE, f"{what} has at most {largest} bytes, this body has {size}")
+        raise Refusal(
+            Code.BODY_TOO_LARGE, f"{what} has at most {size_text(largest)}, this body has {size_text(size)}"
+        )
     if size < smallest:
         raise Refusal(
             Code.BODY_TOO_SHORT,

@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 
 from hetorch.atomic_files import write_atomically
 from hetorch.errors import PlanUseError, StorageError, WireError
+from hetorch.quantities import exact_size_text
 from hetorch.server.stored_kinds import StoredKind
 from hetorch.wire.answers import KEY_ID
 
@@ -69,8 +70,9 @@ class KeyStore:
         if needed > self._memory_limit:
             what = " and ".join(kind.what for kind in kinds)
             raise PlanUseError(
-                f"{what} of one client for {name!r} take {needed} bytes, the limit is {self._memory_limit}; "
-                "raise --key-memory"
+                f"{what} of one client for {name!r} take {exact_size_text(needed)}, the limit is "
+                f"{exact_size_text(self._memory_limit)}; "
+                "raise key_memory="
             )
 
     def has(self, kind: StoredKind[object], key_id: str) -> bool:

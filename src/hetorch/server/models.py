@@ -134,7 +134,7 @@ def _check_outsourced(name: str, plan: Plan, chosen: AnyBackend) -> None:
         able = " or ".join(known.name for known in BACKENDS if known.takes_encrypted_weights)
         raise PlanUseError(
             f"{name!r} runs on weights that clients encrypt, and the engine {chosen.name!r} cannot multiply by them; "
-            f'serve it with --engine {able}, or compile the model with weights="clear" and engine="{chosen.name}"'
+            f'serve it with engine="{able}", or compile the model with weights="clear" and engine="{chosen.name}"'
         )
 
 

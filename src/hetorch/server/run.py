@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
+import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from starlette.applications import Starlette
 from hetorch.atomic_files import SHARED, write_atomically
 from hetorch.errors import InputError
 from hetorch.server.settings import Settings
+from hetorch.server.workers import WORKER_THREADS
 
 Listening = Callable[[str], None]
 """Called with the base address once the server accepts connections."""
@@ -45,7 +50,7 @@ def address_of(bound: socket.socket) -> str:
 
 
 def run(app: Starlette, bound: socket.socket, settings: Settings, listening: Listening) -> None:
-    """Serve until SIGINT or SIGTERM, then let running requests end (at most `shutdown_timeout` seconds)."""
+    """Serve until SIGINT or SIGTERM, then let running requests end (at most `shutdown_timeout` seconds), and return."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -54,9 +59,40 @@ def run(app: Starlette, bound: socket.socket, settings: Settings, listening: Lis
         server_header=False,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
-    # uvicorn raises Ctrl-C again after it has closed everything; being stopped is no failure.
-    with contextlib.suppress(KeyboardInterrupt):
+    with stopped_by_signals():
         _Server(config, lambda: listening(address_of(bound)), settings.idle_timeout).run(sockets=[bound])
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """End the block at SIGINT or SIGTERM, which are no failure of a server: nothing is raised after it.
+
+    uvicorn has handlers of its own while it serves, and raises the signals again when it has closed everything. In
+    another thread than the main one, where no signals arrive, the block is left as it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def leave_computations() -> None:
+    """End the process with exit code 0 if a worker still computes; return if none does.
+
+    A computation cannot be stopped, and Python waits for the threads of its pools when it ends.
+    """
+    for thread in threading.enumerate():
+        if thread.name.startswith(WORKER_THREADS):
+            thread.join(0.2)  # an idle one ends at once
+            if thread.is_alive():
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(0)
 
 
 def write_ready_file(path: Path, address: str) -> None:

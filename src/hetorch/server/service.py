@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from hetorch.errors import PlanUseError, WireError
+from hetorch.quantities import exact_size_text
 from hetorch.server.body import BodyBudget, check_content_type, read_body
 from hetorch.server.isolation import loaded_secret_modules
 from hetorch.server.key_store import KeyStore
@@ -43,8 +44,9 @@ class Service:
             largest = max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
             if largest > settings.body_memory:
                 raise PlanUseError(
-                    f"requests for {name!r} have bodies of up to {largest} bytes, the limit is {settings.body_memory}; "
-                    "raise --body-memory"
+                    f"requests for {name!r} have bodies of up to {exact_size_text(largest)}, the limit is "
+                    f"{exact_size_text(settings.body_memory)}; "
+                    "raise body_memory="
                 )
 
     async def health(self, request: Request) -> Response:

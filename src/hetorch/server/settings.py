@@ -9,6 +9,8 @@ from hetorch.errors import InputError
 from hetorch.wire.limits import REQUEST_SECONDS
 
 GIB = 1 << 30
+SHUTDOWN_SECONDS = 30.0
+"""Time that running requests have when the server is stopped, in seconds, unless its owner chooses another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Settings:
     key_disk: int = 64 * GIB
     request_timeout: float = REQUEST_SECONDS
     idle_timeout: float = 30.0
-    shutdown_timeout: float = 30.0
+    shutdown_timeout: float = SHUTDOWN_SECONDS
 
     def __post_init__(self) -> None:
         for name in ("workers", "body_memory", "key_memory", "key_disk"):

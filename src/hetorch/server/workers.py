@@ -14,6 +14,9 @@ from hetorch.wire.codes import Code
 
 R = TypeVar("R")
 
+WORKER_THREADS = "hetorch-worker"
+"""The beginning of the names of the threads that compute."""
+
 
 class WorkerPool:
     """A pool of `workers` threads and at most `queue` waiting computations. Used from one event loop.
@@ -23,7 +26,7 @@ class WorkerPool:
     """
 
     def __init__(self, workers: int, queue: int) -> None:
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="hetorch-worker")
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix=WORKER_THREADS)
         self._capacity = workers + queue
         self._pending = 0
 
@@ -40,13 +43,13 @@ class WorkerPool:
             timeout: seconds for waiting and running together.
 
         Raises:
-            Refusal: busy if the queue is full, timeout after `timeout` seconds.
+            Refusal: busy if the queue is full or the server is stopped, timeout after `timeout` seconds.
             Exception: whatever `work` raises.
         """
         if self._pending >= self._capacity:
             raise Refusal(
                 Code.BUSY,
-                f"{self._pending} computations are running or waiting, no more are taken; try again",
+                f"no more computations are taken beside {self._pending} that run or wait; try again",
             )
         abandoned = threading.Event()
         submitted = time.perf_counter()
@@ -67,6 +70,8 @@ class WorkerPool:
                 Code.TIMEOUT,
                 f"the computation took longer than {timeout:g} s, the most that this server allows",
             ) from None
+        except asyncio.CancelledError:  # the server was stopped, and the time that it gives is over
+            raise Refusal(Code.BUSY, "the server was stopped; try again when it runs") from None
         finally:
             abandoned.set()
 

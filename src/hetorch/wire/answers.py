@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hetorch.errors import WireError
+from hetorch.quantities import size_text
 from hetorch.wire.codes import CODE, Code
 from hetorch.wire.limits import MAX_ANSWER_BYTES, MAX_MODELS, MAX_SENTENCE_LENGTH
 
@@ -100,7 +101,9 @@ def load_models(data: bytes) -> tuple[ModelEntry, ...]:
 def _object(data: bytes) -> Mapping[str, object]:
     """Parse a JSON object of at most MAX_ANSWER_BYTES; WireError for anything else."""
     if len(data) > MAX_ANSWER_BYTES:
-        raise WireError(f"the answer has {len(data)} bytes; at most {MAX_ANSWER_BYTES} are read")
+        raise WireError(
+            f"the answer has {size_text(len(data))}; at most {size_text(MAX_ANSWER_BYTES)} are read"
+        )
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):

@@ -27,6 +27,7 @@ from enum import IntEnum
 
 from hetorch.errors import WireError
 from hetorch.format_version import tell_other_version
+from hetorch.quantities import count_text
 
 MAGIC = b"HTWM"
 VERSION = 1
@@ -140,7 +141,7 @@ def load_header(data: bytes | bytearray | memoryview) -> Header:
     """Parse the header at the beginning of `data`; WireError unless it is one of this version."""
     if len(data) < HEADER_BYTES:
         raise WireError(
-            f"the message has {len(data)} bytes, its header alone has {HEADER_BYTES}; it was cut short"
+            f"the message has {count_text(len(data), 'byte')}, its header alone has {HEADER_BYTES}; it was cut short"
         )
     magic, version, kind, model, key_id, count = _HEADER.unpack_from(data)
     if magic != MAGIC:
@@ -165,7 +166,9 @@ def load_frame(data: bytes | bytearray | memoryview, limits: FrameLimits) -> Fra
     view = memoryview(data).toreadonly()
     header = load_header(view)
     if header.count != limits.count:
-        raise WireError(f"the message holds {header.count} ciphertexts, the plan says {limits.count}")
+        raise WireError(
+            f"the message holds {count_text(header.count, 'ciphertext')}, the plan says {limits.count}"
+        )
     end = len(view) - header.kind.digest_bytes
     blobs: list[memoryview] = []
     offset = HEADER_BYTES
@@ -176,15 +179,18 @@ def load_frame(data: bytes | bytearray | memoryview, limits: FrameLimits) -> Fra
         offset += _LENGTH.size
         if length not in limits.of(index):
             expected = " or ".join(str(n) for n in sorted(limits.of(index)))
-            raise WireError(f"ciphertext {index} says it has {length} bytes, the plan says {expected}")
+            raise WireError(
+                f"ciphertext {index} says it has {count_text(length, 'byte')}, the plan says {expected}"
+            )
         if end - offset < length:
             raise WireError(
-                f"ciphertext {index} says it has {length} bytes, {max(end - offset, 0)} are left; it was cut short"
+                f"ciphertext {index} says it has {count_text(length, 'byte')}, {max(end - offset, 0)} "
+                "are left; it was cut short"
             )
         blobs.append(view[offset : offset + length])
         offset += length
     if offset != end:
-        raise WireError(f"{end - offset} bytes follow the last ciphertext")
+        raise WireError(f"after the last ciphertext there is more: {count_text(end - offset, 'byte')}")
     if header.kind.digest_bytes and hashlib.sha256(view[:end]).digest() != view[end:]:
         raise WireError("the checksum of the message does not match; it was changed on its way")
     return Frame(header.kind, header.model, header.key_id, tuple(blobs))

@@ -13,6 +13,7 @@ from hetorch.engine.codec import ciphertext_blob_bytes, dump_ciphertext
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import WireError
 from hetorch.plan.public import PublicPlan
+from hetorch.quantities import count_text
 from hetorch.wire.blobs import fresh_lengths, load_blob
 from hetorch.wire.frame import Frame, FrameLimits, Kind, dump_frame, load_frame_of
 
@@ -72,7 +73,9 @@ def _dump(
     kind: Kind, plan: PublicPlan, key_id: str, ciphertexts: Sequence[Ciphertext], expected: int
 ) -> bytes:
     if len(ciphertexts) != expected:
-        raise WireError(f"the plan {plan.name!r} says {expected} ciphertexts, got {len(ciphertexts)}")
+        raise WireError(
+            f"the plan {plan.name!r} says {count_text(expected, 'ciphertext')}, got {len(ciphertexts)}"
+        )
     blobs = [dump_ciphertext(plan.parameters, ciphertext) for ciphertext in ciphertexts]
     return dump_frame(kind, bytes.fromhex(plan.fingerprint), bytes.fromhex(key_id), blobs)
 

@@ -11,7 +11,7 @@ from hetorch.compiler.activations.domains import RANGE_MARGIN
 from hetorch.compiler.activations.fit_polynomial import fit_series
 from hetorch.compiler.activations.polynomial_growth import LEAST_REACH, TAIL_GROWTH
 from hetorch.compiler.options import CompileOptions
-from hetorch.errors import PlanError
+from hetorch.errors import InfeasibleError, PlanError
 from hetorch.ir.activations import ACTIVATIONS
 from hetorch.ir.interpreter import run_tensor_program
 from hetorch.ir.tensor_program import Activation, Affine, Chebyshev, Multiply, TensorProgram, Wish
@@ -84,15 +84,18 @@ def test_least_degrees_that_do_are_chosen() -> None:
     )
     assert loose.error <= 0.3 and tight.error <= 0.03
     assert sum(loose.degrees) < sum(tight.degrees)
-    assert compare_outputs(run_tensor_program(tight.program, x), reference)[0] == pytest.approx(tight.error)
+    assert compare_outputs(run_tensor_program(tight.program, x), reference, classes=True)[0] == pytest.approx(
+        tight.error
+    )
 
 
 def test_out_of_reach() -> None:
     x, base = data(), program("relu")
-    with pytest.raises(PlanError, match="activation_tolerance"):
-        approximate_activations(
-            base, x, run_tensor_program(base, x), CompileOptions(activation_tolerance=1e-6)
-        )
+    reference = run_tensor_program(base, x)
+    network = approximate_activations(base, x, reference, CompileOptions(activation_tolerance=1e-6))
+    assert network.error > 1e-6 and "activation_tolerance" in network.shortfall and network.degrees == (63,)
+    with pytest.raises(InfeasibleError, match="activation_tolerance"):
+        approximate_activations(base, x, reference, CompileOptions(activation_tolerance=1e-6, strict=True))
 
 
 def test_a_constant_input_is_no_problem() -> None:
@@ -103,11 +106,13 @@ def test_a_constant_input_is_no_problem() -> None:
 
 def test_compare() -> None:
     reference = np.array([[0.0, 1.0], [3.0, 1.0]])
-    assert compare_outputs(reference, reference) == (0.0, 1.0)
-    error, agreement = compare_outputs(reference + np.array([[0.0, 0.3], [0.0, 0.0]]), reference)
+    assert compare_outputs(reference, reference, classes=True) == (0.0, 1.0)
+    error, agreement = compare_outputs(
+        reference + np.array([[0.0, 0.3], [0.0, 0.0]]), reference, classes=True
+    )
     assert error == pytest.approx(0.1) and agreement == 1.0
-    assert compare_outputs(reference[:, ::-1], reference)[1] == 0.0
-    assert compare_outputs(reference * np.nan, reference) == (np.inf, 0.0)
+    assert compare_outputs(reference[:, ::-1], reference, classes=True)[1] == 0.0
+    assert compare_outputs(reference * np.nan, reference, classes=True) == (np.inf, 0.0)
 
 
 def channels(*functions: str) -> TensorProgram:

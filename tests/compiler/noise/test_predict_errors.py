@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from hetorch import run_encrypted, simulate
+from hetorch import run_encrypted
 from hetorch.engine.cleartext import CleartextEngine
 from hetorch.engine.noise import NoiseModel
+from hetorch.inspect.run_slots import run_slots
 from hetorch.params import ParameterSet
 from hetorch.params.insecure import insecure_small
 from tests.compiler.networks import inputs, plan
@@ -50,8 +51,8 @@ def test_model_of_a_parameter_set() -> None:
 @pytest.mark.parametrize("name", ["mlp", "cnn", "wide", "residual", "gate"])
 def test_prediction_bounds_the_simulation_and_is_not_idle(name: str) -> None:
     made, x = plan(name), inputs(name)[:8]
-    clean = simulate(made, x, noise=False)
-    errors = [simulate(made, x, seed=seed) - clean for seed in range(8)]
+    clean = run_slots(made, x, noise=False)
+    errors = [run_slots(made, x, seed=seed) - clean for seed in range(8)]
     worst = float(np.max(np.abs(errors))) / made.report.output_range
     assert worst <= made.report.predicted_error
     # The bound is of 6 to 16 standard deviations at the worst point; the worst of some hundred numbers is near 3.
@@ -76,6 +77,6 @@ def test_native_engine_stays_within_the_prediction() -> None:
     pytest.importorskip("hetorch.engine._secret")
     for name in ("mlp", "gate"):
         made, x = plan(name), inputs(name)[:2]
-        clean = simulate(made, x, noise=False)
+        clean = run_slots(made, x, noise=False)
         worst = float(np.max(np.abs(run_encrypted(made, x) - clean))) / made.report.output_range
         assert worst <= made.report.predicted_error

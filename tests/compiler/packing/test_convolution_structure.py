@@ -35,8 +35,8 @@ def test_as_found_on_all_weights(
     product = product_form(*entries, after_shape, before_shape)
     assert product is not None
     compared = 0
-    for source in input_candidates(before_shape, {stride}, slots):
-        for result in result_candidates(after_shape, source, stride, slots):
+    for source in input_candidates(before_shape, {(stride, stride)}, slots):
+        for result in result_candidates(after_shape, source, (stride, stride), slots):
             before, then = terms_of(source, side * side), terms_of(result, out * out)
             if before is None or then is None:
                 assert source.parts > 1 or result.parts > 1

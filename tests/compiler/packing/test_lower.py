@@ -67,6 +67,21 @@ def test_random_maps_of_skewed_inputs(seed: int, columns: int, rows: int, step: 
     check(sparse.csr_array(dense), skewed(compact(columns), step, SLOTS), compact(rows), SLOTS, seed)
 
 
+@given(st.integers(0, 2**31), st.integers(1, 32), st.integers(129, 300), st.integers(1, 40))
+def test_skewed_inputs_of_results_in_several_ciphertexts(
+    seed: int, columns: int, rows: int, step: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    dense = generator.standard_normal((rows, columns)) * (generator.random((rows, columns)) < 0.3)
+    source = skewed(compact(columns), step, SLOTS)
+    result = Placement(np.arange(rows, dtype=np.int64)[None], SLOTS, "several", parts=-(-rows // SLOTS))
+    x = generator.standard_normal(columns)
+    lowered = lower(sparse.csr_array(dense), source, result, SLOTS)
+    sums = lowered.transform.apply([source.layout((columns,), SLOTS).pack(x)[0]])
+    for got, expected in zip(sums, result.layout((rows,), SLOTS).pack(dense @ x), strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-9)
+
+
 def test_skewed_replicas_divide_the_diagonals() -> None:
     dense = sparse.csr_array(np.random.default_rng(0).standard_normal((16, 32)))
     plain = check(dense, compact(32), compact(16), SLOTS)
@@ -84,12 +99,12 @@ def test_convolution_on_grids_has_few_diagonals(stride: int, phases: int) -> Non
     out = tuple(F.conv2d(x, weight, stride=stride).shape[1:])
     matrix = convolution(weight.numpy(), (14, 14), (stride, stride), (0, 0), (1, 1), 1, out[1:])
     block = 256 // (phases * phases)
-    source = on_grid((1, 14, 14), Grid(14 // phases, 1, block, phases), in_gaps=False)
+    source = on_grid((1, 14, 14), Grid(14 // phases, (1, 1), block, phases))
     assert source is not None
     step, rest = divmod(stride, phases)
     if rest:
         return
-    result = on_grid(out, Grid(14 // phases, step, block), in_gaps=False)
+    result = on_grid(out, Grid(14 // phases, (step, step), block))
     assert result is not None
     count = check(matrix, source, result, 1024)
     # 9 taps; with phases the four blocks of the input meet the four channels of the result in every combination.
@@ -99,8 +114,8 @@ def test_convolution_on_grids_has_few_diagonals(stride: int, phases: int) -> Non
 def test_channels_in_gaps() -> None:
     weight = np.random.default_rng(1).standard_normal((8, 1, 3, 3))
     matrix = convolution(weight, (12, 12), (2, 2), (1, 1), (1, 1), 1, (6, 6))
-    source = on_grid((1, 12, 12), Grid(12, 1, 256), in_gaps=False)
-    result = on_grid((8, 6, 6), Grid(12, 2, 256), in_gaps=True)
+    source = on_grid((1, 12, 12), Grid(12, (1, 1), 256))
+    result = on_grid((8, 6, 6), Grid(12, (2, 2), 256), (2, 2))
     assert source is not None and result is not None
     assert result.period == 512
     # Offsets of taps minus gaps: 4 along each axis.

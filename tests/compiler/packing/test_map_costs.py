@@ -21,8 +21,8 @@ def convolved(side: int, channels: int) -> Affine:
 def test_the_cost_is_that_of_the_lowered_map() -> None:
     op, slots = convolved(8, 3), 512
     costs = MapCosts(slots, CostModel(), MapMemo())
-    for source in input_candidates((2, 8, 8), {1}, slots):
-        for result in result_candidates(op.shape, source, 1, slots):
+    for source in input_candidates((2, 8, 8), {(1, 1)}, slots):
+        for result in result_candidates(op.shape, source, (1, 1), slots):
             parts = lower(op.matrix, source, result, slots)
             expected = CostModel().transform(
                 4, parts.diagonals, parts.babies, parts.giants, len(parts.folds), source.parts, result.parts
@@ -32,8 +32,8 @@ def test_the_cost_is_that_of_the_lowered_map() -> None:
 
 def test_a_second_search_computes_nothing_again() -> None:
     op, memo = convolved(6, 2), MapMemo()
-    source = input_candidates((2, 6, 6), {1}, 256)[0]
-    result = result_candidates(op.shape, source, 1, 256)[0]
+    source = input_candidates((2, 6, 6), {(1, 1)}, 256)[0]
+    result = result_candidates(op.shape, source, (1, 1), 256)[0]
     first = MapCosts(256, CostModel(), memo).cost(0, op, (2, 6, 6), 1, source, result)
     kept = memo.find(0, source, result)
     assert MapCosts(256, CostModel(), memo).cost(0, op, (2, 6, 6), 1, source, result) == first
@@ -42,10 +42,10 @@ def test_a_second_search_computes_nothing_again() -> None:
 
 def test_a_skewed_input_of_a_large_map_has_no_cost() -> None:
     op = convolved(64, 8)
-    image = on_grid((2, 64, 64), Grid(64, 1, 4096), in_gaps=False)
+    image = on_grid((2, 64, 64), Grid(64, (1, 1), 4096))
     assert image is not None
     source = skewed(image, 64, 1 << 18)
-    result = result_candidates(op.shape, image, 1, 1 << 18)[0]
+    result = result_candidates(op.shape, image, (1, 1), 1 << 18)[0]
     assert MapCosts(1 << 18, CostModel(), MapMemo()).cost(0, op, (2, 64, 64), 1, source, result) == np.inf
 
 
@@ -55,9 +55,9 @@ def test_a_few_pixels_have_all_diagonals_of_a_convolution() -> None:
     assert len(entries[0]) > MOST_SEARCHED
     few = sample_pixels(*entries, op.shape)
     assert len(few[0]) < len(entries[0]) / 10
-    image = on_grid((2, 64, 64), Grid(64, 1, 4096), in_gaps=False)
+    image = on_grid((2, 64, 64), Grid(64, (1, 1), 4096))
     assert image is not None
-    for result in result_candidates(op.shape, image, 1, 1 << 15):
+    for result in result_candidates(op.shape, image, (1, 1), 1 << 15):
         whole, sampled = find_indices(*entries, image, result), find_indices(*few, image, result)
         assert whole is not None and sampled is not None
         if result.grid is not None:

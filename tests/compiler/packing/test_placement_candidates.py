@@ -19,7 +19,7 @@ def test_stride_is_read_off_the_matrix(stride: int) -> None:
     kernel = np.ones((2, 3, 3, 3))
     out = (15 - 3) // stride + 1
     matrix = convolution(kernel, (15, 15), (stride, stride), (0, 0), (1, 1), 1, (out, out))
-    assert spatial_stride(matrix, (3, 15, 15), (2, out, out)) == stride
+    assert spatial_stride(matrix, (3, 15, 15), (2, out, out)) == (stride, stride)
     pool = average_pool(
         2,
         (12, 12),
@@ -30,22 +30,23 @@ def test_stride_is_read_off_the_matrix(stride: int) -> None:
         count_padding=True,
         divisor=None,
     )
-    assert spatial_stride(pool, (2, 12, 12), (2, 12 // stride, 12 // stride)) == stride
-    assert spatial_stride(sparse.csr_array(np.ones((10, 48))), (3, 4, 4), (10,)) == 1
+    assert spatial_stride(pool, (2, 12, 12), (2, 12 // stride, 12 // stride)) == (stride, stride)
+    assert spatial_stride(sparse.csr_array(np.ones((10, 48))), (3, 4, 4), (10,)) == (1, 1)
 
 
 def test_candidates_put_every_element_in_its_own_slot() -> None:
-    for source in input_candidates((3, 9, 8), {1, 2}, 2048):
-        for result in [source, *result_candidates((5, 4, 4), source, 2, 2048)]:
-            positions = result.positions[0]
-            assert len(set(positions.tolist())) == len(positions)
-            assert positions.min() >= 0 and positions.max() < result.period <= 2048
+    for source in input_candidates((3, 9, 8), {(1, 1), (2, 2), (1, 2)}, 2048):
+        for stride in ((2, 2), (1, 2)):
+            for result in [source, *result_candidates((5, 4, 4), source, stride, 2048)]:
+                positions = result.positions[0]
+                assert len(set(positions.tolist())) == len(positions)
+                assert positions.min() >= 0 and positions.max() < result.period <= 2048
 
 
 def test_one_slot_a_ciphertext_leaves_one_placement() -> None:
-    source = input_candidates((2, 4, 4), {1}, 1)
+    source = input_candidates((2, 4, 4), {(1, 1)}, 1)
     assert [placement.parts for placement in source] == [32]
-    assert [placement.parts for placement in result_candidates((5,), source[0], 1, 1)] == [5]
+    assert [placement.parts for placement in result_candidates((5,), source[0], (1, 1), 1)] == [5]
 
 
 def test_only_inputs_that_repeat_are_skewed() -> None:

@@ -14,8 +14,8 @@ from hetorch.compiler.packing.placements import (
 
 
 def test_a_grid_too_small_is_no_candidate() -> None:
-    assert on_grid((1, 8, 8), Grid(8, 1, 32), in_gaps=False) is None
-    assert on_grid((1, 8, 8), Grid(4, 1, 64), in_gaps=False) is None
+    assert on_grid((1, 8, 8), Grid(8, (1, 1), 32)) is None
+    assert on_grid((1, 8, 8), Grid(4, (1, 1), 64)) is None
 
 
 def test_channels_lie_side_by_side() -> None:
@@ -35,7 +35,7 @@ def test_replicas_are_turned_within_their_period() -> None:
 
 
 def test_empty_ciphertexts_are_left_out() -> None:
-    image = on_grid((1, 2, 2), Grid(8, 4, 64), in_gaps=False)
+    image = on_grid((1, 2, 2), Grid(8, (4, 4), 64))
     assert image is not None and image.positions.tolist() == [[0, 4, 32, 36]]
     pieces = cut(image, 16)
     assert pieces.parts == 2 and pieces.positions.tolist() == [[0, 4, 16, 20]]

@@ -29,7 +29,7 @@ def placed(size: int, kind: int, slots: int) -> Placement:
     if kind == 0:
         return cut(compact(size), slots)
     # An image of 2 x 4 pixels with `size` / 8 channels, strided so that gaps hold channels.
-    image = on_grid((-(-size // 8), 2, 4), Grid(8, 2, 32), in_gaps=kind == 1)
+    image = on_grid((-(-size // 8), 2, 4), Grid(8, (2, 2), 32), (2, 2) if kind == 1 else (1, 1))
     assert image is not None
     return cut(Placement(image.positions[:, :size], image.period, "image", image.grid), slots)
 

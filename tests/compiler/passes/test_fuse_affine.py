@@ -55,10 +55,55 @@ def test_branches_of_one_value_are_added_up() -> None:
     assert len(fused.operations) == 1
 
 
-def test_a_map_goes_through_a_sum() -> None:
+def test_a_map_goes_through_a_sum_if_that_saves_a_level() -> None:
     square = Multiply(0, 0, (4,), "square")
     fused = fuse(square, affine(1, 4, 4, 1), affine(0, 4, 4, 2), Add(2, 3, (4,), "sum"), affine(4, 2, 4, 3))
     assert [type(op).__name__ for op in fused.operations] == ["Multiply", "Affine", "Affine", "Add"]
+    # The square is as deep as the sum: the large map is taken once.
+    fused = fuse(square, affine(0, 4, 4, 2), Add(1, 2, (4,), "sum"), affine(3, 9, 4, 3))
+    assert [type(op).__name__ for op in fused.operations] == ["Multiply", "Affine", "Add", "Affine"]
+
+
+def scale(source: int, factors: list[float]) -> Affine:
+    matrix = sparse.csr_array(np.diag(factors))
+    matrix.eliminate_zeros()
+    return Affine(source, matrix, np.arange(1.0, 1.0 + len(factors)), (len(factors),), "scale", "scale")
+
+
+def quartic(factors: list[float], line: Affine) -> tuple[TensorOp, ...]:
+    """factors * x^4 + an eighth of x^2 + line, which a dense map reads."""
+    return (
+        Multiply(0, 0, (4,), "square"),
+        Multiply(1, 1, (4,), "fourth"),
+        scale(1, [factor / 8 for factor in factors]),
+        Add(3, 2, (4,), "sum"),
+        scale(2, factors),
+        Add(3, 5, (4,), "sum"),
+        line,
+        Add(6, 7, (4,), "sum"),
+        affine(8, 3, 4, 5),
+    )
+
+
+def test_a_scale_is_pulled_out_of_a_sum() -> None:
+    """The scale of the deepest term goes into the map that reads the sum: it is taken once, at no level."""
+    fused = fuse(*quartic([2.0, -1.0, 0.5, 3.0], affine(0, 4, 4, 4)))
+    assert [type(op).__name__ for op in fused.operations] == [
+        *("Multiply", "Multiply", "Affine", "Add", "Affine", "Add", "Affine")
+    ]
+    assert fused.operations[-1].shape == (3,)
+
+
+def test_a_scale_of_zero_is_pulled_out_only_if_nothing_else_is_there() -> None:
+    dead = fuse(*quartic([2.0, 0.0, 0.5, 3.0], scale(0, [1.0, 0.0, 2.0, 1.0])))
+    assert isinstance(dead.operations[-1], Affine) and not isinstance(dead.operations[-2], Affine)
+    kept = fuse(*quartic([2.0, 0.0, 0.5, 3.0], affine(0, 4, 4, 4)))
+    assert sum(isinstance(op, Affine) and op.shape == (3,) for op in kept.operations) == 2
+
+
+def test_a_scale_of_very_different_factors_stays() -> None:
+    kept = fuse(*quartic([2.0, 1e-9, 0.5, 3.0], affine(0, 4, 4, 4)))
+    assert sum(isinstance(op, Affine) and op.shape == (3,) for op in kept.operations) == 3
 
 
 def test_doubling() -> None:

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from hetorch.compiler.search.advice import remedies, too_many_keys
-from tests.compiler.networks import request
+from hetorch import compile
+from hetorch.compiler.search.advice import remedies
+from hetorch.errors import InfeasibleError
+from tests.compiler.networks import inputs, model, request
 
 
 @pytest.mark.parametrize(
@@ -34,7 +38,44 @@ def test_polynomials_are_named_where_there_are_approximations() -> None:
     assert not any("activation_degree=" in way for way in remedies(request("mlp"), 0))
 
 
-def test_keys_are_told_in_bytes_and_megabytes() -> None:
-    assert "take 12000000 bytes (12.0 MB), key_limit is 500000 bytes (0.5 MB)" in too_many_keys(
-        12_000_000, 500_000
-    )
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({}, ["a smaller activation_degree="]),
+        ({"activation_degree": 1}, []),
+        (
+            {"activation_degree": None},
+            ["activation_degree=", "activation_tolerance=", "activation_agreement="],
+        ),
+        (
+            {"activation_degree": None, "activation_agreement": 0.0},
+            ["activation_degree=", "activation_tolerance="],
+        ),
+        ({"activation_degree": None, "activation_precision": 0.01}, ["a larger activation_precision="]),
+    ],
+)
+def test_only_options_that_can_still_be_loosened_are_named(options: dict[str, Any], named: list[str]) -> None:
+    asked = request("wide")
+    chosen = replace(asked, options=asked.options.model_copy(update=options))
+    ways = " ".join(way for way in remedies(chosen, 0) if "polynomials" in way)
+    assert all(name in ways for name in named)
+    assert ways.count("activation_") == len(named)
+
+
+def test_a_precision_that_decides_nothing_is_not_named() -> None:
+    assert "a larger precision=" in remedies(request("linear"), 0)
+    assert "a larger precision=" not in remedies(request("linear", scale_bits=40), 0)
+
+
+def test_what_helps_against_too_many_keys_helps() -> None:
+    """The limit that is named is kept, and so is the objective's."""
+    x = inputs("mlp")[:64]
+    with pytest.raises(InfeasibleError, match=r"key_limit=\d+; ") as refused:
+        compile(model("mlp"), x, key_limit=1000)
+    assert "throughput" not in str(refused.value)  # no key is that small
+    limit = int(re.findall(r"key_limit=(\d+)", str(refused.value))[0])
+    assert compile(model("mlp"), x, key_limit=limit).public().evaluation_key_bytes == limit
+    with pytest.raises(InfeasibleError, match='objective="throughput"'):
+        compile(model("mlp"), x, key_limit=limit - 1)
+    few = compile(model("mlp"), x, key_limit=limit - 1, objective="throughput")
+    assert few.public().evaluation_key_bytes < limit and not few.key_spec.galois

@@ -53,7 +53,7 @@ def test_tensors_beyond_all_ciphertexts() -> None:
     wide = request_of(torch.nn.Linear(20000, 1), torch.randn(4, 20000))
     miss = missed(wide, batch=1 << 12)
     assert miss.limit is Limit.LAYOUTS and miss.settles is Scope.BATCH
-    assert "needs 20000 ciphertexts of 1 slots" in miss.detail
+    assert "needs 20000 ciphertexts of 1 slot," in miss.detail
 
 
 def test_digits_longer_than_the_chain() -> None:

@@ -74,7 +74,7 @@ def test_what_takes_too_much_memory_never_wins() -> None:
     assert not ledger(fast, memory_limit=100).is_within_limits(0, KEY_WEIGHTS[0])
     assert ledger(fast, memory_limit=100).wants_fewer_keys(0, KEY_WEIGHTS[0])
     with pytest.raises(
-        InfeasibleError, match=r"at least 100 B .*limit is 99 B; the layer 'linear' takes most"
+        InfeasibleError, match=r"least 100 bytes .*99 bytes are allowed by memory_limit=; .* 'linear' takes"
     ):
         ledger(fast, slow, memory_limit=99).winner()
 
@@ -83,7 +83,7 @@ def test_a_limit_takes_the_first_within_it_whatever_the_time() -> None:
     fast, slow = made(1.0, 100), made(9.0, 50, weight=1)
     assert ledger(fast, slow, key_limit=60).winner() is slow
     assert ledger(fast, slow, key_limit=100).winner() is fast
-    with pytest.raises(InfeasibleError, match=r"take 50 bytes .*key_limit is 40 bytes"):
+    with pytest.raises(InfeasibleError, match=r"take 50 bytes, and 40 bytes are allowed .*key_limit=50;"):
         ledger(fast, slow, key_limit=40).winner()
 
 

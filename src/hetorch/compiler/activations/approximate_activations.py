@@ -1,8 +1,8 @@
 """Pass: activations become polynomials over the ranges that the calibration inputs reach.
 
 Assumes: a tensor program whose affine runs are fused, so that the layer after an activation is one matrix.
-Ensures: a program without activations. Unless the user fixed degrees, its outputs on the calibration inputs are as near
-to the model's as the options ask. No calibration input leaves the range of a polynomial.
+Ensures: a program without activations. Its outputs on the calibration inputs are as near to the model's as the options
+ask, or `shortfall` tells what is missing. No calibration input leaves the range of a polynomial.
 
 If the outputs explode on inputs beside those of calibration (`stable_off_calibration`), all fits are made anew on
 ranges that hold the values that the model itself has on these.
@@ -10,15 +10,19 @@ ranges that hold the values that the model itself has on these.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximated import Approximated
-from hetorch.compiler.activations.compare_outputs import compare_outputs
-from hetorch.compiler.activations.evaluate_degrees import Task
-from hetorch.compiler.activations.search_degrees import Goal, search_degrees
+from hetorch.compiler.activations.compare_outputs import compare_outputs, has_classes
+from hetorch.compiler.activations.evaluate_degrees import Attempt, Task
+from hetorch.compiler.activations.goal import Goal, agreement_on
+from hetorch.compiler.activations.most_levels import most_levels
+from hetorch.compiler.activations.search_degrees import Choices, choices, search_degrees
+from hetorch.compiler.activations.shortfall import OVERFLOW, UNSTABLE, advice, refusal, shortfall
 from hetorch.compiler.activations.stable_off_calibration import shifted_inputs, stability_of
 from hetorch.compiler.options import CompileOptions
 from hetorch.errors import InfeasibleError
@@ -26,10 +30,18 @@ from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, Wish
 
 Array = NDArray[np.float64]
+Told = Callable[[float], None]
+
+FIRST_SHARE = 0.7
+"""Share of the work that the search on calibrated ranges takes for the progress; the rest is the check beside them."""
 
 
 def approximate_activations(
-    program: TensorProgram, inputs: Array, reference: Array, options: CompileOptions
+    program: TensorProgram,
+    inputs: Array,
+    reference: Array,
+    options: CompileOptions,
+    told: Told = lambda _: None,
 ) -> Approximated:
     """Replace every activation by a polynomial.
 
@@ -37,11 +49,38 @@ def approximate_activations(
         program: the network.
         inputs: calibration inputs, (batch, *shape).
         reference: the model's outputs on them.
-        options: the activation_... options decide.
+        options: the activation_... options decide, and those on the ring limit the levels.
+        told: called with the share of the work that is done.
 
     Raises:
-        InfeasibleError: no degree brings the outputs as near to the reference as the options ask, a precision is out of
-            reach, or a function is not defined on its range.
+        InfeasibleError: as for nearest_network; or the outputs have little to do with the reference; with `strict`,
+            also if they are farther from it than the options ask.
+    """
+    nearest = nearest_network(program, inputs, reference, options, told)
+    problem = nearest.refusal or (nearest.shortfall if options.strict else "")
+    if problem:
+        raise InfeasibleError(problem)
+    return nearest
+
+
+def nearest_network(
+    program: TensorProgram,
+    inputs: Array,
+    reference: Array,
+    options: CompileOptions,
+    told: Told = lambda _: None,
+) -> Approximated:
+    """Return the best network of polynomials that the search finds, however far it is from the model.
+
+    Args:
+        program: the network.
+        inputs: calibration inputs, (batch, *shape).
+        reference: the model's outputs on them.
+        options: the activation_... options decide, and those on the ring limit the levels.
+        told: called with the share of the work that is done.
+
+    Raises:
+        InfeasibleError: all networks overflow, a precision is out of reach, or a function is not defined on its range.
     """
     with np.errstate(all="ignore"):
         values = trace_tensor_program(program, inputs)
@@ -53,25 +92,59 @@ def approximate_activations(
         wish=Wish(options.activation_degree, options.activation_precision),
         only_bounds=options.activation_ranges == "interval",
     )
+    classes = has_classes(program.output_shape)
     if not task.activations:
-        error, agreement = compare_outputs(values[program.output], reference)
+        error, agreement = compare_outputs(values[program.output], reference, classes=classes)
         return Approximated(program, error, agreement, (), ())
-    # A single sample may always differ: with few samples it would be a large share.
-    goal = Goal(options.activation_tolerance, min(options.activation_agreement, 1 - 1 / len(inputs)))
-    calibrated = search_degrees(task, goal)
+    goal = Goal(options.activation_tolerance, agreement_on(len(inputs), options.activation_agreement))
+    limit = most_levels(options)
+    given = choices(task, limit)
+    calibrated = search_degrees(task, goal, given, told=lambda share: told(FIRST_SHARE * share))
+    return _stable(task, goal, limit, given, calibrated, told)
 
-    shifted = shifted_inputs(inputs)
+
+def _stable(
+    task: Task, goal: Goal, limit: int, given: Choices | None, calibrated: Attempt, told: Told
+) -> Approximated:
+    """Return the network of the attempt, or one on wider ranges if it explodes beside the calibration inputs."""
+    first = _network(task, goal, limit, calibrated)
+    shifted = shifted_inputs(task.inputs)
     with np.errstate(all="ignore"):
-        beside = trace_tensor_program(program, shifted)
-    stability = stability_of(shifted, beside[program.output], reference)
-    if stability.holds(calibrated.program):
-        return calibrated
+        beside = trace_tensor_program(task.program, shifted)
+    stability = stability_of(shifted, beside[task.program.output], task.reference)
+    if stability.holds(first.program):
+        return first
+    wide_task, wide_goal = replace(task, beside=beside), replace(goal, stability=stability)
     try:
-        wide = search_degrees(replace(task, beside=beside), replace(goal, stability=stability))
+        wide = search_degrees(
+            wide_task,
+            wide_goal,
+            given,
+            calibrated.degrees if given else (),
+            lambda share: told(FIRST_SHARE + (1 - FIRST_SHARE) * share),
+        )
+        second = _network(wide_task, wide_goal, limit, wide)
     except InfeasibleError:
-        return replace(calibrated, stable_off_calibration=False)
+        return _unstable(first)
     # Wider ranges cost precision; a fixed degree may lose no more than the tolerance, or than it lost before.
-    precise = wide.error <= max(goal.tolerance, calibrated.error)
-    if precise and stability.holds(wide.program):
-        return wide
-    return replace(calibrated, stable_off_calibration=False)
+    if stability.holds(second.program) and second.error <= max(goal.tolerance, first.error):
+        return second
+    return _unstable(first)
+
+
+def _unstable(network: Approximated) -> Approximated:
+    told = "; ".join(filter(None, (network.shortfall, UNSTABLE)))
+    return replace(network, stable_off_calibration=False, shortfall=told)
+
+
+def _network(task: Task, goal: Goal, limit: int, attempt: Attempt) -> Approximated:
+    """Return the network of an attempt with what is to be said about it."""
+    if attempt.network is None:
+        raise InfeasibleError(attempt.problem or OVERFLOW.format(advice(task)))
+    if goal.is_met(attempt) or not task.is_free:
+        return attempt.network
+    return replace(
+        attempt.network,
+        refusal=refusal(task, goal, attempt),
+        shortfall=shortfall(task, goal, limit, attempt),
+    )

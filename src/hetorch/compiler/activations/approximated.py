@@ -43,6 +43,8 @@ class Approximated:
     degrees                 the degree asked for of each activation, in order
     fits                    what became of each activation, in order
     stable_off_calibration  True if the outputs are bounded on inputs beside those of calibration
+    shortfall               what the network misses of what the user asked for, in one sentence; empty if nothing
+    refusal                 why the network is of no use at all, in one sentence; empty if it is
     """
 
     program: TensorProgram
@@ -51,3 +53,5 @@ class Approximated:
     degrees: tuple[int, ...]
     fits: tuple[Fit, ...]
     stable_off_calibration: bool = True
+    shortfall: str = ""
+    refusal: str = ""

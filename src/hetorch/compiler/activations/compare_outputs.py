@@ -10,14 +10,19 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def compare_outputs(outputs: Array, reference: Array) -> tuple[float, float]:
+def has_classes(output_shape: tuple[int, ...]) -> bool:
+    """Return True if the outputs of one sample are a row of two or more numbers, whose argmax is taken for a class."""
+    return len(output_shape) == 1 and output_shape[0] > 1
+
+
+def compare_outputs(outputs: Array, reference: Array, *, classes: bool) -> tuple[float, float]:
     """Return the largest difference from `reference`, relative to its range, and the share of samples with the same
-    argmax (1.0 for a single output). Outputs that are not finite give infinity and 0.0."""
+    argmax (1.0 without `classes`). Outputs that are not finite give infinity and 0.0."""
     flat, truth = outputs.reshape(len(outputs), -1), reference.reshape(len(reference), -1)
     if not np.all(np.isfinite(flat)):
         return math.inf, 0.0
     error = float(np.max(np.abs(flat - truth))) / output_range(truth)
-    if truth.shape[1] == 1:
+    if not classes:
         return error, 1.0
     return error, float(np.mean(flat.argmax(axis=1) == truth.argmax(axis=1)))
 

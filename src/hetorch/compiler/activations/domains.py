@@ -23,6 +23,11 @@ Range = tuple[Array, Array]
 RANGE_MARGIN = 0.2
 """Share of its half width by which a calibrated range is widened on each side, for inputs that calibration did not see.
 More is safer and costs precision."""
+LEAST_WIDTH = 2.0**-6
+"""Least half width of a channel's range, as a share of the widest channel's. All channels of a tensor carry
+noise of one size, which a map to [-1, 1] divides by the half width: a scale with room for the noise of the narrowest
+channel needs at most 6 bits more than one with room for the widest (noise.range_noise). Raised, scales have fewer bits,
+and the polynomials of narrow channels are rougher."""
 FEWEST = 16
 """Least number of calibration values for which each channel gets a range and a fit of its own."""
 
@@ -105,7 +110,8 @@ def _range(op: Activation, data: Array, channel: Indices, bounds: Interval, only
         inside_high = np.maximum(np.minimum(wide_high, inside_high), high)
     proper = inside_high > inside_low
     widened = np.where(proper, inside_low, wide_low), np.where(proper, inside_high, wide_high)
-    return keep_defined(op, _extremes(data, channel), widened)
+    # Noise does not keep to bounds, so the least width comes after them.
+    return keep_defined(op, _extremes(data, channel), _wide_enough(*widened))
 
 
 def _channels(shape: tuple[int, ...], batch: int) -> Indices:
@@ -151,10 +157,18 @@ def _spread(data: Array, channel: Indices) -> Range:
 
 
 def _widened(low: Array, high: Array) -> Range:
-    """Return the ranges with RANGE_MARGIN, none of them empty."""
+    """Return the ranges with RANGE_MARGIN. A channel that never changes gets a range of its own size."""
     half = (high - low) / 2 * (1 + RANGE_MARGIN)
-    # A channel that never changes gets a range of its own size, or of the largest one if it is always 0.
-    spare = np.maximum(np.abs(low), float(np.max(np.abs([low, high]))) * 1e-3)
-    half = np.where(half > 0, half, np.where(spare > 0, spare, 1.0))
+    half = np.where(half > 0, half, np.abs(low))
     centre = (low + high) / 2
     return centre - half, centre + half
+
+
+def _wide_enough(low: Array, high: Array) -> Range:
+    """Return the ranges, those widened about their centres that are narrower than LEAST_WIDTH."""
+    half = (high - low) / 2
+    widest = float(np.max(half))
+    least = widest * LEAST_WIDTH if widest > 0 else 1.0
+    centre = (low + high) / 2
+    narrow = half < least
+    return np.where(narrow, centre - least, low), np.where(narrow, centre + least, high)

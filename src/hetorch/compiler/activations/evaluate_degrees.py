@@ -5,21 +5,25 @@ Ranges are taken with the earlier activations already replaced.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximated import Approximated, Fit
+from hetorch.compiler.activations.channel_labels import Indices, channel_labels
 from hetorch.compiler.activations.channel_polynomials import is_line_plus_even
-from hetorch.compiler.activations.compare_outputs import compare_outputs
+from hetorch.compiler.activations.compare_outputs import compare_outputs, has_classes
+from hetorch.compiler.activations.compensate_layers import compensated, rescaled
 from hetorch.compiler.activations.domains import RANGE_MARGIN, Domain, Reader, domain_of
 from hetorch.compiler.activations.interval_bounds import Interval, bounds_after
-from hetorch.compiler.activations.replace_activation import replace_activation
+from hetorch.compiler.activations.replace_activation import fit_of, replace_activation
+from hetorch.compiler.activations.replacement import Replacement
 from hetorch.errors import InfeasibleError
-from hetorch.ir.tensor_program import Activation, Affine, TensorOp, TensorProgram, Wish
+from hetorch.ir.tensor_program import Activation, Affine, Chebyshev, TensorOp, TensorProgram, Wish
 
 Array = NDArray[np.float64]
 
@@ -28,7 +32,7 @@ MOST_READ = 1024
 ones take too long."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Task:
     """A network whose activations are to be replaced, with everything that all attempts share.
 
@@ -53,6 +57,16 @@ class Task:
     def activations(self) -> tuple[Activation, ...]:
         """The activations, in order."""
         return tuple(op for op in self.program.operations if isinstance(op, Activation))
+
+    @property
+    def is_free(self) -> bool:
+        """True if the degree of an activation is left to the search."""
+        return self.wish == Wish() and any(op.wish is None or op.wish == Wish() for op in self.activations)
+
+    @functools.cached_property
+    def channels(self) -> tuple[Indices, ...]:
+        """The channel of each element of each value."""
+        return channel_labels(self.program)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +108,13 @@ class _TracedProgram:
         return len(self.operations)
 
 
-def evaluate_degrees(task: Task, degrees: Sequence[int]) -> Attempt:
+def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] = frozenset()) -> Attempt:
     """Replace each activation by a polynomial of its degree, in order, and compare the outputs with the reference.
 
     Args:
         task: the network, and what the user asked for.
         degrees: one for each activation; the wishes of the user go before it.
+        exact: positions of activations that stay as they are, to see what they cost; such a network is for that only.
 
     Raises:
         InfeasibleError: a precision that the user asked for is out of reach.
@@ -107,32 +122,72 @@ def evaluate_degrees(task: Task, degrees: Sequence[int]) -> Attempt:
     traced = _TracedProgram(task.inputs)
     fits: list[Fit] = []
     number = {0: 0}
-    pending = iter(degrees)
+    sound = {0}
+    pending = iter(enumerate(degrees))
     with np.errstate(over="ignore", invalid="ignore"):
         for index, op in enumerate(task.program.operations):
+            value = index + 1
             if not isinstance(op, Activation):
-                number[index + 1] = traced.append(op.renumbered(number))
+                if sound.issuperset(op.reads):
+                    sound.add(value)
+                    number[value] = traced.append(op.renumbered(number))
+                else:
+                    number[value] = traced.append(_mended(task, index, op, traced, number))
                 continue
-            source, degree = number[op.input], next(pending)
+            source, (position, degree) = number[op.input], next(pending)
             if not np.all(np.isfinite(traced.values[source])):
                 return Attempt(tuple(degrees), None)
+            if position in exact:
+                number[value] = traced.append(op.renumbered(number))
+                continue
             try:
                 domain = _domain(task, index, op, traced.values[source], traced.bounds[source])
             except InfeasibleError as undefined:
                 # It may be enough that an earlier polynomial is too rough: the search tries a finer one.
                 return Attempt(tuple(degrees), None, str(undefined))
-            degree, precision = _wanted(op, task.wish, degree)
-            steps, fit = replace_activation(op, source, len(traced.operations), domain, degree, precision)
-            fits.append(fit)
-            number[index + 1] = source
-            for step in steps:
-                number[index + 1] = traced.append(step)
+            degree, precision = wanted(op, task.wish, degree)
+            out, form = replace_activation(op, source, len(traced.operations), domain, degree, precision)
+            number[value] = source
+            for step in out.operations[:-1]:
+                number[value] = traced.append(step)
+            if out.operations:
+                out.operations[-1] = _centred(task, value, out, traced)
+                number[value] = traced.append(out.operations[-1])
+            fits.append(fit_of(out, form, domain, traced.values[number[value]]))
     output = number[task.program.output]
     network = TensorProgram(
         task.program.input_shape, tuple(traced.operations), output, task.program.output_shape
     )
-    error, agreement = compare_outputs(traced.values[output], task.reference)
+    error, agreement = compare_outputs(
+        traced.values[output], task.reference, classes=has_classes(task.program.output_shape)
+    )
     return Attempt(tuple(degrees), Approximated(network, error, agreement, tuple(degrees), tuple(fits)))
+
+
+def _mended(
+    task: Task, index: int, op: TensorOp, traced: _TracedProgram, number: Mapping[int, int]
+) -> TensorOp:
+    """Return operation `index` on the values of `traced`; an affine map makes up for errors of what it reads."""
+    moved = op.renumbered(number)
+    if not isinstance(op, Affine) or not isinstance(moved, Affine):
+        return moved
+    source = traced.values[moved.input]
+    return compensated(
+        moved, source, task.values[index + 1], task.channels[op.input], task.channels[index + 1]
+    )
+
+
+def _centred(task: Task, value: int, out: Replacement, traced: _TracedProgram) -> TensorOp:
+    """Return the last operation of a replacement. If it scales a series, its factors and offsets bring the result
+    nearest to `value` in the model."""
+    last = out.operations[-1]
+    if (
+        not isinstance(last, Affine)
+        or len(out.operations) < 2
+        or not isinstance(out.operations[-2], Chebyshev)
+    ):
+        return last
+    return rescaled(last, last.evaluate(traced.values), task.values[value], task.channels[value])
 
 
 def _domain(task: Task, index: int, op: Activation, data: Array, bounds: Interval) -> Domain:
@@ -153,7 +208,7 @@ def _reader(program: TensorProgram, index: int, values: Sequence[Array]) -> Read
     return Reader(np.asarray(op.matrix.toarray()), values[readers[0] + 1] - op.bias)
 
 
-def _wanted(op: Activation, wish: Wish, degree: int) -> tuple[int, float | None]:
+def wanted(op: Activation, wish: Wish, degree: int) -> tuple[int, float | None]:
     """Return degree and precision of an activation: its own wish, else the one for all, else the degree of the attempt.
 
     A degree of 3 becomes 4 for functions that have quartics, which cost the same two levels.

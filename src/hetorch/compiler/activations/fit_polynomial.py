@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -30,6 +31,48 @@ def on_unit_range(function: Function, centre: float | Array, half: float | Array
     return lambda t: function(t * half + centre)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class SeriesProblem:
+    """The normal equations of a Chebyshev series on [-1, 1]: of the data alone, and evenly on the range.
+
+    Each Gram matrix is (degree + 1, degree + 1) and each right side (degree + 1,), for weights whose sum is 1.
+    """
+
+    data_gram: Array
+    data_right: Array
+    even_gram: Array
+    even_right: Array
+
+    def solution(self, even: float) -> Array:
+        """Return the coefficients with the share `even` of the weight evenly on the range.
+
+        Leading coefficients that are negligible are left out.
+        """
+        gram = (1 - even) * self.data_gram + even * self.even_gram
+        right = (1 - even) * self.data_right + even * self.even_right
+        solution = np.asarray(np.linalg.solve(gram, right))
+        kept = np.flatnonzero(np.abs(solution) > NEGLIGIBLE * max(float(np.max(np.abs(solution))), 1e-300))
+        return solution[: (int(kept[-1]) if kept.size else 0) + 1]
+
+
+def series_problem(function: Function, data: Array, degree: int) -> SeriesProblem:
+    """Return the least-squares problem of a series.
+
+    Args:
+        function: maps arrays to arrays of the same shape.
+        data: values in [-1, 1], of any shape; their distribution is the weight.
+        degree: of the series, at most.
+    """
+    flat = data.reshape(-1)
+    # Every n-th value: deterministic, and calibration batches have no order.
+    points = flat[:: max(1, -(-flat.size // SAMPLES))]
+    grams: list[Array] = []
+    for x in (points, np.linspace(-1.0, 1.0, GRID)):
+        basis = chebyshev.chebvander(x, degree)
+        grams += [basis.T @ basis / x.size, basis.T @ function(x) / x.size]
+    return SeriesProblem(*grams)
+
+
 def fit_series(function: Function, data: Array, degree: int, even: float = EVEN_WEIGHT) -> Array:
     """Return the Chebyshev coefficients on [-1, 1] that are nearest to a function by least squares.
 
@@ -42,20 +85,7 @@ def fit_series(function: Function, data: Array, degree: int, even: float = EVEN_
     Returns:
         At most degree + 1 coefficients; leading ones that are negligible are left out.
     """
-    flat = data.reshape(-1)
-    # Every n-th value: deterministic, and calibration batches have no order.
-    points = flat[:: max(1, -(-flat.size // SAMPLES))]
-    x = np.concatenate([points, np.linspace(-1.0, 1.0, GRID)])
-    weights = np.concatenate(
-        [
-            np.full(points.size, math.sqrt((1 - even) / points.size)),
-            np.full(GRID, math.sqrt(even / GRID)),
-        ]
-    )
-    matrix = chebyshev.chebvander(x, degree) * weights[:, None]
-    solution = np.linalg.lstsq(matrix, function(x) * weights, rcond=None)[0]
-    kept = np.flatnonzero(np.abs(solution) > NEGLIGIBLE * max(float(np.max(np.abs(solution))), 1e-300))
-    return np.asarray(solution[: (int(kept[-1]) if kept.size else 0) + 1])
+    return series_problem(function, data, degree).solution(even)
 
 
 def fit_bounded_series(function: Function, data: Array, degree: int) -> tuple[Array, float]:
@@ -69,8 +99,9 @@ def fit_bounded_series(function: Function, data: Array, degree: int) -> tuple[Ar
         1.0 or LEAST_REACH.
     """
     even = EVEN_WEIGHT
+    problem = series_problem(function, data, degree)
     while even <= 1:
-        coefficients = fit_series(function, data, degree, even)
+        coefficients = problem.solution(even)
         if reach_of(coefficients) >= LEAST_REACH:
             return coefficients, 1.0
         even = min(1.0, even * 2) if even < 1 else math.inf

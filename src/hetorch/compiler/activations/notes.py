@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from hetorch.compiler.activations.approximated import Approximated, Fit
-from hetorch.compiler.activations.domains import RANGE_MARGIN
 from hetorch.compiler.activations.polynomial_growth import TAIL_GROWTH
 
 
 def sentences(approximated: Approximated) -> tuple[str, ...]:
-    """Return one sentence for each approximated function, and a warning if the outputs can explode."""
+    """Return one sentence for each approximated function, and one on what the network misses, if anything."""
     told = [_sentence(fit) for fit in approximated.fits]
-    if not approximated.stable_off_calibration:
-        told.append(
-            f"inputs {RANGE_MARGIN:.0%} further from or nearer to their mean than the calibration inputs can make "
-            "the outputs explode, those of other samples of the same batch too; what helps: more calibration inputs, a "
-            'larger activation_tolerance= (lower degrees), activation_ranges="interval", or batch_size=1'
-        )
+    if approximated.shortfall:
+        told.append(approximated.shortfall)
     return tuple(told)
 
 

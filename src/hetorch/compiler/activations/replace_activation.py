@@ -21,20 +21,22 @@ from hetorch.compiler.activations.chebyshev_series import degree_for_precision, 
 from hetorch.compiler.activations.domains import Domain
 from hetorch.compiler.activations.piecewise import has_kinks, write_piecewise
 from hetorch.compiler.activations.replacement import Form, Replacement
-from hetorch.ir.tensor_program import Activation, TensorOp
+from hetorch.ir.tensor_program import Activation
 
 Array = NDArray[np.float64]
 
-MEASURED_SAMPLES = 256
-"""Largest number of calibration samples on which the error of a replacement is measured."""
 MEASURED_POINTS = 129
-"""Number of points, evenly over the range of each element, at which it is measured as well."""
+"""Largest number of points, evenly over the range of each element, at which the error of a replacement is measured."""
+MEASURED_NUMBERS = 1 << 20
+"""Largest number of these points over all elements; a large tensor has fewer points an element, but FEWEST_POINTS."""
+FEWEST_POINTS = 17
+"""Least number of these points for an element."""
 
 
 def replace_activation(
     op: Activation, source: int, written: int, domain: Domain, degree: int, precision: float | None
-) -> tuple[list[TensorOp], Fit]:
-    """Return operations that stand in for an activation, and what they are.
+) -> tuple[Replacement, Form]:
+    """Return operations that stand in for an activation, and the polynomial that they compute.
 
     Args:
         op: the activation.
@@ -48,18 +50,22 @@ def replace_activation(
         InfeasibleError: the precision is out of reach.
     """
     out = Replacement(op, source, written)
-    form = write_exact_line(out, domain) or _write(out, domain, degree, precision)
+    return out, write_exact_line(out, domain) or _write(out, domain, degree, precision)
+
+
+def fit_of(out: Replacement, form: Form, domain: Domain, result: Array) -> Fit:
+    """Return the facts about a replacement; `result` are its values on those of the domain."""
     low, high = domain.whole
-    error = _largest_error(out, domain)
-    return out.operations, Fit(
-        op.name,
-        op.function,
+    on_data = np.max(np.abs(result - out.op.apply(domain.data)))
+    return Fit(
+        out.op.name,
+        out.op.function,
         form.degree,
         out.depth(),
         form.method,
         low,
         high,
-        error,
+        max(float(on_data), _error_on_range(out, domain)),
         domain.escapes,
         form.reach,
     )
@@ -79,8 +85,9 @@ def _write(out: Replacement, domain: Domain, degree: int, precision: float | Non
     return write_series(out, domain, degree)
 
 
-def _largest_error(out: Replacement, domain: Domain) -> float:
-    """Return the largest difference from the function, by running the operations on the data and over the range."""
-    share = np.linspace(0.0, 1.0, MEASURED_POINTS)[:, None]
-    x = np.concatenate([domain.data[:MEASURED_SAMPLES], domain.low + share * (domain.high - domain.low)])
+def _error_on_range(out: Replacement, domain: Domain) -> float:
+    """Return the largest difference from the function on points over the range, by running the operations."""
+    points = min(MEASURED_POINTS, max(FEWEST_POINTS, MEASURED_NUMBERS // len(domain.low)))
+    share = np.linspace(0.0, 1.0, points)[:, None]
+    x = domain.low + share * (domain.high - domain.low)
     return float(np.max(np.abs(out.run(x) - out.op.apply(x))))

@@ -1,112 +1,176 @@
 """The search for the least degrees with which the outputs stay near the model's.
 
-All activations climb the same ladder of degrees until they do; then each one descends again as far as it can. Where the
-user asked for a degree or a precision, there is nothing to search.
+Errors of single activations are predicted once (`error_curves`). They order the choices from the cheapest to the most
+exact one (`degree_path`); bisection finds the first one on this path that meets the goal, by running the whole network.
+Then single activations get lower degrees for as long as the work allows. Where the user asked for a degree or a
+precision, there is nothing to search.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.activations.chebyshev_series import SERIES_DEGREES
+from hetorch.compiler.activations.degree_path import Step, degree_path
+from hetorch.compiler.activations.error_curves import Curve, error_curves
 from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
-from hetorch.compiler.activations.stable_off_calibration import Stability
-from hetorch.errors import InfeasibleError
-from hetorch.ir.tensor_program import Wish
+from hetorch.compiler.activations.goal import Goal
+from hetorch.ir.tensor_program import Activation, Affine, Wish
 
 RUNGS = (2, *SERIES_DEGREES)
 """Degrees that the search tries: the largest of each depth 1 to 6 (2 by completing the square). At depth 2, functions
 that are a line plus an even function take degree 4."""
+MOST_WORK = 1 << 32
+"""Work of the search in multiplications, as far as it is known: runs of the whole network are counted. Raised, more
+degrees are tried to save a level, and the search takes longer."""
+SERIES_WORK = 60
+"""Multiplications for each element of an activation, about: those of a series and of its neighbours."""
+HOPELESS = 16.0
+"""Ratio of predicted mean square errors from which on a lower degree is not tried. Raised, more runs are spent on
+degrees that a wrong prediction may have ruled out."""
+FEWEST_RUNS = 8
+"""Number of runs of the whole network that are allowed whatever they take."""
+
+Told = Callable[[float], None]
+
+
+@dataclass(slots=True)
+class _Runs:
+    """The runs of the whole network: each choice of rungs is run once, and the best attempt is kept."""
+
+    task: Task
+    goal: Goal
+    allowed: int
+    told: Told
+    done: dict[tuple[int, ...], Attempt] = field(default_factory=dict)
+    best: Attempt | None = None
+
+    @property
+    def spent(self) -> bool:
+        return len(self.done) >= self.allowed
+
+    def attempt(self, rungs: Sequence[int]) -> Attempt:
+        """Return the attempt with these rungs."""
+        key = tuple(rungs)
+        if key not in self.done:
+            self.done[key] = evaluate_degrees(self.task, [RUNGS[rung] for rung in key])
+            self.told(min(1.0, len(self.done) / self.allowed))
+        return self.done[key]
+
+    def run(self, rungs: Sequence[int]) -> Attempt:
+        """Return the attempt with these rungs, and keep it if it is the nearest one to the goal."""
+        attempt = self.attempt(rungs)
+        if self.best is None or self.goal.distance(attempt) < self.goal.distance(self.best):
+            self.best = attempt
+        return attempt
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
-    """The requirements on a network: an error of at most `tolerance`, at least `agreement`, and stability if given."""
+class Choices:
+    """The choices that the search has: the curves of the activations, and the path from the cheapest to the most exact
+    choice."""
 
-    tolerance: float
-    agreement: float
-    stability: Stability | None = None
-
-    def is_met(self, attempt: Attempt) -> bool:
-        """Return True if the attempt gave a network that satisfies all of it."""
-        return (
-            attempt.network is not None
-            and attempt.error <= self.tolerance
-            and attempt.agreement >= self.agreement
-            and (self.stability is None or self.stability.holds(attempt.network.program))
-        )
+    curves: tuple[Curve, ...]
+    path: tuple[Step, ...]
 
 
-def search_degrees(task: Task, goal: Goal) -> Approximated:
-    """Return a network that meets the goal with degrees as low as the search finds.
+def choices(task: Task, most_levels: int) -> Choices | None:
+    """Return the choices of a network of at most `most_levels`; None if no activation is free."""
+    if not task.is_free:
+        return None
+    curves = error_curves(task, RUNGS)
+    return Choices(curves, degree_path(task.program, curves, _free(task), most_levels))
+
+
+def search_degrees(
+    task: Task,
+    goal: Goal,
+    given: Choices | None,
+    start: tuple[int, ...] = (),
+    told: Told = lambda _: None,
+) -> Attempt:
+    """Return the attempt that meets the goal with degrees as low as the search finds, or else the nearest one to it.
 
     Where no activation is free, the network as the user asked for it, whether or not it meets the goal.
 
+    Args:
+        task: the network.
+        goal: the requirements on the outputs.
+        given: the choices; None if there are none.
+        start: degrees that may be the right ones; empty if nothing is known.
+        told: called with the share of the work that is done.
+
     Raises:
-        InfeasibleError: the highest degrees do not meet the goal, or what the user asked for gives no network.
+        InfeasibleError: what the user asked for gives no network.
     """
-    activations = task.activations
-    free = [i for i, op in enumerate(activations) if op.wish is None or op.wish == Wish()]
-    if task.wish != Wish() or not free:
+    if given is None:
         degree = task.wish.degree or RUNGS[0]
-        return _network(evaluate_degrees(task, (degree,) * len(activations)), goal)
-    rung, attempt = _climb(task, goal)
-    if rung > 0 and len(free) > 1:
-        attempt = _descend(task, goal, attempt, free, RUNGS[:rung])
-    return _network(attempt, goal)
+        return evaluate_degrees(task, (degree,) * len(task.activations))
+    runs = _Runs(task, goal, max(FEWEST_RUNS, MOST_WORK // max(1, _work(task))), told)
+    lowest = tuple(RUNGS.index(degree) for degree in start)
+    if not lowest or not goal.is_met(runs.run(lowest)):
+        chosen = _bisected(runs, given.path)
+        lowest = chosen.rungs if chosen is not None else ()
+    if lowest:
+        _lowered(runs, given.curves, _free(task), lowest)
+    assert runs.best is not None
+    return runs.best
 
 
-def _climb(task: Task, goal: Goal) -> tuple[int, Attempt]:
-    """Return the first rung, and the attempt with its degree for all activations, that meets the goal."""
-    for rung, degree in enumerate(RUNGS):
-        attempt = evaluate_degrees(task, (degree,) * len(task.activations))
-        if goal.is_met(attempt):
-            return rung, attempt
-    raise InfeasibleError(attempt.problem or _out_of_reach(attempt, goal))
+def _free(task: Task) -> list[int]:
+    return [i for i, op in enumerate(task.activations) if op.wish is None or op.wish == Wish()]
 
 
-def _descend(task: Task, goal: Goal, best: Attempt, free: list[int], lower: tuple[int, ...]) -> Attempt:
-    """Return the attempt after each free activation in turn has got the least of the degrees `lower` that meets the
-    goal, or kept its own."""
+def _bisected(runs: _Runs, path: Sequence[Step]) -> Step | None:
+    """Return the first choice on the path that meets the goal, as far as bisection finds it; None if none is found.
+
+    The most exact choice does not meet it where polynomials of high degree explode; a few others are tried then.
+    """
+    last = len(path) - 1
+    low, high = 0, -1
+    for index in dict.fromkeys((0, last, *(last * quarter // 4 for quarter in (3, 2, 1)))):
+        if runs.goal.is_met(runs.run(path[index].rungs)):
+            high = index
+            break
+    if high <= 0:
+        return path[0] if high == 0 else None
+    while high - low > 1:
+        middle = (low + high) // 2
+        if runs.goal.is_met(runs.run(path[middle].rungs)):
+            high = middle
+        else:
+            low = middle
+    return path[high]
+
+
+def _lowered(runs: _Runs, curves: Sequence[Curve], free: Sequence[int], start: Sequence[int]) -> None:
+    """Give each free activation in turn the lowest rung that meets the goal; the last attempt to do so is the best."""
+    rungs = list(start)
+    runs.best = runs.run(rungs)
     for position in free:
-        for degree in lower:
-            attempt = evaluate_degrees(
-                task, (*best.degrees[:position], degree, *best.degrees[position + 1 :])
-            )
-            if goal.is_met(attempt):
-                best = attempt
+        for rung in range(rungs[position]):
+            trial = [*rungs[:position], rung, *rungs[position + 1 :]]
+            known = tuple(trial) in runs.done
+            if not known and (runs.spent or _error(curves, trial) > HOPELESS * _error(curves, start)):
+                continue
+            attempt = runs.attempt(trial)
+            if runs.goal.is_met(attempt):
+                rungs, runs.best = trial, attempt
                 break
-    return best
 
 
-def _network(attempt: Attempt, goal: Goal) -> Approximated:
-    """Return the network of an attempt; InfeasibleError tells why there is none."""
-    if attempt.network is None:
-        raise InfeasibleError(attempt.problem or _out_of_reach(attempt, goal))
-    return attempt.network
+def _error(curves: Sequence[Curve], rungs: Sequence[int]) -> float:
+    return sum(curve.errors[rung] for curve, rung in zip(curves, rungs, strict=True))
 
 
-def _out_of_reach(attempt: Attempt, goal: Goal) -> str:
-    """Return what the attempt misses and which options help, in one sentence."""
-    missed, looser = [], []
-    if attempt.error > goal.tolerance:
-        size = (
-            f"differ from the model's by {attempt.error:.2%} of their range"
-            if math.isfinite(attempt.error)
-            else "are not finite"
-        )
-        missed.append(f"the outputs {size} (activation_tolerance allows {goal.tolerance:.2%})")
-        looser.append("a larger activation_tolerance=")
-    if attempt.agreement < goal.agreement:
-        missed.append(
-            f"the argmax agrees on {attempt.agreement:.2%} of the inputs "
-            f"(activation_agreement asks for {goal.agreement:.2%})"
-        )
-        looser.append("a smaller activation_agreement=")
-    return (
-        f"with polynomials of degree {max(attempt.degrees)} {' and '.join(missed)}; pass {' and '.join(looser)}, "
-        "activation_precision= (for functions with kinks, at more levels) or a fixed activation_degree=, or train with "
-        "smoother activations (square, SiLU)"
-    )
+def _work(task: Task) -> int:
+    """Return the multiplications of one run, about."""
+    numbers = 0
+    for op in task.program.operations:
+        if isinstance(op, Affine):
+            numbers += op.matrix.nnz
+        elif isinstance(op, Activation):
+            numbers += SERIES_WORK * math.prod(op.shape)
+    return numbers * len(task.inputs)

@@ -14,6 +14,7 @@ from pathlib import Path
 from hetorch.atomic_files import SHARED, write_atomically
 from hetorch.errors import InputError
 from hetorch.plan.fields import Fields, canonical_json
+from hetorch.quantities import size_text
 
 FORMAT, VERSION = "hetorch-tuning", 3
 MAX_BYTES = 1 << 20
@@ -150,7 +151,7 @@ def load_machine(path: str | Path | None = None) -> Machine:
         raise InputError(f"the tuned constants in {source} cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
         raise InputError(
-            f"{source} has {len(data)} bytes: these are no tuned constants; run hetorch tune again"
+            f"{source} has {size_text(len(data))}: these are no tuned constants; run hetorch tune again"
         )
     again = lambda sentence: InputError(f"{sentence}; delete the file or run hetorch tune again")  # noqa: E731
     read = Fields.parse(data, str(source), again)

@@ -27,7 +27,7 @@ from hetorch.engine.secret import SecretKey
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError
 from hetorch.params import ParameterSet, Security
-from hetorch.progress import Progress
+from hetorch.progress import ProgressOption, reporting
 
 RING_DEGREES = (1 << 12, 1 << 13, 1 << 14, 1 << 15)
 """Ring degrees that are measured by default; the constants of others are scaled from the nearest one."""
@@ -70,12 +70,13 @@ def tune(
     *,
     ring_degrees: Sequence[int] = RING_DEGREES,
     seconds: float = 0.05,
-    progress: Progress | None = None,
+    progress: ProgressOption = None,
 ) -> Machine:
     """Measure the constants and store them at `path` (default: machine.default_path(), where compile looks for them).
 
     Each operation is repeated for `seconds`, and the least time counts; the defaults take about 20 seconds.
-    `progress` is called with each ring degree as it begins, and the fraction of all work that is done.
+    `progress` is called with each ring degree as it begins, and the fraction of all work that is done; by default a bar
+    on the terminal, and a line in a notebook, False for none.
 
     Raises:
         InputError: `ring_degrees` is empty or has other numbers than powers of two from 2^10 to 2^16, `seconds` is not
@@ -87,14 +88,13 @@ def tune(
         raise InputError(f"seconds must be above 0, got {seconds}")
     target = storing_path(path)  # before the work, not after it
     measured: dict[int, Times] = {}
-    for number, ring in enumerate(sorted(set(ring_degrees))):
-        if progress is not None:
-            progress(f"measure N = 2^{ring.bit_length() - 1}", number / len(ring_degrees))
-        measured[ring] = _measure(ring, seconds)
-    machine = Machine("tuned", measured, _native.thread_count())
-    stored = store_machine(machine, target)
-    if progress is not None:
-        progress(f"stored in {stored}", 1.0)
+    with reporting(progress, "tune") as report:
+        for number, ring in enumerate(sorted(set(ring_degrees))):
+            report(f"measure N = 2^{ring.bit_length() - 1}", number / len(ring_degrees))
+            measured[ring] = _measure(ring, seconds)
+        machine = Machine("tuned", measured, _native.thread_count())
+        stored = store_machine(machine, target)
+        report(f"stored in {stored}", 1.0)
     return machine
 
 

@@ -59,11 +59,13 @@ def predict_errors(
     Returns:
         For each value, a bound of the error that its own noise adds to the worst output; and a bound of the sum of all.
     """
-    rules = _Rules(program, lowered, levels, scales, model, sensitivity, prime_bits, encrypted, modulus_chain)
+    rules = OwnNoise(
+        program, lowered, levels, scales, model, sensitivity, prime_bits, encrypted, modulus_chain
+    )
     together = [0.0] * program.value_count if least else _elements_a_slot(program, lowered)
     shares: list[list[Noise]] = []
     for value in range(program.value_count):
-        own, switched = rules.noise(value)
+        own, switched = rules.of(value)
         shares.append(
             [
                 _scaled(sensitivity.plain[value], own / scales[value] ** 2, together[value]),
@@ -75,7 +77,7 @@ def predict_errors(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Rules:
+class OwnNoise:
     """The noise that each operation adds; the fields are the arguments of predict_errors."""
 
     program: TensorProgram
@@ -85,10 +87,10 @@ class _Rules:
     model: NoiseModel
     sensitivity: Sensitivity
     prime_bits: float
-    encrypted: bool
-    modulus_chain: Sequence[int] | None
+    encrypted: bool = False
+    modulus_chain: Sequence[int] | None = None
 
-    def noise(self, value: int) -> tuple[float, float]:
+    def of(self, value: int) -> tuple[float, float]:
         """Return the variances of the noise that the operation of `value` adds.
 
         The first is that of an element of the result, in units of 1 / scale. The second is that of the rotated inputs

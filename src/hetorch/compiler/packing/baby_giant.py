@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.costs.model import BABY, GIANT, KEY
-from hetorch.engine.rotation_schedule import are_multiples
 
 Indices = NDArray[np.int64]
 
@@ -26,6 +25,9 @@ diagonals may take fewer rotations; the work grows with its square."""
 COMMON_DISTANCES, COMMON_GAPS = 12, 8
 """Numbers of the most frequent distances, and of the smallest gaps between neighbours, that are tried as moduli.
 Raised, splits may take fewer rotations, and every split takes longer to find."""
+CHUNK = 1 << 20
+"""Number of steps, splits times diagonals, that are looked at together. Raised, a search takes more memory: about 50
+bytes for each."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,34 +49,6 @@ class Split:
         return self.giants + self.babies
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Splits:
-    """All splits of a map's diagonals that are tried, with their counts, from which any key weight chooses.
-
-    `signed`: the distinct diagonals in ascending order, and `position` the place of each diagonal among them. `steps`:
-    the modulus and the offset of each split; its baby steps are in [offset, offset + modulus). `counts`: for each split
-    its baby_count, its giant_count and its number of keys.
-    """
-
-    signed: Indices
-    position: Indices
-    steps: tuple[tuple[int, int], ...]
-    counts: Indices
-
-    def cheapest(self, key_weight: float) -> int:
-        """Return the number of the split of least cost."""
-        babies, giants, keys = self.counts.T
-        return int(np.argmin(BABY * babies + GIANT * giants + key_weight * keys))
-
-    def split(self, key_weight: float) -> Split:
-        """Return the split of least cost."""
-        number = self.cheapest(key_weight)
-        step, offset = self.steps[number]
-        babies = (self.signed - offset) % step + offset
-        baby_count, giant_count, _ = self.counts[number].tolist()
-        return Split((self.signed - babies)[self.position], babies[self.position], baby_count, giant_count)
-
-
 def split(
     indices: Indices,
     modulus: int,
@@ -94,82 +68,76 @@ def split(
         inputs: the index of the input ciphertext of each diagonal; all the same if left out.
         key_weight: cost of a key, where a hoisted rotation costs BABY and a giant step GIANT.
     """
-    return try_splits(indices, modulus, outputs, inputs).split(key_weight)
-
-
-def try_splits(
-    indices: Indices, modulus: int, outputs: Indices | None = None, inputs: Indices | None = None
-) -> Splits:
-    """Return the splits among which `split`, with the same arguments, chooses."""
     distinct, place = np.unique(indices, return_inverse=True)
     signed, order = _unrolled(distinct, modulus)
-    position = order[place]
-    steps, counts = [], []
-    for step in _moduli(signed):
-        residues = _Babies.of(signed, step, position, inputs)
-        for offset in {
-            0,
-            -(step // 2),
-            int(signed.min()) % step - step,
-            int(signed[len(signed) // 2]) % step - step,
-        }:
-            baby_keys, baby_count = residues.rotations(offset)
-            giant_keys, giant_count = _giant_rotations((signed - offset) // step, position, outputs)
-            steps.append((step, offset))
-            counts.append((baby_count, giant_count, baby_keys + giant_keys))
-    return Splits(signed, position, tuple(steps), np.array(counts, dtype=np.int64))
+    every = signed[order][place]
+    output = None if outputs is None or not np.any(outputs) else outputs
+    read = None if inputs is None or not np.any(inputs) else inputs
+    steps, offsets = _moduli_and_offsets(signed)
+    # With one input and one output, the counts of the distinct diagonals are those of all.
+    whole = slice(None) if output is None and read is None else order[place]
+    best, best_cost = (0, 0), np.inf
+    for chunk in np.array_split(np.arange(len(steps)), -(-len(steps) * len(every) // CHUNK)):
+        step, offset = steps[chunk, None], offsets[chunk, None]
+        giants = np.floor_divide(signed - offset, step) * step
+        babies = signed - giants
+        costs = BABY * _pairs(babies[:, whole], read) + GIANT * _pairs(giants[:, whole], output)
+        costs += key_weight * (_distinct(babies) + _horner_keys(giants))
+        least = int(np.argmin(costs))
+        if costs[least] < best_cost:
+            best_cost, best = costs[least], (int(steps[chunk[least]]), int(offsets[chunk[least]]))
+    giants = np.floor_divide(every - best[1], best[0]) * best[0]
+    babies = every - giants
+    return Split(giants, babies, int(_pairs(babies[None], read)[0]), int(_pairs(giants[None], output)[0]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Babies:
-    """The baby steps for one modulus: with another offset, they are other representatives of the same residues.
-
-    `keys` and `pairs`: the numbers of distinct residues and of pairs of one with an input; `zero_keys` and
-    `zero_pairs`: how many of them have the residue 0.
-    """
-
-    modulus: int
-    keys: int
-    zero_keys: int
-    pairs: int
-    zero_pairs: int
-
-    @classmethod
-    def of(cls, signed: Indices, modulus: int, position: Indices, inputs: Indices | None) -> _Babies:
-        residues = signed % modulus
-        present = np.zeros(modulus, dtype=bool)
-        present[residues] = True
-        keys, zero = int(np.count_nonzero(present)), int(present[0])
-        if inputs is None or not np.any(inputs):
-            return cls(modulus, keys, zero, keys, zero)
-        read = np.zeros((int(inputs.max()) + 1, modulus), dtype=bool)
-        read[inputs, residues[position]] = True
-        return cls(modulus, keys, zero, int(np.count_nonzero(read)), int(np.count_nonzero(read[:, 0])))
-
-    def rotations(self, offset: int) -> tuple[int, int]:
-        """Return the numbers of distinct baby steps in [offset, offset + modulus) other than 0, and of their pairs."""
-        if not offset <= 0 < offset + self.modulus:  # then a multiple of the modulus stands for the residue 0
-            return self.keys, self.pairs
-        return self.keys - self.zero_keys, self.pairs - self.zero_pairs
+def _moduli_and_offsets(signed: Indices) -> tuple[Indices, Indices]:
+    """Return the splits to try, as moduli and the least baby steps: two arrays of equal length."""
+    low, middle = int(signed[0]), int(signed[len(signed) // 2])
+    pairs = [
+        (step, offset)
+        for step in _moduli(signed)
+        for offset in sorted({0, -(step // 2), low % step - step, middle % step - step}, reverse=True)
+    ]
+    return np.array([step for step, _ in pairs]), np.array([offset for _, offset in pairs])
 
 
-def _giant_rotations(multiples: Indices, position: Indices, outputs: Indices | None) -> tuple[int, int]:
-    """Return the numbers of keys and of (output, giant step) pairs, step 0 not counted.
+def _pairs(steps: Indices, ciphertext: Indices | None) -> Indices:
+    """Return, for each row of `steps` (splits, diagonals), the number of distinct pairs of a step other than 0 and a
+    ciphertext; None stands for one ciphertext."""
+    if ciphertext is None:
+        return _distinct(steps)
+    least, width = int(steps.min()), int(steps.max() - steps.min()) + 1
+    ordered = np.sort(ciphertext * width + (steps - least), axis=1)
+    return np.asarray(np.count_nonzero(_first(ordered) & (ordered % width != -least), axis=1))
 
-    `multiples`: the giant steps in ascending order, divided by the modulus. Keys are counted by the rule of
-    hetorch.engine.rotation_schedule for each side.
-    """
-    distinct = multiples[np.flatnonzero(np.diff(multiples, prepend=multiples[0] - 1))]
-    keys = 0
-    for side in (distinct[distinct > 0], -distinct[distinct < 0][::-1]):
-        keys += 1 if are_multiples(side) else len(side)
-    if outputs is None or not np.any(outputs):
-        return keys, len(distinct) - int(np.any(distinct == 0))
-    first = int(multiples[0])
-    present = np.zeros((int(outputs.max()) + 1, int(multiples[-1]) - first + 1), dtype=bool)
-    present[outputs, multiples[position] - first] = True
-    zeros = int(np.count_nonzero(present[:, -first])) if 0 <= -first < present.shape[1] else 0
-    return keys, int(np.count_nonzero(present)) - zeros
+
+def _distinct(steps: Indices) -> Indices:
+    """Return, for each row of `steps`, the number of distinct ones other than 0."""
+    ordered = np.sort(steps, axis=1)
+    return np.asarray(np.count_nonzero(_first(ordered) & (ordered != 0), axis=1))
+
+
+def _first(ordered: Indices) -> NDArray[np.bool_]:
+    """Return the places in sorted rows where a number differs from the one before."""
+    new = np.ones(ordered.shape, dtype=bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=new[:, 1:])
+    return new
+
+
+def _horner_keys(giants: Indices) -> Indices:
+    """Return the number of keys for each row of ascending giant steps (splits, diagonals), by the rule of
+    hetorch.engine.rotation_schedule for each side: one if they are all multiples of the least one."""
+    new = _first(giants)
+    keys = np.zeros(len(giants), dtype=np.int64)
+    for side in (giants, -giants):
+        beyond = side > 0
+        count = np.count_nonzero(new & beyond, axis=1)
+        least = np.where(beyond, side, np.iinfo(np.int64).max).min(axis=1)
+        multiples = np.all(~beyond | (side % least[:, None] == 0), axis=1)
+        dense = (count > 0) & multiples & (side.max(axis=1) == least * count)
+        keys += np.where(dense, 1, count)
+    return keys
 
 
 def _unrolled(indices: Indices, modulus: int) -> tuple[Indices, Indices]:

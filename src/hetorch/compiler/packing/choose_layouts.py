@@ -12,6 +12,7 @@ needed it keeps the cheapest. So on a chain of layers it finds the best candidat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import nsmallest
 from math import prod
 
 import numpy as np
@@ -29,6 +30,7 @@ from hetorch.compiler.packing.row_packing import row_packable_groups, row_packed
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.ir.value_groups import value_groups
+from hetorch.quantities import count_text
 
 BEAM = 32
 """Number of partial choices that are kept after each map. Raised, networks with branches may find cheaper layouts, and
@@ -93,8 +95,8 @@ def _check_ciphertexts(program: TensorProgram, slot_count: int) -> None:
         needed = -(-program.size(value) // slot_count)
         if needed > MOST_CIPHERTEXTS:
             raise InfeasibleError(
-                f"a tensor of shape {program.shape(value)} needs {needed} ciphertexts of {slot_count} slots, at most "
-                f"{MOST_CIPHERTEXTS} are allowed; use a larger ring_degree, a smaller batch_size or a smaller model"
+                f"a tensor of shape {program.shape(value)} needs {count_text(needed, 'ciphertext')} of "
+                f"{count_text(slot_count, 'slot')}, at most {MOST_CIPHERTEXTS} are allowed"
             )
 
 
@@ -131,16 +133,24 @@ class _Search:
         index, op = self.maps[position]
         source_group, result_group = self.group[op.input], self.group[index + 1]
         level, shape = self.levels[index + 1] + 1, self.program.shape(op.input)
-        following: list[State] = []
+        following: list[tuple[float, int, State]] = []
         for total, chosen in states:
             source = chosen[source_group]
             placed = chosen.get(result_group)
             for result in self._results_of(index, op, source) if placed is None else [placed]:
-                cost = total + self.costs.cost(index, op, shape, level, source, result)
+                sofar = total
                 if placed is None:
-                    cost += self.elementwise.get(result_group, 0.0) * (result.parts - 1)
-                following.append((cost, {**chosen, result_group: result}))
-        return _best(following, {g for g, last in self.last_use.items() if last > position})
+                    sofar += self.elementwise.get(result_group, 0.0) * (result.parts - 1)
+                bound = sofar + self.costs.least(index, op, shape, level, source, result)
+                following.append((bound, len(following), (sofar, {**chosen, result_group: result})))
+        best = _Best({g for g, last in self.last_use.items() if last > position})
+        for bound, order, (sofar, chosen) in sorted(following, key=lambda entry: entry[:2]):
+            if bound > best.worst:
+                break
+            source, result = chosen[source_group], chosen[result_group]
+            cost = sofar + self.costs.cost(index, op, shape, level, source, result)
+            best.add(cost, order, chosen)
+        return best.states()
 
     def _results_of(self, index: int, op: Affine, source: Placement) -> list[Placement]:
         """Return the candidates for the result of `op`; the same objects each time, since costs go by their ids."""
@@ -180,14 +190,26 @@ def _elementwise_costs(
     return costs
 
 
-def _best(states: list[State], needed: set[int]) -> list[State]:
-    """Return the cheapest state for each choice of the groups still needed; at most BEAM of them, cheapest first."""
-    order = sorted(range(len(states)), key=lambda i: (states[i][0], i))
-    kept: dict[tuple[int, ...], State] = {}
-    for i in order:
-        cost, chosen = states[i]
-        key = tuple(id(chosen[g]) for g in sorted(needed) if g in chosen)
-        kept.setdefault(key, (cost, chosen))
-        if len(kept) >= BEAM:
-            break
-    return list(kept.values())
+class _Best:
+    """The cheapest partial choice for each choice of the groups still `needed`, at most BEAM of them.
+
+    `worst`: a partial choice that costs more is not kept.
+    """
+
+    def __init__(self, needed: set[int]) -> None:
+        self.needed = sorted(needed)
+        self.worst = np.inf
+        self._kept: dict[tuple[int, ...], tuple[float, int, dict[int, Placement]]] = {}
+
+    def add(self, cost: float, order: int, chosen: dict[int, Placement]) -> None:
+        """Add a partial choice; among those of equal cost, the one with the least `order` comes first."""
+        key = tuple(id(chosen[g]) for g in self.needed if g in chosen)
+        if key not in self._kept or (cost, order) < self._kept[key][:2]:
+            self._kept[key] = (cost, order, chosen)
+            if len(self._kept) >= BEAM:
+                self.worst = nsmallest(BEAM, (cost for cost, _, _ in self._kept.values()))[-1]
+
+    def states(self) -> list[State]:
+        """Return the partial choices that are kept, cheapest first."""
+        best = sorted(self._kept.values(), key=lambda kept: kept[:2])[:BEAM]
+        return [(cost, chosen) for cost, _, chosen in best]

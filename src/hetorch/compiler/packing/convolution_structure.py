@@ -8,11 +8,12 @@ convolution of two indicator vectors finds them, whatever the number of weights.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from hetorch.compiler.packing.placements import Indices, Placement
+from hetorch.compiler.packing.placements import Indices, Placement, image_shape, is_image
 
 MOST_PIXEL_PAIRS = 1 << 26
 """Largest number of (output pixel, input pixel) pairs of a map for which the product form is looked for, at one byte a
@@ -43,12 +44,13 @@ def product_form(
 
     `source` and `result` are the shapes of the input and of the result.
     """
-    if len(result) != 3 or len(source) != 3 or not len(rows):
+    if not (is_image(result) and is_image(source) and len(rows)):
         return None
-    after, before = result[1] * result[2], source[1] * source[2]
+    (outs, *after_pixels), (ins, *before_pixels) = image_shape(result), image_shape(source)
+    after, before = math.prod(after_pixels), math.prod(before_pixels)
     if after * before > MOST_PIXEL_PAIRS:
         return None
-    channels = _pairs(rows // after, columns // before, result[0], source[0])
+    channels = _pairs(rows // after, columns // before, outs, ins)
     pixels = _pairs(rows % after, columns % before, after, before)
     # The non-zeros are a subset of the product: they are all of it if there are as many.
     if channels.shape[1] * pixels.shape[1] != len(rows):

@@ -44,11 +44,12 @@ def coordinates(matrix: sparse.csr_array) -> tuple[Indices, Indices]:
 
 
 def find_diagonals(
-    rows: Indices, columns: Indices, source: Placement, result: Placement
+    rows: Indices, columns: Indices, source: Placement, result: Placement, most: int | None = None
 ) -> DiagonalSet | None:
     """Return the diagonals of the map with non-zeros (rows, columns) from `source` to `result`.
 
-    The result is None if the input is skewed and no cover was found. A map without non-zeros has one diagonal of zeros.
+    The result is None if the input is skewed and no cover was found, of at most `most` diagonals if that is given. A
+    map without non-zeros has one diagonal of zeros.
     """
     modulus = min(source.period, result.period)
     if len(rows) == 0:
@@ -60,16 +61,19 @@ def find_diagonals(
         return DiagonalSet(np.flatnonzero(present), modulus, number[k], np.zeros(len(k), dtype=np.int64))
     if source.positions.shape[0] * len(rows) > MOST_COVER_ENTRIES:
         return None
-    covering = cover(_distances(rows, columns, source, result, modulus), modulus)
+    # The ciphertexts of a result have diagonals of their own; a skewed input is one ciphertext.
+    output = (result.positions[0] // result.period).take(rows)
+    numbers = output * modulus + _distances(rows, columns, source, result, modulus)
+    covering = cover(numbers, modulus * result.parts, most)
     return None if covering is None else DiagonalSet(covering[0], modulus, *covering[1:])
 
 
 def find_indices(
-    rows: Indices, columns: Indices, source: Placement, result: Placement
+    rows: Indices, columns: Indices, source: Placement, result: Placement, most: int | None = None
 ) -> tuple[Indices, int] | None:
     """Return only the `indices` and the `modulus` of find_diagonals, in less time; the search for layouts uses them."""
     if len(rows) == 0 or source.positions.shape[0] > 1:
-        diagonals = find_diagonals(rows, columns, source, result)
+        diagonals = find_diagonals(rows, columns, source, result, most)
         return None if diagonals is None else (diagonals.indices, diagonals.modulus)
     modulus = min(source.period, result.period)
     single = source.parts == result.parts == 1

@@ -25,6 +25,7 @@ from hetorch.compiler.packing.placements import Indices, Placement
 from hetorch.compiler.packing.row_packing import row_packing_between, slots_of_products
 from hetorch.engine.transform import DiagonalSteps, DiagonalTransform
 from hetorch.errors import InfeasibleError
+from hetorch.quantities import count_text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,7 +153,9 @@ def lower(
 
 
 def _no_diagonals(weights: int, source: Placement) -> InfeasibleError:
-    return InfeasibleError(f"no diagonals were found for a map of {weights} weights from {source.label}")
+    return InfeasibleError(
+        f"no diagonals were found for a map of {count_text(weights, 'weight')} from {source.label}"
+    )
 
 
 def _outlined(

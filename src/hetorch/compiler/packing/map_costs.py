@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from hashlib import blake2b
+from math import ceil, sqrt
 
 import numpy as np
 
 from hetorch.compiler.costs.model import CostModel
-from hetorch.compiler.packing.baby_giant import Splits, try_splits
+from hetorch.compiler.packing.baby_giant import split
 from hetorch.compiler.packing.convolution_structure import (
     Product,
     Terms,
@@ -17,7 +19,7 @@ from hetorch.compiler.packing.convolution_structure import (
 )
 from hetorch.compiler.packing.diagonals import blocks, coordinates, find_indices
 from hetorch.compiler.packing.lower import fold_steps
-from hetorch.compiler.packing.placements import Indices, Placement
+from hetorch.compiler.packing.placements import Indices, Placement, image_shape, is_image, unskewed
 from hetorch.compiler.packing.row_packing import row_packing_between
 from hetorch.ir.tensor_program import Affine
 
@@ -28,12 +30,13 @@ the search is slower: a map of this many weights takes a few milliseconds for ea
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MapMemo:
-    """Facts about the affine maps of one program that do not depend on ring, digits or key weight.
+    """Facts about the affine maps of one program that do not depend on ring and digits.
 
     One search for layouts fills it, and the next ones use it. Keys have the index of the map's operation and the names
     of placements. `entries`: the non-zeros of a map. `samples`: those from which the cost is computed (sample_pixels).
     `products`: the product form of a convolution. `diagonals`: the result of find_indices between two placements.
-    `terms`: the result of terms_of for a placement. `splits`: the result of try_splits for diagonals.
+    `terms`: the result of terms_of for a placement. `splits`: the numbers of baby and giant steps of sets of diagonals,
+    by their hash.
     """
 
     entries: dict[int, tuple[Indices, Indices]] = field(default_factory=dict)
@@ -41,7 +44,7 @@ class MapMemo:
     products: dict[int, Product | None] = field(default_factory=dict)
     diagonals: dict[tuple[int, object, object], tuple[Indices, int] | None] = field(default_factory=dict)
     terms: dict[tuple[object, int], Terms | None] = field(default_factory=dict)
-    splits: dict[tuple[int, int, bytes], Splits] = field(default_factory=dict)
+    splits: dict[tuple[int, int, float, bytes], tuple[int, int]] = field(default_factory=dict)
 
     def read(self, index: int, op: Affine, shape: tuple[int, ...]) -> None:
         """Record the non-zeros of `op`, the operation number `index`, on an input of `shape`."""
@@ -57,18 +60,13 @@ class MapMemo:
             self.diagonals[key] = self._find(index, source, result)
         return self.diagonals[key]
 
-    def split(self, indices: Indices, modulus: int, source: Placement) -> Splits:
-        """Return the splits of diagonals that were found for an input at `source`."""
-        key = (modulus, source.parts, indices.tobytes())
-        if key not in self.splits:
-            outputs, inputs, k = blocks(indices, modulus, source)
-            self.splits[key] = try_splits(k, modulus, outputs, inputs)
-        return self.splits[key]
-
     def _find(self, index: int, source: Placement, result: Placement) -> tuple[Indices, int] | None:
         if source.positions.shape[0] > 1:
-            # The cover of a skewed input must be the one that is lowered later, which is found on all weights.
-            return find_indices(*self.entries[index], source, result)
+            # The cover of a skewed input must be the one that is lowered later, which is found on all weights. One with
+            # more diagonals than an input takes that is not skewed is of no use.
+            flat = self.find(index, unskewed(source), result)
+            most = None if flat is None else len(flat[0])
+            return find_indices(*self.entries[index], source, result, most)
         product = self.products[index]
         if product is not None and row_packing_between(source, result) is None:
             before = self._terms(source, product.column_pixels)
@@ -88,15 +86,16 @@ class MapMemo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MapCosts:
-    """Costs of maps between placements for one cost model, each computed once.
+    """Costs of maps between placements for one cost model, and lower `bounds` of them, each computed once.
 
-    `costs` has the ids of placements as keys, so `alive` keeps these objects alive.
+    Both have the ids of placements as keys, so `alive` keeps these objects alive.
     """
 
     slot_count: int
     model: CostModel
     memo: MapMemo
     costs: dict[tuple[int, int, int], float] = field(default_factory=dict)
+    bounds: dict[tuple[int, int, int], float] = field(default_factory=dict)
     alive: list[Placement] = field(default_factory=list)
 
     def cost(
@@ -113,16 +112,49 @@ class MapCosts:
             self.costs[key] = self._cost(index, level, source, result)
         return self.costs[key]
 
+    def least(
+        self, index: int, op: Affine, shape: tuple[int, ...], level: int, source: Placement, result: Placement
+    ) -> float:
+        """Return a lower bound of `cost`, in less time: that of the fewest rotations with which there can be as many
+        diagonals."""
+        key = (index, id(source), id(result))
+        if key not in self.bounds:
+            self.alive.extend((source, result))
+            self.memo.read(index, op, shape)
+            diagonals = self.memo.find(index, source, result)
+            if diagonals is None:
+                self.bounds[key] = np.inf
+            else:
+                # Each diagonal is a pair of a baby step of an input and a giant step of an output.
+                ciphertexts = source.parts + result.parts
+                rotations = max(ceil(2 * sqrt(len(diagonals[0]))) - ciphertexts, 0)
+                self.bounds[key] = min(
+                    self._transform(level, len(diagonals[0]), babies, rotations - babies, source, result)
+                    for babies in {0, rotations}
+                )
+        return self.bounds[key]
+
     def _cost(self, index: int, level: int, source: Placement, result: Placement) -> float:
-        folds = len(fold_steps(source, result))
         diagonals = self.memo.find(index, source, result)
         if diagonals is None:
             return np.inf
         indices, modulus = diagonals
-        splits = self.memo.split(indices, modulus, source)
-        babies, giants, _ = splits.counts[splits.cheapest(self.model.key_weight)].tolist()
+        weight = self.model.key_weight
+        key = (modulus, source.parts, weight, blake2b(indices.tobytes(), digest_size=16).digest())
+        if key not in self.memo.splits:
+            outputs, inputs, k = blocks(indices, modulus, source)
+            parts = split(k, modulus, outputs, inputs, weight)
+            self.memo.splits[key] = (parts.baby_count, parts.giant_count)
+        babies, giants = self.memo.splits[key]
+        return self._transform(level, len(indices), babies, giants, source, result)
+
+    def _transform(
+        self, level: int, diagonals: int, babies: int, giants: int, source: Placement, result: Placement
+    ) -> float:
+        folds = len(fold_steps(source, result))
+        constants = self.slot_count == 1
         return self.model.transform(
-            level, len(indices), babies, giants, folds, source.parts, result.parts, self.slot_count == 1
+            level, diagonals, babies, giants, folds, source.parts, result.parts, constants
         )
 
 
@@ -137,9 +169,9 @@ def sample_pixels(rows: Indices, columns: Indices, shape: tuple[int, ...]) -> tu
         columns: their columns.
         shape: the shape of the map's result.
     """
-    if len(shape) != 3 or len(rows) < MOST_SEARCHED:
+    if not is_image(shape) or len(rows) < MOST_SEARCHED:
         return rows, columns
-    _, height, width = shape
+    _, height, width = image_shape(shape)
     y, x = rows // width % height, rows % width
     near = np.zeros((2, max(height, width)), dtype=bool)
     for axis, size in enumerate((height, width)):

@@ -15,43 +15,52 @@ from hetorch.compiler.packing.placements import (
     compact,
     cut,
     image_shape,
+    is_image,
     on_grid,
     power_of_two,
     skewed,
 )
 
 
-def spatial_stride(matrix: sparse.csr_array, source: tuple[int, ...], result: tuple[int, ...]) -> int:
-    """Return the distance, in input pixels, between the inputs of two neighbouring output pixels.
+def spatial_stride(
+    matrix: sparse.csr_array, source: tuple[int, ...], result: tuple[int, ...]
+) -> tuple[int, int]:
+    """Return the distances, in rows and columns of the input, between the inputs of neighbouring output pixels.
 
-    It is measured at the middle of the first output channel, and is 1 for maps that are not from image to image.
+    They are measured at the middle of the first output channel, and are 1 for maps that are not from image to image.
     """
+    if not (is_image(source) and is_image(result)):
+        return (1, 1)
     (_, height, width), (_, out_height, out_width) = image_shape(source), image_shape(result)
-    if len(source) != 3 or len(result) != 3 or out_width < 2:
-        return 1
 
-    def centre(y: int, x: int) -> float:
+    def centre(y: int, x: int) -> tuple[float, float]:
         row = y * out_width + x
-        columns = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]]
-        return float(np.mean(columns % width)) if len(columns) else 0.0
+        pixels = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]] % (height * width)
+        return (
+            (float(np.mean(pixels // width)), float(np.mean(pixels % width))) if len(pixels) else (0.0, 0.0)
+        )
 
-    y, x = out_height // 2, (out_width - 1) // 2
-    step = round(centre(y, x + 1) - centre(y, x))
-    return max(1, min(step, height, width))
+    y, x = (out_height - 1) // 2, (out_width - 1) // 2
+    here = centre(y, x)
+    down = round(centre(y + 1, x)[0] - here[0]) if out_height > 1 else 1
+    right = round(centre(y, x + 1)[1] - here[1]) if out_width > 1 else 1
+    return max(1, min(down, height)), max(1, min(right, width))
 
 
-def input_candidates(shape: tuple[int, ...], strides: set[int], slot_count: int) -> list[Placement]:
+def input_candidates(
+    shape: tuple[int, ...], strides: set[tuple[int, int]], slot_count: int
+) -> list[Placement]:
     """Return placements of the network's input that are not skewed; `strides`: the strides of the maps that read it."""
     placements = [compact(math.prod(shape))]
     if slot_count == 1:
         return _fitting(placements, slot_count)  # with one element a ciphertext, all placements are the same
-    if len(shape) == 3:
-        _, height, width = shape
-        for phases in sorted({1} | {s for s in strides if s > 1}):
+    if is_image(shape):
+        _, height, width = image_shape(shape)
+        for phases in sorted({1} | {down for down, right in strides if down == right}):
             rows, columns = -(-height // phases), -(-width // phases)
             for pitch in sorted({columns, power_of_two(columns)}):
                 block = power_of_two((rows - 1) * pitch + columns)
-                placement = on_grid(shape, Grid(pitch, 1, block, phases), in_gaps=False)
+                placement = on_grid(shape, Grid(pitch, (1, 1), block, phases))
                 if placement is not None:
                     placements.append(placement)
     return _fitting(placements, slot_count)
@@ -79,28 +88,38 @@ def skewed_candidates(
 
 
 def result_candidates(
-    shape: tuple[int, ...], source: Placement, stride: int, slot_count: int
+    shape: tuple[int, ...], source: Placement, stride: tuple[int, int], slot_count: int
 ) -> list[Placement]:
     """Return placements of the result of a map with spatial `stride` that reads a value placed at `source`."""
     size = math.prod(shape)
     if slot_count == 1:
         return _fitting([compact(size)], slot_count)
     placements = [compact(size, factor) for factor in (1, 2, 4)]
-    if len(shape) == 3:
-        channels, height, width = shape
+    if is_image(shape):
+        _, height, width = image_shape(shape)
         plane = power_of_two(height * width)
-        placements.append(_must(on_grid(shape, Grid(width, 1, plane), in_gaps=False)))
+        placements.append(_must(on_grid(shape, Grid(width, (1, 1), plane))))
         placements.append(channels_last(shape))
-        grid = source.grid
-        if grid is not None and channels:
-            step, rest = divmod(grid.stride * stride, grid.phases)
-            if rest == 0:
-                for block in sorted({grid.block, power_of_two(height * step * grid.pitch), grid.block * 2}):
-                    for in_gaps in (False, True):
-                        placement = on_grid(shape, Grid(grid.pitch, step, block), in_gaps=in_gaps)
-                        if placement is not None and (step > 1 or not in_gaps):
-                            placements.append(placement)
+        placements += _kept_grids(shape, source.grid, stride)
     return _fitting(placements, slot_count)
+
+
+def _kept_grids(shape: tuple[int, ...], grid: Grid | None, stride: tuple[int, int]) -> list[Placement]:
+    """Return placements in which the pixels of the result stay where they lie on the `grid` of the input.
+
+    The channels lie in blocks, or fill all gaps between the pixels, or those between the columns or the rows.
+    """
+    if grid is None or any(own * step % grid.phases for own, step in zip(grid.stride, stride, strict=True)):
+        return []
+    down, right = (own * step // grid.phases for own, step in zip(grid.stride, stride, strict=True))
+    _, height, _ = image_shape(shape)
+    placements = []
+    for block in sorted({grid.block, power_of_two(height * down * grid.pitch), grid.block * 2}):
+        for gaps in sorted({(1, 1), (down, right), (1, right), (down, 1)}):
+            for blocks_first in (False, True) if gaps != (1, 1) else (False,):
+                kept = Grid(grid.pitch, (down, right), block)
+                placements.append(on_grid(shape, kept, gaps, blocks_first=blocks_first))
+    return [placement for placement in placements if placement is not None]
 
 
 def _fitting(placements: list[Placement], slot_count: int) -> list[Placement]:

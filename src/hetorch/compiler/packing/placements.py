@@ -1,8 +1,8 @@
 """Placements: the slots in which the elements of a tensor lie.
 
 A placement is periodic: its period, a power of two, repeats over the slots, so that rotations act modulo the period.
-An image (C, H, W) lies on a grid: pixel (y, x) at slot y * stride * pitch + x * stride of a block, channels in further
-blocks and, where a strided convolution has left gaps, in the gaps (the multiplexed packing of Lee et al., ICML 2022).
+An image (C, H, W) lies on a grid: pixel (y, x) at slot y * row + x * column of a block, channels in further blocks and,
+where strided maps have left gaps, in the gaps (the multiplexed packing of Lee et al., ICML 2022).
 The client packs the input in any order at no cost, so an input may also have phases (each residue class of pixels lies
 in a block of its own, for a strided first layer) and skewed replicas (each repetition is rotated a little further, so
 that it serves other diagonals).
@@ -27,12 +27,13 @@ Indices = NDArray[np.int64]
 class Grid:
     """The grid of an image in a block of slots.
 
-    `pitch`: slots from one row to the next. `stride`: slots from one pixel to the next. `block`: slots of the block, a
-    power of two. `phases`: residue classes of pixels along each axis, each in a block of its own; 1 for one block.
+    `pitch`: slots from one row of the grid to the next. `stride`: rows of the grid from one row of pixels to the next,
+    and slots from one pixel of a row to the next. `block`: slots of the block, a power of two. `phases`: residue
+    classes of pixels along each axis, each in a block of its own; 1 for one block.
     """
 
     pitch: int
-    stride: int
+    stride: tuple[int, int]
     block: int
     phases: int = 1
 
@@ -99,31 +100,40 @@ def channels_last(shape: tuple[int, ...]) -> Placement:
     return Placement((pixel * room + channel)[None, :], period, f"channels last/{period}")
 
 
-def on_grid(shape: tuple[int, ...], grid: Grid, *, in_gaps: bool) -> Placement | None:
+def on_grid(
+    shape: tuple[int, ...], grid: Grid, gaps: tuple[int, int] = (1, 1), *, blocks_first: bool = False
+) -> Placement | None:
     """Place an image on a grid; return None if the image does not fit the grid.
 
-    With `in_gaps`, channels fill the gaps between the pixels of a block first, then further blocks.
+    Args:
+        shape: the shape of the image.
+        grid: where its pixels lie.
+        gaps: the places, (rows, columns), from one pixel to the next that channels fill; at most the stride.
+        blocks_first: True if a channel lies beside the one before it in another block, False if in another gap.
     """
     channels, height, width = image_shape(shape)
+    phases, (down, right) = grid.phases, grid.stride
     y, x = np.arange(height, dtype=np.int64), np.arange(width, dtype=np.int64)
-    phases, stride = grid.phases, grid.stride
-    rows, columns = y // phases * stride, x // phases * stride
-    if columns[-1] + stride > grid.pitch and columns[-1] >= grid.pitch:
+    rows, columns = y // phases * down, x // phases * right
+    if columns[-1] + gaps[1] > grid.pitch:
         return None
-    if (rows[-1] + (stride - 1 if in_gaps else 0)) * grid.pitch + columns[-1] >= grid.block:
-        return None
-    if in_gaps and columns[-1] + stride > grid.pitch:
+    if (rows[-1] + gaps[0] - 1) * grid.pitch + columns[-1] + gaps[1] > grid.block:
         return None
     pixel = rows[:, None] * grid.pitch + columns[None, :]
     phase = (y % phases)[:, None] * phases + (x % phases)[None, :]
     channel = np.arange(channels, dtype=np.int64)
-    gaps = stride * stride if in_gaps else 1
-    gap = channel % gaps
-    offset = channel // gaps * (phases * phases) * grid.block + gap // stride * grid.pitch + gap % stride
+    blocks = power_of_two(-(-channels // (gaps[0] * gaps[1])))
+    block, gap = np.divmod(channel, gaps[0] * gaps[1])
+    if blocks_first:
+        gap, block = np.divmod(channel, blocks)
+    offset = block * (phases * phases) * grid.block + gap // gaps[1] * grid.pitch + gap % gaps[1]
     positions = offset[:, None, None] + (phase * grid.block + pixel)[None]
-    blocks = power_of_two(-(-channels // gaps) * phases * phases)
-    label = f"grid{'+gaps' if in_gaps else ''} pitch {grid.pitch} stride {stride} block {grid.block} phases {phases}"
-    return Placement(positions.reshape(1, -1), blocks * grid.block, label, grid)
+    label = f"grid pitch {grid.pitch} stride {down}x{right} block {grid.block}"
+    label += f" phases {phases}" if phases > 1 else ""
+    if gaps != (1, 1):
+        label += f" gaps {gaps[0]}x{gaps[1]}" + (", blocks first" if blocks_first else "")
+    period = power_of_two(blocks * phases * phases) * grid.block
+    return Placement(positions.reshape(1, -1), period, label, grid)
 
 
 def skewed(base: Placement, step: int, slot_count: int) -> Placement:
@@ -131,6 +141,13 @@ def skewed(base: Placement, step: int, slot_count: int) -> Placement:
     replicas = np.arange(slot_count // base.period, dtype=np.int64)[:, None]
     turned = (base.positions[:1] + replicas * step) % base.period + replicas * base.period
     return Placement(turned, slot_count, f"{base.label} skewed {step}")
+
+
+def unskewed(placement: Placement) -> Placement:
+    """Return the placement of which `skewed` made a placement with several replicas."""
+    replicas = len(placement.positions)
+    label = placement.label.rsplit(" skewed ", 1)[0]
+    return Placement(placement.positions[:1], placement.period // replicas, label, placement.grid)
 
 
 def cut(placement: Placement, slot_count: int) -> Placement:
@@ -144,6 +161,11 @@ def cut(placement: Placement, slot_count: int) -> Placement:
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """Return (channels, height, width): axes before the last two are channels, a vector is one row."""
+    """Return (channels, height, width): axes before the last two are channels, and the pixels of two axes are a row."""
     height = shape[-2] if len(shape) >= 3 else 1
     return (math.prod(shape) // (height * shape[-1]), height, shape[-1])
+
+
+def is_image(shape: tuple[int, ...]) -> bool:
+    """Return True if a value of `shape` has channels and pixels, along one axis or more."""
+    return len(shape) >= 2

@@ -15,7 +15,9 @@ MOST_PICKS = 512
 the search for a cover takes longer."""
 
 
-def cover(distances: Indices, modulus: int) -> tuple[Indices, Indices, Indices] | None:
+def cover(
+    distances: Indices, modulus: int, most: int | None = None
+) -> tuple[Indices, Indices, Indices] | None:
     """Choose few diagonals so that each non-zero is on one of them for some replica of the input.
 
     The search is greedy: it picks the diagonal that serves most of the remaining non-zeros until all are served. For a
@@ -24,15 +26,17 @@ def cover(distances: Indices, modulus: int) -> tuple[Indices, Indices, Indices] 
     Args:
         distances: (replicas, non-zeros), the diagonal of each non-zero for each replica, 0 <= distance < modulus.
         modulus: the number of different diagonals.
+        most: the largest number of diagonals of use; MOST_PICKS if left out.
 
     Returns:
         The sorted diagonals, and for each non-zero the place of its diagonal among them and its replica. The
-        result is None if no cover of at most MOST_PICKS diagonals was found.
+        result is None if no cover of at most MOST_PICKS or `most` diagonals was found.
     """
     run = int(distances.min(axis=0).max()) + 1
-    picks = _greedy(distances, modulus, min(run, MOST_PICKS))
+    most = MOST_PICKS if most is None else min(most, MOST_PICKS)
+    picks = _greedy(distances, modulus, min(run, most))
     if picks is None or len(picks) >= run:
-        if run > MOST_PICKS:
+        if run > most:
             return None
         picks = list(range(run))
     indices = np.array(sorted(picks), dtype=np.int64)
@@ -57,18 +61,24 @@ def _greedy(distances: Indices, modulus: int, most: int) -> list[int] | None:
     replicas = len(distances)
     hashes = (distances.astype(np.uint64) * _odd_factors(replicas)[:, None]).sum(axis=0, dtype=np.uint64)
     _, first, weight = np.unique(hashes, return_index=True, return_counts=True)
-    left = distances[:, first]
-    counts = np.bincount(left.reshape(-1), weights=np.tile(weight, replicas), minlength=modulus)
+    columns = distances[:, first]
+    counts = np.bincount(columns.reshape(-1), weights=np.tile(weight, replicas), minlength=modulus)
+    by_diagonal = np.argsort(columns.reshape(-1), kind="stable")
+    starts = np.searchsorted(columns.reshape(-1)[by_diagonal], np.arange(modulus + 1))
+    waiting = np.ones(len(first), dtype=bool)
+    left = int(weight.sum())
     picks: list[int] = []
-    while left.shape[1]:
+    while left:
         best = int(np.argmax(counts))
-        if int(weight.sum()) > (most - len(picks)) * int(counts[best]):
+        if left > (most - len(picks)) * int(counts[best]):
             return None
         picks.append(best)
-        served = np.any(left == best, axis=0)
-        gone = left[:, served]
-        counts -= np.bincount(gone.reshape(-1), weights=np.tile(weight[served], replicas), minlength=modulus)
-        left, weight = left[:, ~served], weight[~served]
+        served = np.unique(by_diagonal[starts[best] : starts[best + 1]] % len(first))
+        served = served[waiting[served]]
+        waiting[served] = False
+        gone = columns[:, served].reshape(-1)
+        counts -= np.bincount(gone, weights=np.tile(weight[served], replicas), minlength=modulus)
+        left -= int(weight[served].sum())
     return picks
 
 

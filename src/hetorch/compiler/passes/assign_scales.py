@@ -7,7 +7,7 @@ A value whose largest absolute value in calibration is M gets the scale 2^bits /
 modulus equally well, whatever the numbers of the model are. What a polynomial reads has the scale 2^bits whatever its
 calibration: each doubling of the basis squares the ratio of the scale to the prime, so that a ratio of 2^d becomes
 2^(d k) at T_k. Where the scale is not free (products: s_a s_b / q) it follows, and the free operand of a sum takes the
-scale of the other one.
+scale of the other one. The scale of a series has a limit, because q_0 must exceed it (search.feasibility).
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from dataclasses import dataclass, field
 
 from hetorch.compiler.passes.balance_sums import is_free
 from hetorch.ir.tensor_program import Add, Chebyshev, Multiply, TensorProgram
+
+MOST_SERIES_BITS = 48
+"""Largest size in bits of the scale of a series at level 0: a bit below the largest prime. Raised, q_0 may be too small
+for it; lowered, series with tiny values have fewer bits."""
 
 
 def assign_scales(
@@ -107,4 +111,7 @@ class _Scales:
             return nominal_scale(self.sizes[value], self.bits) if takes_from == value else self.of(takes_from)
         if value in self.partner:
             return self.of(self.partner[value])
-        return nominal_scale(self.sizes[value], self.bits)
+        scale = nominal_scale(self.sizes[value], self.bits)
+        if isinstance(op, Chebyshev) and self.levels[value] == 0:
+            return min(scale, 2.0**MOST_SERIES_BITS)
+        return scale

@@ -4,8 +4,8 @@
 *Ensures* the same outputs, up to the rounding of floating point; the input and the output keep their elements.
 
 A row without weights makes a constant, which goes into the biases of the maps that read it, also through polynomials. A
-column without weights is read by nothing. Images lose whole channels only, so that they still lie on a grid; other
-tensors lose single elements.
+column without weights is read by nothing. Images lose whole channels only, and tensors of two axes whole rows and
+columns, so that they still lie on a grid; vectors lose single elements.
 """
 
 from __future__ import annotations
@@ -110,16 +110,19 @@ def _live(program: TensorProgram, group: list[int]) -> dict[int, Mask]:
 
 
 def _whole_channels(program: TensorProgram, group: list[int], name: int, mask: Mask) -> Mask:
-    """Extend `mask`, the elements of group `name` that are kept, to whole channels of an image and to one element."""
+    """Extend `mask`, the elements of group `name` that are kept, to whole channels of an image, to whole rows and
+    columns, and to one element."""
     shapes = {program.shape(v) for v in range(program.value_count) if group[v] == name}
     shape = next(iter(shapes))
     kept = mask.copy()
     if len(shapes) > 1:
         kept[:] = True  # the group has two shapes, which have no channels in common
-    elif len(shape) == 3:
-        kept = np.repeat(kept.reshape(shape[0], -1).any(axis=1), shape[1] * shape[2])
+    elif len(shape) > 1:
+        rows = kept.reshape(shape[0], -1)
+        columns = rows.any(axis=0) if len(shape) == 2 else np.ones(rows.shape[1], dtype=bool)
+        kept = np.outer(rows.any(axis=1), columns).reshape(-1)
     if not kept.any():
-        kept[: 1 if len(shape) != 3 else shape[1] * shape[2]] = True
+        kept[: 1 if len(shape) < 3 else math.prod(shape[1:])] = True
     return np.asarray(kept)
 
 
@@ -127,6 +130,9 @@ def _smaller(shape: tuple[int, ...], mask: Mask) -> tuple[int, ...]:
     """Return the shape that a tensor of `shape` has when only the elements of `mask` are kept."""
     if mask.all():
         return shape
-    if len(shape) == 3:
-        return (int(mask.sum()) // math.prod(shape[1:]), *shape[1:])
-    return (int(mask.sum()),)
+    if len(shape) == 1:
+        return (int(mask.sum()),)
+    rows = mask.reshape(shape[0], -1)
+    if len(shape) == 2:
+        return (int(rows.any(axis=1).sum()), int(rows.any(axis=0).sum()))
+    return (int(rows.any(axis=1).sum()), *shape[1:])

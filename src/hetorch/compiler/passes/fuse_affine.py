@@ -4,9 +4,12 @@
 *Ensures* the same function in real numbers, on operations that the output needs; names and kinds of fused layers are
 joined.
 
-Rules: W(Ax) = (WA)x; W(Ax + y) = (WA)x + Wy; Ax + Bx = (A + B)x; identities are removed. A product is formed only if it
-does not hold many more non-zeros than its factors, so that a bottleneck stays one. With a growth of 0, no products are
-formed: identities are removed, and maps of one value are added up.
+Rules: W(Ax) = (WA)x; W(Ax + y) = (WA)x + Wy, where that saves a level or non-zeros; Ax + Bx = (A + B)x; identities are
+removed. A product is formed only if it does not hold many more non-zeros than its factors, so that a bottleneck stays
+one. With a growth of 0, no products are formed: identities are removed, and maps of one value are added up.
+
+Without activations, also Dx + y = D(x + D^-1 y), where the diagonal map D reads the deepest value of the sum: D then
+joins the map that reads the sum, which saves the same level as W(Dx + y) = (WD)x + Wy and takes W once.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hetorch.ir.tensor_program import Add, Affine, TensorOp, TensorProgram, without_dead
+from hetorch.ir.tensor_program import Activation, Add, Affine, TensorOp, TensorProgram, without_dead
 
 GROWTHS = (2.0, 8.0)
 """Limits on the growth of a fused matrix: the ratio of its non-zeros to those of its factors. Raised, more maps are
@@ -23,13 +26,21 @@ fused: this takes more diagonals, but every fused pair saves a level in all oper
 both limits and keeps the faster plan."""
 
 
+WIDEST_SCALE = 2.0**10
+"""Largest ratio of two factors of a diagonal map that a sum is divided by. Raised, more maps are saved, and values may
+be larger by that factor."""
+
+
 def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorProgram:
     """Return the same function with as few affine operations as the rules allow.
 
     `growth`: the largest number of non-zeros of a fused matrix, in multiples of those of its factors.
     """
-    fuser = Fuser(growth)
+    fuser = Fuser(
+        growth, pulls=growth > 0 and not any(isinstance(op, Activation) for op in program.operations)
+    )
     number = {0: 0}
+    readers = program.consumers()
     for index, op in enumerate(program.operations):
         match op:
             case Affine():
@@ -39,6 +50,8 @@ def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorPro
             case _:
                 value = fuser.append(op.renumbered(number))
         number[index + 1] = value
+        if len(readers[index + 1]) > 1:
+            fuser.share(value)
     output = number[program.output]
     if output == 0 and program.output_shape != program.input_shape:
         # Only a reshape is left. One value cannot have two shapes, so the output becomes a copy.
@@ -49,15 +62,22 @@ def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorPro
 
 
 class Fuser:
-    """A list of operations that is simplified as it grows. Reshapes of a value are dropped: only flat order matters."""
+    """A list of operations that is simplified as it grows. Reshapes of a value are dropped: only flat order matters.
 
-    def __init__(self, growth: float) -> None:
-        self.growth = growth
+    `depth` is the number of levels on the longest path to each value. `shared` are values that more than one operation
+    reads. `pulls`: diagonal maps are pulled out of sums.
+    """
+
+    def __init__(self, growth: float, *, pulls: bool = False) -> None:
+        self.growth, self.pulls = growth, pulls
         self.operations: list[TensorOp] = []
+        self.depth = [0]
+        self.shared: set[int] = set()
 
     def append(self, op: TensorOp) -> int:
         """Add an operation as it is, and return its value."""
         self.operations.append(op)
+        self.depth.append(max(self.depth[value] for value in op.reads) + op.depth)
         return len(self.operations)
 
     def affine(
@@ -79,18 +99,38 @@ class Fuser:
                 total = np.asarray(matrix @ before.bias + bias)
                 names = join(before.name, before.kind, name, kind)
                 return self.affine(before.input, product, total, shape, *names)
-        if isinstance(before, Add):
-            parts = [self.operations[value - 1] if value else None for value in (before.a, before.b)]
-            worth = [
-                isinstance(part, Affine)
-                and compose(matrix, part.matrix).nnz <= self.growth * (matrix.nnz + part.matrix.nnz)
-                for part in parts
-            ]
-            if any(worth):
-                a = self.affine(before.a, matrix, bias, shape, name, kind)
-                b = self.affine(before.b, matrix, np.zeros_like(bias), shape, name, kind)
-                return self.add(a, b, shape, name)
+        if isinstance(before, Add) and self._goes_through(matrix, source):
+            a = self.affine(before.a, matrix, bias, shape, name, kind)
+            b = self.affine(before.b, matrix, np.zeros_like(bias), shape, name, kind)
+            return self.add(a, b, shape, name)
         return self.append(Affine(source, matrix, bias, shape, name, kind))
+
+    def share(self, value: int) -> None:
+        """Record that more than one operation reads a value: a map that makes it is fused with each of them."""
+        self.shared.add(value)
+        op = self.operations[value - 1] if value else None
+        if isinstance(op, Affine):
+            self.share(op.input)
+
+    def _goes_through(self, matrix: sparse.csr_array, total: int) -> bool:
+        """Return whether `matrix` is applied to each term of the sum `total`.
+
+        That saves a level if it fuses with all of the deepest terms. Otherwise it is done only for fewer non-zeros, in
+        a sum that nothing else reads.
+        """
+        terms = self._terms(total)
+        deepest = max(self.depth[value] for value in terms)
+        saves, fuses, before, after = True, False, matrix.nnz, 0.0
+        for value in terms:
+            op = self.operations[value - 1] if value else None
+            factor = op.matrix.nnz if isinstance(op, Affine) else 0
+            product: float = compose(matrix, op.matrix).nnz if isinstance(op, Affine) else np.inf
+            fits = product <= self.growth * (matrix.nnz + factor)
+            saves &= fits or self.depth[value] < deepest
+            fuses |= fits
+            before += factor
+            after += product if fits else matrix.nnz + factor
+        return fuses and (saves or (after < before and total not in self.shared))
 
     def add(self, a: int, b: int, shape: tuple[int, ...], name: str) -> int:
         """Return the value a + b; terms that are affine in the same value become one map."""
@@ -111,10 +151,55 @@ class Fuser:
             else:
                 names = join(term.name, term.kind, name, "scale")
                 values.append(self.affine(source, term.matrix, term.bias, shape, *names))
+        if self.pulls and (pulled := self._pulled(values, shape, name)) is not None:
+            return pulled
+        return self._chain(values, shape, name)
+
+    def _chain(self, values: list[int], shape: tuple[int, ...], name: str) -> int:
         total = values[0]
         for value in values[1:]:
             total = self.append(Add(total, value, shape, name))
         return total
+
+    def _pulled(self, values: list[int], shape: tuple[int, ...], name: str) -> int | None:
+        """Return the sum of `values` as a diagonal map of a sum that takes one level less; None if there is none."""
+        deepest = max(self.depth[value] for value in values)
+        deep = [value for value in values if self.depth[value] == deepest]
+        op = self.operations[deep[0] - 1] if deep[0] else None
+        if len(deep) > 1 or len(values) < 2 or not isinstance(op, Affine) or not is_diagonal(op.matrix):
+            return None
+        factors = op.matrix.diagonal()
+        used = np.abs(factors[factors != 0])
+        if not used.size or used.max() > WIDEST_SCALE * used.min():
+            return None
+        inverse = np.divide(1.0, factors, out=np.zeros_like(factors), where=factors != 0)
+        scaled, bias = [op.input], op.bias
+        for value in values:
+            term = self.operations[value - 1] if value else None
+            if value == deep[0]:
+                continue
+            if not isinstance(term, Affine):
+                if self.depth[value] + 1 >= deepest:
+                    return None
+                term = Affine(
+                    value,
+                    sparse.csr_array(sparse.eye_array(len(factors), format="csr")),
+                    np.zeros(len(factors)),
+                    shape,
+                    name,
+                    "scale",
+                )
+            if np.any(np.diff(term.matrix.indptr)[factors == 0]):
+                return None
+            bias = bias + term.bias
+            matrix = compose(sparse.csr_array(sparse.diags_array(inverse, format="csr")), term.matrix)
+            scaled.append(
+                self.append(Affine(term.input, matrix, np.zeros_like(bias), shape, term.name, term.kind))
+            )
+        total = self._chain(scaled, shape, name)
+        if is_identity(op.matrix) and not np.any(bias):
+            return total
+        return self.append(Affine(total, op.matrix, bias, shape, op.name, op.kind))
 
     def _terms(self, value: int) -> list[int]:
         """Return the values that are added up into `value`."""
@@ -139,6 +224,14 @@ def is_identity(matrix: sparse.csr_array) -> bool:
         and np.all(matrix.data == 1.0)
         and np.array_equal(matrix.indices, np.arange(rows))
         and np.array_equal(matrix.indptr, np.arange(rows + 1))
+    )
+
+
+def is_diagonal(matrix: sparse.csr_array) -> bool:
+    """Return whether `matrix` is square, with non-zeros on its diagonal only."""
+    rows, columns = matrix.shape
+    return rows == columns and bool(
+        np.array_equal(matrix.indices, np.flatnonzero(np.diff(matrix.indptr) == 1))
     )
 
 

@@ -118,7 +118,7 @@ def _is_slower(program: TensorProgram, polynomial: _Written) -> bool:
         modulus_chain=(1.0,) * (depth + 1),
     )
     products = sum(isinstance(program.operations[index], Multiply) for index in polynomial.operations)
-    return products > len(schedule.multiplication_levels())
+    return products > len(schedule.multiplications())
 
 
 def _line(op: Affine) -> tuple[float, float] | None:

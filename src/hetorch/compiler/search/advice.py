@@ -9,10 +9,12 @@ from hetorch.compiler.options import LARGEST_RING
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.feasibility import Infeasible, Limit
 from hetorch.compiler.search.request import Request
+from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.interop.backends import BACKENDS
 from hetorch.ir.tensor_program import Chebyshev, Multiply, TensorOp
 from hetorch.params import Security
-from hetorch.plan.report import size_text
+from hetorch.plan.sizes import evaluation_key_bytes
+from hetorch.quantities import count_text, size_text
 
 
 def no_parameters(request: Request, variant: int, misses: Sequence[Infeasible]) -> str:
@@ -25,47 +27,62 @@ def no_parameters(request: Request, variant: int, misses: Sequence[Infeasible]) 
     last = {(miss.candidate.ring_degree, miss.candidate.batch): miss for miss in misses}
     reasons = dict.fromkeys(_reason(request, levels, miss) for miss in last.values())
     return (
-        f"no parameters fit a program of {levels} levels at {security}-bit security (ring degree "
+        f"no parameters fit a program of {count_text(levels, 'level')} at {security}-bit security (ring degree "
         f"{'; '.join(reasons)}); what helps: {'; '.join(remedies(request, variant))}"
     )
 
 
 def beyond_limits(request: Request, choices: Sequence[Choice]) -> str:
     """Return the message for a program whose choices all have too many keys or take too much memory."""
-    keys = min(choice.key_bytes for choice in choices)
-    if keys > request.key_limit:
-        return too_many_keys(keys, request.key_limit)
+    fewest = min(choices, key=lambda choice: choice.key_bytes)
+    if fewest.key_bytes > request.key_limit:
+        return too_many_keys(request, fewest, request.key_limit)
     allowed = [choice for choice in choices if choice.key_bytes <= request.key_limit]
     assert request.memory_limit is not None
-    return too_much_memory(min(allowed, key=lambda choice: choice.footprint.total), request.memory_limit)
+    least = min(allowed, key=lambda choice: choice.footprint.total)
+    return too_much_memory(request, least, request.memory_limit)
 
 
-def too_much_memory(choice: Choice, limit: int) -> str:
-    """Return the message for a program if even `choice`, which takes the least memory, takes more than `limit`."""
-    held, operations = choice.footprint, choice.variant.program.operations
-    worst = max(held.weights, key=lambda index: (held.weights[index], -index), default=None)
+def too_much_memory(request: Request, least: Choice, limit: int) -> str:
+    """Return the message if every choice takes more than `limit` bytes in a run, `least` the fewest."""
+    held, operations = least.footprint, least.variant.program.operations
     blame = ""
-    if worst is not None:
+    if held.weights:
+        worst = max(held.weights, key=lambda index: (held.weights[index], -index))
+        diagonals = count_text(least.lowered[worst].diagonals, "diagonal")
         blame = (
-            f"; the layer {operations[worst].name!r} takes most of the weights, {size_text(held.weights[worst])}: "
-            f"{choice.lowered[worst].diagonals} diagonals at level {choice.variant.levels[worst + 1] + 1}"
+            f"; the layer {operations[worst].name!r} takes most of the weights, {size_text(held.weights[worst])} for "
+            f"{diagonals} at level {least.variant.levels[worst + 1] + 1}"
         )
     weights = sum(held.weights.values())
+    ways = [
+        f"memory_limit={held.total}",
+        *_shallower(request, least.candidate.variant),
+        "fewer or smaller layers",
+    ]
     return (
         f"a run takes at least {size_text(held.total)} of memory ({size_text(held.keys)} of keys, "
-        f"{size_text(weights)} of weights, {size_text(held.working)} of ciphertexts and intermediate results), "
-        f"memory_limit is {size_text(limit)}{blame}; raise it for a server with more memory, use smaller or fewer "
-        "layers, or polynomials of fewer levels (a smaller activation_degree= or activation_agreement=)"
+        f"{size_text(weights)} of weights, {size_text(held.working)} of ciphertexts and intermediate results), and "
+        f"{size_text(limit)} are allowed by memory_limit={blame}; what helps: {'; '.join(ways)}"
     )
 
 
-def too_many_keys(least: int, limit: int) -> str:
-    """Return the message for a program whose keys take at least `least` bytes, more than `limit`."""
+def too_many_keys(request: Request, fewest: Choice, limit: int) -> str:
+    """Return the message if the keys of every choice take more than `limit` bytes, those of `fewest` the least.
+
+    A limit of exactly the size that was reached is certain to be kept. A run with a sample in each slot needs no
+    rotation, so that objective is named where the key for products alone keeps the limit.
+    """
+    parameters, options = fewest.parameters, request.options
+    ways = [f"key_limit={fewest.key_bytes}"]
+    product_key = evaluation_key_bytes(parameters, EvaluationKeySpec(parameters.max_level, ()))
+    if not (request.throughput or options.batch_size or options.encrypted_weights) and product_key <= limit:
+        ways.append('objective="throughput", where a run takes many samples and needs no rotation keys')
+    ways += _shallower(request, fewest.candidate.variant)
+    ways.append("fewer or smaller layers")
     return (
-        f"the fewest evaluation keys of the layouts that were found take {least} bytes ({least / 1e6:.1f} MB), "
-        f"key_limit is {limit} bytes ({limit / 1e6:.1f} MB); raise it, use polynomials of fewer levels (a smaller "
-        "activation_degree= or activation_agreement=), a larger ring_degree=, fewer layers, or the objective "
-        '"throughput", which needs one key'
+        f"the fewest evaluation keys of the layouts that were found take {size_text(fewest.key_bytes)}, and "
+        f"{size_text(limit)} are allowed by key_limit=; what helps: {'; '.join(ways)}"
     )
 
 
@@ -73,7 +90,7 @@ def remedies(request: Request, variant: int) -> list[str]:
     """Return the options that leave more room: those that the user gave, and those that decide the network's depth."""
     options, backend = request.options, request.backend
     ways = []
-    if options.ring_degree is not None and options.ring_degree < LARGEST_RING:
+    if options.ring_degree is not None and options.ring_degree < min(LARGEST_RING, backend.largest_ring):
         ways.append("a larger ring_degree= or none")
     for other in BACKENDS:
         if other.largest_ring > backend.largest_ring:
@@ -88,14 +105,26 @@ def remedies(request: Request, variant: int) -> list[str]:
         ways.append("no digit_size=")
     if request.batch_size is not None and request.batch_size > 1:
         ways.append("a smaller batch_size=")
-    ways.append("a larger precision=")
-    if any(_approximates(op) for op in request.variants[variant].program.operations):
-        ways.append(
-            "polynomials of fewer levels (a smaller activation_degree=, or a larger activation_tolerance= or "
-            "activation_precision= and a smaller activation_agreement=)"
-        )
+    if options.scale_bits is None:  # else the precision decides nothing
+        ways.append("a larger precision=")
+    ways += _shallower(request, variant)
     ways.append("fewer layers or smaller tensors")
     return ways
+
+
+def _shallower(request: Request, variant: int) -> list[str]:
+    """Return the options that give the polynomials fewer levels, if there are polynomials."""
+    options = request.options
+    if not any(_approximates(op) for op in request.variants[variant].program.operations):
+        return []
+    if options.activation_degree is not None:
+        ways = ["a smaller activation_degree="] if options.activation_degree > 1 else []
+    elif options.activation_precision is not None:
+        ways = ["a larger activation_precision="]
+    else:
+        ways = ["a small activation_degree=", "a larger activation_tolerance="]
+        ways += ["a smaller activation_agreement="] if options.activation_agreement > 0 else []
+    return [f"polynomials of fewer levels ({' or '.join(ways)})"] if ways else []
 
 
 def _reason(request: Request, levels: int, miss: Infeasible) -> str:
@@ -104,10 +133,10 @@ def _reason(request: Request, levels: int, miss: Infeasible) -> str:
         # The comparison grants one bit more than the table has.
         return f"{ring}: at least {miss.needed:.0f} bits needed, {miss.allowed - 1:.0f} allowed"
     if miss.limit is Limit.SLOTS:
-        return f"{ring}: {request.batch_size} samples side by side need more slots"
+        return f"{ring}: {count_text(miss.candidate.batch, 'sample')} side by side take more slots"
     if miss.limit is Limit.LAYOUTS:
         return f"{ring}: {miss.detail}"
-    return f"{ring}: no chain of {levels + 1} primes is precise and secure enough"
+    return f"{ring}: no chain of {count_text(levels + 1, 'prime')} is precise and secure enough"
 
 
 def _approximates(op: TensorOp) -> bool:

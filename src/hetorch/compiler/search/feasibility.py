@@ -4,19 +4,21 @@ which it misses them."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
-from hetorch.compiler.noise.predict_errors import predict_errors
+from hetorch.compiler.noise.predict_errors import OwnNoise, predict_errors
+from hetorch.compiler.noise.range_noise import ROOM, range_noise
 from hetorch.compiler.packing.lower import LIGHTEST
 from hetorch.compiler.passes.assign_scales import assign_scales
 from hetorch.compiler.search.candidates import SPARE_BITS, Candidate, Scope, digit_sizes
 from hetorch.compiler.search.request import Request
 from hetorch.compiler.search.variants import LoweredVariant, Variant
 from hetorch.engine.noise import NoiseModel
-from hetorch.ir.tensor_program import Affine
+from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply
 from hetorch.params import Security, max_log2_qp
 
 SPECIAL_BITS = 49
@@ -26,10 +28,13 @@ HEADROOM_BITS = 4
 outputs may go further beyond those of calibration, and q_0 takes more of the modulus."""
 MOST_SCALE_BITS = SPECIAL_BITS - HEADROOM_BITS
 """Largest size in bits of the scale: q_0, with its headroom, stays within SPECIAL_BITS."""
-BIAS_BITS = 1.02
-"""Bits of q_0 above the largest bias: one for the sign, and 0.02 because primes lie beside the powers of two. A bias
-may be larger than the sum that it belongs to, but it is the same for every input and needs no headroom. The other terms
-of the sum may have any size: residues add up modulo q_0, and only the decrypted sum must lie below it."""
+PRIME_BITS = 0.02
+"""Bits of q_0 above a number that must lie below it, because primes lie beside the powers of two. Raised, q_0 takes one
+bit more where the number is just below a power of two."""
+BIAS_BITS = 1 + PRIME_BITS
+"""Bits of q_0 above the largest bias, one of them for the sign. A bias may be larger than the sum that it belongs to,
+but it is the same for every input and needs no headroom. The other terms of the sum may have any size: residues add up
+modulo q_0, and only the decrypted sum must lie below it."""
 TRIAL_BITS = 32.0
 """Scale, in bits, at which the error is predicted once; the bits that the precision needs follow from it."""
 
@@ -152,13 +157,7 @@ def chain_sizes(
         return Miss(Limit.PRECISION, wanted, MOST_SCALE_BITS)
     bits = max(wanted, _prime_floor(ring_degree))
     scales = assign_scales(program, levels, variant.sizes, bits, None)
-    largest = [1.0]
-    for value in (value for value in range(program.value_count) if levels[value] == 0):
-        largest.append(scales[value] * variant.sizes[value] * 2**HEADROOM_BITS)
-        op = program.operations[value - 1] if value else None
-        if isinstance(op, Affine):
-            largest.append(scales[value] * float(np.max(np.abs(op.bias))) * 2**BIAS_BITS)
-    first = max(math.ceil(math.log2(max(largest))), bits)
+    first = max(math.ceil(math.log2(_largest_number(request, variant, scales, bits))), bits)
     if first > SPECIAL_BITS:
         return Miss(Limit.OUTPUT, first, SPECIAL_BITS)
     special = _special_bits(first + (digit_size - 1) * bits + spare_bits, ring_degree)
@@ -168,24 +167,45 @@ def chain_sizes(
     return ChainSizes(bits, [first] + [bits] * levels[0], special)
 
 
+def _largest_number(request: Request, variant: Variant, scales: Sequence[float], bits: int) -> float:
+    """Return the number that q_0 must reach, with the headroom of each.
+
+    Outputs and their biases must lie below it. Engines refuse a product whose scale is not below its modulus: after the
+    division by the prime of its level, the scale must be below the modulus of its own level, and so must the largest
+    coefficient of a series, times the scale.
+    """
+    program = variant.program
+    all_checked = request.backend.checks_every_scale or request.options.encrypted_weights
+    largest = [1.0]
+    for value, (level, scale) in enumerate(zip(variant.levels, scales, strict=True)):
+        op = program.operations[value - 1] if value else None
+        if all_checked or isinstance(op, Multiply | Chebyshev):
+            factor = float(np.max(np.abs(op.coefficients))) if isinstance(op, Chebyshev) else 1.0
+            largest.append(scale * max(factor, 1.0) * 2.0 ** (PRIME_BITS * (level + 1) - level * bits))
+        if level == 0:
+            largest.append(scale * variant.sizes[value] * 2**HEADROOM_BITS)
+        if level == 0 and isinstance(op, Affine):
+            largest.append(scale * float(np.max(np.abs(op.bias))) * 2**BIAS_BITS)
+    return max(largest)
+
+
 def _scale_bits(request: Request, lowered: LoweredVariant, model: NoiseModel, least: bool) -> int:
-    """Return the bits of the scale at which the predicted error meets the precision."""
-    variant = lowered.variant
-    scales = assign_scales(variant.program, variant.levels, variant.sizes, TRIAL_BITS, None)
-    _, error = predict_errors(
-        variant.program,
-        lowered.maps,
-        variant.levels,
-        scales,
-        model,
-        lowered.sensitivity,
-        TRIAL_BITS,
-        encrypted=request.options.encrypted_weights,
-        least=least,
-    )
-    relative = error / request.output_range
+    """Return the bits of the scale at which the predicted error meets the precision, and noise stays in the ranges."""
+    variant, sensitivity = lowered.variant, lowered.sensitivity
+    program, levels = variant.program, variant.levels
+    scales = assign_scales(program, levels, variant.sizes, TRIAL_BITS, None)
+    encrypted = request.options.encrypted_weights
+    facts = (program, lowered.maps, levels, scales, model, sensitivity, TRIAL_BITS)
+    _, error = predict_errors(*facts, encrypted=encrypted, least=least)
+    excess = error / request.output_range / request.precision
+    if not least:
+        own = OwnNoise(*facts, encrypted)
+        reached = range_noise(
+            program, [own.of(v) for v in range(program.value_count)], scales, sensitivity.samples
+        )
+        excess = max(excess, reached / ROOM)
     # Errors are proportional to 2^-bits, so one trial is enough; the primes themselves are within 2^-8 of 2^bits.
-    return math.ceil(TRIAL_BITS + math.log2(relative / request.precision) + 2.0**-8)
+    return math.ceil(TRIAL_BITS + math.log2(excess) + 2.0**-8)
 
 
 def _special_bits(bits: int, ring_degree: int) -> list[int]:

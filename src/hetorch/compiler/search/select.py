@@ -85,21 +85,22 @@ class Ledger:
         """Return the choice that takes the least time per sample, among the best choices of the variants.
 
         Raises:
-            InfeasibleError: no variant has a choice; the message says why the first one has none, and what helps.
+            InfeasibleError: no variant has a choice; the message tells the fewest keys, or why the first variant has no
+                parameters, and what helps.
         """
-        best, problems = [], []
+        best: list[Choice] = []
+        beyond: list[Choice] = []
         for variant in range(len(self.request.variants)):
             cheapest = [c for c in (self._cheapest(variant, w) for w in KEY_WEIGHTS) if c is not None]
             choices = [choice for weight in KEY_WEIGHTS for choice in self.choices[variant, weight]]
             if cheapest:
                 best.append(self._with_few_keys(cheapest, [c for c in choices if self._is_within(c)]))
-            elif choices:
-                problems.append(beyond_limits(self.request, choices))
-            else:
-                problems.append(no_parameters(self.request, variant, self.misses[variant, KEY_WEIGHTS[0]]))
-        if not best:
-            raise InfeasibleError(problems[0])
-        return min(best, key=self._seconds_per_sample)
+            beyond += choices
+        if best:
+            return min(best, key=self._seconds_per_sample)
+        if beyond:
+            raise InfeasibleError(beyond_limits(self.request, beyond))
+        raise InfeasibleError(no_parameters(self.request, 0, self.misses[0, KEY_WEIGHTS[0]]))
 
     def _with_few_keys(self, cheapest: list[Choice], choices: list[Choice]) -> Choice:
         """Return the winner of a variant: `cheapest` has one choice of each key weight, `choices` has all."""

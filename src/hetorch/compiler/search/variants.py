@@ -18,6 +18,7 @@ from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import Pruned, drop_pruned
 from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
+from hetorch.compiler.passes.share_maps import share_maps
 from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
 
@@ -56,7 +57,7 @@ def program_variants(program: TensorProgram, inputs: NDArray[np.float64]) -> tup
     """
     variants: list[Variant] = []
     for growth in GROWTHS:
-        pruned = drop_pruned(balance_sums(fuse_affine(program, growth)))
+        pruned = drop_pruned(balance_sums(share_maps(fuse_affine(program, growth))))
         verify_tensor_program(pruned.program, "drop_pruned")
         if all(len(pruned.program.operations) != len(other.program.operations) for other in variants):
             variants.append(_measured(pruned, inputs))

@@ -31,5 +31,6 @@ SEAL = Backend(
     largest_ring=LARGEST_RING,
     digit_size=1,
     special_prime_count=1,
+    checks_every_scale=True,
     slot_generator=3,
 )

@@ -13,6 +13,7 @@ from hetorch.interop.seal.objects import SealCiphertext, SealTransform
 from hetorch.interop.seal.polynomial import evaluate_chebyshev
 from hetorch.interop.seal.transform import apply, prepare
 from hetorch.interop.seal_format import dump_ciphertext, load_ciphertext
+from hetorch.quantities import count_text
 
 
 class SealEngine(SealArithmetic):
@@ -57,7 +58,9 @@ class SealEngine(SealArithmetic):
         self, prepared: SealTransform, inputs: Sequence[SealCiphertext]
     ) -> list[SealCiphertext]:
         if len(inputs) != prepared.input_count:
-            raise InputError(f"the transform takes {prepared.input_count} ciphertexts, got {len(inputs)}")
+            raise InputError(
+                f"the transform takes {count_text(prepared.input_count, 'ciphertext')}, got {len(inputs)}"
+            )
         for a in inputs:
             if a.level != prepared.level:
                 raise LevelError(

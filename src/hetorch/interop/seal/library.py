@@ -16,8 +16,9 @@ from hetorch.interop.seal.limits import LARGEST_RING
 from hetorch.interop.seal_format import SealParameters, dump_galois_keys, dump_relin_keys
 from hetorch.optional_packages import require
 from hetorch.params import ParameterSet
+from hetorch.quantities import count_text
 
-RECOMPILE = "compile the model with engine='seal' (hetorch compile --engine seal)"
+RECOMPILE = 'compile the model with engine="seal"'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,7 +66,8 @@ def seal_library(parameters: ParameterSet) -> SealLibrary:
         seal_parameters = SealParameters.of(parameters)
     except ParameterError:
         raise PlanUseError(
-            f"the plan has {len(parameters.special_primes)} special primes and digits of {parameters.digit_size} "
+            f"the plan has {count_text(len(parameters.special_primes), 'special prime')} and digits of "
+            f"{parameters.digit_size} "
             f"primes, SEAL's key switching has one special prime and digits of one; {RECOMPILE}"
         ) from None
     settings = seal.EncryptionParameters(seal.scheme_type.ckks)

@@ -13,6 +13,7 @@ from hetorch.engine.polynomial import BasisStep, Series, chebyshev_schedule, pol
 from hetorch.errors import InputError, LevelError, PlanUseError
 from hetorch.interop.seal.arithmetic import SealArithmetic
 from hetorch.interop.seal.objects import SealCiphertext
+from hetorch.quantities import count_text
 
 
 def evaluate_chebyshev(
@@ -28,7 +29,8 @@ def evaluate_chebyshev(
     depth = polynomial_depth(len(coefficients) - 1)
     if x.level < depth:
         raise LevelError(
-            f"a polynomial of degree {len(coefficients) - 1} takes {depth} levels, the ciphertext is at level {x.level}"
+            f"a polynomial of degree {len(coefficients) - 1} takes {count_text(depth, 'level')}, the "
+            f"ciphertext is at level {x.level}"
         )
     if not (output_scale > 0 and math.isfinite(output_scale)):
         raise LevelError("output_scale must be above 0 and finite")

@@ -11,6 +11,7 @@ from hetorch.errors import ParameterError, WireError
 from hetorch.interop.seal_format.compression import DEFAULT_COMPRESSION, compression_number
 from hetorch.interop.seal_format.stream import HEADER_BYTES, Bytes, Reader, frame
 from hetorch.params import ParameterSet, Security
+from hetorch.quantities import count_text
 
 BFV, CKKS, BGV = 1, 2, 3
 MAX_PRIMES = 64
@@ -40,7 +41,8 @@ class SealParameters:
         if len(parameters.special_primes) != 1 or parameters.digit_size != 1:
             raise ParameterError(
                 f"SEAL's key switching has one special prime and digits of one prime, these parameters have "
-                f"{len(parameters.special_primes)} special primes and digit_size {parameters.digit_size}; "
+                f"{count_text(len(parameters.special_primes), 'special prime')} and digit_size "
+                f"{parameters.digit_size}; "
                 "compile with digit_size=1"
             )
         primes = (*parameters.modulus_chain, *parameters.special_primes)
@@ -70,7 +72,7 @@ class SealParameters:
         if scheme not in (BFV, CKKS, BGV):
             raise WireError(f"{what}: scheme {scheme} is not one of BFV, CKKS and BGV")
         if not 1 <= count <= MAX_PRIMES:
-            raise WireError(f"{what} claim {count} primes, expected 1 to {MAX_PRIMES}")
+            raise WireError(f"{what} claim {count_text(count, 'prime')}, expected 1 to {MAX_PRIMES}")
         moduli = [_load_modulus(reader) for _ in range(count + 1)]
         reader.finish()
         return cls(scheme, ring_degree, tuple(moduli[:-1]), moduli[-1])

@@ -24,6 +24,7 @@ from hetorch.interop.seal_format.orders import to_ours, to_seal
 from hetorch.interop.seal_format.parameters import key_parms_id, seal_parameters
 from hetorch.interop.seal_format.stream import HEADER_BYTES, Bytes, Reader, Words, frame
 from hetorch.params import ParameterSet
+from hetorch.quantities import count_text
 
 
 def load_relin_keys(parameters: ParameterSet, data: Bytes) -> _native.SwitchingKey:
@@ -145,7 +146,7 @@ def _load(
         if digits == 0:
             continue
         if digits != len(primes) - 1:
-            raise WireError(f"{what}: a key has {digits} digits, expected {len(primes) - 1}")
+            raise WireError(f"{what}: a key has {count_text(digits, 'digit')}, expected {len(primes) - 1}")
         inners = [reader.nested(digit_bytes, "a digit") for _ in range(digits)]
         if wanted is not None and place not in wanted:
             continue

@@ -24,6 +24,7 @@ from hetorch.interop.tenseal_format.fields import (
     write_number,
     write_packed,
 )
+from hetorch.quantities import count_text
 
 MAX_CIPHERTEXTS = 1 << 20
 """Most ciphertexts of one message; a higher limit lets a message of a stranger cost more memory."""
@@ -159,7 +160,9 @@ def _load(
 
 def _check_sizes(raw: _Raw, what: str) -> None:
     if len(raw.numbers) != len(raw.ciphertexts):
-        raise WireError(f"{what} has {len(raw.numbers)} sizes and {len(raw.ciphertexts)} ciphertexts")
+        raise WireError(
+            f"{what} has {count_text(len(raw.numbers), 'size')} and {count_text(len(raw.ciphertexts), 'ciphertext')}"
+        )
 
 
 def _check_shape(raw: _Raw, what: str) -> None:
@@ -167,7 +170,7 @@ def _check_shape(raw: _Raw, what: str) -> None:
     if math.prod(max(size, 1) for size in raw.numbers) > MAX_CIPHERTEXTS:
         raise WireError(f"{what} of shape {raw.numbers}: at most {MAX_CIPHERTEXTS} entries are read")
     if math.prod(raw.numbers) != len(raw.ciphertexts):
-        raise WireError(f"{what} of shape {raw.numbers} has {len(raw.ciphertexts)} ciphertexts")
+        raise WireError(f"{what} of shape {raw.numbers} has {count_text(len(raw.ciphertexts), 'ciphertext')}")
 
 
 def _start(numbers: tuple[int, ...], ciphertexts: tuple[Bytes, ...]) -> bytes:

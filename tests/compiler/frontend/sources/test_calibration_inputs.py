@@ -153,5 +153,5 @@ def test_other_forms_are_refused_with_those_that_are_taken(wrong: object, messag
 
 
 def test_a_data_set_without_enough_inputs_is_refused() -> None:
-    with pytest.raises(InputError, match="has 1 inputs, the model takes 2"):
+    with pytest.raises(InputError, match="has 1 input, the model takes 2"):
         capture(Two(), TensorDataset(A))

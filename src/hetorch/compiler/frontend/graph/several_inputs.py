@@ -9,6 +9,7 @@ from typing import TypeGuard
 import torch
 
 from hetorch.errors import InputError
+from hetorch.quantities import count_text
 
 
 class Joined(torch.nn.Module):
@@ -63,5 +64,5 @@ def join(model: torch.nn.Module, inputs: Sequence[object]) -> tuple[torch.nn.Mod
     return (
         Joined(model, shapes),
         flat,
-        f"the {len(shapes)} inputs are one row of {ends[-1]} numbers, flattened: {places}",
+        f"the {count_text(len(shapes), 'input')} are one row of {count_text(ends[-1], 'number')}, flattened: {places}",
     )

@@ -9,6 +9,7 @@ from hetorch.compiler.frontend.operations.affine import AFFINE
 from hetorch.compiler.frontend.operations.builder import Handler
 from hetorch.compiler.frontend.operations.convolution import CONVOLUTION
 from hetorch.compiler.frontend.operations.elementwise import ELEMENTWISE
+from hetorch.compiler.frontend.operations.max_pool import MAX_POOLS
 from hetorch.compiler.frontend.operations.maximum import MAXIMUM
 from hetorch.compiler.frontend.operations.movement import MOVEMENT
 from hetorch.compiler.frontend.operations.normalisation import NORMALISATION
@@ -21,6 +22,7 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
         **AFFINE,
         **CONVOLUTION,
         **ELEMENTWISE,
+        **MAX_POOLS,
         **MAXIMUM,
         **NORMALISATION,
         **PRODUCT,

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from hetorch.compiler.frontend.operations import matrices
 from hetorch.compiler.frontend.operations.builder import Builder, Handler, Result, expanded
 from hetorch.compiler.frontend.operations.call import Call, Shape, Symbol, as_array
-from hetorch.ir.tensor_program import Activation
 
 
 def greater(builder: Builder, call: Call, a: Symbol, b: Symbol) -> Symbol:
@@ -21,93 +20,33 @@ def greater(builder: Builder, call: Call, a: Symbol, b: Symbol) -> Symbol:
     return builder.add(b, builder.activation(difference, "relu", (), call), call)
 
 
+def larger(
+    builder: Builder, call: Call, source: Symbol, first: NDArray[np.int64], second: NDArray[np.int64]
+) -> Symbol:
+    """Return the larger of the elements of `source` that `first` and `second` name, in their shape; -1 names zero."""
+    b = builder.move(source, np.ascontiguousarray(second), call)
+    matrix = matrices.difference(first, second, source.size)
+    difference = builder.affine(source, matrix, None, call, first.shape)
+    return builder.add(b, builder.activation(difference, "relu", (), call), call)
+
+
 def largest(builder: Builder, call: Call, source: Symbol, choices: NDArray[np.int64], shape: Shape) -> Symbol:
     """Return the largest of the elements of `source` that each row of `choices` names, in ceil(log2(columns)) rounds.
 
     In `choices` (rows, columns), -1 stands for the number zero. `shape` is that of the result, one element a row; its
-    first axis is the channels, whose ranges are calibrated separately.
+    first axis is the channels, whose ranges are calibrated separately. The pairs of a round are further channels: the
+    pixels of an image stay an image.
     """
+    rows = len(choices)
     while choices.shape[1] > 1:
         half = choices.shape[1] // 2
         # With an odd number of columns the middle one is in both halves; no element is compared with itself.
-        first, second = choices[:, : choices.shape[1] - half], choices[:, half:]
-        size = (*shape, first.shape[1])
-        b = builder.move(source, np.ascontiguousarray(second), call)
-        difference = builder.affine(
-            source,
-            matrices.difference(first, second, source.size),
-            None,
-            call,
-            size,
-        )
-        source = builder.add(b, builder.activation(difference, "relu", (), call), call)
-        choices = np.arange(first.size, dtype=np.int64).reshape(first.shape)
+        first, second = choices[:, : choices.shape[1] - half].T, choices[:, half:].T
+        pairs = len(first)
+        size = (pairs * shape[0], *shape[1:]) if len(shape) > 1 else (pairs, *shape)
+        source = larger(builder, call, source, first.reshape(size), second.reshape(size))
+        choices = np.arange(pairs * rows, dtype=np.int64).reshape(pairs, rows).T
     return builder.move(source, choices.reshape(shape), call)
-
-
-def _max_pool(builder: Builder, call: Call) -> Result:
-    source = call.symbol("self")
-    axes = int(call.op.replace("_with_indices", "")[-2])
-    kernel = call.integers("kernel_size", axes, 1)
-    stride = call.integers("stride", axes, 1) if call["stride"] else kernel
-    shape = call.shape or call.shapes[0]
-    pixels = matrices.windows(
-        source.shape[-axes:],
-        kernel,
-        stride,
-        call.integers("padding", axes, 0),
-        call.integers("dilation", axes, 1),
-        shape[-axes:],
-    )
-    largest_values = _pooled(builder, call, source, pixels, shape, axes)
-    return (largest_values, None) if call.op.endswith("indices") else largest_values
-
-
-def _adaptive_max_pool(builder: Builder, call: Call) -> Result:
-    source = call.symbol("self")
-    axes = int(call.op[-2])
-    shape = call.shape or call.shapes[0]
-    columns = np.zeros((1, 1), dtype=np.int64)
-    for n, m in zip(source.shape[-axes:], shape[-axes:], strict=True):
-        bounds = [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
-        longest = max(stop - start for start, stop in bounds)
-        taps = np.array([[min(start + t, stop - 1) for t in range(longest)] for start, stop in bounds])
-        joined = columns[:, None, :, None] * n + taps[None, :, None, :]
-        columns = joined.reshape(columns.shape[0] * m, columns.shape[1] * longest)
-    largest_values = _pooled(builder, call, source, columns, shape, axes)
-    return largest_values if call.shape else (largest_values, None)
-
-
-def _pooled(
-    builder: Builder, call: Call, source: Symbol, pixels: NDArray[np.int64], shape: Shape, axes: int
-) -> Symbol:
-    # A maximum ignores the padding: such a tap is replaced by another one of the same window.
-    inside = np.take_along_axis(pixels, np.argmax(pixels >= 0, axis=1)[:, None], axis=1)
-    taps = np.where(pixels >= 0, pixels, inside)
-    plane = math.prod(source.shape[-axes:])
-    images = np.arange(source.size // plane, dtype=np.int64)[:, None, None] * plane
-    choices = (images + taps).reshape(-1, taps.shape[1])
-    before = _rectified(builder, call, source, choices.shape[1])
-    if before is not None:
-        # The largest of relu(x) is the largest of x and zero. Where the tree takes one more element without another
-        # round, that saves the round of the ReLU.
-        source = before
-        choices = np.concatenate([choices, np.full((len(choices), 1), -1)], axis=1)
-    return largest(builder, call, source, choices, shape)
-
-
-def _rectified(builder: Builder, call: Call, source: Symbol, many: int) -> Symbol | None:
-    """Return the input of the ReLU that computes `source`, or None.
-
-    None also where zero does not fit among `many` elements without another round, or where the user asked for another
-    approximation of the ReLU than of the maximum.
-    """
-    producer = builder.producer(source)
-    if not isinstance(producer, Activation) or producer.function != "relu" or producer.definition is not None:
-        return None
-    if many & (many - 1) == 0 or producer.wish != call.wish:
-        return None
-    return Symbol(producer.input, source.shape)
 
 
 def _reduce(builder: Builder, call: Call) -> Result:
@@ -148,9 +87,6 @@ def _maximum(builder: Builder, call: Call) -> Result:
 
 
 MAXIMUM: Mapping[str, Handler] = MappingProxyType(
-    {f"max_pool{n}d": _max_pool for n in (1, 2, 3)}
-    | {f"max_pool{n}d_with_indices": _max_pool for n in (2, 3)}
-    | {f"adaptive_max_pool{n}d": _adaptive_max_pool for n in (1, 2, 3)}
-    | dict.fromkeys(("amax", "amin"), _reduce)
+    dict.fromkeys(("amax", "amin"), _reduce)
     | dict.fromkeys(("max", "min", "maximum", "minimum", "fmax", "fmin"), _maximum)
 )

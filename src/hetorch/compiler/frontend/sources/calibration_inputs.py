@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from hetorch.errors import InputError
+from hetorch.quantities import count_text
 
 MOST_SAMPLES = 512
 """Number of samples that are taken from a Dataset or DataLoader; more make ranges safer and compiling slower."""
@@ -139,7 +140,9 @@ def _parts(item: object, count: int) -> tuple[object, ...]:
     else:
         parts = tuple(item[:count])
     if len(parts) != count:
-        raise InputError(f"a sample of calibration_inputs has {len(parts)} inputs, the model takes {count}")
+        raise InputError(
+            f"a sample of calibration_inputs has {count_text(len(parts), 'input')}, the model takes {count}"
+        )
     return parts
 
 

@@ -13,6 +13,7 @@ import torch
 from hetorch.compiler.frontend.sources.onnx.operators import OPERATORS
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.optional_packages import require
+from hetorch.quantities import count_text
 
 NEAREST: Mapping[str, str] = MappingProxyType(
     {
@@ -57,7 +58,8 @@ class OnnxModule(torch.nn.Module):
         inputs = [value.name for value in graph.input if value.name not in weights]
         if len(inputs) != 1 or len(graph.output) != 1:
             raise UnsupportedModelError(
-                f"the ONNX model has {len(inputs)} inputs and {len(graph.output)} outputs; one of each works"
+                f"the ONNX model has {count_text(len(inputs), 'input')} and "
+                f"{count_text(len(graph.output), 'output')}; one of each works"
             )
         (self.input,), self.output = inputs, graph.output[0].name
         self.nodes = [

@@ -1,0 +1,44 @@
+"""`hetorch evaluate`: how a plan does on a test set, without encryption."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hetorch.cli.model_source import METAVAR
+
+
+def evaluate_plan(
+    plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan folder.")],
+    inputs: Annotated[Path, typer.Option(help="The test samples, batch first: .npy, .npz or .csv.")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Their classes, or their targets in the shape of the outputs: .npy, .npz or .csv."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar=METAVAR, help="The model in clear to compare with; the code of its file is run."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the modelled noise.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Show accuracy, agreement and worst error of a plan on a test set, with the modelled noise of encryption.
+
+    Example: [bold]hetorch evaluate digits.hetorch --inputs digits.npy --labels labels.npy[/bold]
+    """
+    from hetorch.cli.arrays import fit_samples, load_array
+    from hetorch.cli.model_source import load_model
+    from hetorch.cli.target import plan_folder
+    from hetorch.inspect.evaluate import evaluate
+    from hetorch.plan.plan import Plan
+
+    loaded = Plan.load(plan_folder(plan))
+    samples = fit_samples(load_array(inputs), loaded.input_layout.shape)
+    targets = None if labels is None else load_array(labels)
+    result = evaluate(loaded, samples, targets, model=None if model is None else load_model(model), seed=seed)
+    print(json.dumps(result.to_dict()) if as_json else str(result))

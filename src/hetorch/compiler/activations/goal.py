@@ -1,0 +1,46 @@
+"""The requirements on an approximated network, and how near an attempt comes to them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hetorch.compiler.activations.evaluate_degrees import Attempt
+from hetorch.compiler.activations.stable_off_calibration import Stability
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """The requirements on a network: an error of at most `tolerance`, at least `agreement`, and stability if given."""
+
+    tolerance: float
+    agreement: float
+    stability: Stability | None = None
+
+    def is_met(self, attempt: Attempt) -> bool:
+        """Return True if the attempt gave a network that satisfies all of it."""
+        return (
+            attempt.network is not None
+            and attempt.error <= self.tolerance
+            and attempt.agreement >= self.agreement
+            and (self.stability is None or self.stability.holds(attempt.network.program))
+        )
+
+    def distance(self, attempt: Attempt) -> float:
+        """Return how far the attempt is from the goal: the largest of the ratios of what it misses to what is allowed.
+
+        Infinity without a network, or if it must be stable and is not.
+        """
+        if attempt.network is None:
+            return math.inf
+        if self.stability is not None and not self.stability.holds(attempt.network.program):
+            return math.inf
+        # With an agreement of 1 nothing may differ; a thousandth stands for that.
+        return max(attempt.error / self.tolerance, (1 - attempt.agreement) / max(1 - self.agreement, 1e-3))
+
+
+def agreement_on(samples: int, wish: float) -> float:
+    """Return the share of `samples` that must keep their argmax: the wish, with the number that may differ rounded up,
+    because one sample is a large share of few. One may always differ."""
+    differing = max(1, math.ceil(round((1 - wish) * samples, 9)))
+    return max(0.0, 1 - differing / samples - 1e-9)

@@ -1,0 +1,114 @@
+"""The sentences on a network that is farther from the model than the user asked: what is missing, where the error comes
+from, and what helps. A remedy is named only if it was tried."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hetorch.compiler.activations.compare_outputs import has_classes
+from hetorch.compiler.activations.domains import RANGE_MARGIN
+from hetorch.compiler.activations.error_curves import error_curves
+from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
+from hetorch.compiler.activations.goal import Goal
+from hetorch.compiler.activations.longest_path import longest_path
+
+UNSTABLE = (
+    f"inputs {RANGE_MARGIN:.0%} further from or nearer to their mean than the calibration inputs can make the outputs "
+    "explode, those of other samples of the same batch too; what helps: more calibration inputs, a larger "
+    'activation_tolerance= (lower degrees), activation_ranges="interval", or batch_size=1'
+)
+OVERFLOW = "the outputs of the polynomials overflow on the calibration inputs; {}"
+USELESS = 1.0
+"""Error relative to the range of the outputs from which on a network without classes is refused: a constant does as
+well."""
+NAMED = 3
+"""Largest number of layers that are named as the ones that cost most."""
+
+
+def refusal(task: Task, goal: Goal, attempt: Attempt) -> str:
+    """Return why the network of the attempt is of no use at all, or nothing.
+
+    It is of none if its outputs are not finite, or if the argmax agrees less than half way from chance to the wish;
+    without classes, if a constant would be as near.
+    """
+    if not math.isfinite(attempt.error):
+        return OVERFLOW.format(advice(task))
+    if has_classes(task.program.output_shape):
+        chance = 1 / math.prod(task.program.output_shape)
+        least = (chance + goal.agreement) / 2
+        if attempt.agreement < least:
+            return (
+                f"the argmax agrees on {attempt.agreement:.2%} of the calibration inputs, which is less than half way "
+                f"from chance to activation_agreement ({least:.2%}); {advice(task)}"
+            )
+    elif attempt.error >= max(USELESS, goal.tolerance):
+        return f"the outputs differ from the model's by {attempt.error:.2%} of their range; {advice(task)}"
+    return ""
+
+
+def shortfall(task: Task, goal: Goal, limit: int, attempt: Attempt) -> str:
+    """Return what the network misses, the layers that cost most, and the remedies that were tried, as one sentence."""
+    missed, accepted = [], []
+    if goal.tolerance < attempt.error < math.inf:
+        missed.append(
+            f"the outputs differ from the model's by {attempt.error:.2%} of their range "
+            f"(activation_tolerance allows {goal.tolerance:.2%})"
+        )
+        accepted.append(f"activation_tolerance={_rounded_up(attempt.error):g}")
+    if attempt.agreement < goal.agreement:
+        missed.append(
+            f"the argmax agrees on {attempt.agreement:.2%} of the calibration inputs "
+            f"(activation_agreement asks for {goal.agreement:.2%})"
+        )
+        accepted.append(f"activation_agreement={math.floor(attempt.agreement * 1000) / 1000:g}")
+    if not missed or not math.isfinite(attempt.error):
+        return ""
+    assert attempt.network is not None
+    levels = longest_path(task.program, [fit.depth for fit in attempt.network.fits])
+    sentences = [
+        f"with polynomials of degree {_degrees(attempt)} ({levels} of at most {limit} levels) {' and '.join(missed)}",
+        _costly(task, goal, attempt),
+        f"{' and '.join(accepted)} accepts it",
+    ]
+    return "; ".join(filter(None, sentences))
+
+
+def _costly(task: Task, goal: Goal, attempt: Attempt) -> str:
+    """Return the layers whose polynomials add most to the error, and if one of them alone is to blame."""
+    curves = error_curves(task, attempt.degrees, own=True)
+    errors = np.array([curve.errors[0] for curve in curves])
+    if not np.sum(errors) > 0:
+        return ""
+    order = np.argsort(-errors, kind="stable")[:NAMED]
+    named = [f"{task.activations[i].name} ({task.activations[i].function})" for i in order]
+    text = f"most of the error comes from {', '.join(dict.fromkeys(named))}"
+    exact = evaluate_degrees(task, attempt.degrees, exact=frozenset({int(order[0])}))
+    if goal.is_met(exact):
+        text += (
+            f"; with {named[0]} exact it would be met: a function there that a polynomial follows better (a square, "
+            "SiLU, average pooling) helps, after training with it"
+        )
+    return text
+
+
+def advice(task: Task) -> str:
+    """Return what helps a network whose activations polynomials cannot follow."""
+    names = ", ".join(dict.fromkeys(f"{op.name} ({op.function})" for op in task.activations[:NAMED]))
+    return (
+        "use fewer layers with activations, or train with functions that polynomials of few levels follow (a square, "
+        f"SiLU, average pooling) in place of {names}"
+    )
+
+
+def _degrees(attempt: Attempt) -> str:
+    assert attempt.network is not None
+    degrees = sorted({fit.degree for fit in attempt.network.fits})
+    return f"{degrees[0]}" if len(degrees) == 1 else f"{degrees[0]} to {degrees[-1]}"
+
+
+def _rounded_up(error: float) -> float:
+    """Return a number with two digits that is at least `error`."""
+    unit = 10.0 ** (math.floor(math.log10(error)) - 1)
+    return math.ceil(error / unit * (1 - 1e-12)) * unit

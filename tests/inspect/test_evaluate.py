@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, r2_score, root_mean_squared_error
+
+import hetorch
+from hetorch.errors import InputError, InputRangeWarning, PlanUseError
+from tests.cli.command import hetorch as command
+from tests.cli.command import refusal, save_secure_plan
+from tests.compiler.networks import inputs, model, plan
+from tests.server.small_plan import expected, outsourced_plan, small_plan
+
+
+def test_classes_against_the_model() -> None:
+    made, x = plan("mlp"), inputs("mlp")[:64]
+    with torch.no_grad():
+        clear = model("mlp")(torch.from_numpy(x).float()).numpy()
+    labels = np.random.default_rng(0).integers(0, clear.shape[1], len(x))
+    result = hetorch.evaluate(made, x, labels, model=model("mlp"))
+    compiled = hetorch.simulate(made, x, noise=False)
+    assert result.clear is not None
+    assert result.clear.accuracy == pytest.approx(accuracy_score(labels, clear.argmax(1)))
+    assert result.compiled.accuracy == pytest.approx(accuracy_score(labels, compiled.argmax(1)))
+    assert result.compiled.agreement == pytest.approx(np.mean(clear.argmax(1) == compiled.argmax(1)))
+    # The model computes in single precision.
+    worst = np.abs(compiled - clear).max() / made.report.output_range
+    assert result.compiled.worst_error == pytest.approx(worst, abs=1e-5)
+    assert result.outside_inputs == 0.0 and result.outside_activations is None
+    assert "agreement with in clear" in str(result)
+
+
+def test_a_regression_without_the_model() -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (50, 8))
+    targets = expected(x) + np.random.default_rng(1).normal(0, 0.1, (50, 4))
+    result = hetorch.evaluate(small_plan(), x, targets)
+    assert result.clear is None and result.compiled.accuracy is None and result.compiled.worst_error is None
+    assert result.compiled.rmse == pytest.approx(
+        root_mean_squared_error(targets.ravel(), expected(x).ravel())
+    )
+    r2 = r2_score(targets, expected(x), multioutput="variance_weighted")
+    assert result.compiled.r2 == pytest.approx(r2)
+    assert result.noisy.worst_error is not None and 0 < result.noisy.worst_error < 1e-6
+    assert result.outside_activations is None  # a square has no range
+
+
+def test_without_labels_only_what_is_known_is_shown() -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (10, 8))
+    result = hetorch.evaluate(small_plan(), x)
+    assert result.compiled.rmse is None and result.noisy.agreement == 1.0
+    assert "accuracy" not in str(result) and "agreement with compiled" in str(result)
+    assert json.loads(json.dumps(result.to_dict()))["samples"] == 10
+
+
+def test_inputs_outside_the_range_are_counted_and_told_at_the_caller() -> None:
+    x = np.zeros((4, 8))
+    x[1, 2], x[3, 0] = 1.5, -1.2
+    made = small_plan()
+    with pytest.warns(InputRangeWarning, match="in 2 of 4 samples") as caught:
+        result = hetorch.evaluate(made, x)
+    assert result.outside_inputs == 0.5
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.zeros(3), r"shape \(3,\); 5 samples"),
+        (np.full(5, 4), r"hold 4; a plan with 4 outputs needs classes 0\.\.3"),
+        (np.full(5, 0.5), r"hold 0\.5"),
+        (np.zeros((5, 3)), r"shape \(5, 3\); the plan has 4 outputs"),
+        (np.full((5, 4), np.nan), "NaN"),
+        ("text", "not only of numbers|real numbers"),
+    ],
+)
+def test_wrong_labels_are_refused(labels: object, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        hetorch.evaluate(small_plan(), np.zeros((5, 8)), labels)  # type: ignore[arg-type]
+
+
+def test_a_model_of_another_shape_is_refused() -> None:
+    with pytest.raises(InputError, match=r"shape \(3,\), the plan of shape \(4,\)"):
+        hetorch.evaluate(small_plan(), np.ones((5, 8)), model=torch.nn.Linear(8, 3))
+
+
+def test_a_plan_without_its_weights_is_refused() -> None:
+    withheld = outsourced_plan().without_weights()
+    for run in (hetorch.evaluate, hetorch.simulate):
+        with pytest.raises(PlanUseError, match="without its weights"):
+            run(withheld, np.zeros((2, 8)))
+
+
+def test_what_leaves_the_owner_holds_no_weight(tmp_path: Path) -> None:
+    """The network is derived from the plan, so that nothing else has to carry weights."""
+    made = outsourced_plan()
+    made.network()
+    made.without_weights().save(tmp_path / "server")
+    weights = [
+        number.tobytes()
+        for array in made.weights.values()
+        if array.dtype == np.float64
+        for number in array.ravel()
+    ]
+    files = [made.public().to_bytes(), *(file.read_bytes() for file in (tmp_path / "server").iterdir())]
+    for number in {w for w in weights if any(w)}:
+        assert not any(number in data for data in files)
+        assert not any(repr(float(np.frombuffer(number)[0])).encode() in data for data in files)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    folder = save_secure_plan(tmp_path)
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 8))
+    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "y.npy", expected(x).argmax(axis=1))
+    (tmp_path / "net.py").write_text("import torch\nnet = torch.nn.Linear(8, 4)\n")
+    files = ["--inputs", tmp_path / "x.npy", "--labels", tmp_path / "y.npy"]
+    result = json.loads(command("evaluate", folder, *files, "--json").stdout)
+    assert result["compiled"]["accuracy"] == 1.0 and result["clear"] is None
+    text = command("evaluate", folder, *files, "--model", f"{tmp_path / 'net.py'}:net").stdout
+    assert "in clear" in text and "worst error" in text
+    np.save(tmp_path / "y.npy", np.zeros(7))
+    assert "20 samples need as many labels" in refusal("evaluate", folder, *files)
