@@ -13,7 +13,7 @@ from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.option_help import signature_with_options
-from hetorch.compiler.options import ACTIVATION_OPTIONS, LARGEST_RING, LEAST_SCALE_BITS, CompileOptions
+from hetorch.compiler.options import ANALYSIS_OPTIONS, LARGEST_RING, LEAST_SCALE_BITS, CompileOptions
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import drop_pruned
@@ -44,7 +44,8 @@ def analyze(
         model: as for hetorch.compile.
         calibration_inputs: as for hetorch.compile.
         progress: as for hetorch.compile.
-        **options: those of hetorch.compile, so that one dictionary serves both; here only activation_... matter.
+        **options: those of hetorch.compile, so that one dictionary serves both; here only `outputs` and activation_...
+            matter.
 
     Returns:
         The analysis, also of a model that cannot be compiled.
@@ -60,7 +61,7 @@ def analyze(
 def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, tell: Progress) -> Analysis:
     tell("trace the model", 0.0)
     try:
-        captured = capture(model, calibration_inputs)
+        captured = capture(model, calibration_inputs, chosen.outputs)
     except UnsupportedModelError as error:
         if isinstance(error.analysis, Analysis):
             return error.analysis
@@ -69,7 +70,11 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
     tell("approximate activations over calibrated ranges", 0.4)
     try:
         approximated = nearest_network(
-            fuse_affine(gather_polynomials(captured.program)), captured.inputs, captured.outputs, chosen
+            fuse_affine(gather_polynomials(captured.program)),
+            captured.inputs,
+            captured.outputs,
+            chosen,
+            heads=captured.interface.row_shapes,
         )
     except HetorchError as error:
         return replace(exact, problem="; ".join(filter(None, (str(error), uneven_inputs(captured.inputs)))))
@@ -90,7 +95,7 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
     )
 
 
-analyze.__signature__ = signature_with_options(analyze, ACTIVATION_OPTIONS)  # type: ignore[attr-defined]
+analyze.__signature__ = signature_with_options(analyze, ANALYSIS_OPTIONS)  # type: ignore[attr-defined]
 
 
 def _least_levels(program: TensorProgram) -> int:

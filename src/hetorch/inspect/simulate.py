@@ -5,8 +5,10 @@ Unlike hetorch.inspect.run_encrypted, this file loads no module for secret keys.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hetorch.engine import _native
 from hetorch.engine.cleartext import check_room
@@ -14,7 +16,7 @@ from hetorch.inspect.batches import check_runnable
 from hetorch.plan import Plan
 
 
-def simulate(plan: Plan, x: ArrayLike, *, noise: bool = True, seed: int = 0) -> NDArray[np.float64]:
+def simulate(plan: Plan, x: object, *, noise: bool = True, seed: int = 0) -> Any:
     """Compute what the plan computes, polynomials included, without encryption and without slots.
 
     The first call derives the network from the plan's program and keeps it; hetorch.inspect.run_slots runs every
@@ -22,20 +24,22 @@ def simulate(plan: Plan, x: ArrayLike, *, noise: bool = True, seed: int = 0) -> 
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
-        x: one sample of the plan's input_shape, or a batch of them.
+        x: one sample of the plan's input_shape, or a batch of them, as for hetorch.Client.predict.
         noise: add Gaussian noise to each value, with the standard deviation that encryption gives it.
         seed: the seed of that noise, 0 or more.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape).
+        The results, float64 of shape (batch, *output_shape); of a model of several outputs a dictionary of them by
+        name, or a tuple.
 
     Raises:
         InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs.
         PlanUseError: the plan is without its weights.
     """
     check_runnable(plan)
-    samples, _ = plan.public().samples(x)
-    return simulate_samples(plan, samples, seed if noise else None)
+    public = plan.public()
+    samples, _ = public.samples(x)
+    return public.named(simulate_samples(plan, samples, seed if noise else None))
 
 
 def simulate_samples(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +11,31 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def has_classes(output_shape: tuple[int, ...]) -> bool:
-    """Return True if the outputs of one sample are a row of two or more numbers, whose argmax is taken for a class."""
-    return len(output_shape) == 1 and output_shape[0] > 1
+Shapes = Sequence[tuple[int, ...]]
 
 
-def compare_outputs(outputs: Array, reference: Array, *, classes: bool) -> tuple[float, float]:
+def class_rows(output_shape: tuple[int, ...], heads: Shapes = ()) -> tuple[slice, ...]:
+    """Return the places of the outputs of one sample that are a row of two or more numbers, whose argmax is taken for a
+    class: that of the whole output, or those of the outputs of shapes `heads` that it is a row of."""
+    rows, begin = [], 0
+    for shape in heads or (output_shape,):
+        end = begin + math.prod(shape)
+        if len(shape) == 1 and shape[0] > 1:
+            rows.append(slice(begin, end))
+        begin = end
+    return tuple(rows)
+
+
+def compare_outputs(outputs: Array, reference: Array, *, rows: Sequence[slice]) -> tuple[float, float]:
     """Return the largest difference from `reference`, relative to its range, and the share of samples with the same
-    argmax (1.0 without `classes`). Outputs that are not finite give infinity and 0.0."""
+    argmax, the least one of the `rows` of class_rows (1.0 without any). Outputs that are not finite give infinity and
+    0.0."""
     flat, truth = outputs.reshape(len(outputs), -1), reference.reshape(len(reference), -1)
     if not np.all(np.isfinite(flat)):
         return math.inf, 0.0
     error = float(np.max(np.abs(flat - truth))) / output_range(truth)
-    if not classes:
-        return error, 1.0
-    return error, float(np.mean(flat.argmax(axis=1) == truth.argmax(axis=1)))
+    shares = [float(np.mean(flat[:, row].argmax(axis=1) == truth[:, row].argmax(axis=1))) for row in rows]
+    return error, min(shares, default=1.0)
 
 
 def output_range(reference: Array) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hetorch.compiler.activations.approximated import Approximated, Fit
 from hetorch.compiler.activations.channel_labels import Indices, channel_labels
 from hetorch.compiler.activations.channel_polynomials import is_line_plus_even
-from hetorch.compiler.activations.compare_outputs import compare_outputs, has_classes
+from hetorch.compiler.activations.compare_outputs import compare_outputs
 from hetorch.compiler.activations.compensate_layers import compensated, rescaled
 from hetorch.compiler.activations.domains import RANGE_MARGIN, Domain, Reader, domain_of
 from hetorch.compiler.activations.interval_bounds import Interval, bounds_after
@@ -43,6 +43,7 @@ class Task:
     wish         degree or precision that the user asked for all activations; those of single ones go before it
     only_bounds  True to take ranges from interval arithmetic alone
     beside       further values of `program`, each (n, size), that the ranges must hold; None for calibrated ranges
+    class_rows   the places of the outputs that are rows of classes
     """
 
     program: TensorProgram
@@ -52,6 +53,7 @@ class Task:
     wish: Wish
     only_bounds: bool
     beside: Sequence[Array] | None = None
+    class_rows: tuple[slice, ...] = ()
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -158,9 +160,7 @@ def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] =
     network = TensorProgram(
         task.program.input_shape, tuple(traced.operations), output, task.program.output_shape
     )
-    error, agreement = compare_outputs(
-        traced.values[output], task.reference, classes=has_classes(task.program.output_shape)
-    )
+    error, agreement = compare_outputs(traced.values[output], task.reference, rows=task.class_rows)
     return Attempt(tuple(degrees), Approximated(network, error, agreement, tuple(degrees), tuple(fits)))
 
 

@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 
-from hetorch.compiler.activations.compare_outputs import has_classes
 from hetorch.compiler.activations.domains import RANGE_MARGIN
 from hetorch.compiler.activations.error_curves import error_curves
 from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
@@ -35,7 +34,7 @@ def refusal(task: Task, goal: Goal, attempt: Attempt) -> str:
     """
     if not math.isfinite(attempt.error):
         return OVERFLOW.format(advice(task))
-    if has_classes(task.program.output_shape):
+    if task.class_rows:
         chance = 1 / math.prod(task.program.output_shape)
         least = (chance + goal.agreement) / 2
         if attempt.agreement < least:
