@@ -8,6 +8,7 @@ import pytest
 
 from hetorch.compiler.lowering.build_program import build_program
 from hetorch.compiler.search.evaluation import Choice
+from hetorch.compiler.search.footprint import MEMORY_WORTH, WORTHWHILE, _choose
 from hetorch.compiler.search.search import search
 from hetorch.ir.he_operations import LinearTransform
 from hetorch.plan.memory import MemoryPrediction, predict_memory
@@ -54,3 +55,15 @@ def test_only_as_many_maps_as_needed_are_kept_as_coefficients() -> None:
         limit = held.total - int(share * sum(held.weights.values()))
         counts.append(len(search(replace(request("residual"), machine_memory=limit)).footprint.coefficients))
     assert counts[0] == 0 and counts == sorted(counts) and counts[-1] > 1
+
+
+def test_few_maps_are_chosen_and_for_little_time() -> None:
+    saved = {0: 100, 1: 60, 2: 30, 3: 10}
+    costs = {0: 9.0, 1: 3.0, 2: 2.0, 3: 1.0}
+    for needed, expected in ((0, set()), (5, {3}), (30, {2}), (31, {1}), (101, {0, 3}), (1000, {0, 1, 2, 3})):
+        assert _choose(saved, costs, needed, 0, 1.0) == expected
+    # Without need, only for a share of the time, and only where much is saved.
+    much = {index: WORTHWHILE * size // 10 for index, size in saved.items()}
+    assert _choose(much, costs, 0, 10**12, 2.5 / MEMORY_WORTH) == {2}
+    assert _choose(much, costs, 0, 10**12, 12.5 / MEMORY_WORTH) == {0, 1}
+    assert not _choose({3: WORTHWHILE - 1}, costs, 0, 10**12, 100.0)

@@ -26,6 +26,8 @@ from hetorch.plan.memory import key_memory
 MUCH_MEMORY = 4_000_000_000
 """Bytes of a run above which maps keep coefficients if that costs little time, whatever the memory limit is. Raised,
 plans are faster and take more memory."""
+WORTHWHILE = 40_000_000
+"""Fewest bytes that a map must then save. Raised, fewer maps keep coefficients without need."""
 MEMORY_WORTH = 0.1
 """Time that this may cost, relative to that of the run. Raised, such plans are slower and take less memory."""
 
@@ -128,18 +130,11 @@ def footprint(
         for index, outline in program.maps.items()
     }
     able = transforms_on_use and not program.encrypted
-    savers = [index for index in program.maps if able and small[index] < full[index]]
-    savers.sort(key=lambda index: (costs[index] / (full[index] - small[index]), index))
-    chosen: set[int] = set()
+    saved = {
+        index: full[index] - small[index] for index in program.maps if able and small[index] < full[index]
+    }
     total = held + sum(full.values()) + sum(biases.values()) + _working(program, parameters, plain, threads)
-    spent = 0.0
-    for index in savers:
-        needed = limit is not None and total > limit
-        cheap = total > MUCH_MEMORY and spent + costs[index] <= MEMORY_WORTH * seconds
-        if needed or cheap:
-            chosen.add(index)
-            total -= full[index] - small[index]
-            spent += costs[index]
+    chosen = _choose(saved, costs, 0 if limit is None else total - limit, total - MUCH_MEMORY, seconds)
     steps = {index: kept[index] if index in chosen else plain[index] for index in program.maps}
     return Footprint(
         keys=held,
@@ -147,6 +142,35 @@ def footprint(
         weights={i: (small[i] if i in chosen else full[i]) + biases[i] for i in program.maps},
         coefficients={index: costs[index] for index in sorted(chosen)},
     )
+
+
+def _choose(
+    saved: Mapping[int, int], costs: Mapping[int, float], needed: int, wanted: int, seconds: float
+) -> set[int]:
+    """Choose the maps that keep coefficients, few of them and for little time.
+
+    Args:
+        saved: the bytes that each of the maps saves.
+        costs: the seconds that each takes.
+        needed: the bytes that must be saved, whatever the time; not above 0 for none.
+        wanted: the bytes to save in a share MEMORY_WORTH of the time.
+        seconds: the time of a run.
+    """
+    chosen: set[int] = set()
+    for excess, most, least in ((needed, np.inf, 1), (wanted, MEMORY_WORTH * seconds, WORTHWHILE)):
+        while excess > sum(saved[index] for index in chosen):
+            left = excess - sum(saved[index] for index in chosen)
+            spent = sum(costs[index] for index in chosen)
+            able = [i for i in saved if i not in chosen and saved[i] >= least and spent + costs[i] <= most]
+            if not able:
+                break
+            enough = [index for index in able if saved[index] >= left]
+            chosen.add(
+                min(enough, key=lambda index: (costs[index], index))
+                if enough
+                else max(able, key=lambda index: (saved[index], -index))
+            )
+    return chosen
 
 
 def _map_step(program: PlacedProgram, parameters: ParameterSet, index: int, *, coefficients: bool) -> _Step:

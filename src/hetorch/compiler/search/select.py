@@ -28,7 +28,7 @@ KEYS_WORTH = 1.005
 plans have fewer keys and take longer."""
 
 
-HUGE_KEYS = 256_000_000
+HUGE_KEYS = 1_000_000_000
 """Bytes of evaluation keys above which fewer of them are worth more time: they take minutes to upload, and memory in
 every run. Raised, plans for deep networks are faster and have more keys."""
 HUGE_KEYS_WORTH = 1.15
