@@ -10,20 +10,29 @@ from numpy.typing import NDArray
 from hetorch.errors import InputError
 from hetorch.inspect.batches import check_runnable
 from hetorch.inspect.evaluation import Classify, Evaluation, score
-from hetorch.inspect.simulate import simulate_samples
+from hetorch.inspect.simulate import check_seed, simulate_samples
 from hetorch.ir.cleartext_network.steps import SeriesStep
 from hetorch.plan import Plan
 from hetorch.plan.heads import row, split
 from hetorch.plan.inputs import beyond_range, to_array
+from hetorch.progress import Progress, ProgressOption, reporting
 
 Array = NDArray[np.float64]
 
+MODEL = "running the model in clear"
+"""The stage that Progress is told while the model runs."""
 CAPTURED = 32
 """Samples with which the model is read, and which it is run on at a time."""
 
 
 def evaluate(
-    plan: Plan, x: object, y: object | None = None, *, model: object | None = None, seed: int = 0
+    plan: Plan,
+    x: object,
+    y: object | None = None,
+    *,
+    model: object | None = None,
+    seed: int = 0,
+    progress: ProgressOption = None,
 ) -> Evaluation:
     """Compare what the plan computes with its model and with labels, on a test set; nothing is encrypted.
 
@@ -38,6 +47,7 @@ def evaluate(
         model: the model that was compiled, in any form that hetorch.compile takes; without it only the compiled network
             is judged.
         seed: the seed of the modelled noise, 0 or more.
+        progress: as for hetorch.simulate.
 
     Returns:
         Accuracy (or R² and root mean square error), agreement with the model, the worst error, and the share of samples
@@ -49,15 +59,17 @@ def evaluate(
         UnsupportedModelError: `model` cannot be read.
     """
     check_runnable(plan)
+    check_seed(seed)
     samples, _ = plan.public().samples(x, fewest=1)
     outputs = plan.output_layout.size
     labels = None if y is None else _labels(plan, y, len(samples), outputs)
     is_regression = labels is not None and labels.ndim > 1 and not plan.interface.classes
     classify = None if is_regression else _classifier(plan)
     beyond = np.zeros(len(samples), dtype=bool)
-    compiled = simulate_samples(plan, samples, None, beyond).reshape(len(samples), -1)
-    noisy = simulate_samples(plan, samples, seed).reshape(len(samples), -1)
-    clear = None if model is None else _outputs_in_clear(plan, model, samples)
+    with reporting(progress, "evaluate") as report:
+        clear = None if model is None else _outputs_in_clear(plan, model, samples, report)
+        compiled = simulate_samples(plan, samples, None, report, beyond).reshape(len(samples), -1)
+        noisy = simulate_samples(plan, samples, seed, report).reshape(len(samples), -1)
     span = plan.report.output_range or 1.0
     has_ranges = any(isinstance(step, SeriesStep) for step in plan.network().steps)
     return Evaluation(
@@ -121,7 +133,7 @@ def _labels(plan: Plan, y: object, count: int, outputs: int) -> NDArray[np.gener
     return flat
 
 
-def _outputs_in_clear(plan: Plan, model: object, samples: Array) -> Array:
+def _outputs_in_clear(plan: Plan, model: object, samples: Array, report: Progress) -> Array:
     """Return the outputs of the model, as far as the plan computes them: a final softmax or argmax is the client's."""
     from hetorch.optional_packages import explain_missing
 
@@ -137,7 +149,9 @@ def _outputs_in_clear(plan: Plan, model: object, samples: Array) -> Array:
             f"the model has outputs of shape {program.output_shape}, the plan of shape {plan.output_layout.shape}: "
             "was the plan compiled from another model?"
         )
-    starts = range(0, len(samples), CAPTURED)
-    parts = [run_tensor_program(program, samples[start : start + CAPTURED]) for start in starts]
+    parts = []
+    for start in range(0, len(samples), CAPTURED):
+        report(MODEL, start / len(samples))
+        parts.append(run_tensor_program(program, samples[start : start + CAPTURED]))
     results = np.concatenate(parts).reshape(len(samples), -1)
     return row(heads, split(captured.interface.heads, results)) if heads else results
