@@ -23,8 +23,9 @@ from hetorch.compiler.search.variants import program_variants
 from hetorch.ir.tensor_program import Affine
 
 
-def conv(ins: int, outs: int, kernel: int = 3, **options: int) -> list[nn.Module]:
-    return [nn.Conv2d(ins, outs, kernel, padding=kernel // 2, **options), nn.BatchNorm2d(outs), nn.ReLU()]
+def conv(ins: int, outs: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    layer = nn.Conv2d(ins, outs, kernel, stride, kernel // 2, groups=groups)
+    return [layer, nn.BatchNorm2d(outs), nn.ReLU()]
 
 
 def two_pools(pool: Callable[[int], nn.Module]) -> nn.Module:

@@ -151,7 +151,8 @@ class Fuser:
 
     def _nonzeros(self, outer: sparse.csr_array, inner: sparse.csr_array) -> int:
         """Return the number of non-zeros of outer @ inner, or an upper bound of it that `growth` allows."""
-        bound = int(np.diff(inner.indptr)[outer.indices].sum())
+        terms = int(np.diff(inner.indptr)[outer.indices].sum())
+        bound = min(terms, outer.shape[0] * inner.shape[1])
         return bound if bound <= self.growth * (outer.nnz + inner.nnz) else int(compose(outer, inner).nnz)
 
     def add(self, a: int, b: int, shape: tuple[int, ...], name: str, *, pulls: bool = False) -> int:
