@@ -23,7 +23,7 @@ from hetorch.ir.he_operations import AddBias, LinearTransform
 from hetorch.plan import Plan
 from hetorch.plan.memory import key_memory, predict_memory
 from hetorch.runtime import Runner
-from hetorch.runtime.pieces import pieces_within
+from hetorch.runtime.pieces import storage_within
 
 
 @functools.cache
@@ -109,7 +109,9 @@ def test_a_limit_is_kept_with_the_same_bits() -> None:
     assert made.report.memory_bytes == memory.total and memory.keys == key_memory(
         made.parameters, made.key_spec
     )
-    assert pieces_within(made, memory.total) == {} == pieces_within(made, None)
+    for enough in (memory.total, None):
+        stored = storage_within(made, enough)
+        assert stored.program is made.program and not stored.pieces
     key = SecretKey.generate(made.parameters)
     engine = NativeEngine(made.parameters, evaluation_keys=key.evaluation_keys(made.key_spec))
     x = np.random.default_rng(0).standard_normal((2, 12, 12))
@@ -123,13 +125,16 @@ def test_a_limit_is_kept_with_the_same_bits() -> None:
     least = int(re.search(r"at least [^(]*\((\d+) bytes\)", str(refused.value))[1])  # type: ignore[index]
     assert least < memory.total - memory.weights // 10
     with pytest.raises(PlanError, match="at least"):
-        pieces_within(made, least - 1)
+        storage_within(made, least - 1)
+    close = storage_within(made, memory.total - 1)
+    assert close.program is not made.program and not close.pieces
+    held = predict_memory(close.program, made.parameters, made.key_spec, made.weights)
+    assert held.total < memory.total
     for limit in (memory.total - 1, (memory.total + least) // 2, least):
-        assert pieces_within(made, limit)
         found = [key.decrypt(c) for c in Runner(made, engine, memory_limit=limit).run(inputs)]
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_array_equal(a, b)
-    assert any(len(cut) > 1 for cut in pieces_within(made, least).values())
+    assert any(len(cut) > 1 for cut in storage_within(made, least).pieces.values())
 
 
 PROGRAM = """

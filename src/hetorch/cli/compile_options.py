@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from hetorch.compiler.option_help import default, kind, unit
-from hetorch.compiler.options import MEGABYTE, CompileOptions
+from hetorch.compiler.options import GIGABYTE, MEGABYTE, CompileOptions
 
 SMALLEST = 0.001
 """Smallest value of an option with a unit, in this unit."""
@@ -48,7 +48,7 @@ def _parameter(name: str) -> inspect.Parameter:
     field = CompileOptions.model_fields[name]
     value_type = float if unit(name) else kind(name)
     shown = "" if field.default is None or value_type is bool else f" Default: {default(name)}."
-    in_unit = " In MB." if unit(name) == MEGABYTE else ""
+    in_unit = {MEGABYTE: " In MB.", GIGABYTE: " In GB."}.get(unit(name) or 0, "")
     # A flag has one name, without the one that typer adds to turn it off.
     flag = (f"--{name.replace('_', '-')}",) if value_type is bool else ()
     option = typer.Option(

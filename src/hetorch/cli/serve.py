@@ -53,7 +53,8 @@ def serve(
     memory_limit: Annotated[
         float | None,
         typer.Option(
-            help="Memory for one prediction with keys and weights, in GB. A low limit makes predictions slower.",
+            help="Memory for one prediction with keys and weights, in GB. A low limit makes predictions slower. "
+            "If left out, that of this machine.",
             min=0.001,
         ),
     ] = None,

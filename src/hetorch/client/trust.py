@@ -14,13 +14,13 @@ from hetorch.params import Security
 from hetorch.params.security import max_log2_qp
 from hetorch.plan.public import PublicPlan
 from hetorch.quantities import count_text, exact_size_text
+from hetorch.wire.limits import MAX_KEY_BYTES
 from hetorch.wire.predict import request_limits, response_limits
 
 MAX_CIPHERTEXTS = 1024
 """Most ciphertexts of one request, and of one response."""
-DEFAULT_MAX_KEY_BYTES = 4 << 30
-"""Most evaluation keys that a plan may ask for, in bytes on the wire. In memory, while they are made, keys take up to
-6.4 times as much: 16 bytes for each 20-bit residue."""
+DEFAULT_MAX_KEY_BYTES = MAX_KEY_BYTES
+"""Most evaluation keys that a plan may ask for, in bytes on the wire."""
 DEFAULT_MAX_MESSAGE_BYTES = 4 << 30
 """Longest request or response that a plan may ask for, in bytes on the wire. A request takes up to 6.4 times as much in
 memory while it is made, as keys do."""

@@ -9,6 +9,7 @@ torch.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from numbers import Integral, Real
 from types import MappingProxyType
@@ -39,8 +40,10 @@ of the outputs, would pass the 50 bits at which the fastest vector kernels end."
 MOST_DEGREE = 63
 """Highest degree of a polynomial that replaces a function. It takes six levels; the next useful degree, 127, takes
 seven."""
-MEGABYTE = 1_000_000
-"""Bytes in a unit of an option that is given in MB on the command line."""
+MEGABYTE, GIGABYTE = 1_000_000, 1_000_000_000
+"""Bytes in a unit of an option that is given in MB or GB on the command line."""
+SIZE_UNITS = {"B": 1, "KB": 1000, "MB": MEGABYTE, "GB": GIGABYTE, "TB": 1000 * GIGABYTE}
+"""Bytes in each unit that a size in text may have."""
 
 
 NAME_LENGTH = 200
@@ -57,6 +60,15 @@ def _real(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise ValueError
     return float(value)
+
+
+def _size(value: object) -> int:
+    if not isinstance(value, str):
+        return _whole(value)
+    parts = re.fullmatch(r"\s*(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?B)\s*", value.upper(), re.ASCII)
+    if parts is None:
+        raise ValueError
+    return round(float(parts[1]) * SIZE_UNITS[parts[2]])
 
 
 def _power_of_two(value: int) -> int:
@@ -100,6 +112,8 @@ Whole = Annotated[int, BeforeValidator(_whole)]
 """An integer of Python or numpy; no float, text or truth value."""
 Number = Annotated[float, BeforeValidator(_real)]
 """A real number of Python or numpy; no text or truth value."""
+Size = Annotated[int, BeforeValidator(_size)]
+"""A number of bytes, as a number or as text such as "6GB"."""
 RingDegree = Annotated[Whole, AfterValidator(_power_of_two)]
 Text = Annotated[str, AfterValidator(_printable)]
 Engine = Annotated[str, AfterValidator(_known_engine)]
@@ -245,7 +259,7 @@ class CompileOptions(BaseModel):
         LEAST_SCALE_BITS, MOST_SCALE_BITS, "Bits of the scale; as many as the precision needs if left out."
     )
     digit_size: Whole | None = _whole_option(
-        1, 16, "Number of data primes in a digit of key switching; the fastest if left out."
+        1, 32, "Number of data primes in a digit of key switching; the fastest if left out."
     )
     objective: Objective = _one_of(
         get_args(Objective),
@@ -268,12 +282,20 @@ class CompileOptions(BaseModel):
         f"Engine that must be able to run the plan ({', '.join(known.name for known in BACKENDS)}); "
         f"{NATIVE.name} always can.",
     )
-    key_limit: Whole | None = _option(
+    key_limit: Size | None = _option(
         None,
-        "a whole number of bytes, at least 1",
-        "Largest size of the evaluation keys that a client uploads. If left out, fewer keys are used where that costs "
-        "next to no time.",
+        'a whole number of bytes, at least 1, or text such as "800MB"',
+        "Largest size of the evaluation keys that a client uploads. If left out, as much as a client accepts, and "
+        "fewer keys are used where that costs little time.",
         unit=MEGABYTE,
+        ge=1,
+    )
+    memory_limit: Size | None = _option(
+        None,
+        'a whole number of bytes, at least 1, or text such as "6GB"',
+        "Largest memory of a run with keys and weights: plans take more time where they would take more memory. If "
+        "left out, that of this machine, rounded down to a power of two or one and a half times one.",
+        unit=GIGABYTE,
         ge=1,
     )
 

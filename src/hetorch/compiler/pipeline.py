@@ -27,7 +27,7 @@ from hetorch.compiler.search.request import Request
 from hetorch.compiler.search.search import search
 from hetorch.compiler.search.variants import program_variants
 from hetorch.errors import ApproximationWarning, InfeasibleError
-from hetorch.ir.matrix_memory import SMALLER, too_large
+from hetorch.ir.matrix_memory import SMALLER, machine_memory, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
 from hetorch.plan import Plan
 from hetorch.plan.interface import PLAIN, Interface
@@ -115,9 +115,9 @@ def run_pipeline(
     variants = program_variants(approximated.program, inputs)
 
     span = output_range(reference)
-    request = Request(variants, span, _precision(options, approximated), options, machine)
+    request = Request(variants, span, _precision(options, approximated), options, machine, machine_memory())
     all_notes = (*notes, *sentences(approximated))
-    calibration = Calibration(span, len(inputs), all_notes, machine)
+    calibration = Calibration(span, len(inputs), all_notes, machine, request.memory_limit, request.key_limit)
     plan = _kept_plan(name, request, approximated, inputs, calibration, interface, tell)
     tell(Stage.DONE)
     if approximated.shortfall:

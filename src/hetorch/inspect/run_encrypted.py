@@ -11,10 +11,12 @@ from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
 from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telling
 from hetorch.interop.backends import backend
+from hetorch.ir.matrix_memory import machine_memory
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
 from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.runtime import Runner, Trace
+from hetorch.runtime.pieces import storage_within
 
 MAKING_KEYS = "making evaluation keys"
 """The stage that Progress is told while keys are made."""
@@ -38,7 +40,8 @@ def run_encrypted(
         plan: a plan with its weights, in clear or to be encrypted.
         x: one sample of the plan's input_shape, or a batch of them, as for hetorch.Client.predict.
         engine: the backend (hetorch.interop.backends); the plan must be compiled for it.
-        memory_limit: bytes for keys, weights and ciphertexts, as for hetorch.runtime.Runner.
+        memory_limit: bytes for keys, weights and ciphertexts, as for hetorch.runtime.Runner; that of this machine
+            (hetorch.ir.matrix_memory.machine_memory) if left out.
         trace: called after each operation.
         progress: called with a stage, the making of keys or the computing, and the fraction of it that is done. By
             default a bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.
@@ -56,11 +59,14 @@ def run_encrypted(
     check_runnable(plan)
     public = plan.public()
     samples, _ = public.samples(x)
+    limit = machine_memory() if memory_limit is None else memory_limit
+    if not plan.program.encrypted_weights:
+        storage_within(plan, limit, chosen)  # what does not fit is refused before keys take memory
     with reporting(progress, "run encrypted") as report:
         secret = SecretKey.generate(plan.parameters)
         keys = secret.evaluation_keys(plan.key_spec, progress=counted(report, MAKING_KEYS))
         told = telling(trace, report, plan, len(samples))
-        run_ciphertexts = _encrypted_runner(plan, chosen, secret, keys, memory_limit, told)
+        run_ciphertexts = _encrypted_runner(plan, chosen, secret, keys, limit, told)
 
         def run(packed: Sequence[Slots]) -> list[Slots]:
             inputs = [

@@ -22,6 +22,10 @@ AT_ONCE = 70
 numpy's gathers, 8 each. KEPT and AT_ONCE together were measured as 74 for a matrix of 2000 x 20000 and 90 for
 5000 x 5000. Raised, smaller models are refused."""
 
+SHARE = 0.9
+"""Share of a machine's memory that a run may take: the system and the program itself need the rest. Raised, runs may
+be killed on machines whose memory is just above a power of two."""
+
 
 def matrix_memory(weights: Sequence[int]) -> int:
     """Return the bytes that compiling needs at its peak for maps with these numbers of weights (non-zeros)."""
@@ -45,6 +49,31 @@ def available_memory() -> int | None:
         limit = int((group / "memory.max").read_text())
         limits.append(limit - int((group / "memory.current").read_text()))
     return min(limits, default=None)
+
+
+def machine_memory() -> int | None:
+    """Return the bytes of memory that a run may take on this machine, within its control group and process limits.
+
+    Returns:
+        SHARE of the number of bytes, rounded down to 2^k or 3 * 2^k so that machines of one size agree; None if it is
+        not known.
+    """
+    limits: list[int] = []
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemTotal:"):
+                limits.append(int(line.split()[1]) * 1024)
+    with contextlib.suppress(OSError, ValueError):
+        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/self/limits").read_text().splitlines():
+            if line.startswith("Max address space"):
+                limits.append(int(line.split()[3]))
+    usable = int(SHARE * min(limits, default=0))
+    if usable < 2:
+        return None
+    power = 1 << usable.bit_length() - 1
+    return power * 3 // 2 if usable >= power * 3 // 2 else power
 
 
 def too_large(weights: Sequence[int], *, made: bool = False) -> str | None:

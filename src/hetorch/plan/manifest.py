@@ -115,6 +115,8 @@ def report_json(report: PlanReport) -> dict[str, object]:
         "machine": report.machine,
         "threads": report.threads,
         "memory_bytes": report.memory_bytes,
+        "memory_limit": report.memory_limit,
+        "key_limit": report.key_limit,
     }
 
 
@@ -151,6 +153,8 @@ def read_report(fields: Fields) -> PlanReport:
         machine=fields.text("machine", 200),
         threads=fields.integer("threads", 1, 1 << 16),
         memory_bytes=fields.integer("memory_bytes", 0, 1 << 60),
+        memory_limit=fields.integer("memory_limit", 0, 1 << 60),
+        key_limit=fields.integer("key_limit", 0, 1 << 60),
     )
     fields.done()
     return report

@@ -60,7 +60,8 @@ class PlanReport:
     the same range. `agreement` is the share of calibration inputs with the same argmax (1.0 for a single output).
     `predicted_seconds` is the time of one run of up to `batch_size` samples, by the cost model with the constants of
     `machine` ("default", or "tuned" and a hash) on `threads` threads. `memory_bytes` is the predicted peak of a run,
-    with keys and encoded weights. `notes` are sentences for the user.
+    with keys and encoded weights. The plan was made for runs within `memory_limit` bytes and keys within `key_limit`
+    bytes on the wire, 0 for no limit. `notes` are sentences for the user.
 
     str(report) is a table, and report() prints it. It has a row for each layer, with these columns:
 
@@ -87,6 +88,8 @@ class PlanReport:
     machine: str = "default"
     threads: int = 1
     memory_bytes: int = 0
+    memory_limit: int = 0
+    key_limit: int = 0
 
     @property
     def promised_error(self) -> float:

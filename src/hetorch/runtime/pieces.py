@@ -1,8 +1,9 @@
-"""Transforms in pieces: to keep a memory limit, the pieces are encoded during each run, one after the other."""
+"""The weights of a run within a memory limit: transforms keep coefficients, or are encoded in pieces in each run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.errors import PlanUseError
 from hetorch.ir.he_operations import LinearTransform, Operation
+from hetorch.ir.he_program import HeProgram
 from hetorch.plan import Plan
 from hetorch.plan.memory import key_memory, predict_memory, working_memory
 from hetorch.quantities import exact_size_text, size_text
@@ -19,22 +21,35 @@ Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
 entry stay encoded between runs."""
 
 
-def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, threads: int = 1) -> Pieces:
-    """Cut transforms into pieces so that the predicted memory of a run on `backend` stays within `limit` bytes.
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """The way in which a run holds its weights.
 
-    The smallest transforms stay encoded, so that most layers need no encoding during a run. Only one piece of the other
-    transforms is in memory at a time. Encrypted weights cannot be cut: all of them are in memory.
+    `program`: that of the plan, in which more transforms may keep coefficients. `pieces`: the transforms that are
+    encoded in each run, one piece after the other.
+    """
+
+    program: HeProgram
+    pieces: Pieces
+
+
+def storage_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, threads: int = 1) -> Storage:
+    """Choose the storage with which the predicted memory of a run on `backend` stays within `limit` bytes.
+
+    The largest transforms keep coefficients, as few of them as possible. If that is not enough, the largest are cut
+    into pieces, and only one piece of them is in memory at a time. Encrypted weights cannot be cut: all of them are in
+    memory.
 
     Returns:
-        The pieces of the transforms that are cut; empty if there is no limit or if all weights fit.
+        The storage; that of the plan if there is no limit or if all weights fit.
 
     Raises:
         PlanUseError: the weights of the largest single result ciphertext, or all encrypted weights, do not fit; the
             message has all sizes.
     """
-    if limit is None:
-        return {}
     program, parameters, weights = plan.program, plan.parameters, plan.weights
+    if limit is None:
+        return Storage(program, {})
     if program.encrypted_weights:
         memory = predict_memory(program, parameters, plan.key_spec, weights, threads)
         if memory.total > limit:
@@ -43,16 +58,46 @@ def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, t
                 f"{size_text(memory.weights)} of them for encrypted weights, which cannot be made piece by piece; the "
                 f"memory limit is {exact_size_text(limit)}; raise memory_limit= or use a smaller model"
             )
-        return {}
-    sizes = {position: _encoded_bytes(plan, backend, op) for position, op in enumerate(program.operations)}
-    fixed = key_memory(parameters, plan.key_spec) + working_memory(program, parameters, weights, threads)
-    if backend.converted_key_bytes is not None:
-        fixed += backend.converted_key_bytes(parameters, plan.key_spec)
+        return Storage(program, {})
+    program = _with_coefficients(plan, limit, backend, threads)
+    return Storage(program, _pieces(plan, program, limit, backend, threads))
+
+
+def _with_coefficients(plan: Plan, limit: int, backend: AnyBackend, threads: int) -> HeProgram:
+    """Return the program in which as few transforms as the limit needs keep coefficients; all if it needs more."""
+    program = plan.program
+    if backend.plaintext_bytes is not None:
+        return program
+    sizes = _encoded_sizes(plan, program, backend)
+    order = sorted(
+        (
+            position
+            for position, op in enumerate(program.operations)
+            if isinstance(op, LinearTransform) and not op.coefficients
+        ),
+        key=lambda position: (-sizes[position], position),
+    )
+    for position in order:
+        if _fixed_bytes(plan, program, backend, threads) + sum(sizes.values()) <= limit:
+            break
+        op = program.operations[position]
+        assert isinstance(op, LinearTransform)
+        changed = replace(op, coefficients=1)
+        operations = (*program.operations[:position], changed, *program.operations[position + 1 :])
+        program = replace(program, operations=operations)
+        sizes[position] = _encoded_bytes(plan, backend, changed)
+    return program
+
+
+def _pieces(plan: Plan, program: HeProgram, limit: int, backend: AnyBackend, threads: int) -> Pieces:
+    sizes = _encoded_sizes(plan, program, backend)
     transforms = [p for p, op in enumerate(program.operations) if isinstance(op, LinearTransform)]
+    fixed = _fixed_bytes(plan, program, backend, threads)
     fixed += sum(size for position, size in sizes.items() if position not in transforms)
     if fixed + sum(sizes[p] for p in transforms) <= limit:
         return {}
-    single = {p: max(_output_sizes(plan, backend, p)) for p in transforms}
+    results = {p: _output_sizes(plan, backend, program.operations[p]) for p in transforms}
+    single = {p: max(results[p]) for p in transforms}
     needed = max(single.values(), default=0)
     if fixed + needed > limit:
         raise PlanUseError(
@@ -65,7 +110,21 @@ def pieces_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, t
     order = sorted(transforms, key=lambda p: (sizes[p], p))
     while order and fixed + kept + sizes[order[0]] + max((single[p] for p in order[1:]), default=0) <= limit:
         kept += sizes[order.pop(0)]
-    return {p: _cut(_output_sizes(plan, backend, p), limit - fixed - kept) for p in order}
+    return {p: _cut(results[p], limit - fixed - kept) for p in order}
+
+
+def _fixed_bytes(plan: Plan, program: HeProgram, backend: AnyBackend, threads: int) -> int:
+    """Return the bytes of a run besides its weights."""
+    fixed = key_memory(plan.parameters, plan.key_spec)
+    fixed += working_memory(program, plan.parameters, plan.weights, threads)
+    if backend.converted_key_bytes is not None:
+        fixed += backend.converted_key_bytes(plan.parameters, plan.key_spec)
+    return fixed
+
+
+def _encoded_sizes(plan: Plan, program: HeProgram, backend: AnyBackend) -> dict[int, int]:
+    """Return the bytes of the encoded weights of each operation, by position."""
+    return {position: _encoded_bytes(plan, backend, op) for position, op in enumerate(program.operations)}
 
 
 def _encoded_bytes(
@@ -84,9 +143,8 @@ def _encoded_bytes(
     return count * backend.plaintext_bytes(parameters, op.level(program))
 
 
-def _output_sizes(plan: Plan, backend: AnyBackend, position: int) -> list[int]:
+def _output_sizes(plan: Plan, backend: AnyBackend, op: Operation) -> list[int]:
     """Return the bytes of the encoded weights of each result of one transform."""
-    op = plan.program.operations[position]
     assert isinstance(op, LinearTransform)
     return [_encoded_bytes(plan, backend, op, np.array([output])) for output in range(len(op.results))]
 

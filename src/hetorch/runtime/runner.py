@@ -16,7 +16,7 @@ from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.quantities import count_text
 from hetorch.runtime.encrypted_map import multiply_encrypted
-from hetorch.runtime.pieces import Pieces, pieces_within
+from hetorch.runtime.pieces import Storage, storage_within
 
 Trace = Callable[[Operation, int, float, float], None]
 """A function that is called after each operation, with the operation, the level and scale of its result, and the
@@ -34,8 +34,9 @@ class Runner(Generic[C, P, T]):
         engine: an engine for the plan's parameters.
         backend: the record of that engine; the native one also suits the cleartext engine.
         share: a runner of the same plan for another client's engine, whose encoded weights this one uses too.
-        memory_limit: a bound on the predicted bytes of one run, keys included. Transforms that do not fit are encoded
-            during each run, a few of their result ciphertexts at a time, and freed again.
+        memory_limit: a bound on the predicted bytes of one run, keys included. Transforms that do not fit keep
+            coefficients or, if that is not enough, are encoded during each run, a few of their result ciphertexts at a
+            time, and freed again.
         encrypted_weights: the weights for a plan that was compiled with weights="encrypted"; None for any other.
 
     Raises:
@@ -69,8 +70,8 @@ class Runner(Generic[C, P, T]):
         self._lock = threading.Lock()
         self._prepared: dict[int, P | T] = {}
         self._ready = False
-        self._pieces: Pieces = (
-            share._pieces if share is not None else pieces_within(plan, memory_limit, backend)
+        self._storage: Storage = (
+            share._storage if share is not None else storage_within(plan, memory_limit, backend)
         )
         if share is not None:
             if share.plan is not plan:
@@ -84,10 +85,10 @@ class Runner(Generic[C, P, T]):
         with self._lock:
             if self._ready or self._encrypted is not None:
                 return
-            program = self.plan.program
+            program = self._storage.program
             count = max(len(program.operations), 1)
             for position, op in enumerate(program.operations):
-                if position not in self._pieces:
+                if position not in self._storage.pieces:
                     weights = op.prepare(self.engine, program, self.plan.weights)
                     if weights is not None:
                         self._prepared[position] = weights
@@ -103,7 +104,7 @@ class Runner(Generic[C, P, T]):
         Raises:
             InputError: the number of the inputs, or their level or scale, is not the plan's.
         """
-        program = self.plan.program
+        program = self._storage.program
         if len(ciphertexts) != len(program.inputs):
             raise InputError(
                 f"the plan takes {count_text(len(program.inputs), 'ciphertext')}, got {len(ciphertexts)}"
@@ -136,16 +137,16 @@ class Runner(Generic[C, P, T]):
         return [self.backend.give(self.engine, result) for result in self.run(inputs, trace=trace)]
 
     def _apply(self, position: int, op: Operation, inputs: list[C]) -> list[C]:
-        engine, program = self.engine, self.plan.program
+        engine, program, pieces = self.engine, self._storage.program, self._storage.pieces
         if self._encrypted is not None:
             summing, weights = self._encrypted
             if isinstance(op, LinearTransform):
                 return multiply_encrypted(summing, self.plan, op, weights, inputs)
             if isinstance(op, AddBias):
                 return [engine.add(inputs[0], weights.biases[op.weight])]
-        if isinstance(op, LinearTransform) and position in self._pieces:
+        if isinstance(op, LinearTransform) and position in pieces:
             results: list[C] = []
-            for outputs in self._pieces[position]:
+            for outputs in pieces[position]:
                 piece = op.encode(engine, program, op.diagonals(program, self.plan.weights, outputs))
                 results += op.run(engine, program, inputs, piece)
             return results

@@ -13,12 +13,13 @@ from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import PlanUseError
 from hetorch.interop.backends import BACKENDS, backend
+from hetorch.ir.matrix_memory import machine_memory
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.progress import Progress
 from hetorch.runtime import Runner
-from hetorch.runtime.pieces import pieces_within
+from hetorch.runtime.pieces import storage_within
 from hetorch.server.engine_cache import EngineCache
 from hetorch.server.stored_kinds import KeyKind, StoredKind, WeightKind
 from hetorch.wire.answers import MODEL_NAME
@@ -88,7 +89,8 @@ def serve_plan(
         name: the name that clients ask for.
         plan: a plan with its weights, or what Plan.without_weights returned of one for encrypted weights.
         progress: called with the name and the fraction of the weights that is encoded.
-        memory_limit: a bound on the bytes of one prediction, with one client's keys, as for hetorch.runtime.Runner.
+        memory_limit: a bound on the bytes of one prediction, with one client's keys, as for hetorch.runtime.Runner;
+            that of this machine if left out.
         engine: the name of the backend that computes (hetorch.interop.backends).
 
     Raises:
@@ -97,10 +99,12 @@ def serve_plan(
             a server must not see.
     """
     chosen = backend(engine)
+    if memory_limit is None:
+        memory_limit = machine_memory()
     runner: Runner[Any, Any, Any] | None = None
     if plan.program.encrypted_weights:
         _check_outsourced(name, plan, chosen)
-        pieces_within(plan, memory_limit, chosen)
+        storage_within(plan, memory_limit, chosen)
     else:
         encoder = chosen.make(plan.parameters, None)
         runner = Runner(plan, encoder, backend=chosen, memory_limit=memory_limit)

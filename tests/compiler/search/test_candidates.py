@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from hetorch.compiler.search.candidates import (
+    ASSUMED_DIGIT_SIZE,
     DIGIT_SIZES,
     FOLD_PENALTIES,
     KEY_WEIGHTS,
     SPARE_BITS,
-    UNLIMITED_KEY_WEIGHTS,
     Candidate,
     Scope,
     batches,
@@ -29,6 +29,7 @@ class Answers:
 
     judge: Callable[[Candidate], tuple[bool, Scope]]
     fewer_keys: Callable[[int, float], bool] = lambda variant, key_weight: False
+    within: Callable[[Candidate], bool] = lambda candidate: True
     seen: list[Candidate] = field(default_factory=list)
 
     @property
@@ -38,6 +39,10 @@ class Answers:
     @property
     def settles(self) -> Scope:
         return self.judge(self.seen[-1])[1]
+
+    def is_within_limits(self, variant: int, key_weight: float) -> bool:
+        same = [c for c in self.seen if (c.variant, c.key_weight) == (variant, key_weight)]
+        return any(self.judge(c)[0] and self.within(c) for c in same)
 
     def wants_fewer_keys(self, variant: int, key_weight: float) -> bool:
         return self.fewer_keys(variant, key_weight)
@@ -77,8 +82,10 @@ def test_the_last_penalty_assumes_the_smallest_digits() -> None:
     assumed = {
         c.fold_penalty: c.layout_digit_size for c in enumerated(request("linear"), Answers(nothing_fits))
     }
-    middle = DIGIT_SIZES[len(DIGIT_SIZES) // 2]
-    assert assumed == {**dict.fromkeys(FOLD_PENALTIES, middle), FOLD_PENALTIES[-1]: DIGIT_SIZES[0]}
+    assert assumed == {
+        **dict.fromkeys(FOLD_PENALTIES, ASSUMED_DIGIT_SIZE),
+        FOLD_PENALTIES[-1]: DIGIT_SIZES[0],
+    }
 
 
 def test_where_all_fits_the_first_ring_and_most_spare_bits_are_enough() -> None:
@@ -128,12 +135,16 @@ def test_heavier_keys_are_tried_until_they_are_few() -> None:
     ]
     assert weights == list(KEY_WEIGHTS[:3])
     never = Answers(all_fit, lambda variant, key_weight: True)
-    assert {c.key_weight for c in enumerated(request("linear"), never)} == set(
-        KEY_WEIGHTS[:UNLIMITED_KEY_WEIGHTS]
+    assert {c.key_weight for c in enumerated(request("linear"), never)} == set(KEY_WEIGHTS)
+
+
+def test_larger_rings_are_tried_until_one_keeps_the_limits() -> None:
+    beyond = Answers(all_fit, within=lambda candidate: False)
+    assert {c.ring_degree for c in enumerated(request("linear"), beyond)} == set(
+        ring_degrees(request("linear"))
     )
-    never = Answers(all_fit, lambda variant, key_weight: True)
-    limited = enumerated(request("linear", key_limit=1), never)
-    assert {c.key_weight for c in limited} == set(KEY_WEIGHTS)
+    third = Answers(all_fit, within=lambda candidate: candidate.ring_degree >= 1 << 13)
+    assert {c.ring_degree for c in enumerated(request("linear"), third)} == {1 << 11, 1 << 12, 1 << 13}
 
 
 def test_options_and_engines_narrow_the_choice() -> None:

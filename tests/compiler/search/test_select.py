@@ -8,16 +8,20 @@ import pytest
 from hetorch.compiler.search.candidates import KEY_WEIGHTS, Scope
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.feasibility import Infeasible, Limit
+from hetorch.compiler.search.footprint import Footprint
 from hetorch.compiler.search.request import Request
-from hetorch.compiler.search.select import KEYS_WORTH, MANY_KEYS, Ledger
+from hetorch.compiler.search.select import HUGE_KEYS, HUGE_KEYS_WORTH, KEYS_WORTH, MANY_KEYS, Ledger
 from hetorch.errors import InfeasibleError
 from tests.compiler.networks import choice, request
 
 
-def made(cost: float, key_bytes: int = 0, weight: int = 0, variant: int = 0, batch: int = 1) -> Choice:
+def made(
+    cost: float, key_bytes: int = 0, weight: int = 0, variant: int = 0, batch: int = 1, memory: int = 0
+) -> Choice:
     chosen = choice("linear")
     candidate = replace(chosen.candidate, key_weight=KEY_WEIGHTS[weight], variant=variant, batch=batch)
-    return replace(chosen, candidate=candidate, cost=cost, key_bytes=key_bytes)
+    footprint = Footprint(keys=0, working=0, weights={0: memory}, coefficients={})
+    return replace(chosen, candidate=candidate, cost=cost, key_bytes=key_bytes, footprint=footprint)
 
 
 def ledger(*choices: Choice, variants: int = 1, **options: object) -> Ledger:
@@ -49,6 +53,30 @@ def test_fewer_keys_win_for_next_to_no_time() -> None:
     assert ledger(fast).wants_fewer_keys(0, KEY_WEIGHTS[0])
     assert not ledger(made(1.0, MANY_KEYS)).wants_fewer_keys(0, KEY_WEIGHTS[0])
     assert not ledger().wants_fewer_keys(0, KEY_WEIGHTS[0])
+
+
+def test_far_fewer_keys_win_for_some_time_where_they_are_huge() -> None:
+    fast, digits = made(1.0, 4 * HUGE_KEYS), made(0.99 * HUGE_KEYS_WORTH, 2 * HUGE_KEYS)
+    slow = made(1.01 * HUGE_KEYS_WORTH, HUGE_KEYS, weight=1)
+    # Choices of one key weight that differ in their digits or their ring count too.
+    assert ledger(fast, digits, slow).winner() is digits
+    enough = made(1.1, HUGE_KEYS, weight=2)
+    assert ledger(fast, digits, enough, made(HUGE_KEYS_WORTH, 1, weight=3)).winner() is enough
+    # Heavier keys are tried for huge ones only.
+    assert ledger(made(1.0, 2 * HUGE_KEYS, weight=3)).wants_fewer_keys(0, KEY_WEIGHTS[3])
+    assert not ledger(made(1.0, HUGE_KEYS, weight=3)).wants_fewer_keys(0, KEY_WEIGHTS[3])
+
+
+def test_what_takes_too_much_memory_never_wins() -> None:
+    fast, slow = made(1.0, memory=101), made(9.0, weight=1, memory=100)
+    assert ledger(fast, slow, memory_limit=100).winner() is slow
+    assert ledger(fast, slow, memory_limit=101).winner() is fast
+    assert not ledger(fast, memory_limit=100).is_within_limits(0, KEY_WEIGHTS[0])
+    assert ledger(fast, memory_limit=100).wants_fewer_keys(0, KEY_WEIGHTS[0])
+    with pytest.raises(
+        InfeasibleError, match=r"least 100 bytes .*99 bytes are allowed by memory_limit=; .* 'linear' takes"
+    ):
+        ledger(fast, slow, memory_limit=99).winner()
 
 
 def test_a_limit_takes_the_first_within_it_whatever_the_time() -> None:

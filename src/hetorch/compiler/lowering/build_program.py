@@ -169,7 +169,8 @@ class _Builder:
         biased = bool(np.any(op.bias))
         last = not lowered.folds and not biased
         tensor = self.tensor(layer, layout if last else NO_LAYOUT)
-        self.operations.append(LinearTransform(tuple(tensor), tuple(source), name, layer))
+        coefficients = int(layer - 1 in choice.footprint.coefficients)
+        self.operations.append(LinearTransform(tuple(tensor), tuple(source), name, layer, coefficients))
         for number, steps in enumerate(lowered.folds):
             last = number + 1 == len(lowered.folds) and not biased
             folded = self.tensor(layer, layout if last else NO_LAYOUT)

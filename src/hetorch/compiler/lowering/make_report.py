@@ -33,13 +33,15 @@ class Calibration:
     """Facts for the report that the program does not hold.
 
     `span`: the range of the outputs. `samples`: the number of calibration samples. `notes`: sentences for the user.
-    `machine`: the constants with which times are predicted.
+    `machine`: the constants with which times are predicted. `memory_limit` and `key_limit`: the limits of the search.
     """
 
     span: float
     samples: int
     notes: tuple[str, ...]
     machine: Machine
+    memory_limit: int | None
+    key_limit: int
 
 
 def make_report(
@@ -74,6 +76,8 @@ def make_report(
         machine=machine.name,
         threads=machine.threads,
         memory_bytes=predict_memory(program, choice.parameters, key_spec, weights, machine.threads).total,
+        memory_limit=calibration.memory_limit or 0,
+        key_limit=calibration.key_limit,
     )
 
 
@@ -85,6 +89,8 @@ def _layers(
     parts = [placement.parts for placement in placements]
     model = cost_model(parameters, calibration.machine, choice.encrypted)
     seconds = [0.0, *layer_costs(program, choice.lowered, variant.levels, parts, model)]
+    for index, transforms in choice.footprint.coefficients.items():
+        seconds[index + 1] += transforms
     encoded = [0] * program.value_count
     for he_op in he_program.operations:
         encoded[he_op.layer] += he_op.weight_bytes(he_program, parameters, weights)

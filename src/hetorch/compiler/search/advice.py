@@ -32,6 +32,41 @@ def no_parameters(request: Request, variant: int, misses: Sequence[Infeasible]) 
     )
 
 
+def beyond_limits(request: Request, choices: Sequence[Choice]) -> str:
+    """Return the message for a program whose choices all have too many keys or take too much memory."""
+    fewest = min(choices, key=lambda choice: choice.key_bytes)
+    if fewest.key_bytes > request.key_limit:
+        return too_many_keys(request, fewest, request.key_limit)
+    allowed = [choice for choice in choices if choice.key_bytes <= request.key_limit]
+    assert request.memory_limit is not None
+    least = min(allowed, key=lambda choice: choice.footprint.total)
+    return too_much_memory(request, least, request.memory_limit)
+
+
+def too_much_memory(request: Request, least: Choice, limit: int) -> str:
+    """Return the message if every choice takes more than `limit` bytes in a run, `least` the fewest."""
+    held, operations = least.footprint, least.variant.program.operations
+    blame = ""
+    if held.weights:
+        worst = max(held.weights, key=lambda index: (held.weights[index], -index))
+        diagonals = count_text(least.lowered[worst].diagonals, "diagonal")
+        blame = (
+            f"; the layer {operations[worst].name!r} takes most of the weights, {size_text(held.weights[worst])} for "
+            f"{diagonals} at level {least.variant.levels[worst + 1] + 1}"
+        )
+    weights = sum(held.weights.values())
+    ways = [
+        f"memory_limit={held.total}",
+        *_shallower(request, least.candidate.variant),
+        "fewer or smaller layers",
+    ]
+    return (
+        f"a run takes at least {size_text(held.total)} of memory ({size_text(held.keys)} of keys, "
+        f"{size_text(weights)} of weights, {size_text(held.working)} of ciphertexts and intermediate results), and "
+        f"{size_text(limit)} are allowed by memory_limit={blame}; what helps: {'; '.join(ways)}"
+    )
+
+
 def too_many_keys(request: Request, fewest: Choice, limit: int) -> str:
     """Return the message if the keys of every choice take more than `limit` bytes, those of `fewest` the least.
 

@@ -2,9 +2,9 @@
 
 The enumeration is lazy and takes feedback: it looks at the evaluation of each candidate before it yields the next one,
 and leaves out those that cannot win. Rings come from the smallest on, and the search ends with the first ring that has
-a feasible candidate, or with the next one if some tensor of a run does not fit into one ciphertext. Fold penalties are
-raised only if the noise is too large, and key weights only if the keys are. Spare bits are lowered until the security
-level allows the chain.
+a feasible candidate within the limits on memory and keys, or with the next one if some tensor of a run does not fit
+into one ciphertext. Fold penalties are raised only if the noise is too large, and key weights only if the keys are.
+Spare bits are lowered until the security level allows the chain.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ KEY_WEIGHTS = (KEY, 0.3, 1.0, 3.0, 10.0)
 """Cost of a key in the split of a map, where a hoisted rotation costs 1.2 and a giant step 4. Tried in turn until the
 keys are few: a heavier weight trades time for fewer keys."""
 UNLIMITED_KEY_WEIGHTS = 3
-"""Number of KEY_WEIGHTS that are tried if the user sets no key_limit. Raised, plans may have fewer keys and take
-longer."""
+"""Number of KEY_WEIGHTS that are tried before only a limit, or very large keys, ask for heavier ones. Raised, plans may
+have fewer keys and take longer."""
 FOLD_PENALTIES = (0.0, 0.02, 0.2)
 """Penalty per summed slot, in rotations, raised until a chain is precise enough: folds amplify noise, since the sum of
 2^k slots has 2^k times the variance of one."""
-DIGIT_SIZES = (1, 2, 3, 4, 5, 6, 8, 12)
-"""Numbers of primes in a digit of key switching that are tried. Larger digits mean fewer of them in a key switch, and
-more special primes."""
+DIGIT_SIZES = (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
+"""Numbers of primes in a digit of key switching that are tried. Larger digits mean fewer of them in a key switch and
+smaller keys, and more special primes."""
+ASSUMED_DIGIT_SIZE = 5
+"""Digit size for which layouts are chosen first. Raised, layouts have more rotations and fewer diagonals."""
 SPARE_BITS = (6, 5, 4, 3, 2, 1, 0)
 """Numbers of bits by which P exceeds the largest digit, in the order in which they are tried. Key-switching noise is
 about 10 times the rounding error at 0 bits, and negligible beside it at 6."""
@@ -87,8 +89,11 @@ class Feedback(Protocol):
     def settles(self) -> Scope:
         """The scope within which no candidate after the last one is of use."""
 
+    def is_within_limits(self, variant: int, key_weight: float) -> bool:
+        """Return whether a choice of this variant and key weight keeps the limits on memory and keys."""
+
     def wants_fewer_keys(self, variant: int, key_weight: float) -> bool:
-        """Return whether the best choice so far of this variant and key weight has too many keys."""
+        """Return whether the choices of this variant and key weight have too many keys or take too much memory."""
 
 
 Enumeration = Generator[Candidate, None, bool]
@@ -97,9 +102,8 @@ Enumeration = Generator[Candidate, None, bool]
 
 def candidates(request: Request, feedback: Feedback) -> Iterator[Candidate]:
     """Yield the candidates of `request`, best first; `feedback` must know each one before the next is asked for."""
-    limited = request.options.key_limit is not None
     for variant in range(len(request.variants)):
-        for key_weight in KEY_WEIGHTS if limited else KEY_WEIGHTS[:UNLIMITED_KEY_WEIGHTS]:
+        for key_weight in KEY_WEIGHTS:
             yield from _on_rings(request, feedback, variant, key_weight)
             if not feedback.wants_fewer_keys(variant, key_weight):
                 break
@@ -143,7 +147,8 @@ def _on_rings(request: Request, feedback: Feedback, variant: int, key_weight: fl
             continue
         first = first or (ring if feasible else 0)
         fits = ring // 2 >= largest_tensor * (request.batch_size or 1)
-        if first and (request.throughput or fits or ring > first):
+        tried = bool(first) and (request.throughput or fits or ring > first)
+        if tried and feedback.is_within_limits(variant, key_weight):
             break
     return first > 0
 
@@ -153,12 +158,12 @@ def _on_layouts(
 ) -> Enumeration:
     """Yield candidates with layouts of fewer and fewer folds, until one is feasible.
 
-    The cheapest layouts depend on the digit size. They are searched for the middle one, and with the last penalty for
-    the smallest one.
+    The cheapest layouts depend on the digit size. They are searched for ASSUMED_DIGIT_SIZE, and with the last penalty
+    for the smallest one.
     """
     sizes = digit_sizes(request)
     for penalty in FOLD_PENALTIES:
-        assumed = sizes[0] if penalty == FOLD_PENALTIES[-1] else sizes[len(sizes) // 2]
+        assumed = sizes[0] if penalty == FOLD_PENALTIES[-1] or len(sizes) == 1 else ASSUMED_DIGIT_SIZE
         feasible = False
         for digit_size in sizes:
             for spare_bits in SPARE_BITS:

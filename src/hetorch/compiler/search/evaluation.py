@@ -24,6 +24,7 @@ from hetorch.compiler.search.feasibility import (
     least_bits,
     security_room,
 )
+from hetorch.compiler.search.footprint import Footprint, PlacedProgram, footprint
 from hetorch.compiler.search.pack import Memo, Packed, pack
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
 from hetorch.compiler.search.request import Request
@@ -41,7 +42,8 @@ class Choice:
 
     `lowered`: the outlines of the affine maps, by index of operation. `scales`: one per value. `shares` and `error`:
     bounds, as predict_errors gives them. `cost`: seconds of one run, of candidate.batch samples. `keys`: the evaluation
-    keys, and `key_bytes` their size on the wire. `encrypted`: the weights are ciphertexts.
+    keys, and `key_bytes` their size on the wire. `footprint`: the memory of a run. `encrypted`: the weights are
+    ciphertexts.
     """
 
     candidate: Candidate
@@ -55,6 +57,7 @@ class Choice:
     cost: float
     keys: EvaluationKeySpec
     key_bytes: int
+    footprint: Footprint
     encrypted: bool
 
     @property
@@ -97,9 +100,9 @@ def evaluate(candidate: Candidate, request: Request, memo: Memo) -> Evaluation:
 def _misfit(candidate: Candidate, request: Request, memo: Memo) -> Infeasible | None:
     """Return the requirement that a ring or a number of samples misses whatever its layouts are, or None."""
     ring = candidate.ring_degree
-    if ring not in memo.least_bits:
-        memo.least_bits[ring] = least_bits(request, request.variants[candidate.variant], ring)
     room = security_room(ring, request.options.security)
+    if ring not in memo.least_bits:
+        memo.least_bits[ring] = least_bits(request, request.variants[candidate.variant], ring, room)
     if memo.least_bits[ring] > room:
         return Infeasible(candidate, Limit.RING, memo.least_bits[ring], room)
     if candidate.batch > ring // 2:
@@ -146,6 +149,16 @@ def _choice(
     )
     parts = [placement.parts for placement in packed.layouts.placements]
     model = cost_model(parameters, request.machine, encrypted)
+    seconds = sum(layer_costs(program, maps, levels, parts, model))
+    memory = footprint(
+        PlacedProgram(program, maps, levels, parts, candidate.batch, encrypted),
+        parameters,
+        packed.keys,
+        model,
+        seconds,
+        request.memory_limit,
+        transforms_on_use=request.backend.plaintext_bytes is None,
+    )
     return Choice(
         candidate=candidate,
         variant=variant,
@@ -155,8 +168,9 @@ def _choice(
         scales=scales,
         shares=shares,
         error=error,
-        cost=sum(layer_costs(program, maps, levels, parts, model)),
+        cost=seconds + sum(memory.coefficients.values()),
         keys=packed.keys,
         key_bytes=evaluation_key_bytes(parameters, packed.keys),
+        footprint=memory,
         encrypted=encrypted,
     )

@@ -111,8 +111,11 @@ def security_room(ring_degree: int, security: Security) -> float:
     return math.inf if security is Security.NONE else max_log2_qp(ring_degree, security) + 1
 
 
-def least_bits(request: Request, variant: Variant, ring_degree: int) -> float:
-    """Return a lower bound of log2(QP) for any layouts: each map is taken to have one diagonal and no rotation."""
+def least_bits(request: Request, variant: Variant, ring_degree: int, enough: float = -math.inf) -> float:
+    """Return a lower bound of log2(QP) for any layouts: each map is taken to have one diagonal and no rotation.
+
+    If some digit size and spare bits take `enough` bits or fewer, the bits of the first such are returned.
+    """
     operations = variant.program.operations
     lightest = {index: LIGHTEST for index, op in enumerate(operations) if isinstance(op, Affine)}
     lowered = LoweredVariant(variant, lightest, variant.sensitivity)
@@ -121,7 +124,13 @@ def least_bits(request: Request, variant: Variant, ring_degree: int) -> float:
         for size in digit_sizes(request)
         for spare in SPARE_BITS
     )
-    return min((chain.total for chain in chains if isinstance(chain, ChainSizes)), default=math.inf)
+    least = math.inf
+    for chain in chains:
+        if isinstance(chain, ChainSizes):
+            least = min(least, chain.total)
+        if least <= enough:
+            break
+    return least
 
 
 def chain_sizes(

@@ -9,13 +9,15 @@ from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.search.variants import Variant
 from hetorch.engine.backend import AnyBackend
 from hetorch.interop.backends import backend
+from hetorch.wire.limits import MAX_KEY_BYTES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:
     """The variants of a program, with the precision and the options that a choice must satisfy.
 
-    `precision` bounds the encryption error, relative to `output_range`. `machine` predicts times.
+    `precision` bounds the encryption error, relative to `output_range`. `machine` predicts times, and
+    `machine_memory` bounds the bytes of a run unless the options do; None for no bound.
     """
 
     variants: tuple[Variant, ...]
@@ -23,6 +25,17 @@ class Request:
     precision: float
     options: CompileOptions
     machine: Machine = DEFAULT
+    machine_memory: int | None = None
+
+    @property
+    def memory_limit(self) -> int | None:
+        """The bound on the bytes of a run; None if there is none."""
+        return self.machine_memory if self.options.memory_limit is None else self.options.memory_limit
+
+    @property
+    def key_limit(self) -> int:
+        """The bound on the bytes of the evaluation keys on the wire: the option, or else what a client accepts."""
+        return MAX_KEY_BYTES if self.options.key_limit is None else self.options.key_limit
 
     @property
     def backend(self) -> AnyBackend:

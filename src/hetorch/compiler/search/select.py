@@ -1,9 +1,11 @@
 """The rules by which one evaluation wins.
 
-1. Within a variant and key weight, the cheapest choice.
-2. Within a variant, the choice with the fewest keys that takes at most KEYS_WORTH times as long as the fastest; with a
-   key limit, the choice of the first key weight that keeps the limit.
-3. Among the variants, the choice with the least time per sample.
+1. Choices beyond the memory limit or the key limit never win.
+2. Within a variant and key weight, the cheapest choice.
+3. Within a variant, with a key_limit of the user, the cheapest of these. Without one, the choice with the fewest keys
+   that takes at most KEYS_WORTH times as long as the fastest; if its keys are above HUGE_KEYS, at most HUGE_KEYS_WORTH
+   times, of whatever ring and digits.
+4. Among the variants, the choice with the least time per sample.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from hetorch.compiler.search.advice import no_parameters, too_many_keys
-from hetorch.compiler.search.candidates import KEY_WEIGHTS, Scope
+from hetorch.compiler.search.advice import beyond_limits, no_parameters
+from hetorch.compiler.search.candidates import KEY_WEIGHTS, UNLIMITED_KEY_WEIGHTS, Scope
 from hetorch.compiler.search.evaluation import Choice, Evaluation
 from hetorch.compiler.search.feasibility import Infeasible
 from hetorch.compiler.search.request import Request
@@ -26,26 +28,36 @@ KEYS_WORTH = 1.005
 plans have fewer keys and take longer."""
 
 
+HUGE_KEYS = 1_000_000_000
+"""Bytes of evaluation keys above which fewer of them are worth more time: they take minutes to upload, and memory in
+every run. Raised, plans for deep networks are faster and have more keys."""
+HUGE_KEYS_WORTH = 1.15
+"""Run time that fewer keys may then take, relative to the fastest choice. Raised, such plans are slower and have fewer
+keys."""
+
+
 @dataclass(slots=True, eq=False)
 class Ledger:
-    """The evaluations so far: the cheapest choice of each (variant, key weight), and all that were infeasible.
+    """The evaluations so far: the choices of each (variant, key weight) that none surpasses, and all infeasible ones.
 
-    It is the feedback that the enumeration takes (hetorch.compiler.search.candidates.Feedback).
+    A choice surpasses another if it is as good in price, keys and memory. The ledger is the feedback that the
+    enumeration takes (hetorch.compiler.search.candidates.Feedback).
     """
 
     request: Request
     last: Evaluation | None = None
-    cheapest: dict[tuple[int, float], Choice] = field(default_factory=dict)
+    choices: dict[tuple[int, float], list[Choice]] = field(default_factory=lambda: defaultdict(list))
     misses: dict[tuple[int, float], list[Infeasible]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, evaluation: Evaluation) -> None:
-        """Record an evaluation; among choices of equal price the first one stays."""
+        """Record an evaluation; among equal choices the first one stays."""
         self.last = evaluation
         key = (evaluation.candidate.variant, evaluation.candidate.key_weight)
         if isinstance(evaluation, Infeasible):
             self.misses[key].append(evaluation)
-        elif key not in self.cheapest or self._price(evaluation) < self._price(self.cheapest[key]):
-            self.cheapest[key] = evaluation
+        elif not any(self._surpasses(other, evaluation) for other in self.choices[key]):
+            kept = [other for other in self.choices[key] if not self._surpasses(evaluation, other)]
+            self.choices[key] = [*kept, evaluation]
 
     @property
     def feasible(self) -> bool:
@@ -55,10 +67,19 @@ class Ledger:
     def settles(self) -> Scope:
         return Scope.SPARE_BITS if self.last is None else self.last.settles
 
+    def is_within_limits(self, variant: int, key_weight: float) -> bool:
+        return self._cheapest(variant, key_weight) is not None
+
     def wants_fewer_keys(self, variant: int, key_weight: float) -> bool:
-        choice = self.cheapest.get((variant, key_weight))
-        limit = self.request.options.key_limit
-        return choice is not None and choice.key_bytes > (MANY_KEYS if limit is None else limit)
+        if not self.choices[variant, key_weight]:
+            return False
+        choice = self._cheapest(variant, key_weight)
+        if choice is None:
+            return True
+        if self.request.options.key_limit is not None:
+            return False
+        lightest = KEY_WEIGHTS.index(key_weight) + 1 < UNLIMITED_KEY_WEIGHTS
+        return choice.key_bytes > (MANY_KEYS if lightest else HUGE_KEYS)
 
     def winner(self) -> Choice:
         """Return the choice that takes the least time per sample, among the best choices of the variants.
@@ -67,28 +88,61 @@ class Ledger:
             InfeasibleError: no variant has a choice; the message tells the fewest keys, or why the first variant has no
                 parameters, and what helps.
         """
-        limit = self.request.options.key_limit
         best: list[Choice] = []
         beyond: list[Choice] = []
         for variant in range(len(self.request.variants)):
-            choices = [self.cheapest[variant, w] for w in KEY_WEIGHTS if (variant, w) in self.cheapest]
-            within = [choice for choice in choices if limit is None or choice.key_bytes <= limit]
-            if within:
-                best.append(_with_few_keys(within) if limit is None else within[0])
+            cheapest = [c for c in (self._cheapest(variant, w) for w in KEY_WEIGHTS) if c is not None]
+            choices = [choice for weight in KEY_WEIGHTS for choice in self.choices[variant, weight]]
+            if cheapest:
+                best.append(self._with_few_keys(cheapest, [c for c in choices if self._is_within(c)]))
             beyond += choices
         if best:
-            return min(best, key=lambda choice: choice.cost / choice.batch)
-        if beyond and limit is not None:
-            fewest = min(beyond, key=lambda choice: choice.key_bytes)
-            raise InfeasibleError(too_many_keys(self.request, fewest, limit))
+            return min(best, key=self._seconds_per_sample)
+        if beyond:
+            raise InfeasibleError(beyond_limits(self.request, beyond))
         raise InfeasibleError(no_parameters(self.request, 0, self.misses[0, KEY_WEIGHTS[0]]))
+
+    def _with_few_keys(self, cheapest: list[Choice], choices: list[Choice]) -> Choice:
+        """Return the winner of a variant: `cheapest` has one choice of each key weight, `choices` has all."""
+        if self.request.options.key_limit is not None:
+            return min(cheapest, key=self._price)
+        first = cheapest[0]
+        chosen = _fewest_keys(cheapest, KEYS_WORTH * first.cost)
+        if chosen.key_bytes <= HUGE_KEYS:
+            return chosen
+        most = HUGE_KEYS_WORTH * min(map(self._seconds_per_sample, choices))
+        few = [c for c in choices if self._seconds_per_sample(c) <= most and c.key_bytes < chosen.key_bytes]
+        small = [choice for choice in few if choice.key_bytes <= HUGE_KEYS]
+        if small:
+            return min(small, key=self._seconds_per_sample)
+        return min(few, key=lambda choice: choice.key_bytes, default=chosen)
+
+    def _cheapest(self, variant: int, key_weight: float) -> Choice | None:
+        within = [choice for choice in self.choices[variant, key_weight] if self._is_within(choice)]
+        return min(within, key=self._price, default=None)
+
+    def _is_within(self, choice: Choice) -> bool:
+        memory = self.request.memory_limit
+        fits = memory is None or choice.footprint.total <= memory
+        return fits and choice.key_bytes <= self.request.key_limit
+
+    def _surpasses(self, a: Choice, b: Choice) -> bool:
+        """Return whether `a` is as good as `b` in everything that decides."""
+        return (
+            self._price(a) <= self._price(b)
+            and a.key_bytes <= b.key_bytes
+            and a.footprint.total <= b.footprint.total
+        )
 
     def _price(self, choice: Choice) -> float:
         """Return the seconds of a run or, without a batch size, of a sample."""
         return choice.cost if self.request.batch_size else choice.cost / choice.batch
 
+    @staticmethod
+    def _seconds_per_sample(choice: Choice) -> float:
+        return choice.cost / choice.batch
 
-def _with_few_keys(choices: list[Choice]) -> Choice:
-    """Return the choice with the fewest keys among those that take at most KEYS_WORTH times as long as the first."""
-    most = KEYS_WORTH * choices[0].cost
+
+def _fewest_keys(choices: list[Choice], most: float) -> Choice:
+    """Return the choice with the fewest keys among those that take at most `most` seconds."""
     return min((choice for choice in choices if choice.cost <= most), key=lambda choice: choice.key_bytes)
