@@ -12,9 +12,6 @@ import typer
 from hetorch.compiler.option_help import default, kind, unit
 from hetorch.compiler.options import GIGABYTE, MEGABYTE, CompileOptions
 
-SMALLEST = 0.001
-"""Smallest value of an option with a unit, in this unit."""
-
 
 def takes_options(names: Iterable[str]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return a decorator that gives a verb of the command line one option for each of `names`.
@@ -55,7 +52,7 @@ def _parameter(name: str) -> inspect.Parameter:
         *flag,
         help=f"{field.description}{in_unit}{shown}",
         show_default=False,
-        min=SMALLEST if unit(name) else None,
+        callback=_positive if unit(name) else None,
     )
     return inspect.Parameter(
         name,
@@ -63,6 +60,13 @@ def _parameter(name: str) -> inspect.Parameter:
         default=None,
         annotation=Annotated[value_type | None, option],
     )
+
+
+def _positive(value: float | None) -> float | None:
+    """Refuse a size that is not above 0. A range of the type would need so wide a column that --help cuts off names."""
+    if value is not None and not value > 0:
+        raise typer.BadParameter(f"{value:g} is not above 0")
+    return value
 
 
 def _scaled(name: str, value: object) -> object:
