@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from hetorch.compiler.activations.approximated import Approximated, Fit
 from hetorch.compiler.activations.channel_labels import Indices, channel_labels
 from hetorch.compiler.activations.channel_polynomials import is_line_plus_even
-from hetorch.compiler.activations.compare_outputs import compare_outputs, has_classes
+from hetorch.compiler.activations.compare_outputs import compare_outputs, expected_agreement, has_classes
 from hetorch.compiler.activations.compensate_layers import compensated, rescaled
 from hetorch.compiler.activations.domains import RANGE_MARGIN, Domain, Reader, domain_of
 from hetorch.compiler.activations.interval_bounds import Interval, bounds_after
 from hetorch.compiler.activations.replace_activation import fit_of, replace_activation
 from hetorch.compiler.activations.replacement import Replacement
 from hetorch.errors import InfeasibleError
+from hetorch.ir.interpreter import last_uses
 from hetorch.ir.tensor_program import Activation, Affine, Chebyshev, TensorOp, TensorProgram, Wish
 
 Array = NDArray[np.float64]
@@ -43,6 +44,7 @@ class Task:
     wish         degree or precision that the user asked for all activations; those of single ones go before it
     only_bounds  True to take ranges from interval arithmetic alone
     beside       further values of `program`, each (n, size), that the ranges must hold; None for calibrated ranges
+    compensates  True if affine maps make up for the errors of the polynomials before them
     """
 
     program: TensorProgram
@@ -52,6 +54,7 @@ class Task:
     wish: Wish
     only_bounds: bool
     beside: Sequence[Array] | None = None
+    compensates: bool = True
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -72,11 +75,15 @@ class Task:
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """The outcome of one attempt. Without a network, `problem` tells why if an activation was met outside its
-    definition; otherwise numbers have overflowed."""
+    definition; otherwise numbers have overflowed.
+
+    `expected_agreement`: as from compare_outputs; 1 without classes.
+    """
 
     degrees: tuple[int, ...]
     network: Approximated | None
     problem: str = ""
+    expected_agreement: float = 0.0
 
     @property
     def error(self) -> float:
@@ -87,6 +94,10 @@ class Attempt:
     def agreement(self) -> float:
         """The network's agreement; 0 without a network."""
         return 0.0 if self.network is None else self.network.agreement
+
+
+NOTHING = np.zeros((0, 0))
+"""Stands for the numbers of a value that nothing will read any more."""
 
 
 class _TracedProgram:
@@ -107,6 +118,10 @@ class _TracedProgram:
         self.bounds.append(bounds_after(op, self.bounds))
         return len(self.operations)
 
+    def forget(self, value: int) -> None:
+        """Drop the numbers of a value that nothing will read."""
+        self.values[value] = NOTHING
+
 
 def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] = frozenset()) -> Attempt:
     """Replace each activation by a polynomial of its degree, in order, and compare the outputs with the reference.
@@ -123,10 +138,12 @@ def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] =
     fits: list[Fit] = []
     number = {0: 0}
     sound = {0}
+    last = last_uses(task.program)
     pending = iter(enumerate(degrees))
     with np.errstate(over="ignore", invalid="ignore"):
         for index, op in enumerate(task.program.operations):
             value = index + 1
+            _forget_unread(task.program, index - 1, last, number, traced)
             if not isinstance(op, Activation):
                 if sound.issuperset(op.reads):
                     sound.add(value)
@@ -153,15 +170,31 @@ def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] =
             if out.operations:
                 out.operations[-1] = _centred(task, value, out, traced)
                 number[value] = traced.append(out.operations[-1])
+            for step_value in range(out.written + 1, number[value]):
+                traced.forget(step_value)
             fits.append(fit_of(out, form, domain, traced.values[number[value]]))
     output = number[task.program.output]
     network = TensorProgram(
         task.program.input_shape, tuple(traced.operations), output, task.program.output_shape
     )
-    error, agreement = compare_outputs(
-        traced.values[output], task.reference, classes=has_classes(task.program.output_shape)
-    )
-    return Attempt(tuple(degrees), Approximated(network, error, agreement, tuple(degrees), tuple(fits)))
+    classes = has_classes(task.program.output_shape)
+    outputs = traced.values[output]
+    error, agreement = compare_outputs(outputs, task.reference, classes=classes)
+    expected = expected_agreement(outputs, task.reference) if classes else 1.0
+    approximated = Approximated(network, error, agreement, tuple(degrees), tuple(fits))
+    return Attempt(tuple(degrees), approximated, expected_agreement=expected)
+
+
+def _forget_unread(
+    program: TensorProgram, index: int, last: Sequence[int], number: Mapping[int, int], traced: _TracedProgram
+) -> None:
+    """Drop the numbers of the values that operation `index` was the last one to read."""
+    if index < 0:
+        return
+    kept = {number[value] for value in range(index + 2) if last[value] > index or value == program.output}
+    for value in {*program.operations[index].reads, index + 1}:
+        if number[value] not in kept:
+            traced.forget(number[value])
 
 
 def _mended(
@@ -169,7 +202,7 @@ def _mended(
 ) -> TensorOp:
     """Return operation `index` on the values of `traced`; an affine map makes up for errors of what it reads."""
     moved = op.renumbered(number)
-    if not isinstance(op, Affine) or not isinstance(moved, Affine):
+    if not task.compensates or not isinstance(op, Affine) or not isinstance(moved, Affine):
         return moved
     source = traced.values[moved.input]
     return compensated(
