@@ -1,4 +1,4 @@
-"""A suite of about 1,300 small calls, as a test suite makes them, under TenSEAL and under hetorch.tenseal.
+"""A suite of about 1,900 small calls, as a test suite makes them, under TenSEAL and under hetorch.tenseal.
 
 Set-up of contexts and keys counts as a test suite pays it. Each package runs in a process of its own, in turns by
 group; TenSEAL is the one of the development environment.

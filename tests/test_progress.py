@@ -174,6 +174,8 @@ def test_every_long_step_of_a_client_is_told(
 LONG: dict[str, Callable[..., object]] = {
     "compile": lambda **option: hetorch.compile(nn.Linear(4, 2), torch.randn(8, 4), **option),
     "analyze": lambda **option: hetorch.analyze(nn.Linear(4, 2), torch.randn(8, 4), **option),
+    "simulate": lambda **option: hetorch.simulate(small_plan(), np.zeros((3, 8)), **option),
+    "evaluate": lambda **option: hetorch.evaluate(small_plan(), np.zeros((3, 8)), **option),
     "run_encrypted": lambda **option: hetorch.run_encrypted(small_plan(), np.zeros((3, 8)), **option),
     "tune": lambda **option: hetorch.tune(os.devnull, ring_degrees=[1 << 10], seconds=1e-4, **option),
 }

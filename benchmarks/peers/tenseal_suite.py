@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers.session import Session, serve
+from benchmarks.peers.session import Session, clock, serve
 
 Step = Callable[[], object]
 
@@ -181,6 +180,71 @@ class Suite:
             yield partial(lambda x: x.decrypt(), x)
             yield partial(lambda x: self.ts.bfv_tensor_from(context, x.serialize()), x)
 
+    def switches(self) -> Iterator[Step]:
+        """CKKS vectors and tensors with automatic steps turned off."""
+        turned = list(itertools.product((True, False), repeat=3))[1:]
+        for relin, rescale, mod_switch in turned:
+            context = self.ckks(8192, [60, 40, 40, 60], 2.0**40)
+            context.generate_galois_keys()
+            context.auto_relin, context.auto_rescale, context.auto_mod_switch = relin, rescale, mod_switch
+            for make, shape in (
+                *((self.ts.ckks_vector, (size,)) for size in VECTOR_SIZES),
+                (self.ts.ckks_tensor, (2, 3)),
+            ):
+                values, others = self.reals(*shape), self.reals(*shape)
+                yield partial(lambda m, c, v: m(c, v), make, context, values)
+                x, y = make(context, values), make(context, others)
+                for other in (y, others, 0.5):
+                    yield partial(lambda x, o: x * o, x, other)
+                    yield partial(lambda x, o: (x * o).decrypt(), x, other)
+                    yield partial(lambda x, o: x + o, x, other)
+                yield partial(lambda x, y: (x * y) + (x * y), x, y)
+                yield partial(lambda x: x.square().serialize(), x)
+
+    def encodings(self) -> Iterator[Step]:
+        """Images, matrices by columns, packed vectors."""
+        context = self.ckks(8192, [60, 40, 40, 60], 2.0**40)
+        context.generate_galois_keys()
+        for size, kernel, stride in itertools.product((6, 8, 12), (2, 3), (1, 2)):
+            image, weights = self.reals(size, size), self.reals(kernel, kernel)
+            encode = partial(self.ts.im2col_encoding, context, image, kernel, kernel, stride)
+            yield encode
+            windows, count = encode()
+            yield partial(lambda x, w, n: x.conv2d_im2col(w, n), windows, weights, count)
+            yield partial(lambda x, w, n: x.conv2d_im2col(w, n).square().decrypt(), windows, weights, count)
+        for rows, columns in itertools.product((4, 8, 20), (3, 8, 16)):
+            matrix, vector = self.reals(rows, columns), self.reals(columns)
+            yield partial(self.ts.enc_matmul_encoding, context, matrix)
+            encoded = self.ts.enc_matmul_encoding(context, matrix)
+            yield partial(lambda x, v, n: x.enc_matmul_plain(v, n), encoded, vector, rows)
+        for count, size in itertools.product((2, 4, 8), (4, 16)):
+            vectors = [self.ts.ckks_vector(context, self.reals(size)) for _ in range(count)]
+            yield partial(self.ts.CKKSVector.pack_vectors, vectors)
+
+    def shapes(self) -> Iterator[Step]:
+        """Parts, shapes and products of CKKS tensors."""
+        context = self.ckks(8192, [60, 40, 40, 60], 2.0**40)
+        for shape in ((2, 3), (3, 4), (2, 2, 2)):
+            x = self.ts.ckks_tensor(context, self.reals(*shape))
+            flat = [int(np.prod(shape))]
+            yield partial(lambda x: x[0], x)
+            yield partial(lambda x: x[0:1], x)
+            yield partial(lambda x: x[0:1, 0:2], x)
+            yield partial(lambda x, s: x.reshape(s), x, flat)
+            yield partial(lambda x, s: x.copy().reshape_(s), x, flat)
+            yield partial(lambda x, s: x.broadcast(s), x, [2, *shape])
+            yield partial(lambda x: x.copy().transpose_(), x)
+            for axis in range(len(shape)):
+                yield partial(lambda x, a: x.sum(a), x, axis)
+            yield partial(lambda x, row: x + row, x, self.reals(1, shape[-1]))
+            yield partial(lambda x, row: x * row, x, self.reals(1, shape[-1]))
+        for rows, inner, columns in itertools.product((1, 2, 4), (1, 3), (1, 2, 4)):
+            left, right = self.reals(rows, inner), self.reals(inner, columns)
+            x, y = self.ts.ckks_tensor(context, left), self.ts.ckks_tensor(context, right)
+            yield partial(lambda x, y: x.mm(y), x, y)
+            yield partial(lambda x, m: x.mm(m), x, right)
+            yield partial(lambda x, m: x @ m, x, right)
+
     def plain(self) -> Iterator[Step]:
         """Plain tensors."""
         for shape in ((3,), (2, 3), (4, 5, 6)):
@@ -194,7 +258,10 @@ class Suite:
                 )
 
 
-GROUPS = ("set_up", "vectors", "tensors", "integers_of_vectors", "integers_of_tensors", "plain")
+GROUPS = (
+    *("set_up", "vectors", "tensors", "switches", "encodings", "shapes"),
+    *("integers_of_vectors", "integers_of_tensors", "plain"),
+)
 
 
 def setup(options: dict[str, Any]) -> Session:
@@ -204,11 +271,11 @@ def setup(options: dict[str, Any]) -> Session:
 
     def run(group: str) -> dict[str, float]:
         """The calls of a group, and the seconds that all of it took, set-up between the calls included."""
-        start, count = time.perf_counter(), 0
+        start, count = clock(), 0
         for step in getattr(suite, group)():
             step()
             count += 1
-        return {"calls": count, "seconds": time.perf_counter() - start}
+        return {"calls": count, "seconds": clock() - start}
 
     return Session({}, {"run": run}, {})
 

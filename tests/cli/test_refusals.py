@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hetorch.cli.arrays import fit_samples, load_array, save_array
+from hetorch.cli.arrays import fit_samples, load_array, save_arrays
 from hetorch.errors import InputError, StorageError
 from tests.cli.command import hetorch, refusal, save_secure_plan, server_process
 
@@ -102,7 +102,7 @@ def test_nobody_serves(tmp_path: Path) -> None:
         ("x.npy", b"\x93NUMPY\x01\x00", "no readable .npy"),
         ("x.npz", b"PK\x03\x04", "no readable .npz"),
         ("x.csv", b"a,b\nc,d\n", "no readable .csv"),
-        ("x.csv", b"a,b\n1,2\n", "names of the columns, remove it"),
+        ("x.csv", b"a,b\n1,2\n", "no readable .csv"),
         ("x.txt", b"1", "known endings"),
         ("missing/x.npy", None, "cannot read"),
     ],
@@ -118,7 +118,7 @@ def test_inputs_that_cannot_be_read(tmp_path: Path, name: str, content: bytes | 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
 def test_arrays_come_back(tmp_path: Path, suffix: str) -> None:
     array = np.random.default_rng(0).normal(size=(3, 8))
-    save_array(tmp_path / f"x{suffix}", array)
+    save_arrays(tmp_path / f"x{suffix}", array)
     assert np.array_equal(load_array(tmp_path / f"x{suffix}"), array)
 
 
@@ -130,7 +130,7 @@ def test_results_are_for_their_owner_alone(tmp_path: Path, suffix: str) -> None:
     old.chmod(0o644)
     link.symlink_to(old)
     for path in (new, link):
-        save_array(path, np.ones((2, 3)))
+        save_arrays(path, np.ones((2, 3)))
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert np.array_equal(load_array(path), np.ones((2, 3)))
     assert link.is_symlink()
@@ -139,10 +139,10 @@ def test_results_are_for_their_owner_alone(tmp_path: Path, suffix: str) -> None:
 
 def test_results_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot write"):
-        save_array(tmp_path / "missing" / "y.npy", np.ones(3))
+        save_arrays(tmp_path / "missing" / "y.npy", np.ones(3))
     (tmp_path / "folder.npy").mkdir()
     with pytest.raises(StorageError, match="cannot write"):
-        save_array(tmp_path / "folder.npy", np.ones(3))
+        save_arrays(tmp_path / "folder.npy", np.ones(3))
     assert {path.name for path in tmp_path.iterdir()} == {"folder.npy"}
 
 

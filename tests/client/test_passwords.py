@@ -101,6 +101,9 @@ WRONG: list[Callable[[httpx.Request], httpx.Response]] = [
 ]
 CALLS: dict[str, Callable[[Client, Path], object]] = {
     "predict": lambda client, path: client.predict(np.zeros(8)),
+    "predict_proba": lambda client, path: client.predict_proba(np.zeros(8)),
+    "predict_samples": lambda client, path: client.predict_samples(np.zeros((1, 8))),
+    "classify": lambda client, path: client.classify(np.zeros(8)),
     "prepare": lambda client, path: client.prepare(),
     "upload_weights": lambda client, path: client.upload_weights(outsourced_plan()),
     "public_key": lambda client, path: client.public_key(),

@@ -16,7 +16,7 @@ from torch import nn
 
 import hetorch
 from hetorch.compiler.option_help import kind
-from hetorch.compiler.options import ACTIVATION_OPTIONS, CompileOptions, expected
+from hetorch.compiler.options import ANALYSIS_OPTIONS, CompileOptions, expected
 from hetorch.engine.backend import AnyBackend
 from hetorch.errors import InputError, ParameterError
 from hetorch.interop.backends import BACKENDS
@@ -130,12 +130,12 @@ def test_the_signatures_show_the_options() -> None:
     shown = inspect.signature(hetorch.compile).parameters
     assert set(FIELDS) == set(shown) - {"model", "calibration_inputs", "progress"}
     assert all(shown[name].default == FIELDS[name].default for name in FIELDS)
-    assert set(ACTIVATION_OPTIONS) < set(inspect.signature(hetorch.analyze).parameters)
+    assert set(ANALYSIS_OPTIONS) < set(inspect.signature(hetorch.analyze).parameters)
 
 
 def test_the_command_line_has_every_option() -> None:
     help_text = run("compile", "--help").stdout
     assert all(f"--{name.replace('_', '-')}" in help_text for name in FIELDS)
     help_text = run("analyze", "--help").stdout
-    assert all(f"--{name.replace('_', '-')}" in help_text for name in ACTIVATION_OPTIONS)
+    assert all(f"--{name.replace('_', '-')}" in help_text for name in ANALYSIS_OPTIONS)
     assert [kind(name) for name in ("ring_degree", "precision", "activation_ranges")] == [int, float, str]

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, r2_score, root_mean_squared_error
@@ -79,7 +80,7 @@ def test_inputs_outside_the_range_are_counted_and_told_at_the_caller() -> None:
 )
 def test_wrong_labels_are_refused(labels: object, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        hetorch.evaluate(small_plan(), np.zeros((5, 8)), labels)  # type: ignore[arg-type]
+        hetorch.evaluate(small_plan(), np.zeros((5, 8)), labels)
 
 
 def test_a_model_of_another_shape_is_refused() -> None:
@@ -124,3 +125,48 @@ def test_the_command(tmp_path: Path) -> None:
     assert "in clear" in text and "worst error" in text
     np.save(tmp_path / "y.npy", np.zeros(7))
     assert "20 samples need as many labels" in refusal("evaluate", folder, *files)
+
+
+def test_a_classifier_on_a_table_is_judged_by_its_labels() -> None:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    random = np.random.default_rng(0)
+    table = {"age": random.normal(size=300).tolist(), "job": random.choice(["cook", "clerk"], 300).tolist()}
+    frame = pd.DataFrame(table)
+    labels = np.where(frame["age"] + (frame["job"] == "cook") + random.normal(size=300) > 0.5, "good", "bad")
+    columns = ColumnTransformer([("n", StandardScaler(), ["age"]), ("c", OneHotEncoder(), ["job"])])
+    classifier = make_pipeline(columns, LogisticRegression()).fit(frame, labels)
+    made = hetorch.compile(classifier, frame)
+    for x in (frame, table, frame[["job", "age"]]):
+        result = hetorch.evaluate(made, x, labels, model=classifier)
+        assert result.clear is not None
+        assert result.clear.accuracy == pytest.approx(accuracy_score(labels, classifier.predict(frame)))
+        assert result.noisy.agreement is not None and result.noisy.agreement > 0.99
+    with pytest.raises(InputError, match="as many labels"):
+        hetorch.evaluate(made, frame, labels[:3])
+
+
+class Heads(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.classes, self.price = torch.nn.Linear(8, 3), torch.nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"classes": self.classes(x), "price": 1000 + 100 * self.price(x).reshape(-1, 2, 1)}
+
+
+def test_several_outputs_are_compared_each_in_its_own_range() -> None:
+    torch.manual_seed(0)
+    heads, x = Heads().eval(), torch.randn(200, 8)
+    made = hetorch.compile(heads, x)
+    result = hetorch.evaluate(made, x, model=heads)
+    assert result.compiled.worst_error is not None and result.compiled.worst_error < 1e-5
+    own = hetorch.simulate(made, x)["classes"].argmax(1)
+    with torch.no_grad():
+        share = np.mean(own == heads(x)["classes"].argmax(1).numpy())
+    assert result.noisy.agreement == pytest.approx(share)
+    with pytest.raises(InputError, match="a plan of one output"):
+        hetorch.evaluate(made, x, np.zeros(200))

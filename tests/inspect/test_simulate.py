@@ -21,6 +21,12 @@ def test_one_sample_or_a_batch() -> None:
             simulate(made, wrong)
 
 
+@pytest.mark.parametrize("seed", [-1, 0.5, "1"])
+def test_a_seed_is_a_whole_number(seed: object) -> None:
+    with pytest.raises(InputError, match="seed must be a whole number"):
+        simulate(plan("mlp"), inputs("mlp")[0], seed=seed)  # type: ignore[arg-type]
+
+
 def test_no_module_for_secret_keys_is_loaded() -> None:
     """A process that has simulated a plan can still become a server."""
     code = "import sys, hetorch; hetorch.simulate; print('\\n'.join(sys.modules))"

@@ -98,7 +98,20 @@ def test_rounding_at_the_ends_of_the_range_does_not_warn() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         to_samples(np.full(SHAPE, 1 + 5e-7), SHAPE, RANGE)
-        to_samples(np.full(SHAPE, 1e9), SHAPE, (0.0, 0.0))  # a plan without a known range
+        to_samples(np.full(SHAPE, 1e9), SHAPE, None)
+
+
+@pytest.mark.parametrize("constant", [3.0, -3.0, 0.0])
+def test_a_range_without_a_width_warns_of_any_other_value(constant: float) -> None:
+    only = (constant, constant)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        to_samples(np.full(SHAPE, constant), SHAPE, only)
+        to_samples(np.full(SHAPE, constant * (1 + 5e-7)), SHAPE, only)
+    with pytest.warns(
+        InputRangeWarning, match=r"it leaves that range, which has no width, in 1 of 2 samples"
+    ):
+        to_samples(np.stack([np.full(SHAPE, constant), np.full(SHAPE, constant + 1)]), SHAPE, only)
 
 
 def test_values_on_which_nothing_can_be_computed_are_located() -> None:
@@ -110,7 +123,7 @@ def test_values_on_which_nothing_can_be_computed_are_located() -> None:
     with pytest.raises(InputError, match=sentence.format(r"index \(0, 2\)")):
         to_samples(-batch[1], SHAPE, RANGE, largest=1e6)
     with pytest.raises(InputError, match="what its parameters can hold"):
-        to_samples(batch, SHAPE, (0.0, 0.0), largest=1e6)
+        to_samples(batch, SHAPE, None, largest=1e6)
 
 
 @pytest.mark.parametrize("low", [0.0, -255.0])

@@ -35,6 +35,7 @@ def test_no_weight_is_in_it() -> None:
         "format", "version", "name", "fingerprint", "parameters", "key_spec", "batch_size", "input_layout",
         "input_level", "input_scale", "output_layout", "output_level", "output_scale", "input_range", "precision",
         "evaluation_key_bytes", "input_ciphertext_bytes", "output_ciphertext_bytes",
+        "interface",
     }  # fmt: skip
 
 
@@ -57,7 +58,8 @@ def changed(**fields: object) -> bytes:
         (b"[]", "JSON object"),
         (b"[" * 100_000, "not valid JSON"),
         (b" " * (MAX_BYTES + 1), "at most"),
-        (changed(version=3), "version"),
+        (changed(version=2), "version 2"),
+        (changed(version=4), "version 4"),
         (changed(encrypted_weight_bytes=0), "encrypted_weight_bytes: expected an integer in 1"),
         (changed(encrypted_weight_bytes=1 << 60), "encrypted_weight_bytes: expected an integer in 1"),
         (changed(encrypted_weight_bytes="1"), "encrypted_weight_bytes: expected an integer in 1"),

@@ -275,6 +275,6 @@ def test_a_plan_that_still_has_its_weights_is_not_served() -> None:
 
 
 def test_seal_is_refused() -> None:
-    with pytest.raises(PlanError, match=r"'seal' cannot multiply by.*--engine native"):
+    with pytest.raises(PlanError, match=r"'seal' cannot multiply by.*engine=.native"):
         serve_plan("hidden", outsourced_plan().without_weights(), engine="seal")
     assert serve_plan("small", small_plan()).weight_kind is None

@@ -35,7 +35,7 @@ def method(name: str) -> Callable[[Any, Any], Any]:
 
 
 def in_place(name: str) -> Callable[[Any, Any], Any]:
-    return lambda x, y: getattr(x.copy(), name)(y)
+    return lambda x, y: getattr(x, name)(y)
 
 
 def setter(name: str) -> Callable[[Any, Any], Any]:
@@ -55,7 +55,7 @@ BINARY: dict[str, Callable[[Any, Any], Any]] = {
 }
 MATRIX: dict[str, Callable[[Any, Any], Any]] = {
     "mm": lambda x, y: x.mm(y),
-    "mm_": lambda x, y: x.copy().mm_(y),
+    "mm_": lambda x, y: x.mm_(y),
     "@": lambda x, y: x @ y,
 }
 VECTOR_ONLY: dict[str, Callable[[Any, Any], Any]] = {
@@ -67,31 +67,31 @@ VECTOR_ONLY: dict[str, Callable[[Any, Any], Any]] = {
 }
 TENSOR_ONLY: dict[str, Callable[[Any, Any], Any]] = {
     "reshape": lambda x, y: x.reshape(y),
-    "reshape_": lambda x, y: x.copy().reshape_(y),
+    "reshape_": lambda x, y: x.reshape_(y),
     "broadcast": lambda x, y: x.broadcast(y),
 }
 WITH_ARGUMENT: dict[str, Callable[[Any, Any], Any]] = {
     "pow": lambda x, y: x.pow(y),
     "**": lambda x, y: x**y,
-    "pow_": lambda x, y: x.copy().pow_(y),
+    "pow_": lambda x, y: x.pow_(y),
     "polyval": lambda x, y: x.polyval(y),
-    "polyval_": lambda x, y: x.copy().polyval_(y),
+    "polyval_": lambda x, y: x.polyval_(y),
     "sum": lambda x, y: x.sum(y),
     "decrypt": lambda x, y: x.decrypt(y),
-    "link_context": lambda x, y: x.copy().link_context(y),
+    "link_context": lambda x, y: x.link_context(y),
     "load": lambda x, y: type(x).load(y, b"abc"),
     "lazy_load": lambda x, y: type(x).lazy_load(y),
     "pack_vectors": lambda x, y: type(x).pack_vectors([x, y]),
-    "set data": lambda x, y: setattr(x.copy(), "data", y),
+    "set data": lambda x, y: setattr(x, "data", y),
     "wrap": lambda x, y: type(x)(data=y),
 }
 UNARY: dict[str, Callable[[Any], Any]] = {
     "neg": lambda x: -x,
-    "neg_": lambda x: x.copy().neg_(),
+    "neg_": lambda x: x.neg_(),
     "square": lambda x: x.square(),
-    "square_": lambda x: x.copy().square_(),
+    "square_": lambda x: x.square_(),
     "sum": lambda x: x.sum(),
-    "sum_": lambda x: x.copy().sum_(),
+    "sum_": lambda x: x.sum_(),
     "decrypt": lambda x: x.decrypt(),
     "serialize": lambda x: x.serialize(),
     "copy": lambda x: x.copy(),

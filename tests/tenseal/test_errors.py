@@ -11,7 +11,8 @@ import tenseal
 
 import hetorch.tenseal as ts
 from hetorch.errors import SecurityError
-from tests.tenseal.test_every_refusal import excused, outcome
+from tests.tenseal.outcomes import outcome
+from tests.tenseal.test_every_refusal import excused
 from tests.tenseal.twins import contexts
 
 

@@ -1,34 +1,23 @@
 """Every call that TenSEAL refuses is refused here with its text and exactly its type; what differs on purpose is told.
 
 The calls are generated (calls.py): all methods, forms of operands, states and switches. A sample of them runs each
-time, all of them with the slow tests.
+time, all of them with the slow tests. TenSEAL's process ends under some calls (outcomes.py),
+which are told and skipped.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
 
 import pytest
-import tenseal
 
 import hetorch.tenseal as ts
 from tests.tenseal.calls import calls
+from tests.tenseal.outcomes import ENDED, TensealProcess, outcome
 from tests.tenseal.world import World
-
-# Calls under which the process of TenSEAL ends or takes gigabytes.
-DEADLY = re.compile(
-    r"ckks_tensor(, batch)?: (\[\]|\[\[\]\])"
-    r"|tensor_from (nothing|a vector|a BFV vector)|tensor_from, context: context"
-    r"|bfv_tensor, batch: (-?\d|True|float32|int64|0-d array)"
-    r"|im2col_encoding: (1 x 3|3 x 1)|im2col_encoding, size \d: (0|5|2\*\*|10\*\*|int64)"
-    r"|enc_matmul_plain, rows: 0|conv2d_im2col, windows: 2\*\*"
-    r"|tensor .*, row 5|tensor lazy, (row|slice|two)"
-    r"|tensor, polyval_?: bfv"
-)
 
 # What TenSEAL says or does where hetorch differs, each with the reason; docs/migrating-from-tenseal.md tells the same.
 # The first expression is of the call's name, the second of TenSEAL's outcome, the third of ours.
@@ -57,7 +46,7 @@ EXCEPTIONS: dict[str, tuple[str, str, str]] = {
     "a plain tensor cannot be broadcast to fewer values": (r"broadcast_?: \[1, 2\]", "", "RuntimeError"),
     "bytes that are another kind of object, or none, are no vector": (
         "_from|bytes",
-        "RuntimeError|MemoryError|ok",
+        "RuntimeError|MemoryError|mismatched shape|ok",
         "ValueError: failed to parse|unsupported scheme",
     ),
     "the words of the JSON parser are its own": (
@@ -80,23 +69,8 @@ EXCEPTIONS: dict[str, tuple[str, str, str]] = {
     "a product with 0 is a fresh encryption, at the highest level": (r"x \* 0", "parameter mismatch", "ok"),
     "BFV vectors of one value are not spread": ("bfv vector of one", "unsupported scheme", "different sizes"),
     "BFV tensors have slices": ("bfv tensor", "not subscriptable", ""),
-    "slices have no steps": ("slice with a step", "ok|MemoryError", "TypeError"),
+    "slices have no steps": ("slice with a step", "ok|MemoryError|unsigned overflow", "TypeError"),
 }
-
-
-def outcome(world: Any, call: Callable[[Any], Any]) -> str:
-    """The type and text of the exception, without C++ signatures, addresses and the packages' names; or ok."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            call(world)
-    except Exception as error:
-        text = str(error).split(" The following argument types")[0]
-        text = re.sub(r"<class '[^']*'>", "<class>", text)
-        if re.search(r"has no len\(\)|len\(\) of", text):
-            text = "no length"
-        return f"{type(error).__module__}.{type(error).__name__}: {text}".removeprefix("builtins.")
-    return "ok"
 
 
 def excused(name: str, expected: str, seen: str) -> bool:
@@ -108,21 +82,31 @@ def excused(name: str, expected: str, seen: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def worlds() -> tuple[World, World]:
-    return World(tenseal), World(ts)
+def world() -> World:
+    return World(ts)
 
 
 def differences(step: int) -> Iterator[str]:
-    theirs, ours = worlds()
-    for number, (name, call) in enumerate(calls()):
-        if number % step or DEADLY.search(name):
-            continue
-        expected, seen = outcome(theirs, call), outcome(ours, call)
-        if expected != seen and not excused(name, expected, seen):
-            yield f"{name} | {expected} | {seen}"
+    """Compare every call of a number divisible by `step`; those that end TenSEAL's process are told at the end."""
+    ended = []
+    with TensealProcess() as tenseal:
+        for number, (name, call) in enumerate(calls()):
+            if number % step:
+                continue
+            expected, seen = tenseal.outcome(number), outcome(world(), call)
+            if expected == ENDED:
+                ended.append(name)
+            elif (
+                expected != seen
+                and not excused(name, expected, seen)
+                # An earlier call may have damaged TenSEAL's memory.
+                and (expected := tenseal.outcome_alone(number)) not in (seen, ENDED)
+                and not excused(name, expected, seen)
+            ):
+                yield f"{name} | {expected} | {seen}"
+    print(f"{ENDED} under {len(ended)} calls:", *ended, sep="\n")
 
 
-@pytest.mark.timeout(1800)
 def test_a_sample_of_all_calls() -> None:
     assert list(differences(41)) == []
 
@@ -135,7 +119,7 @@ def test_all_calls() -> None:
 
 def test_advice_is_a_note() -> None:
     """The text is TenSEAL's, the remedy stands beside it."""
-    _, ours = worlds()
+    ours = world()
     small: Any = ours.vector(scale=2.0**20)
     with pytest.raises(ValueError) as seen:
         small + ours.vector()

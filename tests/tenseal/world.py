@@ -168,8 +168,14 @@ class World:
         key = (kind, at, switches)
         if key not in self._states:
             self._states[key] = STATES[kind][at](self)
-        # TenSEAL's operations may lower the level of their operands, so that each call gets a copy.
-        return self._states[key].copy()
+        # TenSEAL's operations may lower the level of their operands, so that each call gets an object of its own.
+        return self._again(self._states[key], at)
+
+    def _again(self, value: Any, at: str) -> Any:
+        """A copy. TenSEAL's own copies the context too, which takes long, so that it reads its bytes instead."""
+        if self.ts.__name__ != "tenseal" or at == "lazy":
+            return value.copy()
+        return type(value).load(value.context(), value.serialize())
 
     def vector(self, values: Any = THREE, context: Any = None, **options: Any) -> Any:
         return self.ts.ckks_vector(self.whole if context is None else context, values, **options)

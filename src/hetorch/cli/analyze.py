@@ -11,10 +11,10 @@ import typer
 from hetorch.cli.compile_options import takes_options
 from hetorch.cli.model_source import HELP, METAVAR
 from hetorch.cli.option_names import spelled
-from hetorch.compiler.options import ACTIVATION_OPTIONS
+from hetorch.compiler.options import ANALYSIS_OPTIONS
 
 
-@takes_options(ACTIVATION_OPTIONS)
+@takes_options(ANALYSIS_OPTIONS)
 def analyze_model(
     model: Annotated[
         str,
@@ -31,10 +31,11 @@ def analyze_model(
 
     Example: [bold]hetorch analyze net.py:make_model --calibration samples.npy[/bold]
     """
-    from hetorch.cli.arrays import load_array
     from hetorch.cli.model_source import load_model
+    from hetorch.cli.tables import load_samples, with_numbers
 
-    inputs = load_array(calibration)
+    samples = load_samples(calibration)
+    inputs = with_numbers(samples) if isinstance(samples, dict) else samples
     module = load_model(model)
     from hetorch import analyze  # It loads torch, which takes seconds.
 

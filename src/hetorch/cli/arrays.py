@@ -1,7 +1,10 @@
-"""Arrays in files: .npy, .npz (one array) and .csv (one sample on each line), read without pickle."""
+"""Arrays in files: .npy, .npz and .csv (one sample on each line), read and written without pickle."""
 
 from __future__ import annotations
 
+import csv
+import io
+import zipfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -44,40 +47,57 @@ def load_array(path: Path) -> NDArray[np.generic]:
         raise
     except Exception as error:  # numpy raises ValueError, EOFError, BadZipFile and more on broken files
         reason = "it holds Python objects, which are not opened" if "pickle" in str(error) else str(error)
-        if path.suffix == ".csv" and "at row 0," in reason:
-            reason += " If the first line holds the names of the columns, remove it."
         raise InputError(f"{path} is no readable {path.suffix} file of numbers: {reason}") from None
 
 
-def save_array(path: Path, array: NDArray[np.float64]) -> None:
-    """Write an array in the format of the suffix, to a file that only its owner may read.
+def check_output(path: Path, *, several: bool = False) -> None:
+    """Raise InputError for a file whose ending is unknown, or does not hold several arrays."""
+    _check_suffix(path)
+    if several and path.suffix != ".npz":
+        raise InputError(f"{path} holds one array, and the model has several outputs; give a file .npz")
+
+
+def save_arrays(path: Path, arrays: NDArray[np.generic] | dict[str, NDArray[np.generic]]) -> None:
+    """Write an array, or several by name, in the format of the suffix, to a file that only its owner may read.
 
     A file is replaced atomically and has mode 0600 afterwards, whatever it had before; a link to it is followed. A
     device or a pipe is written as it is. StorageError if the file cannot be written.
     """
-    _check_suffix(path)
+    check_output(path, several=isinstance(arrays, dict))
     try:
         # A link is followed, as other programs do that write a file.
         target = path.resolve()
         if target.exists() and not target.is_file():
             with target.open("wb") as file:
-                _save(file, path.suffix, array)
+                _save(file, path.suffix, arrays)
             return
         with open_atomically(target, mode=PRIVATE) as file:
-            _save(file, path.suffix, array)
+            _save(file, path.suffix, arrays)
     except (OSError, RuntimeError) as error:  # RuntimeError: a circle of links, before Python 3.13
         raise StorageError(f"cannot write {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _save(file: IO[bytes], suffix: str, array: NDArray[np.float64]) -> None:
+def _save(file: IO[bytes], suffix: str, arrays: NDArray[np.generic] | dict[str, NDArray[np.generic]]) -> None:
     import numpy as np
 
-    if suffix == ".npy":
-        np.save(file, array, allow_pickle=False)
+    if isinstance(arrays, dict):
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, array in arrays.items():
+                # The names may come from a server: none may lead out of the folder where they are unpacked.
+                with archive.open(f"{name.replace('/', '_').replace(chr(92), '_')}.npy", "w") as member:
+                    np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+    elif suffix == ".npy":
+        np.save(file, arrays, allow_pickle=False)
     elif suffix == ".npz":
-        np.savez(file, outputs=array)
+        np.savez(file, outputs=arrays)
     else:
-        np.savetxt(file, np.atleast_2d(array.reshape(array.shape[0], -1)), delimiter=",", fmt="%.17g")
+        rows = arrays.reshape(arrays.shape[0], -1) if arrays.ndim else arrays.reshape(1, 1)
+        if rows.dtype.kind == "f":
+            np.savetxt(file, rows, delimiter=",", fmt="%.17g")
+        else:
+            text = io.StringIO(newline="")
+            csv.writer(text).writerows(rows.tolist())
+            file.write(text.getvalue().encode())
 
 
 def fit_samples(array: NDArray[np.generic], input_shape: tuple[int, ...]) -> NDArray[np.generic]:

@@ -33,10 +33,13 @@ def compile_model(
 
     Example: [bold]hetorch compile net.py:make_model --calibration samples.npy -o digits.hetorch[/bold]
     """
-    from hetorch.cli.arrays import load_array
     from hetorch.cli.model_source import load_model
+    from hetorch.cli.output_paths import check_plan_folder
+    from hetorch.cli.tables import load_samples, with_numbers
 
-    inputs = load_array(calibration)
+    check_plan_folder(output)
+    samples = load_samples(calibration)
+    inputs = with_numbers(samples) if isinstance(samples, dict) else samples
     module = load_model(model)
     from hetorch import compile as compile_plan  # It loads torch, which takes seconds.
 

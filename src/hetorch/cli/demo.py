@@ -25,11 +25,14 @@ def demo(
     """
     from rich.console import Console
 
+    from hetorch.cli.output_paths import check_file
     from hetorch.demo.display import show
     from hetorch.demo.report import render
     from hetorch.demo.run import run_demo
     from hetorch.progress import reporting
 
+    check_file(report)
+    check_file(json_file)
     with reporting(None, "demo") as say:
         demonstration = run_demo(samples, seed, say)
     show(demonstration.result, Console())

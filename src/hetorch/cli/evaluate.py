@@ -40,5 +40,6 @@ def evaluate_plan(
     loaded = Plan.load(plan_folder(plan))
     samples = fit_samples(load_array(inputs), loaded.input_layout.shape)
     targets = None if labels is None else load_array(labels)
-    result = evaluate(loaded, samples, targets, model=None if model is None else load_model(model), seed=seed)
+    clear = None if model is None else load_model(model)
+    result = evaluate(loaded, samples, targets, model=clear, seed=seed, progress=False if as_json else None)
     print(json.dumps(result.to_dict()) if as_json else str(result))

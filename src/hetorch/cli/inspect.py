@@ -65,4 +65,5 @@ def _describe(plan: PublicPlan) -> dict[str, object]:
         "output_ciphertext_bytes": plan.output_ciphertext_bytes,
         "encrypted_weight_bytes": plan.encrypted_weight_bytes,
         "predicted_error": plan.precision,
+        **plan.interface.describe(),
     }

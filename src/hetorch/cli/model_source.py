@@ -31,6 +31,13 @@ def load_model(source: str) -> object:
         from hetorch import load_model as load_file
 
         return load_file(_existing(source))
+    if Path(source).is_dir():
+        from hetorch.plan.store import MANIFEST
+
+        if (Path(source) / MANIFEST).is_file():
+            raise InputError(
+                f"{source!r} is a plan, which is compiled already: `hetorch inspect` shows it, `hetorch serve` runs it"
+            )
     path, separator, name = source.rpartition(":")
     if not separator or not path.endswith(".py") or not name.isidentifier():
         raise InputError(f"{source!r} names no model; {FORMS}")

@@ -24,6 +24,9 @@ _NAMED = re.compile(r"""(?<![\w/.'"-])([a-z]+(?:_[a-z]+)+)(?![\w/.'"(=-])""")
 """A name with an underscore, which no word of a sentence has."""
 _SUBJECT = re.compile(r"^([a-z_]+)(?= must be )")
 
+CALIBRATION = {"calibration_inputs": "--calibration"}
+"""The argument of hetorch.compile and hetorch.analyze whose flag has another name."""
+
 
 @dataclass(frozen=True, slots=True)
 class OptionNames:
@@ -46,6 +49,8 @@ class OptionNames:
             for name, command in commands.items()
         }
         every = {name: flag for of_verb in flags.values() for name, flag in of_verb.items()}
+        for own in flags.values():
+            own |= CALIBRATION if "calibration" in own else {}
         return cls(flags.get(verb, {}), every)
 
     def spell(self, message: str) -> str:
@@ -68,7 +73,7 @@ class OptionNames:
         return f"{self.all[name]} {value}".rstrip()
 
 
-COMPILE = {name: f"--{name.replace('_', '-')}" for name in CompileOptions.model_fields}
+COMPILE = CALIBRATION | {name: f"--{name.replace('_', '-')}" for name in CompileOptions.model_fields}
 """The flags of hetorch compile."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +17,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hetorch.client import Client
+    from hetorch.plan import PublicPlan
 
     Array = NDArray[np.float64]
+    AnyArray = NDArray[np.generic]
 
 
 def predict(
@@ -64,55 +65,119 @@ def predict(
         float | None,
         typer.Option(help="With --for-sharing: the largest error of an output, in the unit of the output."),
     ] = None,
+    proba: Annotated[
+        bool, typer.Option("--proba", help="The probabilities of a classifier's classes, not its scores.")
+    ] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="The labels that a classifier chooses, not its scores.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Encrypt samples, let the server compute on them, and decrypt the results.
+
+    A .csv whose first line names the columns is a table: its columns are taken by name, in any order, and may hold
+    categories if the model takes some. Several outputs are written by name, to a .npz.
 
     Example: [bold]hetorch predict http://127.0.0.1:8000 digits.npy -o logits.npy[/bold]
     """
     # Long because every option of the verb is a parameter with its help.
     import numpy as np
 
-    from hetorch.cli.arrays import SUFFIXES, fit_samples, load_array, save_array
+    from hetorch.cli.arrays import check_output, fit_samples, save_arrays
+    from hetorch.cli.output_paths import check_file
+    from hetorch.cli.tables import load_samples
     from hetorch.client import Client, Sharing
-    from hetorch.errors import InputError, InputRangeWarning
+    from hetorch.errors import InputError
     from hetorch.plan.inputs import beyond_range
 
-    if output is not None and output.suffix not in SUFFIXES:
-        raise InputError(f"{output} has none of the known endings {', '.join(SUFFIXES)}")
+    if output is not None:
+        check_output(output)
+    check_file(output)
     if (for_sharing is None) != (error_bound is None):
         raise InputError("--for-sharing and --error-bound belong together; give both or none")
+    if proba and labels:
+        raise InputError("give --proba or --labels, not both")
     sharing = None if for_sharing is None or error_bound is None else Sharing(error_bound, for_sharing)
-    array = load_array(inputs)
+    loaded = load_samples(inputs)
     start = time.perf_counter()
     with Client(
         url, model=model, vault=vault, timeout=timeout, progress=False if as_json else None, weights=weights
     ) as client:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InputRangeWarning)  # predict warns
-            samples, _ = client.plan.samples(fit_samples(array, client.plan.input_shape), fewest=1)
-        outputs = client.predict(fit_samples(array, client.plan.input_shape), for_sharing=sharing)
+        plan = client.plan
+        _check_answer(plan, output, proba=proba, labels=labels)
+        if isinstance(loaded, dict) and plan.interface.columns is None:
+            raise InputError(
+                f"the first line of {inputs} holds the names of the columns, and the plan has none: remove the line"
+            )
+        given = loaded if isinstance(loaded, dict) else fit_samples(loaded, plan.input_shape)
+        samples, single = plan.samples(given, fewest=1)
+        results = client.predict_samples(samples, for_sharing=sharing)
+    outputs = _answer(plan, results[0] if single else results, proba=proba, labels=labels)
     if output is not None:
-        save_array(output, outputs)
+        save_arrays(output, outputs)
     if as_json:
         beyond = beyond_range(samples, client.plan.input_range)
         _print_json(outputs, output, client, time.perf_counter() - start, np.flatnonzero(beyond).tolist())
         return
     if output is not None:
-        print(f"{count_text(len(samples), 'encrypted prediction')} in {output}, shape {outputs.shape}")
+        print(f"{count_text(len(samples), 'encrypted prediction')} in {output}, shape {_shapes(outputs)}")
     else:
         with np.printoptions(precision=6, suppress=True, threshold=1_000_000):
-            print(outputs)
+            for line in [outputs] if not isinstance(outputs, dict) else outputs.items():
+                print(*line, sep=": ") if isinstance(line, tuple) else print(line)
+
+
+def _check_answer(plan: PublicPlan, output: Path | None, *, proba: bool, labels: bool) -> None:
+    """Raise InputError, before anything is computed, for probabilities or labels that the plan does not have, and for a
+    file that does not hold the outputs."""
+    from hetorch.cli.arrays import check_output
+
+    if proba:
+        plan.interface.check_probabilities()
+    if labels:
+        plan.interface.check_classes()
+    if output is not None:
+        several = bool(plan.interface.heads) or (proba and len(plan.interface.classes) > 1)
+        check_output(output, several=several)
+
+
+def _answer(plan: PublicPlan, results: Array, *, proba: bool, labels: bool) -> AnyArray | dict[str, AnyArray]:
+    """Return what the user asked for: one array, or several by name; those of a tuple are called output_0, ..."""
+    if labels:
+        return plan.interface.labels(results)
+    outputs = plan.interface.probabilities(results) if proba else plan.named(results)
+    if isinstance(outputs, list | tuple):
+        names = [head.name for head in plan.interface.heads] or [f"output_{i}" for i in range(len(outputs))]
+        return dict(zip(names, outputs, strict=True))
+    named: AnyArray | dict[str, AnyArray] = outputs
+    return named
+
+
+def _shapes(outputs: AnyArray | dict[str, AnyArray]) -> object:
+    if isinstance(outputs, dict):
+        return ", ".join(f"{name} {array.shape}" for name, array in outputs.items())
+    return outputs.shape
 
 
 def _print_json(
-    outputs: Array, path: Path | None, client: Client, seconds: float, out_of_range: list[int]
+    outputs: AnyArray | dict[str, AnyArray],
+    path: Path | None,
+    client: Client,
+    seconds: float,
+    out_of_range: list[int],
 ) -> None:
+    several = isinstance(outputs, dict)
+    parts = outputs.items() if isinstance(outputs, dict) else [("", outputs)]
+    shapes = {name: list(array.shape) for name, array in parts}
     document: dict[str, object] = {
-        "shape": list(outputs.shape),
+        "shape": shapes if several else shapes[""],
         "seconds": seconds,
         "timings": [dataclasses.asdict(t) for t in client.timings],
         "out_of_range": out_of_range,
     }
-    document |= {"output": str(path)} if path is not None else {"outputs": outputs.tolist()}
+    if path is not None:
+        document["output"] = str(path)
+    else:
+        values = {name: array.tolist() for name, array in parts}
+        document["outputs"] = values if several else values[""]
     print(json.dumps(document))

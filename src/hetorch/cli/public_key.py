@@ -30,12 +30,14 @@ def public_key(
 
     Example: [bold]hetorch public-key http://127.0.0.1:8000 -o mine.key[/bold]
     """
+    from hetorch.cli.output_paths import check_file
     from hetorch.cli.target import public_plan
     from hetorch.client import Vault
     from hetorch.client.key_making import public_key_message
     from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
     from hetorch.errors import StorageError
 
+    check_file(output)
     plan = public_plan(target, model, timeout)
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
     opened = Vault(vault)

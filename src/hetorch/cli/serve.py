@@ -79,12 +79,14 @@ def serve(
     from hetorch.server.isolation import isolate
 
     isolate()  # before anything else is imported; create_app does so too
+    from hetorch.cli.output_paths import check_file
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
     from hetorch.server.models import load_models
     from hetorch.server.run import bind, leave_computations, run, stopped_by_signals, write_ready_file
     from hetorch.server.settings import Settings
 
+    check_file(ready_file)
     settings = Settings(
         workers=workers,
         queue=queue,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import numpy as np
@@ -128,28 +128,73 @@ class Client:
         self._secret = None
         self._transport.close()
 
-    def predict(self, x: object, *, for_sharing: Sharing | None = None) -> NDArray[np.float64]:
+    def predict(self, x: object, *, for_sharing: Sharing | None = None) -> Any:
         """Return the model's output for one sample or a batch of samples.
 
         Warns with InputRangeWarning if `x` leaves the calibrated range, or seems to have another unit.
 
         Args:
             x: numpy array, torch tensor or nested lists, of shape `plan.input_shape`, or with a batch axis in front.
-                Batches larger than `plan.batch_size` take several requests.
+                Batches larger than `plan.batch_size` take several requests. For a model of columns, a table: a
+                DataFrame or a mapping from names to columns, in any order; or one row of it.
             for_sharing: must be given when anyone but the key holder will see the result, because the low bits of a
                 plain decryption depend on the secret key. Adds the noise that hides them, and counts the result in the
                 vault.
 
         Returns:
-            float64 of shape `plan.output_shape`, with the batch axis in front if `x` has one.
+            float64 of shape `plan.output_shape`, with the batch axis in front if `x` has one. For a model of several
+            outputs a dictionary of such arrays by name, or a tuple if the model returns one. For a classifier these are
+            its scores.
 
         Raises:
-            InputError: `x` has another shape, no numbers, or numbers that are not finite or far beyond the range.
+            InputError: `x` has another shape or other columns, no numbers, or numbers that are not finite or far beyond
+                the range.
             RemoteError: the server cannot be reached or refuses, or this client is closed.
             WireError: the server's answer is malformed.
             VaultError: the vault cannot be used, or too many results were shared.
         """
         samples, single = self.plan.samples(x, fewest=1)
+        results = self.predict_samples(samples, for_sharing=for_sharing)
+        return self.plan.named(results[0] if single else results)
+
+    def predict_proba(self, x: object, *, for_sharing: Sharing | None = None) -> Any:
+        """Return the probabilities of the classes, as predict_proba of the scikit-learn classifier does.
+
+        They are computed here from the scores that `predict` returns; its arguments and errors are the same.
+
+        Returns:
+            float64 (classes,) of one sample or (batch, classes), in the order of `plan.interface.classes[0].labels`; of
+            several classifiers a list of them.
+
+        Raises:
+            InputError: the model is no classifier of scikit-learn or ONNX, or has no probabilities.
+        """
+        self.plan.interface.check_probabilities()
+        samples, single = self.plan.samples(x, fewest=1)
+        results = self.predict_samples(samples, for_sharing=for_sharing)
+        return self.plan.interface.probabilities(results[0] if single else results)
+
+    def classify(self, x: object, *, for_sharing: Sharing | None = None) -> NDArray[np.generic]:
+        """Return the labels of the classes, as predict of the scikit-learn classifier does.
+
+        They are chosen here from the scores that `predict` returns; its arguments and errors are the same.
+
+        Returns:
+            The label of one sample, or (batch,); with one more axis for several classifiers or labels.
+
+        Raises:
+            InputError: the model is no classifier of scikit-learn or ONNX.
+        """
+        self.plan.interface.check_classes()
+        samples, single = self.plan.samples(x, fewest=1)
+        results = self.predict_samples(samples, for_sharing=for_sharing)
+        return self.plan.interface.labels(results[0] if single else results)
+
+    def predict_samples(
+        self, samples: NDArray[np.float64], *, for_sharing: Sharing | None = None
+    ) -> NDArray[np.float64]:
+        """Return the results (batch, *output_shape) of samples that plan.samples returned: the one row of a model of
+        several outputs, the scores of a classifier. The errors are those of `predict`."""
         key_id = self._prepared().key_id
         size = self.plan.batch_size
         batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
@@ -160,8 +205,7 @@ class Client:
                 report(done, len(batches))
                 results.append(self._predict_batch(batch, key_id, for_sharing))
             report(len(batches), len(batches))
-        outputs = np.concatenate(results)
-        return np.asarray(outputs[0]) if single else outputs
+        return np.concatenate(results)
 
     def prepare(self) -> None:
         """Make the keys if the vault has none, and upload keys and weights that the server does not have.

@@ -55,8 +55,8 @@ def check_plan(
         if size > max_message_bytes:
             raise PlanUseError(
                 f"the plan {plan.name!r} has {name} of {exact_size_text(size)}, more than the "
-                f"{exact_size_text(max_message_bytes)} allowed; raise max_message_bytes= of hetorch.Client if you trust "
-                "it"
+                f"{exact_size_text(max_message_bytes)} allowed; raise max_message_bytes= of hetorch.Client if "
+                "you trust it"
             )
 
 

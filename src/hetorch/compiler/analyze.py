@@ -14,7 +14,7 @@ from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.option_help import signature_with_options
-from hetorch.compiler.options import ACTIVATION_OPTIONS, CompileOptions
+from hetorch.compiler.options import ANALYSIS_OPTIONS, CompileOptions
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import drop_pruned
@@ -44,7 +44,8 @@ def analyze(
         model: as for hetorch.compile.
         calibration_inputs: as for hetorch.compile.
         progress: as for hetorch.compile.
-        **options: those of hetorch.compile, so that one dictionary serves both; here only activation_... matter.
+        **options: those of hetorch.compile, so that one dictionary serves both; here only `outputs` and activation_...
+            matter.
 
     Returns:
         The analysis, also of a model that cannot be compiled.
@@ -60,7 +61,7 @@ def analyze(
 def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, tell: Progress) -> Analysis:
     tell("trace the model", 0.0)
     try:
-        captured = capture(model, calibration_inputs)
+        captured = capture(model, calibration_inputs, chosen.outputs)
     except UnsupportedModelError as error:
         if isinstance(error.analysis, Analysis):
             return error.analysis
@@ -69,7 +70,12 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
     tell("approximate activations over calibrated ranges", 0.4)
     try:
         approximated = nearest_network(
-            fuse_affine(gather_polynomials(captured.program)), captured.inputs, captured.outputs, chosen
+            fuse_affine(gather_polynomials(captured.program)),
+            captured.inputs,
+            captured.outputs,
+            chosen,
+            lambda share: tell("approximate activations over calibrated ranges", 0.4 + 0.5 * share),
+            heads=captured.interface.row_shapes,
         )
     except HetorchError as error:
         return replace(exact, problem="; ".join(filter(None, (str(error), uneven_inputs(captured.inputs)))))
@@ -90,7 +96,7 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
     )
 
 
-analyze.__signature__ = signature_with_options(analyze, ACTIVATION_OPTIONS)  # type: ignore[attr-defined]
+analyze.__signature__ = signature_with_options(analyze, ANALYSIS_OPTIONS)  # type: ignore[attr-defined]
 
 
 def _least_levels(program: TensorProgram) -> int:
@@ -110,8 +116,8 @@ def _too_deep(levels: int, options: CompileOptions) -> str:
     if levels <= most:
         return ""
     return (
-        f"it takes {levels} levels (multiplications one after the other), and the ring has bits for about {most}: "
-        f"{levels - most} are missing. Use fewer layers with activations, or a larger activation_tolerance="
+        f"it takes {count_text(levels, 'level')} (multiplications one after the other), and the ring has bits for "
+        f"about {most}: {levels - most} too few. Use fewer layers with activations, or a larger activation_tolerance="
     )
 
 

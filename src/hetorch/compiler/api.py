@@ -55,7 +55,7 @@ def compile(
 
 def _compile(model: object, calibration_inputs: object, chosen: CompileOptions, tell: Progress) -> Plan:
     tell("trace the model", 0.0)
-    captured = capture(model, calibration_inputs)
+    captured = capture(model, calibration_inputs, chosen.outputs)
     # A class may have a name that no plan may have; the options check it.
     name = chosen.name or CompileOptions(name=captured.name).name
     assert name is not None
@@ -69,6 +69,7 @@ def _compile(model: object, calibration_inputs: object, chosen: CompileOptions, 
             load_machine(),
             captured.notes,
             tell,
+            captured.interface,
         )
     except InfeasibleError as error:
         raise InfeasibleError(

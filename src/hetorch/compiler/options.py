@@ -43,6 +43,10 @@ MEGABYTE = 1_000_000
 """Bytes in a unit of an option that is given in MB on the command line."""
 
 
+NAME_LENGTH = 200
+"""Most characters in the name of an output, as in a plan."""
+
+
 def _whole(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise ValueError  # The message is made of the field's `expected`.
@@ -73,6 +77,17 @@ def _known_engine(value: str) -> str:
     return value
 
 
+def _names(value: object) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not all(
+        isinstance(name, str) and 0 < len(name) <= NAME_LENGTH for name in names
+    ):
+        raise ValueError
+    if not names or len(set(names)) < len(names):
+        raise ValueError
+    return tuple(names)
+
+
 def _truth(value: object) -> bool:
     if not isinstance(value, bool):
         raise ValueError
@@ -88,6 +103,7 @@ Number = Annotated[float, BeforeValidator(_real)]
 RingDegree = Annotated[Whole, AfterValidator(_power_of_two)]
 Text = Annotated[str, AfterValidator(_printable)]
 Engine = Annotated[str, AfterValidator(_known_engine)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 SecurityLevel = Annotated[Security, BeforeValidator(Security.parse)]
 
 
@@ -160,6 +176,12 @@ class CompileOptions(BaseModel):
         "Name of the plan; the model's class if left out.",
         min_length=1,
         max_length=200,
+    )
+    outputs: Names | None = _option(
+        None,
+        "names of outputs, each once, in a list or separated by commas",
+        "Outputs to compute, of a model that returns several: keys of its dictionary, attributes, or output_0, ... of "
+        "a tuple. All of them if left out.",
     )
     precision: Number | None = _option(
         None,
@@ -299,10 +321,11 @@ class CompileOptions(BaseModel):
         return self.weights == "encrypted"
 
 
-ACTIVATION_OPTIONS = tuple(
-    name for name in CompileOptions.model_fields if name.startswith("activation_") or name == "strict"
+ANALYSIS_OPTIONS = (
+    "outputs",
+    *(name for name in CompileOptions.model_fields if name.startswith("activation_") or name == "strict"),
 )
-"""Names of the options that decide about activations, and so about the result of hetorch.analyze."""
+"""Names of the options that decide about outputs and activations, and so about the result of hetorch.analyze."""
 
 
 def expected(name: str) -> str:

@@ -30,6 +30,7 @@ from hetorch.errors import ApproximationWarning, InfeasibleError
 from hetorch.ir.matrix_memory import SMALLER, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
 from hetorch.plan import Plan
+from hetorch.plan.interface import PLAIN, Interface
 from hetorch.plan.keys import required_keys
 from hetorch.progress import Progress
 
@@ -73,6 +74,7 @@ def run_pipeline(
     machine: Machine = DEFAULT,
     notes: tuple[str, ...] = (),
     progress: Progress | None = None,
+    interface: Interface = PLAIN,
 ) -> Plan:
     """Compile a captured program to a plan.
 
@@ -85,6 +87,7 @@ def run_pipeline(
         machine: the constants with which times are predicted.
         notes: sentences of the frontend for the user.
         progress: called with the name of each stage as it begins, and the fraction of all work that is done.
+        interface: the client's part of the model.
 
     Raises:
         InfeasibleError: no degrees, parameters or keys satisfy the options, or no plan keeps its promise.
@@ -104,7 +107,12 @@ def run_pipeline(
 
     tell(Stage.APPROXIMATE)
     approximated = approximate_activations(
-        fused, inputs, reference, options, lambda share: tell(Stage.APPROXIMATE, share)
+        fused,
+        inputs,
+        reference,
+        options,
+        lambda share: tell(Stage.APPROXIMATE, share),
+        interface.row_shapes,
     )
     verify_tensor_program(approximated.program, "approximate_activations")
     _check_memory(name, fused)
@@ -116,7 +124,7 @@ def run_pipeline(
     request = Request(variants, span, _precision(options, approximated), options, machine)
     all_notes = (*notes, *sentences(approximated))
     calibration = Calibration(span, len(inputs), all_notes, machine)
-    plan = _kept_plan(name, request, approximated, inputs, calibration, tell)
+    plan = _kept_plan(name, request, approximated, inputs, calibration, interface, tell)
     tell(Stage.DONE)
     if approximated.shortfall:
         warnings.warn(f"{name}: {approximated.shortfall}", ApproximationWarning, stacklevel=3)
@@ -129,6 +137,7 @@ def _kept_plan(
     approximated: Approximated,
     inputs: Array,
     calibration: Calibration,
+    interface: Interface,
     tell: Callable[[Stage, float], None],
 ) -> Plan:
     """Search, lower and run the plan, with finer and finer precision until it keeps its promise."""
@@ -141,7 +150,7 @@ def _kept_plan(
         if stage is Stage.SEARCH:
             tell(Stage.LOWER, 0.0)
         noted = replace(calibration, notes=(*calibration.notes, *choice.variant.notes))
-        plan = _plan(name, choice, approximated, inputs, noted)
+        plan = _plan(name, choice, approximated, inputs, noted, interface)
         if stage is Stage.SEARCH:
             tell(Stage.VERIFY, 0.0)
         verdict = verify_plan(plan, choice)
@@ -176,7 +185,12 @@ def _precision(options: CompileOptions, approximated: Approximated) -> float:
 
 
 def _plan(
-    name: str, choice: Choice, approximated: Approximated, inputs: Array, calibration: Calibration
+    name: str,
+    choice: Choice,
+    approximated: Approximated,
+    inputs: Array,
+    calibration: Calibration,
+    interface: Interface,
 ) -> Plan:
     """Lower the choice to ciphertext operations, select exactly the keys that they use, and make the report."""
     program, weights = build_program(choice)
@@ -189,4 +203,5 @@ def _plan(
         weights=weights,
         input_range=(float(inputs.min()), float(inputs.max())),
         report=make_report(choice, program, weights, key_spec, approximated, calibration),
+        interface=interface,
     )

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hetorch.errors import InputError
 from hetorch.inspect.batches import check_runnable
-from hetorch.inspect.evaluation import Evaluation, score
-from hetorch.inspect.simulate import simulate_samples
+from hetorch.inspect.evaluation import Classify, Evaluation, score
+from hetorch.inspect.simulate import check_seed, simulate_samples
 from hetorch.ir.cleartext_network.steps import SeriesStep
 from hetorch.plan import Plan
+from hetorch.plan.heads import row, split
 from hetorch.plan.inputs import beyond_range, to_array
+from hetorch.progress import Progress, ProgressOption, reporting
 
 Array = NDArray[np.float64]
 
+MODEL = "running the model in clear"
+"""The stage that Progress is told while the model runs."""
 CAPTURED = 32
 """Samples with which the model is read, and which it is run on at a time."""
 
 
 def evaluate(
-    plan: Plan, x: ArrayLike, y: ArrayLike | None = None, *, model: object | None = None, seed: int = 0
+    plan: Plan,
+    x: object,
+    y: object | None = None,
+    *,
+    model: object | None = None,
+    seed: int = 0,
+    progress: ProgressOption = None,
 ) -> Evaluation:
     """Compare what the plan computes with its model and with labels, on a test set; nothing is encrypted.
 
@@ -28,12 +40,14 @@ def evaluate(
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
-        x: a batch of samples of the plan's input_shape.
-        y: the labels. Whole numbers (batch,) for a plan with several outputs are classes, compared with the index of
-            the largest output; other numbers, in the shape of the outputs, are targets of a regression.
+        x: a batch of samples of the plan's input_shape, or a table, as for hetorch.Client.predict.
+        y: the labels, for a plan of one output. Whole numbers (batch,) for a plan with several numbers are classes,
+            compared with the index of the largest one; other numbers, in the shape of the output, are targets of a
+            regression. For a classifier of scikit-learn or ONNX they are what its predict returns.
         model: the model that was compiled, in any form that hetorch.compile takes; without it only the compiled network
             is judged.
         seed: the seed of the modelled noise, 0 or more.
+        progress: as for hetorch.simulate.
 
     Returns:
         Accuracy (or R² and root mean square error), agreement with the model, the worst error, and the share of samples
@@ -45,29 +59,59 @@ def evaluate(
         UnsupportedModelError: `model` cannot be read.
     """
     check_runnable(plan)
+    check_seed(seed)
     samples, _ = plan.public().samples(x, fewest=1)
     outputs = plan.output_layout.size
-    labels = None if y is None else _labels(y, len(samples), outputs)
+    labels = None if y is None else _labels(plan, y, len(samples), outputs)
+    is_regression = labels is not None and labels.ndim > 1 and not plan.interface.classes
+    classify = None if is_regression else _classifier(plan)
     beyond = np.zeros(len(samples), dtype=bool)
-    compiled = simulate_samples(plan, samples, None, beyond).reshape(len(samples), -1)
-    noisy = simulate_samples(plan, samples, seed).reshape(len(samples), -1)
-    clear = None if model is None else _outputs_in_clear(plan, model, samples)
+    with reporting(progress, "evaluate") as report:
+        clear = None if model is None else _outputs_in_clear(plan, model, samples, report)
+        compiled = simulate_samples(plan, samples, None, report, beyond).reshape(len(samples), -1)
+        noisy = simulate_samples(plan, samples, seed, report).reshape(len(samples), -1)
     span = plan.report.output_range or 1.0
     has_ranges = any(isinstance(step, SeriesStep) for step in plan.network().steps)
     return Evaluation(
         name=plan.name,
         samples=len(samples),
-        clear=None if clear is None else score(clear, labels, None, span),
-        compiled=score(compiled, labels, clear, span),
-        noisy=score(noisy, labels, compiled if clear is None else clear, span),
+        clear=None if clear is None else score(clear, labels, None, span, classify),
+        compiled=score(compiled, labels, clear, span, classify),
+        noisy=score(noisy, labels, compiled if clear is None else clear, span, classify),
         outside_inputs=float(np.mean(beyond_range(samples, plan.input_range) > 0)),
         outside_activations=float(np.mean(beyond)) if has_ranges else None,
         output_range=plan.report.output_range,
     )
 
 
-def _labels(y: ArrayLike, count: int, outputs: int) -> Array:
-    """Return classes (count,), or targets (count, outputs)."""
+def _classifier(plan: Plan) -> Classify | None:
+    """Return the function from outputs (samples, outputs) to classes: that of a classifier, or the argmax of each of
+    the outputs that is a row of numbers; None if there is none."""
+    heads = plan.interface.heads
+    if plan.interface.classes:
+        return plan.interface.labels
+    rows, begin = [], 0
+    for shape in [head.shape for head in heads] or [(plan.output_layout.size,)]:
+        end = begin + math.prod(shape)
+        if len(shape) == 1 and end - begin > 1:
+            rows.append(slice(begin, end))
+        begin = end
+    if len(rows) == 1:
+        return lambda outputs: outputs[:, rows[0]].argmax(axis=1)
+    return (lambda outputs: np.stack([outputs[:, r].argmax(axis=1) for r in rows], axis=1)) if rows else None
+
+
+def _labels(plan: Plan, y: object, count: int, outputs: int) -> NDArray[np.generic]:
+    """Return classes as _classifier's function does, or targets (count, outputs)."""
+    if len(plan.interface.heads) > 1:
+        raise InputError(
+            "labels are compared with the outputs of a plan of one output; compile it with outputs= for each"
+        )
+    if plan.interface.classes:
+        given = np.asarray(y)
+        if given.shape[:1] != (count,):
+            raise InputError(f"the labels have shape {given.shape}; {count} samples need as many labels")
+        return given
     labels = to_array(y)
     if labels.ndim == 0 or len(labels) != count:
         raise InputError(f"the labels have shape {labels.shape}; {count} samples need as many labels")
@@ -89,19 +133,25 @@ def _labels(y: ArrayLike, count: int, outputs: int) -> Array:
     return flat
 
 
-def _outputs_in_clear(plan: Plan, model: object, samples: Array) -> Array:
+def _outputs_in_clear(plan: Plan, model: object, samples: Array, report: Progress) -> Array:
     """Return the outputs of the model, as far as the plan computes them: a final softmax or argmax is the client's."""
     from hetorch.optional_packages import explain_missing
 
     with explain_missing("hetorch.evaluate with a model"):
         from hetorch.compiler.frontend.capture import capture
         from hetorch.ir.interpreter import run_tensor_program
-    program = capture(model, samples[:CAPTURED]).program
+    heads = plan.interface.heads
+    names = [head.name for head in heads] or None
+    captured = capture(model, samples[:CAPTURED], names, prepared=True)
+    program = captured.program
     if program.output_shape != plan.output_layout.shape:
         raise InputError(
             f"the model has outputs of shape {program.output_shape}, the plan of shape {plan.output_layout.shape}: "
             "was the plan compiled from another model?"
         )
-    starts = range(0, len(samples), CAPTURED)
-    parts = [run_tensor_program(program, samples[start : start + CAPTURED]) for start in starts]
-    return np.concatenate(parts).reshape(len(samples), -1)
+    parts = []
+    for start in range(0, len(samples), CAPTURED):
+        report(MODEL, start / len(samples))
+        parts.append(run_tensor_program(program, samples[start : start + CAPTURED]))
+    results = np.concatenate(parts).reshape(len(samples), -1)
+    return row(heads, split(captured.interface.heads, results)) if heads else results

@@ -16,9 +16,9 @@ Array = NDArray[np.float64]
 class Score:
     """How some outputs do; a figure is None where it has no meaning, or where its reference is not known.
 
-    accuracy     share of samples whose largest output is that of the label
+    accuracy     share of labels that are those of the outputs: the class of the largest one, or the classifier's label
     r2, rmse     coefficient of determination and root mean square error, for labels that are numbers
-    agreement    share of samples with the same largest output as the reference
+    agreement    share of samples whose outputs have the same label as the reference's
     worst_error  largest difference from the reference, relative to the range of the calibration outputs
 
     The reference is the model in clear, or the compiled network without noise if there is no model.
@@ -84,28 +84,38 @@ class Evaluation:
         return "\n".join(lines)
 
 
-def score(outputs: Array, labels: Array | None, reference: Array | None, span: float) -> Score:
+Classify = Callable[[Array], NDArray[np.generic]]
+
+
+def score(
+    outputs: Array,
+    labels: NDArray[np.generic] | None,
+    reference: Array | None,
+    span: float,
+    classify: Classify | None,
+) -> Score:
     """Return the score of `outputs`, (samples, outputs), which are finite.
 
     Args:
         outputs: the outputs.
-        labels: classes (samples,) as whole numbers of an integer type, or numbers in the shape of the outputs.
+        labels: what `classify` returns of the right outputs or, without it, numbers in the shape of the outputs.
         reference: outputs to compare with.
         span: the unit of the worst error.
+        classify: returns the classes (samples, ...) of outputs; None if they are no classes.
     """
-    several = outputs.shape[1] > 1
     accuracy = r2 = rmse = agreement = worst = None
-    if labels is not None and labels.ndim == 1:
-        accuracy = float(np.mean(outputs.argmax(axis=1) == labels))
+    if labels is not None and classify is not None:
+        accuracy = float(np.mean(classify(outputs) == labels))
     elif labels is not None:
-        squares = (outputs - labels) ** 2
-        spread = float(np.sum((labels - labels.mean(axis=0)) ** 2))
+        targets = np.asarray(labels, dtype=np.float64)
+        squares = (outputs - targets) ** 2
+        spread = float(np.sum((targets - targets.mean(axis=0)) ** 2))
         rmse = float(np.sqrt(squares.mean()))
         r2 = 1.0 - float(squares.sum()) / spread if spread else None
     if reference is not None:
         worst = float(np.abs(outputs - reference).max()) / span
-        classes = several and (labels is None or labels.ndim == 1)
-        agreement = float(np.mean(outputs.argmax(1) == reference.argmax(1))) if classes else None
+        if classify is not None:
+            agreement = float(np.mean(classify(outputs) == classify(reference)))
     return Score(accuracy, r2, rmse, agreement, worst)
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import Any
 
 from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.engine.native import Ciphertext, EvaluationKeys
@@ -24,13 +22,13 @@ MAKING_KEYS = "making evaluation keys"
 
 def run_encrypted(
     plan: Plan,
-    x: ArrayLike,
+    x: object,
     *,
     engine: str = NATIVE.name,
     memory_limit: int | None = None,
     trace: Trace | None = None,
     progress: ProgressOption = None,
-) -> NDArray[np.float64]:
+) -> Any:
     """Make keys, encrypt each sample of `x`, evaluate and decrypt, all in this process.
 
     For trying out and for tests: in earnest the secret key and the evaluation live on two machines. Warns with
@@ -38,7 +36,7 @@ def run_encrypted(
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
-        x: one sample of the plan's input_shape, or a batch of them.
+        x: one sample of the plan's input_shape, or a batch of them, as for hetorch.Client.predict.
         engine: the backend (hetorch.interop.backends); the plan must be compiled for it.
         memory_limit: bytes for keys, weights and ciphertexts, as for hetorch.runtime.Runner.
         trace: called after each operation.
@@ -46,7 +44,8 @@ def run_encrypted(
             default a bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape).
+        The results, float64 of shape (batch, *output_shape); of a model of several outputs a dictionary of them by
+        name, or a tuple.
 
     Raises:
         InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs; there
@@ -69,7 +68,7 @@ def run_encrypted(
             ]
             return [secret.decrypt(result) for result in run_ciphertexts(inputs)]
 
-        return run_in_batches(public, samples, run)
+        return public.named(run_in_batches(public, samples, run))
 
 
 def _encrypted_runner(

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from typing import Any
 
 from hetorch.engine.cleartext import CleartextEngine
 from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telling
@@ -19,13 +17,13 @@ from hetorch.runtime import Runner, Trace
 
 def run_slots(
     plan: Plan,
-    x: ArrayLike,
+    x: object,
     *,
     noise: bool = True,
     seed: int = 0,
     trace: Trace | None = None,
     progress: ProgressOption = None,
-) -> NDArray[np.float64]:
+) -> Any:
     """Run the plan on the cleartext engine: the same operations, levels, scales and keys, without cryptography.
 
     It takes seconds a sample for a large plan and shows every operation; hetorch.simulate gives the same results for
@@ -41,7 +39,8 @@ def run_slots(
             terminal, and a line in a notebook, for what takes more than a second; False for none.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape).
+        The results, float64 of shape (batch, *output_shape); of a model of several outputs a dictionary of them by
+        name, or a tuple.
 
     Raises:
         InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs.
@@ -66,4 +65,4 @@ def run_slots(
             ]
             return [engine.decrypt(result) for result in runner.run(inputs, trace=told)]
 
-        return run_in_batches(public, samples, run)
+        return public.named(run_in_batches(public, samples, run))

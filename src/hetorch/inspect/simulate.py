@@ -5,16 +5,25 @@ Unlike hetorch.inspect.run_encrypted, this file loads no module for secret keys.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hetorch.engine import _native
 from hetorch.engine.cleartext import check_room
-from hetorch.inspect.batches import check_runnable
+from hetorch.errors import InputError
+from hetorch.inspect.batches import COMPUTING, check_runnable
 from hetorch.plan import Plan
+from hetorch.progress import Progress, ProgressOption, reporting
+
+DERIVING = "deriving the network from the plan"
+"""The stage that Progress is told before the first simulation of a plan."""
 
 
-def simulate(plan: Plan, x: ArrayLike, *, noise: bool = True, seed: int = 0) -> NDArray[np.float64]:
+def simulate(
+    plan: Plan, x: object, *, noise: bool = True, seed: int = 0, progress: ProgressOption = None
+) -> Any:
     """Compute what the plan computes, polynomials included, without encryption and without slots.
 
     The first call derives the network from the plan's program and keeps it; hetorch.inspect.run_slots runs every
@@ -22,24 +31,41 @@ def simulate(plan: Plan, x: ArrayLike, *, noise: bool = True, seed: int = 0) -> 
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
-        x: one sample of the plan's input_shape, or a batch of them.
+        x: one sample of the plan's input_shape, or a batch of them, as for hetorch.Client.predict.
         noise: add Gaussian noise to each value, with the standard deviation that encryption gives it.
         seed: the seed of that noise, 0 or more.
+        progress: called with a stage and the fraction of it that is done. By default a bar on the terminal, and a line
+            in a notebook, for what takes more than a second; False for none.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape).
+        The results, float64 of shape (batch, *output_shape); of a model of several outputs a dictionary of them by
+        name, or a tuple.
 
     Raises:
-        InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs.
+        InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs; the
+            seed is negative.
         PlanUseError: the plan is without its weights.
     """
     check_runnable(plan)
-    samples, _ = plan.public().samples(x)
-    return simulate_samples(plan, samples, seed if noise else None)
+    check_seed(seed)
+    public = plan.public()
+    samples, _ = public.samples(x)
+    with reporting(progress, "simulate") as report:
+        return public.named(simulate_samples(plan, samples, seed if noise else None, report))
+
+
+def check_seed(seed: object) -> None:
+    """Raise InputError unless `seed` is a whole number of 0 or more."""
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"the seed must be a whole number of 0 or more, got {seed!r}")
 
 
 def simulate_samples(
-    plan: Plan, samples: NDArray[np.float64], seed: int | None, beyond: NDArray[np.bool_] | None = None
+    plan: Plan,
+    samples: NDArray[np.float64],
+    seed: int | None,
+    report: Progress,
+    beyond: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
     """Return the results for checked samples; `seed` is None for no noise.
 
@@ -48,7 +74,15 @@ def simulate_samples(
     Raises:
         InputError: a result does not fit below the modulus.
     """
+    report(DERIVING, 0.0)
+    network = plan.network()
     flat = samples.reshape(len(samples), plan.input_layout.size)
-    results = plan.network().run(flat, seed=seed, threads=_native.thread_count(), beyond=beyond)
+    results = network.run(
+        flat,
+        seed=seed,
+        threads=_native.thread_count(),
+        beyond=beyond,
+        done=lambda share: report(COMPUTING, share),
+    )
     check_room(plan.parameters, results, plan.output_level, plan.output_scale)
     return results.reshape(len(samples), *plan.output_layout.shape)

@@ -14,6 +14,7 @@ from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
 from hetorch.ir.verify import verify_he_program
 from hetorch.params import ParameterSet
+from hetorch.plan.interface import PLAIN, Interface
 from hetorch.plan.keys import check_keys, required_keys
 from hetorch.plan.report import PlanReport
 
@@ -23,7 +24,7 @@ class PlanContents:
     """The fields of a plan, to which `hetorch.plan.Plan` adds methods.
 
     `weights` are arrays by the names in HeProgram; they become read-only. `input_range` is (min, max) of the
-    calibration inputs.
+    calibration inputs. `interface` is the client's part of the model.
 
     Raises:
         PlanFormatError: the program does not agree with the parameters, the weights or the keys.
@@ -36,6 +37,7 @@ class PlanContents:
     weights: Mapping[str, NDArray[np.generic]]
     input_range: tuple[float, float]
     report: PlanReport
+    interface: Interface = PLAIN
 
     def __post_init__(self) -> None:
         for array in self.weights.values():
@@ -45,6 +47,9 @@ class PlanContents:
                 f"the program is for {self.program.slot_count} slots, the ring has {self.parameters.slot_count}"
             )
         verify_he_program(self.program, self.parameters.modulus_chain, self.weights)
+        problem = self.interface.problem(self.input_layout.shape, self.output_layout.shape)
+        if problem is not None:
+            raise PlanFormatError(problem)
         check_keys(self.key_spec, required_keys(self.program, self.weights, self.parameters.slot_generator))
 
     @property

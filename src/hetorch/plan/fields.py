@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from hetorch.errors import HetorchError
 from hetorch.format_version import tell_other_version
 
+Cell = str | int | float | bool | None
+"""A value of a table as JSON has it; None is a missing value."""
 LARGEST = 1e300
 """Largest absolute value of a number in a plan: sums of a few such numbers stay finite."""
 
@@ -97,6 +99,18 @@ class Fields:
                 raise self._wrong(name, f"texts of at most {length} characters", item)
         return tuple(str(item) for item in items)
 
+    def optional_number(self, name: str) -> float | None:
+        """Read a number, or null as None."""
+        value = self.take(name)
+        return None if value is None else self._number(name, value, -LARGEST, LARGEST)
+
+    def cell(self, name: str, length: int) -> Cell:
+        """Read a value of a table: text of at most `length` characters, a number, a truth value or null."""
+        return self._cell(name, self.take(name), length)
+
+    def cells(self, name: str, most: int, length: int) -> tuple[Cell, ...]:
+        return tuple(self._cell(name, item, length) for item in self._list(name, most))
+
     def child(self, name: str) -> Fields:
         return Fields(self.take(name), f"{self._where}.{name}", self._fail)
 
@@ -143,6 +157,15 @@ class Fields:
         if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
             raise self._wrong(name, f"a number in {low:g}..{high:g}", value)
         return float(value)
+
+    def _cell(self, name: str, value: object, length: int) -> Cell:
+        if value is None or isinstance(value, bool):
+            return value
+        if isinstance(value, str) and len(value) <= length:
+            return value
+        if isinstance(value, int | float) and abs(value) <= LARGEST:
+            return value
+        raise self._wrong(name, f"text of at most {length} characters, a number, true, false or null", value)
 
     def _wrong(self, name: str, expected: str, value: object) -> HetorchError:
         return self._fail(f"{self._where}.{name}: expected {expected}, got {repr(value)[:60]}")

@@ -62,7 +62,7 @@ def to_samples(
     Args:
         value: see to_array.
         input_shape: the shape of one sample.
-        input_range: the smallest and the largest number of the calibration inputs; None, or equal ends, if unknown.
+        input_range: the smallest and the largest number of the calibration inputs; None if unknown.
         largest: the magnitude beyond which nothing can be computed on a value.
         fewest: the fewest samples of a batch.
         stacklevel: the frame that the warning names, as for warnings.warn; 2 is the caller of this function.
@@ -95,7 +95,7 @@ def to_samples(
     if far.any():
         calibrated = (
             "beyond what its parameters can hold"
-            if input_range is None or not input_range[0] < input_range[1]
+            if input_range is None
             else f"which was calibrated for {input_range[0]:.6g}..{input_range[1]:.6g}"
         )
         raise InputError(
@@ -111,29 +111,31 @@ def beyond_range(
 ) -> NDArray[np.float64]:
     """Return for each sample (the first axis) how far its values exceed the calibrated range, as a share of its width.
 
-    0 within the range, within float32 rounding of its ends (RANGE_SLACK), and without a range.
+    0 within the range, within float32 rounding of its ends (RANGE_SLACK), and without a range. Of a range without a
+    width, the share is of its magnitude, or of 1 if that is 0.
     """
-    if input_range is None or not input_range[0] < input_range[1] or not samples.size:
+    if input_range is None or not samples.size:
         return np.zeros(len(samples))
     low, high = input_range
     slack = RANGE_SLACK * max(high - low, abs(low), abs(high))
     flat = samples.reshape(len(samples), -1)
     excess = np.maximum(low - flat.min(axis=1), flat.max(axis=1) - high)
-    return np.where(excess > slack, excess / (high - low), 0.0)
+    return np.where(excess > slack, excess / (high - low or abs(high) or 1.0), 0.0)
 
 
 def _warn_of_range(
     array: NDArray[np.float64], input_range: tuple[float, float] | None, single: bool, stacklevel: int
 ) -> None:
-    if input_range is None or not input_range[0] < input_range[1] or not array.size:
+    if input_range is None or not array.size:
         return
     low, high = input_range
     spans = f"the input spans {array.min():.6g}..{array.max():.6g}, the model was calibrated for {low:.6g}..{high:.6g}"
     beyond = beyond_range(array, input_range)
     if np.any(beyond):
         whose = "" if single else f" in {np.count_nonzero(beyond)} of {count_text(len(array), 'sample')}"
+        share = f" by up to {beyond.max():.1%} of its width" if low < high else ", which has no width,"
         warnings.warn(
-            f"{spans}: it leaves that range by up to {beyond.max():.1%} of its width{whose}. The "
+            f"{spans}: it leaves that range{share}{whose}. The "
             "polynomials in place of activations hold on their ranges only, results beyond are meaningless: scale the "
             "input as in training, or compile again with calibration inputs of this range",
             InputRangeWarning,

@@ -86,6 +86,7 @@ class Plan(PlanContents):
             input_ciphertext_bytes=len(program.inputs) * fresh,
             output_ciphertext_bytes=len(program.outputs) * result,
             encrypted_weight_bytes=weights,
+            interface=self.interface,
         )
 
     def fingerprint(self) -> str:
@@ -147,20 +148,24 @@ class Plan(PlanContents):
     def to_report(self) -> dict[str, object]:
         """Return the figures of the printed table as plain data, for programs."""
         public, parameters = self.public(), self.parameters
-        return report_json(self.report) | {
-            "name": self.name,
-            "fingerprint": public.fingerprint,
-            "promised_error": self.report.promised_error,
-            "ring_degree": parameters.ring_degree,
-            "log2_q": parameters.log2_q,
-            "log2_qp": parameters.log2_qp,
-            "security": parameters.security.value,
-            "max_level": parameters.max_level,
-            "digit_count": parameters.digit_count(parameters.max_level),
-            "galois_keys": len(self.key_spec.galois),
-            "evaluation_key_bytes": public.evaluation_key_bytes,
-            "input_ciphertext_bytes": public.input_ciphertext_bytes,
-            "output_ciphertext_bytes": public.output_ciphertext_bytes,
-            "encrypted_weight_bytes": public.encrypted_weight_bytes,
-            "weights_withheld": self.weights_withheld,
-        }
+        return (
+            report_json(self.report)
+            | self.interface.describe()
+            | {
+                "name": self.name,
+                "fingerprint": public.fingerprint,
+                "promised_error": self.report.promised_error,
+                "ring_degree": parameters.ring_degree,
+                "log2_q": parameters.log2_q,
+                "log2_qp": parameters.log2_qp,
+                "security": parameters.security.value,
+                "max_level": parameters.max_level,
+                "digit_count": parameters.digit_count(parameters.max_level),
+                "galois_keys": len(self.key_spec.galois),
+                "evaluation_key_bytes": public.evaluation_key_bytes,
+                "input_ciphertext_bytes": public.input_ciphertext_bytes,
+                "output_ciphertext_bytes": public.output_ciphertext_bytes,
+                "encrypted_weight_bytes": public.encrypted_weight_bytes,
+                "weights_withheld": self.weights_withheld,
+            }
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,10 +15,11 @@ from hetorch.ir.layout import Layout
 from hetorch.params import ParameterSet
 from hetorch.plan.fields import LARGEST, Fields, canonical_json, encode_int32
 from hetorch.plan.inputs import to_array, to_samples
+from hetorch.plan.interface import PLAIN, Interface, interface_json, read_interface
 from hetorch.quantities import count_text, size_text
 
 FORMAT = "hetorch-public-plan"
-VERSION = 2
+VERSION = 3
 MAX_BYTES = 1 << 25
 """Size in bytes above which a public plan is refused before it is parsed; two layouts of 64 * 2^15 slots need 22 MB."""
 MAX_CIPHERTEXTS = 1 << 14
@@ -50,6 +52,8 @@ class PublicPlan:
     `encrypted_weight_bytes` is 0 if the server has the weights. Otherwise it computes on weights that are encrypted
     under the client's key, and this is the size of their upload. If the holder of the secret key encrypts them, the
     upload is half as large, plus a seed for each ciphertext.
+
+    `interface` is the client's part of the model: columns of tables, names of outputs, classes.
     """
 
     name: str
@@ -68,6 +72,7 @@ class PublicPlan:
     input_ciphertext_bytes: int
     output_ciphertext_bytes: int
     encrypted_weight_bytes: int = 0
+    interface: Interface = PLAIN
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -110,10 +115,15 @@ class PublicPlan:
     def samples(self, x: object, *, fewest: int = 0) -> tuple[NDArray[np.float64], bool]:
         """Return `x` as float64 (batch, *input_shape), and True if it is one sample without a batch axis.
 
+        A table (a DataFrame, or a mapping from names to columns) is read by the names of its columns, if the plan has
+        them; what the model computes from categories and missing values on the client's side is computed here.
+
         Warns with InputRangeWarning, at the caller's caller, if `x` leaves the calibrated range. InputError for any
         other shape, fewer than `fewest` samples, and values that are no real numbers, not finite or above
         largest_input.
         """
+        if self.interface.columns is not None:
+            x = self.interface.columns.read(x)
         return to_samples(
             x, self.input_shape, self.input_range, largest=self.largest_input, fewest=fewest, stacklevel=4
         )
@@ -134,6 +144,11 @@ class PublicPlan:
     def unpack_batch(self, slots: list[NDArray[np.float64]]) -> NDArray[np.float64]:
         """Unpack decrypted slots into float64 (batch_size, *output_shape), in the order of the packed samples."""
         return self.output_layout.unpack_batch(slots)
+
+    def named(self, results: NDArray[np.float64]) -> Any:
+        """Return results (..., *output_shape) as they are or, if the model has several outputs, as a dictionary or a
+        tuple of them, each (..., *shape)."""
+        return self.interface.named(results, self.output_shape)
 
     def to_bytes(self) -> bytes:
         """Return the public plan as canonical JSON, which from_bytes reads."""
@@ -162,6 +177,7 @@ class PublicPlan:
                 "evaluation_key_bytes": self.evaluation_key_bytes,
                 "input_ciphertext_bytes": self.input_ciphertext_bytes,
                 "output_ciphertext_bytes": self.output_ciphertext_bytes,
+                "interface": interface_json(self.interface),
             }
         )
 
@@ -189,15 +205,18 @@ class PublicPlan:
         span = fields.numbers("input_range", -LARGEST, LARGEST, 2)
         if len(span) != 2:
             raise fields.error(f"input_range needs two numbers, got {len(span)}")
+        layouts = [
+            _read_layout(fields.child(name), slot_count, batch) for name in ("input_layout", "output_layout")
+        ]
         plan = cls(
             name=fields.text("name", NAME_LENGTH),
             fingerprint=_fingerprint(fields),
             parameters=parameters,
             key_spec=read_key_spec(fields.child("key_spec"), parameters),
-            input_layout=_read_layout(fields.child("input_layout"), slot_count, batch),
+            input_layout=layouts[0],
             input_level=fields.integer("input_level", 0, top),
             input_scale=fields.number("input_scale", 1e-9, LARGEST),
-            output_layout=_read_layout(fields.child("output_layout"), slot_count, batch),
+            output_layout=layouts[1],
             output_level=fields.integer("output_level", 0, top),
             output_scale=fields.number("output_scale", 1e-9, LARGEST),
             input_range=(span[0], span[1]),
@@ -210,6 +229,7 @@ class PublicPlan:
                 if fields.has("encrypted_weight_bytes")
                 else 0
             ),
+            interface=read_interface(fields.child("interface"), layouts[0].shape, layouts[1].shape),
         )
         fields.done()
         return plan

@@ -17,6 +17,7 @@ from hetorch.atomic_files import SHARED, TEMPORARY_PREFIX, write_atomically
 from hetorch.errors import ParameterError, PlanFormatError, StorageError
 from hetorch.plan.contents import PlanContents
 from hetorch.plan.fields import LARGEST, Fields, canonical_json
+from hetorch.plan.interface import interface_json, read_interface
 from hetorch.plan.manifest import (
     LAYOUT_PREFIX,
     layout_arrays,
@@ -51,6 +52,7 @@ def plan_bytes(plan: PlanContents) -> tuple[bytes, bytes]:
         "program": program_json(plan.program),
         "input_range": list(plan.input_range),
         "report": report_json(plan.report),
+        "interface": interface_json(plan.interface),
         "weights_sha256": hashlib.sha256(tensors).hexdigest(),
     }
     return canonical_json(manifest), tensors
@@ -111,16 +113,22 @@ def load_plan(kind: type[P], path: str | os.PathLike[str]) -> P:
     except (SafetensorError, ValueError) as error:
         raise PlanFormatError(f"{folder / WEIGHTS} cannot be read: {str(error)[:200]}") from error
     span = fields.numbers("input_range", -LARGEST, LARGEST, 2)
+    if len(span) != 2:
+        raise fields.error(f"input_range needs two numbers, got {len(span)}")
     try:
         parameters = read_parameters(fields)
+        program = read_program(fields.child("program"), arrays)
         plan = kind(
             name=fields.text("name", NAME_LENGTH),
-            program=read_program(fields.child("program"), arrays),
+            program=program,
             parameters=parameters,
             key_spec=read_key_spec(fields.child("key_spec"), parameters),
             weights={k: v for k, v in arrays.items() if not k.startswith(LAYOUT_PREFIX)},
-            input_range=(min(span), max(span)) if span else (0.0, 0.0),
+            input_range=(min(span), max(span)),
             report=read_report(fields.child("report")),
+            interface=read_interface(
+                fields.child("interface"), program.input_layout.shape, program.output_layout.shape
+            ),
         )
     except ParameterError as error:
         raise PlanFormatError(f"{folder}: {error}") from error

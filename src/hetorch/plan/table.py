@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from hetorch.params import Security, max_log2_qp
 from hetorch.plan.contents import PlanContents
+from hetorch.plan.interface import Interface
 from hetorch.plan.public import PublicPlan
 from hetorch.plan.report import layer_lines, summary_lines
 from hetorch.quantities import count_text, size_text
+
+MOST_NAMES = 20
+"""Number of columns, outputs or labels that the table names."""
 
 
 def render(plan: PlanContents, public: PublicPlan) -> str:
@@ -29,6 +33,7 @@ def render(plan: PlanContents, public: PublicPlan) -> str:
         *layer_lines(report),
         "",
         f"{plan.name}: {public.input_shape} -> {public.output_shape}{batch}",
+        *_interface_lines(public.interface),
         f"ring        N = 2^{exponent}, {parameters.slot_count} slots, {count_text(parameters.max_level, 'level')}",
         f"modulus     log2 Q = {parameters.log2_q:.0f}, log2 QP = {parameters.log2_qp:.0f} ({security})",
         f"keys        {keys}",
@@ -37,6 +42,13 @@ def render(plan: PlanContents, public: PublicPlan) -> str:
         *summary_lines(report),
     ]
     return "\n".join(lines)
+
+
+def _interface_lines(interface: Interface) -> list[str]:
+    return [
+        f"{title:<11} {', '.join(names[:MOST_NAMES])}{', ...' if len(names) > MOST_NAMES else ''}"
+        for title, names in interface.describe().items()
+    ]
 
 
 def _weight_lines(plan: PlanContents, public: PublicPlan) -> list[str]:

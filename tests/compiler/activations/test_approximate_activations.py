@@ -6,7 +6,7 @@ from numpy.polynomial import chebyshev
 from scipy import sparse
 
 from hetorch.compiler.activations.approximate_activations import approximate_activations
-from hetorch.compiler.activations.compare_outputs import compare_outputs
+from hetorch.compiler.activations.compare_outputs import class_rows, compare_outputs
 from hetorch.compiler.activations.domains import RANGE_MARGIN
 from hetorch.compiler.activations.fit_polynomial import fit_series
 from hetorch.compiler.activations.polynomial_growth import LEAST_REACH, TAIL_GROWTH
@@ -84,7 +84,7 @@ def test_least_degrees_that_do_are_chosen() -> None:
     )
     assert loose.error <= 0.3 and tight.error <= 0.03
     assert sum(loose.degrees) < sum(tight.degrees)
-    assert compare_outputs(run_tensor_program(tight.program, x), reference, classes=True)[0] == pytest.approx(
+    assert compare_outputs(run_tensor_program(tight.program, x), reference, rows=())[0] == pytest.approx(
         tight.error
     )
 
@@ -104,15 +104,30 @@ def test_a_constant_input_is_no_problem() -> None:
     np.testing.assert_allclose(run_tensor_program(found.program, x), ACTIVATIONS["sigmoid"](x), atol=0.05)
 
 
+ALL = class_rows((2,))
+"""The whole of a row of two."""
+
+
 def test_compare() -> None:
     reference = np.array([[0.0, 1.0], [3.0, 1.0]])
-    assert compare_outputs(reference, reference, classes=True) == (0.0, 1.0)
-    error, agreement = compare_outputs(
-        reference + np.array([[0.0, 0.3], [0.0, 0.0]]), reference, classes=True
-    )
+    assert compare_outputs(reference, reference, rows=ALL) == (0.0, 1.0)
+    error, agreement = compare_outputs(reference + np.array([[0.0, 0.3], [0.0, 0.0]]), reference, rows=ALL)
     assert error == pytest.approx(0.1) and agreement == 1.0
-    assert compare_outputs(reference[:, ::-1], reference, classes=True)[1] == 0.0
-    assert compare_outputs(reference * np.nan, reference, classes=True) == (np.inf, 0.0)
+    assert compare_outputs(reference[:, ::-1], reference, rows=ALL)[1] == 0.0
+    assert compare_outputs(reference * np.nan, reference, rows=ALL) == (np.inf, 0.0)
+
+
+def test_compare_several_outputs() -> None:
+    """The agreement is the least one of the outputs that are rows of classes; an image and a number have none."""
+    assert class_rows((2, 2)) == class_rows((1,)) == ()
+    rows = class_rows((9,), ((2,), (1,), (1, 3), (3,)))
+    assert rows == (slice(0, 2), slice(6, 9))
+    reference = np.array([[0, 1, 5, 3, 2, 1, 0, 2, 1], [1, 0, 5, 1, 2, 3, 0, 2, 1]], dtype=np.float64)
+    other = reference.copy()
+    other[:, 3:6] = other[:, 3:6][:, ::-1]
+    assert compare_outputs(other, reference, rows=rows)[1] == 1.0
+    other[0, :2] = [1, 0]
+    assert compare_outputs(other, reference, rows=rows)[1] == 0.5
 
 
 def channels(*functions: str) -> TensorProgram:

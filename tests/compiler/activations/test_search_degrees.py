@@ -10,7 +10,7 @@ from scipy import sparse
 from torch import nn
 
 from hetorch.compiler.activations.approximate_activations import approximate_activations, nearest_network
-from hetorch.compiler.activations.compare_outputs import UNSEEN, expected_agreement, has_classes
+from hetorch.compiler.activations.compare_outputs import UNSEEN, class_rows, expected_agreement
 from hetorch.compiler.activations.degree_path import degree_path
 from hetorch.compiler.activations.error_curves import Curve
 from hetorch.compiler.activations.longest_path import longest_path
@@ -93,17 +93,18 @@ def test_expected_agreement_is_the_probability_of_a_change() -> None:
     """Two classes, Gaussian margins and errors: the share is that of an integral."""
     random = np.random.default_rng(0)
     margins, errors = random.normal(size=2000), 0.1 * random.normal(size=2000)
+    rows = class_rows((2,))
     reference = np.stack([margins, np.zeros(2000)], axis=1)
     outputs = reference + np.stack([errors, np.zeros(2000)], axis=1)
     # The signs of m and of m + s e differ with probability atan(s) / pi.
     truth = 1 - np.arctan(0.1 * UNSEEN) / np.pi
-    assert expected_agreement(outputs, reference) == pytest.approx(truth, abs=4e-3)
-    assert expected_agreement(reference, reference) == 1.0
-    assert expected_agreement(outputs * np.nan, reference) == 0.0
+    assert expected_agreement(outputs, reference, rows=rows) == pytest.approx(truth, abs=4e-3)
+    assert expected_agreement(reference, reference, rows=rows) == 1.0
+    assert expected_agreement(outputs * np.nan, reference, rows=rows) == 0.0
 
 
 def test_only_a_row_of_outputs_has_classes() -> None:
-    assert has_classes((2,)) and not has_classes((1,)) and not has_classes((1, 8, 8)) and not has_classes(())
+    assert class_rows((2,)) and not any(class_rows(shape) for shape in ((1,), (1, 8, 8), ()))
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 1, 3, padding=1)).eval()
     captured = capture(model, torch.rand(64, 1, 8, 8))

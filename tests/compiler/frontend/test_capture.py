@@ -238,7 +238,7 @@ UNSUPPORTED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str]] = {
     "embedding_first": (lambda: nn.Embedding(9, 2), (3,), "client"),
     "batch_statistics": (lambda: nn.BatchNorm1d(4, track_running_stats=False), (4,), "running statistics"),
     "inner_argmax": (lambda: Lambda(lambda x, w: x.argmax(1) * 2.0), (3, 2, 2), "left to the client"),
-    "two_outputs": (lambda: Lambda(lambda x, w: (x, x)), (3, 2, 2), "one tensor"),  # type: ignore[arg-type, return-value]
+    "no_output": (lambda: Lambda(lambda x, w: "text"), (3, 2, 2), "must return a tensor"),  # type: ignore[arg-type, return-value]
     "constant": (lambda: Lambda(lambda x, w: w[:1].expand(x.shape[0], 2, 2)), (3, 2, 2), "does not depend"),
     "branch": (lambda: Lambda(lambda x, w: x if x.sum() > 0 else -x), (3, 2, 2), "cannot be traced"),
     "places": (lambda: Lambda(lambda x, w: x.sort(1).values), (3, 2, 2), "sort"),

@@ -5,7 +5,7 @@ import pytest
 from numpy.polynomial import chebyshev
 from scipy import sparse
 
-from hetorch.compiler.noise.range_noise import DEVIATIONS, range_noise
+from hetorch.compiler.noise.range_noise import DEVIATIONS, measure_range_gains, range_noise
 from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
 
@@ -38,7 +38,7 @@ def test_it_is_the_spread_of_perturbed_runs() -> None:
     samples = trace_tensor_program(program, x)
     own = [(1e-4, 0.0), (4e-4, 1e-8), (1e-4, 0.0), (1e-4, 0.0), (0.0, 0.0), (2e-4, 1e-8), (1e-4, 0.0)]
     scales = [2.0**k for k in (6, 7, 6, 5, 6, 6, 6)]
-    reached = range_noise(program, own, scales, samples)
+    reached = range_noise(measure_range_gains(program, samples), own, scales)
 
     spread = 0.0
     for sample in range(SAMPLES):
@@ -61,17 +61,18 @@ def test_narrow_channels_count() -> None:
     program = network()
     x = np.zeros((1, SIZE))
     own = [(1.0, 0.0)] + [(0.0, 0.0)] * 6
-    before = range_noise(program, own, [2.0**20] * 7, trace_tensor_program(program, x))
+    before = range_noise(measure_range_gains(program, trace_tensor_program(program, x)), own, [2.0**20] * 7)
     first = program.operations[0]
     assert isinstance(first, Affine)
     halved = first.matrix.toarray()
     halved[3] *= 2
     narrow = TensorProgram((SIZE,), (affine(0, halved), *program.operations[1:]), 6, (SIZE,))
-    after = range_noise(narrow, own, [2.0**20] * 7, trace_tensor_program(narrow, x))
+    after = range_noise(measure_range_gains(narrow, trace_tensor_program(narrow, x)), own, [2.0**20] * 7)
     assert after == pytest.approx(2 * before, rel=1e-6)
     assert chebyshev.chebval(0.0, (0.1, 0.4, 0.2, 0.1)) != 0  # the slope there passes noise on
 
 
 def test_without_series_there_is_no_range() -> None:
     program = TensorProgram((SIZE,), (affine(0, np.eye(SIZE)),), 1, (SIZE,))
-    assert range_noise(program, [(1.0, 0.0)] * 2, [1.0] * 2, [np.zeros((1, SIZE))] * 2) == 0.0
+    gains = measure_range_gains(program, [np.zeros((1, SIZE))] * 2)
+    assert range_noise(gains, [(1.0, 0.0)] * 2, [1.0] * 2) == 0.0

@@ -11,12 +11,11 @@ from tenseal import sealapi
 from hetorch.engine import _native
 from hetorch.interop.seal_format import load_ciphertext
 from hetorch.interop.seal_format.blake2xb import blake2xb
-from hetorch.interop.seal_format.members import Members
+from hetorch.interop.seal_format.members import Members, frame_pieces
 from hetorch.interop.seal_format.orders import to_seal
 from hetorch.interop.seal_format.parameters import seal_parameters
 from hetorch.interop.seal_format.secret_key import encrypt_seeded, load_secret_key
 from hetorch.interop.seal_format.seeds import BLAKE2XB, SHAKE256, UniformSeed
-from hetorch.interop.seal_format.stream import frame
 from hetorch.params import ParameterSet, Security
 from hetorch.params.primes import is_prime
 from tests.engine import noise
@@ -86,7 +85,7 @@ def test_seal_expands_shake256_as_we_do() -> None:
         np.asarray(_native.ciphertext_rows(key.encrypt(np.zeros(own.slot_count), scale=SCALE))), primes
     )
     seed = UniformSeed(SHAKE256, bytes(range(64)))
-    data = frame(Members(seal_parameters(own).parms_id(len(primes)), rows, SCALE).dump(seed))
+    data = frame_pieces(Members(seal_parameters(own).parms_id(len(primes)), rows, SCALE).pieces(primes, seed))
     expanded = saved(loaded(sealapi.Ciphertext(), side.context, data))
     np.testing.assert_array_equal(
         _native.ciphertext_rows(load_ciphertext(own, data)),

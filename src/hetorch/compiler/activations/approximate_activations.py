@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximated import Approximated
-from hetorch.compiler.activations.compare_outputs import compare_outputs, has_classes
+from hetorch.compiler.activations.compare_outputs import Shapes, class_rows, compare_outputs
 from hetorch.compiler.activations.evaluate_degrees import Attempt, Task
 from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.most_levels import most_levels
@@ -42,6 +42,7 @@ def approximate_activations(
     reference: Array,
     options: CompileOptions,
     told: Told = lambda _: None,
+    heads: Shapes = (),
 ) -> Approximated:
     """Replace every activation by a polynomial.
 
@@ -51,12 +52,13 @@ def approximate_activations(
         reference: the model's outputs on them.
         options: the activation_... options decide, and those on the ring limit the levels.
         told: called with the share of the work that is done.
+        heads: the shapes of the model's outputs, if the program returns a row of several.
 
     Raises:
         InfeasibleError: as for nearest_network; or the outputs have little to do with the reference; with `strict`,
             also if they are farther from it than the options ask.
     """
-    nearest = nearest_network(program, inputs, reference, options, told)
+    nearest = nearest_network(program, inputs, reference, options, told, heads)
     problem = nearest.refusal or (nearest.shortfall if options.strict else "")
     if problem:
         raise InfeasibleError(problem)
@@ -69,6 +71,7 @@ def nearest_network(
     reference: Array,
     options: CompileOptions,
     told: Told = lambda _: None,
+    heads: Shapes = (),
 ) -> Approximated:
     """Return the best network of polynomials that the search finds, however far it is from the model.
 
@@ -78,6 +81,7 @@ def nearest_network(
         reference: the model's outputs on them.
         options: the activation_... options decide, and those on the ring limit the levels.
         told: called with the share of the work that is done.
+        heads: the shapes of the model's outputs, if the program returns a row of several.
 
     Raises:
         InfeasibleError: all networks overflow, a precision is out of reach, or a function is not defined on its range.
@@ -91,10 +95,10 @@ def nearest_network(
         values=values,
         wish=Wish(options.activation_degree, options.activation_precision),
         only_bounds=options.activation_ranges == "interval",
+        class_rows=class_rows(program.output_shape, heads),
     )
-    classes = has_classes(program.output_shape)
     if not task.activations:
-        error, agreement = compare_outputs(values[program.output], reference, classes=classes)
+        error, agreement = compare_outputs(values[program.output], reference, rows=task.class_rows)
         return Approximated(program, error, agreement, (), ())
     # A single sample may always differ: with few samples it would be a large share.
     goal = Goal(options.activation_tolerance, min(options.activation_agreement, 1 - 1 / len(inputs)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,8 +51,9 @@ def degree_path(
                     - path[-1].levels
                     + 0.5 * (curves[position].depths[rung] - curves[position].depths[rungs[position]])
                 )
-                if best is None or gain / added > best[0]:
-                    best = (gain / added, step)
+                worth = gain / added if added > 0 else math.inf  # a rung may take no level more
+                if best is None or worth > best[0]:
+                    best = (worth, step)
         if best is None:
             return tuple(path)
         rungs = list(best[1].rungs)

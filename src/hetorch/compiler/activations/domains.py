@@ -23,10 +23,10 @@ Range = tuple[Array, Array]
 RANGE_MARGIN = 0.2
 """Share of its half width by which a calibrated range is widened on each side, for inputs that calibration did not see.
 More is safer and costs precision."""
-LEAST_WIDTH = 2.0**-6
+LEAST_WIDTH = 2.0**-8
 """Least half width of a channel's range, as a share of the widest channel's. All channels of a tensor carry
 noise of one size, which a map to [-1, 1] divides by the half width: a scale with room for the noise of the narrowest
-channel needs at most 6 bits more than one with room for the widest (noise.range_noise). Raised, scales have fewer bits,
+channel needs at most 8 bits more than one with room for the widest (noise.range_noise). Raised, scales have fewer bits,
 and the polynomials of narrow channels are rougher."""
 FEWEST = 16
 """Least number of calibration values for which each channel gets a range and a fit of its own."""

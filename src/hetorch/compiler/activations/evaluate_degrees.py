@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hetorch.compiler.activations.approximated import Approximated, Fit
 from hetorch.compiler.activations.channel_labels import Indices, channel_labels
 from hetorch.compiler.activations.channel_polynomials import is_line_plus_even
-from hetorch.compiler.activations.compare_outputs import compare_outputs, expected_agreement, has_classes
+from hetorch.compiler.activations.compare_outputs import compare_outputs, expected_agreement
 from hetorch.compiler.activations.compensate_layers import compensated, rescaled
 from hetorch.compiler.activations.domains import RANGE_MARGIN, Domain, Reader, domain_of
 from hetorch.compiler.activations.interval_bounds import Interval, bounds_after
@@ -45,6 +45,7 @@ class Task:
     only_bounds  True to take ranges from interval arithmetic alone
     beside       further values of `program`, each (n, size), that the ranges must hold; None for calibrated ranges
     compensates  True if affine maps make up for the errors of the polynomials before them
+    class_rows   the places of the outputs that are rows of classes
     """
 
     program: TensorProgram
@@ -54,6 +55,7 @@ class Task:
     wish: Wish
     only_bounds: bool
     beside: Sequence[Array] | None = None
+    class_rows: tuple[slice, ...] = ()
     compensates: bool = True
 
     @property
@@ -177,11 +179,12 @@ def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] =
     network = TensorProgram(
         task.program.input_shape, tuple(traced.operations), output, task.program.output_shape
     )
-    classes = has_classes(task.program.output_shape)
     outputs = traced.values[output]
-    error, agreement = compare_outputs(outputs, task.reference, classes=classes)
-    expected = expected_agreement(outputs, task.reference) if classes else 1.0
-    approximated = Approximated(network, error, agreement, tuple(degrees), tuple(fits))
+    error, agreement = compare_outputs(outputs, task.reference, rows=task.class_rows)
+    expected = expected_agreement(outputs, task.reference, rows=task.class_rows)
+    approximated = Approximated(
+        network, error, agreement, tuple(degrees), tuple(fits), has_classes=bool(task.class_rows)
+    )
     return Attempt(tuple(degrees), approximated, expected_agreement=expected)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hetorch.compiler.options import CompileOptions
-from hetorch.params import max_log2_qp
+from hetorch.params import Security, max_log2_qp
 
 LEVEL_BITS, LEAST_LEVEL_BITS = 32, 28
 """Bits of a level: with which the search for degrees reckons, and with which a deep network may just find parameters.
@@ -24,4 +24,6 @@ def levels_that_fit(options: CompileOptions) -> int:
 
 def _levels(options: CompileOptions, level_bits: int) -> int:
     ring = options.ring_degree or options.backend.largest_ring
-    return max(1, (int(max_log2_qp(ring, options.security)) - OTHER_BITS) // level_bits)
+    # Without a security level there is no end: networks then get as many levels as with the usual one.
+    security = Security.CLASSICAL_128 if options.security is Security.NONE else options.security
+    return max(1, (int(max_log2_qp(ring, security)) - OTHER_BITS) // level_bits)

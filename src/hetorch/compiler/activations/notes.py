@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 from hetorch.compiler.activations.approximated import Approximated, Fit
-from hetorch.compiler.activations.compare_outputs import has_classes
 from hetorch.compiler.activations.domains import RANGE_MARGIN
 from hetorch.compiler.activations.polynomial_growth import TAIL_GROWTH
 
@@ -21,7 +20,7 @@ def sentences(approximated: Approximated) -> tuple[str, ...]:
     outputs can explode, something is missing."""
     told = [_sentence(fit) for fit in approximated.fits]
     shape = approximated.program.output_shape
-    if told and not has_classes(shape) and math.prod(shape) > 1:
+    if told and not approximated.has_classes and math.prod(shape) > 1:
         told.append(
             f"outputs of shape {shape} have no classes: only activation_tolerance counts, activation_agreement does not"
         )

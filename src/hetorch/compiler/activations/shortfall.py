@@ -7,7 +7,6 @@ import math
 
 import numpy as np
 
-from hetorch.compiler.activations.compare_outputs import has_classes
 from hetorch.compiler.activations.error_curves import error_curves
 from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
 from hetorch.compiler.activations.goal import Goal
@@ -29,8 +28,8 @@ def refusal(task: Task, goal: Goal, attempt: Attempt) -> str:
     """
     if not math.isfinite(attempt.error):
         return OVERFLOW.format(advice(task))
-    if has_classes(task.program.output_shape):
-        chance = 1 / math.prod(task.program.output_shape)
+    if task.class_rows:
+        chance = 1 / max(row.stop - row.start for row in task.class_rows)
         least = (chance + goal.agreement) / 2
         if attempt.agreement < least:
             return (

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from hetorch.compiler.costs.machine import DEFAULT, Machine
+from hetorch.compiler.costs.machine import DEFAULT, Machine, Times
 
 BABY, GIANT, KEY = 1.2, 4.0, 0.02
 """Costs, in the choice of baby and giant steps, of a hoisted rotation, of a rotation with its own decomposition and
@@ -37,6 +37,10 @@ class CostModel:
     fold_penalty: float = 0.0
     encrypted: bool = False
     key_weight: float = KEY
+    _times: Times = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_times", self.machine.at(self.ring_degree))
 
     def digits(self, level: int) -> int:
         """Return the number of digits at `level`: ceil((level + 1) / digit_size)."""
@@ -63,7 +67,7 @@ class CostModel:
         output is folded one level lower, after the rescale. With `constants`, each diagonal is one number (every
         element has a ciphertext of its own), and there are no rotations.
         """
-        m = self.machine.at(self.ring_degree)
+        m = self._times
         if constants:
             return m.constant * diagonals * (level + 1) + outputs * self.rescale(level)
         if self.encrypted:
@@ -81,7 +85,7 @@ class CostModel:
 
         `share`: the number of distinct coefficients of a diagonal, relative to the ring degree.
         """
-        return self.limbs(level) * self.machine.at(self.ring_degree).transform * diagonals * share
+        return self.limbs(level) * self._times.transform * diagonals * share
 
     def _folds(self, level: int, folds: int) -> float:
         cost = folds * (self.rotate(level) + self.add(level))
@@ -95,7 +99,7 @@ class CostModel:
         Each diagonal is a product of ciphertexts. The sum of each giant step, step 0 included, is relinearised and
         rotated by itself. Baby steps share their decomposition, and each has its own division by P.
         """
-        cost = self.machine.at(self.ring_degree).pair * diagonals * (level + 1)
+        cost = self._times.pair * diagonals * (level + 1)
         cost += (giants + outputs) * (self.multiply(level) - self.rescale(level))
         cost += self.rotate(level) * (HOISTED * babies + (1 - HOISTED) * inputs if babies else 0.0)
         cost += giants * (self.rotate(level) + self.add(level))
@@ -103,21 +107,21 @@ class CostModel:
 
     def rotate(self, level: int) -> float:
         """Return the cost of a rotation by itself."""
-        m = self.machine.at(self.ring_degree)
+        m = self._times
         return self.limbs(level) * (m.rotate * self.digits(level) + m.rotate_limb)
 
     def multiply(self, level: int) -> float:
         """Return the cost of a product of two ciphertexts at `level`, relinearised and rescaled."""
-        m = self.machine.at(self.ring_degree)
+        m = self._times
         return self.limbs(level) * (m.multiply * self.digits(level) + m.multiply_limb) + self.rescale(level)
 
     def rescale(self, level: int) -> float:
         """Return the cost of the division by the last prime."""
-        return self.machine.at(self.ring_degree).rescale * (level + 1)
+        return self._times.rescale * (level + 1)
 
     def add(self, level: int) -> float:
         """Return the cost of a sum of two ciphertexts, or of a ciphertext and a plaintext."""
-        return self.machine.at(self.ring_degree).add * (level + 1)
+        return self._times.add * (level + 1)
 
     def polynomial(self, level: int, degree: int) -> float:
         """Return the cost of a polynomial of an input at `level`: about 2 sqrt(degree) + log2(degree) products."""

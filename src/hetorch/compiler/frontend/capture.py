@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,17 +18,19 @@ from hetorch.compiler.frontend.graph.frozen_copy import frozen_copy
 from hetorch.compiler.frontend.graph.packed_sequences import LengthCheck, full_length_packing
 from hetorch.compiler.frontend.graph.quantisation import without_fake_quantisation
 from hetorch.compiler.frontend.graph.several_inputs import are_several, join
+from hetorch.compiler.frontend.graph.several_outputs import Picked, heads_of, scaled, scaled_row
 from hetorch.compiler.frontend.graph.walk import Walk
-from hetorch.compiler.frontend.marks import NOTE_MARK
+from hetorch.compiler.frontend.marks import CHECK_MARK, INTERFACE_MARK, NOTE_MARK
 from hetorch.compiler.frontend.operations.builder import Builder
 from hetorch.compiler.frontend.operations.call import Refusal
 from hetorch.compiler.frontend.sources.as_module import as_module
-from hetorch.compiler.frontend.sources.calibration_inputs import read_calibration_inputs
+from hetorch.compiler.frontend.sources.calibration_inputs import read_calibration_inputs, read_table
 from hetorch.compiler.frontend.value_sizes import check_sizes, uneven_inputs, uneven_outputs
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
+from hetorch.plan.interface import PLAIN, Interface
 
 CAPTURE_TOLERANCE = 1e-3
 """Largest accepted difference between the captured program (float64) and the model (float32), relative to the largest
@@ -44,7 +48,7 @@ FEW_SAMPLES = 32
 @dataclass(frozen=True, slots=True)
 class Captured:
     """A captured network: the `program`; the calibration `inputs` and the program's `outputs` on them (float64);
-    `notes`, sentences for the user; and `rows`, one for each operation of the model."""
+    `notes`, sentences for the user; `rows`, one for each operation of the model; and `interface`, the client's part."""
 
     name: str
     program: TensorProgram
@@ -52,9 +56,16 @@ class Captured:
     outputs: NDArray[np.float64]
     notes: tuple[str, ...]
     rows: tuple[AnalysisRow, ...]
+    interface: Interface = PLAIN
 
 
-def capture(model: object, calibration_inputs: object) -> Captured:
+def capture(
+    model: object,
+    calibration_inputs: object,
+    outputs: Sequence[str] | None = None,
+    *,
+    prepared: bool = False,
+) -> Captured:
     """Return the network of a model as a TensorProgram, after comparing it with the model on the calibration inputs.
 
     Args:
@@ -62,48 +73,88 @@ def capture(model: object, calibration_inputs: object) -> Captured:
             stays as it is.
         calibration_inputs: a tensor or array (batch, ...), or another form that sources.calibration_inputs reads. For a
             model of several inputs the program's input is one row that holds them all.
+        outputs: names of the outputs to compute, of a model that returns several; all of them if None.
+        prepared: True if the inputs are the numbers that the client computes of a table, for a model of tables.
 
     Raises:
-        InputError: the inputs do not fit the model, or its weights are missing or not finite.
+        InputError: the inputs do not fit the model, it has no such output, or its weights are missing or not finite.
         UnsupportedModelError: the model cannot be compiled; the error has the analysis.
     """
-    module = as_module(model)
-    name = type(module if isinstance(model, torch.nn.Module) else model).__name__
-    calibration_inputs, note = read_calibration_inputs(calibration_inputs, model)
-    told = () if note is None else (note,)
-    if are_several(calibration_inputs):
-        module, calibration_inputs, note = join(module, calibration_inputs)
-        told = (*told, note)
-    fixed = frozen_copy(module, name)
-    told = (*told, *without_fake_quantisation(fixed))
-    inputs = calibration_array(calibration_inputs)
+    source = _read(model, calibration_inputs, prepared)
+    name, fixed, inputs = source.name, source.fixed, source.inputs
     packing = LengthCheck(name)
     with torch.no_grad(), warnings.catch_warnings(), packing:
         # Advice that torch gives is not about compiling, and must not stop it where warnings are errors.
         warnings.simplefilter("ignore")
-        tensor, result = run_model(fixed, calibration_inputs, inputs, name)
+        run = run_model(fixed, source.data, inputs, name, outputs)
+    traced = fixed if run.outputs.is_plain else Picked(fixed, run.outputs)
     builder = Builder()
     with full_length_packing(fixed) if packing.steps else contextlib.nullcontext():
-        graph = export(fixed, tensor[:1].clone(), name)
+        graph = export(traced, run.inputs[:1].clone(), name)
     try:
-        walk = Walk(graph, fixed, builder)
+        walk = Walk(graph, traced, builder)
         program = walk.run(inputs.shape[1:])
     except Refusal as refusal:
         analysis = Analysis(name, tuple(builder.rows), str(refusal), tuple(builder.notes))
         raise UnsupportedModelError(_with_count(refusal, analysis), analysis) from None
     verify_tensor_program(program, "capture")
-    if not bool(torch.isfinite(result.to(torch.float64)).all()):
+    if not all(bool(torch.isfinite(tensor.to(torch.float64)).all()) for tensor in run.tensors):
         raise InputError(f"{name} returns NaN or infinity on the calibration inputs; check its weights")
     tolerance = AUTOCAST_TOLERANCE if walk.has_autocast else CAPTURE_TOLERANCE
-    outputs = _checked_outputs(name, program, builder, inputs, result, tolerance)
+    row = _checked_outputs(name, program, builder, inputs, run.tensors, walk.output_shapes, tolerance)
+    heads = heads_of(run.outputs, walk.output_shapes, row.reshape(len(row), -1))
+    if len(heads) > 1:
+        program, row = scaled(program, heads), scaled_row(row, heads)
+        verify_tensor_program(program, "scaled")
+    if not np.any(row):
+        raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
+    interface = replace(source.interface, heads=heads, by_name=run.outputs.by_name)
+    if interface.problem(program.input_shape, program.output_shape) is not None:
+        interface = replace(interface, classes=())  # the labels of an ONNX file are not those of its scores
     if walk.has_autocast:
         builder.notes.append("the model is compiled as without torch.autocast, in full precision")
-    builder.notes.extend(_circumstances(model, module, inputs))
-    builder.notes.extend(note for note in (uneven_inputs(inputs), uneven_outputs(outputs)) if note)
-    if not np.any(outputs):
-        raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
-    notes = (*told, *packing.notes, *builder.notes)
-    return Captured(name, program, inputs, outputs, notes, tuple(builder.rows))
+    unread = (run.outputs.note, *_circumstances(model, source.module, inputs), uneven_inputs(inputs))
+    notes = (*source.notes, *packing.notes, *builder.notes, *unread, uneven_outputs(row))
+    return Captured(name, program, inputs, row, tuple(filter(None, notes)), tuple(builder.rows), interface)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What the user gave, as it is traced.
+
+    `module` is the model, `fixed` its frozen copy; `data` are the calibration inputs in the model's type, `inputs` the
+    same as float64. `interface` has the client's part that is known from the model and a table.
+    """
+
+    name: str
+    module: torch.nn.Module
+    fixed: torch.nn.Module
+    data: object
+    inputs: NDArray[np.float64]
+    notes: tuple[str, ...]
+    interface: Interface
+
+
+def _read(model: object, calibration_inputs: object, prepared: bool) -> _Source:
+    """Read the model and its calibration inputs; an estimator is compared with its module on them."""
+    module = as_module(model)
+    name = type(module if isinstance(model, torch.nn.Module) else model).__name__
+    interface: Interface = getattr(module, INTERFACE_MARK, PLAIN)
+    check = None if prepared else getattr(module, CHECK_MARK, None)
+    table, columns = calibration_inputs, interface.columns
+    if not prepared:
+        table, columns = read_table(calibration_inputs, columns)
+    data, note = read_calibration_inputs(table, model)
+    notes = [] if note is None else [note]
+    if are_several(data):
+        module, data, note = join(module, data)
+        notes.append(note)
+    fixed = frozen_copy(module, name)
+    notes += without_fake_quantisation(fixed)
+    inputs = calibration_array(data)
+    if callable(check):
+        check(calibration_inputs, inputs)
+    return _Source(name, module, fixed, data, inputs, tuple(notes), replace(interface, columns=columns))
 
 
 def _with_count(refusal: Refusal, analysis: Analysis) -> str:
@@ -116,36 +167,42 @@ def _checked_outputs(
     program: TensorProgram,
     builder: Builder,
     inputs: NDArray[np.float64],
-    expected: torch.Tensor,
+    expected: Sequence[torch.Tensor],
+    shapes: Sequence[tuple[int, ...]],
     tolerance: float,
 ) -> NDArray[np.float64]:
-    """Return the program's outputs.
+    """Return the program's outputs (batch, *output_shape): the row of the model's outputs, which have these shapes.
 
     Raises:
-        UnsupportedModelError: they differ from the model's.
+        UnsupportedModelError: they differ from what is `expected`, the model's.
         InputError: a value of the program is too large or too small to be computed.
     """
     values = trace_tensor_program(program, inputs)
     check_sizes(program, values)
-    outputs = values[program.output].reshape(-1, *program.output_shape)
-    whole: torch.Tensor = torch.from_numpy(outputs).reshape(-1, *program.output_shape)
-    if not builder.finishing:
-        whole = whole.reshape(expected.shape)
-    for finish in builder.finishing:
-        whole = finish(whole)
-    difference = float((whole.to(torch.float64) - expected.to(torch.float64)).abs().max())
-    span = float(expected.to(torch.float64).abs().max())
-    if not difference <= tolerance * max(span, 1.0):
-        raise UnsupportedModelError(
-            f"{name}: what was captured differs from the model by {difference:.3g} on the calibration inputs; "
-            "does its forward change from call to call, or do the samples of a batch influence each other?",
-            Analysis(
-                name,
-                tuple(builder.rows),
-                "the model's outputs depend on the batch or change from call to call",
-            ),
-        )
-    return outputs
+    row = values[program.output]
+    begin = 0
+    for position, (truth, shape) in enumerate(zip(expected, shapes, strict=True)):
+        size = math.prod(shape)
+        whole: torch.Tensor = torch.from_numpy(row[:, begin : begin + size]).reshape(-1, *shape)
+        begin += size
+        finishing = [finish for ends, finish in builder.finishing if position in ends]
+        if not finishing:
+            whole = whole.reshape(truth.shape)
+        for finish in finishing:
+            whole = finish(whole)
+        difference = float((whole.to(torch.float64) - truth.to(torch.float64)).abs().max())
+        span = float(truth.to(torch.float64).abs().max())
+        if not difference <= tolerance * max(span, 1.0):
+            raise UnsupportedModelError(
+                f"{name}: what was captured differs from the model by {difference:.3g} on the calibration inputs; "
+                "does its forward change from call to call, or do the samples of a batch influence each other?",
+                Analysis(
+                    name,
+                    tuple(builder.rows),
+                    "the model's outputs depend on the batch or change from call to call",
+                ),
+            )
+    return row.reshape(-1, *program.output_shape)
 
 
 def _circumstances(model: object, module: torch.nn.Module, inputs: NDArray[np.float64]) -> list[str]:

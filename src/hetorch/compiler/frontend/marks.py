@@ -14,6 +14,11 @@ ELEMENTWISE_MARK = "hetorch_elementwise"
 WISH_MARK = "hetorch_wish"
 NOTE_MARK = "hetorch_note"
 """Attribute of a module that was read from another form of model: a sentence for the user of the plan."""
+INTERFACE_MARK = "hetorch_interface"
+"""Attribute of a module that was read from an estimator or an ONNX file: a plan's Interface, the client's part."""
+CHECK_MARK = "hetorch_check"
+"""Attribute of a module that was read from an estimator: a function of the estimator's own inputs and those of the
+module, which raises if the module computes something else than the estimator."""
 
 Marked = TypeVar("Marked")
 

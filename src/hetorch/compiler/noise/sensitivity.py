@@ -14,6 +14,7 @@ from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
 from hetorch.compiler.noise.noise_tail_bounds import Noise
+from hetorch.compiler.noise.range_noise import RangeGains, measure_range_gains
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
 
 Array = NDArray[np.float64]
@@ -33,13 +34,15 @@ class Sensitivity:
     `plain`: over (samples * outputs) rows, the sum over elements of the gradient squared, and its largest term.
     `weighted`: the same, weighted with the squared row norms of the matrix that made the value (zeros for values that
     no map made). `power`: the mean square of the value's elements in the sample where it is largest. `samples`: the
-    value's elements in the chosen samples, (samples, size).
+    value's elements in the chosen samples, (samples, size). `ranges`: the same for the inputs of polynomials, in place
+    of the outputs.
     """
 
     plain: tuple[Noise, ...]
     weighted: tuple[Noise, ...]
     power: tuple[float, ...]
     samples: tuple[Array, ...]
+    ranges: RangeGains
 
     def with_mixtures(self, slots: Mapping[int, Array]) -> Sensitivity:
         """Return the sensitivity in which the power of row-packed values counts their mixtures too.
@@ -82,7 +85,8 @@ def measure_sensitivity(program: TensorProgram, values: Sequence[Array]) -> Sens
             before = gradients[operand]
             gradients[operand] = passed if before is None else before + passed
     power = tuple(float(np.max(squares)) for squares in squares_of_samples)
-    return Sensitivity(tuple(plain), tuple(weighted), power, tuple(samples))
+    ranges = measure_range_gains(program, samples)
+    return Sensitivity(tuple(plain), tuple(weighted), power, tuple(samples), ranges)
 
 
 def _output_gradients(output: Array) -> Array:

@@ -120,11 +120,11 @@ class Fuser:
         """
         terms = self._terms(total)
         deepest = max(self.depth[value] for value in terms)
-        saves, fuses, before, after = True, False, matrix.nnz, 0.0
+        saves, fuses, before, after = True, False, float(matrix.nnz), 0.0
         for value in terms:
             op = self.operations[value - 1] if value else None
             factor = op.matrix.nnz if isinstance(op, Affine) else 0
-            product: float = compose(matrix, op.matrix).nnz if isinstance(op, Affine) else np.inf
+            product = compose(matrix, op.matrix).nnz if isinstance(op, Affine) else np.inf
             fits = product <= self.growth * (matrix.nnz + factor)
             saves &= fits or self.depth[value] < deepest
             fuses |= fits

@@ -10,10 +10,16 @@ from hetorch.engine import _native
 from hetorch.engine.context import core_context
 from hetorch.errors import WireError
 from hetorch.interop.seal_format.compression import DEFAULT_COMPRESSION, compression_number
-from hetorch.interop.seal_format.members import Members, ciphertext_limit, read_members
+from hetorch.interop.seal_format.members import (
+    Members,
+    ciphertext_limit,
+    frame_pieces,
+    members_bytes,
+    read_members,
+)
 from hetorch.interop.seal_format.orders import to_ours, to_seal
 from hetorch.interop.seal_format.parameters import seal_parameters
-from hetorch.interop.seal_format.stream import Bytes, Reader, frame
+from hetorch.interop.seal_format.stream import Bytes, Reader
 from hetorch.params import ParameterSet
 
 _MAX_PARTS = 16
@@ -56,10 +62,11 @@ def dump_ciphertext(
     primes = parameters.modulus_chain[: ciphertext.level + 1]
     rows = to_seal(np.asarray(_native.ciphertext_rows(ciphertext)), primes)
     parms_id = seal_parameters(parameters).parms_id(len(primes))
-    content = Members(parms_id, rows, ciphertext.scale).dump()
-    framed = frame(content, compression_number(compression))
+    pieces = Members(parms_id, rows, ciphertext.scale).pieces(primes)
+    framed = frame_pieces(pieces, compression_number(compression))
     limit = ciphertext_limit(len(framed), _MAX_PARTS, parameters.modulus_chain, parameters.ring_degree)
-    return framed if len(content) <= limit else frame(content)
+    size = members_bytes(ciphertext.size, len(primes), parameters.ring_degree)
+    return framed if size <= limit else frame_pieces(pieces)
 
 
 @lru_cache(maxsize=64)

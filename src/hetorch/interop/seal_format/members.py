@@ -8,13 +8,16 @@ the second, uniform one follows.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from hetorch.errors import WireError
+from hetorch.interop.seal_format.compression import NONE, ZSTD
 from hetorch.interop.seal_format.seeds import INFO_BYTES, UniformSeed
-from hetorch.interop.seal_format.stream import HEADER_BYTES, Reader, Words, array_frame, header
+from hetorch.interop.seal_format.stream import HEADER_BYTES, Reader, Words, frame, header
+from hetorch.interop.seal_format.zstd_frames import Piece, Residues, zstd_frame
 
 _FIELDS = struct.Struct("<32sBQQQdQ")
 
@@ -27,13 +30,24 @@ class Members:
     rows: Words
     scale: float
 
-    def dump(self, seed: UniformSeed | None = None) -> bytes:
-        """Return the content of the frame; with `seed`, which expands to rows[1], in half the size."""
-        parts, primes, n = self.rows.shape
-        fields = _FIELDS.pack(self.parms_id, 1, parts, n, primes, self.scale, 1)
-        if seed is None:
-            return fields + array_frame(self.rows)
-        return fields + array_frame(self.rows[:1]) + seed.dump()
+    def pieces(self, primes: tuple[int, ...], seed: UniformSeed | None = None) -> list[Piece]:
+        """Return the content of the frame, its rows modulo `primes`; with `seed`, which expands to rows[1], halved."""
+        parts, _, n = self.rows.shape
+        rows = self.rows if seed is None else self.rows[:1]
+        fields = _FIELDS.pack(self.parms_id, 1, parts, n, len(primes), self.scale, 1)
+        start = fields + header(8 + 8 * rows.size) + struct.pack("<Q", rows.size)
+        return [start, Residues(rows, primes), *([] if seed is None else [seed.dump()])]
+
+
+def frame_pieces(pieces: Iterable[Piece], mode: int = NONE) -> bytes:
+    """Return a content that is given in pieces, residues among them, compressed behind its header."""
+    if mode == ZSTD:
+        body = zstd_frame(pieces)
+        return b"".join((header(len(body), mode), body))
+    parts = [piece.view() if isinstance(piece, Residues) else piece for piece in pieces]
+    if mode != NONE:
+        return frame(b"".join(parts), mode)
+    return b"".join((header(sum(memoryview(part).nbytes for part in parts)), *parts))
 
 
 def framed_prefix(parms_id: bytes, shape: tuple[int, int, int], scale: float) -> bytes:

@@ -20,19 +20,21 @@ from hetorch.interop.seal_format.stream import Words
 Index = NDArray[np.int64]
 
 
-def to_ours(rows: Words, primes: tuple[int, ...], automorphism: int = 1) -> Words:
-    """Return SEAL's rows (…, len(primes), N) in our order, after X -> X^automorphism."""
-    return _reordered(rows, primes, automorphism, inverse=True)
+def to_ours(rows: Words, primes: tuple[int, ...], automorphism: int = 1, out: Words | None = None) -> Words:
+    """Return SEAL's rows (…, len(primes), N) in our order, after X -> X^automorphism; in `out` if that is given."""
+    return _reordered(rows, primes, automorphism, out, inverse=True)
 
 
 def to_seal(rows: Words, primes: tuple[int, ...], automorphism: int = 1) -> Words:
     """Return our rows (…, len(primes), N) in SEAL's order, after X -> X^automorphism."""
-    return _reordered(rows, primes, automorphism, inverse=False)
+    return _reordered(rows, primes, automorphism, None, inverse=False)
 
 
-def _reordered(rows: Words, primes: tuple[int, ...], automorphism: int, *, inverse: bool) -> Words:
+def _reordered(
+    rows: Words, primes: tuple[int, ...], automorphism: int, out: Words | None, *, inverse: bool
+) -> Words:
     n = rows.shape[-1]
-    result = np.empty(rows.shape, dtype=np.uint64)
+    result = np.empty(rows.shape, dtype=np.uint64) if out is None else out
     for r, q in enumerate(primes):
         k = root_exponent(n, q)
         multiplier = automorphism * (pow(k, -1, 2 * n) if inverse else k) % (2 * n)

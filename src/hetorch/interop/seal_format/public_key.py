@@ -10,11 +10,11 @@ from hetorch.engine import _native
 from hetorch.engine.context import core_context
 from hetorch.errors import InputError
 from hetorch.interop.seal_format.compression import DEFAULT_COMPRESSION, compression_number
-from hetorch.interop.seal_format.members import Members, members_bytes, read_members
+from hetorch.interop.seal_format.members import Members, frame_pieces, members_bytes, read_members
 from hetorch.interop.seal_format.orders import to_ours, to_seal
 from hetorch.interop.seal_format.parameters import key_parms_id, seal_parameters
 from hetorch.interop.seal_format.seeds import UniformSeed
-from hetorch.interop.seal_format.stream import Bytes, Reader, Words, frame
+from hetorch.interop.seal_format.stream import Bytes, Reader, Words
 from hetorch.params import ParameterSet
 
 
@@ -61,5 +61,5 @@ def dump_public_key(
     if seeded and key.seed is None:
         raise InputError("this public key has no seed; write it with seeded=False")
     members = Members(key_parms_id(key.parameters), key.rows, 1.0)
-    content = members.dump(key.seed if seeded else None)
-    return frame(content, compression_number(compression))
+    pieces = members.pieces(seal_parameters(key.parameters).coeff_modulus, key.seed if seeded else None)
+    return frame_pieces(pieces, compression_number(compression))

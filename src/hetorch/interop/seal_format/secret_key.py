@@ -18,7 +18,7 @@ from hetorch.engine.random import keystream, random_seed
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import InputError, WireError
 from hetorch.interop.seal_format.compression import DEFAULT_COMPRESSION, compression_number
-from hetorch.interop.seal_format.members import Members
+from hetorch.interop.seal_format.members import Members, frame_pieces
 from hetorch.interop.seal_format.orders import to_ours, to_seal
 from hetorch.interop.seal_format.parameters import key_parms_id, seal_parameters
 from hetorch.interop.seal_format.plaintext import plaintext_content, read_plaintext
@@ -81,7 +81,7 @@ def encrypt_seeded(
     ciphertext = key.encrypt(values, scale=scale, level=level, uniform=uniform)
     rows = to_seal(np.asarray(_native.ciphertext_rows(ciphertext)), primes)
     members = Members(seal_parameters(parameters).parms_id(len(primes)), rows, ciphertext.scale)
-    return frame(members.dump(seed), compression_number(compression))
+    return frame_pieces(members.pieces(primes, seed), compression_number(compression))
 
 
 def dump_seeded_relin_keys(key: SecretKey, *, compression: str = DEFAULT_COMPRESSION) -> bytes:
@@ -123,7 +123,8 @@ def _seeded_key(key: SecretKey, element: int | None) -> bytes:
     rows = to_seal(np.asarray(_native.switching_key_rows(switching)), primes, element or 1)
     parms_id = key_parms_id(parameters)
     digits = [
-        frame(Members(parms_id, digit, 1.0).dump(seed)) for digit, seed in zip(rows, seeds, strict=True)
+        frame_pieces(Members(parms_id, digit, 1.0).pieces(primes, seed))
+        for digit, seed in zip(rows, seeds, strict=True)
     ]
     return struct.pack("<Q", len(digits)) + b"".join(digits)
 

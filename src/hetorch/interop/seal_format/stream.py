@@ -26,7 +26,7 @@ _HEADER = struct.Struct("<HBBBBHQ")
 def frame(content: Bytes, mode: int = NONE) -> bytes:
     """Return `content` compressed, behind its header."""
     body = compress(mode, content)
-    return header(len(body), mode) + body
+    return b"".join((header(len(body), mode), body))
 
 
 def header(size: int, mode: int = NONE) -> bytes:

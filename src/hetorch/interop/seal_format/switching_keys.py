@@ -10,7 +10,7 @@ ours, X -> X^g ours into SEAL's. Digits are one prime each, and both multiply th
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import numpy as np
 
@@ -19,10 +19,17 @@ from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import InputError, KeyMissingError, WireError
 from hetorch.interop.seal_format.compression import DEFAULT_COMPRESSION, compression_number
-from hetorch.interop.seal_format.members import framed_prefix, members_bytes, read_members, uniform_limit
+from hetorch.interop.seal_format.members import (
+    frame_pieces,
+    framed_prefix,
+    members_bytes,
+    read_members,
+    uniform_limit,
+)
 from hetorch.interop.seal_format.orders import to_ours, to_seal
 from hetorch.interop.seal_format.parameters import key_parms_id, seal_parameters
-from hetorch.interop.seal_format.stream import HEADER_BYTES, Bytes, Reader, Words, frame
+from hetorch.interop.seal_format.stream import HEADER_BYTES, Bytes, Reader, Words
+from hetorch.interop.seal_format.zstd_frames import Piece, Residues
 from hetorch.params import ParameterSet
 from hetorch.quantities import count_text
 
@@ -101,32 +108,29 @@ def dump_galois_keys(
 def _dump(
     parameters: ParameterSet, keys: dict[int, _native.SwitchingKey], places: int, compression: str
 ) -> bytes:
-    """Write keys by Galois element, 1 for the relinearisation key's, into one buffer: they are large, copies slow.
+    """Write keys by Galois element, 1 for the relinearisation key's."""
+    return frame_pieces(_pieces(parameters, keys, places), compression_number(compression))
 
-    At each place stand the number of digits and, for each digit, a framed public key.
-    """
+
+def _pieces(parameters: ParameterSet, keys: dict[int, _native.SwitchingKey], places: int) -> Iterator[Piece]:
+    """Yield the content: at each place the number of digits and, for each digit, a framed public key."""
     primes = seal_parameters(parameters).coeff_modulus
     parms_id = key_parms_id(parameters)
     shape = (2, len(primes), parameters.ring_degree)
-    prefix = np.frombuffer(framed_prefix(parms_id, shape, 1.0), dtype=np.uint8)
-    digits = len(primes) - 1
-    digit_bytes = len(prefix) + 8 * 2 * len(primes) * parameters.ring_degree
-    content = np.zeros(40 + 8 * places + len(keys) * digits * digit_bytes, dtype=np.uint8)
-    content[:40] = np.frombuffer(parms_id + struct.pack("<Q", places), dtype=np.uint8)
-    at, place = 40, 0
+    prefix = framed_prefix(parms_id, shape, 1.0)
+    yield parms_id + struct.pack("<Q", places)
+    place = 0
     for element in sorted(keys):
-        at += 8 * ((element - 1) // 2 - place)  # no digits at the places between
+        yield bytes(8 * ((element - 1) // 2 - place))  # no digits at the places between
         place = (element - 1) // 2 + 1
-        content[at] = digits
-        at += 8
         # Our key turns into SEAL's by X -> X^element.
         rows = np.asarray(_native.switching_key_rows(keys[element]))
-        rows = to_seal(_filled(parameters, rows, keys[element].level), primes, element)
-        block = content[at : at + digits * digit_bytes].reshape(digits, digit_bytes)
-        block[:, : len(prefix)] = prefix
-        block[:, len(prefix) :] = rows.astype("<u8", copy=False).reshape(digits, -1).view(np.uint8)
-        at += digits * digit_bytes
-    return frame(content.data, compression_number(compression))
+        rows = _filled(parameters, rows, keys[element].level)
+        yield struct.pack("<Q", len(rows))
+        for digit in rows:
+            yield prefix
+            yield Residues(to_seal(digit, primes, element), primes)
+    yield bytes(8 * (places - place))
 
 
 def _load(
@@ -141,6 +145,8 @@ def _load(
     digit_bytes = members_bytes(2, len(primes), n)
     primes_of = {key_parms_id(parameters): primes}
     keys: dict[int, _native.SwitchingKey] = {}
+    # One buffer for all keys, of which the core has its own copies: new memory costs as much time as the copy.
+    rows = np.empty((len(primes) - 1, 2, len(primes), n), dtype=np.uint64)
     for place in range(places):
         digits = reader.number()
         if digits == 0:
@@ -150,11 +156,10 @@ def _load(
         inners = [reader.nested(digit_bytes, "a digit") for _ in range(digits)]
         if wanted is not None and place not in wanted:
             continue
-        rows = np.empty((digits, 2, len(primes), n), dtype=np.uint64)
         inverse = pow(2 * place + 1, -1, 2 * n) if places > 1 else 1
         for digit, inner in enumerate(inners):
             members = read_members(inner, primes_of, n, 2, what)
-            rows[digit] = to_ours(members.rows, primes, inverse)
+            to_ours(members.rows, primes, inverse, out=rows[digit])
         keys[place] = _native.switching_key_of_rows(core_context(parameters), digits - 1, rows)
     reader.finish()
     return keys

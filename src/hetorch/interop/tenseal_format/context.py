@@ -16,6 +16,7 @@ from hetorch.interop.tenseal_format.fields import (
     DOUBLE,
     VARINT,
     Value,
+    bytes_pieces,
     flag,
     read_once,
     uint32,
@@ -94,16 +95,17 @@ class ContextMessage:
 
     def dump(self) -> bytes:
         """Write the context as TenSEAL does."""
+        # Keys are large, and copied once.
         public = (
-            write_bytes(1, self.public_key),
+            *bytes_pieces(1, self.public_key),
             write_number(2, self.auto_flags),
             write_double(3, self.global_scale),
-            write_bytes(4, self.relin_keys),
-            write_bytes(5, self.galois_keys),
+            *bytes_pieces(4, self.relin_keys),
+            *bytes_pieces(5, self.galois_keys),
         )
         fields = [
             write_bytes(1, self.encryption_parameters),
-            write_bytes(2, b"".join(public), always=True),
+            *bytes_pieces(2, *public, always=True),
         ]
         if self.private is not None:
             private = (

@@ -99,8 +99,13 @@ def write_double(number: int, value: float) -> bytes:
 
 def write_bytes(number: int, value: Bytes, *, always: bool = False) -> bytes:
     """Return a field of bytes; nothing for no bytes, unless it is a message or an entry of a list (`always`)."""
-    length = memoryview(value).nbytes
-    return b"".join((_varint(number << 3 | BYTES), _varint(length), value)) if length or always else b""
+    return b"".join(bytes_pieces(number, value, always=always))
+
+
+def bytes_pieces(number: int, *pieces: Bytes, always: bool = False) -> tuple[Bytes, ...]:
+    """Return the pieces of a field of bytes that are given in pieces, as `write_bytes` writes them."""
+    length = sum(memoryview(piece).nbytes for piece in pieces)
+    return (_varint(number << 3 | BYTES) + _varint(length), *pieces) if length or always else ()
 
 
 def write_packed(number: int, values: tuple[int, ...]) -> bytes:

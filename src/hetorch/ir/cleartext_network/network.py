@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,8 +15,8 @@ from hetorch.ir.cleartext_network.steps import Registers, SeriesStep, Step
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
-NUMBERS = 1 << 19
-"""Numbers of the largest register for the samples that go through the network together, 4 MB. Raised, fewer calls of
+NUMBERS = 1 << 20
+"""Numbers of the largest register for the samples that go through the network together, 8 MB. Raised, fewer calls of
 numpy, whose operands leave the cache."""
 FEWEST, MOST = 32, 256
 """Bounds of the samples that go through the network together."""
@@ -67,6 +67,7 @@ class CleartextNetwork:
         seed: int | None = None,
         threads: int = 1,
         beyond: NDArray[np.bool_] | None = None,
+        done: Callable[[float], None] | None = None,
     ) -> Array:
         """Return the outputs, float64 (batch, output_size), of `samples`, float64 (batch, input_size).
 
@@ -76,6 +77,7 @@ class CleartextNetwork:
             threads: the number of threads among which the samples are shared out.
             beyond: an array (batch,) that becomes True for each sample for which the operand of a polynomial left
                 [-1, 1].
+            done: called with the fraction of the samples that is done.
         """
         together = min(max(NUMBERS // self.widest, FEWEST), MOST)
         starts = range(0, len(samples), together)
@@ -90,7 +92,9 @@ class CleartextNetwork:
             outputs[rows] = self._run(samples[rows], noise, None if beyond is None else beyond[rows])
 
         with ThreadPoolExecutor(max(threads, 1)) as executor:
-            list(executor.map(part, range(len(starts))))
+            for number, _ in enumerate(executor.map(part, range(len(starts))), 1):
+                if done is not None:
+                    done(number / len(starts))
         return outputs
 
     def _run(self, samples: Array, noise: Noise | None, beyond: NDArray[np.bool_] | None) -> Array:

@@ -76,17 +76,24 @@ class Blocks:
     def _add_up(self, x: Array, part: slice, into: Array) -> None:
         """Write the weighted sums of single rows, which are faster one column at a time."""
         weights = self.values[part, 0]
-        alike = bool(np.all(weights == weights[:, :1]))  # as in average pooling
+        alike = weights.shape[1] > 1 and bool(np.all(weights == weights[:, :1]))  # as in average pooling
         for k in range(weights.shape[1]):
-            term = x.take(self.columns[part, k], axis=0)
-            if not alike:
-                term *= weights[:, k, None]
-            if k == 0:
+            term = _rows(x, self.columns[part, k])
+            if k == 0 and (alike or np.all(weights[:, 0] == 1.0)):
                 into[...] = term
+            elif k == 0:
+                np.multiply(term, weights[:, :1], out=into)
             else:
-                into += term
+                into += term if alike else term * weights[:, k, None]
         if alike and np.any(weights != 1.0):
             into *= weights[:, :1]
+
+
+def _rows(x: Array, index: Indices) -> Array:
+    """Return rows of `x`: a view if they follow each other."""
+    if len(index) and index[-1] - index[0] == len(index) - 1 and np.all(np.diff(index) == 1):
+        return x[index[0] : index[-1] + 1]
+    return x.take(index, axis=0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

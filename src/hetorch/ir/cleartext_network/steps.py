@@ -16,6 +16,10 @@ Indices = NDArray[np.int64]
 Registers = dict[int, Array]
 """Arrays of shape (numbers, samples) by the number of the register."""
 
+LEVEL = 4.0
+"""Ratio of a polynomial's largest and smallest deviation up to which their root mean square is taken everywhere, as the
+prediction of errors does. Raised, more polynomials get their noise faster, and less as it depends on the operand."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operand:
@@ -80,7 +84,9 @@ class SeriesStep:
     def run(self, registers: Registers, noise: Noise | None) -> None:
         x = self.operand.of(registers)
         values = self.series.evaluate(x)
-        if noise is not None:
+        if noise is not None and self.deviations.max() <= LEVEL * self.deviations.min():
+            noise.add(values, float(np.sqrt(np.mean(self.deviations**2))))
+        elif noise is not None:
             noise.add_at(x, values, self.deviations)
         registers[self.result] = values
 

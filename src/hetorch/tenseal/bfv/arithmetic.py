@@ -22,7 +22,7 @@ class BfvArithmetic:
 
     def encrypt_constant(self, value: int) -> Any:
         """Encrypt `value` in all slots."""
-        return self.context.encrypt(np.full(self.context.slot_count, value))
+        return self.context.encrypt_plain(self.context.encode_constant(value))
 
     def _checked(self, operation: Callable[[], Any]) -> Any:
         try:
@@ -45,13 +45,15 @@ class BfvArithmetic:
         return self._checked(lambda: self.context.evaluator.add_plain(a, self.context.encode(values)))
 
     def add_constant(self, a: Any, value: int) -> Any:
-        return self.add_values(a, np.full(self.context.slot_count, value))
+        return self._checked(lambda: self.context.evaluator.add_plain(a, self.context.encode_constant(value)))
 
     def multiply_values(self, a: Any, values: NDArray[np.int64]) -> Any:
         return self._checked(lambda: self.context.evaluator.multiply_plain(a, self.context.encode(values)))
 
     def multiply_constant(self, a: Any, value: int) -> Any:
-        return self.multiply_values(a, np.full(self.context.slot_count, value))
+        return self._checked(
+            lambda: self.context.evaluator.multiply_plain(a, self.context.encode_constant(value))
+        )
 
     def multiply(self, a: Any, b: Any) -> Any:
         return self._relinearised(self._raw_product(a, b))

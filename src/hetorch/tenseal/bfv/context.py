@@ -155,13 +155,21 @@ class BfvContext(ContextState[Any, Any, Any, Any]):
         # seal-python reads an array's memory without its strides.
         return self.encoder.encode(np.ascontiguousarray(centred))
 
+    def encode_constant(self, value: int) -> Any:
+        """Encode `value` modulo the plain modulus in all slots: a constant polynomial, which needs no transform."""
+        self.encoder  # noqa: B018  # refuses a plain modulus without slots
+        return library().Plaintext(f"{value % self.plain_modulus:X}")
+
     def encrypt(self, values: NDArray[np.int64]) -> Any:
-        """Encrypt up to slot_count integers.
+        """Encrypt up to slot_count integers."""
+        return self.encrypt_plain(self.encode(values))
+
+    def encrypt_plain(self, plain: Any) -> Any:
+        """Encrypt an encoded polynomial.
 
         A private context encrypts with its secret key in both modes, as under CKKS: the result serves everybody as
         well, has less noise and takes less time.
         """
-        plain = self.encode(values)
         if self._secret is not None:
             if self._symmetric is None or self._symmetric[0] is not self._secret:
                 self._symmetric = self._secret, library().Encryptor(self.parameters, self._secret)

@@ -58,13 +58,13 @@ def load_context(message: ContextMessage, seal: SealParameters, n_threads: int) 
     if message.global_scale >= 0:
         context.global_scale = message.global_scale
     if len(message.public_key):
-        context.set_public_key(load_public_key(parameters, bytes(message.public_key)).native())
+        context.set_public_key(load_public_key(parameters, message.public_key).native())
     private = message.private
     if private is None:
         if len(message.relin_keys):
-            context.set_relin_keys(load_relin_keys(parameters, bytes(message.relin_keys)))
+            context.set_relin_keys(load_relin_keys(parameters, message.relin_keys))
         if len(message.galois_keys):
-            context.set_galois_keys(load_galois_keys(parameters, bytes(message.galois_keys)))
+            context.set_galois_keys(load_galois_keys(parameters, message.galois_keys))
         return context
     if len(private.secret_key):
         context.set_secret_key(load_secret_key(parameters, bytes(private.secret_key)))
@@ -117,7 +117,7 @@ def dump_context(
 
 def _load_element(context: CkksContext, data: Bytes, scale: float) -> Element:
     try:
-        core = load_ciphertext(context.parameters, bytes(data))
+        core = load_ciphertext(context.parameters, data)
     except WireError as error:
         raise CiphertextError(str(error)) from None
     expected = context.ladder(scale)[core.level]

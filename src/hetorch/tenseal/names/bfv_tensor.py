@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hetorch.interop.tenseal_format import BfvTensorMessage
 from hetorch.tenseal.bfv.arithmetic import BfvArithmetic
 from hetorch.tenseal.bfv.context import BfvContext
 from hetorch.tenseal.bfv.serialisation import dump_tensor, load_tensor
@@ -92,6 +93,7 @@ class BFVTensor(ElementTensor):
 
     def _parse(self, data: bytes) -> None:
         if not isinstance(self._context, BfvContext):
+            BfvTensorMessage.load(data)  # TenSEAL reads them first
             raise refusal(ValueError, "unsupported scheme", "a context of SCHEME_TYPE.BFV is needed")
         self._data = load_tensor(self._context, data)
 

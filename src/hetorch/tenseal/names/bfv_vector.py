@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hetorch.interop.tenseal_format import BfvVectorMessage
 from hetorch.tenseal.bfv.arithmetic import BfvArithmetic
 from hetorch.tenseal.bfv.context import BfvContext
 from hetorch.tenseal.bfv.serialisation import dump_vector, load_vector
@@ -83,6 +84,7 @@ class BFVVector(AbstractTensor):
 
     def _parse(self, data: bytes) -> None:
         if not isinstance(self._context, BfvContext):
+            BfvVectorMessage.load(data)  # TenSEAL reads them first
             raise refusal(ValueError, "unsupported scheme", "a context of SCHEME_TYPE.BFV is needed")
         self._data = load_vector(self._context, data)
 

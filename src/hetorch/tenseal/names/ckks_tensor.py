@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.native import Ciphertext
+from hetorch.interop.tenseal_format import CkksTensorMessage
 from hetorch.tenseal.ckks.arithmetic import Arithmetic
 from hetorch.tenseal.ckks.batched_ops import InOneCall
 from hetorch.tenseal.ckks.context import CkksContext
@@ -87,6 +88,7 @@ class CKKSTensor(ElementTensor):
 
     def _parse(self, data: bytes) -> None:
         if not isinstance(self._context, CkksContext):
+            CkksTensorMessage.load(data)  # TenSEAL reads them first
             raise not_ckks(self._context)
         self._data = load_tensor(self._context, data)
 

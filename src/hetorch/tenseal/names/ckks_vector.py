@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.native import Ciphertext
+from hetorch.interop.tenseal_format import CkksVectorMessage
 from hetorch.tenseal.ckks import products
 from hetorch.tenseal.ckks.arithmetic import Arithmetic
 from hetorch.tenseal.ckks.context import CkksContext
@@ -112,6 +113,7 @@ class CKKSVector(AbstractTensor):
 
     def _parse(self, data: bytes) -> None:
         if not isinstance(self._context, CkksContext):
+            CkksVectorMessage.load(data)  # TenSEAL reads them first
             raise not_ckks(self._context)
         self._data = load_vector(self._context, data)
 

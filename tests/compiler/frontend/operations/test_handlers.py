@@ -113,9 +113,19 @@ def test_pools(axes: int, ceil: bool, largest: bool, data: st.DataObject) -> Non
 
 @pytest.mark.parametrize(
     ("size", "activation", "rounds"),
-    [(3, nn.ReLU(), 4), (2, nn.ReLU(), 3), (3, nn.LeakyReLU(), 5), (3, nn.Identity(), 4)],
+    [
+        (3, nn.ReLU(), 4),
+        (2, nn.ReLU(), 3),
+        (3, nn.LeakyReLU(), 5),
+        (3, nn.Identity(), 4),
+        (5, nn.ReLU(), 5),
+        ((2, 3), nn.ReLU(), 3),
+        ((4, 3), nn.ReLU(), 4),
+    ],
 )
-def test_a_relu_joins_the_maximum_after_it(size: int, activation: nn.Module, rounds: int) -> None:
+def test_a_relu_joins_the_maximum_after_it(
+    size: int | tuple[int, int], activation: nn.Module, rounds: int
+) -> None:
     """A ReLU before a maximum saves a round where the tree has room for a zero. The first axis of each round is made of
     the channels of the image, so ranges are calibrated a channel, and the last two are pixels."""
     model = nn.Sequential(activation, nn.MaxPool2d(size, 2, padding=1)).eval()

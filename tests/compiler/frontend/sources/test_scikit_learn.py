@@ -28,7 +28,8 @@ from sklearn.utils import all_estimators
 from sklearn.utils._param_validation import Interval, Options
 
 from hetorch import load_model
-from hetorch.errors import HetorchError, UnsupportedModelError
+from hetorch.errors import HetorchError, InputError, UnsupportedModelError
+from hetorch.plan.interface import Interface
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(30, 3)) * [1, 2, 0.5] + [0.5, 0, 1]
@@ -36,7 +37,17 @@ LINE = np.abs(X @ [1.0, 2.0, -1.0]) + 0.1
 TWO, THREE = (X[:, 0] > 0.5).astype(int), (X[:, 0] > 0.5).astype(int) + (X[:, 1] > 0)
 TARGETS: tuple[Any, ...] = (THREE, TWO, LINE, np.stack([LINE, X[:, 0]], axis=1), None)
 
-ROOMS = ("linear_model", "svm", "neural_network", "preprocessing", "decomposition", "discriminant_analysis")
+ROOMS = (
+    *(
+        "linear_model",
+        "svm",
+        "neural_network",
+        "preprocessing",
+        "decomposition",
+        "discriminant_analysis",
+        "impute",
+    ),
+)
 IRRELEVANT = (
     "max_iter",
     "n_jobs",
@@ -69,8 +80,12 @@ def fitted(make: Callable[[], Any], target: Any) -> Any:
 
 
 def outputs(model: Any) -> Any:
+    module = load_model(model)
+    interface = module.hetorch_interface
+    assert isinstance(interface, Interface)
+    columns: Any = interface.columns
     with torch.no_grad():
-        return load_model(model)(torch.from_numpy(X)).numpy()
+        return module(torch.from_numpy(X if columns is None else columns.read(X))).numpy()
 
 
 def truth(model: Any) -> Any:
@@ -82,6 +97,7 @@ def truth(model: Any) -> Any:
         values = logarithms - logarithms.mean(axis=1, keepdims=True)
     else:
         values = model.predict(X) if hasattr(model, "predict") else model.transform(X)
+        values = values.toarray() if hasattr(values, "toarray") else values
     return np.asarray(values, dtype=np.float64).reshape(len(X), -1)
 
 
@@ -93,6 +109,24 @@ def check(model: Any) -> None:
         own = own - own.mean(axis=1, keepdims=True)
     rows = np.isfinite(expected).all(axis=1)
     np.testing.assert_allclose(own[rows], expected[rows], rtol=1e-6, atol=1e-8)
+    check_classes(model)
+
+
+def check_classes(model: Any) -> None:
+    """The labels and probabilities that the client computes of the scores are those of predict and predict_proba."""
+    if not hasattr(model, "predict") or not (hasattr(model, "classes_") or hasattr(model, "offset_")):
+        return
+    interface = load_model(model).hetorch_interface
+    assert isinstance(interface, Interface)
+    scores = outputs(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        np.testing.assert_array_equal(interface.labels(scores), model.predict(X))
+        if hasattr(model, "predict_proba"):
+            np.testing.assert_allclose(interface.probabilities(scores), model.predict_proba(X), atol=1e-6)
+        else:
+            with pytest.raises(InputError, match="no probabilities"):
+                interface.probabilities(scores)
 
 
 def accepted() -> Iterator[str]:
@@ -142,6 +176,7 @@ def test_the_family_is_the_one_that_the_advice_names() -> None:
         "LinearSVC",
         "MLPRegressor",
     } <= {*ACCEPTED}
+    assert {"OneHotEncoder", "OrdinalEncoder", "TargetEncoder", "SimpleImputer"} <= {*ACCEPTED}
     assert {"StandardScaler", "MinMaxScaler", "RobustScaler", "MaxAbsScaler", "PCA", "TruncatedSVD"} <= {
         *ACCEPTED
     }

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hetorch.compiler.frontend.graph.several_outputs import Outputs, find_outputs
 from hetorch.compiler.frontend.graph.user_code import described, error_place, first_line
 from hetorch.errors import InputError, UnsupportedModelError
-from hetorch.ir.analysis import Analysis
 
 _FIXED_BATCH = (
     "; it was exported for another batch size: export it with a batch of 1, or with "
@@ -44,48 +46,65 @@ def calibration_array(data: object) -> NDArray[np.float64]:
     return array
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A model's run on the calibration inputs: the `inputs` as the model accepts them, its `outputs`, and their
+    `tensors` (batch, ...)."""
+
+    inputs: torch.Tensor
+    outputs: Outputs
+    tensors: tuple[torch.Tensor, ...]
+
+
 def run_model(
-    model: torch.nn.Module, data: object, inputs: NDArray[np.float64], name: str
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the inputs as the model accepts them, and its outputs (batch, ...).
+    model: torch.nn.Module,
+    data: object,
+    inputs: NDArray[np.float64],
+    name: str,
+    wanted: Sequence[str] | None = None,
+) -> Run:
+    """Return the inputs as the model accepts them, and those of its outputs whose names are `wanted`.
 
     A model that does not accept a batch is run on one sample after the other. If `data`, from which `inputs` were
     made, has whole numbers, and the model does not accept real ones, it is run on whole numbers.
 
     Raises:
-        InputError: the model accepts the inputs in none of these forms.
-        UnsupportedModelError: it does not return one tensor (batch, ...).
+        InputError: the model accepts the inputs in none of these forms, or has no such output.
+        UnsupportedModelError: it returns no tensor (batch, ...), or takes token ids.
     """
     weights = (*model.parameters(), *model.buffers())
     dtype = next((p.dtype for p in weights if p.is_floating_point()), torch.float32)
     tensor = torch.from_numpy(inputs).to(dtype)
     problem: Exception | None = None
-    whole = "int" in str(getattr(data, "dtype", ""))
+    whole = "int" in str(getattr(data, "dtype", "")) or (
+        any(isinstance(part, torch.nn.Embedding) for part in model.modules())
+        and bool(np.array_equal(inputs, np.round(inputs)))
+    )
     for candidate in (tensor, tensor.long()) if whole else (tensor,):
         try:
-            return candidate, _one_tensor(model(candidate), len(inputs), name)
+            result = model(candidate)
+            outputs = find_outputs(result, len(inputs), name)
         except Exception as error:
             problem = problem or error
+        else:
+            outputs = outputs.chosen(wanted, name)
+            return Run(candidate, outputs, outputs.pick(result))
         try:
-            parts = [_one_tensor(model(sample[None]), 1, name) for sample in candidate]
+            results = [model(sample[None]) for sample in candidate]
+            outputs = find_outputs(results[0], 1, name)
         except Exception:
             continue
-        return candidate, torch.cat(parts)
+        outputs = outputs.chosen(wanted, name)
+        parts = zip(*(outputs.pick(result) for result in results), strict=True)
+        return Run(candidate, outputs, tuple(torch.cat(part) for part in parts))
     assert problem is not None
     if isinstance(problem, UnsupportedModelError):
         raise problem
     advice = _FIXED_BATCH if isinstance(model, torch.fx.GraphModule) else ""
     with contextlib.suppress(Exception):
-        _one_tensor(model(tensor[None]), 1, name)
+        find_outputs(model(tensor[None]), 1, name)
         advice = f"; is the batch axis missing? It takes one sample as {(1, *inputs.shape)}"
     raise InputError(
         f"{name} does not accept the calibration inputs of shape {inputs.shape}{error_place(problem)}: "
         f"{first_line(problem)}{advice}"
     ) from problem
-
-
-def _one_tensor(result: object, batch: int, name: str) -> torch.Tensor:
-    if not isinstance(result, torch.Tensor) or result.ndim < 1 or result.shape[0] != batch:
-        problem = f"{name} must return one tensor (batch, ...), got {described(result)}"
-        raise UnsupportedModelError(problem, Analysis(name, (), problem))
-    return result

@@ -36,7 +36,11 @@ def export(model: torch.nn.Module, example: torch.Tensor, name: str) -> torch.ex
             warnings.simplefilter("ignore")
             exported = torch.export.export(model, (example,), strict=False)
             # Without tables no operation is decomposed, but a write into a part of a tensor becomes a new tensor.
-            return exported.run_decompositions({}) if writes_into_parts(exported.graph) else exported
+            if writes_into_parts(exported.graph):
+                exported = exported.run_decompositions({})
+            # Outputs that were not asked for are computed by nothing else.
+            exported.graph.eliminate_dead_code()
+            return exported
     except Exception as error:
         logger.debug("export failed", exc_info=True)
         problem = (

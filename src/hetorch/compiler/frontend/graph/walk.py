@@ -6,6 +6,7 @@ An operation that cannot be compiled is recorded and replaced by zeros, so that 
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,10 @@ from hetorch.compiler.frontend.graph.nodes import (
     symbols_in,
     with_tensors,
 )
+from hetorch.compiler.frontend.graph.several_inputs import Joined
+from hetorch.compiler.frontend.graph.several_outputs import Picked, side_by_side
 from hetorch.compiler.frontend.graph.user_code import first_line, node_place
-from hetorch.compiler.frontend.operations.alternatives import NEAREST, WORKS
+from hetorch.compiler.frontend.operations.alternatives import NEAREST, WORKS, embedding_advice
 from hetorch.compiler.frontend.operations.builder import Builder
 from hetorch.compiler.frontend.operations.call import Call, Refusal, Shape, Symbol
 from hetorch.compiler.frontend.operations.handlers import CHECKS, FILLING, FINAL, HANDLERS, LIKE, SHAPES
@@ -39,6 +42,7 @@ class Walk:
     """One walk along the graph of `exported`, the export of `model`; operations, rows and notes go to `builder`.
 
     `has_autocast` becomes True if the model computes a part of its results in the lower precision of torch.autocast.
+    `output_shapes` become the shapes of the model's outputs, without the batch axis.
     """
 
     def __init__(
@@ -47,10 +51,16 @@ class Walk:
         self.exported = exported
         self.builder = builder
         self.marked = MarkedModules(model)
+        self.prefix = ""
+        while isinstance(model, Picked | Joined):
+            self.prefix, model = f"{self.prefix}model.", model.model
+        self.takes_embeddings = hasattr(model, "get_input_embeddings")
         self.values: dict[str, Any] = {}
         self.body: torch.fx.GraphModule = exported.graph_module
         self.is_end = True
         self.has_autocast = False
+        self.users: tuple[torch.fx.Node, ...] = ()
+        self.output_shapes: list[Shape] = []
         self.refusal: Refusal | None = None
 
     def run(self, input_shape: tuple[int, ...]) -> TensorProgram:
@@ -66,28 +76,28 @@ class Walk:
             **signature.inputs_to_buffers,
             **signature.inputs_to_lifted_tensor_constants,
         }
-        result: Any = None
         for node in self.exported.graph.nodes:
             if node.op == "placeholder":
                 fixed = node.name in names
                 self.values[node.name] = (
                     constants[names[node.name]].detach() if fixed else Symbol(0, (1, *input_shape))
                 )
-            elif node.op == "output":
-                # A functional graph returns the buffers that it writes before the model's result.
-                result = next(
-                    n for n in node.args[0] if n is not None and n.name == signature.user_outputs[0]
-                )
-            elif node.name not in self.values:
+            elif node.op != "output" and node.name not in self.values:
                 self.values[node.name] = self._evaluate(node)
         if self.refusal is not None:
             raise self.refusal
-        value = self.values.get(getattr(result, "name", ""))
+        outputs = [self._output(str(name)) for name in signature.user_outputs]
+        self.output_shapes = [output.shape[1:] for output in outputs]
+        whole = outputs[0] if len(outputs) == 1 else side_by_side(self.builder, outputs)
+        return without_dead(input_shape, self.builder.operations, whole.value, whole.shape[1:])
+
+    def _output(self, name: str) -> Symbol:
+        """Return an output of the model, the value of the node `name`."""
+        value = self.values.get(name)
         if not isinstance(value, Symbol):
             problem = "the output of the model does not depend on its input"
             raise Refusal(problem, problem, "return what was computed from the input")
-        shape = value.shape[1:]
-        return without_dead(input_shape, self.builder.operations, value.value, shape)
+        return value
 
     def _evaluate(self, node: torch.fx.Node) -> Any:
         """Return the value of a node: computed now if it is constant, else a Symbol, a tuple of them, or None."""
@@ -125,8 +135,8 @@ class Walk:
         if op == "wrap_with_autocast":
             _, _, enabled, *_ = args
             self.has_autocast |= bool(enabled)
-        outer = self.values, self.body, self.is_end
-        self.values, self.body = {}, body
+        outer = self.values, self.body, self.is_end, self.users
+        self.values, self.body, self.users = {}, body, tuple(node.users)
         self.is_end = self.is_end and all(_is_last(user) for user in node.users)
         result: Any = None
         for inner in body.graph.nodes:
@@ -136,7 +146,7 @@ class Walk:
                 result = torch.fx.node.map_arg(inner.args[0], lambda n: self.values[n.name])
             elif inner.name not in self.values:
                 self.values[inner.name] = self._evaluate(inner)
-        self.values, self.body, self.is_end = outer
+        self.values, self.body, self.is_end, self.users = outer
         return tuple(result) if isinstance(result, list) else result
 
     def _convert(
@@ -148,7 +158,7 @@ class Walk:
             if self.marked.elementwise(node) is not None:
                 result: Any = self._replace_marked(node, call)
             elif call.op in FINAL and self.is_end and _is_last(node):
-                return self._leave_to_client(call, source, args, kwargs)
+                return self._leave_to_client(node, call, source, args, kwargs)
             else:
                 result = self._handle(call)
         except Refusal as refusal:
@@ -186,8 +196,13 @@ class Walk:
             result = as_activation(self.builder, call)
             result = decomposed(self.builder, call) if result is None else result
         if result is None:
-            raise call.unsupported("it cannot be computed on encrypted data", NEAREST.get(call.op, WORKS))
+            raise call.unsupported("it cannot be computed on encrypted data", self._nearest(call))
         return result
+
+    def _nearest(self, call: Call) -> str:
+        if call.op == "embedding" and call.kind == "Embedding":
+            return embedding_advice(call.name, takes_embeddings=self.takes_embeddings)
+        return NEAREST.get(call.op, WORKS)
 
     def _stand_in(self, call: Call, source: Symbol) -> Any:
         """Return zeros of the right shapes, so that the walk can go on after an operation that is not supported."""
@@ -199,14 +214,24 @@ class Walk:
         return tuple(map(zeros, call.shapes)) if call.shapes else zeros(call.shape)
 
     def _leave_to_client(
-        self, call: Call, source: Symbol, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        node: torch.fx.Node,
+        call: Call,
+        source: Symbol,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Symbol:
         self.builder.notes.append(
             f"{call.op} at the end ({call.name}) is left to the client: results are what goes into it"
         )
         position = next(i for i, argument in enumerate(args) if isinstance(argument, Symbol))
         target = call.target
-        self.builder.finishing.append(lambda x: target(*args[:position], x, *args[position + 1 :], **kwargs))
+        ends = _ends(node, self.exported.graph_signature.user_outputs)
+        for user in self.users:
+            ends |= _ends(user, self.exported.graph_signature.user_outputs)
+        self.builder.finishing.append(
+            (frozenset(ends), lambda x: target(*args[:position], x, *args[position + 1 :], **kwargs))
+        )
         self._note(call, "client", "results are what goes into it")
         return source
 
@@ -219,6 +244,7 @@ class Walk:
         target: Any = node.target
         stack = list((node.meta.get("nn_module_stack") or {}).values())
         path, kind = stack[-1] if stack else ("", "module")
+        path = f"{path}.".removeprefix(self.prefix).removesuffix(".")
         kind = kind.rsplit(".", 1)[-1] if isinstance(kind, str) else kind.__name__
         op = operation_name(target)
         meta = node.meta.get("val")
@@ -246,6 +272,12 @@ def _is_last(node: torch.fx.Node) -> bool:
         user.op == "output" or (operation_name(user.target) in IDENTITY | FINAL and _is_last(user))
         for user in users
     )
+
+
+def _ends(node: torch.fx.Node, names: Sequence[Any]) -> set[int]:
+    """Return the positions of the model's outputs, the nodes `names`, that a node is or leads to."""
+    ends = {position for position, name in enumerate(names) if name == node.name}
+    return ends.union(*(_ends(user, names) for user in node.users))
 
 
 def _with_zeros(items: Any) -> Any:

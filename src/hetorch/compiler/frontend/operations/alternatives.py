@@ -14,8 +14,9 @@ _COMPARE = (
 
 NEAREST: Mapping[str, str] = MappingProxyType(
     {
-        "embedding": f"{_CLIENT}: an embedding is a look-up by a number that must stay secret",
-        "embedding_bag": f"{_CLIENT}: an embedding is a look-up by a number that must stay secret",
+        **dict.fromkeys(
+            ("embedding", "embedding_bag"), f"{_CLIENT}: it is a look-up by a number that must stay secret"
+        ),
         "one_hot": _CLIENT,
         "argmax": "as the last operation it is left to the client",
         "argmin": _COMPARE,
@@ -64,3 +65,24 @@ WORKS = (
     "element-wise functions; hetorch.elementwise marks a module of your own, hetorch.Table makes one from points"
 )
 """Advice for any other operation or form."""
+
+
+def embedding_advice(path: str, *, takes_embeddings: bool) -> str:
+    """Return the calls that leave an embedding to the client.
+
+    Args:
+        path: where the model has it.
+        takes_embeddings: True for a model whose forward has `inputs_embeds`, as those of Hugging Face.
+    """
+    if takes_embeddings:
+        first = (
+            "embedding = model.get_input_embeddings(), and a module whose forward(x) returns "
+            "model(inputs_embeds=x) in place of the model"
+        )
+    else:
+        place = "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in path.split("."))
+        first = f"embedding, model{place} = model{place}, torch.nn.Identity()"
+    return (
+        f"the client looks token ids up and encrypts the rows: {first}; then hetorch.compile(model, "
+        "embedding(ids).detach()), and client.predict(embedding(ids))"
+    )

@@ -19,12 +19,15 @@ from hetorch.ir.tensor_program import Activation, Add, Affine, Multiply, TensorO
 @dataclass(slots=True)
 class Builder:
     """The program so far: its `operations`; `rows`, one for each call of the model, for the analysis; `notes`,
-    sentences for the user; and `finishing`, the operations left to the client, in order."""
+    sentences for the user; and `finishing`, the operations left to the client, in order, each with the positions of the
+    model's outputs that it belongs to."""
 
     operations: list[TensorOp] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows: list[AnalysisRow] = field(default_factory=list)
-    finishing: list[Callable[[torch.Tensor], torch.Tensor]] = field(default_factory=list)
+    finishing: list[tuple[frozenset[int], Callable[[torch.Tensor], torch.Tensor]]] = field(
+        default_factory=list
+    )
 
     def affine(
         self,

@@ -66,16 +66,26 @@ def _pooled(builder: Builder, call: Call, source: Symbol, windows: Sequence[Indi
             ascending order; -1 in the padding.
         shape: the shape of the result.
     """
-    taps = math.prod(window.shape[1] for window in windows)
+    counts = [window.shape[1] for window in windows]
+    taps = math.prod(counts)
     before = _rectified(builder, call, source, taps)
-    rounds = sum(_rounds(window.shape[1]) for window in windows) + (before is not None)
-    if rounds <= _rounds(taps + (before is not None)) and all(map(_is_separable, windows)):
-        for axis, window in enumerate(windows, len(shape) - len(windows)):
-            starts = window[np.arange(len(window)), np.argmax(window >= 0, axis=1)]
-            stops = starts + np.count_nonzero(window >= 0, axis=1)
-            source = _along(builder, call, source, axis, starts, stops)
-        return source
-    return _by_tree(builder, call, before or source, windows, shape, zero=before is not None)
+    # The last axis takes the zero; it is one on which that takes no round more, if there is one.
+    zero = int(before is not None)
+    order = sorted(
+        range(len(windows)), key=lambda axis: _rounds(counts[axis] + zero) - _rounds(counts[axis])
+    )[::-1]
+    rounds = sum(map(_rounds, counts)) + _rounds(counts[order[-1]] + zero) - _rounds(counts[order[-1]])
+    if rounds > _rounds(taps + zero) or not all(map(_is_separable, windows)):
+        return _by_tree(builder, call, before or source, windows, shape, zero=bool(zero))
+    source = before or source
+    for axis in order:
+        window, along = windows[axis], len(shape) - len(windows) + axis
+        if zero and axis == order[-1]:
+            return _with_zero(builder, call, source, along, window, shape)
+        starts = window[np.arange(len(window)), np.argmax(window >= 0, axis=1)]
+        stops = starts + np.count_nonzero(window >= 0, axis=1)
+        source = _along(builder, call, source, along, starts, stops)
+    return source
 
 
 def _rounds(elements: int) -> int:
@@ -121,6 +131,17 @@ def _along(
         numbers = np.arange(source.size, dtype=np.int64).reshape(source.shape)
         first, second = (first - needed[0]) // step, (second - needed[0]) // step
     return larger(builder, call, source, np.take(numbers, second, axis), np.take(numbers, first, axis))
+
+
+def _with_zero(
+    builder: Builder, call: Call, source: Symbol, axis: int, window: Indices, shape: Shape
+) -> Symbol:
+    """Return the largest elements of `source` along one axis over windows, and of the number 0."""
+    numbers = np.moveaxis(np.arange(source.size, dtype=np.int64).reshape(source.shape), axis, -1)
+    taps = np.moveaxis(np.where(window >= 0, numbers[..., window], -1), -2, axis)
+    zeros = np.full((*taps.shape[:-1], 1), -1, dtype=np.int64)
+    choices = np.concatenate([taps, zeros], axis=-1)
+    return largest(builder, call, source, choices.reshape(-1, choices.shape[-1]), shape)
 
 
 def _by_tree(

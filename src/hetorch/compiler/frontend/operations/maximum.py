@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.frontend.operations import matrices
 from hetorch.compiler.frontend.operations.builder import Builder, Handler, Result, expanded
-from hetorch.compiler.frontend.operations.call import Call, Shape, Symbol, as_array
+from hetorch.compiler.frontend.operations.call import Call, Shape, Symbol, as_array, own_shape
 
 
 def greater(builder: Builder, call: Call, a: Symbol, b: Symbol) -> Symbol:
@@ -37,15 +37,20 @@ def largest(builder: Builder, call: Call, source: Symbol, choices: NDArray[np.in
     first axis is the channels, whose ranges are calibrated separately. The pairs of a round are further channels: the
     pixels of an image stay an image.
     """
-    rows = len(choices)
+    own = own_shape(shape)
     while choices.shape[1] > 1:
         half = choices.shape[1] // 2
         # With an odd number of columns the middle one is in both halves; no element is compared with itself.
-        first, second = choices[:, : choices.shape[1] - half].T, choices[:, half:].T
-        pairs = len(first)
-        size = (pairs * shape[0], *shape[1:]) if len(shape) > 1 else (pairs, *shape)
+        first, second = choices[:, : choices.shape[1] - half], choices[:, half:]
+        numbers = np.arange(first.size, dtype=np.int64)
+        if len(own) == 1:
+            size: Shape = (1, *own, first.shape[1])
+            choices = numbers.reshape(first.shape)
+        else:
+            size = (1, first.shape[1] * own[0], *own[1:])
+            choices = numbers.reshape(first.T.shape).T
+            first, second = first.T, second.T
         source = larger(builder, call, source, first.reshape(size), second.reshape(size))
-        choices = np.arange(pairs * rows, dtype=np.int64).reshape(pairs, rows).T
     return builder.move(source, choices.reshape(shape), call)
 
 

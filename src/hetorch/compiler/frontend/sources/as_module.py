@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import torch
 
 from hetorch.compiler.frontend.sources.scikit_learn.estimators import estimator_module, is_estimator
 from hetorch.errors import InputError
+from hetorch.plan import Plan
 
 
 def as_module(model: object) -> torch.nn.Module:
@@ -29,6 +31,14 @@ def as_module(model: object) -> torch.nn.Module:
         return as_module(compiled) if isinstance(compiled, torch.nn.Module) else model
     if isinstance(model, torch.export.ExportedProgram):
         return model.module()
+    if isinstance(model, Plan):
+        raise InputError(
+            f"the model is the plan {model.name!r}, which is compiled already: hetorch.simulate(plan, x) runs it"
+        )
+    if isinstance(model, str | os.PathLike):
+        raise InputError(
+            f"the model is the path {os.fspath(model)!r}; hetorch.load_model reads models, hetorch.Plan.load plans"
+        )
     if isinstance(model, Mapping):
         raise InputError(
             f"the model is a {type(model).__name__} without its module: hetorch.load_model(state_dict, module=...) "

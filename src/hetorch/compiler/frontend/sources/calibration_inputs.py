@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from hetorch.errors import InputError
+from hetorch.plan.columns import Columns
 from hetorch.quantities import count_text
 
 MOST_SAMPLES = 512
@@ -28,7 +29,7 @@ def read_calibration_inputs(data: object, model: object) -> tuple[object, str | 
 
     A tuple has one entry for each input of the model, and so has a list of as many batches as the model has inputs. Any
     other list holds samples, which are stacked. Of samples that are pairs (input, label), in a list, a Dataset or a
-    DataLoader, the inputs are taken. A DataFrame gives its columns in the order in which the model was fitted on them.
+    DataLoader, the inputs are taken. Tables with names are read before, by read_table.
 
     Args:
         data: the calibration inputs.
@@ -47,7 +48,7 @@ def read_calibration_inputs(data: object, model: object) -> tuple[object, str | 
                 f"calibration_inputs are a tuple of {len(data)}, and {type(model).__name__} takes 1 input: a tuple has "
                 "one entry for each input; give a list of samples, or the inputs alone"
             )
-        return tuple(_one_input(part, model) for part in data), None
+        return tuple(_one_input(part) for part in data), None
     if isinstance(data, DataLoader):
         return _taken(data, count, in_batches=True)
     if isinstance(data, Dataset):
@@ -55,9 +56,9 @@ def read_calibration_inputs(data: object, model: object) -> tuple[object, str | 
         return _taken(source, count, in_batches=False)
     if isinstance(data, list):
         if _are_batches(data, count):
-            return tuple(_one_input(part, model) for part in data), None
+            return tuple(_one_input(part) for part in data), None
         return _joined([_parts(item, count) for item in data], in_batches=False), None
-    return _one_input(data, model), None
+    return _one_input(data), None
 
 
 def _input_count(model: object) -> int:
@@ -77,14 +78,19 @@ def _are_batches(items: Sequence[object], count: int) -> bool:
     return len(items) == count == len(tensors) and len({len(item) for item in tensors}) == 1
 
 
-def _one_input(data: object, model: object) -> object:
+def _one_input(data: Any) -> object:
     """Return one input of the model: tensors and arrays as they are, others as arrays."""
     if isinstance(data, torch.Tensor | np.ndarray):
         return data
-    if hasattr(data, "columns") and hasattr(data, "to_numpy"):
-        return _columns(data, model)
     if hasattr(data, "toarray"):  # a sparse matrix of scipy
         return np.asarray(data.toarray())
+    if hasattr(data, "columns"):  # without names of its own, or one of several inputs
+        for name in data.columns:
+            if np.asarray(data[name]).dtype.kind not in "biuf":
+                raise InputError(
+                    f"the column {name} of calibration_inputs holds no numbers; encode it as the model was trained "
+                    "on it"
+                )
     if isinstance(data, list) or hasattr(data, "__array__"):
         array = _array(data)
         if array is not None:
@@ -92,23 +98,26 @@ def _one_input(data: object, model: object) -> object:
     raise InputError(f"{FORMS}; got {_described(data)}")
 
 
-def _columns(frame: Any, model: object) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return the columns of a DataFrame, in the order in which an estimator was fitted on them."""
-    fitted = getattr(model, "feature_names_in_", None)
-    if fitted is not None:
-        missing = [str(name) for name in fitted if name not in list(frame.columns)]
-        if missing:
-            raise InputError(
-                f"calibration_inputs lack {', '.join(missing[:5])}, column{'s' if len(missing) > 1 else ''} on which "
-                f"{type(model).__name__} was fitted"
-            )
-        frame = frame[list(fitted)]
-    for name in frame.columns:
-        if np.asarray(frame[name]).dtype.kind not in "biuf":
-            raise InputError(
-                f"the column {name} of calibration_inputs holds no numbers; encode it as the model was trained on it"
-            )
-    return np.asarray(frame.to_numpy())
+def read_table(data: object, columns: Columns | None) -> tuple[object, Columns | None]:
+    """Return calibration inputs that are a table as the numbers that are computed of its columns, and the columns.
+
+    Anything else is returned as it is. Without `columns`, which an estimator has, they are those of the table, if it
+    names all of them.
+
+    Raises:
+        InputError: the table lacks columns or has others, or they do not hold what the model takes.
+    """
+    if isinstance(data, tuple | torch.Tensor | Dataset | DataLoader):
+        return data, columns
+    if columns is not None and columns.features and isinstance(data, list):
+        data = np.asarray(data, dtype=object)
+    if isinstance(data, Mapping) and any(np.ndim(column) > 1 for column in data.values()):
+        return data, columns
+    names = getattr(data, "columns", data if isinstance(data, Mapping) else None)
+    if columns is None and names is not None and all(isinstance(name, str) for name in names):
+        columns = Columns(tuple(names), len(names))
+    is_table = names is not None or isinstance(data, np.ndarray)
+    return (columns.read(data) if columns is not None and is_table else data), columns
 
 
 def _taken(source: Iterable[object], count: int, *, in_batches: bool) -> tuple[object, str | None]:

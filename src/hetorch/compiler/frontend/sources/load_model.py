@@ -15,6 +15,7 @@ from hetorch.compiler.frontend.marks import NOTE_MARK
 from hetorch.compiler.frontend.sources.as_module import as_module
 from hetorch.compiler.frontend.sources.exported_program import load_exported
 from hetorch.errors import InputError
+from hetorch.plan.store import MANIFEST
 
 WRAPPERS: Mapping[str, str] = MappingProxyType({"_orig_mod.": "torch.compile", "module.": "DataParallel"})
 """Prefixes that wrappers put before the names of a model's weights."""
@@ -45,6 +46,11 @@ def load_model(model: object, module: Callable[[], torch.nn.Module] | None = Non
         return as_module(model)
     path = os.fspath(model)
     file = Path(path)
+    if (file / MANIFEST).is_file():
+        raise InputError(
+            f"{path!r} is a plan, which is compiled already: hetorch.Plan.load reads it, hetorch.simulate and `hetorch "
+            "serve` run it"
+        )
     if not file.is_file():
         raise InputError(f"there is no file {path!r}")
     match file.suffix:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from hetorch.compiler.frontend.marks import INTERFACE_MARK, NOTE_MARK
+from hetorch.compiler.frontend.sources.onnx.classifiers import LEARNING, Node, find_ending
+from hetorch.compiler.frontend.sources.onnx.operands import Operation
 from hetorch.compiler.frontend.sources.onnx.operators import OPERATORS
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.optional_packages import require
+from hetorch.plan.interface import Interface
 from hetorch.quantities import count_text
 
 NEAREST: Mapping[str, str] = MappingProxyType(
@@ -33,9 +37,9 @@ SETTINGS = frozenset({"Clip", "Pad", "Resize", "Upsample"})
 
 
 class OnnxModule(torch.nn.Module):
-    """The graph of an ONNX model with one input and one output.
+    """The graph of an ONNX model with one input; labels among its outputs are left to the client.
 
-    UnsupportedModelError if it has more of them, or an operator that is not known.
+    UnsupportedModelError if it has more inputs, or an operator that is not known.
     """
 
     def __init__(self, graph: Any, opset: int) -> None:
@@ -56,30 +60,27 @@ class OnnxModule(torch.nn.Module):
                 self.constants[tensor.name] = array
         weights = {tensor.name for tensor in graph.initializer}
         inputs = [value.name for value in graph.input if value.name not in weights]
-        if len(inputs) != 1 or len(graph.output) != 1:
-            raise UnsupportedModelError(
-                f"the ONNX model has {count_text(len(inputs), 'input')} and "
-                f"{count_text(len(graph.output), 'output')}; one of each works"
-            )
-        (self.input,), self.output = inputs, graph.output[0].name
-        self.nodes = [
-            (
+        if len(inputs) != 1:
+            raise UnsupportedModelError(f"the ONNX model has {count_text(len(inputs), 'input')}; one works")
+        (self.input,) = inputs
+        nodes = [
+            Node(
                 node.op_type,
                 node.domain,
-                list(node.input),
-                list(node.output),
+                tuple(node.input),
+                tuple(node.output),
                 {a.name: _attribute(helper.get_attribute_value(a)) for a in node.attribute},
-                node.name or node.op_type,
             )
             for node in graph.node
         ]
-        unknown = sorted(
-            {
-                kind
-                for kind, domain, *_ in self.nodes
-                if domain not in ("", "ai.onnx") or kind not in OPERATORS
-            }
-        )
+        labels = {value.name for value in graph.output if _holds_labels(value)}
+        ending = find_ending(nodes, [v.name for v in graph.output], labels.__contains__, self.constants)
+        self.outputs = ending.outputs
+        self.nodes = _needed(nodes, self.outputs)
+        if ending.classes:
+            setattr(self, INTERFACE_MARK, Interface(classes=ending.classes))
+            setattr(self, NOTE_MARK, "results are scores; probabilities and labels are left to the client")
+        unknown = sorted({node.kind for node in self.nodes if _operator(node) is None})
         if unknown:
             advice = "; ".join(f"{kind}: {NEAREST[kind]}" for kind in unknown if kind in NEAREST)
             raise UnsupportedModelError(
@@ -87,18 +88,49 @@ class OnnxModule(torch.nn.Module):
                 + (f" ({advice})" if advice else "")
             )
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the output for a batch."""
+    def forward(self, x: torch.Tensor) -> torch.Tensor | dict[str, torch.Tensor]:
+        """Return the output for a batch, or several outputs by name."""
         values: dict[str, Any] = {name: getattr(self, own) for name, own in self.names.items()}
         values.update(self.constants)
         values[self.input] = x
-        for kind, _, inputs, outputs, attributes, _name in self.nodes:
-            operands = [values[name] if name else None for name in inputs]
-            result = OPERATORS[kind](operands, attributes, self.opset)
+        for node in self.nodes:
+            operands = [values[name] if name else None for name in node.inputs]
+            operator = _operator(node)
+            assert operator is not None
+            result = operator(operands, node.attributes, self.opset)
             results = result if isinstance(result, (tuple, list)) else (result,)
-            values.update(zip(outputs, results, strict=False))
-        output: torch.Tensor = values[self.output]
+            values.update(zip(node.outputs, results, strict=False))
+        if len(self.outputs) > 1:
+            return {name: values[name] for name in self.outputs}
+        output: torch.Tensor = values[self.outputs[0]]
         return output
+
+
+def _operator(node: Node) -> Operation | None:
+    """Return the function that computes a node; None if it is not known."""
+    if node.domain == "ai.onnx.ml":
+        return LEARNING.get(node.kind)
+    return OPERATORS.get(node.kind) if node.domain in ("", "ai.onnx") else None
+
+
+def _needed(nodes: Sequence[Node], outputs: Sequence[str]) -> list[Node]:
+    """Return the nodes that the outputs need, in order."""
+    needed = set(outputs)
+    kept = []
+    for node in reversed(nodes):
+        if needed.intersection(node.outputs):
+            needed.update(node.inputs)
+            kept.append(node)
+    return kept[::-1]
+
+
+def _holds_labels(value: Any) -> bool:
+    """Return True for an output of whole numbers, truth values or text."""
+    from onnx import TensorProto
+
+    kind = value.type.tensor_type.elem_type if value.type.HasField("tensor_type") else TensorProto.UNDEFINED
+    floats = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    return kind not in (*floats, TensorProto.UNDEFINED)
 
 
 def _attribute(value: Any) -> Any:
@@ -115,7 +147,7 @@ def load_onnx(path: Path) -> torch.nn.Module:
     Raises:
         InputError: the file is no ONNX model.
         MissingPackageError: the package onnx is not installed.
-        UnsupportedModelError: the model uses an operator that is not known, or has not one input and one output.
+        UnsupportedModelError: the model uses an operator that is not known, or has not one input.
     """
     onnx = require("onnx", "reading ONNX models")
     try:

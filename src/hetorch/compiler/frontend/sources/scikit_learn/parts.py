@@ -15,7 +15,8 @@ KNOWN = (
     "what works: linear and logistic regression, ridge, lasso, elastic net, SGD, linear support vectors, perceptrons "
     "(MLP), StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, PCA, TruncatedSVD, FunctionTransformer of a "
     "function of torch or numpy, and what holds these: Pipeline, FeatureUnion, GridSearchCV, OneVsRestClassifier, "
-    "MultiOutputRegressor, VotingRegressor"
+    "MultiOutputRegressor, VotingRegressor; and first, computed by the client: ColumnTransformer, OneHotEncoder, "
+    "OrdinalEncoder, TargetEncoder, SimpleImputer"
 )
 """Advice for estimators that are not known."""
 

@@ -1,0 +1,60 @@
+"""Tables in .csv files whose first line names the columns, and arrays in files of any known ending."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hetorch.cli.arrays import load_array
+from hetorch.errors import InputError, StorageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Table = dict[str, list[str]]
+
+
+def load_samples(path: Path) -> NDArray[np.generic] | Table:
+    """Read the samples of a file: the columns by name, as text, of a .csv whose first line holds names, else an array.
+
+    StorageError if it cannot be read, InputError if its lines differ in length or it holds no array of numbers.
+    """
+    if path.suffix != ".csv":
+        return load_array(path)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            lines = [line for line in csv.reader(file) if line]
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}") from None
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no readable .csv file: {error}") from None
+    if not lines or any(_is_number(cell) for cell in lines[0]):
+        return load_array(path)
+    names = [cell.strip() for cell in lines[0]]
+    if len(set(names)) < len(names):
+        raise InputError(f"{path} names two columns alike")
+    for number, line in enumerate(lines[1:], 2):
+        if len(line) != len(names):
+            raise InputError(f"{path} has {len(line)} values in line {number}, and {len(names)} columns")
+    return {name: [line[i].strip() for line in lines[1:]] for i, name in enumerate(names)}
+
+
+def with_numbers(table: Table) -> dict[str, list[float | None] | list[str | None]]:
+    """Return the columns of text as numbers where all values of a column are, and None for empty text."""
+    columns: dict[str, list[float | None] | list[str | None]] = {}
+    for name, cells in table.items():
+        if all(not cell or _is_number(cell) for cell in cells):
+            columns[name] = [float(cell) if cell else None for cell in cells]
+        else:
+            columns[name] = [cell or None for cell in cells]
+    return columns
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
