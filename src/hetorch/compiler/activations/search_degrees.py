@@ -31,7 +31,7 @@ HOPELESS = 4.0
 """Predicted distance from the goal, in multiples of what it allows, from which on a lower degree is not tried. Raised,
 more runs are spent on degrees that a wrong prediction may have ruled out."""
 PLENTY = 100
-"""Number of allowed runs from which on single lower degrees are tried without compensation too."""
+"""Number of allowed runs from which on what fails is tried without compensation too."""
 FEWEST_RUNS = 8
 """Number of runs of the whole network that are allowed whatever they take."""
 
@@ -57,7 +57,11 @@ class _Runs:
         """Return the attempt with these rungs."""
         key = tuple(rungs)
         if key not in self.done:
-            self.done[key] = evaluate_degrees(self.task, [RUNGS[rung] for rung in key])
+            degrees = [RUNGS[rung] for rung in key]
+            attempt = evaluate_degrees(self.task, degrees)
+            if self.allowed >= PLENTY and not self.goal.is_met(attempt):
+                attempt = _nearer(self.goal, attempt, _plain(self.task, degrees))
+            self.done[key] = attempt
             self.told(min(1.0, len(self.done) / self.allowed))
         return self.done[key]
 
@@ -108,8 +112,8 @@ def search_degrees(
         InfeasibleError: what the user asked for gives no network.
     """
     if given is None:
-        degree = task.wish.degree or RUNGS[0]
-        return evaluate_degrees(task, (degree,) * len(task.activations))
+        degrees = (task.wish.degree or RUNGS[0],) * len(task.activations)
+        return _nearer(goal, evaluate_degrees(task, degrees), _plain(task, degrees))
     runs = _Runs(task, goal, max(FEWEST_RUNS, MOST_WORK // max(1, _work(task))), told)
     lowest = tuple(RUNGS.index(degree) for degree in start)
     if not lowest or not goal.is_met(runs.run(lowest)):
@@ -119,6 +123,16 @@ def search_degrees(
         _lowered(runs, given.curves, _free(task), lowest)
     assert runs.best is not None
     return runs.best
+
+
+def _plain(task: Task, degrees: Sequence[int]) -> Attempt:
+    """Return the attempt without compensation. Least squares make the mean error small; the largest one is sometimes
+    smaller without them, above all after products."""
+    return evaluate_degrees(replace(task, compensates=False), degrees)
+
+
+def _nearer(goal: Goal, first: Attempt, second: Attempt) -> Attempt:
+    return second if goal.distance(second) < goal.distance(first) else first
 
 
 def _free(task: Task) -> list[int]:
@@ -151,8 +165,6 @@ def _lowered(runs: _Runs, curves: Sequence[Curve], free: Sequence[int], start: S
     """Give each free activation in turn the lowest rung that meets the goal; the last attempt to do so is the best."""
     rungs = list(start)
     runs.best = runs.run(rungs)
-    # Least squares make the mean error small: sometimes the largest one is smaller without compensation.
-    plain = replace(runs.task, compensates=False)
     for position in free:
         for rung in range(rungs[position]):
             trial = [*rungs[:position], rung, *rungs[position + 1 :]]
@@ -161,8 +173,6 @@ def _lowered(runs: _Runs, curves: Sequence[Curve], free: Sequence[int], start: S
             if not known and (runs.spent or math.sqrt(ratio) * runs.goal.distance(runs.best) > HOPELESS):
                 continue
             attempt = runs.attempt(trial)
-            if not runs.goal.is_met(attempt) and runs.allowed >= PLENTY:
-                attempt = evaluate_degrees(plain, attempt.degrees)
             if runs.goal.is_met(attempt):
                 rungs, runs.best = trial, attempt
                 break
