@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-UNSEEN = 1.25
+UNSEEN = 1.5
 """Errors on inputs that calibration did not see, in multiples of those on the calibration inputs, for which layers were
 compensated. Raised, more inputs keep their argmax and networks take more levels."""
 MOST_MEETINGS = 1 << 24
