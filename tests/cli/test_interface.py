@@ -19,7 +19,7 @@ from hetorch.errors import InputError
 from hetorch.params import ParameterSet
 from hetorch.plan.class_scores import ClassScores
 from hetorch.plan.columns import Columns
-from hetorch.plan.features import Category, Number
+from hetorch.plan.features import Category, Feature, Number
 from hetorch.plan.heads import Head
 from hetorch.plan.interface import Interface
 from tests.cli.command import hetorch as run
@@ -29,10 +29,12 @@ from tests.server.small_plan import expected, small_plan
 ERROR = 2.0**-18
 TOWN = Category(1, ("Ulm", "Bern"), (0.0, 1.0), True, (1.0, 1.0), (0.0, 0.0))
 NUMBERS = tuple(Number(0, 0.001 * i) for i in range(6))
+FEATURES: tuple[Feature, ...] = (*NUMBERS, TOWN)
 INTERFACES = {
+    "array": Interface(Columns((), 2, FEATURES)),
     "named": Interface(heads=(Head("logits", (3,)), Head("value", (1,), 2.0))),
     "table": Interface(
-        Columns(("age", "town"), 2, (*NUMBERS, TOWN)),
+        Columns(("age", "town"), 2, FEATURES),
         classes=(
             ClassScores(("a", "b"), "sigmoid", 1, offset=-1.0),
             ClassScores(("x, y", 'z"', "w"), "softmax", 3),
@@ -96,6 +98,17 @@ def test_a_table_and_its_classes(setting: Setting) -> None:
     assert "the plan has none: remove the line" in refusal(*named, vault=folder / "vault")
 
 
+def test_columns_without_names_are_taken_in_order_from_the_first_line_on(setting: Setting) -> None:
+    url, folder = setting
+    (folder / "rows.csv").write_text("20,Ulm\n50,Bern\n")
+    (folder / "text.csv").write_text("Ulm,20\n")
+    ask = ("predict", url, folder / "rows.csv", "--model", "array", "--json")
+    document = json.loads(run(*ask, vault=folder / "vault").stdout)
+    assert np.abs(np.array(document["outputs"]) - right()).max() < ERROR
+    other = ("predict", url, folder / "text.csv", "--model", "array")
+    assert "column 0 has 'Ulm' in row 0, which is no number" in refusal(*other, vault=folder / "vault")
+
+
 PIPELINE = """
 import pandas as pd
 from sklearn.compose import ColumnTransformer
@@ -133,11 +146,13 @@ def test_tables_in_files(tmp_path: Path) -> None:
     path.write_text('name, n\n"a, b",1\n,\n\nc,3\n')
     assert load_samples(path) == {"name": ["a, b", "", "c"], "n": ["1", "", "3"]}
     assert with_numbers({"name": ["a", ""], "n": ["1", ""]}) == {"name": ["a", None], "n": [1.0, None]}
+    path.write_text("1, a\n3,b\n")
+    assert np.array_equal(load_samples(path), [["1", "a"], ["3", "b"]])  # type: ignore[arg-type]
     path.write_text("1,2\n3,4\n")
     assert np.array_equal(load_samples(path), [[1, 2], [3, 4]])  # type: ignore[arg-type]
     for text, message in (
         ("a,a\n1,2\n", "names two columns alike"),
-        ("a,b\n1\n", "1 values in line 2, and 2 columns"),
+        ("a,b\n1\n", "1 values in line 2, and 2 in"),
     ):
         path.write_text(text)
         with pytest.raises(InputError, match=message):

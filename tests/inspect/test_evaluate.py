@@ -70,7 +70,7 @@ def test_inputs_outside_the_range_are_counted_and_told_at_the_caller() -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.zeros(3), r"shape \(3,\); 5 samples"),
+        (np.zeros(3), r"shape \(3,\); give one label for each of the 5 samples"),
         (np.full(5, 4), r"hold 4; a plan with 4 outputs needs classes 0\.\.3"),
         (np.full(5, 0.5), r"hold 0\.5"),
         (np.zeros((5, 3)), r"shape \(5, 3\); the plan has 4 outputs"),
@@ -124,7 +124,7 @@ def test_the_command(tmp_path: Path) -> None:
     text = command("evaluate", folder, *files, "--model", f"{tmp_path / 'net.py'}:net").stdout
     assert "in clear" in text and "worst error" in text
     np.save(tmp_path / "y.npy", np.zeros(7))
-    assert "20 samples need as many labels" in refusal("evaluate", folder, *files)
+    assert "give one label for each of the 20 samples" in refusal("evaluate", folder, *files)
 
 
 def test_a_classifier_on_a_table_is_judged_by_its_labels() -> None:
@@ -145,7 +145,7 @@ def test_a_classifier_on_a_table_is_judged_by_its_labels() -> None:
         assert result.clear is not None
         assert result.clear.accuracy == pytest.approx(accuracy_score(labels, classifier.predict(frame)))
         assert result.noisy.agreement is not None and result.noisy.agreement > 0.99
-    with pytest.raises(InputError, match="as many labels"):
+    with pytest.raises(InputError, match="one label for each"):
         hetorch.evaluate(made, frame, labels[:3])
 
 

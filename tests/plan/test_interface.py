@@ -132,6 +132,8 @@ def test_rows_of_a_table() -> None:
     ]
     filled = Columns(COLUMNS.names, 2, (*COLUMNS.features[:4], Number(0, fill=-2.0), COLUMNS.features[5]))
     np.testing.assert_array_equal(filled.read(table), expected)
+    texts = {"town": ["Ulm", "Bern", ""], "age": ["1", "", "-9"]}
+    np.testing.assert_array_equal(filled.read(texts), expected)
     with pytest.raises(InputError, match="column age has no value in row 1"):
         COLUMNS.read(table)
 
@@ -140,10 +142,14 @@ def test_unknown_categories_have_a_code_or_are_refused() -> None:
     codes = Columns(("age", "town"), 2, (CODE,))
     np.testing.assert_array_equal(
         codes.read({"town": ["Rome", 3.0, "3", "", None, np.nan]}).ravel(),  # type: ignore[attr-defined]
-        [1, 15, 15, 1, 11, 11],
+        [1, 15, 15, 11, 11, 11],
     )
     with pytest.raises(InputError, match=r"town has 'Rome' in row 0.*it knows 'Ulm', 'Bern', None"):
         Columns(("age", "town"), 2, (TOWN,)).read({"town": "Rome"})
+    cells = np.array([[1, None]], dtype=object)
+    cells[0, 1] = ["Ulm"]
+    with pytest.raises(InputError, match=r"town has \['Ulm'\] in row 0"):
+        Columns(("age", "town"), 2, (TOWN,)).read(cells)
 
 
 SCORES = np.random.default_rng(0).normal(size=(50, 3)) * 5

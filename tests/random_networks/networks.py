@@ -226,12 +226,25 @@ def _settle(draw: _Draw, model: nn.Module, x: torch.Tensor) -> None:
 
 
 def _options(draw: _Draw) -> dict[str, Any]:
-    options: dict[str, Any] = {"activation_agreement": 0.5, "activation_tolerance": 0.1}
-    if draw.chance(0.5):
-        options["activation_degree"] = int(draw.random.choice([2, 3, 7, 15]))
-    if not draw.chance(0.3):
-        options["security"] = "none"
-    if draw.chance(0.15):
+    options: dict[str, Any] = {}
+    if draw.chance(0.7):
+        options |= {"activation_agreement": 0.5, "activation_tolerance": 0.1}
+    approximation = str(draw.random.choice(["searched", "degree", "precision"], p=[0.5, 0.4, 0.1]))
+    if approximation == "degree":
+        options["activation_degree"] = int(draw.random.choice([2, 3, 4, 7, 15, 31]))
+    elif approximation == "precision":
+        options["activation_precision"] = 2.0**-5
+    if draw.chance(0.1):
+        options["activation_ranges"] = "interval"
+    options["security"] = "128" if draw.chance(0.3) else "none"
+    side = str(draw.random.choice(["none", "batch_size", "throughput"], p=[0.75, 0.15, 0.1]))
+    if side == "batch_size":
         options["batch_size"] = int(draw.random.integers(2, 9))
+    elif side == "throughput":
+        options["objective"] = "throughput"
+    elif draw.chance(0.1):
+        options["weights"] = "encrypted"
+    elif draw.chance(0.15):
+        options["engine"] = "seal"
     draw.words.append(str(options))
     return options

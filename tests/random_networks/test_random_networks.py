@@ -28,6 +28,7 @@ REFUSED = 0.2
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::hetorch.errors.InputRangeWarning"),
+    pytest.mark.filterwarnings("ignore::hetorch.errors.ApproximationWarning"),
     pytest.mark.filterwarnings("ignore::hetorch.errors.InsecureParametersWarning"),
 ]
 
@@ -58,7 +59,14 @@ def check(network: RandomNetwork, *, encrypted: bool = False) -> bool:
     assert np.all(noise[inside] <= report.predicted_error)
 
     if encrypted and plan.public().evaluation_key_bytes <= FEW_KEYS:
-        error = np.max(np.abs(run_encrypted(plan, x[:1]) - expected[:1])) / span
+        error = (
+            np.max(
+                np.abs(
+                    run_encrypted(plan, x[:1], engine=network.options.get("engine", "native")) - expected[:1]
+                )
+            )
+            / span
+        )
         assert error <= report.promised_error + 1e-6
     return True
 

@@ -13,6 +13,7 @@ from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import UNUSED, Layout
 from hetorch.params import ParameterSet
 from hetorch.params.insecure import insecure_small
+from hetorch.plan.interface import PLAIN
 from hetorch.plan.plan import Plan
 from hetorch.plan.report import LayerReport, PlanReport
 
@@ -81,6 +82,7 @@ def small_plan(seed: int = 0, parameters: ParameterSet | None = None) -> Plan:
             "bias": np.where(row < OUTPUTS, np.resize(bias, INPUTS), 0.0),
         },
         input_range=(-1.0, 1.0),
+        interface=PLAIN,
         report=PlanReport(layers, 1e-6, 0.0, 1.0, 10.0, 16, 1.0, ()),
     )
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def load_samples(path: Path) -> NDArray[np.generic] | Table:
-    """Read the samples of a file: the columns by name, as text, of a .csv whose first line holds names, else an array.
+    """Read the samples of a file: the columns by name, as text, of a .csv whose first line holds no number, else an
+    array, of text if the .csv does not hold numbers only.
 
     StorageError if it cannot be read, InputError if its lines differ in length or it holds no array of numbers.
     """
@@ -30,15 +31,24 @@ def load_samples(path: Path) -> NDArray[np.generic] | Table:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from None
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path} is no readable .csv file: {error}") from None
-    if not lines or any(_is_number(cell) for cell in lines[0]):
+    if all(_is_number(cell) for line in lines for cell in line):
         return load_array(path)
     names = [cell.strip() for cell in lines[0]]
+    for number, line in enumerate(lines, 1):
+        if len(line) != len(names):
+            raise InputError(
+                f"{path} has {len(line)} values in line {number}, and {len(names)} in the first one"
+            )
+    if any(_is_number(name) for name in names):
+        return _as_text(lines)
     if len(set(names)) < len(names):
         raise InputError(f"{path} names two columns alike")
-    for number, line in enumerate(lines[1:], 2):
-        if len(line) != len(names):
-            raise InputError(f"{path} has {len(line)} values in line {number}, and {len(names)} columns")
     return {name: [line[i].strip() for line in lines[1:]] for i, name in enumerate(names)}
+
+
+def rows_of(table: Table) -> NDArray[np.generic]:
+    """Return all lines of the file as an array of text, the first one too, for a model whose columns have no names."""
+    return _as_text([[name, *cells] for name, cells in table.items()]).T
 
 
 def with_numbers(table: Table) -> dict[str, list[float | None] | list[str | None]]:
@@ -50,6 +60,12 @@ def with_numbers(table: Table) -> dict[str, list[float | None] | list[str | None
         else:
             columns[name] = [cell or None for cell in cells]
     return columns
+
+
+def _as_text(lines: list[list[str]]) -> NDArray[np.generic]:
+    import numpy as np
+
+    return np.array([[cell.strip() for cell in line] for line in lines], dtype=object)
 
 
 def _is_number(text: str) -> bool:

@@ -106,14 +106,8 @@ def run_pipeline(
     verify_tensor_program(fused, "fuse_affine")
 
     tell(Stage.APPROXIMATE)
-    approximated = approximate_activations(
-        fused,
-        inputs,
-        reference,
-        options,
-        lambda share: tell(Stage.APPROXIMATE, share),
-        interface.row_shapes,
-    )
+    told = partial(tell, Stage.APPROXIMATE)
+    approximated = approximate_activations(fused, inputs, reference, options, told, interface.row_shapes)
     verify_tensor_program(approximated.program, "approximate_activations")
     _check_memory(name, fused)
 

@@ -16,6 +16,7 @@ from hetorch.plan import Plan
 from hetorch.plan.heads import row, split
 from hetorch.plan.inputs import beyond_range, to_array
 from hetorch.progress import Progress, ProgressOption, reporting
+from hetorch.quantities import count_text
 
 Array = NDArray[np.float64]
 
@@ -110,11 +111,15 @@ def _labels(plan: Plan, y: object, count: int, outputs: int) -> NDArray[np.gener
     if plan.interface.classes:
         given = np.asarray(y)
         if given.shape[:1] != (count,):
-            raise InputError(f"the labels have shape {given.shape}; {count} samples need as many labels")
+            raise InputError(
+                f"the labels have shape {given.shape}; give one label for each of the {count_text(count, 'sample')}"
+            )
         return given
     labels = to_array(y)
     if labels.ndim == 0 or len(labels) != count:
-        raise InputError(f"the labels have shape {labels.shape}; {count} samples need as many labels")
+        raise InputError(
+            f"the labels have shape {labels.shape}; give one label for each of the {count_text(count, 'sample')}"
+        )
     flat = labels.reshape(count, -1)
     if flat.shape[1] == 1 and outputs > 1:
         if not np.all((flat == np.rint(flat)) & (flat >= 0) & (flat < outputs)):

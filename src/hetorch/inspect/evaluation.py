@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.quantities import count_text
+
 Array = NDArray[np.float64]
 
 
@@ -71,7 +73,7 @@ class Evaluation:
             (f"agreement with {reference}", "agreement", _percent),
             ("worst error, of the output range", "worst_error", lambda value: f"{value:.1e}"),
         ]
-        lines = [f"{self.name}: {self.samples} samples, output range {self.output_range:.4g}"]
+        lines = [f"{self.name}: {count_text(self.samples, 'sample')}, output range {self.output_range:.4g}"]
         lines.append(" " * 34 + "".join(f"{title:>12}" for title, _ in shown))
         for title, field, form in rows:
             values = [getattr(score, field) for _, score in shown]

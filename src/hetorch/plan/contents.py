@@ -14,7 +14,7 @@ from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
 from hetorch.ir.verify import verify_he_program
 from hetorch.params import ParameterSet
-from hetorch.plan.interface import PLAIN, Interface
+from hetorch.plan.interface import Interface
 from hetorch.plan.keys import check_keys, required_keys
 from hetorch.plan.report import PlanReport
 
@@ -37,7 +37,7 @@ class PlanContents:
     weights: Mapping[str, NDArray[np.generic]]
     input_range: tuple[float, float]
     report: PlanReport
-    interface: Interface = PLAIN
+    interface: Interface
 
     def __post_init__(self) -> None:
         for array in self.weights.values():

@@ -6,7 +6,7 @@ Their constants are data of the model's training, which every client of the plan
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 class Number:
     """factor * x + offset of a column of numbers, clipped to [low, high]; `fill`, where the value is missing.
 
-    Missing are None and NaN, and values equal to `missing`.
+    Missing are None, NaN and empty text, and values equal to `missing`.
     """
 
     column: int
@@ -48,7 +48,7 @@ class Number:
 
     def compute(self, values: Sequence[Any], name: str) -> Array:
         """Return the feature (rows, 1) of a column's values."""
-        gaps = [is_missing(value) or value == self.missing for value in values]
+        gaps = [_is_gap(value, self.missing) for value in values]
         numbers = [
             0.0 if gap else _number(value, name, row)
             for row, (value, gap) in enumerate(zip(values, gaps, strict=True))
@@ -81,7 +81,7 @@ class Missing:
 
     def compute(self, values: Sequence[Any], name: str) -> Array:
         """Return the feature (rows, 1) of a column's values."""
-        gaps = [[is_missing(value) or value == self.missing] for value in values]
+        gaps = [[_is_gap(value, self.missing)] for value in values]
         return self.factor * np.asarray(gaps, dtype=np.float64).reshape(-1, 1) + self.offset
 
 
@@ -134,11 +134,11 @@ class Category:
         return np.asarray(rows * np.asarray(self.factors) + np.asarray(self.offsets))
 
     def _code(self, known: Mapping[Any, float], value: Any, name: str, row: int) -> float:
-        missing = is_missing(value) or (self.missing is not None and value == self.missing)
+        missing = _is_gap(value, self.missing) and not (value == "" and "" in known)
         value = self.fill if missing else _plain(value)
-        code = known.get(value)
+        code = known.get(value) if isinstance(value, Hashable) else None
         if code is None and isinstance(value, str):
-            code = known.get(None if value == "" else _parsed(value))
+            code = known.get(_parsed(value))
         if code is None:
             code = self.unknown
         if code is None:
@@ -165,6 +165,15 @@ def is_missing(value: object) -> bool:
         or (isinstance(value, float | np.floating) and math.isnan(value))
         or type(value).__name__ in ("NAType", "NaTType")
     )
+
+
+def _is_gap(value: Any, marker: Cell) -> bool:
+    """Return True for a missing value, an empty text, as files have it, and a value equal to `marker`."""
+    if is_missing(value) or (isinstance(value, str) and value == ""):
+        return True
+    if marker is None:
+        return False
+    return bool(value == marker or (isinstance(value, str) and _parsed(value) == marker))
 
 
 def _plain(value: Any) -> Any:

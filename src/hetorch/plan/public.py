@@ -15,7 +15,7 @@ from hetorch.ir.layout import Layout
 from hetorch.params import ParameterSet
 from hetorch.plan.fields import LARGEST, Fields, canonical_json, encode_int32
 from hetorch.plan.inputs import to_array, to_samples
-from hetorch.plan.interface import PLAIN, Interface, interface_json, read_interface
+from hetorch.plan.interface import Interface, interface_json, read_interface
 from hetorch.quantities import count_text, size_text
 
 FORMAT = "hetorch-public-plan"
@@ -71,8 +71,8 @@ class PublicPlan:
     evaluation_key_bytes: int
     input_ciphertext_bytes: int
     output_ciphertext_bytes: int
+    interface: Interface
     encrypted_weight_bytes: int = 0
-    interface: Interface = PLAIN
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from hetorch.compiler.activations.longest_path import longest_path
 from hetorch.compiler.activations.most_levels import levels_that_fit, most_levels
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.activations.output_gradients import output_gradients
+from hetorch.compiler.activations.polynomial_growth import reach_of
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
@@ -156,3 +157,8 @@ def test_progress_moves() -> None:
     shares: list[float] = []
     approximate_activations(base, x, run_tensor_program(base, x), CompileOptions(), shares.append)
     assert len(shares) > 2 and shares == sorted(shares) and 0 < shares[-1] <= 1
+
+
+def test_the_reach_of_several_series_is_the_least() -> None:
+    rows = np.random.default_rng(0).normal(size=(5, 8)) / 2.0 ** np.arange(8)
+    assert reach_of(rows) == min(reach_of(row) for row in rows) > 1

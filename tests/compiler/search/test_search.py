@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hetorch.compiler.api import compile
-from hetorch.compiler.pipeline import FINEST
+from hetorch.compiler.pipeline import FINEST, NOISE_SHARE
 from hetorch.errors import InputError, PlanError, SecurityError
 from hetorch.ir.he_operations import LinearTransform, Multiply, Polynomial, RotateAdd
 from hetorch.params import ParameterSet, max_log2_qp
@@ -107,7 +107,7 @@ def test_encryption_is_as_precise_as_the_approximations_deserve() -> None:
     x = torch.randn(64, 8)
     free = compile(network, x, activation_degree=7)
     fine = compile(network, x, activation_degree=7, precision=FINEST)
-    share = free.report.approximation_error / 4
+    share = NOISE_SHARE * free.report.approximation_error
     assert share > FINEST
     assert FINEST < free.report.predicted_error <= share
     assert fine.report.predicted_error <= FINEST

@@ -24,9 +24,6 @@ from hetorch.engine.noise import NoiseModel
 from hetorch.engine.polynomial_noise import polynomial_noise
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorProgram
 
-POINTS = (np.arange(64) + 0.5) / 32 - 1
-"""Points in [-1, 1], evenly spaced, over which the noise of a polynomial is averaged (its mean square)."""
-
 
 def predict_errors(
     program: TensorProgram,
@@ -132,7 +129,7 @@ class OwnNoise:
         sources = polynomial_noise(
             self.model,
             op.coefficients,
-            POINTS,
+            self.sensitivity.points[op.input],
             level=level,
             input_scale=self.scales[op.input],
             output_scale=scale,

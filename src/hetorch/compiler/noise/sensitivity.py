@@ -23,6 +23,9 @@ SAMPLES = 8
 """Number of calibration samples at which gradients are taken. Half of them are spread over all samples; the others are
 those with the largest values, because products multiply an error by the values that it meets. Raised, the prediction
 sees more of the data, and measuring takes longer in proportion."""
+POINTS = 64
+"""Number of points at which the noise of a polynomial is averaged: quantiles of what it reads. The noise depends on the
+point, more so for higher degrees. Raised, predictions take longer."""
 OUTPUTS = 16
 """Number of outputs whose gradients are taken, spread over all. Raised, measuring takes longer in proportion."""
 
@@ -34,14 +37,16 @@ class Sensitivity:
     `plain`: over (samples * outputs) rows, the sum over elements of the gradient squared, and its largest term.
     `weighted`: the same, weighted with the squared row norms of the matrix that made the value (zeros for values that
     no map made). `power`: the mean square of the value's elements in the sample where it is largest. `samples`: the
-    value's elements in the chosen samples, (samples, size). `ranges`: the same for the inputs of polynomials, in place
-    of the outputs.
+    value's elements in the chosen samples, (samples, size). `points`: quantiles of these for
+    values that polynomials read, (POINTS,), and nothing for others. `ranges`: the sensitivity of the inputs of
+    polynomials, in place of the outputs.
     """
 
     plain: tuple[Noise, ...]
     weighted: tuple[Noise, ...]
     power: tuple[float, ...]
     samples: tuple[Array, ...]
+    points: tuple[Array, ...]
     ranges: RangeGains
 
     def with_mixtures(self, slots: Mapping[int, Array]) -> Sensitivity:
@@ -86,7 +91,19 @@ def measure_sensitivity(program: TensorProgram, values: Sequence[Array]) -> Sens
             gradients[operand] = passed if before is None else before + passed
     power = tuple(float(np.max(squares)) for squares in squares_of_samples)
     ranges = measure_range_gains(program, samples)
-    return Sensitivity(tuple(plain), tuple(weighted), power, tuple(samples), ranges)
+    return Sensitivity(
+        tuple(plain), tuple(weighted), power, tuple(samples), _points(program, samples), ranges
+    )
+
+
+def _points(program: TensorProgram, samples: Sequence[Array]) -> tuple[Array, ...]:
+    """Return quantiles of each value that a polynomial reads, and an empty array for each other value."""
+    read = {op.input for op in program.operations if isinstance(op, Chebyshev)}
+    shares = (np.arange(POINTS) + 0.5) / POINTS
+    return tuple(
+        np.quantile(value, shares, method="nearest") if number in read else np.zeros(0)
+        for number, value in enumerate(samples)
+    )
 
 
 def _output_gradients(output: Array) -> Array:

@@ -36,17 +36,16 @@ def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorPro
 
     `growth`: the largest number of non-zeros of a fused matrix, in multiples of those of its factors.
     """
-    fuser = Fuser(
-        growth, pulls=growth > 0 and not any(isinstance(op, Activation) for op in program.operations)
-    )
+    fuser = Fuser(growth)
     number = {0: 0}
     readers = program.consumers()
+    pulls = _sums_to_pull(program, readers) if growth > 0 else [False] * len(program.operations)
     for index, op in enumerate(program.operations):
         match op:
             case Affine():
                 value = fuser.affine(number[op.input], op.matrix, op.bias, op.shape, op.name, op.kind)
             case Add():
-                value = fuser.add(number[op.a], number[op.b], op.shape, op.name)
+                value = fuser.add(number[op.a], number[op.b], op.shape, op.name, pulls=pulls[index])
             case _:
                 value = fuser.append(op.renumbered(number))
         number[index + 1] = value
@@ -61,15 +60,29 @@ def fuse_affine(program: TensorProgram, growth: float = GROWTHS[0]) -> TensorPro
     return without_dead(program.input_shape, fuser.operations, output, program.output_shape)
 
 
+def _sums_to_pull(program: TensorProgram, readers: list[list[int]]) -> list[bool]:
+    """Return the sums, by index of operation, that maps read which a diagonal map of the sum joins: not diagonal ones,
+    to which the terms are as good as the sum. In a program with activations there are none."""
+    pulls = [False] * len(program.operations)
+    if any(isinstance(op, Activation) for op in program.operations):
+        return pulls
+    for index in range(len(program.operations) - 1, -1, -1):
+        for reader in readers[index + 1]:
+            op = program.operations[reader]
+            mixes = isinstance(op, Affine) and not is_diagonal(op.matrix)
+            pulls[index] |= mixes or (isinstance(op, Add) and pulls[reader])
+    return pulls
+
+
 class Fuser:
     """A list of operations that is simplified as it grows. Reshapes of a value are dropped: only flat order matters.
 
     `depth` is the number of levels on the longest path to each value. `shared` are values that more than one operation
-    reads. `pulls`: diagonal maps are pulled out of sums.
+    reads.
     """
 
-    def __init__(self, growth: float, *, pulls: bool = False) -> None:
-        self.growth, self.pulls = growth, pulls
+    def __init__(self, growth: float) -> None:
+        self.growth = growth
         self.operations: list[TensorOp] = []
         self.depth = [0]
         self.shared: set[int] = set()
@@ -120,20 +133,33 @@ class Fuser:
         """
         terms = self._terms(total)
         deepest = max(self.depth[value] for value in terms)
-        saves, fuses, before, after = True, False, float(matrix.nnz), 0.0
+        deep = {value for value in terms if self.depth[value] == deepest}
+        saves = all(value and isinstance(self.operations[value - 1], Affine) for value in deep)
+        if not saves and total in self.shared:
+            return False
+        fuses, before, after = False, float(matrix.nnz), 0.0
         for value in terms:
             op = self.operations[value - 1] if value else None
             factor = op.matrix.nnz if isinstance(op, Affine) else 0
-            product = compose(matrix, op.matrix).nnz if isinstance(op, Affine) else np.inf
+            product = self._nonzeros(matrix, op.matrix) if isinstance(op, Affine) else np.inf
             fits = product <= self.growth * (matrix.nnz + factor)
-            saves &= fits or self.depth[value] < deepest
+            saves &= fits or value not in deep
             fuses |= fits
             before += factor
             after += product if fits else matrix.nnz + factor
         return fuses and (saves or (after < before and total not in self.shared))
 
-    def add(self, a: int, b: int, shape: tuple[int, ...], name: str) -> int:
-        """Return the value a + b; terms that are affine in the same value become one map."""
+    def _nonzeros(self, outer: sparse.csr_array, inner: sparse.csr_array) -> int:
+        """Return the number of non-zeros of outer @ inner, or an upper bound of it that `growth` allows."""
+        terms = int(np.diff(inner.indptr)[outer.indices].sum())
+        bound = min(terms, outer.shape[0] * inner.shape[1])
+        return bound if bound <= self.growth * (outer.nnz + inner.nnz) else int(compose(outer, inner).nnz)
+
+    def add(self, a: int, b: int, shape: tuple[int, ...], name: str, *, pulls: bool = False) -> int:
+        """Return the value a + b; terms that are affine in the same value become one map.
+
+        With `pulls`, a diagonal map is pulled out of the sum where that is possible.
+        """
         terms = self._terms(a) + self._terms(b)
         gathered: dict[int, Affine | None] = {}  # by source; None for the source itself
         for value in terms:
@@ -151,7 +177,7 @@ class Fuser:
             else:
                 names = join(term.name, term.kind, name, "scale")
                 values.append(self.affine(source, term.matrix, term.bias, shape, *names))
-        if self.pulls and (pulled := self._pulled(values, shape, name)) is not None:
+        if pulls and (pulled := self._pulled(values, shape, name)) is not None:
             return pulled
         return self._chain(values, shape, name)
 

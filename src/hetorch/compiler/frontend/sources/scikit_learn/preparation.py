@@ -50,7 +50,9 @@ class Preparation:
     modules: tuple[torch.nn.Module, ...] = ()
 
     def columns(self, names: tuple[str, ...], count: int) -> Columns:
-        """Return the client's part for a table of `count` columns."""
+        """Return the client's part for a table of `count` columns; an UnsupportedModelError if it makes no number."""
+        if not self.features:
+            raise UnsupportedModelError("the steps of the pipeline make no column of the table")
         return Columns(names, count, tuple(_finished(feature) for feature in self.features))
 
     def then(self, step: Any, read: Reader) -> Preparation:
