@@ -175,17 +175,21 @@ def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] =
             for step_value in range(out.written + 1, number[value]):
                 traced.forget(step_value)
             fits.append(fit_of(out, form, domain, traced.values[number[value]]))
-    output = number[task.program.output]
+    return _attempt(task, tuple(degrees), traced, number[task.program.output], tuple(fits))
+
+
+def _attempt(
+    task: Task, degrees: tuple[int, ...], traced: _TracedProgram, output: int, fits: tuple[Fit, ...]
+) -> Attempt:
+    """Return the attempt whose program has been traced."""
     network = TensorProgram(
         task.program.input_shape, tuple(traced.operations), output, task.program.output_shape
     )
     outputs = traced.values[output]
     error, agreement = compare_outputs(outputs, task.reference, rows=task.class_rows)
     expected = expected_agreement(outputs, task.reference, rows=task.class_rows)
-    approximated = Approximated(
-        network, error, agreement, tuple(degrees), tuple(fits), has_classes=bool(task.class_rows)
-    )
-    return Attempt(tuple(degrees), approximated, expected_agreement=expected)
+    approximated = Approximated(network, error, agreement, degrees, fits, has_classes=bool(task.class_rows))
+    return Attempt(degrees, approximated, expected_agreement=expected)
 
 
 def _forget_unread(

@@ -61,8 +61,13 @@ class _Runs:
             attempt = evaluate_degrees(self.task, degrees)
             if self.allowed >= PLENTY and not self.goal.is_met(attempt):
                 attempt = _nearer(self.goal, attempt, _plain(self.task, degrees))
-            self.done[key] = attempt
+            # Networks are large: only the last one that meets the goal is looked at again.
+            met = self.goal.is_met(attempt)
+            if met:
+                self.done = {old: replace(seen, network=None) for old, seen in self.done.items()}
+            self.done[key] = attempt if met else replace(attempt, network=None)
             self.told(min(1.0, len(self.done) / self.allowed))
+            return attempt
         return self.done[key]
 
     def run(self, rungs: Sequence[int]) -> Attempt:
