@@ -9,11 +9,12 @@ from typing import Any
 
 from hetorch.compiler.activations.approximate_activations import nearest_network
 from hetorch.compiler.activations.approximated import Fit
+from hetorch.compiler.activations.most_levels import levels_that_fit
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.option_help import signature_with_options
-from hetorch.compiler.options import ANALYSIS_OPTIONS, LARGEST_RING, LEAST_SCALE_BITS, CompileOptions
+from hetorch.compiler.options import ANALYSIS_OPTIONS, CompileOptions
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import drop_pruned
@@ -22,7 +23,6 @@ from hetorch.compiler.passes.gather_polynomials import GATHERED, gather_polynomi
 from hetorch.errors import HetorchError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.tensor_program import TensorProgram
-from hetorch.params import Security, max_log2_qp
 from hetorch.progress import Progress, ProgressOption, reporting
 from hetorch.quantities import count_text
 
@@ -74,6 +74,7 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
             captured.inputs,
             captured.outputs,
             chosen,
+            lambda share: tell("approximate activations over calibrated ranges", 0.4 + 0.5 * share),
             heads=captured.interface.row_shapes,
         )
     except HetorchError as error:
@@ -84,7 +85,7 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
     return replace(
         exact,
         rows=_with_fits(captured.rows, approximated.fits),
-        problem="; ".join(filter(None, (refused, _too_deep(levels)))),
+        problem="; ".join(filter(None, (refused, _too_deep(levels, chosen)))),
         notes=(
             *captured.notes,
             *sentences(approximated),
@@ -106,19 +107,17 @@ def _least_levels(program: TensorProgram) -> int:
     )
 
 
-def _too_deep(levels: int) -> str:
-    """Return why the largest ring has too few bits for that many levels, or nothing if it has enough.
+def _too_deep(levels: int, options: CompileOptions) -> str:
+    """Return why there are too few bits for that many levels, or nothing if there are enough.
 
-    A level takes a prime of about the size of the scale. Only a lower bound is known here: compiling tells what fits.
+    A level takes a prime of about the size of the scale. Only an estimate is known here: compiling tells what fits.
     """
-    most = int(max_log2_qp(LARGEST_RING, Security.CLASSICAL_128))
-    if levels * LEAST_SCALE_BITS <= most:
+    most = levels_that_fit(options)
+    if levels <= most:
         return ""
     return (
-        f"it takes {count_text(levels, 'level')} (multiplications one after the other) of at least "
-        f"{LEAST_SCALE_BITS} bits; the "
-        f"largest ring has {most} bits at 128-bit security. Use fewer layers with activations, or a larger "
-        "activation_tolerance="
+        f"it takes {count_text(levels, 'level')} (multiplications one after the other), and the ring has bits for "
+        f"about {most}: {levels - most} too few. Use fewer layers with activations, or a larger activation_tolerance="
     )
 
 

@@ -226,8 +226,8 @@ class CompileOptions(BaseModel):
     activation_agreement: Number = _option(
         0.995,
         "a number from 0 to 1",
-        "Least share of calibration inputs whose argmax stays the same. One may always differ, and a single output "
-        "has no argmax.",
+        "Least share of inputs whose argmax can be expected to stay the same, from the margins and errors on the "
+        "calibration inputs. One of these may always differ. Only a row of two or more outputs has an argmax.",
         ge=0,
         le=1,
     )

@@ -20,19 +20,42 @@ def trace_tensor_program(program: TensorProgram, x: ArrayLike) -> list[Array]:
     Raises:
         InputError: the inputs have another shape.
     """
-    array = np.asarray(x, dtype=np.float64)
-    if array.ndim == 0 or array.shape[1:] != program.input_shape:
-        raise InputError(f"expected inputs of shape (batch, *{program.input_shape}), got {array.shape}")
-    values = [array.reshape(array.shape[0], -1)]
+    values = [_flat_inputs(program, x)]
     for op in program.operations:
         values.append(op.evaluate(values))
     return values
 
 
+def _flat_inputs(program: TensorProgram, x: ArrayLike) -> Array:
+    array = np.asarray(x, dtype=np.float64)
+    if array.ndim == 0 or array.shape[1:] != program.input_shape:
+        raise InputError(f"expected inputs of shape (batch, *{program.input_shape}), got {array.shape}")
+    return array.reshape(array.shape[0], -1)
+
+
 def run_tensor_program(program: TensorProgram, x: ArrayLike) -> Array:
-    """Return the output, (batch, *output_shape), for inputs `x` of shape (batch, *input_shape)."""
-    output = trace_tensor_program(program, x)[program.output]
+    """Return the output, (batch, *output_shape), for inputs `x` of shape (batch, *input_shape).
+
+    Values are dropped after their last use.
+    """
+    values: dict[int, Array] = {0: _flat_inputs(program, x)}
+    last = last_uses(program)
+    for index, op in enumerate(program.operations):
+        values[index + 1] = op.evaluate(values)
+        for value in {*op.reads, index + 1}:
+            if last[value] <= index and value != program.output:
+                del values[value]
+    output = values[program.output]
     return output.reshape(output.shape[0], *program.output_shape)
+
+
+def last_uses(program: TensorProgram) -> list[int]:
+    """Return the index of the last operation that reads each value; of one that none reads, the one that makes it."""
+    last = [index - 1 for index in range(program.value_count)]
+    for index, op in enumerate(program.operations):
+        for value in op.reads:
+            last[value] = index
+    return last
 
 
 def run_he_program(

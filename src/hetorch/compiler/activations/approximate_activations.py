@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.activations.compare_outputs import Shapes, class_rows, compare_outputs
 from hetorch.compiler.activations.evaluate_degrees import Attempt, Task
-from hetorch.compiler.activations.goal import Goal, agreement_on
+from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.most_levels import most_levels
 from hetorch.compiler.activations.search_degrees import Choices, choices, search_degrees
-from hetorch.compiler.activations.shortfall import OVERFLOW, UNSTABLE, advice, refusal, shortfall
+from hetorch.compiler.activations.shortfall import OVERFLOW, advice, refusal, shortfall
 from hetorch.compiler.activations.stable_off_calibration import shifted_inputs, stability_of
 from hetorch.compiler.options import CompileOptions
 from hetorch.errors import InfeasibleError
-from hetorch.ir.interpreter import trace_tensor_program
+from hetorch.ir.interpreter import run_tensor_program, trace_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, Wish
 
 Array = NDArray[np.float64]
@@ -100,7 +100,8 @@ def nearest_network(
     if not task.activations:
         error, agreement = compare_outputs(values[program.output], reference, rows=task.class_rows)
         return Approximated(program, error, agreement, (), ())
-    goal = Goal(options.activation_tolerance, agreement_on(len(inputs), options.activation_agreement))
+    # A single sample may always differ: with few samples it would be a large share.
+    goal = Goal(options.activation_tolerance, min(options.activation_agreement, 1 - 1 / len(inputs)))
     limit = most_levels(options)
     given = choices(task, limit)
     calibrated = search_degrees(task, goal, given, told=lambda share: told(FIRST_SHARE * share))
@@ -114,10 +115,10 @@ def _stable(
     first = _network(task, goal, limit, calibrated)
     shifted = shifted_inputs(task.inputs)
     with np.errstate(all="ignore"):
+        stability = stability_of(shifted, run_tensor_program(task.program, shifted), task.reference)
+        if stability.holds(first.program):
+            return first
         beside = trace_tensor_program(task.program, shifted)
-    stability = stability_of(shifted, beside[task.program.output], task.reference)
-    if stability.holds(first.program):
-        return first
     wide_task, wide_goal = replace(task, beside=beside), replace(goal, stability=stability)
     try:
         wide = search_degrees(
@@ -129,16 +130,11 @@ def _stable(
         )
         second = _network(wide_task, wide_goal, limit, wide)
     except InfeasibleError:
-        return _unstable(first)
+        return replace(first, stable_off_calibration=False)
     # Wider ranges cost precision; a fixed degree may lose no more than the tolerance, or than it lost before.
     if stability.holds(second.program) and second.error <= max(goal.tolerance, first.error):
         return second
-    return _unstable(first)
-
-
-def _unstable(network: Approximated) -> Approximated:
-    told = "; ".join(filter(None, (network.shortfall, UNSTABLE)))
-    return replace(network, stable_off_calibration=False, shortfall=told)
+    return replace(first, stable_off_calibration=False)
 
 
 def _network(task: Task, goal: Goal, limit: int, attempt: Attempt) -> Approximated:

@@ -45,6 +45,7 @@ class Approximated:
     stable_off_calibration  True if the outputs are bounded on inputs beside those of calibration
     shortfall               what the network misses of what the user asked for, in one sentence; empty if nothing
     refusal                 why the network is of no use at all, in one sentence; empty if it is
+    has_classes             True if an argmax of the outputs counts
     """
 
     program: TensorProgram
@@ -55,3 +56,4 @@ class Approximated:
     stable_off_calibration: bool = True
     shortfall: str = ""
     refusal: str = ""
+    has_classes: bool = False

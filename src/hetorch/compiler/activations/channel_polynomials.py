@@ -91,4 +91,9 @@ def is_line_plus_even(op: Activation) -> bool:
 def _least_reach(coefficients: Array) -> float:
     """Return the least reach of the polynomials with these coefficients of 1, u, u^2, ..., one a row."""
     rows = np.unique(coefficients, axis=0)
-    return float(min(reach_of(chebyshev.poly2cheb(row)) for row in rows))
+    return reach_of(np.array([_padded(chebyshev.poly2cheb(row), rows.shape[1]) for row in rows]))
+
+
+def _padded(coefficients: Array, count: int) -> Array:
+    """Return `count` coefficients: trailing zeros, which numpy drops, included."""
+    return np.pad(coefficients, (0, count - len(coefficients)))

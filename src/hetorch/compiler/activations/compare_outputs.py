@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
+UNSEEN = 1.5
+"""Errors on inputs that calibration did not see, in multiples of those on the calibration inputs, for which layers were
+compensated. Raised, more inputs keep their argmax and networks take more levels."""
+MOST_MEETINGS = 1 << 24
+"""Largest number of margins that meet errors; beyond, errors of some samples stand for all."""
+
 
 Shapes = Sequence[tuple[int, ...]]
 
@@ -36,6 +42,32 @@ def compare_outputs(outputs: Array, reference: Array, *, rows: Sequence[slice]) 
     error = float(np.max(np.abs(flat - truth))) / output_range(truth)
     shares = [float(np.mean(flat[:, row].argmax(axis=1) == truth[:, row].argmax(axis=1))) for row in rows]
     return error, min(shares, default=1.0)
+
+
+def expected_agreement(outputs: Array, reference: Array, *, rows: Sequence[slice]) -> float:
+    """Return the share of inputs, seen or not, for which the argmax can be expected to stay the same.
+
+    Each sample's margins meet the errors of all samples, UNSEEN times as large. This counts how near samples come to a
+    change, where the share of changes among few samples is mostly chance. The least one of the `rows` of class_rows is
+    returned, and 1.0 without any.
+    """
+    flat, truth = outputs.reshape(len(outputs), -1), reference.reshape(len(reference), -1)
+    if not np.all(np.isfinite(flat)):
+        return 0.0
+    return min((_expected(flat[:, row], truth[:, row]) for row in rows), default=1.0)
+
+
+def _expected(outputs: Array, reference: Array) -> float:
+    samples, classes = len(reference), reference.shape[1]
+    errors = (outputs - reference) * UNSEEN
+    errors = errors[:: max(1, -(-samples * samples * classes // MOST_MEETINGS))]
+    same = 0.0
+    for row in reference:
+        best = int(np.argmax(row))
+        lead = (row[best] - row) - (errors - errors[:, best : best + 1])
+        lead[:, best] = np.inf
+        same += float(np.mean(np.min(lead, axis=1) > 0))
+    return same / float(samples)
 
 
 def output_range(reference: Array) -> float:

@@ -28,9 +28,12 @@ FEWEST_SAMPLES = 16
 MOST_GAINS = 512
 """Largest number of gains of one output channel. A layer with more input channels gets one gain for each output
 channel; more gains take longer."""
+ENOUGH_SAMPLES, ENOUGH_ROWS = 64, 64
+"""Least number of samples from which gains are solved, and of results for each gain; calibration may have fewer.
+Raised, gains depend less on the sample and take longer and more memory."""
 MOST_NUMBERS = 1 << 24
-"""Largest number of partial results, in float64, from which gains are solved. Raised, more samples are used and more
-memory."""
+"""Largest number of partial results, in float64. Samples are left out beyond it; a layer where FEWEST_SAMPLES have more
+gets one gain for each output channel. Raised, gains take more memory."""
 
 
 def compensated(op: Affine, source: Array, target: Array, inside: Indices, outside: Indices) -> Affine:
@@ -95,7 +98,9 @@ def _blocks(op: Affine, inside: Indices, outside: Indices) -> Indices:
 def _solved(op: Affine, source: Array, target: Array, blocks: Indices, groups: Groups) -> tuple[Array, Array]:
     """Return the gains (output channels, blocks) and the offsets (output channels,)."""
     count = int(blocks.max()) + 1
-    some = slice(None, None, max(1, -(-len(source) * op.matrix.shape[0] * count // MOST_NUMBERS)))
+    wanted_samples = max(ENOUGH_SAMPLES, ENOUGH_ROWS * count * groups.count // op.matrix.shape[0])
+    most_samples = max(FEWEST_SAMPLES, MOST_NUMBERS // (op.matrix.shape[0] * count))
+    some = slice(None, None, max(1, len(source) // min(wanted_samples, most_samples)))
     parts = _partial_results(op, source[some], blocks, count)
     missing = target[some] - op.bias
     # (samples, m, blocks) -> (output channels, rows, blocks)

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from hetorch.compiler.activations.approximated import Approximated, Fit
 from hetorch.compiler.activations.channel_labels import Indices, channel_labels
 from hetorch.compiler.activations.channel_polynomials import is_line_plus_even
-from hetorch.compiler.activations.compare_outputs import compare_outputs
+from hetorch.compiler.activations.compare_outputs import compare_outputs, expected_agreement
 from hetorch.compiler.activations.compensate_layers import compensated, rescaled
 from hetorch.compiler.activations.domains import RANGE_MARGIN, Domain, Reader, domain_of
 from hetorch.compiler.activations.interval_bounds import Interval, bounds_after
 from hetorch.compiler.activations.replace_activation import fit_of, replace_activation
 from hetorch.compiler.activations.replacement import Replacement
 from hetorch.errors import InfeasibleError
+from hetorch.ir.interpreter import last_uses
 from hetorch.ir.tensor_program import Activation, Affine, Chebyshev, TensorOp, TensorProgram, Wish
 
 Array = NDArray[np.float64]
@@ -43,6 +44,7 @@ class Task:
     wish         degree or precision that the user asked for all activations; those of single ones go before it
     only_bounds  True to take ranges from interval arithmetic alone
     beside       further values of `program`, each (n, size), that the ranges must hold; None for calibrated ranges
+    compensates  True if affine maps make up for the errors of the polynomials before them
     class_rows   the places of the outputs that are rows of classes
     """
 
@@ -54,6 +56,7 @@ class Task:
     only_bounds: bool
     beside: Sequence[Array] | None = None
     class_rows: tuple[slice, ...] = ()
+    compensates: bool = True
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -74,11 +77,15 @@ class Task:
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """The outcome of one attempt. Without a network, `problem` tells why if an activation was met outside its
-    definition; otherwise numbers have overflowed."""
+    definition; otherwise numbers have overflowed.
+
+    `expected_agreement`: as from compare_outputs; 1 without classes.
+    """
 
     degrees: tuple[int, ...]
     network: Approximated | None
     problem: str = ""
+    expected_agreement: float = 0.0
 
     @property
     def error(self) -> float:
@@ -89,6 +96,10 @@ class Attempt:
     def agreement(self) -> float:
         """The network's agreement; 0 without a network."""
         return 0.0 if self.network is None else self.network.agreement
+
+
+NOTHING = np.zeros((0, 0))
+"""Stands for the numbers of a value that nothing will read any more."""
 
 
 class _TracedProgram:
@@ -109,6 +120,10 @@ class _TracedProgram:
         self.bounds.append(bounds_after(op, self.bounds))
         return len(self.operations)
 
+    def forget(self, value: int) -> None:
+        """Drop the numbers of a value that nothing will read."""
+        self.values[value] = NOTHING
+
 
 def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] = frozenset()) -> Attempt:
     """Replace each activation by a polynomial of its degree, in order, and compare the outputs with the reference.
@@ -125,10 +140,12 @@ def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] =
     fits: list[Fit] = []
     number = {0: 0}
     sound = {0}
+    last = last_uses(task.program)
     pending = iter(enumerate(degrees))
     with np.errstate(over="ignore", invalid="ignore"):
         for index, op in enumerate(task.program.operations):
             value = index + 1
+            _forget_unread(task.program, index - 1, last, number, traced)
             if not isinstance(op, Activation):
                 if sound.issuperset(op.reads):
                     sound.add(value)
@@ -155,13 +172,36 @@ def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] =
             if out.operations:
                 out.operations[-1] = _centred(task, value, out, traced)
                 number[value] = traced.append(out.operations[-1])
+            for step_value in range(out.written + 1, number[value]):
+                traced.forget(step_value)
             fits.append(fit_of(out, form, domain, traced.values[number[value]]))
-    output = number[task.program.output]
+    return _attempt(task, tuple(degrees), traced, number[task.program.output], tuple(fits))
+
+
+def _attempt(
+    task: Task, degrees: tuple[int, ...], traced: _TracedProgram, output: int, fits: tuple[Fit, ...]
+) -> Attempt:
+    """Return the attempt whose program has been traced."""
     network = TensorProgram(
         task.program.input_shape, tuple(traced.operations), output, task.program.output_shape
     )
-    error, agreement = compare_outputs(traced.values[output], task.reference, rows=task.class_rows)
-    return Attempt(tuple(degrees), Approximated(network, error, agreement, tuple(degrees), tuple(fits)))
+    outputs = traced.values[output]
+    error, agreement = compare_outputs(outputs, task.reference, rows=task.class_rows)
+    expected = expected_agreement(outputs, task.reference, rows=task.class_rows)
+    approximated = Approximated(network, error, agreement, degrees, fits, has_classes=bool(task.class_rows))
+    return Attempt(degrees, approximated, expected_agreement=expected)
+
+
+def _forget_unread(
+    program: TensorProgram, index: int, last: Sequence[int], number: Mapping[int, int], traced: _TracedProgram
+) -> None:
+    """Drop the numbers of the values that operation `index` was the last one to read."""
+    if index < 0:
+        return
+    kept = {number[value] for value in range(index + 2) if last[value] > index or value == program.output}
+    for value in {*program.operations[index].reads, index + 1}:
+        if number[value] not in kept:
+            traced.forget(number[value])
 
 
 def _mended(
@@ -169,7 +209,7 @@ def _mended(
 ) -> TensorOp:
     """Return operation `index` on the values of `traced`; an affine map makes up for errors of what it reads."""
     moved = op.renumbered(number)
-    if not isinstance(op, Affine) or not isinstance(moved, Affine):
+    if not task.compensates or not isinstance(op, Affine) or not isinstance(moved, Affine):
         return moved
     source = traced.values[moved.input]
     return compensated(

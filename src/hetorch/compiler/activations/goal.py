@@ -11,7 +11,10 @@ from hetorch.compiler.activations.stable_off_calibration import Stability
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """The requirements on a network: an error of at most `tolerance`, at least `agreement`, and stability if given."""
+    """The requirements on a network.
+
+    `tolerance`: largest error. `agreement`: least expected agreement. `stability`: a test that must hold, if given.
+    """
 
     tolerance: float
     agreement: float
@@ -22,7 +25,7 @@ class Goal:
         return (
             attempt.network is not None
             and attempt.error <= self.tolerance
-            and attempt.agreement >= self.agreement
+            and attempt.expected_agreement >= self.agreement
             and (self.stability is None or self.stability.holds(attempt.network.program))
         )
 
@@ -36,11 +39,6 @@ class Goal:
         if self.stability is not None and not self.stability.holds(attempt.network.program):
             return math.inf
         # With an agreement of 1 nothing may differ; a thousandth stands for that.
-        return max(attempt.error / self.tolerance, (1 - attempt.agreement) / max(1 - self.agreement, 1e-3))
-
-
-def agreement_on(samples: int, wish: float) -> float:
-    """Return the share of `samples` that must keep their argmax: the wish, with the number that may differ rounded up,
-    because one sample is a large share of few. One may always differ."""
-    differing = max(1, math.ceil(round((1 - wish) * samples, 9)))
-    return max(0.0, 1 - differing / samples - 1e-9)
+        return max(
+            attempt.error / self.tolerance, (1 - attempt.expected_agreement) / max(1 - self.agreement, 1e-3)
+        )

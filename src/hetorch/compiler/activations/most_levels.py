@@ -5,17 +5,25 @@ from __future__ import annotations
 from hetorch.compiler.options import CompileOptions
 from hetorch.params import Security, max_log2_qp
 
-LEVEL_BITS = 30
-"""Bits of a level that the search for degrees reckons with: a scale with enough precision for a deep network. Raised,
-networks get fewer levels; lowered, more of them find no parameters afterwards."""
-OTHER_BITS = 120
+LEVEL_BITS, LEAST_LEVEL_BITS = 32, 28
+"""Bits of a level: with which the search for degrees reckons, and with which a deep network may just find parameters.
+The first, raised, gives networks fewer levels; lowered, more of them find no parameters afterwards."""
+OTHER_BITS = 110
 """Bits of the first prime and of the special primes together, which no level uses."""
 
 
 def most_levels(options: CompileOptions) -> int:
-    """Return the most levels for which parameters can be expected under the options."""
+    """Return the most levels that the search for degrees may use under the options."""
+    return _levels(options, options.scale_bits or LEVEL_BITS)
+
+
+def levels_that_fit(options: CompileOptions) -> int:
+    """Return a number of levels beyond which no parameters can be expected under the options."""
+    return _levels(options, options.scale_bits or LEAST_LEVEL_BITS)
+
+
+def _levels(options: CompileOptions, level_bits: int) -> int:
     ring = options.ring_degree or options.backend.largest_ring
     # Without a security level there is no end: networks then get as many levels as with the usual one.
     security = Security.CLASSICAL_128 if options.security is Security.NONE else options.security
-    bits = int(max_log2_qp(ring, security))
-    return max(1, (bits - OTHER_BITS) // (options.scale_bits or LEVEL_BITS))
+    return max(1, (int(max_log2_qp(ring, security)) - OTHER_BITS) // level_bits)

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import math
+
 from hetorch.compiler.activations.approximated import Approximated, Fit
+from hetorch.compiler.activations.domains import RANGE_MARGIN
 from hetorch.compiler.activations.polynomial_growth import TAIL_GROWTH
+
+UNSTABLE = (
+    f"inputs {RANGE_MARGIN:.0%} further from or nearer to their mean than the calibration inputs can make the outputs "
+    "explode, those of other samples of the same batch too; what helps: more calibration inputs, a larger "
+    'activation_tolerance= (lower degrees), activation_ranges="interval", or batch_size=1'
+)
 
 
 def sentences(approximated: Approximated) -> tuple[str, ...]:
-    """Return one sentence for each approximated function, and one on what the network misses, if anything."""
+    """Return one sentence for each approximated function, and those on the network that apply: no argmax counts, the
+    outputs can explode, something is missing."""
     told = [_sentence(fit) for fit in approximated.fits]
+    shape = approximated.program.output_shape
+    if told and not approximated.has_classes and math.prod(shape) > 1:
+        told.append(
+            f"outputs of shape {shape} have no classes: only activation_tolerance counts, activation_agreement does not"
+        )
+    if not approximated.stable_off_calibration:
+        told.append(UNSTABLE)
     if approximated.shortfall:
         told.append(approximated.shortfall)
     return tuple(told)

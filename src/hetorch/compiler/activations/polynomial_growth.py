@@ -29,21 +29,23 @@ BISECTIONS = 50
 def reach_of(coefficients: Sequence[float] | Array) -> float:
     """Return the largest r up to MOST_REACH with |p(t)| <= TAIL_GROWTH * max over [-1, 1] of |p| for all |t| <= r.
 
-    `coefficients` are of the Chebyshev series p. For |t| = r >= 1, |T_k(t)| = cosh(k arcosh r), and so |p(t)| is at
-    most sum |c_k| cosh(k arcosh r), which grows with r.
+    `coefficients` are of the Chebyshev series p; of a matrix each row is one, and the least r of all is returned. For
+    |t| = r >= 1, |T_k(t)| = cosh(k arcosh r), and so |p(t)| is at most sum |c_k| cosh(k arcosh r), which grows with r.
     """
-    sizes = np.abs(np.asarray(coefficients, dtype=np.float64))
-    most = TAIL_GROWTH * float(np.max(np.abs(chebyshev.chebval(np.linspace(-1, 1, GRID), coefficients))))
-    if _bound(sizes, 1.0) > most:
+    rows = np.atleast_2d(np.asarray(coefficients, dtype=np.float64))
+    sizes = np.abs(rows)
+    values = np.abs(chebyshev.chebval(np.linspace(-1, 1, GRID), rows.T))
+    most = TAIL_GROWTH * np.max(values, axis=1)
+
+    def holds(r: float) -> bool:
+        return bool(np.all(sizes @ np.cosh(np.arange(sizes.shape[1]) * math.acosh(r)) <= most))
+
+    if not holds(1.0):
         return 1.0
-    if _bound(sizes, MOST_REACH) <= most:
+    if holds(MOST_REACH):
         return MOST_REACH
     low, high = 1.0, MOST_REACH
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if _bound(sizes, middle) <= most else (low, middle)
+        low, high = (middle, high) if holds(middle) else (low, middle)
     return low
-
-
-def _bound(sizes: Array, r: float) -> float:
-    return float(np.sum(sizes * np.cosh(np.arange(len(sizes)) * math.acosh(r))))

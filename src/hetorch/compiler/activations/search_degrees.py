@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hetorch.compiler.activations.chebyshev_series import SERIES_DEGREES
 from hetorch.compiler.activations.degree_path import Step, degree_path
@@ -27,9 +27,11 @@ MOST_WORK = 1 << 32
 degrees are tried to save a level, and the search takes longer."""
 SERIES_WORK = 60
 """Multiplications for each element of an activation, about: those of a series and of its neighbours."""
-HOPELESS = 16.0
-"""Ratio of predicted mean square errors from which on a lower degree is not tried. Raised, more runs are spent on
-degrees that a wrong prediction may have ruled out."""
+HOPELESS = 4.0
+"""Predicted distance from the goal, in multiples of what it allows, from which on a lower degree is not tried. Raised,
+more runs are spent on degrees that a wrong prediction may have ruled out."""
+PLENTY = 100
+"""Number of allowed runs from which on what fails is tried without compensation too."""
 FEWEST_RUNS = 8
 """Number of runs of the whole network that are allowed whatever they take."""
 
@@ -55,8 +57,17 @@ class _Runs:
         """Return the attempt with these rungs."""
         key = tuple(rungs)
         if key not in self.done:
-            self.done[key] = evaluate_degrees(self.task, [RUNGS[rung] for rung in key])
+            degrees = [RUNGS[rung] for rung in key]
+            attempt = evaluate_degrees(self.task, degrees)
+            if self.allowed >= PLENTY and not self.goal.is_met(attempt):
+                attempt = _nearer(self.goal, attempt, _plain(self.task, degrees))
+            # Networks are large: only the last one that meets the goal is looked at again.
+            met = self.goal.is_met(attempt)
+            if met:
+                self.done = {old: replace(seen, network=None) for old, seen in self.done.items()}
+            self.done[key] = attempt if met else replace(attempt, network=None)
             self.told(min(1.0, len(self.done) / self.allowed))
+            return attempt
         return self.done[key]
 
     def run(self, rungs: Sequence[int]) -> Attempt:
@@ -106,8 +117,8 @@ def search_degrees(
         InfeasibleError: what the user asked for gives no network.
     """
     if given is None:
-        degree = task.wish.degree or RUNGS[0]
-        return evaluate_degrees(task, (degree,) * len(task.activations))
+        degrees = (task.wish.degree or RUNGS[0],) * len(task.activations)
+        return _nearer(goal, evaluate_degrees(task, degrees), _plain(task, degrees))
     runs = _Runs(task, goal, max(FEWEST_RUNS, MOST_WORK // max(1, _work(task))), told)
     lowest = tuple(RUNGS.index(degree) for degree in start)
     if not lowest or not goal.is_met(runs.run(lowest)):
@@ -117,6 +128,16 @@ def search_degrees(
         _lowered(runs, given.curves, _free(task), lowest)
     assert runs.best is not None
     return runs.best
+
+
+def _plain(task: Task, degrees: Sequence[int]) -> Attempt:
+    """Return the attempt without compensation. Least squares make the mean error small; the largest one is sometimes
+    smaller without them, above all after products."""
+    return evaluate_degrees(replace(task, compensates=False), degrees)
+
+
+def _nearer(goal: Goal, first: Attempt, second: Attempt) -> Attempt:
+    return second if goal.distance(second) < goal.distance(first) else first
 
 
 def _free(task: Task) -> list[int]:
@@ -153,7 +174,8 @@ def _lowered(runs: _Runs, curves: Sequence[Curve], free: Sequence[int], start: S
         for rung in range(rungs[position]):
             trial = [*rungs[:position], rung, *rungs[position + 1 :]]
             known = tuple(trial) in runs.done
-            if not known and (runs.spent or _error(curves, trial) > HOPELESS * _error(curves, start)):
+            ratio = _error(curves, trial) / max(_error(curves, rungs), 1e-300)
+            if not known and (runs.spent or math.sqrt(ratio) * runs.goal.distance(runs.best) > HOPELESS):
                 continue
             attempt = runs.attempt(trial)
             if runs.goal.is_met(attempt):

@@ -7,17 +7,11 @@ import math
 
 import numpy as np
 
-from hetorch.compiler.activations.domains import RANGE_MARGIN
 from hetorch.compiler.activations.error_curves import error_curves
 from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
 from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.longest_path import longest_path
 
-UNSTABLE = (
-    f"inputs {RANGE_MARGIN:.0%} further from or nearer to their mean than the calibration inputs can make the outputs "
-    "explode, those of other samples of the same batch too; what helps: more calibration inputs, a larger "
-    'activation_tolerance= (lower degrees), activation_ranges="interval", or batch_size=1'
-)
 OVERFLOW = "the outputs of the polynomials overflow on the calibration inputs; {}"
 USELESS = 1.0
 """Error relative to the range of the outputs from which on a network without classes is refused: a constant does as
@@ -35,7 +29,7 @@ def refusal(task: Task, goal: Goal, attempt: Attempt) -> str:
     if not math.isfinite(attempt.error):
         return OVERFLOW.format(advice(task))
     if task.class_rows:
-        chance = 1 / math.prod(task.program.output_shape)
+        chance = 1 / max(row.stop - row.start for row in task.class_rows)
         least = (chance + goal.agreement) / 2
         if attempt.agreement < least:
             return (
@@ -56,12 +50,12 @@ def shortfall(task: Task, goal: Goal, limit: int, attempt: Attempt) -> str:
             f"(activation_tolerance allows {goal.tolerance:.2%})"
         )
         accepted.append(f"activation_tolerance={_rounded_up(attempt.error):g}")
-    if attempt.agreement < goal.agreement:
+    if attempt.expected_agreement < goal.agreement:
         missed.append(
-            f"the argmax agrees on {attempt.agreement:.2%} of the calibration inputs "
-            f"(activation_agreement asks for {goal.agreement:.2%})"
+            f"the argmax agrees on {attempt.agreement:.2%} of the calibration inputs and can be expected to on "
+            f"{attempt.expected_agreement:.2%} of others (activation_agreement asks for {goal.agreement:.2%})"
         )
-        accepted.append(f"activation_agreement={math.floor(attempt.agreement * 1000) / 1000:g}")
+        accepted.append(f"activation_agreement={math.floor(attempt.expected_agreement * 1000) / 1000:g}")
     if not missed or not math.isfinite(attempt.error):
         return ""
     assert attempt.network is not None
