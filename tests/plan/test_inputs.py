@@ -146,3 +146,5 @@ def test_how_far_samples_leave_the_range() -> None:
     assert not beyond_range(samples, None).any()
     with pytest.warns(InputRangeWarning, match=r"up to 100\.0% of its width in 2 of 4 samples.*meaningless"):
         to_samples(samples, (2,), (-1.0, 1.0))
+    with pytest.warns(InputRangeWarning, match=r"up to 2\.5% of its width.*less exact at worst"):
+        to_samples(np.array([1.05, 0.0]), (2,), (-1.0, 1.0))

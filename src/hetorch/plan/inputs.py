@@ -15,6 +15,10 @@ from hetorch.quantities import count_text
 RANGE_SLACK = 1e-6
 """How far float32 rounding may push a value over an end of the calibrated range, relative to the larger of the range's
 width and its ends; a larger value hides small excesses from the warning."""
+NEAR = 0.05
+"""Share of the calibrated range's width up to which an input beyond it is called near. The ranges of activations are a
+tenth of their width wider on each side than calibration showed. Raised, a warning is milder for inputs that may leave
+them."""
 SMALL_SHARE = 0.01
 """Share of the calibrated range's largest magnitude up to which the magnitudes of a whole input are suspiciously small:
 pixels in 0..1 for a model of pixels in 0..255, or shares for percentages. A larger value warns of more inputs that
@@ -135,9 +139,7 @@ def _warn_of_range(
         whose = "" if single else f" in {np.count_nonzero(beyond)} of {count_text(len(array), 'sample')}"
         share = f" by up to {beyond.max():.1%} of its width" if low < high else ", which has no width,"
         warnings.warn(
-            f"{spans}: it leaves that range{share}{whose}. The "
-            "polynomials in place of activations hold on their ranges only, results beyond are meaningless: scale the "
-            "input as in training, or compile again with calibration inputs of this range",
+            f"{spans}: it leaves that range{share}{whose}. {_effect(float(beyond.max()) if low < high else np.inf)}",
             InputRangeWarning,
             stacklevel=stacklevel,
         )
@@ -148,6 +150,19 @@ def _warn_of_range(
             InputRangeWarning,
             stacklevel=stacklevel,
         )
+
+
+def _effect(beyond: float) -> str:
+    """Return what an input does that leaves the range by that share of its width, and what helps."""
+    if beyond <= NEAR:
+        return (
+            "The polynomials in place of activations hold a little beyond their ranges, so results are less exact at "
+            "worst; calibrate with inputs of this range if that matters"
+        )
+    return (
+        "The polynomials in place of activations hold on their ranges only, results beyond are meaningless: scale the "
+        "input as in training, or compile again with calibration inputs of this range"
+    )
 
 
 def _first(array: NDArray[np.float64], wrong: NDArray[np.bool_], single: bool) -> str:
