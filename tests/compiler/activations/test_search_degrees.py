@@ -163,3 +163,18 @@ def test_progress_moves() -> None:
 def test_the_reach_of_several_series_is_the_least() -> None:
     rows = np.random.default_rng(0).normal(size=(5, 8)) / 2.0 ** np.arange(8)
     assert reach_of(rows) == min(reach_of(row) for row in rows) > 1
+
+
+def test_a_search_on_a_part_of_the_inputs_is_judged_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hetorch.compiler.activations.approximate_activations.SEARCH_WORK", 1)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    x = torch.randn(300, 4)
+    x[1] *= 5  # the search does not see this input, which is the largest one
+    captured = capture(model, x.numpy(), None)
+    program = fuse_affine(captured.program)
+    found = nearest_network(program, captured.inputs, captured.outputs, CompileOptions())
+    before = trace_tensor_program(program, captured.inputs)[program.operations[1].reads[0]]
+    assert found.fits[0].low <= before.min() and found.fits[0].high >= before.max()
+    difference = run_tensor_program(found.program, captured.inputs) - captured.outputs
+    assert found.error == pytest.approx(np.max(np.abs(difference)) / np.ptp(captured.outputs), rel=1e-6)
