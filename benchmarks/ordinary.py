@@ -71,12 +71,12 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def convolution_facts(plan: Plan, module: nn.Sequential) -> dict[str, Any]:
-    """Return, for each convolution after the first layer's place, "diagonals / (taps * input channels)"."""
+    """Return, for each convolution, "diagonals/(taps * input channels)": its largest map, fused layers too."""
     shares = []
     for name, layer in module.named_children():
         if isinstance(layer, nn.Conv1d | nn.Conv2d):
-            diagonals = sum(row.diagonals for row in plan.report.layers if row.name.split(" + ")[0] == name)
-            shares.append(f"{diagonals}/{layer.weight[0].numel()}")
+            maps = [row for row in plan.report.layers if name in row.name.split(" + ") and "Conv" in row.kind]
+            shares.append(f"{max(row.diagonals for row in maps)}/{layer.weight[0].numel()}")
     return {"convolutions": " ".join(shares)}
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -85,7 +84,7 @@ def test_two_workers_take_turns_and_give_a_row(pair: tuple[Worker, Worker]) -> N
 
 def test_a_run_of_several_counts_as_one_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter([1.0, 3.0, 10.0, 14.0])
-    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks))
+    monkeypatch.setattr(session, "clock", lambda: next(ticks))
     freed: list[str] = []
     assert session.Operation(lambda: "result", freed.append, count=10).times(2) == [200.0, 400.0]
     assert freed == ["result", "result"]

@@ -82,6 +82,8 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
     tell("count levels", 0.9)
     levels = _least_levels(approximated.program)
     refused = approximated.refusal or (approximated.shortfall if chosen.strict else "")
+    if refused:
+        refused = "; ".join(filter(None, (refused, uneven_inputs(captured.inputs))))
     return replace(
         exact,
         rows=_with_fits(captured.rows, approximated.fits),

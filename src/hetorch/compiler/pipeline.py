@@ -17,6 +17,7 @@ from hetorch.compiler.activations.compare_outputs import output_range
 from hetorch.compiler.activations.longest_path import longest_path
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.costs.machine import DEFAULT, Machine
+from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.lowering.build_program import build_program
 from hetorch.compiler.lowering.make_report import Calibration, make_report
 from hetorch.compiler.lowering.verify_plan import verify_plan
@@ -147,7 +148,8 @@ def run_pipeline(
         plan, approximated = _shallower(error, approximated, levels, approximated_by, kept_plan)
     tell(Stage.DONE)
     if approximated.shortfall:
-        warnings.warn(f"{name}: {approximated.shortfall}", ApproximationWarning, stacklevel=3)
+        reasons = "; ".join(filter(None, (approximated.shortfall, uneven_inputs(inputs))))
+        warnings.warn(f"{name}: {reasons}", ApproximationWarning, stacklevel=3)
     return plan
 
 

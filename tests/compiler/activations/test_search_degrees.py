@@ -10,7 +10,7 @@ from scipy import sparse
 from torch import nn
 
 from hetorch.compiler.activations.approximate_activations import approximate_activations, nearest_network
-from hetorch.compiler.activations.compare_outputs import UNSEEN, class_rows, expected_agreement
+from hetorch.compiler.activations.compare_outputs import class_rows, excess, expected_agreement
 from hetorch.compiler.activations.degree_path import degree_path
 from hetorch.compiler.activations.error_curves import Curve
 from hetorch.compiler.activations.longest_path import longest_path
@@ -98,7 +98,8 @@ def test_expected_agreement_is_the_probability_of_a_change() -> None:
     reference = np.stack([margins, np.zeros(2000)], axis=1)
     outputs = reference + np.stack([errors, np.zeros(2000)], axis=1)
     # The signs of m and of m + s e differ with probability atan(s) / pi.
-    truth = 1 - np.arctan(0.1 * UNSEEN) / np.pi
+    truth = 1 - np.arctan(0.1 * (1 + excess(2000))) / np.pi
+    assert excess(1) == 0.5 > excess(256) == 2 * excess(512) > 0
     assert expected_agreement(outputs, reference, rows=rows) == pytest.approx(truth, abs=4e-3)
     assert expected_agreement(reference, reference, rows=rows) == 1.0
     assert expected_agreement(outputs * np.nan, reference, rows=rows) == 0.0

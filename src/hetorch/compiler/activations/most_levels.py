@@ -23,7 +23,8 @@ def levels_that_fit(options: CompileOptions) -> int:
 
 
 def _levels(options: CompileOptions, level_bits: int) -> int:
-    ring = options.ring_degree or options.backend.largest_ring
-    # Without a security level there is no end: networks then get as many levels as with the usual one.
-    security = Security.CLASSICAL_128 if options.security is Security.NONE else options.security
+    ring, security = options.ring_degree or options.backend.largest_ring, options.security
+    if security is Security.NONE:
+        # Any ring then takes any number of bits: networks get as many levels as the largest one with the usual level.
+        ring, security = options.backend.largest_ring, Security.CLASSICAL_128
     return max(1, (int(max_log2_qp(ring, security)) - OTHER_BITS) // level_bits)
