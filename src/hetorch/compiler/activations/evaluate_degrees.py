@@ -222,7 +222,8 @@ def _centred(task: Task, value: int, out: Replacement, traced: _TracedProgram) -
     nearest to `value` in the model."""
     last = out.operations[-1]
     if (
-        not isinstance(last, Affine)
+        not task.compensates
+        or not isinstance(last, Affine)
         or len(out.operations) < 2
         or not isinstance(out.operations[-2], Chebyshev)
     ):
