@@ -33,11 +33,10 @@ def evaluate_plan(
     """
     from hetorch.cli.arrays import fit_samples, load_array
     from hetorch.cli.model_source import load_model
-    from hetorch.cli.target import plan_folder
     from hetorch.inspect.evaluate import evaluate
     from hetorch.plan.plan import Plan
 
-    loaded = Plan.load(plan_folder(plan))
+    loaded = Plan.load(plan)
     samples = fit_samples(load_array(inputs), loaded.input_layout.shape)
     targets = None if labels is None else load_array(labels)
     clear = None if model is None else load_model(model)
