@@ -20,7 +20,7 @@ def test_saved_and_loaded_is_the_same(name: str, tmp_path: Path) -> None:
     made = plan(name)
     made.save(tmp_path / "plan")
     loaded = Plan.load(tmp_path / "plan")
-    assert loaded.fingerprint() == made.fingerprint()
+    assert loaded.fingerprint == made.fingerprint
     assert loaded.program == made.program and loaded.key_spec == made.key_spec
     assert loaded.report == made.report and loaded.public() == made.public()
     x = inputs(name)[:2]

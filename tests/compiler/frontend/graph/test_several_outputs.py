@@ -98,7 +98,7 @@ def test_encrypted_by_name_and_saved(tmp_path: Any) -> None:
     assert any("label" in note and "the client computes" in note for note in plan.report.notes)
     plan.save(tmp_path / "two")
     again = hetorch.Plan.load(tmp_path / "two")
-    assert again.interface == plan.interface and again.fingerprint() == plan.fingerprint()
+    assert again.interface == plan.interface and again.fingerprint == plan.fingerprint
     check(plan, run_encrypted(again, X[:2]).values(), truth(X[:2], model))
 
 
