@@ -120,6 +120,10 @@ class InputRangeWarning(UserWarning):
     """An input lies outside the range for which the model was calibrated; far outside the result is meaningless."""
 
 
+class CalibrationWarning(UserWarning):
+    """Calibration inputs say little about the inputs to come, or may have been read otherwise than they are meant."""
+
+
 class ApproximationWarning(UserWarning):
     """A compiled network is less exact than the options ask; the message says by how much and what helps.
 
