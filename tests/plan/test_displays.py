@@ -18,11 +18,8 @@ SCRIPT = "<script>x</script>"
 
 def test_notebooks_show_tables_with_escaped_text() -> None:
     plan = replace(small_plan(), name=SCRIPT)
-    shown: list[Plan | PublicPlan | Evaluation] = [
-        plan,
-        plan.public(),
-        Evaluation(SCRIPT, 3, None, Score(1.0), Score(1.0), 0.0, None, 1.0),
-    ]
+    evaluation = Evaluation(SCRIPT, 3, None, Score(1.0), Score(1.0), 0.0, None, 1.0)
+    shown: list[Plan | PublicPlan | Evaluation] = [plan, plan.public(), evaluation]
     for each in shown:
         page = each._repr_html_()
         assert page.startswith("<pre>") and "&lt;script&gt;" in page and SCRIPT not in page
