@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hetorch.compiler.activations.chebyshev_series import SERIES_DEGREES
-from hetorch.compiler.activations.compare_outputs import UNSEEN
+from hetorch.compiler.activations.compare_outputs import MOST_EXCESS
 from hetorch.compiler.activations.degree_path import Step, degree_path
 from hetorch.compiler.activations.error_curves import Curve, error_curves
 from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
@@ -135,7 +135,7 @@ def search_degrees(
         degrees = (task.wish.degree or RUNGS[0],) * len(task.activations)
         fitted, plain = evaluate_degrees(task, degrees), _plain(task, degrees)
         # Compensation shrinks the errors of other inputs less than those of the calibration inputs.
-        return plain if goal.distance(plain) <= UNSEEN * goal.distance(fitted) else fitted
+        return plain if goal.distance(plain) <= (1 + MOST_EXCESS) * goal.distance(fitted) else fitted
     runs = _Runs(
         task, goal, max(FEWEST_RUNS, MOST_WORK // max(1, work(task.program) * len(task.inputs))), told
     )
