@@ -120,6 +120,10 @@ class InputRangeWarning(UserWarning):
     """An input lies outside the range for which the model was calibrated; far outside the result is meaningless."""
 
 
+class SharingNoiseWarning(UserWarning):
+    """The noise that hides the key in shared results is large beside the outputs of the plan."""
+
+
 class ApproximationWarning(UserWarning):
     """A compiled network is less exact than the options ask; the message says by how much and what helps.
 
