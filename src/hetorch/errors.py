@@ -124,6 +124,10 @@ class SharingNoiseWarning(UserWarning):
     """The noise that hides the key in shared results is large beside the outputs of the plan."""
 
 
+class CalibrationWarning(UserWarning):
+    """Calibration inputs say little about the inputs to come, or may have been read otherwise than they are meant."""
+
+
 class ApproximationWarning(UserWarning):
     """A compiled network is less exact than the options ask; the message says by how much and what helps.
 

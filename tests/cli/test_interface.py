@@ -14,7 +14,7 @@ from scipy.special import expit
 
 import hetorch
 from hetorch.cli.arrays import load_array, save_arrays
-from hetorch.cli.tables import load_samples, with_numbers
+from hetorch.cli.tables import load_labels, load_samples, with_numbers
 from hetorch.errors import InputError
 from hetorch.params import ParameterSet
 from hetorch.plan.class_scores import ClassScores
@@ -139,6 +139,32 @@ def test_a_pipeline_is_compiled_on_a_table(tmp_path: Path) -> None:
     assert plan.interface.classes[0].labels == (False, True)
     again = ("compile", tmp_path / "plan", "--calibration", tmp_path / "t.csv", "-o", tmp_path / "p")
     assert "is a plan, which is compiled already" in refusal(*again)
+    ask = ("evaluate", tmp_path / "plan", "--inputs", tmp_path / "t.csv", "--json")
+    source = f"{tmp_path / 'net.py'}:model"
+    result = json.loads(run(*ask, "--model", source).stdout)
+    assert result["samples"] == 40 and result["noisy"]["agreement"] == 1.0
+
+
+def test_labels_in_files(tmp_path: Path) -> None:
+    path = tmp_path / "y.csv"
+    for text in ("good\nbad\nbad\n", "credit\ngood\nbad\nbad\n"):
+        path.write_text(text)
+        assert load_labels(path, 3).tolist() == [["good"], ["bad"], ["bad"]]
+    path.write_text("class\n2\n0\n")
+    assert np.array_equal(load_labels(path, 2), [[2.0], [0.0]])
+
+
+def test_text_labels_are_compared_with_those_of_the_classifier(tmp_path: Path) -> None:
+    plan = small_plan(0, ParameterSet.from_bits(1 << 13, [49, 40, 40], [49]))
+    classes = (ClassScores(("a", "b", "c", "d"), "softmax", 4),)
+    replace(plan, interface=Interface(classes=classes)).save(tmp_path / "plan")
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 8))
+    np.save(tmp_path / "x.npy", x)
+    labels = np.array(list("abcd"))[expected(x).argmax(axis=1)].tolist()
+    labels[0] = "a" if labels[0] != "a" else "b"
+    (tmp_path / "y.csv").write_text("\n".join(["letter", *labels]))
+    ask = ("evaluate", tmp_path / "plan", "--inputs", tmp_path / "x.npy", "--labels", tmp_path / "y.csv")
+    assert json.loads(run(*ask, "--json").stdout)["compiled"]["accuracy"] == pytest.approx(0.95)
 
 
 def test_tables_in_files(tmp_path: Path) -> None:

@@ -13,10 +13,15 @@ from hetorch.cli.model_source import METAVAR
 
 def evaluate_plan(
     plan: Annotated[str, typer.Argument(metavar="PLAN", help="The plan folder.")],
-    inputs: Annotated[Path, typer.Option(help="The test samples, batch first: .npy, .npz or .csv.")],
+    inputs: Annotated[
+        Path, typer.Option(help="The test samples, batch first: .npy, .npz or .csv; as for predict.")
+    ],
     labels: Annotated[
         Path | None,
-        typer.Option(help="Their classes, or their targets in the shape of the outputs: .npy, .npz or .csv."),
+        typer.Option(
+            help="Their classes, or their targets in the shape of the outputs: .npy, .npz or .csv; labels of a "
+            "classifier may be text."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -31,15 +36,15 @@ def evaluate_plan(
 
     Example: [bold]hetorch evaluate digits.hetorch --inputs digits.npy --labels labels.npy[/bold]
     """
-    from hetorch.cli.arrays import fit_samples, load_array
     from hetorch.cli.model_source import load_model
-    from hetorch.cli.target import plan_folder
+    from hetorch.cli.tables import as_plan_input, load_labels, load_samples
     from hetorch.inspect.evaluate import evaluate
     from hetorch.plan.plan import Plan
 
-    loaded = Plan.load(plan_folder(plan))
-    samples = fit_samples(load_array(inputs), loaded.input_layout.shape)
-    targets = None if labels is None else load_array(labels)
+    loaded = Plan.load(plan)
+    samples = as_plan_input(loaded.public(), load_samples(inputs), inputs)
+    count = len(next(iter(samples.values())) if isinstance(samples, dict) else samples)
+    targets = None if labels is None else load_labels(labels, count)
     clear = None if model is None else load_model(model)
     result = evaluate(loaded, samples, targets, model=clear, seed=seed, progress=False if as_json else None)
     print(json.dumps(result.to_dict()) if as_json else str(result))

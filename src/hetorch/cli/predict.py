@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from hetorch.cli.tables import Table
     from hetorch.client import Client
     from hetorch.plan import PublicPlan
 
@@ -91,7 +90,7 @@ def predict(
 
     from hetorch.cli.arrays import check_output, save_arrays
     from hetorch.cli.output_paths import check_file
-    from hetorch.cli.tables import load_samples
+    from hetorch.cli.tables import as_plan_input, load_samples
     from hetorch.client import Client, Sharing
     from hetorch.client.sharing_noise import sharing_noise
     from hetorch.plan.inputs import beyond_range
@@ -111,7 +110,7 @@ def predict(
     ) as client:
         plan = client.plan
         _check_answer(plan, output, proba=proba, labels=labels)
-        samples, single = plan.samples(_given(plan, loaded, inputs), fewest=1)
+        samples, single = plan.samples(as_plan_input(plan, loaded, inputs), fewest=1)
         results = client.predict_samples(samples, for_sharing=sharing, for_classes=proba or labels)
     noise = None if sharing is None else sharing_noise(plan, sharing, len(samples))
     outputs = _answer(plan, results[0] if single else results, proba=proba, labels=labels)
@@ -131,21 +130,6 @@ def predict(
         with np.printoptions(precision=6, suppress=True, threshold=1_000_000):
             for line in [outputs] if not isinstance(outputs, dict) else outputs.items():
                 print(*line, sep=": ") if isinstance(line, tuple) else print(line)
-
-
-def _given(plan: PublicPlan, loaded: AnyArray | Table, path: Path) -> AnyArray | Table:
-    """Return what was loaded from a file as the plan takes it."""
-    from hetorch.cli.arrays import fit_samples
-    from hetorch.cli.tables import rows_of
-
-    columns = plan.interface.columns
-    if not isinstance(loaded, dict):
-        return loaded if columns is not None and columns.features else fit_samples(loaded, plan.input_shape)
-    if columns is None:
-        raise InputError(
-            f"the first line of {path} holds the names of the columns, and the plan has none: remove the line"
-        )
-    return loaded if columns.names else rows_of(loaded)
 
 
 def _check_answer(plan: PublicPlan, output: Path | None, *, proba: bool, labels: bool) -> None:

@@ -6,12 +6,14 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hetorch.cli.arrays import load_array
+from hetorch.cli.arrays import fit_samples, load_array
 from hetorch.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from hetorch.plan import PublicPlan
 
     Table = dict[str, list[str]]
 
@@ -44,6 +46,36 @@ def load_samples(path: Path) -> NDArray[np.generic] | Table:
     if len(set(names)) < len(names):
         raise InputError(f"{path} names two columns alike")
     return {name: [line[i].strip() for line in lines[1:]] for i, name in enumerate(names)}
+
+
+def as_plan_input(
+    plan: PublicPlan, loaded: NDArray[np.generic] | Table, path: Path
+) -> NDArray[np.generic] | Table:
+    """Return what load_samples returned of a file as the plan takes it; InputError for names that the plan lacks."""
+    columns = plan.interface.columns
+    if not isinstance(loaded, dict):
+        return loaded if columns is not None and columns.features else fit_samples(loaded, plan.input_shape)
+    if columns is None:
+        raise InputError(
+            f"the first line of {path} holds the names of the columns, and the plan has none: remove the line"
+        )
+    return loaded if columns.names else rows_of(loaded)
+
+
+def load_labels(path: Path, count: int) -> NDArray[np.generic]:
+    """Read the labels of `count` samples, numbers or text; the first line of a .csv may be a heading.
+
+    The errors are those of load_samples.
+    """
+    import numpy as np
+
+    loaded = load_samples(path)
+    if not isinstance(loaded, dict):
+        return loaded
+    if len(next(iter(loaded.values()))) == count - 1:
+        return rows_of(loaded)
+    labels = np.array(list(with_numbers(loaded).values()), dtype=object).T
+    return labels if any(isinstance(label, str) for label in labels.flat) else labels.astype(np.float64)
 
 
 def rows_of(table: Table) -> NDArray[np.generic]:

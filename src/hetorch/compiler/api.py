@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from hetorch.compiler.costs.machine import load_machine
@@ -10,7 +11,7 @@ from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.option_help import options_help, signature_with_options
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.pipeline import run_pipeline
-from hetorch.errors import InfeasibleError
+from hetorch.errors import CalibrationWarning, InfeasibleError
 from hetorch.plan import Plan
 from hetorch.progress import Progress, ProgressOption, reporting
 
@@ -39,6 +40,9 @@ def compile(
             a bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.
         **options: fields of CompileOptions, by name. OPTIONS
 
+    Warns with CalibrationWarning if the calibration inputs are very few or all one number, or if another axis may be
+    that of the batch.
+
     Returns:
         The plan. Its report holds the predicted errors, time, memory and sizes of keys.
 
@@ -56,6 +60,8 @@ def compile(
 def _compile(model: object, calibration_inputs: object, chosen: CompileOptions, tell: Progress) -> Plan:
     tell("trace the model", 0.0)
     captured = capture(model, calibration_inputs, chosen.outputs)
+    for doubt in captured.doubts:
+        warnings.warn(f"{captured.name}: {doubt}", CalibrationWarning, stacklevel=3)
     # A class may have a name that no plan may have; the options check it.
     name = chosen.name or CompileOptions(name=captured.name).name
     assert name is not None

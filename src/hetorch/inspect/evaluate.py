@@ -114,7 +114,9 @@ def _labels(plan: Plan, y: object, count: int, outputs: int) -> NDArray[np.gener
             raise InputError(
                 f"the labels have shape {given.shape}; give one label for each of the {count_text(count, 'sample')}"
             )
-        return given
+        # A column of a file is (count, 1); with the labels of one classifier, (count,), it would be compared crosswise.
+        crosswise = given.shape == (count, 1) and [one.exclusive for one in plan.interface.classes] == [True]
+        return given[:, 0] if crosswise else given
     labels = to_array(y)
     if labels.ndim == 0 or len(labels) != count:
         raise InputError(

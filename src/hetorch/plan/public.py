@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,29 @@ class PublicPlan:
     output_ciphertext_bytes: int
     interface: Interface
     encrypted_weight_bytes: int = 0
+
+    def __str__(self) -> str:
+        """Return a short table: shapes, ring, sizes, accuracy."""
+        ring, security = self.parameters.ring_degree.bit_length() - 1, self.parameters.security.value
+        incoming, outgoing = size_text(self.input_ciphertext_bytes), size_text(self.output_ciphertext_bytes)
+        low, high = self.input_range
+        return "\n".join(
+            [
+                f"{self.name}: {self.input_shape} -> {self.output_shape}, up to "
+                f"{count_text(self.batch_size, 'sample')} a run",
+                f"inputs      {low:.4g}..{high:.4g} in calibration",
+                f"ring        N = 2^{ring}, log2 QP = {self.parameters.log2_qp:.0f}, security {security}",
+                f"keys        {count_text(len(self.key_spec.galois), 'rotation')}, "
+                f"{size_text(self.evaluation_key_bytes)}",
+                f"ciphertexts {incoming} in, {outgoing} out",
+                f"encryption  predicted error {self.precision:.1e} of the output range",
+                f"fingerprint {self.fingerprint}",
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the table as a notebook shows it."""
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     @property
     def input_shape(self) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from hetorch.compiler.frontend.graph.calibration import calibration_array, run_model
+from hetorch.compiler.frontend.graph.calibration_doubts import axis_doubts, calibration_doubts
 from hetorch.compiler.frontend.graph.export import export
 from hetorch.compiler.frontend.graph.frozen_copy import frozen_copy
 from hetorch.compiler.frontend.graph.packed_sequences import LengthCheck, full_length_packing
@@ -48,7 +49,8 @@ FEW_SAMPLES = 32
 @dataclass(frozen=True, slots=True)
 class Captured:
     """A captured network: the `program`; the calibration `inputs` and the program's `outputs` on them (float64);
-    `notes`, sentences for the user; `rows`, one for each operation of the model; and `interface`, the client's part."""
+    `notes`, sentences for the user; `rows`, one for each operation of the model; `interface`, the client's part; and
+    `doubts`, sentences for warnings on the calibration inputs."""
 
     name: str
     program: TensorProgram
@@ -57,6 +59,7 @@ class Captured:
     notes: tuple[str, ...]
     rows: tuple[AnalysisRow, ...]
     interface: Interface = PLAIN
+    doubts: tuple[str, ...] = ()
 
 
 def capture(
@@ -87,6 +90,7 @@ def capture(
         # Advice that torch gives is not about compiling, and must not stop it where warnings are errors.
         warnings.simplefilter("ignore")
         run = run_model(fixed, source.data, inputs, name, outputs)
+        doubts = axis_doubts(fixed, run.inputs, run.tensors, listed=_is_list(calibration_inputs))
     traced = fixed if run.outputs.is_plain else Picked(fixed, run.outputs)
     builder = Builder()
     with full_length_packing(fixed) if packing.steps else contextlib.nullcontext():
@@ -115,7 +119,17 @@ def capture(
         builder.notes.append("the model is compiled as without torch.autocast, in full precision")
     unread = (run.outputs.note, *_circumstances(model, source.module, inputs), uneven_inputs(inputs))
     notes = (*source.notes, *packing.notes, *builder.notes, *unread, uneven_outputs(row))
-    return Captured(name, program, inputs, row, tuple(filter(None, notes)), tuple(builder.rows), interface)
+    has_approximations = any(part.status == "approximate" for part in builder.rows)
+    doubts += calibration_doubts(inputs, has_approximations=has_approximations)
+    noted = tuple(filter(None, notes))
+    return Captured(name, program, inputs, row, noted, tuple(builder.rows), interface, doubts)
+
+
+def _is_list(data: object) -> bool:
+    """Return True for a list of tensors or arrays that may be batches."""
+    return isinstance(data, list) and all(
+        isinstance(part, torch.Tensor | np.ndarray) and part.ndim > 1 for part in data
+    )
 
 
 @dataclass(frozen=True, slots=True)

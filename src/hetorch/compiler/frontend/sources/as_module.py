@@ -40,8 +40,10 @@ def as_module(model: object) -> torch.nn.Module:
             f"the model is the path {os.fspath(model)!r}; hetorch.load_model reads models, hetorch.Plan.load plans"
         )
     if isinstance(model, Mapping):
+        kind = type(model).__name__
+        article = "an" if kind[0] in "AEIOUaeiou" else "a"
         raise InputError(
-            f"the model is a {type(model).__name__} without its module: hetorch.load_model(state_dict, module=...) "
+            f"the model is {article} {kind} without its module: hetorch.load_model(state_dict, module=...) "
             "joins them, where module is the class or a function without arguments"
         )
     if is_estimator(model):
