@@ -83,6 +83,7 @@ class Plan(PlanContents):
             output_scale=self.output_scale,
             input_range=self.input_range,
             precision=self.report.predicted_error,
+            output_range=self.report.output_range,
             evaluation_key_bytes=evaluation_key_bytes(parameters, self.key_spec),
             input_ciphertext_bytes=len(program.inputs) * fresh,
             output_ciphertext_bytes=len(program.outputs) * result,

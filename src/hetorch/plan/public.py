@@ -46,7 +46,9 @@ class PublicPlan:
     """The public part of a plan; equal plans have equal bytes.
 
     `input_range` is (min, max) of the calibration inputs; values far outside leave the range in which activations were
-    approximated. `precision` is the predicted bound of the encryption error, relative to the range of the outputs.
+    approximated. `precision` is the predicted bound of the encryption error, relative to `output_range`, which is max -
+    min of the outputs on the calibration inputs.
+
     Sizes in bytes do not include frames and headers (hetorch.plan.sizes); those of ciphertexts are for one request,
     which has up to `batch_size` samples.
 
@@ -69,6 +71,7 @@ class PublicPlan:
     output_scale: float
     input_range: tuple[float, float]
     precision: float
+    output_range: float
     evaluation_key_bytes: int
     input_ciphertext_bytes: int
     output_ciphertext_bytes: int
@@ -216,6 +219,7 @@ class PublicPlan:
                 "output_scale": self.output_scale,
                 "input_range": list(self.input_range),
                 "precision": self.precision,
+                "output_range": self.output_range,
                 "evaluation_key_bytes": self.evaluation_key_bytes,
                 "input_ciphertext_bytes": self.input_ciphertext_bytes,
                 "output_ciphertext_bytes": self.output_ciphertext_bytes,
@@ -263,6 +267,7 @@ class PublicPlan:
             output_scale=fields.number("output_scale", 1e-9, LARGEST),
             input_range=(span[0], span[1]),
             precision=fields.number("precision", 0, LARGEST),
+            output_range=fields.number("output_range", 0, LARGEST),
             evaluation_key_bytes=fields.integer("evaluation_key_bytes", 0, MAX_SIZE),
             input_ciphertext_bytes=fields.integer("input_ciphertext_bytes", 0, MAX_SIZE),
             output_ciphertext_bytes=fields.integer("output_ciphertext_bytes", 0, MAX_SIZE),
