@@ -59,19 +59,27 @@ _EXPORTS: Mapping[str, str] = MappingProxyType(
 )
 """The module that defines each public name; `errors` is a module itself."""
 
+_MODULES = ("client", "server", "tenseal")
+"""The packages with stable names of their own, which are loaded when they are first used too. Type checkers want an
+import of them: one here would make the package depend on all its parts."""
+
 __all__ = ["__version__", *_EXPORTS]
 
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Load a public name from the module that defines it."""
-        if name not in _EXPORTS:
+        """Load a public name from the module that defines it; AttributeError names the right one for others."""
+        if name.startswith("_"):
             raise AttributeError(f"module 'hetorch' has no attribute {name!r}")
+        if name not in _EXPORTS and name not in _MODULES:
+            from hetorch.signposts import missing_name
+
+            raise AttributeError(missing_name(name, [*_EXPORTS, *_MODULES]))
         from hetorch.optional_packages import explain_missing
 
         with explain_missing(f"hetorch.{name}"):
-            module = importlib.import_module(_EXPORTS[name])
+            module = importlib.import_module(_EXPORTS.get(name, f"hetorch.{name}"))
         return module if module.__name__ == f"hetorch.{name}" else getattr(module, name)
 
 

@@ -32,5 +32,5 @@ def test_what_seal_cannot_run_is_refused_at_start(tmp_path: Path) -> None:
     parameters = ParameterSet.from_bits(1 << 13, [42, 40, 40], [45, 45], digit_size=2)
     small_plan(0, parameters).save(path)
     message = refusal("serve", path, "--engine", "seal", "--port", 0)
-    assert "digits of 2 primes" in message and "hetorch compile --engine seal" in message
+    assert "digits of 2 primes" in message and "compile the model with --engine seal" in message
     assert "engine must be" in refusal("serve", path, "--engine", "gpu", "--port", 0)

@@ -113,7 +113,7 @@ def test_wrong_inputs_are_refused_before_any_key_is_made(url: str, tmp_path: Pat
     assert list((tmp_path / "keys").iterdir()) == []
 
 
-@pytest.mark.parametrize("value", [1e30, -1e300, 1e7])
+@pytest.mark.parametrize("value", [1e30, -1e300, 1e7, 8.1])
 def test_an_absurd_input_is_refused_before_any_key_is_made(url: str, tmp_path: Path, value: float) -> None:
     x = samples(3)
     x[2, 5] = value

@@ -11,6 +11,7 @@ import torch
 from hetorch import run_encrypted, simulate
 from hetorch.compiler.activations.approximate_activations import approximate_activations
 from hetorch.compiler.activations.compare_outputs import output_range
+from hetorch.compiler.activations.most_levels import most_levels
 from hetorch.compiler.api import compile
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.options import CompileOptions
@@ -189,6 +190,33 @@ def test_a_single_output_has_no_argmax_to_keep() -> None:
     with pytest.raises(PlanError, match="activation_tolerance") as raised:
         compile(regression(), x, activation_tolerance=1e-3, activation_agreement=1.0, strict=True)
     assert "agreement" not in str(raised.value) and "argmax" not in str(raised.value)
+
+
+def test_where_no_parameters_fit_fewer_levels_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search for degrees believes here that the ring has twice its levels."""
+    monkeypatch.setattr(
+        "hetorch.compiler.activations.approximate_activations.most_levels",
+        lambda options: 2 * most_levels(options),
+    )
+    torch.manual_seed(0)
+    layers = (
+        torch.nn.Linear(3, 3),
+        torch.nn.ReLU(),
+        torch.nn.Linear(3, 3),
+        torch.nn.ReLU(),
+        torch.nn.Linear(3, 2),
+    )
+    network, x = torch.nn.Sequential(*layers), torch.randn(200, 3)
+    options: dict[str, Any] = {
+        "activation_tolerance": 1e-4,
+        "activation_agreement": 0.0,
+        "ring_degree": 2**14,
+    }
+    with pytest.warns(ApproximationWarning, match="activation_tolerance allows 0.01%"):
+        plan = compile(network, x, **options)
+    assert plan.parameters.ring_degree == 2**14 and plan.report.approximation_error > 1e-4
+    with pytest.raises(InfeasibleError, match="no parameters fit"):
+        compile(network, x, activation_degree=63, **options)
 
 
 def test_an_agreement_out_of_reach_names_its_argument() -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import hetorch
 from hetorch.errors import InputError, InputRangeWarning
 from hetorch.inspect.run_slots import run_slots
-from tests.server.small_plan import expected, small_plan
+from tests.server.small_plan import expected, matrix, small_plan
 
 RUNS = [hetorch.simulate, hetorch.run_encrypted, run_slots]
 
@@ -24,12 +26,46 @@ def test_what_is_no_plan_is_refused(run: Callable[..., Any], wrong: object) -> N
 
 
 @pytest.mark.parametrize("run", RUNS)
-@pytest.mark.parametrize("value", [1e30, -1e300, 1e7])
+@pytest.mark.parametrize("value", [1e30, -1e300, 1e7, 8.1])
 def test_an_absurd_input_is_refused_with_its_place(run: Callable[..., Any], value: float) -> None:
     x = np.zeros((3, 8))
     x[2, 5] = value
     with pytest.raises(InputError, match=r"at index \(2, 5\), in sample 2; .* calibrated for -1\.\.1"):
         run(small_plan(), x)
+
+
+@pytest.mark.filterwarnings("ignore::hetorch.errors.InputRangeWarning")
+def test_a_result_that_wraps_names_its_sample() -> None:
+    plan = small_plan()
+    plan = replace(plan, input_range=(-1e3, 1e3))  # so that the results alone are too large
+    x = np.zeros((5, 8))
+    x[3] = 1e3 * np.sign(matrix()[0][0])
+    most = plan.parameters.modulus_chain[0] / 2 / plan.output_scale
+    assert expected(x[3]).max() > most > expected(x[0]).max()
+    for run in (hetorch.simulate, hetorch.evaluate):
+        with pytest.raises(InputError, match=r"sample 3 has a result of size .* \(1 such sample of 5\)"):
+            run(plan, x)
+
+
+def test_calibrated_outputs_fit_up_to_the_largest_input_and_inputs_beyond_are_refused() -> None:
+    torch.manual_seed(0)
+    module = torch.nn.Linear(6, 2).eval()
+    x = np.random.default_rng(0).uniform(0, 18424, (100, 6))
+    plan = hetorch.compile(module, x)
+    public = plan.public()
+    assert public.largest_input == pytest.approx(8 * x.max())
+    far = 8 * x[np.argmax(x.max(axis=1))]
+    with torch.no_grad():
+        clear = module(torch.from_numpy(far)[None].float()).numpy()
+    assert np.abs(clear).max() < plan.parameters.modulus_chain[0] / 2 / plan.output_scale
+    with pytest.warns(InputRangeWarning, match="no activations"):
+        result = hetorch.simulate(plan, far)
+    assert (
+        np.abs(result - clear).max()
+        < plan.report.predicted_error * plan.report.output_range + 1e-6 * np.abs(clear).max() * 8
+    )
+    with pytest.raises(InputError, match="nothing can be computed"):
+        hetorch.simulate(plan, far * 1.01)
 
 
 @pytest.mark.parametrize("run", RUNS)

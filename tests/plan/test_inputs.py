@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from hetorch.errors import InputError, InputRangeWarning
+from hetorch.plan.columns import Columns
+from hetorch.plan.features import Category, Number
 from hetorch.plan.inputs import beyond_range, to_array, to_samples
 
 SHAPE = (2, 3)
@@ -148,3 +150,34 @@ def test_how_far_samples_leave_the_range() -> None:
         to_samples(samples, (2,), (-1.0, 1.0))
     with pytest.warns(InputRangeWarning, match=r"up to 2\.5% of its width.*less exact at worst"):
         to_samples(np.array([1.05, 0.0]), (2,), (-1.0, 1.0))
+
+
+def test_an_excess_of_a_thousandth_of_the_width_is_within() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        to_samples(np.array([0.0, 1.0]), (2,), (6.8e-06, 0.999992))
+        to_samples(np.array([-0.0009, 1.0009]), (2,), (0.0, 1.0))
+    with pytest.warns(InputRangeWarning, match=r"by up to 0\.2% of its width"):
+        to_samples(np.array([0.0, 1.002]), (2,), (0.0, 1.0))
+
+
+def test_a_model_without_polynomials_is_told_of_none() -> None:
+    with pytest.warns(InputRangeWarning, match="has no activations") as caught:
+        to_samples(np.array([0.0, 9.0]), (2,), (-1.0, 1.0), polynomials=False)
+    assert "polynomial" not in str(caught[0].message) and "meaningless" not in str(caught[0].message)
+
+
+def test_values_of_a_table_are_named_in_its_own_unit() -> None:
+    columns = Columns(
+        ("town", "age"), 2, (Category(0, ("Ulm",), (0,), True, (1.0,), (0.0,)), Number(1, -0.01, 0.5))
+    )
+    x = np.asarray(columns.read({"town": ["Ulm"] * 3, "age": [20, 30, 250]}))
+    with pytest.warns(
+        InputRangeWarning,
+        match=r"250 in column age, row 2, .* for -50\.\.150: .* 50\.0% of its width in 1 of 3",
+    ):
+        to_samples(x, (2,), (-1.0, 1.0), source=columns.source)
+    with pytest.raises(InputError, match=r"250 in column age, row 2; .* calibrated for -50\.\.150: "):
+        to_samples(x, (2,), (-1.0, 1.0), largest=1.5, source=columns.source)
+    with pytest.raises(InputError, match=r"250 in column age; "):
+        to_samples(x[2], (2,), (-1.0, 1.0), largest=1.5, source=columns.source)

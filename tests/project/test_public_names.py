@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import hetorch
+from hetorch.signposts import SIGNPOSTS
 
 ROOT = Path(__file__).parents[2]
 EXPORTS = dict(hetorch._EXPORTS)
@@ -72,8 +73,36 @@ def test_no_name_hides_a_module() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="module 'hetorch' has no attribute 'compile_model'"):
-        getattr(hetorch, "compile_model")  # noqa: B009
+    with pytest.raises(AttributeError, match=r"^module 'hetorch' has no attribute 'quantum'$"):
+        getattr(hetorch, "quantum")  # noqa: B009
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("load", r"hetorch\.Plan\.load\(folder\) reads a plan, hetorch\.load_model"),
+        ("load_plan", r"hetorch\.Plan\.load\(folder\)"),
+        ("predict", r"hetorch\.Client\(url\)\.predict"),
+        ("compile_model", r"did you mean hetorch\.compile\?"),
+        ("Tablet", r"did you mean hetorch\.Table\?"),
+    ],
+)
+def test_a_name_that_users_guess_leads_to_the_right_one(name: str, way: str) -> None:
+    with pytest.raises(AttributeError, match=rf"module 'hetorch' has no attribute '{name}'.*{way}"):
+        getattr(hetorch, name)
+
+
+def test_names_that_exist_need_no_signpost() -> None:
+    assert not set(SIGNPOSTS) & {*EXPORTS, *hetorch._MODULES}
+    modules = {path.stem for path in Path(hetorch.__file__).parent.iterdir()}
+    assert not modules & set(SIGNPOSTS)
+
+
+@pytest.mark.parametrize("name", ["client", "server", "tenseal"])
+def test_importing_hetorch_makes_its_stable_packages_known(name: str) -> None:
+    code = f"import hetorch; print(hetorch.{name}.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"hetorch.{name}\n"
 
 
 def test_the_version_is_that_of_the_project() -> None:

@@ -18,7 +18,7 @@ from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.guard import Guard
 from hetorch.server.metrics import Metrics
 from hetorch.server.models import ServedModel
-from hetorch.server.run import _Server, address_of, bind, write_ready_file
+from hetorch.server.run import _Server, address_of, bind, ready_file, write_ready_file
 
 
 def test_a_link_in_the_way_of_the_ready_file_is_not_followed(tmp_path: Path) -> None:
@@ -33,6 +33,20 @@ def test_a_link_in_the_way_of_the_ready_file_is_not_followed(tmp_path: Path) -> 
     write_ready_file(ready, "http://127.0.0.1:8001")
     assert ready.read_text() == "http://127.0.0.1:8001\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "ready"]
+
+
+def test_the_ready_file_lives_as_long_as_the_server(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    ready.write_text("http://127.0.0.1:1\n")
+    with ready_file(ready) as write:
+        assert not ready.exists()
+        write("http://127.0.0.1:8000")
+        assert ready.read_text() == "http://127.0.0.1:8000\n"
+    assert not ready.exists()
+    with ready_file(ready) as write:
+        write("http://127.0.0.1:8000")
+        write_ready_file(ready, "http://127.0.0.1:9000")  # of another server
+    assert ready.read_text() == "http://127.0.0.1:9000\n"
 
 
 @pytest.mark.parametrize("beginning", [b"", b"GET /v1/health HTTP/1.1\r\nX: "])

@@ -88,6 +88,7 @@ def test_the_command_ends_with_0(number: int, tmp_path: Path) -> None:
     with server_process([save_secure_plan(tmp_path)], tmp_path) as (_, process):
         process.send_signal(number)
         assert process.wait(30) == 0
+    assert not (tmp_path / "ready").exists()
     assert (tmp_path / "server.log").read_text() == ""
 
 

@@ -37,8 +37,9 @@ CALIBRATION, UNSEEN = 300, 100
 class Entry:
     """A network and the shape of its inputs.
 
-    `encrypted` is True if a run, with its keys, takes less than a minute and 4 GB. `calibrated` is the largest accepted
-    error on the calibration inputs; it is above TARGET where no degree reaches that.
+    `encrypted` is True if a run, with its keys, takes less than a minute and 4 GB. `calibrated` and `unseen` are the
+    largest accepted errors on the calibration inputs and on others; they are above TARGET where the levels that the
+    largest ring has do not reach that.
     """
 
     make: Callable[[], nn.Module]
@@ -46,6 +47,7 @@ class Entry:
     encrypted: bool = True
     options: dict[str, Any] = field(default_factory=dict)
     calibrated: float = TARGET
+    unseen: float = TARGET
 
 
 def spline() -> nn.Module:
@@ -73,7 +75,8 @@ ZOO: dict[str, Entry] = {
     "lola": Entry(zoo.lola, (1, 28, 28)),
     "cryptonets": Entry(zoo.cryptonets, (1, 28, 28)),
     "alexnet": Entry(
-        zoo.alexnet, (3, 32, 32), encrypted=False, options={"activation_degree": 63}, calibrated=0.0105
+        zoo.alexnet, (3, 32, 32), encrypted=False, calibrated=0.014, unseen=0.021,
+        options={"activation_tolerance": 0.014, "key_limit": "50GB", "memory_limit": "96GB"},
     ),
     "vgg": Entry(zoo.vgg, (3, 32, 32), options=FINE),
     "depthwise": Entry(zoo.depthwise, (3, 13, 13), options=FINE),
@@ -132,10 +135,10 @@ def run(name: str, *, encrypted: bool) -> dict[str, float]:
     noise = float(np.max(np.abs(results - exact[: len(results)]))) / span
     error = float(np.max(np.abs(results - truth[: len(results)]))) / span
     assert noise <= plan.report.predicted_error
-    assert error <= TARGET, (error, plan.report.approximation_error)
+    assert error <= entry.unseen, (error, plan.report.approximation_error)
     # A run without noise is cheap, so the polynomials are checked on many inputs.
     assert plan.report.approximation_error <= entry.calibrated
-    assert np.max(np.abs(exact - truth)) <= TARGET * span
+    assert np.max(np.abs(exact - truth)) <= entry.unseen * span
     return {"noise": noise, "error": error}
 
 

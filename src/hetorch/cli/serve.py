@@ -65,8 +65,13 @@ def serve(
             + " ".join(f"{known.name}: {known.summary}." for known in BACKENDS).replace("[", r"\[")
         ),
     ] = NATIVE.name,
-    ready_file: Annotated[
-        Path | None, typer.Option(help="Write the server's address to this file once it accepts connections.")
+    ready_path: Annotated[
+        Path | None,
+        typer.Option(
+            "--ready-file",
+            help="Write the server's address to this file once it accepts connections; it is removed when the server "
+            "stops.",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
 ) -> None:
@@ -84,10 +89,10 @@ def serve(
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
     from hetorch.server.models import load_models
-    from hetorch.server.run import bind, leave_computations, run, stopped_by_signals, write_ready_file
+    from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
     from hetorch.server.settings import Settings
 
-    check_file(ready_file)
+    check_file(ready_path)
     settings = Settings(
         workers=workers,
         queue=queue,
@@ -98,7 +103,7 @@ def serve(
         request_timeout=request_timeout,
         shutdown_timeout=shutdown_timeout,
     )
-    with stopped_by_signals(), bind(host, port) as bound:
+    with stopped_by_signals(), bind(host, port) as bound, ready_file(ready_path) as tell_ready:
         with reporting(False if as_json else None, ENCODING) as report:
             models = load_models(
                 plans, report, None if memory_limit is None else round(memory_limit * GB), engine=engine
@@ -109,8 +114,7 @@ def serve(
                 print(json.dumps({"address": address, "models": sorted(models)}), flush=True)
             else:
                 print(f"serving {', '.join(sorted(models))} at {address} (Ctrl-C stops)", flush=True)
-            if ready_file is not None:
-                write_ready_file(ready_file, address)
+            tell_ready(address)
 
         run(create_app(models, settings), bound, settings, listening)
     if not as_json:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hetorch.compiler.activations.approximate_activations import approximate_activations
 from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.activations.compare_outputs import output_range
+from hetorch.compiler.activations.longest_path import longest_path
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
@@ -45,6 +46,9 @@ NOISE_SHARE = 1.0 / 3
 smaller and outputs noisier. The predicted error is a bound (hetorch.compiler.noise): observed errors are a quarter of
 it or less."""
 
+FEWER = (0.9, 0.8, 0.65)
+"""Shares of the levels with which activations are approximated anew, one after the other, until there are parameters.
+More of them find an answer for more networks and take longer where there is none."""
 FINER = (1.0, 2.0**-4, 2.0**-8)
 """Factors of the precision that are tried in turn, until the plan keeps its promise. Smaller ones mean larger scales.
 """
@@ -93,12 +97,15 @@ def run_pipeline(
     Raises:
         InfeasibleError: no degrees, parameters or keys satisfy the options, or no plan keeps its promise.
     """
+    done = 0.0
 
     def tell(stage: Stage, share: float = 0.0) -> None:
-        """Report the stage at work; the fraction `share` of it is done."""
+        """Report the stage at work; the fraction `share` of it is done. Stages that are repeated add nothing."""
+        nonlocal done
         if progress is not None:
             following = list(Stage)[list(Stage).index(stage) + 1] if stage is not Stage.DONE else stage
-            progress(stage.title, stage.begins + share * (following.begins - stage.begins))
+            done = max(done, stage.begins + share * (following.begins - stage.begins))
+            progress(stage.title, done)
 
     tell(Stage.FUSE)
     gathered = gather_polynomials(captured)
@@ -108,23 +115,64 @@ def run_pipeline(
 
     tell(Stage.APPROXIMATE)
     told = partial(tell, Stage.APPROXIMATE)
-    approximated = approximate_activations(fused, inputs, reference, options, told, interface.row_shapes)
-    verify_tensor_program(approximated.program, "approximate_activations")
+
+    def approximated_by(levels: int | None) -> Approximated:
+        network = approximate_activations(
+            fused, inputs, reference, options, told, interface.row_shapes, levels
+        )
+        verify_tensor_program(network.program, "approximate_activations")
+        return network
+
+    approximated = approximated_by(None)
     _check_memory(name, fused)
-
-    tell(Stage.VARY)
-    variants = program_variants(approximated.program, inputs)
-
     span = output_range(reference)
-    request = Request(variants, span, _precision(options, approximated), options, machine, machine_memory())
-    all_notes = (*notes, *sentences(approximated))
-    calibration = Calibration(span, len(inputs), all_notes, machine, request.memory_limit, request.key_limit)
-    plan = _kept_plan(name, request, approximated, inputs, calibration, interface, tell)
+
+    def kept_plan(approximated: Approximated) -> Plan:
+        tell(Stage.VARY)
+        variants = program_variants(approximated.program, inputs)
+        request = Request(
+            variants, span, _precision(options, approximated), options, machine, machine_memory()
+        )
+        all_notes = (*notes, *sentences(approximated))
+        calibration = Calibration(
+            span, len(inputs), all_notes, machine, request.memory_limit, request.key_limit
+        )
+        return _kept_plan(name, request, approximated, inputs, calibration, interface, tell)
+
+    try:
+        plan = kept_plan(approximated)
+    except InfeasibleError as error:
+        if options.strict or options.key_limit is not None or options.memory_limit is not None:
+            raise  # What the user fixed stays.
+        levels = longest_path(fused, [fit.depth for fit in approximated.fits])
+        plan, approximated = _shallower(error, approximated, levels, approximated_by, kept_plan)
     tell(Stage.DONE)
     if approximated.shortfall:
         reasons = "; ".join(filter(None, (approximated.shortfall, uneven_inputs(inputs))))
         warnings.warn(f"{name}: {reasons}", ApproximationWarning, stacklevel=3)
     return plan
+
+
+def _shallower(
+    error: InfeasibleError,
+    approximated: Approximated,
+    levels: int,
+    approximated_by: Callable[[int], Approximated],
+    kept_plan: Callable[[Approximated], Plan],
+) -> tuple[Plan, Approximated]:
+    """Return a plan of fewer than `levels` levels, and its network, after the `error` that `approximated` led to."""
+    for share in FEWER:
+        try:
+            nearest = approximated_by(max(1, int(share * levels)))
+        except InfeasibleError:
+            break  # With fewer levels yet, outputs are farther still from the model's.
+        if nearest.degrees == approximated.degrees:
+            break  # The degrees are the user's, or the lowest.
+        try:
+            return kept_plan(nearest), nearest
+        except InfeasibleError:
+            continue
+    raise error
 
 
 def _kept_plan(

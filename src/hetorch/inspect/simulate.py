@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine import _native
-from hetorch.engine.cleartext import check_room
+from hetorch.engine.cleartext import log2_modulus
 from hetorch.errors import InputError
 from hetorch.inspect.batches import COMPUTING, check_runnable
 from hetorch.plan import Plan
 from hetorch.progress import Progress, ProgressOption, reporting
+from hetorch.quantities import count_text
 
 DERIVING = "deriving the network from the plan"
 """The stage that Progress is told before the first simulation of a plan."""
@@ -72,7 +73,7 @@ def simulate_samples(
     `beyond`, (batch,), becomes True for each sample with which a polynomial was asked outside its range.
 
     Raises:
-        InputError: a result does not fit below the modulus.
+        InputError: a result does not fit below the modulus; the message has the index of its sample.
     """
     report(DERIVING, 0.0)
     network = plan.network()
@@ -84,5 +85,19 @@ def simulate_samples(
         beyond=beyond,
         done=lambda share: report(COMPUTING, share),
     )
-    check_room(plan.parameters, results, plan.output_level, plan.output_scale)
+    _check_results(plan, results)
     return results.reshape(len(samples), *plan.output_layout.shape)
+
+
+def _check_results(plan: Plan, results: NDArray[np.float64]) -> None:
+    """Raise InputError for the first sample whose results, (batch, size), wrap around the modulus of the output."""
+    most = 2.0 ** (log2_modulus(plan.parameters, plan.output_level) - 1) / plan.output_scale
+    largest = np.abs(results).max(axis=1, initial=0.0)
+    wrong = ~(largest <= most)
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise InputError(
+            f"sample {first} has a result of size {largest[first]:.3g}, the plan holds results up to {most:.3g} "
+            f"({count_text(int(np.count_nonzero(wrong)), 'such sample')} of {len(results)}): the input is far outside "
+            "the calibration inputs; leave it out, or compile again with calibration inputs like it"
+        )

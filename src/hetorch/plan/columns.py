@@ -94,6 +94,18 @@ class Columns:
         features = self.features or tuple(Number(i) for i in range(self.count))
         return np.concatenate([f.compute(values[f.column], self._name(f.column)) for f in features], axis=1)
 
+    def source(self, place: int) -> tuple[str, float, float]:
+        """Return the name of the column from which the number at `place` of a row (`read`) is made, its factor and its
+        offset; 1 and 0 unless it is a scaled number."""
+        if not self.features:
+            return self._name(place), 1.0, 0.0
+        ends = np.cumsum([feature.width for feature in self.features])
+        feature = self.features[int(np.searchsorted(ends, place, side="right"))]
+        name = self._name(feature.column)
+        if isinstance(feature, Number) and feature.factor != 0:
+            return name, feature.factor, feature.offset
+        return name, 1.0, 0.0
+
     def _name(self, column: int) -> str:
         return self.names[column] if self.names else str(column)
 

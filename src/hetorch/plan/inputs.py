@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from hetorch.quantities import count_text
 RANGE_SLACK = 1e-6
 """How far float32 rounding may push a value over an end of the calibrated range, relative to the larger of the range's
 width and its ends; a larger value hides small excesses from the warning."""
+NEGLIGIBLE = 1e-3
+"""Share of the calibrated range's width up to which an input beyond it counts as within: the ends of a sample are not
+those of all data. Raised, fewer inputs are told of."""
 NEAR = 0.05
 """Share of the calibrated range's width up to which an input beyond it is called near. The ranges of activations are a
 tenth of their width wider on each side than calibration showed. Raised, a warning is milder for inputs that may leave
@@ -23,6 +27,11 @@ SMALL_SHARE = 0.01
 """Share of the calibrated range's largest magnitude up to which the magnitudes of a whole input are suspiciously small:
 pixels in 0..1 for a model of pixels in 0..255, or shares for percentages. A larger value warns of more inputs that
 happen to be small."""
+
+Place = Sequence[np.intp] | NDArray[np.intp]
+"""The index of a value among some samples."""
+Source = Callable[[int], tuple[str, float, float]]
+"""The name of the column from which the number at a place of a row is made, its factor and its offset."""
 
 
 def to_array(value: object) -> NDArray[np.float64]:
@@ -57,6 +66,8 @@ def to_samples(
     *,
     largest: float = math.inf,
     fewest: int = 0,
+    polynomials: bool = True,
+    source: Source | None = None,
     stacklevel: int = 2,
 ) -> tuple[NDArray[np.float64], bool]:
     """Return samples of shape (n,) + input_shape, and True if `value` is one sample without a batch axis.
@@ -69,6 +80,8 @@ def to_samples(
         input_range: the smallest and the largest number of the calibration inputs; None if unknown.
         largest: the magnitude beyond which nothing can be computed on a value.
         fewest: the fewest samples of a batch.
+        polynomials: False if the model has no polynomial, and so no range beyond which one is meaningless.
+        source: the columns, by which messages name values, for samples that are rows of a table.
         stacklevel: the frame that the warning names, as for warnings.warn; 2 is the caller of this function.
 
     Raises:
@@ -94,19 +107,21 @@ def to_samples(
         )
     finite = np.isfinite(array)
     if not finite.all():
-        raise InputError(f"the input holds {_first(array, ~finite, single)}; give finite numbers")
+        index = np.argwhere(~finite)[0]
+        raise InputError(f"the input holds {_value_text(array, index, single, source)}; give finite numbers")
     far = np.abs(array) > largest
     if far.any():
+        index = np.argwhere(far)[0]
         calibrated = (
             "beyond what its parameters can hold"
             if input_range is None
-            else f"which was calibrated for {input_range[0]:.6g}..{input_range[1]:.6g}"
+            else f"which was calibrated for {_range_text(input_range, index, source)}"
         )
         raise InputError(
-            f"the input holds {_first(array, far, single)}; nothing can be computed on it with this model, "
-            f"{calibrated}: is it a mark for a missing value, or an input that was not scaled as in training?"
+            f"the input holds {_value_text(array, index, single, source)}; nothing can be computed on it with this "
+            f"model, {calibrated}: is it a mark for a missing value, or an input that was not scaled as in training?"
         )
-    _warn_of_range(array, input_range, single, stacklevel + 1)
+    _warn_of_range(array, input_range, single, polynomials, source, stacklevel + 1)
     return array, single
 
 
@@ -115,20 +130,25 @@ def beyond_range(
 ) -> NDArray[np.float64]:
     """Return for each sample (the first axis) how far its values exceed the calibrated range, as a share of its width.
 
-    0 within the range, within float32 rounding of its ends (RANGE_SLACK), and without a range. Of a range without a
-    width, the share is of its magnitude, or of 1 if that is 0.
+    0 within the range, negligibly beyond it (NEGLIGIBLE, RANGE_SLACK), and without a range. Of a range without a width,
+    the share is of its magnitude, or of 1 if that is 0.
     """
     if input_range is None or not samples.size:
         return np.zeros(len(samples))
     low, high = input_range
-    slack = RANGE_SLACK * max(high - low, abs(low), abs(high))
+    slack = max(NEGLIGIBLE * (high - low), RANGE_SLACK * max(abs(low), abs(high)))
     flat = samples.reshape(len(samples), -1)
     excess = np.maximum(low - flat.min(axis=1), flat.max(axis=1) - high)
     return np.where(excess > slack, excess / (high - low or abs(high) or 1.0), 0.0)
 
 
 def _warn_of_range(
-    array: NDArray[np.float64], input_range: tuple[float, float] | None, single: bool, stacklevel: int
+    array: NDArray[np.float64],
+    input_range: tuple[float, float] | None,
+    single: bool,
+    polynomials: bool,
+    source: Source | None,
+    stacklevel: int,
 ) -> None:
     if input_range is None or not array.size:
         return
@@ -138,8 +158,15 @@ def _warn_of_range(
     if np.any(beyond):
         whose = "" if single else f" in {np.count_nonzero(beyond)} of {count_text(len(array), 'sample')}"
         share = f" by up to {beyond.max():.1%} of its width" if low < high else ", which has no width,"
+        if source is not None:
+            index = np.unravel_index(np.argmax(np.maximum(low - array, array - high)), array.shape)
+            spans = (
+                f"the input holds {_value_text(array, index, single, source)}, the model was calibrated for "
+                f"{_range_text(input_range, index, source)}"
+            )
+        effect = _effect(float(beyond.max()) if low < high else np.inf) if polynomials else LINEAR
         warnings.warn(
-            f"{spans}: it leaves that range{share}{whose}. {_effect(float(beyond.max()) if low < high else np.inf)}",
+            f"{spans}: it leaves that range{share}{whose}. {effect}",
             InputRangeWarning,
             stacklevel=stacklevel,
         )
@@ -150,6 +177,13 @@ def _warn_of_range(
             InputRangeWarning,
             stacklevel=stacklevel,
         )
+
+
+LINEAR = (
+    "The model has no activations, so the encrypted result is that of the model in clear there too; check that the "
+    "input is scaled as in training"
+)
+"""The effect of an input beyond the range on a model without polynomials."""
 
 
 def _effect(beyond: float) -> str:
@@ -165,8 +199,19 @@ def _effect(beyond: float) -> str:
     )
 
 
-def _first(array: NDArray[np.float64], wrong: NDArray[np.bool_], single: bool) -> str:
-    """Return the first of the `wrong` values of some samples, and where it is in the user's array."""
-    index = tuple(int(i) for i in np.argwhere(wrong)[0])
-    place = f"index {index[1:]}" if single else f"index {index}, in sample {index[0]},"
-    return f"{array[index]:g} at {place}".rstrip(",")
+def _value_text(array: NDArray[np.float64], where: Place, single: bool, source: Source | None) -> str:
+    """Return one of the values of some samples, and where it is in the user's array or table, in the user's unit."""
+    index = tuple(int(i) for i in where)
+    if source is not None:
+        name, factor, offset = source(index[-1])
+        row = "" if single else f", row {index[0]}"
+        return f"{(array[index] - offset) / factor:g} in column {name}{row}"
+    place = f"index {index[1:]}" if single else f"index {index}, in sample {index[0]}"
+    return f"{array[index]:g} at {place}"
+
+
+def _range_text(input_range: tuple[float, float], where: Place, source: Source | None) -> str:
+    """Return the calibrated range, in the unit of the column if the samples are rows of a table."""
+    _, factor, offset = ("", 1.0, 0.0) if source is None else source(int(where[-1]))
+    low, high = sorted((end - offset) / factor for end in input_range)
+    return f"{low:.6g}..{high:.6g}"

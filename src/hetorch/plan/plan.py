@@ -117,7 +117,7 @@ class Plan(PlanContents):
         """Read a plan from a folder that save wrote.
 
         Raises:
-            StorageError: the folder cannot be read.
+            StorageError: there is no plan folder, or it cannot be read.
             PlanFormatError: its files are not a complete and consistent plan.
         """
         return load_plan(cls, path)

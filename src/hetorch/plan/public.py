@@ -35,9 +35,9 @@ MAX_AXES = 8
 """Largest number of axes of an input or output tensor."""
 NAME_LENGTH = 200
 """Most characters in the name of a plan."""
-ABSURD = 1e6
-"""Multiple of the largest calibrated magnitude beyond which an input is refused and not only warned of. The polynomials
-and the modulus of the output are made for calibrated inputs, so nothing that is computed on it means anything."""
+OUTPUT_ROOM_BITS = 3
+"""Bits that compile leaves in q_0 above the largest calibrated output. Inputs whose magnitude is more than two to this
+power times the calibrated one are refused. Raised, such inputs are taken further, and q_0 takes more of the modulus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +105,23 @@ class PublicPlan:
 
     @property
     def largest_input(self) -> float:
-        """The magnitude beyond which an input is refused: it cannot be encoded, or is absurd for this model."""
+        """The magnitude beyond which an input is refused: it cannot be encoded, or results may wrap around the modulus.
+
+        Calibrated outputs that grow in proportion to the input leave the modulus beyond 2^OUTPUT_ROOM_BITS times the
+        calibrated magnitude. This is no proof for smaller inputs: a polynomial grows faster beyond its range, and so
+        does an output in whose calibrated values large terms cancel. A bound for every input would need the weights,
+        which the client may not see, and would refuse good inputs. hetorch.simulate tells each result that wraps.
+        """
         modulus = math.prod(self.parameters.modulus_chain[: self.input_level + 1])
         bits = math.log2(modulus) - 1 - math.log2(self.input_scale)
         encodable = math.exp2(min(bits, 1023))
         calibrated = max(map(abs, self.input_range))
-        return min(encodable, ABSURD * calibrated) if calibrated else encodable
+        return min(encodable, 2**OUTPUT_ROOM_BITS * calibrated) if calibrated else encodable
+
+    @property
+    def may_have_polynomials(self) -> bool:
+        """False if the model is affine: nothing is multiplied by a ciphertext. True if the weights are encrypted."""
+        return self.key_spec.relinearisation_level is not None
 
     def samples(self, x: object, *, fewest: int = 0) -> tuple[NDArray[np.float64], bool]:
         """Return `x` as float64 (batch, *input_shape), and True if it is one sample without a batch axis.
@@ -125,7 +136,14 @@ class PublicPlan:
         if self.interface.columns is not None:
             x = self.interface.columns.read(x)
         return to_samples(
-            x, self.input_shape, self.input_range, largest=self.largest_input, fewest=fewest, stacklevel=4
+            x,
+            self.input_shape,
+            self.input_range,
+            largest=self.largest_input,
+            fewest=fewest,
+            polynomials=self.may_have_polynomials,
+            source=None if self.interface.columns is None else self.interface.columns.source,
+            stacklevel=4,
         )
 
     def pack(self, x: ArrayLike) -> list[NDArray[np.float64]]:

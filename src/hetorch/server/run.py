@@ -17,7 +17,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from hetorch.atomic_files import SHARED, write_atomically
-from hetorch.errors import InputError
+from hetorch.errors import InputError, StorageError
 from hetorch.server.settings import Settings
 from hetorch.server.workers import WORKER_THREADS
 
@@ -93,6 +93,34 @@ def leave_computations() -> None:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(0)
+
+
+@contextlib.contextmanager
+def ready_file(path: Path | None) -> Iterator[Callable[[str], None]]:
+    """Give the function that writes the ready file; the file exists only while the server of this block is ready.
+
+    A file that an earlier server left is removed first, and at the end the one of this block, unless another server has
+    written its own there since. None is no file. StorageError if the earlier file cannot be removed.
+    """
+    if path is None:
+        yield lambda address: None
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot remove the old ready file {path}: {error.strerror}") from error
+    addresses: list[str] = []
+
+    def write(address: str) -> None:
+        write_ready_file(path, address)
+        addresses.append(address)
+
+    try:
+        yield write
+    finally:
+        with contextlib.suppress(OSError, UnicodeDecodeError):  # the server has ended well without it
+            if path.read_text() in [f"{address}\n" for address in addresses]:
+                path.unlink()
 
 
 def write_ready_file(path: Path, address: str) -> None:

@@ -10,7 +10,7 @@ from scipy import sparse
 from torch import nn
 
 from hetorch.compiler.activations.approximate_activations import approximate_activations, nearest_network
-from hetorch.compiler.activations.compare_outputs import UNSEEN, class_rows, expected_agreement
+from hetorch.compiler.activations.compare_outputs import class_rows, excess, expected_agreement
 from hetorch.compiler.activations.degree_path import degree_path
 from hetorch.compiler.activations.error_curves import Curve
 from hetorch.compiler.activations.longest_path import longest_path
@@ -98,7 +98,8 @@ def test_expected_agreement_is_the_probability_of_a_change() -> None:
     reference = np.stack([margins, np.zeros(2000)], axis=1)
     outputs = reference + np.stack([errors, np.zeros(2000)], axis=1)
     # The signs of m and of m + s e differ with probability atan(s) / pi.
-    truth = 1 - np.arctan(0.1 * UNSEEN) / np.pi
+    truth = 1 - np.arctan(0.1 * (1 + excess(2000))) / np.pi
+    assert excess(1) == 0.5 > excess(256) == 2 * excess(512) > 0
     assert expected_agreement(outputs, reference, rows=rows) == pytest.approx(truth, abs=4e-3)
     assert expected_agreement(reference, reference, rows=rows) == 1.0
     assert expected_agreement(outputs * np.nan, reference, rows=rows) == 0.0
@@ -162,3 +163,18 @@ def test_progress_moves() -> None:
 def test_the_reach_of_several_series_is_the_least() -> None:
     rows = np.random.default_rng(0).normal(size=(5, 8)) / 2.0 ** np.arange(8)
     assert reach_of(rows) == min(reach_of(row) for row in rows) > 1
+
+
+def test_a_search_on_a_part_of_the_inputs_is_judged_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hetorch.compiler.activations.approximate_activations.SEARCH_WORK", 1)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    x = torch.randn(300, 4)
+    x[1] *= 5  # the search does not see this input, which is the largest one
+    captured = capture(model, x.numpy(), None)
+    program = fuse_affine(captured.program)
+    found = nearest_network(program, captured.inputs, captured.outputs, CompileOptions())
+    before = trace_tensor_program(program, captured.inputs)[program.operations[1].reads[0]]
+    assert found.fits[0].low <= before.min() and found.fits[0].high >= before.max()
+    difference = run_tensor_program(found.program, captured.inputs) - captured.outputs
+    assert found.error == pytest.approx(np.max(np.abs(difference)) / np.ptp(captured.outputs), rel=1e-6)

@@ -254,7 +254,7 @@ def test_parameters_that_seal_does_not_have() -> None:
         insecure_small(special_prime_count=2),
         insecure_small(digit_size=2, special_prime_count=3),
     ):
-        with pytest.raises(PlanError, match="--engine seal"):
+        with pytest.raises(PlanError, match='engine="seal"'):
             SealEngine(wrong)
     large = ParameterSet.from_bits(1 << 16, [40, 40], [40], security=Security.NONE)
     with pytest.raises(PlanError, match="rings up to 2\\^15"):

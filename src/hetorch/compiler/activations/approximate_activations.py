@@ -11,17 +11,17 @@ ranges that hold the values that the model itself has on these.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.activations.compare_outputs import Shapes, class_rows, compare_outputs
-from hetorch.compiler.activations.evaluate_degrees import Attempt, Task
+from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
 from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.most_levels import most_levels
-from hetorch.compiler.activations.search_degrees import Choices, choices, search_degrees
+from hetorch.compiler.activations.search_degrees import Choices, choices, search_degrees, work
 from hetorch.compiler.activations.shortfall import OVERFLOW, advice, refusal, shortfall
 from hetorch.compiler.activations.stable_off_calibration import shifted_inputs, stability_of
 from hetorch.compiler.options import CompileOptions
@@ -30,8 +30,12 @@ from hetorch.ir.interpreter import run_tensor_program, trace_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, Wish
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 Told = Callable[[float], None]
 
+SEARCH_WORK, SEARCH_SAMPLES = 1 << 31, 64
+"""Multiplications of one run from which on the search sees a part of the calibration inputs, and the least number of
+these that it sees. The degrees that it finds are then fitted and judged on all. Raised, large networks take longer."""
 FIRST_SHARE = 0.7
 """Share of the work that the search on calibrated ranges takes for the progress; the rest is the check beside them."""
 
@@ -43,6 +47,7 @@ def approximate_activations(
     options: CompileOptions,
     told: Told = lambda _: None,
     heads: Shapes = (),
+    levels: int | None = None,
 ) -> Approximated:
     """Replace every activation by a polynomial.
 
@@ -53,12 +58,13 @@ def approximate_activations(
         options: the activation_... options decide, and those on the ring limit the levels.
         told: called with the share of the work that is done.
         heads: the shapes of the model's outputs, if the program returns a row of several.
+        levels: the most levels of the network; as many as the largest ring has bits for if left out.
 
     Raises:
         InfeasibleError: as for nearest_network; or the outputs have little to do with the reference; with `strict`,
             also if they are farther from it than the options ask.
     """
-    nearest = nearest_network(program, inputs, reference, options, told, heads)
+    nearest = nearest_network(program, inputs, reference, options, told, heads, levels)
     problem = nearest.refusal or (nearest.shortfall if options.strict else "")
     if problem:
         raise InfeasibleError(problem)
@@ -72,6 +78,7 @@ def nearest_network(
     options: CompileOptions,
     told: Told = lambda _: None,
     heads: Shapes = (),
+    levels: int | None = None,
 ) -> Approximated:
     """Return the best network of polynomials that the search finds, however far it is from the model.
 
@@ -82,37 +89,73 @@ def nearest_network(
         options: the activation_... options decide, and those on the ring limit the levels.
         told: called with the share of the work that is done.
         heads: the shapes of the model's outputs, if the program returns a row of several.
+        levels: the most levels of the network; as many as the largest ring has bits for if left out.
 
     Raises:
         InfeasibleError: all networks overflow, a precision is out of reach, or a function is not defined on its range.
     """
+    some = _searched(program, len(inputs))
     with np.errstate(all="ignore"):
-        values = trace_tensor_program(program, inputs)
+        values = trace_tensor_program(program, inputs[some])
     task = Task(
         program=program,
-        inputs=inputs,
-        reference=reference,
+        inputs=inputs[some],
+        reference=reference[some],
         values=values,
         wish=Wish(options.activation_degree, options.activation_precision),
         only_bounds=options.activation_ranges == "interval",
         class_rows=class_rows(program.output_shape, heads),
     )
     if not task.activations:
-        error, agreement = compare_outputs(values[program.output], reference, rows=task.class_rows)
+        outputs = run_tensor_program(program, inputs).reshape(len(inputs), -1)
+        error, agreement = compare_outputs(outputs, reference, rows=task.class_rows)
         return Approximated(program, error, agreement, (), ())
     # A single sample may always differ: with few samples it would be a large share.
     goal = Goal(options.activation_tolerance, min(options.activation_agreement, 1 - 1 / len(inputs)))
-    limit = most_levels(options)
+    limit = levels or most_levels(options)
     given = choices(task, limit)
     calibrated = search_degrees(task, goal, given, told=lambda share: told(FIRST_SHARE * share))
-    return _stable(task, goal, limit, given, calibrated, told)
+    final = _Final(inputs, reference, limit, given)
+    return _stable(task, goal, final, calibrated, told)
 
 
-def _stable(
-    task: Task, goal: Goal, limit: int, given: Choices | None, calibrated: Attempt, told: Told
-) -> Approximated:
+def _searched(program: TensorProgram, count: int) -> Indices:
+    """Return the numbers of the calibration inputs that the search sees, of `count`."""
+    most = max(SEARCH_SAMPLES, SEARCH_WORK // max(1, work(program)))
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Final:
+    """The last part of the work on an attempt: all calibration inputs with their reference, the most levels, and the
+    choices that the search had."""
+
+    inputs: Array
+    reference: Array
+    limit: int
+    given: Choices | None
+
+    def network(self, task: Task, goal: Goal, attempt: Attempt) -> Approximated:
+        """Return the network of an attempt, fitted on all calibration inputs, with what is to be said about it."""
+        if attempt.network is not None and len(task.inputs) < len(self.inputs):
+            with np.errstate(all="ignore"):
+                values = trace_tensor_program(task.program, self.inputs)
+            whole = replace(task, inputs=self.inputs, reference=self.reference, values=values)
+            attempt = evaluate_degrees(whole, attempt.degrees)
+        if attempt.network is None:
+            raise InfeasibleError(attempt.problem or OVERFLOW.format(advice(task)))
+        if self.given is None or goal.is_met(attempt):
+            return attempt.network
+        return replace(
+            attempt.network,
+            refusal=refusal(task, goal, attempt),
+            shortfall=shortfall(task, goal, self.limit, self.given, attempt),
+        )
+
+
+def _stable(task: Task, goal: Goal, final: _Final, calibrated: Attempt, told: Told) -> Approximated:
     """Return the network of the attempt, or one on wider ranges if it explodes beside the calibration inputs."""
-    first = _network(task, goal, limit, calibrated)
+    first = final.network(task, goal, calibrated)
     shifted = shifted_inputs(task.inputs)
     with np.errstate(all="ignore"):
         stability = stability_of(shifted, run_tensor_program(task.program, shifted), task.reference)
@@ -124,27 +167,14 @@ def _stable(
         wide = search_degrees(
             wide_task,
             wide_goal,
-            given,
-            calibrated.degrees if given else (),
+            final.given,
+            calibrated.degrees if final.given else (),
             lambda share: told(FIRST_SHARE + (1 - FIRST_SHARE) * share),
         )
-        second = _network(wide_task, wide_goal, limit, wide)
+        second = final.network(wide_task, wide_goal, wide)
     except InfeasibleError:
         return replace(first, stable_off_calibration=False)
     # Wider ranges cost precision; a fixed degree may lose no more than the tolerance, or than it lost before.
     if stability.holds(second.program) and second.error <= max(goal.tolerance, first.error):
         return second
     return replace(first, stable_off_calibration=False)
-
-
-def _network(task: Task, goal: Goal, limit: int, attempt: Attempt) -> Approximated:
-    """Return the network of an attempt with what is to be said about it."""
-    if attempt.network is None:
-        raise InfeasibleError(attempt.problem or OVERFLOW.format(advice(task)))
-    if goal.is_met(attempt) or not task.is_free:
-        return attempt.network
-    return replace(
-        attempt.network,
-        refusal=refusal(task, goal, attempt),
-        shortfall=shortfall(task, goal, limit, attempt),
-    )

@@ -26,12 +26,6 @@ class Groups:
     order: Indices
     count: int
 
-    def rows(self, values: Array) -> Array:
-        """Return (samples, elements, n) values as (channels, rows, n); a row is an element of a sample."""
-        samples, _, width = values.shape
-        by_channel = values[:, self.order].reshape(samples, self.count, -1, width)
-        return np.ascontiguousarray(by_channel.transpose(1, 0, 2, 3)).reshape(self.count, -1, width)
-
     def columns(self, values: Array) -> Array:
         """Return (samples, elements) values as (rows, channels)."""
         by_channel = values[:, self.order].reshape(len(values), self.count, -1)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-UNSEEN = 1.5
-"""Errors on inputs that calibration did not see, in multiples of those on the calibration inputs, for which layers were
-compensated. Raised, more inputs keep their argmax and networks take more levels."""
+EXCESS, MOST_EXCESS = 115, 0.5
+"""The excess of errors on inputs that calibration did not see over those on its inputs, for which layers were
+compensated: EXCESS / samples, since the excess error of least squares falls with the samples, and MOST_EXCESS at most.
+Raised, more inputs keep their argmax and networks take more levels."""
 MOST_MEETINGS = 1 << 24
 """Largest number of margins that meet errors; beyond, errors of some samples stand for all."""
 
@@ -47,9 +48,9 @@ def compare_outputs(outputs: Array, reference: Array, *, rows: Sequence[slice]) 
 def expected_agreement(outputs: Array, reference: Array, *, rows: Sequence[slice]) -> float:
     """Return the share of inputs, seen or not, for which the argmax can be expected to stay the same.
 
-    Each sample's margins meet the errors of all samples, UNSEEN times as large. This counts how near samples come to a
-    change, where the share of changes among few samples is mostly chance. The least one of the `rows` of class_rows is
-    returned, and 1.0 without any.
+    Each sample's margins meet the errors of all samples, 1 + excess(samples) times as large. This counts how near
+    samples come to a change, where the share of changes among few samples is mostly chance. The least one of the `rows`
+    of class_rows is returned, and 1.0 without any.
     """
     flat, truth = outputs.reshape(len(outputs), -1), reference.reshape(len(reference), -1)
     if not np.all(np.isfinite(flat)):
@@ -57,9 +58,14 @@ def expected_agreement(outputs: Array, reference: Array, *, rows: Sequence[slice
     return min((_expected(flat[:, row], truth[:, row]) for row in rows), default=1.0)
 
 
+def excess(samples: int) -> float:
+    """Return by what share errors on unseen inputs exceed those on that many calibration samples."""
+    return min(MOST_EXCESS, EXCESS / samples)
+
+
 def _expected(outputs: Array, reference: Array) -> float:
     samples, classes = len(reference), reference.shape[1]
-    errors = (outputs - reference) * UNSEEN
+    errors = (outputs - reference) * (1 + excess(samples))
     errors = errors[:: max(1, -(-samples * samples * classes // MOST_MEETINGS))]
     same = 0.0
     for row in reference:

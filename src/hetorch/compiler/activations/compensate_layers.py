@@ -31,6 +31,9 @@ channel; more gains take longer."""
 ENOUGH_SAMPLES, ENOUGH_ROWS = 64, 64
 """Least number of samples from which gains are solved, and of results for each gain; calibration may have fewer.
 Raised, gains depend less on the sample and take longer and more memory."""
+ROWS_A_GAIN, LEAST_ROWS = 256, 4096
+"""Largest number of results, over all samples, from which the gains of an output channel are solved: that many for each
+gain, or the second if it is larger. Raised, gains change hardly (neighbours in an image are alike) and take longer."""
 MOST_NUMBERS = 1 << 24
 """Largest number of partial results, in float64. Samples are left out beyond it; a layer where FEWEST_SAMPLES have more
 gets one gain for each output channel. Raised, gains take more memory."""
@@ -101,30 +104,43 @@ def _solved(op: Affine, source: Array, target: Array, blocks: Indices, groups: G
     wanted_samples = max(ENOUGH_SAMPLES, ENOUGH_ROWS * count * groups.count // op.matrix.shape[0])
     most_samples = max(FEWEST_SAMPLES, MOST_NUMBERS // (op.matrix.shape[0] * count))
     some = slice(None, None, max(1, len(source) // min(wanted_samples, most_samples)))
-    parts = _partial_results(op, source[some], blocks, count)
-    missing = target[some] - op.bias
-    # (samples, m, blocks) -> (output channels, rows, blocks)
-    rows = groups.rows(parts)
-    wanted = groups.rows(missing[..., None])[..., 0]
-    middle, goal = rows.mean(axis=1), wanted.mean(axis=1)
-    rows -= middle[:, None, :]
-    gram = rows.transpose(0, 2, 1) @ rows
-    left = wanted - goal[:, None] - rows.sum(axis=2)
-    right = (rows.transpose(0, 2, 1) @ left[..., None])[..., 0]
+    all_samples = len(source)
+    source, target = source[some], target[some]
+    places = -(-max(LEAST_ROWS, ROWS_A_GAIN * count) // len(source))
+    chosen = groups.order.reshape(groups.count, -1)[
+        :, spread_places(groups.order.size // groups.count, places)
+    ]
+    parts = _partial_results(op.matrix[chosen.reshape(-1)], source, blocks, count)
+    # (blocks, channels x places, samples) -> (channels, blocks, rows); a row is a place in a sample.
+    rows = np.ascontiguousarray(parts.reshape(count, groups.count, -1).transpose(1, 0, 2))
+    wanted = (target - op.bias).T[chosen].reshape(groups.count, -1)
+    middle, goal = rows.mean(axis=2), wanted.mean(axis=1)
+    rows -= middle[:, :, None]
+    gram = rows @ rows.transpose(0, 2, 1)
+    left = wanted - goal[:, None] - rows.sum(axis=1)
+    right = (rows @ left[..., None])[..., 0]
     size = np.diagonal(gram, axis1=1, axis2=2)
-    ridge = RIDGE * count / len(source) * size + 1e-9 * np.max(size, axis=1, initial=1e-300)[:, None] + 1e-300
+    ridge = RIDGE * count / all_samples * size + 1e-9 * np.max(size, axis=1, initial=1e-300)[:, None] + 1e-300
     gains = 1.0 + np.linalg.solve(gram + ridge[..., None] * np.eye(count), right[..., None])[..., 0]
     return gains, goal - np.einsum("ij,ij->i", gains, middle)
 
 
-def _partial_results(op: Affine, source: Array, blocks: Indices, count: int) -> Array:
-    """Return the part of each result that comes from each block, (samples, m, count)."""
+def spread_places(size: int, count: int) -> Indices:
+    """Return at most `count` numbers below `size`, sorted: all of them, or some that favour no row or column."""
+    if count >= size:
+        return np.arange(size)
+    # Multiples of the golden ratio lie evenly without a period that a side of an image could share.
+    return np.unique((np.arange(count) * ((5**0.5 - 1) / 2) % 1.0 * size).astype(np.int64))
+
+
+def _partial_results(matrix: sparse.csr_array, source: Array, blocks: Indices, count: int) -> Array:
+    """Return the part of each result that comes from each block, (count, m, samples)."""
     if count == len(blocks):
         element = np.argsort(blocks)
-        return np.asarray(source[:, None, element] * op.matrix.toarray()[None, :, element])
-    parts = np.empty((len(source), op.matrix.shape[0], count))
-    columns = op.matrix.tocsc()
+        return np.asarray(matrix.toarray().T[element][:, :, None] * source.T[element][:, None, :])
+    parts = np.empty((count, matrix.shape[0], len(source)))
+    columns, inputs = matrix.tocsc(), np.ascontiguousarray(source.T)
     for block in range(count):
         chosen = np.flatnonzero(blocks == block)
-        parts[:, :, block] = (columns[:, chosen] @ source[:, chosen].T).T
+        parts[block] = columns[:, chosen] @ inputs[chosen]
     return parts

@@ -37,13 +37,12 @@ class Curve:
     depths: tuple[int, ...]
 
 
-def error_curves(task: Task, rungs: Sequence[int], *, own: bool = False) -> tuple[Curve, ...]:
+def error_curves(task: Task, rungs: Sequence[int]) -> tuple[Curve, ...]:
     """Return the curve of each activation, in order.
 
     Args:
         task: the network.
         rungs: degrees that each activation may get.
-        own: True if `rungs` holds the one degree of each activation.
 
     Ranges and errors are those on the values of the model itself: no earlier activation is replaced.
     """
@@ -56,8 +55,7 @@ def error_curves(task: Task, rungs: Sequence[int], *, own: bool = False) -> tupl
     for index, op in enumerate(task.program.operations):
         if isinstance(op, Activation):
             gradient = gradients.get(index + 1)
-            degrees = (rungs[len(curves)],) if own else rungs
-            curves.append(_curve(task, index, op, samples[op.input], gradient, span, degrees))
+            curves.append(_curve(task, index, op, samples[op.input], gradient, span, rungs))
     return tuple(curves)
 
 

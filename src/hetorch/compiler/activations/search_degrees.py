@@ -17,7 +17,7 @@ from hetorch.compiler.activations.degree_path import Step, degree_path
 from hetorch.compiler.activations.error_curves import Curve, error_curves
 from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
 from hetorch.compiler.activations.goal import Goal
-from hetorch.ir.tensor_program import Activation, Affine, Wish
+from hetorch.ir.tensor_program import Activation, Affine, TensorProgram, Wish
 
 RUNGS = (2, *SERIES_DEGREES)
 """Degrees that the search tries: the largest of each depth 1 to 6 (2 by completing the square). At depth 2, functions
@@ -28,8 +28,8 @@ degrees are tried to save a level, and the search takes longer."""
 SERIES_WORK = 60
 """Multiplications for each element of an activation, about: those of a series and of its neighbours."""
 HOPELESS = 4.0
-"""Predicted distance from the goal, in multiples of what it allows, from which on a lower degree is not tried. Raised,
-more runs are spent on degrees that a wrong prediction may have ruled out."""
+"""Predicted distance from the goal, in multiples of what it allows, from which on degrees are not tried. Raised, more
+runs are spent on degrees that a wrong prediction may have ruled out."""
 PLENTY = 100
 """Number of allowed runs from which on what fails is tried without compensation too."""
 FEWEST_RUNS = 8
@@ -95,6 +95,20 @@ def choices(task: Task, most_levels: int) -> Choices | None:
     return Choices(curves, degree_path(task.program, curves, _free(task), most_levels))
 
 
+def levels_needed(task: Task, goal: Goal, given: Choices, attempt: Attempt) -> tuple[int, bool]:
+    """Return the levels with which the goal would be met, were they there, and True; or those of the most exact choice
+    and False if not even this one meets it.
+
+    An estimate: predicted errors that are smaller by a factor bring the network nearer to the goal by that factor.
+    """
+    rungs = [RUNGS.index(degree) for degree in attempt.degrees]
+    enough = _error(given.curves, rungs) / goal.distance(attempt) ** 2
+    path = degree_path(
+        task.program, given.curves, _free(task), sum(curve.depths[-1] for curve in given.curves) * 2
+    )
+    return next(((step.levels, True) for step in path if step.error <= enough), (path[-1].levels, False))
+
+
 def search_degrees(
     task: Task,
     goal: Goal,
@@ -119,7 +133,9 @@ def search_degrees(
     if given is None:
         degrees = (task.wish.degree or RUNGS[0],) * len(task.activations)
         return _nearer(goal, evaluate_degrees(task, degrees), _plain(task, degrees))
-    runs = _Runs(task, goal, max(FEWEST_RUNS, MOST_WORK // max(1, _work(task))), told)
+    runs = _Runs(
+        task, goal, max(FEWEST_RUNS, MOST_WORK // max(1, work(task.program) * len(task.inputs))), told
+    )
     lowest = tuple(RUNGS.index(degree) for degree in start)
     if not lowest or not goal.is_met(runs.run(lowest)):
         chosen = _bisected(runs, given.path)
@@ -147,11 +163,13 @@ def _free(task: Task) -> list[int]:
 def _bisected(runs: _Runs, path: Sequence[Step]) -> Step | None:
     """Return the first choice on the path that meets the goal, as far as bisection finds it; None if none is found.
 
-    The most exact choice does not meet it where polynomials of high degree explode; a few others are tried then.
+    The most exact choice does not meet it where polynomials of high degree explode; a few others are tried then, unless
+    all are predicted to be hopeless.
     """
     last = len(path) - 1
     low, high = 0, -1
-    for index in dict.fromkeys((0, last, *(last * quarter // 4 for quarter in (3, 2, 1)))):
+    between = () if _is_hopeless(runs, path[last]) else (3, 2, 1)
+    for index in dict.fromkeys((0, last, *(last * quarter // 4 for quarter in between))):
         if runs.goal.is_met(runs.run(path[index].rungs)):
             high = index
             break
@@ -164,6 +182,10 @@ def _bisected(runs: _Runs, path: Sequence[Step]) -> Step | None:
         else:
             low = middle
     return path[high]
+
+
+def _is_hopeless(runs: _Runs, most_exact: Step) -> bool:
+    return math.sqrt(most_exact.error) > HOPELESS * runs.goal.tolerance
 
 
 def _lowered(runs: _Runs, curves: Sequence[Curve], free: Sequence[int], start: Sequence[int]) -> None:
@@ -187,12 +209,12 @@ def _error(curves: Sequence[Curve], rungs: Sequence[int]) -> float:
     return sum(curve.errors[rung] for curve, rung in zip(curves, rungs, strict=True))
 
 
-def _work(task: Task) -> int:
-    """Return the multiplications of one run, about."""
+def work(program: TensorProgram) -> int:
+    """Return the multiplications of a run of one sample, about."""
     numbers = 0
-    for op in task.program.operations:
+    for op in program.operations:
         if isinstance(op, Affine):
             numbers += op.matrix.nnz
         elif isinstance(op, Activation):
             numbers += SERIES_WORK * math.prod(op.shape)
-    return numbers * len(task.inputs)
+    return numbers

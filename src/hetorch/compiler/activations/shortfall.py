@@ -7,10 +7,10 @@ import math
 
 import numpy as np
 
-from hetorch.compiler.activations.error_curves import error_curves
 from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
 from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.longest_path import longest_path
+from hetorch.compiler.activations.search_degrees import HOPELESS, RUNGS, Choices, levels_needed
 
 OVERFLOW = "the outputs of the polynomials overflow on the calibration inputs; {}"
 USELESS = 1.0
@@ -41,7 +41,7 @@ def refusal(task: Task, goal: Goal, attempt: Attempt) -> str:
     return ""
 
 
-def shortfall(task: Task, goal: Goal, limit: int, attempt: Attempt) -> str:
+def shortfall(task: Task, goal: Goal, limit: int, given: Choices, attempt: Attempt) -> str:
     """Return what the network misses, the layers that cost most, and the remedies that were tried, as one sentence."""
     missed, accepted = [], []
     if goal.tolerance < attempt.error < math.inf:
@@ -62,21 +62,34 @@ def shortfall(task: Task, goal: Goal, limit: int, attempt: Attempt) -> str:
     levels = longest_path(task.program, [fit.depth for fit in attempt.network.fits])
     sentences = [
         f"with polynomials of degree {_degrees(attempt)} ({levels} of at most {limit} levels) {' and '.join(missed)}",
-        _costly(task, goal, attempt),
+        _missing(*levels_needed(task, goal, given, attempt), limit),
+        _costly(task, goal, given, attempt),
         f"{' and '.join(accepted)} accepts it",
     ]
     return "; ".join(filter(None, sentences))
 
 
-def _costly(task: Task, goal: Goal, attempt: Attempt) -> str:
+def _missing(needed: int, suffices: bool, limit: int) -> str:
+    """Return the number of levels that the goal takes, if there are not so many."""
+    if needed <= limit:
+        return ""
+    if suffices:
+        return f"by estimate it takes {needed} levels, {needed - limit} more"
+    return f"by estimate it takes more than {needed} levels, and {needed - limit} of them are missing"
+
+
+def _costly(task: Task, goal: Goal, given: Choices, attempt: Attempt) -> str:
     """Return the layers whose polynomials add most to the error, and if one of them alone is to blame."""
-    curves = error_curves(task, attempt.degrees, own=True)
-    errors = np.array([curve.errors[0] for curve in curves])
+    rungs = [RUNGS.index(degree) for degree in attempt.degrees]
+    errors = np.array([curve.errors[rung] for curve, rung in zip(given.curves, rungs, strict=True)])
     if not np.sum(errors) > 0:
         return ""
     order = np.argsort(-errors, kind="stable")[:NAMED]
     named = [f"{task.activations[i].name} ({task.activations[i].function})" for i in order]
     text = f"most of the error comes from {', '.join(dict.fromkeys(named))}"
+    rest = float(np.sum(errors) - errors[order[0]]) / float(np.sum(errors))
+    if math.sqrt(rest) * goal.distance(attempt) > HOPELESS:
+        return text
     exact = evaluate_degrees(task, attempt.degrees, exact=frozenset({int(order[0])}))
     if goal.is_met(exact):
         text += (

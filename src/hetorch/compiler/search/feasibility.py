@@ -20,12 +20,12 @@ from hetorch.compiler.search.variants import LoweredVariant, Variant
 from hetorch.engine.noise import NoiseModel
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply
 from hetorch.params import Security, max_log2_qp
+from hetorch.plan.public import OUTPUT_ROOM_BITS
 
 SPECIAL_BITS = 49
 """Largest size in bits of a special prime and of q_0: below 2^50, where the vector kernels end."""
-HEADROOM_BITS = 4
-"""Bits of q_0 above the calibrated outputs: one for the sign, three for inputs that calibration did not see. Raised,
-outputs may go further beyond those of calibration, and q_0 takes more of the modulus."""
+HEADROOM_BITS = 1 + OUTPUT_ROOM_BITS
+"""Bits of q_0 above the calibrated outputs: one for the sign, the others for inputs that calibration did not see."""
 MOST_SCALE_BITS = SPECIAL_BITS - HEADROOM_BITS
 """Largest size in bits of the scale: q_0, with its headroom, stays within SPECIAL_BITS."""
 PRIME_BITS = 0.02
