@@ -173,8 +173,8 @@ class Client:
         They are computed here from the scores that `predict` returns; its arguments and errors are the same.
 
         Returns:
-            float64 (classes,) of one sample or (batch, classes), whose columns are the labels `classes`, in order; of several classifiers a
-            list of them.
+            float64 (classes,) of one sample or (batch, classes), whose columns are the labels `classes`, in order; of
+            several classifiers a list of them.
 
         Raises:
             InputError: the model is no classifier of scikit-learn or ONNX, or has no probabilities.

@@ -46,7 +46,8 @@ def evaluate(
         y: the labels, for a plan of one output. Whole numbers (batch,) for a plan with several numbers are classes,
             compared with the index of the largest one; other numbers, in the shape of the output, are targets of a
             regression. For a plan of several outputs a mapping from the name of one that is a row of numbers to its
-            classes, as {"logits": y}; accuracy and agreement are then those of this output. For a classifier of scikit-learn or ONNX they are what its predict returns.
+            classes, as {"logits": y}; accuracy and agreement are then those of this output. For a
+            classifier of scikit-learn or ONNX they are what its predict returns.
         model: the model that was compiled, in any form that hetorch.compile takes; without it only the compiled network
             is judged.
         seed: the seed of the modelled noise, 0 or more.
@@ -64,14 +65,7 @@ def evaluate(
     check_runnable(plan)
     check_seed(seed)
     samples, _ = plan.public().samples(x, fewest=1)
-    outputs = plan.output_layout.size
-    head = _head_with_classes(plan, y, len(samples)) if isinstance(y, Mapping) else None
-    if head is not None:
-        labels: NDArray[np.generic] | None = head[1]
-    else:
-        labels = None if y is None else _labels(plan, y, len(samples), outputs)
-    is_regression = labels is not None and labels.ndim > 1 and not plan.interface.classes
-    classify = head[0] if head is not None else None if is_regression else _classifier(plan)
+    labels, classify = _labels_and_classes(plan, y, len(samples))
     beyond = np.zeros(len(samples), dtype=bool)
     with reporting(progress, "evaluate") as report:
         clear = None if model is None else _outputs_in_clear(plan, model, samples, report)
@@ -89,6 +83,20 @@ def evaluate(
         outside_activations=float(np.mean(beyond)) if has_ranges else None,
         output_range=plan.report.output_range,
     )
+
+
+def _labels_and_classes(
+    plan: Plan, y: object | None, count: int
+) -> tuple[NDArray[np.generic] | None, Classify | None]:
+    """Return the labels of `count` samples, and the function from outputs to classes; None where there are none."""
+    if isinstance(y, Mapping):
+        classify, labels = _head_with_classes(plan, y, count)
+        return labels, classify
+    if y is None:
+        return None, _classifier(plan)
+    known = _labels(plan, y, count, plan.output_layout.size)
+    is_regression = known.ndim > 1 and not plan.interface.classes
+    return known, None if is_regression else _classifier(plan)
 
 
 def _classifier(plan: Plan) -> Classify | None:
@@ -125,7 +133,7 @@ def _head_with_classes(
                 f"the labels of {head.name} must be one of the classes 0..{head.size - 1} for each of the "
                 f"{count_text(count, 'sample')}, and the output a row of numbers; it has shape {head.shape}"
             )
-        return (lambda outputs: outputs[:, part].argmax(axis=1)), labels
+        return (lambda outputs, part=part: outputs[:, part].argmax(axis=1)), labels
     names = ", ".join(head.name for head in plan.interface.heads) or "one without a name"
     raise InputError(f"the labels name {', '.join(map(str, y))}; name one of the plan's outputs ({names})")
 

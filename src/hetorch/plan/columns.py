@@ -42,7 +42,8 @@ class Columns:
         """Return the numbers (rows, width) of a table, or (width,) of one row of it.
 
         A table is a DataFrame, a mapping from names to columns or a list of rows that map names to values, all in any
-        order, or an array (rows, count) in the order of the columns. One row is a Series or a mapping from names to values, or an array (count,).
+        order, or an array (rows, count) in the order of the columns. One row is a Series or a mapping from names to
+        values, or an array (count,).
         Tensors and arrays of columns that need no computation are returned as they are.
 
         Raises:

@@ -46,7 +46,8 @@ def as_module(model: object) -> torch.nn.Module:
         )
     if isinstance(model, type):
         raise InputError(
-            f"the model is the class {model.__name__}: make an instance, {model.__name__}(...), and give it its weights, or fit it"
+            f"the model is the class {model.__name__}: make an instance, {model.__name__}(...), and "
+            "give it its weights, or fit it"
         )
     if is_estimator(model):
         return estimator_module(model)
