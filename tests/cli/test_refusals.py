@@ -177,6 +177,7 @@ def test_sharing_needs_both_numbers(tmp_path: Path) -> None:
     [
         ("net.py", "names no model"),
         ("net.py:", "names no model"),
+        ("net.joblib", "is a pickle, which runs whatever it holds"),
         ("missing.py:make", "there is no file"),
         ("net.py:nothing", "has no 'nothing'"),
         ("broken.py:make", "cannot be imported: ZeroDivisionError"),

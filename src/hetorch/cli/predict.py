@@ -127,6 +127,8 @@ def predict(
     if output is not None:
         print(f"{count_text(len(samples), 'encrypted prediction')} in {output}, shape {_shapes(outputs)}")
     else:
+        for one in plan.interface.classes if proba else ():
+            print(f"probabilities of {', '.join(map(str, one.labels))}:")
         with np.printoptions(precision=6, suppress=True, threshold=1_000_000):
             for line in [outputs] if not isinstance(outputs, dict) else outputs.items():
                 print(*line, sep=": ") if isinstance(line, tuple) else print(line)
@@ -183,6 +185,8 @@ def _print_json(
     }
     if noise is not None:
         document["sharing_noise_std"] = noise
+    if client.plan.interface.classes:
+        document["classes"] = client.classes
     if path is not None:
         document["output"] = str(path)
     else:

@@ -22,6 +22,7 @@ from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
 from hetorch.engine.secret import SecretKey, Sharing, flood
 from hetorch.errors import RemoteError, WireError
+from hetorch.plan.class_scores import Label
 from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.addresses import SERVER_TIMING_HEADER
 from hetorch.wire.predict import dump_request, load_response, response_limits
@@ -137,7 +138,8 @@ class Client:
         Args:
             x: numpy array, torch tensor or nested lists, of shape `plan.input_shape`, or with a batch axis in front.
                 Batches larger than `plan.batch_size` take several requests. For a model of columns, a table: a
-                DataFrame or a mapping from names to columns, in any order; or one row of it.
+                DataFrame, a mapping from names to columns or a list of rows (`to_dict("records")`), in any order;
+                or one row of it.
             for_sharing: must be given when anyone but the key holder will see the result, because the low bits of a
                 plain decryption depend on the secret key. Adds the noise that hides them, and counts the result in the
                 vault. Warns with SharingNoiseWarning if it is large beside the outputs.
@@ -158,13 +160,21 @@ class Client:
         results = self.predict_samples(samples, for_sharing=for_sharing)
         return self.plan.named(results[0] if single else results)
 
+    @property
+    def classes(self) -> tuple[Label, ...] | tuple[tuple[Label, ...], ...]:
+        """The labels of a classifier, in the order of the columns of predict_proba; of several classifiers a tuple of
+        them each. InputError if the model is no classifier of scikit-learn or ONNX."""
+        self.plan.interface.check_classes()
+        labels = tuple(one.labels for one in self.plan.interface.classes)
+        return labels[0] if len(labels) == 1 else labels
+
     def predict_proba(self, x: object, *, for_sharing: Sharing | None = None) -> Any:
         """Return the probabilities of the classes, as predict_proba of the scikit-learn classifier does.
 
         They are computed here from the scores that `predict` returns; its arguments and errors are the same.
 
         Returns:
-            float64 (classes,) of one sample or (batch, classes), in the order of `plan.interface.classes[0].labels`; of
+            float64 (classes,) of one sample or (batch, classes), whose columns are the labels `classes`, in order; of
             several classifiers a list of them.
 
         Raises:

@@ -24,6 +24,7 @@ from sklearn import (
 )
 from torch import nn
 
+import hetorch
 from hetorch import load_model
 from hetorch.compiler.frontend.capture import capture
 from hetorch.errors import InputError, UnsupportedModelError
@@ -110,6 +111,8 @@ def test_models_that_are_objects_already(tmp_path: Path) -> None:
     assert load_model(module) is module
     with pytest.raises(InputError, match="got int"):
         load_model(5)
+    with pytest.raises(InputError, match=r"is the class Linear: make an instance, Linear\(\.\.\.\)"):
+        hetorch.compile(nn.Linear, torch.zeros(4, 2))
     pickled = tmp_path / "model.joblib"
     pickled.write_bytes(b"\x80\x04")
     with pytest.raises(InputError, match="is a pickle, which runs whatever it holds"):
