@@ -82,6 +82,8 @@ def test_a_table_and_its_classes(setting: Setting) -> None:
     ask = ("predict", url, folder / "t.csv", "--model", "table")
     document = json.loads(run(*ask, "--proba", "--json", vault=folder / "vault").stdout)
     assert np.abs(np.array(document["outputs"]["output_0"])[:, 1] - expit(right()[:, 0] - 1)).max() < ERROR
+    assert document["classes"] == [["a", "b"], ["x, y", 'z"', "w"]]
+    assert "probabilities of a, b:\n" in run(*ask, "--proba", vault=folder / "vault").stdout
     run(*ask, "--labels", "-o", folder / "labels.csv", vault=folder / "vault")
     labels = [["ab"[int(row[0] > 0)], ("x, y", 'z"', "w")[int(row[1:].argmax())]] for row in right()]
     with (folder / "labels.csv").open(newline="") as file:
@@ -192,5 +194,10 @@ def test_names_of_outputs_lead_nowhere_else(tmp_path: Path) -> None:
     save_arrays(tmp_path / "y.npz", {"../a": np.ones(2), "file": np.zeros(1)})
     with np.load(tmp_path / "y.npz") as arrays:
         assert sorted(arrays.files) == [".._a", "file"]
-    with pytest.raises(InputError, match="holds 2 arrays"):
+    with pytest.raises(
+        InputError, match=r"holds 2 arrays \(\.\._a, file\); name one of them, as in .*y\.npz:\.\._a"
+    ):
         load_array(tmp_path / "y.npz")
+    assert load_array(tmp_path / "y.npz:file").shape == (1,)
+    with pytest.raises(InputError, match="none is 'other'"):
+        load_array(tmp_path / "y.npz:other")

@@ -61,8 +61,15 @@ def test_inspect_shows_the_table(plan: Path) -> None:
 
 def test_no_plan(tmp_path: Path) -> None:
     assert "neither a plan folder nor an address" in refusal("inspect", tmp_path / "nothing")
-    assert "cannot read the plan" in refusal("inspect", tmp_path)
-    assert "cannot read the plan" in refusal("serve", tmp_path)
+    empty = f"{tmp_path} is no plan folder: it has no manifest.json"
+    assert empty in refusal("inspect", tmp_path)
+    assert empty in refusal("serve", tmp_path)
+    absent = tmp_path / "xray.hetorch"
+    for verb in (("serve",), ("evaluate", "--inputs", "x.npy"), ("without-weights", "-o", tmp_path / "out")):
+        told = refusal(*verb, absent)
+        assert f"there is no plan folder {absent}" in told and "address" not in told
+    (tmp_path / "net.py").write_text("")
+    assert f"{tmp_path / 'net.py'} is no plan folder but a file" in refusal("serve", tmp_path / "net.py")
 
 
 def test_a_damaged_plan(plan: Path, tmp_path: Path) -> None:
@@ -70,9 +77,10 @@ def test_a_damaged_plan(plan: Path, tmp_path: Path) -> None:
     copy.mkdir()
     (copy / "manifest.json").write_bytes((plan / "manifest.json").read_bytes())
     (copy / "weights.safetensors").write_bytes(b"\0" * 100)
-    assert "does not belong" in refusal("serve", copy)
+    told = refusal("serve", copy)
+    assert f"the plan in {copy} is damaged" in told and "does not belong" in told
     (copy / "manifest.json").write_text("{}")
-    assert refusal("inspect", copy)
+    assert f"the plan in {copy} is damaged: manifest.json" in refusal("inspect", copy)
 
 
 def test_two_plans_of_one_name(plan: Path) -> None:
@@ -169,6 +177,7 @@ def test_sharing_needs_both_numbers(tmp_path: Path) -> None:
     [
         ("net.py", "names no model"),
         ("net.py:", "names no model"),
+        ("net.joblib", "is a pickle, which runs whatever it holds"),
         ("missing.py:make", "there is no file"),
         ("net.py:nothing", "has no 'nothing'"),
         ("broken.py:make", "cannot be imported: ZeroDivisionError"),

@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from hetorch.client import Client, Sharing, StepTimings, Vault
+from hetorch.client.sharing_noise import check_sharing
 from hetorch.errors import (
     InputError,
     InputRangeWarning,
     PlanError,
     RemoteError,
     SecurityError,
+    SharingNoiseWarning,
     VaultError,
     WireError,
 )
@@ -132,18 +134,34 @@ def test_outside_the_calibrated_range_warns_at_the_caller(client: Client) -> Non
 
 
 def test_shared_results_are_noisy_as_promised_and_counted(url: str, tmp_path: Path) -> None:
-    sharing = Sharing(error_bound=1e-9, queries=3)
+    sharing = Sharing(error_bound=1e-5, queries=3)
     x = samples(3)
     vault = Vault(tmp_path / "keys")
     with Client(url, vault=vault, allow_insecure=True) as client:
-        error = client.predict(x, for_sharing=sharing) - expected(x)
+        with pytest.warns(SharingNoiseWarning, match="deviation of 3.93, 0.39 times") as caught:
+            error = client.predict(x, for_sharing=sharing) - expected(x)
+        assert caught[0].filename == __file__
         sigma = sharing.noise_std(4)
         # 12 Gaussians: P(chi^2_12 < 12/32) and P(chi^2_12 > 96) are both below 1e-7.
         assert sigma**2 / 32 < np.mean(error**2) < 8 * sigma**2
         assert vault.shared(client.plan.parameters).results == 3
-        with pytest.raises(VaultError, match="budget"):
+        with pytest.warns(SharingNoiseWarning), pytest.raises(VaultError, match="budget"):
             client.predict(x[0], for_sharing=sharing)
         assert np.abs(client.predict(x[0]) - expected(x[0])).max() < ERROR  # for the owner nothing changed
+
+
+def test_a_bound_that_the_plan_does_not_keep_and_classes_of_noise_are_refused(client: Client) -> None:
+    plan = client.plan
+    predicted = plan.precision * plan.output_range
+    with pytest.raises(InputError, match=r"bound 9e-06 is below .* predicts, 1e-05"):
+        client.predict(samples(1), for_sharing=Sharing(0.9 * predicted, 1))
+    # sqrt(12 * 10) * 2^15 * sqrt(4) * 1e-4 = 71.8
+    large = Sharing(10 * predicted, 10)
+    with pytest.raises(InputError, match=r"those of noise: .* 71\.8, 7\.2 times .* \(10\).* precision=1e-07"):
+        client.predict_samples(samples(1), for_sharing=large, for_classes=True)
+    check_sharing(
+        dataclasses.replace(plan, precision=1e-9), Sharing(1e-8, 1), 1, for_classes=True
+    )  # no warning
 
 
 def test_an_insecure_plan_is_refused_and_no_key_is_made(url: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from hetorch import simulate
 from hetorch.client import Client, Sharing, Vault
-from hetorch.errors import InputError
+from hetorch.errors import InputError, SharingNoiseWarning
 from hetorch.plan.class_scores import ClassScores
 from hetorch.plan.columns import Columns
 from hetorch.plan.features import Category, Number
@@ -71,7 +71,9 @@ def test_probabilities_and_labels(address: str, vault: Vault) -> None:
     with client_of(address, vault, "classes") as client:
         shares, labels, scores = client.predict_proba(X), client.classify(X), client.predict(X)
         assert client.classify(X[0]).tolist() == ["yes"] * 4  # squares are positive
-        shared = client.predict_proba(X, for_sharing=Sharing(error_bound=1e-6, queries=10))
+        with pytest.warns(SharingNoiseWarning):
+            shared = client.predict_proba(X, for_sharing=Sharing(error_bound=1e-5, queries=10))
+        assert client.classes == (("no", "yes"),) * 4
     assert len(shares) == 4 and labels.shape == (3, 4)
     for number, part in enumerate(shares):
         assert np.abs(part[:, 1] - expit(expected(X)[:, number] - 1)).max() < ERROR
@@ -86,6 +88,8 @@ def test_without_probabilities_nothing_is_sent(address: str, vault: Vault) -> No
         assert client.timings == []
         assert client.classify(X).tolist() == (expected(X).argmax(axis=1) + 1).tolist()
     with client_of(address, vault, "named") as client:
+        with pytest.raises(InputError, match="knows no classes"):
+            _ = client.classes
         for ask in (client.predict_proba, client.classify):
             with pytest.raises(InputError, match="knows no classes"):
                 ask(X)
@@ -93,7 +97,14 @@ def test_without_probabilities_nothing_is_sent(address: str, vault: Vault) -> No
 
 
 @pytest.mark.parametrize(
-    "table", [TABLE, TABLE[["age", "town"]], TABLE.to_dict("list"), TABLE[["age", "town"]].values]
+    "table",
+    [
+        TABLE,
+        TABLE[["age", "town"]],
+        TABLE.to_dict("list"),
+        TABLE.to_dict("records"),
+        TABLE[["age", "town"]].values,
+    ],
 )
 def test_a_table_in_any_order(address: str, vault: Vault, table: object) -> None:
     numbers = np.array([[0.2, 1, 0], [0.5, 0, 1], [0.8, 1, 0]])
@@ -107,3 +118,10 @@ def test_a_table_in_any_order(address: str, vault: Vault, table: object) -> None
     assert np.abs(scores - right).max() < ERROR and np.abs(one - right[1]).max() < ERROR
     assert labels.tolist() == (right.argmax(axis=1) + 1).tolist()
     assert np.abs(simulate(PLANS["table"], table) - right).max() < ERROR
+
+
+def test_rows_with_other_columns_are_refused() -> None:
+    columns = INTERFACES["table"].columns
+    assert columns is not None
+    with pytest.raises(InputError, match="row 1 and row 0 differ in town"):
+        columns.read([{"age": 1, "town": "Ulm"}, {"age": 2}])

@@ -229,3 +229,11 @@ def test_wishes_for_single_modules() -> None:
     assert tanh.degree == 5
     assert relu.error is not None and relu.low is not None and relu.high is not None
     assert relu.error <= 2.0**-6 * max(-relu.low, relu.high)
+
+
+def test_an_exact_model_has_no_sentence_on_polynomials() -> None:
+    result = hetorch.analyze(nn.Linear(3, 2), torch.rand(8, 3))
+    assert result.supported and "polynomials instead" not in str(result)
+    assert "polynomials instead" in str(
+        hetorch.analyze(nn.Sequential(nn.Linear(3, 2), nn.ReLU()), torch.rand(8, 3))
+    )

@@ -168,5 +168,16 @@ def test_several_outputs_are_compared_each_in_its_own_range() -> None:
     with torch.no_grad():
         share = np.mean(own == heads(x)["classes"].argmax(1).numpy())
     assert result.noisy.agreement == pytest.approx(share)
-    with pytest.raises(InputError, match="a plan of one output"):
+    with torch.no_grad():
+        labels = heads(x)["classes"].argmax(1)
+    labels[:20] = (labels[:20] + 1) % 3
+    judged = hetorch.evaluate(made, x, {"classes": labels}, model=heads)
+    assert judged.clear is not None and judged.clear.accuracy == pytest.approx(0.9)
+    with pytest.raises(InputError, match=r"by its name, as in \{'classes': y\}"):
         hetorch.evaluate(made, x, np.zeros(200))
+    for wrong, message in (
+        ({"price": np.zeros(200)}, "the labels of price"),
+        ({"a": labels}, "the labels name a;"),
+    ):
+        with pytest.raises(InputError, match=message):
+            hetorch.evaluate(made, x, wrong)

@@ -65,7 +65,7 @@ def test_the_server_has_no_weight_in_clear() -> None:
     made = plan("encrypted")
     hidden = made.without_weights()
     assert all(not np.any(a) for a in hidden.weights.values() if a.dtype == np.float64)
-    assert hidden.key_spec == made.key_spec and hidden.fingerprint() != made.fingerprint()
+    assert hidden.key_spec == made.key_spec and hidden.fingerprint != made.fingerprint
     key = SecretKey.generate(made.parameters)
     weights = encrypt_weights(made, key.public_key())
     for op in made.program.operations:
@@ -157,7 +157,7 @@ def test_the_public_plan_does_not_depend_on_the_weights(tmp_path: Path) -> None:
     assert (
         made.public().to_bytes() == made.without_weights().public().to_bytes() == loaded.public().to_bytes()
     )
-    assert made.public().fingerprint != made.fingerprint()  # a hash of weights would let guesses be checked
+    assert made.public().fingerprint != made.fingerprint  # a hash of weights would let guesses be checked
     assert made.public().encrypted_weight_bytes > 0 == plan("clear").public().encrypted_weight_bytes
     assert b"encrypted_weight_bytes" not in plan("clear").public().to_bytes()
     assert "not in this plan" in str(loaded) and "not in this plan" not in str(made)

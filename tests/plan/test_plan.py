@@ -76,7 +76,7 @@ def test_signposts_hide_nothing_and_lead_to_calls_that_exist() -> None:
 
 def test_copies_and_probes_of_a_plan_work() -> None:
     made = plan("linear")
-    assert copy.copy(made).fingerprint() == made.fingerprint()
+    assert copy.copy(made).fingerprint == made.fingerprint
     with pytest.raises(AttributeError, match="_repr_html_"):
         getattr(made, "_repr_html_")  # noqa: B009
     assert made.notes == made.report.notes

@@ -34,7 +34,7 @@ def test_no_weight_is_in_it() -> None:
     assert set(data) == {
         "format", "version", "name", "fingerprint", "parameters", "key_spec", "batch_size", "input_layout",
         "input_level", "input_scale", "output_layout", "output_level", "output_scale", "input_range", "precision",
-        "evaluation_key_bytes", "input_ciphertext_bytes", "output_ciphertext_bytes",
+        "output_range", "evaluation_key_bytes", "input_ciphertext_bytes", "output_ciphertext_bytes",
         "interface",
     }  # fmt: skip
 

@@ -20,7 +20,7 @@ def test_saved_and_loaded_is_the_same(name: str, tmp_path: Path) -> None:
     made = plan(name)
     made.save(tmp_path / "plan")
     loaded = Plan.load(tmp_path / "plan")
-    assert loaded.fingerprint() == made.fingerprint()
+    assert loaded.fingerprint == made.fingerprint
     assert loaded.program == made.program and loaded.key_spec == made.key_spec
     assert loaded.report == made.report and loaded.public() == made.public()
     x = inputs(name)[:2]
@@ -56,8 +56,8 @@ def _text(text: str) -> Callable[[Path], None]:
 
 
 BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
-    "missing": (lambda folder: (folder / "manifest.json").unlink(), "cannot read"),
-    "weights missing": (lambda folder: (folder / "weights.safetensors").unlink(), "cannot read"),
+    "missing": (lambda folder: (folder / "manifest.json").unlink(), "is no plan folder"),
+    "weights missing": (lambda folder: (folder / "weights.safetensors").unlink(), "is damaged: it has no"),
     "weights cut": (_truncate("weights.safetensors"), "SHA-256"),
     "manifest cut": (_truncate("manifest.json"), "not valid JSON"),
     "not json": (_text("{"), "not valid JSON"),
@@ -88,15 +88,26 @@ def test_a_broken_folder_is_one_clear_error(case: str, tmp_path: Path) -> None:
     plan("mlp").save(tmp_path)
     change, message = BROKEN[case]
     change(tmp_path)
-    kind = StorageError if message == "cannot read" else PlanError
-    with pytest.raises(kind, match=message):
+    kind = StorageError if case == "missing" else PlanError
+    with pytest.raises(kind, match=message) as told:
         Plan.load(tmp_path)
+    assert str(tmp_path) in str(told.value)
+    assert ("is damaged" in str(told.value)) == (case not in ("missing", "other version", "other format"))
+
+
+def test_the_home_folder_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    plan("linear").save("~/plans/linear")
+    assert (tmp_path / "plans" / "linear" / "manifest.json").exists()
+    assert Plan.load("~/plans/linear").name == plan("linear").name
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="cannot read"):
+    with pytest.raises(StorageError, match="there is no plan folder"):
         Plan.load(tmp_path / "nothing")
     (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="is no plan folder but a file"):
+        Plan.load(tmp_path / "file")
     with pytest.raises(StorageError, match="cannot write"):
         plan("mlp").save(tmp_path / "file")
 

@@ -111,11 +111,13 @@ def test_a_missing_key_is_named() -> None:
 
 def test_inputs_far_outside_are_noticed() -> None:
     made = plan("mlp")
+    with pytest.raises(InputError, match=r"nothing can be computed .* calibrated"):
+        run_slots(made, inputs("mlp")[0] * 1e4)
     with (
         pytest.warns(InputRangeWarning, match="calibrated"),
         pytest.raises(InputError, match="far outside"),
     ):
-        run_slots(made, inputs("mlp")[0] * 1e4)
+        run_slots(replace(made, input_range=(-1e4, 1e4)), inputs("mlp")[0] * 1e4)
 
 
 def test_the_cleartext_engine_is_an_engine() -> None:

@@ -194,7 +194,7 @@ for name in sys.argv[1:]:
     torch.manual_seed(5)
     model = ZOO[name].make().eval()
     x = torch.randn(100, *ZOO[name].shape).clamp(-3, 3)
-    print(name, compile(model, x, activation_tolerance=0.1).fingerprint())
+    print(name, compile(model, x, activation_tolerance=0.1).fingerprint)
 """
 
 

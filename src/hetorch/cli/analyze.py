@@ -20,7 +20,9 @@ def analyze_model(
         str,
         typer.Argument(metavar=METAVAR, help=HELP),
     ],
-    calibration: Annotated[Path, typer.Option(help="Typical inputs, batch first: .npy, .npz or .csv.")],
+    calibration: Annotated[
+        Path, typer.Option(help="Typical inputs, batch first: .npy, .npz (or .npz:NAME) or .csv.")
+    ],
     options: dict[str, Any],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

@@ -20,9 +20,15 @@ SUFFIXES = (".npy", ".npz", ".csv")
 
 
 def load_array(path: Path) -> NDArray[np.generic]:
-    """Read the array of a file; StorageError if it cannot be read, InputError if it holds no array of numbers."""
+    """Read the array of a file, or the array NAME of `FILE.npz:NAME`.
+
+    StorageError if it cannot be read, InputError if it holds no array of numbers, or several and none is named.
+    """
     import numpy as np
 
+    file_name, named, array_name = path.name.partition(".npz:")
+    if named:
+        path = path.with_name(f"{file_name}.npz")
     _check_suffix(path)
     try:
         if path.suffix == ".csv":
@@ -36,9 +42,13 @@ def load_array(path: Path) -> NDArray[np.generic]:
             if isinstance(loaded, np.ndarray):
                 return loaded
             names = list(loaded.files)
-            if len(names) != 1:
+            if array_name in names:
+                return np.asarray(loaded[array_name])
+            if len(names) != 1 or named:
                 raise InputError(
-                    f"{path} holds {count_text(len(names), 'array')} ({', '.join(names[:5])}); one is expected"
+                    f"{path} holds {count_text(len(names), 'array')} ({', '.join(names)})"
+                    + (f", none is {array_name!r}" if named else "")
+                    + f"; name one of them, as in {path}:{names[0] if names else 'NAME'}"
                 )
             return np.asarray(loaded[names[0]])
     except OSError as error:

@@ -20,7 +20,9 @@ def compile_model(
         str,
         typer.Argument(metavar=METAVAR, help=HELP),
     ],
-    calibration: Annotated[Path, typer.Option(help="Typical inputs, batch first: .npy, .npz or .csv.")],
+    calibration: Annotated[
+        Path, typer.Option(help="Typical inputs, batch first: .npy, .npz (or .npz:NAME) or .csv.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The plan folder to write.")],
     options: dict[str, Any],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -27,13 +27,12 @@ def encrypt_weights(
     Example: [bold]hetorch encrypt-weights digits.hetorch --public-key theirs.key -o digits.weights[/bold]
     """
     from hetorch.cli.output_paths import check_file
-    from hetorch.cli.target import plan_folder
     from hetorch.errors import InputError
     from hetorch.model_owner.encrypt import save_encrypted_weights
     from hetorch.plan.plan import Plan
 
     check_file(output)
-    whole = Plan.load(plan_folder(str(plan)))
+    whole = Plan.load(plan)
     try:
         if public_key.stat().st_size > MOST_KEY_BYTES:
             raise InputError(f"{public_key} is larger than {size_text(MOST_KEY_BYTES)}; it is no public key")

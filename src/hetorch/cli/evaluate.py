@@ -38,11 +38,10 @@ def evaluate_plan(
     """
     from hetorch.cli.model_source import load_model
     from hetorch.cli.tables import as_plan_input, load_labels, load_samples
-    from hetorch.cli.target import plan_folder
     from hetorch.inspect.evaluate import evaluate
     from hetorch.plan.plan import Plan
 
-    loaded = Plan.load(plan_folder(plan))
+    loaded = Plan.load(plan)
     samples = as_plan_input(loaded.public(), load_samples(inputs), inputs)
     count = len(next(iter(samples.values())) if isinstance(samples, dict) else samples)
     targets = None if labels is None else load_labels(labels, count)

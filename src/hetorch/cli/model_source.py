@@ -18,6 +18,9 @@ FORMS = (
     "FILE.pt2 or FILE.onnx"
 )
 
+PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt")
+"""Endings of files that are not opened, because reading a pickle runs the code that it holds."""
+
 
 def load_model(source: str) -> object:
     """Return the model of `FILE.py:name`, `FILE.pt2` or `FILE.onnx`; this runs the file's code.
@@ -38,6 +41,11 @@ def load_model(source: str) -> object:
             raise InputError(
                 f"{source!r} is a plan, which is compiled already: `hetorch inspect` shows it, `hetorch serve` runs it"
             )
+    if source.endswith(PICKLES):
+        raise InputError(
+            f"{source!r} is a pickle, which runs whatever it holds and is not opened; load it in a Python file, if you "
+            f"trust it, with torch.load or joblib.load in a function that returns the model, and {FORMS}"
+        )
     path, separator, name = source.rpartition(":")
     if not separator or not path.endswith(".py") or not name.isidentifier():
         raise InputError(f"{source!r} names no model; {FORMS}")

@@ -64,7 +64,11 @@ def predict(
     ] = None,
     error_bound: Annotated[
         float | None,
-        typer.Option(help="With --for-sharing: the largest error of an output, in the unit of the output."),
+        typer.Option(
+            help="With --for-sharing: a bound of the encryption error in the unit of the output, at least the plan's "
+            "predicted error. The noise, over 100,000 times as large, is computed from it: it is not the accuracy that "
+            "you get."
+        ),
     ] = None,
     proba: Annotated[
         bool, typer.Option("--proba", help="The probabilities of a classifier's classes, not its scores.")
@@ -88,6 +92,7 @@ def predict(
     from hetorch.cli.output_paths import check_file
     from hetorch.cli.tables import as_plan_input, load_samples
     from hetorch.client import Client, Sharing
+    from hetorch.client.sharing_noise import sharing_noise
     from hetorch.plan.inputs import beyond_range
 
     if output is not None:
@@ -106,17 +111,24 @@ def predict(
         plan = client.plan
         _check_answer(plan, output, proba=proba, labels=labels)
         samples, single = plan.samples(as_plan_input(plan, loaded, inputs), fewest=1)
-        results = client.predict_samples(samples, for_sharing=sharing)
+        results = client.predict_samples(samples, for_sharing=sharing, for_classes=proba or labels)
+    noise = None if sharing is None else sharing_noise(plan, sharing, len(samples))
     outputs = _answer(plan, results[0] if single else results, proba=proba, labels=labels)
     if output is not None:
         save_arrays(output, outputs)
     if as_json:
         beyond = beyond_range(samples, client.plan.input_range)
-        _print_json(outputs, output, client, time.perf_counter() - start, np.flatnonzero(beyond).tolist())
+        _print_json(
+            outputs, output, client, time.perf_counter() - start, np.flatnonzero(beyond).tolist(), noise
+        )
         return
+    if noise is not None:
+        typer.echo(f"noise of standard deviation {noise:.3g} was added to each output for sharing", err=True)
     if output is not None:
         print(f"{count_text(len(samples), 'encrypted prediction')} in {output}, shape {_shapes(outputs)}")
     else:
+        for one in plan.interface.classes if proba else ():
+            print(f"probabilities of {', '.join(map(str, one.labels))}:")
         with np.printoptions(precision=6, suppress=True, threshold=1_000_000):
             for line in [outputs] if not isinstance(outputs, dict) else outputs.items():
                 print(*line, sep=": ") if isinstance(line, tuple) else print(line)
@@ -160,6 +172,7 @@ def _print_json(
     client: Client,
     seconds: float,
     out_of_range: list[int],
+    noise: float | None,
 ) -> None:
     several = isinstance(outputs, dict)
     parts = outputs.items() if isinstance(outputs, dict) else [("", outputs)]
@@ -170,6 +183,10 @@ def _print_json(
         "timings": [dataclasses.asdict(t) for t in client.timings],
         "out_of_range": out_of_range,
     }
+    if noise is not None:
+        document["sharing_noise_std"] = noise
+    if client.plan.interface.classes:
+        document["classes"] = client.classes
     if path is not None:
         document["output"] = str(path)
     else:

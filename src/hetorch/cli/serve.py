@@ -21,7 +21,11 @@ GB = 10**9
 
 def serve(
     plans: Annotated[
-        list[Path], typer.Argument(metavar="PLAN...", help="The folders of the plans to serve.")
+        list[Path],
+        typer.Argument(
+            metavar="PLAN...",
+            help="The folders of the plans to serve; a model's name is that of its folder without .hetorch.",
+        ),
     ],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[

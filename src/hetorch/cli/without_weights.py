@@ -23,14 +23,13 @@ def without_weights(
     Example: [bold]hetorch without-weights digits.hetorch -o digits-public.hetorch[/bold]
     """
     from hetorch.cli.output_paths import check_plan_folder
-    from hetorch.cli.target import plan_folder
     from hetorch.errors import InputError
     from hetorch.plan.plan import Plan
 
     check_plan_folder(output)
     if output.resolve() == plan.resolve():
         raise InputError(f"{output} is the plan itself, whose weights would be lost; choose another folder")
-    hidden = Plan.load(plan_folder(str(plan))).without_weights()
+    hidden = Plan.load(plan).without_weights()
     hidden.save(output)
     public = hidden.public()
     if as_json:

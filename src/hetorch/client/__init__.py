@@ -7,12 +7,13 @@ from hetorch.client.timing import StepTimings
 from hetorch.client.vault import StoredKeys, Vault, default_vault_path
 from hetorch.client.weights import upload_weights
 from hetorch.engine.secret import Sharing
-from hetorch.errors import InputRangeWarning
+from hetorch.errors import InputRangeWarning, SharingNoiseWarning
 
 __all__ = [
     "Client",
     "InputRangeWarning",
     "Sharing",
+    "SharingNoiseWarning",
     "StepTimings",
     "StoredKeys",
     "Vault",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hetorch.client.catalogue import choose_model
 from hetorch.client.key_making import public_key_message, secret_key, stored_evaluation_keys
+from hetorch.client.sharing_noise import check_sharing
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Answer, Transport
 from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, DEFAULT_MAX_MESSAGE_BYTES, check_plan
@@ -21,6 +22,7 @@ from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
 from hetorch.engine.secret import SecretKey, Sharing, flood
 from hetorch.errors import RemoteError, WireError
+from hetorch.plan.class_scores import Label
 from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.addresses import SERVER_TIMING_HEADER
 from hetorch.wire.predict import dump_request, load_response, response_limits
@@ -136,10 +138,11 @@ class Client:
         Args:
             x: numpy array, torch tensor or nested lists, of shape `plan.input_shape`, or with a batch axis in front.
                 Batches larger than `plan.batch_size` take several requests. For a model of columns, a table: a
-                DataFrame or a mapping from names to columns, in any order; or one row of it.
+                DataFrame, a mapping from names to columns or a list of rows (`to_dict("records")`), in any order;
+                or one row of it.
             for_sharing: must be given when anyone but the key holder will see the result, because the low bits of a
                 plain decryption depend on the secret key. Adds the noise that hides them, and counts the result in the
-                vault.
+                vault. Warns with SharingNoiseWarning if it is large beside the outputs.
 
         Returns:
             float64 of shape `plan.output_shape`, with the batch axis in front if `x` has one. For a model of several
@@ -148,7 +151,7 @@ class Client:
 
         Raises:
             InputError: `x` has another shape or other columns, no numbers, or numbers that are not finite or far beyond
-                the range.
+                the range; the error bound of `for_sharing` is below the plan's predicted error.
             RemoteError: the server cannot be reached or refuses, or this client is closed.
             WireError: the server's answer is malformed.
             VaultError: the vault cannot be used, or too many results were shared.
@@ -157,21 +160,30 @@ class Client:
         results = self.predict_samples(samples, for_sharing=for_sharing)
         return self.plan.named(results[0] if single else results)
 
+    @property
+    def classes(self) -> tuple[Label, ...] | tuple[tuple[Label, ...], ...]:
+        """The labels of a classifier, in the order of the columns of predict_proba; of several classifiers a tuple of
+        them each. InputError if the model is no classifier of scikit-learn or ONNX."""
+        self.plan.interface.check_classes()
+        labels = tuple(one.labels for one in self.plan.interface.classes)
+        return labels[0] if len(labels) == 1 else labels
+
     def predict_proba(self, x: object, *, for_sharing: Sharing | None = None) -> Any:
         """Return the probabilities of the classes, as predict_proba of the scikit-learn classifier does.
 
         They are computed here from the scores that `predict` returns; its arguments and errors are the same.
 
         Returns:
-            float64 (classes,) of one sample or (batch, classes), in the order of `plan.interface.classes[0].labels`; of
+            float64 (classes,) of one sample or (batch, classes), whose columns are the labels `classes`, in order; of
             several classifiers a list of them.
 
         Raises:
-            InputError: the model is no classifier of scikit-learn or ONNX, or has no probabilities.
+            InputError: the model is no classifier of scikit-learn or ONNX, or has no probabilities, or the noise for
+                sharing exceeds the range of the outputs.
         """
         self.plan.interface.check_probabilities()
         samples, single = self.plan.samples(x, fewest=1)
-        results = self.predict_samples(samples, for_sharing=for_sharing)
+        results = self.predict_samples(samples, for_sharing=for_sharing, for_classes=True)
         return self.plan.interface.probabilities(results[0] if single else results)
 
     def classify(self, x: object, *, for_sharing: Sharing | None = None) -> NDArray[np.generic]:
@@ -183,18 +195,24 @@ class Client:
             The label of one sample, or (batch,); with one more axis for several classifiers or labels.
 
         Raises:
-            InputError: the model is no classifier of scikit-learn or ONNX.
+            InputError: the model is no classifier of scikit-learn or ONNX, or the noise for sharing exceeds the range
+                of the outputs.
         """
         self.plan.interface.check_classes()
         samples, single = self.plan.samples(x, fewest=1)
-        results = self.predict_samples(samples, for_sharing=for_sharing)
+        results = self.predict_samples(samples, for_sharing=for_sharing, for_classes=True)
         return self.plan.interface.labels(results[0] if single else results)
 
     def predict_samples(
-        self, samples: NDArray[np.float64], *, for_sharing: Sharing | None = None
+        self, samples: NDArray[np.float64], *, for_sharing: Sharing | None = None, for_classes: bool = False
     ) -> NDArray[np.float64]:
         """Return the results (batch, *output_shape) of samples that plan.samples returned: the one row of a model of
-        several outputs, the scores of a classifier. The errors are those of `predict`."""
+        several outputs, the scores of a classifier.
+
+        The errors are those of `predict` or, `for_classes`, of `classify`. Warnings name the caller's caller.
+        """
+        if for_sharing is not None:
+            check_sharing(self.plan, for_sharing, len(samples), for_classes=for_classes, stacklevel=3)
         key_id = self._prepared().key_id
         size = self.plan.batch_size
         batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]

@@ -119,6 +119,9 @@ class Vault:
                 f"the vault {self.path} cannot be used: {error.strerror or error}; {ANOTHER_FOLDER}"
             ) from error
 
+    def __repr__(self) -> str:
+        return f"Vault({str(self.path)!r})"
+
     def has_seed(self, parameters: ParameterSet) -> bool:
         """True if the vault has a secret for these parameters."""
         return (self._folder_path(parameters) / "seed").exists()

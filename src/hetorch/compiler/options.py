@@ -187,7 +187,7 @@ class CompileOptions(BaseModel):
     name: Text | None = _option(
         None,
         "printable text of 1 to 200 characters",
-        "Name of the plan; the model's class if left out.",
+        "Name of the plan in reports; the model's class if left out. A server names a model by the plan's folder.",
         min_length=1,
         max_length=200,
     )

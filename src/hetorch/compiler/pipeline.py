@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
 
@@ -70,6 +70,20 @@ class Stage(Enum):
         self.begins = begins
 
 
+@dataclass(slots=True)
+class _Teller:
+    """Reports the stage at work, of which a share is done, to `progress`. Stages that are repeated add nothing."""
+
+    progress: Progress | None
+    done: float = 0.0
+
+    def __call__(self, stage: Stage, share: float = 0.0) -> None:
+        if self.progress is not None:
+            following = list(Stage)[list(Stage).index(stage) + 1] if stage is not Stage.DONE else stage
+            self.done = max(self.done, stage.begins + share * (following.begins - stage.begins))
+            self.progress(stage.title, self.done)
+
+
 def run_pipeline(
     name: str,
     captured: TensorProgram,
@@ -97,16 +111,8 @@ def run_pipeline(
     Raises:
         InfeasibleError: no degrees, parameters or keys satisfy the options, or no plan keeps its promise.
     """
-    done = 0.0
-
-    def tell(stage: Stage, share: float = 0.0) -> None:
-        """Report the stage at work; the fraction `share` of it is done. Stages that are repeated add nothing."""
-        nonlocal done
-        if progress is not None:
-            following = list(Stage)[list(Stage).index(stage) + 1] if stage is not Stage.DONE else stage
-            done = max(done, stage.begins + share * (following.begins - stage.begins))
-            progress(stage.title, done)
-
+    # Long because the stages are read here from top to bottom, and two of them are repeated with fewer levels.
+    tell = _Teller(progress)
     tell(Stage.FUSE)
     gathered = gather_polynomials(captured)
     verify_tensor_program(gathered, "gather_polynomials")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +45,9 @@ def evaluate(
         x: a batch of samples of the plan's input_shape, or a table, as for hetorch.Client.predict.
         y: the labels, for a plan of one output. Whole numbers (batch,) for a plan with several numbers are classes,
             compared with the index of the largest one; other numbers, in the shape of the output, are targets of a
-            regression. For a classifier of scikit-learn or ONNX they are what its predict returns.
+            regression. For a plan of several outputs a mapping from the name of one that is a row of numbers to its
+            classes, as {"logits": y}; accuracy and agreement are then those of this output. For a
+            classifier of scikit-learn or ONNX they are what its predict returns.
         model: the model that was compiled, in any form that hetorch.compile takes; without it only the compiled network
             is judged.
         seed: the seed of the modelled noise, 0 or more.
@@ -62,10 +65,7 @@ def evaluate(
     check_runnable(plan)
     check_seed(seed)
     samples, _ = plan.public().samples(x, fewest=1)
-    outputs = plan.output_layout.size
-    labels = None if y is None else _labels(plan, y, len(samples), outputs)
-    is_regression = labels is not None and labels.ndim > 1 and not plan.interface.classes
-    classify = None if is_regression else _classifier(plan)
+    labels, classify = _labels_and_classes(plan, y, len(samples))
     beyond = np.zeros(len(samples), dtype=bool)
     with reporting(progress, "evaluate") as report:
         clear = None if model is None else _outputs_in_clear(plan, model, samples, report)
@@ -85,6 +85,20 @@ def evaluate(
     )
 
 
+def _labels_and_classes(
+    plan: Plan, y: object | None, count: int
+) -> tuple[NDArray[np.generic] | None, Classify | None]:
+    """Return the labels of `count` samples, and the function from outputs to classes; None where there are none."""
+    if isinstance(y, Mapping):
+        classify, labels = _head_with_classes(plan, y, count)
+        return labels, classify
+    if y is None:
+        return None, _classifier(plan)
+    known = _labels(plan, y, count, plan.output_layout.size)
+    is_regression = known.ndim > 1 and not plan.interface.classes
+    return known, None if is_regression else _classifier(plan)
+
+
 def _classifier(plan: Plan) -> Classify | None:
     """Return the function from outputs (samples, outputs) to classes: that of a classifier, or the argmax of each of
     the outputs that is a row of numbers; None if there is none."""
@@ -102,11 +116,34 @@ def _classifier(plan: Plan) -> Classify | None:
     return (lambda outputs: np.stack([outputs[:, r].argmax(axis=1) for r in rows], axis=1)) if rows else None
 
 
+def _head_with_classes(
+    plan: Plan, y: Mapping[object, object], count: int
+) -> tuple[Classify, NDArray[np.generic]]:
+    """Return the function from outputs to the classes of the one output that `y` names, and its labels (count,)."""
+    begin = 0
+    for head in plan.interface.heads:
+        part = slice(begin, begin + head.size)
+        begin += head.size
+        if list(y) != [head.name]:
+            continue
+        labels = to_array(y[head.name]).reshape(-1)
+        whole = (labels == np.rint(labels)) & (labels >= 0) & (labels < head.size)
+        if len(head.shape) != 1 or head.size < 2 or len(labels) != count or not whole.all():
+            raise InputError(
+                f"the labels of {head.name} must be one of the classes 0..{head.size - 1} for each of the "
+                f"{count_text(count, 'sample')}, and the output a row of numbers; it has shape {head.shape}"
+            )
+        return (lambda outputs, part=part: outputs[:, part].argmax(axis=1)), labels
+    names = ", ".join(head.name for head in plan.interface.heads) or "one without a name"
+    raise InputError(f"the labels name {', '.join(map(str, y))}; name one of the plan's outputs ({names})")
+
+
 def _labels(plan: Plan, y: object, count: int, outputs: int) -> NDArray[np.generic]:
     """Return classes as _classifier's function does, or targets (count, outputs)."""
     if len(plan.interface.heads) > 1:
         raise InputError(
-            "labels are compared with the outputs of a plan of one output; compile it with outputs= for each"
+            "the plan has several outputs: give the classes of one of them by its name, as in "
+            f"{{{plan.interface.heads[0].name!r}: y}}"
         )
     if plan.interface.classes:
         given = np.asarray(y)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -84,6 +85,10 @@ class Evaluation:
         if self.outside_activations is not None:
             lines.append(f"{'outside an activation range':<34}{_percent(self.outside_activations):>12}")
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        """Return the table as a notebook shows it."""
+        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 Classify = Callable[[Array], NDArray[np.generic]]

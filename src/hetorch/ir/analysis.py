@@ -140,7 +140,7 @@ class Analysis:
     def _sentences(self) -> Iterable[str]:
         if self.problem:
             yield f"why not: {self.problem}"
-        if self.error is not None and self.agreement is not None:
+        if self["approximate"] and self.error is not None and self.agreement is not None:
             yield (
                 f"polynomials instead of the functions: outputs within {self.error:.2g} of their range, same argmax on "
                 f"{self.agreement:.1%} of the inputs"

@@ -41,8 +41,9 @@ class Columns:
     def read(self, value: object) -> object:
         """Return the numbers (rows, width) of a table, or (width,) of one row of it.
 
-        A table is a DataFrame or a mapping from names to columns, which may stand in any order, or an array (rows,
-        count) in the order of the columns. One row is a Series or a mapping from names to values, or an array (count,).
+        A table is a DataFrame, a mapping from names to columns or a list of rows that map names to values, all in any
+        order, or an array (rows, count) in the order of the columns. One row is a Series or a mapping from names to
+        values, or an array (count,).
         Tensors and arrays of columns that need no computation are returned as they are.
 
         Raises:
@@ -122,6 +123,8 @@ def named_columns(value: object) -> tuple[dict[str, Sequence[Any]], bool] | None
         return {str(name): list(np.asarray(value[name])) for name in value.columns}, False
     if hasattr(value, "to_dict") and hasattr(value, "index"):  # a Series of pandas
         value = value.to_dict()
+    if isinstance(value, list | tuple) and value and all(isinstance(row, Mapping) for row in value):
+        return _columns_of_rows(value), False
     if not isinstance(value, Mapping):
         return None
     columns = {str(name): column for name, column in value.items()}
@@ -132,6 +135,17 @@ def named_columns(value: object) -> tuple[dict[str, Sequence[Any]], bool] | None
     if len(lengths) > 1 or any(np.ndim(column) != 1 for column in columns.values()):
         raise InputError("the columns of the table must be lists of one length, or all of them single values")
     return columns, False
+
+
+def _columns_of_rows(rows: Sequence[Mapping[Any, Any]]) -> dict[str, Sequence[Any]]:
+    """Return the columns of rows that map names to values; InputError if they do not have the same names."""
+    for number, row in enumerate(rows):
+        if row.keys() != rows[0].keys():
+            differing = ", ".join(map(str, list(row.keys() ^ rows[0].keys())[:NAMED]))
+            raise InputError(
+                f"the rows of the table must have the same columns; row {number} and row 0 differ in {differing}"
+            )
+    return {str(name): [row[name] for row in rows] for name in rows[0]}
 
 
 def columns_json(columns: Columns) -> dict[str, object]:

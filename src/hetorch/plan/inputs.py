@@ -87,24 +87,7 @@ def to_samples(
     Raises:
         InputError: the shape is wrong, there are too few samples, or a value is not finite or beyond `largest`.
     """
-    array = to_array(value)
-    if array.shape == input_shape:
-        single = True
-        array = array[np.newaxis]
-    elif array.ndim == len(input_shape) + 1 and array.shape[1:] == input_shape:
-        single = False
-        if len(array) < fewest:
-            raise InputError(
-                "the batch is empty; give at least one sample"
-                if not len(array)
-                else f"the batch has {count_text(len(array), 'sample')}; give at least {fewest}"
-            )
-    else:
-        batch = ", ".join(["n", *map(str, input_shape)])
-        raise InputError(
-            f"the input has shape {array.shape}; the model takes one sample of shape {input_shape} "
-            f"or a batch of shape ({batch})"
-        )
+    array, single = _as_batch(to_array(value), input_shape, fewest)
     finite = np.isfinite(array)
     if not finite.all():
         index = np.argwhere(~finite)[0]
@@ -123,6 +106,27 @@ def to_samples(
         )
     _warn_of_range(array, input_range, single, polynomials, source, stacklevel + 1)
     return array, single
+
+
+def _as_batch(
+    array: NDArray[np.float64], input_shape: tuple[int, ...], fewest: int
+) -> tuple[NDArray[np.float64], bool]:
+    """Return samples with a batch axis, and True if there was none."""
+    if array.shape == input_shape:
+        return array[np.newaxis], True
+    if array.ndim == len(input_shape) + 1 and array.shape[1:] == input_shape:
+        if len(array) < fewest:
+            raise InputError(
+                "the batch is empty; give at least one sample"
+                if not len(array)
+                else f"the batch has {count_text(len(array), 'sample')}; give at least {fewest}"
+            )
+        return array, False
+    batch = ", ".join(["n", *map(str, input_shape)])
+    raise InputError(
+        f"the input has shape {array.shape}; the model takes one sample of shape {input_shape} "
+        f"or a batch of shape ({batch})"
+    )
 
 
 def beyond_range(

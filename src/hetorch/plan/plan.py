@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
@@ -71,7 +72,7 @@ class Plan(PlanContents):
         result = ciphertext_bytes(parameters, self.output_level, seeded=False)
         return PublicPlan(
             name=self.name,
-            fingerprint=(self.without_weights() if hides else self).fingerprint(),
+            fingerprint=(self.without_weights() if hides else self).fingerprint,
             parameters=parameters,
             key_spec=self.key_spec,
             input_layout=self.input_layout,
@@ -82,6 +83,7 @@ class Plan(PlanContents):
             output_scale=self.output_scale,
             input_range=self.input_range,
             precision=self.report.predicted_error,
+            output_range=self.report.output_range,
             evaluation_key_bytes=evaluation_key_bytes(parameters, self.key_spec),
             input_ciphertext_bytes=len(program.inputs) * fresh,
             output_ciphertext_bytes=len(program.outputs) * result,
@@ -89,8 +91,9 @@ class Plan(PlanContents):
             interface=self.interface,
         )
 
+    @property
     def fingerprint(self) -> str:
-        """Return the SHA-256 (hex) of the manifest and the weights: equal plans have equal fingerprints."""
+        """The SHA-256 (hex) of the manifest and the weights: equal plans have equal fingerprints."""
         if not self._digest:
             self._digest.append(plan_fingerprint(self))
         return self._digest[0]
@@ -117,7 +120,7 @@ class Plan(PlanContents):
         """Read a plan from a folder that save wrote.
 
         Raises:
-            StorageError: the folder cannot be read.
+            StorageError: there is no plan folder, or it cannot be read.
             PlanFormatError: its files are not a complete and consistent plan.
         """
         return load_plan(cls, path)
@@ -136,6 +139,10 @@ class Plan(PlanContents):
 
     def __str__(self) -> str:
         return render(self, self.public())
+
+    def _repr_html_(self) -> str:
+        """Return the table as a notebook shows it."""
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     def __repr__(self) -> str:
         public, ring = self.public(), self.parameters.ring_degree.bit_length() - 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,9 @@ class PublicPlan:
     """The public part of a plan; equal plans have equal bytes.
 
     `input_range` is (min, max) of the calibration inputs; values far outside leave the range in which activations were
-    approximated. `precision` is the predicted bound of the encryption error, relative to the range of the outputs.
+    approximated. `precision` is the predicted bound of the encryption error, relative to `output_range`, which is max -
+    min of the outputs on the calibration inputs.
+
     Sizes in bytes do not include frames and headers (hetorch.plan.sizes); those of ciphertexts are for one request,
     which has up to `batch_size` samples.
 
@@ -68,11 +71,35 @@ class PublicPlan:
     output_scale: float
     input_range: tuple[float, float]
     precision: float
+    output_range: float
     evaluation_key_bytes: int
     input_ciphertext_bytes: int
     output_ciphertext_bytes: int
     interface: Interface
     encrypted_weight_bytes: int = 0
+
+    def __str__(self) -> str:
+        """Return a short table: shapes, ring, sizes, accuracy."""
+        ring, security = self.parameters.ring_degree.bit_length() - 1, self.parameters.security.value
+        incoming, outgoing = size_text(self.input_ciphertext_bytes), size_text(self.output_ciphertext_bytes)
+        low, high = self.input_range
+        return "\n".join(
+            [
+                f"{self.name}: {self.input_shape} -> {self.output_shape}, up to "
+                f"{count_text(self.batch_size, 'sample')} a run",
+                f"inputs      {low:.4g}..{high:.4g} in calibration",
+                f"ring        N = 2^{ring}, log2 QP = {self.parameters.log2_qp:.0f}, security {security}",
+                f"keys        {count_text(len(self.key_spec.galois), 'rotation')}, "
+                f"{size_text(self.evaluation_key_bytes)}",
+                f"ciphertexts {incoming} in, {outgoing} out",
+                f"encryption  predicted error {self.precision:.1e} of the output range",
+                f"fingerprint {self.fingerprint}",
+            ]
+        )
+
+    def _repr_html_(self) -> str:
+        """Return the table as a notebook shows it."""
+        return f"<pre>{html.escape(str(self))}</pre>"
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -192,6 +219,7 @@ class PublicPlan:
                 "output_scale": self.output_scale,
                 "input_range": list(self.input_range),
                 "precision": self.precision,
+                "output_range": self.output_range,
                 "evaluation_key_bytes": self.evaluation_key_bytes,
                 "input_ciphertext_bytes": self.input_ciphertext_bytes,
                 "output_ciphertext_bytes": self.output_ciphertext_bytes,
@@ -239,6 +267,7 @@ class PublicPlan:
             output_scale=fields.number("output_scale", 1e-9, LARGEST),
             input_range=(span[0], span[1]),
             precision=fields.number("precision", 0, LARGEST),
+            output_range=fields.number("output_range", 0, LARGEST),
             evaluation_key_bytes=fields.integer("evaluation_key_bytes", 0, MAX_SIZE),
             input_ciphertext_bytes=fields.integer("input_ciphertext_bytes", 0, MAX_SIZE),
             output_ciphertext_bytes=fields.integer("output_ciphertext_bytes", 0, MAX_SIZE),

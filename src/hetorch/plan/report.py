@@ -104,7 +104,7 @@ class PlanReport:
         return "\n".join([*layer_lines(self), "", *summary_lines(self)])
 
     def __call__(self) -> None:
-        """Print the table."""
+        """Print the table, as print(plan.report) does; there is nothing to print in the result."""
         print(self)
 
 

@@ -38,7 +38,7 @@ def test_measured_constants_are_stored_and_used(tmp_path: Path, monkeypatch: pyt
     assert machine.name.startswith("tuned ") and len(stages) == 2
     plan = compiled()
     assert plan.report.machine == machine.name and plan.report.threads == machine.threads
-    assert compiled().fingerprint() == plan.fingerprint()
+    assert compiled().fingerprint == plan.fingerprint
     monkeypatch.setenv("HETORCH_TUNING", str(tmp_path / "none"))
     assert compiled().report.machine == "default"
 

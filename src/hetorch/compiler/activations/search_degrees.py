@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from hetorch.compiler.activations.chebyshev_series import SERIES_DEGREES
-from hetorch.compiler.activations.compare_outputs import excess
 from hetorch.compiler.activations.degree_path import Step, degree_path
 from hetorch.compiler.activations.error_curves import Curve, error_curves
 from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
@@ -33,6 +32,9 @@ HOPELESS = 4.0
 runs are spent on degrees that a wrong prediction may have ruled out."""
 PLENTY = 100
 """Number of allowed runs from which on what fails is tried without compensation too."""
+CLEARLY = 1.5
+"""Factor by which compensated layers must come nearer to the goal for degrees that the user gave. Raised, more such
+networks keep the model's own weights."""
 FEWEST_RUNS = 8
 """Number of runs of the whole network that are allowed whatever they take."""
 
@@ -135,11 +137,7 @@ def search_degrees(
         degrees = (task.wish.degree or RUNGS[0],) * len(task.activations)
         fitted, plain = evaluate_degrees(task, degrees), _plain(task, degrees)
         # Compensation shrinks the errors of other inputs less than those of the calibration inputs.
-        return (
-            plain
-            if goal.distance(plain) <= (1 + excess(len(task.inputs))) * goal.distance(fitted)
-            else fitted
-        )
+        return plain if goal.distance(plain) <= CLEARLY * goal.distance(fitted) else fitted
     runs = _Runs(
         task, goal, max(FEWEST_RUNS, MOST_WORK // max(1, work(task.program) * len(task.inputs))), told
     )

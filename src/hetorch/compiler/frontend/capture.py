@@ -31,6 +31,7 @@ from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
+from hetorch.plan.heads import Head
 from hetorch.plan.interface import PLAIN, Interface
 
 CAPTURE_TOLERANCE = 1e-3
@@ -112,9 +113,7 @@ def capture(
         verify_tensor_program(program, "scaled")
     if not np.any(row):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
-    interface = replace(source.interface, heads=heads, by_name=run.outputs.by_name)
-    if interface.problem(program.input_shape, program.output_shape) is not None:
-        interface = replace(interface, classes=())  # the labels of an ONNX file are not those of its scores
+    interface = _interface(source.interface, heads, program, by_name=run.outputs.by_name)
     if walk.has_autocast:
         builder.notes.append("the model is compiled as without torch.autocast, in full precision")
     unread = (run.outputs.note, *_circumstances(model, source.module, inputs), uneven_inputs(inputs))
@@ -123,6 +122,16 @@ def capture(
     doubts += calibration_doubts(inputs, has_approximations=has_approximations)
     noted = tuple(filter(None, notes))
     return Captured(name, program, inputs, row, noted, tuple(builder.rows), interface, doubts)
+
+
+def _interface(
+    known: Interface, heads: tuple[Head, ...], program: TensorProgram, *, by_name: bool
+) -> Interface:
+    """Return the client's part with the outputs, without labels of an ONNX file that are not of its scores."""
+    interface = replace(known, heads=heads, by_name=by_name)
+    if interface.problem(program.input_shape, program.output_shape) is None:
+        return interface
+    return replace(interface, classes=())
 
 
 def _is_list(data: object) -> bool:

@@ -38,6 +38,12 @@ def test_an_image_and_a_vector() -> None:
     assert hetorch.analyze(model, [image.numpy(), vector]).supported
 
 
+def test_lengths_are_refused_with_what_helps() -> None:
+    lengths = torch.full((3,), 4)
+    with pytest.raises(InputError, match=r"input 1 of the model is one whole number.*mask"):
+        hetorch.compile(TwoInputs(), (torch.zeros(3, 1, 4, 4), lengths))
+
+
 @pytest.mark.parametrize(
     "inputs", [(), (torch.zeros(3, 1, 4, 4), torch.zeros(4, 3)), (torch.zeros(4), torch.zeros(4)), ("a", "b")]
 )

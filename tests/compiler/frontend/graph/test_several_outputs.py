@@ -16,6 +16,7 @@ from torch import nn
 
 import hetorch
 from hetorch import run_encrypted, simulate
+from hetorch.compiler.frontend.graph.several_outputs import Outputs
 from hetorch.errors import InputError, UnsupportedModelError
 
 torch.manual_seed(0)
@@ -97,7 +98,7 @@ def test_encrypted_by_name_and_saved(tmp_path: Any) -> None:
     assert any("label" in note and "the client computes" in note for note in plan.report.notes)
     plan.save(tmp_path / "two")
     again = hetorch.Plan.load(tmp_path / "two")
-    assert again.interface == plan.interface and again.fingerprint() == plan.fingerprint()
+    assert again.interface == plan.interface and again.fingerprint == plan.fingerprint
     check(plan, run_encrypted(again, X[:2]).values(), truth(X[:2], model))
 
 
@@ -231,3 +232,14 @@ def test_what_is_no_output() -> None:
     for form in (lambda a, b: "text", lambda a, b: {"a": 1}, lambda a, b: (), lambda a, b: {"a": a.sum()}):
         with pytest.raises(UnsupportedModelError, match="must return a tensor"):
             hetorch.compile(Two(form).eval(), X)
+
+
+@pytest.mark.parametrize(
+    ("names", "beginning"),
+    [
+        (("label",), "the model's output label holds"),
+        (("label", "rank"), "the model's outputs label, rank hold "),
+    ],
+)
+def test_the_note_on_whole_numbers(names: tuple[str, ...], beginning: str) -> None:
+    assert Outputs(((0,),), ("logits",), left_out=names).note.startswith(beginning)

@@ -24,6 +24,7 @@ from sklearn import (
 )
 from torch import nn
 
+import hetorch
 from hetorch import load_model
 from hetorch.compiler.frontend.capture import capture
 from hetorch.errors import InputError, UnsupportedModelError
@@ -110,6 +111,8 @@ def test_models_that_are_objects_already(tmp_path: Path) -> None:
     assert load_model(module) is module
     with pytest.raises(InputError, match="got int"):
         load_model(5)
+    with pytest.raises(InputError, match=r"is the class Linear: make an instance, Linear\(\.\.\.\)"):
+        hetorch.compile(nn.Linear, torch.zeros(4, 2))
     pickled = tmp_path / "model.joblib"
     pickled.write_bytes(b"\x80\x04")
     with pytest.raises(InputError, match="is a pickle, which runs whatever it holds"):
@@ -267,7 +270,7 @@ def test_a_state_dict_with_its_class(tmp_path: Path) -> None:
         load_model(model.state_dict(), nn.Linear)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="module="):
         load_model(model.state_dict())
-    with pytest.raises(InputError, match=r"load_model\(state_dict, module="):
+    with pytest.raises(InputError, match=r"the model is an OrderedDict.*load_model\(state_dict, module="):
         capture(model.state_dict(), torch.zeros(2, 3))
     with pytest.raises(InputError, match="does not belong to Linear"):
         load_model(path, lambda: nn.Linear(4, 2))

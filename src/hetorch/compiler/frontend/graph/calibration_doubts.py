@@ -63,8 +63,8 @@ def axis_doubts(
     elif len(inputs) == 1 and inputs.ndim > 2 and _outputs(model, inputs[None]):
         return (
             f"the first axis of the calibration inputs {shape} was read as the batch, so the plan takes samples of "
-            f"shape {shape[1:]}; the model also takes samples of shape {shape}: if they are one such sample, give x[None]"
-            ", or better a hundred of them",
+            f"shape {shape[1:]}; the model also takes samples of shape {shape}: if they are one such sample, give "
+            "x[None], or better a hundred of them",
         )
     return ()
 

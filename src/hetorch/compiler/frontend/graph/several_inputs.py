@@ -41,7 +41,8 @@ def join(model: torch.nn.Module, inputs: Sequence[object]) -> tuple[torch.nn.Mod
     says where each input lies.
 
     Raises:
-        InputError: an input is no tensor or array (batch, ...), or their batches differ.
+        InputError: an input is no tensor or array (batch, ...), is one whole number for each sample, or the batches of
+            the inputs differ.
     """
     tensors = []
     for number, data in enumerate(inputs):
@@ -49,10 +50,19 @@ def join(model: torch.nn.Module, inputs: Sequence[object]) -> tuple[torch.nn.Mod
             tensors.append(torch.as_tensor(data).detach().cpu())
         except Exception as error:
             raise InputError(f"input {number} of the model is no tensor or array: {error}") from None
+    for number, tensor in enumerate(tensors):
+        if tensor.ndim == 1 and not tensor.is_floating_point() and tensors[0].shape[:1] == tensor.shape:
+            raise InputError(
+                f"input {number} of the model is one whole number for each sample, such as the length of a sequence: a "
+                "plan has one length, and the server may not learn another. Pad all sequences to one length and fix it "
+                "in a module around the model; or give a mask in place of lengths, (batch, steps), 1 at the last step "
+                "of each sequence: (y * mask[:, :, None]).sum(1) is the last output"
+            )
     if not tensors or any(tensor.ndim < 2 or len(tensor) != len(tensors[0]) for tensor in tensors):
         seen = ", ".join(str(tuple(tensor.shape)) for tensor in tensors)
         raise InputError(
-            f"several inputs must be (batch, ...) each, with the same batch; got {seen or 'none'}"
+            "several inputs must be (batch, ...) each, of two axes or more and with the same batch; got "
+            f"{seen or 'none'}"
         )
     shapes = [tuple(tensor.shape[1:]) for tensor in tensors]
     flat = torch.cat([tensor.reshape(len(tensor), -1).to(torch.float64) for tensor in tensors], dim=1)

@@ -51,8 +51,11 @@ class Outputs:
         """A sentence for the user on the results that are left out, or nothing."""
         if not self.left_out:
             return ""
+        names = ", ".join(self.left_out)
         return (
-            f"{', '.join(self.left_out)} of the model's outputs hold whole numbers, which the client computes"
+            f"the model's output {names} holds whole numbers, which the client computes"
+            if len(self.left_out) == 1
+            else f"the model's outputs {names} hold whole numbers, which the client computes"
         )
 
     def pick(self, result: object) -> tuple[torch.Tensor, ...]:

@@ -40,9 +40,16 @@ def as_module(model: object) -> torch.nn.Module:
             f"the model is the path {os.fspath(model)!r}; hetorch.load_model reads models, hetorch.Plan.load plans"
         )
     if isinstance(model, Mapping):
+        kind = type(model).__name__
+        article = "an" if kind[0] in "AEIOUaeiou" else "a"
         raise InputError(
-            f"the model is a {type(model).__name__} without its module: hetorch.load_model(state_dict, module=...) "
+            f"the model is {article} {kind} without its module: hetorch.load_model(state_dict, module=...) "
             "joins them, where module is the class or a function without arguments"
+        )
+    if isinstance(model, type):
+        raise InputError(
+            f"the model is the class {model.__name__}: make an instance, {model.__name__}(...), and "
+            "give it its weights, or fit it"
         )
     if is_estimator(model):
         return estimator_module(model)
