@@ -14,7 +14,8 @@ namespace {
 // Bytes of free memory that the pool keeps at most: kPooledBytes, or half of the memory in use up to kMostPooledBytes.
 // Raised, fewer blocks are asked of the system anew, and a process holds more memory that it does not use. The results
 // of one hoisted rotation of a large ring are 400 MB: the system takes longer to hand them out, clearing every page,
-// than we to compute them. A deep network has ciphertexts of another size at each level, which do not serve one another.
+// than we to compute them. A deep network has ciphertexts of another size at each level, which do not serve one
+// another.
 constexpr std::size_t kPooledBytes = std::size_t{256} << 20;
 constexpr std::size_t kMostPooledBytes = std::size_t{512} << 20;
 
