@@ -77,7 +77,7 @@ def test_signposts_hide_nothing_and_lead_to_calls_that_exist() -> None:
 def test_copies_and_probes_of_a_plan_work() -> None:
     made = plan("linear")
     assert copy.copy(made).fingerprint == made.fingerprint
-    with pytest.raises(AttributeError, match="_repr_html_"):
-        getattr(made, "_repr_html_")  # noqa: B009
+    with pytest.raises(AttributeError, match="_repr_png_"):
+        getattr(made, "_repr_png_")  # noqa: B009
     assert made.notes == made.report.notes
     assert (made.input_shape, made.output_shape) == (made.public().input_shape, made.public().output_shape)
