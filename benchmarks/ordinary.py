@@ -24,10 +24,9 @@ from torch import nn
 import hetorch
 from benchmarks.arguments import arguments
 from benchmarks.ledger import Ledger
-from benchmarks.ordinary_networks import ORDINARY, Trained, prepare
+from benchmarks.ordinary_networks import Trained, prepare, selected
 from benchmarks.peers.environment import ROOT
 from benchmarks.peers.worker import start_ours
-from benchmarks.real_data import DataMissing
 from benchmarks.turns import take_turns
 from hetorch.plan import Plan
 
@@ -116,14 +115,8 @@ def main() -> None:
         return
     options = arguments(__doc__ or "", threads=(2, 1))
     ledger = Ledger("Ordinary networks", options.json, options.markdown)
-    for name, network in ORDINARY.items():
-        if options.only not in network.title and options.only != name:
-            continue
-        try:
-            trained = prepare(name)
-        except DataMissing as missing:
-            ledger.say(str(missing))
-            continue
+    for name, trained in selected(options.only, ledger.say):
+        network = trained.network
         ledger.say(f"compile {network.title}")
         command = [sys.executable, "-m", "benchmarks.ordinary", "--alone", name]
         answer = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)

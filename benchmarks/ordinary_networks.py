@@ -7,7 +7,7 @@ its batch norms and channels are as training leaves them. The heartbeats are syn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from benchmarks.networks import HOME
-from benchmarks.real_data import data_file
+from benchmarks.real_data import DataMissing, data_file
 from hetorch.demo.digits import read_digits, split
 
 Images = NDArray[np.float32]
@@ -228,6 +228,17 @@ def prepare(name: str) -> Trained:
     return Trained(
         network, module, torch.from_numpy(images[:CALIBRATION]), samples, sample_labels, logits, folder
     )
+
+
+def selected(only: str, say: Callable[[str], None]) -> Iterator[tuple[str, Trained]]:
+    """Yield the networks whose title holds `only`, or whose name it is; `say` is told of those without data."""
+    for name, network in ORDINARY.items():
+        if only not in network.title and only != name:
+            continue
+        try:
+            yield name, prepare(name)
+        except DataMissing as missing:
+            say(str(missing))
 
 
 def _train(module: nn.Sequential, images: Images, labels: Labels, epochs: int) -> None:

@@ -23,9 +23,8 @@ import hetorch
 from benchmarks.arguments import arguments
 from benchmarks.ledger import Ledger
 from benchmarks.ordinary import plan_folder
-from benchmarks.ordinary_networks import ORDINARY, prepare
+from benchmarks.ordinary_networks import prepare, selected
 from benchmarks.peers.environment import ROOT
-from benchmarks.real_data import DataMissing
 from benchmarks.row import Row
 
 SAMPLES = 256
@@ -93,14 +92,8 @@ def main() -> None:
         return
     options = arguments(__doc__ or "", threads=(2, 1))
     ledger = Ledger("Simulation and PyTorch, 256 samples", options.json, options.markdown)
-    for name, network in ORDINARY.items():
-        if options.only not in network.title and options.only != name:
-            continue
-        try:
-            trained = prepare(name)
-        except DataMissing as missing:
-            ledger.say(str(missing))
-            continue
+    for name, trained in selected(options.only, ledger.say):
+        network = trained.network
         if not plan_folder(trained).is_dir():
             ledger.say(f"compile {network.title}")
             hetorch.compile(trained.module, trained.calibration).save(plan_folder(trained))
