@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+from hetorch.train.convert import convert
 from hetorch.train.her_pn import HerPN
+from hetorch.train.penalty import penalty
 from hetorch.train.poly_act import PolyAct
+from hetorch.train.poly_acts import replacements
+from hetorch.train.prepare import prepare
 from hetorch.train.scaled_pool import ScaledPool
 
-__all__ = ["HerPN", "PolyAct", "ScaledPool"]
+__all__ = ["HerPN", "PolyAct", "ScaledPool", "convert", "penalty", "prepare", "replacements"]
