@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from hetorch.train.convert import convert
+from hetorch.train.fine_tune import fine_tune
+from hetorch.train.fine_tuned import Epoch, FineTuned
 from hetorch.train.her_pn import HerPN
 from hetorch.train.penalty import penalty
 from hetorch.train.poly_act import PolyAct
@@ -13,4 +15,15 @@ from hetorch.train.poly_acts import replacements
 from hetorch.train.prepare import prepare
 from hetorch.train.scaled_pool import ScaledPool
 
-__all__ = ["HerPN", "PolyAct", "ScaledPool", "convert", "penalty", "prepare", "replacements"]
+__all__ = [
+    "Epoch",
+    "FineTuned",
+    "HerPN",
+    "PolyAct",
+    "ScaledPool",
+    "convert",
+    "fine_tune",
+    "penalty",
+    "prepare",
+    "replacements",
+]

@@ -21,6 +21,7 @@ from hetorch.train.poly_act import PolyAct
 from hetorch.train.poly_acts import REPLACES
 from hetorch.train.recorded_range import RecordedRange
 from hetorch.train.rewrite import rewritten
+from hetorch.train.training_data import as_input, model_type
 from hetorch.train.watch import Event, Watched, watch
 
 EXAMPLES = 8
@@ -67,14 +68,14 @@ def prepare(
     original = as_module(model)
     inputs = _examples(original, example_inputs)
     outputs = _outputs(original, inputs)
-    prepared = _with_places(_copy(original))
+    prepared = _with_places(copied(original))
     prepared, seen = _with_separate_places(prepared, inputs)
     _check_same(original, inputs, outputs, seen.outputs)
     found_pool = pool == "average" and _average(prepared)
     places = _restore_exact(prepared, seen)
     if not places and not found_pool:
         raise _nothing_to_replace(original)
-    weights = next((p for p in original.parameters() if p.is_floating_point()), torch.zeros(()))
+    weights = model_type(original)
     for parent, name, place in places:
         act = PolyAct(degree, target or place.target, seen.shapes[place][seen.axes[place]], seen.axes[place])
         setattr(act, REPLACES, place.before)
@@ -82,7 +83,8 @@ def prepare(
     return prepared
 
 
-def _copy(model: nn.Module) -> nn.Module:
+def copied(model: nn.Module) -> nn.Module:
+    """Return a copy of a model; UnsupportedModelError if it cannot be copied."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -96,8 +98,6 @@ def _copy(model: nn.Module) -> nn.Module:
 def _examples(model: nn.Module, data: object) -> tuple[Any, ...]:
     """Return a few of the example inputs as tensors on the model's device and in its type."""
     inputs, _ = read_calibration_inputs(data, model)
-    weights = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
-    takes_integers = any(isinstance(part, nn.Embedding) for part in model.modules())
     tensors = []
     for part in inputs if isinstance(inputs, tuple) else (inputs,):
         tensor = torch.as_tensor(part)[:EXAMPLES]
@@ -105,8 +105,7 @@ def _examples(model: nn.Module, data: object) -> tuple[Any, ...]:
             raise InputError(
                 f"example_inputs must be (batch, ...) with at least one sample, got {described(part)}"
             )
-        whole = takes_integers and not tensor.is_floating_point()
-        tensors.append(tensor.to(weights.device) if whole else tensor.to(weights.device, weights.dtype))
+        tensors.append(as_input(tensor, model))
     return tuple(tensors)
 
 

@@ -36,8 +36,7 @@ class Batches:
     """Batches that can be read any number of times, on the device and in the type of a model."""
 
     source: Iterable[Any]
-    device: torch.device
-    dtype: torch.dtype
+    model: torch.nn.Module
     name: str
 
     def __iter__(self) -> Iterator[Batch]:
@@ -46,7 +45,7 @@ class Batches:
             empty = False
             yield self._batch(item)
         if empty:
-            raise InputError(f"{self.name} holds no batch; give a {FORMS} that can be read more than once")
+            raise InputError(f"{self.name} holds no batch; give {FORMS} that can be read more than once")
 
     def count(self) -> int:
         """Return the number of batches; a source that does not tell it is read once."""
@@ -59,16 +58,26 @@ class Batches:
         if not isinstance(item, tuple | list) or len(item) < 2:
             raise InputError(f"{self.name} must be {FORMS}; a batch is {described(item)}")
         inputs = item[0] if isinstance(item[0], tuple | list) else item[:-1]
-        labels = torch.as_tensor(item[-1], device=self.device)
+        labels = torch.as_tensor(item[-1], device=model_type(self.model).device)
         if not labels.is_floating_point():
             labels = labels.long()
             if labels.dim() == 2 and labels.shape[1] == 1:
                 labels = labels[:, 0]  # a column of classes
-        return Batch(tuple(self._input(part) for part in inputs), labels)
+        return Batch(tuple(as_input(torch.as_tensor(part), self.model) for part in inputs), labels)
 
-    def _input(self, part: Any) -> Tensor:
-        tensor = torch.as_tensor(part, device=self.device)
-        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
+def model_type(model: torch.nn.Module) -> Tensor:
+    """Return a tensor of the type and on the device of a model's weights."""
+    return next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+
+
+def as_input(tensor: Tensor, model: torch.nn.Module) -> Tensor:
+    """Return an input on the device and in the type of a model; whole numbers stay for one with an embedding."""
+    weights = model_type(model)
+    takes_integers = any(isinstance(part, torch.nn.Embedding) for part in model.modules())
+    if takes_integers and not tensor.is_floating_point():
+        return tensor.to(weights.device)
+    return tensor.to(weights.device, weights.dtype)
 
 
 def read_batches(
@@ -86,7 +95,6 @@ def read_batches(
     Raises:
         InputError: `data` has none of the forms.
     """
-    weights = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
     if isinstance(data, tuple):
         data = _tensors(data, name)
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
@@ -103,8 +111,8 @@ def read_batches(
     elif isinstance(data, str | Tensor | np.ndarray) or not isinstance(data, Iterable):
         raise InputError(f"{name} must be {FORMS}, got {described(data)}")
     elif isinstance(data, Iterator):
-        raise InputError(f"{name} is {described(data)}, which can be read once; give a {FORMS}")
-    return Batches(data, weights.device, weights.dtype, name)
+        raise InputError(f"{name} is {described(data)}, which can be read once; give {FORMS}")
+    return Batches(data, model, name)
 
 
 def hold_back(data: object, generator: torch.Generator) -> tuple[object, object | None]:
