@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from hetorch.errors import InputError, TrainingError
 from hetorch.train import PolyAct, fine_tune, penalty, prepare
+from hetorch.train.ranges import MARGIN
 
 
 def rings(count: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -64,14 +65,15 @@ def test_the_polynomials_keep_the_accuracy_and_the_model_stays(trained: nn.Seque
     assert tuned.original is trained
 
 
-def test_the_ranges_are_those_of_the_training_data(trained: nn.Sequential) -> None:
+def test_the_ranges_are_those_of_the_training_data_with_a_margin(trained: nn.Sequential) -> None:
     x, y = rings(256, 0)
     tuned = fine_tune(trained, DataLoader(TensorDataset(x, y), 64), epochs=2, progress=False)
     act = tuned.model[2]  # type: ignore[index]
     with torch.no_grad():
         hidden = tuned.model[1](tuned.model[0](x))  # type: ignore[index]
-    torch.testing.assert_close(act.running_low, hidden.amin(0))
-    torch.testing.assert_close(act.running_high, hidden.amax(0))
+    low, high = hidden.aminmax(dim=0)
+    torch.testing.assert_close(act.running_low, low - MARGIN * (high - low))
+    torch.testing.assert_close(act.running_high, high + MARGIN * (high - low))
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_state_of_torch(trained: nn.Sequential) -> None:

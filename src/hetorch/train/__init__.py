@@ -13,7 +13,9 @@ from hetorch.train.penalty import penalty
 from hetorch.train.poly_act import PolyAct
 from hetorch.train.poly_acts import replacements
 from hetorch.train.prepare import prepare
+from hetorch.train.report import report
 from hetorch.train.scaled_pool import ScaledPool
+from hetorch.train.training_report import TrainingReport
 
 __all__ = [
     "Epoch",
@@ -21,9 +23,11 @@ __all__ = [
     "HerPN",
     "PolyAct",
     "ScaledPool",
+    "TrainingReport",
     "convert",
     "fine_tune",
     "penalty",
     "prepare",
     "replacements",
+    "report",
 ]

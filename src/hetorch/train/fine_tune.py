@@ -97,8 +97,8 @@ def fine_tune(
             a line in a notebook, for what takes more than a second; False for none.
 
     Returns:
-        The converted model in eval(), with the weights of the best epoch and the ranges of the training data, and the
-        history of all epochs. Printed, it is a table.
+        The converted model in eval(), with the weights of the best epoch and the ranges of all data with a margin, and
+        the history of all epochs. Printed, it is a table.
 
     Raises:
         InputError: a wrong argument, or data that do not fit the model.
@@ -128,7 +128,7 @@ def fine_tune(
         )
         history, best, weights = _train(prepared, train, judge, objective, settings, tell)
         prepared.load_state_dict(weights)
-        record_ranges(prepared, train)
+        record_ranges(prepared, train, *([] if judge is None else [judge]))
     return FineTuned(prepared.eval(), history, best, original)
 
 
