@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 from collections import OrderedDict
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import prune
 
+import hetorch
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.train import PolyAct, convert, penalty, prepare, replacements
 
@@ -318,3 +320,26 @@ def test_the_penalty_is_the_sum_and_conversion_keeps_the_parameters() -> None:
     assert penalty(model).item() > 0
     assert convert(model) is model and {act.stage for act in acts} == {"polynomial"}
     assert all(one is other for one, other in zip(parameters, model.parameters(), strict=True))
+
+
+def test_a_rewritten_network_compiles_to_what_it_computes() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(1, 2, 3), nn.Linear(8, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = functional.max_pool2d(functional.relu(self.conv(x)), 2)
+            result: Tensor = self.fc(x.flatten(1))
+            return result
+
+    torch.manual_seed(0)
+    x = torch.randn(64, 1, 6, 6)
+    model = prepare(Net(), x, degree=2).train()
+    model(x)
+    model = convert(model).eval()
+    plan = hetorch.compile(model, x, progress=False)
+    with torch.no_grad():
+        expected = model(x).numpy()
+    error = np.abs(hetorch.simulate(plan, x, progress=False) - expected).max()
+    assert error <= plan.report.promised_error * plan.report.output_range

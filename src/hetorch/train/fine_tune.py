@@ -110,7 +110,8 @@ def fine_tune(
         epochs, _exact_epochs(epochs, exact_epochs), learning_rate, weight_decay, clip, patience
     )
     _check(settings, range_weight=range_weight, distillation=distillation, temperature=temperature)
-    with reporting(progress, "fine_tune") as tell, torch.random.fork_rng():
+    devices = range(torch.cuda.device_count())
+    with reporting(progress, "fine_tune") as tell, torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
         if validation is None:
