@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from hetorch.train.her_pn import HerPN
 from hetorch.train.poly_act import PolyAct
+from hetorch.train.pruning.penalty import diagonal_penalty
+from hetorch.train.pruning.prune import prune
 from hetorch.train.scaled_pool import ScaledPool
 
-__all__ = ["HerPN", "PolyAct", "ScaledPool"]
+__all__ = ["HerPN", "PolyAct", "ScaledPool", "diagonal_penalty", "prune"]
