@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -75,8 +76,8 @@ def test_time_and_rotations_fall_with_the_share() -> None:
     results = [pruned(amount) for amount in (0.3, 0.6, 0.85)]
     seconds = [results[0].seconds_before, *(result.seconds_after for result in results)]
     rotations = [results[0].rotations_before, *(result.rotations_after for result in results)]
-    assert all(later < sooner for sooner, later in zip(seconds, seconds[1:], strict=False))
-    assert all(later <= sooner for sooner, later in zip(rotations, rotations[1:], strict=False))
+    assert all(later < sooner for sooner, later in pairwise(seconds))
+    assert all(later <= sooner for sooner, later in pairwise(rotations))
     assert rotations[-1] < rotations[0]
     assert f"{results[0].diagonals_before} diagonals -> {results[0].diagonals_after}" in str(results[0])
 
