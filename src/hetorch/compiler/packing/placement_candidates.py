@@ -27,20 +27,24 @@ def spatial_stride(
 ) -> tuple[int, int]:
     """Return the distances, in rows and columns of the input, between the inputs of neighbouring output pixels.
 
-    They are measured at the middle of the first output channel, and are 1 for maps that are not from image to image.
+    They are measured at the middle of the first output channel that has weights there, and are 1 for maps that are not
+    from image to image.
     """
     if not (is_image(source) and is_image(result)):
         return (1, 1)
     (_, height, width), (_, out_height, out_width) = image_shape(source), image_shape(result)
 
+    y, x = (out_height - 1) // 2, (out_width - 1) // 2
+    weights = np.diff(matrix.indptr)[y * out_width + x :: out_height * out_width]
+    first = int(np.argmax(weights > 0)) * out_height * out_width
+
     def centre(y: int, x: int) -> tuple[float, float]:
-        row = y * out_width + x
+        row = first + y * out_width + x
         pixels = matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]] % (height * width)
         return (
             (float(np.mean(pixels // width)), float(np.mean(pixels % width))) if len(pixels) else (0.0, 0.0)
         )
 
-    y, x = (out_height - 1) // 2, (out_width - 1) // 2
     here = centre(y, x)
     down = round(centre(y + 1, x)[0] - here[0]) if out_height > 1 else 1
     right = round(centre(y, x + 1)[1] - here[1]) if out_width > 1 else 1
