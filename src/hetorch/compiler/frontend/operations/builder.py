@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
 from hetorch.compiler.frontend.operations.call import Array, Call, Shape, Symbol, own_shape
 from hetorch.compiler.frontend.operations.matrices import selection
 from hetorch.ir.analysis import AnalysisRow
-from hetorch.ir.tensor_program import Activation, Add, Affine, Multiply, TensorOp
+from hetorch.ir.tensor_program import (
+    POLYNOMIAL,
+    Activation,
+    Add,
+    Affine,
+    ElementRange,
+    Multiply,
+    TensorOp,
+    Wish,
+)
+from hetorch.plan.output_functions import OutputFunction
 
 
 @dataclass(slots=True)
 class Builder:
     """The program so far: its `operations`; `rows`, one for each call of the model, for the analysis; `notes`,
-    sentences for the user; and `finishing`, the operations left to the client, in order, each with the positions of the
+    sentences for the user; and `finishing`, the functions left to the client, in order, each with the positions of the
     model's outputs that it belongs to."""
 
     operations: list[TensorOp] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows: list[AnalysisRow] = field(default_factory=list)
-    finishing: list[tuple[frozenset[int], Callable[[torch.Tensor], torch.Tensor]]] = field(
-        default_factory=list
-    )
+    finishing: list[tuple[frozenset[int], OutputFunction]] = field(default_factory=list)
+
+    def functions(self, position: int) -> tuple[OutputFunction, ...]:
+        """Return the functions left to the client for the output at that position of what the model returns."""
+        return tuple(function for ends, function in self.finishing if position in ends)
 
     def affine(
         self,
@@ -57,6 +68,30 @@ class Builder:
             source.value, function, parameters, own_shape(source.shape), call.name, definition, call.wish
         )
         return self._append(op, source.shape)
+
+    def polynomial(
+        self,
+        source: Symbol,
+        definition: Callable[[Array], Array],
+        degree: int,
+        trained: ElementRange | None,
+        call: Call,
+    ) -> Symbol:
+        """Append a polynomial of each element, which stays as it is; its last axis counts the elements."""
+        shape = own_shape(source.shape)
+        wish = Wish(degree=degree)
+        op = Activation(source.value, POLYNOMIAL, (), shape, call.name, definition, wish, degree, trained)
+        return self._append(op, source.shape)
+
+    def note_range(self, begin: int, entered: int, trained: Callable[[Shape], ElementRange | None]) -> None:
+        """Give the activations from operation `begin` on their range in training, `trained` of their shape.
+
+        Only those get it that read a value made before operation `entered`, the first one of their module.
+        """
+        for index in range(begin, len(self.operations)):
+            op = self.operations[index]
+            if isinstance(op, Activation) and op.input <= entered and op.trained is None:
+                self.operations[index] = replace(op, trained=trained((1, *op.shape)))
 
     def add(self, a: Symbol, b: Symbol, call: Call) -> Symbol:
         """Append a + b, of equal shapes."""
