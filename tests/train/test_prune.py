@@ -100,7 +100,7 @@ def test_masks_are_those_of_torch() -> None:
         for name, module in model.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear)
     }
-    assert torch_prune.is_pruned(model) and not torch_prune.is_pruned(network())  # type: ignore[no-untyped-call]
+    assert torch_prune.is_pruned(model) and not torch_prune.is_pruned(network())
     copied = prune(model, images(), amount=0.1, **OPTIONS).model
     optimiser = torch.optim.SGD(copied.parameters(), 0.1)
     for _ in range(2):
@@ -111,7 +111,7 @@ def test_masks_are_those_of_torch() -> None:
     outputs = copied(images())
     for name, zero in zeros.items():
         module = copied.get_submodule(name)
-        if torch_prune.is_pruned(module):  # type: ignore[no-untyped-call]
+        if torch_prune.is_pruned(module):
             torch_prune.remove(module, "weight")  # type: ignore[no-untyped-call]
         assert isinstance(module.weight, nn.Parameter) and not module.weight[zero].any()
     assert torch.equal(copied(images()), outputs)
@@ -150,7 +150,7 @@ def test_importance_is_the_first_order_change_of_the_loss() -> None:
     )
     batches = [(torch.randn(5, 6), torch.randn(5, 4)) for _ in range(2)]
     importance = by_loss(model, groups, batches, nn.functional.mse_loss)
-    weight = model[0].weight.detach().numpy().astype(np.float64)
+    weight = model.get_parameter("0.weight").detach().numpy().astype(np.float64)
     expected = np.zeros((4, 6))
     for x, y in batches:
         gradient = 2.0 / 20 * (x.numpy() @ weight.T - y.numpy()).T @ x.numpy()
@@ -185,7 +185,7 @@ def test_penalty_pulls_the_weights_of_a_diagonal_together() -> None:
     model = nn.Sequential(nn.Linear(16, 16), Square(), nn.Linear(16, 2)).eval()
     x = torch.randn(40, 16)
     penalty = diagonal_penalty(model, x, layers=["0"], **OPTIONS)
-    weight = model[0].weight
+    weight = model.get_parameter("0.weight")
     with torch.no_grad():
         before = weight.clone()
         weight.fill_(-0.25)
