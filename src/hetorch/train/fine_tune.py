@@ -45,7 +45,7 @@ def fine_tune(
     range_weight: float = 0.03,
     learning_rate: float = 2e-3,
     weight_decay: float = 1e-4,
-    clip: float = 0.2,
+    clip: float = 1.0,
     batch_size: int = 64,
     patience: int = 10,
     seed: int = 0,
