@@ -5,6 +5,7 @@ HetorchError                      everything that hetorch raises on purpose
 ├── ParameterError                a malformed parameter set                    (also ValueError)
 │   └── SecurityError             a well-formed set below the requested security
 ├── UnsupportedModelError         a model with an operation that cannot be compiled
+├── TrainingError                 training diverged
 ├── PlanError                     anything about a compiled plan
 │   ├── InfeasibleError           no parameters, layouts or keys satisfy the options of compile
 │   ├── PlanFormatError           a plan's bytes are corrupt, of another version or inconsistent
@@ -53,6 +54,10 @@ class UnsupportedModelError(HetorchError):
     def __init__(self, message: str, analysis: Any = None) -> None:
         super().__init__(message)
         self.analysis = analysis
+
+
+class TrainingError(HetorchError):
+    """Training diverged: a loss is NaN or infinite; the message says when, and what helps."""
 
 
 class PlanError(HetorchError):

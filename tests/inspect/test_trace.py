@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -188,3 +189,15 @@ def test_what_cannot_be_traced_is_refused() -> None:
     assert trace(outsourced_plan(), np.ones(8), run="cleartext").layers
     with pytest.raises(InputError, match="returns one tensor without a name"):
         trace(plan(), inputs()[:2], nn.Sequential(nn.Flatten(), nn.Linear(36, 7)), "cleartext")
+
+
+def test_a_plan_keeps_the_ranges_of_its_activations(tmp_path: Path) -> None:
+    plan().save(tmp_path / "plan")
+    polynomials = hetorch.Plan.load(tmp_path / "plan").report.polynomials
+    assert polynomials == plan().report.polynomials
+    values = layer_outputs()
+    with torch.no_grad():
+        seen = model().bn(model().conv(inputs())).numpy()
+    (act,) = (fit for fit in polynomials if fit.layer == "act")
+    assert act.function == "relu" and act.low <= seen.min() and seen.max() <= act.high
+    assert act.error < np.ptp(values["act"])

@@ -61,7 +61,7 @@ def test_the_table_is_sorted_and_whole() -> None:
 
 
 def test_the_other_stable_doors_open() -> None:
-    for package in ("hetorch.client", "hetorch.tenseal"):
+    for package in ("hetorch.client", "hetorch.tenseal", "hetorch.train"):
         module = importlib.import_module(package)
         assert all(hasattr(module, name) for name in module.__all__)
     assert callable(importlib.import_module("hetorch.server").create_app)
@@ -98,7 +98,7 @@ def test_names_that_exist_need_no_signpost() -> None:
     assert not modules & set(SIGNPOSTS)
 
 
-@pytest.mark.parametrize("name", ["client", "server", "tenseal"])
+@pytest.mark.parametrize("name", ["client", "server", "tenseal", "train"])
 def test_importing_hetorch_makes_its_stable_packages_known(name: str) -> None:
     code = f"import hetorch; print(hetorch.{name}.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -19,10 +19,10 @@ from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import drop_pruned
 from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
-from hetorch.compiler.passes.gather_polynomials import GATHERED, gather_polynomials
+from hetorch.compiler.passes.gather_polynomials import gather_polynomials
 from hetorch.errors import HetorchError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
-from hetorch.ir.tensor_program import TensorProgram
+from hetorch.ir.tensor_program import POLYNOMIAL, TensorProgram
 from hetorch.progress import Progress, ProgressOption, reporting
 from hetorch.quantities import count_text
 
@@ -129,8 +129,8 @@ def _with_fits(rows: Sequence[AnalysisRow], fits: Sequence[Fit]) -> tuple[Analys
     Rows and fits are both in the order of the computation, and a fit has the name of its row. An operation may have
     several fits (softmax: exp and reciprocal), and several rows one name: a module that is called several times.
     """
-    # The sums and products of a gathered polynomial are rows of their own, which stay exact.
-    pending = deque(fit for fit in fits if fit.function != GATHERED)
+    # Rows of polynomials, also of their sums and products, are exact.
+    pending = deque(fit for fit in fits if fit.function != POLYNOMIAL)
     calls = Counter((row.name, row.detail) for row in rows)
     merged = []
     for row in rows:

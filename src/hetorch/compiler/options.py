@@ -40,6 +40,9 @@ of the outputs, would pass the 50 bits at which the fastest vector kernels end."
 MOST_DEGREE = 63
 """Highest degree of a polynomial that replaces a function. It takes six levels; the next useful degree, 127, takes
 seven."""
+MOST_OWN_DEGREE = 8
+"""Highest degree of a polynomial that has coefficients of its own for each element. It takes three levels; a series,
+which has one set of coefficients, is needed beyond."""
 MEGABYTE, GIGABYTE = 1_000_000, 1_000_000_000
 """Bytes in a unit of an option that is given in MB or GB on the command line."""
 SIZE_UNITS = {"B": 1, "KB": 1000, "MB": MEGABYTE, "GB": GIGABYTE, "TB": 1000 * GIGABYTE}

@@ -53,6 +53,11 @@ class _OfTwoValues:
         return 1
 
 
+SIDE = "line"
+"""Kind of a map beside the longest path of its activation, which reads a value that its polynomial needs anyway. It is
+not fused with the map that makes this value, which would run twice then."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Affine(_OfOneValue):
     """The affine map matrix @ input + bias.
@@ -97,12 +102,27 @@ class Wish:
     precision: float | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ElementRange:
+    """The least and the largest value of each element, (size,) each."""
+
+    low: Array
+    high: Array
+
+
+POLYNOMIAL = "polynomial"
+"""Name of the function of an activation that is a polynomial already."""
+
+
 @dataclass(frozen=True, slots=True)
 class Activation(_OfOneValue):
     """An element-wise function, before it is approximated.
 
     With a `definition`, it is this function, which maps float64 arrays to float64 arrays of the same shape. Otherwise
     it is ACTIVATIONS[function] with `parameters`.
+
+    With an `exact_degree` it is a polynomial of this degree for each element, and stays what it is: the definition then
+    takes arrays whose last axis counts the elements. `trained` is the range that its input had in training.
     """
 
     input: int
@@ -112,6 +132,8 @@ class Activation(_OfOneValue):
     name: str
     definition: Callable[[Array], Array] | None = None
     wish: Wish | None = None
+    exact_degree: int | None = None
+    trained: ElementRange | None = None
 
     def renumbered(self, number: Mapping[int, int]) -> Activation:
         return replace(self, input=number[self.input])

@@ -11,9 +11,9 @@ from torch import nn
 
 import hetorch
 from hetorch.compiler.frontend.capture import capture
-from hetorch.compiler.passes.gather_polynomials import GATHERED, gather_polynomials
+from hetorch.compiler.passes.gather_polynomials import gather_polynomials
 from hetorch.ir.interpreter import run_tensor_program
-from hetorch.ir.tensor_program import Activation, Multiply, TensorProgram, verify_tensor_program
+from hetorch.ir.tensor_program import POLYNOMIAL, Activation, Multiply, TensorProgram, verify_tensor_program
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -108,7 +108,7 @@ def gathered(function: Function) -> TensorProgram:
 )  # fmt: skip
 def test_what_is_gathered(function: Function, degrees: list[int]) -> None:
     found = [
-        op for op in gathered(function).operations if isinstance(op, Activation) and op.function == GATHERED
+        op for op in gathered(function).operations if isinstance(op, Activation) and op.function == POLYNOMIAL
     ]
     assert sorted(op.wish.degree or 0 for op in found if op.wish) == sorted(degrees)
 
@@ -129,7 +129,7 @@ def test_what_is_gathered(function: Function, degrees: list[int]) -> None:
 )
 def test_what_stays_as_it_is_written(function: Function) -> None:
     program = gathered(function)
-    assert not any(isinstance(op, Activation) and op.function == GATHERED for op in program.operations)
+    assert not any(isinstance(op, Activation) and op.function == POLYNOMIAL for op in program.operations)
     assert any(isinstance(op, Multiply) for op in program.operations) or "tanh" in str(program)
 
 

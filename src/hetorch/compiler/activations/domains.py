@@ -1,7 +1,7 @@
 """The domain of an activation: the range of each channel, with the values that calibration showed there.
 
 A range is the one seen on the calibration inputs with a margin, never beyond what interval arithmetic allows, and never
-where the function is undefined.
+where the function is undefined. It holds the range that the input had in training, if the model recorded it.
 """
 
 from __future__ import annotations
@@ -92,9 +92,14 @@ def domain_of(
     if also is not None:
         every = np.concatenate([data, also])
         low, high = _range(op, every, _channels(op.shape, len(every)), bounds, only_bounds)
+    first_low, first_high = _widened(*_spread(data[::2], channel))
+    if op.trained is not None:
+        trained_low = _grouped(op.trained.low, channel, np.minimum)
+        trained_high = _grouped(op.trained.high, channel, np.maximum)
+        low, high = np.minimum(low, trained_low), np.maximum(high, trained_high)
+        first_low, first_high = np.minimum(first_low, trained_low), np.maximum(first_high, trained_high)
     escapes = 0.0
     if len(data) > 1:
-        first_low, first_high = _widened(*_spread(data[::2], channel))
         escapes = float(np.mean((data[1::2] < first_low) | (data[1::2] > first_high)))
     return Domain(low, high, channel, data, escapes, reader)
 

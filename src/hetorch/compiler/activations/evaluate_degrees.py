@@ -154,6 +154,8 @@ def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] =
                     number[value] = traced.append(_mended(task, index, op, traced, number))
                 continue
             source, (position, degree) = number[op.input], next(pending)
+            if op.exact_degree is not None and op.input in sound:
+                sound.add(value)
             if not np.all(np.isfinite(traced.values[source])):
                 return Attempt(tuple(degrees), None)
             if position in exact:
@@ -223,6 +225,7 @@ def _centred(task: Task, value: int, out: Replacement, traced: _TracedProgram) -
     last = out.operations[-1]
     if (
         not task.compensates
+        or out.op.exact_degree is not None
         or not isinstance(last, Affine)
         or len(out.operations) < 2
         or not isinstance(out.operations[-2], Chebyshev)

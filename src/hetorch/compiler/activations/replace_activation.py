@@ -1,7 +1,8 @@
 """One activation as affine maps, products and polynomials, in the form that suits its degree and precision.
 
-A line where the function is one · signs for functions with kinks that are wanted to a precision · degrees 1, 2 and (of
-functions that are a line plus an even function) 4 with coefficients for each channel · Chebyshev series otherwise.
+The polynomial itself where the function is one · a line where it is a line · signs for functions with kinks that are
+wanted to a precision · degrees 1, 2 and (of functions that are a line plus an even function) 4 with coefficients for
+each channel · Chebyshev series otherwise.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hetorch.compiler.activations.channel_polynomials import (
 )
 from hetorch.compiler.activations.chebyshev_series import degree_for_precision, write_series
 from hetorch.compiler.activations.domains import Domain
+from hetorch.compiler.activations.exact_polynomials import write_polynomial
 from hetorch.compiler.activations.piecewise import has_kinks, write_piecewise
 from hetorch.compiler.activations.replacement import Form, Replacement
 from hetorch.ir.tensor_program import Activation
@@ -50,6 +52,8 @@ def replace_activation(
         InfeasibleError: the precision is out of reach.
     """
     out = Replacement(op, source, written)
+    if op.exact_degree is not None:
+        return out, write_polynomial(out, domain)
     return out, write_exact_line(out, domain) or _write(out, domain, degree, precision)
 
 

@@ -40,14 +40,16 @@ class Replacement:
         self.operations.append(op)
         return self.written + len(self.operations)
 
-    def scale(self, value: int, factor: Array | float, offset: Array | float = 0.0) -> int:
-        """Add factor * value + offset, element by element."""
+    def scale(
+        self, value: int, factor: Array | float, offset: Array | float = 0.0, kind: str = "scale"
+    ) -> int:
+        """Add factor * value + offset, element by element; `kind` is "scale" or SIDE."""
         size = math.prod(self.op.shape)
         diagonal = np.ascontiguousarray(np.broadcast_to(factor, (size,)), dtype=np.float64)
         matrix = sparse.csr_array(sparse.diags_array(diagonal, format="csr"))
         matrix.eliminate_zeros()
         bias = np.array(np.broadcast_to(offset, (size,)), dtype=np.float64)
-        return self.append(Affine(value, matrix, bias, self.op.shape, self.op.name, "scale"))
+        return self.append(Affine(value, matrix, bias, self.op.shape, self.op.name, kind))
 
     def multiply(self, a: int, b: int, kind: str) -> int:
         """Add a * b; `kind` is its name in reports."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hetorch.compiler.options import MOST_DEGREE
 from hetorch.errors import InputError
@@ -19,8 +22,43 @@ INTERFACE_MARK = "hetorch_interface"
 CHECK_MARK = "hetorch_check"
 """Attribute of a module that was read from an estimator: a function of the estimator's own inputs and those of the
 module, which raises if the module computes something else than the estimator."""
+RANGE_MARK = "hetorch_range"
+"""Method of an activation that recorded its range in training: returns a ChannelRange, or None if there is none yet."""
+POLYNOMIAL_MARK = "hetorch_polynomial"
+"""Method of an activation that is a polynomial: returns a ChannelPolynomial, or None if it is something else now."""
 
 Marked = TypeVar("Marked")
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelRange:
+    """The least and the largest input of each channel, (channels,), which `axis` of a batch counts.
+
+    With the axis None there is one range for the whole tensor.
+    """
+
+    low: Array
+    high: Array
+    axis: int | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelPolynomial:
+    """One polynomial for each channel, which `axis` of a batch counts; None has one for the whole tensor.
+
+    It is sum_k coefficients[:, k] t^k with t = (x - centre) / half; centre and half are (channels,), and coefficients
+    (channels, degree + 1).
+    """
+
+    centre: Array
+    half: Array
+    coefficients: Array
+    axis: int | None
+
+    @property
+    def degree(self) -> int:
+        return int(self.coefficients.shape[1]) - 1
 
 
 def elementwise(module: Marked) -> Marked:

@@ -6,7 +6,8 @@ joined.
 
 Rules: W(Ax) = (WA)x; W(Ax + y) = (WA)x + Wy, where that saves a level or non-zeros; Ax + Bx = (A + B)x; identities are
 removed. A product is formed only if it does not hold many more non-zeros than its factors, so that a bottleneck stays
-one. With a growth of 0, no products are formed: identities are removed, and maps of one value are added up.
+one, and not for a map of kind SIDE, whose source something else reads at a higher level. With a growth of 0, no
+products are formed: identities are removed, and maps of one value are added up.
 
 Without activations, also Dx + y = D(x + D^-1 y), where the diagonal map D reads the deepest value of the sum: D then
 joins the map that reads the sum, which saves the same level as W(Dx + y) = (WD)x + Wy and takes W once.
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hetorch.ir.tensor_program import Activation, Add, Affine, TensorOp, TensorProgram, without_dead
+from hetorch.ir.tensor_program import SIDE, Activation, Add, Affine, TensorOp, TensorProgram, without_dead
 
 GROWTHS = (2.0, 8.0)
 """Limits on the growth of a fused matrix: the ratio of its non-zeros to those of its factors. Raised, more maps are
@@ -105,6 +106,8 @@ class Fuser:
         """Return the value matrix @ source + bias, fused with the operation that makes `source` if `growth` allows."""
         if is_identity(matrix) and not np.any(bias):
             return source
+        if kind == SIDE:
+            return self.append(Affine(source, matrix, bias, shape, name, kind))
         before = self.operations[source - 1] if source else None
         if isinstance(before, Affine):
             product = compose(matrix, before.matrix)
@@ -264,10 +267,12 @@ def is_diagonal(matrix: sparse.csr_array) -> bool:
 def join(first: str, first_kind: str, second: str, second_kind: str) -> tuple[str, str]:
     """Return the name and kind of two fused layers, each part once.
 
-    A map of kind `scale` (of a completed square, of a range) belongs to its activation: the other layer's name is kept.
+    A map of kind `scale` (of a completed square, of a range) or SIDE belongs to its activation: the name of the other
+    layer is kept.
     """
-    if "scale" in (first_kind, second_kind):
-        return (first, first_kind) if second_kind == "scale" else (second, second_kind)
+    for inner in ("scale", SIDE):
+        if inner in (first_kind, second_kind):
+            return (first, first_kind) if second_kind == inner else (second, second_kind)
     return _once(first, second), _once(first_kind, second_kind)
 
 

@@ -1,24 +1,29 @@
 """Pass: a polynomial that is written as sums and products (a loop of Horner's rule, a sum of powers) becomes one.
 
 *Assumes* a sound program whose affine runs are not yet fused.
-*Ensures* the same function in real numbers. Such a polynomial is an activation whose wish is its own degree, with which
-it is met exactly: a Chebyshev series of degree d takes ceil(log2(d + 1)) levels, where Horner's rule takes about 2 d.
-It stays as it is written where that is no slower (x * x, x ** 8).
+*Ensures* the same function in real numbers. Such a polynomial is an activation with an `exact_degree`, which stays what
+it is: with coefficients of their own for each element, degree 2 takes one level and degree 4 two
+(activations.exact_polynomials); a Chebyshev series of degree d takes ceil(log2(d + 1)), where Horner's rule takes about
+2 d. It stays as it is written where that is no slower (x * x, x ** 8).
 
-A polynomial has one variable, the same coefficients for all elements, and a degree up to the highest of a series.
+A polynomial has one variable and a degree up to the highest of a series, or up to MOST_OWN_DEGREE if its elements have
+different coefficients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.options import MOST_DEGREE
+from hetorch.compiler.options import MOST_DEGREE, MOST_OWN_DEGREE
+from hetorch.compiler.passes.fuse_affine import is_diagonal
 from hetorch.engine.polynomial import chebyshev_schedule, polynomial_depth
 from hetorch.ir.tensor_program import (
+    POLYNOMIAL,
     Activation,
     Add,
     Affine,
@@ -31,21 +36,21 @@ from hetorch.ir.tensor_program import (
 
 Array = NDArray[np.float64]
 
-GATHERED = "polynomial"
-"""Name of the function of a gathered polynomial."""
-LEAST_DEGREE = 3
-"""Least degree that is gathered. Parabolas take one level as they are written, and a series cannot do with less."""
+
+OWN_FORMS: Mapping[int, tuple[int, int]] = MappingProxyType({4: (2, 2), 8: (3, 4)})
+"""Levels and products of the degrees that take fewer levels in activations.exact_polynomials than as a series."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
     """A polynomial as it is written: its variable (a value of the program), its degree, the levels on its longest path,
-    and the indices of its operations."""
+    the indices of its operations, and True if all elements have the same coefficients."""
 
     variable: int
     degree: int
     levels: int
     operations: frozenset[int]
+    is_common: bool = True
 
 
 def gather_polynomials(program: TensorProgram) -> TensorProgram:
@@ -54,16 +59,17 @@ def gather_polynomials(program: TensorProgram) -> TensorProgram:
     operations = list(program.operations)
     for value in sorted(_leaving(program, written)):
         polynomial = written[value]
-        if _is_slower(program, polynomial):
+        if _is_slower(program, polynomial, value):
             last = program.operations[value - 1]
             operations[value - 1] = Activation(
                 polynomial.variable,
-                GATHERED,
+                POLYNOMIAL,
                 (),
                 last.shape,
                 last.name,
                 _Definition(program.operations, polynomial, value),
                 Wish(degree=polynomial.degree),
+                polynomial.degree,
             )
     return without_dead(program.input_shape, operations, program.output, program.output_shape)
 
@@ -80,12 +86,17 @@ def _written(program: TensorProgram) -> list[_Written]:
         ):
             degrees, levels = [part.degree for part in read], max(part.levels for part in read)
             operations = frozenset({index}).union(*(part.operations for part in read))
-            if isinstance(op, Multiply) and sum(degrees) <= MOST_DEGREE:
-                own = _Written(variable, sum(degrees), levels + 1, operations)
-            elif isinstance(op, Add):
-                own = _Written(variable, max(degrees), levels, operations)
+            common = all(part.is_common for part in read)
+            most = MOST_DEGREE if common else MOST_OWN_DEGREE
+            if isinstance(op, Multiply) and sum(degrees) <= most:
+                own = _Written(variable, sum(degrees), levels + 1, operations, common)
+            elif isinstance(op, Add) and max(degrees) <= most:
+                own = _Written(variable, max(degrees), levels, operations, common)
             elif isinstance(op, Affine) and (line := _line(op)) is not None:
-                own = _Written(variable, degrees[0] if line[0] else 0, levels + 1, operations)
+                common &= all(np.all(part == part[0]) for part in line)
+                degree = degrees[0] if np.any(line[0]) else 0
+                if common or degree <= MOST_OWN_DEGREE:
+                    own = _Written(variable, degree, levels + 1, operations, common)
         written.append(own)
     return written
 
@@ -99,17 +110,23 @@ def _leaving(program: TensorProgram, written: Sequence[_Written]) -> set[int]:
     return {value for value in leaving if written[value].variable != value}
 
 
-def _is_slower(program: TensorProgram, polynomial: _Written) -> bool:
-    """Return True if a series takes fewer levels than the polynomial as it is written, or as many and fewer products.
+def _is_slower(program: TensorProgram, polynomial: _Written, value: int) -> bool:
+    """Return True if the polynomial takes fewer levels as an activation than as it is written, or as many and fewer
+    products.
 
-    A series takes one level more, for the map of its range to [-1, 1].
+    An activation takes one level more, for the map of its range to [-1, 1].
     """
     degree = polynomial.degree
-    if degree < LEAST_DEGREE:
+    if degree < 2:
         return False
-    depth = polynomial_depth(degree)
+    if degree == 2:
+        return _is_parabola_between_maps(program, polynomial, value)
+    depth, products = OWN_FORMS.get(degree, (polynomial_depth(degree), 0))
     if polynomial.levels != depth + 1:
         return polynomial.levels > depth + 1
+    written = sum(isinstance(program.operations[index], Multiply) for index in polynomial.operations)
+    if products:
+        return written > products
     schedule = chebyshev_schedule(
         (1.0,) * (degree + 1),
         level=depth,
@@ -117,22 +134,28 @@ def _is_slower(program: TensorProgram, polynomial: _Written) -> bool:
         output_scale=1.0,
         modulus_chain=(1.0,) * (depth + 1),
     )
-    products = sum(isinstance(program.operations[index], Multiply) for index in polynomial.operations)
-    return products > len(schedule.multiplications())
+    return written > len(schedule.multiplications())
 
 
-def _line(op: Affine) -> tuple[float, float] | None:
-    """Return (a, b) if the map is a x + b for every element, with the same a and b; else None."""
-    matrix, bias = op.matrix, op.bias
-    rows, columns = matrix.shape
-    if rows != columns or np.any(bias != bias[0]):
+def _is_parabola_between_maps(program: TensorProgram, polynomial: _Written, value: int) -> bool:
+    """Return True if maps that are not part of a parabola make its variable and read its `value`, and it has other
+    terms than a square. Both of them then take up the completed square's factors, which need neither a second map of
+    the variable nor a level."""
+    made_by = program.operations[polynomial.variable - 1] if polynomial.variable else None
+    readers = [program.operations[index] for index in program.consumers()[value]]
+    return (
+        polynomial.levels > 1
+        and isinstance(made_by, Affine)
+        and bool(readers)
+        and all(isinstance(reader, Affine) for reader in readers)
+    )
+
+
+def _line(op: Affine) -> tuple[Array, Array] | None:
+    """Return (a, b), (size,) each, if the map is a x + b for every element; else None."""
+    if not is_diagonal(op.matrix):
         return None
-    if not np.any(matrix.data):
-        return 0.0, float(bias[0])
-    on_diagonal = matrix.nnz == rows and np.array_equal(matrix.indices, np.arange(rows))
-    if not on_diagonal or np.any(np.diff(matrix.indptr) != 1) or np.any(matrix.data != matrix.data[0]):
-        return None
-    return float(matrix.data[0]), float(bias[0])
+    return op.matrix.diagonal(), op.bias
 
 
 class _Definition:
@@ -141,18 +164,17 @@ class _Definition:
 
     def __init__(self, operations: Sequence[TensorOp], polynomial: _Written, last: int) -> None:
         self._variable, self._last = polynomial.variable, last
-        self._steps: list[tuple[int, TensorOp, tuple[float, float]]] = []
+        self._steps: list[tuple[int, TensorOp, tuple[Array, Array] | None]] = []
         for index in sorted(polynomial.operations):
             op = operations[index]
-            line = _line(op) if isinstance(op, Affine) else None
-            self._steps.append((index + 1, op, line or (1.0, 0.0)))
+            self._steps.append((index + 1, op, _line(op) if isinstance(op, Affine) else None))
 
     def __call__(self, x: Array) -> Array:
         values = {self._variable: x}
-        for number, op, (factor, offset) in self._steps:
+        for number, op, line in self._steps:
             match op:
-                case Affine():
-                    values[number] = factor * values[op.input] + offset
+                case Affine() if line is not None:
+                    values[number] = line[0] * values[op.input] + line[1]
                 case Add():
                     values[number] = values[op.a] + values[op.b]
                 case Multiply():

@@ -28,7 +28,7 @@ def frozen_copy(model: torch.nn.Module, name: str) -> torch.nn.Module:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fixed = copy.deepcopy(model, _computed_tensors(model))
+            fixed = copy.deepcopy(model, computed_tensors(model))
     except Exception as error:
         raise UnsupportedModelError(
             f"{type(model).__name__} cannot be copied: {first_line(error)}"
@@ -53,7 +53,7 @@ def _check_presence(model: torch.nn.Module) -> None:
             raise InputError(f"{path} has no numbers (it is on the device meta); load the model's weights")
 
 
-def _computed_tensors(model: torch.nn.Module) -> dict[int, torch.Tensor]:
+def computed_tensors(model: torch.nn.Module) -> dict[int, torch.Tensor]:
     """Return copies, by id, of tensors that a hook computes before each call (torch.nn.utils.prune does).
 
     As a memo they keep deepcopy from copying these, which it refuses because they have a gradient function.

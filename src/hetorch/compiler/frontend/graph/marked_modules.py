@@ -1,7 +1,8 @@
-"""Modules with a mark of the user: hetorch.elementwise and hetorch.approximate."""
+"""Modules with a mark: the user's hetorch.elementwise and hetorch.approximate, and those of hetorch.train."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import torch
 
 from hetorch.compiler.frontend.graph.nodes import shape_of
+from hetorch.compiler.frontend.graph.trained_modules import definition_of, polynomial_of, range_of
 from hetorch.compiler.frontend.graph.user_code import first_line
-from hetorch.compiler.frontend.marks import ELEMENTWISE_MARK, WISH_MARK
+from hetorch.compiler.frontend.marks import ELEMENTWISE_MARK, RANGE_MARK, WISH_MARK
 from hetorch.compiler.frontend.operations.alternatives import WORKS
 from hetorch.compiler.frontend.operations.builder import Builder
 from hetorch.compiler.frontend.operations.call import Array, Call, Symbol
@@ -22,6 +24,8 @@ class MarkedModules:
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._modules = dict(model.named_modules(remove_duplicate=False))
+        self._polynomials = {module: polynomial_of(module) for module in model.modules()}
+        self._begins: dict[str, int] = {}
 
     def wish(self, node: torch.fx.Node) -> Wish | None:
         """Return what hetorch.approximate asked for the innermost marked module around a node."""
@@ -31,19 +35,21 @@ class MarkedModules:
                 return wish
         return None
 
-    def elementwise(self, node: torch.fx.Node) -> tuple[str, torch.nn.Module] | None:
-        """Return the outermost module around a node that is marked elementwise, with a text that identifies its call;
-        None if there is none."""
+    def whole(self, node: torch.fx.Node) -> tuple[str, torch.nn.Module] | None:
+        """Return the outermost module around a node that becomes one activation, with a text that identifies its call:
+        one that is marked elementwise, or is a polynomial. None if there is none."""
         for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
             module = self._module(path)
-            if module is not None and getattr(module, ELEMENTWISE_MARK, False):
+            if module is None:
+                continue
+            if getattr(module, ELEMENTWISE_MARK, False) or self._polynomials[module] is not None:
                 return f"{key} {path}", module
         return None
 
     def replace(
         self, node: torch.fx.Node, call: Call, builder: Builder, values: Mapping[str, Any]
     ) -> tuple[Symbol, list[str]]:
-        """Append the marked module around `node` as one activation; `values` are those of the nodes before, by name.
+        """Append the module `whole` around `node` as one activation; `values` are those of the nodes before, by name.
 
         Returns:
             The result, and the names of the module's nodes, which all have it as their value.
@@ -51,10 +57,10 @@ class MarkedModules:
         Raises:
             Refusal: the module is no function of one number that is applied to every element.
         """
-        marked = self.elementwise(node)
+        marked = self.whole(node)
         assert marked is not None
         text, module = marked
-        inside = [n for n in node.graph.nodes if (self.elementwise(n) or ("", None))[0] == text]
+        inside = [n for n in node.graph.nodes if (self.whole(n) or ("", None))[0] == text]
         names = {n.name for n in inside}
         entering = {
             value.value: value
@@ -63,15 +69,29 @@ class MarkedModules:
             if other.name not in names and isinstance(value := values.get(other.name), Symbol)
         }
         leaving = [n for n in inside if any(user.name not in names for user in n.users)]
+        polynomial = self._polynomials[module]
+        mark = "marked elementwise" if polynomial is None else "a polynomial of each element"
         if len(entering) != 1 or len(leaving) != 1:
-            raise call.unsupported("it is marked elementwise, but has not one input and one output", WORKS)
+            raise call.unsupported(f"it is {mark}, but has not one input and one output", WORKS)
         (source,) = entering.values()
+        if shape_of(leaving[0].meta.get("val")) != source.shape:
+            raise call.unsupported(f"it is {mark}, but changes the shape", WORKS)
+        if polynomial is not None:
+            definition = definition_of(polynomial, source.shape)
+            trained = range_of(module, source.shape)
+            return builder.polynomial(source, definition, polynomial.degree, trained, call), list(names)
         definition = _definition(module)
         _check(definition, call)
-        result = builder.activation(source, type(module).__name__, (), call, definition)
-        if shape_of(leaving[0].meta.get("val")) != result.shape:
-            raise call.unsupported("it is marked elementwise, but changes the shape", WORKS)
-        return result, list(names)
+        return builder.activation(source, type(module).__name__, (), call, definition), list(names)
+
+    def note_range(self, node: torch.fx.Node, begin: int, builder: Builder) -> None:
+        """Give the activations that a node has appended, from operation `begin` on, the range that the module around
+        it recorded in training, if they read what the module reads."""
+        for key, (path, _) in (node.meta.get("nn_module_stack") or {}).items():
+            module = self._module(path)
+            if hasattr(module, RANGE_MARK):
+                entered = self._begins.setdefault(f"{key} {path}", begin)
+                builder.note_range(begin, entered, functools.partial(range_of, module))
 
     def _module(self, path: str) -> torch.nn.Module | None:
         # A second call of the same module has the path "name@1".

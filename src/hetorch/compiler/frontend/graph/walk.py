@@ -156,20 +156,21 @@ class Walk:
         """Return the result of a call that reads encrypted values, and add its row to the analysis."""
         begin = len(self.builder.operations)
         try:
-            if self.marked.elementwise(node) is not None:
+            if self.marked.whole(node) is not None:
                 result: Any = self._replace_marked(node, call)
             elif call.op in FINAL and self.is_end and _is_last(node) and _can_be_left(call, source):
                 return self._leave_to_client(node, call, source)
             else:
                 result = self._handle(call)
+            self.marked.note_range(node, begin, self.builder)
         except Refusal as refusal:
             self.refusal = self.refusal or refusal
             self._note(call, "unsupported", refusal.problem, refusal.nearest)
             return self._stand_in(call, source)
-        functions = dict.fromkeys(
-            op.function for op in self.builder.operations[begin:] if isinstance(op, Activation)
-        )
-        self._note(call, "approximate" if functions else "exact", ", ".join(functions))
+        written = [op for op in self.builder.operations[begin:] if isinstance(op, Activation)]
+        functions = dict.fromkeys(op.function for op in written if op.exact_degree is None)
+        kept = next((f"degree {op.exact_degree}" for op in written if op.exact_degree is not None), "")
+        self._note(call, "approximate" if functions else "exact", ", ".join(functions) or kept)
         return result
 
     def _replace_marked(self, node: torch.fx.Node, call: Call) -> Symbol:

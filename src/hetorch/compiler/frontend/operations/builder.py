@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,16 @@ from scipy import sparse
 from hetorch.compiler.frontend.operations.call import Array, Call, Shape, Symbol, own_shape
 from hetorch.compiler.frontend.operations.matrices import selection
 from hetorch.ir.analysis import AnalysisRow
-from hetorch.ir.tensor_program import Activation, Add, Affine, Multiply, TensorOp
+from hetorch.ir.tensor_program import (
+    POLYNOMIAL,
+    Activation,
+    Add,
+    Affine,
+    ElementRange,
+    Multiply,
+    TensorOp,
+    Wish,
+)
 from hetorch.plan.output_functions import OutputFunction
 
 
@@ -59,6 +68,30 @@ class Builder:
             source.value, function, parameters, own_shape(source.shape), call.name, definition, call.wish
         )
         return self._append(op, source.shape)
+
+    def polynomial(
+        self,
+        source: Symbol,
+        definition: Callable[[Array], Array],
+        degree: int,
+        trained: ElementRange | None,
+        call: Call,
+    ) -> Symbol:
+        """Append a polynomial of each element, which stays as it is; its last axis counts the elements."""
+        shape = own_shape(source.shape)
+        wish = Wish(degree=degree)
+        op = Activation(source.value, POLYNOMIAL, (), shape, call.name, definition, wish, degree, trained)
+        return self._append(op, source.shape)
+
+    def note_range(self, begin: int, entered: int, trained: Callable[[Shape], ElementRange | None]) -> None:
+        """Give the activations from operation `begin` on their range in training, `trained` of their shape.
+
+        Only those get it that read a value made before operation `entered`, the first one of their module.
+        """
+        for index in range(begin, len(self.operations)):
+            op = self.operations[index]
+            if isinstance(op, Activation) and op.input <= entered and op.trained is None:
+                self.operations[index] = replace(op, trained=trained((1, *op.shape)))
 
     def add(self, a: Symbol, b: Symbol, call: Call) -> Symbol:
         """Append a + b, of equal shapes."""

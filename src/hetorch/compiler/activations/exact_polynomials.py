@@ -1,0 +1,292 @@
+"""Polynomials that stay what they are, with coefficients of their own for each element: degree 2 takes one level,
+degrees 3 and 4 two, degrees 5 to 8 three.
+
+With u = (x - centre) / half in [-1, 1], v = alpha u, y = v^2 and the sign s of the leading coefficient, the forms are
+
+degree 2   s (v + b)^2 + c
+degree 4   s ((y + b v + c)^2 + line)
+degree 8   s ((f^2 + c v + d)^2 + cubic), f = y + a v + b
+
+where alpha^degree is the leading coefficient: it goes into the map before, and signs and constants into the map after
+(passes.fuse_affine). A square grows without bound where the leading coefficient vanishes beside the next ones. Beyond
+MOST_GROWTH the square of degree 2 leaves out the linear term, and degrees 4 and 8 become sums of products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+from hetorch.compiler.activations.domains import Domain
+from hetorch.compiler.activations.polynomial_growth import LEAST_REACH, MOST_REACH, reach_of
+from hetorch.compiler.activations.replacement import Form, Replacement
+from hetorch.compiler.options import MOST_OWN_DEGREE
+from hetorch.ir.tensor_program import SIDE, Activation
+
+Array = NDArray[np.float64]
+
+METHOD = "exact"
+"""Method of the fit of a polynomial that stays what it is."""
+MOST_GROWTH = 16.0
+"""Largest value of a square, in multiples of the largest value of the polynomial. The noise of a product is in
+proportion to its value: a scale of log2(MOST_GROWTH) bits more makes up for it. Raised, more polynomials take the
+cheaper form, and scales have more bits."""
+ROUNDING = 2.0**-46
+"""Share of the largest coefficient of all elements below which one counts as zero: the rounding of float64."""
+SAMPLES = 16
+"""Largest number of calibration values of an element on which the growth of squares is measured. Raised, it is seen
+better and takes longer."""
+SHIFT = (-0.5, 0.125)
+"""Coefficients of 1 and u in the parabola whose square divides degrees 5 to 8. With -1/2 it is about T_4 / 8, by which
+remainders stay small; the second is not zero, because a constant alone would take a level."""
+
+
+def write_polynomial(out: Replacement, domain: Domain) -> Form:
+    """Write the polynomial of each element, of `out.op.exact_degree` at most, as it is.
+
+    Polynomials that all elements have in common become a Chebyshev series where that takes no more levels.
+    """
+    centre, half = (domain.low + domain.high) / 2, (domain.high - domain.low) / 2
+    series = _common_series(out.op, domain)
+    if series is not None and (series.degree > MOST_OWN_DEGREE or series.degree in (3, 5, 6, 7)):
+        return series.write(out)
+    rows = _powers(out.op, centre, half)
+    degree = rows.shape[1] - 1
+    if degree < 2:
+        slope = rows[:, 1] / half if degree else np.zeros(len(half))
+        out.scale(out.source, slope, rows[:, 0] - slope * centre)
+        return Form(1, METHOD, MOST_REACH)
+    data = domain.data[:: -(-len(domain.data) // SAMPLES)]
+    writer = _Writer(out, rows.T, centre, half, (data - centre) / half)
+    if degree == 2:
+        writer.parabola()
+    elif degree == 4 and writer.has_small_squares():
+        writer.square_of_parabola()
+    elif degree == 8 and writer.has_small_squares():
+        writer.square_of_quartic()
+    else:
+        writer.products()
+    distinct = rows[np.r_[True, np.any(np.diff(rows, axis=0) != 0, axis=1)]]
+    return Form(degree, METHOD, reach_of(distinct @ _series_of_powers(degree)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Series:
+    """A Chebyshev series of (x - centre) / half, the same for all elements."""
+
+    coefficients: Array
+    centre: float
+    half: float
+
+    @property
+    def degree(self) -> int:
+        return len(self.coefficients) - 1
+
+    def write(self, out: Replacement) -> Form:
+        scaled = out.scale(out.source, 1.0 / self.half, -self.centre / self.half)
+        out.series(scaled, self.coefficients, _label(out, self.degree))
+        return Form(self.degree, METHOD, reach_of(self.coefficients))
+
+
+def _common_series(op: Activation, domain: Domain) -> _Series | None:
+    """Return the series on the range of all elements; None if they have not the same polynomial.
+
+    The range is wider where the series would leave LEAST_REACH.
+    """
+    low, high = domain.whole
+    centre, half = (low + high) / 2, (high - low) / 2
+    for stretch in (1.0, LEAST_REACH):
+        values, coefficients = _interpolated(op, np.full(len(domain.low), centre), half * stretch)
+        if np.any(np.abs(values - values[:, :1]) > ROUNDING * np.max(np.abs(values))):
+            return None
+        series = _Series(coefficients[0], centre, half * stretch)
+        if series.degree < 2 or reach_of(series.coefficients) >= LEAST_REACH:
+            break
+    return series
+
+
+def _interpolated(op: Activation, centre: Array, half: Array | float) -> tuple[Array, Array]:
+    """Return the values at Chebyshev's points, (points, size), and the coefficients of the series of each element,
+    (size, degree + 1), without trailing zeros."""
+    assert op.exact_degree is not None
+    points = chebyshev.chebpts1(op.exact_degree + 1)
+    values = op.apply(centre + half * points[:, None])
+    # The points are as many as the coefficients, so the system is square, and its condition is at most sqrt(2).
+    coefficients = np.linalg.solve(chebyshev.chebvander(points, op.exact_degree), values).T
+    return values, _without_rounding(np.asarray(coefficients, dtype=np.float64))
+
+
+def _without_rounding(rows: Array) -> Array:
+    """Return the coefficients with zeros in place of rounding, and without the columns at the end that are zero."""
+    kept = np.where(np.abs(rows) > ROUNDING * np.max(np.abs(rows), initial=0.0), rows, 0.0)
+    used = np.flatnonzero(np.any(kept != 0, axis=0))
+    return kept[:, : (int(used[-1]) if used.size else 0) + 1]
+
+
+def _powers(op: Activation, centre: Array, half: Array) -> Array:
+    """Return the coefficients of 1, u, u^2, ... of each element, (size, degree + 1)."""
+    _, series = _interpolated(op, centre, half)
+    powers = series @ np.linalg.inv(_series_of_powers(series.shape[1] - 1))
+    return _without_rounding(np.asarray(powers, dtype=np.float64))
+
+
+def _series_of_powers(degree: int) -> Array:
+    """Return the Chebyshev coefficients of 1, u, u^2, ..., a row for each."""
+    rows = np.zeros((degree + 1, degree + 1))
+    for power, unit in enumerate(np.eye(degree + 1)):
+        rows[power, : power + 1] = chebyshev.poly2cheb(unit[: power + 1])
+    return rows
+
+
+def _label(out: Replacement, degree: int) -> str:
+    return f"{out.op.function} of degree {degree}"
+
+
+class _Writer:
+    """Writes polynomials with the coefficients `rows` (degree + 1, size) of the powers of u = (x - centre) / half.
+
+    `u` are calibration values (samples, size), on which growth is measured.
+    """
+
+    def __init__(self, out: Replacement, rows: Array, centre: Array, half: Array, u: Array) -> None:
+        self.out, self.rows, self.centre, self.half, self.u = out, rows, centre, half, u
+        self.label = _label(out, len(rows) - 1)
+        self.sign = np.where(rows[-1] < 0, -1.0, 1.0)
+        least = ROUNDING * float(np.max(np.abs(rows)))
+        self.alpha = np.maximum(np.abs(rows[-1]), least) ** (1 / (len(rows) - 1))
+        self.size = float(np.max(np.abs(_value(rows, u))))
+        # Coefficients of the powers of v = alpha u, times the sign.
+        self.monic = self.sign * rows / self.alpha ** np.arange(len(rows))[:, None]
+
+    def parabola(self) -> None:
+        """Write degree 2. Elements whose square would be too large keep the linear term beside the square."""
+        c, b = self.monic[0], self.monic[1]
+        too_large = self._grows((self.alpha * self.u + b / 2) ** 2)
+        if not np.any(too_large):
+            v = self._affine_of_source(self.alpha, b / 2)
+            self.out.scale(self._square(v), self.sign, self.sign * (c - b * b / 4))
+            return
+        shift = np.where(too_large, 0.0, b / 2)
+        v = self._affine_of_source(self.alpha, shift)
+        slope = b - 2 * shift
+        total = self._plus_line(self._square(v), v, slope, c - shift * shift - slope * shift)
+        self._signed(total)
+
+    def has_small_squares(self) -> bool:
+        """Return True if the squares of degree 4 or 8 keep within MOST_GROWTH."""
+        v = self.alpha * self.u
+        if len(self.rows) == 5:
+            b, c, _, _ = _root_of_quartic(self.monic)
+            return not np.any(self._grows((v * v + b * v + c) ** 2))
+        quartic, _ = _root_of_octic(self.monic)
+        b, c, _, _ = _root_of_quartic(quartic)
+        whole, square = np.abs(_value(quartic, v)), (v * v + b * v + c) ** 2
+        # The noise of the inner square is multiplied by the derivative of the outer one.
+        return not np.any(self._grows(whole**2) | self._grows(2 * np.max(whole) * square))
+
+    def square_of_parabola(self) -> None:
+        """Write degree 4."""
+        v = self._affine_of_source(self.alpha)
+        self._signed(self._quartic(v, self._square(v), self.monic))
+
+    def square_of_quartic(self) -> None:
+        """Write degree 8."""
+        quartic, cubic = _root_of_octic(self.monic)
+        v = self._affine_of_source(self.alpha)
+        y = self._square(v)
+        square = self._square(self._quartic(v, y, quartic))
+        self._signed(self.out.add(square, self._low(v, y, cubic)))
+
+    def products(self) -> None:
+        """Write degrees 3 to 8 as sums of products: of u^2 up to degree 4, else of the square of a parabola too."""
+        u = self._affine_of_source(np.ones(len(self.half)))
+        y = self._square(u)
+        if len(self.rows) <= 5:
+            self._low(u, y, self.rows)
+            return
+        square = np.zeros((5, 1))
+        constant, slope = SHIFT
+        square[:, 0] = np.convolve((constant, slope, 1.0), (constant, slope, 1.0))
+        quotient, rest = _divided(self.rows, square)
+        divisor = self._square(self._plus_line(y, u, np.asarray(slope), np.asarray(constant)))
+        product = self.out.multiply(divisor, self._low(u, y, quotient), self.label)
+        self.out.add(product, self._low(u, y, rest))
+
+    def _quartic(self, v: int, y: int, monic: Array) -> int:
+        """Write a monic polynomial of degree 4 of v, with y = v^2."""
+        b, c, slope, constant = _root_of_quartic(monic)
+        return self._plus_line(self._square(self._plus_line(y, v, b, c)), v, slope, constant)
+
+    def _low(self, u: int, y: int, rows: Array) -> int:
+        """Write a polynomial of degree 4 at most of u, with y = u^2.
+
+        Degree 4 reads another map of the source, so that its leading coefficient takes no level.
+        """
+        line = self._line(u, rows[1], rows[0])
+        if len(rows) < 3:
+            return line
+        factor = self._line(u, rows[3] if len(rows) > 3 else np.zeros(1), rows[2])
+        if len(rows) > 4:
+            other = self._affine_of_source(rows[4])
+            factor = self.out.add(self.out.multiply(u, other, self.label), factor)
+        return self.out.add(self.out.multiply(y, factor, self.label), line)
+
+    def _affine_of_source(self, factor: Array, offset: Array | float = 0.0) -> int:
+        """Write factor * u + offset."""
+        return self.out.scale(self.out.source, factor / self.half, offset - factor * self.centre / self.half)
+
+    def _square(self, value: int) -> int:
+        return self.out.multiply(value, value, self.label)
+
+    def _plus_line(self, value: int, of: int, slope: Array, constant: Array) -> int:
+        return self.out.add(value, self._line(of, slope, constant))
+
+    def _line(self, value: int, slope: Array, constant: Array) -> int:
+        """Write slope * value + constant."""
+        return self.out.scale(value, slope, constant, SIDE)
+
+    def _signed(self, total: int) -> None:
+        if np.any(self.sign < 0):
+            self.out.scale(total, self.sign)
+
+    def _grows(self, squares: Array) -> NDArray[np.bool_]:
+        """Return the elements of whose squares (samples, size) one is too large."""
+        return np.asarray(np.max(squares, axis=0) > MOST_GROWTH * self.size)
+
+
+def _value(rows: Array, x: Array) -> Array:
+    """Return the polynomials with coefficients `rows` (degree + 1, size) at x (samples, size)."""
+    total: Array = np.zeros_like(x) + rows[-1]
+    for row in rows[-2::-1]:
+        total = total * x + row
+    return total
+
+
+def _root_of_quartic(monic: Array) -> tuple[Array, Array, Array, Array]:
+    """Return b, c, r and t with v^4 + ... = (v^2 + b v + c)^2 + r v + t, from the coefficients of 1, v, v^2, ...."""
+    b = monic[3] / 2
+    c = (monic[2] - b * b) / 2
+    return b, c, monic[1] - 2 * b * c, monic[0] - c * c
+
+
+def _root_of_octic(monic: Array) -> tuple[Array, Array]:
+    """Return a monic quartic and a cubic with v^8 + ... = quartic^2 + cubic, as coefficients of 1, v, v^2, ...."""
+    g3 = monic[7] / 2
+    g2 = (monic[6] - g3 * g3) / 2
+    g1 = (monic[5] - 2 * g3 * g2) / 2
+    g0 = (monic[4] - 2 * g3 * g1 - g2 * g2) / 2
+    rest = (g0 * g0, 2 * g0 * g1, g1 * g1 + 2 * g0 * g2, 2 * (g0 * g3 + g1 * g2))
+    return np.stack([g0, g1, g2, g3, np.ones_like(g0)]), monic[:4] - np.stack(rest)
+
+
+def _divided(rows: Array, monic: Array) -> tuple[Array, Array]:
+    """Return the quotient and the remainder of polynomials by a monic one; a row for each power."""
+    rest, order = rows.copy(), len(monic) - 1
+    quotient = np.zeros((len(rows) - order, rows.shape[1]))
+    for power in range(len(rows) - 1, order - 1, -1):
+        quotient[power - order] = rest[power]
+        rest[power - order : power + 1] -= rest[power] * monic
+    return quotient, np.asarray(rest[:order])

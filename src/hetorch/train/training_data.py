@@ -1,0 +1,154 @@
+"""Data to train on, in the forms in which people have them, read as batches of inputs and labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset, random_split
+
+from hetorch.compiler.frontend.graph.user_code import described
+from hetorch.errors import InputError
+
+HELD_BACK = 0.1
+"""Share of a Dataset or of arrays that is held back to judge the epochs, if there are no validation data."""
+FORMS = "a DataLoader of batches (x, y), a Dataset of such samples, or a tuple of arrays or tensors (x, y)"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some samples: the inputs of the model, and the labels."""
+
+    inputs: tuple[Tensor, ...]
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Batches that can be read any number of times, on the device and in the type of a model."""
+
+    source: Iterable[Any]
+    model: torch.nn.Module
+    name: str
+
+    def __iter__(self) -> Iterator[Batch]:
+        empty = True
+        for item in self.source:
+            empty = False
+            yield self._batch(item)
+        if empty:
+            raise InputError(f"{self.name} holds no batch; give {FORMS} that can be read more than once")
+
+    def count(self) -> int:
+        """Return the number of batches; a source that does not tell it is read once."""
+        try:
+            return len(self.source)  # type: ignore[arg-type]
+        except TypeError:
+            return sum(1 for _ in self.source)
+
+    def _batch(self, item: Any) -> Batch:
+        if not isinstance(item, tuple | list) or len(item) < 2:
+            raise InputError(f"{self.name} must be {FORMS}; a batch is {described(item)}")
+        inputs = item[0] if isinstance(item[0], tuple | list) else item[:-1]
+        labels = torch.as_tensor(item[-1], device=model_type(self.model).device)
+        if not labels.is_floating_point():
+            labels = labels.long()
+            if labels.dim() == 2 and labels.shape[1] == 1:
+                labels = labels[:, 0]  # a column of classes
+        return Batch(tuple(as_input(torch.as_tensor(part), self.model) for part in inputs), labels)
+
+
+def model_type(model: torch.nn.Module) -> Tensor:
+    """Return a tensor of the type and on the device of a model's weights."""
+    return next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+
+
+def as_input(tensor: Tensor, model: torch.nn.Module) -> Tensor:
+    """Return an input on the device and in the type of a model; whole numbers stay for one with an embedding."""
+    weights = model_type(model)
+    takes_integers = any(isinstance(part, torch.nn.Embedding) for part in model.modules())
+    if takes_integers and not tensor.is_floating_point():
+        return tensor.to(weights.device)
+    return tensor.to(weights.device, weights.dtype)
+
+
+def read_batches(
+    data: object, model: torch.nn.Module, name: str, batch_size: int, generator: torch.Generator | None = None
+) -> Batches:
+    """Return data as batches.
+
+    Args:
+        data: one of FORMS. The batches of a DataLoader, or of another iterable, are taken as they come.
+        model: the model that takes them.
+        name: what to call the data in messages.
+        batch_size: samples in a batch of a Dataset or of arrays.
+        generator: the order of a Dataset or of arrays is drawn from it, each time anew; None keeps their order.
+
+    Raises:
+        InputError: `data` has none of the forms.
+    """
+    if isinstance(data, tuple):
+        data = _tensors(data, name)
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        count = len(data)  # type: ignore[arg-type]
+        if not count:
+            raise InputError(f"{name} holds no sample")
+        # A batch of one sample has no variance, on which batch normalisation trains.
+        drop_last = generator is not None and count % batch_size == 1 and count > 1
+        data = DataLoader(
+            data, batch_size, shuffle=generator is not None, generator=generator, drop_last=drop_last
+        )
+    elif isinstance(data, IterableDataset):
+        data = DataLoader(data, batch_size)
+    elif isinstance(data, str | Tensor | np.ndarray) or not isinstance(data, Iterable):
+        raise InputError(f"{name} must be {FORMS}, got {described(data)}")
+    elif isinstance(data, Iterator):
+        raise InputError(f"{name} is {described(data)}, which can be read once; give {FORMS}")
+    return Batches(data, model, name)
+
+
+def hold_back(data: object, generator: torch.Generator) -> tuple[object, object | None]:
+    """Return data to train on and a HELD_BACK part to judge by; of a DataLoader nothing is held back (None)."""
+    if isinstance(data, tuple):
+        data = _tensors(data, "loader")
+    if not isinstance(data, Dataset) or isinstance(data, IterableDataset):
+        return data, None
+    count = len(data)  # type: ignore[arg-type]
+    held = math.ceil(count * HELD_BACK)
+    if held >= count:
+        return data, None
+    train, validation = random_split(data, [count - held, held], generator)
+    return _in_memory(train), _in_memory(validation)
+
+
+def _in_memory(part: Subset[Any]) -> Dataset[Any]:
+    """Return a part of a TensorDataset as one, which is read faster."""
+    whole = part.dataset
+    if isinstance(whole, TensorDataset):
+        return TensorDataset(*(tensor[part.indices] for tensor in whole.tensors))
+    return part
+
+
+def _tensors(data: Sequence[Any], name: str) -> TensorDataset:
+    try:
+        tensors = [torch.as_tensor(np.asarray(part) if isinstance(part, list) else part) for part in data]
+    except (TypeError, ValueError, RuntimeError):
+        tensors = []
+    if len(tensors) < 2 or any(tensor.dim() < 1 for tensor in tensors):
+        raise InputError(
+            f"{name} must be {FORMS}, got a tuple of {', '.join(map(described, data)) or 'nothing'}"
+        )
+    lengths = [len(tensor) for tensor in tensors]
+    if len(set(lengths)) > 1:
+        raise InputError(
+            f"{name} has {lengths[0]} inputs and {lengths[-1]} labels; give one label for each input"
+        )
+    return TensorDataset(*tensors)
