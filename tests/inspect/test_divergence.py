@@ -123,6 +123,18 @@ def test_a_model_that_was_trained_on() -> None:
     assert (answer.layer, answer.cause) == ("2", "weights")
 
 
+def test_a_factor_of_whole_channels() -> None:
+    """Before an activation such a factor is taken for the plan's scaling; the layers that may have it are named."""
+    newer = copy.deepcopy(model())
+    with torch.no_grad():
+        newer[2].weight.mul_(0.2)  # type: ignore[index]
+        newer[2].bias.mul_(0.2)  # type: ignore[index]
+    answer = find_divergence(plan(), FRESH, newer)
+    assert not answer.ok and answer.cause == "weights"
+    assert answer.layer == "4"
+    assert "other weights here or, by a factor for a whole channel, in 0, 2 than the model" in answer.reason
+
+
 def test_a_tolerance_must_be_positive() -> None:
     with pytest.raises(InputError, match="positive number"):
         find_divergence(plan(), FRESH, tolerance=0)

@@ -41,7 +41,8 @@ class Divergence:
     cause   "none"; "input": the samples are unlike the calibration inputs; "range": an activation leaves the range of
             its polynomial; "degree": its polynomial is too coarse; "weights": the plan computes with other weights than
             the model; "noise": the scale is too small for the noise of encryption
-    error   largest error of an output, relative to the range of the calibration outputs
+    error   largest error of an output, relative to the range of the calibration outputs; NaN if there is no model to
+            measure it by
     reason  what happens, in a sentence or two
     remedy  the call that mends it; empty if nothing is wrong
     trace   the trace that it rests on
@@ -125,11 +126,8 @@ class _Search:
         if error <= self.tolerance:
             return self._right(error, f"the outputs are within {error:.2%} of their range of the model's")
         compared = self.trace.compared_numbers
-        wrong = len(compared) - 1
-        low, high = (
-            -1,
-            wrong,
-        )  # the outputs are right with the layers up to compared[low] and wrong with compared[high]
+        # The outputs are right with the layers up to compared[low] and wrong with those up to compared[high].
+        low, high = -1, len(compared) - 1
         while high - low > 1:
             middle = (low + high) // 2
             if self._error_until(compared[middle]) > self.tolerance:
@@ -137,8 +135,7 @@ class _Search:
             else:
                 low = middle
         first = compared[low] + 1 if low >= 0 else 0
-        last = compared[high] if compared else len(self.trace.layers) - 1
-        return self._explained(first, last, error)
+        return self._explained(first, compared[high], error)
 
     def _explained(self, first: int, last: int, error: float) -> Divergence:
         """Return the answer for the layers from `first` to `last`, of which the last one makes the outputs wrong."""
@@ -162,12 +159,24 @@ class _Search:
             name,
             "weights",
             error,
-            f"its operands are those of the model and its results are not, by {here:.1%} of the range of the outputs, "
-            "although all activations stay in their ranges: the plan has other weights here than the model",
+            f"with it the outputs are wrong by {here:.1%} of their range, although all activations stay in their "
+            f"ranges: the plan has other weights {self._suspects(last)} than the model",
             "if the model was trained on or loaded anew since then, compile it again: hetorch.compile(model, "
             "calibration_inputs); otherwise load the plan again from where it was saved",
             self.trace,
         )
+
+    def _suspects(self, last: int) -> str:
+        """Return where the weights are wrong: before a layer there may be others of which the gain is unknown."""
+        numbers = self.trace.compared_numbers
+        place = numbers.index(last)
+        begin = place
+        while begin > 0 and self.trace.is_rescaled(numbers[begin - 1]):
+            begin -= 1
+        activations = self._polynomials(0, last)
+        suspects = [self.trace.layers[n].name for n in numbers[begin:place] if n not in activations]
+        names = dict.fromkeys(suspects)
+        return f"here or, by a factor for a whole channel, in {', '.join(names)}" if names else "here"
 
     def _without_model(self) -> Divergence:
         if self._inputs_far_out():

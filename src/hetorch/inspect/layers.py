@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.ir.he_operations import DropLevel, Multiply, Operation, Polynomial
+from hetorch.inspect.batches import Slots
+from hetorch.ir.he_operations import DropLevel, Operation, Polynomial
 from hetorch.ir.he_operations.operation import NO_LAYOUT
 from hetorch.ir.layout import Layout
 from hetorch.plan import Plan
@@ -16,7 +17,6 @@ INPUT = -1
 """The index of the input, which has no operations."""
 
 Array = NDArray[np.float64]
-Slots = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,6 @@ class Layer:
     def has_unit_range(self) -> bool:
         """True if the layer is a Chebyshev series, whose operand must stay in [-1, 1]."""
         return any(isinstance(op, Polynomial) for op in self.operations)
-
-    @property
-    def is_product(self) -> bool:
-        """True for a product of two tensors, or a square."""
-        return any(isinstance(op, Multiply) for op in self.operations)
 
     def unpack(self, slots: dict[int, Slots]) -> Array:
         """Return the result (batch, elements) from the slots of its ciphertexts, by value."""

@@ -40,11 +40,16 @@ JOINED = " + "
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Match:
-    """The model's value with which a layer is compared, and the layer in its units: gain * result + offset."""
+    """The model's value with which a layer is compared, and the layer in its units: gain * result + offset.
+
+    `is_fitted` is True if gain and offset of each channel were fitted to the model's values: then an error that
+    multiplies or shifts a whole channel is not seen here, but in a later layer.
+    """
 
     value: int
     gain: Array
     offset: Array
+    is_fitted: bool = False
 
     def in_model_units(self, result: Array) -> Array:
         """Return results (samples, elements) of the layer in the model's units."""
@@ -172,7 +177,7 @@ def _fitted(value: int, result: Array, truth: Array, shape: tuple[int, ...], *, 
     if not (np.all(np.isfinite(gain)) and np.all(np.isfinite(offset))):
         return None
     repeats = result.shape[1] // channels
-    return Match(value, np.repeat(gain, repeats), np.repeat(offset, repeats))
+    return Match(value, np.repeat(gain, repeats), np.repeat(offset, repeats), is_fitted=True)
 
 
 def model_values(plan: Plan, model: object, samples: Array) -> ModelValues:

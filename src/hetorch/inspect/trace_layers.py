@@ -112,8 +112,8 @@ def trace_samples(
             from hetorch.inspect.run_encrypted import record_on_ciphertexts
 
             records["encrypted"] = record_on_ciphertexts(plan, layers, samples, told, report)
-    made = _Maker(plan, run, layers, records, reference)
-    return Trace(plan, run, samples, made.all_layers(), single, reference, made.matches)
+    maker = _Maker(plan, run, layers, records, reference)
+    return Trace(plan, run, samples, maker.all_layers(), single, reference, maker.matches)
 
 
 @dataclass(slots=True, eq=False)

@@ -77,6 +77,11 @@ class Trace:
         """The numbers of these layers in `layers`."""
         return tuple(number for number, match in enumerate(self._matches) if match is not None)
 
+    def is_rescaled(self, number: int) -> bool:
+        """Return True if the layer of that number is compared in units that were fitted to the model's values."""
+        match = self._matches[number]
+        return match is not None and match.is_fitted
+
     @property
     def model_rows(self) -> Array:
         """The model's outputs as rows of the plan, (samples, elements); InputError without a model."""

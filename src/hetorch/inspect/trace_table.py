@@ -22,7 +22,7 @@ EXPLANATION = (
     "predicted bound of its part in the outputs' error, of their range; error: root mean square difference from the "
     "model, of the layer's range; outside: values outside the activation's fitted range"
 )
-"""What the columns are, below the table."""
+"""The meaning of the columns, below the table."""
 
 
 def cells(layers: Sequence[LayerTrace]) -> list[tuple[str, ...]]:
