@@ -190,9 +190,17 @@ class _Search:
             return self._noisy(most.name, error)
         return self._right(
             error,
-            f"noise moves the outputs by {error:.2%} of their range, and all activations stay in their ranges; with "
-            "model= weights and polynomials are compared too",
+            f"noise moves the outputs by {error:.2%} of their range, and {self._ranges_kept()}; with model= weights "
+            "and polynomials are compared too",
         )
+
+    def _ranges_kept(self) -> str:
+        layers = [self.trace.layers[number] for number in self._polynomials(0, len(self.trace.layers) - 1)]
+        judged = {layer.name for layer in layers if layer.outside is not None}
+        others = dict.fromkeys(layer.name for layer in layers if layer.name not in judged)
+        if not others:
+            return "all activations stay in their ranges"
+        return f"no activation is seen outside its range (that of {', '.join(others)} can be judged with model= only)"
 
     def _right(self, error: float, reason: str) -> Divergence:
         return Divergence(True, "", "none", error, reason, "", self.trace)
