@@ -39,6 +39,7 @@ ENTRIES = {
     "starlette": ["hetorch.server.create_app"],
     "uvicorn": [],  # only a command needs it
     "matplotlib": [],  # mlxtend asks for it and does without
+    "pandas": ["importlib.import_module('hetorch.inspect.trace_result').Trace.to_dataframe(None)"],
     "mlxtend": ["importlib.import_module('hetorch.demo.digits').read_digits()"],
     "seal": [
         "hetorch.tenseal.context(hetorch.tenseal.SCHEME_TYPE.BFV, 4096, 1032193)",

@@ -15,7 +15,8 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "compile": {"scipy": "scipy", "torch": "torch"},
         "onnx": {"onnx": "onnx"},
         "serve": {"starlette": "starlette", "uvicorn": "uvicorn"},
-        "demo": {"matplotlib": "matplotlib", "mlxtend": "mlxtend"},
+        "notebook": {"matplotlib": "matplotlib", "pandas": "pandas"},
+        "demo": {"mlxtend": "mlxtend"},
         "seal": {"seal-python": "seal", "zstandard": "zstandard"},
     }
 )

@@ -43,8 +43,10 @@ def test_a_name_has_a_docstring_and_is_described(name: str) -> None:
     assert any(re.search(rf"\bhetorch\.{name}\b", page.read_text()) for page in pages)
 
 
-def test_type_checkers_see_the_same_names() -> None:
-    tree = ast.parse(Path(hetorch.__file__).read_text())
+@pytest.mark.parametrize("package", ["hetorch", "hetorch.inspect"])
+def test_type_checkers_see_the_same_names(package: str) -> None:
+    module = importlib.import_module(package)
+    tree = ast.parse(Path(str(module.__file__)).read_text())
     (block,) = (node for node in tree.body if isinstance(node, ast.If) and isinstance(node.test, ast.Name))
     names = {
         alias.asname: "hetorch.errors" if alias.asname == "errors" else node.module
@@ -52,7 +54,7 @@ def test_type_checkers_see_the_same_names() -> None:
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
     }
-    assert names == EXPORTS
+    assert names == dict(module._EXPORTS)
 
 
 def test_the_table_is_sorted_and_whole() -> None:
@@ -61,10 +63,20 @@ def test_the_table_is_sorted_and_whole() -> None:
 
 
 def test_the_other_stable_doors_open() -> None:
-    for package in ("hetorch.client", "hetorch.tenseal", "hetorch.train"):
+    for package in ("hetorch.client", "hetorch.inspect", "hetorch.tenseal", "hetorch.train"):
         module = importlib.import_module(package)
         assert all(hasattr(module, name) for name in module.__all__)
     assert callable(importlib.import_module("hetorch.server").create_app)
+
+
+def test_the_names_of_inspect_are_described() -> None:
+    package = importlib.import_module("hetorch.inspect")
+    page = (ROOT / "docs" / "looking-inside.md").read_text()
+    for name in package.__all__:
+        assert getattr(package, name).__doc__ and re.search(rf"\b{name}\(", page)
+        assert name in dir(package)
+    with pytest.raises(AttributeError, match=r"module 'hetorch.inspect' has no attribute 'look'"):
+        getattr(package, "look")  # noqa: B009
 
 
 def test_no_name_hides_a_module() -> None:
@@ -98,7 +110,7 @@ def test_names_that_exist_need_no_signpost() -> None:
     assert not modules & set(SIGNPOSTS)
 
 
-@pytest.mark.parametrize("name", ["client", "server", "tenseal", "train"])
+@pytest.mark.parametrize("name", ["client", "inspect", "server", "tenseal", "train"])
 def test_importing_hetorch_makes_its_stable_packages_known(name: str) -> None:
     code = f"import hetorch; print(hetorch.{name}.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,8 +11,7 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.protocol import Engine
 from hetorch.errors import InputError, InputRangeWarning, KeyMissingError, PlanError
 from hetorch.inspect.run_slots import run_slots
-from hetorch.ir.he_operations import Operation
-from hetorch.runtime import Runner
+from hetorch.runtime import Event, Runner
 from tests.compiler.networks import inputs, plan
 
 
@@ -55,13 +54,18 @@ def test_weights_can_be_shared_by_engines_with_other_keys() -> None:
         Runner(plan("linear"), CleartextEngine(plan("linear").parameters), share=first)
 
 
-def test_trace_sees_every_operation_at_its_planned_level_and_scale() -> None:
+def test_events_tell_every_operation_with_its_planned_level_and_scale() -> None:
     made = plan("gate")
     engine = CleartextEngine(made.parameters, key_spec=made.key_spec)
-    seen: list[tuple[Operation, int, float, float]] = []
-    result = Runner(made, engine).run(encrypted("gate", engine, 0), trace=lambda *event: seen.append(event))
-    assert [event[0] for event in seen] == list(made.program.operations)
-    assert all(seconds >= 0 for *_, seconds in seen)
+    seen: list[Event] = []
+    result = Runner(made, engine).run(encrypted("gate", engine, 0), on_event=seen.append)
+    assert [event.operation for event in seen] == list(made.program.operations)
+    assert all(event.seconds >= 0 for event in seen)
+    assert {event.layer for event in seen} <= set(made.program.layers)
+    assert seen[-1].results[0] is result[0]
+    # The report counts the rotations of each layer from its diagonals, by a formula of its own.
+    for index, row in enumerate(made.report.layers):
+        assert sum(event.rotations for event in seen if event.operation.layer == index) == row.rotations
     assert (result[0].level, result[0].scale) == (made.output_level, made.output_scale)
 
 
@@ -70,11 +74,11 @@ def test_levels_and_scales_are_exactly_the_planned_ones() -> None:
         made = plan(name)
         engine = CleartextEngine(made.parameters, key_spec=made.key_spec)
 
-        def check(op: Operation, level: int, scale: float, _seconds: float, made=made) -> None:  # type: ignore[no-untyped-def]
-            value = made.program.values[op.makes[0]]
-            assert level == value.level and scale == pytest.approx(value.scale, rel=1e-13)
+        def check(event: Event, made=made) -> None:  # type: ignore[no-untyped-def]
+            value = made.program.values[event.operation.makes[0]]
+            assert event.level == value.level and event.scale == pytest.approx(value.scale, rel=1e-13)
 
-        Runner(made, engine).run(encrypted(name, engine, 1), trace=check)
+        Runner(made, engine).run(encrypted(name, engine, 1), on_event=check)
 
 
 def test_wrong_inputs() -> None:

@@ -20,7 +20,11 @@ from hetorch.optional_packages import EXTRAS
 from hetorch.quantities import count_text
 
 ESSENTIAL = ("numpy", "cryptography", "safetensors", "pydantic", "httpx", "typer", "rich")
-PURPOSES: Mapping[str, str] = {"onnx": "read ONNX models", "seal": "run plans on SEAL"}
+PURPOSES: Mapping[str, str] = {
+    "notebook": "draw and tabulate traces",
+    "onnx": "read ONNX models",
+    "seal": "run plans on SEAL",
+}
 """What extras are for, where their names do not say it."""
 CPU_FLAGS = ("avx2", "fma", "avx512f", "avx512dq", "avx512ifma")
 """Features of the processor, as Linux names them, on which the kernel paths depend."""

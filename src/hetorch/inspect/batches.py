@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.errors import InputError, PlanUseError
-from hetorch.ir.he_operations import Operation
 from hetorch.plan import Plan, PublicPlan
+from hetorch.plan.keys import required_keys
 from hetorch.progress import Progress
-from hetorch.runtime import Trace
+from hetorch.runtime import Event, Listener
 
 Slots = NDArray[np.float64]
 
@@ -33,19 +34,29 @@ def run_in_batches(
     return np.concatenate(results)
 
 
-def telling(trace: Trace | None, report: Progress, plan: Plan, sample_count: int) -> Trace:
-    """Return a trace that tells `report` the share of all operations on that many samples, and then calls `trace`."""
+def telling(on_event: Listener | None, report: Progress, plan: Plan, sample_count: int) -> Listener:
+    """Return a listener that tells `report` the share of all operations on that many samples, and then calls
+    `on_event`."""
     total = len(plan.program.operations) * -(-sample_count // plan.batch_size)
     done = 0
 
-    def tell(operation: Operation, level: int, scale: float, seconds: float) -> None:
+    def tell(event: Event) -> None:
         nonlocal done
         done += 1
         report(COMPUTING, done / total)
-        if trace is not None:
-            trace(operation, level, scale, seconds)
+        if on_event is not None:
+            on_event(event)
 
     return tell
+
+
+def with_clear_weights(plan: Plan) -> Plan:
+    """Return a plan that computes the same with weights in clear; the plan itself if it does."""
+    if not plan.program.encrypted_weights:
+        return plan
+    program = replace(plan.program, encrypted_weights=False)
+    keys = required_keys(program, plan.weights, plan.parameters.slot_generator)
+    return replace(plan, program=program, key_spec=keys)
 
 
 def check_runnable(plan: object) -> None:

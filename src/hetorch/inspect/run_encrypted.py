@@ -10,12 +10,14 @@ from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
 from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telling
+from hetorch.inspect.layers import Layer
+from hetorch.inspect.record import Array, Record, record_encrypted
 from hetorch.interop.backends import backend
 from hetorch.ir.matrix_memory import machine_memory
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
-from hetorch.progress import ProgressOption, counted, reporting
-from hetorch.runtime import Runner, Trace
+from hetorch.progress import Progress, ProgressOption, counted, reporting
+from hetorch.runtime import Listener, Runner
 from hetorch.runtime.pieces import storage_within
 
 MAKING_KEYS = "making evaluation keys"
@@ -28,7 +30,7 @@ def run_encrypted(
     *,
     engine: str = NATIVE.name,
     memory_limit: int | None = None,
-    trace: Trace | None = None,
+    on_event: Listener | None = None,
     progress: ProgressOption = None,
 ) -> Any:
     """Make keys, encrypt each sample of `x`, evaluate and decrypt, all in this process.
@@ -42,7 +44,7 @@ def run_encrypted(
         engine: the backend (hetorch.interop.backends); the plan must be compiled for it.
         memory_limit: bytes for keys, weights and ciphertexts, as for hetorch.runtime.Runner; that of this machine
             (hetorch.ir.matrix_memory.machine_memory) if left out.
-        trace: called after each operation.
+        on_event: called with a hetorch.runtime.Event after each operation.
         progress: called with a stage, the making of keys or the computing, and the fraction of it that is done. By
             default a bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.
 
@@ -65,7 +67,7 @@ def run_encrypted(
     with reporting(progress, "run encrypted") as report:
         secret = SecretKey.generate(plan.parameters)
         keys = secret.evaluation_keys(plan.key_spec, progress=counted(report, MAKING_KEYS))
-        told = telling(trace, report, plan, len(samples))
+        told = telling(on_event, report, plan, len(samples))
         run_ciphertexts = _encrypted_runner(plan, chosen, secret, keys, limit, told)
 
         def run(packed: Sequence[Slots]) -> list[Slots]:
@@ -77,13 +79,38 @@ def run_encrypted(
         return public.named(run_in_batches(public, samples, run))
 
 
+def record_on_ciphertexts(
+    plan: Plan, layers: Sequence[Layer], samples: Array, told: Callable[[], None], report: Progress
+) -> Record:
+    """Return the decrypted values of every layer of a plan with weights in clear; its keys are made for this run.
+
+    Raises:
+        PlanUseError: the plan does not fit this machine's memory.
+    """
+    limit = machine_memory()
+    storage_within(plan, limit, NATIVE)
+    secret = SecretKey.generate(plan.parameters)
+    keys = secret.evaluation_keys(plan.key_spec, progress=counted(report, MAKING_KEYS))
+    runner = Runner(plan, NATIVE.make(plan.parameters, keys), memory_limit=limit)
+    runner.prepare()
+    return record_encrypted(
+        plan,
+        layers,
+        samples,
+        lambda slots: secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale),
+        secret.decrypt,
+        lambda ciphertexts, listener: runner.run(ciphertexts, on_event=listener),
+        told,
+    )
+
+
 def _encrypted_runner(
     plan: Plan,
     chosen: AnyBackend,
     secret: SecretKey,
     keys: EvaluationKeys,
     memory_limit: int | None,
-    trace: Trace,
+    on_event: Listener,
 ) -> Callable[[Sequence[Ciphertext]], list[Ciphertext]]:
     """Return the server's part: native ciphertexts to native ciphertexts."""
     weights = None
@@ -94,4 +121,4 @@ def _encrypted_runner(
         plan = plan.without_weights()
     engine = chosen.make(plan.parameters, keys)
     runner = Runner(plan, engine, backend=chosen, encrypted_weights=weights, memory_limit=memory_limit)
-    return lambda ciphertexts: runner.run_native(ciphertexts, trace=trace)
+    return lambda ciphertexts: runner.run_native(ciphertexts, on_event=on_event)

@@ -4,15 +4,13 @@ secret keys."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from hetorch.engine.cleartext import CleartextEngine
-from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telling
+from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telling, with_clear_weights
 from hetorch.plan import Plan
-from hetorch.plan.keys import required_keys
 from hetorch.progress import ProgressOption, reporting
-from hetorch.runtime import Runner, Trace
+from hetorch.runtime import Listener, Runner
 
 
 def run_slots(
@@ -21,7 +19,7 @@ def run_slots(
     *,
     noise: bool = True,
     seed: int = 0,
-    trace: Trace | None = None,
+    on_event: Listener | None = None,
     progress: ProgressOption = None,
 ) -> Any:
     """Run the plan on the cleartext engine: the same operations, levels, scales and keys, without cryptography.
@@ -34,7 +32,7 @@ def run_slots(
         x: one sample of the plan's input_shape, or a batch of them.
         noise: add the modelled encryption noise.
         seed: the seed of that noise.
-        trace: called after each operation.
+        on_event: called with a hetorch.runtime.Event after each operation.
         progress: called with a stage and the fraction of all operations that are done. By default a bar on the
             terminal, and a line in a notebook, for what takes more than a second; False for none.
 
@@ -49,20 +47,17 @@ def run_slots(
     check_runnable(plan)
     public = plan.public()
     samples, _ = public.samples(x)
-    if plan.program.encrypted_weights:  # the same program, with the weights that the model owner has
-        program = replace(plan.program, encrypted_weights=False)
-        keys = required_keys(program, plan.weights, plan.parameters.slot_generator)
-        plan = replace(plan, program=program, key_spec=keys)
+    plan = with_clear_weights(plan)
     engine = CleartextEngine(plan.parameters, noise=noise, seed=seed, key_spec=plan.key_spec)
     runner = Runner(plan, engine)
 
     with reporting(progress, "run_slots") as report:
-        told = telling(trace, report, plan, len(samples))
+        told = telling(on_event, report, plan, len(samples))
 
         def run(packed: Sequence[Slots]) -> list[Slots]:
             inputs = [
                 engine.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed
             ]
-            return [engine.decrypt(result) for result in runner.run(inputs, trace=told)]
+            return [engine.decrypt(result) for result in runner.run(inputs, on_event=told)]
 
         return public.named(run_in_batches(public, samples, run))

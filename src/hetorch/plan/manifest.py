@@ -22,7 +22,7 @@ from hetorch.ir.he_operations.fields import (
 from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
 from hetorch.plan.fields import LARGEST, Fields
-from hetorch.plan.report import LayerReport, PlanReport
+from hetorch.plan.report import LayerReport, PlanReport, PolynomialReport
 
 LAYOUT_PREFIX = "layout."
 """Prefix of the names of layouts in the plan's weights file: layout i is the array layout.i."""
@@ -86,7 +86,20 @@ def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> H
 
 def report_json(report: PlanReport) -> dict[str, object]:
     """Return the report as plain data, which read_report reads."""
-    return {
+    # Without polynomials the field is left out, so that plans of networks without activations keep their bytes.
+    fitted = [
+        {
+            "layer": fit.layer,
+            "function": fit.function,
+            "degree": fit.degree,
+            "low": fit.low,
+            "high": fit.high,
+            "error": fit.error,
+        }
+        for fit in report.polynomials
+    ]
+    polynomials: dict[str, object] = {"polynomials": fitted} if fitted else {}
+    return polynomials | {
         "layers": [
             {
                 "name": row.name,
@@ -155,9 +168,27 @@ def read_report(fields: Fields) -> PlanReport:
         memory_bytes=fields.integer("memory_bytes", 0, 1 << 60),
         memory_limit=fields.integer("memory_limit", 0, 1 << 60),
         key_limit=fields.integer("key_limit", 0, 1 << 60),
+        polynomials=_read_polynomials(fields),
     )
     fields.done()
     return report
+
+
+def _read_polynomials(fields: Fields) -> tuple[PolynomialReport, ...]:
+    polynomials = []
+    for child in fields.children("polynomials", MAX_ITEMS) if fields.has("polynomials") else []:
+        polynomials.append(
+            PolynomialReport(
+                layer=child.text("layer", TEXT),
+                function=child.text("function", TEXT),
+                degree=child.integer("degree", 0, 1 << 20),
+                low=child.number("low", -LARGEST, LARGEST),
+                high=child.number("high", -LARGEST, LARGEST),
+                error=child.number("error", 0, LARGEST),
+            )
+        )
+        child.done()
+    return tuple(polynomials)
 
 
 def _operation_json(op: Operation) -> dict[str, object]:

@@ -76,7 +76,14 @@ def _packed_bits(prime: int) -> int:
 
 
 def working_memory(program: HeProgram, parameters: ParameterSet, weights: Weights, threads: int) -> int:
-    """Return the peak, in bytes, of live ciphertexts and the intermediate results of one operation together.
+    """Return the peak, in bytes, of live ciphertexts and the intermediate results of one operation together."""
+    return max(operation_memory(program, parameters, weights, threads), default=0)
+
+
+def operation_memory(
+    program: HeProgram, parameters: ParameterSet, weights: Weights, threads: int
+) -> list[int]:
+    """Return the bytes of live ciphertexts and intermediate results during each operation.
 
     The inputs belong to the caller, so they are live until the end.
     """
@@ -89,10 +96,10 @@ def working_memory(program: HeProgram, parameters: ParameterSet, weights: Weight
     for number in (*program.inputs, *program.outputs):
         last[number] = len(program.operations)
     alive = set(program.inputs)
-    peak = 0
+    held: list[int] = []
     for position, op in enumerate(program.operations):
         alive.update(op.makes)
-        held = sum(size[number] for number in alive)
-        peak = max(peak, held + op.working_rows(program, parameters, weights, threads) * element)
+        working = op.working_rows(program, parameters, weights, threads) * element
+        held.append(sum(size[number] for number in alive) + working)
         alive = {number for number in alive if last[number] > position}
-    return peak
+    return held

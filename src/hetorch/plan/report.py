@@ -51,6 +51,22 @@ class LayerReport:
 
 
 @dataclass(frozen=True, slots=True)
+class PolynomialReport:
+    """The polynomial in place of one activation.
+
+    `layer` is the name of the activation and `function` its function. `low` and `high` are the range over all elements
+    on which it was fitted, and `error` is the largest difference there, in the activation's own units.
+    """
+
+    layer: str
+    function: str
+    degree: int
+    low: float
+    high: float
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
 class PlanReport:
     """The report on a plan.
 
@@ -61,7 +77,8 @@ class PlanReport:
     `predicted_seconds` is the time of one run of up to `batch_size` samples, by the cost model with the constants of
     `machine` ("default", or "tuned" and a hash) on `threads` threads. `memory_bytes` is the predicted peak of a run,
     with keys and encoded weights. The plan was made for runs within `memory_limit` bytes and keys within `key_limit`
-    bytes on the wire, 0 for no limit. `notes` are sentences for the user.
+    bytes on the wire, 0 for no limit. `notes` are sentences for the user. `polynomials` stand in for the activations,
+    in order.
 
     str(report) is a table, and report() prints it. It has a row for each layer, with these columns:
 
@@ -90,6 +107,7 @@ class PlanReport:
     memory_bytes: int = 0
     memory_limit: int = 0
     key_limit: int = 0
+    polynomials: tuple[PolynomialReport, ...] = ()
 
     @property
     def promised_error(self) -> float:

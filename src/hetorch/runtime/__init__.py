@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from hetorch.runtime.runner import Runner, Trace
+from hetorch.runtime.events import Event, Listener
+from hetorch.runtime.runner import Runner
 
-__all__ = ["Runner", "Trace"]
+__all__ = ["Event", "Listener", "Runner"]

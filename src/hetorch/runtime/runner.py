@@ -16,11 +16,8 @@ from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.quantities import count_text
 from hetorch.runtime.encrypted_map import multiply_encrypted
+from hetorch.runtime.events import Event, Listener
 from hetorch.runtime.pieces import Storage, storage_within
-
-Trace = Callable[[Operation, int, float, float], None]
-"""A function that is called after each operation, with the operation, the level and scale of its result, and the
-seconds that it took."""
 
 
 class Runner(Generic[C, P, T]):
@@ -79,6 +76,7 @@ class Runner(Generic[C, P, T]):
             share.prepare()
             self._prepared, self._ready = share._prepared, True
         self._dying = _last_readers(plan)
+        self._rotations: tuple[int, ...] = ()
 
     def prepare(self, progress: Callable[[float], None] | None = None) -> None:
         """Encode all weights that stay in memory, once; `progress` is called with the fraction done."""
@@ -96,10 +94,10 @@ class Runner(Generic[C, P, T]):
                     progress((position + 1) / count)
             self._ready = True
 
-    def run(self, ciphertexts: Sequence[C], *, trace: Trace | None = None) -> list[C]:
+    def run(self, ciphertexts: Sequence[C], *, on_event: Listener | None = None) -> list[C]:
         """Return the output ciphertexts for the input ciphertexts of one sample, or of one batch side by side in them.
 
-        `trace` is called after each operation.
+        `on_event` is called after each operation.
 
         Raises:
             InputError: the number of the inputs, or their level or scale, is not the plan's.
@@ -117,6 +115,10 @@ class Runner(Generic[C, P, T]):
                     f"expected level {expected.level}, scale {expected.scale!r}"
                 )
         self.prepare()
+        if on_event is not None and not self._rotations:
+            self._rotations = tuple(
+                op.rotation_count(program, self.plan.weights) for op in program.operations
+            )
         values: dict[int, C] = dict(zip(program.inputs, ciphertexts, strict=True))
         for position, op in enumerate(program.operations):
             start = time.perf_counter()
@@ -125,16 +127,18 @@ class Runner(Generic[C, P, T]):
             values.update(zip(op.makes, results, strict=True))
             for number in self._dying[position]:
                 del values[number]
-            if trace is not None:
-                trace(op, results[0].level, results[0].scale, seconds)
+            if on_event is not None:
+                first, rotations = results[0], self._rotations[position]
+                layer = program.layers[op.layer]
+                on_event(Event(op, layer, first.level, first.scale, seconds, rotations, tuple(results)))
         return [values[number] for number in program.outputs]
 
     def run_native(
-        self, ciphertexts: Sequence[Ciphertext], *, trace: Trace | None = None
+        self, ciphertexts: Sequence[Ciphertext], *, on_event: Listener | None = None
     ) -> list[Ciphertext]:
         """Run on native ciphertexts, which clients send, and return native ones; raises the errors of run."""
         inputs = [self.backend.take(self.engine, ciphertext) for ciphertext in ciphertexts]
-        return [self.backend.give(self.engine, result) for result in self.run(inputs, trace=trace)]
+        return [self.backend.give(self.engine, result) for result in self.run(inputs, on_event=on_event)]
 
     def _apply(self, position: int, op: Operation, inputs: list[C]) -> list[C]:
         engine, program, pieces = self.engine, self._storage.program, self._storage.pieces

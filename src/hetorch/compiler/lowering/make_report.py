@@ -23,6 +23,7 @@ from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply
 from hetorch.plan import LayerReport, PlanReport
 from hetorch.plan.keys import required_keys
 from hetorch.plan.memory import predict_memory
+from hetorch.plan.report import PolynomialReport
 from hetorch.plan.sizes import evaluation_key_bytes
 
 Weights = Mapping[str, NDArray[np.generic]]
@@ -78,6 +79,10 @@ def make_report(
         memory_bytes=predict_memory(program, choice.parameters, key_spec, weights, machine.threads).total,
         memory_limit=calibration.memory_limit or 0,
         key_limit=calibration.key_limit,
+        polynomials=tuple(
+            PolynomialReport(fit.name, fit.function, fit.degree, fit.low, fit.high, fit.error)
+            for fit in approximated.fits
+        ),
     )
 
 

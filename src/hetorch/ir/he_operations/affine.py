@@ -44,6 +44,9 @@ class RotateAdd(Operation):
     def rotations(self, frame: Frame, weights: Weights) -> frozenset[int]:
         return frozenset({self.steps})
 
+    def rotation_count(self, frame: Frame, weights: Weights) -> int:
+        return 1
+
     def working_rows(self, frame: Frame, parameters: ParameterSet, weights: Weights, threads: int) -> int:
         level = self.level(frame)
         return 2 * (level + 1) + key_switch_rows(parameters, level)

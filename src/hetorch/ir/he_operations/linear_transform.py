@@ -97,6 +97,10 @@ class LinearTransform(Operation):
         # Each sum of products of ciphertexts is relinearised and rotated by itself.
         return schedule.keys_without_chains if frame.encrypted_weights else schedule.keys
 
+    def rotation_count(self, frame: Frame, weights: Weights) -> int:
+        schedule = self.schedule(frame, weights)
+        return sum(int(np.count_nonzero(pairs[:, 1])) for pairs in (schedule.rotated, schedule.groups))
+
     def relinearises(self, frame: Frame) -> bool:
         return frame.encrypted_weights
 

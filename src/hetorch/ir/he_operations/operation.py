@@ -122,6 +122,10 @@ class Operation(ABC):
         """Return the rotation steps whose keys the operation needs at its level."""
         return frozenset()
 
+    def rotation_count(self, frame: Frame, weights: Weights) -> int:
+        """Return the number of rotations that the operation makes, a key switch each."""
+        return 0
+
     def relinearises(self, frame: Frame) -> bool:
         """Return True if the operation needs the relinearisation key at its level."""
         return False

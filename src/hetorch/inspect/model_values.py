@@ -1,0 +1,203 @@
+"""The values of the model itself, layer by layer, beside those of a plan.
+
+The model is captured as hetorch.compile captures it, which compares it with torch on the same samples. A layer of the
+plan is compared with the value of the model where its fusion ends: "conv + bn" with the result of bn. Around an
+activation a plan scales values, each channel by itself, so that a polynomial fits; those layers are brought to the
+model's units by the gain and offset of each channel that fit best.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.errors import InputError
+from hetorch.inspect.layers import Layer
+from hetorch.ir.tensor_program import TensorProgram
+from hetorch.plan import Plan
+from hetorch.plan.heads import Head, row, split
+
+Array = NDArray[np.float64]
+
+LEAST_NUMBERS = 8
+"""Numbers of a channel that a gain and an offset are fitted to, at least. Raised, fewer layers are compared with few
+samples, and those more reliably."""
+SAME = 0.25
+"""Largest root mean square difference, in deviations of the model's values, at which a layer that may be scaled counts
+as unscaled, and a part of an activation as the activation."""
+Units = Literal["model", "perhaps", "rising", "own"]
+"""The units of a layer: those of the model; those or its own; its own, with the model's sign; its own."""
+OUTPUTS = "outputs"
+"""Name of the operations that put several outputs side by side; they are no layers of the model."""
+JOINED = " + "
+"""Between the names of fused layers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """The model's value with which a layer is compared, and the layer in its units: gain * result + offset.
+
+    `is_fitted` is True if gain and offset of each channel were fitted to the model's values: then an error that
+    multiplies or shifts a whole channel is not seen here, but in a later layer.
+    """
+
+    value: int
+    gain: Array
+    offset: Array
+    is_fitted: bool = False
+
+    def in_model_units(self, result: Array) -> Array:
+        """Return results (samples, elements) of the layer in the model's units."""
+        return np.asarray(self.gain * result + self.offset)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelValues:
+    """The captured model on some samples.
+
+    program   the model as operations on tensors
+    values    of each operation, (samples, elements), the input first
+    heads     its outputs, as the program scales them, and `plan_heads` as the plan does
+    """
+
+    program: TensorProgram
+    values: tuple[Array, ...]
+    heads: tuple[Head, ...]
+    plan_heads: tuple[Head, ...]
+
+    @property
+    def outputs(self) -> Array:
+        """The model's outputs as rows of the plan, (samples, elements)."""
+        return self._as_plan(self.values[self.program.output])
+
+    def continued(self, replaced: Mapping[int, Array]) -> Array:
+        """Return the outputs as rows of the plan, if some values of the model are replaced by those of another run."""
+        values: list[Array] = [replaced.get(0, self.values[0])]
+        changed = {0} if 0 in replaced else set()
+        with np.errstate(over="ignore", invalid="ignore"):
+            for number, op in enumerate(self.program.operations, 1):
+                if number in replaced:
+                    values.append(replaced[number])
+                elif changed.isdisjoint(op.reads):
+                    values.append(self.values[number])
+                    continue
+                else:
+                    values.append(op.evaluate(values))
+                changed.add(number)
+        return self._as_plan(values[self.program.output])
+
+    def match(self, layer: Layer, result: Array, units: Units, *, is_output: bool) -> Match | None:
+        """Return the model's value for a layer, whose `result` by exact arithmetic is (samples, elements).
+
+        Args:
+            layer: the layer.
+            result: what the plan makes of the samples.
+            units: those of the layer.
+            is_output: True for the layer that the plan returns.
+
+        Returns:
+            The match; None if the model has no such value, or there are too few numbers to find the units.
+        """
+        if not layer.operations:
+            return _identity(0, result.shape[1])
+        if is_output:
+            return self._output_match(result.shape[1])
+        name = layer.name.rsplit(JOINED, 1)[-1]
+        if name == OUTPUTS:
+            return None
+        candidates = [
+            number
+            for number, op in enumerate(self.program.operations, 1)
+            if op.name == name and math.prod(op.shape) == result.shape[1]
+        ]
+        matches = [(self.distance(m, result), m) for m in self._matches(candidates, result, units)]
+        return min(matches, key=lambda pair: pair[0])[1] if matches else None
+
+    def _output_match(self, size: int) -> Match:
+        """Return the match of the plan's row of outputs: both rows scale each output, by ranges of their own."""
+        match = _identity(self.program.output, size)
+        begin = 0
+        for own, plan in zip(self.heads, self.plan_heads, strict=True):
+            part = slice(begin, begin + own.size)
+            match.gain[part] = plan.scale / own.scale
+            match.offset[part] = (plan.offset - own.offset) / own.scale
+            begin += own.size
+        return match
+
+    def _matches(self, candidates: Sequence[int], result: Array, units: Units) -> list[Match]:
+        matches = []
+        for number in candidates:
+            match = _identity(number, result.shape[1])
+            if units != "model" and not (units == "perhaps" and self.distance(match, result) <= SAME):
+                shape = self.program.operations[number - 1].shape
+                fitted = _fitted(number, result, self.values[number], shape, rising=units == "rising")
+                if fitted is None:
+                    continue
+                match = fitted
+            matches.append(match)
+        return matches
+
+    def distance(self, match: Match, result: Array) -> float:
+        """Return the root mean square difference in deviations of the model's values; infinity if it is not finite."""
+        truth = self.values[match.value]
+        with np.errstate(over="ignore", invalid="ignore"):
+            difference = float(np.sqrt(np.mean((match.in_model_units(result) - truth) ** 2)))
+        spread = float(truth.std()) or float(np.abs(truth).max()) or 1.0
+        return difference / spread if math.isfinite(difference) else math.inf
+
+    def _as_plan(self, outputs: Array) -> Array:
+        if not self.heads:
+            return outputs
+        return row(self.plan_heads, split(self.heads, outputs))
+
+
+def _identity(value: int, size: int) -> Match:
+    return Match(value, np.ones(size), np.zeros(size))
+
+
+def _fitted(value: int, result: Array, truth: Array, shape: tuple[int, ...], *, rising: bool) -> Match | None:
+    """Return gain and offset of each channel by least squares; None if a channel has too few numbers."""
+    channels = shape[0]
+    groups = result.reshape(len(result), channels, -1).transpose(1, 0, 2).reshape(channels, -1)
+    truths = truth.reshape(len(truth), channels, -1).transpose(1, 0, 2).reshape(channels, -1)
+    if groups.shape[1] < LEAST_NUMBERS:
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        centred = groups - groups.mean(axis=1, keepdims=True)
+        variance = (centred**2).mean(axis=1)
+        covariance = (centred * truths).mean(axis=1)
+        gain = np.where(variance > 0, covariance / np.where(variance > 0, variance, 1.0), 0.0)
+        gain = np.abs(gain) if rising else gain
+        offset = truths.mean(axis=1) - gain * groups.mean(axis=1)
+    if not (np.all(np.isfinite(gain)) and np.all(np.isfinite(offset))):
+        return None
+    repeats = result.shape[1] // channels
+    return Match(value, np.repeat(gain, repeats), np.repeat(offset, repeats), is_fitted=True)
+
+
+def model_values(plan: Plan, model: object, samples: Array) -> ModelValues:
+    """Return the values of the model on the samples that PublicPlan.samples made.
+
+    Raises:
+        InputError: the model has other inputs or outputs than the plan.
+        UnsupportedModelError: the model cannot be read.
+    """
+    from hetorch.optional_packages import explain_missing
+
+    with explain_missing("hetorch.inspect with a model"):
+        from hetorch.compiler.frontend.capture import capture
+        from hetorch.ir.interpreter import trace_tensor_program
+    plan_heads = plan.interface.heads
+    captured: Any = capture(model, samples, [head.name for head in plan_heads] or None, prepared=True)
+    if captured.program.output_shape != plan.output_layout.shape:
+        raise InputError(
+            f"the model has outputs of shape {captured.program.output_shape}, the plan of shape "
+            f"{plan.output_layout.shape}: was the plan compiled from another model?"
+        )
+    values = tuple(trace_tensor_program(captured.program, samples))
+    return ModelValues(captured.program, values, captured.interface.heads, plan_heads)
