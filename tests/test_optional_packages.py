@@ -39,6 +39,9 @@ ENTRIES = {
     "starlette": ["hetorch.server.create_app"],
     "uvicorn": [],  # only a command needs it
     "matplotlib": [],  # mlxtend asks for it and does without
+    "ipykernel": [],  # only a notebook needs these three
+    "jupytext": [],
+    "pandas": [],
     "mlxtend": ["importlib.import_module('hetorch.demo.digits').read_digits()"],
     "seal": [
         "hetorch.tenseal.context(hetorch.tenseal.SCHEME_TYPE.BFV, 4096, 1032193)",

@@ -16,6 +16,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "onnx": {"onnx": "onnx"},
         "serve": {"starlette": "starlette", "uvicorn": "uvicorn"},
         "demo": {"matplotlib": "matplotlib", "mlxtend": "mlxtend"},
+        "notebook": {"ipykernel": "ipykernel", "jupytext": "jupytext", "pandas": "pandas"},
         "seal": {"seal-python": "seal", "zstandard": "zstandard"},
     }
 )
