@@ -31,8 +31,8 @@ class Limits:
 
 
 LIMITS = {
-    "x_rays_max": Limits(levels=45, key_mb=1000, memory_gb=6.0, points=1.0, agreement=0.97),
-    "x_rays_average": Limits(levels=24, key_mb=200, memory_gb=2.0, points=1.0, agreement=0.97),
+    "x_rays_max": Limits(levels=45, key_mb=500, memory_gb=5.0, points=1.0, agreement=0.97),
+    "x_rays_average": Limits(levels=24, key_mb=170, memory_gb=1.7, points=1.0, agreement=0.97),
     "lenet5": Limits(levels=45, key_mb=1000, memory_gb=6.0, points=1.0, agreement=0.97),
     "four_convolutions": Limits(levels=35, key_mb=1000, memory_gb=12.0, points=5.0, agreement=0.8),
     "heartbeats": Limits(levels=30, key_mb=300, memory_gb=1.5, points=1.0, agreement=0.99),

@@ -43,9 +43,10 @@ def test_interpreters_and_engine_agree(name: str) -> None:
     for i, sample in enumerate(x):
         slots = run_he_program(made.program, made.weights, made.public().pack(sample))
         np.testing.assert_allclose(made.public().unpack(slots), reference[i], atol=1e-9 * span)
-    np.testing.assert_allclose(simulate(made, x, noise=False), reference, atol=1e-9 * span)
+    ended = made.public().named(reference)  # a softmax at the end is the client's
+    np.testing.assert_allclose(simulate(made, x, noise=False), ended, atol=1e-9 * span)
     noisy = simulate(made, x)
-    assert np.max(np.abs(noisy - reference)) <= made.report.predicted_error * span
+    assert np.max(np.abs(noisy - ended)) <= made.report.predicted_error * span
     assert made.report.predicted_error <= max(FINEST, NOISE_SHARE * made.report.approximation_error)
 
 

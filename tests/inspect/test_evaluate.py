@@ -181,3 +181,42 @@ def test_several_outputs_are_compared_each_in_its_own_range() -> None:
     ):
         with pytest.raises(InputError, match=message):
             hetorch.evaluate(made, x, wrong)
+
+
+def test_each_output_of_several_has_its_figures() -> None:
+    torch.manual_seed(0)
+    heads, x = Heads().eval(), torch.randn(200, 8)
+    made = hetorch.compile(heads, x)
+    with torch.no_grad():
+        truth = heads(x)
+    targets = truth["price"].numpy() + 10
+    result = hetorch.evaluate(made, x, {"classes": truth["classes"].argmax(1), "price": targets}, model=heads)
+    classes, price = result.heads
+    assert (classes.name, price.name) == ("classes", "price")
+    assert classes.compiled.accuracy == 1.0 and classes.compiled.rmse is None
+    assert price.compiled.accuracy is None and price.compiled.agreement is None
+    assert price.compiled.rmse == pytest.approx(10, rel=1e-3)
+    r2 = r2_score(
+        targets.reshape(200, -1), truth["price"].numpy().reshape(200, -1), multioutput="variance_weighted"
+    )
+    assert price.compiled.r2 == pytest.approx(r2, rel=1e-3)
+    assert result.noisy.worst_error == max(classes.noisy.worst_error or 0, price.noisy.worst_error or 0)
+    assert result.compiled.accuracy is None  # two kinds of labels have no common figure
+    lines = str(result).splitlines()
+    assert lines.index("classes:") < lines.index("price:")
+    assert json.loads(json.dumps(result.to_dict()))["heads"][1]["name"] == "price"
+
+
+def test_labels_of_probabilities_are_compared_with_one_half() -> None:
+    torch.manual_seed(0)
+    binary, x = torch.nn.Sequential(torch.nn.Linear(8, 1), torch.nn.Sigmoid()).eval(), torch.randn(200, 8)
+    made = hetorch.compile(binary, x)
+    with torch.no_grad():
+        shares = binary(x).numpy()
+    labels = (shares[:, 0] > 0.5).astype(int)
+    labels[:20] = 1 - labels[:20]
+    result = hetorch.evaluate(made, x, labels, model=binary)
+    assert result.compiled.accuracy == pytest.approx(accuracy_score(labels, shares[:, 0] > 0.5), abs=0.011)
+    assert result.noisy.agreement is not None and result.noisy.agreement > 0.98
+    soft = hetorch.evaluate(made, x, shares + 0.25)  # targets that are no classes
+    assert soft.compiled.accuracy is None and soft.compiled.rmse == pytest.approx(0.25, abs=1e-3)

@@ -195,12 +195,17 @@ def _inputs(draw: _Draw, shape: tuple[int, ...]) -> torch.Tensor:
     return x
 
 
+class Percent(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 100 * x
+
+
 def _head(draw: _Draw, features: int) -> list[nn.Module]:
     layer = nn.Linear(features, int(draw.random.integers(1, 6)))
     head: list[nn.Module] = [nn.Flatten(), layer]
     if draw.chance(0.25):
-        draw.words.append("sigmoid")
-        head.append(nn.Sigmoid())
+        draw.words.append("sigmoid in percent")  # without the factor it would be left to the client
+        head += [nn.Sigmoid(), Percent()]
         if draw.chance(0.5):
             draw.words.append("rare event")
             with torch.no_grad():

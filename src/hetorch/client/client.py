@@ -146,8 +146,9 @@ class Client:
 
         Returns:
             float64 of shape `plan.output_shape`, with the batch axis in front if `x` has one. For a model of several
-            outputs a dictionary of such arrays by name, or a tuple if the model returns one. For a classifier these are
-            its scores.
+            outputs a dictionary of such arrays by name, or a tuple if the model returns one. A softmax, sigmoid or
+            argmax that ends the model is applied here, after decryption. For a classifier of scikit-learn or ONNX these
+            are its scores.
 
         Raises:
             InputError: `x` has another shape or other columns, no numbers, or numbers that are not finite or far beyond
@@ -207,7 +208,7 @@ class Client:
         self, samples: NDArray[np.float64], *, for_sharing: Sharing | None = None, for_classes: bool = False
     ) -> NDArray[np.float64]:
         """Return the results (batch, *output_shape) of samples that plan.samples returned: the one row of a model of
-        several outputs, the scores of a classifier.
+        several outputs, the scores of a classifier, and what goes into a softmax or sigmoid that ends the model.
 
         The errors are those of `predict` or, `for_classes`, of `classify`. Warnings name the caller's caller.
         """

@@ -137,7 +137,7 @@ def run_pipeline(
         tell(Stage.VARY)
         variants = program_variants(approximated.program, inputs)
         request = Request(
-            variants, span, _precision(options, approximated), options, machine, machine_memory()
+            variants, span, chosen_precision(options, approximated), options, machine, machine_memory()
         )
         all_notes = (*notes, *sentences(approximated))
         calibration = Calibration(
@@ -229,7 +229,7 @@ def _check_memory(name: str, fused: TensorProgram) -> None:
         raise InfeasibleError(f"{name}: {problem}; {SMALLER}")
 
 
-def _precision(options: CompileOptions, approximated: Approximated) -> float:
+def chosen_precision(options: CompileOptions, approximated: Approximated) -> float:
     """Return the precision that the user asked for, or else one in proportion to the error of the approximations."""
     return options.precision or min(max(NOISE_SHARE * approximated.error, FINEST), COARSEST)
 

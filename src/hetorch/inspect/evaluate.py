@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.errors import InputError
 from hetorch.inspect.batches import check_runnable
-from hetorch.inspect.evaluation import Classify, Evaluation, score
+from hetorch.inspect.evaluation import Evaluation, HeadScores
+from hetorch.inspect.judged_outputs import Judged, judged_outputs, labels_for
 from hetorch.inspect.simulate import check_seed, simulate_samples
 from hetorch.ir.cleartext_network.steps import SeriesStep
 from hetorch.plan import Plan
 from hetorch.plan.heads import row, split
-from hetorch.plan.inputs import beyond_range, to_array
+from hetorch.plan.inputs import beyond_range
 from hetorch.progress import Progress, ProgressOption, reporting
-from hetorch.quantities import count_text
 
 Array = NDArray[np.float64]
 
@@ -43,11 +40,11 @@ def evaluate(
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
         x: a batch of samples of the plan's input_shape, or a table, as for hetorch.Client.predict.
-        y: the labels, for a plan of one output. Whole numbers (batch,) for a plan with several numbers are classes,
-            compared with the index of the largest one; other numbers, in the shape of the output, are targets of a
-            regression. For a plan of several outputs a mapping from the name of one that is a row of numbers to its
-            classes, as {"logits": y}; accuracy and agreement are then those of this output. For a
-            classifier of scikit-learn or ONNX they are what its predict returns.
+        y: the labels. Whole numbers (batch,) for an output of several numbers are classes, compared with the index of
+            the largest one; 0 and 1, in the shape of an output that ends in a sigmoid, are compared with outputs above
+            1/2; other numbers in the shape of the output are targets of a regression. For a plan of several outputs a
+            mapping from names to the labels of each, as {"logits": y}; with one name, accuracy and agreement of the
+            whole are those of this output. For a classifier of scikit-learn or ONNX they are what its predict returns.
         model: the model that was compiled, in any form that hetorch.compile takes; without it only the compiled network
             is judged.
         seed: the seed of the modelled noise, 0 or more.
@@ -55,7 +52,7 @@ def evaluate(
 
     Returns:
         Accuracy (or R² and root mean square error), agreement with the model, the worst error, and the share of samples
-        outside the calibrated ranges.
+        outside the calibrated ranges; of several outputs these figures for each.
 
     Raises:
         InputError: `plan` is no plan; `x` or `y` has the wrong shape; `model` takes other inputs than the plan.
@@ -65,116 +62,36 @@ def evaluate(
     check_runnable(plan)
     check_seed(seed)
     samples, _ = plan.public().samples(x, fewest=1)
-    labels, classify = _labels_and_classes(plan, y, len(samples))
+    outputs = judged_outputs(plan)
+    known = labels_for(plan, outputs, y, len(samples))
     beyond = np.zeros(len(samples), dtype=bool)
     with reporting(progress, "evaluate") as report:
         clear = None if model is None else _outputs_in_clear(plan, model, samples, report)
         compiled = simulate_samples(plan, samples, None, report, beyond).reshape(len(samples), -1)
         noisy = simulate_samples(plan, samples, seed, report).reshape(len(samples), -1)
-    span = plan.report.output_range or 1.0
     has_ranges = any(isinstance(step, SeriesStep) for step in plan.network().steps)
+    span = plan.report.output_range or 1.0
+    whole, *each = (_scores(judged, clear, compiled, noisy, span) for judged in (known.whole, *known.each))
     return Evaluation(
         name=plan.name,
         samples=len(samples),
-        clear=None if clear is None else score(clear, labels, None, span, classify),
-        compiled=score(compiled, labels, clear, span, classify),
-        noisy=score(noisy, labels, compiled if clear is None else clear, span, classify),
+        clear=whole.clear,
+        compiled=whole.compiled,
+        noisy=whole.noisy,
         outside_inputs=float(np.mean(beyond_range(samples, plan.input_range) > 0)),
         outside_activations=float(np.mean(beyond)) if has_ranges else None,
         output_range=plan.report.output_range,
+        heads=tuple(each) if len(each) > 1 else (),
     )
 
 
-def _labels_and_classes(
-    plan: Plan, y: object | None, count: int
-) -> tuple[NDArray[np.generic] | None, Classify | None]:
-    """Return the labels of `count` samples, and the function from outputs to classes; None where there are none."""
-    if isinstance(y, Mapping):
-        classify, labels = _head_with_classes(plan, y, count)
-        return labels, classify
-    if y is None:
-        return None, _classifier(plan)
-    known = _labels(plan, y, count, plan.output_layout.size)
-    is_regression = known.ndim > 1 and not plan.interface.classes
-    return known, None if is_regression else _classifier(plan)
-
-
-def _classifier(plan: Plan) -> Classify | None:
-    """Return the function from outputs (samples, outputs) to classes: that of a classifier, or the argmax of each of
-    the outputs that is a row of numbers; None if there is none."""
-    heads = plan.interface.heads
-    if plan.interface.classes:
-        return plan.interface.labels
-    rows, begin = [], 0
-    for shape in [head.shape for head in heads] or [(plan.output_layout.size,)]:
-        end = begin + math.prod(shape)
-        if len(shape) == 1 and end - begin > 1:
-            rows.append(slice(begin, end))
-        begin = end
-    if len(rows) == 1:
-        return lambda outputs: outputs[:, rows[0]].argmax(axis=1)
-    return (lambda outputs: np.stack([outputs[:, r].argmax(axis=1) for r in rows], axis=1)) if rows else None
-
-
-def _head_with_classes(
-    plan: Plan, y: Mapping[object, object], count: int
-) -> tuple[Classify, NDArray[np.generic]]:
-    """Return the function from outputs to the classes of the one output that `y` names, and its labels (count,)."""
-    begin = 0
-    for head in plan.interface.heads:
-        part = slice(begin, begin + head.size)
-        begin += head.size
-        if list(y) != [head.name]:
-            continue
-        labels = to_array(y[head.name]).reshape(-1)
-        whole = (labels == np.rint(labels)) & (labels >= 0) & (labels < head.size)
-        if len(head.shape) != 1 or head.size < 2 or len(labels) != count or not whole.all():
-            raise InputError(
-                f"the labels of {head.name} must be one of the classes 0..{head.size - 1} for each of the "
-                f"{count_text(count, 'sample')}, and the output a row of numbers; it has shape {head.shape}"
-            )
-        return (lambda outputs, part=part: outputs[:, part].argmax(axis=1)), labels
-    names = ", ".join(head.name for head in plan.interface.heads) or "one without a name"
-    raise InputError(f"the labels name {', '.join(map(str, y))}; name one of the plan's outputs ({names})")
-
-
-def _labels(plan: Plan, y: object, count: int, outputs: int) -> NDArray[np.generic]:
-    """Return classes as _classifier's function does, or targets (count, outputs)."""
-    if len(plan.interface.heads) > 1:
-        raise InputError(
-            "the plan has several outputs: give the classes of one of them by its name, as in "
-            f"{{{plan.interface.heads[0].name!r}: y}}"
-        )
-    if plan.interface.classes:
-        given = np.asarray(y)
-        if given.shape[:1] != (count,):
-            raise InputError(
-                f"the labels have shape {given.shape}; give one label for each of the {count_text(count, 'sample')}"
-            )
-        # A column of a file is (count, 1); with the labels of one classifier, (count,), it would be compared crosswise.
-        crosswise = given.shape == (count, 1) and [one.exclusive for one in plan.interface.classes] == [True]
-        return given[:, 0] if crosswise else given
-    labels = to_array(y)
-    if labels.ndim == 0 or len(labels) != count:
-        raise InputError(
-            f"the labels have shape {labels.shape}; give one label for each of the {count_text(count, 'sample')}"
-        )
-    flat = labels.reshape(count, -1)
-    if flat.shape[1] == 1 and outputs > 1:
-        if not np.all((flat == np.rint(flat)) & (flat >= 0) & (flat < outputs)):
-            wrong = flat[~((flat == np.rint(flat)) & (flat >= 0) & (flat < outputs))][0]
-            raise InputError(
-                f"the labels hold {wrong:g}; a plan with {outputs} outputs needs classes 0..{outputs - 1}, or "
-                f"{outputs} numbers for each sample"
-            )
-        return flat[:, 0]
-    if flat.shape[1] != outputs:
-        raise InputError(
-            f"the labels have shape {labels.shape}; the plan has {outputs} outputs for each sample"
-        )
-    if not np.all(np.isfinite(flat)):
-        raise InputError("the labels hold NaN or infinity; give finite numbers")
-    return flat
+def _scores(judged: Judged, clear: Array | None, compiled: Array, noisy: Array, span: float) -> HeadScores:
+    return HeadScores(
+        name=judged.name,
+        clear=None if clear is None else judged.score(clear, None, span),
+        compiled=judged.score(compiled, clear, span),
+        noisy=judged.score(noisy, compiled if clear is None else clear, span),
+    )
 
 
 def _outputs_in_clear(plan: Plan, model: object, samples: Array, report: Progress) -> Array:

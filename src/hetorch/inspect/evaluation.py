@@ -7,12 +7,7 @@ import html
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hetorch.quantities import count_text
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +30,16 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadScores:
+    """The scores of one output of several, in the columns of an Evaluation."""
+
+    name: str
+    clear: Score | None
+    compiled: Score
+    noisy: Score
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """The comparison of a plan with its model and with labels.
 
@@ -47,6 +52,7 @@ class Evaluation:
     outside_activations  share of samples with which an activation leaves the range of its polynomial; None if the plan
                          has no polynomial with a range
     output_range         range of the calibration outputs, the unit of the worst errors
+    heads                the scores of each output of a model that returns several
     """
 
     name: str
@@ -57,6 +63,7 @@ class Evaluation:
     outside_inputs: float
     outside_activations: float | None
     output_range: float
+    heads: tuple[HeadScores, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Return all fields as values that JSON can hold."""
@@ -64,23 +71,20 @@ class Evaluation:
 
     def __str__(self) -> str:
         """Return the table as plain text."""
-        columns = [("in clear", self.clear), ("compiled", self.compiled), ("with noise", self.noisy)]
-        shown = [(title, score) for title, score in columns if score is not None]
-        reference = "compiled" if self.clear is None else "in clear"
-        rows: list[tuple[str, str, Callable[[float], str]]] = [
-            ("accuracy", "accuracy", _percent),
-            ("R²", "r2", lambda value: f"{value:.4f}"),
-            ("root mean square error", "rmse", lambda value: f"{value:.4g}"),
-            (f"agreement with {reference}", "agreement", _percent),
-            ("worst error, of the output range", "worst_error", lambda value: f"{value:.1e}"),
+        shown = [
+            title
+            for title, score in zip(TITLES, (self.clear, self.compiled, self.noisy), strict=True)
+            if score is not None
         ]
+        reference = "compiled" if self.clear is None else "in clear"
         lines = [f"{self.name}: {count_text(self.samples, 'sample')}, output range {self.output_range:.4g}"]
-        lines.append(" " * 34 + "".join(f"{title:>12}" for title, _ in shown))
-        for title, field, form in rows:
-            values = [getattr(score, field) for _, score in shown]
-            if any(value is not None for value in values):
-                cells = ["-" if value is None else form(value) for value in values]
-                lines.append(f"{title:<34}" + "".join(f"{cell:>12}" for cell in cells))
+        lines.append(" " * 34 + "".join(f"{title:>12}" for title in shown))
+        lines += _score_lines(self, reference)
+        for head in self.heads:
+            lines += [
+                f"{head.name}:",
+                *(f"  {line[:32]}{line[34:]}" for line in _score_lines(head, reference)),
+            ]
         lines.append(f"{'outside the input range':<34}{_percent(self.outside_inputs):>12}")
         if self.outside_activations is not None:
             lines.append(f"{'outside an activation range':<34}{_percent(self.outside_activations):>12}")
@@ -91,39 +95,27 @@ class Evaluation:
         return f"<pre>{html.escape(str(self))}</pre>"
 
 
-Classify = Callable[[Array], NDArray[np.generic]]
+TITLES = ("in clear", "compiled", "with noise")
+"""The headings of the columns."""
 
 
-def score(
-    outputs: Array,
-    labels: NDArray[np.generic] | None,
-    reference: Array | None,
-    span: float,
-    classify: Classify | None,
-) -> Score:
-    """Return the score of `outputs`, (samples, outputs), which are finite.
-
-    Args:
-        outputs: the outputs.
-        labels: what `classify` returns of the right outputs or, without it, numbers in the shape of the outputs.
-        reference: outputs to compare with.
-        span: the unit of the worst error.
-        classify: returns the classes (samples, ...) of outputs; None if they are no classes.
-    """
-    accuracy = r2 = rmse = agreement = worst = None
-    if labels is not None and classify is not None:
-        accuracy = float(np.mean(classify(outputs) == labels))
-    elif labels is not None:
-        targets = np.asarray(labels, dtype=np.float64)
-        squares = (outputs - targets) ** 2
-        spread = float(np.sum((targets - targets.mean(axis=0)) ** 2))
-        rmse = float(np.sqrt(squares.mean()))
-        r2 = 1.0 - float(squares.sum()) / spread if spread else None
-    if reference is not None:
-        worst = float(np.abs(outputs - reference).max()) / span
-        if classify is not None:
-            agreement = float(np.mean(classify(outputs) == classify(reference)))
-    return Score(accuracy, r2, rmse, agreement, worst)
+def _score_lines(scores: Evaluation | HeadScores, reference: str) -> list[str]:
+    """Return a line of the table for each figure that is known."""
+    rows: list[tuple[str, str, Callable[[float], str]]] = [
+        ("accuracy", "accuracy", _percent),
+        ("R²", "r2", lambda value: f"{value:.4f}"),
+        ("root mean square error", "rmse", lambda value: f"{value:.4g}"),
+        (f"agreement with {reference}", "agreement", _percent),
+        ("worst error, of the output range", "worst_error", lambda value: f"{value:.1e}"),
+    ]
+    lines = []
+    for title, field, form in rows:
+        columns = [score for score in (scores.clear, scores.compiled, scores.noisy) if score is not None]
+        values = [getattr(score, field) for score in columns]
+        if any(value is not None for value in values):
+            cells = ["-" if value is None else form(value) for value in values]
+            lines.append(f"{title:<34}" + "".join(f"{cell:>12}" for cell in cells))
+    return lines
 
 
 def _percent(share: float) -> str:

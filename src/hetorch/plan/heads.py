@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.plan.fields import LARGEST, Fields
+from hetorch.plan.output_functions import OutputFunction, functions_json, read_functions
 
 MOST_HEADS = 1024
 """Largest number of outputs of a model; a plan with more is refused."""
@@ -23,7 +24,8 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """One output: `scale` * y + `offset`, where y are its numbers in the plan's row, reshaped to `shape`.
+    """One output: `scale` * y + `offset`, where y are its numbers in the plan's row, reshaped to `shape`; then the
+    `functions` in order.
 
     The compiler gives all outputs of a row a range of 1 at most, so that none is lost in the encryption error of a
     larger one.
@@ -33,6 +35,7 @@ class Head:
     shape: tuple[int, ...]
     scale: float = 1.0
     offset: float = 0.0
+    functions: tuple[OutputFunction, ...] = ()
 
     @property
     def size(self) -> int:
@@ -40,7 +43,7 @@ class Head:
 
 
 def split(heads: tuple[Head, ...], results: Array) -> tuple[Array, ...]:
-    """Return the outputs in a row of results, (..., elements): each has shape (..., *shape)."""
+    """Return the outputs in a row of results, (..., elements), before their functions: each has shape (..., *shape)."""
     parts, begin = [], 0
     for head in heads:
         part = results[..., begin : begin + head.size]
@@ -62,6 +65,7 @@ def heads_json(heads: tuple[Head, ...]) -> list[dict[str, object]]:
     """Return outputs as plain data, which read_heads reads."""
     return [
         {"name": head.name, "shape": list(head.shape), "scale": head.scale, "offset": head.offset}
+        | functions_json(head.functions)
         for head in heads
     ]
 
@@ -76,6 +80,7 @@ def read_heads(fields: Fields) -> tuple[Head, ...]:
                 shape=child.integers("shape", 1, 1 << 22, MOST_AXES),
                 scale=child.number("scale", 1e-300, LARGEST),
                 offset=child.number("offset", -LARGEST, LARGEST),
+                functions=read_functions(child),
             )
         )
         child.done()

@@ -17,6 +17,13 @@ from hetorch.plan.class_scores import ClassScores, classes_json, read_classes
 from hetorch.plan.columns import Columns, columns_json, read_columns
 from hetorch.plan.fields import Fields
 from hetorch.plan.heads import Head, heads_json, read_heads, split
+from hetorch.plan.output_functions import (
+    OutputFunction,
+    applied,
+    functions_json,
+    functions_problem,
+    read_functions,
+)
 
 Array = NDArray[np.float64]
 
@@ -25,16 +32,18 @@ Array = NDArray[np.float64]
 class Interface:
     """The client's part of a model.
 
-    columns  the columns of a table and what is computed from them before encryption; None if inputs are arrays only
-    heads    the outputs of a model that returns several tensors or names them; empty for a model that returns one
-    by_name  True if the outputs are a dictionary, False if they are a tuple
-    classes  the classifiers whose scores the outputs are, in order; empty if they are no scores
+    columns    the columns of a table and what is computed from them before encryption; None if inputs are arrays only
+    heads      the outputs of a model that returns several tensors or names them; empty for a model that returns one
+    by_name    True if the outputs are a dictionary, False if they are a tuple
+    classes    the classifiers whose scores the outputs are, in order; empty if they are no scores
+    functions  the functions that end a model of one output; each head has its own
     """
 
     columns: Columns | None = None
     heads: tuple[Head, ...] = ()
     by_name: bool = True
     classes: tuple[ClassScores, ...] = ()
+    functions: tuple[OutputFunction, ...] = ()
 
     @property
     def row_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -54,25 +63,35 @@ class Interface:
             return f"the classes do not have the {total} scores of the output"
         if self.classes and self.heads:
             return "there are both heads and classes"
-        return None
+        if self.functions and (self.heads or self.classes):
+            return "there are functions besides heads or classes"
+        outputs = [(head.functions, head.shape) for head in self.heads] or [(self.functions, output_shape)]
+        return next(filter(None, (functions_problem(*output) for output in outputs)), None)
 
     def describe(self) -> dict[str, list[str]]:
-        """Return the names of the columns, of the outputs (with their shapes) and of the labels, as far as there are
-        any."""
-        names = {
+        """Return the names of the columns, of the outputs (with their shapes and functions), of the functions that end
+        a single output, and of the labels, as far as there are any."""
+        names: dict[str, list[str]] = {
             "columns": list(self.columns.names) if self.columns is not None else [],
-            "outputs": [f"{head.name} {head.shape}" for head in self.heads],
+            "outputs": [f"{head.name} {head.shape}{_named_functions(head.functions)}" for head in self.heads],
+            "functions": [function.name for function in self.functions],
             "labels": [str(label) for one in self.classes for label in one.labels],
         }
         return {title: texts for title, texts in names.items() if texts}
 
     def named(self, results: Array, output_shape: tuple[int, ...]) -> Any:
-        """Return results (..., *output_shape) as they are or, if the model has several outputs, by name or in order:
-        each (..., *shape)."""
+        """Return what the model returns, from results (..., *output_shape) of the plan.
+
+        That is one array or, of a model of several outputs, all of them by name or in order, each (..., *shape); after
+        the functions that end the model.
+        """
         if not self.heads:
-            return results
+            return applied(self.functions, results)
         rows = results.reshape(*results.shape[: results.ndim - len(output_shape)], -1)
-        parts = split(self.heads, rows)
+        parts = tuple(
+            applied(head.functions, part)
+            for head, part in zip(self.heads, split(self.heads, rows), strict=True)
+        )
         return dict(zip((head.name for head in self.heads), parts, strict=True)) if self.by_name else parts
 
     def probabilities(self, scores: Array) -> Any:
@@ -118,6 +137,10 @@ class Interface:
         return parts
 
 
+def _named_functions(functions: tuple[OutputFunction, ...]) -> str:
+    return "".join(f" {function.name}" for function in functions)
+
+
 PLAIN = Interface()
 """The interface of a model of arrays: one in, one out."""
 
@@ -129,7 +152,7 @@ def interface_json(interface: Interface) -> dict[str, object]:
         "heads": heads_json(interface.heads),
         "by_name": int(interface.by_name),
         "classes": classes_json(interface.classes),
-    }
+    } | functions_json(interface.functions)
 
 
 def read_interface(fields: Fields, input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> Interface:
@@ -140,6 +163,7 @@ def read_interface(fields: Fields, input_shape: tuple[int, ...], output_shape: t
         heads=read_heads(fields),
         by_name=bool(fields.integer("by_name", 0, 1)),
         classes=read_classes(fields),
+        functions=read_functions(fields),
     )
     fields.done()
     problem = interface.problem(input_shape, output_shape)

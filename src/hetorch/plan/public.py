@@ -191,8 +191,8 @@ class PublicPlan:
         return self.output_layout.unpack_batch(slots)
 
     def named(self, results: NDArray[np.float64]) -> Any:
-        """Return results (..., *output_shape) as they are or, if the model has several outputs, as a dictionary or a
-        tuple of them, each (..., *shape)."""
+        """Return what the model returns, from results (..., *output_shape): one array or, if it has several outputs, a
+        dictionary or a tuple of them, each (..., *shape); after the softmax, sigmoid or argmax that ends the model."""
         return self.interface.named(results, self.output_shape)
 
     def to_bytes(self) -> bytes:

@@ -13,6 +13,8 @@ from hetorch.train.penalty import penalty
 from hetorch.train.poly_act import PolyAct
 from hetorch.train.poly_acts import replacements
 from hetorch.train.prepare import prepare
+from hetorch.train.pruning.penalty import diagonal_penalty
+from hetorch.train.pruning.prune import PrunedModel, prune
 from hetorch.train.report import report
 from hetorch.train.scaled_pool import ScaledPool
 from hetorch.train.training_report import TrainingReport
@@ -22,12 +24,15 @@ __all__ = [
     "FineTuned",
     "HerPN",
     "PolyAct",
+    "PrunedModel",
     "ScaledPool",
     "TrainingReport",
     "convert",
+    "diagonal_penalty",
     "fine_tune",
     "penalty",
     "prepare",
+    "prune",
     "replacements",
     "report",
 ]

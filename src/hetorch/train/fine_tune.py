@@ -104,6 +104,8 @@ def fine_tune(
         InputError: a wrong argument, or data that do not fit the model.
         UnsupportedModelError: as for hetorch.train.prepare.
         TrainingError: the loss became NaN or infinite.
+
+    Long because of its arguments' descriptions.
     """
     original = as_module(model)
     settings = _Settings(

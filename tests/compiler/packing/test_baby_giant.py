@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hetorch.compiler.packing.baby_giant import split
+from hetorch.compiler.packing.baby_giant import StepCosts, split
 
 
 @given(st.sets(st.integers(0, 1023), min_size=1, max_size=200), st.integers(10, 12))
@@ -33,3 +33,16 @@ def test_nothing_to_rotate() -> None:
     assert (parts.baby_count, parts.giant_count) == (0, 0)
     parts = split(np.array([7]), 8)
     assert parts.representatives.tolist() == [-1] and parts.giant_count == 0
+
+
+def test_a_key_that_is_there_already_is_used() -> None:
+    """16 channels of 9 taps: with a key for each tap there, giant steps of one channel take one key more."""
+    taps = (np.arange(3)[:, None] * 60 + 2 * np.arange(3)).reshape(-1)
+    indices = np.sort((taps + 512 * np.arange(16)[:, None]).reshape(-1))
+    alone = split(indices, 8192, costs=StepCosts(key=3.0))
+    keys = np.full(8192, 3.0)
+    keys[taps] = 0.0
+    shared = split(indices, 8192, costs=StepCosts(key=keys))
+    assert set(shared.babies.tolist()) == set(taps.tolist())
+    assert set(np.diff(np.unique(shared.giants)).tolist()) == {512}
+    assert shared.baby_count <= alone.baby_count

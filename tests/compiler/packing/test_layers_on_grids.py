@@ -110,5 +110,31 @@ def test_channels_move_into_gaps_with_a_diagonal_for_each_offset() -> None:
     assert min(counts, key=lambda label: counts[label]).endswith("blocks first")
 
 
+def test_interleaved_channels_take_their_taps_each() -> None:
+    """28 x 28 images, pooled: on a pitch of 30, two channels a block lie 512 slots apart in each other's gaps. Pool and
+    convolution take 2 x 4 and 16 x 9 diagonals; with a channel in the gap beside the pixel, the latter 8 x 3 x 7."""
+    pool = average_pool(16, (28, 28), (2, 2), (2, 2), (0, 0), (14, 14), count_padding=True, divisor=None)
+    weight = np.ones((32, 16, 3, 3))
+    layer = convolution(weight, (14, 14), (1, 1), (1, 1), (1, 1), 1, (14, 14))
+    inputs = [p for p in input_candidates((1, 28, 28), {(1, 1)}, 1 << 14) if p.grid and p.grid.pitch == 30]
+    (image,) = (
+        p for p in result_candidates((16, 28, 28), inputs[0], (1, 1), 1 << 14) if p.grid == inputs[0].grid
+    )
+    counts = {}
+    for pooled in kept(image, (16, 14, 14), (2, 2)):
+        if pooled.period == 1 << 13:
+            first = lower(pool, image, pooled, 1 << 14).diagonals
+            for result in result_candidates((32, 14, 14), pooled, (1, 1), 1 << 14):
+                if result.grid == pooled.grid and result.period == 1 << 14:
+                    counts[pooled.label, result.label] = (
+                        first,
+                        lower(layer, pooled, result, 1 << 14).diagonals,
+                    )
+    interleaved = {labels: count for labels, count in counts.items() if "interleaved" in labels[0]}
+    assert min(interleaved.values(), key=lambda pair: pair[1]) == (8, 144)
+    beside = {labels: count for labels, count in counts.items() if "interleaved" not in "".join(labels)}
+    assert min(convolution for _, convolution in beside.values()) == 168
+
+
 def test_vectors_are_no_images() -> None:
     assert not is_image((9,)) and is_image((3, 9)) and is_image((3, 4, 5))

@@ -20,6 +20,10 @@ def test_stride_is_read_off_the_matrix(stride: int) -> None:
     out = (15 - 3) // stride + 1
     matrix = convolution(kernel, (15, 15), (stride, stride), (0, 0), (1, 1), 1, (out, out))
     assert spatial_stride(matrix, (3, 15, 15), (2, out, out)) == (stride, stride)
+    kernel[0] = 0.0  # a pruned channel
+    pruned = convolution(kernel, (15, 15), (stride, stride), (0, 0), (1, 1), 1, (out, out))
+    pruned.eliminate_zeros()
+    assert spatial_stride(pruned, (3, 15, 15), (2, out, out)) == (stride, stride)
     pool = average_pool(
         2,
         (12, 12),

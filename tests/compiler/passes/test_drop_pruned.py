@@ -34,6 +34,10 @@ def dense(generator: np.random.Generator, source: int, rows: int, columns: int, 
     return Affine(source, sparse.csr_array(matrix), bias, (rows,), name, "Linear")
 
 
+def weights(program: TensorProgram) -> int:
+    return sum(op.matrix.nnz for op in program.operations if isinstance(op, Affine))
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_the_outputs_are_the_same_numbers(seed: int) -> None:
     generator = np.random.default_rng(seed)
@@ -59,6 +63,16 @@ def test_the_outputs_are_the_same_numbers(seed: int) -> None:
         run_tensor_program(pruned.program, x), run_tensor_program(program, x), atol=1e-12
     )
     assert pruned.program.size(6) < 20 and pruned.notes
+    verify_tensor_program(pruned.in_place, "drop_pruned")
+    assert pruned.in_place.size(6) == 20
+    np.testing.assert_allclose(
+        run_tensor_program(pruned.in_place, x), run_tensor_program(program, x), atol=1e-12
+    )
+    weights = [
+        sum(op.matrix.nnz for op in p.operations if isinstance(op, Affine))
+        for p in (pruned.program, pruned.in_place)
+    ]
+    assert weights[0] == weights[1]
     again = drop_pruned(pruned.program)
     assert again.program.size(6) == pruned.program.size(6)
 

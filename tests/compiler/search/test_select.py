@@ -10,7 +10,7 @@ from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.feasibility import Infeasible, Limit
 from hetorch.compiler.search.footprint import Footprint
 from hetorch.compiler.search.request import Request
-from hetorch.compiler.search.select import HUGE_KEYS, HUGE_KEYS_WORTH, KEYS_WORTH, MANY_KEYS, Ledger
+from hetorch.compiler.search.select import FEWER_KEYS, HUGE_KEYS, LEAST_WORTH, MOST_WORTH, Ledger
 from hetorch.errors import InfeasibleError
 from tests.compiler.networks import choice, request
 
@@ -46,22 +46,32 @@ def test_without_a_batch_size_a_sample_is_what_is_cheap() -> None:
 
 
 def test_fewer_keys_win_for_next_to_no_time() -> None:
-    fast = made(1.0, 2 * MANY_KEYS)
-    close, slow = made(KEYS_WORTH, MANY_KEYS, weight=1), made(1.01 * KEYS_WORTH, 0, weight=2)
+    many, worth = FEWER_KEYS[0], 1 + LEAST_WORTH
+    fast = made(1.0, many + 1)
+    close, slow = made(worth, many // 2, weight=1), made(1.01 * worth, 0, weight=2)
     assert ledger(fast, close).winner() is close
     assert ledger(fast, slow).winner() is fast
     assert ledger(fast).wants_fewer_keys(0, KEY_WEIGHTS[0])
-    assert not ledger(made(1.0, MANY_KEYS)).wants_fewer_keys(0, KEY_WEIGHTS[0])
+    assert not ledger(made(1.0, many)).wants_fewer_keys(0, KEY_WEIGHTS[0])
     assert not ledger().wants_fewer_keys(0, KEY_WEIGHTS[0])
 
 
+def test_the_more_keys_the_more_time_fewer_of_them_are_worth() -> None:
+    few, close, slow = (
+        made(cost, keys, weight) for cost, keys, weight in ((1.0, 0, 0), (1.02, 3, 1), (1.1, 1, 2))
+    )
+    for share, winner in ((0.1, 0), (0.2, 1), (0.5, 1), (0.9, 2)):
+        fast = replace(few, key_bytes=int(share * HUGE_KEYS))
+        assert ledger(fast, close, slow).winner() is (fast, close, slow)[winner]
+
+
 def test_far_fewer_keys_win_for_some_time_where_they_are_huge() -> None:
-    fast, digits = made(1.0, 4 * HUGE_KEYS), made(0.99 * HUGE_KEYS_WORTH, 2 * HUGE_KEYS)
-    slow = made(1.01 * HUGE_KEYS_WORTH, HUGE_KEYS, weight=1)
+    fast, digits = made(1.0, 4 * HUGE_KEYS), made(0.99 * (1 + MOST_WORTH), 2 * HUGE_KEYS)
+    slow = made(1.01 * (1 + MOST_WORTH), HUGE_KEYS, weight=1)
     # Choices of one key weight that differ in their digits or their ring count too.
     assert ledger(fast, digits, slow).winner() is digits
     enough = made(1.1, HUGE_KEYS, weight=2)
-    assert ledger(fast, digits, enough, made(HUGE_KEYS_WORTH, 1, weight=3)).winner() is enough
+    assert ledger(fast, digits, enough, made(1 + MOST_WORTH, 1, weight=3)).winner() is enough
     # Heavier keys are tried for huge ones only.
     assert ledger(made(1.0, 2 * HUGE_KEYS, weight=3)).wants_fewer_keys(0, KEY_WEIGHTS[3])
     assert not ledger(made(1.0, HUGE_KEYS, weight=3)).wants_fewer_keys(0, KEY_WEIGHTS[3])

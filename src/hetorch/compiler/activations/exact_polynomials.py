@@ -14,6 +14,7 @@ MOST_GROWTH the square of degree 2 leaves out the linear term, and degrees 4 and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.activations.domains import Domain
 from hetorch.compiler.activations.polynomial_growth import LEAST_REACH, MOST_REACH, reach_of
+from hetorch.compiler.activations.polynomial_parts import divided, root_of_octic, root_of_quartic, value_of
 from hetorch.compiler.activations.replacement import Form, Replacement
 from hetorch.compiler.options import MOST_OWN_DEGREE
 from hetorch.ir.tensor_program import SIDE, Activation
@@ -39,6 +41,9 @@ ROUNDING = 2.0**-46
 SAMPLES = 16
 """Largest number of calibration values of an element on which the growth of squares is measured. Raised, it is seen
 better and takes longer."""
+SMALL = 0.25
+"""Size below which a polynomial is multiplied by a power of two while it is written: products of products have the
+scale of their primes (passes.assign_scales). Raised, more of them need a map behind them, which most networks have."""
 SHIFT = (-0.5, 0.125)
 """Coefficients of 1 and u in the parabola whose square divides degrees 5 to 8. With -1/2 it is about T_4 / 8, by which
 remainders stay small; the second is not zero, because a constant alone would take a level."""
@@ -152,12 +157,16 @@ class _Writer:
     """
 
     def __init__(self, out: Replacement, rows: Array, centre: Array, half: Array, u: Array) -> None:
-        self.out, self.rows, self.centre, self.half, self.u = out, rows, centre, half, u
+        self.out, self.centre, self.half, self.u = out, centre, half, u
         self.label = _label(out, len(rows) - 1)
         self.sign = np.where(rows[-1] < 0, -1.0, 1.0)
+        size = float(np.max(np.abs(value_of(rows, u)))) or float(np.max(np.abs(rows)))
+        # Powers of two are exact. Degree 2 has one product, whose scale may follow calibration.
+        self.unit = 2.0 ** math.floor(math.log2(size)) if size < SMALL and len(rows) > 3 else 1.0
+        self.rows, self.size = rows / self.unit, size / self.unit
+        rows = self.rows
         least = ROUNDING * float(np.max(np.abs(rows)))
         self.alpha = np.maximum(np.abs(rows[-1]), least) ** (1 / (len(rows) - 1))
-        self.size = float(np.max(np.abs(_value(rows, u))))
         # Coefficients of the powers of v = alpha u, times the sign.
         self.monic = self.sign * rows / self.alpha ** np.arange(len(rows))[:, None]
 
@@ -179,11 +188,11 @@ class _Writer:
         """Return True if the squares of degree 4 or 8 keep within MOST_GROWTH."""
         v = self.alpha * self.u
         if len(self.rows) == 5:
-            b, c, _, _ = _root_of_quartic(self.monic)
+            b, c, _, _ = root_of_quartic(self.monic)
             return not np.any(self._grows((v * v + b * v + c) ** 2))
-        quartic, _ = _root_of_octic(self.monic)
-        b, c, _, _ = _root_of_quartic(quartic)
-        whole, square = np.abs(_value(quartic, v)), (v * v + b * v + c) ** 2
+        quartic, _ = root_of_octic(self.monic)
+        b, c, _, _ = root_of_quartic(quartic)
+        whole, square = np.abs(value_of(quartic, v)), (v * v + b * v + c) ** 2
         # The noise of the inner square is multiplied by the derivative of the outer one.
         return not np.any(self._grows(whole**2) | self._grows(2 * np.max(whole) * square))
 
@@ -194,7 +203,7 @@ class _Writer:
 
     def square_of_quartic(self) -> None:
         """Write degree 8."""
-        quartic, cubic = _root_of_octic(self.monic)
+        quartic, cubic = root_of_octic(self.monic)
         v = self._affine_of_source(self.alpha)
         y = self._square(v)
         square = self._square(self._quartic(v, y, quartic))
@@ -205,19 +214,19 @@ class _Writer:
         u = self._affine_of_source(np.ones(len(self.half)))
         y = self._square(u)
         if len(self.rows) <= 5:
-            self._low(u, y, self.rows)
+            self._scaled_back(self._low(u, y, self.rows), self.unit)
             return
         square = np.zeros((5, 1))
         constant, slope = SHIFT
         square[:, 0] = np.convolve((constant, slope, 1.0), (constant, slope, 1.0))
-        quotient, rest = _divided(self.rows, square)
+        quotient, rest = divided(self.rows, square)
         divisor = self._square(self._plus_line(y, u, np.asarray(slope), np.asarray(constant)))
         product = self.out.multiply(divisor, self._low(u, y, quotient), self.label)
-        self.out.add(product, self._low(u, y, rest))
+        self._scaled_back(self.out.add(product, self._low(u, y, rest)), self.unit)
 
     def _quartic(self, v: int, y: int, monic: Array) -> int:
         """Write a monic polynomial of degree 4 of v, with y = v^2."""
-        b, c, slope, constant = _root_of_quartic(monic)
+        b, c, slope, constant = root_of_quartic(monic)
         return self._plus_line(self._square(self._plus_line(y, v, b, c)), v, slope, constant)
 
     def _low(self, u: int, y: int, rows: Array) -> int:
@@ -249,44 +258,12 @@ class _Writer:
         return self.out.scale(value, slope, constant, SIDE)
 
     def _signed(self, total: int) -> None:
-        if np.any(self.sign < 0):
-            self.out.scale(total, self.sign)
+        self._scaled_back(total, self.sign * self.unit)
+
+    def _scaled_back(self, total: int, factor: Array | float) -> None:
+        if np.any(factor != 1.0):
+            self.out.scale(total, factor)
 
     def _grows(self, squares: Array) -> NDArray[np.bool_]:
         """Return the elements of whose squares (samples, size) one is too large."""
         return np.asarray(np.max(squares, axis=0) > MOST_GROWTH * self.size)
-
-
-def _value(rows: Array, x: Array) -> Array:
-    """Return the polynomials with coefficients `rows` (degree + 1, size) at x (samples, size)."""
-    total: Array = np.zeros_like(x) + rows[-1]
-    for row in rows[-2::-1]:
-        total = total * x + row
-    return total
-
-
-def _root_of_quartic(monic: Array) -> tuple[Array, Array, Array, Array]:
-    """Return b, c, r and t with v^4 + ... = (v^2 + b v + c)^2 + r v + t, from the coefficients of 1, v, v^2, ...."""
-    b = monic[3] / 2
-    c = (monic[2] - b * b) / 2
-    return b, c, monic[1] - 2 * b * c, monic[0] - c * c
-
-
-def _root_of_octic(monic: Array) -> tuple[Array, Array]:
-    """Return a monic quartic and a cubic with v^8 + ... = quartic^2 + cubic, as coefficients of 1, v, v^2, ...."""
-    g3 = monic[7] / 2
-    g2 = (monic[6] - g3 * g3) / 2
-    g1 = (monic[5] - 2 * g3 * g2) / 2
-    g0 = (monic[4] - 2 * g3 * g1 - g2 * g2) / 2
-    rest = (g0 * g0, 2 * g0 * g1, g1 * g1 + 2 * g0 * g2, 2 * (g0 * g3 + g1 * g2))
-    return np.stack([g0, g1, g2, g3, np.ones_like(g0)]), monic[:4] - np.stack(rest)
-
-
-def _divided(rows: Array, monic: Array) -> tuple[Array, Array]:
-    """Return the quotient and the remainder of polynomials by a monic one; a row for each power."""
-    rest, order = rows.copy(), len(monic) - 1
-    quotient = np.zeros((len(rows) - order, rows.shape[1]))
-    for power in range(len(rows) - 1, order - 1, -1):
-        quotient[power - order] = rest[power]
-        rest[power - order : power + 1] -= rest[power] * monic
-    return quotient, np.asarray(rest[:order])

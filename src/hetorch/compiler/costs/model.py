@@ -76,9 +76,16 @@ class CostModel:
         rotating = inputs if babies else 0
         cost = limbs * (m.product * diagonals + m.down * outputs)
         cost += digits * limbs * m.hoist * rotating
-        cost += babies * limbs * (m.baby * digits + m.baby_limb)
-        cost += giants * limbs * (m.giant * digits + m.giant_limb)
+        cost += babies * self.baby(level) + giants * self.giant(level)
         return cost + self._folds(level - 1, folds) * outputs
+
+    def baby(self, level: int) -> float:
+        """Return the cost of a hoisted rotation of a linear map, without the decomposition that all of them share."""
+        return self.limbs(level) * (self._times.baby * self.digits(level) + self._times.baby_limb)
+
+    def giant(self, level: int) -> float:
+        """Return the cost of a giant step of a linear map."""
+        return self.limbs(level) * (self._times.giant * self.digits(level) + self._times.giant_limb)
 
     def transformed_on_use(self, level: int, diagonals: int, share: float) -> float:
         """Return the seconds that a linear map on inputs at `level` takes longer if it keeps coefficients.

@@ -31,8 +31,8 @@ from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import TensorProgram, verify_tensor_program
-from hetorch.plan.heads import Head
 from hetorch.plan.interface import PLAIN, Interface
+from hetorch.plan.output_functions import OutputFunction, applied
 
 CAPTURE_TOLERANCE = 1e-3
 """Largest accepted difference between the captured program (float64) and the model (float32), relative to the largest
@@ -107,13 +107,14 @@ def capture(
         raise InputError(f"{name} returns NaN or infinity on the calibration inputs; check its weights")
     tolerance = AUTOCAST_TOLERANCE if walk.has_autocast else CAPTURE_TOLERANCE
     row = _checked_outputs(name, program, builder, inputs, run.tensors, walk.output_shapes, tolerance)
-    heads = heads_of(run.outputs, walk.output_shapes, row.reshape(len(row), -1))
+    heads = heads_of(run.outputs, walk.output_shapes, row.reshape(len(row), -1), builder.functions)
     if len(heads) > 1:
         program, row = scaled(program, heads), scaled_row(row, heads)
         verify_tensor_program(program, "scaled")
     if not np.any(row):
         raise InputError(f"{name} returns only zeros on the calibration inputs; is it trained?")
-    interface = _interface(source.interface, heads, program, by_name=run.outputs.by_name)
+    known = replace(source.interface, heads=heads, by_name=run.outputs.by_name)
+    interface = _interface(known, program, () if heads else builder.functions(0))
     if walk.has_autocast:
         builder.notes.append("the model is compiled as without torch.autocast, in full precision")
     unread = (run.outputs.note, *_circumstances(model, source.module, inputs), uneven_inputs(inputs))
@@ -124,14 +125,14 @@ def capture(
     return Captured(name, program, inputs, row, noted, tuple(builder.rows), interface, doubts)
 
 
-def _interface(
-    known: Interface, heads: tuple[Head, ...], program: TensorProgram, *, by_name: bool
-) -> Interface:
-    """Return the client's part with the outputs, without labels of an ONNX file that are not of its scores."""
-    interface = replace(known, heads=heads, by_name=by_name)
-    if interface.problem(program.input_shape, program.output_shape) is None:
-        return interface
-    return replace(interface, classes=())
+def _interface(known: Interface, program: TensorProgram, functions: tuple[OutputFunction, ...]) -> Interface:
+    """Return the client's part with the functions that end the model.
+
+    Labels of an ONNX file that are not of its scores are left out; if they are, the classes know the functions.
+    """
+    if known.classes and known.problem(program.input_shape, program.output_shape) is None:
+        return known
+    return replace(known, classes=(), functions=functions)
 
 
 def _is_list(data: object) -> bool:
@@ -206,15 +207,12 @@ def _checked_outputs(
     begin = 0
     for position, (truth, shape) in enumerate(zip(expected, shapes, strict=True)):
         size = math.prod(shape)
-        whole: torch.Tensor = torch.from_numpy(row[:, begin : begin + size]).reshape(-1, *shape)
+        raw = row[:, begin : begin + size].reshape(-1, *shape)
         begin += size
-        finishing = [finish for ends, finish in builder.finishing if position in ends]
-        if not finishing:
-            whole = whole.reshape(truth.shape)
-        for finish in finishing:
-            whole = finish(whole)
-        difference = float((whole.to(torch.float64) - truth.to(torch.float64)).abs().max())
-        span = float(truth.to(torch.float64).abs().max())
+        expectation = truth.to(torch.float64).cpu().numpy()
+        whole = applied(builder.functions(position), raw).reshape(expectation.shape)
+        difference = float(np.abs(whole - expectation).max())
+        span = float(np.abs(expectation).max())
         if not difference <= tolerance * max(span, 1.0):
             raise UnsupportedModelError(
                 f"{name}: what was captured differs from the model by {difference:.3g} on the calibration inputs; "

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.packing.lower import lower
+from hetorch.compiler.packing.lower import with_values
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.ir.he_operations import (
     NO_LAYOUT,
@@ -158,8 +158,7 @@ class _Builder:
         """Emit a linear transform, the folds of its partial sums, and the bias; only the last result has a layout."""
         choice, batch, layout = self.choice, self.choice.batch, self.layouts[layer]
         source_placement, placement = choice.layouts.placements[op.input], choice.layouts.placements[layer]
-        candidate = choice.candidate
-        lowered = lower(op.matrix, source_placement, placement, candidate.positions, candidate.key_weight)
+        lowered = with_values(choice.lowered[layer - 1], op.matrix, source_placement, placement)
         source = self.at_level(op.input, self.choice.variant.levels[layer] + 1, layer)
         name, transform = f"transform.{layer}", lowered.transform
         for key in ("outputs", "inputs", "values"):

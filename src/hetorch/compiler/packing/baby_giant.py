@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hetorch.compiler.costs.model import BABY, GIANT, KEY
 
 Indices = NDArray[np.int64]
+Costs = NDArray[np.float64]
 
 MOST_MODULI = 40
 """Number of the smallest moduli that are tried; the four largest are tried besides. Raised, splits may take fewer
@@ -28,6 +29,18 @@ Raised, splits may take fewer rotations, and every split takes longer to find.""
 CHUNK = 1 << 20
 """Number of steps, splits times diagonals, that are looked at together. Raised, a search takes more memory: about 50
 bytes for each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepCosts:
+    """The costs of a hoisted rotation, of a giant step, and of a key, in one unit.
+
+    `key`: one cost for all keys, or those of the keys of the steps 0, 1, … below a multiple of the modulus of a split.
+    """
+
+    baby: float = BABY
+    giant: float = GIANT
+    key: float | Costs = KEY
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +67,7 @@ def split(
     modulus: int,
     outputs: Indices | None = None,
     inputs: Indices | None = None,
-    key_weight: float = KEY,
+    costs: StepCosts | None = None,
 ) -> Split:
     """Return the split of least cost of the diagonals `indices`, which are numbers modulo `modulus`.
 
@@ -66,7 +79,7 @@ def split(
         modulus: indices that are equal modulo this number are the same rotation.
         outputs: the index of the result ciphertext of each diagonal; all the same if left out.
         inputs: the index of the input ciphertext of each diagonal; all the same if left out.
-        key_weight: cost of a key, where a hoisted rotation costs BABY and a giant step GIANT.
+        costs: the costs of steps and keys; those of the cost model if left out.
     """
     distinct, place = np.unique(indices, return_inverse=True)
     signed, order = _unrolled(distinct, modulus)
@@ -75,17 +88,19 @@ def split(
     read = None if inputs is None or not np.any(inputs) else inputs
     steps, offsets = _moduli_and_offsets(signed)
     # With one input and one output, the counts of the distinct diagonals are those of all.
+    unit = costs or StepCosts()
+    keys = np.atleast_1d(np.asarray(unit.key, dtype=np.float64))
     whole = slice(None) if output is None and read is None else order[place]
     best, best_cost = (0, 0), np.inf
     for chunk in np.array_split(np.arange(len(steps)), -(-len(steps) * len(every) // CHUNK)):
         step, offset = steps[chunk, None], offsets[chunk, None]
         giants = np.floor_divide(signed - offset, step) * step
         babies = signed - giants
-        costs = BABY * _pairs(babies[:, whole], read) + GIANT * _pairs(giants[:, whole], output)
-        costs += key_weight * (_distinct(babies) + _horner_keys(giants))
-        least = int(np.argmin(costs))
-        if costs[least] < best_cost:
-            best_cost, best = costs[least], (int(steps[chunk[least]]), int(offsets[chunk[least]]))
+        total = unit.baby * _pairs(babies[:, whole], read) + unit.giant * _pairs(giants[:, whole], output)
+        total += _key_costs(babies, keys) + _horner_costs(giants, keys)
+        least = int(np.argmin(total))
+        if total[least] < best_cost:
+            best_cost, best = total[least], (int(steps[chunk[least]]), int(offsets[chunk[least]]))
     giants = np.floor_divide(every - best[1], best[0]) * best[0]
     babies = every - giants
     return Split(giants, babies, int(_pairs(babies[None], read)[0]), int(_pairs(giants[None], output)[0]))
@@ -125,19 +140,27 @@ def _first(ordered: Indices) -> NDArray[np.bool_]:
     return new
 
 
-def _horner_keys(giants: Indices) -> Indices:
-    """Return the number of keys for each row of ascending giant steps (splits, diagonals), by the rule of
-    hetorch.engine.rotation_schedule for each side: one if they are all multiples of the least one."""
-    new = _first(giants)
-    keys = np.zeros(len(giants), dtype=np.int64)
-    for side in (giants, -giants):
+def _key_costs(steps: Indices, keys: Costs) -> Costs:
+    """Return, for each row of `steps`, the cost of the keys of all distinct ones other than 0."""
+    ordered = np.sort(steps, axis=1)
+    return np.asarray(np.sum(keys[ordered % len(keys)], axis=1, where=_first(ordered) & (ordered != 0)))
+
+
+def _horner_costs(giants: Indices, keys: Costs) -> Costs:
+    """Return the cost of the keys for each row of ascending giant steps (splits, diagonals), by the rule of
+    hetorch.engine.rotation_schedule for each side: one key if they are all multiples of the least one."""
+    new, each = _first(giants), keys[giants % len(keys)]
+    costs = np.zeros(len(giants))
+    for sign in (1, -1):
+        side = sign * giants
         beyond = side > 0
         count = np.count_nonzero(new & beyond, axis=1)
         least = np.where(beyond, side, np.iinfo(np.int64).max).min(axis=1)
         multiples = np.all(~beyond | (side % least[:, None] == 0), axis=1)
         dense = (count > 0) & multiples & (side.max(axis=1) == least * count)
-        keys += np.where(dense, 1, count)
-    return keys
+        single = keys[sign * np.where(dense, least, 0) % len(keys)]
+        costs += np.where(dense, single, np.sum(each, axis=1, where=new & beyond))
+    return costs
 
 
 def _unrolled(indices: Indices, modulus: int) -> tuple[Indices, Indices]:

@@ -20,6 +20,7 @@ import numpy as np
 from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.map_costs import MapCosts, MapMemo
 from hetorch.compiler.packing.placement_candidates import (
+    first_tap,
     input_candidates,
     result_candidates,
     skewed_candidates,
@@ -167,8 +168,14 @@ class _Search:
         """Return the candidates for the input, skewed ones too."""
         program, group, slot_count = self.program, self.group, self.costs.slot_count
         readers = [(index, op) for index, op in self.maps if group[op.input] == group[0]]
+        taps = [
+            first_tap(op.matrix, program.input_shape, op.shape, self.strides[index]) for index, op in readers
+        ]
         candidates = input_candidates(
-            program.input_shape, {self.strides[index] for index, _ in readers}, slot_count
+            program.input_shape,
+            {self.strides[index] for index, _ in readers},
+            slot_count,
+            (max((up for up, _ in taps), default=0), max((left for _, left in taps), default=0)),
         )
         # The input may be skewed if only maps read it. Otherwise its group has results of operations, which cannot be.
         if not readers or any(group[index + 1] == group[0] for index in range(len(program.operations))):

@@ -12,8 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy import sparse
 
-from hetorch.compiler.costs.model import KEY
-from hetorch.compiler.packing.baby_giant import Split, split
+from hetorch.compiler.packing.baby_giant import StepCosts, split
 from hetorch.compiler.packing.diagonals import (
     DiagonalSet,
     blocks,
@@ -95,21 +94,13 @@ def fold_steps(source: Placement, result: Placement) -> tuple[int, ...]:
     return tuple(steps)
 
 
-def outline(
-    entries: tuple[Indices, Indices],
-    source: Placement,
-    result: Placement,
-    slot_count: int,
-    key_weight: float = KEY,
-) -> MapOutline:
-    """Return the map that `lower` returns, without the values of its diagonals, in less time and memory.
+def diagonals(entries: tuple[Indices, Indices], source: Placement, result: Placement) -> tuple[Indices, int]:
+    """Return the diagonals of a map as find_indices does.
 
     Args:
         entries: the rows and columns of the matrix's non-zeros, as `coordinates` gives them.
         source: the placement of the input.
         result: the placement of the result.
-        slot_count: the number of positions of a ciphertext; both periods divide it.
-        key_weight: the cost of a key, an argument of baby_giant.split.
 
     Raises:
         InfeasibleError: the input is skewed and no cover of its diagonals was found.
@@ -117,7 +108,7 @@ def outline(
     found = find_indices(*entries, source, result)
     if found is None:
         raise _no_diagonals(len(entries[0]), source)
-    return _outlined(*found, source, result, slot_count, key_weight)[0]
+    return found
 
 
 def lower(
@@ -125,7 +116,7 @@ def lower(
     source: Placement,
     result: Placement,
     slot_count: int,
-    key_weight: float = KEY,
+    costs: StepCosts | None = None,
 ) -> LoweredMap:
     """Lower `matrix` from the placement of its input to that of its result.
 
@@ -134,21 +125,40 @@ def lower(
         source: the placement of the input.
         result: the placement of the result.
         slot_count: the number of positions of a ciphertext; both periods divide it.
-        key_weight: the cost of a key, an argument of baby_giant.split.
+        costs: those of steps and keys, an argument of baby_giant.split.
+
+    Raises:
+        InfeasibleError: the input is skewed and no cover of its diagonals was found.
+    """
+    bare = outlined(*diagonals(coordinates(matrix), source, result), source, result, slot_count, costs)
+    return with_values(bare, matrix, source, result)
+
+
+def with_values(
+    bare: MapOutline, matrix: sparse.csr_array, source: Placement, result: Placement
+) -> LoweredMap:
+    """Return the map that `bare` outlines, with the values of its diagonals.
+
+    Args:
+        bare: the outline of `matrix` between the two placements, whatever its baby and giant steps are.
+        matrix: the map.
+        source: the placement of the input.
+        result: the placement of the result.
 
     Raises:
         InfeasibleError: the input is skewed and no cover of its diagonals was found.
     """
     rows, columns = coordinates(matrix)
-    diagonals = find_diagonals(rows, columns, source, result)
-    if diagonals is None:
+    each = find_diagonals(rows, columns, source, result)
+    if each is None:
         raise _no_diagonals(len(rows), source)
-    bare, parts = _outlined(diagonals.indices, diagonals.modulus, source, result, slot_count, key_weight)
     values = np.zeros((bare.diagonals, bare.period))
-    slots = _slots(rows, columns, source, result, diagonals, parts)
-    values[diagonals.chosen, slots % bare.period] = matrix.data
-    steps = {field.name: getattr(bare.transform, field.name) for field in fields(bare.transform)}
-    counts = {field.name: getattr(bare, field.name) for field in fields(bare) if field.name != "transform"}
+    slots = _slots(rows, columns, source, result, each, bare.transform)
+    values[each.chosen, slots % bare.period] = matrix.data
+    steps = {field.name: getattr(bare.transform, field.name) for field in fields(DiagonalSteps)}
+    counts = {
+        field.name: getattr(bare, field.name) for field in fields(MapOutline) if field.name != "transform"
+    }
     return LoweredMap(transform=DiagonalTransform(**steps, values=values), **counts)
 
 
@@ -158,16 +168,21 @@ def _no_diagonals(weights: int, source: Placement) -> InfeasibleError:
     )
 
 
-def _outlined(
-    indices: Indices, modulus: int, source: Placement, result: Placement, slot_count: int, key_weight: float
-) -> tuple[MapOutline, Split]:
-    """Split the diagonals of find_indices into steps, and count them."""
+def outlined(
+    indices: Indices,
+    modulus: int,
+    source: Placement,
+    result: Placement,
+    slot_count: int,
+    costs: StepCosts | None = None,
+) -> MapOutline:
+    """Split the diagonals of find_indices into steps of the least `costs` (baby_giant.split), and count them."""
     outputs, inputs, k = blocks(indices, modulus, source)
-    parts = split(k, modulus, outputs, inputs, key_weight)
+    parts = split(k, modulus, outputs, inputs, costs)
     # Half a turn to the left and half a turn to the right are one step.
     turned = np.stack([outputs, parts.giants % slot_count])
     pairs = np.unique(turned[:, turned[1] != 0], axis=1)
-    bare = MapOutline(
+    return MapOutline(
         transform=DiagonalSteps(
             slot_count=slot_count,
             input_count=source.parts,
@@ -185,7 +200,6 @@ def _outlined(
         max_diagonals_per_output=int(np.bincount(outputs).max()),
         max_giants_per_output=int(np.bincount(pairs[0], minlength=1).max()),
     )
-    return bare, parts
 
 
 def _slots(
@@ -193,16 +207,16 @@ def _slots(
     columns: Indices,
     source: Placement,
     result: Placement,
-    diagonals: DiagonalSet,
-    parts: Split,
+    each: DiagonalSet,
+    steps: DiagonalSteps,
 ) -> Indices:
-    """Return the slot in which the product of each non-zero is formed."""
+    """Return the slot in which the product of each non-zero is formed, modulo the period of the map."""
     packing = row_packing_between(source, result)
     if packing is not None:
         places = result.positions[0].take(rows)
         return slots_of_products(source.positions[0].take(columns), places, packing)[1]
     if result.period >= source.period:
         return np.asarray(result.positions[0][rows])
-    # Any representative of the diagonal is right: the slot follows from it.
-    chosen = parts.representatives[diagonals.chosen]
-    return np.asarray(source.positions[diagonals.replica, columns] - chosen)
+    # The sum of both steps is congruent to the diagonal modulo the number of positions, which the periods divide.
+    chosen = (steps.giants.astype(np.int64) + steps.babies)[each.chosen]
+    return np.asarray(source.positions[each.replica, columns] - chosen)

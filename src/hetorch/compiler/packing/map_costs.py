@@ -9,7 +9,7 @@ from math import ceil, sqrt
 import numpy as np
 
 from hetorch.compiler.costs.model import CostModel
-from hetorch.compiler.packing.baby_giant import split
+from hetorch.compiler.packing.baby_giant import StepCosts, split
 from hetorch.compiler.packing.convolution_structure import (
     Product,
     Terms,
@@ -143,7 +143,7 @@ class MapCosts:
         key = (modulus, source.parts, weight, blake2b(indices.tobytes(), digest_size=16).digest())
         if key not in self.memo.splits:
             outputs, inputs, k = blocks(indices, modulus, source)
-            parts = split(k, modulus, outputs, inputs, weight)
+            parts = split(k, modulus, outputs, inputs, StepCosts(key=weight))
             self.memo.splits[key] = (parts.baby_count, parts.giant_count)
         babies, giants = self.memo.splits[key]
         return self._transform(level, len(indices), babies, giants, source, result)

@@ -101,15 +101,25 @@ def channels_last(shape: tuple[int, ...]) -> Placement:
 
 
 def on_grid(
-    shape: tuple[int, ...], grid: Grid, gaps: tuple[int, int] = (1, 1), *, blocks_first: bool = False
+    shape: tuple[int, ...],
+    grid: Grid,
+    gaps: tuple[int, int] = (1, 1),
+    *,
+    blocks_first: bool = False,
+    interleaved: int = 1,
 ) -> Placement | None:
     """Place an image on a grid; return None if the image does not fit the grid.
+
+    Interleaved channels lie at equal distances over the whole period, less than an image, and fill the gaps of one
+    another: the difference of any two channels is a multiple of that distance.
 
     Args:
         shape: the shape of the image.
         grid: where its pixels lie.
         gaps: the places, (rows, columns), from one pixel to the next that channels fill; at most the stride.
         blocks_first: True if a channel lies beside the one before it in another block, False if in another gap.
+        interleaved: the channels that begin in a block, a power of two; if it is not 1, there are no gaps to fill and
+            no phases, and blocks are filled first.
     """
     channels, height, width = image_shape(shape)
     phases, (down, right) = grid.phases, grid.stride
@@ -117,6 +127,8 @@ def on_grid(
     rows, columns = y // phases * down, x // phases * right
     if columns[-1] + gaps[1] > grid.pitch:
         return None
+    if interleaved > 1:
+        return _interleaved(channels, rows[:, None] * grid.pitch + columns, grid, interleaved)
     if (rows[-1] + gaps[0] - 1) * grid.pitch + columns[-1] + gaps[1] > grid.block:
         return None
     pixel = rows[:, None] * grid.pitch + columns[None, :]
@@ -128,12 +140,38 @@ def on_grid(
         gap, block = np.divmod(channel, blocks)
     offset = block * (phases * phases) * grid.block + gap // gaps[1] * grid.pitch + gap % gaps[1]
     positions = offset[:, None, None] + (phase * grid.block + pixel)[None]
-    label = f"grid pitch {grid.pitch} stride {down}x{right} block {grid.block}"
+    label = _label(grid)
     label += f" phases {phases}" if phases > 1 else ""
     if gaps != (1, 1):
         label += f" gaps {gaps[0]}x{gaps[1]}" + (", blocks first" if blocks_first else "")
     period = power_of_two(blocks * phases * phases) * grid.block
     return Placement(positions.reshape(1, -1), period, label, grid)
+
+
+def _interleaved(channels: int, pixel: Indices, grid: Grid, count: int) -> Placement | None:
+    """Place `count` channels a block; return None if their pixels meet. `pixel`: the slots of the first channel."""
+    distance = grid.block // count
+    if distance == 0 or len(np.unique(pixel % distance)) < pixel.size:
+        return None
+    blocks = power_of_two(-(-channels // count))
+    share, block = np.divmod(np.arange(channels, dtype=np.int64), blocks)
+    period = blocks * grid.block
+    positions = (block * grid.block + share * distance)[:, None] + pixel.reshape(-1)
+    return Placement(positions.reshape(1, -1) % period, period, f"{_label(grid)} interleaved {count}", grid)
+
+
+def _label(grid: Grid) -> str:
+    down, right = grid.stride
+    return f"grid pitch {grid.pitch} stride {down}x{right} block {grid.block}"
+
+
+def shifted(base: Placement, steps: int) -> Placement:
+    """Move all elements of `base`, which is not skewed, by `steps` slots within its period."""
+    if not steps:
+        return base
+    return replace(
+        base, positions=(base.positions + steps) % base.period, label=f"{base.label} shifted {steps}"
+    )
 
 
 def skewed(base: Placement, step: int, slot_count: int) -> Placement:

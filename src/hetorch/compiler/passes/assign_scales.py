@@ -6,8 +6,10 @@
 A value whose largest absolute value in calibration is M gets the scale 2^bits / M: every ciphertext then uses its
 modulus equally well, whatever the numbers of the model are. What a polynomial reads has the scale 2^bits whatever its
 calibration: each doubling of the basis squares the ratio of the scale to the prime, so that a ratio of 2^d becomes
-2^(d k) at T_k. Where the scale is not free (products: s_a s_b / q) it follows, and the free operand of a sum takes the
-scale of the other one. The scale of a series has a limit, because q_0 must exceed it (search.feasibility).
+2^(d k) at T_k. So have the values that the products of a polynomial of degree 3 and more read
+(activations.exact_polynomials). Where the scale is not free (products: s_a s_b / q) it follows, and the free operand of
+a sum takes the scale of the other one. The scale of a series has a limit, because q_0 must exceed it
+(search.feasibility).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hetorch.compiler.passes.balance_sums import is_free
-from hetorch.ir.tensor_program import Add, Chebyshev, Multiply, TensorProgram
+from hetorch.ir.tensor_program import POLYNOMIAL, Add, Chebyshev, Multiply, TensorProgram
 
 MOST_SERIES_BITS = 48
 """Largest size in bits of the scale of a series at level 0: a bit below the largest prime. Raised, q_0 may be too small
@@ -53,8 +55,14 @@ def nominal_scale(size: float, scale_bits: float) -> float:
 
 
 def _read_by_polynomials(program: TensorProgram) -> set[int]:
-    """Return the values that polynomials read, and the sums within those that are sums."""
+    """Return the values that polynomials read, and the sums within those that are sums.
+
+    Polynomials are series, and products of products that are written as one.
+    """
     values = {op.input for op in program.operations if isinstance(op, Chebyshev)}
+    for op in program.operations:
+        if isinstance(op, Multiply) and op.kind.startswith(POLYNOMIAL) and op.kind[-1] > "2":
+            values |= {op.a, op.b}
     for value in range(program.value_count - 1, 0, -1):
         op = program.operations[value - 1]
         if value in values and isinstance(op, Add):

@@ -6,6 +6,9 @@
 A row without weights makes a constant, which goes into the biases of the maps that read it, also through polynomials. A
 column without weights is read by nothing. Images lose whole channels only, and tensors of two axes whole rows and
 columns, so that they still lie on a grid; vectors lose single elements.
+
+Elements that are left move to other slots when others are dropped, and weights that were zero along a diagonal then lie
+on many. So there is a second result, in which nothing is dropped: elements that nothing reads are zero in their places.
 """
 
 from __future__ import annotations
@@ -27,10 +30,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pruned:
-    """The smaller program, and a sentence for the user about each layer that became smaller."""
+    """The smaller program, and a sentence for the user about each layer that became smaller.
+
+    `kept`: the elements of each value that are left, as masks over those that it had. `in_place`: the program without
+    the weights of the other elements, which keep their places.
+    """
 
     program: TensorProgram
     notes: tuple[str, ...]
+    kept: tuple[Mask, ...]
+    in_place: TensorProgram
 
 
 def drop_pruned(program: TensorProgram) -> Pruned:
@@ -40,11 +49,13 @@ def drop_pruned(program: TensorProgram) -> Pruned:
     live = _live(folded, group)
     kept = {name: _whole_channels(folded, group, name, mask) for name, mask in live.items()}
     if all(mask.all() for mask in kept.values()):
-        return Pruned(program, ())
+        return Pruned(program, (), tuple(kept[name] for name in group), program)
     operations: list[TensorOp] = []
+    in_place: list[TensorOp] = []
     notes: list[str] = []
     for index, op in enumerate(folded.operations):
         mask = kept[group[index + 1]]
+        in_place.append(_emptied(op, mask, kept[group[op.input]]) if isinstance(op, Affine) else op)
         shape = _smaller(op.shape, mask)
         if isinstance(op, Affine):
             matrix = sparse.csr_array(op.matrix[mask][:, kept[group[op.input]]])
@@ -57,8 +68,20 @@ def drop_pruned(program: TensorProgram) -> Pruned:
         else:
             operations.append(replace(op, shape=shape))
     return Pruned(
-        TensorProgram(folded.input_shape, tuple(operations), folded.output, folded.output_shape), tuple(notes)
+        TensorProgram(folded.input_shape, tuple(operations), folded.output, folded.output_shape),
+        tuple(notes),
+        tuple(kept[name] for name in group),
+        replace(folded, operations=tuple(in_place)),
     )
+
+
+def _emptied(op: Affine, made: Mask, read: Mask) -> Affine:
+    """Return the map without the weights of elements that are not kept, of its result and of its input."""
+    rows, columns = (sparse.diags_array(mask.astype(np.float64)) for mask in (made, read))
+    matrix = sparse.csr_array(rows @ op.matrix @ columns)
+    matrix.eliminate_zeros()
+    matrix.sort_indices()
+    return replace(op, matrix=matrix, bias=np.where(made, op.bias, 0.0))
 
 
 def _fold_constants(program: TensorProgram) -> TensorProgram:

@@ -21,10 +21,7 @@ from hetorch.compiler.search.request import Request
 
 KEY_WEIGHTS = (KEY, 0.3, 1.0, 3.0, 10.0)
 """Cost of a key in the split of a map, where a hoisted rotation costs 1.2 and a giant step 4. Tried in turn until the
-keys are few: a heavier weight trades time for fewer keys."""
-UNLIMITED_KEY_WEIGHTS = 3
-"""Number of KEY_WEIGHTS that are tried before only a limit, or very large keys, ask for heavier ones. Raised, plans may
-have fewer keys and take longer."""
+keys are few (FEWER_KEYS): a heavier weight trades time for fewer keys."""
 FOLD_PENALTIES = (0.0, 0.02, 0.2)
 """Penalty per summed slot, in rotations, raised until a chain is precise enough: folds amplify noise, since the sum of
 2^k slots has 2^k times the variance of one."""

@@ -39,7 +39,7 @@ def keys_of_maps(
             case Affine():
                 if encrypted:
                     relinearisation = max(relinearisation, level + 1)
-                for step, used_at in _steps(maps[index], level, encrypted):
+                for step, used_at in steps_of_map(maps[index], level, encrypted=encrypted):
                     rotations[step * batch] = max(used_at, rotations.get(step * batch, 0))
             case Multiply():
                 relinearisation = max(relinearisation, level + 1)
@@ -52,7 +52,7 @@ def keys_of_maps(
     )
 
 
-def _steps(lowered: MapOutline, level: int, encrypted: bool) -> Iterator[tuple[int, int]]:
+def steps_of_map(lowered: MapOutline, level: int, *, encrypted: bool) -> Iterator[tuple[int, int]]:
     """Yield the steps of a map, in positions, with the levels of their keys; its result is at `level`."""
     yield from ((step, level + 1) for step in _transform_steps(lowered.transform, encrypted))
     yield from ((step, level) for step in lowered.folds)

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.choose_layouts import Layouts, choose_layouts
-from hetorch.compiler.packing.lower import MapOutline, outline
+from hetorch.compiler.packing.lower import MapOutline, diagonals
 from hetorch.compiler.packing.map_costs import MapMemo
 from hetorch.compiler.packing.row_packing import LARGEST_MIXTURE, largest_mixture, trace_mixtures
 from hetorch.compiler.search.candidates import Candidate
 from hetorch.compiler.search.feasibility import Infeasible, Limit
 from hetorch.compiler.search.keys_of_maps import keys_of_maps
 from hetorch.compiler.search.request import Request
+from hetorch.compiler.search.share_keys import PlacedMap, share_keys
 from hetorch.compiler.search.variants import LoweredVariant
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import InfeasibleError
@@ -84,7 +85,7 @@ def _pack(candidate: Candidate, request: Request, memo: Memo) -> Packed | Infeas
             layouts = choose_layouts(
                 program, variant.levels, positions, model, row_packing=False, memo=memo.maps
             )
-        lowered = _outlines(program, layouts, positions, candidate.key_weight, memo.maps)
+        lowered = _outlines(program, variant.levels, layouts, positions, model, memo.maps)
     except InfeasibleError as error:
         return Infeasible(candidate, Limit.LAYOUTS, detail=str(error))
     keys = keys_of_maps(
@@ -100,13 +101,19 @@ def _pack(candidate: Candidate, request: Request, memo: Memo) -> Packed | Infeas
 
 
 def _outlines(
-    program: TensorProgram, layouts: Layouts, positions: int, key_weight: float, maps: MapMemo
+    program: TensorProgram,
+    levels: tuple[int, ...],
+    layouts: Layouts,
+    positions: int,
+    model: CostModel,
+    maps: MapMemo,
 ) -> dict[int, MapOutline]:
     placements = layouts.placements
-    outlines = {}
+    placed = {}
     for index, op in enumerate(program.operations):
         if isinstance(op, Affine):
             maps.read(index, op, program.shape(op.input))
             source, result = placements[op.input], placements[index + 1]
-            outlines[index] = outline(maps.entries[index], source, result, positions, key_weight)
-    return outlines
+            indices, modulus = diagonals(maps.entries[index], source, result)
+            placed[index] = PlacedMap(indices, modulus, source, result, levels[index + 1])
+    return dict(zip(placed, share_keys(list(placed.values()), positions, model), strict=True))

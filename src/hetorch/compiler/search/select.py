@@ -3,8 +3,8 @@
 1. Choices beyond the memory limit or the key limit never win.
 2. Within a variant and key weight, the cheapest choice.
 3. Within a variant, with a key_limit of the user, the cheapest of these. Without one, the choice with the fewest keys
-   that takes at most KEYS_WORTH times as long as the fastest; if its keys are above HUGE_KEYS, at most HUGE_KEYS_WORTH
-   times, of whatever ring and digits.
+   that takes little longer than the fastest, the more keys that one has the longer (LEAST_WORTH, MOST_WORTH); if its
+   keys are above HUGE_KEYS, of whatever ring and digits.
 4. Among the variants, the choice with the least time per sample.
 """
 
@@ -14,26 +14,22 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from hetorch.compiler.search.advice import beyond_limits, no_parameters
-from hetorch.compiler.search.candidates import KEY_WEIGHTS, UNLIMITED_KEY_WEIGHTS, Scope
+from hetorch.compiler.search.candidates import KEY_WEIGHTS, Scope
 from hetorch.compiler.search.evaluation import Choice, Evaluation
 from hetorch.compiler.search.feasibility import Infeasible
 from hetorch.compiler.search.request import Request
 from hetorch.errors import InfeasibleError
 
-MANY_KEYS = 32_000_000
-"""Bytes of evaluation keys above which the search looks for fewer keys, if the user sets no key_limit. A client uploads
-them once. Raised, fewer plans trade time for keys."""
-KEYS_WORTH = 1.005
-"""Run time that fewer keys may take, if the user sets no key_limit, relative to the fastest choice: 0.5 % more. Raised,
-plans have fewer keys and take longer."""
-
-
+FEWER_KEYS = (32_000_000, 32_000_000, 100_000_000, 1_000_000_000)
+"""Bytes of evaluation keys above which the key weight after each of KEY_WEIGHTS is tried, if the user sets no
+key_limit. A client uploads them once. Raised, fewer plans trade time for keys, and searches end earlier."""
 HUGE_KEYS = 1_000_000_000
-"""Bytes of evaluation keys above which fewer of them are worth more time: they take minutes to upload, and memory in
-every run. Raised, plans for deep networks are faster and have more keys."""
-HUGE_KEYS_WORTH = 1.15
-"""Run time that fewer keys may then take, relative to the fastest choice. Raised, such plans are slower and have fewer
-keys."""
+"""Bytes of evaluation keys above which all rings and digit sizes are considered for fewer of them: they take minutes to
+upload, and memory in every run. Raised, plans for deep networks are faster and have more keys."""
+LEAST_WORTH, MOST_WORTH = 0.005, 0.15
+"""Share of a run's time that fewer keys may take, if the user sets no key_limit, relative to the fastest choice: that
+of HUGE_KEYS or more, and the least; between them, it is in proportion to the keys of the fastest choice. Raised, plans
+have fewer keys and take longer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -78,8 +74,8 @@ class Ledger:
             return True
         if self.request.options.key_limit is not None:
             return False
-        lightest = KEY_WEIGHTS.index(key_weight) + 1 < UNLIMITED_KEY_WEIGHTS
-        return choice.key_bytes > (MANY_KEYS if lightest else HUGE_KEYS)
+        tried = KEY_WEIGHTS.index(key_weight)
+        return tried < len(FEWER_KEYS) and choice.key_bytes > FEWER_KEYS[tried]
 
     def winner(self) -> Choice:
         """Return the choice that takes the least time per sample, among the best choices of the variants.
@@ -107,10 +103,10 @@ class Ledger:
         if self.request.options.key_limit is not None:
             return min(cheapest, key=self._price)
         first = cheapest[0]
-        chosen = _fewest_keys(cheapest, KEYS_WORTH * first.cost)
+        chosen = _fewest_keys(cheapest, (1 + _worth(first.key_bytes)) * first.cost)
         if chosen.key_bytes <= HUGE_KEYS:
             return chosen
-        most = HUGE_KEYS_WORTH * min(map(self._seconds_per_sample, choices))
+        most = (1 + MOST_WORTH) * min(map(self._seconds_per_sample, choices))
         few = [c for c in choices if self._seconds_per_sample(c) <= most and c.key_bytes < chosen.key_bytes]
         small = [choice for choice in few if choice.key_bytes <= HUGE_KEYS]
         if small:
@@ -141,6 +137,13 @@ class Ledger:
     @staticmethod
     def _seconds_per_sample(choice: Choice) -> float:
         return choice.cost / choice.batch
+
+
+def _worth(key_bytes: int) -> float:
+    """Return the share of time that fewer keys than `key_bytes` may take, before all choices are considered."""
+    if key_bytes > HUGE_KEYS:
+        return LEAST_WORTH
+    return min(max(MOST_WORTH * key_bytes / HUGE_KEYS, LEAST_WORTH), MOST_WORTH)
 
 
 def _fewest_keys(choices: list[Choice], most: float) -> Choice:

@@ -16,7 +16,7 @@ from hetorch.compiler.noise.sensitivity import Sensitivity, measure_sensitivity
 from hetorch.compiler.packing.lower import MapOutline
 from hetorch.compiler.passes.assign_levels import assign_levels
 from hetorch.compiler.passes.balance_sums import balance_sums
-from hetorch.compiler.passes.drop_pruned import Pruned, drop_pruned
+from hetorch.compiler.passes.drop_pruned import Mask, drop_pruned
 from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
 from hetorch.compiler.passes.share_maps import share_maps
 from hetorch.ir.interpreter import trace_tensor_program
@@ -28,7 +28,8 @@ class Variant:
     """A program with the facts about each value from which its parameters are computed.
 
     `levels`: the result of assign_levels. `sizes`: the largest absolute values on calibration inputs. `sensitivity`:
-    the sensitivity of the outputs to noise. `notes`: sentences for the user about elements that were dropped.
+    the sensitivity of the outputs to noise. `notes`: sentences for the user about elements that were dropped. `kept`:
+    the elements of each value that were not dropped, as masks.
     """
 
     program: TensorProgram
@@ -36,6 +37,7 @@ class Variant:
     sizes: tuple[float, ...]
     sensitivity: Sensitivity
     notes: tuple[str, ...] = ()
+    kept: tuple[Mask, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +55,8 @@ class LoweredVariant:
 def program_variants(program: TensorProgram, inputs: NDArray[np.float64]) -> tuple[Variant, ...]:
     """Fuse `program` with each limit of GROWTHS, and return those results that differ in their number of operations.
 
+    If elements can be dropped, each comes twice: without them, and with zeros in their places.
+
     `inputs`: the calibration inputs, (batch, *shape).
     """
     variants: list[Variant] = []
@@ -60,16 +64,22 @@ def program_variants(program: TensorProgram, inputs: NDArray[np.float64]) -> tup
         pruned = drop_pruned(balance_sums(share_maps(fuse_affine(program, growth))))
         verify_tensor_program(pruned.program, "drop_pruned")
         if all(len(pruned.program.operations) != len(other.program.operations) for other in variants):
-            variants.append(_measured(pruned, inputs))
+            variants.append(_measured(pruned.program, pruned.kept, pruned.notes, inputs))
+            if pruned.in_place is not pruned.program:
+                whole = tuple(np.ones_like(mask) for mask in pruned.kept)
+                variants.append(_measured(pruned.in_place, whole, (), inputs))
     return tuple(variants)
 
 
-def _measured(pruned: Pruned, inputs: NDArray[np.float64]) -> Variant:
-    values = trace_tensor_program(pruned.program, inputs)
+def _measured(
+    program: TensorProgram, kept: tuple[Mask, ...], notes: tuple[str, ...], inputs: NDArray[np.float64]
+) -> Variant:
+    values = trace_tensor_program(program, inputs)
     return Variant(
-        program=pruned.program,
-        levels=assign_levels(pruned.program),
+        program=program,
+        levels=assign_levels(program),
         sizes=tuple(float(np.max(np.abs(value))) for value in values),
-        sensitivity=measure_sensitivity(pruned.program, values),
-        notes=pruned.notes,
+        sensitivity=measure_sensitivity(program, values),
+        notes=notes,
+        kept=kept,
     )

@@ -41,8 +41,10 @@ def check(module: nn.Module, shape: tuple[int, ...], *, positive: bool = False) 
     if not np.any(expected):
         return  # a model of zeros is refused, which test_capture checks
     # Calibrate on other inputs: the program must depend neither on their values nor on their number.
-    program = capture(module, x[:2] + 0.25).program
-    np.testing.assert_allclose(run_tensor_program(program, x.numpy()), expected, rtol=1e-9, atol=1e-9)
+    captured = capture(module, x[:2] + 0.25)
+    results = run_tensor_program(captured.program, x.numpy())
+    own = captured.interface.named(results, captured.program.output_shape)
+    np.testing.assert_allclose(own, expected, rtol=1e-9, atol=1e-9)
 
 
 @FEW

@@ -6,7 +6,7 @@ The plan returns one row that holds all outputs, each flattened; its Interface t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis
 from hetorch.ir.tensor_program import Add, Affine, TensorProgram
 from hetorch.plan.heads import MOST_AXES, Head
+from hetorch.plan.output_functions import OutputFunction
 
 Array = NDArray[np.float64]
 Path = tuple[str | int, ...]
@@ -155,9 +156,14 @@ def _children(value: Any) -> dict[str | int, Any]:
     return {name: item for name, item in getattr(value, "__dict__", {}).items() if not name.startswith("_")}
 
 
-def heads_of(outputs: Outputs, shapes: Sequence[tuple[int, ...]], row: Array) -> tuple[Head, ...]:
+def heads_of(
+    outputs: Outputs,
+    shapes: Sequence[tuple[int, ...]],
+    row: Array,
+    functions: Callable[[int], tuple[OutputFunction, ...]],
+) -> tuple[Head, ...]:
     """Return the heads of a model's outputs, whose values on the calibration inputs are the parts of `row` (batch,
-    elements).
+    elements), and whose `functions` are those of their positions.
 
     A tensor without a name has none. Of several outputs, each is brought to a range of at most 1 around 0 by a power of
     two and its middle; one stays as it is.
@@ -165,13 +171,14 @@ def heads_of(outputs: Outputs, shapes: Sequence[tuple[int, ...]], row: Array) ->
     if outputs.is_plain:
         return ()
     heads, begin = [], 0
-    for name, shape in zip(outputs.names, shapes, strict=True):
-        head = Head(name, shape)
+    for position, (name, shape) in enumerate(zip(outputs.names, shapes, strict=True)):
+        head = Head(name, shape, functions=functions(position))
         part = row[:, begin : begin + head.size]
         if len(shapes) > 1:
             low, high = float(part.min()), float(part.max())
             span = high - low or abs(high) or 1.0
-            head = Head(name, shape, 2.0 ** float(np.ceil(np.log2(span))), (low + high) / 2)
+            scale = 2.0 ** float(np.ceil(np.log2(span)))
+            head = dataclasses.replace(head, scale=scale, offset=(low + high) / 2)
         heads.append(head)
         begin += head.size
     return tuple(heads)

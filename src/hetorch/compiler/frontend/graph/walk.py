@@ -30,9 +30,10 @@ from hetorch.compiler.frontend.operations.builder import Builder
 from hetorch.compiler.frontend.operations.call import Call, Refusal, Shape, Symbol
 from hetorch.compiler.frontend.operations.handlers import CHECKS, FILLING, FINAL, HANDLERS, LIKE, SHAPES
 from hetorch.compiler.frontend.operations.matrices import empty
-from hetorch.compiler.frontend.operations.movement import IDENTITY
+from hetorch.compiler.frontend.operations.movement import IDENTITY, MOVING
 from hetorch.ir.analysis import AnalysisRow
 from hetorch.ir.tensor_program import Activation, TensorProgram, without_dead
+from hetorch.plan.output_functions import ELEMENTWISE, OutputFunction
 
 CONTEXTS = frozenset({"wrap_with_autocast", "wrap_with_set_grad_enabled"})
 """Calls in which torch.export keeps the body of a context that does not change what a trained model computes."""
@@ -157,8 +158,8 @@ class Walk:
         try:
             if self.marked.whole(node) is not None:
                 result: Any = self._replace_marked(node, call)
-            elif call.op in FINAL and self.is_end and _is_last(node):
-                return self._leave_to_client(node, call, source, args, kwargs)
+            elif call.op in FINAL and self.is_end and _is_last(node) and _can_be_left(call, source):
+                return self._leave_to_client(node, call, source)
             else:
                 result = self._handle(call)
             self.marked.note_range(node, begin, self.builder)
@@ -214,26 +215,18 @@ class Walk:
 
         return tuple(map(zeros, call.shapes)) if call.shapes else zeros(call.shape)
 
-    def _leave_to_client(
-        self,
-        node: torch.fx.Node,
-        call: Call,
-        source: Symbol,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> Symbol:
+    def _leave_to_client(self, node: torch.fx.Node, call: Call, source: Symbol) -> Symbol:
         self.builder.notes.append(
-            f"{call.op} at the end ({call.name}) is left to the client: results are what goes into it"
+            f"{call.op} at the end ({call.name}) is left to the client, which applies it after decryption"
         )
-        position = next(i for i, argument in enumerate(args) if isinstance(argument, Symbol))
-        target = call.target
+        name = FINAL[call.op]
+        axis = -1 if name in ELEMENTWISE else call["dim"] % len(source.shape) - len(source.shape)
+        function = OutputFunction(name, axis, bool(call.arguments.get("keepdim", False)))
         ends = _ends(node, self.exported.graph_signature.user_outputs)
         for user in self.users:
             ends |= _ends(user, self.exported.graph_signature.user_outputs)
-        self.builder.finishing.append(
-            (frozenset(ends), lambda x: target(*args[:position], x, *args[position + 1 :], **kwargs))
-        )
-        self._note(call, "client", "results are what goes into it")
+        self.builder.finishing.append((frozenset(ends), function))
+        self._note(call, "client", "applied after decryption")
         return source
 
     def _note(self, call: Call, status: Any, detail: str, nearest: str = "") -> None:
@@ -266,13 +259,31 @@ class Walk:
         )
 
 
-def _is_last(node: torch.fx.Node) -> bool:
-    """Return True if only operations that change nothing, or are left to the client as well, follow a node."""
-    users = list(node.users)
+def _is_last(node: torch.fx.Node, *, through_moves: bool | None = None) -> bool:
+    """Return True if only operations that change nothing, or are left to the client as well, follow a node.
+
+    A function of one number may be applied after operations that only move numbers: `through_moves` is True behind one.
+    """
+    name = operation_name(node.target)
+    if name in FINAL or through_moves is None:
+        through_moves = FINAL.get(name) in ELEMENTWISE
+    passing = IDENTITY | MOVING if through_moves else IDENTITY
     return all(
-        user.op == "output" or (operation_name(user.target) in IDENTITY | FINAL and _is_last(user))
-        for user in users
+        user.op == "output"
+        or (
+            operation_name(user.target) in passing | FINAL.keys()
+            and _is_last(user, through_moves=through_moves)
+        )
+        for user in node.users
     )
+
+
+def _can_be_left(call: Call, source: Symbol) -> bool:
+    """Return True if the client can apply a final function to each sample, and the user asked for no approximation."""
+    if FINAL[call.op] in ELEMENTWISE:
+        return call.wish is None
+    axis = call.arguments.get("dim")
+    return source.shape[0] == 1 and isinstance(axis, int) and axis % len(source.shape) != 0
 
 
 def _ends(node: torch.fx.Node, names: Sequence[Any]) -> set[int]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -23,20 +22,23 @@ from hetorch.ir.tensor_program import (
     TensorOp,
     Wish,
 )
+from hetorch.plan.output_functions import OutputFunction
 
 
 @dataclass(slots=True)
 class Builder:
     """The program so far: its `operations`; `rows`, one for each call of the model, for the analysis; `notes`,
-    sentences for the user; and `finishing`, the operations left to the client, in order, each with the positions of the
+    sentences for the user; and `finishing`, the functions left to the client, in order, each with the positions of the
     model's outputs that it belongs to."""
 
     operations: list[TensorOp] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows: list[AnalysisRow] = field(default_factory=list)
-    finishing: list[tuple[frozenset[int], Callable[[torch.Tensor], torch.Tensor]]] = field(
-        default_factory=list
-    )
+    finishing: list[tuple[frozenset[int], OutputFunction]] = field(default_factory=list)
+
+    def functions(self, position: int) -> tuple[OutputFunction, ...]:
+        """Return the functions left to the client for the output at that position of what the model returns."""
+        return tuple(function for ends, function in self.finishing if position in ends)
 
     def affine(
         self,

@@ -16,6 +16,7 @@ from hetorch.compiler.frontend.operations.normalisation import NORMALISATION
 from hetorch.compiler.frontend.operations.product import PRODUCT
 from hetorch.compiler.frontend.operations.recurrent import RECURRENT
 from hetorch.compiler.frontend.operations.writing import WRITING
+from hetorch.plan.output_functions import FunctionName
 
 HANDLERS: Mapping[str, Handler] = MappingProxyType(
     {
@@ -33,8 +34,18 @@ HANDLERS: Mapping[str, Handler] = MappingProxyType(
 )
 """Handlers by the operation's name, without overload and without the underscore of in-place forms."""
 
-FINAL = frozenset({"softmax", "_softmax", "log_softmax", "_log_softmax", "argmax", "softmin"})
-"""Operations that are left to the client at the end: they need comparisons or divisions and change no decision."""
+FINAL: Mapping[str, FunctionName] = MappingProxyType(
+    {
+        **dict.fromkeys(("softmax", "_softmax"), "softmax"),
+        **dict.fromkeys(("log_softmax", "_log_softmax"), "log_softmax"),
+        "softmin": "softmin",
+        "argmax": "argmax",
+        **dict.fromkeys(("sigmoid", "special_expit"), "sigmoid"),
+        "log_sigmoid": "log_sigmoid",
+    }
+)
+"""Operations that are left to the client at the end, with the client's names: on decrypted numbers they are exact and
+take no levels."""
 
 CHECKS = frozenset(
     {"_assert_tensor_metadata", "_assert_scalar", "_assert_async", "sym_constrain_range_for_size"}

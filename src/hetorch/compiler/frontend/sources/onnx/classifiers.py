@@ -25,6 +25,9 @@ TRANSFORMS: Mapping[str, Link] = MappingProxyType(
 )
 """Link of each transform of a LinearClassifier."""
 
+FINAL_OPERATORS: Mapping[str, Link] = MappingProxyType({"Softmax": "softmax", "Sigmoid": "sigmoid"})
+"""Link of each last operator of a network that makes probabilities; capture leaves these operators to the client."""
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -74,7 +77,9 @@ def find_ending(
     labels = _labels([*passed, *(node for node in nodes if node.kind == "ArrayFeatureExtractor")], constants)
     if labels is None or maker is None or (len(outputs) == 1 and not passed):
         return Ending((name,))
-    link: Link = "softmax" if maker.kind == "Softmax" else "identity"
+    link = FINAL_OPERATORS.get(maker.kind, "identity")
+    if link == "sigmoid" and any(node.kind == "Normalizer" for node in passed):
+        link = "one_vs_rest"
     return Ending((name,), (ClassScores(labels, link, len(labels)),))
 
 

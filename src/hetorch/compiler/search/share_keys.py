@@ -1,0 +1,76 @@
+"""The baby and giant steps of all maps of a program, chosen together: a key that one map uses is free for the others.
+
+Each map is split again and again, at the prices that the keys of the others leave: a key that another map uses at the
+same or a higher level costs nothing, and one that is used at a lower level the difference. Every split lowers the sum
+of all rotations and keys, or leaves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hetorch.compiler.costs.model import GIANT, CostModel
+from hetorch.compiler.packing.baby_giant import Costs, StepCosts
+from hetorch.compiler.packing.lower import MapOutline, outlined
+from hetorch.compiler.packing.placements import Indices, Placement
+from hetorch.compiler.search.keys_of_maps import steps_of_map
+
+ROUNDS = 3
+"""Largest number of times that each map is split at the prices of the others. Raised, plans may have fewer keys, and
+the search takes longer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedMap:
+    """The diagonals of a map, as find_indices gives them, between two placements; its result is at `level`."""
+
+    indices: Indices
+    modulus: int
+    source: Placement
+    result: Placement
+    level: int
+
+
+def share_keys(maps: Sequence[PlacedMap], slot_count: int, model: CostModel) -> list[MapOutline]:
+    """Return the outline of each map, in their order.
+
+    Args:
+        maps: the affine maps of a program.
+        slot_count: the number of positions of a ciphertext.
+        model: predicts the time of steps. Its key weight is the cost of a key, where a giant step at its level costs
+            GIANT.
+    """
+    outlines = [_split(one, np.zeros(slot_count), model) for one in maps]
+    for _ in range(ROUNDS if len(maps) > 1 else 0):
+        before = [_steps(bare) for bare in outlines]
+        for number, one in enumerate(maps):
+            held = np.zeros(slot_count)
+            for other, bare in zip(maps, outlines, strict=True):
+                if other is not one:
+                    for step, level in steps_of_map(bare, other.level, encrypted=model.encrypted):
+                        held[step] = max(held[step], _key_size(model, level))
+            outlines[number] = _split(one, held, model)
+        if [_steps(bare) for bare in outlines] == before:
+            break
+    return outlines
+
+
+def _split(one: PlacedMap, held: Costs, model: CostModel) -> MapOutline:
+    """Split a map; `held`: the sizes of the keys that the other maps have, by step, 0 for none."""
+    level = one.level + 1
+    size, unit = _key_size(model, level), model.giant(level) / GIANT
+    keys = model.key_weight * unit * np.maximum(1.0 - held / size, 0.0)
+    costs = StepCosts(model.baby(level), model.giant(level), keys)
+    return outlined(one.indices, one.modulus, one.source, one.result, len(held), costs)
+
+
+def _steps(bare: MapOutline) -> tuple[bytes, bytes]:
+    return bare.transform.giants.tobytes(), bare.transform.babies.tobytes()
+
+
+def _key_size(model: CostModel, level: int) -> float:
+    """Return the number of residue polynomials of a key at `level`, of one half: a digit has one for each prime."""
+    return float(model.digits(level) * model.limbs(level))

@@ -1,0 +1,1 @@
+"""Pruning: weights that share a diagonal of the compiled layout become zero together, so that the diagonal goes."""

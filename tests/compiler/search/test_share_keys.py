@@ -1,0 +1,43 @@
+"""Splits of several maps at the prices that the keys of the others leave."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hetorch.compiler.costs.model import CostModel
+from hetorch.compiler.packing.placements import compact
+from hetorch.compiler.search.keys_of_maps import steps_of_map
+from hetorch.compiler.search.share_keys import PlacedMap, share_keys
+
+SLOTS = 1 << 12
+MODEL = CostModel(5, 5, 1 << 13, key_weight=1.0)
+
+
+def keys(maps: list[PlacedMap]) -> dict[int, int]:
+    """The highest level at which each step is used, for the outlines that share_keys returns."""
+    levels: dict[int, int] = {}
+    for one, bare in zip(maps, share_keys(maps, SLOTS, MODEL), strict=True):
+        steps = bare.transform.giants + bare.transform.babies
+        np.testing.assert_array_equal(steps % one.modulus, one.indices)
+        for step, level in steps_of_map(bare, one.level, encrypted=False):
+            levels[step] = max(level, levels.get(step, 0))
+    return levels
+
+
+def placed(indices: np.ndarray, level: int) -> PlacedMap:
+    whole = compact(SLOTS)
+    return PlacedMap(np.sort(indices), SLOTS, whole, whole, level)
+
+
+def test_maps_alike_share_their_keys() -> None:
+    taps = (np.arange(3)[:, None] * 28 + np.arange(3)).reshape(-1)
+    alone = keys([placed(taps, 9)])
+    assert keys([placed(taps, 9), placed(taps, 4)]) == alone
+
+
+def test_a_map_takes_the_steps_of_another() -> None:
+    """A dense map of 64 diagonals has many splits of nearly equal cost: beside one with keys of its own for 8, 16, …
+    it takes these."""
+    dense, sparse = np.arange(64), np.arange(0, 4096, 8)
+    apart = len(keys([placed(dense, 4)])) + len(keys([placed(sparse, 9)]))
+    assert len(keys([placed(dense, 4), placed(sparse, 9)])) < apart
