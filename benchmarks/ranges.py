@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ class CountedSeries(SeriesStep):
 
     def run(self, registers: Registers, noise: Noise | None) -> None:
         values = self.operand.of(registers)
-        self.tally[:] += values.size, np.count_nonzero(~(np.abs(values) <= 1.0 + RANGE_SLACK))
+        self.tally[:] += np.array([values.size, np.count_nonzero(~(np.abs(values) <= 1.0 + RANGE_SLACK))])
         SeriesStep.run(self, registers, noise)
 
 
@@ -29,7 +29,7 @@ def share_outside(plan: Plan, samples: NDArray[np.float32]) -> float:
     """Return the share, over all polynomials, of the values outside their ranges; 0 if the plan has none."""
     network, tally = plan.network(), np.zeros(2, dtype=np.int64)
     steps = tuple(
-        CountedSeries(*(getattr(step, field.name) for field in fields(step)), tally)
+        CountedSeries(step.result, step.operand, step.series, step.deviations, tally)
         if isinstance(step, SeriesStep)
         else step
         for step in network.steps

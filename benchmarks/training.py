@@ -135,19 +135,22 @@ def write_for_concrete(prepared: Prepared) -> None:
     arrays = {f"weight.{key}": value.numpy() for key, value in prepared.module.state_dict().items()}
     arrays |= {"train": prepared.train[0], "train_labels": prepared.train[1]}
     arrays |= {"samples": prepared.samples, "labels": prepared.labels, "logits": prepared.logits}
-    np.savez(prepared.folder / "concrete.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(prepared.folder / "concrete.npz", **arrays)
 
 
 def _keep(folder: Path, name: str, facts: dict[str, Any]) -> None:
     (folder / f"{name}.json").write_text(json.dumps({"sources": sources(), "facts": facts}, indent=1))
 
 
+def _alone(name: str, task: str, seed: str) -> None:
+    prepared = prepare(task, int(seed))
+    _keep(prepared.folder, name, STAGES[name](prepared))
+
+
 def main() -> None:
     """Print a row for each seed and a summary of each task; see --help."""
     if sys.argv[1:2] == ["--alone"]:
-        name, task, seed = sys.argv[2:5]
-        prepared = prepare(task, int(seed))
-        _keep(prepared.folder, name, STAGES[name](prepared))
+        _alone(*sys.argv[2:5])
         return
     options = arguments(__doc__ or "", threads=(2,))
     ledger = Ledger("Training for encryption, five seeds", options.json, options.markdown)

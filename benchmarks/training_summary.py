@@ -39,10 +39,15 @@ def summary_row(title: str, threads: int, rows: list[Row]) -> Row:
     first = rows[0]
     return Row(
         f"{title}, median of {len(rows)} seeds",
-        *(first.peer, first.peer_version, threads),
-        *(statistics.median(_number(row.theirs_ms) for row in rows),),
-        *(statistics.median(_number(row.ours_ms) for row in rows),),
-        *(statistics.median(ratios), min(ratios), max(ratios), sum(row.repetitions for row in rows)),
+        first.peer,
+        first.peer_version,
+        threads,
+        statistics.median(_number(row.theirs_ms) for row in rows),
+        statistics.median(_number(row.ours_ms) for row in rows),
+        statistics.median(ratios),
+        min(ratios),
+        max(ratios),
+        sum(row.repetitions for row in rows),
         details={"ours": facts},
     )
 

@@ -18,6 +18,7 @@ import argparse
 import re
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import jupytext
@@ -49,16 +50,16 @@ def run(path: Path, *, short: bool = False, out: Path | None = None) -> int:
         CellExecutionError: a cell failed; the message holds its code and the traceback.
     """
     notebook = read(path, short=short)
-    # By default a kernel listens on ports of this machine, where any of its users could send it code.
-    local = Config({"KernelManager": {"transport": "ipc"}})
     folder = {"metadata": {"path": str(path.parent)}}
-    client = NotebookClient(notebook, timeout=SECONDS, resources=folder, config=local)
     try:
-        client.execute()
+        # By default a kernel listens on ports of this machine, where any of its users could send it code.
+        with TemporaryDirectory() as private:
+            sockets = Config({"KernelManager": {"transport": "ipc", "ip": f"{private}/kernel"}})
+            NotebookClient(notebook, timeout=SECONDS, resources=folder, config=sockets).execute()
     finally:
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-            nbformat.write(notebook, out / f"{path.stem}.ipynb")
+            (out / f"{path.stem}.ipynb").write_text(nbformat.writes(notebook), encoding="utf-8")
     return sum(cell.cell_type == "code" for cell in notebook.cells)
 
 
