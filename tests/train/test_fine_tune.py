@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -65,12 +66,14 @@ def test_the_polynomials_keep_the_accuracy_and_the_model_stays(trained: nn.Seque
     assert tuned.original is trained
 
 
-def test_the_ranges_are_those_of_the_training_data_with_a_margin(trained: nn.Sequential) -> None:
+def test_the_ranges_are_those_of_the_data_and_of_changed_ones_with_a_margin(trained: nn.Sequential) -> None:
     x, y = rings(256, 0)
-    tuned = fine_tune(trained, DataLoader(TensorDataset(x, y), 64), epochs=2, progress=False)
+    tuned = fine_tune(
+        trained, DataLoader(TensorDataset(x, y), 64), epochs=2, augment=lambda x: 2 * x, progress=False
+    )
     act = tuned.model[2]  # type: ignore[index]
     with torch.no_grad():
-        hidden = tuned.model[1](tuned.model[0](x))  # type: ignore[index]
+        hidden = tuned.model[1](tuned.model[0](torch.cat([x, 2 * x])))  # type: ignore[index]
     low, high = hidden.aminmax(dim=0)
     torch.testing.assert_close(act.running_low, low - MARGIN * (high - low))
     torch.testing.assert_close(act.running_high, high + MARGIN * (high - low))
@@ -96,14 +99,58 @@ def test_a_larger_range_weight_lowers_the_penalty(trained: nn.Sequential) -> Non
     assert sum(epoch.penalty for epoch in low.history) < sum(epoch.penalty for epoch in high.history)
 
 
-def test_distillation_alone_finds_the_teacher(trained: nn.Sequential) -> None:
+def test_the_teacher_is_imitated_and_not_the_labels(trained: nn.Sequential) -> None:
     x, _ = rings(512, 0)
     wrong = torch.zeros(512, dtype=torch.int64)
     student = fine_tune(
-        network(), (x, wrong), teacher=trained, epochs=10, learning_rate=0.02,
-        loss=lambda outputs, labels: 0 * outputs.sum(), progress=False,
-    )  # fmt: skip
-    assert accuracy(student.model, *rings(500, 1)) > 0.9
+        network(), (x, wrong), teacher=trained, epochs=10, learning_rate=0.02, augment=None, progress=False
+    )
+    test, labels = rings(500, 1)
+    assert accuracy(student.model, test, labels) > 0.9
+    with torch.no_grad():
+        found, wanted = student.model(test), trained(test)
+    # The judge is the mean square of the difference relative to the variance, on other points of the same rings.
+    distance = float((found - wanted).square().mean() / wanted.var(0).mean())
+    assert student.best.judged < 0.1 and distance < 0.2
+
+
+def test_labels_are_not_needed(trained: nn.Sequential) -> None:
+    x, y = rings(256, 0)
+    with_labels, tensor, array, dataset = (
+        fine_tune(trained, data, epochs=2, progress=False)
+        for data in ((x, y), x, x.numpy(), TensorDataset(x))
+    )
+    for tuned in (tensor, array, dataset):
+        assert tuned.best.accuracy is None
+        for value, expected in zip(tuned.model.parameters(), with_labels.model.parameters(), strict=True):
+            assert torch.equal(value, expected)
+    batches = fine_tune(trained, [x[:128], x[128:]], epochs=2, progress=False)
+    assert batches.history[-1].judged == batches.history[-1].loss < 1
+
+
+def test_shifted_inputs_stay_near_the_teacher_with_augmentation() -> None:
+    draw = torch.Generator().manual_seed(0)
+    brightness, noise = torch.rand(1024, 1, 1, 1, generator=draw), torch.rand(1024, 1, 6, 6, generator=draw)
+    pictures = 0.2 * brightness + 0.3 * noise
+    torch.manual_seed(1)
+    teacher = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4, momentum=1.0), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)
+    )
+    teacher(pictures)  # the batch normalisation takes their statistics
+    teacher.eval()
+    # Shifts and stretches within those of the default.
+    centre, width = pictures.mean((1, 2, 3), keepdim=True), pictures.max() - pictures.min()
+    moved = torch.cat([centre + 1.35 * (pictures - centre) + share * width for share in (-0.19, 0.19)])
+    distances: dict[str | None, float] = {}
+    changes: tuple[Literal["shift"] | None, ...] = ("shift", None)
+    for augment in changes:
+        tuned = fine_tune(
+            teacher, pictures, augment=augment, epochs=10, learning_rate=5e-3, batch_size=32, progress=False
+        )
+        with torch.no_grad():
+            wanted, found = teacher(moved), tuned.model(moved)
+        distances[augment] = float((found - wanted).square().mean() / wanted.var(0).mean())
+    assert distances["shift"] < 0.5 * distances[None]
 
 
 def test_a_regression_with_a_loss_of_its_own_has_no_accuracy() -> None:
@@ -112,7 +159,7 @@ def test_a_regression_with_a_loss_of_its_own_has_no_accuracy() -> None:
     y = x[:, :1] * x[:, 1:2]
     model = nn.Sequential(nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 1))
     tuned = fine_tune(
-        model, (x, y), loss=functional.mse_loss, distillation=0.0, degree=2, epochs=30, learning_rate=0.02,
+        model, (x, y), loss=functional.mse_loss, distillation=0.0, augment=None, degree=2, learning_rate=0.02,
         progress=False,
     )  # fmt: skip
     assert tuned.best.accuracy is None
@@ -136,11 +183,19 @@ def test_data_in_the_usual_forms(form: Callable[[Tensor, Tensor], object]) -> No
     assert tuned.best.judged < 10 and (tuned.best.accuracy is None) == (not isinstance(data, tuple | Dataset))
 
 
+@pytest.mark.parametrize("batches", [1, 2, 9, 10, 11, 20])
+def test_any_number_of_steps_has_a_schedule(trained: nn.Sequential, batches: int) -> None:
+    data = [rings(4, seed) for seed in range(batches)]
+    tuned = fine_tune(trained, data, epochs=1, progress=False)
+    assert len(tuned.history) == 1
+
+
 def test_training_stops_early_and_keeps_the_best(trained: nn.Sequential) -> None:
     data = rings(128, 0)
     tuned = fine_tune(
-        trained, data, epochs=40, learning_rate=0.3, clip=100.0, patience=2, validation=data, progress=False
-    )
+        trained, data, epochs=40, learning_rate=0.3, clip=100.0, patience=2, validation=data, augment=None,
+        loss="cross_entropy", distillation=0, progress=False,
+    )  # fmt: skip
     assert len(tuned.history) < 40
     assert tuned.history[-1].number - tuned.best.number == 2
     with torch.no_grad():
@@ -182,15 +237,24 @@ def test_divergence_is_told_with_a_remedy(trained: nn.Sequential) -> None:
         ({"exact_epochs": 3, "epochs": 3}, "exact_epochs must be 0..2"),
         ({"learning_rate": -1.0}, "learning_rate must be positive"),
         ({"range_weight": float("inf")}, "range_weight must be 0 or more"),
-        ({"temperature": 0.0}, "temperature must be positive"),
+        ({"distillation": 0.0}, "give a loss"),
+        ({"loss": "crossentropy"}, "loss must be a function"),
+        ({"augment": "mixup"}, "augment must be a function"),
+        ({"augment": lambda x: x[:1]}, "augment must return tensors of the shapes"),
+        ({"augment": lambda x: x.reshape(3, 3)}, "augment does not take the inputs"),
+        ({"teacher": nn.Linear(2, 3)}, "the teacher returns"),
         ({"teacher": "resnet"}, "teacher must be"),
         ({"degree": 5}, "degree must be"),
-        ({"loader": torch.zeros(4, 2)}, "loader must be"),
+        ({"loader": "rings.csv"}, "loader must be"),
+        ({"loader": torch.zeros(4, 2), "loss": "cross_entropy"}, "loss takes labels, but the data have none"),
         ({"loader": (torch.zeros(4, 2), torch.zeros(5))}, "4 inputs and 5 labels"),
         ({"loader": []}, "loader holds no batch"),
-        ({"loader": [torch.zeros(4, 2)]}, "a batch is Tensor"),
+        ({"loader": [{"x": torch.zeros(4, 2)}]}, "a batch is dict"),
         ({"loader": iter([])}, "read once"),
-        ({"loader": (torch.zeros(4, 2), torch.zeros(4))}, "the loss does not take outputs"),
+        (
+            {"loader": (torch.zeros(4, 2), torch.zeros(4)), "loss": "cross_entropy"},
+            "the loss does not take outputs",
+        ),
         ({"loader": (torch.zeros(4, 3), torch.zeros(4).long())}, "does not accept the example inputs"),
         ({"loss": lambda outputs, labels: outputs}, "loss must return one number"),
     ],

@@ -35,7 +35,9 @@ def model() -> nn.Sequential:
 
 @pytest.fixture(scope="module")
 def tuned(model: nn.Sequential) -> FineTuned:
-    return fine_tune(model, data(512, 0), epochs=4, degree=2, learning_rate=0.01, progress=False)
+    return fine_tune(
+        model, data(512, 0), epochs=4, degree=2, learning_rate=0.01, augment=None, progress=False
+    )
 
 
 def accuracy(network: nn.Module, x: Tensor, y: Tensor) -> float:

@@ -18,8 +18,9 @@ class Epoch:
     loss      mean of the whole loss over the epoch's batches
     penalty   mean of the range penalty over them
     outside   share of the activations' values that were outside the range of the training data, on the validation data
-    judged    mean loss of the labels on the validation data; without such data it is `loss`
-    accuracy  share of right classes on the validation data; None if there are none, or the labels are no classes
+    judged    mean of the loss without the penalty over the validation data and their changed copy: the distance from
+              the teacher, 1 for constant outputs, unless there is a loss of the labels; without such data it is `loss`
+    accuracy  share of right classes on the validation data; None if there are none, or the data have no classes
     """
 
     number: int
@@ -37,7 +38,7 @@ class FineTuned:
 
     model     the converted model, with the weights of the best epoch
     history   all epochs
-    best      the epoch of polynomials with the lowest loss on the validation data
+    best      the epoch of polynomials with the lowest `judged`
     original  the model that was to be trained
     """
 

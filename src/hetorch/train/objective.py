@@ -1,4 +1,4 @@
-"""What training minimises: the loss of the labels, the distance from a teacher, and the range penalty."""
+"""What training minimises: the distance from a teacher, the loss of the labels if asked, and the range penalty."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional
 from hetorch.compiler.frontend.graph.user_code import described, first_line
 from hetorch.errors import InputError
 from hetorch.train.penalty import penalty
-from hetorch.train.training_data import Batch
+from hetorch.train.training_data import Batch, Batches
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """A function of the outputs (batch, ...) and the labels (batch, ...), whose mean over the batch it returns."""
@@ -20,59 +20,77 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """The terms of the loss: loss + distillation * distance from the teacher + range_weight * penalty.
+    """The terms of the loss: distillation * distance + loss of the labels + range_weight * penalty.
 
-    loss          of the labels
-    teacher       in eval(); None for no distillation
-    distillation  weight of the distance from the teacher's outputs
-    temperature   by which outputs are divided before the softmax of that distance
-    classes       True if the outputs are scores of classes: the distance is then the Kullback-Leibler divergence of
-                  their softmax, times the square of the temperature; else it is the mean square of the difference
+    teacher       in eval(); its outputs are imitated
+    variance      mean variance of its outputs, by which the mean square of the difference from them is divided: the
+                  distance is 1 for outputs that are constant
+    distillation  weight of that distance; 0 for none
+    loss          of the labels; None for none
     range_weight  weight of the range penalty
     """
 
-    loss: Loss
-    teacher: nn.Module | None
+    teacher: nn.Module
+    variance: float
     distillation: float
-    temperature: float
-    classes: bool
+    loss: Loss | None
     range_weight: float
-
-    def labels_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of the labels.
-
-        Raises:
-            InputError: outputs and labels do not go together.
-        """
-        try:
-            value = self.loss(outputs, labels)
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            raise InputError(
-                f"the loss does not take outputs {tuple(outputs.shape)} and labels {tuple(labels.shape)} of "
-                f"{labels.dtype}: {first_line(error)}; cross-entropy, the default, takes classes 0, 1, ...; "
-                "loss=torch.nn.functional.mse_loss is one for a regression"
-            ) from error
-        if not isinstance(value, Tensor) or value.dim():
-            raise InputError(f"loss must return one number as a tensor, got {described(value)}")
-        return value
 
     def __call__(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
         """Run a model in train() on a batch, and return its whole loss and the range penalty in it."""
-        outputs = outputs_of(model, batch)
-        total = self.labels_loss(outputs, batch.labels)
-        if self.teacher is not None and self.distillation:
-            with torch.no_grad():
-                wanted = outputs_of(self.teacher, batch)
-            total = total + self.distillation * self._distance(outputs, wanted)
+        error = self.error(outputs_of(model, batch), batch)
         outside = penalty(model)
-        return total + self.range_weight * outside, outside
+        return error + self.range_weight * outside, outside
 
-    def _distance(self, outputs: Tensor, wanted: Tensor) -> Tensor:
-        if not self.classes:
-            return functional.mse_loss(outputs, wanted)
-        ours, theirs = (functional.log_softmax(scores / self.temperature, 1) for scores in (outputs, wanted))
-        divergence = functional.kl_div(ours, theirs, log_target=True, reduction="batchmean")
-        return self.temperature**2 * divergence
+    def error(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of a model's outputs without the range penalty.
+
+        Raises:
+            InputError: outputs, the teacher's outputs and labels do not go together.
+        """
+        total = outputs.new_zeros(())
+        if self.distillation:
+            total = total + self.distillation * self._distance(outputs, batch)
+        if self.loss is not None:
+            total = total + _labels_loss(self.loss, outputs, batch.labels)
+        return total
+
+    def _distance(self, outputs: Tensor, batch: Batch) -> Tensor:
+        with torch.no_grad():
+            wanted = outputs_of(self.teacher, batch)
+        if outputs.shape != wanted.shape:
+            raise InputError(
+                f"the teacher returns {tuple(wanted.shape)} and the model {tuple(outputs.shape)}; give a teacher "
+                "whose outputs can be imitated, or distillation=0 and a loss"
+            )
+        return functional.mse_loss(outputs, wanted) / self.variance
+
+
+def output_variance(model: nn.Module, data: Batches) -> float:
+    """Return the variance of a model's outputs on data, the mean over outputs; 1 if all are constant."""
+    count, total, squares = 0, torch.zeros(()), torch.zeros(())
+    with torch.no_grad():
+        for batch in data:
+            outputs = outputs_of(model, batch).double().cpu()
+            count, total = count + len(outputs), total + outputs.sum(0)
+            squares = squares + outputs.square().sum(0)
+    return float((squares / count - (total / count).square()).clamp(min=0).mean()) or 1.0
+
+
+def _labels_loss(loss: Loss, outputs: Tensor, labels: Tensor | None) -> Tensor:
+    if labels is None:
+        raise InputError("loss takes labels, but the data have none; leave loss out, or give data (x, y)")
+    try:
+        value = loss(outputs, labels)
+    except (RuntimeError, ValueError, IndexError, TypeError) as error:
+        raise InputError(
+            f"the loss does not take outputs {tuple(outputs.shape)} and labels {tuple(labels.shape)} of "
+            f"{labels.dtype}: {first_line(error)}; cross-entropy takes classes 0, 1, ...; "
+            "loss=torch.nn.functional.mse_loss is one for a regression"
+        ) from error
+    if not isinstance(value, Tensor) or value.dim():
+        raise InputError(f"loss must return one number as a tensor, got {described(value)}")
+    return value
 
 
 def outputs_of(model: nn.Module, batch: Batch) -> Tensor:

@@ -1,4 +1,4 @@
-"""The ranges of a trained model's activations, recorded anew on its training data."""
+"""The ranges of a trained model's activations, recorded anew on its training data and changed copies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from hetorch.train.augment import Augment, augmented
 from hetorch.train.objective import outputs_of
 from hetorch.train.recorded_range import RecordedRange
 from hetorch.train.training_data import Batches
@@ -18,8 +19,11 @@ in each channel, so that there must be room. Raised, fewer unseen values are out
 quarter takes 0.6 bits."""
 
 
-def record_ranges(model: nn.Module, *data: Batches) -> None:
-    """Replace the recorded ranges by those of `data` in eval(), with a margin. The mode of the model is kept."""
+def record_ranges(model: nn.Module, augment: Augment | None, *data: Batches) -> None:
+    """Replace the recorded ranges by those of `data` in eval(), and of a copy that `augment` changed, with a margin.
+
+    The mode of the model is kept.
+    """
     parts = [part for part in model.modules() if isinstance(part, RecordedRange)]
     handles = []
     for part in parts:
@@ -31,6 +35,8 @@ def record_ranges(model: nn.Module, *data: Batches) -> None:
         with torch.no_grad():
             for batch in chain(*data):
                 outputs_of(model, batch)
+                if augment is not None:
+                    outputs_of(model, augmented(augment, batch))
     finally:
         model.train(training)
         for handle in handles:

@@ -17,18 +17,18 @@ from hetorch.errors import InputError
 
 HELD_BACK = 0.1
 """Share of a Dataset or of arrays that is held back to judge the epochs, if there are no validation data."""
-FORMS = "a DataLoader of batches (x, y), a Dataset of such samples, or a tuple of arrays or tensors (x, y)"
+FORMS = "a DataLoader of batches (x, y) or x, a Dataset of such samples, a tuple of arrays or tensors (x, y), or one, x"
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Some samples: the inputs of the model, and the labels."""
+    """Some samples: the inputs of the model, and the labels, if known."""
 
     inputs: tuple[Tensor, ...]
-    labels: Tensor
+    labels: Tensor | None
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.inputs[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +55,23 @@ class Batches:
             return sum(1 for _ in self.source)
 
     def _batch(self, item: Any) -> Batch:
-        if not isinstance(item, tuple | list) or len(item) < 2:
+        if isinstance(item, Tensor | np.ndarray):
+            item = (item,)
+        if not isinstance(item, tuple | list) or not item:
             raise InputError(f"{self.name} must be {FORMS}; a batch is {described(item)}")
-        inputs = item[0] if isinstance(item[0], tuple | list) else item[:-1]
-        labels = torch.as_tensor(item[-1], device=model_type(self.model).device)
+        parts = item[:-1] if len(item) > 1 else item
+        if isinstance(parts[0], tuple | list):
+            parts = parts[0]
+        inputs = tuple(as_input(torch.as_tensor(part), self.model) for part in parts)
+        return Batch(inputs, self._labels(item[-1]) if len(item) > 1 else None)
+
+    def _labels(self, part: Any) -> Tensor:
+        labels: Tensor = torch.as_tensor(part, device=model_type(self.model).device)
         if not labels.is_floating_point():
             labels = labels.long()
             if labels.dim() == 2 and labels.shape[1] == 1:
                 labels = labels[:, 0]  # a column of classes
-        return Batch(tuple(as_input(torch.as_tensor(part), self.model) for part in inputs), labels)
+        return labels
 
 
 def model_type(model: torch.nn.Module) -> Tensor:
@@ -95,7 +103,7 @@ def read_batches(
     Raises:
         InputError: `data` has none of the forms.
     """
-    if isinstance(data, tuple):
+    if isinstance(data, tuple | Tensor | np.ndarray):
         data = _tensors(data, name)
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
         count = len(data)  # type: ignore[arg-type]
@@ -108,7 +116,7 @@ def read_batches(
         )
     elif isinstance(data, IterableDataset):
         data = DataLoader(data, batch_size)
-    elif isinstance(data, str | Tensor | np.ndarray) or not isinstance(data, Iterable):
+    elif isinstance(data, str) or not isinstance(data, Iterable):
         raise InputError(f"{name} must be {FORMS}, got {described(data)}")
     elif isinstance(data, Iterator):
         raise InputError(f"{name} is {described(data)}, which can be read once; give {FORMS}")
@@ -117,7 +125,7 @@ def read_batches(
 
 def hold_back(data: object, generator: torch.Generator) -> tuple[object, object | None]:
     """Return data to train on and a HELD_BACK part to judge by; of a DataLoader nothing is held back (None)."""
-    if isinstance(data, tuple):
+    if isinstance(data, tuple | Tensor | np.ndarray):
         data = _tensors(data, "loader")
     if not isinstance(data, Dataset) or isinstance(data, IterableDataset):
         return data, None
@@ -137,12 +145,14 @@ def _in_memory(part: Subset[Any]) -> Dataset[Any]:
     return part
 
 
-def _tensors(data: Sequence[Any], name: str) -> TensorDataset:
+def _tensors(data: Sequence[Any] | Tensor | np.ndarray, name: str) -> TensorDataset:
+    if not isinstance(data, tuple):
+        data = (data,)
     try:
         tensors = [torch.as_tensor(np.asarray(part) if isinstance(part, list) else part) for part in data]
     except (TypeError, ValueError, RuntimeError):
         tensors = []
-    if len(tensors) < 2 or any(tensor.dim() < 1 for tensor in tensors):
+    if not tensors or any(tensor.dim() < 1 for tensor in tensors):
         raise InputError(
             f"{name} must be {FORMS}, got a tuple of {', '.join(map(described, data)) or 'nothing'}"
         )
