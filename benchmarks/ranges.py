@@ -1,16 +1,19 @@
-"""The share of values that leave the ranges of a plan's polynomials."""
+"""The share of values that leave the ranges of polynomials: those of a plan, and those of a trained module."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from hetorch.ir.cleartext_network.network import RANGE_SLACK
 from hetorch.ir.cleartext_network.noise import Noise
 from hetorch.ir.cleartext_network.steps import Registers, SeriesStep
 from hetorch.plan import Plan
+from hetorch.train import PolyAct
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +29,7 @@ class CountedSeries(SeriesStep):
 
 
 def share_outside(plan: Plan, samples: NDArray[np.float32]) -> float:
-    """Return the share, over all polynomials, of the values outside their ranges; 0 if the plan has none."""
+    """Return the share, over all polynomials of the plan, of the values outside their ranges; 0 if it has none."""
     network, tally = plan.network(), np.zeros(2, dtype=np.int64)
     steps = tuple(
         CountedSeries(step.result, step.operand, step.series, step.deviations, tally)
@@ -37,3 +40,19 @@ def share_outside(plan: Plan, samples: NDArray[np.float32]) -> float:
     flat = samples.reshape(len(samples), -1).astype(np.float64)
     replace(network, steps=steps).run(flat)
     return float(tally[1] / max(tally[0], 1))
+
+
+def share_outside_trained(module: nn.Module, samples: NDArray[np.float32]) -> float:
+    """Return the share, over all PolyActs of the module, of the values outside the ranges that training recorded."""
+    sizes: dict[PolyAct, int] = {}
+
+    def count(act: nn.Module, operands: tuple[torch.Tensor, ...]) -> None:
+        if isinstance(act, PolyAct):
+            sizes[act] = operands[0].numel()
+
+    hooks = [part.register_forward_pre_hook(count) for part in module.modules() if isinstance(part, PolyAct)]
+    with torch.no_grad():
+        module(torch.from_numpy(samples))
+    for hook in hooks:
+        hook.remove()
+    return sum(size * act.outside() for act, size in sizes.items()) / sum(sizes.values())

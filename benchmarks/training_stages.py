@@ -22,9 +22,10 @@ import hetorch
 from benchmarks.ordinary import plan_facts
 from benchmarks.ordinary_networks import Images, Part
 from benchmarks.peers.environment import ROOT
-from benchmarks.ranges import share_outside
+from benchmarks.ranges import share_outside, share_outside_trained
 from benchmarks.training_tasks import Prepared, outputs
 from hetorch.plan import Plan
+from hetorch.train import PolyAct
 
 BATCH = 64
 
@@ -120,16 +121,21 @@ def _compiled(prepared: Prepared, module: nn.Module, name: str) -> dict[str, Any
         "points_lost": 100 * (clear - simulated),
         "agreement_simulated": float(np.mean(logits.argmax(1) == prepared.logits.argmax(1))),
     }
-    return facts | _outside(plan, prepared.samples)
+    return facts | _outside(plan, module, prepared.samples)
 
 
-def _outside(plan: Plan, samples: Images) -> dict[str, Any]:
-    """Return the share of values outside the ranges of the plan's polynomials, and the shifts that are warned of."""
+def _outside(plan: Plan, module: nn.Module, samples: Images) -> dict[str, Any]:
+    """Return the share of values outside their ranges, and the shifts of which the client is warned.
+
+    The ranges are those that a trained module recorded, and otherwise those of the plan's polynomials.
+    """
     facts: dict[str, Any] = {}
+    trained = any(isinstance(part, PolyAct) for part in module.modules())
     warned = []
     for name, shift in SHIFTS.items():
         shifted = shift(samples)
-        facts[f"outside_{name}"] = share_outside(plan, shifted)
+        share = share_outside_trained(module, shifted) if trained else share_outside(plan, shifted)
+        facts[f"outside_{name}"] = share
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             plan.public().samples(shifted)
