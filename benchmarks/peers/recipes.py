@@ -108,14 +108,16 @@ RECIPES = {
                     "pandas==2.0.3",
                 ),
                 (
+                    # Named again, and with the setuptools that it asks for, so that pip does not replace it.
+                    *(TORCH, "setuptools<82"),
                     *("numpy==1.26.4", "onnx==1.17.0", "onnxruntime==1.18", "scikit-learn==1.5.0", "scipy"),
-                    *("setuptools==75.3.0", "protobuf==5.28.3", "xgboost==1.6.2", "tabulate", "psutil"),
+                    *("protobuf==5.28.3", "xgboost==1.6.2", "tabulate", "psutil"),
                     *("dependencies==2.0.1", "unfoldNd", "z3-solver==4.13.0", "networkx", "jsonpickle"),
                     *("tqdm", "dill", "onnxconverter-common", "huggingface-hub", "importlib-resources"),
                     *("python-dateutil", "pytz", "tzdata"),
                 ),
             ),
-            "import concrete.ml.torch.compile",
+            "import concrete.ml.torch.compile, brevitas.nn",
         ),
     )
 }

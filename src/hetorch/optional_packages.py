@@ -15,8 +15,8 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "compile": {"scipy": "scipy", "torch": "torch"},
         "onnx": {"onnx": "onnx"},
         "serve": {"starlette": "starlette", "uvicorn": "uvicorn"},
-        "notebook": {"matplotlib": "matplotlib", "pandas": "pandas"},
-        "demo": {"mlxtend": "mlxtend"},
+        "demo": {"matplotlib": "matplotlib", "mlxtend": "mlxtend"},
+        "notebook": {"ipykernel": "ipykernel", "jupytext": "jupytext", "pandas": "pandas"},
         "seal": {"seal-python": "seal", "zstandard": "zstandard"},
     }
 )

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "src" / "hetorch"
-OWN_TEXT = ("src", "cpp", "tests", "scripts", "tools", "benchmarks", "docs", "examples", "cmake")
+OWN_TEXT = ("src", "cpp", "tests", "scripts", "tools", "benchmarks", "docs", "examples", "cmake", "notebooks")
 FORBIDDEN_NAMES = {"util", "utils", "helper", "helpers", "common", "manager", "misc"}
 
 

@@ -21,7 +21,7 @@ from hetorch.quantities import count_text
 
 ESSENTIAL = ("numpy", "cryptography", "safetensors", "pydantic", "httpx", "typer", "rich")
 PURPOSES: Mapping[str, str] = {
-    "notebook": "draw and tabulate traces",
+    "notebook": "run the notebooks and tabulate traces",
     "onnx": "read ONNX models",
     "seal": "run plans on SEAL",
 }
