@@ -1,0 +1,105 @@
+"""The documentation site: its parts that are ours, and the completeness of the reference. `scripts/docs build` builds it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import hetorch
+from docs.extensions.commands import commands_as_markdown
+from docs.extensions.docstrings import as_restructured_text
+from tools.check_site import broken_links, main
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = "\n".join(
+    path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "reference").glob("*.rst")
+)
+
+
+def documented(name: str) -> bool:
+    return re.search(rf"^\.\. auto(function|class|module):: {re.escape(name)}$", REFERENCE, re.M) is not None
+
+
+@pytest.mark.parametrize("name", sorted(set(hetorch.__all__) - {"__version__"}))
+def test_the_reference_has_every_name_of_the_package(name: str) -> None:
+    assert documented(f"hetorch.{name}")
+
+
+@pytest.mark.parametrize("package", ["client", "inspect", "server", "tenseal", "train"])
+def test_the_reference_has_every_name_of_a_public_package(package: str) -> None:
+    module = importlib.import_module(f"hetorch.{package}")
+    if documented(module.__name__):  # all its members
+        return
+    for name in module.__all__:
+        homes = (module.__name__, "hetorch", "hetorch.errors")
+        assert any(documented(f"{home}.{name}") for home in homes) or hasattr(hetorch.errors, name), name
+
+
+def test_the_reference_of_the_command_line_has_every_verb() -> None:
+    from hetorch.cli.main import VERBS
+
+    text = commands_as_markdown()
+    assert re.findall(r"^## `hetorch (\S+)`$", text, re.MULTILINE) == list(VERBS)
+    assert "[bold]" not in text
+
+
+def test_docstrings_become_restructured_text() -> None:
+    docstring = [
+        "Return (samples, *shape) of `a * b`, |z| and activation_... options.",
+        "",
+        "number   from 1",
+        "loss     mean of the",
+        "         loss",
+        "Then text.",
+    ]
+    assert as_restructured_text(docstring) == [
+        r"Return (samples, \*shape) of `a * b`, \|z\| and activation\_... options.",
+        "",
+        "",
+        "- ``number``: from 1",
+        "- ``loss``: mean of the",
+        "  loss",
+        "",
+        "Then text.",
+    ]
+
+
+def test_options_of_compile_become_a_list() -> None:
+    docstring = [
+        "Args:",
+        "    **options: by name.",
+        "        name: the name",
+        "            of the plan.",
+        "Returns:",
+    ]
+    assert as_restructured_text(docstring, with_options=True) == [
+        "Args:",
+        r"    \*\*options: by name.",
+        "",
+        "        - `name`: the name",
+        "          of the plan.",
+        "Returns:",
+    ]
+
+
+def test_broken_links_of_a_site_are_found(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "index.html").write_text('<p id="here">')
+    (tmp_path / "a.html").write_text(
+        '<a href="folder/#here"><a href="#top"><a href="https://a.b"><img src="data:image/png;base64,AA"><h1 id="top">'
+    )
+    assert broken_links(tmp_path) == []
+    (tmp_path / "b.html").write_text(
+        '<a href="a.html#gone"><a href="gone.html"><a href="../outside.html"><script src="https://a.b/c.js">'
+    )
+    assert broken_links(tmp_path) == [
+        "b.html: ../outside.html is not there",
+        "b.html: a.html#gone has no such anchor",
+        "b.html: gone.html is not there",
+        "b.html: loads https://a.b/c.js",
+    ]
+    assert main([str(tmp_path)]) == 1
+    assert main([str(tmp_path / "gone")]) == 2
