@@ -35,12 +35,12 @@ myst_heading_anchors = 6
 autodoc_default_options = {"member-order": "bysource"}
 smartquotes = False
 autodoc_typehints_format = "short"
+autodoc_type_aliases = {name: name for name in ("ProgressOption", "WeightSource")}
 python_maximum_signature_line_length = 88
 autosummary_generate = False
 default_role = "py:obj"
-add_module_names = False
 napoleon_numpy_docstring = False
-toc_object_entries = False
+toc_object_entries_show_parents = "hide"
 
 html_theme = "pydata_sphinx_theme"
 html_title = "hetorch"
@@ -48,11 +48,12 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_extra_path = ["site_root"]
 html_show_sourcelink = False
-html_sidebars = {"docs/index": []}
+html_sidebars: dict[str, list[str]] = {"docs/index": []}
 html_theme_options = {
     "logo": {"text": "hetorch"},
     "navbar_align": "left",
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 9,
+    "navbar_persistent": ["search-button"],
     "secondary_sidebar_items": ["page-toc"],
     "show_prev_next": True,
     "footer_start": ["copyright"],

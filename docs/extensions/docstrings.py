@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 _CODE = re.compile(r"(``.+?``|`[^`]+`)", re.DOTALL)
@@ -68,7 +69,15 @@ def _process(app: Sphinx, kind: str, name: str, thing: object, options: object, 
     lines[:] = as_restructured_text(lines, with_options=name == "hetorch.compile")
 
 
+def _join(app: Sphinx, page: nodes.document) -> None:
+    """Join a parameter and its text with a dash: Sphinx writes two hyphens, for smartquotes, which are off."""
+    for text in list(page.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
+
+
 def setup(app: Sphinx) -> dict[str, object]:
-    """Connect to autodoc, before napoleon."""
+    """Connect to autodoc, before napoleon, and to the pages that result."""
     app.connect("autodoc-process-docstring", _process, priority=100)
+    app.connect("doctree-read", _join)
     return {"parallel_read_safe": True}
