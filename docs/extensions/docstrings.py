@@ -12,6 +12,11 @@ _SIGN = re.compile(r"[*|\\]|(?<=\w)_(?!\w)")
 _COLUMN = re.compile(r" {0,4}(\w+(?: \w+)?) {2,}(\S.*)")
 _OPTION = re.compile(r" {8}(\w+): (.*)")
 
+_ALIAS = re.compile(r"TypeAliasForwardRef\('(\w+)'\)")
+_ARRAY_LIKE = re.compile(
+    r"[\w.~]*_Buffer \| [\w.~]*_SupportsArray.*?_NestedSequence\[complex \| bytes \| str\]"
+)
+
 
 def escaped(text: str) -> str:
     """Return text in which no sign outside of `code` has a meaning in reStructuredText: 2 * x, |z|, activation_..."""
@@ -69,6 +74,23 @@ def _process(app: Sphinx, kind: str, name: str, thing: object, options: object, 
     lines[:] = as_restructured_text(lines, with_options=name == "hetorch.compile")
 
 
+def with_short_types(signature: str) -> str:
+    """Return a signature with the names of types that autodoc spells out: numpy's ArrayLike, and its own aliases."""
+    return _ARRAY_LIKE.sub("ArrayLike", _ALIAS.sub(r"\1", signature))
+
+
+def _shorten(
+    app: Sphinx,
+    kind: str,
+    name: str,
+    thing: object,
+    options: object,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    return signature and with_short_types(signature), returns and with_short_types(returns)
+
+
 def _join(app: Sphinx, page: nodes.document) -> None:
     """Join a parameter and its text with a dash: Sphinx writes two hyphens, for smartquotes, which are off."""
     for text in list(page.findall(nodes.Text)):
@@ -77,7 +99,8 @@ def _join(app: Sphinx, page: nodes.document) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, object]:
-    """Connect to autodoc, before napoleon, and to the pages that result."""
+    """Connect to autodoc, for docstrings before napoleon, and to the pages that result."""
     app.connect("autodoc-process-docstring", _process, priority=100)
+    app.connect("autodoc-process-signature", _shorten)
     app.connect("doctree-read", _join)
     return {"parallel_read_safe": True}
