@@ -7,10 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import hetorch
 from docs.extensions.commands import commands_as_markdown
 from docs.extensions.docstrings import as_restructured_text, with_short_types
+from docs.extensions.notebook_outputs import with_outputs
+from docs.extensions.page_lists import with_page_lists
 from tools.check_site import broken_links, main
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +68,26 @@ def test_docstrings_become_restructured_text() -> None:
         "",
         "Then text.",
     ]
+
+
+def test_lists_of_pages_become_toctrees() -> None:
+    page = "# Page\n\nText.\n\n<!-- pages\none\nfolder/*\n-->\n"
+    toctree = "```{toctree}\n:hidden:\n:glob:\n\none\nfolder/*\n```\n"
+    assert with_page_lists(page) == "# Page\n\nText.\n\n" + toctree
+    assert with_page_lists("<!-- python run\npages\n-->\n") == "<!-- python run\npages\n-->\n"
+
+
+def test_outputs_of_a_notebook_are_kept_while_its_code_is_the_same() -> None:
+    head = "---\njupytext:\n  text_representation:\n    format_name: myst\n---\n\n"
+    page = head + "# Sums\n\n```{code-cell} ipython3\n1 + 1\n```\n"
+    cell = new_code_cell("1 + 1", execution_count=1, outputs=[new_output("stream", text="2")])
+    notebook = with_outputs(page, new_notebook(cells=[new_markdown_cell("# Addition"), cell]))
+    assert notebook is not None
+    assert [cell.cell_type for cell in notebook.cells] == ["markdown", "code"]
+    assert notebook.cells[0].source == "# Sums"
+    assert notebook.cells[1].outputs[0].text == "2"
+    assert with_outputs(page.replace("1 + 1", "1 + 2"), new_notebook(cells=[cell])) is None
+    assert with_outputs(page, new_notebook(cells=[])) is None
 
 
 def test_types_have_their_short_names() -> None:
