@@ -48,7 +48,9 @@ html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_extra_path = ["site_root"]
 html_show_sourcelink = False
-html_sidebars: dict[str, list[str]] = {"docs/index": []}
+html_sidebars: dict[str, list[str]] = {  # pages of the first row, with none below
+    page: [] for page in ("SECURITY", "docs/benchmarks", "docs/index", "docs/quick-start")
+}
 html_theme_options = {
     "logo": {"text": "hetorch"},
     "navbar_align": "left",
