@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from hetorch.cli.analyze import analyze_model
+from hetorch.cli.cache import cache
 from hetorch.cli.compile import compile_model
 from hetorch.cli.demo import demo
 from hetorch.cli.diff import diff
@@ -74,6 +75,7 @@ VERBS: Mapping[str, Callable[..., None]] = MappingProxyType(
 )
 for _name, _verb in VERBS.items():
     app.command(_name, help=paragraphs(_verb.__doc__))(with_finite_numbers(_verb))
+app.add_typer(cache)
 
 
 def _show_version(wanted: bool) -> None:

@@ -108,21 +108,33 @@ def _traced(
     """Return the trace and, if it is asked for, what is wrong."""
     from hetorch.cli.model_source import load_model
     from hetorch.cli.tables import as_plan_input, load_samples
+    from hetorch.cli.target import is_address
+    from hetorch.errors import InputError
     from hetorch.inspect import find_divergence
     from hetorch.inspect import trace as trace_plan
     from hetorch.plan import Plan
 
+    if is_address(plan):
+        raise InputError("a server shows no values and holds no secret key; give the folder of the plan")
     loaded = Plan.load(plan)
     whole: Any = as_plan_input(loaded.public(), load_samples(inputs), inputs)
-    first = {name: column[:count] for name, column in whole.items()} if isinstance(whole, dict) else whole
-    is_single = not isinstance(whole, dict) and whole.shape == loaded.input_shape
-    if not isinstance(whole, dict) and not is_single:
-        first = whole[:count]
+    first, total = _first(whole, count, loaded.input_shape)
+    if total > count and progress is None:
+        print(f"hetorch: note: the first {count} of {total} samples; --samples takes more", file=sys.stderr)
     clear = None if model is None else load_model(model)
     if diagnose:
         answer = find_divergence(loaded, first, clear, run.value, seed=seed, progress=progress)
         return answer.trace, answer
     return trace_plan(loaded, first, clear, run.value, seed=seed, progress=progress), None
+
+
+def _first(whole: Any, count: int, input_shape: tuple[int, ...]) -> tuple[Any, int]:
+    """Return the first `count` samples, and the number of all."""
+    if isinstance(whole, dict):
+        return {name: column[:count] for name, column in whole.items()}, len(next(iter(whole.values()), ()))
+    if whole.shape == input_shape:
+        return whole, 1
+    return whole[:count], len(whole)
 
 
 def _document(traced: Trace, answer: Divergence | None) -> object:
