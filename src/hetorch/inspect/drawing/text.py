@@ -58,7 +58,7 @@ def as_text(boxes: Sequence[Box], encoding: str | None = None) -> str:
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    kept = [number for number, width in enumerate(widths) if width]
+    kept = [number for number, column in enumerate(zip(*rows[1:], strict=True)) if any(column)]
     lines = ["  ".join(f"{row[n]:<{widths[n]}}" for n in kept).rstrip() for row in rows]
     if any(number and number - 1 not in box.sources for number, box in enumerate(boxes)):
         lines.append(f"{glyphs.apart} does not read the layer above it")
