@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,31 +13,21 @@ from hetorch.compiler.costs.machine import DEFAULT, store_machine
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.params import ParameterSet
 from tests.cli.command import save_secure_plan
+from tests.cli.in_process import Shown, invoke
 
 WEEK = 7 * 86400
 KINDS = ["tuning", "contexts", "secret-keys", "evaluation-keys", "uploads"]
 
 
-def cache(
-    home: Path, *arguments: object, answer: str = "", code: int = 0, **variables: str
-) -> subprocess.CompletedProcess[str]:
-    """Run `hetorch cache` as a user with that home folder."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HETORCH_", "XDG_"))}
-    result = subprocess.run(
-        [sys.executable, "-m", "hetorch.cli.main", "cache", *map(str, arguments)],
-        input=answer,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env=environment | {"HOME": str(home)} | variables,
-    )
-    assert result.returncode == code, (result.stdout, result.stderr)
-    return result
+def cache(home: Path, *arguments: object, answer: str = "", code: int = 0, tuning: str = "") -> Shown:
+    """Run `hetorch cache` in this process as a user with that home folder and, if it is given, HETORCH_TUNING."""
+    unset = {name: None for name in os.environ if name.startswith(("HETORCH_", "XDG_"))}
+    environment = unset | {"HOME": str(home)} | ({"HETORCH_TUNING": tuning} if tuning else {})
+    return invoke("cache", *arguments, answer=answer, code=code, environment=environment)
 
 
-def kept(home: Path, *arguments: object, **variables: str) -> dict[str, dict[str, object]]:
-    listed = json.loads(cache(home, "list", "--json", *arguments, **variables).stdout)
+def kept(home: Path, *arguments: object, tuning: str = "") -> dict[str, dict[str, object]]:
+    listed = json.loads(cache(home, "list", "--json", *arguments, tuning=tuning).stdout)
     assert listed["bytes"] == sum(one["bytes"] for one in listed["kept"])
     return {one["kind"]: one for one in listed["kept"]}
 
@@ -126,9 +114,9 @@ def test_a_file_that_the_user_named_is_cleared_only_if_it_is_hetorchs(home: Path
     mine, foreign = home / "mine.json", home / "letter.txt"
     store_machine(DEFAULT, mine)
     foreign.write_text("dear all")
-    assert cache(home, "clear", "--yes", HETORCH_TUNING=str(foreign)).stdout == "there is nothing to clear\n"
-    assert "cannot be used" in str(kept(home, HETORCH_TUNING=str(foreign))["tuning"]["content"])
-    cache(home, "clear", "--yes", HETORCH_TUNING=str(mine))
+    assert cache(home, "clear", "--yes", tuning=str(foreign)).stdout == "there is nothing to clear\n"
+    assert "cannot be used" in str(kept(home, tuning=str(foreign))["tuning"]["content"])
+    cache(home, "clear", "--yes", tuning=str(mine))
     assert foreign.exists() and not mine.exists()
     broken = home / ".cache" / "hetorch" / "tuning.json"
     broken.write_text("{")
@@ -146,12 +134,12 @@ def test_uploads_of_a_server(home: Path) -> None:
 
 def test_a_prediction_works_after_clearing(tmp_path: Path) -> None:
     """Evaluation keys are made again from the secret key that stays."""
-    plan, vault = save_secure_plan(tmp_path), tmp_path / "vault"
-    keygen = [sys.executable, "-m", "hetorch.cli.main", "keygen", str(plan), "--vault", str(vault)]
-    subprocess.run(keygen, check=True, capture_output=True)
+    vault = tmp_path / "vault"
+    keygen = ("keygen", save_secure_plan(tmp_path), "--vault", vault)
+    invoke(*keygen)
     seeds = {path: path.read_bytes() for path in vault.rglob("seed*")}
     cache(tmp_path, "clear", "evaluation-keys", "--yes", "--vault", vault)
     assert not list(vault.rglob("*.evk"))
-    subprocess.run(keygen, check=True, capture_output=True)
+    invoke(*keygen)
     assert len(list(vault.rglob("*.evk"))) == 1
     assert {path: path.read_bytes() for path in seeds} == seeds

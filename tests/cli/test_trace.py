@@ -10,24 +10,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import hetorch
 from hetorch.inspect import trace
+from hetorch.params import ParameterSet
 from hetorch.plan import Plan
-from tests.cli.command import hetorch as run
 from tests.cli.command import refusal
+from tests.cli.in_process import invoke as run
 from tests.inspect.branched_plan import inputs, plan
 from tests.server.small_plan import outsourced_plan
 
 NET = """
-import sys
-sys.path.insert(0, {root!r})
+import copy
 from tests.inspect.branched_plan import model
 def other():
-    net = model()
+    net = copy.deepcopy(model())
     net.out.weight.data.mul_(-1)
     return net
 """
-ROOT = str(Path(__file__).parents[2])
+SECURE = ParameterSet.from_bits(1 << 13, [49, 40, 40], [49])
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("traced")
     plan().save(folder / "plan")
     np.save(folder / "x.npy", inputs().numpy()[:20])
-    (folder / "net.py").write_text(NET.format(root=ROOT))
+    (folder / "net.py").write_text(NET)
     return folder
 
 
@@ -105,18 +104,21 @@ def test_one_sample_alone(folder: Path, tmp_path: Path) -> None:
 
 
 def test_refusals(folder: Path, tmp_path: Path) -> None:
-    plan_folder, x = folder / "plan", folder / "x.npy"
-    assert "there is no folder" in refusal(
-        "trace", tmp_path, "--input", x, "--perfetto", tmp_path / "no" / "t.json"
-    )
+    x = tmp_path / "x.npy"
+    np.save(x, np.zeros((2, 8)))
     assert "a server shows no values" in refusal("trace", "http://127.0.0.1:9", "--input", x)
     np.save(tmp_path / "wide.npy", np.zeros((2, 9)))
-    assert "the model takes one sample of shape (8,)" in refusal(
-        "trace", plan_folder, "--input", tmp_path / "wide.npy"
-    )
     np.save(tmp_path / "none.npy", np.zeros((0, 8)))
-    assert "sample" in refusal("trace", plan_folder, "--input", tmp_path / "none.npy")
-    hetorch.Plan.save(outsourced_plan().without_weights(), tmp_path / "hidden")
+    outsourced_plan(0, SECURE).save(tmp_path / "encrypted")
+    outsourced_plan(0, SECURE).without_weights().save(tmp_path / "hidden")
+    for plan_folder, file, message in (
+        (folder / "plan", "wide.npy", "the model takes one sample of shape (8,)"),
+        (folder / "plan", "none.npy", "sample"),
+        (tmp_path / "encrypted", "x.npy", 'run="simulated"'),
+        (tmp_path / "hidden", "x.npy", "without its weights"),
+        (tmp_path / "no plan", "x.npy", "there is no plan folder"),
+    ):
+        assert message in run("trace", plan_folder, "--input", tmp_path / file, code=1).stderr
     for arguments in (("--run", "fast"), ("--samples", 0), ("--csv", "--json"), ("--csv", "--diagnose")):
-        assert run("trace", plan_folder, "--input", x, *arguments, code=2).stderr
-    assert run("trace", plan_folder, code=2).stderr
+        assert run("trace", folder / "plan", "--input", x, *arguments, code=2).stderr
+    assert run("trace", folder / "plan", code=2).stderr
