@@ -73,6 +73,7 @@ def trace(
 
     Example: [bold]hetorch trace digits.hetorch --input digits.npy --model net.py:make_model --diagnose[/bold]
     """
+    # Long because every option of the verb is a parameter with its help.
     if as_csv and (as_json or diagnose):
         other = "--json" if as_json else "--diagnose"
         raise typer.BadParameter(
