@@ -64,6 +64,16 @@ def test_a_terminal_that_knows_ascii_only(plan: Path) -> None:
     assert shown.isascii() and b"*  square" in shown
 
 
+def test_a_file_may_be_a_pipe_and_a_link_is_followed(plan: Path, tmp_path: Path) -> None:
+    shown = hetorch("inspect", plan, "--svg", "/dev/stdout", "--json").stdout
+    assert shown.startswith("<svg") and shown.rstrip().endswith("}")
+    (tmp_path / "target.svg").write_text("old")
+    (tmp_path / "link.svg").symlink_to(tmp_path / "target.svg")
+    hetorch("inspect", plan, "--svg", tmp_path / "link.svg")
+    assert (tmp_path / "link.svg").is_symlink()
+    assert (tmp_path / "target.svg").read_text().startswith("<svg")
+
+
 def test_refusals(plan: Path, tmp_path: Path) -> None:
     nowhere = tmp_path / "none" / "plan.svg"
     assert "there is no folder" in refusal("inspect", plan, "--svg", nowhere)

@@ -120,13 +120,16 @@ def _traced(
     loaded = Plan.load(plan)
     whole: Any = as_plan_input(loaded.public(), load_samples(inputs), inputs)
     first, total = _first(whole, count, loaded.input_shape)
-    if total > count and progress is None:
-        print(f"hetorch: note: the first {count} of {total} samples; --samples takes more", file=sys.stderr)
     clear = None if model is None else load_model(model)
+    answer = None
     if diagnose:
         answer = find_divergence(loaded, first, clear, run.value, seed=seed, progress=progress)
-        return answer.trace, answer
-    return trace_plan(loaded, first, clear, run.value, seed=seed, progress=progress), None
+        traced = answer.trace
+    else:
+        traced = trace_plan(loaded, first, clear, run.value, seed=seed, progress=progress)
+    if total > count and progress is None:
+        print(f"hetorch: note: the first {count} of {total} samples; --samples takes more", file=sys.stderr)
+    return traced, answer
 
 
 def _first(whole: Any, count: int, input_shape: tuple[int, ...]) -> tuple[Any, int]:

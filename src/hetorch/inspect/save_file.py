@@ -21,11 +21,12 @@ def save_file(path: str | os.PathLike[str], content: bytes, *, mode: int) -> Non
         StorageError: the file cannot be written.
     """
     try:
-        target = Path(path).expanduser().resolve()
+        target = Path(path).expanduser()
+        # Not resolved: /dev/stdout of a pipeline leads to a name that is no file.
         if target.exists() and not target.is_file() and not target.is_dir():
             target.write_bytes(content)
             return
-        with open_atomically(target, mode=mode) as file:
+        with open_atomically(target.resolve(), mode=mode) as file:
             file.write(content)
     except (
         OSError,
