@@ -57,7 +57,7 @@ def list_kept(
 def clear(
     kinds: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[tuning|evaluation-keys]...", help="What to clear; tuning if left out."),
+        typer.Argument(metavar="KIND...", help="tuning or evaluation-keys; tuning if left out."),
     ] = None,
     vault: VaultOption = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
