@@ -6,6 +6,7 @@ import functools
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ from torch import nn
 import hetorch
 from hetorch.errors import InputError, PlanUseError
 from hetorch.inspect import trace
+from hetorch.inspect.layers import layers_of
+from hetorch.inspect.record import record_times
 from hetorch.inspect.trace_result import Trace
+from hetorch.runtime import Event
 from tests.server.small_plan import outsourced_plan
 
 SAMPLES = 8
@@ -131,6 +135,77 @@ def test_the_times_add_up_and_the_peak_is_the_reports() -> None:
     rows = {row.name: row for row in plan().report.layers}
     for layer in traced.layers:
         assert (layer.level, layer.rotations) == (rows[layer.name].level, rows[layer.name].rotations)
+
+
+def test_the_times_of_all_operations_belong_to_a_layer() -> None:
+    for made in (plan(), hetorch.compile(model(), inputs(), activation_degree=4)):
+        program = made.program
+
+        def run(ciphertexts: Any, listen: Any, program: Any = program) -> None:
+            for op in program.operations:
+                listen(Event(op, program.layers[op.layer], 0, 1.0, 1.0, 2, (None,) * len(op.makes)))
+
+        told: list[None] = []
+        record = record_times(
+            made,
+            layers_of(made),
+            made.public().samples(inputs()[:2])[0],
+            lambda slots: slots,  # type: ignore[arg-type,return-value]
+            run,
+            functools.partial(told.append, None),
+        )
+        assert sum(record.seconds) == len(program.operations) and sum(record.rotations) == 2 * len(
+            program.operations
+        )
+        assert len(told) == 2 * len(program.operations) and not record.values
+
+
+def test_without_values_only_times_and_levels_are_told() -> None:
+    traced = trace(plan(), inputs()[:2], values=False)
+    whole = encrypted()
+    assert traced.seconds and traced.peak.name == whole.peak.name
+    for layer, other in zip(traced.layers, whole.layers, strict=True):
+        assert (layer.level, layer.scale_bits, layer.rotations) == (
+            other.level,
+            other.scale_bits,
+            other.rotations,
+        )
+        assert not layer.values and layer.cleartext is None and layer.noise is None
+    assert "values" not in str(traced).splitlines()[1] and "rotations" in str(traced).splitlines()[1]
+    assert len(traced.to_dataframe()) == len(traced.layers)
+    with pytest.raises(InputError, match="values=False"):
+        _ = traced.outputs
+    for wrong in ({"run": "simulated"}, {"model": model()}):
+        with pytest.raises(InputError, match='needs run="encrypted" and takes no model'):
+            trace(plan(), inputs()[:2], values=False, **wrong)  # type: ignore[arg-type]
+
+
+class Twice(nn.Module):
+    """One activation that is called twice, on ranges that differ tenfold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c, self.act = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 3), nn.SiLU()
+        with torch.no_grad():
+            self.b.weight.mul_(10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.c(self.act(self.b(self.act(self.a(x)))))
+        return y
+
+
+def test_each_call_of_a_module_is_a_layer_of_its_own() -> None:
+    torch.manual_seed(0)
+    twice, x = Twice().eval(), torch.randn(100, 8)
+    made = hetorch.compile(twice, x, activation_degree=7)
+    first, second = made.report.polynomials
+    assert (first.layer, second.layer) == ("act", "act (2)") and second.high > 3 * first.high
+    traced = trace(made, x[:16], twice, "simulated")
+    with torch.no_grad():
+        truth = [twice.act(twice.a(x[:16])), twice.act(twice.b(twice.act(twice.a(x[:16]))))]
+    for fit, values in zip((first, second), truth, strict=True):
+        assert traced[fit.layer].fitted_range == (fit.low, fit.high)
+        np.testing.assert_allclose(traced[fit.layer].values["model"], values, atol=1e-5)
 
 
 def test_until_goes_on_with_the_model() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 
 from hetorch.errors import InputError
 from hetorch.inspect.layers import Layer
+from hetorch.ir.cleartext_network.network import RANGE_SLACK
 from hetorch.ir.tensor_program import Activation, TensorProgram
 from hetorch.plan import Plan
 from hetorch.plan.heads import Head, row, split
+from hetorch.plan.report import PolynomialReport
 
 Array = NDArray[np.float64]
 
@@ -76,11 +78,17 @@ class ModelValues:
         return self._as_plan(self.values[self.program.output])
 
     def read_by(self, activation: str) -> Array | None:
-        """Return the numbers that the activation of that name reads, flat; None if the model has none."""
+        """Return the numbers that the activation of that name reads, (samples, elements); None if there is none."""
         for op in self.program.operations:
             if isinstance(op, Activation) and op.name == activation:
-                return self.values[op.input].reshape(-1)
+                return self.values[op.input]
         return None
+
+    def on(self, samples: Array) -> ModelValues:
+        """Return the values of the same model on other samples, (batch, *input_shape)."""
+        from hetorch.ir.interpreter import trace_tensor_program
+
+        return replace(self, values=tuple(trace_tensor_program(self.program, samples)))
 
     def continued(self, replaced: Mapping[int, Array]) -> Array:
         """Return the outputs as rows of the plan, if some values of the model are replaced by those of another run."""
@@ -161,6 +169,12 @@ class ModelValues:
         if not self.heads:
             return outputs
         return row(self.plan_heads, split(self.heads, outputs))
+
+
+def beyond_fit(values: Array, fit: PolynomialReport) -> NDArray[np.bool_]:
+    """Return True for each value outside the range on which a polynomial was fitted; NaN is outside."""
+    slack = RANGE_SLACK * (fit.high - fit.low)
+    return ~((values >= fit.low - slack) & (values <= fit.high + slack))
 
 
 def _identity(value: int, size: int) -> Match:
