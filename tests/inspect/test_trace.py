@@ -175,9 +175,10 @@ def test_without_values_only_times_and_levels_are_told() -> None:
     assert len(traced.to_dataframe()) == len(traced.layers)
     with pytest.raises(InputError, match="values=False"):
         _ = traced.outputs
-    for wrong in ({"run": "simulated"}, {"model": model()}):
+    wrongs: list[dict[str, Any]] = [{"run": "simulated"}, {"model": model()}]
+    for wrong in wrongs:
         with pytest.raises(InputError, match='needs run="encrypted" and takes no model'):
-            trace(plan(), inputs()[:2], values=False, **wrong)  # type: ignore[arg-type]
+            trace(plan(), inputs()[:2], values=False, **wrong)
 
 
 class Twice(nn.Module):

@@ -91,7 +91,8 @@ def maximise(
         told: called with the number of samples that were scored so far.
     """
     scores = score(starts)
-    best, highest = starts[int(np.argmax(scores))], float(np.max(scores))
+    best: Array = starts[int(np.argmax(scores))]
+    highest = float(np.max(scores))
     state = Evolution(best.copy(), np.random.default_rng(seed))
     count, done = 2 * (4 + int(3 * math.log(starts.shape[1]))), len(starts)
     while done < evaluations:
