@@ -126,7 +126,7 @@ def test_labels_do_not_overlap_and_legends_hide_nothing(draw: Callable[[], Trace
 
 def test_layers_of_one_name_are_numbered_and_long_names_lose_their_middle() -> None:
     labels = labels_of(written_trace().layers)
-    assert labels[2] == "relu (1)" and labels[4] == "relu (2)" and labels[7] == "fc"
+    assert labels[2] == "relu #1" and labels[4] == "relu #2" and labels[7] == "fc"
     assert labels[5] == "features.block…nsample.0 + bn" and len(labels[5]) <= 30 < len(NAMES[5])
 
 

@@ -267,6 +267,29 @@ def test_what_cannot_be_traced_is_refused() -> None:
         trace(plan(), inputs()[:2], nn.Sequential(nn.Flatten(), nn.Linear(36, 7)), "cleartext")
 
 
+def test_a_plan_keeps_ranges_and_curves_of_channels_unless_weights_are_withheld(tmp_path: Path) -> None:
+    with torch.no_grad():
+        seen = model().bn(model().conv(inputs())).numpy()
+    act = plan().report.polynomials[0]
+    assert len(act.channel_low) == len(act.channel_high) == 4
+    for channel in range(4):  # the ends are rounded to five digits
+        width = act.channel_high[channel] - act.channel_low[channel]
+        assert act.channel_low[channel] - 1e-3 * width < seen[:, channel].min()
+        assert act.channel_high[channel] + 1e-3 * width > seen[:, channel].max()
+    assert min(act.channel_low) == pytest.approx(act.low, rel=1e-4)
+    assert len(act.curves) == 4 and sum(act.histogram) == pytest.approx(1.0, abs=1e-3)
+    shares = np.histogram(seen, len(act.histogram), (act.low, act.high))[0] / seen.size
+    np.testing.assert_allclose(act.histogram, shares, atol=1e-4)
+    for curve in act.curves:
+        x = np.linspace(curve.low, curve.high, len(curve.function))
+        np.testing.assert_allclose(curve.function, np.maximum(x, 0.0), atol=1e-3)
+        assert np.abs(np.array(curve.polynomial) - curve.function).max() <= act.error + 1e-3
+    outsourced = hetorch.compile(model(), inputs(), activation_tolerance=0.02, weights="encrypted")
+    outsourced.without_weights().save(tmp_path / "server")
+    for fit in hetorch.Plan.load(tmp_path / "server").report.polynomials:
+        assert not (fit.curves or fit.histogram or fit.channel_low or fit.channel_high)
+
+
 def test_a_plan_keeps_the_ranges_of_its_activations(tmp_path: Path) -> None:
     plan().save(tmp_path / "plan")
     polynomials = hetorch.Plan.load(tmp_path / "plan").report.polynomials

@@ -27,7 +27,12 @@ def outside_of(name: str, x: np.ndarray) -> np.ndarray:
     def look(module: str) -> object:
         def hook(_module: nn.Module, args: tuple[torch.Tensor, ...], _out: torch.Tensor) -> None:
             read = args[0].reshape(len(x), -1).numpy()
-            beyond[:] |= ((read < fits[module].low) | (read > fits[module].high)).any(axis=1)
+            each = read.shape[1] // len(fits[module].channel_low)
+            low, high = (
+                np.repeat(end, each) for end in (fits[module].channel_low, fits[module].channel_high)
+            )
+            slack = 2e-4 * (fits[module].high - fits[module].low)
+            beyond[:] |= ((read < low - slack) | (read > high + slack)).any(axis=1)
 
         return hook
 
@@ -61,7 +66,10 @@ def test_the_bound_holds_for_the_worst_input_within_the_ranges(name: str, with_m
     made, samples = plan(name), inputs(name)[:16]
     traced = trace(made, samples, model(name) if with_model else None, "cleartext")
     worst = traced.worst_case(evaluations=200, within_ranges=True)
-    assert worst.is_bounded and not worst.outside and "all activations stay" in str(worst)
+    assert not worst.outside and ("all activations stay" in str(worst)) == (not worst.unjudged)
+    assert not (with_model and worst.unjudged)
+    if not worst.unjudged:  # without a model the search leaves ranges that it cannot see
+        assert worst.is_bounded
     low, high = made.input_range
     assert low <= worst.input.min() and worst.input.max() <= high
     clear = hetorch.simulate(made, worst.input, noise=False)
@@ -109,7 +117,7 @@ def test_where_activations_leave_their_ranges_it_says_so() -> None:
     kept = trace(made, x[:16], net, "simulated").worst_case(evaluations=400, within_ranges=True)
     assert not kept.outside and kept.error < worst.error
     unjudged = trace(made, x[:16], run="simulated").worst_case(evaluations=200)
-    assert np.isnan(unjudged.error) and unjudged.is_bounded and "error" not in str(unjudged).split("noise")[0]
+    assert np.isnan(unjudged.error) and "error" not in str(unjudged).split("noise")[0]
 
 
 def test_noise_beyond_the_bound_is_told_with_the_products_that_make_it() -> None:
@@ -123,7 +131,7 @@ def test_what_cannot_be_searched_is_told() -> None:
     net, made, x = narrow()
     with pytest.raises(InputError, match="evaluations must be 1 or more"):
         trace(made, x[0], net, "cleartext").worst_case(evaluations=0)
-    nowhere = replace(made.report.polynomials[0], low=0.0, high=1e-6)
+    nowhere = replace(made.report.polynomials[0], low=0.0, high=1e-6).without_channels()
     broken = replace(made, report=replace(made.report, polynomials=(nowhere,)))
     with pytest.raises(InputError, match="leave out within_ranges="):
         trace(broken, x[0], net, "cleartext").worst_case(evaluations=100, within_ranges=True)

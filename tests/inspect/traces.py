@@ -76,7 +76,9 @@ def written_trace(run: Run = "encrypted", names: tuple[str, ...] = NAMES, *, mod
             ChannelCurve(-half, half, tuple(np.maximum(x, 0.0)), tuple(x**2 / (2 * half) + x / 2 + half / 16))
         )
     histogram = np.histogram(np.random.default_rng(0).normal(0, 1, 5000), 40, (-3.0, 3.0))[0] / 5000
-    fit = PolynomialReport("relu", "relu", 2, -3.0, 3.0, 0.19, tuple(curves), tuple(histogram))
+    fit = PolynomialReport(
+        "relu", "relu", 2, -3.0, 3.0, 0.19, curves=tuple(curves), histogram=tuple(histogram)
+    )
     report = replace(plan.report, polynomials=(fit,), predicted_error=1e-4, approximation_error=0.01)
     return Trace(
         replace(plan, report=report), run, np.zeros((8, 8)), tuple(layers), False, None, (None,) * len(layers)

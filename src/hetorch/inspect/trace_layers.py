@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 import numpy as np
@@ -13,7 +13,7 @@ from hetorch.errors import InputError, PlanUseError
 from hetorch.inspect.batches import check_runnable, with_clear_weights
 from hetorch.inspect.layer_trace import Distribution, Errors, LayerTrace
 from hetorch.inspect.layers import INPUT, Layer, layers_of
-from hetorch.inspect.model_values import SAME, Match, ModelValues, Units, beyond_fit, model_values
+from hetorch.inspect.model_values import SAME, Match, ModelValues, Units, model_values
 from hetorch.inspect.record import Record, record_cleartext, record_simulated
 from hetorch.inspect.simulate import check_seed
 from hetorch.inspect.trace_result import Run, Trace
@@ -153,8 +153,11 @@ class _Maker:
     records: dict[str, Record]
     reference: ModelValues | None
     matches: tuple[Match | None, ...] = ()
+    beyond: list[tuple[str, NDArray[np.bool_]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if self.reference is not None:
+            self.beyond = self.reference.beyond(self.plan.report.polynomials)
         self.matches = tuple(self._match(number) for number in range(len(self.layers)))
 
     def all_layers(self) -> tuple[LayerTrace, ...]:
@@ -256,8 +259,8 @@ class _Maker:
         operands = self.records["cleartext"].values[source]
         if layer.has_unit_range:
             return float(np.mean(~(np.abs(operands) <= 1 + RANGE_SLACK))), fitted
-        read = None if self.reference is None or not fits else self.reference.read_by(layer.name)
-        return (None if read is None else float(np.mean(beyond_fit(read, fits[0])))), fitted
+        beyond = [share for name, share in self.beyond if name == layer.name]
+        return (float(np.mean(np.concatenate(beyond, axis=1))) if beyond else None), fitted
 
     def _memory(self) -> list[int]:
         """Return the predicted memory during each layer: keys, all encoded weights, and the most of its operations."""

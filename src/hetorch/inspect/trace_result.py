@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hetorch.errors import InputError
 from hetorch.inspect.layer_trace import LayerTrace
-from hetorch.inspect.model_values import Match, ModelValues, beyond_fit
+from hetorch.inspect.model_values import Match, ModelValues
 from hetorch.inspect.trace_table import as_html, as_rich, as_text
 from hetorch.inspect.worst_case import EVALUATIONS, WorstCase, worst_case
 from hetorch.plan import Plan
@@ -80,6 +80,13 @@ class Trace:
     def compared_numbers(self) -> tuple[int, ...]:
         """The numbers of these layers in `layers`."""
         return tuple(number for number, match in enumerate(self._matches) if match is not None)
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """The names of the activations whose ranges can be judged with a model only."""
+        fitted = dict.fromkeys(fit.layer for fit in self.plan.report.polynomials)
+        judged = {layer.name for layer in self.layers if layer.outside is not None}
+        return tuple(name for name in fitted if name not in judged)
 
     def is_rescaled(self, number: int) -> bool:
         """Return True if the layer of that number is compared in units that were fitted to the model's values."""
@@ -172,10 +179,8 @@ class Trace:
             return None, np.zeros(len(samples), dtype=bool)
         there = self._reference.on(samples)
         outside = np.zeros(len(samples), dtype=bool)
-        for fit in self.plan.report.polynomials:
-            read = there.read_by(fit.layer)
-            if read is not None:
-                outside |= beyond_fit(read, fit).any(axis=1)
+        for _, beyond in there.beyond(self.plan.report.polynomials):
+            outside |= beyond.any(axis=1)
         return there.outputs, outside
 
     @property
@@ -239,7 +244,8 @@ class Trace:
         numbers = [number for number, layer in enumerate(self.layers) if layer.name == name]
         if not numbers:
             raise InputError(
-                f"the plan has no layer {name!r}; its layers are {', '.join(layer.name for layer in self.layers)}"
+                f"the plan has no layer {name!r}; its layers are "
+                f"{', '.join(dict.fromkeys(layer.name for layer in self.layers))}"
             )
         return numbers[-1]
 

@@ -42,6 +42,7 @@ class WorstCase:
     noise        largest error of an output by noise, over several draws of it
     noise_bound  the bound of that error that the plan predicts, for activations that stay in their ranges
     outside      names of the activations that leave their ranges
+    unjudged     names of the activations whose ranges can be judged with a model only
     larger       names of layers that multiply values with each other and whose results are larger than on the samples
                  of the trace: products multiply noise by values, and its bound is for those of the calibration inputs
     searched     number of inputs that were evaluated
@@ -54,6 +55,7 @@ class WorstCase:
     noise: float
     noise_bound: float
     outside: tuple[str, ...]
+    unjudged: tuple[str, ...]
     larger: tuple[str, ...]
     searched: int
     trace: Trace = field(repr=False)
@@ -78,6 +80,11 @@ class WorstCase:
             lines.append(
                 f"ranges {', '.join(self.outside)} read values outside the ranges of their polynomials, where neither "
                 "promise nor bound holds: calibrate with inputs like this one if such can occur"
+            )
+        elif self.unjudged:
+            lines.append(
+                "ranges no activation is seen outside its range; with model= in hetorch.inspect.trace that of "
+                f"{', '.join(self.unjudged)} is judged too"
             )
         else:
             lines.append("ranges all activations stay in the ranges of their polynomials")
@@ -183,6 +190,7 @@ class _Search:
             noise=noise,
             noise_bound=report.predicted_error,
             outside=tuple(outside),
+            unjudged=again.unjudged,
             larger=self._larger(again),
             searched=searched,
             trace=again,

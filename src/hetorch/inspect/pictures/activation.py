@@ -86,7 +86,7 @@ def _draw_histograms(ax: Axes, trace: Trace, fit: PolynomialReport) -> None:
             tallest = max(tallest, float(shares.max()))
             beneath.stairs(shares, wide, color=VERMILLION, linewidth=1.1)
             ax.plot([], [], color=VERMILLION, linewidth=1.1, label="these samples")
-            _tint_outside(ax, fit, float(wide[0]), float(wide[-1]))
+            _tint_outside(ax, fit, float(read.min()), float(read.max()))
     ax.margins(x=0.02)
     beneath.set_ylim(0, (tallest or 1.0) / BENEATH)
     beneath.set_yticks([])

@@ -32,7 +32,7 @@ def labels_of(layers: Sequence[LayerTrace]) -> list[str]:
     labels = []
     for name in names:
         seen[name] = seen.get(name, 0) + 1
-        labels.append(f"{name} ({seen[name]})" if names.count(name) > 1 else name)
+        labels.append(f"{name} #{seen[name]}" if names.count(name) > 1 else name)
     return labels
 
 
