@@ -95,8 +95,9 @@ class Judged:
         return Score(accuracy, r2, rmse, agreement, worst)
 
 
-def _share(right: NDArray[np.generic], known: NDArray[np.bool_]) -> float:
+def _share(equal: object, known: NDArray[np.bool_]) -> float:
     """Return the share of labels, (samples, ...), that are right and of a `known` sample."""
+    right = np.asarray(equal, dtype=bool)
     return float(np.mean(right & known.reshape(-1, *(1,) * (right.ndim - 1))))
 
 
