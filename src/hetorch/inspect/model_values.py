@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hetorch.errors import InputError
 from hetorch.inspect.layers import Layer
-from hetorch.ir.tensor_program import TensorProgram
+from hetorch.ir.tensor_program import Activation, TensorProgram
 from hetorch.plan import Plan
 from hetorch.plan.heads import Head, row, split
 
@@ -74,6 +74,13 @@ class ModelValues:
     def outputs(self) -> Array:
         """The model's outputs as rows of the plan, (samples, elements)."""
         return self._as_plan(self.values[self.program.output])
+
+    def read_by(self, activation: str) -> Array | None:
+        """Return the numbers that the activation of that name reads, flat; None if the model has none."""
+        for op in self.program.operations:
+            if isinstance(op, Activation) and op.name == activation:
+                return self.values[op.input].reshape(-1)
+        return None
 
     def continued(self, replaced: Mapping[int, Array]) -> Array:
         """Return the outputs as rows of the plan, if some values of the model are replaced by those of another run."""

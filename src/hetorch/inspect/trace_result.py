@@ -18,6 +18,8 @@ from hetorch.quantities import count_text, size_text, time_text
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from hetorch.inspect.pictures.plots import Plots
+
 Array = NDArray[np.float64]
 Run = Literal["cleartext", "simulated", "encrypted"]
 """How far a trace goes; each word includes those before it."""
@@ -121,6 +123,17 @@ class Trace:
             }
         )
 
+    def values_read(self, activation: str) -> Array | None:
+        """Return the numbers that an activation of the model reads on the samples; None without a model or such one."""
+        return None if self._reference is None else self._reference.read_by(activation)
+
+    @property
+    def plot(self) -> Plots:
+        """The pictures of the trace: `trace.plot()` for several at once, and such as `trace.plot.errors(ax=ax)`."""
+        from hetorch.inspect.pictures.plots import Plots
+
+        return Plots(self)
+
     def to_dicts(self) -> list[dict[str, object]]:
         """Return a dictionary of figures for each layer."""
         return [layer.to_dict() for layer in self.layers]
@@ -134,20 +147,22 @@ class Trace:
         return pd.DataFrame(self.to_dicts())
 
     def __str__(self) -> str:
-        return as_text(self._title(), self.layers, self._summary())
+        return as_text(self.title, self.layers, self._summary())
 
     def __rich__(self) -> Table:
         """Return the table as rich draws it in a terminal."""
-        return as_rich(self._title(), self.layers, self._summary())
+        return as_rich(self.title, self.layers, self._summary())
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""
-        return as_html(self._title(), self.layers, self._summary())
+        return as_html(self.title, self.layers, self._summary())
 
     def __repr__(self) -> str:
         return f"Trace({self.plan.name!r}, {self.run}: {count_text(len(self.layers), 'layer')}; print it for its table)"
 
-    def _title(self) -> str:
+    @property
+    def title(self) -> str:
+        """The name of the plan, the number of samples, and how far the run went."""
         return f"{self.plan.name}: {count_text(len(self.samples), 'sample')}, {self.run}"
 
     def _summary(self) -> list[str]:

@@ -53,7 +53,9 @@ class Plan(PlanContents):
             name: np.zeros((len(array), 1) if array.ndim == 2 else 1) if array.dtype == np.float64 else array
             for name, array in self.weights.items()
         }
-        return replace(self, weights=hidden)
+        # Curves are drawn with the ranges of single channels, which tell something of the weights.
+        fits = tuple(fit.without_curves() for fit in self.report.polynomials)
+        return replace(self, weights=hidden, report=replace(self.report, polynomials=fits))
 
     def public(self) -> PublicPlan:
         """Return the part that a client may see.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hetorch.quantities import count_text, size_text, time_text
 
@@ -51,11 +51,23 @@ class LayerReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelCurve:
+    """An activation of one channel: `function` and `polynomial` at points that lie evenly from `low` to `high`."""
+
+    low: float
+    high: float
+    function: tuple[float, ...]
+    polynomial: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PolynomialReport:
     """The polynomial in place of one activation.
 
     `layer` is the name of the activation and `function` its function. `low` and `high` are the range over all elements
-    on which it was fitted, and `error` is the largest difference there, in the activation's own units.
+    on which it was fitted, and `error` is the largest difference there, in the activation's own units. For pictures,
+    `curves` are those of some channels, and `histogram` has the shares of the calibration values in equal parts of the
+    range. A plan that encrypts its weights keeps neither for the server.
     """
 
     layer: str
@@ -64,6 +76,12 @@ class PolynomialReport:
     low: float
     high: float
     error: float
+    curves: tuple[ChannelCurve, ...] = ()
+    histogram: tuple[float, ...] = ()
+
+    def without_curves(self) -> PolynomialReport:
+        """Return the same without what shows single channels and the calibration values."""
+        return replace(self, curves=(), histogram=())
 
 
 @dataclass(frozen=True, slots=True)
