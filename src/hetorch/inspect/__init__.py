@@ -1,6 +1,6 @@
 """Layer 6: running a plan in one process, to look inside before it is served.
 
-`hetorch.inspect.trace` and `hetorch.inspect.find_divergence` are loaded when they are first used.
+Its public names are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names as in _EXPORTS, for type checkers
     from hetorch.inspect.divergence import find_divergence as find_divergence
+    from hetorch.inspect.resource_watch import resources as resources
+    from hetorch.inspect.sweeps.result import load_sweep as load_sweep
+    from hetorch.inspect.sweeps.sweep import sweep as sweep
     from hetorch.inspect.trace_layers import trace as trace
 
 _EXPORTS = {
     "find_divergence": "hetorch.inspect.divergence",
+    "load_sweep": "hetorch.inspect.sweeps.result",
+    "resources": "hetorch.inspect.resource_watch",
+    "sweep": "hetorch.inspect.sweeps.sweep",
     "trace": "hetorch.inspect.trace_layers",
 }
 """The module that defines each public name."""

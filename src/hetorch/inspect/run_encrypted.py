@@ -62,21 +62,32 @@ def run_encrypted(
     public = plan.public()
     samples, _ = public.samples(x)
     limit = machine_memory() if memory_limit is None else memory_limit
-    if not plan.program.encrypted_weights:
-        storage_within(plan, limit, chosen)  # what does not fit is refused before keys take memory
     with reporting(progress, "run encrypted") as report:
-        secret = SecretKey.generate(plan.parameters)
-        keys = secret.evaluation_keys(plan.key_spec, progress=counted(report, MAKING_KEYS))
-        told = telling(on_event, report, plan, len(samples))
-        run_ciphertexts = _encrypted_runner(plan, chosen, secret, keys, limit, told)
+        return public.named(run_samples(plan, samples, chosen, limit, on_event, report))
 
-        def run(packed: Sequence[Slots]) -> list[Slots]:
-            inputs = [
-                secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed
-            ]
-            return [secret.decrypt(result) for result in run_ciphertexts(inputs)]
 
-        return public.named(run_in_batches(public, samples, run))
+def run_samples(
+    plan: Plan,
+    samples: Array,
+    chosen: AnyBackend,
+    memory_limit: int | None,
+    on_event: Listener | None,
+    report: Progress,
+) -> Array:
+    """Return the results (batch, *output_shape) for samples that PublicPlan.samples made; other arguments and errors
+    are those of run_encrypted."""
+    if not plan.program.encrypted_weights:
+        storage_within(plan, memory_limit, chosen)  # what does not fit is refused before keys take memory
+    secret = SecretKey.generate(plan.parameters)
+    keys = secret.evaluation_keys(plan.key_spec, progress=counted(report, MAKING_KEYS))
+    told = telling(on_event, report, plan, len(samples))
+    run_ciphertexts = _encrypted_runner(plan, chosen, secret, keys, memory_limit, told)
+
+    def run(packed: Sequence[Slots]) -> list[Slots]:
+        inputs = [secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed]
+        return [secret.decrypt(result) for result in run_ciphertexts(inputs)]
+
+    return run_in_batches(plan.public(), samples, run)
 
 
 def record_on_ciphertexts(
