@@ -46,7 +46,7 @@ IS_DONE = """() => {
     return prompts.length > 0 && prompts.every(text => /\\d/.test(text));
 }"""
 HAS_ERROR = "() => document.querySelector('.jp-OutputArea [data-mime-type$=\".error\"]') !== null"
-TEXTS = "(kind) => [...document.querySelectorAll(`[data-mime-type$=\".${kind}\"]`)].map(one => one.textContent)"
+TEXTS = '(kind) => [...document.querySelectorAll(`[data-mime-type$=".${kind}"]`)].map(one => one.textContent)'
 OVERFLOWING = """() => [...document.querySelectorAll('.jp-OutputArea-output')]
     .filter(one => one.scrollWidth > one.clientWidth + 1)
     .map(one => one.textContent.slice(0, 200))"""
