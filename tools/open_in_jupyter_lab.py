@@ -41,11 +41,17 @@ SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
 }
 
-IS_DONE = """() => {
-    const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(one => one.textContent);
-    return prompts.length > 0 && prompts.every(text => /\\d/.test(text));
+RUN_ALL = """async (seconds) => {
+    const app = window.jupyterapp;
+    await app.restored;
+    const panel = app.shell.currentWidget;
+    await panel.context.ready;
+    await panel.sessionContext.ready;
+    await panel.sessionContext.session.kernel.info;
+    const late = new Promise((_, fail) => setTimeout(() => fail(new Error('the cells run too long')), 1000 * seconds));
+    await Promise.race([app.commands.execute('notebook:run-all-cells'), late]);
+    await app.commands.execute('docmanager:save');
 }"""
-HAS_ERROR = "() => document.querySelector('.jp-OutputArea [data-mime-type$=\".error\"]') !== null"
 TEXTS = '(kind) => [...document.querySelectorAll(`[data-mime-type$=".${kind}"]`)].map(one => one.textContent)'
 OVERFLOWING = """() => [...document.querySelectorAll('.jp-OutputArea-output')]
     .filter(one => one.scrollWidth > one.clientWidth + 1)
@@ -75,7 +81,8 @@ def jupyter_lab(folder: Path, kernel: Path) -> Iterator[str]:
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
     }
     options = [
-        *("--no-browser", "--ip=127.0.0.1", "--port=0", "--allow-root", "--KernelManager.transport=ipc"),
+        *("--no-browser", "--ip=127.0.0.1", "--port=0", "--allow-root", "--expose-app-in-browser"),
+        "--KernelManager.transport=ipc",  # by default, any user of this machine can send code to the kernel
         f"--ServerApp.root_dir={folder / 'files'}",
     ]
     with (folder / "log").open("w") as log:
@@ -104,19 +111,10 @@ def _address(process: subprocess.Popen[bytes], runtime: Path, log: Path) -> str:
 
 
 def run_cells(page: Page) -> None:
-    """Run all cells of the notebook that the page shows, wait for the last one, and save it."""
+    """Run all cells of the notebook that the page shows, as the menu does, and save it when the last one has run."""
     page.wait_for_selector(".jp-CodeCell", timeout=1e3 * START_SECONDS)
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status="idle"]', timeout=1e3 * START_SECONDS)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
-    deadline = time.monotonic() + RUN_SECONDS
-    while not page.evaluate(IS_DONE) and not page.evaluate(HAS_ERROR):
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"the cells did not end within {RUN_SECONDS:.0f} seconds")
-        time.sleep(0.5)
-    time.sleep(1.0)  # pictures are drawn
-    page.keyboard.press("Control+s")
-    time.sleep(1.0)
+    page.evaluate(RUN_ALL, RUN_SECONDS)
+    page.wait_for_timeout(1000)  # pictures are drawn
 
 
 def take_pictures(page: Page, out: Path) -> None:
