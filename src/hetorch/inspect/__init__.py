@@ -1,6 +1,6 @@
 """Layer 6: running a plan in one process, to look inside before it is served.
 
-Its public names are loaded when they are first used.
+The names below are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names as in _EXPORTS, for type checkers
     from hetorch.inspect.divergence import find_divergence as find_divergence
+    from hetorch.inspect.onnx_graph import to_onnx_graph as to_onnx_graph
     from hetorch.inspect.resource_watch import resources as resources
     from hetorch.inspect.sweeps.result import load_sweep as load_sweep
     from hetorch.inspect.sweeps.sweep import sweep as sweep
@@ -20,6 +21,7 @@ _EXPORTS = {
     "load_sweep": "hetorch.inspect.sweeps.result",
     "resources": "hetorch.inspect.resource_watch",
     "sweep": "hetorch.inspect.sweeps.sweep",
+    "to_onnx_graph": "hetorch.inspect.onnx_graph",
     "trace": "hetorch.inspect.trace_layers",
 }
 """The module that defines each public name."""
