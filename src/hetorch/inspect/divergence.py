@@ -195,12 +195,10 @@ class _Search:
         )
 
     def _ranges_kept(self) -> str:
-        layers = [self.trace.layers[number] for number in self._polynomials(0, len(self.trace.layers) - 1)]
-        judged = {layer.name for layer in layers if layer.outside is not None}
-        others = dict.fromkeys(layer.name for layer in layers if layer.name not in judged)
+        others = ", ".join(self.trace.unjudged)
         if not others:
             return "all activations stay in their ranges"
-        return f"no activation is seen outside its range (that of {', '.join(others)} can be judged with model= only)"
+        return f"no activation is seen outside its range (that of {others} can be judged with model= only)"
 
     def _right(self, error: float, reason: str) -> Divergence:
         return Divergence(True, "", "none", error, reason, "", self.trace)

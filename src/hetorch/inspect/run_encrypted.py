@@ -11,7 +11,7 @@ from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
 from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telling
 from hetorch.inspect.layers import Layer
-from hetorch.inspect.record import Array, Record, record_encrypted
+from hetorch.inspect.record import Array, Record, record_encrypted, record_times
 from hetorch.interop.backends import backend
 from hetorch.ir.matrix_memory import machine_memory
 from hetorch.model_owner.encrypt import encrypt_weights
@@ -91,9 +91,15 @@ def run_samples(
 
 
 def record_on_ciphertexts(
-    plan: Plan, layers: Sequence[Layer], samples: Array, told: Callable[[], None], report: Progress
+    plan: Plan,
+    layers: Sequence[Layer],
+    samples: Array,
+    told: Callable[[], None],
+    report: Progress,
+    wants_values: bool,
 ) -> Record:
-    """Return the decrypted values of every layer of a plan with weights in clear; its keys are made for this run.
+    """Return the decrypted values of every layer of a plan with weights in clear, or its times only; its keys are made
+    for this run.
 
     Raises:
         PlanUseError: the plan does not fit this machine's memory.
@@ -104,15 +110,16 @@ def record_on_ciphertexts(
     keys = secret.evaluation_keys(plan.key_spec, progress=counted(report, MAKING_KEYS))
     runner = Runner(plan, NATIVE.make(plan.parameters, keys), memory_limit=limit)
     runner.prepare()
-    return record_encrypted(
-        plan,
-        layers,
-        samples,
-        lambda slots: secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale),
-        secret.decrypt,
-        lambda ciphertexts, listener: runner.run(ciphertexts, on_event=listener),
-        told,
-    )
+
+    def encrypt(slots: Slots) -> Ciphertext:
+        return secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)
+
+    def run(ciphertexts: Sequence[Ciphertext], listener: Listener) -> object:
+        return runner.run(ciphertexts, on_event=listener)
+
+    if not wants_values:
+        return record_times(plan, layers, samples, encrypt, run, told)
+    return record_encrypted(plan, layers, samples, encrypt, secret.decrypt, run, told)
 
 
 def _encrypted_runner(

@@ -107,6 +107,8 @@ def report_json(report: PlanReport) -> dict[str, object]:
                 for curve in fit.curves
             ],
             "histogram": list(fit.histogram),
+            "channel_low": list(fit.channel_low),
+            "channel_high": list(fit.channel_high),
         }
         for fit in report.polynomials
     ]
@@ -189,6 +191,12 @@ def read_report(fields: Fields) -> PlanReport:
 def _read_polynomials(fields: Fields) -> tuple[PolynomialReport, ...]:
     polynomials = []
     for child in fields.children("polynomials", MAX_ITEMS) if fields.has("polynomials") else []:
+        ranges = [
+            child.numbers(end, -LARGEST, LARGEST, MAX_ITEMS) if child.has(end) else ()
+            for end in ("channel_low", "channel_high")
+        ]
+        if len(ranges[0]) != len(ranges[1]):
+            raise child.error("as many channels need a low end of their ranges as a high one")
         polynomials.append(
             PolynomialReport(
                 layer=child.text("layer", TEXT),
@@ -197,6 +205,8 @@ def _read_polynomials(fields: Fields) -> tuple[PolynomialReport, ...]:
                 low=child.number("low", -LARGEST, LARGEST),
                 high=child.number("high", -LARGEST, LARGEST),
                 error=child.number("error", 0, LARGEST),
+                channel_low=ranges[0],
+                channel_high=ranges[1],
                 curves=_read_curves(child),
                 histogram=child.numbers("histogram", 0, 1, MAX_POINTS) if child.has("histogram") else (),
             )

@@ -53,8 +53,8 @@ class Plan(PlanContents):
             name: np.zeros((len(array), 1) if array.ndim == 2 else 1) if array.dtype == np.float64 else array
             for name, array in self.weights.items()
         }
-        # Curves are drawn with the ranges of single channels, which tell something of the weights.
-        fits = tuple(fit.without_curves() for fit in self.report.polynomials)
+        # The ranges of single channels tell something of the weights.
+        fits = tuple(fit.without_channels() for fit in self.report.polynomials)
         return replace(self, weights=hidden, report=replace(self.report, polynomials=fits))
 
     def public(self) -> PublicPlan:

@@ -65,9 +65,11 @@ class PolynomialReport:
     """The polynomial in place of one activation.
 
     `layer` is the name of the activation and `function` its function. `low` and `high` are the range over all elements
-    on which it was fitted, and `error` is the largest difference there, in the activation's own units. For pictures,
-    `curves` are those of some channels, and `histogram` has the shares of the calibration values in equal parts of the
-    range. A plan that encrypts its weights keeps neither for the server.
+    on which it was fitted, and `error` is the largest difference there, in the activation's own units.
+
+    `channel_low` and `channel_high` are the ranges of the channels: equal parts of the elements, in order. For
+    pictures, `curves` are those of some channels, and `histogram` has the shares of the calibration values in equal
+    parts of the whole range. A plan that encrypts its weights keeps none of these for the server.
     """
 
     layer: str
@@ -76,12 +78,14 @@ class PolynomialReport:
     low: float
     high: float
     error: float
+    channel_low: tuple[float, ...] = ()
+    channel_high: tuple[float, ...] = ()
     curves: tuple[ChannelCurve, ...] = ()
     histogram: tuple[float, ...] = ()
 
-    def without_curves(self) -> PolynomialReport:
+    def without_channels(self) -> PolynomialReport:
         """Return the same without what shows single channels and the calibration values."""
-        return replace(self, curves=(), histogram=())
+        return replace(self, channel_low=(), channel_high=(), curves=(), histogram=())
 
 
 @dataclass(frozen=True, slots=True)

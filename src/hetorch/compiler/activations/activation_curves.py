@@ -24,7 +24,8 @@ DRAWN_CHANNELS, DRAWN_POINTS = 6, 65
 BARS, COUNTED = 40, 1 << 16
 """Bars of the histogram of calibration values, and about the largest number of values that it counts."""
 DIGITS = 5
-"""Digits of the numbers in curves and histograms, which are for pictures only."""
+"""Digits of the numbers in curves, histograms and ranges of channels, which nothing computes with. Raised, plans have
+longer manifests."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,6 +61,12 @@ def points_on_range(out: Replacement, domain: Domain) -> Points:
     share = np.linspace(0.0, 1.0, count)[:, None]
     x = domain.low + share * (domain.high - domain.low)
     return Points(out.op.apply(x), out.run(x))
+
+
+def channel_ranges(domain: Domain) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the low and the high ends of the ranges of all channels."""
+    elements = np.unique(domain.channel, return_index=True)[1]
+    return _short(domain.low[elements]), _short(domain.high[elements])
 
 
 def histogram(domain: Domain) -> tuple[float, ...]:

@@ -21,6 +21,7 @@ class Fit:
                      other half: an estimate for inputs to come
     reach            distance from the centre, in half ranges, up to which the polynomial stays below TAIL_GROWTH times
                      its largest value in the range, for every input (polynomial_growth)
+    channel_low      range of each channel, as in PolynomialReport; and channel_high
     curves           the function and its polynomial in some of the channels
     histogram        shares of the calibration values in equal parts of the range
     """
@@ -35,6 +36,8 @@ class Fit:
     error: float
     escapes: float
     reach: float
+    channel_low: tuple[float, ...] = ()
+    channel_high: tuple[float, ...] = ()
     curves: tuple[ChannelCurve, ...] = ()
     histogram: tuple[float, ...] = ()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.activations.activation_curves import histogram, points_on_range
+from hetorch.compiler.activations.activation_curves import channel_ranges, histogram, points_on_range
 from hetorch.compiler.activations.approximated import Fit
 from hetorch.compiler.activations.channel_polynomials import (
     is_line_plus_even,
@@ -67,6 +67,7 @@ def fit_of(out: Replacement, form: Form, domain: Domain, result: Array) -> Fit:
         max(float(on_data), points.error),
         domain.escapes,
         form.reach,
+        *channel_ranges(domain),
         points.curves(domain),
         histogram(domain),
     )

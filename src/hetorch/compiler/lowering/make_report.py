@@ -81,7 +81,8 @@ def make_report(
         key_limit=calibration.key_limit,
         polynomials=tuple(
             PolynomialReport(
-                fit.name, fit.function, fit.degree, fit.low, fit.high, fit.error, fit.curves, fit.histogram
+                *(fit.name, fit.function, fit.degree, fit.low, fit.high, fit.error),
+                *(fit.channel_low, fit.channel_high, fit.curves, fit.histogram),
             )
             for fit in approximated.fits
         ),

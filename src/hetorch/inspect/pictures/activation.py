@@ -44,7 +44,7 @@ def draw_activation(trace: Trace, name: str | None = None, ax: Axes | None = Non
     tidy(ax)
     ax.set_xlabel(f"what {fit.layer} reads, in the model's units")
     ax.set_ylabel(f"what {fit.layer} returns")
-    legend_above(ax, columns=2)
+    legend_above(ax)
     return ax
 
 
@@ -64,7 +64,7 @@ def _fit(trace: Trace, name: str | None) -> PolynomialReport:
 
 
 def _named(fit: PolynomialReport) -> str:
-    return f"its polynomial, degree {fit.degree}: at most {fit.error:.2g} away"
+    return f"degree {fit.degree}: within {fit.error:.2g}"
 
 
 def _draw_histograms(ax: Axes, trace: Trace, fit: PolynomialReport) -> None:
@@ -85,7 +85,16 @@ def _draw_histograms(ax: Axes, trace: Trace, fit: PolynomialReport) -> None:
             shares = np.histogram(read, wide)[0] / read.size
             tallest = max(tallest, float(shares.max()))
             beneath.stairs(shares, wide, color=VERMILLION, linewidth=1.1)
-            ax.plot([], [], color=VERMILLION, linewidth=1.1, label="values of these samples")
+            ax.plot([], [], color=VERMILLION, linewidth=1.1, label="these samples")
+            _tint_outside(ax, fit, float(read.min()), float(read.max()))
+    ax.margins(x=0.02)
     beneath.set_ylim(0, (tallest or 1.0) / BENEATH)
     beneath.set_yticks([])
     beneath.spines[["top", "right", "left", "bottom"]].set_visible(False)
+
+
+def _tint_outside(ax: Axes, fit: PolynomialReport, low: float, high: float) -> None:
+    """Tint where the samples reach from `low` to `high` beyond the range of the polynomial."""
+    sides = [side for side in ((low, fit.low), (fit.high, high)) if side[0] < side[1]]
+    for number, side in enumerate(sides):
+        ax.axvspan(*side, color=VERMILLION, alpha=0.1, linewidth=0, label=None if number else "outside")

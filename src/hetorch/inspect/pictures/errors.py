@@ -38,10 +38,10 @@ def draw_errors(trace: Trace, ax: Axes | None = None) -> Axes:
             note_beside(ax, row, "no error" if least == 0 else "beyond all numbers")
         else:
             ax.plot([least, most], [row, row], color=BLUE, linewidth=1)
-    ax.plot(*drawable(rms, rows), "o", color=BLUE, markersize=5, label="root mean square")
-    ax.plot(*drawable(worst, rows), "|", color=BLUE, markersize=9, markeredgewidth=1.8, label="largest")
+    ax.plot(drawable(rms), rows, "o", color=BLUE, markersize=5, label="root mean square")
+    ax.plot(drawable(worst), rows, "|", color=BLUE, markersize=9, markeredgewidth=1.8, label="largest")
     if promised is not None:
-        ax.plot([promised], rows[-1:], "D", color=GREEN, mfc="none", label="promised for the outputs")
+        ax.plot([promised], rows[-1:], "D", color=GREEN, mfc="none", label="promised (outputs)")
     log_x(ax, [*rms, *worst, promised], 10)
     _tell_outside(ax, trace, rows)
     ax.set_xlabel("error, % of the layer's range")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hetorch.inspect.layer_trace import LayerTrace
-from hetorch.inspect.pictures.style import SMALL, tidy
+from hetorch.inspect.pictures.style import SMALL, height_points, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,15 +32,14 @@ def labels_of(layers: Sequence[LayerTrace]) -> list[str]:
     labels = []
     for name in names:
         seen[name] = seen.get(name, 0) + 1
-        labels.append(f"{name} ({seen[name]})" if names.count(name) > 1 else name)
+        labels.append(f"{name} #{seen[name]}" if names.count(name) > 1 else name)
     return labels
 
 
 def layer_rows(ax: Axes, layers: Sequence[LayerTrace]) -> list[int]:
     """Make the y axis one of layers, and return the y of each."""
     rows, labels = list(range(len(layers))), labels_of(layers)
-    points = ax.get_window_extent().height * 72 / ax.get_figure(root=True).dpi  # type: ignore[union-attr]
-    step = max(1, math.ceil(LEAST_ROW * len(rows) / max(points, 1.0)))
+    step = max(1, math.ceil(LEAST_ROW * len(rows) / max(height_points(ax), 1.0)))
     shown = rows[::step]
     ax.set_yticks(shown, [labels[row] for row in shown], fontsize=SMALL)
     ax.set_ylim(len(rows) - 0.4, -0.6)

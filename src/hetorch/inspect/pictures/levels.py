@@ -19,9 +19,9 @@ def draw_levels(trace: Trace, ax: Axes | None = None) -> Axes:
     Raises:
         MissingPackageError: matplotlib is not installed.
     """
+    ax = axes_or_new(ax, height_for(trace.layers))
     from matplotlib.ticker import MaxNLocator
 
-    ax = axes_or_new(ax, height_for(trace.layers))
     rows, levels = layer_rows(ax, trace.layers), [layer.level for layer in trace.layers]
     ax.barh(rows, levels, height=1.0, color=GREEN, alpha=0.18)
     edges = [rows[0] - 0.5, *(row + 0.5 for row in rows)]

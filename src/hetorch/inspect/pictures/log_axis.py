@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from hetorch.inspect.pictures.style import GREY, SMALL
+from hetorch.inspect.pictures.style import GREY, SMALL, height_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def drawable(values: Sequence[float | None], rows: Sequence[int]) -> tuple[list[float], list[int]]:
-    """Return the values that a logarithmic axis can show, with their rows; others become NaN, which breaks a line."""
-    shown = [math.nan if v is None or not 0 < v < math.inf else v for v in values]
-    return shown, list(rows)
+def drawable(values: Iterable[float | None]) -> list[float]:
+    """Return the values with NaN, which breaks a line, for those that a logarithmic axis cannot show."""
+    return [math.nan if v is None or not 0 < v < math.inf else v for v in values]
 
 
 def log_x(ax: Axes, values: Iterable[float | None], base: float) -> None:
@@ -27,8 +26,11 @@ def log_x(ax: Axes, values: Iterable[float | None], base: float) -> None:
         ax.set_xlim(min(drawn) / room, max(drawn) * room)
 
 
-def note_beside(ax: Axes, row: float, text: str, colour: str = GREY) -> None:
-    """Write beside the left edge of a row what no position on the axis can show, such as a zero."""
+def note_beside(ax: Axes, row: float, text: str) -> None:
+    """Write beside the left edge of a row what no position on the axis can show, such as a zero, if rows are high."""
+    bottom, top = ax.get_ylim()
+    if height_points(ax) < 0.8 * SMALL * abs(bottom - top):
+        return
     ax.annotate(
         text,
         (0.0, row),
@@ -37,5 +39,6 @@ def note_beside(ax: Axes, row: float, text: str, colour: str = GREY) -> None:
         textcoords="offset points",
         va="center",
         fontsize=SMALL - 1,
-        color=colour,
+        color=GREY,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
     )

@@ -32,10 +32,10 @@ def draw_noise(trace: Trace, ax: Axes | None = None) -> Axes:
     rows = layer_rows(ax, trace.layers)
     noise = [None if layer.noise is None else layer.noise.relative for layer in trace.layers]
     added, modelled = [_added(layer) for layer in trace.layers], [_modelled(layer) for layer in trace.layers]
-    ax.barh(*drawable(added, rows), height=0.55, color=ORANGE, alpha=0.75, label="added by the layer")
-    ax.plot(*drawable(noise, rows), "o-", color=BLUE, linewidth=0.8, markersize=5, label=trace.run)
+    ax.barh(rows, drawable(added), height=0.55, color=ORANGE, alpha=0.75, label="added by the layer")
+    ax.plot(drawable(noise), rows, "o-", color=BLUE, linewidth=0.8, markersize=5, label=trace.run)
     if trace.run == "encrypted":
-        ax.plot(*drawable(modelled, rows), "x", color=GREY, markersize=5, label="simulated")
+        ax.plot(drawable(modelled), rows, "x", color=GREY, markersize=5, label="simulated")
     log_x(ax, [*noise, *modelled, *added], 2)
     for row, part in zip(rows, noise, strict=True):
         if part is not None and not 0 < part < math.inf:

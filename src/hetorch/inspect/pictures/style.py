@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hetorch.optional_packages import explain_missing
 
@@ -23,6 +23,9 @@ SMALL = 8
 WIDTH = 7.0
 """Width of a picture, in inches."""
 
+LETTER, KEY = 0.55, 32.0
+"""Width of a letter as a share of its size, and of what a legend has beside its text, in points; about, for columns."""
+
 
 def axes_or_new(ax: Axes | None, height: float, width: float = WIDTH) -> Axes:
     """Return `ax`, or the axes of a new figure of pyplot, sized in inches; MissingPackageError without matplotlib."""
@@ -33,16 +36,24 @@ def axes_or_new(ax: Axes | None, height: float, width: float = WIDTH) -> Axes:
     return plt.subplots(figsize=(width, height), layout="constrained")[1]
 
 
-def legend_above(ax: Axes, columns: int = 3) -> None:
-    """Put the legend above the axes, where it hides no data."""
+def height_points(ax: Axes) -> float:
+    """Return the height of the axes in points, as far as it is known before the figure is laid out."""
+    figure: Any = ax.get_figure(root=True)
+    return float(ax.get_window_extent().height * 72 / figure.dpi)
+
+
+def legend_above(ax: Axes) -> None:
+    """Put the legend above the axes, where it hides no data, in as many columns as fit."""
     handles, labels = ax.get_legend_handles_labels()
+    longest = max(map(len, labels), default=0) * SMALL * LETTER + KEY
+    columns = max(1, int(ax.get_window_extent().width * 72 / ax.figure.dpi / longest)) if labels else 1
     if labels:
         ax.legend(
             handles,
             labels,
             loc="lower left",
             bbox_to_anchor=(0.0, 1.0),
-            ncols=columns,
+            ncols=min(columns, len(labels)),
             frameon=False,
             fontsize=SMALL,
             borderaxespad=0.2,
