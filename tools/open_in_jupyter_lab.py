@@ -52,7 +52,6 @@ RUN_ALL = """async (seconds) => {
     await Promise.race([app.commands.execute('notebook:run-all-cells'), late]);
     await app.commands.execute('docmanager:save');
 }"""
-TEXTS = '(kind) => [...document.querySelectorAll(`[data-mime-type$=".${kind}"]`)].map(one => one.textContent)'
 OVERFLOWING = """() => [...document.querySelectorAll('.jp-OutputArea-output')]
     .filter(one => one.scrollWidth > one.clientWidth + 1)
     .map(one => one.textContent.slice(0, 200))"""
@@ -156,13 +155,15 @@ def main(arguments: list[str]) -> int:
         content["metadata"]["kernelspec"] = {"name": KERNEL, "display_name": "hetorch", "language": "python"}
         notebook.write_text(json.dumps(content))
         with jupyter_lab(folder, options.kernel.absolute()) as address:
-            result = _in_browser(address % notebook.name, options.chromium, options.out)
+            overflowing = _in_browser(address % notebook.name, options.chromium, options.out)
+        result = _outputs(notebook) | {"overflowing": overflowing}
         shutil.copy(notebook, options.out / notebook.name)
     print(json.dumps(result))
     return 1 if result["errors"] else 0
 
 
-def _in_browser(address: str, chromium: Path, out: Path) -> dict[str, Any]:
+def _in_browser(address: str, chromium: Path, out: Path) -> list[str]:
+    """Run the notebook at that address, take pictures, and return the texts that are wider than the page."""
     with sync_playwright() as playwright:
         # Without its sandbox, because Chromium's does not start for root and in containers.
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
@@ -172,14 +173,20 @@ def _in_browser(address: str, chromium: Path, out: Path) -> dict[str, Any]:
             run_cells(page)
         finally:
             take_pictures(page, out)
-        result = {
-            "cells": page.evaluate("() => document.querySelectorAll('.jp-CodeCell').length"),
-            "errors": page.evaluate(TEXTS, "error"),
-            "warnings": page.evaluate(TEXTS, "stderr"),
-            "overflowing": page.evaluate(OVERFLOWING),
-        }
+        overflowing = list(page.evaluate(OVERFLOWING))
         browser.close()
-    return result
+    return overflowing
+
+
+def _outputs(notebook: Path) -> dict[str, Any]:
+    """Return the number of code cells, the errors and the texts on stderr of a notebook that was run."""
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    outputs = [output for cell in cells for output in cell["outputs"]]
+    return {
+        "cells": len(cells),
+        "errors": ["\n".join(one["traceback"]) for one in outputs if one["output_type"] == "error"],
+        "warnings": ["".join(one["text"]) for one in outputs if one.get("name") == "stderr"],
+    }
 
 
 if __name__ == "__main__":

@@ -48,7 +48,8 @@ def draw_curve(sweep: Sweep, y: str, x: str, ax: Axes | None = None) -> Axes:
         )
     if not is_option:
         known_values(sweep.rows, x)
-    others = [name for name in sweep.varied if name != x]
+    # Over a figure, a curve goes along the option that varies fastest.
+    others = [name for name in sweep.varied if name != x] if is_option else list(sweep.varied[:-1])
     curves: dict[str, list[Row]] = {}
     for row in sweep.rows:
         curves.setdefault(text_of(row.options, others), []).append(row)

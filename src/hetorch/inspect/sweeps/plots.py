@@ -45,6 +45,7 @@ class Plots:
     def curve(self, y: str, x: str, *, ax: Axes | None = None) -> Axes:
         """Draw a figure over an option or another figure: a curve for each combination of the other options.
 
+        Over a figure, a curve goes along the values of the last option that was given as a list.
         Configurations that were not compiled are crosses on the x axis. `sweep.where(...)` leaves fewer curves.
 
         Args:

@@ -82,6 +82,6 @@ def _order(row: Row) -> tuple[object, ...]:
     """Return a key by which rows are sorted: numbers before text, both before None."""
     values = (
         (2, "", 0.0) if value is None else (1, value, 0.0) if isinstance(value, str) else (0, "", value)
-        for _, value in sorted(row.options.items())
+        for value in row.options.values()
     )
     return (row.study, *sorted(row.options), *values)

@@ -154,7 +154,7 @@ def _plain(labels: object | None) -> object:
         return {str(name): _plain(part) for name, part in labels.items()}
     if labels is None:
         return None
-    if hasattr(labels, "detach"):
+    try:
         return to_array(labels)
-    array = np.asarray(labels)
-    return array if array.dtype.kind in "biuf" else [str(label) for label in array.ravel()]
+    except InputError:  # text, of a classifier
+        return [str(label) for label in np.asarray(labels).ravel()]
