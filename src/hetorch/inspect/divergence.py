@@ -64,7 +64,7 @@ class Divergence:
 
     def _repr_html_(self) -> str:
         """Return the sentences as a notebook shows them."""
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return "".join(f"<p>{html.escape(line)}</p>" for line in str(self).splitlines())
 
 
 def find_divergence(

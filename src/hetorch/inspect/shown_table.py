@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
+TABLE, CELL, NUMBER = "font-size:smaller", "padding:2px 5px", "white-space:nowrap"
+"""Styles of HTML: a table of fourteen columns is about as wide as a page of JupyterLab, and no number is broken."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShownTable:
@@ -54,15 +57,17 @@ class ShownTable:
 
     def to_html(self) -> str:
         """Return the table in HTML, which needs neither JavaScript nor a style sheet."""
-        head = "".join(f"<th>{html.escape(cell)}</th>" for cell in self.heads)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows
-        )
+        head = "".join(f'<th style="{CELL}">{html.escape(cell)}</th>' for cell in self.heads)
+        body = "".join(f"<tr>{''.join(map(self._cell, range(len(row)), row))}</tr>" for row in self.rows)
         notes = "".join(f"<p>{html.escape(line)}</p>" for line in self.notes)
         return (
-            f"<div><p><b>{html.escape(self.title)}</b></p><table><thead><tr>{head}</tr></thead>"
+            f"<div><p><b>{html.escape(self.title)}</b></p><table style='{TABLE}'><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table>{notes}</div>"
         )
+
+    def _cell(self, column: int, text: str) -> str:
+        style = CELL if column < self.left else f"{CELL};{NUMBER}"
+        return f'<td style="{style}">{html.escape(text)}</td>'
 
     def to_rich(self) -> Table:
         """Return the table as rich draws it."""
