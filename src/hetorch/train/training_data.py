@@ -123,6 +123,17 @@ def read_batches(
     return Batches(data, model, name)
 
 
+def read_first(data: Batches, count: int) -> tuple[Tensor, ...]:
+    """Return each input of the first `count` samples, or of all if they are fewer."""
+    batches, seen = [], 0
+    for batch in data:
+        batches.append(batch.inputs)
+        seen += len(batch)
+        if seen >= count:
+            break
+    return tuple(torch.cat(parts)[:count] for parts in zip(*batches, strict=True))
+
+
 def hold_back(data: object, generator: torch.Generator) -> tuple[object, object | None]:
     """Return data to train on and a HELD_BACK part to judge by; of a DataLoader nothing is held back (None)."""
     if isinstance(data, tuple | Tensor | np.ndarray):
