@@ -82,7 +82,8 @@ def test_points_allow_the_lowest_degrees_that_keep_them() -> None:
     assert everything.accuracy is not None and everything.accuracy > 0.9
     nothing = search(model(), data(512, 0), points=0, epochs=1, degrees=(4, 2), **OPTIONS)
     kept = nothing.chosen.accuracy
-    assert kept is not None and (kept >= nothing.accuracy or "more epochs" in nothing.note)
+    assert kept is not None and nothing.accuracy is not None
+    assert kept >= nothing.accuracy or "more epochs" in nothing.note
 
 
 class Line:
@@ -105,6 +106,7 @@ def test_degrees_fall_in_the_order_of_time_won_for_loss() -> None:
     # Seconds for loss: a to 4 2 / 0.1 = 20, a to 2 from there 1 / 0.9, b to 4 1 / 0.1 = 10, b to 2 from there 3 / 0.2.
     # b to 2 at once: 4 / 0.3 = 13.3, which is before b to 4.
     costs = Line({"a": {8: 5.0, 4: 3.0, 2: 2.0}, "b": {8: 5.0, 4: 4.0, 2: 1.0}})
+    losses: dict[tuple[str, int | None], float]
     losses = {("a", 8): 0.0, ("a", 4): 0.1, ("a", 2): 1.0, ("b", 8): 0.0, ("b", 4): 0.1, ("b", 2): 0.3}
     path = path_of(costs, losses)
     while path.advance():

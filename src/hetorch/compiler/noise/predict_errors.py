@@ -75,7 +75,7 @@ def predict_error(
     encrypted: bool = False,
     least: bool = False,
 ) -> float:
-    """Return the second result of predict_errors alone, without the bound of each value, which takes most of the time."""
+    """Return the second result of predict_errors alone, without the bounds of single values, which take longest."""
     rules = OwnNoise(program, lowered, levels, scales, model, sensitivity, prime_bits, encrypted)
     return bound([noise for share in _noises(rules, least) for noise in share])
 
