@@ -160,6 +160,8 @@ def test_polynomials_that_settle_keep_values_in_their_ranges() -> None:
         ({"share": 50}, "share must be above 0 and at most 1, got 50"),
         ({"seconds": -1}, "positive"),
         ({"points": -1}, "points must be"),
+        ({"seconds": "1 s"}, "must be a number, got '1 s'"),
+        ({"points": 1, "batch_size": 0}, "batch_size must be"),
         ({"points": 1, "epochs": 0}, "epochs must be"),
         ({"points": 1, "degrees": (4,)}, "two or more of 8, 4, 2 and None"),
         ({"points": 1, "degrees": "84"}, "two or more"),

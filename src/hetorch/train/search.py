@@ -265,6 +265,8 @@ def _check(budget: Budget, epochs: object) -> None:
         raise InputError(
             "give one budget: seconds= or share= of the predicted time, or points= of accuracy that may be lost"
         )
+    if not isinstance(wanted[0], int | float):
+        raise InputError(f"the budget must be a number, got {wanted[0]!r}")
     if budget.share is not None and not 0 < budget.share <= 1:
         raise InputError(f"share must be above 0 and at most 1, got {budget.share!r}")
     if budget.seconds is not None and not 0 < budget.seconds < math.inf:

@@ -101,8 +101,10 @@ def read_batches(
         generator: the order of a Dataset or of arrays is drawn from it, each time anew; None keeps their order.
 
     Raises:
-        InputError: `data` has none of the forms.
+        InputError: `data` has none of the forms, or a wrong batch size.
     """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f"batch_size must be a whole number of 1 or more, got {batch_size!r}")
     if isinstance(data, tuple | Tensor | np.ndarray):
         data = _tensors(data, name)
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
