@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hetorch.quantities import time_text
+from hetorch.quantities import count_text, time_text
 from hetorch.train.training_report import aligned
 
 
@@ -70,7 +70,10 @@ class Searched:
     def __repr__(self) -> str:
         """Return the tables as text."""
         before = "" if self.accuracy is None else f" (the model before: {self.accuracy:.2%})"
-        notes = [f"distance and accuracy are those after {self.epochs} epochs{before}", self.note]
+        notes = [
+            f"distance and accuracy are those after {count_text(self.epochs, 'epoch')}{before}",
+            self.note,
+        ]
         return "\n".join(
             [
                 *aligned(self._activations(), left=2),

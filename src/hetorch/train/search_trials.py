@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from hetorch.progress import Progress
+from hetorch.train.augment import augmented
 from hetorch.train.epochs import Data, Settings, run_epochs
 from hetorch.train.objective import Objective, outputs_of
 from hetorch.train.prepare import copied
@@ -22,8 +23,9 @@ MOST_BATCHES = 100
 """Most batches in an epoch of a trial. Raised, trials are nearer to the whole training, and take longer."""
 LEARNING_RATE, WEIGHT_DECAY, CLIP = 2e-3, 1e-4, 1.0
 """The settings of AdamW and the largest norm of the gradient, as hetorch.train.fine_tune has them."""
-SETTLED_ON = 64
-"""Number of samples over whose ranges activations become polynomials, before they train."""
+SETTLED_ON = 256
+"""Number of changed samples over whose ranges activations become polynomials, before they train. Raised, fewer values
+of the first batches are outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,10 @@ class Trials:
         if all(degree is None for degree in degrees.values()):
             return self.exact(base)
         model = assigned(base, degrees)
+        torch.manual_seed(self.seed)
         self.generator.manual_seed(self.seed)
-        settle(model, Batch(read_first(self.data.train, SETTLED_ON), None))
+        first = Batch(read_first(self.data.train, SETTLED_ON), None)
+        settle(model, first if self.data.augment is None else augmented(self.data.augment, first))
         return self._run(model, Settings(self.epochs, 0, LEARNING_RATE, WEIGHT_DECAY, CLIP, self.epochs))
 
     def accuracy_of_teacher(self) -> float | None:
