@@ -2,18 +2,16 @@
 
 Each network of convolutions with batch norm, ReLU and MaxPool is trained in clear, compiled as it is, fine-tuned by
 hetorch.train, and compiled again. The two plans run in turns on this machine. Concrete ML trains the same network with
-quantisation for its own scheme. A stage that has ended is not run again until a source file of hetorch or of this
-benchmark changes; its results are kept beside the weights, under build/benchmarks.
+quantisation for its own scheme. A stage of a seed that has ended is not run again until its source files change; its
+results are kept beside the weights, under build/benchmarks.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,8 @@ from benchmarks.peers.environment import ROOT, PeerMissingError
 from benchmarks.peers.worker import PeerFailedError, start, start_ours
 from benchmarks.real_data import DataMissing
 from benchmarks.row import Row
-from benchmarks.training_stages import STAGES, kept, sources
+from benchmarks.training_records import keep, kept
+from benchmarks.training_stages import STAGES
 from benchmarks.training_summary import summary_row
 from benchmarks.training_tasks import TASKS, Prepared, Task, prepare
 from benchmarks.turns import take_turns
@@ -57,13 +56,13 @@ def stage(name: str, task: Task, seed: int, ledger: Ledger) -> dict[str, Any]:
 
 def seed_row(task: Task, seed: int, threads: int, ledger: Ledger, rows: list[Row]) -> None:
     """Add the row of one seed: server time before against after training, and the facts of both plans."""
-    before, after = (stage(name, task, seed, ledger) for name in STAGES)
+    tuned, after, before = (stage(name, task, seed, ledger) for name in STAGES)
     prepared = prepare(task.name, seed)
     name = f"turns-{threads}"
     data = kept(prepared.folder, name)
     if data is None:
-        data = asdict(turns(prepared, threads, before, after))
-        _keep(prepared.folder, name, data)
+        data = asdict(turns(prepared, threads, before, tuned | after))
+        keep(prepared.folder, name, data)
     rows.append(Row(**data))
     ledger.add(rows[-1])
 
@@ -75,7 +74,7 @@ def turns(prepared: Prepared, threads: int, before: dict[str, Any], after: dict[
     with start_ours("hetorch_network", threads) as ours, start_ours("hetorch_network", threads) as theirs:
         ours.set_up(options | {"plan": str(prepared.folder / "after.hetorch")})
         after = after | encrypted_facts(ours, prepared, ENCRYPTED)
-        polynomial = np.load(prepared.folder / "after.npy")[:ENCRYPTED]
+        polynomial = np.load(prepared.folder / "tuned.npy")[:ENCRYPTED]
         error = np.abs(after.pop("results") - polynomial).max() / after["output_range"]
         after["error_against_torch"] = float(error)
         theirs.set_up(options | {"plan": str(prepared.folder / "before.hetorch")})
@@ -126,7 +125,7 @@ def concrete_row(task: Task, threads: int, ledger: Ledger) -> None:
     row = Row(title, "Concrete ML", version, threads, milliseconds, ours_ms, ratio, ratio, ratio, 1, reason)
     row = replace(row, details={"theirs": facts})
     if not reason:
-        _keep(prepared.folder, name, asdict(row))
+        keep(prepared.folder, name, asdict(row))
     ledger.add(row)
 
 
@@ -138,13 +137,9 @@ def write_for_concrete(prepared: Prepared) -> None:
     np.savez(prepared.folder / "concrete.npz", **arrays)
 
 
-def _keep(folder: Path, name: str, facts: dict[str, Any]) -> None:
-    (folder / f"{name}.json").write_text(json.dumps({"sources": sources(), "facts": facts}, indent=1))
-
-
 def _alone(name: str, task: str, seed: str) -> None:
     prepared = prepare(task, int(seed))
-    _keep(prepared.folder, name, STAGES[name](prepared))
+    keep(prepared.folder, name, STAGES[name](prepared))
 
 
 def main() -> None:
