@@ -34,6 +34,8 @@ ENCRYPTED, ENCRYPTED_BEFORE = 50, 2
 LEAST = 2
 """Turns of both sides."""
 PEER = "hetorch without training"
+PEER_SECONDS = 3600
+"""Longest time that Concrete ML has to train, compile and make keys, and as long for an encrypted image, in seconds."""
 
 
 def stage(name: str, task: Task, seed: int, ledger: Ledger) -> dict[str, Any]:
@@ -101,32 +103,42 @@ def encrypted_facts(worker: Any, prepared: Prepared, count: int) -> dict[str, An
 def concrete_row(task: Task, threads: int, ledger: Ledger) -> None:
     """Add the row of Concrete ML, whose quantisation-aware training begins with the network of the first seed."""
     prepared = prepare(task.name, SEEDS[0])
-    title, name = f"{task.title}, seed {SEEDS[0]}", f"concrete-{threads}"
-    data = kept(prepared.folder, name)
-    if data is not None:
-        ledger.add(Row(**data))
-        return
-    reason, facts, milliseconds = "", dict[str, Any](), None
-    version = ""
+    name = f"concrete-{threads}"
+    theirs = kept(prepared.folder, name)
+    if theirs is None:
+        theirs = concrete_facts(prepared, threads, ledger)
+        if not theirs["missing"]:
+            keep(prepared.folder, name, theirs)
+    ours = kept(prepared.folder, f"turns-{threads}")
+    milliseconds, ours_ms = theirs["milliseconds"], None if ours is None else ours["ours_ms"]
+    ratio = None if milliseconds is None or ours_ms is None else milliseconds / ours_ms
+    title = f"{task.title}, seed {SEEDS[0]}"
+    row = Row(title, "Concrete ML", theirs["version"], threads, milliseconds, ours_ms, ratio, ratio, ratio, 1)
+    ledger.add(replace(row, reason=theirs["reason"], details={"theirs": theirs["facts"]}))
+
+
+def concrete_facts(prepared: Prepared, threads: int, ledger: Ledger) -> dict[str, Any]:
+    """Return the time of one encrypted image on Concrete ML and the facts of its network, or the reason for none."""
+    result: dict[str, Any] = {
+        "milliseconds": None,
+        "facts": {},
+        "version": "",
+        "reason": "",
+        "missing": False,
+    }
     try:
         with start("concrete", "concrete_training", threads) as worker:
-            ledger.say(f"{title}: Concrete ML trains, compiles and makes keys")
-            version = worker.version
+            ledger.say(f"{prepared.task.title}: Concrete ML trains, compiles and makes keys")
+            result["version"] = worker.version
             write_for_concrete(prepared)
-            worker.set_up({"folder": str(prepared.folder)}, seconds=1800)
-            ledger.say(f"{title}: Concrete ML computes one encrypted image")
-            (milliseconds,) = worker.times("run", seconds=1800)
-            facts = worker.facts | {"peak_bytes": worker.peak_bytes()}
+            worker.set_up({"folder": str(prepared.folder)}, seconds=PEER_SECONDS)
+            result["facts"] = worker.facts
+            ledger.say(f"{prepared.task.title}: Concrete ML computes one encrypted image")
+            (result["milliseconds"],) = worker.times("run", seconds=PEER_SECONDS)
+            result["facts"] |= {"peak_bytes": worker.peak_bytes()}
     except (PeerMissingError, PeerFailedError) as error:
-        reason = str(error)
-    after = kept(prepared.folder, f"turns-{threads}")
-    ours_ms = None if after is None else after["ours_ms"]
-    ratio = None if milliseconds is None or ours_ms is None else milliseconds / ours_ms
-    row = Row(title, "Concrete ML", version, threads, milliseconds, ours_ms, ratio, ratio, ratio, 1, reason)
-    row = replace(row, details={"theirs": facts})
-    if not reason:
-        keep(prepared.folder, name, asdict(row))
-    ledger.add(row)
+        result |= {"reason": str(error), "missing": isinstance(error, PeerMissingError)}
+    return result
 
 
 def write_for_concrete(prepared: Prepared) -> None:

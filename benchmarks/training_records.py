@@ -37,12 +37,17 @@ def keep(folder: Path, stage: str, facts: dict[str, Any]) -> None:
 
 @functools.cache
 def sources(stage: str) -> str:
-    """Return a hash of the files that decide a stage's results: fine_tune's for "tune", and all for others."""
+    """Return a hash of the files that decide a stage's results: those of fine_tune for "tune", all for others.
+
+    Concrete ML's stage has a name for each number of threads, "concrete-1", and depends on its own worker alone.
+    """
     benchmarks = ROOT / "benchmarks"
     paths = [benchmarks / "training_tasks.py", benchmarks / "training_tuning.py"]
     if stage == "tune":
         training = (SOURCES / "train").glob("*.py")
         paths += [p for p in training if p.name not in NOT_IN_TRAINING and not p.name.startswith("search")]
+    elif stage.startswith("concrete"):
+        paths = [benchmarks / "training_tasks.py", benchmarks / "peers" / "concrete_training.py"]
     else:
         paths += [
             *SOURCES.rglob("*.py"),
