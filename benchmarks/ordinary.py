@@ -82,11 +82,14 @@ def convolution_facts(plan: Plan, module: nn.Sequential) -> dict[str, Any]:
 def simulated_facts(plan: Plan, trained: Trained) -> dict[str, Any]:
     """Return accuracy and agreement on the whole test set, simulated with noise."""
     logits = hetorch.simulate(plan, trained.samples)
+    exploded = np.isnan(logits).any(axis=1)  # counted as wrong
+    classes = np.where(exploded, -1, logits.argmax(1))
     return {
         "test_samples": len(trained.labels),
         "accuracy_in_clear": float(np.mean(trained.logits.argmax(1) == trained.labels)),
-        "accuracy_simulated": float(np.mean(logits.argmax(1) == trained.labels)),
-        "agreement_simulated": float(np.mean(logits.argmax(1) == trained.logits.argmax(1))),
+        "accuracy_simulated": float(np.mean(classes == trained.labels)),
+        "agreement_simulated": float(np.mean(classes == trained.logits.argmax(1))),
+        "without_result": int(np.count_nonzero(exploded)),
     }
 
 

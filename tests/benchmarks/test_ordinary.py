@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,30 +20,33 @@ pytestmark = pytest.mark.filterwarnings(
 @dataclass(frozen=True, slots=True)
 class Limits:
     """The largest figures of a plan: levels, MB of keys, GB of a run, and points of accuracy lost on the test set;
-    `agreement` is the least share of test samples with the same class as in clear."""
+    `agreement` is the least share of test samples with the same class as in clear.
+
+    `diagonals` is the largest number of those of a convolution, in multiples of taps x input channels.
+    """
 
     levels: int
     key_mb: float
     memory_gb: float
     points: float
     agreement: float
+    without_result: int = 0  # of the test samples
+    diagonals: float = 4 / 3  # channels that share gaps, or are padded to a power of two, take more than one
 
 
 LIMITS = {
-    "x_rays_max": Limits(levels=45, key_mb=500, memory_gb=5.0, points=1.0, agreement=0.97),
-    "x_rays_average": Limits(levels=24, key_mb=170, memory_gb=1.7, points=1.0, agreement=0.97),
+    "x_rays_max": Limits(levels=40, key_mb=480, memory_gb=5.0, points=1.0, agreement=0.97),
+    "x_rays_average": Limits(levels=21, key_mb=150, memory_gb=1.7, points=1.0, agreement=0.97),
+    # In one test image of 624 a value lies 1.6 times as far from the mean as in any calibration image.
+    # A 1 x 1 convolution from 16 to 32 channels of one ciphertext takes a diagonal for each output channel.
+    "separable": Limits(
+        levels=23, key_mb=150, memory_gb=1.0, points=1.0, agreement=0.985, without_result=1, diagonals=2.0
+    ),
     "lenet5": Limits(levels=45, key_mb=1000, memory_gb=6.0, points=1.0, agreement=0.97),
     "four_convolutions": Limits(levels=35, key_mb=1000, memory_gb=12.0, points=5.0, agreement=0.8),
-    "heartbeats": Limits(levels=30, key_mb=300, memory_gb=1.5, points=1.0, agreement=0.99),
-    "perceptron": Limits(levels=12, key_mb=100, memory_gb=0.5, points=1.0, agreement=0.97),
+    "heartbeats": Limits(levels=24, key_mb=150, memory_gb=0.8, points=1.0, agreement=0.99),
+    "perceptron": Limits(levels=12, key_mb=80, memory_gb=0.5, points=1.0, agreement=0.97),
 }
-
-
-LEAVES_ITS_RANGES = "separable"
-"""The network whose test images leave the ranges of its polynomials (docs/benchmarks.md)."""
-MOST_DIAGONALS = 4 / 3
-"""Most diagonals of a convolution, in multiples of taps x input channels: channels that share gaps or are padded to a
-power of two take more than one."""
 
 
 def check(name: str) -> None:
@@ -59,17 +61,17 @@ def check(name: str) -> None:
     assert plan.report.memory_bytes <= limits.memory_gb * 1e9
     for share in convolution_facts(plan, trained.module)["convolutions"].split():
         diagonals, most = map(int, share.split("/"))
-        assert 0 < diagonals <= MOST_DIAGONALS * most, share
+        assert 0 < diagonals <= limits.diagonals * most, share
     logits = hetorch.simulate(plan, trained.samples)
-    clear, compiled = trained.logits.argmax(1), logits.argmax(1)
+    clear, compiled = trained.logits.argmax(1), np.where(np.isnan(logits).any(axis=1), -1, logits.argmax(1))
     assert np.mean(clear == compiled) >= limits.agreement
     lost = np.mean(clear == trained.labels) - np.mean(compiled == trained.labels)
     assert 100 * lost <= limits.points
-    assert math.isfinite(float(np.abs(logits).max()))
+    assert np.count_nonzero(np.isnan(logits).any(axis=1)) <= limits.without_result
 
 
 def test_every_network_has_limits() -> None:
-    assert set(LIMITS) == set(ORDINARY) - {LEAVES_ITS_RANGES}
+    assert set(LIMITS) == set(ORDINARY)
 
 
 def test_heartbeats() -> None:

@@ -34,17 +34,28 @@ def test_an_absurd_input_is_refused_with_its_place(run: Callable[..., Any], valu
         run(small_plan(), x)
 
 
-@pytest.mark.filterwarnings("ignore::hetorch.errors.InputRangeWarning")
-def test_a_result_that_wraps_names_its_sample() -> None:
+def test_a_result_that_wraps_becomes_nan_with_a_warning_and_the_others_stay() -> None:
     plan = small_plan()
     plan = replace(plan, input_range=(-1e3, 1e3))  # so that the results alone are too large
     x = np.zeros((5, 8))
     x[3] = 1e3 * np.sign(matrix()[0][0])
     most = plan.parameters.modulus_chain[0] / 2 / plan.output_scale
     assert expected(x[3]).max() > most > expected(x[0]).max()
+    message = r"1 sample of 5 \(index 3\) gave results too large for the plan"
+    with pytest.warns(InputRangeWarning, match=message):
+        results = hetorch.simulate(plan, x)
+    assert np.array_equal(np.isnan(results).all(axis=1), np.arange(5) == 3)
+    others = np.delete(np.arange(5), 3)
+    assert np.allclose(results[others], [expected(sample) for sample in x[others]], atol=0.01)
+    labels = np.array([expected(sample).argmax() for sample in x])
+    with pytest.warns(InputRangeWarning, match=message):
+        scores = hetorch.evaluate(plan, x, labels)
+    assert scores.without_result == 1
+    assert scores.noisy.accuracy == np.mean(results.argmax(axis=1)[others] == labels[others]) * 4 / 5
+    assert "without a result                        20.00%" in str(scores)
     for run in (hetorch.simulate, hetorch.evaluate):
-        with pytest.raises(InputError, match=r"sample 3 has a result of size .* \(1 such sample of 5\)"):
-            run(plan, x)
+        with pytest.raises(InputError, match=r"the sample has a result too large for the plan"):
+            run(plan, x[3:4])
 
 
 def test_calibrated_outputs_fit_up_to_the_largest_input_and_inputs_beyond_are_refused() -> None:

@@ -14,7 +14,7 @@ from rich.console import Console
 from torch import nn
 
 import hetorch
-from hetorch.errors import InputError, PlanUseError
+from hetorch.errors import InputError, InputRangeWarning, PlanUseError
 from hetorch.inspect import trace
 from hetorch.inspect.trace_result import Trace
 from tests.server.small_plan import outsourced_plan
@@ -156,7 +156,8 @@ def test_until_goes_on_with_the_model() -> None:
 
 
 def test_values_outside_a_fitted_range_are_counted() -> None:
-    traced = trace(plan(), 3 * inputs()[:SAMPLES].sign(), model(), run="cleartext")
+    with pytest.warns(InputRangeWarning):
+        traced = trace(plan(), 6 * inputs()[:SAMPLES].sign(), model(), run="cleartext")
     assert (traced["act"].outside or 0) > 0 and encrypted()["act"].outside == 0
     acted, (name,) = traced["last"], (name for name in traced.compared if name.endswith("fc"))
     assert acted.fitted_range is not None and acted.outside is not None

@@ -37,9 +37,8 @@ LARGEST_RING = max(known.largest_ring for known in BACKENDS)
 LEAST_SCALE_BITS, MOST_SCALE_BITS = 20, 45
 """Range of the scale, in bits; each level takes a prime of about this size. Above, q_0, which is larger by the headroom
 of the outputs, would pass the 50 bits at which the fastest vector kernels end."""
-MOST_DEGREE = 63
-"""Highest degree of a polynomial that replaces a function. It takes six levels; the next useful degree, 127, takes
-seven."""
+MOST_DEGREE = 127
+"""Highest degree of a polynomial that replaces a function. It takes seven levels."""
 MOST_OWN_DEGREE = 8
 """Highest degree of a polynomial that has coefficients of its own for each element. It takes three levels; a series,
 which has one set of coefficients, is needed beyond."""

@@ -9,7 +9,7 @@ from hetorch.errors import InputError
 from hetorch.inspect.batches import check_runnable
 from hetorch.inspect.evaluation import Evaluation, HeadScores
 from hetorch.inspect.judged_outputs import Judged, judged_outputs, labels_for
-from hetorch.inspect.simulate import check_seed, simulate_samples
+from hetorch.inspect.simulate import check_seed, simulate_samples, warn_without_result
 from hetorch.ir.cleartext_network.steps import SeriesStep
 from hetorch.plan import Plan
 from hetorch.plan.heads import row, split
@@ -35,7 +35,10 @@ def evaluate(
 ) -> Evaluation:
     """Compare what the plan computes with its model and with labels, on a test set; nothing is encrypted.
 
-    Printed, the result is a table. Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does.
+    Printed, the result is a table. Warns with InputRangeWarning as hetorch.simulate does. A sample without a result has
+    a wrong class, and no part in errors.
+
+    Long because of its arguments' descriptions.
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
@@ -69,6 +72,7 @@ def evaluate(
         clear = None if model is None else _outputs_in_clear(plan, model, samples, report)
         compiled = simulate_samples(plan, samples, None, report, beyond).reshape(len(samples), -1)
         noisy = simulate_samples(plan, samples, seed, report).reshape(len(samples), -1)
+    warn_without_result(noisy)
     has_ranges = any(isinstance(step, SeriesStep) for step in plan.network().steps)
     span = plan.report.output_range or 1.0
     whole, *each = (_scores(judged, clear, compiled, noisy, span) for judged in (known.whole, *known.each))
@@ -79,6 +83,7 @@ def evaluate(
         compiled=whole.compiled,
         noisy=whole.noisy,
         outside_inputs=float(np.mean(beyond_range(samples, plan.input_range) > 0)),
+        without_result=int(np.count_nonzero(np.isnan(noisy).any(axis=1))),
         outside_activations=float(np.mean(beyond)) if has_ranges else None,
         output_range=plan.report.output_range,
         heads=tuple(each) if len(each) > 1 else (),

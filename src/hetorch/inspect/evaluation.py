@@ -52,6 +52,7 @@ class Evaluation:
     outside_activations  share of samples with which an activation leaves the range of its polynomial; None if the plan
                          has no polynomial with a range
     output_range         range of the calibration outputs, the unit of the worst errors
+    without_result       number of samples whose results with noise are too large for the plan
     heads                the scores of each output of a model that returns several
     """
 
@@ -63,6 +64,7 @@ class Evaluation:
     outside_inputs: float
     outside_activations: float | None
     output_range: float
+    without_result: int = 0
     heads: tuple[HeadScores, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
@@ -88,6 +90,8 @@ class Evaluation:
         lines.append(f"{'outside the input range':<34}{_percent(self.outside_inputs):>12}")
         if self.outside_activations is not None:
             lines.append(f"{'outside an activation range':<34}{_percent(self.outside_activations):>12}")
+        if self.without_result:
+            lines.append(f"{'without a result':<34}{_percent(self.without_result / self.samples):>12}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

@@ -71,22 +71,33 @@ class Judged:
     numbers: Classify | None = None
 
     def score(self, row: Array, reference: Array | None, span: float) -> Score:
-        """Return the score of rows (samples, numbers), which are finite; `span` is the unit of the worst error."""
+        """Return the score of rows (samples, numbers); `span` is the unit of the worst error.
+
+        A row of NaN, a sample without a result, has a wrong label and no part in errors.
+        """
         accuracy = r2 = rmse = agreement = worst = None
+        known = ~np.isnan(row).any(axis=1)
         if self.labels is not None and self.numbers is not None:
-            values = np.asarray(self.numbers(row), dtype=np.float64).reshape(len(row), -1)
-            targets = np.asarray(self.labels, dtype=np.float64)
+            values = np.asarray(self.numbers(row[known]), dtype=np.float64).reshape(
+                np.count_nonzero(known), -1
+            )
+            targets = np.asarray(self.labels, dtype=np.float64)[known]
             squares = (values - targets) ** 2
             spread = float(np.sum((targets - targets.mean(axis=0)) ** 2))
             rmse = float(np.sqrt(squares.mean()))
             r2 = 1.0 - float(squares.sum()) / spread if spread else None
         elif self.labels is not None and self.classify is not None:
-            accuracy = float(np.mean(self.classify(row) == self.labels))
+            accuracy = _share(self.classify(row) == self.labels, known)
         if reference is not None:
-            worst = float(np.abs(row[:, self.columns] - reference[:, self.columns]).max()) / span
+            worst = float(np.nanmax(np.abs(row[:, self.columns] - reference[:, self.columns]))) / span
             if self.classify is not None:
-                agreement = float(np.mean(self.classify(row) == self.classify(reference)))
+                agreement = _share(self.classify(row) == self.classify(reference), known)
         return Score(accuracy, r2, rmse, agreement, worst)
+
+
+def _share(right: NDArray[np.generic], known: NDArray[np.bool_]) -> float:
+    """Return the share of labels, (samples, ...), that are right and of a `known` sample."""
+    return float(np.mean(right & known.reshape(-1, *(1,) * (right.ndim - 1))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Unlike hetorch.inspect.run_encrypted, this file loads no module for secret keys.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from hetorch.engine import _native
 from hetorch.engine.cleartext import log2_modulus
-from hetorch.errors import InputError
+from hetorch.errors import InputError, InputRangeWarning
 from hetorch.inspect.batches import COMPUTING, check_runnable
 from hetorch.plan import Plan
 from hetorch.progress import Progress, ProgressOption, reporting
@@ -20,6 +21,8 @@ from hetorch.quantities import count_text
 
 DERIVING = "deriving the network from the plan"
 """The stage that Progress is told before the first simulation of a plan."""
+NAMED = 5
+"""Samples without a result that a warning names."""
 
 
 def simulate(
@@ -28,7 +31,8 @@ def simulate(
     """Compute what the plan computes, polynomials included, without encryption and without slots.
 
     The first call derives the network from the plan's program and keeps it; hetorch.inspect.run_slots runs every
-    operation instead. Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does.
+    operation instead. Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does, and if a
+    sample has no result because it is too large for the modulus: encrypted, it would come back as any number.
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
@@ -39,12 +43,11 @@ def simulate(
             in a notebook, for what takes more than a second; False for none.
 
     Returns:
-        The results, float64 of shape (batch, *output_shape); of a model of several outputs a dictionary of them by
-        name, or a tuple.
+        The results, float64 of shape (batch, *output_shape), NaN for a sample without a result; of a model of several
+        outputs a dictionary of them by name, or a tuple.
 
     Raises:
-        InputError: `plan` is no plan; `x` is neither a sample nor a batch, or far outside the calibration inputs; the
-            seed is negative.
+        InputError: `plan` is no plan; `x` is neither a sample nor a batch; no sample has a result; `seed` is negative.
         PlanUseError: the plan is without its weights.
     """
     check_runnable(plan)
@@ -52,7 +55,9 @@ def simulate(
     public = plan.public()
     samples, _ = public.samples(x)
     with reporting(progress, "simulate") as report:
-        return public.named(simulate_samples(plan, samples, seed if noise else None, report))
+        results = simulate_samples(plan, samples, seed if noise else None, report)
+    warn_without_result(results)
+    return public.named(results)
 
 
 def check_seed(seed: object) -> None:
@@ -68,12 +73,12 @@ def simulate_samples(
     report: Progress,
     beyond: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    """Return the results for checked samples; `seed` is None for no noise.
+    """Return the results for checked samples, NaN for those without a result; `seed` is None for no noise.
 
     `beyond`, (batch,), becomes True for each sample with which a polynomial was asked outside its range.
 
     Raises:
-        InputError: a result does not fit below the modulus; the message has the index of its sample.
+        InputError: no sample has a result.
     """
     report(DERIVING, 0.0)
     network = plan.network()
@@ -85,19 +90,33 @@ def simulate_samples(
         beyond=beyond,
         done=lambda share: report(COMPUTING, share),
     )
-    _check_results(plan, results)
+    _drop_wrapped(plan, results)
     return results.reshape(len(samples), *plan.output_layout.shape)
 
 
-def _check_results(plan: Plan, results: NDArray[np.float64]) -> None:
-    """Raise InputError for the first sample whose results, (batch, size), wrap around the modulus of the output."""
+def warn_without_result(results: NDArray[np.float64]) -> None:
+    """Warn, at the caller's caller, if samples of `results`, (batch, ...), have no result."""
+    wrong = np.isnan(results).any(axis=tuple(range(1, results.ndim)))
+    if wrong.any():
+        names = ", ".join(map(str, np.flatnonzero(wrong)[:NAMED]))
+        warnings.warn(
+            f"{count_text(int(np.count_nonzero(wrong)), 'sample')} of {len(results)} (index {names}"
+            f"{', …' if np.count_nonzero(wrong) > NAMED else ''}) gave results too large for the plan and became NaN: "
+            "they are far outside the calibration inputs; leave them out, or compile again with inputs like them",
+            InputRangeWarning,
+            stacklevel=3,
+        )
+
+
+def _drop_wrapped(plan: Plan, results: NDArray[np.float64]) -> None:
+    """Make NaN of the samples of `results`, (batch, size), that wrap around the modulus; InputError if all do."""
     most = 2.0 ** (log2_modulus(plan.parameters, plan.output_level) - 1) / plan.output_scale
     largest = np.abs(results).max(axis=1, initial=0.0)
     wrong = ~(largest <= most)
-    if wrong.any():
-        first = int(np.argmax(wrong))
+    results[wrong] = np.nan
+    if wrong.size and wrong.all():
+        subject = "the sample" if len(results) == 1 else f"each of {len(results)} samples"
         raise InputError(
-            f"sample {first} has a result of size {largest[first]:.3g}, the plan holds results up to {most:.3g} "
-            f"({count_text(int(np.count_nonzero(wrong)), 'such sample')} of {len(results)}): the input is far outside "
-            "the calibration inputs; leave it out, or compile again with calibration inputs like it"
+            f"{subject} has a result too large for the plan, the first one of size {largest[0]:.3g} where it holds "
+            f"{most:.3g}: the inputs are far outside the calibration inputs; compile again with inputs like them"
         )

@@ -10,7 +10,7 @@ from scipy import sparse
 from torch import nn
 
 from hetorch.compiler.activations.approximate_activations import approximate_activations, nearest_network
-from hetorch.compiler.activations.compare_outputs import class_rows, excess, expected_agreement
+from hetorch.compiler.activations.compare_outputs import class_rows, expected_agreement
 from hetorch.compiler.activations.degree_path import degree_path
 from hetorch.compiler.activations.error_curves import Curve
 from hetorch.compiler.activations.longest_path import longest_path
@@ -72,7 +72,10 @@ def test_signed_sums_keep_the_square_of_a_single_error() -> None:
 
 def test_levels_go_where_they_take_off_most() -> None:
     program = branching()
-    curves = (Curve((0.5, 0.4, 0.0), (1, 2, 3)), Curve((1.0, 0.1, 0.09), (1, 2, 3)))
+    curves = (
+        Curve((0.5, 0.4, 0.0), (1, 2, 3), (1.0, 2.0, 3.0)),
+        Curve((1.0, 0.1, 0.09), (1, 2, 3), (1.0, 2.0, 3.0)),
+    )
     path = degree_path(program, curves, [0, 1], 7)
     assert path[0].rungs == (0, 0) and path[1].rungs == (0, 1)
     assert all(before.error > after.error for before, after in itertools.pairwise(path))
@@ -98,9 +101,10 @@ def test_expected_agreement_is_the_probability_of_a_change() -> None:
     reference = np.stack([margins, np.zeros(2000)], axis=1)
     outputs = reference + np.stack([errors, np.zeros(2000)], axis=1)
     # The signs of m and of m + s e differ with probability atan(s) / pi.
-    truth = 1 - np.arctan(0.1 * (1 + excess(2000))) / np.pi
-    assert 1 > excess(1) > excess(256) > 2 * excess(512) > 0
-    assert expected_agreement(outputs, reference, rows=rows) == pytest.approx(truth, abs=4e-3)
+    for excess in (0.0, 0.5):
+        truth = 1 - np.arctan(0.1 * (1 + excess)) / np.pi
+        share = expected_agreement(outputs, reference, rows=rows, excess=excess)
+        assert share == pytest.approx(truth, abs=4e-3)
     assert expected_agreement(reference, reference, rows=rows) == 1.0
     assert expected_agreement(outputs * np.nan, reference, rows=rows) == 0.0
 

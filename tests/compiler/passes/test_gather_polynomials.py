@@ -73,7 +73,7 @@ def in_the_square(x: torch.Tensor) -> torch.Tensor:
 
 
 def repeated(x: torch.Tensor) -> torch.Tensor:
-    for _ in range(4):
+    for _ in range(5):
         x = 0.5 * x * (3.0 - x * x)
     return x
 
@@ -101,8 +101,8 @@ def gathered(function: Function) -> TensorProgram:
         (lambda x: horner(x.cumsum(1)) + x, [15]),
         (lambda x: horner(torch.sigmoid(x)), [15]),
         (lambda x: torch.sigmoid(horner(x)).mean(1, keepdim=True), [15]),
-        # The degree 81 is more than a series may have: each factor of the last product becomes one.
-        (repeated, [27, 54]),
+        # The degree 243 is more than a series may have: each factor of the last product becomes one.
+        (repeated, [81, 81]),
         (lambda x: torch.cat([horner(x), in_the_square(x)], 1), [15, 7]),
     ],
 )  # fmt: skip

@@ -93,7 +93,7 @@ def test_every_operation_is_known() -> None:
 def test_a_sample_beyond_a_polynomials_range_is_told() -> None:
     made: Plan = plan("wide")
     assert any(isinstance(step, SeriesStep) for step in made.network().steps)
-    x = np.concatenate([inputs("wide")[:64], 3 * inputs("wide")[:64]])
+    x = np.concatenate([inputs("wide")[:64], 6 * inputs("wide")[:64]])
     beyond = np.zeros(len(x), dtype=bool)
     made.network().run(x, beyond=beyond)
     assert not beyond[:64].any() and beyond[64:].mean() > 0.2

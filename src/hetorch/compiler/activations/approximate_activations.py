@@ -20,6 +20,7 @@ from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.activations.compare_outputs import Shapes, class_rows, compare_outputs
 from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
 from hetorch.compiler.activations.goal import Goal
+from hetorch.compiler.activations.held_out_excess import held_out_excess
 from hetorch.compiler.activations.most_levels import most_levels
 from hetorch.compiler.activations.search_degrees import Choices, choices, search_degrees, work
 from hetorch.compiler.activations.shortfall import OVERFLOW, advice, refusal, shortfall
@@ -113,6 +114,8 @@ def nearest_network(
     # A single sample may always differ: with few samples it would be a large share.
     goal = Goal(options.activation_tolerance, min(options.activation_agreement, 1 - 1 / len(inputs)))
     limit = levels or most_levels(options)
+    if task.is_free and task.class_rows:
+        task = replace(task, excess=held_out_excess(task))
     given = choices(task, limit)
     calibrated = search_degrees(task, goal, given, told=lambda share: told(FIRST_SHARE * share))
     final = _Final(inputs, reference, limit, given)
@@ -141,7 +144,7 @@ class _Final:
             with np.errstate(all="ignore"):
                 values = trace_tensor_program(task.program, self.inputs)
             whole = replace(task, inputs=self.inputs, reference=self.reference, values=values)
-            attempt = evaluate_degrees(whole, attempt.degrees)
+            attempt = evaluate_degrees(whole, attempt.degrees, attempt.manner)
         if attempt.network is None:
             raise InfeasibleError(attempt.problem or OVERFLOW.format(advice(task)))
         if self.given is None or goal.is_met(attempt):

@@ -10,11 +10,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-DOUBLED, MOST_EXCESS = 245, 0.92
-"""The excess of errors on inputs that calibration did not see over those on its inputs, for which layers were
-compensated: (DOUBLED / samples)^2, and MOST_EXCESS at most. With 245 calibration samples, errors are taken twice as
-large but for the limit: of the networks of benchmarks/ordinary, which have 256, that on X-rays otherwise keeps fewer
-classes on its test set than is asked for. Raised, more inputs keep their argmax and networks take more levels."""
 MOST_MEETINGS = 1 << 24
 """Largest number of margins that meet errors; beyond, errors of some samples stand for all."""
 
@@ -46,27 +41,24 @@ def compare_outputs(outputs: Array, reference: Array, *, rows: Sequence[slice]) 
     return error, min(shares, default=1.0)
 
 
-def expected_agreement(outputs: Array, reference: Array, *, rows: Sequence[slice]) -> float:
+def expected_agreement(
+    outputs: Array, reference: Array, *, rows: Sequence[slice], excess: float = 0.0
+) -> float:
     """Return the share of inputs, seen or not, for which the argmax can be expected to stay the same.
 
-    Each sample's margins meet the errors of all samples, 1 + excess(samples) times as large. This counts how near
-    samples come to a change, where the share of changes among few samples is mostly chance. The least one of the `rows`
-    of class_rows is returned, and 1.0 without any.
+    Each sample's margins meet the errors of all samples, 1 + excess times as large (held_out_excess). This counts how
+    near samples come to a change, where the share of changes among few samples is mostly chance. The least one of the
+    `rows` of class_rows is returned, and 1.0 without any.
     """
     flat, truth = outputs.reshape(len(outputs), -1), reference.reshape(len(reference), -1)
     if not np.all(np.isfinite(flat)):
         return 0.0
-    return min((_expected(flat[:, row], truth[:, row]) for row in rows), default=1.0)
+    return min((_expected(flat[:, row], truth[:, row], excess) for row in rows), default=1.0)
 
 
-def excess(samples: int) -> float:
-    """Return by what share errors on unseen inputs exceed those on that many calibration samples."""
-    return min(MOST_EXCESS, (DOUBLED / samples) ** 2)
-
-
-def _expected(outputs: Array, reference: Array) -> float:
+def _expected(outputs: Array, reference: Array, excess: float) -> float:
     samples, classes = len(reference), reference.shape[1]
-    errors = (outputs - reference) * (1 + excess(samples))
+    errors = (outputs - reference) * (1 + excess)
     errors = errors[:: max(1, -(-samples * samples * classes // MOST_MEETINGS))]
     same = 0.0
     for row in reference:

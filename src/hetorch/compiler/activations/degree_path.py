@@ -1,4 +1,4 @@
-"""The order in which activations get more levels: where a level takes most error off the outputs comes first."""
+"""The order in which activations get higher degrees: where time takes most error off the outputs comes first."""
 
 from __future__ import annotations
 
@@ -27,37 +27,38 @@ def degree_path(
 ) -> tuple[Step, ...]:
     """Return choices of growing precision, from the lowest rung of all activations up to `most_levels`.
 
+    Each differs from the one before it in one rung: in that which takes most error off the outputs for its time.
+
     Args:
         program: the network.
-        curves: the errors and depths of its activations.
+        curves: the errors, depths and times of its activations.
         free: positions of the activations whose rungs may change.
         most_levels: levels of the last choice, at most; the first choice is returned whatever its levels.
     """
     rungs = [0] * len(curves)
     path = [_step(program, curves, rungs)]
     while True:
-        best: tuple[float, Step] | None = None
-        for position in free:
-            for rung in range(rungs[position] + 1, len(curves[position].errors)):
-                gain = curves[position].errors[rungs[position]] - curves[position].errors[rung]
-                if gain <= 0:
-                    continue
-                step = _step(program, curves, [*rungs[:position], rung, *rungs[position + 1 :]])
-                if step.levels > most_levels:
-                    continue
-                # Beside the longest path levels are free, but not the work: half a level each.
-                added = (
-                    step.levels
-                    - path[-1].levels
-                    + 0.5 * (curves[position].depths[rung] - curves[position].depths[rungs[position]])
-                )
-                worth = gain / added if added > 0 else math.inf  # a rung may take no level more
-                if best is None or worth > best[0]:
-                    best = (worth, step)
-        if best is None:
+        for position, rung in _by_worth(curves, free, rungs):
+            step = _step(program, curves, [*rungs[:position], rung, *rungs[position + 1 :]])
+            if step.levels <= most_levels:
+                break
+        else:
             return tuple(path)
-        rungs = list(best[1].rungs)
-        path.append(best[1])
+        rungs = list(step.rungs)
+        path.append(step)
+
+
+def _by_worth(curves: Sequence[Curve], free: Sequence[int], rungs: Sequence[int]) -> list[tuple[int, int]]:
+    """Return (position, rung) of each rise that takes off error, the best one first."""
+    rises: list[tuple[float, int, int]] = []
+    for position in free:
+        curve, now = curves[position], rungs[position]
+        for rung in range(now + 1, len(curve.errors)):
+            gain, time = curve.errors[now] - curve.errors[rung], curve.times[rung] - curve.times[now]
+            if gain > 0:
+                rises.append((gain / time if time > 0 else math.inf, position, rung))
+    rises.sort(key=lambda rise: -rise[0])
+    return [(position, rung) for _, position, rung in rises]
 
 
 def _step(program: TensorProgram, curves: Sequence[Curve], rungs: Sequence[int]) -> Step:

@@ -1,7 +1,7 @@
 """The domain of an activation: the range of each channel, with the values that calibration showed there.
 
-A range is the one seen on the calibration inputs with a margin, never beyond what interval arithmetic allows, and never
-where the function is undefined. It holds the range that the input had in training, if the model recorded it.
+A range is the one that unseen inputs can be expected to stay in, never beyond what interval arithmetic allows, and
+never where the function is undefined. It holds the range that the input had in training, if the model recorded it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.activations.definition_limits import keep_defined
 from hetorch.compiler.activations.interval_bounds import Interval
+from hetorch.compiler.activations.unseen_range import BEYOND, unseen_range
 from hetorch.ir.tensor_program import Activation
 
 Array = NDArray[np.float64]
@@ -21,8 +22,8 @@ Indices = NDArray[np.int64]
 Range = tuple[Array, Array]
 
 RANGE_MARGIN = 0.2
-"""Share of its half width by which a calibrated range is widened on each side, for inputs that calibration did not see.
-More is safer and costs precision."""
+"""Share of its half width by which the range of the inputs themselves is widened on each side for interval arithmetic,
+and by which inputs are shifted (stable_off_calibration). More is safer and costs precision."""
 LEAST_WIDTH = 2.0**-8
 """Least half width of a channel's range, as a share of the widest channel's. All channels of a tensor carry
 noise of one size, which a map to [-1, 1] divides by the half width: a scale with room for the noise of the narrowest
@@ -50,6 +51,7 @@ class Domain:
     data        calibration values, (batch, size)
     escapes     as in Fit
     reader      the affine map that follows; None if something else, or more than one operation, reads the result
+    importance  weight of the square of an error at each element, (size,); None for equal ones
     """
 
     low: Array
@@ -58,6 +60,7 @@ class Domain:
     data: Array
     escapes: float
     reader: Reader | None = None
+    importance: Array | None = None
 
     @property
     def whole(self) -> tuple[float, float]:
@@ -72,7 +75,9 @@ def domain_of(
     *,
     only_bounds: bool = False,
     also: Array | None = None,
+    beyond: float = BEYOND,
     reader: Reader | None = None,
+    importance: Array | None = None,
 ) -> Domain:
     """Return the domain of an activation.
 
@@ -82,17 +87,16 @@ def domain_of(
         bounds: limits of its input by interval arithmetic.
         only_bounds: take `bounds` as the range, whatever `data` shows.
         also: further values, (n, size), that the range must hold but that are not fitted.
+        beyond: as for unseen_range.
         reader: goes into the domain as it is.
+        importance: goes into the domain as it is.
 
     Raises:
         InfeasibleError: the function is not defined somewhere in the range that was seen.
     """
     channel = _channels(op.shape, len(data))
-    low, high = _range(op, data, channel, bounds, only_bounds)
-    if also is not None:
-        every = np.concatenate([data, also])
-        low, high = _range(op, every, _channels(op.shape, len(every)), bounds, only_bounds)
-    first_low, first_high = _widened(*_spread(data[::2], channel))
+    low, high = _range(op, data, channel, bounds, only_bounds, also, beyond)
+    first_low, first_high = _widened(*unseen_range(data[::2], channel, beyond))
     if op.trained is not None:
         trained_low = _grouped(op.trained.low, channel, np.minimum)
         trained_high = _grouped(op.trained.high, channel, np.maximum)
@@ -101,12 +105,24 @@ def domain_of(
     escapes = 0.0
     if len(data) > 1:
         escapes = float(np.mean((data[1::2] < first_low) | (data[1::2] > first_high)))
-    return Domain(low, high, channel, data, escapes, reader)
+    return Domain(low, high, channel, data, escapes, reader, importance)
 
 
-def _range(op: Activation, data: Array, channel: Indices, bounds: Interval, only_bounds: bool) -> Range:
-    low, high = _spread(data, channel)
-    wide_low, wide_high = _widened(low, high)
+def _range(
+    op: Activation,
+    data: Array,
+    channel: Indices,
+    bounds: Interval,
+    only_bounds: bool,
+    also: Array | None,
+    beyond: float,
+) -> Range:
+    low, high = _extremes(data, channel)
+    wide_low, wide_high = _widened(*unseen_range(data, channel, beyond))
+    if also is not None:
+        seen_low, seen_high = _extremes(also, channel)
+        low, high = np.minimum(low, seen_low), np.maximum(high, seen_high)
+        wide_low, wide_high = np.minimum(wide_low, low), np.maximum(wide_high, high)
     inside_low = _grouped(bounds.low, channel, np.minimum)
     inside_high = _grouped(bounds.high, channel, np.maximum)
     if not only_bounds:
@@ -116,7 +132,7 @@ def _range(op: Activation, data: Array, channel: Indices, bounds: Interval, only
     proper = inside_high > inside_low
     widened = np.where(proper, inside_low, wide_low), np.where(proper, inside_high, wide_high)
     # Noise does not keep to bounds, so the least width comes after them.
-    return keep_defined(op, _extremes(data, channel), _wide_enough(*widened))
+    return keep_defined(op, (low, high), _wide_enough(*widened))
 
 
 def _channels(shape: tuple[int, ...], batch: int) -> Indices:
@@ -140,33 +156,10 @@ def _extremes(data: Array, channel: Indices) -> Range:
     return _grouped(data.min(axis=0), channel, np.minimum), _grouped(data.max(axis=0), channel, np.maximum)
 
 
-def _spread(data: Array, channel: Indices) -> Range:
-    """Return the extremes of each channel, widened so that no channel's range is narrower, in its own standard
-    deviations, than the widest one's: an excursion of one channel may happen to another as well."""
-    low, high = _extremes(data, channel)
-    counts = np.bincount(channel)
-    mean = (np.bincount(channel, data.mean(axis=0)) / counts)[channel]
-    power = (np.bincount(channel, (data**2).mean(axis=0)) / counts)[channel]
-    deviation = np.sqrt(np.maximum(power - mean**2, 0.0))
-    varies = deviation > 1e-6 * float(np.max(np.abs(data)))
-    if not np.any(varies):
-        return low, high
-    below = float(np.max((mean - low)[varies] / deviation[varies]))
-    above = float(np.max((high - mean)[varies] / deviation[varies]))
-    # At most twice its own range: a channel with one spike is no measure for the others.
-    width = high - low
-    return (
-        np.minimum(low, np.maximum(mean - below * deviation, low - width / 2)),
-        np.maximum(high, np.minimum(mean + above * deviation, high + width / 2)),
-    )
-
-
 def _widened(low: Array, high: Array) -> Range:
-    """Return the ranges with RANGE_MARGIN. A channel that never changes gets a range of its own size."""
-    half = (high - low) / 2 * (1 + RANGE_MARGIN)
-    half = np.where(half > 0, half, np.abs(low))
-    centre = (low + high) / 2
-    return centre - half, centre + half
+    """Return the ranges, each with a width: a channel that never changes gets one of its own size."""
+    proper = high > low
+    return np.where(proper, low, low - np.abs(low)), np.where(proper, high, high + np.abs(high))
 
 
 def _wide_enough(low: Array, high: Array) -> Range:

@@ -1,4 +1,4 @@
-"""The error and the depth of each activation for each degree that the search may give it, before anything is run."""
+"""The error, depth and time of each activation for each degree that the search may give it, before anything is run."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ from hetorch.compiler.activations.compare_outputs import output_range
 from hetorch.compiler.activations.domains import Domain, domain_of
 from hetorch.compiler.activations.evaluate_degrees import Task, wanted
 from hetorch.compiler.activations.interval_bounds import Interval
-from hetorch.compiler.activations.output_gradients import output_gradients
 from hetorch.compiler.activations.replace_activation import replace_activation
+from hetorch.compiler.activations.time_of_degrees import Place, places
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Activation
 
 Array = NDArray[np.float64]
-
-SAMPLES = 16
-"""Largest number of calibration samples on which errors are predicted. Raised, predictions are better and take longer
-in proportion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +26,12 @@ class Curve:
     """One activation by its rungs.
 
     `errors`: the mean square error that it alone adds to the outputs, relative to their range. `depths`: the levels of
-    its polynomial.
+    its polynomial. `times`: the time that it adds to the network (time_of_degrees).
     """
 
     errors: tuple[float, ...]
     depths: tuple[int, ...]
+    times: tuple[float, ...]
 
 
 def error_curves(task: Task, rungs: Sequence[int]) -> tuple[Curve, ...]:
@@ -46,16 +43,12 @@ def error_curves(task: Task, rungs: Sequence[int]) -> tuple[Curve, ...]:
 
     Ranges and errors are those on the values of the model itself: no earlier activation is replaced.
     """
-    count = len(task.inputs)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, SAMPLES)).astype(np.int64))
-    samples = [value[chosen] for value in task.values]
-    gradients = output_gradients(task.program, samples)
     span = output_range(task.reference)
     curves: list[Curve] = []
+    pending = iter(places(task.program))
     for index, op in enumerate(task.program.operations):
         if isinstance(op, Activation):
-            gradient = gradients.get(index + 1)
-            curves.append(_curve(task, index, op, samples[op.input], gradient, span, rungs))
+            curves.append(_curve(task, index, op, span, rungs, next(pending)))
     return tuple(curves)
 
 
@@ -63,22 +56,25 @@ def _curve(
     task: Task,
     index: int,
     op: Activation,
-    x: Array,
-    gradient: Array | None,
     span: float,
     rungs: Sequence[int],
+    place: Place,
 ) -> Curve:
     try:
         domain = _domain(task, index, op)
     except InfeasibleError:
-        return Curve((0.0,) * len(rungs), tuple(range(1, len(rungs) + 1)))
+        return Curve(
+            (0.0,) * len(rungs), tuple(rung.bit_length() for rung in rungs), tuple(map(float, rungs))
+        )
+    x, gradient = task.values[op.input][task.some], task.gradients.get(index + 1)
     truth = op.apply(x)
     groups = even_groups(task.channels[index + 1])
-    errors, depths = [], []
+    errors, depths, times = [], [], []
     for rung in rungs:
         degree, precision = wanted(op, task.wish, rung)
         out, _ = replace_activation(op, 0, 0, domain, degree, precision)
         depths.append(out.depth())
+        times.append(place.time(out))
         difference = out.run(x) - truth
         if groups is not None:
             # The next layer makes up for what is the same in all samples (compensate_layers).
@@ -89,11 +85,12 @@ def _curve(
             continue
         reached = np.einsum("sok,sk->so", gradient, difference) / span
         errors.append(float(np.mean(np.sum(reached**2, axis=1))))
-    return Curve(tuple(errors), tuple(depths))
+    return Curve(tuple(errors), tuple(depths), tuple(times))
 
 
 def _domain(task: Task, index: int, op: Activation) -> Domain:
     data = task.values[op.input]
     nothing = np.full(data.shape[1], np.inf)
     also = None if task.beside is None else task.beside[op.input]
-    return domain_of(op, data, Interval(-nothing, nothing), also=also)
+    importance = task.importance(index + 1)
+    return domain_of(op, data, Interval(-nothing, nothing), also=also, importance=importance)

@@ -20,14 +20,19 @@ from hetorch.compiler.activations.compare_outputs import compare_outputs, expect
 from hetorch.compiler.activations.compensate_layers import compensated, rescaled
 from hetorch.compiler.activations.domains import RANGE_MARGIN, Domain, Reader, domain_of
 from hetorch.compiler.activations.interval_bounds import Interval, bounds_after
+from hetorch.compiler.activations.output_gradients import output_gradients
 from hetorch.compiler.activations.replace_activation import fit_of, replace_activation
 from hetorch.compiler.activations.replacement import Replacement
+from hetorch.compiler.activations.unseen_range import BEYOND
 from hetorch.errors import InfeasibleError
 from hetorch.ir.interpreter import last_uses
 from hetorch.ir.tensor_program import Activation, Affine, Chebyshev, TensorOp, TensorProgram, Wish
 
 Array = NDArray[np.float64]
 
+GRADIENT_SAMPLES = 16
+"""Largest number of calibration samples on which gradients are taken. Raised, predictions of errors are better and take
+longer in proportion."""
 MOST_READ = 1024
 """Largest number of rows or columns of a following layer with which coefficients are fitted jointly; fits with larger
 ones take too long."""
@@ -44,8 +49,8 @@ class Task:
     wish         degree or precision that the user asked for all activations; those of single ones go before it
     only_bounds  True to take ranges from interval arithmetic alone
     beside       further values of `program`, each (n, size), that the ranges must hold; None for calibrated ranges
-    compensates  True if affine maps make up for the errors of the polynomials before them
     class_rows   the places of the outputs that are rows of classes
+    excess       by what share errors on inputs to come are taken to exceed those on the calibration inputs
     """
 
     program: TensorProgram
@@ -56,7 +61,7 @@ class Task:
     only_bounds: bool
     beside: Sequence[Array] | None = None
     class_rows: tuple[slice, ...] = ()
-    compensates: bool = True
+    excess: float = 0.0
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -69,9 +74,47 @@ class Task:
         return self.wish == Wish() and any(op.wish is None or op.wish == Wish() for op in self.activations)
 
     @functools.cached_property
+    def gradients(self) -> Mapping[int, Array]:
+        """The gradients of the outputs by the result of each activation, by its value, on some of the inputs."""
+        return output_gradients(self.program, [value[self.some] for value in self.values])
+
+    @functools.cached_property
+    def some(self) -> Indices:
+        """The numbers of the calibration inputs on which gradients are taken."""
+        count = len(self.inputs)
+        return np.unique(np.linspace(0, count - 1, min(count, GRADIENT_SAMPLES)).astype(np.int64))
+
+    def importance(self, value: int) -> Array | None:
+        """Return the mean square of the gradient by each element of an activation's result, alike in a channel; None if
+        the outputs do not depend on it."""
+        gradient = self.gradients.get(value)
+        if gradient is None:
+            return None
+        squares = np.mean(np.sum(gradient**2, axis=1), axis=0)
+        channel = self.channels[value]
+        means = np.bincount(channel, squares) / np.maximum(np.bincount(channel), 1)
+        most = float(np.max(means))
+        return means[channel] / most if np.isfinite(most) and most > 0 else None
+
+    @functools.cached_property
     def channels(self) -> tuple[Indices, ...]:
         """The channel of each element of each value."""
         return channel_labels(self.program)
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How polynomials of given degrees are put in.
+
+    compensates  True if affine maps make up for the errors of the polynomials before them
+    beyond       as for unseen_range
+    """
+
+    compensates: bool = True
+    beyond: float = BEYOND
+
+
+USUAL = Manner()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +126,7 @@ class Attempt:
     """
 
     degrees: tuple[int, ...]
+    manner: Manner
     network: Approximated | None
     problem: str = ""
     expected_agreement: float = 0.0
@@ -125,12 +169,15 @@ class _TracedProgram:
         self.values[value] = NOTHING
 
 
-def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] = frozenset()) -> Attempt:
+def evaluate_degrees(
+    task: Task, degrees: Sequence[int], manner: Manner = USUAL, exact: frozenset[int] = frozenset()
+) -> Attempt:
     """Replace each activation by a polynomial of its degree, in order, and compare the outputs with the reference.
 
     Args:
         task: the network, and what the user asked for.
         degrees: one for each activation; the wishes of the user go before it.
+        manner: how the polynomials are put in.
         exact: positions of activations that stay as they are, to see what they cost; such a network is for that only.
 
     Raises:
@@ -151,37 +198,42 @@ def evaluate_degrees(task: Task, degrees: Sequence[int], exact: frozenset[int] =
                     sound.add(value)
                     number[value] = traced.append(op.renumbered(number))
                 else:
-                    number[value] = traced.append(_mended(task, index, op, traced, number))
+                    number[value] = traced.append(_mended(task, manner, index, op, traced, number))
                 continue
             source, (position, degree) = number[op.input], next(pending)
             if op.exact_degree is not None and op.input in sound:
                 sound.add(value)
             if not np.all(np.isfinite(traced.values[source])):
-                return Attempt(tuple(degrees), None)
+                return Attempt(tuple(degrees), manner, None)
             if position in exact:
                 number[value] = traced.append(op.renumbered(number))
                 continue
             try:
-                domain = _domain(task, index, op, traced.values[source], traced.bounds[source])
+                domain = _domain(task, manner, index, op, traced, source)
             except InfeasibleError as undefined:
                 # It may be enough that an earlier polynomial is too rough: the search tries a finer one.
-                return Attempt(tuple(degrees), None, str(undefined))
+                return Attempt(tuple(degrees), manner, None, str(undefined))
             degree, precision = wanted(op, task.wish, degree)
             out, form = replace_activation(op, source, len(traced.operations), domain, degree, precision)
             number[value] = source
             for step in out.operations[:-1]:
                 number[value] = traced.append(step)
             if out.operations:
-                out.operations[-1] = _centred(task, value, out, traced)
+                out.operations[-1] = _centred(task, manner, value, out, traced)
                 number[value] = traced.append(out.operations[-1])
             for step_value in range(out.written + 1, number[value]):
                 traced.forget(step_value)
             fits.append(fit_of(out, form, domain, traced.values[number[value]]))
-    return _attempt(task, tuple(degrees), traced, number[task.program.output], tuple(fits))
+    return _attempt(task, tuple(degrees), manner, traced, number[task.program.output], tuple(fits))
 
 
 def _attempt(
-    task: Task, degrees: tuple[int, ...], traced: _TracedProgram, output: int, fits: tuple[Fit, ...]
+    task: Task,
+    degrees: tuple[int, ...],
+    manner: Manner,
+    traced: _TracedProgram,
+    output: int,
+    fits: tuple[Fit, ...],
 ) -> Attempt:
     """Return the attempt whose program has been traced."""
     network = TensorProgram(
@@ -189,9 +241,9 @@ def _attempt(
     )
     outputs = traced.values[output]
     error, agreement = compare_outputs(outputs, task.reference, rows=task.class_rows)
-    expected = expected_agreement(outputs, task.reference, rows=task.class_rows)
+    expected = expected_agreement(outputs, task.reference, rows=task.class_rows, excess=task.excess)
     approximated = Approximated(network, error, agreement, degrees, fits, has_classes=bool(task.class_rows))
-    return Attempt(degrees, approximated, expected_agreement=expected)
+    return Attempt(degrees, manner, approximated, expected_agreement=expected)
 
 
 def _forget_unread(
@@ -207,11 +259,16 @@ def _forget_unread(
 
 
 def _mended(
-    task: Task, index: int, op: TensorOp, traced: _TracedProgram, number: Mapping[int, int]
+    task: Task,
+    manner: Manner,
+    index: int,
+    op: TensorOp,
+    traced: _TracedProgram,
+    number: Mapping[int, int],
 ) -> TensorOp:
     """Return operation `index` on the values of `traced`; an affine map makes up for errors of what it reads."""
     moved = op.renumbered(number)
-    if not task.compensates or not isinstance(op, Affine) or not isinstance(moved, Affine):
+    if not manner.compensates or not isinstance(op, Affine) or not isinstance(moved, Affine):
         return moved
     source = traced.values[moved.input]
     return compensated(
@@ -219,12 +276,12 @@ def _mended(
     )
 
 
-def _centred(task: Task, value: int, out: Replacement, traced: _TracedProgram) -> TensorOp:
+def _centred(task: Task, manner: Manner, value: int, out: Replacement, traced: _TracedProgram) -> TensorOp:
     """Return the last operation of a replacement. If it scales a series, its factors and offsets bring the result
     nearest to `value` in the model."""
     last = out.operations[-1]
     if (
-        not task.compensates
+        not manner.compensates
         or out.op.exact_degree is not None
         or not isinstance(last, Affine)
         or len(out.operations) < 2
@@ -234,11 +291,20 @@ def _centred(task: Task, value: int, out: Replacement, traced: _TracedProgram) -
     return rescaled(last, last.evaluate(traced.values), task.values[value], task.channels[value])
 
 
-def _domain(task: Task, index: int, op: Activation, data: Array, bounds: Interval) -> Domain:
-    """Return the domain of operation `index`, whose input has these values and bounds now."""
-    also = None if task.beside is None else task.beside[op.input]
-    reader = _reader(task.program, index, task.values)
-    return domain_of(op, data, bounds, only_bounds=task.only_bounds, also=also, reader=reader)
+def _domain(
+    task: Task, manner: Manner, index: int, op: Activation, traced: _TracedProgram, source: int
+) -> Domain:
+    """Return the domain of operation `index`, which reads value `source` of `traced`."""
+    return domain_of(
+        op,
+        traced.values[source],
+        traced.bounds[source],
+        only_bounds=task.only_bounds,
+        also=None if task.beside is None else task.beside[op.input],
+        beyond=manner.beyond,
+        reader=_reader(task.program, index, task.values),
+        importance=task.importance(index + 1),
+    )
 
 
 def _reader(program: TensorProgram, index: int, values: Sequence[Array]) -> Reader | None:

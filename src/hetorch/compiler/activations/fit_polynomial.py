@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from hetorch.compiler.activations.polynomial_growth import LEAST_REACH, reach_of
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 Function = Callable[[Array], Array]
 
-EVEN_WEIGHT = 0.1
+EVEN_WEIGHT = 0.02
 """Share of the least-squares weight that lies evenly on the range. More of it lowers the error where few values lie,
 and raises it where most do."""
 GRID = 512
@@ -35,9 +36,11 @@ def on_unit_range(function: Function, centre: float | Array, half: float | Array
 class SeriesProblem:
     """The normal equations of a Chebyshev series on [-1, 1]: of the data alone, and evenly on the range.
 
-    Each Gram matrix is (degree + 1, degree + 1) and each right side (degree + 1,), for weights whose sum is 1.
+    The unknowns are the coefficients of T_i for each i in `terms`, (count,); the others are 0. Each Gram matrix is
+    (count, count) and each right side (count,), for weights whose sum is 1.
     """
 
+    terms: Indices
     data_gram: Array
     data_right: Array
     even_gram: Array
@@ -50,30 +53,48 @@ class SeriesProblem:
         """
         gram = (1 - even) * self.data_gram + even * self.even_gram
         right = (1 - even) * self.data_right + even * self.even_right
-        solution = np.asarray(np.linalg.solve(gram, right))
+        solution = np.zeros(int(self.terms[-1]) + 1)
+        solution[self.terms] = np.linalg.solve(gram, right)
         kept = np.flatnonzero(np.abs(solution) > NEGLIGIBLE * max(float(np.max(np.abs(solution))), 1e-300))
         return solution[: (int(kept[-1]) if kept.size else 0) + 1]
 
 
-def series_problem(function: Function, data: Array, degree: int) -> SeriesProblem:
+def series_problem(
+    function: Function,
+    data: Array,
+    degree: int,
+    *,
+    line_plus_even: bool = False,
+    weight: Array | None = None,
+) -> SeriesProblem:
     """Return the least-squares problem of a series.
 
     Args:
         function: maps arrays to arrays of the same shape.
         data: values in [-1, 1], of any shape; their distribution is the weight.
         degree: of the series, at most.
+        line_plus_even: leave out the odd terms but T_1.
+        weight: of the square of each error, of a shape that broadcasts to that of `data`; equal ones if left out.
     """
     flat = data.reshape(-1)
     # Every n-th value: deterministic, and calibration batches have no order.
-    points = flat[:: max(1, -(-flat.size // SAMPLES))]
+    some = slice(None, None, max(1, -(-flat.size // SAMPLES)))
+    points = flat[some]
+    shares = np.ones(points.size) if weight is None else np.broadcast_to(weight, data.shape).reshape(-1)[some]
+    shares = shares / np.sum(shares)
+    numbers = np.arange(degree + 1)
+    terms = numbers[(numbers % 2 == 0) | (numbers == 1)] if line_plus_even else numbers
     grams: list[Array] = []
-    for x in (points, np.linspace(-1.0, 1.0, GRID)):
-        basis = chebyshev.chebvander(x, degree)
-        grams += [basis.T @ basis / x.size, basis.T @ function(x) / x.size]
-    return SeriesProblem(*grams)
+    for x, share in ((points, shares), (np.linspace(-1.0, 1.0, GRID), np.full(GRID, 1 / GRID))):
+        basis = chebyshev.chebvander(x, degree)[:, terms]
+        weighted = (basis * share[:, None]).T
+        grams += [weighted @ basis, weighted @ function(x)]
+    return SeriesProblem(terms, *grams)
 
 
-def fit_series(function: Function, data: Array, degree: int, even: float = EVEN_WEIGHT) -> Array:
+def fit_series(
+    function: Function, data: Array, degree: int, even: float = EVEN_WEIGHT, *, line_plus_even: bool = False
+) -> Array:
     """Return the Chebyshev coefficients on [-1, 1] that are nearest to a function by least squares.
 
     Args:
@@ -81,25 +102,33 @@ def fit_series(function: Function, data: Array, degree: int, even: float = EVEN_
         data: values in [-1, 1], of any shape; their distribution is the weight.
         degree: of the series, at most.
         even: share of the weight that lies evenly on [-1, 1] instead.
+        line_plus_even: leave out the odd terms but T_1.
 
     Returns:
         At most degree + 1 coefficients; leading ones that are negligible are left out.
     """
-    return series_problem(function, data, degree).solution(even)
+    return series_problem(function, data, degree, line_plus_even=line_plus_even).solution(even)
 
 
-def fit_bounded_series(function: Function, data: Array, degree: int) -> tuple[Array, float]:
+def fit_bounded_series(
+    function: Function,
+    data: Array,
+    degree: int,
+    *,
+    line_plus_even: bool = False,
+    weight: Array | None = None,
+) -> tuple[Array, float]:
     """Return a fit that keeps within TAIL_GROWTH up to LEAST_REACH, with as little even weight as that takes.
 
     Degrees from 31 on grow too fast beside a kink for any weight. Their fit then covers LEAST_REACH itself, if the
-    function is finite there.
+    function is finite there. The arguments are those of fit_series.
 
     Returns:
         The coefficients, and the factor by which the range that their [-1, 1] stands for is wider than that of `data`:
         1.0 or LEAST_REACH.
     """
     even = EVEN_WEIGHT
-    problem = series_problem(function, data, degree)
+    problem = series_problem(function, data, degree, line_plus_even=line_plus_even, weight=weight)
     while even <= 1:
         coefficients = problem.solution(even)
         if reach_of(coefficients) >= LEAST_REACH:
@@ -108,4 +137,7 @@ def fit_bounded_series(function: Function, data: Array, degree: int) -> tuple[Ar
     with np.errstate(all="ignore"):
         beside = function(np.linspace(-LEAST_REACH, LEAST_REACH, GRID))
     stretch = LEAST_REACH if np.all(np.isfinite(beside)) else 1.0
-    return fit_series(lambda t: function(t * stretch), data / stretch, degree), stretch
+    stretched = series_problem(
+        lambda t: function(t * stretch), data / stretch, degree, line_plus_even=line_plus_even, weight=weight
+    )
+    return stretched.solution(EVEN_WEIGHT), stretch

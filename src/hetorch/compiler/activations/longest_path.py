@@ -8,7 +8,12 @@ from hetorch.ir.tensor_program import Activation, Add, TensorProgram
 
 
 def longest_path(program: TensorProgram, depths: Sequence[int]) -> int:
-    """Return the levels of `program` when its activations, in order, have these depths.
+    """Return the levels of `program` when its activations, in order, have these depths."""
+    return levels_used(program, depths)[program.output]
+
+
+def levels_used(program: TensorProgram, depths: Sequence[int]) -> tuple[int, ...]:
+    """Return the levels up to each value of `program` when its activations, in order, have these depths.
 
     An estimate: affine maps that scale are taken to fuse with their neighbours, and a function that became a line
     (depth 0) with the maps on both of its sides.
@@ -39,4 +44,4 @@ def longest_path(program: TensorProgram, depths: Sequence[int]) -> int:
             levels.append(most + op.depth)
             before.append(most + op.depth)
             linear.append(False)
-    return levels[program.output]
+    return tuple(levels)

@@ -2,7 +2,7 @@
 
 Errors of single activations are predicted once (`error_curves`). They order the choices from the cheapest to the most
 exact one (`degree_path`); bisection finds the first one on this path that meets the goal, by running the whole network.
-Then single activations get lower degrees for as long as the work allows. Where the user asked for a degree or a
+Then activations get quicker polynomials for as long as the work allows. Where the user asked for a degree or a
 precision, there is nothing to search.
 """
 
@@ -15,14 +15,15 @@ from dataclasses import dataclass, field, replace
 from hetorch.compiler.activations.chebyshev_series import SERIES_DEGREES
 from hetorch.compiler.activations.degree_path import Step, degree_path
 from hetorch.compiler.activations.error_curves import Curve, error_curves
-from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluate_degrees
+from hetorch.compiler.activations.evaluate_degrees import Attempt, Manner, Task, evaluate_degrees
 from hetorch.compiler.activations.goal import Goal
+from hetorch.compiler.activations.longest_path import longest_path
 from hetorch.ir.tensor_program import Activation, Affine, TensorProgram, Wish
 
-RUNGS = (2, *SERIES_DEGREES)
-"""Degrees that the search tries: the largest of each depth 1 to 6 (2 by completing the square). At depth 2, functions
-that are a line plus an even function take degree 4."""
-MOST_WORK = 1 << 32
+RUNGS = tuple(sorted((2, *SERIES_DEGREES, 11, 23, 39, 47, 55, 95)))
+"""Degrees that the search tries: the largest of each depth 1 to 7 (2 by completing the square), and lower ones of the
+same depth that take fewer products. At depth 2, functions that are a line plus an even function take degree 4."""
+MOST_WORK = 1 << 33
 """Work of the search in multiplications, as far as it is known: runs of the whole network are counted. Raised, more
 degrees are tried to save a level, and the search takes longer."""
 SERIES_WORK = 60
@@ -30,8 +31,15 @@ SERIES_WORK = 60
 HOPELESS = 4.0
 """Predicted distance from the goal, in multiples of what it allows, from which on degrees are not tried. Raised, more
 runs are spent on degrees that a wrong prediction may have ruled out."""
+PROMISING = 1.25
+"""The same for degrees that would take less time than those that are known to meet the goal."""
 PLENTY = 100
 """Number of allowed runs from which on what fails is tried without compensation too."""
+WIDER = (1e-6, 1e-7, 1e-8)
+"""Shares of unseen inputs that may leave their range, as for unseen_range, that are tried with the degrees found. More
+of them use more of the precision that is left for ranges."""
+SPARE = 0.1
+"""Share that wider ranges may add to the distance from a goal that is out of reach."""
 CLEARLY = 1.5
 """Factor by which compensated layers must come nearer to the goal for degrees that the user gave. Raised, more such
 networks keep the model's own weights."""
@@ -83,11 +91,12 @@ class _Runs:
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """The choices that the search has: the curves of the activations, and the path from the cheapest to the most exact
-    choice."""
+    """The choices that the search has: the curves of the activations, the path from the cheapest to the most exact
+    choice, and the most levels."""
 
     curves: tuple[Curve, ...]
     path: tuple[Step, ...]
+    most_levels: int
 
 
 def choices(task: Task, most_levels: int) -> Choices | None:
@@ -95,7 +104,7 @@ def choices(task: Task, most_levels: int) -> Choices | None:
     if not task.is_free:
         return None
     curves = error_curves(task, RUNGS)
-    return Choices(curves, degree_path(task.program, curves, _free(task), most_levels))
+    return Choices(curves, degree_path(task.program, curves, _free(task), most_levels), most_levels)
 
 
 def levels_needed(task: Task, goal: Goal, given: Choices, attempt: Attempt) -> tuple[int, bool]:
@@ -146,15 +155,29 @@ def search_degrees(
         chosen = _bisected(runs, given.path)
         lowest = chosen.rungs if chosen is not None else ()
     if lowest:
-        _lowered(runs, given.curves, _free(task), lowest)
+        _quicker(runs, given, _free(task), lowest)
     assert runs.best is not None
-    return runs.best
+    return _widest(task, goal, runs.best)
+
+
+def _widest(task: Task, goal: Goal, best: Attempt) -> Attempt:
+    """Return the attempt on ranges as wide as the goal allows, if they are needed for the inputs to come.
+
+    Where the goal is out of reach, wider ranges may add SPARE to the distance from it.
+    """
+    allowed = 1.0 if goal.is_met(best) else (1 + SPARE) * goal.distance(best)
+    for beyond in WIDER:
+        attempt = evaluate_degrees(task, best.degrees, replace(best.manner, beyond=beyond))
+        if goal.distance(attempt) > allowed:
+            break
+        best = attempt
+    return best
 
 
 def _plain(task: Task, degrees: Sequence[int]) -> Attempt:
     """Return the attempt without compensation. Least squares make the mean error small; the largest one is sometimes
     smaller without them, above all after products."""
-    return evaluate_degrees(replace(task, compensates=False), degrees)
+    return evaluate_degrees(task, degrees, Manner(compensates=False))
 
 
 def _nearer(goal: Goal, first: Attempt, second: Attempt) -> Attempt:
@@ -193,21 +216,57 @@ def _is_hopeless(runs: _Runs, most_exact: Step) -> bool:
     return math.sqrt(most_exact.error) > HOPELESS * runs.goal.tolerance
 
 
-def _lowered(runs: _Runs, curves: Sequence[Curve], free: Sequence[int], start: Sequence[int]) -> None:
-    """Give each free activation in turn the lowest rung that meets the goal; the last attempt to do so is the best."""
-    rungs = list(start)
+def _quicker(runs: _Runs, given: Choices, free: Sequence[int], start: Sequence[int]) -> None:
+    """Lower the rung of one activation, and raise that of another if need be, for as long as that meets the goal and
+    saves time; the last attempt to do so is the best. Choices that save most come first."""
+    rungs = tuple(start)
     runs.best = runs.run(rungs)
-    for position in free:
-        for rung in range(rungs[position]):
-            trial = [*rungs[:position], rung, *rungs[position + 1 :]]
-            known = tuple(trial) in runs.done
-            ratio = _error(curves, trial) / max(_error(curves, rungs), 1e-300)
-            if not known and (runs.spent or math.sqrt(ratio) * runs.goal.distance(runs.best) > HOPELESS):
+    failed: set[tuple[int, ...]] = set()
+    while True:
+        for trial in _exchanges(given.curves, free, rungs, runs.goal.distance(runs.best)):
+            if trial in failed or (trial not in runs.done and runs.spent):
+                continue
+            if _levels(runs.task, given.curves, trial) > given.most_levels:
                 continue
             attempt = runs.attempt(trial)
             if runs.goal.is_met(attempt):
                 rungs, runs.best = trial, attempt
                 break
+            failed.add(trial)
+        else:
+            return
+
+
+def _exchanges(
+    curves: Sequence[Curve], free: Sequence[int], rungs: tuple[int, ...], distance: float
+) -> list[tuple[int, ...]]:
+    """Return choices that take less time than `rungs` and may meet the goal, to which `rungs` have this distance."""
+    error = _error(curves, rungs)
+    most = error * (PROMISING / max(distance, 1e-300)) ** 2
+    saved: dict[tuple[int, ...], float] = {}
+    for lower in free:
+        for rung in range(rungs[lower]):
+            cheaper = (*rungs[:lower], rung, *rungs[lower + 1 :])
+            gain = _change(curves[lower].times, rungs[lower], rung)
+            raised = error + _change(curves[lower].errors, rung, rungs[lower])
+            if gain > 0 and raised <= most:
+                saved[cheaper] = gain
+            for upper in free:
+                curve, now = curves[upper], rungs[upper]
+                for higher in range(now + 1, len(curve.errors)) if upper != lower else ():
+                    left = gain - _change(curve.times, higher, now)
+                    if left > 0 and raised - _change(curve.errors, now, higher) <= most:
+                        saved[(*cheaper[:upper], higher, *cheaper[upper + 1 :])] = left
+    return sorted(saved, key=lambda choice: -saved[choice])
+
+
+def _levels(task: Task, curves: Sequence[Curve], rungs: Sequence[int]) -> int:
+    return longest_path(task.program, [curve.depths[rung] for curve, rung in zip(curves, rungs, strict=True)])
+
+
+def _change(values: Sequence[float], before: int, after: int) -> float:
+    """Return by how much the value at rung `before` is above that at rung `after`."""
+    return values[before] - values[after]
 
 
 def _error(curves: Sequence[Curve], rungs: Sequence[int]) -> float:

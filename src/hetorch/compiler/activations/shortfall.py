@@ -90,7 +90,7 @@ def _costly(task: Task, goal: Goal, given: Choices, attempt: Attempt) -> str:
     rest = float(np.sum(errors) - errors[order[0]]) / float(np.sum(errors))
     if math.sqrt(rest) * goal.distance(attempt) > HOPELESS:
         return text
-    exact = evaluate_degrees(task, attempt.degrees, exact=frozenset({int(order[0])}))
+    exact = evaluate_degrees(task, attempt.degrees, attempt.manner, exact=frozenset({int(order[0])}))
     if goal.is_met(exact):
         text += (
             f"; with {named[0]} exact it would be met: a function there that a polynomial follows better (a square, "

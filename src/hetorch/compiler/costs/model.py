@@ -8,9 +8,11 @@ measured (`hetorch tune`) or the defaults of costs/machine.py, which make plans 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hetorch.compiler.costs.machine import DEFAULT, Machine, Times
+from hetorch.compiler.costs.series_products import series_products
 
 BABY, GIANT, KEY = 1.2, 4.0, 0.02
 """Costs, in the choice of baby and giant steps, of a hoisted rotation, of a rotation with its own decomposition and
@@ -130,7 +132,14 @@ class CostModel:
         """Return the cost of a sum of two ciphertexts, or of a ciphertext and a plaintext."""
         return self._times.add * (level + 1)
 
-    def polynomial(self, level: int, degree: int) -> float:
-        """Return the cost of a polynomial of an input at `level`: about 2 sqrt(degree) + log2(degree) products."""
-        products = 2.0 * math.sqrt(degree) + math.log2(degree) if degree > 1 else 0.5
-        return products * self.multiply(max(level - 1, 0))
+    def polynomial(self, level: int, coefficients: Sequence[float]) -> float:
+        """Return the cost of a Chebyshev series of an input at `level`.
+
+        One with all its terms costs about 2 sqrt(degree) + log2(degree) products; others cost less in proportion.
+        """
+        degree = len(coefficients) - 1
+        if degree <= 1:
+            return 0.5 * self.multiply(max(level - 1, 0))
+        share = series_products(coefficients) / series_products((1.0,) * len(coefficients))
+        products = 2.0 * math.sqrt(degree) + math.log2(degree)
+        return share * products * self.multiply(max(level - 1, 0))

@@ -91,7 +91,7 @@ def approximate(
 
     Args:
         module: the module; the modules inside it are included unless they have a mark of their own.
-        degree: the degree of the polynomials, 1..63.
+        degree: the degree of the polynomials, 1..127.
         precision: the largest error, relative to the largest absolute value in the range, from 2^-20 to 1. Functions
             with kinks (ReLU, MaxPool, Hardtanh) become compositions of minimax polynomials of the sign; smooth
             functions become one polynomial of the degree that the precision needs.

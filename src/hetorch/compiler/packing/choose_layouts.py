@@ -193,7 +193,7 @@ def _elementwise_costs(
         if isinstance(op, Multiply):
             costs[name] = costs.get(name, 0.0) + model.multiply(level + 1)
         elif isinstance(op, Chebyshev):
-            costs[name] = costs.get(name, 0.0) + model.polynomial(level + op.depth, len(op.coefficients) - 1)
+            costs[name] = costs.get(name, 0.0) + model.polynomial(level + op.depth, op.coefficients)
     return costs
 
 

@@ -55,7 +55,7 @@ def layer_costs(
             case Multiply():
                 cost = count * model.multiply(level + 1)
             case Chebyshev():
-                cost = count * model.polynomial(level + op.depth, len(op.coefficients) - 1)
+                cost = count * model.polynomial(level + op.depth, op.coefficients)
             case _:
                 cost = count * model.add(level)
         costs.append(cost)

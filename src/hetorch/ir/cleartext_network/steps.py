@@ -60,9 +60,18 @@ class MapStep:
         if self.bias is not None:
             values += self.bias[:, None]
         if noise is not None:
-            power = np.array([np.vdot(one, one) / max(one.size, 1) for one in inputs])
+            power = np.array([_usual_power(one) for one in inputs])
             noise.add(values, np.sqrt(self.variance + self.encoded @ power))
         registers[self.result] = values
+
+
+def _usual_power(values: Array) -> float:
+    """Return the median over the samples of the mean square of `values`, (numbers, samples).
+
+    A sample that explodes so adds no noise to the others, which are computed apart from it.
+    """
+    squares = np.einsum("ij,ij->j", values, values) / max(len(values), 1)
+    return float(np.median(np.nan_to_num(squares, nan=np.inf))) if squares.size else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -255,7 +255,7 @@ def test_functions_that_write_into_their_input_leave_ours_alone(name: str) -> No
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 4), IN_PLACE[name](), nn.Linear(4, 2)).eval()
     x = torch.randn(100, 4) * 2
-    plan = hetorch.compile(model, x, security="none", ring_degree=2048, activation_degree=15)
+    plan = hetorch.compile(model, x, security="none", ring_degree=2048, activation_degree=31)
     inner = model[0](x).detach()
     (note,) = (note for note in plan.report.notes if " by degree " in note)
     low, high = (float(end) for end in note.split(" on ")[1].split(" by ")[0].split(".."))
