@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 import hetorch
@@ -17,7 +16,6 @@ from benchmarks.ordinary_networks import Images
 from benchmarks.ranges import share_outside, share_outside_trained
 from benchmarks.training_tasks import Prepared
 from benchmarks.training_tuning import processor_seconds, tune, tuned_module
-from hetorch.errors import InputError
 from hetorch.plan import Plan
 from hetorch.plan.inputs import beyond_range
 from hetorch.train import PolyAct
@@ -73,33 +71,21 @@ def _compiled(prepared: Prepared, module: nn.Module, name: str) -> dict[str, Any
     folder = prepared.folder / f"{name}.hetorch"
     shutil.rmtree(folder, ignore_errors=True)
     plan.save(folder)
-    logits = simulated(plan, prepared.samples)
-    right = logits.argmax(1) == prepared.labels
-    refused = np.isnan(logits).any(axis=1)
+    logits = hetorch.simulate(plan, prepared.samples, progress=False)
+    without = np.isnan(logits).any(axis=1)
+    classes = np.where(without, -1, logits.argmax(1))
     clear = float(np.mean(prepared.logits.argmax(1) == prepared.labels))
-    accuracy = float(np.mean(right & ~refused))
+    accuracy = float(np.mean(classes == prepared.labels))
     facts |= plan_facts(plan) | {
         "output_range": plan.report.output_range,
         "test_samples": len(prepared.labels),
         "accuracy_in_clear": clear,
         "accuracy_simulated": accuracy,
         "points_lost": 100 * (clear - accuracy),
-        "agreement_simulated": float(np.mean((logits.argmax(1) == prepared.logits.argmax(1)) & ~refused)),
-        "refused": int(np.count_nonzero(refused)),
+        "agreement_simulated": float(np.mean(classes == prepared.logits.argmax(1))),
+        "without_result": int(np.count_nonzero(without)),
     }
     return facts | _outside(plan, module, prepared.samples)
-
-
-def simulated(plan: Plan, samples: Images) -> NDArray[np.float64]:
-    """Return the simulated results; those of a sample that is refused, since they leave the modulus, are NaN."""
-    try:
-        results: NDArray[np.float64] = hetorch.simulate(plan, samples, progress=False)
-    except InputError:
-        if len(samples) == 1:
-            return np.full((1, *plan.output_layout.shape), np.nan)
-        middle = len(samples) // 2
-        results = np.concatenate([simulated(plan, samples[:middle]), simulated(plan, samples[middle:])])
-    return results
 
 
 def _outside(plan: Plan, module: nn.Module, samples: Images) -> dict[str, Any]:

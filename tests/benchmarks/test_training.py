@@ -107,7 +107,7 @@ def test_shifted_inputs_are_warned_of_and_far_ones_are_refused(shift: str) -> No
         hetorch.run_encrypted(plan, shifted[:1], progress=False)
     far = samples[:3].copy()
     far[1] *= 1e6
-    with pytest.raises(InputError, match="beyond what its parameters can hold"):
+    with pytest.raises(InputError, match="nothing can be computed on it"):
         plan.public().samples(far)
 
 
