@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tools.run_examples import examples
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tools" / "run_examples.py"
 
@@ -65,10 +67,12 @@ def test_a_traceback_names_the_line_of_the_page(tmp_path: Path) -> None:
 
 
 def pages() -> list[Path]:
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    """Return the pages that have examples."""
+    every = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [page for page in every if examples(page.read_text(encoding="utf-8"))]
 
 
-@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_what_is_shown_runs(page: Path) -> None:
     result = run(page)
     assert result.returncode == 0, result.stdout + result.stderr

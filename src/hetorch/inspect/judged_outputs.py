@@ -76,7 +76,7 @@ class Judged:
         A row of NaN, a sample without a result, has a wrong label and no part in errors.
         """
         accuracy = r2 = rmse = agreement = worst = None
-        known = ~np.isnan(row).any(axis=1)
+        known: NDArray[np.bool_] = np.logical_not(np.isnan(row).any(axis=1))
         if self.labels is not None and self.numbers is not None:
             values = np.asarray(self.numbers(row[known]), dtype=np.float64).reshape(
                 np.count_nonzero(known), -1
@@ -87,15 +87,15 @@ class Judged:
             rmse = float(np.sqrt(squares.mean()))
             r2 = 1.0 - float(squares.sum()) / spread if spread else None
         elif self.labels is not None and self.classify is not None:
-            accuracy = _share(self.classify(row) == self.labels, known)
+            accuracy = _share(np.equal(self.classify(row), self.labels), known)
         if reference is not None:
             worst = float(np.nanmax(np.abs(row[:, self.columns] - reference[:, self.columns]))) / span
             if self.classify is not None:
-                agreement = _share(self.classify(row) == self.classify(reference), known)
+                agreement = _share(np.equal(self.classify(row), self.classify(reference)), known)
         return Score(accuracy, r2, rmse, agreement, worst)
 
 
-def _share(right: NDArray[np.generic], known: NDArray[np.bool_]) -> float:
+def _share(right: NDArray[np.bool_], known: NDArray[np.bool_]) -> float:
     """Return the share of labels, (samples, ...), that are right and of a `known` sample."""
     return float(np.mean(right & known.reshape(-1, *(1,) * (right.ndim - 1))))
 
