@@ -125,7 +125,7 @@ class Resources:
 
 @contextmanager
 def resources(*, interval: float = 0.1, live: bool = True) -> Iterator[Resources]:
-    """Watch processor and memory of this process, all of its threads, until the block ends.
+    """Watch processor and memory of this process, all of its threads, until the block ends::
 
         with hetorch.inspect.resources() as watched:
             hetorch.run_encrypted(plan, x)
