@@ -43,6 +43,9 @@ def test_every_verb_that_writes_looks_first(tmp_path: Path) -> None:
         ("demo", "--report", away),
         ("demo", "--json", away),
         ("serve", save_secure_plan(tmp_path), "--ready-file", away),
+        ("inspect", tmp_path / "plan", "--svg", away),
+        ("inspect", tmp_path / "plan", "--onnx", away),
+        ("trace", tmp_path / "plan", "--input", x, "--perfetto", away),
     ]
     for arguments in outputs:
         assert "there is no folder" in refusal(*arguments)

@@ -162,9 +162,7 @@ def test_a_tolerance_out_of_reach_is_told_with_a_remedy() -> None:
     torch.manual_seed(0)
     steep = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Hardtanh(-1e-3, 1e-3), torch.nn.Linear(3, 2))
     x = torch.randn(200, 3)
-    message = (
-        r"degree 127 .*activation_tolerance allows 0\.10%.*hardtanh.*activation_tolerance=\S+ .*accepts it"
-    )
+    message = r"degree (95|127) .*activation_tolerance allows 0\.10%.*hardtanh.*activation_tolerance=\S+ .*accepts it"
     with pytest.warns(ApproximationWarning, match=message) as caught:
         plan = compile(steep, x, activation_tolerance=1e-3)
     assert plan.report.approximation_error > 1e-3

@@ -1,8 +1,10 @@
-"""`hetorch inspect`: show the costs, the parameters and the predicted error of a plan."""
+"""`hetorch inspect`: draw the program of a plan, and show its costs, parameters and predicted error."""
 
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +12,7 @@ import typer
 from hetorch.cli.option_names import spelled
 
 if TYPE_CHECKING:
-    from hetorch.plan.public import PublicPlan
+    from hetorch.plan import Plan, PublicPlan
 
 
 def inspect(
@@ -21,22 +23,39 @@ def inspect(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds to wait for each answer of the server; a minute by default.")
     ] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the drawing as SVG, for a browser or a document."),
+    ] = None,
+    onnx: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the layers as an ONNX graph, for Netron (https://netron.app)."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show the layers, levels, rotations, parameters, security and sizes of a plan.
+    """Draw the layers of a plan, and show its rotations, parameters, security and sizes.
 
-    With the address of a server, show the public part of the plan that it serves.
+    Each line of the drawing is a layer, with a bar as long as its level is high and with lines to the layers that read
+    it. With the address of a server, show the public part of the plan that it serves, which has no layers.
 
-    Example: [bold]hetorch inspect digits.hetorch[/bold]
+    Example: [bold]hetorch inspect digits.hetorch --svg digits.svg[/bold]
     """
+    from hetorch.cli.output_paths import check_file
     from hetorch.cli.target import is_address, plan_folder, public_plan
 
+    for path in (svg, onnx):
+        check_file(path)
     if not is_address(target):
-        from hetorch.plan.plan import Plan
+        from hetorch.plan import Plan
 
-        plan = Plan.load(plan_folder(target))
-        print(json.dumps(plan.to_report()) if as_json else spelled(str(plan)))
+        _show(Plan.load(plan_folder(target)), svg, onnx, as_json)
         return
+    if svg is not None or onnx is not None:
+        from hetorch.errors import InputError
+
+        raise InputError("a server tells no layers, so there is nothing to draw; give the folder of the plan")
     rows = _describe(public_plan(target, model, timeout))
     if as_json:
         print(json.dumps(rows))
@@ -44,6 +63,28 @@ def inspect(
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name.replace('_', ' '):<{width}}  {value}")
+
+
+def _show(plan: Plan, svg: Path | None, onnx: Path | None, as_json: bool) -> None:
+    """Write the files that are asked for, and print the rest."""
+    from hetorch.inspect.drawing.boxes import boxes_of
+    from hetorch.inspect.drawing.text import as_text, in_encoding
+
+    if svg is not None:
+        from hetorch.inspect.drawing.svg import save_svg
+
+        save_svg(plan, svg)
+    if onnx is not None:
+        from hetorch.inspect.onnx_graph import to_onnx_graph
+
+        to_onnx_graph(plan, onnx)
+    if as_json:
+        print(json.dumps(plan.to_report()))
+        return
+    encoding = sys.stdout.encoding
+    print(as_text(boxes_of(plan), encoding))
+    print()
+    print(in_encoding(spelled(str(plan)), encoding))
 
 
 def _describe(plan: PublicPlan) -> dict[str, object]:

@@ -14,8 +14,10 @@ from typing import Annotated
 import typer
 
 from hetorch.cli.analyze import analyze_model
+from hetorch.cli.cache import cache
 from hetorch.cli.compile import compile_model
 from hetorch.cli.demo import demo
+from hetorch.cli.diff import diff
 from hetorch.cli.doctor import doctor
 from hetorch.cli.encrypt_weights import encrypt_weights
 from hetorch.cli.evaluate import evaluate_plan
@@ -27,6 +29,7 @@ from hetorch.cli.option_names import OptionNames
 from hetorch.cli.predict import predict
 from hetorch.cli.public_key import public_key
 from hetorch.cli.serve import serve
+from hetorch.cli.trace import trace
 from hetorch.cli.tune import tune
 from hetorch.cli.upload_weights import upload_weights
 from hetorch.cli.without_weights import without_weights
@@ -38,6 +41,10 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 INTERNAL_ERROR = 70
 """Exit code of a fault in hetorch (EX_SOFTWARE of sysexits.h); 1 is an error that the user can mend, 2 wrong usage."""
+ERROR = 1
+"""Exit code after an error that the user can mend."""
+ERRORS: Mapping[str, int] = MappingProxyType({"diff": 2})
+"""The same for verbs that end with 1 after an answer, as diff(1) does where files differ."""
 
 app = typer.Typer(
     name="hetorch",
@@ -54,6 +61,8 @@ VERBS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "serve": serve,
         "predict": predict,
         "inspect": inspect,
+        "diff": diff,
+        "trace": trace,
         "evaluate": evaluate_plan,
         "without-weights": without_weights,
         "public-key": public_key,
@@ -66,6 +75,7 @@ VERBS: Mapping[str, Callable[..., None]] = MappingProxyType(
 )
 for _name, _verb in VERBS.items():
     app.command(_name, help=paragraphs(_verb.__doc__))(with_finite_numbers(_verb))
+app.add_typer(cache)
 
 
 def _show_version(wanted: bool) -> None:
@@ -91,8 +101,8 @@ def verbs(
 def main() -> None:
     """Run the command line.
 
-    Exits with 0, 1 (an error that the user can mend, told in one line), 2 (wrong usage), 70 (a fault in hetorch) or 130
-    (Ctrl-C; `hetorch serve` ends with 0).
+    Exits with 0, 1 (an error that the user can mend, told in one line; 2 for the verbs of ERRORS), 2 (wrong usage), 70
+    (a fault in hetorch) or 130 (Ctrl-C; `hetorch serve` ends with 0).
     """
     messages = _Messages()
     warnings.showwarning = messages.show_warning
@@ -106,7 +116,7 @@ def main() -> None:
         if debug:
             traceback.print_exc()
         messages.show("error", error)
-        sys.exit(1)
+        sys.exit(_error_code())
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
@@ -114,9 +124,13 @@ def main() -> None:
             traceback.print_exc()
         if isinstance(error, ModuleNotFoundError) and (missing := missing_package(error, "this command")):
             messages.show("error", missing)
-            sys.exit(1)
+            sys.exit(_error_code())
         messages.show("internal error", f"{type(error).__name__}: {error}; HETORCH_DEBUG=1 shows where")
         sys.exit(INTERNAL_ERROR)
+
+
+def _error_code() -> int:
+    return ERRORS.get(_chosen_verb(), ERROR)
 
 
 def _chosen_verb() -> str:

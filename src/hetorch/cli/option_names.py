@@ -24,6 +24,9 @@ _NAMED = re.compile(r"""(?<![\w/.'"-])([a-z]+(?:_[a-z]+)+)(?![\w/.'"(=-])""")
 """A name with an underscore, which no word of a sentence has."""
 _SUBJECT = re.compile(r"^([a-z_]+)(?= must be )")
 
+_COMPILE = re.compile(r"hetorch\.compile\(model, calibration_inputs((?:, [a-z_]+=[^,()]+)*)\)")
+"""The call of hetorch.compile in a remedy, with its options."""
+
 CALIBRATION = {"calibration_inputs": "--calibration"}
 """The argument of hetorch.compile and hetorch.analyze whose flag has another name."""
 
@@ -78,5 +81,9 @@ COMPILE = CALIBRATION | {name: f"--{name.replace('_', '-')}" for name in Compile
 
 
 def spelled(text: str) -> str:
-    """Return text about a plan or an analysis, whose notes name options of hetorch.compile, with these as flags."""
-    return OptionNames(COMPILE, COMPILE).spell(text)
+    """Return text about a plan or an analysis, whose notes name options of hetorch.compile, with these as flags,
+    and calls of it as commands."""
+    commands = _COMPILE.sub(
+        lambda call: f"hetorch compile MODEL --calibration FILE{call[1].replace(',', '')}", text
+    )
+    return OptionNames(COMPILE, COMPILE).spell(commands)

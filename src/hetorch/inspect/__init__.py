@@ -1,6 +1,6 @@
 """Layer 6: running a plan in one process, to look inside before it is served.
 
-`hetorch.inspect.trace` and `hetorch.inspect.find_divergence` are loaded when they are first used.
+The names below are loaded when they are first used.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names as in _EXPORTS, for type checkers
     from hetorch.inspect.divergence import find_divergence as find_divergence
+    from hetorch.inspect.onnx_graph import to_onnx_graph as to_onnx_graph
     from hetorch.inspect.trace_layers import trace as trace
 
 _EXPORTS = {
     "find_divergence": "hetorch.inspect.divergence",
+    "to_onnx_graph": "hetorch.inspect.onnx_graph",
     "trace": "hetorch.inspect.trace_layers",
 }
 """The module that defines each public name."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -9,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.atomic_files import PRIVATE
 from hetorch.errors import InputError
 from hetorch.inspect.layer_trace import LayerTrace
 from hetorch.inspect.model_values import Match, ModelValues
+from hetorch.inspect.perfetto import timeline
 from hetorch.inspect.pictures.plots import Plots
+from hetorch.inspect.save_file import save_file
 from hetorch.inspect.trace_table import as_html, as_rich, as_text
 from hetorch.inspect.worst_case import EVALUATIONS, WorstCase, worst_case
 from hetorch.plan import Plan
@@ -195,6 +199,18 @@ class Trace:
         with explain_missing("Trace.to_dataframe"):
             import pandas as pd
         return pd.DataFrame(self.to_dicts())
+
+    def to_perfetto(self, path: str | os.PathLike[str]) -> None:
+        """Write a timeline with counters of level, memory and noise, for https://ui.perfetto.dev or chrome://tracing.
+
+        The layers stand side by side as one run takes them, measured if the run was encrypted, and as predicted. The
+        file holds ranges and errors of the values, so only its owner may read it (mode 0600).
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        facts = {"plan": self.plan.name, "run": self.run, "samples": len(self.samples)}
+        save_file(path, timeline(self.title, self.layers, facts), mode=PRIVATE)
 
     def __str__(self) -> str:
         return as_text(self.title, self.layers, self._summary())
