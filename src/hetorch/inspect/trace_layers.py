@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import get_args
 
 import numpy as np
@@ -129,18 +130,19 @@ def trace_samples(
 
             records["encrypted"] = record_on_ciphertexts(plan, layers, samples, told, report, wants_values)
     maker = _Maker(plan, run, layers, records, reference)
-    return Trace(plan, run, samples, maker.all_layers(), single, reference, maker.matches)
+    again = partial(_trace_again, plan, reference)
+    return Trace(plan, run, samples, maker.all_layers(), single, reference, maker.matches, again)
 
 
-def trace_again(traced: Trace, samples: Array) -> Trace:
-    """Return a trace of one more sample, (1, *input_shape), with modelled noise and the model of another trace.
+def _trace_again(plan: Plan, reference: ModelValues | None, samples: Array) -> Trace:
+    """Return a trace of one more sample, (1, *input_shape), with modelled noise and the same model.
 
     Values that no engine holds end it with the run by exact arithmetic.
     """
     try:
-        return trace_samples(traced.plan, samples, True, traced.reference, "simulated", 0, False)
+        return trace_samples(plan, samples, True, reference, "simulated", 0, False)
     except InputError:
-        return trace_samples(traced.plan, samples, True, traced.reference, "cleartext", 0, False)
+        return trace_samples(plan, samples, True, reference, "cleartext", 0, False)
 
 
 @dataclass(slots=True, eq=False)

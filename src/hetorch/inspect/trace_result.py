@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ from hetorch.errors import InputError
 from hetorch.inspect.layer_trace import LayerTrace
 from hetorch.inspect.model_values import Match, ModelValues
 from hetorch.inspect.perfetto import timeline
+from hetorch.inspect.pictures.plots import Plots
 from hetorch.inspect.save_file import save_file
 from hetorch.inspect.trace_table import as_html, as_rich, as_text
 from hetorch.inspect.worst_case import EVALUATIONS, WorstCase, worst_case
@@ -23,8 +25,6 @@ from hetorch.quantities import count_text, size_text, time_text
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from hetorch.inspect.pictures.plots import Plots
 
 Array = NDArray[np.float64]
 Run = Literal["cleartext", "simulated", "encrypted"]
@@ -49,6 +49,8 @@ class Trace:
     single: bool
     _reference: ModelValues | None = field(repr=False)
     _matches: tuple[Match | None, ...] = field(repr=False)
+    _again: Callable[[Array], Trace] | None = field(default=None, repr=False)
+    """Traces one more sample, (1, *input_shape), with modelled noise and the same model."""
 
     def __getitem__(self, name: str) -> LayerTrace:
         """Return the last layer of that name; InputError if there is none."""
@@ -147,8 +149,6 @@ class Trace:
     @property
     def plot(self) -> Plots:
         """The pictures of the trace: `trace.plot()` for several at once, and such as `trace.plot.errors(ax=ax)`."""
-        from hetorch.inspect.pictures.plots import Plots
-
         return Plots(self)
 
     def worst_case(
@@ -158,7 +158,7 @@ class Trace:
         within_ranges: bool = False,
         seed: int = 0,
         progress: ProgressOption = None,
-    ) -> WorstCase:
+    ) -> WorstCase[Trace]:
         """Search for the input with the largest error, and hold it against what the plan promises.
 
         The search goes from the samples of the trace and from random inputs through the box of the calibrated input
@@ -174,7 +174,8 @@ class Trace:
         Raises:
             InputError: `evaluations` is not positive; or with `within_ranges` no input stays in the ranges.
         """
-        return worst_case(self, evaluations, within_ranges, seed, progress)
+        again = self._again or (lambda _: self)
+        return worst_case(self, again, evaluations, within_ranges, seed, progress)
 
     def model_outcome(self, samples: Array) -> tuple[Array | None, NDArray[np.bool_]]:
         """Return the model's outputs on samples (batch, *input_shape), as rows of the plan, and for each sample True if
@@ -186,11 +187,6 @@ class Trace:
         for _, beyond in there.beyond(self.plan.report.polynomials):
             outside |= beyond.any(axis=1)
         return there.outputs, outside
-
-    @property
-    def reference(self) -> ModelValues | None:
-        """The model's own values; None without a model."""
-        return self._reference
 
     def to_dicts(self) -> list[dict[str, object]]:
         """Return a dictionary of figures for each layer."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,13 @@ from hetorch.engine import _native
 from hetorch.errors import InputError
 from hetorch.inspect.evolution import maximise
 from hetorch.inspect.layers import layers_of
+from hetorch.inspect.traced import Traced
 from hetorch.ir.he_operations import Multiply
 from hetorch.plan import Plan
 from hetorch.progress import ProgressOption, counted, reporting
 
-if TYPE_CHECKING:
-    from hetorch.inspect.trace_result import Trace
-
 Array = NDArray[np.float64]
+T = TypeVar("T", bound=Traced)
 
 EVALUATIONS = 2000
 """Inputs that a search evaluates. Raised, larger errors are found, and it takes longer in proportion."""
@@ -33,7 +33,7 @@ SEARCHING = "searching for the worst input"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class WorstCase:
+class WorstCase(Generic[T]):
     """The answer of Trace.worst_case; errors are relative to the range of the calibration outputs.
 
     input        the input, of the plan's input shape
@@ -58,7 +58,7 @@ class WorstCase:
     unjudged: tuple[str, ...]
     larger: tuple[str, ...]
     searched: int
-    trace: Trace = field(repr=False)
+    trace: T = field(repr=False)
 
     @property
     def is_bounded(self) -> bool:
@@ -101,9 +101,15 @@ class WorstCase:
 
 
 def worst_case(
-    trace: Trace, evaluations: int, within_ranges: bool, seed: int, progress: ProgressOption
-) -> WorstCase:
-    """Return the answer of Trace.worst_case, whose arguments and errors these are."""
+    trace: T,
+    again: Callable[[Array], T],
+    evaluations: int,
+    within_ranges: bool,
+    seed: int,
+    progress: ProgressOption,
+) -> WorstCase[T]:
+    """Return the answer of Trace.worst_case, whose arguments and errors these are; `again` traces one more sample,
+    (1, *input_shape)."""
     if evaluations < 1:
         raise InputError(f"evaluations must be 1 or more, got {evaluations}")
     search = _Search(trace, within_ranges)
@@ -116,14 +122,20 @@ def worst_case(
             seed,
             lambda done: tell(min(done, evaluations), evaluations),
         )
-    return search.answer(search.inputs(best[None]), max(evaluations, len(trace.samples)))
+    inputs = search.inputs(best[None])
+    if within_ranges and search.leaves_ranges(inputs):
+        raise InputError(
+            "with every input that was tried an activation leaves its range; leave out within_ranges=, or trace "
+            "samples that stay in the ranges"
+        )
+    return search.answer(inputs, again(inputs), max(evaluations, len(trace.samples)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Search:
     """A search in the box of the calibrated range, whose sides are [0, 1] to it."""
 
-    trace: Trace
+    trace: Traced
     within_ranges: bool
 
     @property
@@ -163,24 +175,21 @@ class _Search:
         errors = np.where(np.isfinite(errors), errors, np.finfo(np.float64).max)
         return np.where(beyond | outside, -np.inf, errors) if self.within_ranges else errors
 
-    def answer(self, inputs: Array, searched: int) -> WorstCase:
-        """Return what is to be said about one input, (1, *shape)."""
-        from hetorch.inspect.trace_layers import trace_again
-
+    def leaves_ranges(self, inputs: Array) -> bool:
+        """Return True if an activation leaves its range with an input, (1, *shape)."""
         beyond = np.zeros(1, dtype=bool)
-        clear = self._run(inputs, None, beyond)
-        if self.within_ranges and (beyond[0] or self.trace.model_outcome(inputs)[1][0]):
-            raise InputError(
-                "with every input that was tried an activation leaves its range; leave out within_ranges=, or trace "
-                "samples that stay in the ranges"
-            )
+        self._run(inputs, None, beyond)
+        return bool(beyond[0] or self.trace.model_outcome(inputs)[1][0])
+
+    def answer(self, inputs: Array, again: T, searched: int) -> WorstCase[T]:
+        """Return what is to be said about one input, (1, *shape), which was traced `again`."""
+        clear = self._run(inputs, None)
         runs = [self._run(inputs, draw) for draw in range(SEEDS)]
         noise = max(float(np.abs(run - clear).max()) for run in runs) / self.span
         truth, _ = self.trace.model_outcome(inputs)
         error = float("nan")
         if truth is not None:
             error = max(float(np.abs(run - truth).max()) for run in runs) / self.span
-        again = trace_again(self.trace, inputs)
         outside = dict.fromkeys(layer.name for layer in again.layers if layer.outside)
         report = self.plan.report
         return WorstCase(
@@ -196,7 +205,7 @@ class _Search:
             trace=again,
         )
 
-    def _larger(self, again: Trace) -> tuple[str, ...]:
+    def _larger(self, again: Traced) -> tuple[str, ...]:
         names = []
         for layer, before, now in zip(layers_of(self.plan), self.trace.layers, again.layers, strict=True):
             is_product = any(isinstance(op, Multiply) for op in layer.operations) and not layer.is_polynomial

@@ -8,18 +8,17 @@ import numpy as np
 
 from hetorch.errors import InputError
 from hetorch.inspect.pictures.style import BLUE, GREY, ORANGE, VERMILLION, axes_or_new, legend_above, tidy
+from hetorch.inspect.traced import Traced
 from hetorch.plan.report import PolynomialReport
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hetorch.inspect.trace_result import Trace
-
 BENEATH = 0.24
 """Share of the height that the histogram has, below the curves."""
 
 
-def draw_activation(trace: Trace, name: str | None = None, ax: Axes | None = None) -> Axes:
+def draw_activation(trace: Traced, name: str | None = None, ax: Axes | None = None) -> Axes:
     """Draw the polynomials that stand in for an activation, over the ranges of some of its channels, and the function.
 
     Beneath is the histogram of what the activation read on the calibration inputs and, with a model, on these samples.
@@ -48,7 +47,7 @@ def draw_activation(trace: Trace, name: str | None = None, ax: Axes | None = Non
     return ax
 
 
-def _fit(trace: Trace, name: str | None) -> PolynomialReport:
+def _fit(trace: Traced, name: str | None) -> PolynomialReport:
     fits = trace.plan.report.polynomials
     chosen = [fit for fit in fits if name in (None, fit.layer)]
     if not chosen:
@@ -67,7 +66,7 @@ def _named(fit: PolynomialReport) -> str:
     return f"degree {fit.degree}: within {fit.error:.2g}"
 
 
-def _draw_histograms(ax: Axes, trace: Trace, fit: PolynomialReport) -> None:
+def _draw_histograms(ax: Axes, trace: Traced, fit: PolynomialReport) -> None:
     """Draw the histograms into the lowest part of the axes, on a y axis of their own without numbers."""
     beneath = ax.twinx()
     edges = np.linspace(fit.low, fit.high, len(fit.histogram) + 1)

@@ -10,14 +10,13 @@ from hetorch.inspect.layer_trace import LayerTrace
 from hetorch.inspect.pictures.layer_axis import height_for, layer_rows
 from hetorch.inspect.pictures.log_axis import drawable, log_x, note_beside
 from hetorch.inspect.pictures.style import BLUE, GREEN, SMALL, VERMILLION, axes_or_new, legend_above
+from hetorch.inspect.traced import Traced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hetorch.inspect.trace_result import Trace
 
-
-def draw_errors(trace: Trace, ax: Axes | None = None) -> Axes:
+def draw_errors(trace: Traced, ax: Axes | None = None) -> Axes:
     """Draw root mean square and largest error of each layer, relative to the layer's range in the model.
 
     Raises:
@@ -57,7 +56,7 @@ def _worst(layer: LayerTrace) -> float | None:
     return 100 * error.worst * error.relative / error.rms if 0 < error.rms < math.inf else error.rms
 
 
-def _tell_outside(ax: Axes, trace: Trace, rows: list[int]) -> None:
+def _tell_outside(ax: Axes, trace: Traced, rows: list[int]) -> None:
     """Name the share of values outside an activation's range, right of its row."""
     for row, layer in zip(rows, trace.layers, strict=True):
         if layer.outside:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from hetorch.inspect.pictures.layer_axis import height_for, layer_rows
 from hetorch.inspect.pictures.style import GREEN, axes_or_new
+from hetorch.inspect.traced import Traced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hetorch.inspect.trace_result import Trace
 
-
-def draw_levels(trace: Trace, ax: Axes | None = None) -> Axes:
+def draw_levels(trace: Traced, ax: Axes | None = None) -> Axes:
     """Draw the level of each layer's result, the number of rescalings that are left after it.
 
     Raises:

@@ -12,14 +12,13 @@ from hetorch.inspect.layer_trace import LayerTrace
 from hetorch.inspect.pictures.layer_axis import height_for, layer_rows
 from hetorch.inspect.pictures.log_axis import drawable, log_x, note_beside
 from hetorch.inspect.pictures.style import BLUE, GREY, ORANGE, axes_or_new, legend_above
+from hetorch.inspect.traced import Traced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hetorch.inspect.trace_result import Trace
 
-
-def draw_noise(trace: Trace, ax: Axes | None = None) -> Axes:
+def draw_noise(trace: Traced, ax: Axes | None = None) -> Axes:
     """Draw the root mean square noise in each layer, relative to the layer's range: 2^-b leaves b bits of precision.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,8 @@ from hetorch.inspect.pictures.layer_axis import height_for
 from hetorch.inspect.pictures.levels import draw_levels
 from hetorch.inspect.pictures.noise import draw_noise
 from hetorch.inspect.pictures.times import draw_times
+from hetorch.inspect.traced import Traced
 from hetorch.optional_packages import explain_missing
-
-if TYPE_CHECKING:
-    from hetorch.inspect.trace_result import Trace
 
 NAMES, PANEL = 1.6, 3.0
 """Width of the layers' names and of each picture, in inches."""
@@ -23,7 +21,7 @@ ABOVE = 0.5
 """Height of the title and the legends, in inches."""
 
 
-def draw_overview(trace: Trace) -> NDArray[Any]:
+def draw_overview(trace: Traced) -> NDArray[Any]:
     """Draw errors, noise, levels and times as far as the trace has them, and return the axes of each.
 
     Raises:

@@ -13,11 +13,10 @@ from hetorch.inspect.pictures.noise import draw_noise
 from hetorch.inspect.pictures.overview import draw_overview
 from hetorch.inspect.pictures.times import draw_times
 from hetorch.inspect.pictures.values import draw_values
+from hetorch.inspect.traced import Traced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from hetorch.inspect.trace_result import Trace
 
 
 class Plots:
@@ -29,7 +28,7 @@ class Plots:
 
     __slots__ = ("_trace",)
 
-    def __init__(self, trace: Trace) -> None:
+    def __init__(self, trace: Traced) -> None:
         self._trace = trace
 
     def __call__(self) -> NDArray[Any]:

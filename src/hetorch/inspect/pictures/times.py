@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from hetorch.inspect.pictures.layer_axis import height_for, layer_rows
 from hetorch.inspect.pictures.style import GREY, SKY, axes_or_new, legend_above
+from hetorch.inspect.traced import Traced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hetorch.inspect.trace_result import Trace
 
-
-def draw_times(trace: Trace, ax: Axes | None = None) -> Axes:
+def draw_times(trace: Traced, ax: Axes | None = None) -> Axes:
     """Draw the time of each layer in one run on ciphertexts, measured and predicted; predicted alone if none was made.
 
     Raises:

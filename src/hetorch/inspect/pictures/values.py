@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from hetorch.errors import InputError
 from hetorch.inspect.layer_trace import LayerTrace
 from hetorch.inspect.pictures.style import GREY, VERMILLION, axes_or_new, legend_above, tidy
+from hetorch.inspect.traced import Traced
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from hetorch.inspect.trace_result import Trace
 
 Array = NDArray[np.float64]
 
@@ -22,7 +21,7 @@ BINS, FEWEST_BINS = 40, 10
 """Most and fewest bars of a histogram; it has about the square root of the number of values."""
 
 
-def draw_values(trace: Trace, layer: LayerTrace, ax: Axes | None = None) -> Axes:
+def draw_values(trace: Traced, layer: LayerTrace, ax: Axes | None = None) -> Axes:
     """Draw histograms of a layer's values in the furthest run and in clear: the model's, or the plan's without noise.
 
     Raises:
@@ -51,7 +50,7 @@ def draw_values(trace: Trace, layer: LayerTrace, ax: Axes | None = None) -> Axes
     return ax
 
 
-def _both(trace: Trace, layer: LayerTrace) -> tuple[Array, Array, str]:
+def _both(trace: Traced, layer: LayerTrace) -> tuple[Array, Array, str]:
     """Return the values in clear and those of the furthest run, and whose units they have."""
     if not layer.values:
         raise InputError("the trace keeps no values; trace without values=False")
