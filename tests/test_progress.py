@@ -144,7 +144,7 @@ def note_displays(told: dict[str, list[list[float]]], monkeypatch: pytest.Monkey
         yield note
 
     monkeypatch.setattr(progress, "_display", display)
-    monkeypatch.setattr(progress, "_somebody_looks", lambda: True)
+    monkeypatch.setattr(progress, "somebody_looks", lambda: True)
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
     return note
 

@@ -6,15 +6,20 @@ Every function that can take long has the argument `progress: ProgressOption = N
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
 
 from hetorch.errors import InputError
 from hetorch.quantities import size_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Progress = Callable[[str, float], None]
 """A function that is called with the name of the current stage and the fraction that is done, from 0 to 1. The
@@ -82,7 +87,7 @@ class _Shown:
         log.info("%s", title)
         self._timer = threading.Timer(QUIET_SECONDS, self._begin)
         self._timer.daemon = True
-        if _somebody_looks():
+        if somebody_looks():
             if QUIET_SECONDS > 0:
                 self._timer.start()
             else:
@@ -111,27 +116,37 @@ class _Shown:
             self._display(*self._last)
 
 
-def _in_a_notebook() -> bool:
-    return "ipykernel" in sys.modules and not _at_a_terminal()
+def in_a_notebook() -> bool:
+    """Return True if what this process displays is shown in a notebook."""
+    return "ipykernel" in sys.modules and not at_a_terminal()
 
 
-def _at_a_terminal() -> bool:
+def at_a_terminal() -> bool:
+    """Return True if stderr is a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-def _somebody_looks() -> bool:
-    return _at_a_terminal() or _in_a_notebook()
+def somebody_looks() -> bool:
+    """Return True if a display would be seen."""
+    return at_a_terminal() or in_a_notebook()
+
+
+@functools.cache
+def terminal() -> Console:
+    """Return the console of all displays on stderr: displays of one console share its lines, others overwrite them."""
+    from rich.console import Console
+
+    return Console(stderr=True)
 
 
 @contextmanager
 def _display(title: str, begun: float) -> Iterator[Progress]:
     """Give the display of work that goes on since `begun` (time.monotonic): a line that stays in a notebook, a bar at a
     terminal."""
-    if _in_a_notebook():
+    if in_a_notebook():
         print(f"{title} ...", file=sys.stderr)
         yield lambda text, fraction: None
         return
-    from rich.console import Console
     from rich.errors import LiveError
     from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bars
@@ -143,7 +158,7 @@ def _display(title: str, begun: float) -> Iterator[Progress]:
         TaskProgressColumn(),
         TimeElapsedColumn(),
     )
-    bars = Bars(*columns, console=Console(stderr=True), get_time=time.monotonic)
+    bars = Bars(*columns, console=terminal(), get_time=time.monotonic)
     task = bars.add_task(title, total=1.0)
     bars.tasks[0].start_time = begun
     try:

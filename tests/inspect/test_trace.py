@@ -6,6 +6,7 @@ import functools
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,10 @@ from torch import nn
 import hetorch
 from hetorch.errors import InputError, InputRangeWarning, PlanUseError
 from hetorch.inspect import trace
+from hetorch.inspect.layers import layers_of
+from hetorch.inspect.record import record_times
 from hetorch.inspect.trace_result import Trace
+from hetorch.runtime import Event
 from tests.server.small_plan import outsourced_plan
 
 SAMPLES = 8
@@ -133,6 +137,78 @@ def test_the_times_add_up_and_the_peak_is_the_reports() -> None:
         assert (layer.level, layer.rotations) == (rows[layer.name].level, rows[layer.name].rotations)
 
 
+def test_the_times_of_all_operations_belong_to_a_layer() -> None:
+    for made in (plan(), hetorch.compile(model(), inputs(), activation_degree=4)):
+        program = made.program
+
+        def run(ciphertexts: Any, listen: Any, program: Any = program) -> None:
+            for op in program.operations:
+                listen(Event(op, program.layers[op.layer], 0, 1.0, 1.0, 2, (None,) * len(op.makes)))
+
+        told: list[None] = []
+        record = record_times(
+            made,
+            layers_of(made),
+            made.public().samples(inputs()[:2])[0],
+            lambda slots: slots,  # type: ignore[arg-type,return-value]
+            run,
+            functools.partial(told.append, None),
+        )
+        assert sum(record.seconds) == len(program.operations) and sum(record.rotations) == 2 * len(
+            program.operations
+        )
+        assert len(told) == 2 * len(program.operations) and not record.values
+
+
+def test_without_values_only_times_and_levels_are_told() -> None:
+    traced = trace(plan(), inputs()[:2], values=False)
+    whole = encrypted()
+    assert traced.seconds and traced.peak.name == whole.peak.name
+    for layer, other in zip(traced.layers, whole.layers, strict=True):
+        assert (layer.level, layer.scale_bits, layer.rotations) == (
+            other.level,
+            other.scale_bits,
+            other.rotations,
+        )
+        assert not layer.values and layer.cleartext is None and layer.noise is None
+    assert "values" not in str(traced).splitlines()[1] and "rotations" in str(traced).splitlines()[1]
+    assert len(traced.to_dataframe()) == len(traced.layers)
+    with pytest.raises(InputError, match="values=False"):
+        _ = traced.outputs
+    wrongs: list[dict[str, Any]] = [{"run": "simulated"}, {"model": model()}]
+    for wrong in wrongs:
+        with pytest.raises(InputError, match='needs run="encrypted" and takes no model'):
+            trace(plan(), inputs()[:2], values=False, **wrong)
+
+
+class Twice(nn.Module):
+    """One activation that is called twice, on ranges that differ tenfold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c, self.act = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 3), nn.SiLU()
+        with torch.no_grad():
+            self.b.weight.mul_(10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.c(self.act(self.b(self.act(self.a(x)))))
+        return y
+
+
+def test_each_call_of_a_module_is_a_layer_of_its_own() -> None:
+    torch.manual_seed(0)
+    twice, x = Twice().eval(), torch.randn(100, 8)
+    made = hetorch.compile(twice, x, activation_degree=7)
+    first, second = made.report.polynomials
+    assert (first.layer, second.layer) == ("act", "act (2)") and second.high > 3 * first.high
+    traced = trace(made, x[:16], twice, "simulated")
+    with torch.no_grad():
+        truth = [twice.act(twice.a(x[:16])), twice.act(twice.b(twice.act(twice.a(x[:16]))))]
+    for fit, values in zip((first, second), truth, strict=True):
+        assert traced[fit.layer].fitted_range == (fit.low, fit.high)
+        np.testing.assert_allclose(traced[fit.layer].values["model"], values, atol=1e-5)
+
+
 def test_until_goes_on_with_the_model() -> None:
     traced = encrypted()
     with torch.no_grad():
@@ -190,6 +266,29 @@ def test_what_cannot_be_traced_is_refused() -> None:
     assert trace(outsourced_plan(), np.ones(8), run="cleartext").layers
     with pytest.raises(InputError, match="returns one tensor without a name"):
         trace(plan(), inputs()[:2], nn.Sequential(nn.Flatten(), nn.Linear(36, 7)), "cleartext")
+
+
+def test_a_plan_keeps_ranges_and_curves_of_channels_unless_weights_are_withheld(tmp_path: Path) -> None:
+    with torch.no_grad():
+        seen = model().bn(model().conv(inputs())).numpy()
+    act = plan().report.polynomials[0]
+    assert len(act.channel_low) == len(act.channel_high) == 4
+    for channel in range(4):  # the ends are rounded to five digits
+        width = act.channel_high[channel] - act.channel_low[channel]
+        assert act.channel_low[channel] - 1e-3 * width < seen[:, channel].min()
+        assert act.channel_high[channel] + 1e-3 * width > seen[:, channel].max()
+    assert min(act.channel_low) == pytest.approx(act.low, rel=1e-4)
+    assert len(act.curves) == 4 and sum(act.histogram) == pytest.approx(1.0, abs=1e-3)
+    shares = np.histogram(seen, len(act.histogram), (act.low, act.high))[0] / seen.size
+    np.testing.assert_allclose(act.histogram, shares, atol=1e-4)
+    for curve in act.curves:
+        x = np.linspace(curve.low, curve.high, len(curve.function))
+        np.testing.assert_allclose(curve.function, np.maximum(x, 0.0), atol=1e-3)
+        assert np.abs(np.array(curve.polynomial) - curve.function).max() <= act.error + 1e-3
+    outsourced = hetorch.compile(model(), inputs(), activation_tolerance=0.02, weights="encrypted")
+    outsourced.without_weights().save(tmp_path / "server")
+    for fit in hetorch.Plan.load(tmp_path / "server").report.polynomials:
+        assert not (fit.curves or fit.histogram or fit.channel_low or fit.channel_high)
 
 
 def test_a_plan_keeps_the_ranges_of_its_activations(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_the_other_stable_doors_open() -> None:
 
 def test_the_names_of_inspect_are_described() -> None:
     package = importlib.import_module("hetorch.inspect")
-    page = (ROOT / "docs" / "looking-inside.md").read_text()
+    page = "".join((ROOT / "docs" / name).read_text() for name in ("looking-inside.md", "sweeps.md"))
     for name in package.__all__:
         assert getattr(package, name).__doc__ and re.search(rf"\b{name}\(", page)
         assert name in dir(package)

@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 from hetorch.compiler.costs.machine import load_machine
-from hetorch.compiler.frontend.capture import capture
+from hetorch.compiler.frontend.capture import Captured, capture
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.option_help import options_help, signature_with_options
 from hetorch.compiler.options import CompileOptions
@@ -62,6 +62,11 @@ def _compile(model: object, calibration_inputs: object, chosen: CompileOptions, 
     captured = capture(model, calibration_inputs, chosen.outputs)
     for doubt in captured.doubts:
         warnings.warn(f"{captured.name}: {doubt}", CalibrationWarning, stacklevel=3)
+    return compile_captured(captured, chosen, tell)
+
+
+def compile_captured(captured: Captured, chosen: CompileOptions, tell: Progress) -> Plan:
+    """Compile a network that was captured with the same `outputs`; the result and the errors are those of compile."""
     # A class may have a name that no plan may have; the options check it.
     name = chosen.name or CompileOptions(name=captured.name).name
     assert name is not None

@@ -65,8 +65,8 @@ def evaluate(
     check_runnable(plan)
     check_seed(seed)
     samples, _ = plan.public().samples(x, fewest=1)
-    outputs = judged_outputs(plan)
-    known = labels_for(plan, outputs, y, len(samples))
+    outputs = judged_outputs(plan.interface, plan.output_shape)
+    known = labels_for(plan.interface, outputs, y, len(samples))
     beyond = np.zeros(len(samples), dtype=bool)
     with reporting(progress, "evaluate") as report:
         clear = None if model is None else _outputs_in_clear(plan, model, samples, report)

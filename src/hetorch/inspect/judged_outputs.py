@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from hetorch.errors import InputError
 from hetorch.inspect.evaluation import Score
-from hetorch.plan import Plan
 from hetorch.plan.heads import Head
 from hetorch.plan.inputs import to_array
+from hetorch.plan.interface import Interface
 from hetorch.plan.output_functions import applied
 from hetorch.quantities import count_text
 
@@ -108,32 +108,32 @@ class Labelled:
     each: tuple[Judged, ...]
 
 
-def judged_outputs(plan: Plan) -> tuple[Output, ...]:
-    """Return the outputs of the model in the plan's row, in order; one without a name if it returns one tensor."""
-    single = Head("", plan.output_layout.shape, functions=plan.interface.functions)
+def judged_outputs(interface: Interface, output_shape: tuple[int, ...]) -> tuple[Output, ...]:
+    """Return the outputs of the model in a plan's row, in order; one without a name if it returns one tensor."""
+    single = Head("", output_shape, functions=interface.functions)
     outputs, begin = [], 0
-    for head in plan.interface.heads or (single,):
+    for head in interface.heads or (single,):
         outputs.append(Output(head, slice(begin, begin + head.size)))
         begin += head.size
     return tuple(outputs)
 
 
-def labels_for(plan: Plan, outputs: tuple[Output, ...], y: object | None, count: int) -> Labelled:
+def labels_for(interface: Interface, outputs: tuple[Output, ...], y: object | None, count: int) -> Labelled:
     """Return what is judged with the labels of `count` samples, in a form that hetorch.evaluate takes.
 
     Raises:
         InputError: the labels do not suit the outputs.
     """
-    if plan.interface.classes:
-        whole = Judged("", slice(None), plan.interface.labels)
+    if interface.classes:
+        whole = Judged("", slice(None), interface.labels)
         if y is not None:
-            whole = replace(whole, labels=_labels_of_classifier(plan, y, count))
+            whole = replace(whole, labels=_labels_of_classifier(interface, y, count))
         return Labelled(whole, ())
     unlabelled = [Judged(output.head.name, output.columns, output.classify()) for output in outputs]
     whole = Judged("", slice(None), _side_by_side([one.classify for one in unlabelled if one.classify]))
     if y is None:
         return Labelled(whole, tuple(unlabelled))
-    by_name = y if isinstance(y, Mapping) else _by_name(plan, y)
+    by_name = y if isinstance(y, Mapping) else _by_name(interface, y)
     names = {output.head.name: output for output in outputs}
     if not by_name or any(name not in names for name in by_name):
         known = ", ".join(name for name in names if name) or "one without a name"
@@ -150,13 +150,13 @@ def labels_for(plan: Plan, outputs: tuple[Output, ...], y: object | None, count:
     return Labelled(whole, tuple(each))
 
 
-def _by_name(plan: Plan, y: object) -> Mapping[str, object]:
-    if len(plan.interface.heads) > 1:
+def _by_name(interface: Interface, y: object) -> Mapping[str, object]:
+    if len(interface.heads) > 1:
         raise InputError(
             "the plan has several outputs: give the labels of each by its name, as in "
-            f"{{{plan.interface.heads[0].name!r}: y}}"
+            f"{{{interface.heads[0].name!r}: y}}"
         )
-    return {plan.interface.heads[0].name if plan.interface.heads else "": y}
+    return {interface.heads[0].name if interface.heads else "": y}
 
 
 def _side_by_side(classify: list[Classify]) -> Classify | None:
@@ -166,14 +166,14 @@ def _side_by_side(classify: list[Classify]) -> Classify | None:
     return lambda row: np.concatenate([one(row) for one in classify], axis=1)
 
 
-def _labels_of_classifier(plan: Plan, y: object, count: int) -> NDArray[np.generic]:
+def _labels_of_classifier(interface: Interface, y: object, count: int) -> NDArray[np.generic]:
     labels = np.asarray(y)
     if labels.shape[:1] != (count,):
         raise InputError(
             f"the labels have shape {labels.shape}; give one label for each of the {count_text(count, 'sample')}"
         )
     # A column of a file is (count, 1); with the labels of one classifier, (count,), it would be compared crosswise.
-    crosswise = labels.shape == (count, 1) and [one.exclusive for one in plan.interface.classes] == [True]
+    crosswise = labels.shape == (count, 1) and [one.exclusive for one in interface.classes] == [True]
     return labels[:, 0] if crosswise else labels
 
 

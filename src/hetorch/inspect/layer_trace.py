@@ -62,7 +62,7 @@ class LayerTrace:
 
     name, kind         as in the plan's report
     level, scale_bits  of the result: rescalings left, and log2 of the scale
-    cleartext          the values that exact arithmetic makes of the plan, in the plan's units
+    cleartext          the values that exact arithmetic makes of the plan, in the plan's units; None without values
     simulated          the same with modelled noise
     encrypted          the same, decrypted
     model              the model's own values, in the model's units; None if the layer is not compared
@@ -78,15 +78,15 @@ class LayerTrace:
     predicted_seconds  time that the plan predicts
     rotations          number of rotations in one run
     memory_bytes       predicted memory during the layer: keys, encoded weights, ciphertexts, intermediate results
-    values             the values themselves, (samples, *shape), by "cleartext", "simulated", "encrypted", "model" (in
-                       the model's units) and "compared" (the furthest run in the model's units)
+    values             the values themselves, (samples, *shape), if they were asked for: by "cleartext", "simulated",
+                       "encrypted", "model" (in the model's units) and "compared" (the furthest run in these units)
     """
 
     name: str
     kind: str
     level: int
     scale_bits: float
-    cleartext: Distribution
+    cleartext: Distribution | None
     simulated: Distribution | None
     encrypted: Distribution | None
     model: Distribution | None
@@ -101,6 +101,11 @@ class LayerTrace:
     rotations: int
     memory_bytes: int
     values: Mapping[str, Array] = field(repr=False, compare=False)
+
+    @property
+    def largest(self) -> float:
+        """The largest absolute value of the run by exact arithmetic; 0 without values."""
+        return 0.0 if self.cleartext is None else max(-self.cleartext.low, self.cleartext.high)
 
     def to_dict(self) -> dict[str, object]:
         """Return all figures in one flat dictionary, without the values; those of `noise` and of the distributions

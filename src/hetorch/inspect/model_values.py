@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from hetorch.errors import InputError
 from hetorch.inspect.layers import Layer
-from hetorch.ir.tensor_program import TensorProgram
+from hetorch.ir.tensor_program import Activation, TensorProgram
 from hetorch.plan import Plan
 from hetorch.plan.heads import Head, row, split
+from hetorch.plan.report import PolynomialReport
 
 Array = NDArray[np.float64]
 
@@ -30,6 +31,9 @@ samples, and those more reliably."""
 SAME = 0.25
 """Largest root mean square difference, in deviations of the model's values, at which a layer that may be scaled counts
 as unscaled, and a part of an activation as the activation."""
+ROUNDED = 1e-4
+"""How far a value may be over an end of its channel's range, as a share of the width of all: the plan keeps the ends
+rounded. Raised, excesses that do no harm are not told."""
 Units = Literal["model", "perhaps", "rising", "own"]
 """The units of a layer: those of the model; those or its own; its own, with the model's sign; its own."""
 OUTPUTS = "outputs"
@@ -74,6 +78,30 @@ class ModelValues:
     def outputs(self) -> Array:
         """The model's outputs as rows of the plan, (samples, elements)."""
         return self._as_plan(self.values[self.program.output])
+
+    def read_by(self, activation: str) -> Array | None:
+        """Return the numbers that the activation of that name reads, (samples, elements); None if there is none."""
+        for op in self.program.operations:
+            if isinstance(op, Activation) and op.name == activation:
+                return self.values[op.input]
+        return None
+
+    def beyond(self, fits: Sequence[PolynomialReport]) -> list[tuple[str, NDArray[np.bool_]]]:
+        """Return the name of each activation of the model, and True for each number that it reads, (samples, elements),
+        outside the range of its polynomial; activations of one name have their polynomials in order."""
+        waiting, outside = list(fits), []
+        for op in self.program.operations:
+            own = [fit for fit in waiting if isinstance(op, Activation) and fit.layer == op.name]
+            if own and isinstance(op, Activation):
+                waiting.remove(own[0])
+                outside.append((op.name, _beyond(self.values[op.input], own[0])))
+        return outside
+
+    def on(self, samples: Array) -> ModelValues:
+        """Return the values of the same model on other samples, (batch, *input_shape)."""
+        from hetorch.ir.interpreter import trace_tensor_program
+
+        return replace(self, values=tuple(trace_tensor_program(self.program, samples)))
 
     def continued(self, replaced: Mapping[int, Array]) -> Array:
         """Return the outputs as rows of the plan, if some values of the model are replaced by those of another run."""
@@ -154,6 +182,18 @@ class ModelValues:
         if not self.heads:
             return outputs
         return row(self.plan_heads, split(self.heads, outputs))
+
+
+def _beyond(values: Array, fit: PolynomialReport) -> NDArray[np.bool_]:
+    """Return True for each value (samples, elements) outside the range of its channel; NaN is outside."""
+    low, high = np.array([fit.low]), np.array([fit.high])
+    channels = len(fit.channel_low)
+    if channels and values.shape[1] % channels == 0:
+        low, high = (
+            np.repeat(end, values.shape[1] // channels) for end in (fit.channel_low, fit.channel_high)
+        )
+    slack = ROUNDED * (fit.high - fit.low)
+    return ~((values >= low - slack) & (values <= high + slack))
 
 
 def _identity(value: int, size: int) -> Match:

@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 class Record:
     """The values of the layers in one run of some samples.
 
-    values     the result of each layer, (samples, elements)
+    values     the result of each layer, (samples, elements); empty if only times were asked for
     added      the noise that each layer added by itself: its result less what exact arithmetic makes of its operands;
                empty for a run by exact arithmetic
     seconds    time of each layer in one run, 0 by exact arithmetic
@@ -86,6 +86,55 @@ def record_encrypted(
     return _record(plan, layers, samples, run, decrypt, taken, told)
 
 
+def record_times(
+    plan: Plan,
+    layers: Sequence[Layer],
+    samples: Array,
+    encrypt: Callable[[Slots], Ciphertext],
+    run_ciphertexts: Callable[[Sequence[Ciphertext], Listener], object],
+    told: Callable[[], None],
+) -> Record:
+    """Return times and rotations of a run on ciphertexts, and no values."""
+    totals, runs = _Totals(layers), 0
+
+    def listen(event: Event) -> None:
+        totals.count(event)
+        told()
+
+    for packed, _ in _batches(plan, samples):
+        runs += 1
+        run_ciphertexts([encrypt(slots) for slots in packed], listen)
+    return totals.record(runs, (), ())
+
+
+class _Totals:
+    """Times and rotations of each layer, over several runs."""
+
+    def __init__(self, layers: Sequence[Layer]) -> None:
+        self.place = {
+            value: number
+            for number, layer in enumerate(layers)
+            for op in layer.operations
+            for value in op.makes
+        }
+        self.seconds, self.rotations = [0.0] * len(layers), [0] * len(layers)
+
+    def count(self, event: Event) -> None:
+        """Add an event to its layer (Layer.operations), so that the times of the layers add up to that of the run."""
+        number = self.place[event.operation.makes[0]]
+        self.seconds[number] += event.seconds
+        self.rotations[number] += event.rotations
+
+    def record(self, runs: int, values: tuple[Array, ...], added: tuple[Array, ...]) -> Record:
+        """Return a record with the mean of that many runs."""
+        return Record(
+            values,
+            added,
+            tuple(total / runs for total in self.seconds),
+            tuple(total // runs for total in self.rotations),
+        )
+
+
 def _record(
     plan: Plan,
     layers: Sequence[Layer],
@@ -96,18 +145,15 @@ def _record(
     told: Callable[[], None],
 ) -> Record:
     """Run every batch, keep the slots of each layer's results in `taken`, and unpack them."""
-    place = {layer.index: number for number, layer in enumerate(layers)}
     wanted = {value for layer in layers for value in layer.results}
-    seconds, rotations = [0.0] * len(layers), [0] * len(layers)
+    totals = _Totals(layers)
     values, added, runs = [], [], 0
 
     def listen(event: Event) -> None:
         for value, ciphertext in zip(event.operation.makes, event.results, strict=True):
             if value in wanted:
                 taken[value] = np.asarray(decrypt(ciphertext), dtype=np.float64)
-        if event.operation.layer in place:
-            seconds[place[event.operation.layer]] += event.seconds
-            rotations[place[event.operation.layer]] += event.rotations
+        totals.count(event)
         told()
 
     for packed, count in _batches(plan, samples):
@@ -117,12 +163,7 @@ def _record(
         values.append([layer.unpack(taken)[:count] for layer in layers])
         exact = [_own_result(plan, layer, packed, taken) for layer in layers]
         added.append([values[-1][number] - result[:count] for number, result in enumerate(exact)])
-    return Record(
-        _joined(values),
-        _joined(added),
-        tuple(total / runs for total in seconds),
-        tuple(total // runs for total in rotations),
-    )
+    return totals.record(runs, _joined(values), _joined(added))
 
 
 def _own_result(plan: Plan, layer: Layer, packed: Sequence[Slots], taken: dict[int, Slots]) -> Array:

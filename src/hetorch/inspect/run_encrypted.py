@@ -11,7 +11,7 @@ from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
 from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telling
 from hetorch.inspect.layers import Layer
-from hetorch.inspect.record import Array, Record, record_encrypted
+from hetorch.inspect.record import Array, Record, record_encrypted, record_times
 from hetorch.interop.backends import backend
 from hetorch.ir.matrix_memory import machine_memory
 from hetorch.model_owner.encrypt import encrypt_weights
@@ -62,27 +62,44 @@ def run_encrypted(
     public = plan.public()
     samples, _ = public.samples(x)
     limit = machine_memory() if memory_limit is None else memory_limit
-    if not plan.program.encrypted_weights:
-        storage_within(plan, limit, chosen)  # what does not fit is refused before keys take memory
     with reporting(progress, "run encrypted") as report:
-        secret = SecretKey.generate(plan.parameters)
-        keys = secret.evaluation_keys(plan.key_spec, progress=counted(report, MAKING_KEYS))
-        told = telling(on_event, report, plan, len(samples))
-        run_ciphertexts = _encrypted_runner(plan, chosen, secret, keys, limit, told)
+        return public.named(run_samples(plan, samples, chosen, limit, on_event, report))
 
-        def run(packed: Sequence[Slots]) -> list[Slots]:
-            inputs = [
-                secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed
-            ]
-            return [secret.decrypt(result) for result in run_ciphertexts(inputs)]
 
-        return public.named(run_in_batches(public, samples, run))
+def run_samples(
+    plan: Plan,
+    samples: Array,
+    chosen: AnyBackend,
+    memory_limit: int | None,
+    on_event: Listener | None,
+    report: Progress,
+) -> Array:
+    """Return the results (batch, *output_shape) for samples that PublicPlan.samples made; other arguments and errors
+    are those of run_encrypted."""
+    if not plan.program.encrypted_weights:
+        storage_within(plan, memory_limit, chosen)  # what does not fit is refused before keys take memory
+    secret = SecretKey.generate(plan.parameters)
+    keys = secret.evaluation_keys(plan.key_spec, progress=counted(report, MAKING_KEYS))
+    told = telling(on_event, report, plan, len(samples))
+    run_ciphertexts = _encrypted_runner(plan, chosen, secret, keys, memory_limit, told)
+
+    def run(packed: Sequence[Slots]) -> list[Slots]:
+        inputs = [secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale) for slots in packed]
+        return [secret.decrypt(result) for result in run_ciphertexts(inputs)]
+
+    return run_in_batches(plan.public(), samples, run)
 
 
 def record_on_ciphertexts(
-    plan: Plan, layers: Sequence[Layer], samples: Array, told: Callable[[], None], report: Progress
+    plan: Plan,
+    layers: Sequence[Layer],
+    samples: Array,
+    told: Callable[[], None],
+    report: Progress,
+    wants_values: bool,
 ) -> Record:
-    """Return the decrypted values of every layer of a plan with weights in clear; its keys are made for this run.
+    """Return the decrypted values of every layer of a plan with weights in clear, or its times only; its keys are made
+    for this run.
 
     Raises:
         PlanUseError: the plan does not fit this machine's memory.
@@ -93,15 +110,16 @@ def record_on_ciphertexts(
     keys = secret.evaluation_keys(plan.key_spec, progress=counted(report, MAKING_KEYS))
     runner = Runner(plan, NATIVE.make(plan.parameters, keys), memory_limit=limit)
     runner.prepare()
-    return record_encrypted(
-        plan,
-        layers,
-        samples,
-        lambda slots: secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale),
-        secret.decrypt,
-        lambda ciphertexts, listener: runner.run(ciphertexts, on_event=listener),
-        told,
-    )
+
+    def encrypt(slots: Slots) -> Ciphertext:
+        return secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)
+
+    def run(ciphertexts: Sequence[Ciphertext], listener: Listener) -> object:
+        return runner.run(ciphertexts, on_event=listener)
+
+    if not wants_values:
+        return record_times(plan, layers, samples, encrypt, run, told)
+    return record_encrypted(plan, layers, samples, encrypt, secret.decrypt, run, told)
 
 
 def _encrypted_runner(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import get_args
 
 import numpy as np
@@ -34,6 +34,7 @@ def trace(
     model: object | None = None,
     run: Run = "encrypted",
     *,
+    values: bool = True,
     seed: int = 0,
     progress: ProgressOption = None,
 ) -> Trace:
@@ -51,6 +52,8 @@ def trace(
             the layer's fusion ends.
         run: how far to go: "cleartext" (what the plan computes, without noise), "simulated" (also with modelled noise)
             or "encrypted" (also on ciphertexts).
+        values: False for levels, times, rotations and memory alone, of a run on ciphertexts that decrypts nothing. It
+            needs run="encrypted" and no model.
         seed: the seed of the modelled noise, 0 or more.
         progress: as for hetorch.simulate.
 
@@ -59,14 +62,18 @@ def trace(
         time, rotations and memory, and the share of values outside an activation's fitted range.
 
     Raises:
-        InputError: `plan` is no plan; `run` is no such word; `x` has the wrong shape or is far outside the calibration
-            inputs; `model` takes other inputs than the plan.
+        InputError: `plan` is no plan; `run` is no such word, or does not suit `values`; `x` has the wrong shape or is
+            far outside the calibration inputs; `model` takes other inputs than the plan.
         PlanUseError: the plan is without its weights, has encrypted weights, or does not fit this machine's memory.
         UnsupportedModelError: `model` cannot be read.
     """
     check_arguments(plan, run, seed)
+    if not values and (run != "encrypted" or model is not None):
+        raise InputError(
+            'values=False measures the run on ciphertexts alone: it needs run="encrypted" and takes no model'
+        )
     samples, single = plan.public().samples(x, fewest=1)
-    return trace_samples(plan, samples, single, model, run, seed, progress)
+    return trace_samples(plan, samples, single, model, run, seed, progress, values)
 
 
 def check_arguments(plan: Plan, run: object, seed: object) -> None:
@@ -85,16 +92,24 @@ def trace_samples(
     run: Run,
     seed: int,
     progress: ProgressOption,
+    wants_values: bool = True,
 ) -> Trace:
-    """Return the trace of samples that PublicPlan.samples made; other arguments and errors are those of `trace`."""
+    """Return the trace of samples that PublicPlan.samples made; other arguments and errors are those of `trace`.
+
+    `model` may be the values of the model on other samples.
+    """
     if run == "encrypted" and plan.program.encrypted_weights:
         raise PlanUseError(
             'a plan with encrypted weights is traced with run="simulated"; its ciphertexts hold the same values'
         )
     plan = with_clear_weights(plan)
     layers = layers_of(plan)
-    reference = None if model is None else model_values(plan, model, samples)
-    passes = (get_args(Run).index(run) + 1) * -(-len(samples) // plan.batch_size)
+    reference = None
+    if isinstance(model, ModelValues):
+        reference = model.on(samples)
+    elif model is not None:
+        reference = model_values(plan, model, samples)
+    passes = (get_args(Run).index(run) + 1 if wants_values else 1) * -(-len(samples) // plan.batch_size)
     total, done = max(passes * len(plan.program.operations), 1), 0
     records: dict[str, Record] = {}
     with reporting(progress, "trace") as report:
@@ -105,15 +120,27 @@ def trace_samples(
             done += 1
             tell(min(done, total), total)
 
-        records["cleartext"] = record_cleartext(plan, layers, samples, told)
-        if run != "cleartext":
+        if wants_values:
+            records["cleartext"] = record_cleartext(plan, layers, samples, told)
+        if wants_values and run != "cleartext":
             records["simulated"] = record_simulated(plan, layers, samples, seed, told)
         if run == "encrypted":
             from hetorch.inspect.run_encrypted import record_on_ciphertexts
 
-            records["encrypted"] = record_on_ciphertexts(plan, layers, samples, told, report)
+            records["encrypted"] = record_on_ciphertexts(plan, layers, samples, told, report, wants_values)
     maker = _Maker(plan, run, layers, records, reference)
     return Trace(plan, run, samples, maker.all_layers(), single, reference, maker.matches)
+
+
+def trace_again(traced: Trace, samples: Array) -> Trace:
+    """Return a trace of one more sample, (1, *input_shape), with modelled noise and the model of another trace.
+
+    Values that no engine holds end it with the run by exact arithmetic.
+    """
+    try:
+        return trace_samples(traced.plan, samples, True, traced.reference, "simulated", 0, False)
+    except InputError:
+        return trace_samples(traced.plan, samples, True, traced.reference, "cleartext", 0, False)
 
 
 @dataclass(slots=True, eq=False)
@@ -126,8 +153,11 @@ class _Maker:
     records: dict[str, Record]
     reference: ModelValues | None
     matches: tuple[Match | None, ...] = ()
+    beyond: list[tuple[str, NDArray[np.bool_]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if self.reference is not None:
+            self.beyond = self.reference.beyond(self.plan.report.polynomials)
         self.matches = tuple(self._match(number) for number in range(len(self.layers)))
 
     def all_layers(self) -> tuple[LayerTrace, ...]:
@@ -160,7 +190,7 @@ class _Maker:
 
     def _layer(self, number: int, memory: int) -> LayerTrace:
         layer, match, report = self.layers[number], self.matches[number], self._report(number)
-        values = {name: record.values[number] for name, record in self.records.items()}
+        values = {name: record.values[number] for name, record in self.records.items() if record.values}
         furthest = self.records[self.run]
         truth, compared = None, None
         if match is not None and self.reference is not None:
@@ -179,11 +209,13 @@ class _Maker:
             kind=layer.kind,
             level=self.plan.program.values[layer.results[0]].level,
             scale_bits=float(np.log2(self.plan.program.values[layer.results[0]].scale)),
-            cleartext=distributions["cleartext"],
+            cleartext=distributions.get("cleartext"),
             simulated=distributions.get("simulated"),
             encrypted=distributions.get("encrypted"),
             model=None if truth is None else Distribution.of(truth),
-            noise=None if self.run == "cleartext" else Errors.of(values[self.run], values["cleartext"]),
+            noise=None
+            if self.run == "cleartext" or not values
+            else Errors.of(values[self.run], values["cleartext"]),
             noise_added=_rms(furthest.added[number]) if furthest.added else None,
             noise_bound=report.predicted_error if report else 0.0,
             error=None if truth is None or compared is None else Errors.of(compared, truth),
@@ -191,7 +223,11 @@ class _Maker:
             fitted_range=fitted,
             seconds=furthest.seconds[number] if self.run == "encrypted" else None,
             predicted_seconds=report.predicted_seconds if report else 0.0,
-            rotations=furthest.rotations[number] if furthest.added else report.rotations if report else 0,
+            rotations=furthest.rotations[number]
+            if self.run != "cleartext"
+            else report.rotations
+            if report
+            else 0,
             memory_bytes=memory,
             values=kept,
         )
@@ -218,15 +254,13 @@ class _Maker:
         source = place.get(layer.sources[0])
         if source is None:
             return None, fitted
+        if "cleartext" not in self.records:
+            return None, fitted
         operands = self.records["cleartext"].values[source]
         if layer.has_unit_range:
             return float(np.mean(~(np.abs(operands) <= 1 + RANGE_SLACK))), fitted
-        match = self.matches[source]
-        if fitted is None or match is None or self.reference is None:
-            return None, fitted
-        slack = RANGE_SLACK * (fitted[1] - fitted[0])
-        truth = self.reference.values[match.value]
-        return float(np.mean((truth < fitted[0] - slack) | (truth > fitted[1] + slack))), fitted
+        beyond = [share for name, share in self.beyond if name == layer.name]
+        return (float(np.mean(np.concatenate(beyond, axis=1))) if beyond else None), fitted
 
     def _memory(self) -> list[int]:
         """Return the predicted memory during each layer: keys, all encoded weights, and the most of its operations."""

@@ -16,11 +16,15 @@ from hetorch.inspect.model_values import Match, ModelValues
 from hetorch.inspect.perfetto import timeline
 from hetorch.inspect.save_file import save_file
 from hetorch.inspect.trace_table import as_html, as_rich, as_text
+from hetorch.inspect.worst_case import EVALUATIONS, WorstCase, worst_case
 from hetorch.plan import Plan
+from hetorch.progress import ProgressOption
 from hetorch.quantities import count_text, size_text, time_text
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from hetorch.inspect.pictures.plots import Plots
 
 Array = NDArray[np.float64]
 Run = Literal["cleartext", "simulated", "encrypted"]
@@ -81,6 +85,13 @@ class Trace:
         """The numbers of these layers in `layers`."""
         return tuple(number for number, match in enumerate(self._matches) if match is not None)
 
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """The names of the activations whose ranges can be judged with a model only."""
+        fitted = dict.fromkeys(fit.layer for fit in self.plan.report.polynomials)
+        judged = {layer.name for layer in self.layers if layer.outside is not None}
+        return tuple(name for name in fitted if name not in judged)
+
     def is_rescaled(self, number: int) -> bool:
         """Return True if the layer of that number is compared in units that were fitted to the model's values."""
         match = self._matches[number]
@@ -93,7 +104,10 @@ class Trace:
 
     def rows(self, run: Run | None = None) -> Array:
         """Return the outputs of a run, the furthest one if left out, as rows of the plan: (samples, elements)."""
-        return _flat(self.layers[-1].values[run or self.run])
+        values = self.layers[-1].values
+        if not values:
+            raise InputError("the trace keeps no values; trace without values=False")
+        return _flat(values[run or self.run])
 
     def until(self, layer: str) -> Any:
         """Return the outputs of a run that is the plan's up to and with `layer`, and the model's from there on.
@@ -125,6 +139,59 @@ class Trace:
             }
         )
 
+    def values_read(self, activation: str) -> Array | None:
+        """Return the numbers that an activation of the model reads on the samples; None without a model or such one."""
+        values = None if self._reference is None else self._reference.read_by(activation)
+        return None if values is None else values.reshape(-1)
+
+    @property
+    def plot(self) -> Plots:
+        """The pictures of the trace: `trace.plot()` for several at once, and such as `trace.plot.errors(ax=ax)`."""
+        from hetorch.inspect.pictures.plots import Plots
+
+        return Plots(self)
+
+    def worst_case(
+        self,
+        *,
+        evaluations: int = EVALUATIONS,
+        within_ranges: bool = False,
+        seed: int = 0,
+        progress: ProgressOption = None,
+    ) -> WorstCase:
+        """Search for the input with the largest error, and hold it against what the plan promises.
+
+        The search goes from the samples of the trace and from random inputs through the box of the calibrated input
+        range, by an evolution strategy. It looks for the largest difference between the plan's polynomials and the
+        model; without a model, for the largest effect of noise. Nothing is encrypted: noise is modelled.
+
+        Args:
+            evaluations: number of inputs that are evaluated; more find larger errors.
+            within_ranges: leave out inputs with which an activation leaves the range of its polynomial.
+            seed: the seed of the search, 0 or more.
+            progress: as for hetorch.simulate.
+
+        Raises:
+            InputError: `evaluations` is not positive; or with `within_ranges` no input stays in the ranges.
+        """
+        return worst_case(self, evaluations, within_ranges, seed, progress)
+
+    def model_outcome(self, samples: Array) -> tuple[Array | None, NDArray[np.bool_]]:
+        """Return the model's outputs on samples (batch, *input_shape), as rows of the plan, and for each sample True if
+        an activation of the model reads values outside the range of its polynomial; None and False without a model."""
+        if self._reference is None:
+            return None, np.zeros(len(samples), dtype=bool)
+        there = self._reference.on(samples)
+        outside = np.zeros(len(samples), dtype=bool)
+        for _, beyond in there.beyond(self.plan.report.polynomials):
+            outside |= beyond.any(axis=1)
+        return there.outputs, outside
+
+    @property
+    def reference(self) -> ModelValues | None:
+        """The model's own values; None without a model."""
+        return self._reference
+
     def to_dicts(self) -> list[dict[str, object]]:
         """Return a dictionary of figures for each layer."""
         return [layer.to_dict() for layer in self.layers]
@@ -147,23 +214,25 @@ class Trace:
             StorageError: the file cannot be written.
         """
         facts = {"plan": self.plan.name, "run": self.run, "samples": len(self.samples)}
-        save_file(path, timeline(self._title(), self.layers, facts), mode=PRIVATE)
+        save_file(path, timeline(self.title, self.layers, facts), mode=PRIVATE)
 
     def __str__(self) -> str:
-        return as_text(self._title(), self.layers, self._summary())
+        return as_text(self.title, self.layers, self._summary())
 
     def __rich__(self) -> Table:
         """Return the table as rich draws it in a terminal."""
-        return as_rich(self._title(), self.layers, self._summary())
+        return as_rich(self.title, self.layers, self._summary())
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""
-        return as_html(self._title(), self.layers, self._summary())
+        return as_html(self.title, self.layers, self._summary())
 
     def __repr__(self) -> str:
         return f"Trace({self.plan.name!r}, {self.run}: {count_text(len(self.layers), 'layer')}; print it for its table)"
 
-    def _title(self) -> str:
+    @property
+    def title(self) -> str:
+        """The name of the plan, the number of samples, and how far the run went."""
         return f"{self.plan.name}: {count_text(len(self.samples), 'sample')}, {self.run}"
 
     def _summary(self) -> list[str]:
@@ -191,7 +260,8 @@ class Trace:
         numbers = [number for number, layer in enumerate(self.layers) if layer.name == name]
         if not numbers:
             raise InputError(
-                f"the plan has no layer {name!r}; its layers are {', '.join(layer.name for layer in self.layers)}"
+                f"the plan has no layer {name!r}; its layers are "
+                f"{', '.join(dict.fromkeys(layer.name for layer in self.layers))}"
             )
         return numbers[-1]
 

@@ -40,7 +40,7 @@ def _row(layer: LayerTrace) -> tuple[str, ...]:
         layer.kind or "-",
         str(layer.level),
         f"2^{layer.scale_bits:.1f}",
-        _span(furthest),
+        "-" if furthest is None else _span(furthest),
         _number(None if layer.noise is None else layer.noise.worst),
         _bits(layer.noise),
         _number(layer.noise_added),

@@ -22,12 +22,14 @@ from hetorch.ir.he_operations.fields import (
 from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
 from hetorch.plan.fields import LARGEST, Fields
-from hetorch.plan.report import LayerReport, PlanReport, PolynomialReport
+from hetorch.plan.report import ChannelCurve, LayerReport, PlanReport, PolynomialReport
 
 LAYOUT_PREFIX = "layout."
 """Prefix of the names of layouts in the plan's weights file: layout i is the array layout.i."""
 MAX_ITEMS = 1 << 20
 """Largest number of operations, values, layers or layouts of a program; a plan with more is refused."""
+MAX_POINTS = 1024
+"""Largest number of curves of an activation, of points of each, and of bars of a histogram; more are refused."""
 MAX_PARTS = 1 << 16
 """Largest number of ciphertexts of one tensor; a plan with more is refused."""
 TEXT = 2000
@@ -95,6 +97,18 @@ def report_json(report: PlanReport) -> dict[str, object]:
             "low": fit.low,
             "high": fit.high,
             "error": fit.error,
+            "curves": [
+                {
+                    "low": curve.low,
+                    "high": curve.high,
+                    "function": list(curve.function),
+                    "polynomial": list(curve.polynomial),
+                }
+                for curve in fit.curves
+            ],
+            "histogram": list(fit.histogram),
+            "channel_low": list(fit.channel_low),
+            "channel_high": list(fit.channel_high),
         }
         for fit in report.polynomials
     ]
@@ -177,6 +191,12 @@ def read_report(fields: Fields) -> PlanReport:
 def _read_polynomials(fields: Fields) -> tuple[PolynomialReport, ...]:
     polynomials = []
     for child in fields.children("polynomials", MAX_ITEMS) if fields.has("polynomials") else []:
+        ranges = [
+            child.numbers(end, -LARGEST, LARGEST, MAX_ITEMS) if child.has(end) else ()
+            for end in ("channel_low", "channel_high")
+        ]
+        if len(ranges[0]) != len(ranges[1]):
+            raise child.error("as many channels need a low end of their ranges as a high one")
         polynomials.append(
             PolynomialReport(
                 layer=child.text("layer", TEXT),
@@ -185,10 +205,30 @@ def _read_polynomials(fields: Fields) -> tuple[PolynomialReport, ...]:
                 low=child.number("low", -LARGEST, LARGEST),
                 high=child.number("high", -LARGEST, LARGEST),
                 error=child.number("error", 0, LARGEST),
+                channel_low=ranges[0],
+                channel_high=ranges[1],
+                curves=_read_curves(child),
+                histogram=child.numbers("histogram", 0, 1, MAX_POINTS) if child.has("histogram") else (),
             )
         )
         child.done()
     return tuple(polynomials)
+
+
+def _read_curves(fields: Fields) -> tuple[ChannelCurve, ...]:
+    curves = []
+    for child in fields.children("curves", MAX_POINTS) if fields.has("curves") else []:
+        curve = ChannelCurve(
+            low=child.number("low", -LARGEST, LARGEST),
+            high=child.number("high", -LARGEST, LARGEST),
+            function=child.numbers("function", -LARGEST, LARGEST, MAX_POINTS),
+            polynomial=child.numbers("polynomial", -LARGEST, LARGEST, MAX_POINTS),
+        )
+        if not curve.function or len(curve.function) != len(curve.polynomial):
+            raise child.error("a curve needs as many values of the polynomial as of the function, and some")
+        child.done()
+        curves.append(curve)
+    return tuple(curves)
 
 
 def _operation_json(op: Operation) -> dict[str, object]:

@@ -53,7 +53,9 @@ class Plan(PlanContents):
             name: np.zeros((len(array), 1) if array.ndim == 2 else 1) if array.dtype == np.float64 else array
             for name, array in self.weights.items()
         }
-        return replace(self, weights=hidden)
+        # The ranges of single channels tell something of the weights.
+        fits = tuple(fit.without_channels() for fit in self.report.polynomials)
+        return replace(self, weights=hidden, report=replace(self.report, polynomials=fits))
 
     def public(self) -> PublicPlan:
         """Return the part that a client may see.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hetorch.quantities import count_text, size_text, time_text
 
@@ -51,11 +51,25 @@ class LayerReport:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelCurve:
+    """An activation of one channel: `function` and `polynomial` at points that lie evenly from `low` to `high`."""
+
+    low: float
+    high: float
+    function: tuple[float, ...]
+    polynomial: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PolynomialReport:
     """The polynomial in place of one activation.
 
     `layer` is the name of the activation and `function` its function. `low` and `high` are the range over all elements
     on which it was fitted, and `error` is the largest difference there, in the activation's own units.
+
+    `channel_low` and `channel_high` are the ranges of the channels: equal parts of the elements, in order. For
+    pictures, `curves` are those of some channels, and `histogram` has the shares of the calibration values in equal
+    parts of the whole range. A plan that encrypts its weights keeps none of these for the server.
     """
 
     layer: str
@@ -64,6 +78,14 @@ class PolynomialReport:
     low: float
     high: float
     error: float
+    channel_low: tuple[float, ...] = ()
+    channel_high: tuple[float, ...] = ()
+    curves: tuple[ChannelCurve, ...] = ()
+    histogram: tuple[float, ...] = ()
+
+    def without_channels(self) -> PolynomialReport:
+        """Return the same without what shows single channels and the calibration values."""
+        return replace(self, channel_low=(), channel_high=(), curves=(), histogram=())
 
 
 @dataclass(frozen=True, slots=True)

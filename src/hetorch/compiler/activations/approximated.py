@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hetorch.ir.tensor_program import TensorProgram
+from hetorch.plan.report import ChannelCurve
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,9 @@ class Fit:
                      other half: an estimate for inputs to come
     reach            distance from the centre, in half ranges, up to which the polynomial stays below TAIL_GROWTH times
                      its largest value in the range, for every input (polynomial_growth)
+    channel_low      range of each channel, as in PolynomialReport; and channel_high
+    curves           the function and its polynomial in some of the channels
+    histogram        shares of the calibration values in equal parts of the range
     """
 
     name: str
@@ -32,6 +36,10 @@ class Fit:
     error: float
     escapes: float
     reach: float
+    channel_low: tuple[float, ...] = ()
+    channel_high: tuple[float, ...] = ()
+    curves: tuple[ChannelCurve, ...] = ()
+    histogram: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

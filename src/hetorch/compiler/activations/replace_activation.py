@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.compiler.activations.activation_curves import channel_ranges, histogram, points_on_range
 from hetorch.compiler.activations.approximated import Fit
 from hetorch.compiler.activations.channel_polynomials import (
     is_line_plus_even,
@@ -26,13 +27,6 @@ from hetorch.compiler.activations.replacement import Form, Replacement
 from hetorch.ir.tensor_program import Activation
 
 Array = NDArray[np.float64]
-
-MEASURED_POINTS = 129
-"""Largest number of points, evenly over the range of each element, at which the error of a replacement is measured."""
-MEASURED_NUMBERS = 1 << 20
-"""Largest number of these points over all elements; a large tensor has fewer points an element, but FEWEST_POINTS."""
-FEWEST_POINTS = 17
-"""Least number of these points for an element."""
 
 
 def replace_activation(
@@ -61,6 +55,7 @@ def fit_of(out: Replacement, form: Form, domain: Domain, result: Array) -> Fit:
     """Return the facts about a replacement; `result` are its values on those of the domain."""
     low, high = domain.whole
     on_data = np.max(np.abs(result - out.op.apply(domain.data)))
+    points = points_on_range(out, domain)
     return Fit(
         out.op.name,
         out.op.function,
@@ -69,9 +64,12 @@ def fit_of(out: Replacement, form: Form, domain: Domain, result: Array) -> Fit:
         form.method,
         low,
         high,
-        max(float(on_data), _error_on_range(out, domain)),
+        max(float(on_data), points.error),
         domain.escapes,
         form.reach,
+        *channel_ranges(domain),
+        points.curves(domain),
+        histogram(domain),
     )
 
 
@@ -87,11 +85,3 @@ def _write(out: Replacement, domain: Domain, degree: int, precision: float | Non
     if degree == 4 and is_line_plus_even(out.op):
         return write_quartics(out, domain)
     return write_series(out, domain, degree)
-
-
-def _error_on_range(out: Replacement, domain: Domain) -> float:
-    """Return the largest difference from the function on points over the range, by running the operations."""
-    points = min(MEASURED_POINTS, max(FEWEST_POINTS, MEASURED_NUMBERS // len(domain.low)))
-    share = np.linspace(0.0, 1.0, points)[:, None]
-    x = domain.low + share * (domain.high - domain.low)
-    return float(np.max(np.abs(out.run(x) - out.op.apply(x))))

@@ -80,7 +80,10 @@ def make_report(
         memory_limit=calibration.memory_limit or 0,
         key_limit=calibration.key_limit,
         polynomials=tuple(
-            PolynomialReport(fit.name, fit.function, fit.degree, fit.low, fit.high, fit.error)
+            PolynomialReport(
+                *(fit.name, fit.function, fit.degree, fit.low, fit.high, fit.error),
+                *(fit.channel_low, fit.channel_high, fit.curves, fit.histogram),
+            )
             for fit in approximated.fits
         ),
     )

@@ -6,6 +6,7 @@ An operation that cannot be compiled is recorded and replaced by zeros, so that 
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,8 @@ from hetorch.plan.output_functions import ELEMENTWISE, OutputFunction
 
 CONTEXTS = frozenset({"wrap_with_autocast", "wrap_with_set_grad_enabled"})
 """Calls in which torch.export keeps the body of a context that does not change what a trained model computes."""
+AGAIN = re.compile(r"@(\d+)")
+"""The number of a call of a module after its first one, in the keys that torch.export gives to modules."""
 
 
 class Walk:
@@ -236,9 +239,11 @@ class Walk:
 
     def _call(self, node: torch.fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         target: Any = node.target
-        stack = list((node.meta.get("nn_module_stack") or {}).values())
-        path, kind = stack[-1] if stack else ("", "module")
+        stack = list((node.meta.get("nn_module_stack") or {}).items())
+        key, (path, kind) = stack[-1] if stack else ("", ("", "module"))
         path = f"{path}.".removeprefix(self.prefix).removesuffix(".")
+        # torch marks the second call of a module by "@1" in the key; each call is a layer with a name of its own.
+        path += "".join(f" ({int(number) + 1})" for number in AGAIN.findall(key)) if path else ""
         kind = kind.rsplit(".", 1)[-1] if isinstance(kind, str) else kind.__name__
         op = operation_name(target)
         meta = node.meta.get("val")
