@@ -2,18 +2,16 @@
 
 Each network of convolutions with batch norm, ReLU and MaxPool is trained in clear, compiled as it is, fine-tuned by
 hetorch.train, and compiled again. The two plans run in turns on this machine. Concrete ML trains the same network with
-quantisation for its own scheme. A stage that has ended is not run again until a source file of hetorch or of this
-benchmark changes; its results are kept beside the weights, under build/benchmarks.
+quantisation for its own scheme. A stage of a seed that has ended is not run again until its source files change; its
+results are kept beside the weights, under build/benchmarks.
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from dataclasses import asdict, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +22,8 @@ from benchmarks.peers.environment import ROOT, PeerMissingError
 from benchmarks.peers.worker import PeerFailedError, start, start_ours
 from benchmarks.real_data import DataMissing
 from benchmarks.row import Row
-from benchmarks.training_stages import STAGES, kept, sources
+from benchmarks.training_records import keep, kept
+from benchmarks.training_stages import STAGES
 from benchmarks.training_summary import summary_row
 from benchmarks.training_tasks import TASKS, Prepared, Task, prepare
 from benchmarks.turns import take_turns
@@ -35,6 +34,8 @@ ENCRYPTED, ENCRYPTED_BEFORE = 50, 2
 LEAST = 2
 """Turns of both sides."""
 PEER = "hetorch without training"
+PEER_SECONDS = 3600
+"""Longest time that Concrete ML has to train, compile and make keys, and as long for an encrypted image, in seconds."""
 
 
 def stage(name: str, task: Task, seed: int, ledger: Ledger) -> dict[str, Any]:
@@ -57,13 +58,13 @@ def stage(name: str, task: Task, seed: int, ledger: Ledger) -> dict[str, Any]:
 
 def seed_row(task: Task, seed: int, threads: int, ledger: Ledger, rows: list[Row]) -> None:
     """Add the row of one seed: server time before against after training, and the facts of both plans."""
-    before, after = (stage(name, task, seed, ledger) for name in STAGES)
+    tuned, after, before = (stage(name, task, seed, ledger) for name in STAGES)
     prepared = prepare(task.name, seed)
     name = f"turns-{threads}"
     data = kept(prepared.folder, name)
     if data is None:
-        data = asdict(turns(prepared, threads, before, after))
-        _keep(prepared.folder, name, data)
+        data = asdict(turns(prepared, threads, before, tuned | after))
+        keep(prepared.folder, name, data)
     rows.append(Row(**data))
     ledger.add(rows[-1])
 
@@ -75,7 +76,7 @@ def turns(prepared: Prepared, threads: int, before: dict[str, Any], after: dict[
     with start_ours("hetorch_network", threads) as ours, start_ours("hetorch_network", threads) as theirs:
         ours.set_up(options | {"plan": str(prepared.folder / "after.hetorch")})
         after = after | encrypted_facts(ours, prepared, ENCRYPTED)
-        polynomial = np.load(prepared.folder / "after.npy")[:ENCRYPTED]
+        polynomial = np.load(prepared.folder / "tuned.npy")[:ENCRYPTED]
         error = np.abs(after.pop("results") - polynomial).max() / after["output_range"]
         after["error_against_torch"] = float(error)
         theirs.set_up(options | {"plan": str(prepared.folder / "before.hetorch")})
@@ -102,32 +103,42 @@ def encrypted_facts(worker: Any, prepared: Prepared, count: int) -> dict[str, An
 def concrete_row(task: Task, threads: int, ledger: Ledger) -> None:
     """Add the row of Concrete ML, whose quantisation-aware training begins with the network of the first seed."""
     prepared = prepare(task.name, SEEDS[0])
-    title, name = f"{task.title}, seed {SEEDS[0]}", f"concrete-{threads}"
-    data = kept(prepared.folder, name)
-    if data is not None:
-        ledger.add(Row(**data))
-        return
-    reason, facts, milliseconds = "", dict[str, Any](), None
-    version = ""
+    name = f"concrete-{threads}"
+    theirs = kept(prepared.folder, name)
+    if theirs is None:
+        theirs = concrete_facts(prepared, threads, ledger)
+        if not theirs["missing"]:
+            keep(prepared.folder, name, theirs)
+    ours = kept(prepared.folder, f"turns-{threads}")
+    milliseconds, ours_ms = theirs["milliseconds"], None if ours is None else ours["ours_ms"]
+    ratio = None if milliseconds is None or ours_ms is None else milliseconds / ours_ms
+    title = f"{task.title}, seed {SEEDS[0]}"
+    row = Row(title, "Concrete ML", theirs["version"], threads, milliseconds, ours_ms, ratio, ratio, ratio, 1)
+    ledger.add(replace(row, reason=theirs["reason"], details={"theirs": theirs["facts"]}))
+
+
+def concrete_facts(prepared: Prepared, threads: int, ledger: Ledger) -> dict[str, Any]:
+    """Return the time of one encrypted image on Concrete ML and the facts of its network, or the reason for none."""
+    result: dict[str, Any] = {
+        "milliseconds": None,
+        "facts": {},
+        "version": "",
+        "reason": "",
+        "missing": False,
+    }
     try:
         with start("concrete", "concrete_training", threads) as worker:
-            ledger.say(f"{title}: Concrete ML trains, compiles and makes keys")
-            version = worker.version
+            ledger.say(f"{prepared.task.title}: Concrete ML trains, compiles and makes keys")
+            result["version"] = worker.version
             write_for_concrete(prepared)
-            worker.set_up({"folder": str(prepared.folder)}, seconds=1800)
-            ledger.say(f"{title}: Concrete ML computes one encrypted image")
-            (milliseconds,) = worker.times("run", seconds=1800)
-            facts = worker.facts | {"peak_bytes": worker.peak_bytes()}
+            worker.set_up({"folder": str(prepared.folder)}, seconds=PEER_SECONDS)
+            result["facts"] = worker.facts
+            ledger.say(f"{prepared.task.title}: Concrete ML computes one encrypted image")
+            (result["milliseconds"],) = worker.times("run", seconds=PEER_SECONDS)
+            result["facts"] |= {"peak_bytes": worker.peak_bytes()}
     except (PeerMissingError, PeerFailedError) as error:
-        reason = str(error)
-    after = kept(prepared.folder, f"turns-{threads}")
-    ours_ms = None if after is None else after["ours_ms"]
-    ratio = None if milliseconds is None or ours_ms is None else milliseconds / ours_ms
-    row = Row(title, "Concrete ML", version, threads, milliseconds, ours_ms, ratio, ratio, ratio, 1, reason)
-    row = replace(row, details={"theirs": facts})
-    if not reason:
-        _keep(prepared.folder, name, asdict(row))
-    ledger.add(row)
+        result |= {"reason": str(error), "missing": isinstance(error, PeerMissingError)}
+    return result
 
 
 def write_for_concrete(prepared: Prepared) -> None:
@@ -138,13 +149,9 @@ def write_for_concrete(prepared: Prepared) -> None:
     np.savez(prepared.folder / "concrete.npz", **arrays)
 
 
-def _keep(folder: Path, name: str, facts: dict[str, Any]) -> None:
-    (folder / f"{name}.json").write_text(json.dumps({"sources": sources(), "facts": facts}, indent=1))
-
-
 def _alone(name: str, task: str, seed: str) -> None:
     prepared = prepare(task, int(seed))
-    _keep(prepared.folder, name, STAGES[name](prepared))
+    keep(prepared.folder, name, STAGES[name](prepared))
 
 
 def main() -> None:

@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import json
-import resource
 import shutil
 import time
-import warnings
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 import hetorch
 from benchmarks.ordinary import plan_facts
-from benchmarks.ordinary_networks import Images, Part
-from benchmarks.peers.environment import ROOT
+from benchmarks.ordinary_networks import Images
 from benchmarks.ranges import share_outside, share_outside_trained
-from benchmarks.training_tasks import Prepared, outputs
+from benchmarks.training_tasks import Prepared
+from benchmarks.training_tuning import processor_seconds, tune, tuned_module
 from hetorch.plan import Plan
+from hetorch.plan.inputs import beyond_range
 from hetorch.train import PolyAct
-
-BATCH = 64
 
 
 def moved(images: Images) -> Images:
@@ -61,94 +52,55 @@ def before(prepared: Prepared) -> dict[str, Any]:
 
 
 def after(prepared: Prepared) -> dict[str, Any]:
-    """Fine-tune the network for encryption, and compile it."""
-    from hetorch.train import fine_tune
-
-    loader = _loader(prepared.train, shuffle=True, seed=prepared.seed)
-    validation = _loader(prepared.validation)
-    wall, used = time.perf_counter(), _processor_seconds()
-    tuned = fine_tune(prepared.module, loader, validation=validation, seed=prepared.seed, progress=False)
-    facts = {"fine_tune_s": time.perf_counter() - wall, "fine_tune_cpu_s": _processor_seconds() - used}
-    logits = outputs(tuned.model, prepared.samples)
-    np.save(prepared.folder / "after.npy", logits)
-    facts["accuracy_polynomials"] = float(np.mean(logits.argmax(1) == prepared.labels))
-    return facts | _compiled(prepared, tuned.model, "after")
+    """Compile the network that was fine-tuned."""
+    return _compiled(prepared, tuned_module(prepared), "after")
 
 
-STAGES: Mapping[str, Callable[[Prepared], dict[str, Any]]] = {"before": before, "after": after}
-
-
-def kept(folder: Path, name: str) -> dict[str, Any] | None:
-    """Return what a stage has kept in the folder; None if it has not, or sources have changed since."""
-    path = folder / f"{name}.json"
-    if not path.exists():
-        return None
-    data = json.loads(path.read_text())
-    facts: dict[str, Any] = data["facts"]
-    return facts if data["sources"] == sources() else None
-
-
-@functools.cache
-def sources() -> str:
-    """Return a hash of the files of hetorch and of this benchmark."""
-    paths = [*(ROOT / "src" / "hetorch").rglob("*.py"), *(ROOT / "src" / "hetorch").rglob("*.so")]
-    paths += [*(ROOT / "benchmarks").glob("training*.py"), ROOT / "benchmarks" / "ranges.py"]
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
-    return digest.hexdigest()
+STAGES: Mapping[str, Callable[[Prepared], dict[str, Any]]] = {"tune": tune, "after": after, "before": before}
+"""The stages in their order: fine-tuning, and the compilations after and before it."""
 
 
 def _compiled(prepared: Prepared, module: nn.Module, name: str) -> dict[str, Any]:
     """Compile and simulate the module, save its plan, and return the figures."""
-    begun, used = time.perf_counter(), _processor_seconds()
+    begun, used = time.perf_counter(), processor_seconds()
     plan = hetorch.compile(module, prepared.calibration)
     facts: dict[str, Any] = {
         "compile_s": time.perf_counter() - begun,
-        "compile_cpu_s": _processor_seconds() - used,
+        "compile_cpu_s": processor_seconds() - used,
     }
     folder = prepared.folder / f"{name}.hetorch"
     shutil.rmtree(folder, ignore_errors=True)
     plan.save(folder)
     logits = hetorch.simulate(plan, prepared.samples, progress=False)
+    without = np.isnan(logits).any(axis=1)
+    classes = np.where(without, -1, logits.argmax(1))
     clear = float(np.mean(prepared.logits.argmax(1) == prepared.labels))
-    simulated = float(np.mean(logits.argmax(1) == prepared.labels))
+    accuracy = float(np.mean(classes == prepared.labels))
     facts |= plan_facts(plan) | {
         "output_range": plan.report.output_range,
         "test_samples": len(prepared.labels),
         "accuracy_in_clear": clear,
-        "accuracy_simulated": simulated,
-        "points_lost": 100 * (clear - simulated),
-        "agreement_simulated": float(np.mean(logits.argmax(1) == prepared.logits.argmax(1))),
+        "accuracy_simulated": accuracy,
+        "points_lost": 100 * (clear - accuracy),
+        "agreement_simulated": float(np.mean(classes == prepared.logits.argmax(1))),
+        "without_result": int(np.count_nonzero(without)),
     }
     return facts | _outside(plan, module, prepared.samples)
 
 
 def _outside(plan: Plan, module: nn.Module, samples: Images) -> dict[str, Any]:
-    """Return the share of values outside their ranges, and the shifts of which the client is warned.
+    """Return for each shift the share of values outside their ranges, and of samples that the client warns of.
 
-    The ranges are those that a trained module recorded, and otherwise those of the plan's polynomials.
+    The ranges are those that a trained module recorded, which those of its plan hold, and otherwise those of the plan's
+    polynomials.
     """
     facts: dict[str, Any] = {}
     trained = any(isinstance(part, PolyAct) for part in module.modules())
-    warned = []
     for name, shift in SHIFTS.items():
         shifted = shift(samples)
         share = share_outside_trained(module, shifted) if trained else share_outside(plan, shifted)
         facts[f"outside_{name}"] = share
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            plan.public().samples(shifted)
-        if caught:
-            warned.append(name)
-    return facts | {"warned": " ".join(warned)}
-
-
-def _loader(part: Part, *, shuffle: bool = False, seed: int = 0) -> DataLoader[tuple[torch.Tensor, ...]]:
-    data = TensorDataset(*map(torch.from_numpy, part))
-    return DataLoader(data, BATCH, shuffle=shuffle, generator=torch.Generator().manual_seed(seed))
-
-
-def _processor_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+        facts[f"warned_{name}"] = float(
+            np.mean(beyond_range(shifted.astype(np.float64), plan.input_range) > 0)
+        )
+    return facts

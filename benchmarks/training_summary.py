@@ -13,27 +13,29 @@ LEAST_RATIO = 3.0
 MOST_OUTSIDE = 1e-4
 """Most values outside the ranges on unseen test data, as a share."""
 MOST_SECONDS = 600.0
-"""Longest fine-tuning, in seconds on two cores."""
+"""Longest fine-tuning and compilation, in seconds on two cores."""
 
 
 def summary_row(title: str, threads: int, rows: list[Row]) -> Row:
     """Return a row with the median times of the seeds, the figures that have limits, and the limits that are missed."""
-    ratios = [_number(row.ratio) for row in rows]
-    lost = [_number(row.details["ours"]["points_lost"]) for row in rows]
-    outside = max(_number(row.details["ours"]["outside_test"]) for row in rows)
-    seconds = max(_number(row.details["ours"]["fine_tune_s"]) for row in rows)
+    ratios, ours = [_number(row.ratio) for row in rows], [row.details["ours"] for row in rows]
+    lost = [_number(facts["points_lost"]) for facts in ours]
+    outside = [_number(facts["outside_test"]) for facts in ours]
+    seconds = [_number(facts["fine_tune_s"]) + _number(facts["compile_s"]) for facts in ours]
+    errors = [(_number(facts["error_against_torch"]), _number(facts["error_bound"])) for facts in ours]
     met = {
         f"median lost <= {MEDIAN_POINTS} points": statistics.median(lost) <= MEDIAN_POINTS,
-        f"worst lost <= {WORST_POINTS} points": max(lost) <= WORST_POINTS,
-        f"every ratio >= {LEAST_RATIO}": min(ratios) >= LEAST_RATIO,
-        f"outside <= {MOST_OUTSIDE}": outside <= MOST_OUTSIDE,
-        f"fine-tuning <= {MOST_SECONDS:.0f} s": seconds <= MOST_SECONDS,
+        f"worst lost <= {WORST_POINTS} points": all(points <= WORST_POINTS for points in lost),
+        f"every ratio >= {LEAST_RATIO}": all(ratio >= LEAST_RATIO for ratio in ratios),
+        f"outside <= {MOST_OUTSIDE}": all(share <= MOST_OUTSIDE for share in outside),
+        f"fine-tuning and compilation <= {MOST_SECONDS:.0f} s": all(each <= MOST_SECONDS for each in seconds),
+        "every error <= its bound": all(error <= bound for error, bound in errors),
     }
-    facts: dict[str, object] = {
+    figures: dict[str, object] = {
         "points_lost": statistics.median(lost),
         "points_lost_worst": max(lost),
-        "outside_test": outside,
-        "fine_tune_s": seconds,
+        "outside_test": max(outside),
+        "seconds": max(seconds),
         "missed": "; ".join(limit for limit, kept in met.items() if not kept) or "no limit",
     }
     first = rows[0]
@@ -48,7 +50,7 @@ def summary_row(title: str, threads: int, rows: list[Row]) -> Row:
         min(ratios),
         max(ratios),
         sum(row.repetitions for row in rows),
-        details={"ours": facts},
+        details={"ours": figures},
     )
 
 

@@ -114,6 +114,14 @@ def test_a_link_in_the_way_is_replaced_and_not_followed(tmp_path: Path) -> None:
     assert target.read_bytes() == b"new"
 
 
+def test_a_pipe_in_the_way_is_not_lost(tmp_path: Path) -> None:
+    target = tmp_path / "pipe"
+    os.mkfifo(target)
+    with pytest.raises(OSError, match="it is a device, a pipe or a socket"):
+        write_atomically(target, b"content")
+    assert stat.S_ISFIFO(target.lstat().st_mode) and names(tmp_path) == ["pipe"]
+
+
 def test_a_link_under_the_name_of_the_temporary_file_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

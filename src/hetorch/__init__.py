@@ -3,8 +3,8 @@
 compile(model, calibration_inputs) makes a Plan; a server runs it on ciphertexts; a Client encrypts, sends and decrypts.
 
 Only the names in __all__, hetorch.client, those of hetorch.inspect, hetorch.server.create_app, hetorch.tenseal and
-hetorch.train are stable; everything else may change between versions. Importing hetorch loads
-neither torch nor numpy: a name is loaded when it is first used.
+hetorch.train are stable; everything else may change between versions. Importing hetorch loads neither torch nor numpy:
+a name is loaded when it is first used.
 """
 
 from __future__ import annotations

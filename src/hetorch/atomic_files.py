@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,9 +38,11 @@ def open_atomically(path: str | os.PathLike[str], *, mode: int = PRIVATE) -> Ite
 
     Raises:
         OSError: the file cannot be created, written, flushed or renamed, and the old file stays as it was; or flushing
-            the folder failed, and the new file is in its place.
+            the folder failed, and the new file is in its place; or `path` is a device, a pipe or a socket, which would
+            be lost, as /dev/null is for a user who may write to /dev.
     """
     target = Path(path)
+    _refuse_special_file(target)
     # The name is random because others may create files in a folder such as /tmp: nobody can put a link there first.
     temporary = target.with_name(TEMPORARY_PREFIX + os.urandom(8).hex())
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
@@ -79,6 +82,16 @@ def write_atomically(
         for chunk in chunks:
             file.write(chunk)
         return file.tell()
+
+
+def _refuse_special_file(target: Path) -> None:
+    """Raise OSError if `target` is there and is neither a file, a folder nor a link."""
+    try:
+        mode = target.lstat().st_mode
+    except OSError:  # what is wrong with the path is told when the temporary file is opened
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)):
+        raise OSError(errno.EEXIST, "it is a device, a pipe or a socket, and would be lost", str(target))
 
 
 def _flush_folder(folder: Path) -> None:

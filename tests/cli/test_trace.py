@@ -73,9 +73,8 @@ def test_json_and_csv_have_the_figures_of_python(folder: Path) -> None:
         assert (row["name"], row["noise_worst"]) == (layer.name, layer.noise.worst)
     rows = list(csv.DictReader(io.StringIO(run(*ask, "--csv").stdout)))
     assert [row["name"] for row in rows] == [layer.name for layer in expected.layers]
-    assert [float(row["cleartext_high"]) for row in rows] == [
-        layer.cleartext.high for layer in expected.layers
-    ]
+    highs = [layer.cleartext.high for layer in expected.layers if layer.cleartext is not None]
+    assert [float(row["cleartext_high"]) for row in rows] == highs
 
 
 def test_a_diagnosis_says_what_is_wrong_with_the_command_that_mends_it(folder: Path) -> None:

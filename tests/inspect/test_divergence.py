@@ -55,6 +55,20 @@ def test_samples_in_another_unit() -> None:
         assert find_divergence(plan(), 5 * FRESH).cause == "input"
 
 
+@pytest.mark.filterwarnings("ignore::hetorch.errors.InputRangeWarning")
+def test_inputs_a_little_beyond_are_blamed_only_if_they_do_it() -> None:
+    """Weights that are wrong stay wrong with inputs cut off at the calibrated range; polynomials do not."""
+    a_little = FRESH * 1.15
+    newer = copy.deepcopy(model())
+    with torch.no_grad():
+        newer[4].weight.neg_()  # type: ignore[index]
+    answer = find_divergence(plan(), a_little, newer)
+    assert (answer.ok, answer.layer, answer.cause) == (False, "4", "weights"), answer
+    assert (
+        find_divergence(plan(), 3 * FRESH, newer).cause == "input"
+    )  # nothing can be told of the weights there
+
+
 class Squares(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -343,3 +344,32 @@ def test_a_rewritten_network_compiles_to_what_it_computes() -> None:
         expected = model(x).numpy()
     error = np.abs(hetorch.simulate(plan, x, progress=False) - expected).max()
     assert error <= plan.report.promised_error * plan.report.output_range
+
+
+def test_each_activation_may_have_a_degree_of_its_own() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 4), nn.SiLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)
+    )
+    x = torch.randn(8, 3)
+    prepared = prepare(model, x, degree={"1": 2, "3": None})
+    degrees = {path: part.degree for path, part in prepared.named_modules() if isinstance(part, PolyAct)}
+    assert degrees == {"1": 2, "5": 4}
+    assert isinstance(prepared.get_submodule("3"), nn.SiLU)
+    assert torch.equal(prepared(x), model(x))
+
+
+@pytest.mark.parametrize(
+    ("degree", "message"),
+    [
+        ({"2": 4}, "no activation '2' that can become a polynomial; those that can: 1"),
+        ({"1": 3}, "that of '1' must be 2, 4, 8, or None to keep it, got 3"),
+        ({"1": None}, "keeps all activations"),
+        ("4", "mapping"),
+        (4.0, "mapping"),
+    ],
+)
+def test_wrong_degrees_are_told(degree: Any, message: str) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.ReLU())
+    with pytest.raises(InputError, match=message):
+        prepare(model, torch.randn(2, 3), degree=degree)

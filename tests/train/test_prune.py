@@ -72,8 +72,11 @@ def test_a_plan_has_as_many_diagonals_less_as_were_removed(amount: float) -> Non
     assert error <= 1e-5 * after.report.output_range  # float32 against float64
 
 
-def test_time_and_rotations_fall_with_the_share() -> None:
+def test_time_and_products_and_rotations_fall_with_the_share() -> None:
     results = [pruned(amount) for amount in (0.3, 0.6, 0.85)]
+    # What a run multiplies; the time of a run is measured by scripts/bench pruning.
+    multiplied = [diagonals(compiled(model)) for model in (network(), *(result.model for result in results))]
+    assert all(later < sooner for sooner, later in pairwise(multiplied))
     seconds = [results[0].seconds_before, *(result.seconds_after for result in results)]
     rotations = [results[0].rotations_before, *(result.rotations_after for result in results)]
     assert all(later < sooner for sooner, later in pairwise(seconds))

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.engine import _native
 from hetorch.errors import InputError
 from hetorch.inspect.trace_layers import check_arguments, trace_samples
 from hetorch.inspect.trace_result import Run, Trace
@@ -26,8 +27,9 @@ MOSTLY = 0.5
 FEW = 4.0
 """Multiple of the error on the calibration inputs that the polynomials of a plan may have on other inputs within their
 ranges. Raised, fewer errors are put down to the weights."""
-FAR_OUT = 0.05
-"""How far inputs may leave the calibrated range, as a share of its width, before they are the first suspects."""
+FAR_OUT, ELSEWHERE = 0.05, 0.5
+"""How far inputs may leave the calibrated range, as a share of its width, before they are the first suspects, and when
+nothing else is one; between, they are the cause only if the outputs are right with inputs cut off at the range."""
 
 Cause = Literal["none", "input", "range", "degree", "weights", "noise"]
 
@@ -142,7 +144,7 @@ class _Search:
         noiseless = self._relative(self.trace.outputs_until(last, run="cleartext") - self.trace.model_rows)
         here = self._error_until(last)
         name = self.trace.layers[last].name
-        if self._inputs_far_out():
+        if self._inputs_beyond(ELSEWHERE) or (self._inputs_beyond(FAR_OUT) and self._mended_by_cutting_off()):
             return self._unlike(error)
         if noiseless < MOSTLY * here:
             return self._noisy(name, error)
@@ -179,7 +181,7 @@ class _Search:
         return f"here or, by a factor for a whole channel, in {', '.join(names)}" if names else "here"
 
     def _without_model(self) -> Divergence:
-        if self._inputs_far_out():
+        if self._inputs_beyond(FAR_OUT):
             return self._unlike(float("nan"))
         beyond = [n for n in self._polynomials(0, len(self.trace.layers) - 1) if self.trace.layers[n].outside]
         if beyond:
@@ -281,5 +283,13 @@ class _Search:
         worst = float(np.abs(difference).max()) / (self.plan.report.output_range or 1.0)
         return worst if np.isfinite(worst) else float("inf")
 
-    def _inputs_far_out(self) -> bool:
-        return bool(np.any(beyond_range(self.trace.samples, self.plan.input_range) > FAR_OUT))
+    def _inputs_beyond(self, share: float) -> bool:
+        """Return True if an input leaves the calibrated range by more than that share of its width."""
+        return bool(np.any(beyond_range(self.trace.samples, self.plan.input_range) > share))
+
+    def _mended_by_cutting_off(self) -> bool:
+        """Return True if plan and model agree on the samples cut off at the ends of the calibrated range."""
+        inside = np.clip(self.trace.samples, *self.plan.input_range)
+        truth, _ = self.trace.model_outcome(inside)
+        outputs = self.plan.network().run(inside.reshape(len(inside), -1), threads=_native.thread_count())
+        return truth is None or self._relative(outputs - truth) <= self.tolerance

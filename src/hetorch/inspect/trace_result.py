@@ -214,7 +214,7 @@ class Trace:
             StorageError: the file cannot be written.
         """
         facts = {"plan": self.plan.name, "run": self.run, "samples": len(self.samples)}
-        save_file(path, timeline(self._title(), self.layers, facts), mode=PRIVATE)
+        save_file(path, timeline(self.title, self.layers, facts), mode=PRIVATE)
 
     def __str__(self) -> str:
         return as_text(self.title, self.layers, self._summary())

@@ -17,6 +17,8 @@ from hetorch.train.pruning.penalty import diagonal_penalty
 from hetorch.train.pruning.prune import PrunedModel, prune
 from hetorch.train.report import report
 from hetorch.train.scaled_pool import ScaledPool
+from hetorch.train.search import search
+from hetorch.train.search_result import Searched
 from hetorch.train.training_report import TrainingReport
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "PolyAct",
     "PrunedModel",
     "ScaledPool",
+    "Searched",
     "TrainingReport",
     "convert",
     "diagonal_penalty",
@@ -35,4 +38,5 @@ __all__ = [
     "prune",
     "replacements",
     "report",
+    "search",
 ]

@@ -48,7 +48,7 @@ class Data:
 def run_epochs(
     model: nn.Module, data: Data, objective: Objective, settings: Settings, tell: Progress
 ) -> tuple[tuple[Epoch, ...], Epoch, dict[str, Any]]:
-    """Train a prepared model, and return all epochs, the best one of polynomials, and its weights."""
+    """Train a prepared model, and return all epochs, the best one of the last stage, and its weights."""
     history: list[Epoch] = []
     best: tuple[Epoch, dict[str, Any]] | None = None
     steps = data.train.count()
@@ -56,8 +56,9 @@ def run_epochs(
         ("exact", settings.exact_epochs),
         ("polynomial", settings.epochs - settings.exact_epochs),
     )
+    last = phases[settings.epochs > settings.exact_epochs][0]
     for stage, epochs in phases:
-        if stage == "polynomial":
+        if stage == "polynomial" and epochs:
             if not all(act.has_range for act in poly_acts(model).values()):
                 _see(model, data)
             convert(model)
@@ -72,7 +73,7 @@ def run_epochs(
                 scores = score(model, data.judge, objective, data.augment)
             epoch = Epoch(number, stage, losses, penalties, scores.outside, scores.error, scores.accuracy)
             history.append(epoch)
-            if stage == "polynomial" and (best is None or epoch.judged < best[0].judged):
+            if stage == last and (best is None or epoch.judged < best[0].judged):
                 best = epoch, copy.deepcopy(model.state_dict())
             if best is not None and number - best[0].number >= settings.patience:
                 break

@@ -18,7 +18,7 @@ from hetorch.train.epochs import Data, Settings, run_epochs
 from hetorch.train.fine_tuned import FineTuned
 from hetorch.train.objective import Loss, Objective, output_variance
 from hetorch.train.poly_acts import poly_acts
-from hetorch.train.prepare import copied, prepare
+from hetorch.train.prepare import DEGREE, Degree, copied, prepare
 from hetorch.train.ranges import record_ranges
 from hetorch.train.recorded_range import RecordedRange
 from hetorch.train.training_data import Batches, hold_back, read_batches
@@ -39,7 +39,7 @@ def fine_tune(
     augment: Augment | Literal["shift"] | None = "shift",
     epochs: int = 30,
     exact_epochs: int | None = None,
-    degree: int = 4,
+    degree: Degree = DEGREE,
     target: str | Callable[[Tensor], Tensor] | None = None,
     pool: Literal["average", "keep"] = "average",
     range_weight: float = 0.03,
@@ -75,7 +75,7 @@ def fine_tune(
             (hetorch.train.augment). None for none.
         epochs: number of epochs in all.
         exact_epochs: epochs before the conversion, by default two in ten.
-        degree: as for hetorch.train.prepare.
+        degree: as for hetorch.train.prepare; hetorch.train.search chooses one for each activation.
         target: as for hetorch.train.prepare.
         pool: as for hetorch.train.prepare.
         range_weight: weight of hetorch.train.penalty. Raised, fewer values leave their ranges on unseen data.
@@ -125,7 +125,7 @@ def fine_tune(
 
 
 def _prepared(
-    model: nn.Module, train: Batches, degree: int, target: Any, pool: Literal["average", "keep"]
+    model: nn.Module, train: Batches, degree: Degree, target: Any, pool: Literal["average", "keep"]
 ) -> nn.Module:
     """Return a model in float32 or more with PolyActs: a copy if it has them already, else a prepared one."""
     if any(isinstance(part, RecordedRange) for part in model.modules()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import torch
@@ -17,7 +17,7 @@ from hetorch.compiler.frontend.sources.calibration_inputs import read_calibratio
 from hetorch.errors import InputError, UnsupportedModelError
 from hetorch.train.average_pools import average_pool, is_max_pool
 from hetorch.train.place import Place, place_of_function, place_of_module
-from hetorch.train.poly_act import PolyAct
+from hetorch.train.poly_act import DEGREES, PolyAct
 from hetorch.train.poly_acts import REPLACES
 from hetorch.train.recorded_range import RecordedRange
 from hetorch.train.rewrite import rewritten
@@ -29,13 +29,18 @@ EXAMPLES = 8
 AGREEMENT = 1e-3
 """Largest difference between the outputs of the copy and of the model, relative to the largest output. Sums in another
 order differ by 1e-6."""
+DEGREE = 4
+"""Degree of the activations that a mapping of degrees leaves out."""
+
+Degree = int | Mapping[str, int | None]
+"""The degree of all activations, or of each by its name in the prepared model; None keeps an activation as it is."""
 
 
 def prepare(
     model: nn.Module,
     example_inputs: object,
     *,
-    degree: int = 4,
+    degree: Degree = DEGREE,
     target: str | Callable[[Tensor], Tensor] | None = None,
     pool: Literal["average", "keep"] = "average",
 ) -> nn.Module:
@@ -50,7 +55,10 @@ def prepare(
     Args:
         model: the trained model, which is not changed.
         example_inputs: some inputs, in the forms that hetorch.compile takes; their channels are counted.
-        degree: degree of the polynomials: 2, 4 or 8, which take one, two and at most four levels.
+        degree: degree of the polynomials: 2, 4 or 8, which take one, two and at most four levels. Or the degrees of
+            some activations by name, such as {"layer1.relu": 2, "head.act": None}: None keeps the activation, which
+            hetorch.compile then approximates, and those left out get 4. hetorch.train.replacements tells the names,
+            and hetorch.train.search chooses degrees.
         target: the function that all activations become: "relu", "silu", "gelu", or one of a tensor, element by
             element. By default each keeps its own.
         pool: "average" for average pools with the windows of the max pools, which are affine; "keep" for no change.
@@ -64,7 +72,8 @@ def prepare(
     """
     if pool not in ("average", "keep"):
         raise InputError(f'pool must be "average" or "keep", got {pool!r}')
-    PolyAct(degree, "relu" if target is None else target)  # checks both
+    degrees = _degrees(degree)
+    PolyAct(DEGREE, "relu" if target is None else target)  # checks the target
     original = as_module(model)
     inputs = _examples(original, example_inputs)
     outputs = _outputs(original, inputs)
@@ -75,12 +84,52 @@ def prepare(
     places = _restore_exact(prepared, seen)
     if not places and not found_pool:
         raise _nothing_to_replace(original)
+    paths = {place: path for path, place in prepared.named_modules() if isinstance(place, Place)}
+    _check_names(degrees, [paths[place] for _, _, place in places])
     weights = model_type(original)
     for parent, name, place in places:
-        act = PolyAct(degree, target or place.target, seen.shapes[place][seen.axes[place]], seen.axes[place])
+        own = degrees.get(paths[place], DEGREE) if isinstance(degrees, Mapping) else degrees
+        if own is None:
+            setattr(parent, name, place.originals[0].train(place.training))
+            continue
+        act = PolyAct(own, target or place.target, seen.shapes[place][seen.axes[place]], seen.axes[place])
         setattr(act, REPLACES, place.before)
         setattr(parent, name, act.to(weights.device, weights.dtype).train(place.training))
     return prepared
+
+
+def _degrees(degree: object) -> Degree:
+    """Return `degree` if it is one; InputError otherwise."""
+    if isinstance(degree, Mapping):
+        wrong = [(name, own) for name, own in degree.items() if own is not None and not _is_degree(own)]
+        if wrong:
+            raise InputError(
+                f"degree: that of {wrong[0][0]!r} must be 2, 4, 8, or None to keep it, got {wrong[0][1]!r}"
+            )
+        return degree
+    if not isinstance(degree, int) or not _is_degree(degree):
+        raise InputError(
+            f"degree must be 2, 4 or 8, or a mapping of these by the names of activations, got {degree!r}"
+        )
+    return degree
+
+
+def _is_degree(degree: object) -> bool:
+    return isinstance(degree, int) and degree in DEGREES
+
+
+def _check_names(degrees: Degree, names: list[str]) -> None:
+    """Raise InputError for a name that is no activation's, and if none of the activations becomes a polynomial."""
+    if not isinstance(degrees, Mapping):
+        return
+    for name in degrees:
+        if name not in names:
+            raise InputError(
+                f"degree: the model has no activation {name!r} that can become a polynomial; those that can: "
+                f"{', '.join(names) or 'none'}"
+            )
+    if names and all(degrees.get(name, DEGREE) is None for name in names):
+        raise InputError("degree keeps all activations (None); give at least one of them 2, 4 or 8")
 
 
 def copied(model: nn.Module) -> nn.Module:

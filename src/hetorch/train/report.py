@@ -20,7 +20,7 @@ from hetorch.train.objective import outputs_of
 from hetorch.train.poly_act import PolyAct
 from hetorch.train.poly_acts import REPLACES, poly_acts
 from hetorch.train.scores import right_classes
-from hetorch.train.training_data import Batches, read_batches
+from hetorch.train.training_data import Batches, read_batches, read_first
 from hetorch.train.training_report import ActivationRow, Network, TrainingReport
 
 BATCH = 256
@@ -66,7 +66,8 @@ def report(
         after, outside, count = _run(trained, data)
         exact, _, _ = _run(_exact(trained), data) if is_converted else (after, outside, count)
         reference, _, _ = _run(before, data) if before is not None else (None, outside, count)
-        inputs = _calibration(data)
+        columns = read_first(data, MOST_SAMPLES)
+        inputs = columns if len(columns) > 1 else columns[0]
         costs = (
             _cost(trained, inputs, "compile the trained model", 0.3, tell, options) if is_converted else {}
         )
@@ -128,18 +129,6 @@ def _exact(model: nn.Module) -> nn.Module:
     for act in poly_acts(exact).values():
         act.stage = "exact"
     return exact
-
-
-def _calibration(data: Batches) -> object:
-    """Return the inputs of the first samples in the form that hetorch.compile takes."""
-    batches, count = [], 0
-    for batch in data:
-        batches.append(batch.inputs)
-        count += len(batch)
-        if count >= MOST_SAMPLES:
-            break
-    columns = tuple(torch.cat(parts)[:MOST_SAMPLES] for parts in zip(*batches, strict=True))
-    return columns if len(columns) > 1 else columns[0]
 
 
 def _cost(

@@ -101,8 +101,10 @@ def read_batches(
         generator: the order of a Dataset or of arrays is drawn from it, each time anew; None keeps their order.
 
     Raises:
-        InputError: `data` has none of the forms.
+        InputError: `data` has none of the forms, or a wrong batch size.
     """
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise InputError(f"batch_size must be a whole number of 1 or more, got {batch_size!r}")
     if isinstance(data, tuple | Tensor | np.ndarray):
         data = _tensors(data, name)
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
@@ -121,6 +123,17 @@ def read_batches(
     elif isinstance(data, Iterator):
         raise InputError(f"{name} is {described(data)}, which can be read once; give {FORMS}")
     return Batches(data, model, name)
+
+
+def read_first(data: Batches, count: int) -> tuple[Tensor, ...]:
+    """Return each input of the first `count` samples, or of all if they are fewer."""
+    batches, seen = [], 0
+    for batch in data:
+        batches.append(batch.inputs)
+        seen += len(batch)
+        if seen >= count:
+            break
+    return tuple(torch.cat(parts)[:count] for parts in zip(*batches, strict=True))
 
 
 def hold_back(data: object, generator: torch.Generator) -> tuple[object, object | None]:

@@ -88,9 +88,9 @@ class TrainingReport:
         return "\n".join(
             [
                 f"{self.name}: {count_text(self.samples, 'sample')}",
-                *_aligned([headings, *rows], left=2),
+                *aligned([headings, *rows], left=2),
                 "",
-                *_aligned(self._comparison(), left=1),
+                *aligned(self._comparison(), left=1),
                 *self._notes(),
             ]
         )
@@ -126,7 +126,7 @@ class TrainingReport:
         return notes
 
 
-def _aligned(rows: Sequence[tuple[str, ...]], left: int) -> list[str]:
+def aligned(rows: Sequence[tuple[str, ...]], left: int) -> list[str]:
     """Return the rows as lines, the first `left` columns to the left and the others to the right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [

@@ -111,6 +111,18 @@ def test_no_value_inside_is_much_larger_than_the_result(degree: int) -> None:
                 assert np.max(np.abs(values[number])) <= max(MOST_GROWTH, 2.0**degree) * max(size, 1.0)
 
 
+@pytest.mark.parametrize("leading", [0.0, 1e-9])
+def test_a_channel_that_is_a_line_among_parabolas_multiplies_no_noise(leading: float) -> None:
+    rows = per_channel(np.tile([0.3, 0.5, 0.4], (CHANNELS, 1)))
+    rows[:PLACES, 2] = leading
+    x = data_in(-1, 1)
+    out, _ = written(rows, x)
+    assert out.depth() == 1 and relative_error(out, rows, x) < 1e-12
+    # The map of u and the one behind the square: a factor of the noise, which is of one size for all values.
+    factors = [np.max(np.abs(op.matrix.data)) for op in out.operations if isinstance(op, Affine)]
+    assert max(factors) < MOST_GROWTH
+
+
 @pytest.mark.parametrize(("degree", "depth"), [(4, 2), (8, 3), (7, 3), (15, 4), (31, 5)])
 def test_one_polynomial_for_all_takes_the_fewest_levels(degree: int, depth: int) -> None:
     # exp is close to its Taylor polynomial, whose coefficients all count.

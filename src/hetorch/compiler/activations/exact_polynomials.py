@@ -9,7 +9,8 @@ degree 8   s ((f^2 + c v + d)^2 + cubic), f = y + a v + b
 
 where alpha^degree is the leading coefficient: it goes into the map before, and signs and constants into the map after
 (passes.fuse_affine). A square grows without bound where the leading coefficient vanishes beside the next ones. Beyond
-MOST_GROWTH the square of degree 2 leaves out the linear term, and degrees 4 and 8 become sums of products.
+MOST_GROWTH the square of degree 2 leaves out the linear term, or becomes a product where that term dominates; degrees
+4 and 8 become sums of products.
 """
 
 from __future__ import annotations
@@ -179,6 +180,12 @@ class _Writer:
             self.out.scale(self._square(v), self.sign, self.sign * (c - b * b / 4))
             return
         shift = np.where(too_large, 0.0, b / 2)
+        if np.any(np.abs(b - 2 * shift) > MOST_GROWTH * self.size):
+            # The line would multiply the noise of v, which is small beside u: (r2 u + r1) u + r0 instead.
+            u = self._affine_of_source(np.ones(len(self.half)))
+            other = self._affine_of_source(self.rows[2], self.rows[1])
+            self.out.scale(self.out.multiply(u, other, self.label), 1.0, self.rows[0])
+            return
         v = self._affine_of_source(self.alpha, shift)
         slope = b - 2 * shift
         total = self._plus_line(self._square(v), v, slope, c - shift * shift - slope * shift)

@@ -59,18 +59,41 @@ def predict_errors(
     rules = OwnNoise(
         program, lowered, levels, scales, model, sensitivity, prime_bits, encrypted, modulus_chain
     )
-    together = [0.0] * program.value_count if least else _elements_a_slot(program, lowered)
-    shares: list[list[Noise]] = []
+    noises = _noises(rules, least)
+    return tuple(bound(share) for share in noises), bound([noise for share in noises for noise in share])
+
+
+def predict_error(
+    program: TensorProgram,
+    lowered: Mapping[int, MapOutline],
+    levels: Sequence[int],
+    scales: Sequence[float],
+    model: NoiseModel,
+    sensitivity: Sensitivity,
+    prime_bits: float,
+    *,
+    encrypted: bool = False,
+    least: bool = False,
+) -> float:
+    """Return the second result of predict_errors alone, without the bounds of single values, which take longest."""
+    rules = OwnNoise(program, lowered, levels, scales, model, sensitivity, prime_bits, encrypted)
+    return bound([noise for share in _noises(rules, least) for noise in share])
+
+
+def _noises(rules: OwnNoise, least: bool) -> list[list[Noise]]:
+    """Return, for each value, the noise that its operation adds, in units of the outputs."""
+    program, sensitivity = rules.program, rules.sensitivity
+    together = [0.0] * program.value_count if least else _elements_a_slot(program, rules.lowered)
+    noises: list[list[Noise]] = []
     for value in range(program.value_count):
         own, switched = rules.of(value)
-        shares.append(
+        noises.append(
             [
-                _scaled(sensitivity.plain[value], own / scales[value] ** 2, together[value]),
+                _scaled(sensitivity.plain[value], own / rules.scales[value] ** 2, together[value]),
                 _scaled(sensitivity.weighted[value], switched, together[value]),
             ]
         )
-    everything = [noise for share in shares for noise in share]
-    return tuple(bound(share) for share in shares), bound(everything)
+    return noises
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from enum import Enum
 
 import numpy as np
 
-from hetorch.compiler.noise.predict_errors import OwnNoise, predict_errors
+from hetorch.compiler.noise.predict_errors import OwnNoise, predict_error
 from hetorch.compiler.noise.range_noise import ROOM, range_noise
 from hetorch.compiler.packing.lower import LIGHTEST
 from hetorch.compiler.passes.assign_scales import assign_scales
@@ -196,7 +196,7 @@ def _scale_bits(request: Request, lowered: LoweredVariant, model: NoiseModel, le
     scales = assign_scales(program, levels, variant.sizes, TRIAL_BITS, None)
     encrypted = request.options.encrypted_weights
     facts = (program, lowered.maps, levels, scales, model, sensitivity, TRIAL_BITS)
-    _, error = predict_errors(*facts, encrypted=encrypted, least=least)
+    error = predict_error(*facts, encrypted=encrypted, least=least)
     excess = error / request.output_range / request.precision
     if not least:
         own = OwnNoise(*facts, encrypted)

@@ -25,42 +25,40 @@ from hetorch.plan.fields import Cell
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hetorch.inspect.sweeps.result import Sweep
-
 COLOURS = (BLUE, VERMILLION, GREEN, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Colours and markers of the curves, in turn; as their numbers have no common factor, 35 curves differ."""
 
 
-def draw_curve(sweep: Sweep, y: str, x: str, ax: Axes | None = None) -> Axes:
+def draw_curve(rows: Sequence[Row], varied: Sequence[str], y: str, x: str, ax: Axes | None = None) -> Axes:
     """Draw figure `y` over `x`.
 
     Raises:
         InputError: there is no such figure or option, or no configuration has the figure.
         MissingPackageError: matplotlib is not installed.
     """
-    known_values(sweep.rows, y)
-    is_option = any(x in row.options for row in sweep.rows)
+    known_values(rows, y)
+    is_option = any(x in row.options for row in rows)
     if not is_option and x not in METRICS:
-        options = ", ".join(sweep.varied) or "none"
+        options = ", ".join(varied) or "none"
         raise InputError(
             f"{x!r} is neither an option of this sweep ({options}) nor a figure: {', '.join(METRICS)}"
         )
     if not is_option:
-        known_values(sweep.rows, x)
+        known_values(rows, x)
     # Over a figure, a curve goes along the option that varies fastest.
-    others = [name for name in sweep.varied if name != x] if is_option else list(sweep.varied[:-1])
+    others = [name for name in varied if name != x] if is_option else list(varied[:-1])
     curves: dict[str, list[Row]] = {}
-    for row in sweep.rows:
+    for row in rows:
         curves.setdefault(text_of(row.options, others), []).append(row)
     ax = axes_or_new(ax, 3.6 + key_height(len(curves)), 6.5)
-    asked = list(dict.fromkeys(row.options.get(x) for row in sweep.rows)) if is_option else []
+    asked = list(dict.fromkeys(row.options.get(x) for row in rows)) if is_option else []
     places = _places(asked)
     drawn: list[tuple[float, float]] = []
-    for number, (label, rows) in enumerate(curves.items()):
+    for number, (label, own) in enumerate(curves.items()):
         points = [
             (places[row.options.get(x)] if is_option else getattr(row, x) / METRICS[x].unit, getattr(row, y))
-            for row in rows
+            for row in own
             if getattr(row, y) is not None and (is_option or getattr(row, x) is not None)
         ]
         points = sorted((one_x, in_units(y, [one_y])[0]) for one_x, one_y in points)
@@ -78,7 +76,7 @@ def draw_curve(sweep: Sweep, y: str, x: str, ax: Axes | None = None) -> Axes:
             label=label or None,
         )
     if is_option:
-        _mark_refused(ax, sweep.rows, x, places)
+        _mark_refused(ax, rows, x, places)
         _set_option_axis(ax, x, asked, places)
     else:
         set_axis(ax, "x", x, [point[0] for point in drawn])

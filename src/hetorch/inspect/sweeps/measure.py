@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hetorch.compiler.options import CompileOptions
 from hetorch.engine.backend import NATIVE
 from hetorch.errors import HetorchError, PlanUseError
-from hetorch.inspect.simulate import simulate_samples
+from hetorch.inspect.simulate import simulate_samples, warn_without_result
 from hetorch.inspect.sweeps.grid import Options
 from hetorch.inspect.sweeps.row import Row
 from hetorch.inspect.sweeps.study import Study
@@ -117,7 +117,8 @@ def _simulated(study: Study, plan: Plan, tell: Progress) -> dict[str, Any]:
     exact, noisy = exact.reshape(study.count, -1), noisy.reshape(study.count, -1)
     span = plan.report.output_range or 1.0
     score, clear = study.judged.score(noisy, study.clear, span), study.judged.score(study.clear, None, span)
-    noise = float(np.sqrt(np.mean((noisy - exact) ** 2))) / span
+    noise = float(np.sqrt(np.nanmean((noisy - exact) ** 2))) / span
+    warn_without_result(noisy)
     has_ranges = any(isinstance(step, SeriesStep) for step in plan.network().steps)
     return {
         "accuracy": score.accuracy,
@@ -129,6 +130,7 @@ def _simulated(study: Study, plan: Plan, tell: Progress) -> dict[str, Any]:
         "agreement": score.agreement,
         "error": score.worst_error,
         "precision_bits": -math.log2(noise) if noise > 0 else None,
+        "without_result": int(np.count_nonzero(np.isnan(noisy).any(axis=1))),
         "outside": float(np.mean(beyond)) if has_ranges else None,
     }
 

@@ -10,7 +10,7 @@ from hetorch.inspect.sweeps.pareto import draw_pareto
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hetorch.inspect.sweeps.result import Sweep
+    from hetorch.inspect.sweeps.row import Row
 
 
 class Plots:
@@ -20,10 +20,10 @@ class Plots:
     closes nothing. All raise MissingPackageError if matplotlib is not installed.
     """
 
-    __slots__ = ("_sweep",)
+    __slots__ = ("_rows", "_varied")
 
-    def __init__(self, sweep: Sweep) -> None:
-        self._sweep = sweep
+    def __init__(self, rows: tuple[Row, ...], varied: tuple[str, ...]) -> None:
+        self._rows, self._varied = rows, varied
 
     def __call__(self, *, ax: Axes | None = None) -> Axes:
         """Draw time against error, as pareto() does."""
@@ -40,7 +40,7 @@ class Plots:
         Raises:
             InputError: there is no such figure, or no configuration has both.
         """
-        return draw_pareto(self._sweep, x, y, ax)
+        return draw_pareto(self._rows, self._varied, x, y, ax)
 
     def curve(self, y: str, x: str, *, ax: Axes | None = None) -> Axes:
         """Draw a figure over an option or another figure: a curve for each combination of the other options.
@@ -56,4 +56,4 @@ class Plots:
         Raises:
             InputError: there is no such figure or option, or no configuration has the figure.
         """
-        return draw_curve(self._sweep, y, x, ax)
+        return draw_curve(self._rows, self._varied, y, x, ax)

@@ -81,7 +81,7 @@ class Sweep:
     @property
     def plot(self) -> Plots:
         """The pictures: plot.pareto() and plot.curve("accuracy", "activation_degree")."""
-        return Plots(self)
+        return Plots(self.rows, self.varied)
 
     def to_dicts(self) -> list[dict[str, object]]:
         """Return a dictionary of options and figures for each configuration."""
@@ -126,15 +126,15 @@ class Sweep:
         _write(path, content.getvalue())
 
     def __str__(self) -> str:
-        return str(sweep_table(self))
+        return str(sweep_table(self.name, self.rows, self.varied))
 
     def __rich__(self) -> Table:
         """Return the table as rich draws it in a terminal."""
-        return sweep_table(self).to_rich()
+        return sweep_table(self.name, self.rows, self.varied).to_rich()
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""
-        return sweep_table(self).to_html()
+        return sweep_table(self.name, self.rows, self.varied).to_html()
 
     def __repr__(self) -> str:
         return f"Sweep({self.name!r}: {count_text(len(self.rows), 'configuration')}; print it for its table)"

@@ -33,6 +33,7 @@ class Row:
     precision_bits        bits that the noise of encryption leaves: -log2 of its root mean square, relative to the range
     promised_error        error that the plan promises on its calibration inputs
     outside               share of samples with which an activation leaves the range of its polynomial
+    without_result        number of samples whose results are too large for the plan; they have a wrong label
     predicted_seconds     time of one run, by the cost model
     measured_seconds      the same on ciphertexts, the median of the runs; measured_error is their largest error
     run_samples           samples that one run takes
@@ -61,6 +62,7 @@ class Row:
     precision_bits: float | None = None
     promised_error: float | None = None
     outside: float | None = None
+    without_result: int | None = None
     predicted_seconds: float | None = None
     measured_seconds: float | None = None
     measured_error: float | None = None

@@ -41,6 +41,8 @@ def sweep(
     for it: accuracy and errors come from a simulation with modelled noise. A configuration that does not compile is a
     row with the reason.
 
+    Long because of its arguments' descriptions.
+
     Args:
         model: as for hetorch.compile.
         data: test samples (batch, ...), as for hetorch.evaluate, a tuple of them for a model of several inputs; or a
