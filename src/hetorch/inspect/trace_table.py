@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hetorch.inspect.layer_trace import Distribution, Errors, LayerTrace
+from hetorch.inspect.shown_table import ShownTable
 from hetorch.quantities import size_text, time_text
 
 if TYPE_CHECKING:
@@ -88,15 +88,7 @@ def as_text(title: str, layers: Sequence[LayerTrace], summary: Sequence[str]) ->
 def as_html(title: str, layers: Sequence[LayerTrace], summary: Sequence[str]) -> str:
     """Return the table in HTML, which needs neither JavaScript nor a style sheet."""
     heads, *rows = cells(layers)
-    head = "".join(f"<th>{html.escape(cell)}</th>" for cell in heads)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    notes = "".join(f"<p>{html.escape(line)}</p>" for line in (*summary, EXPLANATION))
-    return (
-        f"<div><p><b>{html.escape(title)}</b></p><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody></table>{notes}</div>"
-    )
+    return ShownTable(title, heads, rows, 2, (*summary, EXPLANATION)).to_html()
 
 
 def as_rich(title: str, layers: Sequence[LayerTrace], summary: Sequence[str]) -> Table:

@@ -144,7 +144,12 @@ class Plan(PlanContents):
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""
-        return f"<pre>{html.escape(str(self))}</pre>"
+        layers, _, rest = html.escape(str(self)).partition("\n\n")
+        # JupyterLab breaks the lines of a plain <pre> anywhere.
+        return (
+            f'<pre style="white-space:pre;overflow-x:auto;font-size:smaller">{layers}</pre>'
+            f'<pre style="white-space:pre-wrap;word-break:normal">{rest}</pre>'
+        )
 
     def __repr__(self) -> str:
         public, ring = self.public(), self.parameters.ring_degree.bit_length() - 1
