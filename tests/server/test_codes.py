@@ -114,9 +114,11 @@ REQUESTS: dict[Code, list[Callable[[Situation], httpx.Response]]] = {
     ],
     Code.INTERNAL: [lambda s: s.predict("broken")],
 }
-"""Requests that end in a code, where one request is enough; the other codes have tests of their own below."""
+"""Requests that end in a code, where one request is enough; the others have their own tests."""
 
 ELSEWHERE = {
+    Code.UNAUTHORISED,  # test_access.py
+    Code.FORBIDDEN,  # test_access.py
     Code.WEIGHTS_MISSING,
     Code.CONTENT_LENGTH_MALFORMED,
     Code.BODY_INCOMPLETE,

@@ -29,6 +29,7 @@ from hetorch.cli.option_names import OptionNames
 from hetorch.cli.predict import predict
 from hetorch.cli.public_key import public_key
 from hetorch.cli.serve import serve
+from hetorch.cli.token import token
 from hetorch.cli.trace import trace
 from hetorch.cli.tune import tune
 from hetorch.cli.upload_weights import upload_weights
@@ -76,6 +77,7 @@ VERBS: Mapping[str, Callable[..., None]] = MappingProxyType(
 for _name, _verb in VERBS.items():
     app.command(_name, help=paragraphs(_verb.__doc__))(with_finite_numbers(_verb))
 app.add_typer(cache)
+app.add_typer(token)
 
 
 def _show_version(wanted: bool) -> None:

@@ -69,6 +69,39 @@ def serve(
             + " ".join(f"{known.name}: {known.summary}." for known in BACKENDS).replace("[", r"\[")
         ),
     ] = NATIVE.name,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of API tokens (hetorch token add): each request needs one of them. It is read again when it "
+            "changes."
+        ),
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="Certificate of this server (PEM), for HTTPS.")
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="Its private key (PEM), if it is not in the same file.")
+    ] = None,
+    tls_client_ca: Annotated[
+        Path | None,
+        typer.Option(help="Roots of client certificates (PEM): each client then needs one (mutual TLS)."),
+    ] = None,
+    trusted_proxies: Annotated[
+        str,
+        typer.Option(
+            help="Addresses or networks of the proxies at which TLS ends, with commas between them. The client's "
+            "address is then taken from their X-Forwarded-For."
+        ),
+    ] = "",
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let other machines reach the server without TLS or tokens.")
+    ] = False,
+    audit_log: Annotated[
+        Path | None,
+        typer.Option(
+            help="Add a JSON line to this file for each request: who, what, when, sizes, outcome, never contents."
+        ),
+    ] = None,
     ready_path: Annotated[
         Path | None,
         typer.Option(
@@ -81,6 +114,8 @@ def serve(
 ) -> None:
     """Serve compiled models to clients. The server holds plans and evaluation keys, never a secret key.
 
+    Beyond this machine (--host) it needs TLS and --tokens, unless --insecure is said.
+
     Ctrl-C and SIGTERM stop it: running predictions end first, and the exit code is 0.
 
     Example: [bold]hetorch serve digits.hetorch --port 8000[/bold]
@@ -90,8 +125,10 @@ def serve(
 
     isolate()  # before anything else is imported; create_app does so too
     from hetorch.cli.output_paths import check_file
+    from hetorch.errors import InputError
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
+    from hetorch.server.exposure import Tls, check_exposure, check_proxies
     from hetorch.server.models import load_models
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
     from hetorch.server.settings import Settings
@@ -106,8 +143,16 @@ def serve(
         key_disk=round(key_disk * GB),
         request_timeout=request_timeout,
         shutdown_timeout=shutdown_timeout,
+        tokens=tokens,
+        audit_log=audit_log,
     )
+    if tls_cert is None and (tls_key is not None or tls_client_ca is not None):
+        raise InputError("tls_key= and tls_client_ca= need the server's certificate; add tls_cert=")
+    tls = None if tls_cert is None else Tls(tls_cert, tls_key, tls_client_ca)
+    proxies = check_proxies([word.strip() for word in trusted_proxies.split(",") if word.strip()])
     with stopped_by_signals(), bind(host, port) as bound, ready_file(ready_path) as tell_ready:
+        if not insecure:
+            check_exposure(bound, tls=tls is not None, proxies=proxies, tokens=tokens is not None)
         with reporting(False if as_json else None, ENCODING) as report:
             models = load_models(
                 plans, report, None if memory_limit is None else round(memory_limit * GB), engine=engine
@@ -120,7 +165,7 @@ def serve(
                 print(f"serving {', '.join(sorted(models))} at {address} (Ctrl-C stops)", flush=True)
             tell_ready(address)
 
-        run(create_app(models, settings), bound, settings, listening)
+        run(create_app(models, settings), bound, settings, listening, tls=tls, proxies=proxies)
     if not as_json:
         print("stopped", file=sys.stderr)
     leave_computations()

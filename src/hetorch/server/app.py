@@ -13,6 +13,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hetorch.errors import WireError
+from hetorch.server.access import Access, TokenFile
+from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.guard import Guard
 from hetorch.server.isolation import isolate
 from hetorch.server.models import ServedModel
@@ -32,6 +34,7 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings | None = No
     Raises:
         SecretImportError: the process has loaded such a module already; run the service in a process of its own.
         PlanUseError: the settings do not suffice for one of the models.
+        StorageError: the file of tokens cannot be read, or the audit log cannot be written.
     """
     isolate()
     return _assemble(models, settings)
@@ -51,6 +54,8 @@ def insecure_app_beside_secrets(
 def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> Starlette:
     settings = settings or Settings()
     service = Service(models, settings)
+    tokens = None if settings.tokens is None else TokenFile(settings.tokens)
+    audit = [] if settings.audit_log is None else [Middleware(Audit, audit_log=AuditLog(settings.audit_log))]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -71,7 +76,11 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
     ]
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, metrics=service.metrics, idle_timeout=settings.idle_timeout)],
+        middleware=[
+            *audit,
+            Middleware(Guard, metrics=service.metrics, idle_timeout=settings.idle_timeout),
+            Middleware(Access, tokens=tokens),
+        ],
         exception_handlers={
             Refusal: _answer_refusal,
             WireError: _answer_malformed_message,

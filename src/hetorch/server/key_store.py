@@ -2,7 +2,8 @@
 
 Keys are named by the SHA-256 of their upload, weights by the id of the evaluation keys that they belong to. Both are
 ready for use in memory, and kept on disk if there is a folder. Neither is secret: they let a server compute, not
-decrypt. Whoever knows a key id may compute with the keys, and may replace the weights that are there.
+decrypt. Whoever knows a key id may compute with the keys, and may replace the weights that are there; with
+API tokens, only within one tenant (TenantKind).
 """
 
 from __future__ import annotations

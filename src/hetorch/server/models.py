@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from hetorch.progress import Progress
 from hetorch.runtime import Runner
 from hetorch.runtime.pieces import storage_within
 from hetorch.server.engine_cache import EngineCache
-from hetorch.server.stored_kinds import KeyKind, StoredKind, WeightKind
+from hetorch.server.stored_kinds import KeyKind, StoredKind, TenantKind, WeightKind
 from hetorch.wire.answers import MODEL_NAME
 from hetorch.wire.frame import FrameLimits
 from hetorch.wire.predict import request_limits
@@ -38,18 +38,26 @@ class ServedModel:
     name: str
     public: PublicPlan
     public_bytes: bytes
-    key_kind: KeyKind
+    key_kind: StoredKind[EvaluationKeys]
     limits: FrameLimits
     plan: Plan
     backend: AnyBackend
     engines: EngineCache
     runner: Runner[Any, Any, Any] | None = None
-    weight_kind: WeightKind | None = None
+    weight_kind: StoredKind[EncryptedWeights[Ciphertext]] | None = None
 
     @property
     def kinds(self) -> tuple[StoredKind[object], ...]:
         """All that a client must have uploaded before it asks."""
         return (self.key_kind,) if self.weight_kind is None else (self.key_kind, self.weight_kind)
+
+    def for_tenant(self, tenant: str) -> ServedModel:
+        """Return the model with uploads that belong to one tenant."""
+        return replace(
+            self,
+            key_kind=TenantKind(self.key_kind, tenant),
+            weight_kind=None if self.weight_kind is None else TenantKind(self.weight_kind, tenant),
+        )
 
     def run(
         self,

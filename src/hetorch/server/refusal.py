@@ -28,5 +28,7 @@ class Refusal(Exception):
     def response(self, request_id: str | None = None) -> Response:
         """Return the answer; with the `request_id` under which the log has more."""
         body = dump_error(self.code, self.sentence, request_id)
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if self.code is Code.BUSY else None
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if self.code is Code.BUSY else {}
+        if self.code is Code.UNAUTHORISED:
+            headers["WWW-Authenticate"] = "Bearer"
         return Response(body, self.status, headers, media_type=JSON)

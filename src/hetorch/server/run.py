@@ -6,10 +6,11 @@ import contextlib
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from starlette.applications import Starlette
 
 from hetorch.atomic_files import SHARED, write_atomically
 from hetorch.errors import InputError, StorageError
+from hetorch.server.exposure import Tls
 from hetorch.server.settings import Settings
 from hetorch.server.workers import WORKER_THREADS
 
@@ -43,24 +45,44 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def address_of(bound: socket.socket) -> str:
-    """Return the address `http://host:port` of a bound socket."""
+def address_of(bound: socket.socket, *, tls: bool = False) -> str:
+    """Return the address `http://host:port` of a bound socket, or `https://host:port`."""
     host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
-def run(app: Starlette, bound: socket.socket, settings: Settings, listening: Listening) -> None:
-    """Serve until SIGINT or SIGTERM, then let running requests end (at most `shutdown_timeout` seconds), and return."""
+def run(
+    app: Starlette,
+    bound: socket.socket,
+    settings: Settings,
+    listening: Listening,
+    *,
+    tls: Tls | None = None,
+    proxies: Sequence[str] = (),
+) -> None:
+    """Serve until SIGINT or SIGTERM, then let running requests end (at most `shutdown_timeout` seconds), and return.
+
+    `tls`: None for plain HTTP. `proxies`: addresses from which X-Forwarded-For tells the client's address; from all
+    others the header is ignored.
+    """
     config = uvicorn.Config(
         app,
         log_level="warning",
         access_log=False,
         lifespan="on",
         server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+        ssl_certfile=None if tls is None else tls.certificate,
+        ssl_keyfile=None if tls is None else tls.key,
+        ssl_ca_certs=None if tls is None or tls.client_ca is None else str(tls.client_ca),
+        ssl_cert_reqs=ssl.CERT_NONE if tls is None or tls.client_ca is None else ssl.CERT_REQUIRED,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
     with stopped_by_signals():
-        _Server(config, lambda: listening(address_of(bound)), settings.idle_timeout).run(sockets=[bound])
+        address = address_of(bound, tls=tls is not None)
+        _Server(config, lambda: listening(address), settings.idle_timeout).run(sockets=[bound])
 
 
 @contextlib.contextmanager

@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from hetorch.engine.native import Ciphertext
 from hetorch.errors import PlanUseError, WireError
+from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.quantities import exact_size_text
+from hetorch.server.access import check_model, check_operator, token_of
 from hetorch.server.body import BodyBudget, check_content_type, read_body
 from hetorch.server.isolation import loaded_secret_modules
 from hetorch.server.key_store import KeyStore
@@ -18,7 +21,8 @@ from hetorch.server.metrics import Metrics
 from hetorch.server.models import ServedModel
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
-from hetorch.server.stored_kinds import StoredKind, WeightKind
+from hetorch.server.stored_kinds import StoredKind
+from hetorch.server.tokens import ANYONE
 from hetorch.server.workers import WorkerPool
 from hetorch.wire.addresses import JSON, KEY_ID_HEADER, MODELS, OCTETS, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
@@ -54,8 +58,10 @@ class Service:
         return JSONResponse({"status": "ok", "models": len(self._models)})
 
     async def list_models(self, request: Request) -> Response:
-        """Answer GET /v1/models: the names and fingerprints of the models."""
-        entries = [ModelEntry(m.name, m.public.fingerprint) for m in self._models.values()]
+        """Answer GET /v1/models: the names and fingerprints of the models that the token may use."""
+        token = token_of(request)
+        models = [model for model in self._models.values() if token.may_use(model.name)]
+        entries = [ModelEntry(model.name, model.public.fingerprint) for model in models]
         return Response(dump_models(entries), media_type=JSON)
 
     async def public_plan(self, request: Request) -> Response:
@@ -132,6 +138,7 @@ class Service:
 
     async def show_metrics(self, request: Request) -> Response:
         """Answer GET /v1/metrics: the counters, and the secret modules loaded (none, unless a test asked for it)."""
+        check_operator(request)
         snapshot = self.metrics.snapshot() | self._keys.snapshot()
         snapshot |= {"pending": self.workers.pending, "secret_modules": loaded_secret_modules()}
         return JSONResponse(snapshot)
@@ -164,14 +171,17 @@ class Service:
         return body, {step: value * 1e3 for step, value in seconds.items()}
 
     def _model(self, request: Request) -> ServedModel:
-        """Return the model that the address names; Refusal if there is none."""
+        """Return the model that the address names, with the uploads of the request's tenant; Refusal if there is none,
+        or the request's token may not use it."""
         name = request.path_params["name"]
+        check_model(request, name)
         model = self._models.get(name)
         if model is None:
             raise Refusal(
                 Code.MODEL_UNKNOWN, f"there is no model {name[:128]!r} here; models are listed at {MODELS!r}"
             )
-        return model
+        token = token_of(request)
+        return model if token is ANYONE else model.for_tenant(token.tenant)
 
 
 def _check_key_id(key_id: str) -> str:
@@ -180,7 +190,7 @@ def _check_key_id(key_id: str) -> str:
     return key_id
 
 
-def _weight_kind(model: ServedModel) -> WeightKind:
+def _weight_kind(model: ServedModel) -> StoredKind[EncryptedWeights[Ciphertext]]:
     if model.weight_kind is None:
         raise Refusal(
             Code.WEIGHTS_IN_CLEAR, f"the server has the weights of {model.name!r} in clear; it takes none"

@@ -28,6 +28,8 @@ class Settings:
         idle_timeout: seconds for the head of a request, between two pieces of a body, and for reading an answer beyond
             the time that its length allows.
         shutdown_timeout: seconds for running requests when the server stops.
+        tokens: the file of API tokens (`hetorch token`) of which each request needs one; None lets anyone ask.
+        audit_log: a file that gets a JSON line for each request; None for none.
     """
 
     workers: int = 2
@@ -39,6 +41,8 @@ class Settings:
     request_timeout: float = REQUEST_SECONDS
     idle_timeout: float = 30.0
     shutdown_timeout: float = SHUTDOWN_SECONDS
+    tokens: Path | None = None
+    audit_log: Path | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "body_memory", "key_memory", "key_disk"):

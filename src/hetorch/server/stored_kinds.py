@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from hetorch.engine.codec import evaluation_keys_blob_bytes, load_evaluation_keys
 from hetorch.engine.keys import EvaluationKeySpec
@@ -136,3 +136,44 @@ class WeightKind:
     def parse(self, data: bytes | bytearray) -> EncryptedWeights[Ciphertext]:
         """Parse weights; WireError unless they are whole and fit the plan."""
         return self.format.load(data).weights
+
+
+@dataclass(frozen=True, slots=True)
+class TenantKind(Generic[V]):
+    """A kind of upload that belongs to one tenant: no other tenant can find, use or replace what is stored under it."""
+
+    kind: StoredKind[V]
+    tenant: str
+
+    @property
+    def what(self) -> str:
+        return self.kind.what
+
+    @property
+    def smallest_upload(self) -> int:
+        return self.kind.smallest_upload
+
+    @property
+    def largest_upload(self) -> int:
+        return self.kind.largest_upload
+
+    @property
+    def memory_bytes(self) -> int:
+        return self.kind.memory_bytes
+
+    @property
+    def folder(self) -> str:
+        """The folder of one tenant and kind."""
+        return f"{hashlib.sha256(self.tenant.encode()).hexdigest()[:32]}-{self.kind.folder}"
+
+    @property
+    def suffix(self) -> str:
+        return self.kind.suffix
+
+    def identify(self, data: bytes | bytearray) -> Identity:
+        """Return the identity of an upload; WireError if its header is malformed."""
+        return self.kind.identify(data)
+
+    def parse(self, data: bytes | bytearray) -> V:
+        """Parse an upload; WireError unless it is whole and fits the plan."""
+        return self.kind.parse(data)

@@ -30,6 +30,12 @@ class Code(StrEnum):
 
     NO_SUCH_ADDRESS = "no_such_address", 404, "The server has nothing at this path."
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The path exists, but not for this HTTP method."
+    UNAUTHORISED = (
+        "unauthorised",
+        401,
+        "The request has no API token, or one that is wrong, revoked or expired.",
+    )
+    FORBIDDEN = "forbidden", 403, "The token is valid, but not for this model or this address."
     MODEL_UNKNOWN = "model_unknown", 404, "The server has no model of this name."
     KEY_ID_MALFORMED = "key_id_malformed", 400, "The key id is not 64 lower-case hexadecimal digits."
     KEYS_MISSING = "keys_missing", 404, "The server does not have these evaluation keys: upload them (again)."

@@ -1,0 +1,129 @@
+"""Who may ask: the tokens of requests, and what they permit."""
+
+from __future__ import annotations
+
+import logging
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from hetorch.errors import StorageError
+from hetorch.server.refusal import Refusal
+from hetorch.server.tokens import ANYONE, Token, find, load_tokens
+from hetorch.wire.addresses import HEALTH
+from hetorch.wire.codes import Code
+
+log = logging.getLogger("hetorch.server")
+
+TOKEN = "hetorch.token"
+"""The entry of an ASGI scope that holds the Token of a request."""
+
+
+class TokenFile:
+    """A file of tokens, which is read again when it changes: a revoked token is refused from its next request on.
+
+    While the file is missing or damaged, no token is valid. StorageError if that is so at the start.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = self._state()
+        self._tokens = load_tokens(path)
+
+    def find(self, text: str) -> Token | None:
+        """Return the valid token with this text, or None."""
+        state = self._state()
+        if state != self._seen:
+            try:
+                self._tokens = load_tokens(self._path)
+            except StorageError as error:
+                self._tokens = ()
+                log.error("no token is valid until this is mended: %s", error)
+            self._seen = state
+        return find(self._tokens, text, datetime.now(UTC))
+
+    def _state(self) -> tuple[int, int, int] | None:
+        """Return what changes with the file; None if it is missing."""
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+class Access:
+    """ASGI middleware that demands a valid token for everything but the health of the server.
+
+    Args:
+        app: the application behind it.
+        tokens: the file of tokens; None lets anyone ask for everything.
+    """
+
+    def __init__(self, app: ASGIApp, tokens: TokenFile | None) -> None:
+        self._app = app
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request with a valid token to the application, and refuse any other."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        token: Token | None = ANYONE
+        if self._tokens is not None:
+            text = _bearer([value for name, value in scope["headers"] if name == b"authorization"])
+            token = None if text is None else self._tokens.find(text)
+        if token is not None:
+            scope[TOKEN] = token
+        elif scope["path"] != scope.get("root_path", "") + HEALTH:
+            await _unauthorised()(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def token_of(request: Request) -> Token:
+    """Return the token of a request; Refusal (unauthorised) if it came without one."""
+    token = request.scope.get(TOKEN)
+    if not isinstance(token, Token):
+        raise Refusal(Code.UNAUTHORISED, SENTENCE)
+    return token
+
+
+def check_model(request: Request, model: str) -> None:
+    """Raise Refusal (forbidden) unless the token of a request may use a model, whether or not there is one."""
+    token = token_of(request)
+    if not token.may_use(model):
+        raise Refusal(
+            Code.FORBIDDEN,
+            f"the token {token.name!r} may not use the model {model[:128]!r}; ask the server's owner for one that may",
+        )
+
+
+def check_operator(request: Request) -> None:
+    """Raise Refusal (forbidden) unless the token of a request may read the metrics."""
+    token = token_of(request)
+    if not token.operator:
+        raise Refusal(
+            Code.FORBIDDEN,
+            f"the token {token.name!r} may not read the metrics; a token of `hetorch token add --operator` may",
+        )
+
+
+SENTENCE = (
+    "this server asks for a valid API token (Authorization: Bearer …): give it as token= or in HETORCH_TOKEN; "
+    "its owner makes one with `hetorch token add`"
+)
+
+
+def _unauthorised() -> ASGIApp:
+    return Refusal(Code.UNAUTHORISED, SENTENCE).response()
+
+
+def _bearer(values: list[bytes]) -> str | None:
+    """Return the text of a bearer token; None for another scheme, none or several headers."""
+    if len(values) != 1:
+        return None
+    scheme, _, text = values[0].decode("latin-1").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else None

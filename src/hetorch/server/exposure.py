@@ -1,0 +1,86 @@
+"""How a server is reached: its TLS, the proxies before it, and the refusal of a server open to everyone by mistake."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hetorch.errors import InputError, StorageError
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The files of TLS, in PEM. StorageError or InputError if they cannot be used.
+
+    Args:
+        certificate: the server's certificate, with those between it and its root behind it.
+        key: its private key, without a passphrase; None if it is in the file of the certificate.
+        client_ca: roots of client certificates, one of which every client must then have (mutual TLS); None for none.
+    """
+
+    certificate: Path
+    key: Path | None = None
+    client_ca: Path | None = None
+
+    def __post_init__(self) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            # An empty passphrase: OpenSSL would ask for one on the terminal.
+            context.load_cert_chain(self.certificate, self.key, password="")
+        except ssl.SSLError as error:
+            raise InputError(
+                f"the certificate {self.certificate} and its key {self.key or self.certificate} cannot be used: "
+                f"{error.reason or error}; both must be PEM, the key without a passphrase, and belong together"
+            ) from None
+        except OSError as error:
+            names = " or ".join(str(path) for path in (self.certificate, self.key) if path is not None)
+            raise StorageError(f"cannot read {names}: {error.strerror or error}") from None
+        if self.client_ca is not None:
+            try:
+                context.load_verify_locations(self.client_ca)
+            except ssl.SSLError as error:
+                raise InputError(
+                    f"{self.client_ca} has no certificates: {error.reason or error}; it must be PEM"
+                ) from None
+            except OSError as error:
+                raise StorageError(f"cannot read {self.client_ca}: {error.strerror or error}") from None
+
+
+def check_proxies(addresses: Sequence[str]) -> tuple[str, ...]:
+    """Return the addresses or networks of proxies; InputError if one is neither."""
+    for address in addresses:
+        try:
+            ipaddress.ip_network(address)
+        except ValueError as error:
+            raise InputError(
+                f"{address!r} is not the address or network of a proxy, such as 10.0.0.5 or 10.0.0.0/24: {error}"
+            ) from None
+    return tuple(addresses)
+
+
+def check_exposure(bound: socket.socket, *, tls: bool, proxies: Sequence[str], tokens: bool) -> None:
+    """Raise InputError if others than this machine reach the socket without TLS or without tokens.
+
+    Args:
+        bound: the socket on which the server will listen.
+        tls: True if the server itself speaks TLS.
+        proxies: the proxies at which TLS ends.
+        tokens: True if every request needs a token.
+    """
+    host = str(bound.getsockname()[0])
+    if ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        return
+    missing = []
+    if not tls and not proxies:
+        missing.append("TLS (--tls-cert and --tls-key, or --trusted-proxies for a proxy at which it ends)")
+    if not tokens:
+        missing.append("API tokens (--tokens FILE; `hetorch token add` makes them)")
+    if missing:
+        raise InputError(
+            f"others can reach {host}, and the server has no {' and no '.join(missing)}; add them, listen on "
+            "127.0.0.1, or say --insecure if whoever reaches it may use it and read along"
+        )

@@ -1,0 +1,250 @@
+"""API tokens over real sockets: two tenants with two models, wrong tokens, and no token in what a server writes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hetorch.errors import InputError, StorageError
+from hetorch.server.models import ServedModel, serve_plan
+from hetorch.server.settings import Settings
+from hetorch.server.tokens import find, issue, load_tokens, save_tokens
+from hetorch.wire import addresses
+from tests.server.conftest import OCTETS, Owner, make_owner
+from tests.server.live import live
+from tests.server.small_plan import outsourced_plan, small_plan
+
+
+@dataclass(frozen=True, slots=True)
+class Guarded:
+    """A server with tokens: of tenant "ward" for "small" and "hidden", of "bank" for "other" and "hidden", of an
+    operator, and an expired one."""
+
+    url: str
+    file: Path
+    audit: Path
+    texts: dict[str, str]
+
+    def http(self, name: str | None) -> httpx.Client:
+        headers = {} if name is None else {"Authorization": f"Bearer {self.texts.get(name, name)}"}
+        return httpx.Client(base_url=self.url, trust_env=False, timeout=30, headers=headers)
+
+
+@pytest.fixture
+def guarded(served: ServedModel, tmp_path: Path) -> Iterator[Guarded]:
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    issued = {
+        "ward": issue("ward", "ward", ["small", "hidden"]),
+        "ward-too": issue("ward-too", "ward", ["small"]),
+        "bank": issue("bank", "bank", ["other", "hidden"]),
+        "operator": issue("operator", "operator", operator=True),
+        "expired": issue("expired", "ward", expires=past),
+    }
+    file, audit = tmp_path / "tokens.json", tmp_path / "audit.jsonl"
+    save_tokens(file, [token for _, token in issued.values()])
+    models = {
+        "small": served,
+        "other": serve_plan("other", small_plan(seed=1)),
+        "hidden": serve_plan("hidden", outsourced_plan().without_weights()),
+    }
+    settings = Settings(tokens=file, audit_log=audit, key_folder=tmp_path / "keys")
+    with live(models, settings) as url:
+        yield Guarded(url, file, audit, {name: text for name, (text, _) in issued.items()})
+
+
+def upload(http: httpx.Client, model: str, owner: Owner) -> str:
+    answer = http.put(addresses.keys(model), content=owner.keys, headers=OCTETS)
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["key_id"])
+
+
+def ask(http: httpx.Client, model: str, owner: Owner, key_id: str) -> httpx.Response:
+    headers = OCTETS | {addresses.KEY_ID_HEADER: key_id}
+    return http.post(addresses.predict(model), content=owner.request(key_id), headers=headers)
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
+    assert ("www-authenticate" in answer.headers) == (status == 401)
+
+
+def test_only_valid_tokens_are_let_in(guarded: Guarded) -> None:
+    text = guarded.texts["ward"]
+    wrong = [
+        None,
+        "expired",
+        text[:-1],
+        text + "A",
+        text.swapcase(),
+        hashlib.sha256(text.encode()).hexdigest(),
+    ]
+    for name in wrong:
+        with guarded.http(name) as http:
+            for path in (
+                addresses.MODELS,
+                addresses.METRICS,
+                addresses.public_plan("small"),
+                "/",
+                "/v1/healthy",
+            ):
+                refused(http.get(path), 401, "unauthorised")
+            refused(http.put(addresses.keys("small"), content=b"x", headers=OCTETS), 401, "unauthorised")
+            assert http.get(addresses.HEALTH).status_code == 200
+    with guarded.http(None) as http:
+        for header in (text, f"Basic {text}", f"Bearer{text}", f"Bearer {text} {text}"):
+            refused(http.get(addresses.MODELS, headers={"Authorization": header}), 401, "unauthorised")
+        twice = [("Authorization", f"Bearer {text}"), ("Authorization", f"Bearer {text}")]
+        refused(http.get(addresses.MODELS, headers=twice), 401, "unauthorised")
+        assert http.get(addresses.MODELS, headers={"Authorization": f"bearer {text}"}).status_code == 200
+
+
+def test_a_token_reaches_its_models_only(guarded: Guarded, owner: Owner) -> None:
+    with guarded.http("ward") as http:
+        names = [model["name"] for model in http.get(addresses.MODELS).json()["models"]]
+        assert names == ["small", "hidden"]
+        key_id = upload(http, "small", owner)
+        assert ask(http, "small", owner, key_id).status_code == 200
+        for model in ("other", "none"):  # nobody learns whether there is a model
+            refused(http.get(addresses.public_plan(model)), 403, "forbidden")
+            refused(http.put(addresses.keys(model), content=owner.keys, headers=OCTETS), 403, "forbidden")
+            refused(ask(http, model, owner, key_id), 403, "forbidden")
+            refused(http.get(addresses.stored_keys(model, key_id)), 403, "forbidden")
+        refused(http.get(addresses.METRICS), 403, "forbidden")
+    with guarded.http("operator") as http:
+        assert http.get(addresses.METRICS).status_code == 200
+        assert len(http.get(addresses.MODELS).json()["models"]) == 3
+        refused(http.get(addresses.public_plan("none")), 404, "model_unknown")
+
+
+def test_uploads_belong_to_their_tenant(guarded: Guarded) -> None:
+    """A tenant that knows the id of another one's keys learns nothing by it; the tokens of one tenant share uploads."""
+    owner = make_owner(small_plan().public())
+    with (
+        guarded.http("ward") as ward,
+        guarded.http("ward-too") as colleague,
+        guarded.http("operator") as other,
+    ):
+        key_id = upload(ward, "small", owner)
+        for http in (ward, colleague):
+            assert http.get(addresses.stored_keys("small", key_id)).status_code == 200
+            assert ask(http, "small", owner, key_id).status_code == 200
+        refused(other.get(addresses.stored_keys("small", key_id)), 404, "keys_missing")
+        refused(ask(other, "small", owner, key_id), 404, "keys_missing")
+        assert other.get(addresses.METRICS).json()["keys_held"] == 1
+        upload(other, "small", owner)
+        assert ask(other, "small", owner, key_id).status_code == 200
+        assert other.get(addresses.METRICS).json()["keys_held"] == 2
+
+
+def test_the_file_is_read_again(guarded: Guarded, caplog: pytest.LogCaptureFixture) -> None:
+    tokens = load_tokens(guarded.file)
+    text, late = issue("late", "late")
+    with guarded.http("ward") as ward, guarded.http(text) as new:
+        assert ward.get(addresses.MODELS).status_code == 200
+        refused(new.get(addresses.MODELS), 401, "unauthorised")
+        save_tokens(guarded.file, [*(token for token in tokens if token.name != "ward"), late])
+        refused(ward.get(addresses.MODELS), 401, "unauthorised")
+        assert new.get(addresses.MODELS).status_code == 200
+        with caplog.at_level(logging.ERROR, "hetorch.server"):
+            guarded.file.write_text("{}")
+            refused(new.get(addresses.MODELS), 401, "unauthorised")
+            refused(new.get(addresses.MODELS), 401, "unauthorised")
+            guarded.file.unlink()
+            refused(new.get(addresses.MODELS), 401, "unauthorised")
+        assert len([r for r in caplog.records if "no token is valid" in r.message]) == 2
+        save_tokens(guarded.file, tokens)
+        assert ward.get(addresses.MODELS).status_code == 200
+
+
+def test_the_audit_log_tells_who_did_what(
+    guarded: Guarded, owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line each, and neither the tokens nor a byte of what they protect, in the log, the answers or the files."""
+    with guarded.http("ward") as ward, guarded.http("wrong-token-0123456789") as wrong:
+        key_id = upload(ward, "small", owner)
+        answer = ask(ward, "small", owner, key_id)
+        refused(ask(ward, "other", owner, key_id), 403, "forbidden")
+        refused(wrong.get(addresses.MODELS), 401, "unauthorised")
+    request = len(owner.request(key_id))
+    lines = [json.loads(line) for line in guarded.audit.read_text().splitlines()]
+    assert [(line["method"], line["path"], line["status"], line["outcome"]) for line in lines] == [
+        ("PUT", "/v1/models/small/keys", 200, "ok"),
+        ("POST", "/v1/models/small/predict", 200, "ok"),
+        ("POST", "/v1/models/other/predict", 403, "refused"),
+        ("GET", "/v1/models", 401, "refused"),
+    ]
+    assert [(line["tenant"], line["token"]) for line in lines] == [("ward", "ward")] * 3 + [(None, None)]
+    assert [line["key_id"] for line in lines] == [None, key_id, key_id, None]
+    assert {line["address"] for line in lines} == {"127.0.0.1"}
+    assert (lines[0]["request_bytes"], lines[1]["request_bytes"]) == (len(owner.keys), request)
+    assert lines[1]["response_bytes"] == len(answer.content)
+    assert all(datetime.fromisoformat(line["time"]).tzinfo is not None for line in lines)
+    assert guarded.audit.stat().st_mode & 0o777 == 0o600 == guarded.file.stat().st_mode & 0o777
+    written = guarded.audit.read_text() + guarded.file.read_text() + caplog.text
+    assert "wrong-token" not in written
+    for text in guarded.texts.values():
+        assert text not in written and text.removeprefix("hetorch_") not in written
+
+
+def test_tokens_are_kept_as_hashes(tmp_path: Path) -> None:
+    text, token = issue("a", "b", ["m"], expires=datetime.now(UTC) + timedelta(days=1))
+    assert token.sha256 == hashlib.sha256(text.encode()).hexdigest()
+    assert len(text.removeprefix("hetorch_")) == 43  # 256 bits in base 64
+    assert text != issue("a", "b")[0]
+    save_tokens(tmp_path / "t", [token])
+    assert load_tokens(tmp_path / "t") == (token,)
+    now = datetime.now(UTC)
+    assert find([token], text, now) is token
+    assert find([token], text, now + timedelta(days=1)) is None
+    for name in ("", "a b", "a\n", "é", "x" * 65):
+        with pytest.raises(InputError, match="is not the name of a"):
+            issue(name, "b")
+        with pytest.raises(InputError, match="is not the name of a"):
+            issue("a", name)
+
+
+GOOD = {
+    "name": "a",
+    "tenant": "b",
+    "models": None,
+    "operator": False,
+    "created": "2026-01-01T00:00:00+00:00",
+    "expires": None,
+    "sha256": "0" * 64,
+}
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"models": "small"},
+        {"models": [1]},
+        {"operator": 1},
+        {"expires": "soon"},
+        {"expires": "2026-01-01T00:00:00"},
+        {"expires": 5},
+        {"sha256": "0" * 63},
+        {"sha256": None},
+        {"name": None},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_a_damaged_file_of_tokens_is_refused(entry: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    path.write_text(json.dumps({"hetorch_tokens": 1, "tokens": [GOOD]}))
+    assert len(load_tokens(path)) == 1
+    path.write_text(json.dumps({"hetorch_tokens": 1, "tokens": [GOOD | entry]}))
+    with pytest.raises(StorageError, match="is not a file of tokens"):
+        load_tokens(path)
+    path.write_text(json.dumps({"hetorch_tokens": 1, "tokens": [GOOD, GOOD]}))
+    with pytest.raises(StorageError, match="two tokens have one name"):
+        load_tokens(path)
