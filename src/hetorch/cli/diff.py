@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hetorch.cli.credential_options import (
+    CaOption,
+    CertOption,
+    PlainOption,
+    TokenFileOption,
+    read_credentials,
+)
 from hetorch.cli.option_names import spelled
 
 if TYPE_CHECKING:
+    from hetorch.client.credentials import Credentials
     from hetorch.inspect.plan_difference.plans import PlanDifference
 
 
@@ -25,6 +33,10 @@ def diff(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds to wait for each answer of a server; a minute by default.")
     ] = None,
+    token_file: TokenFileOption = None,
+    ca: CaOption = None,
+    cert: CertOption = None,
+    allow_plain_http: PlainOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show what differs between two plans: parameters, levels, keys, memory, predicted time, errors, and each layer.
@@ -38,7 +50,8 @@ def diff(
     """
     from hetorch.inspect.drawing.text import in_encoding
 
-    difference = _difference(first, second, model, timeout)
+    credentials = read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
+    difference = _difference(first, second, model, timeout, credentials)
     if as_json:
         print(json.dumps(difference.to_dict()))
     else:
@@ -47,7 +60,9 @@ def diff(
         raise typer.Exit(1)
 
 
-def _difference(first: str, second: str, model: str | None, timeout: float | None) -> PlanDifference:
+def _difference(
+    first: str, second: str, model: str | None, timeout: float | None, credentials: Credentials
+) -> PlanDifference:
     from hetorch.cli.target import is_address, plan_folder, public_plan
     from hetorch.inspect.plan_difference.plans import compare_plans, compare_public_plans
     from hetorch.plan import Plan
@@ -56,7 +71,7 @@ def _difference(first: str, second: str, model: str | None, timeout: float | Non
     targets = (first, second)
     names = (without_user_information(first), without_user_information(second))
     if any(is_address(target) for target in targets):
-        one, other = (public_plan(target, model, timeout) for target in targets)
+        one, other = (public_plan(target, model, timeout, credentials) for target in targets)
         return compare_public_plans(one, other, names)
     plans = [Plan.load(Path(plan_folder(target))) for target in targets]
     return compare_plans(plans[0], plans[1], names)

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hetorch.cli.credential_options import (
+    CaOption,
+    CertOption,
+    PlainOption,
+    TokenFileOption,
+    read_credentials,
+)
 from hetorch.cli.option_names import spelled
 
 if TYPE_CHECKING:
@@ -33,6 +40,10 @@ def inspect(
             metavar="FILE", help="Write the layers as an ONNX graph, for Netron (https://netron.app)."
         ),
     ] = None,
+    token_file: TokenFileOption = None,
+    ca: CaOption = None,
+    cert: CertOption = None,
+    allow_plain_http: PlainOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Draw the layers of a plan, and show its rotations, parameters, security and sizes.
@@ -56,7 +67,8 @@ def inspect(
         from hetorch.errors import InputError
 
         raise InputError("a server tells no layers, so there is nothing to draw; give the folder of the plan")
-    rows = _describe(public_plan(target, model, timeout))
+    credentials = read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
+    rows = _describe(public_plan(target, model, timeout, credentials))
     if as_json:
         print(json.dumps(rows))
         return

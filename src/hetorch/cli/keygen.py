@@ -8,6 +8,13 @@ from typing import Annotated
 
 import typer
 
+from hetorch.cli.credential_options import (
+    CaOption,
+    CertOption,
+    PlainOption,
+    TokenFileOption,
+    read_credentials,
+)
 from hetorch.quantities import size_text
 
 
@@ -21,6 +28,10 @@ def keygen(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds to wait for each answer of the server; a minute by default.")
     ] = None,
+    token_file: TokenFileOption = None,
+    ca: CaOption = None,
+    cert: CertOption = None,
+    allow_plain_http: PlainOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make the secret key and the evaluation keys for a model, and keep them in the vault.
@@ -34,7 +45,9 @@ def keygen(
     from hetorch.client.key_making import stored_evaluation_keys
     from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
 
-    plan = public_plan(target, model, timeout)
+    plan = public_plan(
+        target, model, timeout, read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
+    )
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
     opened = Vault(vault)
     progress = False if as_json else None

@@ -10,6 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hetorch.cli.credential_options import (
+    CaOption,
+    CertOption,
+    PlainOption,
+    TokenFileOption,
+    read_credentials,
+)
 from hetorch.errors import InputError
 from hetorch.quantities import count_text
 
@@ -76,6 +83,10 @@ def predict(
     labels: Annotated[
         bool, typer.Option("--labels", help="The labels that a classifier chooses, not its scores.")
     ] = False,
+    token_file: TokenFileOption = None,
+    ca: CaOption = None,
+    cert: CertOption = None,
+    allow_plain_http: PlainOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Encrypt samples, let the server compute on them, and decrypt the results.
@@ -103,10 +114,20 @@ def predict(
     if proba and labels:
         raise InputError("give --proba or --labels, not both")
     sharing = None if for_sharing is None or error_bound is None else Sharing(error_bound, for_sharing)
+    credentials = read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
     loaded = load_samples(inputs)
     start = time.perf_counter()
     with Client(
-        url, model=model, vault=vault, timeout=timeout, progress=False if as_json else None, weights=weights
+        url,
+        model=model,
+        vault=vault,
+        timeout=timeout,
+        progress=False if as_json else None,
+        weights=weights,
+        token=credentials.token,
+        verify=credentials.verify,
+        cert=credentials.cert,
+        allow_plain_http=credentials.allow_plain_http,
     ) as client:
         plan = client.plan
         _check_answer(plan, output, proba=proba, labels=labels)

@@ -8,6 +8,13 @@ from typing import Annotated
 
 import typer
 
+from hetorch.cli.credential_options import (
+    CaOption,
+    CertOption,
+    PlainOption,
+    TokenFileOption,
+    read_credentials,
+)
 from hetorch.quantities import size_text
 
 
@@ -22,6 +29,10 @@ def public_key(
     timeout: Annotated[
         float | None, typer.Option(help="Seconds to wait for each answer of the server; a minute by default.")
     ] = None,
+    token_file: TokenFileOption = None,
+    ca: CaOption = None,
+    cert: CertOption = None,
+    allow_plain_http: PlainOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Write the public key with which the owner of a model encrypts its weights for you.
@@ -38,7 +49,9 @@ def public_key(
     from hetorch.errors import StorageError
 
     check_file(output)
-    plan = public_plan(target, model, timeout)
+    plan = public_plan(
+        target, model, timeout, read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
+    )
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
     opened = Vault(vault)
     progress = False if as_json else None

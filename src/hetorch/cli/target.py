@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hetorch.errors import InputError
 
 if TYPE_CHECKING:
+    from hetorch.client.credentials import Credentials
     from hetorch.plan.public import PublicPlan
 
 
@@ -27,15 +28,17 @@ def plan_folder(target: str) -> Path:
     return folder
 
 
-def public_plan(target: str, model: str | None, timeout: float | None) -> PublicPlan:
+def public_plan(
+    target: str, model: str | None, timeout: float | None, credentials: Credentials
+) -> PublicPlan:
     """Return the public plan of a folder, or of a server's model.
 
-    `timeout`: seconds for each answer, a minute by default.
+    `timeout`: seconds for each answer, a minute by default. `credentials`: for the server.
     """
     if is_address(target):
         from hetorch.client.catalogue import fetch_public_plan
 
-        return fetch_public_plan(target, model, timeout=timeout)
+        return fetch_public_plan(target, model, timeout=timeout, credentials=credentials)
     from hetorch.plan.plan import Plan
 
     return Plan.load(plan_folder(target)).public()

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from hetorch.cli.credential_options import (
+    CaOption,
+    CertOption,
+    PlainOption,
+    TokenFileOption,
+    read_credentials,
+)
 
 
 def upload_weights(
@@ -31,6 +39,10 @@ def upload_weights(
         float | None,
         typer.Option(help="Seconds to wait for each answer; by default as long as the server allows itself."),
     ] = None,
+    token_file: TokenFileOption = None,
+    ca: CaOption = None,
+    cert: CertOption = None,
+    allow_plain_http: PlainOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Upload the weights of a model that the server must not see.
@@ -45,12 +57,19 @@ def upload_weights(
     from hetorch.wire.addresses import without_user_information
 
     progress = False if as_json else None
+    credentials = read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
+    access: dict[str, Any] = {
+        "token": credentials.token,
+        "verify": credentials.verify,
+        "cert": credentials.cert,
+        "allow_plain_http": credentials.allow_plain_http,
+    }
     if weights.is_dir():
-        with Client(url, model=model, vault=vault, timeout=timeout, progress=progress) as client:
+        with Client(url, model=model, vault=vault, timeout=timeout, progress=progress, **access) as client:
             client.upload_weights(weights)
             key_id = client.make_keys().key_id
     else:
-        key_id = upload(url, weights, model=model, timeout=timeout, progress=progress)
+        key_id = upload(url, weights, model=model, timeout=timeout, progress=progress, **access)
     if as_json:
         print(json.dumps({"url": without_user_information(url), "key_id": key_id}))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hetorch.client.credentials import NONE, Credentials
 from hetorch.client.remote_model import RemoteModel
 from hetorch.client.transport import Transport
 from hetorch.errors import InputError
@@ -31,11 +32,13 @@ def choose_model(transport: Transport, name: str | None) -> RemoteModel:
     )
 
 
-def fetch_public_plan(url: str, model: str | None = None, *, timeout: float | None = None) -> PublicPlan:
+def fetch_public_plan(
+    url: str, model: str | None = None, *, timeout: float | None = None, credentials: Credentials = NONE
+) -> PublicPlan:
     """Fetch the public plan of `model`, or of the only one, at `url`; it is not trusted yet (see `check_plan`).
 
     `timeout`: seconds for each answer, FIRST_ANSWER_SECONDS by default. RemoteError, InputError, WireError or
     SecurityError if it cannot be had.
     """
-    with Transport(url, timeout=timeout) as transport:
+    with Transport(url, timeout=timeout, credentials=credentials) as transport:
         return choose_model(transport, model).public_plan()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import ssl
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.client.catalogue import choose_model
+from hetorch.client.credentials import Credentials, StrPath
 from hetorch.client.key_making import public_key_message, secret_key, stored_evaluation_keys
 from hetorch.client.sharing_noise import check_sharing
 from hetorch.client.timing import StepTimings
@@ -54,6 +57,14 @@ class Client:
             False for none.
         weights: for a server that must not see the model: the whole plan or its folder, whose weights are encrypted and
             uploaded when the server has none, or a file with the encrypted weights (see upload_weights).
+        token: an API token of the server's owner; that of the environment's HETORCH_TOKEN if left out. It is sent over
+            HTTPS, and over plain HTTP to this machine only.
+        headers: more headers for every request, such as a proxy may ask for.
+        verify: the roots that the server's certificate must come from: a file or folder in PEM, or an SSLContext; those
+            of the system if left out.
+        cert: your certificate for a server that asks for one, in PEM: a file that holds its key too, or the files of
+            certificate and key.
+        allow_plain_http: send the token over plain HTTP to another machine too, where everyone on the way can read it.
         transport: sends the requests in place of httpx's own, for tests and recordings.
 
     Attributes:
@@ -65,7 +76,8 @@ class Client:
         response_bytes: bytes of the last response on the wire; 0 before the first prediction.
 
     Raises:
-        InputError: `url` is no address, `timeout` no positive number, or the server has several models.
+        InputError: `url` is no address, `timeout` no positive number, the server has several models, or token, headers
+            or certificates cannot be used there.
         RemoteError: the server cannot be reached, or has no such model.
         SecurityError: the plan's parameters are below 128-bit security.
         PlanError: the plan asks for too much, or is not the one of `weights`.
@@ -83,9 +95,15 @@ class Client:
         max_message_bytes: int = DEFAULT_MAX_MESSAGE_BYTES,
         progress: ProgressOption = None,
         weights: WeightSource | None = None,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        verify: StrPath | ssl.SSLContext | None = None,
+        cert: StrPath | tuple[StrPath, StrPath] | None = None,
+        allow_plain_http: bool = False,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._transport = Transport(url, timeout=timeout, transport=transport)
+        credentials = Credentials(token, headers, verify, cert, allow_plain_http)
+        self._transport = Transport(url, timeout=timeout, credentials=credentials, transport=transport)
         self._progress = progress
         try:
             self._vault = vault if isinstance(vault, Vault) else Vault(vault)

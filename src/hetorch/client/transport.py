@@ -10,6 +10,7 @@ from typing import Self
 
 import httpx
 
+from hetorch.client.credentials import NONE, Credentials
 from hetorch.client.foreign_answers import is_web_page, tell_refusal, tell_web_page
 from hetorch.client.server_address import ServerAddress
 from hetorch.client.watch import Watch
@@ -71,6 +72,7 @@ class Transport:
         url: base address, such as "http://127.0.0.1:8000" or "https://name:password@host"; InputError if it is none.
         timeout: seconds for making a request and for the head and the body of its answer, each. None for
             FIRST_ANSWER_SECONDS, and for as long as the server allows itself once that is known (follow_time_limit).
+        credentials: token, headers and certificates; InputError if they cannot be used for this address.
         transport: sends the requests in place of httpx's own, for tests and recordings.
 
     Attributes:
@@ -78,7 +80,12 @@ class Transport:
     """
 
     def __init__(
-        self, url: str, *, timeout: float | None, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        *,
+        timeout: float | None,
+        credentials: Credentials = NONE,
+        transport: httpx.BaseTransport | None = None,
     ) -> None:
         if timeout is not None and not timeout > 0:
             raise InputError(f"timeout must be a positive number of seconds, got {timeout!r}")
@@ -88,13 +95,17 @@ class Transport:
         self._follows = timeout is None
         self._timeout = FIRST_ANSWER_SECONDS if timeout is None else timeout
         self._watch = Watch()
+        headers = credentials.headers_for(address)
+        tls = credentials.tls()
         try:
             self._http = httpx.Client(
                 base_url=address.url,
                 auth=address.auth,
                 transport=transport,
+                verify=tls,
                 trust_env=not address.is_loopback,  # a proxy cannot reach this machine's own loopback
-                headers={"Accept-Encoding": "identity"},  # a compressed answer could grow without bound
+                # A compressed answer could grow without bound.
+                headers=headers | {"Accept-Encoding": "identity"},
             )
         except (ValueError, ImportError, httpx.InvalidURL) as error:
             raise InputError(
@@ -184,6 +195,11 @@ class Transport:
                 f"{without_user_information(str(error))}"
             ) from error
         except httpx.ConnectError as error:
+            if "[SSL" in str(error):
+                raise RemoteError(
+                    f"the server at {self.url} has no TLS that can be trusted: {error}; give the file of its root with "
+                    "verify= (hetorch predict --ca), and your own with cert= if it asks for one"
+                ) from error
             raise RemoteError(
                 f"no server answers at {self.url}: {without_user_information(str(error))}; is `hetorch serve` running?"
             ) from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import ssl
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from hetorch.client.catalogue import choose_model
+from hetorch.client.credentials import Credentials, StrPath
 from hetorch.client.transport import PIECE_BYTES, Body, Transport
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import InputError, PlanUseError, StorageError, WireError
@@ -116,6 +118,11 @@ def upload_weights(
     model: str | None = None,
     timeout: float | None = None,
     progress: ProgressOption = None,
+    token: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    verify: StrPath | ssl.SSLContext | None = None,
+    cert: StrPath | tuple[StrPath, StrPath] | None = None,
+    allow_plain_http: bool = False,
 ) -> str:
     """Upload a file of encrypted weights to a server: the step of a model's owner, who has neither vault nor data.
 
@@ -125,18 +132,24 @@ def upload_weights(
         model: the model's name; may be left out if the server has only one.
         timeout: seconds for one request; by default as long as the server allows, and half a minute more.
         progress: called with a stage and the fraction that is sent; by default a bar on the terminal, False for none.
+        token: as for hetorch.Client.
+        headers: as for hetorch.Client.
+        verify: as for hetorch.Client.
+        cert: as for hetorch.Client.
+        allow_plain_http: as for hetorch.Client.
 
     Returns:
         The id of the evaluation keys to which the weights belong.
 
     Raises:
-        InputError: the path is that of a plan.
+        InputError: the path is that of a plan, or token, headers or certificates cannot be used.
         PlanUseError: the server has the weights of this model in clear.
         WireError: the file is damaged or for another plan.
         StorageError: the file cannot be read.
         RemoteError: the server cannot be reached or refuses.
     """
-    with Transport(url, timeout=timeout) as transport:
+    credentials = Credentials(token, headers, verify, cert, allow_plain_http)
+    with Transport(url, timeout=timeout, credentials=credentials) as transport:
         remote = choose_model(transport, model)
         public = remote.public_plan()
         opened = open_source(public, Path(path))

@@ -112,8 +112,8 @@ def check_operator(request: Request) -> None:
 
 
 SENTENCE = (
-    "this server asks for a valid API token (Authorization: Bearer …): give it as token= or in HETORCH_TOKEN; "
-    "its owner makes one with `hetorch token add`"
+    "this server asks for a valid API token (Authorization: Bearer …): give it as token=, with --token-file or in "
+    "HETORCH_TOKEN; its owner makes one with `hetorch token add`"
 )
 
 
