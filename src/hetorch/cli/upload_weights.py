@@ -42,7 +42,7 @@ def upload_weights(
     """
     from hetorch.client import Client
     from hetorch.client import upload_weights as upload
-    from hetorch.wire.addresses import without_user_information
+    from hetorch.user_information import without_user_information
 
     progress = False if as_json else None
     if weights.is_dir():
