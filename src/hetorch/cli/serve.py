@@ -11,7 +11,7 @@ import typer
 
 from hetorch.engine.backend import NATIVE
 from hetorch.interop.backends import BACKENDS
-from hetorch.server.settings import SHUTDOWN_SECONDS
+from hetorch.server.settings import CONNECTIONS, SHUTDOWN_SECONDS
 from hetorch.wire.limits import REQUEST_SECONDS
 
 ENCODING = "encoding weights"
@@ -54,6 +54,15 @@ def serve(
     shutdown_timeout: Annotated[
         float, typer.Option(help="Seconds that running predictions have to end when the server is stopped.")
     ] = SHUTDOWN_SECONDS,
+    connections: Annotated[int, typer.Option(help="Most connections at once.", min=1)] = CONNECTIONS,
+    connections_per_address: Annotated[
+        int | None,
+        typer.Option(
+            help="Most connections from one address, or IPv6 /64 network; half of all if left out. Behind a proxy, "
+            "which is one address, give as many as --connections.",
+            min=1,
+        ),
+    ] = None,
     memory_limit: Annotated[
         float | None,
         typer.Option(
@@ -106,6 +115,8 @@ def serve(
         key_disk=round(key_disk * GB),
         request_timeout=request_timeout,
         shutdown_timeout=shutdown_timeout,
+        connections=connections,
+        connections_per_address=connections_per_address,
     )
     with stopped_by_signals(), bind(host, port) as bound, ready_file(ready_path) as tell_ready:
         with reporting(False if as_json else None, ENCODING) as report:

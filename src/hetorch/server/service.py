@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from hetorch.errors import PlanUseError, WireError
 from hetorch.quantities import exact_size_text
 from hetorch.server.body import BodyBudget, check_content_type, read_body
+from hetorch.server.connections import ConnectionLimits
 from hetorch.server.isolation import loaded_secret_modules
 from hetorch.server.key_store import KeyStore
 from hetorch.server.metrics import Metrics
@@ -134,6 +135,9 @@ class Service:
         """Answer GET /v1/metrics: the counters, and the secret modules loaded (none, unless a test asked for it)."""
         snapshot = self.metrics.snapshot() | self._keys.snapshot()
         snapshot |= {"pending": self.workers.pending, "secret_modules": loaded_secret_modules()}
+        limits: ConnectionLimits | None = getattr(request.app.state, "connections", None)
+        if limits is not None:  # not under an ASGI server of the embedder's own
+            snapshot |= {"connections": limits.open, "connections_refused": limits.refused}
         return JSONResponse(snapshot)
 
     def _compute(

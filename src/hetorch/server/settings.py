@@ -12,6 +12,10 @@ GIB = 1 << 30
 SHUTDOWN_SECONDS = 30.0
 """Time that running requests have when the server is stopped, in seconds, unless its owner chooses another."""
 
+CONNECTIONS = 4096
+"""Most connections at once unless the server's owner chooses another number; each takes a descriptor and up to 200 KB
+of memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -25,9 +29,13 @@ class Settings:
         key_folder: a folder that keeps uploads on disk too; None for memory only.
         key_disk: bytes that uploads in `key_folder` may take.
         request_timeout: seconds for one computation, its wait included. Clients are told and wait as long.
-        idle_timeout: seconds for the head of a request, between two pieces of a body, and for reading an answer beyond
-            the time that its length allows.
+        head_timeout: seconds for the head of a request, from the connection or the answer before it.
+        idle_timeout: seconds between two pieces of a body, and for reading an answer beyond the time that its length
+            allows.
         shutdown_timeout: seconds for running requests when the server stops.
+        connections: most connections at once; fewer if the process may not open as many files.
+        connections_per_address: most connections from one address (IPv6: one /64 network); None for half of all.
+            Behind a proxy, which is one address, allow all.
     """
 
     workers: int = 2
@@ -37,15 +45,21 @@ class Settings:
     key_folder: Path | None = None
     key_disk: int = 64 * GIB
     request_timeout: float = REQUEST_SECONDS
+    head_timeout: float = 10.0
     idle_timeout: float = 30.0
     shutdown_timeout: float = SHUTDOWN_SECONDS
+    connections: int = CONNECTIONS
+    connections_per_address: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "body_memory", "key_memory", "key_disk"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("connections", "connections_per_address"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.queue < 0:
             raise InputError(f"queue must be at least 0, got {self.queue}")
-        for name in ("request_timeout", "idle_timeout", "shutdown_timeout"):
+        for name in ("request_timeout", "head_timeout", "idle_timeout", "shutdown_timeout"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be a positive number of seconds, got {getattr(self, name)!r}")
