@@ -161,7 +161,7 @@ class Service:
         parsed = time.perf_counter()
         result = model.run(keys, request.ciphertexts, weights)
         ran = time.perf_counter()
-        body = dump_response(model.public, key_id, result)
+        body = dump_response(model.public, key_id, result, data)
         dumped = time.perf_counter()
         self.metrics.ran(model.name, (ran - parsed) * 1e3)
         seconds = {"queue": waited, "parse": parsed - start, "run": ran - parsed, "dump": dumped - ran}
