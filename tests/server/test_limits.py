@@ -189,7 +189,7 @@ def test_the_least_recently_used_keys_leave_memory(served: ServedModel, owner: O
     third = store.put(kind, owners[2].keys)
     assert [store.has(kind, k) for k in (first, second, third)] == [True, False, True]
     assert store.get(kind, second) is None
-    assert store.snapshot() == {"keys_held": 2, "weights_held": 0, "key_memory_bytes": 2 * kind.memory_bytes}
+    assert (store.snapshot()["keys_held"], store.snapshot()["key_memory_bytes"]) == (2, 2 * kind.memory_bytes)
 
 
 def test_keys_on_disk_survive_memory_and_restarts(served: ServedModel, owner: Owner, tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_concurrent_uploads_of_one_key_keep_it_once(
     with ThreadPoolExecutor(8) as pool:
         ids = set(pool.map(lambda _: store.put(kind, owner.keys), range(16)))
     assert len(ids) == 1
-    assert store.snapshot() == {"keys_held": 1, "weights_held": 0, "key_memory_bytes": kind.memory_bytes}
+    assert (store.snapshot()["keys_held"], store.snapshot()["key_memory_bytes"]) == (1, kind.memory_bytes)
 
 
 def test_a_store_too_small_for_one_client_is_refused_at_the_start(served: ServedModel) -> None:
