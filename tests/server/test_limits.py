@@ -20,7 +20,10 @@ from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.key_store import KeyStore
 from hetorch.server.models import ServedModel, model_name
+from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
+from hetorch.wire.codes import Code
+from hetorch.wire.limits import RETRY_AFTER_SECONDS
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
 
@@ -85,11 +88,18 @@ def test_a_full_queue_answers_503_with_retry_after_and_recovers(served: ServedMo
             refused = predict(http, owner, key_id)
             GatedModel.gate.set()
             assert refused.status_code == 503
-            assert refused.headers["retry-after"] == "1"
+            assert int(refused.headers["retry-after"]) in RETRY_AFTER_SECONDS
             assert "try again" in refused.json()["error"]
             assert (first.result().status_code, second.result().status_code) == (200, 200)
         assert predict(http, owner, key_id).status_code == 200
-        assert http.get("/v1/metrics").json()["pending"] == 0
+        metrics = http.get("/v1/metrics").json()
+        assert (metrics["pending"], metrics["busy"], metrics["failed"]) == (0, 1, 0)
+
+
+def test_busy_answers_ask_for_different_pauses() -> None:
+    """That 60 draws of 4 agree has the probability 4^-59."""
+    pauses = {Refusal(Code.BUSY, "full").response().headers["retry-after"] for _ in range(60)}
+    assert len(pauses) > 1 and {int(pause) for pause in pauses} <= set(RETRY_AFTER_SECONDS)
 
 
 def test_a_slow_run_answers_504_and_the_server_goes_on(served: ServedModel, owner: Owner) -> None:
@@ -136,7 +146,7 @@ def test_request_bodies_share_a_budget(served: ServedModel, owner: Owner) -> Non
             while (answer := http.put(KEYS, content=owner.keys, headers=OCTETS)).status_code == 200:
                 assert time.monotonic() < deadline
         assert answer.status_code == 503
-        assert answer.headers["retry-after"] == "1"
+        assert int(answer.headers["retry-after"]) in RETRY_AFTER_SECONDS
         while http.put(KEYS, content=owner.keys, headers=OCTETS).status_code != 200:
             assert time.monotonic() < deadline
 

@@ -69,7 +69,7 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
         Route(addresses.stored_weights(name, key_id), service.find_weights),
         Route(addresses.predict(name), service.predict, methods=["POST"]),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[Middleware(Guard, metrics=service.metrics, idle_timeout=settings.idle_timeout)],
         exception_handlers={
@@ -79,6 +79,8 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
         },
         lifespan=lifespan,
     )
+    app.state.stop_work = service.workers.close  # hetorch.server.run calls it when the server stops
+    return app
 
 
 async def _answer_refusal(request: Request, error: Exception) -> Response:

@@ -58,7 +58,10 @@ def address_of(bound: socket.socket) -> str:
 
 
 def run(app: Starlette, bound: socket.socket, settings: Settings, listening: Listening) -> None:
-    """Serve until SIGINT or SIGTERM, then let running requests end (at most `shutdown_timeout` seconds), and return."""
+    """Serve until SIGINT or SIGTERM, then let running requests end (at most `shutdown_timeout` seconds), and return.
+
+    `app.state.stop_work`, if there is one, is called when the server stops; `app.state.connections` is set here.
+    """
     limits = ConnectionLimits.within(settings, raise_descriptor_limit())
     config = uvicorn.Config(
         app,
@@ -69,8 +72,9 @@ def run(app: Starlette, bound: socket.socket, settings: Settings, listening: Lis
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
     app.state.connections = limits  # for the metrics
+    stopping = getattr(app.state, "stop_work", None)
     with stopped_by_signals():
-        _Server(config, lambda: listening(address_of(bound)), settings, limits).run(sockets=[bound])
+        _Server(config, lambda: listening(address_of(bound)), settings, limits, stopping).run(sockets=[bound])
 
 
 @contextlib.contextmanager
@@ -151,12 +155,14 @@ class _Server(uvicorn.Server):
         listening: Callable[[], None],
         settings: Settings,
         limits: ConnectionLimits,
+        stopping: Callable[[], None] | None = None,
     ) -> None:
         config.http = counted_protocol(limits)
         config.backlog = ACCEPTED_AT_ONCE  # asyncio takes it for both; the kernel's is set in startup
         super().__init__(config)
         self._listening = listening
         self._limits = limits
+        self._stopping = stopping
         self._head_timeout = settings.head_timeout
         self._idle_timeout = settings.idle_timeout
         # For each connection without a request in progress: its last request, and the time when this was first seen.
@@ -169,6 +175,12 @@ class _Server(uvicorn.Server):
             bound.listen(WAITING_FOR_ACCEPT)
         if self.started:
             self._listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse waiting computations at once, and let running ones end."""
+        if self._stopping is not None:
+            self._stopping()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Close idle connections once a second; uvicorn calls this ten times a second."""
