@@ -34,9 +34,13 @@ def serve(
     workers: Annotated[int, typer.Option(help="Number of predictions computed at once.", min=1)] = 2,
     queue: Annotated[int, typer.Option(help="Number of predictions that may wait behind them.", min=0)] = 16,
     key_memory: Annotated[
-        float,
-        typer.Option(help="Memory for clients' evaluation keys and encrypted weights, in GB.", min=0.001),
-    ] = 16.0,
+        float | None,
+        typer.Option(
+            help="Memory for clients' evaluation keys and encrypted weights, in GB; a quarter of this machine's, at "
+            "most 17, if left out.",
+            min=0.001,
+        ),
+    ] = None,
     key_folder: Annotated[
         Path | None,
         typer.Option(help="Keep uploaded keys and encrypted weights in this folder as well as in memory."),
@@ -44,7 +48,13 @@ def serve(
     key_disk: Annotated[
         float, typer.Option(help="Disk space that the key folder may take, in GB.", min=0.001)
     ] = 64.0,
-    body_memory: Annotated[float, typer.Option(help="Memory for request bodies, in GB.", min=0.001)] = 8.0,
+    body_memory: Annotated[
+        float | None,
+        typer.Option(
+            help="Memory for request bodies, in GB; an eighth of this machine's, at most 8.6, if left out.",
+            min=0.001,
+        ),
+    ] = None,
     request_timeout: Annotated[
         float,
         typer.Option(
@@ -103,14 +113,14 @@ def serve(
     from hetorch.server.app import create_app
     from hetorch.server.models import load_models
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
-    from hetorch.server.settings import Settings
+    from hetorch.server.settings import Settings, default_body_memory, default_key_memory
 
     check_file(ready_path)
     settings = Settings(
         workers=workers,
         queue=queue,
-        body_memory=round(body_memory * GB),
-        key_memory=round(key_memory * GB),
+        body_memory=default_body_memory() if body_memory is None else round(body_memory * GB),
+        key_memory=default_key_memory() if key_memory is None else round(key_memory * GB),
         key_folder=key_folder,
         key_disk=round(key_disk * GB),
         request_timeout=request_timeout,

@@ -76,6 +76,7 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
             Refusal: _answer_refusal,
             WireError: _answer_malformed_message,
             HTTPException: _answer_router,
+            MemoryError: service.refuse_without_memory,
         },
         lifespan=lifespan,
     )

@@ -151,6 +151,14 @@ class KeyStore:
                 self._write(path, data)
         return key_id
 
+    def make_room(self) -> None:
+        """Drop the least recently used half of what is in memory, by size, and the last entry if it is the only one."""
+        with self._lock:
+            target = self._used // 2
+            while self._ready and self._used > target:
+                (old, _), _ = self._ready.popitem(last=False)
+                self._used -= old.memory_bytes
+
     def snapshot(self) -> dict[str, int]:
         """Return the numbers of keys and of weights that are ready, and their bytes in memory."""
         with self._lock:

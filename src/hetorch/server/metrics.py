@@ -35,6 +35,7 @@ class Metrics:
         self._refused = 0
         self._busy = 0
         self._failed = 0
+        self._out_of_memory = 0
         self._runs: dict[str, deque[float]] = {}
 
     def count(self, status: int) -> None:
@@ -44,6 +45,11 @@ class Metrics:
             self._refused += 400 <= status < 500
             self._busy += status == Code.BUSY.status
             self._failed += status >= 500 and status != Code.BUSY.status
+
+    def ran_out_of_memory(self) -> None:
+        """Count a request for which there was no memory; its 503 counts as busy too."""
+        with self._lock:
+            self._out_of_memory += 1
 
     def ran(self, model: str, milliseconds: float) -> None:
         """Record the run time of one prediction; the last KEPT_RUNS of each model are kept."""
@@ -59,6 +65,7 @@ class Metrics:
                 "refused": self._refused,
                 "busy": self._busy,
                 "failed": self._failed,
+                "out_of_memory": self._out_of_memory,
             }
         models = {
             name: {

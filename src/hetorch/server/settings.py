@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from hetorch.errors import InputError
+from hetorch.ir.matrix_memory import physical_memory
+from hetorch.quantities import exact_size_text
 from hetorch.wire.limits import REQUEST_SECONDS
 
 GIB = 1 << 30
@@ -17,15 +19,28 @@ CONNECTIONS = 4096
 of memory."""
 
 
+def default_key_memory() -> int:
+    """Return a quarter of this machine's memory, at most 16 GiB."""
+    return min(16 * GIB, (physical_memory() or 64 * GIB) // 4)
+
+
+def default_body_memory() -> int:
+    """Return an eighth of this machine's memory, at most 8 GiB."""
+    return min(8 * GIB, (physical_memory() or 64 * GIB) // 8)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The limits of one server. InputError if one is out of range.
+    """The limits of one server. InputError if one is out of range, or keys and bodies may take more memory than there
+    is.
 
     Args:
         workers: predictions computed at once.
         queue: predictions that may wait behind them.
-        body_memory: bytes of request bodies held at once.
-        key_memory: bytes of evaluation keys and encrypted weights ready for use.
+        body_memory: bytes of request bodies held at once; an eighth of this machine's memory, at most 8 GiB, if left
+            out. Memory is that of the control group (a container, a unit of systemd) where it has a limit.
+        key_memory: bytes of evaluation keys and encrypted weights ready for use; a quarter of this machine's memory, at
+            most 16 GiB, if left out.
         key_folder: a folder that keeps uploads on disk too; None for memory only.
         key_disk: bytes that uploads in `key_folder` may take.
         request_timeout: seconds for one computation, its wait included. Clients are told and wait as long.
@@ -40,8 +55,8 @@ class Settings:
 
     workers: int = 2
     queue: int = 16
-    body_memory: int = 8 * GIB
-    key_memory: int = 16 * GIB
+    body_memory: int = field(default_factory=default_body_memory)
+    key_memory: int = field(default_factory=default_key_memory)
     key_folder: Path | None = None
     key_disk: int = 64 * GIB
     request_timeout: float = REQUEST_SECONDS
@@ -58,6 +73,12 @@ class Settings:
         for name in ("connections", "connections_per_address"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        memory = physical_memory()
+        if memory is not None and self.key_memory + self.body_memory > memory:
+            raise InputError(
+                f"key_memory {exact_size_text(self.key_memory)} and body_memory {exact_size_text(self.body_memory)} "
+                f"exceed the memory of this machine or control group, {exact_size_text(memory)}; lower key_memory="
+            )
         if self.queue < 0:
             raise InputError(f"queue must be at least 0, got {self.queue}")
         for name in ("request_timeout", "head_timeout", "idle_timeout", "shutdown_timeout"):
