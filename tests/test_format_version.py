@@ -46,7 +46,7 @@ def _public(step: int, folder: Path) -> object:
 
 def _frame(kind: frame.Kind) -> Read:
     def read(step: int, folder: Path) -> object:
-        data = bytearray(frame.dump_frame(kind, bytes(32), bytes(32), []))
+        data = bytearray(frame.dump_frame(kind, bytes(32), bytes(32), [], bytes(kind.request_bytes)))
         data[4] += step
         return frame.load_header(data)
 

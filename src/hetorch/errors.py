@@ -28,9 +28,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from hetorch.user_information import without_user_information
+
 
 class HetorchError(Exception):
-    """Base of every error that hetorch raises on purpose."""
+    """Base of every error that hetorch raises on purpose; its message, which may repeat what the caller passed, is
+    without names and passwords of addresses."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(without_user_information(a) if isinstance(a, str) else a for a in args))
 
 
 class InputError(HetorchError, ValueError):

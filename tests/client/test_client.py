@@ -7,12 +7,14 @@ import functools
 import json
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 import torch
 
 from hetorch.client import Client, Sharing, StepTimings, Vault
 from hetorch.client.sharing_noise import check_sharing
+from hetorch.engine.secret import SecretKey
 from hetorch.errors import (
     InputError,
     InputRangeWarning,
@@ -264,6 +266,41 @@ def test_a_lying_server_cannot_make_the_client_accept_a_result(served: ServedMod
     ):
         client.predict(samples(1))
     assert keys
+
+
+class Mixing(httpx.BaseTransport):
+    """Gives every prediction the answer to the one before it, as a proxy that mixes requests up does."""
+
+    def __init__(self) -> None:
+        self.inner = httpx.HTTPTransport()
+        self.last: bytes | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self.inner.handle_request(request)
+        if not request.url.path.endswith("/predict"):
+            return response
+        body = b"".join(response.iter_raw())
+        response.close()
+        body, self.last = self.last or body, body
+        return httpx.Response(response.status_code, headers=response.headers, stream=httpx.ByteStream(body))
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def test_the_answer_to_another_request_is_not_decrypted(
+    url: str, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client(url, vault=vault, allow_insecure=True, transport=Mixing()) as client:
+        x = samples(2)
+        assert np.abs(client.predict(x[0]) - expected(x[0])).max() < ERROR
+
+        def decrypt(*_: object) -> None:
+            raise AssertionError("it was decrypted")
+
+        monkeypatch.setattr(SecretKey, "decrypt", decrypt)
+        with pytest.raises(WireError, match="for another request"):
+            client.predict(x[1])
 
 
 def test_a_damaged_secret_gives_no_result(url: str, tmp_path: Path) -> None:

@@ -19,10 +19,11 @@ import hetorch.client
 from hetorch.client import Client, Vault
 from hetorch.client.catalogue import fetch_public_plan
 from hetorch.client.server_address import ServerAddress
-from hetorch.errors import HetorchError, InputError
+from hetorch.errors import HetorchError, InputError, RemoteError
 from hetorch.model_owner.encrypt import save_encrypted_weights
+from hetorch.plan.plan import Plan
 from hetorch.server.models import ServedModel, serve_plan
-from hetorch.wire.addresses import without_user_information
+from hetorch.user_information import without_user_information
 from tests.cli.command import hetorch as run
 from tests.cli.command import refusal
 from tests.server.live import live
@@ -221,6 +222,23 @@ def test_no_error_of_the_command_line_tells_the_password(arguments: tuple[str, .
     assert not tells(refusal(*(places.get(word, word) for word in arguments), vault=tmp_path / "vault"))
 
 
+@pytest.mark.parametrize("form", ["http://{}@host/plan", "{}@host:8000"])
+def test_no_error_of_a_path_tells_the_password(form: str, tmp_path: Path) -> None:
+    """An address where a path belongs is repeated in the message."""
+    address = form.format(f"{NAME}:{PASSWORD}")
+    calls: list[Callable[[], Any]] = [
+        lambda: Plan.load(Path(address)),
+        lambda: RemoteError(f"no answer of {address!r}"),
+        lambda: save_encrypted_weights(outsourced_plan(), b"", Path(address) / "w"),
+    ]
+    for call in calls:
+        try:
+            told = repr(call())
+        except HetorchError as error:
+            told = str(error) + repr(error)
+        assert not tells(told), told
+
+
 def test_uploading_weights_prints_no_password(url: str, tmp_path: Path) -> None:
     vault = tmp_path / "vault"
     plan = outsourced_plan()
@@ -239,6 +257,8 @@ def test_addresses_without_user_information() -> None:
         "a:b@host:8000": "host:8000",
         "models@v2/plan": "models@v2/plan",
         "mail to me@host about /a@b": "mail to me@host about /a@b",
+        "cannot read 'a:b/c@d@host:8000': no such file": "cannot read 'host:8000': no such file",
+        "the layer 'a:b' at 12:30": "the layer 'a:b' at 12:30",
     }.items():
         assert without_user_information(text) == shown
     address = ServerAddress.parse("http://a:b@host:81/base/")

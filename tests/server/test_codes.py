@@ -70,6 +70,12 @@ def stalling() -> Iterator[bytes]:
 
 REQUESTS: dict[Code, list[Callable[[Situation], httpx.Response]]] = {
     Code.NO_SUCH_ADDRESS: [lambda s: s.http.get("/v2/models"), lambda s: s.http.get("/")],
+    Code.REQUEST_AMBIGUOUS: [
+        lambda s: s.http.get("/v1/models%2Fsmall"),
+        lambda s: s.http.get(
+            "/v1/models", headers=[("Hetorch-Key-Id", UNKNOWN), ("hetorch-key-id", s.key_id)]
+        ),
+    ],
     Code.METHOD_NOT_ALLOWED: [
         lambda s: s.http.delete(addresses.MODELS),
         lambda s: s.http.get(addresses.predict("small")),

@@ -15,10 +15,12 @@ from starlette.types import Receive, Scope, Send
 
 from hetorch.server import guard
 from hetorch.server.app import insecure_app_beside_secrets
+from hetorch.server.connections import ConnectionLimits
 from hetorch.server.guard import Guard
 from hetorch.server.metrics import Metrics
 from hetorch.server.models import ServedModel
 from hetorch.server.run import _Server, address_of, bind, ready_file, write_ready_file
+from hetorch.server.settings import Settings
 
 
 def test_a_link_in_the_way_of_the_ready_file_is_not_followed(tmp_path: Path) -> None:
@@ -57,7 +59,9 @@ def test_connections_without_a_request_are_closed(served: ServedModel, beginning
     config = uvicorn.Config(
         insecure_app_beside_secrets({"small": served}), log_level="critical", lifespan="on"
     )
-    server = _Server(config, listens.set, idle_timeout=1.0)
+    server = _Server(
+        config, listens.set, Settings(head_timeout=1.0, idle_timeout=1.0), ConnectionLimits(9, 9)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     try:
@@ -107,7 +111,9 @@ def test_connections_that_do_not_read_are_closed(monkeypatch: pytest.MonkeyPatch
     listens = threading.Event()
     guarded = Guard(app, Metrics(), idle_timeout=0.5)
     config = uvicorn.Config(guarded, log_level="critical", lifespan="off")
-    server = _Server(config, listens.set, idle_timeout=1.0)
+    server = _Server(
+        config, listens.set, Settings(head_timeout=1.0, idle_timeout=1.0), ConnectionLimits(9, 9)
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
     thread.start()
     try:

@@ -47,11 +47,10 @@ def test_health_models_and_public_plan(http: httpx.Client, owner: Owner) -> None
 
 def test_a_prediction_is_right_and_timed(http: httpx.Client, owner: Owner, key_id: str) -> None:
     x = np.array([0.5, -0.25, 1, 0, -1, 0.125, 0.75, -0.5])
-    answer = http.post(
-        PREDICT, content=owner.request(key_id, x.tolist()), headers=OCTETS | {"Hetorch-Key-Id": key_id}
-    )
+    request = owner.request(key_id, x.tolist())
+    answer = http.post(PREDICT, content=request, headers=OCTETS | {"Hetorch-Key-Id": key_id})
     assert answer.status_code == 200
-    response = load_response(owner.plan, answer.content)
+    response = load_response(owner.plan, answer.content, request)
     assert response.key_id == key_id
     result = owner.plan.unpack([owner.secret.decrypt(c) for c in response.ciphertexts])
     # Key switching and rescaling at N = 2^11 and scale 2^40 leave far more than 20 of 40 bits.

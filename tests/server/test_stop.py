@@ -24,7 +24,7 @@ from hetorch.server.run import bind, leave_computations, run, stopped_by_signals
 from hetorch.server.settings import Settings
 from hetorch.server.workers import WorkerPool
 
-pool = WorkerPool(1, 0)
+pool = WorkerPool(1, {queue})
 
 def compute(waited):
     print("begun", flush=True)
@@ -37,7 +37,11 @@ async def answer(request):
         return refusal.response()
     return PlainTextResponse("done")
 
-app = Starlette(routes=[Route("/", answer)])
+async def pending(request):
+    return PlainTextResponse(str(pool.pending))
+
+app = Starlette(routes=[Route("/", answer), Route("/pending", pending)])
+app.state.stop_work = pool.close
 with stopped_by_signals():
     run(app, bind("127.0.0.1", 0), Settings(shutdown_timeout={limit}), lambda address: print(address, flush=True))
 leave_computations()
@@ -47,7 +51,7 @@ leave_computations()
 def stopped_in_a_request(number: int, seconds: float, limit: float) -> tuple[int, str, list[str]]:
     """Stop a server while it computes for `seconds`; return its exit code, its stderr and the answers of its client."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER.format(seconds=seconds, limit=limit)],
+        [sys.executable, "-c", SERVER.format(seconds=seconds, limit=limit, queue=0)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -81,6 +85,35 @@ def test_a_computation_beyond_the_limit_is_left(number: int) -> None:
     code, errors, answers = stopped_in_a_request(number, 600, 1)
     assert code == 0 and "Traceback" not in errors
     assert answers == ["cut off"] or "the server was stopped" in answers[0]
+
+
+def test_waiting_requests_are_refused_at_once() -> None:
+    """They are answered while the one that runs still does, and by the service itself."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER.format(seconds=5, limit=30, queue=3)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    url, answers = process.stdout.readline().strip(), []
+
+    def ask() -> None:
+        answer = httpx.get(url, timeout=60, trust_env=False)
+        answers.append((answer.status_code, "code" in answer.text and answer.json()["code"]))
+
+    clients = [threading.Thread(target=ask) for _ in range(4)]
+    for client in clients:
+        client.start()
+    assert process.stdout.readline().strip() == "begun"
+    while httpx.get(f"{url}/pending", trust_env=False).text != "4":
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    for client in clients:
+        client.join(60)
+    assert answers == [(503, "busy")] * 3 + [(200, False)]
+    assert (process.returncode, errors) == (0, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -74,7 +74,10 @@ def predict(http: httpx.Client, owner: Owner, key_id: str) -> httpx.Response:
 def error_of(answer: httpx.Response, owner: Owner, seed: int = 0) -> float:
     """Return the largest deviation of an answer from the definition in numpy."""
     assert answer.status_code == 200, answer.text
-    slots = [owner.secret.decrypt(c) for c in load_response(owner.plan, answer.content).ciphertexts]
+    slots = [
+        owner.secret.decrypt(c)
+        for c in load_response(owner.plan, answer.content, answer.request.content).ciphertexts
+    ]
     return float(np.abs(owner.plan.unpack(slots) - expected(np.array(X), seed)).max())
 
 

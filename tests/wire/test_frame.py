@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hetorch.errors import WireError
-from hetorch.wire.frame import HEADER_BYTES, FrameLimits, Kind, dump_frame, load_frame
+from hetorch.wire.frame import HEADER_BYTES, VERSION, FrameLimits, Kind, dump_frame, load_frame
 
 MODEL, KEY = bytes(range(32)), bytes(range(32, 64))
 LIMITS = FrameLimits(2, frozenset({5, 9}))
@@ -24,7 +24,7 @@ def frame() -> bytes:
 )
 def test_round_trip(blobs: list[bytes], key_id: bytes, kind: Kind) -> None:
     limits = FrameLimits(len(blobs), frozenset(len(b) for b in blobs))
-    loaded = load_frame(dump_frame(kind, MODEL, key_id, blobs), limits)
+    loaded = load_frame(dump_frame(kind, MODEL, key_id, blobs, bytes(kind.request_bytes)), limits)
     assert (loaded.kind, loaded.model, loaded.key_id) == (kind, MODEL, key_id)
     assert [bytes(b) for b in loaded.blobs] == blobs
 
@@ -52,7 +52,7 @@ def test_every_truncation_is_refused(size: int) -> None:
     ("offset", "patch", "sentence"),
     [
         (0, b"X", "no hetorch message"),
-        (4, b"\2", "version 2"),
+        (4, b"\1", "version 1"),
         (6, b"\7", "unknown kind 7"),
         (72, b"\3", "holds 3 ciphertexts"),
         (72, b"\xff\xff\xff\xff", "holds 4294967295 ciphertexts"),
@@ -72,7 +72,7 @@ def test_trailing_bytes_are_refused() -> None:
 
 
 def test_a_huge_count_within_the_limits_reads_nothing_it_does_not_have() -> None:
-    header = struct.pack("<4sHH32s32sI", b"HTWM", 1, 1, MODEL, KEY, 2**32 - 1)
+    header = struct.pack("<4sHH32s32sI", b"HTWM", VERSION, 1, MODEL, KEY, 2**32 - 1)
     with pytest.raises(WireError, match="ends inside the length of ciphertext 0"):
         load_frame(header, FrameLimits(2**32 - 1, frozenset({5})))
 
@@ -99,5 +99,7 @@ def test_a_flipped_bit_is_refused_or_lands_in_content(bit: int) -> None:
         loaded = load_frame(data, LIMITS)
     except WireError:
         return
-    again = dump_frame(loaded.kind, loaded.model, loaded.key_id, [bytes(b) for b in loaded.blobs])
+    again = dump_frame(
+        loaded.kind, loaded.model, loaded.key_id, [bytes(b) for b in loaded.blobs], loaded.request
+    )
     assert again == bytes(data)

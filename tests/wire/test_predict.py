@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hetorch.engine.codec import ciphertext_blob_bytes
 from hetorch.engine.native import Ciphertext
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import WireError
 from hetorch.params.insecure import insecure_small
 from hetorch.plan.public import PublicPlan
+from hetorch.wire.frame import Kind, dump_frame
 from hetorch.wire.predict import (
     dump_request,
     dump_response,
@@ -64,7 +67,7 @@ def test_a_response_has_the_output_level_and_scale() -> None:
     p = plan()
     fresh = secret().encrypt(np.zeros(p.slot_count), level=p.output_level, scale=p.output_scale)
     with pytest.raises(WireError, match="the plan says"):  # a fresh ciphertext is seeded: half as long
-        load_response(p, dump_response(p, KEY_ID, [fresh]))
+        load_response(p, dump_response(p, KEY_ID, [fresh], b"asked"), b"asked")
     assert response_limits(p).smallest == response_limits(p).largest
 
 
@@ -89,10 +92,23 @@ def test_other_parameters_are_refused() -> None:
         load_request(foreign, request_bytes())
 
 
+def test_the_answer_to_another_request_is_refused_before_its_ciphertexts_are_parsed() -> None:
+    p = plan()
+    noise = np.random.default_rng(0).bytes(ciphertext_blob_bytes(p.parameters, p.output_level, seeded=False))
+    ids = bytes.fromhex(p.fingerprint), bytes.fromhex(KEY_ID)
+    answer = dump_frame(Kind.PREDICT_RESPONSE, *ids, [noise], hashlib.sha256(b"asked").digest())
+    assert len(answer) == response_limits(p).largest
+    with pytest.raises(WireError, match=r"for another request .*nothing was decrypted"):
+        load_response(p, answer, b"Asked")
+    with pytest.raises(WireError) as parsed:
+        load_response(p, answer, b"asked")
+    assert "another request" not in str(parsed.value)
+
+
 def test_kinds_are_not_mixed() -> None:
     p = plan()
     fresh = encrypt()
-    response = dump_response(p, KEY_ID, [fresh])
+    response = dump_response(p, KEY_ID, [fresh], b"asked")
     with pytest.raises(WireError, match="predict_request"):
         load_request(p, response)
 

@@ -66,7 +66,7 @@ def _difference(
     from hetorch.cli.target import is_address, plan_folder, public_plan
     from hetorch.inspect.plan_difference.plans import compare_plans, compare_public_plans
     from hetorch.plan import Plan
-    from hetorch.wire.addresses import without_user_information
+    from hetorch.user_information import without_user_information
 
     targets = (first, second)
     names = (without_user_information(first), without_user_information(second))

@@ -36,7 +36,7 @@ from hetorch.cli.upload_weights import upload_weights
 from hetorch.cli.without_weights import without_weights
 from hetorch.errors import HetorchError
 from hetorch.optional_packages import missing_package
-from hetorch.wire.addresses import without_user_information
+from hetorch.user_information import without_user_information
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 and the number of SIGINT, as shells have it."""

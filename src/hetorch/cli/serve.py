@@ -11,7 +11,7 @@ import typer
 
 from hetorch.engine.backend import NATIVE
 from hetorch.interop.backends import BACKENDS
-from hetorch.server.settings import SHUTDOWN_SECONDS
+from hetorch.server.settings import CONNECTIONS, SHUTDOWN_SECONDS
 from hetorch.wire.limits import REQUEST_SECONDS
 
 ENCODING = "encoding weights"
@@ -34,9 +34,13 @@ def serve(
     workers: Annotated[int, typer.Option(help="Number of predictions computed at once.", min=1)] = 2,
     queue: Annotated[int, typer.Option(help="Number of predictions that may wait behind them.", min=0)] = 16,
     key_memory: Annotated[
-        float,
-        typer.Option(help="Memory for clients' evaluation keys and encrypted weights, in GB.", min=0.001),
-    ] = 16.0,
+        float | None,
+        typer.Option(
+            help="Memory for clients' evaluation keys and encrypted weights, in GB; a quarter of this machine's, at "
+            "most 17, if left out.",
+            min=0.001,
+        ),
+    ] = None,
     key_folder: Annotated[
         Path | None,
         typer.Option(help="Keep uploaded keys and encrypted weights in this folder as well as in memory."),
@@ -44,7 +48,13 @@ def serve(
     key_disk: Annotated[
         float, typer.Option(help="Disk space that the key folder may take, in GB.", min=0.001)
     ] = 64.0,
-    body_memory: Annotated[float, typer.Option(help="Memory for request bodies, in GB.", min=0.001)] = 8.0,
+    body_memory: Annotated[
+        float | None,
+        typer.Option(
+            help="Memory for request bodies, in GB; an eighth of this machine's, at most 8.6, if left out.",
+            min=0.001,
+        ),
+    ] = None,
     request_timeout: Annotated[
         float,
         typer.Option(
@@ -54,6 +64,15 @@ def serve(
     shutdown_timeout: Annotated[
         float, typer.Option(help="Seconds that running predictions have to end when the server is stopped.")
     ] = SHUTDOWN_SECONDS,
+    connections: Annotated[int, typer.Option(help="Most connections at once.", min=1)] = CONNECTIONS,
+    connections_per_address: Annotated[
+        int | None,
+        typer.Option(
+            help="Most connections from one address, or IPv6 /64 network; half of all if left out, all "
+            "with --trusted-proxies: a proxy is one address.",
+            min=1,
+        ),
+    ] = None,
     memory_limit: Annotated[
         float | None,
         typer.Option(
@@ -131,25 +150,27 @@ def serve(
     from hetorch.server.exposure import Tls, check_exposure, check_proxies
     from hetorch.server.models import load_models
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
-    from hetorch.server.settings import Settings
+    from hetorch.server.settings import Settings, default_body_memory, default_key_memory
 
     check_file(ready_path)
+    proxies = check_proxies([word.strip() for word in trusted_proxies.split(",") if word.strip()])
     settings = Settings(
         workers=workers,
         queue=queue,
-        body_memory=round(body_memory * GB),
-        key_memory=round(key_memory * GB),
+        body_memory=default_body_memory() if body_memory is None else round(body_memory * GB),
+        key_memory=default_key_memory() if key_memory is None else round(key_memory * GB),
         key_folder=key_folder,
         key_disk=round(key_disk * GB),
         request_timeout=request_timeout,
         shutdown_timeout=shutdown_timeout,
+        connections=connections,
+        connections_per_address=connections_per_address or (connections if proxies else None),
         tokens=tokens,
         audit_log=audit_log,
     )
     if tls_cert is None and (tls_key is not None or tls_client_ca is not None):
         raise InputError("tls_key= and tls_client_ca= need the server's certificate; add tls_cert=")
     tls = None if tls_cert is None else Tls(tls_cert, tls_key, tls_client_ca)
-    proxies = check_proxies([word.strip() for word in trusted_proxies.split(",") if word.strip()])
     with stopped_by_signals(), bind(host, port) as bound, ready_file(ready_path) as tell_ready:
         if not insecure:
             check_exposure(bound, tls=tls is not None, proxies=proxies, tokens=tokens is not None)

@@ -21,7 +21,7 @@ def plan_folder(target: str) -> Path:
     """Return the folder; InputError unless it exists."""
     folder = Path(target)
     if not folder.is_dir():
-        from hetorch.wire.addresses import without_user_information
+        from hetorch.user_information import without_user_information
 
         shown = without_user_information(target)
         raise InputError(f"{shown!r} is neither a plan folder nor an address such as http://host:port")

@@ -54,7 +54,7 @@ def upload_weights(
     """
     from hetorch.client import Client
     from hetorch.client import upload_weights as upload
-    from hetorch.wire.addresses import without_user_information
+    from hetorch.user_information import without_user_information
 
     progress = False if as_json else None
     credentials = read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)

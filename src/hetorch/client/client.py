@@ -172,7 +172,7 @@ class Client:
             InputError: `x` has another shape or other columns, no numbers, or numbers that are not finite or far beyond
                 the range; the error bound of `for_sharing` is below the plan's predicted error.
             RemoteError: the server cannot be reached or refuses, or this client is closed.
-            WireError: the server's answer is malformed.
+            WireError: the server's answer is malformed, or for another request.
             VaultError: the vault cannot be used, or too many results were shared.
         """
         samples, single = self.plan.samples(x, fewest=1)
@@ -312,7 +312,7 @@ class Client:
         encrypted = time.perf_counter()
         answer = self._post(request, key_id)
         received = time.perf_counter()
-        response = load_response(plan, answer.body)
+        response = load_response(plan, answer.body, request)
         if response.key_id != key_id:
             raise WireError("the server's answer was made with other keys than ours; ask again")
         if for_sharing is not None:

@@ -9,7 +9,7 @@ import re
 import httpx
 
 from hetorch.quantities import size_text
-from hetorch.wire.addresses import without_user_information
+from hetorch.user_information import without_user_information
 
 MAX_TITLE_LENGTH = 80
 """Characters of a web page's title that a message repeats."""

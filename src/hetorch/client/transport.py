@@ -16,7 +16,8 @@ from hetorch.client.server_address import ServerAddress
 from hetorch.client.watch import Watch
 from hetorch.errors import InputError, RemoteError
 from hetorch.quantities import size_text
-from hetorch.wire.addresses import OCTETS, without_user_information
+from hetorch.user_information import without_user_information
+from hetorch.wire.addresses import OCTETS
 from hetorch.wire.answers import load_error
 from hetorch.wire.codes import Code
 from hetorch.wire.limits import MAX_ANSWER_BYTES, MAX_RETRY_AFTER_SECONDS, MIN_RETRY_AFTER_SECONDS

@@ -74,7 +74,7 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
         Route(addresses.stored_weights(name, key_id), service.find_weights),
         Route(addresses.predict(name), service.predict, methods=["POST"]),
     ]
-    return Starlette(
+    app = Starlette(
         routes=routes,
         middleware=[
             *audit,
@@ -85,9 +85,12 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
             Refusal: _answer_refusal,
             WireError: _answer_malformed_message,
             HTTPException: _answer_router,
+            MemoryError: service.refuse_without_memory,
         },
         lifespan=lifespan,
     )
+    app.state.stop_work = service.workers.close  # hetorch.server.run calls it when the server stops
+    return app
 
 
 async def _answer_refusal(request: Request, error: Exception) -> Response:

@@ -28,6 +28,11 @@ class EngineCache:
         # By the identity of the keys, which the entry keeps alive.
         self._engines: OrderedDict[int, tuple[EvaluationKeys, Any]] = OrderedDict()
 
+    def clear(self) -> None:
+        """Forget the engines; those in use stay until their computation ends."""
+        with self._lock:
+            self._engines.clear()
+
     def engine(self, keys: EvaluationKeys) -> Any:
         """Return an engine with these keys."""
         if self._backend.converted_key_bytes is None:

@@ -10,6 +10,7 @@ import secrets
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hetorch.errors import HetorchError
+from hetorch.server.ambiguity import tell_ambiguity
 from hetorch.server.metrics import Metrics
 from hetorch.server.refusal import Refusal
 from hetorch.wire.codes import Code
@@ -44,6 +45,14 @@ class Guard:
         """Pass one request to the application and its answer to the client."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+            return
+        ambiguity = tell_ambiguity(scope)
+        if ambiguity is not None:
+            # Nothing more is read: where the request ends is what is in doubt.
+            refusal = Refusal(Code.REQUEST_AMBIGUOUS, ambiguity).response()
+            refusal.headers["Connection"] = "close"
+            self._metrics.count(refusal.status_code)
+            await refusal(scope, receive, send)
             return
         # A client that waits for "100 Continue" has sent no body yet; reading would ask it to.
         body = _Body(receive, complete=any(name == b"expect" for name, _ in scope["headers"]))

@@ -9,10 +9,11 @@ API tokens, only within one tenant (TenantKind).
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,8 +21,11 @@ from typing import Any, TypeVar, cast
 from hetorch.atomic_files import write_atomically
 from hetorch.errors import PlanUseError, StorageError, WireError
 from hetorch.quantities import exact_size_text
+from hetorch.server.quiet_log import QuietLog
 from hetorch.server.stored_kinds import StoredKind
 from hetorch.wire.answers import KEY_ID
+
+log = logging.getLogger("hetorch.server")
 
 V = TypeVar("V")
 SUFFIXES = (".evk", ".weights")
@@ -40,6 +44,9 @@ class KeyStore:
     """A store within limits: the least recently used entries leave first, from memory and from disk. Safe to use from
     many threads.
 
+    A folder that is full or read-only stops nobody: what cannot be written is served from memory, counted, and told in
+    the log once a minute.
+
     Args:
         memory_limit: bytes of keys and weights ready for use; the last one stays even if it is larger.
         folder: where uploads are kept on disk; made if it is missing. None for memory only.
@@ -57,6 +64,9 @@ class KeyStore:
         self._writing = threading.Lock()  # memory and disk change in the same order
         self._ready: OrderedDict[tuple[StoredKind[Any], str], _Held] = OrderedDict()
         self._used = 0
+        self._disk_failures = 0
+        self._quiet = QuietLog(log)
+        self._outdated: set[Path] = set()  # files that could be neither replaced nor deleted
         if folder is not None:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -82,7 +92,7 @@ class KeyStore:
             if (kind, key_id) in self._ready:
                 return True
         path = self._path(kind, key_id)
-        return path is not None and path.exists()
+        return path is not None and path not in self._outdated and os.path.exists(path)
 
     def get(self, kind: StoredKind[V], key_id: str) -> V | None:
         """Return the keys or weights, read from disk if they had left memory; None if they are unknown. A damaged file
@@ -93,21 +103,25 @@ class KeyStore:
                 self._ready.move_to_end((kind, key_id))
                 return cast(V, held.value)
         path = self._path(kind, key_id)
-        if path is None:
+        if path is None or path in self._outdated:
             return None
         try:
             data = path.read_bytes()
-            os.utime(path)
             inode = path.stat().st_ino
-        except OSError:
+        except FileNotFoundError:
             return None
+        except OSError as error:
+            self._tell(error)
+            return None
+        with self._telling():
+            os.utime(path)
         try:
             identity = kind.identify(data)
             if identity.key_id != key_id:
                 raise WireError("not what its name says")
             value = kind.parse(data)
         except WireError:
-            with self._writing, contextlib.suppress(FileNotFoundError):
+            with self._writing, self._telling(), contextlib.suppress(FileNotFoundError):
                 if path.stat().st_ino == inode:  # not the file that another upload has put there since
                     path.unlink()
             return None
@@ -134,9 +148,17 @@ class KeyStore:
             if not known:
                 self._insert(kind, key_id, parsed, replace=True)
             same = known or identity.content == key_id
-            if path is not None and not (same and path.exists()):
+            if path is not None and not (same and path not in self._outdated and os.path.exists(path)):
                 self._write(path, data)
         return key_id
+
+    def make_room(self) -> None:
+        """Drop the least recently used half of what is in memory, by size, and the last entry if it is the only one."""
+        with self._lock:
+            target = self._used // 2
+            while self._ready and self._used > target:
+                (old, _), _ = self._ready.popitem(last=False)
+                self._used -= old.memory_bytes
 
     def snapshot(self) -> dict[str, int]:
         """Return the numbers of keys and of weights that are ready, and their bytes in memory."""
@@ -146,6 +168,7 @@ class KeyStore:
                 "keys_held": held["keys"],
                 "weights_held": held["weights"],
                 "key_memory_bytes": self._used,
+                "key_disk_failures": self._disk_failures,
             }
 
     def _insert(self, kind: StoredKind[object], key_id: str, held: _Held, *, replace: bool) -> None:
@@ -169,9 +192,36 @@ class KeyStore:
         return self._folder / kind.folder / f"{key_id}{kind.suffix}"
 
     def _write(self, path: Path, data: bytes | bytearray) -> None:
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        write_atomically(path, data)
-        self._trim_disk(path)
+        """Write an upload to disk, or take away the file that it would have replaced."""
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            write_atomically(path, data)
+        except OSError as error:
+            self._tell(error)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError:
+                self._outdated.add(path)
+            return
+        self._outdated.discard(path)
+        with self._telling():
+            self._trim_disk(path)
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell an OSError of the block, which the caller can do without, instead of raising it."""
+        try:
+            yield
+        except OSError as error:
+            self._tell(error)
+
+    def _tell(self, error: OSError) -> None:
+        with self._lock:
+            self._disk_failures += 1
+        self._quiet.warn(
+            f"the key folder {self._folder} cannot be used: {error.strerror or error}; they are served from "
+            "memory and are lost with this process"
+        )
 
     def _trim_disk(self, newest: Path) -> None:
         """Delete the least recently used files above the disk limit, but never the newest one."""

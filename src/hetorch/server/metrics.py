@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hetorch.wire.codes import Code
+
 KEPT_RUNS = 1024
 """Latest run times of each model that are kept for the percentiles; more react more slowly to a change."""
 
@@ -31,15 +33,23 @@ class Metrics:
         self._lock = threading.Lock()
         self._requests = 0
         self._refused = 0
+        self._busy = 0
         self._failed = 0
+        self._out_of_memory = 0
         self._runs: dict[str, deque[float]] = {}
 
     def count(self, status: int) -> None:
-        """Count one answered request by its HTTP status: 4xx as refused, 5xx as failed."""
+        """Count one answered request by its HTTP status: 4xx as refused, 503 as busy, other 5xx as failed."""
         with self._lock:
             self._requests += 1
             self._refused += 400 <= status < 500
-            self._failed += status >= 500
+            self._busy += status == Code.BUSY.status
+            self._failed += status >= 500 and status != Code.BUSY.status
+
+    def ran_out_of_memory(self) -> None:
+        """Count a request for which there was no memory; its 503 counts as busy too."""
+        with self._lock:
+            self._out_of_memory += 1
 
     def ran(self, model: str, milliseconds: float) -> None:
         """Record the run time of one prediction; the last KEPT_RUNS of each model are kept."""
@@ -53,7 +63,9 @@ class Metrics:
             counters: dict[str, object] = {
                 "requests": self._requests,
                 "refused": self._refused,
+                "busy": self._busy,
                 "failed": self._failed,
+                "out_of_memory": self._out_of_memory,
             }
         models = {
             name: {

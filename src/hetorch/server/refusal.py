@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 from starlette.responses import Response
 
 from hetorch.wire.addresses import JSON
@@ -28,7 +30,12 @@ class Refusal(Exception):
     def response(self, request_id: str | None = None) -> Response:
         """Return the answer; with the `request_id` under which the log has more."""
         body = dump_error(self.code, self.sentence, request_id)
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if self.code is Code.BUSY else {}
+        headers = {"Retry-After": str(_retry_after())} if self.code is Code.BUSY else {}
         if self.code is Code.UNAUTHORISED:
             headers["WWW-Authenticate"] = "Bearer"
         return Response(body, self.status, headers, media_type=JSON)
+
+
+def _retry_after() -> int:
+    """Return one of RETRY_AFTER_SECONDS at random, so that clients that were refused together do not come together."""
+    return secrets.choice(RETRY_AFTER_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -19,6 +20,13 @@ from starlette.applications import Starlette
 
 from hetorch.atomic_files import SHARED, write_atomically
 from hetorch.errors import InputError, StorageError
+from hetorch.server.connections import (
+    ACCEPTED_AT_ONCE,
+    WAITING_FOR_ACCEPT,
+    ConnectionLimits,
+    counted_protocol,
+    raise_descriptor_limit,
+)
 from hetorch.server.exposure import Tls
 from hetorch.server.settings import Settings
 from hetorch.server.workers import WORKER_THREADS
@@ -64,8 +72,10 @@ def run(
     """Serve until SIGINT or SIGTERM, then let running requests end (at most `shutdown_timeout` seconds), and return.
 
     `tls`: None for plain HTTP. `proxies`: addresses from which X-Forwarded-For tells the client's address; from all
-    others the header is ignored.
+    others the header is ignored. `app.state.stop_work`, if there is one, is called when the server stops;
+    `app.state.connections` is set here.
     """
+    limits = ConnectionLimits.within(settings, raise_descriptor_limit())
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -80,9 +90,11 @@ def run(
         ssl_cert_reqs=ssl.CERT_NONE if tls is None or tls.client_ca is None else ssl.CERT_REQUIRED,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
+    app.state.connections = limits  # for the metrics
+    stopping = getattr(app.state, "stop_work", None)
     with stopped_by_signals():
         address = address_of(bound, tls=tls is not None)
-        _Server(config, lambda: listening(address), settings.idle_timeout).run(sockets=[bound])
+        _Server(config, lambda: listening(address), settings, limits, stopping).run(sockets=[bound])
 
 
 @contextlib.contextmanager
@@ -154,20 +166,41 @@ def write_ready_file(path: Path, address: str) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that tells when it listens, and closes idle connections: uvicorn waits for ever for the head of
-    a request, and for a client to read the rest of its answer."""
+    """A uvicorn server that tells when it listens, limits connections, and closes idle ones: uvicorn waits for ever for
+    the head of a request, and for a client to read the rest of its answer."""
 
-    def __init__(self, config: uvicorn.Config, listening: Callable[[], None], idle_timeout: float) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        listening: Callable[[], None],
+        settings: Settings,
+        limits: ConnectionLimits,
+        stopping: Callable[[], None] | None = None,
+    ) -> None:
+        config.http = counted_protocol(limits)
+        config.backlog = ACCEPTED_AT_ONCE  # asyncio takes it for both; the kernel's is set in startup
         super().__init__(config)
         self._listening = listening
-        self._idle_timeout = idle_timeout
+        self._limits = limits
+        self._stopping = stopping
+        self._head_timeout = settings.head_timeout
+        self._idle_timeout = settings.idle_timeout
         # For each connection without a request in progress: its last request, and the time when this was first seen.
         self._idle: dict[Any, tuple[object, float]] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._limits.tell_accept_failure)
         await super().startup(sockets)
+        for bound in sockets or []:
+            bound.listen(WAITING_FOR_ACCEPT)
         if self.started:
             self._listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Refuse waiting computations at once, and let running ones end."""
+        if self._stopping is not None:
+            self._stopping()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Close idle connections once a second; uvicorn calls this ten times a second."""
@@ -185,7 +218,8 @@ class _Server(uvicorn.Server):
             seen, since = self._idle.get(connection, (last, now))
             if seen is not last:  # there was another request in between
                 since = now
-            if now - since > self._idle_timeout:
+            reads = connection.transport.is_closing()
+            if now - since > (self._idle_timeout if reads else self._head_timeout):
                 connection.transport.abort()
             else:
                 idle[connection] = last, since

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Mapping
 
@@ -15,10 +16,12 @@ from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, token_of
 from hetorch.server.body import BodyBudget, check_content_type, read_body
+from hetorch.server.connections import ConnectionLimits
 from hetorch.server.isolation import loaded_secret_modules
 from hetorch.server.key_store import KeyStore
 from hetorch.server.metrics import Metrics
 from hetorch.server.models import ServedModel
+from hetorch.server.quiet_log import QuietLog
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
 from hetorch.server.stored_kinds import StoredKind
@@ -31,6 +34,8 @@ from hetorch.wire.predict import dump_response, load_request
 from hetorch.wire.server_timing import dump_server_timing
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
 
+log = logging.getLogger("hetorch.server")
+
 
 class Service:
     """The endpoints, over one set of models, keys and workers. PlanUseError if the settings do not suffice for one of
@@ -42,6 +47,7 @@ class Service:
         self._models = models
         self._settings = settings
         self._keys = KeyStore(settings.key_memory, settings.key_folder, settings.key_disk)
+        self._quiet = QuietLog(log)
         self._bodies = BodyBudget(settings.body_memory)
         for name, model in models.items():
             self._keys.check_fits(model.kinds, name)
@@ -136,11 +142,26 @@ class Service:
             body, times = await self.workers.run(work, self._settings.request_timeout)
         return Response(body, media_type=OCTETS, headers={SERVER_TIMING_HEADER: dump_server_timing(times)})
 
+    async def refuse_without_memory(self, request: Request, error: Exception) -> Response:
+        """Answer a request for which there is no memory with 503, and drop the least recently used keys."""
+        self._keys.make_room()
+        for model in self._models.values():
+            model.engines.clear()
+        self.metrics.ran_out_of_memory()
+        self._quiet.warn(
+            f"{request.method} {request.url.path[:200]!r} found no memory; the least recently used keys were dropped. "
+            "Lower --key-memory, --body-memory or --workers"
+        )
+        return Refusal(Code.BUSY, "the server has no memory for this request now; try again").response()
+
     async def show_metrics(self, request: Request) -> Response:
         """Answer GET /v1/metrics: the counters, and the secret modules loaded (none, unless a test asked for it)."""
         check_operator(request)
         snapshot = self.metrics.snapshot() | self._keys.snapshot()
         snapshot |= {"pending": self.workers.pending, "secret_modules": loaded_secret_modules()}
+        limits: ConnectionLimits | None = getattr(request.app.state, "connections", None)
+        if limits is not None:  # not under an ASGI server of the embedder's own
+            snapshot |= {"connections": limits.open, "connections_refused": limits.refused}
         return JSONResponse(snapshot)
 
     def _compute(
@@ -164,7 +185,7 @@ class Service:
         parsed = time.perf_counter()
         result = model.run(keys, request.ciphertexts, weights)
         ran = time.perf_counter()
-        body = dump_response(model.public, key_id, result)
+        body = dump_response(model.public, key_id, result, data)
         dumped = time.perf_counter()
         self.metrics.ran(model.name, (ran - parsed) * 1e3)
         seconds = {"queue": waited, "parse": parsed - start, "run": ran - parsed, "dump": dumped - ran}

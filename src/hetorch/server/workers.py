@@ -16,6 +16,8 @@ R = TypeVar("R")
 
 WORKER_THREADS = "hetorch-worker"
 """The beginning of the names of the threads that compute."""
+STOPPED = "the server was stopped; try again when it runs"
+"""The sentence for requests that a stopped server does not fulfil."""
 
 
 class WorkerPool:
@@ -29,6 +31,7 @@ class WorkerPool:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix=WORKER_THREADS)
         self._capacity = workers + queue
         self._pending = 0
+        self._closed = False
 
     @property
     def pending(self) -> int:
@@ -46,6 +49,8 @@ class WorkerPool:
             Refusal: busy if the queue is full or the server is stopped, timeout after `timeout` seconds.
             Exception: whatever `work` raises.
         """
+        if self._closed:
+            raise Refusal(Code.BUSY, STOPPED)
         if self._pending >= self._capacity:
             raise Refusal(
                 Code.BUSY,
@@ -70,13 +75,16 @@ class WorkerPool:
                 Code.TIMEOUT,
                 f"the computation took longer than {timeout:g} s, the most that this server allows",
             ) from None
-        except asyncio.CancelledError:  # the server was stopped, and the time that it gives is over
-            raise Refusal(Code.BUSY, "the server was stopped; try again when it runs") from None
+        except (
+            asyncio.CancelledError
+        ):  # it waited when the server was stopped, or ran beyond the time given then
+            raise Refusal(Code.BUSY, STOPPED) from None
         finally:
             abandoned.set()
 
     def close(self) -> None:
-        """Drop waiting computations; running ones end by themselves."""
+        """Take no more computations, and refuse waiting ones at once; running ones end by themselves."""
+        self._closed = True
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _finished(self, future: asyncio.Future[R]) -> None:

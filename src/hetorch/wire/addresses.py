@@ -5,8 +5,6 @@ Most functions also make the server's route templates: `predict("{name}")` is th
 
 from __future__ import annotations
 
-import re
-
 HEALTH = "/v1/health"
 METRICS = "/v1/metrics"
 MODELS = "/v1/models"
@@ -21,12 +19,6 @@ KEY_ID_HEADER = "Hetorch-Key-Id"
 is read."""
 SERVER_TIMING_HEADER = "Server-Timing"
 """Response header of a prediction (`hetorch.wire.server_timing`)."""
-
-_USER_INFORMATION = re.compile(r"(https?:/{1,2}|//)[^\s'\"]*@", re.IGNORECASE)
-"""User information of an address inside a sentence, up to the last '@' of the word: a password may hold any character,
-and a path that was an address has one slash."""
-_WITHOUT_SCHEME = re.compile(r"[^\s/@]*:\S*@")
-"""User information of an address whose http:// was forgotten."""
 
 
 def public_plan(model: str) -> str:
@@ -57,10 +49,3 @@ def stored_weights(model: str, key_id: str) -> str:
 def predict(model: str) -> str:
     """Return the address that takes a predict request and answers with the response (POST)."""
     return f"{MODELS}/{model}/predict"
-
-
-def without_user_information(text: str) -> str:
-    """Return an address, or a sentence with addresses, without the names and passwords in them."""
-    shown = _USER_INFORMATION.sub(r"\1", text)
-    alone = not any(character.isspace() for character in shown)
-    return _WITHOUT_SCHEME.sub("", shown, count=1) if alone else shown

@@ -29,6 +29,11 @@ class Code(StrEnum):
         return member
 
     NO_SUCH_ADDRESS = "no_such_address", 404, "The server has nothing at this path."
+    REQUEST_AMBIGUOUS = (
+        "request_ambiguous",
+        400,
+        "A proxy may read the request otherwise: two lengths, a repeated header, a disguised path.",
+    )
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The path exists, but not for this HTTP method."
     UNAUTHORISED = (
         "unauthorised",

@@ -4,17 +4,18 @@ Layout, little-endian:
 
     offset  bytes  field
     0       4      magic "HTWM"
-    4       2      version (1)
+    4       2      version (2)
     6       2      kind (1 = predict request, 2 = predict response, 3 = public key, 4 = encrypted weights)
     8       32     fingerprint of the plan
     40      32     key id: SHA-256 of the evaluation keys as uploaded
     72      4      number of blobs
-    76      ...    for each blob: 8 bytes of length, then the blob
+    76      32     only in kind 2: SHA-256 of the predict request that it answers
+    ...            for each blob: 8 bytes of length, then the blob
     ...     32     only in kinds 3 and 4, which lie in files: SHA-256 of everything before it
 
 The number and the lengths of the blobs are known from the plan, so a reader refuses a frame before it copies anything
 from it. Every blob carries its own checksum (see `hetorch.engine.codec`). Nothing here is cryptography: the checksums
-find damage, not malice.
+find damage, not malice, and the digest of the request finds mix-ups: two answers that a proxy exchanged.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ from hetorch.format_version import tell_other_version
 from hetorch.quantities import count_text
 
 MAGIC = b"HTWM"
-VERSION = 1
+VERSION = 2
 ID_BYTES = 32
 """Bytes of a plan's fingerprint and of a key id, both SHA-256."""
 DIGEST_BYTES = 32
-"""Bytes of the SHA-256 at the end of a frame that lies in a file."""
+"""Bytes of the SHA-256 at the end of a frame that lies in a file, and of that of the request in a predict response."""
 _HEADER = struct.Struct(f"<4sHH{ID_BYTES}s{ID_BYTES}sI")
 _LENGTH = struct.Struct("<Q")
 HEADER_BYTES = _HEADER.size
-"""Bytes before the first blob; enough for load_header."""
+"""Bytes of the header; enough for load_header."""
 
 
 class Kind(IntEnum):
@@ -54,11 +55,17 @@ class Kind(IntEnum):
         """Bytes of the digest behind the blobs: 0 for predictions, which never lie in a file."""
         return DIGEST_BYTES if self in (Kind.PUBLIC_KEY, Kind.ENCRYPTED_WEIGHTS) else 0
 
+    @property
+    def request_bytes(self) -> int:
+        """Bytes of the digest of the request, before the blobs: 0 for all but a response."""
+        return DIGEST_BYTES if self is Kind.PREDICT_RESPONSE else 0
+
 
 @dataclass(frozen=True, slots=True)
 class FrameLimits:
-    """The frames that a reader accepts: exactly `count` blobs and `digest_bytes` bytes behind them. `lengths` holds the
-    allowed lengths of a blob in bytes: one set for all blobs, or a tuple with a set for each."""
+    """The frames that a reader accepts: exactly `count` blobs, and `digest_bytes` bytes of a digest before or behind
+    them. `lengths` holds the allowed lengths of a blob in bytes: one set for all blobs, or a tuple with a set for
+    each."""
 
     count: int
     lengths: frozenset[int] | tuple[frozenset[int], ...]
@@ -98,21 +105,26 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A parsed frame; `blobs` are read-only views into the bytes that it was parsed from."""
+    """A parsed frame; `blobs` are read-only views into the bytes that it was parsed from. `request`: the SHA-256 of the
+    request that a response answers, unchecked; empty in other kinds."""
 
     kind: Kind
     model: bytes
     key_id: bytes
     blobs: tuple[memoryview, ...]
+    request: bytes = b""
 
 
-def dump_frame(kind: Kind, model: bytes, key_id: bytes, blobs: Sequence[bytes]) -> bytes:
-    """Encode a frame. WireError unless `model` (fingerprint of the plan) and `key_id` have 32 bytes each."""
-    return b"".join(frame_pieces(kind, model, key_id, len(blobs), blobs))
+def dump_frame(
+    kind: Kind, model: bytes, key_id: bytes, blobs: Sequence[bytes], request: bytes = b""
+) -> bytes:
+    """Encode a frame. WireError unless `model` (fingerprint of the plan) and `key_id` have 32 bytes each, and so has
+    `request`, the SHA-256 of the request that a response answers, where the kind has one."""
+    return b"".join(frame_pieces(kind, model, key_id, len(blobs), blobs, request))
 
 
 def frame_pieces(
-    kind: Kind, model: bytes, key_id: bytes, count: int, blobs: Iterable[bytes]
+    kind: Kind, model: bytes, key_id: bytes, count: int, blobs: Iterable[bytes], request: bytes = b""
 ) -> Iterator[bytes]:
     """Encode a frame like dump_frame, yielding one piece after the other, so that one blob at a time is in memory.
 
@@ -121,7 +133,11 @@ def frame_pieces(
     for name, value in (("plan fingerprint", model), ("key id", key_id)):
         if len(value) != ID_BYTES:
             raise WireError(f"a {name} has {ID_BYTES} bytes, got {len(value)}")
-    header = _HEADER.pack(MAGIC, VERSION, kind, model, key_id, count)
+    if len(request) != kind.request_bytes:
+        raise WireError(
+            f"the digest of the request has {kind.request_bytes} bytes in a {kind.name.lower()}, got {len(request)}"
+        )
+    header = _HEADER.pack(MAGIC, VERSION, kind, model, key_id, count) + request
     digest = hashlib.sha256(header)
     yield header
     written = 0
@@ -171,7 +187,8 @@ def load_frame(data: bytes | bytearray | memoryview, limits: FrameLimits) -> Fra
         )
     end = len(view) - header.kind.digest_bytes
     blobs: list[memoryview] = []
-    offset = HEADER_BYTES
+    offset = HEADER_BYTES + header.kind.request_bytes
+    request = bytes(view[HEADER_BYTES:offset])
     for index in range(header.count):
         if end - offset < _LENGTH.size:
             raise WireError(f"the message ends inside the length of ciphertext {index}; it was cut short")
@@ -193,7 +210,7 @@ def load_frame(data: bytes | bytearray | memoryview, limits: FrameLimits) -> Fra
         raise WireError(f"after the last ciphertext there is more: {count_text(end - offset, 'byte')}")
     if header.kind.digest_bytes and hashlib.sha256(view[:end]).digest() != view[end:]:
         raise WireError("the checksum of the message does not match; it was changed on its way")
-    return Frame(header.kind, header.model, header.key_id, tuple(blobs))
+    return Frame(header.kind, header.model, header.key_id, tuple(blobs), request)
 
 
 def load_frame_of(

@@ -32,8 +32,8 @@ client assumes it of a server that does not tell its limit (`hetorch.wire.time_l
 MAX_REQUEST_SECONDS = 7 * 24 * 3600.0
 """Longest time for one request of which a server can convince a client, in seconds."""
 
-RETRY_AFTER_SECONDS = 1
-"""Pause that a busy server asks for (`Retry-After`), in seconds."""
+RETRY_AFTER_SECONDS = range(1, 5)
+"""Pauses that a busy server asks for (`Retry-After`), in seconds, each time one of them at random."""
 
 MIN_RETRY_AFTER_SECONDS = 0.1
 """Shortest pause of a client before it asks a busy server again, whatever the server says: it sends the whole body

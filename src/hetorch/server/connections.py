@@ -1,0 +1,137 @@
+"""The connections of a server: how many there may be, below the limit of file descriptors, and which are closed.
+
+uvicorn takes every connection, and waits for ever for the head of a request and for a client to read its answer. A
+stranger with idle connections would so use up the descriptors of the process, which then accepts nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import resource
+from collections import Counter
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from hetorch.errors import InputError
+from hetorch.server.quiet_log import QuietLog
+from hetorch.server.settings import Settings
+
+log = logging.getLogger("hetorch.server")
+
+RESERVED_DESCRIPTORS = 192
+"""File descriptors kept for everything but connections: files, the event loop, and connections that were accepted and
+not yet counted, ACCEPTED_AT_ONCE in each of the few rounds of the event loop until one is closed. Raising it takes
+connections away."""
+ACCEPTED_AT_ONCE = 16
+"""Connections accepted in one round of the event loop; more of them would need more RESERVED_DESCRIPTORS."""
+WAITING_FOR_ACCEPT = 1024
+"""Connections that the kernel holds until they are accepted; the kernel's own limit (somaxconn) may be lower."""
+IPV6_NETWORK_BITS = 64
+"""Length of the IPv6 prefix that counts as one address: a network gives a customer at least this much."""
+
+
+def raise_descriptor_limit() -> int:
+    """Raise this process's limit of file descriptors to the hard one; return the limit that holds."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # macOS refuses an unlimited one
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 30 if soft == resource.RLIM_INFINITY else soft
+
+
+class ConnectionLimits:
+    """The connections of one event loop: at most `total`, and `per_address` from one address. Refusals are counted, and
+    told once a minute."""
+
+    def __init__(self, total: int, per_address: int) -> None:
+        self.total = total
+        self.per_address = per_address
+        self.refused = 0
+        self._open: Counter[str] = Counter()
+        self._count = 0
+        self._quiet = QuietLog(log)
+
+    @classmethod
+    def within(cls, settings: Settings, descriptors: int) -> ConnectionLimits:
+        """Return the limits that the settings ask for; InputError if there are too few file descriptors for them."""
+        room = descriptors - RESERVED_DESCRIPTORS
+        if room < 1:
+            raise InputError(
+                f"this process may open {descriptors} files, a server needs more than {RESERVED_DESCRIPTORS}; "
+                "raise the hard limit (ulimit -Hn)"
+            )
+        total = min(settings.connections, room)
+        return cls(total, min(settings.connections_per_address or max(1, total // 2), total))
+
+    @property
+    def open(self) -> int:
+        """The number of connections."""
+        return self._count
+
+    def admit(self, address: str) -> bool:
+        """Count a new connection from an address; False, and a line in the log, if it is one too many."""
+        if self._count >= self.total:
+            reason = f"there are {self._count}, the most that this server holds"
+        elif self._open[address] >= self.per_address:
+            reason = f"{address} has {self._open[address]}, the most for one address"
+        else:
+            self._count += 1
+            self._open[address] += 1
+            return True
+        self.refused += 1
+        self._quiet.warn(f"a connection was refused: {reason}")
+        return False
+
+    def release(self, address: str) -> None:
+        """Count the end of a connection that was admitted."""
+        self._count -= 1
+        self._open[address] -= 1
+        if not self._open[address]:
+            del self._open[address]
+
+    def tell_accept_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Handle an exception of the event loop: the failure to accept, which would be told hundreds of times a second,
+        once a minute; any other as asyncio does."""
+        if "accept" in context.get("message", ""):
+            self._quiet.warn(f"no connection can be accepted: {context.get('exception')}")
+        else:
+            loop.default_exception_handler(context)
+
+
+def counted_address(host: str) -> str:
+    """Return the address that a client's connections are counted under: the network of an IPv6 address."""
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(host.partition("%")[0])
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        if isinstance(address, ipaddress.IPv6Address):
+            return str(ipaddress.ip_network((address, IPV6_NETWORK_BITS), strict=False))
+    return host
+
+
+def counted_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
+    """Return uvicorn's protocol with connections that are admitted by these limits, or dropped at once."""
+
+    class Counted(H11Protocol):
+        _address: str | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            address = counted_address(self.client[0] if self.client else "")
+            if limits.admit(address):
+                self._address = address
+            else:
+                transport.abort()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self._address is not None:
+                limits.release(self._address)
+                self._address = None
+            super().connection_lost(exc)
+
+    return Counted

@@ -1,0 +1,16 @@
+"""Names and passwords in addresses: they leave every message before anyone sees it."""
+
+from __future__ import annotations
+
+import re
+
+_BEHIND_SLASHES = re.compile(r"(https?:/{1,2}|//)[^\s'\"]*@", re.IGNORECASE)
+"""User information of an address inside a sentence, up to the last '@' of the word: a password may hold any character,
+and a path that was an address has one slash."""
+_WITHOUT_SCHEME = re.compile(r"(?<![^\s'\"(])[^\s/@:'\"]*:[^\s'\"]*@")
+"""User information of an address whose http:// was forgotten: a word or quotation that begins with `name:password@`."""
+
+
+def without_user_information(text: str) -> str:
+    """Return an address, or a sentence with addresses, without the names and passwords in them."""
+    return _WITHOUT_SCHEME.sub("", _BEHIND_SLASHES.sub(r"\1", text))

@@ -1,0 +1,78 @@
+"""Requests that a proxy may read otherwise: one answer, and the connection is closed."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from hetorch.server.models import ServedModel
+from tests.server.live import live
+
+KEY = f"Hetorch-Key-Id: {'ab' * 32}"
+OCTETS = "Content-Type: application/octet-stream"
+SECOND = "GET /v1/health HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def address(served: ServedModel) -> Iterator[tuple[str, int]]:
+    with live({"small": served}) as url:
+        host, _, port = url.removeprefix("http://").rpartition(":")
+        yield host, int(port)
+
+
+def exchange(address: tuple[str, int], line: str, headers: list[str], body: str) -> str:
+    """Send a request and a second one behind it; return all that comes until the server closes the connection."""
+    head = "\r\n".join([f"{line} HTTP/1.1", "Host: a", *headers])
+    with socket.create_connection(address, 20) as connection:
+        connection.sendall(f"{head}\r\n\r\n{body}".encode())
+        received = b""
+        while piece := connection.recv(1 << 16):
+            received += piece
+    return received.decode()
+
+
+PUT, POST, GET = "PUT /v1/models/small/keys", "POST /v1/models/small/predict", "GET"
+LENGTHS = ["Content-Length: 6", "Transfer-Encoding: chunked"]
+
+
+@pytest.mark.parametrize(
+    ("line", "headers", "body"),
+    [
+        (PUT, [OCTETS, *LENGTHS], f"0\r\n\r\n{SECOND}"),
+        (PUT, [OCTETS, *reversed(LENGTHS)], f"0\r\n\r\n{SECOND}"),
+        ("GET /v1/health", LENGTHS, f"0\r\n\r\n{SECOND}"),
+        (POST, [OCTETS, KEY, KEY.replace("ab", "cd"), "Content-Length: 1"], f"x{SECOND}"),
+        (POST, [OCTETS, KEY, KEY.upper().replace("AB", "ab"), "Content-Length: 1"], f"x{SECOND}"),
+        (POST, [OCTETS, "Content-Type: text/plain", KEY, "Content-Length: 1"], f"x{SECOND}"),
+        (
+            POST,
+            [KEY, KEY, "Content-Length: 1000000"],
+            "",
+        ),  # a body that never comes does not delay the answer
+        ("GET /v1/models%2Fsmall", [], SECOND),
+        ("GET /v1%2fmodels/small/keys", [], SECOND),
+        ("GET /v1/models/small%5Ckeys", [], SECOND),
+        ("GET /v1/models/%2e%2E/metrics", [], SECOND),
+        ("GET /v1/models/../metrics", [], SECOND),
+        ("GET /v1//metrics", [], SECOND),
+        ("GET /v1/models/small%00", [], SECOND),
+    ],
+)
+def test_a_request_with_two_meanings_is_refused_and_nothing_behind_it_answered(
+    address: tuple[str, int], line: str, headers: list[str], body: str
+) -> None:
+    received = exchange(address, line, headers, body)
+    head, _, answer = received.partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 400 ") and "connection: close" in head.lower()
+    assert '"code": "request_ambiguous"' in answer
+    assert received.count("HTTP/1.1") == 1
+
+
+def test_ordinary_requests_may_follow_each_other(address: tuple[str, int]) -> None:
+    """The control: the same exchange answers both requests."""
+    received = exchange(
+        address, "GET /v1/health", [], SECOND.replace("Host: a", "Host: a\r\nConnection: close")
+    )
+    assert received.count("HTTP/1.1 200") == 2

@@ -1,0 +1,141 @@
+"""Connections on which nothing happens: they are limited, closed and told once, and others are served."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from hetorch.errors import InputError
+from hetorch.server.connections import RESERVED_DESCRIPTORS, ConnectionLimits, counted_address
+from hetorch.server.quiet_log import QUIET_SECONDS, QuietLog
+from hetorch.server.settings import Settings
+
+DESCRIPTORS = RESERVED_DESCRIPTORS + 100
+IDLE = 600
+
+SERVER = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, {descriptors}))
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from hetorch.server.run import bind, run
+from hetorch.server.settings import Settings
+
+async def answer(request):
+    limits = request.app.state.connections
+    return JSONResponse([limits.open, limits.refused, resource.getrlimit(resource.RLIMIT_NOFILE)[0]])
+
+app = Starlette(routes=[Route("/", answer)])
+settings = Settings(head_timeout={head_timeout})
+run(app, bind("127.0.0.1", 0), settings, lambda address: print(address, flush=True))
+"""
+
+
+@contextlib.contextmanager
+def idle_sockets(url: str, sources: list[str]) -> Iterator[list[socket.socket]]:
+    """Open IDLE connections from these addresses of this machine and send nothing but the beginning of a head."""
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    with contextlib.ExitStack() as stack:
+        opened = []
+        for index in range(IDLE):
+            source = (sources[index % len(sources)], 0)
+            idle = stack.enter_context(socket.create_connection((host, int(port)), 10, source))
+            with contextlib.suppress(OSError):  # it may be closed already
+                idle.sendall(b"GET / HTTP/1.1\r\n")
+            opened.append(idle)
+        yield opened
+
+
+def closed(idle: socket.socket) -> bool:
+    idle.settimeout(0.01)
+    try:
+        return idle.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
+def ask(url: str) -> list[int]:
+    """Return open connections, refused ones and the limit of descriptors; asks again while connections are refused."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            answer: list[int] = httpx.get(url, timeout=10, trust_env=False).json()
+            return answer
+        except httpx.HTTPError:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    "sources", [["127.0.0.2"], [f"127.0.1.{n}" for n in range(1, 51)]], ids=["one", "many"]
+)
+def test_idle_connections_stop_nobody(sources: list[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVER.format(descriptors=DESCRIPTORS, head_timeout=2)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        url = process.stdout.readline().strip()
+        with idle_sockets(url, sources) as opened:
+            connections, refused, descriptors = ask(url)
+            assert descriptors == DESCRIPTORS  # raised to the hard limit
+            assert connections <= DESCRIPTORS - RESERVED_DESCRIPTORS
+            assert refused > 0
+            assert sum(map(closed, opened)) >= IDLE - (DESCRIPTORS - RESERVED_DESCRIPTORS)
+            deadline = time.monotonic() + 30
+            while not all(map(closed, opened)):
+                assert time.monotonic() < deadline
+        assert ask(url)[0] == 1
+    finally:
+        process.terminate()
+        _, errors = process.communicate(timeout=60)
+    lines = [line for line in errors.splitlines() if line]
+    assert len(lines) == 1 and "a connection was refused" in lines[0], errors
+    assert process.returncode == 0
+
+
+def test_one_address_cannot_take_all_connections() -> None:
+    limits = ConnectionLimits.within(Settings(connections=10), 1024)
+    assert [limits.admit("a") for _ in range(7)] == [True] * 5 + [False] * 2
+    assert all(limits.admit("b") for _ in range(5)) and not limits.admit("c")
+    limits.release("a")
+    assert limits.admit("c") and not limits.admit("a")
+    assert (limits.open, limits.refused) == (10, 4)
+
+
+def test_too_few_descriptors_are_refused() -> None:
+    with pytest.raises(InputError, match="raise the hard limit"):
+        ConnectionLimits.within(Settings(), RESERVED_DESCRIPTORS)
+    assert ConnectionLimits.within(Settings(), 1 << 20).total == Settings().connections
+
+
+def test_an_ipv6_network_is_one_address() -> None:
+    assert counted_address("2001:db8::1") == counted_address("2001:db8::ffff:2") == "2001:db8::/64"
+    assert counted_address("2001:db8:0:1::1") != counted_address("2001:db8::1")
+    assert counted_address("::ffff:192.0.2.1") == counted_address("192.0.2.1") == "192.0.2.1"
+    assert counted_address("fe80::1%eth0") == "fe80::/64" and counted_address("") == ""
+
+
+def test_a_quiet_log_tells_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now = 0.0
+    quiet = QuietLog(logging.getLogger("hetorch.server"), lambda: now)
+    for _ in range(5):
+        quiet.warn("full")
+    now = QUIET_SECONDS
+    quiet.warn("full")
+    quiet.warn("full")
+    assert [r.getMessage() for r in caplog.records] == ["full", "full (4 more since the last line)"]

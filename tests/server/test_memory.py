@@ -1,0 +1,124 @@
+"""Memory: the limits follow from the machine, and a request that finds none makes room and fails nobody."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import httpx
+import pytest
+
+from hetorch.engine.native import Ciphertext, EvaluationKeys
+from hetorch.errors import InputError
+from hetorch.ir import matrix_memory
+from hetorch.plan.encrypted import EncryptedWeights
+from hetorch.server import stored_kinds
+from hetorch.server.models import ServedModel
+from hetorch.server.settings import GIB, Settings
+from tests.server.conftest import OCTETS, Owner, make_owner
+from tests.server.live import live
+from tests.server.test_limits import KEYS, predict, put, variant
+
+
+def take_too_much() -> None:
+    bytearray(1 << 62)  # the system refuses it: a MemoryError as any other
+
+
+class HungryModel(ServedModel):
+    """A model whose first run finds no memory."""
+
+    fed: ClassVar[list[bool]] = []
+
+    def run(
+        self,
+        keys: EvaluationKeys,
+        inputs: Sequence[Ciphertext],
+        weights: EncryptedWeights[Ciphertext] | None = None,
+    ) -> list[Ciphertext]:
+        if not self.fed:
+            self.fed.append(True)
+            take_too_much()
+        return super().run(keys, inputs, weights)
+
+
+def test_a_prediction_without_memory_is_busy_and_makes_room(
+    served: ServedModel, owner: Owner, caplog: pytest.LogCaptureFixture
+) -> None:
+    HungryModel.fed.clear()
+    model = variant(HungryModel, served)
+    others = [make_owner(owner.plan) for _ in range(3)]
+    with live({"small": model}) as url, httpx.Client(base_url=url, trust_env=False) as http:
+        ids = [put(http, one) for one in (*others, owner)]
+        answer = predict(http, owner, ids[-1])
+        assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+        assert "retry-after" in answer.headers
+        kept = [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids]
+        assert kept == [404, 404, 200, 200]  # the least recently used half is gone
+        assert predict(http, owner, ids[-1]).status_code == 200
+        metrics = http.get("/v1/metrics").json()
+        assert (metrics["out_of_memory"], metrics["busy"], metrics["failed"]) == (1, 1, 0)
+    lines = [record for record in caplog.records if record.name == "hetorch.server"]
+    assert len(lines) == 1 and "no memory" in lines[0].getMessage() and lines[0].exc_info is None
+
+
+def test_an_upload_without_memory_is_busy(
+    served: ServedModel, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with live({"small": served}) as url, httpx.Client(base_url=url, trust_env=False) as http:
+        with monkeypatch.context() as patched:
+            patched.setattr(stored_kinds, "load_evaluation_keys", lambda *_: take_too_much())
+            for _ in range(3):
+                answer = http.put(KEYS, content=owner.keys, headers=OCTETS)
+                assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+        assert predict(http, owner, put(http, owner)).status_code == 200
+
+
+def groups(monkeypatch: pytest.MonkeyPatch, folder: Path, own: str, limits: dict[str, str]) -> None:
+    """Put a machine's control groups into a folder: the groups of the process, and the files of limits."""
+    for name, limit in limits.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(limit)
+    (folder / "own").write_text(own)
+    monkeypatch.setattr(matrix_memory, "GROUPS", folder)
+    monkeypatch.setattr(matrix_memory, "OWN_GROUPS", folder / "own")
+
+
+@pytest.mark.parametrize(
+    ("own", "limits"),
+    [
+        ("0::/\n", {"memory.max": "1073741824\n"}),  # a container
+        ("0::/system.slice/a.service\n", {"system.slice/a.service/memory.max": "1073741824\n"}),
+        (
+            "0::/system.slice/a.service\n",
+            {"system.slice/memory.max": "1073741824", "system.slice/a.service/memory.max": "max\n"},
+        ),
+        ("5:cpu,cpuacct:/x\n4:memory:/docker/1\n", {"memory/docker/1/memory.limit_in_bytes": "1073741824"}),
+    ],
+)
+def test_limits_follow_from_the_control_group(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str, limits: dict[str, str]
+) -> None:
+    groups(monkeypatch, tmp_path, own, limits)
+    assert matrix_memory.physical_memory() == GIB
+    assert (Settings().key_memory, Settings().body_memory) == (GIB // 4, GIB // 8)
+    with pytest.raises(InputError, match=r"exceed the memory of this machine .* lower key_memory="):
+        Settings(key_memory=GIB)
+
+
+def test_limits_above_the_machine_are_refused_at_the_start(tmp_path: Path) -> None:
+    """A process that may take 8 GiB: its defaults fit, and 16 GB of keys, the default of before, do not."""
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))\n"
+        "from hetorch.server.settings import Settings\n"
+        "settings = Settings()\n"
+        "print(settings.key_memory <= 2 << 30, settings.body_memory <= 1 << 30)\n"
+        "Settings(key_memory=16 << 30)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.stdout == "True True\n", result.stderr
+    assert result.returncode == 1 and "exceed the memory of this machine" in result.stderr
