@@ -20,6 +20,10 @@ log = logging.getLogger("hetorch.server")
 
 TOKEN = "hetorch.token"
 """The entry of an ASGI scope that holds the Token of a request."""
+UNAUTHORISED = (
+    "this server asks for a valid API token (Authorization: Bearer …): give it as token=, with --token-file or in "
+    "HETORCH_TOKEN; its owner makes one with `hetorch token add`"
+)
 
 
 class TokenFile:
@@ -78,7 +82,7 @@ class Access:
         if token is not None:
             scope[TOKEN] = token
         elif scope["path"] != scope.get("root_path", "") + HEALTH:
-            await _unauthorised()(scope, receive, send)
+            await Refusal(Code.UNAUTHORISED, UNAUTHORISED).response()(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -87,7 +91,7 @@ def token_of(request: Request) -> Token:
     """Return the token of a request; Refusal (unauthorised) if it came without one."""
     token = request.scope.get(TOKEN)
     if not isinstance(token, Token):
-        raise Refusal(Code.UNAUTHORISED, SENTENCE)
+        raise Refusal(Code.UNAUTHORISED, UNAUTHORISED)
     return token
 
 
@@ -109,16 +113,6 @@ def check_operator(request: Request) -> None:
             Code.FORBIDDEN,
             f"the token {token.name!r} may not read the metrics; a token of `hetorch token add --operator` may",
         )
-
-
-SENTENCE = (
-    "this server asks for a valid API token (Authorization: Bearer …): give it as token=, with --token-file or in "
-    "HETORCH_TOKEN; its owner makes one with `hetorch token add`"
-)
-
-
-def _unauthorised() -> ASGIApp:
-    return Refusal(Code.UNAUTHORISED, SENTENCE).response()
 
 
 def _bearer(values: list[bytes]) -> str | None:
