@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
+from hetorch.server.guard import Guard
+from hetorch.server.metrics import Metrics
 from hetorch.server.models import ServedModel
 from tests.server.live import live
 
@@ -76,3 +80,36 @@ def test_ordinary_requests_may_follow_each_other(address: tuple[str, int]) -> No
         address, "GET /v1/health", [], SECOND.replace("Host: a", "Host: a\r\nConnection: close")
     )
     assert received.count("HTTP/1.1 200") == 2
+
+
+async def unused(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("an ambiguous request reached the application")
+
+
+async def nothing() -> Message:
+    raise AssertionError("the body of an ambiguous request was read")
+
+
+def ambiguous(http_version: str) -> Scope:
+    path = "/v1//metrics"
+    return {"type": "http", "http_version": http_version, "method": "GET", "path": path, "headers": []}
+
+
+def test_a_client_that_does_not_read_the_refusal_is_left() -> None:
+    async def never(message: Message) -> None:
+        await asyncio.Event().wait()
+
+    guard = Guard(unused, Metrics(), idle_timeout=0.05)
+    asyncio.run(asyncio.wait_for(guard(ambiguous("1.1"), nothing, never), 60))
+
+
+@pytest.mark.parametrize(("http_version", "closes"), [("1.0", True), ("1.1", True), ("2", False)])
+def test_the_connection_header_belongs_to_http_1(http_version: str, closes: bool) -> None:
+    sent: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(Guard(unused, Metrics(), idle_timeout=1.0)(ambiguous(http_version), nothing, keep))
+    assert sent[0]["status"] == 400
+    assert ((b"connection", b"close") in sent[0]["headers"]) is closes
