@@ -134,4 +134,7 @@ def counted_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
                 self._address = None
             super().connection_lost(exc)
 
+        def _unsupported_upgrade_warning(self) -> None:
+            """Answer a request for a web socket as an ordinary one, without two lines in the log for each."""
+
     return Counted

@@ -158,6 +158,8 @@ class _Server(uvicorn.Server):
         stopping: Callable[[], None] | None = None,
     ) -> None:
         config.http = counted_protocol(limits)
+        config.ws = "none"  # an upgraded connection would leave the protocol that counts it
+        config.loop = "asyncio"  # whose failure to accept tell_accept_failure knows
         config.backlog = ACCEPTED_AT_ONCE  # asyncio takes it for both; the kernel's is set in startup
         super().__init__(config)
         self._listening = listening
