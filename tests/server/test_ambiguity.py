@@ -26,9 +26,9 @@ def address(served: ServedModel) -> Iterator[tuple[str, int]]:
         yield host, int(port)
 
 
-def exchange(address: tuple[str, int], line: str, headers: list[str], body: str) -> str:
+def exchange(address: tuple[str, int], line: str, headers: list[str], body: str, version: str = "1.1") -> str:
     """Send a request and a second one behind it; return all that comes until the server closes the connection."""
-    head = "\r\n".join([f"{line} HTTP/1.1", "Host: a", *headers])
+    head = "\r\n".join([f"{line} HTTP/{version}", "Host: a", *headers])
     with socket.create_connection(address, 20) as connection:
         connection.sendall(f"{head}\r\n\r\n{body}".encode())
         received = b""
@@ -60,6 +60,10 @@ LENGTHS = ["Content-Length: 6", "Transfer-Encoding: chunked"]
         ("GET /v1/models/small%5Ckeys", [], SECOND),
         ("GET /v1/models/%2e%2E/metrics", [], SECOND),
         ("GET /v1/models/../metrics", [], SECOND),
+        ("GET /v1/models/..;/metrics", [], SECOND),
+        ("GET /v1/models/..;a=b/metrics", [], SECOND),
+        ("GET /v1/models/..%3b/metrics", [], SECOND),
+        ("GET /v1/models/..", [], SECOND),
         ("GET /v1//metrics", [], SECOND),
         ("GET /v1/models/small%00", [], SECOND),
     ],
@@ -72,6 +76,13 @@ def test_a_request_with_two_meanings_is_refused_and_nothing_behind_it_answered(
     assert head.startswith("HTTP/1.1 400 ") and "connection: close" in head.lower()
     assert '"code": "request_ambiguous"' in answer
     assert received.count("HTTP/1.1") == 1
+
+
+def test_http_1_0_has_no_transfer_encoding(address: tuple[str, int]) -> None:
+    """A proxy that speaks HTTP/1.0 reads the body to the end of the connection, or no body."""
+    headers = [OCTETS, "Connection: keep-alive", "Transfer-Encoding: chunked"]
+    received = exchange(address, PUT, headers, f"0\r\n\r\n{SECOND}", version="1.0")
+    assert '"code": "request_ambiguous"' in received and received.count("HTTP/1.1") == 1
 
 
 def test_ordinary_requests_may_follow_each_other(address: tuple[str, int]) -> None:
