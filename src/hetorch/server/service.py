@@ -9,6 +9,7 @@ import logging
 import time
 import traceback
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,7 +17,6 @@ from starlette.responses import JSONResponse, Response
 from hetorch.errors import PlanUseError, WireError
 from hetorch.quantities import exact_size_text
 from hetorch.server.body import BodyBudget, check_content_type, read_body
-from hetorch.server.connections import ConnectionLimits
 from hetorch.server.isolation import loaded_secret_modules
 from hetorch.server.key_store import KeyStore
 from hetorch.server.metrics import Metrics
@@ -32,6 +32,11 @@ from hetorch.wire.codes import Code
 from hetorch.wire.predict import dump_response, load_request
 from hetorch.wire.server_timing import dump_server_timing
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
+
+if TYPE_CHECKING:
+    from hetorch.server.connections import (
+        ConnectionLimits,  # needs uvicorn, which another ASGI server does without
+    )
 
 log = logging.getLogger("hetorch.server")
 
