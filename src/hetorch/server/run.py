@@ -62,7 +62,7 @@ def run(app: Starlette, bound: socket.socket, settings: Settings, listening: Lis
 
     `app.state.stop_work`, if there is one, is called when the server stops; `app.state.connections` is set here.
     """
-    limits = ConnectionLimits.within(settings, raise_descriptor_limit())
+    limits = ConnectionLimits.within(settings, raise_descriptor_limit(settings.connections))
     config = uvicorn.Config(
         app,
         log_level="warning",
