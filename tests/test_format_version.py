@@ -84,7 +84,7 @@ FORMATS: dict[str, tuple[Read, int, type[HetorchError], str, str]] = {
     **{
         f"frame of {kind.name}": (
             _frame(kind),
-            frame.VERSION,
+            kind.version,
             WireError,
             "where it comes from",
             "update hetorch here",
@@ -115,3 +115,12 @@ def test_another_version_is_told_with_both_numbers_and_a_remedy(name: str, tmp_p
             read(step, tmp_path / "plan" if name == "plan" else tmp_path)
     if not name.startswith("frame"):
         read(0, tmp_path / "plan" if name == "plan" else tmp_path)
+
+
+def test_files_of_the_version_before_the_digest_of_the_request_are_read() -> None:
+    """Only the response changed: stored public keys and weights keep their version on the wire."""
+    versions = {
+        kind: frame.dump_frame(kind, bytes(32), bytes(32), [], bytes(kind.request_bytes))[4]
+        for kind in frame.Kind
+    }
+    assert versions == dict.fromkeys(frame.Kind, 1) | {frame.Kind.PREDICT_RESPONSE: 2}

@@ -37,6 +37,7 @@ ENTRIES = {
     "scipy": ["hetorch.compile", "hetorch.analyze", "hetorch.tune"],
     "onnx": ["hetorch.load_model('net.onnx')"],
     "starlette": ["hetorch.server.create_app"],
+    "h11": [],  # uvicorn needs it
     "uvicorn": [],  # only a command needs it
     "matplotlib": [],  # mlxtend asks for it and does without
     "ipykernel": [],  # only a notebook needs these two

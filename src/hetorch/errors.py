@@ -16,6 +16,7 @@ HetorchError                      everything that hetorch raises on purpose
 ├── LevelError                    operands at the wrong level or scale         (also ValueError)
 ├── KeyMissingError               an evaluation key that was not made
 ├── WireError                     bytes from outside that are malformed        (also ValueError)
+│   └── OtherVersionError         bytes of a format version that is not read here
 ├── RemoteError                   the server refused, failed or did not answer; has `status` and `code`
 ├── MissingPackageError           an optional package is not installed         (also ImportError)
 └── SecretImportError             a server process would hold a secret key     (also ImportError)
@@ -104,6 +105,10 @@ class KeyMissingError(HetorchError):
 
 class WireError(HetorchError, ValueError):
     """Bytes from outside are malformed, truncated, oversized or made for other parameters."""
+
+
+class OtherVersionError(WireError):
+    """Bytes from outside have a format version that this hetorch does not read; another hetorch may read them."""
 
 
 class RemoteError(HetorchError):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
+from hetorch.server.guard import Guard
+from hetorch.server.metrics import Metrics
 from hetorch.server.models import ServedModel
 from tests.server.live import live
 
@@ -22,9 +26,9 @@ def address(served: ServedModel) -> Iterator[tuple[str, int]]:
         yield host, int(port)
 
 
-def exchange(address: tuple[str, int], line: str, headers: list[str], body: str) -> str:
+def exchange(address: tuple[str, int], line: str, headers: list[str], body: str, version: str = "1.1") -> str:
     """Send a request and a second one behind it; return all that comes until the server closes the connection."""
-    head = "\r\n".join([f"{line} HTTP/1.1", "Host: a", *headers])
+    head = "\r\n".join([f"{line} HTTP/{version}", "Host: a", *headers])
     with socket.create_connection(address, 20) as connection:
         connection.sendall(f"{head}\r\n\r\n{body}".encode())
         received = b""
@@ -56,6 +60,10 @@ LENGTHS = ["Content-Length: 6", "Transfer-Encoding: chunked"]
         ("GET /v1/models/small%5Ckeys", [], SECOND),
         ("GET /v1/models/%2e%2E/metrics", [], SECOND),
         ("GET /v1/models/../metrics", [], SECOND),
+        ("GET /v1/models/..;/metrics", [], SECOND),
+        ("GET /v1/models/..;a=b/metrics", [], SECOND),
+        ("GET /v1/models/..%3b/metrics", [], SECOND),
+        ("GET /v1/models/..", [], SECOND),
         ("GET /v1//metrics", [], SECOND),
         ("GET /v1/models/small%00", [], SECOND),
     ],
@@ -70,9 +78,49 @@ def test_a_request_with_two_meanings_is_refused_and_nothing_behind_it_answered(
     assert received.count("HTTP/1.1") == 1
 
 
+def test_http_1_0_has_no_transfer_encoding(address: tuple[str, int]) -> None:
+    """A proxy that speaks HTTP/1.0 reads the body to the end of the connection, or no body."""
+    headers = [OCTETS, "Connection: keep-alive", "Transfer-Encoding: chunked"]
+    received = exchange(address, PUT, headers, f"0\r\n\r\n{SECOND}", version="1.0")
+    assert '"code": "request_ambiguous"' in received and received.count("HTTP/1.1") == 1
+
+
 def test_ordinary_requests_may_follow_each_other(address: tuple[str, int]) -> None:
     """The control: the same exchange answers both requests."""
     received = exchange(
         address, "GET /v1/health", [], SECOND.replace("Host: a", "Host: a\r\nConnection: close")
     )
     assert received.count("HTTP/1.1 200") == 2
+
+
+async def unused(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("an ambiguous request reached the application")
+
+
+async def nothing() -> Message:
+    raise AssertionError("the body of an ambiguous request was read")
+
+
+def ambiguous(http_version: str) -> Scope:
+    path = "/v1//metrics"
+    return {"type": "http", "http_version": http_version, "method": "GET", "path": path, "headers": []}
+
+
+def test_a_client_that_does_not_read_the_refusal_is_left() -> None:
+    async def never(message: Message) -> None:
+        await asyncio.Event().wait()
+
+    guard = Guard(unused, Metrics(), idle_timeout=0.05)
+    asyncio.run(asyncio.wait_for(guard(ambiguous("1.1"), nothing, never), 60))
+
+
+@pytest.mark.parametrize(("http_version", "closes"), [("1.0", True), ("1.1", True), ("2", False)])
+def test_the_connection_header_belongs_to_http_1(http_version: str, closes: bool) -> None:
+    sent: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(Guard(unused, Metrics(), idle_timeout=1.0)(ambiguous(http_version), nothing, keep))
+    assert sent[0]["status"] == 400
+    assert ((b"connection", b"close") in sent[0]["headers"]) is closes

@@ -35,7 +35,7 @@ async def answer(request):
     return JSONResponse([limits.open, limits.refused, resource.getrlimit(resource.RLIMIT_NOFILE)[0]])
 
 app = Starlette(routes=[Route("/", answer)])
-settings = Settings(head_timeout={head_timeout})
+settings = Settings(head_timeout={head_timeout}, connections={connections})
 run(app, bind("127.0.0.1", 0), settings, lambda address: print(address, flush=True))
 """
 
@@ -82,7 +82,7 @@ def ask(url: str) -> list[int]:
 )
 def test_idle_connections_stop_nobody(sources: list[str]) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER.format(descriptors=DESCRIPTORS, head_timeout=2)],
+        [sys.executable, "-c", SERVER.format(descriptors=DESCRIPTORS, head_timeout=2, connections=4096)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -104,8 +104,24 @@ def test_idle_connections_stop_nobody(sources: list[str]) -> None:
         process.terminate()
         _, errors = process.communicate(timeout=60)
     lines = [line for line in errors.splitlines() if line]
-    assert len(lines) == 1 and "a connection was refused" in lines[0], errors
+    assert len(lines) == 2 and "holds 100 connections and not 4096" in lines[0], errors
+    assert "a connection was refused" in lines[1], errors
     assert process.returncode == 0
+
+
+def test_the_limit_of_descriptors_is_raised_to_what_the_connections_need() -> None:
+    """And not further: a process that is started by this one may visit every descriptor up to the limit."""
+    program = SERVER.format(descriptors=4096, head_timeout=2, connections=100)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            assert ask(process.stdout.readline().strip())[2] == 100 + RESERVED_DESCRIPTORS
+        finally:
+            process.terminate()
+            _, errors = process.communicate(timeout=60)
+    assert errors == ""
 
 
 def test_one_address_cannot_take_all_connections() -> None:

@@ -153,3 +153,12 @@ def test_each_server_module_by_itself_loads_no_secret_no_torch_and_no_compiler()
 def test_client_and_command_line_load_no_torch(module: str) -> None:
     result = run(f"import {module}, sys; print([m for m in ('torch', 'scipy') if m in sys.modules])")
     assert result.stdout == "[]\n", result.stderr
+
+
+def test_an_application_needs_no_uvicorn() -> None:
+    """An embedder may have another ASGI server."""
+    program = (
+        "import sys; from hetorch.server import create_app; print({'uvicorn', 'h11'} & sys.modules.keys())"
+    )
+    result = run(program)
+    assert (result.returncode, result.stdout) == (0, "set()\n"), result.stderr

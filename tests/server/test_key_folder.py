@@ -13,13 +13,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hetorch.engine.secret import SecretKey
+from hetorch.model_owner.encrypt import weights_message
 from hetorch.server import key_store
 from hetorch.server.key_store import KeyStore
 from hetorch.server.models import ServedModel
 from hetorch.server.settings import Settings
-from hetorch.server.stored_kinds import Identity
+from hetorch.server.stored_kinds import Identity, KeyKind, StoredKind, WeightKind
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
+from tests.server.small_plan import outsourced_plan
 
 KEYS, PREDICT = "/v1/models/small/keys", "/v1/models/small/predict"
 
@@ -125,3 +128,28 @@ def test_a_read_only_folder_is_still_read(
     monkeypatch.setattr(os, "utime", refuse)
     assert store.get(served.key_kind, key_id) is not None
     assert store.snapshot()["key_disk_failures"] == 1
+
+
+@pytest.mark.parametrize("what", ["keys", "weights"])
+def test_a_file_of_another_version_is_kept(what: str, owner: Owner, tmp_path: Path) -> None:
+    """It is not read, and the same upload in this version takes its place."""
+    plan = outsourced_plan()
+    if what == "weights":
+        weight_kind = WeightKind.of(plan)
+        assert weight_kind is not None
+        kind: StoredKind[object] = weight_kind
+        data = b"".join(weights_message(plan, SecretKey.generate(plan.parameters), "ab" * 32))
+    else:
+        kind, data = KeyKind(owner.plan.parameters, owner.plan.key_spec), owner.keys
+    other = bytearray(data)
+    other[4] += 1
+    key_id = kind.identify(other).key_id if what == "keys" else "ab" * 32
+    path = tmp_path / kind.folder / f"{key_id}{kind.suffix}"
+    path.parent.mkdir()
+    path.write_bytes(other)
+    store = KeyStore(1 << 40, tmp_path)
+    assert store.has(kind, key_id)
+    assert store.get(kind, key_id) is None and not store.has(kind, key_id)
+    assert path.read_bytes() == other
+    new_id = store.put(kind, data)
+    assert store.has(kind, new_id) and (what == "keys" or path.read_bytes() == data)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import InputError
 from hetorch.ir import matrix_memory
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.server import stored_kinds
+from hetorch.server import service, stored_kinds
 from hetorch.server.models import ServedModel
+from hetorch.server.service import Service
 from hetorch.server.settings import GIB, Settings
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
@@ -62,6 +66,45 @@ def test_a_prediction_without_memory_is_busy_and_makes_room(
         assert (metrics["out_of_memory"], metrics["busy"], metrics["failed"]) == (1, 1, 0)
     lines = [record for record in caplog.records if record.name == "hetorch.server"]
     assert len(lines) == 1 and "no memory" in lines[0].getMessage() and lines[0].exc_info is None
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(1e9, 2), (0.0, 0)])
+def test_retries_of_what_never_fits_do_not_empty_the_store(
+    served: ServedModel, owner: Owner, monkeypatch: pytest.MonkeyPatch, seconds: float, kept: int
+) -> None:
+    monkeypatch.setattr(service, "ROOM_SECONDS", seconds)
+    others = [make_owner(owner.plan) for _ in range(4)]
+    with live({"small": served}) as url, httpx.Client(base_url=url, trust_env=False) as http:
+        ids = [put(http, one) for one in others]
+        with monkeypatch.context() as patched:
+            patched.setattr(stored_kinds, "load_evaluation_keys", lambda *_: take_too_much())
+            for _ in range(3):
+                assert http.put(KEYS, content=owner.keys, headers=OCTETS).status_code == 503
+        assert [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids].count(200) == kept
+        assert http.get("/v1/metrics").json()["out_of_memory"] == 3
+
+
+def test_what_a_failed_request_had_taken_is_free_before_the_answer(served: ServedModel) -> None:
+    """Each frame of the traceback holds its variables as long as the error is handled."""
+
+    class Taken:
+        pass
+
+    def compute() -> None:
+        taken = Taken()
+        alive.append(weakref.ref(taken))
+        take_too_much()
+
+    alive: list[weakref.ref[Taken]] = []
+    handler = Service({"small": served}, Settings())
+    request = Request({"type": "http", "method": "PUT", "path": "/", "headers": []})
+    try:
+        compute()
+    except MemoryError as error:
+        assert alive[0]() is not None
+        answer = asyncio.run(handler.refuse_without_memory(request, error))
+        assert alive[0]() is None and answer.status_code == 503
+    handler.workers.close()
 
 
 def test_an_upload_without_memory_is_busy(

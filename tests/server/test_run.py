@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -128,6 +129,41 @@ def test_connections_that_do_not_read_are_closed(monkeypatch: pytest.MonkeyPatch
             while server.server_state.connections and time.monotonic() - begin < 20:
                 time.sleep(0.1)
             assert not server.server_state.connections
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        bound.close()
+
+
+class WebSocket(asyncio.Protocol):
+    """A protocol that an installed package would bring; it never ends a connection."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        raise AssertionError("the connection was given to another protocol")
+
+
+def test_an_upgrade_is_an_ordinary_request(served: ServedModel) -> None:
+    """Whatever packages for web sockets are installed; the connection is counted until it ends."""
+    bound, listens, limits = bind("127.0.0.1", 0), threading.Event(), ConnectionLimits(9, 9)
+    app = insecure_app_beside_secrets({"small": served})
+    config = uvicorn.Config(app, log_level="critical", lifespan="on", ws=WebSocket)
+    server = _Server(config, listens.set, Settings(), limits)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)
+    thread.start()
+    try:
+        assert listens.wait(20)
+        upgrade = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version": "13",
+        }
+        answer = httpx.get(f"{address_of(bound)}/v1/health", headers=upgrade, trust_env=False, timeout=20)
+        assert answer.status_code == 200
+        deadline = time.monotonic() + 20
+        while limits.open:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
     finally:
         server.should_exit = True
         thread.join(20)

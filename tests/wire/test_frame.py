@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hetorch.errors import WireError
-from hetorch.wire.frame import HEADER_BYTES, VERSION, FrameLimits, Kind, dump_frame, load_frame
+from hetorch.wire.frame import HEADER_BYTES, FrameLimits, Kind, dump_frame, load_frame
 
 MODEL, KEY = bytes(range(32)), bytes(range(32, 64))
 LIMITS = FrameLimits(2, frozenset({5, 9}))
@@ -52,7 +52,7 @@ def test_every_truncation_is_refused(size: int) -> None:
     ("offset", "patch", "sentence"),
     [
         (0, b"X", "no hetorch message"),
-        (4, b"\1", "version 1"),
+        (4, b"\2", "version 2"),
         (6, b"\7", "unknown kind 7"),
         (72, b"\3", "holds 3 ciphertexts"),
         (72, b"\xff\xff\xff\xff", "holds 4294967295 ciphertexts"),
@@ -72,7 +72,7 @@ def test_trailing_bytes_are_refused() -> None:
 
 
 def test_a_huge_count_within_the_limits_reads_nothing_it_does_not_have() -> None:
-    header = struct.pack("<4sHH32s32sI", b"HTWM", VERSION, 1, MODEL, KEY, 2**32 - 1)
+    header = struct.pack("<4sHH32s32sI", b"HTWM", Kind(1).version, 1, MODEL, KEY, 2**32 - 1)
     with pytest.raises(WireError, match="ends inside the length of ciphertext 0"):
         load_frame(header, FrameLimits(2**32 - 1, frozenset({5})))
 

@@ -14,7 +14,7 @@ from hetorch.engine import _native
 from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.uniform import uniform_piece
-from hetorch.errors import KeyMissingError, ParameterError, WireError
+from hetorch.errors import KeyMissingError, OtherVersionError, ParameterError, WireError
 from hetorch.format_version import tell_other_version
 from hetorch.params import ParameterSet
 from hetorch.quantities import count_text
@@ -160,7 +160,7 @@ def _unframe(parameters: ParameterSet, kind: int, data: bytes) -> bytes:
     if magic != MAGIC:
         raise WireError(f"expected {kind_name}: the data does not begin with {MAGIC.decode()}")
     if version != FORMAT_VERSION:
-        raise WireError(
+        raise OtherVersionError(
             tell_other_version(
                 kind_name,
                 version,

@@ -21,9 +21,9 @@ SINGLE_HEADERS = (
     KEY_ID_HEADER.lower(),
 )
 """Headers that one request may have once."""
-_DISGUISED = re.compile(rb"%(2f|5c|2e|00)|\\|//|/\.{1,2}(/|$)", re.IGNORECASE)
-"""Parts of a path that proxies decode, merge or resolve and others do not: encoded slash, backslash, dot and NUL, a
-backslash, an empty segment, and the segments `.` and `..`."""
+_DISGUISED = re.compile(rb"%(2f|5c|2e|3b|00)|\\|//|/\.{1,2}([;/]|$)", re.IGNORECASE)
+"""Parts of a path that proxies decode, merge or resolve and others do not: encoded slash, backslash, dot, semicolon and
+NUL, a backslash, an empty segment, and the segments `.` and `..`, also before a semicolon, which some servers drop."""
 
 
 def tell_ambiguity(scope: Scope) -> str | None:
@@ -34,6 +34,8 @@ def tell_ambiguity(scope: Scope) -> str | None:
             return f"the request has the header {header} more than once"
     if b"content-length" in names and b"transfer-encoding" in names:
         return "the request has Content-Length and Transfer-Encoding, which tell two ends of its body"
+    if scope["http_version"] == "1.0" and b"transfer-encoding" in names:
+        return "the request has Transfer-Encoding, which HTTP/1.0 does not know"
     if _DISGUISED.search(scope.get("raw_path") or scope["path"].encode()):
         return "the path has an encoded slash, backslash or dot, or an empty, '.' or '..' segment; write it plainly"
     return None

@@ -30,18 +30,25 @@ ACCEPTED_AT_ONCE = 16
 """Connections accepted in one round of the event loop; more of them would need more RESERVED_DESCRIPTORS."""
 WAITING_FOR_ACCEPT = 1024
 """Connections that the kernel holds until they are accepted; the kernel's own limit (somaxconn) may be lower."""
+UNLIMITED = 1 << 30
+"""The number that stands for no limit of file descriptors."""
 IPV6_NETWORK_BITS = 64
 """Length of the IPv6 prefix that counts as one address: a network gives a customer at least this much."""
 
 
-def raise_descriptor_limit() -> int:
-    """Raise this process's limit of file descriptors to the hard one; return the limit that holds."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(OSError, ValueError):  # macOS refuses an unlimited one
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 30 if soft == resource.RLIM_INFINITY else soft
+def raise_descriptor_limit(connections: int) -> int:
+    """Raise this process's soft limit of file descriptors to what so many connections need, at most to the hard one;
+    return the limit that holds."""
+    needed = connections + RESERVED_DESCRIPTORS
+    soft, hard = (
+        UNLIMITED if n == resource.RLIM_INFINITY else n for n in resource.getrlimit(resource.RLIMIT_NOFILE)
+    )
+    if soft < min(needed, hard):
+        with contextlib.suppress(OSError, ValueError):  # macOS allows fewer than its hard limit says
+            _, unchanged = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(needed, hard), unchanged))
+            return min(needed, hard)
+    return soft
 
 
 class ConnectionLimits:
@@ -66,6 +73,14 @@ class ConnectionLimits:
                 "raise the hard limit (ulimit -Hn)"
             )
         total = min(settings.connections, room)
+        if total < settings.connections:
+            log.warning(
+                "this process may open %d files, so it holds %d connections and not %d; raise the hard limit (ulimit "
+                "-Hn) or lower --connections",
+                descriptors,
+                total,
+                settings.connections,
+            )
         return cls(total, min(settings.connections_per_address or max(1, total // 2), total))
 
     @property
@@ -133,5 +148,8 @@ def counted_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
                 limits.release(self._address)
                 self._address = None
             super().connection_lost(exc)
+
+        def _unsupported_upgrade_warning(self) -> None:
+            """Answer a request for a web socket as an ordinary one, without two lines in the log for each."""
 
     return Counted

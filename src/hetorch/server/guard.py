@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import secrets
 
@@ -50,9 +51,11 @@ class Guard:
         if ambiguity is not None:
             # Nothing more is read: where the request ends is what is in doubt.
             refusal = Refusal(Code.REQUEST_AMBIGUOUS, ambiguity).response()
-            refusal.headers["Connection"] = "close"
+            if scope["http_version"].startswith("1"):  # HTTP/2 forbids the header
+                refusal.headers["Connection"] = "close"
             self._metrics.count(refusal.status_code)
-            await refusal(scope, receive, send)
+            with contextlib.suppress(_SlowReader):
+                await refusal(scope, receive, functools.partial(self._send, send))
             return
         # A client that waits for "100 Continue" has sent no body yet; reading would ask it to.
         body = _Body(receive, complete=any(name == b"expect" for name, _ in scope["headers"]))

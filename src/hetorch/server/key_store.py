@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from hetorch.atomic_files import write_atomically
-from hetorch.errors import PlanUseError, StorageError, WireError
+from hetorch.errors import OtherVersionError, PlanUseError, StorageError, WireError
 from hetorch.quantities import exact_size_text
 from hetorch.server.quiet_log import QuietLog
 from hetorch.server.stored_kinds import StoredKind
@@ -66,7 +66,7 @@ class KeyStore:
         self._used = 0
         self._disk_failures = 0
         self._quiet = QuietLog(log)
-        self._outdated: set[Path] = set()  # files that could be neither replaced nor deleted
+        self._outdated: set[Path] = set()  # not read: of another version, or neither replaced nor deleted
         if folder is not None:
             try:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,7 +96,7 @@ class KeyStore:
 
     def get(self, kind: StoredKind[V], key_id: str) -> V | None:
         """Return the keys or weights, read from disk if they had left memory; None if they are unknown. A damaged file
-        is deleted."""
+        is deleted; one of another format version stays, and is not read again."""
         with self._lock:
             held = self._ready.get((kind, key_id))
             if held is not None:
@@ -120,6 +120,10 @@ class KeyStore:
             if identity.key_id != key_id:
                 raise WireError("not what its name says")
             value = kind.parse(data)
+        except OtherVersionError as error:
+            self._quiet.warn(f"{path} stays on disk and is not used: {error}")
+            self._outdated.add(path)
+            return None
         except WireError:
             with self._writing, self._telling(), contextlib.suppress(FileNotFoundError):
                 if path.stat().st_ino == inode:  # not the file that another upload has put there since

@@ -75,7 +75,7 @@ def run(
     others the header is ignored. `app.state.stop_work`, if there is one, is called when the server stops;
     `app.state.connections` is set here.
     """
-    limits = ConnectionLimits.within(settings, raise_descriptor_limit())
+    limits = ConnectionLimits.within(settings, raise_descriptor_limit(settings.connections))
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -178,6 +178,8 @@ class _Server(uvicorn.Server):
         stopping: Callable[[], None] | None = None,
     ) -> None:
         config.http = counted_protocol(limits)
+        config.ws = "none"  # an upgraded connection would leave the protocol that counts it
+        config.loop = "asyncio"  # whose failure to accept tell_accept_failure knows
         config.backlog = ACCEPTED_AT_ONCE  # asyncio takes it for both; the kernel's is set in startup
         super().__init__(config)
         self._listening = listening

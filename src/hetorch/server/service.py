@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import gc
 import logging
 import time
+import traceback
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -16,7 +20,6 @@ from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, token_of
 from hetorch.server.body import BodyBudget, check_content_type, read_body
-from hetorch.server.connections import ConnectionLimits
 from hetorch.server.isolation import loaded_secret_modules
 from hetorch.server.key_store import KeyStore
 from hetorch.server.metrics import Metrics
@@ -34,7 +37,16 @@ from hetorch.wire.predict import dump_response, load_request
 from hetorch.wire.server_timing import dump_server_timing
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
 
+if TYPE_CHECKING:
+    from hetorch.server.connections import (
+        ConnectionLimits,  # needs uvicorn, which another ASGI server does without
+    )
+
 log = logging.getLogger("hetorch.server")
+
+ROOM_SECONDS = 30.0
+"""Time between two emptyings of the stores for want of memory, in seconds. A lower value lets a request that never fits
+take everybody's keys out of memory by asking again."""
 
 
 class Service:
@@ -48,6 +60,7 @@ class Service:
         self._settings = settings
         self._keys = KeyStore(settings.key_memory, settings.key_folder, settings.key_disk)
         self._quiet = QuietLog(log)
+        self._next_room = float("-inf")
         self._bodies = BodyBudget(settings.body_memory)
         for name, model in models.items():
             self._keys.check_fits(model.kinds, name)
@@ -143,13 +156,17 @@ class Service:
         return Response(body, media_type=OCTETS, headers={SERVER_TIMING_HEADER: dump_server_timing(times)})
 
     async def refuse_without_memory(self, request: Request, error: Exception) -> Response:
-        """Answer a request for which there is no memory with 503, and drop the least recently used keys."""
-        self._keys.make_room()
-        for model in self._models.values():
-            model.engines.clear()
+        """Answer a request for which there is no memory with 503. The least recently used keys are dropped for it, at
+        most once in ROOM_SECONDS."""
+        traceback.clear_frames(error.__traceback__)  # they hold what the request had taken
         self.metrics.ran_out_of_memory()
+        now, made = time.monotonic(), "no keys were dropped, since some were shortly before"
+        if now >= self._next_room:
+            self._next_room = now + ROOM_SECONDS
+            made = "the least recently used keys were dropped"
+            await asyncio.to_thread(self._make_room)
         self._quiet.warn(
-            f"{request.method} {request.url.path[:200]!r} found no memory; the least recently used keys were dropped. "
+            f"{request.method} {request.scope['path'][:200]!r} found no memory; {made}. "
             "Lower --key-memory, --body-memory or --workers"
         )
         return Refusal(Code.BUSY, "the server has no memory for this request now; try again").response()
@@ -163,6 +180,13 @@ class Service:
         if limits is not None:  # not under an ASGI server of the embedder's own
             snapshot |= {"connections": limits.open, "connections_refused": limits.refused}
         return JSONResponse(snapshot)
+
+    def _make_room(self) -> None:
+        """Drop the least recently used keys and all converted ones; in a thread, since it waits for locks."""
+        gc.collect()
+        self._keys.make_room()
+        for model in self._models.values():
+            model.engines.clear()
 
     def _compute(
         self, model: ServedModel, key_id: str, data: bytearray, waited: float

@@ -64,9 +64,9 @@ class WorkerPool:
                 raise TimeoutError
             return work(time.perf_counter() - submitted)
 
-        self._pending += 1
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._executor, start)
+        future = loop.run_in_executor(self._executor, start)  # raises where the system gives no thread
+        self._pending += 1
         future.add_done_callback(self._finished)
         try:
             return await asyncio.wait_for(asyncio.shield(future), timeout)

@@ -4,7 +4,7 @@ Layout, little-endian:
 
     offset  bytes  field
     0       4      magic "HTWM"
-    4       2      version (2)
+    4       2      version of the kind: 2 for a predict response, 1 for the others
     6       2      kind (1 = predict request, 2 = predict response, 3 = public key, 4 = encrypted weights)
     8       32     fingerprint of the plan
     40      32     key id: SHA-256 of the evaluation keys as uploaded
@@ -26,12 +26,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from hetorch.errors import WireError
+from hetorch.errors import OtherVersionError, WireError
 from hetorch.format_version import tell_other_version
 from hetorch.quantities import count_text
 
 MAGIC = b"HTWM"
-VERSION = 2
 ID_BYTES = 32
 """Bytes of a plan's fingerprint and of a key id, both SHA-256."""
 DIGEST_BYTES = 32
@@ -54,6 +53,11 @@ class Kind(IntEnum):
     def digest_bytes(self) -> int:
         """Bytes of the digest behind the blobs: 0 for predictions, which never lie in a file."""
         return DIGEST_BYTES if self in (Kind.PUBLIC_KEY, Kind.ENCRYPTED_WEIGHTS) else 0
+
+    @property
+    def version(self) -> int:
+        """The version of this kind; another kind's change leaves files that were stored before readable."""
+        return 2 if self is Kind.PREDICT_RESPONSE else 1
 
     @property
     def request_bytes(self) -> int:
@@ -137,7 +141,7 @@ def frame_pieces(
         raise WireError(
             f"the digest of the request has {kind.request_bytes} bytes in a {kind.name.lower()}, got {len(request)}"
         )
-    header = _HEADER.pack(MAGIC, VERSION, kind, model, key_id, count) + request
+    header = _HEADER.pack(MAGIC, kind.version, kind, model, key_id, count) + request
     digest = hashlib.sha256(header)
     yield header
     written = 0
@@ -162,18 +166,18 @@ def load_header(data: bytes | bytearray | memoryview) -> Header:
     magic, version, kind, model, key_id, count = _HEADER.unpack_from(data)
     if magic != MAGIC:
         raise WireError(f"the message does not start with {MAGIC!r}; it is no hetorch message")
-    if version != VERSION:
-        raise WireError(
+    if kind not in Kind.__members__.values():
+        raise WireError(f"the message has the unknown kind {kind}")
+    if version != Kind(kind).version:
+        raise OtherVersionError(
             tell_other_version(
                 "the message",
                 version,
-                VERSION,
+                Kind(kind).version,
                 "update hetorch where it comes from, and make it again",
                 "update hetorch here",
             )
         )
-    if kind not in Kind.__members__.values():
-        raise WireError(f"the message has the unknown kind {kind}")
     return Header(Kind(kind), model, key_id, count)
 
 
