@@ -135,7 +135,8 @@ def test_the_command_line_brings_token_and_certificates(hospital: Hospital, tmp_
     assert np.abs(np.array(answer["outputs"]) - expected(x)).max() < 1e-4
     assert json.loads(run("inspect", url, "--json", *shown).stdout)["ring_degree"] == 8192
     run("diff", hospital.plans[0], url, *shown)
-    run("public-key", url, "-o", tmp_path / "mine.key", *shown, vault=vault)
+    told = refusal("public-key", url, "-o", tmp_path / "mine.key", *shown, vault=vault)
+    assert "has its weights in clear" in told  # it has seen the plan
     extra = run("token", "add", hospital.folder / "tokens.json", "leaving", "--model", "small0").stdout
     (tmp_path / "leaving").write_text(extra)
     leaving = [*shown[:4], "--token-file", tmp_path / "leaving"]
