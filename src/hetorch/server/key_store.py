@@ -82,8 +82,7 @@ class KeyStore:
             what = " and ".join(kind.what for kind in kinds)
             raise PlanUseError(
                 f"{what} of one client for {name!r} take {exact_size_text(needed)}, the limit is "
-                f"{exact_size_text(self._memory_limit)}; "
-                "raise key_memory="
+                f"{exact_size_text(self._memory_limit)}; raise key_memory= (--key-memory)"
             )
 
     def has(self, kind: StoredKind[object], key_id: str) -> bool:
