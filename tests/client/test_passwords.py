@@ -6,6 +6,7 @@ import base64
 import inspect
 import logging
 import socket
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,14 @@ import hetorch.client
 from hetorch.client import Client, Vault
 from hetorch.client.catalogue import fetch_public_plan
 from hetorch.client.server_address import ServerAddress
-from hetorch.errors import HetorchError, InputError, RemoteError
+from hetorch.engine.secret import SecretKey
+from hetorch.errors import HetorchError, InputError, RemoteError, StorageError
 from hetorch.model_owner.encrypt import save_encrypted_weights
 from hetorch.plan.plan import Plan
+from hetorch.plan.store import WEIGHTS
 from hetorch.server.models import ServedModel, serve_plan
 from hetorch.user_information import without_user_information
+from hetorch.wire.public_key import NamedPublicKey, dump_named_public_key
 from tests.cli.command import hetorch as run
 from tests.cli.command import refusal
 from tests.server.live import live
@@ -222,21 +226,45 @@ def test_no_error_of_the_command_line_tells_the_password(arguments: tuple[str, .
     assert not tells(refusal(*(places.get(word, word) for word in arguments), vault=tmp_path / "vault"))
 
 
+def unreadable(folder: Path) -> None:
+    """Load a plan whose weights are a folder."""
+    plan = outsourced_plan()
+    plan.save(folder)
+    (folder / WEIGHTS).unlink()
+    (folder / WEIGHTS).mkdir()
+    Plan.load(folder)
+
+
+def unwritable(folder: Path) -> None:
+    """Save a plan to a folder below a file."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_bytes(b"")
+    outsourced_plan().save(folder / "plan")
+
+
+def unplaced(folder: Path) -> None:
+    """Write encrypted weights to a folder that is not there."""
+    plan = outsourced_plan()
+    key = NamedPublicKey("ab" * 32, SecretKey.generate(plan.parameters).public_key())
+    save_encrypted_weights(plan, dump_named_public_key(plan.public(), key), folder / "w")
+
+
 @pytest.mark.parametrize("form", ["http://{}@host/plan", "{}@host:8000"])
-def test_no_error_of_a_path_tells_the_password(form: str, tmp_path: Path) -> None:
-    """An address where a path belongs is repeated in the message."""
-    address = form.format(f"{NAME}:{PASSWORD}")
-    calls: list[Callable[[], Any]] = [
-        lambda: Plan.load(Path(address)),
-        lambda: RemoteError(f"no answer of {address!r}"),
-        lambda: save_encrypted_weights(outsourced_plan(), b"", Path(address) / "w"),
-    ]
-    for call in calls:
-        try:
-            told = repr(call())
-        except HetorchError as error:
-            told = str(error) + repr(error)
-        assert not tells(told), told
+@pytest.mark.parametrize("call", [Plan.load, unreadable, unwritable, unplaced])
+def test_no_error_of_a_path_tells_the_password(
+    form: str, call: Callable[[Path], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address where a path belongs is repeated in the message; the traceback shows the errors behind it too."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError) as caught:
+        call(Path(form.format(f"{NAME}:{PASSWORD}")))
+    assert "host" in str(caught.value) and not tells(repr(caught.value))
+    told = "".join(traceback.format_exception(caught.value))
+    assert "StorageError" in told and not tells(told), told
+
+
+def test_an_error_of_ones_own_tells_no_password() -> None:
+    assert not tells(repr(RemoteError(f"no answer of {named('http://host')!r}")))
 
 
 def test_uploading_weights_prints_no_password(url: str, tmp_path: Path) -> None:

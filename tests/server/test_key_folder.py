@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_written_whole_is_not_kept(owner: Owner, tmp_path:
     command = [sys.executable, "-c", FULL_DISK, str(folder), str(upload)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert result.stdout == "True 1\n"
-    assert result.stderr.count("cannot be used") == 1 and "Traceback" not in result.stderr
+    assert result.stderr.count("an upload cannot be stored") == 1 and "Traceback" not in result.stderr
     assert not [path for path in folder.rglob("*") if path.is_file()]
 
 
@@ -118,7 +118,11 @@ def test_what_could_not_be_replaced_is_not_read_again(
 
 
 def test_a_read_only_folder_is_still_read(
-    served: ServedModel, owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    served: ServedModel,
+    owner: Owner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
@@ -128,6 +132,63 @@ def test_a_read_only_folder_is_still_read(
     monkeypatch.setattr(os, "utime", refuse)
     assert store.get(served.key_kind, key_id) is not None
     assert store.snapshot()["key_disk_failures"] == 1
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert "time of use" in line and "lost with this process" not in line  # nothing is lost
+
+
+@dataclass(frozen=True, slots=True)
+class Named(Text):
+    """Uploads that are named by their content, as keys are."""
+
+    def identify(self, data: bytes | bytearray) -> Identity:
+        content = hashlib.sha256(data).hexdigest()
+        return Identity(content, content)
+
+
+def stored(folder: Path) -> set[bytes]:
+    return {path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def put_in_order(store: KeyStore, folder: Path, uploads: list[bytes]) -> None:
+    """Put uploads whose files have increasing times of use."""
+    for time, data in enumerate(uploads):
+        key_id = store.put(Named(), data)
+        os.utime(folder / Named.folder / f"{key_id}{Named.suffix}", (time, time))
+
+
+def test_old_files_make_room_on_a_disk_that_is_smaller_than_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(path: Path, data: bytes) -> None:
+        if sum(map(len, stored(tmp_path))) + len(data) > 25:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        path.write_bytes(data)
+
+    monkeypatch.setattr(key_store, "write_atomically", write)
+    store = KeyStore(100, tmp_path, disk_limit=1000)
+    put_in_order(store, tmp_path, [b"a" * 10, b"b" * 10])
+    store.put(Named(), b"c" * 10)
+    assert stored(tmp_path) == {b"b" * 10, b"c" * 10}
+    store.put(Named(), b"d" * 30)  # it fits nowhere, and pushes nobody out
+    assert stored(tmp_path) == {b"b" * 10, b"c" * 10}
+    assert store.snapshot()["key_disk_failures"] == 1
+
+
+def test_a_file_that_cannot_be_deleted_keeps_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = KeyStore(100, tmp_path, disk_limit=20)
+    put_in_order(store, tmp_path, [b"a" * 10, b"b" * 10])
+    unlink = Path.unlink
+
+    def refuse_first(path: Path, missing_ok: bool = False) -> None:
+        if path.exists() and path.read_bytes() == b"a" * 10:
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse_first)
+    store.put(Named(), b"c" * 10)
+    assert stored(tmp_path) == {b"a" * 10, b"c" * 10}
 
 
 @pytest.mark.parametrize("what", ["keys", "weights"])

@@ -15,7 +15,7 @@ import pytest
 from starlette.requests import Request
 
 from hetorch.engine.native import Ciphertext, EvaluationKeys
-from hetorch.errors import InputError
+from hetorch.errors import PlanError
 from hetorch.ir import matrix_memory
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.server import service, stored_kinds
@@ -146,22 +146,59 @@ def test_limits_follow_from_the_control_group(
 ) -> None:
     groups(monkeypatch, tmp_path, own, limits)
     assert matrix_memory.physical_memory() == GIB
-    assert (Settings().key_memory, Settings().body_memory) == (GIB // 4, GIB // 8)
-    with pytest.raises(InputError, match=r"exceed the memory of this machine .* lower key_memory="):
-        Settings(key_memory=GIB)
+    assert Settings().memory_limits() == (GIB // 4, GIB // 8)
 
 
-def test_limits_above_the_machine_are_refused_at_the_start(tmp_path: Path) -> None:
-    """A process that may take 8 GiB: its defaults fit, and 16 GB of keys, the default of before, do not."""
+@pytest.mark.parametrize(
+    ("settings", "needed", "limits", "told"),
+    [
+        (Settings(), (GIB // 2, GIB // 5), (GIB // 2, GIB // 5), False),  # a large model raises both
+        (
+            Settings(),
+            (GIB * 2, GIB * 2),
+            (GIB // 4, GIB // 8),
+            False,
+        ),  # it cannot be served: Service refuses it
+        (Settings(key_memory=GIB - 1000), (0, 0), (GIB - 1000, 1000), False),  # bodies have what keys leave
+        (Settings(key_memory=GIB * 2), (0, 0), (GIB * 2, GIB // 8), True),
+        (Settings(body_memory=GIB), (0, 0), (GIB // 4, GIB), True),
+        (Settings(key_memory=5, body_memory=6), (50, 60), (5, 6), False),  # the owner's word
+    ],
+)
+def test_limits_suit_models_and_machine(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    settings: Settings,
+    needed: tuple[int, int],
+    limits: tuple[int, int],
+    told: bool,
+) -> None:
+    monkeypatch.setattr("hetorch.server.settings.physical_memory", lambda: GIB)
+    assert settings.memory_limits(*needed) == limits
+    assert [all(o in r.getMessage() for o in ("--key-memory", "--body-memory")) for r in caplog.records] == [
+        True
+    ] * told
+
+
+def test_a_model_above_the_default_is_served(served: ServedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that just holds its keys and its largest body."""
+    keys = served.key_kind.memory_bytes
+    body = max(served.limits.largest, served.key_kind.largest_upload)
+    monkeypatch.setattr("hetorch.server.settings.physical_memory", lambda: keys + body)
+    Service({"small": served}, Settings()).workers.close()
+    monkeypatch.setattr("hetorch.server.settings.physical_memory", lambda: keys)
+    with pytest.raises(PlanError, match=r"raise key_memory= \(--key-memory\)"):
+        Service({"small": served}, Settings())
+
+
+def test_limits_follow_from_the_limit_of_the_process() -> None:
     script = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))\n"
         "from hetorch.server.settings import Settings\n"
-        "settings = Settings()\n"
-        "print(settings.key_memory <= 2 << 30, settings.body_memory <= 1 << 30)\n"
-        "Settings(key_memory=16 << 30)"
+        "keys, bodies = Settings().memory_limits()\n"
+        "print(keys <= 2 << 30, bodies <= 1 << 30)\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False
     )
     assert result.stdout == "True True\n", result.stderr
-    assert result.returncode == 1 and "exceed the memory of this machine" in result.stderr

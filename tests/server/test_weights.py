@@ -190,7 +190,8 @@ def kinds_of(model: ServedModel) -> int:
 def test_weights_and_keys_share_the_memory_limit(hidden: ServedModel, data_owner: Owner) -> None:
     """There is room for one client only: the second one's uploads drive out the first one's."""
     other = make_owner(data_owner.plan)
-    settings = Settings(key_memory=kinds_of(hidden))
+    room = kinds_of(hidden)
+    settings = Settings(key_memory=room)
     with (
         live({"hidden": hidden}, settings) as url,
         httpx.Client(base_url=url, trust_env=False) as http,
@@ -206,7 +207,7 @@ def test_weights_and_keys_share_the_memory_limit(hidden: ServedModel, data_owner
         assert "left the server's memory" in sentence(predict(http, data_owner, first), 409)
         put_weights(http, weights_for(data_owner, first))
         assert error_of(predict(http, data_owner, first), data_owner) < ERROR
-        assert http.get("/v1/metrics").json()["key_memory_bytes"] <= settings.key_memory
+        assert http.get("/v1/metrics").json()["key_memory_bytes"] <= room
 
 
 def test_weights_on_disk_survive_and_damaged_ones_are_dropped(

@@ -61,6 +61,7 @@ def test_codes_are_stable_words_of_client_and_server_errors() -> None:
     # Known answers: a code that leaves this list or changes its status breaks clients.
     assert {code.value: code.status for code in Code} == {
         "no_such_address": 404,
+        "request_ambiguous": 400,
         "method_not_allowed": 405,
         "model_unknown": 404,
         "key_id_malformed": 400,

@@ -150,15 +150,15 @@ def serve(
     from hetorch.server.exposure import Tls, check_exposure, check_proxies
     from hetorch.server.models import load_models
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
-    from hetorch.server.settings import Settings, default_body_memory, default_key_memory
+    from hetorch.server.settings import Settings
 
     check_file(ready_path)
     proxies = check_proxies([word.strip() for word in trusted_proxies.split(",") if word.strip()])
     settings = Settings(
         workers=workers,
         queue=queue,
-        body_memory=default_body_memory() if body_memory is None else round(body_memory * GB),
-        key_memory=default_key_memory() if key_memory is None else round(key_memory * GB),
+        body_memory=None if body_memory is None else round(body_memory * GB),
+        key_memory=None if key_memory is None else round(key_memory * GB),
         key_folder=key_folder,
         key_disk=round(key_disk * GB),
         request_timeout=request_timeout,

@@ -88,7 +88,7 @@ def save_plan(plan: PlanContents, path: str | os.PathLike[str]) -> None:
         write_atomically(folder / WEIGHTS, tensors, mode=SHARED)
         write_atomically(folder / MANIFEST, manifest, mode=SHARED)
     except OSError as error:
-        raise StorageError(f"cannot write the plan to {folder}: {error.strerror}") from error
+        raise StorageError(f"cannot write the plan to {folder}: {error.strerror}") from None
 
 
 def load_plan(kind: type[P], path: str | os.PathLike[str]) -> P:
@@ -163,7 +163,7 @@ def _read_files(folder: Path) -> tuple[bytes, bytes]:
     except FileNotFoundError:
         raise PlanFormatError(f"the plan in {folder} is damaged: it has no {WEIGHTS}; {AGAIN}") from None
     except OSError as error:
-        raise StorageError(f"cannot read the plan in {folder}: {error.filename}: {error.strerror}") from error
+        raise StorageError(f"cannot read the plan in {folder}: {error.filename}: {error.strerror}") from None
 
 
 @contextlib.contextmanager

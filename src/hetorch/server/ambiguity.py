@@ -34,7 +34,7 @@ def tell_ambiguity(scope: Scope) -> str | None:
             return f"the request has the header {header} more than once"
     if b"content-length" in names and b"transfer-encoding" in names:
         return "the request has Content-Length and Transfer-Encoding, which tell two ends of its body"
-    if scope["http_version"] == "1.0" and b"transfer-encoding" in names:
+    if scope.get("http_version") == "1.0" and b"transfer-encoding" in names:
         return "the request has Transfer-Encoding, which HTTP/1.0 does not know"
     if _DISGUISED.search(scope.get("raw_path") or scope["path"].encode()):
         return "the path has an encoded slash, backslash or dot, or an empty, '.' or '..' segment; write it plainly"

@@ -51,7 +51,7 @@ class Guard:
         if ambiguity is not None:
             # Nothing more is read: where the request ends is what is in doubt.
             refusal = Refusal(Code.REQUEST_AMBIGUOUS, ambiguity).response()
-            if scope["http_version"].startswith("1"):  # HTTP/2 forbids the header
+            if scope.get("http_version", "1.1").startswith("1"):  # HTTP/2 forbids the header
                 refusal.headers["Connection"] = "close"
             self._metrics.count(refusal.status_code)
             with contextlib.suppress(_SlowReader):

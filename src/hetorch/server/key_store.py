@@ -9,6 +9,7 @@ API tokens, only within one tenant (TenantKind).
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import threading
@@ -82,8 +83,7 @@ class KeyStore:
             what = " and ".join(kind.what for kind in kinds)
             raise PlanUseError(
                 f"{what} of one client for {name!r} take {exact_size_text(needed)}, the limit is "
-                f"{exact_size_text(self._memory_limit)}; "
-                "raise key_memory="
+                f"{exact_size_text(self._memory_limit)}; raise key_memory= (--key-memory)"
             )
 
     def has(self, kind: StoredKind[object], key_id: str) -> bool:
@@ -111,9 +111,9 @@ class KeyStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self._tell(error)
+            self._tell("a stored file cannot be read, so its client uploads it again", error)
             return None
-        with self._telling():
+        with self._telling("the time of use of a stored file cannot be written; it may be deleted too early"):
             os.utime(path)
         try:
             identity = kind.identify(data)
@@ -125,7 +125,8 @@ class KeyStore:
             self._outdated.add(path)
             return None
         except WireError:
-            with self._writing, self._telling(), contextlib.suppress(FileNotFoundError):
+            refusal = "a damaged file cannot be deleted"
+            with self._writing, self._telling(refusal), contextlib.suppress(FileNotFoundError):
                 if path.stat().st_ino == inode:  # not the file that another upload has put there since
                     path.unlink()
             return None
@@ -199,49 +200,58 @@ class KeyStore:
         """Write an upload to disk, or take away the file that it would have replaced."""
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            write_atomically(path, data)
+            try:
+                write_atomically(path, data)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                self._trim_disk(path, room=len(data))  # the disk is smaller than the limit
+                write_atomically(path, data)
         except OSError as error:
-            self._tell(error)
+            self._tell(
+                "an upload cannot be stored; it is served from memory and lost with this process", error
+            )
             try:
                 path.unlink(missing_ok=True)
             except OSError:
                 self._outdated.add(path)
             return
         self._outdated.discard(path)
-        with self._telling():
-            self._trim_disk(path)
+        self._trim_disk(path)
 
     @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
+    def _telling(self, sentence: str) -> Iterator[None]:
         """Tell an OSError of the block, which the caller can do without, instead of raising it."""
         try:
             yield
         except OSError as error:
-            self._tell(error)
+            self._tell(sentence, error)
 
-    def _tell(self, error: OSError) -> None:
+    def _tell(self, sentence: str, error: OSError) -> None:
         with self._lock:
             self._disk_failures += 1
-        self._quiet.warn(
-            f"the key folder {self._folder} cannot be used: {error.strerror or error}; they are served from "
-            "memory and are lost with this process"
-        )
+        self._quiet.warn(f"the key folder {self._folder}: {sentence}: {error.strerror or error}")
 
-    def _trim_disk(self, newest: Path) -> None:
-        """Delete the least recently used files above the disk limit, but never the newest one."""
+    def _trim_disk(self, newest: Path, room: int = 0) -> None:
+        """Delete the least recently used files above the disk limit, and those that make `room` bytes free if there are
+        as many, but never the newest one. A file that cannot be deleted is left, and the next one taken."""
         if self._folder is None:
             return
-        with self._lock:
-            files = []
+        files: list[tuple[float, int, Path]] = []
+        with self._telling("its files cannot be listed"):
             for path in (path for suffix in SUFFIXES for path in self._folder.glob(f"*/*{suffix}")):
                 with contextlib.suppress(FileNotFoundError):  # another request may just have dropped it
                     status = path.stat()
                     files.append((status.st_mtime, status.st_size, path))
-            files.sort()
-            total = sum(size for _, size, _ in files)
-            for _, size, path in files:
-                if total <= self._disk_limit:
-                    break
-                if path != newest:
+        files.sort()
+        total = sum(size for _, size, _ in files)
+        target = min(self._disk_limit, total) - room
+        if target < 0:
+            return
+        for _, size, path in files:
+            if total <= target:
+                break
+            if path != newest:
+                with self._telling("a file above the disk limit cannot be deleted"):
                     path.unlink(missing_ok=True)
                     total -= size

@@ -58,18 +58,24 @@ class Service:
         self.workers = WorkerPool(settings.workers, settings.queue)
         self._models = models
         self._settings = settings
-        self._keys = KeyStore(settings.key_memory, settings.key_folder, settings.key_disk)
+        bodies = {
+            name: max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
+            for name, model in models.items()
+        }
+        uploads = [sum(kind.memory_bytes for kind in model.kinds) for model in models.values()]
+        key_memory, body_memory = settings.memory_limits(
+            max(uploads, default=0), max(bodies.values(), default=0)
+        )
+        self._keys = KeyStore(key_memory, settings.key_folder, settings.key_disk)
         self._quiet = QuietLog(log)
         self._next_room = float("-inf")
-        self._bodies = BodyBudget(settings.body_memory)
+        self._bodies = BodyBudget(body_memory)
         for name, model in models.items():
             self._keys.check_fits(model.kinds, name)
-            largest = max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
-            if largest > settings.body_memory:
+            if bodies[name] > body_memory:
                 raise PlanUseError(
-                    f"requests for {name!r} have bodies of up to {exact_size_text(largest)}, the limit is "
-                    f"{exact_size_text(settings.body_memory)}; "
-                    "raise body_memory="
+                    f"requests for {name!r} have bodies of up to {exact_size_text(bodies[name])}, the limit is "
+                    f"{exact_size_text(body_memory)}; raise body_memory= (--body-memory)"
                 )
 
     async def health(self, request: Request) -> Response:
@@ -167,7 +173,7 @@ class Service:
             await asyncio.to_thread(self._make_room)
         self._quiet.warn(
             f"{request.method} {request.scope['path'][:200]!r} found no memory; {made}. "
-            "Lower --key-memory, --body-memory or --workers"
+            "Lower --key-memory (key_memory=), --body-memory (body_memory=) or --workers (workers=)"
         )
         return Refusal(Code.BUSY, "the server has no memory for this request now; try again").response()
 

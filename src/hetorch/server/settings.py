@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 from hetorch.errors import InputError
 from hetorch.ir.matrix_memory import physical_memory
 from hetorch.quantities import exact_size_text
 from hetorch.wire.limits import REQUEST_SECONDS
+
+log = logging.getLogger("hetorch.server")
 
 GIB = 1 << 30
 SHUTDOWN_SECONDS = 30.0
@@ -19,28 +22,16 @@ CONNECTIONS = 4096
 of memory."""
 
 
-def default_key_memory() -> int:
-    """Return a quarter of this machine's memory, at most 16 GiB."""
-    return min(16 * GIB, (physical_memory() or 64 * GIB) // 4)
-
-
-def default_body_memory() -> int:
-    """Return an eighth of this machine's memory, at most 8 GiB."""
-    return min(8 * GIB, (physical_memory() or 64 * GIB) // 8)
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The limits of one server. InputError if one is out of range, or keys and bodies may take more memory than there
-    is.
+    """The limits of one server. InputError if one is out of range.
 
     Args:
         workers: predictions computed at once.
         queue: predictions that may wait behind them.
-        body_memory: bytes of request bodies held at once; an eighth of this machine's memory, at most 8 GiB, if left
-            out. Memory is that of the control group (a container, a unit of systemd) where it has a limit.
-        key_memory: bytes of evaluation keys and encrypted weights ready for use; a quarter of this machine's memory, at
-            most 16 GiB, if left out.
+        body_memory: bytes of request bodies held at once; None for the default of `memory_limits`.
+        key_memory: bytes of evaluation keys and encrypted weights ready for use; None for the default of
+            `memory_limits`.
         key_folder: a folder that keeps uploads on disk too; None for memory only.
         key_disk: bytes that uploads in `key_folder` may take.
         request_timeout: seconds for one computation, its wait included. Clients are told and wait as long.
@@ -57,8 +48,8 @@ class Settings:
 
     workers: int = 2
     queue: int = 16
-    body_memory: int = field(default_factory=default_body_memory)
-    key_memory: int = field(default_factory=default_key_memory)
+    body_memory: int | None = None
+    key_memory: int | None = None
     key_folder: Path | None = None
     key_disk: int = 64 * GIB
     request_timeout: float = REQUEST_SECONDS
@@ -71,20 +62,47 @@ class Settings:
     audit_log: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in ("workers", "body_memory", "key_memory", "key_disk"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("connections", "connections_per_address"):
+        for name in (
+            "workers",
+            "body_memory",
+            "key_memory",
+            "key_disk",
+            "connections",
+            "connections_per_address",
+        ):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        memory = physical_memory()
-        if memory is not None and self.key_memory + self.body_memory > memory:
-            raise InputError(
-                f"key_memory {exact_size_text(self.key_memory)} and body_memory {exact_size_text(self.body_memory)} "
-                f"exceed the memory of this machine or control group, {exact_size_text(memory)}; lower key_memory="
-            )
         if self.queue < 0:
             raise InputError(f"queue must be at least 0, got {self.queue}")
         for name in ("request_timeout", "head_timeout", "idle_timeout", "shutdown_timeout"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be a positive number of seconds, got {getattr(self, name)!r}")
+
+    def memory_limits(self, keys_needed: int = 0, body_needed: int = 0) -> tuple[int, int]:
+        """Return the bytes for keys and encrypted weights, and those for bodies. A line in the log tells if they exceed
+        this machine's memory, which is that of the control group (a container, a unit of systemd) where it has a limit.
+
+        A default is a quarter of the memory for keys, at most 16 GiB, and an eighth for bodies, at most 8 GiB and what
+        the limit for keys leaves; or what is needed, if that is more and less than the memory.
+
+        Args:
+            keys_needed: bytes of keys and encrypted weights of one client, for the largest model.
+            body_needed: bytes of the largest body.
+        """
+        memory = physical_memory() or 64 * GIB
+        keys = self.key_memory
+        if keys is None:
+            keys = max(min(16 * GIB, memory // 4), keys_needed if keys_needed < memory else 0)
+        bodies = self.body_memory
+        if bodies is None:
+            left = memory - keys if memory > keys else memory
+            bodies = max(min(8 * GIB, memory // 8, left), body_needed if body_needed < memory else 0)
+        if physical_memory() is not None and keys + bodies > memory:
+            log.warning(
+                "keys may take %s (--key-memory, key_memory=) and request bodies %s (--body-memory, body_memory=), "
+                "more than the memory of this machine or control group, %s; lower one of them",
+                exact_size_text(keys),
+                exact_size_text(bodies),
+                exact_size_text(memory),
+            )
+        return keys, bodies
