@@ -125,7 +125,7 @@ def test_lines_in_place_of_activations() -> None:
     assert "activation_degree=3" in answer.remedy
     newer = copy.deepcopy(model())
     with torch.no_grad():
-        newer[4].weight.mul_(-3)  # type: ignore[index, operator]
+        newer[4].weight.mul_(-3)  # type: ignore[index]
     assert find_divergence(coarse, FRESH, newer).cause == "weights"
 
 
@@ -138,10 +138,11 @@ class Wave(nn.Module):
 def test_a_polynomial_that_is_coarse_where_no_calibration_value_was() -> None:
     """Calibration reads values near the ends and the middle of the range, where a wave and a line meet."""
     torch.manual_seed(2)
-    net = nn.Sequential(nn.Linear(16, 16), Wave(), nn.Linear(16, 4))
+    first = nn.Linear(16, 16)
+    net = nn.Sequential(first, Wave(), nn.Linear(16, 4))
     with torch.no_grad():
-        net[0].weight.copy_(torch.eye(16))  # type: ignore[union-attr]
-        net[0].bias.zero_()  # type: ignore[union-attr]
+        first.weight.copy_(torch.eye(16))
+        first.bias.zero_()
     places = torch.randint(-1, 2, X.shape, generator=torch.Generator().manual_seed(6)) * np.pi / 3
     plan = hetorch.compile(net.eval(), places, activation_degree=2)
     assert plan.report.approximation_error < 0.2
