@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -26,6 +24,7 @@ from hetorch.progress import Progress, ProgressOption, reporting
 from hetorch.server.models import serve_plan
 from tests.server.live import live
 from tests.server.small_plan import outsourced_plan, small_plan
+from tests.terminal import at_terminal
 
 WORK = """
 import logging, sys, time
@@ -39,23 +38,6 @@ with reporting({option}, "making evaluation keys", 200_000_000) as report:
         time.sleep({pause})
     report("making evaluation keys", 1.0)
 """
-
-
-def at_terminal(code: str) -> str:
-    """Run code with a terminal as its stderr; return what it shows there."""
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=theirs, stdout=theirs, env=environment)
-    os.close(theirs)
-    shown = b""
-    try:
-        while piece := os.read(ours, 1 << 16):
-            shown += piece
-    except OSError:  # the other side is closed
-        pass
-    os.close(ours)
-    assert process.wait(60) == 0, shown
-    return shown.decode()
 
 
 def elsewhere(code: str) -> str:
@@ -177,14 +159,15 @@ LONG: dict[str, Callable[..., object]] = {
     "simulate": lambda **option: hetorch.simulate(small_plan(), np.zeros((3, 8)), **option),
     "evaluate": lambda **option: hetorch.evaluate(small_plan(), np.zeros((3, 8)), **option),
     "run_encrypted": lambda **option: hetorch.run_encrypted(small_plan(), np.zeros((3, 8)), **option),
-    "tune": lambda **option: hetorch.tune(os.devnull, ring_degrees=[1 << 10], seconds=1e-4, **option),
+    "tune": lambda **option: hetorch.tune("machine.json", ring_degrees=[1 << 10], seconds=1e-4, **option),
 }
 
 
 @pytest.mark.parametrize("name", LONG)
 def test_every_long_function_shows_its_progress_by_default(
-    name: str, monkeypatch: pytest.MonkeyPatch
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     told: dict[str, list[list[float]]] = {}
     note = note_displays(told, monkeypatch)
     assert inspect.signature(getattr(hetorch, name)).parameters["progress"].default is None

@@ -16,7 +16,12 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "onnx": {"onnx": "onnx"},
         "serve": {"starlette": "starlette", "uvicorn": "uvicorn"},
         "demo": {"matplotlib": "matplotlib", "mlxtend": "mlxtend"},
-        "notebook": {"ipykernel": "ipykernel", "jupytext": "jupytext", "pandas": "pandas"},
+        "notebook": {
+            "ipykernel": "ipykernel",
+            "jupytext": "jupytext",
+            "pandas": "pandas",
+            "scikit-learn": "sklearn",
+        },
         "seal": {"seal-python": "seal", "zstandard": "zstandard"},
     }
 )

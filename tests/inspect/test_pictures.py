@@ -1,17 +1,13 @@
-"""Pictures of traces, compared with stored ones; HETORCH_DRAW=1 stores them anew (then look at each)."""
+"""Pictures of traces, compared with stored ones."""
 
 from __future__ import annotations
 
-import io
 import itertools
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -20,23 +16,14 @@ from hetorch.errors import InputError, MissingPackageError
 from hetorch.inspect.pictures.layer_axis import labels_of
 from hetorch.inspect.pictures.style import SMALL
 from hetorch.inspect.trace_result import Trace
+from tests.inspect.stored_pictures import MOST, assert_stored, distance, same_style
 from tests.inspect.traces import NAMES, written_trace
-
-STORED = Path(__file__).parent / "pictures"
-MOST = 6.0
-"""Largest root mean square difference of a pixel from the stored picture, of 255: versions of FreeType and Agg move
-edges by parts of a pixel. A bar that is missing or of another length, or labels elsewhere, make more."""
-DPI = 60
 
 
 @pytest.fixture(autouse=True)
 def _same_style() -> Iterator[None]:
-    mpl.use("Agg")
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update({"font.family": "DejaVu Sans", "figure.dpi": DPI, "savefig.dpi": DPI})
+    with same_style():
         yield
-    plt.close("all")
 
 
 def forty() -> Trace:
@@ -76,23 +63,9 @@ def figure_of(drawn: Any) -> Any:
     return drawn[0].figure if isinstance(drawn, np.ndarray) else drawn.figure
 
 
-def pixels(figure: Any) -> np.ndarray:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    buffer.seek(0)
-    return np.asarray(plt.imread(buffer))[:, :, :3] * 255
-
-
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_picture_is_the_stored_one(name: str) -> None:
-    drawn = pixels(figure_of(DRAWINGS[name]()))
-    file = STORED / f"{name}.png"
-    if os.environ.get("HETORCH_DRAW"):
-        grey = np.round(drawn / 17) * 17 / 255  # sixteen tones of each colour, so that the files are small
-        plt.imsave(file, grey)
-    stored = np.asarray(plt.imread(file))[:, :, :3] * 255
-    assert drawn.shape == stored.shape
-    assert np.sqrt(np.mean((drawn - stored) ** 2)) < MOST
+    assert_stored(figure_of(DRAWINGS[name]()), name)
 
 
 def test_a_bar_of_another_length_is_seen() -> None:
@@ -100,9 +73,8 @@ def test_a_bar_of_another_length_is_seen() -> None:
     trace = written_trace()
     layers = list(trace.layers)
     layers[5] = replace(layers[5], seconds=0.001)
-    drawn = pixels(figure_of(replace(trace, layers=tuple(layers)).plot.times()))
-    stored = np.asarray(plt.imread(STORED / "times.png"))[:, :, :3] * 255
-    assert np.sqrt(np.mean((drawn - stored) ** 2)) > MOST
+    drawn = replace(trace, layers=tuple(layers)).plot.times()
+    assert distance(figure_of(drawn), "times") > MOST
 
 
 @pytest.mark.parametrize("draw", [forty, written_trace, without_model])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import pty
 import resource
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from hetorch.errors import InputError
 from hetorch.inspect import resources
 from hetorch.inspect.resource_display import line
 from hetorch.inspect.resource_samples import ResourceSample, memory_now
+from tests.terminal import at_terminal
 
 MEGABYTE = 1 << 20
 
@@ -106,22 +106,6 @@ with resources(interval=0.02{options}):
         report("some work", 0.5)
         time.sleep(0.5)
 """
-
-
-def at_terminal(code: str) -> str:
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
-    process = subprocess.Popen([sys.executable, "-c", code], stderr=theirs, stdout=theirs, env=environment)
-    os.close(theirs)
-    shown = b""
-    try:
-        while piece := os.read(ours, 1 << 16):
-            shown += piece
-    except OSError:  # the other side is closed
-        pass
-    os.close(ours)
-    assert process.wait(60) == 0, shown
-    return shown.decode()
 
 
 def test_a_live_line_shares_the_terminal_with_the_progress_of_the_block() -> None:

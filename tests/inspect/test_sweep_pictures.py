@@ -1,16 +1,12 @@
-"""Pictures of sweeps and resources, compared with stored ones; HETORCH_DRAW=1 stores them anew (then look at each)."""
+"""Pictures of sweeps and resources, compared with stored ones."""
 
 from __future__ import annotations
 
-import io
 import itertools
-import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -20,22 +16,13 @@ from hetorch.inspect.resource_picture import draw_resources
 from hetorch.inspect.resource_samples import ResourceSample
 from hetorch.inspect.sweeps.result import Sweep
 from hetorch.inspect.sweeps.row import Row
-
-STORED = Path(__file__).parent / "pictures"
-MOST = 6.0
-"""Largest root mean square difference of a pixel from the stored picture, of 255: versions of FreeType and Agg move
-edges by parts of a pixel. A point that is missing or elsewhere makes more."""
-DPI = 60
+from tests.inspect.stored_pictures import MOST, assert_stored, distance, same_style
 
 
 @pytest.fixture(autouse=True)
 def _same_style() -> Iterator[None]:
-    mpl.use("Agg")
-    with mpl.rc_context():
-        mpl.rcdefaults()
-        mpl.rcParams.update({"font.family": "DejaVu Sans", "figure.dpi": DPI, "savefig.dpi": DPI})
+    with same_style():
         yield
-    plt.close("all")
 
 
 def written() -> Sweep:
@@ -77,35 +64,17 @@ DRAWINGS: dict[str, Callable[[], Any]] = {
 }
 
 
-def pixels(figure: Any) -> np.ndarray:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", metadata={"Software": None})
-    buffer.seek(0)
-    return np.asarray(plt.imread(buffer))[:, :, :3] * 255
-
-
-def distance(drawn: np.ndarray, name: str) -> float:
-    stored = np.asarray(plt.imread(STORED / f"{name}.png"))[:, :, :3] * 255
-    assert drawn.shape == stored.shape
-    return float(np.sqrt(np.mean((drawn - stored) ** 2)))
-
-
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_a_picture_is_the_stored_one(name: str) -> None:
-    drawn = pixels(DRAWINGS[name]().figure)
-    if os.environ.get("HETORCH_DRAW"):
-        STORED.mkdir(exist_ok=True)
-        tones = np.round(drawn / 17) * 17 / 255  # sixteen tones of each colour, so that the files are small
-        plt.imsave(STORED / f"{name}.png", tones)
-    assert distance(drawn, name) < MOST
+    assert_stored(DRAWINGS[name]().figure, name)
 
 
 def test_a_configuration_that_is_missing_is_seen() -> None:
     """The tolerance is smaller than the change of one of seven points."""
     rows = list(written().rows)
     del rows[4]
-    drawn = pixels(Sweep("net", written().varied, tuple(rows)).plot.curve("error", "ring_degree").figure)
-    assert distance(drawn, "sweep_curve") > MOST
+    drawn = Sweep("net", written().varied, tuple(rows)).plot.curve("error", "ring_degree")
+    assert distance(drawn.figure, "sweep_curve") > MOST
 
 
 def test_points_are_the_figures_in_their_units() -> None:

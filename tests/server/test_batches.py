@@ -36,7 +36,7 @@ def plan() -> Plan:
 @pytest.mark.parametrize("count", [1, 3, 4, 9])
 @pytest.mark.filterwarnings("ignore")
 def test_answers_come_back_in_order(plan: Plan, tmp_path: Path, count: int) -> None:
-    x = np.random.default_rng(count).uniform(-1, 1, (count, 6))
+    x = np.random.default_rng(count).uniform(-2, 2, (count, 6))
     with (
         live({"scores": serve_plan("scores", plan)}) as url,
         Client(url, vault=tmp_path / "keys", allow_insecure=True) as client,

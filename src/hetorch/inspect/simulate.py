@@ -115,7 +115,7 @@ def _drop_wrapped(plan: Plan, results: NDArray[np.float64]) -> None:
     wrong = ~(largest <= most)
     results[wrong] = np.nan
     if wrong.size and wrong.all():
-        subject = "the sample" if len(results) == 1 else f"each of {len(results)} samples"
+        subject = "the sample" if len(results) == 1 else f"each of {count_text(len(results), 'sample')}"
         raise InputError(
             f"{subject} has a result too large for the plan, the first one of size {largest[0]:.3g} where it holds "
             f"{most:.3g}: the inputs are far outside the calibration inputs; compile again with inputs like them"
