@@ -153,10 +153,11 @@ class _Search:
         if beyond:
             return self._outside(beyond[0], error)
         activations = self._polynomials(first, last)
-        folded = self._folded(first, last)
+        folded = [] if activations else self._folded(first, last)
         if (activations or folded) and self._are_coarse(last, noiseless):
-            place = activations[0] if activations else last
-            return self._coarse(self.trace.layers[place].name, folded, error)
+            return self._coarse(
+                self.trace.layers[activations[0] if activations else last].name, folded, error
+            )
         return Divergence(
             False,
             name,
