@@ -84,11 +84,17 @@ def series_problem(
     shares = shares / np.sum(shares)
     numbers = np.arange(degree + 1)
     terms = numbers[(numbers % 2 == 0) | (numbers == 1)] if line_plus_even else numbers
+    sums, differences = np.add.outer(terms, terms), np.abs(np.subtract.outer(terms, terms))
     grams: list[Array] = []
     for x, share in ((points, shares), (np.linspace(-1.0, 1.0, GRID), np.full(GRID, 1 / GRID))):
-        basis = chebyshev.chebvander(x, degree)[:, terms]
-        weighted = (basis * share[:, None]).T
-        grams += [weighted @ basis, weighted @ function(x)]
+        basis = chebyshev.chebvander(x, 2 * degree)
+        # einsum adds in one order, whatever the number of threads, so that plans have the same bytes.
+        moments = np.einsum("n,nk->k", share, basis)
+        # T_i T_j = (T_(i+j) + T_|i-j|) / 2 (Mason, Handscomb, "Chebyshev Polynomials", 2002, section 2.4).
+        grams += [
+            (moments[sums] + moments[differences]) / 2,
+            np.einsum("n,nk->k", share * function(x), basis[:, terms]),
+        ]
     return SeriesProblem(terms, *grams)
 
 
