@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -167,7 +168,9 @@ def test_inspect_a_server(server: Server) -> None:
     url, _ = server
     document = json.loads(hetorch("inspect", url, "--model", "small1", "--json").stdout)
     assert (document["ring_degree"], document["security"], document["rotation_keys"]) == (8192, "128", 4)
-    assert "ring degree" in hetorch("inspect", url, "--model", "small0").stdout
+    shown = hetorch("inspect", url, "--model", "small0").stdout
+    assert "ring degree" in shown and re.search(r"^predicted error +\S{1,9}$", shown, re.MULTILINE)
+    assert re.search(r"^input range +-1, 1$", shown, re.MULTILINE)
     assert "'small0', 'small1'" in refusal("inspect", url)
 
 

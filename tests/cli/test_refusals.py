@@ -55,6 +55,13 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     assert hetorch(*arguments, code=2).stderr
 
 
+def test_options_are_checked_before_files_are_read(tmp_path: Path) -> None:
+    options = ("--calibration", "nosuch.npy", "-o", tmp_path / "p", "--activation-degree", 300)
+    assert "--activation-degree must be a whole number from 1 to 127" in refusal(
+        "compile", "nosuch.pt2", *options
+    )
+
+
 def test_inspect_shows_the_table(plan: Path) -> None:
     assert "dense" in hetorch("inspect", plan).stdout
     assert json.loads(hetorch("inspect", plan, "--json").stdout)["ring_degree"] == 8192

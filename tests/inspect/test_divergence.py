@@ -15,6 +15,7 @@ from torch import nn
 import hetorch
 from hetorch.errors import InputError
 from hetorch.inspect import find_divergence
+from hetorch.inspect.divergence import _finer
 
 torch.manual_seed(0)
 X = torch.rand(200, 16, generator=torch.Generator().manual_seed(3)) * 2 - 1
@@ -113,6 +114,45 @@ def test_a_degree_that_is_too_low() -> None:
     assert answer.layer in ("1", "3") and "activation_degree=5" in answer.remedy
     better = hetorch.compile(model(), X, activation_degree=15)
     assert find_divergence(better, FRESH, model()).ok  # the remedy mends it
+
+
+@pytest.mark.filterwarnings("ignore::hetorch.errors.ApproximationWarning")
+def test_lines_in_place_of_activations() -> None:
+    coarse = hetorch.compile(model(), X, activation_degree=1)
+    answer = find_divergence(coarse, FRESH, model())
+    assert (answer.ok, answer.layer, answer.cause) == (False, "0 + 2 + 4", "degree"), answer
+    assert "of degree 1 (of 1, 3, which it contains)" in answer.reason
+    assert "activation_degree=3" in answer.remedy
+    newer = copy.deepcopy(model())
+    with torch.no_grad():
+        newer[4].weight.mul_(-3)  # type: ignore[index]
+    assert find_divergence(coarse, FRESH, newer).cause == "weights"
+
+
+class Wave(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.sin(9 * x)
+
+
+@pytest.mark.filterwarnings("ignore::hetorch.errors.ApproximationWarning")
+def test_a_polynomial_that_is_coarse_where_no_calibration_value_was() -> None:
+    """Calibration reads values near the ends and the middle of the range, where a wave and a line meet."""
+    torch.manual_seed(2)
+    first = nn.Linear(16, 16)
+    net = nn.Sequential(first, Wave(), nn.Linear(16, 4))
+    with torch.no_grad():
+        first.weight.copy_(torch.eye(16))
+        first.bias.zero_()
+    places = torch.randint(-1, 2, X.shape, generator=torch.Generator().manual_seed(6)) * np.pi / 3
+    plan = hetorch.compile(net.eval(), places, activation_degree=2)
+    assert plan.report.approximation_error < 0.2
+    answer = find_divergence(plan, FRESH, net)
+    assert (answer.ok, answer.layer, answer.cause) == (False, "1", "degree"), answer
+
+
+@pytest.mark.parametrize(("degree", "words"), [(31, "=63)"), (100, "=127)"), (127, "no higher degree")])
+def test_the_remedy_of_a_degree_is_one_that_compiles(degree: int, words: str) -> None:
+    assert words in _finer(degree)
 
 
 @pytest.mark.parametrize("layer", [0, 2, 4])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, r2_score, root_mean_squared_error
+from torch.utils.data import DataLoader, TensorDataset
 
 import hetorch
 from hetorch.errors import InputError, InputRangeWarning, PlanUseError
@@ -33,6 +34,16 @@ def test_classes_against_the_model() -> None:
     assert result.compiled.worst_error == pytest.approx(worst, abs=1e-5)
     assert result.outside_inputs == 0.0 and result.outside_activations is None
     assert "agreement with in clear" in str(result)
+
+
+def test_a_data_loader_has_the_labels() -> None:
+    made, x, y = plan("mlp"), inputs("mlp")[:40], torch.arange(40) % 3
+    data = TensorDataset(torch.from_numpy(x), y)
+    result = hetorch.evaluate(made, x, y, model=model("mlp"))
+    assert hetorch.evaluate(made, DataLoader(data, batch_size=16), model=model("mlp")) == result
+    assert hetorch.evaluate(made, data) == hetorch.evaluate(made, x, y)
+    with pytest.raises(InputError, match="labels of its own"):
+        hetorch.evaluate(made, data, y)
 
 
 def test_a_regression_without_the_model() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import hetorch
+from hetorch.inspect.plan_difference.change import Change
 from hetorch.inspect.plan_difference.plans import (
     NO_FIGURE,
     PUBLIC_ONLY,
@@ -159,6 +160,18 @@ def test_keys_are_counted() -> None:
         (moved, "at another level"),
     ):
         assert (f"{count} element" in str(keys) and where in str(keys)) or count == 0
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [
+        (0.00787036236002861, 0.007869690896282491, "0.0078704 -> 0.0078697"),
+        (1.0, 1.0 + 2**-52, "1.0 -> 1.0000000000000002"),
+        (1.0, 2.0, "1 -> 2"),
+    ],
+)
+def test_numbers_have_as_few_digits_as_tell_them_apart(first: float, second: float, text: str) -> None:
+    assert str(Change("errors", "encryption_error", first, second)) == text
 
 
 def test_public_parts() -> None:

@@ -82,7 +82,7 @@ def test_it_is_a_line_of_text() -> None:
     with resources() as watched:
         pass
     assert f"CPU {watched.mean_cpu:.2f} of {len(os.sched_getaffinity(0))} on average" in str(watched)
-    assert watched._repr_html_() == f"<pre>{watched}</pre>" and repr(watched) == f"Resources({watched})"
+    assert f">{watched}</pre>" in watched._repr_html_() and repr(watched) == f"Resources({watched})"
     samples = [ResourceSample(float(n), cpu, 5_000_000 - n) for n, cpu in enumerate((0.0, 1.0, 4.0))]
     assert line(samples, 2).startswith("CPU 4.00 of 2 " + " " * 17 + "▁▅█  memory 5 MB (peak 5 MB)  2.0 s")
     assert line([], 2) == ""

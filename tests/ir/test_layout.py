@@ -29,6 +29,13 @@ def test_unpack_averages_replicas_and_ignores_unused_slots() -> None:
     np.testing.assert_array_equal(layout.unpack([slots]), [3.0, 15.0])
 
 
+@pytest.mark.filterwarnings("error")
+def test_values_without_bound_are_unpacked_without_a_word() -> None:
+    """A polynomial far outside its range makes such; a warning about sums of replicas tells nobody anything."""
+    layout = Layout((2,), 4, np.array([[0, 1, 0, 1]], dtype=np.int32))
+    assert np.array_equal(layout.unpack([np.array([1.5e308, 1.0, 1.5e308, 3.0])]), [np.inf, 2.0])
+
+
 def test_period_is_found_and_rebuilt() -> None:
     block = np.array([0, 1, 2, -1], dtype=np.int32)
     layout = Layout.periodic((3,), 32, block)

@@ -210,7 +210,7 @@ def test_the_result_is_a_table_and_progress_is_told(trained: nn.Sequential) -> N
     )
     lines = repr(tuned).splitlines()
     assert len(lines) == 3 and lines[1].split()[:2] == ["1", "exact"] and lines[2].endswith("best")
-    assert tuned._repr_html_().startswith("<pre>")
+    assert tuned._repr_html_().startswith("<pre style=")
     assert told == [("epoch 1 of 2, exact activations", 0.0), ("epoch 2 of 2, polynomial activations", 0.5)]
 
 

@@ -85,7 +85,7 @@ def test_levels_time_and_keys_are_those_of_the_plans(model: nn.Sequential, tuned
     assert result.polynomial.key_bytes == plan.public().evaluation_key_bytes
     assert result.original.levels is not None
     text = repr(result)
-    assert "accuracy in clear" in text and "levels" in text and result._repr_html_().startswith("<pre>")
+    assert "accuracy in clear" in text and "levels" in text and result._repr_html_().startswith("<pre style=")
     json.dumps(result.to_dict())
 
 

@@ -73,7 +73,7 @@ def test_the_tables_have_every_activation_and_network() -> None:
     text = repr(less_time())
     assert "loss at 4" in text and "ReLU()" in text and "SiLU()" in text
     assert "all 4" in text and "chosen" in text and "%" in text
-    assert less_time()._repr_html_().startswith("<pre>")
+    assert less_time()._repr_html_().startswith("<pre style=")
 
 
 def test_points_allow_the_lowest_degrees_that_keep_them() -> None:

@@ -17,17 +17,17 @@ def takes_options(names: Iterable[str]) -> Callable[[Callable[..., None]], Calla
     """Return a decorator that gives a verb of the command line one option for each of `names`.
 
     The verb gets them as one dictionary, its parameter `options`. This holds only the options that the user gave, in
-    the units of CompileOptions, which checks them.
+    the units of CompileOptions, which checks them before the verb runs: reading a model takes seconds.
     """
     wanted = tuple(names)
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(verb)
         def run(**arguments: Any) -> None:
-            options = {name: arguments.pop(name) for name in wanted}
-            verb(
-                **arguments, options={name: _scaled(name, v) for name, v in options.items() if v is not None}
-            )
+            values = {name: arguments.pop(name) for name in wanted}
+            options = {name: _scaled(name, value) for name, value in values.items() if value is not None}
+            CompileOptions(**options)
+            verb(**arguments, options=options)
 
         own = [p for p in inspect.signature(verb, eval_str=True).parameters.values() if p.name != "options"]
         parameters = [*own, *(_parameter(name) for name in wanted)]

@@ -62,7 +62,16 @@ def inspect(
         return
     width = max(map(len, rows))
     for name, value in rows.items():
-        print(f"{name.replace('_', ' '):<{width}}  {value}")
+        print(f"{name.replace('_', ' '):<{width}}  {_with_few_digits(value)}")
+
+
+def _with_few_digits(value: object) -> object:
+    """Return a real number as text with four digits, in a list too; anything else as it is."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list) and value and all(isinstance(part, float) for part in value):
+        return ", ".join(f"{part:.4g}" for part in value)
+    return value
 
 
 def _show(plan: Plan, svg: Path | None, onnx: Path | None, as_json: bool) -> None:

@@ -153,9 +153,11 @@ class _Search:
         if beyond:
             return self._outside(beyond[0], error)
         activations = self._polynomials(first, last)
-        coarse = noiseless <= FEW * max(self.plan.report.approximation_error, self.tolerance / FEW)
-        if activations and (coarse and self.plan.report.approximation_error >= self.tolerance / FEW):
-            return self._coarse(activations[0], error)
+        folded = [] if activations else self._folded(first, last)
+        if (activations or folded) and self._are_coarse(last, noiseless):
+            return self._coarse(
+                self.trace.layers[activations[0] if activations else last].name, folded, error
+            )
         return Divergence(
             False,
             name,
@@ -167,6 +169,17 @@ class _Search:
             "calibration_inputs); otherwise load the plan again from where it was saved",
             self.trace,
         )
+
+    def _are_coarse(self, last: int, noiseless: float) -> bool:
+        """Return True if the polynomials up to a layer account for the error there: they make most of it in the model
+        too, or it is not much larger than on the calibration inputs, where the plan was compared with its own model."""
+        names = {self.trace.layers[number].name for number in self._polynomials(0, last)}
+        names.update(self._folded(0, last))
+        rows = self.trace.approximated_rows(names)
+        if rows is not None and self._relative(rows - self.trace.model_rows) >= MOSTLY * noiseless:
+            return True
+        known = self.plan.report.approximation_error
+        return known >= self.tolerance / FEW and noiseless <= FEW * known
 
     def _suspects(self, last: int) -> str:
         """Return where the weights are wrong: before a layer there may be others of which the gain is unknown."""
@@ -252,18 +265,24 @@ class _Search:
             self.trace,
         )
 
-    def _coarse(self, number: int, error: float) -> Divergence:
-        layer = self.trace.layers[number]
-        fits = [fit for fit in self.plan.report.polynomials if fit.layer == layer.name]
+    def _folded(self, first: int, last: int) -> list[str]:
+        """Return the names of the activations between these layers whose polynomials are lines, which other layers
+        took in."""
+        apart = {layer.name for layer in self.trace.layers}
+        return [name for name in self.trace.activations_between(first, last) if name not in apart]
+
+    def _coarse(self, name: str, folded: list[str], error: float) -> Divergence:
+        names = [name, *folded]
+        fits = [fit for fit in self.plan.report.polynomials if fit.layer in names]
         degree = max((fit.degree for fit in fits), default=0)
+        where = f" (of {', '.join(folded)}, which it contains)" if folded else ""
         return Divergence(
             False,
-            layer.name,
+            name,
             "degree",
             error,
-            f"its polynomial of degree {degree} is too far from the function, also within its range",
-            f"hetorch.compile(model, calibration_inputs, activation_degree={2 * degree + 1}), or no activation_degree= "
-            "and a smaller activation_tolerance=",
+            f"its polynomial of degree {degree}{where} is too far from the function, also within its range",
+            _finer(degree),
             self.trace,
         )
 
@@ -293,3 +312,18 @@ class _Search:
         truth, _ = self.trace.model_outcome(inside)
         outputs = self.plan.network().run(inside.reshape(len(inside), -1), threads=_native.thread_count())
         return truth is None or self._relative(outputs - truth) <= self.tolerance
+
+
+def _finer(degree: int) -> str:
+    """Return what mends a polynomial of that degree, which is too coarse."""
+    from hetorch.compiler.options import MOST_DEGREE
+
+    if degree >= MOST_DEGREE:
+        return (
+            "there is no higher degree: keep the values that it reads in a smaller range (a batch norm before it, "
+            "calibration inputs without outliers), or train with polynomials: hetorch.train.fine_tune"
+        )
+    return (
+        f"hetorch.compile(model, calibration_inputs, activation_degree={min(2 * degree + 1, MOST_DEGREE)}), or no "
+        "activation_degree= and a smaller activation_tolerance="
+    )

@@ -9,6 +9,7 @@ from hetorch.errors import InputError
 from hetorch.inspect.batches import check_runnable
 from hetorch.inspect.evaluation import Evaluation, HeadScores
 from hetorch.inspect.judged_outputs import Judged, judged_outputs, labels_for
+from hetorch.inspect.labelled_data import read_labelled_data
 from hetorch.inspect.simulate import check_seed, simulate_samples, warn_without_result
 from hetorch.ir.cleartext_network.steps import SeriesStep
 from hetorch.plan import Plan
@@ -42,7 +43,8 @@ def evaluate(
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
-        x: a batch of samples of the plan's input_shape, or a table, as for hetorch.Client.predict.
+        x: a batch of samples of the plan's input_shape, or a table, as for hetorch.Client.predict; or a Dataset or
+            DataLoader of samples or of pairs (sample, label), which is read once.
         y: the labels. Whole numbers (batch,) for an output of several numbers are classes, compared with the index of
             the largest one; 0 and 1, in the shape of an output that ends in a sigmoid, are compared with outputs above
             1/2; other numbers in the shape of the output are targets of a regression. For a plan of several outputs a
@@ -64,6 +66,7 @@ def evaluate(
     """
     check_runnable(plan)
     check_seed(seed)
+    x, y = read_labelled_data(x, y, model)
     samples, _ = plan.public().samples(x, fewest=1)
     outputs = judged_outputs(plan.interface, plan.output_shape)
     known = labels_for(plan.interface, outputs, y, len(samples))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hetorch.preformatted import preformatted
 from hetorch.quantities import count_text
 
 
@@ -96,7 +96,7 @@ class Evaluation:
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return preformatted(str(self))
 
 
 TITLES = ("in clear", "compiled", "with noise")

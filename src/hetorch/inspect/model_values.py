@@ -9,7 +9,7 @@ model's units by the gain and offset of each channel that fit best.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -96,6 +96,31 @@ class ModelValues:
                 waiting.remove(own[0])
                 outside.append((op.name, _beyond(self.values[op.input], own[0])))
         return outside
+
+    def activations(self, begin: int, end: int, names: Container[str]) -> tuple[str, ...]:
+        """Return the names, of those given, of the activations that make the values begin < number <= end."""
+        made = self.program.operations[begin:end]
+        return tuple(op.name for op in made if isinstance(op, Activation) and op.name in names)
+
+    def approximated(self, fits: Sequence[PolynomialReport]) -> Array | None:
+        """Return the outputs as rows of the plan, if these polynomials, with the errors that the plan's curves show,
+        take the place of their activations, and all else is the model's.
+
+        A channel of which the plan keeps no curve has the errors of the most similar one. None if there are no curves.
+        """
+        waiting = [fit for fit in fits if fit.curves]
+        if not waiting:
+            return None
+        values: list[Array] = [self.values[0]]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for op in self.program.operations:
+                result = op.evaluate(values)
+                fit = next((f for f in waiting if isinstance(op, Activation) and f.layer == op.name), None)
+                if fit is not None and isinstance(op, Activation):
+                    waiting.remove(fit)
+                    result = result + _polynomial_errors(values[op.input], fit)
+                values.append(result)
+        return self._as_plan(values[self.program.output])
 
     def on(self, samples: Array) -> ModelValues:
         """Return the values of the same model on other samples, (batch, *input_shape)."""
@@ -194,6 +219,21 @@ def _beyond(values: Array, fit: PolynomialReport) -> NDArray[np.bool_]:
         )
     slack = ROUNDED * (fit.high - fit.low)
     return ~((values >= low - slack) & (values <= high + slack))
+
+
+def _polynomial_errors(values: Array, fit: PolynomialReport) -> Array:
+    """Return polynomial - function at each value (samples, elements), beyond a range what it is at the range's end."""
+    lows, highs = fit.channel_low or (fit.low,), fit.channel_high or (fit.high,)
+    if values.shape[1] % len(lows):
+        lows, highs = (fit.low,), (fit.high,)
+    groups = values.reshape(len(values), len(lows), -1)
+    errors = np.empty_like(groups)
+    for channel, (low, high) in enumerate(zip(lows, highs, strict=True)):
+        curve = min(fit.curves, key=lambda c: abs(c.low - low) + abs(c.high - high))
+        points = np.linspace(low, high, len(curve.function))
+        heights = np.subtract(curve.polynomial, curve.function)
+        errors[:, channel] = np.interp(groups[:, channel], points, heights)
+    return errors.reshape(values.shape)
 
 
 def _identity(value: int, size: int) -> Match:

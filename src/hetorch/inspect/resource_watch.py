@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hetorch.errors import InputError
 from hetorch.inspect.resource_display import showing
 from hetorch.inspect.resource_samples import ResourceSample, memory_now, memory_peak, processors
+from hetorch.preformatted import preformatted
 from hetorch.quantities import size_text
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Resources:
 
     def _repr_html_(self) -> str:
         """Return the line as a notebook shows it."""
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return preformatted(str(self))
 
 
 @contextmanager

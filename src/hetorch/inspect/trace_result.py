@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -140,6 +140,21 @@ class Trace:
                 if match is not None
             }
         )
+
+    def activations_between(self, first: int, last: int) -> tuple[str, ...]:
+        """Return the names of the model's activations with polynomials that it computes after the layer before `first`
+        and not after the layer `last`, both compared or the first one; none without a model."""
+        begin, end = (self._matches[number] if number >= 0 else None for number in (first - 1, last))
+        if self._reference is None or end is None:
+            return ()
+        fitted = {fit.layer for fit in self.plan.report.polynomials}
+        return self._reference.activations(0 if begin is None else begin.value, end.value, fitted)
+
+    def approximated_rows(self, layers: Container[str]) -> Array | None:
+        """Return the model's outputs as rows of the plan, if activations of these names have the errors of their
+        polynomials; None without a model, or if the plan keeps no curves of them."""
+        fits = [fit for fit in self.plan.report.polynomials if fit.layer in layers]
+        return None if self._reference is None else self._reference.approximated(fits)
 
     def values_read(self, activation: str) -> Array | None:
         """Return the numbers that an activation of the model reads on the samples; None without a model or such one."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -17,6 +16,7 @@ from hetorch.inspect.layers import layers_of
 from hetorch.inspect.traced import Traced
 from hetorch.ir.he_operations import Multiply
 from hetorch.plan import Plan
+from hetorch.preformatted import preformatted
 from hetorch.progress import ProgressOption, counted, reporting
 
 Array = NDArray[np.float64]
@@ -97,7 +97,7 @@ class WorstCase(Generic[T]):
 
     def _repr_html_(self) -> str:
         """Return the lines as a notebook shows them."""
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return preformatted(sentences=str(self))
 
 
 def worst_case(

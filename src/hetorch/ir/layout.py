@@ -143,7 +143,8 @@ class Layout:
         used = index >= 0
         values = np.concatenate(slots).reshape(-1, self.batch)[used]
         sums = np.zeros((self.size, self.batch))
-        np.add.at(sums, index[used], values)
+        with np.errstate(over="ignore", invalid="ignore"):  # replicas of a value that a polynomial made huge
+            np.add.at(sums, index[used], values)
         counts = np.bincount(index[used], minlength=self.size)
         return np.asarray((sums / counts[:, None]).T.reshape(self.batch, *self.shape))
 

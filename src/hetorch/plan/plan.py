@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
@@ -19,6 +18,7 @@ from hetorch.plan.signposts import RUN, missing_attribute
 from hetorch.plan.sizes import ciphertext_bytes, evaluation_key_bytes
 from hetorch.plan.store import load_plan, plan_fingerprint, save_plan
 from hetorch.plan.table import render
+from hetorch.preformatted import preformatted
 from hetorch.quantities import count_text
 
 
@@ -144,12 +144,8 @@ class Plan(PlanContents):
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""
-        layers, _, rest = html.escape(str(self)).partition("\n\n")
-        # JupyterLab breaks the lines of a plain <pre> anywhere.
-        return (
-            f'<pre style="white-space:pre;overflow-x:auto;font-size:smaller">{layers}</pre>'
-            f'<pre style="white-space:pre-wrap;word-break:normal">{rest}</pre>'
-        )
+        layers, _, rest = str(self).partition("\n\n")
+        return preformatted(layers, rest)
 
     def __repr__(self) -> str:
         public, ring = self.public(), self.parameters.ring_degree.bit_length() - 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from hetorch.params import ParameterSet
 from hetorch.plan.fields import LARGEST, Fields, canonical_json, encode_int32
 from hetorch.plan.inputs import to_array, to_samples
 from hetorch.plan.interface import Interface, interface_json, read_interface
+from hetorch.preformatted import preformatted
 from hetorch.quantities import count_text, size_text
 
 FORMAT = "hetorch-public-plan"
@@ -99,7 +99,7 @@ class PublicPlan:
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""
-        return f"<pre>{html.escape(str(self))}</pre>"
+        return preformatted(str(self))
 
     @property
     def input_shape(self) -> tuple[int, ...]:

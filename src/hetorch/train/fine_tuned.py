@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import Literal
 
 from torch import nn
+
+from hetorch.preformatted import preformatted
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +65,4 @@ class FineTuned:
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        return preformatted(repr(self))

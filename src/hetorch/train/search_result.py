@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hetorch.preformatted import preformatted
 from hetorch.quantities import count_text, time_text
 from hetorch.train.training_report import aligned
 
@@ -85,7 +85,7 @@ class Searched:
 
     def _repr_html_(self) -> str:
         """Return the tables as a notebook shows them."""
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        return preformatted(repr(self))
 
     def _activations(self) -> list[tuple[str, ...]]:
         degrees = list(self.activations[0].losses)

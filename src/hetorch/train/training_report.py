@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hetorch.preformatted import preformatted
 from hetorch.quantities import count_text, size_text, time_text
 
 
@@ -97,7 +97,7 @@ class TrainingReport:
 
     def _repr_html_(self) -> str:
         """Return the tables as a notebook shows them."""
-        return f"<pre>{html.escape(repr(self))}</pre>"
+        return preformatted(repr(self))
 
     def _comparison(self) -> list[tuple[str, ...]]:
         columns = [("original", self.original), ("exact", self.exact), ("polynomials", self.polynomial)]

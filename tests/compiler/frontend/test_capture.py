@@ -307,6 +307,15 @@ def test_a_missing_batch_axis_is_told() -> None:
     with pytest.raises(InputError, match="does not accept") as caught:
         capture(model, torch.zeros(4, 1, 9, 9))
     assert "batch axis" not in str(caught.value)
+    with pytest.raises(InputError, match=r"axis of channels missing\? It takes \(5, 1, 8, 8\)"):
+        capture(model, torch.zeros(5, 8, 8))
+
+
+def test_what_holds_a_model_is_told_apart_from_it() -> None:
+    from types import SimpleNamespace
+
+    with pytest.raises(InputError, match=r"got SimpleNamespace: give its attribute \.model"):
+        capture(SimpleNamespace(model=nn.Linear(4, 2)), torch.zeros(2, 4))
 
 
 def test_mode_and_few_samples_are_noted() -> None:

@@ -29,8 +29,8 @@ degrees are tried to save a level, and the search takes longer."""
 SERIES_WORK = 60
 """Multiplications for each element of an activation, about: those of a series and of its neighbours."""
 HOPELESS = 4.0
-"""Predicted distance from the goal, in multiples of what it allows, from which on degrees are not tried. Raised, more
-runs are spent on degrees that a wrong prediction may have ruled out."""
+"""Predicted distance from the goal, in multiples of what it allows, from which on degrees are not tried, nor wider
+ranges. Raised, more runs are spent on degrees that a wrong prediction may have ruled out."""
 PROMISING = 1.25
 """The same for degrees that would take less time than those that are known to meet the goal."""
 PLENTY = 100
@@ -163,8 +163,10 @@ def search_degrees(
 def _widest(task: Task, goal: Goal, best: Attempt) -> Attempt:
     """Return the attempt on ranges as wide as the goal allows, if they are needed for the inputs to come.
 
-    Where the goal is out of reach, wider ranges may add SPARE to the distance from it.
+    Where the goal is out of reach, wider ranges may add SPARE to the distance from it; far from it they are not tried.
     """
+    if goal.distance(best) > HOPELESS:
+        return best
     allowed = 1.0 if goal.is_met(best) else (1 + SPARE) * goal.distance(best)
     for beyond in WIDER:
         attempt = evaluate_degrees(task, best.degrees, replace(best.manner, beyond=beyond))

@@ -41,7 +41,7 @@ class Change:
         if before == after:
             if self.name in PRIMES:
                 return f"other primes of the same sizes: {before}"
-            before, after = repr(self.first)[:LONGEST], repr(self.second)[:LONGEST]
+            before, after = _told_apart(self.first, self.second)
         text = f"{before} -> {after}"
         if self.name.endswith(("_bytes", "_seconds")):
             text += _growth(self.first, self.second)
@@ -56,6 +56,16 @@ def changes_of(group: str, first: Facts, second: Facts) -> tuple[Change, ...]:
         for name in names
         if first.get(name) != second.get(name)
     )
+
+
+def _told_apart(first: object, second: object) -> tuple[str, str]:
+    """Return both values as text, real numbers with as few digits as tell them apart."""
+    if isinstance(first, float) and isinstance(second, float):
+        for digits in range(5, 17):
+            before, after = f"{first:.{digits}g}", f"{second:.{digits}g}"
+            if before != after:
+                return before, after
+    return repr(first)[:LONGEST], repr(second)[:LONGEST]
 
 
 def _shown(name: str, value: object) -> str:

@@ -14,6 +14,7 @@ from hetorch.compiler.costs.machine import load_machine
 from hetorch.engine import _native
 from hetorch.errors import InputError
 from hetorch.inspect.judged_outputs import Judged, judged_outputs, labels_for
+from hetorch.inspect.labelled_data import read_labelled_data
 from hetorch.inspect.sweeps.digest import digest
 from hetorch.inspect.sweeps.grid import Options
 from hetorch.inspect.sweeps.row import VERSION
@@ -84,11 +85,7 @@ def make_study(
 
     with explain_missing("hetorch.inspect.sweep"):
         from hetorch.compiler.frontend.capture import capture
-        from hetorch.compiler.frontend.sources.labelled_samples import read_labelled_samples
-    samples, own_labels = read_labelled_samples(data, model)
-    if labels is not None and own_labels is not None:
-        raise InputError("data has labels of its own; leave labels out, or give the samples alone")
-    labels = own_labels if labels is None else labels
+    samples, labels = read_labelled_data(data, labels, model)
     calibrated = first(samples, CALIBRATED) if calibration_inputs is None else calibration_inputs
     captured = capture(model, calibrated, None if output_names is None else output_names.split(","))
     if isinstance(samples, tuple):

@@ -299,6 +299,14 @@ def test_exported_programs(batch: int, tmp_path: Path) -> None:
         np.testing.assert_allclose(outputs, model(x).detach().numpy(), atol=1e-5)
 
 
+def test_exported_models_name_the_axis_that_is_wrong() -> None:
+    """A model with a batch of one refuses a larger batch too, which is not what the user has to mend."""
+    exported = torch.export.export(nn.Linear(4, 2), (torch.rand(1, 4),))
+    with pytest.raises(InputError, match=r"shape \(6, 3\).*size\(\)\[1\] == 4") as caught:
+        capture(exported, torch.rand(6, 3))
+    assert "batch size" not in str(caught.value)
+
+
 def test_a_fixed_batch_is_told(tmp_path: Path) -> None:
     exported = torch.export.export(nn.Linear(3, 2), (torch.randn(8, 3),))
     torch.export.save(exported, tmp_path / "m.pt2")

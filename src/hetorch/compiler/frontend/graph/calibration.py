@@ -92,7 +92,9 @@ def run_model(
         try:
             results = [model(sample[None]) for sample in candidate]
             outputs = find_outputs(results[0], 1, name)
-        except Exception:
+        except Exception as error:
+            if isinstance(model, torch.fx.GraphModule):
+                problem = error  # not that an exported model has a batch of one
             continue
         outputs = outputs.chosen(wanted, name)
         parts = zip(*(outputs.pick(result) for result in results), strict=True)
@@ -100,7 +102,10 @@ def run_model(
     assert problem is not None
     if isinstance(problem, UnsupportedModelError):
         raise problem
-    advice = _FIXED_BATCH if isinstance(model, torch.fx.GraphModule) else ""
+    advice = _FIXED_BATCH if isinstance(model, torch.fx.GraphModule) and "size()[0]" in str(problem) else ""
+    with contextlib.suppress(Exception):
+        find_outputs(model(tensor[:1, None]), 1, name)
+        advice = f"; is the axis of channels missing? It takes {(len(inputs), 1, *inputs.shape[1:])}"
     with contextlib.suppress(Exception):
         find_outputs(model(tensor[None]), 1, name)
         advice = f"; is the batch axis missing? It takes one sample as {(1, *inputs.shape)}"

@@ -53,6 +53,10 @@ def as_module(model: object) -> torch.nn.Module:
         )
     if is_estimator(model):
         return estimator_module(model)
+    if isinstance(getattr(model, "model", None), torch.nn.Module):
+        raise InputError(
+            f"model must be a torch.nn.Module, got {type(model).__name__}: give its attribute .model"
+        )
     raise InputError(
         f"model must be a torch.nn.Module, got {type(model).__name__}; an exported program and fitted scikit-learn "
         "estimators work too, and hetorch.load_model reads .pt2, .onnx and .safetensors files"
