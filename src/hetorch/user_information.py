@@ -10,7 +10,12 @@ and a path that was an address has one slash."""
 _WITHOUT_SCHEME = re.compile(r"(?<![^\s'\"(])[^\s/@:'\"]*:[^\s'\"]*@")
 """User information of an address whose http:// was forgotten: a word or quotation that begins with `name:password@`."""
 
+_EXAMPLE = re.compile(r"(?<![^\s'\"(])(https?://name:password@(?:host|proxy:port))(?![^\s'\"])")
+"""The examples that messages of hetorch show, which stay."""
+
 
 def without_user_information(text: str) -> str:
     """Return an address, or a sentence with addresses, without the names and passwords in them."""
-    return _WITHOUT_SCHEME.sub("", _BEHIND_SLASHES.sub(r"\1", text))
+    pieces = _EXAMPLE.split(text)  # every second one is an example
+    pieces[::2] = [_WITHOUT_SCHEME.sub("", _BEHIND_SLASHES.sub(r"\1", piece)) for piece in pieces[::2]]
+    return "".join(pieces)

@@ -286,6 +286,9 @@ def test_addresses_without_user_information() -> None:
         "models@v2/plan": "models@v2/plan",
         "mail to me@host about /a@b": "mail to me@host about /a@b",
         "cannot read 'a:b/c@d@host:8000': no such file": "cannot read 'host:8000': no such file",
+        "no http://a:b@host: write https://name:password@host": "no http://host: write https://name:password@host",
+        "http://a:bhttps://name:password@host": "http://host",
+        "http://name:password@host:b@other": "http://other",
         "the layer 'a:b' at 12:30": "the layer 'a:b' at 12:30",
     }.items():
         assert without_user_information(text) == shown

@@ -37,7 +37,7 @@ def serve(
         float | None,
         typer.Option(
             help="Memory for clients' evaluation keys and encrypted weights, in GB; a quarter of this machine's, at "
-            "most 17, if left out.",
+            "most 17, or what a model needs, if left out.",
             min=0.001,
         ),
     ] = None,
@@ -51,7 +51,8 @@ def serve(
     body_memory: Annotated[
         float | None,
         typer.Option(
-            help="Memory for request bodies, in GB; an eighth of this machine's, at most 8.6, if left out.",
+            help="Memory for request bodies, in GB; an eighth of this machine's, at most 8.6, or what a model needs, "
+            "if left out.",
             min=0.001,
         ),
     ] = None,
