@@ -74,6 +74,7 @@ def sweep_model(
 
     Example: [bold]hetorch sweep net.py:make_model --data x.npy --labels y.npy --ring-degree 8192,16384[/bold]
     """
+    # Long because every option of the verb is a parameter with its help.
     from hetorch.cli.model_source import load_model
     from hetorch.cli.tables import load_labels, load_samples, with_numbers
     from hetorch.inspect.sweeps.metrics import check_known
