@@ -172,9 +172,9 @@ class _Search:
         """Return True if the polynomials up to a layer account for most of the error there.
 
         They do if it is not larger than on the calibration inputs, where the plan was compared with its own model.
-        Otherwise let d be the error of the outputs, and p that of the model with the errors of these polynomials. Other weights
-        add an error to d that p does not have, so that <d, p> / <d, d> is the polynomials' share of d. Where layers
-        make up for polynomials, d is what a projection leaves of p, of which <d, p> = <d, d> holds too.
+        Otherwise let d be the error of the outputs, and p that of the model with the errors of these polynomials. Other
+        weights add an error to d that p does not have, so that <d, p> / <d, d> is the polynomials' share of d. Where
+        layers make up for polynomials, d is what a projection leaves of p, of which <d, p> = <d, d> holds too.
         """
         error = self.trace.outputs_until(last, run="cleartext") - self.trace.model_rows
         names = {self.trace.layers[number].name for number in self._polynomials(0, last)}
