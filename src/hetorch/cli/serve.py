@@ -110,7 +110,7 @@ def serve(
         str,
         typer.Option(
             help="Addresses or networks of the proxies at which TLS ends, with commas between them. The client's "
-            "address is then taken from their X-Forwarded-For."
+            "address is then taken from their X-Forwarded-For, and other machines get the server's health only."
         ),
     ] = "",
     insecure: Annotated[
@@ -148,13 +148,13 @@ def serve(
     from hetorch.errors import InputError
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
-    from hetorch.server.exposure import Tls, check_exposure, check_proxies
+    from hetorch.server.exposure import Tls, check_exposure
     from hetorch.server.models import load_models
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
     from hetorch.server.settings import Settings
 
     check_file(ready_path)
-    proxies = check_proxies([word.strip() for word in trusted_proxies.split(",") if word.strip()])
+    proxies = tuple(word.strip() for word in trusted_proxies.split(",") if word.strip())
     settings = Settings(
         workers=workers,
         queue=queue,
@@ -168,6 +168,8 @@ def serve(
         connections_per_address=connections_per_address or (connections if proxies else None),
         tokens=tokens,
         audit_log=audit_log,
+        trusted_proxies=proxies,
+        insecure=insecure,
     )
     if tls_cert is None and (tls_key is not None or tls_client_ca is not None):
         raise InputError("tls_key= and tls_client_ca= need the server's certificate; add tls_cert=")
@@ -187,7 +189,7 @@ def serve(
                 print(f"serving {', '.join(sorted(models))} at {address} (Ctrl-C stops)", flush=True)
             tell_ready(address)
 
-        run(create_app(models, settings), bound, settings, listening, tls=tls, proxies=proxies)
+        run(create_app(models, settings), bound, settings, listening, tls=tls)
     if not as_json:
         print("stopped", file=sys.stderr)
     leave_computations()

@@ -97,6 +97,7 @@ class Transport:
         self._timeout = FIRST_ANSWER_SECONDS if timeout is None else timeout
         self._watch = Watch()
         headers = credentials.headers_for(address)
+        self._token = headers.get("Authorization", "").removeprefix("Bearer ")
         tls = credentials.tls()
         try:
             self._http = httpx.Client(
@@ -215,10 +216,14 @@ class Transport:
                 f"the connection to {self.url} broke during {method} {path}: {detail}"
             ) from error
         if response.is_success and is_web_page(response, body):
-            raise RemoteError(tell_web_page(self.url, body), response.status_code)
+            raise RemoteError(self._without_token(tell_web_page(self.url, body)), response.status_code)
         if ok:
             return Answer(body, response.headers, first_byte, time.perf_counter() - start)
         raise self._refusal(response, body, size)
+
+    def _without_token(self, message: str) -> str:
+        """Return a message without the token, which the other side may have repeated."""
+        return message.replace(self._token, "…") if self._token else message
 
     def _read(self, response: httpx.Response, limit: int) -> bytes:
         if "content-encoding" in response.headers:
@@ -255,6 +260,7 @@ class Transport:
             message = tell_refusal(self.url, response, body, sent, signed=self._signed)
         else:
             message = f"the server at {self.url} says: {error.sentence}"
+        message = self._without_token(message)
         code = None if error is None else error.code
         if (
             status == Code.BUSY.status

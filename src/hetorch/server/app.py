@@ -15,9 +15,11 @@ from starlette.routing import Route
 from hetorch.errors import WireError
 from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
+from hetorch.server.exposure import parse_proxies
 from hetorch.server.guard import Guard
 from hetorch.server.isolation import isolate
 from hetorch.server.models import ServedModel
+from hetorch.server.proxies import Proxies
 from hetorch.server.refusal import Refusal
 from hetorch.server.service import Service
 from hetorch.server.settings import Settings
@@ -55,7 +57,8 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
     settings = settings or Settings()
     service = Service(models, settings)
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
-    audit = [] if settings.audit_log is None else [Middleware(Audit, audit_log=AuditLog(settings.audit_log))]
+    audit_log = None if settings.audit_log is None else AuditLog(settings.audit_log)
+    audit = [] if audit_log is None else [Middleware(Audit, audit_log=audit_log)]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -77,9 +80,10 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
     app = Starlette(
         routes=routes,
         middleware=[
+            Middleware(Proxies, networks=parse_proxies(settings.trusted_proxies)),
             *audit,
             Middleware(Guard, metrics=service.metrics, idle_timeout=settings.idle_timeout),
-            Middleware(Access, tokens=tokens),
+            Middleware(Access, tokens=tokens, past_proxies=settings.insecure),
         ],
         exception_handlers={
             Refusal: _answer_refusal,
@@ -89,6 +93,8 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
         },
         lifespan=lifespan,
     )
+    app.state.audit_log = audit_log  # for the metrics
+    app.router.redirect_slashes = False  # a redirect would name the host that the request names
     app.state.stop_work = service.workers.close  # hetorch.server.run calls it when the server stops
     return app
 

@@ -1,4 +1,4 @@
-"""How a server is reached: its TLS, the proxies before it, and the refusal of a server open to everyone by mistake."""
+"""How a server is reached: its TLS, and the refusal of a server that is open to everyone by mistake."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hetorch.errors import InputError, StorageError
+
+CERTIFICATE = "hetorch.certificate"
+"""The entry of an ASGI scope's state that tells a client's certificate."""
+MAX_SUBJECT_LENGTH = 256
+"""Characters of a certificate's subject that are kept; a longer subject would fill the audit log."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +35,12 @@ class Tls:
     client_ca: Path | None = None
 
     def __post_init__(self) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context()
+
+    def context(self) -> ssl.SSLContext:
+        """Return a context with these files: TLS 1.2 or later, with the ciphers that Python holds to be secure."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             # An empty passphrase: OpenSSL would ask for one on the terminal.
             context.load_cert_chain(self.certificate, self.key, password="")
@@ -40,6 +53,7 @@ class Tls:
             names = " or ".join(str(path) for path in (self.certificate, self.key) if path is not None)
             raise StorageError(f"cannot read {names}: {error.strerror or error}") from None
         if self.client_ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
             try:
                 context.load_verify_locations(self.client_ca)
             except ssl.SSLError as error:
@@ -48,18 +62,26 @@ class Tls:
                 ) from None
             except OSError as error:
                 raise StorageError(f"cannot read {self.client_ca}: {error.strerror or error}") from None
+        return context
 
 
-def check_proxies(addresses: Sequence[str]) -> tuple[str, ...]:
-    """Return the addresses or networks of proxies; InputError if one is neither."""
-    for address in addresses:
+def parse_proxies(texts: Sequence[str]) -> tuple[Network, ...]:
+    """Return the networks of proxies; InputError if one is not the address or network of some machines."""
+    networks: list[Network] = []
+    for text in texts:
         try:
-            ipaddress.ip_network(address)
+            network = ipaddress.ip_network(text)
         except ValueError as error:
             raise InputError(
-                f"{address!r} is not the address or network of a proxy, such as 10.0.0.5 or 10.0.0.0/24: {error}"
+                f"{text!r} is not the address or network of a proxy, such as 10.0.0.5 or 10.0.0.0/24: {error}"
             ) from None
-    return tuple(addresses)
+        if network.prefixlen == 0:
+            raise InputError(
+                f"{text!r} has all addresses, so that anyone would be a trusted proxy and could claim to be another; "
+                "name the proxy's own address or network"
+            )
+        networks.append(network)
+    return tuple(networks)
 
 
 def check_exposure(bound: socket.socket, *, tls: bool, proxies: Sequence[str], tokens: bool) -> None:
@@ -84,3 +106,12 @@ def check_exposure(bound: socket.socket, *, tls: bool, proxies: Sequence[str], t
             f"others can reach {host}, and the server has no {' and no '.join(missing)}; add them, listen on "
             "127.0.0.1, or say --insecure if whoever reaches it may use it and read along"
         )
+
+
+def certificate_of(peer: Any) -> dict[str, str] | None:
+    """Return the subject and the serial number of a client's verified certificate (SSLSocket.getpeercert); None if it
+    has none."""
+    if not peer:
+        return None
+    subject = ", ".join(f"{name}={value}" for part in peer.get("subject", ()) for name, value in part)
+    return {"subject": subject[:MAX_SUBJECT_LENGTH], "serial": str(peer.get("serialNumber", ""))}

@@ -9,6 +9,7 @@ from pathlib import Path
 from hetorch.errors import InputError
 from hetorch.ir.matrix_memory import physical_memory
 from hetorch.quantities import exact_size_text
+from hetorch.server.exposure import parse_proxies
 from hetorch.wire.limits import REQUEST_SECONDS
 
 log = logging.getLogger("hetorch.server")
@@ -44,6 +45,9 @@ class Settings:
             Behind a proxy, which is one address, allow all.
         tokens: the file of API tokens (`hetorch token`) of which each request needs one; None lets anyone ask.
         audit_log: a file that gets a JSON line for each request; None for none.
+        trusted_proxies: addresses or networks of the proxies at which TLS ends. The client's address is then taken from
+            their X-Forwarded-For, and other machines get only the health of the server over plain HTTP.
+        insecure: let other machines reach the server without TLS or tokens, also past the trusted proxies.
     """
 
     workers: int = 2
@@ -60,6 +64,8 @@ class Settings:
     connections_per_address: int | None = None
     tokens: Path | None = None
     audit_log: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    insecure: bool = False
 
     def __post_init__(self) -> None:
         for name in (
@@ -72,6 +78,7 @@ class Settings:
         ):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        parse_proxies(self.trusted_proxies)
         if self.queue < 0:
             raise InputError(f"queue must be at least 0, got {self.queue}")
         for name in ("request_timeout", "head_timeout", "idle_timeout", "shutdown_timeout"):
