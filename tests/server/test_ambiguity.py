@@ -74,7 +74,8 @@ def test_a_request_with_two_meanings_is_refused_and_nothing_behind_it_answered(
     received = exchange(address, line, headers, body)
     head, _, answer = received.partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 400 ") and "connection: close" in head.lower()
-    assert '"code": "request_ambiguous"' in answer
+    # uvicorn's parser httptools, where it is installed, refuses two lengths itself, with a sentence of its own.
+    assert '"code": "request_ambiguous"' in answer or answer == "Invalid HTTP request received."
     assert received.count("HTTP/1.1") == 1
 
 
