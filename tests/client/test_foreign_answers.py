@@ -33,7 +33,7 @@ def told(
     assert (caught.value.status, caught.value.code) == (status, None)
     text = str(caught.value)
     assert text.isprintable() and len(text) < 500
-    assert text.startswith("http://models.example")
+    assert text.startswith(("http://models.example", "https://models.example"))
     return text
 
 

@@ -13,10 +13,10 @@ from starlette.applications import Starlette
 
 from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.exposure import parse_proxies
-from hetorch.server.models import ServedModel
 from hetorch.server.proxies import PAST_PROXY, Proxies
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import issue, save_tokens
+from hetorch.serving.models import ServedModel
 
 
 def seen(peer: str, forwarded: list[str], proxies: list[str], scheme: str = "http") -> tuple[str, bool]:

@@ -12,9 +12,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hetorch.errors import StorageError
 from hetorch.server.proxies import PAST_PROXY
-from hetorch.server.quiet_log import QuietLog
 from hetorch.server.refusal import Refusal
 from hetorch.server.tokens import ANYONE, Token, TokenTable, load_tokens
+from hetorch.serving.quiet_log import QuietLog
 from hetorch.wire.addresses import HEALTH
 from hetorch.wire.codes import Code
 

@@ -16,8 +16,8 @@ from hetorch.atomic_files import PRIVATE
 from hetorch.errors import StorageError
 from hetorch.server.access import TOKEN
 from hetorch.server.exposure import CERTIFICATE
-from hetorch.server.quiet_log import QuietLog
 from hetorch.server.tokens import ANYONE, Token
+from hetorch.serving.quiet_log import QuietLog
 from hetorch.wire.addresses import KEY_ID_HEADER
 from hetorch.wire.answers import KEY_ID
 

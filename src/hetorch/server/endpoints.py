@@ -1,12 +1,8 @@
-"""The endpoints of the service: the work and the answer of each address."""
+"""The endpoints of the service: what each address reads from its request, and how it answers."""
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import gc
 import logging
-import time
 import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -14,27 +10,26 @@ from typing import TYPE_CHECKING
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from hetorch.engine.native import Ciphertext
-from hetorch.errors import PlanUseError, WireError
-from hetorch.plan.encrypted import EncryptedWeights
+from hetorch.errors import PlanUseError
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, token_of
 from hetorch.server.audit import AuditLog
 from hetorch.server.body import BodyBudget, check_content_type, read_body
-from hetorch.server.isolation import loaded_secret_modules
-from hetorch.server.key_store import KeyStore
-from hetorch.server.metrics import Metrics
-from hetorch.server.models import ServedModel
-from hetorch.server.quiet_log import QuietLog
+from hetorch.server.metrics import Counters
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
-from hetorch.server.stored_kinds import StoredKind
 from hetorch.server.tokens import ANYONE
-from hetorch.server.workers import WorkerPool
-from hetorch.wire.addresses import JSON, KEY_ID_HEADER, MODELS, OCTETS, SERVER_TIMING_HEADER
+from hetorch.serving.errors import WeightsMissing
+from hetorch.serving.isolation import loaded_secret_modules
+from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.keys.stored_kinds import StoredKind
+from hetorch.serving.models import ServedModel
+from hetorch.serving.quiet_log import QuietLog
+from hetorch.serving.service import Service, weight_kind
+from hetorch.serving.work.worker_pool import WorkerPool
+from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
-from hetorch.wire.predict import dump_response, load_request
 from hetorch.wire.server_timing import dump_server_timing
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
 
@@ -45,19 +40,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hetorch.server")
 
-ROOM_SECONDS = 30.0
-"""Time between two emptyings of the stores for want of memory, in seconds. A lower value lets a request that never fits
-take everybody's keys out of memory by asking again."""
 
-
-class Service:
-    """The endpoints, over one set of models, keys and workers. PlanUseError if the settings do not suffice for one of
-    the models: it would refuse every request."""
+class Endpoints:
+    """The endpoints, over one service. PlanUseError if the settings do not suffice for one of the models: it would
+    refuse every request."""
 
     def __init__(self, models: Mapping[str, ServedModel], settings: Settings) -> None:
-        self.metrics = Metrics()
-        self.workers = WorkerPool(settings.workers, settings.queue)
-        self._models = models
+        self.metrics = Counters()
         self._settings = settings
         bodies = {
             name: max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
@@ -67,26 +56,30 @@ class Service:
         key_memory, body_memory = settings.memory_limits(
             max(uploads, default=0), max(bodies.values(), default=0)
         )
-        self._keys = KeyStore(key_memory, settings.key_folder, settings.key_disk)
         self._quiet = QuietLog(log)
-        self._next_room = float("-inf")
         self._bodies = BodyBudget(body_memory)
-        for name, model in models.items():
-            self._keys.check_fits(model.kinds, name)
-            if bodies[name] > body_memory:
+        self.service = Service(
+            models,
+            keys=KeyStore(key_memory, settings.key_folder, settings.key_disk),
+            workers=WorkerPool(settings.workers, settings.queue),
+            metrics=self.metrics,
+            request_timeout=settings.request_timeout,
+        )
+        for name, largest in bodies.items():
+            if largest > body_memory:
                 raise PlanUseError(
-                    f"requests for {name!r} have bodies of up to {exact_size_text(bodies[name])}, the limit is "
+                    f"requests for {name!r} have bodies of up to {exact_size_text(largest)}, the limit is "
                     f"{exact_size_text(body_memory)}; raise body_memory= (--body-memory)"
                 )
 
     async def health(self, request: Request) -> Response:
         """Answer GET /v1/health."""
-        return JSONResponse({"status": "ok", "models": len(self._models)})
+        return JSONResponse({"status": "ok", "models": len(self.service.models)})
 
     async def list_models(self, request: Request) -> Response:
         """Answer GET /v1/models: the names and fingerprints of the models that the token may use."""
         token = token_of(request)
-        models = [model for model in self._models.values() if token.may_use(model.name)]
+        models = [model for model in self.service.models.values() if token.may_use(model.name)]
         entries = [ModelEntry(model.name, model.public.fingerprint) for model in models]
         return Response(dump_models(entries), media_type=JSON)
 
@@ -101,8 +94,7 @@ class Service:
         """Answer GET /v1/models/{name}/keys/{key_id}: 200 if the server has these keys, else 404."""
         model = self._model(request)
         key_id = _check_key_id(request.path_params["key_id"])
-        if not self._keys.has(model.key_kind, key_id):
-            raise _keys_missing(key_id)
+        self.service.check_keys(model, key_id)
         return Response(dump_key_id(key_id), media_type=JSON)
 
     async def put_keys(self, request: Request) -> Response:
@@ -114,14 +106,16 @@ class Service:
         """Answer GET /v1/models/{name}/weights/{key_id}: 200 if the server has weights for these keys, else 404."""
         model = self._model(request)
         key_id = _check_key_id(request.path_params["key_id"])
-        if not self._keys.has(_weight_kind(model), key_id):
-            raise _weights_missing(model, key_id, status=404)
+        try:
+            self.service.check_weights(model, key_id)
+        except WeightsMissing as error:
+            raise Refusal(error.code, str(error), status=404) from None
         return Response(dump_key_id(key_id), media_type=JSON)
 
     async def put_weights(self, request: Request) -> Response:
         """Answer PUT /v1/models/{name}/weights: take encrypted weights, in place of earlier ones for the same keys."""
         model = self._model(request)
-        return await self._put(request, model, _weight_kind(model))
+        return await self._put(request, model, weight_kind(model))
 
     async def _put(self, request: Request, model: ServedModel, kind: StoredKind[object]) -> Response:
         """Take an upload of keys or weights."""
@@ -135,9 +129,7 @@ class Service:
                 what=f"an upload of {kind.what} for {model.name!r}",
                 idle_timeout=self._settings.idle_timeout,
             )
-            key_id = await self.workers.run(
-                lambda waited: self._keys.put(kind, data), self._settings.request_timeout
-            )
+            key_id = await self.service.put(kind, data)
         return Response(dump_key_id(key_id), media_type=JSON)
 
     async def predict(self, request: Request) -> Response:
@@ -145,10 +137,7 @@ class Service:
         model = self._model(request)
         check_content_type(request)
         key_id = _check_key_id(request.headers.get(KEY_ID_HEADER, ""))
-        if not self._keys.has(model.key_kind, key_id):
-            raise _keys_missing(key_id)
-        if model.weight_kind is not None and not self._keys.has(model.weight_kind, key_id):
-            raise _weights_missing(model, key_id)
+        self.service.check_uploads(model, key_id)
         with self._bodies.hold() as held:
             data = await read_body(
                 request,
@@ -158,22 +147,18 @@ class Service:
                 what=f"a predict request for {model.name!r}",
                 idle_timeout=self._settings.idle_timeout,
             )
-            work = functools.partial(self._compute, model, key_id, data)
-            body, times = await self.workers.run(work, self._settings.request_timeout)
-        return Response(body, media_type=OCTETS, headers={SERVER_TIMING_HEADER: dump_server_timing(times)})
+            prediction = await self.service.predict(model, key_id, data)
+        timing = dump_server_timing(prediction.milliseconds)
+        return Response(prediction.response, media_type=OCTETS, headers={SERVER_TIMING_HEADER: timing})
 
     async def refuse_without_memory(self, request: Request, error: Exception) -> Response:
-        """Answer a request for which there is no memory with 503. The least recently used keys are dropped for it, at
-        most once in ROOM_SECONDS."""
+        """Answer a request for which there is no memory with 503, and let the service make room."""
         traceback.clear_frames(error.__traceback__)  # they hold what the request had taken
-        self.metrics.ran_out_of_memory()
-        now, made = time.monotonic(), "no keys were dropped, since some were shortly before"
-        if now >= self._next_room:
-            self._next_room = now + ROOM_SECONDS
-            made = "the least recently used keys were dropped"
-            await asyncio.to_thread(self._make_room)
+        dropped = await self.service.make_room()
+        told = "the least recently used keys" if dropped else "no keys"
+        reason = "" if dropped else ", since some were shortly before"
         self._quiet.warn(
-            f"{request.method} {request.scope['path'][:200]!r} found no memory; {made}. "
+            f"{request.method} {request.scope['path'][:200]!r} found no memory; {told} were dropped{reason}. "
             "Lower --key-memory (key_memory=), --body-memory (body_memory=) or --workers (workers=)"
         )
         return Refusal(Code.BUSY, "the server has no memory for this request now; try again").response()
@@ -181,8 +166,8 @@ class Service:
     async def show_metrics(self, request: Request) -> Response:
         """Answer GET /v1/metrics: the counters, and the secret modules loaded (none, unless a test asked for it)."""
         check_operator(request)
-        snapshot = self.metrics.snapshot() | self._keys.snapshot()
-        snapshot |= {"pending": self.workers.pending, "secret_modules": loaded_secret_modules()}
+        snapshot = self.metrics.snapshot() | self.service.snapshot()
+        snapshot |= {"secret_modules": loaded_secret_modules()}
         limits: ConnectionLimits | None = getattr(request.app.state, "connections", None)
         if limits is not None:  # not under an ASGI server of the embedder's own
             snapshot |= {"connections": limits.open, "connections_refused": limits.refused}
@@ -190,77 +175,20 @@ class Service:
         snapshot["audit_lines_lost"] = 0 if audit_log is None else audit_log.lost
         return JSONResponse(snapshot)
 
-    def _make_room(self) -> None:
-        """Drop the least recently used keys and all converted ones; in a thread, since it waits for locks."""
-        gc.collect()
-        self._keys.make_room()
-        for model in self._models.values():
-            model.engines.clear()
-
-    def _compute(
-        self, model: ServedModel, key_id: str, data: bytearray, waited: float
-    ) -> tuple[bytes, dict[str, float]]:
-        """Compute a prediction, in a worker: the response, and the milliseconds of each step of STEPS."""
-        start = time.perf_counter()
-        request = load_request(model.public, data)
-        if request.key_id != key_id:
-            raise WireError(
-                f"the header names the keys {key_id[:12]}…, the message was made for {request.key_id[:12]}…"
-            )
-        keys = self._keys.get(model.key_kind, key_id)
-        if keys is None:
-            raise _keys_missing(key_id)
-        weights = None
-        if model.weight_kind is not None:
-            weights = self._keys.get(model.weight_kind, key_id)
-            if weights is None:
-                raise _weights_missing(model, key_id)
-        parsed = time.perf_counter()
-        result = model.run(keys, request.ciphertexts, weights)
-        ran = time.perf_counter()
-        body = dump_response(model.public, key_id, result, data)
-        dumped = time.perf_counter()
-        self.metrics.ran(model.name, (ran - parsed) * 1e3)
-        seconds = {"queue": waited, "parse": parsed - start, "run": ran - parsed, "dump": dumped - ran}
-        return body, {step: value * 1e3 for step, value in seconds.items()}
-
     def _model(self, request: Request) -> ServedModel:
-        """Return the model that the address names, with the uploads of the request's tenant; Refusal if there is none,
-        or the request's token may not use it."""
+        """Return the model that the address names, with the uploads of the request's tenant.
+
+        Raises:
+            Refusal: the request's token may not use it.
+            ModelUnknown: there is none.
+        """
         name = request.path_params["name"]
         check_model(request, name)
-        model = self._models.get(name)
-        if model is None:
-            raise Refusal(
-                Code.MODEL_UNKNOWN, f"there is no model {name[:128]!r} here; models are listed at {MODELS!r}"
-            )
         token = token_of(request)
-        return model if token is ANYONE else model.for_tenant(token.tenant)
+        return self.service.model(name, None if token is ANYONE else token.tenant)
 
 
 def _check_key_id(key_id: str) -> str:
     if not KEY_ID.fullmatch(key_id):
         raise Refusal(Code.KEY_ID_MALFORMED, f"a key id has 64 hexadecimal digits, got {key_id[:80]!r}")
     return key_id
-
-
-def _weight_kind(model: ServedModel) -> StoredKind[EncryptedWeights[Ciphertext]]:
-    if model.weight_kind is None:
-        raise Refusal(
-            Code.WEIGHTS_IN_CLEAR, f"the server has the weights of {model.name!r} in clear; it takes none"
-        )
-    return model.weight_kind
-
-
-def _keys_missing(key_id: str) -> Refusal:
-    return Refusal(Code.KEYS_MISSING, f"the keys {key_id[:12]}… are not here; upload them again")
-
-
-def _weights_missing(model: ServedModel, key_id: str, status: int | None = None) -> Refusal:
-    return Refusal(
-        Code.WEIGHTS_MISSING,
-        f"{model.name!r} computes on encrypted weights, and there are none for the keys {key_id[:12]}…: they were not "
-        "uploaded yet, or left the server's memory; whoever has the whole plan uploads them, with "
-        "Client.upload_weights(plan) or `hetorch upload-weights`",
-        status,
-    )
