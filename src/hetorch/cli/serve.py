@@ -55,7 +55,7 @@ def serve(
 
     Example: [bold]hetorch serve digits.hetorch --port 8000[/bold]
     """
-    from hetorch.server.isolation import isolate
+    from hetorch.serving.isolation import isolate
 
     isolate()  # before anything else is imported; create_app does so too
     from hetorch.server.configuration.sources import configure
@@ -99,8 +99,8 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
     from hetorch.server.exposure import check_exposure
-    from hetorch.server.models import load_models
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
+    from hetorch.serving.models import load_models
 
     deployment, settings = configuration.deployment, configuration.settings
     check_file(deployment.ready_file)
