@@ -16,8 +16,8 @@ import hetorch
 from hetorch.client import AsyncClient, Vault
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import InputError, InputRangeWarning, RemoteError, SecurityError
-from hetorch.server.models import ServedModel
 from hetorch.server.settings import Settings
+from hetorch.serving.models import ServedModel
 from tests.client.strange_server import strange_server
 from tests.client.test_client import ERROR, samples
 from tests.client.test_transport import dripping
