@@ -120,7 +120,6 @@ def _prepare_requests(plan_folder: Path, prepared: Prepared, folder: Path) -> st
     secret = SecretKey.generate(plan.parameters)
     keys = dump_evaluation_keys(plan.parameters, plan.key_spec, secret.evaluation_keys(plan.key_spec))
     (folder / "keys").write_bytes(keys)
-    from hashlib import sha256
 
     key_id = hashlib.sha256(keys).hexdigest()
     for index in range(REQUESTS):

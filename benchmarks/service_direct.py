@@ -1,6 +1,6 @@
 """The predictions of a server without HTTP: as many workers parse requests, compute, and encode the responses.
 
-`python -m benchmarks.service_direct PLAN KEYS WORKERS REQUEST...` reads a number of seconds a line and prints, for each,
+`python -m benchmarks.service_direct PLAN KEYS WORKERS REQUEST...` reads a number of seconds a line. For each it prints
 a JSON line with the number of predictions, the seconds that they took, and the processor time of the process.
 """
 
