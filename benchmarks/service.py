@@ -29,7 +29,7 @@ from benchmarks.networks import Prepared, prepare
 from benchmarks.row import Row
 from benchmarks.service_clients import Clients
 from benchmarks.service_load import Load
-from benchmarks.service_process import Served, environment, serving
+from benchmarks.service_process import Served, cpu_seconds, environment, serving
 from hetorch.engine.codec import dump_evaluation_keys
 from hetorch.engine.secret import SecretKey
 from hetorch.plan.plan import Plan
@@ -75,13 +75,14 @@ class Direct(AbstractContextManager["Direct"]):
     ) -> None:
         self._process.communicate(timeout=60)
 
-    def run(self, seconds: float) -> dict[str, float]:
-        """Predict for some seconds; return count, seconds and cpu_seconds."""
+    def run(self, seconds: float, at_once: int) -> dict[str, float]:
+        """Ask for so many predictions at once for some seconds; return count, seconds and cpu_seconds."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{seconds}\n")
+        before = cpu_seconds(self._process.pid)
+        self._process.stdin.write(f"{seconds} {at_once}\n")
         self._process.stdin.flush()
         answer: dict[str, float] = json.loads(self._line())
-        return answer
+        return answer | {"cpu_seconds": cpu_seconds(self._process.pid) - before}
 
     def _line(self) -> str:
         assert self._process.stdout is not None
@@ -161,17 +162,17 @@ def _ask(module: str, options: dict[str, Any]) -> dict[str, Any]:
 
 def _row(server: Served, direct: Direct, folder: Path, key_id: str, clients: int, threads: int) -> Row:
     _load(server, folder, key_id, clients, 1.0)  # once, uncounted
-    direct.run(0.5)
+    direct.run(0.5, clients)
     times: list[float] = []
     ratios: list[float] = []
     totals = {"server": 0.0, "load": 0.0, "direct": 0.0}
     without, over = [], []
     other, count = 0, 0
     for _ in range(ROUNDS):
-        alone = direct.run(ROUND_SECONDS)
-        before = server.cpu_seconds()
+        alone = direct.run(ROUND_SECONDS, clients)
+        before = cpu_seconds(server.pid)
         loaded = _load(server, folder, key_id, clients, ROUND_SECONDS)
-        totals["server"] += server.cpu_seconds() - before
+        totals["server"] += cpu_seconds(server.pid) - before
         totals["load"] += loaded["cpu_seconds"]
         totals["direct"] += 1e3 * alone["cpu_seconds"] / alone["count"] / ROUNDS
         done = len(loaded["times_ms"])
@@ -181,7 +182,7 @@ def _row(server: Served, direct: Direct, folder: Path, key_id: str, clients: int
         without.append(1e3 * alone["seconds"] / alone["count"])
         over.append(1e3 * loaded["seconds"] / done)
         ratios.append(without[-1] / over[-1])
-    facts = {
+    facts: dict[str, object] = {
         "per_second": 1e3 / statistics.median(over),
         "per_second_without_http": 1e3 / statistics.median(without),
         **_percentiles(times),
@@ -210,7 +211,7 @@ def _memory_row(server: Served, folder: Path, key_id: str, threads: int) -> Row:
     _load(server, folder, key_id, 16, 1e9, WARM)
     warm = server.memory_bytes()
     loaded = _load(server, folder, key_id, 16, 1e9, MANY - WARM)
-    facts = {
+    facts: dict[str, object] = {
         "requests": MANY,
         "memory_bytes": server.memory_bytes(),
         "memory_bytes_before": warm,
@@ -241,7 +242,7 @@ def _clients_row(server: Served, folder: Path, prepared: Prepared, threads: int)
     asked = Clients(server.url, str(folder / "vault"), samples, CLIENTS[-1], ROUNDS * ROUND_SECONDS)
     told = _ask("benchmarks.service_clients", asdict(asked))
     done = len(told["times_ms"])
-    facts = {
+    facts: dict[str, object] = {
         "per_second": done / told["seconds"],
         **_percentiles(told["times_ms"]),
         "failed": told["failures"],

@@ -1,4 +1,5 @@
-"""A server under measurement, in a process of its own: its address, processor time and memory with all its workers."""
+"""A server under measurement, in a process of its own: its address, processor time and memory with all its
+workers."""
 
 from __future__ import annotations
 
@@ -34,14 +35,6 @@ class Served:
     def port(self) -> int:
         """The port of its address."""
         return urlsplit(self.url).port or 0
-
-    def cpu_seconds(self) -> float:
-        """Return the processor time of all its processes so far."""
-        ticks = 0
-        for pid in tree(self.pid):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
-        return ticks / TICKS
 
     def memory_bytes(self) -> int:
         """Return the memory of all its processes; pages that they share count once."""
@@ -82,6 +75,15 @@ def serving(plan: Path, folder: Path, threads: int, *options: str) -> Iterator[S
 def environment(threads: int) -> dict[str, str]:
     """Return this environment with the engine's number of threads."""
     return os.environ | {"OMP_NUM_THREADS": str(threads)}
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time so far of a process and of all that it started and that live."""
+    ticks = 0
+    for each in tree(pid):
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS
 
 
 def tree(pid: int) -> Sequence[int]:
