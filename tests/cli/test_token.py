@@ -12,8 +12,10 @@ import pytest
 from hetorch.errors import InputError
 from hetorch.server import tokens
 from hetorch.server.access import TokenFile
-from hetorch.server.exposure import check_exposure, parse_proxies
+from hetorch.server.exposure import check_exposure
+from hetorch.server.networks import parse_proxies
 from hetorch.server.run import bind
+from hetorch.server.settings import Settings
 from hetorch.server.tokens import load_tokens
 from tests.cli.command import hetorch, refusal, save_secure_plan, server_process
 from tests.cli.in_process import invoke
@@ -48,24 +50,24 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_nobody_serves_everyone_by_mistake(host: str) -> None:
+    guarded, proxied = Settings(tokens=Path("t")), Settings(tokens=Path("t"), trusted_proxies=("10.0.0.1",))
     with bind(host, 0) as bound:
-        for tls, proxies, tokens in ((False, (), False), (True, (), False), (False, (), True)):
+        for settings, tls in ((Settings(), False), (Settings(), True), (guarded, False)):
             with pytest.raises(InputError, match="others can reach") as caught:
-                check_exposure(bound, tls=tls, proxies=proxies, tokens=tokens)
-            assert ("no TLS" in str(caught.value), "no API tokens" in str(caught.value)) == (
-                not tls,
-                not tokens,
-            )
+                check_exposure(bound, settings, tls=tls)
+            missing = ("no TLS" in str(caught.value), "no API tokens" in str(caught.value))
+            assert missing == (not tls, settings.tokens is None)
         with pytest.raises(InputError, match="no API tokens"):
-            check_exposure(bound, tls=False, proxies=("10.0.0.1",), tokens=False)
-        check_exposure(bound, tls=True, proxies=(), tokens=True)
-        check_exposure(bound, tls=False, proxies=("10.0.0.1",), tokens=True)
+            check_exposure(bound, Settings(trusted_proxies=("10.0.0.1",)), tls=False)
+        check_exposure(bound, guarded, tls=True)
+        check_exposure(bound, proxied, tls=False)
+        check_exposure(bound, Settings(insecure=True), tls=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1"])
 def test_this_machine_is_served_without_tokens(host: str) -> None:
     with bind(host, 0) as bound:
-        check_exposure(bound, tls=False, proxies=(), tokens=False)
+        check_exposure(bound, Settings(), tls=False)
 
 
 def test_proxies_are_addresses_or_networks() -> None:

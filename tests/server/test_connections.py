@@ -169,6 +169,8 @@ def test_one_address_cannot_take_all_connections() -> None:
     limits.release("a")
     assert limits.admit("c") and not limits.admit("a")
     assert (limits.open, limits.refused) == (10, 4)
+    behind_proxy = Settings(connections=10, trusted_proxies=("10.0.0.1",))
+    assert ConnectionLimits.within(behind_proxy, 1024).per_address == 10  # the proxy is one address
 
 
 def test_too_few_descriptors_are_refused() -> None:

@@ -12,7 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from hetorch.server.app import insecure_app_beside_secrets
-from hetorch.server.exposure import parse_proxies
+from hetorch.server.networks import parse_proxies
 from hetorch.server.proxies import PAST_PROXY, Proxies
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import issue, save_tokens

@@ -16,8 +16,8 @@ from hetorch.errors import WireError
 from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
-from hetorch.server.exposure import parse_proxies
 from hetorch.server.guard import Guard
+from hetorch.server.networks import parse_proxies
 from hetorch.server.proxies import Proxies
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hetorch.errors import InputError, StorageError
+from hetorch.server.settings import Settings
 
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """The ciphers of TLS 1.2; those of TLS 1.3 are all as strong."""
@@ -18,8 +18,6 @@ CERTIFICATE = "hetorch.certificate"
 """The entry of an ASGI scope's state that tells a client's certificate."""
 MAX_SUBJECT_LENGTH = 256
 """Characters of a certificate's subject that are kept; a longer subject would fill the audit log."""
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,41 +66,21 @@ class Tls:
         return context
 
 
-def parse_proxies(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Return the networks of proxies; InputError if one is not the address or network of some machines."""
-    networks: list[Network] = []
-    for text in texts:
-        try:
-            network = ipaddress.ip_network(text)
-        except ValueError as error:
-            raise InputError(
-                f"{text!r} is not the address or network of a proxy, such as 10.0.0.5 or 10.0.0.0/24: {error}"
-            ) from None
-        if network.prefixlen == 0:
-            raise InputError(
-                f"{text!r} has all addresses, so that anyone would be a trusted proxy and could claim to be another; "
-                "name the proxy's own address or network"
-            )
-        networks.append(network)
-    return tuple(networks)
-
-
-def check_exposure(bound: socket.socket, *, tls: bool, proxies: Sequence[str], tokens: bool) -> None:
-    """Raise InputError if others than this machine reach the socket without TLS or without tokens.
+def check_exposure(bound: socket.socket, settings: Settings, *, tls: bool) -> None:
+    """Raise InputError if others than this machine reach a socket without TLS or tokens, and `insecure` is not said.
 
     Args:
         bound: the socket on which the server will listen.
+        settings: the server's settings.
         tls: True if the server itself speaks TLS.
-        proxies: the proxies at which TLS ends.
-        tokens: True if every request needs a token.
     """
     host = str(bound.getsockname()[0])
-    if ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+    if settings.insecure or ipaddress.ip_address(host.partition("%")[0]).is_loopback:
         return
     missing = []
-    if not tls and not proxies:
+    if not tls and not settings.trusted_proxies:
         missing.append("TLS (--tls-cert and --tls-key, or --trusted-proxies for a proxy at which it ends)")
-    if not tokens:
+    if settings.tokens is None:
         missing.append("API tokens (--tokens FILE; `hetorch token add` makes them)")
     if missing:
         raise InputError(

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hetorch.server.exposure import Network
+from hetorch.server.networks import Network
 
+FROM_PROXY = "hetorch.from_proxy"
+"""The entry of an ASGI scope that is True for a request from a trusted proxy."""
 PAST_PROXY = "hetorch.past_proxy"
 """The entry of an ASGI scope that is True for a request over plain HTTP that did not come through a proxy."""
 _FORWARDED = b"x-forwarded-for"
@@ -37,6 +39,7 @@ class Proxies:
         peer = _parse(scope["client"][0]) if scope["type"] == "http" and scope.get("client") else None
         if peer is not None and self._networks:
             if self._trusts(peer):
+                scope[FROM_PROXY] = True
                 scope["client"] = (str(self._client(peer, scope["headers"])), 0)
             elif scope["scheme"] == "http" and not peer.is_loopback:
                 scope[PAST_PROXY] = True
