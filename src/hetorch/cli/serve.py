@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -175,19 +176,20 @@ def serve(
     with stopped_by_signals(), bind(host, port) as bound, ready_file(ready_path) as tell_ready:
         if not insecure:
             check_exposure(bound, tls=tls is not None, proxies=proxies, tokens=tokens is not None)
-        with reporting(False if as_json else None, ENCODING) as report:
-            models = load_models(
-                plans, report, None if memory_limit is None else round(memory_limit * GB), engine=engine
-            )
+        models = load_models(plans, None if memory_limit is None else round(memory_limit * GB), engine=engine)
 
         def listening(address: str) -> None:
+            encoding.close()
             if as_json:
                 print(json.dumps({"address": address, "models": sorted(models)}), flush=True)
             else:
                 print(f"serving {', '.join(sorted(models))} at {address} (Ctrl-C stops)", flush=True)
             tell_ready(address)
 
-        run(create_app(models, settings), bound, settings, listening, tls=tls, proxies=proxies)
+        with contextlib.ExitStack() as encoding:
+            report = encoding.enter_context(reporting(False if as_json else None, ENCODING))
+            app = create_app(models, settings, report)
+            run(app, bound, settings, listening, tls=tls, proxies=proxies)
     if not as_json:
         print("stopped", file=sys.stderr)
     leave_computations()

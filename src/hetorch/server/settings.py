@@ -29,6 +29,12 @@ class Settings:
     Args:
         workers: predictions computed at once.
         queue: predictions that may wait behind them.
+        queue_per_tenant: those of them that one tenant, or one address where there are no tokens, may have; None for
+            all. In a full queue, whoever has most gives way to others.
+        work_memory: bytes that running predictions may take together, as their plans predict; None for what keys and
+            bodies leave of the memory of `memory_limits`.
+        worker_memory: bytes that one worker process may allocate beyond the weights; None for what the largest model
+            needs, and some more.
         body_memory: bytes of request bodies held at once; None for the default of `memory_limits`.
         key_memory: bytes of evaluation keys and encrypted weights ready for use; None for the default of
             `memory_limits`.
@@ -48,6 +54,9 @@ class Settings:
 
     workers: int = 2
     queue: int = 16
+    queue_per_tenant: int | None = None
+    work_memory: int | None = None
+    worker_memory: int | None = None
     body_memory: int | None = None
     key_memory: int | None = None
     key_folder: Path | None = None
@@ -64,6 +73,9 @@ class Settings:
     def __post_init__(self) -> None:
         for name in (
             "workers",
+            "queue_per_tenant",
+            "work_memory",
+            "worker_memory",
             "body_memory",
             "key_memory",
             "key_disk",
@@ -77,6 +89,13 @@ class Settings:
         for name in ("request_timeout", "head_timeout", "idle_timeout", "shutdown_timeout"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be a positive number of seconds, got {getattr(self, name)!r}")
+
+    def memory_for_work(self, taken: int) -> int:
+        """Return the bytes for running predictions beside `taken` bytes of keys and bodies. One prediction alone may
+        take more."""
+        if self.work_memory is not None:
+            return self.work_memory
+        return max(0, (physical_memory() or 64 * GIB) - taken)
 
     def memory_limits(self, keys_needed: int = 0, body_needed: int = 0) -> tuple[int, int]:
         """Return the bytes for keys and encrypted weights, and those for bodies. A line in the log tells if they exceed
