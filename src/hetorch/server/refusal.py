@@ -10,7 +10,11 @@ from starlette.responses import Response
 from hetorch.wire.addresses import JSON
 from hetorch.wire.answers import dump_error
 from hetorch.wire.codes import Code
-from hetorch.wire.limits import MAX_RETRY_AFTER_SECONDS, RETRY_AFTER_SECONDS
+from hetorch.wire.limits import RETRY_AFTER_SECONDS
+
+LONGEST_PAUSE_SECONDS = 60.0
+"""Longest pause that a busy server asks for, in seconds: what it expects is an estimate. Raised, clients return later
+to a server whose load has ended."""
 
 
 class Refusal(Exception):
@@ -43,9 +47,9 @@ class Refusal(Exception):
 
 def _pause(expected: float | None) -> int:
     """Return the seconds until the next attempt: the expected ones and up to half of them more, at most
-    MAX_RETRY_AFTER_SECONDS; one of RETRY_AFTER_SECONDS if nothing or less is expected. They are random, so that clients
+    LONGEST_PAUSE_SECONDS; one of RETRY_AFTER_SECONDS if nothing or less is expected. They are random, so that clients
     that were refused together do not come together."""
     if expected is None or expected < RETRY_AFTER_SECONDS[0]:
         return secrets.choice(RETRY_AFTER_SECONDS)
     seconds = expected * (1 + secrets.randbelow(1000) / 2000)
-    return math.ceil(min(seconds, MAX_RETRY_AFTER_SECONDS))
+    return math.ceil(min(seconds, LONGEST_PAUSE_SECONDS))
