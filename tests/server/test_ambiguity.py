@@ -10,8 +10,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from hetorch.server.guard import Guard
-from hetorch.server.metrics import Metrics
-from hetorch.server.models import ServedModel
+from hetorch.server.metrics import Counters
+from hetorch.serving.models import ServedModel
 from tests.server.live import live
 
 KEY = f"Hetorch-Key-Id: {'ab' * 32}"
@@ -111,7 +111,7 @@ def test_a_client_that_does_not_read_the_refusal_is_left() -> None:
     async def never(message: Message) -> None:
         await asyncio.Event().wait()
 
-    guard = Guard(unused, Metrics(), idle_timeout=0.05)
+    guard = Guard(unused, Counters(), idle_timeout=0.05)
     asyncio.run(asyncio.wait_for(guard(ambiguous("1.1"), nothing, never), 60))
 
 
@@ -122,6 +122,6 @@ def test_the_connection_header_belongs_to_http_1(http_version: str, closes: bool
     async def keep(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(Guard(unused, Metrics(), idle_timeout=1.0)(ambiguous(http_version), nothing, keep))
+    asyncio.run(Guard(unused, Counters(), idle_timeout=1.0)(ambiguous(http_version), nothing, keep))
     assert sent[0]["status"] == 400
     assert ((b"connection", b"close") in sent[0]["headers"]) is closes

@@ -6,66 +6,26 @@ import asyncio
 import subprocess
 import sys
 import weakref
-from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import httpx
 import pytest
 from starlette.requests import Request
 
-from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import PlanError
 from hetorch.ir import matrix_memory
-from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.server import service, stored_kinds
-from hetorch.server.models import ServedModel
-from hetorch.server.service import Service
+from hetorch.server.endpoints import Endpoints
 from hetorch.server.settings import GIB, Settings
+from hetorch.serving import service
+from hetorch.serving.keys import stored_kinds
+from hetorch.serving.models import ServedModel
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
-from tests.server.test_limits import KEYS, predict, put, variant
+from tests.server.test_limits import KEYS, predict, put
 
 
 def take_too_much() -> None:
     bytearray(1 << 62)  # the system refuses it: a MemoryError as any other
-
-
-class HungryModel(ServedModel):
-    """A model whose first run finds no memory."""
-
-    fed: ClassVar[list[bool]] = []
-
-    def run(
-        self,
-        keys: EvaluationKeys,
-        inputs: Sequence[Ciphertext],
-        weights: EncryptedWeights[Ciphertext] | None = None,
-    ) -> list[Ciphertext]:
-        if not self.fed:
-            self.fed.append(True)
-            take_too_much()
-        return super().run(keys, inputs, weights)
-
-
-def test_a_prediction_without_memory_is_busy_and_makes_room(
-    served: ServedModel, owner: Owner, caplog: pytest.LogCaptureFixture
-) -> None:
-    HungryModel.fed.clear()
-    model = variant(HungryModel, served)
-    others = [make_owner(owner.plan) for _ in range(3)]
-    with live({"small": model}) as url, httpx.Client(base_url=url, trust_env=False) as http:
-        ids = [put(http, one) for one in (*others, owner)]
-        answer = predict(http, owner, ids[-1])
-        assert (answer.status_code, answer.json()["code"]) == (503, "busy")
-        assert "retry-after" in answer.headers
-        kept = [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids]
-        assert kept == [404, 404, 200, 200]  # the least recently used half is gone
-        assert predict(http, owner, ids[-1]).status_code == 200
-        metrics = http.get("/v1/metrics").json()
-        assert (metrics["out_of_memory"], metrics["busy"], metrics["failed"]) == (1, 1, 0)
-    lines = [record for record in caplog.records if record.name == "hetorch.server"]
-    assert len(lines) == 1 and "no memory" in lines[0].getMessage() and lines[0].exc_info is None
 
 
 @pytest.mark.parametrize(("seconds", "kept"), [(1e9, 2), (0.0, 0)])
@@ -96,7 +56,7 @@ def test_what_a_failed_request_had_taken_is_free_before_the_answer(served: Serve
         take_too_much()
 
     alive: list[weakref.ref[Taken]] = []
-    handler = Service({"small": served}, Settings())
+    handler = Endpoints({"small": served}, Settings())
     request = Request({"type": "http", "method": "PUT", "path": "/", "headers": []})
     try:
         compute()
@@ -104,7 +64,7 @@ def test_what_a_failed_request_had_taken_is_free_before_the_answer(served: Serve
         assert alive[0]() is not None
         answer = asyncio.run(handler.refuse_without_memory(request, error))
         assert alive[0]() is None and answer.status_code == 503
-    handler.workers.close()
+    handler.service.close()
 
 
 def test_an_upload_without_memory_is_busy(
@@ -158,7 +118,7 @@ def test_limits_follow_from_the_control_group(
             (GIB * 2, GIB * 2),
             (GIB // 4, GIB // 8),
             False,
-        ),  # it cannot be served: Service refuses it
+        ),  # it cannot be served: Endpoints refuses it
         (Settings(key_memory=GIB - 1000), (0, 0), (GIB - 1000, 1000), False),  # bodies have what keys leave
         (Settings(key_memory=GIB * 2), (0, 0), (GIB * 2, GIB // 8), True),
         (Settings(body_memory=GIB), (0, 0), (GIB // 4, GIB), True),
@@ -185,10 +145,10 @@ def test_a_model_above_the_default_is_served(served: ServedModel, monkeypatch: p
     keys = served.key_kind.memory_bytes
     body = max(served.limits.largest, served.key_kind.largest_upload)
     monkeypatch.setattr("hetorch.server.settings.physical_memory", lambda: keys + body)
-    Service({"small": served}, Settings()).workers.close()
+    Endpoints({"small": served}, Settings()).service.close()
     monkeypatch.setattr("hetorch.server.settings.physical_memory", lambda: keys)
     with pytest.raises(PlanError, match=r"raise key_memory= \(--key-memory\)"):
-        Service({"small": served}, Settings())
+        Endpoints({"small": served}, Settings())
 
 
 def test_limits_follow_from_the_limit_of_the_process() -> None:

@@ -28,8 +28,8 @@ Status = Literal["changed", "removed", "added"]
 @dataclass(frozen=True, slots=True)
 class LayerChange:
     """A layer that differs; `largest_weight_change` is the largest difference of a weight relative to the largest
-    weight of the layer, None if they have different shapes or do not differ. Where a plan makes several layers of one of
-    the model, such as a MaxPool, this is the one of number `part`, from 1 on, of `parts`."""
+    weight of the layer, None if they have different shapes or do not differ. Where a plan makes several layers of one
+    of the model, such as a MaxPool, this is the one of number `part`, from 1 on, of `parts`."""
 
     status: Status
     name: str
@@ -56,7 +56,8 @@ class LayerChange:
         kind = f" ({self.kind or 'layer'})"
         if self.status != "changed":
             return f"{'-' if self.status == 'removed' else '+'} {name}{kind}"
-        return f"  {name}{kind if self.parts > 1 else ''}: {'; '.join(self._sentence(change) for change in self.changes)}"
+        changes = "; ".join(self._sentence(change) for change in self.changes)
+        return f"  {name}{kind if self.parts > 1 else ''}: {changes}"
 
     def _sentence(self, change: Change) -> str:
         if change.name not in DIGESTS:
