@@ -200,7 +200,9 @@ def test_a_model_that_was_trained_on_for_a_little(layer: int) -> None:
     newer = copy.deepcopy(net)
     weight = newer.get_parameter(f"{layer}.weight")
     with torch.no_grad():
-        weight += 0.45 * weight.std() * torch.randn(weight.shape, generator=torch.Generator().manual_seed(7))
+        weight.add_(
+            0.45 * weight.std() * torch.randn(weight.shape, generator=torch.Generator().manual_seed(7))
+        )
     answer = find_divergence(known, FRESH, newer)
     assert not answer.ok and answer.error < 4 * known.report.approximation_error + 0.02
     assert answer.cause == "weights", answer
