@@ -22,6 +22,8 @@ log = logging.getLogger("hetorch.server")
 
 TOKEN = "hetorch.token"
 """The entry of an ASGI scope that holds the Token of a request."""
+OPEN = frozenset({HEALTH})
+"""The addresses that need no token."""
 UNAUTHORISED = (
     "this server asks for a valid API token (Authorization: Bearer …): give it as token=, with --token-file or in "
     "HETORCH_TOKEN; its owner makes one with `hetorch token add`"
@@ -94,8 +96,8 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_health = scope["path"] == scope.get("root_path", "") + HEALTH
-        if scope.get(PAST_PROXY) and not self._past_proxies and not is_health:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if scope.get(PAST_PROXY) and not self._past_proxies and path not in OPEN:
             await Refusal(Code.FORBIDDEN, PAST_PROXY_REFUSED).response()(scope, receive, send)
             return
         token: Token | None = ANYONE
@@ -104,7 +106,7 @@ class Access:
             token = None if text is None else self._tokens.find(text)
         if token is not None:
             scope[TOKEN] = token
-        elif not is_health:
+        elif path not in OPEN:
             await Refusal(Code.UNAUTHORISED, UNAUTHORISED).response()(scope, receive, send)
             return
         await self._app(scope, receive, send)

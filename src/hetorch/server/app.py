@@ -22,9 +22,12 @@ from hetorch.server.networks import parse_proxies
 from hetorch.server.proxies import Proxies
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
-from hetorch.serving.errors import Busy, ServiceError
+from hetorch.server.tenant_traffic import TenantTraffic
+from hetorch.server.tenants_file import TenantsFile
+from hetorch.serving.errors import Busy, RateExceeded, ServiceError
 from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
+from hetorch.serving.tenant_limits import TenantMeter
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
 
@@ -43,7 +46,8 @@ def create_app(
     Raises:
         SecretImportError: the process has loaded such a module already; run the service in a process of its own.
         PlanUseError: the settings do not suffice for one of the models.
-        StorageError: the file of tokens cannot be read, or the audit log cannot be written.
+        StorageError: the file of tokens or tenants cannot be read, or the audit log cannot be written.
+        InputError: the file of tenants has a mistake.
     """
     isolate()
     return _assemble(models, settings, progress)
@@ -67,6 +71,10 @@ def _assemble(
     endpoints = Endpoints(models, settings)
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
     audit_log = None if settings.audit_log is None else AuditLog(settings.audit_log)
+    traffic = []
+    if settings.tenants is not None:
+        limits = TenantsFile(settings.tenants).limits
+        traffic = [Middleware(TenantTraffic, meter=TenantMeter(limits, endpoints.metrics))]
     audit = [] if audit_log is None else [Middleware(Audit, audit_log=audit_log)]
 
     @asynccontextmanager
@@ -94,6 +102,7 @@ def _assemble(
             *audit,
             Middleware(Guard, metrics=endpoints.metrics, idle_timeout=settings.idle_timeout),
             Middleware(Access, tokens=tokens, past_proxies=settings.insecure),
+            *traffic,
         ],
         exception_handlers={
             Refusal: _answer_refusal,
@@ -117,7 +126,7 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
-    retry_after = error.retry_after if isinstance(error, Busy) else None
+    retry_after = error.retry_after if isinstance(error, Busy | RateExceeded) else None
     return Refusal(error.code, str(error), retry_after=retry_after).response()
 
 

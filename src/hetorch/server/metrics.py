@@ -36,6 +36,7 @@ class Counters:
         self._busy = 0
         self._failed = 0
         self._out_of_memory = 0
+        self._rate_exceeded = 0
         self._runs: dict[str, deque[float]] = {}
 
     def answered(self, status: int) -> None:
@@ -47,9 +48,11 @@ class Counters:
             self._failed += status >= 500 and status != Code.BUSY.status
 
     def count(self, name: str, **labels: str) -> None:
-        """Count `out_of_memory`, a request for which there was no memory (its 503 counts as busy too)."""
+        """Count `out_of_memory`, a request for which there was no memory (its 503 counts as busy too), and
+        `rate_exceeded`, one beyond the limits of its tenant."""
         with self._lock:
             self._out_of_memory += name == "out_of_memory"
+            self._rate_exceeded += name == "rate_exceeded"
 
     def observe(self, name: str, value: float, **labels: str) -> None:
         """Record `run_seconds`, the run time of one prediction; the last KEPT_RUNS of each `model` are kept."""
@@ -70,6 +73,7 @@ class Counters:
                 "busy": self._busy,
                 "failed": self._failed,
                 "out_of_memory": self._out_of_memory,
+                "rate_exceeded": self._rate_exceeded,
             }
         models = {
             name: {
