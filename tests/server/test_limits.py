@@ -26,6 +26,7 @@ from hetorch.wire.codes import Code
 from hetorch.wire.limits import RETRY_AFTER_SECONDS
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
+from tests.server.scrape import scrape
 
 PREDICT = "/v1/models/small/predict"
 KEYS = "/v1/models/small/keys"
@@ -83,7 +84,7 @@ def test_a_full_queue_answers_503_with_retry_after_and_recovers(served: ServedMo
             first = pool.submit(predict, http, owner, key_id)
             assert GatedModel.started.acquire(timeout=20)
             second = pool.submit(predict, http, owner, key_id)
-            while http.get("/v1/metrics").json()["pending"] < 2:
+            while scrape(http)("pending") < 2:
                 pass
             refused = predict(http, owner, key_id)
             GatedModel.gate.set()
@@ -92,8 +93,8 @@ def test_a_full_queue_answers_503_with_retry_after_and_recovers(served: ServedMo
             assert "try again" in refused.json()["error"]
             assert (first.result().status_code, second.result().status_code) == (200, 200)
         assert predict(http, owner, key_id).status_code == 200
-        metrics = http.get("/v1/metrics").json()
-        assert (metrics["pending"], metrics["busy"], metrics["failed"]) == (0, 1, 0)
+        metrics = scrape(http)
+        assert (metrics("pending"), metrics("requests_total", code="busy"), metrics.failed) == (0, 1, 0)
 
 
 def test_busy_answers_ask_for_different_pauses() -> None:
@@ -112,7 +113,7 @@ def test_a_slow_run_answers_504_and_the_server_goes_on(served: ServedModel, owne
         assert answer.status_code == 504
         assert "longer than 0.3 s" in answer.json()["error"]
         GatedModel.gate.set()
-        while http.get("/v1/metrics").json()["pending"]:
+        while scrape(http)("pending"):
             pass
         assert predict(http, owner, key_id).status_code == 200
 
@@ -130,8 +131,8 @@ def test_an_unexpected_failure_shows_an_id_and_nothing_else(
         assert "inside" not in answer.text
         assert "RuntimeError" not in answer.text
         assert any(request_id in record.getMessage() for record in caplog.records)
-        assert http.get("/v1/health").status_code == 200
-        assert http.get("/v1/metrics").json()["failed"] == 1
+        assert http.get("/v1/health/live").status_code == 200
+        assert scrape(http).failed == 1
 
 
 def test_request_bodies_share_a_budget(served: ServedModel, owner: Owner) -> None:

@@ -25,6 +25,7 @@ from hetorch.serving.keys import stored_kinds
 from hetorch.serving.models import ServedModel
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
+from tests.server.scrape import scrape
 from tests.server.test_limits import KEYS, predict, put, variant
 
 
@@ -63,8 +64,12 @@ def test_a_prediction_without_memory_is_busy_and_makes_room(
         kept = [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids]
         assert kept == [404, 404, 200, 200]  # the least recently used half is gone
         assert predict(http, owner, ids[-1]).status_code == 200
-        metrics = http.get("/v1/metrics").json()
-        assert (metrics["out_of_memory"], metrics["busy"], metrics["failed"]) == (1, 1, 0)
+        metrics = scrape(http)
+        assert (metrics("out_of_memory_total"), metrics("requests_total", code="busy"), metrics.failed) == (
+            1,
+            1,
+            0,
+        )
     lines = [record for record in caplog.records if record.name == "hetorch.server"]
     assert len(lines) == 1 and "no memory" in lines[0].getMessage() and lines[0].exc_info is None
 
@@ -82,7 +87,7 @@ def test_retries_of_what_never_fits_do_not_empty_the_store(
             for _ in range(3):
                 assert http.put(KEYS, content=owner.keys, headers=OCTETS).status_code == 503
         assert [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids].count(200) == kept
-        assert http.get("/v1/metrics").json()["out_of_memory"] == 3
+        assert scrape(http)("out_of_memory_total") == 3
 
 
 def test_what_a_failed_request_had_taken_is_free_before_the_answer(served: ServedModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -17,13 +18,21 @@ from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
+from hetorch.server.health import Health
+from hetorch.server.observer import Observer
+from hetorch.server.openapi import openapi
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
+from hetorch.server.status import LastErrors, StatusAddress
+from hetorch.server.telemetry import Tracing
 from hetorch.serving.errors import ServiceError
 from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
+
+errors_log = logging.getLogger("hetorch")
+"""The log whose last warnings and errors the status shows."""
 
 
 def create_app(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Starlette:
@@ -58,15 +67,26 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
     audit = [] if settings.audit_log is None else [Middleware(Audit, audit_log=AuditLog(settings.audit_log))]
 
+    errors = LastErrors()
+    health = Health(endpoints.reasons)
+    status = StatusAddress(
+        lambda: endpoints.service.models, endpoints.metrics, endpoints.numbers, endpoints.reasons, errors
+    )
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        errors_log.addHandler(errors)
         yield
         endpoints.service.close()
+        errors_log.removeHandler(errors)
 
     name, key_id = "{name}", "{key_id}"
     routes = [
-        Route(addresses.HEALTH, endpoints.health),
+        Route(addresses.LIVE, health.live),
+        Route(addresses.READY, health.ready),
         Route(addresses.METRICS, endpoints.show_metrics),
+        Route(addresses.STATUS, status.status),
+        Route(addresses.OPENAPI, openapi),
         Route(addresses.MODELS, endpoints.list_models),
         Route(addresses.public_plan(name), endpoints.public_plan),
         Route(addresses.keys(name), endpoints.put_keys, methods=["PUT"]),
@@ -78,8 +98,9 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
     app = Starlette(
         routes=routes,
         middleware=[
+            Middleware(Observer, metrics=endpoints.metrics, tracing=Tracing() if settings.traces else None),
             *audit,
-            Middleware(Guard, metrics=endpoints.metrics, idle_timeout=settings.idle_timeout),
+            Middleware(Guard, idle_timeout=settings.idle_timeout),
             Middleware(Access, tokens=tokens),
         ],
         exception_handlers={
@@ -91,6 +112,7 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
         },
         lifespan=lifespan,
     )
+    app.state.endpoints = endpoints  # hetorch.server.run tells it the connections
     app.state.stop_work = endpoints.service.close  # hetorch.server.run calls it when the server stops
     return app
 

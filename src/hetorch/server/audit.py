@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hetorch.atomic_files import PRIVATE
 from hetorch.errors import StorageError
 from hetorch.server.access import TOKEN
+from hetorch.server.request_record import record_of
 from hetorch.server.tokens import ANYONE, Token
 from hetorch.wire.addresses import KEY_ID_HEADER
 from hetorch.wire.answers import KEY_ID
@@ -91,6 +92,7 @@ class Audit:
             self._log.write(
                 {
                     "time": began.isoformat(timespec="milliseconds"),
+                    "request_id": record_of(scope).id,
                     **_who(scope),
                     "method": scope["method"],
                     "path": scope["path"][:MAX_PATH_LENGTH],

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from hetorch.errors import PlanUseError
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, token_of
 from hetorch.server.body import BodyBudget, check_content_type, read_body
-from hetorch.server.metrics import Counters
+from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes
 from hetorch.server.refusal import Refusal
+from hetorch.server.request_record import record_of
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import ANYONE
 from hetorch.serving.errors import WeightsMissing
@@ -45,8 +47,10 @@ class Endpoints:
     refuse every request."""
 
     def __init__(self, models: Mapping[str, ServedModel], settings: Settings) -> None:
-        self.metrics = Counters()
+        self.metrics = PrometheusMetrics(self.numbers)
+        self.connections: ConnectionLimits | None = None
         self._settings = settings
+        self._began = time.monotonic()
         bodies = {
             name: max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
             for name, model in models.items()
@@ -70,10 +74,6 @@ class Endpoints:
                     f"requests for {name!r} have bodies of up to {exact_size_text(largest)}, the limit is "
                     f"{exact_size_text(body_memory)}; raise body_memory= (--body-memory)"
                 )
-
-    async def health(self, request: Request) -> Response:
-        """Answer GET /v1/health."""
-        return JSONResponse({"status": "ok", "models": len(self.service.models)})
 
     async def list_models(self, request: Request) -> Response:
         """Answer GET /v1/models: the names and fingerprints of the models that the token may use."""
@@ -147,6 +147,7 @@ class Endpoints:
                 idle_timeout=self._settings.idle_timeout,
             )
             prediction = await self.service.predict(model, key_id, data)
+        record_of(request.scope).milliseconds = prediction.milliseconds
         timing = dump_server_timing(prediction.milliseconds)
         return Response(prediction.response, media_type=OCTETS, headers={SERVER_TIMING_HEADER: timing})
 
@@ -163,14 +164,31 @@ class Endpoints:
         return Refusal(Code.BUSY, "the server has no memory for this request now; try again").response()
 
     async def show_metrics(self, request: Request) -> Response:
-        """Answer GET /v1/metrics: the counters, and the secret modules loaded (none, unless a test asked for it)."""
+        """Answer GET /metrics: all numbers, for Prometheus."""
         check_operator(request)
-        snapshot = self.metrics.snapshot() | self.service.snapshot()
-        snapshot |= {"secret_modules": loaded_secret_modules()}
-        limits: ConnectionLimits | None = getattr(request.app.state, "connections", None)
-        if limits is not None:  # not under an ASGI server of the embedder's own
-            snapshot |= {"connections": limits.open, "connections_refused": limits.refused}
-        return JSONResponse(snapshot)
+        body, media_type = self.metrics.exposition(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": media_type})
+
+    def numbers(self) -> dict[str, float]:
+        """Return the numbers that are read when they are asked for, by the names of their metrics."""
+        numbers: dict[str, float] = {
+            name: value for name, value in self.service.snapshot().items() if isinstance(value, int | float)
+        }
+        numbers |= {
+            "workers": self._settings.workers,
+            "queue": self._settings.queue,
+            "ready": not self.reasons(),
+            "secret_modules": len(loaded_secret_modules()),
+            "peak_memory_bytes": peak_memory_bytes(),
+            "up_seconds": time.monotonic() - self._began,
+        }
+        if self.connections is not None:  # not under an ASGI server of the embedder's own
+            numbers |= {"connections": self.connections.open, "connections_refused": self.connections.refused}
+        return numbers
+
+    def reasons(self) -> list[str]:
+        """Return the reasons for which the server takes no predictions now; they name no model and no tenant."""
+        return self.service.not_ready()
 
     def _model(self, request: Request) -> ServedModel:
         """Return the model that the address names, with the uploads of the request's tenant.
@@ -182,7 +200,9 @@ class Endpoints:
         name = request.path_params["name"]
         check_model(request, name)
         token = token_of(request)
-        return self.service.model(name, None if token is ANYONE else token.tenant)
+        model = self.service.model(name, None if token is ANYONE else token.tenant)
+        record_of(request.scope).model = name
+        return model
 
 
 def _check_key_id(key_id: str) -> str:

@@ -51,6 +51,8 @@ class Settings:
         tokens: the file of API tokens (`hetorch token`), one of which each request needs. It is read again when it
             changes. Anyone may ask if left out.
         audit_log: a file that gets a JSON line for each request: who, what, when, sizes, outcome, never contents.
+        traces: make OpenTelemetry spans of requests and of the steps of predictions; OTEL_TRACES_EXPORTER and its like
+            tell where they go. Needs hetorch[telemetry].
     """
 
     workers: Count = 2
@@ -67,6 +69,7 @@ class Settings:
     connections_per_address: Count | None = None
     tokens: Path | None = None
     audit_log: Path | None = None
+    traces: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)

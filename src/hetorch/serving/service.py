@@ -40,7 +40,8 @@ class Service:
         models: by name.
         keys: what clients have uploaded.
         workers: they compute.
-        metrics: is told of runs (`run_seconds`, by `model`) and of requests without memory (`out_of_memory`).
+        metrics: is told of the steps of predictions (`step_seconds`, by `model` and `step`) and of requests without
+            memory (`out_of_memory`).
         request_timeout: seconds for one computation, its wait included.
 
     Raises:
@@ -134,6 +135,10 @@ class Service:
         """Return the numbers of keys, of weights and of pending computations, for the metrics."""
         return {**self.keys.snapshot(), "pending": self.workers.pending}
 
+    def not_ready(self) -> list[str]:
+        """Return the reasons for which no prediction is taken now, as clauses that name no model and no tenant."""
+        return self.workers.not_ready()
+
     def _drop_keys(self) -> None:
         """Drop the least recently used keys and all converted ones; in a thread, since it waits for locks."""
         gc.collect()
@@ -161,8 +166,9 @@ class Service:
         ran = time.perf_counter()
         body = dump_response(model.public, key_id, result, data)
         dumped = time.perf_counter()
-        self._metrics.observe("run_seconds", ran - parsed, model=model.name)
         seconds = {"queue": waited, "parse": parsed - start, "run": ran - parsed, "dump": dumped - ran}
+        for step, value in seconds.items():
+            self._metrics.observe("step_seconds", value, model=model.name, step=step)
         return Prediction(body, {step: value * 1e3 for step, value in seconds.items()})
 
 

@@ -70,6 +70,7 @@ class Code(StrEnum):
         "The body is damaged, or was made for another plan, other parameters or other keys.",
     )
     BUSY = "busy", 503, "The server has no room for this request now: ask again after Retry-After seconds."
+    NOT_READY = "not_ready", 503, "The server takes no predictions now; the sentence says why."
     TIMEOUT = "timeout", 504, "The computation took longer than the server allows."
     INTERNAL = (
         "internal",

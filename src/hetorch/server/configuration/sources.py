@@ -96,7 +96,9 @@ def configure(
     settings: dict[str, Any] = {name: value for name, (value, _) in values.items() if name in own}
     origins = {field.name: values[field.name][1] if field.name in values else DEFAULT for field in FIELDS}
     if deployment.get("trusted_proxies") and "connections_per_address" not in settings:
-        settings["connections_per_address"] = settings.get("connections", CONNECTIONS)  # a proxy is one address
+        settings["connections_per_address"] = settings.get(
+            "connections", CONNECTIONS
+        )  # a proxy is one address
     return Configuration(Deployment(**deployment), Settings(**settings), origins)
 
 

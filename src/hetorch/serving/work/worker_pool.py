@@ -29,13 +29,24 @@ class WorkerPool:
     def __init__(self, workers: int, queue: int) -> None:
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix=WORKER_THREADS)
         self._capacity = workers + queue
+        self._workers = workers
         self._pending = 0
+        self._overdue = 0
         self._closed = False
 
     @property
     def pending(self) -> int:
         """The number of computations that run or wait."""
         return self._pending
+
+    def not_ready(self) -> list[str]:
+        """Return the reasons for which no computation is taken now."""
+        reasons = {
+            "the server is stopping": self._closed,
+            "the queue is full": self._pending >= self._capacity,
+            "all workers compute beyond their time": self._overdue >= self._workers,
+        }
+        return [reason for reason, holds in reasons.items() if holds]
 
     async def run(self, work: Callable[[float], R], timeout: float) -> R:
         """Run `work` in a worker and return its result.
@@ -68,6 +79,8 @@ class WorkerPool:
         try:
             return await asyncio.wait_for(asyncio.shield(future), timeout)
         except TimeoutError:
+            self._overdue += 1
+            future.add_done_callback(self._freed)
             raise DeadlinePassed(timeout) from None
         except (
             asyncio.CancelledError
@@ -80,6 +93,9 @@ class WorkerPool:
         """Take no more computations, and refuse waiting ones at once; running ones end by themselves."""
         self._closed = True
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _freed(self, future: asyncio.Future[R]) -> None:
+        self._overdue -= 1
 
     def _finished(self, future: asyncio.Future[R]) -> None:
         self._pending -= 1
