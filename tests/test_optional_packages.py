@@ -40,6 +40,7 @@ ENTRIES = {
     "h11": [],  # uvicorn needs it
     "prometheus_client": ["hetorch.server.create_app"],
     "opentelemetry": ["importlib.import_module('hetorch.server.telemetry').Tracing()"],
+    "httptools": [],  # only a command needs it
     "uvicorn": [],  # only a command needs it
     "matplotlib": [],  # mlxtend asks for it and does without
     "ipykernel": [],  # only a notebook needs these two
@@ -62,6 +63,7 @@ COMMANDS = {
     "uvicorn": [["serve", "plan"]],
     "prometheus_client": [["serve", "plan"]],
     "opentelemetry": [["serve", "plan", "--traces"]],
+    "httptools": [["serve", "plan"]],
 }
 """Commands that need each package."""
 

@@ -16,6 +16,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "onnx": {"onnx": "onnx"},
         "serve": {
             "h11": "h11",
+            "httptools": "httptools",
             "prometheus-client": "prometheus_client",
             "starlette": "starlette",
             "uvicorn": "uvicorn",

@@ -112,7 +112,7 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
         },
         lifespan=lifespan,
     )
-    app.state.endpoints = endpoints  # hetorch.server.run tells it the connections
+    endpoints.connections = lambda: getattr(app.state, "connections", None)  # hetorch.server.run sets it
     app.state.stop_work = endpoints.service.close  # hetorch.server.run calls it when the server stops
     return app
 

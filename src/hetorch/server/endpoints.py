@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -48,7 +48,7 @@ class Endpoints:
 
     def __init__(self, models: Mapping[str, ServedModel], settings: Settings) -> None:
         self.metrics = PrometheusMetrics(self.numbers)
-        self.connections: ConnectionLimits | None = None
+        self.connections: Callable[[], ConnectionLimits | None] = lambda: None
         self._settings = settings
         self._began = time.monotonic()
         bodies = {
@@ -182,8 +182,9 @@ class Endpoints:
             "peak_memory_bytes": peak_memory_bytes(),
             "up_seconds": time.monotonic() - self._began,
         }
-        if self.connections is not None:  # not under an ASGI server of the embedder's own
-            numbers |= {"connections": self.connections.open, "connections_refused": self.connections.refused}
+        limits = self.connections()
+        if limits is not None:  # not under an ASGI server of the embedder's own
+            numbers |= {"connections": limits.open, "connections_refused": limits.refused}
         return numbers
 
     def reasons(self) -> list[str]:

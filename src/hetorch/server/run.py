@@ -73,7 +73,7 @@ def run(
 
     `tls`: None for plain HTTP. `proxies`: addresses from which X-Forwarded-For tells the client's address; from all
     others the header is ignored. `app.state.stop_work`, if there is one, is called when the server stops;
-    `app.state.endpoints` is told the connections.
+    `app.state.connections` is set here.
     """
     limits = ConnectionLimits.within(settings, raise_descriptor_limit(settings.connections))
     config = uvicorn.Config(
@@ -91,7 +91,7 @@ def run(
         ssl_cert_reqs=ssl.CERT_NONE if tls is None or tls.client_ca is None else ssl.CERT_REQUIRED,
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
-    app.state.endpoints.connections = limits  # for the metrics
+    app.state.connections = limits  # for the metrics
     stopping = getattr(app.state, "stop_work", None)
     with stopped_by_signals():
         address = address_of(bound, tls=tls is not None)
