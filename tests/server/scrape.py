@@ -26,6 +26,11 @@ class Numbers:
         return any(s.name == f"hetorch_{name}" for s in self._samples)
 
     @property
+    def series(self) -> int:
+        """The number of time series."""
+        return len(self._samples)
+
+    @property
     def failed(self) -> float:
         """Answers of status 5xx other than 503."""
         return sum(

@@ -15,6 +15,8 @@ from hetorch.wire.addresses import HEALTH, REQUEST_ID_HEADER
 
 log = logging.getLogger("hetorch.access")
 
+MAX_METHOD_LENGTH = 16
+"""Characters of a request's method that a line repeats; those of HTTP are shorter."""
 MAX_PATH_LENGTH = 256
 """Characters of a request's path that a line repeats; the paths of the service are shorter."""
 
@@ -113,7 +115,7 @@ def _tell(record: RequestRecord, traffic: _Traffic) -> None:
         return
     code = None if record.code is None else record.code.value
     details = {
-        "method": record.scope["method"],
+        "method": record.scope["method"][:MAX_METHOD_LENGTH],
         "path": path,
         "status": traffic.status,
         "code": code,
