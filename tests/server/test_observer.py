@@ -19,7 +19,8 @@ from starlette.types import Receive, Scope, Send
 from hetorch.server.logs import JsonLines, TextLines, configure_logs
 from hetorch.server.metrics import PrometheusMetrics
 from hetorch.server.observer import Observer
-from hetorch.server.request_record import FROM_PROXY, record_of
+from hetorch.server.proxies import FROM_PROXY
+from hetorch.server.request_record import record_of
 from hetorch.server.settings import Settings
 from hetorch.server.telemetry import Tracing
 from hetorch.server.tokens import issue, save_tokens

@@ -86,9 +86,7 @@ def _check(configuration: Configuration) -> None:
     if settings.tokens is not None:
         load_tokens(settings.tokens)
     with bind(deployment.host, 0) as bound:
-        if not deployment.insecure:
-            proxies = deployment.trusted_proxies
-            check_exposure(bound, tls=tls is not None, proxies=proxies, tokens=settings.tokens is not None)
+        check_exposure(bound, settings, tls=tls is not None)
     for folder in deployment.plans:
         Plan.load(folder)
 
@@ -109,14 +107,13 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
     if settings.traces:
         export_traces()
     check_file(deployment.ready_file)
-    tls, proxies = deployment.tls(), deployment.trusted_proxies
+    tls = deployment.tls()
     with (
         stopped_by_signals(),
         bind(deployment.host, deployment.port) as bound,
         ready_file(deployment.ready_file) as tell_ready,
     ):
-        if not deployment.insecure:
-            check_exposure(bound, tls=tls is not None, proxies=proxies, tokens=settings.tokens is not None)
+        check_exposure(bound, settings, tls=tls is not None)
         with reporting(False if as_json else None, ENCODING) as report:
             models = load_models(deployment.plans, report, deployment.memory_limit, engine=deployment.engine)
 
@@ -127,7 +124,7 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
                 print(f"serving {', '.join(sorted(models))} at {address} (Ctrl-C stops)", flush=True)
             tell_ready(address)
 
-        run(create_app(models, settings), bound, settings, listening, tls=tls, proxies=proxies)
+        run(create_app(models, settings), bound, settings, listening, tls=tls)
     if not as_json:
         print("stopped", file=sys.stderr)
     leave_computations()

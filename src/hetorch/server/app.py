@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,8 +21,10 @@ from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
 from hetorch.server.health import Health
+from hetorch.server.networks import parse_proxies
 from hetorch.server.observer import Observer
 from hetorch.server.openapi import openapi
+from hetorch.server.proxies import Proxies
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
 from hetorch.server.status import LastErrors, StatusAddress
@@ -30,6 +34,11 @@ from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
+
+if TYPE_CHECKING:
+    from hetorch.server.connections import (
+        ConnectionLimits,  # needs uvicorn, which another ASGI server does without
+    )
 
 errors_log = logging.getLogger("hetorch")
 """The log whose last warnings and errors the status shows."""
@@ -65,7 +74,8 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
     settings = settings or Settings()
     endpoints = Endpoints(models, settings)
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
-    audit = [] if settings.audit_log is None else [Middleware(Audit, audit_log=AuditLog(settings.audit_log))]
+    audit_log = None if settings.audit_log is None else AuditLog(settings.audit_log)
+    audit = [] if audit_log is None else [Middleware(Audit, audit_log=audit_log)]
 
     errors = LastErrors()
     health = Health(endpoints.reasons)
@@ -98,10 +108,11 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
     app = Starlette(
         routes=routes,
         middleware=[
+            Middleware(Proxies, networks=parse_proxies(settings.trusted_proxies)),
             Middleware(Observer, metrics=endpoints.metrics, tracing=Tracing() if settings.traces else None),
             *audit,
             Middleware(Guard, idle_timeout=settings.idle_timeout),
-            Middleware(Access, tokens=tokens),
+            Middleware(Access, tokens=tokens, past_proxies=settings.insecure),
         ],
         exception_handlers={
             Refusal: _answer_refusal,
@@ -112,9 +123,19 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
         },
         lifespan=lifespan,
     )
-    endpoints.connections = lambda: getattr(app.state, "connections", None)  # hetorch.server.run sets it
+    endpoints.outside = functools.partial(_outside_numbers, app, audit_log)
+    app.router.redirect_slashes = False  # a redirect would name the host that the request names
     app.state.stop_work = endpoints.service.close  # hetorch.server.run calls it when the server stops
     return app
+
+
+def _outside_numbers(app: Starlette, audit_log: AuditLog | None) -> dict[str, float]:
+    """Return the numbers of what stands around the endpoints."""
+    numbers: dict[str, float] = {} if audit_log is None else {"audit_lines_lost": audit_log.lost}
+    limits: ConnectionLimits | None = getattr(app.state, "connections", None)
+    if limits is not None:  # set by hetorch.server.run, not by another ASGI server
+        numbers |= {"connections": limits.open, "connections_refused": limits.refused}
+    return numbers
 
 
 async def _answer_refusal(request: Request, error: Exception) -> Response:

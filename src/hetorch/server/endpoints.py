@@ -6,7 +6,6 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -34,11 +33,6 @@ from hetorch.wire.codes import Code
 from hetorch.wire.server_timing import dump_server_timing
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
 
-if TYPE_CHECKING:
-    from hetorch.server.connections import (
-        ConnectionLimits,  # needs uvicorn, which another ASGI server does without
-    )
-
 log = logging.getLogger("hetorch.server")
 
 
@@ -48,7 +42,7 @@ class Endpoints:
 
     def __init__(self, models: Mapping[str, ServedModel], settings: Settings) -> None:
         self.metrics = PrometheusMetrics(self.numbers)
-        self.connections: Callable[[], ConnectionLimits | None] = lambda: None
+        self.outside: Callable[[], Mapping[str, float]] = dict
         self._settings = settings
         self._began = time.monotonic()
         bodies = {
@@ -182,10 +176,7 @@ class Endpoints:
             "peak_memory_bytes": peak_memory_bytes(),
             "up_seconds": time.monotonic() - self._began,
         }
-        limits = self.connections()
-        if limits is not None:  # not under an ASGI server of the embedder's own
-            numbers |= {"connections": limits.open, "connections_refused": limits.refused}
-        return numbers
+        return {**numbers, **self.outside()}
 
     def reasons(self) -> list[str]:
         """Return the reasons for which the server takes no predictions now; they name no model and no tenant."""

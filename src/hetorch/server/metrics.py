@@ -34,6 +34,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         "key_disk_failures": "Failures to read or write the key folder",
         "connections": "Open connections",
         "connections_refused": "Connections beyond the limits, which were closed at once",
+        "audit_lines_lost": "Lines of the audit log that could not be written",
         "peak_memory_bytes": "Highest resident memory of the process",
         "secret_modules": "Loaded modules through which a secret key could come in; 0 in a server",
         "workers": "Predictions computed at once",
@@ -42,7 +43,7 @@ HELP: Mapping[str, str] = MappingProxyType(
     }
 )
 """The help of metrics by their name without PREFIX; a metric without help has its name as one."""
-COUNTERS = frozenset({"key_disk_failures", "connections_refused", "evictions"})
+COUNTERS = frozenset({"audit_lines_lost", "connections_refused", "evictions", "key_disk_failures"})
 """The numbers of a snapshot that only grow."""
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 """The upper ends of the buckets of times in seconds: from parsing a small request to REQUEST_SECONDS. More of them cost

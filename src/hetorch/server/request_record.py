@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
+from hetorch.server.proxies import FROM_PROXY
 from hetorch.wire.addresses import REQUEST_ID_HEADER
 from hetorch.wire.codes import Code
 
 RECORD = "hetorch.record"
 """The entry of an ASGI scope that holds the RequestRecord."""
-FROM_PROXY = "hetorch.from_proxy"
-"""The entry of an ASGI scope that is True for a request from a trusted proxy (`hetorch.server.proxies`)."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """The form of an id that is accepted from a proxy."""
 

@@ -11,6 +11,7 @@ from hetorch.ir.matrix_memory import physical_memory
 from hetorch.quantities import exact_size_text
 from hetorch.server.configuration.fields import check_fields
 from hetorch.server.configuration.kinds import Bytes, Count, Integer, Seconds
+from hetorch.server.networks import parse_proxies
 from hetorch.wire.limits import REQUEST_SECONDS
 
 log = logging.getLogger("hetorch.server")
@@ -53,6 +54,10 @@ class Settings:
         audit_log: a file that gets a JSON line for each request: who, what, when, sizes, outcome, never contents.
         traces: make OpenTelemetry spans of requests and of the steps of predictions; OTEL_TRACES_EXPORTER and its like
             tell where they go. Needs hetorch[telemetry].
+        trusted_proxies: the addresses or networks of the proxies at which TLS ends. The client's address is then taken
+            from their X-Forwarded-For, and the id of a request from their X-Request-Id. Other machines that come past
+            them over plain HTTP get the server's health only.
+        insecure: let other machines reach the server without TLS or tokens, also past the trusted proxies.
     """
 
     workers: Count = 2
@@ -70,9 +75,12 @@ class Settings:
     tokens: Path | None = None
     audit_log: Path | None = None
     traces: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    insecure: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
+        parse_proxies(self.trusted_proxies)
 
     def memory_limits(self, keys_needed: int = 0, body_needed: int = 0) -> tuple[int, int]:
         """Return the bytes for keys and encrypted weights, and those for bodies. A line in the log tells if they exceed

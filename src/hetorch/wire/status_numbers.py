@@ -30,6 +30,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "peak_memory_bytes": "highest memory",
             "connections": "connections",
             "connections_refused": "refused connections",
+            "audit_lines_lost": "lost lines of the audit log",
             "up_seconds": "running for",
         },
     }
