@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,58 +10,68 @@ from pathlib import Path
 import httpx
 import pytest
 
+from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import save_tokens
-from hetorch.serving.errors import DeadlinePassed
 from hetorch.serving.models import ServedModel
-from hetorch.serving.work.worker_pool import WorkerPool
+from hetorch.wire.status import load_status
 from tests.server.conftest import OCTETS, Owner
 from tests.server.live import live
-from tests.server.test_limits import GatedModel, variant
+from tests.server.workers import paused, wait_for_pending, wait_until
 
 
 def test_a_full_queue_is_not_ready_and_lives(served: ServedModel, owner: Owner) -> None:
-    GatedModel.gate.clear()
     settings = Settings(workers=1, queue=0)
     with (
-        live({"small": variant(GatedModel, served)}, settings) as url,
+        live({"small": served}, settings) as url,
         httpx.Client(base_url=url, trust_env=False, timeout=30) as http,
         ThreadPoolExecutor(1) as pool,
     ):
         key_id = http.put("/v1/models/small/keys", content=owner.keys, headers=OCTETS).json()["key_id"]
         assert http.get("/v1/health/ready").json() == {"status": "ready"}
         headers = OCTETS | {"Hetorch-Key-Id": key_id}
-        running = pool.submit(
-            http.post, "/v1/models/small/predict", content=owner.request(key_id), headers=headers
-        )
-        assert GatedModel.started.acquire(timeout=20)
-        try:
+        with paused(http):
+            running = pool.submit(
+                http.post, "/v1/models/small/predict", content=owner.request(key_id), headers=headers
+            )
+            wait_for_pending(http, 1)
             answer = http.get("/v1/health/ready")
             assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
             assert answer.json()["error"] == "the queue is full" and "retry-after" in answer.headers
             assert http.get("/v1/health/live").json() == {"status": "live"}
-            assert "the queue is full" in http.get("/v1/status").json()["not_ready"]
-        finally:
-            GatedModel.gate.set()
+            status = load_status(http.get("/v1/status").content)
+            assert status.not_ready == ("the queue is full",)
+            assert [worker.model for worker in status.workers] == ["small"]
         assert running.result().status_code == 200
         assert http.get("/v1/health/ready").status_code == 200
 
 
-def test_workers_beyond_their_time_are_not_ready_until_one_ends() -> None:
-    gate = threading.Event()
+def test_a_worker_beyond_its_time_is_not_ready_until_it_ends(served: ServedModel, owner: Owner) -> None:
+    settings = Settings(workers=1, queue=4, request_timeout=0.5)
+    with (
+        live({"small": served}, settings) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=30) as http,
+    ):
+        key_id = http.put("/v1/models/small/keys", content=owner.keys, headers=OCTETS).json()["key_id"]
+        headers = OCTETS | {"Hetorch-Key-Id": key_id}
+        with paused(http):
+            answer = http.post("/v1/models/small/predict", content=owner.request(key_id), headers=headers)
+            assert answer.status_code == 504
+            ready = http.get("/v1/health/ready")
+            assert ready.status_code == 503 and "beyond their time" in ready.json()["error"]
+        wait_until(lambda: http.get("/v1/health/ready").status_code == 200)
 
-    async def run() -> None:
-        pool = WorkerPool(1, 4)
-        with pytest.raises(DeadlinePassed):
-            await pool.run(lambda waited: gate.wait(30), 0.05)
-        assert pool.not_ready() == ["all workers compute beyond their time"]
-        gate.set()
-        assert await pool.run(lambda waited: True, 20)
-        assert pool.not_ready() == []
-        pool.close()
-        assert pool.not_ready() == ["the server is stopping"]
 
-    asyncio.run(run())
+def test_a_stopping_service_is_not_ready(served: ServedModel) -> None:
+    app = insecure_app_beside_secrets({"small": served})
+    app.state.stop_work()
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as http:
+            return await http.get("/v1/health/ready")
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.json()["error"]) == (503, "the server is stopping")
 
 
 @pytest.mark.parametrize("ask", [httpx.Client.get, httpx.Client.head])

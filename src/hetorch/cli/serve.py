@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -114,17 +115,20 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
         ready_file(deployment.ready_file) as tell_ready,
     ):
         check_exposure(bound, settings, tls=tls is not None)
-        with reporting(False if as_json else None, ENCODING) as report:
-            models = load_models(deployment.plans, report, deployment.memory_limit, engine=deployment.engine)
+        models = load_models(deployment.plans, deployment.memory_limit, engine=deployment.engine)
 
         def listening(address: str) -> None:
+            encoding.close()
             if as_json:
                 print(json.dumps({"address": address, "models": sorted(models)}), flush=True)
             else:
                 print(f"serving {', '.join(sorted(models))} at {address} (Ctrl-C stops)", flush=True)
             tell_ready(address)
 
-        run(create_app(models, settings), bound, settings, listening, tls=tls)
+        with contextlib.ExitStack() as encoding:
+            report = encoding.enter_context(reporting(False if as_json else None, ENCODING))
+            app = create_app(models, settings, report)
+            run(app, bound, settings, listening, tls=tls)
     if not as_json:
         print("stopped", file=sys.stderr)
     leave_computations()

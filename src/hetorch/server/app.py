@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hetorch.errors import WireError
+from hetorch.progress import Progress
 from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
@@ -29,7 +30,7 @@ from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
 from hetorch.server.status import LastErrors, StatusAddress
 from hetorch.server.telemetry import Tracing
-from hetorch.serving.errors import ServiceError
+from hetorch.serving.errors import Busy, ServiceError
 from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
 from hetorch.wire import addresses
@@ -44,8 +45,13 @@ errors_log = logging.getLogger("hetorch")
 """The log whose last warnings and errors the status shows."""
 
 
-def create_app(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Starlette:
+def create_app(
+    models: Mapping[str, ServedModel], settings: Settings | None = None, progress: Progress | None = None
+) -> Starlette:
     """Make the ASGI application that serves these models, for any ASGI server.
+
+    The processes that compute start with the application's lifespan, or at the first prediction where there is none.
+    `progress` is told the name of a model and the fraction of its weights that is encoded.
 
     From here on this process cannot import a module through which a secret key could come in (`isolate`), as under
     `hetorch serve`.
@@ -56,7 +62,7 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings | None = No
         StorageError: the file of tokens cannot be read, or the audit log cannot be written.
     """
     isolate()
-    return _assemble(models, settings)
+    return _assemble(models, settings, progress)
 
 
 def insecure_app_beside_secrets(
@@ -70,7 +76,9 @@ def insecure_app_beside_secrets(
     return _assemble(models, settings)
 
 
-def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> Starlette:
+def _assemble(
+    models: Mapping[str, ServedModel], settings: Settings | None, progress: Progress | None = None
+) -> Starlette:
     settings = settings or Settings()
     endpoints = Endpoints(models, settings)
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
@@ -80,14 +88,20 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
     errors = LastErrors()
     health = Health(endpoints.reasons)
     status = StatusAddress(
-        lambda: endpoints.service.models, endpoints.metrics, endpoints.numbers, endpoints.reasons, errors
+        lambda: endpoints.service.models,
+        endpoints.worker_states,
+        endpoints.metrics,
+        endpoints.numbers,
+        endpoints.reasons,
+        errors,
     )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         errors_log.addHandler(errors)
+        await endpoints.service.workers.start(progress)
         yield
-        endpoints.service.close()
+        await endpoints.service.stop()
         errors_log.removeHandler(errors)
 
     name, key_id = "{name}", "{key_id}"
@@ -145,7 +159,8 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
-    return Refusal(error.code, str(error)).response()
+    retry_after = error.retry_after if isinstance(error, Busy) else None
+    return Refusal(error.code, str(error), retry_after=retry_after).response()
 
 
 async def _answer_malformed_message(request: Request, error: Exception) -> Response:

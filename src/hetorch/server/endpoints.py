@@ -14,6 +14,7 @@ from hetorch.errors import PlanUseError
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, token_of
 from hetorch.server.body import BodyBudget, check_content_type, read_body
+from hetorch.server.disconnection import while_connected
 from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes
 from hetorch.server.refusal import Refusal
 from hetorch.server.request_record import record_of
@@ -26,11 +27,13 @@ from hetorch.serving.keys.stored_kinds import StoredKind
 from hetorch.serving.models import ServedModel
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.serving.service import Service, weight_kind
-from hetorch.serving.work.worker_pool import WorkerPool
+from hetorch.serving.work.thread_pool import ThreadPool
+from hetorch.serving.work.worker_pool import WorkerPool, WorkLimits
 from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
 from hetorch.wire.server_timing import dump_server_timing
+from hetorch.wire.status import WorkerStatus
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
 
 log = logging.getLogger("hetorch.server")
@@ -55,10 +58,19 @@ class Endpoints:
         )
         self._quiet = QuietLog(log)
         self._bodies = BodyBudget(body_memory)
+        limits = WorkLimits(
+            workers=settings.workers,
+            queue=settings.queue,
+            queue_per_lane=settings.queue_per_tenant or settings.queue,
+            key_memory=key_memory,
+            work_memory=settings.memory_for_work(key_memory + body_memory),
+            worker_memory=settings.worker_memory,
+        )
         self.service = Service(
             models,
             keys=KeyStore(key_memory, settings.key_folder, settings.key_disk),
-            workers=WorkerPool(settings.workers, settings.queue),
+            workers=WorkerPool(models, limits, self.metrics),
+            parsers=ThreadPool(settings.workers, settings.queue),
             metrics=self.metrics,
             request_timeout=settings.request_timeout,
         )
@@ -140,7 +152,10 @@ class Endpoints:
                 what=f"a predict request for {model.name!r}",
                 idle_timeout=self._settings.idle_timeout,
             )
-            prediction = await self.service.predict(model, key_id, data)
+            work = self.service.predict(
+                model, key_id, data, lane=_lane(request), timeout=self._settings.request_timeout
+            )
+            prediction = await while_connected(request, work)
         record_of(request.scope).milliseconds = prediction.milliseconds
         timing = dump_server_timing(prediction.milliseconds)
         return Response(prediction.response, media_type=OCTETS, headers={SERVER_TIMING_HEADER: timing})
@@ -165,18 +180,19 @@ class Endpoints:
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that are read when they are asked for, by the names of their metrics."""
-        numbers: dict[str, float] = {
-            name: value for name, value in self.service.snapshot().items() if isinstance(value, int | float)
-        }
-        numbers |= {
-            "workers": self._settings.workers,
+        numbers = self.service.snapshot() | {
+            "workers": len(self.service.workers.snapshot()),
             "queue": self._settings.queue,
-            "ready": not self.reasons(),
+            "ready": int(not self.reasons()),
             "secret_modules": len(loaded_secret_modules()),
             "peak_memory_bytes": peak_memory_bytes(),
             "up_seconds": time.monotonic() - self._began,
         }
         return {**numbers, **self.outside()}
+
+    def worker_states(self) -> list[WorkerStatus]:
+        """Return what each worker does."""
+        return self.service.workers.snapshot()
 
     def reasons(self) -> list[str]:
         """Return the reasons for which the server takes no predictions now; they name no model and no tenant."""
@@ -195,6 +211,14 @@ class Endpoints:
         model = self.service.model(name, None if token is ANYONE else token.tenant)
         record_of(request.scope).model = name
         return model
+
+
+def _lane(request: Request) -> str:
+    """Return who asks, for the turns in the queue: the tenant, or the address where everyone may ask."""
+    token = token_of(request)
+    if token is not ANYONE:
+        return f"tenant {token.tenant}"
+    return f"address {'' if request.client is None else request.client.host}"
 
 
 def _check_key_id(key_id: str) -> str:

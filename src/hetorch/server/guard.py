@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hetorch.errors import HetorchError
@@ -70,6 +71,8 @@ class Guard:
             await self._app(scope, body.receive, guarded)
         except _SlowReader:
             return  # the answer is not complete: the connection is closed
+        except ClientDisconnect:
+            return  # there is nobody to answer
         except Exception as error:
             request_id = record_of(scope).id
             # Our own errors need no traceback. Their message stays in the log: it may tell what the plan holds.

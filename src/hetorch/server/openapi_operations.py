@@ -204,7 +204,7 @@ OPERATIONS = (
         "predict",
         "Compute the encrypted result of an encrypted sample or batch.",
         "The response, which names the digest of its request.",
-        (*_MODEL, *_BODY, Code.KEY_ID_MALFORMED, Code.KEYS_MISSING, Code.WEIGHTS_MISSING),
+        (*_MODEL, *_BODY, Code.KEY_ID_MALFORMED, Code.KEYS_MISSING, Code.WEIGHTS_MISSING, Code.WORKER_LOST),
         content={OCTETS: BINARY},
         headers={SERVER_TIMING_HEADER: "Milliseconds of each step."},
         body={OCTETS: BINARY},

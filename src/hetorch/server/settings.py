@@ -35,6 +35,12 @@ class Settings:
     Args:
         workers: number of predictions computed at once.
         queue: number of predictions that may wait behind them.
+        queue_per_tenant: number of them that one tenant, or one address where there are no tokens, may have; all if
+            left out. In a full queue, whoever has most gives way to others.
+        work_memory: memory for running predictions together, as their plans predict it; what keys and bodies leave of
+            the machine's if left out.
+        worker_memory: memory that one worker process may take beside the weights; what the largest model needs, and
+            some more, if left out.
         body_memory: memory for request bodies; an eighth of this machine's, at most 8 GiB, or what a model needs, if
             left out.
         key_memory: memory for clients' evaluation keys and encrypted weights; a quarter of this machine's, at most
@@ -62,6 +68,9 @@ class Settings:
 
     workers: Count = 2
     queue: Annotated[int, Integer(0)] = 16
+    queue_per_tenant: Count | None = None
+    work_memory: Bytes | None = None
+    worker_memory: Bytes | None = None
     body_memory: Bytes | None = None
     key_memory: Bytes | None = None
     key_folder: Path | None = None
@@ -81,6 +90,13 @@ class Settings:
     def __post_init__(self) -> None:
         check_fields(self)
         parse_proxies(self.trusted_proxies)
+
+    def memory_for_work(self, taken: int) -> int:
+        """Return the bytes for running predictions beside `taken` bytes of keys and bodies. One prediction alone may
+        take more."""
+        if self.work_memory is not None:
+            return self.work_memory
+        return max(0, (physical_memory() or 64 * GIB) - taken)
 
     def memory_limits(self, keys_needed: int = 0, body_needed: int = 0) -> tuple[int, int]:
         """Return the bytes for keys and encrypted weights, and those for bodies. A line in the log tells if they exceed

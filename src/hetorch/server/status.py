@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -19,7 +19,7 @@ from hetorch.server.status_page import POLICY, status_page
 from hetorch.serving.models import ServedModel
 from hetorch.user_information import without_user_information
 from hetorch.wire.addresses import JSON
-from hetorch.wire.status import LogLine, ModelStatus, Status, dump_status
+from hetorch.wire.status import LogLine, ModelStatus, Status, WorkerStatus, dump_status
 
 KEPT_LINES = 20
 """Warnings and errors of the log that a status shows; more make a longer page."""
@@ -53,6 +53,7 @@ class StatusAddress:
 
     Args:
         models: all models, asked for at each request.
+        workers: the processes that compute, likewise.
         metrics: the metrics that count.
         snapshot: the numbers beside them.
         reasons: the reasons for which the server is not ready.
@@ -62,12 +63,14 @@ class StatusAddress:
     def __init__(
         self,
         models: Callable[[], Mapping[str, ServedModel]],
+        workers: Callable[[], Sequence[WorkerStatus]],
         metrics: PrometheusMetrics,
         snapshot: Snapshot,
         reasons: Reasons,
         errors: LastErrors,
     ) -> None:
         self._models = models
+        self._workers = workers
         self._metrics = metrics
         self._snapshot = snapshot
         self._reasons = reasons
@@ -91,6 +94,7 @@ class StatusAddress:
             version=_version(),
             not_ready=tuple(self._reasons()),
             models=tuple(self._model(model) for model in self._models().values()),
+            workers=tuple(self._workers()),
             numbers=dict(self._snapshot()),
             answers={"ok" if code == "none" else code: int(count) for code, count in sorted(codes.items())},
             errors=self._errors.newest(),

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from hetorch.quantities import count_text, time_text
 from hetorch.server.status_style import STYLE
-from hetorch.wire.status import LogLine, ModelStatus, Status
+from hetorch.wire.status import LogLine, ModelStatus, Status, WorkerStatus
 from hetorch.wire.status_numbers import grouped
 
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -41,6 +41,7 @@ def status_page(status: Status) -> str:
 <main>
 <p class="muted">Version {escape(status.version)}, at {_time(status.time)}. <a href="">Load again</a></p>
 {_models(status.models)}
+{_workers(status.workers)}
 <div class="groups">
 {"".join(_group(title, entries) for title, entries in grouped(status.numbers).items())}
 {_group("Answers", {code: f"{count:,}" for code, count in status.answers.items()})}
@@ -70,6 +71,25 @@ def _models(models: tuple[ModelStatus, ...]) -> str:
 <table>
 <thead><tr><th scope="col">name</th><th scope="col">plan</th><th scope="col" class="number">predictions</th>
 <th scope="col" class="number">mean time</th></tr></thead>
+<tbody>
+{rows}</tbody>
+</table>
+</section>"""
+
+
+def _workers(workers: tuple[WorkerStatus, ...]) -> str:
+    if not workers:
+        return ""
+    rows = "".join(
+        f'<tr><th scope="row" class="number">{worker.pid}</th><td>{escape(worker.model or "waits")}</td>'
+        f'<td class="number">{"-" if worker.seconds is None else time_text(worker.seconds)}</td></tr>\n'
+        for worker in workers
+    )
+    return f"""<section aria-labelledby="workers">
+<h2 id="workers">{count_text(len(workers), "worker")}</h2>
+<table>
+<thead><tr><th scope="col" class="number">process</th><th scope="col">computes</th>
+<th scope="col" class="number">for</th></tr></thead>
 <tbody>
 {rows}</tbody>
 </table>

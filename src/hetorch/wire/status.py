@@ -28,6 +28,15 @@ class ModelStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One process that computes: its id, and the model and the seconds of what it computes; None while it waits."""
+
+    pid: int
+    model: str | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """One line of the log: time (ISO 8601), level, sentence, and the id of the request, if it is about one."""
 
@@ -46,6 +55,7 @@ class Status:
         version: that of hetorch.
         not_ready: the reasons for which it takes no predictions; empty if it does.
         models: all that it serves.
+        workers: the processes that compute.
         numbers: by the name of their metric; sizes in bytes, times in seconds.
         answers: the number of answers by code, "ok" for those without an error.
         errors: the last warnings and errors of its log, the newest first.
@@ -55,6 +65,7 @@ class Status:
     version: str
     not_ready: tuple[str, ...]
     models: tuple[ModelStatus, ...]
+    workers: tuple[WorkerStatus, ...]
     numbers: Mapping[str, float]
     answers: Mapping[str, int]
     errors: tuple[LogLine, ...]
@@ -86,6 +97,14 @@ def load_status(data: bytes) -> Status:
                     _number(entry["mean_seconds"]),
                 )
                 for entry in _list(body["models"])
+            ),
+            workers=tuple(
+                WorkerStatus(
+                    int(_number(entry["pid"])),
+                    None if entry["model"] is None else _text(entry["model"]),
+                    None if entry["seconds"] is None else _number(entry["seconds"]),
+                )
+                for entry in _list(body["workers"])
             ),
             numbers={_text(name): _number(value) for name, value in _pairs(body["numbers"])},
             answers={_text(code): int(_number(value)) for code, value in _pairs(body["answers"])},
