@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hetorch.errors import InputError
-from hetorch.ir.matrix_memory import physical_memory
+from hetorch.machine_memory import physical_memory
 from hetorch.quantities import exact_size_text
 from hetorch.wire.limits import REQUEST_SECONDS
 
