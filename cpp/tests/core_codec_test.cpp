@@ -61,18 +61,19 @@ void keys(const Shape& shape) {
   Session owner(shape);
   for (std::size_t level = 0; level < shape.data; ++level) {
     owner.make_relinearisation_key(level);
-    const rlwe::SwitchingKey& key = *owner.keys.relinearisation;
+    const rlwe::SwitchingKey& key = *owner.keys.find(rlwe::kRelinearisation, level);
+    const rlwe::KeyFamily& family = owner.context.rlwe().main();
     const Blob bytes = codec::dump_switching_key(key, owner.context);
-    CHECK(bytes.size() == codec::switching_key_bytes(level, owner.context), text.c_str());
-    const rlwe::SwitchingKey back = codec::load_switching_key(bytes, level, owner.context, expand);
+    CHECK(bytes.size() == codec::switching_key_bytes(level, family), text.c_str());
+    const rlwe::SwitchingKey back = codec::load_switching_key(bytes, level, family, expand);
     CHECK(back.level == level && back.seed == key.seed && back.digit_count() == key.digit_count(), text.c_str());
     for (std::size_t d = 0; d < key.digit_count(); ++d) {
       CHECK(same_bits(back.a(d), key.a(d)) && same_bits(back.b(d), key.b(d)), text.c_str());
     }
     const std::size_t other = level == 0 ? 1 : level - 1;
-    CHECK(throws<std::runtime_error>([&] { codec::load_switching_key(bytes, other, owner.context, expand); }),
+    CHECK(throws<std::runtime_error>([&] { codec::load_switching_key(bytes, other, family, expand); }),
           text.c_str());
-    CHECK(throws<codec::FormatError>([&] { codec::load_switching_key(bytes, shape.data, owner.context, expand); }),
+    CHECK(throws<codec::FormatError>([&] { codec::load_switching_key(bytes, shape.data, family, expand); }),
           text.c_str());
   }
   const rlwe::PublicKey key = owner.public_key();

@@ -36,20 +36,24 @@ void bind_codec(nb::module_& m) {
       "context"_a, "data"_a, "expand"_a);
   m.def(
       "switching_key_bytes",
-      [](const ckks::Context& c, std::size_t level) { return codec::switching_key_bytes(level, c); }, "context"_a,
-      "level"_a);
+      [](const ckks::Context& c, std::size_t level, const Shape& family) {
+        return codec::switching_key_bytes(level, family_of(c, family));
+      },
+      "context"_a, "level"_a, "family"_a = nb::none());
   m.def(
       "dump_switching_key",
       [](const ckks::Context& c, const rlwe::SwitchingKey& key) { return to_bytes(codec::dump_switching_key(key, c)); },
       "context"_a, "key"_a);
   m.def(
       "load_switching_key",
-      [](const ckks::Context& c, const nb::bytes& bytes, std::size_t level, ExpanderCallable expand) {
+      [](const ckks::Context& c, const nb::bytes& bytes, std::size_t level, ExpanderCallable expand,
+         const Shape& family) {
         return load_with(bytes, std::move(expand), [&](codec::ByteView data, const codec::Expander& expander) {
-          return std::make_shared<rlwe::SwitchingKey>(codec::load_switching_key(data, level, c, expander));
+          return std::make_shared<rlwe::SwitchingKey>(
+              codec::load_switching_key(data, level, family_of(c, family), expander));
         });
       },
-      "context"_a, "data"_a, "level"_a, "expand"_a);
+      "context"_a, "data"_a, "level"_a, "expand"_a, "family"_a = nb::none());
   m.def("public_key_bytes", [](const ckks::Context& c) { return codec::public_key_bytes(c); }, "context"_a);
   m.def(
       "dump_public_key",
