@@ -20,7 +20,7 @@ class Client(ClientBase):
 
     Making the object fetches and checks the public plan; keys are made and uploaded on first use. A new secret key is
     told in the log `hetorch.client`, which goes to stderr unless logging is configured otherwise. Many threads may use
-    one client.
+    one client: calls at the same time are gathered into one request where the plan takes several samples.
 
     Args:
         url: base address, such as "http://127.0.0.1:8000". Name and password for a proxy that asks for them may be

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hetorch.client.catalogue import choose_model
 from hetorch.client.driver import Driver
+from hetorch.client.gathering import Gathering
 from hetorch.client.key_making import public_key_message, secret_key, stored_evaluation_keys
 from hetorch.client.pinning import PinnedPlan, check_pinned
 from hetorch.client.remote_model import RemoteModel
@@ -72,6 +73,7 @@ class Session:
         self._preparing = driver.lock()
         self._opened: tuple[RemoteModel, PublicPlan, Uploads] | None = None
         self._secret: SecretKey | None = None
+        self._gathering: Gathering | None = None
         self._pinned = False
 
     @property
@@ -118,6 +120,7 @@ class Session:
         uploads = Uploads(remote, plan, self.vault, weights, wishes.progress)
         # open_source compared a whole plan with the server's.
         self._pinned = wishes.pinned is not None or isinstance(weights, Plan)
+        self._gathering = Gathering(self._driver, self.transport.url, plan.batch_size, self._predict_batch)
         self._opened = remote, plan, uploads
 
     async def close(self) -> None:
@@ -165,7 +168,8 @@ class Session:
         """Make the keys if the vault has none, and upload keys and weights that the server does not have."""
         uploads = self.opened[2]
         async with self._preparing:
-            await self._driver.compute(self.make_keys)
+            if not self.key_bytes:
+                await self._driver.compute(self.make_keys)
             keys = await uploads.prepare()
         self.key_bytes = keys.size
         return keys
@@ -191,16 +195,23 @@ class Session:
         far = bool((np.abs(samples) > largest).any())
         if far:  # The server chose the bound: it must not see by a missing request who is beyond it.
             samples = np.clip(samples, -largest, largest)
-        with within(self._wishes.deadline):
-            keys = await self.prepare()
+        gathering = self._gathering
+        assert gathering is not None  # the session is open
+        with within(self._wishes.deadline), gathering.under_way() as alone:
+            await self.prepare()
             size = self.plan.batch_size
             batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
-            with reporting(progress, PREDICTING) as told:
+            # A terminal shows one display at a time.
+            with reporting(progress if alone or callable(progress) else False, PREDICTING) as told:
                 report = counted(told, PREDICTING)
                 results = []
                 for done, batch in enumerate(batches):
                     report(done, len(batches))
-                    results.append(await self._predict_batch(batch, keys.key_id, sharing))
+                    # The noise of shared results is that of one call.
+                    shared = sharing is not None
+                    results.append(
+                        await (self._predict_batch(batch, sharing) if shared else gathering.predict(batch))
+                    )
                 report(len(batches), len(batches))
         if far:
             raise InputError(
@@ -210,9 +221,10 @@ class Session:
             )
         return np.concatenate(results)
 
-    async def _predict_batch(self, samples: Array, key_id: str, sharing: Sharing | None) -> Array:
+    async def _predict_batch(self, samples: Array, sharing: Sharing | None = None) -> Array:
         """Predict at most plan.batch_size samples with one request; the results are in the order of the samples."""
         plan = self.plan
+        key_id = (await self.prepare()).key_id
         secret = await self._secret_key()
         start = time.perf_counter()
         request = await self._driver.compute(lambda: _encrypted(plan, secret, samples, key_id))
