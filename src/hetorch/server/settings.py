@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 from hetorch.errors import InputError
-from hetorch.ir.matrix_memory import physical_memory
+from hetorch.machine_memory import physical_memory
 from hetorch.quantities import exact_size_text
 from hetorch.server.configuration.fields import check_fields
 from hetorch.server.configuration.kinds import Bytes, Count, Integer, Seconds
