@@ -13,13 +13,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from hetorch.errors import StorageError
 from hetorch.server.refusal import Refusal
 from hetorch.server.tokens import ANYONE, Token, find, load_tokens
-from hetorch.wire.addresses import HEALTH
+from hetorch.wire.addresses import HEALTH, OPEN_INFERENCE_LIVE, OPEN_INFERENCE_READY
 from hetorch.wire.codes import Code
 
 log = logging.getLogger("hetorch.server")
 
 TOKEN = "hetorch.token"
 """The entry of an ASGI scope that holds the Token of a request."""
+OPEN = frozenset({HEALTH, OPEN_INFERENCE_LIVE, OPEN_INFERENCE_READY})
+"""The addresses that need no token."""
 UNAUTHORISED = (
     "this server asks for a valid API token (Authorization: Bearer …): give it as token=, with --token-file or in "
     "HETORCH_TOKEN; its owner makes one with `hetorch token add`"
@@ -81,7 +83,7 @@ class Access:
             token = None if text is None else self._tokens.find(text)
         if token is not None:
             scope[TOKEN] = token
-        elif scope["path"] != scope.get("root_path", "") + HEALTH:
+        elif scope["path"].removeprefix(scope.get("root_path", "")) not in OPEN:
             await Refusal(Code.UNAUTHORISED, UNAUTHORISED).response()(scope, receive, send)
             return
         await self._app(scope, receive, send)

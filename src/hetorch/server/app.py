@@ -18,6 +18,7 @@ from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
+from hetorch.server.open_inference import OpenInference
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
 from hetorch.serving.errors import Busy, ServiceError
@@ -83,6 +84,7 @@ def _assemble(
         Route(addresses.weights(name), endpoints.put_weights, methods=["PUT"]),
         Route(addresses.stored_weights(name, key_id), endpoints.find_weights),
         Route(addresses.predict(name), endpoints.predict, methods=["POST"]),
+        *OpenInference(endpoints).routes(),
     ]
     app = Starlette(
         routes=routes,

@@ -8,6 +8,11 @@ from __future__ import annotations
 HEALTH = "/v1/health"
 METRICS = "/v1/metrics"
 MODELS = "/v1/models"
+OPEN_INFERENCE = "/v2"
+"""The beginning of the addresses of the Open Inference Protocol."""
+OPEN_INFERENCE_LIVE = f"{OPEN_INFERENCE}/health/live"
+OPEN_INFERENCE_READY = f"{OPEN_INFERENCE}/health/ready"
+"""Its addresses of health, which need no token."""
 
 OCTETS = "application/octet-stream"
 """Media type of keys, weights, requests and responses."""
