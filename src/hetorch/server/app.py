@@ -18,7 +18,9 @@ from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
+from hetorch.server.networks import parse_proxies
 from hetorch.server.open_inference import OpenInference
+from hetorch.server.proxies import Proxies
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
 from hetorch.serving.errors import Busy, ServiceError
@@ -65,7 +67,8 @@ def _assemble(
     settings = settings or Settings()
     endpoints = Endpoints(models, settings)
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
-    audit = [] if settings.audit_log is None else [Middleware(Audit, audit_log=AuditLog(settings.audit_log))]
+    audit_log = None if settings.audit_log is None else AuditLog(settings.audit_log)
+    audit = [] if audit_log is None else [Middleware(Audit, audit_log=audit_log)]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -89,9 +92,10 @@ def _assemble(
     app = Starlette(
         routes=routes,
         middleware=[
+            Middleware(Proxies, networks=parse_proxies(settings.trusted_proxies)),
             *audit,
             Middleware(Guard, metrics=endpoints.metrics, idle_timeout=settings.idle_timeout),
-            Middleware(Access, tokens=tokens),
+            Middleware(Access, tokens=tokens, past_proxies=settings.insecure),
         ],
         exception_handlers={
             Refusal: _answer_refusal,
@@ -102,6 +106,8 @@ def _assemble(
         },
         lifespan=lifespan,
     )
+    app.state.audit_log = audit_log  # for the metrics
+    app.router.redirect_slashes = False  # a redirect would name the host that the request names
     app.state.stop_work = endpoints.service.close  # hetorch.server.run calls it when the server stops
     return app
 

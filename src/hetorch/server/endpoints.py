@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from hetorch.errors import PlanUseError
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, token_of
+from hetorch.server.audit import AuditLog
 from hetorch.server.body import BodyBudget, check_content_type, read_body
 from hetorch.server.disconnection import while_connected
 from hetorch.server.metrics import Counters
@@ -189,6 +190,8 @@ class Endpoints:
         limits: ConnectionLimits | None = getattr(request.app.state, "connections", None)
         if limits is not None:  # not under an ASGI server of the embedder's own
             snapshot |= {"connections": limits.open, "connections_refused": limits.refused}
+        audit_log: AuditLog | None = request.app.state.audit_log
+        snapshot["audit_lines_lost"] = 0 if audit_log is None else audit_log.lost
         return JSONResponse(snapshot)
 
     def model(self, request: Request) -> ServedModel:

@@ -11,6 +11,7 @@ from hetorch.ir.matrix_memory import physical_memory
 from hetorch.quantities import exact_size_text
 from hetorch.server.configuration.fields import check_fields
 from hetorch.server.configuration.kinds import Bytes, Count, Integer, Seconds
+from hetorch.server.networks import parse_proxies
 from hetorch.wire.limits import REQUEST_SECONDS
 
 log = logging.getLogger("hetorch.server")
@@ -57,6 +58,10 @@ class Settings:
         tokens: the file of API tokens (`hetorch token`), one of which each request needs. It is read again when it
             changes. Anyone may ask if left out.
         audit_log: a file that gets a JSON line for each request: who, what, when, sizes, outcome, never contents.
+        trusted_proxies: the addresses or networks of the proxies at which TLS ends. The client's address is then taken
+            from their X-Forwarded-For, and the id of a request from their X-Request-Id. Other machines that come past
+            them over plain HTTP get the server's health only.
+        insecure: let other machines reach the server without TLS or tokens, also past the trusted proxies.
     """
 
     workers: Count = 2
@@ -76,9 +81,12 @@ class Settings:
     connections_per_address: Count | None = None
     tokens: Path | None = None
     audit_log: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    insecure: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
+        parse_proxies(self.trusted_proxies)
 
     def memory_for_work(self, taken: int) -> int:
         """Return the bytes for running predictions beside `taken` bytes of keys and bodies. One prediction alone may
