@@ -24,6 +24,7 @@ from hetorch.server.guard import Guard
 from hetorch.server.health import Health
 from hetorch.server.networks import parse_proxies
 from hetorch.server.observer import Observer
+from hetorch.server.open_inference import OpenInference
 from hetorch.server.openapi import openapi
 from hetorch.server.proxies import Proxies
 from hetorch.server.refusal import Refusal
@@ -126,6 +127,7 @@ def _assemble(
         Route(addresses.weights(name), endpoints.put_weights, methods=["PUT"]),
         Route(addresses.stored_weights(name, key_id), endpoints.find_weights),
         Route(addresses.predict(name), endpoints.predict, methods=["POST"]),
+        *OpenInference(endpoints).routes(),
     ]
     app = Starlette(
         routes=routes,
