@@ -96,7 +96,7 @@ def find_divergence(
         raise InputError(f"tolerance must be a positive number, got {tolerance!r}")
     check_arguments(plan, run, seed)
     # Of values that the parameters cannot hold, the cause can be told, although nothing can be computed.
-    samples, single = plan.public().samples(x, fewest=1, bounded=False)
+    samples, single = plan.public().samples(x, fewest=1, refuse_far=False)
     try:
         traced = trace_samples(plan, samples, single, model, run, seed, progress)
     except InputError:
