@@ -249,8 +249,8 @@ class _Writer:
         """Return the least alpha of degree 4 that has |t| <= 1 and derivatives of at most MOST_NOISE."""
         by_v = value_of(np.arange(1, 5)[:, None] * self.rows[1:], self.u)
         by_y = value_of(np.array([1, 1, 2])[:, None] * self.rows[2:], self.u)
-        shares = (np.max(np.abs(part), axis=0) / (MOST_NOISE * self.size) for part in (by_v, by_y))
-        return np.maximum(self.alpha, np.maximum(next(shares), np.sqrt(next(shares))))
+        of_v, of_y = (np.max(np.abs(part), axis=0) / (MOST_NOISE * self.size) for part in (by_v, by_y))
+        return np.asarray(np.maximum(self.alpha, np.maximum(of_v, np.sqrt(of_y))))
 
     def _quartic(self, v: int, y: int, monic: Array) -> int:
         """Write a monic polynomial of degree 4 of v, with y = v^2."""
