@@ -14,7 +14,7 @@ from hetorch.engine import _native
 from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.uniform import uniform_piece
-from hetorch.errors import KeyMissingError, OtherVersionError, ParameterError, WireError
+from hetorch.errors import KeyMissingError, MixupError, OtherVersionError, ParameterError, WireError
 from hetorch.format_version import tell_other_version
 from hetorch.params import ParameterSet
 from hetorch.quantities import count_text
@@ -176,7 +176,9 @@ def _unframe(parameters: ParameterSet, kind: int, data: bytes) -> bytes:
     if data[6:8] != b"\0\0":
         raise WireError(f"{kind_name}: reserved bytes are not zero")
     if fingerprint != parameters.fingerprint():
-        raise WireError(f"{kind_name} was made for other parameters: fingerprint {fingerprint.hex()[:16]}…")
+        raise MixupError(
+            "parameters", f"{kind_name} was made for other parameters: fingerprint {fingerprint.hex()[:16]}…"
+        )
     if length != len(data) - FRAME_BYTES:
         raise WireError(
             f"{kind_name} claims a body of {count_text(length, 'byte')}, {len(data) - FRAME_BYTES} are there"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hetorch.errors import WireError
+from hetorch.errors import MixupError, WireError
 from hetorch.progress import Progress
 from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
@@ -30,6 +31,14 @@ from hetorch.serving.models import ServedModel
 from hetorch.serving.tenant_limits import TenantMeter
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
+
+MIXUPS: Mapping[str, Code] = MappingProxyType(
+    {
+        "version": Code.OTHER_VERSION,
+        "parameters": Code.OTHER_PARAMETERS,
+    }
+)
+"""The codes of bodies that were made for something else, by what the parsers tell."""
 
 
 def create_app(
@@ -132,7 +141,8 @@ async def _answer_service_error(request: Request, error: Exception) -> Response:
 
 async def _answer_malformed_message(request: Request, error: Exception) -> Response:
     """Answer a body that the parsers refuse: the client's mistake, told in the parser's sentence."""
-    return Refusal(Code.MESSAGE_MALFORMED, str(error)).response()
+    code = MIXUPS.get(error.what, Code.MESSAGE_MALFORMED) if isinstance(error, MixupError) else None
+    return Refusal(code or Code.MESSAGE_MALFORMED, str(error)).response()
 
 
 async def _answer_router(request: Request, error: Exception) -> Response:

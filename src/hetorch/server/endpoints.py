@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 
 from hetorch.errors import PlanUseError
 from hetorch.quantities import exact_size_text
-from hetorch.server.access import check_model, check_operator, token_of
+from hetorch.server.access import check_model, check_operator, check_tenant, token_of
 from hetorch.server.audit import AuditLog
 from hetorch.server.body import BodyBudget, check_content_type, read_body
 from hetorch.server.disconnection import while_connected
@@ -24,12 +24,12 @@ from hetorch.serving.errors import WeightsMissing
 from hetorch.serving.isolation import loaded_secret_modules
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.stored_kinds import StoredKind
-from hetorch.serving.models import ServedModel
+from hetorch.serving.models import Registry, ServedModel
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.serving.service import Service, weight_kind
 from hetorch.serving.work.thread_pool import ThreadPool
 from hetorch.serving.work.worker_pool import WorkerPool, WorkLimits
-from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
+from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, PLAN_HEADER, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
 from hetorch.wire.server_timing import dump_server_timing
@@ -68,10 +68,11 @@ class Endpoints:
             work_memory=settings.memory_for_work(key_memory + body_memory),
             worker_memory=settings.worker_memory,
         )
+        registry = Registry(models)
         self.service = Service(
-            models,
+            registry,
             keys=KeyStore(key_memory, settings.key_folder, settings.key_disk),
-            workers=WorkerPool(models, limits, self.metrics),
+            workers=WorkerPool(registry.all(), limits, self.metrics),
             parsers=ThreadPool(settings.workers, settings.queue),
             metrics=self.metrics,
             request_timeout=settings.request_timeout,
@@ -159,7 +160,12 @@ class Endpoints:
                 idle_timeout=self._settings.idle_timeout,
             )
             work = self.service.predict(
-                model, key_id, data, lane=_lane(request), timeout=self._settings.request_timeout
+                model,
+                key_id,
+                data,
+                lane=_lane(request),
+                timeout=self._settings.request_timeout,
+                may_use=token_of(request).may_use,
             )
             prediction = await while_connected(request, work)
         timing = dump_server_timing(prediction.milliseconds)
@@ -195,11 +201,16 @@ class Endpoints:
         Raises:
             Refusal: the request's token may not use it.
             ModelUnknown: there is none.
+            OtherTenant: the request names a tenant that is not its token's.
+            OtherModel, OtherVersion: it names a plan that is not one of this model's.
         """
         name = request.path_params["name"]
         check_model(request, name)
         token = token_of(request)
-        return self.service.model(name, None if token is ANYONE else token.tenant)
+        check_tenant(request)
+        version = request.headers.get(PLAN_HEADER)
+        tenant = None if token is ANYONE else token.tenant
+        return self.service.model(name, tenant, version, may_use=token.may_use)
 
 
 def _lane(request: Request) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 
-from hetorch.errors import WireError
+from hetorch.errors import MixupError, WireError
 from hetorch.progress import Progress
 from hetorch.serving.errors import (
     Busy,
@@ -70,18 +70,19 @@ class WorkerPool:
     """Worker processes for a set of models. Used from one event loop.
 
     Args:
-        models: by name.
+        models: all versions of all models.
         limits: see WorkLimits.
         metrics: is told `run_seconds` and `queue_seconds` by `model`, `worker_deaths`, `retries`, and `abandoned` by
             `reason`, for computations that nobody waits for any more.
     """
 
-    def __init__(self, models: Mapping[str, ServedModel], limits: WorkLimits, metrics: Metrics) -> None:
-        self._models = models
+    def __init__(self, models: Sequence[ServedModel], limits: WorkLimits, metrics: Metrics) -> None:
+        self._models = tuple(models)
         self._limits = limits
         self._metrics = metrics
         self._waiting = Waiting(limits.workers, limits.queue, limits.queue_per_lane)
-        self._estimates = Estimates({name: model.need.seconds for name, model in models.items()})
+        self._estimates = Estimates()
+        self._estimates.predict({model.version: model.need.seconds for model in models})
         self._workers: list[WorkerProcess] = []
         self._fork_server: ForkServer | None = None
         self._starting: asyncio.Task[None] | None = None
@@ -89,7 +90,7 @@ class WorkerPool:
         self._filling = asyncio.Lock()
         self._closed = False
         self._quiet = QuietLog(log)
-        self._largest = max((response_limits(m.public).largest for m in models.values()), default=0)
+        self._largest = _largest_response(models)
 
     @property
     def pending(self) -> int:
@@ -100,9 +101,9 @@ class WorkerPool:
         """Return each worker: its process id, and the model and the seconds of what it computes."""
         return [worker.snapshot() for worker in self._workers]
 
-    def seconds(self, model: str) -> float:
+    def seconds(self, model: ServedModel) -> float:
         """Return the expected time of a run of a model."""
-        return self._estimates.seconds(model)
+        return self._estimates.seconds(model.version)
 
     async def start(self, progress: Progress | None = None) -> None:
         """Load the models and fork the workers; at once if that was done. `progress` is told names and fractions of
@@ -177,7 +178,7 @@ class WorkerPool:
         if (
             order.timeout is not None
             and wait > order.timeout
-            and self._estimates.is_measured(order.model.name)
+            and self._estimates.is_measured(order.model.version)
         ):
             raise Busy(f"the computations before this one take about {wait:.0f} s; try again later", wait)
         if self._can_begin(order) and not len(self._waiting):
@@ -197,11 +198,11 @@ class WorkerPool:
             return 0.0
         now = time.monotonic()
         running = [
-            max(0.0, self.seconds(worker.computation.order.model.name) - (now - worker.since))
+            max(0.0, self.seconds(worker.computation.order.model) - (now - worker.since))
             for worker in self._workers
             if worker.computation is not None
         ]
-        waiting = [self.seconds(ahead.order.model.name) for ahead in self._waiting.ahead(order)]
+        waiting = [self.seconds(ahead.order.model) for ahead in self._waiting.ahead(order)]
         return (sum(running) + sum(waiting)) / self._limits.workers
 
     def _can_begin(self, order: Order) -> bool:
@@ -247,7 +248,7 @@ class WorkerPool:
             worker.kill()
 
     async def _start(self, progress: Progress | None) -> None:
-        sources = [model.source for model in self._models.values()]
+        sources = [model.source for model in self._models]
         self._fork_server = await asyncio.to_thread(ForkServer.start, sources, progress)
         await self._fork_server.attach()
         self._run(self._mind_fork_server(self._fork_server))
@@ -260,7 +261,7 @@ class WorkerPool:
             log.error("the process that forks workers ended; another one is started")
             try:
                 self._fork_server = None
-                sources = [model.source for model in self._models.values()]
+                sources = [model.source for model in self._models]
                 replacement = await asyncio.to_thread(ForkServer.start, sources, None)
                 await replacement.attach()
             except Exception as error:
@@ -282,7 +283,7 @@ class WorkerPool:
     async def _add_worker(self, fork_server: ForkServer) -> None:
         limits = self._limits
         keys = limits.key_memory // limits.workers
-        largest = max((model.need.memory for model in self._models.values()), default=0)
+        largest = max((model.need.memory for model in self._models), default=0)
         memory = limits.worker_memory or SPARE_BYTES + keys + largest * 5 // 4
         forked = await fork_server.fork(memory, keys)
         worker = await WorkerProcess.connect(forked, fork_server)
@@ -355,7 +356,7 @@ class WorkerPool:
         name = order.model.name
         if how == told.DONE:
             milliseconds = {step: float(head["milliseconds"][step]) for step in ("parse", "run", "dump")}
-            self._estimates.observe(name, milliseconds["run"] / 1e3)
+            self._estimates.observe(order.model.version, milliseconds["run"] / 1e3)
             self._metrics.observe("run_seconds", milliseconds["run"] / 1e3, model=name)
             self._metrics.observe("queue_seconds", computation.waited, model=name)
             steps = {"queue": computation.waited * 1e3} | milliseconds
@@ -369,6 +370,8 @@ class WorkerPool:
             _fail(computation, KeysMissing(order.key_id))
         elif head.get("code") == Code.WEIGHTS_MISSING:
             _fail(computation, WeightsMissing(name, order.key_id))
+        elif head.get("code") == told.MIXUP:
+            _fail(computation, MixupError(str(head.get("what")), str(head["sentence"])))
         else:
             _fail(computation, WireError(str(head["sentence"])))
 
@@ -376,6 +379,10 @@ class WorkerPool:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _largest_response(models: Sequence[ServedModel]) -> int:
+    return max((response_limits(model.public).largest for model in models), default=0)
 
 
 def _fail(computation: Computation, error: Exception) -> None:
