@@ -125,6 +125,7 @@ REQUESTS: dict[Code, list[Callable[[Situation], httpx.Response]]] = {
 ELSEWHERE = {
     Code.UNAUTHORISED,  # test_access.py
     Code.FORBIDDEN,  # test_access.py
+    Code.NOT_READY,  # test_health.py
     Code.WEIGHTS_MISSING,
     Code.CONTENT_LENGTH_MALFORMED,
     Code.BODY_INCOMPLETE,

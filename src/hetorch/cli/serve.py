@@ -101,10 +101,15 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
     from hetorch.server.exposure import check_exposure
+    from hetorch.server.logs import configure_logs
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
+    from hetorch.server.telemetry import export_traces
     from hetorch.serving.models import load_models
 
     deployment, settings = configuration.deployment, configuration.settings
+    configure_logs(deployment.log_format, deployment.log_level)
+    if settings.traces:
+        export_traces()
     check_file(deployment.ready_file)
     tls = deployment.tls()
     with (

@@ -6,7 +6,9 @@ import math
 import secrets
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from hetorch.server.request_record import record_of
 from hetorch.wire.addresses import JSON
 from hetorch.wire.answers import dump_error
 from hetorch.wire.codes import Code
@@ -41,13 +43,25 @@ class Refusal(Exception):
         """Return the answer; with the `request_id` under which the log has more."""
         body = dump_error(self.code, self.sentence, request_id)
         headers = {}
-        if self.code is Code.BUSY:
+        if self.code in (Code.BUSY, Code.NOT_READY):
             headers["Retry-After"] = str(_pause(self.retry_after, LONGEST_PAUSE_SECONDS))
         if self.code is Code.RATE_EXCEEDED:  # the tenant's bucket fills as predicted
             headers["Retry-After"] = str(_pause(self.retry_after, math.inf))
         if self.code is Code.UNAUTHORISED:
             headers["WWW-Authenticate"] = "Bearer"
-        return Response(body, self.status, headers, media_type=JSON)
+        response = _RefusalAnswer(body, self.status, headers, media_type=JSON)
+        response.code = self.code
+        return response
+
+
+class _RefusalAnswer(Response):
+    """An answer that leaves its code in the record of its request."""
+
+    code: Code
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        record_of(scope).code = self.code
+        await super().__call__(scope, receive, send)
 
 
 def _pause(expected: float | None, longest: float) -> int:
