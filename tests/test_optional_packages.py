@@ -40,6 +40,7 @@ ENTRIES = {
     "h11": [],  # uvicorn needs it
     "httptools": [],  # only a command needs it
     "uvicorn": [],  # only a command needs it
+    "ray": [],  # only a command needs it
     "matplotlib": [],  # mlxtend asks for it and does without
     "ipykernel": [],  # only a notebook needs these two
     "jupytext": [],
@@ -60,6 +61,7 @@ COMMANDS = {
     "starlette": [["serve", "plan"]],
     "uvicorn": [["serve", "plan"]],
     "httptools": [["serve", "plan"]],
+    "ray": [["serve", "plan", "--ray", "--key-folder", "keys"]],
 }
 """Commands that need each package."""
 

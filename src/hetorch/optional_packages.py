@@ -15,6 +15,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "compile": {"scipy": "scipy", "torch": "torch"},
         "onnx": {"onnx": "onnx"},
         "serve": {"h11": "h11", "httptools": "httptools", "starlette": "starlette", "uvicorn": "uvicorn"},
+        "ray": {"ray": "ray"},
         "demo": {"matplotlib": "matplotlib", "mlxtend": "mlxtend"},
         "notebook": {
             "ipykernel": "ipykernel",
