@@ -38,6 +38,8 @@ ENTRIES = {
     "onnx": ["hetorch.load_model('net.onnx')"],
     "starlette": ["hetorch.server.create_app"],
     "h11": [],  # uvicorn needs it
+    "prometheus_client": ["hetorch.server.create_app"],
+    "opentelemetry": ["importlib.import_module('hetorch.server.telemetry').Tracing()"],
     "httptools": [],  # only a command needs it
     "uvicorn": [],  # only a command needs it
     "ray": [],  # only a command needs it
@@ -60,6 +62,8 @@ COMMANDS = {
     "onnx": [["compile", "net.onnx"]],
     "starlette": [["serve", "plan"]],
     "uvicorn": [["serve", "plan"]],
+    "prometheus_client": [["serve", "plan"]],
+    "opentelemetry": [["serve", "plan", "--traces"]],
     "httptools": [["serve", "plan"]],
     "ray": [["serve", "plan", "--ray", "--key-folder", "keys"]],
 }

@@ -14,8 +14,15 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "compile": {"scipy": "scipy", "torch": "torch"},
         "onnx": {"onnx": "onnx"},
-        "serve": {"h11": "h11", "httptools": "httptools", "starlette": "starlette", "uvicorn": "uvicorn"},
-        "ray": {"ray": "ray"},
+        "serve": {
+            "h11": "h11",
+            "httptools": "httptools",
+            "prometheus-client": "prometheus_client",
+            "starlette": "starlette",
+            "uvicorn": "uvicorn",
+        },
+        "telemetry": {"opentelemetry-api": "opentelemetry", "opentelemetry-sdk": "opentelemetry"},
+        "ray": {"ray[serve]": "ray"},
         "demo": {"matplotlib": "matplotlib", "mlxtend": "mlxtend"},
         "notebook": {
             "ipykernel": "ipykernel",

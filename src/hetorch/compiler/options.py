@@ -207,6 +207,14 @@ class CompileOptions(BaseModel):
         gt=0,
         lt=1,
     )
+    shared_queries: Whole | None = _option(
+        None,
+        "a whole number of at least 1",
+        "Number of results that each data owner will share in all (Sharing, --for-sharing). The precision is then so "
+        "fine that the noise which hides the key is at most a tenth of the outputs' range, for one sample a request or "
+        "batch_size of them.",
+        ge=1,
+    )
     security: SecurityLevel = _option(
         Security.CLASSICAL_128,
         "a security level",

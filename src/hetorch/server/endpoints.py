@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from hetorch.errors import PlanUseError
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, token_of
-from hetorch.server.audit import AuditLog
 from hetorch.server.body import BodyBudget, check_content_type, read_body
 from hetorch.server.disconnection import while_connected
-from hetorch.server.metrics import Counters
+from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes
 from hetorch.server.refusal import Refusal
+from hetorch.server.request_record import record_of
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import ANYONE
 from hetorch.serving.errors import WeightsMissing
@@ -34,12 +34,8 @@ from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HE
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
 from hetorch.wire.server_timing import dump_server_timing
+from hetorch.wire.status import WorkerStatus
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
-
-if TYPE_CHECKING:
-    from hetorch.server.connections import (
-        ConnectionLimits,  # needs uvicorn, which another ASGI server does without
-    )
 
 log = logging.getLogger("hetorch.server")
 
@@ -49,8 +45,10 @@ class Endpoints:
     refuse every request."""
 
     def __init__(self, models: Mapping[str, ServedModel], settings: Settings) -> None:
-        self.metrics = Counters()
+        self.metrics = PrometheusMetrics(self.numbers)
+        self.outside: Callable[[], Mapping[str, float]] = dict
         self.settings = settings
+        self._began = time.monotonic()
         bodies = {
             name: max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
             for name, model in models.items()
@@ -83,10 +81,6 @@ class Endpoints:
                     f"requests for {name!r} have bodies of up to {exact_size_text(largest)}, the limit is "
                     f"{exact_size_text(body_memory)}; raise body_memory= (--body-memory)"
                 )
-
-    async def health(self, request: Request) -> Response:
-        """Answer GET /v1/health."""
-        return JSONResponse({"status": "ok", "models": len(self.service.models)})
 
     async def list_models(self, request: Request) -> Response:
         """Answer GET /v1/models: the names and fingerprints of the models that the token may use."""
@@ -168,7 +162,9 @@ class Endpoints:
         work = self.service.predict(
             model, key_id, data, lane=_lane(request), timeout=self.settings.request_timeout
         )
-        return await while_connected(request, work)
+        prediction = await while_connected(request, work)
+        record_of(request.scope).milliseconds = prediction.milliseconds
+        return prediction
 
     async def refuse_without_memory(self, request: Request, error: Exception) -> Response:
         """Answer a request for which there is no memory with 503, and let the service make room."""
@@ -183,16 +179,30 @@ class Endpoints:
         return Refusal(Code.BUSY, "the server has no memory for this request now; try again").response()
 
     async def show_metrics(self, request: Request) -> Response:
-        """Answer GET /v1/metrics: the counters, and the secret modules loaded (none, unless a test asked for it)."""
+        """Answer GET /metrics: all numbers, for Prometheus."""
         check_operator(request)
-        snapshot = self.metrics.snapshot() | self.service.snapshot()
-        snapshot |= {"secret_modules": loaded_secret_modules()}
-        limits: ConnectionLimits | None = getattr(request.app.state, "connections", None)
-        if limits is not None:  # not under an ASGI server of the embedder's own
-            snapshot |= {"connections": limits.open, "connections_refused": limits.refused}
-        audit_log: AuditLog | None = request.app.state.audit_log
-        snapshot["audit_lines_lost"] = 0 if audit_log is None else audit_log.lost
-        return JSONResponse(snapshot)
+        body, media_type = self.metrics.exposition(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": media_type})
+
+    def numbers(self) -> dict[str, float]:
+        """Return the numbers that are read when they are asked for, by the names of their metrics."""
+        numbers = self.service.snapshot() | {
+            "workers": len(self.service.workers.snapshot()),
+            "queue": self.settings.queue,
+            "ready": int(not self.reasons()),
+            "secret_modules": len(loaded_secret_modules()),
+            "peak_memory_bytes": peak_memory_bytes(),
+            "up_seconds": time.monotonic() - self._began,
+        }
+        return {**numbers, **self.outside()}
+
+    def worker_states(self) -> list[WorkerStatus]:
+        """Return what each worker does."""
+        return self.service.workers.snapshot()
+
+    def reasons(self) -> list[str]:
+        """Return the reasons for which the server takes no predictions now; they name no model and no tenant."""
+        return self.service.not_ready()
 
     def model(self, request: Request) -> ServedModel:
         """Return the model that the address names, with the uploads of the request's tenant.
@@ -204,7 +214,9 @@ class Endpoints:
         name = request.path_params["name"]
         check_model(request, name)
         token = token_of(request)
-        return self.service.model(name, None if token is ANYONE else token.tenant)
+        model = self.service.model(name, None if token is ANYONE else token.tenant)
+        record_of(request.scope).model = name
+        return model
 
 
 def _lane(request: Request) -> str:

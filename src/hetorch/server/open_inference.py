@@ -22,6 +22,7 @@ from hetorch.wire.addresses import (
     OCTETS,
     OPEN_INFERENCE,
     OPEN_INFERENCE_LIVE,
+    OPEN_INFERENCE_MODELS,
     OPEN_INFERENCE_READY,
 )
 from hetorch.wire.codes import Code
@@ -45,39 +46,37 @@ class OpenInference:
     def routes(self) -> list[Route]:
         """Return the routes; those of a model exist with and without its version."""
         routes = [
-            Route(OPEN_INFERENCE, self.server),
-            Route(OPEN_INFERENCE_LIVE, self.live),
-            Route(OPEN_INFERENCE_READY, self.ready),
+            Route(OPEN_INFERENCE, self.inference_server),
+            Route(OPEN_INFERENCE_LIVE, self.inference_live),
+            Route(OPEN_INFERENCE_READY, self.inference_ready),
         ]
-        for model in (
-            f"{OPEN_INFERENCE}/models/{{name}}",
-            f"{OPEN_INFERENCE}/models/{{name}}/versions/{{version}}",
-        ):
+        for model in OPEN_INFERENCE_MODELS:
             routes += [
-                Route(model, self.model),
-                Route(f"{model}/ready", self.model_ready),
+                Route(model, self.inference_model),
+                Route(f"{model}/ready", self.inference_model_ready),
                 Route(f"{model}/infer", self.infer, methods=["POST"]),
             ]
         return routes
 
-    async def server(self, request: Request) -> Response:
+    async def inference_server(self, request: Request) -> Response:
         """Answer GET /v2: the name and version of the server, and the extensions that it knows."""
         return Response(dump_server(version("hetorch")), media_type=JSON)
 
-    async def live(self, request: Request) -> Response:
+    async def inference_live(self, request: Request) -> Response:
         """Answer GET /v2/health/live."""
         return JSONResponse({"live": True})
 
-    async def ready(self, request: Request) -> Response:
+    async def inference_ready(self, request: Request) -> Response:
         """Answer GET /v2/health/ready: 200 if the server takes predictions, else 503."""
-        return JSONResponse({"ready": True})
+        is_ready = not self._endpoints.reasons()
+        return JSONResponse({"ready": is_ready}, 200 if is_ready else Code.NOT_READY.status)
 
-    async def model(self, request: Request) -> Response:
+    async def inference_model(self, request: Request) -> Response:
         """Answer GET /v2/models/{name}: the tensors of a model, and its version."""
         model = self._model(request)
         return Response(dump_model(model.name, model.public.fingerprint), media_type=JSON)
 
-    async def model_ready(self, request: Request) -> Response:
+    async def inference_model_ready(self, request: Request) -> Response:
         """Answer GET /v2/models/{name}/ready."""
         model = self._model(request)
         return JSONResponse({"name": model.name, "ready": True})

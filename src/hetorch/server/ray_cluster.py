@@ -27,8 +27,8 @@ NAME = "hetorch"
 PROXY_SECONDS = 30.0
 """Time beyond request_timeout, in seconds, after which Ray's proxies answer by themselves; by then the server has."""
 OTHER_REQUESTS = 16
-"""Requests that a replica takes at once beside predictions that run or wait: plans, health, uploads. Further ones wait in
-Ray's proxies."""
+"""Requests that a replica takes at once beside predictions that run or wait: plans, health, uploads. Further ones wait
+in Ray's proxies."""
 
 
 def run_on_ray(deployment: Deployment, settings: Settings, listening: Callable[[str], None]) -> None:
