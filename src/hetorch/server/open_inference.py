@@ -68,8 +68,8 @@ class OpenInference:
 
     async def inference_ready(self, request: Request) -> Response:
         """Answer GET /v2/health/ready: 200 if the server takes predictions, else 503."""
-        is_ready = not self._endpoints.reasons()
-        return JSONResponse({"ready": is_ready}, 200 if is_ready else Code.NOT_READY.status)
+        self._check_ready()
+        return JSONResponse({"ready": True})
 
     async def inference_model(self, request: Request) -> Response:
         """Answer GET /v2/models/{name}: the tensors of a model, and its version."""
@@ -79,6 +79,7 @@ class OpenInference:
     async def inference_model_ready(self, request: Request) -> Response:
         """Answer GET /v2/models/{name}/ready."""
         model = self._model(request)
+        self._check_ready()
         return JSONResponse({"name": model.name, "ready": True})
 
     async def infer(self, request: Request) -> Response:
@@ -105,6 +106,12 @@ class OpenInference:
         )
         headers = {} if head is None else {HEADER_LENGTH_HEADER: str(head)}
         return Response(body, media_type=JSON if head is None else OCTETS, headers=headers)
+
+    def _check_ready(self) -> None:
+        """Raise Refusal (not_ready) unless the server takes predictions."""
+        reasons = self._endpoints.reasons()
+        if reasons:
+            raise Refusal(Code.NOT_READY, "; ".join(reasons))
 
     def _model(self, request: Request) -> ServedModel:
         """Return the model that the address names; Refusal (model_unknown) if it names another version."""

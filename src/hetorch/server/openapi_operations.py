@@ -257,7 +257,7 @@ OPERATIONS = (
                 "inference_model_ready",
                 "Tell whether a model takes predictions.",
                 "It does.",
-                _MODEL,
+                (*_MODEL, Code.NOT_READY),
                 content={JSON: OBJECT},
             ),
             Operation(
