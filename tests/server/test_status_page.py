@@ -114,15 +114,15 @@ def test_the_page_in_a_browser(guarded: tuple[str, str, str], width: int, dark: 
             bypass_csp=False,
         )
         page = context.new_page()
-        page.on("console", messages.append)
+        page.on("console", lambda message: messages.append(message.text))
         page.goto(f"{url}/v1/status")
         page.screenshot(path=str(tmp_path / "status.png"), full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate("getComputedStyle(document.querySelector('dl')).borderRadius") != "0px"  # styled
         page.keyboard.press("Tab")
         assert page.evaluate("document.activeElement.textContent") == "Load again"
-        page.keyboard.press("Enter")
-        page.wait_for_load_state()
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
         assert page.title() == "Ready - hetorch server"
         assert messages == []
         found = axe.Axe().run(page)
