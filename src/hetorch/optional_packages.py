@@ -27,6 +27,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "ipykernel": "ipykernel",
             "jupytext": "jupytext",
             "pandas": "pandas",
+            "pyarrow": "pyarrow",
             "scikit-learn": "sklearn",
         },
         "seal": {"seal-python": "seal", "zstandard": "zstandard"},

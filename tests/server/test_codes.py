@@ -129,6 +129,7 @@ ELSEWHERE = {
     Code.WEIGHTS_MISSING,
     Code.CONTENT_LENGTH_MALFORMED,
     Code.BODY_INCOMPLETE,
+    Code.RATE_EXCEEDED,  # test_tenants.py
     Code.BUSY,
     Code.TIMEOUT,
     Code.WORKER_LOST,  # test_workers.py

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from starlette.requests import Request
 
+from hetorch import machine_memory
 from hetorch.errors import PlanError
-from hetorch.ir import matrix_memory
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.settings import GIB, Settings
 from hetorch.serving import service
@@ -86,8 +86,8 @@ def groups(monkeypatch: pytest.MonkeyPatch, folder: Path, own: str, limits: dict
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(limit)
     (folder / "own").write_text(own)
-    monkeypatch.setattr(matrix_memory, "GROUPS", folder)
-    monkeypatch.setattr(matrix_memory, "OWN_GROUPS", folder / "own")
+    monkeypatch.setattr(machine_memory, "GROUPS", folder)
+    monkeypatch.setattr(machine_memory, "OWN_GROUPS", folder / "own")
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_limits_follow_from_the_control_group(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str, limits: dict[str, str]
 ) -> None:
     groups(monkeypatch, tmp_path, own, limits)
-    assert matrix_memory.physical_memory() == GIB
+    assert machine_memory.physical_memory() == GIB
     assert Settings().memory_limits() == (GIB // 4, GIB // 8)
 
 

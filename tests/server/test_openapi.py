@@ -11,8 +11,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 from starlette.routing import Route
 
 from hetorch.server.app import insecure_app_beside_secrets
-from hetorch.server.openapi import document
-from hetorch.server.openapi_operations import OPERATIONS
+from hetorch.server.openapi import ALL_OPERATIONS, document
 from hetorch.serving.models import ServedModel
 from hetorch.wire.codes import Code
 from tests.server.conftest import OCTETS, Owner
@@ -39,7 +38,7 @@ def test_it_has_every_route_and_no_other(described: dict[str, Any], served: Serv
         if isinstance(route, Route)
         for method in (route.methods or set()) - {"HEAD"}
     }
-    operations = {(operation.path, operation.method, operation.name) for operation in OPERATIONS}
+    operations = {(operation.path, operation.method, operation.name) for operation in ALL_OPERATIONS}
     assert operations == routes, "give each route its Operation in hetorch/server/openapi_operations.py"
     assert {path for path, _, _ in routes} == set(described["paths"])
 
@@ -85,6 +84,13 @@ def test_answers_are_as_described(
         ("GET", "/v1/health/ready", http.get("/v1/health/ready")),
         ("GET", "/metrics", http.get("/metrics")),
         ("GET", "/v1/status", http.get("/v1/status")),
+        ("GET", "/v2", http.get("/v2")),
+        ("GET", "/v2/health/live", http.get("/v2/health/live")),
+        ("GET", "/v2/health/ready", http.get("/v2/health/ready")),
+        ("GET", "/v2/models/{name}", http.get("/v2/models/small")),
+        ("GET", "/v2/models/{name}/ready", http.get("/v2/models/none/ready")),
+        ("GET", "/v2/models/{name}/versions/{version}", http.get("/v2/models/small/versions/1")),
+        ("POST", "/v2/models/{name}/infer", http.post("/v2/models/small/infer", json={})),
         ("GET", "/v1/models", http.get("/v1/models")),
         ("GET", model, http.get("/v1/models/small")),
         ("GET", model, http.get("/v1/models/none")),

@@ -78,6 +78,7 @@ def _check(configuration: Configuration) -> None:
     from hetorch.plan.plan import Plan
     from hetorch.server.exposure import check_exposure
     from hetorch.server.run import bind
+    from hetorch.server.tenants_file import load_tenants
     from hetorch.server.tokens import load_tokens
 
     deployment, settings = configuration.deployment, configuration.settings
@@ -86,6 +87,8 @@ def _check(configuration: Configuration) -> None:
     tls = deployment.tls()
     if settings.tokens is not None:
         load_tokens(settings.tokens)
+    if settings.tenants is not None:
+        load_tenants(settings.tenants)
     with bind(deployment.host, 0) as bound:
         check_exposure(bound, settings, tls=tls is not None)
     for folder in deployment.plans:

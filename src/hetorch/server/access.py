@@ -16,14 +16,14 @@ from hetorch.server.proxies import PAST_PROXY
 from hetorch.server.refusal import Refusal
 from hetorch.server.tokens import ANYONE, Token, TokenTable, load_tokens
 from hetorch.serving.quiet_log import QuietLog
-from hetorch.wire.addresses import LIVE, READY, STATUS
+from hetorch.wire.addresses import LIVE, OPEN_INFERENCE_LIVE, OPEN_INFERENCE_READY, READY, STATUS
 from hetorch.wire.codes import Code
 
 log = logging.getLogger("hetorch.server")
 
 TOKEN = "hetorch.token"
 """The entry of an ASGI scope that holds the Token of a request."""
-OPEN = frozenset({LIVE, READY})
+OPEN = frozenset({LIVE, READY, OPEN_INFERENCE_LIVE, OPEN_INFERENCE_READY})
 """The addresses that need no token."""
 UNAUTHORISED = (
     "this server asks for a valid API token (Authorization: Bearer …): give it as token=, with --token-file or in "

@@ -24,15 +24,19 @@ from hetorch.server.guard import Guard
 from hetorch.server.health import Health
 from hetorch.server.networks import parse_proxies
 from hetorch.server.observer import Observer
+from hetorch.server.open_inference import OpenInference
 from hetorch.server.openapi import openapi
 from hetorch.server.proxies import Proxies
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
 from hetorch.server.status import LastErrors, StatusAddress
 from hetorch.server.telemetry import Tracing
-from hetorch.serving.errors import Busy, ServiceError
+from hetorch.server.tenant_traffic import TenantTraffic
+from hetorch.server.tenants_file import TenantsFile
+from hetorch.serving.errors import Busy, RateExceeded, ServiceError
 from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
+from hetorch.serving.tenant_limits import TenantMeter
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
 
@@ -59,7 +63,8 @@ def create_app(
     Raises:
         SecretImportError: the process has loaded such a module already; run the service in a process of its own.
         PlanUseError: the settings do not suffice for one of the models.
-        StorageError: the file of tokens cannot be read, or the audit log cannot be written.
+        StorageError: the file of tokens or tenants cannot be read, or the audit log cannot be written.
+        InputError: the file of tenants has a mistake.
     """
     isolate()
     return _assemble(models, settings, progress)
@@ -83,6 +88,10 @@ def _assemble(
     endpoints = Endpoints(models, settings)
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
     audit_log = None if settings.audit_log is None else AuditLog(settings.audit_log)
+    traffic = []
+    if settings.tenants is not None:
+        limits = TenantsFile(settings.tenants).limits
+        traffic = [Middleware(TenantTraffic, meter=TenantMeter(limits, endpoints.metrics))]
     audit = [] if audit_log is None else [Middleware(Audit, audit_log=audit_log)]
 
     errors = LastErrors()
@@ -118,6 +127,7 @@ def _assemble(
         Route(addresses.weights(name), endpoints.put_weights, methods=["PUT"]),
         Route(addresses.stored_weights(name, key_id), endpoints.find_weights),
         Route(addresses.predict(name), endpoints.predict, methods=["POST"]),
+        *OpenInference(endpoints).routes(),
     ]
     app = Starlette(
         routes=routes,
@@ -127,6 +137,7 @@ def _assemble(
             *audit,
             Middleware(Guard, idle_timeout=settings.idle_timeout),
             Middleware(Access, tokens=tokens, past_proxies=settings.insecure),
+            *traffic,
         ],
         exception_handlers={
             Refusal: _answer_refusal,
@@ -159,7 +170,7 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
-    retry_after = error.retry_after if isinstance(error, Busy) else None
+    retry_after = error.retry_after if isinstance(error, Busy | RateExceeded) else None
     return Refusal(error.code, str(error), retry_after=retry_after).response()
 
 

@@ -27,6 +27,7 @@ HELP: Mapping[str, str] = MappingProxyType(
         "upload_seconds": "Time until the body of a request had come",
         "step_seconds": "Time of each step of a prediction: queue, parse, run, dump",
         "out_of_memory": "Requests for which there was no memory",
+        "rate_exceeded": "Requests beyond the limits of their tenant",
         "pending": "Predictions that run or wait",
         "keys_held": "Clients' evaluation keys in memory",
         "weights_held": "Clients' encrypted weights in memory",

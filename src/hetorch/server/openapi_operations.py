@@ -20,9 +20,11 @@ EVERYWHERE = (
     Code.INTERNAL,
 )
 """The codes that any request can end in."""
-_TOKEN = (Code.UNAUTHORISED,)
-_MODEL = (*_TOKEN, Code.FORBIDDEN, Code.MODEL_UNKNOWN)
-_BODY = (
+TOKEN_CODES = (Code.UNAUTHORISED, Code.RATE_EXCEEDED)
+"""The codes of what needs a token."""
+MODEL_CODES = (*TOKEN_CODES, Code.FORBIDDEN, Code.MODEL_UNKNOWN)
+"""The codes of what is about one model."""
+BODY_CODES = (
     Code.CONTENT_TYPE_UNSUPPORTED,
     Code.CONTENT_LENGTH_MALFORMED,
     Code.BODY_TOO_LARGE,
@@ -32,6 +34,7 @@ _BODY = (
     Code.MESSAGE_MALFORMED,
     Code.TIMEOUT,
 )
+"""The codes of what has a body."""
 
 OBJECT: Mapping[str, Any] = {"type": "object"}
 BINARY: Mapping[str, Any] = {"type": "string", "format": "binary"}
@@ -58,6 +61,8 @@ class Operation:
         headers: the headers of a successful answer, and their meanings.
         body: the schemas of the request's body, by media type.
         request_headers: the headers that a request needs; each is a key id.
+        optional_headers: further headers that a request may have, and their meanings.
+        also: other answers than errors, by their status.
         security: the schemes by which a token comes; empty where none is asked for.
         statuses: the statuses of codes that have another one here.
     """
@@ -73,6 +78,8 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     request_headers: tuple[str, ...] = ()
+    optional_headers: Mapping[str, str] = field(default_factory=dict)
+    also: Mapping[int, str] = field(default_factory=dict)
     security: tuple[str, ...] = ("token",)
     statuses: Mapping[Code, int] = field(default_factory=dict)
 
@@ -103,7 +110,7 @@ OPERATIONS = (
         "show_metrics",
         "Show all numbers of the server for Prometheus; for operators.",
         "The metrics, as OpenMetrics if the request asks for it.",
-        (*_TOKEN, Code.FORBIDDEN),
+        (*TOKEN_CODES, Code.FORBIDDEN),
         content={"text/plain": {"type": "string"}, "application/openmetrics-text": {"type": "string"}},
     ),
     Operation(
@@ -112,7 +119,7 @@ OPERATIONS = (
         "status",
         "Show the state of the server; for operators.",
         "The state, as a page if the request takes HTML.",
-        (*_TOKEN, Code.FORBIDDEN),
+        (*TOKEN_CODES, Code.FORBIDDEN),
         content={JSON: OBJECT, "text/html": {"type": "string"}},
         security=("token", "browser"),
     ),
@@ -122,7 +129,7 @@ OPERATIONS = (
         "openapi",
         "Describe the service.",
         "This document.",
-        _TOKEN,
+        TOKEN_CODES,
         content={JSON: OBJECT},
     ),
     Operation(
@@ -131,7 +138,7 @@ OPERATIONS = (
         "list_models",
         "List the models that the token may use.",
         "Their names and the fingerprints of their plans.",
-        _TOKEN,
+        TOKEN_CODES,
         content={
             JSON: {
                 "type": "object",
@@ -155,7 +162,7 @@ OPERATIONS = (
         "public_plan",
         "Fetch the public plan of a model.",
         "The plan, which a client checks before it uses it.",
-        _MODEL,
+        MODEL_CODES,
         content={JSON: OBJECT},
         headers={TIME_LIMIT_HEADER: "Seconds that one request may take."},
     ),
@@ -165,7 +172,7 @@ OPERATIONS = (
         "put_keys",
         "Upload evaluation keys; the same upload again changes nothing.",
         "The id of the keys.",
-        (*_MODEL, *_BODY),
+        (*MODEL_CODES, *BODY_CODES),
         content={JSON: _KEY_ID},
         body={OCTETS: BINARY},
     ),
@@ -175,7 +182,7 @@ OPERATIONS = (
         "find_keys",
         "Ask whether the server has evaluation keys.",
         "It has them.",
-        (*_MODEL, Code.KEY_ID_MALFORMED, Code.KEYS_MISSING),
+        (*MODEL_CODES, Code.KEY_ID_MALFORMED, Code.KEYS_MISSING),
         content={JSON: _KEY_ID},
     ),
     Operation(
@@ -184,7 +191,7 @@ OPERATIONS = (
         "put_weights",
         "Upload encrypted weights, in place of those that the server has for the same keys.",
         "The id of the keys that the weights belong to.",
-        (*_MODEL, *_BODY, Code.WEIGHTS_IN_CLEAR),
+        (*MODEL_CODES, *BODY_CODES, Code.WEIGHTS_IN_CLEAR),
         content={JSON: _KEY_ID},
         body={OCTETS: BINARY},
     ),
@@ -194,7 +201,7 @@ OPERATIONS = (
         "find_weights",
         "Ask whether the server has encrypted weights for keys.",
         "It has them.",
-        (*_MODEL, Code.KEY_ID_MALFORMED, Code.WEIGHTS_MISSING, Code.WEIGHTS_IN_CLEAR),
+        (*MODEL_CODES, Code.KEY_ID_MALFORMED, Code.WEIGHTS_MISSING, Code.WEIGHTS_IN_CLEAR),
         content={JSON: _KEY_ID},
         statuses={Code.WEIGHTS_MISSING: 404},
     ),
@@ -204,11 +211,18 @@ OPERATIONS = (
         "predict",
         "Compute the encrypted result of an encrypted sample or batch.",
         "The response, which names the digest of its request.",
-        (*_MODEL, *_BODY, Code.KEY_ID_MALFORMED, Code.KEYS_MISSING, Code.WEIGHTS_MISSING, Code.WORKER_LOST),
+        (
+            *MODEL_CODES,
+            *BODY_CODES,
+            Code.KEY_ID_MALFORMED,
+            Code.KEYS_MISSING,
+            Code.WEIGHTS_MISSING,
+            Code.WORKER_LOST,
+        ),
         content={OCTETS: BINARY},
         headers={SERVER_TIMING_HEADER: "Milliseconds of each step."},
         body={OCTETS: BINARY},
         request_headers=(KEY_ID_HEADER,),
     ),
 )
-"""All operations. A new route needs its entry here."""
+"""All operations at /v1. A new route needs its entry here."""

@@ -26,7 +26,8 @@ class Refusal(Exception):
         code: the stable reason.
         sentence: the reason for people, in one line.
         status: the HTTP status, for the one code that has two; that of the code if left out.
-        retry_after: seconds after which a busy server expects to have room; None if it does not know.
+        retry_after: seconds after which a busy server expects to have room, or the tenant may ask again; None if the
+            server does not know.
     """
 
     def __init__(
@@ -41,8 +42,11 @@ class Refusal(Exception):
     def response(self, request_id: str | None = None) -> Response:
         """Return the answer; with the `request_id` under which the log has more."""
         body = dump_error(self.code, self.sentence, request_id)
-        wait = self.code in (Code.BUSY, Code.NOT_READY)
-        headers = {"Retry-After": str(_pause(self.retry_after))} if wait else {}
+        headers = {}
+        if self.code in (Code.BUSY, Code.NOT_READY):
+            headers["Retry-After"] = str(_pause(self.retry_after, LONGEST_PAUSE_SECONDS))
+        if self.code is Code.RATE_EXCEEDED:  # the tenant's bucket fills as predicted
+            headers["Retry-After"] = str(_pause(self.retry_after, math.inf))
         if self.code is Code.UNAUTHORISED:
             headers["WWW-Authenticate"] = "Bearer"
         response = _RefusalAnswer(body, self.status, headers, media_type=JSON)
@@ -60,11 +64,11 @@ class _RefusalAnswer(Response):
         await super().__call__(scope, receive, send)
 
 
-def _pause(expected: float | None) -> int:
-    """Return the seconds until the next attempt: the expected ones and up to half of them more, at most
-    LONGEST_PAUSE_SECONDS; one of RETRY_AFTER_SECONDS if nothing or less is expected. They are random, so that clients
-    that were refused together do not come together."""
+def _pause(expected: float | None, longest: float) -> int:
+    """Return the seconds until the next attempt: the expected ones and up to half of them more, at most `longest`; one
+    of RETRY_AFTER_SECONDS if nothing or less is expected. They are random, so that clients that were refused together
+    do not come together."""
     if expected is None or expected < RETRY_AFTER_SECONDS[0]:
         return secrets.choice(RETRY_AFTER_SECONDS)
     seconds = expected * (1 + secrets.randbelow(1000) / 2000)
-    return math.ceil(min(seconds, LONGEST_PAUSE_SECONDS))
+    return math.ceil(min(seconds, longest))

@@ -65,8 +65,7 @@ class WorkerProcess:
             "weights": None if order.weights is None else str(order.weights),
             "tell": computation.tell is not None,
         }
-        self._writer.write(pack(head, len(order.request)))
-        self._writer.write(order.request)
+        self._writer.writelines((pack(head, len(order.request)), order.request))
 
     def stop(self) -> None:
         """Tell it to stop at the next operation."""
