@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hetorch.server.open_inference_operations import OPEN_INFERENCE_OPERATIONS
 from hetorch.server.openapi_operations import EVERYWHERE, OPERATIONS, Operation
 from hetorch.wire.addresses import JSON, REQUEST_ID_HEADER
 from hetorch.wire.answers import KEY_ID, MODEL_NAME
@@ -27,15 +25,16 @@ PARAMETERS: Mapping[str, Any] = {
         "description": "The name of a model.",
         "schema": {"type": "string", "pattern": f"^{MODEL_NAME.pattern}$"},
     },
-    "version": {"description": "The fingerprint of a plan.", "schema": {"type": "string"}},
+    "version": {
+        "description": "The version of a model: the fingerprint of its plan.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    },
     "key_id": {
         "description": "The id of evaluation keys: the SHA-256 of their upload.",
         "schema": {"type": "string", "pattern": f"^{KEY_ID.pattern}$"},
     },
 }
 """The parameters in paths."""
-ALL_OPERATIONS = (*OPERATIONS, *OPEN_INFERENCE_OPERATIONS)
-"""What the document describes."""
 RETRY = {"Retry-After": "Seconds after which to ask again."}
 """The header of answers that ask for patience."""
 PAUSING = frozenset({Code.BUSY, Code.NOT_READY, Code.RATE_EXCEEDED})
@@ -50,7 +49,7 @@ async def openapi(request: Request) -> Response:
 def document() -> dict[str, Any]:
     """Return the description of the service as an OpenAPI 3.1 document."""
     paths: dict[str, dict[str, Any]] = {}
-    for operation in ALL_OPERATIONS:
+    for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
     return {
         "openapi": "3.1.0",
@@ -87,7 +86,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
             media_type: {"schema": schema} for media_type, schema in operation.content.items()
         }
     described: dict[str, Any] = {
-        "operationId": f"{operation.method.lower()}{re.sub('[^A-Za-z0-9]+', '_', operation.path)}",
+        "operationId": operation.name + ("_of_version" if "{version}" in operation.path else ""),
         "summary": operation.summary,
         "responses": {str(operation.status): answer, **_refusals(operation)},
         # Without --tokens the server asks for none.
@@ -125,15 +124,10 @@ def _refusals(operation: Operation) -> dict[str, Any]:
     answers = {}
     for status, group in sorted(codes.items()):
         sentences = [f"`{code}`: {code.meaning}" for code in group]
-        schema: dict[str, Any] = {"$ref": "#/components/schemas/Error"}
-        headers = RETRY if any(code in PAUSING for code in group) else {}
-        if status in operation.also:
-            sentences.append(operation.also[status])
-            schema, headers = {"type": "object"}, {}
         answers[str(status)] = {
             "description": " ".join(sentences),
-            "headers": _headers(headers),
-            "content": {JSON: {"schema": schema}},
+            "headers": _headers(RETRY if any(code in PAUSING for code in group) else {}),
+            "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
         }
     return answers
 

@@ -10,6 +10,7 @@ from hetorch.wire import addresses
 from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID
 from hetorch.wire.codes import Code
+from hetorch.wire.open_inference import HEADER_LENGTH_HEADER
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER
 
 EVERYWHERE = (
@@ -20,11 +21,9 @@ EVERYWHERE = (
     Code.INTERNAL,
 )
 """The codes that any request can end in."""
-TOKEN_CODES = (Code.UNAUTHORISED, Code.RATE_EXCEEDED)
-"""The codes of what needs a token."""
-MODEL_CODES = (*TOKEN_CODES, Code.FORBIDDEN, Code.MODEL_UNKNOWN)
-"""The codes of what is about one model."""
-BODY_CODES = (
+_TOKEN = (Code.UNAUTHORISED, Code.RATE_EXCEEDED)
+_MODEL = (*_TOKEN, Code.FORBIDDEN, Code.MODEL_UNKNOWN)
+_BODY = (
     Code.CONTENT_TYPE_UNSUPPORTED,
     Code.CONTENT_LENGTH_MALFORMED,
     Code.BODY_TOO_LARGE,
@@ -34,7 +33,6 @@ BODY_CODES = (
     Code.MESSAGE_MALFORMED,
     Code.TIMEOUT,
 )
-"""The codes of what has a body."""
 
 OBJECT: Mapping[str, Any] = {"type": "object"}
 BINARY: Mapping[str, Any] = {"type": "string", "format": "binary"}
@@ -62,7 +60,6 @@ class Operation:
         body: the schemas of the request's body, by media type.
         request_headers: the headers that a request needs; each is a key id.
         optional_headers: further headers that a request may have, and their meanings.
-        also: other answers than errors, by their status.
         security: the schemes by which a token comes; empty where none is asked for.
         statuses: the statuses of codes that have another one here.
     """
@@ -79,7 +76,6 @@ class Operation:
     body: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     request_headers: tuple[str, ...] = ()
     optional_headers: Mapping[str, str] = field(default_factory=dict)
-    also: Mapping[int, str] = field(default_factory=dict)
     security: tuple[str, ...] = ("token",)
     statuses: Mapping[Code, int] = field(default_factory=dict)
 
@@ -110,7 +106,7 @@ OPERATIONS = (
         "show_metrics",
         "Show all numbers of the server for Prometheus; for operators.",
         "The metrics, as OpenMetrics if the request asks for it.",
-        (*TOKEN_CODES, Code.FORBIDDEN),
+        (*_TOKEN, Code.FORBIDDEN),
         content={"text/plain": {"type": "string"}, "application/openmetrics-text": {"type": "string"}},
     ),
     Operation(
@@ -119,7 +115,7 @@ OPERATIONS = (
         "status",
         "Show the state of the server; for operators.",
         "The state, as a page if the request takes HTML.",
-        (*TOKEN_CODES, Code.FORBIDDEN),
+        (*_TOKEN, Code.FORBIDDEN),
         content={JSON: OBJECT, "text/html": {"type": "string"}},
         security=("token", "browser"),
     ),
@@ -129,7 +125,7 @@ OPERATIONS = (
         "openapi",
         "Describe the service.",
         "This document.",
-        TOKEN_CODES,
+        _TOKEN,
         content={JSON: OBJECT},
     ),
     Operation(
@@ -138,7 +134,7 @@ OPERATIONS = (
         "list_models",
         "List the models that the token may use.",
         "Their names and the fingerprints of their plans.",
-        TOKEN_CODES,
+        _TOKEN,
         content={
             JSON: {
                 "type": "object",
@@ -162,7 +158,7 @@ OPERATIONS = (
         "public_plan",
         "Fetch the public plan of a model.",
         "The plan, which a client checks before it uses it.",
-        MODEL_CODES,
+        _MODEL,
         content={JSON: OBJECT},
         headers={TIME_LIMIT_HEADER: "Seconds that one request may take."},
     ),
@@ -172,7 +168,7 @@ OPERATIONS = (
         "put_keys",
         "Upload evaluation keys; the same upload again changes nothing.",
         "The id of the keys.",
-        (*MODEL_CODES, *BODY_CODES),
+        (*_MODEL, *_BODY),
         content={JSON: _KEY_ID},
         body={OCTETS: BINARY},
     ),
@@ -182,7 +178,7 @@ OPERATIONS = (
         "find_keys",
         "Ask whether the server has evaluation keys.",
         "It has them.",
-        (*MODEL_CODES, Code.KEY_ID_MALFORMED, Code.KEYS_MISSING),
+        (*_MODEL, Code.KEY_ID_MALFORMED, Code.KEYS_MISSING),
         content={JSON: _KEY_ID},
     ),
     Operation(
@@ -191,7 +187,7 @@ OPERATIONS = (
         "put_weights",
         "Upload encrypted weights, in place of those that the server has for the same keys.",
         "The id of the keys that the weights belong to.",
-        (*MODEL_CODES, *BODY_CODES, Code.WEIGHTS_IN_CLEAR),
+        (*_MODEL, *_BODY, Code.WEIGHTS_IN_CLEAR),
         content={JSON: _KEY_ID},
         body={OCTETS: BINARY},
     ),
@@ -201,7 +197,7 @@ OPERATIONS = (
         "find_weights",
         "Ask whether the server has encrypted weights for keys.",
         "It has them.",
-        (*MODEL_CODES, Code.KEY_ID_MALFORMED, Code.WEIGHTS_MISSING, Code.WEIGHTS_IN_CLEAR),
+        (*_MODEL, Code.KEY_ID_MALFORMED, Code.WEIGHTS_MISSING, Code.WEIGHTS_IN_CLEAR),
         content={JSON: _KEY_ID},
         statuses={Code.WEIGHTS_MISSING: 404},
     ),
@@ -212,8 +208,8 @@ OPERATIONS = (
         "Compute the encrypted result of an encrypted sample or batch.",
         "The response, which names the digest of its request.",
         (
-            *MODEL_CODES,
-            *BODY_CODES,
+            *_MODEL,
+            *_BODY,
             Code.KEY_ID_MALFORMED,
             Code.KEYS_MISSING,
             Code.WEIGHTS_MISSING,
@@ -224,5 +220,68 @@ OPERATIONS = (
         body={OCTETS: BINARY},
         request_headers=(KEY_ID_HEADER,),
     ),
+    Operation(
+        "GET",
+        addresses.OPEN_INFERENCE,
+        "inference_server",
+        "Name the server, its version and extensions (Open Inference Protocol).",
+        "The metadata of the server.",
+        _TOKEN,
+        content={JSON: OBJECT},
+    ),
+    Operation(
+        "GET",
+        addresses.OPEN_INFERENCE_LIVE,
+        "inference_live",
+        "Tell that the process answers.",
+        "It does.",
+        content={JSON: OBJECT},
+        security=(),
+    ),
+    Operation(
+        "GET",
+        addresses.OPEN_INFERENCE_READY,
+        "inference_ready",
+        "Tell whether the server takes predictions.",
+        "It does.",
+        (Code.NOT_READY,),
+        content={JSON: OBJECT},
+        security=(),
+    ),
+    *(
+        operation
+        for model in addresses.OPEN_INFERENCE_MODELS
+        for operation in (
+            Operation(
+                "GET",
+                model,
+                "inference_model",
+                "Show the tensors of a model.",
+                "The metadata of the model.",
+                _MODEL,
+                content={JSON: OBJECT},
+            ),
+            Operation(
+                "GET",
+                f"{model}/ready",
+                "inference_model_ready",
+                "Tell whether a model takes predictions.",
+                "It does.",
+                (*_MODEL, Code.NOT_READY),
+                content={JSON: OBJECT},
+            ),
+            Operation(
+                "POST",
+                f"{model}/infer",
+                "infer",
+                "Compute the encrypted result of an encrypted sample or batch, as one tensor each.",
+                "The response, as base64 in JSON or, with the binary extension, as bytes behind it.",
+                (*_MODEL, *_BODY, Code.KEYS_MISSING, Code.WEIGHTS_MISSING, Code.WORKER_LOST),
+                content={JSON: OBJECT, OCTETS: BINARY},
+                body={JSON: OBJECT, OCTETS: BINARY},
+                optional_headers={HEADER_LENGTH_HEADER: "The length of the JSON, if bytes stand behind it."},
+            ),
+        )
+    ),
 )
-"""All operations at /v1. A new route needs its entry here."""
+"""All operations. A new route needs its entry here."""
