@@ -84,6 +84,7 @@ def test_codes_are_stable_words_of_client_and_server_errors() -> None:
         "other_keys": 409,
         "rate_exceeded": 429,
         "busy": 503,
+        "not_ready": 503,
         "timeout": 504,
         "worker_lost": 500,
         "internal": 500,
