@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 from collections.abc import AsyncIterator, Mapping
@@ -23,6 +24,7 @@ from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
 from hetorch.server.health import Health
+from hetorch.server.model_watch import ModelWatch
 from hetorch.server.networks import parse_proxies
 from hetorch.server.observer import Observer
 from hetorch.server.open_inference import OpenInference
@@ -37,6 +39,7 @@ from hetorch.server.tenants_file import TenantsFile
 from hetorch.serving.errors import Busy, RateExceeded, ServiceError
 from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
+from hetorch.serving.models.model_folder import ModelFolder
 from hetorch.serving.tenant_limits import TenantMeter
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
@@ -59,12 +62,16 @@ MIXUPS: Mapping[str, Code] = MappingProxyType(
 
 
 def create_app(
-    models: Mapping[str, ServedModel], settings: Settings | None = None, progress: Progress | None = None
+    models: Mapping[str, ServedModel],
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    folder: ModelFolder | None = None,
 ) -> Starlette:
     """Make the ASGI application that serves these models, for any ASGI server.
 
     The processes that compute start with the application's lifespan, or at the first prediction where there is none.
-    `progress` is told the name of a model and the fraction of its weights that is encoded.
+    `progress` is told the name of a model and the fraction of its weights that is encoded. What comes to `folder` is
+    served, and what goes is retired, while the application runs.
 
     From here on this process cannot import a module through which a secret key could come in (`isolate`), as under
     `hetorch serve`.
@@ -76,22 +83,25 @@ def create_app(
         InputError: the file of tenants has a mistake.
     """
     isolate()
-    return _assemble(models, settings, progress)
+    return _assemble(models, settings, progress, folder)
 
 
 def insecure_app_beside_secrets(
-    models: Mapping[str, ServedModel], settings: Settings | None = None
+    models: Mapping[str, ServedModel], settings: Settings | None = None, folder: ModelFolder | None = None
 ) -> Starlette:
     """Make the application without isolating its process, for tests only.
 
     Code in this process may load a secret key, or hold one already: tests run a client beside the service so. Raises
     PlanUseError like create_app.
     """
-    return _assemble(models, settings)
+    return _assemble(models, settings, None, folder)
 
 
 def _assemble(
-    models: Mapping[str, ServedModel], settings: Settings | None, progress: Progress | None = None
+    models: Mapping[str, ServedModel],
+    settings: Settings | None,
+    progress: Progress | None,
+    folder: ModelFolder | None,
 ) -> Starlette:
     settings = settings or Settings()
     endpoints = Endpoints(models, settings)
@@ -118,7 +128,12 @@ def _assemble(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         errors_log.addHandler(errors)
         await endpoints.service.workers.start(progress)
+        watch = None
+        if folder is not None:
+            watch = asyncio.create_task(ModelWatch(folder, endpoints.service, endpoints.check_model).run())
         yield
+        if watch is not None:
+            watch.cancel()
         await endpoints.service.stop()
         errors_log.removeHandler(errors)
 

@@ -49,14 +49,14 @@ class Endpoints:
         self.outside: Callable[[], Mapping[str, float]] = dict
         self.settings = settings
         self._began = time.monotonic()
-        bodies = {
-            name: max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
-            for name, model in models.items()
-        }
-        uploads = [sum(kind.memory_bytes for kind in model.kinds) for model in models.values()]
+        registry = models if isinstance(models, Registry) else Registry(models)
+        uploads = [sum(kind.memory_bytes for kind in model.kinds) for model in registry.all()]
         key_memory, body_memory = settings.memory_limits(
-            max(uploads, default=0), max(bodies.values(), default=0)
+            max(uploads, default=0), max(map(_largest_body, registry.all()), default=0)
         )
+        self._body_memory = body_memory
+        for model in registry.all():
+            self.check_model(model)
         self._quiet = QuietLog(log)
         self.bodies = BodyBudget(body_memory)
         limits = WorkLimits(
@@ -67,7 +67,6 @@ class Endpoints:
             work_memory=settings.memory_for_work(key_memory + body_memory),
             worker_memory=settings.worker_memory,
         )
-        registry = Registry(models)
         self.service = Service(
             registry,
             keys=KeyStore(key_memory, settings.key_folder, settings.key_disk),
@@ -76,12 +75,14 @@ class Endpoints:
             metrics=self.metrics,
             request_timeout=settings.request_timeout,
         )
-        for name, largest in bodies.items():
-            if largest > body_memory:
-                raise PlanUseError(
-                    f"requests for {name!r} have bodies of up to {exact_size_text(largest)}, the limit is "
-                    f"{exact_size_text(body_memory)}; raise body_memory= (--body-memory)"
-                )
+
+    def check_model(self, model: ServedModel) -> None:
+        """Raise PlanUseError if the memory for bodies does not suffice for a model."""
+        if _largest_body(model) > self._body_memory:
+            raise PlanUseError(
+                f"requests for {model.name!r} have bodies of up to {exact_size_text(_largest_body(model))}, the limit "
+                f"is {exact_size_text(self._body_memory)}; raise body_memory= (--body-memory)"
+            )
 
     async def list_models(self, request: Request) -> Response:
         """Answer GET /v1/models: the names and fingerprints of the models that the token may use."""
@@ -236,6 +237,10 @@ def _lane(request: Request) -> str:
     if token is not ANYONE:
         return f"tenant {token.tenant}"
     return f"address {'' if request.client is None else request.client.host}"
+
+
+def _largest_body(model: ServedModel) -> int:
+    return max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
 
 
 def _check_key_id(key_id: str) -> str:

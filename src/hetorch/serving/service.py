@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hetorch.engine.native import Ciphertext
 from hetorch.plan.encrypted import EncryptedWeights
@@ -20,6 +20,8 @@ from hetorch.serving.work.thread_pool import ThreadPool
 from hetorch.serving.work.worker_pool import WorkerPool
 from hetorch.wire.frame import Header, load_header
 
+DRAIN_SECONDS = 0.1
+"""Time between two looks whether a retired model still computes, in seconds."""
 ROOM_SECONDS = 30.0
 """Time between two emptyings of the stores for want of memory, in seconds. A lower value lets a request that never fits
 take everybody's keys out of memory by asking again."""
@@ -57,6 +59,7 @@ class Service:
         self._metrics = metrics
         self._request_timeout = request_timeout
         self._next_room = float("-inf")
+        self._changing = asyncio.Lock()
         for model in models.all():
             keys.check_fits(model.kinds, model.name)
 
@@ -82,6 +85,32 @@ class Service:
         tenants (None); arguments and errors beside it are those of Registry.find."""
         model = self.models.find(name, version, may_use=may_use)
         return model if tenant is None else model.for_tenant(tenant)
+
+    async def change_models(self, added: Sequence[ServedModel], retired: Sequence[ServedModel]) -> None:
+        """Serve more versions of models, the newest of their names, and others no longer, without a break.
+
+        What is retired is found by nobody from then on; what was asked of it before is computed, for as long as one
+        request may take.
+
+        Raises:
+            PlanUseError: the memory for keys does not suffice for a model, or it cannot be loaded; nothing has changed.
+        """
+        for model in added:
+            self.keys.check_fits(model.kinds, model.name)
+        async with self._changing:
+            if added:
+                replaced = {model.version for model in added}
+                kept = [model for model in self.models.all() if model.version not in replaced]
+                await self.workers.renew([*kept, *added])
+            for model in added:
+                self.models.add(model)
+            for model in retired:
+                self.models.retire(model.name, model.fingerprint)
+            if retired:
+                end = time.monotonic() + self._request_timeout
+                while any(self.workers.computes(model) for model in retired) and time.monotonic() < end:
+                    await asyncio.sleep(DRAIN_SECONDS)
+                await self.workers.renew(self.models.all())
 
     def check_keys(self, model: ServedModel, key_id: str) -> None:
         """Raise KeysMissing unless the evaluation keys are here."""

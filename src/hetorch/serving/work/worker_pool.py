@@ -15,6 +15,7 @@ from hetorch.serving.errors import (
     ComputationFailed,
     DeadlinePassed,
     KeysMissing,
+    ModelUnknown,
     OutOfMemory,
     WeightsMissing,
     WorkerLost,
@@ -85,10 +86,14 @@ class WorkerPool:
         self._estimates = Estimates()
         self._estimates.predict({model.version: model.need.seconds for model in models})
         self._workers: list[WorkerProcess] = []
+        self._leaving: list[
+            WorkerProcess
+        ] = []  # of an earlier set of models; they end after what they compute
         self._fork_server: ForkServer | None = None
         self._starting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._filling = asyncio.Lock()
+        self._renewing = asyncio.Lock()
         self._closed = False
         self._quiet = QuietLog(log)
         self._largest = _largest_response(models)
@@ -96,11 +101,11 @@ class WorkerPool:
     @property
     def pending(self) -> int:
         """The number of computations that run or wait."""
-        return len(self._waiting) + sum(worker.computation is not None for worker in self._workers)
+        return len(self._waiting) + sum(worker.computation is not None for worker in self._all())
 
     def snapshot(self) -> list[WorkerStatus]:
         """Return what each worker does."""
-        return [worker.snapshot() for worker in self._workers]
+        return [worker.snapshot() for worker in self._all()]
 
     @property
     def waiting(self) -> int:
@@ -135,6 +140,42 @@ class WorkerPool:
             self._starting = asyncio.create_task(self._start(progress))
         await asyncio.shield(self._starting)
 
+    async def renew(self, models: Sequence[ServedModel]) -> None:
+        """Go over to another set of models: new workers, which know it, take what waits, and the present ones end after
+        what they compute. While the new ones load, the weights of both sets are in memory.
+
+        Raises:
+            PlanUseError: a model cannot be loaded; the present set stays.
+        """
+        async with self._renewing:
+            if self._starting is not None:
+                await self.start()
+                replacement = await asyncio.to_thread(
+                    ForkServer.start, [model.source for model in models], None
+                )
+                await replacement.attach()
+                before, self._fork_server = self._fork_server, replacement
+                self._run(self._mind_fork_server(replacement))
+            self._models = tuple(models)
+            self._largest = max(self._largest, _largest_response(models))
+            self._estimates.predict({model.version: model.need.seconds for model in models})
+            if self._starting is None:
+                return
+            present, self._workers = self._workers, []
+            self._leaving += present
+            for worker in present:
+                if worker.computation is None:
+                    worker.kill()
+            if before is not None:
+                await before.stop()
+            await self._fill()
+
+    def computes(self, model: ServedModel) -> bool:
+        """True while a computation of this version waits or runs."""
+        running = [worker.computation for worker in self._all()]
+        orders = [c.order for c in (*running, *self._waiting) if c is not None]
+        return any(order.model.version == model.version for order in orders)
+
     async def compute(self, order: Order, tell: Tell | None = None) -> Computed:
         """Compute in a worker. If the caller is cancelled, what waits is taken out, and what runs ends at its next
         operation; so too after the order's timeout.
@@ -151,6 +192,8 @@ class WorkerPool:
         if self._closed:
             raise Busy(STOPPED)
         await self.start()
+        if order.model.version not in {model.version for model in self._models}:
+            raise ModelUnknown(order.model.name)  # it was retired just now
         loop = asyncio.get_running_loop()
         computation = Computation(order, loop.create_future(), loop.time(), tell)
         self._admit(computation)
@@ -181,12 +224,13 @@ class WorkerPool:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for worker in self._workers:
+        for worker in self._all():
             worker.kill()
             worker.close()
             if worker.computation is not None:
                 _fail(worker.computation, Busy(STOPPED))
         self._workers.clear()
+        self._leaving.clear()
         if self._fork_server is not None:
             await self._fork_server.stop()
 
@@ -255,11 +299,14 @@ class WorkerPool:
         if self._waiting.remove(computation):
             self._metrics.count("abandoned", reason=reason)
             return
-        for worker in self._workers:
+        for worker in self._all():
             if worker.computation is computation and not worker.stopping:
                 self._metrics.count("abandoned", reason=reason)
                 worker.stop()
                 asyncio.get_running_loop().call_later(STOP_SECONDS, self._kill_stuck, worker, computation)
+
+    def _all(self) -> list[WorkerProcess]:
+        return [*self._workers, *self._leaving]
 
     def _kill_stuck(self, worker: WorkerProcess, computation: Computation) -> None:
         if worker.computation is computation:
@@ -276,6 +323,8 @@ class WorkerPool:
     async def _mind_fork_server(self, fork_server: ForkServer) -> None:
         """Start another fork server when this one ends; its workers go on."""
         await fork_server.ended.wait()
+        if self._fork_server is not fork_server:  # another set of models has its own
+            return
         while not self._closed:
             log.error("the process that forks workers ended; another one is started")
             try:
@@ -306,6 +355,10 @@ class WorkerPool:
         memory = limits.worker_memory or SPARE_BYTES + keys + largest * 5 // 4
         forked = await fork_server.fork(memory, keys)
         worker = await WorkerProcess.connect(forked, fork_server)
+        if fork_server is not self._fork_server:  # it knows an earlier set of models
+            worker.kill()
+            worker.close()
+            return
         self._workers.append(worker)
         self._run(self._listen(worker))
         self._dispatch()
@@ -318,7 +371,7 @@ class WorkerPool:
         except (WireError, LookupError, TypeError) as error:
             self._quiet.warn(f"worker {worker.pid} sent what is no answer: {error}")
             worker.kill()
-        self._workers.remove(worker)
+        (self._workers if worker in self._workers else self._leaving).remove(worker)
         worker.close()
         self._run(self._replace(worker))
         if worker.computation is not None:
@@ -365,7 +418,9 @@ class WorkerPool:
         worker.end()
         if not computation.future.done():
             self._settle(computation, head, body)
-        if head["is"] != told.NO_MEMORY:  # after that a worker ends
+        if worker in self._leaving:
+            worker.kill()
+        elif head["is"] != told.NO_MEMORY:  # after that a worker ends
             worker.is_idle = True
         self._dispatch()
 
