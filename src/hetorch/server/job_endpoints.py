@@ -16,8 +16,8 @@ from hetorch.wire.jobs import PREFER_HEADER, JobStatus, dump_job, load_preferenc
 from hetorch.wire.server_timing import dump_server_timing
 
 LONGEST_WAIT_SECONDS = 30.0
-"""Longest time for which the answer to a question for the status waits for the end of the job, in seconds. Proxies break
-connections on which nothing comes for a minute."""
+"""Longest time for which the answer to a question for the status waits for the end of the job, in seconds. Proxies
+break connections on which nothing comes for a minute."""
 SILENCE_SECONDS = 10.0
 """Time between two signs of life on a stream of events, in seconds, for the same reason."""
 
@@ -29,7 +29,7 @@ class JobEndpoints:
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
-    async def show(self, request: Request) -> Response:
+    async def show_job(self, request: Request) -> Response:
         """Answer GET /v1/jobs/{job}: the status; with `Prefer: wait=N` when the job has ended, or after N seconds."""
         job, tenant = self._find(request)
         wait = load_preference(request.headers.get(PREFER_HEADER, "")).wait
@@ -37,9 +37,9 @@ class JobEndpoints:
             return _answer(self._jobs.status(job, tenant))
         return _answer(await self._jobs.wait(job, tenant, min(wait, LONGEST_WAIT_SECONDS)))
 
-    async def events(self, request: Request) -> Response:
-        """Answer GET /v1/jobs/{job}/events: a server-sent event with the status at each change, until the job has ended.
-        The event's name is the state, or `progress` while it runs."""
+    async def job_events(self, request: Request) -> Response:
+        """Answer GET /v1/jobs/{job}/events: a server-sent event with the status at each change, until the job has
+        ended. The event's name is the state, or `progress` while it runs."""
         job, tenant = self._find(request)
 
         async def lines() -> AsyncIterator[bytes]:
@@ -50,24 +50,29 @@ class JobEndpoints:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(lines(), media_type=EVENTS, headers=headers)
 
-    async def result(self, request: Request) -> Response:
+    async def job_result(self, request: Request) -> Response:
         """Answer GET /v1/jobs/{job}/result: the response to the predict request; it stays until it is acknowledged."""
         job, tenant = self._find(request)
         computed = await self._jobs.result(job, tenant)
         headers = {SERVER_TIMING_HEADER: dump_server_timing(computed.milliseconds)}
         return Response(computed.response, media_type=OCTETS, headers=headers)
 
-    async def remove(self, request: Request) -> Response:
+    async def remove_job(self, request: Request) -> Response:
         """Answer DELETE /v1/jobs/{job}: acknowledge a result, or cancel; the job is then unknown."""
         job, tenant = self._find(request)
         return _answer(await self._jobs.remove(job, tenant))
 
     def _find(self, request: Request) -> tuple[str, str | None]:
         """Return the job that the address names and the tenant whose it is."""
-        token, job = token_of(request), request.path_params["job"]
-        tenant = None if token is ANYONE else token.tenant
+        job, tenant = request.path_params["job"], tenant_of(request)
         check_model(request, self._jobs.status(job, tenant).model)
         return job, tenant
+
+
+def tenant_of(request: Request) -> str | None:
+    """Return the tenant of a request; None where everyone may ask."""
+    token = token_of(request)
+    return None if token is ANYONE else token.tenant
 
 
 def accepted(status: JobStatus) -> Response:

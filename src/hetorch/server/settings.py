@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from hetorch.ir.matrix_memory import physical_memory
+from hetorch.errors import InputError
+from hetorch.machine_memory import physical_memory
 from hetorch.quantities import exact_size_text
 from hetorch.server.configuration.fields import check_fields
 from hetorch.server.configuration.kinds import Bytes, Count, Integer, Seconds
@@ -41,6 +42,12 @@ class Settings:
             the machine's if left out.
         worker_memory: memory that one worker process may take beside the weights; what the largest model needs, and
             some more, if left out.
+        job_folder: a folder that keeps jobs and their results; a private temporary one if left out, which ends with the
+            process.
+        jobs_per_tenant: most jobs of one tenant, or of all where there are no tokens, with results that nobody fetched.
+        job_disk: disk space that the requests and results of jobs may take.
+        job_timeout: time for one job, its wait for a worker included.
+        job_life: time for which the result of a job is kept, unless it is acknowledged before.
         body_memory: memory for request bodies; an eighth of this machine's, at most 8 GiB, or what a model needs, if
             left out.
         key_memory: memory for clients' evaluation keys and encrypted weights; a quarter of this machine's, at most
@@ -57,7 +64,11 @@ class Settings:
             with trusted proxies. Behind a proxy, which is one address, allow all.
         tokens: the file of API tokens (`hetorch token`), one of which each request needs. It is read again when it
             changes. Anyone may ask if left out.
+        tenants: a file (TOML) with limits for tenants: requests_per_minute, bytes_per_day and concurrent_requests, for
+            all and, in tables with their names, for single ones. It is read again when it changes. It needs tokens.
         audit_log: a file that gets a JSON line for each request: who, what, when, sizes, outcome, never contents.
+        traces: make OpenTelemetry spans of requests and of the steps of predictions; OTEL_TRACES_EXPORTER and its like
+            tell where they go. Needs hetorch[telemetry].
         trusted_proxies: the addresses or networks of the proxies at which TLS ends. The client's address is then taken
             from their X-Forwarded-For, and the id of a request from their X-Request-Id. Other machines that come past
             them over plain HTTP get the server's health only.
@@ -69,6 +80,11 @@ class Settings:
     queue_per_tenant: Count | None = None
     work_memory: Bytes | None = None
     worker_memory: Bytes | None = None
+    job_folder: Path | None = None
+    jobs_per_tenant: Count = 64
+    job_disk: Bytes = 16 * GIB
+    job_timeout: Seconds = 24 * 3600.0
+    job_life: Seconds = 24 * 3600.0
     body_memory: Bytes | None = None
     key_memory: Bytes | None = None
     key_folder: Path | None = None
@@ -80,13 +96,17 @@ class Settings:
     connections: Count = CONNECTIONS
     connections_per_address: Count | None = None
     tokens: Path | None = None
+    tenants: Path | None = None
     audit_log: Path | None = None
+    traces: bool = False
     trusted_proxies: tuple[str, ...] = ()
     insecure: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
         parse_proxies(self.trusted_proxies)
+        if self.tenants is not None and self.tokens is None:
+            raise InputError("tenants= needs tokens=, which tell the tenant of a request")
 
     def memory_for_work(self, taken: int) -> int:
         """Return the bytes for running predictions beside `taken` bytes of keys and bodies. One prediction alone may

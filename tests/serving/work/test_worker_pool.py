@@ -70,7 +70,7 @@ class Running:
 
 
 def pids(service: Service) -> list[int]:
-    return [int(str(worker["pid"])) for worker in service.workers.snapshot()]
+    return [worker.pid for worker in service.workers.snapshot()]
 
 
 async def until_idle(service: Service) -> None:
@@ -206,7 +206,7 @@ def test_computations_that_do_not_fit_together_run_one_after_the_other(
             key_id = await service.put(slow.key_kind, slow_owner.keys)
             runs = [Running(service, slow, slow_owner, key_id) for _ in range(2)]
             await runs[0].begun()
-            busy = [worker for worker in service.workers.snapshot() if worker["model"] is not None]
+            busy = [worker for worker in service.workers.snapshot() if worker.model is not None]
             assert len(busy) == 1 and service.workers.pending == 2 and not runs[1].told
             for run in runs:
                 run.task.cancel()

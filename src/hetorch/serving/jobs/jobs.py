@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from hetorch.engine.random import random_seed
 from hetorch.errors import HetorchError, WireError
@@ -23,6 +24,7 @@ from hetorch.serving.errors import (
 )
 from hetorch.serving.jobs.job_store import Job, JobStore, dump_milliseconds, load_milliseconds
 from hetorch.serving.models import ServedModel
+from hetorch.serving.private_folder import PrivateFolder
 from hetorch.serving.service import Service
 from hetorch.serving.work.computation import Computed
 from hetorch.serving.work.fair_queue import FairQueue
@@ -89,11 +91,17 @@ class Jobs:
 
     Tenants take turns, as in the queue of the workers. A job that runs when the process dies is begun again by the next
     one, once.
+
+    Args:
+        service: it computes.
+        folder: where jobs are kept; None for a temporary folder, which ends with the process.
+        limits: see JobLimits.
     """
 
-    def __init__(self, service: Service, store: JobStore, limits: JobLimits) -> None:
+    def __init__(self, service: Service, folder: Path | None, limits: JobLimits) -> None:
         self._service = service
-        self._store = store
+        self._folder = PrivateFolder("jobs") if folder is None else folder
+        self._opened: JobStore | None = None
         self._limits = limits
         self._jobs: dict[str, _Live] = {}
         self._queue: FairQueue[str] = FairQueue(1 << 30, 1 << 30)
@@ -104,7 +112,9 @@ class Jobs:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Take up the jobs that an earlier process left."""
+        """Take up the jobs that an earlier process left. StorageError if the folder cannot be used."""
+        folder = self._folder if isinstance(self._folder, Path) else self._folder.path
+        self._opened = await asyncio.to_thread(JobStore, folder)
         for job in await asyncio.to_thread(self._store.load):
             live = _Live(job, self._operations(job.model))
             self._jobs[job.id] = live
@@ -129,7 +139,8 @@ class Jobs:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.to_thread(self._store.close)
+        if self._opened is not None:
+            await asyncio.to_thread(self._opened.close)
 
     def close(self) -> None:
         """Take no more jobs, begin none, and let nobody wait for one."""
@@ -148,8 +159,8 @@ class Jobs:
         """
         size = len(request) + response_limits(model.public).largest
         owned = Counter(live.job.tenant for live in self._jobs.values())
-        if self._closed:
-            raise Busy("the server was stopped; try again when it runs")
+        if self._closed or self._opened is None:
+            raise Busy("the server is stopped, or not ready for jobs; try again when it runs")
         if owned[tenant] >= self._limits.per_tenant:
             raise Busy(
                 f"there are {owned[tenant]} jobs, the most that one tenant may have; fetch and acknowledge results, or "
@@ -250,6 +261,11 @@ class Jobs:
         """Return the number of jobs in each state."""
         states = Counter(live.job.state for live in self._jobs.values())
         return {f"jobs_{state}": states[state] for state in JobState if state is not JobState.CANCELLED}
+
+    @property
+    def _store(self) -> JobStore:
+        assert self._opened is not None, "start() comes first"
+        return self._opened
 
     def _find(self, job_id: str, tenant: str | None) -> _Live:
         live = self._jobs.get(job_id)

@@ -32,6 +32,7 @@ from hetorch.serving.work.waiting import Waiting
 from hetorch.serving.work.worker_process import WorkerProcess
 from hetorch.wire.codes import Code
 from hetorch.wire.predict import response_limits
+from hetorch.wire.status import WorkerStatus
 
 log = logging.getLogger("hetorch.server")
 
@@ -72,7 +73,7 @@ class WorkerPool:
     Args:
         models: by name.
         limits: see WorkLimits.
-        metrics: is told `run_seconds` and `queue_seconds` by `model`, `worker_deaths`, `retries`, and `abandoned` by
+        metrics: is told `step_seconds` by `model` and `step`, `worker_deaths`, `retries`, and `abandoned` by
             `reason`, for computations that nobody waits for any more.
     """
 
@@ -96,9 +97,31 @@ class WorkerPool:
         """The number of computations that run or wait."""
         return len(self._waiting) + sum(worker.computation is not None for worker in self._workers)
 
-    def snapshot(self) -> list[dict[str, object]]:
-        """Return each worker: its process id, and the model and the seconds of what it computes."""
+    def snapshot(self) -> list[WorkerStatus]:
+        """Return what each worker does."""
         return [worker.snapshot() for worker in self._workers]
+
+    @property
+    def waiting(self) -> int:
+        """The number of computations that wait."""
+        return len(self._waiting)
+
+    def not_ready(self) -> list[str]:
+        """Return the reasons for which no computation is taken now, as clauses that name no model and no tenant."""
+        starting, workers = self._starting, self._workers
+        idle = any(worker.is_idle for worker in workers)
+        reasons = {
+            "the server is stopping": self._closed,
+            "the models are being loaded": starting is not None and not starting.done(),
+            "no worker runs": starting is not None and starting.done() and not workers,
+            "the queue is full": bool(workers) and not idle and self.waiting >= self._limits.queue,
+            "all workers compute beyond their time": bool(workers) and all(w.stopping for w in workers),
+        }
+        return [reason for reason, holds in reasons.items() if holds]
+
+    def expected_seconds(self, model: str, lane: str) -> float:
+        """Return the seconds after which a computation that comes now would end."""
+        return self._predicted_wait(lane) + self.seconds(model)
 
     def seconds(self, model: str) -> float:
         """Return the expected time of a run of a model."""
@@ -173,7 +196,7 @@ class WorkerPool:
     def _admit(self, computation: Computation) -> None:
         """Let a computation wait, or raise Busy."""
         order = computation.order
-        wait = self._predicted_wait(order)
+        wait = self._predicted_wait(order.lane, long=order.long)
         if (
             order.timeout is not None
             and wait > order.timeout
@@ -191,7 +214,7 @@ class WorkerPool:
         if dropped is not None:
             _fail(dropped, Busy("this computation lost its place to those of others; try again", wait))
 
-    def _predicted_wait(self, order: Order) -> float:
+    def _predicted_wait(self, lane: str, *, long: bool = False) -> float:
         """Return the seconds after which a new computation would begin."""
         if any(worker.is_idle for worker in self._workers) and not len(self._waiting):
             return 0.0
@@ -201,7 +224,7 @@ class WorkerPool:
             for worker in self._workers
             if worker.computation is not None
         ]
-        waiting = [self.seconds(ahead.order.model.name) for ahead in self._waiting.ahead(order)]
+        waiting = [self.seconds(ahead.order.model.name) for ahead in self._waiting.ahead(lane, long=long)]
         return (sum(running) + sum(waiting)) / self._limits.workers
 
     def _can_begin(self, order: Order) -> bool:
@@ -356,9 +379,9 @@ class WorkerPool:
         if how == told.DONE:
             milliseconds = {step: float(head["milliseconds"][step]) for step in ("parse", "run", "dump")}
             self._estimates.observe(name, milliseconds["run"] / 1e3)
-            self._metrics.observe("run_seconds", milliseconds["run"] / 1e3, model=name)
-            self._metrics.observe("queue_seconds", computation.waited, model=name)
             steps = {"queue": computation.waited * 1e3} | milliseconds
+            for step, value in steps.items():
+                self._metrics.observe("step_seconds", value / 1e3, model=name, step=step)
             computation.future.set_result(Computed(body, steps))
         elif how == told.NO_MEMORY:
             self._metrics.count("out_of_memory")
