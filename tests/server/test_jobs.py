@@ -1,4 +1,4 @@
-"""Jobs over HTTP: asked for, followed, fetched, acknowledged, cancelled, and there again after the server was killed."""
+"""Jobs over HTTP: asked for, followed, fetched, acknowledged, cancelled, and found after the server was killed."""
 
 from __future__ import annotations
 

@@ -80,6 +80,9 @@ def test_codes_are_stable_words_of_client_and_server_errors() -> None:
         "rate_exceeded": 429,
         "busy": 503,
         "timeout": 504,
+        "not_ready": 503,
+        "job_unknown": 404,
+        "job_unfinished": 409,
         "worker_lost": 500,
         "internal": 500,
     }
