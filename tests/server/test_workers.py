@@ -65,9 +65,9 @@ def raw_request(owner: Owner, key_id: str) -> bytes:
     return head.encode() + body
 
 
-def runs(http: httpx.Client) -> float:
+def runs(http: httpx.Client) -> int:
     """Return the number of predictions that ran to their end."""
-    return scrape(http)("run_seconds_count")
+    return round(scrape(http)("step_seconds_count", step="run"))
 
 
 def test_the_work_of_a_client_that_goes_away_stops(http: httpx.Client, slow_owner: Owner) -> None:
@@ -82,7 +82,8 @@ def test_the_work_of_a_client_that_goes_away_stops(http: httpx.Client, slow_owne
         client.close()
     wait_for_pending(http, 0)
     assert runs(http) == ended and worker_pids(http) == before
-    assert scrape(http).failed == 0
+    numbers = scrape(http)
+    assert numbers.failed == numbers("requests_total", status="503") == 0
 
 
 def test_a_client_does_not_see_that_a_worker_was_killed(http: httpx.Client, slow_owner: Owner) -> None:

@@ -31,8 +31,9 @@ from hetorch.serving.models import ServedModel
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.serving.service import Service, weight_kind
 from hetorch.serving.work.computation import Computed
+from hetorch.serving.work.crew import WorkLimits
 from hetorch.serving.work.thread_pool import ThreadPool
-from hetorch.serving.work.worker_pool import WorkerPool, WorkLimits
+from hetorch.serving.work.worker_pool import WorkerPool
 from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
