@@ -22,6 +22,7 @@ from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
 from hetorch.server.health import Health
+from hetorch.server.job_endpoints import JobEndpoints
 from hetorch.server.networks import parse_proxies
 from hetorch.server.observer import Observer
 from hetorch.server.open_inference import OpenInference
@@ -108,11 +109,12 @@ def _assemble(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         errors_log.addHandler(errors)
-        await endpoints.service.workers.start(progress)
+        await endpoints.start(progress)
         yield
-        await endpoints.service.stop()
+        await endpoints.stop()
         errors_log.removeHandler(errors)
 
+    jobs = JobEndpoints(endpoints.jobs)
     name, key_id = "{name}", "{key_id}"
     routes = [
         Route(addresses.LIVE, health.live),
@@ -127,6 +129,10 @@ def _assemble(
         Route(addresses.weights(name), endpoints.put_weights, methods=["PUT"]),
         Route(addresses.stored_weights(name, key_id), endpoints.find_weights),
         Route(addresses.predict(name), endpoints.predict, methods=["POST"]),
+        Route(addresses.job("{job}"), jobs.show_job),
+        Route(addresses.job("{job}"), jobs.remove_job, methods=["DELETE"]),
+        Route(addresses.job_events("{job}"), jobs.job_events),
+        Route(addresses.job_result("{job}"), jobs.job_result),
         *OpenInference(endpoints).routes(),
     ]
     app = Starlette(
@@ -150,7 +156,7 @@ def _assemble(
     )
     endpoints.outside = functools.partial(_outside_numbers, app, audit_log)
     app.router.redirect_slashes = False  # a redirect would name the host that the request names
-    app.state.stop_work = endpoints.service.close  # hetorch.server.run calls it when the server stops
+    app.state.stop_work = endpoints.close  # hetorch.server.run calls it when the server stops
     return app
 
 
