@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import traceback
@@ -15,7 +16,7 @@ from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, token_of
 from hetorch.server.body import BodyBudget, check_content_type, read_body
 from hetorch.server.disconnection import while_connected
-from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes
+from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes, private_memory_bytes
 from hetorch.server.refusal import Refusal
 from hetorch.server.request_record import record_of
 from hetorch.server.settings import Settings
@@ -34,7 +35,6 @@ from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HE
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
 from hetorch.wire.server_timing import dump_server_timing
-from hetorch.wire.status import WorkerStatus
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
 
 log = logging.getLogger("hetorch.server")
@@ -181,13 +181,16 @@ class Endpoints:
     async def show_metrics(self, request: Request) -> Response:
         """Answer GET /metrics: all numbers, for Prometheus."""
         check_operator(request)
-        body, media_type = self.metrics.exposition(request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        body, media_type = await asyncio.to_thread(self.metrics.exposition, accept)
         return Response(body, headers={"Content-Type": media_type})
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that are read when they are asked for, by the names of their metrics."""
+        workers = self.service.workers.snapshot()
         numbers = self.service.snapshot() | {
-            "workers": len(self.service.workers.snapshot()),
+            "workers": len(workers),
+            "worker_memory_bytes": sum(private_memory_bytes(worker.pid) for worker in workers),
             "queue": self.settings.queue,
             "ready": int(not self.reasons()),
             "secret_modules": len(loaded_secret_modules()),
@@ -195,10 +198,6 @@ class Endpoints:
             "up_seconds": time.monotonic() - self._began,
         }
         return {**numbers, **self.outside()}
-
-    def worker_states(self) -> list[WorkerStatus]:
-        """Return what each worker does."""
-        return self.service.workers.snapshot()
 
     def reasons(self) -> list[str]:
         """Return the reasons for which the server takes no predictions now; they name no model and no tenant."""
