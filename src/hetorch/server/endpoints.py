@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import traceback
@@ -17,7 +18,7 @@ from hetorch.server.access import check_model, check_operator, token_of
 from hetorch.server.body import BodyBudget, check_content_type, read_body
 from hetorch.server.disconnection import while_connected
 from hetorch.server.job_endpoints import accepted, tenant_of
-from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes
+from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes, private_memory_bytes
 from hetorch.server.refusal import Refusal
 from hetorch.server.request_record import record_of
 from hetorch.server.settings import Settings
@@ -39,7 +40,6 @@ from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
 from hetorch.wire.jobs import PREFER_HEADER, load_preference
 from hetorch.wire.server_timing import dump_server_timing
-from hetorch.wire.status import WorkerStatus
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
 
 log = logging.getLogger("hetorch.server")
@@ -223,28 +223,24 @@ class Endpoints:
     async def show_metrics(self, request: Request) -> Response:
         """Answer GET /metrics: all numbers, for Prometheus."""
         check_operator(request)
-        body, media_type = self.metrics.exposition(request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        body, media_type = await asyncio.to_thread(self.metrics.exposition, accept)
         return Response(body, headers={"Content-Type": media_type})
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that are read when they are asked for, by the names of their metrics."""
-        numbers = (
-            self.service.snapshot()
-            | self.jobs.snapshot()
-            | {
-                "workers": len(self.service.workers.snapshot()),
-                "queue": self.settings.queue,
-                "ready": int(not self.reasons()),
-                "secret_modules": len(loaded_secret_modules()),
-                "peak_memory_bytes": peak_memory_bytes(),
-                "up_seconds": time.monotonic() - self._began,
-            }
-        )
+        workers = self.service.workers.snapshot()
+        own = {
+            "workers": len(workers),
+            "worker_memory_bytes": sum(private_memory_bytes(worker.pid) for worker in workers),
+            "queue": self.settings.queue,
+            "ready": int(not self.reasons()),
+            "secret_modules": len(loaded_secret_modules()),
+            "peak_memory_bytes": peak_memory_bytes(),
+            "up_seconds": time.monotonic() - self._began,
+        }
+        numbers = self.service.snapshot() | self.jobs.snapshot() | own
         return {**numbers, **self.outside()}
-
-    def worker_states(self) -> list[WorkerStatus]:
-        """Return what each worker does."""
-        return self.service.workers.snapshot()
 
     def reasons(self) -> list[str]:
         """Return the reasons for which the server takes no predictions now; they name no model and no tenant."""
