@@ -35,6 +35,10 @@ PARAMETERS: Mapping[str, Any] = {
     },
 }
 """The parameters in paths."""
+RETRY = {"Retry-After": "Seconds after which to ask again."}
+"""The header of answers that ask for patience."""
+PAUSING = frozenset({Code.BUSY, Code.NOT_READY, Code.RATE_EXCEEDED})
+"""The codes that ask for patience."""
 
 
 async def openapi(request: Request) -> Response:
@@ -97,6 +101,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
         {"name": header, "in": "header", "required": True, **PARAMETERS["key_id"]}
         for header in operation.request_headers
     ]
+    parameters += [
+        {"name": header, "in": "header", "description": text, "schema": {"type": "string"}}
+        for header, text in operation.optional_headers.items()
+    ]
     if parameters:
         described["parameters"] = parameters
     if operation.body:
@@ -113,16 +121,15 @@ def _refusals(operation: Operation) -> dict[str, Any]:
     for code in Code:
         if code in operation.codes or code in EVERYWHERE:
             codes.setdefault(operation.statuses.get(code, code.status), []).append(code)
-    return {
-        str(status): {
-            "description": " ".join(f"`{code}`: {code.meaning}" for code in group),
-            "headers": _headers(
-                {"Retry-After": "Seconds after which to ask again."} if status == 503 else {}
-            ),
+    answers = {}
+    for status, group in sorted(codes.items()):
+        sentences = [f"`{code}`: {code.meaning}" for code in group]
+        answers[str(status)] = {
+            "description": " ".join(sentences),
+            "headers": _headers(RETRY if any(code in PAUSING for code in group) else {}),
             "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
         }
-        for status, group in sorted(codes.items())
-    }
+    return answers
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, Any]:
