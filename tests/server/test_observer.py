@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import logging
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,20 +32,21 @@ from tests.server.conftest import OCTETS, Owner
 from tests.server.live import live
 from tests.server.scrape import Numbers, scrape
 
-LOGGERS = [logging.getLogger(name) for name in ("hetorch", "uvicorn", "hetorch.access")]
+LOGGERS = [logging.getLogger(name) for name in ("", "hetorch")]
 
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     """Give the stream of the server's log in JSON; the loggers are as before afterwards."""
-    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in LOGGERS]
+    before = [(logger, logger.handlers[:], logger.level) for logger in LOGGERS]
     stream = io.StringIO()
     configure_logs("json", "info", stream)
     try:
         yield stream
     finally:
-        for logger, handlers, level, propagate in before:
-            logger.handlers[:], logger.propagate = handlers, propagate
+        logging.captureWarnings(False)
+        for logger, handlers, level in before:
+            logger.handlers[:] = handlers
             logger.setLevel(level)
 
 
@@ -169,6 +172,26 @@ def test_lines_are_lines_and_hold_no_password() -> None:
     entry = JsonLines().format(evil)
     assert "\n" not in entry and "hunter2" not in entry
     assert json.loads(entry)["message"].startswith("a\nFORGED")
+
+
+def test_a_traceback_forges_no_line() -> None:
+    try:
+        raise ValueError("a\n2026-11-29T00:00:00Z INFO forged")
+    except ValueError:
+        failed = record("it failed")
+        failed.exc_info = sys.exc_info()
+    first, *others = TextLines().format(failed).splitlines()
+    assert "it failed" in first and others and all(line.startswith("    ") for line in others)
+    assert "forged" in json.loads(JsonLines().format(failed))["exception"]
+
+
+def test_lines_of_other_packages_have_the_form_too(stream: io.StringIO) -> None:
+    logging.getLogger("asyncio").error("a task failed")
+    logging.getLogger("asyncio").info("not told")
+    warnings.showwarning("a package warns", UserWarning, __file__, 1)  # as Python does where none is an error
+    task, warning = lines_of(stream)
+    assert (task["logger"], task["message"]) == ("asyncio", "a task failed")
+    assert "a package warns" in str(warning["message"])
 
 
 def test_spans_have_the_steps_below_them_and_the_parent_of_a_proxy_only() -> None:
