@@ -22,6 +22,7 @@ from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
 from hetorch.server.health import Health
+from hetorch.server.job_endpoints import JobEndpoints
 from hetorch.server.networks import parse_proxies
 from hetorch.server.observer import Observer
 from hetorch.server.open_inference import OpenInference
@@ -93,9 +94,9 @@ def _assemble(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         errors_log.addHandler(errors)
         try:
-            await endpoints.service.workers.start(progress)
+            await endpoints.start(progress)
             yield
-            await endpoints.service.stop()
+            await endpoints.stop()
         finally:
             errors_log.removeHandler(errors)
 
@@ -113,7 +114,7 @@ def _assemble(
     )
     endpoints.outside = functools.partial(_outside_numbers, app, audit_log)
     app.router.redirect_slashes = False  # a redirect would name the host that the request names
-    app.state.stop_work = endpoints.service.close  # hetorch.server.run calls it when the server stops
+    app.state.stop_work = endpoints.close  # hetorch.server.run calls it when the server stops
     return app
 
 
@@ -121,6 +122,7 @@ def _routes(endpoints: Endpoints, errors: LastErrors) -> list[Route]:
     """Return all routes; each has its Operation in hetorch.server.openapi_operations."""
     health = Health(endpoints.reasons)
     status = StatusAddress(endpoints, errors)
+    jobs = JobEndpoints(endpoints.jobs)
     name, key_id = "{name}", "{key_id}"
     return [
         Route(addresses.LIVE, health.live),
@@ -135,6 +137,10 @@ def _routes(endpoints: Endpoints, errors: LastErrors) -> list[Route]:
         Route(addresses.weights(name), endpoints.put_weights, methods=["PUT"]),
         Route(addresses.stored_weights(name, key_id), endpoints.find_weights),
         Route(addresses.predict(name), endpoints.predict, methods=["POST"]),
+        Route(addresses.job("{job}"), jobs.show_job),
+        Route(addresses.job("{job}"), jobs.remove_job, methods=["DELETE"]),
+        Route(addresses.job_events("{job}"), jobs.job_events),
+        Route(addresses.job_result("{job}"), jobs.job_result),
         *OpenInference(endpoints).routes(),
     ]
 
