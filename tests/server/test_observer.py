@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from starlette.types import Receive, Scope, Send
 
 from hetorch.server.logs import JsonLines, TextLines, configure_logs
-from hetorch.server.metrics import PrometheusMetrics
+from hetorch.server.metrics import HELP, PrometheusMetrics
 from hetorch.server.observer import Observer
 from hetorch.server.proxies import FROM_PROXY
 from hetorch.server.request_record import record_of
@@ -148,6 +148,11 @@ def test_strangers_make_no_time_series(http: httpx.Client) -> None:
     unknown = {"code": "no_such_address"}
     assert second("requests_total", **unknown) == first("requests_total", **unknown) + 38
     assert second.series == first.series
+
+
+def test_every_number_has_its_help(http: httpx.Client) -> None:
+    numbers = http.get("/v1/status").json()["numbers"]
+    assert numbers.keys() <= HELP.keys(), "add its help to hetorch/server/metrics.py"
 
 
 def test_openmetrics_is_for_those_who_ask(http: httpx.Client) -> None:

@@ -14,7 +14,10 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "waiting": "waiting",
             "workers": "workers",
             "queue": "places to wait",
-            "jobs": "jobs",
+            "jobs_queued": "jobs that wait",
+            "jobs_running": "jobs that run",
+            "jobs_done": "jobs with a result",
+            "jobs_failed": "failed jobs",
         },
         "Keys": {
             "keys_held": "evaluation keys",
