@@ -44,7 +44,6 @@ HELP: Mapping[str, str] = MappingProxyType(
         "secret_modules": "Loaded modules through which a secret key could come in; 0 in a server",
         "waiting": "Predictions that wait",
         "worker_deaths": "Processes that died while they computed",
-        "rate_exceeded": "Requests beyond the limits of their tenant, by limit",
         "jobs_queued": "Jobs that wait",
         "jobs_running": "Jobs that run",
         "jobs_done": "Jobs whose result waits for its client",
