@@ -25,7 +25,8 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "key_memory_bytes": "memory in use",
             "key_disk_bytes": "disk in use",
             "key_spare_bytes": "in memory alone",
-            "key_evictions": "left for others",
+            "key_evictions": "deleted to make room",
+            "uploads": "uploads under way",
             "key_disk_failures": "failures of the key folder",
         },
         "Process": {
