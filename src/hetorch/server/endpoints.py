@@ -176,6 +176,8 @@ class Endpoints:
 
     def _becomes_job(self, request: Request, model: ServedModel) -> bool:
         """True if the client takes a job, and would wait longer for the answer than it wants or may."""
+        if not self.settings.jobs:
+            return False
         preference = load_preference(request.headers.get(PREFER_HEADER, ""))
         if not preference.respond_async or preference.wait is None:
             return preference.respond_async
