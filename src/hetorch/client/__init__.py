@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hetorch.client.async_client import AsyncClient
 from hetorch.client.client import Client
+from hetorch.client.sealing import KeyWrap
 from hetorch.client.timing import StepTimings
 from hetorch.client.vault import StoredKeys, Vault, default_vault_path
 from hetorch.client.weights import upload_weights
@@ -14,6 +15,7 @@ __all__ = [
     "AsyncClient",
     "Client",
     "InputRangeWarning",
+    "KeyWrap",
     "Sharing",
     "StepTimings",
     "StoredKeys",

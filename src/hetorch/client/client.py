@@ -25,7 +25,8 @@ class Client(ClientBase):
     Args:
         url: base address, such as "http://127.0.0.1:8000". Name and password for a proxy that asks for them may be
             part of it, as in "https://name:password@host"; messages leave them out.
-        vault: a Vault, or the path of its folder; `default_vault_path()` if left out.
+        vault: a Vault, or the path of its folder; `default_vault_path()` if left out. A sealed one is opened with the
+            passphrase in the environment's HETORCH_VAULT_PASSPHRASE, or by Vault(path, passphrase=…).
         model: the model's name; may be left out if the server has only one.
         timeout: seconds for one request. By default as long as the server allows (300 s unless its owner chose
             another limit, `hetorch serve --request-timeout`), and half a minute more.

@@ -49,7 +49,8 @@ class ClientBase:
     ) -> None:
         if deadline is not None and not deadline > 0:
             raise InputError(f"deadline must be a positive number of seconds, got {deadline!r}")
-        driver, opened = self._driver(), vault if isinstance(vault, Vault) else Vault(vault)
+        driver, own_vault = self._driver(), not isinstance(vault, Vault)
+        opened = vault if isinstance(vault, Vault) else Vault(vault)
         credentials = Credentials(token, headers, verify, cert, allow_plain_http)
         connection = Transport(
             url, timeout=timeout, credentials=credentials, transport=transport, driver=driver
@@ -57,7 +58,7 @@ class ClientBase:
         wishes = Wishes(
             model, allow_insecure, max_key_bytes, max_message_bytes, progress, weights, pinned, deadline
         )
-        self._session = Session(connection, driver, opened, wishes)
+        self._session = Session(connection, driver, opened, wishes, own_vault=own_vault)
         self._open()
 
     def _open(self) -> None:

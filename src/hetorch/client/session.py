@@ -62,9 +62,12 @@ class Session:
     warnings name the line of the user, `stacklevel` frames above their caller.
     """
 
-    def __init__(self, transport: Transport, driver: Driver, vault: Vault, wishes: Wishes) -> None:
+    def __init__(
+        self, transport: Transport, driver: Driver, vault: Vault, wishes: Wishes, *, own_vault: bool
+    ) -> None:
         self.transport = transport
         self.vault = vault
+        self._own_vault = own_vault
         self.timings: list[StepTimings] = []
         self.key_bytes = self.request_bytes = self.response_bytes = 0
         self.closed = False
@@ -129,6 +132,8 @@ class Session:
         secret, self._secret = self._secret, None
         if secret is not None:
             secret.wipe()
+        if self._own_vault:
+            self.vault.close()
         await self.transport.close()
 
     def predict(self, x: object, sharing: Sharing | None, stacklevel: int = 1) -> Coroutine[Any, Any, Any]:
