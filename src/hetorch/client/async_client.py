@@ -67,6 +67,10 @@ class AsyncClient(ClientBase):
         """Upload the weights of a model that the server must not see, as Client.upload_weights."""
         await self._session.upload_weights(weights)
 
+    async def rotate_keys(self) -> bool:
+        """Replace the keys of this plan, as Client.rotate_keys."""
+        return await self._session.rotate_keys()
+
     async def public_key(self) -> bytes:
         """Return the public key for the model's owner, as Client.public_key."""
         return await asyncio.to_thread(self._session.public_key)

@@ -48,6 +48,10 @@ class RemoteModel:
         if stored != key_id:
             raise WireError(f"the server stored the keys as {stored[:12]}…, they are {key_id[:12]}…")
 
+    async def delete_keys(self, key_id: str) -> None:
+        """Delete evaluation keys, and the weights that belong to them."""
+        await self._transport.send("DELETE", addresses.stored_keys(self.name, key_id))
+
     async def put_weights(self, key_id: str, body: Body) -> None:
         """Upload encrypted weights for these evaluation keys, in place of those that the server may have."""
         answer = await self._transport.send("PUT", addresses.weights(self.name), content=body)
@@ -57,8 +61,8 @@ class RemoteModel:
                 f"the server stored the weights for the keys {stored[:12]}…, they are for {key_id[:12]}…"
             )
 
-    async def predict(self, key_id: str, request: bytes, limit: int, *, patient: bool = True) -> Answer:
-        """Send a predict request; the body of the answer has at most `limit` bytes. `patient` as for Transport.send."""
+    async def predict(self, key_id: str, request: bytes, limit: int) -> Answer:
+        """Send a predict request; the body of the answer has at most `limit` bytes."""
         return await self._transport.send(
             "POST",
             addresses.predict(self.name),
@@ -66,7 +70,6 @@ class RemoteModel:
             headers={addresses.KEY_ID_HEADER: key_id},
             limit=limit,
             repeats=PREDICT_REPEATS,
-            patient=patient,
         )
 
     async def _is_there(self, path: str, missing: Code) -> bool:
