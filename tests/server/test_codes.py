@@ -125,9 +125,11 @@ REQUESTS: dict[Code, list[Callable[[Situation], httpx.Response]]] = {
 ELSEWHERE = {
     Code.UNAUTHORISED,  # test_access.py
     Code.FORBIDDEN,  # test_access.py
+    Code.NOT_READY,  # test_health.py
     Code.WEIGHTS_MISSING,
     Code.CONTENT_LENGTH_MALFORMED,
     Code.BODY_INCOMPLETE,
+    Code.RATE_EXCEEDED,  # test_tenants.py
     Code.BUSY,
     Code.TIMEOUT,
     Code.WORKER_LOST,  # test_workers.py

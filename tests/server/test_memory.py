@@ -21,6 +21,7 @@ from hetorch.serving.keys import stored_kinds
 from hetorch.serving.models import ServedModel
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
+from tests.server.scrape import scrape
 from tests.server.test_limits import KEYS, predict, put
 
 
@@ -41,7 +42,7 @@ def test_retries_of_what_never_fits_do_not_empty_the_store(
             for _ in range(3):
                 assert http.put(KEYS, content=owner.keys, headers=OCTETS).status_code == 503
         assert [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids].count(200) == kept
-        assert http.get("/v1/metrics").json()["out_of_memory"] == 3
+        assert scrape(http)("out_of_memory_total") == 3
 
 
 def test_what_a_failed_request_had_taken_is_free_before_the_answer(served: ServedModel) -> None:

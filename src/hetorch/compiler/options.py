@@ -353,6 +353,8 @@ class CompileOptions(BaseModel):
         return self.weights == "encrypted"
 
 
+ONE_VALUE = ("name", "outputs")
+"""Options that a sweep has one value of: another one would be another network."""
 ANALYSIS_OPTIONS = (
     "outputs",
     *(name for name in CompileOptions.model_fields if name.startswith("activation_") or name == "strict"),

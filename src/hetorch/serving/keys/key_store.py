@@ -151,7 +151,7 @@ class KeyStore:
         """Read a file again that a worker could not use, so that a damaged one is deleted."""
         with self._lock:
             if self._ready.pop((kind, key_id), None) is not None:
-                self._used -= kind.memory_bytes
+                self._left(kind, key_id)
         self.get(kind, key_id)
 
     def put(self, kind: StoredKind[object], data: bytes | bytearray) -> str:
