@@ -1,6 +1,7 @@
 #include "rlwe/keys.h"
 
 #include <stdexcept>
+#include <utility>
 
 namespace hetorch::rlwe {
 namespace {
@@ -9,21 +10,36 @@ using kernels::kPackedBlock;
 
 }  // namespace
 
-SwitchingKey::SwitchingKey(std::size_t key_level, const Context& context)
+SwitchingKey::SwitchingKey(Shape, std::size_t key_level, const Context& context)
     : level(key_level),
       n_(context.n()),
       limbs_(context.extended_limbs(key_level)),
       digit_count_(context.digit_count(key_level)) {
-  std::size_t bytes = 0;
   for (std::size_t r = 0; r < limbs_.count(); ++r) {
     bits_.push_back(kernels::packed_bits(context.basis().prime(context.basis().index(limbs_, r))));
-    starts_.push_back(bytes);
-    bytes += n_ / kPackedBlock * block_bytes(r);
+    starts_.push_back(byte_count_);
+    byte_count_ += n_ / kPackedBlock * block_bytes(r);
   }
-  words_ = ring::Buffer((bytes + kernels::kPackedPadding + 7) / 8);
+}
+
+SwitchingKey::SwitchingKey(std::size_t key_level, const Context& context) : SwitchingKey(Shape{}, key_level, context) {
+  words_ = ring::Buffer((byte_count_ + kernels::kPackedPadding + 7) / 8);
+}
+
+SwitchingKey::SwitchingKey(std::size_t key_level, const Context& context, std::span<const std::uint8_t> words,
+                           std::shared_ptr<const void> owner)
+    : SwitchingKey(Shape{}, key_level, context) {
+  if (words.size() != byte_count_) throw std::invalid_argument("the words of a switching key of another shape");
+  outside_ = words.data();
+  owner_ = std::move(owner);
+}
+
+std::size_t SwitchingKey::word_bytes(std::size_t key_level, const Context& context) {
+  return SwitchingKey(Shape{}, key_level, context).byte_count_;
 }
 
 void SwitchingKey::set(std::size_t d, const NttPoly& b, const NttPoly& a) {
+  if (outside_ != nullptr) throw std::invalid_argument("a key over the words of a file cannot be changed");
   const NttPoly* halves[] = {&b, &a};
   for (const NttPoly* half : halves) {
     if (d >= digit_count_ || half->limbs() != limbs_ || half->n() != n_) {
