@@ -21,7 +21,7 @@ from hetorch.client import Client
 from hetorch.errors import InputError
 from hetorch.model_owner.encrypt import save_encrypted_weights
 from hetorch.progress import Progress, ProgressOption, reporting
-from hetorch.server.models import serve_plan
+from hetorch.serving.models import serve_plan
 from tests.server.live import live
 from tests.server.small_plan import outsourced_plan, small_plan
 from tests.terminal import at_terminal

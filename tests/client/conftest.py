@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from hetorch.client import Client, Vault
-from hetorch.server.models import ServedModel, serve_plan
+from hetorch.serving.models import ServedModel, serve_plan
 from tests.server.live import live
 from tests.server.small_plan import small_plan
 

@@ -25,8 +25,8 @@ from hetorch.errors import (
     VaultError,
     WireError,
 )
-from hetorch.server.models import ServedModel, serve_plan
 from hetorch.server.settings import Settings
+from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.wire.codes import Code
 from tests.client.strange_server import Reply, strange_server
 from tests.server.live import live

@@ -18,7 +18,7 @@ from hetorch.plan.columns import Columns
 from hetorch.plan.features import Category, Number
 from hetorch.plan.heads import Head
 from hetorch.plan.interface import Interface
-from hetorch.server.models import serve_plan
+from hetorch.serving.models import serve_plan
 from tests.server.live import live
 from tests.server.small_plan import expected, small_plan
 

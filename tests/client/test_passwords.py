@@ -25,7 +25,7 @@ from hetorch.errors import HetorchError, InputError, RemoteError, StorageError
 from hetorch.model_owner.encrypt import save_encrypted_weights
 from hetorch.plan.plan import Plan
 from hetorch.plan.store import WEIGHTS
-from hetorch.server.models import ServedModel, serve_plan
+from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.user_information import without_user_information
 from hetorch.wire.public_key import NamedPublicKey, dump_named_public_key
 from tests.cli.command import hetorch as run

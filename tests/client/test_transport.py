@@ -20,8 +20,8 @@ from hetorch.errors import (
     InputError,
     RemoteError,
 )
-from hetorch.server.models import ServedModel
 from hetorch.server.settings import Settings
+from hetorch.serving.models import ServedModel
 from hetorch.wire.limits import MAX_REQUEST_SECONDS, REQUEST_SECONDS
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER
 from tests.client.strange_server import Reply, strange_server

@@ -14,8 +14,8 @@ from hetorch.errors import HetorchError, InputError, PlanError, RemoteError, Sto
 from hetorch.model_owner.encrypt import save_encrypted_weights
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
-from hetorch.server.models import serve_plan
 from hetorch.server.settings import Settings
+from hetorch.serving.models import serve_plan
 from hetorch.wire.codes import Code
 from tests.server.live import live
 from tests.server.small_plan import expected, outsourced_plan, small_plan

@@ -23,7 +23,7 @@ from hetorch.plan.heads import Head
 from hetorch.plan.interface import Interface
 from hetorch.plan.output_functions import OutputFunction, applied
 from hetorch.plan.public import PublicPlan
-from hetorch.server.models import serve_plan
+from hetorch.serving.models import serve_plan
 from tests.server.live import live
 from tests.server.small_plan import small_plan
 

@@ -12,7 +12,7 @@ import pytest
 from hetorch.engine.codec import dump_evaluation_keys
 from hetorch.engine.secret import SecretKey
 from hetorch.plan.public import PublicPlan
-from hetorch.server.models import ServedModel, serve_plan
+from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.wire.predict import dump_request
 from tests.server.live import live
 from tests.server.small_plan import small_plan

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 import uvicorn
 
 from hetorch.server.app import insecure_app_beside_secrets
-from hetorch.server.models import ServedModel
 from hetorch.server.run import address_of, bind
 from hetorch.server.settings import Settings
+from hetorch.serving.models import ServedModel
 
 
 @contextlib.contextmanager
@@ -23,7 +23,11 @@ def live(models: Mapping[str, ServedModel], settings: Settings | None = None) ->
     """
     bound = bind("127.0.0.1", 0)
     config = uvicorn.Config(
-        insecure_app_beside_secrets(models, settings), log_level="critical", lifespan="on"
+        insecure_app_beside_secrets(models, settings),
+        log_level="critical",
+        lifespan="on",
+        http="h11",  # as hetorch serve, also where faster ones are installed
+        loop="asyncio",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]}, daemon=True)

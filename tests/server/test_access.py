@@ -14,9 +14,9 @@ import httpx
 import pytest
 
 from hetorch.errors import InputError, StorageError
-from hetorch.server.models import ServedModel, serve_plan
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import find, issue, load_tokens, save_tokens
+from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.wire import addresses
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live

@@ -10,8 +10,8 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from hetorch.server.guard import Guard
-from hetorch.server.metrics import Metrics
-from hetorch.server.models import ServedModel
+from hetorch.server.metrics import Counters
+from hetorch.serving.models import ServedModel
 from tests.server.live import live
 
 KEY = f"Hetorch-Key-Id: {'ab' * 32}"
@@ -74,7 +74,8 @@ def test_a_request_with_two_meanings_is_refused_and_nothing_behind_it_answered(
     received = exchange(address, line, headers, body)
     head, _, answer = received.partition("\r\n\r\n")
     assert head.startswith("HTTP/1.1 400 ") and "connection: close" in head.lower()
-    assert '"code": "request_ambiguous"' in answer
+    # uvicorn's parser httptools, where it is installed, refuses two lengths itself, with a sentence of its own.
+    assert '"code": "request_ambiguous"' in answer or answer == "Invalid HTTP request received."
     assert received.count("HTTP/1.1") == 1
 
 
@@ -110,7 +111,7 @@ def test_a_client_that_does_not_read_the_refusal_is_left() -> None:
     async def never(message: Message) -> None:
         await asyncio.Event().wait()
 
-    guard = Guard(unused, Metrics(), idle_timeout=0.05)
+    guard = Guard(unused, Counters(), idle_timeout=0.05)
     asyncio.run(asyncio.wait_for(guard(ambiguous("1.1"), nothing, never), 60))
 
 
@@ -121,6 +122,6 @@ def test_the_connection_header_belongs_to_http_1(http_version: str, closes: bool
     async def keep(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(Guard(unused, Metrics(), idle_timeout=1.0)(ambiguous(http_version), nothing, keep))
+    asyncio.run(Guard(unused, Counters(), idle_timeout=1.0)(ambiguous(http_version), nothing, keep))
     assert sent[0]["status"] == 400
     assert ((b"connection", b"close") in sent[0]["headers"]) is closes

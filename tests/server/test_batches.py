@@ -14,7 +14,7 @@ import hetorch
 from hetorch import simulate
 from hetorch.client import Client
 from hetorch.plan import Plan
-from hetorch.server.models import serve_plan
+from hetorch.serving.models import serve_plan
 from tests.server.live import live
 
 

@@ -16,8 +16,8 @@ import pytest
 from starlette.types import Message, Scope
 
 from hetorch.server.app import insecure_app_beside_secrets
-from hetorch.server.models import ServedModel, serve_plan
 from hetorch.server.settings import Settings
+from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
 from tests.server.conftest import OCTETS, Owner, make_owner

@@ -15,8 +15,8 @@ import pytest
 
 from hetorch.errors import InputError
 from hetorch.server.connections import RESERVED_DESCRIPTORS, ConnectionLimits, counted_address
-from hetorch.server.quiet_log import QUIET_SECONDS, QuietLog
 from hetorch.server.settings import Settings
+from hetorch.serving.quiet_log import QUIET_SECONDS, QuietLog
 
 DESCRIPTORS = RESERVED_DESCRIPTORS + 100
 IDLE = 600

@@ -18,10 +18,10 @@ from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import InputError, PlanError
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.server.app import insecure_app_beside_secrets
-from hetorch.server.key_store import KeyStore
-from hetorch.server.models import ServedModel, model_name
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
+from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.models import ServedModel, model_name
 from hetorch.wire.codes import Code
 from hetorch.wire.limits import RETRY_AFTER_SECONDS
 from tests.server.conftest import OCTETS, Owner, make_owner

@@ -18,10 +18,11 @@ from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import PlanError
 from hetorch.ir import matrix_memory
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.server import service, stored_kinds
-from hetorch.server.models import ServedModel
-from hetorch.server.service import Service
+from hetorch.server.endpoints import Endpoints
 from hetorch.server.settings import GIB, Settings
+from hetorch.serving import service
+from hetorch.serving.keys import stored_kinds
+from hetorch.serving.models import ServedModel
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
 from tests.server.test_limits import KEYS, predict, put, variant
@@ -96,7 +97,7 @@ def test_what_a_failed_request_had_taken_is_free_before_the_answer(served: Serve
         take_too_much()
 
     alive: list[weakref.ref[Taken]] = []
-    handler = Service({"small": served}, Settings())
+    handler = Endpoints({"small": served}, Settings())
     request = Request({"type": "http", "method": "PUT", "path": "/", "headers": []})
     try:
         compute()
@@ -104,7 +105,7 @@ def test_what_a_failed_request_had_taken_is_free_before_the_answer(served: Serve
         assert alive[0]() is not None
         answer = asyncio.run(handler.refuse_without_memory(request, error))
         assert alive[0]() is None and answer.status_code == 503
-    handler.workers.close()
+    handler.service.close()
 
 
 def test_an_upload_without_memory_is_busy(
@@ -158,7 +159,7 @@ def test_limits_follow_from_the_control_group(
             (GIB * 2, GIB * 2),
             (GIB // 4, GIB // 8),
             False,
-        ),  # it cannot be served: Service refuses it
+        ),  # it cannot be served: Endpoints refuses it
         (Settings(key_memory=GIB - 1000), (0, 0), (GIB - 1000, 1000), False),  # bodies have what keys leave
         (Settings(key_memory=GIB * 2), (0, 0), (GIB * 2, GIB // 8), True),
         (Settings(body_memory=GIB), (0, 0), (GIB // 4, GIB), True),
@@ -185,10 +186,10 @@ def test_a_model_above_the_default_is_served(served: ServedModel, monkeypatch: p
     keys = served.key_kind.memory_bytes
     body = max(served.limits.largest, served.key_kind.largest_upload)
     monkeypatch.setattr("hetorch.server.settings.physical_memory", lambda: keys + body)
-    Service({"small": served}, Settings()).workers.close()
+    Endpoints({"small": served}, Settings()).service.close()
     monkeypatch.setattr("hetorch.server.settings.physical_memory", lambda: keys)
     with pytest.raises(PlanError, match=r"raise key_memory= \(--key-memory\)"):
-        Service({"small": served}, Settings())
+        Endpoints({"small": served}, Settings())
 
 
 def test_limits_follow_from_the_limit_of_the_process() -> None:

@@ -18,10 +18,10 @@ from hetorch.server import guard
 from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.connections import ConnectionLimits
 from hetorch.server.guard import Guard
-from hetorch.server.metrics import Metrics
-from hetorch.server.models import ServedModel
+from hetorch.server.metrics import Counters
 from hetorch.server.run import _Server, address_of, bind, ready_file, write_ready_file
 from hetorch.server.settings import Settings
+from hetorch.serving.models import ServedModel
 
 
 def test_a_link_in_the_way_of_the_ready_file_is_not_followed(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_connections_that_do_not_read_are_closed(monkeypatch: pytest.MonkeyPatch
 
     bound = bind("127.0.0.1", 0)
     listens = threading.Event()
-    guarded = Guard(app, Metrics(), idle_timeout=0.5)
+    guarded = Guard(app, Counters(), idle_timeout=0.5)
     config = uvicorn.Config(guarded, log_level="critical", lifespan="off")
     server = _Server(
         config, listens.set, Settings(head_timeout=1.0, idle_timeout=1.0), ConnectionLimits(9, 9)

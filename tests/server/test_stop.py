@@ -20,9 +20,10 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from hetorch.server.refusal import Refusal
+from hetorch.serving.errors import ServiceError
 from hetorch.server.run import bind, leave_computations, run, stopped_by_signals
 from hetorch.server.settings import Settings
-from hetorch.server.workers import WorkerPool
+from hetorch.serving.work.worker_pool import WorkerPool
 
 pool = WorkerPool(1, {queue})
 
@@ -33,8 +34,8 @@ def compute(waited):
 async def answer(request):
     try:
         await pool.run(compute, 600)
-    except Refusal as refusal:
-        return refusal.response()
+    except ServiceError as error:
+        return Refusal(error.code, str(error)).response()
     return PlainTextResponse("done")
 
 async def pending(request):

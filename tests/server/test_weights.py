@@ -17,9 +17,9 @@ from hetorch.model_owner.encrypt import weights_message
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
 from hetorch.server.app import insecure_app_beside_secrets
-from hetorch.server.key_store import KeyStore
-from hetorch.server.models import ServedModel, serve_plan
 from hetorch.server.settings import Settings
+from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.wire.predict import load_response
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live

@@ -63,6 +63,8 @@ def test_codes_are_stable_words_of_client_and_server_errors() -> None:
         "no_such_address": 404,
         "request_ambiguous": 400,
         "method_not_allowed": 405,
+        "unauthorised": 401,
+        "forbidden": 403,
         "model_unknown": 404,
         "key_id_malformed": 400,
         "keys_missing": 404,

@@ -141,7 +141,7 @@ def serve(
     Example: [bold]hetorch serve digits.hetorch --port 8000[/bold]
     """
     # Long because every option of the verb is a parameter with its help.
-    from hetorch.server.isolation import isolate
+    from hetorch.serving.isolation import isolate
 
     isolate()  # before anything else is imported; create_app does so too
     from hetorch.cli.output_paths import check_file
@@ -149,9 +149,9 @@ def serve(
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
     from hetorch.server.exposure import Tls, check_exposure, check_proxies
-    from hetorch.server.models import load_models
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
     from hetorch.server.settings import Settings
+    from hetorch.serving.models import load_models
 
     check_file(ready_path)
     proxies = check_proxies([word.strip() for word in trusted_proxies.split(",") if word.strip()])

@@ -15,12 +15,13 @@ from starlette.routing import Route
 from hetorch.errors import WireError
 from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
+from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
-from hetorch.server.isolation import isolate
-from hetorch.server.models import ServedModel
 from hetorch.server.refusal import Refusal
-from hetorch.server.service import Service
 from hetorch.server.settings import Settings
+from hetorch.serving.errors import ServiceError
+from hetorch.serving.isolation import isolate
+from hetorch.serving.models import ServedModel
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
 
@@ -53,49 +54,55 @@ def insecure_app_beside_secrets(
 
 def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> Starlette:
     settings = settings or Settings()
-    service = Service(models, settings)
+    endpoints = Endpoints(models, settings)
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
     audit = [] if settings.audit_log is None else [Middleware(Audit, audit_log=AuditLog(settings.audit_log))]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        service.workers.close()
+        endpoints.service.close()
 
     name, key_id = "{name}", "{key_id}"
     routes = [
-        Route(addresses.HEALTH, service.health),
-        Route(addresses.METRICS, service.show_metrics),
-        Route(addresses.MODELS, service.list_models),
-        Route(addresses.public_plan(name), service.public_plan),
-        Route(addresses.keys(name), service.put_keys, methods=["PUT"]),
-        Route(addresses.stored_keys(name, key_id), service.find_keys),
-        Route(addresses.weights(name), service.put_weights, methods=["PUT"]),
-        Route(addresses.stored_weights(name, key_id), service.find_weights),
-        Route(addresses.predict(name), service.predict, methods=["POST"]),
+        Route(addresses.HEALTH, endpoints.health),
+        Route(addresses.METRICS, endpoints.show_metrics),
+        Route(addresses.MODELS, endpoints.list_models),
+        Route(addresses.public_plan(name), endpoints.public_plan),
+        Route(addresses.keys(name), endpoints.put_keys, methods=["PUT"]),
+        Route(addresses.stored_keys(name, key_id), endpoints.find_keys),
+        Route(addresses.weights(name), endpoints.put_weights, methods=["PUT"]),
+        Route(addresses.stored_weights(name, key_id), endpoints.find_weights),
+        Route(addresses.predict(name), endpoints.predict, methods=["POST"]),
     ]
     app = Starlette(
         routes=routes,
         middleware=[
             *audit,
-            Middleware(Guard, metrics=service.metrics, idle_timeout=settings.idle_timeout),
+            Middleware(Guard, metrics=endpoints.metrics, idle_timeout=settings.idle_timeout),
             Middleware(Access, tokens=tokens),
         ],
         exception_handlers={
             Refusal: _answer_refusal,
+            ServiceError: _answer_service_error,
             WireError: _answer_malformed_message,
             HTTPException: _answer_router,
-            MemoryError: service.refuse_without_memory,
+            MemoryError: endpoints.refuse_without_memory,
         },
         lifespan=lifespan,
     )
-    app.state.stop_work = service.workers.close  # hetorch.server.run calls it when the server stops
+    app.state.stop_work = endpoints.service.close  # hetorch.server.run calls it when the server stops
     return app
 
 
 async def _answer_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     return error.response()
+
+
+async def _answer_service_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServiceError)
+    return Refusal(error.code, str(error)).response()
 
 
 async def _answer_malformed_message(request: Request, error: Exception) -> Response:

@@ -17,8 +17,8 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from hetorch.errors import InputError
-from hetorch.server.quiet_log import QuietLog
 from hetorch.server.settings import Settings
+from hetorch.serving.quiet_log import QuietLog
 
 log = logging.getLogger("hetorch.server")
 

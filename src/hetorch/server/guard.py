@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hetorch.errors import HetorchError
 from hetorch.server.ambiguity import tell_ambiguity
-from hetorch.server.metrics import Metrics
+from hetorch.server.metrics import Counters
 from hetorch.server.refusal import Refusal
 from hetorch.wire.codes import Code
 from hetorch.wire.limits import SLOWEST_BYTES_PER_SECOND
@@ -37,7 +37,7 @@ class Guard:
     reads one too slowly is disconnected: otherwise the unread part would stay in memory as long as the client likes.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, idle_timeout: float) -> None:
+    def __init__(self, app: ASGIApp, metrics: Counters, idle_timeout: float) -> None:
         self._app = app
         self._metrics = metrics
         self._idle_timeout = idle_timeout
@@ -53,7 +53,7 @@ class Guard:
             refusal = Refusal(Code.REQUEST_AMBIGUOUS, ambiguity).response()
             if scope.get("http_version", "1.1").startswith("1"):  # HTTP/2 forbids the header
                 refusal.headers["Connection"] = "close"
-            self._metrics.count(refusal.status_code)
+            self._metrics.answered(refusal.status_code)
             with contextlib.suppress(_SlowReader):
                 await refusal(scope, receive, functools.partial(self._send, send))
             return
@@ -65,7 +65,7 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                self._metrics.count(message["status"])
+                self._metrics.answered(message["status"])
                 if message["status"] >= 400:
                     await body.discard()
             await self._send(send, message)

@@ -26,7 +26,7 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-class Metrics:
+class Counters:
     """The counters of one server; safe to use from many threads."""
 
     def __init__(self) -> None:
@@ -38,7 +38,7 @@ class Metrics:
         self._out_of_memory = 0
         self._runs: dict[str, deque[float]] = {}
 
-    def count(self, status: int) -> None:
+    def answered(self, status: int) -> None:
         """Count one answered request by its HTTP status: 4xx as refused, 503 as busy, other 5xx as failed."""
         with self._lock:
             self._requests += 1
@@ -46,15 +46,19 @@ class Metrics:
             self._busy += status == Code.BUSY.status
             self._failed += status >= 500 and status != Code.BUSY.status
 
-    def ran_out_of_memory(self) -> None:
-        """Count a request for which there was no memory; its 503 counts as busy too."""
+    def count(self, name: str, **labels: str) -> None:
+        """Count `out_of_memory`, a request for which there was no memory (its 503 counts as busy too)."""
         with self._lock:
-            self._out_of_memory += 1
+            self._out_of_memory += name == "out_of_memory"
 
-    def ran(self, model: str, milliseconds: float) -> None:
-        """Record the run time of one prediction; the last KEPT_RUNS of each model are kept."""
-        with self._lock:
-            self._runs.setdefault(model, deque(maxlen=KEPT_RUNS)).append(milliseconds)
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Record `run_seconds`, the run time of one prediction; the last KEPT_RUNS of each `model` are kept."""
+        if name == "run_seconds":
+            with self._lock:
+                self._runs.setdefault(labels["model"], deque(maxlen=KEPT_RUNS)).append(value * 1e3)
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Take a number that goes up and down; none is shown."""
 
     def snapshot(self) -> dict[str, object]:
         """Return the counters as plain data for JSON; run times as p50 and p95 in milliseconds."""

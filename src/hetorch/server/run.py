@@ -29,7 +29,7 @@ from hetorch.server.connections import (
 )
 from hetorch.server.exposure import Tls
 from hetorch.server.settings import Settings
-from hetorch.server.workers import WORKER_THREADS
+from hetorch.serving.work.worker_pool import WORKER_THREADS
 
 Listening = Callable[[str], None]
 """Called with the base address once the server accepts connections."""

@@ -13,12 +13,12 @@ import pytest
 
 from hetorch.errors import SecretImportError
 from hetorch.server.app import create_app
-from hetorch.server.isolation import SECRET_MODULES, loaded_secret_modules
-from hetorch.server.models import ServedModel
+from hetorch.serving.isolation import SECRET_MODULES, loaded_secret_modules
+from hetorch.serving.models import ServedModel
 from tests.server.small_plan import small_plan
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "service.md"
-SERVER_PACKAGES = ("hetorch.server", "hetorch.runtime", "hetorch.wire", "hetorch.plan")
+SERVER_PACKAGES = ("hetorch.server", "hetorch.serving", "hetorch.runtime", "hetorch.wire", "hetorch.plan")
 
 
 def run(program: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -45,7 +45,7 @@ for name in {names!r}:
         assert "never hold a secret key" in str(error), error
     else:
         raise SystemExit(f"{{name}} was imported")
-from hetorch.server.isolation import loaded_secret_modules
+from hetorch.serving.isolation import loaded_secret_modules
 assert loaded_secret_modules() == []
 assert not any(name == "torch" or name.startswith("torch.") for name in sys.modules), "torch is loaded"
 print("isolated")
@@ -63,7 +63,7 @@ IMPORTERS = (
 @pytest.mark.parametrize(
     "start",
     [
-        "from hetorch.server.isolation import isolate; isolate(); isolate()",
+        "from hetorch.serving.isolation import isolate; isolate(); isolate()",
         "from hetorch.server.app import create_app; create_app({})",
     ],
     ids=["isolate", "create_app"],
@@ -78,7 +78,7 @@ def test_the_server_runs_without_them_and_refuses_them(start: str) -> None:
 @pytest.mark.parametrize(
     "start",
     [
-        "from hetorch.server.isolation import isolate; isolate()",
+        "from hetorch.serving.isolation import isolate; isolate()",
         "import hetorch.server.app as s; s.create_app({})",
     ],
     ids=["isolate", "create_app"],
@@ -122,7 +122,7 @@ for name in {names!r}:
     if os.fork() == 0:  # nothing of hetorch is loaded here: as good as a new interpreter, and much faster
         try:
             importlib.import_module(name)
-            from hetorch.server.isolation import loaded_secret_modules
+            from hetorch.serving.isolation import loaded_secret_modules
             outside = ("torch", "scipy", "sklearn", "onnx", "hetorch.compiler", "hetorch.model_owner")
             loaded = [m for m in sys.modules if any(m == o or m.startswith(o + ".") for o in outside)]
             problem = loaded_secret_modules() + loaded[:3]

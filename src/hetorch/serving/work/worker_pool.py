@@ -9,8 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from hetorch.server.refusal import Refusal
-from hetorch.wire.codes import Code
+from hetorch.serving.errors import Busy, DeadlinePassed
 
 R = TypeVar("R")
 
@@ -46,16 +45,14 @@ class WorkerPool:
             timeout: seconds for waiting and running together.
 
         Raises:
-            Refusal: busy if the queue is full or the server is stopped, timeout after `timeout` seconds.
+            Busy: the queue is full or the server is stopped.
+            DeadlinePassed: after `timeout` seconds.
             Exception: whatever `work` raises.
         """
         if self._closed:
-            raise Refusal(Code.BUSY, STOPPED)
+            raise Busy(STOPPED)
         if self._pending >= self._capacity:
-            raise Refusal(
-                Code.BUSY,
-                f"no more computations are taken beside {self._pending} that run or wait; try again",
-            )
+            raise Busy(f"no more computations are taken beside {self._pending} that run or wait; try again")
         abandoned = threading.Event()
         submitted = time.perf_counter()
 
@@ -71,14 +68,11 @@ class WorkerPool:
         try:
             return await asyncio.wait_for(asyncio.shield(future), timeout)
         except TimeoutError:
-            raise Refusal(
-                Code.TIMEOUT,
-                f"the computation took longer than {timeout:g} s, the most that this server allows",
-            ) from None
+            raise DeadlinePassed(timeout) from None
         except (
             asyncio.CancelledError
         ):  # it waited when the server was stopped, or ran beyond the time given then
-            raise Refusal(Code.BUSY, STOPPED) from None
+            raise Busy(STOPPED) from None
         finally:
             abandoned.set()
 

@@ -15,11 +15,11 @@ import pytest
 
 from hetorch.engine.secret import SecretKey
 from hetorch.model_owner.encrypt import weights_message
-from hetorch.server import key_store
-from hetorch.server.key_store import KeyStore
-from hetorch.server.models import ServedModel
 from hetorch.server.settings import Settings
-from hetorch.server.stored_kinds import Identity, KeyKind, StoredKind, WeightKind
+from hetorch.serving.keys import key_store
+from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.keys.stored_kinds import Identity, KeyKind, StoredKind, WeightKind
+from hetorch.serving.models import ServedModel
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
 from tests.server.small_plan import outsourced_plan
@@ -51,9 +51,9 @@ def test_a_folder_that_is_gone_stops_nobody(
 FULL_DISK = """
 import resource, sys
 from pathlib import Path
-from hetorch.server.key_store import KeyStore
+from hetorch.serving.keys.key_store import KeyStore
 from tests.server.small_plan import small_plan
-from hetorch.server.stored_kinds import KeyKind
+from hetorch.serving.keys.stored_kinds import KeyKind
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
 plan = small_plan()

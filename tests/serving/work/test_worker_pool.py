@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from hetorch.server.workers import WorkerPool
+from hetorch.serving.work.worker_pool import WorkerPool
 
 
 def test_a_computation_that_could_not_be_submitted_is_not_pending(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from hetorch.engine.backend import NATIVE
 from hetorch.engine.native import EvaluationKeys
 from hetorch.interop.seal.backend import SEAL
 from hetorch.params.insecure import insecure_small
-from hetorch.server.engine_cache import CLIENTS, EngineCache
+from hetorch.serving.models.engine_cache import CLIENTS, EngineCache
 
 PARAMETERS = insecure_small(1 << 11, 2)
 

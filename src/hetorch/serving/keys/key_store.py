@@ -22,8 +22,8 @@ from typing import Any, TypeVar, cast
 from hetorch.atomic_files import write_atomically
 from hetorch.errors import OtherVersionError, PlanUseError, StorageError, WireError
 from hetorch.quantities import exact_size_text
-from hetorch.server.quiet_log import QuietLog
-from hetorch.server.stored_kinds import StoredKind
+from hetorch.serving.keys.stored_kinds import StoredKind
+from hetorch.serving.quiet_log import QuietLog
 from hetorch.wire.answers import KEY_ID
 
 log = logging.getLogger("hetorch.server")

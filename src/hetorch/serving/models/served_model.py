@@ -20,8 +20,8 @@ from hetorch.plan.public import PublicPlan
 from hetorch.progress import Progress
 from hetorch.runtime import Runner
 from hetorch.runtime.pieces import storage_within
-from hetorch.server.engine_cache import EngineCache
-from hetorch.server.stored_kinds import KeyKind, StoredKind, TenantKind, WeightKind
+from hetorch.serving.keys.stored_kinds import KeyKind, StoredKind, TenantKind, WeightKind
+from hetorch.serving.models.engine_cache import EngineCache
 from hetorch.wire.answers import MODEL_NAME
 from hetorch.wire.frame import FrameLimits
 from hetorch.wire.predict import request_limits

@@ -1,0 +1,191 @@
+"""The endpoints of the service: what each address reads from its request, and how it answers."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from hetorch.errors import PlanUseError
+from hetorch.quantities import exact_size_text
+from hetorch.server.access import check_model, check_operator, token_of
+from hetorch.server.body import BodyBudget, check_content_type, read_body
+from hetorch.server.metrics import Counters
+from hetorch.server.refusal import Refusal
+from hetorch.server.settings import Settings
+from hetorch.server.tokens import ANYONE
+from hetorch.serving.errors import WeightsMissing
+from hetorch.serving.isolation import loaded_secret_modules
+from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.keys.stored_kinds import StoredKind
+from hetorch.serving.models import ServedModel
+from hetorch.serving.quiet_log import QuietLog
+from hetorch.serving.service import Service, weight_kind
+from hetorch.serving.work.worker_pool import WorkerPool
+from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
+from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
+from hetorch.wire.codes import Code
+from hetorch.wire.server_timing import dump_server_timing
+from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
+
+if TYPE_CHECKING:
+    from hetorch.server.connections import (
+        ConnectionLimits,  # needs uvicorn, which another ASGI server does without
+    )
+
+log = logging.getLogger("hetorch.server")
+
+
+class Endpoints:
+    """The endpoints, over one service. PlanUseError if the settings do not suffice for one of the models: it would
+    refuse every request."""
+
+    def __init__(self, models: Mapping[str, ServedModel], settings: Settings) -> None:
+        self.metrics = Counters()
+        self._settings = settings
+        bodies = {
+            name: max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
+            for name, model in models.items()
+        }
+        uploads = [sum(kind.memory_bytes for kind in model.kinds) for model in models.values()]
+        key_memory, body_memory = settings.memory_limits(
+            max(uploads, default=0), max(bodies.values(), default=0)
+        )
+        self._quiet = QuietLog(log)
+        self._bodies = BodyBudget(body_memory)
+        self.service = Service(
+            models,
+            keys=KeyStore(key_memory, settings.key_folder, settings.key_disk),
+            workers=WorkerPool(settings.workers, settings.queue),
+            metrics=self.metrics,
+            request_timeout=settings.request_timeout,
+        )
+        for name, largest in bodies.items():
+            if largest > body_memory:
+                raise PlanUseError(
+                    f"requests for {name!r} have bodies of up to {exact_size_text(largest)}, the limit is "
+                    f"{exact_size_text(body_memory)}; raise body_memory= (--body-memory)"
+                )
+
+    async def health(self, request: Request) -> Response:
+        """Answer GET /v1/health."""
+        return JSONResponse({"status": "ok", "models": len(self.service.models)})
+
+    async def list_models(self, request: Request) -> Response:
+        """Answer GET /v1/models: the names and fingerprints of the models that the token may use."""
+        token = token_of(request)
+        models = [model for model in self.service.models.values() if token.may_use(model.name)]
+        entries = [ModelEntry(model.name, model.public.fingerprint) for model in models]
+        return Response(dump_models(entries), media_type=JSON)
+
+    async def public_plan(self, request: Request) -> Response:
+        """Answer GET /v1/models/{name}: the public plan, and the longest time of a request."""
+        limit = dump_time_limit(self._settings.request_timeout)
+        return Response(
+            self._model(request).public_bytes, media_type=JSON, headers={TIME_LIMIT_HEADER: limit}
+        )
+
+    async def find_keys(self, request: Request) -> Response:
+        """Answer GET /v1/models/{name}/keys/{key_id}: 200 if the server has these keys, else 404."""
+        model = self._model(request)
+        key_id = _check_key_id(request.path_params["key_id"])
+        self.service.check_keys(model, key_id)
+        return Response(dump_key_id(key_id), media_type=JSON)
+
+    async def put_keys(self, request: Request) -> Response:
+        """Answer PUT /v1/models/{name}/keys: take evaluation keys; the same upload again changes nothing."""
+        model = self._model(request)
+        return await self._put(request, model, model.key_kind)
+
+    async def find_weights(self, request: Request) -> Response:
+        """Answer GET /v1/models/{name}/weights/{key_id}: 200 if the server has weights for these keys, else 404."""
+        model = self._model(request)
+        key_id = _check_key_id(request.path_params["key_id"])
+        try:
+            self.service.check_weights(model, key_id)
+        except WeightsMissing as error:
+            raise Refusal(error.code, str(error), status=404) from None
+        return Response(dump_key_id(key_id), media_type=JSON)
+
+    async def put_weights(self, request: Request) -> Response:
+        """Answer PUT /v1/models/{name}/weights: take encrypted weights, in place of earlier ones for the same keys."""
+        model = self._model(request)
+        return await self._put(request, model, weight_kind(model))
+
+    async def _put(self, request: Request, model: ServedModel, kind: StoredKind[object]) -> Response:
+        """Take an upload of keys or weights."""
+        check_content_type(request)
+        with self._bodies.hold() as held:
+            data = await read_body(
+                request,
+                held,
+                smallest=kind.smallest_upload,
+                largest=kind.largest_upload,
+                what=f"an upload of {kind.what} for {model.name!r}",
+                idle_timeout=self._settings.idle_timeout,
+            )
+            key_id = await self.service.put(kind, data)
+        return Response(dump_key_id(key_id), media_type=JSON)
+
+    async def predict(self, request: Request) -> Response:
+        """Answer POST /v1/models/{name}/predict: compute the ciphertexts of the results from those of the samples."""
+        model = self._model(request)
+        check_content_type(request)
+        key_id = _check_key_id(request.headers.get(KEY_ID_HEADER, ""))
+        self.service.check_uploads(model, key_id)
+        with self._bodies.hold() as held:
+            data = await read_body(
+                request,
+                held,
+                smallest=model.limits.smallest,
+                largest=model.limits.largest,
+                what=f"a predict request for {model.name!r}",
+                idle_timeout=self._settings.idle_timeout,
+            )
+            prediction = await self.service.predict(model, key_id, data)
+        timing = dump_server_timing(prediction.milliseconds)
+        return Response(prediction.response, media_type=OCTETS, headers={SERVER_TIMING_HEADER: timing})
+
+    async def refuse_without_memory(self, request: Request, error: Exception) -> Response:
+        """Answer a request for which there is no memory with 503, and let the service make room."""
+        traceback.clear_frames(error.__traceback__)  # they hold what the request had taken
+        dropped = await self.service.make_room()
+        told = "the least recently used keys" if dropped else "no keys"
+        reason = "" if dropped else ", since some were shortly before"
+        self._quiet.warn(
+            f"{request.method} {request.scope['path'][:200]!r} found no memory; {told} were dropped{reason}. "
+            "Lower --key-memory (key_memory=), --body-memory (body_memory=) or --workers (workers=)"
+        )
+        return Refusal(Code.BUSY, "the server has no memory for this request now; try again").response()
+
+    async def show_metrics(self, request: Request) -> Response:
+        """Answer GET /v1/metrics: the counters, and the secret modules loaded (none, unless a test asked for it)."""
+        check_operator(request)
+        snapshot = self.metrics.snapshot() | self.service.snapshot()
+        snapshot |= {"secret_modules": loaded_secret_modules()}
+        limits: ConnectionLimits | None = getattr(request.app.state, "connections", None)
+        if limits is not None:  # not under an ASGI server of the embedder's own
+            snapshot |= {"connections": limits.open, "connections_refused": limits.refused}
+        return JSONResponse(snapshot)
+
+    def _model(self, request: Request) -> ServedModel:
+        """Return the model that the address names, with the uploads of the request's tenant.
+
+        Raises:
+            Refusal: the request's token may not use it.
+            ModelUnknown: there is none.
+        """
+        name = request.path_params["name"]
+        check_model(request, name)
+        token = token_of(request)
+        return self.service.model(name, None if token is ANYONE else token.tenant)
+
+
+def _check_key_id(key_id: str) -> str:
+    if not KEY_ID.fullmatch(key_id):
+        raise Refusal(Code.KEY_ID_MALFORMED, f"a key id has 64 hexadecimal digits, got {key_id[:80]!r}")
+    return key_id

@@ -1,0 +1,84 @@
+"""The refusals of the service, each with its stable code (`hetorch.wire.codes`) and one sentence for people.
+
+ServiceError
+├── Busy              no room for this computation now; `retry_after` tells when to ask again, if that is predicted
+├── DeadlinePassed    the computation did not end in its time
+├── ModelUnknown      there is no model of this name
+├── KeysMissing       the evaluation keys are not here
+├── WeightsMissing    the encrypted weights are not here
+└── WeightsInClear    encrypted weights for a model whose weights are in clear
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from hetorch.errors import HetorchError
+from hetorch.wire.addresses import MODELS
+from hetorch.wire.codes import Code
+
+
+class ServiceError(HetorchError):
+    """A request that the service does not fulfil, and whose reason its client may know."""
+
+    code: ClassVar[Code] = Code.INTERNAL
+
+
+class Busy(ServiceError):
+    """There is no room for a computation now. `retry_after`: seconds after which it is worth to ask again; None where
+    nothing is known about it."""
+
+    code = Code.BUSY
+
+    def __init__(self, sentence: str, retry_after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class DeadlinePassed(ServiceError):
+    """A computation did not end in its time, its wait included."""
+
+    code = Code.TIMEOUT
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the computation took longer than {seconds:g} s, the most that this server allows")
+
+
+class ModelUnknown(ServiceError):
+    """There is no model of this name."""
+
+    code = Code.MODEL_UNKNOWN
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no model {name[:128]!r} here; models are listed at {MODELS!r}")
+
+
+class KeysMissing(ServiceError):
+    """The evaluation keys with this id are not here."""
+
+    code = Code.KEYS_MISSING
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__(f"the keys {key_id[:12]}… are not here; upload them again")
+
+
+class WeightsMissing(ServiceError):
+    """There are no encrypted weights of this model for the keys with this id."""
+
+    code = Code.WEIGHTS_MISSING
+
+    def __init__(self, model: str, key_id: str) -> None:
+        super().__init__(
+            f"{model!r} computes on encrypted weights, and there are none for the keys {key_id[:12]}…: they were not "
+            "uploaded yet, or left the server's memory; whoever has the whole plan uploads them, with "
+            "Client.upload_weights(plan) or `hetorch upload-weights`"
+        )
+
+
+class WeightsInClear(ServiceError):
+    """Encrypted weights for a model whose weights the server has in clear."""
+
+    code = Code.WEIGHTS_IN_CLEAR
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"the server has the weights of {model!r} in clear; it takes none")

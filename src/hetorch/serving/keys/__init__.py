@@ -1,0 +1,1 @@
+"""What clients upload: evaluation keys, and weights encrypted under a client's key."""

@@ -1,0 +1,7 @@
+"""The models of a service."""
+
+from __future__ import annotations
+
+from hetorch.serving.models.served_model import ServedModel, load_models, model_name, serve_plan
+
+__all__ = ["ServedModel", "load_models", "model_name", "serve_plan"]

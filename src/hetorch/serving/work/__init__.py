@@ -1,0 +1,1 @@
+"""The computations of the service: who computes, when, and for how long."""
