@@ -60,8 +60,8 @@ def test_a_prediction_without_memory_is_busy_and_makes_room(
         answer = predict(http, owner, ids[-1])
         assert (answer.status_code, answer.json()["code"]) == (503, "busy")
         assert "retry-after" in answer.headers
-        kept = [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids]
-        assert kept == [404, 404, 200, 200]  # the least recently used half is gone
+        assert http.get("/v1/metrics").json()["keys_held"] == 0  # the only ones that were open
+        assert [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids] == [200] * 4  # nothing is lost
         assert predict(http, owner, ids[-1]).status_code == 200
         metrics = http.get("/v1/metrics").json()
         assert (metrics["out_of_memory"], metrics["busy"], metrics["failed"]) == (1, 1, 0)
@@ -76,13 +76,14 @@ def test_retries_of_what_never_fits_do_not_empty_the_store(
     monkeypatch.setattr(service, "ROOM_SECONDS", seconds)
     others = [make_owner(owner.plan) for _ in range(4)]
     with live({"small": served}) as url, httpx.Client(base_url=url, trust_env=False) as http:
-        ids = [put(http, one) for one in others]
+        for one in others:
+            assert predict(http, one, put(http, one)).status_code == 200
         with monkeypatch.context() as patched:
-            patched.setattr(stored_kinds, "load_evaluation_keys", lambda *_: take_too_much())
+            patched.setattr(stored_kinds, "pack_evaluation_keys", lambda *_: take_too_much())
             for _ in range(3):
                 assert http.put(KEYS, content=owner.keys, headers=OCTETS).status_code == 503
-        assert [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids].count(200) == kept
-        assert http.get("/v1/metrics").json()["out_of_memory"] == 3
+        metrics = http.get("/v1/metrics").json()
+        assert (metrics["keys_held"], metrics["out_of_memory"]) == (kept, 3)
 
 
 def test_what_a_failed_request_had_taken_is_free_before_the_answer(served: ServedModel) -> None:
@@ -113,7 +114,7 @@ def test_an_upload_without_memory_is_busy(
 ) -> None:
     with live({"small": served}) as url, httpx.Client(base_url=url, trust_env=False) as http:
         with monkeypatch.context() as patched:
-            patched.setattr(stored_kinds, "load_evaluation_keys", lambda *_: take_too_much())
+            patched.setattr(stored_kinds, "pack_evaluation_keys", lambda *_: take_too_much())
             for _ in range(3):
                 answer = http.put(KEYS, content=owner.keys, headers=OCTETS)
                 assert (answer.status_code, answer.json()["code"]) == (503, "busy")

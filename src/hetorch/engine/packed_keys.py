@@ -82,7 +82,7 @@ def map_evaluation_keys(
         WireError: the file has another size, version or checksum, or other keys.
         OSError: it cannot be read.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         size, expected = os.fstat(descriptor).st_size, packed_file_bytes(parameters, spec)
         if size != expected:

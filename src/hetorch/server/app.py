@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
@@ -19,11 +20,17 @@ from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
-from hetorch.serving.errors import ServiceError
+from hetorch.server.upload_endpoints import UploadEndpoints
+from hetorch.serving.errors import ServiceError, UploadOffset
 from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
+from hetorch.serving.service import Service
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
+
+SWEEP_SECONDS = 5.0
+"""Time between two sweeps of the key store, in seconds. Raised, keys that another process deleted stay mapped longer,
+and a killed process forgets more uses of keys."""
 
 
 def create_app(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Starlette:
@@ -55,13 +62,17 @@ def insecure_app_beside_secrets(
 def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> Starlette:
     settings = settings or Settings()
     endpoints = Endpoints(models, settings)
+    stored = UploadEndpoints(endpoints.service, settings)
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
     audit = [] if settings.audit_log is None else [Middleware(Audit, audit_log=AuditLog(settings.audit_log))]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_sweep(endpoints.service))
         yield
+        sweeping.cancel()
         endpoints.service.close()
+        await asyncio.to_thread(endpoints.service.close_store)
 
     name, key_id = "{name}", "{key_id}"
     routes = [
@@ -73,6 +84,12 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
         Route(addresses.stored_keys(name, key_id), endpoints.find_keys),
         Route(addresses.weights(name), endpoints.put_weights, methods=["PUT"]),
         Route(addresses.stored_weights(name, key_id), endpoints.find_weights),
+        Route(addresses.keys(name), stored.list_keys),
+        Route(addresses.stored_keys(name, key_id), stored.delete_keys, methods=["DELETE"]),
+        Route(addresses.begin_upload(name), stored.begin_upload, methods=["POST"]),
+        Route(addresses.upload("{upload}"), stored.show_upload),
+        Route(addresses.upload("{upload}"), stored.continue_upload, methods=["PATCH"]),
+        Route(addresses.upload("{upload}"), stored.cancel_upload, methods=["DELETE"]),
         Route(addresses.predict(name), endpoints.predict, methods=["POST"]),
     ]
     app = Starlette(
@@ -95,6 +112,13 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
     return app
 
 
+async def _sweep(service: Service) -> None:
+    """Delete what is too old, every SWEEP_SECONDS."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        await asyncio.to_thread(service.sweep)
+
+
 async def _answer_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     return error.response()
@@ -102,7 +126,10 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
-    return Refusal(error.code, str(error)).response()
+    response = Refusal(error.code, str(error)).response()
+    if isinstance(error, UploadOffset):
+        response.headers[addresses.UPLOAD_OFFSET_HEADER] = str(error.offset)
+    return response
 
 
 async def _answer_malformed_message(request: Request, error: Exception) -> Response:

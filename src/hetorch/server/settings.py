@@ -9,6 +9,7 @@ from pathlib import Path
 from hetorch.errors import InputError
 from hetorch.ir.matrix_memory import physical_memory
 from hetorch.quantities import exact_size_text
+from hetorch.serving.keys.disk_store import DiskLimits
 from hetorch.wire.limits import REQUEST_SECONDS
 
 log = logging.getLogger("hetorch.server")
@@ -32,8 +33,12 @@ class Settings:
         body_memory: bytes of request bodies held at once; None for the default of `memory_limits`.
         key_memory: bytes of evaluation keys and encrypted weights ready for use; None for the default of
             `memory_limits`.
-        key_folder: a folder that keeps uploads on disk too; None for memory only.
-        key_disk: bytes that uploads in `key_folder` may take.
+        key_folder: a folder that keeps uploads; None for a temporary one, which goes when the process ends.
+        key_disk: bytes that uploads in `key_folder` may take; in a temporary one, at most twice `key_memory`.
+        key_quota: bytes of one tenant's uploads; None for no limit of its own.
+        key_days: days after which uploads that nobody has used are deleted; None to keep them.
+        uploads_per_tenant: uploads in pieces that one tenant may have under way at once.
+        upload_hours: hours after which an upload in pieces that has not ended is given up.
         request_timeout: seconds for one computation, its wait included. Clients are told and wait as long.
         head_timeout: seconds for the head of a request, from the connection or the answer before it.
         idle_timeout: seconds between two pieces of a body, and for reading an answer beyond the time that its length
@@ -52,6 +57,10 @@ class Settings:
     key_memory: int | None = None
     key_folder: Path | None = None
     key_disk: int = 64 * GIB
+    key_quota: int | None = None
+    key_days: float | None = 90.0
+    uploads_per_tenant: int = 16
+    upload_hours: float = 24.0
     request_timeout: float = REQUEST_SECONDS
     head_timeout: float = 10.0
     idle_timeout: float = 30.0
@@ -67,6 +76,8 @@ class Settings:
             "body_memory",
             "key_memory",
             "key_disk",
+            "key_quota",
+            "uploads_per_tenant",
             "connections",
             "connections_per_address",
         ):
@@ -77,6 +88,15 @@ class Settings:
         for name in ("request_timeout", "head_timeout", "idle_timeout", "shutdown_timeout"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be a positive number of seconds, got {getattr(self, name)!r}")
+        for name in ("key_days", "upload_hours"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise InputError(f"{name} must be positive, got {getattr(self, name)!r}")
+
+    def key_limits(self, key_memory: int) -> DiskLimits:
+        """Return the limits of the key folder. A temporary one, which may lie in memory, has at most twice
+        `key_memory`, so that what is open fits."""
+        size = self.key_disk if self.key_folder is not None else min(self.key_disk, 2 * key_memory)
+        return DiskLimits(size, self.key_quota, None if self.key_days is None else self.key_days * 86400)
 
     def memory_limits(self, keys_needed: int = 0, body_needed: int = 0) -> tuple[int, int]:
         """Return the bytes for keys and encrypted weights, and those for bodies. A line in the log tells if they exceed

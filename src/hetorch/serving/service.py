@@ -8,13 +8,16 @@ import gc
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import BinaryIO
 
 from hetorch.engine.native import Ciphertext
 from hetorch.errors import WireError
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.serving.errors import KeysMissing, ModelUnknown, WeightsInClear, WeightsMissing
+from hetorch.serving.keys.catalogue import UploadEntry
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.stored_kinds import StoredKind
+from hetorch.serving.keys.uploads import Uploads
 from hetorch.serving.metrics import Metrics
 from hetorch.serving.models import ServedModel
 from hetorch.serving.work.worker_pool import WorkerPool
@@ -39,6 +42,7 @@ class Service:
     Args:
         models: by name.
         keys: what clients have uploaded.
+        uploads: what they are uploading in pieces.
         workers: they compute.
         metrics: is told of runs (`run_seconds`, by `model`) and of requests without memory (`out_of_memory`).
         request_timeout: seconds for one computation, its wait included.
@@ -52,12 +56,14 @@ class Service:
         models: Mapping[str, ServedModel],
         *,
         keys: KeyStore,
+        uploads: Uploads,
         workers: WorkerPool,
         metrics: Metrics,
         request_timeout: float,
     ) -> None:
         self.models = models
         self.keys = keys
+        self.uploads = uploads
         self.workers = workers
         self._metrics = metrics
         self._request_timeout = request_timeout
@@ -68,6 +74,16 @@ class Service:
     def close(self) -> None:
         """Take no more computations and refuse waiting ones; running ones end by themselves."""
         self.workers.close()
+
+    def close_store(self) -> None:
+        """Close the files of keys and weights, after the last computation; in a thread, since it waits for the disk."""
+        self.uploads.close()
+        self.keys.close()
+
+    def sweep(self) -> None:
+        """Delete uploads that are too old; to be called every few seconds, in a thread."""
+        self.keys.sweep()
+        self.uploads.sweep()
 
     def model(self, name: str, tenant: str | None) -> ServedModel:
         """Return a model with the uploads of one tenant, or with those of everyone where there are no tenants (None).
@@ -97,16 +113,28 @@ class Service:
         if model.weight_kind is not None:
             self.check_weights(model, key_id)
 
-    async def put(self, kind: StoredKind[object], data: bytes | bytearray) -> str:
-        """Parse and keep an upload, in a worker; return the id of the keys that it is or belongs to.
+    async def put(self, kind: StoredKind[object], upload: BinaryIO, length: int) -> str:
+        """Check and keep an upload of `length` bytes, in a worker; return the id of the keys that it is or belongs to.
 
         The same upload again changes nothing; other weights for the same keys replace the earlier ones.
 
         Raises:
             WireError: the upload is malformed.
+            QuotaExceeded: it is larger than what a tenant may have.
             Busy, DeadlinePassed: as WorkerPool.run.
         """
-        return await self.workers.run(lambda waited: self.keys.put(kind, data), self._request_timeout)
+        return await self.workers.run(
+            lambda waited: self.keys.put(kind, upload, length), self._request_timeout
+        )
+
+    async def finish_upload(self, kind: StoredKind[object], upload: UploadEntry) -> str:
+        """Check and keep an upload whose pieces have all come, in a worker; return the id of its keys.
+
+        Raises:
+            WireError, QuotaExceeded, UploadUnknown: as Uploads.finish.
+            Busy, DeadlinePassed: as WorkerPool.run.
+        """
+        return await self.workers.run(lambda waited: self.uploads.finish(kind, upload), self._request_timeout)
 
     async def predict(self, model: ServedModel, key_id: str, request: bytes | bytearray) -> Prediction:
         """Compute the response to a predict request, in a worker.

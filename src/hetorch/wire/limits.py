@@ -8,6 +8,9 @@ from __future__ import annotations
 MAX_ANSWER_BYTES = 1 << 16
 """Longest JSON answer that a client reads, in bytes, except for public plans. It must hold MAX_MODELS models."""
 
+MAX_UPLOAD_REQUEST_BYTES = 4096
+"""Longest request that begins an upload, in bytes; it has three short members."""
+
 MAX_KEY_BYTES = 4 << 30
 """Most evaluation keys that a client makes for a plan unless its owner allows more, in bytes on the wire. In memory,
 while they are made, keys take up to 6.4 times as much: 16 bytes for each 20-bit residue."""

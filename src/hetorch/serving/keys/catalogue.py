@@ -116,7 +116,10 @@ class Catalogue:
         return _entry(rows[0]) if rows else None
 
     def entries(self, tenant: str | None = None, kind: str | None = None) -> list[Entry]:
-        """Return the entries, the least recently used first; only those of a tenant or kind if it is given."""
+        """Return the entries, only those of a tenant or kind if it is given.
+
+        Those that no computation ever asked for are first, and then the least recently used.
+        """
         rows = self._read(
             f"SELECT {_ENTRY} FROM stored WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR kind = ?2) "
             "ORDER BY uses > 0, turn",
@@ -128,15 +131,6 @@ class Catalogue:
         """Return the bytes of each tenant's files."""
         return dict(self._read("SELECT tenant, SUM(bytes) FROM stored GROUP BY tenant", ()))
 
-    def oldest(self, tenant: str, but: str) -> Entry | None:
-        """Return the entry of a tenant that leaves first, but never the one of the file `but`: entries that no
-        computation ever asked for leave before the others, and the least recently used before the later ones."""
-        rows = self._read(
-            f"SELECT {_ENTRY} FROM stored WHERE tenant = ? AND file != ? ORDER BY uses > 0, turn LIMIT 1",
-            (tenant, but),
-        )
-        return _entry(rows[0]) if rows else None
-
     def unused_for(self, seconds: float) -> list[Entry]:
         """Return the entries that were not used for so many seconds of the folder's life."""
         limit = self._clock.read().seconds - seconds
@@ -147,7 +141,7 @@ class Catalogue:
     def put(self, slot: Slot, content: str, what: str, file: str, size: int) -> Entry | None:
         """Add an entry; return the one whose place it takes, if there is one."""
         now = self._clock.read()
-        with self.changing():
+        with self._changing():
             before = self.find(slot)
             uses = 0 if before is None else before.uses
             values = (slot.tenant, slot.kind, slot.key_id, content, what, file, size, now.wall, now.wall)
@@ -161,7 +155,7 @@ class Catalogue:
     def used(self, uses: dict[str, int]) -> None:
         """Count uses of files, the most recent one last."""
         now = self._clock.read()
-        with self.changing():
+        with self._changing():
             (turn,) = self._database.execute("SELECT COALESCE(MAX(turn), 0) FROM stored").fetchone()
             self._database.executemany(
                 "UPDATE stored SET uses = uses + ?, turn = ?, used = ?, used_seconds = ? WHERE file = ?",
@@ -175,9 +169,9 @@ class Catalogue:
         """Delete entries; what they said is overwritten, in the write-ahead log too."""
         if not entries:
             return
-        with self.changing():
+        with self._changing():
             self._database.executemany("DELETE FROM stored WHERE file = ?", [(one.file,) for one in entries])
-        self.empty_log()
+        self._empty_log()
 
     def uploads(self, tenant: str | None = None) -> list[UploadEntry]:
         """Return the uploads under way, the oldest first."""
@@ -196,7 +190,7 @@ class Catalogue:
     def begin_upload(self, upload: UploadEntry) -> None:
         """Add an upload that begins."""
         values = (upload.id, upload.tenant, upload.kind, upload.content, upload.model, upload.what)
-        with self.changing():
+        with self._changing():
             self._database.execute(
                 "INSERT INTO uploads VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (*values, upload.bytes, self._clock.read().seconds),
@@ -204,13 +198,13 @@ class Catalogue:
 
     def end_upload(self, upload: str) -> None:
         """Delete an upload that has ended."""
-        with self.changing():
+        with self._changing():
             self._database.execute("DELETE FROM uploads WHERE id = ?", (upload,))
 
     def write_time(self) -> None:
         """Store the reading of the clock, from which the next process goes on."""
         now = self._clock.read()
-        with self.changing():
+        with self._changing():
             self._database.execute(
                 "INSERT INTO clock VALUES (0, ?, ?) ON CONFLICT (id) DO UPDATE SET "
                 "seconds = MAX(seconds, excluded.seconds), wall = excluded.wall",
@@ -222,12 +216,9 @@ class Catalogue:
         return int(self._read("PRAGMA data_version", ())[0][0])
 
     @contextlib.contextmanager
-    def changing(self) -> Iterator[None]:
-        """Make the changes of the block one transaction; within another block they belong to that one's."""
+    def _changing(self) -> Iterator[None]:
+        """Make the changes of the block one transaction."""
         with self._lock, _storage(self._path):
-            if self._database.in_transaction:
-                yield
-                return
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -240,11 +231,10 @@ class Catalogue:
         with self._lock, _storage(self._path):
             return self._database.execute(query, values).fetchall()
 
-    def empty_log(self) -> None:
-        """Write the write-ahead log into the database and cut it off; nothing within a block of `changing`."""
+    def _empty_log(self) -> None:
+        """Write the write-ahead log into the database, and cut it off."""
         with self._lock, _storage(self._path):
-            if not self._database.in_transaction:
-                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _open(self) -> sqlite3.Connection:
         with _storage(self._path):
@@ -270,13 +260,18 @@ class CatalogueDamaged(StorageError):
     """The database is no database, or one of another version."""
 
 
+class CatalogueFull(StorageError):
+    """The disk has no room for a change of the database."""
+
+
 @contextlib.contextmanager
 def _storage(path: Path | str) -> Iterator[None]:
     """Turn an error of SQLite into a StorageError."""
     try:
         yield
     except sqlite3.OperationalError as error:  # full, read-only, locked
-        raise StorageError(f"the catalogue {path} of stored keys cannot be used: {error}") from error
+        kind = CatalogueFull if error.sqlite_errorcode == sqlite3.SQLITE_FULL else StorageError
+        raise kind(f"the catalogue {path} of stored keys cannot be used: {error}") from error
     except sqlite3.Error as error:
         raise CatalogueDamaged(f"the catalogue {path} of stored keys is damaged: {error}") from error
 

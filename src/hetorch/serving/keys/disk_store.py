@@ -6,12 +6,12 @@ import contextlib
 import errno
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hetorch.errors import StorageError
-from hetorch.serving.keys.catalogue import Catalogue, CatalogueDamaged, Entry, Slot
+from hetorch.serving.keys.catalogue import Catalogue, CatalogueDamaged, CatalogueFull, Entry, Slot
 from hetorch.serving.keys.key_folder import KeyFolder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -56,6 +56,7 @@ class DiskStore:
         self.folder = KeyFolder(path)
         self.catalogue = self._open_catalogue()
         self._lock = threading.Lock()
+        self._evicting = threading.Lock()
         self._uses: OrderedDict[str, int] = OrderedDict()  # of files, since the catalogue was told
         self._clean()
 
@@ -90,8 +91,10 @@ class DiskStore:
         self._tell_uses()
         try:
             self._write(slot, content, what, size, pieces())
-        except OSError as error:
-            if error.errno not in _FULL or not self._evict(slot.tenant, "", size):
+        except (OSError, CatalogueFull) as error:
+            if isinstance(error, OSError) and error.errno not in _FULL:
+                raise
+            if not self._evict(slot.tenant, "", size):
                 raise
             self._write(slot, content, what, size, pieces())
 
@@ -122,38 +125,41 @@ class DiskStore:
     def _evict(self, tenant: str, newest: str, room: int) -> bool:
         """Delete files beyond the limits, and to make `room` bytes free for a tenant, but not the file `newest`. False
         without a deletion if there are fewer than `room`."""
-        quota, victims = self._limits.quota, []
-        with self.catalogue.changing():
+        with self._evicting:
             usage = self.catalogue.usage()
-            total = sum(usage.values())
-            target = min(self._limits.bytes, total) - room
-            if target < 0:
+            if room > sum(usage.values()):
                 return False
-            usage[tenant] = usage.get(tenant, 0) + room
-            while quota is not None and usage[tenant] > quota:
-                victim = self.catalogue.oldest(tenant, newest)
-                if victim is None:
-                    break
-                victims.append(victim)
-                self.catalogue.forget([victim])
-                usage[tenant] -= victim.bytes
-                total -= victim.bytes
-            while total > target:
-                largest = max(usage, key=lambda name: usage[name], default=None)
-                if largest is None:
-                    break
-                victim = self.catalogue.oldest(largest, newest)
-                if victim is None:
-                    del usage[largest]
-                    continue
-                victims.append(victim)
-                self.catalogue.forget([victim])
-                usage[largest] -= victim.bytes
-                total -= victim.bytes
-        if victims:
-            self.catalogue.empty_log()
-            self._unlink(victims)
+            victims = list(self._victims(usage, tenant, newest, room))
+            if room:  # a full disk has no room for changes of the catalogue either
+                self._unlink(victims)
+            self.catalogue.forget(victims)
+            if not room:
+                self._unlink(victims)
         return True
+
+    def _victims(self, usage: dict[str, int], tenant: str, newest: str, room: int) -> Iterator[Entry]:
+        """Yield the entries that must leave: `usage` has the bytes of each tenant, `room` is what `tenant` needs."""
+        queues: dict[str, Iterator[Entry]] = {}
+        usage = {**usage, tenant: usage.get(tenant, 0) + room}
+        left = usage.copy()  # of the tenants that have something that may leave
+        total = sum(usage.values())
+        target = min(self._limits.bytes, total - room)
+        while left and (total > target or self._exceeds_quota(left.get(tenant, 0))):
+            largest = max(left, key=lambda name: left[name])
+            chosen = tenant if self._exceeds_quota(left.get(tenant, 0)) else largest
+            queue = queues.setdefault(
+                chosen, (one for one in self.catalogue.entries(chosen) if one.file != newest)
+            )
+            victim = next(queue, None)
+            if victim is None:
+                del left[chosen]
+                continue
+            left[chosen] -= victim.bytes
+            total -= victim.bytes
+            yield victim
+
+    def _exceeds_quota(self, size: int) -> bool:
+        return self._limits.quota is not None and size > self._limits.quota
 
     def _unlink(self, entries: Iterable[Entry]) -> None:
         for entry in entries:

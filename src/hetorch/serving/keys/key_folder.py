@@ -17,6 +17,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class KeyFolder:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"the key folder {path} cannot be used: {error.strerror or error}") from error
+        self._delete = weakref.finalize(self, _delete_own, path, os.getpid()) if self._temporary else None
         self.path = path
         self._stored, self._parts = path / "stored", path / "parts"
         for folder in (self._stored, self._parts):
@@ -66,10 +68,9 @@ class KeyFolder:
 
     def close(self) -> None:
         """Delete a temporary folder."""
-        if self._temporary:
-            shutil.rmtree(self.path, ignore_errors=True)
+        if self._delete is not None and self._delete.alive:
+            self._delete()
             os.close(self._lock)
-            self._temporary = False
 
     @contextlib.contextmanager
     def writing(self, pieces: Iterable[bytes]) -> Iterator[str]:
@@ -153,6 +154,12 @@ def _flush(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _delete_own(path: Path, process: int) -> None:
+    """Delete a temporary folder, in the process that made it and not in a forked child."""
+    if os.getpid() == process:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _delete_abandoned() -> None:

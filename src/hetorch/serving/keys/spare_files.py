@@ -9,14 +9,24 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from hetorch.serving.keys.catalogue import Slot
 
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def memory_file() -> BinaryIO:
+    """Return an empty file in memory, whose bytes are free when nobody has it any more."""
+    descriptor = os.memfd_create("hetorch-upload", os.MFD_CLOEXEC)
+    file = os.fdopen(descriptor, "w+b", closefd=False)
+    weakref.finalize(file, os.close, descriptor)
+    return cast(BinaryIO, file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,8 +116,10 @@ class KeyKind:
 
     def identify(self, upload: BinaryIO) -> Identity:
         """Return the identity: the id of keys is the SHA-256 of their bytes."""
-        key_id = hashlib.file_digest(upload, "sha256").hexdigest()
-        return Identity(key_id, key_id)
+        digest = hashlib.sha256()
+        while piece := upload.read(_PIECE_BYTES):
+            digest.update(piece)
+        return Identity(digest.hexdigest(), digest.hexdigest())
 
     def prepare(self, upload: BinaryIO, length: int) -> Iterator[bytes]:
         """Yield the packed keys; one is in memory at a time."""
