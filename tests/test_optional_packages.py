@@ -38,6 +38,7 @@ ENTRIES = {
     "onnx": ["hetorch.load_model('net.onnx')"],
     "starlette": ["hetorch.server.create_app"],
     "h11": [],  # uvicorn needs it
+    "httptools": [],  # only a command needs it
     "uvicorn": [],  # only a command needs it
     "matplotlib": [],  # mlxtend asks for it and does without
     "ipykernel": [],  # only a notebook needs these two
@@ -58,6 +59,7 @@ COMMANDS = {
     "onnx": [["compile", "net.onnx"]],
     "starlette": [["serve", "plan"]],
     "uvicorn": [["serve", "plan"]],
+    "httptools": [["serve", "plan"]],
 }
 """Commands that need each package."""
 

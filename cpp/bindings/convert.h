@@ -3,9 +3,11 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
@@ -25,6 +27,13 @@ using ExpanderCallable = nb::typed<nb::callable, nb::bytes(nb::bytes, std::size_
 using SourceCallable = nb::typed<nb::callable, nb::object(std::size_t, std::size_t)>;
 using RealArray = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ComplexArray = nb::ndarray<const std::complex<double>, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// The shape of a family of switching keys: its number of special primes and its digit size. None is the main family.
+using Shape = std::optional<std::pair<std::size_t, std::size_t>>;
+
+inline const rlwe::KeyFamily& family_of(const ckks::Context& context, const Shape& shape) {
+  return shape ? context.rlwe().family({shape->first, shape->second}) : context.rlwe().main();
+}
 
 inline std::span<const std::uint8_t> view(const nb::bytes& bytes) {
   return {reinterpret_cast<const std::uint8_t*>(bytes.c_str()), bytes.size()};

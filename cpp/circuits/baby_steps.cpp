@@ -34,11 +34,11 @@ std::size_t tile_length(std::size_t n, std::size_t rotated) {
   return std::min(n, length);
 }
 
-NttPoly times_p(const NttPoly& poly, const rlwe::Context& context) {
+NttPoly times_p(const NttPoly& poly, const rlwe::KeyFamily& family) {
   NttPoly result(poly.n(), poly.limbs());
   ring::parallel_rows(poly, [&](std::size_t r) {
-    context.basis().kernels(r).multiply_scalar(result.row(r), poly.row(r), context.special_converter().product(r),
-                                               poly.n(), context.basis().modulus(r));
+    family.basis().kernels(r).multiply_scalar(result.row(r), poly.row(r), family.special_converter().product(r),
+                                              poly.n(), family.basis().modulus(r));
   });
   return result;
 }
@@ -55,18 +55,19 @@ struct LinearTransform::Steps {
 LinearTransform::Steps LinearTransform::make_steps(const ckks::Evaluator& evaluator,
                                                    std::span<const Ciphertext* const> inputs) const {
   const Context& context = evaluator.context();
+  const rlwe::KeyFamily& family = context.rlwe().family(shape_);
   Steps steps;
   for (const Rotated& rotated : rotated_) {
     Step& step = steps.all.emplace_back();
     step.input = inputs[rotated.input];
     if (rotated.baby == 0) continue;
     const std::uint32_t element = evaluator.galois_element(static_cast<std::int64_t>(rotated.baby));
-    step.key = &evaluator.galois_key(element, level_);
+    step.key = &evaluator.galois_key(element, level_, family);
     step.permutation = context.basis().permutation(element);
     auto digits = steps.digits.find(rotated.input);
     if (digits == steps.digits.end()) {
-      digits = steps.digits.try_emplace(rotated.input, step.input->body.parts[1], context.rlwe()).first;
-      steps.scaled.try_emplace(rotated.input, times_p(step.input->body.parts[0], context.rlwe()));
+      digits = steps.digits.try_emplace(rotated.input, step.input->body.parts[1], family).first;
+      steps.scaled.try_emplace(rotated.input, times_p(step.input->body.parts[0], family));
     }
     step.digits = &digits->second;
     step.scaled = &steps.scaled.at(rotated.input);
@@ -90,7 +91,7 @@ void LinearTransform::rotate_tile(u64* const* out, const Step& step, const Step&
       return;
     }
     // P modulo this prime; without special primes, P is 1.
-    const u64 p = limbs_.special == 0 ? 1 : context.rlwe().special_converter().product(index);
+    const u64 p = limbs_.special == 0 ? 1 : context.rlwe().family(shape_).special_converter().product(index);
     for (std::size_t h = 0; h < 2; ++h) {
       k.multiply_scalar(out[h], step.input->body.parts[h]->row(row) + at, p, length, m);
     }

@@ -32,11 +32,11 @@ struct Side {
 void LinearTransform::add_giants(std::vector<std::optional<Pair>>& totals, const std::vector<Pair>& sums,
                                  const Evaluator& evaluator) const {
   const std::size_t slots = evaluator.context().encoder().slot_count();
-  const rlwe::Context& context = evaluator.context().rlwe();
+  const rlwe::KeyFamily& family = evaluator.context().rlwe().family(shape_);
   const auto turned = [&](const Pair& pair, std::size_t steps, const Pair* addend) {
     const std::uint32_t element = evaluator.galois_element(static_cast<std::int64_t>(steps));
-    return rlwe::rotate_extended(pair, evaluator.galois_key(element, level_), context.basis().permutation(element),
-                                 addend, context);
+    return rlwe::rotate_extended(pair, evaluator.galois_key(element, level_, family), family.basis().permutation(element),
+                                 addend, family);
   };
   for (const bool left : {true, false}) {
     const auto distance = [&](std::size_t giant) { return left ? giant : slots - giant; };

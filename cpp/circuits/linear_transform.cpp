@@ -25,13 +25,15 @@ constexpr std::size_t kShortestTransform = 16;
 
 LinearTransform::LinearTransform(const Context& context, std::span<const Diagonal> diagonals, std::size_t period,
                                  std::size_t input_count, std::size_t output_count, std::size_t level,
-                                 double input_scale, double output_scale, DiagonalForm form)
+                                 double input_scale, double output_scale, DiagonalForm form,
+                                 const rlwe::KeyFamily& family)
     : ring_degree_(context.basis().n()),
       input_count_(input_count),
       output_count_(output_count),
       level_(level),
       input_scale_(input_scale),
       output_scale_(output_scale),
+      shape_(family.shape()),
       form_(form) {
   if (level < 1 || level > context.max_level()) {
     throw LevelError("a linear transform rescales its result: its level is " + std::to_string(level) +
@@ -41,7 +43,7 @@ LinearTransform::LinearTransform(const Context& context, std::span<const Diagona
   if (period == 0 || slots % period != 0) throw std::invalid_argument("the period must divide the slot count");
   const std::vector<std::size_t> terms = collect_terms(diagonals, slots);
   const bool rotates = std::ranges::any_of(diagonals, [](const Diagonal& d) { return d.baby != 0 || d.giant != 0; });
-  limbs_ = rotates ? context.rlwe().extended_limbs(level) : context.rlwe().data_limbs(level);
+  limbs_ = rotates ? family.extended_limbs(level) : family.data_limbs(level);
   if (rotates && limbs_.special == 0) throw std::invalid_argument("rotations need special primes");
   const std::size_t n = context.basis().n();
   distinct_ = std::min(n, 2 * period);
@@ -95,7 +97,10 @@ void LinearTransform::encode(const Context& context, std::span<const Diagonal> d
     const Diagonal& d = diagonals[t];
     std::vector<ckks::Complex> values(slots);
     // The sum of a group is rotated left by `giant` at the end, so its diagonals are rotated right by as much here.
-    for (std::size_t s = 0; s < slots; ++s) values[(s + d.giant) % slots] = d.values[s % period];
+    for (std::size_t s = 0; s < slots; ++s) {
+      const std::size_t at = s % period;
+      values[(s + d.giant) % slots] = {d.values[at], d.imaginary == nullptr ? 0.0 : d.imaginary[at]};
+    }
     Buffer rounded(ring_degree_);
     double* coefficients = reinterpret_cast<double*>(rounded.data());
     const double largest = context.encoder().round_coefficients(values, scale, limbs_, coefficients);
@@ -144,11 +149,12 @@ void LinearTransform::check_inputs(std::span<const Ciphertext* const> inputs) co
 std::vector<Ciphertext> LinearTransform::apply(const ckks::Evaluator& evaluator,
                                                std::span<const Ciphertext* const> inputs) const {
   const rlwe::Context& context = evaluator.context().rlwe();
+  const rlwe::KeyFamily& family = context.family(shape_);
   check_inputs(inputs);
   for (const Ciphertext* input : inputs) {
     for (const NttPoly& part : input->body.parts) context.check(part);
   }
-  if (context.n() != ring_degree_ || (limbs_.special != 0 && limbs_ != context.extended_limbs(level_))) {
+  if (context.n() != ring_degree_ || (limbs_.special != 0 && limbs_ != family.extended_limbs(level_))) {
     throw std::invalid_argument("the transform was prepared under other parameters");
   }
   std::vector<Pair> sums = accumulate(evaluator, inputs);
@@ -168,8 +174,8 @@ std::vector<Ciphertext> LinearTransform::apply(const ckks::Evaluator& evaluator,
     outputs[o].scale = output_scale_;
     const NttPoly* halves[] = {&(*totals[o])[0], &(*totals[o])[1]};
     const rlwe::Divisor divisor =
-        limbs_.special == 0 ? rlwe::last_divisor(level_, context) : rlwe::rescaling_divisor(level_, context);
-    outputs[o].body.parts = rlwe::parts_of(rlwe::divide(halves, divisor, context));
+        limbs_.special == 0 ? rlwe::last_divisor(level_, context) : rlwe::rescaling_divisor(level_, family);
+    outputs[o].body.parts = rlwe::parts_of(rlwe::divide(halves, divisor, context.basis()));
   }
   return outputs;
 }

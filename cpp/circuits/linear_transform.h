@@ -11,14 +11,15 @@
 
 namespace hetorch::circuits {
 
-// One diagonal: y_output[s] += values[s] * x_input[s + giant + baby]. values: `period` numbers that repeat along the
-// slots; the period divides the slot count.
+// One diagonal: y_output[s] += (values[s] + i imaginary[s]) * x_input[s + giant + baby]. values and imaginary: `period`
+// numbers each that repeat along the slots; the period divides the slot count. A null `imaginary` stands for zeros.
 struct Diagonal {
   std::size_t output = 0;
   std::size_t input = 0;
   std::size_t giant = 0;
   std::size_t baby = 0;
   const double* values = nullptr;
+  const double* imaginary = nullptr;
 };
 
 // The form in which a map keeps its diagonals. Both give the same bits.
@@ -35,11 +36,12 @@ enum class DiagonalForm {
 // propagation). Immutable, so threads may share it.
 class LinearTransform {
  public:
-  // Encode the diagonals. Throws LevelError unless level is 1 to the highest level and the values fit, and
+  // Encode the diagonals. family: that of the Galois keys, one of the context's; the diagonals are encoded modulo its
+  // special primes too. Throws LevelError unless level is 1 to the highest level and the values fit, and
   // std::invalid_argument for an index out of range.
   LinearTransform(const ckks::Context& context, std::span<const Diagonal> diagonals, std::size_t period,
                   std::size_t input_count, std::size_t output_count, std::size_t level, double input_scale,
-                  double output_scale, DiagonalForm form = DiagonalForm::transformed);
+                  double output_scale, DiagonalForm form, const rlwe::KeyFamily& family);
 
   // Apply the map to input_count ciphertexts, each at `level` and `input_scale`. The outputs are at level - 1 and
   // `output_scale`. Needs a Galois key for every baby and giant step (giant_steps.cpp says which). Throws LevelError,
@@ -97,6 +99,7 @@ class LinearTransform {
   std::size_t level_;
   double input_scale_;
   double output_scale_;
+  rlwe::KeyShape shape_;  // of the Galois keys
   // Number of kept words of a diagonal for each prime, min(N, 2 * period): a diagonal of period p is a polynomial in
   // X^(N/2p), so its transform has 2p values, each N/2p times in a row (the value at position i depends on the top
   // log2(2p) bits of i).

@@ -13,8 +13,8 @@ class Context {
  public:
   // Arguments as for rlwe::Context and Encoder. Throws std::invalid_argument.
   Context(std::size_t ring_degree, const std::vector<std::uint64_t>& data, const std::vector<std::uint64_t>& special,
-          std::size_t digit_size, std::uint64_t slot_generator = 5)
-      : rlwe_(ring_degree, data, special, digit_size), encoder_(rlwe_.basis(), slot_generator) {
+          std::size_t digit_size, std::uint64_t slot_generator = 5, const std::vector<rlwe::KeyShape>& others = {})
+      : rlwe_(ring_degree, data, special, digit_size, others), encoder_(rlwe_.basis(), slot_generator) {
     double bits = 0;
     for (std::uint64_t q : data) log2_moduli_.push_back(bits += std::log2(static_cast<double>(q)));
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -43,6 +44,12 @@ void check_two_parts(const char* what, const Ciphertext& a) {
 
 void check(const Ciphertext& a, const Context& context) {
   for (const NttPoly& part : a.body.parts) context.rlwe().check(part);
+}
+
+std::string describe(const rlwe::KeyName& name) {
+  if (name == rlwe::kRelinearisation) return "relinearisation";
+  if (name.from == rlwe::KeyEnd::sparse || name.to == rlwe::KeyEnd::sparse) return "a switch to or from the sparse key";
+  return "rotation by Galois element " + std::to_string(name.element);
 }
 
 Ciphertext of_pair(std::array<NttPoly, 2>&& pair, double scale) {
@@ -183,32 +190,24 @@ Ciphertext Evaluator::multiply_raw(const Ciphertext& a, const Ciphertext& b) con
   return sum_of_products(*this, left, right);
 }
 
-const rlwe::SwitchingKey& Evaluator::relinearisation_key(std::size_t level) const {
-  if (keys_ == nullptr || !keys_->relinearisation) throw KeyMissingError("no relinearisation key was given");
-  if (keys_->relinearisation->level < level) {
-    throw KeyMissingError("the relinearisation key reaches level " + std::to_string(keys_->relinearisation->level) +
-                          ", the ciphertext is at level " + std::to_string(level));
-  }
-  keys_->relinearisation->check(context_.rlwe());
-  return *keys_->relinearisation;
-}
-
 Ciphertext Evaluator::relinearise(const Ciphertext& a) const {
   check(a, context_);
   if (a.size() == 2) return a;
   if (a.size() != 3) throw LevelError("relinearise takes three parts, got " + std::to_string(a.size()));
   const rlwe::PairFinish finish{rlwe::Finish{&*a.body.parts[0]}, rlwe::Finish{&*a.body.parts[1]}};
-  const rlwe::SwitchingKey& key = relinearisation_key(a.level());
-  return of_pair(rlwe::switch_key(a.body.parts[2], key, finish, context_.rlwe()), a.scale);
+  const rlwe::SwitchingKey& relinearising = key(rlwe::kRelinearisation, a.level());
+  const rlwe::KeyFamily& family = relinearising.family(context_.rlwe());
+  return of_pair(rlwe::switch_key(a.body.parts[2], relinearising, finish, family), a.scale);
 }
 
 Ciphertext Evaluator::relinearise_rescale(const Ciphertext& a) const {
   check(a, context_);
   if (a.size() == 2 || a.level() == 0) return rescale(a);
   if (a.size() != 3) throw LevelError("relinearise takes three parts, got " + std::to_string(a.size()));
-  const rlwe::SwitchingKey& key = relinearisation_key(a.level());
+  const rlwe::SwitchingKey& relinearising = key(rlwe::kRelinearisation, a.level());
+  const rlwe::KeyFamily& family = relinearising.family(context_.rlwe());
   return of_pair(
-      rlwe::switch_key_rescaled(a.body.parts[2], key, {&*a.body.parts[0], &*a.body.parts[1]}, context_.rlwe()),
+      rlwe::switch_key_rescaled(a.body.parts[2], relinearising, {&*a.body.parts[0], &*a.body.parts[1]}, family),
       a.scale / context_.prime(a.level()));
 }
 
@@ -220,7 +219,7 @@ Ciphertext Evaluator::rescale(const Ciphertext& a) const {
   std::vector<const NttPoly*> parts;
   for (const rlwe::Part& part : a.body.parts) parts.push_back(&*part);
   result.body.parts =
-      rlwe::parts_of(rlwe::divide(parts, rlwe::last_divisor(a.level(), context_.rlwe()), context_.rlwe()));
+      rlwe::parts_of(rlwe::divide(parts, rlwe::last_divisor(a.level(), context_.rlwe()), context_.basis()));
   return result;
 }
 
@@ -248,18 +247,27 @@ std::uint32_t Evaluator::galois_element(std::int64_t steps) const {
   return static_cast<std::uint32_t>(element);
 }
 
-const rlwe::SwitchingKey& Evaluator::galois_key(std::uint32_t element, std::size_t level) const {
-  const auto missing = [&](const std::string& why) {
-    return KeyMissingError("rotation by Galois element " + std::to_string(element) + " at level " +
-                           std::to_string(level) + ": " + why);
-  };
-  if (keys_ == nullptr) throw missing("no evaluation keys were given");
-  const auto entry = keys_->galois.find(element);
-  if (entry == keys_->galois.end()) throw missing("this key was not made");
-  const rlwe::SwitchingKey& key = *entry->second;
-  key.check(context_.rlwe());
-  if (key.level < level) throw missing("its key reaches level " + std::to_string(key.level));
-  return key;
+const rlwe::SwitchingKey& Evaluator::key(const rlwe::KeyName& name, std::size_t level) const {
+  if (keys_ == nullptr) throw KeyMissingError(describe(name) + ": no evaluation keys were given");
+  if (const rlwe::SwitchingKey* key = keys_->find(name, level)) return *key;
+  const std::optional<std::size_t> reach = keys_->reach(name);
+  if (!reach) throw KeyMissingError(describe(name) + " at level " + std::to_string(level) + ": this key was not made");
+  throw KeyMissingError(describe(name) + ": the key reaches level " + std::to_string(*reach) +
+                        ", the ciphertext is at level " + std::to_string(level));
+}
+
+const rlwe::SwitchingKey& Evaluator::galois_key(std::uint32_t element, std::size_t level,
+                                                const rlwe::KeyFamily& family) const {
+  const rlwe::KeyName name = rlwe::galois_name(element);
+  const rlwe::KeyPtr found = keys_ == nullptr ? nullptr : keys_->find(name, family.shape());
+  if (found == nullptr || found->level < level) {
+    if (keys_ == nullptr || keys_->find(name, level) == nullptr) key(name, level);  // throws
+    throw KeyMissingError(describe(name) + " at level " + std::to_string(level) + ": its keys do not have " +
+                          std::to_string(family.shape().special_count) + " special primes and digits of " +
+                          std::to_string(family.shape().digit_size) + " primes");
+  }
+  found->family(context_.rlwe());  // refuses a key of another ring
+  return *found;
 }
 
 Ciphertext Evaluator::apply_automorphism(const Ciphertext& a, std::uint32_t element) const {
@@ -267,8 +275,8 @@ Ciphertext Evaluator::apply_automorphism(const Ciphertext& a, std::uint32_t elem
   check_two_parts("rotate", a);
   const std::uint32_t* permutation = context_.basis().permutation(element);
   const rlwe::PairFinish finish{rlwe::Finish{&*a.body.parts[0], permutation}, rlwe::Finish{nullptr, permutation}};
-  const rlwe::SwitchingKey& key = galois_key(element, a.level());
-  return of_pair(rlwe::switch_key(a.body.parts[1], key, finish, context_.rlwe()), a.scale);
+  const rlwe::SwitchingKey& rotating = key(rlwe::galois_name(element), a.level());
+  return of_pair(rlwe::switch_key(a.body.parts[1], rotating, finish, rotating.family(context_.rlwe())), a.scale);
 }
 
 Ciphertext Evaluator::rotate(const Ciphertext& a, std::int64_t steps) const {
@@ -281,18 +289,19 @@ std::vector<Ciphertext> Evaluator::rotate_many(const Ciphertext& a, std::span<co
   check(a, context_);
   check_two_parts("rotate", a);
   std::vector<Ciphertext> results;
-  std::optional<rlwe::Digits> digits;
+  std::map<rlwe::KeyShape, rlwe::Digits> digits;
   for (std::int64_t left : steps) {
     const std::uint32_t element = galois_element(left);
     if (element == 1) {
       results.push_back(a);
       continue;
     }
-    const rlwe::SwitchingKey& key = galois_key(element, a.level());
-    if (!digits) digits.emplace(a.body.parts[1], context_.rlwe());
+    const rlwe::SwitchingKey& rotating = key(rlwe::galois_name(element), a.level());
+    const rlwe::KeyFamily& family = rotating.family(context_.rlwe());
+    const rlwe::Digits& shared = digits.try_emplace(family.shape(), a.body.parts[1], family).first->second;
     const std::uint32_t* permutation = context_.basis().permutation(element);
     const rlwe::PairFinish finish{rlwe::Finish{&*a.body.parts[0], permutation}, rlwe::Finish{nullptr, permutation}};
-    results.push_back(of_pair(rlwe::switch_key(*digits, key, finish, context_.rlwe()), a.scale));
+    results.push_back(of_pair(rlwe::switch_key(shared, rotating, finish, family), a.scale));
   }
   return results;
 }

@@ -56,11 +56,11 @@ class Evaluator {
 
   // Return g^steps mod 2N, g the slot generator.
   std::uint32_t galois_element(std::int64_t steps) const;
-  // Return the key of a Galois element, if it reaches `level`; throw KeyMissingError otherwise.
-  const rlwe::SwitchingKey& galois_key(std::uint32_t element, std::size_t level) const;
-
-  // Return the relinearisation key, if it reaches `level`; throw KeyMissingError otherwise.
-  const rlwe::SwitchingKey& relinearisation_key(std::size_t level) const;
+  // Return the key of this name that reaches `level` and has the fewest special primes; throw KeyMissingError if there
+  // is none.
+  const rlwe::SwitchingKey& key(const rlwe::KeyName& name, std::size_t level) const;
+  // Return the key of a Galois element in this family, if it reaches `level`; throw KeyMissingError otherwise.
+  const rlwe::SwitchingKey& galois_key(std::uint32_t element, std::size_t level, const rlwe::KeyFamily& family) const;
 
  private:
   Ciphertext apply_automorphism(const Ciphertext& a, std::uint32_t element) const;

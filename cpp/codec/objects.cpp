@@ -146,38 +146,36 @@ ckks::Ciphertext load_ciphertext(ByteView bytes, const ckks::Context& context, c
   return result;
 }
 
-std::size_t switching_key_bytes(std::size_t level, const ckks::Context& context) {
-  if (level > context.max_level()) throw std::invalid_argument("the key's level is above the chain");
-  return 1 + kSeedBytes +
-         context.rlwe().digit_count(level) * poly_bytes(context.rlwe().extended_limbs(level), context.basis());
+std::size_t switching_key_bytes(std::size_t level, const rlwe::KeyFamily& family) {
+  if (level > family.max_level()) throw std::invalid_argument("the key's level is above the chain");
+  return 1 + kSeedBytes + family.digit_count(level) * poly_bytes(family.extended_limbs(level), family.basis());
 }
 
 std::vector<std::uint8_t> dump_switching_key(const rlwe::SwitchingKey& key, const ckks::Context& context) {
   std::vector<std::uint8_t> out;
   check_seeded(key.seeded);
-  key.check(context.rlwe());
-  out.reserve(switching_key_bytes(key.level, context));
+  out.reserve(switching_key_bytes(key.level, key.family(context.rlwe())));
   out.push_back(static_cast<std::uint8_t>(key.level));
   dump_seed(out, key.seed);
   for (std::size_t d = 0; d < key.digit_count(); ++d) dump_poly(out, key.b(d), context.basis());
   return out;
 }
 
-rlwe::SwitchingKey load_switching_key(ByteView bytes, std::size_t level, const ckks::Context& context,
+rlwe::SwitchingKey load_switching_key(ByteView bytes, std::size_t level, const rlwe::KeyFamily& family,
                                       const Expander& expand) {
-  if (level > context.max_level()) throw FormatError("the key's level is out of range");
-  if (context.basis().special_count() == 0) throw FormatError("parameters without special primes have no such keys");
-  check_length("the key", switching_key_bytes(level, context), bytes.size());
+  if (level > family.max_level()) throw FormatError("the key's level is out of range");
+  if (family.shape().special_count == 0) throw FormatError("parameters without special primes have no such keys");
+  check_length("the key", switching_key_bytes(level, family), bytes.size());
   Reader reader(bytes);
   if (const std::size_t claimed = reader.byte(); claimed != level) {
     throw FormatError("the key is for level " + std::to_string(claimed) + ", expected " + std::to_string(level));
   }
-  rlwe::SwitchingKey key(level, context.rlwe());
+  rlwe::SwitchingKey key(level, family);
   key.seed = reader.seed();
-  const Limbs limbs = context.rlwe().extended_limbs(level);
+  const Limbs limbs = family.extended_limbs(level);
   for (std::size_t d = 0; d < key.digit_count(); ++d) {
-    const NttPoly b = reader.poly(limbs, context.basis());
-    key.set(d, b, expand_uniform(key.seed, d, limbs, context.basis(), expand));
+    const NttPoly b = reader.poly(limbs, family.basis());
+    key.set(d, b, expand_uniform(key.seed, d, limbs, family.basis(), expand));
   }
   return key;
 }

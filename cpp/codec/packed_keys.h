@@ -17,7 +17,7 @@ inline constexpr std::size_t kPackedKeyAlignment = 64;
 
 // Size of one key in bytes, a multiple of kPackedKeyAlignment. Throws std::invalid_argument for a level above the
 // chain.
-std::size_t packed_key_bytes(std::size_t level, const ckks::Context& context);
+std::size_t packed_key_bytes(std::size_t level, const rlwe::KeyFamily& family);
 
 // Layout: u8 level, u8 seeded, the seed, zeros up to 64 bytes, the words of the key, zeros: kPackedPadding bytes and
 // what the alignment takes.
@@ -25,7 +25,7 @@ std::vector<std::uint8_t> pack_key(const rlwe::SwitchingKey& key, const ckks::Co
 
 // Return a key over these bytes, which `owner` keeps alive and unchanged. Throws FormatError if their number or the
 // level differs.
-rlwe::SwitchingKey map_key(ByteView bytes, std::size_t level, const ckks::Context& context,
+rlwe::SwitchingKey map_key(ByteView bytes, std::size_t level, const rlwe::KeyFamily& family,
                            std::shared_ptr<const void> owner);
 
 }  // namespace hetorch::codec

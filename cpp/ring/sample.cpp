@@ -28,6 +28,12 @@ u64 load_word(const std::uint8_t* bytes) {
   return word;
 }
 
+// All ones if a = b, else zero; without a branch.
+u64 equal_mask(u64 a, u64 b) {
+  const u64 difference = a ^ b;
+  return ((difference | (0 - difference)) >> 63) - 1;
+}
+
 void check_size(Bytes bytes, std::size_t expected) {
   if (bytes.size() != expected) {
     throw std::invalid_argument("sampling takes " + std::to_string(expected) + " random bytes, got " +
@@ -78,6 +84,42 @@ CoefficientPoly sample_ternary(Bytes bytes, Limbs limbs, const RnsBasis& basis) 
   u64* words = values.data();
   for (std::size_t j = 0; j < values.size(); ++j)
     words[j] = static_cast<u64>((static_cast<u128>(words[j]) * 3) >> 64) - 1;
+  return small_polynomial(limbs, basis, values);
+}
+
+CoefficientPoly sample_sparse(Bytes bytes, std::size_t weight, std::size_t spacing, Limbs limbs,
+                              const RnsBasis& basis) {
+  if (spacing == 0 || basis.n() % spacing != 0 || weight == 0 || weight > basis.n() / spacing) {
+    throw std::invalid_argument("a sparse polynomial has 1 to n / spacing nonzero coefficients, got " +
+                                std::to_string(weight) + " with spacing " + std::to_string(spacing));
+  }
+  check_size(bytes, weight * kSparseBytes);
+  const std::size_t count = basis.n() / spacing;
+  Buffer words = load_words(bytes);
+  Buffer places(weight);
+  u64* place = places.data();
+  // From the last place to the first, each is uniform in [i, count); one that is taken already becomes i, which is not.
+  for (std::size_t i = weight; i-- > 0;) {
+    const u64* word = words.data() + 3 * i;
+    const u64 range = count - i;
+    const u64 carry = static_cast<u64>(static_cast<u128>(word[0]) * range >> 64);
+    const u64 drawn = i + static_cast<u64>((static_cast<u128>(word[1]) * range + carry) >> 64);
+    u64 taken = 0;
+    for (std::size_t j = i + 1; j < weight; ++j) taken |= equal_mask(drawn, place[j]);
+    place[i] = (drawn & ~taken) | (i & taken);
+  }
+  Buffer values(basis.n());
+  std::memset(values.data(), 0, 8 * values.size());
+  for (std::size_t j = 0; j < count; ++j) {
+    u64 value = 0;
+    for (std::size_t i = 0; i < weight; ++i) {
+      const u64 sign = 1 - 2 * (words.data()[3 * i + 2] & 1);  // 1 or -1 in two's complement
+      value |= sign & equal_mask(j, place[i]);
+    }
+    values.data()[j * spacing] = value;
+  }
+  words.wipe();
+  places.wipe();
   return small_polynomial(limbs, basis, values);
 }
 

@@ -12,7 +12,7 @@ namespace hetorch::rlwe {
 class Decomposition {
  public:
   // poly: over q_0…q_level; it must outlive this object, and a row need not be complete before its put().
-  Decomposition(const NttPoly& poly, const Context& context);
+  Decomposition(const NttPoly& poly, const KeyFamily& family);
 
   std::size_t level() const { return poly_.limbs().data - 1; }
   std::size_t digit_count() const { return extensions_.size(); }
@@ -33,11 +33,11 @@ class Decomposition {
   void transform(std::size_t d, const RowGroup& group, std::size_t g, std::uint64_t* scratch) const;
   // True if row r of extended_limbs(level) is of one of digit d's own primes.
   bool owns(std::size_t d, std::size_t r) const {
-    return r >= context_.digit_begin(d) && r < context_.digit_end(d, level());
+    return r >= family_.digit_begin(d) && r < family_.digit_end(d, level());
   }
 
   const NttPoly& poly_;
-  const Context& context_;
+  const KeyFamily& family_;
   std::deque<Extension> extensions_;
 };
 
@@ -45,7 +45,7 @@ class Decomposition {
 class Digits {
  public:
   // poly: over q_0…q_level; it must outlive this object, because its own rows are not copied.
-  Digits(const NttPoly& poly, const Context& context);
+  Digits(const NttPoly& poly, const KeyFamily& family);
   Digits(Digits&&) = default;
   Digits& operator=(Digits&&) = default;
   Digits(const Digits&) = delete;

@@ -7,15 +7,15 @@ namespace hetorch::rlwe {
 using kernels::u64;
 using ring::Buffer;
 
-Divisor special_divisor(std::size_t level, const Context& context) {
-  std::vector<std::size_t> rows(context.basis().special_count());
+Divisor special_divisor(std::size_t level, const KeyFamily& family) {
+  std::vector<std::size_t> rows(family.shape().special_count);
   std::iota(rows.begin(), rows.end(), level + 1);
-  return {&context.special_converter(), rows, level + 1};
+  return {&family.special_converter(), rows, level + 1};
 }
 
-Divisor rescaling_divisor(std::size_t level, const Context& context) {
-  Divisor result = special_divisor(level, context);
-  result.converter = &context.rescaling_converter(level);
+Divisor rescaling_divisor(std::size_t level, const KeyFamily& family) {
+  Divisor result = special_divisor(level, family);
+  result.converter = &family.rescaling_converter(level);
   result.rows.push_back(level);
   result.kept = level;
   return result;
@@ -26,10 +26,9 @@ Divisor last_divisor(std::size_t level, const Context& context) {
 }
 
 void divide_row(NttPoly& out, std::size_t r, const u64* minuend, u64* converted, const Divisor& divisor,
-                const Finish& finish, const Context& context) {
-  const ring::RnsBasis& basis = context.basis();
+                const Finish& finish, const ring::RnsBasis& basis) {
   const kernels::Kernels& k = basis.kernels(r);
-  const std::size_t n = context.n();
+  const std::size_t n = basis.n();
   const bool moved = finish.permutation != nullptr;
   u64* quotient = moved ? converted : out.row(r);
   k.ntt_forward_subtract_multiply(quotient, converted, minuend, divisor.converter->inverse_product(r), basis.table(r));
@@ -48,17 +47,16 @@ void take_rows(u64* rows, const RowGroup& group, const Extension& sources, std::
 }
 
 void divide_rows(NttPoly& out, const RowGroup& group, const u64* const* minuends, const Extension& sources,
-                 const Divisor& divisor, const Finish& finish, u64* scratch, const Context& context) {
-  const std::size_t n = context.n();
+                 const Divisor& divisor, const Finish& finish, u64* scratch, const ring::RnsBasis& basis) {
+  const std::size_t n = basis.n();
   take_rows(scratch, group, sources, n);
   for (std::size_t g = 0; g < group.count(); ++g) {
-    divide_row(out, group.begin + g, minuends[g], scratch + g * n, divisor, finish, context);
+    divide_row(out, group.begin + g, minuends[g], scratch + g * n, divisor, finish, basis);
   }
 }
 
-std::vector<NttPoly> divide(std::span<const NttPoly* const> polys, const Divisor& divisor, const Context& context) {
-  const ring::RnsBasis& basis = context.basis();
-  const std::size_t n = context.n();
+std::vector<NttPoly> divide(std::span<const NttPoly* const> polys, const Divisor& divisor, const ring::RnsBasis& basis) {
+  const std::size_t n = basis.n();
   const std::size_t source_count = divisor.rows.size();
   std::deque<Extension> sources;
   std::vector<NttPoly> results;
@@ -80,7 +78,7 @@ std::vector<NttPoly> divide(std::span<const NttPoly* const> polys, const Divisor
     Buffer scratch(group.count() * n);
     const u64* minuends[64];
     for (std::size_t g = 0; g < group.count(); ++g) minuends[g] = polys[p]->row(group.begin + g);
-    divide_rows(results[p], group, minuends, sources[p], divisor, {}, scratch.data(), context);
+    divide_rows(results[p], group, minuends, sources[p], divisor, {}, scratch.data(), basis);
   });
   return results;
 }

@@ -4,6 +4,7 @@
 
 #include <span>
 
+#include "rlwe/context.h"
 #include "rlwe/extension.h"
 
 namespace hetorch::rlwe {
@@ -22,9 +23,9 @@ struct Divisor {
 };
 
 // The divisor P, of polynomials over q_0…q_level and P.
-Divisor special_divisor(std::size_t level, const Context& context);
+Divisor special_divisor(std::size_t level, const KeyFamily& family);
 // The divisor P q_level, of polynomials over q_0…q_level and P.
-Divisor rescaling_divisor(std::size_t level, const Context& context);
+Divisor rescaling_divisor(std::size_t level, const KeyFamily& family);
 // The divisor q_level, of polynomials over q_0…q_level.
 Divisor last_divisor(std::size_t level, const Context& context);
 
@@ -33,13 +34,13 @@ void take_rows(std::uint64_t* rows, const RowGroup& group, const Extension& sour
 // Row r of out = (minuend - converted) / divisor, followed by `finish`. converted: the residues of x modulo the
 // divisor, converted to prime r, as coefficients; they are overwritten.
 void divide_row(NttPoly& out, std::size_t r, const std::uint64_t* minuend, std::uint64_t* converted,
-                const Divisor& divisor, const Finish& finish, const Context& context);
+                const Divisor& divisor, const Finish& finish, const ring::RnsBasis& basis);
 // The same for all rows of a group. minuends[g]: row group.begin + g of x; sources: the residues of x modulo the
 // divisor; scratch: room for one row for each row of the group.
 void divide_rows(NttPoly& out, const RowGroup& group, const std::uint64_t* const* minuends, const Extension& sources,
-                 const Divisor& divisor, const Finish& finish, std::uint64_t* scratch, const Context& context);
+                 const Divisor& divisor, const Finish& finish, std::uint64_t* scratch, const ring::RnsBasis& basis);
 
 // Divide several polynomials with the same limbs in one parallel loop over the rows of all.
-std::vector<NttPoly> divide(std::span<const NttPoly* const> polys, const Divisor& divisor, const Context& context);
+std::vector<NttPoly> divide(std::span<const NttPoly* const> polys, const Divisor& divisor, const ring::RnsBasis& basis);
 
 }  // namespace hetorch::rlwe

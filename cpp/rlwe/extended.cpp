@@ -6,30 +6,30 @@ using kernels::u64;
 using ring::Buffer;
 
 ExtendedPair rotate_extended(const ExtendedPair& pair, const SwitchingKey& key, const std::uint32_t* permutation,
-                             const ExtendedPair* addend, const Context& context) {
-  const ring::RnsBasis& basis = context.basis();
-  const std::size_t n = context.n();
+                             const ExtendedPair* addend, const KeyFamily& family) {
+  const ring::RnsBasis& basis = family.basis();
+  const std::size_t n = family.n();
   const std::size_t level = pair[0].limbs().data - 1;
-  const Limbs limbs = context.extended_limbs(level);
-  const std::size_t digit_count = context.digit_count(level);
-  const Divisor divisor = special_divisor(level, context);
+  const Limbs limbs = family.extended_limbs(level);
+  const std::size_t digit_count = family.digit_count(level);
+  const Divisor divisor = special_divisor(level, family);
 
   std::deque<Extension> divided;  // one, for the rows of P
   divided.emplace_back(*divisor.converter, basis);
-  NttPoly second(n, context.data_limbs(level));  // the second half divided by P
-  Decomposition decomposition(second, context);
+  NttPoly second(n, family.data_limbs(level));  // the second half divided by P
+  Decomposition decomposition(second, family);
   ExtendedPair out{NttPoly(n, limbs), NttPoly(n, limbs)};
 
   // The tasks in order: take in the rows of P, divide the data rows of the second half and decompose each, compute all
   // rows of the result.
   const std::size_t specials = divisor.rows.size();
   const std::vector<RowGroup> data_groups = row_groups(0, level + 1, {2, specials + 1}, n);
-  const std::vector<RowGroup> groups = row_groups(0, limbs.count(), {digit_count + 2, context.digit_size() + 1}, n);
+  const std::vector<RowGroup> groups = row_groups(0, limbs.count(), {digit_count + 2, family.digit_size() + 1}, n);
   const auto divide_group = [&](const RowGroup& group) {
     Buffer scratch(group.count() * n);
     const u64* minuends[kMostGroupRows];
     for (std::size_t g = 0; g < group.count(); ++g) minuends[g] = pair[1].row(group.begin + g);
-    divide_rows(second, group, minuends, divided[0], divisor, {}, scratch.data(), context);
+    divide_rows(second, group, minuends, divided[0], divisor, {}, scratch.data(), basis);
     for (std::size_t r = group.begin; r < group.end; ++r) decomposition.put(r);
   };
   const auto switch_group = [&](const RowGroup& group) {
@@ -42,7 +42,7 @@ ExtendedPair rotate_extended(const ExtendedPair& pair, const SwitchingKey& key, 
       const kernels::Kernels& k = basis.kernels(index);
       const u64* digits[64];
       decomposition.extend(digits, group, g, scratch.data());
-      inner_product_row(u[0], u[1], digits, r, level, key, pair[0].row(r), context);
+      inner_product_row(u[0], u[1], digits, r, level, key, pair[0].row(r), family);
       for (std::size_t h = 0; h < 2; ++h) {
         u64* result = out[h].row(r);
         k.permute(result, u[h], permutation, n);

@@ -11,6 +11,6 @@ using ExtendedPair = std::array<NttPoly, 2>;
 // switch of its second half)(X^g) + addend. Only the second half is divided by P, because its digits are needed. All
 // are over extended_limbs(level). permutation: the one of g, from RnsBasis::permutation.
 ExtendedPair rotate_extended(const ExtendedPair& pair, const SwitchingKey& key, const std::uint32_t* permutation,
-                             const ExtendedPair* addend, const Context& context);
+                             const ExtendedPair* addend, const KeyFamily& family);
 
 }  // namespace hetorch::rlwe

@@ -6,7 +6,7 @@
 #include <initializer_list>
 
 #include "ring/gate.h"
-#include "rlwe/context.h"
+#include "rlwe/key_family.h"
 
 namespace hetorch::rlwe {
 

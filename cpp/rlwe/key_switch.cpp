@@ -10,7 +10,7 @@ using ring::Buffer;
 
 // One key switch while it runs. The rows that the division drops are computed first, then those that remain.
 struct Switch {
-  const Context& context;
+  const KeyFamily& family;
   const SwitchingKey& key;
   std::size_t level;
   std::size_t digit_count;
@@ -25,21 +25,21 @@ struct Switch {
   std::vector<RowGroup> dropped_groups{};
   std::vector<RowGroup> kept_groups{};
 
-  Switch(const Context& the_context, const SwitchingKey& the_key, std::size_t the_level, Divisor&& the_divisor)
-      : context(the_context),
+  Switch(const KeyFamily& the_family, const SwitchingKey& the_key, std::size_t the_level, Divisor&& the_divisor)
+      : family(the_family),
         key(the_key),
         level(the_level),
-        digit_count(the_context.digit_count(the_level)),
+        digit_count(the_family.digit_count(the_level)),
         divisor(std::move(the_divisor)) {
-    const Limbs limbs = context.extended_limbs(level);
+    const Limbs limbs = family.extended_limbs(level);
     for (std::size_t h = 0; h < 2; ++h) {
-      divided.emplace_back(*divisor.converter, context.basis());
-      out[h] = NttPoly(context.n(), {divisor.kept, 0});
+      divided.emplace_back(*divisor.converter, family.basis());
+      out[h] = NttPoly(family.n(), {divisor.kept, 0});
     }
     // The dropped rows are the last ones: q_level if it rescales, then P.
-    const RowCost cost{digit_count + 2, std::max(context.digit_size(), divisor.rows.size()) + 1};
-    dropped_groups = row_groups(divisor.kept, limbs.count(), cost, context.n());
-    kept_groups = row_groups(0, divisor.kept, cost, context.n());
+    const RowCost cost{digit_count + 2, std::max(family.digit_size(), divisor.rows.size()) + 1};
+    dropped_groups = row_groups(divisor.kept, limbs.count(), cost, family.n());
+    kept_groups = row_groups(0, divisor.kept, cost, family.n());
   }
   std::size_t group_count() const { return dropped_groups.size() + kept_groups.size(); }
   const RowGroup& group(std::size_t i) const {
@@ -60,7 +60,7 @@ struct Switch {
   // in order. spare: nothing is written to its row g or a later one before the digits of row g are used.
   template <class DigitsOf>
   void run(const RowGroup& group, const DigitsOf& digits_of, u64* scratch, u64* spare) {
-    const std::size_t n = context.n();
+    const std::size_t n = family.n();
     const std::size_t count = group.count();
     const std::size_t step = together(group);
     auto half = [&](std::size_t h, std::size_t i) { return scratch + (h * step + i) * n; };
@@ -70,7 +70,7 @@ struct Switch {
     for (std::size_t begin = 0; begin < count; begin += step) {
       for (std::size_t i = 0; i < step; ++i) {
         const std::size_t row = group.begin + begin + i;
-        inner_product_row(half(0, i), half(1, i), digits_of(begin + i), row, level, key, nullptr, context);
+        inner_product_row(half(0, i), half(1, i), digits_of(begin + i), row, level, key, nullptr, family);
         for (std::size_t h = 0; h < 2; ++h) {
           add_scaled(half(h, i), h, row, spare);
           if (row >= divisor.kept) divided[h].put(source(row), half(h, i));
@@ -81,7 +81,7 @@ struct Switch {
         // As late as possible, because another thread may still compute the last of the dropped rows.
         if (begin == 0) take_rows(converted[h], group, divided[h], n);
         for (std::size_t g = begin; g < begin + step; ++g) {
-          divide_row(out[h], group.begin + g, half(h, g - begin), converted[h] + g * n, divisor, finish[h], context);
+          divide_row(out[h], group.begin + g, half(h, g - begin), converted[h] + g * n, divisor, finish[h], family.basis());
         }
       }
     }
@@ -89,22 +89,22 @@ struct Switch {
 
  private:
   // Number of rows that are worked on together, step by step.
-  std::size_t together(const RowGroup& group) const { return stay_in_cache(context.n()) ? group.count() : 1; }
+  std::size_t together(const RowGroup& group) const { return stay_in_cache(family.n()) ? group.count() : 1; }
   // half += P * scaled[h], modulo a data prime.
   void add_scaled(u64* half, std::size_t h, std::size_t row, u64* product) const {
     if (scaled[h] == nullptr || row > level) return;
-    const ring::RnsBasis& basis = context.basis();
+    const ring::RnsBasis& basis = family.basis();
     const kernels::Kernels& k = basis.kernels(row);
-    const std::size_t n = context.n();
-    k.multiply_scalar(product, scaled[h]->row(row), context.special_converter().product(row), n, basis.modulus(row));
+    const std::size_t n = family.n();
+    k.multiply_scalar(product, scaled[h]->row(row), family.special_converter().product(row), n, basis.modulus(row));
     k.add(half, half, product, n, basis.modulus(row));
   }
 };
 
 std::array<NttPoly, 2> run_from_poly(Switch& work, const NttPoly& poly) {
-  const Context& context = work.context;
-  const std::size_t n = context.n();
-  Decomposition decomposition(poly, context);
+  const KeyFamily& family = work.family;
+  const std::size_t n = family.n();
+  Decomposition decomposition(poly, family);
   const std::size_t first = work.level + 1;
   run_stages(first + work.group_count(), {&decomposition.extensions(), &work.divided}, [&](std::size_t task) {
     if (task < first) return decomposition.put(task);
@@ -130,43 +130,43 @@ kernels::KeyRow key_row(const SwitchingKey& key, std::size_t row, std::size_t le
 }
 
 void inner_product_row(u64* out0, u64* out1, const u64* const* digits, std::size_t row, std::size_t level,
-                       const SwitchingKey& key, const u64* addend, const Context& context) {
+                       const SwitchingKey& key, const u64* addend, const KeyFamily& family) {
   // Distance in bytes by which the key is prefetched. It comes from memory, and the processor's own prefetching stops
   // at the end of a page. Raised, words may be evicted before they are used.
   constexpr std::size_t kAhead = 8192;
-  const std::size_t index = context.basis().index(context.extended_limbs(level), row);
+  const std::size_t index = family.basis().index(family.extended_limbs(level), row);
   const kernels::KeyRow from = key_row(key, row, level, 0);
   const kernels::KeyProduct product{.digits = digits,
-                                    .count = context.digit_count(level),
+                                    .count = family.digit_count(level),
                                     .key = from,
                                     .addend = addend,
                                     .ahead = from.bytes + kAhead};
-  context.basis().kernels(index).key_product(out0, out1, product, context.n(), context.basis().modulus(index));
+  family.basis().kernels(index).key_product(out0, out1, product, family.n(), family.basis().modulus(index));
 }
 
 std::array<NttPoly, 2> switch_key(const NttPoly& poly, const SwitchingKey& key, const PairFinish& finish,
-                                  const Context& context) {
+                                  const KeyFamily& family) {
   const std::size_t level = poly.limbs().data - 1;
-  Switch work(context, key, level, special_divisor(level, context));
+  Switch work(family, key, level, special_divisor(level, family));
   work.finish = finish;
   return run_from_poly(work, poly);
 }
 
 std::array<NttPoly, 2> switch_key_rescaled(const NttPoly& poly, const SwitchingKey& key,
-                                           const std::array<const NttPoly*, 2>& addends, const Context& context) {
+                                           const std::array<const NttPoly*, 2>& addends, const KeyFamily& family) {
   const std::size_t level = poly.limbs().data - 1;
-  Switch work(context, key, level, rescaling_divisor(level, context));
+  Switch work(family, key, level, rescaling_divisor(level, family));
   work.scaled = addends;
   return run_from_poly(work, poly);
 }
 
 std::array<NttPoly, 2> switch_key(const Digits& digits, const SwitchingKey& key, const PairFinish& finish,
-                                  const Context& context) {
-  Switch work(context, key, digits.level(), special_divisor(digits.level(), context));
+                                  const KeyFamily& family) {
+  Switch work(family, key, digits.level(), special_divisor(digits.level(), family));
   work.finish = finish;
   run_stages(work.group_count(), {&work.divided}, [&](std::size_t task) {
     const RowGroup& group = work.group(task);
-    const std::size_t n = context.n();
+    const std::size_t n = family.n();
     Buffer scratch((work.half_rows(group) + work.spare_rows(group)) * n);
     const u64* rows[64];
     const auto digits_of = [&](std::size_t g) {

@@ -33,17 +33,20 @@ class SwitchingKey {
  public:
   SwitchingKey() = default;
   // Contents are unspecified until every digit is set.
-  SwitchingKey(std::size_t key_level, const Context& context);
+  SwitchingKey(std::size_t key_level, const KeyFamily& family);
   // A key over words that words() gave of another key, such as those in a mapped file; `owner` keeps them alive. At
   // least kPackedPadding bytes must be readable behind them. It cannot be changed. Throws std::invalid_argument for
   // another number of bytes.
-  SwitchingKey(std::size_t key_level, const Context& context, std::span<const std::uint8_t> words,
+  SwitchingKey(std::size_t key_level, const KeyFamily& family, std::span<const std::uint8_t> words,
                std::shared_ptr<const void> owner);
 
   std::size_t level = 0;
   Seed seed{};         // the a_d are the uniform expansion of this seed, if seeded
   bool seeded = true;  // false for a key that another library made
 
+  KeyShape shape() const { return shape_; }
+  // Memory in bytes.
+  std::size_t bytes() const { return words_.size() * 8; }
   std::size_t digit_count() const { return digit_count_; }
   void set(std::size_t d, const NttPoly& b, const NttPoly& a);
   // Copies of the halves of digit d.
@@ -52,25 +55,26 @@ class SwitchingKey {
   // Row r from word `begin` on, a multiple of 8. The speed of key switches is bound by reading keys from memory, and
   // one packed stream on huge pages is read faster than two streams of whole words for each digit.
   kernels::KeyRow row(std::size_t r, std::size_t begin = 0) const {
-    return {bytes() + starts_[r] + block_bytes(r) * (begin / kernels::kPackedBlock), bits_[r], digit_count_};
+    return {packed() + starts_[r] + block_bytes(r) * (begin / kernels::kPackedBlock), bits_[r], digit_count_};
   }
   // The packed words of all rows, without the padding behind them.
-  std::span<const std::uint8_t> words() const { return {bytes(), byte_count_}; }
+  std::span<const std::uint8_t> words() const { return {packed(), byte_count_}; }
   // Number of bytes of words(), for a key of this level.
-  static std::size_t word_bytes(std::size_t key_level, const Context& context);
-  // Throw std::invalid_argument if the key was made under other parameters.
-  void check(const Context& context) const;
+  static std::size_t word_bytes(std::size_t key_level, const KeyFamily& family);
+  // Return the family of the key; throw std::invalid_argument if it was made under other parameters.
+  const KeyFamily& family(const Context& context) const;
 
  private:
   struct Shape {};  // tells the constructor that makes no words
-  SwitchingKey(Shape, std::size_t key_level, const Context& context);
+  SwitchingKey(Shape, std::size_t key_level, const KeyFamily& family);
   NttPoly half(std::size_t d, std::size_t h) const;
-  const std::uint8_t* bytes() const {
+  const std::uint8_t* packed() const {
     return outside_ != nullptr ? outside_ : reinterpret_cast<const std::uint8_t*>(words_.data());
   }
   std::size_t block_bytes(std::size_t r) const { return 2 * digit_count_ * static_cast<std::size_t>(bits_[r]); }
 
   std::size_t n_ = 0;
+  KeyShape shape_;
   Limbs limbs_;
   std::size_t digit_count_ = 0;
   std::vector<int> bits_;            // width of a word in bits, for each row
@@ -81,12 +85,40 @@ class SwitchingKey {
   std::shared_ptr<const void> owner_;
 };
 
-// The keys with which a server computes on ciphertexts. The key of a Galois element g switches from s to g^-1(s): the
-// inner product comes first and the automorphism after it, so that one decomposition serves many rotations. The
-// relinearisation key switches from s^2 to s.
-struct EvaluationKeys {
-  std::shared_ptr<const SwitchingKey> relinearisation;
-  std::map<std::uint32_t, std::shared_ptr<const SwitchingKey>> galois;
+// The secrets that switching keys connect: s, the dense key of the data owner; its square; and the sparse one under
+// which bootstrapping raises the modulus.
+enum class KeyEnd : std::uint8_t { dense, dense_squared, sparse };
+
+// The name of a switching key. It switches from the secret `from` to g^-1(`to`), g = `element`: the inner product comes
+// first and the automorphism g after it, so that one decomposition serves many rotations. The relinearisation key
+// switches from s^2 to s, with g = 1.
+struct KeyName {
+  KeyEnd from = KeyEnd::dense;
+  KeyEnd to = KeyEnd::dense;
+  std::uint32_t element = 1;
+  auto operator<=>(const KeyName&) const = default;
+};
+inline constexpr KeyName kRelinearisation{KeyEnd::dense_squared, KeyEnd::dense, 1};
+inline KeyName galois_name(std::uint32_t element) { return {KeyEnd::dense, KeyEnd::dense, element}; }
+
+using KeyPtr = std::shared_ptr<const SwitchingKey>;
+
+// The keys with which a server computes on ciphertexts. There may be several of one name, each of another family.
+class EvaluationKeys {
+ public:
+  // Add a key, in place of one of the same name and family.
+  void add(const KeyName& name, KeyPtr key);
+  // Return the key of this name that reaches `level` and has the fewest special primes; null if there is none.
+  const SwitchingKey* find(const KeyName& name, std::size_t level) const;
+  // Return the key of this name and family; null if there is none.
+  KeyPtr find(const KeyName& name, KeyShape shape) const;
+  // Return the highest level that a key of this name reaches; nothing if there is no such key.
+  std::optional<std::size_t> reach(const KeyName& name) const;
+  // All keys by name and family.
+  const std::map<std::pair<KeyName, KeyShape>, KeyPtr>& all() const { return keys_; }
+
+ private:
+  std::map<std::pair<KeyName, KeyShape>, KeyPtr> keys_;
 };
 
 // One polynomial of a ciphertext, immutable and shared by all ciphertexts that have it. So an operation does not copy a

@@ -30,7 +30,7 @@ Ciphertext encrypt(const NttPoly& message, const PublicKey& key, ring::Bytes byt
   // With an extended key, zero is encrypted modulo QP and divided by P. The noise that remains is that of the rounding:
   // (1 + |s|) / sqrt(12) for each coefficient.
   const bool divided = key.b.limbs().special != 0;
-  const Limbs limbs = divided ? context.extended_limbs(message.limbs().data - 1) : message.limbs();
+  const Limbs limbs = divided ? context.main().extended_limbs(message.limbs().data - 1) : message.limbs();
   const std::size_t n = context.n();
   if (bytes.size() != n * (ring::kTernaryBytes + 2 * ring::kGaussianBytes)) {
     throw std::invalid_argument("public-key encryption takes " +
@@ -46,7 +46,7 @@ Ciphertext encrypt(const NttPoly& message, const PublicKey& key, ring::Bytes byt
     if (divided) {
       multiply_add_rows(part, *half, u.poly, basis);
       const NttPoly* only[] = {&part};
-      parts.push_back(std::move(divide(only, special_divisor(limbs.data - 1, context), context)[0]));
+      parts.push_back(std::move(divide(only, special_divisor(limbs.data - 1, context.main()), basis)[0]));
     } else {
       ring::multiply_add(part, *half, u.poly, basis);
       parts.push_back(std::move(part));

@@ -39,29 +39,29 @@ NttPoly mask(const NttPoly& a, const NttPoly& s, NttPoly&& error, const RnsBasis
 }
 
 void check_key(const SecretKey& key, const Context& context) {
-  if (key.s().n() != context.n() || key.s().limbs() != context.extended_limbs(context.max_level())) {
+  if (key.s().n() != context.n() || key.s().limbs() != context.all_limbs()) {
     throw std::invalid_argument("the secret key was made under other parameters");
   }
 }
 
-SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::size_t level, const Seed& seed,
-                                const ByteSource& uniform, const ByteSource& errors, const Context& context) {
-  const RnsBasis& basis = context.basis();
-  if (basis.special_count() == 0) throw std::invalid_argument("switching keys need special primes");
-  if (level > context.max_level()) throw std::invalid_argument("the key's level is above the chain");
-  const Limbs limbs = context.extended_limbs(level);
-  SwitchingKey key(level, context);
+SwitchingKey make_key(const NttPoly& from, const NttPoly& to, std::size_t level, const Seed& seed,
+                      const ByteSource& uniform, const ByteSource& errors, const KeyFamily& family) {
+  const RnsBasis& basis = family.basis();
+  if (family.shape().special_count == 0) throw std::invalid_argument("switching keys need special primes");
+  if (level > family.max_level()) throw std::invalid_argument("the key's level is above the chain");
+  const Limbs limbs = family.extended_limbs(level);
+  SwitchingKey key(level, family);
   key.seed = seed;
   const ring::SecretPoly target{restrict_to(to, limbs, basis)};
-  for (std::size_t d = 0; d < context.digit_count(level); ++d) {
+  for (std::size_t d = 0; d < family.digit_count(level); ++d) {
     NttPoly a = uniform_poly(uniform, d, limbs, basis);
     ring::Buffer error = errors(d, basis.n() * kGaussianBytes);
     NttPoly b = mask(a, target.poly, to_ntt(ring::sample_gaussian(bytes_of(error), limbs, basis), basis), basis);
     // Add P T_d s_from, which is zero modulo all primes but those of the digit.
-    for (std::size_t r = context.digit_begin(d); r < context.digit_end(d, level); ++r) {
+    for (std::size_t r = family.digit_begin(d); r < family.digit_end(d, level); ++r) {
       const kernels::ModulusConstants& m = basis.modulus(r);
       ring::Buffer scaled(basis.n());
-      basis.kernels(r).multiply_scalar(scaled.data(), from.row(r), context.special_converter().product(r), basis.n(),
+      basis.kernels(r).multiply_scalar(scaled.data(), from.row(r), family.special_converter().product(r), basis.n(),
                                        m);
       basis.kernels(r).add(b.row(r), b.row(r), scaled.data(), basis.n(), m);
       scaled.wipe();
@@ -75,12 +75,12 @@ SwitchingKey make_switching_key(const NttPoly& from, const NttPoly& to, std::siz
 }  // namespace
 
 SecretKey::SecretKey(const Context& context, Bytes bytes) {
-  const Limbs all = context.extended_limbs(context.max_level());
+  const Limbs all = context.all_limbs();
   s_ = to_ntt(ring::sample_ternary(bytes, all, context.basis()), context.basis());
 }
 
 SecretKey::SecretKey(const Context& context, std::span<const std::int8_t> coefficients) {
-  const Limbs all = context.extended_limbs(context.max_level());
+  const Limbs all = context.all_limbs();
   if (coefficients.size() != context.n())
     throw std::invalid_argument("a secret key has one coefficient for each power");
   std::uint8_t outside = 0;
@@ -96,6 +96,11 @@ SecretKey::SecretKey(const Context& context, std::span<const std::int8_t> coeffi
     }
   }
   s_ = to_ntt(std::move(poly), context.basis());
+}
+
+SecretKey::SecretKey(const Context& context, Bytes bytes, SparseShape shape) : sparse_(true) {
+  s_ = to_ntt(ring::sample_sparse(bytes, shape.weight, shape.spacing, context.all_limbs(), context.basis()),
+              context.basis());
 }
 
 std::vector<std::int8_t> coefficients(const NttPoly& ternary, const Context& context) {
@@ -117,7 +122,7 @@ PublicKey make_public_key(const SecretKey& key, const Seed& seed, const ByteSour
   check_key(key, context);
   const RnsBasis& basis = context.basis();
   const std::size_t top = context.max_level();
-  const Limbs limbs = extended ? context.extended_limbs(top) : context.data_limbs(top);
+  const Limbs limbs = extended ? context.all_limbs() : context.data_limbs(top);
   PublicKey result;
   result.seed = seed;
   result.a = uniform_poly(uniform, 0, limbs, basis);
@@ -126,16 +131,22 @@ PublicKey make_public_key(const SecretKey& key, const Seed& seed, const ByteSour
 }
 
 SwitchingKey make_relinearisation_key(const SecretKey& key, std::size_t level, const Seed& seed,
-                                      const ByteSource& uniform, const ByteSource& errors, const Context& context) {
+                                      const ByteSource& uniform, const ByteSource& errors, const Context& context,
+                                      const KeyFamily& family) {
   check_key(key, context);
   ring::SecretPoly square{NttPoly(context.n(), key.s().limbs())};
   ring::multiply(square.poly, key.s(), key.s(), context.basis());
-  return make_switching_key(square.poly, key.s(), level, seed, uniform, errors, context);
+  return make_key(square.poly, key.s(), level, seed, uniform, errors, family);
 }
 
-SwitchingKey make_galois_key(const SecretKey& key, std::uint32_t element, std::size_t level, const Seed& seed,
-                             const ByteSource& uniform, const ByteSource& errors, const Context& context) {
-  check_key(key, context);
+SwitchingKey make_switching_key(const SecretKey& from, const SecretKey& to, std::uint32_t element, std::size_t level,
+                                const Seed& seed, const ByteSource& uniform, const ByteSource& errors,
+                                const Context& context, const KeyFamily& family) {
+  check_key(from, context);
+  check_key(to, context);
+  if (to.sparse() && (level != 0 || family.shape().special_count != 1)) {
+    throw std::invalid_argument("a key under a sparse secret may have no more than q_0 and one special prime");
+  }
   // element^-1 modulo 2N: the group of odd residues has order N, so the inverse is element^(N-1).
   const std::uint64_t mask_2n = 2 * context.n() - 1;
   std::uint64_t inverse = 1;
@@ -143,8 +154,8 @@ SwitchingKey make_galois_key(const SecretKey& key, std::uint32_t element, std::s
     if (exponent & 1) inverse = inverse * power & mask_2n;
     power = power * power & mask_2n;
   }
-  const ring::SecretPoly rotated{ring::automorphism(key.s(), static_cast<std::uint32_t>(inverse), context.basis())};
-  return make_switching_key(key.s(), rotated.poly, level, seed, uniform, errors, context);
+  const ring::SecretPoly rotated{ring::automorphism(to.s(), static_cast<std::uint32_t>(inverse), context.basis())};
+  return make_key(from.s(), rotated.poly, level, seed, uniform, errors, family);
 }
 
 Ciphertext encrypt(const NttPoly& message, const SecretKey& key, const Seed& seed, const ByteSource& uniform,

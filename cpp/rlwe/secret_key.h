@@ -14,21 +14,33 @@ using ring::Bytes;
 // A source of random bytes: returns `length` bytes for piece `index`. No piece is requested twice.
 using ByteSource = std::function<ring::Buffer(std::size_t index, std::size_t length)>;
 
+// The nonzero coefficients of a sparse secret: how many there are, and the distance of the powers of X at which they
+// may be. With a spacing of d the secret lies in the subring of the polynomials in X^d, whose dimension is n / d.
+struct SparseShape {
+  std::size_t weight;
+  std::size_t spacing = 1;
+};
+
 class SecretKey {
  public:
   // Make a dense ternary key from n * kTernaryBytes random bytes.
   SecretKey(const Context& context, Bytes bytes);
   // Make the key with these n coefficients; throws std::invalid_argument unless each of them is -1, 0 or 1.
   SecretKey(const Context& context, std::span<const std::int8_t> coefficients);
+  // Make a sparse key from weight * kSparseBytes random bytes. Only a modulus of about two primes keeps such a key safe,
+  // so make_switching_key refuses larger ones.
+  SecretKey(const Context& context, Bytes bytes, SparseShape shape);
   ~SecretKey() { s_.wipe(); }
   SecretKey(const SecretKey&) = delete;
   SecretKey& operator=(const SecretKey&) = delete;
 
   // The key over all primes, the special ones included.
   const NttPoly& s() const { return s_; }
+  bool sparse() const { return sparse_; }
 
  private:
   NttPoly s_;
+  bool sparse_ = false;
 };
 
 // Return the coefficients, each -1, 0 or 1, of a ternary polynomial, in constant time; for any other polynomial the
@@ -40,12 +52,16 @@ std::vector<std::int8_t> coefficients(const NttPoly& ternary, const Context& con
 PublicKey make_public_key(const SecretKey& key, const Seed& seed, const ByteSource& uniform, Bytes error,
                           const Context& context, bool extended = false);
 
-// Make switching keys for q_0…q_level. uniform(d, …): the expansion of `seed` for digit d; errors(d, …): fresh secret
-// random bytes.
+// Make a switching key of this family (one of the context's) for q_0…q_level. uniform(d, …): the expansion of `seed`
+// for digit d; errors(d, …): fresh secret random bytes.
 SwitchingKey make_relinearisation_key(const SecretKey& key, std::size_t level, const Seed& seed,
-                                      const ByteSource& uniform, const ByteSource& errors, const Context& context);
-SwitchingKey make_galois_key(const SecretKey& key, std::uint32_t element, std::size_t level, const Seed& seed,
-                             const ByteSource& uniform, const ByteSource& errors, const Context& context);
+                                      const ByteSource& uniform, const ByteSource& errors, const Context& context,
+                                      const KeyFamily& family);
+// The key from the secret `from` to g^-1(`to`), g = element; a Galois key if both are one secret. Throws
+// std::invalid_argument if `to` is sparse and the key would be over more than q_0 and one special prime.
+SwitchingKey make_switching_key(const SecretKey& from, const SecretKey& to, std::uint32_t element, std::size_t level,
+                                const Seed& seed, const ByteSource& uniform, const ByteSource& errors,
+                                const Context& context, const KeyFamily& family);
 
 // Encrypt a message over q_0…q_level. seed: the ciphertext keeps it; uniform(0, …): its expansion to the uniform half;
 // error: n * kGaussianBytes random bytes.

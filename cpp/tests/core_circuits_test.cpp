@@ -15,21 +15,28 @@ struct Map {
   std::size_t period;
   std::size_t input_count;
   std::size_t output_count;
-  std::vector<std::vector<double>> values;
-  std::vector<Diagonal> diagonals;
+  bool complex = false;  // true if the values have imaginary parts
+  std::vector<std::vector<double>> values{};
+  std::vector<Diagonal> diagonals{};
 
-  void add(std::size_t output, std::size_t input, std::size_t giant, std::size_t baby, Stream& stream) {
+  const double* draw(Stream& stream) {
     std::vector<double> diagonal(period);
     for (double& v : diagonal) v = std::ldexp(static_cast<double>(stream.below(u64{1} << 53)), -52) - 1;
     values.push_back(std::move(diagonal));
-    diagonals.push_back({output, input, giant, baby, values.back().data()});
+    return values.back().data();
+  }
+
+  void add(std::size_t output, std::size_t input, std::size_t giant, std::size_t baby, Stream& stream) {
+    const double* real = draw(stream);
+    diagonals.push_back({output, input, giant, baby, real, complex ? draw(stream) : nullptr});
   }
 
   std::vector<Values> apply(const std::vector<Values>& inputs, std::size_t slots) const {
     std::vector<Values> result(output_count, Values(slots));
     for (const Diagonal& d : diagonals) {
       for (std::size_t s = 0; s < slots; ++s) {
-        result[d.output][s] += d.values[s % period] * inputs[d.input][(s + d.giant + d.baby) % slots];
+        const ckks::Complex value{d.values[s % period], complex ? d.imaginary[s % period] : 0.0};
+        result[d.output][s] += value * inputs[d.input][(s + d.giant + d.baby) % slots];
       }
     }
     return result;
@@ -40,15 +47,22 @@ void check_map(const Shape& shape, const Map& map, std::size_t level) {
   const std::string text = shape.describe() + " level " + std::to_string(level) + " period " +
                            std::to_string(map.period) + " diagonals " + std::to_string(map.diagonals.size());
   Session owner(shape);
+  // The keys are of the last family of the shape.
+  const rlwe::Context& context = owner.context.rlwe();
+  const rlwe::KeyFamily& family = shape.others.empty() ? context.main() : context.family(shape.others.back());
+  const auto make_key = [&](std::size_t steps, std::size_t reach) {
+    if (steps == 0) return;
+    owner.make_galois_key(owner.evaluator().galois_element(static_cast<std::int64_t>(steps)), reach, family);
+  };
   for (const Diagonal& d : map.diagonals) {
     // The keys of baby steps reach above the level; those of giant steps end at it.
-    if (d.baby != 0) owner.make_rotation_key(static_cast<std::int64_t>(d.baby), shape.data - 1);
-    if (d.giant != 0) owner.make_rotation_key(static_cast<std::int64_t>(d.giant), level);
+    make_key(d.baby, shape.data - 1);
+    make_key(d.giant, level);
   }
   const double scale = shape.scale();
   const double output_scale = 0.9 * scale;
   const LinearTransform transform(owner.context, map.diagonals, map.period, map.input_count, map.output_count, level,
-                                  scale, output_scale);
+                                  scale, output_scale, DiagonalForm::transformed, family);
   std::vector<Values> inputs;
   std::vector<ckks::Ciphertext> ciphertexts;
   for (std::size_t i = 0; i < map.input_count; ++i) {
@@ -59,7 +73,7 @@ void check_map(const Shape& shape, const Map& map, std::size_t level) {
   for (const ckks::Ciphertext& c : ciphertexts) pointers.push_back(&c);
   const std::vector<ckks::Ciphertext> outputs = transform.apply(owner.evaluator(), pointers);
   const LinearTransform untransformed(owner.context, map.diagonals, map.period, map.input_count, map.output_count,
-                                      level, scale, output_scale, DiagonalForm::coefficients);
+                                      level, scale, output_scale, DiagonalForm::coefficients, family);
   const std::size_t kept = std::min(shape.n, std::max<std::size_t>(2 * map.period, 16));
   CHECK(untransformed.bytes() == 8 * kept * map.diagonals.size(), text.c_str());
   const std::vector<ckks::Ciphertext> same = untransformed.apply(owner.evaluator(), pointers);
@@ -69,8 +83,9 @@ void check_map(const Shape& shape, const Map& map, std::size_t level) {
   const double terms = static_cast<double>(map.diagonals.size());
   for (std::size_t o = 0; o < outputs.size(); ++o) {
     CHECK(outputs[o].level() == level - 1 && outputs[o].scale == output_scale, text.c_str());
-    // Each diagonal is below 1, switches keys at most twice, and has a rounded plaintext.
-    const double bound = 4 * (terms + 1) * owner.switched_bound(level, output_scale);
+    // Each diagonal is below 1 (complex: sqrt(2)), switches keys at most twice, and has a rounded plaintext.
+    const double size = map.complex ? std::sqrt(2.0) : 1.0;
+    const double bound = 4 * size * (terms + 1) * owner.switched_bound(level, output_scale, family);
     CHECK(distance(owner.decrypt(outputs[o]), expected[o]) < bound, text.c_str());
   }
   pointers.pop_back();
@@ -86,15 +101,16 @@ void check_map(const Shape& shape, const Map& map, std::size_t level) {
 void transforms() {
   Stream stream(3);
   for (const Shape& shape :
-       {Shape{64, 49, 2, 1, 1}, Shape{64, 49, 5, 2, 2}, Shape{64, 60, 4, 3, 3}, Shape{2048, 49, 3, 2, 2}}) {
+       {Shape{64, 49, 2, 1, 1}, Shape{64, 49, 5, 2, 2}, Shape{64, 60, 4, 3, 3}, Shape{2048, 49, 3, 2, 2},
+        Shape{64, 49, 5, 3, 3, 0, {{1, 1}, {2, 2}}}, Shape{64, 49, 3, 2, 2, 0, {{1, 1}}}}) {
     const std::size_t slots = shape.n / 2;
     for (std::size_t level : {std::size_t{1}, shape.data - 1}) {
       for (std::size_t period : {std::size_t{1}, std::size_t{8}, slots / 2, slots}) {
-        Map plain{period, 1, 1, {}, {}};
+        Map plain{period, 1, 1, level == 1};
         plain.add(0, 0, 0, 0, stream);
         check_map(shape, plain, level);
         // Two inputs and three outputs, the last without a diagonal; outputs with and without a giant step of 0.
-        Map mixed{period, 2, 3, {}, {}};
+        Map mixed{period, 2, 3, level != 1};
         for (std::size_t giant : {std::size_t{0}, std::size_t{4}, slots - 4}) {
           for (std::size_t baby : {std::size_t{0}, std::size_t{1}, std::size_t{3}}) {
             mixed.add(0, baby % 2, giant, baby, stream);
@@ -107,7 +123,7 @@ void transforms() {
   }
   // More terms in a group than the kernels sum at once.
   const Shape shape{256, 49, 2, 1, 1};
-  Map wide{16, 1, 1, {}, {}};
+  Map wide{16, 1, 1};
   for (std::size_t baby = 0; baby < 70; ++baby) wide.add(0, 0, 0, baby, stream);
   check_map(shape, wide, 1);
 }
@@ -117,7 +133,8 @@ void transform_refusals() {
   const std::vector<double> one{1.0};
   const auto prepare = [&](Diagonal d, std::size_t period, std::size_t level, double scale) {
     d.values = one.data();
-    LinearTransform(owner.context, std::span(&d, 1), period, 1, 1, level, scale, scale);
+    LinearTransform(owner.context, std::span(&d, 1), period, 1, 1, level, scale, scale, DiagonalForm::transformed,
+                    owner.context.rlwe().main());
   };
   CHECK(throws<ckks::LevelError>([&] { prepare({}, 1, 0, 1e9); }), "level 0");
   CHECK(throws<ckks::LevelError>([&] { prepare({}, 1, 3, 1e9); }), "above the chain");
@@ -131,7 +148,10 @@ void transform_refusals() {
   Session bare({64, 49, 3, 0, 1});
   Diagonal rotating{0, 0, 0, 1, one.data()};
   CHECK(throws<std::invalid_argument>(
-            [&] { LinearTransform(bare.context, std::span(&rotating, 1), 1, 1, 1, 1, 1e9, 1e9); }),
+            [&] {
+              LinearTransform(bare.context, std::span(&rotating, 1), 1, 1, 1, 1, 1e9, 1e9, DiagonalForm::transformed,
+                              bare.context.rlwe().main());
+            }),
         "a rotation without special primes");
 }
 

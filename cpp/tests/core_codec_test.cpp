@@ -59,10 +59,11 @@ void ciphertexts(const Shape& shape) {
 
 // A key over packed bytes is the key that they were made of, does not copy them, and keeps their owner.
 void packed_key(const rlwe::SwitchingKey& key, const ckks::Context& context, const std::string& text) {
+  const rlwe::KeyFamily& family = key.family(context.rlwe());
   auto bytes = std::make_shared<Blob>(codec::pack_key(key, context));
-  CHECK(bytes->size() == codec::packed_key_bytes(key.level, context) && bytes->size() % 64 == 0, text.c_str());
+  CHECK(bytes->size() == codec::packed_key_bytes(key.level, family) && bytes->size() % 64 == 0, text.c_str());
   {
-    rlwe::SwitchingKey mapped = codec::map_key(*bytes, key.level, context, bytes);
+    rlwe::SwitchingKey mapped = codec::map_key(*bytes, key.level, family, bytes);
     CHECK(bytes.use_count() == 2 && mapped.words().data() > bytes->data(), text.c_str());
     CHECK(mapped.level == key.level && mapped.seed == key.seed && mapped.seeded == key.seeded, text.c_str());
     for (std::size_t d = 0; d < key.digit_count(); ++d) {
@@ -71,13 +72,13 @@ void packed_key(const rlwe::SwitchingKey& key, const ckks::Context& context, con
     CHECK(throws<std::invalid_argument>([&] { mapped.set(0, key.b(0), key.a(0)); }), text.c_str());
   }
   CHECK(bytes.use_count() == 1, text.c_str());
-  const std::size_t last = context.max_level();
+  const std::size_t last = family.max_level();
   for (std::size_t level = 0; level <= last + 1; ++level) {
     if (level == key.level) continue;
-    CHECK(throws<codec::FormatError>([&] { codec::map_key(*bytes, level, context, bytes); }), text.c_str());
+    CHECK(throws<codec::FormatError>([&] { codec::map_key(*bytes, level, family, bytes); }), text.c_str());
   }
   bytes->pop_back();
-  CHECK(throws<codec::FormatError>([&] { codec::map_key(*bytes, key.level, context, bytes); }), text.c_str());
+  CHECK(throws<codec::FormatError>([&] { codec::map_key(*bytes, key.level, family, bytes); }), text.c_str());
 }
 
 void keys(const Shape& shape) {
@@ -85,19 +86,19 @@ void keys(const Shape& shape) {
   Session owner(shape);
   for (std::size_t level = 0; level < shape.data; ++level) {
     owner.make_relinearisation_key(level);
-    const rlwe::SwitchingKey& key = *owner.keys.relinearisation;
+    const rlwe::SwitchingKey& key = *owner.keys.find(rlwe::kRelinearisation, level);
+    const rlwe::KeyFamily& family = owner.context.rlwe().main();
     const Blob bytes = codec::dump_switching_key(key, owner.context);
-    CHECK(bytes.size() == codec::switching_key_bytes(level, owner.context), text.c_str());
-    const rlwe::SwitchingKey back = codec::load_switching_key(bytes, level, owner.context, expand);
+    CHECK(bytes.size() == codec::switching_key_bytes(level, family), text.c_str());
+    const rlwe::SwitchingKey back = codec::load_switching_key(bytes, level, family, expand);
     CHECK(back.level == level && back.seed == key.seed && back.digit_count() == key.digit_count(), text.c_str());
     for (std::size_t d = 0; d < key.digit_count(); ++d) {
       CHECK(same_bits(back.a(d), key.a(d)) && same_bits(back.b(d), key.b(d)), text.c_str());
     }
     packed_key(key, owner.context, text);
     const std::size_t other = level == 0 ? 1 : level - 1;
-    CHECK(throws<std::runtime_error>([&] { codec::load_switching_key(bytes, other, owner.context, expand); }),
-          text.c_str());
-    CHECK(throws<codec::FormatError>([&] { codec::load_switching_key(bytes, shape.data, owner.context, expand); }),
+    CHECK(throws<std::runtime_error>([&] { codec::load_switching_key(bytes, other, family, expand); }), text.c_str());
+    CHECK(throws<codec::FormatError>([&] { codec::load_switching_key(bytes, shape.data, family, expand); }),
           text.c_str());
   }
   const rlwe::PublicKey key = owner.public_key();

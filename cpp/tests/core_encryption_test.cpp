@@ -142,6 +142,44 @@ void refusals() {
   CHECK(throws<ckks::LevelError>([&] { encoder.encode(infinite, 1e9, {1, 0}); }), "an infinite value");
 }
 
+// A sparse key has exactly `weight` nonzero coefficients at multiples of its spacing. Over many keys each place occurs
+// as often as the others, and both signs do.
+void sparse_coefficients() {
+  const Shape shape{64, 49, 1, 1, 1};
+  Session owner(shape);
+  const rlwe::Context& context = owner.context.rlwe();
+  constexpr std::size_t kKeys = 2000;
+  for (const auto& [weight, spacing] : {std::pair<std::size_t, std::size_t>{5, 1}, {12, 4}, {32, 2}}) {
+    std::vector<double> uses(shape.n / spacing);
+    double positive = 0;
+    for (std::size_t k = 0; k < kKeys; ++k) {
+      const rlwe::SecretKey key(context, bytes_of(100 + k, weight, weight * ring::kSparseBytes), {weight, spacing});
+      const std::vector<std::int8_t> found = rlwe::coefficients(key.s(), context);
+      std::size_t nonzero = 0;
+      for (std::size_t j = 0; j < shape.n; ++j) {
+        if (found[j] == 0) continue;
+        ++nonzero;
+        positive += found[j] > 0;
+        CHECK(j % spacing == 0, "the spacing");
+        uses[j / spacing] += 1;
+      }
+      CHECK(nonzero == weight && key.sparse(), "the weight");
+    }
+    // Each count is binomial; six standard deviations.
+    const double p = static_cast<double>(weight * spacing) / static_cast<double>(shape.n);
+    for (double count : uses) CHECK(std::fabs(count - kKeys * p) <= 6 * std::sqrt(kKeys * p * (1 - p)), "a place");
+    const double signs = static_cast<double>(kKeys * weight);
+    CHECK(std::fabs(positive - signs / 2) < 6 * std::sqrt(signs) / 2, "the signs");
+  }
+  const auto make = [&](std::size_t bytes, rlwe::SparseShape sparse) {
+    rlwe::SecretKey(context, bytes_of(1, 0, bytes), sparse);
+  };
+  CHECK(throws<std::invalid_argument>([&] { make(0, {0, 1}); }), "no coefficients");
+  CHECK(throws<std::invalid_argument>([&] { make(33 * ring::kSparseBytes, {33, 2}); }), "more than there are places");
+  CHECK(throws<std::invalid_argument>([&] { make(ring::kSparseBytes, {1, 3}); }), "a spacing that does not divide n");
+  CHECK(throws<std::invalid_argument>([&] { make(ring::kSparseBytes, {2, 1}); }), "too little randomness");
+}
+
 // Secrets are wiped before their memory goes back to the pool: the next block of that size has nothing of the key.
 void freed_keys_are_zero() {
   const Shape shape{64, 49, 5, 2, 2};
@@ -165,6 +203,7 @@ int main() {
   }
   secret_coefficients();
   refusals();
+  sparse_coefficients();
   freed_keys_are_zero();
   return check::status();
 }

@@ -1,6 +1,7 @@
 // Rotation, conjugation and relinearisation, for every level of the key and of the ciphertext, with digits that divide
 // the chain and digits that do not.
 #include "core_session.h"
+#include "rlwe/key_switch.h"
 
 namespace {
 
@@ -100,6 +101,67 @@ void foreign_keys() {
   CHECK(throws<ckks::KeyMissingError>([&] { without.multiply(x, x); }), "no keys");
 }
 
+// Keys of several families serve one ciphertext: the one with the fewest special primes that reaches its level is taken.
+void families() {
+  const Shape shape{64, 49, 6, 3, 3, 0, {{1, 1}, {2, 2}}};
+  Session owner(shape);
+  const rlwe::Context& context = owner.context.rlwe();
+  const std::uint32_t element = owner.evaluator().galois_element(1);
+  owner.make_galois_key(element, 1, context.family({1, 1}));
+  owner.make_galois_key(element, 3, context.family({2, 2}));
+  owner.make_rotation_key(1, 5);
+  for (std::size_t level = 0; level < shape.data; ++level) {
+    const rlwe::KeyShape expected = level <= 1   ? rlwe::KeyShape{1, 1}
+                                    : level <= 3 ? rlwe::KeyShape{2, 2}
+                                                 : rlwe::KeyShape{3, 3};
+    CHECK(owner.keys.find(rlwe::galois_name(element), level)->shape() == expected, "the smallest key");
+    const Values values = owner.values();
+    const ckks::Ciphertext x = owner.encrypt(values, level, shape.scale());
+    const std::int64_t steps[] = {1, 1};
+    const double bound = owner.switched_bound(level, shape.scale(), context.family(expected));
+    for (const ckks::Ciphertext& turned : owner.evaluator().rotate_many(x, steps)) {
+      CHECK(distance(owner.decrypt(turned), rotated(values, 1)) < bound, "a rotation");
+    }
+  }
+  CHECK(throws<std::invalid_argument>([&] { context.family({2, 1}); }), "a family that is not there");
+  CHECK(throws<std::invalid_argument>([&] { Session({64, 49, 6, 3, 3, 0, {{4, 1}}}); }), "too many special primes");
+  CHECK(throws<std::invalid_argument>([&] { Session({64, 49, 6, 3, 3, 0, {{1, 7}}}); }), "too large digits");
+  CHECK(throws<std::invalid_argument>([&] { Session({64, 49, 6, 3, 3, 0, {{0, 1}}}); }), "no special primes");
+}
+
+// A switch to a sparse secret and back, and the refusal of every larger key under it.
+void sparse_secrets() {
+  const Shape shape{64, 49, 4, 2, 2, 0, {{1, 1}}};
+  Session owner(shape);
+  const rlwe::Context& context = owner.context.rlwe();
+  const rlwe::SecretKey sparse(context, bytes_of(5, 0, 8 * ring::kSparseBytes), rlwe::SparseShape{8, 2});
+  const auto link = [&](const rlwe::SecretKey& from, const rlwe::SecretKey& to, std::size_t level,
+                        const rlwe::KeyFamily& family) {
+    const rlwe::Seed seed = seed_of(17);
+    return rlwe::make_switching_key(from, to, 1, level, seed, uniform_of(seed), source_of(18 + level), context, family);
+  };
+  const rlwe::KeyFamily& small = context.family({1, 1});
+  const rlwe::SwitchingKey into = link(owner.key, sparse, 0, small);
+  const rlwe::SwitchingKey back = link(sparse, owner.key, 3, context.main());
+  const Values values = owner.values();
+  const ckks::Ciphertext x = owner.encrypt(values, 0, shape.scale());
+  const auto switched = [&](const rlwe::Ciphertext& from, const rlwe::SwitchingKey& key) {
+    const rlwe::PairFinish finish{rlwe::Finish{&*from.parts[0]}, {}};
+    auto pair = rlwe::switch_key(from.parts[1], key, finish, key.family(context));
+    rlwe::Ciphertext result;
+    for (ring::NttPoly& part : pair) result.parts.push_back(std::move(part));
+    return result;
+  };
+  const rlwe::Ciphertext under_sparse = switched(x.body, into);
+  const double bound = owner.switched_bound(0, shape.scale(), small) + owner.switched_bound(0, shape.scale());
+  const Values inside = owner.context.encoder().decode(rlwe::decrypt(under_sparse, sparse, context), x.scale);
+  CHECK(distance(inside, values) < bound, "under the sparse secret");
+  CHECK(distance(owner.decrypt({switched(under_sparse, back), x.scale}), values) < bound, "back under the dense one");
+  CHECK(throws<std::invalid_argument>([&] { link(owner.key, sparse, 0, context.main()); }), "two special primes");
+  CHECK(throws<std::invalid_argument>([&] { link(owner.key, sparse, 1, small); }), "two data primes");
+  CHECK(throws<std::invalid_argument>([&] { link(sparse, sparse, 3, context.main()); }), "a Galois key of it");
+}
+
 // Without special primes no switching key can be made.
 void no_special_primes() {
   Session owner({64, 49, 3, 0, 1});
@@ -119,6 +181,8 @@ int main() {
     }
   }
   foreign_keys();
+  families();
+  sparse_secrets();
   no_special_primes();
   return check::status();
 }

@@ -73,6 +73,7 @@ struct Shape {
   std::size_t special;
   std::size_t digit_size;
   int wide = 0;  // width in bits of q_0 and of the special primes, if it differs
+  std::vector<rlwe::KeyShape> others{};  // further families of keys
 
   std::string describe() const {
     return "n=" + std::to_string(n) + " bits=" + std::to_string(bits) + " data=" + std::to_string(data) +
@@ -103,7 +104,7 @@ struct Shape {
 class Session {
  public:
   explicit Session(const Shape& shape, u64 tag = 1)
-      : context(shape.n, shape.chain(), shape.special_primes(), shape.digit_size),
+      : context(shape.n, shape.chain(), shape.special_primes(), shape.digit_size, 5, shape.others),
         key(context.rlwe(), bytes_of(tag, 0, shape.n * ring::kTernaryBytes)),
         shape_(shape),
         tag_(1000 * tag) {}
@@ -145,14 +146,20 @@ class Session {
 
   void make_relinearisation_key(std::size_t level) {
     const rlwe::Seed seed = seed_of(next_tag());
-    keys.relinearisation = std::make_shared<rlwe::SwitchingKey>(
-        rlwe::make_relinearisation_key(key, level, seed, uniform_of(seed), source_of(next_tag()), context.rlwe()));
+    keys.add(rlwe::kRelinearisation,
+             std::make_shared<rlwe::SwitchingKey>(rlwe::make_relinearisation_key(
+                 key, level, seed, uniform_of(seed), source_of(next_tag()), context.rlwe(), context.rlwe().main())));
   }
 
   void make_galois_key(std::uint32_t element, std::size_t level) {
+    make_galois_key(element, level, context.rlwe().main());
+  }
+
+  void make_galois_key(std::uint32_t element, std::size_t level, const rlwe::KeyFamily& family) {
     const rlwe::Seed seed = seed_of(next_tag());
-    keys.galois[element] = std::make_shared<rlwe::SwitchingKey>(
-        rlwe::make_galois_key(key, element, level, seed, uniform_of(seed), source_of(next_tag()), context.rlwe()));
+    keys.add(rlwe::galois_name(element),
+             std::make_shared<rlwe::SwitchingKey>(rlwe::make_switching_key(
+                 key, key, element, level, seed, uniform_of(seed), source_of(next_tag()), context.rlwe(), family)));
   }
 
   void make_rotation_key(std::int64_t steps, std::size_t level) {
@@ -167,8 +174,12 @@ class Session {
   // coefficients below Q_d <= P with errors, over P; and the rounding of a division, (1 + ||s||^2) / 12 with ||s||^2
   // about 2N/3.
   double switched_bound(std::size_t level, double scale) const {
+    return switched_bound(level, scale, context.rlwe().main());
+  }
+
+  double switched_bound(std::size_t level, double scale, const rlwe::KeyFamily& family) const {
     const double n = static_cast<double>(shape_.n);
-    const double digits = static_cast<double>(context.rlwe().digit_count(level));
+    const double digits = static_cast<double>(family.digit_count(level));
     const double variance = 3.19 * 3.19 + digits * n / 12 * 3.19 * 3.19 + (2 + 2 * n / 3) / 12;
     return 10 * slot_factor() * std::sqrt(variance) / scale;
   }

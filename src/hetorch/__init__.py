@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names as in _EXPORTS, for type checkers
     from hetorch import errors as errors
+    from hetorch.client.async_client import AsyncClient as AsyncClient
     from hetorch.client.client import Client as Client
     from hetorch.client.vault import Vault as Vault
     from hetorch.client.weights import upload_weights as upload_weights
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 
 _EXPORTS: Mapping[str, str] = MappingProxyType(
     {
+        "AsyncClient": "hetorch.client.async_client",
         "Client": "hetorch.client.client",
         "Plan": "hetorch.plan.plan",
         "PublicPlan": "hetorch.plan.public",

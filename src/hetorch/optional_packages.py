@@ -14,7 +14,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "compile": {"scipy": "scipy", "torch": "torch"},
         "onnx": {"onnx": "onnx"},
-        "serve": {"h11": "h11", "starlette": "starlette", "uvicorn": "uvicorn"},
+        "serve": {"h11": "h11", "httptools": "httptools", "starlette": "starlette", "uvicorn": "uvicorn"},
         "demo": {"matplotlib": "matplotlib", "mlxtend": "mlxtend"},
         "notebook": {
             "ipykernel": "ipykernel",

@@ -9,7 +9,7 @@ import numpy as np
 
 from hetorch.client import Client, Vault
 from hetorch.params import ParameterSet
-from tests.cli.command import refusal, save_secure_plan, server_process
+from tests.cli.command import hetorch, refusal, save_secure_plan, server_process
 from tests.server.small_plan import expected, small_plan
 
 
@@ -33,4 +33,4 @@ def test_what_seal_cannot_run_is_refused_at_start(tmp_path: Path) -> None:
     small_plan(0, parameters).save(path)
     message = refusal("serve", path, "--engine", "seal", "--port", 0)
     assert "digits of 2 primes" in message and "compile the model with --engine seal" in message
-    assert "engine must be" in refusal("serve", path, "--engine", "gpu", "--port", 0)
+    assert "native, seal" in hetorch("serve", path, "--engine", "gpu", "--port", 0, code=2).stderr

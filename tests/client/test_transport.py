@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from hetorch.client import Client, Vault
+from hetorch.client.blocking import finish
 from hetorch.client.transport import ANSWER_ROOM_SECONDS, FIRST_ANSWER_SECONDS, Transport
 from hetorch.errors import (
     HetorchError,
@@ -93,7 +94,7 @@ def test_the_client_waits_as_long_as_the_server_allows_itself(
         assert waited == {"/v1/models/small": FIRST_ANSWER_SECONDS if timeout is None else timeout}
         with contextlib.suppress(RemoteError):  # half a second may be too short for the upload of the keys
             client.predict(samples(1))
-        assert client._transport._timeout == waits
+        assert client._session.transport._timeout == waits
         assert {read for path, read in waited.items() if path != "/v1/models/small"} == {waits}
 
 
@@ -154,13 +155,9 @@ def test_a_dripping_answer_is_cut_off(vault: Vault) -> None:
         Client("http://127.0.0.1:1", vault=vault, timeout=0.3, transport=transport)
 
 
-@pytest.mark.parametrize(
-    ("first", "drip"),
-    [(b"HTTP/1.1 200 OK\r\nX: ", b"a"), (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")],
-    ids=["header", "informational"],
-)
-def test_a_dripping_head_is_cut_off(vault: Vault, first: bytes, drip: bytes) -> None:
-    """The same as a dripping body, before the body begins."""
+@contextlib.contextmanager
+def dripping(first: bytes, drip: bytes) -> Iterator[str]:
+    """Run a server that sends `first`, and `drip` again and again for at most ten seconds; gives its address."""
     done = threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -176,15 +173,28 @@ def test_a_dripping_head_is_cut_off(vault: Vault, first: bytes, drip: bytes) -> 
         thread.start()
         killer = threading.Timer(10, done.set)
         killer.start()
-        begin = time.monotonic()
         try:
-            with pytest.raises(RemoteError, match=r"did not answer GET /v1/models within 0\.3 s"):
-                Client(f"http://127.0.0.1:{listener.getsockname()[1]}", vault=vault, timeout=0.3)
-            assert time.monotonic() - begin < 5
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             done.set()
             killer.cancel()
             thread.join()
+
+
+@pytest.mark.parametrize(
+    ("first", "drip"),
+    [(b"HTTP/1.1 200 OK\r\nX: ", b"a"), (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")],
+    ids=["header", "informational"],
+)
+def test_a_dripping_head_is_cut_off(vault: Vault, first: bytes, drip: bytes) -> None:
+    """The same as a dripping body, before the body begins."""
+    begin = time.monotonic()
+    with (
+        dripping(first, drip) as url,
+        pytest.raises(RemoteError, match=r"did not answer GET /v1/models within 0\.3 s"),
+    ):
+        Client(url, vault=vault, timeout=0.3)
+    assert time.monotonic() - begin < 5
 
 
 def test_a_server_that_takes_a_request_bit_by_bit_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,11 +214,10 @@ def test_a_server_that_takes_a_request_bit_by_bit_is_cut_off(monkeypatch: pytest
         killer.start()
         begin = time.monotonic()
         try:
-            with (
-                Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=1.0) as client,
-                pytest.raises(RemoteError, match=r"did not answer PUT /keys within 1 s"),
-            ):
-                client.send("PUT", "/keys", content=bytes(100 << 20))
+            transport = Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=1.0)
+            with pytest.raises(RemoteError, match=r"did not answer PUT /keys within 1 s"):
+                finish(transport.send("PUT", "/keys", content=bytes(100 << 20)))
+            finish(transport.close())
             assert time.monotonic() - begin < 4
         finally:
             done.set()

@@ -55,8 +55,8 @@ class Fixed:
         galois = [
             (
                 e,
-                _secret.make_galois_key(
-                    self.context, self.key._core, e, top, *self.randomness(f"galois {e}")
+                _secret.make_switching_key(
+                    self.context, self.key._core, self.key._core, e, top, *self.randomness(f"galois {e}")
                 ),
             )
             for e in (5, galois_element(16, n), 2 * n - 1)

@@ -71,7 +71,7 @@ def test_the_native_library_file_binds_nothing_secret() -> None:
     with open(file, "rb") as opened:
         data = opened.read()
     assert b"multiply_plaintext" in data
-    for word in (b"decrypt", b"SecretKey", b"secret_key", b"make_galois_key"):
+    for word in (b"decrypt", b"SecretKey", b"secret_key", b"make_switching_key"):
         assert word not in data
 
 
@@ -97,7 +97,7 @@ def test_repr_and_str_show_nothing() -> None:
 def test_the_core_key_shows_no_rows() -> None:
     """Its coefficients, for files in another library's format, and nothing else; rows only go in."""
     public = {name for name in dir(_secret.SecretKey) if not name.startswith("_")}
-    assert public == {"coefficients", "from_coefficients", "from_rows"}
+    assert public == {"coefficients", "from_coefficients", "from_rows", "sparse"}
 
 
 def test_a_seed_is_the_key() -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from hetorch.errors import ParameterError
-from hetorch.params.security import Security, max_log2_qp
+from hetorch.params.security import Security, max_log2_qp, max_log2_sparse
 
 DEGREES = [1 << e for e in range(10, 18)]
 
@@ -69,3 +69,32 @@ def test_names() -> None:
 def test_an_unknown_name_lists_the_known_ones(name: object) -> None:
     with pytest.raises(ParameterError, match="use one of '128', '192', '256', 'none', 'he-standard-2018'"):
         Security.parse(name)
+
+
+def test_sparse_rows() -> None:
+    # The design's rows (lattice estimator, hybrid attack): 2^152.6 and 2^171.9 operations.
+    exponents = range(10, 18)
+    rows = {(e, 32): max_log2_sparse(1 << e, 32, Security.CLASSICAL_128) for e in exponents}
+    assert {key: row for key, row in rows.items() if row} == {(15, 32): 90, (16, 32): 121}
+
+
+@pytest.mark.parametrize("weight", [1, 31, 33, 64, 192])
+def test_no_row_for_another_weight(weight: int) -> None:
+    assert all(max_log2_sparse(degree, weight, Security.CLASSICAL_128) == 0 for degree in DEGREES)
+
+
+@pytest.mark.parametrize(
+    "security", [Security.CLASSICAL_192, Security.CLASSICAL_256, Security.HE_STANDARD_2018]
+)
+def test_no_sparse_row_but_at_128_bits(security: Security) -> None:
+    assert max_log2_sparse(1 << 16, 32, security) == 0
+
+
+def test_sparse_rows_are_below_the_dense_ones() -> None:
+    # A sparse secret is never safer than a dense one.
+    for exponent in (15, 16):
+        dense = max_log2_qp(1 << exponent, Security.CLASSICAL_128)
+        assert max_log2_sparse(1 << exponent, 32, Security.CLASSICAL_128) < dense / 8
+    assert max_log2_sparse(1 << 10, 32, Security.NONE) == math.inf
+    with pytest.raises(ParameterError, match="power of two"):
+        max_log2_sparse(1000, 32, Security.NONE)

@@ -165,7 +165,9 @@ def test_other_bytes_than_were_told_are_refused(server: httpx.Client, owner: Own
         upload, _ = begun(server, told)
         refused(patch(server, upload, 0, data), 400, "message_malformed")
         refused(server.get(addresses.upload(upload)), 404, "upload_unknown")
-    assert not list((tmp_path / "keys" / "parts").iterdir()) and not list((tmp_path / "keys" / "stored").iterdir())
+    assert not list((tmp_path / "keys" / "parts").iterdir()) and not list(
+        (tmp_path / "keys" / "stored").iterdir()
+    )
 
 
 def test_lengths_are_checked_before_anything_is_taken(server: httpx.Client, owner: Owner) -> None:
@@ -194,7 +196,8 @@ def test_uploads_under_way_have_a_limit(
 def test_tenants_have_their_own_uploads_and_keys(served: ServedModel, owner: Owner, tmp_path: Path) -> None:
     """The answers to one tenant are the same whatever another one uploads."""
     texts, tokens = zip(
-        *(issue(name, name, models) for name, models in (("a", None), ("b", None), ("c", ["other"]))), strict=True
+        *(issue(name, name, models) for name, models in (("a", None), ("b", None), ("c", ["other"]))),
+        strict=True,
     )
     save_tokens(tmp_path / "tokens", list(tokens))
     models = {"small": served, "other": serve_plan("other", small_plan(seed=1))}
@@ -248,9 +251,7 @@ run(app, bind("127.0.0.1", 0), Settings(), lambda address: print(address, flush=
 
 
 def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", SERVER, str(folder)], stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", SERVER, str(folder)], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, process.stdout.readline().strip()
 

@@ -25,12 +25,14 @@ struct BoundEvaluator {
 
 using IndexArray = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ValueArray = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using ImaginaryArray = std::optional<ValueArray>;
 
 std::shared_ptr<circuits::LinearTransform> prepare(const ckks::Context& context, const IndexArray& outputs,
                                                    const IndexArray& inputs, const IndexArray& giants,
                                                    const IndexArray& babies, const ValueArray& values,
                                                    std::size_t input_count, std::size_t output_count, std::size_t level,
-                                                   double input_scale, double output_scale, bool coefficients) {
+                                                   double input_scale, double output_scale, bool coefficients,
+                                                   const ImaginaryArray& imaginary, const Shape& family) {
   const std::size_t count = values.shape(0);
   for (const IndexArray* array : {&outputs, &inputs, &giants, &babies}) {
     if (array->shape(0) != count) throw std::invalid_argument("index arrays must have one entry for each diagonal");
@@ -38,17 +40,22 @@ std::shared_ptr<circuits::LinearTransform> prepare(const ckks::Context& context,
       if ((*array)(t) < 0) throw std::invalid_argument("an index is negative");
     }
   }
+  if (imaginary && (imaginary->shape(0) != count || imaginary->shape(1) != values.shape(1))) {
+    throw std::invalid_argument("the imaginary parts of the diagonals must have the shape of the real parts");
+  }
   std::vector<circuits::Diagonal> diagonals;
   for (std::size_t t = 0; t < count; ++t) {
     diagonals.push_back({static_cast<std::size_t>(outputs(t)), static_cast<std::size_t>(inputs(t)),
                          static_cast<std::size_t>(giants(t)), static_cast<std::size_t>(babies(t)),
-                         values.data() + t * values.shape(1)});
+                         values.data() + t * values.shape(1),
+                         imaginary ? imaginary->data() + t * values.shape(1) : nullptr});
   }
   const std::size_t period = values.shape(1);
   nb::gil_scoped_release release;
   return std::make_shared<circuits::LinearTransform>(
       context, diagonals, period, input_count, output_count, level, input_scale, output_scale,
-      coefficients ? circuits::DiagonalForm::coefficients : circuits::DiagonalForm::transformed);
+      coefficients ? circuits::DiagonalForm::coefficients : circuits::DiagonalForm::transformed,
+      family_of(context, family));
 }
 
 std::shared_ptr<circuits::WeightedSums> prepare_sums(const ckks::Context& context, const IndexArray& outputs,
@@ -74,7 +81,7 @@ void bind_maps(nb::module_& m) {
   nb::class_<circuits::LinearTransform>(m, "LinearTransform")
       .def_static("prepare", &prepare, "context"_a, "outputs"_a, "inputs"_a, "giants"_a, "babies"_a, "values"_a,
                   "input_count"_a, "output_count"_a, "level"_a, "input_scale"_a, "output_scale"_a,
-                  "coefficients"_a = false)
+                  "coefficients"_a = false, "imaginary"_a = nb::none(), "family"_a = nb::none())
       .def_prop_ro("level", &circuits::LinearTransform::level)
       .def_prop_ro("bytes", &circuits::LinearTransform::bytes);
 

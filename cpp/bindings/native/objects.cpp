@@ -10,9 +10,12 @@ namespace {
 
 std::shared_ptr<const ckks::Context> make_context(std::size_t ring_degree, const std::vector<std::uint64_t>& chain,
                                                   const std::vector<std::uint64_t>& special, std::size_t digit_size,
-                                                  std::uint64_t slot_generator) {
+                                                  std::uint64_t slot_generator,
+                                                  const std::vector<std::pair<std::size_t, std::size_t>>& families) {
+  std::vector<rlwe::KeyShape> shapes;
+  for (const auto& [special_count, size] : families) shapes.push_back({special_count, size});
   nb::gil_scoped_release release;
-  return std::make_shared<const ckks::Context>(ring_degree, chain, special, digit_size, slot_generator);
+  return std::make_shared<const ckks::Context>(ring_degree, chain, special, digit_size, slot_generator, shapes);
 }
 
 void check_level(const ckks::Context& context, std::size_t level) {
@@ -103,38 +106,57 @@ nb::object array_of_reals(const nb::sequence& numbers) {
   return nb::cast(to_array(std::move(values)));
 }
 
+// Return the key of this name, of the family with the fewest special primes.
+std::shared_ptr<rlwe::SwitchingKey> smallest(const rlwe::EvaluationKeys& keys, const rlwe::KeyName& name) {
+  for (const auto& [entry, key] : keys.all()) {
+    if (entry.first == name) return std::const_pointer_cast<rlwe::SwitchingKey>(key);
+  }
+  return nullptr;
+}
+
 void bind_evaluation_keys(nb::module_& m) {
-  using KeyPtr = std::shared_ptr<const rlwe::SwitchingKey>;
+  using KeyPtr = std::shared_ptr<rlwe::SwitchingKey>;
+  using Named = std::tuple<rlwe::KeyEnd, rlwe::KeyEnd, std::uint32_t, KeyPtr>;
+  nb::enum_<rlwe::KeyEnd>(m, "KeyEnd", "The ends of a switching key.")
+      .value("DENSE", rlwe::KeyEnd::dense)
+      .value("DENSE_SQUARED", rlwe::KeyEnd::dense_squared)
+      .value("SPARSE", rlwe::KeyEnd::sparse);
   nb::class_<rlwe::EvaluationKeys>(m, "EvaluationKeys")
       .def(
           "__init__",
-          [](rlwe::EvaluationKeys* self, std::shared_ptr<rlwe::SwitchingKey> relinearisation,
-             const std::vector<std::pair<std::uint32_t, std::shared_ptr<rlwe::SwitchingKey>>>& galois) {
+          [](rlwe::EvaluationKeys* self, const KeyPtr& relinearisation,
+             const std::vector<std::pair<std::uint32_t, KeyPtr>>& galois, const std::vector<Named>& others) {
+            rlwe::EvaluationKeys keys;
+            if (relinearisation != nullptr) keys.add(rlwe::kRelinearisation, relinearisation);
             for (const auto& [element, key] : galois) {
               if (key == nullptr)
                 throw std::invalid_argument("the key of Galois element " + std::to_string(element) + " is None");
+              keys.add(rlwe::galois_name(element), key);
             }
-            new (self) rlwe::EvaluationKeys{KeyPtr(std::move(relinearisation)), {}};
-            for (const auto& [element, key] : galois) self->galois[element] = key;
+            for (const auto& [from, to, element, key] : others) keys.add({from, to, element}, key);
+            new (self) rlwe::EvaluationKeys(std::move(keys));
           },
-          "relinearisation"_a.none(), "galois"_a)
+          "relinearisation"_a.none(), "galois"_a, "others"_a = std::vector<Named>(),
+          "others: (from, to, Galois element, key); a key of a name that exists is added if it is of another family.")
       .def_prop_ro(
-          "relinearisation",
-          [](const rlwe::EvaluationKeys& k) { return std::const_pointer_cast<rlwe::SwitchingKey>(k.relinearisation); },
+          "relinearisation", [](const rlwe::EvaluationKeys& k) { return smallest(k, rlwe::kRelinearisation); },
           nb::sig("def relinearisation(self) -> SwitchingKey | None"))
       .def("galois_elements",
            [](const rlwe::EvaluationKeys& k) {
              std::vector<std::uint32_t> elements;
-             for (const auto& [element, key] : k.galois) elements.push_back(element);
+             for (const auto& [entry, key] : k.all()) {
+               const rlwe::KeyName& name = entry.first;
+               if (name != rlwe::galois_name(name.element)) continue;
+               if (elements.empty() || elements.back() != name.element) elements.push_back(name.element);
+             }
              return elements;
            })
       .def(
           "galois",
           [](const rlwe::EvaluationKeys& k, std::uint32_t element) {
-            const auto entry = k.galois.find(element);
-            if (entry == k.galois.end())
-              throw ckks::KeyMissingError("no key of Galois element " + std::to_string(element));
-            return std::const_pointer_cast<rlwe::SwitchingKey>(entry->second);
+            const KeyPtr key = smallest(k, rlwe::galois_name(element));
+            if (key == nullptr) throw ckks::KeyMissingError("no key of Galois element " + std::to_string(element));
+            return key;
           },
           "element"_a);
 }
@@ -144,7 +166,8 @@ void bind_evaluation_keys(nb::module_& m) {
 void bind_objects(nb::module_& m) {
   nb::class_<ckks::Context>(m, "Context")
       .def(nb::new_(&make_context), "ring_degree"_a, "modulus_chain"_a, "special_primes"_a, "digit_size"_a,
-           "slot_generator"_a = 5)
+           "slot_generator"_a = 5, "families"_a = std::vector<std::pair<std::size_t, std::size_t>>(),
+           "families: shapes (special primes, digit size) of families of switching keys beside the main one.")
       .def_prop_ro("slot_count", [](const ckks::Context& c) { return c.encoder().slot_count(); })
       .def_prop_ro("max_level", &ckks::Context::max_level)
       .def_prop_ro("kernel_path", [](const ckks::Context& c) { return c.basis().kernel_path(); });
@@ -165,7 +188,13 @@ void bind_objects(nb::module_& m) {
           },
           "part"_a, "row"_a);
   nb::class_<rlwe::PublicKey>(m, "PublicKey");
-  nb::class_<rlwe::SwitchingKey>(m, "SwitchingKey").def_ro("level", &rlwe::SwitchingKey::level);
+  nb::class_<rlwe::SwitchingKey>(m, "SwitchingKey")
+      .def_ro("level", &rlwe::SwitchingKey::level)
+      .def_prop_ro(
+          "family",
+          [](const rlwe::SwitchingKey& k) { return std::pair(k.shape().special_count, k.shape().digit_size); },
+          "The shape of the key's family: its number of special primes and its digit size.")
+      .def_prop_ro("bytes", &rlwe::SwitchingKey::bytes, "The memory of the packed key in bytes.");
   bind_evaluation_keys(m);
   m.def("encode", &encode, "context"_a, "values"_a, "level"_a, "scale"_a);
   m.def("lift", &lift, "context"_a, "coefficients"_a, "level"_a, "scale"_a);

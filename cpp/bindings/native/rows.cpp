@@ -67,7 +67,7 @@ ckks::Plaintext plaintext_of_rows(const ckks::Context& context, double scale, co
 rlwe::PublicKey public_key_of_rows(const ckks::Context& context, const Rows<3>& rows) {
   // It is an extended key if it has a row for every prime, the special ones included.
   const std::size_t top = context.max_level();
-  const Limbs all = context.rlwe().extended_limbs(top);
+  const Limbs all = context.rlwe().all_limbs();
   const Limbs limbs = rows.shape(1) == all.count() ? all : context.rlwe().data_limbs(top);
   if (rows.shape(0) != 2) throw std::invalid_argument("a public key has two halves");
   check_shape(rows.shape(1), rows.shape(2), limbs, context);
@@ -83,15 +83,16 @@ std::shared_ptr<rlwe::SwitchingKey> switching_key_of_rows(const ckks::Context& c
                                                           const Rows<4>& rows) {
   if (level > context.max_level()) throw std::invalid_argument("the key's level is above the chain");
   if (context.basis().special_count() == 0) throw std::invalid_argument("switching keys need special primes");
-  const Limbs limbs = context.rlwe().extended_limbs(level);
-  const std::size_t digits = context.rlwe().digit_count(level);
+  const rlwe::KeyFamily& family = context.rlwe().main();
+  const Limbs limbs = family.extended_limbs(level);
+  const std::size_t digits = family.digit_count(level);
   if (rows.shape(0) != digits || rows.shape(1) != 2) {
     throw std::invalid_argument("a switching key for level " + std::to_string(level) + " has " +
                                 std::to_string(digits) + " digits of two halves");
   }
   check_shape(rows.shape(2), rows.shape(3), limbs, context);
   nb::gil_scoped_release release;
-  auto key = std::make_shared<rlwe::SwitchingKey>(level, context.rlwe());
+  auto key = std::make_shared<rlwe::SwitchingKey>(level, family);
   key->seeded = false;
   const std::size_t words = limbs.count() * context.basis().n();
   for (std::size_t d = 0; d < digits; ++d) {

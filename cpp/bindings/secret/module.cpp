@@ -34,7 +34,7 @@ using KeyRows = nb::ndarray<const std::uint64_t, nb::ndim<2>, nb::c_contig, nb::
 // Make a key of its residues over all primes, in the NTT domain and our order. Throws std::invalid_argument unless they
 // are those of one ternary polynomial.
 std::unique_ptr<rlwe::SecretKey> key_of_rows(const ckks::Context& context, const KeyRows& rows) {
-  const ring::Limbs all = context.rlwe().extended_limbs(context.max_level());
+  const ring::Limbs all = context.rlwe().all_limbs();
   if (rows.shape(0) != all.count() || rows.shape(1) != context.basis().n()) {
     throw std::invalid_argument("a secret key has a row of " + std::to_string(context.basis().n()) +
                                 " residues for each of " + std::to_string(all.count()) + " primes");
@@ -54,18 +54,19 @@ std::unique_ptr<rlwe::SecretKey> key_of_rows(const ckks::Context& context, const
 using KeyPtr = std::shared_ptr<rlwe::SwitchingKey>;
 
 KeyPtr relinearisation_key(const ckks::Context& context, const rlwe::SecretKey& key, std::size_t level,
-                           const nb::bytes& seed, SourceCallable uniform, SourceCallable errors) {
+                           const nb::bytes& seed, SourceCallable uniform, SourceCallable errors, const Shape& family) {
   if (level > context.max_level()) throw std::invalid_argument("the key's level is above the chain");
   const rlwe::Seed key_seed = to_seed(seed);
   const auto uniform_source = to_source(std::move(uniform));
   const auto error_source = to_source(std::move(errors));
   nb::gil_scoped_release release;
-  return std::make_shared<rlwe::SwitchingKey>(
-      rlwe::make_relinearisation_key(key, level, key_seed, uniform_source, error_source, context.rlwe()));
+  return std::make_shared<rlwe::SwitchingKey>(rlwe::make_relinearisation_key(
+      key, level, key_seed, uniform_source, error_source, context.rlwe(), family_of(context, family)));
 }
 
-KeyPtr galois_key(const ckks::Context& context, const rlwe::SecretKey& key, std::uint32_t element, std::size_t level,
-                  const nb::bytes& seed, SourceCallable uniform, SourceCallable errors) {
+KeyPtr switching_key(const ckks::Context& context, const rlwe::SecretKey& from, const rlwe::SecretKey& to,
+                     std::uint32_t element, std::size_t level, const nb::bytes& seed, SourceCallable uniform,
+                     SourceCallable errors, const Shape& family) {
   if (level > context.max_level()) throw std::invalid_argument("the key's level is above the chain");
   if (element % 2 == 0 || element >= 2 * context.basis().n()) {
     throw std::invalid_argument("a Galois element is odd and below twice the ring degree");
@@ -74,8 +75,8 @@ KeyPtr galois_key(const ckks::Context& context, const rlwe::SecretKey& key, std:
   const auto uniform_source = to_source(std::move(uniform));
   const auto error_source = to_source(std::move(errors));
   nb::gil_scoped_release release;
-  return std::make_shared<rlwe::SwitchingKey>(
-      rlwe::make_galois_key(key, element, level, key_seed, uniform_source, error_source, context.rlwe()));
+  return std::make_shared<rlwe::SwitchingKey>(rlwe::make_switching_key(
+      from, to, element, level, key_seed, uniform_source, error_source, context.rlwe(), family_of(context, family)));
 }
 
 rlwe::PublicKey public_key(const ckks::Context& context, const rlwe::SecretKey& key, const nb::bytes& seed,
@@ -120,6 +121,13 @@ NB_MODULE(_secret, m) {
                 context.rlwe(), std::span<const std::int8_t>(coefficients.data(), coefficients.size()));
           },
           "context"_a, "coefficients"_a)
+      .def_static(
+          "sparse",
+          [](const hetorch::ckks::Context& context, const nb::bytes& random, std::size_t weight, std::size_t spacing) {
+            return std::make_unique<rlwe::SecretKey>(context.rlwe(), view(random), rlwe::SparseShape{weight, spacing});
+          },
+          "context"_a, "random"_a, "weight"_a, "spacing"_a = 1,
+          "Make a key with `weight` nonzero coefficients, at multiples of `spacing`, from 24 random bytes for each.")
       .def_static("from_rows", &key_of_rows, "context"_a, "rows"_a)
       .def(
           "coefficients",
@@ -128,9 +136,11 @@ NB_MODULE(_secret, m) {
           },
           "context"_a);
   m.def("make_relinearisation_key", &relinearisation_key, "context"_a, "secret_key"_a, "level"_a, "seed"_a, "uniform"_a,
-        "errors"_a);
-  m.def("make_galois_key", &galois_key, "context"_a, "secret_key"_a, "element"_a, "level"_a, "seed"_a, "uniform"_a,
-        "errors"_a);
+        "errors"_a, "family"_a = nb::none());
+  m.def("make_switching_key", &switching_key, "context"_a, "from_key"_a, "to_key"_a, "element"_a, "level"_a, "seed"_a,
+        "uniform"_a, "errors"_a, "family"_a = nb::none(),
+        "Make the key that switches from a secret to the inverse automorphism of a secret: a Galois key if both are "
+        "one.");
   m.def("make_public_key", &public_key, "context"_a, "secret_key"_a, "seed"_a, "uniform"_a, "error"_a,
         "extended"_a = false);
   m.def("encrypt", &encrypt, "context"_a, "secret_key"_a, "message"_a, "seed"_a, "uniform"_a, "error"_a);

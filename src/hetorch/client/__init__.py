@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hetorch.client.async_client import AsyncClient
 from hetorch.client.client import Client
 from hetorch.client.timing import StepTimings
 from hetorch.client.vault import StoredKeys, Vault, default_vault_path
@@ -10,6 +11,7 @@ from hetorch.engine.secret import Sharing
 from hetorch.errors import InputRangeWarning, SharingNoiseWarning
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "InputRangeWarning",
     "Sharing",

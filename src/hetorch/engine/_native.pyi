@@ -1,6 +1,7 @@
 """The CKKS core without secret keys."""
 
 from collections.abc import Callable, Sequence
+import enum
 from typing import Annotated
 
 import numpy
@@ -8,7 +9,10 @@ from numpy.typing import NDArray
 
 
 class Context:
-    def __init__(self, ring_degree: int, modulus_chain: Sequence[int], special_primes: Sequence[int], digit_size: int, slot_generator: int = 5) -> None: ...
+    def __init__(self, ring_degree: int, modulus_chain: Sequence[int], special_primes: Sequence[int], digit_size: int, slot_generator: int = 5, families: Sequence[tuple[int, int]] = []) -> None:
+        """
+        families: shapes (special primes, digit size) of families of switching keys beside the main one.
+        """
 
     @property
     def slot_count(self) -> int: ...
@@ -50,8 +54,30 @@ class SwitchingKey:
     @property
     def level(self) -> int: ...
 
+    @property
+    def family(self) -> tuple[int, int]:
+        """
+        The shape of the key's family: its number of special primes and its digit size.
+        """
+
+    @property
+    def bytes(self) -> int:
+        """The memory of the packed key in bytes."""
+
+class KeyEnd(enum.Enum):
+    """The ends of a switching key."""
+
+    DENSE = 0
+
+    DENSE_SQUARED = 1
+
+    SPARSE = 2
+
 class EvaluationKeys:
-    def __init__(self, relinearisation: SwitchingKey | None, galois: Sequence[tuple[int, SwitchingKey]]) -> None: ...
+    def __init__(self, relinearisation: SwitchingKey | None, galois: Sequence[tuple[int, SwitchingKey]], others: Sequence[tuple[KeyEnd, KeyEnd, int, SwitchingKey]] = []) -> None:
+        """
+        others: (from, to, Galois element, key); a key of a name that exists is added if it is of another family.
+        """
 
     @property
     def relinearisation(self) -> SwitchingKey | None: ...
@@ -96,7 +122,7 @@ def switching_key_rows(key: SwitchingKey) -> NDArray[numpy.uint64]: ...
 
 class LinearTransform:
     @staticmethod
-    def prepare(context: Context, outputs: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], giants: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], babies: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], values: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], input_count: int, output_count: int, level: int, input_scale: float, output_scale: float, coefficients: bool = False) -> LinearTransform: ...
+    def prepare(context: Context, outputs: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], inputs: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], giants: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], babies: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], values: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], input_count: int, output_count: int, level: int, input_scale: float, output_scale: float, coefficients: bool = False, imaginary: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None = None, family: tuple[int, int] | None = None) -> LinearTransform: ...
 
     @property
     def level(self) -> int: ...
@@ -173,11 +199,11 @@ class Evaluator:
 
     def polynomial(self, arg0: Ciphertext, arg1: Sequence[float], arg2: float, /) -> Ciphertext: ...
 
-def packed_key_bytes(context: Context, level: int) -> int: ...
+def packed_key_bytes(context: Context, level: int, family: tuple[int, int] | None = None) -> int: ...
 
 def pack_switching_key(context: Context, key: SwitchingKey) -> bytes: ...
 
-def map_switching_key(context: Context, data: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], offset: int, level: int) -> SwitchingKey:
+def map_switching_key(context: Context, data: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], offset: int, level: int, family: tuple[int, int] | None = None) -> SwitchingKey:
     """
     Return the key at `offset` of read-only bytes, which stay in use as long as the key.
     """
@@ -188,11 +214,11 @@ def dump_ciphertext(context: Context, ciphertext: Ciphertext) -> bytes: ...
 
 def load_ciphertext(context: Context, data: bytes, expand: Callable[[bytes, int, int], bytes]) -> Ciphertext: ...
 
-def switching_key_bytes(context: Context, level: int) -> int: ...
+def switching_key_bytes(context: Context, level: int, family: tuple[int, int] | None = None) -> int: ...
 
 def dump_switching_key(context: Context, key: SwitchingKey) -> bytes: ...
 
-def load_switching_key(context: Context, data: bytes, level: int, expand: Callable[[bytes, int, int], bytes]) -> SwitchingKey: ...
+def load_switching_key(context: Context, data: bytes, level: int, expand: Callable[[bytes, int, int], bytes], family: tuple[int, int] | None = None) -> SwitchingKey: ...
 
 def public_key_bytes(context: Context) -> int: ...
 

@@ -16,13 +16,22 @@ class SecretKey:
     def from_coefficients(context: hetorch.engine._native.Context, coefficients: Annotated[NDArray[numpy.int8], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> SecretKey: ...
 
     @staticmethod
+    def sparse(context: hetorch.engine._native.Context, random: bytes, weight: int, spacing: int = 1) -> SecretKey:
+        """
+        Make a key with `weight` nonzero coefficients, at multiples of `spacing`, from 24 random bytes for each.
+        """
+
+    @staticmethod
     def from_rows(context: hetorch.engine._native.Context, rows: Annotated[NDArray[numpy.uint64], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> SecretKey: ...
 
     def coefficients(self, context: hetorch.engine._native.Context) -> Annotated[NDArray[numpy.int8], dict(shape=(None,))]: ...
 
-def make_relinearisation_key(context: hetorch.engine._native.Context, secret_key: SecretKey, level: int, seed: bytes, uniform: Callable[[int, int], object], errors: Callable[[int, int], object]) -> hetorch.engine._native.SwitchingKey: ...
+def make_relinearisation_key(context: hetorch.engine._native.Context, secret_key: SecretKey, level: int, seed: bytes, uniform: Callable[[int, int], object], errors: Callable[[int, int], object], family: tuple[int, int] | None = None) -> hetorch.engine._native.SwitchingKey: ...
 
-def make_galois_key(context: hetorch.engine._native.Context, secret_key: SecretKey, element: int, level: int, seed: bytes, uniform: Callable[[int, int], object], errors: Callable[[int, int], object]) -> hetorch.engine._native.SwitchingKey: ...
+def make_switching_key(context: hetorch.engine._native.Context, from_key: SecretKey, to_key: SecretKey, element: int, level: int, seed: bytes, uniform: Callable[[int, int], object], errors: Callable[[int, int], object], family: tuple[int, int] | None = None) -> hetorch.engine._native.SwitchingKey:
+    """
+    Make the key that switches from a secret to the inverse automorphism of a secret: a Galois key if both are one.
+    """
 
 def make_public_key(context: hetorch.engine._native.Context, secret_key: SecretKey, seed: bytes, uniform: Callable[[int, int], object], error: bytes, extended: bool = False) -> hetorch.engine._native.PublicKey: ...
 

@@ -17,6 +17,7 @@ def core_context(parameters: ParameterSet) -> _native.Context:
         list(parameters.special_primes),
         parameters.digit_size,
         parameters.slot_generator,
+        [(family.special_count, family.digit_size) for family in parameters.key_families],
     )
 
 

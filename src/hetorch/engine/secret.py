@@ -239,7 +239,9 @@ class SecretKey:
             finished()
         galois = []
         for element, level in spec.galois:
-            key = _secret.make_galois_key(self._context, self._core, element, level, *self._key_randomness())
+            key = _secret.make_switching_key(
+                self._context, self._core, self._core, element, level, *self._key_randomness()
+            )
             galois.append((element, key))
             finished()
         return _native.EvaluationKeys(relinearisation, galois)
@@ -262,7 +264,7 @@ class SecretKey:
         randomness = (bytes(SEED_BYTES), uniform, errors)
         if element is None:
             return _secret.make_relinearisation_key(self._context, self._core, level, *randomness)
-        return _secret.make_galois_key(self._context, self._core, element, level, *randomness)
+        return _secret.make_switching_key(self._context, self._core, self._core, element, level, *randomness)
 
     def _key_randomness(
         self,

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from hetorch.params.key_family import KeyFamily
 from hetorch.params.parameter_set import ParameterSet
 from hetorch.params.primes import is_prime, ntt_primes
-from hetorch.params.security import Security, max_log2_qp
+from hetorch.params.security import Security, max_log2_qp, max_log2_sparse
 
-__all__ = ["ParameterSet", "Security", "is_prime", "max_log2_qp", "ntt_primes"]
+__all__ = [
+    "KeyFamily",
+    "ParameterSet",
+    "Security",
+    "is_prime",
+    "max_log2_qp",
+    "max_log2_sparse",
+    "ntt_primes",
+]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 
 from hetorch.errors import InsecureParametersWarning, ParameterError, SecurityError
 from hetorch.params.checks import MAX_PRIME_COUNT, check_prime, check_ring_degree, integer, integers
+from hetorch.params.key_family import KeyFamily, check_families, parse_families
 from hetorch.params.primes import SIMD_PRIME_BITS, chain_primes
 from hetorch.params.security import Security, max_log2_qp
 from hetorch.quantities import count_text
@@ -34,10 +35,11 @@ class ParameterSet:
         security: the row of the security table against which log2(QP) is checked.
         slot_generator: g in the order of the slots, in which slot j is at zeta^(g^j): 5, or 3 for SEAL's order, with
             which SEAL decodes the same ciphertext to the same slots.
+        key_families: shapes of switching keys beside the main one, which has all special primes and `digit_size`.
 
     Raises:
         ParameterError: a value is malformed, or P is smaller than half the product of some digit (the noise of key
-            switching grows with digit / P).
+            switching grows with digit / P), in the main family; a key of another one may serve only low levels.
         SecurityError: log2(QP) is too large for `security`; the message names the row of the table. `Security.NONE`
             raises nothing, but warns each time with InsecureParametersWarning, except in the block of insecure_trials.
     """
@@ -48,6 +50,7 @@ class ParameterSet:
     digit_size: int
     security: Security = Security.CLASSICAL_128
     slot_generator: int = DEFAULT_SLOT_GENERATOR
+    key_families: tuple[KeyFamily, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ring_degree", integer("ring_degree", self.ring_degree))
@@ -56,7 +59,9 @@ class ParameterSet:
         object.__setattr__(self, "digit_size", integer("digit_size", self.digit_size))
         object.__setattr__(self, "security", Security.parse(self.security))
         object.__setattr__(self, "slot_generator", integer("slot_generator", self.slot_generator))
+        object.__setattr__(self, "key_families", tuple(self.key_families))
         self._check_structure()
+        check_families(self.key_families, len(self.special_primes), len(self.modulus_chain))
         self._check_special_primes()
         self._check_security()
 
@@ -70,6 +75,7 @@ class ParameterSet:
         digit_size: int = 1,
         security: Security = Security.CLASSICAL_128,
         slot_generator: int = DEFAULT_SLOT_GENERATOR,
+        key_families: Sequence[KeyFamily] = (),
     ) -> ParameterSet:
         """Return a set of the primes nearest to 2^bits for each size in `modulus_bits` and `special_bits`.
 
@@ -78,7 +84,15 @@ class ParameterSet:
         check_ring_degree(ring_degree)
         primes = chain_primes([*modulus_bits, *special_bits], ring_degree)
         count = len(modulus_bits)
-        return cls(ring_degree, primes[:count], primes[count:], digit_size, security, slot_generator)
+        return cls(
+            ring_degree,
+            primes[:count],
+            primes[count:],
+            digit_size,
+            security,
+            slot_generator,
+            tuple(key_families),
+        )
 
     @property
     def slot_count(self) -> int:
@@ -117,7 +131,7 @@ class ParameterSet:
         return -(-(level + 1) // self.digit_size)
 
     def to_json(self) -> dict[str, object]:
-        """Return the set as plain data, which from_json reads. A slot generator of 5 is omitted."""
+        """Return the set as plain data, which from_json reads. A slot generator of 5 and no families are omitted."""
         data: dict[str, object] = {
             "ring_degree": self.ring_degree,
             "modulus_chain": list(self.modulus_chain),
@@ -127,6 +141,8 @@ class ParameterSet:
         }
         if self.slot_generator != DEFAULT_SLOT_GENERATOR:
             data["slot_generator"] = self.slot_generator
+        if self.key_families:
+            data["key_families"] = [family.to_json() for family in self.key_families]
         return data
 
     @classmethod
@@ -140,7 +156,7 @@ class ParameterSet:
         if not isinstance(data, Mapping):
             raise ParameterError(f"parameters must be a JSON object, got {type(data).__name__}")
         names = {field.name for field in fields(cls)}
-        missing_or_unknown = (data.keys() ^ names) - (names & {"slot_generator"})
+        missing_or_unknown = (data.keys() ^ names) - (names & {"slot_generator", "key_families"})
         if missing_or_unknown:
             wrong = sorted(str(name)[:40] for name in missing_or_unknown)[:8]
             raise ParameterError(f"parameters: fields missing or unknown: {', '.join(wrong)}")
@@ -155,6 +171,7 @@ class ParameterSet:
             data["digit_size"],
             Security.parse(data["security"][:40]),
             data.get("slot_generator", DEFAULT_SLOT_GENERATOR),
+            parse_families(data.get("key_families", [])),
         )
 
     def fingerprint(self) -> bytes:

@@ -150,15 +150,15 @@ class PublicPlan:
         """False if the model is affine: nothing is multiplied by a ciphertext. True if the weights are encrypted."""
         return self.key_spec.relinearisation_level is not None
 
-    def samples(self, x: object, *, fewest: int = 0) -> tuple[NDArray[np.float64], bool]:
+    def samples(self, x: object, *, fewest: int = 0, stacklevel: int = 1) -> tuple[NDArray[np.float64], bool]:
         """Return `x` as float64 (batch, *input_shape), and True if it is one sample without a batch axis.
 
         A table (a DataFrame, or a mapping from names to columns) is read by the names of its columns, if the plan has
         them; what the model computes from categories and missing values on the client's side is computed here.
 
-        Warns with InputRangeWarning, at the caller's caller, if `x` leaves the calibrated range. InputError for any
-        other shape, fewer than `fewest` samples, and values that are no real numbers, not finite or above
-        largest_input.
+        Warns with InputRangeWarning, `stacklevel` frames above the caller, if `x` leaves the calibrated range.
+        InputError for any other shape, fewer than `fewest` samples, and values that are no real numbers, not finite or
+        above largest_input.
         """
         if self.interface.columns is not None:
             x = self.interface.columns.read(x)
@@ -170,7 +170,7 @@ class PublicPlan:
             fewest=fewest,
             polynomials=self.may_have_polynomials,
             source=None if self.interface.columns is None else self.interface.columns.source,
-            stacklevel=4,
+            stacklevel=stacklevel + 3,
         )
 
     def pack(self, x: ArrayLike) -> list[NDArray[np.float64]]:

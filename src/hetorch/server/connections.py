@@ -1,7 +1,8 @@
 """The connections of a server: how many there may be, below the limit of file descriptors, and which are closed.
 
 uvicorn takes every connection, and waits for ever for the head of a request and for a client to read its answer. A
-stranger with idle connections would so use up the descriptors of the process, which then accepts nobody.
+stranger with idle connections would so use up the descriptors of the process, which then accepts nobody. Its parser in
+C, llhttp, also takes heads of any length and any number of requests before the first is answered.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import resource
 from collections import Counter
 from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hetorch.errors import InputError
 from hetorch.server.settings import Settings
@@ -32,6 +33,14 @@ WAITING_FOR_ACCEPT = 1024
 """Connections that the kernel holds until they are accepted; the kernel's own limit (somaxconn) may be lower."""
 UNLIMITED = 1 << 30
 """The number that stands for no limit of file descriptors."""
+MAX_HEAD_BYTES = 64 << 10
+"""Most bytes of a request's line, headers and trailers, of each counted HEADER_BYTES more. Raising it lets a connection
+take more memory before any check."""
+HEADER_BYTES = 32
+"""Bytes that count for a header beside its name and value, as it takes them in memory."""
+MAX_PIPELINED = 16
+"""Requests that may wait on one connection behind the one that is answered; one more closes it. Raising it lets a
+connection take more memory."""
 IPV6_NETWORK_BITS = 64
 """Length of the IPv6 prefix that counts as one address: a network gives a customer at least this much."""
 
@@ -129,11 +138,15 @@ def counted_address(host: str) -> str:
     return host
 
 
-def counted_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
-    """Return uvicorn's protocol with connections that are admitted by these limits, or dropped at once."""
+def counted_protocol(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
+    """Return uvicorn's protocol with connections that are admitted by these limits, or dropped at once, and with
+    bounded heads."""
 
-    class Counted(H11Protocol):
+    class Counted(HttpToolsProtocol):
         _address: str | None = None
+        _head_bytes = 0
+        _head_complete = False
+        _body_came = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -149,7 +162,59 @@ def counted_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
                 self._address = None
             super().connection_lost(exc)
 
+        def data_received(self, data: bytes) -> None:
+            before, self._body_came = self._head_bytes, False
+            super().data_received(data)
+            # The parser tells a header when it has all of it: until then its pieces count as they are.
+            if not self._body_came and self._head_bytes == before:
+                self._head_bytes += len(data)
+                if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                    self.send_400_response("The head of the request is too long.")
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._head_bytes, self._head_complete = 0, False
+
+        def on_url(self, url: bytes) -> None:
+            self._count_head(len(url))
+            super().on_url(url)
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self._count_head(len(name) + len(value))
+            if (
+                not self._head_complete
+            ):  # a trailer, which was not there when the headers were checked, is dropped
+                super().on_header(name, value)
+
+        def on_headers_complete(self) -> None:
+            if len(self.pipeline) >= MAX_PIPELINED:
+                raise _TooMuch
+            self._head_complete = True
+            super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            self._body_came = True
+            super().on_body(body)
+
+        def send_400_response(self, msg: str) -> None:
+            """Answer a malformed request, or close the connection where this would become part of another answer."""
+            last = self.cycle
+            if self.pipeline or (last is not None and last.response_started and not last.response_complete):
+                self.transport.abort()
+            else:
+                super().send_400_response(msg)
+
+        def _count_head(self, size: int) -> None:
+            """Count bytes of a head and its trailers; the parser answers 400 to an exception."""
+            self._head_bytes += size + HEADER_BYTES
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise _TooMuch
+
         def _unsupported_upgrade_warning(self) -> None:
             """Answer a request for a web socket as an ordinary one, without two lines in the log for each."""
 
     return Counted
+
+
+class _TooMuch(Exception):
+    """A head that is too long, or one request too many before the first is answered."""

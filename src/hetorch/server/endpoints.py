@@ -60,7 +60,7 @@ class Endpoints:
         self._quiet = QuietLog(log)
         self._bodies = BodyBudget(body_memory)
         keys = KeyStore(key_memory, settings.key_folder, settings.key_limits(key_memory))
-        limits = UploadLimits(settings.uploads_per_tenant, settings.key_disk, settings.upload_hours * 3600)
+        limits = UploadLimits(settings.uploads_per_tenant, settings.key_disk, settings.upload_time)
         self.service = Service(
             models,
             keys=keys,

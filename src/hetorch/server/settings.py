@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from hetorch.errors import InputError
 from hetorch.ir.matrix_memory import physical_memory
 from hetorch.quantities import exact_size_text
+from hetorch.server.configuration.fields import check_fields
+from hetorch.server.configuration.kinds import Bytes, Count, Integer, Seconds
 from hetorch.serving.keys.disk_store import DiskLimits
 from hetorch.wire.limits import REQUEST_SECONDS
 
 log = logging.getLogger("hetorch.server")
 
 GIB = 1 << 30
+DAY = 86400.0
 SHUTDOWN_SECONDS = 30.0
 """Time that running requests have when the server is stopped, in seconds, unless its owner chooses another."""
 
@@ -27,76 +30,63 @@ of memory."""
 class Settings:
     """The limits of one server. InputError if one is out of range.
 
+    A field is a setting of `hetorch serve` too: a key of its file, an environment variable and a flag, whose help is
+    the field's line here.
+
     Args:
-        workers: predictions computed at once.
-        queue: predictions that may wait behind them.
-        body_memory: bytes of request bodies held at once; None for the default of `memory_limits`.
-        key_memory: bytes of evaluation keys and encrypted weights ready for use; None for the default of
-            `memory_limits`.
-        key_folder: a folder that keeps uploads; None for a temporary one, which goes when the process ends.
-        key_disk: bytes that uploads in `key_folder` may take; in a temporary one, at most twice `key_memory`.
-        key_quota: bytes of one tenant's uploads; None for no limit of its own.
-        key_days: days after which uploads that nobody has used are deleted; None to keep them.
-        uploads_per_tenant: uploads in pieces that one tenant may have under way at once.
-        upload_hours: hours after which an upload in pieces that has not ended is given up.
-        request_timeout: seconds for one computation, its wait included. Clients are told and wait as long.
-        head_timeout: seconds for the head of a request, from the connection or the answer before it.
-        idle_timeout: seconds between two pieces of a body, and for reading an answer beyond the time that its length
+        workers: number of predictions computed at once.
+        queue: number of predictions that may wait behind them.
+        body_memory: memory for request bodies; an eighth of this machine's, at most 8 GiB, or what a model needs, if
+            left out.
+        key_memory: memory for clients' evaluation keys and encrypted weights; a quarter of this machine's, at most
+            16 GiB, or what a model needs, if left out.
+        key_folder: a folder that keeps uploaded keys and encrypted weights; a temporary one, which goes when the server
+            ends, if left out.
+        key_disk: disk space that the key folder may take; a temporary one takes at most twice `key_memory`.
+        key_quota: disk space that the uploads of one tenant may take; all of `key_disk` if left out.
+        key_age: time after which uploads that nobody has used are deleted.
+        uploads_per_tenant: number of uploads in pieces that one tenant may have under way.
+        upload_time: time after which an upload in pieces that is not complete is given up.
+        request_timeout: time for one prediction, its wait included. Clients learn this time and wait as long.
+        head_timeout: time for the head of a request, from the connection or the answer before it.
+        idle_timeout: time between two pieces of a body, and for reading an answer beyond the time that its length
             allows.
-        shutdown_timeout: seconds for running requests when the server stops.
+        shutdown_timeout: time that running predictions have to end when the server is stopped.
         connections: most connections at once; fewer if the process may not open as many files.
-        connections_per_address: most connections from one address (IPv6: one /64 network); None for half of all.
-            Behind a proxy, which is one address, allow all.
-        tokens: the file of API tokens (`hetorch token`) of which each request needs one; None lets anyone ask.
-        audit_log: a file that gets a JSON line for each request; None for none.
+        connections_per_address: most connections from one address, or IPv6 /64 network; half of all if left out, all
+            with trusted proxies. Behind a proxy, which is one address, allow all.
+        tokens: the file of API tokens (`hetorch token`), one of which each request needs. It is read again when it
+            changes. Anyone may ask if left out.
+        audit_log: a file that gets a JSON line for each request: who, what, when, sizes, outcome, never contents.
     """
 
-    workers: int = 2
-    queue: int = 16
-    body_memory: int | None = None
-    key_memory: int | None = None
+    workers: Count = 2
+    queue: Annotated[int, Integer(0)] = 16
+    body_memory: Bytes | None = None
+    key_memory: Bytes | None = None
     key_folder: Path | None = None
-    key_disk: int = 64 * GIB
-    key_quota: int | None = None
-    key_days: float | None = 90.0
-    uploads_per_tenant: int = 16
-    upload_hours: float = 24.0
-    request_timeout: float = REQUEST_SECONDS
-    head_timeout: float = 10.0
-    idle_timeout: float = 30.0
-    shutdown_timeout: float = SHUTDOWN_SECONDS
-    connections: int = CONNECTIONS
-    connections_per_address: int | None = None
+    key_disk: Bytes = 64 * GIB
+    key_quota: Bytes | None = None
+    key_age: Seconds = 90 * DAY
+    uploads_per_tenant: Count = 16
+    upload_time: Seconds = DAY
+    request_timeout: Seconds = REQUEST_SECONDS
+    head_timeout: Seconds = 10.0
+    idle_timeout: Seconds = 30.0
+    shutdown_timeout: Seconds = SHUTDOWN_SECONDS
+    connections: Count = CONNECTIONS
+    connections_per_address: Count | None = None
     tokens: Path | None = None
     audit_log: Path | None = None
 
     def __post_init__(self) -> None:
-        for name in (
-            "workers",
-            "body_memory",
-            "key_memory",
-            "key_disk",
-            "key_quota",
-            "uploads_per_tenant",
-            "connections",
-            "connections_per_address",
-        ):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.queue < 0:
-            raise InputError(f"queue must be at least 0, got {self.queue}")
-        for name in ("request_timeout", "head_timeout", "idle_timeout", "shutdown_timeout"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be a positive number of seconds, got {getattr(self, name)!r}")
-        for name in ("key_days", "upload_hours"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)!r}")
+        check_fields(self)
 
     def key_limits(self, key_memory: int) -> DiskLimits:
         """Return the limits of the key folder. A temporary one, which may lie in memory, has at most twice
         `key_memory`, so that what is open fits."""
         size = self.key_disk if self.key_folder is not None else min(self.key_disk, 2 * key_memory)
-        return DiskLimits(size, self.key_quota, None if self.key_days is None else self.key_days * 86400)
+        return DiskLimits(size, self.key_quota, self.key_age)
 
     def memory_limits(self, keys_needed: int = 0, body_needed: int = 0) -> tuple[int, int]:
         """Return the bytes for keys and encrypted weights, and those for bodies. A line in the log tells if they exceed

@@ -41,6 +41,3 @@ RETRY_AFTER_SECONDS = range(1, 5)
 MIN_RETRY_AFTER_SECONDS = 0.1
 """Shortest pause of a client before it asks a busy server again, whatever the server says: it sends the whole body
 each time."""
-
-MAX_RETRY_AFTER_SECONDS = 30.0
-"""Longest pause of a client before it asks a busy server again, whatever the server says."""
