@@ -28,7 +28,8 @@ async def main(plan: str, keys: str, workers: str, *requests: str) -> None:
     (name,) = models
     service = Endpoints(models, Settings(workers=int(workers), queue=1000)).service
     model = service.model(name, None)
-    key_id = await service.put(model.key_kind, Path(keys).read_bytes())
+    upload = Path(keys).read_bytes()
+    key_id = await service.put(model.key_kind, io.BytesIO(upload), len(upload))
     bodies = cycle([Path(request).read_bytes() for request in requests])
 
     async def ask(end: float) -> int:
