@@ -28,6 +28,7 @@ async def main(plan: str, keys: str, workers: str, *requests: str) -> None:
     (name,) = models
     service = Endpoints(models, Settings(workers=int(workers), queue=1000)).service
     model = service.model(name, None)
+    await service.workers.start()
     upload = Path(keys).read_bytes()
     key_id = await service.put(model.key_kind, io.BytesIO(upload), len(upload))
     bodies = cycle([Path(request).read_bytes() for request in requests])
@@ -35,7 +36,7 @@ async def main(plan: str, keys: str, workers: str, *requests: str) -> None:
     async def ask(end: float) -> int:
         count = 0
         while time.perf_counter() < end:
-            await service.predict(model, key_id, next(bodies))
+            await service.predict(model, key_id, next(bodies), lane="", timeout=60)
             count += 1
         return count
 
@@ -46,7 +47,7 @@ async def main(plan: str, keys: str, workers: str, *requests: str) -> None:
         start = time.perf_counter()
         counts = await asyncio.gather(*(ask(start + float(seconds)) for _ in range(int(at_once))))
         print(json.dumps({"count": sum(counts), "seconds": time.perf_counter() - start}), flush=True)
-    service.close()
+    await service.stop()
 
 
 if __name__ == "__main__":

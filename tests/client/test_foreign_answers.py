@@ -33,7 +33,7 @@ def told(
     assert (caught.value.status, caught.value.code) == (status, None)
     text = str(caught.value)
     assert text.isprintable() and len(text) < 500
-    assert text.startswith("http://models.example")
+    assert text.startswith(("http://models.example", "https://models.example"))
     return text
 
 
@@ -90,7 +90,7 @@ def test_a_proxy_without_a_server_is_asked_again_and_told() -> None:
 
 
 def test_a_wrong_password_is_told_without_it() -> None:
-    text = told(401, {}, b"", url="http://me:secret@models.example")
+    text = told(401, {}, b"", url="https://me:secret@models.example")
     assert "refuses the name and password" in text and "secret" not in text
 
 

@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import numpy as np
@@ -29,6 +28,7 @@ from tests.client.strange_server import Reply, strange_server
 from tests.client.test_client import ERROR, samples
 from tests.server.live import live
 from tests.server.small_plan import expected
+from tests.server.workers import paused
 
 
 @pytest.mark.parametrize(
@@ -103,18 +103,16 @@ def test_a_prediction_that_takes_longer_than_the_first_answer_may(
 ) -> None:
     """The watchdog waits for the server's limit too: it is not the time for the first answer that counts."""
     monkeypatch.setattr("hetorch.client.transport.FIRST_ANSWER_SECONDS", 1.0)
-    run = ServedModel.run
-
-    def slow(self: ServedModel, *arguments: Any) -> Any:
-        time.sleep(1.5)
-        return run(self, *arguments)
-
-    monkeypatch.setattr(ServedModel, "run", slow)
     x = samples(1)
     with (
         live({"small": served}) as url,
+        httpx.Client(base_url=url, trust_env=False) as http,
         Client(url, vault=vault, allow_insecure=True) as client,
+        contextlib.ExitStack() as stack,
     ):
+        client.prepare()
+        stack.enter_context(paused(http))
+        threading.Timer(1.5, stack.close).start()
         assert np.abs(client.predict(x) - expected(x)).max() < ERROR
 
 

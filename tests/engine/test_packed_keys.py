@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import io
 from pathlib import Path
 
@@ -34,6 +35,11 @@ def upload(secret: SecretKey) -> bytes:
     return dump_evaluation_keys(PARAMETERS, SPEC, secret.evaluation_keys(SPEC))
 
 
+@pytest.fixture(scope="module")
+def key_id(upload: bytes) -> str:
+    return hashlib.sha256(upload).hexdigest()
+
+
 @pytest.fixture
 def packed(upload: bytes, tmp_path: Path) -> Path:
     path = tmp_path / "some.keys"
@@ -54,9 +60,11 @@ def rotated(keys: EvaluationKeys, secret: SecretKey) -> NDArray[np.float64]:
     return secret.decrypt(engine.rotate(ciphertext, 1))
 
 
-def test_mapped_keys_are_the_uploaded_ones(secret: SecretKey, upload: bytes, packed: Path) -> None:
+def test_mapped_keys_are_the_uploaded_ones(
+    secret: SecretKey, upload: bytes, packed: Path, key_id: str
+) -> None:
     assert packed.stat().st_size == packed_file_bytes(PARAMETERS, SPEC)
-    keys = map_evaluation_keys(PARAMETERS, SPEC, packed)
+    keys = map_evaluation_keys(PARAMETERS, SPEC, packed, key_id)
     assert dump_evaluation_keys(PARAMETERS, SPEC, keys) == upload
     expected = np.roll(np.arange(PARAMETERS.slot_count) / PARAMETERS.slot_count, -1)
     parsed = load_evaluation_keys(PARAMETERS, SPEC, upload)
@@ -65,9 +73,9 @@ def test_mapped_keys_are_the_uploaded_ones(secret: SecretKey, upload: bytes, pac
         assert np.abs(rotated(each, secret) - expected).max() < 2.0**-10
 
 
-def test_the_mapping_lives_as_long_as_one_of_the_keys(packed: Path) -> None:
+def test_the_mapping_lives_as_long_as_one_of_the_keys(packed: Path, key_id: str) -> None:
     assert mapped() == 0
-    keys = map_evaluation_keys(PARAMETERS, SPEC, packed)
+    keys = map_evaluation_keys(PARAMETERS, SPEC, packed, key_id)
     packed.unlink()
     one = keys.relinearisation
     del keys
@@ -78,31 +86,46 @@ def test_the_mapping_lives_as_long_as_one_of_the_keys(packed: Path) -> None:
 
 
 @pytest.mark.fuzz
-def test_every_damaged_file_is_refused(packed: Path) -> None:
+def test_every_damaged_file_is_refused(packed: Path, key_id: str) -> None:
     whole = packed.read_bytes()
     numbers = np.random.default_rng(0)
-    places = {0, 4, 5, 8, 16, 48, 64, 65, 66, len(whole) - 1, *numbers.integers(0, len(whole), 40).tolist()}
+    places = {
+        0,
+        4,
+        5,
+        8,
+        16,
+        48,
+        80,
+        127,
+        128,
+        129,
+        130,
+        len(whole) - 1,
+        *numbers.integers(0, len(whole), 40).tolist(),
+    }
     for place in sorted(places):
         damaged = bytearray(whole)
         damaged[place] ^= 1 << int(numbers.integers(8))
         packed.write_bytes(damaged)
         with pytest.raises(WireError):
-            map_evaluation_keys(PARAMETERS, SPEC, packed)
+            map_evaluation_keys(PARAMETERS, SPEC, packed, key_id)
     for length in (0, 1, 63, 64, len(whole) // 2, len(whole) - 1):
         packed.write_bytes(whole[:length])
         with pytest.raises(WireError):
-            map_evaluation_keys(PARAMETERS, SPEC, packed)
+            map_evaluation_keys(PARAMETERS, SPEC, packed, key_id)
     packed.write_bytes(whole + b"\0")
     with pytest.raises(WireError):
-        map_evaluation_keys(PARAMETERS, SPEC, packed)
+        map_evaluation_keys(PARAMETERS, SPEC, packed, key_id)
     assert mapped() == 0
 
 
-def test_keys_of_another_spec_or_other_parameters_are_refused(packed: Path) -> None:
+def test_keys_of_another_spec_or_other_parameters_are_refused(packed: Path, key_id: str) -> None:
     other = EvaluationKeySpec.from_rotations({1: 2, 2: 1}, 1 << 10, relinearisation_level=2)
     assert packed_file_bytes(PARAMETERS, other) == packed.stat().st_size
-    with pytest.raises(WireError, match="other keys"):
-        map_evaluation_keys(PARAMETERS, other, packed)
+    for spec, name in ((other, key_id), (SPEC, "ab" * 32)):
+        with pytest.raises(WireError, match="other keys"):
+            map_evaluation_keys(PARAMETERS, spec, packed, name)
 
 
 @pytest.mark.fuzz

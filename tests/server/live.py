@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import uvicorn
 
 from hetorch.server.app import insecure_app_beside_secrets
-from hetorch.server.connections import ConnectionLimits, counted_protocol
+from hetorch.server.connections import ConnectionLimits, ready_protocol
 from hetorch.server.run import address_of, bind
 from hetorch.server.settings import CONNECTIONS, Settings
 from hetorch.serving.models import ServedModel
@@ -27,7 +27,7 @@ def live(models: Mapping[str, ServedModel], settings: Settings | None = None) ->
         insecure_app_beside_secrets(models, settings),
         log_level="critical",
         lifespan="on",
-        http=counted_protocol(ConnectionLimits(CONNECTIONS, CONNECTIONS)),  # as hetorch serve
+        http=ready_protocol(ConnectionLimits(CONNECTIONS, CONNECTIONS)),  # as hetorch serve
         loop="asyncio",
     )
     server = uvicorn.Server(config)

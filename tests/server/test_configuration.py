@@ -72,10 +72,10 @@ def test_the_printed_configuration_is_a_file_with_the_same_values(tmp_path: Path
     )
     first = configure({"workers": "7"}, {"HETORCH_SERVE_TRUSTED_PROXIES": "10.0.0.1, 10.1.0.0/16"}, path)
     assert first.deployment.plans == (tmp_path / "a.hetorch", tmp_path / 'b "c".hetorch')
-    assert first.deployment.trusted_proxies == ("10.0.0.1", "10.1.0.0/16")
-    # A proxy is one address, so all connections may come from it.
+    assert first.settings.trusted_proxies == ("10.0.0.1", "10.1.0.0/16")
+    proxies = ("10.0.0.1", "10.1.0.0/16")
     assert first.settings == Settings(
-        workers=7, key_memory=4 << 30, request_timeout=1.5, connections_per_address=4096
+        workers=7, key_memory=4 << 30, request_timeout=1.5, trusted_proxies=proxies
     )
     printed = tmp_path / "elsewhere" / "printed.toml"
     printed.parent.mkdir()

@@ -6,18 +6,14 @@ import asyncio
 import subprocess
 import sys
 import weakref
-from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import httpx
 import pytest
 from starlette.requests import Request
 
-from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import PlanError
 from hetorch.ir import matrix_memory
-from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.settings import GIB, Settings
 from hetorch.serving import service
@@ -25,48 +21,11 @@ from hetorch.serving.keys import stored_kinds
 from hetorch.serving.models import ServedModel
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
-from tests.server.test_limits import KEYS, predict, put, variant
+from tests.server.test_limits import KEYS, predict, put
 
 
 def take_too_much() -> None:
     bytearray(1 << 62)  # the system refuses it: a MemoryError as any other
-
-
-class HungryModel(ServedModel):
-    """A model whose first run finds no memory."""
-
-    fed: ClassVar[list[bool]] = []
-
-    def run(
-        self,
-        keys: EvaluationKeys,
-        inputs: Sequence[Ciphertext],
-        weights: EncryptedWeights[Ciphertext] | None = None,
-    ) -> list[Ciphertext]:
-        if not self.fed:
-            self.fed.append(True)
-            take_too_much()
-        return super().run(keys, inputs, weights)
-
-
-def test_a_prediction_without_memory_is_busy_and_makes_room(
-    served: ServedModel, owner: Owner, caplog: pytest.LogCaptureFixture
-) -> None:
-    HungryModel.fed.clear()
-    model = variant(HungryModel, served)
-    others = [make_owner(owner.plan) for _ in range(3)]
-    with live({"small": model}) as url, httpx.Client(base_url=url, trust_env=False) as http:
-        ids = [put(http, one) for one in (*others, owner)]
-        answer = predict(http, owner, ids[-1])
-        assert (answer.status_code, answer.json()["code"]) == (503, "busy")
-        assert "retry-after" in answer.headers
-        assert http.get("/v1/metrics").json()["keys_held"] == 0  # the only ones that were open
-        assert [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids] == [200] * 4  # nothing is lost
-        assert predict(http, owner, ids[-1]).status_code == 200
-        metrics = http.get("/v1/metrics").json()
-        assert (metrics["out_of_memory"], metrics["busy"], metrics["failed"]) == (1, 1, 0)
-    lines = [record for record in caplog.records if record.name == "hetorch.server"]
-    assert len(lines) == 1 and "no memory" in lines[0].getMessage() and lines[0].exc_info is None
 
 
 @pytest.mark.parametrize(("seconds", "kept"), [(1e9, 2), (0.0, 0)])

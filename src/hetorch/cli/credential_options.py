@@ -28,7 +28,8 @@ CertOption = Annotated[
 PlainOption = Annotated[
     bool,
     typer.Option(
-        "--allow-plain-http", help="Send the token without TLS too, where everyone on the way reads it."
+        "--allow-plain-http",
+        help="Send the token or password without TLS too, where everyone on the way reads it.",
     ),
 ]
 

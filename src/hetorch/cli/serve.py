@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -86,9 +87,7 @@ def _check(configuration: Configuration) -> None:
     if settings.tokens is not None:
         load_tokens(settings.tokens)
     with bind(deployment.host, 0) as bound:
-        if not deployment.insecure:
-            proxies = deployment.trusted_proxies
-            check_exposure(bound, tls=tls is not None, proxies=proxies, tokens=settings.tokens is not None)
+        check_exposure(bound, settings, tls=tls is not None)
     for folder in deployment.plans:
         Plan.load(folder)
 
@@ -104,25 +103,27 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
 
     deployment, settings = configuration.deployment, configuration.settings
     check_file(deployment.ready_file)
-    tls, proxies = deployment.tls(), deployment.trusted_proxies
+    tls = deployment.tls()
     with (
         stopped_by_signals(),
         bind(deployment.host, deployment.port) as bound,
         ready_file(deployment.ready_file) as tell_ready,
     ):
-        if not deployment.insecure:
-            check_exposure(bound, tls=tls is not None, proxies=proxies, tokens=settings.tokens is not None)
-        with reporting(False if as_json else None, ENCODING) as report:
-            models = load_models(deployment.plans, report, deployment.memory_limit, engine=deployment.engine)
+        check_exposure(bound, settings, tls=tls is not None)
+        models = load_models(deployment.plans, deployment.memory_limit, engine=deployment.engine)
 
         def listening(address: str) -> None:
+            encoding.close()
             if as_json:
                 print(json.dumps({"address": address, "models": sorted(models)}), flush=True)
             else:
                 print(f"serving {', '.join(sorted(models))} at {address} (Ctrl-C stops)", flush=True)
             tell_ready(address)
 
-        run(create_app(models, settings), bound, settings, listening, tls=tls, proxies=proxies)
+        with contextlib.ExitStack() as encoding:
+            report = encoding.enter_context(reporting(False if as_json else None, ENCODING))
+            app = create_app(models, settings, report)
+            run(app, bound, settings, listening, tls=tls)
     if not as_json:
         print("stopped", file=sys.stderr)
     leave_computations()

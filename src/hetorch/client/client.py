@@ -46,7 +46,8 @@ class Client(ClientBase):
             of the system if left out.
         cert: your certificate for a server that asks for one, in PEM: a file that holds its key too, or the files of
             certificate and key.
-        allow_plain_http: send the token over plain HTTP to another machine too, where everyone on the way can read it.
+        allow_plain_http: send the token, or the name and password in the address, over plain HTTP to another machine
+            too, where everyone on the way can read them.
         transport: sends the requests in place of httpx's own, for tests and recordings.
 
     Attributes:

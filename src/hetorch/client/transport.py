@@ -80,13 +80,15 @@ class Transport:
         self._timeout = FIRST_ANSWER_SECONDS if timeout is None else timeout
         self._driver = driver or BlockingDriver()
         self._reached = False
+        headers = credentials.headers_for(address)
+        self._token = headers.get("Authorization", "").removeprefix("Bearer ")
         options = HttpOptions(
             base_url=address.url,
             auth=address.auth,
             verify=credentials.tls(),
             trust_env=not address.is_loopback,  # a proxy cannot reach this machine's own loopback
             # A compressed answer could grow without bound.
-            headers=credentials.headers_for(address) | {"Accept-Encoding": "identity"},
+            headers=headers | {"Accept-Encoding": "identity"},
             transport=transport,
         )
         try:
@@ -188,7 +190,7 @@ class Transport:
         self._reached = True
         response, body = reply.response, reply.body
         if response.is_success and is_web_page(response, body):
-            raise RemoteError(tell_web_page(self.url, body), response.status_code)
+            raise RemoteError(self._without_token(tell_web_page(self.url, body)), response.status_code)
         if reply.complete:
             return Answer(body, response.headers, reply.first_byte, reply.last_byte)
         raise self._refusal(reply, attempt.size)
@@ -222,6 +224,10 @@ class Transport:
                 told = _Unanswered(_caused(told, error), sent=True)
         return told
 
+    def _without_token(self, message: str) -> str:
+        """Return a message without the token, which the other side may have repeated."""
+        return message.replace(self._token, "…") if self._token else message
+
     def _refusal(self, reply: Reply, sent: int) -> Exception:
         status = reply.response.status_code
         stated = load_error(reply.body)
@@ -229,7 +235,7 @@ class Transport:
             message = tell_refusal(self.url, reply.response, reply.body, sent, signed=self._signed)
         else:
             message = f"the server at {self.url} says: {stated.sentence}"
-        error = RemoteError(message, status, None if stated is None else stated.code)
+        error = RemoteError(self._without_token(message), status, None if stated is None else stated.code)
         retry_after = reply.response.headers.get("retry-after", "")
         if status == Code.BUSY.status or (status in BUSY_STATUSES and retry_after):
             return _Busy(error, pause_when_busy(retry_after))

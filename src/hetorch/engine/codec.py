@@ -106,10 +106,10 @@ def load_evaluation_keys(
 
 def check_evaluation_keys(
     parameters: ParameterSet, spec: EvaluationKeySpec, source: BinaryIO, length: int
-) -> None:
+) -> bytes:
     """Read a blob of `length` bytes to its end and check all but the keys in it: header, lengths and checksum.
 
-    A piece of the blob is in memory at a time. WireError if the checks fail.
+    A piece of the blob is in memory at a time. WireError if the checks fail. Returns the SHA-256 of the whole blob.
     """
     head = source.read(_HEADER.size)
     _check_head(parameters, _EVALUATION_KEYS, head, length)
@@ -126,7 +126,10 @@ def check_evaluation_keys(
             raise WireError(f"the evaluation keys were cut short, {count_text(left, 'byte')} are missing")
         digest.update(piece)
         left -= len(piece)
-    _check_digest(_EVALUATION_KEYS, digest.digest(), source.read(_DIGEST_BYTES))
+    told = source.read(_DIGEST_BYTES)
+    _check_digest(_EVALUATION_KEYS, digest.digest(), told)
+    digest.update(told)
+    return digest.digest()
 
 
 def read_switching_keys(

@@ -1,8 +1,9 @@
 """Files of evaluation keys in the form that the kernels read: written once, and mapped into memory by each process.
 
 All processes that map a file share one copy of it, in the system's page cache. The layout, little-endian, is a header
-of 64 bytes (magic "HTPK", u8 version, three zero bytes, u64 length of the keys, 32 bytes that name parameters and spec,
-zeros), the keys in the order of the spec (`cpp/codec/packed_keys.h`), and the SHA-256 of everything before it.
+of 128 bytes (magic "HTPK", u8 version, three zero bytes, u64 length of the keys, 32 bytes that name parameters and
+spec, the SHA-256 of the upload, zeros), the keys in the order of the spec (`cpp/codec/packed_keys.h`), and the SHA-256
+of everything before it.
 
 A file is only ever written under another name and renamed, and is read-only from then on. Its size and checksum are
 checked on the descriptor that is mapped, so a truncated, damaged or replaced file is refused and never mapped. Reading
@@ -32,7 +33,7 @@ from hetorch.quantities import count_text
 
 MAGIC = b"HTPK"
 FORMAT_VERSION = 1
-_HEADER = struct.Struct("<4sB3xQ32s16x")
+_HEADER = struct.Struct("<4sB3xQ32s32s48x")
 _DIGEST_BYTES = 32
 _PIECE_BYTES = 1 << 20
 """Bytes that are read and hashed at a time. Raised, a reader takes more memory and is not faster."""
@@ -60,10 +61,9 @@ def pack_evaluation_keys(
         WireError: the upload is anything else than these keys.
     """
     start = upload.tell()
-    check_evaluation_keys(parameters, spec, upload, length)
+    head = _header(parameters, spec, check_evaluation_keys(parameters, spec, upload, length))
     upload.seek(start)
     context = core_context(parameters)
-    head = _header(parameters, spec)
     digest = hashlib.sha256(head)
     yield head
     for key in read_switching_keys(parameters, spec, upload):
@@ -74,9 +74,15 @@ def pack_evaluation_keys(
 
 
 def map_evaluation_keys(
-    parameters: ParameterSet, spec: EvaluationKeySpec, path: Path
+    parameters: ParameterSet, spec: EvaluationKeySpec, path: Path, key_id: str
 ) -> _native.EvaluationKeys:
     """Check a packed file and return its keys, over a read-only mapping that ends with the last of them.
+
+    Args:
+        parameters: the parameters of the keys.
+        spec: the keys that must be there.
+        path: the file.
+        key_id: the SHA-256 (hex) of the upload that it must have been made of.
 
     Raises:
         WireError: the file has another size, version or checksum, or other keys.
@@ -87,7 +93,7 @@ def map_evaluation_keys(
         size, expected = os.fstat(descriptor).st_size, packed_file_bytes(parameters, spec)
         if size != expected:
             raise WireError(f"the key file has {count_text(size, 'byte')} instead of {expected}")
-        _check_content(parameters, spec, file, size)
+        _check_content(_header(parameters, spec, bytes.fromhex(key_id)), file, size)
         mapping = mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
     data = np.frombuffer(mapping, dtype=np.uint8)  # the mapping ends with the last reference to its bytes
     context = core_context(parameters)
@@ -99,13 +105,13 @@ def map_evaluation_keys(
     return collect_keys(spec, keys)
 
 
-def _check_content(parameters: ParameterSet, spec: EvaluationKeySpec, file: BinaryIO, size: int) -> None:
-    """Read a file to its end; WireError unless it has the header and the checksum of a packed file of these keys.
+def _check_content(expected: bytes, file: BinaryIO, size: int) -> None:
+    """Read a file to its end; WireError unless it has the expected header, and its checksum.
 
     It is read, not mapped: a disk that fails gives an OSError here, and the bytes are in the page cache afterwards.
     """
     head = file.read(_HEADER.size)
-    if head != _header(parameters, spec):
+    if head != expected:
         raise WireError("the key file is damaged, or of another version, or has other keys")
     digest = hashlib.sha256(head)
     left = size - _HEADER.size - _DIGEST_BYTES
@@ -116,9 +122,9 @@ def _check_content(parameters: ParameterSet, spec: EvaluationKeySpec, file: Bina
         raise WireError("the checksum of the key file does not match; it was changed on the disk")
 
 
-def _header(parameters: ParameterSet, spec: EvaluationKeySpec) -> bytes:
+def _header(parameters: ParameterSet, spec: EvaluationKeySpec, upload: bytes) -> bytes:
     name = hashlib.sha256(parameters.fingerprint() + repr((spec.relinearisation_level, spec.galois)).encode())
-    return _HEADER.pack(MAGIC, FORMAT_VERSION, _body_bytes(parameters, spec), name.digest())
+    return _HEADER.pack(MAGIC, FORMAT_VERSION, _body_bytes(parameters, spec), name.digest(), upload)
 
 
 def _body_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:

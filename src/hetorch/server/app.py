@@ -14,14 +14,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hetorch.errors import WireError
+from hetorch.progress import Progress
 from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
+from hetorch.server.networks import parse_proxies
+from hetorch.server.proxies import Proxies
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
 from hetorch.server.upload_endpoints import UploadEndpoints
-from hetorch.serving.errors import ServiceError, UploadOffset
+from hetorch.serving.errors import Busy, ServiceError, UploadOffset
 from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
 from hetorch.serving.service import Service
@@ -33,8 +36,13 @@ SWEEP_SECONDS = 5.0
 and a killed process forgets more uses of keys."""
 
 
-def create_app(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Starlette:
+def create_app(
+    models: Mapping[str, ServedModel], settings: Settings | None = None, progress: Progress | None = None
+) -> Starlette:
     """Make the ASGI application that serves these models, for any ASGI server.
+
+    The processes that compute start with the application's lifespan, or at the first prediction where there is none.
+    `progress` is told the name of a model and the fraction of its weights that is encoded.
 
     From here on this process cannot import a module through which a secret key could come in (`isolate`), as under
     `hetorch serve`.
@@ -45,7 +53,7 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings | None = No
         StorageError: the file of tokens cannot be read, or the audit log cannot be written.
     """
     isolate()
-    return _assemble(models, settings)
+    return _assemble(models, settings, progress)
 
 
 def insecure_app_beside_secrets(
@@ -59,20 +67,23 @@ def insecure_app_beside_secrets(
     return _assemble(models, settings)
 
 
-def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> Starlette:
+def _assemble(
+    models: Mapping[str, ServedModel], settings: Settings | None, progress: Progress | None = None
+) -> Starlette:
     settings = settings or Settings()
     endpoints = Endpoints(models, settings)
     stored = UploadEndpoints(endpoints.service, settings)
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
-    audit = [] if settings.audit_log is None else [Middleware(Audit, audit_log=AuditLog(settings.audit_log))]
+    audit_log = None if settings.audit_log is None else AuditLog(settings.audit_log)
+    audit = [] if audit_log is None else [Middleware(Audit, audit_log=audit_log)]
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        await endpoints.service.workers.start(progress)
         sweeping = asyncio.create_task(_sweep(endpoints.service))
         yield
         sweeping.cancel()
-        endpoints.service.close()
-        await asyncio.to_thread(endpoints.service.close_store)
+        await endpoints.service.stop()
 
     name, key_id = "{name}", "{key_id}"
     routes = [
@@ -95,9 +106,10 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
     app = Starlette(
         routes=routes,
         middleware=[
+            Middleware(Proxies, networks=parse_proxies(settings.trusted_proxies)),
             *audit,
             Middleware(Guard, metrics=endpoints.metrics, idle_timeout=settings.idle_timeout),
-            Middleware(Access, tokens=tokens),
+            Middleware(Access, tokens=tokens, past_proxies=settings.insecure),
         ],
         exception_handlers={
             Refusal: _answer_refusal,
@@ -108,6 +120,8 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
         },
         lifespan=lifespan,
     )
+    app.state.audit_log = audit_log  # for the metrics
+    app.router.redirect_slashes = False  # a redirect would name the host that the request names
     app.state.stop_work = endpoints.service.close  # hetorch.server.run calls it when the server stops
     return app
 
@@ -126,7 +140,8 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
-    response = Refusal(error.code, str(error)).response()
+    retry_after = error.retry_after if isinstance(error, Busy) else None
+    response = Refusal(error.code, str(error), retry_after=retry_after).response()
     if isinstance(error, UploadOffset):
         response.headers[addresses.UPLOAD_OFFSET_HEADER] = str(error.offset)
     return response

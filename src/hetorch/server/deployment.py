@@ -11,7 +11,7 @@ from hetorch.errors import InputError
 from hetorch.interop.backends import BACKENDS
 from hetorch.server.configuration.fields import check_fields
 from hetorch.server.configuration.kinds import Bytes, Integer, Text
-from hetorch.server.exposure import Tls, check_proxies
+from hetorch.server.exposure import Tls
 
 Engine = Annotated[str, Text(tuple(known.name for known in BACKENDS))]
 """The type of a field that names an engine."""
@@ -32,9 +32,6 @@ class Deployment:
         tls_cert: the certificate of this server (PEM), for HTTPS.
         tls_key: its private key (PEM), if it is not in the same file.
         tls_client_ca: the roots of client certificates (PEM), of which each client then needs one (mutual TLS).
-        trusted_proxies: the addresses or networks of the proxies at which TLS ends. The client's address is then taken
-            from their X-Forwarded-For, and the id of a request from their X-Request-Id.
-        insecure: let other machines reach the server without TLS or tokens.
         ready_file: a file that holds the server's address while it accepts connections.
         log_format: the form of log lines, text for people or json for programs.
         log_level: the least level of log lines. Each request has one line of level info.
@@ -48,15 +45,12 @@ class Deployment:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
-    trusted_proxies: tuple[str, ...] = ()
-    insecure: bool = False
     ready_file: Path | None = None
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_proxies(self.trusted_proxies)
         if self.tls_cert is None and (self.tls_key is not None or self.tls_client_ca is not None):
             raise InputError("tls_key= and tls_client_ca= need the server's certificate; add tls_cert=")
 

@@ -13,7 +13,9 @@ from starlette.responses import JSONResponse, Response
 from hetorch.errors import PlanUseError
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, token_of
+from hetorch.server.audit import AuditLog
 from hetorch.server.body import BodyBudget, check_content_type, read_body, receive_body
+from hetorch.server.disconnection import while_connected
 from hetorch.server.metrics import Counters
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
@@ -27,7 +29,8 @@ from hetorch.serving.keys.uploads import UploadLimits, Uploads
 from hetorch.serving.models import ServedModel
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.serving.service import Service, weight_kind
-from hetorch.serving.work.worker_pool import WorkerPool
+from hetorch.serving.work.thread_pool import ThreadPool
+from hetorch.serving.work.worker_pool import WorkerPool, WorkLimits
 from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
@@ -60,12 +63,21 @@ class Endpoints:
         self._quiet = QuietLog(log)
         self._bodies = BodyBudget(body_memory)
         keys = KeyStore(key_memory, settings.key_folder, settings.key_limits(key_memory))
-        limits = UploadLimits(settings.uploads_per_tenant, settings.key_disk, settings.upload_time)
+        upload_limits = UploadLimits(settings.uploads_per_tenant, settings.key_disk, settings.upload_time)
+        limits = WorkLimits(
+            workers=settings.workers,
+            queue=settings.queue,
+            queue_per_lane=settings.queue_per_tenant or settings.queue,
+            key_memory=key_memory,
+            work_memory=settings.memory_for_work(key_memory + body_memory),
+            worker_memory=settings.worker_memory,
+        )
         self.service = Service(
             models,
             keys=keys,
-            uploads=Uploads(keys, limits),
-            workers=WorkerPool(settings.workers, settings.queue),
+            uploads=Uploads(keys, upload_limits),
+            workers=WorkerPool(models, limits, self.metrics),
+            parsers=ThreadPool(settings.workers, settings.queue),
             metrics=self.metrics,
             request_timeout=settings.request_timeout,
         )
@@ -158,7 +170,10 @@ class Endpoints:
                 what=f"a predict request for {model.name!r}",
                 idle_timeout=self._settings.idle_timeout,
             )
-            prediction = await self.service.predict(model, key_id, data)
+            work = self.service.predict(
+                model, key_id, data, lane=_lane(request), timeout=self._settings.request_timeout
+            )
+            prediction = await while_connected(request, work)
         timing = dump_server_timing(prediction.milliseconds)
         return Response(prediction.response, media_type=OCTETS, headers={SERVER_TIMING_HEADER: timing})
 
@@ -182,6 +197,8 @@ class Endpoints:
         limits: ConnectionLimits | None = getattr(request.app.state, "connections", None)
         if limits is not None:  # not under an ASGI server of the embedder's own
             snapshot |= {"connections": limits.open, "connections_refused": limits.refused}
+        audit_log: AuditLog | None = request.app.state.audit_log
+        snapshot["audit_lines_lost"] = 0 if audit_log is None else audit_log.lost
         return JSONResponse(snapshot)
 
     def _model(self, request: Request) -> ServedModel:
@@ -195,6 +212,14 @@ class Endpoints:
         check_model(request, name)
         token = token_of(request)
         return self.service.model(name, None if token is ANYONE else token.tenant)
+
+
+def _lane(request: Request) -> str:
+    """Return who asks, for the turns in the queue: the tenant, or the address where everyone may ask."""
+    token = token_of(request)
+    if token is not ANYONE:
+        return f"tenant {token.tenant}"
+    return f"address {'' if request.client is None else request.client.host}"
 
 
 def _check_key_id(key_id: str) -> str:

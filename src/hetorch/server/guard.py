@@ -8,6 +8,7 @@ import functools
 import logging
 import secrets
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hetorch.errors import HetorchError
@@ -74,6 +75,8 @@ class Guard:
             await self._app(scope, body.receive, counted)
         except _SlowReader:
             return  # the answer is not complete: the connection is closed
+        except ClientDisconnect:
+            return  # there is nobody to answer
         except Exception as error:
             request_id = secrets.token_hex(8)
             # Our own errors need no traceback. Their message stays in the log: it may tell what the plan holds.

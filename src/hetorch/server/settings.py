@@ -11,6 +11,7 @@ from hetorch.ir.matrix_memory import physical_memory
 from hetorch.quantities import exact_size_text
 from hetorch.server.configuration.fields import check_fields
 from hetorch.server.configuration.kinds import Bytes, Count, Integer, Seconds
+from hetorch.server.networks import parse_proxies
 from hetorch.serving.keys.disk_store import DiskLimits
 from hetorch.wire.limits import REQUEST_SECONDS
 
@@ -36,6 +37,12 @@ class Settings:
     Args:
         workers: number of predictions computed at once.
         queue: number of predictions that may wait behind them.
+        queue_per_tenant: number of them that one tenant, or one address where there are no tokens, may have; all if
+            left out. In a full queue, whoever has most gives way to others.
+        work_memory: memory for running predictions together, as their plans predict it; what keys and bodies leave of
+            the machine's if left out.
+        worker_memory: memory that one worker process may take beside the weights; what the largest model needs, and
+            some more, if left out.
         body_memory: memory for request bodies; an eighth of this machine's, at most 8 GiB, or what a model needs, if
             left out.
         key_memory: memory for clients' evaluation keys and encrypted weights; a quarter of this machine's, at most
@@ -58,10 +65,17 @@ class Settings:
         tokens: the file of API tokens (`hetorch token`), one of which each request needs. It is read again when it
             changes. Anyone may ask if left out.
         audit_log: a file that gets a JSON line for each request: who, what, when, sizes, outcome, never contents.
+        trusted_proxies: the addresses or networks of the proxies at which TLS ends. The client's address is then taken
+            from their X-Forwarded-For, and the id of a request from their X-Request-Id. Other machines that come past
+            them over plain HTTP get the server's health only.
+        insecure: let other machines reach the server without TLS or tokens, also past the trusted proxies.
     """
 
     workers: Count = 2
     queue: Annotated[int, Integer(0)] = 16
+    queue_per_tenant: Count | None = None
+    work_memory: Bytes | None = None
+    worker_memory: Bytes | None = None
     body_memory: Bytes | None = None
     key_memory: Bytes | None = None
     key_folder: Path | None = None
@@ -78,9 +92,19 @@ class Settings:
     connections_per_address: Count | None = None
     tokens: Path | None = None
     audit_log: Path | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    insecure: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
+        parse_proxies(self.trusted_proxies)
+
+    def memory_for_work(self, taken: int) -> int:
+        """Return the bytes for running predictions beside `taken` bytes of keys and bodies. One prediction alone may
+        take more."""
+        if self.work_memory is not None:
+            return self.work_memory
+        return max(0, (physical_memory() or 64 * GIB) - taken)
 
     def key_limits(self, key_memory: int) -> DiskLimits:
         """Return the limits of the key folder. A temporary one, which may lie in memory, has at most twice

@@ -86,6 +86,11 @@ class Code(StrEnum):
     )
     BUSY = "busy", 503, "The server has no room for this request now: ask again after Retry-After seconds."
     TIMEOUT = "timeout", 504, "The computation took longer than the server allows."
+    WORKER_LOST = (
+        "worker_lost",
+        500,
+        "Two processes died while they computed this; the server's owner sees why in its log.",
+    )
     INTERNAL = (
         "internal",
         500,

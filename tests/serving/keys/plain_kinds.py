@@ -7,12 +7,13 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from hetorch.errors import WireError
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.stored_kinds import Identity, StoredKind
 
+V = TypeVar("V")
 KEY_ID = "ab" * 32
 
 
@@ -42,7 +43,7 @@ class Named:
         yield data[:1]
         yield data[1:]
 
-    def open(self, path: Path) -> bytes:
+    def open(self, path: Path, key_id: str) -> bytes:
         data = path.read_bytes()
         if data.startswith(b"bad"):
             raise WireError("it is bad")
@@ -68,3 +69,15 @@ def put(store: KeyStore, kind: StoredKind[object], data: bytes) -> str:
 def files(folder: Path) -> set[bytes]:
     """Return the contents of all stored files."""
     return {path.read_bytes() for path in (folder / "stored").iterdir()}
+
+
+def get(store: KeyStore, kind: StoredKind[V], key_id: str) -> V | None:
+    """Open keys or weights as a worker does: None for what is not there, or is found damaged."""
+    path = store.file(kind, key_id)
+    if path is None:
+        return None
+    try:
+        return kind.open(path, key_id)
+    except (OSError, WireError):
+        store.check_file(kind, key_id)
+        return None

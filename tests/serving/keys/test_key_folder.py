@@ -22,7 +22,7 @@ from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.models import ServedModel
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
-from tests.serving.keys.plain_kinds import KEY_ID, Named, Replaced, files, put
+from tests.serving.keys.plain_kinds import KEY_ID, Named, Replaced, files, get, put
 
 KEYS, PREDICT = "/v1/models/small/keys", "/v1/models/small/predict"
 
@@ -74,12 +74,12 @@ def test_a_full_disk_makes_room_and_then_takes_memory(
     """The catalogue takes some 70 KiB of it; the limit is far above the disk."""
     store = KeyStore(1 << 20, small_disk, DiskLimits())
     first, second = (put(store, Named(), letter * (60 << 10)) for letter in (b"a", b"b"))
-    assert store.get(Named(), second) is not None
+    assert get(store, Named(), second) is not None
     third = put(store, Named(), b"c" * (60 << 10))
     assert [store.has(Named(), one) for one in (first, second, third)] == [False, True, True]
     assert store.snapshot()["key_spare_bytes"] == 0
     large = put(store, Named(), b"d" * (300 << 10))  # it fits nowhere, and pushes nobody out
-    assert store.get(Named(), large) == b"d" * (300 << 10)
+    assert get(store, Named(), large) == b"d" * (300 << 10)
     assert store.has(Named(), second) and store.has(Named(), third)
     assert store.snapshot()["key_spare_bytes"] == 300 << 10
     assert store.snapshot()["key_disk_failures"] == 1 and "served from memory" in caplog.text
@@ -111,11 +111,11 @@ def test_what_could_not_be_replaced_is_not_read_again(
         if forgetting_fails:
             patched.setattr(store.disk.catalogue, "forget", unwritable)
         put(store, kind, b"new")
-        assert store.get(kind, KEY_ID) == b"new"
+        assert get(store, kind, KEY_ID) == b"new"
         store.make_room()
-        assert not store.has(kind, KEY_ID) and store.get(kind, KEY_ID) is None
+        assert not store.has(kind, KEY_ID) and get(store, kind, KEY_ID) is None
     put(store, kind, b"newer")
-    assert store.get(kind, KEY_ID) == b"newer"
+    assert get(store, kind, KEY_ID) == b"newer"
     assert store.snapshot()["key_spare_bytes"] == 0
 
 
@@ -129,10 +129,10 @@ def test_a_read_only_folder_is_still_read(
     opened: list[str] = []
     monkeypatch.setattr("hetorch.serving.keys.catalogue.Catalogue._open", read_only(opened))
     store = KeyStore(100, tmp_path)
-    assert store.get(Named(), key_id) == b"some"
+    assert get(store, Named(), key_id) == b"some"
     monkeypatch.setattr(KeyFolder, "writing", refusing(errno.EROFS))
     other = put(store, Named(), b"other")
-    assert store.get(Named(), other) == b"other"
+    assert get(store, Named(), other) == b"other"
     store.sweep()
     assert opened and "cannot be written" in caplog.text
 

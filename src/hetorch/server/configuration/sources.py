@@ -12,7 +12,7 @@ from typing import Any
 from hetorch.errors import InputError, StorageError
 from hetorch.server.configuration.fields import Field, fields_of
 from hetorch.server.deployment import Deployment
-from hetorch.server.settings import CONNECTIONS, Settings
+from hetorch.server.settings import Settings
 
 VARIABLES = "HETORCH_SERVE_"
 """The beginning of the names of environment variables; the rest is that of a field in capitals."""
@@ -95,10 +95,6 @@ def configure(
     deployment: dict[str, Any] = {name: value for name, (value, _) in values.items() if name not in own}
     settings: dict[str, Any] = {name: value for name, (value, _) in values.items() if name in own}
     origins = {field.name: values[field.name][1] if field.name in values else DEFAULT for field in FIELDS}
-    if deployment.get("trusted_proxies") and "connections_per_address" not in settings:
-        settings["connections_per_address"] = settings.get(
-            "connections", CONNECTIONS
-        )  # a proxy is one address
     return Configuration(Deployment(**deployment), Settings(**settings), origins)
 
 

@@ -211,10 +211,6 @@ class Catalogue:
                 (now.seconds, now.wall),
             )
 
-    def changed_elsewhere(self) -> int:
-        """Return a number that changes whenever another process changes the database."""
-        return int(self._read("PRAGMA data_version", ())[0][0])
-
     @contextlib.contextmanager
     def _changing(self) -> Iterator[None]:
         """Make the changes of the block one transaction."""

@@ -16,22 +16,19 @@ import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO
 
 from hetorch.errors import PlanUseError, StorageError, WireError
 from hetorch.quantities import exact_size_text, size_text
 from hetorch.serving.errors import Busy, QuotaExceeded
 from hetorch.serving.keys.catalogue import Entry, Slot
 from hetorch.serving.keys.disk_store import DiskLimits, DiskStore
-from hetorch.serving.keys.open_files import OpenFiles
 from hetorch.serving.keys.spare_files import SpareFiles
 from hetorch.serving.keys.stored_kinds import StoredKind
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.wire.answers import KEY_ID
 
 log = logging.getLogger("hetorch.server")
-
-V = TypeVar("V")
 
 
 class KeyStore:
@@ -41,7 +38,8 @@ class KeyStore:
     the log once a minute.
 
     Args:
-        memory_limit: bytes of keys and weights that are open at once; the last one stays even if it is larger.
+        memory_limit: bytes of what is in memory alone, because the folder cannot take it; and those of one client's
+            uploads when they are in use.
         folder: where uploads are kept; made if it is missing. None for a temporary folder.
         limits: the limits of the folder.
 
@@ -62,15 +60,12 @@ class KeyStore:
         self._lock = threading.Lock()
         self._quiet = QuietLog(log)
         self._disk_failures = 0
-        self._seen_changes = 0
         self._outdated: set[str] = set()  # files that were replaced and could not be forgotten
-        self._open_files = OpenFiles(memory_limit)
         self._spare = SpareFiles(memory_limit)
         self.disk = DiskStore(folder, self.limits, self.tell)
 
     def close(self) -> None:
-        """Close all files, and delete a temporary folder."""
-        self._open_files.close_all_but(())
+        """Drop what is in memory alone, and delete a temporary folder."""
         self._spare.close()
         self.disk.close()
 
@@ -94,40 +89,29 @@ class KeyStore:
         """True if the keys or weights are here."""
         return self._find(kind, key_id)[0] is not None
 
-    def get(self, kind: StoredKind[V], key_id: str) -> V | None:
-        """Return the keys or weights, opened if they are not; None if they are not here. It is a use of them. A damaged
-        file is deleted."""
-        path, name, entry = self._find(kind, key_id)
-        if path is None:
-            return None
-        try:
-            value = self._open_files.get(name, kind.what, kind.memory_bytes, lambda: kind.open(path))
-        except (WireError, FileNotFoundError) as error:
-            self.discard(kind, key_id, path, str(error))
-            return None
-        except OSError as error:
-            self.tell("a stored file cannot be read, so its client uploads it again", error)
-            return None
-        if entry is not None:
-            self.disk.used(entry)
-        return value
-
-    def locate(self, kind: StoredKind[object], key_id: str) -> Path | None:
-        """Return the file of keys or weights, for a worker process that opens it with `kind.open`; None if they are not
-        here. It is a use of them."""
-        path, _, entry = self._find(kind, key_id)
+    def file(self, kind: StoredKind[object], key_id: str) -> Path | None:
+        """Return the file of keys or weights, for the processes that compute, which open it with `kind.open`; None if
+        they are not here. It is a use of them."""
+        path, entry = self._find(kind, key_id)
         if entry is not None:
             self.disk.used(entry)
         return path
 
-    def discard(self, kind: StoredKind[object], key_id: str, path: Path, reason: str) -> None:
-        """Delete a file that was found damaged, unless another one has taken its place."""
-        seen, _, entry = self._find(kind, key_id)
-        if entry is not None and seen == path:
+    def check_file(self, kind: StoredKind[object], key_id: str) -> None:
+        """Open a file that a worker could not open, and delete it if it is damaged."""
+        path, entry = self._find(kind, key_id)
+        if path is None or entry is None:
+            return
+        try:
+            kind.open(path, key_id)
+        except (WireError, FileNotFoundError) as error:
             self._quiet.warn(
-                f"a stored file is damaged, so its client uploads it again; it is deleted: {path}: {reason}"
+                f"a stored file is damaged, so its client uploads it again; it is deleted: {path}: {error}"
             )
-            self._delete([entry])
+            with self._telling("a damaged file cannot be deleted"):
+                self.disk.delete([entry])
+        except OSError as error:
+            self.tell("a stored file cannot be read", error)
 
     def put(self, kind: StoredKind[object], upload: BinaryIO, length: int, content: str | None = None) -> str:
         """Check and keep an upload; return the id of the keys that it is or belongs to.
@@ -174,47 +158,37 @@ class KeyStore:
     def delete(self, tenant: str, key_id: str, kinds: Iterable[str]) -> int:
         """Delete what a tenant has of these kinds (StoredKind.name) under a key id; return the number of uploads.
 
-        Files are unlinked, entries overwritten, and mappings end with the computations that use them. StorageError if
-        the catalogue cannot be written.
+        Files are unlinked and entries overwritten; workers drop their mappings when they notice. StorageError if the
+        catalogue cannot be written.
         """
         slots = [Slot(tenant, kind, key_id) for kind in kinds]
         dropped = {slot for slot in slots if self._spare.drop(slot)}
         entries = [entry for slot in slots if (entry := self.disk.catalogue.find(slot)) is not None]
-        self._delete(entries)
+        self.disk.delete(entries)
         return len(dropped | {entry.slot for entry in entries})
 
     def make_room(self) -> None:
-        """Close the least recently used half of what is in memory, by size, and the last one if it is the only one."""
-        self._open_files.make_room()
+        """Drop the least recently used half of what is in memory alone."""
         self._spare.make_room()
 
     def sweep(self) -> None:
-        """Delete what nobody has used for too long, and close what another process has deleted. To be called every few
-        seconds."""
-        try:
+        """Delete what nobody has used for too long. To be called every few seconds."""
+        with self._telling("the catalogue cannot be written"):
             self.disk.sweep()
-            changes = self.disk.catalogue.changed_elsewhere()
-            if changes != self._seen_changes:
-                self._seen_changes = changes
-                self._open_files.close_all_but(
-                    {entry.file for entry in self.disk.catalogue.entries()}
-                    | {f"memory:{file.content}" for file in self._spare.entries().values()}
-                )
-        except StorageError as error:
-            self.tell("the catalogue cannot be used", error)
 
     def snapshot(self) -> dict[str, int]:
-        """Return the numbers of open keys and of weights, and the bytes of all that is open, in memory alone and on
-        disk."""
+        """Return the numbers of keys and of weights, and the bytes of those on disk and of those in memory alone."""
+        whats = [file.what for file in self._spare.entries().values()]
         stored = 0
         with contextlib.suppress(StorageError):
-            stored = sum(self.disk.catalogue.usage().values())
+            entries = self.disk.catalogue.entries()
+            whats += [entry.what for entry in entries]
+            stored = sum(entry.bytes for entry in entries)
         return {
-            "keys_held": self._open_files.count("keys"),
-            "weights_held": self._open_files.count("weights"),
-            "key_memory_bytes": self._open_files.bytes,
-            "key_spare_bytes": self._spare.bytes,
+            "keys_held": whats.count("keys"),
+            "weights_held": whats.count("weights"),
             "key_disk_bytes": stored,
+            "key_spare_bytes": self._spare.bytes,
             "key_disk_failures": self._disk_failures,
         }
 
@@ -225,30 +199,34 @@ class KeyStore:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         self._quiet.warn(f"the key folder {self._folder or 'for this process'}: {sentence}: {reason}")
 
-    def _find(self, kind: StoredKind[object], key_id: str) -> tuple[Path | None, str, Entry | None]:
-        """Return path, name among the open files and, if it is on disk, entry of an upload; None for what is not
-        there."""
+    @contextlib.contextmanager
+    def _telling(self, sentence: str) -> Iterator[None]:
+        """Tell an error of the folder in the block, which the caller can do without, instead of raising it."""
+        try:
+            yield
+        except (OSError, StorageError) as error:
+            self.tell(sentence, error)
+
+    def _find(self, kind: StoredKind[object], key_id: str) -> tuple[Path | None, Entry | None]:
+        """Return path and, if it is on disk, entry of an upload; None for what is not there."""
         if not KEY_ID.fullmatch(key_id):
-            return None, "", None
+            return None, None
         slot = Slot(kind.tenant, kind.name, key_id)
         spare = self._spare.find(slot)
         if spare is not None:
-            return spare.path, f"memory:{spare.content}", None
-        try:
+            return spare.path, None
+        with self._telling("the catalogue cannot be read"):
             entry = self.disk.find(slot)
-        except StorageError as error:
-            self.tell("the catalogue cannot be read", error)
-            return None, "", None
-        if entry is None or entry.file in self._outdated:
-            return None, "", None
-        return self.disk.path(entry), entry.file, entry
+            if entry is not None and entry.file not in self._outdated:
+                return self.disk.path(entry), entry
+        return None, None
 
     def _content(self, kind: StoredKind[object], slot: Slot) -> str | None:
         """Return the SHA-256 of the upload that is in a slot, or None."""
         spare = self._spare.find(slot)
         if spare is not None:
             return spare.content
-        entry = self._find(kind, slot.key_id)[2]
+        entry = self._find(kind, slot.key_id)[1]
         return None if entry is None else entry.content
 
     def _put_spare(self, slot: Slot, content: str, what: str, pieces: Iterable[bytes]) -> None:
@@ -260,8 +238,4 @@ class KeyStore:
             before = self.disk.catalogue.find(slot)
             if before is not None:  # a later process would read it, but not this one
                 self._outdated.add(before.file)
-                self._delete([before])
-
-    def _delete(self, entries: Sequence[Entry]) -> None:
-        self._open_files.close([entry.file for entry in entries])
-        self.disk.delete(entries)
+                self.disk.delete([before])

@@ -12,6 +12,7 @@ from hetorch.engine.codec import evaluation_keys_blob_bytes
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.engine.packed_keys import map_evaluation_keys, pack_evaluation_keys, packed_file_bytes
+from hetorch.errors import WireError
 from hetorch.params import ParameterSet
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.memory import key_memory
@@ -72,8 +73,9 @@ class StoredKind(Protocol[V]):
         """Yield the file that is made of an upload of `length` bytes; WireError unless it is whole and fits the
         plan."""
 
-    def open(self, path: Path) -> V:
-        """Open a file that `prepare` made; WireError unless it is whole, OSError if it cannot be read."""
+    def open(self, path: Path, key_id: str) -> V:
+        """Open a file that `prepare` made; WireError unless it is whole and for these keys, OSError if it cannot be
+        read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +127,9 @@ class KeyKind:
         """Yield the packed keys; one is in memory at a time."""
         return pack_evaluation_keys(self.parameters, self.spec, upload, length)
 
-    def open(self, path: Path) -> EvaluationKeys:
+    def open(self, path: Path, key_id: str) -> EvaluationKeys:
         """Map the keys."""
-        return map_evaluation_keys(self.parameters, self.spec, path)
+        return map_evaluation_keys(self.parameters, self.spec, path, key_id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,9 +180,12 @@ class WeightKind:
         while piece := upload.read(_PIECE_BYTES):
             yield piece
 
-    def open(self, path: Path) -> EncryptedWeights[Ciphertext]:
+    def open(self, path: Path, key_id: str) -> EncryptedWeights[Ciphertext]:
         """Read and parse the weights."""
-        return self.format.load(path.read_bytes()).weights
+        uploaded = self.format.load(path.read_bytes())
+        if uploaded.key_id != key_id:
+            raise WireError(f"the weights are for the keys {uploaded.key_id[:12]}…, not {key_id[:12]}…")
+        return uploaded.weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +227,6 @@ class TenantKind(Generic[V]):
         """Yield the file that is made of an upload; WireError unless it is whole and fits the plan."""
         return self.kind.prepare(upload, length)
 
-    def open(self, path: Path) -> V:
-        """Open a file that `prepare` made; WireError unless it is whole."""
-        return self.kind.open(path)
+    def open(self, path: Path, key_id: str) -> V:
+        """Open a file that `prepare` made; WireError unless it is whole and for these keys."""
+        return self.kind.open(path, key_id)

@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from hetorch.serving.work.worker_pool import WorkerPool
+from hetorch.serving.work.thread_pool import ThreadPool
 
 
 def test_a_computation_that_could_not_be_submitted_is_not_pending(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system refuses a thread once: the only place of the pool stays free."""
-    pool = WorkerPool(1, 0)
+    pool = ThreadPool(1, 0)
 
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
