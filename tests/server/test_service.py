@@ -80,7 +80,7 @@ def test_metrics_count(http: httpx.Client, owner: Owner, key_id: str) -> None:
     assert after["models"]["small"]["runs"] >= 1
     assert 0 < after["models"]["small"]["run_ms_p50"] <= after["models"]["small"]["run_ms_p95"]
     assert after["peak_memory_bytes"] > 10_000_000
-    assert after["key_memory_bytes"] > len(owner.keys)
+    assert after["key_disk_bytes"] > len(owner.keys)
 
 
 def test_unknown_addresses_models_and_keys(http: httpx.Client, owner: Owner, key_id: str) -> None:

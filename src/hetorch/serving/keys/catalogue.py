@@ -115,6 +115,13 @@ class Catalogue:
         )
         return _entry(rows[0]) if rows else None
 
+    def of_keys(self, tenant: str, key_id: str) -> list[Entry]:
+        """Return all entries of a tenant under a key id: the keys, and what belongs to them."""
+        rows = self._read(
+            f"SELECT {_ENTRY} FROM stored WHERE tenant = ? AND key_id = ?", (tenant, key_id)
+        )
+        return [_entry(row) for row in rows]
+
     def entries(self, tenant: str | None = None, kind: str | None = None) -> list[Entry]:
         """Return the entries, only those of a tenant or kind if it is given.
 

@@ -120,6 +120,10 @@ class DiskStore:
             before = self.catalogue.put(slot, content, what, file, size)
         if before is not None:
             self._unlink([before])
+        for entry in self.catalogue.of_keys(slot.tenant, slot.key_id):
+            if entry.file != file:  # keys for which weights come are wanted
+                self.used(entry)
+        self._tell_uses()
         self._evict(slot.tenant, file, 0)
 
     def _evict(self, tenant: str, newest: str, room: int) -> bool:
