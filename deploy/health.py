@@ -10,7 +10,7 @@ import ssl
 import sys
 import urllib.request
 
-ADDRESS = "/v1/health"
+ADDRESS = "/v1/health/live"
 SECONDS = 4.0
 """Longest wait for the answer, in seconds; below the timeout of the health check in the Dockerfile."""
 

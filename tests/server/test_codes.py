@@ -134,9 +134,11 @@ ELSEWHERE = {
     Code.FORBIDDEN,  # test_access.py
     Code.UPLOAD_OFFSET,  # test_uploads.py
     Code.QUOTA_EXCEEDED,  # test_uploads.py
+    Code.NOT_READY,  # test_health.py
     Code.WEIGHTS_MISSING,
     Code.CONTENT_LENGTH_MALFORMED,
     Code.BODY_INCOMPLETE,
+    Code.RATE_EXCEEDED,  # test_tenants.py
     Code.BUSY,
     Code.TIMEOUT,
     Code.WORKER_LOST,  # test_workers.py

@@ -12,7 +12,7 @@ from hetorch.server.connections import MAX_HEAD_BYTES, MAX_PIPELINED
 from hetorch.serving.models import ServedModel
 from tests.server.live import live
 
-START = "GET /v1/health HTTP/1.1\r\nHost: a\r\n"
+START = "GET /v1/health/live HTTP/1.1\r\nHost: a\r\n"
 CHUNKED = (
     "PUT /v1/models/small/keys HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\n"
     "Transfer-Encoding: chunked\r\n\r\n0\r\n"
@@ -71,7 +71,7 @@ def test_more_requests_than_may_wait_end_the_connection(address: tuple[str, int]
     assert answer.count("HTTP/1.1 200 ") == MAX_PIPELINED + 1
     _, answer = send(address, asked * 10_000)
     assert answer.count("HTTP/1.1") <= MAX_PIPELINED + 1
-    assert httpx.get("http://{}:{}/v1/health".format(*address), trust_env=False).status_code == 200
+    assert httpx.get("http://{}:{}/v1/health/live".format(*address), trust_env=False).status_code == 200
 
 
 def test_a_trailer_is_no_header(address: tuple[str, int]) -> None:

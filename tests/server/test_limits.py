@@ -21,6 +21,7 @@ from hetorch.wire.codes import Code
 from hetorch.wire.limits import RETRY_AFTER_SECONDS
 from tests.server.conftest import OCTETS, Owner
 from tests.server.live import live
+from tests.server.scrape import scrape
 from tests.server.workers import broken, paused, wait_for_pending
 
 PREDICT = "/v1/models/small/predict"
@@ -52,8 +53,8 @@ def test_a_full_queue_answers_503_with_retry_after_and_recovers(served: ServedMo
             assert "try again" in refused.json()["error"]
             assert (first.result().status_code, second.result().status_code) == (200, 200)
         assert predict(http, owner, key_id).status_code == 200
-        metrics = http.get("/v1/metrics").json()
-        assert (metrics["pending"], metrics["busy"], metrics["failed"]) == (0, 1, 0)
+        metrics = scrape(http)
+        assert (metrics("pending"), metrics("requests_total", code="busy"), metrics.failed) == (0, 1, 0)
 
 
 def test_busy_answers_ask_for_different_pauses() -> None:
@@ -88,8 +89,8 @@ def test_an_unexpected_failure_shows_an_id_and_nothing_else(
             request_id in record.getMessage() and "KeyError" in record.getMessage()
             for record in caplog.records
         )
-        assert http.get("/v1/health").status_code == 200
-        assert http.get("/v1/metrics").json()["failed"] == 1
+        assert http.get("/v1/health/live").status_code == 200
+        assert scrape(http).failed == 1
 
 
 def test_request_bodies_share_a_budget(served: ServedModel, owner: Owner) -> None:

@@ -95,7 +95,7 @@ def test_nobody_passes_the_proxy_by_over_plain_http(served: ServedModel, tmp_pat
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
     assert "--trusted-proxies" in answer.json()["error"]
     assert (
-        ask(app, "10.0.0.6", "/v1/health", text, **forged).status_code == 200
+        ask(app, "10.0.0.6", "/v1/health/live", text, **forged).status_code == 200
     )  # for who watches the machine
     assert ask(app, "127.0.0.1", "/v1/models", text, **forged).status_code == 200
     entries = [json.loads(line) for line in (tmp_path / "a").read_text().splitlines()]

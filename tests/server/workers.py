@@ -13,11 +13,13 @@ from dataclasses import replace
 import httpx
 
 from hetorch.serving.models import ServedModel
+from hetorch.wire.addresses import STATUS
+from tests.server.scrape import scrape
 
 
 def worker_pids(http: httpx.Client) -> list[int]:
     """Return the process ids of the workers, once all have started."""
-    return [worker["pid"] for worker in http.get("/v1/metrics").json()["workers"]]
+    return [worker["pid"] for worker in http.get(STATUS).json()["workers"]]
 
 
 @contextlib.contextmanager
@@ -44,7 +46,7 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
 
 def wait_for_pending(http: httpx.Client, count: int) -> None:
     """Wait until so many computations run or wait."""
-    wait_until(lambda: http.get("/v1/metrics").json()["pending"] == count)
+    wait_until(lambda: scrape(http)("pending") == count)
 
 
 def broken(served: ServedModel) -> ServedModel:

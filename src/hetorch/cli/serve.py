@@ -78,6 +78,7 @@ def _check(configuration: Configuration) -> None:
     from hetorch.plan.plan import Plan
     from hetorch.server.exposure import check_exposure
     from hetorch.server.run import bind
+    from hetorch.server.tenants_file import load_tenants
     from hetorch.server.tokens import load_tokens
 
     deployment, settings = configuration.deployment, configuration.settings
@@ -86,6 +87,8 @@ def _check(configuration: Configuration) -> None:
     tls = deployment.tls()
     if settings.tokens is not None:
         load_tokens(settings.tokens)
+    if settings.tenants is not None:
+        load_tenants(settings.tenants)
     with bind(deployment.host, 0) as bound:
         check_exposure(bound, settings, tls=tls is not None)
     for folder in deployment.plans:
@@ -98,10 +101,15 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
     from hetorch.server.exposure import check_exposure
+    from hetorch.server.logs import configure_logs
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
+    from hetorch.server.telemetry import export_traces
     from hetorch.serving.models import load_models
 
     deployment, settings = configuration.deployment, configuration.settings
+    configure_logs(deployment.log_format, deployment.log_level)
+    if settings.traces:
+        export_traces()
     check_file(deployment.ready_file)
     tls = deployment.tls()
     with (

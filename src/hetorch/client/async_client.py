@@ -13,7 +13,7 @@ from hetorch.client.client_base import ClientBase
 from hetorch.client.event_loop import EventLoopDriver
 from hetorch.client.vault import StoredKeys
 from hetorch.client.weights import WeightSource
-from hetorch.engine.secret import Sharing
+from hetorch.engine.sharing import Sharing
 
 
 class AsyncClient(ClientBase):

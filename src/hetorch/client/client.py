@@ -12,7 +12,7 @@ from hetorch.client.blocking import BlockingDriver, finish
 from hetorch.client.client_base import ClientBase
 from hetorch.client.vault import StoredKeys
 from hetorch.client.weights import WeightSource
-from hetorch.engine.secret import Sharing
+from hetorch.engine.sharing import Sharing
 
 
 class Client(ClientBase):
@@ -20,7 +20,7 @@ class Client(ClientBase):
 
     Making the object fetches and checks the public plan; keys are made and uploaded on first use. A new secret key is
     told in the log `hetorch.client`, which goes to stderr unless logging is configured otherwise. Many threads may use
-    one client.
+    one client: calls at the same time are gathered into one request where the plan takes several samples.
 
     Args:
         url: base address, such as "http://127.0.0.1:8000". Name and password for a proxy that asks for them may be
@@ -39,6 +39,8 @@ class Client(ClientBase):
             False for none.
         weights: for a server that must not see the model: the whole plan or its folder, whose weights are encrypted and
             uploaded when the server has none, or a file with the encrypted weights (see upload_weights).
+        pinned: the plan that the server must run, from whoever compiled it: a plan, its folder, or the SHA-256 of its
+            public part, which `hetorch inspect` shows. Results for sharing need it.
         token: an API token of the server's owner; that of the environment's HETORCH_TOKEN if left out. It is sent over
             HTTPS, and over plain HTTP to this machine only.
         headers: more headers for every request, such as a proxy may ask for.
@@ -86,7 +88,9 @@ class Client(ClientBase):
     def predict(self, x: object, *, for_sharing: Sharing | None = None) -> Any:
         """Return the model's output for one sample or a batch of samples.
 
-        Warns with InputRangeWarning if `x` leaves the calibrated range, or seems to have another unit.
+        Warns with InputRangeWarning if `x` leaves the calibrated range, or seems to have another unit. A finite value
+        far beyond it is refused at the end only, with the same error whatever its size: a server that chose the range
+        would see from a missing request that the input is beyond it.
 
         Args:
             x: numpy array, torch tensor or nested lists, of shape `plan.input_shape`, or with a batch axis in front.
@@ -95,7 +99,8 @@ class Client(ClientBase):
                 or one row of it.
             for_sharing: must be given when anyone but the key holder will see the result, because the low bits of a
                 plain decryption depend on the secret key. Adds the noise that hides them, and counts the result in the
-                vault. Warns with SharingNoiseWarning if it is large beside the outputs.
+                vault. Needs `pinned` or a whole plan as `weights`, since the noise follows from the error that the plan
+                predicts.
 
         Returns:
             float64 of shape `plan.output_shape`, with the batch axis in front if `x` has one. For a model of several
@@ -105,7 +110,8 @@ class Client(ClientBase):
 
         Raises:
             InputError: `x` has another shape or other columns, no numbers, or numbers that are not finite or far beyond
-                the range; the error bound of `for_sharing` is below the plan's predicted error.
+                the range; or the plan is not pinned for `for_sharing`, its error bound is below what the plan predicts,
+                or the noise is too large a share of the range of the outputs.
             RemoteError: the server cannot be reached or refuses, or this client is closed.
             WireError: the server's answer is malformed, or for another request.
             VaultError: the vault cannot be used, or too many results were shared.
@@ -122,8 +128,7 @@ class Client(ClientBase):
             several classifiers a list of them.
 
         Raises:
-            InputError: the model is no classifier of scikit-learn or ONNX, or has no probabilities, or the noise for
-                sharing exceeds the range of the outputs.
+            InputError: as predict; or the model is no classifier of scikit-learn or ONNX, or has no probabilities.
         """
         return finish(self._session.predict_proba(x, for_sharing))
 
@@ -136,20 +141,19 @@ class Client(ClientBase):
             The label of one sample, or (batch,); with one more axis for several classifiers or labels.
 
         Raises:
-            InputError: the model is no classifier of scikit-learn or ONNX, or the noise for sharing exceeds the range
-                of the outputs.
+            InputError: as predict; or the model is no classifier of scikit-learn or ONNX.
         """
         return finish(self._session.classify(x, for_sharing))
 
     def predict_samples(
-        self, samples: NDArray[np.float64], *, for_sharing: Sharing | None = None, for_classes: bool = False
+        self, samples: NDArray[np.float64], *, for_sharing: Sharing | None = None
     ) -> NDArray[np.float64]:
         """Return the results (batch, *output_shape) of samples that plan.samples returned: the one row of a model of
         several outputs, the scores of a classifier, and what goes into a softmax or sigmoid that ends the model.
 
-        The errors are those of `predict` or, `for_classes`, of `classify`. Warnings name the caller's caller.
+        The errors are those of `predict`.
         """
-        return finish(self._session.predict_samples(samples, for_sharing, for_classes=for_classes))
+        return finish(self._session.predict_samples(samples, for_sharing))
 
     def prepare(self) -> None:
         """Make the keys if the vault has none, and upload keys and weights that the server does not have.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from hetorch.client.credentials import Credentials, StrPath
 from hetorch.client.driver import AnyTransport, Driver
+from hetorch.client.pinning import PinnedPlan
 from hetorch.client.session import Session, Wishes
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Transport
@@ -38,6 +39,7 @@ class ClientBase:
         deadline: float | None = None,
         progress: ProgressOption = None,
         weights: WeightSource | None = None,
+        pinned: PinnedPlan | None = None,
         token: str | None = None,
         headers: Mapping[str, str] | None = None,
         verify: StrPath | ssl.SSLContext | None = None,
@@ -52,7 +54,9 @@ class ClientBase:
         connection = Transport(
             url, timeout=timeout, credentials=credentials, transport=transport, driver=driver
         )
-        wishes = Wishes(model, allow_insecure, max_key_bytes, max_message_bytes, progress, weights, deadline)
+        wishes = Wishes(
+            model, allow_insecure, max_key_bytes, max_message_bytes, progress, weights, pinned, deadline
+        )
         self._session = Session(connection, driver, opened, wishes)
         self._open()
 

@@ -14,6 +14,7 @@ import httpx
 
 from hetorch.client.server_address import ServerAddress
 from hetorch.errors import InputError
+from hetorch.regular_files import check_regular
 from hetorch.wire.addresses import KEY_ID_HEADER
 
 TOKEN_VARIABLE = "HETORCH_TOKEN"
@@ -106,6 +107,8 @@ class Credentials:
             files = self.cert if isinstance(self.cert, tuple) else (self.cert,)
             shown = " and ".join(str(file) for file in files)
             try:
+                for file in files:
+                    check_regular(file)
                 # An empty passphrase: OpenSSL would ask for one on the terminal.
                 context.load_cert_chain(files[0], files[1] if len(files) > 1 else None, password="")
             except ssl.SSLError as error:
@@ -129,6 +132,7 @@ def _trusting(roots: StrPath | None) -> ssl.SSLContext:
     if roots is None:
         return httpx.create_ssl_context()
     try:
+        check_regular(roots)
         if Path(roots).is_dir():
             return ssl.create_default_context(capath=roots)
         return ssl.create_default_context(cafile=roots)

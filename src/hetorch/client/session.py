@@ -12,18 +12,22 @@ from numpy.typing import NDArray
 
 from hetorch.client.catalogue import choose_model
 from hetorch.client.driver import Driver
+from hetorch.client.gathering import Gathering
 from hetorch.client.key_making import public_key_message, secret_key, stored_evaluation_keys
+from hetorch.client.pinning import PinnedPlan, check_pinned
 from hetorch.client.remote_model import RemoteModel
 from hetorch.client.retries import within
-from hetorch.client.sharing_noise import check_sharing
+from hetorch.client.sharing_noise import checked_sharing
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Answer, Transport
 from hetorch.client.trust import check_plan
 from hetorch.client.uploads import Uploads
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
-from hetorch.engine.secret import SecretKey, Sharing, flood
-from hetorch.errors import RemoteError, WireError
+from hetorch.engine.secret import SecretKey, flood
+from hetorch.engine.sharing import Sharing
+from hetorch.errors import InputError, RemoteError, WireError
+from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.addresses import SERVER_TIMING_HEADER
@@ -47,6 +51,7 @@ class Wishes:
     max_message_bytes: int
     progress: ProgressOption
     weights: WeightSource | None
+    pinned: PinnedPlan | None
     deadline: float | None
 
 
@@ -68,6 +73,8 @@ class Session:
         self._preparing = driver.lock()
         self._opened: tuple[RemoteModel, PublicPlan, Uploads] | None = None
         self._secret: SecretKey | None = None
+        self._gathering: Gathering | None = None
+        self._pinned = False
 
     @property
     def opened(self) -> tuple[RemoteModel, PublicPlan, Uploads]:
@@ -104,24 +111,31 @@ class Session:
                 max_key_bytes=wishes.max_key_bytes,
                 max_message_bytes=wishes.max_message_bytes,
             )
+            if wishes.pinned is not None:
+                check_pinned(plan, wishes.pinned)
             weights = None if wishes.weights is None else open_source(plan, wishes.weights)
         except BaseException:
             await self.transport.close()
             raise
         uploads = Uploads(remote, plan, self.vault, weights, wishes.progress)
+        # open_source compared a whole plan with the server's.
+        self._pinned = wishes.pinned is not None or isinstance(weights, Plan)
+        self._gathering = Gathering(self._driver, self.transport.url, plan.batch_size, self._predict_batch)
         self._opened = remote, plan, uploads
 
     async def close(self) -> None:
-        """Close the connections, and forget the secret key."""
+        """Close the connections, and wipe the secret key."""
         self.closed = True
-        self._secret = None
+        secret, self._secret = self._secret, None
+        if secret is not None:
+            secret.wipe()
         await self.transport.close()
 
     def predict(self, x: object, sharing: Sharing | None, stacklevel: int = 1) -> Coroutine[Any, Any, Any]:
         """Return the model's output, as hetorch.Client does."""
         plan = self.plan
-        samples, single = plan.samples(x, fewest=1, stacklevel=stacklevel + 1)
-        results = self.predict_samples(samples, sharing, stacklevel=stacklevel + 1)
+        samples, single = plan.samples(x, fewest=1, refuse_far=False, stacklevel=stacklevel + 1)
+        results = self.predict_samples(samples, sharing)
         return _after(results, lambda rows: plan.named(rows[0] if single else rows))
 
     def predict_proba(
@@ -130,8 +144,8 @@ class Session:
         """Return the probabilities of the classes, as hetorch.Client does."""
         interface = self.plan.interface
         interface.check_probabilities()
-        samples, single = self.plan.samples(x, fewest=1, stacklevel=stacklevel + 1)
-        results = self.predict_samples(samples, sharing, for_classes=True, stacklevel=stacklevel + 1)
+        samples, single = self.plan.samples(x, fewest=1, refuse_far=False, stacklevel=stacklevel + 1)
+        results = self.predict_samples(samples, sharing)
         return _after(results, lambda rows: interface.probabilities(rows[0] if single else rows))
 
     def classify(
@@ -140,25 +154,22 @@ class Session:
         """Return the labels of the classes, as hetorch.Client does."""
         interface = self.plan.interface
         interface.check_classes()
-        samples, single = self.plan.samples(x, fewest=1, stacklevel=stacklevel + 1)
-        results = self.predict_samples(samples, sharing, for_classes=True, stacklevel=stacklevel + 1)
+        samples, single = self.plan.samples(x, fewest=1, refuse_far=False, stacklevel=stacklevel + 1)
+        results = self.predict_samples(samples, sharing)
         return _after(results, lambda rows: interface.labels(rows[0] if single else rows))
 
-    def predict_samples(
-        self, samples: Array, sharing: Sharing | None, *, for_classes: bool = False, stacklevel: int = 1
-    ) -> Coroutine[Any, Any, Array]:
+    def predict_samples(self, samples: Array, sharing: Sharing | None) -> Coroutine[Any, Any, Array]:
         """Return the results (batch, *output_shape) of samples that plan.samples returned, in their order."""
         if sharing is not None:
-            check_sharing(
-                self.plan, sharing, len(samples), for_classes=for_classes, stacklevel=stacklevel + 2
-            )
+            sharing = checked_sharing(self.plan, sharing, len(samples), pinned=self._pinned)
         return self._predict_samples(samples, sharing)
 
     async def prepare(self) -> StoredKeys:
         """Make the keys if the vault has none, and upload keys and weights that the server does not have."""
         uploads = self.opened[2]
         async with self._preparing:
-            await self._driver.compute(self.make_keys)
+            if not self.key_bytes:
+                await self._driver.compute(self.make_keys)
             keys = await uploads.prepare()
         self.key_bytes = keys.size
         return keys
@@ -180,23 +191,40 @@ class Session:
         return public_key_message(self.plan, self.vault, self._wishes.progress)
 
     async def _predict_samples(self, samples: Array, sharing: Sharing | None) -> Array:
-        progress = self._wishes.progress
-        with within(self._wishes.deadline):
-            keys = await self.prepare()
+        progress, largest = self._wishes.progress, self.plan.largest_input
+        far = bool((np.abs(samples) > largest).any())
+        if far:  # The server chose the bound: it must not see by a missing request who is beyond it.
+            samples = np.clip(samples, -largest, largest)
+        gathering = self._gathering
+        assert gathering is not None  # the session is open
+        with within(self._wishes.deadline), gathering.under_way() as alone:
+            await self.prepare()
             size = self.plan.batch_size
             batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
-            with reporting(progress, PREDICTING) as told:
+            # A terminal shows one display at a time.
+            with reporting(progress if alone or callable(progress) else False, PREDICTING) as told:
                 report = counted(told, PREDICTING)
                 results = []
                 for done, batch in enumerate(batches):
                     report(done, len(batches))
-                    results.append(await self._predict_batch(batch, keys.key_id, sharing))
+                    # The noise of shared results is that of one call.
+                    shared = sharing is not None
+                    results.append(
+                        await (self._predict_batch(batch, sharing) if shared else gathering.predict(batch))
+                    )
                 report(len(batches), len(batches))
+        if far:
+            raise InputError(
+                "the input holds a value on which nothing can be computed with this model, far beyond the calibrated "
+                "range or beyond what its parameters hold; the InputRangeWarning before names it. It was computed on "
+                "all the same, so that the server does not see it, and the result is not returned: it means nothing"
+            )
         return np.concatenate(results)
 
-    async def _predict_batch(self, samples: Array, key_id: str, sharing: Sharing | None) -> Array:
+    async def _predict_batch(self, samples: Array, sharing: Sharing | None = None) -> Array:
         """Predict at most plan.batch_size samples with one request; the results are in the order of the samples."""
         plan = self.plan
+        key_id = (await self.prepare()).key_id
         secret = await self._secret_key()
         start = time.perf_counter()
         request = await self._driver.compute(lambda: _encrypted(plan, secret, samples, key_id))

@@ -19,6 +19,7 @@ from hetorch.model_owner.encrypt import ENCRYPTING, weights_message
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.progress import ProgressOption, counted, reporting
+from hetorch.regular_files import open_regular, read_regular
 from hetorch.wire.frame import HEADER_BYTES
 from hetorch.wire.weights import WeightsFormat, read_weights_header
 
@@ -71,8 +72,7 @@ def read_key_id(public: PublicPlan, path: Path) -> str:
     WireError unless it is a file of weights of this plan, StorageError if it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(HEADER_BYTES)
+        head = read_regular(path, HEADER_BYTES)
     except OSError as error:
         raise _unreadable(path, error) from None
     try:
@@ -100,7 +100,7 @@ def file_body(path: Path, progress: ProgressOption) -> Iterator[Body]:
     def pieces(report: Callable[[int, int], None]) -> Iterator[bytes]:
         sent = 0
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 while piece := file.read(PIECE_BYTES):
                     report(sent, size)
                     yield piece

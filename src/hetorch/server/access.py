@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 from datetime import UTC, datetime
@@ -15,13 +16,15 @@ from hetorch.server.proxies import PAST_PROXY
 from hetorch.server.refusal import Refusal
 from hetorch.server.tokens import ANYONE, Token, TokenTable, load_tokens
 from hetorch.serving.quiet_log import QuietLog
-from hetorch.wire.addresses import HEALTH
+from hetorch.wire.addresses import LIVE, OPEN_INFERENCE_LIVE, OPEN_INFERENCE_READY, READY, STATUS
 from hetorch.wire.codes import Code
 
 log = logging.getLogger("hetorch.server")
 
 TOKEN = "hetorch.token"
 """The entry of an ASGI scope that holds the Token of a request."""
+OPEN = frozenset({LIVE, READY, OPEN_INFERENCE_LIVE, OPEN_INFERENCE_READY})
+"""The addresses that need no token."""
 UNAUTHORISED = (
     "this server asks for a valid API token (Authorization: Bearer …): give it as token=, with --token-file or in "
     "HETORCH_TOKEN; its owner makes one with `hetorch token add`"
@@ -94,18 +97,24 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        is_health = scope["path"] == scope.get("root_path", "") + HEALTH
-        if scope.get(PAST_PROXY) and not self._past_proxies and not is_health:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if scope.get(PAST_PROXY) and not self._past_proxies and path not in OPEN:
             await Refusal(Code.FORBIDDEN, PAST_PROXY_REFUSED).response()(scope, receive, send)
             return
         token: Token | None = ANYONE
         if self._tokens is not None:
-            text = _bearer([value for name, value in scope["headers"] if name == b"authorization"])
+            values = [value for name, value in scope["headers"] if name == b"authorization"]
+            text = _bearer(values) or (_password(values) if path == STATUS else None)
             token = None if text is None else self._tokens.find(text)
         if token is not None:
             scope[TOKEN] = token
-        elif not is_health:
-            await Refusal(Code.UNAUTHORISED, UNAUTHORISED).response()(scope, receive, send)
+        elif path not in OPEN:
+            response = Refusal(Code.UNAUTHORISED, UNAUTHORISED).response()
+            if path == STATUS:  # a browser then asks its user for the token
+                response.headers["WWW-Authenticate"] = (
+                    'Basic realm="hetorch: the token as password", charset="UTF-8"'
+                )
+            await response(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -129,12 +138,13 @@ def check_model(request: Request, model: str) -> None:
 
 
 def check_operator(request: Request) -> None:
-    """Raise Refusal (forbidden) unless the token of a request may read the metrics."""
+    """Raise Refusal (forbidden) unless the token of a request may read the metrics and the status."""
     token = token_of(request)
     if not token.operator:
         raise Refusal(
             Code.FORBIDDEN,
-            f"the token {token.name!r} may not read the metrics; a token of `hetorch token add --operator` may",
+            f"the token {token.name!r} may not read the metrics and the status; a token of `hetorch token add "
+            "--operator` may",
         )
 
 
@@ -144,3 +154,18 @@ def _bearer(values: list[bytes]) -> str | None:
         return None
     scheme, _, text = values[0].decode("latin-1").partition(" ")
     return text.strip(" \t") if scheme.lower() == "bearer" else None
+
+
+def _password(values: list[bytes]) -> str | None:
+    """Return the password of HTTP's basic scheme, in which browsers send a token; None for another scheme, none or
+    several headers."""
+    if len(values) != 1:
+        return None
+    scheme, _, text = values[0].decode("latin-1").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        _, _, password = base64.b64decode(text.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return password

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,17 +22,34 @@ from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
+from hetorch.server.health import Health
 from hetorch.server.networks import parse_proxies
+from hetorch.server.observer import Observer
+from hetorch.server.open_inference import OpenInference
+from hetorch.server.openapi import openapi
 from hetorch.server.proxies import Proxies
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
+from hetorch.server.status import LastErrors, StatusAddress
+from hetorch.server.telemetry import Tracing
+from hetorch.server.tenant_traffic import TenantTraffic
+from hetorch.server.tenants_file import TenantsFile
 from hetorch.server.upload_endpoints import UploadEndpoints
-from hetorch.serving.errors import Busy, ServiceError, UploadOffset
+from hetorch.serving.errors import Busy, RateExceeded, ServiceError, UploadOffset
 from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
 from hetorch.serving.service import Service
+from hetorch.serving.tenant_limits import TenantMeter
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
+
+if TYPE_CHECKING:
+    from hetorch.server.connections import (
+        ConnectionLimits,  # needs uvicorn, which another ASGI server does without
+    )
+
+errors_log = logging.getLogger("hetorch")
+"""The log whose last warnings and errors the status shows."""
 
 SWEEP_SECONDS = 5.0
 """Time between two sweeps of the key store, in seconds. Raised, keys that another process deleted stay mapped longer,
@@ -50,7 +70,8 @@ def create_app(
     Raises:
         SecretImportError: the process has loaded such a module already; run the service in a process of its own.
         PlanUseError: the settings do not suffice for one of the models.
-        StorageError: the file of tokens cannot be read, or the audit log cannot be written.
+        StorageError: the file of tokens or tenants cannot be read, or the audit log cannot be written.
+        InputError: the file of tenants has a mistake.
     """
     isolate()
     return _assemble(models, settings, progress)
@@ -75,20 +96,40 @@ def _assemble(
     stored = UploadEndpoints(endpoints.service, settings)
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
     audit_log = None if settings.audit_log is None else AuditLog(settings.audit_log)
+    traffic = []
+    if settings.tenants is not None:
+        limits = TenantsFile(settings.tenants).limits
+        traffic = [Middleware(TenantTraffic, meter=TenantMeter(limits, endpoints.metrics))]
     audit = [] if audit_log is None else [Middleware(Audit, audit_log=audit_log)]
+
+    errors = LastErrors()
+    health = Health(endpoints.reasons)
+    status = StatusAddress(
+        lambda: endpoints.service.models,
+        endpoints.worker_states,
+        endpoints.metrics,
+        endpoints.numbers,
+        endpoints.reasons,
+        errors,
+    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        errors_log.addHandler(errors)
         await endpoints.service.workers.start(progress)
         sweeping = asyncio.create_task(_sweep(endpoints.service))
         yield
         sweeping.cancel()
         await endpoints.service.stop()
+        errors_log.removeHandler(errors)
 
     name, key_id = "{name}", "{key_id}"
     routes = [
-        Route(addresses.HEALTH, endpoints.health),
+        Route(addresses.LIVE, health.live),
+        Route(addresses.READY, health.ready),
         Route(addresses.METRICS, endpoints.show_metrics),
+        Route(addresses.STATUS, status.status),
+        Route(addresses.OPENAPI, openapi),
         Route(addresses.MODELS, endpoints.list_models),
         Route(addresses.public_plan(name), endpoints.public_plan),
         Route(addresses.keys(name), endpoints.put_keys, methods=["PUT"]),
@@ -102,14 +143,17 @@ def _assemble(
         Route(addresses.upload("{upload}"), stored.continue_upload, methods=["PATCH"]),
         Route(addresses.upload("{upload}"), stored.cancel_upload, methods=["DELETE"]),
         Route(addresses.predict(name), endpoints.predict, methods=["POST"]),
+        *OpenInference(endpoints).routes(),
     ]
     app = Starlette(
         routes=routes,
         middleware=[
             Middleware(Proxies, networks=parse_proxies(settings.trusted_proxies)),
+            Middleware(Observer, metrics=endpoints.metrics, tracing=Tracing() if settings.traces else None),
             *audit,
-            Middleware(Guard, metrics=endpoints.metrics, idle_timeout=settings.idle_timeout),
+            Middleware(Guard, idle_timeout=settings.idle_timeout),
             Middleware(Access, tokens=tokens, past_proxies=settings.insecure),
+            *traffic,
         ],
         exception_handlers={
             Refusal: _answer_refusal,
@@ -120,7 +164,7 @@ def _assemble(
         },
         lifespan=lifespan,
     )
-    app.state.audit_log = audit_log  # for the metrics
+    endpoints.outside = functools.partial(_outside_numbers, app, audit_log)
     app.router.redirect_slashes = False  # a redirect would name the host that the request names
     app.state.stop_work = endpoints.service.close  # hetorch.server.run calls it when the server stops
     return app
@@ -133,6 +177,15 @@ async def _sweep(service: Service) -> None:
         await asyncio.to_thread(service.sweep)
 
 
+def _outside_numbers(app: Starlette, audit_log: AuditLog | None) -> dict[str, float]:
+    """Return the numbers of what stands around the endpoints."""
+    numbers: dict[str, float] = {} if audit_log is None else {"audit_lines_lost": audit_log.lost}
+    limits: ConnectionLimits | None = getattr(app.state, "connections", None)
+    if limits is not None:  # set by hetorch.server.run, not by another ASGI server
+        numbers |= {"connections": limits.open, "connections_refused": limits.refused}
+    return numbers
+
+
 async def _answer_refusal(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     return error.response()
@@ -140,7 +193,7 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
-    retry_after = error.retry_after if isinstance(error, Busy) else None
+    retry_after = error.retry_after if isinstance(error, Busy | RateExceeded) else None
     response = Refusal(error.code, str(error), retry_after=retry_after).response()
     if isinstance(error, UploadOffset):
         response.headers[addresses.UPLOAD_OFFSET_HEADER] = str(error.offset)

@@ -16,6 +16,7 @@ from hetorch.atomic_files import PRIVATE
 from hetorch.errors import StorageError
 from hetorch.server.access import TOKEN
 from hetorch.server.exposure import CERTIFICATE
+from hetorch.server.request_record import record_of
 from hetorch.server.tokens import ANYONE, Token
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.wire.addresses import KEY_ID_HEADER
@@ -107,6 +108,7 @@ class Audit:
             self._log.write(
                 {
                     "time": began.isoformat(timespec="milliseconds"),
+                    "request_id": record_of(scope).id,
                     **_who(scope),
                     "method": scope["method"][:MAX_METHOD_LENGTH],
                     "path": scope["path"][:MAX_PATH_LENGTH],

@@ -10,6 +10,10 @@ from starlette.requests import ClientDisconnect, Request
 
 R = TypeVar("R")
 
+UNWATCHED_SECONDS = 0.05
+"""Time of a request in which its client is not watched, in seconds: most requests end in it, and need no watcher.
+Raised, the work for a client that has gone goes on for longer."""
+
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, R]) -> R:
     """Return the result of `work`, which is cancelled when the client closes its connection.
@@ -20,19 +24,42 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, R]) -> R:
         ClientDisconnect: the client went away.
         Exception: whatever `work` raises.
     """
-    task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_disconnected(request))
+    watch = _Watch(request)
+    timer = asyncio.get_running_loop().call_later(UNWATCHED_SECONDS, watch.begin)
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientDisconnect
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if not watch.gone:
+            raise
+        watch.task.uncancel()
+        raise ClientDisconnect from None
     finally:
-        for other in (task, gone):
-            other.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        timer.cancel()
+        watch.end()
 
 
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
+class _Watch:
+    """A watcher of one client, who cancels the task in which it was made when the client goes."""
+
+    def __init__(self, request: Request) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.task = task
+        self.gone = False
+        self._request = request
+        self._watcher: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Watch from now on."""
+        self._watcher = asyncio.create_task(self._watch())
+
+    def end(self) -> None:
+        """Watch no more."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        self.task.cancel()

@@ -76,6 +76,7 @@ def run(
     limits = ConnectionLimits.within(settings, raise_descriptor_limit(settings.connections))
     config = uvicorn.Config(
         app,
+        log_config=None,
         log_level="warning",
         access_log=False,
         lifespan="on",

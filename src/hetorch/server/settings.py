@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from hetorch.ir.matrix_memory import physical_memory
+from hetorch.errors import InputError
+from hetorch.machine_memory import physical_memory
 from hetorch.quantities import exact_size_text
 from hetorch.server.configuration.fields import check_fields
 from hetorch.server.configuration.kinds import Bytes, Count, Integer, Seconds
@@ -64,7 +65,11 @@ class Settings:
             with trusted proxies. Behind a proxy, which is one address, allow all.
         tokens: the file of API tokens (`hetorch token`), one of which each request needs. It is read again when it
             changes. Anyone may ask if left out.
+        tenants: a file (TOML) with limits for tenants: requests_per_minute, bytes_per_day and concurrent_requests, for
+            all and, in tables with their names, for single ones. It is read again when it changes. It needs tokens.
         audit_log: a file that gets a JSON line for each request: who, what, when, sizes, outcome, never contents.
+        traces: make OpenTelemetry spans of requests and of the steps of predictions; OTEL_TRACES_EXPORTER and its like
+            tell where they go. Needs hetorch[telemetry].
         trusted_proxies: the addresses or networks of the proxies at which TLS ends. The client's address is then taken
             from their X-Forwarded-For, and the id of a request from their X-Request-Id. Other machines that come past
             them over plain HTTP get the server's health only.
@@ -91,13 +96,17 @@ class Settings:
     connections: Count = CONNECTIONS
     connections_per_address: Count | None = None
     tokens: Path | None = None
+    tenants: Path | None = None
     audit_log: Path | None = None
+    traces: bool = False
     trusted_proxies: tuple[str, ...] = ()
     insecure: bool = False
 
     def __post_init__(self) -> None:
         check_fields(self)
         parse_proxies(self.trusted_proxies)
+        if self.tenants is not None and self.tokens is None:
+            raise InputError("tenants= needs tokens=, which tell the tenant of a request")
 
     def memory_for_work(self, taken: int) -> int:
         """Return the bytes for running predictions beside `taken` bytes of keys and bodies. One prediction alone may

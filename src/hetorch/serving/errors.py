@@ -4,6 +4,7 @@ ServiceError
 ├── Busy              no room for this computation now; `retry_after` tells when to ask again, if that is predicted
 │   └── OutOfMemory   the worker may not take the memory that it needs
 ├── DeadlinePassed    the computation did not end in its time
+├── RateExceeded      the tenant asks or sends more than it may; `retry_after` tells when it may again
 ├── ModelUnknown      there is no model of this name
 ├── KeysMissing       the evaluation keys are not here
 ├── WeightsMissing    the encrypted weights are not here
@@ -47,6 +48,17 @@ class OutOfMemory(Busy):
 
     def __init__(self, model: str) -> None:
         super().__init__(f"the server has no memory for this computation of {model!r} now; try again")
+
+
+class RateExceeded(ServiceError):
+    """A tenant asks, or sends, more than its limits allow. `retry_after`: seconds after which it may again; None where
+    that depends on its other requests."""
+
+    code = Code.RATE_EXCEEDED
+
+    def __init__(self, sentence: str, retry_after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
 
 
 class WorkerLost(ServiceError):

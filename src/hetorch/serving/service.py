@@ -188,9 +188,18 @@ class Service:
         await asyncio.to_thread(self._drop_keys)
         return True
 
-    def snapshot(self) -> dict[str, object]:
-        """Return the numbers of keys, of weights and of pending computations, for the metrics."""
-        return {**self.keys.snapshot(), "pending": self.workers.pending, "workers": self.workers.snapshot()}
+    def snapshot(self) -> dict[str, float]:
+        """Return the numbers of keys, of weights and of computations, by the names of their metrics."""
+        return {
+            **self.keys.snapshot(),
+            "uploads": self.uploads.count,
+            "pending": self.workers.pending,
+            "waiting": self.workers.waiting,
+        }
+
+    def not_ready(self) -> list[str]:
+        """Return the reasons for which no prediction is taken now, as clauses that name no model and no tenant."""
+        return self.workers.not_ready()
 
     def _drop_keys(self) -> None:
         """Drop the least recently used keys; in a thread, since it waits for locks."""

@@ -11,6 +11,9 @@ MAX_ANSWER_BYTES = 1 << 16
 MAX_UPLOAD_REQUEST_BYTES = 4096
 """Longest request that begins an upload, in bytes; it has three short members."""
 
+MAX_STATUS_BYTES = 1 << 20
+"""Longest status of a server that a client reads, in bytes: some hundred models, and the last lines of its log."""
+
 MAX_KEY_BYTES = 4 << 30
 """Most evaluation keys that a client makes for a plan unless its owner allows more, in bytes on the wire. In memory,
 while they are made, keys take up to 6.4 times as much: 16 bytes for each 20-bit residue."""

@@ -117,9 +117,7 @@ class Catalogue:
 
     def of_keys(self, tenant: str, key_id: str) -> list[Entry]:
         """Return all entries of a tenant under a key id: the keys, and what belongs to them."""
-        rows = self._read(
-            f"SELECT {_ENTRY} FROM stored WHERE tenant = ? AND key_id = ?", (tenant, key_id)
-        )
+        rows = self._read(f"SELECT {_ENTRY} FROM stored WHERE tenant = ? AND key_id = ?", (tenant, key_id))
         return [_entry(row) for row in rows]
 
     def entries(self, tenant: str | None = None, kind: str | None = None) -> list[Entry]:

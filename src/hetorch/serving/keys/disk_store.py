@@ -46,6 +46,9 @@ class DiskStore:
         limits: the limits.
         tell: is called with a sentence about what went wrong and could be done without, and its reason.
 
+    Attributes:
+        evictions: the number of files that were deleted to make room.
+
     Raises:
         StorageError: the folder cannot be made.
     """
@@ -57,6 +60,7 @@ class DiskStore:
         self.catalogue = self._open_catalogue()
         self._lock = threading.Lock()
         self._evicting = threading.Lock()
+        self.evictions = 0
         self._uses: OrderedDict[str, int] = OrderedDict()  # of files, since the catalogue was told
         self._clean()
 
@@ -134,6 +138,7 @@ class DiskStore:
             if room > sum(usage.values()):
                 return False
             victims = list(self._victims(usage, tenant, newest, room))
+            self.evictions += len(victims)
             if room:  # a full disk has no room for changes of the catalogue either
                 self._unlink(victims)
             self.catalogue.forget(victims)

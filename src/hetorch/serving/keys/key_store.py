@@ -189,6 +189,7 @@ class KeyStore:
             "weights_held": whats.count("weights"),
             "key_disk_bytes": stored,
             "key_spare_bytes": self._spare.bytes,
+            "key_evictions": self.disk.evictions,
             "key_disk_failures": self._disk_failures,
         }
 

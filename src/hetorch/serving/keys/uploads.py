@@ -220,6 +220,11 @@ class Uploads:
                 activity.writer.give_up()
             self._end(upload)
 
+    @property
+    def count(self) -> int:
+        """The number of uploads under way."""
+        return len(self._all(None))
+
     def sweep(self) -> None:
         """Give up the uploads that began too long ago."""
         for place in self._places():

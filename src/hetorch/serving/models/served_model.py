@@ -11,7 +11,7 @@ from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import PlanUseError
 from hetorch.interop.backends import BACKENDS, backend
-from hetorch.ir.matrix_memory import machine_memory
+from hetorch.machine_memory import machine_memory
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan

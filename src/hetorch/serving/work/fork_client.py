@@ -19,6 +19,9 @@ from hetorch.serving.models.loaded_model import ModelSource
 from hetorch.serving.work.fork_server import ENCODED, ENDED, FORKED, READY
 from hetorch.serving.work.messages import pack, read, receive
 
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+"""Environment of the processes that compute, for glibc: a worker keeps up to 64 MiB that it has freed, and blocks below
+32 MiB among them, instead of asking the system for memory in every operation, a tenth of the time of small ones."""
 FORK_SECONDS = 60.0
 """Longest time for one fork, in seconds; it takes some 10 ms for each gigabyte of weights."""
 STATUS_SECONDS = 5.0
@@ -67,7 +70,9 @@ class ForkServer:
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "hetorch.serving.work.fork_server", str(theirs.fileno())]
         with theirs:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=ALLOCATOR | os.environ
+            )
         try:
             entries = [asdict(source) | {"folder": str(source.folder)} for source in sources]
             ours.sendall(pack({"models": entries}))

@@ -27,6 +27,17 @@ def pack(head: Head, size: int = 0) -> bytes:
     return _LENGTHS.pack(len(text), size) + text
 
 
+def send(connection: socket.socket, head: Head, body: bytes = b"") -> None:
+    """Send one message; BrokenPipeError if the other end has closed."""
+    beginning = pack(head, len(body))
+    sent = connection.sendmsg([beginning, body])
+    if sent < len(beginning):
+        connection.sendall(beginning[sent:])
+        sent = len(beginning)
+    if sent - len(beginning) < len(body):
+        connection.sendall(memoryview(body)[sent - len(beginning) :])
+
+
 def receive(connection: socket.socket) -> tuple[Head, bytearray] | None:
     """Receive one message; None if the other end has closed, also within a message."""
     lengths = _exactly(connection, _LENGTHS.size)

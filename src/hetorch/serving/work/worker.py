@@ -13,7 +13,7 @@ from pathlib import Path
 from hetorch.errors import WireError
 from hetorch.runtime.events import Event
 from hetorch.serving.models.loaded_model import LoadedModel
-from hetorch.serving.work.messages import Head, pack, receive
+from hetorch.serving.work.messages import Head, receive, send
 from hetorch.serving.work.stored_files import StoredFiles
 from hetorch.wire.codes import Code
 from hetorch.wire.predict import dump_response, load_request
@@ -23,6 +23,9 @@ PROGRESS_SECONDS = 0.1
 nobody sees."""
 IDLE_SECONDS = 5.0
 """Time after which an idle worker closes deleted keys, in seconds. Raised, they stay mapped longer."""
+CHECK_SECONDS = 1e-3
+"""Time between two looks for a message of the server, in seconds, at operations that are shorter; a lower value asks
+the system more often than a computation of microseconds can bear."""
 MAX_TRACEBACK = 8000
 """Characters of a traceback that the server's log gets, the last ones."""
 COMPUTE, CANCEL = "compute", "cancel"
@@ -66,8 +69,7 @@ class Worker:
                 continue  # a cancellation that came when its computation had ended
             answer, content = self._answer(head, body)
             del message, body
-            self._connection.sendall(pack(answer, len(content)))
-            self._connection.sendall(content)
+            send(self._connection, answer, content)
             if answer["is"] == NO_MEMORY:
                 return
             del answer, content
@@ -119,6 +121,7 @@ class _Run:
         self.done = 0
         self._connection = connection
         self._poll = poll
+        self._next_check = 0.0
         self._next = time.monotonic() if tell else float("inf")
 
     def check(self) -> None:
@@ -129,11 +132,13 @@ class _Run:
     def on_event(self, event: Event) -> None:
         """Count an operation that has run."""
         self.done += 1
-        self.check()
         now = time.monotonic()
+        if now >= self._next_check:
+            self._next_check = now + CHECK_SECONDS
+            self.check()
         if now >= self._next:
             self._next = now + PROGRESS_SECONDS
-            self._connection.sendall(pack({"is": PROGRESS, "done": self.done, "layer": event.layer}))
+            send(self._connection, {"is": PROGRESS, "done": self.done, "layer": event.layer})
 
 
 class _Missing(Exception):

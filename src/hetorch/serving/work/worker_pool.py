@@ -32,6 +32,7 @@ from hetorch.serving.work.waiting import Waiting
 from hetorch.serving.work.worker_process import WorkerProcess
 from hetorch.wire.codes import Code
 from hetorch.wire.predict import response_limits
+from hetorch.wire.status import WorkerStatus
 
 log = logging.getLogger("hetorch.server")
 
@@ -72,7 +73,7 @@ class WorkerPool:
     Args:
         models: by name.
         limits: see WorkLimits.
-        metrics: is told `run_seconds` and `queue_seconds` by `model`, `worker_deaths`, `retries`, and `abandoned` by
+        metrics: is told `step_seconds` by `model` and `step`, `worker_deaths`, `retries`, and `abandoned` by
             `reason`, for computations that nobody waits for any more.
     """
 
@@ -96,9 +97,27 @@ class WorkerPool:
         """The number of computations that run or wait."""
         return len(self._waiting) + sum(worker.computation is not None for worker in self._workers)
 
-    def snapshot(self) -> list[dict[str, object]]:
-        """Return each worker: its process id, and the model and the seconds of what it computes."""
+    def snapshot(self) -> list[WorkerStatus]:
+        """Return what each worker does."""
         return [worker.snapshot() for worker in self._workers]
+
+    @property
+    def waiting(self) -> int:
+        """The number of computations that wait."""
+        return len(self._waiting)
+
+    def not_ready(self) -> list[str]:
+        """Return the reasons for which no computation is taken now, as clauses that name no model and no tenant."""
+        starting, workers = self._starting, self._workers
+        idle = any(worker.is_idle for worker in workers)
+        reasons = {
+            "the server is stopping": self._closed,
+            "the models are being loaded": starting is not None and not starting.done(),
+            "no worker runs": starting is not None and starting.done() and not workers,
+            "the queue is full": bool(workers) and not idle and self.waiting >= self._limits.queue,
+            "all workers compute beyond their time": bool(workers) and all(w.stopping for w in workers),
+        }
+        return [reason for reason, holds in reasons.items() if holds]
 
     def seconds(self, model: str) -> float:
         """Return the expected time of a run of a model."""
@@ -356,9 +375,9 @@ class WorkerPool:
         if how == told.DONE:
             milliseconds = {step: float(head["milliseconds"][step]) for step in ("parse", "run", "dump")}
             self._estimates.observe(name, milliseconds["run"] / 1e3)
-            self._metrics.observe("run_seconds", milliseconds["run"] / 1e3, model=name)
-            self._metrics.observe("queue_seconds", computation.waited, model=name)
             steps = {"queue": computation.waited * 1e3} | milliseconds
+            for step, value in steps.items():
+                self._metrics.observe("step_seconds", value / 1e3, model=name, step=step)
             computation.future.set_result(Computed(body, steps))
         elif how == told.NO_MEMORY:
             self._metrics.count("out_of_memory")

@@ -9,6 +9,7 @@ from hetorch.serving.work.computation import Computation
 from hetorch.serving.work.fork_client import Forked, ForkServer
 from hetorch.serving.work.messages import Head, pack, read
 from hetorch.serving.work.worker import CANCEL, COMPUTE
+from hetorch.wire.status import WorkerStatus
 
 BUFFER_BYTES = 1 << 20
 """Bytes of an answer that are read ahead; a response of more is read in several rounds of the event loop."""
@@ -64,8 +65,7 @@ class WorkerProcess:
             "weights": None if order.weights is None else str(order.weights),
             "tell": computation.tell is not None,
         }
-        self._writer.write(pack(head, len(order.request)))
-        self._writer.write(order.request)
+        self._writer.writelines((pack(head, len(order.request)), order.request))
 
     def stop(self) -> None:
         """Tell it to stop at the next operation."""
@@ -89,12 +89,8 @@ class WorkerProcess:
         self._writer.transport.abort()
         self._forked.forget()
 
-    def snapshot(self) -> dict[str, object]:
+    def snapshot(self) -> WorkerStatus:
         """Return its process id, and the model and the seconds of what it computes."""
-        running = self.computation
-        return {
-            "pid": self.pid,
-            "model": None if running is None else running.order.model.name,
-            "seconds": None if running is None else time.monotonic() - self.since,
-            "stopping": self.stopping,
-        }
+        if self.computation is None:
+            return WorkerStatus(self.pid, None, None)
+        return WorkerStatus(self.pid, self.computation.order.model.name, time.monotonic() - self.since)
