@@ -35,8 +35,10 @@ from hetorch.engine.random import SEED_BYTES, random_seed, wipe
 from hetorch.errors import VaultError
 from hetorch.params import ParameterSet
 from hetorch.quantities import count_text
-from hetorch.regular_files import read_regular
+from hetorch.regular_files import open_regular, read_regular
 
+_PIECE_BYTES = 1 << 20
+"""Bytes of a file that are read and hashed at a time."""
 log = logging.getLogger("hetorch.client")
 """Tells of each new secret key. Whether there was an earlier one in a folder that is gone nobody can know."""
 
@@ -49,19 +51,21 @@ class StoredKeys:
     path: Path
     size: int
 
-    def read(self) -> bytes:
-        """Return the bytes, checked against the id; VaultError if the file was changed."""
+    def check(self) -> None:
+        """Compare the file with the id, piece by piece; VaultError if it was changed."""
+        digest = hashlib.sha256()
         try:
-            data = read_regular(self.path)
+            with open_regular(self.path) as file:
+                while piece := file.read(_PIECE_BYTES):
+                    digest.update(piece)
         except OSError as error:
             raise VaultError(
                 f"the evaluation keys in {self.path} cannot be read: {error.strerror}"
             ) from error
-        if hashlib.sha256(data).hexdigest() != self.key_id:
+        if digest.hexdigest() != self.key_id:
             raise VaultError(
                 f"the evaluation keys in {self.path} were changed; delete the file, they are made again"
             )
-        return data
 
 
 @dataclass(frozen=True, slots=True)
