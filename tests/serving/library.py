@@ -15,8 +15,9 @@ from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.uploads import UploadLimits, Uploads
 from hetorch.serving.models import ServedModel
 from hetorch.serving.service import Service
+from hetorch.serving.work.crew import WorkLimits
 from hetorch.serving.work.thread_pool import ThreadPool
-from hetorch.serving.work.worker_pool import WorkerPool, WorkLimits
+from hetorch.serving.work.worker_pool import WorkerPool
 from hetorch.wire.predict import load_response
 from tests.server.conftest import Owner
 

@@ -11,11 +11,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "Work": {
             "pending": "running or waiting",
-            "running": "running",
             "waiting": "waiting",
             "workers": "workers",
             "queue": "places to wait",
-            "stuck": "workers beyond their time",
             "jobs": "jobs",
         },
         "Keys": {
@@ -28,8 +26,8 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "key_disk_failures": "failures of the key folder",
         },
         "Process": {
-            "resident_memory_bytes": "memory in use",
             "peak_memory_bytes": "highest memory",
+            "worker_memory_bytes": "memory of workers",
             "connections": "connections",
             "connections_refused": "refused connections",
             "audit_lines_lost": "lost lines of the audit log",
