@@ -46,8 +46,7 @@ void Decomposition::extend(const u64** digits, const RowGroup& group, std::size_
   }
   for (std::size_t d = 0; d < digit_count(); ++d) {
     if (!at_once) transform(d, group, g, scratch);
-    digits[d] =
-        owns(d, group.begin + g) ? poly_.row(group.begin + g) : scratch + (d * group.count() + g) * family_.n();
+    digits[d] = owns(d, group.begin + g) ? poly_.row(group.begin + g) : scratch + (d * group.count() + g) * family_.n();
   }
 }
 

@@ -61,8 +61,7 @@ SwitchingKey make_key(const NttPoly& from, const NttPoly& to, std::size_t level,
     for (std::size_t r = family.digit_begin(d); r < family.digit_end(d, level); ++r) {
       const kernels::ModulusConstants& m = basis.modulus(r);
       ring::Buffer scaled(basis.n());
-      basis.kernels(r).multiply_scalar(scaled.data(), from.row(r), family.special_converter().product(r), basis.n(),
-                                       m);
+      basis.kernels(r).multiply_scalar(scaled.data(), from.row(r), family.special_converter().product(r), basis.n(), m);
       basis.kernels(r).add(b.row(r), b.row(r), scaled.data(), basis.n(), m);
       scaled.wipe();
     }

@@ -27,8 +27,8 @@ class SecretKey {
   SecretKey(const Context& context, Bytes bytes);
   // Make the key with these n coefficients; throws std::invalid_argument unless each of them is -1, 0 or 1.
   SecretKey(const Context& context, std::span<const std::int8_t> coefficients);
-  // Make a sparse key from weight * kSparseBytes random bytes. Only a modulus of about two primes keeps such a key safe,
-  // so make_switching_key refuses larger ones.
+  // Make a sparse key from weight * kSparseBytes random bytes. Only a modulus of about two primes keeps such a key
+  // safe, so make_switching_key refuses larger ones.
   SecretKey(const Context& context, Bytes bytes, SparseShape shape);
   ~SecretKey() { s_.wipe(); }
   SecretKey(const SecretKey&) = delete;

@@ -71,8 +71,7 @@ void keys(const Shape& shape) {
       CHECK(same_bits(back.a(d), key.a(d)) && same_bits(back.b(d), key.b(d)), text.c_str());
     }
     const std::size_t other = level == 0 ? 1 : level - 1;
-    CHECK(throws<std::runtime_error>([&] { codec::load_switching_key(bytes, other, family, expand); }),
-          text.c_str());
+    CHECK(throws<std::runtime_error>([&] { codec::load_switching_key(bytes, other, family, expand); }), text.c_str());
     CHECK(throws<codec::FormatError>([&] { codec::load_switching_key(bytes, shape.data, family, expand); }),
           text.c_str());
   }
