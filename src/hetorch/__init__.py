@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the same names as in _EXPORTS, for type checkers
     from hetorch import errors as errors
+    from hetorch.client.async_client import AsyncClient as AsyncClient
     from hetorch.client.client import Client as Client
     from hetorch.client.vault import Vault as Vault
     from hetorch.client.weights import upload_weights as upload_weights
@@ -26,7 +27,7 @@ if TYPE_CHECKING:  # the same names as in _EXPORTS, for type checkers
     from hetorch.compiler.frontend.marks import approximate as approximate
     from hetorch.compiler.frontend.marks import elementwise as elementwise
     from hetorch.compiler.frontend.sources.load_model import load_model as load_model
-    from hetorch.engine.secret import Sharing as Sharing
+    from hetorch.engine.sharing import Sharing as Sharing
     from hetorch.inspect.evaluate import evaluate as evaluate
     from hetorch.inspect.run_encrypted import run_encrypted as run_encrypted
     from hetorch.inspect.simulate import simulate as simulate
@@ -38,10 +39,11 @@ __version__ = "0.1.0"
 
 _EXPORTS: Mapping[str, str] = MappingProxyType(
     {
+        "AsyncClient": "hetorch.client.async_client",
         "Client": "hetorch.client.client",
         "Plan": "hetorch.plan.plan",
         "PublicPlan": "hetorch.plan.public",
-        "Sharing": "hetorch.engine.secret",
+        "Sharing": "hetorch.engine.sharing",
         "Table": "hetorch.compiler.frontend.lookup_table",
         "Vault": "hetorch.client.vault",
         "analyze": "hetorch.compiler.analyze",

@@ -136,10 +136,6 @@ class InputRangeWarning(UserWarning):
     """An input lies outside the range for which the model was calibrated; far outside the result is meaningless."""
 
 
-class SharingNoiseWarning(UserWarning):
-    """The noise that hides the key in shared results is large beside the outputs of the plan."""
-
-
 class CalibrationWarning(UserWarning):
     """Calibration inputs say little about the inputs to come, or may have been read otherwise than they are meant."""
 

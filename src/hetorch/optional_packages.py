@@ -14,12 +14,20 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "compile": {"scipy": "scipy", "torch": "torch"},
         "onnx": {"onnx": "onnx"},
-        "serve": {"h11": "h11", "starlette": "starlette", "uvicorn": "uvicorn"},
+        "serve": {
+            "h11": "h11",
+            "httptools": "httptools",
+            "prometheus-client": "prometheus_client",
+            "starlette": "starlette",
+            "uvicorn": "uvicorn",
+        },
+        "telemetry": {"opentelemetry-api": "opentelemetry", "opentelemetry-sdk": "opentelemetry"},
         "demo": {"matplotlib": "matplotlib", "mlxtend": "mlxtend"},
         "notebook": {
             "ipykernel": "ipykernel",
             "jupytext": "jupytext",
             "pandas": "pandas",
+            "pyarrow": "pyarrow",
             "scikit-learn": "sklearn",
         },
         "seal": {"seal-python": "seal", "zstandard": "zstandard"},

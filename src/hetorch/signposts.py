@@ -6,8 +6,14 @@ Users bring the names of other libraries, and guess. hetorch.plan.signposts does
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 LOAD = "hetorch.Plan.load(folder) reads a plan, hetorch.load_model(file) a model"
 SAVE = "plan.save(folder) writes a plan, and hetorch.Plan.load(folder) reads it again"
@@ -48,6 +54,28 @@ SIGNPOSTS: Mapping[str, str] = MappingProxyType(
     {name: sentence for sentence, names in _NAMES.items() for name in names}
 )
 """The sentence that answers each name."""
+
+
+def explain_positional(sentence: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator for a function whose last arguments have names: too many without one raise a TypeError that
+    ends with `sentence`, the right call."""
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        parameters = inspect.signature(function).parameters.values()
+        most = sum(p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for p in parameters)
+
+        @functools.wraps(function)
+        def called(*arguments: P.args, **named: P.kwargs) -> R:
+            if len(arguments) > most:
+                raise TypeError(
+                    f"{function.__name__} takes {most} arguments without a name, and was given {len(arguments)}; "
+                    f"{sentence}"
+                )
+            return function(*arguments, **named)
+
+        return called
+
+    return decorate
 
 
 def missing_name(name: str, known: Iterable[str]) -> str:

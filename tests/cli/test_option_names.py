@@ -42,7 +42,7 @@ def test_every_option_of_compile_is_spelled_as_its_flag(name: str) -> None:
 
 
 def test_the_calibration_inputs_are_a_flag_too() -> None:
-    for verb in ("compile", "analyze"):
+    for verb in ("compile", "analyze", "sweep"):
         names = OptionNames.of(app, verb)
         assert names.spell("calibration_inputs hold NaN") == "--calibration hold NaN"
     assert OptionNames.of(app, "predict").spell("calibration_inputs hold") == "calibration_inputs hold"
@@ -51,6 +51,7 @@ def test_the_calibration_inputs_are_a_flag_too() -> None:
 def test_values_have_the_unit_of_the_flag() -> None:
     assert spelled("what helps: key_limit=12412345; more") == "what helps: --key-limit 12.412345; more"
     assert spelled("compile with digit_size=1") == "compile with --digit-size 1"
+    assert spelled("key_limit=auto, precision=0.1: no") == "--key-limit auto, --precision 0.1: no"
 
 
 @pytest.mark.parametrize(

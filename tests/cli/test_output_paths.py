@@ -46,6 +46,7 @@ def test_every_verb_that_writes_looks_first(tmp_path: Path) -> None:
         ("inspect", tmp_path / "plan", "--svg", away),
         ("inspect", tmp_path / "plan", "--onnx", away),
         ("trace", tmp_path / "plan", "--input", x, "--perfetto", away),
+        ("sweep", "net.py:net", "--data", x, "-o", away),
     ]
     for arguments in outputs:
         assert "there is no folder" in refusal(*arguments)

@@ -19,7 +19,7 @@ from tests.cli.command import hetorch, refusal, save_secure_plan, server_process
 VERBS = (
     *("analyze", "compile", "keygen", "serve", "predict", "inspect", "demo", "doctor"),
     *("without-weights", "public-key", "encrypt-weights", "upload-weights"),
-    *("diff", "trace", "cache", "token"),
+    *("diff", "trace", "sweep", "cache", "token"),
 )
 NOBODY = "http://127.0.0.1:9"
 

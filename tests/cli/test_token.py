@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -9,8 +10,13 @@ import httpx
 import pytest
 
 from hetorch.errors import InputError
-from hetorch.server.exposure import check_exposure, check_proxies
+from hetorch.server import tokens
+from hetorch.server.access import TokenFile
+from hetorch.server.exposure import check_exposure
+from hetorch.server.networks import parse_proxies
 from hetorch.server.run import bind
+from hetorch.server.settings import Settings
+from hetorch.server.tokens import load_tokens
 from tests.cli.command import hetorch, refusal, save_secure_plan, server_process
 from tests.cli.in_process import invoke
 
@@ -44,31 +50,68 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_nobody_serves_everyone_by_mistake(host: str) -> None:
+    guarded, proxied = Settings(tokens=Path("t")), Settings(tokens=Path("t"), trusted_proxies=("10.0.0.1",))
     with bind(host, 0) as bound:
-        for tls, proxies, tokens in ((False, (), False), (True, (), False), (False, (), True)):
+        for settings, tls in ((Settings(), False), (Settings(), True), (guarded, False)):
             with pytest.raises(InputError, match="others can reach") as caught:
-                check_exposure(bound, tls=tls, proxies=proxies, tokens=tokens)
-            assert ("no TLS" in str(caught.value), "no API tokens" in str(caught.value)) == (
-                not tls,
-                not tokens,
-            )
+                check_exposure(bound, settings, tls=tls)
+            missing = ("no TLS" in str(caught.value), "no API tokens" in str(caught.value))
+            assert missing == (not tls, settings.tokens is None)
         with pytest.raises(InputError, match="no API tokens"):
-            check_exposure(bound, tls=False, proxies=("10.0.0.1",), tokens=False)
-        check_exposure(bound, tls=True, proxies=(), tokens=True)
-        check_exposure(bound, tls=False, proxies=("10.0.0.1",), tokens=True)
+            check_exposure(bound, Settings(trusted_proxies=("10.0.0.1",)), tls=False)
+        check_exposure(bound, guarded, tls=True)
+        check_exposure(bound, proxied, tls=False)
+        check_exposure(bound, Settings(insecure=True), tls=False)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1"])
 def test_this_machine_is_served_without_tokens(host: str) -> None:
     with bind(host, 0) as bound:
-        check_exposure(bound, tls=False, proxies=(), tokens=False)
+        check_exposure(bound, Settings(), tls=False)
 
 
 def test_proxies_are_addresses_or_networks() -> None:
-    assert check_proxies(["10.0.0.5", "10.1.0.0/16", "::1"]) == ("10.0.0.5", "10.1.0.0/16", "::1")
+    texts = ["10.0.0.5", "10.1.0.0/16", "::1"]
+    assert [str(network) for network in parse_proxies(texts)] == ["10.0.0.5/32", "10.1.0.0/16", "::1/128"]
     for wrong in ("*", "proxy.example", "10.0.0.5/16"):
         with pytest.raises(InputError, match="is not the address or network of a proxy"):
-            check_proxies([wrong])
+            parse_proxies([wrong])
+    for everyone in ("0.0.0.0/0", "::/0"):
+        with pytest.raises(InputError, match="anyone would be a trusted proxy"):
+            parse_proxies([everyone])
+
+
+def test_a_token_goes_to_a_private_file(tmp_path: Path) -> None:
+    """A redirection of the shell makes a file that others can read."""
+    file, output = tmp_path / "tokens.json", tmp_path / "ward.token"
+    result = invoke("token", "add", file, "ward", "-o", output)
+    text = output.read_text().strip()
+    assert output.stat().st_mode & 0o777 == 0o600
+    assert load_tokens(file)[0].sha256 == hashlib.sha256(text.encode()).hexdigest()
+    assert text not in result.stdout + result.stderr
+    printed = invoke("token", "add", file, "bank", "-o", output, "--json").stdout
+    assert output.read_text().strip() not in printed and json.loads(printed)["path"] == str(output)
+    assert "it is a folder" in invoke("token", "add", file, "more", "-o", tmp_path, code=1).stderr
+    assert [token.name for token in load_tokens(file)] == ["ward", "bank"]
+
+
+def test_revoking_reaches_a_server_that_reads_the_file_by_another_name(tmp_path: Path) -> None:
+    real, link = tmp_path / "real" / "tokens.json", tmp_path / "link.json"
+    real.parent.mkdir()
+    link.symlink_to(real)
+    text = invoke("token", "add", link, "ward").stdout.strip()
+    server = TokenFile(real)
+    assert server.find(text) is not None
+    invoke("token", "revoke", link, "ward")
+    assert server.find(text) is None and link.is_symlink()
+
+
+def test_a_folder_that_another_process_holds_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "LOCK_SECONDS", 0.1)
+    file = tmp_path / "tokens.json"
+    with tokens.editing(file):
+        assert "another process holds the folder" in invoke("token", "add", file, "ward", code=1).stderr
+    assert not file.exists()
 
 
 def test_serve_says_what_is_missing(tmp_path: Path) -> None:

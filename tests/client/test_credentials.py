@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,11 +14,15 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from cryptography import x509
 
 import hetorch
 from hetorch.client import Client
+from hetorch.client.blocking import finish
 from hetorch.client.catalogue import fetch_public_plan
 from hetorch.client.credentials import Credentials
+from hetorch.client.server_address import ServerAddress
+from hetorch.client.transport import Transport
 from hetorch.errors import HetorchError, InputError, RemoteError
 from tests.cli.command import hetorch as run
 from tests.cli.command import refusal, save_secure_plan, server_process
@@ -102,6 +107,11 @@ def test_each_token_has_its_model_over_mutual_tls(
     with hospital.client(verify=context, cert=(hospital.mine.certificate, hospital.mine.key)) as client:
         assert client.model == "small1"
     assert '"tenant": "ward1"' in hospital.written()
+    certificate = x509.load_pem_x509_certificate(hospital.mine.certificate.read_bytes())
+    shown = {"subject": "commonName=client", "serial": f"{certificate.serial_number:X}"}
+    lines = (hospital.folder / "audit.jsonl").read_text().splitlines()
+    assert {json.loads(line)["certificate"]["subject"] for line in lines} == {shown["subject"]}
+    assert {json.loads(line)["certificate"]["serial"].lstrip("0") for line in lines} == {shown["serial"]}
     assert not any(text in hospital.written() + caplog.text for text in hospital.texts)
 
 
@@ -124,6 +134,60 @@ def test_each_thing_that_is_missing_is_told(hospital: Hospital, caplog: pytest.L
             hospital.client(token=token, cert=cert)
     written = hospital.written() + caplog.text
     assert token not in written and "wrong-0123456789" not in written
+
+
+def test_weak_ciphers_are_refused(hospital: Hospital) -> None:
+    """Forward secrecy and authenticated encryption are the least, whatever uvicorn chooses by itself."""
+    host, port = httpx.URL(hospital.url).host, httpx.URL(hospital.url).port
+    assert port is not None
+
+    def handshake(ciphers: str) -> str:
+        context = ssl.create_default_context(cafile=hospital.roots)
+        context.load_cert_chain(hospital.mine.both)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(ciphers)
+        with (
+            socket.create_connection((host, port), 10) as raw,
+            context.wrap_socket(raw, server_hostname=host) as wrapped,
+        ):
+            name = wrapped.cipher()
+            assert name is not None
+            return str(name[0])
+
+    assert "GCM" in handshake("DEFAULT")
+    for weak in ("ECDHE-ECDSA-AES256-SHA", "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES128-SHA256"):
+        with pytest.raises((ssl.SSLError, OSError)):
+            handshake(weak)
+
+
+def test_a_token_that_the_other_side_repeats_is_not_told() -> None:
+    """As a proxy does that shows the request in its error."""
+
+    kinds = iter(("json", "page", "sign-in"))
+
+    def repeat(request: httpx.Request) -> httpx.Response:
+        kind, said = next(kinds), request.headers["Authorization"]
+        text = f'{{"error": "bad header {said}"}}' if kind == "json" else f"<title>bad {said}</title>"
+        stream = httpx.ByteStream(text.encode())
+        return httpx.Response(200 if kind == "sign-in" else 400, stream=stream)
+
+    credentials = Credentials(TOKEN)
+    mock = httpx.MockTransport(repeat)
+    transport = Transport("https://h.example", timeout=1.0, credentials=credentials, transport=mock)
+    for _ in range(3):
+        with pytest.raises(RemoteError) as caught:
+            finish(transport.get("/v1/models"))
+        assert "bad" in str(caught.value) and TOKEN not in str(caught.value)
+
+
+def test_a_password_is_not_sent_where_everyone_reads_it() -> None:
+    plain = ServerAddress.parse("http://name:s3cret@h.example")
+    with pytest.raises(InputError, match=r"name and password .* are not sent") as caught:
+        Credentials().headers_for(plain)
+    assert "s3cret" not in str(caught.value)
+    assert Credentials(allow_plain_http=True).headers_for(plain) == {}
+    for url in ("https://name:s3cret@h.example", "http://name:s3cret@127.0.0.1:8000"):
+        assert Credentials().headers_for(ServerAddress.parse(url)) == {}
 
 
 def test_the_command_line_brings_token_and_certificates(hospital: Hospital, tmp_path: Path) -> None:

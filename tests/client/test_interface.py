@@ -12,7 +12,7 @@ from scipy.special import expit
 
 from hetorch import simulate
 from hetorch.client import Client, Sharing, Vault
-from hetorch.errors import InputError, SharingNoiseWarning
+from hetorch.errors import InputError
 from hetorch.plan.class_scores import ClassScores
 from hetorch.plan.columns import Columns
 from hetorch.plan.features import Category, Number
@@ -48,7 +48,7 @@ def address() -> Iterator[str]:
 
 
 def client_of(address: str, vault: Vault, model: str) -> Client:
-    return Client(address, vault=vault, model=model, allow_insecure=True)
+    return Client(address, vault=vault, model=model, allow_insecure=True, pinned=PLANS[model])
 
 
 def test_outputs_by_name(address: str, vault: Vault) -> None:
@@ -71,8 +71,7 @@ def test_probabilities_and_labels(address: str, vault: Vault) -> None:
     with client_of(address, vault, "classes") as client:
         shares, labels, scores = client.predict_proba(X), client.classify(X), client.predict(X)
         assert client.classify(X[0]).tolist() == ["yes"] * 4  # squares are positive
-        with pytest.warns(SharingNoiseWarning):
-            shared = client.predict_proba(X, for_sharing=Sharing(error_bound=1e-5, queries=10))
+        shared = client.predict_proba(X, for_sharing=Sharing(queries=10, most_noise=1.0))
         assert client.classes == (("no", "yes"),) * 4
     assert len(shares) == 4 and labels.shape == (3, 4)
     for number, part in enumerate(shares):

@@ -7,13 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
 from hetorch.client import Client, Vault
+from hetorch.client.blocking import finish
 from hetorch.client.transport import ANSWER_ROOM_SECONDS, FIRST_ANSWER_SECONDS, Transport
 from hetorch.errors import (
     HetorchError,
@@ -28,6 +28,7 @@ from tests.client.strange_server import Reply, strange_server
 from tests.client.test_client import ERROR, samples
 from tests.server.live import live
 from tests.server.small_plan import expected
+from tests.server.workers import paused
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_the_client_waits_as_long_as_the_server_allows_itself(
         assert waited == {"/v1/models/small": FIRST_ANSWER_SECONDS if timeout is None else timeout}
         with contextlib.suppress(RemoteError):  # half a second may be too short for the upload of the keys
             client.predict(samples(1))
-        assert client._transport._timeout == waits
+        assert client._session.transport._timeout == waits
         assert {read for path, read in waited.items() if path != "/v1/models/small"} == {waits}
 
 
@@ -102,18 +103,16 @@ def test_a_prediction_that_takes_longer_than_the_first_answer_may(
 ) -> None:
     """The watchdog waits for the server's limit too: it is not the time for the first answer that counts."""
     monkeypatch.setattr("hetorch.client.transport.FIRST_ANSWER_SECONDS", 1.0)
-    run = ServedModel.run
-
-    def slow(self: ServedModel, *arguments: Any) -> Any:
-        time.sleep(1.5)
-        return run(self, *arguments)
-
-    monkeypatch.setattr(ServedModel, "run", slow)
     x = samples(1)
     with (
         live({"small": served}) as url,
+        httpx.Client(base_url=url, trust_env=False) as http,
         Client(url, vault=vault, allow_insecure=True) as client,
+        contextlib.ExitStack() as stack,
     ):
+        client.prepare()
+        stack.enter_context(paused(http))
+        threading.Timer(1.5, stack.close).start()
         assert np.abs(client.predict(x) - expected(x)).max() < ERROR
 
 
@@ -154,13 +153,9 @@ def test_a_dripping_answer_is_cut_off(vault: Vault) -> None:
         Client("http://127.0.0.1:1", vault=vault, timeout=0.3, transport=transport)
 
 
-@pytest.mark.parametrize(
-    ("first", "drip"),
-    [(b"HTTP/1.1 200 OK\r\nX: ", b"a"), (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")],
-    ids=["header", "informational"],
-)
-def test_a_dripping_head_is_cut_off(vault: Vault, first: bytes, drip: bytes) -> None:
-    """The same as a dripping body, before the body begins."""
+@contextlib.contextmanager
+def dripping(first: bytes, drip: bytes) -> Iterator[str]:
+    """Run a server that sends `first`, and `drip` again and again for at most ten seconds; gives its address."""
     done = threading.Event()
 
     def serve(listener: socket.socket) -> None:
@@ -176,15 +171,28 @@ def test_a_dripping_head_is_cut_off(vault: Vault, first: bytes, drip: bytes) -> 
         thread.start()
         killer = threading.Timer(10, done.set)
         killer.start()
-        begin = time.monotonic()
         try:
-            with pytest.raises(RemoteError, match=r"did not answer GET /v1/models within 0\.3 s"):
-                Client(f"http://127.0.0.1:{listener.getsockname()[1]}", vault=vault, timeout=0.3)
-            assert time.monotonic() - begin < 5
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             done.set()
             killer.cancel()
             thread.join()
+
+
+@pytest.mark.parametrize(
+    ("first", "drip"),
+    [(b"HTTP/1.1 200 OK\r\nX: ", b"a"), (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n")],
+    ids=["header", "informational"],
+)
+def test_a_dripping_head_is_cut_off(vault: Vault, first: bytes, drip: bytes) -> None:
+    """The same as a dripping body, before the body begins."""
+    begin = time.monotonic()
+    with (
+        dripping(first, drip) as url,
+        pytest.raises(RemoteError, match=r"did not answer GET /v1/models within 0\.3 s"),
+    ):
+        Client(url, vault=vault, timeout=0.3)
+    assert time.monotonic() - begin < 5
 
 
 def test_a_server_that_takes_a_request_bit_by_bit_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,11 +212,10 @@ def test_a_server_that_takes_a_request_bit_by_bit_is_cut_off(monkeypatch: pytest
         killer.start()
         begin = time.monotonic()
         try:
-            with (
-                Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=1.0) as client,
-                pytest.raises(RemoteError, match=r"did not answer PUT /keys within 1 s"),
-            ):
-                client.send("PUT", "/keys", content=bytes(100 << 20))
+            transport = Transport(f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=1.0)
+            with pytest.raises(RemoteError, match=r"did not answer PUT /keys within 1 s"):
+                finish(transport.send("PUT", "/keys", content=bytes(100 << 20)))
+            finish(transport.close())
             assert time.monotonic() - begin < 4
         finally:
             done.set()

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from hetorch.client.trust import MAX_CIPHERTEXTS, check_plan
+from hetorch.engine.codec import evaluation_keys_blob_bytes
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.errors import HetorchError, PlanError, SecurityError
+from hetorch.errors import HetorchError, PlanError, PlanUseError, SecurityError
 from hetorch.ir.layout import Layout
 from hetorch.params import ParameterSet, Security
+from hetorch.plan.memory import key_memory
 from hetorch.plan.public import PublicPlan
 from hetorch.wire.predict import request_limits, response_limits
 from tests.server.small_plan import small_plan
@@ -119,3 +121,56 @@ def test_levels_and_scales_out_of_range_are_refused(change: dict[str, float]) ->
 def test_every_refusal_is_an_error_of_ours() -> None:
     assert issubclass(SecurityError, HetorchError)
     assert MAX_CIPHERTEXTS >= 64
+
+
+def test_a_plan_that_needs_more_memory_than_is_free_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The need of the keys was measured: what the core holds, and three copies of the bytes while they are written."""
+    plan = plan_of(secure_parameters())
+    keys = 3 * evaluation_keys_blob_bytes(plan.parameters, plan.key_spec) + key_memory(
+        plan.parameters, plan.key_spec
+    )
+    for free, refused in ((keys - 1, True), (keys, False)):
+        monkeypatch.setattr("hetorch.client.trust.available_memory", lambda bytes=free: bytes)
+        if refused:
+            with pytest.raises(PlanUseError, match=r"of memory here for evaluation keys, and .* are free"):
+                check(plan)
+        else:
+            check(plan)
+    many = Layout.periodic((1024,), plan.slot_count, np.arange(1024)[:, np.newaxis])
+    large = dataclasses.replace(plan, input_layout=many)
+    monkeypatch.setattr("hetorch.client.trust.available_memory", lambda: 200 << 20)
+    with pytest.raises(PlanUseError, match="for one request and its answer"):
+        check(large)
+
+
+def test_a_plan_without_room_at_the_input_is_refused() -> None:
+    """Encoded inputs that wrap around the modulus would show a server how large they are."""
+    plan = plan_of(secure_parameters())
+    bits = math.log2(math.prod(plan.parameters.modulus_chain[: plan.input_level + 1]))
+    for room, refused in ((0.0, True), (19.9, True), (20.1, False), (60.0, False)):
+        scaled = dataclasses.replace(plan, input_scale=2 ** (bits - 1 - room))
+        if refused:
+            with pytest.raises(PlanUseError, match=r"bits of room at the input.*nothing was sent"):
+                check(scaled)
+        else:
+            check(scaled)
+    # A range of 1000 needs ten bits more; a tiny range, which is the server's word, none less.
+    for high, room, refused in ((1000.0, 29.0, True), (1000.0, 30.1, False), (1e-9, 19.9, True)):
+        scaled = dataclasses.replace(plan, input_scale=2 ** (bits - 1 - room), input_range=(0.0, high))
+        if refused:
+            with pytest.raises(PlanUseError, match="room at the input"):
+                check(scaled)
+        else:
+            check(scaled)
+
+
+def test_a_plan_without_the_compilers_room_at_the_output_is_refused() -> None:
+    plan = plan_of(secure_parameters())
+    bits = math.log2(math.prod(plan.parameters.modulus_chain[: plan.output_level + 1]))
+    for room, refused in ((0.0, True), (3.8, True), (4.0, False)):
+        scaled = dataclasses.replace(plan, output_scale=2 ** (bits - room) / (plan.output_range / 2))
+        if refused:
+            with pytest.raises(PlanUseError, match="bits of room at the output"):
+                check(scaled)
+        else:
+            check(scaled)

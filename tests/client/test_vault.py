@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -290,3 +292,79 @@ def test_where_the_vault_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert default_vault_path() == tmp_path / "data" / "hetorch" / "keys"
     monkeypatch.setenv("HETORCH_VAULT", "~/mine")
     assert default_vault_path() == tmp_path / "mine"
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("name", ["seed", "seed.id", "shared", ".lock"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_a_device_in_the_place_of_a_file_is_refused_at_once(
+    vault: Vault, parameters: ParameterSet, name: str, kind: str
+) -> None:
+    vault.record_shared(parameters, 2)
+    vault.seed(parameters)
+    (folder,) = (path for path in vault.path.iterdir() if path.is_dir())
+    path = folder / name
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path, 0o600)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(VaultError):
+        vault.seed(parameters)
+        vault.shared(parameters)
+
+
+@pytest.mark.timeout(30)
+def test_a_pipe_in_the_place_of_keys_or_of_the_vault_is_refused_at_once(
+    vault: Vault, parameters: ParameterSet, tmp_path: Path
+) -> None:
+    stored = vault.evaluation_keys(parameters, SPEC, lambda: b"keys")
+    stored.path.unlink()
+    os.mkfifo(stored.path, 0o600)
+    with pytest.raises(VaultError, match="no regular file"):
+        stored.read()
+    with pytest.raises(VaultError, match="no regular file"):
+        vault.find_evaluation_keys(parameters, SPEC)
+    os.mkfifo(tmp_path / "pipe", 0o600)
+    with pytest.raises(VaultError, match="not a folder"):
+        Vault(tmp_path / "pipe")
+
+
+def test_a_vault_that_cannot_be_written_is_told(
+    vault: Vault, parameters: ParameterSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A read-only file system, which root meets too; permissions do not stop it."""
+    make, opened = Path.mkdir, os.open
+
+    def mkdir(self: Path, *args: Any, **options: Any) -> None:
+        if vault.path in self.parents and not self.exists():
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        make(self, *args, **options)
+
+    def refused(path: Any, flags: int, *args: Any, **options: Any) -> int:
+        if flags & os.O_CREAT and str(path).startswith(str(vault.path)):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return opened(path, flags, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    with pytest.raises(VaultError, match=r"cannot be made: Read-only file system; give a folder"):
+        vault.seed(parameters)
+    monkeypatch.setattr(Path, "mkdir", make)
+    vault.has_seed(parameters)
+    (vault.path / parameters.fingerprint().hex()).mkdir(mode=0o700)
+    monkeypatch.setattr(os, "open", refused)
+    for use in (
+        lambda: vault.seed(parameters),
+        lambda: vault.record_shared(parameters, 1),
+        lambda: vault.find_evaluation_keys(parameters, SPEC),
+    ):
+        with pytest.raises(VaultError, match="Read-only file system"):
+            use()
+
+
+def test_what_a_killed_process_left_is_deleted(vault: Vault, parameters: ParameterSet) -> None:
+    vault.seed(parameters)
+    (folder,) = vault.path.iterdir()
+    (folder / ".new-0123456789abcdef").write_bytes(b"half of the keys")
+    vault.seed(parameters)
+    assert not list(folder.glob(".new-*"))

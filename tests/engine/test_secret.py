@@ -14,9 +14,13 @@ import numpy as np
 import pytest
 
 from hetorch.engine import _native, _secret
-from hetorch.engine.secret import SecretKey, Sharing, flood
+from hetorch.engine.random import keystream, random_seed
+from hetorch.engine.secret import SecretKey, flood
+from hetorch.engine.sharing import Sharing
 from hetorch.errors import InputError
 from hetorch.params import ParameterSet, Security
+from hetorch.params.insecure import insecure_small
+from tests.cli.secret_traces import ntt_rows
 
 
 def parameters() -> ParameterSet:
@@ -134,7 +138,7 @@ def test_a_key_of_coefficients_has_no_seed() -> None:
 )
 def test_flooding_has_the_deviation_of_the_formula(bound: float, queries: int, bits: int) -> None:
     count = 1 << 15
-    sharing = Sharing(bound, queries, bits)
+    sharing = Sharing(error_bound=bound, queries=queries, security_bits=bits)
     sigma = (12 * queries) ** 0.5 * 2 ** (bits / 2) * count**0.5 * bound
     assert math.isclose(sharing.noise_std(count), sigma, rel_tol=1e-12)
     values = np.linspace(-1, 1, count)
@@ -147,7 +151,7 @@ def test_flooding_has_the_deviation_of_the_formula(bound: float, queries: int, b
 
 
 def test_flooding_is_fresh_each_time_and_keeps_the_shape() -> None:
-    sharing = Sharing(1e-9, 1)
+    sharing = Sharing(error_bound=1e-9, queries=1)
     values = np.zeros((3, 4))
     first, second = flood(values, sharing), flood(values, sharing)
     assert first.shape == (3, 4) and not np.any(first == second) and not values.any()
@@ -156,7 +160,7 @@ def test_flooding_is_fresh_each_time_and_keeps_the_shape() -> None:
 def test_decrypting_for_sharing_floods() -> None:
     p = parameters()
     key = SecretKey.generate(p)
-    sharing = Sharing(1e-8, 10)
+    sharing = Sharing(error_bound=1e-8, queries=10)
     values = np.zeros(p.slot_count)
     ciphertext = key.encrypt(values, scale=2.0**40)
     private, shared = key.decrypt(ciphertext), key.decrypt(ciphertext, for_sharing=sharing)
@@ -174,8 +178,66 @@ def test_decrypting_for_sharing_floods() -> None:
         {"error_bound": float("inf")},
         {"queries": 0},
         {"security_bits": 29},
+        {"most_noise": 0.0},
+        {"most_noise": float("nan")},
     ],
 )
 def test_sharing_refuses_what_protects_nothing(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         Sharing(**{"error_bound": 1e-6, "queries": 1, **wrong})  # type: ignore[arg-type]
+
+
+WIPING = """
+import gc, sys
+import numpy as np
+from hetorch.engine.secret import SecretKey
+from hetorch.params.insecure import insecure_small
+parameters = insecure_small(1 << 12, 2)
+key = SecretKey.generate(parameters, bytes(reversed(bytes.fromhex(sys.argv[1]))))
+key.encrypt(np.full(parameters.slot_count, 0.5), scale=2.0**40)
+gc.collect()
+print("made", flush=True)
+sys.stdin.readline()
+key.wipe()
+print("wiped", flush=True)
+sys.stdin.readline()
+"""
+
+
+def times_in_memory(pid: int, patterns: list[bytes]) -> list[int]:
+    """Count byte strings in the writable memory of a process."""
+    counts = [0] * len(patterns)
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            span, rights = line.split()[:2]
+            begin, end = (int(text, 16) for text in span.split("-"))
+            if rights.startswith("rw") and "[v" not in line:
+                memory.seek(begin)
+                held = memory.read(end - begin)
+                counts = [count + held.count(one) for count, one in zip(counts, patterns, strict=True)]
+    return counts
+
+
+def test_a_wiped_key_is_no_more_in_memory() -> None:
+    """Neither seed, nor the random bytes expanded from it, nor the residues of the key."""
+    p = insecure_small(1 << 12, 2)
+    seed = random_seed()
+    stream = keystream(seed, 8 * p.ring_degree, domain=b"secret key")
+    row = ntt_rows(p, SecretKey.generate(p, seed))[0].astype("<u8").tobytes()
+    patterns = [seed[2:30], stream[1000:1032], row[1000:1032]]
+    command = [sys.executable, "-W", "ignore", "-c", WIPING, seed[::-1].hex()]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdin is not None and run.stdout is not None
+        assert run.stdout.readline() == "made\n"
+        before = times_in_memory(run.pid, patterns)
+        run.stdin.write("\n")
+        run.stdin.flush()
+        assert run.stdout.readline() == "wiped\n"
+        after = times_in_memory(run.pid, patterns)
+        run.stdin.write("\n")
+        run.stdin.close()
+        assert run.wait(60) == 0
+    assert before[0] >= 1 and before[2] >= 1  # while it is in use, the search finds the key
+    assert before[1] == 0 and after[1:] == [0, 0]
+    # The seed in the literal of this script is not the key's own; its copies are all gone.
+    assert after[0] == 0

@@ -57,6 +57,19 @@ def test_samples_in_another_unit() -> None:
 
 
 @pytest.mark.filterwarnings("ignore::hetorch.errors.InputRangeWarning")
+@pytest.mark.parametrize("run", ["cleartext", "simulated", "encrypted"])
+def test_samples_that_no_parameters_hold(run: Any) -> None:
+    """Pixels of 0..255 for a model of 0..1: hetorch.trace and clients refuse them, and the answer is the cause."""
+    far = 255 * FRESH[:4]
+    with pytest.raises(InputError, match="nothing can be computed on it"):
+        plan().public().samples(far)
+    for clear in (model(), None):
+        answer = find_divergence(plan(), far, clear, run)
+        assert (answer.ok, answer.layer, answer.cause) == (False, "input", "input")
+        assert "x / 255" in answer.remedy and "the samples reach from -2" in answer.reason
+
+
+@pytest.mark.filterwarnings("ignore::hetorch.errors.InputRangeWarning")
 def test_inputs_a_little_beyond_are_blamed_only_if_they_do_it() -> None:
     """Weights that are wrong stay wrong with inputs cut off at the calibrated range; polynomials do not."""
     a_little = FRESH * 1.15
@@ -176,6 +189,24 @@ def test_a_model_that_was_trained_on() -> None:
         newer[2].weight.neg_()  # type: ignore[index]
     answer = find_divergence(plan(), FRESH, newer)
     assert (answer.layer, answer.cause) == ("2", "weights")
+
+
+@pytest.mark.parametrize("layer", [0, 2, 4])
+def test_a_model_that_was_trained_on_for_a_little(layer: int) -> None:
+    """The error is not much larger than that of the polynomials, but it is not theirs."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 4)).eval()
+    known = hetorch.compile(net, X)
+    newer = copy.deepcopy(net)
+    weight = newer.get_parameter(f"{layer}.weight")
+    with torch.no_grad():
+        weight.add_(
+            0.45 * weight.std() * torch.randn(weight.shape, generator=torch.Generator().manual_seed(7))
+        )
+    answer = find_divergence(known, FRESH, newer)
+    assert not answer.ok and answer.error < 4 * known.report.approximation_error + 0.02
+    assert answer.cause == "weights", answer
+    assert find_divergence(known, FRESH, net).ok
 
 
 def test_a_factor_of_whole_channels() -> None:

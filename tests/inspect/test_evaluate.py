@@ -60,6 +60,27 @@ def test_a_regression_without_the_model() -> None:
     assert result.outside_activations is None  # a square has no range
 
 
+def test_one_hot_labels_are_classes() -> None:
+    """As torch's cross entropy takes them; rows with several ones are the targets of a regression."""
+    rows = inputs("mlp")[:30]
+    classes = np.random.default_rng(0).integers(0, 3, 30)
+    size = plan("mlp").output_shape[0]
+    one_hot = np.eye(size)[classes]
+    assert hetorch.evaluate(plan("mlp"), rows, one_hot) == hetorch.evaluate(plan("mlp"), rows, classes)
+    several = one_hot.copy()
+    several[3] = 1.0
+    assert hetorch.evaluate(plan("mlp"), rows, several).compiled.rmse is not None
+
+
+def test_the_model_may_follow_the_labels() -> None:
+    rows, classes = inputs("mlp")[:30], np.zeros(30)
+    named = hetorch.evaluate(plan("mlp"), rows, classes, model=model("mlp"))
+    assert hetorch.evaluate(plan("mlp"), rows, classes, model("mlp")) == named
+    for arguments in ((model("mlp"),), (model("mlp"), classes)):
+        with pytest.raises(InputError, match=r"y is the labels, got .*evaluate\(plan, x, y, model=model\)"):
+            hetorch.evaluate(plan("mlp"), rows, *arguments)
+
+
 def test_without_labels_only_what_is_known_is_shown() -> None:
     x = np.random.default_rng(0).uniform(-1, 1, (10, 8))
     result = hetorch.evaluate(small_plan(), x)

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import hetorch
 from hetorch.inspect.plan_difference.change import Change
@@ -125,6 +127,19 @@ def test_another_degree_and_other_parameters() -> None:
     assert {"degree", "kind", "fitted_error"} <= found["tanh"]
     text = str(difference(plan(), other))
     assert f"degree {plan().report.polynomials[0].degree} -> 3" in text
+
+
+def test_parts_of_one_layer_have_numbers() -> None:
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 2)).eval()
+    x = torch.rand(60, 1, 6, 6)
+    plans = [hetorch.compile(net, x, activation_degree=n, activation_tolerance=0.9) for n in (3, 6)]
+    layers = compare_plans(plans[0], plans[1], ("a", "b")).layers
+    parts = [layer for layer in layers if layer.name == "1"]
+    assert len({(layer.part, layer.status) for layer in parts}) == len(parts) > 2
+    for layer in parts:
+        assert f" 1, part {layer.part} of {layer.parts} ({layer.kind})" in str(layer)
+    assert str(next(layer for layer in layers if layer.name == "3")).startswith("  3: ")
 
 
 def test_layers_that_one_plan_lacks() -> None:

@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -34,6 +35,7 @@ from hetorch.inspect.sweeps.digest import digest
 from hetorch.inspect.sweeps.metrics import METRICS, front
 from hetorch.inspect.sweeps.result import Sweep
 from hetorch.inspect.sweeps.row import Row, row_from_bytes
+from hetorch.inspect.sweeps.table import MARK
 
 GRID: dict[str, Any] = {"ring_degree": [2048, 8192], "activation_degree": [2, 4], "precision": 1e-3}
 """Four configurations; those of the small ring have no room for an activation."""
@@ -94,6 +96,7 @@ def test_options_that_contradict_each_other_are_a_row_too() -> None:
 
 def test_the_table_as_text_html_and_in_a_terminal() -> None:
     text = str(swept())
+    assert MARK not in text
     assert "Sequential: 4 configurations" in text and "the model in clear: accuracy" in text
     assert "not compiled, ring_degree=2048, activation_degree=4: no parameters fit" in text
     assert "128 bits: log2 QP" in text and "ring " not in text.splitlines()[1]
@@ -103,6 +106,18 @@ def test_the_table_as_text_html_and_in_a_terminal() -> None:
     Console(file=printed, width=200).print(swept())
     assert "activation_degree" in printed.getvalue()
     assert repr(swept()) == "Sweep('Sequential': 4 configurations; print it for its table)"
+
+
+def test_the_front_is_marked_in_the_table() -> None:
+    lines = str(swept().table("key_bytes", "error")).splitlines()
+    best = swept().pareto("key_bytes", "error").rows
+    assert [line.startswith(MARK) for line in lines[3:7]] == [row in best for row in swept()]
+    assert len(
+        best
+    ) >= 1 and "Pareto front: no other configuration is as good in evaluation keys and" in "".join(lines)
+    assert MARK not in str(Sweep("net", (), (Row({}, reason="no"),)).table())
+    with pytest.raises(InputError, match="needs encrypted_samples="):
+        swept().table("measured_seconds")
 
 
 def test_batches_and_the_choice_of_the_compiler() -> None:
@@ -306,16 +321,12 @@ def test_csv_holds_what_the_dataframe_holds(tmp_path: Path) -> None:
 
 
 def test_without_pyarrow_the_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise ImportError
-
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
-    with pytest.raises(MissingPackageError, match="pip install pyarrow"):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(MissingPackageError, match=r"pyarrow.*pip install 'hetorch\[notebook\]'"):
         swept().to_parquet(tmp_path / "sweep.parquet")
 
 
 def test_parquet(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
     mixed = Sweep(
         "net", ("ring_degree",), (written(1.0, 2.0), Row({"security": None, "ring_degree": "none"}))
     )

@@ -11,6 +11,7 @@ from scipy import sparse
 from torch import nn
 
 import hetorch
+from hetorch import machine_memory
 from hetorch.compiler.frontend.operations import matrices
 from hetorch.errors import PlanError, UnsupportedModelError
 from hetorch.ir import matrix_memory
@@ -50,7 +51,7 @@ def test_where_nothing_is_known_nothing_is_refused(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_memory_of_this_machine_is_known_or_not() -> None:
-    found = matrix_memory.available_memory()
+    found = machine_memory.available_memory()
     assert found is None or 0 < found < 1 << 50
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 import uvicorn
 
 from hetorch.server.app import insecure_app_beside_secrets
+from hetorch.server.connections import ConnectionLimits, ready_protocol
 from hetorch.server.run import address_of, bind
-from hetorch.server.settings import Settings
+from hetorch.server.settings import CONNECTIONS, Settings
 from hetorch.serving.models import ServedModel
 
 
@@ -26,7 +27,7 @@ def live(models: Mapping[str, ServedModel], settings: Settings | None = None) ->
         insecure_app_beside_secrets(models, settings),
         log_level="critical",
         lifespan="on",
-        http="h11",  # as hetorch serve, also where faster ones are installed
+        http=ready_protocol(ConnectionLimits(CONNECTIONS, CONNECTIONS)),  # as hetorch serve
         loop="asyncio",
     )
     server = uvicorn.Server(config)

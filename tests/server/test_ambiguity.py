@@ -10,13 +10,12 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from hetorch.server.guard import Guard
-from hetorch.server.metrics import Counters
 from hetorch.serving.models import ServedModel
 from tests.server.live import live
 
 KEY = f"Hetorch-Key-Id: {'ab' * 32}"
 OCTETS = "Content-Type: application/octet-stream"
-SECOND = "GET /v1/health HTTP/1.1\r\nHost: a\r\n\r\n"
+SECOND = "GET /v1/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +45,7 @@ LENGTHS = ["Content-Length: 6", "Transfer-Encoding: chunked"]
     [
         (PUT, [OCTETS, *LENGTHS], f"0\r\n\r\n{SECOND}"),
         (PUT, [OCTETS, *reversed(LENGTHS)], f"0\r\n\r\n{SECOND}"),
-        ("GET /v1/health", LENGTHS, f"0\r\n\r\n{SECOND}"),
+        ("GET /v1/health/live", LENGTHS, f"0\r\n\r\n{SECOND}"),
         (POST, [OCTETS, KEY, KEY.replace("ab", "cd"), "Content-Length: 1"], f"x{SECOND}"),
         (POST, [OCTETS, KEY, KEY.upper().replace("AB", "ab"), "Content-Length: 1"], f"x{SECOND}"),
         (POST, [OCTETS, "Content-Type: text/plain", KEY, "Content-Length: 1"], f"x{SECOND}"),
@@ -89,7 +88,7 @@ def test_http_1_0_has_no_transfer_encoding(address: tuple[str, int]) -> None:
 def test_ordinary_requests_may_follow_each_other(address: tuple[str, int]) -> None:
     """The control: the same exchange answers both requests."""
     received = exchange(
-        address, "GET /v1/health", [], SECOND.replace("Host: a", "Host: a\r\nConnection: close")
+        address, "GET /v1/health/live", [], SECOND.replace("Host: a", "Host: a\r\nConnection: close")
     )
     assert received.count("HTTP/1.1 200") == 2
 
@@ -111,7 +110,7 @@ def test_a_client_that_does_not_read_the_refusal_is_left() -> None:
     async def never(message: Message) -> None:
         await asyncio.Event().wait()
 
-    guard = Guard(unused, Counters(), idle_timeout=0.05)
+    guard = Guard(unused, idle_timeout=0.05)
     asyncio.run(asyncio.wait_for(guard(ambiguous("1.1"), nothing, never), 60))
 
 
@@ -122,6 +121,6 @@ def test_the_connection_header_belongs_to_http_1(http_version: str, closes: bool
     async def keep(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(Guard(unused, Counters(), idle_timeout=1.0)(ambiguous(http_version), nothing, keep))
+    asyncio.run(Guard(unused, idle_timeout=1.0)(ambiguous(http_version), nothing, keep))
     assert sent[0]["status"] == 400
     assert ((b"connection", b"close") in sent[0]["headers"]) is closes

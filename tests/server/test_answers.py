@@ -13,7 +13,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from hetorch.server import guard
 from hetorch.server.guard import PIECE_BYTES, Guard
-from hetorch.server.metrics import Counters
 from hetorch.serving.models import ServedModel
 from tests.server.live import live
 
@@ -26,7 +25,7 @@ def answering(content: bytes) -> Guard:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         await Response(content)(scope, receive, send)
 
-    return Guard(app, Counters(), idle_timeout=0.2)
+    return Guard(app, idle_timeout=0.2)
 
 
 async def nothing() -> Message:

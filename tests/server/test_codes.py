@@ -23,7 +23,7 @@ from hetorch.wire.codes import Code
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
 from tests.server.small_plan import outsourced_plan
-from tests.server.test_limits import BrokenModel, GatedModel, variant
+from tests.server.workers import broken, paused, wait_for_pending
 
 UNKNOWN = "ab" * 32
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "service.md"
@@ -50,7 +50,7 @@ class Situation:
 @pytest.fixture(scope="module")
 def models(served: ServedModel) -> dict[str, ServedModel]:
     hidden = serve_plan("hidden", outsourced_plan().without_weights())
-    return {"small": served, "hidden": hidden, "broken": variant(BrokenModel, served)}
+    return {"small": served, "hidden": hidden, "broken": broken(served)}
 
 
 @pytest.fixture(scope="module")
@@ -125,11 +125,14 @@ REQUESTS: dict[Code, list[Callable[[Situation], httpx.Response]]] = {
 ELSEWHERE = {
     Code.UNAUTHORISED,  # test_access.py
     Code.FORBIDDEN,  # test_access.py
+    Code.NOT_READY,  # test_health.py
     Code.WEIGHTS_MISSING,
     Code.CONTENT_LENGTH_MALFORMED,
     Code.BODY_INCOMPLETE,
+    Code.RATE_EXCEEDED,  # test_tenants.py
     Code.BUSY,
     Code.TIMEOUT,
+    Code.WORKER_LOST,  # test_workers.py
 }
 
 
@@ -165,22 +168,19 @@ def test_missing_weights_are_told_by_one_code(situation: Situation, models: dict
 
 
 def test_a_full_server_is_busy_and_a_slow_one_out_of_time(served: ServedModel, owner: Owner) -> None:
-    GatedModel.gate.clear()
-    settings = Settings(workers=1, queue=0, request_timeout=1.0)
+    settings = Settings(workers=1, queue=0, request_timeout=2.0)
     with (
-        live({"small": variant(GatedModel, served)}, settings) as url,
+        live({"small": served}, settings) as url,
         httpx.Client(base_url=url, trust_env=False, timeout=30) as http,
         ThreadPoolExecutor(1) as pool,
     ):
         key_id = http.put(addresses.keys("small"), content=owner.keys, headers=OCTETS).json()["key_id"]
         client = Situation(http, owner, key_id)
-        slow = pool.submit(client.predict)
-        assert GatedModel.started.acquire(timeout=20)
-        try:
+        with paused(http):
+            slow = pool.submit(client.predict)
+            wait_for_pending(http, 1)
             check(client.predict(), Code.BUSY)
             check(slow.result(), Code.TIMEOUT)
-        finally:
-            GatedModel.gate.set()
 
 
 def ask(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,6 +19,7 @@ from hetorch.errors import InputError
 from hetorch.server.connections import RESERVED_DESCRIPTORS, ConnectionLimits, counted_address
 from hetorch.server.settings import Settings
 from hetorch.serving.quiet_log import QUIET_SECONDS, QuietLog
+from tests.server.certificates import Authority
 
 DESCRIPTORS = RESERVED_DESCRIPTORS + 100
 IDLE = 600
@@ -27,6 +30,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (256, {descriptors}))
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from hetorch.server.exposure import Tls
 from hetorch.server.run import bind, run
 from hetorch.server.settings import Settings
 
@@ -36,21 +40,21 @@ async def answer(request):
 
 app = Starlette(routes=[Route("/", answer)])
 settings = Settings(head_timeout={head_timeout}, connections={connections})
-run(app, bind("127.0.0.1", 0), settings, lambda address: print(address, flush=True))
+run(app, bind("127.0.0.1", 0), settings, lambda address: print(address, flush=True), tls={tls})
 """
 
 
 @contextlib.contextmanager
-def idle_sockets(url: str, sources: list[str]) -> Iterator[list[socket.socket]]:
+def idle_sockets(url: str, sources: list[str], head: bytes) -> Iterator[list[socket.socket]]:
     """Open IDLE connections from these addresses of this machine and send nothing but the beginning of a head."""
-    host, _, port = url.removeprefix("http://").rpartition(":")
+    host, _, port = url.partition("//")[2].rpartition(":")
     with contextlib.ExitStack() as stack:
         opened = []
         for index in range(IDLE):
             source = (sources[index % len(sources)], 0)
             idle = stack.enter_context(socket.create_connection((host, int(port)), 10, source))
             with contextlib.suppress(OSError):  # it may be closed already
-                idle.sendall(b"GET / HTTP/1.1\r\n")
+                idle.sendall(head)
             opened.append(idle)
         yield opened
 
@@ -82,7 +86,11 @@ def ask(url: str) -> list[int]:
 )
 def test_idle_connections_stop_nobody(sources: list[str]) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER.format(descriptors=DESCRIPTORS, head_timeout=2, connections=4096)],
+        [
+            sys.executable,
+            "-c",
+            SERVER.format(descriptors=DESCRIPTORS, head_timeout=2, connections=4096, tls=None),
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -90,7 +98,7 @@ def test_idle_connections_stop_nobody(sources: list[str]) -> None:
     assert process.stdout is not None
     try:
         url = process.stdout.readline().strip()
-        with idle_sockets(url, sources) as opened:
+        with idle_sockets(url, sources, b"GET / HTTP/1.1\r\n") as opened:
             connections, refused, descriptors = ask(url)
             assert descriptors == DESCRIPTORS  # raised to the hard limit
             assert connections <= DESCRIPTORS - RESERVED_DESCRIPTORS
@@ -111,7 +119,7 @@ def test_idle_connections_stop_nobody(sources: list[str]) -> None:
 
 def test_the_limit_of_descriptors_is_raised_to_what_the_connections_need() -> None:
     """And not further: a process that is started by this one may visit every descriptor up to the limit."""
-    program = SERVER.format(descriptors=4096, head_timeout=2, connections=100)
+    program = SERVER.format(descriptors=4096, head_timeout=2, connections=100, tls=None)
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -124,6 +132,36 @@ def test_the_limit_of_descriptors_is_raised_to_what_the_connections_need() -> No
     assert errors == ""
 
 
+def test_handshakes_that_never_end_count_as_connections(tmp_path: Path) -> None:
+    """They are limited and closed like idle ones, and stop nobody: uvicorn sees a connection after its handshake."""
+    authority = Authority(tmp_path, "hospital")
+    ours = authority.sign("server")
+    tls = f"Tls({str(ours.both)!r})"
+    program = SERVER.format(descriptors=DESCRIPTORS, head_timeout=2, connections=40, tls=tls)
+    context = ssl.create_default_context(cafile=authority.root)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().strip()
+            with idle_sockets(url, [f"127.0.1.{n}" for n in range(1, 51)], b"") as opened:
+                deadline = time.monotonic() + 30
+                while True:
+                    assert time.monotonic() < deadline
+                    with contextlib.suppress(httpx.HTTPError):
+                        count, refused, _ = httpx.get(url, timeout=10, trust_env=False, verify=context).json()
+                        break
+                assert count <= 40 and refused >= IDLE - 3 * 40
+                while not all(map(closed, opened)):
+                    assert time.monotonic() < deadline
+            assert httpx.get(url, trust_env=False, verify=context).json()[0] == 1
+        finally:
+            process.terminate()
+            _, errors = process.communicate(timeout=60)
+    assert [line for line in errors.splitlines() if "a connection was refused" not in line] == [], errors
+
+
 def test_one_address_cannot_take_all_connections() -> None:
     limits = ConnectionLimits.within(Settings(connections=10), 1024)
     assert [limits.admit("a") for _ in range(7)] == [True] * 5 + [False] * 2
@@ -131,6 +169,8 @@ def test_one_address_cannot_take_all_connections() -> None:
     limits.release("a")
     assert limits.admit("c") and not limits.admit("a")
     assert (limits.open, limits.refused) == (10, 4)
+    behind_proxy = Settings(connections=10, trusted_proxies=("10.0.0.1",))
+    assert ConnectionLimits.within(behind_proxy, 1024).per_address == 10  # the proxy is one address
 
 
 def test_too_few_descriptors_are_refused() -> None:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import socket
 import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
-from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import InputError, PlanError
-from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
@@ -26,42 +22,11 @@ from hetorch.wire.codes import Code
 from hetorch.wire.limits import RETRY_AFTER_SECONDS
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
+from tests.server.scrape import scrape
+from tests.server.workers import broken, paused, wait_for_pending
 
 PREDICT = "/v1/models/small/predict"
 KEYS = "/v1/models/small/keys"
-
-
-class GatedModel(ServedModel):
-    """The real model, which waits for a gate before it runs, so that a test decides how long it takes."""
-
-    gate = threading.Event()
-    started = threading.Semaphore(0)
-
-    def run(
-        self,
-        keys: EvaluationKeys,
-        inputs: Sequence[Ciphertext],
-        weights: EncryptedWeights[Ciphertext] | None = None,
-    ) -> list[Ciphertext]:
-        self.started.release()
-        assert self.gate.wait(30)
-        return super().run(keys, inputs, weights)
-
-
-class BrokenModel(ServedModel):
-    """A model that fails as a fault in hetorch would."""
-
-    def run(
-        self,
-        keys: EvaluationKeys,
-        inputs: Sequence[Ciphertext],
-        weights: EncryptedWeights[Ciphertext] | None = None,
-    ) -> list[Ciphertext]:
-        raise RuntimeError("the inside of the server")
-
-
-def variant(kind: type[ServedModel], served: ServedModel) -> ServedModel:
-    return kind(**{f.name: getattr(served, f.name) for f in dataclasses.fields(served)})
 
 
 def put(http: httpx.Client, owner: Owner) -> str:
@@ -74,26 +39,23 @@ def predict(http: httpx.Client, owner: Owner, key_id: str) -> httpx.Response:
 
 
 def test_a_full_queue_answers_503_with_retry_after_and_recovers(served: ServedModel, owner: Owner) -> None:
-    model = variant(GatedModel, served)
-    GatedModel.gate.clear()
     settings = Settings(workers=1, queue=1)
-    with live({"small": model}, settings) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with live({"small": served}, settings) as url, httpx.Client(base_url=url, trust_env=False) as http:
         key_id = put(http, owner)
         with ThreadPoolExecutor(2) as pool:
-            first = pool.submit(predict, http, owner, key_id)
-            assert GatedModel.started.acquire(timeout=20)
-            second = pool.submit(predict, http, owner, key_id)
-            while http.get("/v1/metrics").json()["pending"] < 2:
-                pass
-            refused = predict(http, owner, key_id)
-            GatedModel.gate.set()
+            with paused(http):
+                first = pool.submit(predict, http, owner, key_id)
+                wait_for_pending(http, 1)
+                second = pool.submit(predict, http, owner, key_id)
+                wait_for_pending(http, 2)
+                refused = predict(http, owner, key_id)
             assert refused.status_code == 503
             assert int(refused.headers["retry-after"]) in RETRY_AFTER_SECONDS
             assert "try again" in refused.json()["error"]
             assert (first.result().status_code, second.result().status_code) == (200, 200)
         assert predict(http, owner, key_id).status_code == 200
-        metrics = http.get("/v1/metrics").json()
-        assert (metrics["pending"], metrics["busy"], metrics["failed"]) == (0, 1, 0)
+        metrics = scrape(http)
+        assert (metrics("pending"), metrics("requests_total", code="busy"), metrics.failed) == (0, 1, 0)
 
 
 def test_busy_answers_ask_for_different_pauses() -> None:
@@ -103,35 +65,33 @@ def test_busy_answers_ask_for_different_pauses() -> None:
 
 
 def test_a_slow_run_answers_504_and_the_server_goes_on(served: ServedModel, owner: Owner) -> None:
-    model = variant(GatedModel, served)
-    GatedModel.gate.clear()
-    settings = Settings(workers=1, queue=1, request_timeout=0.3)
-    with live({"small": model}, settings) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    settings = Settings(workers=1, queue=1, request_timeout=0.5)
+    with live({"small": served}, settings) as url, httpx.Client(base_url=url, trust_env=False) as http:
         key_id = put(http, owner)
-        answer = predict(http, owner, key_id)
+        with paused(http):
+            answer = predict(http, owner, key_id)
         assert answer.status_code == 504
-        assert "longer than 0.3 s" in answer.json()["error"]
-        GatedModel.gate.set()
-        while http.get("/v1/metrics").json()["pending"]:
-            pass
+        assert "longer than 0.5 s" in answer.json()["error"]
+        wait_for_pending(http, 0)
         assert predict(http, owner, key_id).status_code == 200
 
 
 def test_an_unexpected_failure_shows_an_id_and_nothing_else(
     served: ServedModel, owner: Owner, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = variant(BrokenModel, served)
-    with live({"small": model}) as url, httpx.Client(base_url=url, trust_env=False) as http:
+    with live({"small": broken(served)}) as url, httpx.Client(base_url=url, trust_env=False) as http:
         key_id = put(http, owner)
         answer = predict(http, owner, key_id)
         assert answer.status_code == 500
         request_id = answer.json()["request_id"]
         assert request_id in answer.json()["error"]
-        assert "inside" not in answer.text
-        assert "RuntimeError" not in answer.text
-        assert any(request_id in record.getMessage() for record in caplog.records)
-        assert http.get("/v1/health").status_code == 200
-        assert http.get("/v1/metrics").json()["failed"] == 1
+        assert "KeyError" not in answer.text
+        assert any(
+            request_id in record.getMessage() and "KeyError" in record.getMessage()
+            for record in caplog.records
+        )
+        assert http.get("/v1/health/live").status_code == 200
+        assert scrape(http).failed == 1
 
 
 def test_request_bodies_share_a_budget(served: ServedModel, owner: Owner) -> None:

@@ -6,18 +6,14 @@ import asyncio
 import subprocess
 import sys
 import weakref
-from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
 import httpx
 import pytest
 from starlette.requests import Request
 
-from hetorch.engine.native import Ciphertext, EvaluationKeys
+from hetorch import machine_memory
 from hetorch.errors import PlanError
-from hetorch.ir import matrix_memory
-from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.settings import GIB, Settings
 from hetorch.serving import service
@@ -25,48 +21,12 @@ from hetorch.serving.keys import stored_kinds
 from hetorch.serving.models import ServedModel
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
-from tests.server.test_limits import KEYS, predict, put, variant
+from tests.server.scrape import scrape
+from tests.server.test_limits import KEYS, predict, put
 
 
 def take_too_much() -> None:
     bytearray(1 << 62)  # the system refuses it: a MemoryError as any other
-
-
-class HungryModel(ServedModel):
-    """A model whose first run finds no memory."""
-
-    fed: ClassVar[list[bool]] = []
-
-    def run(
-        self,
-        keys: EvaluationKeys,
-        inputs: Sequence[Ciphertext],
-        weights: EncryptedWeights[Ciphertext] | None = None,
-    ) -> list[Ciphertext]:
-        if not self.fed:
-            self.fed.append(True)
-            take_too_much()
-        return super().run(keys, inputs, weights)
-
-
-def test_a_prediction_without_memory_is_busy_and_makes_room(
-    served: ServedModel, owner: Owner, caplog: pytest.LogCaptureFixture
-) -> None:
-    HungryModel.fed.clear()
-    model = variant(HungryModel, served)
-    others = [make_owner(owner.plan) for _ in range(3)]
-    with live({"small": model}) as url, httpx.Client(base_url=url, trust_env=False) as http:
-        ids = [put(http, one) for one in (*others, owner)]
-        answer = predict(http, owner, ids[-1])
-        assert (answer.status_code, answer.json()["code"]) == (503, "busy")
-        assert "retry-after" in answer.headers
-        kept = [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids]
-        assert kept == [404, 404, 200, 200]  # the least recently used half is gone
-        assert predict(http, owner, ids[-1]).status_code == 200
-        metrics = http.get("/v1/metrics").json()
-        assert (metrics["out_of_memory"], metrics["busy"], metrics["failed"]) == (1, 1, 0)
-    lines = [record for record in caplog.records if record.name == "hetorch.server"]
-    assert len(lines) == 1 and "no memory" in lines[0].getMessage() and lines[0].exc_info is None
 
 
 @pytest.mark.parametrize(("seconds", "kept"), [(1e9, 2), (0.0, 0)])
@@ -82,7 +42,7 @@ def test_retries_of_what_never_fits_do_not_empty_the_store(
             for _ in range(3):
                 assert http.put(KEYS, content=owner.keys, headers=OCTETS).status_code == 503
         assert [http.get(f"{KEYS}/{key_id}").status_code for key_id in ids].count(200) == kept
-        assert http.get("/v1/metrics").json()["out_of_memory"] == 3
+        assert scrape(http)("out_of_memory_total") == 3
 
 
 def test_what_a_failed_request_had_taken_is_free_before_the_answer(served: ServedModel) -> None:
@@ -126,8 +86,8 @@ def groups(monkeypatch: pytest.MonkeyPatch, folder: Path, own: str, limits: dict
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(limit)
     (folder / "own").write_text(own)
-    monkeypatch.setattr(matrix_memory, "GROUPS", folder)
-    monkeypatch.setattr(matrix_memory, "OWN_GROUPS", folder / "own")
+    monkeypatch.setattr(machine_memory, "GROUPS", folder)
+    monkeypatch.setattr(machine_memory, "OWN_GROUPS", folder / "own")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +106,7 @@ def test_limits_follow_from_the_control_group(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str, limits: dict[str, str]
 ) -> None:
     groups(monkeypatch, tmp_path, own, limits)
-    assert matrix_memory.physical_memory() == GIB
+    assert machine_memory.physical_memory() == GIB
     assert Settings().memory_limits() == (GIB // 4, GIB // 8)
 
 

@@ -18,7 +18,6 @@ from hetorch.server import guard
 from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.connections import ConnectionLimits
 from hetorch.server.guard import Guard
-from hetorch.server.metrics import Counters
 from hetorch.server.run import _Server, address_of, bind, ready_file, write_ready_file
 from hetorch.server.settings import Settings
 from hetorch.serving.models import ServedModel
@@ -52,7 +51,7 @@ def test_the_ready_file_lives_as_long_as_the_server(tmp_path: Path) -> None:
     assert ready.read_text() == "http://127.0.0.1:9000\n"
 
 
-@pytest.mark.parametrize("beginning", [b"", b"GET /v1/health HTTP/1.1\r\nX: "])
+@pytest.mark.parametrize("beginning", [b"", b"GET /v1/health/live HTTP/1.1\r\nX: "])
 def test_connections_without_a_request_are_closed(served: ServedModel, beginning: bytes) -> None:
     """The head of a request may drip regularly and is still cut off; a client that asks again and again is not."""
     bound = bind("127.0.0.1", 0)
@@ -77,7 +76,7 @@ def test_connections_without_a_request_are_closed(served: ServedModel, beginning
             closed = False
             ports = set()
             while not closed and time.monotonic() - begin < 10:
-                answer = busy.get("/v1/health")
+                answer = busy.get("/v1/health/live")
                 assert answer.status_code == 200
                 ports.add(answer.extensions["network_stream"].get_extra_info("client_addr"))
                 try:
@@ -90,7 +89,7 @@ def test_connections_without_a_request_are_closed(served: ServedModel, beginning
             assert closed and 1.0 < time.monotonic() - begin < 8
             while time.monotonic() - begin < 4:
                 time.sleep(0.05)
-                answer = busy.get("/v1/health")
+                answer = busy.get("/v1/health/live")
                 ports.add(answer.extensions["network_stream"].get_extra_info("client_addr"))
             assert len(ports) == 1
     finally:
@@ -110,7 +109,7 @@ def test_connections_that_do_not_read_are_closed(monkeypatch: pytest.MonkeyPatch
 
     bound = bind("127.0.0.1", 0)
     listens = threading.Event()
-    guarded = Guard(app, Counters(), idle_timeout=0.5)
+    guarded = Guard(app, idle_timeout=0.5)
     config = uvicorn.Config(guarded, log_level="critical", lifespan="off")
     server = _Server(
         config, listens.set, Settings(head_timeout=1.0, idle_timeout=1.0), ConnectionLimits(9, 9)
@@ -158,7 +157,9 @@ def test_an_upgrade_is_an_ordinary_request(served: ServedModel) -> None:
             "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
             "Sec-WebSocket-Version": "13",
         }
-        answer = httpx.get(f"{address_of(bound)}/v1/health", headers=upgrade, trust_env=False, timeout=20)
+        answer = httpx.get(
+            f"{address_of(bound)}/v1/health/live", headers=upgrade, trust_env=False, timeout=20
+        )
         assert answer.status_code == 200
         deadline = time.monotonic() + 20
         while limits.open:

@@ -14,6 +14,7 @@ from hetorch.plan.public import PublicPlan
 from hetorch.wire.predict import load_response
 from hetorch.wire.server_timing import STEPS, load_server_timing
 from tests.server.conftest import OCTETS, Owner, make_owner
+from tests.server.scrape import scrape
 from tests.server.small_plan import expected
 
 PREDICT = "/v1/models/small/predict"
@@ -38,7 +39,8 @@ def still_serves(http: httpx.Client, owner: Owner, key_id: str) -> None:
 
 
 def test_health_models_and_public_plan(http: httpx.Client, owner: Owner) -> None:
-    assert http.get("/v1/health").json() == {"status": "ok", "models": 2}
+    assert http.get("/v1/health/live").json() == {"status": "live"}
+    assert http.get("/v1/health/ready").json() == {"status": "ready"}
     models = http.get("/v1/models").json()["models"]
     assert [m["name"] for m in models] == ["small", "other"]
     assert models[0]["fingerprint"] == owner.plan.fingerprint
@@ -62,25 +64,31 @@ def test_a_prediction_is_right_and_timed(http: httpx.Client, owner: Owner, key_i
 
 def test_uploading_keys_twice_changes_nothing(http: httpx.Client, owner: Owner, key_id: str) -> None:
     assert key_id == hashlib.sha256(owner.keys).hexdigest()
-    held = http.get("/v1/metrics").json()["keys_held"]
+    held = scrape(http)("keys_held")
     answer = http.put(KEYS, content=owner.keys, headers=OCTETS)
     assert answer.json() == {"key_id": key_id}
-    assert http.get("/v1/metrics").json()["keys_held"] == held
+    assert scrape(http)("keys_held") == held
     assert http.get(f"{KEYS}/{key_id}").status_code == 200
 
 
 def test_metrics_count(http: httpx.Client, owner: Owner, key_id: str) -> None:
-    before = http.get("/v1/metrics").json()
+    before = scrape(http)
     still_serves(http, owner, key_id)
     http.get("/v1/nothing")
-    after = http.get("/v1/metrics").json()
-    assert after["requests"] == before["requests"] + 3  # the metrics, the prediction, the refusal
-    assert after["refused"] == before["refused"] + 1
-    assert after["failed"] == before["failed"]
-    assert after["models"]["small"]["runs"] >= 1
-    assert 0 < after["models"]["small"]["run_ms_p50"] <= after["models"]["small"]["run_ms_p95"]
-    assert after["peak_memory_bytes"] > 10_000_000
-    assert after["key_memory_bytes"] > len(owner.keys)
+    after = scrape(http)
+    assert after("requests_total") == before("requests_total") + 3  # the metrics, the prediction, the refusal
+    assert (
+        after("requests_total", code="no_such_address")
+        == before("requests_total", code="no_such_address") + 1
+    )
+    assert after.failed == before.failed
+    for step in STEPS:
+        count = after("step_seconds_count", model="small", step=step)
+        assert count == before("step_seconds_count", model="small", step=step) + 1
+    assert after("step_seconds_sum", step="run") > 0
+    assert after("upload_seconds_count", endpoint="predict") >= 1
+    assert after("peak_memory_bytes") > 10_000_000
+    assert after("key_memory_bytes") > len(owner.keys)
 
 
 def test_unknown_addresses_models_and_keys(http: httpx.Client, owner: Owner, key_id: str) -> None:

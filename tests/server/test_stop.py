@@ -23,9 +23,9 @@ from hetorch.server.refusal import Refusal
 from hetorch.serving.errors import ServiceError
 from hetorch.server.run import bind, leave_computations, run, stopped_by_signals
 from hetorch.server.settings import Settings
-from hetorch.serving.work.worker_pool import WorkerPool
+from hetorch.serving.work.thread_pool import ThreadPool
 
-pool = WorkerPool(1, {queue})
+pool = ThreadPool(1, {queue})
 
 def compute(waited):
     print("begun", flush=True)

@@ -23,6 +23,7 @@ from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.wire.predict import load_response
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
+from tests.server.scrape import scrape
 from tests.server.small_plan import expected, outsourced_plan, small_plan
 from tests.server.test_service import sentence
 
@@ -93,8 +94,8 @@ def test_a_prediction_on_uploaded_weights_is_right(
     assert answer.json() == {"key_id": key_id}
     assert http.get(where).json() == {"key_id": key_id}
     assert error_of(predict(http, data_owner, key_id), data_owner) < ERROR
-    metrics = http.get("/v1/metrics").json()
-    assert (metrics["keys_held"], metrics["weights_held"]) == (1, 1)
+    metrics = scrape(http)
+    assert (metrics("keys_held"), metrics("weights_held")) == (1, 1)
 
 
 def test_without_weights_nothing_of_the_body_is_read(http: httpx.Client, data_owner: Owner) -> None:
@@ -134,7 +135,7 @@ def test_later_weights_take_the_place_of_earlier_ones(http: httpx.Client, data_o
     for seed in (0, 1):  # another model of the same shape: nothing in the plan tells them apart
         put_weights(http, weights_for(data_owner, key_id, outsourced_plan(seed)))
         assert error_of(predict(http, data_owner, key_id), data_owner, seed) < ERROR
-    assert http.get("/v1/metrics").json()["weights_held"] == 1
+    assert scrape(http)("weights_held") == 1
 
 
 def test_broken_uploads_get_a_sentence(
@@ -163,8 +164,8 @@ def test_broken_uploads_get_a_sentence(
     assert "in clear" in sentence(http.get(f"/v1/models/small/weights/{key_id}"), 409)
     assert "64 hexadecimal" in sentence(http.get(f"{MODEL}/weights/abc"), 400)
     sentence(predict(http, data_owner, key_id), 409)  # none of these was kept
-    metrics = http.get("/v1/metrics").json()
-    assert (metrics["weights_held"], metrics["failed"]) == (0, 0)
+    metrics = scrape(http)
+    assert (metrics("weights_held"), metrics.failed) == (0, 0)
     assert put_weights(http, (good[i : i + 5000] for i in range(0, len(good), 5000))).status_code == 200
     assert error_of(predict(http, data_owner, key_id), data_owner) < ERROR
 
@@ -207,7 +208,7 @@ def test_weights_and_keys_share_the_memory_limit(hidden: ServedModel, data_owner
         assert "left the server's memory" in sentence(predict(http, data_owner, first), 409)
         put_weights(http, weights_for(data_owner, first))
         assert error_of(predict(http, data_owner, first), data_owner) < ERROR
-        assert http.get("/v1/metrics").json()["key_memory_bytes"] <= room
+        assert scrape(http)("key_memory_bytes") <= room
 
 
 def test_weights_on_disk_survive_and_damaged_ones_are_dropped(

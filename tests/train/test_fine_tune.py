@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from hetorch.errors import InputError, TrainingError
-from hetorch.train import PolyAct, fine_tune, penalty, prepare
+from hetorch.train import PolyAct, fine_tune, penalty, prepare, search
 from hetorch.train.ranges import MARGIN
 
 
@@ -230,6 +230,16 @@ def test_divergence_is_told_with_a_remedy(trained: nn.Sequential) -> None:
         fine_tune(trained, rings(64, 0), loss=broken, epochs=1, progress=False)
 
 
+def test_labels_are_no_argument_of_their_own(trained: nn.Sequential) -> None:
+    samples, labels = rings(8, 0)
+    call: Any = fine_tune
+    with pytest.raises(TypeError, match=r"was given 3; .*fine_tune\(model, \(x, y\)\)"):
+        call(trained, samples, labels)
+    call = search
+    with pytest.raises(TypeError, match=r"search\(model, \(x, y\), share=0.5\)"):
+        call(trained, samples, labels)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -248,6 +258,7 @@ def test_divergence_is_told_with_a_remedy(trained: nn.Sequential) -> None:
         ({"loader": "rings.csv"}, "loader must be"),
         ({"loader": torch.zeros(4, 2), "loss": "cross_entropy"}, "loss takes labels, but the data have none"),
         ({"loader": (torch.zeros(4, 2), torch.zeros(5))}, "4 inputs and 5 labels"),
+        ({"loader": (torch.zeros(4, dtype=torch.int64), torch.zeros(4, 2))}, r"samples come first.*\(x, y\)"),
         ({"loader": []}, "loader holds no batch"),
         ({"loader": [{"x": torch.zeros(4, 2)}]}, "a batch is dict"),
         ({"loader": iter([])}, "read once"),

@@ -77,8 +77,10 @@ def test_codes_are_stable_words_of_client_and_server_errors() -> None:
         "body_incomplete": 400,
         "body_too_slow": 408,
         "message_malformed": 400,
+        "rate_exceeded": 429,
         "busy": 503,
         "timeout": 504,
+        "worker_lost": 500,
         "internal": 500,
     }
 

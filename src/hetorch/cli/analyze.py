@@ -21,7 +21,13 @@ def analyze_model(
         typer.Argument(metavar=METAVAR, help=HELP),
     ],
     calibration: Annotated[
-        Path, typer.Option(help="Typical inputs, batch first: .npy, .npz (or .npz:NAME) or .csv.")
+        Path,
+        typer.Option(
+            "--calibration",
+            "--input",
+            "--inputs",
+            help="Typical inputs, batch first: .npy, .npz (or .npz:NAME) or .csv.",
+        ),
     ],
     options: dict[str, Any],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 from hetorch.atomic_files import PRIVATE, open_atomically
 from hetorch.errors import InputError, StorageError
 from hetorch.quantities import count_text
+from hetorch.regular_files import open_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,8 +33,9 @@ def load_array(path: Path) -> NDArray[np.generic]:
     _check_suffix(path)
     try:
         if path.suffix == ".csv":
-            return np.loadtxt(path, delimiter=",", ndmin=2)
-        with path.open("rb") as file:  # numpy leaves a file open when it is broken
+            with open_regular(path) as text:
+                return np.loadtxt(text, delimiter=",", ndmin=2)
+        with open_regular(path) as file:  # numpy leaves a file open when it is broken
             # numpy takes a file with any other beginning for a pickle, and advises to open it as one.
             if not file.read(6).startswith((b"\x93NUMPY", b"PK")):
                 raise InputError(f"{path} is no {path.suffix} file: it does not begin as one")

@@ -11,6 +11,7 @@ from pathlib import Path
 from hetorch.atomic_files import TEMPORARY_PREFIX
 from hetorch.errors import HetorchError, InputError
 from hetorch.quantities import count_text
+from hetorch.regular_files import read_regular
 
 SMALLEST_LEFTOVER_AGE = 3600.0
 """Seconds after which a temporary file counts as left behind by a process that was killed. Raised, fewer are cleared;
@@ -97,7 +98,7 @@ def _is_tuning(path: Path) -> bool:
     if not os.environ.get("HETORCH_TUNING"):
         return True
     try:
-        data = json.loads(path.read_bytes()) if path.stat().st_size <= MAX_BYTES else None
+        data = json.loads(read_regular(path)) if path.stat().st_size <= MAX_BYTES else None
     except (OSError, ValueError):
         return False
     return isinstance(data, dict) and data.get("format") == FORMAT

@@ -21,7 +21,13 @@ def compile_model(
         typer.Argument(metavar=METAVAR, help=HELP),
     ],
     calibration: Annotated[
-        Path, typer.Option(help="Typical inputs, batch first: .npy, .npz (or .npz:NAME) or .csv.")
+        Path,
+        typer.Option(
+            "--calibration",
+            "--input",
+            "--inputs",
+            help="Typical inputs, batch first: .npy, .npz (or .npz:NAME) or .csv.",
+        ),
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The plan folder to write.")],
     options: dict[str, Any],

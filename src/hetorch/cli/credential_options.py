@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hetorch.errors import StorageError
+from hetorch.regular_files import read_regular
 
 if TYPE_CHECKING:
     from hetorch.client.credentials import Credentials
@@ -28,7 +29,8 @@ CertOption = Annotated[
 PlainOption = Annotated[
     bool,
     typer.Option(
-        "--allow-plain-http", help="Send the token without TLS too, where everyone on the way reads it."
+        "--allow-plain-http",
+        help="Send the token or password without TLS too, where everyone on the way reads it.",
     ),
 ]
 
@@ -45,8 +47,7 @@ def read_credentials(
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_TOKEN_FILE_BYTES)
+        data = read_regular(path, MAX_TOKEN_FILE_BYTES)
     except OSError as error:
         raise StorageError(f"cannot read the token in {path}: {error.strerror or error}") from None
     return data.decode("utf-8", "replace").strip()

@@ -93,7 +93,8 @@ def _engine(missing: list[str], advice: list[str]) -> dict[str, object]:
 
 
 def _vault(missing: list[str], advice: list[str]) -> str:
-    from hetorch.client.vault import ANOTHER_FOLDER, Vault, default_vault_path
+    from hetorch.client.private_files import ANOTHER_FOLDER
+    from hetorch.client.vault import Vault, default_vault_path
     from hetorch.errors import VaultError
 
     try:

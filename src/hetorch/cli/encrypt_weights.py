@@ -30,13 +30,14 @@ def encrypt_weights(
     from hetorch.errors import InputError
     from hetorch.model_owner.encrypt import save_encrypted_weights
     from hetorch.plan.plan import Plan
+    from hetorch.regular_files import read_regular
 
     check_file(output)
     whole = Plan.load(plan)
     try:
         if public_key.stat().st_size > MOST_KEY_BYTES:
             raise InputError(f"{public_key} is larger than {size_text(MOST_KEY_BYTES)}; it is no public key")
-        key = public_key.read_bytes()
+        key = read_regular(public_key)
     except OSError as error:
         raise InputError(f"cannot read {public_key}: {error.strerror or error}") from None
     progress = False if as_json else None

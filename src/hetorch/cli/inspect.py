@@ -106,6 +106,7 @@ def _show(plan: Plan, svg: Path | None, onnx: Path | None, as_json: bool) -> Non
     print(as_text(boxes_of(plan), encoding))
     print()
     print(in_encoding(spelled(str(plan)), encoding))
+    print(f"SHA-256 of the public part (--pinned): {plan.public().sha256}")
 
 
 def _describe(plan: PublicPlan) -> dict[str, object]:
@@ -113,6 +114,7 @@ def _describe(plan: PublicPlan) -> dict[str, object]:
     return {
         "name": plan.name,
         "fingerprint": plan.fingerprint,
+        "public_part_sha256": plan.sha256,
         "input_shape": list(plan.input_shape),
         "output_shape": list(plan.output_shape),
         "input_range": list(plan.input_range),

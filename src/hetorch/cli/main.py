@@ -29,6 +29,7 @@ from hetorch.cli.option_names import OptionNames
 from hetorch.cli.predict import predict
 from hetorch.cli.public_key import public_key
 from hetorch.cli.serve import serve
+from hetorch.cli.sweep import sweep_model
 from hetorch.cli.token import token
 from hetorch.cli.trace import trace
 from hetorch.cli.tune import tune
@@ -65,6 +66,7 @@ VERBS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "diff": diff,
         "trace": trace,
         "evaluate": evaluate_plan,
+        "sweep": sweep_model,
         "without-weights": without_weights,
         "public-key": public_key,
         "encrypt-weights": encrypt_weights,

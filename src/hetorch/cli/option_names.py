@@ -17,9 +17,9 @@ from hetorch.compiler.option_help import unit
 from hetorch.compiler.options import CompileOptions
 
 _ASSIGNED = re.compile(
-    r"""(?<![\w/.'"-])([a-z_]+)=(?:"([^"]*)"|'([^']*)'|(\d+(?:\.\d+)?(?:e-?\d+)?))?(?![\w=])"""
+    r"""(?<![\w/.'"-])([a-z_]+)=(?:"([^"]*)"|'([^']*)'|(\d+(?:\.\d+)?(?:e-?\d+)?)|(auto))?(?![\w=])"""
 )
-"""A name with "=" and perhaps a value in quotes or digits."""
+"""A name with "=" and perhaps a value in quotes or digits, or "auto", the compiler's choice in a sweep."""
 _NAMED = re.compile(r"""(?<![\w/.'"-])([a-z]+(?:_[a-z]+)+)(?![\w/.'"(=-])""")
 """A name with an underscore, which no word of a sentence has."""
 _SUBJECT = re.compile(r"^([a-z_]+)(?= must be )")

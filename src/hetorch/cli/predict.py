@@ -72,9 +72,16 @@ def predict(
     error_bound: Annotated[
         float | None,
         typer.Option(
-            help="With --for-sharing: a bound of the encryption error in the unit of the output, at least the plan's "
-            "predicted error. The noise, over 100,000 times as large, is computed from it: it is not the accuracy that "
-            "you get."
+            help="With --for-sharing: a bound of the encryption error in the unit of the output; the plan's predicted "
+            "error if left out, which is the least. The noise, over 100,000 times as large, is computed from it: it is "
+            "not the accuracy that you get."
+        ),
+    ] = None,
+    pinned: Annotated[
+        str | None,
+        typer.Option(
+            help="The plan that the server must run: its folder, or the SHA-256 of its public part (hetorch inspect), "
+            "from whoever compiled it. --for-sharing needs it."
         ),
     ] = None,
     proba: Annotated[
@@ -109,11 +116,11 @@ def predict(
     if output is not None:
         check_output(output)
     check_file(output)
-    if (for_sharing is None) != (error_bound is None):
-        raise InputError("--for-sharing and --error-bound belong together; give both or none")
+    if for_sharing is None and error_bound is not None:
+        raise InputError("--error-bound belongs to --for-sharing, which is missing")
     if proba and labels:
         raise InputError("give --proba or --labels, not both")
-    sharing = None if for_sharing is None or error_bound is None else Sharing(error_bound, for_sharing)
+    sharing = None if for_sharing is None else Sharing(queries=for_sharing, error_bound=error_bound)
     credentials = read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
     loaded = load_samples(inputs)
     start = time.perf_counter()
@@ -124,6 +131,7 @@ def predict(
         timeout=timeout,
         progress=False if as_json else None,
         weights=weights,
+        pinned=pinned,
         token=credentials.token,
         verify=credentials.verify,
         cert=credentials.cert,
@@ -131,8 +139,8 @@ def predict(
     ) as client:
         plan = client.plan
         _check_answer(plan, output, proba=proba, labels=labels)
-        samples, single = plan.samples(as_plan_input(plan, loaded, inputs), fewest=1)
-        results = client.predict_samples(samples, for_sharing=sharing, for_classes=proba or labels)
+        samples, single = plan.samples(as_plan_input(plan, loaded, inputs), fewest=1, refuse_far=False)
+        results = client.predict_samples(samples, for_sharing=sharing)
     noise = None if sharing is None else sharing_noise(plan, sharing, len(samples))
     outputs = _answer(plan, results[0] if single else results, proba=proba, labels=labels)
     if output is not None:

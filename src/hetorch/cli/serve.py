@@ -2,135 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hetorch.engine.backend import NATIVE
-from hetorch.interop.backends import BACKENDS
-from hetorch.server.settings import CONNECTIONS, SHUTDOWN_SECONDS
-from hetorch.wire.limits import REQUEST_SECONDS
+from hetorch.cli.serve_options import PLANS, takes_settings
+
+if TYPE_CHECKING:
+    from hetorch.server.configuration.sources import Configuration
 
 ENCODING = "encoding weights"
-GB = 10**9
-"""Bytes in the unit of the options for memory and disk."""
 
 
+@takes_settings
 def serve(
     plans: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
-            metavar="PLAN...",
-            help="The folders of the plans to serve; a model's name is that of its folder without .hetorch.",
-        ),
-    ],
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)
-    ] = 8000,
-    workers: Annotated[int, typer.Option(help="Number of predictions computed at once.", min=1)] = 2,
-    queue: Annotated[int, typer.Option(help="Number of predictions that may wait behind them.", min=0)] = 16,
-    key_memory: Annotated[
-        float | None,
-        typer.Option(
-            help="Memory for clients' evaluation keys and encrypted weights, in GB; a quarter of this machine's, at "
-            "most 17, or what a model needs, if left out.",
-            min=0.001,
+            metavar="PLAN",
+            help="The folders of the plans to serve, in place of those of the configuration; a model's name is that of "
+            "its folder without .hetorch.",
+            show_default=False,
         ),
     ] = None,
-    key_folder: Annotated[
-        Path | None,
-        typer.Option(help="Keep uploaded keys and encrypted weights in this folder as well as in memory."),
-    ] = None,
-    key_disk: Annotated[
-        float, typer.Option(help="Disk space that the key folder may take, in GB.", min=0.001)
-    ] = 64.0,
-    body_memory: Annotated[
-        float | None,
-        typer.Option(
-            help="Memory for request bodies, in GB; an eighth of this machine's, at most 8.6, or what a model needs, "
-            "if left out.",
-            min=0.001,
-        ),
-    ] = None,
-    request_timeout: Annotated[
-        float,
-        typer.Option(
-            help="Seconds that one prediction may take, its wait included. Clients learn this time and wait as long."
-        ),
-    ] = REQUEST_SECONDS,
-    shutdown_timeout: Annotated[
-        float, typer.Option(help="Seconds that running predictions have to end when the server is stopped.")
-    ] = SHUTDOWN_SECONDS,
-    connections: Annotated[int, typer.Option(help="Most connections at once.", min=1)] = CONNECTIONS,
-    connections_per_address: Annotated[
-        int | None,
-        typer.Option(
-            help="Most connections from one address, or IPv6 /64 network; half of all if left out, all "
-            "with --trusted-proxies: a proxy is one address.",
-            min=1,
-        ),
-    ] = None,
-    memory_limit: Annotated[
-        float | None,
-        typer.Option(
-            help="Memory for one prediction with keys and weights, in GB. A low limit makes predictions slower. "
-            "If left out, that of this machine.",
-            min=0.001,
-        ),
-    ] = None,
-    engine: Annotated[
-        str,
-        typer.Option(
-            help="Engine that runs the plans. "
-            + " ".join(f"{known.name}: {known.summary}." for known in BACKENDS).replace("[", r"\[")
-        ),
-    ] = NATIVE.name,
-    tokens: Annotated[
+    config: Annotated[
         Path | None,
         typer.Option(
-            help="File of API tokens (hetorch token add): each request needs one of them. It is read again when it "
-            "changes."
+            help="A TOML file with any of these settings; $HETORCH_SERVE_CONFIG if left out. Flags come before the "
+            "environment variables HETORCH_SERVE_..., and these before the file."
         ),
     ] = None,
-    tls_cert: Annotated[
-        Path | None, typer.Option(help="Certificate of this server (PEM), for HTTPS.")
-    ] = None,
-    tls_key: Annotated[
-        Path | None, typer.Option(help="Its private key (PEM), if it is not in the same file.")
-    ] = None,
-    tls_client_ca: Annotated[
-        Path | None,
-        typer.Option(help="Roots of client certificates (PEM): each client then needs one (mutual TLS)."),
-    ] = None,
-    trusted_proxies: Annotated[
-        str,
+    check_config: Annotated[
+        bool,
         typer.Option(
-            help="Addresses or networks of the proxies at which TLS ends, with commas between them. The client's "
-            "address is then taken from their X-Forwarded-For."
+            "--check-config",
+            help="Check the settings, print them as a TOML file with the source of each, and serve nothing.",
         ),
-    ] = "",
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Let other machines reach the server without TLS or tokens.")
     ] = False,
-    audit_log: Annotated[
-        Path | None,
-        typer.Option(
-            help="Add a JSON line to this file for each request: who, what, when, sizes, outcome, never contents."
-        ),
-    ] = None,
-    ready_path: Annotated[
-        Path | None,
-        typer.Option(
-            "--ready-file",
-            help="Write the server's address to this file once it accepts connections; it is removed when the server "
-            "stops.",
-        ),
-    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when ready.")] = False,
+    *,
+    flags: dict[str, Any],
 ) -> None:
     """Serve compiled models to clients. The server holds plans and evaluation keys, never a secret key.
 
@@ -140,54 +56,82 @@ def serve(
 
     Example: [bold]hetorch serve digits.hetorch --port 8000[/bold]
     """
-    # Long because every option of the verb is a parameter with its help.
     from hetorch.serving.isolation import isolate
 
     isolate()  # before anything else is imported; create_app does so too
+    from hetorch.server.configuration.sources import configure
+
+    given = flags | ({PLANS: [str(plan) for plan in plans]} if plans else {})
+    configuration = configure(given, os.environ, config)
+    if not configuration.deployment.plans:
+        raise typer.BadParameter("no plan is named here or in the configuration", param_hint="'PLAN'")
+    if check_config:
+        _check(configuration)
+        print(json.dumps(configuration.report()) if as_json else configuration.as_toml().rstrip())
+        return
+    _run(configuration, as_json=as_json)
+
+
+def _check(configuration: Configuration) -> None:
+    """Raise the error with which the server would not start, as far as it is known before weights are encoded."""
     from hetorch.cli.output_paths import check_file
-    from hetorch.errors import InputError
+    from hetorch.plan.plan import Plan
+    from hetorch.server.exposure import check_exposure
+    from hetorch.server.run import bind
+    from hetorch.server.tenants_file import load_tenants
+    from hetorch.server.tokens import load_tokens
+
+    deployment, settings = configuration.deployment, configuration.settings
+    check_file(deployment.ready_file)
+    check_file(settings.audit_log)
+    tls = deployment.tls()
+    if settings.tokens is not None:
+        load_tokens(settings.tokens)
+    if settings.tenants is not None:
+        load_tenants(settings.tenants)
+    with bind(deployment.host, 0) as bound:
+        check_exposure(bound, settings, tls=tls is not None)
+    for folder in deployment.plans:
+        Plan.load(folder)
+
+
+def _run(configuration: Configuration, *, as_json: bool) -> None:
+    """Serve until the server is stopped."""
+    from hetorch.cli.output_paths import check_file
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
-    from hetorch.server.exposure import Tls, check_exposure, check_proxies
+    from hetorch.server.exposure import check_exposure
+    from hetorch.server.logs import configure_logs
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
-    from hetorch.server.settings import Settings
+    from hetorch.server.telemetry import export_traces
     from hetorch.serving.models import load_models
 
-    check_file(ready_path)
-    proxies = check_proxies([word.strip() for word in trusted_proxies.split(",") if word.strip()])
-    settings = Settings(
-        workers=workers,
-        queue=queue,
-        body_memory=None if body_memory is None else round(body_memory * GB),
-        key_memory=None if key_memory is None else round(key_memory * GB),
-        key_folder=key_folder,
-        key_disk=round(key_disk * GB),
-        request_timeout=request_timeout,
-        shutdown_timeout=shutdown_timeout,
-        connections=connections,
-        connections_per_address=connections_per_address or (connections if proxies else None),
-        tokens=tokens,
-        audit_log=audit_log,
-    )
-    if tls_cert is None and (tls_key is not None or tls_client_ca is not None):
-        raise InputError("tls_key= and tls_client_ca= need the server's certificate; add tls_cert=")
-    tls = None if tls_cert is None else Tls(tls_cert, tls_key, tls_client_ca)
-    with stopped_by_signals(), bind(host, port) as bound, ready_file(ready_path) as tell_ready:
-        if not insecure:
-            check_exposure(bound, tls=tls is not None, proxies=proxies, tokens=tokens is not None)
-        with reporting(False if as_json else None, ENCODING) as report:
-            models = load_models(
-                plans, report, None if memory_limit is None else round(memory_limit * GB), engine=engine
-            )
+    deployment, settings = configuration.deployment, configuration.settings
+    configure_logs(deployment.log_format, deployment.log_level)
+    if settings.traces:
+        export_traces()
+    check_file(deployment.ready_file)
+    tls = deployment.tls()
+    with (
+        stopped_by_signals(),
+        bind(deployment.host, deployment.port) as bound,
+        ready_file(deployment.ready_file) as tell_ready,
+    ):
+        check_exposure(bound, settings, tls=tls is not None)
+        models = load_models(deployment.plans, deployment.memory_limit, engine=deployment.engine)
 
         def listening(address: str) -> None:
+            encoding.close()
             if as_json:
                 print(json.dumps({"address": address, "models": sorted(models)}), flush=True)
             else:
                 print(f"serving {', '.join(sorted(models))} at {address} (Ctrl-C stops)", flush=True)
             tell_ready(address)
 
-        run(create_app(models, settings), bound, settings, listening, tls=tls, proxies=proxies)
+        with contextlib.ExitStack() as encoding:
+            report = encoding.enter_context(reporting(False if as_json else None, ENCODING))
+            app = create_app(models, settings, report)
+            run(app, bound, settings, listening, tls=tls)
     if not as_json:
         print("stopped", file=sys.stderr)
     leave_computations()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hetorch.cli.arrays import fit_samples, load_array
 from hetorch.errors import InputError, StorageError
+from hetorch.regular_files import open_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +29,7 @@ def load_samples(path: Path) -> NDArray[np.generic] | Table:
     if path.suffix != ".csv":
         return load_array(path)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
             lines = [line for line in csv.reader(file) if line]
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror or error}") from None

@@ -13,7 +13,7 @@ from hetorch.cli.help_text import paragraphs
 
 GROUP = """Make, list and revoke the API tokens of a server, in the file of hetorch serve --tokens.
 
-Example: [bold]hetorch token add tokens.json ward-3 --tenant hospital --model digits > ward-3.token[/bold]
+Example: [bold]hetorch token add tokens.json ward-3 --tenant hospital --model digits -o ward-3.token[/bold]
 """
 
 FileArgument = Annotated[
@@ -43,29 +43,55 @@ def add(
     operator: Annotated[
         bool, typer.Option("--operator", help="It may read the metrics, which tell of all tenants.")
     ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Write the token to this file, which only you can read, instead of printing it.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Make a token and print it: this once, since the file keeps its hash only. The file is made if it is missing.
 
-    Example: [bold]hetorch token add tokens.json ward-3 --tenant hospital --model digits > ward-3.token[/bold]
+    Example: [bold]hetorch token add tokens.json ward-3 --tenant hospital --model digits -o ward-3.token[/bold]
     """
+    from hetorch.cli.output_paths import check_file
     from hetorch.errors import InputError
     from hetorch.server.tokens import editing, issue, load_tokens, save_tokens
 
+    check_file(output)
     expires = None if days is None else datetime.now(UTC) + timedelta(days=days)
     text, token = issue(name, tenant or name, model or None, operator=operator, expires=expires)
-    with editing(file):
-        tokens = load_tokens(file) if file.exists() else ()
+    with editing(file) as target:
+        tokens = load_tokens(target) if target.exists() else ()
         if any(other.name == name for other in tokens):
             raise InputError(
                 f"{file} has a token {name!r} already; choose another name, or revoke that one first"
             )
-        save_tokens(file, (*tokens, token))
+        if output is not None:
+            _write(output, text)
+        save_tokens(target, (*tokens, token))
+    where = {"token": text} if output is None else {"path": str(output)}
     if as_json:
-        print(json.dumps({"token": text, "name": name, "tenant": token.tenant, "expires": token.expires}))
-    else:
+        print(json.dumps({**where, "name": name, "tenant": token.tenant, "expires": token.expires}))
+    elif output is None:
         print(text)
         typer.echo("this token is shown only now; give it to its user over a safe channel", err=True)
+    else:
+        print(f"the token {name!r} is in {output}; give it to its user over a safe channel")
+
+
+def _write(output: Path, text: str) -> None:
+    """Write a token to a file of mode 0600; StorageError if that fails."""
+    from hetorch.atomic_files import write_atomically
+    from hetorch.errors import StorageError
+
+    try:
+        write_atomically(output, f"{text}\n".encode())
+    except OSError as error:
+        raise StorageError(f"cannot write {output}: {error.strerror or error}") from None
 
 
 def list_tokens(file: FileArgument, as_json: JsonOption = False) -> None:
@@ -113,12 +139,12 @@ def revoke(file: FileArgument, name: NameArgument, as_json: JsonOption = False) 
     from hetorch.errors import InputError
     from hetorch.server.tokens import editing, load_tokens, save_tokens
 
-    with editing(file):
-        tokens = load_tokens(file)
+    with editing(file) as target:
+        tokens = load_tokens(target)
         left = [token for token in tokens if token.name != name]
         if len(left) == len(tokens):
             raise InputError(f"{file} has no token {name!r}; `hetorch token list` shows its names")
-        save_tokens(file, left)
+        save_tokens(target, left)
     print(json.dumps({"revoked": name}) if as_json else f"revoked {name}")
 
 

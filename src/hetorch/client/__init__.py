@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from hetorch.client.async_client import AsyncClient
 from hetorch.client.client import Client
 from hetorch.client.timing import StepTimings
 from hetorch.client.vault import StoredKeys, Vault, default_vault_path
 from hetorch.client.weights import upload_weights
-from hetorch.engine.secret import Sharing
-from hetorch.errors import InputRangeWarning, SharingNoiseWarning
+from hetorch.engine.sharing import Sharing
+from hetorch.errors import InputRangeWarning
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "InputRangeWarning",
     "Sharing",
-    "SharingNoiseWarning",
     "StepTimings",
     "StoredKeys",
     "Vault",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hetorch.client.blocking import finish
 from hetorch.client.credentials import NONE, Credentials
 from hetorch.client.remote_model import RemoteModel
 from hetorch.client.transport import Transport
@@ -11,7 +12,7 @@ from hetorch.wire.addresses import MODELS
 from hetorch.wire.answers import MODEL_NAME, load_models
 
 
-def choose_model(transport: Transport, name: str | None) -> RemoteModel:
+async def choose_model(transport: Transport, name: str | None) -> RemoteModel:
     """Return the model `name` of a server, or its only one if `name` is None.
 
     InputError if `name` is no model name or the server has several models; the server is not asked whether it has
@@ -23,7 +24,7 @@ def choose_model(transport: Transport, name: str | None) -> RemoteModel:
                 f"{name!r} is not the name of a model; names have letters, digits, '.', '_', '-'"
             )
         return RemoteModel(transport, name)
-    models = load_models(transport.get(MODELS))
+    models = load_models(await transport.get(MODELS))
     if len(models) == 1:
         return RemoteModel(transport, models[0].name)
     names = ", ".join(repr(m.name) for m in models)
@@ -40,5 +41,9 @@ def fetch_public_plan(
     `timeout`: seconds for each answer, FIRST_ANSWER_SECONDS by default. RemoteError, InputError, WireError or
     SecurityError if it cannot be had.
     """
-    with Transport(url, timeout=timeout, credentials=credentials) as transport:
-        return choose_model(transport, model).public_plan()
+
+    async def fetch() -> PublicPlan:
+        async with Transport(url, timeout=timeout, credentials=credentials) as transport:
+            return await (await choose_model(transport, model)).public_plan()
+
+    return finish(fetch())

@@ -14,6 +14,7 @@ import httpx
 
 from hetorch.client.server_address import ServerAddress
 from hetorch.errors import InputError
+from hetorch.regular_files import check_regular
 from hetorch.wire.addresses import KEY_ID_HEADER
 
 TOKEN_VARIABLE = "HETORCH_TOKEN"
@@ -52,7 +53,8 @@ class Credentials:
             for those of the system.
         cert: the client's certificate for mutual TLS, in PEM: a file that holds its key too, or the files of both. The
             key has no passphrase.
-        allow_plain_http: send the token over plain HTTP to another machine too, where everyone on the way can read it.
+        allow_plain_http: send the token, or the name and password in the address, over plain HTTP to another machine
+            too, where everyone on the way can read them.
     """
 
     token: str | None = field(default=None, repr=False)
@@ -62,8 +64,15 @@ class Credentials:
     allow_plain_http: bool = False
 
     def headers_for(self, address: ServerAddress) -> dict[str, str]:
-        """Return the headers of every request to an address; InputError if its token must not go there."""
+        """Return the headers of every request to an address; InputError if its token, or the name and password in the
+        address, must not go there."""
         headers = _checked(self.headers or {})
+        readable = address.url.startswith("http:") and not address.is_loopback and not self.allow_plain_http
+        if readable and address.auth is not None:
+            raise InputError(
+                f"the name and password in the address of {address.url} are not sent: over plain HTTP everyone on the "
+                "way can read them; use https://, or say allow_plain_http= if nobody can"
+            )
         source = "token=" if self.token is not None else TOKEN_VARIABLE
         token = self.token if self.token is not None else os.environ.get(TOKEN_VARIABLE)
         if not token and self.token is None:
@@ -77,7 +86,7 @@ class Credentials:
                 f"{source} and the name and password in the address of {address.url} exclude each other: both are an "
                 "Authorization header"
             )
-        if address.url.startswith("http:") and not address.is_loopback and not self.allow_plain_http:
+        if readable:
             raise InputError(
                 f"the token of {source} is not sent to {address.url}: over plain HTTP everyone on the way can read it; "
                 "use https://, or say allow_plain_http= if nobody can"
@@ -98,6 +107,8 @@ class Credentials:
             files = self.cert if isinstance(self.cert, tuple) else (self.cert,)
             shown = " and ".join(str(file) for file in files)
             try:
+                for file in files:
+                    check_regular(file)
                 # An empty passphrase: OpenSSL would ask for one on the terminal.
                 context.load_cert_chain(files[0], files[1] if len(files) > 1 else None, password="")
             except ssl.SSLError as error:
@@ -121,6 +132,7 @@ def _trusting(roots: StrPath | None) -> ssl.SSLContext:
     if roots is None:
         return httpx.create_ssl_context()
     try:
+        check_regular(roots)
         if Path(roots).is_dir():
             return ssl.create_default_context(capath=roots)
         return ssl.create_default_context(cafile=roots)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.engine.codec import dump_evaluation_keys, evaluation_keys_blob_bytes
+from hetorch.engine.random import wipe
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
 from hetorch.plan.public import PublicPlan
@@ -16,7 +17,10 @@ MAKING_KEYS = "making evaluation keys"
 
 def secret_key(plan: PublicPlan, vault: Vault) -> SecretKey:
     """Return the vault's secret key for the plan's parameters; its seed is drawn on first use."""
-    return SecretKey.generate(plan.parameters, vault.seed(plan.parameters))
+    seed = vault.seed(plan.parameters)
+    key = SecretKey.generate(plan.parameters, seed)
+    wipe(seed)
+    return key
 
 
 def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: ProgressOption = None) -> StoredKeys:
@@ -36,7 +40,10 @@ def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: ProgressOpt
             keys = secret.evaluation_keys(spec, progress=report)
             return dump_evaluation_keys(plan.parameters, spec, keys)
 
-    return vault.evaluation_keys(plan.parameters, spec, make)
+    try:
+        return vault.evaluation_keys(plan.parameters, spec, make)
+    finally:
+        secret.wipe()
 
 
 def public_key_message(plan: PublicPlan, vault: Vault, progress: ProgressOption = None) -> bytes:
@@ -51,5 +58,7 @@ def public_key_message(plan: PublicPlan, vault: Vault, progress: ProgressOption 
             'compiled with weights="encrypted"'
         )
     keys = stored_evaluation_keys(plan, vault, progress)
-    key = secret_key(plan, vault).public_key()
+    secret = secret_key(plan, vault)
+    key = secret.public_key()
+    secret.wipe()
     return dump_named_public_key(plan, NamedPublicKey(keys.key_id, key))

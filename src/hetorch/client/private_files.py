@@ -10,8 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hetorch.atomic_files import PRIVATE, write_atomically
+from hetorch.atomic_files import PRIVATE, TEMPORARY_PREFIX, write_atomically
 from hetorch.errors import VaultError
+from hetorch.regular_files import open_regular
+
+MAX_BYTES = 1 << 20
+"""Most bytes that are read of a private file; a larger one is no file of a vault."""
+ANOTHER_FOLDER = "give a folder that only you can use and that stays: vault= or the variable HETORCH_VAULT"
+"""What to do where the vault's folder cannot be used. There is no folder to fall back to: one that does not stay would
+lose the key."""
 
 
 def private_folder(path: Path) -> None:
@@ -21,18 +28,23 @@ def private_folder(path: Path) -> None:
         path.chmod(0o700)  # the umask cuts mkdir's mode, and may take our own rights away
     except FileExistsError:
         pass
-    _check_private(path, os.stat(path), folder=True)
+    except OSError as error:
+        raise VaultError(f"the folder {path} cannot be made: {error.strerror}; {ANOTHER_FOLDER}") from error
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise VaultError(f"the folder {path} cannot be used: {error.strerror}; {ANOTHER_FOLDER}") from error
+    _check_private(path, status, folder=True)
 
 
 def read_private(path: Path) -> bytes:
     """Read a file; VaultError if others can read it, it is not ours, or it is a symbolic link."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open_regular(path, follow=False) as file:
+            _check_private(path, os.fstat(file.fileno()), folder=False)
+            return file.read(MAX_BYTES)
     except OSError as error:
         raise VaultError(f"{path} cannot be read: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        _check_private(path, os.fstat(file.fileno()), folder=False)
-        return file.read()
 
 
 def write_private(path: Path, data: bytes) -> None:
@@ -40,15 +52,32 @@ def write_private(path: Path, data: bytes) -> None:
     try:
         write_atomically(path, data, mode=PRIVATE)
     except OSError as error:
-        raise VaultError(f"{path} cannot be written: {error.strerror}") from error
+        raise VaultError(f"{path} cannot be written: {error.strerror}; {ANOTHER_FOLDER}") from error
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder until the block ends; other processes and threads wait for it."""
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the lock of a folder until the block ends; other processes and threads wait for it.
+
+    Every change of the folder holds it, so a temporary file that is there already was left by a process that was
+    killed: it is deleted. VaultError if the folder cannot be written.
+    """
+    path = folder / ".lock"
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as error:
+        raise VaultError(
+            f"the vault's folder {folder} cannot be used: {error.strerror}; {ANOTHER_FOLDER}"
+        ) from error
+    try:
+        _check_private(path, os.fstat(descriptor), folder=False)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
+                left.unlink(missing_ok=True)
+        except OSError as error:
+            raise VaultError(f"the vault's folder {folder} cannot be used: {error.strerror}") from error
         yield
     finally:
         os.close(descriptor)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from hetorch.client.transport import Answer, Body, Transport
+from hetorch.client.attempt import Body
+from hetorch.client.retries import PREDICT_REPEATS
+from hetorch.client.transport import Answer, Transport
 from hetorch.errors import RemoteError, WireError
 from hetorch.plan.public import MAX_BYTES, PublicPlan
 from hetorch.wire import addresses
@@ -22,52 +24,54 @@ class RemoteModel:
         self.name = name
         self._transport = transport
 
-    def public_plan(self) -> PublicPlan:
+    async def public_plan(self) -> PublicPlan:
         """Fetch the public plan, parsed strictly but not yet trusted (see `check_plan`).
 
         From then on the transport waits for answers as long as the server says that one request may take.
         """
-        answer = self._transport.send("GET", addresses.public_plan(self.name), limit=MAX_BYTES)
+        answer = await self._transport.send("GET", addresses.public_plan(self.name), limit=MAX_BYTES)
         self._transport.follow_time_limit(load_time_limit(answer.headers.get(TIME_LIMIT_HEADER, "")))
         return PublicPlan.from_bytes(answer.body)
 
-    def has_keys(self, key_id: str) -> bool:
+    async def has_keys(self, key_id: str) -> bool:
         """Ask whether the server has these evaluation keys."""
-        return self._is_there(addresses.stored_keys(self.name, key_id), Code.KEYS_MISSING)
+        return await self._is_there(addresses.stored_keys(self.name, key_id), Code.KEYS_MISSING)
 
-    def has_weights(self, key_id: str) -> bool:
+    async def has_weights(self, key_id: str) -> bool:
         """Ask whether the server has encrypted weights for these evaluation keys."""
-        return self._is_there(addresses.stored_weights(self.name, key_id), Code.WEIGHTS_MISSING)
+        return await self._is_there(addresses.stored_weights(self.name, key_id), Code.WEIGHTS_MISSING)
 
-    def put_keys(self, key_id: str, content: Body) -> None:
+    async def put_keys(self, key_id: str, content: Body) -> None:
         """Upload evaluation keys."""
-        answer = self._transport.send("PUT", addresses.keys(self.name), content=content)
+        answer = await self._transport.send("PUT", addresses.keys(self.name), content=content)
         stored = load_key_id(answer.body)
         if stored != key_id:
             raise WireError(f"the server stored the keys as {stored[:12]}…, they are {key_id[:12]}…")
 
-    def put_weights(self, key_id: str, body: Body) -> None:
+    async def put_weights(self, key_id: str, body: Body) -> None:
         """Upload encrypted weights for these evaluation keys, in place of those that the server may have."""
-        answer = self._transport.send("PUT", addresses.weights(self.name), content=body)
+        answer = await self._transport.send("PUT", addresses.weights(self.name), content=body)
         stored = load_key_id(answer.body)
         if stored != key_id:
             raise WireError(
                 f"the server stored the weights for the keys {stored[:12]}…, they are for {key_id[:12]}…"
             )
 
-    def predict(self, key_id: str, request: bytes, limit: int) -> Answer:
-        """Send a predict request; the body of the answer has at most `limit` bytes."""
-        return self._transport.send(
+    async def predict(self, key_id: str, request: bytes, limit: int, *, patient: bool = True) -> Answer:
+        """Send a predict request; the body of the answer has at most `limit` bytes. `patient` as for Transport.send."""
+        return await self._transport.send(
             "POST",
             addresses.predict(self.name),
             content=request,
             headers={addresses.KEY_ID_HEADER: key_id},
             limit=limit,
+            repeats=PREDICT_REPEATS,
+            patient=patient,
         )
 
-    def _is_there(self, path: str, missing: Code) -> bool:
+    async def _is_there(self, path: str, missing: Code) -> bool:
         try:
-            self._transport.get(path)
+            await self._transport.get(path)
         except RemoteError as error:
             # By the code: a 404 of a proxy, or for an unknown model, does not tell that an upload is missing.
             if error.code != missing:

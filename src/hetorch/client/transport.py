@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import httpx
 
+from hetorch.client.attempt import Attempt, Body, Reply
+from hetorch.client.blocking import BlockingDriver
 from hetorch.client.credentials import NONE, Credentials
+from hetorch.client.driver import AnyTransport, Driver, HttpOptions
 from hetorch.client.foreign_answers import is_web_page, tell_refusal, tell_web_page
+from hetorch.client.retries import REPEATS, pause_after_break, pause_when_busy, time_left
 from hetorch.client.server_address import ServerAddress
-from hetorch.client.watch import Watch
 from hetorch.errors import InputError, RemoteError
-from hetorch.quantities import size_text
 from hetorch.user_information import without_user_information
 from hetorch.wire.addresses import OCTETS
 from hetorch.wire.answers import load_error
 from hetorch.wire.codes import Code
-from hetorch.wire.limits import MAX_ANSWER_BYTES, MAX_RETRY_AFTER_SECONDS, MIN_RETRY_AFTER_SECONDS
-
-MAX_CONNECT_SECONDS = 10.0
-"""Longest time for making a connection, in seconds, also where one request may take longer."""
+from hetorch.wire.limits import MAX_ANSWER_BYTES
 
 FIRST_ANSWER_SECONDS = 60.0
 """Longest time for an answer before the server's own limit is known, in seconds: for the list of models and the public
 plan, which a server has at hand."""
-PIECE_BYTES = 1 << 20
-"""Bytes of a large body that are read and sent at a time."""
 ANSWER_ROOM_SECONDS = 30.0
 """Time that a client waits beyond the server's limit for one request, in seconds, so that it sees the server's own
 refusal and not a broken connection; a higher value only delays the report of a dead server."""
+BUSY_STATUSES = (Code.BUSY.status, 429)
+"""Statuses that ask for patience: busy, and too many requests. By the status: a proxy before the server, which has no
+codes, may be busy too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,28 +45,10 @@ class Answer:
     last_byte: float
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A large request body of `size` bytes. `pieces` is called at each attempt and makes the bytes as they are sent."""
-
-    size: int
-    pieces: Callable[[], Iterable[bytes]]
-
-
-def bytes_body(data: bytes, report: Callable[[int, int], None]) -> Body:
-    """Return a body with these bytes; `report` is called with the bytes sent and all bytes as they are sent."""
-
-    def pieces() -> Iterable[bytes]:
-        for begin in range(0, len(data), PIECE_BYTES):
-            report(begin, len(data))
-            yield data[begin : begin + PIECE_BYTES]
-        report(len(data), len(data))
-
-    return Body(len(data), pieces)
-
-
 class Transport:
-    """Requests to one base address; a busy server (503) is asked again until `timeout` seconds have passed.
+    """Requests to one base address; a busy server (503, 429) is asked again until `timeout` seconds have passed.
+
+    Many threads, or the tasks of one event loop, may use one transport.
 
     Args:
         url: base address, such as "http://127.0.0.1:8000" or "https://name:password@host"; InputError if it is none.
@@ -75,6 +56,7 @@ class Transport:
             FIRST_ANSWER_SECONDS, and for as long as the server allows itself once that is known (follow_time_limit).
         credentials: token, headers and certificates; InputError if they cannot be used for this address.
         transport: sends the requests in place of httpx's own, for tests and recordings.
+        driver: the way of waiting; in the caller's thread if left out.
 
     Attributes:
         url: the base address for messages, without name and password.
@@ -86,7 +68,8 @@ class Transport:
         *,
         timeout: float | None,
         credentials: Credentials = NONE,
-        transport: httpx.BaseTransport | None = None,
+        transport: AnyTransport | None = None,
+        driver: Driver | None = None,
     ) -> None:
         if timeout is not None and not timeout > 0:
             raise InputError(f"timeout must be a positive number of seconds, got {timeout!r}")
@@ -95,36 +78,40 @@ class Transport:
         self._signed = address.auth is not None
         self._follows = timeout is None
         self._timeout = FIRST_ANSWER_SECONDS if timeout is None else timeout
-        self._watch = Watch()
+        self._driver = driver or BlockingDriver()
+        self._reached = False
         headers = credentials.headers_for(address)
-        tls = credentials.tls()
+        self._token = headers.get("Authorization", "").removeprefix("Bearer ")
+        options = HttpOptions(
+            base_url=address.url,
+            auth=address.auth,
+            verify=credentials.tls(),
+            trust_env=not address.is_loopback,  # a proxy cannot reach this machine's own loopback
+            # A compressed answer could grow without bound.
+            headers=headers | {"Accept-Encoding": "identity"},
+            transport=transport,
+        )
         try:
-            self._http = httpx.Client(
-                base_url=address.url,
-                auth=address.auth,
-                transport=transport,
-                verify=tls,
-                trust_env=not address.is_loopback,  # a proxy cannot reach this machine's own loopback
-                # A compressed answer could grow without bound.
-                headers=headers | {"Accept-Encoding": "identity"},
-            )
+            self._http = self._driver.exchange(options)
+        except InputError:
+            raise
         except (ValueError, ImportError, httpx.InvalidURL) as error:
             raise InputError(
                 "the proxy that the environment names (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY) cannot be used: "
                 f"{without_user_information(str(error))}"
             ) from None
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        await self.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        await self._http.close()
 
     def follow_time_limit(self, seconds: float) -> None:
         """Wait from now on as long as a server that allows itself `seconds` for one request, and some room.
@@ -134,11 +121,11 @@ class Transport:
         if self._follows:
             self._timeout = seconds + ANSWER_ROOM_SECONDS
 
-    def get(self, path: str, *, limit: int = MAX_ANSWER_BYTES) -> bytes:
+    async def get(self, path: str, *, limit: int = MAX_ANSWER_BYTES) -> bytes:
         """Return the body of an answer of at most `limit` bytes; RemoteError for anything else."""
-        return self.send("GET", path, limit=limit).body
+        return (await self.send("GET", path, limit=limit)).body
 
-    def send(
+    async def send(
         self,
         method: str,
         path: str,
@@ -146,8 +133,21 @@ class Transport:
         content: bytes | Body | None = None,
         headers: dict[str, str] | None = None,
         limit: int = MAX_ANSWER_BYTES,
+        repeats: int = REPEATS,
+        patient: bool = True,
     ) -> Answer:
         """Send one request and return its answer.
+
+        Args:
+            method: the HTTP method.
+            path: the path below the base address.
+            content: the body.
+            headers: more headers.
+            limit: most bytes of the answer's body.
+            repeats: times that the request is sent again if its connection breaks: 0 for one that does something each
+                time that it comes. Without a connection it is sent again as often as REPEATS says, if this server was
+                reached before.
+            patient: False to raise at once where the server is busy or cannot be reached, since there is another one.
 
         Raises:
             RemoteError: the server cannot be reached, is too slow or refuses, or its answer has more than `limit`
@@ -158,122 +158,108 @@ class Transport:
             sent["Content-Type"] = OCTETS
         if isinstance(content, Body):
             sent["Content-Length"] = str(content.size)
-        deadline = time.monotonic() + self._timeout
+        end = time.monotonic() + self._timeout
+        broken = 0
         while True:
+            left = time_left(self.url)
+            seconds = self._timeout if left is None else min(self._timeout, left)
+            attempt = Attempt(self.url, method, path, content, sent, limit, seconds, left)
             try:
-                return self._once(method, path, content, sent, limit)
+                return await self._once(attempt)
+            except _Unanswered as failure:
+                again = repeats if failure.sent else REPEATS * self._reached
+                if broken >= again or not patient:
+                    raise failure.error from failure.error.__cause__
+                pause, broken, error = pause_after_break(broken), broken + 1, failure.error
             except _Busy as busy:
-                if time.monotonic() + busy.pause > deadline:
-                    raise RemoteError(busy.sentence, Code.BUSY.status, busy.code) from None
-                time.sleep(busy.pause)
+                pause, error = busy.pause, busy.error
+                if time.monotonic() + pause > end or not patient:
+                    raise error from None
+            left = time_left(self.url)
+            if left is not None and pause > left:
+                raise error from error.__cause__
+            await self._driver.pause(pause)
 
-    def _once(
-        self, method: str, path: str, content: bytes | Body | None, headers: dict[str, str], limit: int
-    ) -> Answer:
-        """Make one attempt; _Busy if the server is busy, RemoteError for any other failure."""
-        start = time.perf_counter()
-        sent = content.pieces() if isinstance(content, Body) else content
-        size = content.size if isinstance(content, Body) else len(content or b"")
-        watch = self._watch
+    async def _once(self, attempt: Attempt) -> Answer:
+        """Make one attempt; _Busy if the server is busy, _Unanswered without a connection or if it broke, RemoteError
+        for any other failure."""
         try:
-            with (
-                watch.over_request(size, self._timeout),
-                self._http.stream(
-                    method,
-                    path,
-                    content=sent,
-                    headers=headers,
-                    timeout=httpx.Timeout(self._timeout, connect=min(self._timeout, MAX_CONNECT_SECONDS)),
-                    extensions={"trace": watch.trace},
-                ) as response,
-            ):
-                first_byte = time.perf_counter() - start
-                ok = response.is_success and not is_web_page(response)
-                body = self._read(response, limit) if ok else self._beginning(response)
-        except httpx.ProxyError as error:
-            raise RemoteError(
-                f"the proxy before {self.url} (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY) makes no connection: "
-                f"{without_user_information(str(error))}"
-            ) from error
-        except httpx.ConnectError as error:
-            if "[SSL" in str(error):
-                raise RemoteError(
-                    f"the server at {self.url} has no TLS that can be trusted: {error}; give the file of its root with "
-                    "verify= (hetorch predict --ca), and your own with cert= if it asks for one"
-                ) from error
-            raise RemoteError(
-                f"no server answers at {self.url}: {without_user_information(str(error))}; is `hetorch serve` running?"
-            ) from error
+            reply = await self._http.once(attempt)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            if watch.expired or isinstance(error, httpx.TimeoutException):
-                raise RemoteError(
-                    f"the server at {self.url} did not answer {method} {path} within {self._timeout:g} s; "
-                    "give a longer timeout or ask the server's owner"
-                ) from error
-            detail = without_user_information(str(error)) or type(error).__name__
-            raise RemoteError(
-                f"the connection to {self.url} broke during {method} {path}: {detail}"
-            ) from error
+            raise self._failure(attempt, error) from error
+        self._reached = True
+        response, body = reply.response, reply.body
         if response.is_success and is_web_page(response, body):
-            raise RemoteError(tell_web_page(self.url, body), response.status_code)
-        if ok:
-            return Answer(body, response.headers, first_byte, time.perf_counter() - start)
-        raise self._refusal(response, body, size)
+            raise RemoteError(self._without_token(tell_web_page(self.url, body)), response.status_code)
+        if reply.complete:
+            return Answer(body, response.headers, reply.first_byte, reply.last_byte)
+        raise self._refusal(reply, attempt.size)
 
-    def _read(self, response: httpx.Response, limit: int) -> bytes:
-        if "content-encoding" in response.headers:
-            raise RemoteError(f"the server at {self.url} sent a compressed answer, which was not asked for")
-        body = bytearray()
-        # httpx bounds each read; a server that sends byte by byte keeps within that bound for ever.
-        deadline = time.monotonic() + self._timeout
-        for chunk in response.iter_raw():
-            if time.monotonic() > deadline:
-                raise RemoteError(
-                    f"the server at {self.url} did not finish its answer within {self._timeout:g} s of its beginning"
-                )
-            body += chunk
-            if len(body) > limit:
-                raise RemoteError(f"the server at {self.url} sent more than the {size_text(limit)} expected")
-        return bytes(body)
-
-    def _beginning(self, response: httpx.Response) -> bytes:
-        """Read at most MAX_ANSWER_BYTES of a refusal or a web page; nothing of one that is compressed."""
-        body = bytearray()
-        if "content-encoding" in response.headers:
-            return b""
-        deadline = time.monotonic() + self._timeout
-        for chunk in response.iter_raw():
-            body += chunk
-            if len(body) >= MAX_ANSWER_BYTES or time.monotonic() > deadline:
-                break
-        return bytes(body[:MAX_ANSWER_BYTES])
-
-    def _refusal(self, response: httpx.Response, body: bytes, sent: int) -> Exception:
-        status = response.status_code
-        error = load_error(body)
-        if error is None:
-            message = tell_refusal(self.url, response, body, sent, signed=self._signed)
+    def _failure(self, attempt: Attempt, error: Exception) -> Exception:
+        """Return the error for a request without an answer, made from one of httpx."""
+        detail = without_user_information(str(error))
+        asked = f"{attempt.method} {attempt.path}"
+        told: Exception
+        if isinstance(error, httpx.ProxyError):
+            told = RemoteError(
+                f"the proxy before {self.url} (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY) makes no connection: {detail}"
+            )
+        elif isinstance(error, httpx.ConnectError) and "[SSL" in str(error):
+            told = RemoteError(
+                f"the server at {self.url} has no TLS that can be trusted: {error}; give the file of its root with "
+                "verify= (hetorch predict --ca), and your own with cert= if it asks for one"
+            )
+        elif isinstance(error, httpx.ConnectError):
+            refused = f"no server answers at {self.url}: {detail}; is `hetorch serve` running?"
+            told = _Unanswered(_caused(RemoteError(refused), error), sent=False)
+        elif isinstance(error, httpx.TimeoutException):
+            told = RemoteError(
+                f"the server at {self.url} did not answer {asked} within {attempt.seconds:g} s; "
+                "give a longer timeout or ask the server's owner"
+            )
         else:
-            message = f"the server at {self.url} says: {error.sentence}"
-        code = None if error is None else error.code
-        if (
-            status == Code.BUSY.status
-        ):  # by the status: a proxy before the server, which has no codes, may be busy too
-            return _Busy(message, code, _retry_after(response.headers.get("retry-after", "")))
-        return RemoteError(message, status, code)
+            broke = f"the connection to {self.url} broke during {asked}: {detail or type(error).__name__}"
+            told = RemoteError(broke)
+            if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
+                told = _Unanswered(_caused(told, error), sent=True)
+        return told
+
+    def _without_token(self, message: str) -> str:
+        """Return a message without the token, which the other side may have repeated."""
+        return message.replace(self._token, "…") if self._token else message
+
+    def _refusal(self, reply: Reply, sent: int) -> Exception:
+        status = reply.response.status_code
+        stated = load_error(reply.body)
+        if stated is None:
+            message = tell_refusal(self.url, reply.response, reply.body, sent, signed=self._signed)
+        else:
+            message = f"the server at {self.url} says: {stated.sentence}"
+        error = RemoteError(self._without_token(message), status, None if stated is None else stated.code)
+        retry_after = reply.response.headers.get("retry-after", "")
+        if status == Code.BUSY.status or (status in BUSY_STATUSES and retry_after):
+            return _Busy(error, pause_when_busy(retry_after))
+        return error
 
 
 class _Busy(Exception):
-    """A 503: the server is busy; ask again after `pause` seconds."""
+    """The server is busy; ask again after `pause` seconds, or raise `error`."""
 
-    def __init__(self, sentence: str, code: str | None, pause: float) -> None:
-        super().__init__(sentence)
-        self.sentence = sentence
-        self.code = code
+    def __init__(self, error: RemoteError, pause: float) -> None:
+        super().__init__(str(error))
+        self.error = error
         self.pause = pause
 
 
-def _retry_after(header: str) -> float:
-    """Return the pause in seconds that a Retry-After header asks for, within our limits; 1 s if it is not a number."""
-    asked = float(header) if header.isascii() and header.isdigit() else 1.0
-    return min(max(asked, MIN_RETRY_AFTER_SECONDS), MAX_RETRY_AFTER_SECONDS)
+class _Unanswered(Exception):
+    """There was no connection, or it broke when something was `sent`; `error` tells it."""
+
+    def __init__(self, error: RemoteError, *, sent: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.sent = sent
+
+
+def _caused(error: RemoteError, cause: Exception) -> RemoteError:
+    error.__cause__ = cause
+    return error

@@ -10,20 +10,36 @@ import math
 
 from hetorch.engine.codec import evaluation_keys_blob_bytes
 from hetorch.errors import PlanFormatError, PlanUseError, SecurityError
+from hetorch.machine_memory import available_memory
 from hetorch.params import Security
 from hetorch.params.security import max_log2_qp
-from hetorch.plan.public import PublicPlan
-from hetorch.quantities import count_text, exact_size_text
+from hetorch.plan.memory import key_memory
+from hetorch.plan.public import OUTPUT_ROOM_BITS, PublicPlan
+from hetorch.quantities import count_text, exact_size_text, size_text
 from hetorch.wire.limits import MAX_KEY_BYTES
 from hetorch.wire.predict import request_limits, response_limits
 
+INPUT_ROOM_BITS = 20
+"""Least room at the input of a plan, in bits: between its scale, times the larger of 1 and the calibrated magnitude,
+and half of its modulus. The compiler leaves more. A plan without room would make encoded inputs wrap around the
+modulus, and so show how large they are. Raised, plans of one level may be refused."""
+OUTPUT_HEADROOM_BITS = 1 + OUTPUT_ROOM_BITS
+"""Least room at the output, in bits, above half of the range of the calibrated outputs: as much as the compiler leaves,
+one bit for the sign and the others for inputs that calibration did not see."""
+PRIME_SLACK_BITS = 0.1
+"""Bits by which primes may miss the size that the compiler asked for."""
+KEY_COPIES = 3
+"""Copies of the evaluation keys' bytes on the wire that exist while they are written, beside the keys themselves
+(measured, at 22 and at 36 bits a prime). Raised, clients of small machines refuse more plans."""
+SLOT_ARRAYS = 3
+"""Arrays of a polynomial's size (8 bytes a coefficient) that each ciphertext takes beside its residues: slots, as real
+and as complex numbers. Raised, clients of small machines refuse more plans."""
 MAX_CIPHERTEXTS = 1024
 """Most ciphertexts of one request, and of one response."""
 DEFAULT_MAX_KEY_BYTES = MAX_KEY_BYTES
 """Most evaluation keys that a plan may ask for, in bytes on the wire."""
 DEFAULT_MAX_MESSAGE_BYTES = 4 << 30
-"""Longest request or response that a plan may ask for, in bytes on the wire. A request takes up to 6.4 times as much in
-memory while it is made, as keys do."""
+"""Longest request or response that a plan may ask for, in bytes on the wire; the free memory may allow less."""
 
 
 def check_plan(
@@ -49,6 +65,7 @@ def check_plan(
     _check_security(plan, allow_insecure)
     _check_key_spec(plan, max_key_bytes)
     _check_messages(plan)
+    _check_room(plan)
     # A plan of a few bytes may ask for any number of the largest ciphertexts.
     requests, responses = request_limits(plan).smallest, response_limits(plan).largest  # requests are seeded
     for name, size in (("requests", requests), ("responses", responses)):
@@ -57,6 +74,27 @@ def check_plan(
                 f"the plan {plan.name!r} has {name} of {exact_size_text(size)}, more than the "
                 f"{exact_size_text(max_message_bytes)} allowed; raise max_message_bytes= of hetorch.Client if "
                 "you trust it"
+            )
+    _check_memory(plan, requests, responses)
+
+
+def _check_memory(plan: PublicPlan, requests: int, responses: int) -> None:
+    """Raise PlanUseError if keys or messages need more memory than is free on this machine or in its control group."""
+    free = available_memory()
+    if free is None:
+        return
+    parameters, spec = plan.parameters, plan.key_spec
+    keys = KEY_COPIES * evaluation_keys_blob_bytes(parameters, spec) + key_memory(parameters, spec)
+    polynomial = parameters.ring_degree * 8
+    incoming = plan.input_count * 2 * (plan.input_level + 1) * polynomial
+    outgoing = plan.output_count * 2 * (plan.output_level + 1) * polynomial
+    slots = (plan.input_count + plan.output_count) * SLOT_ARRAYS * polynomial
+    messages = requests + responses + incoming + outgoing + slots
+    for name, size in (("evaluation keys", keys), ("one request and its answer", messages)):
+        if size > free:
+            raise PlanUseError(
+                f"the plan {plan.name!r} needs about {size_text(size)} of memory here for {name}, and "
+                f"{size_text(max(free, 0))} are free on this machine or in its control group; nothing was sent"
             )
 
 
@@ -114,8 +152,33 @@ def _check_messages(plan: PublicPlan) -> None:
             raise PlanFormatError(
                 f"the plan {plan.name!r} has the {name} level {level}, outside 0..{parameters.max_level}"
             )
-        modulus_bits = sum(math.log2(q) for q in parameters.modulus_chain[: level + 1])
+        modulus_bits = _modulus_bits(plan, level)
         if not (math.isfinite(scale) and scale > 1.0 and math.log2(scale) < modulus_bits):
             raise PlanFormatError(
                 f"the plan {plan.name!r} has the {name} scale {scale!r}, outside 1..2^{modulus_bits:.0f}"
             )
+
+
+def _check_room(plan: PublicPlan) -> None:
+    """Raise PlanUseError unless inputs and outputs lie far below their moduli."""
+    calibrated = max(1.0, *map(abs, plan.input_range))
+    room = _modulus_bits(plan, plan.input_level) - 1 - math.log2(plan.input_scale) - math.log2(calibrated)
+    if room < INPUT_ROOM_BITS:
+        raise PlanUseError(
+            f"the plan {plan.name!r} leaves {room:.1f} bits of room at the input, fewer than the {INPUT_ROOM_BITS} "
+            "needed: inputs would wrap around the modulus, and show how large they are; nothing was sent"
+        )
+    largest = plan.output_range / 2
+    if largest > 0:
+        room = _modulus_bits(plan, plan.output_level) - math.log2(plan.output_scale) - math.log2(largest)
+        if room < OUTPUT_HEADROOM_BITS - PRIME_SLACK_BITS:
+            raise PlanUseError(
+                f"the plan {plan.name!r} leaves {room:.1f} bits of room at the output, fewer than the "
+                f"{OUTPUT_HEADROOM_BITS} that hetorch.compile leaves: results would wrap around the modulus; nothing "
+                "was sent"
+            )
+
+
+def _modulus_bits(plan: PublicPlan, level: int) -> float:
+    """Return log2 of the modulus of a level."""
+    return sum(math.log2(q) for q in plan.parameters.modulus_chain[: level + 1])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hetorch.client.attempt import bytes_body
 from hetorch.client.key_making import secret_key, stored_evaluation_keys
 from hetorch.client.remote_model import RemoteModel
-from hetorch.client.transport import bytes_body
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import file_body, plan_body, read_key_id
 from hetorch.errors import WireError
@@ -42,55 +42,55 @@ class Uploads:
         self._keys: StoredKeys | None = None
         self._weights_sent = False
 
-    def keys(self) -> StoredKeys:
+    async def keys(self) -> StoredKeys:
         """Return the evaluation keys, which the first call makes if necessary and uploads."""
         if self._keys is None:
             keys = stored_evaluation_keys(self._plan, self._vault, self._progress)
-            self._put_keys(keys)
+            await self._put_keys(keys)
             self._keys = keys
         return self._keys
 
-    def prepare(self) -> StoredKeys:
+    async def prepare(self) -> StoredKeys:
         """Upload keys and weights that the server does not have, at the first call; return the keys."""
-        keys = self.keys()
+        keys = await self.keys()
         if self._weights is not None and not self._weights_sent:
-            if not self._remote.has_weights(keys.key_id):
-                self._put_weights(self._weights, keys)
+            if not await self._remote.has_weights(keys.key_id):
+                await self._put_weights(self._weights, keys)
             self._weights_sent = True
         return keys
 
-    def replace_weights(self, weights: Plan | Path) -> None:
+    async def replace_weights(self, weights: Plan | Path) -> None:
         """Upload weights in place of those that the server may have, and again whenever it has dropped them."""
-        self._put_weights(weights, self.keys())
+        await self._put_weights(weights, await self.keys())
         self._weights, self._weights_sent = weights, True
 
-    def supply(self, code: str | None) -> bool:
+    async def supply(self, code: str | None) -> bool:
         """Upload the thing that the server misses according to an error code; False if the code names no such thing, or
         this client does not have it."""
-        keys = self.keys()
+        keys = await self.keys()
         if code == Code.KEYS_MISSING:
-            self._put_keys(keys)
+            await self._put_keys(keys)
             return True
         if code == Code.WEIGHTS_MISSING and self._weights is not None:
-            self._put_weights(self._weights, keys)
+            await self._put_weights(self._weights, keys)
             return True
         return False
 
-    def _put_keys(self, keys: StoredKeys) -> None:
+    async def _put_keys(self, keys: StoredKeys) -> None:
         """Upload the keys unless the server has them."""
-        if self._remote.has_keys(keys.key_id):
+        if await self._remote.has_keys(keys.key_id):
             return
         data = keys.read()
         with reporting(self._progress, UPLOADING_KEYS, len(data)) as report:
-            self._remote.put_keys(keys.key_id, bytes_body(data, counted(report, UPLOADING_KEYS)))
+            await self._remote.put_keys(keys.key_id, bytes_body(data, counted(report, UPLOADING_KEYS)))
 
-    def _put_weights(self, weights: Plan | Path, keys: StoredKeys) -> None:
+    async def _put_weights(self, weights: Plan | Path, keys: StoredKeys) -> None:
         """Upload weights, those of a plan encrypted under the vault's secret key; WireError if a file is for other
         keys."""
         if isinstance(weights, Plan):
             secret = secret_key(self._plan, self._vault)
             with plan_body(weights, secret, keys.key_id, self._progress) as body:
-                self._remote.put_weights(keys.key_id, body)
+                await self._remote.put_weights(keys.key_id, body)
         else:
             made_for = read_key_id(self._plan, weights)
             if made_for != keys.key_id:
@@ -99,4 +99,4 @@ class Uploads:
                     f"{keys.key_id[:12]}…; have them encrypted with its public key (hetorch public-key)"
                 )
             with file_body(weights, self._progress) as body:
-                self._remote.put_weights(keys.key_id, body)
+                await self._remote.put_weights(keys.key_id, body)

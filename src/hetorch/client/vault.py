@@ -28,13 +28,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from hetorch.client.private_files import locked, private_folder, read_private, write_private
+from hetorch.client.private_files import ANOTHER_FOLDER, locked, private_folder, read_private, write_private
 from hetorch.engine.codec import is_of_other_version
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.random import SEED_BYTES, random_seed
+from hetorch.engine.random import SEED_BYTES, random_seed, wipe
 from hetorch.errors import VaultError
 from hetorch.params import ParameterSet
 from hetorch.quantities import count_text
+from hetorch.regular_files import read_regular
 
 log = logging.getLogger("hetorch.client")
 """Tells of each new secret key. Whether there was an earlier one in a folder that is gone nobody can know."""
@@ -51,7 +52,7 @@ class StoredKeys:
     def read(self) -> bytes:
         """Return the bytes, checked against the id; VaultError if the file was changed."""
         try:
-            data = self.path.read_bytes()
+            data = read_regular(self.path)
         except OSError as error:
             raise VaultError(
                 f"the evaluation keys in {self.path} cannot be read: {error.strerror}"
@@ -74,11 +75,6 @@ class SharedSoFar:
 
     results: int
     spent: Fraction
-
-
-ANOTHER_FOLDER = "give a folder that only you can use and that stays: vault= or the variable HETORCH_VAULT"
-"""What to do where the vault's folder cannot be used. There is no folder to fall back to: one that does not stay would
-lose the key."""
 
 
 def default_vault_path() -> Path:
@@ -220,7 +216,9 @@ def _checked_seed(folder: Path) -> bytes:
                 f"the secret {path} is gone; put it back from a copy, or delete the folder {folder} for a new key: "
                 "what was encrypted under the old one is then lost"
             )
-        write_private(path, random_seed())
+        drawn = random_seed()
+        write_private(path, drawn)
+        wipe(drawn)
         log.warning(
             "made a new secret key in %s: keep this folder, without it results cannot be read; this key reads nothing "
             "that was encrypted under an earlier one",
@@ -250,8 +248,7 @@ def _seed_id(folder: Path, seed: bytes) -> str:
 
 def _is_of_other_version(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
-            return is_of_other_version(file.read(5))
+        return is_of_other_version(read_regular(path, 5))
     except OSError as error:
         raise VaultError(f"the evaluation keys in {path} cannot be read: {error.strerror}") from error
 

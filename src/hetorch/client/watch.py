@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping
 
 from hetorch.wire.limits import SLOWEST_BYTES_PER_SECOND
@@ -23,16 +24,18 @@ class Watch:
         self._socket: socket.socket | None = None
         self._timer: threading.Timer | None = None
         self._size = 0
+        self._end: float | None = None
         self.expired = False
         """True once the connection of the latest request was cut."""
 
     @contextlib.contextmanager
-    def over_request(self, size: int, timeout: float) -> Iterator[None]:
+    def over_request(self, size: int, timeout: float, left: float | None = None) -> Iterator[None]:
         """Watch one request with a body of `size` bytes, to which `trace` is given.
 
-        `timeout`: seconds from the end of the request to the head of the answer.
+        `timeout`: seconds from the end of the request to the head of the answer. `left`: seconds for both together.
         """
         self._size = size
+        self._end = None if left is None else time.monotonic() + left
         self._timeout = timeout
         self.expired = False
         try:
@@ -54,6 +57,8 @@ class Watch:
 
     def _start(self, seconds: float) -> None:
         self._stop()
+        if self._end is not None:
+            seconds = min(seconds, max(self._end - time.monotonic(), 0.0))
         self._timer = threading.Timer(seconds, self._cut)
         self._timer.daemon = True
         self._timer.start()

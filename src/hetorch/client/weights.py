@@ -8,15 +8,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from hetorch.client.attempt import PIECE_BYTES, Body
+from hetorch.client.blocking import finish
 from hetorch.client.catalogue import choose_model
 from hetorch.client.credentials import Credentials, StrPath
-from hetorch.client.transport import PIECE_BYTES, Body, Transport
+from hetorch.client.transport import Transport
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import InputError, PlanUseError, StorageError, WireError
 from hetorch.model_owner.encrypt import ENCRYPTING, weights_message
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.progress import ProgressOption, counted, reporting
+from hetorch.regular_files import open_regular, read_regular
 from hetorch.wire.frame import HEADER_BYTES
 from hetorch.wire.weights import WeightsFormat, read_weights_header
 
@@ -69,8 +72,7 @@ def read_key_id(public: PublicPlan, path: Path) -> str:
     WireError unless it is a file of weights of this plan, StorageError if it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(HEADER_BYTES)
+        head = read_regular(path, HEADER_BYTES)
     except OSError as error:
         raise _unreadable(path, error) from None
     try:
@@ -98,7 +100,7 @@ def file_body(path: Path, progress: ProgressOption) -> Iterator[Body]:
     def pieces(report: Callable[[int, int], None]) -> Iterator[bytes]:
         sent = 0
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 while piece := file.read(PIECE_BYTES):
                     report(sent, size)
                     yield piece
@@ -149,9 +151,16 @@ def upload_weights(
         RemoteError: the server cannot be reached or refuses.
     """
     credentials = Credentials(token, headers, verify, cert, allow_plain_http)
-    with Transport(url, timeout=timeout, credentials=credentials) as transport:
-        remote = choose_model(transport, model)
-        public = remote.public_plan()
+    return finish(_upload(Transport(url, timeout=timeout, credentials=credentials), path, model, progress))
+
+
+async def _upload(
+    transport: Transport, path: str | os.PathLike[str], model: str | None, progress: ProgressOption
+) -> str:
+    """Upload a file of encrypted weights, and close the transport."""
+    async with transport:
+        remote = await choose_model(transport, model)
+        public = await remote.public_plan()
         opened = open_source(public, Path(path))
         if isinstance(opened, Plan):
             raise InputError(
@@ -160,7 +169,7 @@ def upload_weights(
             )
         key_id = read_key_id(public, opened)
         with file_body(opened, progress) as body:
-            remote.put_weights(key_id, body)
+            await remote.put_weights(key_id, body)
     return key_id
 
 

@@ -207,6 +207,14 @@ class CompileOptions(BaseModel):
         gt=0,
         lt=1,
     )
+    shared_queries: Whole | None = _option(
+        None,
+        "a whole number of at least 1",
+        "Number of results that each data owner will share in all (Sharing, --for-sharing). The precision is then so "
+        "fine that the noise which hides the key is at most a tenth of the outputs' range, for one sample a request or "
+        "batch_size of them.",
+        ge=1,
+    )
     security: SecurityLevel = _option(
         Security.CLASSICAL_128,
         "a security level",
@@ -345,6 +353,8 @@ class CompileOptions(BaseModel):
         return self.weights == "encrypted"
 
 
+ONE_VALUE = ("name", "outputs")
+"""Options that a sweep has one value of: another one would be another network."""
 ANALYSIS_OPTIONS = (
     "outputs",
     *(name for name in CompileOptions.model_fields if name.startswith("activation_") or name == "strict"),

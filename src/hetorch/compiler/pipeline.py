@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -28,9 +29,11 @@ from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.request import Request
 from hetorch.compiler.search.search import search
 from hetorch.compiler.search.variants import program_variants
+from hetorch.engine.sharing import MOST_NOISE, noise_gain
 from hetorch.errors import ApproximationWarning, InfeasibleError
-from hetorch.ir.matrix_memory import SMALLER, machine_memory, too_large
+from hetorch.ir.matrix_memory import SMALLER, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
+from hetorch.machine_memory import machine_memory
 from hetorch.plan import Plan
 from hetorch.plan.interface import PLAIN, Interface
 from hetorch.plan.keys import required_keys
@@ -230,8 +233,14 @@ def _check_memory(name: str, fused: TensorProgram) -> None:
 
 
 def chosen_precision(options: CompileOptions, approximated: Approximated) -> float:
-    """Return the precision that the user asked for, or else one in proportion to the error of the approximations."""
-    return options.precision or min(max(NOISE_SHARE * approximated.error, FINEST), COARSEST)
+    """Return the precision that the user asked for, or else one in proportion to the error of the approximations; a
+    finer one where results are to be shared."""
+    precision = options.precision or min(max(NOISE_SHARE * approximated.error, FINEST), COARSEST)
+    if options.shared_queries is None:
+        return precision
+    samples = 1 << ((options.batch_size or 1) - 1).bit_length()
+    values = samples * math.prod(approximated.program.output_shape)
+    return min(precision, MOST_NOISE / noise_gain(options.shared_queries, values))
 
 
 def _plan(

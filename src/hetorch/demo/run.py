@@ -26,6 +26,7 @@ from hetorch.params import ParameterSet
 from hetorch.params.security import max_log2_qp
 from hetorch.plan.plan import Plan
 from hetorch.progress import Progress, counted
+from hetorch.wire.addresses import STATUS
 
 CALIBRATION_COUNT = 512
 """Number of training digits on which the plan is calibrated."""
@@ -120,7 +121,7 @@ def _serve_and_query(
                 raise HetorchError(
                     f"the client process failed: {tail(client_log)}; the server says: {tail(server_log)}"
                 )
-        peak = int(httpx.get(f"{url}/v1/metrics", trust_env=False).json()["peak_memory_bytes"])
+        peak = int(httpx.get(f"{url}{STATUS}", trust_env=False).json()["numbers"]["peak_memory_bytes"])
         stop(server)
     clock.lap("query")
     with np.load(outputs, allow_pickle=False) as archive:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import secrets
 from collections.abc import Iterator
@@ -39,7 +40,12 @@ def keystream(seed: bytes, length: int, *, domain: bytes) -> bytes:
     Raises:
         InputError: an argument is out of range.
     """
-    return b"".join(keystream_pieces(seed, length, domain=domain))
+    pieces = list(keystream_pieces(seed, length, domain=domain))
+    if len(pieces) == 1:
+        return pieces[0]
+    stream = b"".join(pieces)
+    wipe(*pieces)
+    return stream
 
 
 def keystream_pieces(seed: bytes, length: int, *, domain: bytes) -> Iterator[bytes]:
@@ -52,8 +58,22 @@ def keystream_pieces(seed: bytes, length: int, *, domain: bytes) -> Iterator[byt
         raise InputError(
             f"a keystream has 0 to 2^38 bytes, got {length}; take another seed or domain for more"
         )
-    key = hashlib.sha256(domain + seed).digest()
+    state = hashlib.sha256(domain)
+    state.update(seed)
+    key = state.digest()
     encryptor = Cipher(ChaCha20(key, _ZERO_COUNTER_AND_NONCE), mode=None).encryptor()
+    wipe(key)  # OpenSSL has a copy, which it clears
     for _ in range(length // len(_ZEROS)):
         yield encryptor.update(_ZEROS)
     yield encryptor.update(_ZEROS[: length % len(_ZEROS)])
+
+
+def wipe(*secrets: bytes) -> None:
+    """Overwrite byte strings with zeros where they are in memory.
+
+    They must belong to the caller alone, who forgets them: Python takes byte strings for unchangeable, and shares those
+    of one byte, which stay as they are.
+    """
+    for secret in secrets:
+        if len(secret) > 1:
+            ctypes.memset(ctypes.c_char_p(secret), 0, len(secret))

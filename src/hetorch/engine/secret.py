@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +12,8 @@ from hetorch.engine.bootstrapping import BootstrapKeySpec, KeyEnd
 from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Slots, slot_values
-from hetorch.engine.random import SEED_BYTES, keystream, random_seed
+from hetorch.engine.random import SEED_BYTES, keystream, random_seed, wipe
+from hetorch.engine.sharing import Sharing
 from hetorch.engine.uniform import uniform_pieces
 from hetorch.errors import InputError, LevelError, ParameterError
 from hetorch.params import ParameterSet
@@ -27,44 +26,6 @@ _SPARSE_BYTES = 24
 UniformSource = Callable[[int, int], bytes | Iterator[bytes]]
 """A function of (index, length) that returns the bytes of a uniform polynomial: 16 for each residue, row by row
 (cpp/ring/sample.h)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sharing:
-    """The circumstances under which decrypted values are shared with others than the key holder.
-
-    `error_bound` is the largest error of a value against the exact computation, in the values' units; `queries` is the
-    total number of results of this key that will be shared (tau); `security_bits` is the statistical security s, at
-    least 30. The noise protects results of a server that follows the protocol. A server that does not can put the key
-    itself into a result, and no noise hides that: share only results that an honest server computed.
-    """
-
-    error_bound: float
-    queries: int
-    security_bits: int = 30
-
-    def __post_init__(self) -> None:
-        if not (self.error_bound > 0 and math.isfinite(self.error_bound)):
-            raise InputError(f"error_bound must be above 0 and finite, got {self.error_bound}")
-        if not isinstance(self.queries, int) or self.queries < 1:
-            raise InputError(
-                f"queries counts the shared results of this key, a whole number of at least 1, got {self.queries!r}"
-            )
-        if self.security_bits < 30:
-            raise InputError(f"security_bits must be at least 30, got {self.security_bits}")
-
-    def noise_std(self, value_count: int) -> float:
-        """Return the standard deviation of the noise on each of `value_count` shared values, in the values' units.
-
-        It is sqrt(12 tau) * 2^(s/2) * t (Li, Micciancio, Schultz, Sorrell, Crypto 2022, eprint 2022/816, theorem 2),
-        where t = sqrt(value_count) * error_bound bounds the Euclidean norm of the error of all values together.
-        """
-        return (
-            math.sqrt(12 * self.queries)
-            * 2 ** (self.security_bits / 2)
-            * math.sqrt(value_count)
-            * self.error_bound
-        )
 
 
 def flood(values: NDArray[np.float64], sharing: Sharing) -> NDArray[np.float64]:
@@ -99,9 +60,11 @@ class SecretKey:
     @classmethod
     def generate(cls, parameters: ParameterSet, seed: bytes | None = None) -> SecretKey:
         """Return a new key, or the key of `seed` (32 secret bytes)."""
-        seed = random_seed() if seed is None else seed
+        seed = random_seed() if seed is None else bytes(bytearray(seed))  # a copy of its own, to be wiped
         random = keystream(seed, parameters.ring_degree * _TERNARY_BYTES, domain=b"secret key")
-        return cls(parameters, _secret.SecretKey(core_context(parameters), random), seed)
+        core = _secret.SecretKey(core_context(parameters), random)
+        wipe(random)
+        return cls(parameters, core, seed)
 
     @classmethod
     def from_coefficients(cls, parameters: ParameterSet, coefficients: NDArray[np.int8]) -> SecretKey:
@@ -142,12 +105,26 @@ class SecretKey:
     def __reduce__(self) -> str:
         raise TypeError("a secret key is never pickled; keep its seed in a vault")
 
+    def wipe(self) -> None:
+        """Overwrite the seed, and drop the expanded key, which is overwritten when its last use ends. The object cannot
+        be used again."""
+        self._wipe_seed()
+        del self._core
+
+    def __del__(self) -> None:
+        self._wipe_seed()
+
+    def _wipe_seed(self) -> None:
+        seed, self._seed = getattr(self, "_seed", None), None
+        if seed is not None:
+            wipe(seed)
+
     @property
     def seed(self) -> bytes:
         """The 32 bytes from which generate() made the key, as secret as the key."""
         if self._seed is None:
             raise InputError("this key was made from coefficients and has no seed")
-        return self._seed
+        return bytes(bytearray(self._seed))  # a copy: ours is overwritten
 
     def encrypt(
         self,
@@ -180,14 +157,12 @@ class SecretKey:
     ) -> _native.Ciphertext:
         """Encrypt an encoded message at its own level and scale; the error and `uniform` are those of encrypt."""
         seed = random_seed() if uniform is None else bytes(SEED_BYTES)
-        return _secret.encrypt(
-            self._context,
-            self._core,
-            plaintext,
-            seed,
-            self._uniform_of(seed) if uniform is None else uniform,
-            self._error_bytes(random_seed(), 0),
-        )
+        source = self._uniform_of(seed) if uniform is None else uniform
+        error = self._fresh_error()
+        try:
+            return _secret.encrypt(self._context, self._core, plaintext, seed, source, error)
+        finally:
+            wipe(error)
 
     def decrypt(
         self, ciphertext: _native.Ciphertext, *, for_sharing: Sharing | None = None
@@ -216,7 +191,7 @@ class SecretKey:
             self._core,
             seed,
             self._uniform_of(seed),
-            self._error_bytes(random_seed(), 0),
+            self._fresh_error(),
             extended,
         )
 
@@ -283,7 +258,7 @@ class SecretKey:
 
     def extended_public_key(self, uniform: UniformSource) -> _native.PublicKey:
         """Return an extended public key (see public_key) whose uniform half `uniform` returns for index 0."""
-        error = self._error_bytes(random_seed(), 0)
+        error = self._fresh_error()
         return _secret.make_public_key(self._context, self._core, bytes(SEED_BYTES), uniform, error, True)
 
     def switching_key(
@@ -315,8 +290,12 @@ class SecretKey:
         seed, secret = random_seed(), random_seed()
         return seed, self._uniform_of(seed), lambda index, length: _error_piece(secret, index, length)
 
-    def _error_bytes(self, seed: bytes, index: int) -> bytes:
-        return _error_piece(seed, index, self.parameters.ring_degree * _GAUSSIAN_BYTES)
+    def _fresh_error(self) -> bytes:
+        """Return the random bytes of one error polynomial."""
+        seed = random_seed()
+        error = _error_piece(seed, 0, self.parameters.ring_degree * _GAUSSIAN_BYTES)
+        wipe(seed)
+        return error
 
     @staticmethod
     def _uniform_of(seed: bytes) -> UniformSource:

@@ -24,9 +24,6 @@ TOLERANCE = 0.1
 hetorch.compile asks of the calibration inputs by default. Raised, smaller errors pass."""
 MOSTLY = 0.5
 """Share of an error that its cause accounts for at least. Raised, fewer errors are put down to noise."""
-FEW = 4.0
-"""Multiple of the error on the calibration inputs that the polynomials of a plan may have on other inputs within their
-ranges. Raised, fewer errors are put down to the weights."""
 FAR_OUT, ELSEWHERE = 0.05, 0.5
 """How far inputs may leave the calibrated range, as a share of its width, before they are the first suspects, and when
 nothing else is one; between, they are the cause only if the outputs are right with inputs cut off at the range."""
@@ -98,7 +95,8 @@ def find_divergence(
     if not tolerance > 0:
         raise InputError(f"tolerance must be a positive number, got {tolerance!r}")
     check_arguments(plan, run, seed)
-    samples, single = plan.public().samples(x, fewest=1)
+    # Of values that the parameters cannot hold, the cause can be told, although nothing can be computed.
+    samples, single = plan.public().samples(x, fewest=1, refuse_far=False)
     try:
         traced = trace_samples(plan, samples, single, model, run, seed, progress)
     except InputError:
@@ -154,7 +152,7 @@ class _Search:
             return self._outside(beyond[0], error)
         activations = self._polynomials(first, last)
         folded = [] if activations else self._folded(first, last)
-        if (activations or folded) and self._are_coarse(last, noiseless):
+        if (activations or folded) and self._are_coarse(last):
             return self._coarse(
                 self.trace.layers[activations[0] if activations else last].name, folded, error
             )
@@ -170,16 +168,25 @@ class _Search:
             self.trace,
         )
 
-    def _are_coarse(self, last: int, noiseless: float) -> bool:
-        """Return True if the polynomials up to a layer account for the error there: they make most of it in the model
-        too, or it is not much larger than on the calibration inputs, where the plan was compared with its own model."""
+    def _are_coarse(self, last: int) -> bool:
+        """Return True if the polynomials up to a layer account for most of the error there.
+
+        They do if it is not larger than on the calibration inputs, where the plan was compared with its own model.
+        Otherwise let d be the error of the outputs, and p that of the model with the errors of these polynomials. Other
+        weights add an error to d that p does not have, so that <d, p> / <d, d> is the polynomials' share of d. Where
+        layers make up for polynomials, d is what a projection leaves of p, of which <d, p> = <d, d> holds too.
+        """
+        error = self.trace.outputs_until(last, run="cleartext") - self.trace.model_rows
         names = {self.trace.layers[number].name for number in self._polynomials(0, last)}
         names.update(self._folded(0, last))
         rows = self.trace.approximated_rows(names)
-        if rows is not None and self._relative(rows - self.trace.model_rows) >= MOSTLY * noiseless:
+        if self._relative(error) <= self.plan.report.approximation_error:
             return True
-        known = self.plan.report.approximation_error
-        return known >= self.tolerance / FEW and noiseless <= FEW * known
+        if rows is None:
+            return False
+        with np.errstate(over="ignore", invalid="ignore"):
+            share = float(np.vdot(error, rows - self.trace.model_rows) / np.vdot(error, error))
+        return share >= MOSTLY
 
     def _suspects(self, last: int) -> str:
         """Return where the weights are wrong: before a layer there may be others of which the gain is unknown."""

@@ -29,8 +29,8 @@ def evaluate(
     plan: Plan,
     x: object,
     y: object | None = None,
-    *,
     model: object | None = None,
+    *,
     seed: int = 0,
     progress: ProgressOption = None,
 ) -> Evaluation:
@@ -46,10 +46,11 @@ def evaluate(
         x: a batch of samples of the plan's input_shape, or a table, as for hetorch.Client.predict; or a Dataset or
             DataLoader of samples or of pairs (sample, label), which is read once.
         y: the labels. Whole numbers (batch,) for an output of several numbers are classes, compared with the index of
-            the largest one; 0 and 1, in the shape of an output that ends in a sigmoid, are compared with outputs above
-            1/2; other numbers in the shape of the output are targets of a regression. For a plan of several outputs a
-            mapping from names to the labels of each, as {"logits": y}; with one name, accuracy and agreement of the
-            whole are those of this output. For a classifier of scikit-learn or ONNX they are what its predict returns.
+            the largest one, and so are rows of zeros and one 1 (one-hot); 0 and 1, in the shape of an output that ends
+            in a sigmoid, are compared with outputs above 1/2; other numbers in the shape of the output are targets of a
+            regression. For a plan of several outputs a mapping from names to the labels of each, as {"logits": y}; with
+            one name, accuracy and agreement of the whole are those of this output. For a classifier of scikit-learn or
+            ONNX they are what its predict returns.
         model: the model that was compiled, in any form that hetorch.compile takes; without it only the compiled network
             is judged.
         seed: the seed of the modelled noise, 0 or more.
@@ -66,6 +67,11 @@ def evaluate(
     """
     check_runnable(plan)
     check_seed(seed)
+    if hasattr(y, "state_dict") or hasattr(y, "get_params"):
+        raise InputError(
+            f"y is the labels, got {type(y).__name__}; the model comes after them, or by its name: "
+            "hetorch.evaluate(plan, x, y, model=model)"
+        )
     x, y = read_labelled_data(x, y, model)
     samples, _ = plan.public().samples(x, fewest=1)
     outputs = judged_outputs(plan.interface, plan.output_shape)

@@ -203,10 +203,17 @@ def _with_labels(output: Output, judged: Judged, y: object, count: int) -> Judge
             if not head.name
             else f"{which} have shape {labels.shape}; this output has {head.size} numbers for each sample"
         )
+    if output.last != "sigmoid" and judged.classify is not None and _is_one_hot(flat):
+        return replace(judged, labels=flat.argmax(axis=1)[:, None].astype(np.float64))
     if output.last == "sigmoid" and np.all((flat == 0) | (flat == 1)):
         above: Classify = lambda row: output.numbers(row).reshape(len(row), -1) > 0.5  # type: ignore[operator] # noqa: E731
         return replace(judged, classify=above, labels=flat)
     return replace(judged, classify=None, labels=flat, numbers=output.numbers)
+
+
+def _is_one_hot(rows: Array) -> bool:
+    """Return True if each row has one 1 and zeros."""
+    return bool(np.all((rows == 0) | (rows == 1)) and np.all(rows.sum(axis=1) == 1))
 
 
 def _classes(output: Output, labels: Array, which: str) -> Array:

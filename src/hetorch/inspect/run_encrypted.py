@@ -13,7 +13,7 @@ from hetorch.inspect.batches import Slots, check_runnable, run_in_batches, telli
 from hetorch.inspect.layers import Layer
 from hetorch.inspect.record import Array, Record, record_encrypted, record_times
 from hetorch.interop.backends import backend
-from hetorch.ir.matrix_memory import machine_memory
+from hetorch.machine_memory import machine_memory
 from hetorch.model_owner.encrypt import encrypt_weights
 from hetorch.plan import Plan
 from hetorch.progress import Progress, ProgressOption, counted, reporting
@@ -43,7 +43,7 @@ def run_encrypted(
         x: one sample of the plan's input_shape, or a batch of them, as for hetorch.Client.predict.
         engine: the backend (hetorch.interop.backends); the plan must be compiled for it.
         memory_limit: bytes for keys, weights and ciphertexts, as for hetorch.runtime.Runner; that of this machine
-            (hetorch.ir.matrix_memory.machine_memory) if left out.
+            (hetorch.machine_memory.machine_memory) if left out.
         on_event: called with a hetorch.runtime.Event after each operation.
         progress: called with a stage, the making of keys or the computing, and the fraction of it that is done. By
             default a bar on the terminal, and a line in a notebook, for what takes more than a second; False for none.

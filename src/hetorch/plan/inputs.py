@@ -66,6 +66,7 @@ def to_samples(
     *,
     largest: float = math.inf,
     fewest: int = 0,
+    refuse_far: bool = True,
     polynomials: bool = True,
     source: Source | None = None,
     stacklevel: int = 2,
@@ -80,6 +81,7 @@ def to_samples(
         input_range: the smallest and the largest number of the calibration inputs; None if unknown.
         largest: the magnitude beyond which nothing can be computed on a value.
         fewest: the fewest samples of a batch.
+        refuse_far: False to warn of a value beyond `largest`, for whoever must not show a server that there is one.
         polynomials: False if the model has no polynomial, and so no range beyond which one is meaningless.
         source: the columns, by which messages name values, for samples that are rows of a table.
         stacklevel: the frame that the warning names, as for warnings.warn; 2 is the caller of this function.
@@ -100,10 +102,14 @@ def to_samples(
             if input_range is None
             else f"which was calibrated for {_range_text(input_range, index, source)}"
         )
-        raise InputError(
+        told = (
             f"the input holds {_value_text(array, index, single, source)}; nothing can be computed on it with this "
             f"model, {calibrated}: is it a mark for a missing value, or an input that was not scaled as in training?"
         )
+        if refuse_far:
+            raise InputError(told)
+        warnings.warn(told, InputRangeWarning, stacklevel=stacklevel)
+        return array, single
     _warn_of_range(array, input_range, single, polynomials, source, stacklevel + 1)
     return array, single
 

@@ -164,6 +164,7 @@ class Plan(PlanContents):
             | {
                 "name": self.name,
                 "fingerprint": public.fingerprint,
+                "public_part_sha256": public.sha256,
                 "promised_error": self.report.promised_error,
                 "ring_degree": parameters.ring_degree,
                 "log2_q": parameters.log2_q,

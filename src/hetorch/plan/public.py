@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -94,12 +95,19 @@ class PublicPlan:
                 f"ciphertexts {incoming} in, {outgoing} out",
                 f"encryption  predicted error {self.precision:.1e} of the output range",
                 f"fingerprint {self.fingerprint}",
+                f"public part {self.sha256}",
             ]
         )
 
     def _repr_html_(self) -> str:
         """Return the table as a notebook shows it."""
         return preformatted(str(self))
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 in hexadecimal of the whole public plan, as one that was read writes it: it names the plan
+        whatever a server says of it."""
+        return hashlib.sha256(PublicPlan.from_bytes(self.to_bytes()).to_bytes()).hexdigest()
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -150,15 +158,17 @@ class PublicPlan:
         """False if the model is affine: nothing is multiplied by a ciphertext. True if the weights are encrypted."""
         return self.key_spec.relinearisation_level is not None
 
-    def samples(self, x: object, *, fewest: int = 0) -> tuple[NDArray[np.float64], bool]:
+    def samples(
+        self, x: object, *, fewest: int = 0, refuse_far: bool = True, stacklevel: int = 1
+    ) -> tuple[NDArray[np.float64], bool]:
         """Return `x` as float64 (batch, *input_shape), and True if it is one sample without a batch axis.
 
         A table (a DataFrame, or a mapping from names to columns) is read by the names of its columns, if the plan has
         them; what the model computes from categories and missing values on the client's side is computed here.
 
-        Warns with InputRangeWarning, at the caller's caller, if `x` leaves the calibrated range. InputError for any
-        other shape, fewer than `fewest` samples, and values that are no real numbers, not finite or above
-        largest_input.
+        Warns with InputRangeWarning, `stacklevel` frames above the caller, if `x` leaves the calibrated range.
+        InputError for any other shape, fewer than `fewest` samples, and values that are no real numbers, not finite or
+        above largest_input: with refuse_far=False the latter are warned of too, and returned as they are.
         """
         if self.interface.columns is not None:
             x = self.interface.columns.read(x)
@@ -168,9 +178,10 @@ class PublicPlan:
             self.input_range,
             largest=self.largest_input,
             fewest=fewest,
+            refuse_far=refuse_far,
             polynomials=self.may_have_polynomials,
             source=None if self.interface.columns is None else self.interface.columns.source,
-            stacklevel=4,
+            stacklevel=stacklevel + 3,
         )
 
     def pack(self, x: ArrayLike) -> list[NDArray[np.float64]]:

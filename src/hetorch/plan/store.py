@@ -30,6 +30,7 @@ from hetorch.plan.manifest import (
 )
 from hetorch.plan.public import NAME_LENGTH, key_spec_json, read_key_spec, read_parameters
 from hetorch.quantities import size_text
+from hetorch.regular_files import read_regular
 
 FORMAT = "hetorch-plan"
 VERSION = 3
@@ -159,7 +160,7 @@ def _read_files(folder: Path) -> tuple[bytes, bytes]:
     try:
         if (folder / MANIFEST).stat().st_size > MAX_MANIFEST_BYTES:
             raise PlanFormatError(f"{folder / MANIFEST} is larger than {size_text(MAX_MANIFEST_BYTES)}")
-        return (folder / MANIFEST).read_bytes(), (folder / WEIGHTS).read_bytes()
+        return read_regular(folder / MANIFEST), read_regular(folder / WEIGHTS)
     except FileNotFoundError:
         raise PlanFormatError(f"the plan in {folder} is damaged: it has no {WEIGHTS}; {AGAIN}") from None
     except OSError as error:

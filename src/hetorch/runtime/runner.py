@@ -76,6 +76,7 @@ class Runner(Generic[C, P, T]):
             share.prepare()
             self._prepared, self._ready = share._prepared, True
         self._dying = _last_readers(plan)
+        self._share = share
         self._rotations: tuple[int, ...] = ()
 
     def prepare(self, progress: Callable[[float], None] | None = None) -> None:
@@ -115,10 +116,7 @@ class Runner(Generic[C, P, T]):
                     f"expected level {expected.level}, scale {expected.scale!r}"
                 )
         self.prepare()
-        if on_event is not None and not self._rotations:
-            self._rotations = tuple(
-                op.rotation_count(program, self.plan.weights) for op in program.operations
-            )
+        rotations = () if on_event is None else self._rotation_counts()
         values: dict[int, C] = dict(zip(program.inputs, ciphertexts, strict=True))
         for position, op in enumerate(program.operations):
             start = time.perf_counter()
@@ -128,10 +126,21 @@ class Runner(Generic[C, P, T]):
             for number in self._dying[position]:
                 del values[number]
             if on_event is not None:
-                first, rotations = results[0], self._rotations[position]
-                layer = program.layers[op.layer]
-                on_event(Event(op, layer, first.level, first.scale, seconds, rotations, tuple(results)))
+                first, layer = results[0], program.layers[op.layer]
+                count = rotations[position]
+                on_event(Event(op, layer, first.level, first.scale, seconds, count, tuple(results)))
         return [values[number] for number in program.outputs]
+
+    def _rotation_counts(self) -> tuple[int, ...]:
+        """Return the number of rotations of each operation, counted once for all runners that share their weights."""
+        if self._share is not None:
+            return self._share._rotation_counts()
+        if not self._rotations:
+            program = self._storage.program
+            self._rotations = tuple(
+                op.rotation_count(program, self.plan.weights) for op in program.operations
+            )
+        return self._rotations
 
     def run_native(
         self, ciphertexts: Sequence[Ciphertext], *, on_event: Listener | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import os
 from datetime import UTC, datetime
@@ -11,19 +12,30 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hetorch.errors import StorageError
+from hetorch.server.proxies import PAST_PROXY
 from hetorch.server.refusal import Refusal
-from hetorch.server.tokens import ANYONE, Token, find, load_tokens
-from hetorch.wire.addresses import HEALTH
+from hetorch.server.tokens import ANYONE, Token, TokenTable, load_tokens
+from hetorch.serving.quiet_log import QuietLog
+from hetorch.wire.addresses import LIVE, OPEN_INFERENCE_LIVE, OPEN_INFERENCE_READY, READY, STATUS
 from hetorch.wire.codes import Code
 
 log = logging.getLogger("hetorch.server")
 
 TOKEN = "hetorch.token"
 """The entry of an ASGI scope that holds the Token of a request."""
+OPEN = frozenset({LIVE, READY, OPEN_INFERENCE_LIVE, OPEN_INFERENCE_READY})
+"""The addresses that need no token."""
 UNAUTHORISED = (
     "this server asks for a valid API token (Authorization: Bearer …): give it as token=, with --token-file or in "
     "HETORCH_TOKEN; its owner makes one with `hetorch token add`"
 )
+PAST_PROXY_REFUSED = (
+    "this server takes requests from its proxy only (--trusted-proxies), where TLS ends: over plain HTTP everyone on "
+    "the way reads your token; use the proxy's address, and have the token replaced"
+)
+
+
+_State = tuple[int, int, int, int, int]
 
 
 class TokenFile:
@@ -35,27 +47,35 @@ class TokenFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._seen = self._state()
-        self._tokens = load_tokens(path)
+        self._table = TokenTable(load_tokens(path))
+        self._quiet = QuietLog(log)
 
     def find(self, text: str) -> Token | None:
         """Return the valid token with this text, or None."""
         state = self._state()
         if state != self._seen:
-            try:
-                self._tokens = load_tokens(self._path)
-            except StorageError as error:
-                self._tokens = ()
-                log.error("no token is valid until this is mended: %s", error)
-            self._seen = state
-        return find(self._tokens, text, datetime.now(UTC))
+            self._read(state)
+        return self._table.find(text, datetime.now(UTC))
 
-    def _state(self) -> tuple[int, int, int] | None:
+    def _read(self, state: _State | None) -> None:
+        """Read the file again. One that cannot be read now, as when the process has no descriptor left, is tried again
+        at the next request; a damaged one when it changes."""
+        self._table = TokenTable()
+        self._seen = state
+        try:
+            self._table = TokenTable(load_tokens(self._path))
+        except StorageError as error:
+            if isinstance(error.__cause__, OSError):
+                self._seen = None
+            self._quiet.warn(f"no token is valid until this is mended: {error}")
+
+    def _state(self) -> _State | None:
         """Return what changes with the file; None if it is missing."""
         try:
             status = os.stat(self._path)
         except OSError:
             return None
-        return status.st_ino, status.st_mtime_ns, status.st_size
+        return status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_mode
 
 
 class Access:
@@ -64,25 +84,37 @@ class Access:
     Args:
         app: the application behind it.
         tokens: the file of tokens; None lets anyone ask for everything.
+        past_proxies: True to serve requests that came past the trusted proxies, over plain HTTP, too.
     """
 
-    def __init__(self, app: ASGIApp, tokens: TokenFile | None) -> None:
+    def __init__(self, app: ASGIApp, tokens: TokenFile | None, *, past_proxies: bool) -> None:
         self._app = app
         self._tokens = tokens
+        self._past_proxies = past_proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request with a valid token to the application, and refuse any other."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if scope.get(PAST_PROXY) and not self._past_proxies and path not in OPEN:
+            await Refusal(Code.FORBIDDEN, PAST_PROXY_REFUSED).response()(scope, receive, send)
+            return
         token: Token | None = ANYONE
         if self._tokens is not None:
-            text = _bearer([value for name, value in scope["headers"] if name == b"authorization"])
+            values = [value for name, value in scope["headers"] if name == b"authorization"]
+            text = _bearer(values) or (_password(values) if path == STATUS else None)
             token = None if text is None else self._tokens.find(text)
         if token is not None:
             scope[TOKEN] = token
-        elif scope["path"] != scope.get("root_path", "") + HEALTH:
-            await Refusal(Code.UNAUTHORISED, UNAUTHORISED).response()(scope, receive, send)
+        elif path not in OPEN:
+            response = Refusal(Code.UNAUTHORISED, UNAUTHORISED).response()
+            if path == STATUS:  # a browser then asks its user for the token
+                response.headers["WWW-Authenticate"] = (
+                    'Basic realm="hetorch: the token as password", charset="UTF-8"'
+                )
+            await response(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -106,12 +138,13 @@ def check_model(request: Request, model: str) -> None:
 
 
 def check_operator(request: Request) -> None:
-    """Raise Refusal (forbidden) unless the token of a request may read the metrics."""
+    """Raise Refusal (forbidden) unless the token of a request may read the metrics and the status."""
     token = token_of(request)
     if not token.operator:
         raise Refusal(
             Code.FORBIDDEN,
-            f"the token {token.name!r} may not read the metrics; a token of `hetorch token add --operator` may",
+            f"the token {token.name!r} may not read the metrics and the status; a token of `hetorch token add "
+            "--operator` may",
         )
 
 
@@ -120,4 +153,19 @@ def _bearer(values: list[bytes]) -> str | None:
     if len(values) != 1:
         return None
     scheme, _, text = values[0].decode("latin-1").partition(" ")
-    return text.strip() if scheme.lower() == "bearer" else None
+    return text.strip(" \t") if scheme.lower() == "bearer" else None
+
+
+def _password(values: list[bytes]) -> str | None:
+    """Return the password of HTTP's basic scheme, in which browsers send a token; None for another scheme, none or
+    several headers."""
+    if len(values) != 1:
+        return None
+    scheme, _, text = values[0].decode("latin-1").partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        _, _, password = base64.b64decode(text.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return password

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,21 +16,46 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from hetorch.errors import WireError
+from hetorch.progress import Progress
 from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
+from hetorch.server.health import Health
+from hetorch.server.networks import parse_proxies
+from hetorch.server.observer import Observer
+from hetorch.server.open_inference import OpenInference
+from hetorch.server.openapi import openapi
+from hetorch.server.proxies import Proxies
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
-from hetorch.serving.errors import ServiceError
+from hetorch.server.status import LastErrors, StatusAddress
+from hetorch.server.telemetry import Tracing
+from hetorch.server.tenant_traffic import TenantTraffic
+from hetorch.server.tenants_file import TenantsFile
+from hetorch.serving.errors import Busy, RateExceeded, ServiceError
 from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
+from hetorch.serving.tenant_limits import TenantMeter
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
 
+if TYPE_CHECKING:
+    from hetorch.server.connections import (
+        ConnectionLimits,  # needs uvicorn, which another ASGI server does without
+    )
 
-def create_app(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Starlette:
+errors_log = logging.getLogger("hetorch")
+"""The log whose last warnings and errors the status shows."""
+
+
+def create_app(
+    models: Mapping[str, ServedModel], settings: Settings | None = None, progress: Progress | None = None
+) -> Starlette:
     """Make the ASGI application that serves these models, for any ASGI server.
+
+    The processes that compute start with the application's lifespan, or at the first prediction where there is none.
+    `progress` is told the name of a model and the fraction of its weights that is encoded.
 
     From here on this process cannot import a module through which a secret key could come in (`isolate`), as under
     `hetorch serve`.
@@ -35,10 +63,11 @@ def create_app(models: Mapping[str, ServedModel], settings: Settings | None = No
     Raises:
         SecretImportError: the process has loaded such a module already; run the service in a process of its own.
         PlanUseError: the settings do not suffice for one of the models.
-        StorageError: the file of tokens cannot be read, or the audit log cannot be written.
+        StorageError: the file of tokens or tenants cannot be read, or the audit log cannot be written.
+        InputError: the file of tenants has a mistake.
     """
     isolate()
-    return _assemble(models, settings)
+    return _assemble(models, settings, progress)
 
 
 def insecure_app_beside_secrets(
@@ -52,21 +81,45 @@ def insecure_app_beside_secrets(
     return _assemble(models, settings)
 
 
-def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> Starlette:
+def _assemble(
+    models: Mapping[str, ServedModel], settings: Settings | None, progress: Progress | None = None
+) -> Starlette:
     settings = settings or Settings()
     endpoints = Endpoints(models, settings)
     tokens = None if settings.tokens is None else TokenFile(settings.tokens)
-    audit = [] if settings.audit_log is None else [Middleware(Audit, audit_log=AuditLog(settings.audit_log))]
+    audit_log = None if settings.audit_log is None else AuditLog(settings.audit_log)
+    traffic = []
+    if settings.tenants is not None:
+        limits = TenantsFile(settings.tenants).limits
+        traffic = [Middleware(TenantTraffic, meter=TenantMeter(limits, endpoints.metrics))]
+    audit = [] if audit_log is None else [Middleware(Audit, audit_log=audit_log)]
+
+    errors = LastErrors()
+    health = Health(endpoints.reasons)
+    status = StatusAddress(
+        lambda: endpoints.service.models,
+        endpoints.worker_states,
+        endpoints.metrics,
+        endpoints.numbers,
+        endpoints.reasons,
+        errors,
+    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        errors_log.addHandler(errors)
+        await endpoints.service.workers.start(progress)
         yield
-        endpoints.service.close()
+        await endpoints.service.stop()
+        errors_log.removeHandler(errors)
 
     name, key_id = "{name}", "{key_id}"
     routes = [
-        Route(addresses.HEALTH, endpoints.health),
+        Route(addresses.LIVE, health.live),
+        Route(addresses.READY, health.ready),
         Route(addresses.METRICS, endpoints.show_metrics),
+        Route(addresses.STATUS, status.status),
+        Route(addresses.OPENAPI, openapi),
         Route(addresses.MODELS, endpoints.list_models),
         Route(addresses.public_plan(name), endpoints.public_plan),
         Route(addresses.keys(name), endpoints.put_keys, methods=["PUT"]),
@@ -74,13 +127,17 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
         Route(addresses.weights(name), endpoints.put_weights, methods=["PUT"]),
         Route(addresses.stored_weights(name, key_id), endpoints.find_weights),
         Route(addresses.predict(name), endpoints.predict, methods=["POST"]),
+        *OpenInference(endpoints).routes(),
     ]
     app = Starlette(
         routes=routes,
         middleware=[
+            Middleware(Proxies, networks=parse_proxies(settings.trusted_proxies)),
+            Middleware(Observer, metrics=endpoints.metrics, tracing=Tracing() if settings.traces else None),
             *audit,
-            Middleware(Guard, metrics=endpoints.metrics, idle_timeout=settings.idle_timeout),
-            Middleware(Access, tokens=tokens),
+            Middleware(Guard, idle_timeout=settings.idle_timeout),
+            Middleware(Access, tokens=tokens, past_proxies=settings.insecure),
+            *traffic,
         ],
         exception_handlers={
             Refusal: _answer_refusal,
@@ -91,8 +148,19 @@ def _assemble(models: Mapping[str, ServedModel], settings: Settings | None) -> S
         },
         lifespan=lifespan,
     )
+    endpoints.outside = functools.partial(_outside_numbers, app, audit_log)
+    app.router.redirect_slashes = False  # a redirect would name the host that the request names
     app.state.stop_work = endpoints.service.close  # hetorch.server.run calls it when the server stops
     return app
+
+
+def _outside_numbers(app: Starlette, audit_log: AuditLog | None) -> dict[str, float]:
+    """Return the numbers of what stands around the endpoints."""
+    numbers: dict[str, float] = {} if audit_log is None else {"audit_lines_lost": audit_log.lost}
+    limits: ConnectionLimits | None = getattr(app.state, "connections", None)
+    if limits is not None:  # set by hetorch.server.run, not by another ASGI server
+        numbers |= {"connections": limits.open, "connections_refused": limits.refused}
+    return numbers
 
 
 async def _answer_refusal(request: Request, error: Exception) -> Response:
@@ -102,7 +170,8 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
 
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
-    return Refusal(error.code, str(error)).response()
+    retry_after = error.retry_after if isinstance(error, Busy | RateExceeded) else None
+    return Refusal(error.code, str(error), retry_after=retry_after).response()
 
 
 async def _answer_malformed_message(request: Request, error: Exception) -> Response:

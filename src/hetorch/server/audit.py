@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -14,7 +15,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hetorch.atomic_files import PRIVATE
 from hetorch.errors import StorageError
 from hetorch.server.access import TOKEN
+from hetorch.server.exposure import CERTIFICATE
+from hetorch.server.request_record import record_of
 from hetorch.server.tokens import ANYONE, Token
+from hetorch.serving.quiet_log import QuietLog
 from hetorch.wire.addresses import KEY_ID_HEADER
 from hetorch.wire.answers import KEY_ID
 
@@ -22,35 +26,48 @@ log = logging.getLogger("hetorch.server")
 
 MAX_PATH_LENGTH = 256
 """Characters of a request's path that a line repeats; the paths of the service are shorter."""
+MAX_METHOD_LENGTH = 16
+"""Characters of a request's method that a line repeats; those of HTTP are shorter."""
 
 
 class AuditLog:
-    """A file to which lines are added, with mode 0600. It is opened for each line, so that it may be renamed at any
-    time and another begins. StorageError if it cannot be written at the start; later failures go to the log."""
+    """A file to which lines are added; it is made with mode 0600. It is opened for each line, so that it may be renamed
+    at any time and another begins. StorageError if it cannot be written at the start; later failures go to the log.
+
+    Attributes:
+        lost: lines that could not be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._failing = False
+        self._torn = False
+        self._quiet = QuietLog(log)
+        self.lost = 0
         try:
             self._append(b"")
         except OSError as error:
             raise StorageError(f"cannot write the audit log {path}: {error.strerror or error}") from None
 
     def write(self, entry: dict[str, object]) -> None:
-        """Add one line; the first of several failures in a row goes to the log."""
+        """Add one line. A failure is counted, and told in the log at most once a minute."""
+        line = (json.dumps(entry) + "\n").encode()
         try:
-            self._append((json.dumps(entry) + "\n").encode())
-            self._failing = False
+            self._append(b"\n" + line if self._torn else line)
+            self._torn = False
         except OSError as error:
-            if not self._failing:
-                log.error("the audit log %s cannot be written: %s", self._path, error.strerror or error)
-            self._failing = True
+            self.lost += 1
+            self._quiet.warn(
+                f"the audit log {self._path} cannot be written: {error.strerror or error}; lines lost: {self.lost}"
+            )
 
     def _append(self, line: bytes) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(self._path, flags, PRIVATE)
         try:
-            os.write(descriptor, line)  # one write, so that lines of several servers do not mix
+            written = os.write(descriptor, line)  # one write, so that lines of several servers do not mix
+            if written < len(line):  # the disk is full: the next line must not continue this one
+                self._torn = self._torn or written > 0
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(descriptor)
 
@@ -91,8 +108,9 @@ class Audit:
             self._log.write(
                 {
                     "time": began.isoformat(timespec="milliseconds"),
+                    "request_id": record_of(scope).id,
                     **_who(scope),
-                    "method": scope["method"],
+                    "method": scope["method"][:MAX_METHOD_LENGTH],
                     "path": scope["path"][:MAX_PATH_LENGTH],
                     "key_id": _key_id(scope),
                     "request_bytes": received,
@@ -105,9 +123,14 @@ class Audit:
 
 
 def _who(scope: Scope) -> dict[str, object]:
-    """Return the address of a client, and the tenant and the name of its token if it has a valid one."""
+    """Return the address of a client, its verified certificate, and the tenant and the name of its valid token."""
     client, token = scope.get("client"), scope.get(TOKEN)
-    who: dict[str, object] = {"address": client[0] if client else None, "tenant": None, "token": None}
+    who: dict[str, object] = {
+        "address": client[0] if client else None,
+        "certificate": scope.get("state", {}).get(CERTIFICATE),
+        "tenant": None,
+        "token": None,
+    }
     if isinstance(token, Token) and token is not ANYONE:
         who |= {"tenant": token.tenant, "token": token.name}
     return who

@@ -131,7 +131,8 @@ async def _chunks(request: Request, idle_timeout: float) -> AsyncIterator[bytes]
     stream = request.stream().__aiter__()
     while True:
         try:
-            chunk = await asyncio.wait_for(anext(stream), idle_timeout)
+            async with asyncio.timeout(idle_timeout):
+                chunk = await anext(stream)
         except StopAsyncIteration:
             return
         except TimeoutError:

@@ -1,7 +1,9 @@
 """The connections of a server: how many there may be, below the limit of file descriptors, and which are closed.
 
-uvicorn takes every connection, and waits for ever for the head of a request and for a client to read its answer. A
-stranger with idle connections would so use up the descriptors of the process, which then accepts nobody.
+uvicorn takes every connection, waits for ever for the head of a request and for a client to read its answer, and a
+minute for a TLS handshake. A stranger with idle connections would so use up the descriptors of the process, which then
+accepts nobody. Its parser in C, llhttp, also takes heads of any length and any number of requests before the first is
+answered.
 """
 
 from __future__ import annotations
@@ -11,27 +13,36 @@ import contextlib
 import ipaddress
 import logging
 import resource
+import socket
+import time
 from collections import Counter
 from typing import Any
 
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hetorch.errors import InputError
+from hetorch.server.exposure import CERTIFICATE, certificate_of
 from hetorch.server.settings import Settings
 from hetorch.serving.quiet_log import QuietLog
 
 log = logging.getLogger("hetorch.server")
 
 RESERVED_DESCRIPTORS = 192
-"""File descriptors kept for everything but connections: files, the event loop, and connections that were accepted and
-not yet counted, ACCEPTED_AT_ONCE in each of the few rounds of the event loop until one is closed. Raising it takes
-connections away."""
+"""File descriptors kept for everything but connections: files and the event loop. Raising it takes connections away."""
 ACCEPTED_AT_ONCE = 16
-"""Connections accepted in one round of the event loop; more of them would need more RESERVED_DESCRIPTORS."""
+"""Connections accepted, or refused, in one round of the event loop; more let a flood of them delay the requests."""
 WAITING_FOR_ACCEPT = 1024
 """Connections that the kernel holds until they are accepted; the kernel's own limit (somaxconn) may be lower."""
 UNLIMITED = 1 << 30
 """The number that stands for no limit of file descriptors."""
+MAX_HEAD_BYTES = 64 << 10
+"""Most bytes of a request's line, headers and trailers, of each counted HEADER_BYTES more. Raising it lets a connection
+take more memory before any check."""
+HEADER_BYTES = 32
+"""Bytes that count for a header beside its name and value, as it takes them in memory."""
+MAX_PIPELINED = 16
+"""Requests that may wait on one connection behind the one that is answered; one more closes it. Raising it lets a
+connection take more memory."""
 IPV6_NETWORK_BITS = 64
 """Length of the IPv6 prefix that counts as one address: a network gives a customer at least this much."""
 
@@ -62,6 +73,9 @@ class ConnectionLimits:
         self._open: Counter[str] = Counter()
         self._count = 0
         self._quiet = QuietLog(log)
+        self._unready: dict[
+            int, tuple[socket.socket, float]
+        ] = {}  # by descriptor, with the time of its begin
 
     @classmethod
     def within(cls, settings: Settings, descriptors: int) -> ConnectionLimits:
@@ -81,7 +95,8 @@ class ConnectionLimits:
                 total,
                 settings.connections,
             )
-        return cls(total, min(settings.connections_per_address or max(1, total // 2), total))
+        share = total if settings.trusted_proxies else max(1, total // 2)  # a proxy is one address
+        return cls(total, min(settings.connections_per_address or share, total))
 
     @property
     def open(self) -> int:
@@ -109,6 +124,23 @@ class ConnectionLimits:
         if not self._open[address]:
             del self._open[address]
 
+    def add_unready(self, connection: socket.socket) -> None:
+        """Note a connection that is not ready for a request: with TLS one whose handshake has not ended."""
+        self._unready[connection.fileno()] = connection, time.monotonic()
+
+    def drop_unready(self, descriptor: int) -> None:
+        """Note that a connection is ready, or closes."""
+        self._unready.pop(descriptor, None)
+
+    def close_unready(self, seconds: float) -> None:
+        """Shut down the connections that have not been ready for `seconds`; their transports then close them."""
+        now = time.monotonic()
+        for descriptor, (connection, since) in list(self._unready.items()):
+            if now - since > seconds:
+                del self._unready[descriptor]
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
     def tell_accept_failure(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Handle an exception of the event loop: the failure to accept, which would be told hundreds of times a second,
         once a minute; any other as asyncio does."""
@@ -129,27 +161,114 @@ def counted_address(host: str) -> str:
     return host
 
 
-def counted_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
-    """Return uvicorn's protocol with connections that are admitted by these limits, or dropped at once."""
+class ListeningSocket(socket.socket):
+    """A listening socket that admits connections within `limits`, and closes any other as soon as it is accepted.
 
-    class Counted(H11Protocol):
-        _address: str | None = None
+    They count from here until their descriptor is closed, so that TLS handshakes count as well. None admits all.
+    """
+
+    limits: ConnectionLimits | None = None
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection; BlockingIOError, which the event loop expects, after ACCEPTED_AT_ONCE refused ones."""
+        if self.limits is None:
+            return super().accept()
+        for _ in range(ACCEPTED_AT_ONCE):
+            accepted, address = super().accept()
+            counted = counted_address(str(address[0]))
+            if self.limits.admit(counted):
+                return _Connection(accepted, self.limits, counted), address
+            accepted.close()
+        raise BlockingIOError
+
+
+class _Connection(socket.socket):
+    """An admitted connection, which counts until it is closed."""
+
+    def __init__(self, accepted: socket.socket, limits: ConnectionLimits, address: str) -> None:
+        super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
+        self._limits: ConnectionLimits | None = limits
+        self._address = address
+        limits.add_unready(self)
+
+    def close(self) -> None:
+        """Close the connection, which makes room for another."""
+        limits, self._limits = self._limits, None
+        if limits is not None:
+            limits.drop_unready(self.fileno())
+            limits.release(self._address)
+        super().close()
+
+
+def ready_protocol(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
+    """Return uvicorn's protocol with bounded heads. It tells the limits when a connection is ready for a request, and
+    the application the client's certificate."""
+
+    class Ready(HttpToolsProtocol):
+        _head_bytes = 0
+        _head_complete = False
+        _body_came = False
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            address = counted_address(self.client[0] if self.client else "")
-            if limits.admit(address):
-                self._address = address
-            else:
-                transport.abort()
+            limits.drop_unready(transport.get_extra_info("socket").fileno())
+            certificate = certificate_of(transport.get_extra_info("peercert"))
+            if certificate is not None:
+                self.app_state = self.app_state | {CERTIFICATE: certificate}
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            if self._address is not None:
-                limits.release(self._address)
-                self._address = None
-            super().connection_lost(exc)
+        def data_received(self, data: bytes) -> None:
+            before, self._body_came = self._head_bytes, False
+            super().data_received(data)
+            # The parser tells a header when it has all of it: until then its pieces count as they are.
+            if not self._body_came and self._head_bytes == before:
+                self._head_bytes += len(data)
+                if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+                    self.send_400_response("The head of the request is too long.")
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._head_bytes, self._head_complete = 0, False
+
+        def on_url(self, url: bytes) -> None:
+            self._count_head(len(url))
+            super().on_url(url)
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self._count_head(len(name) + len(value))
+            if (
+                not self._head_complete
+            ):  # a trailer, which was not there when the headers were checked, is dropped
+                super().on_header(name, value)
+
+        def on_headers_complete(self) -> None:
+            if len(self.pipeline) >= MAX_PIPELINED:
+                raise _TooMuch
+            self._head_complete = True
+            super().on_headers_complete()
+
+        def on_body(self, body: bytes) -> None:
+            self._body_came = True
+            super().on_body(body)
+
+        def send_400_response(self, msg: str) -> None:
+            """Answer a malformed request, or close the connection where this would become part of another answer."""
+            last = self.cycle
+            if self.pipeline or (last is not None and last.response_started and not last.response_complete):
+                self.transport.abort()
+            else:
+                super().send_400_response(msg)
+
+        def _count_head(self, size: int) -> None:
+            """Count bytes of a head and its trailers; the parser answers 400 to an exception."""
+            self._head_bytes += size + HEADER_BYTES
+            if self._head_bytes > MAX_HEAD_BYTES:
+                raise _TooMuch
 
         def _unsupported_upgrade_warning(self) -> None:
             """Answer a request for a web socket as an ordinary one, without two lines in the log for each."""
 
-    return Counted
+    return Ready
+
+
+class _TooMuch(Exception):
+    """A head that is too long, or one request too many before the first is answered."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
 import traceback
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from hetorch.errors import PlanUseError
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, token_of
 from hetorch.server.body import BodyBudget, check_content_type, read_body
-from hetorch.server.metrics import Counters
+from hetorch.server.disconnection import while_connected
+from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes
 from hetorch.server.refusal import Refusal
+from hetorch.server.request_record import record_of
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import ANYONE
 from hetorch.serving.errors import WeightsMissing
@@ -25,17 +27,15 @@ from hetorch.serving.keys.stored_kinds import StoredKind
 from hetorch.serving.models import ServedModel
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.serving.service import Service, weight_kind
-from hetorch.serving.work.worker_pool import WorkerPool
+from hetorch.serving.work.computation import Computed
+from hetorch.serving.work.thread_pool import ThreadPool
+from hetorch.serving.work.worker_pool import WorkerPool, WorkLimits
 from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
 from hetorch.wire.server_timing import dump_server_timing
+from hetorch.wire.status import WorkerStatus
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
-
-if TYPE_CHECKING:
-    from hetorch.server.connections import (
-        ConnectionLimits,  # needs uvicorn, which another ASGI server does without
-    )
 
 log = logging.getLogger("hetorch.server")
 
@@ -45,8 +45,10 @@ class Endpoints:
     refuse every request."""
 
     def __init__(self, models: Mapping[str, ServedModel], settings: Settings) -> None:
-        self.metrics = Counters()
-        self._settings = settings
+        self.metrics = PrometheusMetrics(self.numbers)
+        self.outside: Callable[[], Mapping[str, float]] = dict
+        self.settings = settings
+        self._began = time.monotonic()
         bodies = {
             name: max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
             for name, model in models.items()
@@ -56,11 +58,20 @@ class Endpoints:
             max(uploads, default=0), max(bodies.values(), default=0)
         )
         self._quiet = QuietLog(log)
-        self._bodies = BodyBudget(body_memory)
+        self.bodies = BodyBudget(body_memory)
+        limits = WorkLimits(
+            workers=settings.workers,
+            queue=settings.queue,
+            queue_per_lane=settings.queue_per_tenant or settings.queue,
+            key_memory=key_memory,
+            work_memory=settings.memory_for_work(key_memory + body_memory),
+            worker_memory=settings.worker_memory,
+        )
         self.service = Service(
             models,
             keys=KeyStore(key_memory, settings.key_folder, settings.key_disk),
-            workers=WorkerPool(settings.workers, settings.queue),
+            workers=WorkerPool(models, limits, self.metrics),
+            parsers=ThreadPool(settings.workers, settings.queue),
             metrics=self.metrics,
             request_timeout=settings.request_timeout,
         )
@@ -71,10 +82,6 @@ class Endpoints:
                     f"{exact_size_text(body_memory)}; raise body_memory= (--body-memory)"
                 )
 
-    async def health(self, request: Request) -> Response:
-        """Answer GET /v1/health."""
-        return JSONResponse({"status": "ok", "models": len(self.service.models)})
-
     async def list_models(self, request: Request) -> Response:
         """Answer GET /v1/models: the names and fingerprints of the models that the token may use."""
         token = token_of(request)
@@ -84,26 +91,24 @@ class Endpoints:
 
     async def public_plan(self, request: Request) -> Response:
         """Answer GET /v1/models/{name}: the public plan, and the longest time of a request."""
-        limit = dump_time_limit(self._settings.request_timeout)
-        return Response(
-            self._model(request).public_bytes, media_type=JSON, headers={TIME_LIMIT_HEADER: limit}
-        )
+        limit = dump_time_limit(self.settings.request_timeout)
+        return Response(self.model(request).public_bytes, media_type=JSON, headers={TIME_LIMIT_HEADER: limit})
 
     async def find_keys(self, request: Request) -> Response:
         """Answer GET /v1/models/{name}/keys/{key_id}: 200 if the server has these keys, else 404."""
-        model = self._model(request)
+        model = self.model(request)
         key_id = _check_key_id(request.path_params["key_id"])
         self.service.check_keys(model, key_id)
         return Response(dump_key_id(key_id), media_type=JSON)
 
     async def put_keys(self, request: Request) -> Response:
         """Answer PUT /v1/models/{name}/keys: take evaluation keys; the same upload again changes nothing."""
-        model = self._model(request)
+        model = self.model(request)
         return await self._put(request, model, model.key_kind)
 
     async def find_weights(self, request: Request) -> Response:
         """Answer GET /v1/models/{name}/weights/{key_id}: 200 if the server has weights for these keys, else 404."""
-        model = self._model(request)
+        model = self.model(request)
         key_id = _check_key_id(request.path_params["key_id"])
         try:
             self.service.check_weights(model, key_id)
@@ -113,42 +118,53 @@ class Endpoints:
 
     async def put_weights(self, request: Request) -> Response:
         """Answer PUT /v1/models/{name}/weights: take encrypted weights, in place of earlier ones for the same keys."""
-        model = self._model(request)
+        model = self.model(request)
         return await self._put(request, model, weight_kind(model))
 
     async def _put(self, request: Request, model: ServedModel, kind: StoredKind[object]) -> Response:
         """Take an upload of keys or weights."""
         check_content_type(request)
-        with self._bodies.hold() as held:
+        with self.bodies.hold() as held:
             data = await read_body(
                 request,
                 held,
                 smallest=kind.smallest_upload,
                 largest=kind.largest_upload,
                 what=f"an upload of {kind.what} for {model.name!r}",
-                idle_timeout=self._settings.idle_timeout,
+                idle_timeout=self.settings.idle_timeout,
             )
             key_id = await self.service.put(kind, data)
         return Response(dump_key_id(key_id), media_type=JSON)
 
     async def predict(self, request: Request) -> Response:
         """Answer POST /v1/models/{name}/predict: compute the ciphertexts of the results from those of the samples."""
-        model = self._model(request)
+        model = self.model(request)
         check_content_type(request)
         key_id = _check_key_id(request.headers.get(KEY_ID_HEADER, ""))
         self.service.check_uploads(model, key_id)
-        with self._bodies.hold() as held:
+        with self.bodies.hold() as held:
             data = await read_body(
                 request,
                 held,
                 smallest=model.limits.smallest,
                 largest=model.limits.largest,
                 what=f"a predict request for {model.name!r}",
-                idle_timeout=self._settings.idle_timeout,
+                idle_timeout=self.settings.idle_timeout,
             )
-            prediction = await self.service.predict(model, key_id, data)
+            prediction = await self.compute(request, model, key_id, data)
         timing = dump_server_timing(prediction.milliseconds)
         return Response(prediction.response, media_type=OCTETS, headers={SERVER_TIMING_HEADER: timing})
+
+    async def compute(
+        self, request: Request, model: ServedModel, key_id: str, data: bytes | bytearray
+    ) -> Computed:
+        """Compute a prediction in the turn of whoever asks, as long as the client is there and the time lasts."""
+        work = self.service.predict(
+            model, key_id, data, lane=_lane(request), timeout=self.settings.request_timeout
+        )
+        prediction = await while_connected(request, work)
+        record_of(request.scope).milliseconds = prediction.milliseconds
+        return prediction
 
     async def refuse_without_memory(self, request: Request, error: Exception) -> Response:
         """Answer a request for which there is no memory with 503, and let the service make room."""
@@ -163,16 +179,32 @@ class Endpoints:
         return Refusal(Code.BUSY, "the server has no memory for this request now; try again").response()
 
     async def show_metrics(self, request: Request) -> Response:
-        """Answer GET /v1/metrics: the counters, and the secret modules loaded (none, unless a test asked for it)."""
+        """Answer GET /metrics: all numbers, for Prometheus."""
         check_operator(request)
-        snapshot = self.metrics.snapshot() | self.service.snapshot()
-        snapshot |= {"secret_modules": loaded_secret_modules()}
-        limits: ConnectionLimits | None = getattr(request.app.state, "connections", None)
-        if limits is not None:  # not under an ASGI server of the embedder's own
-            snapshot |= {"connections": limits.open, "connections_refused": limits.refused}
-        return JSONResponse(snapshot)
+        body, media_type = self.metrics.exposition(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": media_type})
 
-    def _model(self, request: Request) -> ServedModel:
+    def numbers(self) -> dict[str, float]:
+        """Return the numbers that are read when they are asked for, by the names of their metrics."""
+        numbers = self.service.snapshot() | {
+            "workers": len(self.service.workers.snapshot()),
+            "queue": self.settings.queue,
+            "ready": int(not self.reasons()),
+            "secret_modules": len(loaded_secret_modules()),
+            "peak_memory_bytes": peak_memory_bytes(),
+            "up_seconds": time.monotonic() - self._began,
+        }
+        return {**numbers, **self.outside()}
+
+    def worker_states(self) -> list[WorkerStatus]:
+        """Return what each worker does."""
+        return self.service.workers.snapshot()
+
+    def reasons(self) -> list[str]:
+        """Return the reasons for which the server takes no predictions now; they name no model and no tenant."""
+        return self.service.not_ready()
+
+    def model(self, request: Request) -> ServedModel:
         """Return the model that the address names, with the uploads of the request's tenant.
 
         Raises:
@@ -182,7 +214,17 @@ class Endpoints:
         name = request.path_params["name"]
         check_model(request, name)
         token = token_of(request)
-        return self.service.model(name, None if token is ANYONE else token.tenant)
+        model = self.service.model(name, None if token is ANYONE else token.tenant)
+        record_of(request.scope).model = name
+        return model
+
+
+def _lane(request: Request) -> str:
+    """Return who asks, for the turns in the queue: the tenant, or the address where everyone may ask."""
+    token = token_of(request)
+    if token is not ANYONE:
+        return f"tenant {token.tenant}"
+    return f"address {'' if request.client is None else request.client.host}"
 
 
 def _check_key_id(key_id: str) -> str:

@@ -1,4 +1,4 @@
-"""The outermost layer of the service: every answer is counted, and no failure shows the inside of the server."""
+"""The layer around the application: no failure shows the inside of the server, and no client keeps its memory."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import functools
 import logging
-import secrets
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hetorch.errors import HetorchError
 from hetorch.server.ambiguity import tell_ambiguity
-from hetorch.server.metrics import Counters
 from hetorch.server.refusal import Refusal
+from hetorch.server.request_record import record_of
 from hetorch.wire.codes import Code
 from hetorch.wire.limits import SLOWEST_BYTES_PER_SECOND
 
@@ -31,15 +31,14 @@ lets a client that does not read keep more memory."""
 
 
 class Guard:
-    """ASGI middleware that counts answers and turns an unexpected failure into a 500 with a request id.
+    """ASGI middleware that turns an unexpected failure into a 500 with the id of the request.
 
     The failure itself goes to the log under that id, never to the client. Answers go out in chunks, and a client that
     reads one too slowly is disconnected: otherwise the unread part would stay in memory as long as the client likes.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Counters, idle_timeout: float) -> None:
+    def __init__(self, app: ASGIApp, idle_timeout: float) -> None:
         self._app = app
-        self._metrics = metrics
         self._idle_timeout = idle_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,7 +52,6 @@ class Guard:
             refusal = Refusal(Code.REQUEST_AMBIGUOUS, ambiguity).response()
             if scope.get("http_version", "1.1").startswith("1"):  # HTTP/2 forbids the header
                 refusal.headers["Connection"] = "close"
-            self._metrics.answered(refusal.status_code)
             with contextlib.suppress(_SlowReader):
                 await refusal(scope, receive, functools.partial(self._send, send))
             return
@@ -61,21 +59,22 @@ class Guard:
         body = _Body(receive, complete=any(name == b"expect" for name, _ in scope["headers"]))
         started = False
 
-        async def counted(message: Message) -> None:
+        async def guarded(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                self._metrics.answered(message["status"])
                 if message["status"] >= 400:
                     await body.discard()
             await self._send(send, message)
 
         try:
-            await self._app(scope, body.receive, counted)
+            await self._app(scope, body.receive, guarded)
         except _SlowReader:
             return  # the answer is not complete: the connection is closed
+        except ClientDisconnect:
+            return  # there is nobody to answer
         except Exception as error:
-            request_id = secrets.token_hex(8)
+            request_id = record_of(scope).id
             # Our own errors need no traceback. Their message stays in the log: it may tell what the plan holds.
             log.error(
                 "request %s failed: %s", request_id, error, exc_info=not isinstance(error, HetorchError)
@@ -84,7 +83,7 @@ class Guard:
                 raise
             failure = Refusal(Code.INTERNAL, f"the server failed; its log has more under {request_id}")
             with contextlib.suppress(_SlowReader):
-                await failure.response(request_id)(scope, body.receive, counted)
+                await failure.response(request_id)(scope, body.receive, guarded)
 
     async def _send(self, send: Send, message: Message) -> None:
         """Send a message, its body in chunks; _SlowReader if the client reads slower than clients may send."""

@@ -1,18 +1,128 @@
-"""The counters of a server: requests, refusals and failures, run times, memory."""
+"""The numbers of a server, in a registry of its own, for Prometheus and for its status.
+
+The labels of a metric take few values, whatever strangers ask for: names of models and endpoints, codes, steps. No
+label names a tenant: who asks how often stands in the audit log, which fewer people read.
+"""
 
 from __future__ import annotations
 
 import resource
 import threading
-from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
 
-from hetorch.wire.codes import Code
+PREFIX = "hetorch_"
+"""The beginning of the names of all metrics of the service; those of its process begin with `process_`."""
+HELP: Mapping[str, str] = MappingProxyType(
+    {
+        "requests": "Answers by endpoint, HTTP status and error code; status none: the client went away",
+        "request_seconds": "Time from the head of a request to the end of its answer",
+        "upload_seconds": "Time until the body of a request had come",
+        "step_seconds": "Time of each step of a prediction: queue, parse, run, dump",
+        "out_of_memory": "Requests for which there was no memory",
+        "rate_exceeded": "Requests beyond the limits of their tenant",
+        "pending": "Predictions that run or wait",
+        "keys_held": "Clients' evaluation keys in memory",
+        "weights_held": "Clients' encrypted weights in memory",
+        "key_memory_bytes": "Memory of evaluation keys and encrypted weights",
+        "key_disk_failures": "Failures to read or write the key folder",
+        "connections": "Open connections",
+        "connections_refused": "Connections beyond the limits, which were closed at once",
+        "audit_lines_lost": "Lines of the audit log that could not be written",
+        "peak_memory_bytes": "Highest resident memory of the process",
+        "secret_modules": "Loaded modules through which a secret key could come in; 0 in a server",
+        "waiting": "Predictions that wait",
+        "worker_deaths": "Processes that died while they computed",
+        "retries": "Computations of dead processes that were begun again",
+        "abandoned": "Computations that nobody waited for any more, by reason",
+        "workers": "Processes that compute",
+        "queue": "Predictions that may wait behind them",
+        "ready": "1 while the server takes predictions",
+    }
+)
+"""The help of metrics by their name without PREFIX; a metric without help has its name as one."""
+COUNTERS = frozenset({"audit_lines_lost", "connections_refused", "evictions", "key_disk_failures"})
+"""The numbers of a snapshot that only grow."""
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+"""The upper ends of the buckets of times in seconds: from parsing a small request to REQUEST_SECONDS. More of them cost
+a time series each, for every model and step."""
+OPENMETRICS = "application/openmetrics-text"
+"""The media type of OpenMetrics, which a scraper may ask for."""
 
-KEPT_RUNS = 1024
-"""Latest run times of each model that are kept for the percentiles; more react more slowly to a change."""
+Snapshot = Callable[[], Mapping[str, float]]
+"""Returns numbers that are read when they are asked for, by their names without PREFIX."""
+
+
+class PrometheusMetrics:
+    """The metrics of one app (a `hetorch.serving.metrics.Metrics`); safe to use from many threads.
+
+    `snapshot` gives further numbers at each scrape.
+    """
+
+    def __init__(self, snapshot: Snapshot = dict) -> None:
+        self.registry = CollectorRegistry()
+        self._lock = threading.Lock()
+        self._counters: dict[str, Counter] = {}
+        self._histograms: dict[str, Histogram] = {}
+        self._gauges: dict[str, Gauge] = {}
+        ProcessCollector(registry=self.registry)
+        self.registry.register(_Snapshot(snapshot))
+
+    def count(self, name: str, **labels: str) -> None:
+        """Count one event."""
+        with self._lock:
+            metric = self._counters.get(name) or self._counters.setdefault(
+                name, Counter(PREFIX + name, _help(name), sorted(labels), registry=self.registry)
+            )
+        (metric.labels(**labels) if labels else metric).inc()
+
+    def observe(self, name: str, value: float, **labels: str) -> None:
+        """Record one measurement in seconds."""
+        with self._lock:
+            metric = self._histograms.get(name) or self._histograms.setdefault(
+                name,
+                Histogram(
+                    PREFIX + name, _help(name), sorted(labels), registry=self.registry, buckets=SECONDS
+                ),
+            )
+        (metric.labels(**labels) if labels else metric).observe(value)
+
+    def gauge(self, name: str, value: float, **labels: str) -> None:
+        """Set a number that goes up and down."""
+        with self._lock:
+            metric = self._gauges.get(name) or self._gauges.setdefault(
+                name, Gauge(PREFIX + name, _help(name), sorted(labels), registry=self.registry)
+            )
+        (metric.labels(**labels) if labels else metric).set(value)
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Return all metrics and their media type: OpenMetrics if `accept`, the header of a request, names it, else
+        the text format of Prometheus."""
+        if OPENMETRICS in accept:
+            text: bytes = openmetrics.generate_latest(self.registry)  # type: ignore[no-untyped-call]
+            return text, openmetrics.CONTENT_TYPE_LATEST
+        return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4
+
+    def sum(self, sample: str, **labels: str) -> float:
+        """Return the sum of the samples of this name, such as "requests_total", that have these labels."""
+        return sum(self.by_label(sample, "", **labels).values())
+
+    def by_label(self, sample: str, label: str, **labels: str) -> dict[str, float]:
+        """Return the sums of the samples of this name that have these labels, by the value of another label."""
+        sums: dict[str, float] = {}
+        for metric in self.registry.collect():
+            for found in metric.samples:
+                if found.name == PREFIX + sample and labels.items() <= found.labels.items():
+                    key = found.labels.get(label, "")
+                    sums[key] = sums.get(key, 0.0) + found.value
+        return sums
 
 
 def peak_memory_bytes() -> int:
@@ -26,57 +136,20 @@ def peak_memory_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-class Counters:
-    """The counters of one server; safe to use from many threads."""
+class _Snapshot(Collector):
+    """Collects the numbers of a snapshot."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._requests = 0
-        self._refused = 0
-        self._busy = 0
-        self._failed = 0
-        self._out_of_memory = 0
-        self._runs: dict[str, deque[float]] = {}
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
 
-    def answered(self, status: int) -> None:
-        """Count one answered request by its HTTP status: 4xx as refused, 503 as busy, other 5xx as failed."""
-        with self._lock:
-            self._requests += 1
-            self._refused += 400 <= status < 500
-            self._busy += status == Code.BUSY.status
-            self._failed += status >= 500 and status != Code.BUSY.status
+    def describe(self) -> Iterable[Metric]:
+        return ()  # the names are not known before the service is whole
 
-    def count(self, name: str, **labels: str) -> None:
-        """Count `out_of_memory`, a request for which there was no memory (its 503 counts as busy too)."""
-        with self._lock:
-            self._out_of_memory += name == "out_of_memory"
+    def collect(self) -> Iterable[Metric]:
+        for name, value in self._snapshot().items():
+            family = CounterMetricFamily if name in COUNTERS else GaugeMetricFamily
+            yield family(PREFIX + name, _help(name), value=value)
 
-    def observe(self, name: str, value: float, **labels: str) -> None:
-        """Record `run_seconds`, the run time of one prediction; the last KEPT_RUNS of each `model` are kept."""
-        if name == "run_seconds":
-            with self._lock:
-                self._runs.setdefault(labels["model"], deque(maxlen=KEPT_RUNS)).append(value * 1e3)
 
-    def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Take a number that goes up and down; none is shown."""
-
-    def snapshot(self) -> dict[str, object]:
-        """Return the counters as plain data for JSON; run times as p50 and p95 in milliseconds."""
-        with self._lock:
-            runs = {name: list(values) for name, values in self._runs.items()}
-            counters: dict[str, object] = {
-                "requests": self._requests,
-                "refused": self._refused,
-                "busy": self._busy,
-                "failed": self._failed,
-                "out_of_memory": self._out_of_memory,
-            }
-        models = {
-            name: {
-                "runs": len(values),
-                "run_ms_p50": float(np.percentile(values, 50)),
-                "run_ms_p95": float(np.percentile(values, 95)),
-            }
-            for name, values in runs.items()
-        }
-        return counters | {"models": models, "peak_memory_bytes": peak_memory_bytes()}
+def _help(name: str) -> str:
+    return HELP.get(name, name.replace("_", " "))

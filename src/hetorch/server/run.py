@@ -7,11 +7,10 @@ import contextlib
 import os
 import signal
 import socket
-import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +23,23 @@ from hetorch.server.connections import (
     ACCEPTED_AT_ONCE,
     WAITING_FOR_ACCEPT,
     ConnectionLimits,
-    counted_protocol,
+    ListeningSocket,
     raise_descriptor_limit,
+    ready_protocol,
 )
 from hetorch.server.exposure import Tls
 from hetorch.server.settings import Settings
-from hetorch.serving.work.worker_pool import WORKER_THREADS
+from hetorch.serving.work.thread_pool import WORKER_THREADS
 
 Listening = Callable[[str], None]
 """Called with the base address once the server accepts connections."""
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> ListeningSocket:
     """Return a socket bound to this host and port (0: any free one); InputError if that is not possible."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        bound = socket.socket(family, kind, protocol)
+        bound = ListeningSocket(family, kind, protocol)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             bound.bind(address)
@@ -62,39 +62,34 @@ def address_of(bound: socket.socket, *, tls: bool = False) -> str:
 
 def run(
     app: Starlette,
-    bound: socket.socket,
+    bound: ListeningSocket,
     settings: Settings,
     listening: Listening,
     *,
     tls: Tls | None = None,
-    proxies: Sequence[str] = (),
 ) -> None:
     """Serve until SIGINT or SIGTERM, then let running requests end (at most `shutdown_timeout` seconds), and return.
 
-    `tls`: None for plain HTTP. `proxies`: addresses from which X-Forwarded-For tells the client's address; from all
-    others the header is ignored. `app.state.stop_work`, if there is one, is called when the server stops;
+    `tls`: None for plain HTTP. `app.state.stop_work`, if there is one, is called when the server stops;
     `app.state.connections` is set here.
     """
     limits = ConnectionLimits.within(settings, raise_descriptor_limit(settings.connections))
     config = uvicorn.Config(
         app,
+        log_config=None,
         log_level="warning",
         access_log=False,
         lifespan="on",
         server_header=False,
-        proxy_headers=bool(proxies),
-        forwarded_allow_ips=list(proxies),
-        ssl_certfile=None if tls is None else tls.certificate,
-        ssl_keyfile=None if tls is None else tls.key,
-        ssl_ca_certs=None if tls is None or tls.client_ca is None else str(tls.client_ca),
-        ssl_cert_reqs=ssl.CERT_NONE if tls is None or tls.client_ca is None else ssl.CERT_REQUIRED,
+        proxy_headers=False,  # hetorch.server.proxies reads them
         timeout_graceful_shutdown=max(1, round(settings.shutdown_timeout)),
     )
     app.state.connections = limits  # for the metrics
     stopping = getattr(app.state, "stop_work", None)
     with stopped_by_signals():
         address = address_of(bound, tls=tls is not None)
-        _Server(config, lambda: listening(address), settings, limits, stopping).run(sockets=[bound])
+        server = _Server(config, lambda: listening(address), settings, limits, stopping, tls)
+        server.run(sockets=[bound])
 
 
 @contextlib.contextmanager
@@ -176,8 +171,9 @@ class _Server(uvicorn.Server):
         settings: Settings,
         limits: ConnectionLimits,
         stopping: Callable[[], None] | None = None,
+        tls: Tls | None = None,
     ) -> None:
-        config.http = counted_protocol(limits)
+        config.http = ready_protocol(limits)
         config.ws = "none"  # an upgraded connection would leave the protocol that counts it
         config.loop = "asyncio"  # whose failure to accept tell_accept_failure knows
         config.backlog = ACCEPTED_AT_ONCE  # asyncio takes it for both; the kernel's is set in startup
@@ -185,6 +181,7 @@ class _Server(uvicorn.Server):
         self._listening = listening
         self._limits = limits
         self._stopping = stopping
+        self._tls = tls
         self._head_timeout = settings.head_timeout
         self._idle_timeout = settings.idle_timeout
         # For each connection without a request in progress: its last request, and the time when this was first seen.
@@ -192,6 +189,11 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(self._limits.tell_accept_failure)
+        # Not with options of uvicorn's, which has chosen weak ciphers in some versions.
+        self.config.ssl = None if self._tls is None else self._tls.context()
+        for bound in sockets or []:
+            if isinstance(bound, ListeningSocket):
+                bound.limits = self._limits
         await super().startup(sockets)
         for bound in sockets or []:
             bound.listen(WAITING_FOR_ACCEPT)
@@ -207,6 +209,7 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         """Close idle connections once a second; uvicorn calls this ten times a second."""
         if counter % 10 == 0:
+            self._limits.close_unready(self._head_timeout)
             self._close_idle(time.monotonic())
         return await super().on_tick(counter)
 

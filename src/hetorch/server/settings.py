@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from hetorch.errors import InputError
-from hetorch.ir.matrix_memory import physical_memory
+from hetorch.machine_memory import physical_memory
 from hetorch.quantities import exact_size_text
+from hetorch.server.configuration.fields import check_fields
+from hetorch.server.configuration.kinds import Bytes, Count, Integer, Seconds
+from hetorch.server.networks import parse_proxies
 from hetorch.wire.limits import REQUEST_SECONDS
 
 log = logging.getLogger("hetorch.server")
@@ -26,57 +30,79 @@ of memory."""
 class Settings:
     """The limits of one server. InputError if one is out of range.
 
+    A field is a setting of `hetorch serve` too: a key of its file, an environment variable and a flag, whose help is
+    the field's line here.
+
     Args:
-        workers: predictions computed at once.
-        queue: predictions that may wait behind them.
-        body_memory: bytes of request bodies held at once; None for the default of `memory_limits`.
-        key_memory: bytes of evaluation keys and encrypted weights ready for use; None for the default of
-            `memory_limits`.
-        key_folder: a folder that keeps uploads on disk too; None for memory only.
-        key_disk: bytes that uploads in `key_folder` may take.
-        request_timeout: seconds for one computation, its wait included. Clients are told and wait as long.
-        head_timeout: seconds for the head of a request, from the connection or the answer before it.
-        idle_timeout: seconds between two pieces of a body, and for reading an answer beyond the time that its length
+        workers: number of predictions computed at once.
+        queue: number of predictions that may wait behind them.
+        queue_per_tenant: number of them that one tenant, or one address where there are no tokens, may have; all if
+            left out. In a full queue, whoever has most gives way to others.
+        work_memory: memory for running predictions together, as their plans predict it; what keys and bodies leave of
+            the machine's if left out.
+        worker_memory: memory that one worker process may take beside the weights; what the largest model needs, and
+            some more, if left out.
+        body_memory: memory for request bodies; an eighth of this machine's, at most 8 GiB, or what a model needs, if
+            left out.
+        key_memory: memory for clients' evaluation keys and encrypted weights; a quarter of this machine's, at most
+            16 GiB, or what a model needs, if left out.
+        key_folder: a folder that keeps uploaded keys and encrypted weights on disk too; memory only if left out.
+        key_disk: disk space that the key folder may take.
+        request_timeout: time for one prediction, its wait included. Clients learn this time and wait as long.
+        head_timeout: time for the head of a request, from the connection or the answer before it.
+        idle_timeout: time between two pieces of a body, and for reading an answer beyond the time that its length
             allows.
-        shutdown_timeout: seconds for running requests when the server stops.
+        shutdown_timeout: time that running predictions have to end when the server is stopped.
         connections: most connections at once; fewer if the process may not open as many files.
-        connections_per_address: most connections from one address (IPv6: one /64 network); None for half of all.
-            Behind a proxy, which is one address, allow all.
-        tokens: the file of API tokens (`hetorch token`) of which each request needs one; None lets anyone ask.
-        audit_log: a file that gets a JSON line for each request; None for none.
+        connections_per_address: most connections from one address, or IPv6 /64 network; half of all if left out, all
+            with trusted proxies. Behind a proxy, which is one address, allow all.
+        tokens: the file of API tokens (`hetorch token`), one of which each request needs. It is read again when it
+            changes. Anyone may ask if left out.
+        tenants: a file (TOML) with limits for tenants: requests_per_minute, bytes_per_day and concurrent_requests, for
+            all and, in tables with their names, for single ones. It is read again when it changes. It needs tokens.
+        audit_log: a file that gets a JSON line for each request: who, what, when, sizes, outcome, never contents.
+        traces: make OpenTelemetry spans of requests and of the steps of predictions; OTEL_TRACES_EXPORTER and its like
+            tell where they go. Needs hetorch[telemetry].
+        trusted_proxies: the addresses or networks of the proxies at which TLS ends. The client's address is then taken
+            from their X-Forwarded-For, and the id of a request from their X-Request-Id. Other machines that come past
+            them over plain HTTP get the server's health only.
+        insecure: let other machines reach the server without TLS or tokens, also past the trusted proxies.
     """
 
-    workers: int = 2
-    queue: int = 16
-    body_memory: int | None = None
-    key_memory: int | None = None
+    workers: Count = 2
+    queue: Annotated[int, Integer(0)] = 16
+    queue_per_tenant: Count | None = None
+    work_memory: Bytes | None = None
+    worker_memory: Bytes | None = None
+    body_memory: Bytes | None = None
+    key_memory: Bytes | None = None
     key_folder: Path | None = None
-    key_disk: int = 64 * GIB
-    request_timeout: float = REQUEST_SECONDS
-    head_timeout: float = 10.0
-    idle_timeout: float = 30.0
-    shutdown_timeout: float = SHUTDOWN_SECONDS
-    connections: int = CONNECTIONS
-    connections_per_address: int | None = None
+    key_disk: Bytes = 64 * GIB
+    request_timeout: Seconds = REQUEST_SECONDS
+    head_timeout: Seconds = 10.0
+    idle_timeout: Seconds = 30.0
+    shutdown_timeout: Seconds = SHUTDOWN_SECONDS
+    connections: Count = CONNECTIONS
+    connections_per_address: Count | None = None
     tokens: Path | None = None
+    tenants: Path | None = None
     audit_log: Path | None = None
+    traces: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    insecure: bool = False
 
     def __post_init__(self) -> None:
-        for name in (
-            "workers",
-            "body_memory",
-            "key_memory",
-            "key_disk",
-            "connections",
-            "connections_per_address",
-        ):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.queue < 0:
-            raise InputError(f"queue must be at least 0, got {self.queue}")
-        for name in ("request_timeout", "head_timeout", "idle_timeout", "shutdown_timeout"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be a positive number of seconds, got {getattr(self, name)!r}")
+        check_fields(self)
+        parse_proxies(self.trusted_proxies)
+        if self.tenants is not None and self.tokens is None:
+            raise InputError("tenants= needs tokens=, which tell the tenant of a request")
+
+    def memory_for_work(self, taken: int) -> int:
+        """Return the bytes for running predictions beside `taken` bytes of keys and bodies. One prediction alone may
+        take more."""
+        if self.work_memory is not None:
+            return self.work_memory
+        return max(0, (physical_memory() or 64 * GIB) - taken)
 
     def memory_limits(self, keys_needed: int = 0, body_needed: int = 0) -> tuple[int, int]:
         """Return the bytes for keys and encrypted weights, and those for bodies. A line in the log tells if they exceed

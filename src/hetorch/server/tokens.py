@@ -1,7 +1,8 @@
 """API tokens: who may ask a server, for which tenant and which models. The file of tokens holds hashes only.
 
 A token is 256 random bits, so that nobody finds one from its SHA-256: a slow hash, as passwords need it, would protect
-nothing more. Hashes are compared in constant time.
+nothing more. Tokens are looked up by their hash, so that the time depends on the hash at most, and not on the number of
+tokens.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from __future__ import annotations
 import base64
 import fcntl
 import hashlib
-import hmac
 import json
 import os
 import re
+import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -31,6 +33,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 """The form of the names of tokens and tenants."""
 MAX_FILE_BYTES = 16 << 20
 """Most bytes of a file of tokens, some 50,000 tokens; a larger one is refused before it is read."""
+LOCK_SECONDS = 10.0
+"""Longest wait for another process that edits the same file, in seconds; editing takes milliseconds."""
 FORMAT = 1
 """The version of the file of tokens."""
 
@@ -97,25 +101,37 @@ def issue(
     return text, Token(name, tenant, scope, operator, _text(datetime.now(UTC)), until, _digest(text))
 
 
-def find(tokens: Sequence[Token], text: str, now: datetime) -> Token | None:
-    """Return the token with this text; None if there is none or it has expired. All are compared, in constant time."""
-    digest = _digest(text)
-    match = None
-    for token in tokens:
-        if hmac.compare_digest(token.sha256, digest):
-            match = token
-    return None if match is None or match.is_expired(now) else match
+class TokenTable:
+    """Tokens by their hashes."""
+
+    def __init__(self, tokens: Sequence[Token] = ()) -> None:
+        self._tokens = {token.sha256: token for token in tokens}
+
+    def find(self, text: str, now: datetime) -> Token | None:
+        """Return the token with this text; None if there is none or it has expired."""
+        token = self._tokens.get(_digest(text))
+        return None if token is None or token.is_expired(now) else token
 
 
 def load_tokens(path: Path) -> tuple[Token, ...]:
-    """Read a file of tokens; StorageError if it cannot be read or is not whole."""
+    """Read a file of tokens.
+
+    Raises:
+        StorageError: it cannot be read, with the OSError as its cause; or it is not whole, or every user of this
+            machine may write to it, and thus add a token.
+    """
     try:
         with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise StorageError(
             f"cannot read the tokens in {path}: {error.strerror or error}; `hetorch token add` makes the file"
-        ) from None
+        ) from error
+    if mode & stat.S_IWOTH:
+        raise StorageError(
+            f"every user of this machine may write to {path}, and thus add a token; make it private: chmod 600 {path}"
+        )
     try:
         if len(data) > MAX_FILE_BYTES:
             raise ValueError(f"it has more than {MAX_FILE_BYTES} bytes")
@@ -128,17 +144,38 @@ def load_tokens(path: Path) -> tuple[Token, ...]:
 
 
 @contextmanager
-def editing(path: Path) -> Iterator[None]:
-    """Keep other processes from editing a file of tokens until the block ends; StorageError without its folder."""
+def editing(path: Path) -> Iterator[Path]:
+    """Keep other processes from editing a file of tokens until the block ends.
+
+    Yields the file itself where `path` is a link to it, so that a server that reads it under another name sees the
+    change. StorageError without its folder, or if another process edits it for LOCK_SECONDS.
+    """
     try:
-        descriptor = os.open(path.absolute().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise StorageError(f"cannot write the tokens to {path}: {error.strerror or error}") from None
+        target = path.resolve()
+        descriptor = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except (OSError, RuntimeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise StorageError(f"cannot write the tokens to {path}: {reason}") from None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        _lock(descriptor, path)
+        yield target
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    end = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise StorageError(
+                    f"another process holds the folder of {path} since {LOCK_SECONDS:g} s, so that it was not changed; "
+                    "end that process (`fuser` names it), or move the file to a folder of its own"
+                ) from None
+            time.sleep(0.05)
 
 
 def save_tokens(path: Path, tokens: Sequence[Token]) -> None:
@@ -161,6 +198,10 @@ def _parse(document: Any) -> tuple[Token, ...]:
         tokens.append(Token(**entry | {"models": None if models is None else tuple(models)}))
     if len({token.name for token in tokens}) != len(tokens):
         raise ValueError("two tokens have one name")
+    if len({token.sha256 for token in tokens}) != len(tokens):
+        raise ValueError(
+            "one token is there under two names, so that revoking one of them would not revoke it"
+        )
     return tuple(tokens)
 
 
@@ -168,19 +209,19 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="seconds")
+def _text(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _time(text: str) -> datetime:
     """Parse a time with its zone; InputError for any other text."""
     try:
-        time = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except (ValueError, TypeError):
         raise InputError(f"{text!r} is not a time, such as 2027-01-31T00:00:00+00:00") from None
-    if time.tzinfo is None:
+    if moment.tzinfo is None:
         raise InputError(f"{text!r} is a time without a zone; add +00:00")
-    return time
+    return moment
 
 
 ANYONE = Token("anyone", "anyone", None, True, "1970-01-01T00:00:00+00:00", None, "0" * 64)

@@ -2,11 +2,16 @@
 
 ServiceError
 ├── Busy              no room for this computation now; `retry_after` tells when to ask again, if that is predicted
+│   └── OutOfMemory   the worker may not take the memory that it needs
 ├── DeadlinePassed    the computation did not end in its time
+├── RateExceeded      the tenant asks or sends more than it may; `retry_after` tells when it may again
 ├── ModelUnknown      there is no model of this name
 ├── KeysMissing       the evaluation keys are not here
 ├── WeightsMissing    the encrypted weights are not here
-└── WeightsInClear    encrypted weights for a model whose weights are in clear
+├── WeightsInClear    encrypted weights for a model whose weights are in clear
+└── WorkerLost        two workers died of this computation
+
+ComputationFailed is no refusal: it is a fault of ours, and its text is for the log alone.
 """
 
 from __future__ import annotations
@@ -33,6 +38,39 @@ class Busy(ServiceError):
     def __init__(self, sentence: str, retry_after: float | None = None) -> None:
         super().__init__(sentence)
         self.retry_after = retry_after
+
+
+class OutOfMemory(Busy):
+    """A worker may not take the memory that the computation needs."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"the server has no memory for this computation of {model!r} now; try again")
+
+
+class RateExceeded(ServiceError):
+    """A tenant asks, or sends, more than its limits allow. `retry_after`: seconds after which it may again; None where
+    that depends on its other requests."""
+
+    code = Code.RATE_EXCEEDED
+
+    def __init__(self, sentence: str, retry_after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class WorkerLost(ServiceError):
+    """Two workers died, one after the other, while they computed this. `reason`: how the second one ended."""
+
+    code = Code.WORKER_LOST
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the process that computed {reason}, and so had one before it; ask the server's owner what ended them"
+        )
+
+
+class ComputationFailed(HetorchError):
+    """A computation failed as only a fault of ours can; the message has the worker's traceback."""
 
 
 class DeadlinePassed(ServiceError):

@@ -19,7 +19,7 @@ from hetorch.errors import SecretImportError
 SECRET_MODULES = frozenset(
     {
         "hetorch.engine._secret",  # key generation and decryption in C++
-        "hetorch.engine.secret",  # the same for Python; Sharing and flood, which belong to decrypted results
+        "hetorch.engine.secret",  # the same for Python; flood, which belongs to decrypted results
         "hetorch.interop.seal_format.secret_key",  # reads and writes SEAL's secret keys
         "hetorch.interop.tenseal_format",  # reads and writes TenSEAL's contexts, which may hold a secret key
         "hetorch.client",  # the vault, which holds seeds, and the data owner's side around it

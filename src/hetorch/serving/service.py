@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import gc
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from hetorch.engine.native import Ciphertext
-from hetorch.errors import WireError
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.serving.errors import KeysMissing, ModelUnknown, WeightsInClear, WeightsMissing
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.stored_kinds import StoredKind
 from hetorch.serving.metrics import Metrics
 from hetorch.serving.models import ServedModel
+from hetorch.serving.work.computation import Computed, Order, Tell
+from hetorch.serving.work.thread_pool import ThreadPool
 from hetorch.serving.work.worker_pool import WorkerPool
-from hetorch.wire.predict import dump_response, load_request
 
 ROOM_SECONDS = 30.0
 """Time between two emptyings of the stores for want of memory, in seconds. A lower value lets a request that never fits
 take everybody's keys out of memory by asking again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The response to a predict request, and the milliseconds of each step of its computation."""
-
-    response: bytes
-    milliseconds: dict[str, float]
 
 
 class Service:
@@ -40,7 +30,8 @@ class Service:
         models: by name.
         keys: what clients have uploaded.
         workers: they compute.
-        metrics: is told of runs (`run_seconds`, by `model`) and of requests without memory (`out_of_memory`).
+        parsers: they parse uploads.
+        metrics: is told of uploads without memory (`out_of_memory`).
         request_timeout: seconds for one computation, its wait included.
 
     Raises:
@@ -53,12 +44,14 @@ class Service:
         *,
         keys: KeyStore,
         workers: WorkerPool,
+        parsers: ThreadPool,
         metrics: Metrics,
         request_timeout: float,
     ) -> None:
         self.models = models
         self.keys = keys
         self.workers = workers
+        self._parsers = parsers
         self._metrics = metrics
         self._request_timeout = request_timeout
         self._next_room = float("-inf")
@@ -68,6 +61,12 @@ class Service:
     def close(self) -> None:
         """Take no more computations and refuse waiting ones; running ones end by themselves."""
         self.workers.close()
+        self._parsers.close()
+
+    async def stop(self) -> None:
+        """End the processes that compute, whatever they do."""
+        self.close()
+        await self.workers.stop()
 
     def model(self, name: str, tenant: str | None) -> ServedModel:
         """Return a model with the uploads of one tenant, or with those of everyone where there are no tenants (None).
@@ -98,26 +97,58 @@ class Service:
             self.check_weights(model, key_id)
 
     async def put(self, kind: StoredKind[object], data: bytes | bytearray) -> str:
-        """Parse and keep an upload, in a worker; return the id of the keys that it is or belongs to.
+        """Parse and keep an upload, in a thread; return the id of the keys that it is or belongs to.
 
         The same upload again changes nothing; other weights for the same keys replace the earlier ones.
 
         Raises:
             WireError: the upload is malformed.
-            Busy, DeadlinePassed: as WorkerPool.run.
+            Busy, DeadlinePassed: as ThreadPool.run.
         """
-        return await self.workers.run(lambda waited: self.keys.put(kind, data), self._request_timeout)
+        return await self._parsers.run(lambda waited: self.keys.put(kind, data), self._request_timeout)
 
-    async def predict(self, model: ServedModel, key_id: str, request: bytes | bytearray) -> Prediction:
-        """Compute the response to a predict request, in a worker.
+    async def predict(
+        self,
+        model: ServedModel,
+        key_id: str,
+        request: bytes | bytearray,
+        *,
+        lane: str,
+        timeout: float | None,
+        long: bool = False,
+        tell: Tell | None = None,
+    ) -> Computed:
+        """Compute the response to a predict request, in a worker; a caller that is cancelled stops it.
+
+        Args:
+            model: the model, with the uploads of one tenant.
+            key_id: the evaluation keys to use.
+            request: the message.
+            lane: who asks; lanes take turns.
+            timeout: seconds, the wait included; None for no limit.
+            long: True for a computation that nobody waits for.
+            tell: is called as the computation goes on.
 
         Raises:
             WireError: the request is malformed, or made for other keys than `key_id`.
-            KeysMissing, WeightsMissing: they left since they were checked.
-            Busy, DeadlinePassed: as WorkerPool.run.
+            KeysMissing, WeightsMissing: they left since they were checked, or are damaged.
+            Busy, DeadlinePassed, WorkerLost, ComputationFailed: as WorkerPool.compute.
         """
-        work = functools.partial(self._compute, model, key_id, request)
-        return await self.workers.run(work, self._request_timeout)
+        keys = self.keys.file(model.key_kind, key_id)
+        if keys is None:
+            raise KeysMissing(key_id)
+        weights = None
+        if model.weight_kind is not None:
+            weights = self.keys.file(model.weight_kind, key_id)
+            if weights is None:
+                raise WeightsMissing(model.name, key_id)
+        order = Order(model, key_id, keys, weights, request, lane, timeout, long)
+        try:
+            return await self.workers.compute(order, tell)
+        except (KeysMissing, WeightsMissing):
+            for kind in model.kinds:
+                await asyncio.to_thread(self.keys.check_file, kind, key_id)
+            raise
 
     async def make_room(self) -> bool:
         """Drop the least recently used keys for a request that found no memory, at most once in ROOM_SECONDS; True if
@@ -130,40 +161,22 @@ class Service:
         await asyncio.to_thread(self._drop_keys)
         return True
 
-    def snapshot(self) -> dict[str, object]:
-        """Return the numbers of keys, of weights and of pending computations, for the metrics."""
-        return {**self.keys.snapshot(), "pending": self.workers.pending}
+    def snapshot(self) -> dict[str, float]:
+        """Return the numbers of keys, of weights and of computations, by the names of their metrics."""
+        return {
+            **self.keys.snapshot(),
+            "pending": self.workers.pending,
+            "waiting": self.workers.waiting,
+        }
+
+    def not_ready(self) -> list[str]:
+        """Return the reasons for which no prediction is taken now, as clauses that name no model and no tenant."""
+        return self.workers.not_ready()
 
     def _drop_keys(self) -> None:
-        """Drop the least recently used keys and all converted ones; in a thread, since it waits for locks."""
+        """Drop the least recently used keys; in a thread, since it waits for locks."""
         gc.collect()
         self.keys.make_room()
-        for model in self.models.values():
-            model.engines.clear()
-
-    def _compute(self, model: ServedModel, key_id: str, data: bytes | bytearray, waited: float) -> Prediction:
-        start = time.perf_counter()
-        request = load_request(model.public, data)
-        if request.key_id != key_id:
-            raise WireError(
-                f"the header names the keys {key_id[:12]}…, the message was made for {request.key_id[:12]}…"
-            )
-        keys = self.keys.get(model.key_kind, key_id)
-        if keys is None:
-            raise KeysMissing(key_id)
-        weights = None
-        if model.weight_kind is not None:
-            weights = self.keys.get(model.weight_kind, key_id)
-            if weights is None:
-                raise WeightsMissing(model.name, key_id)
-        parsed = time.perf_counter()
-        result = model.run(keys, request.ciphertexts, weights)
-        ran = time.perf_counter()
-        body = dump_response(model.public, key_id, result, data)
-        dumped = time.perf_counter()
-        self._metrics.observe("run_seconds", ran - parsed, model=model.name)
-        seconds = {"queue": waited, "parse": parsed - start, "run": ran - parsed, "dump": dumped - ran}
-        return Prediction(body, {step: value * 1e3 for step, value in seconds.items()})
 
 
 def weight_kind(model: ServedModel) -> StoredKind[EncryptedWeights[Ciphertext]]:

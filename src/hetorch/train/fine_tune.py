@@ -13,6 +13,7 @@ from torch.nn import functional
 from hetorch.compiler.frontend.sources.as_module import as_module
 from hetorch.errors import InputError
 from hetorch.progress import ProgressOption, reporting
+from hetorch.signposts import explain_positional
 from hetorch.train.augment import Augment, shift_of
 from hetorch.train.epochs import Data, Settings, run_epochs
 from hetorch.train.fine_tuned import FineTuned
@@ -28,6 +29,7 @@ EXACT_SHARE = 0.2
 left for the polynomials."""
 
 
+@explain_positional("samples and labels are one argument: hetorch.train.fine_tune(model, (x, y))")
 def fine_tune(
     model: nn.Module,
     loader: object,

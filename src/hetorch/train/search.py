@@ -15,6 +15,7 @@ from hetorch.compiler.options import CompileOptions
 from hetorch.errors import InputError
 from hetorch.progress import Progress, ProgressOption, reporting
 from hetorch.quantities import time_text
+from hetorch.signposts import explain_positional
 from hetorch.train.augment import shift_of
 from hetorch.train.epochs import Data
 from hetorch.train.objective import Objective, output_variance
@@ -43,6 +44,7 @@ class Budget:
     points: float | None
 
 
+@explain_positional("samples and labels are one argument: hetorch.train.search(model, (x, y), share=0.5)")
 def search(
     model: nn.Module,
     loader: object,

@@ -174,4 +174,10 @@ def _tensors(data: Sequence[Any] | Tensor | np.ndarray, name: str) -> TensorData
         raise InputError(
             f"{name} has {lengths[0]} inputs and {lengths[-1]} labels; give one label for each input"
         )
+    first, last = tensors[0], tensors[-1]
+    if first.dim() == 1 < last.dim() and not first.is_floating_point() and last.is_floating_point():
+        raise InputError(
+            f"{name} has whole numbers of shape {tuple(first.shape)} before numbers of shape {tuple(last.shape)}; the "
+            "samples come first, then their labels: (x, y)"
+        )
     return TensorDataset(*tensors)

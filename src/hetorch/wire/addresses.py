@@ -6,8 +6,23 @@ Most functions also make the server's route templates: `predict("{name}")` is th
 from __future__ import annotations
 
 HEALTH = "/v1/health"
-METRICS = "/v1/metrics"
+"""The beginning of the addresses of health, which need no token."""
+LIVE = f"{HEALTH}/live"
+"""200 while the process answers at all."""
+READY = f"{HEALTH}/ready"
+"""200 while the server takes predictions."""
+METRICS = "/metrics"
+"""The numbers of the server, for Prometheus."""
+STATUS = "/v1/status"
+"""The state of the server: a page for browsers, JSON for programs."""
+OPENAPI = "/v1/openapi.json"
+"""The description of all addresses (OpenAPI)."""
 MODELS = "/v1/models"
+OPEN_INFERENCE = "/v2"
+"""The beginning of the addresses of the Open Inference Protocol."""
+OPEN_INFERENCE_LIVE = f"{OPEN_INFERENCE}/health/live"
+OPEN_INFERENCE_READY = f"{OPEN_INFERENCE}/health/ready"
+"""Its addresses of health, which need no token."""
 
 OCTETS = "application/octet-stream"
 """Media type of keys, weights, requests and responses."""
@@ -17,6 +32,9 @@ JSON = "application/json"
 KEY_ID_HEADER = "Hetorch-Key-Id"
 """Request header of a prediction: the id of the evaluation keys to use, so that missing ones are told before the body
 is read."""
+REQUEST_ID_HEADER = "X-Request-Id"
+"""Response header: the id under which the server's log has the request. As a request header it is taken from trusted
+proxies."""
 SERVER_TIMING_HEADER = "Server-Timing"
 """Response header of a prediction (`hetorch.wire.server_timing`)."""
 

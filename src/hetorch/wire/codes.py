@@ -69,8 +69,19 @@ class Code(StrEnum):
         400,
         "The body is damaged, or was made for another plan, other parameters or other keys.",
     )
+    RATE_EXCEEDED = (
+        "rate_exceeded",
+        429,
+        "The tenant has asked or sent as much as it may for now: ask again after Retry-After seconds.",
+    )
     BUSY = "busy", 503, "The server has no room for this request now: ask again after Retry-After seconds."
+    NOT_READY = "not_ready", 503, "The server takes no predictions now; the sentence says why."
     TIMEOUT = "timeout", 504, "The computation took longer than the server allows."
+    WORKER_LOST = (
+        "worker_lost",
+        500,
+        "Two processes died while they computed this; the server's owner sees why in its log.",
+    )
     INTERNAL = (
         "internal",
         500,

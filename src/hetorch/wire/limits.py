@@ -8,6 +8,9 @@ from __future__ import annotations
 MAX_ANSWER_BYTES = 1 << 16
 """Longest JSON answer that a client reads, in bytes, except for public plans. It must hold MAX_MODELS models."""
 
+MAX_STATUS_BYTES = 1 << 20
+"""Longest status of a server that a client reads, in bytes: some hundred models, and the last lines of its log."""
+
 MAX_KEY_BYTES = 4 << 30
 """Most evaluation keys that a client makes for a plan unless its owner allows more, in bytes on the wire. In memory,
 while they are made, keys take up to 6.4 times as much: 16 bytes for each 20-bit residue."""
@@ -38,6 +41,3 @@ RETRY_AFTER_SECONDS = range(1, 5)
 MIN_RETRY_AFTER_SECONDS = 0.1
 """Shortest pause of a client before it asks a busy server again, whatever the server says: it sends the whole body
 each time."""
-
-MAX_RETRY_AFTER_SECONDS = 30.0
-"""Longest pause of a client before it asks a busy server again, whatever the server says."""

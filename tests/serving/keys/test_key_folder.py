@@ -22,6 +22,7 @@ from hetorch.serving.keys.stored_kinds import Identity, KeyKind, StoredKind, Wei
 from hetorch.serving.models import ServedModel
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
+from tests.server.scrape import scrape
 from tests.server.small_plan import outsourced_plan
 
 KEYS, PREDICT = "/v1/models/small/keys", "/v1/models/small/predict"
@@ -42,8 +43,8 @@ def test_a_folder_that_is_gone_stops_nobody(
         headers = OCTETS | {"Hetorch-Key-Id": key_id}
         assert http.post(PREDICT, content=owner.request(key_id), headers=headers).status_code == 200
         assert http.get(f"{KEYS}/{'ab' * 32}").status_code == 404
-        metrics = http.get("/v1/metrics").json()
-        assert metrics["key_disk_failures"] >= 2 and metrics["failed"] == 0
+        metrics = scrape(http)
+        assert metrics("key_disk_failures_total") >= 2 and metrics.failed == 0
     lines = [record for record in caplog.records if record.name == "hetorch.server"]
     assert len(lines) == 1 and str(folder) in lines[0].getMessage() and lines[0].exc_info is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hetorch.inspect.pictures.layer_axis import height_for, layer_rows
-from hetorch.inspect.pictures.style import GREY, SKY, axes_or_new, legend_above
+from hetorch.inspect.pictures.style import BLUE, GREY, SKY, axes_or_new, legend_above
 from hetorch.inspect.traced import Traced
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ def draw_times(trace: Traced, ax: Axes | None = None) -> Axes:
     unit, factor = ("s", 1.0) if longest >= 1 else ("ms", 1e3)
     if trace.seconds is not None:
         ax.barh(rows, [factor * t for t in measured], height=0.65, color=SKY, label="measured")
-        ax.plot([factor * t for t in predicted], rows, "|", color=GREY, markersize=9, label="predicted")
+        ticks = [factor * t for t in predicted]
+        ax.plot(ticks, rows, "|", color=BLUE, markersize=9, markeredgewidth=1.8, label="predicted")
     else:
         ax.barh(rows, [factor * t for t in predicted], height=0.65, color=GREY, label="predicted")
     ax.set_xlim(0, factor * longest * 1.05 or 1.0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -27,28 +28,36 @@ Status = Literal["changed", "removed", "added"]
 @dataclass(frozen=True, slots=True)
 class LayerChange:
     """A layer that differs; `largest_weight_change` is the largest difference of a weight relative to the largest
-    weight of the layer, None if they have different shapes or do not differ."""
+    weight of the layer, None if they have different shapes or do not differ. Where a plan makes several layers of one
+    of the model, such as a MaxPool, this is the one of number `part`, from 1 on, of `parts`."""
 
     status: Status
     name: str
     kind: str
     changes: tuple[Change, ...] = ()
     largest_weight_change: float | None = None
+    part: int = 1
+    parts: int = 1
 
     def to_dict(self) -> dict[str, object]:
         """Return the change as plain data."""
         return {
             "status": self.status,
             "name": self.name,
+            "part": self.part,
+            "parts": self.parts,
             "kind": self.kind,
             "changes": {change.name: [change.first, change.second] for change in self.changes},
             "largest_weight_change": self.largest_weight_change,
         }
 
     def __str__(self) -> str:
+        name = self.name if self.parts == 1 else f"{self.name}, part {self.part} of {self.parts}"
+        kind = f" ({self.kind or 'layer'})"
         if self.status != "changed":
-            return f"{'-' if self.status == 'removed' else '+'} {self.name} ({self.kind or 'layer'})"
-        return f"  {self.name}: {'; '.join(self._sentence(change) for change in self.changes)}"
+            return f"{'-' if self.status == 'removed' else '+'} {name}{kind}"
+        changes = "; ".join(self._sentence(change) for change in self.changes)
+        return f"  {name}{kind if self.parts > 1 else ''}: {changes}"
 
     def _sentence(self, change: Change) -> str:
         if change.name not in DIGESTS:
@@ -67,6 +76,8 @@ class _Side:
     box: Box
     facts: Facts
     arrays: tuple[NDArray[np.generic], ...] = field(repr=False)
+    part: int = 1
+    parts: int = 1
 
     @property
     def key(self) -> tuple[str, str]:
@@ -89,9 +100,13 @@ def layer_changes(first: Plan, second: Plan, *, with_weights: bool = True) -> tu
             pairs = zip(before[a:a_end], after[b:b_end], strict=True)
             found += [change for one, other in pairs if (change := _changed(one, other)) is not None]
         else:
-            found += [LayerChange("removed", one.box.name, one.box.kind) for one in before[a:a_end]]
-            found += [LayerChange("added", one.box.name, one.box.kind) for one in after[b:b_end]]
+            found += [_only_here("removed", one) for one in before[a:a_end]]
+            found += [_only_here("added", one) for one in after[b:b_end]]
     return tuple(found)
+
+
+def _only_here(status: Status, one: _Side) -> LayerChange:
+    return LayerChange(status, one.box.name, one.box.kind, part=one.part, parts=one.parts)
 
 
 def _changed(first: _Side, second: _Side) -> LayerChange | None:
@@ -101,14 +116,24 @@ def _changed(first: _Side, second: _Side) -> LayerChange | None:
     largest = None
     if any(change.name == "weights" for change in changes):
         largest = _largest_difference(first.arrays, second.arrays)
-    return LayerChange("changed", second.box.name, second.box.kind, changes, largest)
+    return LayerChange(
+        "changed", second.box.name, second.box.kind, changes, largest, second.part, second.parts
+    )
 
 
 def _sides(plan: Plan, with_weights: bool) -> list[_Side]:
-    return [
+    sides = [
         _side(plan, box, layer, with_weights)
         for box, layer in zip(boxes_of(plan), layers_of(plan), strict=True)
     ]
+    parts = Counter(side.box.name for side in sides)
+    seen: Counter[str] = Counter()
+    numbered = []
+    for side in sides:
+        name = side.box.name
+        seen[name] += 1
+        numbered.append(replace(side, part=seen[name], parts=parts[name]))
+    return numbered
 
 
 def _side(plan: Plan, box: Box, layer: Layer, with_weights: bool) -> _Side:

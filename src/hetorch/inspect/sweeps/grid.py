@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from hetorch.compiler.options import CompileOptions
+from hetorch.compiler.options import ONE_VALUE, CompileOptions
 from hetorch.errors import InputError
 from hetorch.plan.fields import Cell
 
@@ -16,8 +16,6 @@ Options = Mapping[str, Cell]
 
 MOST = 10_000
 """Number of configurations above which a sweep is refused. Raised, a slip of the keyboard runs for longer."""
-ONE_VALUE = ("name", "outputs")
-"""Options that a sweep has one value of: another one would be another network."""
 
 
 @dataclass(frozen=True, slots=True)

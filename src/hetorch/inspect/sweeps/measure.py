@@ -20,7 +20,7 @@ from hetorch.inspect.sweeps.row import Row
 from hetorch.inspect.sweeps.study import Study
 from hetorch.interop.backends import backend
 from hetorch.ir.cleartext_network.steps import SeriesStep
-from hetorch.ir.matrix_memory import machine_memory
+from hetorch.machine_memory import machine_memory
 from hetorch.params import max_log2_qp
 from hetorch.plan import Plan
 from hetorch.progress import Progress

@@ -73,6 +73,18 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 """The figures by their names in Row."""
 
 
+NEEDS: Mapping[str, str] = MappingProxyType(
+    {
+        "accuracy": "labels= with the classes of the samples",
+        "r2": "labels= with the targets of the samples",
+        "rmse": "labels= with the targets of the samples",
+        "measured_seconds": "encrypted_samples=",
+        "measured_error": "encrypted_samples=",
+    }
+)
+"""The argument of a sweep that some figures need."""
+
+
 def metric(name: str) -> Metric:
     """Return the figure of that name; InputError, which lists them, for any other."""
     if name not in METRICS:
@@ -87,15 +99,24 @@ def known_values(rows: Sequence[Row], name: str) -> list[float | None]:
     if all(value is None for value in values):
         if not any(row.is_compiled for row in rows):
             raise InputError("no configuration was compiled; print the sweep for the reasons")
-        need = {
-            "accuracy": "labels= with the classes of the samples",
-            "r2": "labels= with the targets of the samples",
-            "rmse": "labels= with the targets of the samples",
-            "measured_seconds": "encrypted_samples=",
-            "measured_error": "encrypted_samples=",
-        }.get(name, "a model that has it")
-        raise InputError(f"no configuration has the figure {name!r}; it needs {need}")
+        raise _not_known(name)
     return values
+
+
+def check_known(name: str, has_labels: bool, encrypted_samples: int) -> None:
+    """Raise InputError if no row of a sweep with these arguments can have a figure, or there is no such figure."""
+    metric(name)
+    need = NEEDS.get(name, "")
+    if (need.startswith("labels=") and not has_labels) or (
+        need.startswith("encrypted_samples=") and not encrypted_samples
+    ):
+        raise _not_known(name)
+
+
+def _not_known(name: str) -> InputError:
+    return InputError(
+        f"no configuration has the figure {name!r}; it needs {NEEDS.get(name, 'a model that has it')}"
+    )
 
 
 def front(rows: Sequence[Row], names: Sequence[str]) -> list[Row]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hetorch.atomic_files import SHARED, write_atomically
-from hetorch.errors import InputError, MissingPackageError, StorageError
+from hetorch.errors import InputError, StorageError
 from hetorch.inspect.sweeps.grid import text_of
 from hetorch.inspect.sweeps.metrics import front
 from hetorch.inspect.sweeps.plots import Plots
@@ -23,6 +23,11 @@ from hetorch.quantities import count_text
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from hetorch.inspect.shown_table import ShownTable
+
+PARETO = ("seconds", "error")
+"""The figures of a Pareto front, if none are named."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -67,7 +72,7 @@ class Sweep:
         Raises:
             InputError: there is no such figure, or no configuration has it.
         """
-        return replace(self, rows=tuple(front(self.rows, figures or ("seconds", "error"))))
+        return replace(self, rows=tuple(front(self.rows, figures or PARETO)))
 
     def where(self, **options: Cell) -> Sweep:
         """Return the configurations with these values of options; InputError if none has them."""
@@ -110,20 +115,29 @@ class Sweep:
             MissingPackageError: pandas or pyarrow is not installed.
             StorageError: the file cannot be written.
         """
+        from hetorch.optional_packages import require
+
+        require("pyarrow", "Sweep.to_parquet")
         frame = self.to_dataframe()
         # An option may have numbers, text and None: a column of Parquet has one type.
         for name in frame.columns:
             if frame[name].map(type).isin([str]).any():
                 frame[name] = frame[name].map(lambda value: value if value is None else str(value))
         content = io.BytesIO()
-        try:
-            frame.to_parquet(content, engine="pyarrow", index=False)
-        except ImportError as error:
-            raise MissingPackageError(
-                "Sweep.to_parquet needs the package pyarrow, which is not installed: pip install pyarrow; to_csv needs "
-                "no package"
-            ) from error
+        frame.to_parquet(content, engine="pyarrow", index=False)
         _write(path, content.getvalue())
+
+    def table(self, *figures: str) -> ShownTable:
+        """Return the table with * at each configuration that pareto(*figures) keeps.
+
+        Args:
+            figures: as for pareto. If no configuration was compiled, none is marked.
+
+        Raises:
+            InputError: there is no such figure, or no configuration has it.
+        """
+        best = self.pareto(*figures).rows if len(self.compiled) else ()
+        return sweep_table(self.name, self.rows, self.varied, best, figures or PARETO)
 
     def __str__(self) -> str:
         return str(sweep_table(self.name, self.rows, self.varied))

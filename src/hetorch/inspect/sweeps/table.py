@@ -17,6 +17,8 @@ SHOWN = (
 """The figures of the table; those that no row has are left out. A DataFrame has all of them."""
 MOST_REASONS = 8
 """Reasons below the table; the others are in Sweep.refused."""
+MARK = "*"
+"""What stands before a row of the Pareto front."""
 EXPLANATION = (
     "accuracy, agreement with the model and error (largest difference from it, of the output range) with the modelled "
     "noise; bits: precision that noise leaves; outside: samples with which an activation leaves its range; time of one "
@@ -25,8 +27,14 @@ EXPLANATION = (
 """The meaning of the columns, below the table."""
 
 
-def sweep_table(name: str, rows: Sequence[Row], varied: Sequence[str]) -> ShownTable:
-    """Return the table of the rows of a sweep, with the options that vary."""
+def sweep_table(
+    name: str,
+    rows: Sequence[Row],
+    varied: Sequence[str],
+    best: Sequence[Row] = (),
+    figures: Sequence[str] = (),
+) -> ShownTable:
+    """Return the table of the rows of a sweep, with the options that vary; the `best` in some figures are marked."""
     several = any(row.run_samples not in (None, 1) for row in rows)
     hidden = set() if several else {"seconds_per_sample"}
     if "ring_degree" in varied and all(row.options.get("ring_degree") for row in rows):
@@ -34,12 +42,25 @@ def sweep_table(name: str, rows: Sequence[Row], varied: Sequence[str]) -> ShownT
     shown = [figure for figure in SHOWN if figure not in hidden]
     table = ShownTable(
         f"{name}: {count_text(len(rows), 'configuration')}",
-        (*varied, *(METRICS[figure].heading for figure in shown), "security"),
-        [_cells(row, varied, shown) for row in rows],
-        len(varied),
-        (*_lines(rows, varied), EXPLANATION),
+        ("", *varied, *(METRICS[figure].heading for figure in shown), "security"),
+        [(_mark(row, best), *_cells(row, varied, shown)) for row in rows],
+        1 + len(varied),
+        (*_lines(rows, varied), *_front_lines(best, figures), EXPLANATION),
     )
     return table.without_empty_columns() if rows else table
+
+
+def _mark(row: Row, best: Sequence[Row]) -> str:
+    return MARK if any(row is one for one in best) else ""
+
+
+def _front_lines(best: Sequence[Row], figures: Sequence[str]) -> list[str]:
+    if not best:
+        return []
+    named = " and ".join(
+        METRICS[figure].label.rpartition(",")[0] or METRICS[figure].label for figure in figures
+    )
+    return [f"{MARK} Pareto front: no other configuration is as good in {named} and better in one of them"]
 
 
 def _cells(row: Row, varied: Sequence[str], shown: Sequence[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from hetorch.atomic_files import write_atomically
 from hetorch.errors import OtherVersionError, PlanUseError, StorageError, WireError
 from hetorch.quantities import exact_size_text
 from hetorch.serving.keys.stored_kinds import StoredKind
+from hetorch.serving.private_folder import PrivateFolder
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.wire.answers import KEY_ID
 
@@ -67,6 +68,7 @@ class KeyStore:
         self._used = 0
         self._disk_failures = 0
         self._quiet = QuietLog(log)
+        self._spare = PrivateFolder("keys")
         self._outdated: set[Path] = set()  # not read: of another version, or neither replaced nor deleted
         if folder is not None:
             try:
@@ -133,6 +135,25 @@ class KeyStore:
         self._insert(kind, key_id, _Held(value, identity.content), replace=False)
         return value
 
+    def file(self, kind: StoredKind[object], key_id: str) -> Path | None:
+        """Return the file of keys or weights, for the processes that compute; None if they are unknown."""
+        path = self._path(kind, key_id)
+        if path is not None and path not in self._outdated and os.path.exists(path):
+            with self._telling(
+                "the time of use of a stored file cannot be written; it may be deleted too early"
+            ):
+                os.utime(path)
+            return path
+        spare = self._spare_path(kind, key_id)
+        return spare if os.path.exists(spare) else None
+
+    def check_file(self, kind: StoredKind[object], key_id: str) -> None:
+        """Read a file again that a worker could not use, so that a damaged one is deleted."""
+        with self._lock:
+            if self._ready.pop((kind, key_id), None) is not None:
+                self._left(kind, key_id)
+        self.get(kind, key_id)
+
     def put(self, kind: StoredKind[object], data: bytes | bytearray) -> str:
         """Parse and keep an upload; return the id of the keys that it is or belongs to.
 
@@ -153,8 +174,9 @@ class KeyStore:
             if not known:
                 self._insert(kind, key_id, parsed, replace=True)
             same = known or identity.content == key_id
-            if path is not None and not (same and path not in self._outdated and os.path.exists(path)):
-                self._write(path, data)
+            stored = same and self.file(kind, key_id) is not None
+            if not stored and (path is None or not self._write(path, data)):
+                self._write_spare(self._spare_path(kind, key_id), data)
         return key_id
 
     def make_room(self) -> None:
@@ -162,8 +184,8 @@ class KeyStore:
         with self._lock:
             target = self._used // 2
             while self._ready and self._used > target:
-                (old, _), _ = self._ready.popitem(last=False)
-                self._used -= old.memory_bytes
+                (old, old_id), _ = self._ready.popitem(last=False)
+                self._left(old, old_id)
 
     def snapshot(self) -> dict[str, int]:
         """Return the numbers of keys and of weights that are ready, and their bytes in memory."""
@@ -187,8 +209,8 @@ class KeyStore:
             self._ready[kind, key_id] = held
             self._used += kind.memory_bytes
             while self._used > self._memory_limit and len(self._ready) > 1:
-                (old, _), _ = self._ready.popitem(last=False)
-                self._used -= old.memory_bytes
+                (old, old_id), _ = self._ready.popitem(last=False)
+                self._left(old, old_id)
 
     def _path(self, kind: StoredKind[object], key_id: str) -> Path | None:
         """Return the file of an upload; None without a folder or for an id that is none."""
@@ -196,8 +218,29 @@ class KeyStore:
             return None
         return self._folder / kind.folder / f"{key_id}{kind.suffix}"
 
-    def _write(self, path: Path, data: bytes | bytearray) -> None:
-        """Write an upload to disk, or take away the file that it would have replaced."""
+    def _spare_path(self, kind: StoredKind[object], key_id: str) -> Path:
+        """Return the file of an upload that is not in the folder."""
+        return self._spare.path / kind.folder / f"{key_id}{kind.suffix}"
+
+    def _write_spare(self, path: Path, data: bytes | bytearray) -> None:
+        """Write an upload that cannot be in the folder where workers find it all the same, if that is possible."""
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.with_suffix(".new").write_bytes(data)
+            path.with_suffix(".new").replace(path)
+        except OSError as error:
+            self._quiet.warn(f"an upload cannot be stored in {path.parent} either: {error.strerror or error}")
+            with contextlib.suppress(OSError):
+                path.with_suffix(".new").unlink(missing_ok=True)
+
+    def _left(self, kind: StoredKind[object], key_id: str) -> None:
+        """Note that an entry left memory, with the lock held."""
+        self._used -= kind.memory_bytes
+        with contextlib.suppress(OSError):
+            self._spare_path(kind, key_id).unlink(missing_ok=True)
+
+    def _write(self, path: Path, data: bytes | bytearray) -> bool:
+        """Write an upload to disk, or take away the file that it would have replaced; True if it was written."""
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
             try:
@@ -215,9 +258,10 @@ class KeyStore:
                 path.unlink(missing_ok=True)
             except OSError:
                 self._outdated.add(path)
-            return
+            return False
         self._outdated.discard(path)
         self._trim_disk(path)
+        return True
 
     @contextlib.contextmanager
     def _telling(self, sentence: str) -> Iterator[None]:

@@ -1,27 +1,25 @@
-"""The models of a server: loaded plans with their weights encoded, by name."""
+"""The models of a service as its server knows them: what clients fetch and send, and what a run takes."""
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.engine.native import Ciphertext, EvaluationKeys
 from hetorch.errors import PlanUseError
 from hetorch.interop.backends import BACKENDS, backend
-from hetorch.ir.matrix_memory import machine_memory
+from hetorch.machine_memory import machine_memory
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
-from hetorch.progress import Progress
-from hetorch.runtime import Runner
 from hetorch.runtime.pieces import storage_within
 from hetorch.serving.keys.stored_kinds import KeyKind, StoredKind, TenantKind, WeightKind
-from hetorch.serving.models.engine_cache import EngineCache
+from hetorch.serving.models.loaded_model import ModelSource
+from hetorch.serving.models.need import Need, predict_need
+from hetorch.serving.private_folder import PrivateFolder
 from hetorch.wire.answers import MODEL_NAME
 from hetorch.wire.frame import FrameLimits
 from hetorch.wire.predict import request_limits
@@ -29,10 +27,10 @@ from hetorch.wire.predict import request_limits
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """A plan that is ready to run on `backend`.
+    """A model that worker processes load from `source`; no weights are in memory here.
 
-    A client fetches `public_bytes`. `runner` holds the encoded weights; it is None where each client has weights of
-    its own, under its key, in the form that `weight_kind` describes.
+    A client fetches `public_bytes`. `weight_kind` describes the weights of a client under its key; it is None where the
+    server has the weights in clear. `need` is what one run takes. `kept` holds a temporary folder of the plan.
     """
 
     name: str
@@ -40,11 +38,10 @@ class ServedModel:
     public_bytes: bytes
     key_kind: StoredKind[EvaluationKeys]
     limits: FrameLimits
-    plan: Plan
-    backend: AnyBackend
-    engines: EngineCache
-    runner: Runner[Any, Any, Any] | None = None
+    source: ModelSource
+    need: Need
     weight_kind: StoredKind[EncryptedWeights[Ciphertext]] | None = None
+    kept: PrivateFolder | None = None
 
     @property
     def kinds(self) -> tuple[StoredKind[object], ...]:
@@ -58,18 +55,6 @@ class ServedModel:
             key_kind=TenantKind(self.key_kind, tenant),
             weight_kind=None if self.weight_kind is None else TenantKind(self.weight_kind, tenant),
         )
-
-    def run(
-        self,
-        keys: EvaluationKeys,
-        inputs: Sequence[Ciphertext],
-        weights: EncryptedWeights[Ciphertext] | None = None,
-    ) -> list[Ciphertext]:
-        """Return the ciphertexts of the result, computed with one client's evaluation keys, and with its weights if
-        the plan has none; safe from many threads."""
-        engine = self.engines.engine(keys)
-        runner = Runner(self.plan, engine, backend=self.backend, share=self.runner, encrypted_weights=weights)
-        return runner.run_native(inputs)
 
 
 def model_name(folder: Path) -> str:
@@ -86,37 +71,39 @@ def model_name(folder: Path) -> str:
 def serve_plan(
     name: str,
     plan: Plan,
-    progress: Progress | None = None,
     memory_limit: int | None = None,
     *,
     engine: str = NATIVE.name,
+    folder: Path | None = None,
 ) -> ServedModel:
-    """Encode the weights of a plan and make it ready to serve.
+    """Make a plan ready to be served; its weights are encoded later, in the processes that compute.
 
     Args:
         name: the name that clients ask for.
         plan: a plan with its weights, or what Plan.without_weights returned of one for encrypted weights.
-        progress: called with the name and the fraction of the weights that is encoded.
         memory_limit: a bound on the bytes of one prediction, with one client's keys, as for hetorch.runtime.Runner;
             that of this machine if left out.
         engine: the name of the backend that computes (hetorch.interop.backends).
+        folder: the folder that the plan was read from, and stays in; a private copy is made if left out.
 
     Raises:
         InputError: there is no such engine.
         PlanUseError: the engine cannot run the plan, the plan does not fit the memory limit, or it holds weights that
             a server must not see.
+        StorageError: the copy cannot be written.
     """
     chosen = backend(engine)
     if memory_limit is None:
         memory_limit = machine_memory()
-    runner: Runner[Any, Any, Any] | None = None
     if plan.program.encrypted_weights:
         _check_outsourced(name, plan, chosen)
-        storage_within(plan, memory_limit, chosen)
-    else:
-        encoder = chosen.make(plan.parameters, None)
-        runner = Runner(plan, encoder, backend=chosen, memory_limit=memory_limit)
-        runner.prepare(None if progress is None else functools.partial(progress, name))
+    chosen.make(plan.parameters, None)  # refuses what the engine cannot run
+    storage = storage_within(plan, memory_limit, chosen)
+    kept = None
+    if folder is None:
+        kept = PrivateFolder("plan")
+        folder = kept.path / "plan"
+        plan.save(folder)
     public = plan.public()
     return ServedModel(
         name=name,
@@ -124,11 +111,10 @@ def serve_plan(
         public_bytes=public.to_bytes(),
         key_kind=KeyKind(plan.parameters, plan.key_spec),
         limits=request_limits(public),
-        plan=plan,
-        backend=chosen,
-        engines=EngineCache(chosen, plan.parameters),
-        runner=runner,
+        source=ModelSource(name, folder.absolute(), public.fingerprint, engine, memory_limit),
+        need=predict_need(plan, storage, chosen, memory_limit),
         weight_kind=WeightKind.of(plan),
+        kept=kept,
     )
 
 
@@ -147,13 +133,9 @@ def _check_outsourced(name: str, plan: Plan, chosen: AnyBackend) -> None:
 
 
 def load_models(
-    folders: Iterable[Path],
-    progress: Progress | None = None,
-    memory_limit: int | None = None,
-    *,
-    engine: str = NATIVE.name,
+    folders: Iterable[Path], memory_limit: int | None = None, *, engine: str = NATIVE.name
 ) -> Mapping[str, ServedModel]:
-    """Load plan folders and make them ready to serve, by name.
+    """Read plan folders and make them ready to be served, by name. The folders must stay as long as they are served.
 
     Raises:
         StorageError, PlanFormatError: as Plan.load.
@@ -165,7 +147,7 @@ def load_models(
         name = model_name(folder)
         if name in models:
             raise PlanUseError(f"two plans would be served as {name!r}; rename one of the folders")
-        models[name] = serve_plan(name, Plan.load(folder), progress, memory_limit, engine=engine)
+        models[name] = serve_plan(name, Plan.load(folder), memory_limit, engine=engine, folder=folder)
     if not models:
         raise PlanUseError("no plan was given; a server needs at least one")
     return models

@@ -1,87 +1,402 @@
-"""A bounded pool of threads for computations: a full queue is refused at once, never extended."""
+"""The pool of worker processes: who computes, what waits, and what is stopped."""
 
 from __future__ import annotations
 
 import asyncio
-import threading
+import logging
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
 
-from hetorch.serving.errors import Busy, DeadlinePassed
+from hetorch.errors import WireError
+from hetorch.progress import Progress
+from hetorch.serving.errors import (
+    Busy,
+    ComputationFailed,
+    DeadlinePassed,
+    KeysMissing,
+    OutOfMemory,
+    WeightsMissing,
+    WorkerLost,
+)
+from hetorch.serving.metrics import Metrics
+from hetorch.serving.models import ServedModel
+from hetorch.serving.quiet_log import QuietLog
+from hetorch.serving.work import worker as told
+from hetorch.serving.work.computation import Computation, Computed, Order, Tell
+from hetorch.serving.work.estimates import Estimates
+from hetorch.serving.work.fork_client import ForkServer
+from hetorch.serving.work.messages import Head
+from hetorch.serving.work.process_limits import SPARE_BYTES
+from hetorch.serving.work.waiting import Waiting
+from hetorch.serving.work.worker_process import WorkerProcess
+from hetorch.wire.codes import Code
+from hetorch.wire.predict import response_limits
+from hetorch.wire.status import WorkerStatus
 
-R = TypeVar("R")
+log = logging.getLogger("hetorch.server")
 
-WORKER_THREADS = "hetorch-worker"
-"""The beginning of the names of the threads that compute."""
 STOPPED = "the server was stopped; try again when it runs"
 """The sentence for requests that a stopped server does not fulfil."""
+STOP_SECONDS = 60.0
+"""Time that a worker has for the operation during which it was told to stop, in seconds; then its process is killed.
+Raised, one that hangs is missing for longer."""
+PAUSE_SECONDS = 1.0
+"""Time between two attempts to fork a worker or to start a fork server when the last one ended at once, in seconds."""
+STARTS = 2
+"""Number of workers that begin a computation, one after the other, when they die of it: it is retried once."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkLimits:
+    """The limits of a pool.
+
+    workers        processes, and so computations at once
+    queue          computations that may wait
+    queue_per_lane those that may wait of one lane
+    key_memory     bytes of keys and encrypted weights that all workers together keep ready
+    work_memory    bytes that running computations may take together, as their plans predict
+    worker_memory  bytes that one worker may allocate; None for what the largest model needs, and some more
+    """
+
+    workers: int
+    queue: int
+    queue_per_lane: int
+    key_memory: int
+    work_memory: int
+    worker_memory: int | None = None
 
 
 class WorkerPool:
-    """A pool of `workers` threads and at most `queue` waiting computations. Used from one event loop.
+    """Worker processes for a set of models. Used from one event loop.
 
-    The engine releases the interpreter lock, so threads compute in parallel. A running computation cannot be stopped:
-    one that outlives its time keeps its worker until it ends, and counts as pending until then.
+    Args:
+        models: by name.
+        limits: see WorkLimits.
+        metrics: is told `step_seconds` by `model` and `step`, `worker_deaths`, `retries`, and `abandoned` by
+            `reason`, for computations that nobody waits for any more.
     """
 
-    def __init__(self, workers: int, queue: int) -> None:
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix=WORKER_THREADS)
-        self._capacity = workers + queue
-        self._pending = 0
+    def __init__(self, models: Mapping[str, ServedModel], limits: WorkLimits, metrics: Metrics) -> None:
+        self._models = models
+        self._limits = limits
+        self._metrics = metrics
+        self._waiting = Waiting(limits.workers, limits.queue, limits.queue_per_lane)
+        self._estimates = Estimates({name: model.need.seconds for name, model in models.items()})
+        self._workers: list[WorkerProcess] = []
+        self._fork_server: ForkServer | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._filling = asyncio.Lock()
         self._closed = False
+        self._quiet = QuietLog(log)
+        self._largest = max((response_limits(m.public).largest for m in models.values()), default=0)
 
     @property
     def pending(self) -> int:
         """The number of computations that run or wait."""
-        return self._pending
+        return len(self._waiting) + sum(worker.computation is not None for worker in self._workers)
 
-    async def run(self, work: Callable[[float], R], timeout: float) -> R:
-        """Run `work` in a worker and return its result.
+    def snapshot(self) -> list[WorkerStatus]:
+        """Return what each worker does."""
+        return [worker.snapshot() for worker in self._workers]
 
-        Args:
-            work: called with the seconds that it waited for a worker.
-            timeout: seconds for waiting and running together.
+    @property
+    def waiting(self) -> int:
+        """The number of computations that wait."""
+        return len(self._waiting)
+
+    def not_ready(self) -> list[str]:
+        """Return the reasons for which no computation is taken now, as clauses that name no model and no tenant."""
+        starting, workers = self._starting, self._workers
+        idle = any(worker.is_idle for worker in workers)
+        reasons = {
+            "the server is stopping": self._closed,
+            "the models are being loaded": starting is not None and not starting.done(),
+            "no worker runs": starting is not None and starting.done() and not workers,
+            "the queue is full": bool(workers) and not idle and self.waiting >= self._limits.queue,
+            "all workers compute beyond their time": bool(workers) and all(w.stopping for w in workers),
+        }
+        return [reason for reason, holds in reasons.items() if holds]
+
+    def seconds(self, model: str) -> float:
+        """Return the expected time of a run of a model."""
+        return self._estimates.seconds(model)
+
+    async def start(self, progress: Progress | None = None) -> None:
+        """Load the models and fork the workers; at once if that was done. `progress` is told names and fractions of
+        encoded weights.
 
         Raises:
-            Busy: the queue is full or the server is stopped.
-            DeadlinePassed: after `timeout` seconds.
-            Exception: whatever `work` raises.
+            PlanUseError: a model cannot be loaded.
+        """
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start(progress))
+        await asyncio.shield(self._starting)
+
+    async def compute(self, order: Order, tell: Tell | None = None) -> Computed:
+        """Compute in a worker. If the caller is cancelled, what waits is taken out, and what runs ends at its next
+        operation; so too after the order's timeout.
+
+        Raises:
+            Busy: the queue is full, the wait would take too long, or the server is stopped.
+            DeadlinePassed: it did not end in its time.
+            WireError: the request is malformed, or made for other keys.
+            KeysMissing, WeightsMissing: they left the store, or are damaged there.
+            OutOfMemory: the worker may not take as much memory.
+            WorkerLost: two workers died while they computed it.
+            ComputationFailed: it failed as only a fault of ours can.
         """
         if self._closed:
             raise Busy(STOPPED)
-        if self._pending >= self._capacity:
-            raise Busy(f"no more computations are taken beside {self._pending} that run or wait; try again")
-        abandoned = threading.Event()
-        submitted = time.perf_counter()
-
-        def start() -> R:
-            if abandoned.is_set():
-                raise TimeoutError
-            return work(time.perf_counter() - submitted)
-
+        await self.start()
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._executor, start)  # raises where the system gives no thread
-        self._pending += 1
-        future.add_done_callback(self._finished)
+        computation = Computation(order, loop.create_future(), loop.time(), tell)
+        self._admit(computation)
+        if order.timeout is not None:
+            computation.timer = loop.call_later(order.timeout, self._expire, computation)
+        self._dispatch()
         try:
-            return await asyncio.wait_for(asyncio.shield(future), timeout)
-        except TimeoutError:
-            raise DeadlinePassed(timeout) from None
-        except (
-            asyncio.CancelledError
-        ):  # it waited when the server was stopped, or ran beyond the time given then
-            raise Busy(STOPPED) from None
+            return await computation.future
+        except asyncio.CancelledError:
+            self._abandon(computation, "gone")
+            if self._closed:
+                raise Busy(STOPPED) from None
+            raise
         finally:
-            abandoned.set()
+            if computation.timer is not None:
+                computation.timer.cancel()
 
     def close(self) -> None:
-        """Take no more computations, and refuse waiting ones at once; running ones end by themselves."""
+        """Take no more computations, and refuse waiting ones at once; running ones go on."""
         self._closed = True
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for computation in self._waiting.clear():
+            _fail(computation, Busy(STOPPED))
 
-    def _finished(self, future: asyncio.Future[R]) -> None:
-        self._pending -= 1
-        if not future.cancelled():
-            future.exception()  # retrieved: the failure of an abandoned computation was answered already
+    async def stop(self) -> None:
+        """End all processes, also those that compute."""
+        self.close()
+        tasks = [*self._tasks, *([] if self._starting is None else [self._starting])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for worker in self._workers:
+            worker.kill()
+            worker.close()
+            if worker.computation is not None:
+                _fail(worker.computation, Busy(STOPPED))
+        self._workers.clear()
+        if self._fork_server is not None:
+            await self._fork_server.stop()
+
+    def _admit(self, computation: Computation) -> None:
+        """Let a computation wait, or raise Busy."""
+        order = computation.order
+        wait = self._predicted_wait(order)
+        if (
+            order.timeout is not None
+            and wait > order.timeout
+            and self._estimates.is_measured(order.model.name)
+        ):
+            raise Busy(f"the computations before this one take about {wait:.0f} s; try again later", wait)
+        if self._can_begin(order) and not len(self._waiting):
+            self._waiting.push_first(computation)
+            return
+        added, dropped = self._waiting.push(computation)
+        if not added:
+            raise Busy(
+                f"no more computations are taken beside {self.pending} that run or wait; try again", wait
+            )
+        if dropped is not None:
+            _fail(dropped, Busy("this computation lost its place to those of others; try again", wait))
+
+    def _predicted_wait(self, order: Order) -> float:
+        """Return the seconds after which a new computation would begin."""
+        if any(worker.is_idle for worker in self._workers) and not len(self._waiting):
+            return 0.0
+        now = time.monotonic()
+        running = [
+            max(0.0, self.seconds(worker.computation.order.model.name) - (now - worker.since))
+            for worker in self._workers
+            if worker.computation is not None
+        ]
+        waiting = [self.seconds(ahead.order.model.name) for ahead in self._waiting.ahead(order)]
+        return (sum(running) + sum(waiting)) / self._limits.workers
+
+    def _can_begin(self, order: Order) -> bool:
+        """True if there is an idle worker, and memory beside what runs; one alone always has it."""
+        running = [w.computation.order for w in self._workers if w.computation is not None]
+        if not any(worker.is_idle for worker in self._workers):
+            return False
+        used = sum(other.model.need.memory for other in running)
+        return not running or used + order.model.need.memory <= self._limits.work_memory
+
+    def _dispatch(self) -> None:
+        """Begin as many waiting computations as there are idle workers, and memory, for."""
+        while True:
+            long_running = sum(w.computation is not None and w.computation.order.long for w in self._workers)
+            first = self._waiting.first(long_running)
+            if first is None or not self._can_begin(first.order):
+                return
+            self._waiting.take(first)
+            worker = next(worker for worker in self._workers if worker.is_idle)
+            first.starts += 1
+            first.waited = asyncio.get_running_loop().time() - first.submitted
+            worker.begin(first)
+
+    def _expire(self, computation: Computation) -> None:
+        assert computation.order.timeout is not None
+        _fail(computation, DeadlinePassed(computation.order.timeout))
+        self._abandon(computation, "deadline")
+
+    def _abandon(self, computation: Computation, reason: str) -> None:
+        """Stop a computation that nobody waits for any more."""
+        if self._waiting.remove(computation):
+            self._metrics.count("abandoned", reason=reason)
+            return
+        for worker in self._workers:
+            if worker.computation is computation and not worker.stopping:
+                self._metrics.count("abandoned", reason=reason)
+                worker.stop()
+                asyncio.get_running_loop().call_later(STOP_SECONDS, self._kill_stuck, worker, computation)
+
+    def _kill_stuck(self, worker: WorkerProcess, computation: Computation) -> None:
+        if worker.computation is computation:
+            log.warning("worker %d does not stop; it is killed", worker.pid)
+            worker.kill()
+
+    async def _start(self, progress: Progress | None) -> None:
+        sources = [model.source for model in self._models.values()]
+        self._fork_server = await asyncio.to_thread(ForkServer.start, sources, progress)
+        await self._fork_server.attach()
+        self._run(self._mind_fork_server(self._fork_server))
+        await self._fill()
+
+    async def _mind_fork_server(self, fork_server: ForkServer) -> None:
+        """Start another fork server when this one ends; its workers go on."""
+        await fork_server.ended.wait()
+        while not self._closed:
+            log.error("the process that forks workers ended; another one is started")
+            try:
+                self._fork_server = None
+                sources = [model.source for model in self._models.values()]
+                replacement = await asyncio.to_thread(ForkServer.start, sources, None)
+                await replacement.attach()
+            except Exception as error:
+                log.error("it could not be started: %s", error)
+                await asyncio.sleep(PAUSE_SECONDS)
+                continue
+            self._fork_server = replacement
+            self._run(self._mind_fork_server(replacement))
+            await fork_server.stop()
+            await self._fill()
+            return
+
+    async def _fill(self) -> None:
+        """Fork the workers that are missing."""
+        async with self._filling:
+            while self._fork_server is not None and len(self._workers) < self._limits.workers:
+                await self._add_worker(self._fork_server)
+
+    async def _add_worker(self, fork_server: ForkServer) -> None:
+        limits = self._limits
+        keys = limits.key_memory // limits.workers
+        largest = max((model.need.memory for model in self._models.values()), default=0)
+        memory = limits.worker_memory or SPARE_BYTES + keys + largest * 5 // 4
+        forked = await fork_server.fork(memory, keys)
+        worker = await WorkerProcess.connect(forked, fork_server)
+        self._workers.append(worker)
+        self._run(self._listen(worker))
+        self._dispatch()
+
+    async def _listen(self, worker: WorkerProcess) -> None:
+        """Take what a worker tells, until it ends; then replace it."""
+        try:
+            while (message := await worker.read(self._largest)) is not None:
+                self._take(worker, *message)
+        except (WireError, LookupError, TypeError) as error:
+            self._quiet.warn(f"worker {worker.pid} sent what is no answer: {error}")
+            worker.kill()
+        self._workers.remove(worker)
+        worker.close()
+        self._run(self._replace(worker))
+        if worker.computation is not None:
+            await self._retry(worker, worker.computation)
+
+    async def _replace(self, worker: WorkerProcess) -> None:
+        """Fork a worker in place of one that ended; after a pause if that one had computed nothing."""
+        if not worker.computations:
+            await asyncio.sleep(PAUSE_SECONDS)
+        while not self._closed:
+            try:
+                await self._fill()
+                return
+            except (OSError, TimeoutError) as error:
+                self._quiet.warn(f"no worker can be forked: {error}")
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _retry(self, worker: WorkerProcess, computation: Computation) -> None:
+        """Begin the computation of a dead worker again, or fail it."""
+        self._metrics.count("worker_deaths")
+        status = await worker.fork_server.status(worker.pid)
+        reason = "ended"
+        if status is not None:
+            reason = f"was ended by signal {-status}" if status < 0 else f"ended with exit code {status}"
+        self._quiet.warn(f"worker {worker.pid} {reason} while it computed {computation.order.model.name!r}")
+        if computation.future.done() or self._closed:
+            _fail(computation, Busy(STOPPED))
+        elif computation.starts < STARTS:
+            self._metrics.count("retries")
+            self._waiting.push_first(computation)
+            self._dispatch()
+        else:
+            _fail(computation, WorkerLost(reason))
+
+    def _take(self, worker: WorkerProcess, head: Head, body: bytes) -> None:
+        """Take a message of a worker about its computation."""
+        computation = worker.computation
+        if computation is None:
+            raise WireError("an answer to nothing")
+        if head["is"] == told.PROGRESS:
+            if computation.tell is not None and not computation.future.done():
+                computation.tell(int(head["done"]), str(head["layer"]))
+            return
+        worker.end()
+        if not computation.future.done():
+            self._settle(computation, head, body)
+        if head["is"] != told.NO_MEMORY:  # after that a worker ends
+            worker.is_idle = True
+        self._dispatch()
+
+    def _settle(self, computation: Computation, head: Head, body: bytes) -> None:
+        """Give a computation its result or its error."""
+        order, how = computation.order, head["is"]
+        name = order.model.name
+        if how == told.DONE:
+            milliseconds = {step: float(head["milliseconds"][step]) for step in ("parse", "run", "dump")}
+            self._estimates.observe(name, milliseconds["run"] / 1e3)
+            steps = {"queue": computation.waited * 1e3} | milliseconds
+            for step, value in steps.items():
+                self._metrics.observe("step_seconds", value / 1e3, model=name, step=step)
+            computation.future.set_result(Computed(body, steps))
+        elif how == told.NO_MEMORY:
+            self._metrics.count("out_of_memory")
+            _fail(computation, OutOfMemory(name))
+        elif how == told.FAILED:
+            _fail(computation, ComputationFailed(str(head["traceback"])))
+        elif head.get("code") == Code.KEYS_MISSING:
+            _fail(computation, KeysMissing(order.key_id))
+        elif head.get("code") == Code.WEIGHTS_MISSING:
+            _fail(computation, WeightsMissing(name, order.key_id))
+        else:
+            _fail(computation, WireError(str(head["sentence"])))
+
+    def _run(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _fail(computation: Computation, error: Exception) -> None:
+    if not computation.future.done():
+        computation.future.set_exception(error)

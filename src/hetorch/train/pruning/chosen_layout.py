@@ -22,7 +22,7 @@ from hetorch.compiler.search.request import Request
 from hetorch.compiler.search.search import search
 from hetorch.compiler.search.variants import program_variants
 from hetorch.errors import ApproximationWarning, CalibrationWarning
-from hetorch.ir.matrix_memory import machine_memory
+from hetorch.machine_memory import machine_memory
 
 
 @dataclass(frozen=True, slots=True, eq=False)

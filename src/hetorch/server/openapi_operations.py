@@ -1,0 +1,214 @@
+"""The operations of the service: the table that its OpenAPI document is made from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hetorch.wire import addresses
+from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
+from hetorch.wire.answers import KEY_ID
+from hetorch.wire.codes import Code
+from hetorch.wire.time_limit import TIME_LIMIT_HEADER
+
+EVERYWHERE = (
+    Code.NO_SUCH_ADDRESS,
+    Code.REQUEST_AMBIGUOUS,
+    Code.METHOD_NOT_ALLOWED,
+    Code.BUSY,
+    Code.INTERNAL,
+)
+"""The codes that any request can end in."""
+_TOKEN = (Code.UNAUTHORISED,)
+_MODEL = (*_TOKEN, Code.FORBIDDEN, Code.MODEL_UNKNOWN)
+_BODY = (
+    Code.CONTENT_TYPE_UNSUPPORTED,
+    Code.CONTENT_LENGTH_MALFORMED,
+    Code.BODY_TOO_LARGE,
+    Code.BODY_TOO_SHORT,
+    Code.BODY_INCOMPLETE,
+    Code.BODY_TOO_SLOW,
+    Code.MESSAGE_MALFORMED,
+    Code.TIMEOUT,
+)
+
+OBJECT: Mapping[str, Any] = {"type": "object"}
+BINARY: Mapping[str, Any] = {"type": "string", "format": "binary"}
+_KEY_ID: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"key_id": {"type": "string", "pattern": f"^{KEY_ID.pattern}$"}},
+    "required": ["key_id"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method at one address.
+
+    Args:
+        method: the HTTP method.
+        path: the address, with its parameters in braces.
+        name: that of the endpoint, which metrics use too.
+        summary: what it is for, in one sentence.
+        answer: the successful answer, in one sentence.
+        codes: the codes that it can end in beside those of EVERYWHERE.
+        status: the status of a successful answer.
+        content: the schemas of a successful answer, by media type.
+        headers: the headers of a successful answer, and their meanings.
+        body: the schemas of the request's body, by media type.
+        request_headers: the headers that a request needs; each is a key id.
+        security: the schemes by which a token comes; empty where none is asked for.
+        statuses: the statuses of codes that have another one here.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    answer: str
+    codes: tuple[Code, ...] = ()
+    status: int = 200
+    content: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    request_headers: tuple[str, ...] = ()
+    security: tuple[str, ...] = ("token",)
+    statuses: Mapping[Code, int] = field(default_factory=dict)
+
+
+OPERATIONS = (
+    Operation(
+        "GET",
+        addresses.LIVE,
+        "live",
+        "Tell that the process answers.",
+        "It does.",
+        content={JSON: OBJECT},
+        security=(),
+    ),
+    Operation(
+        "GET",
+        addresses.READY,
+        "ready",
+        "Tell whether the server takes predictions.",
+        "It does.",
+        (Code.NOT_READY,),
+        content={JSON: OBJECT},
+        security=(),
+    ),
+    Operation(
+        "GET",
+        addresses.METRICS,
+        "show_metrics",
+        "Show all numbers of the server for Prometheus; for operators.",
+        "The metrics, as OpenMetrics if the request asks for it.",
+        (*_TOKEN, Code.FORBIDDEN),
+        content={"text/plain": {"type": "string"}, "application/openmetrics-text": {"type": "string"}},
+    ),
+    Operation(
+        "GET",
+        addresses.STATUS,
+        "status",
+        "Show the state of the server; for operators.",
+        "The state, as a page if the request takes HTML.",
+        (*_TOKEN, Code.FORBIDDEN),
+        content={JSON: OBJECT, "text/html": {"type": "string"}},
+        security=("token", "browser"),
+    ),
+    Operation(
+        "GET",
+        addresses.OPENAPI,
+        "openapi",
+        "Describe the service.",
+        "This document.",
+        _TOKEN,
+        content={JSON: OBJECT},
+    ),
+    Operation(
+        "GET",
+        addresses.MODELS,
+        "list_models",
+        "List the models that the token may use.",
+        "Their names and the fingerprints of their plans.",
+        _TOKEN,
+        content={
+            JSON: {
+                "type": "object",
+                "properties": {
+                    "models": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "properties": {"name": {"type": "string"}, "fingerprint": {"type": "string"}},
+                            "required": ["name", "fingerprint"],
+                        },
+                    }
+                },
+                "required": ["models"],
+            }
+        },
+    ),
+    Operation(
+        "GET",
+        addresses.public_plan("{name}"),
+        "public_plan",
+        "Fetch the public plan of a model.",
+        "The plan, which a client checks before it uses it.",
+        _MODEL,
+        content={JSON: OBJECT},
+        headers={TIME_LIMIT_HEADER: "Seconds that one request may take."},
+    ),
+    Operation(
+        "PUT",
+        addresses.keys("{name}"),
+        "put_keys",
+        "Upload evaluation keys; the same upload again changes nothing.",
+        "The id of the keys.",
+        (*_MODEL, *_BODY),
+        content={JSON: _KEY_ID},
+        body={OCTETS: BINARY},
+    ),
+    Operation(
+        "GET",
+        addresses.stored_keys("{name}", "{key_id}"),
+        "find_keys",
+        "Ask whether the server has evaluation keys.",
+        "It has them.",
+        (*_MODEL, Code.KEY_ID_MALFORMED, Code.KEYS_MISSING),
+        content={JSON: _KEY_ID},
+    ),
+    Operation(
+        "PUT",
+        addresses.weights("{name}"),
+        "put_weights",
+        "Upload encrypted weights, in place of those that the server has for the same keys.",
+        "The id of the keys that the weights belong to.",
+        (*_MODEL, *_BODY, Code.WEIGHTS_IN_CLEAR),
+        content={JSON: _KEY_ID},
+        body={OCTETS: BINARY},
+    ),
+    Operation(
+        "GET",
+        addresses.stored_weights("{name}", "{key_id}"),
+        "find_weights",
+        "Ask whether the server has encrypted weights for keys.",
+        "It has them.",
+        (*_MODEL, Code.KEY_ID_MALFORMED, Code.WEIGHTS_MISSING, Code.WEIGHTS_IN_CLEAR),
+        content={JSON: _KEY_ID},
+        statuses={Code.WEIGHTS_MISSING: 404},
+    ),
+    Operation(
+        "POST",
+        addresses.predict("{name}"),
+        "predict",
+        "Compute the encrypted result of an encrypted sample or batch.",
+        "The response, which names the digest of its request.",
+        (*_MODEL, *_BODY, Code.KEY_ID_MALFORMED, Code.KEYS_MISSING, Code.WEIGHTS_MISSING, Code.WORKER_LOST),
+        content={OCTETS: BINARY},
+        headers={SERVER_TIMING_HEADER: "Milliseconds of each step."},
+        body={OCTETS: BINARY},
+        request_headers=(KEY_ID_HEADER,),
+    ),
+)
+"""All operations. A new route needs its entry here."""

@@ -1,0 +1,74 @@
+"""The numbers of a status in groups and words, as its page and `hetorch top` show them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from hetorch.quantities import size_text, time_text
+
+GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "Work": {
+            "pending": "running or waiting",
+            "running": "running",
+            "waiting": "waiting",
+            "workers": "workers",
+            "queue": "places to wait",
+            "stuck": "workers beyond their time",
+            "jobs": "jobs",
+        },
+        "Keys": {
+            "keys_held": "evaluation keys in memory",
+            "weights_held": "encrypted weights in memory",
+            "key_memory_bytes": "memory in use",
+            "key_memory_limit_bytes": "memory allowed",
+            "key_disk_failures": "failures of the key folder",
+        },
+        "Process": {
+            "resident_memory_bytes": "memory in use",
+            "peak_memory_bytes": "highest memory",
+            "connections": "connections",
+            "connections_refused": "refused connections",
+            "audit_lines_lost": "lost lines of the audit log",
+            "up_seconds": "running for",
+        },
+    }
+)
+"""The groups of numbers, and the words for each number, in the order in which they are shown."""
+OTHER = "Other"
+"""The group of numbers that no group names."""
+
+
+def grouped(numbers: Mapping[str, float]) -> dict[str, dict[str, str]]:
+    """Return the numbers that are there as text, by their words, in groups; those that no group names come last, under
+    their names."""
+    named = {name for words in GROUPS.values() for name in words}
+    groups = {
+        group: {word: number_text(name, numbers[name]) for name, word in words.items() if name in numbers}
+        for group, words in GROUPS.items()
+    }
+    groups[OTHER] = {
+        name.replace("_", " "): number_text(name, value)
+        for name, value in sorted(numbers.items())
+        if name not in named
+    }
+    return {group: words for group, words in groups.items() if words}
+
+
+def number_text(name: str, value: float) -> str:
+    """Return a number as text: a size or a time where the end of its name says so."""
+    if name.endswith("_bytes"):
+        return size_text(value)
+    if name.endswith("_seconds"):
+        return _duration(value) if value >= 60 else time_text(value)
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.3g}"
+
+
+def _duration(seconds: float) -> str:
+    """Return a time of minutes to days with its two largest units."""
+    minutes = int(seconds // 60)
+    days, hours = divmod(minutes // 60, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
