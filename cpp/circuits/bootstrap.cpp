@@ -17,7 +17,6 @@ using rlwe::KeyEnd;
 using rlwe::KeyName;
 
 constexpr KeyName kToSparse{KeyEnd::dense, KeyEnd::sparse, 1};
-constexpr KeyName kToDense{KeyEnd::sparse, KeyEnd::dense, 1};
 
 const BootstrapShape& checked(const BootstrapShape& shape, const ckks::Context& context) {
   if (shape.slots < 2 || context.encoder().slot_count() % shape.slots != 0) {
@@ -36,6 +35,7 @@ const BootstrapShape& checked(const BootstrapShape& shape, const ckks::Context& 
       throw std::invalid_argument("the scales, bound and ratio of bootstrapping are above 0 and finite");
     }
   }
+  if (shape.to_slots.size() < 2) throw std::invalid_argument("CoeffsToSlots has two factors or more");
   if (context.max_level() < shape.to_slots.size()) throw LevelError("the chain is too short for bootstrapping");
   return shape;
 }
@@ -69,11 +69,12 @@ void check_input(const char* stage, const Ciphertext& input, std::size_t level, 
 Bootstrap::Bootstrap(const ckks::Context& context, const BootstrapShape& shape)
     : shape_(checked(shape, context)),
       main_family_(context.rlwe().main().shape()),
+      one_digit_{context.basis().special_count(), context.max_level() + 1},
       max_level_(context.max_level()),
       spacing_(context.encoder().slot_count() / shape.slots),
       q0_(context.prime(0)),
       conjugation_(static_cast<std::uint32_t>(2 * context.basis().n() - 1)),
-      reduction_(context, shape.series, context.max_level() - shape.to_slots.size(),
+      reduction_(context, shape.series, context.max_level() - (shape.to_slots.size() - 1),
                  shape.output_scale * shape.bound * shape.message_ratio) {
   if (output_level() < input_level()) {
     throw LevelError("bootstrapping ends at level " + std::to_string(output_level()) + ", below its input's " +
@@ -87,11 +88,15 @@ Bootstrap::Bootstrap(const ckks::Context& context, const BootstrapShape& shape)
                                 .babies = shape.babies_to_coefficients,
                                 .family = shape.low_family},
                                low_keys_);
-  to_slots_ = make_maps(context, inverse_factors(shape.slots, shape.to_slots),
+  const std::vector<Factor> factors = inverse_factors(shape.slots, shape.to_slots);
+  // Each factor gets the same part of 1 / 2 range; the 2 is that of x + conjugate(x).
+  const double part = std::pow(0.5 / shape.series.range, 1 / static_cast<double>(factors.size()));
+  first_to_slots_ = make_raised_map(context, factors[0], q0_, part, one_digit_, raised_keys_);
+  to_slots_ = make_maps(context, std::span(factors).subspan(1),
                         {.level = max_level_,
                          .input_scale = q0_,
                          .output_scale = reduction_.input_scale(),
-                         .multiplier = 0.5 / shape.series.range,
+                         .multiplier = 0.5 / shape.series.range / part,
                          .babies = shape.babies_to_slots,
                          .family = main_family_},
                         high_keys_);
@@ -99,21 +104,17 @@ Bootstrap::Bootstrap(const ckks::Context& context, const BootstrapShape& shape)
 
 std::vector<KeyNeed> Bootstrap::keys() const {
   std::vector<KeyNeed> result{{kToSparse, shape_.sparse_family, 0},
-                              {kToDense, main_family_, max_level_},
                               {rlwe::kRelinearisation, main_family_, reduction_.level()},
                               {rlwe::galois_name(conjugation_), main_family_, reduction_.level()}};
+  for (std::int64_t steps : raised_keys_.steps) {
+    result.push_back({{KeyEnd::sparse_scaled, KeyEnd::dense, element_of(steps)}, one_digit_, max_level_});
+  }
   // The highest level for each element and family.
   std::map<std::pair<std::uint32_t, rlwe::KeyShape>, std::size_t> levels;
-  const std::uint64_t mask = 2 * static_cast<std::uint64_t>(conjugation_ / 2 + 1) - 1;
   const auto collect = [&](const std::vector<MapKeys>& maps, rlwe::KeyShape family) {
     for (const MapKeys& map : maps) {
       for (std::int64_t steps : map.steps) {
-        std::uint64_t element = 1;
-        for (std::uint64_t power = 5, left = static_cast<std::uint64_t>(steps); left; left >>= 1) {
-          if (left & 1) element = element * power & mask;
-          power = power * power & mask;
-        }
-        std::size_t& level = levels[{static_cast<std::uint32_t>(element), family}];
+        std::size_t& level = levels[{element_of(steps), family}];
         level = std::max(level, map.level);
       }
     }
@@ -124,8 +125,18 @@ std::vector<KeyNeed> Bootstrap::keys() const {
   return result;
 }
 
+std::uint32_t Bootstrap::element_of(std::int64_t steps) const {
+  const std::uint64_t mask = 2 * static_cast<std::uint64_t>(conjugation_ / 2 + 1) - 1;
+  std::uint64_t element = 1;
+  for (std::uint64_t power = 5, left = static_cast<std::uint64_t>(steps); left; left >>= 1) {
+    if (left & 1) element = element * power & mask;
+    power = power * power & mask;
+  }
+  return static_cast<std::uint32_t>(element);
+}
+
 std::size_t Bootstrap::bytes() const {
-  std::size_t sum = 0;
+  std::size_t sum = first_to_slots_->bytes();
   for (const LinearTransform& map : to_coefficients_) sum += map.bytes();
   for (const LinearTransform& map : to_slots_) sum += map.bytes();
   return sum;
@@ -143,14 +154,14 @@ Ciphertext Bootstrap::raise(const ckks::Evaluator& evaluator, const Ciphertext& 
   Ciphertext high;
   high.scale = q0_;
   for (const rlwe::Part& part : low.body.parts) {
-    high.body.parts.push_back(rlwe::raise(part, max_level_, spacing_, context));
+    high.body.parts.push_back(rlwe::raise(part, spacing_, context));
   }
-  return switched(evaluator, high, kToDense);
+  return high;
 }
 
 Ciphertext Bootstrap::to_slots(const ckks::Evaluator& evaluator, const Ciphertext& input) const {
   check_input("CoeffsToSlots", input, max_level_, q0_);
-  const Ciphertext both = apply_maps(evaluator, to_slots_, input);
+  const Ciphertext both = apply_maps(evaluator, to_slots_, first_to_slots_->apply_raised(evaluator, input));
   return evaluator.add(both, evaluator.conjugate(both));
 }
 

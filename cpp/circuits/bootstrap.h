@@ -2,7 +2,7 @@
 // real slots take one modular reduction, which sees slot values and not coefficients, which are sqrt(N) times larger.
 //
 //   slots -> coefficients of a polynomial over q_0 -> the same under a sparse secret -> lifted to all primes, which
-//   adds q_0 I with small integers I -> back under the dense secret -> slots y = m + I -> reduced modulo 1 -> m
+//   adds q_0 I with small integers I -> slots y = m + I, under the dense secret again -> reduced modulo 1 -> m
 //
 // The switch to a sparse secret of weight h keeps |I| near sqrt(h / 12), whatever the dense secret (Bossuat,
 // Troncoso-Pastoriza, Hubaux, "Bootstrapping for approximate homomorphic encryption with negligible failure-probability
@@ -17,7 +17,7 @@ namespace hetorch::circuits {
 struct BootstrapShape {
   std::size_t slots = 0;                     // a power of two; a message of fewer values repeats along the slots
   std::vector<std::size_t> to_coefficients;  // stages in each factor of SlotsToCoeffs, as embedding_factors takes them
-  std::vector<std::size_t> to_slots;         // the same of CoeffsToSlots
+  std::vector<std::size_t> to_slots;         // the same of CoeffsToSlots; its first factor takes no level
   std::size_t babies_to_coefficients = 4;    // baby steps of each factor
   std::size_t babies_to_slots = 4;
   double input_scale = 1;
@@ -60,7 +60,8 @@ class Bootstrap {
   // The stages of apply(), in this order; they throw as it does.
   // To level 0: the slots become coefficients, bit-reversed, at the scale q_0 / message_ratio.
   ckks::Ciphertext to_coefficients(const ckks::Evaluator& evaluator, const ckks::Ciphertext& input) const;
-  // From level 0 to the highest level, at the scale q_0: the coefficients become m + I.
+  // From level 0 to all primes, the special ones included, under the sparse secret and at the scale q_0: the
+  // coefficients become m + I. Only to_slots() takes such a ciphertext.
   ckks::Ciphertext raise(const ckks::Evaluator& evaluator, const ckks::Ciphertext& input) const;
   // The coefficients become slots, divided by the range of the series; only the real part remains.
   ckks::Ciphertext to_slots(const ckks::Evaluator& evaluator, const ckks::Ciphertext& input) const;
@@ -69,17 +70,21 @@ class Bootstrap {
 
  private:
   double low_scale() const { return q0_ / shape_.message_ratio; }
+  std::uint32_t element_of(std::int64_t steps) const;  // 5^steps mod 2N, steps >= 0
 
   BootstrapShape shape_;
   rlwe::KeyShape main_family_;
+  rlwe::KeyShape one_digit_;  // of the keys of the first factor of CoeffsToSlots
   std::size_t max_level_;
   std::size_t spacing_;  // the message lies in the subring of the polynomials in X^spacing
   double q0_;
   std::uint32_t conjugation_;
   ModularReduction reduction_;
   std::vector<MapKeys> low_keys_;
+  MapKeys raised_keys_;
   std::vector<MapKeys> high_keys_;
   std::vector<LinearTransform> to_coefficients_;
+  std::optional<LinearTransform> first_to_slots_;
   std::vector<LinearTransform> to_slots_;
 };
 

@@ -24,7 +24,36 @@ Steps cut(std::int64_t steps, const Factor& factor, std::size_t babies) {
   return {baby, steps - baby};
 }
 
+// The diagonals of a factor, with the memory of their values.
+struct Diagonals {
+  std::deque<std::vector<double>> values{};  // its elements stay where they are
+  std::vector<Diagonal> all{};
+
+  void add(std::size_t giant, std::size_t baby, const std::vector<std::complex<double>>& diagonal, double multiplier) {
+    std::vector<double>& real = values.emplace_back();
+    std::vector<double>& imaginary = values.emplace_back();
+    for (const std::complex<double>& v : diagonal) {
+      real.push_back(multiplier * v.real());
+      imaginary.push_back(multiplier * v.imag());
+    }
+    all.push_back({0, 0, giant, baby, real.data(), imaginary.data()});
+  }
+};
+
 }  // namespace
+
+LinearTransform make_raised_map(const ckks::Context& context, const Factor& factor, double scale, double multiplier,
+                                rlwe::KeyShape family, MapKeys& keys) {
+  const auto slots = static_cast<std::int64_t>(context.encoder().slot_count());
+  Diagonals diagonals;
+  keys = {context.max_level(), {}};
+  for (const auto& [steps, diagonal] : factor.diagonals) {
+    const std::int64_t left = (steps % slots + slots) % slots;
+    diagonals.add(0, static_cast<std::size_t>(left), diagonal, multiplier);
+    keys.steps.insert(left);
+  }
+  return LinearTransform::of_raised(context, diagonals.all, factor.period, scale, context.rlwe().family(family));
+}
 
 std::vector<LinearTransform> make_maps(const ckks::Context& context, std::span<const Factor> factors,
                                        const MapChain& chain, std::vector<MapKeys>& keys) {
@@ -39,25 +68,17 @@ std::vector<LinearTransform> make_maps(const ckks::Context& context, std::span<c
   for (std::size_t f = 0; f < factors.size(); ++f) {
     const Factor& factor = factors[f];
     MapKeys needed{chain.level - f, {}};
-    std::deque<std::vector<double>> values;  // its elements stay where they are
-    std::vector<Diagonal> diagonals;
+    Diagonals diagonals;
     for (const auto& [steps, diagonal] : factor.diagonals) {
-      std::vector<double>& real = values.emplace_back();
-      std::vector<double>& imaginary = values.emplace_back();
-      for (const std::complex<double>& v : diagonal) {
-        real.push_back(part * v.real());
-        imaginary.push_back(part * v.imag());
-      }
       const auto [baby, giant] = cut(steps, factor, chain.babies);
       const std::int64_t left = (giant % slots + slots) % slots;
-      diagonals.push_back(
-          {0, 0, static_cast<std::size_t>(left), static_cast<std::size_t>(baby), real.data(), imaginary.data()});
+      diagonals.add(static_cast<std::size_t>(left), static_cast<std::size_t>(baby), diagonal, part);
       const auto base = static_cast<std::int64_t>(factor.stride * chain.babies);
       if (baby != 0) needed.steps.insert(baby);
       if (left != 0) needed.steps.insert(2 * left <= slots ? base : slots - base);
     }
     const double next = f + 1 == factors.size() ? chain.output_scale : scale * ratio;
-    maps.emplace_back(context, diagonals, factor.period, 1, 1, needed.level, scale, next, DiagonalForm::transformed,
+    maps.emplace_back(context, diagonals.all, factor.period, 1, 1, needed.level, scale, next, DiagonalForm::transformed,
                       family);
     keys.push_back(std::move(needed));
     scale = next;

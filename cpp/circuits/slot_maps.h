@@ -28,6 +28,10 @@ struct MapKeys {
 std::vector<LinearTransform> make_maps(const ckks::Context& context, std::span<const Factor> factors,
                                        const MapChain& chain, std::vector<MapKeys>& keys);
 
+// Encode a factor as a map of raised polynomials, which keep `scale`, with its elements times `multiplier`.
+LinearTransform make_raised_map(const ckks::Context& context, const Factor& factor, double scale, double multiplier,
+                                rlwe::KeyShape family, MapKeys& keys);
+
 // Apply the maps one after the other.
 ckks::Ciphertext apply_maps(const ckks::Evaluator& evaluator, std::span<const LinearTransform> maps,
                             const ckks::Ciphertext& input);

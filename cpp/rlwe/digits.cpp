@@ -71,4 +71,8 @@ Digits::Digits(const NttPoly& poly, const KeyFamily& family)
   });
 }
 
+Digits::Digits(const NttPoly& poly) : level_(poly.limbs().data - 1), row_count_(poly.limbs().count()) {
+  for (std::size_t r = 0; r < row_count_; ++r) rows_.push_back(poly.row(r));
+}
+
 }  // namespace hetorch::rlwe

@@ -63,6 +63,14 @@ SwitchingKey make_switching_key(const SecretKey& from, const SecretKey& to, std:
                                 const Seed& seed, const ByteSource& uniform, const ByteSource& errors,
                                 const Context& context, const KeyFamily& family);
 
+// Make the key of one digit from sparse / p to g^-1(dense), p the last special prime, over all primes: a pair (b, a)
+// with b + a g^-1(dense) = e + P / p sparse. A product with a polynomial c that is small against Q switches P / p c
+// sparse, and a plaintext at the scale p makes P c sparse of it. family: with all special primes, and all data primes
+// in a digit.
+SwitchingKey make_scaled_key(const SecretKey& sparse, const SecretKey& dense, std::uint32_t element, const Seed& seed,
+                             const ByteSource& uniform, const ByteSource& errors, const Context& context,
+                             const KeyFamily& family);
+
 // Encrypt a message over q_0…q_level. seed: the ciphertext keeps it; uniform(0, …): its expansion to the uniform half;
 // error: n * kGaussianBytes random bytes.
 Ciphertext encrypt(const NttPoly& message, const SecretKey& key, const Seed& seed, const ByteSource& uniform,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.engine import _native
-from hetorch.engine.bootstrapping import PreparedBootstrap, prepare_bootstrap
+from hetorch.engine import _native, _secret
+from hetorch.engine.bootstrapping import BootstrapKeySpec, PreparedBootstrap, prepare_bootstrap
 from hetorch.engine.native import Ciphertext, NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.params import KeyFamily, Security
@@ -33,7 +37,7 @@ def small_set(
         *[30] * len(to_coefficients),
         *[40] * user_levels,
         *[45] * REDUCTION_DEPTH,
-        *[42] * len(to_slots),
+        *[42] * (len(to_slots) - 1),
     )
     low_family = KeyFamily(3, 3)
     parameters = bootstrap_parameters(
@@ -42,12 +46,24 @@ def small_set(
     return BootstrapSet(parameters, 1 << sum(to_coefficients), to_coefficients, to_slots, low_family, babies)
 
 
+class SparseKeys:
+    """Keeps the sparse secret, which nobody but a test ever sees."""
+
+    def keep(self, draw: Callable[..., _secret.SecretKey]) -> Callable[..., _secret.SecretKey]:
+        def drawn(key: SecretKey, spec: BootstrapKeySpec) -> _secret.SecretKey:
+            self.core = draw(key, spec)
+            return self.core
+
+        return drawn
+
+
 @dataclass(frozen=True)
 class Case:
     """One set with its key, keys and prepared maps."""
 
     bootstrap_set: BootstrapSet
     key: SecretKey
+    sparse: SparseKeys
     prepared: PreparedBootstrap
     engine: NativeEngine
 
@@ -55,9 +71,11 @@ class Case:
     def make(cls, bootstrap_set: BootstrapSet, bound: float = 1.0) -> Case:
         key = SecretKey.generate(bootstrap_set.parameters)
         prepared = prepare_bootstrap(bootstrap_set, input_scale=SCALE, output_scale=SCALE, bound=bound)
-        keys = key.bootstrap_keys(prepared.key_spec)
+        sparse = SparseKeys()
+        with patch.object(SecretKey, "_draw_sparse", sparse.keep(SecretKey._draw_sparse)):
+            keys = key.bootstrap_keys(prepared.key_spec)
         engine = NativeEngine(bootstrap_set.parameters, evaluation_keys=keys)
-        return cls(bootstrap_set, key, prepared, engine)
+        return cls(bootstrap_set, key, sparse, prepared, engine)
 
     @property
     def evaluator(self) -> _native.Evaluator:
@@ -74,10 +92,11 @@ class Case:
     def expected(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.array([self.prepared.expected(float(v)) for v in values])
 
-    def coefficients(self, ciphertext: Ciphertext) -> list[int]:
-        """Return the exact coefficients of c_0 + c_1 s, centred modulo Q."""
+    def coefficients(self, ciphertext: Ciphertext, *, sparse: bool = False) -> list[int]:
+        """Return the exact coefficients of c_0 + c_1 s, centred modulo Q; `sparse`: of c_0 + c_1 s_h."""
         n, chain = self.bootstrap_set.parameters.ring_degree, self.bootstrap_set.parameters.modulus_chain
-        s = self.key.coefficients().astype(np.int64)
+        core = self.sparse.core if sparse else self.key._core
+        s = np.asarray(core.coefficients(self.engine._context)).astype(np.int64)
         # Column j of the matrix of a product by s modulo X^n + 1 is X^j s.
         twice = np.concatenate((-s, s))
         matrix = np.stack([twice[n - j : 2 * n - j] for j in range(n)], axis=1)
@@ -101,3 +120,12 @@ def bit_reversed_values(values: NDArray[Any], slots: int) -> NDArray[Any]:
     bits = slots.bit_length() - 1
     order = [int(format(i, f"0{bits}b")[::-1], 2) for i in range(slots)]
     return values[:slots][order]
+
+
+def irwin_hall(k: int, terms: int) -> float:
+    """Return the density at k of a sum of `terms` numbers uniform in [-1/2, 1/2]."""
+    x = Fraction(k) + Fraction(terms, 2)
+    total = sum(
+        (-1) ** j * math.comb(terms, j) * (x - j) ** (terms - 1) for j in range(math.floor(x) + 1) if x > j
+    )
+    return float(Fraction(total) / math.factorial(terms - 1))

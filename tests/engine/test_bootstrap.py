@@ -24,7 +24,7 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import KeyMissingError, LevelError, ParameterError
-from tests.engine.bootstrap_case import SCALE, Case, small_set
+from tests.engine.bootstrap_case import SCALE, Case, irwin_hall, small_set
 
 ROOT = Path(__file__).parents[2]
 SETS = {
@@ -112,15 +112,21 @@ def test_values_beyond_the_bound_are_distorted_and_no_more(case: Case, size: flo
 
 
 def test_a_multiple_out_of_range_is_lost(case: Case) -> None:
-    # The reason for |I| <= 16 with a probability of 1 - 2^-140: beyond it, nothing of the message is left.
+    # Beyond |I| = 16 the series leaves its range, and soon nothing of the message is left.
     core = case.prepared.core
     for multiple, size in ((18.0, 0.1), (24.0, 1.0)):
         y = np.full(case.bootstrap_set.parameters.slot_count, multiple)
         x = case.key.encrypt(y / COSINE_16.range, scale=core.reduction_scale, level=core.reduction_level)
         assert np.abs(case.key.decrypt(core.reduce(case.evaluator, x))).min() > size
-    assert sum(multiples_probability(k) for k in range(17, 60)) * 2 * (1 << 14) < 2.0**-100
-    total = sum(multiples_probability(k) for k in range(-16, 17))
-    assert total == pytest.approx(1, abs=1e-4)
+
+
+def test_multiples_out_of_range_do_not_occur() -> None:
+    # 33 numbers of 1/2 at most add up to 16.5, and even |I| = 16 occurs once in 2^100 bootstraps of 2^15 slots.
+    assert irwin_hall(17, 33) == 0
+    assert 2 * irwin_hall(16, 33) * (1 << 16) < 2.0**-100
+    assert sum(irwin_hall(k, 33) for k in range(-16, 17)) == pytest.approx(1, abs=1e-12)
+    for k in range(-8, 9):
+        assert multiples_probability(k) == pytest.approx(irwin_hall(k, 33), abs=1e-12)
 
 
 def test_missing_keys_are_errors(case: Case) -> None:
@@ -156,6 +162,14 @@ def test_the_key_spec_names_a_sparse_secret_once(case: Case) -> None:
     spec = case.prepared.key_spec
     to_sparse = [link for link in spec.links if link.to_end is KeyEnd.SPARSE]
     assert [(link.level, link.family, link.from_end) for link in to_sparse] == [(0, (1, 1), KeyEnd.DENSE)]
+    # One key for each diagonal of the first factor, and none else under the sparse secret.
+    scaled = [link for link in spec.links if link.from_end is KeyEnd.SPARSE_SCALED]
+    assert len(scaled) == 1 << case.bootstrap_set.to_slots[0]
+    assert {(k.to_end, k.family, k.level) for k in scaled} == {
+        (KeyEnd.DENSE, (p.special_count, p.digit_size), case.bootstrap_set.parameters.max_level)
+        for p in case.bootstrap_set.parameters.key_families[-1:]
+    }
+    assert KeyEnd.SPARSE not in {link.from_end for link in spec.links}
     assert len({(k.from_end, k.to_end, k.element, k.family) for k in spec.links}) == len(spec.links)
     assert (spec.sparse_weight, spec.sparse_spacing) == (32, case.bootstrap_set.spacing)
 

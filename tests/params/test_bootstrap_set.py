@@ -30,7 +30,7 @@ def test_standard_sets(slots: int, user_levels: int) -> None:
         3,
         user_levels,
         REDUCTION_DEPTH,
-        4,
+        3,
     ]
     assert (
         boot.roles[boot.output_level] == "user" and boot.roles[boot.output_level + 1] == "modular-reduction"
@@ -50,7 +50,7 @@ def test_the_chain_ends_at_the_security_bound() -> None:
 
 @pytest.mark.parametrize("security", ["192", "256", "he-standard-2018"])
 def test_only_128_bits_have_rows_for_sparse_secrets(security: str) -> None:
-    chain = (45, 30, 40, *[45] * REDUCTION_DEPTH, 42)
+    chain = (45, 30, 30, 40, *[45] * REDUCTION_DEPTH, 42)
     with pytest.raises(SecurityError, match=f"{security}.*rows at 128 bits|more than the"):
         parameters = bootstrap_parameters(
             1 << 16 if security != "he-standard-2018" else 1 << 15,
@@ -65,7 +65,7 @@ def test_only_128_bits_have_rows_for_sparse_secrets(security: str) -> None:
 
 def bootstrap_of(parameters: ParameterSet, **changes: Any) -> BootstrapSet:
     slots = parameters.slot_count
-    stages = (slots.bit_length() - 1,)
+    stages = (slots.bit_length() - 2, 1)
     return BootstrapSet(parameters, **{"slots": slots, "to_coefficients": stages, "to_slots": stages,
                                        "low_family": KeyFamily(2, 2), **changes})  # fmt: skip
 
@@ -90,6 +90,7 @@ def test_small_subrings_and_large_primes_are_refused() -> None:
         ({"to_slots": (15, 0)}, "positive"),
         ({"low_family": KeyFamily(2, 3)}, "key_families"),
         ({"to_slots": (1,) * 15}, "leaves no level"),
+        ({"to_slots": (15,)}, "two factors"),
     ],
 )
 def test_other_shapes_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -73,6 +73,8 @@ class KeyEnd(enum.Enum):
 
     SPARSE = 2
 
+    SPARSE_SCALED = 3
+
 class EvaluationKeys:
     def __init__(self, relinearisation: SwitchingKey | None, galois: Sequence[tuple[int, SwitchingKey]], others: Sequence[tuple[KeyEnd, KeyEnd, int, SwitchingKey]] = []) -> None:
         """

@@ -46,7 +46,7 @@ def message_noise(prepared: PreparedBootstrap) -> float:
     series = COSINE_16
     part = (0.5 / series.range) ** (1 / len(boot.to_slots))
     variance, gain = 0.0, 1.0
-    for stages in reversed(boot.to_slots):
+    for stages in reversed(boot.to_slots[1:]):
         variance += 2 * n * dense * gain
         gain *= part**2 / 2**stages
     variance += NoiseModel.of(p).key_switch(prepared.core.reduction_level) ** 2

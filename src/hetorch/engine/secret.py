@@ -230,11 +230,14 @@ class SecretKey:
 
         The sparse secret is drawn anew, occurs in these keys alone and is wiped.
         """
-        random = keystream(random_seed(), spec.sparse_weight * _SPARSE_BYTES, domain=b"sparse secret")
-        sparse = _secret.SecretKey.sparse(self._context, random, spec.sparse_weight, spec.sparse_spacing)
+        sparse = self._draw_sparse(spec)
         keys = []
         for link in spec.links:
-            if link.from_end is KeyEnd.DENSE_SQUARED:
+            if link.from_end is KeyEnd.SPARSE_SCALED:
+                key = _secret.make_scaled_key(
+                    self._context, sparse, self._core, link.element, *self._key_randomness(), link.family
+                )
+            elif link.from_end is KeyEnd.DENSE_SQUARED:
                 key = _secret.make_relinearisation_key(
                     self._context, self._core, link.level, *self._key_randomness(), link.family
                 )
@@ -255,6 +258,10 @@ class SecretKey:
             if progress is not None:
                 progress(len(keys), len(spec.links))
         return _native.EvaluationKeys(None, [], keys)
+
+    def _draw_sparse(self, spec: BootstrapKeySpec) -> _secret.SecretKey:
+        random = keystream(random_seed(), spec.sparse_weight * _SPARSE_BYTES, domain=b"sparse secret")
+        return _secret.SecretKey.sparse(self._context, random, spec.sparse_weight, spec.sparse_spacing)
 
     def extended_public_key(self, uniform: UniformSource) -> _native.PublicKey:
         """Return an extended public key (see public_key) whose uniform half `uniform` returns for index 0."""

@@ -27,13 +27,14 @@ class BootstrapSet:
     """A parameter set with room for bootstrapping.
 
     The primes of its chain are, from q_0 up: the base q_0, one for each factor of SlotsToCoeffs, those of the user's
-    levels, REDUCTION_DEPTH for the modular reduction, and one for each factor of CoeffsToSlots.
+    levels, REDUCTION_DEPTH for the modular reduction, and one for each factor of CoeffsToSlots but the first, which
+    takes no level.
 
     Args:
-        parameters: the chain; its key_families hold SPARSE_FAMILY and `low_family`.
+        parameters: the chain; its key_families hold SPARSE_FAMILY, `low_family` and one_digit_family.
         slots: the number of values in a ciphertext, a power of two; fewer than slot_count repeat along the slots.
         to_coefficients: stages in each factor of SlotsToCoeffs, in the order of their use; they add up to log2(slots).
-        to_slots: stages in each factor of CoeffsToSlots.
+        to_slots: stages in each factor of CoeffsToSlots, two or more. The first has a key for each diagonal.
         low_family: the family of the keys of SlotsToCoeffs.
         babies: baby steps of a factor of SlotsToCoeffs and of CoeffsToSlots. Raised, a bootstrap is faster and has more
             keys.
@@ -60,13 +61,16 @@ class BootstrapSet:
                 raise ParameterError(
                     f"{name} must be positive and add up to log2(slots) = {self.slots.bit_length() - 1}, got {stages}"
                 )
-        for family in (SPARSE_FAMILY, self.low_family):
+        if len(self.to_slots) < 2:
+            raise ParameterError(f"to_slots has two factors or more, got {self.to_slots}")
+        one_digit = one_digit_family(len(p.modulus_chain), len(p.special_primes))
+        for family in (SPARSE_FAMILY, self.low_family, one_digit):
             if family not in p.key_families and family != KeyFamily(len(p.special_primes), p.digit_size):
                 raise ParameterError(
                     f"key_families must hold {family}, which bootstrapping uses, got {p.key_families}"
                 )
         if self.user_levels < 1:
-            needed = len(self.to_coefficients) + len(self.to_slots) + REDUCTION_DEPTH + 2
+            needed = len(self.to_coefficients) + len(self.to_slots) + REDUCTION_DEPTH + 1
             raise ParameterError(
                 f"bootstrapping leaves no level: the chain has {p.max_level + 1} primes, at least {needed} are needed"
             )
@@ -80,7 +84,7 @@ class BootstrapSet:
     @property
     def output_level(self) -> int:
         """The level at which a bootstrap ends."""
-        return self.parameters.max_level - len(self.to_slots) - REDUCTION_DEPTH
+        return self.parameters.max_level - (len(self.to_slots) - 1) - REDUCTION_DEPTH
 
     @property
     def user_levels(self) -> int:
@@ -105,7 +109,7 @@ class BootstrapSet:
             *["slots-to-coefficients"] * len(self.to_coefficients),
             *["user"] * self.user_levels,
             *["modular-reduction"] * REDUCTION_DEPTH,
-            *["coefficients-to-slots"] * len(self.to_slots),
+            *["coefficients-to-slots"] * (len(self.to_slots) - 1),
         )
 
     def _check_sparse_key(self) -> None:
@@ -126,6 +130,14 @@ class BootstrapSet:
                 f"the key to the sparse secret is over a modulus of {bits} bits, more than the {bound} of the row "
                 f"for dimension 2^{exponent} and weight {SPARSE_WEIGHT}; use a smaller q_0 or first special prime"
             )
+
+
+def one_digit_family(chain_length: int, special_count: int) -> KeyFamily:
+    """Return the family of the keys of the first factor of CoeffsToSlots: all primes of the chain are one digit.
+
+    What they multiply is below q_0, so such a key needs no P above its digit.
+    """
+    return KeyFamily(special_count, chain_length)
 
 
 def bootstrap_parameters(
@@ -150,7 +162,9 @@ def bootstrap_parameters(
         tuple(sorted(primes[count:])),
         digit_size,
         security,
-        key_families=tuple(dict.fromkeys((SPARSE_FAMILY, low_family))),
+        key_families=tuple(
+            dict.fromkeys((SPARSE_FAMILY, low_family, one_digit_family(count, len(special_bits))))
+        ),
     )
 
 
@@ -168,8 +182,8 @@ def standard_bootstrap_set(slots: int = 1 << 15, user_levels: int = 8) -> Bootst
     """
     if slots not in (1 << 14, 1 << 15):
         raise ParameterError(f"slots must be 2^14 or 2^15, got {slots}")
-    to_coefficients, to_slots = ((5, 5, 5), (4, 4, 4, 3)) if slots == 1 << 15 else ((5, 5, 4), (4, 4, 3, 3))
-    chain = (45, *[30] * 3, *[40] * user_levels, *[45] * REDUCTION_DEPTH, *[42] * 4)
+    to_coefficients, to_slots = ((5, 5, 5), (4, 4, 4, 3)) if slots == 1 << 15 else ((5, 5, 4), (3, 4, 4, 3))
+    chain = (45, *[30] * 3, *[40] * user_levels, *[45] * REDUCTION_DEPTH, *[42] * 3)
     digit_size = -(-len(chain) // 2)
     # log2(P) must reach the largest digit, the upper one.
     special = (45,) * -(-sum(chain[digit_size:]) // 45)
