@@ -79,6 +79,7 @@ def test_codes_are_stable_words_of_client_and_server_errors() -> None:
         "message_malformed": 400,
         "rate_exceeded": 429,
         "busy": 503,
+        "not_ready": 503,
         "timeout": 504,
         "worker_lost": 500,
         "internal": 500,

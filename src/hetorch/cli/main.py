@@ -31,6 +31,7 @@ from hetorch.cli.public_key import public_key
 from hetorch.cli.serve import serve
 from hetorch.cli.sweep import sweep_model
 from hetorch.cli.token import token
+from hetorch.cli.top import top
 from hetorch.cli.trace import trace
 from hetorch.cli.tune import tune
 from hetorch.cli.upload_weights import upload_weights
@@ -61,6 +62,7 @@ VERBS: Mapping[str, Callable[..., None]] = MappingProxyType(
         "compile": compile_model,
         "keygen": keygen,
         "serve": serve,
+        "top": top,
         "predict": predict,
         "inspect": inspect,
         "diff": diff,

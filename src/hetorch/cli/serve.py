@@ -69,7 +69,10 @@ def serve(
         _check(configuration)
         print(json.dumps(configuration.report()) if as_json else configuration.as_toml().rstrip())
         return
-    _run(configuration, as_json=as_json)
+    if configuration.deployment.ray:
+        _run_on_ray(configuration, as_json=as_json)
+    else:
+        _run(configuration, as_json=as_json)
 
 
 def _check(configuration: Configuration) -> None:
@@ -122,10 +125,7 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
 
         def listening(address: str) -> None:
             encoding.close()
-            if as_json:
-                print(json.dumps({"address": address, "models": sorted(models)}), flush=True)
-            else:
-                print(f"serving {', '.join(sorted(models))} at {address} (Ctrl-C stops)", flush=True)
+            _tell(address, sorted(models), as_json=as_json)
             tell_ready(address)
 
         with contextlib.ExitStack() as encoding:
@@ -135,3 +135,31 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
     if not as_json:
         print("stopped", file=sys.stderr)
     leave_computations()
+
+
+def _run_on_ray(configuration: Configuration, *, as_json: bool) -> None:
+    """Serve on a cluster of Ray until the server is stopped."""
+    from hetorch.cli.output_paths import check_file
+    from hetorch.server.ray_cluster import run_on_ray
+    from hetorch.server.run import ready_file
+    from hetorch.serving.models import model_name
+
+    deployment = configuration.deployment
+    check_file(deployment.ready_file)
+    with ready_file(deployment.ready_file) as tell_ready:
+
+        def listening(address: str) -> None:
+            _tell(address, sorted(map(model_name, deployment.plans)), as_json=as_json)
+            tell_ready(address)
+
+        run_on_ray(deployment, configuration.settings, listening)
+    if not as_json:
+        print("stopped", file=sys.stderr)
+
+
+def _tell(address: str, models: list[str], *, as_json: bool) -> None:
+    """Tell that the server takes requests."""
+    if as_json:
+        print(json.dumps({"address": address, "models": models}), flush=True)
+    else:
+        print(f"serving {', '.join(models)} at {address} (Ctrl-C stops)", flush=True)

@@ -22,6 +22,7 @@ from hetorch.wire.addresses import (
     OCTETS,
     OPEN_INFERENCE,
     OPEN_INFERENCE_LIVE,
+    OPEN_INFERENCE_MODELS,
     OPEN_INFERENCE_READY,
 )
 from hetorch.wire.codes import Code
@@ -45,42 +46,40 @@ class OpenInference:
     def routes(self) -> list[Route]:
         """Return the routes; those of a model exist with and without its version."""
         routes = [
-            Route(OPEN_INFERENCE, self.server),
-            Route(OPEN_INFERENCE_LIVE, self.live),
-            Route(OPEN_INFERENCE_READY, self.ready),
+            Route(OPEN_INFERENCE, self.inference_server),
+            Route(OPEN_INFERENCE_LIVE, self.inference_live),
+            Route(OPEN_INFERENCE_READY, self.inference_ready),
         ]
-        for model in (
-            f"{OPEN_INFERENCE}/models/{{name}}",
-            f"{OPEN_INFERENCE}/models/{{name}}/versions/{{version}}",
-        ):
+        for model in OPEN_INFERENCE_MODELS:
             routes += [
-                Route(model, self.model),
-                Route(f"{model}/ready", self.model_ready),
+                Route(model, self.inference_model),
+                Route(f"{model}/ready", self.inference_model_ready),
                 Route(f"{model}/infer", self.infer, methods=["POST"]),
             ]
         return routes
 
-    async def server(self, request: Request) -> Response:
+    async def inference_server(self, request: Request) -> Response:
         """Answer GET /v2: the name and version of the server, and the extensions that it knows."""
         return Response(dump_server(version("hetorch")), media_type=JSON)
 
-    async def live(self, request: Request) -> Response:
+    async def inference_live(self, request: Request) -> Response:
         """Answer GET /v2/health/live."""
         return JSONResponse({"live": True})
 
-    async def ready(self, request: Request) -> Response:
+    async def inference_ready(self, request: Request) -> Response:
         """Answer GET /v2/health/ready: 200 if the server takes predictions, else 503."""
-        is_ready = not self._endpoints.reasons()
-        return JSONResponse({"ready": is_ready}, 200 if is_ready else Code.NOT_READY.status)
+        self._check_ready()
+        return JSONResponse({"ready": True})
 
-    async def model(self, request: Request) -> Response:
+    async def inference_model(self, request: Request) -> Response:
         """Answer GET /v2/models/{name}: the tensors of a model, and its version."""
         model = self._model(request)
         return Response(dump_model(model.name, model.public.fingerprint), media_type=JSON)
 
-    async def model_ready(self, request: Request) -> Response:
+    async def inference_model_ready(self, request: Request) -> Response:
         """Answer GET /v2/models/{name}/ready."""
         model = self._model(request)
+        self._check_ready()
         return JSONResponse({"name": model.name, "ready": True})
 
     async def infer(self, request: Request) -> Response:
@@ -107,6 +106,12 @@ class OpenInference:
         )
         headers = {} if head is None else {HEADER_LENGTH_HEADER: str(head)}
         return Response(body, media_type=JSON if head is None else OCTETS, headers=headers)
+
+    def _check_ready(self) -> None:
+        """Raise Refusal (not_ready) unless the server takes predictions."""
+        reasons = self._endpoints.reasons()
+        if reasons:
+            raise Refusal(Code.NOT_READY, "; ".join(reasons))
 
     def _model(self, request: Request) -> ServedModel:
         """Return the model that the address names; Refusal (model_unknown) if it names another version."""

@@ -25,12 +25,20 @@ PARAMETERS: Mapping[str, Any] = {
         "description": "The name of a model.",
         "schema": {"type": "string", "pattern": f"^{MODEL_NAME.pattern}$"},
     },
+    "version": {
+        "description": "The version of a model: the fingerprint of its plan.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    },
     "key_id": {
         "description": "The id of evaluation keys: the SHA-256 of their upload.",
         "schema": {"type": "string", "pattern": f"^{KEY_ID.pattern}$"},
     },
 }
 """The parameters in paths."""
+RETRY = {"Retry-After": "Seconds after which to ask again."}
+"""The header of answers that ask for patience."""
+PAUSING = frozenset({Code.BUSY, Code.NOT_READY, Code.RATE_EXCEEDED})
+"""The codes that ask for patience."""
 
 
 async def openapi(request: Request) -> Response:
@@ -78,7 +86,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
             media_type: {"schema": schema} for media_type, schema in operation.content.items()
         }
     described: dict[str, Any] = {
-        "operationId": operation.name,
+        "operationId": operation.name + ("_of_version" if "{version}" in operation.path else ""),
         "summary": operation.summary,
         "responses": {str(operation.status): answer, **_refusals(operation)},
         # Without --tokens the server asks for none.
@@ -92,6 +100,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
     parameters += [
         {"name": header, "in": "header", "required": True, **PARAMETERS["key_id"]}
         for header in operation.request_headers
+    ]
+    parameters += [
+        {"name": header, "in": "header", "description": text, "schema": {"type": "string"}}
+        for header, text in operation.optional_headers.items()
     ]
     if parameters:
         described["parameters"] = parameters
@@ -109,16 +121,15 @@ def _refusals(operation: Operation) -> dict[str, Any]:
     for code in Code:
         if code in operation.codes or code in EVERYWHERE:
             codes.setdefault(operation.statuses.get(code, code.status), []).append(code)
-    return {
-        str(status): {
-            "description": " ".join(f"`{code}`: {code.meaning}" for code in group),
-            "headers": _headers(
-                {"Retry-After": "Seconds after which to ask again."} if status == 503 else {}
-            ),
+    answers = {}
+    for status, group in sorted(codes.items()):
+        sentences = [f"`{code}`: {code.meaning}" for code in group]
+        answers[str(status)] = {
+            "description": " ".join(sentences),
+            "headers": _headers(RETRY if any(code in PAUSING for code in group) else {}),
             "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
         }
-        for status, group in sorted(codes.items())
-    }
+    return answers
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, Any]:

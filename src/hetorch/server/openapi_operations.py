@@ -10,6 +10,7 @@ from hetorch.wire import addresses
 from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID
 from hetorch.wire.codes import Code
+from hetorch.wire.open_inference import HEADER_LENGTH_HEADER
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER
 
 EVERYWHERE = (
@@ -20,7 +21,7 @@ EVERYWHERE = (
     Code.INTERNAL,
 )
 """The codes that any request can end in."""
-_TOKEN = (Code.UNAUTHORISED,)
+_TOKEN = (Code.UNAUTHORISED, Code.RATE_EXCEEDED)
 _MODEL = (*_TOKEN, Code.FORBIDDEN, Code.MODEL_UNKNOWN)
 _BODY = (
     Code.CONTENT_TYPE_UNSUPPORTED,
@@ -58,6 +59,7 @@ class Operation:
         headers: the headers of a successful answer, and their meanings.
         body: the schemas of the request's body, by media type.
         request_headers: the headers that a request needs; each is a key id.
+        optional_headers: further headers that a request may have, and their meanings.
         security: the schemes by which a token comes; empty where none is asked for.
         statuses: the statuses of codes that have another one here.
     """
@@ -73,6 +75,7 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     request_headers: tuple[str, ...] = ()
+    optional_headers: Mapping[str, str] = field(default_factory=dict)
     security: tuple[str, ...] = ("token",)
     statuses: Mapping[Code, int] = field(default_factory=dict)
 
@@ -204,11 +207,81 @@ OPERATIONS = (
         "predict",
         "Compute the encrypted result of an encrypted sample or batch.",
         "The response, which names the digest of its request.",
-        (*_MODEL, *_BODY, Code.KEY_ID_MALFORMED, Code.KEYS_MISSING, Code.WEIGHTS_MISSING, Code.WORKER_LOST),
+        (
+            *_MODEL,
+            *_BODY,
+            Code.KEY_ID_MALFORMED,
+            Code.KEYS_MISSING,
+            Code.WEIGHTS_MISSING,
+            Code.WORKER_LOST,
+        ),
         content={OCTETS: BINARY},
         headers={SERVER_TIMING_HEADER: "Milliseconds of each step."},
         body={OCTETS: BINARY},
         request_headers=(KEY_ID_HEADER,),
+    ),
+    Operation(
+        "GET",
+        addresses.OPEN_INFERENCE,
+        "inference_server",
+        "Name the server, its version and extensions (Open Inference Protocol).",
+        "The metadata of the server.",
+        _TOKEN,
+        content={JSON: OBJECT},
+    ),
+    Operation(
+        "GET",
+        addresses.OPEN_INFERENCE_LIVE,
+        "inference_live",
+        "Tell that the process answers.",
+        "It does.",
+        content={JSON: OBJECT},
+        security=(),
+    ),
+    Operation(
+        "GET",
+        addresses.OPEN_INFERENCE_READY,
+        "inference_ready",
+        "Tell whether the server takes predictions.",
+        "It does.",
+        (Code.NOT_READY,),
+        content={JSON: OBJECT},
+        security=(),
+    ),
+    *(
+        operation
+        for model in addresses.OPEN_INFERENCE_MODELS
+        for operation in (
+            Operation(
+                "GET",
+                model,
+                "inference_model",
+                "Show the tensors of a model.",
+                "The metadata of the model.",
+                _MODEL,
+                content={JSON: OBJECT},
+            ),
+            Operation(
+                "GET",
+                f"{model}/ready",
+                "inference_model_ready",
+                "Tell whether a model takes predictions.",
+                "It does.",
+                (*_MODEL, Code.NOT_READY),
+                content={JSON: OBJECT},
+            ),
+            Operation(
+                "POST",
+                f"{model}/infer",
+                "infer",
+                "Compute the encrypted result of an encrypted sample or batch, as one tensor each.",
+                "The response, as base64 in JSON or, with the binary extension, as bytes behind it.",
+                (*_MODEL, *_BODY, Code.KEYS_MISSING, Code.WEIGHTS_MISSING, Code.WORKER_LOST),
+                content={JSON: OBJECT, OCTETS: BINARY},
+                body={JSON: OBJECT, OCTETS: BINARY},
+                optional_headers={HEADER_LENGTH_HEADER: "The length of the JSON, if bytes stand behind it."},
+            ),
+        )
     ),
 )
 """All operations. A new route needs its entry here."""

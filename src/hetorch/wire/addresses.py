@@ -23,6 +23,11 @@ OPEN_INFERENCE = "/v2"
 OPEN_INFERENCE_LIVE = f"{OPEN_INFERENCE}/health/live"
 OPEN_INFERENCE_READY = f"{OPEN_INFERENCE}/health/ready"
 """Its addresses of health, which need no token."""
+OPEN_INFERENCE_MODELS = (
+    f"{OPEN_INFERENCE}/models/{{name}}",
+    f"{OPEN_INFERENCE}/models/{{name}}/versions/{{version}}",
+)
+"""The routes of its models, without and with their version."""
 
 OCTETS = "application/octet-stream"
 """Media type of keys, weights, requests and responses."""

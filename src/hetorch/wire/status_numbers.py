@@ -32,12 +32,15 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "connections_refused": "refused connections",
             "audit_lines_lost": "lost lines of the audit log",
             "up_seconds": "running for",
+            "secret_modules": "modules for secret keys",
         },
     }
 )
 """The groups of numbers, and the words for each number, in the order in which they are shown."""
 OTHER = "Other"
 """The group of numbers that no group names."""
+UNSHOWN = frozenset({"ready"})
+"""Numbers that the state of the server says in words."""
 
 
 def grouped(numbers: Mapping[str, float]) -> dict[str, dict[str, str]]:
@@ -51,7 +54,7 @@ def grouped(numbers: Mapping[str, float]) -> dict[str, dict[str, str]]:
     groups[OTHER] = {
         name.replace("_", " "): number_text(name, value)
         for name, value in sorted(numbers.items())
-        if name not in named
+        if name not in named | UNSHOWN
     }
     return {group: words for group, words in groups.items() if words}
 
