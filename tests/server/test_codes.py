@@ -133,6 +133,8 @@ ELSEWHERE = {
     Code.BUSY,
     Code.TIMEOUT,
     Code.WORKER_LOST,  # test_workers.py
+    Code.JOB_UNKNOWN,  # test_jobs.py
+    Code.JOB_UNFINISHED,  # test_jobs.py
 }
 
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.models import ServedModel
 from hetorch.serving.service import Service
+from hetorch.serving.work.crew import WorkLimits
 from hetorch.serving.work.thread_pool import ThreadPool
-from hetorch.serving.work.worker_pool import WorkerPool, WorkLimits
+from hetorch.serving.work.worker_pool import WorkerPool
 from hetorch.wire.predict import load_response
 from tests.server.conftest import Owner
 

@@ -81,6 +81,8 @@ def test_codes_are_stable_words_of_client_and_server_errors() -> None:
         "busy": 503,
         "not_ready": 503,
         "timeout": 504,
+        "job_unknown": 404,
+        "job_unfinished": 409,
         "worker_lost": 500,
         "internal": 500,
     }

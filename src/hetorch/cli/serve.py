@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,6 +69,9 @@ def serve(
         _check(configuration)
         print(json.dumps(configuration.report()) if as_json else configuration.as_toml().rstrip())
         return
+    from hetorch.server.logs import configure_logs
+
+    configure_logs(configuration.deployment.log_format, configuration.deployment.log_level)
     if configuration.deployment.ray:
         _run_on_ray(configuration, as_json=as_json)
     else:
@@ -104,13 +107,11 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
     from hetorch.server.exposure import check_exposure
-    from hetorch.server.logs import configure_logs
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
     from hetorch.server.telemetry import export_traces
     from hetorch.serving.models import load_models
 
     deployment, settings = configuration.deployment, configuration.settings
-    configure_logs(deployment.log_format, deployment.log_level)
     if settings.traces:
         export_traces()
     check_file(deployment.ready_file)
@@ -133,7 +134,7 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
             app = create_app(models, settings, report)
             run(app, bound, settings, listening, tls=tls)
     if not as_json:
-        print("stopped", file=sys.stderr)
+        logging.getLogger("hetorch.server").info("stopped")
     leave_computations()
 
 
@@ -154,7 +155,7 @@ def _run_on_ray(configuration: Configuration, *, as_json: bool) -> None:
 
         run_on_ray(deployment, configuration.settings, listening)
     if not as_json:
-        print("stopped", file=sys.stderr)
+        logging.getLogger("hetorch.server").info("stopped")
 
 
 def _tell(address: str, models: list[str], *, as_json: bool) -> None:

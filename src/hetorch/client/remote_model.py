@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hetorch.client.attempt import Body
+from hetorch.client.remote_jobs import RemoteJobs, is_job
 from hetorch.client.retries import PREDICT_REPEATS
 from hetorch.client.transport import Answer, Transport
 from hetorch.errors import RemoteError, WireError
@@ -10,6 +11,8 @@ from hetorch.plan.public import MAX_BYTES, PublicPlan
 from hetorch.wire import addresses
 from hetorch.wire.answers import load_key_id
 from hetorch.wire.codes import Code
+from hetorch.wire.jobs import PREFER_HEADER, dump_preference, load_job
+from hetorch.wire.limits import MAX_ANSWER_BYTES, REQUEST_SECONDS
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, load_time_limit
 
 
@@ -22,7 +25,9 @@ class RemoteModel:
 
     def __init__(self, transport: Transport, name: str) -> None:
         self.name = name
+        self.jobs = RemoteJobs(transport)
         self._transport = transport
+        self._patience = REQUEST_SECONDS
 
     async def public_plan(self) -> PublicPlan:
         """Fetch the public plan, parsed strictly but not yet trusted (see `check_plan`).
@@ -30,7 +35,8 @@ class RemoteModel:
         From then on the transport waits for answers as long as the server says that one request may take.
         """
         answer = await self._transport.send("GET", addresses.public_plan(self.name), limit=MAX_BYTES)
-        self._transport.follow_time_limit(load_time_limit(answer.headers.get(TIME_LIMIT_HEADER, "")))
+        self._patience = load_time_limit(answer.headers.get(TIME_LIMIT_HEADER, ""))
+        self._transport.follow_time_limit(self._patience)
         return PublicPlan.from_bytes(answer.body)
 
     async def has_keys(self, key_id: str) -> bool:
@@ -58,16 +64,31 @@ class RemoteModel:
             )
 
     async def predict(self, key_id: str, request: bytes, limit: int, *, patient: bool = True) -> Answer:
-        """Send a predict request; the body of the answer has at most `limit` bytes. `patient` as for Transport.send."""
-        return await self._transport.send(
+        """Send a predict request, and wait for its job if the server makes one; the body of the answer has at most
+        `limit` bytes. `patient` as for Transport.send."""
+        answer = await self._transport.send(
             "POST",
             addresses.predict(self.name),
             content=request,
-            headers={addresses.KEY_ID_HEADER: key_id},
-            limit=limit,
+            headers={addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference(self._patience)},
+            limit=max(limit, MAX_ANSWER_BYTES),
             repeats=PREDICT_REPEATS,
             patient=patient,
         )
+        return await self.jobs.finished(answer, limit)
+
+    async def submit(self, key_id: str, request: bytes) -> str:
+        """Send a predict request whose result is fetched later; return the id of its job."""
+        answer = await self._transport.send(
+            "POST",
+            addresses.predict(self.name),
+            content=request,
+            headers={addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference()},
+            repeats=0,  # each request that comes is a job
+        )
+        if not is_job(answer):
+            raise RemoteError(f"the server makes no jobs of {self.name!r}; use predict")
+        return load_job(answer.body).job
 
     async def _is_there(self, path: str, missing: Code) -> bool:
         try:

@@ -22,6 +22,7 @@ from hetorch.server.audit import Audit, AuditLog
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
 from hetorch.server.health import Health
+from hetorch.server.job_endpoints import JobEndpoints
 from hetorch.server.networks import parse_proxies
 from hetorch.server.observer import Observer
 from hetorch.server.open_inference import OpenInference
@@ -86,35 +87,44 @@ def _assemble(
 ) -> Starlette:
     settings = settings or Settings()
     endpoints = Endpoints(models, settings)
-    tokens = None if settings.tokens is None else TokenFile(settings.tokens)
     audit_log = None if settings.audit_log is None else AuditLog(settings.audit_log)
-    traffic = []
-    if settings.tenants is not None:
-        limits = TenantsFile(settings.tenants).limits
-        traffic = [Middleware(TenantTraffic, meter=TenantMeter(limits, endpoints.metrics))]
-    audit = [] if audit_log is None else [Middleware(Audit, audit_log=audit_log)]
-
     errors = LastErrors()
-    health = Health(endpoints.reasons)
-    status = StatusAddress(
-        lambda: endpoints.service.models,
-        endpoints.worker_states,
-        endpoints.metrics,
-        endpoints.numbers,
-        endpoints.reasons,
-        errors,
-    )
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         errors_log.addHandler(errors)
-        await endpoints.service.workers.start(progress)
-        yield
-        await endpoints.service.stop()
-        errors_log.removeHandler(errors)
+        try:
+            await endpoints.start(progress)
+            yield
+            await endpoints.stop()
+        finally:
+            errors_log.removeHandler(errors)
 
+    app = Starlette(
+        routes=_routes(endpoints, errors),
+        middleware=_layers(endpoints, settings, audit_log),
+        exception_handlers={
+            Refusal: _answer_refusal,
+            ServiceError: _answer_service_error,
+            WireError: _answer_malformed_message,
+            HTTPException: _answer_router,
+            MemoryError: endpoints.refuse_without_memory,
+        },
+        lifespan=lifespan,
+    )
+    endpoints.outside = functools.partial(_outside_numbers, app, audit_log)
+    app.router.redirect_slashes = False  # a redirect would name the host that the request names
+    app.state.stop_work = endpoints.close  # hetorch.server.run calls it when the server stops
+    return app
+
+
+def _routes(endpoints: Endpoints, errors: LastErrors) -> list[Route]:
+    """Return all routes; each has its Operation in hetorch.server.openapi_operations."""
+    health = Health(endpoints.reasons)
+    status = StatusAddress(endpoints, errors)
+    jobs = JobEndpoints(endpoints.jobs)
     name, key_id = "{name}", "{key_id}"
-    routes = [
+    return [
         Route(addresses.LIVE, health.live),
         Route(addresses.READY, health.ready),
         Route(addresses.METRICS, endpoints.show_metrics),
@@ -127,31 +137,29 @@ def _assemble(
         Route(addresses.weights(name), endpoints.put_weights, methods=["PUT"]),
         Route(addresses.stored_weights(name, key_id), endpoints.find_weights),
         Route(addresses.predict(name), endpoints.predict, methods=["POST"]),
+        Route(addresses.job("{job}"), jobs.show_job),
+        Route(addresses.job("{job}"), jobs.remove_job, methods=["DELETE"]),
+        Route(addresses.job_events("{job}"), jobs.job_events),
+        Route(addresses.job_result("{job}"), jobs.job_result),
         *OpenInference(endpoints).routes(),
     ]
-    app = Starlette(
-        routes=routes,
-        middleware=[
-            Middleware(Proxies, networks=parse_proxies(settings.trusted_proxies)),
-            Middleware(Observer, metrics=endpoints.metrics, tracing=Tracing() if settings.traces else None),
-            *audit,
-            Middleware(Guard, idle_timeout=settings.idle_timeout),
-            Middleware(Access, tokens=tokens, past_proxies=settings.insecure),
-            *traffic,
-        ],
-        exception_handlers={
-            Refusal: _answer_refusal,
-            ServiceError: _answer_service_error,
-            WireError: _answer_malformed_message,
-            HTTPException: _answer_router,
-            MemoryError: endpoints.refuse_without_memory,
-        },
-        lifespan=lifespan,
-    )
-    endpoints.outside = functools.partial(_outside_numbers, app, audit_log)
-    app.router.redirect_slashes = False  # a redirect would name the host that the request names
-    app.state.stop_work = endpoints.service.close  # hetorch.server.run calls it when the server stops
-    return app
+
+
+def _layers(endpoints: Endpoints, settings: Settings, audit_log: AuditLog | None) -> list[Middleware]:
+    """Return the layers around the routes, the outermost first."""
+    tokens = None if settings.tokens is None else TokenFile(settings.tokens)
+    layers = [
+        Middleware(Proxies, networks=parse_proxies(settings.trusted_proxies)),
+        Middleware(Observer, metrics=endpoints.metrics, tracing=Tracing() if settings.traces else None),
+    ]
+    if audit_log is not None:
+        layers.append(Middleware(Audit, audit_log=audit_log))
+    layers.append(Middleware(Guard, idle_timeout=settings.idle_timeout))
+    layers.append(Middleware(Access, tokens=tokens, past_proxies=settings.insecure))
+    if settings.tenants is not None:
+        limits = TenantsFile(settings.tenants).limits
+        layers.append(Middleware(TenantTraffic, meter=TenantMeter(limits, endpoints.metrics)))
+    return layers
 
 
 def _outside_numbers(app: Starlette, audit_log: AuditLog | None) -> dict[str, float]:

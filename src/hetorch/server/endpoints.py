@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import traceback
@@ -11,30 +12,34 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hetorch.errors import PlanUseError
+from hetorch.progress import Progress
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, token_of
 from hetorch.server.body import BodyBudget, check_content_type, read_body
 from hetorch.server.disconnection import while_connected
-from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes
+from hetorch.server.job_endpoints import accepted, tenant_of
+from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes, private_memory_bytes
 from hetorch.server.refusal import Refusal
 from hetorch.server.request_record import record_of
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import ANYONE
 from hetorch.serving.errors import WeightsMissing
 from hetorch.serving.isolation import loaded_secret_modules
+from hetorch.serving.jobs.jobs import JobLimits, Jobs
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.stored_kinds import StoredKind
 from hetorch.serving.models import ServedModel
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.serving.service import Service, weight_kind
 from hetorch.serving.work.computation import Computed
+from hetorch.serving.work.crew import WorkLimits
 from hetorch.serving.work.thread_pool import ThreadPool
-from hetorch.serving.work.worker_pool import WorkerPool, WorkLimits
+from hetorch.serving.work.worker_pool import WorkerPool
 from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
+from hetorch.wire.jobs import PREFER_HEADER, load_preference
 from hetorch.wire.server_timing import dump_server_timing
-from hetorch.wire.status import WorkerStatus
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
 
 log = logging.getLogger("hetorch.server")
@@ -74,6 +79,17 @@ class Endpoints:
             parsers=ThreadPool(settings.workers, settings.queue),
             metrics=self.metrics,
             request_timeout=settings.request_timeout,
+        )
+        self.jobs = Jobs(
+            self.service,
+            settings.job_folder,
+            JobLimits(
+                at_once=max(1, settings.workers - 1),
+                per_tenant=settings.jobs_per_tenant,
+                disk=settings.job_disk,
+                timeout=settings.job_timeout,
+                life=settings.job_life,
+            ),
         )
         for name, largest in bodies.items():
             if largest > body_memory:
@@ -151,9 +167,35 @@ class Endpoints:
                 what=f"a predict request for {model.name!r}",
                 idle_timeout=self.settings.idle_timeout,
             )
+            if self._becomes_job(request, model):
+                status = await self.jobs.submit(model, tenant_of(request), key_id, data, _lane(request))
+                return accepted(status)
             prediction = await self.compute(request, model, key_id, data)
         timing = dump_server_timing(prediction.milliseconds)
         return Response(prediction.response, media_type=OCTETS, headers={SERVER_TIMING_HEADER: timing})
+
+    def _becomes_job(self, request: Request, model: ServedModel) -> bool:
+        """True if the client takes a job, and would wait longer for the answer than it wants or may."""
+        preference = load_preference(request.headers.get(PREFER_HEADER, ""))
+        if not preference.respond_async or preference.wait is None:
+            return preference.respond_async
+        longest = min(preference.wait, self.settings.request_timeout)
+        return self.service.workers.expected_seconds(model.name, _lane(request)) > longest
+
+    async def start(self, progress: Progress | None) -> None:
+        """Start the workers, and take up the jobs of an earlier process; `progress` as for WorkerPool.start."""
+        await self.service.workers.start(progress)
+        await self.jobs.start()
+
+    def close(self) -> None:
+        """Take no more work, and let nobody wait for what has not begun."""
+        self.jobs.close()
+        self.service.close()
+
+    async def stop(self) -> None:
+        """End all work; jobs go on in the next process."""
+        await self.jobs.stop()
+        await self.service.stop()
 
     async def compute(
         self, request: Request, model: ServedModel, key_id: str, data: bytes | bytearray
@@ -181,24 +223,24 @@ class Endpoints:
     async def show_metrics(self, request: Request) -> Response:
         """Answer GET /metrics: all numbers, for Prometheus."""
         check_operator(request)
-        body, media_type = self.metrics.exposition(request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        body, media_type = await asyncio.to_thread(self.metrics.exposition, accept)
         return Response(body, headers={"Content-Type": media_type})
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that are read when they are asked for, by the names of their metrics."""
-        numbers = self.service.snapshot() | {
-            "workers": len(self.service.workers.snapshot()),
+        workers = self.service.workers.snapshot()
+        own = {
+            "workers": len(workers),
+            "worker_memory_bytes": sum(private_memory_bytes(worker.pid) for worker in workers),
             "queue": self.settings.queue,
             "ready": int(not self.reasons()),
             "secret_modules": len(loaded_secret_modules()),
             "peak_memory_bytes": peak_memory_bytes(),
             "up_seconds": time.monotonic() - self._began,
         }
+        numbers = self.service.snapshot() | self.jobs.snapshot() | own
         return {**numbers, **self.outside()}
-
-    def worker_states(self) -> list[WorkerStatus]:
-        """Return what each worker does."""
-        return self.service.workers.snapshot()
 
     def reasons(self) -> list[str]:
         """Return the reasons for which the server takes no predictions now; they name no model and no tenant."""
@@ -213,8 +255,7 @@ class Endpoints:
         """
         name = request.path_params["name"]
         check_model(request, name)
-        token = token_of(request)
-        model = self.service.model(name, None if token is ANYONE else token.tenant)
+        model = self.service.model(name, tenant_of(request))
         record_of(request.scope).model = name
         return model
 

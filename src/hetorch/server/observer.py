@@ -43,14 +43,16 @@ class Observer:
         record = record_of(scope)
         traffic = _Traffic(record, receive, send)
         before = CURRENT.set(record)
-        span = None if self._tracing is None else self._tracing.begin(record)
+        # Probes come every few seconds and tell nothing.
+        tracing = None if scope["path"].startswith(HEALTH) else self._tracing
+        span = None if tracing is None else tracing.begin(record)
         try:
             await self._app(scope, traffic.receive, traffic.send)
         finally:
             self._measure(record, traffic)
             _tell(record, traffic)
-            if self._tracing is not None:
-                self._tracing.end(span, record, traffic.status)
+            if tracing is not None and span is not None:
+                tracing.end(span, record, traffic.status)
             CURRENT.reset(before)
 
     def _measure(self, record: RequestRecord, traffic: _Traffic) -> None:

@@ -19,11 +19,16 @@ from hetorch.server.openapi_operations import EVERYWHERE, OPERATIONS, Operation
 from hetorch.wire.addresses import JSON, REQUEST_ID_HEADER
 from hetorch.wire.answers import KEY_ID, MODEL_NAME
 from hetorch.wire.codes import Code
+from hetorch.wire.jobs import JOB_ID
 
 PARAMETERS: Mapping[str, Any] = {
     "name": {
         "description": "The name of a model.",
         "schema": {"type": "string", "pattern": f"^{MODEL_NAME.pattern}$"},
+    },
+    "job": {
+        "description": "The id of a job.",
+        "schema": {"type": "string", "pattern": f"^{JOB_ID.pattern}$"},
     },
     "version": {
         "description": "The version of a model: the fingerprint of its plan.",
@@ -88,7 +93,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": operation.name + ("_of_version" if "{version}" in operation.path else ""),
         "summary": operation.summary,
-        "responses": {str(operation.status): answer, **_refusals(operation)},
+        "responses": {str(operation.status): answer, **_accepted(operation), **_refusals(operation)},
         # Without --tokens the server asks for none.
         "security": [{name: []} for name in operation.security] + [{}],
     }
@@ -113,6 +118,19 @@ def _operation(operation: Operation) -> dict[str, Any]:
             "content": {media_type: {"schema": schema} for media_type, schema in operation.body.items()},
         }
     return described
+
+
+def _accepted(operation: Operation) -> dict[str, Any]:
+    """Return the answer 202 of an operation that may become a job."""
+    if operation.job is None:
+        return {}
+    return {
+        "202": {
+            "description": "The prediction has become a job.",
+            "headers": _headers({"Location": "The address of the job."}),
+            "content": {JSON: {"schema": operation.job}},
+        }
+    }
 
 
 def _refusals(operation: Operation) -> dict[str, Any]:

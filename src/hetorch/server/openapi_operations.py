@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hetorch.wire import addresses
-from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
+from hetorch.wire.addresses import EVENTS, JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID
 from hetorch.wire.codes import Code
+from hetorch.wire.jobs import JOB_ID, PREFER_HEADER, JobState
 from hetorch.wire.open_inference import HEADER_LENGTH_HEADER
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER
 
@@ -41,6 +42,21 @@ _KEY_ID: Mapping[str, Any] = {
     "properties": {"key_id": {"type": "string", "pattern": f"^{KEY_ID.pattern}$"}},
     "required": ["key_id"],
 }
+_JOB: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "job": {"type": "string", "pattern": f"^{JOB_ID.pattern}$"},
+        "model": {"type": "string"},
+        "status": {"enum": [state.value for state in JobState]},
+        "operations_done": {"type": "integer", "minimum": 0},
+        "operations": {"type": "integer", "minimum": 0},
+        "layer": {"type": ["string", "null"]},
+        "code": {"type": ["string", "null"]},
+        "message": {"type": ["string", "null"]},
+    },
+    "required": ["job", "model", "status", "operations_done", "operations", "layer", "code", "message"],
+}
+_JOB_CODES = (*_TOKEN, Code.FORBIDDEN, Code.JOB_UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +78,7 @@ class Operation:
         optional_headers: further headers that a request may have, and their meanings.
         security: the schemes by which a token comes; empty where none is asked for.
         statuses: the statuses of codes that have another one here.
+        job: the schema of the answer 202 of an operation that may become a job.
     """
 
     method: str
@@ -78,6 +95,7 @@ class Operation:
     optional_headers: Mapping[str, str] = field(default_factory=dict)
     security: tuple[str, ...] = ("token",)
     statuses: Mapping[Code, int] = field(default_factory=dict)
+    job: Mapping[str, Any] | None = None
 
 
 OPERATIONS = (
@@ -219,6 +237,57 @@ OPERATIONS = (
         headers={SERVER_TIMING_HEADER: "Milliseconds of each step."},
         body={OCTETS: BINARY},
         request_headers=(KEY_ID_HEADER,),
+        optional_headers={
+            PREFER_HEADER: "`respond-async` for a job, with `wait=60` if the answer would take longer than 60 s."
+        },
+        job=_JOB,
+    ),
+    Operation(
+        "GET",
+        addresses.job("{job}"),
+        "show_job",
+        "Tell the status of a job.",
+        "The status.",
+        _JOB_CODES,
+        content={JSON: _JOB},
+        optional_headers={PREFER_HEADER: "`wait=10` to be answered when the job has ended, or in 10 s."},
+    ),
+    Operation(
+        "DELETE",
+        addresses.job("{job}"),
+        "remove_job",
+        "Acknowledge the result of a job, or cancel it; it is then unknown.",
+        "Its last status.",
+        _JOB_CODES,
+        content={JSON: _JOB},
+    ),
+    Operation(
+        "GET",
+        addresses.job_events("{job}"),
+        "job_events",
+        "Follow a job until it has ended.",
+        "Server-sent events named queued, progress, done, failed or cancelled, each with the status.",
+        _JOB_CODES,
+        content={EVENTS: {"type": "string"}},
+    ),
+    Operation(
+        "GET",
+        addresses.job_result("{job}"),
+        "job_result",
+        "Fetch the result of a job; it stays until it is acknowledged.",
+        "The response to the predict request.",
+        (
+            *_JOB_CODES,
+            Code.JOB_UNFINISHED,
+            Code.MESSAGE_MALFORMED,
+            Code.MODEL_UNKNOWN,
+            Code.KEYS_MISSING,
+            Code.WEIGHTS_MISSING,
+            Code.TIMEOUT,
+            Code.WORKER_LOST,
+        ),
+        content={OCTETS: BINARY},
+        headers={SERVER_TIMING_HEADER: "Milliseconds of each step."},
     ),
     Operation(
         "GET",

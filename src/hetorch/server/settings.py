@@ -42,6 +42,12 @@ class Settings:
             the machine's if left out.
         worker_memory: memory that one worker process may take beside the weights; what the largest model needs, and
             some more, if left out.
+        job_folder: a folder that keeps jobs and their results; a private temporary one if left out, which ends with the
+            process.
+        jobs_per_tenant: most jobs of one tenant, or of all where there are no tokens, with results that nobody fetched.
+        job_disk: disk space that the requests and results of jobs may take.
+        job_timeout: time for one job, its wait for a worker included.
+        job_life: time for which the result of a job is kept, unless it is acknowledged before.
         body_memory: memory for request bodies; an eighth of this machine's, at most 8 GiB, or what a model needs, if
             left out.
         key_memory: memory for clients' evaluation keys and encrypted weights; a quarter of this machine's, at most
@@ -74,6 +80,11 @@ class Settings:
     queue_per_tenant: Count | None = None
     work_memory: Bytes | None = None
     worker_memory: Bytes | None = None
+    job_folder: Path | None = None
+    jobs_per_tenant: Count = 64
+    job_disk: Bytes = 16 * GIB
+    job_timeout: Seconds = 24 * 3600.0
+    job_life: Seconds = 24 * 3600.0
     body_memory: Bytes | None = None
     key_memory: Bytes | None = None
     key_folder: Path | None = None

@@ -9,14 +9,15 @@ ServiceError
 ├── KeysMissing       the evaluation keys are not here
 ├── WeightsMissing    the encrypted weights are not here
 ├── WeightsInClear    encrypted weights for a model whose weights are in clear
-└── WorkerLost        two workers died of this computation
+├── WorkerLost        two workers died of this computation
+├── JobUnknown        there is no such job of this tenant
+├── JobUnfinished     a job has no result yet
+└── JobFailed         a job has no result and never will, for the reason in `code`
 
 ComputationFailed is no refusal: it is a fault of ours, and its text is for the log alone.
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 from hetorch.errors import HetorchError
 from hetorch.wire.addresses import MODELS
@@ -26,7 +27,7 @@ from hetorch.wire.codes import Code
 class ServiceError(HetorchError):
     """A request that the service does not fulfil, and whose reason its client may know."""
 
-    code: ClassVar[Code] = Code.INTERNAL
+    code: Code = Code.INTERNAL
 
 
 class Busy(ServiceError):
@@ -67,6 +68,34 @@ class WorkerLost(ServiceError):
         super().__init__(
             f"the process that computed {reason}, and so had one before it; ask the server's owner what ended them"
         )
+
+
+class JobUnknown(ServiceError):
+    """There is no such job of this tenant."""
+
+    code = Code.JOB_UNKNOWN
+
+    def __init__(self, job: str) -> None:
+        super().__init__(
+            f"there is no job {job[:12]}… here: its time is over, its result was acknowledged, or it was never yours"
+        )
+
+
+class JobUnfinished(ServiceError):
+    """A job has no result yet. `state`: where it is."""
+
+    code = Code.JOB_UNFINISHED
+
+    def __init__(self, job: str, state: str) -> None:
+        super().__init__(f"the job {job[:12]}… is {state}; ask for its result when it is done")
+
+
+class JobFailed(ServiceError):
+    """A job failed, or was cancelled; its code is that of the failure."""
+
+    def __init__(self, code: Code, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 class ComputationFailed(HetorchError):

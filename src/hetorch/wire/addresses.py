@@ -18,6 +18,7 @@ STATUS = "/v1/status"
 OPENAPI = "/v1/openapi.json"
 """The description of all addresses (OpenAPI)."""
 MODELS = "/v1/models"
+JOBS = "/v1/jobs"
 OPEN_INFERENCE = "/v2"
 """The beginning of the addresses of the Open Inference Protocol."""
 OPEN_INFERENCE_LIVE = f"{OPEN_INFERENCE}/health/live"
@@ -29,6 +30,8 @@ OPEN_INFERENCE_MODELS = (
 )
 """The routes of its models, without and with their version."""
 
+EVENTS = "text/event-stream"
+"""Media type of server-sent events."""
 OCTETS = "application/octet-stream"
 """Media type of keys, weights, requests and responses."""
 JSON = "application/json"
@@ -72,3 +75,19 @@ def stored_weights(model: str, key_id: str) -> str:
 def predict(model: str) -> str:
     """Return the address that takes a predict request and answers with the response (POST)."""
     return f"{MODELS}/{model}/predict"
+
+
+def job(job_id: str) -> str:
+    """Return the address of a job: its status (GET), and its end (DELETE): a result is acknowledged, anything else is
+    cancelled."""
+    return f"{JOBS}/{job_id}"
+
+
+def job_events(job_id: str) -> str:
+    """Return the address that tells of a job by server-sent events until it has ended (GET)."""
+    return f"{job(job_id)}/events"
+
+
+def job_result(job_id: str) -> str:
+    """Return the address of a job's response (GET)."""
+    return f"{job(job_id)}/result"

@@ -77,6 +77,12 @@ class Code(StrEnum):
     BUSY = "busy", 503, "The server has no room for this request now: ask again after Retry-After seconds."
     NOT_READY = "not_ready", 503, "The server takes no predictions now; the sentence says why."
     TIMEOUT = "timeout", 504, "The computation took longer than the server allows."
+    JOB_UNKNOWN = (
+        "job_unknown",
+        404,
+        "There is no such job: its time is over, its result was acknowledged, or it is another tenant's.",
+    )
+    JOB_UNFINISHED = "job_unfinished", 409, "The job has no result yet."
     WORKER_LOST = (
         "worker_lost",
         500,

@@ -223,12 +223,12 @@ def test_a_killed_fork_server_is_replaced_and_its_workers_go_on(slow: ServedMode
             run = Running(service, slow, slow_owner, key_id)
             await run.begun()
             (worker,) = pids(service)
-            fork_server = service.workers._fork_server
+            fork_server = service.workers._crew.fork_server
             assert fork_server is not None
             fork_server._process.kill()
             assert (await run.task).response  # the worker had the server's connection, not the fork server's
             async with asyncio.timeout(60):
-                while service.workers._fork_server in (None, fork_server):
+                while service.workers._crew.fork_server in (None, fork_server):
                     await asyncio.sleep(0.01)
             os.kill(worker, signal.SIGKILL)
             await until_replaced(service, worker)
@@ -273,7 +273,7 @@ def test_no_process_that_computes_has_the_code_of_secret_keys(served: ServedMode
 
     async def main() -> None:
         async with running({"small": served}) as (service, _):
-            fork_server = service.workers._fork_server
+            fork_server = service.workers._crew.fork_server
             assert fork_server is not None
             for pid in (*pids(service), fork_server._process.pid):
                 maps = Path(f"/proc/{pid}/maps").read_text()
