@@ -66,7 +66,7 @@ COSINE_16 = CosineSeries(
 """The series for |I| <= 16. At weight 32, I is the nearest integer to a sum of 32 numbers in [-1/2, 1/2], so there is
 no larger one, and 16 itself has a probability of 2^-132 in a bootstrap of 2^15 slots (Irwin-Hall). The coefficients are
 a least-squares fit at 40 points of each interval [I - margin, I + margin], weighted by 2^(-1.5 (|u| - 8)) for |u| > 8,
-where I is rarer; a test repeats the fit. The error after the doublings is below 2^-35 for |I| <= 8 and 2^-24 for all."""
+where I is rarer; a test repeats the fit. After the doublings, its error is below 2^-35 for |I| <= 8, else 2^-24."""
 
 
 @dataclass(frozen=True, slots=True)
