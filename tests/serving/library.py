@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.keys.uploads import UploadLimits, Uploads
 from hetorch.serving.models import Registry, ServedModel
 from hetorch.serving.service import Service
 from hetorch.serving.work.crew import WorkLimits
@@ -54,9 +55,11 @@ async def running(
     counts = Counts()
     limits = WorkLimits(workers, queue, per_lane, 1 << 28, work_memory, worker_memory)
     registry = Registry(models)
+    keys = KeyStore(1 << 30)
     service = Service(
         registry,
-        keys=KeyStore(1 << 30),
+        keys=keys,
+        uploads=Uploads(keys, UploadLimits()),
         workers=WorkerPool(registry.all(), limits, counts),
         parsers=ThreadPool(2, 16),
         metrics=counts,

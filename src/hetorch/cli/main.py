@@ -36,6 +36,7 @@ from hetorch.cli.top import top
 from hetorch.cli.trace import trace
 from hetorch.cli.tune import tune
 from hetorch.cli.upload_weights import upload_weights
+from hetorch.cli.vault import vault
 from hetorch.cli.without_weights import without_weights
 from hetorch.errors import HetorchError
 from hetorch.optional_packages import missing_package
@@ -84,6 +85,7 @@ for _name, _verb in VERBS.items():
 app.add_typer(cache)
 app.add_typer(token)
 app.add_typer(models)
+app.add_typer(vault)
 
 
 def _show_version(wanted: bool) -> None:

@@ -37,10 +37,12 @@ from hetorch.server.status import LastErrors, StatusAddress
 from hetorch.server.telemetry import Tracing
 from hetorch.server.tenant_traffic import TenantTraffic
 from hetorch.server.tenants_file import TenantsFile
-from hetorch.serving.errors import Busy, RateExceeded, ServiceError
+from hetorch.server.upload_endpoints import UploadEndpoints
+from hetorch.serving.errors import Busy, RateExceeded, ServiceError, UploadOffset
 from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
 from hetorch.serving.models.model_folder import ModelFolder
+from hetorch.serving.service import Service
 from hetorch.serving.tenant_limits import TenantMeter
 from hetorch.wire import addresses
 from hetorch.wire.codes import Code
@@ -52,6 +54,10 @@ if TYPE_CHECKING:
 
 errors_log = logging.getLogger("hetorch")
 """The log whose last warnings and errors the status shows."""
+
+SWEEP_SECONDS = 5.0
+"""Time between two sweeps of the key store, in seconds. Raised, keys that another process deleted stay mapped longer,
+and a killed process forgets more uses of keys."""
 
 MIXUPS: Mapping[str, Code] = MappingProxyType(
     {
@@ -114,9 +120,11 @@ def _assemble(
         errors_log.addHandler(errors)
         try:
             await endpoints.start(progress)
+            sweeping = asyncio.create_task(_sweep(endpoints.service))
             watch = None if folder is None else ModelWatch(folder, endpoints.service, endpoints.check_model)
             watching = None if watch is None else asyncio.create_task(watch.run())
             yield
+            sweeping.cancel()
             if watching is not None:
                 watching.cancel()
             await endpoints.stop()
@@ -146,6 +154,7 @@ def _routes(endpoints: Endpoints, errors: LastErrors) -> list[Route]:
     health = Health(endpoints.reasons)
     status = StatusAddress(endpoints, errors)
     jobs = JobEndpoints(endpoints.jobs)
+    stored = UploadEndpoints(endpoints.service, endpoints.settings)
     name, key_id = "{name}", "{key_id}"
     return [
         Route(addresses.LIVE, health.live),
@@ -159,6 +168,12 @@ def _routes(endpoints: Endpoints, errors: LastErrors) -> list[Route]:
         Route(addresses.stored_keys(name, key_id), endpoints.find_keys),
         Route(addresses.weights(name), endpoints.put_weights, methods=["PUT"]),
         Route(addresses.stored_weights(name, key_id), endpoints.find_weights),
+        Route(addresses.keys(name), stored.list_keys),
+        Route(addresses.stored_keys(name, key_id), stored.delete_keys, methods=["DELETE"]),
+        Route(addresses.begin_upload(name), stored.begin_upload, methods=["POST"]),
+        Route(addresses.upload("{upload}"), stored.show_upload),
+        Route(addresses.upload("{upload}"), stored.continue_upload, methods=["PATCH"]),
+        Route(addresses.upload("{upload}"), stored.cancel_upload, methods=["DELETE"]),
         Route(addresses.predict(name), endpoints.predict, methods=["POST"]),
         Route(addresses.job("{job}"), jobs.show_job),
         Route(addresses.job("{job}"), jobs.remove_job, methods=["DELETE"]),
@@ -185,6 +200,13 @@ def _layers(endpoints: Endpoints, settings: Settings, audit_log: AuditLog | None
     return layers
 
 
+async def _sweep(service: Service) -> None:
+    """Delete what is too old, every SWEEP_SECONDS."""
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        await asyncio.to_thread(service.sweep)
+
+
 def _outside_numbers(app: Starlette, audit_log: AuditLog | None) -> dict[str, float]:
     """Return the numbers of what stands around the endpoints."""
     numbers: dict[str, float] = {} if audit_log is None else {"audit_lines_lost": audit_log.lost}
@@ -202,7 +224,10 @@ async def _answer_refusal(request: Request, error: Exception) -> Response:
 async def _answer_service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     retry_after = error.retry_after if isinstance(error, Busy | RateExceeded) else None
-    return Refusal(error.code, str(error), retry_after=retry_after).response()
+    response = Refusal(error.code, str(error), retry_after=retry_after).response()
+    if isinstance(error, UploadOffset):
+        response.headers[addresses.UPLOAD_OFFSET_HEADER] = str(error.offset)
+    return response
 
 
 async def _answer_malformed_message(request: Request, error: Exception) -> Response:

@@ -15,7 +15,7 @@ from hetorch.errors import PlanUseError
 from hetorch.progress import Progress
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, check_tenant, token_of
-from hetorch.server.body import BodyBudget, check_content_type, read_body
+from hetorch.server.body import BodyBudget, check_content_type, read_body, receive_body
 from hetorch.server.disconnection import while_connected
 from hetorch.server.job_endpoints import accepted, tenant_of
 from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes, private_memory_bytes
@@ -27,7 +27,9 @@ from hetorch.serving.errors import WeightsMissing
 from hetorch.serving.isolation import loaded_secret_modules
 from hetorch.serving.jobs.jobs import JobLimits, Jobs
 from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.keys.spare_files import memory_file
 from hetorch.serving.keys.stored_kinds import StoredKind
+from hetorch.serving.keys.uploads import UploadLimits, Uploads
 from hetorch.serving.models import Registry, ServedModel
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.serving.service import Service, weight_kind
@@ -64,6 +66,8 @@ class Endpoints:
             self.check_model(model)
         self._quiet = QuietLog(log)
         self.bodies = BodyBudget(body_memory)
+        keys = KeyStore(key_memory, settings.key_folder, settings.key_limits(key_memory))
+        upload_limits = UploadLimits(settings.uploads_per_tenant, settings.key_disk, settings.upload_time)
         limits = WorkLimits(
             workers=settings.workers,
             queue=settings.queue,
@@ -74,7 +78,8 @@ class Endpoints:
         )
         self.service = Service(
             registry,
-            keys=KeyStore(key_memory, settings.key_folder, settings.key_disk),
+            keys=keys,
+            uploads=Uploads(keys, upload_limits),
             workers=WorkerPool(registry.all(), limits, self.metrics),
             parsers=ThreadPool(settings.workers, settings.queue),
             metrics=self.metrics,
@@ -142,16 +147,23 @@ class Endpoints:
     async def _put(self, request: Request, model: ServedModel, kind: StoredKind[object]) -> Response:
         """Take an upload of keys or weights."""
         check_content_type(request)
+        file = memory_file()
         with self.bodies.hold() as held:
-            data = await read_body(
+
+            async def take(piece: bytes) -> None:
+                held.more(len(piece))
+                file.write(piece)
+
+            length = await receive_body(
                 request,
-                held,
+                take,
+                held=held,
                 smallest=kind.smallest_upload,
                 largest=kind.largest_upload,
                 what=f"an upload of {kind.what} for {model.name!r}",
                 idle_timeout=self.settings.idle_timeout,
             )
-            key_id = await self.service.put(kind, data)
+            key_id = await self.service.put(kind, file, length)
         return Response(dump_key_id(key_id), media_type=JSON)
 
     async def predict(self, request: Request) -> Response:
@@ -178,6 +190,8 @@ class Endpoints:
 
     def _becomes_job(self, request: Request, model: ServedModel) -> bool:
         """True if the client takes a job, and would wait longer for the answer than it wants or may."""
+        if not self.settings.jobs:
+            return False
         preference = load_preference(request.headers.get(PREFER_HEADER, ""))
         if not preference.respond_async or preference.wait is None:
             return preference.respond_async

@@ -11,6 +11,9 @@ ServiceError
 ├── KeysMissing       the evaluation keys are not here
 ├── WeightsMissing    the encrypted weights are not here
 ├── WeightsInClear    encrypted weights for a model whose weights are in clear
+├── QuotaExceeded     the tenant has as much here as it may
+├── UploadUnknown     there is no such upload under way
+├── UploadOffset      bytes that do not continue an upload where it is; `offset` tells where
 ├── WorkerLost        two workers died of this computation
 ├── JobUnknown        there is no such job of this tenant
 ├── JobUnfinished     a job has no result yet
@@ -203,3 +206,28 @@ class WeightsInClear(ServiceError):
 
     def __init__(self, model: str) -> None:
         super().__init__(f"the server has the weights of {model!r} in clear; it takes none")
+
+
+class QuotaExceeded(ServiceError):
+    """A tenant has, or would have, more here than it may."""
+
+    code = Code.QUOTA_EXCEEDED
+
+
+class UploadUnknown(ServiceError):
+    """There is no upload under way with this id, or it belongs to another tenant."""
+
+    code = Code.UPLOAD_UNKNOWN
+
+    def __init__(self) -> None:
+        super().__init__("there is no such upload under way here; begin again")
+
+
+class UploadOffset(ServiceError):
+    """Bytes do not continue an upload; the next one is number `offset`."""
+
+    code = Code.UPLOAD_OFFSET
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"the upload goes on at byte {offset}")
+        self.offset = offset

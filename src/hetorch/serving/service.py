@@ -6,12 +6,15 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
 from hetorch.engine.native import Ciphertext
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.serving.errors import KeysMissing, OtherKeys, OtherVersion, WeightsInClear, WeightsMissing
+from hetorch.serving.keys.catalogue import UploadEntry
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.stored_kinds import StoredKind
+from hetorch.serving.keys.uploads import Uploads
 from hetorch.serving.metrics import Metrics
 from hetorch.serving.models import Registry, ServedModel
 from hetorch.serving.models.registry import SHOWN
@@ -33,6 +36,7 @@ class Service:
     Args:
         models: what is served now.
         keys: what clients have uploaded.
+        uploads: what they are uploading in pieces.
         workers: they compute.
         parsers: they parse uploads.
         metrics: is told of uploads without memory (`out_of_memory`).
@@ -47,6 +51,7 @@ class Service:
         models: Registry,
         *,
         keys: KeyStore,
+        uploads: Uploads,
         workers: WorkerPool,
         parsers: ThreadPool,
         metrics: Metrics,
@@ -54,6 +59,7 @@ class Service:
     ) -> None:
         self.models = models
         self.keys = keys
+        self.uploads = uploads
         self.workers = workers
         self._parsers = parsers
         self._metrics = metrics
@@ -69,9 +75,16 @@ class Service:
         self._parsers.close()
 
     async def stop(self) -> None:
-        """End the processes that compute, whatever they do."""
+        """End the processes that compute, whatever they do, and close the store."""
         self.close()
         await self.workers.stop()
+        await asyncio.to_thread(self.uploads.close)
+        await asyncio.to_thread(self.keys.close)
+
+    def sweep(self) -> None:
+        """Delete uploads that are too old; to be called every few seconds, in a thread."""
+        self.keys.sweep()
+        self.uploads.sweep()
 
     def model(
         self,
@@ -129,16 +142,30 @@ class Service:
         if model.weight_kind is not None:
             self.check_weights(model, key_id)
 
-    async def put(self, kind: StoredKind[object], data: bytes | bytearray) -> str:
-        """Parse and keep an upload, in a thread; return the id of the keys that it is or belongs to.
+    async def put(self, kind: StoredKind[object], upload: BinaryIO, length: int) -> str:
+        """Check and keep an upload of `length` bytes, in a thread; return the id of the keys that it is or belongs to.
 
         The same upload again changes nothing; other weights for the same keys replace the earlier ones.
 
         Raises:
             WireError: the upload is malformed.
+            QuotaExceeded: it is larger than what a tenant may have.
             Busy, DeadlinePassed: as ThreadPool.run.
         """
-        return await self._parsers.run(lambda waited: self.keys.put(kind, data), self._request_timeout)
+        return await self._parsers.run(
+            lambda waited: self.keys.put(kind, upload, length), self._request_timeout
+        )
+
+    async def finish_upload(self, kind: StoredKind[object], upload: UploadEntry) -> str:
+        """Check and keep an upload whose pieces have all come, in a thread; return the id of its keys.
+
+        Raises:
+            WireError, QuotaExceeded, UploadUnknown: as Uploads.finish.
+            Busy, DeadlinePassed: as ThreadPool.run.
+        """
+        return await self._parsers.run(
+            lambda waited: self.uploads.finish(kind, upload), self._request_timeout
+        )
 
     async def predict(
         self,
@@ -214,6 +241,7 @@ class Service:
         """Return the numbers of keys, of weights and of computations, by the names of their metrics."""
         return {
             **self.keys.snapshot(),
+            "uploads": self.uploads.count,
             "pending": self.workers.pending,
             "waiting": self.workers.waiting,
         }

@@ -54,6 +54,21 @@ class Code(StrEnum):
         409,
         "The server has this model's weights in clear and takes no encrypted ones.",
     )
+    UPLOAD_UNKNOWN = (
+        "upload_unknown",
+        404,
+        "The server has no such upload under way: it ended, failed or was given up. Begin again.",
+    )
+    UPLOAD_OFFSET = (
+        "upload_offset",
+        409,
+        "The body does not continue the upload: go on at the Upload-Offset of the answer.",
+    )
+    QUOTA_EXCEEDED = (
+        "quota_exceeded",
+        403,
+        "The tenant has as much here as it may; delete some, or ask the owner.",
+    )
     CONTENT_TYPE_UNSUPPORTED = (
         "content_type_unsupported",
         415,

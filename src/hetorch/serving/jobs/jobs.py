@@ -259,8 +259,8 @@ class Jobs:
         return live.status()
 
     def snapshot(self) -> dict[str, int]:
-        """Return the number of jobs in each state."""
-        states = Counter(live.job.state for live in self._jobs.values())
+        """Return the number of jobs in each state; from any thread."""
+        states = Counter(live.job.state for live in list(self._jobs.values()))
         return {f"jobs_{state}": states[state] for state in JobState if state is not JobState.CANCELLED}
 
     @property

@@ -21,6 +21,8 @@ from hetorch.wire.predict import dump_response, load_request
 PROGRESS_SECONDS = 0.1
 """Time between two messages on the progress of a computation, in seconds. A lower value costs the server time for what
 nobody sees."""
+IDLE_SECONDS = 5.0
+"""Time after which an idle worker closes deleted keys, in seconds. Raised, they stay mapped longer."""
 CHECK_SECONDS = 1e-3
 """Time between two looks for a message of the server, in seconds, at operations that are shorter; a lower value asks
 the system more often than a computation of microseconds can bear."""
@@ -61,6 +63,8 @@ class Worker:
         """Compute what the server asks until it closes the connection, or memory runs out: a process whose memory is
         in pieces is better replaced."""
         while True:
+            while not self._poll.poll(IDLE_SECONDS * 1000):
+                self._files.close_deleted()
             message = receive(self._connection)
             if message is None:
                 return
