@@ -42,6 +42,7 @@ ENTRIES = {
     "opentelemetry": ["importlib.import_module('hetorch.server.telemetry').Tracing()"],
     "httptools": [],  # only a command needs it
     "uvicorn": [],  # only a command needs it
+    "ray": [],  # only a command needs it
     "matplotlib": [],  # mlxtend asks for it and does without
     "ipykernel": [],  # only a notebook needs these two
     "jupytext": [],
@@ -65,6 +66,7 @@ COMMANDS = {
     "prometheus_client": [["serve", "plan"]],
     "opentelemetry": [["serve", "plan", "--traces"]],
     "httptools": [["serve", "plan"]],
+    "ray": [["serve", "plan", "--ray", "--key-folder", "keys"]],
 }
 """Commands that need each package."""
 

@@ -54,10 +54,10 @@ def save_secure_plan(folder: Path, seed: int = 0) -> Path:
 
 @contextlib.contextmanager
 def server_process(
-    plans: list[Path], folder: Path, *options: str
+    plans: list[Path], folder: Path, *options: str, seconds: float = 60
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run `hetorch serve` as a child process until the block ends, then send SIGINT, as Ctrl-C does; gives the address
-    and the process."""
+    and the process. It must be ready within `seconds`."""
     ready, log = folder / "ready", folder / "server.log"
     command = [sys.executable, "-m", "hetorch.cli.main", "serve", *map(str, plans)]
     with log.open("w") as errors:
@@ -68,7 +68,7 @@ def server_process(
             text=True,
         )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + seconds
         while not ready.exists():
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()

@@ -23,7 +23,7 @@ from tests.server.live import live
 from tests.server.small_plan import expected, small_plan
 
 ERROR = 2.0**-20
-TOWN = Category(1, ("Ulm", "Bern"), (0, 1), True, (1.0, 1.0), (0.0, 0.0))
+TOWN = Category(1, ("Ulm", "Bern"), (0.0, 1.0), True, (1.0, 1.0), (0.0, 0.0))
 INTERFACES = {
     "named": Interface(heads=(Head("logits", (3,), 2.0, 1.0), Head("value", (1,)))),
     "tuple": Interface(heads=(Head("output_0", (1, 2)), Head("output_1", (2,))), by_name=False),

@@ -16,6 +16,7 @@ import yaml
 
 from hetorch.server.connections import RESERVED_DESCRIPTORS
 from hetorch.server.settings import CONNECTIONS, SHUTDOWN_SECONDS
+from hetorch.wire import addresses
 from hetorch.wire.limits import REQUEST_SECONDS
 from tests.cli.command import save_secure_plan, server_process
 
@@ -138,7 +139,8 @@ def test_the_pod_runs_without_privileges_and_is_probed() -> None:
     }
     (port,) = container["ports"]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"]["port"] == port["name"]
+        address = addresses.LIVE if probe == "livenessProbe" else addresses.READY
+        assert container[probe]["httpGet"] == {"path": address, "port": port["name"], "scheme": "HTTPS"}
 
 
 def test_the_objects_of_the_manifest_find_each_other() -> None:

@@ -30,7 +30,8 @@ def test_the_public_plan_is_a_short_table() -> None:
     public = small_plan().public()
     lines = str(public).splitlines()
     assert len(lines) < 12 and max(map(len, lines)) < 120
-    assert str(public.input_shape) in lines[0] and public.fingerprint in lines[-1]
+    assert str(public.input_shape) in lines[0] and public.fingerprint in lines[-2]
+    assert public.sha256 in lines[-1]
 
 
 def test_both_fingerprints_are_text() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from hetorch.server.connections import MAX_HEAD_BYTES, MAX_PIPELINED
+from hetorch.server.bounded_protocol import MAX_HEAD_BYTES, MAX_PIPELINED
 from hetorch.serving.models import ServedModel
 from tests.server.live import live
 

@@ -20,6 +20,7 @@ from hetorch.serving.tenant_limits import TenantLimits
 from hetorch.wire import addresses
 from tests.server.conftest import OCTETS, Owner
 from tests.server.live import live
+from tests.server.scrape import scrape
 
 
 @pytest.fixture
@@ -62,11 +63,10 @@ def test_a_tenant_beyond_its_limits_is_refused_and_others_are_not(
     assert (
         min(times) >= 10 and max(times) <= 19 and len(times) > 1
     )  # a twelfth of a minute at least, with jitter
-    assert ward.get(addresses.HEALTH).status_code == 200
+    assert ward.get(addresses.LIVE).status_code == 200
     assert bank.put(addresses.keys("small"), content=owner.keys, headers=OCTETS).status_code == 200
     assert [bank.get(addresses.MODELS).status_code for _ in range(20)] == [200] * 20
-    metrics = clients["watch"].get(addresses.METRICS).json()
-    assert metrics["rate_exceeded"] == 21
+    assert scrape(clients["watch"])("rate_exceeded_total") == 21
     lines = [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()]
     limited = [line for line in lines if line["status"] == 429]
     assert len(limited) == 21 and {(line["tenant"], line["outcome"]) for line in limited} == {

@@ -18,9 +18,11 @@ import pytest
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import issue, save_tokens
 from hetorch.serving.models import ServedModel, serve_plan
+from hetorch.wire.addresses import STATUS
 from tests.cli.command import server_process
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
+from tests.server.scrape import scrape
 from tests.server.slow_plan import slow_plan
 from tests.server.workers import wait_for_pending, wait_until, worker_pids
 
@@ -65,8 +67,7 @@ def raw_request(owner: Owner, key_id: str) -> bytes:
 
 def runs(http: httpx.Client) -> int:
     """Return the number of predictions that ran to their end."""
-    models = http.get("/v1/metrics").json()["models"]
-    return sum(model["runs"] for model in models.values())
+    return round(scrape(http)("step_seconds_count", step="run"))
 
 
 def test_the_work_of_a_client_that_goes_away_stops(http: httpx.Client, slow_owner: Owner) -> None:
@@ -81,8 +82,8 @@ def test_the_work_of_a_client_that_goes_away_stops(http: httpx.Client, slow_owne
         client.close()
     wait_for_pending(http, 0)
     assert runs(http) == ended and worker_pids(http) == before
-    metrics = http.get("/v1/metrics").json()
-    assert metrics["failed"] == metrics["busy"] == 0
+    numbers = scrape(http)
+    assert numbers.failed == numbers("requests_total", status="503") == 0
 
 
 def test_a_client_does_not_see_that_a_worker_was_killed(http: httpx.Client, slow_owner: Owner) -> None:
@@ -104,7 +105,7 @@ def test_two_killed_workers_are_told(http: httpx.Client, slow_owner: Owner) -> N
     killed: list[int] = []
 
     def computing() -> list[int]:
-        workers = http.get("/v1/metrics").json()["workers"]
+        workers = http.get(STATUS).json()["workers"]
         return [worker["pid"] for worker in workers if worker["model"] is not None]
 
     with ThreadPoolExecutor(1) as pool:

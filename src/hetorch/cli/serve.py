@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,9 @@ from hetorch.cli.serve_options import PLANS, takes_settings
 
 if TYPE_CHECKING:
     from hetorch.server.configuration.sources import Configuration
+    from hetorch.server.deployment import Deployment
+    from hetorch.serving.models import ServedModel
+    from hetorch.serving.models.model_folder import ModelFolder
 
 ENCODING = "encoding weights"
 
@@ -63,13 +67,19 @@ def serve(
 
     given = flags | ({PLANS: [str(plan) for plan in plans]} if plans else {})
     configuration = configure(given, os.environ, config)
-    if not configuration.deployment.plans:
+    if not configuration.deployment.plans and configuration.deployment.models_folder is None:
         raise typer.BadParameter("no plan is named here or in the configuration", param_hint="'PLAN'")
     if check_config:
         _check(configuration)
         print(json.dumps(configuration.report()) if as_json else configuration.as_toml().rstrip())
         return
-    _run(configuration, as_json=as_json)
+    from hetorch.server.logs import configure_logs
+
+    configure_logs(configuration.deployment.log_format, configuration.deployment.log_level)
+    if configuration.deployment.ray:
+        _run_on_ray(configuration, as_json=as_json)
+    else:
+        _run(configuration, as_json=as_json)
 
 
 def _check(configuration: Configuration) -> None:
@@ -101,13 +111,10 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
     from hetorch.server.exposure import check_exposure
-    from hetorch.server.logs import configure_logs
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
     from hetorch.server.telemetry import export_traces
-    from hetorch.serving.models import load_models
 
     deployment, settings = configuration.deployment, configuration.settings
-    configure_logs(deployment.log_format, deployment.log_level)
     if settings.traces:
         export_traces()
     check_file(deployment.ready_file)
@@ -118,20 +125,58 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
         ready_file(deployment.ready_file) as tell_ready,
     ):
         check_exposure(bound, settings, tls=tls is not None)
-        models = load_models(deployment.plans, deployment.memory_limit, engine=deployment.engine)
+        models, folder = _load(deployment)
 
         def listening(address: str) -> None:
             encoding.close()
-            if as_json:
-                print(json.dumps({"address": address, "models": sorted(models)}), flush=True)
-            else:
-                print(f"serving {', '.join(sorted(models))} at {address} (Ctrl-C stops)", flush=True)
+            _tell(address, sorted(models), as_json=as_json)
             tell_ready(address)
 
         with contextlib.ExitStack() as encoding:
             report = encoding.enter_context(reporting(False if as_json else None, ENCODING))
-            app = create_app(models, settings, report)
+            app = create_app(models, settings, report, folder)
             run(app, bound, settings, listening, tls=tls)
     if not as_json:
-        print("stopped", file=sys.stderr)
+        logging.getLogger("hetorch.server").info("stopped")
     leave_computations()
+
+
+def _load(deployment: Deployment) -> tuple[Mapping[str, ServedModel], ModelFolder | None]:
+    """Return the models of the plans and of the folder, and the folder."""
+    from hetorch.serving.models import load_models
+    from hetorch.serving.models.model_folder import ModelFolder, load_registry
+
+    limit, engine = deployment.memory_limit, deployment.engine
+    models = load_models(deployment.plans, limit, engine=engine) if deployment.plans else {}
+    if deployment.models_folder is None:
+        return models, None
+    folder = ModelFolder(deployment.models_folder, engine, limit)
+    return load_registry(models, folder), folder
+
+
+def _run_on_ray(configuration: Configuration, *, as_json: bool) -> None:
+    """Serve on a cluster of Ray until the server is stopped."""
+    from hetorch.cli.output_paths import check_file
+    from hetorch.server.ray_cluster import run_on_ray
+    from hetorch.server.run import ready_file
+    from hetorch.serving.models import model_name
+
+    deployment = configuration.deployment
+    check_file(deployment.ready_file)
+    with ready_file(deployment.ready_file) as tell_ready:
+
+        def listening(address: str) -> None:
+            _tell(address, sorted(map(model_name, deployment.plans)), as_json=as_json)
+            tell_ready(address)
+
+        run_on_ray(deployment, configuration.settings, listening)
+    if not as_json:
+        logging.getLogger("hetorch.server").info("stopped")
+
+
+def _tell(address: str, models: list[str], *, as_json: bool) -> None:
+    """Tell that the server takes requests."""
+    if as_json:
+        print(json.dumps({"address": address, "models": models}), flush=True)
+    else:
+        print(f"serving {', '.join(models)} at {address} (Ctrl-C stops)", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hetorch.client.attempt import Body
+from hetorch.client.remote_jobs import RemoteJobs, is_job
 from hetorch.client.retries import PREDICT_REPEATS
 from hetorch.client.transport import Answer, Transport
 from hetorch.errors import RemoteError, WireError
@@ -10,7 +11,16 @@ from hetorch.plan.public import MAX_BYTES, PublicPlan
 from hetorch.wire import addresses
 from hetorch.wire.answers import load_key_id
 from hetorch.wire.codes import Code
+from hetorch.wire.jobs import PREFER_HEADER, dump_preference, load_job
+from hetorch.wire.limits import MAX_ANSWER_BYTES, REQUEST_SECONDS
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, load_time_limit
+from hetorch.wire.uploads import (
+    UploadRequest,
+    UploadState,
+    dump_upload_request,
+    load_offset,
+    load_upload_state,
+)
 
 
 class RemoteModel:
@@ -22,7 +32,9 @@ class RemoteModel:
 
     def __init__(self, transport: Transport, name: str) -> None:
         self.name = name
+        self.jobs = RemoteJobs(transport)
         self._transport = transport
+        self._patience = REQUEST_SECONDS
 
     async def public_plan(self) -> PublicPlan:
         """Fetch the public plan, parsed strictly but not yet trusted (see `check_plan`).
@@ -30,7 +42,8 @@ class RemoteModel:
         From then on the transport waits for answers as long as the server says that one request may take.
         """
         answer = await self._transport.send("GET", addresses.public_plan(self.name), limit=MAX_BYTES)
-        self._transport.follow_time_limit(load_time_limit(answer.headers.get(TIME_LIMIT_HEADER, "")))
+        self._patience = load_time_limit(answer.headers.get(TIME_LIMIT_HEADER, ""))
+        self._transport.follow_time_limit(self._patience)
         return PublicPlan.from_bytes(answer.body)
 
     async def has_keys(self, key_id: str) -> bool:
@@ -41,15 +54,40 @@ class RemoteModel:
         """Ask whether the server has encrypted weights for these evaluation keys."""
         return await self._is_there(addresses.stored_weights(self.name, key_id), Code.WEIGHTS_MISSING)
 
-    async def put_keys(self, key_id: str, content: Body) -> None:
-        """Upload evaluation keys."""
-        answer = await self._transport.send("PUT", addresses.keys(self.name), content=content)
-        stored = load_key_id(answer.body)
-        if stored != key_id:
-            raise WireError(f"the server stored the keys as {stored[:12]}…, they are {key_id[:12]}…")
+    async def begin_upload(self, request: UploadRequest) -> UploadState:
+        """Begin an upload in pieces, or find the one of the same bytes."""
+        answer = await self._transport.send(
+            "POST",
+            addresses.begin_upload(self.name),
+            content=dump_upload_request(request),
+            headers={"Content-Type": addresses.JSON},
+        )
+        return load_upload_state(answer.body)
+
+    async def continue_upload(self, state: UploadState, piece: bytes) -> UploadState | str:
+        """Send the bytes that follow; return the new state, or the key id when the upload is complete."""
+        answer = await self._transport.send(
+            "PATCH",
+            addresses.upload(state.upload),
+            content=piece,
+            headers={addresses.UPLOAD_OFFSET_HEADER: str(state.offset)},
+            repeats=0,
+        )
+        if answer.body:
+            return load_key_id(answer.body)
+        return UploadState(state.upload, load_offset(answer.headers.get(addresses.UPLOAD_OFFSET_HEADER, "")))
+
+    async def pause(self, seconds: float) -> None:
+        """Wait."""
+        await self._transport.pause(seconds)
+
+    async def delete_keys(self, key_id: str) -> None:
+        """Delete evaluation keys, and the weights that belong to them."""
+        await self._transport.send("DELETE", addresses.stored_keys(self.name, key_id))
 
     async def put_weights(self, key_id: str, body: Body) -> None:
-        """Upload encrypted weights for these evaluation keys, in place of those that the server may have."""
+        """Upload encrypted weights for these evaluation keys, in place of those that the server may have, in one
+        request: for weights that are encrypted as they are sent, and would be others the next time."""
         answer = await self._transport.send("PUT", addresses.weights(self.name), content=body)
         stored = load_key_id(answer.body)
         if stored != key_id:
@@ -57,17 +95,31 @@ class RemoteModel:
                 f"the server stored the weights for the keys {stored[:12]}…, they are for {key_id[:12]}…"
             )
 
-    async def predict(self, key_id: str, request: bytes, limit: int, *, patient: bool = True) -> Answer:
-        """Send a predict request; the body of the answer has at most `limit` bytes. `patient` as for Transport.send."""
-        return await self._transport.send(
+    async def predict(self, key_id: str, request: bytes, limit: int) -> Answer:
+        """Send a predict request, and wait for its job if the server makes one; the body of the answer has at most
+        `limit` bytes."""
+        answer = await self._transport.send(
             "POST",
             addresses.predict(self.name),
             content=request,
-            headers={addresses.KEY_ID_HEADER: key_id},
-            limit=limit,
+            headers={addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference(self._patience)},
+            limit=max(limit, MAX_ANSWER_BYTES),
             repeats=PREDICT_REPEATS,
-            patient=patient,
         )
+        return await self.jobs.finished(answer, limit)
+
+    async def submit(self, key_id: str, request: bytes) -> str:
+        """Send a predict request whose result is fetched later; return the id of its job."""
+        answer = await self._transport.send(
+            "POST",
+            addresses.predict(self.name),
+            content=request,
+            headers={addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference()},
+            repeats=0,  # each request that comes is a job
+        )
+        if not is_job(answer):
+            raise RemoteError(f"the server makes no jobs of {self.name!r}; use predict")
+        return load_job(answer.body).job
 
     async def _is_there(self, path: str, missing: Code) -> bool:
         try:

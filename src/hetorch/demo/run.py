@@ -121,7 +121,10 @@ def _serve_and_query(
                 raise HetorchError(
                     f"the client process failed: {tail(client_log)}; the server says: {tail(server_log)}"
                 )
-        peak = int(httpx.get(f"{url}{STATUS}", trust_env=False).json()["numbers"]["peak_memory_bytes"])
+        numbers = httpx.get(f"{url}{STATUS}", trust_env=False).json()["numbers"]
+        peak = int(
+            numbers["peak_memory_bytes"] + numbers["worker_memory_bytes"]
+        )  # workers keep what they took
         stop(server)
     clock.lap("query")
     with np.load(outputs, allow_pickle=False) as archive:

@@ -2,8 +2,7 @@
 
 uvicorn takes every connection, waits for ever for the head of a request and for a client to read its answer, and a
 minute for a TLS handshake. A stranger with idle connections would so use up the descriptors of the process, which then
-accepts nobody. Its parser in C, llhttp, also takes heads of any length and any number of requests before the first is
-answered.
+accepts nobody.
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ import time
 from collections import Counter
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from hetorch.errors import InputError
+from hetorch.server.bounded_protocol import BoundedProtocol
 from hetorch.server.exposure import CERTIFICATE, certificate_of
 from hetorch.server.settings import Settings
 from hetorch.serving.quiet_log import QuietLog
@@ -35,14 +33,6 @@ WAITING_FOR_ACCEPT = 1024
 """Connections that the kernel holds until they are accepted; the kernel's own limit (somaxconn) may be lower."""
 UNLIMITED = 1 << 30
 """The number that stands for no limit of file descriptors."""
-MAX_HEAD_BYTES = 64 << 10
-"""Most bytes of a request's line, headers and trailers, of each counted HEADER_BYTES more. Raising it lets a connection
-take more memory before any check."""
-HEADER_BYTES = 32
-"""Bytes that count for a header beside its name and value, as it takes them in memory."""
-MAX_PIPELINED = 16
-"""Requests that may wait on one connection behind the one that is answered; one more closes it. Raising it lets a
-connection take more memory."""
 IPV6_NETWORK_BITS = 64
 """Length of the IPv6 prefix that counts as one address: a network gives a customer at least this much."""
 
@@ -200,15 +190,11 @@ class _Connection(socket.socket):
         super().close()
 
 
-def ready_protocol(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
-    """Return uvicorn's protocol with bounded heads. It tells the limits when a connection is ready for a request, and
-    the application the client's certificate."""
+def ready_protocol(limits: ConnectionLimits) -> type[BoundedProtocol]:
+    """Return the protocol that tells the limits when a connection is ready for a request, and the application the
+    client's certificate."""
 
-    class Ready(HttpToolsProtocol):
-        _head_bytes = 0
-        _head_complete = False
-        _body_came = False
-
+    class Ready(BoundedProtocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             limits.drop_unready(transport.get_extra_info("socket").fileno())
@@ -216,59 +202,4 @@ def ready_protocol(limits: ConnectionLimits) -> type[HttpToolsProtocol]:
             if certificate is not None:
                 self.app_state = self.app_state | {CERTIFICATE: certificate}
 
-        def data_received(self, data: bytes) -> None:
-            before, self._body_came = self._head_bytes, False
-            super().data_received(data)
-            # The parser tells a header when it has all of it: until then its pieces count as they are.
-            if not self._body_came and self._head_bytes == before:
-                self._head_bytes += len(data)
-                if self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
-                    self.send_400_response("The head of the request is too long.")
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._head_bytes, self._head_complete = 0, False
-
-        def on_url(self, url: bytes) -> None:
-            self._count_head(len(url))
-            super().on_url(url)
-
-        def on_header(self, name: bytes, value: bytes) -> None:
-            self._count_head(len(name) + len(value))
-            if (
-                not self._head_complete
-            ):  # a trailer, which was not there when the headers were checked, is dropped
-                super().on_header(name, value)
-
-        def on_headers_complete(self) -> None:
-            if len(self.pipeline) >= MAX_PIPELINED:
-                raise _TooMuch
-            self._head_complete = True
-            super().on_headers_complete()
-
-        def on_body(self, body: bytes) -> None:
-            self._body_came = True
-            super().on_body(body)
-
-        def send_400_response(self, msg: str) -> None:
-            """Answer a malformed request, or close the connection where this would become part of another answer."""
-            last = self.cycle
-            if self.pipeline or (last is not None and last.response_started and not last.response_complete):
-                self.transport.abort()
-            else:
-                super().send_400_response(msg)
-
-        def _count_head(self, size: int) -> None:
-            """Count bytes of a head and its trailers; the parser answers 400 to an exception."""
-            self._head_bytes += size + HEADER_BYTES
-            if self._head_bytes > MAX_HEAD_BYTES:
-                raise _TooMuch
-
-        def _unsupported_upgrade_warning(self) -> None:
-            """Answer a request for a web socket as an ordinary one, without two lines in the log for each."""
-
     return Ready
-
-
-class _TooMuch(Exception):
-    """A head that is too long, or one request too many before the first is answered."""

@@ -23,6 +23,7 @@ class Deployment:
 
     Args:
         plans: the folders of the plans to serve; a model's name is that of its folder without .hetorch.
+        models_folder: a folder whose models are served too, and may change while the server runs (hetorch models).
         engine: the engine that runs the plans: hetorch's own core (native), or Microsoft SEAL (seal, which pip install
             'hetorch[seal]' brings), for plans that were compiled for it.
         memory_limit: memory for one prediction with keys and weights. A low limit makes predictions slower. That of
@@ -33,11 +34,16 @@ class Deployment:
         tls_key: its private key (PEM), if it is not in the same file.
         tls_client_ca: the roots of client certificates (PEM), of which each client then needs one (mutual TLS).
         ready_file: a file that holds the server's address while it accepts connections.
+        ray: serve in replicas on a cluster of Ray (pip install 'hetorch[ray]'), which share key_folder.
+        ray_address: the address of the cluster, "auto" for that of this machine; one is started here if left out.
+        ray_replicas: the number of replicas, each with its workers; more come as requests wait.
+        ray_most_replicas: the most replicas; ray_replicas if left out.
         log_format: the form of log lines, text for people or json for programs.
         log_level: the least level of log lines. Each request has one line of level info.
     """
 
     plans: tuple[Path, ...] = ()
+    models_folder: Path | None = None
     engine: Engine = NATIVE.name
     memory_limit: Bytes | None = None
     host: str = "127.0.0.1"
@@ -46,6 +52,10 @@ class Deployment:
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
     ready_file: Path | None = None
+    ray: bool = False
+    ray_address: str | None = None
+    ray_replicas: Annotated[int, Integer(1)] = 1
+    ray_most_replicas: Annotated[int, Integer(1)] | None = None
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

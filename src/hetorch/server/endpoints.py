@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import traceback
@@ -11,30 +12,36 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hetorch.errors import PlanUseError
+from hetorch.progress import Progress
 from hetorch.quantities import exact_size_text
-from hetorch.server.access import check_model, check_operator, token_of
-from hetorch.server.body import BodyBudget, check_content_type, read_body
+from hetorch.server.access import check_model, check_operator, check_tenant, token_of
+from hetorch.server.body import BodyBudget, check_content_type, read_body, receive_body
 from hetorch.server.disconnection import while_connected
-from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes
+from hetorch.server.job_endpoints import accepted, tenant_of
+from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes, private_memory_bytes
 from hetorch.server.refusal import Refusal
 from hetorch.server.request_record import record_of
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import ANYONE
 from hetorch.serving.errors import WeightsMissing
 from hetorch.serving.isolation import loaded_secret_modules
+from hetorch.serving.jobs.jobs import JobLimits, Jobs
 from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.keys.spare_files import memory_file
 from hetorch.serving.keys.stored_kinds import StoredKind
-from hetorch.serving.models import ServedModel
+from hetorch.serving.keys.uploads import UploadLimits, Uploads
+from hetorch.serving.models import Registry, ServedModel
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.serving.service import Service, weight_kind
 from hetorch.serving.work.computation import Computed
+from hetorch.serving.work.crew import WorkLimits
 from hetorch.serving.work.thread_pool import ThreadPool
-from hetorch.serving.work.worker_pool import WorkerPool, WorkLimits
-from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
+from hetorch.serving.work.worker_pool import WorkerPool
+from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, PLAN_HEADER, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
+from hetorch.wire.jobs import PREFER_HEADER, load_preference
 from hetorch.wire.server_timing import dump_server_timing
-from hetorch.wire.status import WorkerStatus
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, dump_time_limit
 
 log = logging.getLogger("hetorch.server")
@@ -49,16 +56,18 @@ class Endpoints:
         self.outside: Callable[[], Mapping[str, float]] = dict
         self.settings = settings
         self._began = time.monotonic()
-        bodies = {
-            name: max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
-            for name, model in models.items()
-        }
-        uploads = [sum(kind.memory_bytes for kind in model.kinds) for model in models.values()]
+        registry = models if isinstance(models, Registry) else Registry(models)
+        uploads = [sum(kind.memory_bytes for kind in model.kinds) for model in registry.all()]
         key_memory, body_memory = settings.memory_limits(
-            max(uploads, default=0), max(bodies.values(), default=0)
+            max(uploads, default=0), max(map(_largest_body, registry.all()), default=0)
         )
+        self._body_memory = body_memory
+        for model in registry.all():
+            self.check_model(model)
         self._quiet = QuietLog(log)
         self.bodies = BodyBudget(body_memory)
+        keys = KeyStore(key_memory, settings.key_folder, settings.key_limits(key_memory))
+        upload_limits = UploadLimits(settings.uploads_per_tenant, settings.key_disk, settings.upload_time)
         limits = WorkLimits(
             workers=settings.workers,
             queue=settings.queue,
@@ -68,19 +77,33 @@ class Endpoints:
             worker_memory=settings.worker_memory,
         )
         self.service = Service(
-            models,
-            keys=KeyStore(key_memory, settings.key_folder, settings.key_disk),
-            workers=WorkerPool(models, limits, self.metrics),
+            registry,
+            keys=keys,
+            uploads=Uploads(keys, upload_limits),
+            workers=WorkerPool(registry.all(), limits, self.metrics),
             parsers=ThreadPool(settings.workers, settings.queue),
             metrics=self.metrics,
             request_timeout=settings.request_timeout,
         )
-        for name, largest in bodies.items():
-            if largest > body_memory:
-                raise PlanUseError(
-                    f"requests for {name!r} have bodies of up to {exact_size_text(largest)}, the limit is "
-                    f"{exact_size_text(body_memory)}; raise body_memory= (--body-memory)"
-                )
+        self.jobs = Jobs(
+            self.service,
+            settings.job_folder,
+            JobLimits(
+                at_once=max(1, settings.workers - 1),
+                per_tenant=settings.jobs_per_tenant,
+                disk=settings.job_disk,
+                timeout=settings.job_timeout,
+                life=settings.job_life,
+            ),
+        )
+
+    def check_model(self, model: ServedModel) -> None:
+        """Raise PlanUseError if the memory for bodies does not suffice for a model."""
+        if _largest_body(model) > self._body_memory:
+            raise PlanUseError(
+                f"requests for {model.name!r} have bodies of up to {exact_size_text(_largest_body(model))}, the limit "
+                f"is {exact_size_text(self._body_memory)}; raise body_memory= (--body-memory)"
+            )
 
     async def list_models(self, request: Request) -> Response:
         """Answer GET /v1/models: the names and fingerprints of the models that the token may use."""
@@ -124,16 +147,23 @@ class Endpoints:
     async def _put(self, request: Request, model: ServedModel, kind: StoredKind[object]) -> Response:
         """Take an upload of keys or weights."""
         check_content_type(request)
+        file = memory_file()
         with self.bodies.hold() as held:
-            data = await read_body(
+
+            async def take(piece: bytes) -> None:
+                held.more(len(piece))
+                file.write(piece)
+
+            length = await receive_body(
                 request,
-                held,
+                take,
+                held=held,
                 smallest=kind.smallest_upload,
                 largest=kind.largest_upload,
                 what=f"an upload of {kind.what} for {model.name!r}",
                 idle_timeout=self.settings.idle_timeout,
             )
-            key_id = await self.service.put(kind, data)
+            key_id = await self.service.put(kind, file, length)
         return Response(dump_key_id(key_id), media_type=JSON)
 
     async def predict(self, request: Request) -> Response:
@@ -151,16 +181,49 @@ class Endpoints:
                 what=f"a predict request for {model.name!r}",
                 idle_timeout=self.settings.idle_timeout,
             )
+            if self._becomes_job(request, model):
+                status = await self.jobs.submit(model, tenant_of(request), key_id, data, _lane(request))
+                return accepted(status)
             prediction = await self.compute(request, model, key_id, data)
         timing = dump_server_timing(prediction.milliseconds)
         return Response(prediction.response, media_type=OCTETS, headers={SERVER_TIMING_HEADER: timing})
+
+    def _becomes_job(self, request: Request, model: ServedModel) -> bool:
+        """True if the client takes a job, and would wait longer for the answer than it wants or may."""
+        if not self.settings.jobs:
+            return False
+        preference = load_preference(request.headers.get(PREFER_HEADER, ""))
+        if not preference.respond_async or preference.wait is None:
+            return preference.respond_async
+        longest = min(preference.wait, self.settings.request_timeout)
+        return self.service.workers.expected_seconds(model, _lane(request)) > longest
+
+    async def start(self, progress: Progress | None) -> None:
+        """Start the workers, and take up the jobs of an earlier process; `progress` as for WorkerPool.start."""
+        await self.service.workers.start(progress)
+        await self.jobs.start()
+
+    def close(self) -> None:
+        """Take no more work, and let nobody wait for what has not begun."""
+        self.jobs.close()
+        self.service.close()
+
+    async def stop(self) -> None:
+        """End all work; jobs go on in the next process."""
+        await self.jobs.stop()
+        await self.service.stop()
 
     async def compute(
         self, request: Request, model: ServedModel, key_id: str, data: bytes | bytearray
     ) -> Computed:
         """Compute a prediction in the turn of whoever asks, as long as the client is there and the time lasts."""
         work = self.service.predict(
-            model, key_id, data, lane=_lane(request), timeout=self.settings.request_timeout
+            model,
+            key_id,
+            data,
+            lane=_lane(request),
+            timeout=self.settings.request_timeout,
+            may_use=token_of(request).may_use,
         )
         prediction = await while_connected(request, work)
         record_of(request.scope).milliseconds = prediction.milliseconds
@@ -181,24 +244,24 @@ class Endpoints:
     async def show_metrics(self, request: Request) -> Response:
         """Answer GET /metrics: all numbers, for Prometheus."""
         check_operator(request)
-        body, media_type = self.metrics.exposition(request.headers.get("accept", ""))
+        accept = request.headers.get("accept", "")
+        body, media_type = await asyncio.to_thread(self.metrics.exposition, accept)
         return Response(body, headers={"Content-Type": media_type})
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers that are read when they are asked for, by the names of their metrics."""
-        numbers = self.service.snapshot() | {
-            "workers": len(self.service.workers.snapshot()),
+        workers = self.service.workers.snapshot()
+        own = {
+            "workers": len(workers),
+            "worker_memory_bytes": sum(private_memory_bytes(worker.pid) for worker in workers),
             "queue": self.settings.queue,
             "ready": int(not self.reasons()),
             "secret_modules": len(loaded_secret_modules()),
             "peak_memory_bytes": peak_memory_bytes(),
             "up_seconds": time.monotonic() - self._began,
         }
+        numbers = self.service.snapshot() | self.jobs.snapshot() | own
         return {**numbers, **self.outside()}
-
-    def worker_states(self) -> list[WorkerStatus]:
-        """Return what each worker does."""
-        return self.service.workers.snapshot()
 
     def reasons(self) -> list[str]:
         """Return the reasons for which the server takes no predictions now; they name no model and no tenant."""
@@ -210,11 +273,15 @@ class Endpoints:
         Raises:
             Refusal: the request's token may not use it.
             ModelUnknown: there is none.
+            OtherTenant: the request names a tenant that is not its token's.
+            OtherModel, OtherVersion: it names a plan that is not one of this model's.
         """
         name = request.path_params["name"]
         check_model(request, name)
-        token = token_of(request)
-        model = self.service.model(name, None if token is ANYONE else token.tenant)
+        check_tenant(request)
+        version = request.path_params.get("version", request.headers.get(PLAN_HEADER))
+        may_use = token_of(request).may_use
+        model = self.service.model(name, tenant_of(request), version, may_use=may_use)
         record_of(request.scope).model = name
         return model
 
@@ -225,6 +292,10 @@ def _lane(request: Request) -> str:
     if token is not ANYONE:
         return f"tenant {token.tenant}"
     return f"address {'' if request.client is None else request.client.host}"
+
+
+def _largest_body(model: ServedModel) -> int:
+    return max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
 
 
 def _check_key_id(key_id: str) -> str:

@@ -29,17 +29,26 @@ HELP: Mapping[str, str] = MappingProxyType(
         "out_of_memory": "Requests for which there was no memory",
         "rate_exceeded": "Requests beyond the limits of their tenant",
         "pending": "Predictions that run or wait",
-        "keys_held": "Clients' evaluation keys in memory",
-        "weights_held": "Clients' encrypted weights in memory",
-        "key_memory_bytes": "Memory of evaluation keys and encrypted weights",
+        "keys_held": "Clients' evaluation keys that are stored",
+        "weights_held": "Clients' encrypted weights that are stored",
+        "key_disk_bytes": "Bytes of evaluation keys and encrypted weights in the key folder",
+        "key_spare_bytes": "Bytes of those that the key folder cannot take, in memory alone",
+        "key_evictions": "Keys and weights that were deleted to make room",
+        "uploads": "Uploads in pieces under way",
         "key_disk_failures": "Failures to read or write the key folder",
         "connections": "Open connections",
         "connections_refused": "Connections beyond the limits, which were closed at once",
         "audit_lines_lost": "Lines of the audit log that could not be written",
-        "peak_memory_bytes": "Highest resident memory of the process",
+        "peak_memory_bytes": "Highest resident memory of the process that answers",
+        "worker_memory_bytes": "Resident memory of the processes that compute, without mapped files",
         "secret_modules": "Loaded modules through which a secret key could come in; 0 in a server",
         "waiting": "Predictions that wait",
         "worker_deaths": "Processes that died while they computed",
+        "jobs_queued": "Jobs that wait",
+        "jobs_running": "Jobs that run",
+        "jobs_done": "Jobs whose result waits for its client",
+        "jobs_failed": "Jobs that failed, and whose client has not heard of it",
+        "up_seconds": "Time since the server began",
         "retries": "Computations of dead processes that were begun again",
         "abandoned": "Computations that nobody waited for any more, by reason",
         "workers": "Processes that compute",
@@ -48,7 +57,7 @@ HELP: Mapping[str, str] = MappingProxyType(
     }
 )
 """The help of metrics by their name without PREFIX; a metric without help has its name as one."""
-COUNTERS = frozenset({"audit_lines_lost", "connections_refused", "evictions", "key_disk_failures"})
+COUNTERS = frozenset({"audit_lines_lost", "connections_refused", "key_disk_failures", "key_evictions"})
 """The numbers of a snapshot that only grow."""
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 """The upper ends of the buckets of times in seconds: from parsing a small request to REQUEST_SECONDS. More of them cost
@@ -127,13 +136,25 @@ class PrometheusMetrics:
 
 def peak_memory_bytes() -> int:
     """Return the peak resident memory of this process in bytes: VmHWM of /proc, else getrusage (kilobytes on Linux)."""
+    peak = _of_process("self", "VmHWM")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 if peak is None else peak
+
+
+def private_memory_bytes(process: int) -> int:
+    """Return the resident memory of a process in bytes without mapped files, such as keys; 0 where it cannot be told or
+    the process has ended. What forked processes share counts for each."""
+    return _of_process(str(process), "RssAnon") or 0
+
+
+def _of_process(process: str, name: str) -> int | None:
+    """Return a size in bytes of /proc/PROCESS/status; None where there is none."""
     try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError):
         pass
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return None
 
 
 class _Snapshot(Collector):

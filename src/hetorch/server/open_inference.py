@@ -16,12 +16,14 @@ from starlette.routing import Route
 from hetorch.server.body import read_body
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.refusal import Refusal
+from hetorch.serving.errors import OtherModel, OtherVersion
 from hetorch.serving.models import ServedModel
 from hetorch.wire.addresses import (
     JSON,
     OCTETS,
     OPEN_INFERENCE,
     OPEN_INFERENCE_LIVE,
+    OPEN_INFERENCE_MODELS,
     OPEN_INFERENCE_READY,
 )
 from hetorch.wire.codes import Code
@@ -45,42 +47,40 @@ class OpenInference:
     def routes(self) -> list[Route]:
         """Return the routes; those of a model exist with and without its version."""
         routes = [
-            Route(OPEN_INFERENCE, self.server),
-            Route(OPEN_INFERENCE_LIVE, self.live),
-            Route(OPEN_INFERENCE_READY, self.ready),
+            Route(OPEN_INFERENCE, self.inference_server),
+            Route(OPEN_INFERENCE_LIVE, self.inference_live),
+            Route(OPEN_INFERENCE_READY, self.inference_ready),
         ]
-        for model in (
-            f"{OPEN_INFERENCE}/models/{{name}}",
-            f"{OPEN_INFERENCE}/models/{{name}}/versions/{{version}}",
-        ):
+        for model in OPEN_INFERENCE_MODELS:
             routes += [
-                Route(model, self.model),
-                Route(f"{model}/ready", self.model_ready),
+                Route(model, self.inference_model),
+                Route(f"{model}/ready", self.inference_model_ready),
                 Route(f"{model}/infer", self.infer, methods=["POST"]),
             ]
         return routes
 
-    async def server(self, request: Request) -> Response:
+    async def inference_server(self, request: Request) -> Response:
         """Answer GET /v2: the name and version of the server, and the extensions that it knows."""
         return Response(dump_server(version("hetorch")), media_type=JSON)
 
-    async def live(self, request: Request) -> Response:
+    async def inference_live(self, request: Request) -> Response:
         """Answer GET /v2/health/live."""
         return JSONResponse({"live": True})
 
-    async def ready(self, request: Request) -> Response:
+    async def inference_ready(self, request: Request) -> Response:
         """Answer GET /v2/health/ready: 200 if the server takes predictions, else 503."""
-        is_ready = not self._endpoints.reasons()
-        return JSONResponse({"ready": is_ready}, 200 if is_ready else Code.NOT_READY.status)
+        self._check_ready()
+        return JSONResponse({"ready": True})
 
-    async def model(self, request: Request) -> Response:
+    async def inference_model(self, request: Request) -> Response:
         """Answer GET /v2/models/{name}: the tensors of a model, and its version."""
         model = self._model(request)
         return Response(dump_model(model.name, model.public.fingerprint), media_type=JSON)
 
-    async def model_ready(self, request: Request) -> Response:
+    async def inference_model_ready(self, request: Request) -> Response:
         """Answer GET /v2/models/{name}/ready."""
         model = self._model(request)
+        self._check_ready()
         return JSONResponse({"name": model.name, "ready": True})
 
     async def infer(self, request: Request) -> Response:
@@ -108,13 +108,15 @@ class OpenInference:
         headers = {} if head is None else {HEADER_LENGTH_HEADER: str(head)}
         return Response(body, media_type=JSON if head is None else OCTETS, headers=headers)
 
+    def _check_ready(self) -> None:
+        """Raise Refusal (not_ready) unless the server takes predictions."""
+        reasons = self._endpoints.reasons()
+        if reasons:
+            raise Refusal(Code.NOT_READY, "; ".join(reasons))
+
     def _model(self, request: Request) -> ServedModel:
         """Return the model that the address names; Refusal (model_unknown) if it names another version."""
-        model = self._endpoints.model(request)
-        asked = request.path_params.get("version", model.public.fingerprint)
-        if asked != model.public.fingerprint:
-            raise Refusal(
-                Code.MODEL_UNKNOWN,
-                f"{model.name!r} has the version {model.public.fingerprint}, not {asked[:80]!r}",
-            )
-        return model
+        try:
+            return self._endpoints.model(request)
+        except (OtherModel, OtherVersion) as error:  # part of the address here
+            raise Refusal(Code.MODEL_UNKNOWN, str(error)) from None

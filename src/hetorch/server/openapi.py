@@ -16,21 +16,47 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hetorch.server.openapi_operations import EVERYWHERE, OPERATIONS, Operation
-from hetorch.wire.addresses import JSON, REQUEST_ID_HEADER
+from hetorch.wire.addresses import JSON, KEY_ID_HEADER, REQUEST_ID_HEADER, UPLOAD_OFFSET_HEADER
 from hetorch.wire.answers import KEY_ID, MODEL_NAME
 from hetorch.wire.codes import Code
+from hetorch.wire.jobs import JOB_ID
+from hetorch.wire.uploads import UPLOAD_ID
 
 PARAMETERS: Mapping[str, Any] = {
     "name": {
         "description": "The name of a model.",
         "schema": {"type": "string", "pattern": f"^{MODEL_NAME.pattern}$"},
     },
+    "job": {
+        "description": "The id of a job.",
+        "schema": {"type": "string", "pattern": f"^{JOB_ID.pattern}$"},
+    },
+    "version": {
+        "description": "The version of a model: the fingerprint of its plan.",
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    },
     "key_id": {
         "description": "The id of evaluation keys: the SHA-256 of their upload.",
         "schema": {"type": "string", "pattern": f"^{KEY_ID.pattern}$"},
     },
+    "upload": {
+        "description": "The id of an upload under way.",
+        "schema": {"type": "string", "pattern": f"^{UPLOAD_ID.pattern}$"},
+    },
+    KEY_ID_HEADER: {
+        "description": "The id of the evaluation keys to use.",
+        "schema": {"type": "string", "pattern": f"^{KEY_ID.pattern}$"},
+    },
+    UPLOAD_OFFSET_HEADER: {
+        "description": "The number of bytes before those of the body.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
 }
-"""The parameters in paths."""
+"""The parameters in paths and headers."""
+RETRY = {"Retry-After": "Seconds after which to ask again."}
+"""The header of answers that ask for patience."""
+PAUSING = frozenset({Code.BUSY, Code.NOT_READY, Code.RATE_EXCEEDED})
+"""The codes that ask for patience."""
 
 
 async def openapi(request: Request) -> Response:
@@ -77,10 +103,14 @@ def _operation(operation: Operation) -> dict[str, Any]:
         answer["content"] = {
             media_type: {"schema": schema} for media_type, schema in operation.content.items()
         }
+    more = {
+        str(status): {"description": text, "headers": _headers({})}
+        for status, text in operation.more_answers.items()
+    }
     described: dict[str, Any] = {
-        "operationId": operation.name,
+        "operationId": operation.name + ("_of_version" if "{version}" in operation.path else ""),
         "summary": operation.summary,
-        "responses": {str(operation.status): answer, **_refusals(operation)},
+        "responses": {str(operation.status): answer, **_accepted(operation), **more, **_refusals(operation)},
         # Without --tokens the server asks for none.
         "security": [{name: []} for name in operation.security] + [{}],
     }
@@ -90,8 +120,12 @@ def _operation(operation: Operation) -> dict[str, Any]:
         if f"{{{name}}}" in operation.path
     ]
     parameters += [
-        {"name": header, "in": "header", "required": True, **PARAMETERS["key_id"]}
+        {"name": header, "in": "header", "required": True, **PARAMETERS[header]}
         for header in operation.request_headers
+    ]
+    parameters += [
+        {"name": header, "in": "header", "description": text, "schema": {"type": "string"}}
+        for header, text in operation.optional_headers.items()
     ]
     if parameters:
         described["parameters"] = parameters
@@ -103,22 +137,34 @@ def _operation(operation: Operation) -> dict[str, Any]:
     return described
 
 
+def _accepted(operation: Operation) -> dict[str, Any]:
+    """Return the answer 202 of an operation that may become a job."""
+    if operation.job is None:
+        return {}
+    return {
+        "202": {
+            "description": "The prediction has become a job.",
+            "headers": _headers({"Location": "The address of the job."}),
+            "content": {JSON: {"schema": operation.job}},
+        }
+    }
+
+
 def _refusals(operation: Operation) -> dict[str, Any]:
     """Return the error answers of an operation by their status."""
     codes: dict[int, list[Code]] = {}
     for code in Code:
         if code in operation.codes or code in EVERYWHERE:
             codes.setdefault(operation.statuses.get(code, code.status), []).append(code)
-    return {
-        str(status): {
-            "description": " ".join(f"`{code}`: {code.meaning}" for code in group),
-            "headers": _headers(
-                {"Retry-After": "Seconds after which to ask again."} if status == 503 else {}
-            ),
+    answers = {}
+    for status, group in sorted(codes.items()):
+        sentences = [f"`{code}`: {code.meaning}" for code in group]
+        answers[str(status)] = {
+            "description": " ".join(sentences),
+            "headers": _headers(RETRY if any(code in PAUSING for code in group) else {}),
             "content": {JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
         }
-        for status, group in sorted(codes.items())
-    }
+    return answers
 
 
 def _headers(headers: Mapping[str, str]) -> dict[str, Any]:

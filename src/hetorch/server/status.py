@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -12,14 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hetorch.server.access import check_operator
-from hetorch.server.health import Reasons
-from hetorch.server.metrics import PrometheusMetrics, Snapshot
+from hetorch.server.endpoints import Endpoints
 from hetorch.server.request_record import CURRENT
 from hetorch.server.status_page import POLICY, status_page
 from hetorch.serving.models import ServedModel
 from hetorch.user_information import without_user_information
 from hetorch.wire.addresses import JSON
-from hetorch.wire.status import LogLine, ModelStatus, Status, WorkerStatus, dump_status
+from hetorch.wire.status import LogLine, ModelStatus, Status, dump_status
 
 KEPT_LINES = 20
 """Warnings and errors of the log that a status shows; more make a longer page."""
@@ -49,37 +48,16 @@ class LastErrors(logging.Handler):
 
 
 class StatusAddress:
-    """The address of the status, for operators.
+    """The address of the status, for operators; `errors` has the last lines of the log."""
 
-    Args:
-        models: all models, asked for at each request.
-        workers: the processes that compute, likewise.
-        metrics: the metrics that count.
-        snapshot: the numbers beside them.
-        reasons: the reasons for which the server is not ready.
-        errors: the last lines of the log.
-    """
-
-    def __init__(
-        self,
-        models: Callable[[], Mapping[str, ServedModel]],
-        workers: Callable[[], Sequence[WorkerStatus]],
-        metrics: PrometheusMetrics,
-        snapshot: Snapshot,
-        reasons: Reasons,
-        errors: LastErrors,
-    ) -> None:
-        self._models = models
-        self._workers = workers
-        self._metrics = metrics
-        self._snapshot = snapshot
-        self._reasons = reasons
+    def __init__(self, endpoints: Endpoints, errors: LastErrors) -> None:
+        self._endpoints = endpoints
         self._errors = errors
 
     async def status(self, request: Request) -> Response:
         """Answer GET /v1/status: the state of the server, as a page if the client takes HTML, else as JSON."""
         check_operator(request)
-        status = self.collect()
+        status = await asyncio.to_thread(self.collect)
         headers = {"Cache-Control": "no-store", "Vary": "Accept"}
         if "text/html" in request.headers.get("accept", ""):
             page = status_page(status)
@@ -88,22 +66,23 @@ class StatusAddress:
 
     def collect(self) -> Status:
         """Return the state of the server now."""
-        codes = self._metrics.by_label("requests_total", "code")
+        endpoints = self._endpoints
+        codes = endpoints.metrics.by_label("requests_total", "code")
         return Status(
             time=datetime.now(UTC).isoformat(timespec="seconds"),
             version=_version(),
-            not_ready=tuple(self._reasons()),
-            models=tuple(self._model(model) for model in self._models().values()),
-            workers=tuple(self._workers()),
-            numbers=dict(self._snapshot()),
+            not_ready=tuple(endpoints.reasons()),
+            models=tuple(self._model(model) for model in list(endpoints.service.models.values())),
+            workers=tuple(endpoints.service.workers.snapshot()),
+            numbers=endpoints.numbers(),
             answers={"ok" if code == "none" else code: int(count) for code, count in sorted(codes.items())},
             errors=self._errors.newest(),
         )
 
     def _model(self, model: ServedModel) -> ModelStatus:
         labels = {"model": model.name, "step": "run"}
-        runs = self._metrics.sum("step_seconds_count", **labels)
-        seconds = self._metrics.sum("step_seconds_sum", **labels)
+        runs = self._endpoints.metrics.sum("step_seconds_count", **labels)
+        seconds = self._endpoints.metrics.sum("step_seconds_sum", **labels)
         return ModelStatus(model.name, model.public.fingerprint, int(runs), seconds / runs if runs else 0.0)
 
 

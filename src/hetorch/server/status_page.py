@@ -81,14 +81,14 @@ def _workers(workers: tuple[WorkerStatus, ...]) -> str:
     if not workers:
         return ""
     rows = "".join(
-        f'<tr><th scope="row" class="number">{worker.pid}</th><td>{escape(worker.model or "waits")}</td>'
+        f'<tr><th scope="row">{worker.pid}</th><td>{escape(worker.model or "waits")}</td>'
         f'<td class="number">{"-" if worker.seconds is None else time_text(worker.seconds)}</td></tr>\n'
         for worker in workers
     )
     return f"""<section aria-labelledby="workers">
 <h2 id="workers">{count_text(len(workers), "worker")}</h2>
 <table>
-<thead><tr><th scope="col" class="number">process</th><th scope="col">computes</th>
+<thead><tr><th scope="col">process</th><th scope="col">computes</th>
 <th scope="col" class="number">for</th></tr></thead>
 <tbody>
 {rows}</tbody>

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 EXPORTER_VARIABLE = "OTEL_TRACES_EXPORTER"
 """The environment variable of OpenTelemetry that names the exporter: otlp (the default), console, or another one."""
 
+NAME_VARIABLE = "OTEL_SERVICE_NAME"
+"""The environment variable of OpenTelemetry that names the service in its traces; hetorch if it is not set."""
+
 
 class Tracing:
     """Makes spans with one provider.
@@ -50,10 +53,8 @@ class Tracing:
             {"http.request.method": scope["method"], "hetorch.request_id": record.id},
         )
 
-    def end(self, span: Span | None, record: RequestRecord, status: int | None) -> None:
+    def end(self, span: Span, record: RequestRecord, status: int | None) -> None:
         """End the span of a request, with one below it for each step of its computation."""
-        if span is None:
-            return
         ends = time.time_ns()
         endpoint = getattr(record.scope.get("endpoint"), "__name__", "none")
         span.update_name(f"{record.scope['method']} {endpoint}")
@@ -80,6 +81,7 @@ def export_traces() -> None:
     name = os.environ.get(EXPORTER_VARIABLE) or "otlp"
     with explain_missing("traces"):
         from opentelemetry import trace
+        from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     exporters = sorted(entry_points(group="opentelemetry_traces_exporter", name=name))
@@ -88,6 +90,7 @@ def export_traces() -> None:
             f"OpenTelemetry has no exporter {name!r} here ({EXPORTER_VARIABLE}); pip install "
             f"opentelemetry-exporter-{name}, or choose console"
         )
-    provider = TracerProvider()
+    named = {} if os.environ.get(NAME_VARIABLE) else {"service.name": "hetorch"}
+    provider = TracerProvider(resource=Resource.create(named))
     provider.add_span_processor(BatchSpanProcessor(exporters[0].load()()))
     trace.set_tracer_provider(provider)

@@ -11,33 +11,39 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "Work": {
             "pending": "running or waiting",
-            "running": "running",
             "waiting": "waiting",
             "workers": "workers",
             "queue": "places to wait",
-            "stuck": "workers beyond their time",
-            "jobs": "jobs",
+            "jobs_queued": "jobs that wait",
+            "jobs_running": "jobs that run",
+            "jobs_done": "jobs with a result",
+            "jobs_failed": "failed jobs",
         },
         "Keys": {
-            "keys_held": "evaluation keys in memory",
-            "weights_held": "encrypted weights in memory",
-            "key_memory_bytes": "memory in use",
-            "key_memory_limit_bytes": "memory allowed",
+            "keys_held": "evaluation keys",
+            "weights_held": "encrypted weights",
+            "key_disk_bytes": "disk in use",
+            "key_spare_bytes": "in memory alone",
+            "key_evictions": "deleted to make room",
+            "uploads": "uploads under way",
             "key_disk_failures": "failures of the key folder",
         },
         "Process": {
-            "resident_memory_bytes": "memory in use",
             "peak_memory_bytes": "highest memory",
+            "worker_memory_bytes": "memory of workers",
             "connections": "connections",
             "connections_refused": "refused connections",
             "audit_lines_lost": "lost lines of the audit log",
             "up_seconds": "running for",
+            "secret_modules": "modules for secret keys",
         },
     }
 )
 """The groups of numbers, and the words for each number, in the order in which they are shown."""
 OTHER = "Other"
 """The group of numbers that no group names."""
+UNSHOWN = frozenset({"ready"})
+"""Numbers that the state of the server says in words."""
 
 
 def grouped(numbers: Mapping[str, float]) -> dict[str, dict[str, str]]:
@@ -51,7 +57,7 @@ def grouped(numbers: Mapping[str, float]) -> dict[str, dict[str, str]]:
     groups[OTHER] = {
         name.replace("_", " "): number_text(name, value)
         for name, value in sorted(numbers.items())
-        if name not in named
+        if name not in named | UNSHOWN
     }
     return {group: words for group, words in groups.items() if words}
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hetorch.serving.work.computation import Computation, Order
+from hetorch.serving.work.computation import Computation
 from hetorch.serving.work.fair_queue import FairQueue
+
+UNBOUNDED = 1 << 30
+"""Places for long computations: whoever submits them, such as the jobs, bounds their number."""
 
 
 class Waiting:
@@ -17,12 +20,15 @@ class Waiting:
 
     def __init__(self, workers: int, capacity: int, per_lane: int) -> None:
         self._short: FairQueue[Computation] = FairQueue(capacity, per_lane)
-        self._long: FairQueue[Computation] = FairQueue(capacity, capacity)
+        self._long: FairQueue[Computation] = FairQueue(UNBOUNDED, UNBOUNDED)
         self._most_long = max(1, workers - 1)
         self._long_turn = False
 
     def __len__(self) -> int:
         return len(self._short) + len(self._long)
+
+    def __iter__(self) -> Iterator[Computation]:
+        yield from (*self._short, *self._long)
 
     def push(self, computation: Computation) -> tuple[bool, Computation | None]:
         """Add a computation; return True if it was added, and the one that lost its place for it."""
@@ -32,9 +38,9 @@ class Waiting:
         """Put a computation in front of all others."""
         self._of(computation).push_first(computation.order.lane, computation)
 
-    def ahead(self, order: Order) -> Iterator[Computation]:
-        """Yield the computations that would begin before this one."""
-        return (self._long if order.long else self._short).ahead(order.lane)
+    def ahead(self, lane: str, *, long: bool) -> Iterator[Computation]:
+        """Yield the computations that would begin before a new one of a lane."""
+        return (self._long if long else self._short).ahead(lane)
 
     def first(self, long_running: int) -> Computation | None:
         """Return the computation whose turn it is while so many long ones run; None if there is none."""
@@ -56,7 +62,7 @@ class Waiting:
 
     def clear(self) -> list[Computation]:
         """Take out all computations."""
-        taken = [*self._short, *self._long]
+        taken = list(self)
         for computation in taken:
             self.remove(computation)
         return taken

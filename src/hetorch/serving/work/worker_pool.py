@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from hetorch.errors import WireError
+from hetorch.errors import MixupError, WireError
 from hetorch.progress import Progress
 from hetorch.serving.errors import (
     Busy,
     ComputationFailed,
     DeadlinePassed,
     KeysMissing,
+    ModelUnknown,
     OutOfMemory,
     WeightsMissing,
     WorkerLost,
@@ -24,14 +24,12 @@ from hetorch.serving.models import ServedModel
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.serving.work import worker as told
 from hetorch.serving.work.computation import Computation, Computed, Order, Tell
+from hetorch.serving.work.crew import Crew, WorkLimits
 from hetorch.serving.work.estimates import Estimates
-from hetorch.serving.work.fork_client import ForkServer
 from hetorch.serving.work.messages import Head
-from hetorch.serving.work.process_limits import SPARE_BYTES
 from hetorch.serving.work.waiting import Waiting
 from hetorch.serving.work.worker_process import WorkerProcess
 from hetorch.wire.codes import Code
-from hetorch.wire.predict import response_limits
 from hetorch.wire.status import WorkerStatus
 
 log = logging.getLogger("hetorch.server")
@@ -41,56 +39,36 @@ STOPPED = "the server was stopped; try again when it runs"
 STOP_SECONDS = 60.0
 """Time that a worker has for the operation during which it was told to stop, in seconds; then its process is killed.
 Raised, one that hangs is missing for longer."""
-PAUSE_SECONDS = 1.0
-"""Time between two attempts to fork a worker or to start a fork server when the last one ended at once, in seconds."""
 STARTS = 2
 """Number of workers that begin a computation, one after the other, when they die of it: it is retried once."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkLimits:
-    """The limits of a pool.
-
-    workers        processes, and so computations at once
-    queue          computations that may wait
-    queue_per_lane those that may wait of one lane
-    key_memory     bytes of keys and encrypted weights that all workers together keep ready
-    work_memory    bytes that running computations may take together, as their plans predict
-    worker_memory  bytes that one worker may allocate; None for what the largest model needs, and some more
-    """
-
-    workers: int
-    queue: int
-    queue_per_lane: int
-    key_memory: int
-    work_memory: int
-    worker_memory: int | None = None
 
 
 class WorkerPool:
     """Worker processes for a set of models. Used from one event loop.
 
     Args:
-        models: by name.
+        models: all versions of all models.
         limits: see WorkLimits.
         metrics: is told `step_seconds` by `model` and `step`, `worker_deaths`, `retries`, and `abandoned` by
             `reason`, for computations that nobody waits for any more.
     """
 
-    def __init__(self, models: Mapping[str, ServedModel], limits: WorkLimits, metrics: Metrics) -> None:
-        self._models = models
+    def __init__(self, models: Sequence[ServedModel], limits: WorkLimits, metrics: Metrics) -> None:
+        self._known = {model.version for model in models}
         self._limits = limits
         self._metrics = metrics
         self._waiting = Waiting(limits.workers, limits.queue, limits.queue_per_lane)
-        self._estimates = Estimates({name: model.need.seconds for name, model in models.items()})
-        self._workers: list[WorkerProcess] = []
-        self._fork_server: ForkServer | None = None
+        self._estimates = Estimates()
+        self._estimates.predict({model.version: model.need.seconds for model in models})
+        self._crew = Crew(models, limits, take=self._take, lost=self._lost, joined=self._dispatch)
+        self._renewing = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._filling = asyncio.Lock()
         self._closed = False
         self._quiet = QuietLog(log)
-        self._largest = max((response_limits(m.public).largest for m in models.values()), default=0)
+
+    @property
+    def _workers(self) -> list[WorkerProcess]:
+        return [*self._crew.workers, *self._crew.leaving]
 
     @property
     def pending(self) -> int:
@@ -108,7 +86,7 @@ class WorkerPool:
 
     def not_ready(self) -> list[str]:
         """Return the reasons for which no computation is taken now, as clauses that name no model and no tenant."""
-        starting, workers = self._starting, self._workers
+        starting, workers = self._starting, self._crew.workers
         idle = any(worker.is_idle for worker in workers)
         reasons = {
             "the server is stopping": self._closed,
@@ -119,9 +97,13 @@ class WorkerPool:
         }
         return [reason for reason, holds in reasons.items() if holds]
 
-    def seconds(self, model: str) -> float:
+    def expected_seconds(self, model: ServedModel, lane: str) -> float:
+        """Return the seconds after which a computation that comes now would end."""
+        return self._predicted_wait(lane) + self.seconds(model)
+
+    def seconds(self, model: ServedModel) -> float:
         """Return the expected time of a run of a model."""
-        return self._estimates.seconds(model)
+        return self._estimates.seconds(model.version)
 
     async def start(self, progress: Progress | None = None) -> None:
         """Load the models and fork the workers; at once if that was done. `progress` is told names and fractions of
@@ -131,8 +113,23 @@ class WorkerPool:
             PlanUseError: a model cannot be loaded.
         """
         if self._starting is None:
-            self._starting = asyncio.create_task(self._start(progress))
+            self._starting = asyncio.create_task(self._crew.start(progress))
         await asyncio.shield(self._starting)
+
+    async def renew(self, models: Sequence[ServedModel]) -> None:
+        """Go over to other models, as Crew.renew; its errors are the same."""
+        async with self._renewing:
+            await self.start()
+            await self._crew.renew(models)
+            self._known = {model.version for model in models}
+            self._estimates.predict({model.version: model.need.seconds for model in models})
+
+    def computes(self, model: ServedModel) -> bool:
+        """True while a computation of this version waits or runs."""
+        running = [worker.computation for worker in self._workers]
+        return any(
+            c is not None and c.order.model.version == model.version for c in (*running, *self._waiting)
+        )
 
     async def compute(self, order: Order, tell: Tell | None = None) -> Computed:
         """Compute in a worker. If the caller is cancelled, what waits is taken out, and what runs ends at its next
@@ -150,6 +147,8 @@ class WorkerPool:
         if self._closed:
             raise Busy(STOPPED)
         await self.start()
+        if order.model.version not in self._known:
+            raise ModelUnknown(order.model.name)  # it was retired just now
         loop = asyncio.get_running_loop()
         computation = Computation(order, loop.create_future(), loop.time(), tell)
         self._admit(computation)
@@ -170,33 +169,31 @@ class WorkerPool:
     def close(self) -> None:
         """Take no more computations, and refuse waiting ones at once; running ones go on."""
         self._closed = True
+        self._crew.close()
         for computation in self._waiting.clear():
             _fail(computation, Busy(STOPPED))
 
     async def stop(self) -> None:
         """End all processes, also those that compute."""
         self.close()
-        tasks = [*self._tasks, *([] if self._starting is None else [self._starting])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        await self._crew.stop()
         for worker in self._workers:
-            worker.kill()
-            worker.close()
             if worker.computation is not None:
                 _fail(worker.computation, Busy(STOPPED))
-        self._workers.clear()
-        if self._fork_server is not None:
-            await self._fork_server.stop()
+        self._crew.workers.clear()
+        self._crew.leaving.clear()
 
     def _admit(self, computation: Computation) -> None:
         """Let a computation wait, or raise Busy."""
         order = computation.order
-        wait = self._predicted_wait(order)
+        wait = self._predicted_wait(order.lane, long=order.long)
         if (
             order.timeout is not None
             and wait > order.timeout
-            and self._estimates.is_measured(order.model.name)
+            and self._estimates.is_measured(order.model.version)
         ):
             raise Busy(f"the computations before this one take about {wait:.0f} s; try again later", wait)
         if self._can_begin(order) and not len(self._waiting):
@@ -210,23 +207,23 @@ class WorkerPool:
         if dropped is not None:
             _fail(dropped, Busy("this computation lost its place to those of others; try again", wait))
 
-    def _predicted_wait(self, order: Order) -> float:
+    def _predicted_wait(self, lane: str, *, long: bool = False) -> float:
         """Return the seconds after which a new computation would begin."""
-        if any(worker.is_idle for worker in self._workers) and not len(self._waiting):
+        if any(worker.is_idle for worker in self._crew.workers) and not len(self._waiting):
             return 0.0
         now = time.monotonic()
         running = [
-            max(0.0, self.seconds(worker.computation.order.model.name) - (now - worker.since))
+            max(0.0, self.seconds(worker.computation.order.model) - (now - worker.since))
             for worker in self._workers
             if worker.computation is not None
         ]
-        waiting = [self.seconds(ahead.order.model.name) for ahead in self._waiting.ahead(order)]
+        waiting = [self.seconds(ahead.order.model) for ahead in self._waiting.ahead(lane, long=long)]
         return (sum(running) + sum(waiting)) / self._limits.workers
 
     def _can_begin(self, order: Order) -> bool:
         """True if there is an idle worker, and memory beside what runs; one alone always has it."""
         running = [w.computation.order for w in self._workers if w.computation is not None]
-        if not any(worker.is_idle for worker in self._workers):
+        if not any(worker.is_idle for worker in self._crew.workers):
             return False
         used = sum(other.model.need.memory for other in running)
         return not running or used + order.model.need.memory <= self._limits.work_memory
@@ -239,7 +236,7 @@ class WorkerPool:
             if first is None or not self._can_begin(first.order):
                 return
             self._waiting.take(first)
-            worker = next(worker for worker in self._workers if worker.is_idle)
+            worker = next(worker for worker in self._crew.workers if worker.is_idle)
             first.starts += 1
             first.waited = asyncio.get_running_loop().time() - first.submitted
             worker.begin(first)
@@ -265,75 +262,10 @@ class WorkerPool:
             log.warning("worker %d does not stop; it is killed", worker.pid)
             worker.kill()
 
-    async def _start(self, progress: Progress | None) -> None:
-        sources = [model.source for model in self._models.values()]
-        self._fork_server = await asyncio.to_thread(ForkServer.start, sources, progress)
-        await self._fork_server.attach()
-        self._run(self._mind_fork_server(self._fork_server))
-        await self._fill()
-
-    async def _mind_fork_server(self, fork_server: ForkServer) -> None:
-        """Start another fork server when this one ends; its workers go on."""
-        await fork_server.ended.wait()
-        while not self._closed:
-            log.error("the process that forks workers ended; another one is started")
-            try:
-                self._fork_server = None
-                sources = [model.source for model in self._models.values()]
-                replacement = await asyncio.to_thread(ForkServer.start, sources, None)
-                await replacement.attach()
-            except Exception as error:
-                log.error("it could not be started: %s", error)
-                await asyncio.sleep(PAUSE_SECONDS)
-                continue
-            self._fork_server = replacement
-            self._run(self._mind_fork_server(replacement))
-            await fork_server.stop()
-            await self._fill()
-            return
-
-    async def _fill(self) -> None:
-        """Fork the workers that are missing."""
-        async with self._filling:
-            while self._fork_server is not None and len(self._workers) < self._limits.workers:
-                await self._add_worker(self._fork_server)
-
-    async def _add_worker(self, fork_server: ForkServer) -> None:
-        limits = self._limits
-        keys = limits.key_memory // limits.workers
-        largest = max((model.need.memory for model in self._models.values()), default=0)
-        memory = limits.worker_memory or SPARE_BYTES + keys + largest * 5 // 4
-        forked = await fork_server.fork(memory, keys)
-        worker = await WorkerProcess.connect(forked, fork_server)
-        self._workers.append(worker)
-        self._run(self._listen(worker))
-        self._dispatch()
-
-    async def _listen(self, worker: WorkerProcess) -> None:
-        """Take what a worker tells, until it ends; then replace it."""
-        try:
-            while (message := await worker.read(self._largest)) is not None:
-                self._take(worker, *message)
-        except (WireError, LookupError, TypeError) as error:
-            self._quiet.warn(f"worker {worker.pid} sent what is no answer: {error}")
-            worker.kill()
-        self._workers.remove(worker)
-        worker.close()
-        self._run(self._replace(worker))
+    def _lost(self, worker: WorkerProcess) -> None:
+        """Take note of a worker that has ended."""
         if worker.computation is not None:
-            await self._retry(worker, worker.computation)
-
-    async def _replace(self, worker: WorkerProcess) -> None:
-        """Fork a worker in place of one that ended; after a pause if that one had computed nothing."""
-        if not worker.computations:
-            await asyncio.sleep(PAUSE_SECONDS)
-        while not self._closed:
-            try:
-                await self._fill()
-                return
-            except (OSError, TimeoutError) as error:
-                self._quiet.warn(f"no worker can be forked: {error}")
-                await asyncio.sleep(PAUSE_SECONDS)
+            self._crew.run(self._retry(worker, worker.computation))
 
     async def _retry(self, worker: WorkerProcess, computation: Computation) -> None:
         """Begin the computation of a dead worker again, or fail it."""
@@ -364,7 +296,9 @@ class WorkerPool:
         worker.end()
         if not computation.future.done():
             self._settle(computation, head, body)
-        if head["is"] != told.NO_MEMORY:  # after that a worker ends
+        if worker in self._crew.leaving:
+            worker.kill()
+        elif head["is"] != told.NO_MEMORY:  # after that a worker ends
             worker.is_idle = True
         self._dispatch()
 
@@ -374,7 +308,7 @@ class WorkerPool:
         name = order.model.name
         if how == told.DONE:
             milliseconds = {step: float(head["milliseconds"][step]) for step in ("parse", "run", "dump")}
-            self._estimates.observe(name, milliseconds["run"] / 1e3)
+            self._estimates.observe(order.model.version, milliseconds["run"] / 1e3)
             steps = {"queue": computation.waited * 1e3} | milliseconds
             for step, value in steps.items():
                 self._metrics.observe("step_seconds", value / 1e3, model=name, step=step)
@@ -388,13 +322,10 @@ class WorkerPool:
             _fail(computation, KeysMissing(order.key_id))
         elif head.get("code") == Code.WEIGHTS_MISSING:
             _fail(computation, WeightsMissing(name, order.key_id))
+        elif head.get("code") == told.MIXUP:
+            _fail(computation, MixupError(str(head.get("what")), str(head["sentence"])))
         else:
             _fail(computation, WireError(str(head["sentence"])))
-
-    def _run(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _fail(computation: Computation, error: Exception) -> None:

@@ -1,0 +1,1 @@
+"""Jobs: predictions that outlive their request, and the process of the server."""
