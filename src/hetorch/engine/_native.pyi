@@ -201,14 +201,6 @@ class Evaluator:
 
     def polynomial(self, arg0: Ciphertext, arg1: Sequence[float], arg2: float, /) -> Ciphertext: ...
 
-def packed_key_bytes(context: Context, level: int, family: tuple[int, int] | None = None) -> int: ...
-
-def pack_switching_key(context: Context, key: SwitchingKey) -> bytes: ...
-
-def map_switching_key(context: Context, data: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], offset: int, level: int, family: tuple[int, int] | None = None) -> SwitchingKey:
-    """
-    Return the key at `offset` of read-only bytes, which stay in use as long as the key.
-    """
 class Bootstrap:
     @staticmethod
     def prepare(context: Context, slots: int, to_coefficients: Sequence[int], to_slots: Sequence[int], babies: tuple[int, int], low_family: tuple[int, int], input_scale: float, output_scale: float, bound: float, message_ratio: float, range: float, cosine: Sequence[float], doublings: int) -> Bootstrap: ...
@@ -242,6 +234,15 @@ class Bootstrap:
     def to_slots(self, evaluator: Evaluator, ciphertext: Ciphertext) -> Ciphertext: ...
 
     def reduce(self, evaluator: Evaluator, ciphertext: Ciphertext) -> Ciphertext: ...
+
+def packed_key_bytes(context: Context, level: int, family: tuple[int, int] | None = None) -> int: ...
+
+def pack_switching_key(context: Context, key: SwitchingKey) -> bytes: ...
+
+def map_switching_key(context: Context, data: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], offset: int, level: int, family: tuple[int, int] | None = None) -> SwitchingKey:
+    """
+    Return the key at `offset` of read-only bytes, which stay in use as long as the key.
+    """
 
 def ciphertext_bytes(context: Context, level: int, parts: int, seeded: bool) -> int: ...
 
