@@ -1,4 +1,7 @@
-"""What a client does, written once for hetorch.Client and hetorch.AsyncClient, as coroutines over a driver."""
+"""What a client does, written once for hetorch.Client and hetorch.AsyncClient, as coroutines over a driver.
+
+Long because every call of both clients goes through here once.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ from hetorch.client.remote_model import RemoteModel
 from hetorch.client.retries import within
 from hetorch.client.servers import Server, Servers
 from hetorch.client.sharing_noise import checked_sharing
+from hetorch.client.successor import check_successor
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Answer, Transport
 from hetorch.client.trust import check_plan
@@ -289,18 +293,7 @@ class Session:
 
     def _check_successor(self, plan: PublicPlan) -> None:
         """Raise an error unless a plan may be used, and takes and gives what the present one does."""
-        before = self.plan
-        parts = {
-            "inputs": (before.input_shape, plan.input_shape),
-            "outputs": (before.output_shape, plan.output_shape),
-            "columns, classes or names of outputs": (before.interface, plan.interface),
-        }
-        changed = [part for part, (old, new) in parts.items() if old != new]
-        if changed:
-            raise PlanUseError(
-                f"the model {self.model!r} has changed to the version {plan.fingerprint[:12]}…, which has other "
-                f"{' and other '.join(changed)}; make a new client"
-            )
+        check_successor(self.model, self.plan, plan)
         self._check_plan(plan)
 
     async def _predict_version(self, samples: Array, sharing: Sharing | None) -> Array:
