@@ -27,6 +27,8 @@ NAME = "hetorch"
 """The name of the application and its deployment in Ray Serve."""
 PROXY_SECONDS = 30.0
 """Time beyond request_timeout, in seconds, after which Ray's proxies answer by themselves; by then the server has."""
+STARTS = 5
+"""Attempts to start. Each waits a minute for Ray's proxies, which take longer on a busy machine and go on starting."""
 OTHER_REQUESTS = 16
 """Requests that a replica takes at once beside predictions that run or wait: plans, health, uploads. Further ones wait
 in Ray's proxies."""
@@ -52,13 +54,24 @@ def run_on_ray(deployment: Deployment, settings: Settings, listening: Callable[[
         address, port = _address(deployment, settings)
         ray.init(address=deployment.ray_address, include_dashboard=False, log_to_driver=False)
         try:
-            serve.start(proxy_location="EveryNode", http_options=_endpoints(deployment, settings, port))
-            serve.run(application(deployment, settings), name=NAME, route_prefix="/")
+            _start(serve, application(deployment, settings), _endpoints(deployment, settings, port))
             listening(address)
             threading.Event().wait()
         finally:
             serve.delete(NAME)
             ray.shutdown()
+
+
+def _start(serve: Any, replicas: Any, endpoints: dict[str, object]) -> None:
+    """Start Ray Serve and the replicas; TimeoutError if Ray's proxies are not there after STARTS attempts."""
+    for attempt in range(1, STARTS + 1):
+        try:
+            serve.start(proxy_location="EveryNode", http_options=endpoints)
+            serve.run(replicas, name=NAME, route_prefix="/")
+            return
+        except TimeoutError:
+            if attempt == STARTS:
+                raise
 
 
 def application(deployment: Deployment, settings: Settings) -> Any:
