@@ -1,4 +1,7 @@
-"""The operations of the service: the table that its OpenAPI document is made from."""
+"""The operations of the service: the table that its OpenAPI document is made from.
+
+Long because each operation is an entry of the one table.
+"""
 
 from __future__ import annotations
 
