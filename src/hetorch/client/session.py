@@ -1,4 +1,7 @@
-"""What a client does, written once for hetorch.Client and hetorch.AsyncClient, as coroutines over a driver."""
+"""What a client does, written once for hetorch.Client and hetorch.AsyncClient, as coroutines over a driver.
+
+Long because each method of the two clients is here, and they share the keys and servers of one session.
+"""
 
 from __future__ import annotations
 
