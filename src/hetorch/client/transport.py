@@ -113,6 +113,10 @@ class Transport:
         """Close the connections."""
         await self._http.close()
 
+    async def pause(self, seconds: float) -> None:
+        """Wait."""
+        await self._driver.pause(seconds)
+
     def follow_time_limit(self, seconds: float) -> None:
         """Wait from now on as long as a server that allows itself `seconds` for one request, and some room.
 
@@ -153,7 +157,7 @@ class Transport:
         """
         sent = dict(headers or {})
         if content is not None:
-            sent["Content-Type"] = OCTETS
+            sent.setdefault("Content-Type", OCTETS)
         if isinstance(content, Body):
             sent["Content-Length"] = str(content.size)
         end = time.monotonic() + self._timeout

@@ -35,7 +35,7 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.random import wipe
 from hetorch.errors import InputError, VaultError
 from hetorch.params import ParameterSet
-from hetorch.regular_files import read_regular
+from hetorch.regular_files import open_regular, read_regular
 
 KEY = "key"
 """The file with the wrapped key of a sealed vault."""
@@ -43,6 +43,8 @@ PASSPHRASE_VARIABLE = "HETORCH_VAULT_PASSPHRASE"
 """The environment variable with the passphrase, where none is given."""
 _FOLDER = re.compile(r"[0-9a-f]{64}")
 """The name of a folder of parameters: their fingerprint."""
+_PIECE_BYTES = 1 << 20
+"""Bytes of a file that are read and hashed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +55,21 @@ class StoredKeys:
     path: Path
     size: int
 
-    def read(self) -> bytes:
-        """Return the bytes, checked against the id; VaultError if the file was changed."""
+    def check(self) -> None:
+        """Compare the file with the id, piece by piece; VaultError if it was changed."""
+        digest = hashlib.sha256()
         try:
-            data = read_regular(self.path)
+            with open_regular(self.path) as file:
+                while piece := file.read(_PIECE_BYTES):
+                    digest.update(piece)
         except OSError as error:
             raise VaultError(
                 f"the evaluation keys in {self.path} cannot be read: {error.strerror}"
             ) from error
-        if hashlib.sha256(data).hexdigest() != self.key_id:
+        if digest.hexdigest() != self.key_id:
             raise VaultError(
                 f"the evaluation keys in {self.path} were changed; delete the file, they are made again"
             )
-        return data
 
 
 @dataclass(frozen=True, slots=True)
