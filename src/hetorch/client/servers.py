@@ -78,6 +78,21 @@ class Servers:
 
         return await self.first(fetch)
 
+    async def follow(self, check: Callable[[PublicPlan], None]) -> PublicPlan:
+        """Fetch the newest public plan of the model, and `check` it; it is the one of all from then on. With an error
+        nothing changes."""
+        before, joined = self._model, [server.joined for server in self.all]
+        assert before is not None  # choose came first
+        for server in self.all:
+            server.joined = None
+        try:
+            return await self.choose(before[0], check)
+        except BaseException:
+            self._model = before
+            for server, old in zip(self.all, joined, strict=True):
+                server.joined = old
+            raise
+
     async def first(self, act: Callable[[Server], Awaitable[T]]) -> T:
         """Return what `act` returns for the first server that is there; RemoteError of the last one if none is.
 
@@ -132,7 +147,9 @@ class Servers:
         """Return the model of a server that may not have joined, and the public plan of all."""
         assert self._model is not None  # choose came first
         name, plan = self._model
-        return (server.joined[0] if server.joined is not None else RemoteModel(server.transport, name)), plan
+        if server.joined is not None:
+            return server.joined[0], plan
+        return RemoteModel(server.transport, name, plan.fingerprint), plan
 
     async def close(self) -> None:
         """Close all connections."""
