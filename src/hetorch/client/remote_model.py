@@ -35,16 +35,20 @@ class RemoteModel:
         self.jobs = RemoteJobs(transport)
         self._transport = transport
         self._patience = REQUEST_SECONDS
+        self._version: dict[str, str] = {}
 
     async def public_plan(self) -> PublicPlan:
         """Fetch the public plan, parsed strictly but not yet trusted (see `check_plan`).
 
-        From then on the transport waits for answers as long as the server says that one request may take.
+        From then on the transport waits for answers as long as the server says that one request may take, and every
+        request names this version of the model: another one is refused with the code `other_version`.
         """
         answer = await self._transport.send("GET", addresses.public_plan(self.name), limit=MAX_BYTES)
         self._patience = load_time_limit(answer.headers.get(TIME_LIMIT_HEADER, ""))
         self._transport.follow_time_limit(self._patience)
-        return PublicPlan.from_bytes(answer.body)
+        plan = PublicPlan.from_bytes(answer.body)
+        self._version = {addresses.PLAN_HEADER: plan.fingerprint}
+        return plan
 
     async def has_keys(self, key_id: str) -> bool:
         """Ask whether the server has these evaluation keys."""
@@ -60,7 +64,7 @@ class RemoteModel:
             "POST",
             addresses.begin_upload(self.name),
             content=dump_upload_request(request),
-            headers={"Content-Type": addresses.JSON},
+            headers=self._version | {"Content-Type": addresses.JSON},
         )
         return load_upload_state(answer.body)
 
@@ -88,7 +92,9 @@ class RemoteModel:
     async def put_weights(self, key_id: str, body: Body) -> None:
         """Upload encrypted weights for these evaluation keys, in place of those that the server may have, in one
         request: for weights that are encrypted as they are sent, and would be others the next time."""
-        answer = await self._transport.send("PUT", addresses.weights(self.name), content=body)
+        answer = await self._transport.send(
+            "PUT", addresses.weights(self.name), content=body, headers=self._version
+        )
         stored = load_key_id(answer.body)
         if stored != key_id:
             raise WireError(
@@ -102,7 +108,8 @@ class RemoteModel:
             "POST",
             addresses.predict(self.name),
             content=request,
-            headers={addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference(self._patience)},
+            headers=self._version
+            | {addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference(self._patience)},
             limit=max(limit, MAX_ANSWER_BYTES),
             repeats=PREDICT_REPEATS,
         )
@@ -114,7 +121,7 @@ class RemoteModel:
             "POST",
             addresses.predict(self.name),
             content=request,
-            headers={addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference()},
+            headers=self._version | {addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference()},
             repeats=0,  # each request that comes is a job
         )
         if not is_job(answer):
@@ -123,7 +130,7 @@ class RemoteModel:
 
     async def _is_there(self, path: str, missing: Code) -> bool:
         try:
-            await self._transport.get(path)
+            await self._transport.send("GET", path, headers=self._version)
         except RemoteError as error:
             # By the code: a 404 of a proxy, or for an unknown model, does not tell that an upload is missing.
             if error.code != missing:

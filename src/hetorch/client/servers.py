@@ -63,7 +63,8 @@ class Servers:
         return self._model
 
     async def choose(self, name: str | None, check: Callable[[PublicPlan], None]) -> PublicPlan:
-        """Fetch the public plan from the first server that answers, and `check` it; it is the one of all from then on.
+        """Fetch the public plan from the first server that answers, and `check` it; it is the one of all from then on,
+        in place of an earlier one.
 
         `name`: the model's name, None for the only one. Errors as those of choose_model and `check`.
         """
@@ -72,6 +73,9 @@ class Servers:
             remote = await choose_model(server.transport, name)
             plan = await remote.public_plan()
             check(plan)
+            if self._model is not None and self._model[1].sha256 != plan.sha256:
+                for other in self.all:
+                    other.joined = None
             self._model = remote.name, plan
             self._join(server, remote)
             return plan

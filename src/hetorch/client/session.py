@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -28,11 +29,12 @@ from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
 from hetorch.engine.secret import SecretKey, flood
 from hetorch.engine.sharing import Sharing
-from hetorch.errors import InputError, RemoteError, WireError
+from hetorch.errors import InputError, PlanUseError, RemoteError, WireError
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.progress import Progress, ProgressOption, counted, reporting
 from hetorch.wire.addresses import SERVER_TIMING_HEADER
+from hetorch.wire.codes import Code
 from hetorch.wire.jobs import JobStatus
 from hetorch.wire.predict import dump_request, load_response, response_limits
 from hetorch.wire.server_timing import load_server_timing
@@ -46,6 +48,9 @@ FAR = (
     "the server does not see it, and the result is not returned: it means nothing"
 )
 """The sentence for such an input, the same whatever its size."""
+log = logging.getLogger("hetorch.client")
+"""Tells that a model changed."""
+
 PREDICTING = "encrypted predictions"
 """The stage that Progress is told."""
 
@@ -199,8 +204,48 @@ class Session:
 
     async def prepare(self) -> StoredKeys:
         """Make the keys if the vault has none, and upload keys and weights that the server does not have."""
-        self._check_open()
-        return await self.servers.first(self._prepared)
+        return await self._current(lambda: self.servers.first(self._prepared))
+
+    async def _current(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Return what `act` returns, with the newest version of the model if the server no longer has ours."""
+        plan = self._check_open()
+        try:
+            return await act()
+        except RemoteError as error:
+            if error.code != Code.OTHER_VERSION:
+                raise
+            await self._renew(plan, error)
+        return await act()
+
+    async def _renew(self, old: PublicPlan, reason: RemoteError) -> None:
+        """Take the server's present plan in place of the old one, unless another call has done so.
+
+        `reason` is raised if the server has the old one still. PlanUseError if inputs or outputs are others now, or the
+        old one was pinned.
+        """
+
+        def check(plan: PublicPlan) -> None:
+            if plan.sha256 == old.sha256:
+                raise reason
+            if _shapes(plan) != _shapes(old):
+                raise PlanUseError(
+                    f"the model {self.model!r} at {self.servers.url} was replaced by one with other inputs or outputs; "
+                    "make a new client for it"
+                )
+            self._check_plan(plan)
+
+        async with self._preparing:
+            if self.plan.sha256 != old.sha256:
+                return
+            plan = await self.servers.choose(self.model, check)
+            self._own, self.key_bytes = None, 0
+        log.warning(
+            "the model %r at %s changed: its plan was %s…, now it is %s…; predictions go on with the new one",
+            self.model,
+            self.servers.url,
+            old.fingerprint[:12],
+            plan.fingerprint[:12],
+        )
 
     async def _prepared(self, server: Server) -> StoredKeys:
         async with self._preparing:
@@ -322,6 +367,10 @@ class Session:
 
     async def _predict_batch(self, samples: Array, sharing: Sharing | None = None) -> Array:
         """Predict at most plan.batch_size samples with one request; the results are in the order of the samples."""
+        return await self._current(lambda: self._predict_once(samples, sharing))
+
+    async def _predict_once(self, samples: Array, sharing: Sharing | None) -> Array:
+        """Predict as _predict_batch, with the version of the model that is known."""
         plan, key_id, secret = await self._own_keys()
         start = time.perf_counter()
         request = await self._driver.compute(lambda: _encrypted(plan, secret, samples, key_id))
@@ -396,7 +445,8 @@ class Session:
 
 
 def _encrypted(plan: PublicPlan, secret: SecretKey, samples: Array, key_id: str) -> bytes:
-    """Return the request for some samples."""
+    """Return the request for some samples, cut to what this version of the plan can hold."""
+    samples = np.clip(samples, -plan.largest_input, plan.largest_input)
     ciphertexts = [
         secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)
         for slots in plan.pack_batch(samples)
@@ -415,6 +465,11 @@ def _telling(told: Progress, done: int, batches: int) -> Callable[[JobStatus], N
         told(status.layer or status.status.value, (done + status.fraction) / batches)
 
     return tell
+
+
+def _shapes(plan: PublicPlan) -> tuple[object, ...]:
+    """Return what the caller of a prediction relies on."""
+    return plan.input_shape, plan.output_shape, plan.batch_size, plan.interface
 
 
 async def _after(results: Awaitable[Array], finish: Callable[[Array], T]) -> T:
