@@ -85,9 +85,9 @@ class SwitchingKey {
   std::shared_ptr<const void> owner_;
 };
 
-// The secrets that switching keys connect: s, the dense key of the data owner; its square; and the sparse one under
-// which bootstrapping raises the modulus.
-enum class KeyEnd : std::uint8_t { dense, dense_squared, sparse };
+// The secrets that switching keys connect: s, the dense key of the data owner; its square; the sparse one under which
+// bootstrapping raises the modulus; and that one over the last special prime p, for keys of one digit (scaled_divisor).
+enum class KeyEnd : std::uint8_t { dense, dense_squared, sparse, sparse_scaled };
 
 // The name of a switching key. It switches from the secret `from` to g^-1(`to`), g = `element`: the inner product comes
 // first and the automorphism g after it, so that one decomposition serves many rotations. The relinearisation key

@@ -81,6 +81,10 @@ class RemoteModel:
         """Wait."""
         await self._transport.pause(seconds)
 
+    async def delete_keys(self, key_id: str) -> None:
+        """Delete evaluation keys, and the weights that belong to them."""
+        await self._transport.send("DELETE", addresses.stored_keys(self.name, key_id))
+
     async def put_weights(self, key_id: str, body: Body) -> None:
         """Upload encrypted weights for these evaluation keys, in place of those that the server may have, in one
         request: for weights that are encrypted as they are sent, and would be others the next time."""
@@ -91,9 +95,9 @@ class RemoteModel:
                 f"the server stored the weights for the keys {stored[:12]}…, they are for {key_id[:12]}…"
             )
 
-    async def predict(self, key_id: str, request: bytes, limit: int, *, patient: bool = True) -> Answer:
+    async def predict(self, key_id: str, request: bytes, limit: int) -> Answer:
         """Send a predict request, and wait for its job if the server makes one; the body of the answer has at most
-        `limit` bytes. `patient` as for Transport.send."""
+        `limit` bytes."""
         answer = await self._transport.send(
             "POST",
             addresses.predict(self.name),
@@ -101,7 +105,6 @@ class RemoteModel:
             headers={addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference(self._patience)},
             limit=max(limit, MAX_ANSWER_BYTES),
             repeats=PREDICT_REPEATS,
-            patient=patient,
         )
         return await self.jobs.finished(answer, limit)
 

@@ -17,7 +17,7 @@ from hetorch.engine import _native
 from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.uniform import uniform_piece
-from hetorch.errors import KeyMissingError, OtherVersionError, ParameterError, WireError
+from hetorch.errors import KeyMissingError, MixupError, OtherVersionError, ParameterError, WireError
 from hetorch.format_version import tell_other_version
 from hetorch.params import ParameterSet
 from hetorch.quantities import count_text
@@ -226,7 +226,9 @@ def _check_head(parameters: ParameterSet, kind: int, head: bytes, size: int) -> 
     if head[6:8] != b"\0\0":
         raise WireError(f"{kind_name}: reserved bytes are not zero")
     if fingerprint != parameters.fingerprint():
-        raise WireError(f"{kind_name} was made for other parameters: fingerprint {fingerprint.hex()[:16]}…")
+        raise MixupError(
+            "parameters", f"{kind_name} was made for other parameters: fingerprint {fingerprint.hex()[:16]}…"
+        )
     if length != size - FRAME_BYTES:
         raise WireError(
             f"{kind_name} claims a body of {count_text(length, 'byte')}, {size - FRAME_BYTES} are there"

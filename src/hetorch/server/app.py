@@ -7,6 +7,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from hetorch.errors import WireError
+from hetorch.errors import MixupError, WireError
 from hetorch.progress import Progress
 from hetorch.server.access import Access, TokenFile
 from hetorch.server.audit import Audit, AuditLog
@@ -24,6 +25,7 @@ from hetorch.server.endpoints import Endpoints
 from hetorch.server.guard import Guard
 from hetorch.server.health import Health
 from hetorch.server.job_endpoints import JobEndpoints
+from hetorch.server.model_watch import ModelWatch
 from hetorch.server.networks import parse_proxies
 from hetorch.server.observer import Observer
 from hetorch.server.open_inference import OpenInference
@@ -39,6 +41,7 @@ from hetorch.server.upload_endpoints import UploadEndpoints
 from hetorch.serving.errors import Busy, RateExceeded, ServiceError, UploadOffset
 from hetorch.serving.isolation import isolate
 from hetorch.serving.models import ServedModel
+from hetorch.serving.models.model_folder import ModelFolder
 from hetorch.serving.service import Service
 from hetorch.serving.tenant_limits import TenantMeter
 from hetorch.wire import addresses
@@ -56,14 +59,26 @@ SWEEP_SECONDS = 5.0
 """Time between two sweeps of the key store, in seconds. Raised, keys that another process deleted stay mapped longer,
 and a killed process forgets more uses of keys."""
 
+MIXUPS: Mapping[str, Code] = MappingProxyType(
+    {
+        "version": Code.OTHER_VERSION,
+        "parameters": Code.OTHER_PARAMETERS,
+    }
+)
+"""The codes of bodies that were made for something else, by what the parsers tell."""
+
 
 def create_app(
-    models: Mapping[str, ServedModel], settings: Settings | None = None, progress: Progress | None = None
+    models: Mapping[str, ServedModel],
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+    folder: ModelFolder | None = None,
 ) -> Starlette:
     """Make the ASGI application that serves these models, for any ASGI server.
 
     The processes that compute start with the application's lifespan, or at the first prediction where there is none.
-    `progress` is told the name of a model and the fraction of its weights that is encoded.
+    `progress` is told the name of a model and the fraction of its weights that is encoded. What comes to `folder` is
+    served, and what goes is retired, while the application runs.
 
     From here on this process cannot import a module through which a secret key could come in (`isolate`), as under
     `hetorch serve`.
@@ -75,22 +90,25 @@ def create_app(
         InputError: the file of tenants has a mistake.
     """
     isolate()
-    return _assemble(models, settings, progress)
+    return _assemble(models, settings, progress, folder)
 
 
 def insecure_app_beside_secrets(
-    models: Mapping[str, ServedModel], settings: Settings | None = None
+    models: Mapping[str, ServedModel], settings: Settings | None = None, folder: ModelFolder | None = None
 ) -> Starlette:
     """Make the application without isolating its process, for tests only.
 
     Code in this process may load a secret key, or hold one already: tests run a client beside the service so. Raises
     PlanUseError like create_app.
     """
-    return _assemble(models, settings)
+    return _assemble(models, settings, None, folder)
 
 
 def _assemble(
-    models: Mapping[str, ServedModel], settings: Settings | None, progress: Progress | None = None
+    models: Mapping[str, ServedModel],
+    settings: Settings | None,
+    progress: Progress | None,
+    folder: ModelFolder | None,
 ) -> Starlette:
     settings = settings or Settings()
     endpoints = Endpoints(models, settings)
@@ -103,8 +121,12 @@ def _assemble(
         try:
             await endpoints.start(progress)
             sweeping = asyncio.create_task(_sweep(endpoints.service))
+            watch = None if folder is None else ModelWatch(folder, endpoints.service, endpoints.check_model)
+            watching = None if watch is None else asyncio.create_task(watch.run())
             yield
             sweeping.cancel()
+            if watching is not None:
+                watching.cancel()
             await endpoints.stop()
         finally:
             errors_log.removeHandler(errors)
@@ -210,7 +232,8 @@ async def _answer_service_error(request: Request, error: Exception) -> Response:
 
 async def _answer_malformed_message(request: Request, error: Exception) -> Response:
     """Answer a body that the parsers refuse: the client's mistake, told in the parser's sentence."""
-    return Refusal(Code.MESSAGE_MALFORMED, str(error)).response()
+    code = MIXUPS.get(error.what, Code.MESSAGE_MALFORMED) if isinstance(error, MixupError) else None
+    return Refusal(code or Code.MESSAGE_MALFORMED, str(error)).response()
 
 
 async def _answer_router(request: Request, error: Exception) -> Response:

@@ -31,7 +31,14 @@ EVERYWHERE = (
 )
 """The codes that any request can end in."""
 _TOKEN = (Code.UNAUTHORISED, Code.RATE_EXCEEDED)
-_MODEL = (*_TOKEN, Code.FORBIDDEN, Code.MODEL_UNKNOWN)
+_MODEL = (
+    *_TOKEN,
+    Code.FORBIDDEN,
+    Code.MODEL_UNKNOWN,
+    Code.OTHER_TENANT,
+    Code.OTHER_MODEL,
+    Code.OTHER_VERSION,
+)
 _BODY = (
     Code.CONTENT_TYPE_UNSUPPORTED,
     Code.CONTENT_LENGTH_MALFORMED,
@@ -40,6 +47,7 @@ _BODY = (
     Code.BODY_INCOMPLETE,
     Code.BODY_TOO_SLOW,
     Code.MESSAGE_MALFORMED,
+    Code.OTHER_PARAMETERS,
     Code.TIMEOUT,
 )
 
@@ -329,6 +337,7 @@ OPERATIONS = (
             Code.KEYS_MISSING,
             Code.WEIGHTS_MISSING,
             Code.WORKER_LOST,
+            Code.OTHER_KEYS,
         ),
         content={OCTETS: BINARY},
         headers={SERVER_TIMING_HEADER: "Milliseconds of each step."},

@@ -44,6 +44,7 @@ class Settings:
             the machine's if left out.
         worker_memory: memory that one worker process may take beside the weights; what the largest model needs, and
             some more, if left out.
+        jobs: answer with a job where a client takes one. With ray there are none, since another replica would be asked.
         job_folder: a folder that keeps jobs and their results; a private temporary one if left out, which ends with the
             process.
         jobs_per_tenant: most jobs of one tenant, or of all where there are no tokens, with results that nobody fetched.
@@ -87,6 +88,7 @@ class Settings:
     queue_per_tenant: Count | None = None
     work_memory: Bytes | None = None
     worker_memory: Bytes | None = None
+    jobs: bool = True
     job_folder: Path | None = None
     jobs_per_tenant: Count = 64
     job_disk: Bytes = 16 * GIB

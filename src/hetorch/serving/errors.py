@@ -6,6 +6,8 @@ ServiceError
 ├── DeadlinePassed    the computation did not end in its time
 ├── RateExceeded      the tenant asks or sends more than it may; `retry_after` tells when it may again
 ├── ModelUnknown      there is no model of this name
+├── Mixup             a request for something else than what its address names: OtherTenant, OtherModel, OtherVersion,
+│                     OtherParameters, OtherKeys
 ├── KeysMissing       the evaluation keys are not here
 ├── WeightsMissing    the encrypted weights are not here
 ├── WeightsInClear    encrypted weights for a model whose weights are in clear
@@ -21,6 +23,8 @@ ComputationFailed is no refusal: it is a fault of ours, and its text is for the 
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from hetorch.errors import HetorchError
 from hetorch.wire.addresses import MODELS
@@ -121,6 +125,56 @@ class ModelUnknown(ServiceError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no model {name[:128]!r} here; models are listed at {MODELS!r}")
+
+
+class Mixup(ServiceError):
+    """A request is for something else than what its address, its token or its header names."""
+
+
+class OtherTenant(Mixup):
+    """The request names a tenant that is not the one of its token."""
+
+    code = Code.OTHER_TENANT
+
+
+class OtherModel(Mixup):
+    """The request was made for another model that is here."""
+
+    code = Code.OTHER_MODEL
+
+    def __init__(self, name: str, other: str) -> None:
+        super().__init__(
+            f"the request to {name!r} was made with the plan of {other!r}; ask that model, or fetch the right plan"
+        )
+
+
+class OtherVersion(Mixup):
+    """The request was made for a version of the model that is not here, or no longer. `versions`: those that are."""
+
+    code = Code.OTHER_VERSION
+
+    def __init__(self, name: str, version: str, versions: Sequence[str]) -> None:
+        super().__init__(
+            f"{name!r} is served in the version {' and '.join(f'{v}…' for v in versions)}, and the request was made "
+            f"for {version}…, which is not here, or no longer; fetch the public plan again"
+        )
+
+
+class OtherParameters(Mixup):
+    """The body was made for other parameters than the plan's."""
+
+    code = Code.OTHER_PARAMETERS
+
+
+class OtherKeys(Mixup):
+    """The header and the body name different evaluation keys."""
+
+    code = Code.OTHER_KEYS
+
+    def __init__(self, named: str, made_for: str) -> None:
+        super().__init__(
+            f"the header names the keys {named[:12]}…, the message was made for {made_for[:12]}…"
+        )
 
 
 class KeysMissing(ServiceError):

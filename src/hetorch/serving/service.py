@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from hetorch.engine.native import Ciphertext
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.serving.errors import KeysMissing, ModelUnknown, WeightsInClear, WeightsMissing
+from hetorch.serving.errors import KeysMissing, OtherKeys, OtherVersion, WeightsInClear, WeightsMissing
 from hetorch.serving.keys.catalogue import UploadEntry
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.stored_kinds import StoredKind
 from hetorch.serving.keys.uploads import Uploads
 from hetorch.serving.metrics import Metrics
-from hetorch.serving.models import ServedModel
+from hetorch.serving.models import Registry, ServedModel
+from hetorch.serving.models.registry import SHOWN
 from hetorch.serving.work.computation import Computed, Order, Tell
 from hetorch.serving.work.thread_pool import ThreadPool
 from hetorch.serving.work.worker_pool import WorkerPool
+from hetorch.wire.frame import Header, load_header
 
+DRAIN_SECONDS = 0.1
+"""Time between two looks whether a retired model still computes, in seconds."""
 ROOM_SECONDS = 30.0
 """Time between two emptyings of the stores for want of memory, in seconds. A lower value lets a request that never fits
 take everybody's keys out of memory by asking again."""
@@ -30,7 +34,7 @@ class Service:
     """One set of models, and the keys and workers that they share. Used from one event loop.
 
     Args:
-        models: by name.
+        models: what is served now.
         keys: what clients have uploaded.
         uploads: what they are uploading in pieces.
         workers: they compute.
@@ -44,7 +48,7 @@ class Service:
 
     def __init__(
         self,
-        models: Mapping[str, ServedModel],
+        models: Registry,
         *,
         keys: KeyStore,
         uploads: Uploads,
@@ -61,8 +65,9 @@ class Service:
         self._metrics = metrics
         self._request_timeout = request_timeout
         self._next_room = float("-inf")
-        for name, model in models.items():
-            keys.check_fits(model.kinds, name)
+        self._changing = asyncio.Lock()
+        for model in models.all():
+            keys.check_fits(model.kinds, model.name)
 
     def close(self) -> None:
         """Take no more computations and refuse waiting ones; running ones end by themselves."""
@@ -81,16 +86,44 @@ class Service:
         self.keys.sweep()
         self.uploads.sweep()
 
-    def model(self, name: str, tenant: str | None) -> ServedModel:
-        """Return a model with the uploads of one tenant, or with those of everyone where there are no tenants (None).
+    def model(
+        self,
+        name: str,
+        tenant: str | None,
+        version: str | None = None,
+        *,
+        may_use: Callable[[str], bool] = lambda name: True,
+    ) -> ServedModel:
+        """Return a version of a model with the uploads of one tenant, or with those of everyone where there are no
+        tenants (None); arguments and errors beside it are those of Registry.find."""
+        model = self.models.find(name, version, may_use=may_use)
+        return model if tenant is None else model.for_tenant(tenant)
+
+    async def change_models(self, added: Sequence[ServedModel], retired: Sequence[ServedModel]) -> None:
+        """Serve more versions of models, the newest of their names, and others no longer, without a break.
+
+        What is retired is found by nobody from then on; what was asked of it before is computed, for as long as one
+        request may take.
 
         Raises:
-            ModelUnknown: there is none.
+            PlanUseError: the memory for keys does not suffice for a model, or it cannot be loaded; nothing has changed.
         """
-        model = self.models.get(name)
-        if model is None:
-            raise ModelUnknown(name)
-        return model if tenant is None else model.for_tenant(tenant)
+        for model in added:
+            self.keys.check_fits(model.kinds, model.name)
+        async with self._changing:
+            if added:
+                replaced = {model.version for model in added}
+                kept = [model for model in self.models.all() if model.version not in replaced]
+                await self.workers.renew([*kept, *added])
+            for model in added:
+                self.models.add(model)
+            for model in retired:
+                self.models.retire(model.name, model.fingerprint)
+            if retired:
+                end = time.monotonic() + self._request_timeout
+                while any(self.workers.computes(model) for model in retired) and time.monotonic() < end:
+                    await asyncio.sleep(DRAIN_SECONDS)
+                await self.workers.renew(self.models.all())
 
     def check_keys(self, model: ServedModel, key_id: str) -> None:
         """Raise KeysMissing unless the evaluation keys are here."""
@@ -144,6 +177,7 @@ class Service:
         timeout: float | None,
         long: bool = False,
         tell: Tell | None = None,
+        may_use: Callable[[str], bool] = lambda name: True,
     ) -> Computed:
         """Compute the response to a predict request, in a worker; a caller that is cancelled stops it.
 
@@ -155,12 +189,16 @@ class Service:
             timeout: seconds, the wait included; None for no limit.
             long: True for a computation that nobody waits for.
             tell: is called as the computation goes on.
+            may_use: tells which other models may be named in an error.
 
         Raises:
-            WireError: the request is malformed, or made for other keys than `key_id`.
+            WireError: the request is malformed.
+            OtherModel, OtherVersion, OtherKeys: the request was made for another model, version or keys.
+            MixupError: it was made for other parameters.
             KeysMissing, WeightsMissing: they left since they were checked, or are damaged.
             Busy, DeadlinePassed, WorkerLost, ComputationFailed: as WorkerPool.compute.
         """
+        self._check_header(model, key_id, load_header(request), may_use)
         keys = self.keys.file(model.key_kind, key_id)
         if keys is None:
             raise KeysMissing(key_id)
@@ -176,6 +214,17 @@ class Service:
             for kind in model.kinds:
                 await asyncio.to_thread(self.keys.check_file, kind, key_id)
             raise
+
+    def _check_header(
+        self, model: ServedModel, key_id: str, header: Header, may_use: Callable[[str], bool]
+    ) -> None:
+        """Raise a Mixup unless a predict request was made for this version of the model and these keys."""
+        made_for = header.model.hex()
+        if made_for != model.fingerprint:
+            self.models.find(model.name, made_for, may_use=may_use)
+            raise OtherVersion(model.name, made_for[:SHOWN], [model.fingerprint[:SHOWN]])
+        if header.key_id.hex() != key_id:
+            raise OtherKeys(key_id, header.key_id.hex())
 
     async def make_room(self) -> bool:
         """Drop the least recently used keys for a request that found no memory, at most once in ROOM_SECONDS; True if

@@ -40,6 +40,11 @@ JSON = "application/json"
 KEY_ID_HEADER = "Hetorch-Key-Id"
 """Request header of a prediction: the id of the evaluation keys to use, so that missing ones are told before the body
 is read."""
+PLAN_HEADER = "Hetorch-Plan"
+"""Request header of all that is done with a model: the fingerprint of the public plan that it was made for. The newest
+version of the model is meant where it is left out."""
+TENANT_HEADER = "Hetorch-Tenant"
+"""Request header: the tenant that the client believes to be; a token of another one is refused."""
 UPLOAD_OFFSET_HEADER = "Upload-Offset"
 """Header of uploads in pieces: the number of bytes that the server has. In a PATCH, the number before its body."""
 REQUEST_ID_HEADER = "X-Request-Id"

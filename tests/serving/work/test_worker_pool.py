@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hetorch.errors import WireError
 from hetorch.params.insecure import insecure_small
 from hetorch.serving.errors import (
     Busy,
     ComputationFailed,
     DeadlinePassed,
     KeysMissing,
+    OtherKeys,
     OutOfMemory,
     WorkerLost,
 )
@@ -246,7 +246,7 @@ def test_other_errors_of_a_computation(served: ServedModel, owner: Owner) -> Non
             key_id = await service.put(served.key_kind, io.BytesIO(owner.keys), len(owner.keys))
             with pytest.raises(ComputationFailed, match="KeyError"):
                 await Running(service, broken(served), owner, key_id).task
-            with pytest.raises(WireError, match="the message was made for"):
+            with pytest.raises(OtherKeys, match="the message was made for"):
                 await service.predict(served, key_id, owner.request("0" * 64), lane="a", timeout=9)
             path = service.keys.file(served.key_kind, key_id)
             assert path is not None

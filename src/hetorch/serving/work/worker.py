@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hetorch.errors import WireError
+from hetorch.errors import MixupError, WireError
 from hetorch.runtime.events import Event
 from hetorch.serving.models.loaded_model import LoadedModel
 from hetorch.serving.work.messages import Head, receive, send
@@ -39,6 +39,10 @@ PROGRESS, DONE, REFUSED, STOPPED, NO_MEMORY, FAILED = (
     "failed",
 )
 """What a worker tells: the operations so far, and how a computation ended."""
+
+
+MIXUP = "mixup"
+"""The code of a refusal of bytes that were made for something else."""
 
 
 class _Stop(Exception):
@@ -81,6 +85,8 @@ class Worker:
             content, milliseconds = self._compute(head, body, run)
         except _Stop:
             return {"is": STOPPED, "at": run.done}, b""
+        except MixupError as error:
+            return {"is": REFUSED, "code": MIXUP, "what": error.what, "sentence": str(error)}, b""
         except WireError as error:
             return {"is": REFUSED, "code": Code.MESSAGE_MALFORMED, "sentence": str(error)}, b""
         except _Missing as missing:
@@ -96,9 +102,7 @@ class Worker:
         model, key_id = self._models[head["model"]], head["key_id"]
         request = load_request(model.public, body)
         if request.key_id != key_id:
-            raise WireError(
-                f"the header names the keys {key_id[:12]}…, the message was made for {request.key_id[:12]}…"
-            )
+            raise WireError("the message changed since it was checked")
         weights = None
         with _told_as(Code.KEYS_MISSING):
             keys = self._files.load(model.key_kind, Path(head["keys"]), key_id)
