@@ -81,11 +81,14 @@ class UploadEntry:
 
 class Catalogue:
     """The database at `path`, made if it is missing; ":memory:" for one that nobody else sees. Safe from many threads.
+    With `shared` processes of several machines may open it: it then has no write-ahead log, for which they would need a
+    memory in common, and waits for the disk more often.
 
     Every method raises StorageError where the database cannot be read or written.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, shared: bool = False) -> None:
+        self._journal = "DELETE" if shared else "WAL"
         self._lock = threading.RLock()
         self._path = path
         self._database = self._open()
@@ -250,8 +253,9 @@ class Catalogue:
             )
             try:
                 remote = isinstance(self._path, Path) and is_on_network(self._path.parent)
-                database.execute(f"PRAGMA journal_mode = {'DELETE' if remote else 'WAL'}").fetchall()
-                database.execute(f"PRAGMA synchronous = {'FULL' if remote else 'NORMAL'}")
+                journal = "DELETE" if remote else self._journal
+                database.execute(f"PRAGMA journal_mode = {journal}").fetchall()
+                database.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'WAL' else 'FULL'}")
                 database.execute("PRAGMA secure_delete = ON").fetchall()
                 (state,) = database.execute("PRAGMA quick_check(1)").fetchone()
                 (version,) = database.execute("PRAGMA user_version").fetchone()
