@@ -3,8 +3,8 @@
 The database is the truth: a file that it does not name is deleted at the next start, and an entry without its file is
 no entry. Several processes may use one folder; each sees what the others stored or deleted. On one machine they share a
 write-ahead log (WAL). That needs shared memory, so on a network file system the database has a rollback journal, which
-needs file locks that work between the machines.
-Deleted entries are overwritten (secure_delete), and `forget` also empties the write-ahead log.
+needs file locks that work between the machines. Deleted entries are overwritten (secure_delete), and `forget` also
+empties the write-ahead log.
 """
 
 from __future__ import annotations
