@@ -45,13 +45,6 @@ NttPoly times_p(const NttPoly& poly, const rlwe::KeyFamily& family) {
 
 }  // namespace
 
-// All baby steps, and the polynomials that they point to, by input.
-struct LinearTransform::Steps {
-  std::map<std::size_t, rlwe::Digits> digits;
-  std::map<std::size_t, NttPoly> scaled;
-  std::vector<Step> all;
-};
-
 LinearTransform::Steps LinearTransform::make_steps(const ckks::Evaluator& evaluator,
                                                    std::span<const Ciphertext* const> inputs) const {
   const Context& context = evaluator.context();
@@ -103,7 +96,7 @@ void LinearTransform::rotate_tile(u64* const* out, const Step& step, const Step&
   kernels::KeyProduct product{.digits = digits,
                               .count = step.digits->digit_count(),
                               .key = rlwe::key_row(*step.key, row, level_, from),
-                              .addend = data_row ? step.scaled->row(row) + from : nullptr,
+                              .addend = row < step.scaled->limbs().count() ? step.scaled->row(row) + from : nullptr,
                               .index = step.permutation + at,
                               .base = static_cast<std::uint32_t>(from)};
   if (next.digits != nullptr) {
@@ -112,13 +105,10 @@ void LinearTransform::rotate_tile(u64* const* out, const Step& step, const Step&
   k.key_product(out[0], out[1], product, length, m);
 }
 
-std::vector<LinearTransform::Pair> LinearTransform::accumulate(const ckks::Evaluator& evaluator,
-                                                               std::span<const Ciphertext* const> inputs) const {
-  const Context& context = evaluator.context();
+std::vector<LinearTransform::Pair> LinearTransform::accumulate(const std::vector<Step>& steps,
+                                                               const Context& context) const {
   const ring::RnsBasis& basis = context.basis();
   const std::size_t n = basis.n();
-  const Steps baby_steps = make_steps(evaluator, inputs);
-  const std::vector<Step>& steps = baby_steps.all;
   std::vector<Pair> sums;
   std::vector<std::size_t> counts;
   for (const Group& group : groups_) {

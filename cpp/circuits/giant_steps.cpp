@@ -35,8 +35,8 @@ void LinearTransform::add_giants(std::vector<std::optional<Pair>>& totals, const
   const rlwe::KeyFamily& family = evaluator.context().rlwe().family(shape_);
   const auto turned = [&](const Pair& pair, std::size_t steps, const Pair* addend) {
     const std::uint32_t element = evaluator.galois_element(static_cast<std::int64_t>(steps));
-    return rlwe::rotate_extended(pair, evaluator.galois_key(element, level_, family), family.basis().permutation(element),
-                                 addend, family);
+    return rlwe::rotate_extended(pair, evaluator.galois_key(element, level_, family),
+                                 family.basis().permutation(element), addend, family);
   };
   for (const bool left : {true, false}) {
     const auto distance = [&](std::size_t giant) { return left ? giant : slots - giant; };

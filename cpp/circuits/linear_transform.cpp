@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "circuits/baby_step.h"
 #include "ckks/errors.h"
 #include "rlwe/extended.h"
 
@@ -23,9 +24,8 @@ constexpr std::size_t kShortestTransform = 16;
 
 }  // namespace
 
-LinearTransform::LinearTransform(const Context& context, std::span<const Diagonal> diagonals, std::size_t period,
-                                 std::size_t input_count, std::size_t output_count, std::size_t level,
-                                 double input_scale, double output_scale, DiagonalForm form,
+LinearTransform::LinearTransform(const Context& context, std::size_t input_count, std::size_t output_count,
+                                 std::size_t level, double input_scale, double output_scale, DiagonalForm form,
                                  const rlwe::KeyFamily& family)
     : ring_degree_(context.basis().n()),
       input_count_(input_count),
@@ -34,28 +34,54 @@ LinearTransform::LinearTransform(const Context& context, std::span<const Diagona
       input_scale_(input_scale),
       output_scale_(output_scale),
       shape_(family.shape()),
-      form_(form) {
+      limbs_(family.extended_limbs(level)),
+      form_(form) {}
+
+LinearTransform::LinearTransform(const Context& context, std::span<const Diagonal> diagonals, std::size_t period,
+                                 std::size_t input_count, std::size_t output_count, std::size_t level,
+                                 double input_scale, double output_scale, DiagonalForm form,
+                                 const rlwe::KeyFamily& family)
+    : LinearTransform(context, input_count, output_count, level, input_scale, output_scale, form, family) {
   if (level < 1 || level > context.max_level()) {
     throw LevelError("a linear transform rescales its result: its level is " + std::to_string(level) +
                      ", expected 1 to " + std::to_string(context.max_level()));
   }
+  const bool rotates = std::ranges::any_of(diagonals, [](const Diagonal& d) { return d.baby != 0 || d.giant != 0; });
+  if (!rotates) limbs_ = family.data_limbs(level);
+  if (rotates && limbs_.special == 0) throw std::invalid_argument("rotations need special primes");
+  take(context, diagonals, period, output_scale * context.prime(level) / input_scale);
+}
+
+LinearTransform LinearTransform::of_raised(const Context& context, std::span<const Diagonal> diagonals,
+                                           std::size_t period, double scale, const rlwe::KeyFamily& family) {
+  LinearTransform result(context, 1, 1, context.max_level(), scale, scale, DiagonalForm::transformed, family);
+  if (result.limbs_ != context.rlwe().all_limbs() || family.digit_count(context.max_level()) != 1) {
+    throw std::invalid_argument("a map of a raised polynomial takes keys of one digit over all primes");
+  }
+  if (std::ranges::any_of(diagonals, [](const Diagonal& d) { return d.giant != 0; })) {
+    throw std::invalid_argument("a map of a raised polynomial has no giant steps");
+  }
+  const std::size_t last = result.limbs_.count() - 1;
+  result.take(context, diagonals, period, static_cast<double>(context.basis().prime(last)));
+  return result;
+}
+
+void LinearTransform::take(const Context& context, std::span<const Diagonal> diagonals, std::size_t period,
+                           double scale) {
   const std::size_t slots = context.encoder().slot_count();
   if (period == 0 || slots % period != 0) throw std::invalid_argument("the period must divide the slot count");
   const std::vector<std::size_t> terms = collect_terms(diagonals, slots);
-  const bool rotates = std::ranges::any_of(diagonals, [](const Diagonal& d) { return d.baby != 0 || d.giant != 0; });
-  limbs_ = rotates ? family.extended_limbs(level) : family.data_limbs(level);
-  if (rotates && limbs_.special == 0) throw std::invalid_argument("rotations need special primes");
   const std::size_t n = context.basis().n();
   distinct_ = std::min(n, 2 * period);
   term_count_ = diagonals.size();
   block_words_ = std::max<std::size_t>(1, kernels::kDiagonalBlock * distinct_ / n);
-  if (form == DiagonalForm::transformed) {
+  if (form_ == DiagonalForm::transformed) {
     values_ = Buffer(term_count_ * limbs_.count() * distinct_);
   } else {
     coefficients_ = Buffer(term_count_ * kept_coefficients());
     largest_.resize(term_count_);
   }
-  encode(context, diagonals, terms, period, output_scale * context.prime(level) / input_scale);
+  encode(context, diagonals, terms, period, scale);
 }
 
 std::vector<std::size_t> LinearTransform::collect_terms(std::span<const Diagonal> diagonals, std::size_t slots) {
@@ -157,7 +183,8 @@ std::vector<Ciphertext> LinearTransform::apply(const ckks::Evaluator& evaluator,
   if (context.n() != ring_degree_ || (limbs_.special != 0 && limbs_ != family.extended_limbs(level_))) {
     throw std::invalid_argument("the transform was prepared under other parameters");
   }
-  std::vector<Pair> sums = accumulate(evaluator, inputs);
+  const Steps steps = make_steps(evaluator, inputs);
+  std::vector<Pair> sums = accumulate(steps.all, evaluator.context());
   std::vector<std::optional<Pair>> totals(output_count_);
   // Groups without a giant step become the totals, so that no total is cleared first.
   for (std::size_t g = 0; g < groups_.size(); ++g) {

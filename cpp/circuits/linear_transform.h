@@ -49,6 +49,15 @@ class LinearTransform {
   std::vector<ckks::Ciphertext> apply(const ckks::Evaluator& evaluator,
                                       std::span<const ckks::Ciphertext* const> inputs) const;
 
+  // Encode a map for a polynomial that was raised to all primes under a sparse secret (rlwe::raise), at the highest
+  // level: a diagonal of step `baby`, with no giant step, takes a key of one digit (rlwe::make_scaled_key). The
+  // diagonals have the last special prime as their scale, so the map keeps the scale and takes no level, and its result
+  // is under the dense secret (after eprint 2025/1403, whose keys hold the plaintexts too).
+  static LinearTransform of_raised(const ckks::Context& context, std::span<const Diagonal> diagonals,
+                                   std::size_t period, double scale, const rlwe::KeyFamily& family);
+  // Apply such a map to a ciphertext over all primes, the special ones included, at its scale. Throws as apply().
+  ckks::Ciphertext apply_raised(const ckks::Evaluator& evaluator, const ckks::Ciphertext& raised) const;
+
   std::size_t level() const { return level_; }
   double input_scale() const { return input_scale_; }
   double output_scale() const { return output_scale_; }
@@ -67,6 +76,10 @@ class LinearTransform {
   };
   using Pair = std::array<ring::NttPoly, 2>;
 
+  LinearTransform(const ckks::Context& context, std::size_t input_count, std::size_t output_count, std::size_t level,
+                  double input_scale, double output_scale, DiagonalForm form, const rlwe::KeyFamily& family);
+  // Collect and encode the diagonals at `scale`; the last part of construction.
+  void take(const ckks::Context& context, std::span<const Diagonal> diagonals, std::size_t period, double scale);
   void check_inputs(std::span<const ckks::Ciphertext* const> inputs) const;
   // Fill rotated_ and groups_. Returns for each diagonal the number of its term, counted in the order of groups_.
   std::vector<std::size_t> collect_terms(std::span<const Diagonal> diagonals, std::size_t slots);
@@ -75,9 +88,9 @@ class LinearTransform {
   // The number of coefficients that are kept of a diagonal: those that can differ from zero, 16 at least.
   std::size_t kept_coefficients() const;
   // The inner sums of every group, over limbs_.
-  std::vector<Pair> accumulate(const ckks::Evaluator& evaluator, std::span<const ckks::Ciphertext* const> inputs) const;
   struct Step;
   struct Steps;
+  std::vector<Pair> accumulate(const std::vector<Step>& steps, const ckks::Context& context) const;
   Steps make_steps(const ckks::Evaluator& evaluator, std::span<const ckks::Ciphertext* const> inputs) const;
   void rotate_tile(std::uint64_t* const* out, const Step& step, const Step& next, std::size_t row, std::size_t at,
                    std::size_t length, const ckks::Context& context) const;

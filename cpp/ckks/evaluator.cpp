@@ -48,7 +48,8 @@ void check(const Ciphertext& a, const Context& context) {
 
 std::string describe(const rlwe::KeyName& name) {
   if (name == rlwe::kRelinearisation) return "relinearisation";
-  if (name.from == rlwe::KeyEnd::sparse || name.to == rlwe::KeyEnd::sparse) return "a switch to or from the sparse key";
+  if (name.from > rlwe::KeyEnd::dense_squared || name.to > rlwe::KeyEnd::dense_squared)
+    return "a switch to or from the sparse key";
   return "rotation by Galois element " + std::to_string(name.element);
 }
 

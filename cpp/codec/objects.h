@@ -25,7 +25,8 @@ std::vector<std::uint8_t> dump_ciphertext(const ckks::Ciphertext& ciphertext, co
 std::size_t ciphertext_bytes(std::size_t level, std::size_t parts, bool seeded, const ckks::Context& context);
 ckks::Ciphertext load_ciphertext(ByteView bytes, const ckks::Context& context, const Expander& expand);
 
-// Layout: u8 level, the seed, then b of each digit. The reader must know the family. dump throws std::invalid_argument for a key without a seed.
+// Layout: u8 level, the seed, then b of each digit. The reader must know the family. dump throws std::invalid_argument
+// for a key without a seed.
 std::vector<std::uint8_t> dump_switching_key(const rlwe::SwitchingKey& key, const ckks::Context& context);
 std::size_t switching_key_bytes(std::size_t level, const rlwe::KeyFamily& family);
 rlwe::SwitchingKey load_switching_key(ByteView bytes, std::size_t level, const rlwe::KeyFamily& family,

@@ -27,9 +27,10 @@ NttPoly sample_uniform(Bytes bytes, Limbs limbs, const RnsBasis& basis);
 CoefficientPoly sample_ternary(Bytes bytes, Limbs limbs, const RnsBasis& basis);
 
 // Exactly `weight` coefficients that are -1 or 1, at multiples of `spacing`, the others 0; every such polynomial is as
-// likely as any other to within weight * 2^-110. The places are drawn with the constant-time variant of Fisher and Yates
-// (Sendrier, eprint 2021/1631, algorithm 3) and written by comparing every coefficient with every place, so no branch
-// or index depends on them. Takes weight * kSparseBytes bytes; weight is 1 to n / spacing, and spacing divides n.
+// likely as any other to within weight * 2^-110. The places are drawn with the constant-time variant of Fisher and
+// Yates (Sendrier, eprint 2021/1631, algorithm 3) and written by comparing every coefficient with every place, so no
+// branch or index depends on them. Takes weight * kSparseBytes bytes; weight is 1 to n / spacing, and spacing divides
+// n.
 CoefficientPoly sample_sparse(Bytes bytes, std::size_t weight, std::size_t spacing, Limbs limbs, const RnsBasis& basis);
 
 // Discrete Gaussian coefficients: sigma = 3.19 (Homomorphic Encryption Standard 2018; eprint 2024/463), |x| <= 29 =

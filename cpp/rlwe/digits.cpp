@@ -46,8 +46,7 @@ void Decomposition::extend(const u64** digits, const RowGroup& group, std::size_
   }
   for (std::size_t d = 0; d < digit_count(); ++d) {
     if (!at_once) transform(d, group, g, scratch);
-    digits[d] =
-        owns(d, group.begin + g) ? poly_.row(group.begin + g) : scratch + (d * group.count() + g) * family_.n();
+    digits[d] = owns(d, group.begin + g) ? poly_.row(group.begin + g) : scratch + (d * group.count() + g) * family_.n();
   }
 }
 
@@ -70,6 +69,10 @@ Digits::Digits(const NttPoly& poly, const KeyFamily& family)
       for (std::size_t d = 0; d < digit_count; ++d) rows_[d * row_count_ + group.begin + g] = digits[d];
     }
   });
+}
+
+Digits::Digits(const NttPoly& poly) : level_(poly.limbs().data - 1), row_count_(poly.limbs().count()) {
+  for (std::size_t r = 0; r < row_count_; ++r) rows_.push_back(poly.row(r));
 }
 
 }  // namespace hetorch::rlwe

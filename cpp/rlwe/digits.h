@@ -46,6 +46,9 @@ class Digits {
  public:
   // poly: over q_0…q_level; it must outlive this object, because its own rows are not copied.
   Digits(const NttPoly& poly, const KeyFamily& family);
+  // A polynomial that is small against Q is one digit by itself. poly: over q_0…q_level and special primes; it must
+  // outlive this object.
+  explicit Digits(const NttPoly& poly);
   Digits(Digits&&) = default;
   Digits& operator=(Digits&&) = default;
   Digits(const Digits&) = delete;

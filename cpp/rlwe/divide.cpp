@@ -55,7 +55,8 @@ void divide_rows(NttPoly& out, const RowGroup& group, const u64* const* minuends
   }
 }
 
-std::vector<NttPoly> divide(std::span<const NttPoly* const> polys, const Divisor& divisor, const ring::RnsBasis& basis) {
+std::vector<NttPoly> divide(std::span<const NttPoly* const> polys, const Divisor& divisor,
+                            const ring::RnsBasis& basis) {
   const std::size_t n = basis.n();
   const std::size_t source_count = divisor.rows.size();
   std::deque<Extension> sources;

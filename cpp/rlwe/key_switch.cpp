@@ -81,7 +81,8 @@ struct Switch {
         // As late as possible, because another thread may still compute the last of the dropped rows.
         if (begin == 0) take_rows(converted[h], group, divided[h], n);
         for (std::size_t g = begin; g < begin + step; ++g) {
-          divide_row(out[h], group.begin + g, half(h, g - begin), converted[h] + g * n, divisor, finish[h], family.basis());
+          divide_row(out[h], group.begin + g, half(h, g - begin), converted[h] + g * n, divisor, finish[h],
+                     family.basis());
         }
       }
     }

@@ -15,7 +15,8 @@ kernels::KeyRow key_row(const SwitchingKey& key, std::size_t row, std::size_t le
 // Inner product of the digits of a polynomial with a key: out0 + out1 s_to = P * poly * s_from + noise, for one row of
 // extended_limbs(level). addend: added to the first half, unless null.
 void inner_product_row(std::uint64_t* out0, std::uint64_t* out1, const std::uint64_t* const* digits, std::size_t row,
-                       std::size_t level, const SwitchingKey& key, const std::uint64_t* addend, const KeyFamily& family);
+                       std::size_t level, const SwitchingKey& key, const std::uint64_t* addend,
+                       const KeyFamily& family);
 
 // Switch poly * s_from to s_to and finish both halves: a pair over q_0…q_level. Each group of rows goes through all
 // stages in one task: extension of the digits, inner product, division by P.

@@ -3,6 +3,7 @@
 #include <stdexcept>
 
 #include "ring/modulus.h"
+#include "rlwe/raise.h"
 
 namespace hetorch::rlwe {
 namespace {
@@ -38,6 +39,17 @@ NttPoly mask(const NttPoly& a, const NttPoly& s, NttPoly&& error, const RnsBasis
   return std::move(error);
 }
 
+// a(X^(element^-1)). The group of odd residues modulo 2N has order N, so the inverse is element^(N-1).
+NttPoly inverse_automorphism(const NttPoly& a, std::uint32_t element, const RnsBasis& basis) {
+  const std::uint64_t mask_2n = 2 * basis.n() - 1;
+  std::uint64_t inverse = 1;
+  for (std::uint64_t power = element, exponent = basis.n() - 1; exponent; exponent >>= 1) {
+    if (exponent & 1) inverse = inverse * power & mask_2n;
+    power = power * power & mask_2n;
+  }
+  return ring::automorphism(a, static_cast<std::uint32_t>(inverse), basis);
+}
+
 void check_key(const SecretKey& key, const Context& context) {
   if (key.s().n() != context.n() || key.s().limbs() != context.all_limbs()) {
     throw std::invalid_argument("the secret key was made under other parameters");
@@ -61,8 +73,7 @@ SwitchingKey make_key(const NttPoly& from, const NttPoly& to, std::size_t level,
     for (std::size_t r = family.digit_begin(d); r < family.digit_end(d, level); ++r) {
       const kernels::ModulusConstants& m = basis.modulus(r);
       ring::Buffer scaled(basis.n());
-      basis.kernels(r).multiply_scalar(scaled.data(), from.row(r), family.special_converter().product(r), basis.n(),
-                                       m);
+      basis.kernels(r).multiply_scalar(scaled.data(), from.row(r), family.special_converter().product(r), basis.n(), m);
       basis.kernels(r).add(b.row(r), b.row(r), scaled.data(), basis.n(), m);
       scaled.wipe();
     }
@@ -147,15 +158,38 @@ SwitchingKey make_switching_key(const SecretKey& from, const SecretKey& to, std:
   if (to.sparse() && (level != 0 || family.shape().special_count != 1)) {
     throw std::invalid_argument("a key under a sparse secret may have no more than q_0 and one special prime");
   }
-  // element^-1 modulo 2N: the group of odd residues has order N, so the inverse is element^(N-1).
-  const std::uint64_t mask_2n = 2 * context.n() - 1;
-  std::uint64_t inverse = 1;
-  for (std::uint64_t power = element, exponent = context.n() - 1; exponent; exponent >>= 1) {
-    if (exponent & 1) inverse = inverse * power & mask_2n;
-    power = power * power & mask_2n;
-  }
-  const ring::SecretPoly rotated{ring::automorphism(to.s(), static_cast<std::uint32_t>(inverse), context.basis())};
+  const ring::SecretPoly rotated{inverse_automorphism(to.s(), element, context.basis())};
   return make_key(from.s(), rotated.poly, level, seed, uniform, errors, family);
+}
+
+SwitchingKey make_scaled_key(const SecretKey& sparse, const SecretKey& dense, std::uint32_t element, const Seed& seed,
+                             const ByteSource& uniform, const ByteSource& errors, const Context& context,
+                             const KeyFamily& family) {
+  check_key(sparse, context);
+  check_key(dense, context);
+  if (dense.sparse()) throw std::invalid_argument("a key over all primes needs a dense secret");
+  const RnsBasis& basis = context.basis();
+  const Limbs limbs = context.all_limbs();
+  if (family.extended_limbs(context.max_level()) != limbs || family.digit_count(context.max_level()) != 1) {
+    throw std::invalid_argument("a key of one digit is over all primes");
+  }
+  const std::vector<u64> factors = scaled_factors(context);
+  SwitchingKey key(context.max_level(), family);
+  key.seed = seed;
+  const ring::SecretPoly target{inverse_automorphism(dense.s(), element, basis)};
+  NttPoly a = uniform_poly(uniform, 0, limbs, basis);
+  ring::Buffer error = errors(0, basis.n() * kGaussianBytes);
+  NttPoly b = mask(a, target.poly, to_ntt(ring::sample_gaussian(bytes_of(error), limbs, basis), basis), basis);
+  error.wipe();
+  ring::Buffer scaled(basis.n());
+  for (std::size_t r = 0; r < limbs.count(); ++r) {
+    const kernels::ModulusConstants& m = basis.modulus(r);
+    basis.kernels(r).multiply_scalar(scaled.data(), sparse.s().row(r), factors[r], basis.n(), m);
+    basis.kernels(r).add(b.row(r), b.row(r), scaled.data(), basis.n(), m);
+  }
+  scaled.wipe();
+  key.set(0, b, a);
+  return key;
 }
 
 Ciphertext encrypt(const NttPoly& message, const SecretKey& key, const Seed& seed, const ByteSource& uniform,

@@ -27,8 +27,8 @@ class SecretKey {
   SecretKey(const Context& context, Bytes bytes);
   // Make the key with these n coefficients; throws std::invalid_argument unless each of them is -1, 0 or 1.
   SecretKey(const Context& context, std::span<const std::int8_t> coefficients);
-  // Make a sparse key from weight * kSparseBytes random bytes. Only a modulus of about two primes keeps such a key safe,
-  // so make_switching_key refuses larger ones.
+  // Make a sparse key from weight * kSparseBytes random bytes. Only a modulus of about two primes keeps such a key
+  // safe, so make_switching_key refuses larger ones.
   SecretKey(const Context& context, Bytes bytes, SparseShape shape);
   ~SecretKey() { s_.wipe(); }
   SecretKey(const SecretKey&) = delete;
@@ -62,6 +62,14 @@ SwitchingKey make_relinearisation_key(const SecretKey& key, std::size_t level, c
 SwitchingKey make_switching_key(const SecretKey& from, const SecretKey& to, std::uint32_t element, std::size_t level,
                                 const Seed& seed, const ByteSource& uniform, const ByteSource& errors,
                                 const Context& context, const KeyFamily& family);
+
+// Make the key of one digit from sparse / p to g^-1(dense), p the last special prime, over all primes: a pair (b, a)
+// with b + a g^-1(dense) = e + P / p sparse. A product with a polynomial c that is small against Q switches P / p c
+// sparse, and a plaintext at the scale p makes P c sparse of it. family: with all special primes, and all data primes
+// in a digit.
+SwitchingKey make_scaled_key(const SecretKey& sparse, const SecretKey& dense, std::uint32_t element, const Seed& seed,
+                             const ByteSource& uniform, const ByteSource& errors, const Context& context,
+                             const KeyFamily& family);
 
 // Encrypt a message over q_0…q_level. seed: the ciphertext keeps it; uniform(0, …): its expansion to the uniform half;
 // error: n * kGaussianBytes random bytes.

@@ -147,11 +147,10 @@ void transform_refusals() {
   CHECK(throws<ckks::LevelError>([&] { prepare({}, 1, 1, NAN); }), "scale NaN");
   Session bare({64, 49, 3, 0, 1});
   Diagonal rotating{0, 0, 0, 1, one.data()};
-  CHECK(throws<std::invalid_argument>(
-            [&] {
-              LinearTransform(bare.context, std::span(&rotating, 1), 1, 1, 1, 1, 1e9, 1e9, DiagonalForm::transformed,
-                              bare.context.rlwe().main());
-            }),
+  CHECK(throws<std::invalid_argument>([&] {
+          LinearTransform(bare.context, std::span(&rotating, 1), 1, 1, 1, 1, 1e9, 1e9, DiagonalForm::transformed,
+                          bare.context.rlwe().main());
+        }),
         "a rotation without special primes");
 }
 

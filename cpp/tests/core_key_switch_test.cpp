@@ -101,7 +101,8 @@ void foreign_keys() {
   CHECK(throws<ckks::KeyMissingError>([&] { without.multiply(x, x); }), "no keys");
 }
 
-// Keys of several families serve one ciphertext: the one with the fewest special primes that reaches its level is taken.
+// Keys of several families serve one ciphertext: the one with the fewest special primes that reaches its level is
+// taken.
 void families() {
   const Shape shape{64, 49, 6, 3, 3, 0, {{1, 1}, {2, 2}}};
   Session owner(shape);

@@ -72,7 +72,7 @@ struct Shape {
   std::size_t data;
   std::size_t special;
   std::size_t digit_size;
-  int wide = 0;  // width in bits of q_0 and of the special primes, if it differs
+  int wide = 0;                          // width in bits of q_0 and of the special primes, if it differs
   std::vector<rlwe::KeyShape> others{};  // further families of keys
 
   std::string describe() const {

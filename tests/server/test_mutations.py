@@ -8,7 +8,6 @@ import socket
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -20,6 +19,7 @@ from hetorch.wire import addresses
 from hetorch.wire.open_inference import HEADER_LENGTH_HEADER
 from tests.cli.command import server_process
 from tests.server.conftest import OCTETS, Owner, make_owner
+from tests.server.process_memory import resident
 from tests.server.small_plan import outsourced_plan, small_plan
 
 SHORT, LONG = 150, 10_000
@@ -99,19 +99,6 @@ def mutate(body: bytes, numbers: np.random.Generator) -> bytes:
                 other = int(numbers.integers(0, size))
                 changed[begin:end] = changed[other : other + end - begin]
     return bytes(changed)
-
-
-def resident(pid: int) -> int:
-    """Return the memory of a process and all that it started; shared pages count once."""
-    total = 0
-    children = [pid]
-    for parent in children:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            for task in Path(f"/proc/{parent}/task").iterdir():
-                children += map(int, (task / "children").read_text().split())
-            rollup = Path(f"/proc/{parent}/smaps_rollup").read_text()
-            total += 1024 * int(rollup.partition("\nPss:")[2].split()[0])
-    return total
 
 
 def send_mutants(target: Target, name: str, count: int) -> Counter[str]:

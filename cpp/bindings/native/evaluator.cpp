@@ -1,6 +1,7 @@
 // The evaluator, prepared linear maps and prepared weighted sums.
 #include "ckks/evaluator.h"
 
+#include "bindings/native/bound_evaluator.h"
 #include "bindings/native/module.h"
 #include "circuits/linear_transform.h"
 #include "circuits/polynomial.h"
@@ -14,14 +15,6 @@ using ckks::Ciphertext;
 using ckks::Plaintext;
 using Refs = std::vector<const Ciphertext*>;
 using Release = nb::call_guard<nb::gil_scoped_release>;
-
-// The evaluator of Python: it keeps its context and keys alive.
-struct BoundEvaluator {
-  ContextPtr context;
-  std::shared_ptr<const rlwe::EvaluationKeys> keys;
-
-  ckks::Evaluator get() const { return {*context, keys.get()}; }
-};
 
 using IndexArray = nb::ndarray<const std::int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ValueArray = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;

@@ -27,6 +27,7 @@ NB_MODULE(_native, m) {
   bind_objects(m);
   bind_rows(m);
   bind_evaluator(m);
+  bind_bootstrap(m);
   bind_codec(m);
   nb::class_<PoolStatistics>(m, "PoolStatistics")
       .def_ro("in_use", &PoolStatistics::in_use, "Bytes of all buffers of ring elements that exist.")

@@ -9,6 +9,7 @@ void bind_errors();
 void bind_objects(nb::module_& m);
 void bind_rows(nb::module_& m);
 void bind_evaluator(nb::module_& m);
+void bind_bootstrap(nb::module_& m);
 void bind_codec(nb::module_& m);
 
 }  // namespace hetorch::bindings

@@ -120,7 +120,8 @@ void bind_evaluation_keys(nb::module_& m) {
   nb::enum_<rlwe::KeyEnd>(m, "KeyEnd", "The ends of a switching key.")
       .value("DENSE", rlwe::KeyEnd::dense)
       .value("DENSE_SQUARED", rlwe::KeyEnd::dense_squared)
-      .value("SPARSE", rlwe::KeyEnd::sparse);
+      .value("SPARSE", rlwe::KeyEnd::sparse)
+      .value("SPARSE_SCALED", rlwe::KeyEnd::sparse_scaled);
   nb::class_<rlwe::EvaluationKeys>(m, "EvaluationKeys")
       .def(
           "__init__",

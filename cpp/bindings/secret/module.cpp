@@ -51,6 +51,12 @@ std::unique_ptr<rlwe::SecretKey> key_of_rows(const ckks::Context& context, const
   return key;
 }
 
+void check_element(std::uint32_t element, const ckks::Context& context) {
+  if (element % 2 == 0 || element >= 2 * context.basis().n()) {
+    throw std::invalid_argument("a Galois element is odd and below twice the ring degree");
+  }
+}
+
 using KeyPtr = std::shared_ptr<rlwe::SwitchingKey>;
 
 KeyPtr relinearisation_key(const ckks::Context& context, const rlwe::SecretKey& key, std::size_t level,
@@ -68,15 +74,25 @@ KeyPtr switching_key(const ckks::Context& context, const rlwe::SecretKey& from, 
                      std::uint32_t element, std::size_t level, const nb::bytes& seed, SourceCallable uniform,
                      SourceCallable errors, const Shape& family) {
   if (level > context.max_level()) throw std::invalid_argument("the key's level is above the chain");
-  if (element % 2 == 0 || element >= 2 * context.basis().n()) {
-    throw std::invalid_argument("a Galois element is odd and below twice the ring degree");
-  }
+  check_element(element, context);
   const rlwe::Seed key_seed = to_seed(seed);
   const auto uniform_source = to_source(std::move(uniform));
   const auto error_source = to_source(std::move(errors));
   nb::gil_scoped_release release;
   return std::make_shared<rlwe::SwitchingKey>(rlwe::make_switching_key(
       from, to, element, level, key_seed, uniform_source, error_source, context.rlwe(), family_of(context, family)));
+}
+
+KeyPtr scaled_key(const ckks::Context& context, const rlwe::SecretKey& sparse, const rlwe::SecretKey& dense,
+                  std::uint32_t element, const nb::bytes& seed, SourceCallable uniform, SourceCallable errors,
+                  const Shape& family) {
+  check_element(element, context);
+  const rlwe::Seed key_seed = to_seed(seed);
+  const auto uniform_source = to_source(std::move(uniform));
+  const auto error_source = to_source(std::move(errors));
+  nb::gil_scoped_release release;
+  return std::make_shared<rlwe::SwitchingKey>(rlwe::make_scaled_key(
+      sparse, dense, element, key_seed, uniform_source, error_source, context.rlwe(), family_of(context, family)));
 }
 
 rlwe::PublicKey public_key(const ckks::Context& context, const rlwe::SecretKey& key, const nb::bytes& seed,
@@ -141,6 +157,10 @@ NB_MODULE(_secret, m) {
         "uniform"_a, "errors"_a, "family"_a = nb::none(),
         "Make the key that switches from a secret to the inverse automorphism of a secret: a Galois key if both are "
         "one.");
+  m.def("make_scaled_key", &scaled_key, "context"_a, "sparse_key"_a, "dense_key"_a, "element"_a, "seed"_a, "uniform"_a,
+        "errors"_a, "family"_a,
+        "Make the key of one digit from the sparse secret over the last special prime to the inverse automorphism of "
+        "the dense one, over all primes.");
   m.def("make_public_key", &public_key, "context"_a, "secret_key"_a, "seed"_a, "uniform"_a, "error"_a,
         "extended"_a = false);
   m.def("encrypt", &encrypt, "context"_a, "secret_key"_a, "message"_a, "seed"_a, "uniform"_a, "error"_a);

@@ -73,6 +73,8 @@ class KeyEnd(enum.Enum):
 
     SPARSE = 2
 
+    SPARSE_SCALED = 3
+
 class EvaluationKeys:
     def __init__(self, relinearisation: SwitchingKey | None, galois: Sequence[tuple[int, SwitchingKey]], others: Sequence[tuple[KeyEnd, KeyEnd, int, SwitchingKey]] = []) -> None:
         """
@@ -198,6 +200,49 @@ class Evaluator:
     def weighted_sums(self, arg0: WeightedSums, arg1: Sequence[Ciphertext], /) -> list[Ciphertext]: ...
 
     def polynomial(self, arg0: Ciphertext, arg1: Sequence[float], arg2: float, /) -> Ciphertext: ...
+
+class Bootstrap:
+    @staticmethod
+    def prepare(context: Context, slots: int, to_coefficients: Sequence[int], to_slots: Sequence[int], babies: tuple[int, int], low_family: tuple[int, int], input_scale: float, output_scale: float, bound: float, message_ratio: float, range: float, cosine: Sequence[float], doublings: int) -> Bootstrap: ...
+
+    @property
+    def input_level(self) -> int: ...
+
+    @property
+    def output_level(self) -> int: ...
+
+    @property
+    def reduction_level(self) -> int:
+        """The level of the input of reduce()."""
+
+    @property
+    def reduction_scale(self) -> float:
+        """The scale of the input of reduce()."""
+
+    @property
+    def bytes(self) -> int: ...
+
+    def key_links(self) -> list[tuple[KeyEnd, KeyEnd, int, tuple[int, int], int]]:
+        """The keys that it needs: (from, to, Galois element, family, level)."""
+
+    def apply(self, evaluator: Evaluator, ciphertext: Ciphertext) -> Ciphertext: ...
+
+    def to_coefficients(self, evaluator: Evaluator, ciphertext: Ciphertext) -> Ciphertext: ...
+
+    def raise_modulus(self, evaluator: Evaluator, ciphertext: Ciphertext) -> Ciphertext: ...
+
+    def to_slots(self, evaluator: Evaluator, ciphertext: Ciphertext) -> Ciphertext: ...
+
+    def reduce(self, evaluator: Evaluator, ciphertext: Ciphertext) -> Ciphertext: ...
+
+def packed_key_bytes(context: Context, level: int, family: tuple[int, int] | None = None) -> int: ...
+
+def pack_switching_key(context: Context, key: SwitchingKey) -> bytes: ...
+
+def map_switching_key(context: Context, data: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], offset: int, level: int, family: tuple[int, int] | None = None) -> SwitchingKey:
+    """
+    Return the key at `offset` of read-only bytes, which stay in use as long as the key.
+    """
 
 def ciphertext_bytes(context: Context, level: int, parts: int, seeded: bool) -> int: ...
 

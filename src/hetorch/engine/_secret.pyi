@@ -33,6 +33,11 @@ def make_switching_key(context: hetorch.engine._native.Context, from_key: Secret
     Make the key that switches from a secret to the inverse automorphism of a secret: a Galois key if both are one.
     """
 
+def make_scaled_key(context: hetorch.engine._native.Context, sparse_key: SecretKey, dense_key: SecretKey, element: int, seed: bytes, uniform: Callable[[int, int], object], errors: Callable[[int, int], object], family: tuple[int, int] | None) -> hetorch.engine._native.SwitchingKey:
+    """
+    Make the key of one digit from the sparse secret over the last special prime to the inverse automorphism of the dense one, over all primes.
+    """
+
 def make_public_key(context: hetorch.engine._native.Context, secret_key: SecretKey, seed: bytes, uniform: Callable[[int, int], object], error: bytes, extended: bool = False) -> hetorch.engine._native.PublicKey: ...
 
 def encrypt(context: hetorch.engine._native.Context, secret_key: SecretKey, message: hetorch.engine._native.Plaintext, seed: bytes, uniform: Callable[[int, int], object], error: bytes) -> hetorch.engine._native.Ciphertext: ...

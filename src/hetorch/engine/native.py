@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine import _native
+from hetorch.engine.bootstrapping import PreparedBootstrap
 from hetorch.engine.context import core_context
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, LevelError
@@ -180,6 +181,18 @@ class NativeEngine:
 
     def polynomial(self, a: Ciphertext, coefficients: Sequence[float], *, output_scale: float) -> Ciphertext:
         return self._core.polynomial(a, [float(c) for c in coefficients], output_scale)
+
+    def bootstrap(self, prepared: PreparedBootstrap, a: Ciphertext) -> Ciphertext:
+        """Return a ciphertext of the same slots, real and at most `bound` in magnitude, with levels.
+
+        The input is at the input level and scale of `prepared`, the result at its output level and scale; each slot is
+        prepared.expected(value), with noise.
+
+        Raises:
+            LevelError: the input is at another level or scale, or has not two parts.
+            KeyMissingError: a key of prepared.key_spec is missing.
+        """
+        return prepared.core.apply(self._core, a)
 
     def _check_level(self, level: int) -> None:
         if not 0 <= level <= self.parameters.max_level:

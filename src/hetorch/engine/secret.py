@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine import _native, _secret
+from hetorch.engine.bootstrapping import BootstrapKeySpec, KeyEnd
 from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Slots, slot_values
@@ -20,6 +21,7 @@ from hetorch.params import ParameterSet
 # Random bytes that the core takes for each coefficient (cpp/ring/sample.h).
 _TERNARY_BYTES = 8
 _GAUSSIAN_BYTES = 8
+_SPARSE_BYTES = 24
 
 UniformSource = Callable[[int, int], bytes | Iterator[bytes]]
 """A function of (index, length) that returns the bytes of a uniform polynomial: 16 for each residue, row by row
@@ -221,15 +223,61 @@ class SecretKey:
             finished()
         return _native.EvaluationKeys(relinearisation, galois)
 
+    def bootstrap_keys(
+        self, spec: BootstrapKeySpec, progress: Callable[[int, int], None] | None = None
+    ) -> _native.EvaluationKeys:
+        """Return fresh keys for bootstrapping; `progress(done, total)` is called after each of them.
+
+        The sparse secret is drawn anew, occurs in these keys alone and is wiped.
+        """
+        sparse = self._draw_sparse(spec)
+        keys = []
+        for link in spec.links:
+            if link.from_end is KeyEnd.SPARSE_SCALED:
+                key = _secret.make_scaled_key(
+                    self._context, sparse, self._core, link.element, *self._key_randomness(), link.family
+                )
+            elif link.from_end is KeyEnd.DENSE_SQUARED:
+                key = _secret.make_relinearisation_key(
+                    self._context, self._core, link.level, *self._key_randomness(), link.family
+                )
+            else:
+                source, target = (
+                    sparse if end is KeyEnd.SPARSE else self._core for end in (link.from_end, link.to_end)
+                )
+                key = _secret.make_switching_key(
+                    self._context,
+                    source,
+                    target,
+                    link.element,
+                    link.level,
+                    *self._key_randomness(),
+                    link.family,
+                )
+            keys.append((link.from_end, link.to_end, link.element, key))
+            if progress is not None:
+                progress(len(keys), len(spec.links))
+        return _native.EvaluationKeys(None, [], keys)
+
+    def _draw_sparse(self, spec: BootstrapKeySpec) -> _secret.SecretKey:
+        random = keystream(random_seed(), spec.sparse_weight * _SPARSE_BYTES, domain=b"sparse secret")
+        return _secret.SecretKey.sparse(self._context, random, spec.sparse_weight, spec.sparse_spacing)
+
     def extended_public_key(self, uniform: UniformSource) -> _native.PublicKey:
         """Return an extended public key (see public_key) whose uniform half `uniform` returns for index 0."""
         error = self._fresh_error()
         return _secret.make_public_key(self._context, self._core, bytes(SEED_BYTES), uniform, error, True)
 
-    def switching_key(self, element: int | None, level: int, uniform: UniformSource) -> _native.SwitchingKey:
+    def switching_key(
+        self,
+        element: int | None,
+        level: int,
+        uniform: UniformSource,
+        family: tuple[int, int] | None = None,
+    ) -> _native.SwitchingKey:
         """Return the key of a Galois element or, if `element` is None, the relinearisation key.
 
-        `uniform` returns the uniform half of each digit, by its index.
+        `uniform` returns the uniform half of each digit, by its index; `family` is the main one by default.
         """
         secret = random_seed()
 
@@ -238,8 +286,10 @@ class SecretKey:
 
         randomness = (bytes(SEED_BYTES), uniform, errors)
         if element is None:
-            return _secret.make_relinearisation_key(self._context, self._core, level, *randomness)
-        return _secret.make_switching_key(self._context, self._core, self._core, element, level, *randomness)
+            return _secret.make_relinearisation_key(self._context, self._core, level, *randomness, family)
+        return _secret.make_switching_key(
+            self._context, self._core, self._core, element, level, *randomness, family
+        )
 
     def _key_randomness(
         self,

@@ -34,7 +34,6 @@ HELP: Mapping[str, str] = MappingProxyType(
         "key_disk_bytes": "Bytes of evaluation keys and encrypted weights in the key folder",
         "key_spare_bytes": "Bytes of those that the key folder cannot take, in memory alone",
         "key_evictions": "Keys and weights that were deleted to make room",
-        "key_memory_bytes": "Memory of evaluation keys and encrypted weights",
         "uploads": "Uploads in pieces under way",
         "key_disk_failures": "Failures to read or write the key folder",
         "connections": "Open connections",

@@ -22,7 +22,6 @@ GROUPS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "Keys": {
             "keys_held": "evaluation keys",
             "weights_held": "encrypted weights",
-            "key_memory_bytes": "memory in use",
             "key_disk_bytes": "disk in use",
             "key_spare_bytes": "in memory alone",
             "key_evictions": "deleted to make room",

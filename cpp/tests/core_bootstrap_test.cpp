@@ -1,0 +1,138 @@
+// Bootstrapping on a tiny ring: the values, and each stage on its own. The Python tests have the exact oracles.
+#include <numbers>
+
+#include "circuits/bootstrap.h"
+#include "core_session.h"
+
+namespace {
+
+using namespace session;
+using hetorch::circuits::Bootstrap;
+using hetorch::circuits::BootstrapShape;
+using hetorch::circuits::KeyNeed;
+using rlwe::KeyEnd;
+
+constexpr std::size_t kWeight = 8;
+
+// The series of cos(2 pi u / 2) / sqrt(2 pi), u in [-range, range], by interpolation at the nodes of T_16.
+std::vector<double> cosine(double range, double amplitude) {
+  constexpr std::size_t kCount = 16;
+  std::vector<double> result(kCount);
+  for (std::size_t i = 0; i < kCount; ++i) {
+    double sum = 0;
+    for (std::size_t k = 0; k < kCount; ++k) {
+      const double angle = std::numbers::pi * (static_cast<double>(k) + 0.5) / kCount;
+      const double u = range * std::sqrt((1 + std::cos(angle)) / 2);  // w = 2 (u / range)^2 - 1 = cos(angle)
+      sum += amplitude * std::cos(std::numbers::pi * u) * std::cos(static_cast<double>(i) * angle);
+    }
+    result[i] = sum * (i == 0 ? 1.0 : 2.0) / kCount;
+  }
+  return result;
+}
+
+// The keys of a bootstrap, with a new sparse secret.
+void make_keys(Session& owner, const Bootstrap& bootstrap, std::size_t spacing) {
+  const rlwe::Context& context = owner.context.rlwe();
+  const rlwe::SecretKey sparse(context, bytes_of(5, 0, kWeight * ring::kSparseBytes),
+                               rlwe::SparseShape{kWeight, spacing});
+  u64 tag = 7000;
+  for (const KeyNeed& need : bootstrap.keys()) {
+    const rlwe::Seed seed = seed_of(++tag);
+    const rlwe::KeyFamily& family = context.family(need.family);
+    const auto make = [&] {
+      const auto uniform = uniform_of(seed);
+      const auto errors = source_of(++tag);
+      if (need.name.from == KeyEnd::dense_squared)
+        return rlwe::make_relinearisation_key(owner.key, need.level, seed, uniform, errors, context, family);
+      if (need.name.from == KeyEnd::sparse_scaled)
+        return rlwe::make_scaled_key(sparse, owner.key, need.name.element, seed, uniform, errors, context, family);
+      const rlwe::SecretKey& to = need.name.to == KeyEnd::sparse ? sparse : owner.key;
+      return rlwe::make_switching_key(owner.key, to, need.name.element, need.level, seed, uniform, errors, context,
+                                      family);
+    };
+    owner.keys.add(need.name, std::make_shared<rlwe::SwitchingKey>(make()));
+  }
+}
+
+void bootstraps(std::size_t spacing, std::vector<std::size_t> to_coefficients, std::vector<std::size_t> to_slots) {
+  // |I| is 4 at most with a weight of 8, so one doubling suffices.
+  constexpr double kRange = 4.3;
+  const double amplitude = std::sqrt(1 / (2 * std::numbers::pi));
+  const std::size_t levels = to_coefficients.size() + to_slots.size() - 1 + 6 + 1;
+  const Shape shape{256, 45, levels + 1, 5, 4, 0, {{1, 1}, {2, 2}, {5, levels + 1}}};
+  Session owner(shape);
+  const double scale = std::ldexp(1.0, 45);
+  const std::size_t slots = owner.slot_count() / spacing;
+  const BootstrapShape bootstrap_shape{.slots = slots,
+                                       .to_coefficients = std::move(to_coefficients),
+                                       .to_slots = std::move(to_slots),
+                                       .babies_to_coefficients = 2,
+                                       .babies_to_slots = 4,
+                                       .input_scale = scale,
+                                       .output_scale = scale,
+                                       .bound = 2,
+                                       .message_ratio = 64,
+                                       .series = {kRange, cosine(kRange, amplitude), 1},
+                                       .low_family = {2, 2},
+                                       .sparse_family = {1, 1}};
+  const Bootstrap bootstrap(owner.context, bootstrap_shape);
+  make_keys(owner, bootstrap, spacing);
+  Values values(owner.slot_count());
+  const Values drawn = owner.values();
+  for (std::size_t j = 0; j < values.size(); ++j) values[j] = 2 * drawn[j % slots].real();
+  const ckks::Ciphertext input = owner.encrypt(values, bootstrap.input_level(), scale);
+  const ckks::Evaluator evaluator = owner.evaluator();
+  const ckks::Ciphertext output = bootstrap.apply(evaluator, input);
+  CHECK(output.level() == bootstrap.output_level() && output.scale == scale && output.size() == 2, "level and scale");
+  Values expected(values.size());
+  const double period = 2 * 64.0;
+  for (std::size_t j = 0; j < values.size(); ++j) {
+    expected[j] = std::sin(2 * std::numbers::pi * values[j].real() / period) * period / (2 * std::numbers::pi);
+  }
+  // A rounding in w makes N / 18^(1/2) of a slot at the scale 2^45, which the reduction multiplies by range^2 and the
+  // period: 2^-27.7. Sixteen of these, and the error of the series.
+  CHECK(distance(owner.decrypt(output), expected) < std::ldexp(1.0, -22), "the values");
+  // The stages, one after the other, give the same bits.
+  const ckks::Ciphertext low = bootstrap.to_coefficients(evaluator, input);
+  const ckks::Ciphertext high = bootstrap.raise(evaluator, low);
+  const ckks::Ciphertext slots_again = bootstrap.to_slots(evaluator, high);
+  CHECK(same_bits(bootstrap.reduce(evaluator, slots_again), output), "stage by stage");
+  CHECK(low.level() == 0 && high.body.parts[0]->limbs() == owner.context.rlwe().all_limbs(), "the raise");
+  CHECK(throws<ckks::LevelError>([&] { bootstrap.raise(evaluator, input); }), "a raise from above level 0");
+  CHECK(throws<ckks::LevelError>([&] { bootstrap.to_slots(evaluator, slots_again); }), "slots that were not raised");
+  CHECK(throws<ckks::LevelError>([&] { bootstrap.apply(evaluator, output); }), "too high a level");
+  const ckks::Evaluator without(owner.context, nullptr);
+  CHECK(throws<ckks::KeyMissingError>([&] { bootstrap.apply(without, input); }), "no keys");
+}
+
+void refusals() {
+  Session owner({256, 45, 12, 5, 4, 0, {{1, 1}, {2, 2}, {5, 12}}});
+  const auto make = [&](std::size_t slots, std::vector<std::size_t> low, std::vector<std::size_t> high, double bound) {
+    Bootstrap(owner.context, {.slots = slots,
+                              .to_coefficients = std::move(low),
+                              .to_slots = std::move(high),
+                              .input_scale = 1e9,
+                              .output_scale = 1e9,
+                              .bound = bound,
+                              .series = {4.3, cosine(4.3, 0.4), 1},
+                              .low_family = {2, 2},
+                              .sparse_family = {1, 1}});
+  };
+  make(128, {4, 3}, {4, 3}, 1);
+  CHECK(throws<std::invalid_argument>([&] { make(96, {4, 3}, {4, 3}, 1); }), "96 slots");
+  CHECK(throws<std::invalid_argument>([&] { make(256, {4, 4}, {4, 4}, 1); }), "more slots than there are");
+  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 2}, {4, 3}, 1); }), "too few stages");
+  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 3}, {7}, 1); }), "one factor");
+  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 3, 0}, {4, 3}, 1); }), "an empty factor");
+  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 3}, {4, 3}, 0); }), "a bound of 0");
+  CHECK(throws<ckks::LevelError>([&] { make(128, {1, 1, 1, 1, 1, 1, 1}, {4, 3}, 1); }), "too short a chain");
+}
+
+}  // namespace
+
+int main() {
+  bootstraps(1, {3, 2, 2}, {3, 4});
+  bootstraps(4, {3, 2}, {2, 2, 1});
+  refusals();
+  return check::status();
+}

@@ -1,0 +1,99 @@
+"""The noise of a bootstrap, predicted stage by stage: standard deviations in the units of the result.
+
+Up to the modular reduction the noise is that of engine.noise in each step, followed through the maps. A stage of the
+inverse embedding halves the sum and the difference of two slots, so it halves the variance of independent noise. The
+reduction passes on an error in y as it is, and adds the noise of its own products. The largest is that of T_2, the
+first: an error e in w = 2 x^2 - 1 is an error of range^2 e / 4 u in y, most for I = 0, where u is near -1/4.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.polynomial import chebyshev
+from numpy.typing import NDArray
+
+from hetorch.engine.bootstrapping import COSINE_16, PreparedBootstrap
+from hetorch.engine.noise import SIGMA, UNIFORM, NoiseModel
+from hetorch.engine.polynomial_noise import polynomial_noise
+from hetorch.params.bootstrap_set import MESSAGE_RATIO, SPARSE_WEIGHT
+
+Array = NDArray[np.float64]
+
+
+def multiples_probability(multiple: int, weight: int = SPARSE_WEIGHT) -> float:
+    """Return the probability of I = `multiple`: the density there of a sum of weight + 1 numbers that are uniform in
+    [-1/2, 1/2] (Irwin-Hall)."""
+    # The Fourier integral of the characteristic function, sinc^(weight + 1); the rule of trapezoids converges
+    # exponentially for it.
+    t = np.linspace(0.0, 40.0, 4_001)
+    values = np.sinc(t / (2 * math.pi)) ** (weight + 1) * np.cos(t * multiple)
+    return float(np.trapezoid(values, t) / math.pi)
+
+
+def message_noise(prepared: PreparedBootstrap) -> float:
+    """Return the noise of a value before the modular reduction, from SlotsToCoeffs to CoeffsToSlots."""
+    boot = prepared.bootstrap_set
+    p = boot.parameters
+    n, chain = p.ring_degree, p.modulus_chain
+    dense, sparse = UNIFORM * (1 + 2 * n / 3), UNIFORM * (1 + SPARSE_WEIGHT)
+    # At level 0: the last rescaling of SlotsToCoeffs, and the switch to the sparse secret.
+    switch = n * UNIFORM * (chain[0] / p.special_primes[0]) ** 2 * SIGMA**2 + sparse
+    low = math.sqrt(dense + switch) * MESSAGE_RATIO / chain[0]
+    # The last rescaling of CoeffsToSlots in x + conjugate(x), twice the real part, and the division of the conjugation;
+    # the noise of a map before the last one has been through the stages of the last one.
+    series = COSINE_16
+    part = (0.5 / series.range) ** (1 / len(boot.to_slots))
+    variance, gain = 0.0, 1.0
+    for stages in reversed(boot.to_slots[1:]):
+        variance += 2 * n * dense * gain
+        gain *= part**2 / 2**stages
+    variance += NoiseModel.of(p).key_switch(prepared.core.reduction_level) ** 2
+    high = math.sqrt(variance) / prepared.core.reduction_scale * series.range * MESSAGE_RATIO
+    return math.hypot(low, high) * prepared.bound
+
+
+def reduction_noise(prepared: PreparedBootstrap, multiple: int) -> float:
+    """Return the noise that the modular reduction adds to a value whose I is `multiple`."""
+    boot, series = prepared.bootstrap_set, COSINE_16
+    p = boot.parameters
+    model = NoiseModel.of(p)
+    chain = [float(q) for q in p.modulus_chain]
+    level = prepared.core.reduction_level
+    last = prepared.output_scale * prepared.bound * MESSAGE_RATIO
+    scales = [last]
+    for i in range(series.doublings):
+        scales.insert(0, math.sqrt(scales[0] * chain[boot.output_level + 1 + i]))
+    u = np.array([multiple - 0.25])
+    x = u / series.range
+    w = 2 * x**2 - 1
+    w_scale = prepared.core.reduction_scale**2 / chain[level]
+    amplitude = series.amplitude
+    z = np.asarray(chebyshev.chebval(w, np.array(series.coefficients)))
+    slope = np.asarray(chebyshev.chebval(w, chebyshev.chebder(np.array(series.coefficients))))
+    sources = polynomial_noise(
+        model,
+        list(series.coefficients),
+        w,
+        level=level - 1,
+        input_scale=w_scale,
+        output_scale=scales[0],
+        modulus_chain=chain,
+    )
+    variance = np.sum(sources**2, axis=0) + (slope * model.rounding() / w_scale) ** 2
+    for scale in scales[1:]:
+        variance = variance * (4 * z) ** 2 + (model.rounding() / scale) ** 2
+        amplitude *= amplitude
+        z = 2 * z * z - amplitude
+    return float(np.sqrt(variance[0])) * MESSAGE_RATIO * prepared.bound
+
+
+def bootstrap_noise(prepared: PreparedBootstrap) -> float:
+    """Return the noise of a slot of the result: the root mean square over all slots."""
+    series = COSINE_16
+    reductions = sum(
+        multiples_probability(k) * reduction_noise(prepared, k) ** 2
+        for k in range(-series.multiples, series.multiples + 1)
+    )
+    return math.hypot(message_noise(prepared), math.sqrt(reductions))

@@ -1,0 +1,192 @@
+"""Parameter sets with room for bootstrapping, and the use of each of their primes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hetorch.errors import ParameterError, SecurityError
+from hetorch.params.key_family import KeyFamily
+from hetorch.params.parameter_set import ParameterSet
+from hetorch.params.primes import chain_primes
+from hetorch.params.security import Security, max_log2_sparse
+
+SPARSE_WEIGHT = 32
+"""Number of nonzero coefficients of the sparse secret. Raised, |I| grows with its square root, past the range of the
+modular reduction; lowered, the security table has no row."""
+MESSAGE_RATIO = 2.0**8
+"""q_0 over the scale at which a coefficient is 1. Doubled, the noise of the result grows by a bit, and the distortion
+of the sine falls by two."""
+REDUCTION_DEPTH = 8
+"""Levels of the modular reduction: one for T_2, four for a series of degree 15, and three doublings of the angle."""
+SPARSE_FAMILY = KeyFamily(1, 1)
+"""Shape of the key to the sparse secret: over q_0 and one special prime."""
+
+
+@dataclass(frozen=True, slots=True)
+class BootstrapSet:
+    """A parameter set with room for bootstrapping.
+
+    The primes of its chain are, from q_0 up: the base q_0, one for each factor of SlotsToCoeffs, those of the user's
+    levels, REDUCTION_DEPTH for the modular reduction, and one for each factor of CoeffsToSlots but the first, which
+    takes no level.
+
+    Args:
+        parameters: the chain; its key_families hold SPARSE_FAMILY, `low_family` and one_digit_family.
+        slots: the number of values in a ciphertext, a power of two; fewer than slot_count repeat along the slots.
+        to_coefficients: stages in each factor of SlotsToCoeffs, in the order of their use; they add up to log2(slots).
+        to_slots: stages in each factor of CoeffsToSlots, two or more. The first has a key for each diagonal.
+        low_family: the family of the keys of SlotsToCoeffs.
+        babies: baby steps of a factor of SlotsToCoeffs and of CoeffsToSlots. Raised, a bootstrap is faster and has more
+            keys.
+
+    Raises:
+        ParameterError: the stages, the families or the number of primes do not fit.
+        SecurityError: the key to the sparse secret is over a larger modulus than the table allows at its dimension, or
+            the security is one for which the table has no such rows.
+    """
+
+    parameters: ParameterSet
+    slots: int
+    to_coefficients: tuple[int, ...]
+    to_slots: tuple[int, ...]
+    low_family: KeyFamily
+    babies: tuple[int, int] = (4, 4)
+
+    def __post_init__(self) -> None:
+        p = self.parameters
+        if self.slots < 2 or self.slots & (self.slots - 1) or self.slots > p.slot_count:
+            raise ParameterError(f"slots must be a power of two from 2 to {p.slot_count}, got {self.slots}")
+        for name, stages in (("to_coefficients", self.to_coefficients), ("to_slots", self.to_slots)):
+            if not stages or min(stages) < 1 or sum(stages) != self.slots.bit_length() - 1:
+                raise ParameterError(
+                    f"{name} must be positive and add up to log2(slots) = {self.slots.bit_length() - 1}, got {stages}"
+                )
+        if len(self.to_slots) < 2:
+            raise ParameterError(f"to_slots has two factors or more, got {self.to_slots}")
+        one_digit = one_digit_family(len(p.modulus_chain), len(p.special_primes))
+        for family in (SPARSE_FAMILY, self.low_family, one_digit):
+            if family not in p.key_families and family != KeyFamily(len(p.special_primes), p.digit_size):
+                raise ParameterError(
+                    f"key_families must hold {family}, which bootstrapping uses, got {p.key_families}"
+                )
+        if self.user_levels < 1:
+            needed = len(self.to_coefficients) + len(self.to_slots) + REDUCTION_DEPTH + 1
+            raise ParameterError(
+                f"bootstrapping leaves no level: the chain has {p.max_level + 1} primes, at least {needed} are needed"
+            )
+        self._check_sparse_key()
+
+    @property
+    def input_level(self) -> int:
+        """The level at which a bootstrap starts."""
+        return len(self.to_coefficients)
+
+    @property
+    def output_level(self) -> int:
+        """The level at which a bootstrap ends."""
+        return self.parameters.max_level - (len(self.to_slots) - 1) - REDUCTION_DEPTH
+
+    @property
+    def user_levels(self) -> int:
+        """The levels between two bootstraps."""
+        return self.output_level - self.input_level
+
+    @property
+    def spacing(self) -> int:
+        """The distance of the powers of X that a message has; the sparse secret has no others."""
+        return self.parameters.slot_count // self.slots
+
+    @property
+    def sparse_dimension(self) -> int:
+        """The dimension of the ring in which the sparse secret lies."""
+        return 2 * self.slots
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The use of each prime of the chain, from q_0 up."""
+        return (
+            "base",
+            *["slots-to-coefficients"] * len(self.to_coefficients),
+            *["user"] * self.user_levels,
+            *["modular-reduction"] * REDUCTION_DEPTH,
+            *["coefficients-to-slots"] * (len(self.to_slots) - 1),
+        )
+
+    def _check_sparse_key(self) -> None:
+        p = self.parameters
+        if p.security is Security.NONE:
+            return
+        bound = int(max_log2_sparse(self.sparse_dimension, SPARSE_WEIGHT, p.security))
+        exponent = self.sparse_dimension.bit_length() - 1
+        if bound == 0:
+            raise SecurityError(
+                f"bootstrapping is not available with security {p.security.value} and a sparse secret of dimension "
+                f"2^{exponent}: its table has rows at 128 bits and dimensions of 2^15 and 2^16 only"
+            )
+        # Integers are compared: two primes above 2^45 have a product above 2^90.
+        bits = (p.modulus_chain[0] * p.special_primes[0]).bit_length()
+        if bits > bound:
+            raise SecurityError(
+                f"the key to the sparse secret is over a modulus of {bits} bits, more than the {bound} of the row "
+                f"for dimension 2^{exponent} and weight {SPARSE_WEIGHT}; use a smaller q_0 or first special prime"
+            )
+
+
+def one_digit_family(chain_length: int, special_count: int) -> KeyFamily:
+    """Return the family of the keys of the first factor of CoeffsToSlots: all primes of the chain are one digit.
+
+    What they multiply is below q_0, so such a key needs no P above its digit.
+    """
+    return KeyFamily(special_count, chain_length)
+
+
+def bootstrap_parameters(
+    ring_degree: int,
+    modulus_bits: tuple[int, ...],
+    special_bits: tuple[int, ...],
+    *,
+    digit_size: int,
+    low_family: KeyFamily,
+    security: Security = Security.CLASSICAL_128,
+) -> ParameterSet:
+    """Return the parameters of a bootstrap set: the primes nearest to these sizes, the smallest special prime first.
+
+    The key to the sparse secret is over q_0 and the first special prime, whose product must be small. The errors are
+    those of ParameterSet.
+    """
+    primes = chain_primes([*modulus_bits, *special_bits], ring_degree)
+    count = len(modulus_bits)
+    return ParameterSet(
+        ring_degree,
+        primes[:count],
+        tuple(sorted(primes[count:])),
+        digit_size,
+        security,
+        key_families=tuple(
+            dict.fromkeys((SPARSE_FAMILY, low_family, one_digit_family(count, len(special_bits))))
+        ),
+    )
+
+
+def standard_bootstrap_set(slots: int = 1 << 15, user_levels: int = 8) -> BootstrapSet:
+    """Return the default set, of ring degree 2^16 and 128 bits of security.
+
+    Args:
+        slots: 2^14 or 2^15.
+        user_levels: levels between two bootstraps, each of 40 bits. Each more makes a bootstrap slower and its keys
+            larger.
+
+    Raises:
+        ParameterError: `slots` is another number, or there is not one level.
+        SecurityError: the chain of that many levels is too long.
+    """
+    if slots not in (1 << 14, 1 << 15):
+        raise ParameterError(f"slots must be 2^14 or 2^15, got {slots}")
+    to_coefficients, to_slots = ((5, 5, 5), (4, 4, 4, 3)) if slots == 1 << 15 else ((5, 5, 4), (3, 4, 4, 3))
+    chain = (45, *[30] * 3, *[40] * user_levels, *[45] * REDUCTION_DEPTH, *[42] * 3)
+    digit_size = -(-len(chain) // 2)
+    # log2(P) must reach the largest digit, the upper one.
+    special = (45,) * -(-sum(chain[digit_size:]) // 45)
+    low_family = KeyFamily(4, 4)
+    parameters = bootstrap_parameters(1 << 16, chain, special, digit_size=digit_size, low_family=low_family)
+    return BootstrapSet(parameters, slots, to_coefficients, to_slots, low_family)

@@ -1,0 +1,112 @@
+"""Sets with room for bootstrapping: the roles of their primes, their security, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from hetorch.errors import ParameterError, SecurityError
+from hetorch.params import KeyFamily, ParameterSet, Security
+from hetorch.params.bootstrap_set import (
+    REDUCTION_DEPTH,
+    SPARSE_FAMILY,
+    BootstrapSet,
+    bootstrap_parameters,
+    standard_bootstrap_set,
+)
+
+
+@pytest.mark.parametrize("slots", [1 << 14, 1 << 15])
+@pytest.mark.parametrize("user_levels", [1, 8, 10])
+def test_standard_sets(slots: int, user_levels: int) -> None:
+    boot = standard_bootstrap_set(slots, user_levels)
+    p = boot.parameters
+    assert boot.user_levels == user_levels and p.ring_degree == 1 << 16
+    assert len(boot.roles) == p.max_level + 1
+    assert [boot.roles.count(role) for role in dict.fromkeys(boot.roles)] == [
+        1,
+        3,
+        user_levels,
+        REDUCTION_DEPTH,
+        3,
+    ]
+    assert (
+        boot.roles[boot.output_level] == "user" and boot.roles[boot.output_level + 1] == "modular-reduction"
+    )
+    assert boot.roles[boot.input_level] == "slots-to-coefficients"
+    # The design's bounds, as integers: QP of the dense key, q_0 p of the sparse one.
+    assert p.log2_qp < 1747 and p.modulus_chain[0] * p.special_primes[0] < 2**90
+    assert boot.sparse_dimension == 2 * slots and boot.spacing == (1 << 15) // slots
+    # The fast reduction of the kernels at 2^16 needs 2^52 / q > 118.
+    assert max(*p.modulus_chain, *p.special_primes) < 2**52 / 118
+
+
+def test_the_chain_ends_at_the_security_bound() -> None:
+    with pytest.raises(SecurityError, match="1747"):
+        standard_bootstrap_set(user_levels=16)
+
+
+@pytest.mark.parametrize("security", ["192", "256", "he-standard-2018"])
+def test_only_128_bits_have_rows_for_sparse_secrets(security: str) -> None:
+    chain = (45, 30, 30, 40, *[45] * REDUCTION_DEPTH, 42)
+    with pytest.raises(SecurityError, match=f"{security}.*rows at 128 bits|more than the"):
+        parameters = bootstrap_parameters(
+            1 << 16 if security != "he-standard-2018" else 1 << 15,
+            chain,
+            (45,) * 5,
+            digit_size=5,
+            low_family=KeyFamily(2, 2),
+            security=Security(security),
+        )
+        bootstrap_of(parameters)
+
+
+def bootstrap_of(parameters: ParameterSet, **changes: Any) -> BootstrapSet:
+    slots = parameters.slot_count
+    stages = (slots.bit_length() - 2, 1)
+    return BootstrapSet(parameters, **{"slots": slots, "to_coefficients": stages, "to_slots": stages,
+                                       "low_family": KeyFamily(2, 2), **changes})  # fmt: skip
+
+
+def test_small_subrings_and_large_primes_are_refused() -> None:
+    boot = standard_bootstrap_set(1 << 14)
+    with pytest.raises(SecurityError, match=r"dimension 2\^14"):
+        dataclasses.replace(boot, slots=1 << 13, to_coefficients=(5, 5, 3), to_slots=(4, 4, 3, 2))
+    p = boot.parameters
+    large = dataclasses.replace(p, special_primes=tuple(sorted(p.special_primes, reverse=True)))
+    with pytest.raises(SecurityError, match="91 bits, more than the 90"):
+        dataclasses.replace(boot, parameters=large)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"slots": 3 << 13}, "power of two"),
+        ({"slots": 1 << 16}, "power of two"),
+        ({"to_coefficients": (5, 5, 4)}, r"to_coefficients .* 15"),
+        ({"to_slots": (8, 8)}, r"to_slots .* 15"),
+        ({"to_slots": (15, 0)}, "positive"),
+        ({"low_family": KeyFamily(2, 3)}, "key_families"),
+        ({"to_slots": (1,) * 15}, "leaves no level"),
+        ({"to_slots": (15,)}, "two factors"),
+    ],
+)
+def test_other_shapes_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        dataclasses.replace(standard_bootstrap_set(user_levels=8), **changes)
+
+
+def test_the_sparse_family_is_needed() -> None:
+    boot = standard_bootstrap_set()
+    without = dataclasses.replace(boot.parameters, key_families=(boot.low_family,))
+    with pytest.raises(ParameterError, match="key_families"):
+        dataclasses.replace(boot, parameters=without)
+    assert SPARSE_FAMILY in boot.parameters.key_families
+
+
+@pytest.mark.parametrize("slots", [1 << 13, 1 << 16])
+def test_standard_sets_have_two_sizes(slots: int) -> None:
+    with pytest.raises(ParameterError, match="slots"):
+        standard_bootstrap_set(slots)
