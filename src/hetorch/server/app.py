@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Match, Route
 
 from hetorch.errors import MixupError, WireError
 from hetorch.progress import Progress
@@ -245,6 +245,13 @@ async def _answer_router(request: Request, error: Exception) -> Response:
         return Refusal(Code.NO_SUCH_ADDRESS, sentence).response()
     if error.status_code == Code.METHOD_NOT_ALLOWED.status:
         response = Refusal(Code.METHOD_NOT_ALLOWED, f"{request.method} is not allowed at {path}").response()
-        response.headers.update(error.headers or {})
+        # Starlette names the methods of one route; several may have the address, each with a method of its own.
+        methods = {
+            method
+            for route in request.app.routes
+            if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+            for method in route.methods or ()
+        }
+        response.headers["Allow"] = ", ".join(sorted(methods))
         return response
     raise error

@@ -57,6 +57,7 @@ class Settings:
             16 GiB, or what a model needs, if left out.
         key_folder: a folder that keeps uploaded keys and encrypted weights; a temporary one, which goes when the server
             ends, if left out.
+        key_folder_shared: servers on several machines use the key folder; set with ray.
         key_disk: disk space that the key folder may take; a temporary one takes at most twice `key_memory`.
         key_quota: disk space that the uploads of one tenant may take; all of `key_disk` if left out.
         key_age: time after which uploads that nobody has used are deleted.
@@ -97,6 +98,7 @@ class Settings:
     body_memory: Bytes | None = None
     key_memory: Bytes | None = None
     key_folder: Path | None = None
+    key_folder_shared: bool = False
     key_disk: Bytes = 64 * GIB
     key_quota: Bytes | None = None
     key_age: Seconds = 90 * DAY
@@ -132,7 +134,7 @@ class Settings:
         """Return the limits of the key folder. A temporary one, which may lie in memory, has at most twice
         `key_memory`, so that what is open fits."""
         size = self.key_disk if self.key_folder is not None else min(self.key_disk, 2 * key_memory)
-        return DiskLimits(size, self.key_quota, self.key_age)
+        return DiskLimits(size, self.key_quota, self.key_age, self.key_folder_shared)
 
     def memory_limits(self, keys_needed: int = 0, body_needed: int = 0) -> tuple[int, int]:
         """Return the bytes for keys and encrypted weights, and those for bodies. A line in the log tells if they exceed

@@ -273,3 +273,16 @@ def test_key_ids_that_are_none_find_nothing(tmp_path: Path) -> None:
     store = KeyStore(1000, tmp_path)
     for key_id in ("", "../stored", "AB" * 32, "ab" * 31, hashlib.sha256(b"x").hexdigest() + "\n"):
         assert not store.has(Named(), key_id) and get(store, Named(), key_id) is None
+
+
+def test_servers_on_several_machines_have_no_memory_in_common(tmp_path: Path) -> None:
+    """Two stores of a shared folder see what the other one took; SQLite keeps no file that must be mapped."""
+    limits = DiskLimits(shared=True)
+    first, second = KeyStore(1000, tmp_path, limits), KeyStore(1000, tmp_path, limits)
+    key_id = put(first, Named(), b"of the first")
+    assert get(second, Named(), key_id) == b"of the first"
+    other = put(second, Named(), b"of the second")
+    assert get(first, Named(), other) == b"of the second"
+    assert not list(tmp_path.glob("catalogue.sqlite-*"))
+    first.close()
+    second.close()

@@ -75,11 +75,14 @@ class UploadEntry:
 
 class Catalogue:
     """The database at `path`, made if it is missing; ":memory:" for one that nobody else sees. Safe from many threads.
+    With `shared` processes of several machines may open it: it then has no write-ahead log, for which they would need a
+    memory in common, and waits for the disk more often.
 
     Every method raises StorageError where the database cannot be read or written.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, shared: bool = False) -> None:
+        self._journal = "DELETE" if shared else "WAL"
         self._lock = threading.RLock()
         self._path = path
         self._database = self._open()
@@ -243,7 +246,7 @@ class Catalogue:
                 self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             try:
-                database.execute("PRAGMA journal_mode = WAL").fetchall()
+                database.execute(f"PRAGMA journal_mode = {self._journal}").fetchall()
                 database.execute("PRAGMA synchronous = NORMAL")
                 database.execute("PRAGMA secure_delete = ON").fetchall()
                 (state,) = database.execute("PRAGMA quick_check(1)").fetchone()

@@ -26,11 +26,13 @@ class DiskLimits:
         quota: bytes of one tenant's files, and of its uploads under way; None for no limit of its own.
         unused_seconds: time after which what nobody has used is deleted, in seconds of the folder's life; None to keep
             it.
+        shared: True if processes of several machines use the folder.
     """
 
     bytes: int = 1 << 40
     quota: int | None = None
     unused_seconds: float | None = None
+    shared: bool = False
 
 
 class DiskStore:
@@ -189,7 +191,7 @@ class DiskStore:
     def _open_catalogue(self) -> Catalogue:
         path = self.folder.catalogue
         try:
-            return Catalogue(path)
+            return Catalogue(path, shared=self._limits.shared)
         except CatalogueDamaged as error:
             self._tell("the catalogue is damaged, so clients upload everything again", error)
             self.folder.delete_all()
@@ -198,7 +200,7 @@ class DiskStore:
             with contextlib.suppress(StorageError):
                 return Catalogue.copy_of(path)
         try:
-            return Catalogue(path)
+            return Catalogue(path, shared=self._limits.shared)
         except StorageError as error:
             self._tell("it cannot be written; uploads are lost with this process", error)
             return Catalogue(":memory:")

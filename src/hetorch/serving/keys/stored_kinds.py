@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Generic, Protocol, TypeVar
 
@@ -86,16 +86,16 @@ class KeyKind:
     form: lengths, level, seed, and each residue below its prime.
     """
 
-    parameters: ParameterSet
-    spec: EvaluationKeySpec
+    parameters: ParameterSet = field(compare=False)
+    spec: EvaluationKeySpec = field(compare=False)
+    name: str = field(init=False)
     what = "keys"
     tenant = ANY_TENANT
 
-    @property
-    def name(self) -> str:
-        """The name of one spec: the same upload parses differently for another."""
+    def __post_init__(self) -> None:
+        """Make the name of parameters and spec: the same upload parses differently for another."""
         text = f"{self.parameters.fingerprint().hex()}:{self.spec.relinearisation_level}:{self.spec.galois}"
-        return f"keys-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+        object.__setattr__(self, "name", f"keys-{hashlib.sha256(text.encode()).hexdigest()[:32]}")
 
     @property
     def smallest_upload(self) -> int:

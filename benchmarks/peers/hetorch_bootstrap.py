@@ -1,0 +1,69 @@
+"""Our bootstrap and its stages at the standard set, in the environment of hetorch."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.peers.session import Operation, Session, serve
+from hetorch.engine import _native
+from hetorch.engine.bootstrapping import prepare_bootstrap
+from hetorch.engine.context import core_context
+from hetorch.engine.native import NativeEngine
+from hetorch.engine.secret import SecretKey
+from hetorch.params.bootstrap_set import standard_bootstrap_set
+
+SCALE = 2.0**40
+
+
+def setup(options: dict[str, Any]) -> Session:
+    """Make the keys and one encrypted vector of real values in [-1, 1], in all `slots`."""
+    boot = standard_bootstrap_set(options["slots"])
+    prepared = prepare_bootstrap(boot, input_scale=SCALE, output_scale=SCALE)
+    key = SecretKey.generate(boot.parameters)
+    begun = time.process_time()
+    keys = key.bootstrap_keys(prepared.key_spec)
+    key_seconds = time.process_time() - begun
+    engine = NativeEngine(boot.parameters, evaluation_keys=keys)
+    core, evaluator = prepared.core, _native.Evaluator(core_context(boot.parameters), keys)
+    values = np.tile(np.random.default_rng(1).uniform(-1, 1, boot.slots), boot.spacing)
+    ciphertext = key.encrypt(values, scale=SCALE, level=boot.input_level)
+    low = core.to_coefficients(evaluator, ciphertext)
+    high = core.raise_modulus(evaluator, low)
+    slots = core.to_slots(evaluator, high)
+    operations = {
+        "bootstrap": Operation(lambda: engine.bootstrap(prepared, ciphertext)),
+        "to_coefficients": Operation(lambda: core.to_coefficients(evaluator, ciphertext)),
+        "raise_modulus": Operation(lambda: core.raise_modulus(evaluator, low)),
+        "to_slots": Operation(lambda: core.to_slots(evaluator, high)),
+        "reduce": Operation(lambda: core.reduce(evaluator, slots)),
+    }
+
+    def precision(_: object) -> dict[str, float]:
+        result = key.decrypt(engine.bootstrap(prepared, ciphertext))
+        error = result - np.array([prepared.expected(float(v)) for v in values])
+        return {
+            "worst": float(np.abs(error).max()),
+            "deviation": float(np.std(error)),
+            "worst_with_distortion": float(np.abs(result - values).max()),
+        }
+
+    wire = sum(
+        _native.switching_key_bytes(core_context(boot.parameters), link.level, link.family)
+        for link in prepared.key_spec.links
+    )
+    facts = {
+        "levels_left": boot.user_levels,
+        "log2_qp": round(boot.parameters.log2_qp, 1),
+        "keys": len(prepared.key_spec.links),
+        "key_bytes_on_the_wire": wire,
+        "diagonal_bytes": prepared.byte_count,
+        "key_generation_seconds": key_seconds,
+    }
+    return Session(operations, {"precision": precision}, facts)
+
+
+if __name__ == "__main__":
+    serve(setup)
