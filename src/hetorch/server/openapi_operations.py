@@ -1,4 +1,7 @@
-"""The operations of the service: the table that its OpenAPI document is made from."""
+"""The operations of the service: the table that its OpenAPI document is made from.
+
+Long because it has every operation once.
+"""
 
 from __future__ import annotations
 
