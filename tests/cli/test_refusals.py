@@ -177,7 +177,9 @@ def test_pickled_arrays_are_not_opened(tmp_path: Path) -> None:
 
 def test_an_error_bound_belongs_to_sharing(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros(8))
-    assert "belongs to --for-sharing" in refusal("predict", NOBODY, tmp_path / "x.npy", "--error-bound", "1e-3")
+    assert "belongs to --for-sharing" in refusal(
+        "predict", NOBODY, tmp_path / "x.npy", "--error-bound", "1e-3"
+    )
 
 
 @pytest.mark.parametrize(
