@@ -1,4 +1,7 @@
-"""What a client does, written once for hetorch.Client and hetorch.AsyncClient, as coroutines over a driver."""
+"""What a client does, written once for hetorch.Client and hetorch.AsyncClient, as coroutines over a driver.
+
+Long because the steps of a prediction, and what may go wrong between them, are read in one place.
+"""
 
 from __future__ import annotations
 
