@@ -63,8 +63,8 @@ class Servers:
         return self._model
 
     async def choose(self, name: str | None, check: Callable[[PublicPlan], None]) -> PublicPlan:
-        """Fetch the public plan from the first server that answers, and `check` it; it is the one of all from then on,
-        in place of an earlier one.
+        """Fetch the public plan from the first server that answers, and `check` it; it is the one of all from then
+        on.
 
         `name`: the model's name, None for the only one. Errors as those of choose_model and `check`.
         """
@@ -73,14 +73,26 @@ class Servers:
             remote = await choose_model(server.transport, name)
             plan = await remote.public_plan()
             check(plan)
-            if self._model is not None and self._model[1].sha256 != plan.sha256:
-                for other in self.all:
-                    other.joined = None
             self._model = remote.name, plan
             self._join(server, remote)
             return plan
 
         return await self.first(fetch)
+
+    async def follow(self, check: Callable[[PublicPlan], None]) -> PublicPlan:
+        """Fetch the newest public plan of the model, and `check` it; it is the one of all from then on. With an error
+        nothing changes."""
+        before, joined = self._model, [server.joined for server in self.all]
+        assert before is not None  # choose came first
+        for server in self.all:
+            server.joined = None
+        try:
+            return await self.choose(before[0], check)
+        except BaseException:
+            self._model = before
+            for server, old in zip(self.all, joined, strict=True):
+                server.joined = old
+            raise
 
     async def first(self, act: Callable[[Server], Awaitable[T]]) -> T:
         """Return what `act` returns for the first server that is there; RemoteError of the last one if none is.
@@ -136,7 +148,9 @@ class Servers:
         """Return the model of a server that may not have joined, and the public plan of all."""
         assert self._model is not None  # choose came first
         name, plan = self._model
-        return (server.joined[0] if server.joined is not None else RemoteModel(server.transport, name)), plan
+        if server.joined is not None:
+            return server.joined[0], plan
+        return RemoteModel(server.transport, name, plan.fingerprint), plan
 
     async def close(self) -> None:
         """Close all connections."""

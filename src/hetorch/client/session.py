@@ -1,6 +1,6 @@
 """What a client does, written once for hetorch.Client and hetorch.AsyncClient, as coroutines over a driver.
 
-Long because the steps of a prediction, and what may go wrong between them, are read in one place.
+Long because every call of both clients goes through here once.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from hetorch.client.remote_model import RemoteModel
 from hetorch.client.retries import within
 from hetorch.client.servers import Server, Servers
 from hetorch.client.sharing_noise import checked_sharing
+from hetorch.client.successor import check_successor
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Answer, Transport
 from hetorch.client.trust import check_plan
@@ -98,6 +99,7 @@ class Session:
         self._driver = driver
         self._wishes = wishes
         self._preparing = driver.lock()
+        self._following = driver.lock()
         self._own: tuple[str, SecretKey] | None = None
         self._gathering: Gathering | None = None
         self._pinned = False
@@ -207,48 +209,8 @@ class Session:
 
     async def prepare(self) -> StoredKeys:
         """Make the keys if the vault has none, and upload keys and weights that the server does not have."""
-        return await self._current(lambda: self.servers.first(self._prepared))
-
-    async def _current(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Return what `act` returns, with the newest version of the model if the server no longer has ours."""
-        plan = self._check_open()
-        try:
-            return await act()
-        except RemoteError as error:
-            if error.code != Code.OTHER_VERSION:
-                raise
-            await self._renew(plan, error)
-        return await act()
-
-    async def _renew(self, old: PublicPlan, reason: RemoteError) -> None:
-        """Take the server's present plan in place of the old one, unless another call has done so.
-
-        `reason` is raised if the server has the old one still. PlanUseError if inputs or outputs are others now, or the
-        old one was pinned.
-        """
-
-        def check(plan: PublicPlan) -> None:
-            if plan.sha256 == old.sha256:
-                raise reason
-            if _shapes(plan) != _shapes(old):
-                raise PlanUseError(
-                    f"the model {self.model!r} at {self.servers.url} was replaced by one with other inputs or outputs; "
-                    "make a new client for it"
-                )
-            self._check_plan(plan)
-
-        async with self._preparing:
-            if self.plan.sha256 != old.sha256:
-                return
-            plan = await self.servers.choose(self.model, check)
-            self._own, self.key_bytes = None, 0
-        log.warning(
-            "the model %r at %s changed: its plan was %s…, now it is %s…; predictions go on with the new one",
-            self.model,
-            self.servers.url,
-            old.fingerprint[:12],
-            plan.fingerprint[:12],
-        )
+        self._check_open()
+        return await self.servers.first(self._prepared)
 
     async def _prepared(self, server: Server) -> StoredKeys:
         async with self._preparing:
@@ -293,6 +255,50 @@ class Session:
         return public_key_message(self.plan, self.vault, self._wishes.progress)
 
     async def _predict_samples(self, samples: Array, sharing: Sharing | None) -> Array:
+        before = self._check_open()
+        try:
+            return await self._predict_version(samples, sharing)
+        except RemoteError as error:
+            await self._follow(before, error, sharing)
+        return await self._predict_version(samples, sharing)
+
+    async def _follow(self, before: PublicPlan, error: RemoteError, sharing: Sharing | None) -> None:
+        """Go over to the newest version of the model where the server has `before` no longer, and tell it in the log;
+        raise `error` if that is not its reason.
+
+        Raises:
+            PlanUseError: the new version takes or gives something else, or the result was to be shared: its noise was
+                chosen for the old one.
+            HetorchError: the new plan cannot be used, as when a client is made.
+        """
+        if error.code != Code.OTHER_VERSION:
+            raise error
+        async with self._following:
+            if self.plan.sha256 == before.sha256:
+                await self.servers.follow(self._check_successor)
+                self._own = None
+                self._gathering = Gathering(
+                    self._driver, self.servers.url, self.plan.batch_size, self._predict_batch
+                )
+                log.warning(
+                    "the model %r at %s has changed, from the version %s… to %s…; this client goes on with the new one",
+                    self.model,
+                    self.servers.url,
+                    before.fingerprint[:12],
+                    self.plan.fingerprint[:12],
+                )
+        if sharing is not None:
+            raise PlanUseError(
+                f"the model {self.model!r} has changed, and nothing was shared: the noise was chosen for the old one; "
+                "ask again"
+            ) from error
+
+    def _check_successor(self, plan: PublicPlan) -> None:
+        """Raise an error unless a plan may be used, and takes and gives what the present one does."""
+        check_successor(self.model, self.plan, plan)
+        self._check_plan(plan)
+
+    async def _predict_version(self, samples: Array, sharing: Sharing | None) -> Array:
         progress = self._wishes.progress
         samples, far = self._within_bound(samples)
         gathering = self._gathering
@@ -317,6 +323,16 @@ class Session:
         return np.concatenate(results)
 
     async def _submit(
+        self, samples: Array, sharing: Sharing | None, finish: Callable[[Array], Any]
+    ) -> JobSteps:
+        before = self._check_open()
+        try:
+            return await self._submit_version(samples, sharing, finish)
+        except RemoteError as error:
+            await self._follow(before, error, sharing)
+        return await self._submit_version(samples, sharing, finish)
+
+    async def _submit_version(
         self, samples: Array, sharing: Sharing | None, finish: Callable[[Array], Any]
     ) -> JobSteps:
         """Submit a job for each batch of samples; those that were, are cancelled if one cannot be."""
@@ -356,7 +372,7 @@ class Session:
 
         async def decrypt(body: bytes) -> Array:
             return await self._driver.compute(
-                lambda: self._decrypted(secret, key_id, request, body, len(samples), sharing)
+                lambda: self._decrypted(plan, secret, key_id, request, body, len(samples), sharing)
             )
 
         return Piece(remote.jobs, job, response_limits(plan).largest, decrypt)
@@ -370,10 +386,6 @@ class Session:
 
     async def _predict_batch(self, samples: Array, sharing: Sharing | None = None) -> Array:
         """Predict at most plan.batch_size samples with one request; the results are in the order of the samples."""
-        return await self._current(lambda: self._predict_once(samples, sharing))
-
-    async def _predict_once(self, samples: Array, sharing: Sharing | None) -> Array:
-        """Predict as _predict_batch, with the version of the model that is known."""
         plan, key_id, secret = await self._own_keys()
         start = time.perf_counter()
         request = await self._driver.compute(lambda: _encrypted(plan, secret, samples, key_id))
@@ -382,17 +394,24 @@ class Session:
         received = time.perf_counter()
 
         result = await self._driver.compute(
-            lambda: self._decrypted(secret, key_id, request, answer.body, len(samples), sharing)
+            lambda: self._decrypted(plan, secret, key_id, request, answer.body, len(samples), sharing)
         )
         self._note(start, encrypted, received, answer)
         self.request_bytes, self.response_bytes = len(request), len(answer.body)
         return result
 
     def _decrypted(
-        self, secret: SecretKey, key_id: str, request: bytes, body: bytes, count: int, sharing: Sharing | None
+        self,
+        plan: PublicPlan,
+        secret: SecretKey,
+        key_id: str,
+        request: bytes,
+        body: bytes,
+        count: int,
+        sharing: Sharing | None,
     ) -> Array:
-        """Return the `count` results in the response to a request."""
-        plan = self._check_open()
+        """Return the `count` results in the response to a request that was made with this plan."""
+        self._check_open()
         response = load_response(plan, body, request)
         if response.key_id != key_id:
             raise WireError("the server's answer was made with other keys than ours; ask again")
@@ -468,11 +487,6 @@ def _telling(told: Progress, done: int, batches: int) -> Callable[[JobStatus], N
         told(status.layer or status.status.value, (done + status.fraction) / batches)
 
     return tell
-
-
-def _shapes(plan: PublicPlan) -> tuple[object, ...]:
-    """Return what the caller of a prediction relies on."""
-    return plan.input_shape, plan.output_shape, plan.batch_size, plan.interface
 
 
 async def _after(results: Awaitable[Array], finish: Callable[[Array], T]) -> T:

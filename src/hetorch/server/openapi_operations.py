@@ -1,4 +1,7 @@
-"""The operations of the service: the table that its OpenAPI document is made from."""
+"""The operations of the service: the table that its OpenAPI document is made from.
+
+Long because it is one table with an entry for each operation.
+"""
 
 from __future__ import annotations
 
