@@ -7,6 +7,7 @@ predictions that are asked for at once, and prints a JSON line with the number o
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import sys
 import time
@@ -28,7 +29,8 @@ async def main(plan: str, keys: str, workers: str, *requests: str) -> None:
     service = Endpoints(models, Settings(workers=int(workers), queue=1000)).service
     model = service.model(name, None)
     await service.workers.start()
-    key_id = await service.put(model.key_kind, Path(keys).read_bytes())
+    upload = Path(keys).read_bytes()
+    key_id = await service.put(model.key_kind, io.BytesIO(upload), len(upload))
     bodies = cycle([Path(request).read_bytes() for request in requests])
 
     async def ask(end: float) -> int:

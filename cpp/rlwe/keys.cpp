@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 namespace hetorch::rlwe {
 namespace {
@@ -10,22 +11,37 @@ using kernels::kPackedBlock;
 
 }  // namespace
 
-SwitchingKey::SwitchingKey(std::size_t key_level, const KeyFamily& family)
+SwitchingKey::SwitchingKey(Shape, std::size_t key_level, const KeyFamily& family)
     : level(key_level),
       n_(family.n()),
       shape_(family.shape()),
       limbs_(family.extended_limbs(key_level)),
       digit_count_(family.digit_count(key_level)) {
-  std::size_t bytes = 0;
   for (std::size_t r = 0; r < limbs_.count(); ++r) {
     bits_.push_back(kernels::packed_bits(family.basis().prime(family.basis().index(limbs_, r))));
-    starts_.push_back(bytes);
-    bytes += n_ / kPackedBlock * block_bytes(r);
+    starts_.push_back(byte_count_);
+    byte_count_ += n_ / kPackedBlock * block_bytes(r);
   }
-  words_ = ring::Buffer((bytes + kernels::kPackedPadding + 7) / 8);
+}
+
+SwitchingKey::SwitchingKey(std::size_t key_level, const KeyFamily& family) : SwitchingKey(Shape{}, key_level, family) {
+  words_ = ring::Buffer((byte_count_ + kernels::kPackedPadding + 7) / 8);
+}
+
+SwitchingKey::SwitchingKey(std::size_t key_level, const KeyFamily& family, std::span<const std::uint8_t> words,
+                           std::shared_ptr<const void> owner)
+    : SwitchingKey(Shape{}, key_level, family) {
+  if (words.size() != byte_count_) throw std::invalid_argument("the words of a switching key of another shape");
+  outside_ = words.data();
+  owner_ = std::move(owner);
+}
+
+std::size_t SwitchingKey::word_bytes(std::size_t key_level, const KeyFamily& family) {
+  return SwitchingKey(Shape{}, key_level, family).byte_count_;
 }
 
 void SwitchingKey::set(std::size_t d, const NttPoly& b, const NttPoly& a) {
+  if (outside_ != nullptr) throw std::invalid_argument("a key over the words of a file cannot be changed");
   const NttPoly* halves[] = {&b, &a};
   for (const NttPoly* half : halves) {
     if (d >= digit_count_ || half->limbs() != limbs_ || half->n() != n_) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,11 @@ class SwitchingKey {
   SwitchingKey() = default;
   // Contents are unspecified until every digit is set.
   SwitchingKey(std::size_t key_level, const KeyFamily& family);
+  // A key over words that words() gave of another key, such as those in a mapped file; `owner` keeps them alive. At
+  // least kPackedPadding bytes must be readable behind them. It cannot be changed. Throws std::invalid_argument for
+  // another number of bytes.
+  SwitchingKey(std::size_t key_level, const KeyFamily& family, std::span<const std::uint8_t> words,
+               std::shared_ptr<const void> owner);
 
   std::size_t level = 0;
   Seed seed{};         // the a_d are the uniform expansion of this seed, if seeded
@@ -51,12 +57,20 @@ class SwitchingKey {
   kernels::KeyRow row(std::size_t r, std::size_t begin = 0) const {
     return {packed() + starts_[r] + block_bytes(r) * (begin / kernels::kPackedBlock), bits_[r], digit_count_};
   }
+  // The packed words of all rows, without the padding behind them.
+  std::span<const std::uint8_t> words() const { return {packed(), byte_count_}; }
+  // Number of bytes of words(), for a key of this level.
+  static std::size_t word_bytes(std::size_t key_level, const KeyFamily& family);
   // Return the family of the key; throw std::invalid_argument if it was made under other parameters.
   const KeyFamily& family(const Context& context) const;
 
  private:
+  struct Shape {};  // tells the constructor that makes no words
+  SwitchingKey(Shape, std::size_t key_level, const KeyFamily& family);
   NttPoly half(std::size_t d, std::size_t h) const;
-  const std::uint8_t* packed() const { return reinterpret_cast<const std::uint8_t*>(words_.data()); }
+  const std::uint8_t* packed() const {
+    return outside_ != nullptr ? outside_ : reinterpret_cast<const std::uint8_t*>(words_.data());
+  }
   std::size_t block_bytes(std::size_t r) const { return 2 * digit_count_ * static_cast<std::size_t>(bits_[r]); }
 
   std::size_t n_ = 0;
@@ -65,7 +79,10 @@ class SwitchingKey {
   std::size_t digit_count_ = 0;
   std::vector<int> bits_;            // width of a word in bits, for each row
   std::vector<std::size_t> starts_;  // offset in bytes, for each row
+  std::size_t byte_count_ = 0;
   ring::Buffer words_;
+  const std::uint8_t* outside_ = nullptr;  // the words of a key that does not hold them itself
+  std::shared_ptr<const void> owner_;
 };
 
 // The secrets that switching keys connect: s, the dense key of the data owner; its square; the sparse one under which

@@ -1,5 +1,6 @@
 // Serialisation round trips, and broken bytes: truncated, changed, or with a header that does not fit.
 #include "codec/objects.h"
+#include "codec/packed_keys.h"
 #include "core_session.h"
 
 namespace {
@@ -56,6 +57,30 @@ void ciphertexts(const Shape& shape) {
   }
 }
 
+// A key over packed bytes is the key that they were made of, does not copy them, and keeps their owner.
+void packed_key(const rlwe::SwitchingKey& key, const ckks::Context& context, const std::string& text) {
+  const rlwe::KeyFamily& family = key.family(context.rlwe());
+  auto bytes = std::make_shared<Blob>(codec::pack_key(key, context));
+  CHECK(bytes->size() == codec::packed_key_bytes(key.level, family) && bytes->size() % 64 == 0, text.c_str());
+  {
+    rlwe::SwitchingKey mapped = codec::map_key(*bytes, key.level, family, bytes);
+    CHECK(bytes.use_count() == 2 && mapped.words().data() > bytes->data(), text.c_str());
+    CHECK(mapped.level == key.level && mapped.seed == key.seed && mapped.seeded == key.seeded, text.c_str());
+    for (std::size_t d = 0; d < key.digit_count(); ++d) {
+      CHECK(same_bits(mapped.a(d), key.a(d)) && same_bits(mapped.b(d), key.b(d)), text.c_str());
+    }
+    CHECK(throws<std::invalid_argument>([&] { mapped.set(0, key.b(0), key.a(0)); }), text.c_str());
+  }
+  CHECK(bytes.use_count() == 1, text.c_str());
+  const std::size_t last = family.max_level();
+  for (std::size_t level = 0; level <= last + 1; ++level) {
+    if (level == key.level) continue;
+    CHECK(throws<codec::FormatError>([&] { codec::map_key(*bytes, level, family, bytes); }), text.c_str());
+  }
+  bytes->pop_back();
+  CHECK(throws<codec::FormatError>([&] { codec::map_key(*bytes, key.level, family, bytes); }), text.c_str());
+}
+
 void keys(const Shape& shape) {
   const std::string text = shape.describe();
   Session owner(shape);
@@ -70,6 +95,7 @@ void keys(const Shape& shape) {
     for (std::size_t d = 0; d < key.digit_count(); ++d) {
       CHECK(same_bits(back.a(d), key.a(d)) && same_bits(back.b(d), key.b(d)), text.c_str());
     }
+    packed_key(key, owner.context, text);
     const std::size_t other = level == 0 ? 1 : level - 1;
     CHECK(throws<std::runtime_error>([&] { codec::load_switching_key(bytes, other, family, expand); }), text.c_str());
     CHECK(throws<codec::FormatError>([&] { codec::load_switching_key(bytes, shape.data, family, expand); }),

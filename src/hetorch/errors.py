@@ -16,7 +16,8 @@ HetorchError                      everything that hetorch raises on purpose
 ├── LevelError                    operands at the wrong level or scale         (also ValueError)
 ├── KeyMissingError               an evaluation key that was not made
 ├── WireError                     bytes from outside that are malformed        (also ValueError)
-│   └── OtherVersionError         bytes of a format version that is not read here
+│   ├── OtherVersionError         bytes of a format version that is not read here
+│   └── MixupError                whole bytes that were made for something else; `what` tells
 ├── RemoteError                   the server refused, failed or did not answer; has `status` and `code`
 ├── MissingPackageError           an optional package is not installed         (also ImportError)
 └── SecretImportError             a server process would hold a secret key     (also ImportError)
@@ -109,6 +110,15 @@ class WireError(HetorchError, ValueError):
 
 class OtherVersionError(WireError):
     """Bytes from outside have a format version that this hetorch does not read; another hetorch may read them."""
+
+
+class MixupError(WireError):
+    """Bytes from outside are well-formed but made for something else. `what` tells what was mixed up: "version", for
+    another plan, or "parameters"."""
+
+    def __init__(self, what: str, message: str) -> None:
+        super().__init__(message)
+        self.what = what
 
 
 class RemoteError(HetorchError):

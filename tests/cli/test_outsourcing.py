@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import warnings
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from tests.cli.command import hetorch as run
 from tests.cli.command import refusal, server_process
 from tests.cli.recording_proxy import recording_proxy
 from tests.cli.secret_traces import found_in
+from tests.server.process_memory import memory_of
 from tests.server.scrape import scrape_url
 
 X = np.random.default_rng(0).uniform(-1, 1, (3, 24))
@@ -140,23 +140,6 @@ def test_the_server_never_has_a_weight_in_clear(outsourced: Outsourced, tmp_path
     assert found_in(memory, traces) == []
     metrics = scrape_url(outsourced.url)
     assert metrics("weights_held") >= 1 and metrics("secret_modules") == 0 and metrics.has("secret_modules")
-
-
-def memory_of(pid: int) -> bytes:
-    """Return the bytes of all memory that a child process can write to."""
-    parts: list[bytes] = []
-    try:
-        with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
-            for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
-                match = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw.. ", line)
-                if match and "[v" not in line:
-                    begin, end = (int(part, 16) for part in match.groups())
-                    memory.seek(begin)
-                    while piece := memory.read(end - memory.tell()):
-                        parts.append(piece)
-    except PermissionError:
-        pytest.skip("this system does not let a process look at its children")
-    return b"".join(parts)
 
 
 def test_inspect_tells_that_weights_are_needed(outsourced: Outsourced) -> None:

@@ -23,7 +23,7 @@ def strange_server(reply: Callable[[str], Reply]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_GET = do_PUT = do_POST = answer
+        do_GET = do_PUT = do_POST = do_PATCH = answer
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -309,7 +309,9 @@ def test_keys_are_uploaded_again_only_if_the_code_says_so(
             return status, {}, json.dumps({"error": "no"} | ({"code": code} if code else {})).encode()
         if "/keys/" in path:
             return 404, {}, b'{"error": "they are not here", "code": "keys_missing"}'
-        if path.endswith("/keys"):
+        if path.endswith("/uploads"):
+            return 201, {}, json.dumps({"upload": "ab" * 16, "offset": 0}).encode()
+        if path == "/v1/uploads/" + "ab" * 16:
             puts.append(path)
             return 200, {}, json.dumps({"key_id": key_id}).encode()
         return 200, {}, served.public_bytes

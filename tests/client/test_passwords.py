@@ -113,6 +113,7 @@ CALLS: dict[str, Callable[[Client, Path], object]] = {
     "upload_weights": lambda client, path: client.upload_weights(outsourced_plan()),
     "public_key": lambda client, path: client.public_key(),
     "make_keys": lambda client, path: client.make_keys(),
+    "rotate_keys": lambda client, path: client.rotate_keys(),
     "close": lambda client, path: client.close(),
 }
 """Every public method of a client; the last two need no server."""

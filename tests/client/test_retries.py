@@ -12,7 +12,7 @@ import pytest
 
 from hetorch.client import Client, Vault
 from hetorch.client.blocking import finish
-from hetorch.client.retries import JITTER, REPEATS, pause_when_busy, within
+from hetorch.client.retries import JITTER, REPEATS, hurried, pause_when_busy, within
 from hetorch.client.transport import Transport
 from hetorch.errors import InputError, RemoteError
 from hetorch.wire.limits import MIN_RETRY_AFTER_SECONDS
@@ -109,8 +109,8 @@ def test_other_refusals_are_final(status: int) -> None:
 def test_where_another_server_is_there_nobody_waits() -> None:
     for step in (503, httpx.ReadError("reset"), httpx.ConnectError("refused")):
         transport, sent = scripted(step)
-        with pytest.raises(RemoteError):
-            finish(transport.send("GET", "/x", patient=False))
+        with pytest.raises(RemoteError), hurried():
+            finish(transport.send("GET", "/x"))
         assert len(sent) == 1
 
 

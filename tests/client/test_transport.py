@@ -94,7 +94,7 @@ def test_the_client_waits_as_long_as_the_server_allows_itself(
         assert waited == {"/v1/models/small": FIRST_ANSWER_SECONDS if timeout is None else timeout}
         with contextlib.suppress(RemoteError):  # half a second may be too short for the upload of the keys
             client.predict(samples(1))
-        assert client._session.transport._timeout == waits
+        assert client._session.servers.all[0].transport._timeout == waits
         assert {read for path, read in waited.items() if path != "/v1/models/small"} == {waits}
 
 

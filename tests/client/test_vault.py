@@ -161,7 +161,7 @@ def test_keys_of_another_vault_are_noticed(vault: Vault, parameters: ParameterSe
     copied.unlink()
     found = vault.find_evaluation_keys(parameters, SPEC)
     assert found is not None
-    assert found.read() == b"ours"
+    assert found.path.read_bytes() == b"ours"
 
 
 def test_a_lost_secret_is_not_replaced(vault: Vault, parameters: ParameterSet) -> None:
@@ -182,7 +182,7 @@ def test_a_vault_without_seed_ids_stays_readable(vault: Vault, parameters: Param
     old.write_bytes(b"of nobody knows which secret")
     assert vault.seed(parameters) == seed
     assert record.exists()
-    assert vault.evaluation_keys(parameters, SPEC, lambda: b"ours").read() == b"ours"
+    assert vault.evaluation_keys(parameters, SPEC, lambda: b"ours").path.read_bytes() == b"ours"
     assert not old.exists()
 
 
@@ -192,7 +192,7 @@ def test_keys_in_another_format_version_are_made_again(vault: Vault, parameters:
     assert vault.find_evaluation_keys(parameters, SPEC) is None
     assert not stored.path.exists()
     own = MAGIC + bytes([FORMAT_VERSION]) + b"keys of this one"
-    assert vault.evaluation_keys(parameters, SPEC, lambda: own).read() == own
+    assert vault.evaluation_keys(parameters, SPEC, lambda: own).path.read_bytes() == own
     assert vault.find_evaluation_keys(parameters, SPEC) is not None
 
 
@@ -216,12 +216,13 @@ def test_many_at_once_get_one_seed_and_make_keys_once(vault: Vault, parameters: 
 def test_evaluation_keys_are_found_by_spec_and_checked(vault: Vault, parameters: ParameterSet) -> None:
     assert vault.find_evaluation_keys(parameters, SPEC) is None
     stored = vault.evaluation_keys(parameters, SPEC, lambda: b"some keys")
-    assert (stored.read(), stored.size) == (b"some keys", 9)
+    assert (stored.path.read_bytes(), stored.size) == (b"some keys", 9)
+    stored.check()
     assert vault.find_evaluation_keys(parameters, SPEC) == stored
     assert vault.find_evaluation_keys(parameters, EvaluationKeySpec(None, SPEC.galois)) is None
     stored.path.write_bytes(b"other key")
     with pytest.raises(VaultError, match="were changed"):
-        stored.read()
+        stored.check()
 
 
 def test_a_failed_making_leaves_nothing(vault: Vault, parameters: ParameterSet) -> None:
@@ -322,7 +323,7 @@ def test_a_pipe_in_the_place_of_keys_or_of_the_vault_is_refused_at_once(
     stored.path.unlink()
     os.mkfifo(stored.path, 0o600)
     with pytest.raises(VaultError, match="no regular file"):
-        stored.read()
+        stored.check()
     with pytest.raises(VaultError, match="no regular file"):
         vault.find_evaluation_keys(parameters, SPEC)
     os.mkfifo(tmp_path / "pipe", 0o600)

@@ -14,17 +14,20 @@ from hetorch.server.connections import ConnectionLimits, ready_protocol
 from hetorch.server.run import address_of, bind
 from hetorch.server.settings import CONNECTIONS, Settings
 from hetorch.serving.models import ServedModel
+from hetorch.serving.models.model_folder import ModelFolder
 
 
 @contextlib.contextmanager
-def live(models: Mapping[str, ServedModel], settings: Settings | None = None) -> Iterator[str]:
+def live(
+    models: Mapping[str, ServedModel], settings: Settings | None = None, folder: ModelFolder | None = None
+) -> Iterator[str]:
     """Run a server with these models until the block ends; gives its address.
 
     The tests make keys in the same process, so the application is the one that does not isolate it.
     """
     bound = bind("127.0.0.1", 0)
     config = uvicorn.Config(
-        insecure_app_beside_secrets(models, settings),
+        insecure_app_beside_secrets(models, settings, folder),
         log_level="critical",
         lifespan="on",
         http=ready_protocol(ConnectionLimits(CONNECTIONS, CONNECTIONS)),  # as hetorch serve

@@ -98,6 +98,11 @@ REQUESTS: dict[Code, list[Callable[[Situation], httpx.Response]]] = {
         lambda s: s.http.put(addresses.weights("small"), content=b"x", headers=OCTETS),
         lambda s: s.http.get(addresses.stored_weights("small", UNKNOWN)),
     ],
+    Code.UPLOAD_UNKNOWN: [
+        lambda s: s.http.get(addresses.upload("ab" * 16)),
+        lambda s: s.http.delete(addresses.upload("no id")),
+        lambda s: s.http.patch(addresses.upload("ab" * 16), content=b"x", headers=OCTETS),
+    ],
     Code.CONTENT_TYPE_UNSUPPORTED: [
         lambda s: s.http.put(addresses.keys("small"), content=b"x"),
         lambda s: s.http.put(addresses.weights("hidden"), json={}),
@@ -115,9 +120,11 @@ REQUESTS: dict[Code, list[Callable[[Situation], httpx.Response]]] = {
     Code.BODY_TOO_SLOW: [lambda s: s.http.put(addresses.keys("small"), content=stalling(), headers=OCTETS)],
     Code.MESSAGE_MALFORMED: [
         lambda s: s.predict(body=bytes(len(s.owner.request(s.key_id)))),
-        lambda s: s.predict(body=s.owner.request(UNKNOWN)),
         lambda s: s.http.put(addresses.keys("small"), content=bytes(len(s.owner.keys)), headers=OCTETS),
+        lambda s: s.http.post(addresses.begin_upload("small"), content=b"no JSON"),
+        lambda s: s.http.post(addresses.begin_upload("small"), json={"kind": "keys", "sha256": UNKNOWN}),
     ],
+    Code.OTHER_KEYS: [lambda s: s.predict(body=s.owner.request(UNKNOWN))],
     Code.INTERNAL: [lambda s: s.predict("broken")],
 }
 """Requests that end in a code, where one request is enough; the others have their own tests."""
@@ -125,11 +132,17 @@ REQUESTS: dict[Code, list[Callable[[Situation], httpx.Response]]] = {
 ELSEWHERE = {
     Code.UNAUTHORISED,  # test_access.py
     Code.FORBIDDEN,  # test_access.py
+    Code.UPLOAD_OFFSET,  # test_uploads.py
+    Code.QUOTA_EXCEEDED,  # test_uploads.py
     Code.NOT_READY,  # test_health.py
     Code.WEIGHTS_MISSING,
     Code.CONTENT_LENGTH_MALFORMED,
     Code.BODY_INCOMPLETE,
     Code.RATE_EXCEEDED,  # test_tenants.py
+    Code.OTHER_TENANT,  # test_mixups.py
+    Code.OTHER_MODEL,  # test_mixups.py
+    Code.OTHER_VERSION,  # test_mixups.py
+    Code.OTHER_PARAMETERS,  # test_mixups.py
     Code.BUSY,
     Code.TIMEOUT,
     Code.WORKER_LOST,  # test_workers.py

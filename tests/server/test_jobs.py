@@ -243,3 +243,12 @@ def test_a_stopped_server_does_not_wait_for_those_who_follow_a_job(tmp_path: Pat
             process.terminate()
             assert not any("event: done" in line for line in lines)
         assert process.wait(60) == 0
+
+
+def test_a_server_without_jobs_answers_at_once(served: ServedModel, owner: Owner) -> None:
+    """As under Ray, where another replica would be asked for the job. Clients take either answer."""
+    with (
+        live({"small": served}, Settings(jobs=False)) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as client,
+    ):
+        assert ask(client, owner, "small")[0].status_code == 200

@@ -16,11 +16,10 @@ from hetorch.errors import InputError, PlanError
 from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
-from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.models import ServedModel, model_name
 from hetorch.wire.codes import Code
 from hetorch.wire.limits import RETRY_AFTER_SECONDS
-from tests.server.conftest import OCTETS, Owner, make_owner
+from tests.server.conftest import OCTETS, Owner
 from tests.server.live import live
 from tests.server.scrape import scrape
 from tests.server.workers import broken, paused, wait_for_pending
@@ -148,59 +147,6 @@ def test_a_client_that_stalls_is_answered_408(served: ServedModel) -> None:
         answer = http.put(KEYS, content=stalling(), headers=OCTETS)  # type: ignore[arg-type]
         assert answer.status_code == 408
         assert "no byte" in answer.json()["error"]
-
-
-def test_the_least_recently_used_keys_leave_memory(served: ServedModel, owner: Owner) -> None:
-    kind = served.key_kind
-    store = KeyStore(2 * kind.memory_bytes)
-    owners = [owner, make_owner(owner.plan), make_owner(owner.plan)]
-    first, second = (store.put(kind, o.keys) for o in owners[:2])
-    assert store.get(kind, first) is not None  # now the second is the oldest
-    third = store.put(kind, owners[2].keys)
-    assert [store.has(kind, k) for k in (first, second, third)] == [True, False, True]
-    assert store.get(kind, second) is None
-    assert (store.snapshot()["keys_held"], store.snapshot()["key_memory_bytes"]) == (2, 2 * kind.memory_bytes)
-
-
-def test_keys_on_disk_survive_memory_and_restarts(served: ServedModel, owner: Owner, tmp_path: Path) -> None:
-    kind = served.key_kind
-    store = KeyStore(kind.memory_bytes, tmp_path / "keys")
-    first = store.put(kind, owner.keys)
-    store.put(kind, make_owner(owner.plan).keys)
-    assert store.snapshot()["keys_held"] == 1
-    assert store.get(kind, first) is not None
-    again = KeyStore(kind.memory_bytes, tmp_path / "keys")
-    assert again.has(kind, first)
-    assert again.get(kind, first) is not None
-
-
-def test_changed_files_on_disk_are_dropped(served: ServedModel, owner: Owner, tmp_path: Path) -> None:
-    kind = served.key_kind
-    key_id = KeyStore(kind.memory_bytes, tmp_path).put(kind, owner.keys)
-    (path,) = tmp_path.glob("*/*.evk")
-    path.write_bytes(owner.keys[:-1] + bytes([owner.keys[-1] ^ 1]))
-    assert KeyStore(kind.memory_bytes, tmp_path).get(kind, key_id) is None
-    assert not path.exists()
-
-
-def test_the_disk_has_a_limit_too(served: ServedModel, owner: Owner, tmp_path: Path) -> None:
-    kind = served.key_kind
-    store = KeyStore(kind.memory_bytes, tmp_path, disk_limit=len(owner.keys))
-    first = store.put(kind, owner.keys)
-    second = store.put(kind, make_owner(owner.plan).keys)
-    assert [p.stem for p in tmp_path.glob("*/*.evk")] == [second]
-    assert not store.has(kind, first)
-
-
-def test_concurrent_uploads_of_one_key_keep_it_once(
-    served: ServedModel, owner: Owner, tmp_path: Path
-) -> None:
-    kind = served.key_kind
-    store = KeyStore(10 * kind.memory_bytes, tmp_path)
-    with ThreadPoolExecutor(8) as pool:
-        ids = set(pool.map(lambda _: store.put(kind, owner.keys), range(16)))
-    assert len(ids) == 1
-    assert (store.snapshot()["keys_held"], store.snapshot()["key_memory_bytes"]) == (1, kind.memory_bytes)
 
 
 def test_a_store_too_small_for_one_client_is_refused_at_the_start(served: ServedModel) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import logging
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from starlette.types import Receive, Scope, Send
 
 from hetorch.server.logs import JsonLines, TextLines, configure_logs
-from hetorch.server.metrics import PrometheusMetrics
+from hetorch.server.metrics import HELP, PrometheusMetrics
 from hetorch.server.observer import Observer
 from hetorch.server.proxies import FROM_PROXY
 from hetorch.server.request_record import record_of
@@ -30,20 +32,21 @@ from tests.server.conftest import OCTETS, Owner
 from tests.server.live import live
 from tests.server.scrape import Numbers, scrape
 
-LOGGERS = [logging.getLogger(name) for name in ("hetorch", "uvicorn", "hetorch.access")]
+LOGGERS = [logging.getLogger(name) for name in ("", "hetorch")]
 
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
     """Give the stream of the server's log in JSON; the loggers are as before afterwards."""
-    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in LOGGERS]
+    before = [(logger, logger.handlers[:], logger.level) for logger in LOGGERS]
     stream = io.StringIO()
     configure_logs("json", "info", stream)
     try:
         yield stream
     finally:
-        for logger, handlers, level, propagate in before:
-            logger.handlers[:], logger.propagate = handlers, propagate
+        logging.captureWarnings(False)
+        for logger, handlers, level in before:
+            logger.handlers[:] = handlers
             logger.setLevel(level)
 
 
@@ -147,6 +150,11 @@ def test_strangers_make_no_time_series(http: httpx.Client) -> None:
     assert second.series == first.series
 
 
+def test_every_number_has_its_help(http: httpx.Client) -> None:
+    numbers = http.get("/v1/status").json()["numbers"]
+    assert numbers.keys() <= HELP.keys(), "add its help to hetorch/server/metrics.py"
+
+
 def test_openmetrics_is_for_those_who_ask(http: httpx.Client) -> None:
     plain = http.get("/metrics")
     assert plain.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
@@ -169,6 +177,26 @@ def test_lines_are_lines_and_hold_no_password() -> None:
     entry = JsonLines().format(evil)
     assert "\n" not in entry and "hunter2" not in entry
     assert json.loads(entry)["message"].startswith("a\nFORGED")
+
+
+def test_a_traceback_forges_no_line() -> None:
+    try:
+        raise ValueError("a\n2026-11-29T00:00:00Z INFO forged")
+    except ValueError:
+        failed = record("it failed")
+        failed.exc_info = sys.exc_info()
+    first, *others = TextLines().format(failed).splitlines()
+    assert "it failed" in first and others and all(line.startswith("    ") for line in others)
+    assert "forged" in json.loads(JsonLines().format(failed))["exception"]
+
+
+def test_lines_of_other_packages_have_the_form_too(stream: io.StringIO) -> None:
+    logging.getLogger("asyncio").error("a task failed")
+    logging.getLogger("asyncio").info("not told")
+    warnings.showwarning("a package warns", UserWarning, __file__, 1)  # as Python does where none is an error
+    task, warning = lines_of(stream)
+    assert (task["logger"], task["message"]) == ("asyncio", "a task failed")
+    assert "a package warns" in str(warning["message"])
 
 
 def test_spans_have_the_steps_below_them_and_the_parent_of_a_proxy_only() -> None:

@@ -107,7 +107,7 @@ def test_versions(platform: Platform) -> None:
     request = platform.owner.request(platform.key_id, X)
     assert platform.triton.is_model_ready(MODEL, version, headers=platform.headers)
     assert platform.infer(request, model_version=version)
-    with pytest.raises(InferenceServerException, match="has the version"):
+    with pytest.raises(InferenceServerException, match="is served in the version"):
         platform.infer(request, model_version="1")
 
 

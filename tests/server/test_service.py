@@ -88,7 +88,7 @@ def test_metrics_count(http: httpx.Client, owner: Owner, key_id: str) -> None:
     assert after("step_seconds_sum", step="run") > 0
     assert after("upload_seconds_count", endpoint="predict") >= 1
     assert after("peak_memory_bytes") > 10_000_000
-    assert after("key_memory_bytes") > len(owner.keys)
+    assert after("key_disk_bytes") > len(owner.keys)
 
 
 def test_unknown_addresses_models_and_keys(http: httpx.Client, owner: Owner, key_id: str) -> None:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
-from hetorch.errors import PlanError, WireError
+from hetorch.errors import PlanError
 from hetorch.model_owner.encrypt import weights_message
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
 from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.settings import Settings
-from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.wire.predict import load_response
 from tests.server.conftest import OCTETS, Owner, make_owner
@@ -188,11 +185,11 @@ def kinds_of(model: ServedModel) -> int:
     return sum(kind.memory_bytes for kind in model.kinds)
 
 
-def test_weights_and_keys_share_the_memory_limit(hidden: ServedModel, data_owner: Owner) -> None:
+def test_weights_and_keys_share_the_disk_limit(hidden: ServedModel, data_owner: Owner) -> None:
     """There is room for one client only: the second one's uploads drive out the first one's."""
     other = make_owner(data_owner.plan)
-    room = kinds_of(hidden)
-    settings = Settings(key_memory=room)
+    room = hidden.key_kind.file_bytes(0) + len(weights_for(data_owner, make_key_id(data_owner)))
+    settings = Settings(key_disk=room)
     with (
         live({"hidden": hidden}, settings) as url,
         httpx.Client(base_url=url, trust_env=False) as http,
@@ -208,61 +205,7 @@ def test_weights_and_keys_share_the_memory_limit(hidden: ServedModel, data_owner
         assert "left the server's memory" in sentence(predict(http, data_owner, first), 409)
         put_weights(http, weights_for(data_owner, first))
         assert error_of(predict(http, data_owner, first), data_owner) < ERROR
-        assert scrape(http)("key_memory_bytes") <= room
-
-
-def test_weights_on_disk_survive_and_damaged_ones_are_dropped(
-    hidden: ServedModel, data_owner: Owner, tmp_path: Path
-) -> None:
-    kind = hidden.weight_kind
-    assert kind is not None
-    key_id = make_key_id(data_owner)
-    data = weights_for(data_owner, key_id)
-    assert KeyStore(1, tmp_path).put(kind, data) == key_id
-    found = KeyStore(1, tmp_path).get(kind, key_id)
-    assert found is not None and len(found.diagonals["dense"]) == 8
-    (path,) = tmp_path.glob("*/*.weights")
-    store = KeyStore(10 * kind.memory_bytes, tmp_path)
-    store.put(kind, data)
-    with pytest.raises(WireError):  # the checksum of what is there, behind other bytes
-        store.put(kind, data[:5000] + bytes([data[5000] ^ 1]) + data[5001:])
-    assert store.put(kind, data) == key_id and store.snapshot()["weights_held"] == 1
-    later = weights_for(data_owner, key_id, outsourced_plan(1))
-    KeyStore(1, tmp_path).put(kind, later)
-    assert path.read_bytes() == later
-    assert KeyStore(1, tmp_path).get(kind, "ab" * 32) is None
-    path.rename(path.with_name("ab" * 32 + ".weights"))
-    assert KeyStore(1, tmp_path).get(kind, "ab" * 32) is None  # under another key's name
-    path.write_bytes(later[:-40] + bytes([later[-40] ^ 1]) + later[-39:])
-    store = KeyStore(1, tmp_path)
-    assert store.has(kind, key_id) and store.get(kind, key_id) is None
-    assert not store.has(kind, key_id) and list(tmp_path.glob("*/*")) == []
-
-
-def test_uploads_at_once_leave_the_same_in_memory_and_on_disk(
-    hidden: ServedModel, data_owner: Owner, tmp_path: Path
-) -> None:
-    kind = hidden.weight_kind
-    assert kind is not None
-    key_id = make_key_id(data_owner)
-    uploads = [weights_for(data_owner, key_id), weights_for(data_owner, key_id, outsourced_plan(1))]
-    store = KeyStore(10 * kind.memory_bytes, tmp_path)
-    for _ in range(10):
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda data: store.put(kind, data), uploads * 4))
-        (path,) = tmp_path.glob("*/*.weights")
-        held = store._ready[kind, key_id]
-        assert kind.identify(path.read_bytes()).content == held.content
-
-
-def test_the_disk_limit_counts_weights(hidden: ServedModel, data_owner: Owner, tmp_path: Path) -> None:
-    kind = hidden.weight_kind
-    assert kind is not None
-    data = weights_for(data_owner, make_key_id(data_owner))
-    store = KeyStore(1, tmp_path, disk_limit=len(data))
-    store.put(hidden.key_kind, data_owner.keys)
-    store.put(kind, data)
-    assert [path.suffix for path in tmp_path.glob("*/*")] == [".weights"]
+        assert scrape(http)("key_disk_bytes") <= room
 
 
 def test_limits_that_no_client_can_meet_are_told_at_the_start(hidden: ServedModel) -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.serving.keys.key_store import KeyStore
-from hetorch.serving.models import ServedModel
+from hetorch.serving.keys.uploads import UploadLimits, Uploads
+from hetorch.serving.models import Registry, ServedModel
 from hetorch.serving.service import Service
 from hetorch.serving.work.crew import WorkLimits
 from hetorch.serving.work.thread_pool import ThreadPool
@@ -53,10 +54,13 @@ async def running(
     """Run a service until the block ends; gives it and what it counts."""
     counts = Counts()
     limits = WorkLimits(workers, queue, per_lane, 1 << 28, work_memory, worker_memory)
+    registry = Registry(models)
+    keys = KeyStore(1 << 30)
     service = Service(
-        models,
-        keys=KeyStore(1 << 30),
-        workers=WorkerPool(models, limits, counts),
+        registry,
+        keys=keys,
+        uploads=Uploads(keys, UploadLimits()),
+        workers=WorkerPool(registry.all(), limits, counts),
         parsers=ThreadPool(2, 16),
         metrics=counts,
         request_timeout=120,

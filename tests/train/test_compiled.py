@@ -119,6 +119,28 @@ def test_an_activation_takes_its_levels_and_nothing_else_does(name: str, degree:
     assert plan.public().input_level == maps + activations * LEVELS[degree or 2]
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("share", [1e-2, 1e-4])
+def test_leading_coefficients_that_nearly_vanish_are_exact_on_as_many_levels(name: str, share: float) -> None:
+    make, _, maps, activations = NETWORKS[name]
+    earlier, x, _ = compiled(name, 4)
+    model = make(activation(4)).double()
+    model.load_state_dict(earlier.state_dict())
+    with torch.no_grad():
+        for part in model.modules():
+            if isinstance(part, ht.PolyAct):
+                part.coefficients[0, -1] *= share
+    plan = hetorch.compile(model.eval(), x)
+    expected = outputs(model, x)
+    assert (
+        np.abs(hetorch.simulate(plan, x.numpy(), noise=False) - expected).max()
+        < EXACT * np.abs(expected).max()
+    )
+    assert plan.public().input_level == maps + activations * LEVELS[4]
+    results = hetorch.run_encrypted(plan, x[:1].numpy())
+    assert np.abs(results - expected[:1]).max() <= plan.report.predicted_error * plan.report.output_range
+
+
 @pytest.mark.parametrize(
     ("name", "degree"), [("linear", 8), ("convolutions", 4), ("residual", 2), ("linear", 0)]
 )

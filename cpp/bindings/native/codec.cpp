@@ -1,5 +1,6 @@
 #include "bindings/native/module.h"
 #include "codec/objects.h"
+#include "codec/packed_keys.h"
 
 namespace hetorch::bindings {
 namespace {
@@ -13,9 +14,38 @@ auto load_with(const nb::bytes& bytes, nb::callable expand, const Load& load) {
   return load(data, expander);
 }
 
+// Read-only bytes of a Python object, such as a mapped file.
+using Bytes = nb::ndarray<const std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+std::shared_ptr<rlwe::SwitchingKey> map_switching_key(const ckks::Context& context, const Bytes& data,
+                                                      std::size_t offset, std::size_t level, const Shape& shape) {
+  const rlwe::KeyFamily& family = family_of(context, shape);
+  const std::size_t length = codec::packed_key_bytes(level, family);
+  if (offset > data.size() || length > data.size() - offset) throw codec::FormatError("the data ends inside a key");
+  // The array is a reference to the Python object; its destructor acquires the GIL where it is needed.
+  return std::make_shared<rlwe::SwitchingKey>(
+      codec::map_key({data.data() + offset, length}, level, family, std::make_shared<const Bytes>(data)));
+}
+
+void bind_packed_keys(nb::module_& m) {
+  m.def(
+      "packed_key_bytes",
+      [](const ckks::Context& c, std::size_t level, const Shape& family) {
+        return codec::packed_key_bytes(level, family_of(c, family));
+      },
+      "context"_a, "level"_a, "family"_a = nb::none());
+  m.def(
+      "pack_switching_key",
+      [](const ckks::Context& c, const rlwe::SwitchingKey& key) { return to_bytes(codec::pack_key(key, c)); },
+      "context"_a, "key"_a);
+  m.def("map_switching_key", &map_switching_key, "context"_a, "data"_a, "offset"_a, "level"_a, "family"_a = nb::none(),
+        "Return the key at `offset` of read-only bytes, which stay in use as long as the key.");
+}
+
 }  // namespace
 
 void bind_codec(nb::module_& m) {
+  bind_packed_keys(m);
   m.def(
       "ciphertext_bytes",
       [](const ckks::Context& c, std::size_t level, std::size_t parts, bool seeded) {

@@ -93,8 +93,8 @@ def _engine(missing: list[str], advice: list[str]) -> dict[str, object]:
 
 
 def _vault(missing: list[str], advice: list[str]) -> str:
-    from hetorch.client.private_files import ANOTHER_FOLDER
-    from hetorch.client.vault import Vault, default_vault_path
+    from hetorch.client.private_files import ANOTHER_FOLDER, private_folder
+    from hetorch.client.vault import default_vault_path
     from hetorch.errors import VaultError
 
     try:
@@ -108,7 +108,7 @@ def _vault(missing: list[str], advice: list[str]) -> str:
             return "none"
         return f"{path} (is made on first use)"
     try:
-        Vault(path)
+        private_folder(path)
     except VaultError as error:
         missing.append(str(error))
     return str(path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,16 +14,15 @@ from hetorch.cli.credential_options import (
     TokenFileOption,
     read_credentials,
 )
+from hetorch.cli.vault_options import PassphraseOption, VaultOption, open_vault
 from hetorch.quantities import size_text
 
 
 def keygen(
     target: Annotated[str, typer.Argument(metavar="PLAN|URL", help="A plan folder or a server's address.")],
     model: Annotated[str | None, typer.Option(help="The model's name, if the server has several.")] = None,
-    vault: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
-    ] = None,
+    vault: VaultOption = None,
+    passphrase_file: PassphraseOption = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds to wait for each answer of the server; a minute by default.")
     ] = None,
@@ -41,7 +39,6 @@ def keygen(
     Example: [bold]hetorch keygen http://127.0.0.1:8000[/bold]
     """
     from hetorch.cli.target import public_plan
-    from hetorch.client import Vault
     from hetorch.client.key_making import stored_evaluation_keys
     from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
 
@@ -49,7 +46,7 @@ def keygen(
         target, model, timeout, read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
     )
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
-    opened = Vault(vault)
+    opened = open_vault(vault, passphrase_file)
     progress = False if as_json else None
     keys = stored_evaluation_keys(plan, opened, progress)
     if as_json:

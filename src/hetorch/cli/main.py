@@ -24,6 +24,7 @@ from hetorch.cli.evaluate import evaluate_plan
 from hetorch.cli.help_text import paragraphs
 from hetorch.cli.inspect import inspect
 from hetorch.cli.keygen import keygen
+from hetorch.cli.models import models
 from hetorch.cli.numbers import with_finite_numbers
 from hetorch.cli.option_names import OptionNames
 from hetorch.cli.predict import predict
@@ -35,6 +36,7 @@ from hetorch.cli.top import top
 from hetorch.cli.trace import trace
 from hetorch.cli.tune import tune
 from hetorch.cli.upload_weights import upload_weights
+from hetorch.cli.vault import vault
 from hetorch.cli.without_weights import without_weights
 from hetorch.errors import HetorchError
 from hetorch.optional_packages import missing_package
@@ -82,6 +84,8 @@ for _name, _verb in VERBS.items():
     app.command(_name, help=paragraphs(_verb.__doc__))(with_finite_numbers(_verb))
 app.add_typer(cache)
 app.add_typer(token)
+app.add_typer(models)
+app.add_typer(vault)
 
 
 def _show_version(wanted: bool) -> None:

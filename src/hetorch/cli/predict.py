@@ -17,6 +17,7 @@ from hetorch.cli.credential_options import (
     TokenFileOption,
     read_credentials,
 )
+from hetorch.cli.vault_options import PassphraseOption, VaultOption, open_vault
 from hetorch.errors import InputError
 from hetorch.quantities import count_text
 
@@ -47,10 +48,8 @@ def predict(
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(help="The model's name, if the server has several.")] = None,
-    vault: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
-    ] = None,
+    vault: VaultOption = None,
+    passphrase_file: PassphraseOption = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -127,7 +126,7 @@ def predict(
     with Client(
         url,
         model=model,
-        vault=vault,
+        vault=open_vault(vault, passphrase_file),
         timeout=timeout,
         progress=False if as_json else None,
         weights=weights,

@@ -15,6 +15,7 @@ from hetorch.cli.credential_options import (
     TokenFileOption,
     read_credentials,
 )
+from hetorch.cli.vault_options import PassphraseOption, VaultOption, open_vault
 from hetorch.quantities import size_text
 
 
@@ -22,10 +23,8 @@ def public_key(
     target: Annotated[str, typer.Argument(metavar="PLAN|URL", help="A plan folder or a server's address.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The file to write; it is not secret.")],
     model: Annotated[str | None, typer.Option(help="The model's name, if the server has several.")] = None,
-    vault: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the key vault; $HETORCH_VAULT, else ~/.local/share/hetorch/keys."),
-    ] = None,
+    vault: VaultOption = None,
+    passphrase_file: PassphraseOption = None,
     timeout: Annotated[
         float | None, typer.Option(help="Seconds to wait for each answer of the server; a minute by default.")
     ] = None,
@@ -43,7 +42,6 @@ def public_key(
     """
     from hetorch.cli.output_paths import check_file
     from hetorch.cli.target import public_plan
-    from hetorch.client import Vault
     from hetorch.client.key_making import public_key_message
     from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
     from hetorch.errors import StorageError
@@ -53,7 +51,7 @@ def public_key(
         target, model, timeout, read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
     )
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
-    opened = Vault(vault)
+    opened = open_vault(vault, passphrase_file)
     progress = False if as_json else None
     message = public_key_message(plan, opened, progress)
     try:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,9 @@ from hetorch.cli.serve_options import PLANS, takes_settings
 
 if TYPE_CHECKING:
     from hetorch.server.configuration.sources import Configuration
+    from hetorch.server.deployment import Deployment
+    from hetorch.serving.models import ServedModel
+    from hetorch.serving.models.model_folder import ModelFolder
 
 ENCODING = "encoding weights"
 
@@ -63,7 +67,7 @@ def serve(
 
     given = flags | ({PLANS: [str(plan) for plan in plans]} if plans else {})
     configuration = configure(given, os.environ, config)
-    if not configuration.deployment.plans:
+    if not configuration.deployment.plans and configuration.deployment.models_folder is None:
         raise typer.BadParameter("no plan is named here or in the configuration", param_hint="'PLAN'")
     if check_config:
         _check(configuration)
@@ -109,7 +113,6 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
     from hetorch.server.exposure import check_exposure
     from hetorch.server.run import bind, leave_computations, ready_file, run, stopped_by_signals
     from hetorch.server.telemetry import export_traces
-    from hetorch.serving.models import load_models
 
     deployment, settings = configuration.deployment, configuration.settings
     if settings.traces:
@@ -122,7 +125,7 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
         ready_file(deployment.ready_file) as tell_ready,
     ):
         check_exposure(bound, settings, tls=tls is not None)
-        models = load_models(deployment.plans, deployment.memory_limit, engine=deployment.engine)
+        models, folder = _load(deployment)
 
         def listening(address: str) -> None:
             encoding.close()
@@ -131,11 +134,24 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
 
         with contextlib.ExitStack() as encoding:
             report = encoding.enter_context(reporting(False if as_json else None, ENCODING))
-            app = create_app(models, settings, report)
+            app = create_app(models, settings, report, folder)
             run(app, bound, settings, listening, tls=tls)
     if not as_json:
         logging.getLogger("hetorch.server").info("stopped")
     leave_computations()
+
+
+def _load(deployment: Deployment) -> tuple[Mapping[str, ServedModel], ModelFolder | None]:
+    """Return the models of the plans and of the folder, and the folder."""
+    from hetorch.serving.models import load_models
+    from hetorch.serving.models.model_folder import ModelFolder, load_registry
+
+    limit, engine = deployment.memory_limit, deployment.engine
+    models = load_models(deployment.plans, limit, engine=engine) if deployment.plans else {}
+    if deployment.models_folder is None:
+        return models, None
+    folder = ModelFolder(deployment.models_folder, engine, limit)
+    return load_registry(models, folder), folder
 
 
 def _run_on_ray(configuration: Configuration, *, as_json: bool) -> None:

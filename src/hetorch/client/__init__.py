@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hetorch.client.async_client import AsyncClient
 from hetorch.client.client import Client
+from hetorch.client.jobs import AsyncJob, Job
+from hetorch.client.sealing import KeyWrap
 from hetorch.client.timing import StepTimings
 from hetorch.client.vault import StoredKeys, Vault, default_vault_path
 from hetorch.client.weights import upload_weights
@@ -12,8 +14,11 @@ from hetorch.errors import InputRangeWarning
 
 __all__ = [
     "AsyncClient",
+    "AsyncJob",
     "Client",
     "InputRangeWarning",
+    "Job",
+    "KeyWrap",
     "Sharing",
     "StepTimings",
     "StoredKeys",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from hetorch.client.client_base import ClientBase
 from hetorch.client.event_loop import EventLoopDriver
+from hetorch.client.jobs import AsyncJob
 from hetorch.client.vault import StoredKeys
 from hetorch.client.weights import WeightSource
 from hetorch.engine.sharing import Sharing
@@ -51,6 +52,10 @@ class AsyncClient(ClientBase):
         """Return the model's output for one sample or a batch of samples, as Client.predict."""
         return await self._session.predict(x, for_sharing)
 
+    async def submit(self, x: object, *, for_sharing: Sharing | None = None) -> AsyncJob:
+        """Ask for the model's output without waiting for it, as Client.submit."""
+        return AsyncJob(await self._session.submit(x, for_sharing))
+
     async def predict_proba(self, x: object, *, for_sharing: Sharing | None = None) -> Any:
         """Return the probabilities of the classes, as Client.predict_proba."""
         return await self._session.predict_proba(x, for_sharing)
@@ -66,6 +71,10 @@ class AsyncClient(ClientBase):
     async def upload_weights(self, weights: WeightSource) -> None:
         """Upload the weights of a model that the server must not see, as Client.upload_weights."""
         await self._session.upload_weights(weights)
+
+    async def rotate_keys(self) -> bool:
+        """Replace the keys of this plan, as Client.rotate_keys."""
+        return await self._session.rotate_keys()
 
     async def public_key(self) -> bytes:
         """Return the public key for the model's owner, as Client.public_key."""

@@ -18,8 +18,6 @@ from hetorch.wire.limits import MAX_ANSWER_BYTES
 
 MAX_CONNECT_SECONDS = 10.0
 """Longest time for making a connection, in seconds, also where one request may take longer."""
-PIECE_BYTES = 1 << 20
-"""Bytes of a large body that are read and sent at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +26,6 @@ class Body:
 
     size: int
     pieces: Callable[[], Iterable[bytes]]
-
-
-def bytes_body(data: bytes, report: Callable[[int, int], None]) -> Body:
-    """Return a body with these bytes; `report` is called with the bytes sent and all bytes as they are sent."""
-
-    def pieces() -> Iterable[bytes]:
-        for begin in range(0, len(data), PIECE_BYTES):
-            report(begin, len(data))
-            yield data[begin : begin + PIECE_BYTES]
-        report(len(data), len(data))
-
-    return Body(len(data), pieces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hetorch.client.blocking import BlockingDriver, finish
 from hetorch.client.client_base import ClientBase
+from hetorch.client.jobs import Job
 from hetorch.client.vault import StoredKeys
 from hetorch.client.weights import WeightSource
 from hetorch.engine.sharing import Sharing
@@ -24,8 +25,11 @@ class Client(ClientBase):
 
     Args:
         url: base address, such as "http://127.0.0.1:8000". Name and password for a proxy that asks for them may be
-            part of it, as in "https://name:password@host"; messages leave them out.
-        vault: a Vault, or the path of its folder; `default_vault_path()` if left out.
+            part of it, as in "https://name:password@host"; messages leave them out. Several addresses are those of
+            servers with the same plan: where one is busy or away, the next one is asked, which the log tells. Each gets
+            keys and weights when it is used.
+        vault: a Vault, or the path of its folder; `default_vault_path()` if left out. A sealed one is opened with the
+            passphrase in the environment's HETORCH_VAULT_PASSPHRASE, or by Vault(path, passphrase=…).
         model: the model's name; may be left out if the server has only one.
         timeout: seconds for one request. By default as long as the server allows (300 s unless its owner chose
             another limit, `hetorch serve --request-timeout`), and half a minute more.
@@ -118,6 +122,21 @@ class Client(ClientBase):
         """
         return finish(self._session.predict(x, for_sharing))
 
+    def submit(self, x: object, *, for_sharing: Sharing | None = None) -> Job:
+        """Ask for the model's output without waiting for it.
+
+            job = client.submit(x)
+            print(job.progress)
+            y = job.result()
+
+        Arguments and errors are those of `predict`. The server keeps the result for a day, unless its owner chose
+        another time, or until it was fetched.
+
+        Returns:
+            A Job with `progress`, `result()` and `cancel()`. It is bound to this client.
+        """
+        return Job(finish(self._session.submit(x, for_sharing)))
+
     def predict_proba(self, x: object, *, for_sharing: Sharing | None = None) -> Any:
         """Return the probabilities of the classes, as predict_proba of the scikit-learn classifier does.
 
@@ -180,6 +199,23 @@ class Client(ClientBase):
             RemoteError: the server cannot be reached or refuses.
         """
         finish(self._session.upload_weights(weights))
+
+    def rotate_keys(self) -> bool:
+        """Replace the secret key of this plan's parameters, and the evaluation keys here and on the servers.
+
+        What was encrypted under the old key cannot be decrypted any more. Other plans with the same parameters have the
+        same secret key: theirs are made again when they are used, and their old ones stay on their servers. A model
+        whose weights are in a file needs another file, for the new public key. Calls of other threads that are under
+        way end with an answer or an error.
+
+        Returns:
+            True if no server has the old evaluation keys any more; the log names those that may have them.
+
+        Raises:
+            VaultError: the vault cannot be written.
+            RemoteError: no server takes the new keys now; the next prediction uploads them.
+        """
+        return finish(self._session.rotate_keys())
 
     def public_key(self) -> bytes:
         """Return the public key with which the model's owner encrypts the weights for this client.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from hetorch.client.credentials import Credentials, StrPath
 from hetorch.client.driver import AnyTransport, Driver
@@ -28,7 +28,7 @@ class ClientBase:
 
     def __init__(
         self,
-        url: str,
+        url: str | Sequence[str],
         *,
         vault: Vault | str | os.PathLike[str] | None = None,
         model: str | None = None,
@@ -49,15 +49,20 @@ class ClientBase:
     ) -> None:
         if deadline is not None and not deadline > 0:
             raise InputError(f"deadline must be a positive number of seconds, got {deadline!r}")
-        driver, opened = self._driver(), vault if isinstance(vault, Vault) else Vault(vault)
+        driver, own_vault = self._driver(), not isinstance(vault, Vault)
+        opened = vault if isinstance(vault, Vault) else Vault(vault)
         credentials = Credentials(token, headers, verify, cert, allow_plain_http)
-        connection = Transport(
-            url, timeout=timeout, credentials=credentials, transport=transport, driver=driver
-        )
+        urls = [url] if isinstance(url, str) or not isinstance(url, Sequence) else list(url)
+        if not urls:
+            raise InputError("there is no address; give the server's, such as http://host:port")
+        connections = [
+            Transport(one, timeout=timeout, credentials=credentials, transport=transport, driver=driver)
+            for one in urls
+        ]
         wishes = Wishes(
             model, allow_insecure, max_key_bytes, max_message_bytes, progress, weights, pinned, deadline
         )
-        self._session = Session(connection, driver, opened, wishes)
+        self._session = Session(connections, driver, opened, wishes, own_vault=own_vault)
         self._open()
 
     def _open(self) -> None:
@@ -66,7 +71,7 @@ class ClientBase:
     def __repr__(self) -> str:
         session = self._session
         return (
-            f"{type(self).__name__}({session.transport.url!r}, model={session.model!r}: {self.plan.input_shape} -> "
+            f"{type(self).__name__}({session.servers.url!r}, model={session.model!r}: {self.plan.input_shape} -> "
             f"{self.plan.output_shape}, vault={str(session.vault.path)!r}{', closed' if session.closed else ''})"
         )
 

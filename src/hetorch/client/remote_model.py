@@ -14,6 +14,13 @@ from hetorch.wire.codes import Code
 from hetorch.wire.jobs import PREFER_HEADER, dump_preference, load_job
 from hetorch.wire.limits import MAX_ANSWER_BYTES, REQUEST_SECONDS
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER, load_time_limit
+from hetorch.wire.uploads import (
+    UploadRequest,
+    UploadState,
+    dump_upload_request,
+    load_offset,
+    load_upload_state,
+)
 
 
 class RemoteModel:
@@ -47,15 +54,40 @@ class RemoteModel:
         """Ask whether the server has encrypted weights for these evaluation keys."""
         return await self._is_there(addresses.stored_weights(self.name, key_id), Code.WEIGHTS_MISSING)
 
-    async def put_keys(self, key_id: str, content: Body) -> None:
-        """Upload evaluation keys."""
-        answer = await self._transport.send("PUT", addresses.keys(self.name), content=content)
-        stored = load_key_id(answer.body)
-        if stored != key_id:
-            raise WireError(f"the server stored the keys as {stored[:12]}…, they are {key_id[:12]}…")
+    async def begin_upload(self, request: UploadRequest) -> UploadState:
+        """Begin an upload in pieces, or find the one of the same bytes."""
+        answer = await self._transport.send(
+            "POST",
+            addresses.begin_upload(self.name),
+            content=dump_upload_request(request),
+            headers={"Content-Type": addresses.JSON},
+        )
+        return load_upload_state(answer.body)
+
+    async def continue_upload(self, state: UploadState, piece: bytes) -> UploadState | str:
+        """Send the bytes that follow; return the new state, or the key id when the upload is complete."""
+        answer = await self._transport.send(
+            "PATCH",
+            addresses.upload(state.upload),
+            content=piece,
+            headers={addresses.UPLOAD_OFFSET_HEADER: str(state.offset)},
+            repeats=0,
+        )
+        if answer.body:
+            return load_key_id(answer.body)
+        return UploadState(state.upload, load_offset(answer.headers.get(addresses.UPLOAD_OFFSET_HEADER, "")))
+
+    async def pause(self, seconds: float) -> None:
+        """Wait."""
+        await self._transport.pause(seconds)
+
+    async def delete_keys(self, key_id: str) -> None:
+        """Delete evaluation keys, and the weights that belong to them."""
+        await self._transport.send("DELETE", addresses.stored_keys(self.name, key_id))
 
     async def put_weights(self, key_id: str, body: Body) -> None:
-        """Upload encrypted weights for these evaluation keys, in place of those that the server may have."""
+        """Upload encrypted weights for these evaluation keys, in place of those that the server may have, in one
+        request: for weights that are encrypted as they are sent, and would be others the next time."""
         answer = await self._transport.send("PUT", addresses.weights(self.name), content=body)
         stored = load_key_id(answer.body)
         if stored != key_id:
@@ -63,9 +95,9 @@ class RemoteModel:
                 f"the server stored the weights for the keys {stored[:12]}…, they are for {key_id[:12]}…"
             )
 
-    async def predict(self, key_id: str, request: bytes, limit: int, *, patient: bool = True) -> Answer:
+    async def predict(self, key_id: str, request: bytes, limit: int) -> Answer:
         """Send a predict request, and wait for its job if the server makes one; the body of the answer has at most
-        `limit` bytes. `patient` as for Transport.send."""
+        `limit` bytes."""
         answer = await self._transport.send(
             "POST",
             addresses.predict(self.name),
@@ -73,7 +105,6 @@ class RemoteModel:
             headers={addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference(self._patience)},
             limit=max(limit, MAX_ANSWER_BYTES),
             repeats=PREDICT_REPEATS,
-            patient=patient,
         )
         return await self.jobs.finished(answer, limit)
 

@@ -30,6 +30,7 @@ JITTER = 0.25
 together."""
 
 _END: ContextVar[float | None] = ContextVar("end of the running call", default=None)
+_HURRIED: ContextVar[bool] = ContextVar("another server is there", default=False)
 
 
 @contextmanager
@@ -44,6 +45,21 @@ def within(seconds: float | None) -> Iterator[None]:
         yield
     finally:
         _END.reset(token)
+
+
+@contextmanager
+def hurried(yes: bool = True) -> Iterator[None]:
+    """Send nothing again in the block, for this thread or task, since there is another server to ask."""
+    token = _HURRIED.set(yes)
+    try:
+        yield
+    finally:
+        _HURRIED.reset(token)
+
+
+def in_a_hurry() -> bool:
+    """Return True in a block of `hurried`."""
+    return _HURRIED.get()
 
 
 def time_left(url: str) -> float | None:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.client.catalogue import choose_model
 from hetorch.client.driver import Driver
 from hetorch.client.gathering import Gathering
+from hetorch.client.jobs import JobSteps, Piece
 from hetorch.client.key_making import public_key_message, secret_key, stored_evaluation_keys
 from hetorch.client.pinning import PinnedPlan, check_pinned
+from hetorch.client.remote_jobs import told_of_jobs
 from hetorch.client.remote_model import RemoteModel
 from hetorch.client.retries import within
+from hetorch.client.servers import Server, Servers
 from hetorch.client.sharing_noise import checked_sharing
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Answer, Transport
 from hetorch.client.trust import check_plan
-from hetorch.client.uploads import Uploads
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
 from hetorch.engine.secret import SecretKey, flood
@@ -29,14 +31,21 @@ from hetorch.engine.sharing import Sharing
 from hetorch.errors import InputError, RemoteError, WireError
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
-from hetorch.progress import ProgressOption, counted, reporting
+from hetorch.progress import Progress, ProgressOption, counted, reporting
 from hetorch.wire.addresses import SERVER_TIMING_HEADER
+from hetorch.wire.jobs import JobStatus
 from hetorch.wire.predict import dump_request, load_response, response_limits
 from hetorch.wire.server_timing import load_server_timing
 
 T = TypeVar("T")
 Array = NDArray[np.float64]
 
+FAR = (
+    "the input holds a value on which nothing can be computed with this model, far beyond the calibrated range or "
+    "beyond what its parameters hold; the InputRangeWarning before names it. It was computed on all the same, so that "
+    "the server does not see it, and the result is not returned: it means nothing"
+)
+"""The sentence for such an input, the same whatever its size."""
 PREDICTING = "encrypted predictions"
 """The stage that Progress is told."""
 
@@ -56,80 +65,94 @@ class Wishes:
 
 
 class Session:
-    """One model of a server, with the keys of one vault. Many threads, or the tasks of one loop, may use one.
+    """One model of one server or several, with the keys of one vault. Many threads, or the tasks of one loop, may use
+    a session.
 
     `open` comes first. The methods without `async` check their arguments at once and return a coroutine, so that
     warnings name the line of the user, `stacklevel` frames above their caller.
     """
 
-    def __init__(self, transport: Transport, driver: Driver, vault: Vault, wishes: Wishes) -> None:
-        self.transport = transport
+    def __init__(
+        self,
+        transports: Sequence[Transport],
+        driver: Driver,
+        vault: Vault,
+        wishes: Wishes,
+        *,
+        own_vault: bool,
+    ) -> None:
         self.vault = vault
+        self._own_vault = own_vault
+        self.servers = Servers(transports, vault, wishes.progress)
         self.timings: list[StepTimings] = []
         self.key_bytes = self.request_bytes = self.response_bytes = 0
         self.closed = False
         self._driver = driver
         self._wishes = wishes
         self._preparing = driver.lock()
-        self._opened: tuple[RemoteModel, PublicPlan, Uploads] | None = None
-        self._secret: SecretKey | None = None
+        self._own: tuple[str, SecretKey] | None = None
         self._gathering: Gathering | None = None
         self._pinned = False
 
     @property
-    def opened(self) -> tuple[RemoteModel, PublicPlan, Uploads]:
-        """The model, its plan and the uploads for it; RemoteError if the session is closed, or not open yet."""
-        if self.closed:
-            raise RemoteError(f"this client of {self.transport.url} is closed; make a new one")
-        if self._opened is None:
-            raise RemoteError(
-                f"this client of {self.transport.url} is not open yet; use `async with`, or await its open()"
-            )
-        return self._opened
-
-    @property
     def model(self) -> str:
         """The model's name, of a closed session too."""
-        return (self._opened or self.opened)[0].name
+        return self._model()[0]
 
     @property
     def plan(self) -> PublicPlan:
         """The public plan, of a closed session too."""
-        return (self._opened or self.opened)[1]
+        return self._model()[1]
+
+    def _model(self) -> tuple[str, PublicPlan]:
+        if self.servers.model is None:
+            raise RemoteError(
+                f"this client of {self.servers.url} is not open yet; use `async with`, or await its open()"
+            )
+        return self.servers.model
+
+    def _check_open(self) -> PublicPlan:
+        """Return the public plan; RemoteError if the session is closed or not open yet."""
+        if self.closed:
+            raise RemoteError(f"this client of {self.servers.url} is closed; make a new one")
+        return self.plan
 
     async def open(self) -> None:
         """Fetch and check the public plan, once; the connections are closed if it cannot be used."""
-        if self._opened is not None:
+        if self.servers.model is not None:
             return
-        wishes = self._wishes
         try:
-            remote = await choose_model(self.transport, wishes.model)
-            plan = await remote.public_plan()
-            check_plan(
-                plan,
-                allow_insecure=wishes.allow_insecure,
-                max_key_bytes=wishes.max_key_bytes,
-                max_message_bytes=wishes.max_message_bytes,
-            )
-            if wishes.pinned is not None:
-                check_pinned(plan, wishes.pinned)
-            weights = None if wishes.weights is None else open_source(plan, wishes.weights)
+            with within(self._wishes.deadline):
+                plan = await self.servers.choose(self._wishes.model, self._check_plan)
         except BaseException:
-            await self.transport.close()
+            await self.servers.close()
             raise
-        uploads = Uploads(remote, plan, self.vault, weights, wishes.progress)
+        self._gathering = Gathering(self._driver, self.servers.url, plan.batch_size, self._predict_batch)
+
+    def _check_plan(self, plan: PublicPlan) -> None:
+        """Raise an error unless a server's plan may be used; open the weights that belong to it."""
+        wishes = self._wishes
+        check_plan(
+            plan,
+            allow_insecure=wishes.allow_insecure,
+            max_key_bytes=wishes.max_key_bytes,
+            max_message_bytes=wishes.max_message_bytes,
+        )
+        if wishes.pinned is not None:
+            check_pinned(plan, wishes.pinned)
+        weights = self.servers.weights = None if wishes.weights is None else open_source(plan, wishes.weights)
         # open_source compared a whole plan with the server's.
         self._pinned = wishes.pinned is not None or isinstance(weights, Plan)
-        self._gathering = Gathering(self._driver, self.transport.url, plan.batch_size, self._predict_batch)
-        self._opened = remote, plan, uploads
 
     async def close(self) -> None:
         """Close the connections, and wipe the secret key."""
         self.closed = True
-        secret, self._secret = self._secret, None
-        if secret is not None:
-            secret.wipe()
-        await self.transport.close()
+        own, self._own = self._own, None
+        if own is not None:
+            own[1].wipe()
+        if self._own_vault:
+            self.vault.close()
+        await self.servers.close()
 
     def predict(self, x: object, sharing: Sharing | None, stacklevel: int = 1) -> Coroutine[Any, Any, Any]:
         """Return the model's output, as hetorch.Client does."""
@@ -158,6 +181,16 @@ class Session:
         results = self.predict_samples(samples, sharing)
         return _after(results, lambda rows: interface.labels(rows[0] if single else rows))
 
+    def submit(
+        self, x: object, sharing: Sharing | None, stacklevel: int = 1
+    ) -> Coroutine[Any, Any, JobSteps]:
+        """Ask for the model's output by jobs, as hetorch.Client does."""
+        plan = self.plan
+        samples, single = plan.samples(x, fewest=1, refuse_far=False, stacklevel=stacklevel + 1)
+        if sharing is not None:
+            sharing = checked_sharing(plan, sharing, len(samples), pinned=self._pinned)
+        return self._submit(samples, sharing, lambda rows: plan.named(rows[0] if single else rows))
+
     def predict_samples(self, samples: Array, sharing: Sharing | None) -> Coroutine[Any, Any, Array]:
         """Return the results (batch, *output_shape) of samples that plan.samples returned, in their order."""
         if sharing is not None:
@@ -166,21 +199,42 @@ class Session:
 
     async def prepare(self) -> StoredKeys:
         """Make the keys if the vault has none, and upload keys and weights that the server does not have."""
-        uploads = self.opened[2]
+        self._check_open()
+        return await self.servers.first(self._prepared)
+
+    async def _prepared(self, server: Server) -> StoredKeys:
         async with self._preparing:
+            _, uploads = await self.servers.join(server)
             if not self.key_bytes:
                 await self._driver.compute(self.make_keys)
             keys = await uploads.prepare()
-        self.key_bytes = keys.size
+            self.key_bytes = keys.size
         return keys
 
     async def upload_weights(self, weights: WeightSource) -> None:
-        """Upload the weights of a model that the server must not see, in place of those that it has."""
-        _, plan, uploads = self.opened
+        """Upload the weights of a model that the servers must not see, in place of those that they have."""
+        opened = open_source(self._check_open(), weights)
         with within(self._wishes.deadline):
             async with self._preparing:
                 await self._driver.compute(self.make_keys)
-                await uploads.replace_weights(open_source(plan, weights))
+                self.servers.weights = opened
+                for server in self.servers.all:
+                    await (await self.servers.join(server))[1].replace_weights(opened)
+
+    async def rotate_keys(self) -> bool:
+        """Replace the secret key, and the evaluation keys here and on the servers, as hetorch.Client does."""
+        plan = self._check_open()
+        with within(self._wishes.deadline):
+            async with self._preparing:
+                old = self.vault.find_evaluation_keys(plan.parameters, plan.key_spec)
+                # First, so that no server keeps them because something failed in between.
+                gone = True if old is None else await self.servers.delete_keys(old.key_id)
+                await self._driver.compute(lambda: self.vault.replace_seed(plan.parameters))
+                self._own = None  # calls under way may still decrypt; the key is wiped when the last one ends
+                self.key_bytes = 0
+                self.servers.forget_uploads()
+            await self.prepare()
+        return gone
 
     def make_keys(self) -> StoredKeys:
         """Return the evaluation keys of the plan from the vault, making them first if it has none."""
@@ -191,14 +245,12 @@ class Session:
         return public_key_message(self.plan, self.vault, self._wishes.progress)
 
     async def _predict_samples(self, samples: Array, sharing: Sharing | None) -> Array:
-        progress, largest = self._wishes.progress, self.plan.largest_input
-        far = bool((np.abs(samples) > largest).any())
-        if far:  # The server chose the bound: it must not see by a missing request who is beyond it.
-            samples = np.clip(samples, -largest, largest)
+        progress = self._wishes.progress
+        samples, far = self._within_bound(samples)
         gathering = self._gathering
         assert gathering is not None  # the session is open
         with within(self._wishes.deadline), gathering.under_way() as alone:
-            await self.prepare()
+            self._check_open()
             size = self.plan.batch_size
             batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
             # A terminal shows one display at a time.
@@ -208,60 +260,118 @@ class Session:
                 for done, batch in enumerate(batches):
                     report(done, len(batches))
                     # The noise of shared results is that of one call.
-                    shared = sharing is not None
-                    results.append(
-                        await (self._predict_batch(batch, sharing) if shared else gathering.predict(batch))
-                    )
+                    work = self._predict_batch(batch, sharing) if sharing else gathering.predict(batch)
+                    with told_of_jobs(_telling(told, done, len(batches))):
+                        results.append(await work)
                 report(len(batches), len(batches))
         if far:
-            raise InputError(
-                "the input holds a value on which nothing can be computed with this model, far beyond the calibrated "
-                "range or beyond what its parameters hold; the InputRangeWarning before names it. It was computed on "
-                "all the same, so that the server does not see it, and the result is not returned: it means nothing"
-            )
+            raise InputError(FAR)
         return np.concatenate(results)
+
+    async def _submit(
+        self, samples: Array, sharing: Sharing | None, finish: Callable[[Array], Any]
+    ) -> JobSteps:
+        """Submit a job for each batch of samples; those that were, are cancelled if one cannot be."""
+        samples, far = self._within_bound(samples)
+        size, pieces = self.plan.batch_size, list[Piece]()
+
+        def finish_or_refuse(rows: Array) -> Any:
+            if far:
+                raise InputError(FAR)
+            return finish(rows)
+
+        steps = functools.partial(
+            JobSteps,
+            self.model,
+            finish=finish_or_refuse,
+            progress=self._wishes.progress,
+            lock=self._driver.lock(),
+        )
+        try:
+            with within(self._wishes.deadline):
+                for begin in range(0, len(samples), size):
+                    pieces.append(await self._submit_batch(samples[begin : begin + size], sharing))
+        except BaseException:
+            await steps(pieces=pieces).cancel()
+            raise
+        return steps(pieces=pieces)
+
+    async def _submit_batch(self, samples: Array, sharing: Sharing | None) -> Piece:
+        """Submit the job of at most plan.batch_size samples."""
+        plan, key_id, secret = await self._own_keys()
+        request = await self._driver.compute(lambda: _encrypted(plan, secret, samples, key_id))
+
+        async def act(server: Server) -> tuple[RemoteModel, str]:
+            return await self._supplied(server, lambda remote: _submitted(remote, key_id, request))
+
+        remote, job = await self.servers.first(act)
+
+        async def decrypt(body: bytes) -> Array:
+            return await self._driver.compute(
+                lambda: self._decrypted(secret, key_id, request, body, len(samples), sharing)
+            )
+
+        return Piece(remote.jobs, job, response_limits(plan).largest, decrypt)
+
+    def _within_bound(self, samples: Array) -> tuple[Array, bool]:
+        """Return samples that can be encoded, and True if some were cut for it. The server chose the bound: it must not
+        see by a missing request who is beyond it."""
+        largest = self.plan.largest_input
+        far = bool((np.abs(samples) > largest).any())
+        return (np.clip(samples, -largest, largest) if far else samples), far
 
     async def _predict_batch(self, samples: Array, sharing: Sharing | None = None) -> Array:
         """Predict at most plan.batch_size samples with one request; the results are in the order of the samples."""
-        plan = self.plan
-        key_id = (await self.prepare()).key_id
-        secret = await self._secret_key()
+        plan, key_id, secret = await self._own_keys()
         start = time.perf_counter()
         request = await self._driver.compute(lambda: _encrypted(plan, secret, samples, key_id))
         encrypted = time.perf_counter()
-        answer = await self._post(request, key_id)
+        answer = await self.servers.first(lambda server: self._post(server, request, key_id))
         received = time.perf_counter()
 
-        def decrypt() -> Array:
-            response = load_response(plan, answer.body, request)
-            if response.key_id != key_id:
-                raise WireError("the server's answer was made with other keys than ours; ask again")
-            if sharing is not None:
-                self.vault.record_shared(plan.parameters, sharing.queries)
-            slots = [secret.decrypt(ciphertext) for ciphertext in response.ciphertexts]
-            result = plan.unpack_batch(slots)[: len(samples)]
-            return result if sharing is None else flood(result, sharing)
-
-        result = await self._driver.compute(decrypt)
+        result = await self._driver.compute(
+            lambda: self._decrypted(secret, key_id, request, answer.body, len(samples), sharing)
+        )
         self._note(start, encrypted, received, answer)
         self.request_bytes, self.response_bytes = len(request), len(answer.body)
         return result
 
-    async def _secret_key(self) -> SecretKey:
-        plan = self.opened[1]
-        async with self._preparing:
-            if self._secret is None:
-                self._secret = await self._driver.compute(lambda: secret_key(plan, self.vault))
-            return self._secret
+    def _decrypted(
+        self, secret: SecretKey, key_id: str, request: bytes, body: bytes, count: int, sharing: Sharing | None
+    ) -> Array:
+        """Return the `count` results in the response to a request."""
+        plan = self._check_open()
+        response = load_response(plan, body, request)
+        if response.key_id != key_id:
+            raise WireError("the server's answer was made with other keys than ours; ask again")
+        if sharing is not None:
+            self.vault.record_shared(plan.parameters, sharing.queries)
+        slots = [secret.decrypt(ciphertext) for ciphertext in response.ciphertexts]
+        result = plan.unpack_batch(slots)[:count]
+        return result if sharing is None else flood(result, sharing)
 
-    async def _post(self, request: bytes, key_id: str) -> Answer:
-        """Send a request; upload keys or weights that the server has dropped, once each, and send it again."""
-        remote, plan, uploads = self.opened
-        limit = response_limits(plan).largest
+    async def _own_keys(self) -> tuple[PublicPlan, str, SecretKey]:
+        """Return the plan, and the id of the evaluation keys and the secret key that belong together."""
+        plan = self._check_open()
+        async with self._preparing:
+            if self._own is None:
+                keys = await self._driver.compute(self.make_keys)
+                self._own = keys.key_id, await self._driver.compute(lambda: secret_key(plan, self.vault))
+            return plan, *self._own
+
+    async def _post(self, server: Server, request: bytes, key_id: str) -> Answer:
+        """Send a request and return its answer."""
+        limit = response_limits(self.plan).largest
+        return await self._supplied(server, lambda remote: remote.predict(key_id, request, limit))
+
+    async def _supplied(self, server: Server, ask: Callable[[RemoteModel], Awaitable[T]]) -> T:
+        """Return what `ask` returns; upload keys or weights that the server does not have, once each, and ask again."""
+        await self._prepared(server)
+        remote, uploads = await self.servers.join(server)
         supplied: set[str | None] = set()
         while True:
             try:
-                return await remote.predict(key_id, request, limit)
+                return await ask(remote)
             except RemoteError as error:
                 if error.code in supplied:
                     raise
@@ -292,6 +402,19 @@ def _encrypted(plan: PublicPlan, secret: SecretKey, samples: Array, key_id: str)
         for slots in plan.pack_batch(samples)
     ]
     return dump_request(plan, key_id, ciphertexts)
+
+
+async def _submitted(remote: RemoteModel, key_id: str, request: bytes) -> tuple[RemoteModel, str]:
+    return remote, await remote.submit(key_id, request)
+
+
+def _telling(told: Progress, done: int, batches: int) -> Callable[[JobStatus], None]:
+    """Return a function that tells of the job of one batch, with the layer that runs."""
+
+    def tell(status: JobStatus) -> None:
+        told(status.layer or status.status.value, (done + status.fraction) / batches)
+
+    return tell
 
 
 async def _after(results: Awaitable[Array], finish: Callable[[Array], T]) -> T:

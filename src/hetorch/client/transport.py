@@ -14,7 +14,7 @@ from hetorch.client.blocking import BlockingDriver
 from hetorch.client.credentials import NONE, Credentials
 from hetorch.client.driver import AnyTransport, Driver, HttpOptions
 from hetorch.client.foreign_answers import is_web_page, tell_refusal, tell_web_page
-from hetorch.client.retries import REPEATS, pause_after_break, pause_when_busy, time_left
+from hetorch.client.retries import REPEATS, in_a_hurry, pause_after_break, pause_when_busy, time_left
 from hetorch.client.server_address import ServerAddress
 from hetorch.errors import InputError, RemoteError
 from hetorch.user_information import without_user_information
@@ -113,6 +113,10 @@ class Transport:
         """Close the connections."""
         await self._http.close()
 
+    async def pause(self, seconds: float) -> None:
+        """Wait."""
+        await self._driver.pause(seconds)
+
     def follow_time_limit(self, seconds: float) -> None:
         """Wait from now on as long as a server that allows itself `seconds` for one request, and some room.
 
@@ -134,9 +138,8 @@ class Transport:
         headers: dict[str, str] | None = None,
         limit: int = MAX_ANSWER_BYTES,
         repeats: int = REPEATS,
-        patient: bool = True,
     ) -> Answer:
-        """Send one request and return its answer.
+        """Send one request and return its answer; in a block of `hurried`, only once.
 
         Args:
             method: the HTTP method.
@@ -147,7 +150,6 @@ class Transport:
             repeats: times that the request is sent again if its connection breaks: 0 for one that does something each
                 time that it comes. Without a connection it is sent again as often as REPEATS says, if this server was
                 reached before.
-            patient: False to raise at once where the server is busy or cannot be reached, since there is another one.
 
         Raises:
             RemoteError: the server cannot be reached, is too slow or refuses, or its answer has more than `limit`
@@ -155,7 +157,7 @@ class Transport:
         """
         sent = dict(headers or {})
         if content is not None:
-            sent["Content-Type"] = OCTETS
+            sent.setdefault("Content-Type", OCTETS)
         if isinstance(content, Body):
             sent["Content-Length"] = str(content.size)
         end = time.monotonic() + self._timeout
@@ -168,12 +170,12 @@ class Transport:
                 return await self._once(attempt)
             except _Unanswered as failure:
                 again = repeats if failure.sent else REPEATS * self._reached
-                if broken >= again or not patient:
+                if broken >= again or in_a_hurry():
                     raise failure.error from failure.error.__cause__
                 pause, broken, error = pause_after_break(broken), broken + 1, failure.error
             except _Busy as busy:
                 pause, error = busy.pause, busy.error
-                if time.monotonic() + pause > end or not patient:
+                if time.monotonic() + pause > end or in_a_hurry():
                     raise error from None
             left = time_left(self.url)
             if left is not None and pause > left:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hetorch.client.attempt import bytes_body
 from hetorch.client.key_making import secret_key, stored_evaluation_keys
+from hetorch.client.piecewise import UploadedFile, upload_in_pieces
 from hetorch.client.remote_model import RemoteModel
 from hetorch.client.vault import StoredKeys, Vault
-from hetorch.client.weights import file_body, plan_body, read_key_id
+from hetorch.client.weights import plan_body, read_key_id, upload_file
 from hetorch.errors import WireError
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.progress import ProgressOption, counted, reporting
 from hetorch.wire.codes import Code
+from hetorch.wire.uploads import KEYS
 
 UPLOADING_KEYS = "uploading evaluation keys"
 """The stage that Progress is told."""
@@ -80,9 +81,12 @@ class Uploads:
         """Upload the keys unless the server has them."""
         if await self._remote.has_keys(keys.key_id):
             return
-        data = keys.read()
-        with reporting(self._progress, UPLOADING_KEYS, len(data)) as report:
-            await self._remote.put_keys(keys.key_id, bytes_body(data, counted(report, UPLOADING_KEYS)))
+        keys.check()
+        file = UploadedFile(KEYS, keys.path, keys.key_id, keys.size)
+        with reporting(self._progress, UPLOADING_KEYS, keys.size) as report:
+            stored = await upload_in_pieces(self._remote, file, counted(report, UPLOADING_KEYS))
+        if stored != keys.key_id:
+            raise WireError(f"the server stored the keys as {stored[:12]}…, they are {keys.key_id[:12]}…")
 
     async def _put_weights(self, weights: Plan | Path, keys: StoredKeys) -> None:
         """Upload weights, those of a plan encrypted under the vault's secret key; WireError if a file is for other
@@ -98,5 +102,4 @@ class Uploads:
                     f"the weights in {weights} were encrypted for the keys {made_for[:12]}…, those of this vault are "
                     f"{keys.key_id[:12]}…; have them encrypted with its public key (hetorch public-key)"
                 )
-            with file_body(weights, self._progress) as body:
-                await self._remote.put_weights(keys.key_id, body)
+            await upload_file(self._remote, weights, keys.key_id, self._progress)

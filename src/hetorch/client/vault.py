@@ -1,8 +1,9 @@
 """The key vault of the data owner: a private folder with one sub-folder for each parameter set.
 
     <vault>/                       mode 0700
+      key                          in a sealed vault, the wrapped key under which its seeds are (`sealing`)
       <parameter fingerprint>/     mode 0700
-        seed                       32 bytes: everything secret follows from it; mode 0600
+        seed                       32 bytes, sealed or in clear: everything secret follows from it; mode 0600
         seed.id                    the name of this seed, so that a wrong or damaged one is noticed
         shared                     the number of results decrypted for sharing, and the noise budget that they spent
         <spec>.<seed id>.<key id>.evk   evaluation keys as uploaded (not secret), kept to save making them again
@@ -18,9 +19,7 @@ results must not go back when the power fails. Two processes may use a vault at 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
-import logging
 import os
 import re
 from collections.abc import Callable
@@ -29,16 +28,23 @@ from fractions import Fraction
 from pathlib import Path
 
 from hetorch.client.private_files import ANOTHER_FOLDER, locked, private_folder, read_private, write_private
+from hetorch.client.sealing import KeyWrap, PassphraseWrap, Seal, WrappedKey
+from hetorch.client.seed_file import checked_seed, discard_seed, seed_id
 from hetorch.engine.codec import is_of_other_version
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.random import SEED_BYTES, random_seed, wipe
-from hetorch.errors import VaultError
+from hetorch.engine.random import wipe
+from hetorch.errors import InputError, VaultError
 from hetorch.params import ParameterSet
-from hetorch.quantities import count_text
-from hetorch.regular_files import read_regular
+from hetorch.regular_files import open_regular, read_regular
 
-log = logging.getLogger("hetorch.client")
-"""Tells of each new secret key. Whether there was an earlier one in a folder that is gone nobody can know."""
+KEY = "key"
+"""The file with the wrapped key of a sealed vault."""
+PASSPHRASE_VARIABLE = "HETORCH_VAULT_PASSPHRASE"
+"""The environment variable with the passphrase, where none is given."""
+_FOLDER = re.compile(r"[0-9a-f]{64}")
+"""The name of a folder of parameters: their fingerprint."""
+_PIECE_BYTES = 1 << 20
+"""Bytes of a file that are read and hashed at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +55,21 @@ class StoredKeys:
     path: Path
     size: int
 
-    def read(self) -> bytes:
-        """Return the bytes, checked against the id; VaultError if the file was changed."""
+    def check(self) -> None:
+        """Compare the file with the id, piece by piece; VaultError if it was changed."""
+        digest = hashlib.sha256()
         try:
-            data = read_regular(self.path)
+            with open_regular(self.path) as file:
+                while piece := file.read(_PIECE_BYTES):
+                    digest.update(piece)
         except OSError as error:
             raise VaultError(
                 f"the evaluation keys in {self.path} cannot be read: {error.strerror}"
             ) from error
-        if hashlib.sha256(data).hexdigest() != self.key_id:
+        if digest.hexdigest() != self.key_id:
             raise VaultError(
                 f"the evaluation keys in {self.path} were changed; delete the file, they are made again"
             )
-        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +108,29 @@ def spec_digest(spec: EvaluationKeySpec) -> str:
 
 
 class Vault:
-    """A vault folder, made (mode 0700) if it is missing; `path` is default_vault_path() if left out.
+    """A vault folder, made (mode 0700) if it is missing. Its seeds may be encrypted (sealed).
 
-    VaultError if others can read the folder or it is not ours.
+    Args:
+        path: the folder; default_vault_path() if left out.
+        passphrase: opens a sealed vault, and seals one that has no seed yet; that of the environment's
+            HETORCH_VAULT_PASSPHRASE if left out.
+        wrap: a KeyWrap in place of a passphrase: the vault's key is wrapped by a key management service, say.
+
+    Raises:
+        VaultError: others can read the folder or it is not ours; the passphrase is missing or wrong; or there is one,
+            and the vault has seeds in clear (`protect`).
+        InputError: both a passphrase and a KeyWrap are given.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        passphrase: str | None = None,
+        wrap: KeyWrap | None = None,
+    ) -> None:
+        if passphrase is not None and wrap is not None:
+            raise InputError("give a vault passphrase= or wrap=, not both")
         self.path = _expanded(path) if path is not None else default_vault_path()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -114,9 +139,72 @@ class Vault:
             raise VaultError(
                 f"the vault {self.path} cannot be used: {error.strerror or error}; {ANOTHER_FOLDER}"
             ) from error
+        if passphrase is None and wrap is None:
+            passphrase = os.environ.get(PASSPHRASE_VARIABLE) or None
+        self._seal = self._open(PassphraseWrap(passphrase) if passphrase is not None else wrap)
 
     def __repr__(self) -> str:
         return f"Vault({str(self.path)!r})"
+
+    @property
+    def is_sealed(self) -> bool:
+        """True if the seeds are encrypted."""
+        return self._seal is not None
+
+    def close(self) -> None:
+        """Wipe the key of a sealed vault from memory; the object cannot be used for secrets again."""
+        if self._seal is not None:
+            self._seal.close()
+
+    def protect(self, *, passphrase: str | None = None, wrap: KeyWrap | None = None) -> None:
+        """Encrypt the seeds of a vault in clear, or change the passphrase or KeyWrap of an open one.
+
+        A seed that was in clear is replaced; the disk and backups may still have the old file. VaultError if the vault
+        cannot be written, InputError unless exactly one of the two is given.
+        """
+        if (passphrase is None) == (wrap is None):
+            raise InputError("give a passphrase= or wrap=, and not both")
+        chosen = wrap if passphrase is None else PassphraseWrap(passphrase)
+        assert chosen is not None
+        with locked(self.path):
+            seal = self._seal or Seal.new()
+            write_private(self.path / KEY, seal.wrapped_by(chosen).to_bytes())
+            self._seal = seal
+        for folder in self._folders():
+            with locked(folder):
+                if (folder / "seed").exists():
+                    wipe(checked_seed(folder, seal))
+
+    def _open(self, wrap: KeyWrap | None) -> Seal | None:
+        """Return the key of a sealed vault, or of one that is sealed now since it has no seed; None for one in
+        clear."""
+        path = self.path / KEY
+        if not path.exists() and wrap is None:
+            return None
+        with locked(self.path):
+            if path.exists():
+                if wrap is None:
+                    raise VaultError(
+                        f"the vault {self.path} is sealed: give passphrase= (or wrap=) of Vault, or the variable "
+                        f"{PASSPHRASE_VARIABLE} (--passphrase-file)"
+                    )
+                try:
+                    return Seal.opened(WrappedKey.from_bytes(read_private(path)), wrap)
+                except VaultError as error:
+                    raise VaultError(f"the vault {self.path} cannot be opened: {error}") from None
+            assert wrap is not None
+            if any((folder / "seed").exists() for folder in self._folders()):
+                raise VaultError(
+                    f"the vault {self.path} has secrets in clear, and a passphrase was given; encrypt them with "
+                    "Vault(path).protect(passphrase=...) (hetorch vault protect), or leave the passphrase out"
+                )
+            seal = Seal.new()
+            write_private(path, seal.wrapped_by(wrap).to_bytes())
+            return seal
+
+    def _folders(self) -> list[Path]:
+        """Return the folders of parameter sets."""
+        return sorted(path for path in self.path.iterdir() if _FOLDER.fullmatch(path.name) and path.is_dir())
 
     def has_seed(self, parameters: ParameterSet) -> bool:
         """True if the vault has a secret for these parameters."""
@@ -129,13 +217,24 @@ class Vault:
         """
         folder = self._folder(parameters)
         with locked(folder):
-            return _checked_seed(folder)
+            return checked_seed(folder, self._seal)
+
+    def replace_seed(self, parameters: ParameterSet) -> None:
+        """Throw the secret key for these parameters away, with all that belongs to it, and draw a new one.
+
+        What was encrypted under the old key is lost, and so are the evaluation keys of all plans with these parameters;
+        the new key has a whole budget for shared results.
+        """
+        folder = self._folder(parameters)
+        with locked(folder):
+            discard_seed(folder)
+            wipe(checked_seed(folder, self._seal))
 
     def find_evaluation_keys(self, parameters: ParameterSet, spec: EvaluationKeySpec) -> StoredKeys | None:
         """Return the stored evaluation keys of this spec, or None; VaultError if there are keys of another secret."""
         folder = self._folder(parameters)
         with locked(folder):
-            return _find_evaluation_keys(folder, spec)
+            return _find_evaluation_keys(folder, spec, self._seal)
 
     def evaluation_keys(
         self, parameters: ParameterSet, spec: EvaluationKeySpec, make: Callable[[], bytes]
@@ -147,10 +246,10 @@ class Vault:
         """
         folder = self._folder(parameters)
         with locked(folder):
-            stored = _find_evaluation_keys(folder, spec)
+            stored = _find_evaluation_keys(folder, spec, self._seal)
             if stored is not None:
                 return stored
-            own = _seed_id(folder, _checked_seed(folder))
+            own = seed_id(folder, checked_seed(folder, self._seal))
             data = make()
             key_id = hashlib.sha256(data).hexdigest()
             path = folder / f"{spec_digest(spec)}.{own}.{key_id}.evk"
@@ -206,46 +305,6 @@ def _expanded(path: str | os.PathLike[str]) -> Path:
         raise VaultError(f"the vault {path} cannot be found: {error}; {ANOTHER_FOLDER}") from None
 
 
-def _checked_seed(folder: Path) -> bytes:
-    """Return the seed of a locked folder, drawn (and told in the log) if there is none; VaultError unless it is the one
-    of seed.id."""
-    path, record = folder / "seed", folder / "seed.id"
-    if not path.exists():
-        if record.exists():
-            raise VaultError(
-                f"the secret {path} is gone; put it back from a copy, or delete the folder {folder} for a new key: "
-                "what was encrypted under the old one is then lost"
-            )
-        drawn = random_seed()
-        write_private(path, drawn)
-        wipe(drawn)
-        log.warning(
-            "made a new secret key in %s: keep this folder, without it results cannot be read; this key reads nothing "
-            "that was encrypted under an earlier one",
-            folder,
-        )
-    seed = read_private(path)
-    if len(seed) != SEED_BYTES:
-        raise VaultError(
-            f"the secret in {path} has {count_text(len(seed), 'byte')} instead of {SEED_BYTES}; the file is damaged"
-        )
-    own = _seed_id(folder, seed)
-    if not record.exists():  # a new seed, or a vault of an earlier version
-        write_private(record, f"{own}\n".encode())
-    elif not hmac.compare_digest(read_private(record), f"{own}\n".encode()):
-        raise VaultError(
-            f"the secret in {path} is not the one that {record} belongs to: one of the files was damaged or replaced; "
-            f"put both back from a copy, or delete the folder {folder} for a new key: what was encrypted under the "
-            "old one is then lost"
-        )
-    return seed
-
-
-def _seed_id(folder: Path, seed: bytes) -> str:
-    """Return 32 hex digits that name a seed of the parameters after which the folder is named."""
-    return hashlib.sha256(b"hetorch vault seed id\0" + folder.name.encode() + b"\0" + seed).hexdigest()[:32]
-
-
 def _is_of_other_version(path: Path) -> bool:
     try:
         return is_of_other_version(read_regular(path, 5))
@@ -253,11 +312,11 @@ def _is_of_other_version(path: Path) -> bool:
         raise VaultError(f"the evaluation keys in {path} cannot be read: {error.strerror}") from error
 
 
-def _find_evaluation_keys(folder: Path, spec: EvaluationKeySpec) -> StoredKeys | None:
+def _find_evaluation_keys(folder: Path, spec: EvaluationKeySpec, seal: Seal | None) -> StoredKeys | None:
     """Return the keys of a spec in a locked folder, after checking that all keys of the spec belong to its secret."""
     if not any((folder / name).exists() for name in ("seed", "seed.id")) and not any(folder.glob("*.evk")):
         return None
-    own = _seed_id(folder, _checked_seed(folder))
+    own = seed_id(folder, checked_seed(folder, seal))
     stored = None
     for path in sorted(folder.glob(f"{spec_digest(spec)}.*.evk")):
         names = path.name.split(".")

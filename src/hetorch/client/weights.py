@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from hetorch.client.attempt import PIECE_BYTES, Body
+from hetorch.client.attempt import Body
 from hetorch.client.blocking import finish
 from hetorch.client.catalogue import choose_model
 from hetorch.client.credentials import Credentials, StrPath
+from hetorch.client.piecewise import UploadedFile, upload_in_pieces
+from hetorch.client.remote_model import RemoteModel
 from hetorch.client.transport import Transport
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import InputError, PlanUseError, StorageError, WireError
@@ -19,8 +21,9 @@ from hetorch.model_owner.encrypt import ENCRYPTING, weights_message
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.progress import ProgressOption, counted, reporting
-from hetorch.regular_files import open_regular, read_regular
+from hetorch.regular_files import read_regular
 from hetorch.wire.frame import HEADER_BYTES
+from hetorch.wire.uploads import WEIGHTS
 from hetorch.wire.weights import WeightsFormat, read_weights_header
 
 WeightSource = Plan | str | os.PathLike[str]
@@ -89,28 +92,21 @@ def plan_body(plan: Plan, secret: SecretKey, key_id: str, progress: ProgressOpti
         yield Body(size, lambda: weights_message(plan, secret, key_id, report))
 
 
-@contextmanager
-def file_body(path: Path, progress: ProgressOption) -> Iterator[Body]:
-    """Give a body with the bytes of a file, read piece by piece as they are sent; StorageError if it cannot be read."""
+async def upload_file(remote: RemoteModel, path: Path, key_id: str, progress: ProgressOption) -> None:
+    """Upload a file of weights for these evaluation keys, in pieces.
+
+    RemoteError and WireError as upload_in_pieces; StorageError if the file cannot be read.
+    """
     try:
-        size = path.stat().st_size
+        file = UploadedFile.of(WEIGHTS, path)
+        with reporting(progress, UPLOADING, file.size) as report:
+            stored = await upload_in_pieces(remote, file, counted(report, UPLOADING))
     except OSError as error:
         raise _unreadable(path, error) from None
-
-    def pieces(report: Callable[[int, int], None]) -> Iterator[bytes]:
-        sent = 0
-        try:
-            with open_regular(path) as file:
-                while piece := file.read(PIECE_BYTES):
-                    report(sent, size)
-                    yield piece
-                    sent += len(piece)
-            report(sent, size)
-        except OSError as error:
-            raise _unreadable(path, error) from None
-
-    with reporting(progress, UPLOADING, size) as report:
-        yield Body(size, lambda: pieces(counted(report, UPLOADING)))
+    if stored != key_id:
+        raise WireError(
+            f"the server stored the weights for the keys {stored[:12]}…, they are for {key_id[:12]}…"
+        )
 
 
 def upload_weights(
@@ -168,8 +164,7 @@ async def _upload(
                 "encrypt-weights first, or Client.upload_weights where the key is"
             )
         key_id = read_key_id(public, opened)
-        with file_body(opened, progress) as body:
-            await remote.put_weights(key_id, body)
+        await upload_file(remote, opened, key_id, progress)
     return key_id
 
 

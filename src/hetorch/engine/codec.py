@@ -8,13 +8,16 @@ reader knows it before it reads.
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from hetorch.engine import _native
 from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.uniform import uniform_piece
-from hetorch.errors import KeyMissingError, OtherVersionError, ParameterError, WireError
+from hetorch.errors import KeyMissingError, MixupError, OtherVersionError, ParameterError, WireError
 from hetorch.format_version import tell_other_version
 from hetorch.params import ParameterSet
 from hetorch.quantities import count_text
@@ -23,6 +26,8 @@ MAGIC = b"HTCH"
 FORMAT_VERSION = 1
 _HEADER = struct.Struct("<4sBBxx32sQ")
 _DIGEST_BYTES = 32
+_PIECE_BYTES = 1 << 20
+"""Bytes of a file that are read and hashed at a time. Raised, a reader takes more memory and is not faster."""
 FRAME_BYTES = _HEADER.size + _DIGEST_BYTES
 
 _CIPHERTEXT = 1
@@ -95,17 +100,54 @@ def load_evaluation_keys(
     Raises:
         WireError: the bytes are anything else.
     """
+    check_evaluation_keys(parameters, spec, io.BytesIO(data), len(data))
+    return collect_keys(spec, list(read_switching_keys(parameters, spec, io.BytesIO(data))))
+
+
+def check_evaluation_keys(
+    parameters: ParameterSet, spec: EvaluationKeySpec, source: BinaryIO, length: int
+) -> bytes:
+    """Read a blob of `length` bytes to its end and check all but the keys in it: header, lengths and checksum.
+
+    A piece of the blob is in memory at a time. WireError if the checks fail. Returns the SHA-256 of the whole blob.
+    """
+    head = source.read(_HEADER.size)
+    _check_head(parameters, _EVALUATION_KEYS, head, length)
+    expected = evaluation_keys_blob_bytes(parameters, spec)
+    if length != expected:
+        raise WireError(
+            f"the evaluation keys take {expected - FRAME_BYTES} bytes for this plan, got {length - FRAME_BYTES}"
+        )
+    digest = hashlib.sha256(head)
+    left = length - FRAME_BYTES
+    while left:
+        piece = source.read(min(left, _PIECE_BYTES))
+        if not piece:
+            raise WireError(f"the evaluation keys were cut short, {count_text(left, 'byte')} are missing")
+        digest.update(piece)
+        left -= len(piece)
+    told = source.read(_DIGEST_BYTES)
+    _check_digest(_EVALUATION_KEYS, digest.digest(), told)
+    digest.update(told)
+    return digest.digest()
+
+
+def read_switching_keys(
+    parameters: ParameterSet, spec: EvaluationKeySpec, source: BinaryIO
+) -> Iterator[_native.SwitchingKey]:
+    """Yield the keys of a blob that `check_evaluation_keys` took, in the order of `spec`; one is in memory at a time.
+
+    WireError if one of them is not as dump_evaluation_keys writes it.
+    """
     context = core_context(parameters)
-    levels = _key_levels(parameters, spec)
-    sizes = [_native.switching_key_bytes(context, level) for level in levels]
-    body = _unframe(parameters, _EVALUATION_KEYS, data)
-    if len(body) != sum(sizes):
-        raise WireError(f"the evaluation keys take {sum(sizes)} bytes for this plan, got {len(body)}")
-    keys = []
-    start = 0
-    for size, level in zip(sizes, levels, strict=True):
-        keys.append(_native.load_switching_key(context, body[start : start + size], level, uniform_piece))
-        start += size
+    source.read(_HEADER.size)
+    for level in _key_levels(parameters, spec):
+        body = source.read(_native.switching_key_bytes(context, level))
+        yield _native.load_switching_key(context, body, level, uniform_piece)
+
+
+def collect_keys(spec: EvaluationKeySpec, keys: list[_native.SwitchingKey]) -> _native.EvaluationKeys:
+    """Return the keys of `spec`, which are given in its order, as one object."""
     relinearisation = keys.pop(0) if spec.relinearisation_level is not None else None
     elements = [element for element, _ in spec.galois]
     return _native.EvaluationKeys(relinearisation, list(zip(elements, keys, strict=True)))
@@ -151,12 +193,20 @@ def _frame(parameters: ParameterSet, kind: int, body: bytes) -> bytes:
 
 
 def _unframe(parameters: ParameterSet, kind: int, data: bytes) -> bytes:
+    _check_head(parameters, kind, data[: _HEADER.size], len(data))
+    view = memoryview(data)
+    _check_digest(kind, hashlib.sha256(view[:-_DIGEST_BYTES]).digest(), data[-_DIGEST_BYTES:])
+    return bytes(view[_HEADER.size : -_DIGEST_BYTES])
+
+
+def _check_head(parameters: ParameterSet, kind: int, head: bytes, size: int) -> None:
+    """Raise WireError unless `head` begins a blob of this kind and of `size` bytes in all."""
     kind_name = _KIND_NAMES[kind]
-    if len(data) < FRAME_BYTES:
+    if size < FRAME_BYTES or len(head) < _HEADER.size:
         raise WireError(
-            f"expected {kind_name}, got {count_text(len(data), 'byte')}: shorter than its frame of {FRAME_BYTES} bytes"
+            f"expected {kind_name}, got {count_text(size, 'byte')}: shorter than its frame of {FRAME_BYTES} bytes"
         )
-    magic, version, seen_kind, fingerprint, length = _HEADER.unpack_from(data)
+    magic, version, seen_kind, fingerprint, length = _HEADER.unpack(head)
     if magic != MAGIC:
         raise WireError(f"expected {kind_name}: the data does not begin with {MAGIC.decode()}")
     if version != FORMAT_VERSION:
@@ -173,14 +223,18 @@ def _unframe(parameters: ParameterSet, kind: int, data: bytes) -> bytes:
         raise WireError(
             f"expected {kind_name}, got {_KIND_NAMES.get(seen_kind, f'an object of kind {seen_kind}')}"
         )
-    if data[6:8] != b"\0\0":
+    if head[6:8] != b"\0\0":
         raise WireError(f"{kind_name}: reserved bytes are not zero")
     if fingerprint != parameters.fingerprint():
-        raise WireError(f"{kind_name} was made for other parameters: fingerprint {fingerprint.hex()[:16]}…")
-    if length != len(data) - FRAME_BYTES:
-        raise WireError(
-            f"{kind_name} claims a body of {count_text(length, 'byte')}, {len(data) - FRAME_BYTES} are there"
+        raise MixupError(
+            "parameters", f"{kind_name} was made for other parameters: fingerprint {fingerprint.hex()[:16]}…"
         )
-    if hashlib.sha256(memoryview(data)[:-_DIGEST_BYTES]).digest() != data[-_DIGEST_BYTES:]:
-        raise WireError(f"{kind_name}: the checksum does not match; the data was changed on its way")
-    return bytes(memoryview(data)[_HEADER.size : -_DIGEST_BYTES])
+    if length != size - FRAME_BYTES:
+        raise WireError(
+            f"{kind_name} claims a body of {count_text(length, 'byte')}, {size - FRAME_BYTES} are there"
+        )
+
+
+def _check_digest(kind: int, seen: bytes, expected: bytes) -> None:
+    if seen != expected:
+        raise WireError(f"{_KIND_NAMES[kind]}: the checksum does not match; the data was changed on its way")

@@ -15,8 +15,16 @@ from hetorch.errors import StorageError
 from hetorch.server.proxies import PAST_PROXY
 from hetorch.server.refusal import Refusal
 from hetorch.server.tokens import ANYONE, Token, TokenTable, load_tokens
+from hetorch.serving.errors import OtherTenant
 from hetorch.serving.quiet_log import QuietLog
-from hetorch.wire.addresses import LIVE, OPEN_INFERENCE_LIVE, OPEN_INFERENCE_READY, READY, STATUS
+from hetorch.wire.addresses import (
+    LIVE,
+    OPEN_INFERENCE_LIVE,
+    OPEN_INFERENCE_READY,
+    READY,
+    STATUS,
+    TENANT_HEADER,
+)
 from hetorch.wire.codes import Code
 
 log = logging.getLogger("hetorch.server")
@@ -135,6 +143,17 @@ def check_model(request: Request, model: str) -> None:
             Code.FORBIDDEN,
             f"the token {token.name!r} may not use the model {model[:128]!r}; ask the server's owner for one that may",
         )
+
+
+def check_tenant(request: Request) -> None:
+    """Raise OtherTenant if a request names a tenant that is not the one of its token."""
+    named, token = request.headers.get(TENANT_HEADER), token_of(request)
+    if named is None or named == token.tenant:
+        return
+    own = (
+        "there are no tenants here" if token is ANYONE else f"the token {token.name!r} is of {token.tenant!r}"
+    )
+    raise OtherTenant(f"the request names the tenant {named[:64]!r}, and {own}")
 
 
 def check_operator(request: Request) -> None:

@@ -10,7 +10,7 @@ import re
 
 from starlette.types import Scope
 
-from hetorch.wire.addresses import KEY_ID_HEADER
+from hetorch.wire.addresses import KEY_ID_HEADER, PLAN_HEADER, TENANT_HEADER
 
 SINGLE_HEADERS = (
     "authorization",
@@ -19,6 +19,8 @@ SINGLE_HEADERS = (
     "host",
     "transfer-encoding",
     KEY_ID_HEADER.lower(),
+    PLAN_HEADER.lower(),
+    TENANT_HEADER.lower(),
 )
 """Headers that one request may have once."""
 _DISGUISED = re.compile(rb"%(2f|5c|2e|3b|00)|\\|//|/\.{1,2}([;/]|$)", re.IGNORECASE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect, Request
@@ -73,13 +73,37 @@ def check_content_type(request: Request) -> None:
 async def read_body(
     request: Request, held: Held, *, smallest: int, largest: int, what: str, idle_timeout: float
 ) -> bytearray:
-    """Read the whole body of a request.
+    """Read the whole body of a request into memory, as `receive_body` does."""
+    body = bytearray()
 
-    A declared Content-Length is checked before anything is read; the bytes are counted as they come.
+    async def take(piece: bytes) -> None:
+        held.more(len(piece))
+        body.extend(piece)
+
+    await receive_body(
+        request, take, held=held, smallest=smallest, largest=largest, what=what, idle_timeout=idle_timeout
+    )
+    return body
+
+
+async def receive_body(
+    request: Request,
+    take: Callable[[bytes], Awaitable[None]],
+    *,
+    held: Held | None = None,
+    smallest: int,
+    largest: int,
+    what: str,
+    idle_timeout: float,
+) -> int:
+    """Pass the body of a request on as it comes; return its length.
+
+    A declared Content-Length is checked before anything is read.
 
     Args:
         request: the request, its body not yet read.
-        held: counts the body in the budget of all requests.
+        take: gets each piece.
+        held: has the budget in which a declared length must fit; None for none.
         smallest: fewest bytes of the body.
         largest: most bytes of the body.
         what: a noun phrase for error sentences, such as "an upload of keys".
@@ -94,24 +118,25 @@ async def read_body(
         if not (declared.isascii() and declared.isdigit()) or len(declared) > MAX_LENGTH_DIGITS:
             raise Refusal(Code.CONTENT_LENGTH_MALFORMED, f"Content-Length is not a number: {declared[:40]!r}")
         _check_size(int(declared), smallest, largest, what)
-        held.budget.check_free(int(declared))
-    body = bytearray()
+        if held is not None:
+            held.budget.check_free(int(declared))
+    length = 0
     loop = asyncio.get_running_loop()
     deadline = loop.time() + idle_timeout + largest / SLOWEST_BYTES_PER_SECOND
-    async for chunk in _chunks(request, idle_timeout):
+    async for piece in _chunks(request, idle_timeout):
         if loop.time() > deadline:
             raise Refusal(
                 Code.BODY_TOO_SLOW,
                 f"{what} came slower than {SLOWEST_BYTES_PER_SECOND >> 10} KiB a second; the server stopped reading",
             )
-        if len(body) + len(chunk) > largest:
+        if length + len(piece) > largest:
             raise Refusal(
                 Code.BODY_TOO_LARGE, f"{what} has at most {size_text(largest)}, this body is larger"
             )
-        held.more(len(chunk))
-        body += chunk
-    _check_size(len(body), smallest, largest, what)
-    return body
+        await take(piece)
+        length += len(piece)
+    _check_size(length, smallest, largest, what)
+    return length
 
 
 def _check_size(size: int, smallest: int, largest: int, what: str) -> None:

@@ -23,6 +23,7 @@ class Deployment:
 
     Args:
         plans: the folders of the plans to serve; a model's name is that of its folder without .hetorch.
+        models_folder: a folder whose models are served too, and may change while the server runs (hetorch models).
         engine: the engine that runs the plans: hetorch's own core (native), or Microsoft SEAL (seal, which pip install
             'hetorch[seal]' brings), for plans that were compiled for it.
         memory_limit: memory for one prediction with keys and weights. A low limit makes predictions slower. That of
@@ -42,6 +43,7 @@ class Deployment:
     """
 
     plans: tuple[Path, ...] = ()
+    models_folder: Path | None = None
     engine: Engine = NATIVE.name
     memory_limit: Bytes | None = None
     host: str = "127.0.0.1"

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from hetorch.errors import PlanUseError
 from hetorch.progress import Progress
 from hetorch.quantities import exact_size_text
-from hetorch.server.access import check_model, check_operator, token_of
-from hetorch.server.body import BodyBudget, check_content_type, read_body
+from hetorch.server.access import check_model, check_operator, check_tenant, token_of
+from hetorch.server.body import BodyBudget, check_content_type, read_body, receive_body
 from hetorch.server.disconnection import while_connected
 from hetorch.server.job_endpoints import accepted, tenant_of
 from hetorch.server.metrics import PrometheusMetrics, peak_memory_bytes, private_memory_bytes
@@ -27,15 +27,17 @@ from hetorch.serving.errors import WeightsMissing
 from hetorch.serving.isolation import loaded_secret_modules
 from hetorch.serving.jobs.jobs import JobLimits, Jobs
 from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.keys.spare_files import memory_file
 from hetorch.serving.keys.stored_kinds import StoredKind
-from hetorch.serving.models import ServedModel
+from hetorch.serving.keys.uploads import UploadLimits, Uploads
+from hetorch.serving.models import Registry, ServedModel
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.serving.service import Service, weight_kind
 from hetorch.serving.work.computation import Computed
 from hetorch.serving.work.crew import WorkLimits
 from hetorch.serving.work.thread_pool import ThreadPool
 from hetorch.serving.work.worker_pool import WorkerPool
-from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
+from hetorch.wire.addresses import JSON, KEY_ID_HEADER, OCTETS, PLAN_HEADER, SERVER_TIMING_HEADER
 from hetorch.wire.answers import KEY_ID, ModelEntry, dump_key_id, dump_models
 from hetorch.wire.codes import Code
 from hetorch.wire.jobs import PREFER_HEADER, load_preference
@@ -54,16 +56,18 @@ class Endpoints:
         self.outside: Callable[[], Mapping[str, float]] = dict
         self.settings = settings
         self._began = time.monotonic()
-        bodies = {
-            name: max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
-            for name, model in models.items()
-        }
-        uploads = [sum(kind.memory_bytes for kind in model.kinds) for model in models.values()]
+        registry = models if isinstance(models, Registry) else Registry(models)
+        uploads = [sum(kind.memory_bytes for kind in model.kinds) for model in registry.all()]
         key_memory, body_memory = settings.memory_limits(
-            max(uploads, default=0), max(bodies.values(), default=0)
+            max(uploads, default=0), max(map(_largest_body, registry.all()), default=0)
         )
+        self._body_memory = body_memory
+        for model in registry.all():
+            self.check_model(model)
         self._quiet = QuietLog(log)
         self.bodies = BodyBudget(body_memory)
+        keys = KeyStore(key_memory, settings.key_folder, settings.key_limits(key_memory))
+        upload_limits = UploadLimits(settings.uploads_per_tenant, settings.key_disk, settings.upload_time)
         limits = WorkLimits(
             workers=settings.workers,
             queue=settings.queue,
@@ -73,9 +77,10 @@ class Endpoints:
             worker_memory=settings.worker_memory,
         )
         self.service = Service(
-            models,
-            keys=KeyStore(key_memory, settings.key_folder, settings.key_disk),
-            workers=WorkerPool(models, limits, self.metrics),
+            registry,
+            keys=keys,
+            uploads=Uploads(keys, upload_limits),
+            workers=WorkerPool(registry.all(), limits, self.metrics),
             parsers=ThreadPool(settings.workers, settings.queue),
             metrics=self.metrics,
             request_timeout=settings.request_timeout,
@@ -91,12 +96,14 @@ class Endpoints:
                 life=settings.job_life,
             ),
         )
-        for name, largest in bodies.items():
-            if largest > body_memory:
-                raise PlanUseError(
-                    f"requests for {name!r} have bodies of up to {exact_size_text(largest)}, the limit is "
-                    f"{exact_size_text(body_memory)}; raise body_memory= (--body-memory)"
-                )
+
+    def check_model(self, model: ServedModel) -> None:
+        """Raise PlanUseError if the memory for bodies does not suffice for a model."""
+        if _largest_body(model) > self._body_memory:
+            raise PlanUseError(
+                f"requests for {model.name!r} have bodies of up to {exact_size_text(_largest_body(model))}, the limit "
+                f"is {exact_size_text(self._body_memory)}; raise body_memory= (--body-memory)"
+            )
 
     async def list_models(self, request: Request) -> Response:
         """Answer GET /v1/models: the names and fingerprints of the models that the token may use."""
@@ -140,16 +147,23 @@ class Endpoints:
     async def _put(self, request: Request, model: ServedModel, kind: StoredKind[object]) -> Response:
         """Take an upload of keys or weights."""
         check_content_type(request)
+        file = memory_file()
         with self.bodies.hold() as held:
-            data = await read_body(
+
+            async def take(piece: bytes) -> None:
+                held.more(len(piece))
+                file.write(piece)
+
+            length = await receive_body(
                 request,
-                held,
+                take,
+                held=held,
                 smallest=kind.smallest_upload,
                 largest=kind.largest_upload,
                 what=f"an upload of {kind.what} for {model.name!r}",
                 idle_timeout=self.settings.idle_timeout,
             )
-            key_id = await self.service.put(kind, data)
+            key_id = await self.service.put(kind, file, length)
         return Response(dump_key_id(key_id), media_type=JSON)
 
     async def predict(self, request: Request) -> Response:
@@ -176,11 +190,13 @@ class Endpoints:
 
     def _becomes_job(self, request: Request, model: ServedModel) -> bool:
         """True if the client takes a job, and would wait longer for the answer than it wants or may."""
+        if not self.settings.jobs:
+            return False
         preference = load_preference(request.headers.get(PREFER_HEADER, ""))
         if not preference.respond_async or preference.wait is None:
             return preference.respond_async
         longest = min(preference.wait, self.settings.request_timeout)
-        return self.service.workers.expected_seconds(model.name, _lane(request)) > longest
+        return self.service.workers.expected_seconds(model, _lane(request)) > longest
 
     async def start(self, progress: Progress | None) -> None:
         """Start the workers, and take up the jobs of an earlier process; `progress` as for WorkerPool.start."""
@@ -202,7 +218,12 @@ class Endpoints:
     ) -> Computed:
         """Compute a prediction in the turn of whoever asks, as long as the client is there and the time lasts."""
         work = self.service.predict(
-            model, key_id, data, lane=_lane(request), timeout=self.settings.request_timeout
+            model,
+            key_id,
+            data,
+            lane=_lane(request),
+            timeout=self.settings.request_timeout,
+            may_use=token_of(request).may_use,
         )
         prediction = await while_connected(request, work)
         record_of(request.scope).milliseconds = prediction.milliseconds
@@ -252,10 +273,15 @@ class Endpoints:
         Raises:
             Refusal: the request's token may not use it.
             ModelUnknown: there is none.
+            OtherTenant: the request names a tenant that is not its token's.
+            OtherModel, OtherVersion: it names a plan that is not one of this model's.
         """
         name = request.path_params["name"]
         check_model(request, name)
-        model = self.service.model(name, tenant_of(request))
+        check_tenant(request)
+        version = request.path_params.get("version", request.headers.get(PLAN_HEADER))
+        may_use = token_of(request).may_use
+        model = self.service.model(name, tenant_of(request), version, may_use=may_use)
         record_of(request.scope).model = name
         return model
 
@@ -266,6 +292,10 @@ def _lane(request: Request) -> str:
     if token is not ANYONE:
         return f"tenant {token.tenant}"
     return f"address {'' if request.client is None else request.client.host}"
+
+
+def _largest_body(model: ServedModel) -> int:
+    return max(model.limits.largest, *(kind.largest_upload for kind in model.kinds))
 
 
 def _check_key_id(key_id: str) -> str:

@@ -17,14 +17,13 @@ from hetorch.server.request_record import CURRENT
 from hetorch.server.tokens import ANYONE, Token
 from hetorch.user_information import without_user_information
 
-LOGGERS = ("hetorch", "uvicorn")
-"""The loggers whose lines are the server's log."""
 DETAILS = "details"
 """The attribute of a log record that holds more fields of a JSON line."""
 
 
 def configure_logs(form: str, level: str, stream: IO[str] | None = None) -> None:
-    """Send the server's log lines of this level and above to a stream, standard error if left out.
+    """Send the log lines of this process to a stream, standard error if left out: those of hetorch from this level up,
+    and the warnings and errors of other packages.
 
     Args:
         form: "text" or "json".
@@ -33,11 +32,11 @@ def configure_logs(form: str, level: str, stream: IO[str] | None = None) -> None
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines() if form == "json" else TextLines())
-    for name in LOGGERS:
-        logger = logging.getLogger(name)
-        logger.handlers[:] = [handler]
-        logger.propagate = False
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)  # for the lines of other packages
     logging.getLogger("hetorch").setLevel(level.upper())
+    logging.captureWarnings(True)
 
 
 class JsonLines(logging.Formatter):
@@ -58,15 +57,16 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(logging.Formatter):
-    """Formats a record as one line of text, a traceback in lines behind it. Control characters are escaped, so that
-    nobody who is quoted in a line can forge another one."""
+    """Formats a record as one line of text, a traceback in indented lines behind it. Control characters are escaped, so
+    that nobody who is quoted in a line can forge another one."""
 
     def format(self, record: logging.LogRecord) -> str:
         request = " ".join(str(value) for value in request_fields().values() if value is not None)
         message = _printable(without_user_information(record.getMessage()))
         line = " ".join(part for part in (_time(record), record.levelname, request, message) if part)
         if record.exc_info:
-            line += "\n" + without_user_information(self.formatException(record.exc_info))
+            trace = without_user_information(self.formatException(record.exc_info))
+            line += "".join(f"\n    {_printable(part)}" for part in trace.splitlines())
         return line
 
 

@@ -7,11 +7,12 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hetorch.server.access import OPEN
 from hetorch.server.logs import DETAILS
 from hetorch.server.request_record import CURRENT, RequestRecord, record_of
 from hetorch.server.telemetry import Tracing
 from hetorch.serving.metrics import Metrics
-from hetorch.wire.addresses import HEALTH, REQUEST_ID_HEADER
+from hetorch.wire.addresses import REQUEST_ID_HEADER
 
 log = logging.getLogger("hetorch.access")
 
@@ -44,7 +45,7 @@ class Observer:
         traffic = _Traffic(record, receive, send)
         before = CURRENT.set(record)
         # Probes come every few seconds and tell nothing.
-        tracing = None if scope["path"].startswith(HEALTH) else self._tracing
+        tracing = None if scope["path"] in OPEN else self._tracing
         span = None if tracing is None else tracing.begin(record)
         try:
             await self._app(scope, traffic.receive, traffic.send)
@@ -111,7 +112,7 @@ class _Traffic:
 def _tell(record: RequestRecord, traffic: _Traffic) -> None:
     """Write the line of a request. Probes that find the server well are of level debug: they come every few seconds."""
     path = record.scope["path"][:MAX_PATH_LENGTH]
-    quiet = path.startswith(HEALTH) and traffic.status == 200
+    quiet = path in OPEN and traffic.status == 200
     level = logging.DEBUG if quiet else logging.INFO
     if not log.isEnabledFor(level):
         return

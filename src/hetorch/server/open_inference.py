@@ -16,6 +16,7 @@ from starlette.routing import Route
 from hetorch.server.body import read_body
 from hetorch.server.endpoints import Endpoints
 from hetorch.server.refusal import Refusal
+from hetorch.serving.errors import OtherModel, OtherVersion
 from hetorch.serving.models import ServedModel
 from hetorch.wire.addresses import (
     JSON,
@@ -115,11 +116,7 @@ class OpenInference:
 
     def _model(self, request: Request) -> ServedModel:
         """Return the model that the address names; Refusal (model_unknown) if it names another version."""
-        model = self._endpoints.model(request)
-        asked = request.path_params.get("version", model.public.fingerprint)
-        if asked != model.public.fingerprint:
-            raise Refusal(
-                Code.MODEL_UNKNOWN,
-                f"{model.name!r} has the version {model.public.fingerprint}, not {asked[:80]!r}",
-            )
-        return model
+        try:
+            return self._endpoints.model(request)
+        except (OtherModel, OtherVersion) as error:  # part of the address here
+            raise Refusal(Code.MODEL_UNKNOWN, str(error)) from None

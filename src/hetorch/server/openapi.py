@@ -16,10 +16,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hetorch.server.openapi_operations import EVERYWHERE, OPERATIONS, Operation
-from hetorch.wire.addresses import JSON, REQUEST_ID_HEADER
+from hetorch.wire.addresses import JSON, KEY_ID_HEADER, REQUEST_ID_HEADER, UPLOAD_OFFSET_HEADER
 from hetorch.wire.answers import KEY_ID, MODEL_NAME
 from hetorch.wire.codes import Code
 from hetorch.wire.jobs import JOB_ID
+from hetorch.wire.uploads import UPLOAD_ID
 
 PARAMETERS: Mapping[str, Any] = {
     "name": {
@@ -38,8 +39,20 @@ PARAMETERS: Mapping[str, Any] = {
         "description": "The id of evaluation keys: the SHA-256 of their upload.",
         "schema": {"type": "string", "pattern": f"^{KEY_ID.pattern}$"},
     },
+    "upload": {
+        "description": "The id of an upload under way.",
+        "schema": {"type": "string", "pattern": f"^{UPLOAD_ID.pattern}$"},
+    },
+    KEY_ID_HEADER: {
+        "description": "The id of the evaluation keys to use.",
+        "schema": {"type": "string", "pattern": f"^{KEY_ID.pattern}$"},
+    },
+    UPLOAD_OFFSET_HEADER: {
+        "description": "The number of bytes before those of the body.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
 }
-"""The parameters in paths."""
+"""The parameters in paths and headers."""
 RETRY = {"Retry-After": "Seconds after which to ask again."}
 """The header of answers that ask for patience."""
 PAUSING = frozenset({Code.BUSY, Code.NOT_READY, Code.RATE_EXCEEDED})
@@ -90,10 +103,14 @@ def _operation(operation: Operation) -> dict[str, Any]:
         answer["content"] = {
             media_type: {"schema": schema} for media_type, schema in operation.content.items()
         }
+    more = {
+        str(status): {"description": text, "headers": _headers({})}
+        for status, text in operation.more_answers.items()
+    }
     described: dict[str, Any] = {
         "operationId": operation.name + ("_of_version" if "{version}" in operation.path else ""),
         "summary": operation.summary,
-        "responses": {str(operation.status): answer, **_accepted(operation), **_refusals(operation)},
+        "responses": {str(operation.status): answer, **_accepted(operation), **more, **_refusals(operation)},
         # Without --tokens the server asks for none.
         "security": [{name: []} for name in operation.security] + [{}],
     }
@@ -103,7 +120,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
         if f"{{{name}}}" in operation.path
     ]
     parameters += [
-        {"name": header, "in": "header", "required": True, **PARAMETERS["key_id"]}
+        {"name": header, "in": "header", "required": True, **PARAMETERS[header]}
         for header in operation.request_headers
     ]
     parameters += [

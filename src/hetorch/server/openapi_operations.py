@@ -7,12 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hetorch.wire import addresses
-from hetorch.wire.addresses import EVENTS, JSON, KEY_ID_HEADER, OCTETS, SERVER_TIMING_HEADER
+from hetorch.wire.addresses import (
+    EVENTS,
+    JSON,
+    KEY_ID_HEADER,
+    OCTETS,
+    SERVER_TIMING_HEADER,
+    UPLOAD_OFFSET_HEADER,
+)
 from hetorch.wire.answers import KEY_ID
 from hetorch.wire.codes import Code
 from hetorch.wire.jobs import JOB_ID, PREFER_HEADER, JobState
 from hetorch.wire.open_inference import HEADER_LENGTH_HEADER
 from hetorch.wire.time_limit import TIME_LIMIT_HEADER
+from hetorch.wire.uploads import KEYS, UPLOAD_ID, WEIGHTS
 
 EVERYWHERE = (
     Code.NO_SUCH_ADDRESS,
@@ -23,7 +31,14 @@ EVERYWHERE = (
 )
 """The codes that any request can end in."""
 _TOKEN = (Code.UNAUTHORISED, Code.RATE_EXCEEDED)
-_MODEL = (*_TOKEN, Code.FORBIDDEN, Code.MODEL_UNKNOWN)
+_MODEL = (
+    *_TOKEN,
+    Code.FORBIDDEN,
+    Code.MODEL_UNKNOWN,
+    Code.OTHER_TENANT,
+    Code.OTHER_MODEL,
+    Code.OTHER_VERSION,
+)
 _BODY = (
     Code.CONTENT_TYPE_UNSUPPORTED,
     Code.CONTENT_LENGTH_MALFORMED,
@@ -32,6 +47,7 @@ _BODY = (
     Code.BODY_INCOMPLETE,
     Code.BODY_TOO_SLOW,
     Code.MESSAGE_MALFORMED,
+    Code.OTHER_PARAMETERS,
     Code.TIMEOUT,
 )
 
@@ -41,6 +57,25 @@ _KEY_ID: Mapping[str, Any] = {
     "type": "object",
     "properties": {"key_id": {"type": "string", "pattern": f"^{KEY_ID.pattern}$"}},
     "required": ["key_id"],
+}
+_OFFSET = "The number of bytes that have come."
+_UPLOAD: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "upload": {"type": "string", "pattern": f"^{UPLOAD_ID.pattern}$"},
+        "offset": {"type": "integer", "minimum": 0},
+    },
+    "required": ["upload", "offset"],
+}
+_UPLOAD_REQUEST: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "kind": {"enum": [KEYS, WEIGHTS]},
+        "sha256": {"type": "string", "pattern": f"^{KEY_ID.pattern}$"},
+        "bytes": {"type": "integer", "minimum": 0},
+    },
+    "required": ["kind", "sha256", "bytes"],
+    "additionalProperties": False,
 }
 _JOB: Mapping[str, Any] = {
     "type": "object",
@@ -74,7 +109,8 @@ class Operation:
         content: the schemas of a successful answer, by media type.
         headers: the headers of a successful answer, and their meanings.
         body: the schemas of the request's body, by media type.
-        request_headers: the headers that a request needs; each is a key id.
+        request_headers: the headers that a request needs (`hetorch.server.openapi.PARAMETERS`).
+        more_answers: other successful answers without content: their statuses and one sentence each.
         optional_headers: further headers that a request may have, and their meanings.
         security: the schemes by which a token comes; empty where none is asked for.
         statuses: the statuses of codes that have another one here.
@@ -92,6 +128,7 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     request_headers: tuple[str, ...] = ()
+    more_answers: Mapping[int, str] = field(default_factory=dict)
     optional_headers: Mapping[str, str] = field(default_factory=dict)
     security: tuple[str, ...] = ("token",)
     statuses: Mapping[Code, int] = field(default_factory=dict)
@@ -186,7 +223,7 @@ OPERATIONS = (
         "put_keys",
         "Upload evaluation keys; the same upload again changes nothing.",
         "The id of the keys.",
-        (*_MODEL, *_BODY),
+        (*_MODEL, *_BODY, Code.QUOTA_EXCEEDED),
         content={JSON: _KEY_ID},
         body={OCTETS: BINARY},
     ),
@@ -200,12 +237,80 @@ OPERATIONS = (
         content={JSON: _KEY_ID},
     ),
     Operation(
+        "GET",
+        addresses.keys("{name}"),
+        "list_keys",
+        "List the evaluation keys of the token's tenant.",
+        "The most recently used ones, the last of them last.",
+        _MODEL,
+        content={JSON: OBJECT},
+    ),
+    Operation(
+        "DELETE",
+        addresses.stored_keys("{name}", "{key_id}"),
+        "delete_keys",
+        "Delete evaluation keys, and the encrypted weights that belong to them.",
+        "They are deleted.",
+        (*_MODEL, Code.KEY_ID_MALFORMED, Code.KEYS_MISSING),
+        status=204,
+    ),
+    Operation(
+        "POST",
+        addresses.begin_upload("{name}"),
+        "begin_upload",
+        "Begin an upload in pieces, or find the one of the same bytes.",
+        "The upload, and the number of its bytes that have come.",
+        (*_MODEL, *_BODY, Code.WEIGHTS_IN_CLEAR, Code.QUOTA_EXCEEDED),
+        status=201,
+        content={JSON: _UPLOAD},
+        headers={"Location": "The address of the upload.", UPLOAD_OFFSET_HEADER: _OFFSET},
+        body={JSON: _UPLOAD_REQUEST},
+    ),
+    Operation(
+        "GET",
+        addresses.upload("{upload}"),
+        "show_upload",
+        "Ask how much of an upload has come.",
+        "The number of bytes that have come.",
+        (*_TOKEN, Code.UPLOAD_UNKNOWN),
+        content={JSON: _UPLOAD},
+        headers={UPLOAD_OFFSET_HEADER: _OFFSET, "Upload-Length": "The number of bytes that it has."},
+    ),
+    Operation(
+        "PATCH",
+        addresses.upload("{upload}"),
+        "continue_upload",
+        "Send the next bytes of an upload.",
+        "The upload is complete: the id of the keys that it is or belongs to.",
+        (
+            *_MODEL,
+            *_BODY,
+            Code.WEIGHTS_IN_CLEAR,
+            Code.UPLOAD_UNKNOWN,
+            Code.UPLOAD_OFFSET,
+            Code.QUOTA_EXCEEDED,
+        ),
+        content={JSON: _KEY_ID},
+        body={OCTETS: BINARY},
+        request_headers=(UPLOAD_OFFSET_HEADER,),
+        more_answers={204: "The bytes are there; more are to come."},
+    ),
+    Operation(
+        "DELETE",
+        addresses.upload("{upload}"),
+        "cancel_upload",
+        "Give an upload up.",
+        "It is gone.",
+        (*_TOKEN, Code.UPLOAD_UNKNOWN),
+        status=204,
+    ),
+    Operation(
         "PUT",
         addresses.weights("{name}"),
         "put_weights",
         "Upload encrypted weights, in place of those that the server has for the same keys.",
         "The id of the keys that the weights belong to.",
-        (*_MODEL, *_BODY, Code.WEIGHTS_IN_CLEAR),
+        (*_MODEL, *_BODY, Code.WEIGHTS_IN_CLEAR, Code.QUOTA_EXCEEDED),
         content={JSON: _KEY_ID},
         body={OCTETS: BINARY},
     ),
@@ -232,6 +337,7 @@ OPERATIONS = (
             Code.KEYS_MISSING,
             Code.WEIGHTS_MISSING,
             Code.WORKER_LOST,
+            Code.OTHER_KEYS,
         ),
         content={OCTETS: BINARY},
         headers={SERVER_TIMING_HEADER: "Milliseconds of each step."},

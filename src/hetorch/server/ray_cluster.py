@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -70,7 +71,7 @@ def application(deployment: Deployment, settings: Settings) -> Any:
         from hetorch.serving.models import load_models
 
         models = load_models(deployment.plans, deployment.memory_limit, engine=deployment.engine)
-        return create_app(models, settings)
+        return create_app(models, replace(settings, jobs=False, key_folder_shared=True))
 
     at_once = settings.workers + settings.queue + OTHER_REQUESTS
     most = max(deployment.ray_replicas, deployment.ray_most_replicas or 0)

@@ -13,11 +13,13 @@ from hetorch.quantities import exact_size_text
 from hetorch.server.configuration.fields import check_fields
 from hetorch.server.configuration.kinds import Bytes, Count, Integer, Seconds
 from hetorch.server.networks import parse_proxies
+from hetorch.serving.keys.disk_store import DiskLimits
 from hetorch.wire.limits import REQUEST_SECONDS
 
 log = logging.getLogger("hetorch.server")
 
 GIB = 1 << 30
+DAY = 86400.0
 SHUTDOWN_SECONDS = 30.0
 """Time that running requests have when the server is stopped, in seconds, unless its owner chooses another."""
 
@@ -42,6 +44,7 @@ class Settings:
             the machine's if left out.
         worker_memory: memory that one worker process may take beside the weights; what the largest model needs, and
             some more, if left out.
+        jobs: answer with a job where a client takes one. With ray there are none, since another replica would be asked.
         job_folder: a folder that keeps jobs and their results; a private temporary one if left out, which ends with the
             process.
         jobs_per_tenant: most jobs of one tenant, or of all where there are no tokens, with results that nobody fetched.
@@ -52,8 +55,14 @@ class Settings:
             left out.
         key_memory: memory for clients' evaluation keys and encrypted weights; a quarter of this machine's, at most
             16 GiB, or what a model needs, if left out.
-        key_folder: a folder that keeps uploaded keys and encrypted weights on disk too; memory only if left out.
-        key_disk: disk space that the key folder may take.
+        key_folder: a folder that keeps uploaded keys and encrypted weights; a temporary one, which goes when the server
+            ends, if left out.
+        key_folder_shared: servers on several machines use the key folder; set with ray.
+        key_disk: disk space that the key folder may take; a temporary one takes at most twice `key_memory`.
+        key_quota: disk space that the uploads of one tenant may take; all of `key_disk` if left out.
+        key_age: time after which uploads that nobody has used are deleted.
+        uploads_per_tenant: number of uploads in pieces that one tenant may have under way.
+        upload_time: time after which an upload in pieces that is not complete is given up.
         request_timeout: time for one prediction, its wait included. Clients learn this time and wait as long.
         head_timeout: time for the head of a request, from the connection or the answer before it.
         idle_timeout: time between two pieces of a body, and for reading an answer beyond the time that its length
@@ -80,6 +89,7 @@ class Settings:
     queue_per_tenant: Count | None = None
     work_memory: Bytes | None = None
     worker_memory: Bytes | None = None
+    jobs: bool = True
     job_folder: Path | None = None
     jobs_per_tenant: Count = 64
     job_disk: Bytes = 16 * GIB
@@ -88,7 +98,12 @@ class Settings:
     body_memory: Bytes | None = None
     key_memory: Bytes | None = None
     key_folder: Path | None = None
+    key_folder_shared: bool = False
     key_disk: Bytes = 64 * GIB
+    key_quota: Bytes | None = None
+    key_age: Seconds = 90 * DAY
+    uploads_per_tenant: Count = 16
+    upload_time: Seconds = DAY
     request_timeout: Seconds = REQUEST_SECONDS
     head_timeout: Seconds = 10.0
     idle_timeout: Seconds = 30.0
@@ -114,6 +129,12 @@ class Settings:
         if self.work_memory is not None:
             return self.work_memory
         return max(0, (physical_memory() or 64 * GIB) - taken)
+
+    def key_limits(self, key_memory: int) -> DiskLimits:
+        """Return the limits of the key folder. A temporary one, which may lie in memory, has at most twice
+        `key_memory`, so that what is open fits."""
+        size = self.key_disk if self.key_folder is not None else min(self.key_disk, 2 * key_memory)
+        return DiskLimits(size, self.key_quota, self.key_age, self.key_folder_shared)
 
     def memory_limits(self, keys_needed: int = 0, body_needed: int = 0) -> tuple[int, int]:
         """Return the bytes for keys and encrypted weights, and those for bodies. A line in the log tells if they exceed

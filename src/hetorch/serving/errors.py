@@ -6,9 +6,14 @@ ServiceError
 ├── DeadlinePassed    the computation did not end in its time
 ├── RateExceeded      the tenant asks or sends more than it may; `retry_after` tells when it may again
 ├── ModelUnknown      there is no model of this name
+├── Mixup             a request for something else than what its address names: OtherTenant, OtherModel, OtherVersion,
+│                     OtherParameters, OtherKeys
 ├── KeysMissing       the evaluation keys are not here
 ├── WeightsMissing    the encrypted weights are not here
 ├── WeightsInClear    encrypted weights for a model whose weights are in clear
+├── QuotaExceeded     the tenant has as much here as it may
+├── UploadUnknown     there is no such upload under way
+├── UploadOffset      bytes that do not continue an upload where it is; `offset` tells where
 ├── WorkerLost        two workers died of this computation
 ├── JobUnknown        there is no such job of this tenant
 ├── JobUnfinished     a job has no result yet
@@ -18,6 +23,8 @@ ComputationFailed is no refusal: it is a fault of ours, and its text is for the 
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from hetorch.errors import HetorchError
 from hetorch.wire.addresses import MODELS
@@ -120,6 +127,56 @@ class ModelUnknown(ServiceError):
         super().__init__(f"there is no model {name[:128]!r} here; models are listed at {MODELS!r}")
 
 
+class Mixup(ServiceError):
+    """A request is for something else than what its address, its token or its header names."""
+
+
+class OtherTenant(Mixup):
+    """The request names a tenant that is not the one of its token."""
+
+    code = Code.OTHER_TENANT
+
+
+class OtherModel(Mixup):
+    """The request was made for another model that is here."""
+
+    code = Code.OTHER_MODEL
+
+    def __init__(self, name: str, other: str) -> None:
+        super().__init__(
+            f"the request to {name!r} was made with the plan of {other!r}; ask that model, or fetch the right plan"
+        )
+
+
+class OtherVersion(Mixup):
+    """The request was made for a version of the model that is not here, or no longer. `versions`: those that are."""
+
+    code = Code.OTHER_VERSION
+
+    def __init__(self, name: str, version: str, versions: Sequence[str]) -> None:
+        super().__init__(
+            f"{name!r} is served in the version {' and '.join(f'{v}…' for v in versions)}, and the request was made "
+            f"for {version}…, which is not here, or no longer; fetch the public plan again"
+        )
+
+
+class OtherParameters(Mixup):
+    """The body was made for other parameters than the plan's."""
+
+    code = Code.OTHER_PARAMETERS
+
+
+class OtherKeys(Mixup):
+    """The header and the body name different evaluation keys."""
+
+    code = Code.OTHER_KEYS
+
+    def __init__(self, named: str, made_for: str) -> None:
+        super().__init__(
+            f"the header names the keys {named[:12]}…, the message was made for {made_for[:12]}…"
+        )
+
+
 class KeysMissing(ServiceError):
     """The evaluation keys with this id are not here."""
 
@@ -149,3 +206,28 @@ class WeightsInClear(ServiceError):
 
     def __init__(self, model: str) -> None:
         super().__init__(f"the server has the weights of {model!r} in clear; it takes none")
+
+
+class QuotaExceeded(ServiceError):
+    """A tenant has, or would have, more here than it may."""
+
+    code = Code.QUOTA_EXCEEDED
+
+
+class UploadUnknown(ServiceError):
+    """There is no upload under way with this id, or it belongs to another tenant."""
+
+    code = Code.UPLOAD_UNKNOWN
+
+    def __init__(self) -> None:
+        super().__init__("there is no such upload under way here; begin again")
+
+
+class UploadOffset(ServiceError):
+    """Bytes do not continue an upload; the next one is number `offset`."""
+
+    code = Code.UPLOAD_OFFSET
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"the upload goes on at byte {offset}")
+        self.offset = offset

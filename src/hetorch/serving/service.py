@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
 from hetorch.engine.native import Ciphertext
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.serving.errors import KeysMissing, ModelUnknown, WeightsInClear, WeightsMissing
+from hetorch.serving.errors import KeysMissing, OtherKeys, OtherVersion, WeightsInClear, WeightsMissing
+from hetorch.serving.keys.catalogue import UploadEntry
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.stored_kinds import StoredKind
+from hetorch.serving.keys.uploads import Uploads
 from hetorch.serving.metrics import Metrics
-from hetorch.serving.models import ServedModel
+from hetorch.serving.models import Registry, ServedModel
+from hetorch.serving.models.registry import SHOWN
 from hetorch.serving.work.computation import Computed, Order, Tell
 from hetorch.serving.work.thread_pool import ThreadPool
 from hetorch.serving.work.worker_pool import WorkerPool
+from hetorch.wire.frame import Header, load_header
 
+DRAIN_SECONDS = 0.1
+"""Time between two looks whether a retired model still computes, in seconds."""
 ROOM_SECONDS = 30.0
 """Time between two emptyings of the stores for want of memory, in seconds. A lower value lets a request that never fits
 take everybody's keys out of memory by asking again."""
@@ -27,8 +34,9 @@ class Service:
     """One set of models, and the keys and workers that they share. Used from one event loop.
 
     Args:
-        models: by name.
+        models: what is served now.
         keys: what clients have uploaded.
+        uploads: what they are uploading in pieces.
         workers: they compute.
         parsers: they parse uploads.
         metrics: is told of uploads without memory (`out_of_memory`).
@@ -40,9 +48,10 @@ class Service:
 
     def __init__(
         self,
-        models: Mapping[str, ServedModel],
+        models: Registry,
         *,
         keys: KeyStore,
+        uploads: Uploads,
         workers: WorkerPool,
         parsers: ThreadPool,
         metrics: Metrics,
@@ -50,13 +59,15 @@ class Service:
     ) -> None:
         self.models = models
         self.keys = keys
+        self.uploads = uploads
         self.workers = workers
         self._parsers = parsers
         self._metrics = metrics
         self._request_timeout = request_timeout
         self._next_room = float("-inf")
-        for name, model in models.items():
-            keys.check_fits(model.kinds, name)
+        self._changing = asyncio.Lock()
+        for model in models.all():
+            keys.check_fits(model.kinds, model.name)
 
     def close(self) -> None:
         """Take no more computations and refuse waiting ones; running ones end by themselves."""
@@ -64,20 +75,55 @@ class Service:
         self._parsers.close()
 
     async def stop(self) -> None:
-        """End the processes that compute, whatever they do."""
+        """End the processes that compute, whatever they do, and close the store."""
         self.close()
         await self.workers.stop()
+        await asyncio.to_thread(self.uploads.close)
+        await asyncio.to_thread(self.keys.close)
 
-    def model(self, name: str, tenant: str | None) -> ServedModel:
-        """Return a model with the uploads of one tenant, or with those of everyone where there are no tenants (None).
+    def sweep(self) -> None:
+        """Delete uploads that are too old; to be called every few seconds, in a thread."""
+        self.keys.sweep()
+        self.uploads.sweep()
+
+    def model(
+        self,
+        name: str,
+        tenant: str | None,
+        version: str | None = None,
+        *,
+        may_use: Callable[[str], bool] = lambda name: True,
+    ) -> ServedModel:
+        """Return a version of a model with the uploads of one tenant, or with those of everyone where there are no
+        tenants (None); arguments and errors beside it are those of Registry.find."""
+        model = self.models.find(name, version, may_use=may_use)
+        return model if tenant is None else model.for_tenant(tenant)
+
+    async def change_models(self, added: Sequence[ServedModel], retired: Sequence[ServedModel]) -> None:
+        """Serve more versions of models, the newest of their names, and others no longer, without a break.
+
+        What is retired is found by nobody from then on; what was asked of it before is computed, for as long as one
+        request may take.
 
         Raises:
-            ModelUnknown: there is none.
+            PlanUseError: the memory for keys does not suffice for a model, or it cannot be loaded; nothing has changed.
         """
-        model = self.models.get(name)
-        if model is None:
-            raise ModelUnknown(name)
-        return model if tenant is None else model.for_tenant(tenant)
+        for model in added:
+            self.keys.check_fits(model.kinds, model.name)
+        async with self._changing:
+            if added:
+                replaced = {model.version for model in added}
+                kept = [model for model in self.models.all() if model.version not in replaced]
+                await self.workers.renew([*kept, *added])
+            for model in added:
+                self.models.add(model)
+            for model in retired:
+                self.models.retire(model.name, model.fingerprint)
+            if retired:
+                end = time.monotonic() + self._request_timeout
+                while any(self.workers.computes(model) for model in retired) and time.monotonic() < end:
+                    await asyncio.sleep(DRAIN_SECONDS)
+                await self.workers.renew(self.models.all())
 
     def check_keys(self, model: ServedModel, key_id: str) -> None:
         """Raise KeysMissing unless the evaluation keys are here."""
@@ -96,16 +142,30 @@ class Service:
         if model.weight_kind is not None:
             self.check_weights(model, key_id)
 
-    async def put(self, kind: StoredKind[object], data: bytes | bytearray) -> str:
-        """Parse and keep an upload, in a thread; return the id of the keys that it is or belongs to.
+    async def put(self, kind: StoredKind[object], upload: BinaryIO, length: int) -> str:
+        """Check and keep an upload of `length` bytes, in a thread; return the id of the keys that it is or belongs to.
 
         The same upload again changes nothing; other weights for the same keys replace the earlier ones.
 
         Raises:
             WireError: the upload is malformed.
+            QuotaExceeded: it is larger than what a tenant may have.
             Busy, DeadlinePassed: as ThreadPool.run.
         """
-        return await self._parsers.run(lambda waited: self.keys.put(kind, data), self._request_timeout)
+        return await self._parsers.run(
+            lambda waited: self.keys.put(kind, upload, length), self._request_timeout
+        )
+
+    async def finish_upload(self, kind: StoredKind[object], upload: UploadEntry) -> str:
+        """Check and keep an upload whose pieces have all come, in a thread; return the id of its keys.
+
+        Raises:
+            WireError, QuotaExceeded, UploadUnknown: as Uploads.finish.
+            Busy, DeadlinePassed: as ThreadPool.run.
+        """
+        return await self._parsers.run(
+            lambda waited: self.uploads.finish(kind, upload), self._request_timeout
+        )
 
     async def predict(
         self,
@@ -117,6 +177,7 @@ class Service:
         timeout: float | None,
         long: bool = False,
         tell: Tell | None = None,
+        may_use: Callable[[str], bool] = lambda name: True,
     ) -> Computed:
         """Compute the response to a predict request, in a worker; a caller that is cancelled stops it.
 
@@ -128,12 +189,16 @@ class Service:
             timeout: seconds, the wait included; None for no limit.
             long: True for a computation that nobody waits for.
             tell: is called as the computation goes on.
+            may_use: tells which other models may be named in an error.
 
         Raises:
-            WireError: the request is malformed, or made for other keys than `key_id`.
+            WireError: the request is malformed.
+            OtherModel, OtherVersion, OtherKeys: the request was made for another model, version or keys.
+            MixupError: it was made for other parameters.
             KeysMissing, WeightsMissing: they left since they were checked, or are damaged.
             Busy, DeadlinePassed, WorkerLost, ComputationFailed: as WorkerPool.compute.
         """
+        self._check_header(model, key_id, load_header(request), may_use)
         keys = self.keys.file(model.key_kind, key_id)
         if keys is None:
             raise KeysMissing(key_id)
@@ -150,6 +215,17 @@ class Service:
                 await asyncio.to_thread(self.keys.check_file, kind, key_id)
             raise
 
+    def _check_header(
+        self, model: ServedModel, key_id: str, header: Header, may_use: Callable[[str], bool]
+    ) -> None:
+        """Raise a Mixup unless a predict request was made for this version of the model and these keys."""
+        made_for = header.model.hex()
+        if made_for != model.fingerprint:
+            self.models.find(model.name, made_for, may_use=may_use)
+            raise OtherVersion(model.name, made_for[:SHOWN], [model.fingerprint[:SHOWN]])
+        if header.key_id.hex() != key_id:
+            raise OtherKeys(key_id, header.key_id.hex())
+
     async def make_room(self) -> bool:
         """Drop the least recently used keys for a request that found no memory, at most once in ROOM_SECONDS; True if
         they were dropped."""
@@ -165,6 +241,7 @@ class Service:
         """Return the numbers of keys, of weights and of computations, by the names of their metrics."""
         return {
             **self.keys.snapshot(),
+            "uploads": self.uploads.count,
             "pending": self.workers.pending,
             "waiting": self.workers.waiting,
         }

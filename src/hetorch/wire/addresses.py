@@ -40,6 +40,13 @@ JSON = "application/json"
 KEY_ID_HEADER = "Hetorch-Key-Id"
 """Request header of a prediction: the id of the evaluation keys to use, so that missing ones are told before the body
 is read."""
+PLAN_HEADER = "Hetorch-Plan"
+"""Request header of all that is done with a model: the fingerprint of the public plan that it was made for. The newest
+version of the model is meant where it is left out."""
+TENANT_HEADER = "Hetorch-Tenant"
+"""Request header: the tenant that the client believes to be; a token of another one is refused."""
+UPLOAD_OFFSET_HEADER = "Upload-Offset"
+"""Header of uploads in pieces: the number of bytes that the server has. In a PATCH, the number before its body."""
 REQUEST_ID_HEADER = "X-Request-Id"
 """Response header: the id under which the server's log has the request. As a request header it is taken from trusted
 proxies."""
@@ -53,13 +60,23 @@ def public_plan(model: str) -> str:
 
 
 def keys(model: str) -> str:
-    """Return the address that takes evaluation keys (PUT)."""
+    """Return the address that takes evaluation keys (PUT) and lists those of the token's tenant (GET)."""
     return f"{MODELS}/{model}/keys"
 
 
 def stored_keys(model: str, key_id: str) -> str:
-    """Return the address that tells whether the server has these evaluation keys (GET)."""
+    """Return the address that tells whether the server has these evaluation keys (GET), and deletes them (DELETE)."""
     return f"{keys(model)}/{key_id}"
+
+
+def begin_upload(model: str) -> str:
+    """Return the address that begins an upload in pieces (POST)."""
+    return f"{MODELS}/{model}/uploads"
+
+
+def upload(upload_id: str) -> str:
+    """Return the address of an upload under way: its offset (GET, HEAD), its next bytes (PATCH), its end (DELETE)."""
+    return f"/v1/uploads/{upload_id}"
 
 
 def weights(model: str) -> str:

@@ -50,7 +50,7 @@ def load_error(data: bytes) -> ErrorAnswer | None:
     terminals, no line breaks, and at most MAX_SENTENCE_LENGTH characters. Anything that cannot be a code is no code.
     """
     try:
-        body = _object(data)
+        body = load_object(data, "the server's answer")
     except WireError:
         return None
     sentence, code = body.get("error"), body.get("code")
@@ -70,7 +70,7 @@ def dump_key_id(key_id: str) -> bytes:
 
 def load_key_id(data: bytes) -> str:
     """Parse the answer to an upload; WireError unless it holds a key id (64 hex digits)."""
-    key_id = _object(data).get("key_id")
+    key_id = load_object(data, "the server's answer").get("key_id")
     if not isinstance(key_id, str) or not KEY_ID.fullmatch(key_id):
         raise WireError("the server's answer to the upload holds no key id of 64 hex digits")
     return key_id
@@ -83,7 +83,7 @@ def dump_models(models: list[ModelEntry]) -> bytes:
 
 def load_models(data: bytes) -> tuple[ModelEntry, ...]:
     """Parse the list of a server's models; WireError unless it holds at most MAX_MODELS valid ones."""
-    entries = _object(data).get("models")
+    entries = load_object(data, "the server's answer").get("models")
     if not isinstance(entries, list) or len(entries) > MAX_MODELS:
         raise WireError(f"the server's answer holds no list of at most {MAX_MODELS} models")
     models: list[ModelEntry] = []
@@ -98,16 +98,14 @@ def load_models(data: bytes) -> tuple[ModelEntry, ...]:
     return tuple(models)
 
 
-def _object(data: bytes) -> Mapping[str, object]:
-    """Parse a JSON object of at most MAX_ANSWER_BYTES; WireError for anything else."""
-    if len(data) > MAX_ANSWER_BYTES:
-        raise WireError(
-            f"the answer has {size_text(len(data))}; at most {size_text(MAX_ANSWER_BYTES)} are read"
-        )
+def load_object(data: bytes, what: str, limit: int = MAX_ANSWER_BYTES) -> Mapping[str, object]:
+    """Parse a JSON object of at most `limit` bytes; WireError, which names it as `what`, for anything else."""
+    if len(data) > limit:
+        raise WireError(f"{what} has {size_text(len(data))}; at most {size_text(limit)} are read")
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
-        raise WireError("the server's answer is not JSON; is it a hetorch server?") from None
+        raise WireError(f"{what} is not JSON; is it hetorch's?") from None
     if not isinstance(body, dict):
-        raise WireError("the server's answer is not a JSON object; is it a hetorch server?")
+        raise WireError(f"{what} is not a JSON object; is it hetorch's?")
     return body

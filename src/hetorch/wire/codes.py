@@ -54,6 +54,21 @@ class Code(StrEnum):
         409,
         "The server has this model's weights in clear and takes no encrypted ones.",
     )
+    UPLOAD_UNKNOWN = (
+        "upload_unknown",
+        404,
+        "The server has no such upload under way: it ended, failed or was given up. Begin again.",
+    )
+    UPLOAD_OFFSET = (
+        "upload_offset",
+        409,
+        "The body does not continue the upload: go on at the Upload-Offset of the answer.",
+    )
+    QUOTA_EXCEEDED = (
+        "quota_exceeded",
+        403,
+        "The tenant has as much here as it may; delete some, or ask the owner.",
+    )
     CONTENT_TYPE_UNSUPPORTED = (
         "content_type_unsupported",
         415,
@@ -64,11 +79,25 @@ class Code(StrEnum):
     BODY_TOO_SHORT = "body_too_short", 400, "The body is shorter than the plan requires; it was cut short."
     BODY_INCOMPLETE = "body_incomplete", 400, "The connection closed before the body was complete."
     BODY_TOO_SLOW = "body_too_slow", 408, "The body came too slowly, or stopped coming."
-    MESSAGE_MALFORMED = (
-        "message_malformed",
-        400,
-        "The body is damaged, or was made for another plan, other parameters or other keys.",
+    MESSAGE_MALFORMED = "message_malformed", 400, "The body is damaged, or no message of this kind."
+    OTHER_TENANT = (
+        "other_tenant",
+        409,
+        "The request names a tenant that is not the one of its token.",
     )
+    OTHER_MODEL = (
+        "other_model",
+        409,
+        "The request was made for another model, which the server has under its own name.",
+    )
+    OTHER_VERSION = (
+        "other_version",
+        409,
+        "The request was made for a version of the model that the server does not have, or no longer: fetch the public "
+        "plan again.",
+    )
+    OTHER_PARAMETERS = "other_parameters", 409, "The body was made for other parameters than the plan's."
+    OTHER_KEYS = "other_keys", 409, "The header and the body name different evaluation keys."
     RATE_EXCEEDED = (
         "rate_exceeded",
         429,

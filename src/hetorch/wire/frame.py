@@ -26,7 +26,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from hetorch.errors import OtherVersionError, WireError
+from hetorch.errors import MixupError, OtherVersionError, WireError
 from hetorch.format_version import tell_other_version
 from hetorch.quantities import count_text
 
@@ -236,7 +236,8 @@ def check_header(header: Header, kind: Kind, name: str, fingerprint: str) -> Non
     if header.kind is not kind:
         raise WireError(f"expected a message of kind {kind.name.lower()}, got {header.kind.name.lower()}")
     if header.model.hex() != fingerprint:
-        raise WireError(
+        raise MixupError(
+            "version",
             f"the message is for the plan {header.model.hex()[:12]}…, this is {name!r} ({fingerprint[:12]}…); "
-            "fetch the public plan again"
+            "fetch the public plan again",
         )

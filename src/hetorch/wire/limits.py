@@ -8,6 +8,9 @@ from __future__ import annotations
 MAX_ANSWER_BYTES = 1 << 16
 """Longest JSON answer that a client reads, in bytes, except for public plans. It must hold MAX_MODELS models."""
 
+MAX_UPLOAD_REQUEST_BYTES = 4096
+"""Longest request that begins an upload, in bytes; it has three short members."""
+
 MAX_STATUS_BYTES = 1 << 20
 """Longest status of a server that a client reads, in bytes: some hundred models, and the last lines of its log."""
 

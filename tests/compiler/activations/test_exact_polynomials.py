@@ -8,7 +8,7 @@ from numpy.polynomial import polynomial
 from numpy.typing import NDArray
 
 from hetorch.compiler.activations.domains import domain_of
-from hetorch.compiler.activations.exact_polynomials import MOST_GROWTH
+from hetorch.compiler.activations.exact_polynomials import LEAST_FACTOR, MOST_GROWTH
 from hetorch.compiler.activations.interval_bounds import Interval
 from hetorch.compiler.activations.replace_activation import replace_activation
 from hetorch.compiler.activations.replacement import Replacement
@@ -103,12 +103,29 @@ def test_no_value_inside_is_much_larger_than_the_result(degree: int) -> None:
         rows = per_channel(rows)
         out, _ = written(rows, x)
         size = np.max(np.abs(polynomial.polyval(x, rows.T, tensor=False)))
+        # A polynomial of degree 8 has coefficients up to 2^7 times its size, products of parts up to as much. Degrees 4
+        # and 8 are computed in multiples of a factor.
+        most = max(MOST_GROWTH, 2.0**degree) / (LEAST_FACTOR if degree in (4, 8) else 1.0)
         values: dict[int, Array] = {0: x}
         for number, op in enumerate(out.operations, 1):
             values[number] = op.evaluate(values)
             if isinstance(op, Multiply):
-                # A polynomial of degree 8 has coefficients up to 2^7 times its size, products of parts up to as much.
-                assert np.max(np.abs(values[number])) <= max(MOST_GROWTH, 2.0**degree) * max(size, 1.0)
+                assert np.max(np.abs(values[number])) <= most * max(size, 1.0)
+
+
+@pytest.mark.parametrize("degree", [4, 8])
+@pytest.mark.parametrize("leading", [0.1, 1e-3, -1e-3, 1e-7])
+def test_a_leading_coefficient_that_vanishes_takes_no_second_map_of_the_source(
+    degree: int, leading: float
+) -> None:
+    rows = per_channel(np.tile(RELU[4][:2] + (0.3, 0.1) + (0.2,) * (degree - 3), (CHANNELS, 1)))
+    rows[:PLACES, -1] = leading
+    x = data_in(-1, 1)
+    out, _ = written(rows, x)
+    assert relative_error(out, rows, x) < 2.0**-53 / LEAST_FACTOR
+    maps = [op for op in out.operations if isinstance(op, Affine) and op.input == 0]
+    assert len(maps) == (1 if abs(leading) > 1e-4 else 2)
+    assert out.depth() == {4: 2, 8: 3}[degree]
 
 
 @pytest.mark.parametrize("leading", [0.0, 1e-9])

@@ -4,6 +4,7 @@ numpy."""
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 from pathlib import Path
@@ -11,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hetorch.errors import WireError
 from hetorch.params.insecure import insecure_small
 from hetorch.serving.errors import (
     Busy,
     ComputationFailed,
     DeadlinePassed,
     KeysMissing,
+    OtherKeys,
     OutOfMemory,
     WorkerLost,
 )
@@ -90,7 +91,7 @@ def test_a_killed_worker_is_replaced_and_its_computation_begun_again(
 ) -> None:
     async def main() -> None:
         async with running({"slow": slow}) as (service, counts):
-            key_id = await service.put(slow.key_kind, slow_owner.keys)
+            key_id = await service.put(slow.key_kind, io.BytesIO(slow_owner.keys), len(slow_owner.keys))
             run = Running(service, slow, slow_owner, key_id)
             await run.begun()
             (first,) = pids(service)
@@ -108,7 +109,7 @@ def test_what_kills_two_workers_fails_with_the_reason_and_others_are_served(
 ) -> None:
     async def main() -> None:
         async with running({"slow": slow}) as (service, counts):
-            key_id = await service.put(slow.key_kind, slow_owner.keys)
+            key_id = await service.put(slow.key_kind, io.BytesIO(slow_owner.keys), len(slow_owner.keys))
             run = Running(service, slow, slow_owner, key_id)
             for _ in range(2):
                 await run.begun()
@@ -133,7 +134,7 @@ def test_what_nobody_waits_for_stops_at_the_next_operation(
 
     async def main() -> None:
         async with running({"slow": slow}) as (service, counts):
-            key_id = await service.put(slow.key_kind, slow_owner.keys)
+            key_id = await service.put(slow.key_kind, io.BytesIO(slow_owner.keys), len(slow_owner.keys))
             (pid,) = pids(service)
             run = Running(service, slow, slow_owner, key_id, timeout=100.0 if reason == "gone" else 0.4)
             await run.begun()
@@ -154,7 +155,7 @@ def test_what_nobody_waits_for_stops_at_the_next_operation(
 def test_what_waits_is_taken_out_at_once(slow: ServedModel, slow_owner: Owner) -> None:
     async def main() -> None:
         async with running({"slow": slow}) as (service, _):
-            key_id = await service.put(slow.key_kind, slow_owner.keys)
+            key_id = await service.put(slow.key_kind, io.BytesIO(slow_owner.keys), len(slow_owner.keys))
             runs = [Running(service, slow, slow_owner, key_id)]
             await runs[0].begun()
             runs.append(Running(service, slow, slow_owner, key_id))
@@ -180,8 +181,10 @@ def test_a_computation_without_memory_ends_its_worker_alone(served: ServedModel,
     async def main() -> None:
         models = {"small": served, "hungry": hungry}
         async with running(models, workers=2, worker_memory=allowed) as (service, counts):
-            key_id = await service.put(served.key_kind, owner.keys)
-            hungry_id = await service.put(hungry.key_kind, hungry_owner.keys)
+            key_id = await service.put(served.key_kind, io.BytesIO(owner.keys), len(owner.keys))
+            hungry_id = await service.put(
+                hungry.key_kind, io.BytesIO(hungry_owner.keys), len(hungry_owner.keys)
+            )
             before = set(pids(service))
             with pytest.raises(OutOfMemory, match="no memory"):
                 await Running(service, hungry, hungry_owner, hungry_id).task
@@ -203,7 +206,7 @@ def test_computations_that_do_not_fit_together_run_one_after_the_other(
 ) -> None:
     async def main() -> None:
         async with running({"slow": slow}, workers=2, work_memory=slow.need.memory * 3 // 2) as (service, _):
-            key_id = await service.put(slow.key_kind, slow_owner.keys)
+            key_id = await service.put(slow.key_kind, io.BytesIO(slow_owner.keys), len(slow_owner.keys))
             runs = [Running(service, slow, slow_owner, key_id) for _ in range(2)]
             await runs[0].begun()
             busy = [worker for worker in service.workers.snapshot() if worker.model is not None]
@@ -219,7 +222,7 @@ def test_computations_that_do_not_fit_together_run_one_after_the_other(
 def test_a_killed_fork_server_is_replaced_and_its_workers_go_on(slow: ServedModel, slow_owner: Owner) -> None:
     async def main() -> None:
         async with running({"slow": slow}) as (service, _):
-            key_id = await service.put(slow.key_kind, slow_owner.keys)
+            key_id = await service.put(slow.key_kind, io.BytesIO(slow_owner.keys), len(slow_owner.keys))
             run = Running(service, slow, slow_owner, key_id)
             await run.begun()
             (worker,) = pids(service)
@@ -240,10 +243,10 @@ def test_a_killed_fork_server_is_replaced_and_its_workers_go_on(slow: ServedMode
 def test_other_errors_of_a_computation(served: ServedModel, owner: Owner) -> None:
     async def main() -> None:
         async with running({"small": served, "broken": broken(served)}) as (service, _):
-            key_id = await service.put(served.key_kind, owner.keys)
+            key_id = await service.put(served.key_kind, io.BytesIO(owner.keys), len(owner.keys))
             with pytest.raises(ComputationFailed, match="KeyError"):
                 await Running(service, broken(served), owner, key_id).task
-            with pytest.raises(WireError, match="the message was made for"):
+            with pytest.raises(OtherKeys, match="the message was made for"):
                 await service.predict(served, key_id, owner.request("0" * 64), lane="a", timeout=9)
             path = service.keys.file(served.key_kind, key_id)
             assert path is not None
@@ -258,7 +261,7 @@ def test_other_errors_of_a_computation(served: ServedModel, owner: Owner) -> Non
 def test_a_stopped_pool_refuses(served: ServedModel, owner: Owner) -> None:
     async def main() -> None:
         async with running({"small": served}) as (service, _):
-            key_id = await service.put(served.key_kind, owner.keys)
+            key_id = await service.put(served.key_kind, io.BytesIO(owner.keys), len(owner.keys))
             service.workers.close()
             with pytest.raises(Busy, match="was stopped"):
                 await Running(service, served, owner, key_id).task

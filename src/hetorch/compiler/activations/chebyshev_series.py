@@ -68,12 +68,14 @@ def degree_for_precision(op: Activation, domain: Domain, precision: float) -> in
     """Return the least of SERIES_DEGREES with which the largest error on the whole range is at most `precision`,
     relative to the function's largest absolute value there; InfeasibleError if there is none."""
     low, high = domain.whole
-    grid = np.linspace(-1, 1, GRID)
-    truth = on_unit_range(op.apply, (low + high) / 2, (high - low) / 2)(grid)
+    grid = np.linspace(low, high, GRID)
+    truth = op.apply(grid)
     size = float(np.max(np.abs(truth)))
     for degree in SERIES_DEGREES:
-        coefficients, stretch, _, _ = _fit_whole(op, domain, degree)
-        if np.max(np.abs(chebyshev.chebval(grid / stretch, coefficients) - truth)) <= precision * size:
+        # The middle is not that of the range where the function is a line plus an even one.
+        coefficients, stretch, middle, width = _fit_whole(op, domain, degree)
+        polynomial = chebyshev.chebval((grid - middle) / (width * stretch), coefficients)
+        if np.max(np.abs(polynomial - truth)) <= precision * size:
             return degree
     raise InfeasibleError(
         f"{op.function} in {op.name} cannot be had to {precision:.2g} on {low:.3g}..{high:.3g} with degree "

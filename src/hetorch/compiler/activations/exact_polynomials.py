@@ -4,13 +4,17 @@ degrees 3 and 4 two, degrees 5 to 8 three.
 With u = (x - centre) / half in [-1, 1], v = alpha u, y = v^2 and the sign s of the leading coefficient, the forms are
 
 degree 2   s (v + b)^2 + c
-degree 4   s ((y + b v + c)^2 + line)
+degree 4   t (y (y + b v + c) + line)
 degree 8   s ((f^2 + c v + d)^2 + cubic), f = y + a v + b
 
-where alpha^degree is the leading coefficient: it goes into the map before, and signs and constants into the map after
-(passes.fuse_affine). A square grows without bound where the leading coefficient vanishes beside the next ones. Beyond
-MOST_GROWTH the square of degree 2 leaves out the linear term, or becomes a product where that term dominates; degrees
-4 and 8 become sums of products.
+where t alpha^4, and without t alpha^degree, is the leading coefficient: alpha goes into the map before, and t, signs
+and constants into the map after (passes.fuse_affine). Degree 4 has |t| = 1 unless alpha would be so small that v and y
+would lose their bits to noise.
+
+A square grows without bound where the leading coefficient vanishes beside the next ones. Beyond MOST_GROWTH the square
+of degree 2 leaves out the linear term, or becomes a product where that term dominates; degree 8 becomes a sum of
+products. Where t would be below LEAST_FACTOR, degrees 4 and 8 are sums of products with another map of the source for
+the leading coefficient, which runs the layer before twice.
 """
 
 from __future__ import annotations
@@ -37,6 +41,13 @@ MOST_GROWTH = 16.0
 """Largest value of a square, in multiples of the largest value of the polynomial. The noise of a product is in
 proportion to its value: a scale of log2(MOST_GROWTH) bits more makes up for it. Raised, more polynomials take the
 cheaper form, and scales have more bits."""
+MOST_NOISE = 8.0
+"""Largest derivative of a polynomial of degree 4 with respect to v and to y, in multiples of its largest value: the
+noise of both is multiplied by it. Raised, fewer polynomials have large values behind them, and scales have more bits.
+"""
+LEAST_FACTOR = 2.0**-10
+"""Least |t|, beside the largest value of all elements. A polynomial is computed in multiples of t, so that the rounding
+of the map after it is divided by t. Lowered, more polynomials run the layer before them once, and noise is larger."""
 ROUNDING = 2.0**-46
 """Share of the largest coefficient of all elements below which one counts as zero: the rounding of float64."""
 SAMPLES = 16
@@ -69,8 +80,6 @@ def write_polynomial(out: Replacement, domain: Domain) -> Form:
     writer = _Writer(out, rows.T, centre, half, (data - centre) / half)
     if degree == 2:
         writer.parabola()
-    elif degree == 4 and writer.has_small_squares():
-        writer.square_of_parabola()
     elif degree == 8 and writer.has_small_squares():
         writer.square_of_quartic()
     else:
@@ -192,21 +201,13 @@ class _Writer:
         self._signed(total)
 
     def has_small_squares(self) -> bool:
-        """Return True if the squares of degree 4 or 8 keep within MOST_GROWTH."""
+        """Return True if the squares of degree 8 keep within MOST_GROWTH."""
         v = self.alpha * self.u
-        if len(self.rows) == 5:
-            b, c, _, _ = root_of_quartic(self.monic)
-            return not np.any(self._grows((v * v + b * v + c) ** 2))
         quartic, _ = root_of_octic(self.monic)
         b, c, _, _ = root_of_quartic(quartic)
         whole, square = np.abs(value_of(quartic, v)), (v * v + b * v + c) ** 2
         # The noise of the inner square is multiplied by the derivative of the outer one.
         return not np.any(self._grows(whole**2) | self._grows(2 * np.max(whole) * square))
-
-    def square_of_parabola(self) -> None:
-        """Write degree 4."""
-        v = self._affine_of_source(self.alpha)
-        self._signed(self._quartic(v, self._square(v), self.monic))
 
     def square_of_quartic(self) -> None:
         """Write degree 8."""
@@ -217,19 +218,39 @@ class _Writer:
         self._signed(self.out.add(square, self._low(v, y, cubic)))
 
     def products(self) -> None:
-        """Write degrees 3 to 8 as sums of products: of u^2 up to degree 4, else of the square of a parabola too."""
-        u = self._affine_of_source(np.ones(len(self.half)))
-        y = self._square(u)
-        if len(self.rows) <= 5:
-            self._scaled_back(self._low(u, y, self.rows), self.unit)
+        """Write degrees 3 to 8 as sums of products: of v^2 up to degree 4, else of the square of a parabola too."""
+        alpha, factor, rows = self._lifted()
+        v = self._affine_of_source(alpha)
+        y = self._square(v)
+        if len(rows) <= 5:
+            self._scaled_back(self._low(v, y, rows), factor * self.unit)
             return
         square = np.zeros((5, 1))
         constant, slope = SHIFT
         square[:, 0] = np.convolve((constant, slope, 1.0), (constant, slope, 1.0))
-        quotient, rest = divided(self.rows, square)
-        divisor = self._square(self._plus_line(y, u, np.asarray(slope), np.asarray(constant)))
-        product = self.out.multiply(divisor, self._low(u, y, quotient), self.label)
-        self._scaled_back(self.out.add(product, self._low(u, y, rest)), self.unit)
+        quotient, rest = divided(rows, square)
+        divisor = self._square(self._plus_line(y, v, np.asarray(slope), np.asarray(constant)))
+        product = self.out.multiply(divisor, self._low(v, y, quotient), self.label)
+        self._scaled_back(self.out.add(product, self._low(v, y, rest)), factor * self.unit)
+
+    def _lifted(self) -> tuple[Array, Array, Array]:
+        """Return alpha, t and the coefficients of the powers of v = alpha u in 1 / t of the polynomials. The leading
+        ones are 1, in degrees 4 and 8 and if no t is too small; alpha and t are 1 otherwise."""
+        degree, ones = len(self.rows) - 1, np.ones(len(self.half))
+        alpha = self._least_alpha() if degree == 4 else ones
+        factor = self.sign * (self.alpha / alpha) ** degree
+        if degree not in (4, 8) or np.min(np.abs(factor)) < LEAST_FACTOR:
+            return ones, ones, self.rows
+        rows = self.rows / (factor * alpha ** np.arange(len(self.rows))[:, None])
+        rows[-1] = 1.0  # Without rounding, so that it needs no product.
+        return alpha, factor, rows
+
+    def _least_alpha(self) -> Array:
+        """Return the least alpha of degree 4 that has |t| <= 1 and derivatives of at most MOST_NOISE."""
+        by_v = value_of(np.arange(1, 5)[:, None] * self.rows[1:], self.u)
+        by_y = value_of(np.array([1, 1, 2])[:, None] * self.rows[2:], self.u)
+        of_v, of_y = (np.max(np.abs(part), axis=0) / (MOST_NOISE * self.size) for part in (by_v, by_y))
+        return np.asarray(np.maximum(self.alpha, np.maximum(of_v, np.sqrt(of_y))))
 
     def _quartic(self, v: int, y: int, monic: Array) -> int:
         """Write a monic polynomial of degree 4 of v, with y = v^2."""
@@ -239,15 +260,17 @@ class _Writer:
     def _low(self, u: int, y: int, rows: Array) -> int:
         """Write a polynomial of degree 4 at most of u, with y = u^2.
 
-        Degree 4 reads another map of the source, so that its leading coefficient takes no level.
+        A leading coefficient of degree 4 other than 1 multiplies another map of the source, where it takes no level.
         """
         line = self._line(u, rows[1], rows[0])
         if len(rows) < 3:
             return line
         factor = self._line(u, rows[3] if len(rows) > 3 else np.zeros(1), rows[2])
         if len(rows) > 4:
-            other = self._affine_of_source(rows[4])
-            factor = self.out.add(self.out.multiply(u, other, self.label), factor)
+            fourth = y
+            if np.any(rows[4] != 1.0):
+                fourth = self.out.multiply(u, self._affine_of_source(rows[4]), self.label)
+            factor = self.out.add(fourth, factor)
         return self.out.add(self.out.multiply(y, factor, self.label), line)
 
     def _affine_of_source(self, factor: Array, offset: Array | float = 0.0) -> int:

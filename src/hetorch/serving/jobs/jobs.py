@@ -29,6 +29,7 @@ from hetorch.serving.service import Service
 from hetorch.serving.work.computation import Computed
 from hetorch.serving.work.fair_queue import FairQueue
 from hetorch.wire.codes import Code
+from hetorch.wire.frame import load_header
 from hetorch.wire.jobs import JobState, JobStatus
 from hetorch.wire.predict import response_limits
 
@@ -258,8 +259,8 @@ class Jobs:
         return live.status()
 
     def snapshot(self) -> dict[str, int]:
-        """Return the number of jobs in each state."""
-        states = Counter(live.job.state for live in self._jobs.values())
+        """Return the number of jobs in each state; from any thread."""
+        states = Counter(live.job.state for live in list(self._jobs.values()))
         return {f"jobs_{state}": states[state] for state in JobState if state is not JobState.CANCELLED}
 
     @property
@@ -337,8 +338,8 @@ class Jobs:
 
     async def _predict(self, live: _Live) -> Computed:
         job = live.job
-        model = self._service.model(job.model, job.tenant)
         request = await asyncio.to_thread(self._store.request, job.id)
+        model = self._service.model(job.model, job.tenant, load_header(request).model.hex())
 
         def tell(done: int, layer: str) -> None:
             live.done, live.layer = done, layer

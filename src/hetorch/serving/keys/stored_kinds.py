@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Generic, Protocol, TypeVar
 
-from hetorch.engine.codec import evaluation_keys_blob_bytes, load_evaluation_keys
+from hetorch.engine.codec import evaluation_keys_blob_bytes
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Ciphertext, EvaluationKeys
+from hetorch.engine.packed_keys import map_evaluation_keys, pack_evaluation_keys, packed_file_bytes
+from hetorch.errors import WireError
 from hetorch.params import ParameterSet
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.memory import key_memory
 from hetorch.plan.plan import Plan
+from hetorch.wire.frame import HEADER_BYTES
 from hetorch.wire.weights import WeightsFormat, read_weights_header
 
 V = TypeVar("V", covariant=True)
+ANY_TENANT = ""
+"""The tenant of a server without tokens; the name of no other one."""
+_PIECE_BYTES = 1 << 20
+"""Bytes of an upload that are read at a time. Raised, an upload takes more memory and is not faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +37,19 @@ class Identity:
 
 
 class StoredKind(Protocol[V]):
-    """A kind of upload of one plan, which is parsed to a V. Equal kinds share uploads."""
+    """A kind of upload of one plan and one tenant, which is opened as a V. Equal kinds share uploads."""
 
     @property
     def what(self) -> str:
         """The noun for messages, such as "keys"."""
+
+    @property
+    def tenant(self) -> str:
+        """The owner; ANY_TENANT on a server without tokens."""
+
+    @property
+    def name(self) -> str:
+        """The name of the kind in the catalogue, the same for all tenants."""
 
     @property
     def smallest_upload(self) -> int:
@@ -44,31 +61,41 @@ class StoredKind(Protocol[V]):
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes in memory when ready for use."""
+        """Bytes in memory when open."""
 
-    @property
-    def folder(self) -> str:
-        """The name of the folder of these uploads."""
+    def file_bytes(self, upload_bytes: int) -> int:
+        """Return the bytes of the file that is made of an upload."""
 
-    @property
-    def suffix(self) -> str:
-        """The suffix of the files of these uploads."""
+    def identify(self, upload: BinaryIO) -> Identity:
+        """Return the identity of an upload, which is read to its end; WireError if its header is malformed."""
 
-    def identify(self, data: bytes | bytearray) -> Identity:
-        """Return the identity of an upload, before it is parsed; WireError if its header is malformed."""
+    def prepare(self, upload: BinaryIO, length: int) -> Iterator[bytes]:
+        """Yield the file that is made of an upload of `length` bytes; WireError unless it is whole and fits the
+        plan."""
 
-    def parse(self, data: bytes | bytearray) -> V:
-        """Parse an upload; WireError unless it is whole and fits the plan."""
+    def open(self, path: Path, key_id: str) -> V:
+        """Open a file that `prepare` made; WireError unless it is whole and for these keys, OSError if it cannot be
+        read."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyKind:
-    """The evaluation keys of one plan: the parameters and the spec that they are parsed with."""
+    """The evaluation keys of one plan: the parameters and the spec that they are parsed with.
 
-    parameters: ParameterSet
-    spec: EvaluationKeySpec
+    A key is indistinguishable from random numbers for all who do not have the secret key, so what can be checked is its
+    form: lengths, level, seed, and each residue below its prime.
+    """
+
+    parameters: ParameterSet = field(compare=False)
+    spec: EvaluationKeySpec = field(compare=False)
+    name: str = field(init=False)
     what = "keys"
-    suffix = ".evk"
+    tenant = ANY_TENANT
+
+    def __post_init__(self) -> None:
+        """Make the name of parameters and spec: the same upload parses differently for another."""
+        text = f"{self.parameters.fingerprint().hex()}:{self.spec.relinearisation_level}:{self.spec.galois}"
+        object.__setattr__(self, "name", f"keys-{hashlib.sha256(text.encode()).hexdigest()[:32]}")
 
     @property
     def smallest_upload(self) -> int:
@@ -82,36 +109,40 @@ class KeyKind:
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes in memory: both halves of every digit."""
+        """Bytes in memory: both halves of every digit. Processes that map the same file share them."""
         return key_memory(self.parameters, self.spec)
 
-    @property
-    def folder(self) -> str:
-        """The folder of one spec: the same upload parses differently for another."""
-        text = f"{self.parameters.fingerprint().hex()}:{self.spec.relinearisation_level}:{self.spec.galois}"
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+    def file_bytes(self, upload_bytes: int) -> int:
+        """Return the bytes of the packed file."""
+        return packed_file_bytes(self.parameters, self.spec)
 
-    def identify(self, data: bytes | bytearray) -> Identity:
+    def identify(self, upload: BinaryIO) -> Identity:
         """Return the identity: the id of keys is the SHA-256 of their bytes."""
-        key_id = hashlib.sha256(data).hexdigest()
-        return Identity(key_id, key_id)
+        digest = hashlib.sha256()
+        while piece := upload.read(_PIECE_BYTES):
+            digest.update(piece)
+        return Identity(digest.hexdigest(), digest.hexdigest())
 
-    def parse(self, data: bytes | bytearray) -> EvaluationKeys:
-        """Parse keys; WireError unless they are whole and fit the plan."""
-        return load_evaluation_keys(self.parameters, self.spec, bytes(data))
+    def prepare(self, upload: BinaryIO, length: int) -> Iterator[bytes]:
+        """Yield the packed keys; one is in memory at a time."""
+        return pack_evaluation_keys(self.parameters, self.spec, upload, length)
+
+    def open(self, path: Path, key_id: str) -> EvaluationKeys:
+        """Map the keys."""
+        return map_evaluation_keys(self.parameters, self.spec, path, key_id)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WeightKind:
     """The encrypted weights of one plan. They name the evaluation keys that they belong to, and other weights for the
-    same keys replace them."""
+    same keys replace them. A file has the bytes of the upload."""
 
     format: WeightsFormat
     memory_bytes: int
     smallest_upload: int
     largest_upload: int
     what = "weights"
-    suffix = ".weights"
+    tenant = ANY_TENANT
 
     @classmethod
     def of(cls, plan: Plan) -> WeightKind | None:
@@ -124,18 +155,37 @@ class WeightKind:
         return cls(form, memory, form.limits.smallest, form.limits.largest)
 
     @property
-    def folder(self) -> str:
-        """The folder of one plan: weights belong to one."""
-        return self.format.fingerprint[:32]
+    def name(self) -> str:
+        """The name of one plan: weights belong to one."""
+        return f"weights-{self.format.fingerprint[:32]}"
 
-    def identify(self, data: bytes | bytearray) -> Identity:
+    def file_bytes(self, upload_bytes: int) -> int:
+        """Return the bytes of the upload."""
+        return upload_bytes
+
+    def identify(self, upload: BinaryIO) -> Identity:
         """Return the identity from the header; the checksum at the end is only the sender's word."""
-        header = read_weights_header(self.format.name, self.format.fingerprint, data)
-        return Identity(header.key_id.hex(), hashlib.sha256(data).hexdigest())
+        head = upload.read(HEADER_BYTES)
+        header = read_weights_header(self.format.name, self.format.fingerprint, head)
+        digest = hashlib.sha256(head)
+        while piece := upload.read(_PIECE_BYTES):
+            digest.update(piece)
+        return Identity(header.key_id.hex(), digest.hexdigest())
 
-    def parse(self, data: bytes | bytearray) -> EncryptedWeights[Ciphertext]:
-        """Parse weights; WireError unless they are whole and fit the plan."""
-        return self.format.load(data).weights
+    def prepare(self, upload: BinaryIO, length: int) -> Iterator[bytes]:
+        """Parse the weights, and yield the bytes of the upload if they fit the plan."""
+        start = upload.tell()
+        self.format.load(upload.read(length))
+        upload.seek(start)
+        while piece := upload.read(_PIECE_BYTES):
+            yield piece
+
+    def open(self, path: Path, key_id: str) -> EncryptedWeights[Ciphertext]:
+        """Read and parse the weights."""
+        uploaded = self.format.load(path.read_bytes())
+        if uploaded.key_id != key_id:
+            raise WireError(f"the weights are for the keys {uploaded.key_id[:12]}…, not {key_id[:12]}…")
+        return uploaded.weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +200,10 @@ class TenantKind(Generic[V]):
         return self.kind.what
 
     @property
+    def name(self) -> str:
+        return self.kind.name
+
+    @property
     def smallest_upload(self) -> int:
         return self.kind.smallest_upload
 
@@ -161,19 +215,18 @@ class TenantKind(Generic[V]):
     def memory_bytes(self) -> int:
         return self.kind.memory_bytes
 
-    @property
-    def folder(self) -> str:
-        """The folder of one tenant and kind."""
-        return f"{hashlib.sha256(self.tenant.encode()).hexdigest()[:32]}-{self.kind.folder}"
+    def file_bytes(self, upload_bytes: int) -> int:
+        """Return the bytes of the file that is made of an upload."""
+        return self.kind.file_bytes(upload_bytes)
 
-    @property
-    def suffix(self) -> str:
-        return self.kind.suffix
-
-    def identify(self, data: bytes | bytearray) -> Identity:
+    def identify(self, upload: BinaryIO) -> Identity:
         """Return the identity of an upload; WireError if its header is malformed."""
-        return self.kind.identify(data)
+        return self.kind.identify(upload)
 
-    def parse(self, data: bytes | bytearray) -> V:
-        """Parse an upload; WireError unless it is whole and fits the plan."""
-        return self.kind.parse(data)
+    def prepare(self, upload: BinaryIO, length: int) -> Iterator[bytes]:
+        """Yield the file that is made of an upload; WireError unless it is whole and fits the plan."""
+        return self.kind.prepare(upload, length)
+
+    def open(self, path: Path, key_id: str) -> V:
+        """Open a file that `prepare` made; WireError unless it is whole and for these keys."""
+        return self.kind.open(path, key_id)

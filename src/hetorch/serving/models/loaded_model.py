@@ -37,6 +37,16 @@ class ModelSource:
     engine: str
     memory_limit: int | None
 
+    @property
+    def version(self) -> str:
+        """The name and the fingerprint, by which processes find this version of the model."""
+        return version_of(self.name, self.fingerprint)
+
+
+def version_of(name: str, fingerprint: str) -> str:
+    """Return the word for a version of a model between processes."""
+    return f"{name}@{fingerprint}"
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:

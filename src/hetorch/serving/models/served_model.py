@@ -17,7 +17,7 @@ from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.runtime.pieces import storage_within
 from hetorch.serving.keys.stored_kinds import KeyKind, StoredKind, TenantKind, WeightKind
-from hetorch.serving.models.loaded_model import ModelSource
+from hetorch.serving.models.loaded_model import ModelSource, version_of
 from hetorch.serving.models.need import Need, predict_need
 from hetorch.serving.private_folder import PrivateFolder
 from hetorch.wire.answers import MODEL_NAME
@@ -42,6 +42,16 @@ class ServedModel:
     need: Need
     weight_kind: StoredKind[EncryptedWeights[Ciphertext]] | None = None
     kept: PrivateFolder | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the public plan, which tells the versions of a model apart."""
+        return self.public.fingerprint
+
+    @property
+    def version(self) -> str:
+        """The name and the fingerprint, by which processes find this version of the model."""
+        return version_of(self.name, self.fingerprint)
 
     @property
     def kinds(self) -> tuple[StoredKind[object], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 
 from hetorch.errors import WireError
@@ -47,7 +47,7 @@ class Crew:
     """The workers for a set of models. Used from one event loop.
 
     Args:
-        models: by name.
+        models: all versions of all models.
         limits: see WorkLimits.
         take: called with a worker and each of its messages; WireError, LookupError or TypeError of it end the worker.
         lost: called with a worker that has ended, after it was taken out.
@@ -56,7 +56,7 @@ class Crew:
 
     def __init__(
         self,
-        models: Mapping[str, ServedModel],
+        models: Sequence[ServedModel],
         limits: WorkLimits,
         *,
         take: Callable[[WorkerProcess, Head, bytes], None],
@@ -65,22 +65,48 @@ class Crew:
     ) -> None:
         self.workers: list[WorkerProcess] = []
         self.fork_server: ForkServer | None = None
-        self._models = models
+        self.leaving: list[WorkerProcess] = []  # of earlier models; they end after what they compute
+        self._models = tuple(models)
         self._limits = limits
         self._take, self._lost, self._joined = take, lost, joined
         self._tasks: set[asyncio.Task[None]] = set()
         self._filling = asyncio.Lock()
         self._closed = False
         self._quiet = QuietLog(log)
-        self._largest = max((response_limits(m.public).largest for m in models.values()), default=0)
+        self._largest = _largest_response(models)
 
     async def start(self, progress: Progress | None) -> None:
         """Load the models and fork the workers; PlanUseError if a model cannot be loaded."""
-        sources = [model.source for model in self._models.values()]
-        self.fork_server = await asyncio.to_thread(ForkServer.start, sources, progress)
-        await self.fork_server.attach()
-        self.run(self._mind_fork_server(self.fork_server))
+        self.fork_server = await self._load(self._models, progress)
         await self._fill()
+
+    async def renew(self, models: Sequence[ServedModel]) -> None:
+        """Go over to other models: new workers, which know them, take what waits, and the present ones end after what
+        they compute. While the new ones load, the weights of both are in memory.
+
+        Raises:
+            PlanUseError: a model cannot be loaded; the present ones stay.
+        """
+        replacement = await self._load(models, None)
+        before, self.fork_server = self.fork_server, replacement
+        self._models = tuple(models)
+        self._largest = max(self._largest, _largest_response(models))
+        present, self.workers[:] = list(self.workers), []
+        self.leaving += present
+        for worker in present:
+            if worker.computation is None:
+                worker.kill()
+        if before is not None:
+            await before.stop()
+        await self._fill()
+
+    async def _load(self, models: Sequence[ServedModel], progress: Progress | None) -> ForkServer:
+        """Return a new fork server that has loaded these models."""
+        sources = [model.source for model in models]
+        fork_server = await asyncio.to_thread(ForkServer.start, sources, progress)
+        await fork_server.attach()
+        self.run(self._mind_fork_server(fork_server))
+        return fork_server
 
     def close(self) -> None:
         """Replace nobody who ends from now on."""
@@ -93,7 +119,7 @@ class Crew:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for worker in self.workers:
+        for worker in (*self.workers, *self.leaving):
             worker.kill()
             worker.close()
         if self.fork_server is not None:
@@ -102,19 +128,18 @@ class Crew:
     async def _mind_fork_server(self, fork_server: ForkServer) -> None:
         """Start another fork server when this one ends; its workers go on."""
         await fork_server.ended.wait()
+        if self.fork_server is not fork_server:  # other models have another one
+            return
         while not self._closed:
             log.error("the process that forks workers ended; another one is started")
             try:
                 self.fork_server = None
-                sources = [model.source for model in self._models.values()]
-                replacement = await asyncio.to_thread(ForkServer.start, sources, None)
-                await replacement.attach()
+                replacement = await self._load(self._models, None)
             except Exception as error:
                 log.error("it could not be started: %s", error)
                 await asyncio.sleep(PAUSE_SECONDS)
                 continue
             self.fork_server = replacement
-            self.run(self._mind_fork_server(replacement))
             await fork_server.stop()
             await self._fill()
             return
@@ -128,10 +153,14 @@ class Crew:
     async def _add_worker(self, fork_server: ForkServer) -> None:
         limits = self._limits
         keys = limits.key_memory // limits.workers
-        largest = max((model.need.memory for model in self._models.values()), default=0)
+        largest = max((model.need.memory for model in self._models), default=0)
         memory = limits.worker_memory or SPARE_BYTES + keys + largest * 5 // 4
         forked = await fork_server.fork(memory, keys)
         worker = await WorkerProcess.connect(forked, fork_server)
+        if fork_server is not self.fork_server:  # it knows earlier models
+            worker.kill()
+            worker.close()
+            return
         self.workers.append(worker)
         self.run(self._listen(worker))
         self._joined()
@@ -144,7 +173,7 @@ class Crew:
         except (WireError, LookupError, TypeError) as error:
             self._quiet.warn(f"worker {worker.pid} sent what is no answer: {error}")
             worker.kill()
-        self.workers.remove(worker)
+        (self.workers if worker in self.workers else self.leaving).remove(worker)
         worker.close()
         self.run(self._replace(worker))
         self._lost(worker)
@@ -166,3 +195,7 @@ class Crew:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _largest_response(models: Sequence[ServedModel]) -> int:
+    return max((response_limits(model.public).largest for model in models), default=0)

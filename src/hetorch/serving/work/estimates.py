@@ -9,11 +9,16 @@ WEIGHT = 0.2
 
 
 class Estimates:
-    """Seconds of a run by the model's name, from predictions `predicted`."""
+    """Seconds of a run by the version of the model."""
 
-    def __init__(self, predicted: Mapping[str, float]) -> None:
-        self._predicted = dict(predicted)
+    def __init__(self) -> None:
+        self._predicted: dict[str, float] = {}
         self._measured: dict[str, float] = {}
+
+    def predict(self, seconds: Mapping[str, float]) -> None:
+        """Take the predictions for all models; what was measured of others is forgotten."""
+        self._predicted = dict(seconds)
+        self._measured = {model: value for model, value in self._measured.items() if model in seconds}
 
     def observe(self, model: str, seconds: float) -> None:
         """Take the time of one run."""

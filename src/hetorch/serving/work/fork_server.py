@@ -61,7 +61,7 @@ def _load(control: socket.socket, head: Head) -> Iterator[tuple[str, LoadedModel
         def tell(fraction: float, name: str = source.name) -> None:
             control.sendall(pack({"is": ENCODED, "model": name, "fraction": fraction}))
 
-        yield source.name, load(source, tell)
+        yield source.version, load(source, tell)
 
 
 def _fork_on_demand(control: socket.socket, models: dict[str, LoadedModel]) -> None:

@@ -1,4 +1,8 @@
-"""Keys and encrypted weights in a worker: read from the files that the store names, and kept for later computations."""
+"""Keys and encrypted weights in a worker: opened from the files that the store names, and kept for later computations.
+
+Keys are mapped, so that all workers share one copy. The store never writes to a file under its name: a path is one
+content as long as it is there.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +11,19 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TypeVar, cast
 
-from hetorch.errors import WireError
 from hetorch.serving.keys.stored_kinds import StoredKind
 
 V = TypeVar("V")
 
 
 class StoredFiles:
-    """The parsed files that this process used last, within `memory` bytes; the last one stays even if it is larger."""
+    """The files that this process has open, within `memory` bytes: the least recently used are closed first, but not
+    the last one."""
 
     def __init__(self, memory: int) -> None:
         self._memory = memory
         self._used = 0
-        self._ready: OrderedDict[tuple[str, int, int], tuple[int, object]] = OrderedDict()
+        self._open: OrderedDict[tuple[Path, int, str], tuple[int, object]] = OrderedDict()
 
     def load(self, kind: StoredKind[V], path: Path, key_id: str) -> V:
         """Return the keys or weights in a file.
@@ -28,24 +32,26 @@ class StoredFiles:
             FileNotFoundError: it left the store.
             WireError: it is damaged, or not for these keys.
         """
-        status = os.stat(path)
-        name = str(path), status.st_ino, status.st_mtime_ns
-        known = self._ready.get(name)
+        self.close_deleted()
+        name = path, os.stat(path).st_ino, key_id
+        known = self._open.get(name)
         if known is not None:
-            self._ready.move_to_end(name)
+            self._open.move_to_end(name)
             return cast(V, known[1])
-        data = path.read_bytes()
-        if kind.identify(data).key_id != key_id:
-            raise WireError("not what its name says")
-        value = kind.parse(data)
-        self._ready[name] = kind.memory_bytes, value
+        value = kind.open(path, key_id)
+        self._open[name] = kind.memory_bytes, value
         self._used += kind.memory_bytes
-        while self._used > self._memory and len(self._ready) > 1:
-            _, (size, _) = self._ready.popitem(last=False)
+        while self._used > self._memory and len(self._open) > 1:
+            _, (size, _) = self._open.popitem(last=False)
             self._used -= size
         return value
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._ready.clear()
-        self._used = 0
+    def close_deleted(self) -> None:
+        """Close what the store has deleted, so that its memory and disk space are free."""
+        for path, inode, key_id in list(self._open):
+            try:
+                gone = os.stat(path).st_ino != inode
+            except OSError:
+                gone = True
+            if gone:
+                self._used -= self._open.pop((path, inode, key_id))[0]

@@ -27,6 +27,9 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._short) + len(self._long)
 
+    def __iter__(self) -> Iterator[Computation]:
+        yield from (*self._short, *self._long)
+
     def push(self, computation: Computation) -> tuple[bool, Computation | None]:
         """Add a computation; return True if it was added, and the one that lost its place for it."""
         return self._of(computation).push(computation.order.lane, computation)
@@ -59,7 +62,7 @@ class Waiting:
 
     def clear(self) -> list[Computation]:
         """Take out all computations."""
-        taken = [*self._short, *self._long]
+        taken = list(self)
         for computation in taken:
             self.remove(computation)
         return taken

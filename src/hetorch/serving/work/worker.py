@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from hetorch.errors import WireError
+from hetorch.errors import MixupError, WireError
 from hetorch.runtime.events import Event
 from hetorch.serving.models.loaded_model import LoadedModel
 from hetorch.serving.work.messages import Head, receive, send
@@ -21,6 +21,8 @@ from hetorch.wire.predict import dump_response, load_request
 PROGRESS_SECONDS = 0.1
 """Time between two messages on the progress of a computation, in seconds. A lower value costs the server time for what
 nobody sees."""
+IDLE_SECONDS = 5.0
+"""Time after which an idle worker closes deleted keys, in seconds. Raised, they stay mapped longer."""
 CHECK_SECONDS = 1e-3
 """Time between two looks for a message of the server, in seconds, at operations that are shorter; a lower value asks
 the system more often than a computation of microseconds can bear."""
@@ -37,6 +39,10 @@ PROGRESS, DONE, REFUSED, STOPPED, NO_MEMORY, FAILED = (
     "failed",
 )
 """What a worker tells: the operations so far, and how a computation ended."""
+
+
+MIXUP = "mixup"
+"""The code of a refusal of bytes that were made for something else."""
 
 
 class _Stop(Exception):
@@ -57,6 +63,8 @@ class Worker:
         """Compute what the server asks until it closes the connection, or memory runs out: a process whose memory is
         in pieces is better replaced."""
         while True:
+            while not self._poll.poll(IDLE_SECONDS * 1000):
+                self._files.close_deleted()
             message = receive(self._connection)
             if message is None:
                 return
@@ -77,6 +85,8 @@ class Worker:
             content, milliseconds = self._compute(head, body, run)
         except _Stop:
             return {"is": STOPPED, "at": run.done}, b""
+        except MixupError as error:
+            return {"is": REFUSED, "code": MIXUP, "what": error.what, "sentence": str(error)}, b""
         except WireError as error:
             return {"is": REFUSED, "code": Code.MESSAGE_MALFORMED, "sentence": str(error)}, b""
         except _Missing as missing:
@@ -92,9 +102,7 @@ class Worker:
         model, key_id = self._models[head["model"]], head["key_id"]
         request = load_request(model.public, body)
         if request.key_id != key_id:
-            raise WireError(
-                f"the header names the keys {key_id[:12]}…, the message was made for {request.key_id[:12]}…"
-            )
+            raise WireError("the message changed since it was checked")
         weights = None
         with _told_as(Code.KEYS_MISSING):
             keys = self._files.load(model.key_kind, Path(head["keys"]), key_id)

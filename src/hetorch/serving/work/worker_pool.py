@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 
-from hetorch.errors import WireError
+from hetorch.errors import MixupError, WireError
 from hetorch.progress import Progress
 from hetorch.serving.errors import (
     Busy,
     ComputationFailed,
     DeadlinePassed,
     KeysMissing,
+    ModelUnknown,
     OutOfMemory,
     WeightsMissing,
     WorkerLost,
@@ -46,26 +47,28 @@ class WorkerPool:
     """Worker processes for a set of models. Used from one event loop.
 
     Args:
-        models: by name.
+        models: all versions of all models.
         limits: see WorkLimits.
         metrics: is told `step_seconds` by `model` and `step`, `worker_deaths`, `retries`, and `abandoned` by
             `reason`, for computations that nobody waits for any more.
     """
 
-    def __init__(self, models: Mapping[str, ServedModel], limits: WorkLimits, metrics: Metrics) -> None:
-        self._models = models
+    def __init__(self, models: Sequence[ServedModel], limits: WorkLimits, metrics: Metrics) -> None:
+        self._known = {model.version for model in models}
         self._limits = limits
         self._metrics = metrics
         self._waiting = Waiting(limits.workers, limits.queue, limits.queue_per_lane)
-        self._estimates = Estimates({name: model.need.seconds for name, model in models.items()})
+        self._estimates = Estimates()
+        self._estimates.predict({model.version: model.need.seconds for model in models})
         self._crew = Crew(models, limits, take=self._take, lost=self._lost, joined=self._dispatch)
+        self._renewing = asyncio.Lock()
         self._starting: asyncio.Task[None] | None = None
         self._closed = False
         self._quiet = QuietLog(log)
 
     @property
     def _workers(self) -> list[WorkerProcess]:
-        return self._crew.workers
+        return [*self._crew.workers, *self._crew.leaving]
 
     @property
     def pending(self) -> int:
@@ -83,7 +86,7 @@ class WorkerPool:
 
     def not_ready(self) -> list[str]:
         """Return the reasons for which no computation is taken now, as clauses that name no model and no tenant."""
-        starting, workers = self._starting, self._workers
+        starting, workers = self._starting, self._crew.workers
         idle = any(worker.is_idle for worker in workers)
         reasons = {
             "the server is stopping": self._closed,
@@ -94,13 +97,13 @@ class WorkerPool:
         }
         return [reason for reason, holds in reasons.items() if holds]
 
-    def expected_seconds(self, model: str, lane: str) -> float:
+    def expected_seconds(self, model: ServedModel, lane: str) -> float:
         """Return the seconds after which a computation that comes now would end."""
         return self._predicted_wait(lane) + self.seconds(model)
 
-    def seconds(self, model: str) -> float:
+    def seconds(self, model: ServedModel) -> float:
         """Return the expected time of a run of a model."""
-        return self._estimates.seconds(model)
+        return self._estimates.seconds(model.version)
 
     async def start(self, progress: Progress | None = None) -> None:
         """Load the models and fork the workers; at once if that was done. `progress` is told names and fractions of
@@ -112,6 +115,21 @@ class WorkerPool:
         if self._starting is None:
             self._starting = asyncio.create_task(self._crew.start(progress))
         await asyncio.shield(self._starting)
+
+    async def renew(self, models: Sequence[ServedModel]) -> None:
+        """Go over to other models, as Crew.renew; its errors are the same."""
+        async with self._renewing:
+            await self.start()
+            await self._crew.renew(models)
+            self._known = {model.version for model in models}
+            self._estimates.predict({model.version: model.need.seconds for model in models})
+
+    def computes(self, model: ServedModel) -> bool:
+        """True while a computation of this version waits or runs."""
+        running = [worker.computation for worker in self._workers]
+        return any(
+            c is not None and c.order.model.version == model.version for c in (*running, *self._waiting)
+        )
 
     async def compute(self, order: Order, tell: Tell | None = None) -> Computed:
         """Compute in a worker. If the caller is cancelled, what waits is taken out, and what runs ends at its next
@@ -129,6 +147,8 @@ class WorkerPool:
         if self._closed:
             raise Busy(STOPPED)
         await self.start()
+        if order.model.version not in self._known:
+            raise ModelUnknown(order.model.name)  # it was retired just now
         loop = asyncio.get_running_loop()
         computation = Computation(order, loop.create_future(), loop.time(), tell)
         self._admit(computation)
@@ -163,7 +183,8 @@ class WorkerPool:
         for worker in self._workers:
             if worker.computation is not None:
                 _fail(worker.computation, Busy(STOPPED))
-        self._workers.clear()
+        self._crew.workers.clear()
+        self._crew.leaving.clear()
 
     def _admit(self, computation: Computation) -> None:
         """Let a computation wait, or raise Busy."""
@@ -172,7 +193,7 @@ class WorkerPool:
         if (
             order.timeout is not None
             and wait > order.timeout
-            and self._estimates.is_measured(order.model.name)
+            and self._estimates.is_measured(order.model.version)
         ):
             raise Busy(f"the computations before this one take about {wait:.0f} s; try again later", wait)
         if self._can_begin(order) and not len(self._waiting):
@@ -188,21 +209,21 @@ class WorkerPool:
 
     def _predicted_wait(self, lane: str, *, long: bool = False) -> float:
         """Return the seconds after which a new computation would begin."""
-        if any(worker.is_idle for worker in self._workers) and not len(self._waiting):
+        if any(worker.is_idle for worker in self._crew.workers) and not len(self._waiting):
             return 0.0
         now = time.monotonic()
         running = [
-            max(0.0, self.seconds(worker.computation.order.model.name) - (now - worker.since))
+            max(0.0, self.seconds(worker.computation.order.model) - (now - worker.since))
             for worker in self._workers
             if worker.computation is not None
         ]
-        waiting = [self.seconds(ahead.order.model.name) for ahead in self._waiting.ahead(lane, long=long)]
+        waiting = [self.seconds(ahead.order.model) for ahead in self._waiting.ahead(lane, long=long)]
         return (sum(running) + sum(waiting)) / self._limits.workers
 
     def _can_begin(self, order: Order) -> bool:
         """True if there is an idle worker, and memory beside what runs; one alone always has it."""
         running = [w.computation.order for w in self._workers if w.computation is not None]
-        if not any(worker.is_idle for worker in self._workers):
+        if not any(worker.is_idle for worker in self._crew.workers):
             return False
         used = sum(other.model.need.memory for other in running)
         return not running or used + order.model.need.memory <= self._limits.work_memory
@@ -215,7 +236,7 @@ class WorkerPool:
             if first is None or not self._can_begin(first.order):
                 return
             self._waiting.take(first)
-            worker = next(worker for worker in self._workers if worker.is_idle)
+            worker = next(worker for worker in self._crew.workers if worker.is_idle)
             first.starts += 1
             first.waited = asyncio.get_running_loop().time() - first.submitted
             worker.begin(first)
@@ -275,7 +296,9 @@ class WorkerPool:
         worker.end()
         if not computation.future.done():
             self._settle(computation, head, body)
-        if head["is"] != told.NO_MEMORY:  # after that a worker ends
+        if worker in self._crew.leaving:
+            worker.kill()
+        elif head["is"] != told.NO_MEMORY:  # after that a worker ends
             worker.is_idle = True
         self._dispatch()
 
@@ -285,7 +308,7 @@ class WorkerPool:
         name = order.model.name
         if how == told.DONE:
             milliseconds = {step: float(head["milliseconds"][step]) for step in ("parse", "run", "dump")}
-            self._estimates.observe(name, milliseconds["run"] / 1e3)
+            self._estimates.observe(order.model.version, milliseconds["run"] / 1e3)
             steps = {"queue": computation.waited * 1e3} | milliseconds
             for step, value in steps.items():
                 self._metrics.observe("step_seconds", value / 1e3, model=name, step=step)
@@ -299,6 +322,8 @@ class WorkerPool:
             _fail(computation, KeysMissing(order.key_id))
         elif head.get("code") == Code.WEIGHTS_MISSING:
             _fail(computation, WeightsMissing(name, order.key_id))
+        elif head.get("code") == told.MIXUP:
+            _fail(computation, MixupError(str(head.get("what")), str(head["sentence"])))
         else:
             _fail(computation, WireError(str(head["sentence"])))
 

@@ -59,7 +59,7 @@ class WorkerProcess:
         self.computations += 1
         head = {
             "do": COMPUTE,
-            "model": order.model.name,
+            "model": order.model.version,
             "key_id": order.key_id,
             "keys": str(order.keys),
             "weights": None if order.weights is None else str(order.weights),

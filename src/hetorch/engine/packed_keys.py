@@ -1,0 +1,132 @@
+"""Files of evaluation keys in the form that the kernels read: written once, and mapped into memory by each process.
+
+All processes that map a file share one copy of it, in the system's page cache. The layout, little-endian, is a header
+of 128 bytes (magic "HTPK", u8 version, three zero bytes, u64 length of the keys, 32 bytes that name parameters and
+spec, the SHA-256 of the upload, zeros), the keys in the order of the spec (`cpp/codec/packed_keys.h`), and the SHA-256
+of everything before it.
+
+A file is only ever written under another name and renamed, and is read-only from then on. Its size and checksum are
+checked on the descriptor that is mapped, so a truncated, damaged or replaced file is refused and never mapped. Reading
+past the end of a mapped file ends a process (SIGBUS); that needs someone who truncates the file in use, which nothing
+in hetorch does, its mode (0400) forbids, and only its owner or root can do on purpose.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from hetorch.engine import _native
+from hetorch.engine.codec import check_evaluation_keys, collect_keys, read_switching_keys
+from hetorch.engine.context import core_context
+from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.errors import WireError
+from hetorch.params import ParameterSet
+from hetorch.quantities import count_text
+
+MAGIC = b"HTPK"
+FORMAT_VERSION = 1
+_HEADER = struct.Struct("<4sB3xQ32s32s48x")
+_DIGEST_BYTES = 32
+_PIECE_BYTES = 1 << 20
+"""Bytes that are read and hashed at a time. Raised, a reader takes more memory and is not faster."""
+
+
+def packed_file_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:
+    """Return the exact size in bytes of a file with the keys of `spec`."""
+    return _HEADER.size + _body_bytes(parameters, spec) + _DIGEST_BYTES
+
+
+def pack_evaluation_keys(
+    parameters: ParameterSet, spec: EvaluationKeySpec, upload: BinaryIO, length: int
+) -> Iterator[bytes]:
+    """Yield the pieces of a packed file with the keys of an upload, as dump_evaluation_keys made it.
+
+    One key is in memory at a time. The whole upload is checked before the first piece.
+
+    Args:
+        parameters: the parameters of the keys.
+        spec: the keys that must be there.
+        upload: the bytes, from their beginning; it must be possible to seek.
+        length: their number.
+
+    Raises:
+        WireError: the upload is anything else than these keys.
+    """
+    start = upload.tell()
+    head = _header(parameters, spec, check_evaluation_keys(parameters, spec, upload, length))
+    upload.seek(start)
+    context = core_context(parameters)
+    digest = hashlib.sha256(head)
+    yield head
+    for key in read_switching_keys(parameters, spec, upload):
+        piece = _native.pack_switching_key(context, key)
+        digest.update(piece)
+        yield piece
+    yield digest.digest()
+
+
+def map_evaluation_keys(
+    parameters: ParameterSet, spec: EvaluationKeySpec, path: Path, key_id: str
+) -> _native.EvaluationKeys:
+    """Check a packed file and return its keys, over a read-only mapping that ends with the last of them.
+
+    Args:
+        parameters: the parameters of the keys.
+        spec: the keys that must be there.
+        path: the file.
+        key_id: the SHA-256 (hex) of the upload that it must have been made of.
+
+    Raises:
+        WireError: the file has another size, version or checksum, or other keys.
+        OSError: it cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        size, expected = os.fstat(descriptor).st_size, packed_file_bytes(parameters, spec)
+        if size != expected:
+            raise WireError(f"the key file has {count_text(size, 'byte')} instead of {expected}")
+        _check_content(_header(parameters, spec, bytes.fromhex(key_id)), file, size)
+        mapping = mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+    data = np.frombuffer(mapping, dtype=np.uint8)  # the mapping ends with the last reference to its bytes
+    context = core_context(parameters)
+    keys = []
+    offset = _HEADER.size
+    for level in spec.levels:
+        keys.append(_native.map_switching_key(context, data, offset, level))
+        offset += _native.packed_key_bytes(context, level)
+    return collect_keys(spec, keys)
+
+
+def _check_content(expected: bytes, file: BinaryIO, size: int) -> None:
+    """Read a file to its end; WireError unless it has the expected header, and its checksum.
+
+    It is read, not mapped: a disk that fails gives an OSError here, and the bytes are in the page cache afterwards.
+    """
+    head = file.read(_HEADER.size)
+    if head != expected:
+        raise WireError("the key file is damaged, or of another version, or has other keys")
+    digest = hashlib.sha256(head)
+    left = size - _HEADER.size - _DIGEST_BYTES
+    while left and (piece := file.read(min(left, _PIECE_BYTES))):
+        digest.update(piece)
+        left -= len(piece)
+    if left or digest.digest() != file.read(_DIGEST_BYTES):
+        raise WireError("the checksum of the key file does not match; it was changed on the disk")
+
+
+def _header(parameters: ParameterSet, spec: EvaluationKeySpec, upload: bytes) -> bytes:
+    name = hashlib.sha256(parameters.fingerprint() + repr((spec.relinearisation_level, spec.galois)).encode())
+    return _HEADER.pack(MAGIC, FORMAT_VERSION, _body_bytes(parameters, spec), name.digest(), upload)
+
+
+def _body_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:
+    context = core_context(parameters)
+    return sum(_native.packed_key_bytes(context, level) for level in spec.levels)
