@@ -183,7 +183,7 @@ def standard_bootstrap_set(slots: int = 1 << 15, user_levels: int = 8) -> Bootst
     if slots not in (1 << 14, 1 << 15):
         raise ParameterError(f"slots must be 2^14 or 2^15, got {slots}")
     to_coefficients, to_slots = ((5, 5, 5), (4, 4, 4, 3)) if slots == 1 << 15 else ((5, 5, 4), (3, 4, 4, 3))
-    # T_2 and the first products of the series, where most noise is made, have 47 bits: it is a quarter of what 45 leave.
+    # T_2 and the first products of the series, where most noise is made, have 47 bits: a quarter of the noise of 45.
     # All other primes stay at 45 bits, below which the transforms are fastest at this ring degree.
     reduction = (*[45] * (REDUCTION_DEPTH - 4), *[47] * 4)
     chain = (45, *[30] * 3, *[40] * user_levels, *reduction, *[42] * 3)
