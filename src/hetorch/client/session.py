@@ -44,6 +44,7 @@ from hetorch.wire.predict import dump_request, load_response, response_limits
 from hetorch.wire.server_timing import load_server_timing
 
 T = TypeVar("T")
+log = logging.getLogger("hetorch.client")
 Array = NDArray[np.float64]
 
 FAR = (
