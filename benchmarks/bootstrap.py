@@ -17,7 +17,7 @@ SLOTS = (1 << 14, 1 << 15)
 """Numbers of slots, of ring degree 2^16."""
 STAGES = ("bootstrap", "to_coefficients", "raise_modulus", "to_slots", "reduce")
 MAX_ERROR = 2.0**-11
-"""Largest accepted error of a slot, of values up to 1. Its standard deviation is 2^-16.4."""
+"""Largest accepted error of a slot, of values up to 1. Its standard deviation is 2^-18.1."""
 
 
 def measure(slots: int, threads: int, ledger: Ledger, only: str) -> None:

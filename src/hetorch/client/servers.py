@@ -118,11 +118,18 @@ class Servers:
         if server.joined is not None:
             return server.joined
         remote, plan = self.remote(server)
-        if (await remote.public_plan()).sha256 != plan.sha256:
-            raise PlanUseError(
-                f"{server.transport.url} has another model {remote.name!r} than the server before it; give servers "
-                "of the same plan"
-            )
+        other = PlanUseError(
+            f"{server.transport.url} has another model {remote.name!r} than the server before it; give servers of the "
+            "same plan"
+        )
+        try:
+            served = await remote.public_plan()
+        except RemoteError as error:
+            if error.code == Code.OTHER_VERSION:
+                raise other from error
+            raise
+        if served.sha256 != plan.sha256:
+            raise other
         return self._join(server, remote)
 
     async def delete_keys(self, key_id: str) -> bool:

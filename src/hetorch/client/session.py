@@ -273,7 +273,9 @@ class Session:
             raise error
         async with self._following:
             if self.plan.sha256 == before.sha256:
-                await self.servers.follow(self._check_successor)
+                plan = await self.servers.follow(self._check_successor)
+                if plan.sha256 == before.sha256:  # the server refuses the version that it names itself
+                    raise error
                 self._own = None
                 self._gathering = Gathering(
                     self._driver, self.servers.url, self.plan.batch_size, self._predict_batch
