@@ -74,7 +74,7 @@ class BootstrapSet:
             raise ParameterError(
                 f"bootstrapping leaves no level: the chain has {p.max_level + 1} primes, at least {needed} are needed"
             )
-        self._check_sparse_key()
+        check_sparse_key(p, self.sparse_dimension, SPARSE_WEIGHT)
 
     @property
     def input_level(self) -> int:
@@ -112,24 +112,33 @@ class BootstrapSet:
             *["coefficients-to-slots"] * (len(self.to_slots) - 1),
         )
 
-    def _check_sparse_key(self) -> None:
-        p = self.parameters
-        if p.security is Security.NONE:
-            return
-        bound = int(max_log2_sparse(self.sparse_dimension, SPARSE_WEIGHT, p.security))
-        exponent = self.sparse_dimension.bit_length() - 1
-        if bound == 0:
-            raise SecurityError(
-                f"bootstrapping is not available with security {p.security.value} and a sparse secret of dimension "
-                f"2^{exponent}: its table has rows at 128 bits and dimensions of 2^15 and 2^16 only"
-            )
-        # Integers are compared: two primes above 2^45 have a product above 2^90.
-        bits = (p.modulus_chain[0] * p.special_primes[0]).bit_length()
-        if bits > bound:
-            raise SecurityError(
-                f"the key to the sparse secret is over a modulus of {bits} bits, more than the {bound} of the row "
-                f"for dimension 2^{exponent} and weight {SPARSE_WEIGHT}; use a smaller q_0 or first special prime"
-            )
+
+def check_sparse_key(parameters: ParameterSet, dimension: int, weight: int) -> None:
+    """Raise SecurityError unless the key to a sparse secret, over q_0 and the first special prime, is in the table.
+
+    Args:
+        parameters: those of the key; any modulus is allowed if their security is `none`.
+        dimension: the dimension of the ring in which the sparse secret lies.
+        weight: its number of nonzero coefficients.
+    """
+    security = parameters.security
+    if security is Security.NONE:
+        return
+    bound = int(max_log2_sparse(dimension, weight, security))
+    exponent = dimension.bit_length() - 1
+    if bound == 0:
+        raise SecurityError(
+            f"bootstrapping is not available with security {security.value} and a sparse secret of dimension "
+            f"2^{exponent} and weight {weight}: its table has rows at 128 bits, dimensions of 2^15 and 2^16 and weight "
+            f"{SPARSE_WEIGHT} only"
+        )
+    # Integers are compared: two primes above 2^45 have a product above 2^90.
+    bits = (parameters.modulus_chain[0] * parameters.special_primes[0]).bit_length()
+    if bits > bound:
+        raise SecurityError(
+            f"the key to the sparse secret is over a modulus of {bits} bits, more than the {bound} of the row for "
+            f"dimension 2^{exponent} and weight {weight}; use a smaller q_0 or first special prime"
+        )
 
 
 def one_digit_family(chain_length: int, special_count: int) -> KeyFamily:
