@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from hetorch.errors import ParameterError, SecurityError
@@ -74,6 +75,8 @@ class BootstrapSet:
             raise ParameterError(
                 f"bootstrapping leaves no level: the chain has {p.max_level + 1} primes, at least {needed} are needed"
             )
+        _check_noise(p, SPARSE_FAMILY, 0)
+        _check_noise(p, self.low_family, self.input_level)
         check_sparse_key(p, self.sparse_dimension, SPARSE_WEIGHT)
 
     @property
@@ -110,6 +113,25 @@ class BootstrapSet:
             *["user"] * self.user_levels,
             *["modular-reduction"] * REDUCTION_DEPTH,
             *["coefficients-to-slots"] * (len(self.to_slots) - 1),
+        )
+
+
+def _check_noise(parameters: ParameterSet, family: KeyFamily, level: int) -> None:
+    """Raise ParameterError unless P reaches half of every digit up to `level`, as ParameterSet asks of the main family.
+
+    Key switching multiplies digits by noise and divides by P.
+    """
+    special = math.prod(parameters.special_primes[: family.special_count])
+    chain = parameters.modulus_chain[: level + 1]
+    digits = [
+        math.prod(chain[first : first + family.digit_size])
+        for first in range(0, len(chain), family.digit_size)
+    ]
+    if 2 * special < max(digits):
+        raise ParameterError(
+            f"{family} has log2(P) = {math.log2(special):.1f} bits, but a digit of {math.log2(max(digits)):.1f} up to "
+            f"level {level}: key switching would drown the message in noise; use more special primes, larger ones or "
+            "smaller digits"
         )
 
 
