@@ -185,6 +185,6 @@ def test_a_vault_that_others_can_read_is_refused(server: Server, tmp_path: Path)
 def test_ctrl_c_ends_the_server_in_peace(tmp_path: Path) -> None:
     plan = save_secure_plan(tmp_path)
     with server_process([plan], tmp_path) as (url, process):
-        assert httpx.get(f"{url}/v1/health/live", trust_env=False).json()["status"] == "ok"
+        assert httpx.get(f"{url}/v1/health/live", trust_env=False).json()["status"] == "live"
     assert process.returncode == 0
     assert "Traceback" not in (tmp_path / "server.log").read_text()

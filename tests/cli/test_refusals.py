@@ -175,9 +175,11 @@ def test_pickled_arrays_are_not_opened(tmp_path: Path) -> None:
     assert "no readable .npy" in said and "Python objects" in said and "allow_pickle" not in said
 
 
-def test_sharing_needs_both_numbers(tmp_path: Path) -> None:
+def test_an_error_bound_belongs_to_sharing(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros(8))
-    assert "belong together" in refusal("predict", NOBODY, tmp_path / "x.npy", "--for-sharing", "3")
+    assert "belongs to --for-sharing" in refusal(
+        "predict", NOBODY, tmp_path / "x.npy", "--error-bound", "1e-3"
+    )
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def test_a_server_that_goes_is_left_and_the_next_one_gets_keys(
         assert {address for address, _ in transport.asked} == {url}
         transport.away[url] = fault
         assert right(client)
-        assert (second, "PUT /v1/models/small/keys") in transport.asked
+        assert (second, "POST /v1/models/small/uploads") in transport.asked
         transport.asked.clear()
         assert right(client)  # it is not asked again while the second one answers
         assert {address for address, _ in transport.asked} == {second}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import json
@@ -95,6 +96,28 @@ def test_each_layer_stands_beside_that_of_torch() -> None:
         error = np.abs(layer.values["compared"] - truth[module])
         assert layer.error is not None and layer.error.worst == pytest.approx(error.max(), abs=1e-5)
         assert error.max() < 0.1 * np.ptp(truth[module])
+
+
+def test_one_sample_is_enough_and_a_wrong_factor_of_a_channel_is_seen() -> None:
+    one = trace(plan(), inputs()[:1], model(), run="cleartext")
+    assert one.compared == encrypted().compared
+    newer = copy.deepcopy(model())
+    with torch.no_grad():
+        newer.again.weight[1].mul_(3)
+        newer.again.bias[1].mul_(3)  # type: ignore[index]
+    other = trace(plan(), inputs()[:SAMPLES], newer, run="cleartext")
+    name = next(name for name in other.compared if name.endswith("again"))
+    values = other[name].values
+    difference = np.abs(values["compared"] - values["model"]).max(axis=(0, 2, 3))
+    assert difference.argmax() == 1 and difference[1] > 10 * np.delete(difference, 1).max()
+
+
+def test_the_plan_keeps_the_units_and_hides_them_with_the_weights() -> None:
+    layers = {row.name: row for row in plan().report.layers}
+    assert layers["pool"].gain is not None and layers["conv + bn"].gain
+    assert all(row.gain is not None for name, row in layers.items() if not name.endswith("smooth"))
+    hidden = hetorch.compile(model(), inputs(), activation_degree=2, weights="encrypted").without_weights()
+    assert not any(row.gain or row.offset for row in hidden.report.layers)
 
 
 def test_the_last_layer_is_what_a_run_returns() -> None:

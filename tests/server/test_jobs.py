@@ -167,9 +167,9 @@ def test_a_job_that_fails_tells_why(http: httpx.Client, owner: Owner) -> None:
     assert answer.status_code == 202
     address = answer.headers["location"]
     ended = end(http, address)
-    assert (ended["status"], ended["code"]) == ("failed", "message_malformed")
-    assert "the message was made for 000000" in ended["message"]
-    assert code(http.get(f"{address}/result")) == (400, "message_malformed")
+    assert (ended["status"], ended["code"]) == ("failed", "other_keys")
+    assert "000000" in ended["message"]
+    assert code(http.get(f"{address}/result")) == (409, "other_keys")
     http.delete(address)
 
 

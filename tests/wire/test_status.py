@@ -20,7 +20,7 @@ STATUS = Status(
     not_ready=("the queue is full",),
     models=(ModelStatus("small", "ab" * 32, 3, 0.25),),
     workers=(WorkerStatus(17, "small", 1.5), WorkerStatus(18, None, None)),
-    numbers={"pending": 2, "key_memory_bytes": 1.5e9, "new_thing": 7},
+    numbers={"pending": 2, "key_disk_bytes": 1.5e9, "new_thing": 7},
     answers={"ok": 5, "busy": 1},
     errors=(LogLine("2026-11-29T09:00:00+00:00", "warning", "full", "abc"), LogLine("t", "error", "m", None)),
 )
@@ -74,7 +74,7 @@ def test_numbers_are_in_groups_and_unknown_ones_come_last() -> None:
     groups = grouped(STATUS.numbers)
     assert groups == {
         "Work": {"running or waiting": "2"},
-        "Keys": {"memory in use": "1.5 GB"},
+        "Keys": {"disk in use": "1.5 GB"},
         "Other": {"new thing": "7"},
     }
     assert list(groups)[-1] == "Other"

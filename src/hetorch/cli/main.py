@@ -24,6 +24,7 @@ from hetorch.cli.evaluate import evaluate_plan
 from hetorch.cli.help_text import paragraphs
 from hetorch.cli.inspect import inspect
 from hetorch.cli.keygen import keygen
+from hetorch.cli.keys import keys
 from hetorch.cli.models import models
 from hetorch.cli.numbers import with_finite_numbers
 from hetorch.cli.option_names import OptionNames
@@ -83,6 +84,7 @@ VERBS: Mapping[str, Callable[..., None]] = MappingProxyType(
 for _name, _verb in VERBS.items():
     app.command(_name, help=paragraphs(_verb.__doc__))(with_finite_numbers(_verb))
 app.add_typer(cache)
+app.add_typer(keys)
 app.add_typer(token)
 app.add_typer(models)
 app.add_typer(vault)

@@ -84,30 +84,36 @@ def serve(
 
 def _check(configuration: Configuration) -> None:
     """Raise the error with which the server would not start, as far as it is known before weights are encoded."""
-    from hetorch.cli.output_paths import check_file
     from hetorch.plan.plan import Plan
     from hetorch.server.exposure import check_exposure
     from hetorch.server.run import bind
-    from hetorch.server.tenants_file import load_tenants
-    from hetorch.server.tokens import load_tokens
 
     deployment, settings = configuration.deployment, configuration.settings
-    check_file(deployment.ready_file)
-    check_file(settings.audit_log)
+    _check_files(configuration)
     tls = deployment.tls()
-    if settings.tokens is not None:
-        load_tokens(settings.tokens)
-    if settings.tenants is not None:
-        load_tenants(settings.tenants)
     with bind(deployment.host, 0) as bound:
         check_exposure(bound, settings, tls=tls is not None)
     for folder in deployment.plans:
         Plan.load(folder)
 
 
+def _check_files(configuration: Configuration) -> None:
+    """Raise the error with which a file of the server cannot be used; its TLS has its own check."""
+    from hetorch.cli.output_paths import check_file
+    from hetorch.server.tenants_file import load_tenants
+    from hetorch.server.tokens import load_tokens
+
+    settings = configuration.settings
+    check_file(configuration.deployment.ready_file)
+    check_file(settings.audit_log)
+    if settings.tokens is not None:
+        load_tokens(settings.tokens)
+    if settings.tenants is not None:
+        load_tenants(settings.tenants)
+
+
 def _run(configuration: Configuration, *, as_json: bool) -> None:
     """Serve until the server is stopped."""
-    from hetorch.cli.output_paths import check_file
     from hetorch.progress import reporting
     from hetorch.server.app import create_app
     from hetorch.server.exposure import check_exposure
@@ -117,7 +123,7 @@ def _run(configuration: Configuration, *, as_json: bool) -> None:
     deployment, settings = configuration.deployment, configuration.settings
     if settings.traces:
         export_traces()
-    check_file(deployment.ready_file)
+    _check_files(configuration)
     tls = deployment.tls()
     with (
         stopped_by_signals(),

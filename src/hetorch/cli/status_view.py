@@ -8,9 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from hetorch.quantities import time_text
 from hetorch.wire.status import LogLine, ModelStatus, Status, WorkerStatus
-from hetorch.wire.status_numbers import grouped
+from hetorch.wire.status_numbers import grouped, seconds_text
 
 SHOWN_DIGITS = 12
 """Digits of a fingerprint that are shown."""
@@ -41,7 +40,7 @@ def _models(models: tuple[ModelStatus, ...]) -> Table:
             model.name,
             model.fingerprint[:SHOWN_DIGITS],
             f"{model.predictions:,}",
-            time_text(model.mean_seconds),
+            seconds_text(model.mean_seconds),
         )
         table.add_row(*map(Text, cells))
     return table
@@ -50,7 +49,7 @@ def _models(models: tuple[ModelStatus, ...]) -> Table:
 def _workers(workers: tuple[WorkerStatus, ...]) -> Table:
     table = _table("worker", "computes", "for")
     for worker in workers:
-        seconds = "-" if worker.seconds is None else time_text(worker.seconds)
+        seconds = "-" if worker.seconds is None else seconds_text(worker.seconds)
         table.add_row(Text(str(worker.pid)), Text(worker.model or "waits"), Text(seconds))
     return table
 

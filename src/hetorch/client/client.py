@@ -97,7 +97,8 @@ class Client(ClientBase):
         would see from a missing request that the input is beyond it.
 
         Args:
-            x: numpy array, torch tensor or nested lists, of shape `plan.input_shape`, or with a batch axis in front.
+            x: numpy array, torch tensor or nested lists, of shape `plan.input_shape`, or with a batch axis in front; or
+                an image of Pillow or a list of them, whose pixels are taken as they are, channels first.
                 Batches larger than `plan.batch_size` take several requests. For a model of columns, a table: a
                 DataFrame, a mapping from names to columns or a list of rows (`to_dict("records")`), in any order;
                 or one row of it.

@@ -24,14 +24,16 @@ from hetorch.wire.uploads import (
 
 
 class RemoteModel:
-    """The model `name` of the server behind a transport.
+    """The model `name` of the server behind a transport, in the version whose public plan has the fingerprint `plan`.
+    None is the newest, until it is fetched.
 
     Every method raises RemoteError, with the code of the refusal if there is one, when the server cannot be reached or
     refuses, and WireError when its answer is malformed.
     """
 
-    def __init__(self, transport: Transport, name: str) -> None:
+    def __init__(self, transport: Transport, name: str, plan: str | None = None) -> None:
         self.name = name
+        self._plan = plan
         self.jobs = RemoteJobs(transport)
         self._transport = transport
         self._patience = REQUEST_SECONDS
@@ -41,10 +43,19 @@ class RemoteModel:
 
         From then on the transport waits for answers as long as the server says that one request may take.
         """
-        answer = await self._transport.send("GET", addresses.public_plan(self.name), limit=MAX_BYTES)
+        answer = await self._transport.send(
+            "GET", addresses.public_plan(self.name), headers=self._headers, limit=MAX_BYTES
+        )
         self._patience = load_time_limit(answer.headers.get(TIME_LIMIT_HEADER, ""))
         self._transport.follow_time_limit(self._patience)
-        return PublicPlan.from_bytes(answer.body)
+        plan = PublicPlan.from_bytes(answer.body)
+        self._plan = plan.fingerprint
+        return plan
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        """The headers that name the version, so that a server with several keeps to it."""
+        return {} if self._plan is None else {addresses.PLAN_HEADER: self._plan}
 
     async def has_keys(self, key_id: str) -> bool:
         """Ask whether the server has these evaluation keys."""
@@ -60,7 +71,7 @@ class RemoteModel:
             "POST",
             addresses.begin_upload(self.name),
             content=dump_upload_request(request),
-            headers={"Content-Type": addresses.JSON},
+            headers={"Content-Type": addresses.JSON, **self._headers},
         )
         return load_upload_state(answer.body)
 
@@ -70,7 +81,7 @@ class RemoteModel:
             "PATCH",
             addresses.upload(state.upload),
             content=piece,
-            headers={addresses.UPLOAD_OFFSET_HEADER: str(state.offset)},
+            headers={addresses.UPLOAD_OFFSET_HEADER: str(state.offset), **self._headers},
             repeats=0,
         )
         if answer.body:
@@ -83,12 +94,14 @@ class RemoteModel:
 
     async def delete_keys(self, key_id: str) -> None:
         """Delete evaluation keys, and the weights that belong to them."""
-        await self._transport.send("DELETE", addresses.stored_keys(self.name, key_id))
+        await self._transport.send("DELETE", addresses.stored_keys(self.name, key_id), headers=self._headers)
 
     async def put_weights(self, key_id: str, body: Body) -> None:
         """Upload encrypted weights for these evaluation keys, in place of those that the server may have, in one
         request: for weights that are encrypted as they are sent, and would be others the next time."""
-        answer = await self._transport.send("PUT", addresses.weights(self.name), content=body)
+        answer = await self._transport.send(
+            "PUT", addresses.weights(self.name), content=body, headers=self._headers
+        )
         stored = load_key_id(answer.body)
         if stored != key_id:
             raise WireError(
@@ -102,7 +115,8 @@ class RemoteModel:
             "POST",
             addresses.predict(self.name),
             content=request,
-            headers={addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference(self._patience)},
+            headers=self._headers
+            | {addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference(self._patience)},
             limit=max(limit, MAX_ANSWER_BYTES),
             repeats=PREDICT_REPEATS,
         )
@@ -114,7 +128,7 @@ class RemoteModel:
             "POST",
             addresses.predict(self.name),
             content=request,
-            headers={addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference()},
+            headers=self._headers | {addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference()},
             repeats=0,  # each request that comes is a job
         )
         if not is_job(answer):
@@ -123,7 +137,7 @@ class RemoteModel:
 
     async def _is_there(self, path: str, missing: Code) -> bool:
         try:
-            await self._transport.get(path)
+            await self._transport.send("GET", path, headers=self._headers)
         except RemoteError as error:
             # By the code: a 404 of a proxy, or for an unknown model, does not tell that an upload is missing.
             if error.code != missing:

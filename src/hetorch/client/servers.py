@@ -78,6 +78,21 @@ class Servers:
 
         return await self.first(fetch)
 
+    async def follow(self, check: Callable[[PublicPlan], None]) -> PublicPlan:
+        """Fetch the newest public plan of the model, and `check` it; it is the one of all from then on. With an error
+        nothing changes."""
+        before, joined = self._model, [server.joined for server in self.all]
+        assert before is not None  # choose came first
+        for server in self.all:
+            server.joined = None
+        try:
+            return await self.choose(before[0], check)
+        except BaseException:
+            self._model = before
+            for server, old in zip(self.all, joined, strict=True):
+                server.joined = old
+            raise
+
     async def first(self, act: Callable[[Server], Awaitable[T]]) -> T:
         """Return what `act` returns for the first server that is there; RemoteError of the last one if none is.
 
@@ -103,11 +118,18 @@ class Servers:
         if server.joined is not None:
             return server.joined
         remote, plan = self.remote(server)
-        if (await remote.public_plan()).sha256 != plan.sha256:
-            raise PlanUseError(
-                f"{server.transport.url} has another model {remote.name!r} than the server before it; give servers "
-                "of the same plan"
-            )
+        other = PlanUseError(
+            f"{server.transport.url} has another model {remote.name!r} than the server before it; give servers of the "
+            "same plan"
+        )
+        try:
+            served = await remote.public_plan()
+        except RemoteError as error:
+            if error.code == Code.OTHER_VERSION:
+                raise other from error
+            raise
+        if served.sha256 != plan.sha256:
+            raise other
         return self._join(server, remote)
 
     async def delete_keys(self, key_id: str) -> bool:
@@ -132,7 +154,9 @@ class Servers:
         """Return the model of a server that may not have joined, and the public plan of all."""
         assert self._model is not None  # choose came first
         name, plan = self._model
-        return (server.joined[0] if server.joined is not None else RemoteModel(server.transport, name)), plan
+        if server.joined is not None:
+            return server.joined[0], plan
+        return RemoteModel(server.transport, name, plan.fingerprint), plan
 
     async def close(self) -> None:
         """Close all connections."""

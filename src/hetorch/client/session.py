@@ -1,8 +1,12 @@
-"""What a client does, written once for hetorch.Client and hetorch.AsyncClient, as coroutines over a driver."""
+"""What a client does, written once for hetorch.Client and hetorch.AsyncClient, as coroutines over a driver.
+
+Long because every call of both clients goes through here once.
+"""
 
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -21,6 +25,7 @@ from hetorch.client.remote_model import RemoteModel
 from hetorch.client.retries import within
 from hetorch.client.servers import Server, Servers
 from hetorch.client.sharing_noise import checked_sharing
+from hetorch.client.successor import check_successor
 from hetorch.client.timing import StepTimings
 from hetorch.client.transport import Answer, Transport
 from hetorch.client.trust import check_plan
@@ -28,16 +33,18 @@ from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
 from hetorch.engine.secret import SecretKey, flood
 from hetorch.engine.sharing import Sharing
-from hetorch.errors import InputError, RemoteError, WireError
+from hetorch.errors import InputError, PlanUseError, RemoteError, WireError
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.progress import Progress, ProgressOption, counted, reporting
 from hetorch.wire.addresses import SERVER_TIMING_HEADER
+from hetorch.wire.codes import Code
 from hetorch.wire.jobs import JobStatus
 from hetorch.wire.predict import dump_request, load_response, response_limits
 from hetorch.wire.server_timing import load_server_timing
 
 T = TypeVar("T")
+log = logging.getLogger("hetorch.client")
 Array = NDArray[np.float64]
 
 FAR = (
@@ -90,6 +97,7 @@ class Session:
         self._driver = driver
         self._wishes = wishes
         self._preparing = driver.lock()
+        self._following = driver.lock()
         self._own: tuple[str, SecretKey] | None = None
         self._gathering: Gathering | None = None
         self._pinned = False
@@ -245,6 +253,52 @@ class Session:
         return public_key_message(self.plan, self.vault, self._wishes.progress)
 
     async def _predict_samples(self, samples: Array, sharing: Sharing | None) -> Array:
+        before = self._check_open()
+        try:
+            return await self._predict_version(samples, sharing)
+        except RemoteError as error:
+            await self._follow(before, error, sharing)
+        return await self._predict_version(samples, sharing)
+
+    async def _follow(self, before: PublicPlan, error: RemoteError, sharing: Sharing | None) -> None:
+        """Go over to the newest version of the model where the server has `before` no longer, and tell it in the log;
+        raise `error` if that is not its reason.
+
+        Raises:
+            PlanUseError: the new version takes or gives something else, or the result was to be shared: its noise was
+                chosen for the old one.
+            HetorchError: the new plan cannot be used, as when a client is made.
+        """
+        if error.code != Code.OTHER_VERSION:
+            raise error
+        async with self._following:
+            if self.plan.sha256 == before.sha256:
+                plan = await self.servers.follow(self._check_successor)
+                if plan.sha256 == before.sha256:  # the server refuses the version that it names itself
+                    raise error
+                self._own = None
+                self._gathering = Gathering(
+                    self._driver, self.servers.url, self.plan.batch_size, self._predict_batch
+                )
+                log.warning(
+                    "the model %r at %s has changed, from the version %s… to %s…; this client goes on with the new one",
+                    self.model,
+                    self.servers.url,
+                    before.fingerprint[:12],
+                    self.plan.fingerprint[:12],
+                )
+        if sharing is not None:
+            raise PlanUseError(
+                f"the model {self.model!r} has changed, and nothing was shared: the noise was chosen for the old one; "
+                "ask again"
+            ) from error
+
+    def _check_successor(self, plan: PublicPlan) -> None:
+        """Raise an error unless a plan may be used, and takes and gives what the present one does."""
+        check_successor(self.model, self.plan, plan)
+        self._check_plan(plan)
+
+    async def _predict_version(self, samples: Array, sharing: Sharing | None) -> Array:
         progress = self._wishes.progress
         samples, far = self._within_bound(samples)
         gathering = self._gathering
@@ -269,6 +323,16 @@ class Session:
         return np.concatenate(results)
 
     async def _submit(
+        self, samples: Array, sharing: Sharing | None, finish: Callable[[Array], Any]
+    ) -> JobSteps:
+        before = self._check_open()
+        try:
+            return await self._submit_version(samples, sharing, finish)
+        except RemoteError as error:
+            await self._follow(before, error, sharing)
+        return await self._submit_version(samples, sharing, finish)
+
+    async def _submit_version(
         self, samples: Array, sharing: Sharing | None, finish: Callable[[Array], Any]
     ) -> JobSteps:
         """Submit a job for each batch of samples; those that were, are cancelled if one cannot be."""
@@ -308,7 +372,7 @@ class Session:
 
         async def decrypt(body: bytes) -> Array:
             return await self._driver.compute(
-                lambda: self._decrypted(secret, key_id, request, body, len(samples), sharing)
+                lambda: self._decrypted(plan, secret, key_id, request, body, len(samples), sharing)
             )
 
         return Piece(remote.jobs, job, response_limits(plan).largest, decrypt)
@@ -330,17 +394,24 @@ class Session:
         received = time.perf_counter()
 
         result = await self._driver.compute(
-            lambda: self._decrypted(secret, key_id, request, answer.body, len(samples), sharing)
+            lambda: self._decrypted(plan, secret, key_id, request, answer.body, len(samples), sharing)
         )
         self._note(start, encrypted, received, answer)
         self.request_bytes, self.response_bytes = len(request), len(answer.body)
         return result
 
     def _decrypted(
-        self, secret: SecretKey, key_id: str, request: bytes, body: bytes, count: int, sharing: Sharing | None
+        self,
+        plan: PublicPlan,
+        secret: SecretKey,
+        key_id: str,
+        request: bytes,
+        body: bytes,
+        count: int,
+        sharing: Sharing | None,
     ) -> Array:
-        """Return the `count` results in the response to a request."""
-        plan = self._check_open()
+        """Return the `count` results in the response to a request that was made with this plan."""
+        self._check_open()
         response = load_response(plan, body, request)
         if response.key_id != key_id:
             raise WireError("the server's answer was made with other keys than ours; ask again")

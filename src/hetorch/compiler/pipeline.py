@@ -143,9 +143,7 @@ def run_pipeline(
             variants, span, chosen_precision(options, approximated), options, machine, machine_memory()
         )
         all_notes = (*notes, *sentences(approximated))
-        calibration = Calibration(
-            span, len(inputs), all_notes, machine, request.memory_limit, request.key_limit
-        )
+        calibration = Calibration(span, inputs, all_notes, machine, request.memory_limit, request.key_limit)
         return _kept_plan(name, request, approximated, inputs, calibration, interface, tell)
 
     try:

@@ -162,7 +162,7 @@ class _Search:
             "weights",
             error,
             f"with it the outputs are wrong by {here:.1%} of their range, although all activations stay in their "
-            f"ranges: the plan has other weights {self._suspects(last)} than the model",
+            "ranges: the plan has other weights here than the model",
             "if the model was trained on or loaded anew since then, compile it again: hetorch.compile(model, "
             "calibration_inputs); otherwise load the plan again from where it was saved",
             self.trace,
@@ -187,18 +187,6 @@ class _Search:
         with np.errstate(over="ignore", invalid="ignore"):
             share = float(np.vdot(error, rows - self.trace.model_rows) / np.vdot(error, error))
         return share >= MOSTLY
-
-    def _suspects(self, last: int) -> str:
-        """Return where the weights are wrong: before a layer there may be others of which the gain is unknown."""
-        numbers = self.trace.compared_numbers
-        place = numbers.index(last)
-        begin = place
-        while begin > 0 and self.trace.is_rescaled(numbers[begin - 1]):
-            begin -= 1
-        activations = self._polynomials(0, last)
-        suspects = [self.trace.layers[n].name for n in numbers[begin:place] if n not in activations]
-        names = dict.fromkeys(suspects)
-        return f"here or, by a factor for a whole channel, in {', '.join(names)}" if names else "here"
 
     def _without_model(self) -> Divergence:
         if self._inputs_beyond(FAR_OUT):

@@ -70,8 +70,7 @@ class LayerTrace:
     noise_added        root mean square of the noise that the layer added by itself, in the plan's units
     noise_bound        bound of the error that the layer's own noise adds to the outputs, relative to their range
     error              the error of plan and encryption together: the furthest run, in the model's units, against
-                       `model`. Beside an activation these units are fitted, so that a wrong factor of a whole channel
-                       shows in later layers only
+                       `model`
     outside            share of the values that the activation reads outside the range of its polynomial
     fitted_range       that range, in the model's units
     seconds            measured time of the layer in one run on ciphertexts

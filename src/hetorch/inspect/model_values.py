@@ -2,8 +2,8 @@
 
 The model is captured as hetorch.compile captures it, which compares it with torch on the same samples. A layer of the
 plan is compared with the value of the model where its fusion ends: "conv + bn" with the result of bn. Around an
-activation a plan scales values, each channel by itself, so that a polynomial fits; those layers are brought to the
-model's units by the gain and offset of each channel that fit best.
+activation a plan scales values, each channel by itself, so that a polynomial fits; the plan's report has the gain and
+offset of each channel that bring those layers to the model's units.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,39 +21,24 @@ from hetorch.inspect.layers import Layer
 from hetorch.ir.tensor_program import Activation, TensorProgram
 from hetorch.plan import Plan
 from hetorch.plan.heads import Head, row, split
-from hetorch.plan.report import PolynomialReport
+from hetorch.plan.report import JOINED, LayerReport, PolynomialReport
 
 Array = NDArray[np.float64]
 
-LEAST_NUMBERS = 8
-"""Numbers of a channel that a gain and an offset are fitted to, at least. Raised, fewer layers are compared with few
-samples, and those more reliably."""
-SAME = 0.25
-"""Largest root mean square difference, in deviations of the model's values, at which a layer that may be scaled counts
-as unscaled, and a part of an activation as the activation."""
 ROUNDED = 1e-4
 """How far a value may be over an end of its channel's range, as a share of the width of all: the plan keeps the ends
 rounded. Raised, excesses that do no harm are not told."""
-Units = Literal["model", "perhaps", "rising", "own"]
-"""The units of a layer: those of the model; those or its own; its own, with the model's sign; its own."""
 OUTPUTS = "outputs"
 """Name of the operations that put several outputs side by side; they are no layers of the model."""
-JOINED = " + "
-"""Between the names of fused layers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Match:
-    """The model's value with which a layer is compared, and the layer in its units: gain * result + offset.
-
-    `is_fitted` is True if gain and offset of each channel were fitted to the model's values: then an error that
-    multiplies or shifts a whole channel is not seen here, but in a later layer.
-    """
+    """The model's value with which a layer is compared, and the layer in its units: gain * result + offset."""
 
     value: int
     gain: Array
     offset: Array
-    is_fitted: bool = False
 
     def in_model_units(self, result: Array) -> Array:
         """Return results (samples, elements) of the layer in the model's units."""
@@ -144,32 +129,37 @@ class ModelValues:
                 changed.add(number)
         return self._as_plan(values[self.program.output])
 
-    def match(self, layer: Layer, result: Array, units: Units, *, is_output: bool) -> Match | None:
+    def match(
+        self, layer: Layer, report: LayerReport | None, result: Array, *, is_output: bool
+    ) -> Match | None:
         """Return the model's value for a layer, whose `result` by exact arithmetic is (samples, elements).
 
         Args:
             layer: the layer.
+            report: its row in the plan's report.
             result: what the plan makes of the samples.
-            units: those of the layer.
             is_output: True for the layer that the plan returns.
 
         Returns:
-            The match; None if the model has no such value, or there are too few numbers to find the units.
+            The match; None if the model has no such value, or the report has not its units.
         """
         if not layer.operations:
             return _identity(0, result.shape[1])
         if is_output:
             return self._output_match(result.shape[1])
         name = layer.name.rsplit(JOINED, 1)[-1]
-        if name == OUTPUTS:
+        if name == OUTPUTS or report is None or report.gain is None:
             return None
-        candidates = [
-            number
+        if report.gain and result.shape[1] % len(report.gain):
+            return None
+        repeats = result.shape[1] // max(len(report.gain), 1)
+        gain, offset = np.repeat(report.gain or (1.0,), repeats), np.repeat(report.offset or (0.0,), repeats)
+        matches = [
+            Match(number, gain, offset)
             for number, op in enumerate(self.program.operations, 1)
             if op.name == name and math.prod(op.shape) == result.shape[1]
         ]
-        matches = [(self.distance(m, result), m) for m in self._matches(candidates, result, units)]
-        return min(matches, key=lambda pair: pair[0])[1] if matches else None
+        return min(matches, key=lambda match: self.distance(match, result), default=None)
 
     def _output_match(self, size: int) -> Match:
         """Return the match of the plan's row of outputs: both rows scale each output, by ranges of their own."""
@@ -181,19 +171,6 @@ class ModelValues:
             match.offset[part] = (plan.offset - own.offset) / own.scale
             begin += own.size
         return match
-
-    def _matches(self, candidates: Sequence[int], result: Array, units: Units) -> list[Match]:
-        matches = []
-        for number in candidates:
-            match = _identity(number, result.shape[1])
-            if units != "model" and not (units == "perhaps" and self.distance(match, result) <= SAME):
-                shape = self.program.operations[number - 1].shape
-                fitted = _fitted(number, result, self.values[number], shape, rising=units == "rising")
-                if fitted is None:
-                    continue
-                match = fitted
-            matches.append(match)
-        return matches
 
     def distance(self, match: Match, result: Array) -> float:
         """Return the root mean square difference in deviations of the model's values; infinity if it is not finite."""
@@ -238,26 +215,6 @@ def _polynomial_errors(values: Array, fit: PolynomialReport) -> Array:
 
 def _identity(value: int, size: int) -> Match:
     return Match(value, np.ones(size), np.zeros(size))
-
-
-def _fitted(value: int, result: Array, truth: Array, shape: tuple[int, ...], *, rising: bool) -> Match | None:
-    """Return gain and offset of each channel by least squares; None if a channel has too few numbers."""
-    channels = shape[0]
-    groups = result.reshape(len(result), channels, -1).transpose(1, 0, 2).reshape(channels, -1)
-    truths = truth.reshape(len(truth), channels, -1).transpose(1, 0, 2).reshape(channels, -1)
-    if groups.shape[1] < LEAST_NUMBERS:
-        return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        centred = groups - groups.mean(axis=1, keepdims=True)
-        variance = (centred**2).mean(axis=1)
-        covariance = (centred * truths).mean(axis=1)
-        gain = np.where(variance > 0, covariance / np.where(variance > 0, variance, 1.0), 0.0)
-        gain = np.abs(gain) if rising else gain
-        offset = truths.mean(axis=1) - gain * groups.mean(axis=1)
-    if not (np.all(np.isfinite(gain)) and np.all(np.isfinite(offset))):
-        return None
-    repeats = result.shape[1] // channels
-    return Match(value, np.repeat(gain, repeats), np.repeat(offset, repeats), is_fitted=True)
 
 
 def model_values(plan: Plan, model: object, samples: Array) -> ModelValues:

@@ -14,7 +14,7 @@ from hetorch.errors import InputError, PlanUseError
 from hetorch.inspect.batches import check_runnable, with_clear_weights
 from hetorch.inspect.layer_trace import Distribution, Errors, LayerTrace
 from hetorch.inspect.layers import INPUT, Layer, layers_of
-from hetorch.inspect.model_values import SAME, Match, ModelValues, Units, model_values
+from hetorch.inspect.model_values import Match, ModelValues, model_values
 from hetorch.inspect.record import Record, record_cleartext, record_simulated
 from hetorch.inspect.simulate import check_seed
 from hetorch.inspect.trace_result import Run, Trace
@@ -172,23 +172,8 @@ class _Maker:
         if self.reference is None:
             return None
         layer, result = self.layers[number], self.records["cleartext"].values[number]
-        readers = [other for other in self.layers if layer.index in other.sources]
-        names = {other.name for other in self.layers if other.is_polynomial}
-        is_part = layer.is_polynomial or layer.name in names
-        units: Units = "model"
-        if is_part:
-            units = "own"
-        elif any(reader.is_polynomial for reader in readers):
-            units = "rising"
-        elif layer.kind == "sum" or any(reader.kind == "sum" for reader in readers):
-            units = "perhaps"
         is_output = layer.results == self.plan.program.outputs
-        match = self.reference.match(layer, result, units, is_output=is_output)
-        if is_output:
-            return match
-        if match is not None and is_part and not self.reference.distance(match, result) <= SAME:
-            return None
-        return match
+        return self.reference.match(layer, self._report(number), result, is_output=is_output)
 
     def _layer(self, number: int, memory: int) -> LayerTrace:
         layer, match, report = self.layers[number], self.matches[number], self._report(number)

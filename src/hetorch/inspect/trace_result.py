@@ -94,11 +94,6 @@ class Trace:
         judged = {layer.name for layer in self.layers if layer.outside is not None}
         return tuple(name for name in fitted if name not in judged)
 
-    def is_rescaled(self, number: int) -> bool:
-        """Return True if the layer of that number is compared in units that were fitted to the model's values."""
-        match = self._matches[number]
-        return match is not None and match.is_fitted
-
     @property
     def model_rows(self) -> Array:
         """The model's outputs as rows of the plan, (samples, elements); InputError without a model."""
@@ -130,8 +125,8 @@ class Trace:
         reference = self._known_reference()
         if self._matches[number] is None:
             raise InputError(
-                f"the layer {self.layers[number].name!r} is not compared with the model: its fusion ends elsewhere, or "
-                f"there are too few samples to find its units; the compared ones are {', '.join(self.compared)}"
+                f"the layer {self.layers[number].name!r} is not compared with the model: it is a part of what stands "
+                f"in for an activation, or its fusion ends elsewhere; the compared ones are {', '.join(self.compared)}"
             )
         return reference.continued(
             {

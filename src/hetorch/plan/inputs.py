@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.errors import InputError, InputRangeWarning
+from hetorch.plan.images import image_array
 from hetorch.quantities import count_text
 
 RANGE_SLACK = 1e-6
@@ -34,11 +35,15 @@ Source = Callable[[int], tuple[str, float, float]]
 """The name of the column from which the number at a place of a row is made, its factor and its offset."""
 
 
-def to_array(value: object) -> NDArray[np.float64]:
-    """Convert a numpy array, a torch tensor (any device, with or without gradient) or nested lists to float64.
+def to_array(value: object, input_shape: tuple[int, ...] | None = None) -> NDArray[np.float64]:
+    """Convert a numpy array, a torch tensor (any device, with or without gradient), nested lists, or one or several
+    images of Pillow (`image_array`, for samples of input_shape) to float64.
 
     InputError unless it is an array of real numbers.
     """
+    pixels = image_array(value, input_shape)
+    if pixels is not None:
+        value = pixels
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         value = value.detach().cpu()
         if "bfloat16" in str(getattr(value, "dtype", "")) and hasattr(value, "float"):
@@ -89,7 +94,7 @@ def to_samples(
     Raises:
         InputError: the shape is wrong, there are too few samples, or a value is not finite or beyond `largest`.
     """
-    array, single = _as_batch(to_array(value), input_shape, fewest)
+    array, single = _as_batch(to_array(value, input_shape), input_shape, fewest)
     finite = np.isfinite(array)
     if not finite.all():
         index = np.argwhere(~finite)[0]

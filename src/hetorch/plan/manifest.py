@@ -129,6 +129,7 @@ def report_json(report: PlanReport) -> dict[str, object]:
                 "weight_bytes": row.weight_bytes,
                 "key_bytes": row.key_bytes,
                 "dense_diagonals": row.dense_diagonals,
+                **({} if row.gain is None else {"gain": list(row.gain), "offset": list(row.offset)}),
             }
             for row in report.layers
         ],
@@ -165,6 +166,7 @@ def read_report(fields: Fields) -> PlanReport:
             weight_bytes=child.integer("weight_bytes", 0, 1 << 60),
             key_bytes=child.integer("key_bytes", 0, 1 << 60),
             dense_diagonals=child.integer("dense_diagonals", 0, 1 << 60),
+            **_read_units(child),
         )
         child.done()
         rows.append(row)
@@ -186,6 +188,16 @@ def read_report(fields: Fields) -> PlanReport:
     )
     fields.done()
     return report
+
+
+def _read_units(fields: Fields) -> dict[str, Any]:
+    """Return `gain` and `offset` of a layer; none if it has none."""
+    if not fields.has("gain"):
+        return {}
+    pairs = {name: fields.numbers(name, -LARGEST, LARGEST, MAX_ITEMS) for name in ("gain", "offset")}
+    if len(pairs["gain"]) != len(pairs["offset"]):
+        raise fields.error("a layer needs as many offsets as gains")
+    return pairs
 
 
 def _read_polynomials(fields: Fields) -> tuple[PolynomialReport, ...]:

@@ -55,7 +55,8 @@ class Plan(PlanContents):
         }
         # The ranges of single channels tell something of the weights.
         fits = tuple(fit.without_channels() for fit in self.report.polynomials)
-        return replace(self, weights=hidden, report=replace(self.report, polynomials=fits))
+        layers = tuple(row.without_channels() for row in self.report.layers)
+        return replace(self, weights=hidden, report=replace(self.report, polynomials=fits, layers=layers))
 
     def public(self) -> PublicPlan:
         """Return the part that a client may see.

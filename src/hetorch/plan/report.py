@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 from hetorch.quantities import count_text, size_text, time_text
 
+JOINED = " + "
+"""Between the names of fused layers."""
 HEADINGS = (
     "layer",
     "kind",
@@ -33,6 +35,10 @@ class LayerReport:
     `predicted_seconds` is the time of the layer in one run. `weight_bytes` is the memory of the encoded weights,
     `key_bytes` the size on the wire of the keys that the layer uses, some of them together with other layers.
     `dense_diagonals` is the number of diagonals if no weight were zero, or 0 if it was not counted.
+
+    gain * result + offset is the value that the model has after the last layer in `name`, up to the approximations:
+    one pair for each of equal parts of the elements, in order, or none if the result itself is that value. `gain` is
+    None where the result is no value of the model. A plan that encrypts its weights keeps no pairs for the server.
     """
 
     name: str
@@ -48,6 +54,12 @@ class LayerReport:
     weight_bytes: int = 0
     key_bytes: int = 0
     dense_diagonals: int = 0
+    gain: tuple[float, ...] | None = None
+    offset: tuple[float, ...] = ()
+
+    def without_channels(self) -> LayerReport:
+        """Return the same without what shows single channels."""
+        return replace(self, gain=None, offset=()) if self.gain else self
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Runner(Generic[C, P, T]):
             coefficients or, if that is not enough, are encoded during each run, a few of their result ciphertexts at a
             time, and freed again.
         encrypted_weights: the weights for a plan that was compiled with weights="encrypted"; None for any other.
+        rotations: what `count_rotations` returns for the plan, if it was counted before; only listeners need it.
 
     Raises:
         PlanUseError: the engine has other parameters than the plan, or cannot sum products of ciphertexts, which
@@ -50,6 +51,7 @@ class Runner(Generic[C, P, T]):
         share: Runner[C, P, T] | None = None,
         memory_limit: int | None = None,
         encrypted_weights: EncryptedWeights[C] | None = None,
+        rotations: tuple[int, ...] = (),
     ) -> None:
         if engine.parameters != plan.parameters:
             raise PlanUseError("the engine has other parameters than the plan")
@@ -76,8 +78,7 @@ class Runner(Generic[C, P, T]):
             share.prepare()
             self._prepared, self._ready = share._prepared, True
         self._dying = _last_readers(plan)
-        self._share = share
-        self._rotations: tuple[int, ...] = ()
+        self._rotations = rotations
 
     def prepare(self, progress: Callable[[float], None] | None = None) -> None:
         """Encode all weights that stay in memory, once; `progress` is called with the fraction done."""
@@ -116,7 +117,8 @@ class Runner(Generic[C, P, T]):
                     f"expected level {expected.level}, scale {expected.scale!r}"
                 )
         self.prepare()
-        rotations = () if on_event is None else self._rotation_counts()
+        if on_event is not None and not self._rotations:
+            self._rotations = count_rotations(self.plan)
         values: dict[int, C] = dict(zip(program.inputs, ciphertexts, strict=True))
         for position, op in enumerate(program.operations):
             start = time.perf_counter()
@@ -127,20 +129,9 @@ class Runner(Generic[C, P, T]):
                 del values[number]
             if on_event is not None:
                 first, layer = results[0], program.layers[op.layer]
-                count = rotations[position]
+                count = self._rotations[position]
                 on_event(Event(op, layer, first.level, first.scale, seconds, count, tuple(results)))
         return [values[number] for number in program.outputs]
-
-    def _rotation_counts(self) -> tuple[int, ...]:
-        """Return the number of rotations of each operation, counted once for all runners that share their weights."""
-        if self._share is not None:
-            return self._share._rotation_counts()
-        if not self._rotations:
-            program = self._storage.program
-            self._rotations = tuple(
-                op.rotation_count(program, self.plan.weights) for op in program.operations
-            )
-        return self._rotations
 
     def run_native(
         self, ciphertexts: Sequence[Ciphertext], *, on_event: Listener | None = None
@@ -164,6 +155,11 @@ class Runner(Generic[C, P, T]):
                 results += op.run(engine, program, inputs, piece)
             return results
         return op.run(engine, program, inputs, self._prepared.get(position))
+
+
+def count_rotations(plan: Plan) -> tuple[int, ...]:
+    """Return the number of rotations of each operation of a plan; it takes as long as a look at all diagonals."""
+    return tuple(op.rotation_count(plan.program, plan.weights) for op in plan.program.operations)
 
 
 def _last_readers(plan: Plan) -> list[tuple[int, ...]]:

@@ -73,9 +73,12 @@ class OpenInference:
         return JSONResponse({"ready": True})
 
     async def inference_model(self, request: Request) -> Response:
-        """Answer GET /v2/models/{name}: the tensors of a model, and its version."""
+        """Answer GET /v2/models/{name}: the tensors of a model, and its versions."""
         model = self._model(request)
-        return Response(dump_model(model.name, model.public.fingerprint), media_type=JSON)
+        versions = self._endpoints.service.models.versions(model.name)
+        return Response(
+            dump_model(model.name, [version.public.fingerprint for version in versions]), media_type=JSON
+        )
 
     async def inference_model_ready(self, request: Request) -> Response:
         """Answer GET /v2/models/{name}/ready."""

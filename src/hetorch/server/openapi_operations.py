@@ -1,4 +1,7 @@
-"""The operations of the service: the table that its OpenAPI document is made from."""
+"""The operations of the service: the table that its OpenAPI document is made from.
+
+Long because it is one table with an entry for each operation.
+"""
 
 from __future__ import annotations
 
@@ -386,6 +389,10 @@ OPERATIONS = (
             *_JOB_CODES,
             Code.JOB_UNFINISHED,
             Code.MESSAGE_MALFORMED,
+            Code.OTHER_MODEL,
+            Code.OTHER_VERSION,
+            Code.OTHER_PARAMETERS,
+            Code.OTHER_KEYS,
             Code.MODEL_UNKNOWN,
             Code.KEYS_MISSING,
             Code.WEIGHTS_MISSING,

@@ -9,7 +9,9 @@ Whoever reaches the ports of Ray itself can run programs on the cluster: they be
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -27,6 +29,8 @@ NAME = "hetorch"
 """The name of the application and its deployment in Ray Serve."""
 PROXY_SECONDS = 30.0
 """Time beyond request_timeout, in seconds, after which Ray's proxies answer by themselves; by then the server has."""
+START_SECONDS = 600.0
+"""Longest time for replicas and Ray's proxies to start, in seconds; replicas encode the weights of all plans."""
 OTHER_REQUESTS = 16
 """Requests that a replica takes at once beside predictions that run or wait: plans, health, uploads. Further ones wait
 in Ray's proxies."""
@@ -52,13 +56,37 @@ def run_on_ray(deployment: Deployment, settings: Settings, listening: Callable[[
         address, port = _address(deployment, settings)
         ray.init(address=deployment.ray_address, include_dashboard=False, log_to_driver=False)
         try:
-            serve.start(proxy_location="EveryNode", http_options=_endpoints(deployment, settings, port))
-            serve.run(application(deployment, settings), name=NAME, route_prefix="/")
+            _start(serve, application(deployment, settings), _endpoints(deployment, settings, port))
             listening(address)
             threading.Event().wait()
         finally:
             serve.delete(NAME)
             ray.shutdown()
+
+
+def _start(serve: Any, replicas: Any, endpoints: dict[str, object]) -> None:
+    """Start Ray Serve and the replicas, and wait for them and for Ray's proxies; TimeoutError after START_SECONDS.
+
+    Ray itself waits a minute for each; on a busy machine they take longer, and go on starting.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    with contextlib.suppress(TimeoutError):
+        serve.start(proxy_location="EveryNode", http_options=endpoints)
+    with contextlib.suppress(TimeoutError):
+        serve.run(replicas, name=NAME, route_prefix="/")
+    while not _runs(serve):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"Ray did not start the replicas and its proxies in {START_SECONDS:g} s")
+        time.sleep(1)
+
+
+def _runs(serve: Any) -> bool:
+    """True if the application and all of Ray's proxies run."""
+    status = serve.status()
+    told = status.applications.get(NAME)
+    return (
+        told is not None and told.status == "RUNNING" and all(p == "HEALTHY" for p in status.proxies.values())
+    )
 
 
 def application(deployment: Deployment, settings: Settings) -> Any:

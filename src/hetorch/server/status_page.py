@@ -7,10 +7,10 @@ import hashlib
 from html import escape
 from types import MappingProxyType
 
-from hetorch.quantities import count_text, time_text
+from hetorch.quantities import count_text
 from hetorch.server.status_style import STYLE
 from hetorch.wire.status import LogLine, ModelStatus, Status, WorkerStatus
-from hetorch.wire.status_numbers import grouped
+from hetorch.wire.status_numbers import grouped, seconds_text
 
 _DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 POLICY = MappingProxyType(
@@ -61,15 +61,17 @@ def _state(status: Status) -> str:
 
 def _models(models: tuple[ModelStatus, ...]) -> str:
     rows = "".join(
-        f'<tr><th scope="row">{escape(model.name)}</th><td><code>{escape(model.fingerprint[:SHOWN_DIGITS])}</code></td>'
+        f'<tr><th scope="row">{escape(model.name)}</th>'
+        f'<td class="plan"><code>{escape(model.fingerprint[:SHOWN_DIGITS])}</code></td>'
         f'<td class="number">{model.predictions:,}</td>'
-        f'<td class="number">{time_text(model.mean_seconds)}</td></tr>\n'
+        f'<td class="number">{seconds_text(model.mean_seconds)}</td></tr>\n'
         for model in models
     )
     return f"""<section aria-labelledby="models">
 <h2 id="models">{count_text(len(models), "model")}</h2>
 <table>
-<thead><tr><th scope="col">name</th><th scope="col">plan</th><th scope="col" class="number">predictions</th>
+<thead><tr><th scope="col">name</th><th scope="col" class="plan">plan</th>
+<th scope="col" class="number">predictions</th>
 <th scope="col" class="number">mean time</th></tr></thead>
 <tbody>
 {rows}</tbody>
@@ -81,8 +83,8 @@ def _workers(workers: tuple[WorkerStatus, ...]) -> str:
     if not workers:
         return ""
     rows = "".join(
-        f'<tr><th scope="row">{worker.pid}</th><td>{escape(worker.model or "waits")}</td>'
-        f'<td class="number">{"-" if worker.seconds is None else time_text(worker.seconds)}</td></tr>\n'
+        f'<tr><th scope="row" class="process">{worker.pid}</th><td>{escape(worker.model or "waits")}</td>'
+        f'<td class="number">{"-" if worker.seconds is None else seconds_text(worker.seconds)}</td></tr>\n'
         for worker in workers
     )
     return f"""<section aria-labelledby="workers">

@@ -30,6 +30,8 @@ table { width: 100%; border-collapse: collapse; }
 th, td { padding: .35rem .5rem .35rem 0; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 500; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
+.number, thead th, th.process, .plan { white-space: nowrap; overflow-wrap: normal; }
+@media (max-width: 30rem) { .plan { display: none; } }
 ol { margin: 0; padding: 0; list-style: none; }
 li { padding: .4rem 0; border-bottom: 1px solid var(--line); }
 code { font: .9em ui-monospace, monospace; }

@@ -7,7 +7,7 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hetorch.server.access import check_model, token_of
+from hetorch.server.access import check_model, check_tenant, token_of
 from hetorch.server.body import check_content_type, receive_body
 from hetorch.server.refusal import Refusal
 from hetorch.server.settings import Settings
@@ -177,8 +177,10 @@ class UploadEndpoints:
 
     def _model(self, request: Request, name: str) -> ServedModel:
         check_model(request, name)
-        tenant = _tenant(request)
-        return self._service.model(name, None if tenant == ANY_TENANT else tenant)
+        check_tenant(request)
+        tenant, version = _tenant(request), request.headers.get(addresses.PLAN_HEADER)
+        may_use = token_of(request).may_use
+        return self._service.model(name, None if tenant == ANY_TENANT else tenant, version, may_use=may_use)
 
 
 def _tenant(request: Request) -> str:

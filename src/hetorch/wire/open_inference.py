@@ -12,6 +12,7 @@ import base64
 import binascii
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,11 +90,11 @@ def dump_infer(model: str, version: str, request: InferRequest, message: bytes) 
     return head + element, len(head)
 
 
-def dump_model(name: str, version: str) -> bytes:
+def dump_model(name: str, versions: Sequence[str]) -> bytes:
     """Encode the metadata of a model."""
     document = {
         "name": name,
-        "versions": [version],
+        "versions": list(versions),
         "platform": "hetorch",
         "inputs": [{"name": INPUT, "datatype": DATATYPE, "shape": SHAPE}],
         "outputs": [{"name": OUTPUT, "datatype": DATATYPE, "shape": SHAPE}],

@@ -67,12 +67,14 @@ def number_text(name: str, value: float) -> str:
     if name.endswith("_bytes"):
         return size_text(value)
     if name.endswith("_seconds"):
-        return _duration(value) if value >= 60 else time_text(value)
+        return seconds_text(value)
     return f"{value:,.0f}" if value == round(value) else f"{value:,.3g}"
 
 
-def _duration(seconds: float) -> str:
-    """Return a time of minutes to days with its two largest units."""
+def seconds_text(seconds: float) -> str:
+    """Return a time as text: with three digits below a minute, else with its two largest units."""
+    if seconds < 60:
+        return time_text(seconds)
     minutes = int(seconds // 60)
     days, hours = divmod(minutes // 60, 24)
     if days:

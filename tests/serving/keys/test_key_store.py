@@ -16,6 +16,7 @@ import pytest
 from hetorch.engine.codec import dump_evaluation_keys
 from hetorch.errors import PlanUseError, WireError
 from hetorch.serving.errors import QuotaExceeded
+from hetorch.serving.keys.catalogue import is_on_network
 from hetorch.serving.keys.disk_store import DiskLimits
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.store_clock import LONGEST_PAUSE
@@ -180,6 +181,30 @@ def test_another_process_that_deletes_is_noticed(tmp_path: Path) -> None:
     assert get(store, Named(), key_id) == b"some" and get(other, Named(), key_id) == b"some"
     assert other.delete("", key_id, ["named"]) == 1
     assert get(store, Named(), key_id) is None and not store.has(Named(), key_id)
+
+
+def test_a_folder_on_a_network_is_shared_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hetorch.serving.keys.catalogue.is_on_network", lambda folder: True)
+    store, other = KeyStore(1000, tmp_path), KeyStore(1000, tmp_path)
+    key_id = put(store, Named(), b"some")
+    assert not (tmp_path / "catalogue.sqlite-shm").exists()
+    assert get(other, Named(), key_id) == b"some"
+    assert other.delete("", key_id, ["named"]) == 1 and not store.has(Named(), key_id)
+
+
+def test_network_file_systems_are_recognised(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 0:21 / / rw - ext4 /dev/vda rw\n"
+        "23 22 0:22 / /shared rw shared:5 - nfs4 server:/x rw\n"
+        "24 23 0:23 / /shared/local rw - xfs /dev/vdb rw\n"
+        "25 22 0:24 / /with\\040space rw - cifs //server/x rw\n"
+    )
+    places = {"/keys": False, "/shared": True, "/shared/keys": True, "/shared/local/keys": False}
+    places |= {"/sharedx": False, "/with space/keys": True}
+    for place, remote in places.items():
+        assert is_on_network(Path(place), mounts) == remote, place
+    assert not is_on_network(tmp_path)
 
 
 class Clocks:

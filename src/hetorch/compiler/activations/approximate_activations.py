@@ -110,7 +110,8 @@ def nearest_network(
     if not task.activations:
         outputs = run_tensor_program(program, inputs).reshape(len(inputs), -1)
         error, agreement = compare_outputs(outputs, reference, rows=task.class_rows)
-        return Approximated(program, error, agreement, (), ())
+        same = tuple(range(program.value_count))
+        return Approximated(program, error, agreement, (), (), values=same)
     # A single sample may always differ: with few samples it would be a large share.
     goal = Goal(options.activation_tolerance, min(options.activation_agreement, 1 - 1 / len(inputs)))
     limit = levels or most_levels(options)

@@ -54,6 +54,7 @@ class Approximated:
     shortfall               what the network misses of what the user asked for, in one sentence; empty if nothing
     refusal                 why the network is of no use at all, in one sentence; empty if it is
     has_classes             True if an argmax of the outputs counts
+    values                  the value of `program` that stands for each value of the network with activations, in order
     """
 
     program: TensorProgram
@@ -65,3 +66,4 @@ class Approximated:
     shortfall: str = ""
     refusal: str = ""
     has_classes: bool = False
+    values: tuple[int, ...] = ()

@@ -224,7 +224,7 @@ def evaluate_degrees(
             for step_value in range(out.written + 1, number[value]):
                 traced.forget(step_value)
             fits.append(fit_of(out, form, domain, traced.values[number[value]]))
-    return _attempt(task, tuple(degrees), manner, traced, number[task.program.output], tuple(fits))
+    return _attempt(task, tuple(degrees), manner, traced, number, tuple(fits))
 
 
 def _attempt(
@@ -232,17 +232,22 @@ def _attempt(
     degrees: tuple[int, ...],
     manner: Manner,
     traced: _TracedProgram,
-    output: int,
+    number: Mapping[int, int],
     fits: tuple[Fit, ...],
 ) -> Attempt:
-    """Return the attempt whose program has been traced."""
+    """Return the attempt whose program has been traced; `number` has its value for each one of the task's program."""
+    output = number[task.program.output]
     network = TensorProgram(
         task.program.input_shape, tuple(traced.operations), output, task.program.output_shape
     )
     outputs = traced.values[output]
     error, agreement = compare_outputs(outputs, task.reference, rows=task.class_rows)
     expected = expected_agreement(outputs, task.reference, rows=task.class_rows, excess=task.excess)
-    approximated = Approximated(network, error, agreement, degrees, fits, has_classes=bool(task.class_rows))
+    approximated = Approximated(
+        *(network, error, agreement, degrees, fits),
+        has_classes=bool(task.class_rows),
+        values=tuple(number[value] for value in range(task.program.value_count)),
+    )
     return Attempt(degrees, manner, approximated, expected_agreement=expected)
 
 

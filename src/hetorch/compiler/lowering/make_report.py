@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.costs.machine import Machine
+from hetorch.compiler.lowering.model_units import ModelUnits, model_units
 from hetorch.compiler.packing.count_dense import count_dense
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
@@ -33,12 +34,12 @@ Weights = Mapping[str, NDArray[np.generic]]
 class Calibration:
     """Facts for the report that the program does not hold.
 
-    `span`: the range of the outputs. `samples`: the number of calibration samples. `notes`: sentences for the user.
+    `span`: the range of the outputs. `inputs`: the calibration inputs, (batch, *shape). `notes`: for the user.
     `machine`: the constants with which times are predicted. `memory_limit` and `key_limit`: the limits of the search.
     """
 
     span: float
-    samples: int
+    inputs: NDArray[np.float64]
     notes: tuple[str, ...]
     machine: Machine
     memory_limit: int | None
@@ -64,14 +65,15 @@ def make_report(
         calibration: the facts that the program does not hold.
     """
     machine = calibration.machine
-    layers = _layers(choice, program, weights, calibration)
+    units = model_units(approximated, choice.variant.program, calibration.inputs)
+    layers = _layers(choice, program, weights, calibration, units)
     return PlanReport(
         layers=layers,
         predicted_error=choice.error / calibration.span,
         approximation_error=approximated.error,
         agreement=approximated.agreement,
         output_range=calibration.span,
-        calibration_samples=calibration.samples,
+        calibration_samples=len(calibration.inputs),
         predicted_seconds=sum(row.predicted_seconds for row in layers),
         notes=calibration.notes,
         machine=machine.name,
@@ -90,7 +92,11 @@ def make_report(
 
 
 def _layers(
-    choice: Choice, he_program: HeProgram, weights: Weights, calibration: Calibration
+    choice: Choice,
+    he_program: HeProgram,
+    weights: Weights,
+    calibration: Calibration,
+    units: Sequence[ModelUnits | None],
 ) -> tuple[LayerReport, ...]:
     variant, parameters = choice.variant, choice.parameters
     program, placements = variant.program, choice.layouts.placements
@@ -108,6 +114,7 @@ def _layers(
         lowered = choice.lowered.get(value - 1)
         kind = op.kind if isinstance(op, Affine | Multiply | Chebyshev) else "sum" if op else "encrypt"
         keys = required_keys(he_program, weights, parameters.slot_generator, value)
+        own = units[value]
         rows.append(
             LayerReport(
                 name=op.name if op else "input",
@@ -123,6 +130,8 @@ def _layers(
                 weight_bytes=encoded[value],
                 key_bytes=evaluation_key_bytes(parameters, keys),
                 dense_diagonals=_dense_diagonals(choice, value),
+                gain=None if own is None else own.gain,
+                offset=() if own is None else own.offset,
             )
         )
     return tuple(rows)

@@ -1,8 +1,10 @@
 """The catalogue of a key folder: one SQLite database that knows each stored file and each upload that is under way.
 
 The database is the truth: a file that it does not name is deleted at the next start, and an entry without its file is
-no entry. Several processes may use one folder on the same machine (WAL); each sees what the others stored or deleted.
-Deleted entries are overwritten (secure_delete), and `forget` also empties the write-ahead log.
+no entry. Several processes may use one folder; each sees what the others stored or deleted. On one machine they share a
+write-ahead log (WAL). That needs shared memory, so on a network file system the database has a rollback journal, which
+needs file locks that work between the machines. Deleted entries are overwritten (secure_delete), and `forget` also
+empties the write-ahead log.
 """
 
 from __future__ import annotations
@@ -33,6 +35,10 @@ CREATE TABLE IF NOT EXISTS clock (id INTEGER PRIMARY KEY CHECK (id = 0), seconds
 """
 _BUSY_SECONDS = 10.0
 """Time for which a process waits for another one's change, in seconds."""
+LOCAL = frozenset(
+    {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "ramfs", "tmpfs", "xfs", "zfs"}
+)
+"""The file systems of one machine. On one that is missing here, changes take some milliseconds more."""
 _ENTRY = "tenant, kind, key_id, content, what, file, bytes, created, used, uses"
 
 
@@ -246,8 +252,10 @@ class Catalogue:
                 self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             try:
-                database.execute(f"PRAGMA journal_mode = {self._journal}").fetchall()
-                database.execute("PRAGMA synchronous = NORMAL")
+                remote = isinstance(self._path, Path) and is_on_network(self._path.parent)
+                journal = "DELETE" if remote else self._journal
+                database.execute(f"PRAGMA journal_mode = {journal}").fetchall()
+                database.execute(f"PRAGMA synchronous = {'NORMAL' if journal == 'WAL' else 'FULL'}")
                 database.execute("PRAGMA secure_delete = ON").fetchall()
                 (state,) = database.execute("PRAGMA quick_check(1)").fetchone()
                 (version,) = database.execute("PRAGMA user_version").fetchone()
@@ -258,6 +266,22 @@ class Catalogue:
                 database.close()
                 raise
         return database
+
+
+def is_on_network(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
+    """True if a folder may be on the file system of another machine: all but the known local kinds may."""
+    path = str(folder.resolve())
+    best, kind = "", ""
+    try:
+        lines = mounts.read_text(errors="surrogateescape").splitlines()
+    except OSError:  # not Linux
+        return False
+    for line in lines:
+        place, _, rest = line.partition(" - ")
+        point = place.split()[4].replace("\\040", " ")
+        if (path + "/").startswith(point.rstrip("/") + "/") and len(point) >= len(best):
+            best, kind = point, rest.split()[0]
+    return kind not in LOCAL
 
 
 class CatalogueDamaged(StorageError):

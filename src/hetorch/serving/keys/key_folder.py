@@ -36,6 +36,8 @@ class KeyFolder:
     process leaves one behind, which the next one deletes.
     """
 
+    CATALOGUE = "catalogue.sqlite"
+
     def __init__(self, path: Path | None) -> None:
         self._temporary = path is None
         try:
@@ -56,7 +58,7 @@ class KeyFolder:
     @property
     def catalogue(self) -> Path:
         """The path of the catalogue."""
-        return self.path / "catalogue.sqlite"
+        return self.path / self.CATALOGUE
 
     def stored(self, file: str) -> Path:
         """Return the path of a stored file."""

@@ -15,6 +15,7 @@ from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.runtime import Listener, Runner
+from hetorch.runtime.runner import count_rotations
 from hetorch.serving.keys.stored_kinds import KeyKind, StoredKind, WeightKind
 from hetorch.serving.models.engine_cache import EngineCache
 
@@ -51,7 +52,7 @@ def version_of(name: str, fingerprint: str) -> str:
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
     """A plan that is ready to run. `runner` holds the encoded weights; it is None where each client has weights of its
-    own, under its key, in the form that `weight_kind` describes."""
+    own, under its key, in the form that `weight_kind` describes. `rotations`: those of each operation."""
 
     name: str
     public: PublicPlan
@@ -61,6 +62,7 @@ class LoadedModel:
     runner: Runner[Any, Any, Any] | None
     key_kind: StoredKind[EvaluationKeys]
     weight_kind: StoredKind[EncryptedWeights[Ciphertext]] | None
+    rotations: tuple[int, ...]
 
     @property
     def operations(self) -> int:
@@ -78,7 +80,14 @@ class LoadedModel:
         """Return the ciphertexts of the result, computed with one client's evaluation keys, and with its weights if
         the plan has none. An exception of `on_event` ends the run."""
         engine = self.engines.engine(keys)
-        runner = Runner(self.plan, engine, backend=self.backend, share=self.runner, encrypted_weights=weights)
+        runner = Runner(
+            self.plan,
+            engine,
+            backend=self.backend,
+            share=self.runner,
+            encrypted_weights=weights,
+            rotations=self.rotations,
+        )
         return runner.run_native(inputs, on_event=on_event)
 
 
@@ -109,4 +118,5 @@ def load(source: ModelSource, progress: Callable[[float], None]) -> LoadedModel:
         runner,
         KeyKind(plan.parameters, plan.key_spec),
         WeightKind.of(plan),
+        count_rotations(plan),
     )

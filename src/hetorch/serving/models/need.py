@@ -16,8 +16,9 @@ class Need:
     """The need of one run in a worker process.
 
     `memory`: bytes beyond the encoded weights that all processes share: ciphertexts and intermediate results, one
-    client's keys and encrypted weights, and weights that are encoded in each run. `seconds`: on the machine that the
-    plan was compiled for. `operations`: their number.
+    client's keys and encrypted weights, and weights that are encoded in each run. Keys are counted although all workers
+    map one copy: the tables that the engine makes for each rotation, which no plan predicts, take nearly as much.
+    `seconds`: on the machine that the plan was compiled for. `operations`: their number.
     """
 
     memory: int

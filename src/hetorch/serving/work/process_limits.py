@@ -6,7 +6,7 @@ import contextlib
 import resource
 from pathlib import Path
 
-SPARE_BYTES = 256 << 20
+SPARE_BYTES = 512 << 20
 """Memory of a worker beyond the predicted need, in bytes: the interpreter's objects, the request and its response, and
 what the allocator keeps. Raised, a worker that goes wrong may take as much more."""
 OOM_SCORE = 500
