@@ -32,7 +32,7 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert bank["token"] != text
     shown = invoke("token", "list", file)
     assert "ward: tenant hospital, other, small, made " in shown.stdout
-    assert "bank: tenant bank, all models, metrics, made " in shown.stdout
+    assert "bank: tenant bank, all models, operator, made " in shown.stdout
     entries = json.loads(invoke("token", "list", file, "--json").stdout)["tokens"]
     assert [(entry["name"], entry["models"], entry["expired"]) for entry in entries] == [
         ("ward", ["other", "small"], False),
