@@ -229,8 +229,8 @@ class SecretKey:
     ) -> _native.EvaluationKeys:
         """Return fresh keys for bootstrapping; `progress(done, total)` is called after each of them.
 
-        The sparse secret is drawn anew, occurs in these keys alone and is wiped. Whoever `spec` comes from, no key under
-        it is made over another modulus than q_0 and the first special prime, which the security table must allow.
+        The sparse secret is drawn anew, occurs in these keys alone and is wiped. Whoever `spec` comes from, no key
+        under it is made over another modulus than q_0 and the first special prime, which the security table must allow.
 
         Raises:
             SecurityError: the table has no row for the sparse secret, or a smaller modulus.
