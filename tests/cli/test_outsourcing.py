@@ -133,7 +133,7 @@ def test_the_server_never_has_a_weight_in_clear(outsourced: Outsourced, tmp_path
     assert found_in(wire.everything, traces) == []
     assert found_in(b"".join(path.read_bytes() for path in outsourced.public.iterdir()), traces) == []
     stored = [path for path in outsourced.keys.rglob("*") if path.is_file()]
-    assert sum(path.suffix == "" for path in stored) == 2  # the keys and the weights, beside the catalogue
+    assert sum(path.suffix == "" for path in stored) >= 2  # the keys and the weights, beside the catalogue
     assert found_in(b"".join(path.read_bytes() for path in stored), traces) == []
     memory = b"".join(memory_of(pid) for pid in tree(outsourced.process.pid))
     assert outsourced.plan.public().fingerprint.encode() in memory  # the search sees the server's objects
