@@ -74,7 +74,8 @@ def test_noise_is_the_predicted_one(case: Case) -> None:
     )
     assert np.std(within) == pytest.approx(reduction, rel=0.2)
     # Rounded diagonals are not in this part of the prediction.
-    assert message_noise(case.prepared) < np.std(before) < 1.5 * message_noise(case.prepared)
+    # A quarter of the slots leaves 2^12 distinct values: 1 percent, doubled by the tails, four times for certainty.
+    assert 0.92 < np.std(before) / message_noise(case.prepared) < 1.5
 
 
 def test_ten_in_a_row(case: Case) -> None:
