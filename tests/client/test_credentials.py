@@ -181,7 +181,7 @@ def test_weak_ciphers_are_refused(hospital: Hospital) -> None:
 
 
 def test_a_token_that_the_other_side_repeats_is_not_told() -> None:
-    """As a proxy does that shows the request in its error."""
+    """Answer like a proxy that shows the request in its error."""
 
     kinds = iter(("json", "page", "sign-in"))
 

@@ -117,7 +117,7 @@ def test_jobs_of_an_asynchronous_client(url: str, vault: Vault) -> None:
 
 
 def test_an_input_far_beyond_the_range_is_computed_and_its_result_refused(url: str, vault: Vault) -> None:
-    """As by predict: the server sees a job like any other."""
+    """The server sees a job like any other, as by predict."""
     with Client(url, vault=vault, allow_insecure=True, progress=False) as client:
         with pytest.warns(InputRangeWarning):
             job = client.submit(samples(1) * 1e30)

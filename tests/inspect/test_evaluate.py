@@ -61,7 +61,7 @@ def test_a_regression_without_the_model() -> None:
 
 
 def test_one_hot_labels_are_classes() -> None:
-    """As torch's cross entropy takes them; rows with several ones are the targets of a regression."""
+    """Rows with one 1 are classes, as in torch's cross entropy; rows with several are targets of a regression."""
     rows = inputs("mlp")[:30]
     classes = np.random.default_rng(0).integers(0, 3, 30)
     size = plan("mlp").output_shape[0]

@@ -273,7 +273,7 @@ def test_a_file_of_tokens_that_everyone_may_write_is_refused(tmp_path: Path) -> 
 def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when the process has no descriptor left just when a token was revoked."""
+    """A process may have no descriptor left just when a token is revoked."""
     path = tmp_path / "t"
     text, token = issue("a", "b")
     _, other = issue("c", "d")

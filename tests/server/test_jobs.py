@@ -100,7 +100,7 @@ def test_a_job_runs_and_its_result_stays_until_it_is_acknowledged(
 
 
 def test_events_tell_the_layer_that_runs(http: httpx.Client, slow_owner: Owner) -> None:
-    """As a browser's EventSource reads them: a name and one line of data each."""
+    """Read events like a browser's EventSource: a name and one line of data each."""
     answer, request = ask(http, slow_owner, "slow")
     address = answer.headers["location"]
     events: list[tuple[str, dict[str, Any]]] = []
@@ -137,7 +137,7 @@ def test_a_cancelled_job_stops_at_its_next_operation(http: httpx.Client, slow_ow
 def test_there_is_a_limit_of_jobs_and_small_predictions_go_on_beside_them(
     http: httpx.Client, slow_owner: Owner, owner: Owner
 ) -> None:
-    """Of two workers, jobs leave one."""
+    """Jobs leave one of two workers to others."""
     jobs = [ask(http, slow_owner, "slow")[0].headers["location"] for _ in range(3)]
     refused, _ = ask(http, slow_owner, "slow")
     assert code(refused) == (503, "busy") and "acknowledge" in refused.json()["error"]
@@ -246,7 +246,7 @@ def test_a_stopped_server_does_not_wait_for_those_who_follow_a_job(tmp_path: Pat
 
 
 def test_a_server_without_jobs_answers_at_once(served: ServedModel, owner: Owner) -> None:
-    """As under Ray, where another replica would be asked for the job. Clients take either answer."""
+    """Clients take either answer. Under Ray there are no jobs, since another replica would be asked for them."""
     with (
         live({"small": served}, Settings(jobs=False)) as url,
         httpx.Client(base_url=url, trust_env=False, timeout=60) as client,

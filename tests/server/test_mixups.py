@@ -102,7 +102,7 @@ def test_another_version(mixing: Mixing, served: ServedModel) -> None:
 
 
 def test_other_parameters(mixing: Mixing) -> None:
-    """Of the same lengths, so that only their fingerprint tells them apart."""
+    """The plans have the same lengths, so that only their fingerprint tells them apart."""
     mark = mixing.small.plan.parameters.fingerprint()
     whole = (mixing.small.keys, mixing.small.request(mixing.key_id))
     keys, body = (data.replace(mark, bytes(len(mark))) for data in whole)

@@ -58,7 +58,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: the head of the response, and its body or the beginning of it.
+    """A response: its head, and its body or the beginning of it.
 
     `complete`: True for the whole body of a success. `first_byte`, `last_byte`: seconds from the start of the request.
     """

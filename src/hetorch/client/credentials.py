@@ -44,7 +44,7 @@ StrPath = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client shows and demands. InputError if something of it cannot be used.
+    """The credentials that a client shows and demands. InputError if one of them cannot be used.
 
     Args:
         token: the API token; None for that of HETORCH_TOKEN, or none.

@@ -22,7 +22,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What is known of one request so far; each layer adds its part.
+    """The record of one request so far; each layer adds its part.
 
     Args:
         id: by which its log lines and spans are found; the answer has it too.

@@ -36,7 +36,7 @@ class TenantLimits:
 
 
 class TenantMeter:
-    """What each tenant has asked and sent. Used from one event loop.
+    """The counts of requests and bytes of each tenant. Used from one event loop.
 
     Args:
         limits_of: tells the limits of a tenant, which may change at any time.
@@ -111,7 +111,7 @@ class TenantMeter:
 
 
 class _Bucket:
-    """What was taken of a limit and has not been given back by time."""
+    """The part of a limit that was taken and has not been given back by time."""
 
     def __init__(self) -> None:
         self._limited = False

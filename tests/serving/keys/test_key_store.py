@@ -1,4 +1,4 @@
-"""What the key store keeps and what leaves it: limits, quotas, tenants, ages, restarts, damage, deletion."""
+"""The key store's contents over time: limits, quotas, tenants, ages, restarts, damage, deletion."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ SHOWN = (
 MOST_REASONS = 8
 """Reasons below the table; the others are in Sweep.refused."""
 MARK = "*"
-"""What stands before a row of the Pareto front."""
+"""The mark before a row of the Pareto front."""
 EXPLANATION = (
     "accuracy, agreement with the model and error (largest difference from it, of the output range) with the modelled "
     "noise; bits: precision that noise leaves; outside: samples with which an activation leaves its range; time of one "

@@ -1,1 +1,1 @@
-"""What clients upload: evaluation keys, and weights encrypted under a client's key."""
+"""Uploads of clients: evaluation keys, and weights encrypted under a client's key."""

@@ -15,7 +15,7 @@ Tell = Callable[[int, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to compute.
+    """An order to compute.
 
     Args:
         model: the model.

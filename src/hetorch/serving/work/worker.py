@@ -29,7 +29,7 @@ the system more often than a computation of microseconds can bear."""
 MAX_TRACEBACK = 8000
 """Characters of a traceback that the server's log gets, the last ones."""
 COMPUTE, CANCEL = "compute", "cancel"
-"""What the server asks: to compute, and to stop at the next operation."""
+"""Messages to a worker: compute, or stop at the next operation."""
 PROGRESS, DONE, REFUSED, STOPPED, NO_MEMORY, FAILED = (
     "progress",
     "done",
