@@ -119,7 +119,9 @@ def _prepare_requests(plan_folder: Path, prepared: Prepared, folder: Path) -> st
     """Write keys and requests of one data owner as files; return the id of the keys."""
     plan = Plan.load(plan_folder).public()
     secret = SecretKey.generate(plan.parameters)
-    keys = dump_evaluation_keys(plan.parameters, plan.key_spec, secret.evaluation_keys(plan.key_spec))
+    keys = b"".join(
+        dump_evaluation_keys(plan.parameters, plan.key_spec, secret.switching_keys(plan.key_spec))
+    )
     (folder / "keys").write_bytes(keys)
 
     key_id = hashlib.sha256(keys).hexdigest()

@@ -16,6 +16,7 @@ from hetorch.errors import HetorchError, InputError, PlanFormatError, WireError
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan, PublicPlan, public, store
 from hetorch.wire import frame
+from tests.engine.key_blobs import fresh_blob
 from tests.server.small_plan import small_plan
 
 Read = Callable[[int, Path], object]
@@ -65,8 +66,7 @@ def _blob(name: str) -> Read:
         elif name == "public key":
             blob = codec.dump_public_key(parameters, secret.public_key())
         else:
-            keys = secret.evaluation_keys(plan.key_spec)
-            blob = codec.dump_evaluation_keys(parameters, plan.key_spec, keys)
+            blob = fresh_blob(secret, plan.key_spec)
         data = blob[:4] + bytes([blob[4] + step]) + blob[5:]
         if name == "ciphertext":
             return codec.load_ciphertext(parameters, data)

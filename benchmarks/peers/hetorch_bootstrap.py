@@ -9,9 +9,11 @@ import numpy as np
 
 from benchmarks.peers.session import Operation, Session, serve
 from hetorch.engine import _native
-from hetorch.engine.bootstrapping import prepare_bootstrap
+from hetorch.engine.bootstrap_keys import bootstrap_keys
+from hetorch.engine.bootstrapping import PlannedBootstrap
+from hetorch.engine.codec import evaluation_keys_blob_bytes
 from hetorch.engine.context import core_context
-from hetorch.engine.native import NativeEngine
+from hetorch.engine.native import NativeEngine, prepare_bootstrap
 from hetorch.engine.secret import SecretKey
 from hetorch.params.bootstrap_set import standard_bootstrap_set
 
@@ -21,10 +23,10 @@ SCALE = 2.0**40
 def setup(options: dict[str, Any]) -> Session:
     """Make the keys and one encrypted vector of real values in [-1, 1], in all `slots`."""
     boot = standard_bootstrap_set(options["slots"])
-    prepared = prepare_bootstrap(boot, input_scale=SCALE, output_scale=SCALE)
+    prepared = prepare_bootstrap(PlannedBootstrap(boot, SCALE, SCALE))
     key = SecretKey.generate(boot.parameters)
     begun = time.process_time()
-    keys = key.bootstrap_keys(prepared.key_spec)
+    keys = key.evaluation_keys(spec := bootstrap_keys(boot))
     key_seconds = time.process_time() - begun
     engine = NativeEngine(boot.parameters, evaluation_keys=keys)
     core, evaluator = prepared.core, _native.Evaluator(core_context(boot.parameters), keys)
@@ -43,22 +45,18 @@ def setup(options: dict[str, Any]) -> Session:
 
     def precision(_: object) -> dict[str, float]:
         result = key.decrypt(engine.bootstrap(prepared, ciphertext))
-        error = result - np.array([prepared.expected(float(v)) for v in values])
+        error = result - prepared.expected(values)
         return {
             "worst": float(np.abs(error).max()),
             "deviation": float(np.std(error)),
             "worst_with_distortion": float(np.abs(result - values).max()),
         }
 
-    wire = sum(
-        _native.switching_key_bytes(core_context(boot.parameters), link.level, link.family)
-        for link in prepared.key_spec.links
-    )
     facts = {
         "levels_left": boot.user_levels,
         "log2_qp": round(boot.parameters.log2_qp, 1),
-        "keys": len(prepared.key_spec.links),
-        "key_bytes_on_the_wire": wire,
+        "keys": spec.count,
+        "key_bytes_on_the_wire": evaluation_keys_blob_bytes(boot.parameters, spec),
         "diagonal_bytes": prepared.byte_count,
         "key_generation_seconds": key_seconds,
     }

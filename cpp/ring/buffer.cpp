@@ -117,7 +117,10 @@ std::size_t padded_bytes(std::size_t words) {
 
 PoolStatistics pool_statistics() { return pool().statistics(); }
 void reset_pool_peak() { pool().reset_peak(); }
-void trim_pool() { pool().trim(); }
+void trim_pool() {
+  pool().trim();
+  platform::release_unused();
+}
 
 Buffer::Buffer(std::size_t words) : words_(words) {
   if (words != 0) data_ = pool().take(padded_bytes(words));

@@ -53,7 +53,7 @@ struct PoolStatistics {
 
 PoolStatistics pool_statistics();
 void reset_pool_peak();
-// Give the free memory that the pool keeps back to the system.
+// Give the free memory that the pool and the C library keep back to the system.
 void trim_pool();
 
 }  // namespace hetorch::ring

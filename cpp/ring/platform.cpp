@@ -1,6 +1,9 @@
 #include "ring/platform.h"
 
 #include <cstdlib>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <new>
 
 #ifndef HETORCH_PLATFORM_PLAIN
@@ -15,6 +18,12 @@
 namespace hetorch::ring::platform {
 
 void release(void* block) noexcept { std::free(block); }
+
+void release_unused() noexcept {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 #ifdef HETORCH_PLATFORM_PLAIN
 

@@ -27,6 +27,8 @@ inline constexpr std::size_t kAlignment = 64;
 // Allocate `bytes` bytes, a multiple of kAlignment, with contents unspecified. Throws std::bad_alloc.
 void* allocate(std::size_t bytes);
 void release(void* block) noexcept;
+// Give free memory that the C library keeps back to the system, where it can.
+void release_unused() noexcept;
 
 // Run `body` on a new thread that nobody joins. Returns false if the system cannot start one.
 bool start_thread(std::function<void()> body) noexcept;

@@ -55,7 +55,7 @@ def open_atomically(path: str | os.PathLike[str], *, mode: int = PRIVATE) -> Ite
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _flush_folder(target.parent)
+    flush_folder(target.parent)
 
 
 def write_atomically(
@@ -94,7 +94,7 @@ def _refuse_special_file(target: Path) -> None:
         raise OSError(errno.EEXIST, "it is a device, a pipe or a socket, and would be lost", str(target))
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Flush a folder, which holds the name of a renamed file; flushing the file itself does not (Linux, fsync(2))."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -39,7 +39,7 @@ def home(tmp_path: Path) -> Path:
     vault = Vault(tmp_path / ".local" / "share" / "hetorch" / "keys")
     parameters = ParameterSet.from_bits(1 << 13, [49, 40, 40], [49])
     vault.seed(parameters)
-    vault.evaluation_keys(parameters, EvaluationKeySpec(None, ()), lambda: b"HEEVK" * 100)
+    vault.evaluation_keys(parameters, EvaluationKeySpec(None, ()), lambda: [b"HEEVK" * 100])
     return tmp_path
 
 

@@ -270,7 +270,7 @@ def test_a_client_uses_a_sealed_vault(url: str, tmp_path: Path, monkeypatch: pyt
         assert abs(client.predict(samples(1)) - right).max() < 1e-6
         assert (
             client.make_keys().key_id
-            == vault.evaluation_keys(client.plan.parameters, client.plan.key_spec, lambda: b"").key_id
+            == vault.evaluation_keys(client.plan.parameters, client.plan.key_spec, lambda: [b""]).key_id
         )
 
 
@@ -279,7 +279,7 @@ def test_a_new_seed_forgets_all_that_belonged_to_the_old_one(
 ) -> None:
     for vault in (Vault(tmp_path / "clear"), Vault(tmp_path / "sealed", passphrase="p")):
         old = vault.seed(parameters)
-        vault.evaluation_keys(parameters, SPEC, lambda: b"keys")
+        vault.evaluation_keys(parameters, SPEC, lambda: [b"keys"])
         vault.record_shared(parameters, 1)
         vault.replace_seed(parameters)
         assert vault.seed(parameters) != old

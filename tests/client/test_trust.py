@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from hetorch.client.trust import MAX_CIPHERTEXTS, check_plan
-from hetorch.engine.codec import evaluation_keys_blob_bytes
-from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.bootstrap_keys import bootstrap_keys
+from hetorch.engine.keys import EvaluationKeySpec, KeyEnd
 from hetorch.errors import HetorchError, PlanError, PlanUseError, SecurityError
 from hetorch.ir.layout import Layout
 from hetorch.params import ParameterSet, Security
+from hetorch.params.bootstrap_set import standard_bootstrap_set
 from hetorch.plan.memory import key_memory
 from hetorch.plan.public import PublicPlan
+from hetorch.plan.sizes import evaluation_key_bytes
 from hetorch.wire.predict import request_limits, response_limits
 from tests.server.small_plan import small_plan
 
@@ -45,6 +47,24 @@ def test_an_insecure_plan_is_refused_unless_asked_for() -> None:
     with pytest.raises(SecurityError, match="nothing was sent"):
         check(plan)
     check(plan, allow_insecure=True)
+
+
+def test_an_insecure_key_under_a_sparse_secret_is_refused_whatever_the_plan_claims() -> None:
+    boot = standard_bootstrap_set()
+    parameters = dataclasses.replace(boot.parameters, security=Security.NONE)
+    spec = bootstrap_keys(boot)
+    # The key to the sparse secret at level 3: 45 + 3 * 30 + 45 bits, where its table allows 121.
+    links = tuple(
+        dataclasses.replace(link, level=3) if link.to_end is KeyEnd.SPARSE else link for link in spec.links
+    )
+    plan = dataclasses.replace(plan_of(secure_parameters()), parameters=parameters, output_level=2)
+    for key_spec, refused in ((spec, False), (dataclasses.replace(spec, links=links), True)):
+        public = dataclasses.replace(plan, key_spec=key_spec)
+        if refused:
+            with pytest.raises(SecurityError, match="sparse secret of weight 32"):
+                check(public)
+        else:
+            check(public, max_key_bytes=1 << 31)
 
 
 def test_the_claim_of_an_older_table_is_not_believed() -> None:
@@ -124,10 +144,18 @@ def test_every_refusal_is_an_error_of_ours() -> None:
 
 
 def test_a_plan_that_needs_more_memory_than_is_free_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The need of the keys was measured: what the core holds, and three copies of the bytes while they are written."""
+    """The need of the largest key was measured: what the core holds, two copies of the bytes while they are written,
+    and twenty ring elements."""
     plan = plan_of(secure_parameters())
-    keys = 3 * evaluation_keys_blob_bytes(plan.parameters, plan.key_spec) + key_memory(
-        plan.parameters, plan.key_spec
+    p = plan.parameters
+    single = [EvaluationKeySpec(None, (pair,)) for pair in plan.key_spec.galois]
+    if plan.key_spec.relinearisation_level is not None:
+        single.append(EvaluationKeySpec(plan.key_spec.relinearisation_level, ()))
+    keys = max(
+        evaluation_key_bytes(p, one) * 2
+        + evaluation_key_bytes(p, one) // p.digit_count(one.levels[0]) * 20
+        + key_memory(p, one)
+        for one in single
     )
     for free, refused in ((keys - 1, True), (keys, False)):
         monkeypatch.setattr("hetorch.client.trust.available_memory", lambda bytes=free: bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -42,7 +43,7 @@ def test_folders_are_0700_and_files_0600_whatever_the_umask(tmp_path: Path, para
         vault = Vault(tmp_path / "keys")
         vault.seed(parameters)
         vault.record_shared(parameters, 2)
-        vault.evaluation_keys(parameters, SPEC, lambda: b"keys")
+        vault.evaluation_keys(parameters, SPEC, lambda: [b"keys"])
     finally:
         os.umask(before)
     assert mode(vault.path) == 0o700
@@ -107,7 +108,7 @@ def test_a_damaged_seed_is_refused_and_not_replaced(vault: Vault, parameters: Pa
 
 @pytest.mark.parametrize("name", ["seed", "seed.id"])
 def test_one_flipped_bit_of_a_secret_is_noticed(vault: Vault, parameters: ParameterSet, name: str) -> None:
-    vault.evaluation_keys(parameters, SPEC, lambda: b"keys")
+    vault.evaluation_keys(parameters, SPEC, lambda: [b"keys"])
     (path,) = vault.path.glob(f"*/{name}")
     data = bytearray(path.read_bytes())
     data[17] ^= 1
@@ -124,7 +125,7 @@ def test_the_secret_of_another_vault_is_noticed(
 ) -> None:
     other = Vault(tmp_path / "other")
     for used in (vault, other):
-        used.evaluation_keys(parameters, SPEC, lambda: b"keys")
+        used.evaluation_keys(parameters, SPEC, lambda: [b"keys"])
     (own,), (foreign,) = vault.path.glob("*/seed"), other.path.glob("*/seed")
     own.write_bytes(foreign.read_bytes())
     with pytest.raises(VaultError, match="is not the one that"):
@@ -149,15 +150,15 @@ def test_a_secret_of_other_parameters_is_noticed(vault: Vault, parameters: Param
 
 def test_keys_of_another_vault_are_noticed(vault: Vault, parameters: ParameterSet, tmp_path: Path) -> None:
     other = Vault(tmp_path / "other")
-    foreign = other.evaluation_keys(parameters, SPEC, lambda: b"theirs").path
-    own = vault.evaluation_keys(parameters, SPEC, lambda: b"ours").path
+    foreign = other.evaluation_keys(parameters, SPEC, lambda: [b"theirs"]).path
+    own = vault.evaluation_keys(parameters, SPEC, lambda: [b"ours"]).path
     copied = own.parent / foreign.name
     copied.write_bytes(foreign.read_bytes())
     sentence = f"{foreign.name} were made with another secret"
     with pytest.raises(VaultError, match=sentence):
         vault.find_evaluation_keys(parameters, SPEC)
     with pytest.raises(VaultError, match=sentence):
-        vault.evaluation_keys(parameters, SPEC, lambda: b"more")
+        vault.evaluation_keys(parameters, SPEC, lambda: [b"more"])
     copied.unlink()
     found = vault.find_evaluation_keys(parameters, SPEC)
     assert found is not None
@@ -182,26 +183,26 @@ def test_a_vault_without_seed_ids_stays_readable(vault: Vault, parameters: Param
     old.write_bytes(b"of nobody knows which secret")
     assert vault.seed(parameters) == seed
     assert record.exists()
-    assert vault.evaluation_keys(parameters, SPEC, lambda: b"ours").path.read_bytes() == b"ours"
+    assert vault.evaluation_keys(parameters, SPEC, lambda: [b"ours"]).path.read_bytes() == b"ours"
     assert not old.exists()
 
 
 def test_keys_in_another_format_version_are_made_again(vault: Vault, parameters: ParameterSet) -> None:
     other = MAGIC + bytes([FORMAT_VERSION + 1]) + b"keys of another hetorch"
-    stored = vault.evaluation_keys(parameters, SPEC, lambda: other)
+    stored = vault.evaluation_keys(parameters, SPEC, lambda: [other])
     assert vault.find_evaluation_keys(parameters, SPEC) is None
     assert not stored.path.exists()
     own = MAGIC + bytes([FORMAT_VERSION]) + b"keys of this one"
-    assert vault.evaluation_keys(parameters, SPEC, lambda: own).path.read_bytes() == own
+    assert vault.evaluation_keys(parameters, SPEC, lambda: [own]).path.read_bytes() == own
     assert vault.find_evaluation_keys(parameters, SPEC) is not None
 
 
 def test_many_at_once_get_one_seed_and_make_keys_once(vault: Vault, parameters: ParameterSet) -> None:
     made: list[int] = []
 
-    def make() -> bytes:
+    def make() -> Iterator[bytes]:
         made.append(1)
-        return os.urandom(64)
+        yield os.urandom(64)
 
     def use(_: int) -> tuple[bytes, str]:
         own = Vault(vault.path)
@@ -215,7 +216,7 @@ def test_many_at_once_get_one_seed_and_make_keys_once(vault: Vault, parameters: 
 
 def test_evaluation_keys_are_found_by_spec_and_checked(vault: Vault, parameters: ParameterSet) -> None:
     assert vault.find_evaluation_keys(parameters, SPEC) is None
-    stored = vault.evaluation_keys(parameters, SPEC, lambda: b"some keys")
+    stored = vault.evaluation_keys(parameters, SPEC, lambda: [b"some keys"])
     assert (stored.path.read_bytes(), stored.size) == (b"some keys", 9)
     stored.check()
     assert vault.find_evaluation_keys(parameters, SPEC) == stored
@@ -226,7 +227,8 @@ def test_evaluation_keys_are_found_by_spec_and_checked(vault: Vault, parameters:
 
 
 def test_a_failed_making_leaves_nothing(vault: Vault, parameters: ParameterSet) -> None:
-    def fail() -> bytes:
+    def fail() -> Iterator[bytes]:
+        yield b"the first key"
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -319,7 +321,7 @@ def test_a_pipe_or_a_device_in_the_place_of_a_file_is_refused_at_once(
 def test_a_pipe_in_the_place_of_keys_or_of_the_vault_is_refused_at_once(
     vault: Vault, parameters: ParameterSet, tmp_path: Path
 ) -> None:
-    stored = vault.evaluation_keys(parameters, SPEC, lambda: b"keys")
+    stored = vault.evaluation_keys(parameters, SPEC, lambda: [b"keys"])
     stored.path.unlink()
     os.mkfifo(stored.path, 0o600)
     with pytest.raises(VaultError, match="no regular file"):

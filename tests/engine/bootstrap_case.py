@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine import _native, _secret
-from hetorch.engine.bootstrapping import BootstrapKeySpec, PreparedBootstrap, prepare_bootstrap
-from hetorch.engine.native import Ciphertext, NativeEngine
+from hetorch.engine.bootstrap_keys import bootstrap_keys
+from hetorch.engine.bootstrapping import PlannedBootstrap
+from hetorch.engine.keys import SparseSecret
+from hetorch.engine.native import Ciphertext, NativeEngine, PreparedBootstrap, prepare_bootstrap
 from hetorch.engine.secret import SecretKey
 from hetorch.params import KeyFamily, Security
 from hetorch.params.bootstrap_set import REDUCTION_DEPTH, BootstrapSet, bootstrap_parameters
@@ -50,8 +52,8 @@ class SparseKeys:
     """Keeps the sparse secret, which nobody but a test ever sees."""
 
     def keep(self, draw: Callable[..., _secret.SecretKey]) -> Callable[..., _secret.SecretKey]:
-        def drawn(key: SecretKey, spec: BootstrapKeySpec) -> _secret.SecretKey:
-            self.core = draw(key, spec)
+        def drawn(key: SecretKey, shape: SparseSecret) -> _secret.SecretKey:
+            self.core = draw(key, shape)
             return self.core
 
         return drawn
@@ -70,10 +72,10 @@ class Case:
     @classmethod
     def make(cls, bootstrap_set: BootstrapSet, bound: float = 1.0) -> Case:
         key = SecretKey.generate(bootstrap_set.parameters)
-        prepared = prepare_bootstrap(bootstrap_set, input_scale=SCALE, output_scale=SCALE, bound=bound)
+        prepared = prepare_bootstrap(PlannedBootstrap(bootstrap_set, SCALE, SCALE, bound))
         sparse = SparseKeys()
         with patch.object(SecretKey, "_draw_sparse", sparse.keep(SecretKey._draw_sparse)):
-            keys = key.bootstrap_keys(prepared.key_spec)
+            keys = key.evaluation_keys(bootstrap_keys(bootstrap_set))
         engine = NativeEngine(bootstrap_set.parameters, evaluation_keys=keys)
         return cls(bootstrap_set, key, sparse, prepared, engine)
 
@@ -90,7 +92,7 @@ class Case:
         return self.key.encrypt(values, scale=SCALE, level=self.bootstrap_set.input_level)
 
     def expected(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.array([self.prepared.expected(float(v)) for v in values])
+        return self.prepared.expected(values)
 
     def coefficients(self, ciphertext: Ciphertext, *, sparse: bool = False) -> list[int]:
         """Return the exact coefficients of c_0 + c_1 s, centred modulo Q; `sparse`: of c_0 + c_1 s_h."""

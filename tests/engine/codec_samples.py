@@ -14,6 +14,7 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.params import ParameterSet, Security
+from tests.engine.key_blobs import blob_of, fresh_blob
 
 HEADER_BYTES = 48  # magic 4, version 1, kind 1, reserved 2, fingerprint 32, length 8
 DIGEST_BYTES = 32
@@ -65,11 +66,11 @@ def sample(kind: str) -> Sample:
     key = SecretKey.generate(p)
     values = np.linspace(-1, 1, p.slot_count)
     if kind == "evaluation keys":
-        data = codec.dump_evaluation_keys(p, SPEC, key.evaluation_keys(SPEC))
+        data = fresh_blob(key, SPEC)
         return Sample(
             kind,
             data,
-            lambda d: codec.dump_evaluation_keys(p, SPEC, codec.load_evaluation_keys(p, SPEC, d)),
+            lambda d: blob_of(p, SPEC, codec.load_evaluation_keys(p, SPEC, d)),
             lambda body: codec.load_evaluation_keys(p, SPEC, body),
         )
     if kind == "public key":

@@ -15,18 +15,20 @@ import numpy as np
 import pytest
 
 from hetorch.engine import _native
+from hetorch.engine.bootstrap_keys import bootstrap_keys, diagonal_bytes
 from hetorch.engine.bootstrap_noise import (
     bootstrap_noise,
     message_noise,
     multiples_probability,
     reduction_noise,
 )
-from hetorch.engine.bootstrapping import COSINE_16, BootstrapKeySpec, KeyEnd, KeyLink
-from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.bootstrapping import COSINE_16
+from hetorch.engine.cleartext import CleartextEngine
+from hetorch.engine.keys import EvaluationKeySpec, KeyEnd, KeyLink, SparseSecret, all_links
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import KeyMissingError, LevelError, ParameterError, SecurityError
-from hetorch.params import ParameterSet
+from hetorch.params import KeyFamily, ParameterSet
 from hetorch.params.bootstrap_set import SPARSE_FAMILY
 from tests.engine.bootstrap_case import SCALE, Case, irwin_hall, small_set
 
@@ -142,25 +144,40 @@ def test_missing_keys_are_errors(case: Case) -> None:
         with pytest.raises(KeyMissingError):
             NativeEngine(p, evaluation_keys=keys).bootstrap(case.prepared, ciphertext)
     # Without each single key.
-    links = case.prepared.key_spec.links
-    made = [_single_key(case, i) for i in range(len(links))]
-    for left_out in range(len(links)):
+    made = [_single_key(case, link) for link in all_links(p, bootstrap_keys(case.bootstrap_set))]
+    for left_out in range(len(made)):
         keys = _native.EvaluationKeys(None, [], [k for i, k in enumerate(made) if i != left_out])
         with pytest.raises(KeyMissingError):
             NativeEngine(p, evaluation_keys=keys).bootstrap(case.prepared, ciphertext)
 
 
-def _single_key(case: Case, index: int) -> tuple[KeyEnd, KeyEnd, int, _native.SwitchingKey]:
+def _single_key(
+    case: Case, link: KeyLink
+) -> tuple[_native.KeyEnd, _native.KeyEnd, int, _native.SwitchingKey]:
     """Return a Galois key of the link's name, family and level; for what it is a key does not matter here."""
-    link = case.prepared.key_spec.links[index]
-    key = case.key.switching_key(5, link.level, lambda _, length: bytes(length), link.family)
-    return link.from_end, link.to_end, link.element, key
+    key = case.key.switching_key(5, link.level, lambda _, length: bytes(length), link.family.pair)
+    return _native.KeyEnd[link.from_end.name], _native.KeyEnd[link.to_end.name], link.element, key
 
 
 def test_other_keys_and_parameters_are_errors(case: Case) -> None:
     other = Case.make(small_set(1 << 10, (3, 3, 3), (3, 3, 3)))
     with pytest.raises((ParameterError, LevelError)):
         other.engine.bootstrap(case.prepared, other.encrypt(other.values(6)))
+
+
+def test_the_key_spec_is_that_of_the_core(case: Case) -> None:
+    boot = case.bootstrap_set
+    spec = bootstrap_keys(boot)
+    assert spec.sparse == SparseSecret(32, boot.spacing)
+    needs = {
+        (link.from_end.name, link.to_end.name, link.element, link.family.pair, link.level)
+        for link in all_links(boot.parameters, spec)
+    }
+    core = [(start.name, end.name, *rest) for start, end, *rest in case.prepared.core.key_links()]
+    assert needs == set(core) and len(core) == spec.count
+    assert diagonal_bytes(boot) == case.prepared.byte_count
+    assert case.prepared.core.reduction_scale == case.prepared.reduction_scale
+    assert case.prepared.core.reduction_level == boot.reduction_level
 
 
 def test_parameters_with_other_primes_are_an_error() -> None:
@@ -171,68 +188,60 @@ def test_parameters_with_other_primes_are_an_error() -> None:
     chain[-3], chain[-4] = chain[-4], chain[-3]
     other = dataclasses.replace(boot.parameters, modulus_chain=tuple(chain))
     key = SecretKey.generate(other)
-    engine = NativeEngine(other, evaluation_keys=key.bootstrap_keys(case.prepared.key_spec))
+    engine = NativeEngine(other, evaluation_keys=key.evaluation_keys(bootstrap_keys(boot)))
     ciphertext = key.encrypt(case.values(6), scale=SCALE, level=boot.input_level)
     with pytest.raises(ParameterError, match="other parameters"):
         engine.bootstrap(case.prepared, ciphertext)
+    for able in (engine, CleartextEngine(other)):
+        with pytest.raises(ParameterError, match="other parameters"):
+            able.prepare_bootstrap(case.prepared)
 
 
 def test_no_key_is_made_under_a_sparse_secret_that_the_table_does_not_allow() -> None:
     # Whoever made the spec: the key holder checks it against the table.
     secure = ParameterSet.from_bits(1 << 12, [30, 30], [36], key_families=(SPARSE_FAMILY,))
-    link = KeyLink(KeyEnd.DENSE, KeyEnd.SPARSE, 1, (1, 1), 0)
+    link = KeyLink(KeyEnd.DENSE, KeyEnd.SPARSE, 1, SPARSE_FAMILY, 0)
     key = SecretKey.generate(secure)
     for weight, spacing in ((32, 1), (1, 1), (32, 64)):
         with pytest.raises(SecurityError, match=f"weight {weight}"):
-            key.bootstrap_keys(BootstrapKeySpec((link,), weight, spacing))
+            key.evaluation_keys(EvaluationKeySpec(None, (), (link,), SparseSecret(weight, spacing)))
     for spacing in (0, 3):
         with pytest.raises(ParameterError, match="spacing"):
-            key.bootstrap_keys(BootstrapKeySpec((link,), 32, spacing))
+            key.evaluation_keys(EvaluationKeySpec(None, (), (link,), SparseSecret(32, spacing)))
 
 
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"level": 1}, "q_0 and one special prime"),
-        ({"family": (3, 3)}, "q_0 and one special prime"),
-        ({"from_end": KeyEnd.DENSE_SQUARED}, "from DENSE_SQUARED to SPARSE"),
-        ({"from_end": KeyEnd.SPARSE_SCALED}, "from SPARSE_SCALED to SPARSE"),
-        ({"from_end": KeyEnd.SPARSE}, "from SPARSE to SPARSE"),
-        ({"to_end": KeyEnd.SPARSE_SCALED}, "from DENSE to SPARSE_SCALED"),
-    ],
-)
-def test_no_other_key_is_made_under_the_sparse_secret(changes: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize("changes", [{"level": 1}, {"family": KeyFamily(3, 3)}])
+def test_no_other_key_is_made_under_the_sparse_secret(changes: dict[str, Any]) -> None:
+    # The spec refuses other ends (test_key_spec.py); without security, the core still refuses a larger modulus.
     boot = small_set(1 << 10, (5, 4), (5, 4))
-    link = dataclasses.replace(KeyLink(KeyEnd.DENSE, KeyEnd.SPARSE, 1, (1, 1), 0), **changes)
-    with pytest.raises(ParameterError, match=message):
-        SecretKey.generate(boot.parameters).bootstrap_keys(BootstrapKeySpec((link,), 32, 1))
+    link = dataclasses.replace(KeyLink(KeyEnd.DENSE, KeyEnd.SPARSE, 1, SPARSE_FAMILY, 0), **changes)
+    with pytest.raises(ParameterError, match="q_0 and one special prime"):
+        SecretKey.generate(boot.parameters).evaluation_keys(
+            EvaluationKeySpec(None, (), (link,), SparseSecret(32, 1))
+        )
 
 
 def test_the_key_spec_names_a_sparse_secret_once(case: Case) -> None:
-    spec = case.prepared.key_spec
+    boot, spec = case.bootstrap_set, bootstrap_keys(case.bootstrap_set)
     to_sparse = [link for link in spec.links if link.to_end is KeyEnd.SPARSE]
-    assert [(link.level, link.family, link.from_end) for link in to_sparse] == [(0, (1, 1), KeyEnd.DENSE)]
+    assert to_sparse == [KeyLink(KeyEnd.DENSE, KeyEnd.SPARSE, 1, KeyFamily(1, 1), 0)]
     # One key for each diagonal of the first factor, and none else under the sparse secret.
     scaled = [link for link in spec.links if link.from_end is KeyEnd.SPARSE_SCALED]
-    assert len(scaled) == 1 << case.bootstrap_set.to_slots[0]
+    assert len(scaled) == 1 << boot.to_slots[0]
     assert {(k.to_end, k.family, k.level) for k in scaled} == {
-        (KeyEnd.DENSE, (p.special_count, p.digit_size), case.bootstrap_set.parameters.max_level)
-        for p in case.bootstrap_set.parameters.key_families[-1:]
+        (KeyEnd.DENSE, boot.parameters.key_families[-1], boot.parameters.max_level)
     }
     assert KeyEnd.SPARSE not in {link.from_end for link in spec.links}
-    assert len({(k.from_end, k.to_end, k.element, k.family) for k in spec.links}) == len(spec.links)
-    assert (spec.sparse_weight, spec.sparse_spacing) == (32, case.bootstrap_set.spacing)
 
 
 def test_keys_are_made_one_by_one() -> None:
     boot = small_set(1 << 10, (5, 4), (5, 4))
-    case = Case.make(boot)
     seen: list[tuple[int, int]] = []
-    SecretKey.generate(boot.parameters).bootstrap_keys(
-        case.prepared.key_spec, lambda done, total: seen.append((done, total))
-    )
-    total = len(case.prepared.key_spec.links)
-    assert seen == [(i + 1, total) for i in range(total)]
+    spec = bootstrap_keys(boot)
+    keys = SecretKey.generate(boot.parameters).switching_keys(spec, lambda *count: seen.append(count))
+    for made, key in enumerate(keys, 1):
+        assert len(seen) == made - 1 and key.level >= 0
+    assert seen == [(i + 1, spec.count) for i in range(spec.count)]
 
 
 def test_the_same_bits_on_every_kernel_path_and_thread_count() -> None:

@@ -203,7 +203,7 @@ def test_keys_of_another_spec() -> None:
         EvaluationKeySpec(None, SPEC.galois),
         EvaluationKeySpec(0, SPEC.galois),
         EvaluationKeySpec(1, SPEC.galois[:2]),
-        EvaluationKeySpec(1, (*SPEC.galois, (2049, 0))),
+        EvaluationKeySpec(1, (*SPEC.galois[:2], (2045, 0), (2047, 1))),
         EvaluationKeySpec(1, ()),
         EvaluationKeySpec(1, ((5, 0), (25, 1), (2047, 1))),  # the same size, levels swapped
     ):

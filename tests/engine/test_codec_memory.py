@@ -28,7 +28,7 @@ SCRIPT = """
     spec = EvaluationKeySpec(1, ())
     blobs = [
         (codec.dump_ciphertext(p, key.encrypt(np.zeros(p.slot_count), scale=2.0**30)), codec.load_ciphertext, ()),
-        (codec.dump_evaluation_keys(p, spec, key.evaluation_keys(spec)), codec.load_evaluation_keys, (spec,)),
+        (b"".join(codec.dump_evaluation_keys(p, spec, key.switching_keys(spec))), codec.load_evaluation_keys, (spec,)),
         (codec.dump_public_key(p, key.public_key()), codec.load_public_key, ()),
     ]
     for data, load, extra in blobs:

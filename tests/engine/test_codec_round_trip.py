@@ -17,8 +17,9 @@ from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey, encrypt_with_public_key
 from hetorch.errors import KeyMissingError, ParameterError
 from hetorch.params import ParameterSet, Security
-from tests.engine.codec_samples import DIGEST_BYTES, HEADER_BYTES, KINDS, SPEC, parameters, sample
+from tests.engine.codec_samples import DIGEST_BYTES, HEADER_BYTES, KINDS, parameters, sample
 from tests.engine.conftest import Owner
+from tests.engine.key_blobs import blob_of
 from tests.interop.seal_bridge import rows_of
 
 
@@ -106,7 +107,7 @@ def test_computing_on_a_fresh_ciphertext_drops_its_seed(owner: Owner) -> None:
 def test_loaded_keys_work_and_have_the_announced_size(owner: Owner) -> None:
     p = owner.parameters
     spec = EvaluationKeySpec.from_rotations({1: 2, 5: 0, 1000: p.max_level}, p.ring_degree, 3)
-    blob = codec.dump_evaluation_keys(p, spec, keys := owner.key.evaluation_keys(spec))
+    blob = blob_of(p, spec, keys := owner.key.evaluation_keys(spec))
     assert len(blob) == codec.evaluation_keys_blob_bytes(p, spec)
     loaded = codec.load_evaluation_keys(p, spec, blob)
     assert loaded.galois_elements() == keys.galois_elements() == [element for element, _ in spec.galois]
@@ -138,10 +139,12 @@ def test_public_keys_work_after_loading(owner: Owner) -> None:
 def test_only_the_keys_of_the_spec_are_dumped() -> None:
     p = parameters()
     keys = SecretKey.generate(p).evaluation_keys(EvaluationKeySpec(None, ((5, 1),)))
-    with pytest.raises(KeyMissingError, match="relinearisation"):
-        codec.dump_evaluation_keys(p, SPEC, keys)
     with pytest.raises(KeyMissingError, match="25"):
-        codec.dump_evaluation_keys(p, EvaluationKeySpec(None, ((5, 1), (25, 0))), keys)
+        blob_of(p, EvaluationKeySpec(None, ((5, 1), (25, 0))), keys)
+    with pytest.raises(KeyMissingError, match="element=25"):
+        list(codec.dump_evaluation_keys(p, EvaluationKeySpec(None, ((5, 1), (25, 0))), [keys.galois(5)]))
+    with pytest.raises(KeyMissingError, match="element=5"):  # of another level
+        list(codec.dump_evaluation_keys(p, EvaluationKeySpec(None, ((5, 0),)), [keys.galois(5)]))
 
 
 @pytest.mark.parametrize("level", [-1, 2, 99, 10**6])
@@ -164,7 +167,7 @@ def test_nothing_is_dumped_under_other_parameters() -> None:
         codec.dump_public_key(large, key.public_key())
     spec = EvaluationKeySpec(1, ())
     with pytest.raises(ParameterError, match="other parameters"):
-        codec.dump_evaluation_keys(large, spec, key.evaluation_keys(spec))
+        list(codec.dump_evaluation_keys(large, spec, key.switching_keys(spec)))
 
 
 def test_core_sizes_refuse_levels_beyond_the_chain() -> None:

@@ -13,6 +13,7 @@ import torch
 from hetorch.engine import _native, codec
 from hetorch.engine.secret import SecretKey
 from tests.compiler.networks import inputs, model, plan
+from tests.engine.key_blobs import fresh_blob
 
 NETWORK = "mlp"  # dense maps and squares: polynomials without an approximation error
 ROOT = Path(__file__).parents[2]
@@ -43,8 +44,7 @@ def test_a_network_on_every_path(tmp_path: Path) -> None:
     sample = inputs(NETWORK)[:1]
     secret = SecretKey.generate(compiled.parameters)
     compiled.save(tmp_path / "plan.hetorch")
-    keys = secret.evaluation_keys(compiled.key_spec)
-    (tmp_path / "keys").write_bytes(codec.dump_evaluation_keys(compiled.parameters, compiled.key_spec, keys))
+    (tmp_path / "keys").write_bytes(fresh_blob(secret, compiled.key_spec))
     for i, slots in enumerate(public.pack_batch(public.samples(sample)[0])):
         part = secret.encrypt(slots, level=compiled.input_level, scale=compiled.input_scale)
         (tmp_path / f"query{i}").write_bytes(codec.dump_ciphertext(compiled.parameters, part))

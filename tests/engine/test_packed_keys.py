@@ -12,13 +12,14 @@ import pytest
 from numpy.typing import NDArray
 
 from hetorch.engine.backend import NATIVE
-from hetorch.engine.codec import dump_evaluation_keys, load_evaluation_keys
+from hetorch.engine.codec import load_evaluation_keys
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import EvaluationKeys
 from hetorch.engine.packed_keys import map_evaluation_keys, pack_evaluation_keys, packed_file_bytes
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import WireError
 from hetorch.params.insecure import insecure_small
+from tests.engine.key_blobs import blob_of, fresh_blob
 
 pytestmark = pytest.mark.filterwarnings("ignore::hetorch.errors.InsecureParametersWarning")
 PARAMETERS = insecure_small(1 << 10, 2)
@@ -32,7 +33,7 @@ def secret() -> SecretKey:
 
 @pytest.fixture(scope="module")
 def upload(secret: SecretKey) -> bytes:
-    return dump_evaluation_keys(PARAMETERS, SPEC, secret.evaluation_keys(SPEC))
+    return fresh_blob(secret, SPEC)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_mapped_keys_are_the_uploaded_ones(
 ) -> None:
     assert packed.stat().st_size == packed_file_bytes(PARAMETERS, SPEC)
     keys = map_evaluation_keys(PARAMETERS, SPEC, packed, key_id)
-    assert dump_evaluation_keys(PARAMETERS, SPEC, keys) == upload
+    assert blob_of(PARAMETERS, SPEC, keys) == upload
     expected = np.roll(np.arange(PARAMETERS.slot_count) / PARAMETERS.slot_count, -1)
     parsed = load_evaluation_keys(PARAMETERS, SPEC, upload)
     for each in (keys, parsed):

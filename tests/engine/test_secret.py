@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from hetorch.engine import _native, _secret, secret
-from hetorch.engine.bootstrapping import BootstrapKeySpec
+from hetorch.engine.keys import SparseSecret
 from hetorch.engine.random import keystream, random_seed
 from hetorch.engine.secret import SecretKey, flood
 from hetorch.engine.sharing import Sharing
@@ -261,7 +261,7 @@ def test_the_randomness_of_a_sparse_secret_is_wiped(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(secret, "random_seed", kept(random_seed))
     monkeypatch.setattr(secret, "keystream", kept(keystream))
     key = SecretKey.from_coefficients(parameters(), np.ones(parameters().ring_degree, np.int8))
-    sparse = key._draw_sparse(BootstrapKeySpec((), 32, 1))
+    sparse = key._draw_sparse(SparseSecret(32, 1))
     assert np.count_nonzero(sparse.coefficients(key._context)) == 32
     assert [len(one) for one in drawn] == [32, 24 * 32]
     assert not any(any(one) for one in drawn)

@@ -17,6 +17,7 @@ from hetorch.errors import KeyMissingError, PlanFormatError
 from hetorch.ir.he_operations import (
     Add,
     AddBias,
+    Bootstrap,
     DropLevel,
     LinearTransform,
     Multiply,
@@ -32,6 +33,7 @@ from hetorch.ir.he_program import HeProgram
 from hetorch.ir.interpreter import run_he_program
 from hetorch.ir.layout import Layout
 from hetorch.ir.verify import verify_he_program
+from hetorch.params import ParameterSet
 from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
 from hetorch.plan.fields import Fields, canonical_json
@@ -39,6 +41,7 @@ from hetorch.plan.keys import required_keys
 from hetorch.plan.manifest import layout_arrays, program_json, read_program
 from hetorch.plan.memory import predict_memory
 from hetorch.runtime import Runner
+from tests.engine.bootstrap_case import small_set
 from tests.server.small_plan import small_plan
 
 PARAMETERS = insecure_small(1 << 11, 4)
@@ -57,11 +60,15 @@ WEIGHTS: dict[str, NDArray[np.generic]] = {
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One operation: `sources` are the level and scale of each operand, `result` those of its result."""
+    """One operation: `sources` are the level and scale of each operand, `result` those of its result.
+
+    All have one ring degree; bootstrapping needs more primes.
+    """
 
     make: Callable[[tuple[int, ...], int], Operation]
     sources: tuple[tuple[int, float], ...]
     result: tuple[int, float]
+    parameters: ParameterSet = PARAMETERS
 
     @property
     def program(self) -> HeProgram:
@@ -103,6 +110,15 @@ EXAMPLES: dict[type[Operation], Example] = {
         lambda read, made: Polynomial(made, read[0], (0.5, 0.25, 0.0, 0.125), 0), ((3, SCALE),), (1, 2.0**38)
     ),
 }
+
+
+BOOT = small_set(1 << 11, (4, 3, 3), (3, 3, 2, 2))
+EXAMPLES[Bootstrap] = Example(
+    lambda read, made: Bootstrap(made, read[0], (4, 3, 3), (3, 3, 2, 2), 3, 3, 4, 4, 1.5, 0),
+    ((BOOT.input_level, SCALE),),
+    (BOOT.output_level, 2.0**39),
+    BOOT.parameters,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +172,7 @@ def test_operands_results_and_levels(kind: type[Operation]) -> None:
     op, program = example.operation, example.program
     assert op.reads == program.inputs and op.makes == program.outputs
     assert op.level(program) == example.sources[0][0]
-    level, scale = op.result_of(program, CHAIN)
+    level, scale = op.result_of(program, EXAMPLES[kind].parameters.modulus_chain)
     assert (level, scale) == example.result and op.problem(program) is None
     assert f"{kind.__name__}(" in str(program)
 
@@ -164,17 +180,17 @@ def test_operands_results_and_levels(kind: type[Operation]) -> None:
 @every
 def test_the_verifier_accepts_it_and_refuses_other_levels_and_scales(kind: type[Operation]) -> None:
     program = EXAMPLES[kind].program
-    verify_he_program(program, CHAIN, WEIGHTS)
+    verify_he_program(program, EXAMPLES[kind].parameters.modulus_chain, WEIGHTS)
     last = program.values[-1]
     # The scale of these is free; of the others it follows from the operands.
-    planned = kind in (LinearTransform, Polynomial)
+    planned = kind in (LinearTransform, Polynomial, Bootstrap)
     for wrong in (replace(last, level=last.level + 1), replace(last, scale=2 * last.scale)):
         changed = replace(program, values=(*program.values[:-1], wrong))
         if (planned and wrong.level == last.level) or (kind is DropLevel and wrong.level != last.level):
-            verify_he_program(changed, CHAIN, WEIGHTS)
+            verify_he_program(changed, EXAMPLES[kind].parameters.modulus_chain, WEIGHTS)
             continue
         with pytest.raises(PlanFormatError, match="expected"):
-            verify_he_program(changed, CHAIN, WEIGHTS)
+            verify_he_program(changed, EXAMPLES[kind].parameters.modulus_chain, WEIGHTS)
 
 
 @every
@@ -215,46 +231,58 @@ def test_its_weights_are_checked(kind: type[Operation]) -> None:
     for name in op.weight_names:
         assert name in WEIGHTS
         with pytest.raises(PlanFormatError, match="missing"):
-            verify_he_program(program, CHAIN, {k: v for k, v in WEIGHTS.items() if k != name})
-    assert (op.weight_bytes(program, PARAMETERS, WEIGHTS) > 0) == bool(op.weight_names)
+            verify_he_program(
+                program,
+                EXAMPLES[kind].parameters.modulus_chain,
+                {k: v for k, v in WEIGHTS.items() if k != name},
+            )
+    assert (op.weight_bytes(program, EXAMPLES[kind].parameters, WEIGHTS) > 0) == (
+        bool(op.weight_names) or kind is Bootstrap
+    )
 
 
 @every
 def test_its_memory_grows_with_the_ring(kind: type[Operation]) -> None:
     program, op = EXAMPLES[kind].program, EXAMPLES[kind].operation
-    assert op.working_rows(program, PARAMETERS, WEIGHTS, 1) >= 0
-    spec = required_keys(program, WEIGHTS)
-    memory = predict_memory(program, PARAMETERS, spec, WEIGHTS)
-    held = 2 * 8 * PARAMETERS.ring_degree * sum(level + 1 for level, _ in EXAMPLES[kind].sources)
+    assert op.working_rows(program, EXAMPLES[kind].parameters, WEIGHTS, 1) >= 0
+    spec = required_keys(program, WEIGHTS, EXAMPLES[kind].parameters)
+    memory = predict_memory(program, EXAMPLES[kind].parameters, spec, WEIGHTS)
+    held = (
+        2 * 8 * EXAMPLES[kind].parameters.ring_degree * sum(level + 1 for level, _ in EXAMPLES[kind].sources)
+    )
     assert memory.working > held
-    assert (memory.keys > 0) == bool(spec.galois or spec.relinearisation_level is not None)
-    assert memory.weights == op.weight_bytes(program, PARAMETERS, WEIGHTS)
+    assert (memory.keys > 0) == bool(spec.count)
+    assert memory.weights == op.weight_bytes(program, EXAMPLES[kind].parameters, WEIGHTS)
 
 
-def plan_of(program: HeProgram, key_spec: EvaluationKeySpec, weights: dict[str, Any]) -> Plan:
-    return replace(small_plan(0, PARAMETERS), program=program, key_spec=key_spec, weights=weights)
+def plan_of(
+    example: Example, program: HeProgram, key_spec: EvaluationKeySpec, weights: dict[str, Any]
+) -> Plan:
+    parts: dict[str, Any] = {"program": program, "key_spec": key_spec, "weights": weights}
+    return replace(small_plan(0, PARAMETERS), parameters=example.parameters, **parts)
 
 
 @every
 def test_it_runs_with_exactly_its_keys_as_it_is_defined(kind: type[Operation]) -> None:
     program, op = EXAMPLES[kind].program, EXAMPLES[kind].operation
     weights = {name: np.array(WEIGHTS[name]) for name in op.weight_names}
-    spec = required_keys(program, weights)
+    spec = required_keys(program, weights, EXAMPLES[kind].parameters)
     x = [np.random.default_rng(part).uniform(-1, 1, SLOTS) for part in range(len(program.inputs))]
 
     def run(keys: EvaluationKeySpec) -> NDArray[np.float64]:
-        engine = CleartextEngine(PARAMETERS, noise=False, key_spec=keys)
+        engine = CleartextEngine(EXAMPLES[kind].parameters, noise=False, key_spec=keys)
         inputs = [
             engine.encrypt(part, level=level, scale=scale)
             for part, (level, scale) in zip(x, EXAMPLES[kind].sources, strict=True)
         ]
-        (result,) = Runner(plan_of(program, spec, weights), engine).run(inputs)
+        (result,) = Runner(plan_of(EXAMPLES[kind], program, spec, weights), engine).run(inputs)
         assert (result.level, result.scale) == pytest.approx(EXAMPLES[kind].result, rel=1e-12)
         return result.values
 
     expected = run_he_program(program, weights, x)[0]
     np.testing.assert_allclose(run(spec), expected, rtol=0, atol=1e-12)
     fewer = [replace(spec, galois=tuple(k for k in spec.galois if k != key)) for key in spec.galois]
+    fewer += [replace(spec, links=tuple(k for k in spec.links if k != link)) for link in spec.links[::8]]
     if spec.relinearisation_level is not None:
         fewer.append(replace(spec, relinearisation_level=None))
     for missing in fewer:

@@ -97,5 +97,5 @@ def test_equal_specs_pass_and_both_directions_are_told() -> None:
 def test_compiled_plans_hold_and_it_takes_no_time(name: str) -> None:
     made = plan(name)
     start = time.perf_counter()
-    assert required_keys(made.program, made.weights, made.parameters.slot_generator) == made.key_spec
+    assert required_keys(made.program, made.weights, made.parameters) == made.key_spec
     assert time.perf_counter() - start < 0.5

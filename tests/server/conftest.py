@@ -9,11 +9,11 @@ import httpx
 import numpy as np
 import pytest
 
-from hetorch.engine.codec import dump_evaluation_keys
 from hetorch.engine.secret import SecretKey
 from hetorch.plan.public import PublicPlan
 from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.wire.predict import dump_request
+from tests.engine.key_blobs import fresh_blob
 from tests.server.live import live
 from tests.server.small_plan import small_plan
 
@@ -40,8 +40,7 @@ class Owner:
 def make_owner(plan: PublicPlan) -> Owner:
     """Make an owner with a fresh key."""
     secret = SecretKey.generate(plan.parameters)
-    keys = secret.evaluation_keys(plan.key_spec)
-    return Owner(plan, secret, dump_evaluation_keys(plan.parameters, plan.key_spec, keys))
+    return Owner(plan, secret, fresh_blob(secret, plan.key_spec))
 
 
 @pytest.fixture(scope="session")

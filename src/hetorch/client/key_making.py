@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.engine.codec import dump_evaluation_keys, evaluation_keys_blob_bytes
 from hetorch.engine.random import wipe
@@ -25,20 +27,21 @@ def secret_key(plan: PublicPlan, vault: Vault) -> SecretKey:
 
 def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: ProgressOption = None) -> StoredKeys:
     """Return the evaluation keys of a plan that was checked (`check_plan`), making and storing them if the vault has
-    none."""
+    none; one of them is in memory at a time."""
     spec = plan.key_spec
     stored = vault.find_evaluation_keys(plan.parameters, spec)
     if stored is not None:
         return stored
     secret = secret_key(plan, vault)
 
-    def make() -> bytes:
+    def make() -> Iterator[bytes]:
         size = evaluation_keys_blob_bytes(plan.parameters, spec)
         with reporting(progress, MAKING_KEYS, size) as told:
             report = counted(told, MAKING_KEYS)
-            report(0, len(spec.galois) + (spec.relinearisation_level is not None))
-            keys = secret.evaluation_keys(spec, progress=report)
-            return dump_evaluation_keys(plan.parameters, spec, keys)
+            report(0, spec.count)
+            yield from dump_evaluation_keys(
+                plan.parameters, spec, secret.switching_keys(spec, progress=report)
+            )
 
     try:
         return vault.evaluation_keys(plan.parameters, spec, make)

@@ -6,11 +6,11 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hetorch.atomic_files import PRIVATE, TEMPORARY_PREFIX, write_atomically
+from hetorch.atomic_files import PRIVATE, TEMPORARY_PREFIX, flush_folder, write_atomically
 from hetorch.errors import VaultError
 from hetorch.regular_files import open_regular
 
@@ -53,6 +53,26 @@ def write_private(path: Path, data: bytes) -> None:
         write_atomically(path, data, mode=PRIVATE)
     except OSError as error:
         raise VaultError(f"{path} cannot be written: {error.strerror}; {ANOTHER_FOLDER}") from error
+
+
+def write_named(folder: Path, pieces: Iterator[bytes], name: Callable[[], str]) -> Path:
+    """Write a file (mode 0600) of a locked folder, one piece after the other; return its path.
+
+    It has its `name`, which is asked for after the last piece, only when it is whole and on the disk. VaultError if it
+    cannot be written; an error of `pieces` leaves no file.
+    """
+    temporary = folder / f"{TEMPORARY_PREFIX}unnamed"
+    try:
+        try:
+            write_atomically(temporary, pieces, mode=PRIVATE)
+            path = folder / name()
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        flush_folder(folder)
+    except OSError as error:
+        raise VaultError(f"{folder} cannot be written: {error.strerror}; {ANOTHER_FOLDER}") from error
+    return path
 
 
 @contextmanager

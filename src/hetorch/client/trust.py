@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 
 from hetorch.engine.codec import evaluation_keys_blob_bytes
+from hetorch.engine.keys import KeyLink, all_links, check_sparse_keys
 from hetorch.errors import PlanFormatError, PlanUseError, SecurityError
 from hetorch.machine_memory import available_memory
-from hetorch.params import Security
+from hetorch.params import ParameterSet, Security
 from hetorch.params.security import max_log2_qp
-from hetorch.plan.memory import key_memory
+from hetorch.plan.memory import link_memory
 from hetorch.plan.public import OUTPUT_ROOM_BITS, PublicPlan
+from hetorch.plan.sizes import key_bytes
 from hetorch.quantities import count_text, exact_size_text, size_text
 from hetorch.wire.limits import MAX_KEY_BYTES
 from hetorch.wire.predict import request_limits, response_limits
@@ -28,9 +30,11 @@ OUTPUT_HEADROOM_BITS = 1 + OUTPUT_ROOM_BITS
 one bit for the sign and the others for inputs that calibration did not see."""
 PRIME_SLACK_BITS = 0.1
 """Bits by which primes may miss the size that the compiler asked for."""
-KEY_COPIES = 3
-"""Copies of the evaluation keys' bytes on the wire that exist while they are written, beside the keys themselves
-(measured, at 22 and at 36 bits a prime). Raised, clients of small machines refuse more plans."""
+KEY_COPIES = 2
+"""Copies of a key's bytes on the wire that exist while it is written. Keys are made and written one at a time."""
+KEY_ELEMENTS = 20
+"""Ring elements, in bytes on the wire, that making a key takes beside the key itself (measured at 2^15 and 2^16).
+Raised, clients of small machines refuse more plans."""
 SLOT_ARRAYS = 3
 """Arrays of a polynomial's size (8 bytes a coefficient) that each ciphertext takes beside its residues: slots, as real
 and as complex numbers. Raised, clients of small machines refuse more plans."""
@@ -84,7 +88,7 @@ def _check_memory(plan: PublicPlan, requests: int, responses: int) -> None:
     if free is None:
         return
     parameters, spec = plan.parameters, plan.key_spec
-    keys = KEY_COPIES * evaluation_keys_blob_bytes(parameters, spec) + key_memory(parameters, spec)
+    keys = max((_making_memory(parameters, link) for link in all_links(parameters, spec)), default=0)
     polynomial = parameters.ring_degree * 8
     incoming = plan.input_count * 2 * (plan.input_level + 1) * polynomial
     outgoing = plan.output_count * 2 * (plan.output_level + 1) * polynomial
@@ -96,6 +100,13 @@ def _check_memory(plan: PublicPlan, requests: int, responses: int) -> None:
                 f"the plan {plan.name!r} needs about {size_text(size)} of memory here for {name}, and "
                 f"{size_text(max(free, 0))} are free on this machine or in its control group; nothing was sent"
             )
+
+
+def _making_memory(parameters: ParameterSet, link: KeyLink) -> int:
+    """Return the memory in bytes of making a key and writing it."""
+    wire = key_bytes(parameters, link)
+    element = wire // link.family.digit_count(link.level)
+    return link_memory(parameters, link) + KEY_COPIES * wire + KEY_ELEMENTS * element
 
 
 def _check_security(plan: PublicPlan, allow_insecure: bool) -> None:
@@ -110,14 +121,18 @@ def _check_security(plan: PublicPlan, allow_insecure: bool) -> None:
             f"{parameters.log2_qp:.1f}, above the {bound:.0f} that 128-bit security allows; your data would not be "
             "protected, so nothing was sent (allow_insecure=True overrides, for tests)"
         )
+    try:
+        check_sparse_keys(parameters, plan.key_spec, Security.CLASSICAL_128)
+    except SecurityError as error:
+        raise SecurityError(
+            f"the server's plan {plan.name!r}: {error}; your data would not be protected, so nothing was sent "
+            "(allow_insecure=True overrides, for tests)"
+        ) from None
 
 
 def _check_key_spec(plan: PublicPlan, max_key_bytes: int) -> None:
     parameters, spec = plan.parameters, plan.key_spec
-    levels = [level for _, level in spec.galois]
-    if spec.relinearisation_level is not None:
-        levels.append(spec.relinearisation_level)
-    if any(not 0 <= level <= parameters.max_level for level in levels):
+    if any(not 0 <= level <= parameters.max_level for level in spec.levels):
         raise PlanFormatError(
             f"the plan {plan.name!r} asks for a key at a level outside 0..{parameters.max_level}"
         )

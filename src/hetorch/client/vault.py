@@ -22,12 +22,19 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from hetorch.client.private_files import ANOTHER_FOLDER, locked, private_folder, read_private, write_private
+from hetorch.client.private_files import (
+    ANOTHER_FOLDER,
+    locked,
+    private_folder,
+    read_private,
+    write_named,
+    write_private,
+)
 from hetorch.client.sealing import KeyWrap, PassphraseWrap, Seal, WrappedKey
 from hetorch.client.seed_file import checked_seed, discard_seed, seed_id
 from hetorch.engine.codec import is_of_other_version
@@ -101,9 +108,7 @@ def default_vault_path() -> Path:
 
 def spec_digest(spec: EvaluationKeySpec) -> str:
     """Return 32 hex digits that name a key spec: the beginning of the SHA-256 of its canonical JSON."""
-    text = json.dumps(
-        [spec.relinearisation_level, [list(pair) for pair in spec.galois]], separators=(",", ":")
-    )
+    text = json.dumps(spec.canonical(), separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -237,9 +242,10 @@ class Vault:
             return _find_evaluation_keys(folder, spec, self._seal)
 
     def evaluation_keys(
-        self, parameters: ParameterSet, spec: EvaluationKeySpec, make: Callable[[], bytes]
+        self, parameters: ParameterSet, spec: EvaluationKeySpec, make: Callable[[], Iterable[bytes]]
     ) -> StoredKeys:
-        """Return the stored evaluation keys of this spec; if there are none, store the bytes of `make()` first.
+        """Return the stored evaluation keys of this spec; if there are none, store the pieces of `make()` first, each
+        as it comes.
 
         The folder is locked meanwhile, so that two processes make keys once: `make` may not use the vault. VaultError
         like find_evaluation_keys.
@@ -250,11 +256,20 @@ class Vault:
             if stored is not None:
                 return stored
             own = seed_id(folder, checked_seed(folder, self._seal))
-            data = make()
-            key_id = hashlib.sha256(data).hexdigest()
-            path = folder / f"{spec_digest(spec)}.{own}.{key_id}.evk"
-            write_private(path, data)
-        return StoredKeys(key_id, path, len(data))
+            digest = hashlib.sha256()
+            size = 0
+
+            def pieces() -> Iterator[bytes]:
+                nonlocal size
+                for piece in make():
+                    digest.update(piece)
+                    size += len(piece)
+                    yield piece
+
+            path = write_named(
+                folder, pieces(), lambda: f"{spec_digest(spec)}.{own}.{digest.hexdigest()}.evk"
+            )
+        return StoredKeys(digest.hexdigest(), path, size)
 
     def shared(self, parameters: ParameterSet) -> SharedSoFar:
         """Return the results that were decrypted for sharing with this key up to now."""

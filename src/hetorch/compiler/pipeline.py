@@ -251,7 +251,7 @@ def _plan(
 ) -> Plan:
     """Lower the choice to ciphertext operations, select exactly the keys that they use, and make the report."""
     program, weights = build_program(choice)
-    key_spec = required_keys(program, weights, choice.parameters.slot_generator)
+    key_spec = required_keys(program, weights, choice.parameters)
     return Plan(
         name=name,
         program=program,

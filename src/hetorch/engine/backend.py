@@ -37,6 +37,7 @@ class Backend(Generic[E, C]):
                                  memory beside the native ones; None if the engine uses the native ones. A conversion
                                  takes time, so a server keeps the engines of its last clients
         takes_encrypted_weights  True if plans may have weights that are ciphertexts
+        bootstraps               True if plans may bootstrap (BootstrappingEngine)
 
     The compiler uses:
         largest_ring             largest ring degree that a plan may have
@@ -55,6 +56,7 @@ class Backend(Generic[E, C]):
     plaintext_bytes: Callable[[ParameterSet, int], int] | None
     converted_key_bytes: Callable[[ParameterSet, EvaluationKeySpec], int] | None
     takes_encrypted_weights: bool
+    bootstraps: bool
     largest_ring: int
     digit_size: int | None
     special_prime_count: int | None
@@ -80,6 +82,7 @@ NATIVE = Backend(
     plaintext_bytes=None,
     converted_key_bytes=None,
     takes_encrypted_weights=True,
+    bootstraps=True,
     largest_ring=1 << 16,
     digit_size=None,
     special_prime_count=None,

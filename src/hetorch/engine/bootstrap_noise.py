@@ -14,7 +14,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from hetorch.engine.bootstrapping import COSINE_16, PreparedBootstrap
+from hetorch.engine.bootstrapping import COSINE_16, PlannedBootstrap
 from hetorch.engine.noise import SIGMA, UNIFORM, NoiseModel
 from hetorch.engine.polynomial_noise import polynomial_noise
 from hetorch.params.bootstrap_set import MESSAGE_RATIO, SPARSE_WEIGHT
@@ -32,9 +32,9 @@ def multiples_probability(multiple: int, weight: int = SPARSE_WEIGHT) -> float:
     return float(np.trapezoid(values, t) / math.pi)
 
 
-def message_noise(prepared: PreparedBootstrap) -> float:
+def message_noise(planned: PlannedBootstrap) -> float:
     """Return the noise of a value before the modular reduction, from SlotsToCoeffs to CoeffsToSlots."""
-    boot = prepared.bootstrap_set
+    boot = planned.bootstrap_set
     p = boot.parameters
     n, chain = p.ring_degree, p.modulus_chain
     dense, sparse = UNIFORM * (1 + 2 * n / 3), UNIFORM * (1 + SPARSE_WEIGHT)
@@ -49,26 +49,26 @@ def message_noise(prepared: PreparedBootstrap) -> float:
     for stages in reversed(boot.to_slots[1:]):
         variance += 2 * n * dense * gain
         gain *= part**2 / 2**stages
-    variance += NoiseModel.of(p).key_switch(prepared.core.reduction_level) ** 2
-    high = math.sqrt(variance) / prepared.core.reduction_scale * series.range * MESSAGE_RATIO
-    return math.hypot(low, high) * prepared.bound
+    variance += NoiseModel.of(p).key_switch(planned.bootstrap_set.reduction_level) ** 2
+    high = math.sqrt(variance) / planned.reduction_scale * series.range * MESSAGE_RATIO
+    return math.hypot(low, high) * planned.bound
 
 
-def reduction_noise(prepared: PreparedBootstrap, multiple: int) -> float:
+def reduction_noise(planned: PlannedBootstrap, multiple: int) -> float:
     """Return the noise that the modular reduction adds to a value whose I is `multiple`."""
-    boot, series = prepared.bootstrap_set, COSINE_16
+    boot, series = planned.bootstrap_set, COSINE_16
     p = boot.parameters
     model = NoiseModel.of(p)
     chain = [float(q) for q in p.modulus_chain]
-    level = prepared.core.reduction_level
-    last = prepared.output_scale * prepared.bound * MESSAGE_RATIO
+    level = planned.bootstrap_set.reduction_level
+    last = planned.output_scale * planned.bound * MESSAGE_RATIO
     scales = [last]
     for i in range(series.doublings):
         scales.insert(0, math.sqrt(scales[0] * chain[boot.output_level + 1 + i]))
     u = np.array([multiple - 0.25])
     x = u / series.range
     w = 2 * x**2 - 1
-    w_scale = prepared.core.reduction_scale**2 / chain[level]
+    w_scale = planned.reduction_scale**2 / chain[level]
     amplitude = series.amplitude
     z = np.asarray(chebyshev.chebval(w, np.array(series.coefficients)))
     slope = np.asarray(chebyshev.chebval(w, chebyshev.chebder(np.array(series.coefficients))))
@@ -86,14 +86,19 @@ def reduction_noise(prepared: PreparedBootstrap, multiple: int) -> float:
         variance = variance * (4 * z) ** 2 + (model.rounding() / scale) ** 2
         amplitude *= amplitude
         z = 2 * z * z - amplitude
-    return float(np.sqrt(variance[0])) * MESSAGE_RATIO * prepared.bound
+    return float(np.sqrt(variance[0])) * MESSAGE_RATIO * planned.bound
 
 
-def bootstrap_noise(prepared: PreparedBootstrap) -> float:
+def noise_of_multiples(planned: PlannedBootstrap) -> tuple[Array, Array]:
+    """Return the noise of a slot of the result for each I from -multiples to multiples, and the probabilities of I."""
+    multiples = range(-COSINE_16.multiples, COSINE_16.multiples + 1)
+    before = message_noise(planned)
+    deviations = np.array([math.hypot(before, reduction_noise(planned, k)) for k in multiples])
+    probabilities = np.array([multiples_probability(k) for k in multiples]).clip(0.0)
+    return deviations, probabilities / probabilities.sum()
+
+
+def bootstrap_noise(planned: PlannedBootstrap) -> float:
     """Return the noise of a slot of the result: the root mean square over all slots."""
-    series = COSINE_16
-    reductions = sum(
-        multiples_probability(k) * reduction_noise(prepared, k) ** 2
-        for k in range(-series.multiples, series.multiples + 1)
-    )
-    return math.hypot(message_noise(prepared), math.sqrt(reductions))
+    deviations, probabilities = noise_of_multiples(planned)
+    return float(np.sqrt(np.sum(probabilities * deviations**2)))

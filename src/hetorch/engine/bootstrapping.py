@@ -1,16 +1,15 @@
-"""Bootstrapping as the native engine prepares it: the series of the modular reduction, and the keys that it needs."""
+"""Bootstrapping as all engines take it: its numbers, and the series of the modular reduction."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-from hetorch.engine import _native
-from hetorch.engine.context import core_context
-from hetorch.errors import ParameterError
-from hetorch.params.bootstrap_set import MESSAGE_RATIO, SPARSE_WEIGHT, BootstrapSet
+import numpy as np
+from numpy.typing import NDArray
 
-KeyEnd = _native.KeyEnd
+from hetorch.errors import ParameterError
+from hetorch.params.bootstrap_set import MESSAGE_RATIO, BootstrapSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,90 +69,50 @@ where I is rarer; a test repeats the fit. After the doublings, its error is belo
 
 
 @dataclass(frozen=True, slots=True)
-class KeyLink:
-    """A switching key that bootstrapping needs: from one secret to the inverse automorphism `element` of another."""
+class PlannedBootstrap:
+    """The numbers of a bootstrap.
 
-    from_end: KeyEnd
-    to_end: KeyEnd
-    element: int
-    family: tuple[int, int]
-    level: int
-
-
-@dataclass(frozen=True, slots=True)
-class BootstrapKeySpec:
-    """The keys of a bootstrap, and the sparse secret that two of them connect to the key holder's."""
-
-    links: tuple[KeyLink, ...]
-    sparse_weight: int
-    sparse_spacing: int
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedBootstrap:
-    """The encoded maps of a bootstrap. It depends on no keys, so engines of many clients may share it.
-
-    `input_scale` and `output_scale` are those of the ciphertexts, at bootstrap_set.input_level and output_level.
-    """
-
-    core: _native.Bootstrap
-    bootstrap_set: BootstrapSet
-    input_scale: float
-    output_scale: float
-    bound: float
-
-    @property
-    def byte_count(self) -> int:
-        """The memory of the encoded diagonals in bytes."""
-        return self.core.bytes
-
-    @property
-    def key_spec(self) -> BootstrapKeySpec:
-        """The keys that it needs."""
-        links = tuple(KeyLink(*need) for need in self.core.key_links())
-        return BootstrapKeySpec(links, SPARSE_WEIGHT, self.bootstrap_set.spacing)
-
-    def expected(self, value: float) -> float:
-        """Return the result for a slot of this value without noise: the sine that stands for the identity.
-
-        Its relative difference from `value` is (2 pi value / (bound MESSAGE_RATIO))^2 / 6 at most.
-        """
-        period = self.bound * MESSAGE_RATIO
-        return math.sin(2 * math.pi * value / period) * period / (2 * math.pi)
-
-
-def prepare_bootstrap(
-    bootstrap_set: BootstrapSet, *, input_scale: float, output_scale: float, bound: float = 1.0
-) -> PreparedBootstrap:
-    """Encode the maps of a bootstrap.
-
-    Args:
-        bootstrap_set: the parameters.
-        input_scale: the scale of its input.
-        output_scale: the scale of its result.
-        bound: the largest magnitude of a slot. A larger value comes back wrong, and no error tells it.
+    `input_scale` and `output_scale` are those of the ciphertexts, at the set's input_level and output_level. `bound` is
+    the largest magnitude of a slot; a larger value comes back distorted, and no error tells it.
 
     Raises:
         ParameterError: a scale or the bound is not above 0.
-        LevelError: the scales do not fit the moduli.
     """
-    for name, number in (("input_scale", input_scale), ("output_scale", output_scale), ("bound", bound)):
-        if not (number > 0 and math.isfinite(number)):
-            raise ParameterError(f"{name} must be above 0 and finite, got {number}")
-    series = COSINE_16
-    core = _native.Bootstrap.prepare(
-        core_context(bootstrap_set.parameters),
-        bootstrap_set.slots,
-        list(bootstrap_set.to_coefficients),
-        list(bootstrap_set.to_slots),
-        bootstrap_set.babies,
-        (bootstrap_set.low_family.special_count, bootstrap_set.low_family.digit_size),
-        input_scale,
-        output_scale,
-        bound,
-        MESSAGE_RATIO,
-        series.range,
-        list(series.coefficients),
-        series.doublings,
-    )
-    return PreparedBootstrap(core, bootstrap_set, input_scale, output_scale, bound)
+
+    bootstrap_set: BootstrapSet
+    input_scale: float
+    output_scale: float
+    bound: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("input_scale", "output_scale", "bound"):
+            number = getattr(self, name)
+            if not (number > 0 and math.isfinite(number)):
+                raise ParameterError(f"{name} must be above 0 and finite, got {number}")
+
+    @property
+    def reduction_scale(self) -> float:
+        """The scale at which the modular reduction begins, at bootstrap_set.reduction_level."""
+        chain, level = self.bootstrap_set.parameters.modulus_chain, self.bootstrap_set.reduction_level
+        return math.sqrt(float(chain[level]) * float(chain[level - 1]))
+
+    def expected(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the results for slots of these values without noise (sine_of_slots)."""
+        return sine_of_slots(values, self.bootstrap_set.slots, self.bound)
+
+
+def bootstrap_sine(values: NDArray[np.float64], bound: float) -> NDArray[np.float64]:
+    """Return the sine that stands for the identity in a bootstrap, of each value.
+
+    Its relative difference from a value is (2 pi value / (bound MESSAGE_RATIO))^2 / 6 at most.
+    """
+    period = bound * MESSAGE_RATIO
+    return np.asarray(np.sin(values * (2 * np.pi / period)) * (period / (2 * np.pi)))
+
+
+def sine_of_slots(values: NDArray[np.float64], slots: int, bound: float) -> NDArray[np.float64]:
+    """Return the result of a bootstrap without noise, for values that repeat after `slots` of them.
+
+    Of values that do not repeat, the mean of those that should be equal is kept.
+    """
+    return np.tile(bootstrap_sine(values.reshape(-1, slots).mean(axis=0), bound), len(values) // slots)

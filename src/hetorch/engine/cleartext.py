@@ -11,13 +11,17 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from hetorch.engine.keys import EvaluationKeySpec, galois_element
+from hetorch.engine.bootstrap_keys import bootstrap_keys
+from hetorch.engine.bootstrap_noise import noise_of_multiples
+from hetorch.engine.bootstrapping import PlannedBootstrap
+from hetorch.engine.keys import EvaluationKeySpec, all_links, galois_element
 from hetorch.engine.noise import NoiseModel
 from hetorch.engine.polynomial import chebyshev_schedule, polynomial_depth
 from hetorch.engine.polynomial_noise import polynomial_noise
 from hetorch.engine.transform import DiagonalTransform
-from hetorch.errors import InputError, KeyMissingError, LevelError
+from hetorch.errors import InputError, KeyMissingError, LevelError, ParameterError
 from hetorch.params import ParameterSet
+from hetorch.params.bootstrap_set import BootstrapSet
 from hetorch.params.scales import SCALE_TOLERANCE
 from hetorch.quantities import count_text
 
@@ -52,6 +56,15 @@ class PreparedTransform:
     scale: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedBootstrap:
+    """A bootstrap with the standard deviation of its noise for each multiple I of q_0, and the probability of I."""
+
+    planned: PlannedBootstrap
+    deviations: Array
+    probabilities: Array
+
+
 class CleartextEngine:
     """An `Engine` that computes on the values themselves.
 
@@ -76,6 +89,7 @@ class CleartextEngine:
         self._lock = threading.Lock()
         self._galois = None if key_spec is None else dict(key_spec.galois)
         self._relinearisation = -1 if key_spec is None else key_spec.relinearisation_level
+        self._links = None if key_spec is None else frozenset(all_links(parameters, key_spec))
 
     def encrypt(self, values: Array, *, level: int | None = None, scale: float) -> CleartextCiphertext:
         """Return `values` with the noise of a fresh ciphertext, at the highest level by default; raises as encode."""
@@ -277,6 +291,28 @@ class CleartextEngine:
             return self._result(values, a.level - depth, output_scale, noise)
         return self._result(values, a.level - depth, output_scale)
 
+    def prepare_bootstrap(self, planned: PlannedBootstrap) -> PreparedBootstrap:
+        if planned.bootstrap_set.parameters != self.parameters:
+            raise ParameterError("this bootstrap was planned for other parameters than those of the engine")
+        deviations, probabilities = noise_of_multiples(planned)
+        return PreparedBootstrap(planned, deviations, probabilities)
+
+    def bootstrap(self, prepared: PreparedBootstrap, a: CleartextCiphertext) -> CleartextCiphertext:
+        planned, boot = prepared.planned, prepared.planned.bootstrap_set
+        if a.level != boot.input_level:
+            raise LevelError(f"bootstrapping takes level {boot.input_level}, got {a.level}")
+        _check_scales(a.scale, planned.input_scale)
+        self._check_bootstrap(boot)
+        values = planned.expected(a.values)
+        if self._noise is not None:
+            with self._lock:
+                multiples = self._generator.choice(
+                    len(prepared.deviations), values.shape, p=prepared.probabilities
+                )
+            noise = prepared.deviations[multiples] * planned.output_scale
+            return self._result(values, boot.output_level, planned.output_scale, noise)
+        return self._result(values, boot.output_level, planned.output_scale)
+
     def _result(
         self, values: Array, level: int, scale: float, noise: Array | float = 0.0
     ) -> CleartextCiphertext:
@@ -304,6 +340,14 @@ class CleartextEngine:
     def _check_relinearisation(self, level: int) -> None:
         if self._galois is not None and (self._relinearisation is None or self._relinearisation < level):
             raise KeyMissingError(f"no relinearisation key at level {level}")
+
+    def _check_bootstrap(self, boot: BootstrapSet) -> None:
+        if self._links is None:
+            return
+        present = {replace(link, level=0): link.level for link in self._links}
+        for link in all_links(self.parameters, bootstrap_keys(boot)):
+            if present.get(replace(link, level=0), -1) < link.level:
+                raise KeyMissingError(f"no key for bootstrapping: {link}")
 
 
 def _check_scales(a: float, b: float) -> None:

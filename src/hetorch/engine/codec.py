@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from hetorch.engine import _native
 from hetorch.engine.context import core_context
-from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.keys import EvaluationKeySpec, KeyLink, all_links
 from hetorch.engine.uniform import uniform_piece
 from hetorch.errors import KeyMissingError, MixupError, OtherVersionError, ParameterError, WireError
 from hetorch.format_version import tell_other_version
@@ -63,33 +63,34 @@ def load_ciphertext(parameters: ParameterSet, data: bytes) -> _native.Ciphertext
 
 
 def evaluation_keys_blob_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:
-    """Return the exact size in bytes of the dumped keys."""
+    """Return the exact size in bytes of the dumped keys; raises as `all_links`."""
     context = core_context(parameters)
-    return FRAME_BYTES + sum(
-        _native.switching_key_bytes(context, level) for level in _key_levels(parameters, spec)
-    )
+    return FRAME_BYTES + sum(_key_bytes(context, link) for link in all_links(parameters, spec))
 
 
 def dump_evaluation_keys(
-    parameters: ParameterSet, spec: EvaluationKeySpec, keys: _native.EvaluationKeys
-) -> bytes:
-    """Return one blob with the keys of `spec` in its order, each as a seed and the half that is not uniform.
+    parameters: ParameterSet, spec: EvaluationKeySpec, keys: Iterable[_native.SwitchingKey]
+) -> Iterator[bytes]:
+    """Yield the pieces of one blob with the keys of `spec`, each as a seed and the half that is not uniform.
+
+    `keys` are asked for one at a time, in the order of `all_links`.
 
     Raises:
-        KeyMissingError: a key of `spec` is not among `keys`.
+        KeyMissingError: they are not those of `spec`.
     """
     context = core_context(parameters)
-    present = set(keys.galois_elements())
-    parts: list[bytes] = []
-    if spec.relinearisation_level is not None:
-        if keys.relinearisation is None:
-            raise KeyMissingError("the relinearisation key was not made")
-        parts.append(_native.dump_switching_key(context, keys.relinearisation))
-    for element, _ in spec.galois:
-        if element not in present:
-            raise KeyMissingError(f"the key of Galois element {element} was not made")
-        parts.append(_native.dump_switching_key(context, keys.galois(element)))
-    return _frame(parameters, _EVALUATION_KEYS, b"".join(parts))
+    head = _head(parameters, _EVALUATION_KEYS, evaluation_keys_blob_bytes(parameters, spec) - FRAME_BYTES)
+    digest = hashlib.sha256(head)
+    yield head
+    made = iter(keys)
+    for link in all_links(parameters, spec):
+        key = next(made, None)
+        if key is None or (key.level, key.family) != (link.level, link.family.pair):
+            raise KeyMissingError(f"the key {link} was not made")
+        piece = _native.dump_switching_key(context, key)
+        digest.update(piece)
+        yield piece
+    yield digest.digest()
 
 
 def load_evaluation_keys(
@@ -101,7 +102,7 @@ def load_evaluation_keys(
         WireError: the bytes are anything else.
     """
     check_evaluation_keys(parameters, spec, io.BytesIO(data), len(data))
-    return collect_keys(spec, list(read_switching_keys(parameters, spec, io.BytesIO(data))))
+    return collect_keys(parameters, spec, read_switching_keys(parameters, spec, io.BytesIO(data)))
 
 
 def check_evaluation_keys(
@@ -141,16 +142,20 @@ def read_switching_keys(
     """
     context = core_context(parameters)
     source.read(_HEADER.size)
-    for level in _key_levels(parameters, spec):
-        body = source.read(_native.switching_key_bytes(context, level))
-        yield _native.load_switching_key(context, body, level, uniform_piece)
+    for link in all_links(parameters, spec):
+        body = source.read(_key_bytes(context, link))
+        yield _native.load_switching_key(context, body, link.level, uniform_piece, link.family.pair)
 
 
-def collect_keys(spec: EvaluationKeySpec, keys: list[_native.SwitchingKey]) -> _native.EvaluationKeys:
-    """Return the keys of `spec`, which are given in its order, as one object."""
-    relinearisation = keys.pop(0) if spec.relinearisation_level is not None else None
-    elements = [element for element, _ in spec.galois]
-    return _native.EvaluationKeys(relinearisation, list(zip(elements, keys, strict=True)))
+def collect_keys(
+    parameters: ParameterSet, spec: EvaluationKeySpec, keys: Iterable[_native.SwitchingKey]
+) -> _native.EvaluationKeys:
+    """Return the keys of `spec`, which are given in the order of `all_links`, as one object."""
+    named = [
+        (_native.KeyEnd[link.from_end.name], _native.KeyEnd[link.to_end.name], link.element, key)
+        for link, key in zip(all_links(parameters, spec), keys, strict=True)
+    ]
+    return _native.EvaluationKeys(None, [], named)
 
 
 def public_key_blob_bytes(parameters: ParameterSet) -> int:
@@ -178,18 +183,19 @@ def is_of_other_version(beginning: bytes) -> bool:
     return beginning[:4] == MAGIC and beginning[4:5] != bytes([FORMAT_VERSION])
 
 
-def _key_levels(parameters: ParameterSet, spec: EvaluationKeySpec) -> tuple[int, ...]:
-    for level in spec.levels:
-        if not 0 <= level <= parameters.max_level:
-            raise ParameterError(f"a key is asked for level {level}; levels are 0..{parameters.max_level}")
-    return spec.levels
+def _key_bytes(context: _native.Context, link: KeyLink) -> int:
+    return _native.switching_key_bytes(context, link.level, link.family.pair)
 
 
 def _frame(parameters: ParameterSet, kind: int, body: bytes) -> bytes:
-    head = _HEADER.pack(MAGIC, FORMAT_VERSION, kind, parameters.fingerprint(), len(body))
+    head = _head(parameters, kind, len(body))
     digest = hashlib.sha256(head)
     digest.update(body)
     return b"".join((head, body, digest.digest()))
+
+
+def _head(parameters: ParameterSet, kind: int, length: int) -> bytes:
+    return _HEADER.pack(MAGIC, FORMAT_VERSION, kind, parameters.fingerprint(), length)
 
 
 def _unframe(parameters: ParameterSet, kind: int, data: bytes) -> bytes:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine import _native
-from hetorch.engine.bootstrapping import PreparedBootstrap
+from hetorch.engine.bootstrapping import COSINE_16, PlannedBootstrap
 from hetorch.engine.context import core_context
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, LevelError, ParameterError
 from hetorch.params import ParameterSet
+from hetorch.params.bootstrap_set import MESSAGE_RATIO
 
 Ciphertext = _native.Ciphertext
 Plaintext = _native.Plaintext
@@ -37,6 +38,39 @@ class PreparedTransform:
         return self.core.bytes
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedBootstrap(PlannedBootstrap):
+    """A bootstrap with its encoded maps. It depends on no keys, so engines of many clients may share it."""
+
+    core: _native.Bootstrap = field(kw_only=True)
+
+    @property
+    def byte_count(self) -> int:
+        """The memory of the encoded diagonals in bytes."""
+        return self.core.bytes
+
+
+def prepare_bootstrap(planned: PlannedBootstrap) -> PreparedBootstrap:
+    """Encode the maps of a bootstrap; LevelError if the scales do not fit the moduli."""
+    series, boot = COSINE_16, planned.bootstrap_set
+    core = _native.Bootstrap.prepare(
+        core_context(boot.parameters),
+        boot.slots,
+        list(boot.to_coefficients),
+        list(boot.to_slots),
+        boot.babies,
+        boot.low_family.pair,
+        planned.input_scale,
+        planned.output_scale,
+        planned.bound,
+        MESSAGE_RATIO,
+        series.range,
+        list(series.coefficients),
+        series.doublings,
+    )
+    return PreparedBootstrap(boot, planned.input_scale, planned.output_scale, planned.bound, core=core)
+
+
 def slot_values(values: object, slot_count: int) -> NDArray[np.complex128]:
     """Return `values` as complex128 (slot_count,).
 
@@ -57,7 +91,10 @@ def slot_values(values: object, slot_count: int) -> NDArray[np.complex128]:
 
 
 class NativeEngine:
-    """A `SummingEngine` for one parameter set and one client's evaluation keys; immutable and re-entrant."""
+    """A `SummingEngine` and `BootstrappingEngine` for one parameter set and one client's evaluation keys.
+
+    It is immutable and re-entrant.
+    """
 
     name = "native"
 
@@ -182,15 +219,26 @@ class NativeEngine:
     def polynomial(self, a: Ciphertext, coefficients: Sequence[float], *, output_scale: float) -> Ciphertext:
         return self._core.polynomial(a, [float(c) for c in coefficients], output_scale)
 
+    def prepare_bootstrap(self, planned: PlannedBootstrap) -> PreparedBootstrap:
+        """Encode the maps of a bootstrap.
+
+        Raises:
+            LevelError: the scales do not fit the moduli.
+            ParameterError: it is planned for other parameters.
+        """
+        if planned.bootstrap_set.parameters != self.parameters:
+            raise ParameterError("this bootstrap was planned for other parameters than those of the engine")
+        return prepare_bootstrap(planned)
+
     def bootstrap(self, prepared: PreparedBootstrap, a: Ciphertext) -> Ciphertext:
         """Return a ciphertext of the same slots, real and at most `bound` in magnitude, with levels.
 
-        The input is at the input level and scale of `prepared`, the result at its output level and scale; each slot is
-        prepared.expected(value), with noise.
+        The input is at the input level and scale of `prepared`, the result at its output level and scale; the slots are
+        those of prepared.expected, with noise.
 
         Raises:
             LevelError: the input is at another level or scale, or has not two parts.
-            KeyMissingError: a key of prepared.key_spec is missing.
+            KeyMissingError: a key of bootstrap_keys is missing.
             ParameterError: `prepared` is for other parameters than this engine.
         """
         if prepared.bootstrap_set.parameters != self.parameters:

@@ -17,16 +17,17 @@ import hashlib
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hetorch.engine import _native
 from hetorch.engine.codec import check_evaluation_keys, collect_keys, read_switching_keys
 from hetorch.engine.context import core_context
-from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.keys import EvaluationKeySpec, KeyLink, all_links
 from hetorch.errors import WireError
 from hetorch.params import ParameterSet
 from hetorch.quantities import count_text
@@ -97,12 +98,16 @@ def map_evaluation_keys(
         mapping = mmap.mmap(descriptor, size, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
     data = np.frombuffer(mapping, dtype=np.uint8)  # the mapping ends with the last reference to its bytes
     context = core_context(parameters)
-    keys = []
+    return collect_keys(parameters, spec, _mapped_keys(context, data, all_links(parameters, spec)))
+
+
+def _mapped_keys(
+    context: _native.Context, data: NDArray[np.uint8], links: Iterable[KeyLink]
+) -> Iterator[_native.SwitchingKey]:
     offset = _HEADER.size
-    for level in spec.levels:
-        keys.append(_native.map_switching_key(context, data, offset, level))
-        offset += _native.packed_key_bytes(context, level)
-    return collect_keys(spec, keys)
+    for link in links:
+        yield _native.map_switching_key(context, data, offset, link.level, link.family.pair)
+        offset += _native.packed_key_bytes(context, link.level, link.family.pair)
 
 
 def _check_content(expected: bytes, file: BinaryIO, size: int) -> None:
@@ -123,10 +128,11 @@ def _check_content(expected: bytes, file: BinaryIO, size: int) -> None:
 
 
 def _header(parameters: ParameterSet, spec: EvaluationKeySpec, upload: bytes) -> bytes:
-    name = hashlib.sha256(parameters.fingerprint() + repr((spec.relinearisation_level, spec.galois)).encode())
+    name = hashlib.sha256(parameters.fingerprint() + repr(spec.canonical()).encode())
     return _HEADER.pack(MAGIC, FORMAT_VERSION, _body_bytes(parameters, spec), name.digest(), upload)
 
 
 def _body_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:
     context = core_context(parameters)
-    return sum(_native.packed_key_bytes(context, level) for level in spec.levels)
+    links = all_links(parameters, spec)
+    return sum(_native.packed_key_bytes(context, link.level, link.family.pair) for link in links)

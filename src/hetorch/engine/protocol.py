@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.engine.bootstrapping import PlannedBootstrap
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.params import ParameterSet
 
@@ -28,6 +29,7 @@ class Leveled(Protocol):
 C = TypeVar("C", bound=Leveled)
 P = TypeVar("P", bound=Leveled)
 T = TypeVar("T")
+B = TypeVar("B")
 
 
 @runtime_checkable
@@ -112,4 +114,18 @@ class SummingEngine(Engine[C, P, T], Protocol):
         """Return sum_i a[i] * b[i], relinearised once and not rescaled.
 
         Its scale is the product of the scales of a pair, which must be equal for all pairs.
+        """
+
+
+@runtime_checkable
+class BootstrappingEngine(Engine[C, P, T], Protocol[C, P, T, B]):
+    """An engine that also bootstraps: it gives a ciphertext its levels back."""
+
+    def prepare_bootstrap(self, planned: PlannedBootstrap) -> B:
+        """Prepare what a bootstrap needs beside keys; ParameterError if it is planned for other parameters."""
+
+    def bootstrap(self, prepared: B, a: C) -> C:
+        """Return the slots of `a`, real and at most `bound` in magnitude, at the output level and scale.
+
+        `a` is at the input level and scale; each slot is that of PlannedBootstrap.expected, with noise.
         """

@@ -8,16 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine import _native, _secret
-from hetorch.engine.bootstrapping import BootstrapKeySpec, KeyEnd, KeyLink
+from hetorch.engine.codec import collect_keys
 from hetorch.engine.context import core_context
-from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.keys import EvaluationKeySpec, KeyEnd, KeyLink, SparseSecret, all_links
 from hetorch.engine.native import Slots, slot_values
 from hetorch.engine.random import SEED_BYTES, keystream, random_seed, wipe
 from hetorch.engine.sharing import Sharing
 from hetorch.engine.uniform import uniform_pieces
 from hetorch.errors import InputError, LevelError, ParameterError
 from hetorch.params import ParameterSet
-from hetorch.params.bootstrap_set import check_sparse_key
 
 # Random bytes that the core takes for each coefficient (cpp/ring/sample.h).
 _TERNARY_BYTES = 8
@@ -199,79 +198,52 @@ class SecretKey:
     def evaluation_keys(
         self, spec: EvaluationKeySpec, progress: Callable[[int, int], None] | None = None
     ) -> _native.EvaluationKeys:
-        """Return fresh keys for `spec`; `progress(done, total)` is called after each of them."""
-        total = len(spec.levels)
-        done = 0
+        """Return fresh keys for `spec`, all in memory; `progress(done, total)` is called after each of them."""
+        return collect_keys(self.parameters, spec, self.switching_keys(spec, progress))
 
-        def finished() -> None:
-            nonlocal done
-            done += 1
-            if progress is not None:
-                progress(done, total)
+    def switching_keys(
+        self, spec: EvaluationKeySpec, progress: Callable[[int, int], None] | None = None
+    ) -> Iterator[_native.SwitchingKey]:
+        """Yield fresh keys for `spec`, in the order of `all_links`; each is made when it is asked for.
 
-        relinearisation = None
-        if spec.relinearisation_level is not None:
-            relinearisation = _secret.make_relinearisation_key(
-                self._context, self._core, spec.relinearisation_level, *self._key_randomness()
-            )
-            finished()
-        galois = []
-        for element, level in spec.galois:
-            key = _secret.make_switching_key(
-                self._context, self._core, self._core, element, level, *self._key_randomness()
-            )
-            galois.append((element, key))
-            finished()
-        return _native.EvaluationKeys(relinearisation, galois)
-
-    def bootstrap_keys(
-        self, spec: BootstrapKeySpec, progress: Callable[[int, int], None] | None = None
-    ) -> _native.EvaluationKeys:
-        """Return fresh keys for bootstrapping; `progress(done, total)` is called after each of them.
-
-        The sparse secret is drawn anew, occurs in these keys alone and is wiped. Whoever `spec` comes from, no key
-        under it is made over another modulus than q_0 and the first special prime, which the security table must allow.
-
-        Raises:
-            SecurityError: the table has no row for the sparse secret, or a smaller modulus.
-            ParameterError: a link has ends, a family or a level that no bootstrap has.
+        `progress(done, total)` is called after each of them. The sparse secret of bootstrapping is drawn anew, occurs
+        in these keys alone, and is wiped when the iterator ends or is dropped.
         """
-        _check_sparse_secret(self.parameters, spec)
-        sparse = self._draw_sparse(spec)
-        keys = []
-        for link in spec.links:
-            keys.append((link.from_end, link.to_end, link.element, self._link_key(link, sparse)))
+        links = all_links(self.parameters, spec)
+        sparse = None if spec.sparse is None else self._draw_sparse(spec.sparse)
+        for done, link in enumerate(links, 1):
+            yield self._linked_key(link, sparse)
+            # Keys of several sizes leave buffers that the next ones cannot use: hundreds of megabytes without this.
+            _native.trim_pool()
             if progress is not None:
-                progress(len(keys), len(spec.links))
-        return _native.EvaluationKeys(None, [], keys)
+                progress(done, len(links))
 
-    def _draw_sparse(self, spec: BootstrapKeySpec) -> _secret.SecretKey:
+    def _linked_key(self, link: KeyLink, sparse: _secret.SecretKey | None) -> _native.SwitchingKey:
+        context, family = self._context, link.family.pair
+        if link.from_end is KeyEnd.DENSE_SQUARED:
+            return _secret.make_relinearisation_key(
+                context, self._core, link.level, *self._key_randomness(), family
+            )
+        if link.from_end is KeyEnd.DENSE and link.to_end is KeyEnd.DENSE:
+            return _secret.make_switching_key(
+                context, self._core, self._core, link.element, link.level, *self._key_randomness(), family
+            )
+        assert sparse is not None  # the spec tells it if a key connects it
+        if link.from_end is KeyEnd.SPARSE_SCALED:
+            return _secret.make_scaled_key(
+                context, sparse, self._core, link.element, *self._key_randomness(), family
+            )
+        return _secret.make_switching_key(
+            context, self._core, sparse, link.element, link.level, *self._key_randomness(), family
+        )
+
+    def _draw_sparse(self, shape: SparseSecret) -> _secret.SecretKey:
         seed = random_seed()
-        random = keystream(seed, spec.sparse_weight * _SPARSE_BYTES, domain=b"sparse secret")
+        random = keystream(seed, shape.weight * _SPARSE_BYTES, domain=b"sparse secret")
         try:
-            return _secret.SecretKey.sparse(self._context, random, spec.sparse_weight, spec.sparse_spacing)
+            return _secret.SecretKey.sparse(self._context, random, shape.weight, shape.spacing)
         finally:
             wipe(seed, random)
-
-    def _link_key(self, link: KeyLink, sparse: _secret.SecretKey) -> _native.SwitchingKey:
-        dense, randomness = self._core, self._key_randomness()
-        match link.from_end, link.to_end:
-            case KeyEnd.SPARSE_SCALED, KeyEnd.DENSE:
-                return _secret.make_scaled_key(
-                    self._context, sparse, dense, link.element, *randomness, link.family
-                )
-            case KeyEnd.DENSE_SQUARED, KeyEnd.DENSE:
-                return _secret.make_relinearisation_key(
-                    self._context, dense, link.level, *randomness, link.family
-                )
-            case KeyEnd.DENSE, KeyEnd.DENSE | KeyEnd.SPARSE:
-                target = sparse if link.to_end is KeyEnd.SPARSE else dense
-                return _secret.make_switching_key(
-                    self._context, dense, target, link.element, link.level, *randomness, link.family
-                )
-        raise ParameterError(
-            f"bootstrapping has no key from {link.from_end.name} to {link.to_end.name}; the plan is damaged"
-        )
 
     def extended_public_key(self, uniform: UniformSource) -> _native.PublicKey:
         """Return an extended public key (see public_key) whose uniform half `uniform` returns for index 0."""
@@ -318,15 +290,6 @@ class SecretKey:
     def _uniform_of(seed: bytes) -> UniformSource:
         assert len(seed) == SEED_BYTES
         return lambda index, length: uniform_pieces(seed, index, length)
-
-
-def _check_sparse_secret(parameters: ParameterSet, spec: BootstrapKeySpec) -> None:
-    spacing = spec.sparse_spacing
-    if not (spacing >= 1 and parameters.ring_degree % spacing == 0):
-        raise ParameterError(
-            f"the spacing of a sparse secret divides the ring degree {parameters.ring_degree}, got {spacing}"
-        )
-    check_sparse_key(parameters, parameters.ring_degree // spacing, spec.sparse_weight)
 
 
 def _error_piece(seed: bytes, index: int, length: int) -> bytes:

@@ -55,7 +55,7 @@ def with_clear_weights(plan: Plan) -> Plan:
     if not plan.program.encrypted_weights:
         return plan
     program = replace(plan.program, encrypted_weights=False)
-    keys = required_keys(program, plan.weights, plan.parameters.slot_generator)
+    keys = required_keys(program, plan.weights, plan.parameters)
     return replace(plan, program=program, key_spec=keys)
 
 

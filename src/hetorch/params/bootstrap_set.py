@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hetorch.errors import ParameterError, SecurityError
 from hetorch.params.key_family import KeyFamily
-from hetorch.params.parameter_set import ParameterSet
+from hetorch.params.parameter_set import DEFAULT_SLOT_GENERATOR, ParameterSet
 from hetorch.params.primes import chain_primes
 from hetorch.params.security import Security, max_log2_sparse
 
@@ -55,6 +55,8 @@ class BootstrapSet:
 
     def __post_init__(self) -> None:
         p = self.parameters
+        if p.slot_generator != DEFAULT_SLOT_GENERATOR:
+            raise ParameterError(f"bootstrapping takes the slot generator 5, got {p.slot_generator}")
         if self.slots < 2 or self.slots & (self.slots - 1) or self.slots > p.slot_count:
             raise ParameterError(f"slots must be a power of two from 2 to {p.slot_count}, got {self.slots}")
         for name, stages in (("to_coefficients", self.to_coefficients), ("to_slots", self.to_slots)):
@@ -62,6 +64,8 @@ class BootstrapSet:
                 raise ParameterError(
                     f"{name} must be positive and add up to log2(slots) = {self.slots.bit_length() - 1}, got {stages}"
                 )
+        if min(self.babies) < 1:
+            raise ParameterError(f"babies are 1 or more, got {self.babies}")
         if len(self.to_slots) < 2:
             raise ParameterError(f"to_slots has two factors or more, got {self.to_slots}")
         one_digit = one_digit_family(len(p.modulus_chain), len(p.special_primes))
@@ -88,6 +92,11 @@ class BootstrapSet:
     def output_level(self) -> int:
         """The level at which a bootstrap ends."""
         return self.parameters.max_level - (len(self.to_slots) - 1) - REDUCTION_DEPTH
+
+    @property
+    def reduction_level(self) -> int:
+        """The level at which the modular reduction starts."""
+        return self.output_level + REDUCTION_DEPTH
 
     @property
     def user_levels(self) -> int:

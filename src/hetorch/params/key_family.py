@@ -24,6 +24,15 @@ class KeyFamily:
     special_count: int
     digit_size: int
 
+    @property
+    def pair(self) -> tuple[int, int]:
+        """Both numbers, as the core takes them."""
+        return self.special_count, self.digit_size
+
+    def digit_count(self, level: int) -> int:
+        """Return the number of digits of a key for `level`."""
+        return -(-(level + 1) // self.digit_size)
+
     def to_json(self) -> dict[str, int]:
         """Return the shape as plain data, which parse_families reads."""
         return {"special_count": self.special_count, "digit_size": self.digit_size}

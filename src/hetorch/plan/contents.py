@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.errors import PlanFormatError
+from hetorch.errors import ParameterError, PlanFormatError
 from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
 from hetorch.ir.verify import verify_he_program
@@ -50,7 +50,13 @@ class PlanContents:
         problem = self.interface.problem(self.input_layout.shape, self.output_layout.shape)
         if problem is not None:
             raise PlanFormatError(problem)
-        check_keys(self.key_spec, required_keys(self.program, self.weights, self.parameters.slot_generator))
+        try:
+            required = required_keys(self.program, self.weights, self.parameters)
+        except ParameterError as error:
+            if type(error) is not ParameterError:  # keys that are not secure concern the user
+                raise
+            raise PlanFormatError(f"the parameters do not suit the program: {error}") from None
+        check_keys(self.key_spec, required)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -10,32 +10,43 @@ from numpy.typing import NDArray
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import PlanFormatError
 from hetorch.ir.he_program import HeProgram
-from hetorch.params.parameter_set import DEFAULT_SLOT_GENERATOR
+from hetorch.params import ParameterSet
 
 
 def required_keys(
     program: HeProgram,
     weights: Mapping[str, NDArray[np.generic]],
-    slot_generator: int = DEFAULT_SLOT_GENERATOR,
+    parameters: ParameterSet,
     layer: int | None = None,
 ) -> EvaluationKeySpec:
     """Return the keys that the operations of `program` use, or those of its layer number `layer` alone.
 
-    Only the rotation steps of the transforms are read from `weights`. `slot_generator` is that of the parameters.
+    Only the rotation steps of the transforms are read from `weights`.
+
+    Raises:
+        ParameterError: the program bootstraps, and the parameters have no room for it.
+        SecurityError: a key under the sparse secret of bootstrapping is over too large a modulus.
     """
+    further: set[EvaluationKeySpec] = set()
     rotations: dict[int, int] = {}
     relinearisation: int | None = None
     for op in program.operations:
         if layer is not None and op.layer != layer:
             continue
         level = op.level(program)
+        own = op.further_keys(program, parameters)
+        if own is not None:
+            further.add(own)
         if op.relinearises(program):
             relinearisation = max(level, relinearisation or 0)
         for steps in op.rotations(program, weights):
             rotations[steps] = max(level, rotations.get(steps, 0))
-    return EvaluationKeySpec.from_rotations(
-        rotations, 2 * program.slot_count, relinearisation, slot_generator
+    spec = EvaluationKeySpec.from_rotations(
+        rotations, 2 * program.slot_count, relinearisation, parameters.slot_generator
     )
+    for own in further:
+        spec = spec.merged(parameters, own)
+    return spec
 
 
 def check_keys(key_spec: EvaluationKeySpec, required: EvaluationKeySpec) -> None:
@@ -59,10 +70,17 @@ def check_keys(key_spec: EvaluationKeySpec, required: EvaluationKeySpec) -> None
         if level > needed.get(name, -1):
             use = f"at level {needed[name]} at most" if name in needed else "nowhere"
             raise PlanFormatError(f"key_spec asks for {name} at level {level}, which the program uses {use}")
+    raise PlanFormatError(
+        f"key_spec has the sparse secret {key_spec.sparse}, the program needs {required.sparse}"
+    )
 
 
 def _levels(key_spec: EvaluationKeySpec) -> dict[str, int]:
     levels = {f"the key of Galois element {element}": level for element, level in key_spec.galois}
     if key_spec.relinearisation_level is not None:
         levels["the relinearisation key"] = key_spec.relinearisation_level
+    for link in key_spec.links:
+        ends = f"{link.from_end.value} to {link.to_end.value}"
+        family = f"family {link.family.special_count}/{link.family.digit_size}"
+        levels[f"the key of element {link.element} from {ends}, {family},"] = link.level
     return levels

@@ -13,7 +13,9 @@ from hetorch.ir.he_operations import NO_LAYOUT, Operation, Value, operation_kind
 from hetorch.ir.he_operations.fields import (
     FieldKind,
     IntegerField,
+    IntegersField,
     LayerField,
+    NumberField,
     NumbersField,
     TextField,
     ValueField,
@@ -281,6 +283,13 @@ def _read_field(fields: Fields, name: str, kind: FieldKind, last_value: int, las
             return fields.integer(name, low, high)
         case TextField(longest):
             return fields.text(name, longest)
+        case NumberField(smallest, largest):
+            return fields.number(name, smallest, largest)
+        case IntegersField(fewest, most, low, high):
+            integers = fields.integers(name, low, high, most)
+            if len(integers) < fewest:
+                raise fields.error(f"{name} must hold {fewest} integers at least, got {len(integers)}")
+            return integers
         case NumbersField(fewest, most, largest):
             values = fields.numbers(name, -largest, largest, most)
             if len(values) < fewest:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.keys import EvaluationKeySpec, KeyLink, all_links, key_primes
 from hetorch.ir.he_operations.operation import WORD_BYTES
 from hetorch.ir.he_program import HeProgram
 from hetorch.params import ParameterSet
@@ -53,21 +53,38 @@ def predict_memory(
     """Predict the memory of one run with `threads` threads."""
     return MemoryPrediction(
         key_memory(parameters, key_spec),
-        sum(op.weight_bytes(program, parameters, weights) for op in program.operations),
+        sum(
+            program.operations[position].weight_bytes(program, parameters, weights)
+            for position in prepared_positions(program)
+        ),
         working_memory(program, parameters, weights, threads),
     )
 
 
-def key_memory(parameters: ParameterSet, key_spec: EvaluationKeySpec) -> int:
-    """Return the bytes of both halves of every digit of every key, over Q_level P.
+def prepared_positions(program: HeProgram) -> tuple[int, ...]:
+    """Return the positions of the operations, but of those that share what they prepare only the first."""
+    seen: set[object] = set()
+    positions = []
+    for position, op in enumerate(program.operations):
+        name = op.shared_preparation(program)
+        if name is None or name not in seen:
+            positions.append(position)
+        seen.add(name)
+    return tuple(positions)
 
-    A residue polynomial takes N * bits / 8 bytes, and each key PADDING bytes more.
+
+def key_memory(parameters: ParameterSet, key_spec: EvaluationKeySpec) -> int:
+    """Return the bytes of all keys of `key_spec`."""
+    return sum(link_memory(parameters, link) for link in all_links(parameters, key_spec))
+
+
+def link_memory(parameters: ParameterSet, link: KeyLink) -> int:
+    """Return the bytes of both halves of every digit of a key, over Q_level and the special primes of its family.
+
+    A residue polynomial takes N * bits / 8 bytes, and the key PADDING bytes more.
     """
-    total = 0
-    for level in key_spec.levels:
-        primes = (*parameters.modulus_chain[: level + 1], *parameters.special_primes)
-        total += 2 * parameters.digit_count(level) * sum(_packed_bits(prime) for prime in primes)
-    return total * parameters.ring_degree // 8 + PADDING * len(key_spec.levels)
+    bits = sum(map(_packed_bits, key_primes(parameters, link)))
+    return 2 * link.family.digit_count(link.level) * bits * parameters.ring_degree // 8 + PADDING
 
 
 def _packed_bits(prime: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.keys import EvaluationKeySpec, KeyLink, all_links, key_primes
 from hetorch.engine.random import SEED_BYTES
 from hetorch.params import ParameterSet
 
@@ -28,10 +28,12 @@ def ciphertext_bytes(parameters: ParameterSet, level: int, *, seeded: bool) -> i
 
 
 def evaluation_key_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:
-    """Return the size in bytes of all keys of `spec`: each has a seed, and for each digit one ring element modulo
-    Q_level * P."""
-    total = 0
-    for level in spec.levels:
-        primes = (*parameters.modulus_chain[: level + 1], *parameters.special_primes)
-        total += SEED_BYTES + parameters.digit_count(level) * polynomial_bytes(parameters.ring_degree, primes)
-    return total
+    """Return the size in bytes of all keys of `spec`."""
+    return sum(key_bytes(parameters, link) for link in all_links(parameters, spec))
+
+
+def key_bytes(parameters: ParameterSet, link: KeyLink) -> int:
+    """Return the size in bytes of a key: a seed, and for each digit one ring element modulo Q_level and the special
+    primes of its family."""
+    element = polynomial_bytes(parameters.ring_degree, key_primes(parameters, link))
+    return SEED_BYTES + link.family.digit_count(link.level) * element

@@ -25,8 +25,7 @@ def render(plan: PlanContents, public: PublicPlan) -> str:
         security = f"at most {bound:.0f} for {parameters.security.value}-bit security"
     batch = "" if plan.batch_size == 1 else f", up to {count_text(plan.batch_size, 'sample')} a run"
     keys = (
-        f"{count_text(len(plan.key_spec.galois), 'rotation')}, {count_text(digits, 'digit')}, "
-        f"{size_text(public.evaluation_key_bytes)}"
+        f"{plan.key_spec.summary()}, {count_text(digits, 'digit')}, {size_text(public.evaluation_key_bytes)}"
     )
     incoming, outgoing = size_text(public.input_ciphertext_bytes), size_text(public.output_ciphertext_bytes)
     lines = [

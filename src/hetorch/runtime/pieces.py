@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.errors import PlanUseError
-from hetorch.ir.he_operations import LinearTransform, Operation
+from hetorch.ir.he_operations import Bootstrap, LinearTransform, Operation
 from hetorch.ir.he_program import HeProgram
 from hetorch.plan import Plan
-from hetorch.plan.memory import key_memory, predict_memory, working_memory
+from hetorch.plan.memory import key_memory, predict_memory, prepared_positions, working_memory
 from hetorch.quantities import exact_size_text, size_text
 
 Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
@@ -44,9 +44,10 @@ def storage_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, 
         The storage; that of the plan if there is no limit or if all weights fit.
 
     Raises:
-        PlanUseError: the weights of the largest single result ciphertext, or all encrypted weights, do not fit; the
-            message has all sizes.
+        PlanUseError: the plan bootstraps and the backend cannot; or the weights of the largest single result
+            ciphertext, or all encrypted weights, do not fit, and the message has all sizes.
     """
+    check_bootstraps(plan, backend)
     program, parameters, weights = plan.program, plan.parameters, plan.weights
     if limit is None:
         return Storage(program, {})
@@ -61,6 +62,15 @@ def storage_within(plan: Plan, limit: int | None, backend: AnyBackend = NATIVE, 
         return Storage(program, {})
     program = _with_coefficients(plan, limit, backend, threads)
     return Storage(program, _pieces(plan, program, limit, backend, threads))
+
+
+def check_bootstraps(plan: Plan, backend: AnyBackend) -> None:
+    """Raise PlanUseError if the plan bootstraps and the backend cannot."""
+    if not backend.bootstraps and any(isinstance(op, Bootstrap) for op in plan.program.operations):
+        raise PlanUseError(
+            f"the plan {plan.name!r} bootstraps, which the engine {backend.name!r} cannot; "
+            f'run it with engine="{NATIVE.name}"'
+        )
 
 
 def _with_coefficients(plan: Plan, limit: int, backend: AnyBackend, threads: int) -> HeProgram:
@@ -123,8 +133,12 @@ def _fixed_bytes(plan: Plan, program: HeProgram, backend: AnyBackend, threads: i
 
 
 def _encoded_sizes(plan: Plan, program: HeProgram, backend: AnyBackend) -> dict[int, int]:
-    """Return the bytes of the encoded weights of each operation, by position."""
-    return {position: _encoded_bytes(plan, backend, op) for position, op in enumerate(program.operations)}
+    """Return the bytes of the encoded weights of each operation, by position; shared ones count at the first."""
+    own = set(prepared_positions(program))
+    return {
+        position: _encoded_bytes(plan, backend, op) if position in own else 0
+        for position, op in enumerate(program.operations)
+    }
 
 
 def _encoded_bytes(

@@ -87,11 +87,15 @@ class Runner(Generic[C, P, T]):
                 return
             program = self._storage.program
             count = max(len(program.operations), 1)
+            shared: dict[object, P | T] = {}
             for position, op in enumerate(program.operations):
                 if position not in self._storage.pieces:
-                    weights = op.prepare(self.engine, program, self.plan.weights)
+                    name = op.shared_preparation(program)
+                    weights = shared.get(name) or op.prepare(self.engine, program, self.plan.weights)
                     if weights is not None:
                         self._prepared[position] = weights
+                    if name is not None and weights is not None:
+                        shared[name] = weights
                 if progress is not None:
                     progress((position + 1) / count)
             self._ready = True

@@ -18,7 +18,7 @@ from tests.zoo.test_zoo import ZOO
 
 def check(chosen: Choice) -> None:
     program, weights = build_program(chosen)
-    used = required_keys(program, weights, chosen.parameters.slot_generator)
+    used = required_keys(program, weights, chosen.parameters)
     assert chosen.keys == used
     assert chosen.key_bytes == evaluation_key_bytes(chosen.parameters, used)
 

@@ -80,6 +80,7 @@ def test_every_operation_is_known() -> None:
         *(
             "add",
             "add_bias",
+            "bootstrap",
             "drop_level",
             "linear_transform",
             "multiply",

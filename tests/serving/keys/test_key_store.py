@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from hetorch.engine.codec import dump_evaluation_keys
 from hetorch.errors import PlanUseError, WireError
 from hetorch.serving.errors import QuotaExceeded
 from hetorch.serving.keys.catalogue import is_on_network
@@ -21,6 +20,7 @@ from hetorch.serving.keys.disk_store import DiskLimits
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.store_clock import LONGEST_PAUSE
 from hetorch.serving.models import ServedModel
+from tests.engine.key_blobs import blob_of
 from tests.server.conftest import Owner, make_owner
 from tests.serving.keys.plain_kinds import KEY_ID, Named, Replaced, files, get, put
 
@@ -38,7 +38,7 @@ def test_keys_survive_restarts_and_are_the_uploaded_ones(
     again = KeyStore(kind.memory_bytes, tmp_path)
     keys = get(again, kind, first)
     assert keys is not None and again.has(kind, first)
-    assert dump_evaluation_keys(served.public.parameters, served.public.key_spec, keys) == owner.keys
+    assert blob_of(served.public.parameters, served.public.key_spec, keys) == owner.keys
     assert again.snapshot()["keys_held"] == 2
 
 

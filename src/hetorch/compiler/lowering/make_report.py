@@ -113,7 +113,7 @@ def _layers(
         op = program.operations[value - 1] if value else None
         lowered = choice.lowered.get(value - 1)
         kind = op.kind if isinstance(op, Affine | Multiply | Chebyshev) else "sum" if op else "encrypt"
-        keys = required_keys(he_program, weights, parameters.slot_generator, value)
+        keys = required_keys(he_program, weights, parameters, value)
         own = units[value]
         rows.append(
             LayerReport(

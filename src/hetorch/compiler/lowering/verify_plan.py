@@ -89,7 +89,7 @@ def _runner(
 ) -> tuple[CleartextEngine, Runner[CleartextCiphertext, CleartextPlaintext, PreparedTransform]]:
     if plan.program.encrypted_weights:  # the same program, with the weights that the model owner has
         program = replace(plan.program, encrypted_weights=False)
-        keys = required_keys(program, plan.weights, plan.parameters.slot_generator)
+        keys = required_keys(program, plan.weights, plan.parameters)
         plan = replace(plan, program=program, key_spec=keys)
     engine = CleartextEngine(plan.parameters, seed=seed, key_spec=plan.key_spec)
     return engine, Runner(plan, engine)

@@ -19,6 +19,7 @@ from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.ir.he_operations import LinearTransform, Polynomial
 from hetorch.ir.he_operations import Multiply as HeMultiply
 from hetorch.ir.he_operations.operation import WORD_BYTES, Operation, Value
+from hetorch.ir.layout import Layout
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorOp, TensorProgram
 from hetorch.params import ParameterSet
 from hetorch.plan.memory import key_memory
@@ -60,6 +61,7 @@ class _Frame:
     values: tuple[Value, ...]
     batch: int
     encrypted_weights: bool
+    layouts: tuple[Layout, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,5 @@ def plaintext_bytes(parameters: ParameterSet, level: int) -> int:
 def key_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:
     """Return the memory of the keys of `spec`: SEAL's are for the whole chain, with a digit for each of its primes, and
     each digit is a pair of ring elements modulo all primes and the special one."""
-    count = len(spec.galois) + (spec.relinearisation_level is not None)
     digits = parameters.max_level + 1
-    return count * digits * 2 * (digits + 1) * parameters.ring_degree * WORD_BYTES
+    return spec.count * digits * 2 * (digits + 1) * parameters.ring_degree * WORD_BYTES

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.engine.bootstrap_noise import bootstrap_noise
 from hetorch.engine.noise import NoiseModel
 from hetorch.engine.polynomial_noise import polynomial_noise
 from hetorch.ir.cleartext_network.affine_value import AffineValue
@@ -22,12 +23,14 @@ from hetorch.ir.cleartext_network.steps import (
     Operand,
     ProductStep,
     SeriesStep,
+    SineStep,
     Step,
     SumStep,
 )
 from hetorch.ir.he_operations import (
     Add,
     AddBias,
+    Bootstrap,
     DropLevel,
     LinearTransform,
     Multiply,
@@ -153,6 +156,10 @@ class _Builder:
             case Polynomial():
                 table = self._table(op) / np.sqrt(self.needs.copies[result])
                 self.steps.append(SeriesStep(result, operands[0], SplitSeries.of(op.coefficients), table))
+            case Bootstrap():
+                planned = op.planned(self.program, self.parameters)
+                deviation = bootstrap_noise(planned) / float(np.sqrt(self.needs.copies[result]))
+                self.steps.append(SineStep(result, operands[0], op.bound, deviation))
             case _:
                 raise AssertionError("Needs refuses other operations")
 

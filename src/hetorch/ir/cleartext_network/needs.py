@@ -19,6 +19,7 @@ from hetorch.ir.he_operations import (
     NO_LAYOUT,
     Add,
     AddBias,
+    Bootstrap,
     DropLevel,
     LinearTransform,
     Multiply,
@@ -141,7 +142,7 @@ class Needs:
                 turn, positions = steps // self.program.batch, self.positions[result]
                 both = np.concatenate([positions, (positions + turn) % self.width])
                 self._mark(source, both, self.copies[result], everywhere | np.roll(everywhere, turn))
-            case AddBias() | Add() | Multiply() | Rescale() | DropLevel() | Polynomial():
+            case AddBias() | Add() | Multiply() | Rescale() | DropLevel() | Polynomial() | Bootstrap():
                 for source in op.reads:
                     self._mark(source, self.positions[result], self.copies[result], everywhere)
             case _:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.ir.cleartext_network.noise import Noise, normal_pool
-from hetorch.ir.cleartext_network.steps import Registers, SeriesStep, Step
+from hetorch.ir.cleartext_network.steps import Registers, SeriesStep, SineStep, Step
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -76,7 +76,7 @@ class CleartextNetwork:
             seed: the seed of the modelled noise; None for none.
             threads: the number of threads among which the samples are shared out.
             beyond: an array (batch,) that becomes True for each sample for which the operand of a polynomial left
-                [-1, 1].
+                [-1, 1], or that of a bootstrap its bound.
             done: called with the fraction of the samples that is done.
         """
         together = min(max(NUMBERS // self.widest, FEWEST), MOST)
@@ -113,8 +113,8 @@ class CleartextNetwork:
             registers[source.register] = values
         for step, dead in zip(self.steps, self.last_use, strict=True):
             step.run(registers, noise)
-            if beyond is not None and isinstance(step, SeriesStep):
-                largest = np.abs(step.operand.of(registers)).max(axis=0, initial=0.0)
+            if beyond is not None and isinstance(step, SeriesStep | SineStep):
+                largest = np.abs(step.operand.of(registers)).max(axis=0, initial=0.0) / step.limit
                 beyond |= ~(largest <= 1.0 + RANGE_SLACK)
             for number in dead:
                 registers.pop(number, None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.engine.bootstrapping import bootstrap_sine
 from hetorch.ir.cleartext_network.noise import Noise
 from hetorch.ir.cleartext_network.series import SplitSeries
 from hetorch.ir.cleartext_network.sparse_map import SparseMap
@@ -85,6 +87,8 @@ class SeriesStep:
     operand: Operand
     series: SplitSeries
     deviations: Array
+    limit: ClassVar[float] = 1.0
+    """The largest magnitude of an operand for which the step is made."""
 
     @property
     def reads(self) -> tuple[int, ...]:
@@ -97,6 +101,31 @@ class SeriesStep:
             noise.add(values, float(np.sqrt(np.mean(self.deviations**2))))
         elif noise is not None:
             noise.add_at(x, values, self.deviations)
+        registers[self.result] = values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SineStep:
+    """A bootstrap: the sine that stands for the identity up to `bound`, with noise of `deviation`."""
+
+    result: int
+    operand: Operand
+    bound: float
+    deviation: float
+
+    @property
+    def limit(self) -> float:
+        """The largest magnitude of an operand for which the step is made."""
+        return self.bound
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        return (self.operand.register,)
+
+    def run(self, registers: Registers, noise: Noise | None) -> None:
+        values = bootstrap_sine(self.operand.of(registers), self.bound)
+        if noise is not None:
+            noise.add(values, self.deviation)
         registers[self.result] = values
 
 
@@ -156,4 +185,4 @@ class CopyStep:
         registers[self.result] = values
 
 
-Step = MapStep | SeriesStep | SumStep | ProductStep | CopyStep
+Step = MapStep | SeriesStep | SineStep | SumStep | ProductStep | CopyStep

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hetorch.ir.he_operations.affine import AddBias, RotateAdd
 from hetorch.ir.he_operations.arithmetic import Add, DropLevel, Multiply, Rescale
+from hetorch.ir.he_operations.bootstrap import Bootstrap
 from hetorch.ir.he_operations.linear_transform import LinearTransform
 from hetorch.ir.he_operations.operation import NO_LAYOUT, Operation, Value, operation_kinds
 from hetorch.ir.he_operations.polynomial import Polynomial
@@ -12,6 +13,7 @@ __all__ = [
     "NO_LAYOUT",
     "Add",
     "AddBias",
+    "Bootstrap",
     "DropLevel",
     "LinearTransform",
     "Multiply",

@@ -48,7 +48,25 @@ class NumbersField:
     largest: float
 
 
-FieldKind = ValueField | LayerField | IntegerField | TextField | NumbersField
+@dataclass(frozen=True, slots=True)
+class IntegersField:
+    """A tuple of `fewest` to `most` integers in low..high."""
+
+    fewest: int
+    most: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class NumberField:
+    """A float in low..high."""
+
+    low: float
+    high: float
+
+
+FieldKind = ValueField | LayerField | IntegerField | TextField | NumbersField | IntegersField | NumberField
 
 Operand = Annotated[int, ValueField("operand")]
 Operands = Annotated[tuple[int, ...], ValueField("operand", many=True)]
@@ -58,6 +76,12 @@ Layer = Annotated[int, LayerField()]
 WeightName = Annotated[str, TextField(200)]
 Steps = Annotated[int, IntegerField(0, 1 << 17)]
 """The steps of a rotation; no ring of hetorch has more slots than the bound."""
+Stages = Annotated[tuple[int, ...], IntegersField(1, 16, 1, 16)]
+"""The stages of the embedding in each factor of a bootstrap's maps."""
+Count = Annotated[int, IntegerField(1, 1 << 10)]
+"""A number of baby steps, or of primes."""
+Bound = Annotated[float, NumberField(2.0**-60, 2.0**60)]
+"""The largest magnitude of a value."""
 Flag = Annotated[int, IntegerField(0, 1)]
 """True (1) or false (0)."""
 Coefficients = Annotated[tuple[float, ...], NumbersField(2, 4096, 1e300)]

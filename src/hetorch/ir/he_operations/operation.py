@@ -16,8 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.protocol import C, Engine, P, T
 from hetorch.ir.he_operations.fields import ValueField, field_kinds
+from hetorch.ir.layout import Layout
 from hetorch.params import ParameterSet
 
 Slots = NDArray[np.float64]
@@ -51,6 +53,9 @@ class Frame(Protocol):
 
     @property
     def values(self) -> tuple[Value, ...]: ...
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]: ...
 
     @property
     def batch(self) -> int: ...
@@ -130,7 +135,17 @@ class Operation(ABC):
         """Return True if the operation needs the relinearisation key at its level."""
         return False
 
+    def further_keys(self, frame: Frame, parameters: ParameterSet) -> EvaluationKeySpec | None:
+        """Return the keys that the operation needs besides those of `rotations` and `relinearises`; None if there are
+        none. ParameterError if the parameters have no room for the operation, SecurityError if a key is not secure."""
+        return None
+
     # Memory
+
+    def shared_preparation(self, frame: Frame) -> object:
+        """Return a hashable name of what `prepare` returns, equal for all operations that may share it; None if the
+        operation shares nothing."""
+        return None
 
     def weight_bytes(self, frame: Frame, parameters: ParameterSet, weights: Weights) -> int:
         """Return the bytes of the encoded (or encrypted) weights."""

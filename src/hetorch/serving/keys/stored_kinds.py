@@ -94,7 +94,7 @@ class KeyKind:
 
     def __post_init__(self) -> None:
         """Make the name of parameters and spec: the same upload parses differently for another."""
-        text = f"{self.parameters.fingerprint().hex()}:{self.spec.relinearisation_level}:{self.spec.galois}"
+        text = ":".join((self.parameters.fingerprint().hex(), *map(str, self.spec.canonical())))
         object.__setattr__(self, "name", f"keys-{hashlib.sha256(text.encode()).hexdigest()[:32]}")
 
     @property

@@ -15,7 +15,7 @@ from hetorch.machine_memory import machine_memory
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
-from hetorch.runtime.pieces import storage_within
+from hetorch.runtime.pieces import check_bootstraps, storage_within
 from hetorch.serving.keys.stored_kinds import KeyKind, StoredKind, TenantKind, WeightKind
 from hetorch.serving.models.loaded_model import ModelSource, version_of
 from hetorch.serving.models.need import Need, predict_need
@@ -107,6 +107,7 @@ def serve_plan(
         memory_limit = machine_memory()
     if plan.program.encrypted_weights:
         _check_outsourced(name, plan, chosen)
+    check_bootstraps(plan, chosen)
     chosen.make(plan.parameters, None)  # refuses what the engine cannot run
     storage = storage_within(plan, memory_limit, chosen)
     kept = None
