@@ -39,7 +39,7 @@ class LevelGraph:
 
     @property
     def level_count(self) -> int:
-        return self.costs.shape[1]
+        return int(self.costs.shape[1])
 
     def cost(self, levels: Sequence[int], bootstrapped: frozenset[int]) -> float:
         """Return the seconds of a choice; infinity for one that reads a value above its level."""

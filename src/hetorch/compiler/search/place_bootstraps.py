@@ -1,0 +1,178 @@
+"""Stage: place bootstraps, with the levels between them, the slots and the parameters for which a run is fastest.
+
+*Assumes* a program without activations, and security at which bootstrapping is available.
+*Ensures* a level for every value and a set of values that are bootstrapped: among all such choices, on these layouts,
+the one of the least predicted time.
+
+Layouts are chosen first, at the level at which most maps run: a bootstrap restores a value before its polynomial, which
+runs high, and the map after it runs low, where it is cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.compiler.bootstraps.choose_levels import choose_levels
+from hetorch.compiler.bootstraps.level_graph import LevelGraph
+from hetorch.compiler.costs.bootstrap_time import bootstrap_time
+from hetorch.compiler.costs.machine import Machine
+from hetorch.compiler.packing.choose_layouts import Layouts, choose_layouts
+from hetorch.compiler.packing.lower import MapOutline
+from hetorch.compiler.packing.map_costs import MapMemo
+from hetorch.compiler.search.pack import outlines
+from hetorch.compiler.search.program_costs import cost_model, layer_costs
+from hetorch.errors import InfeasibleError, SecurityError
+from hetorch.ir.tensor_program import Affine, TensorProgram
+from hetorch.params.bootstrap_set import BootstrapSet, standard_bootstrap_set
+
+SLOTS = (1 << 14, 1 << 15)
+"""Numbers of slots that are tried for a bootstrap. With fewer, it is faster and has fewer keys."""
+USUAL_USER_LEVELS = 8
+"""Levels between two bootstraps for which layouts are chosen."""
+MAP_LEVEL = 1
+"""Level above the lowest for which layouts are chosen."""
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedBootstrap:
+    """A bootstrap: the value, its name, the number of its ciphertexts, and the seconds of all of them."""
+
+    value: int
+    name: str
+    ciphertexts: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BootstrappedProgram:
+    """A program with its bootstraps.
+
+    `levels`: one per value, in the chain of `bootstrap_set`. `seconds`: the predicted time of a run, bootstraps
+    included.
+    """
+
+    program: TensorProgram
+    bootstrap_set: BootstrapSet
+    layouts: Layouts
+    lowered: Mapping[int, MapOutline]
+    levels: tuple[int, ...]
+    bootstraps: tuple[PlacedBootstrap, ...]
+    seconds: float
+
+
+def place_bootstraps(program: TensorProgram, machine: Machine) -> BootstrappedProgram:
+    """Return the program with the bootstraps and parameters of the least predicted time.
+
+    Raises:
+        InfeasibleError: an operation takes more levels than any bootstrap leaves, or there are no layouts.
+    """
+    usual = standard_bootstrap_set(user_levels=USUAL_USER_LEVELS)
+    layouts, lowered = _layouts(program, usual, machine)
+    best: BootstrappedProgram | None = None
+    problem: InfeasibleError | None = None
+    for boot in bootstrap_sets(max(op.depth for op in program.operations)):
+        try:
+            placed = _placed(program, boot, layouts, lowered, machine)
+        except InfeasibleError as error:
+            problem = error
+            continue
+        if best is None or placed.seconds < best.seconds:
+            best = placed
+    if best is None:
+        raise problem or InfeasibleError(
+            "an operation takes more levels than any bootstrap leaves; use a lower activation_degree="
+        )
+    return best
+
+
+def bootstrap_sets(least_levels: int) -> Iterator[BootstrapSet]:
+    """Yield the sets to try: every number of slots, and of user levels from `least_levels` to the security bound."""
+    for slots in SLOTS:
+        levels = max(1, least_levels)
+        while True:
+            try:
+                yield standard_bootstrap_set(slots, levels)
+            except SecurityError:
+                break
+            levels += 1
+
+
+def level_graph(
+    program: TensorProgram,
+    boot: BootstrapSet,
+    layouts: Layouts,
+    lowered: Mapping[int, MapOutline],
+    machine: Machine,
+) -> LevelGraph:
+    """Return the problem of placement for these parameters, its levels counted from boot.input_level.
+
+    A fresh input may be one level above those of the user, at the first prime of the modular reduction. Only a map
+    takes this prime: the results of products and polynomials would have scales of another size there.
+    """
+    model = cost_model(boot.parameters, machine)
+    parts = [placement.parts for placement in layouts.placements]
+    count = boot.user_levels + 2
+    costs = np.zeros((program.value_count, count))
+    for level in range(count):
+        levels = [boot.input_level + level] * program.value_count
+        costs[1:, level] = layer_costs(program, lowered, levels, parts, model)
+        for index, op in enumerate(program.operations):
+            most = boot.user_levels - (0 if isinstance(op, Affine) else op.depth)
+            if level > most:
+                costs[index + 1, level] = np.inf
+    return LevelGraph(
+        reads=((), *(op.reads for op in program.operations)),
+        depths=(0, *(op.depth for op in program.operations)),
+        costs=costs,
+        bootstraps=_bootstrap_costs(layouts, boot, bootstrap_time(boot, machine).total),
+        refreshed=boot.user_levels,
+    )
+
+
+def _bootstrap_costs(layouts: Layouts, boot: BootstrapSet, seconds: float) -> Array:
+    """Return the seconds to bootstrap each value; infinity for the fresh input, and for values that do not repeat after
+    boot.slots."""
+    costs = [
+        seconds * placement.parts if placement.period <= boot.slots else np.inf
+        for placement in layouts.placements
+    ]
+    costs[0] = np.inf
+    return np.array(costs)
+
+
+def _layouts(
+    program: TensorProgram, boot: BootstrapSet, machine: Machine
+) -> tuple[Layouts, dict[int, MapOutline]]:
+    model = cost_model(boot.parameters, machine)
+    levels = (boot.input_level + MAP_LEVEL,) * program.value_count
+    positions, memo = boot.parameters.slot_count, MapMemo()
+    layouts = choose_layouts(program, levels, positions, model, row_packing=False, memo=memo)
+    return layouts, outlines(program, levels, layouts, positions, model, memo)
+
+
+def _placed(
+    program: TensorProgram,
+    boot: BootstrapSet,
+    layouts: Layouts,
+    lowered: Mapping[int, MapOutline],
+    machine: Machine,
+) -> BootstrappedProgram:
+    graph = level_graph(program, boot, layouts, lowered, machine)
+    choice = choose_levels(graph)
+    bootstraps = tuple(
+        PlacedBootstrap(
+            value,
+            program.operations[value - 1].name,
+            layouts.placements[value].parts,
+            float(graph.bootstraps[value]),
+        )
+        for value in sorted(choice.bootstrapped)
+    )
+    levels = tuple(boot.input_level + level for level in choice.levels)
+    return BootstrappedProgram(program, boot, layouts, lowered, levels, bootstraps, choice.cost)
