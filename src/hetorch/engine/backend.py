@@ -39,6 +39,7 @@ class Backend(Generic[E, C]):
         takes_encrypted_weights  True if plans may have weights that are ciphertexts
 
     The compiler uses:
+        bootstraps               True if plans may bootstrap
         largest_ring             largest ring degree that a plan may have
         digit_size               number of primes in a key-switching digit; None if the compiler chooses
         special_prime_count      number of primes of P; None if the compiler chooses
@@ -55,6 +56,7 @@ class Backend(Generic[E, C]):
     plaintext_bytes: Callable[[ParameterSet, int], int] | None
     converted_key_bytes: Callable[[ParameterSet, EvaluationKeySpec], int] | None
     takes_encrypted_weights: bool
+    bootstraps: bool
     largest_ring: int
     digit_size: int | None
     special_prime_count: int | None
@@ -80,6 +82,7 @@ NATIVE = Backend(
     plaintext_bytes=None,
     converted_key_bytes=None,
     takes_encrypted_weights=True,
+    bootstraps=True,
     largest_ring=1 << 16,
     digit_size=None,
     special_prime_count=None,

@@ -42,7 +42,16 @@ def deep_chain() -> BootstrappedProgram:
 def residual() -> BootstrappedProgram:
     """A block of two polynomials of seven levels whose input is added to its result, and a map after it."""
     return place_bootstraps(
-        program_of([polynomial(0, 127), affine(1), polynomial(2, 127), affine(3), Add(4, 0, (SIZE,), "sum"), affine(5)]),
+        program_of(
+            [
+                polynomial(0, 127),
+                affine(1),
+                polynomial(2, 127),
+                affine(3),
+                Add(4, 0, (SIZE,), "sum"),
+                affine(5),
+            ]
+        ),
         DEFAULT,
     )
 

@@ -34,9 +34,7 @@ def bootstrap_time(boot: BootstrapSet, machine: Machine) -> BootstrapTime:
     # A raised polynomial is one digit over the whole chain.
     raised = CostModel(p.max_level + 1, special, ring, machine)
     last = boot.slots.bit_length() - 1
-    first_to_slots = raised.transform(
-        p.max_level, 1 << boot.to_slots[0], (1 << boot.to_slots[0]) - 1, 0, 0
-    )
+    first_to_slots = raised.transform(p.max_level, 1 << boot.to_slots[0], (1 << boot.to_slots[0]) - 1, 0, 0)
     top = p.max_level - (len(boot.to_slots) - 1)
     return BootstrapTime(
         to_coefficients=_maps(low, boot.input_level, boot.to_coefficients, boot.babies[0], last),

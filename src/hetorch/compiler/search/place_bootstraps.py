@@ -28,6 +28,7 @@ from hetorch.compiler.search.program_costs import cost_model, layer_costs
 from hetorch.errors import InfeasibleError, SecurityError
 from hetorch.ir.tensor_program import Affine, TensorProgram
 from hetorch.params.bootstrap_set import BootstrapSet, standard_bootstrap_set
+from hetorch.quantities import count_text, time_text
 
 SLOTS = (1 << 14, 1 << 15)
 """Numbers of slots that are tried for a bootstrap. With fewer, it is faster and has fewer keys."""
@@ -89,6 +90,22 @@ def place_bootstraps(program: TensorProgram, machine: Machine) -> BootstrappedPr
             "an operation takes more levels than any bootstrap leaves; use a lower activation_degree="
         )
     return best
+
+
+def bootstrap_sentences(placed: BootstrappedProgram) -> tuple[str, ...]:
+    """Return sentences for the user: the number and time of the bootstraps, and the place of each."""
+    boot, seconds = placed.bootstrap_set, sum(bootstrap.seconds for bootstrap in placed.bootstraps)
+    ciphertexts = sum(bootstrap.ciphertexts for bootstrap in placed.bootstraps)
+    places = ", ".join(
+        f"{bootstrap.name} (to level {boot.output_level}, {time_text(bootstrap.seconds)})"
+        for bootstrap in placed.bootstraps
+    )
+    return (
+        f"{count_text(ciphertexts, 'bootstrap')}, each of 2^{boot.slots.bit_length() - 1} slots and leaving "
+        f"{count_text(boot.user_levels, 'level')}: {time_text(seconds)} of {time_text(placed.seconds)} that a run is "
+        f"predicted to take",
+        f"bootstrapped values: {places}",
+    )
 
 
 def bootstrap_sets(least_levels: int) -> Iterator[BootstrapSet]:

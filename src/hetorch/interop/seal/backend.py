@@ -28,6 +28,7 @@ SEAL = Backend(
     plaintext_bytes=plaintext_bytes,
     converted_key_bytes=key_bytes,
     takes_encrypted_weights=False,
+    bootstraps=False,
     largest_ring=LARGEST_RING,
     digit_size=1,
     special_prime_count=1,
