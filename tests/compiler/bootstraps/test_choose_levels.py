@@ -20,12 +20,14 @@ def random_graph(rng: np.random.Generator) -> LevelGraph:
     for value in range(1, count):
         # The value before is read, so that all are needed.
         reads.append(tuple({value - 1, int(rng.integers(value))}) if rng.random() < 0.6 else (value - 1,))
+    start = int(rng.integers(0, 2))
     return LevelGraph(
         reads=tuple(reads),
         depths=(0, *(int(d) for d in rng.integers(0, 3, count - 1))),
         costs=np.cumsum(rng.integers(1, 9, (count, levels)).astype(np.float64), axis=1),
         bootstraps=np.where(rng.random(count) < 0.2, np.inf, rng.integers(5, 40, count).astype(np.float64)),
-        refreshed=int(rng.integers(1, levels)),
+        start=start,
+        refreshed=int(rng.integers(max(1, start), levels)),
     )
 
 
@@ -63,6 +65,7 @@ def chain_graph(depths: list[int], refreshed: int, bootstrap: float) -> LevelGra
         depths=(0, *depths),
         costs=costs,
         bootstraps=np.full(len(depths) + 1, bootstrap),
+        start=0,
         refreshed=refreshed,
     )
 
@@ -92,7 +95,7 @@ def residual_blocks(count: int, wide: float) -> LevelGraph:
         depths += [7, 1, 7, 1, 0]
         bootstraps += [1.0, wide, 1.0, 1.0, 1.0]
     costs = np.tile(0.001 * np.arange(9.0), (len(reads), 1))
-    return LevelGraph(tuple(reads), tuple(depths), costs, np.array(bootstraps), 8)
+    return LevelGraph(tuple(reads), tuple(depths), costs, np.array(bootstraps), 0, 8)
 
 
 def test_a_residual_sum_needs_no_bootstrap_of_its_own() -> None:
@@ -120,7 +123,7 @@ def test_branches_between_one_fork_and_one_join_are_solved_however_many() -> Non
         depths.append(0)
         heads.append(len(reads) - 1)
     costs = np.tile(0.001 * np.arange(5.0), (len(reads), 1))
-    graph = LevelGraph(tuple(reads), tuple(depths), costs, np.ones(len(reads)), 4)
+    graph = LevelGraph(tuple(reads), tuple(depths), costs, np.ones(len(reads)), 0, 4)
     assert choose_levels(graph).bootstrapped == {1}
 
 

@@ -31,12 +31,12 @@ def block() -> TensorProgram:
     return TensorProgram((SIZE,), operations, 3, (SIZE,))
 
 
-CHOICE = LevelChoice(levels=(1, 0, 0, 0), bootstrapped=frozenset({1}), cost=0.0)
+CHOICE = LevelChoice(levels=(4, 3, 3, 3), bootstrapped=frozenset({1}), cost=0.0)
 INPUTS = np.random.default_rng(0).uniform(-1, 1, (20, SIZE))
 
 
 def test_only_readers_above_the_level_of_a_value_read_its_bootstrap() -> None:
-    result = insert_bootstraps(block(), CHOICE, (1.0, 0.5, 1.0, 2.0), input_level=3, output_level=5)
+    result = insert_bootstraps(block(), CHOICE, (1.0, 0.5, 1.0, 2.0), output_level=5)
     verify_tensor_program(result.program, "insert_bootstraps")
     _, refreshed, polynomial, total = result.program.operations
     assert isinstance(refreshed, Bootstrap) and refreshed.input == 1
@@ -47,7 +47,7 @@ def test_only_readers_above_the_level_of_a_value_read_its_bootstrap() -> None:
 
 
 def test_a_bootstrap_keeps_values_within_its_bound() -> None:
-    result = insert_bootstraps(block(), CHOICE, (1.0, 0.5, 1.0, 2.0), input_level=3, output_level=5)
+    result = insert_bootstraps(block(), CHOICE, (1.0, 0.5, 1.0, 2.0), output_level=5)
     before = run_tensor_program(block(), INPUTS)
     # |x - sin x| <= |x|^3 / 6 with x = 2 pi value / 256, and the slope of the polynomial is below 2.
     most = 2 * (2 * np.pi / 256) ** 2 / 6

@@ -64,13 +64,14 @@ def available(placed: BootstrappedProgram) -> list[int]:
     ]
 
 
-def test_bootstraps_stand_between_a_map_and_a_polynomial() -> None:
+def test_a_deep_chain_is_bootstrapped_as_often_as_its_polynomials_need() -> None:
     placed = deep_chain()
-    # The fresh input carries the first map and polynomial, and the map after them.
-    assert [bootstrap.name for bootstrap in placed.bootstraps] == ["map2", "map4"]
+    assert len(placed.bootstraps) == 2
     assert placed.bootstrap_set.user_levels == 8
     # The values fit into the smaller number of slots.
     assert placed.bootstrap_set.slots == 1 << 14
+    # After the last bootstrap, the last map takes a prime that SlotsToCoeffs has no more use for.
+    assert placed.levels[-1] < placed.bootstrap_set.input_level
 
 
 @pytest.mark.parametrize("network", [deep_chain, residual])
@@ -79,7 +80,9 @@ def test_levels_suit_all_operations(network: functools._lru_cache_wrapper[Bootst
     above = available(placed)
     for index, op in enumerate(placed.program.operations):
         assert all(above[value] >= placed.levels[index + 1] + op.depth for value in op.reads)
-        assert placed.levels[index + 1] >= placed.bootstrap_set.input_level
+        # Only maps take the primes of SlotsToCoeffs.
+        low = isinstance(op, Affine | Add) or placed.levels[index + 1] >= placed.bootstrap_set.input_level
+        assert low
     for bootstrap in placed.bootstraps:
         assert placed.levels[bootstrap.value] == placed.bootstrap_set.input_level
 
@@ -97,9 +100,8 @@ def test_the_time_is_that_of_operations_and_bootstraps(
 
 
 def test_a_skipped_value_needs_no_bootstrap() -> None:
-    # One of the results of the first map restores the levels of the second polynomial. The sum is then at a low level,
-    # at which the input is still there, and the last map takes the level that is left.
-    assert [bootstrap.name for bootstrap in residual().bootstraps] == ["map1"]
+    # The second polynomial needs one. The sum is then at a low level, at which the input is still there.
+    assert len(residual().bootstraps) == 1
 
 
 def test_sets_have_the_levels_of_the_deepest_operation_and_more_up_to_the_security_bound() -> None:

@@ -23,14 +23,14 @@ class LevelChoice:
 def choose_levels(graph: LevelGraph) -> LevelChoice:
     """Return the choice of least time.
 
-    A value has a state for each level, and a last one: made at level 0 and bootstrapped. Costs do not fall with the
+    A value has a state for each level, and a last one: made at graph.start and bootstrapped. Costs do not fall with the
     level, so no other level is cheaper for a value that is bootstrapped.
 
     Raises:
         InfeasibleError: an operation takes more levels than there are, or branches are too entangled.
     """
     count = graph.level_count
-    made = np.array([*range(count), 0])
+    made = np.array([*range(count), graph.start])
     available = np.array([*range(count), graph.refreshed])
     tables = []
     for value in range(graph.value_count):
@@ -43,7 +43,7 @@ def choose_levels(graph: LevelGraph) -> LevelChoice:
     states, cost = minimise([count + 1] * graph.value_count, tables)
     if not np.isfinite(cost):
         raise InfeasibleError(
-            f"an operation takes more levels than the {graph.refreshed} that a bootstrap leaves"
+            f"an operation takes more levels than the {graph.refreshed - graph.start} that a bootstrap leaves"
         )
     levels = tuple(int(made[state]) for state in states)
     return LevelChoice(levels, frozenset(v for v, state in enumerate(states) if state == count), cost)

@@ -32,27 +32,26 @@ class Bootstrapped:
 
 
 def insert_bootstraps(
-    program: TensorProgram, choice: LevelChoice, sizes: Sequence[float], input_level: int, output_level: int
+    program: TensorProgram, choice: LevelChoice, sizes: Sequence[float], output_level: int
 ) -> Bootstrapped:
     """Return the program with an operation for each bootstrap.
 
     Args:
         program: the network, without activations.
-        choice: the levels, counted from input_level, and the values that are bootstrapped.
+        choice: the levels, and the values that are bootstrapped.
         sizes: the largest absolute value of each value in calibration.
-        input_level: the level at which a bootstrap starts.
-        output_level: the level at which it ends.
+        output_level: the level at which a bootstrap ends.
     """
     in_range = {op.input for op in program.operations if isinstance(op, Chebyshev)}
     operations: list[TensorOp] = []
-    levels, sources = [input_level + choice.levels[0]], [0]
+    levels, sources = [choice.levels[0]], [0]
     made, refreshed = {0: 0}, {0: 0}
     for index, op in enumerate(program.operations):
         value, level = index + 1, choice.levels[index + 1]
         low = all(level + op.depth <= choice.levels[source] for source in op.reads)
         number = made if low else {**made, **_above(op, choice, level, refreshed)}
         operations.append(op.renumbered(number))
-        levels.append(input_level + level)
+        levels.append(level)
         sources.append(value)
         made[value] = refreshed[value] = len(operations)
         if value in choice.bootstrapped:

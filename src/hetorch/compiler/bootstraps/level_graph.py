@@ -15,8 +15,8 @@ Array = NDArray[np.float64]
 class LevelGraph:
     """A network as values with a level each.
 
-    A value is made at some level, and read at this or any lower one. If it is bootstrapped, it is read at `refreshed`
-    or below; its own level is then 0, the lowest at which a bootstrap starts. Levels are counted from there.
+    A value is made at some level, and read at this or any lower one. If it is bootstrapped, it is made at `start` and
+    read at `refreshed` or below.
 
     Args:
         reads: the values that each value is made of; they have lower numbers. An input reads none.
@@ -24,6 +24,7 @@ class LevelGraph:
         costs: the seconds to make each value at each level, (values, levels). They do not fall with the level. Infinity
             marks a level at which the value cannot be made.
         bootstraps: the seconds to bootstrap each value; infinity for one that cannot be.
+        start: the level at which a bootstrap starts. Values at lower levels cannot be bootstrapped any more.
         refreshed: the level after a bootstrap.
     """
 
@@ -31,6 +32,7 @@ class LevelGraph:
     depths: tuple[int, ...]
     costs: Array
     bootstraps: Array
+    start: int
     refreshed: int
 
     @property
@@ -45,6 +47,8 @@ class LevelGraph:
         """Return the seconds of a choice; infinity for one that reads a value above its level."""
         available = [self.refreshed if v in bootstrapped else level for v, level in enumerate(levels)]
         for value, level in enumerate(levels):
+            if value in bootstrapped and level < self.start:
+                return np.inf
             if any(level + self.depths[value] > available[source] for source in self.reads[value]):
                 return np.inf
         own = sum(float(self.costs[value, level]) for value, level in enumerate(levels))

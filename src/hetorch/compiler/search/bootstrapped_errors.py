@@ -53,11 +53,11 @@ def bootstrapped_errors(
     boot = placed.bootstrap_set
     sizes = [float(np.max(np.abs(value))) for value in trace_tensor_program(placed.program, inputs)]
     choice = LevelChoice(
-        tuple(level - boot.input_level for level in placed.levels),
+        placed.levels,
         frozenset(bootstrap.value for bootstrap in placed.bootstraps),
         placed.seconds,
     )
-    result = insert_bootstraps(placed.program, choice, sizes, boot.input_level, boot.output_level)
+    result = insert_bootstraps(placed.program, choice, sizes, boot.output_level)
     program, chain = result.program, boot.parameters.modulus_chain
     scales = assign_scales(
         program, result.levels, [sizes[source] for source in result.sources], SCALE_BITS, chain

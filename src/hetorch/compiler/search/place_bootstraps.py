@@ -127,28 +127,29 @@ def level_graph(
     lowered: Mapping[int, MapOutline],
     machine: Machine,
 ) -> LevelGraph:
-    """Return the problem of placement for these parameters, its levels counted from boot.input_level.
+    """Return the problem of placement for these parameters.
 
-    A fresh input may be one level above those of the user, at the first prime of the modular reduction. Only a map
-    takes this prime: the results of products and polynomials would have scales of another size there.
+    Products and polynomials are within the levels between two bootstraps, whose primes have the size of their scales.
+    Maps have free scales: one may take the prime above these levels on a fresh input, and the last ones may take those
+    below, which SlotsToCoeffs has no more use for.
     """
     model = cost_model(boot.parameters, machine)
     parts = [placement.parts for placement in layouts.placements]
-    count = boot.user_levels + 2
-    costs = np.zeros((program.value_count, count))
-    for level in range(count):
-        levels = [boot.input_level + level] * program.value_count
-        costs[1:, level] = layer_costs(program, lowered, levels, parts, model)
+    costs = np.zeros((program.value_count, boot.output_level + 2))
+    for level in range(costs.shape[1]):
+        costs[1:, level] = layer_costs(program, lowered, [level] * program.value_count, parts, model)
         for index, op in enumerate(program.operations):
-            most = boot.user_levels - (0 if isinstance(op, Affine) else op.depth)
-            if level > most:
+            free = isinstance(op, Affine) or op.depth == 0
+            most = boot.output_level - (0 if free else op.depth)
+            if level > most or (level < boot.input_level and not free):
                 costs[index + 1, level] = np.inf
     return LevelGraph(
         reads=((), *(op.reads for op in program.operations)),
         depths=(0, *(op.depth for op in program.operations)),
         costs=costs,
         bootstraps=_bootstrap_costs(layouts, boot, bootstrap_time(boot, machine).total),
-        refreshed=boot.user_levels,
+        start=boot.input_level,
+        refreshed=boot.output_level,
     )
 
 
@@ -191,5 +192,4 @@ def _placed(
         )
         for value in sorted(choice.bootstrapped)
     )
-    levels = tuple(boot.input_level + level for level in choice.levels)
-    return BootstrappedProgram(program, boot, layouts, lowered, levels, bootstraps, choice.cost)
+    return BootstrappedProgram(program, boot, layouts, lowered, choice.levels, bootstraps, choice.cost)
