@@ -31,7 +31,8 @@ from hetorch.params.bootstrap_set import BootstrapSet, standard_bootstrap_set
 from hetorch.quantities import count_text, time_text
 
 SLOTS = (1 << 14, 1 << 15)
-"""Numbers of slots that are tried for a bootstrap. With fewer, it is faster and has fewer keys."""
+"""Numbers of slots that are tried for a ciphertext and its bootstrap. With fewer, values repeat along the slots of the
+ring; a bootstrap is faster and has fewer keys, and larger values take more ciphertexts."""
 USUAL_USER_LEVELS = 8
 """Levels between two bootstraps for which layouts are chosen."""
 MAP_LEVEL = 1
@@ -73,18 +74,19 @@ def place_bootstraps(program: TensorProgram, machine: Machine) -> BootstrappedPr
     Raises:
         InfeasibleError: an operation takes more levels than any bootstrap leaves, or there are no layouts.
     """
-    usual = standard_bootstrap_set(user_levels=USUAL_USER_LEVELS)
-    layouts, lowered = _layouts(program, usual, machine)
     best: BootstrappedProgram | None = None
     problem: InfeasibleError | None = None
-    for boot in bootstrap_sets(max(op.depth for op in program.operations)):
-        try:
-            placed = _placed(program, boot, layouts, lowered, machine)
-        except InfeasibleError as error:
-            problem = error
-            continue
-        if best is None or placed.seconds < best.seconds:
-            best = placed
+    deepest = max(op.depth for op in program.operations)
+    for slots in SLOTS:
+        layouts, lowered = _layouts(program, standard_bootstrap_set(slots, USUAL_USER_LEVELS), machine)
+        for boot in bootstrap_sets(slots, deepest):
+            try:
+                placed = _placed(program, boot, layouts, lowered, machine)
+            except InfeasibleError as error:
+                problem = error
+                continue
+            if best is None or placed.seconds < best.seconds:
+                best = placed
     if best is None:
         raise problem or InfeasibleError(
             "an operation takes more levels than any bootstrap leaves; use a lower activation_degree="
@@ -108,16 +110,15 @@ def bootstrap_sentences(placed: BootstrappedProgram) -> tuple[str, ...]:
     )
 
 
-def bootstrap_sets(least_levels: int) -> Iterator[BootstrapSet]:
-    """Yield the sets to try: every number of slots, and of user levels from `least_levels` to the security bound."""
-    for slots in SLOTS:
-        levels = max(1, least_levels)
-        while True:
-            try:
-                yield standard_bootstrap_set(slots, levels)
-            except SecurityError:
-                break
-            levels += 1
+def bootstrap_sets(slots: int, least_levels: int) -> Iterator[BootstrapSet]:
+    """Yield the sets to try for a number of slots, from `least_levels` user levels up to the security bound."""
+    levels = max(1, least_levels)
+    while True:
+        try:
+            yield standard_bootstrap_set(slots, levels)
+        except SecurityError:
+            return
+        levels += 1
 
 
 def level_graph(
@@ -147,19 +148,15 @@ def level_graph(
         reads=((), *(op.reads for op in program.operations)),
         depths=(0, *(op.depth for op in program.operations)),
         costs=costs,
-        bootstraps=_bootstrap_costs(layouts, boot, bootstrap_time(boot, machine).total),
+        bootstraps=_bootstrap_costs(layouts, bootstrap_time(boot, machine).total),
         start=boot.input_level,
         refreshed=boot.output_level,
     )
 
 
-def _bootstrap_costs(layouts: Layouts, boot: BootstrapSet, seconds: float) -> Array:
-    """Return the seconds to bootstrap each value; infinity for the fresh input, and for values that do not repeat after
-    boot.slots."""
-    costs = [
-        seconds * placement.parts if placement.period <= boot.slots else np.inf
-        for placement in layouts.placements
-    ]
+def _bootstrap_costs(layouts: Layouts, seconds: float) -> Array:
+    """Return the seconds to bootstrap each value; infinity for the fresh input."""
+    costs = [seconds * placement.parts for placement in layouts.placements]
     costs[0] = np.inf
     return np.array(costs)
 
@@ -167,11 +164,12 @@ def _bootstrap_costs(layouts: Layouts, boot: BootstrapSet, seconds: float) -> Ar
 def _layouts(
     program: TensorProgram, boot: BootstrapSet, machine: Machine
 ) -> tuple[Layouts, dict[int, MapOutline]]:
+    """Return layouts whose values repeat after boot.slots, and the outlines of the maps; unused slots hold zero."""
     model = cost_model(boot.parameters, machine)
     levels = (boot.input_level + MAP_LEVEL,) * program.value_count
-    positions, memo = boot.parameters.slot_count, MapMemo()
-    layouts = choose_layouts(program, levels, positions, model, row_packing=False, memo=memo)
-    return layouts, outlines(program, levels, layouts, positions, model, memo)
+    memo = MapMemo()
+    layouts = choose_layouts(program, levels, boot.slots, model, row_packing=False, memo=memo)
+    return layouts, outlines(program, levels, layouts, boot.slots, model, memo)
 
 
 def _placed(
