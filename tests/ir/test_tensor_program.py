@@ -16,6 +16,7 @@ from hetorch.ir.tensor_program import (
     Activation,
     Add,
     Affine,
+    Bootstrap,
     Chebyshev,
     Multiply,
     TensorOp,
@@ -37,6 +38,8 @@ CASES: dict[type[TensorOp], tuple[TensorOp, int, np.ndarray[tuple[int, ...], np.
     Chebyshev: (Chebyshev(0, (0.5, 0.0, 0.25), (3,), "even", "silu"), 2, 0.5 + 0.25 * (2 * X * X - 1)),
     Add: (Add(0, 1, (3,), "sum"), 0, X + Y),
     Multiply: (Multiply(0, 1, (3,), "gate"), 1, X * Y),
+    # The sine of a modulus of 256 times the bound.
+    Bootstrap: (Bootstrap(0, 0.5, (3,), "refresh"), 0, 128 / (2 * np.pi) * np.sin(2 * np.pi * X / 128)),
 }
 
 
@@ -72,6 +75,7 @@ def program(*operations: TensorOp) -> TensorProgram:
 
 
 BROKEN = {
+    "a bound above 0": program(Bootstrap(0, 0.0, (3,), "refresh")),
     "reads 1": program(Add(0, 1, (3,), "sum")),
     "do not map 3 to 2": program(replace(AFFINE, shape=(2,))),
     "NaN or infinite": program(replace(AFFINE, bias=np.full(3, np.nan))),

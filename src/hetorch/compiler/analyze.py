@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from hetorch.compiler.activations.approximate_activations import nearest_network
-from hetorch.compiler.activations.approximated import Fit
-from hetorch.compiler.activations.most_levels import levels_that_fit
+from hetorch.compiler.activations.approximated import Approximated, Fit
+from hetorch.compiler.activations.most_levels import levels_that_fit, levels_with_bootstraps
 from hetorch.compiler.activations.notes import sentences
-from hetorch.compiler.frontend.capture import capture
+from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
+from hetorch.compiler.costs.machine import load_machine
+from hetorch.compiler.frontend.capture import Captured, capture
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.option_help import signature_with_options
 from hetorch.compiler.options import ANALYSIS_OPTIONS, CompileOptions
@@ -20,7 +22,9 @@ from hetorch.compiler.passes.balance_sums import balance_sums
 from hetorch.compiler.passes.drop_pruned import drop_pruned
 from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
-from hetorch.errors import HetorchError, UnsupportedModelError
+from hetorch.compiler.passes.share_maps import share_maps
+from hetorch.compiler.search.place_bootstraps import bootstrap_sentences, place_bootstraps
+from hetorch.errors import HetorchError, InfeasibleError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.tensor_program import POLYNOMIAL, TensorProgram
 from hetorch.progress import Progress, ProgressOption, reporting
@@ -69,29 +73,28 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
     exact = Analysis(captured.name, captured.rows, "", captured.notes)
     tell("approximate activations over calibrated ranges", 0.4)
     try:
-        approximated = nearest_network(
-            fuse_affine(gather_polynomials(captured.program)),
-            captured.inputs,
-            captured.outputs,
-            chosen,
-            lambda share: tell("approximate activations over calibrated ranges", 0.4 + 0.5 * share),
-            heads=captured.interface.row_shapes,
-        )
+        approximated = _nearest(captured, chosen, tell)
     except HetorchError as error:
         return replace(exact, problem="; ".join(filter(None, (str(error), uneven_inputs(captured.inputs)))))
     tell("count levels", 0.9)
-    levels = _least_levels(approximated.program)
+    program = _shallowest(approximated.program)
+    levels = assign_levels(program)[0]
     refused = approximated.refusal or (approximated.shortfall if chosen.strict else "")
     if refused:
         refused = "; ".join(filter(None, (refused, uneven_inputs(captured.inputs))))
+    too_deep = _too_deep(levels, chosen)
+    bootstraps: tuple[str, ...] = ()
+    if too_deep:
+        too_deep, bootstraps = _bootstrapped(program, too_deep, chosen)
     return replace(
         exact,
         rows=_with_fits(captured.rows, approximated.fits),
-        problem="; ".join(filter(None, (refused, _too_deep(levels, chosen)))),
+        problem="; ".join(filter(None, (refused, too_deep))),
         notes=(
             *captured.notes,
             *sentences(approximated),
             f"{count_text(levels, 'level')}: multiplications one after the other",
+            *bootstraps,
         ),
         error=approximated.error,
         agreement=approximated.agreement,
@@ -101,12 +104,38 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
 analyze.__signature__ = signature_with_options(analyze, ANALYSIS_OPTIONS)  # type: ignore[attr-defined]
 
 
-def _least_levels(program: TensorProgram) -> int:
-    """Return the least number of levels over the ways in which hetorch.compile fuses affine runs."""
-    return min(
-        assign_levels(drop_pruned(balance_sums(fuse_affine(program, growth))).program)[0]
-        for growth in GROWTHS
+def _nearest(captured: Captured, options: CompileOptions, tell: Progress) -> Approximated:
+    """Return the network of polynomials that is nearest to the model, with bootstraps if it needs them."""
+    fused = fuse_affine(gather_polynomials(captured.program))
+    return nearest_network(
+        fused,
+        captured.inputs,
+        captured.outputs,
+        options,
+        lambda share: tell("approximate activations over calibrated ranges", 0.4 + 0.5 * share),
+        heads=captured.interface.row_shapes,
+        levels=None if bootstrap_refusal(options) else levels_with_bootstraps(fused, options),
     )
+
+
+def _shallowest(program: TensorProgram) -> TensorProgram:
+    """Return the program as hetorch.compile fuses and prunes it, in the way that takes the fewest levels."""
+    ways = [drop_pruned(balance_sums(share_maps(fuse_affine(program, growth)))).program for growth in GROWTHS]
+    return min(ways, key=lambda way: assign_levels(way)[0])
+
+
+def _bootstrapped(
+    program: TensorProgram, too_deep: str, options: CompileOptions
+) -> tuple[str, tuple[str, ...]]:
+    """Return why a program that is too deep for a ring cannot be compiled, and sentences on its bootstraps."""
+    refused = bootstrap_refusal(options)
+    if refused:
+        return f"{too_deep}; it is not bootstrapped: {refused}", ()
+    try:
+        placed = place_bootstraps(program, load_machine())
+    except InfeasibleError as error:
+        return f"{too_deep}; it is not bootstrapped: {error}", ()
+    return f"{too_deep}; hetorch.compile does not place bootstraps yet", bootstrap_sentences(placed)
 
 
 def _too_deep(levels: int, options: CompileOptions) -> str:

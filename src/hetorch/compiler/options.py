@@ -154,6 +154,7 @@ def _flag(help: str) -> Any:
 Ranges = Literal["calibrated", "interval"]
 Objective = Literal["latency", "throughput"]
 Weights = Literal["clear", "encrypted"]
+Bootstrap = Literal["auto", "never"]
 
 
 ELSEWHERE: Mapping[str, str] = MappingProxyType(
@@ -292,6 +293,11 @@ class CompileOptions(BaseModel):
         f"Engine that must be able to run the plan ({', '.join(known.name for known in BACKENDS)}); "
         f"{NATIVE.name} always can.",
     )
+    bootstrap: Bootstrap = _one_of(
+        get_args(Bootstrap),
+        "auto: values of a network that has more levels than a ring are bootstrapped, where the run is then fastest. "
+        "never: the levels of the ring must do.",
+    )
     key_limit: Size | None = _option(
         None,
         'a whole number of bytes, at least 1, or text such as "800MB"',
@@ -357,9 +363,11 @@ ONE_VALUE = ("name", "outputs")
 """Options that a sweep has one value of: another one would be another network."""
 ANALYSIS_OPTIONS = (
     "outputs",
+    "bootstrap",
     *(name for name in CompileOptions.model_fields if name.startswith("activation_") or name == "strict"),
 )
-"""Names of the options that decide about outputs and activations, and so about the result of hetorch.analyze."""
+"""Names of the options that decide about outputs, activations and bootstraps, and so about the result of
+hetorch.analyze."""
 
 
 def expected(name: str) -> str:

@@ -40,6 +40,7 @@ class Backend(Generic[E, C]):
         bootstraps               True if plans may bootstrap (BootstrappingEngine)
 
     The compiler uses:
+        bootstraps               True if plans may bootstrap
         largest_ring             largest ring degree that a plan may have
         digit_size               number of primes in a key-switching digit; None if the compiler chooses
         special_prime_count      number of primes of P; None if the compiler chooses

@@ -14,6 +14,7 @@ from scipy import sparse
 from hetorch.engine.polynomial import polynomial_depth
 from hetorch.errors import PlanFormatError
 from hetorch.ir.activations import ACTIVATIONS
+from hetorch.params.bootstrap_set import MESSAGE_RATIO
 
 Array = NDArray[np.float64]
 
@@ -227,7 +228,36 @@ class Multiply(_OfTwoValues):
         return values[self.a] * values[self.b]
 
 
-TensorOp = Affine | Activation | Chebyshev | Add | Multiply
+@dataclass(frozen=True, slots=True)
+class Bootstrap(_OfOneValue):
+    """The input at a high level, as a sine that stands for the identity: values up to `bound` keep within 1e-4 of it.
+
+    Unlike that of other operations, its result is at a higher level than its input.
+    """
+
+    input: int
+    bound: float
+    shape: tuple[int, ...]
+    name: str
+
+    @property
+    def depth(self) -> int:
+        return 0
+
+    def renumbered(self, number: Mapping[int, int]) -> Bootstrap:
+        return replace(self, input=number[self.input])
+
+    def problem(self, sizes: Sequence[int]) -> str | None:
+        if not (self.bound > 0 and math.isfinite(self.bound)):
+            return f"a bootstrap needs a bound above 0, got {self.bound}"
+        return _element_wise(self.shape, sizes)
+
+    def evaluate(self, values: Sequence[Array] | Mapping[int, Array]) -> Array:
+        period = self.bound * MESSAGE_RATIO
+        return np.asarray(np.sin(values[self.input] * (2 * np.pi / period)) * (period / (2 * np.pi)))
+
+
+TensorOp = Affine | Activation | Chebyshev | Add | Multiply | Bootstrap
 """An operation of a TensorProgram.
 
 Each class has `reads` (the values that it reads), `depth` (the number of levels that it uses), `renumbered` (the same

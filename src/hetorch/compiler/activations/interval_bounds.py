@@ -12,7 +12,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from hetorch.ir.tensor_program import Activation, Add, Affine, Chebyshev, Multiply, TensorOp
+from hetorch.ir.tensor_program import Activation, Add, Affine, Bootstrap, Chebyshev, Multiply, TensorOp
 
 Array = NDArray[np.float64]
 
@@ -54,6 +54,8 @@ def bounds_after(op: TensorOp, known: list[Interval]) -> Interval:
             share = np.linspace(0.0, 1.0, 65)[:, None]
             values = op.apply(before.low + share * (before.high - before.low))
             return Interval(np.min(values, axis=0), np.max(values, axis=0))
+        case Bootstrap():
+            raise AssertionError("bootstraps are placed after activations are approximated")
 
 
 def _polynomial(op: Chebyshev, before: Interval) -> Interval:

@@ -1,8 +1,12 @@
-"""The number of levels that a network may have: those that the largest ring has bits for."""
+"""The number of levels that a network may have: those that the largest ring has bits for, or more with bootstraps."""
 
 from __future__ import annotations
 
-from hetorch.compiler.options import CompileOptions
+from hetorch.compiler.activations.longest_path import longest_path
+from hetorch.compiler.activations.time_of_degrees import USUAL_DEPTH
+from hetorch.compiler.options import MOST_DEGREE, CompileOptions
+from hetorch.engine.polynomial import polynomial_depth
+from hetorch.ir.tensor_program import Activation, TensorProgram
 from hetorch.params import Security, max_log2_qp
 
 LEVEL_BITS, LEAST_LEVEL_BITS = 32, 28
@@ -20,6 +24,18 @@ def most_levels(options: CompileOptions) -> int:
 def levels_that_fit(options: CompileOptions) -> int:
     """Return a number of levels beyond which no parameters can be expected under the options."""
     return _levels(options, options.scale_bits or LEAST_LEVEL_BITS)
+
+
+def levels_with_bootstraps(program: TensorProgram, options: CompileOptions) -> int:
+    """Return the most levels that the search for degrees may use if values can be bootstrapped.
+
+    A network that fits a ring with polynomials of usual degrees is kept in one; a deeper one may have any degrees.
+    """
+    activations = sum(isinstance(op, Activation) for op in program.operations)
+    most = most_levels(options)
+    if longest_path(program, [USUAL_DEPTH] * activations) <= most:
+        return most
+    return longest_path(program, [polynomial_depth(MOST_DEGREE)] * activations)
 
 
 def _levels(options: CompileOptions, level_bits: int) -> int:

@@ -8,7 +8,16 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from hetorch.ir.tensor_program import Activation, Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
+from hetorch.ir.tensor_program import (
+    Activation,
+    Add,
+    Affine,
+    Bootstrap,
+    Chebyshev,
+    Multiply,
+    TensorOp,
+    TensorProgram,
+)
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -79,6 +88,8 @@ def _passed_back(op: TensorOp, gradient: Array, values: Sequence[Array]) -> list
             return [(op.input, gradient * slope[:, None, :])]
         case Activation():
             return [(op.input, gradient * _slope(op, values[op.input])[:, None, :])]
+        case Bootstrap():
+            raise AssertionError("bootstraps are placed after activations are approximated")
 
 
 def _slope(op: Activation, x: Array) -> Array:

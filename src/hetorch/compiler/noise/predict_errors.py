@@ -22,7 +22,7 @@ from hetorch.compiler.noise.sensitivity import Sensitivity
 from hetorch.compiler.packing.lower import MapOutline
 from hetorch.engine.noise import NoiseModel
 from hetorch.engine.polynomial_noise import polynomial_noise
-from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorProgram
+from hetorch.ir.tensor_program import Add, Affine, Bootstrap, Chebyshev, Multiply, TensorProgram
 
 
 def predict_errors(
@@ -37,6 +37,7 @@ def predict_errors(
     encrypted: bool = False,
     least: bool = False,
     modulus_chain: Sequence[int] | None = None,
+    bootstrap_noise: float = 0.0,
 ) -> tuple[tuple[float, ...], float]:
     """Predict the encryption errors, in units of the outputs.
 
@@ -52,12 +53,14 @@ def predict_errors(
             and the sum of each giant step is relinearised.
         least: True for a lower bound of the prediction, which takes all sums as sums over many slots.
         modulus_chain: the primes, for polynomials, which square the distance between a prime and the scale.
+        bootstrap_noise: the standard deviation that a bootstrap adds, relative to its bound.
 
     Returns:
         For each value, a bound of the error that its own noise adds to the worst output; and a bound of the sum of all.
     """
     rules = OwnNoise(
-        program, lowered, levels, scales, model, sensitivity, prime_bits, encrypted, modulus_chain
+        *(program, lowered, levels, scales, model, sensitivity, prime_bits),
+        *(encrypted, modulus_chain, bootstrap_noise),
     )
     noises = _noises(rules, least)
     return tuple(bound(share) for share in noises), bound([noise for share in noises for noise in share])
@@ -109,6 +112,7 @@ class OwnNoise:
     prime_bits: float
     encrypted: bool = False
     modulus_chain: Sequence[int] | None = None
+    bootstrap_noise: float = 0.0
 
     def of(self, value: int) -> tuple[float, float]:
         """Return the variances of the noise that the operation of `value` adds.
@@ -127,6 +131,8 @@ class OwnNoise:
                 return self.model.rounding() ** 2 + switch**2, 0.0
             case Chebyshev():
                 return self._polynomial(value, op), 0.0
+            case Bootstrap():
+                return (self.bootstrap_noise * op.bound * self.scales[value]) ** 2, 0.0
             case _:
                 return 0.0, 0.0
 
@@ -182,7 +188,7 @@ def _elements_a_slot(program: TensorProgram, lowered: Mapping[int, MapOutline]) 
                 parts[value] = lowered[value - 1].transform.output_count
             case Add(a=a, b=b) | Multiply(a=a, b=b):
                 parts[value] = max(parts[a], parts[b])
-            case Chebyshev(input=source):
+            case Chebyshev(input=source) | Bootstrap(input=source):
                 parts[value] = parts[source]
     rotating = [index for index, maps in lowered.items() if maps.babies or maps.giants or maps.folds]
     last = max(rotating, default=-1)

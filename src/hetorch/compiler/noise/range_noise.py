@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from hetorch.compiler.activations.polynomial_growth import LEAST_REACH
-from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
+from hetorch.ir.tensor_program import Add, Affine, Bootstrap, Chebyshev, Multiply, TensorOp, TensorProgram
 
 Array = NDArray[np.float64]
 
@@ -112,6 +112,8 @@ def _passed_on(op: TensorOp, variances: Mapping[int, Array], samples: Sequence[A
         case Chebyshev():
             slopes = chebyshev.chebval(samples[op.input], chebyshev.chebder(op.coefficients))
             return np.asarray(np.max(slopes**2, axis=0)[:, None] * variances[op.input])
+        case Bootstrap():
+            return variances[op.input]
         case _:
             raise AssertionError("activations are approximated before this pass")
 

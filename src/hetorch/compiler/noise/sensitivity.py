@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.noise.noise_tail_bounds import Noise
 from hetorch.compiler.noise.range_noise import RangeGains, measure_range_gains
-from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply, TensorOp, TensorProgram
+from hetorch.ir.tensor_program import Add, Affine, Bootstrap, Chebyshev, Multiply, TensorOp, TensorProgram
 
 Array = NDArray[np.float64]
 
@@ -132,6 +132,8 @@ def _passed_back(op: TensorOp, gradient: Array, samples: Sequence[Array]) -> lis
         case Chebyshev():
             slope = chebyshev.chebval(samples[op.input], chebyshev.chebder(op.coefficients))
             return [(op.input, gradient * slope[:, None, :])]
+        case Bootstrap():
+            return [(op.input, gradient)]
         case _:
             raise AssertionError("activations are approximated before this pass")
 

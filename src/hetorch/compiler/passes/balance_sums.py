@@ -3,9 +3,9 @@
 *Assumes* a program without activations.
 *Ensures* that is_free holds for an operand of every Add; the function stays the same.
 
-The scale of the result of an affine map or a polynomial is free, unless other operations read the value too. The scale
-of a product is not free (s_a s_b / q). If neither operand of a sum is free, an identity map is put before the one with
-levels to spare.
+The scale of the result of an affine map, a polynomial or a bootstrap is free, unless other operations read the value
+too. The scale of a product is not free (s_a s_b / q). If neither operand of a sum is free, an identity map is put
+before the one with levels to spare.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scipy import sparse
 from hetorch.ir.tensor_program import (
     Add,
     Affine,
+    Bootstrap,
     Chebyshev,
     TensorOp,
     TensorProgram,
@@ -32,7 +33,11 @@ def is_free(program: TensorProgram, consumers: list[list[int]], value: int) -> b
     if value == 0:
         return False
     producer = program.operations[value - 1]
-    return isinstance(producer, Affine | Chebyshev) and len(consumers[value]) == 1 and value != program.output
+    return (
+        isinstance(producer, Affine | Chebyshev | Bootstrap)
+        and len(consumers[value]) == 1
+        and value != program.output
+    )
 
 
 def balance_sums(program: TensorProgram) -> TensorProgram:

@@ -85,7 +85,7 @@ def _pack(candidate: Candidate, request: Request, memo: Memo) -> Packed | Infeas
             layouts = choose_layouts(
                 program, variant.levels, positions, model, row_packing=False, memo=memo.maps
             )
-        lowered = _outlines(program, variant.levels, layouts, positions, model, memo.maps)
+        lowered = outlines(program, variant.levels, layouts, positions, model, memo.maps)
     except InfeasibleError as error:
         return Infeasible(candidate, Limit.LAYOUTS, detail=str(error))
     keys = keys_of_maps(
@@ -100,7 +100,7 @@ def _pack(candidate: Candidate, request: Request, memo: Memo) -> Packed | Infeas
     return Packed(layouts, LoweredVariant(variant, lowered, sensitivity), keys)
 
 
-def _outlines(
+def outlines(
     program: TensorProgram,
     levels: tuple[int, ...],
     layouts: Layouts,
@@ -108,6 +108,7 @@ def _outlines(
     model: CostModel,
     maps: MapMemo,
 ) -> dict[int, MapOutline]:
+    """Return the outlines of the affine maps between these placements, by index of operation."""
     placements = layouts.placements
     placed = {}
     for index, op in enumerate(program.operations):

@@ -9,7 +9,7 @@ import numpy as np
 from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.lower import MapOutline
-from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
+from hetorch.ir.tensor_program import Affine, Bootstrap, Chebyshev, Multiply, TensorProgram
 from hetorch.params import ParameterSet
 
 
@@ -25,6 +25,7 @@ def layer_costs(
     levels: Sequence[int],
     parts: Sequence[int],
     model: CostModel,
+    bootstrap_seconds: float = 0.0,
 ) -> list[float]:
     """Return the predicted seconds of each operation.
 
@@ -34,6 +35,7 @@ def layer_costs(
         levels: one per value.
         parts: the number of ciphertexts of each value.
         model: predicts times.
+        bootstrap_seconds: the time of a bootstrap of one ciphertext.
     """
     costs = []
     for index, op in enumerate(program.operations):
@@ -56,6 +58,8 @@ def layer_costs(
                 cost = count * model.multiply(level + 1)
             case Chebyshev():
                 cost = count * model.polynomial(level + op.depth, op.coefficients)
+            case Bootstrap():
+                cost = count * bootstrap_seconds
             case _:
                 cost = count * model.add(level)
         costs.append(cost)

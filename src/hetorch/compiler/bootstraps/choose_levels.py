@@ -1,0 +1,49 @@
+"""The choice of levels and bootstraps with the least time, over all choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hetorch.compiler.bootstraps.eliminate import Table, minimise
+from hetorch.compiler.bootstraps.level_graph import LevelGraph
+from hetorch.errors import InfeasibleError
+
+
+@dataclass(frozen=True, slots=True)
+class LevelChoice:
+    """The level at which each value is made, the values that are bootstrapped, and the seconds of the whole."""
+
+    levels: tuple[int, ...]
+    bootstrapped: frozenset[int]
+    cost: float
+
+
+def choose_levels(graph: LevelGraph) -> LevelChoice:
+    """Return the choice of least time.
+
+    A value has a state for each level, and a last one: made at graph.start and bootstrapped. Costs do not fall with the
+    level, so no other level is cheaper for a value that is bootstrapped.
+
+    Raises:
+        InfeasibleError: an operation takes more levels than there are, or branches are too entangled.
+    """
+    count = graph.level_count
+    made = np.array([*range(count), graph.start])
+    available = np.array([*range(count), graph.refreshed])
+    tables = []
+    for value in range(graph.value_count):
+        own = graph.costs[value][made]
+        own[-1] += graph.bootstraps[value]
+        tables.append(Table((value,), own))
+        for source in dict.fromkeys(graph.reads[value]):
+            reaches = made[None, :] + graph.depths[value] <= available[:, None]
+            tables.append(Table((source, value), np.where(reaches, 0.0, np.inf)))
+    states, cost = minimise([count + 1] * graph.value_count, tables)
+    if not np.isfinite(cost):
+        raise InfeasibleError(
+            f"an operation takes more levels than the {graph.refreshed - graph.start} that a bootstrap leaves"
+        )
+    levels = tuple(int(made[state]) for state in states)
+    return LevelChoice(levels, frozenset(v for v, state in enumerate(states) if state == count), cost)

@@ -1,0 +1,27 @@
+"""The reason why a network cannot be bootstrapped under the options."""
+
+from __future__ import annotations
+
+from hetorch.compiler.options import LARGEST_RING, CompileOptions
+from hetorch.params import Security
+
+
+def bootstrap_refusal(options: CompileOptions) -> str:
+    """Return the option that rules out bootstraps; empty if there is none.
+
+    The sets of parameters for bootstrapping are for the largest ring and 128 bits of security, where the security table
+    has a row for the sparse secret.
+    """
+    if options.bootstrap == "never":
+        return 'bootstrap="never"'
+    if not options.backend.bootstraps:
+        return f'engine="{options.engine}" cannot bootstrap'
+    if options.security is not Security.CLASSICAL_128:
+        return f'security="{options.security.value}", and the sparse secret has a bound at 128 bits only'
+    if options.ring_degree not in (None, LARGEST_RING):
+        return f"ring_degree={options.ring_degree}, and bootstrapping takes {LARGEST_RING}"
+    if options.encrypted_weights:
+        return 'weights="encrypted"'
+    if options.objective == "throughput":
+        return 'objective="throughput"'
+    return ""
