@@ -129,9 +129,7 @@ class Aggregator:
         if self.step is not Kind.ROUND_SHARE:
             return [load_signed(self.roster, self.step, self.identifier, data)]
         count = self.roster.party_count - 1
-        shares = load_signed_bundle(
-            self.roster, self.step, self.identifier, data, range(count, count + 1)
-        )
+        shares = load_signed_bundle(self.roster, self.step, self.identifier, data, range(count, count + 1))
         if len({share.sender for share in shares}) != 1:
             raise WireError("the message holds shares of several parties; each sends its own")
         return sorted(shares, key=lambda share: share.recipient)
@@ -153,11 +151,17 @@ class Aggregator:
             # A party's shares are in the order of their recipients, without itself.
             return {
                 party: self._bundle(
-                    [shares[party - (party > sender)] for sender, shares in self.received.items() if sender != party]
+                    [
+                        shares[party - (party > sender)]
+                        for sender, shares in self.received.items()
+                        if sender != party
+                    ]
                 )
                 for party in recipients
             }
-        bundle = self._bundle([message for party in sorted(self.received) for message in self.received[party]])
+        bundle = self._bundle(
+            [message for party in sorted(self.received) for message in self.received[party]]
+        )
         return dict.fromkeys(recipients, bundle)
 
     def _bundle(self, messages: list[bytes]) -> bytes:

@@ -17,8 +17,8 @@ for ternary secrets, which are easier to find than Gaussian ones, and errors of 
 
 **Room.** Gaussian numbers are at most ERROR_BOUND in size, so the errors of n parties add up to at most
 n ERROR_BOUND. D is the smallest power of two above three times that: rounding removes the errors, and the sum is exact;
-a uniform number passes for one with such an error with a probability below 2/3. The integers of one party are at most L with n (D L + ERROR_BOUND) < q / 2. For 100 parties D = 2^14 and L > 2^23; for 4
-D = 2^9 and L > 2^32.
+a uniform number passes for one with such an error with a probability below 2/3. The integers of one party are at most L
+with n (D L + ERROR_BOUND) < q / 2. For 100 parties D = 2^14 and L > 2^23; for 4 D = 2^9 and L > 2^32.
 """
 
 from __future__ import annotations

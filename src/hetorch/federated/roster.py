@@ -84,10 +84,14 @@ class Roster:
             raise InputError("the bound of an array is a finite number above 0")
         if not 1 <= self.most_samples <= self.largest_integer:
             raise InputError(f"most_samples must be 1 to {self.largest_integer}, got {self.most_samples}")
-        if not 0 <= self.noise < math.inf or (self.most_norm is not None and not 0 < self.most_norm < math.inf):
+        if not 0 <= self.noise < math.inf or (
+            self.most_norm is not None and not 0 < self.most_norm < math.inf
+        ):
             raise InputError("noise must be a finite number from 0, and most_norm one above 0")
         if self.block_count > MOST_BLOCKS:
-            raise InputError(f"an update has at most {MOST_BLOCKS * RING_DEGREE} weights, got {self.weight_count}")
+            raise InputError(
+                f"an update has at most {MOST_BLOCKS * RING_DEGREE} weights, got {self.weight_count}"
+            )
 
     @classmethod
     def arrays_of(

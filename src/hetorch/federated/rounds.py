@@ -51,7 +51,9 @@ def load_list(roster: Roster, data: bytes | memoryview) -> tuple[int, ...]:
     """Parse a list of parties from outside; WireError if it names one that is not in the roster."""
     bits = int.from_bytes(data, "little")
     if bits >> roster.party_count:
-        raise WireError(f"the list of contributors names a party beyond the {roster.party_count} of the roster")
+        raise WireError(
+            f"the list of contributors names a party beyond the {roster.party_count} of the roster"
+        )
     return tuple(party for party in range(roster.party_count) if bits >> party & 1)
 
 
@@ -77,10 +79,14 @@ def agreement(contributors: bytes, commitments: Mapping[int, bytes], total_diges
 def check_signature(roster: Roster, message: RoundMessage) -> RoundMessage:
     """Return a message of a party; WireError unless its sender and recipient exist and the sender signed it."""
     if message.sender >= roster.party_count:
-        raise WireError(f"the message names the sender {message.sender}, the roster has {roster.party_count} parties")
+        raise WireError(
+            f"the message names the sender {message.sender}, the roster has {roster.party_count} parties"
+        )
     expected = range(roster.party_count) if message.kind is Kind.ROUND_SHARE else (EVERYONE,)
     if message.recipient not in expected or message.recipient == message.sender:
-        raise WireError(f"party {message.sender} sent a message to {message.recipient}, which no party awaits")
+        raise WireError(
+            f"party {message.sender} sent a message to {message.recipient}, which no party awaits"
+        )
     try:
         key = Ed25519PublicKey.from_public_bytes(roster.identities[message.sender])
         key.verify(bytes(message.signature), message.signed_bytes())

@@ -38,7 +38,9 @@ class RoundMessage:
     def signed_bytes(self) -> bytes:
         """Return the bytes that the sender signs: everything but the signature, the content by its SHA-256."""
         head = struct.pack("<H", self.kind) + self.roster + self.round_id
-        return _DOMAIN + head + _ROUTE.pack(self.sender, self.recipient) + hashlib.sha256(self.content).digest()
+        return (
+            _DOMAIN + head + _ROUTE.pack(self.sender, self.recipient) + hashlib.sha256(self.content).digest()
+        )
 
     def dump(self) -> bytes:
         """Encode the message."""

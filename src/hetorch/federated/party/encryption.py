@@ -65,7 +65,9 @@ def encrypt(
 
 def tag_of(packed: bytes | memoryview, tag_key: TagKey) -> Tag:
     """Return the tag of a packed ciphertext or sum; WireError if it is malformed."""
-    return add_tags([tag_key.part(unpack(piece), index * CHUNK) for index, piece in enumerate(_pieces(packed))])
+    return add_tags(
+        [tag_key.part(unpack(piece), index * CHUNK) for index, piece in enumerate(_pieces(packed))]
+    )
 
 
 def decrypt(

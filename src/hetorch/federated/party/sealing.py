@@ -21,7 +21,9 @@ from hetorch.errors import WireError
 SHARE_NONCE, TAG_NONCE, OPENING_NONCE = (number.to_bytes(12, "little") for number in range(3))
 
 
-def pair_key(private: X25519PrivateKey, public: bytes, identifier: bytes, sender: int, recipient: int) -> bytes:
+def pair_key(
+    private: X25519PrivateKey, public: bytes, identifier: bytes, sender: int, recipient: int
+) -> bytes:
     """Return the key of the messages from one party to another in this round.
 
     Args:
@@ -54,4 +56,6 @@ def unseal(key: bytes, nonce: bytes, sealed: bytes, identifier: bytes, sender: i
     try:
         return ChaCha20Poly1305(key).decrypt(nonce, sealed, identifier)
     except InvalidTag:
-        raise WireError(f"what party {sender} sealed was changed, or sealed for another round or party") from None
+        raise WireError(
+            f"what party {sender} sealed was changed, or sealed for another round or party"
+        ) from None

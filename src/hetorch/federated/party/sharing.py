@@ -17,7 +17,7 @@ _UNIFORM_BYTES = 16
 
 
 def deal(secret: Residues, threshold: int, party_count: int, seed: bytes) -> list[Residues]:
-    """Return a share of `secret` (N,) for each party, in their order; `seed` (32 secret bytes) is used for this alone."""
+    """Return a share of `secret` (N,) for each party, in their order; `seed`: 32 secret bytes for this alone."""
     random = keystream(seed, (threshold - 1) * RING_DEGREE * _UNIFORM_BYTES, domain=b"federated shares")
     coefficients = uniform(random).reshape(threshold - 1, RING_DEGREE)
     wipe(random)

@@ -107,9 +107,7 @@ class _Place:
 
     def message(self, kind: Kind, content: bytes, recipient: int = EVERYONE) -> bytes:
         """Return a signed message of this party."""
-        message = RoundMessage(
-            kind, self.roster.digest, self.identifier, self.index, recipient, content
-        )
+        message = RoundMessage(kind, self.roster.digest, self.identifier, self.index, recipient, content)
         return self.party.identity.sign(message).dump()
 
     def bundle(self, kind: Kind, data: bytes, fewest: int, most: int) -> list[RoundMessage]:
@@ -142,9 +140,7 @@ class AwaitingKeys:
                 for other in keys
                 if other != index
             }
-            opening = {
-                other: pair_key(self._key, keys[other], identifier, other, index) for other in sealing
-            }
+            opening = {other: pair_key(self._key, keys[other], identifier, other, index) for other in sealing}
         seed, own_key = random_seed(), random_seed()
         secret = gaussian(seed, 1, domain=b"federated secret")[0]
         residues = reduce_signed(secret)
@@ -183,7 +179,9 @@ class AwaitingShares:
             messages = self._place.bundle(Kind.ROUND_SHARE, data, others, others)
             for message in messages:
                 if message.recipient != index:
-                    raise WireError(f"the aggregator relayed a share for party {message.recipient} to {index}")
+                    raise WireError(
+                        f"the aggregator relayed a share for party {message.recipient} to {index}"
+                    )
                 key = self._opening[message.sender].key(0)
                 content = unseal(
                     key, SHARE_NONCE, bytes(message.content), self._place.identifier, message.sender
@@ -289,7 +287,10 @@ class AwaitingSum(_Held):
         with _void_if_wrong(exposed=True):
             length = content_bytes(roster, Kind.ROUND_SUM)
             message = load_round_message(data, Kind.ROUND_SUM, roster.digest, identifier, length)
-            names, packed = bytes(message.content[: list_bytes(roster)]), message.content[list_bytes(roster) :]
+            names, packed = (
+                bytes(message.content[: list_bytes(roster)]),
+                message.content[list_bytes(roster) :],
+            )
             contributors = load_list(roster, names)
             if len(contributors) < roster.fewest_contributors:
                 raise WireError(
@@ -333,9 +334,7 @@ class AwaitingAgreements(_Agreed):
         self._once.take()
         roster, index = self._place.roster, self._place.index
         with _void_if_wrong(exposed=True):
-            messages = self._place.bundle(
-                Kind.ROUND_AGREEMENT, data, roster.threshold, roster.party_count
-            )
+            messages = self._place.bundle(Kind.ROUND_AGREEMENT, data, roster.threshold, roster.party_count)
             other = sorted(m.sender for m in messages if bytes(m.content) != self._agreement)
             if other:
                 raise WireError(f"the parties {other} signed another list of contributors, or another sum")
@@ -365,7 +364,11 @@ class AwaitingOpenings(_Agreed):
             shares = {}
             for message in messages:
                 content = unseal(
-                    self._own_key(message.sender), OPENING_NONCE, bytes(message.content), identifier, message.sender
+                    self._own_key(message.sender),
+                    OPENING_NONCE,
+                    bytes(message.content),
+                    identifier,
+                    message.sender,
                 )
                 shares[message.sender] = unpack(content)[0]
                 wipe(content)

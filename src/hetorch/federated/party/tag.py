@@ -43,9 +43,7 @@ class TagKey:
         factors = self._secret.array(0)
         of_blocks = factors[:, first : first + len(blocks)]
         of_places = factors[:, self._block_count :]
-        one, other = (
-            total(multiply(totals(multiply(blocks, of_places[h])), of_blocks[h])) for h in range(2)
-        )
+        one, other = (total(multiply(totals(multiply(blocks, of_places[h])), of_blocks[h])) for h in range(2))
         return one, other
 
     def wipe(self) -> None:

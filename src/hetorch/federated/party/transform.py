@@ -18,7 +18,9 @@ from hetorch.federated.ring import PRIME, RING_DEGREE
 def _powers(inverse: bool) -> Residues:
     """Return the powers of a primitive 2N-th root of unity, or of its inverse, in bit-reversed order of exponents."""
     step = (PRIME - 1) // (2 * RING_DEGREE)
-    root = next(r for r in (pow(g, step, PRIME) for g in range(2, 100)) if pow(r, RING_DEGREE, PRIME) == PRIME - 1)
+    root = next(
+        r for r in (pow(g, step, PRIME) for g in range(2, 100)) if pow(r, RING_DEGREE, PRIME) == PRIME - 1
+    )
     root = pow(root, -1, PRIME) if inverse else root
     bits = RING_DEGREE.bit_length() - 1
     exponents = (int(f"{i:0{bits}b}"[::-1], 2) for i in range(RING_DEGREE))

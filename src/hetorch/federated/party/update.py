@@ -42,7 +42,9 @@ def encode(roster: Roster, update: Mapping[str, Any], sample_count: int) -> Resi
         raise InputError(f"the number of samples must be 1 to {roster.most_samples}, got {sample_count}")
     if set(update) != {array.name for array in roster.arrays}:
         wrong = sorted(set(update) ^ {array.name for array in roster.arrays})
-        raise InputError(f"the update and the roster differ in these arrays: {', '.join(map(str, wrong[:8]))}")
+        raise InputError(
+            f"the update and the roster differ in these arrays: {', '.join(map(str, wrong[:8]))}"
+        )
     arrays = [_checked(array, update[array.name]) for array in roster.arrays]
     factor = sample_count / roster.most_samples
     if roster.most_norm is not None:
@@ -56,7 +58,9 @@ def encode(roster: Roster, update: Mapping[str, Any], sample_count: int) -> Resi
         weighted = values * factor
         if roster.noise:
             weighted += roster.noise * _normal(weighted.size)
-        scaled = np.clip(np.rint(weighted / roster.step(bounds)), -roster.largest_integer, roster.largest_integer)
+        scaled = np.clip(
+            np.rint(weighted / roster.step(bounds)), -roster.largest_integer, roster.largest_integer
+        )
         flat[place : place + scaled.size] = scaled.astype(np.int64)
         place += scaled.size
     return integers
@@ -79,7 +83,8 @@ def _means(roster: Roster, flat: Residues, samples: int) -> Iterator[tuple[str, 
     place = EXTRA_INTEGERS
     for array in roster.arrays:
         size = int(np.prod(array.shape, dtype=np.int64))
-        values = flat[place : place + size] * (roster.step(array) * roster.most_samples / samples)
+        factor = np.float64(roster.step(array) * roster.most_samples / samples)
+        values: FloatArray = flat[place : place + size].astype(np.float64) * factor
         yield array.name, values.reshape(array.shape)
         place += size
 
@@ -90,7 +95,9 @@ def _checked(bounds: ArrayBounds, value: Any) -> FloatArray:
         value = value.detach().cpu()
     array = np.asarray(value, dtype=np.float64)
     if array.shape != bounds.shape:
-        raise InputError(f"the array {bounds.name!r} has the shape {array.shape}, the roster says {bounds.shape}")
+        raise InputError(
+            f"the array {bounds.name!r} has the shape {array.shape}, the roster says {bounds.shape}"
+        )
     if not np.isfinite(array).all():
         raise InputError(f"the array {bounds.name!r} has a value that is not finite")
     return np.clip(array.reshape(-1), -bounds.bound, bounds.bound)
