@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,7 @@ class Round:
 
     roster: Roster
     identities: list[Identity]
-    updates: list[Update]
+    updates: Sequence[Update]
     samples: list[int]
     lost: Mapping[int, Kind] = field(default_factory=dict)
     up: Change = unchanged
@@ -88,7 +88,7 @@ class Round:
         return index in self.lost and step >= self.lost[index]
 
 
-def weighted_mean(updates: list[Update], samples: list[int]) -> Update:
+def weighted_mean(updates: Sequence[Update], samples: list[int]) -> Update:
     """FedAvg in clear."""
     return {
         name: np.average([update[name] for update in updates], axis=0, weights=samples) for name in updates[0]

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import combinations, islice
 from typing import Any
@@ -58,11 +58,13 @@ no harm then."""
 
 
 @contextmanager
-def _void_if_wrong(*, exposed: bool) -> Iterator[None]:
-    """Turn the error of a wrong message into the end of the round."""
+def _void_if_wrong(*secrets: Secret, exposed: bool) -> Iterator[None]:
+    """Turn the error of a wrong message into the end of the round, in which the secrets are overwritten."""
     try:
         yield
     except WireError as error:
+        for secret in secrets:
+            secret.wipe()
         raise RoundVoidError(f"the round is void: {error}", exposed=exposed) from error
 
 
@@ -174,7 +176,7 @@ class AwaitingShares:
         roster, index = self._place.roster, self._place.index
         secret, own_share, own_key = self._held.array(0), self._held.array(1), self._held.key(2)
         shares, keys = {index: own_share}, {index: own_key}
-        with _void_if_wrong(exposed=False):
+        with _void_if_wrong(self._held, *self._opening.values(), exposed=False):
             others = roster.party_count - 1
             messages = self._place.bundle(Kind.ROUND_SHARE, data, others, others)
             for message in messages:
@@ -255,14 +257,14 @@ class ReadyToEncrypt(_Held):
 class AwaitingCommitments(_Held):
     """Awaits the commitments of all parties that encrypted an update."""
 
-    _packed: bytes = field(repr=False, kw_only=False, default=b"")
+    _packed: bytes = field(repr=False, default=b"")
     _commitment: bytes = field(repr=False, default=b"")
 
     def receive(self, data: bytes) -> tuple[AwaitingSum, bytes]:
         """Take the commitments, and send the encrypted update."""
         self._once.take()
         roster = self._place.roster
-        with _void_if_wrong(exposed=False):
+        with _void_if_wrong(self._held, exposed=False):
             messages = self._place.bundle(
                 Kind.ROUND_COMMITMENT, data, roster.fewest_contributors, roster.party_count
             )
@@ -284,7 +286,7 @@ class AwaitingSum(_Held):
         self._once.take()
         roster, identifier = self._place.roster, self._place.identifier
         tag_key = self._tag_key()
-        with _void_if_wrong(exposed=True):
+        with _void_if_wrong(self._held, exposed=True):
             length = content_bytes(roster, Kind.ROUND_SUM)
             message = load_round_message(data, Kind.ROUND_SUM, roster.digest, identifier, length)
             names, packed = (
@@ -333,7 +335,7 @@ class AwaitingAgreements(_Agreed):
         """Add the shares of the contributors, and send the sum: the only share that leaves in this round."""
         self._once.take()
         roster, index = self._place.roster, self._place.index
-        with _void_if_wrong(exposed=True):
+        with _void_if_wrong(self._held, exposed=True):
             messages = self._place.bundle(Kind.ROUND_AGREEMENT, data, roster.threshold, roster.party_count)
             other = sorted(m.sender for m in messages if bytes(m.content) != self._agreement)
             if other:
@@ -359,7 +361,7 @@ class AwaitingOpenings(_Agreed):
         """Open the sum."""
         self._once.take()
         roster, identifier = self._place.roster, self._place.identifier
-        with _void_if_wrong(exposed=True):
+        with _void_if_wrong(self._held, exposed=True):
             messages = self._place.bundle(Kind.ROUND_OPENING, data, roster.threshold, roster.party_count)
             shares = {}
             for message in messages:
@@ -374,21 +376,33 @@ class AwaitingOpenings(_Agreed):
                 wipe(content)
         self._held.wipe()
         count = len(self._contributors)
-        secret = _opened(shares, roster.threshold, count)
+        secret = _opened(shares, self._packed[:BLOCK_BYTES], self._place, count)
         integers = decrypt(self._packed, secret, identifier, roster.party_count, count)
         for array in (secret, *shares.values()):
             array.fill(0)
         return decode(roster, integers, self._contributors)
 
 
-def _opened(shares: Mapping[int, Residues], threshold: int, contributor_count: int) -> Residues:
-    """Return the sum of the contributors' secrets; RoundVoidError if no set of shares that is tried gives a sum of
-    numbers as small as theirs."""
-    for parties in islice(combinations(sorted(shares), threshold), MOST_SUBSETS):
+def _opened(
+    shares: Mapping[int, Residues], first_block: bytes, place: _Place, contributor_count: int
+) -> Residues:
+    """Return the sum of the contributors' secrets.
+
+    It must be of numbers as small as theirs and fit the first block of the sum: a wrong share may be wrong by little.
+
+    Raises:
+        RoundVoidError: none of the sets of shares that are tried gives such a sum.
+    """
+    roster = place.roster
+    for parties in islice(combinations(sorted(shares), roster.threshold), MOST_SUBSETS):
         secret = interpolate({party: shares[party] for party in parties})
-        if np.abs(centred(secret)).max() <= contributor_count * ERROR_BOUND:
+        if np.abs(centred(secret)).max() > contributor_count * ERROR_BOUND:
+            continue
+        with suppress(RoundVoidError):
+            decrypt(first_block, secret, place.identifier, roster.party_count, contributor_count)
             return secret
     raise RoundVoidError(
-        "the round is void: the shares of the sum do not belong together; a party dealt or sent a wrong one",
+        "the round is void: no shares of the sum belong together and to the sum; a party dealt or sent a wrong share, "
+        "or an update under another secret",
         exposed=True,
     )
