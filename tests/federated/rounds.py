@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
+from hetorch.errors import RoundVoidError
 from hetorch.federated import Aggregator, Identity, Party, Roster, RoundResult
 from hetorch.wire.frame import Kind
 
@@ -99,3 +101,21 @@ def mean_error_bound(roster: Roster, samples: list[int]) -> float:
     """The largest error of a mean: half a fixed-point step for each contributor, and one of doubles."""
     step = max(roster.step(array) for array in roster.arrays)
     return len(samples) * step / 2 * roster.most_samples / sum(samples) + 1e-14
+
+
+def round_of(count: int = 4, threshold: int = 3, **options: Any) -> Round:
+    rng = np.random.default_rng(1)
+    identities = [Identity.generate() for _ in range(count)]
+    updates = [{"w": rng.uniform(-1, 1, 2500)} for _ in range(count)]
+    return Round(roster_of(identities, updates[0], threshold, **options), identities, updates, [50] * count)
+
+
+def assert_void(around: Round, pattern: str, parties: set[int] | None = None) -> None:
+    """Assert that these parties, by default all, see the round void, and that none finishes."""
+    with pytest.raises(RoundVoidError):
+        around.run()
+    parties = set(range(len(around.identities))) if parties is None else parties
+    assert set(around.errors) == parties
+    for error in around.errors.values():
+        assert isinstance(error, RoundVoidError)
+        assert pattern in str(error)

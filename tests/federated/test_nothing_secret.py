@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hetorch.federated import Aggregator, Identity
-from hetorch.federated.party import secret, states, update
+from hetorch.federated.party import dealing, encrypting, opening, secret, update
 from hetorch.federated.residues import pack
 from hetorch.federated.ring import RING_DEGREE
 from hetorch.serving.isolation import SECRET_MODULES
@@ -44,7 +44,7 @@ def recorded_round(monkeypatch: pytest.MonkeyPatch) -> tuple[Round, list[bytes],
         secrets.append(integers.tobytes()[WINDOW:])
         return integers
 
-    monkeypatch.setattr(states, "encode", encoded)
+    monkeypatch.setattr(encrypting, "encode", encoded)
     seen: list[Any] = []
     close = Aggregator.close
 
@@ -96,10 +96,11 @@ def test_no_secret_crosses_the_wire_or_reaches_the_aggregator(monkeypatch: pytes
 
 
 def test_the_search_finds_what_is_not_sealed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(states, "seal", lambda key, nonce, content, identifier: content + bytes(16))
-    monkeypatch.setattr(
-        states, "unseal", lambda key, nonce, sealed, identifier, sender: bytes(bytearray(sealed[:-16]))
-    )
+    for module in (dealing, encrypting, opening):
+        monkeypatch.setattr(module, "seal", lambda key, nonce, content, identifier: content + bytes(16))
+        monkeypatch.setattr(
+            module, "unseal", lambda *values: bytes(bytearray(values[2][:-16])), raising=False
+        )
     around, secrets, aggregators = recorded_round(monkeypatch)
     wire = b"|".join(around.wire)
     assert [piece for piece in windows(secrets) if piece in wire]
