@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
 from hetorch.errors import RoundVoidError
 from hetorch.federated import Identity
@@ -81,3 +84,16 @@ def test_too_few_parties_make_the_round_void(lost: dict[int, Kind], step: str) -
     around.lost = lost
     with pytest.raises(RoundVoidError, match=f"void: in the step {step}"):
         around.run()
+
+
+def test_state_dicts_of_torch_are_updates() -> None:
+    models = [torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3)) for _ in range(3)]
+    updates: list[Any] = [model.state_dict() for model in models]
+    identities = [Identity.generate() for _ in range(3)]
+    around = Round(roster_of(identities, updates[0], 2, bound=2.0), identities, updates, [10, 20, 30])
+    results = around.run()
+    bound = mean_error_bound(around.roster, around.samples)
+    for name in updates[0]:
+        values = [update[name].double().numpy() for update in updates]
+        expected = np.average(values, axis=0, weights=around.samples)
+        assert np.abs(results[0].arrays[name] - expected).max() <= bound
