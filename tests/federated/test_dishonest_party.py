@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle  # noqa: TID251
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
@@ -149,6 +150,39 @@ def test_a_wrong_share_among_more_than_enough_does_no_harm(monkeypatch: pytest.M
     bound = mean_error_bound(around.roster, around.samples)
     assert len(results) == 4
     assert all(np.abs(result.arrays["w"] - expected["w"]).max() <= bound for result in results.values())
+
+
+def test_an_agreement_on_something_else_is_refused_by_the_aggregator() -> None:
+    around = round_of()
+
+    def up(step: Kind, party: int, data: bytes) -> bytes:
+        if step is not Kind.ROUND_AGREEMENT or party != 2:
+            return data
+        length = content_bytes(around.roster, step)
+        message = load_round_message(data, step, around.roster.digest, data[40:72], length)
+        return around.identities[2].sign(replace(message, content=bytes(length))).dump()
+
+    around.up = up
+    with pytest.raises(WireError, match="party 2 signed another list"):
+        around.run()
+
+
+def test_a_share_of_the_sum_that_cannot_be_opened_does_no_harm_among_enough() -> None:
+    around = round_of()
+
+    def up(step: Kind, party: int, data: bytes) -> bytes:
+        if step is not Kind.ROUND_OPENING or party != 2:
+            return data
+        length = content_bytes(around.roster, step)
+        message = load_round_message(data, step, around.roster.digest, data[40:72], length)
+        return around.identities[2].sign(replace(message, content=bytes(length))).dump()
+
+    around.up = up
+    assert len(around.run()) == 4
+    around.lost = {3: Kind.ROUND_AGREEMENT}
+    around.number = 2
+    assert not around.run()
+    assert "2 shares of the sum can be opened" in str(around.errors[0])
 
 
 def test_a_wrong_tag_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from hetorch.federated.residues import Residues, add, pack, unpack
 from hetorch.federated.roster import Roster
 from hetorch.federated.rounds import (
     DIGEST_BYTES,
+    agreement,
     beginning_id,
     dump_list,
     load_signed,
@@ -54,6 +55,7 @@ class Aggregator:
     received: Mapping[int, tuple[bytes, ...]] = field(default_factory=dict, repr=False)
     commitments: Mapping[int, bytes] = field(default_factory=dict, repr=False)
     total: Residues | None = field(default=None, repr=False, compare=False)
+    agreement: bytes = b""
     _once: Once = field(default_factory=Once, init=False, repr=False, compare=False)
 
     @classmethod
@@ -92,10 +94,11 @@ class Aggregator:
         block_sum = self.total
         if self.step is Kind.ROUND_UPDATE:
             content = messages[0].content
-            if hashlib.sha256(content).digest() != self.commitments[sender]:
+            if hashlib.sha256(content).digest() != self.commitments[sender][:DIGEST_BYTES]:
                 raise WireError(f"the update of party {sender} is not the one that it committed to")
             update = unpack(content)
             block_sum = update if self.total is None else add(self.total, update)
+        self._check_agreement(messages[0])
         kept = () if self.step is Kind.ROUND_UPDATE else tuple(message.dump() for message in messages)
         self._once.take()
         return replace(self, received={**self.received, sender: kept}, total=block_sum)
@@ -120,8 +123,13 @@ class Aggregator:
         if self.step is Kind.ROUND_KEY:
             keys = {party: self._content(party) for party in self.received}
             following = replace(following, identifier=round_id(self.identifier, keys))
+        if self.step is Kind.ROUND_UPDATE:
+            names, packed = dump_list(self.roster, self.received), pack(self._total())
+            commitments = {party: self.commitments[party] for party in self.received}
+            agreed = agreement(names, commitments, hashlib.sha256(packed).digest())
+            following = replace(following, agreement=agreed, total=None)
         if self.step is Kind.ROUND_COMMITMENT:
-            commitments = {party: self._content(party)[:DIGEST_BYTES] for party in self.received}
+            commitments = {party: self._content(party) for party in self.received}
             following = replace(following, commitments=commitments, awaited=frozenset(commitments))
         return following, outgoing
 
@@ -134,6 +142,15 @@ class Aggregator:
             raise WireError("the message holds shares of several parties; each sends its own")
         return sorted(shares, key=lambda share: share.recipient)
 
+    def _check_agreement(self, message: RoundMessage) -> None:
+        """Raise WireError if a party signed anything but the sum and the list that it was sent."""
+        if self.step is Kind.ROUND_AGREEMENT and message.content != self.agreement:
+            raise WireError(f"party {message.sender} signed another list of contributors, or another sum")
+
+    def _total(self) -> Residues:
+        assert self.total is not None  # an update came from at least one party
+        return self.total
+
     def _content(self, party: int) -> bytes:
         (data,) = self.received[party]
         return bytes(load_signed(self.roster, self.step, self.identifier, data).content)
@@ -141,8 +158,7 @@ class Aggregator:
     def _outgoing(self) -> Outgoing:
         recipients = self.awaited if self.step is not Kind.ROUND_COMMITMENT else frozenset(self.received)
         if self.step is Kind.ROUND_UPDATE:
-            assert self.total is not None  # an update came from at least one party
-            content = dump_list(self.roster, self.received) + pack(self.total)
+            content = dump_list(self.roster, self.received) + pack(self._total())
             message = RoundMessage(
                 Kind.ROUND_SUM, self.roster.digest, self.identifier, EVERYONE, EVERYONE, content
             ).dump()

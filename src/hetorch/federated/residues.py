@@ -93,7 +93,9 @@ def pack(residues: Residues) -> bytes:
         words[:, word] |= values[:, place] << np.uint64(shift)
         if shift > 64 - PRIME_BITS:
             words[:, word + 1] |= values[:, place] >> np.uint64(64 - shift)
-    return words.tobytes()
+    data = words.tobytes()
+    words.fill(0)  # shares are packed too
+    return data
 
 
 def unpack(data: bytes | memoryview) -> Residues:

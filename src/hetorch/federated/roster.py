@@ -156,11 +156,11 @@ class Roster:
             "session": self.session,
             "identities": [identity.hex() for identity in self.identities],
             "threshold": self.threshold,
-            "arrays": [[array.name, list(array.shape), array.bound.hex()] for array in self.arrays],
+            "arrays": [[array.name, list(array.shape), float(array.bound).hex()] for array in self.arrays],
             "most_samples": self.most_samples,
             "fewest_contributors": self.fewest_contributors,
-            "most_norm": None if self.most_norm is None else self.most_norm.hex(),
-            "noise": self.noise.hex(),
+            "most_norm": None if self.most_norm is None else float(self.most_norm).hex(),
+            "noise": float(self.noise).hex(),
         }
         text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(b"hetorch roster 1" + text.encode("ascii")).digest()

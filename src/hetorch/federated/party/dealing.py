@@ -50,17 +50,18 @@ class AwaitingKeys:
                 if other != index
             }
             opening = {other: pair_key(self._key, keys[other], identifier, other, index) for other in sealing}
-        seed, own_key = random_seed(), random_seed()
+        seed, share_seed, own_key = random_seed(), random_seed(), random_seed()
         secret = gaussian(seed, 1, domain=b"federated secret")[0]
         residues = reduce_signed(secret)
-        shares = deal(residues, roster.threshold, roster.party_count, _drawn := random_seed())
-        wipe(seed, _drawn)
+        shares = deal(residues, roster.threshold, roster.party_count, share_seed)
+        wipe(seed, share_seed)
         residues.fill(0)
         outgoing = []
         for other, key in sealing.items():
-            content = pack(shares[other]) + own_key
+            packed = pack(shares[other])
+            content = packed + own_key
             sealed = seal(key, SHARE_NONCE, content, identifier)
-            wipe(content, key)
+            wipe(packed, content, key)
             shares[other].fill(0)
             outgoing.append(place.message(Kind.ROUND_SHARE, sealed, other))
         held = Secret(secret, shares[index], own_key)

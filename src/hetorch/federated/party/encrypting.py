@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hetorch.engine.random import wipe
 from hetorch.errors import WireError
 from hetorch.federated.party.encryption import encrypt
 from hetorch.federated.party.opening import AwaitingSum
@@ -37,6 +38,7 @@ class ReadyToEncrypt(Held):
         self._held.array(0).fill(0)  # the secret is not needed again
         dumped = dump_tag(tag)
         sealed = seal(self.own_key(self._place.index), TAG_NONCE, dumped, identifier)
+        wipe(dumped)
         commitment = hashlib.sha256(packed).digest()
         message = self._place.message(Kind.ROUND_COMMITMENT, commitment + sealed)
         return AwaitingCommitments(self._place, self._held, packed, commitment + sealed), message

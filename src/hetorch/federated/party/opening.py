@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations, islice
@@ -22,7 +22,7 @@ from hetorch.federated.residues import Residues, add, centred, pack, unpack
 from hetorch.federated.ring import BLOCK_BYTES, ERROR_BOUND
 from hetorch.federated.rounds import DIGEST_BYTES, agreement, content_bytes, list_bytes, load_list
 from hetorch.wire.frame import Kind
-from hetorch.wire.rounds import load_round_message
+from hetorch.wire.rounds import RoundMessage, load_round_message
 
 MOST_SUBSETS = 256
 """Sets of t shares that are tried when more than t came and the first ones do not fit: one wrong share among many does
@@ -117,17 +117,9 @@ class AwaitingOpenings(_Agreed):
         roster, identifier = self._place.roster, self._place.identifier
         with void_if_wrong(self._held, exposed=True):
             messages = self._place.bundle(Kind.ROUND_OPENING, data, roster.threshold, roster.party_count)
-            shares = {}
-            for message in messages:
-                content = unseal(
-                    self.own_key(message.sender),
-                    OPENING_NONCE,
-                    bytes(message.content),
-                    identifier,
-                    message.sender,
-                )
-                shares[message.sender] = unpack(content)[0]
-                wipe(content)
+            shares = dict(self._shares(messages))
+            if len(shares) < roster.threshold:
+                raise WireError(f"{len(shares)} shares of the sum can be opened, {roster.threshold} must")
         self._held.wipe()
         count = len(self._contributors)
         secret = _opened(shares, self._packed[:BLOCK_BYTES], self._place, count)
@@ -135,6 +127,17 @@ class AwaitingOpenings(_Agreed):
         for array in (secret, *shares.values()):
             array.fill(0)
         return decode(roster, integers, self._contributors)
+
+    def _shares(self, messages: list[RoundMessage]) -> Iterator[tuple[int, Residues]]:
+        """Yield the shares by party, without those that were not sealed as they should be."""
+        for message in messages:
+            with suppress(WireError):
+                key = self.own_key(message.sender)
+                content = unseal(
+                    key, OPENING_NONCE, bytes(message.content), self._place.identifier, message.sender
+                )
+                yield message.sender, unpack(content)[0]
+                wipe(content)
 
 
 def _opened(

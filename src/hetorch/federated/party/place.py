@@ -59,11 +59,6 @@ class Held:
     _held: Secret
     _once: Once = field(default_factory=Once, init=False, repr=False)
 
-    def discard(self) -> None:
-        """Leave the round; the state cannot be used again."""
-        self._once.take()
-        self._held.wipe()
-
     def own_key(self, party: int) -> bytes:
         """Return the key under which `party` tells all others."""
         return self._held.key(2 + party)

@@ -9,8 +9,8 @@
     AwaitingAgreements -> AwaitingOpenings    and one share of the sum of the contributors' secrets
     AwaitingOpenings   -> RoundResult
 
-The wrong message of an aggregator ends the round for this party: RoundVoidError. A party that stops early calls
-`discard`, or forgets the state; both overwrite its secrets.
+The wrong message of an aggregator ends the round for this party: RoundVoidError. A party that stops early forgets the
+state, which overwrites its secrets.
 """
 
 from __future__ import annotations
