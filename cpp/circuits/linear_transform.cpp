@@ -178,7 +178,7 @@ std::vector<Ciphertext> LinearTransform::apply(const ckks::Evaluator& evaluator,
   const rlwe::KeyFamily& family = context.family(shape_);
   check_inputs(inputs);
   for (const Ciphertext* input : inputs) {
-    for (const NttPoly& part : input->body.parts) context.check(part);
+    for (const NttPoly& part : input->body.parts) context.check_data(part);
   }
   if (context.n() != ring_degree_ || (limbs_.special != 0 && limbs_ != family.extended_limbs(level_))) {
     throw std::invalid_argument("the transform was prepared under other parameters");

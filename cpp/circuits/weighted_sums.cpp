@@ -111,7 +111,7 @@ void WeightedSums::check_inputs(const ckks::Evaluator& evaluator, std::span<cons
       throw LevelError("the weighted sums were prepared for scale 2^" + std::to_string(std::log2(input_scale_)) +
                        ", an input has 2^" + std::to_string(std::log2(input->scale)));
     }
-    for (const NttPoly& part : input->body.parts) evaluator.context().rlwe().check(part);
+    for (const NttPoly& part : input->body.parts) evaluator.context().rlwe().check_data(part);
   }
 }
 

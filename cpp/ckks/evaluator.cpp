@@ -43,7 +43,7 @@ void check_two_parts(const char* what, const Ciphertext& a) {
 }
 
 void check(const Ciphertext& a, const Context& context) {
-  for (const NttPoly& part : a.body.parts) context.rlwe().check(part);
+  for (const NttPoly& part : a.body.parts) context.rlwe().check_data(part);
 }
 
 std::string describe(const rlwe::KeyName& name) {
@@ -120,7 +120,7 @@ Ciphertext Evaluator::negate(const Ciphertext& a) const {
 
 Ciphertext Evaluator::add(const Ciphertext& a, const Plaintext& p) const {
   check(a, context_);
-  context_.rlwe().check(p.poly);
+  context_.rlwe().check_data(p.poly);
   check_scales("add_plaintext", a.scale, p.scale);
   const std::size_t level = std::min(a.level(), p.level());
   NttPoly sum(context_.basis().n(), {level + 1, 0});
@@ -132,7 +132,7 @@ Ciphertext Evaluator::add(const Ciphertext& a, const Plaintext& p) const {
 
 Ciphertext Evaluator::multiply(const Ciphertext& a, const Plaintext& p) const {
   check(a, context_);
-  context_.rlwe().check(p.poly);
+  context_.rlwe().check_data(p.poly);
   const Limbs limbs{std::min(a.level(), p.level()) + 1, 0};
   Ciphertext result;
   result.scale = a.scale * p.scale;

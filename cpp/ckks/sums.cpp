@@ -22,7 +22,7 @@ Shape common_shape(const char* what, CiphertextRefs cts, const Context& context)
   Shape shape{context.max_level(), 2};
   for (const Ciphertext* ct : cts) {
     if (ct == nullptr) throw std::invalid_argument(std::string(what) + ": a ciphertext is None");
-    for (const NttPoly& part : ct->body.parts) context.rlwe().check(part);
+    for (const NttPoly& part : ct->body.parts) context.rlwe().check_data(part);
     if (std::fabs(ct->scale - cts[0]->scale) > kScaleTolerance * cts[0]->scale) {
       throw LevelError(std::string(what) + ": the scales differ, 2^" + std::to_string(std::log2(ct->scale)) +
                        " and 2^" + std::to_string(std::log2(cts[0]->scale)));
@@ -198,7 +198,7 @@ Ciphertext sum_of_products(const Evaluator& evaluator, CiphertextRefs a, Ciphert
 
 Ciphertext add_values(const Evaluator& evaluator, const Ciphertext& ct, std::span<const double> values) {
   const Context& context = evaluator.context();
-  for (const NttPoly& part : ct.body.parts) context.rlwe().check(part);
+  for (const NttPoly& part : ct.body.parts) context.rlwe().check_data(part);
   NttPoly sum = context.encoder().encode_periodic(values, ct.scale, {ct.level() + 1, 0});
   ring::add(sum, sum, ct.body.parts[0], context.basis());
   Ciphertext result{{ct.body.parts, std::nullopt}, ct.scale};

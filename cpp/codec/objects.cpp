@@ -96,7 +96,7 @@ std::size_t ciphertext_bytes(std::size_t level, std::size_t parts, bool seeded, 
 }
 
 std::vector<std::uint8_t> dump_ciphertext(const ckks::Ciphertext& ciphertext, const ckks::Context& context) {
-  for (const NttPoly& part : ciphertext.body.parts) context.rlwe().check(part);
+  for (const NttPoly& part : ciphertext.body.parts) context.rlwe().check_data(part);
   const bool seeded = ciphertext.body.seed.has_value();
   std::vector<std::uint8_t> out;
   out.reserve(ciphertext_bytes(ciphertext.level(), ciphertext.size(), seeded, context));

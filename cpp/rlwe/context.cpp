@@ -39,4 +39,11 @@ void Context::check(const NttPoly& poly) const {
                               " primes in the chain");
 }
 
+void Context::check_data(const NttPoly& poly) const {
+  check(poly);
+  if (poly.limbs().special != 0) {
+    throw std::invalid_argument("a raised ciphertext, over the special primes too, is for CoeffsToSlots only");
+  }
+}
+
 }  // namespace hetorch::rlwe

@@ -30,6 +30,9 @@ class Context {
   // Throw std::invalid_argument unless `poly` has this ring degree, data primes of this chain, and either none or all
   // special primes. An object made under other parameters would be read beyond its end.
   void check(const NttPoly& poly) const;
+  // The same, and throw for a polynomial over the special primes too, such as a raised one: of a sum with another its
+  // rows of the special primes would be read where the other has none.
+  void check_data(const NttPoly& poly) const;
 
   // Converter from q_level alone.
   const ring::BaseConverter& prime_converter(std::size_t level) const { return *prime_converters_[level]; }

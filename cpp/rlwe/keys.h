@@ -86,7 +86,8 @@ class SwitchingKey {
 };
 
 // The secrets that switching keys connect: s, the dense key of the data owner; its square; the sparse one under which
-// bootstrapping raises the modulus; and that one over the last special prime p, for keys of one digit (scaled_divisor).
+// bootstrapping raises the modulus; and that one over the last special prime p, for keys of one digit
+// (make_scaled_key).
 enum class KeyEnd : std::uint8_t { dense, dense_squared, sparse, sparse_scaled };
 
 // The name of a switching key. It switches from the secret `from` to g^-1(`to`), g = `element`: the inner product comes

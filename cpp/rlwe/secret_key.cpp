@@ -56,6 +56,13 @@ void check_key(const SecretKey& key, const Context& context) {
   }
 }
 
+// Refuse a sparse secret where it would be under more than q_0 and one special prime.
+void check_dense(const SecretKey& key, const Context& context) {
+  check_key(key, context);
+  if (key.sparse())
+    throw std::invalid_argument("a sparse secret encrypts nothing: it is for the switching keys of bootstrapping");
+}
+
 SwitchingKey make_key(const NttPoly& from, const NttPoly& to, std::size_t level, const Seed& seed,
                       const ByteSource& uniform, const ByteSource& errors, const KeyFamily& family) {
   const RnsBasis& basis = family.basis();
@@ -130,7 +137,7 @@ std::vector<std::int8_t> coefficients(const NttPoly& ternary, const Context& con
 
 PublicKey make_public_key(const SecretKey& key, const Seed& seed, const ByteSource& uniform, Bytes error,
                           const Context& context, bool extended) {
-  check_key(key, context);
+  check_dense(key, context);
   const RnsBasis& basis = context.basis();
   const std::size_t top = context.max_level();
   const Limbs limbs = extended ? context.all_limbs() : context.data_limbs(top);
@@ -144,7 +151,7 @@ PublicKey make_public_key(const SecretKey& key, const Seed& seed, const ByteSour
 SwitchingKey make_relinearisation_key(const SecretKey& key, std::size_t level, const Seed& seed,
                                       const ByteSource& uniform, const ByteSource& errors, const Context& context,
                                       const KeyFamily& family) {
-  check_key(key, context);
+  check_dense(key, context);
   ring::SecretPoly square{NttPoly(context.n(), key.s().limbs())};
   ring::multiply(square.poly, key.s(), key.s(), context.basis());
   return make_key(square.poly, key.s(), level, seed, uniform, errors, family);
@@ -195,7 +202,7 @@ SwitchingKey make_scaled_key(const SecretKey& sparse, const SecretKey& dense, st
 Ciphertext encrypt(const NttPoly& message, const SecretKey& key, const Seed& seed, const ByteSource& uniform,
                    Bytes error, const Context& context) {
   context.check(message);
-  check_key(key, context);
+  check_dense(key, context);
   const RnsBasis& basis = context.basis();
   const Limbs limbs = message.limbs();
   Ciphertext result;

@@ -28,7 +28,7 @@ class SecretKey {
   // Make the key with these n coefficients; throws std::invalid_argument unless each of them is -1, 0 or 1.
   SecretKey(const Context& context, std::span<const std::int8_t> coefficients);
   // Make a sparse key from weight * kSparseBytes random bytes. Only a modulus of about two primes keeps such a key
-  // safe, so make_switching_key refuses larger ones.
+  // safe, so make_switching_key refuses larger ones, and public keys, relinearisation keys and encryption refuse it.
   SecretKey(const Context& context, Bytes bytes, SparseShape shape);
   ~SecretKey() { s_.wipe(); }
   SecretKey(const SecretKey&) = delete;

@@ -2,11 +2,13 @@
 #include <numbers>
 
 #include "circuits/bootstrap.h"
+#include "codec/objects.h"
 #include "core_session.h"
 
 namespace {
 
 using namespace session;
+namespace codec = hetorch::codec;
 using hetorch::circuits::Bootstrap;
 using hetorch::circuits::BootstrapShape;
 using hetorch::circuits::KeyNeed;
@@ -52,6 +54,21 @@ void make_keys(Session& owner, const Bootstrap& bootstrap, std::size_t spacing) 
     };
     owner.keys.add(need.name, std::make_shared<rlwe::SwitchingKey>(make()));
   }
+}
+
+// No operation but CoeffsToSlots takes a raised ciphertext, which has rows where others have none.
+void raised_is_for_one_map(Session& owner, const ckks::Ciphertext& high) {
+  const ckks::Evaluator evaluator = owner.evaluator();
+  const std::size_t top = high.level();
+  const ckks::Plaintext plain = owner.encode(owner.values(), top, high.scale);
+  const ckks::Ciphertext other = owner.encrypt(owner.values(), top, high.scale);
+  CHECK(throws<std::invalid_argument>([&] { evaluator.add(high, plain); }), "a plaintext");
+  CHECK(throws<std::invalid_argument>([&] { evaluator.add(other, high); }), "a sum");
+  CHECK(throws<std::invalid_argument>([&] { evaluator.multiply_raw(high, other); }), "a product");
+  CHECK(throws<std::invalid_argument>([&] { evaluator.rescale(high); }), "a rescaling");
+  CHECK(throws<std::invalid_argument>([&] { evaluator.rotate(high, 1); }), "a rotation");
+  CHECK(throws<std::invalid_argument>([&] { evaluator.drop_level(high, top); }), "a level that stays");
+  CHECK(throws<std::invalid_argument>([&] { codec::dump_ciphertext(high, owner.context); }), "bytes");
 }
 
 void bootstraps(std::size_t spacing, std::vector<std::size_t> to_coefficients, std::vector<std::size_t> to_slots) {
@@ -101,6 +118,7 @@ void bootstraps(std::size_t spacing, std::vector<std::size_t> to_coefficients, s
   CHECK(throws<ckks::LevelError>([&] { bootstrap.raise(evaluator, input); }), "a raise from above level 0");
   CHECK(throws<ckks::LevelError>([&] { bootstrap.to_slots(evaluator, slots_again); }), "slots that were not raised");
   CHECK(throws<ckks::LevelError>([&] { bootstrap.apply(evaluator, output); }), "too high a level");
+  raised_is_for_one_map(owner, high);
   const ckks::Evaluator without(owner.context, nullptr);
   CHECK(throws<ckks::KeyMissingError>([&] { bootstrap.apply(without, input); }), "no keys");
 }

@@ -161,6 +161,22 @@ void sparse_secrets() {
   CHECK(throws<std::invalid_argument>([&] { link(owner.key, sparse, 0, context.main()); }), "two special primes");
   CHECK(throws<std::invalid_argument>([&] { link(owner.key, sparse, 1, small); }), "two data primes");
   CHECK(throws<std::invalid_argument>([&] { link(sparse, sparse, 3, context.main()); }), "a Galois key of it");
+  const rlwe::Seed seed = seed_of(19);
+  const std::vector<std::uint8_t> error = bytes_of(20, 0, shape.n * ring::kGaussianBytes);
+  CHECK(throws<std::invalid_argument>([&] {
+          rlwe::make_relinearisation_key(sparse, 3, seed, uniform_of(seed), source_of(20), context, context.main());
+        }),
+        "a relinearisation key of it");
+  CHECK(throws<std::invalid_argument>([&] {
+          rlwe::make_scaled_key(owner.key, sparse, 1, seed, uniform_of(seed), source_of(20), context, context.main());
+        }),
+        "a key of one digit to it");
+  CHECK(throws<std::invalid_argument>([&] { rlwe::make_public_key(sparse, seed, uniform_of(seed), error, context); }),
+        "a public key of it");
+  const ckks::Plaintext message = owner.encode(values, 3, shape.scale());
+  CHECK(throws<std::invalid_argument>(
+            [&] { rlwe::encrypt(message.poly, sparse, seed, uniform_of(seed), error, context); }),
+        "an encryption under it");
 }
 
 // Without special primes no switching key can be made.

@@ -126,7 +126,7 @@ def test_bad_bodies_get_a_sentence_and_the_server_goes_on(server: Server, vault:
             (http.post(predict_path, content=bytes(flipped), headers=headers), 400),
             (http.post(predict_path, content=request + bytes(10_000_000), headers=headers), 413),
             (http.post(predict_path, content=other_length, headers=headers), 400),
-            (http.post("/v1/models/small1/predict", content=request, headers=headers), 400),
+            (http.post("/v1/models/small1/predict", content=request, headers=headers), 409),
             (http.post("/v1/models/none/predict", content=request, headers=headers), 404),
             (http.post(predict_path, content=request, headers=headers | {"Hetorch-Key-Id": "0" * 64}), 404),
             (http.post(predict_path, content=request, headers={"Hetorch-Key-Id": key_id}), 415),

@@ -22,7 +22,7 @@ from tests.cli.command import hetorch as run
 from tests.cli.command import refusal, server_process
 from tests.cli.recording_proxy import recording_proxy
 from tests.cli.secret_traces import found_in
-from tests.server.process_memory import memory_of
+from tests.server.process_memory import memory_of, tree
 from tests.server.scrape import scrape_url
 
 X = np.random.default_rng(0).uniform(-1, 1, (3, 24))
@@ -133,9 +133,9 @@ def test_the_server_never_has_a_weight_in_clear(outsourced: Outsourced, tmp_path
     assert found_in(wire.everything, traces) == []
     assert found_in(b"".join(path.read_bytes() for path in outsourced.public.iterdir()), traces) == []
     stored = [path for path in outsourced.keys.rglob("*") if path.is_file()]
-    assert {path.suffix for path in stored} == {".evk", ".weights"}
+    assert sum(path.suffix == "" for path in stored) >= 2  # the keys and the weights, beside the catalogue
     assert found_in(b"".join(path.read_bytes() for path in stored), traces) == []
-    memory = memory_of(outsourced.process.pid)
+    memory = b"".join(memory_of(pid) for pid in tree(outsourced.process.pid))
     assert outsourced.plan.public().fingerprint.encode() in memory  # the search sees the server's objects
     assert found_in(memory, traces) == []
     metrics = scrape_url(outsourced.url)

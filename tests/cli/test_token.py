@@ -32,7 +32,7 @@ def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert bank["token"] != text
     shown = invoke("token", "list", file)
     assert "ward: tenant hospital, other, small, made " in shown.stdout
-    assert "bank: tenant bank, all models, metrics, made " in shown.stdout
+    assert "bank: tenant bank, all models, operator, made " in shown.stdout
     entries = json.loads(invoke("token", "list", file, "--json").stdout)["tokens"]
     assert [(entry["name"], entry["models"], entry["expired"]) for entry in entries] == [
         ("ward", ["other", "small"], False),
@@ -122,7 +122,7 @@ def test_serve_says_what_is_missing(tmp_path: Path) -> None:
     assert "add --tls-cert" in refusal("serve", plan, "--port", "0", "--tls-key", tmp_path / "none")
     assert "cannot read " in refusal("serve", plan, "--port", "0", "--tls-cert", tmp_path / "none")
     assert "cannot be used" in refusal("serve", plan, "--port", "0", "--tls-cert", plan / "manifest.json")
-    assert "cannot write the audit log" in refusal("serve", plan, "--port", "0", "--audit-log", tmp_path)
+    assert "it is a folder; name a file" in refusal("serve", plan, "--port", "0", "--audit-log", tmp_path)
     with server_process([plan], tmp_path, "--host", "0.0.0.0", "--insecure") as (address, _):
         port = httpx.URL(address).port
         assert httpx.get(f"http://127.0.0.1:{port}/v1/models", trust_env=False).status_code == 200

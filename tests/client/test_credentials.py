@@ -121,11 +121,31 @@ def test_each_thing_that_is_missing_is_told(hospital: Hospital, caplog: pytest.L
     with pytest.raises(RemoteError, match="may not use the model 'small1'") as caught:
         hospital.client(token=token, model="small1")
     assert (caught.value.status, caught.value.code) == (403, "forbidden")
-    for wrong in (None, "hetorch_wrong-0123456789"):
-        with pytest.raises(RemoteError, match="asks for a valid API token") as caught:
+    for wrong, told in (
+        (None, "asks for a valid API token"),
+        (
+            "hetorch_wrong-0123456789",
+            "does not take the API token of the request: it is wrong, revoked or expired",
+        ),
+    ):
+        with pytest.raises(RemoteError, match=told) as caught:
             hospital.client(token=wrong)
         assert (caught.value.status, caught.value.code) == (401, "unauthorised")
         assert "wrong-0123456789" not in str(caught.value)
+    run(
+        "token",
+        "add",
+        hospital.folder / "tokens.json",
+        "elsewhere",
+        "--model",
+        "none",
+        "-o",
+        hospital.folder / "no",
+    )
+    with pytest.raises(InputError, match="has no models, or none that your API token may use"):
+        hospital.client(token=(hospital.folder / "no").read_text().strip())
+    with pytest.raises(RemoteError, match="if the server speaks TLS, write https://"):
+        Client(hospital.url.replace("https:", "http:"), token=token, vault=hospital.folder / "keys")
     for roots in (None, hospital.foreign_roots):
         with pytest.raises(RemoteError, match="no TLS that can be trusted"):
             hospital.client(token=token, verify=roots)
@@ -207,7 +227,7 @@ def test_the_command_line_brings_token_and_certificates(hospital: Hospital, tmp_
     run("inspect", url, *leaving)
     run("token", "revoke", hospital.folder / "tokens.json", "leaving")
     told = refusal("inspect", url, *leaving)
-    assert "asks for a valid API token" in told and extra.strip() not in told
+    assert "it is wrong, revoked or expired" in told and extra.strip() not in told
     assert "cannot read the token" in refusal("inspect", url, "--token-file", tmp_path / "none")
 
 

@@ -114,6 +114,7 @@ CALLS: dict[str, Callable[[Client, Path], object]] = {
     "public_key": lambda client, path: client.public_key(),
     "make_keys": lambda client, path: client.make_keys(),
     "rotate_keys": lambda client, path: client.rotate_keys(),
+    "submit": lambda client, path: client.submit(np.zeros(8)),
     "close": lambda client, path: client.close(),
 }
 """Every public method of a client; the last two need no server."""

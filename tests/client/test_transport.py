@@ -31,6 +31,14 @@ from tests.server.small_plan import expected
 from tests.server.workers import paused
 
 
+def test_a_server_without_tls_at_an_address_with_it(vault: Vault) -> None:
+    with (
+        strange_server(lambda path: (200, {}, b"")) as url,
+        pytest.raises(RemoteError, match="does not speak TLS"),
+    ):
+        Client(url.replace("http:", "https:"), vault=vault)
+
+
 @pytest.mark.parametrize(
     "address", ["", "localhost:8000", "ftp://host", "http://", "http://host:port", "file:///etc/passwd"]
 )

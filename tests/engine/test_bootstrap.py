@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +21,13 @@ from hetorch.engine.bootstrap_noise import (
     multiples_probability,
     reduction_noise,
 )
-from hetorch.engine.bootstrapping import COSINE_16, KeyEnd
+from hetorch.engine.bootstrapping import COSINE_16, BootstrapKeySpec, KeyEnd, KeyLink
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
-from hetorch.errors import KeyMissingError, LevelError, ParameterError
+from hetorch.errors import KeyMissingError, LevelError, ParameterError, SecurityError
+from hetorch.params import ParameterSet
+from hetorch.params.bootstrap_set import SPARSE_FAMILY
 from tests.engine.bootstrap_case import SCALE, Case, irwin_hall, small_set
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +160,51 @@ def test_other_keys_and_parameters_are_errors(case: Case) -> None:
     other = Case.make(small_set(1 << 10, (3, 3, 3), (3, 3, 3)))
     with pytest.raises((ParameterError, LevelError)):
         other.engine.bootstrap(case.prepared, other.encrypt(other.values(6)))
+
+
+def test_parameters_with_other_primes_are_an_error() -> None:
+    # Of the same shape, so that nothing but the primes differs: the result would be noise.
+    boot = small_set(1 << 10, (5, 4), (5, 4))
+    case = Case.make(boot)
+    chain = list(boot.parameters.modulus_chain)
+    chain[-3], chain[-4] = chain[-4], chain[-3]
+    other = dataclasses.replace(boot.parameters, modulus_chain=tuple(chain))
+    key = SecretKey.generate(other)
+    engine = NativeEngine(other, evaluation_keys=key.bootstrap_keys(case.prepared.key_spec))
+    ciphertext = key.encrypt(case.values(6), scale=SCALE, level=boot.input_level)
+    with pytest.raises(ParameterError, match="other parameters"):
+        engine.bootstrap(case.prepared, ciphertext)
+
+
+def test_no_key_is_made_under_a_sparse_secret_that_the_table_does_not_allow() -> None:
+    # Whoever made the spec: the key holder checks it against the table.
+    secure = ParameterSet.from_bits(1 << 12, [30, 30], [36], key_families=(SPARSE_FAMILY,))
+    link = KeyLink(KeyEnd.DENSE, KeyEnd.SPARSE, 1, (1, 1), 0)
+    key = SecretKey.generate(secure)
+    for weight, spacing in ((32, 1), (1, 1), (32, 64)):
+        with pytest.raises(SecurityError, match=f"weight {weight}"):
+            key.bootstrap_keys(BootstrapKeySpec((link,), weight, spacing))
+    for spacing in (0, 3):
+        with pytest.raises(ParameterError, match="spacing"):
+            key.bootstrap_keys(BootstrapKeySpec((link,), 32, spacing))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"level": 1}, "q_0 and one special prime"),
+        ({"family": (3, 3)}, "q_0 and one special prime"),
+        ({"from_end": KeyEnd.DENSE_SQUARED}, "from DENSE_SQUARED to SPARSE"),
+        ({"from_end": KeyEnd.SPARSE_SCALED}, "from SPARSE_SCALED to SPARSE"),
+        ({"from_end": KeyEnd.SPARSE}, "from SPARSE to SPARSE"),
+        ({"to_end": KeyEnd.SPARSE_SCALED}, "from DENSE to SPARSE_SCALED"),
+    ],
+)
+def test_no_other_key_is_made_under_the_sparse_secret(changes: dict[str, Any], message: str) -> None:
+    boot = small_set(1 << 10, (5, 4), (5, 4))
+    link = dataclasses.replace(KeyLink(KeyEnd.DENSE, KeyEnd.SPARSE, 1, (1, 1), 0), **changes)
+    with pytest.raises(ParameterError, match=message):
+        SecretKey.generate(boot.parameters).bootstrap_keys(BootstrapKeySpec((link,), 32, 1))
 
 
 def test_the_key_spec_names_a_sparse_secret_once(case: Case) -> None:

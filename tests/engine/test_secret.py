@@ -9,11 +9,14 @@ import math
 import pickle  # noqa: TID251  # to see it refused
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
-from hetorch.engine import _native, _secret
+from hetorch.engine import _native, _secret, secret
+from hetorch.engine.bootstrapping import BootstrapKeySpec
 from hetorch.engine.random import keystream, random_seed
 from hetorch.engine.secret import SecretKey, flood
 from hetorch.engine.sharing import Sharing
@@ -241,3 +244,24 @@ def test_a_wiped_key_is_no_more_in_memory() -> None:
     assert before[1] == 0 and after[1:] == [0, 0]
     # The seed in the literal of this script is not the key's own; its copies are all gone.
     assert after[0] == 0
+
+
+def test_the_randomness_of_a_sparse_secret_is_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its seed and the bytes that are expanded from it: either one is the secret."""
+    drawn: list[bytes] = []
+
+    def kept(draw: Callable[..., bytes]) -> Callable[..., bytes]:
+        def drawing(*arguments: Any, **options: Any) -> bytes:
+            drawn.append(draw(*arguments, **options))
+            assert any(drawn[-1])
+            return drawn[-1]
+
+        return drawing
+
+    monkeypatch.setattr(secret, "random_seed", kept(random_seed))
+    monkeypatch.setattr(secret, "keystream", kept(keystream))
+    key = SecretKey.from_coefficients(parameters(), np.ones(parameters().ring_degree, np.int8))
+    sparse = key._draw_sparse(BootstrapKeySpec((), 32, 1))
+    assert np.count_nonzero(sparse.coefficients(key._context)) == 32
+    assert [len(one) for one in drawn] == [32, 24 * 32]
+    assert not any(any(one) for one in drawn)

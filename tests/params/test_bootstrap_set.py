@@ -106,6 +106,25 @@ def test_the_sparse_family_is_needed() -> None:
     assert SPARSE_FAMILY in boot.parameters.key_families
 
 
+def test_families_whose_special_primes_are_too_small_are_refused() -> None:
+    # With one special prime for digits of three, the result was off by 40 instead of 2^-22.
+    boot = standard_bootstrap_set()
+    low = KeyFamily(2, 4)
+    families = (SPARSE_FAMILY, low, boot.parameters.key_families[-1])
+    with pytest.raises(ParameterError, match=r"digit_size=4.* 90\.0 bits, but a digit of 135"):
+        dataclasses.replace(
+            boot, parameters=dataclasses.replace(boot.parameters, key_families=families), low_family=low
+        )
+    p = boot.parameters
+    small = next(q for q in p.modulus_chain if q < 2**35 and q not in p.modulus_chain[:3])
+    chain = tuple(p.special_primes[0] if q == small else q for q in p.modulus_chain)
+    swapped = dataclasses.replace(
+        p, modulus_chain=chain, special_primes=(small, *p.special_primes[1:]), digit_size=10
+    )
+    with pytest.raises(ParameterError, match=r"special_count=1.* 30\.0 bits, but a digit of 45"):
+        dataclasses.replace(boot, parameters=swapped)
+
+
 @pytest.mark.parametrize("slots", [1 << 13, 1 << 16])
 def test_standard_sets_have_two_sizes(slots: int) -> None:
     with pytest.raises(ParameterError, match="slots"):

@@ -46,6 +46,17 @@ def test_families_fit_the_primes(family: KeyFamily, message: str) -> None:
         with_families([family])
 
 
+def test_families_are_few() -> None:
+    # Foreign parameters with many of them would take seconds to prepare.
+    shapes = [KeyFamily(special, digit) for special in (1, 2, 3) for digit in (1, 2, 3)]
+    assert with_families(shapes[:8]).key_families == tuple(shapes[:8])
+    with pytest.raises(ParameterError, match="9 families, at most 8"):
+        with_families(shapes)
+    foreign = [shape.to_json() for shape in shapes]
+    with pytest.raises(ParameterError, match="at most 8"):
+        ParameterSet.from_json({**with_families(()).to_json(), "key_families": foreign})
+
+
 def test_families_are_distinct() -> None:
     with pytest.raises(ParameterError, match="distinct"):
         with_families([KeyFamily(1, 1), KeyFamily(1, 1)])

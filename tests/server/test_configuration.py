@@ -122,6 +122,17 @@ def test_mistakes_in_the_file_are_told(tmp_path: Path, text: str, sentence: str)
     assert sentence in str(caught.value)
 
 
+def test_all_mistakes_of_file_and_environment_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "server.toml"
+    path.write_text('worker = 3\nport = 70000\nkey_memory = "16 G"\nqueue = 3\n')
+    with pytest.raises(InputError) as caught:
+        configure({}, {"HETORCH_SERVE_QUEUE": "two"}, path)
+    told = str(caught.value)
+    assert told.startswith("the configuration has 4 mistakes: (1) ")
+    places = [told.index(word) for word in ("'worker'", "'port'", "'key_memory'", "HETORCH_SERVE_QUEUE")]
+    assert places == sorted(places)
+
+
 def test_mistakes_in_the_environment_are_told_without_the_value() -> None:
     with pytest.raises(InputError, match="did you mean 'HETORCH_SERVE_WORKERS'") as caught:
         configure({}, {"HETORCH_SERVE_WORKER": "hunter2"})
@@ -177,6 +188,14 @@ def test_sizes_have_decimal_and_binary_units(text: str, size: int) -> None:
 )
 def test_times_have_units(text: object, seconds: float) -> None:
     assert Time().read(text) == pytest.approx(seconds, rel=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(7776000, '"90 d"'), (300, '"5 min"'), (30.0, '"30 s"'), (5400, '"90 min"'), (0.5, '"0.5 s"')],
+)
+def test_times_are_shown_in_the_largest_unit_that_divides_them(seconds: float, text: str) -> None:
+    assert Time().show(seconds) == text
 
 
 def test_values_out_of_range_are_refused_in_python_too() -> None:

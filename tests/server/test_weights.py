@@ -149,11 +149,13 @@ def test_broken_uploads_get_a_sentence(
     for position in (*range(0, 80, 7), *numbers.integers(0, len(good), 20)):
         broken = bytearray(good)
         broken[position] ^= 1 << int(numbers.integers(8))
-        sentence(put_weights(http, bytes(broken)), 400)
+        answer = put_weights(http, bytes(broken))
+        assert answer.status_code in (400, 409)  # 409 where the bit names another plan or other keys
+        sentence(answer, answer.status_code)
     for content in (good + b"\0", good + bytes(10 << 20)):
         assert "at most" in sentence(put_weights(http, content), 413)
     assert "at most" in sentence(put_weights(http, (bytes(1 << 20) for _ in range(8))), 413)
-    assert "for the plan" in sentence(put_weights(http, weights_for(foreign_owner, key_id, foreign)), 400)
+    assert "for the plan" in sentence(put_weights(http, weights_for(foreign_owner, key_id, foreign)), 409)
     answer = http.put(f"{MODEL}/weights", content=good)
     assert "octet-stream" in sentence(answer, 415)
     answer = http.put("/v1/models/small/weights", content=good, headers=OCTETS)

@@ -69,7 +69,9 @@ def delete(
         raise InputError("give a key id, or --tenant, or --all")
     deleted = delete_stored(folder, key_id=key_id, tenant=tenant)
     if not deleted and not everything:
-        raise InputError(f"{folder} has nothing of this key id or tenant")
+        raise InputError(
+            f"{folder} has nothing of this key id or tenant; `hetorch keys list` shows both; give the id whole"
+        )
     if as_json:
         print(json.dumps({"deleted": [_members(entry) for entry in deleted]}))
     else:

@@ -68,7 +68,10 @@ def serve(
     given = flags | ({PLANS: [str(plan) for plan in plans]} if plans else {})
     configuration = configure(given, os.environ, config)
     if not configuration.deployment.plans and configuration.deployment.models_folder is None:
-        raise typer.BadParameter("no plan is named here or in the configuration", param_hint="'PLAN'")
+        raise typer.BadParameter(
+            "no plan is named here or in the configuration, and no folder of models (--models-folder)",
+            param_hint="'PLAN'",
+        )
     if check_config:
         _check(configuration)
         print(json.dumps(configuration.report()) if as_json else configuration.as_toml().rstrip())

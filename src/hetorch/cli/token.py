@@ -41,7 +41,8 @@ def add(
         typer.Option(help="Days after which it is refused; never if left out.", min=0.0, max=36500),
     ] = None,
     operator: Annotated[
-        bool, typer.Option("--operator", help="It may read the metrics, which tell of all tenants.")
+        bool,
+        typer.Option("--operator", help="It may read the metrics and the status, which tell of all tenants."),
     ] = False,
     output: Annotated[
         Path | None,
@@ -125,8 +126,8 @@ def list_tokens(file: FileArgument, as_json: JsonOption = False) -> None:
             if token.expires is None
             else f", {'expired' if token.is_expired(now) else 'until'} {token.expires}"
         )
-        metrics = ", metrics" if token.operator else ""
-        print(f"{token.name}: tenant {token.tenant}, {models}{metrics}, made {token.created}{until}")
+        operator = ", operator" if token.operator else ""
+        print(f"{token.name}: tenant {token.tenant}, {models}{operator}, made {token.created}{until}")
     if not tokens:
         print("there are no tokens")
 

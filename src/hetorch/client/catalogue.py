@@ -27,6 +27,10 @@ async def choose_model(transport: Transport, name: str | None) -> RemoteModel:
     models = load_models(await transport.get(MODELS))
     if len(models) == 1:
         return RemoteModel(transport, models[0].name)
+    if not models:
+        raise InputError(
+            f"the server at {transport.url} has no models, or none that your API token may use; ask its owner"
+        )
     names = ", ".join(repr(m.name) for m in models)
     raise InputError(
         f"the server at {transport.url} has {len(models)} models ({names}); name the one to use with model="

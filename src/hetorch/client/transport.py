@@ -206,6 +206,11 @@ class Transport:
             told = RemoteError(
                 f"the proxy before {self.url} (HTTP_PROXY, HTTPS_PROXY or ALL_PROXY) makes no connection: {detail}"
             )
+        elif isinstance(error, httpx.ConnectError) and "[SSL: WRONG_VERSION_NUMBER]" in str(error):
+            told = RemoteError(
+                f"the server at {self.url} does not speak TLS: is the port right? A server without TLS has an address "
+                "with http://, over which everyone on the way reads what is not encrypted, such as the token"
+            )
         elif isinstance(error, httpx.ConnectError) and "[SSL" in str(error):
             told = RemoteError(
                 f"the server at {self.url} has no TLS that can be trusted: {error}; give the file of its root with "
@@ -221,6 +226,8 @@ class Transport:
             )
         else:
             broke = f"the connection to {self.url} broke during {asked}: {detail or type(error).__name__}"
+            if self.url.startswith("http://") and not self._reached:
+                broke += "; if the server speaks TLS, write https:// in the address"
             told = RemoteError(broke)
             if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
                 told = _Unanswered(_caused(told, error), sent=True)

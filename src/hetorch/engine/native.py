@@ -12,7 +12,7 @@ from hetorch.engine import _native
 from hetorch.engine.bootstrapping import PreparedBootstrap
 from hetorch.engine.context import core_context
 from hetorch.engine.transform import DiagonalTransform
-from hetorch.errors import InputError, LevelError
+from hetorch.errors import InputError, LevelError, ParameterError
 from hetorch.params import ParameterSet
 
 Ciphertext = _native.Ciphertext
@@ -191,7 +191,10 @@ class NativeEngine:
         Raises:
             LevelError: the input is at another level or scale, or has not two parts.
             KeyMissingError: a key of prepared.key_spec is missing.
+            ParameterError: `prepared` is for other parameters than this engine.
         """
+        if prepared.bootstrap_set.parameters != self.parameters:
+            raise ParameterError("this bootstrap was prepared for other parameters than those of the engine")
         return prepared.core.apply(self._core, a)
 
     def _check_level(self, level: int) -> None:

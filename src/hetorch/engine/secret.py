@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine import _native, _secret
-from hetorch.engine.bootstrapping import BootstrapKeySpec, KeyEnd
+from hetorch.engine.bootstrapping import BootstrapKeySpec, KeyEnd, KeyLink
 from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Slots, slot_values
@@ -17,6 +17,7 @@ from hetorch.engine.sharing import Sharing
 from hetorch.engine.uniform import uniform_pieces
 from hetorch.errors import InputError, LevelError, ParameterError
 from hetorch.params import ParameterSet
+from hetorch.params.bootstrap_set import check_sparse_key
 
 # Random bytes that the core takes for each coefficient (cpp/ring/sample.h).
 _TERNARY_BYTES = 8
@@ -228,40 +229,49 @@ class SecretKey:
     ) -> _native.EvaluationKeys:
         """Return fresh keys for bootstrapping; `progress(done, total)` is called after each of them.
 
-        The sparse secret is drawn anew, occurs in these keys alone and is wiped.
+        The sparse secret is drawn anew, occurs in these keys alone and is wiped. Whoever `spec` comes from, no key
+        under it is made over another modulus than q_0 and the first special prime, which the security table must allow.
+
+        Raises:
+            SecurityError: the table has no row for the sparse secret, or a smaller modulus.
+            ParameterError: a link has ends, a family or a level that no bootstrap has.
         """
+        _check_sparse_secret(self.parameters, spec)
         sparse = self._draw_sparse(spec)
         keys = []
         for link in spec.links:
-            if link.from_end is KeyEnd.SPARSE_SCALED:
-                key = _secret.make_scaled_key(
-                    self._context, sparse, self._core, link.element, *self._key_randomness(), link.family
-                )
-            elif link.from_end is KeyEnd.DENSE_SQUARED:
-                key = _secret.make_relinearisation_key(
-                    self._context, self._core, link.level, *self._key_randomness(), link.family
-                )
-            else:
-                source, target = (
-                    sparse if end is KeyEnd.SPARSE else self._core for end in (link.from_end, link.to_end)
-                )
-                key = _secret.make_switching_key(
-                    self._context,
-                    source,
-                    target,
-                    link.element,
-                    link.level,
-                    *self._key_randomness(),
-                    link.family,
-                )
-            keys.append((link.from_end, link.to_end, link.element, key))
+            keys.append((link.from_end, link.to_end, link.element, self._link_key(link, sparse)))
             if progress is not None:
                 progress(len(keys), len(spec.links))
         return _native.EvaluationKeys(None, [], keys)
 
     def _draw_sparse(self, spec: BootstrapKeySpec) -> _secret.SecretKey:
-        random = keystream(random_seed(), spec.sparse_weight * _SPARSE_BYTES, domain=b"sparse secret")
-        return _secret.SecretKey.sparse(self._context, random, spec.sparse_weight, spec.sparse_spacing)
+        seed = random_seed()
+        random = keystream(seed, spec.sparse_weight * _SPARSE_BYTES, domain=b"sparse secret")
+        try:
+            return _secret.SecretKey.sparse(self._context, random, spec.sparse_weight, spec.sparse_spacing)
+        finally:
+            wipe(seed, random)
+
+    def _link_key(self, link: KeyLink, sparse: _secret.SecretKey) -> _native.SwitchingKey:
+        dense, randomness = self._core, self._key_randomness()
+        match link.from_end, link.to_end:
+            case KeyEnd.SPARSE_SCALED, KeyEnd.DENSE:
+                return _secret.make_scaled_key(
+                    self._context, sparse, dense, link.element, *randomness, link.family
+                )
+            case KeyEnd.DENSE_SQUARED, KeyEnd.DENSE:
+                return _secret.make_relinearisation_key(
+                    self._context, dense, link.level, *randomness, link.family
+                )
+            case KeyEnd.DENSE, KeyEnd.DENSE | KeyEnd.SPARSE:
+                target = sparse if link.to_end is KeyEnd.SPARSE else dense
+                return _secret.make_switching_key(
+                    self._context, dense, target, link.element, link.level, *randomness, link.family
+                )
+        raise ParameterError(
+            f"bootstrapping has no key from {link.from_end.name} to {link.to_end.name}; the plan is damaged"
+        )
 
     def extended_public_key(self, uniform: UniformSource) -> _native.PublicKey:
         """Return an extended public key (see public_key) whose uniform half `uniform` returns for index 0."""
@@ -308,6 +318,15 @@ class SecretKey:
     def _uniform_of(seed: bytes) -> UniformSource:
         assert len(seed) == SEED_BYTES
         return lambda index, length: uniform_pieces(seed, index, length)
+
+
+def _check_sparse_secret(parameters: ParameterSet, spec: BootstrapKeySpec) -> None:
+    spacing = spec.sparse_spacing
+    if not (spacing >= 1 and parameters.ring_degree % spacing == 0):
+        raise ParameterError(
+            f"the spacing of a sparse secret divides the ring degree {parameters.ring_degree}, got {spacing}"
+        )
+    check_sparse_key(parameters, parameters.ring_degree // spacing, spec.sparse_weight)
 
 
 def _error_piece(seed: bytes, index: int, length: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from hetorch.errors import ParameterError, SecurityError
@@ -74,7 +75,9 @@ class BootstrapSet:
             raise ParameterError(
                 f"bootstrapping leaves no level: the chain has {p.max_level + 1} primes, at least {needed} are needed"
             )
-        self._check_sparse_key()
+        _check_noise(p, SPARSE_FAMILY, 0)
+        _check_noise(p, self.low_family, self.input_level)
+        check_sparse_key(p, self.sparse_dimension, SPARSE_WEIGHT)
 
     @property
     def input_level(self) -> int:
@@ -112,24 +115,52 @@ class BootstrapSet:
             *["coefficients-to-slots"] * (len(self.to_slots) - 1),
         )
 
-    def _check_sparse_key(self) -> None:
-        p = self.parameters
-        if p.security is Security.NONE:
-            return
-        bound = int(max_log2_sparse(self.sparse_dimension, SPARSE_WEIGHT, p.security))
-        exponent = self.sparse_dimension.bit_length() - 1
-        if bound == 0:
-            raise SecurityError(
-                f"bootstrapping is not available with security {p.security.value} and a sparse secret of dimension "
-                f"2^{exponent}: its table has rows at 128 bits and dimensions of 2^15 and 2^16 only"
-            )
-        # Integers are compared: two primes above 2^45 have a product above 2^90.
-        bits = (p.modulus_chain[0] * p.special_primes[0]).bit_length()
-        if bits > bound:
-            raise SecurityError(
-                f"the key to the sparse secret is over a modulus of {bits} bits, more than the {bound} of the row "
-                f"for dimension 2^{exponent} and weight {SPARSE_WEIGHT}; use a smaller q_0 or first special prime"
-            )
+
+def _check_noise(parameters: ParameterSet, family: KeyFamily, level: int) -> None:
+    """Raise ParameterError unless P reaches half of every digit up to `level`, as ParameterSet asks of the main family.
+
+    Key switching multiplies digits by noise and divides by P.
+    """
+    special = math.prod(parameters.special_primes[: family.special_count])
+    chain = parameters.modulus_chain[: level + 1]
+    digits = [
+        math.prod(chain[first : first + family.digit_size])
+        for first in range(0, len(chain), family.digit_size)
+    ]
+    if 2 * special < max(digits):
+        raise ParameterError(
+            f"{family} has log2(P) = {math.log2(special):.1f} bits, but a digit of {math.log2(max(digits)):.1f} up to "
+            f"level {level}: key switching would drown the message in noise; use more special primes, larger ones or "
+            "smaller digits"
+        )
+
+
+def check_sparse_key(parameters: ParameterSet, dimension: int, weight: int) -> None:
+    """Raise SecurityError unless the key to a sparse secret, over q_0 and the first special prime, is in the table.
+
+    Args:
+        parameters: those of the key; any modulus is allowed if their security is `none`.
+        dimension: the dimension of the ring in which the sparse secret lies.
+        weight: its number of nonzero coefficients.
+    """
+    security = parameters.security
+    if security is Security.NONE:
+        return
+    bound = int(max_log2_sparse(dimension, weight, security))
+    exponent = dimension.bit_length() - 1
+    if bound == 0:
+        raise SecurityError(
+            f"bootstrapping is not available with security {security.value} and a sparse secret of dimension "
+            f"2^{exponent} and weight {weight}: its table has rows at 128 bits, dimensions of 2^15 and 2^16 and weight "
+            f"{SPARSE_WEIGHT} only"
+        )
+    # Integers are compared: two primes above 2^45 have a product above 2^90.
+    bits = (parameters.modulus_chain[0] * parameters.special_primes[0]).bit_length()
+    if bits > bound:
+        raise SecurityError(
+            f"the key to the sparse secret is over a modulus of {bits} bits, more than the {bound} of the row for "
+            f"dimension 2^{exponent} and weight {weight}; use a smaller q_0 or first special prime"
+        )
 
 
 def one_digit_family(chain_length: int, special_count: int) -> KeyFamily:

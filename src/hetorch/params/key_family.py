@@ -6,7 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hetorch.errors import ParameterError
-from hetorch.params.checks import MAX_PRIME_COUNT, integer
+from hetorch.params.checks import integer
+
+MAX_FAMILY_COUNT = 8
+"""Most families beside the main one; bootstrapping has three. Raised, foreign parameters can make a reader spend more
+time and memory on their constants: 64 families of 64 primes take twenty times as long as the parameters alone."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,8 +35,8 @@ def parse_families(data: object) -> tuple[KeyFamily, ...]:
     Raises:
         ParameterError: it is not such a list, or a value is not an integer.
     """
-    if isinstance(data, str | bytes) or not isinstance(data, Sequence) or len(data) > MAX_PRIME_COUNT:
-        raise ParameterError(f"key_families must be a list of at most {MAX_PRIME_COUNT} families")
+    if isinstance(data, str | bytes) or not isinstance(data, Sequence) or len(data) > MAX_FAMILY_COUNT:
+        raise ParameterError(f"key_families must be a list of at most {MAX_FAMILY_COUNT} families")
     families = []
     for entry in data:
         if not isinstance(entry, Mapping) or entry.keys() != {"special_count", "digit_size"}:
@@ -46,7 +50,11 @@ def parse_families(data: object) -> tuple[KeyFamily, ...]:
 
 
 def check_families(families: Sequence[KeyFamily], special_count: int, chain_length: int) -> None:
-    """Raise ParameterError unless the families are distinct and fit these numbers of primes."""
+    """Raise ParameterError unless the families are few and distinct, and fit these numbers of primes."""
+    if len(families) > MAX_FAMILY_COUNT:
+        raise ParameterError(
+            f"key_families has {len(families)} families, at most {MAX_FAMILY_COUNT} are supported"
+        )
     for family in families:
         if not 1 <= family.special_count <= special_count:
             raise ParameterError(

@@ -37,6 +37,10 @@ UNAUTHORISED = (
     "this server asks for a valid API token (Authorization: Bearer …): give it as token=, with --token-file or in "
     "HETORCH_TOKEN; its owner makes one with `hetorch token add`"
 )
+NOT_VALID = (
+    "this server does not take the API token of the request: it is wrong, revoked or expired; its owner sees the valid "
+    "ones with `hetorch token list` and makes one with `hetorch token add`"
+)
 PAST_PROXY_REFUSED = (
     "this server takes requests from its proxy only (--trusted-proxies), where TLS ends: over plain HTTP everyone on "
     "the way reads your token; use the proxy's address, and have the token replaced"
@@ -110,14 +114,16 @@ class Access:
             await Refusal(Code.FORBIDDEN, PAST_PROXY_REFUSED).response()(scope, receive, send)
             return
         token: Token | None = ANYONE
+        sent = False
         if self._tokens is not None:
             values = [value for name, value in scope["headers"] if name == b"authorization"]
+            sent = bool(values)
             text = _bearer(values) or (_password(values) if path == STATUS else None)
             token = None if text is None else self._tokens.find(text)
         if token is not None:
             scope[TOKEN] = token
         elif path not in OPEN:
-            response = Refusal(Code.UNAUTHORISED, UNAUTHORISED).response()
+            response = Refusal(Code.UNAUTHORISED, NOT_VALID if sent else UNAUTHORISED).response()
             if path == STATUS:  # a browser then asks its user for the token
                 response.headers["WWW-Authenticate"] = (
                     'Basic realm="hetorch: the token as password", charset="UTF-8"'

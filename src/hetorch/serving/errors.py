@@ -84,7 +84,8 @@ class JobUnknown(ServiceError):
 
     def __init__(self, job: str) -> None:
         super().__init__(
-            f"there is no job {job[:12]}… here: its time is over, its result was acknowledged, or it was never yours"
+            f"there is no job {job[:12]}… here: it was cancelled, its result was acknowledged, its time is over, or it "
+            "was never yours"
         )
 
 

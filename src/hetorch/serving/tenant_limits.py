@@ -6,6 +6,7 @@ fast as the bucket fills. Time is that of a clock that never jumps. The counts b
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -104,6 +105,8 @@ class TenantMeter:
 
     def _exceeded(self, limit: str, sentence: str, retry_after: float | None = None) -> RateExceeded:
         self._metrics.count("rate_exceeded", limit=limit)
+        if retry_after is not None:
+            sentence += f"; ask again in {math.ceil(retry_after)} s"
         return RateExceeded(sentence, retry_after)
 
 

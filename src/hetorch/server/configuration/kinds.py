@@ -127,7 +127,9 @@ class Time:
             raise InputError(f"must be a positive number of seconds, got {value!r}")
 
     def show(self, value: object) -> str:
-        return _string(f"{float(value)!r}".removesuffix(".0") + " s")  # type: ignore[arg-type]
+        assert isinstance(value, int | float)
+        unit = next((u for u in ("d", "h", "min") if value % TIME_UNITS[u] == 0), "s")
+        return _string(f"{float(value) / TIME_UNITS[unit]!r}".removesuffix(".0") + f" {unit}")
 
 
 @dataclass(frozen=True, slots=True)

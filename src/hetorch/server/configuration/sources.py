@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,13 +80,20 @@ def configure(
         file: the configuration file (TOML); that of FILE_VARIABLE if left out.
 
     Raises:
-        InputError: a source has an unknown name, or a value out of range; the file is not TOML.
+        InputError: a source has an unknown name, or a value out of range; the file is not TOML. The mistakes of the
+            file and the environment are told together.
         StorageError: the file cannot be read.
     """
     if file is None and environment.get(FILE_VARIABLE):
         file = Path(environment[FILE_VARIABLE])
-    values = {} if file is None else _from_file(file)
-    values |= _from_environment(environment)
+    mistakes: list[str] = []
+    values = {} if file is None else _from_file(file, mistakes)
+    values |= _from_environment(environment, mistakes)
+    if len(mistakes) == 1:
+        raise InputError(mistakes[0])
+    if mistakes:
+        numbered = " ".join(f"({number}) {mistake}" for number, mistake in enumerate(mistakes, 1))
+        raise InputError(f"the configuration has {len(mistakes)} mistakes: {numbered}")
     for field in FIELDS:
         if field.name in flags:
             origin = "the argument" if field.name == "plans" else field.flag
@@ -98,31 +105,40 @@ def configure(
     return Configuration(Deployment(**deployment), Settings(**settings), origins)
 
 
-def _from_file(path: Path) -> dict[str, tuple[object, str]]:
-    """Return the values of a configuration file and their source, by the name of the field."""
+def _from_file(path: Path, mistakes: list[str]) -> dict[str, tuple[object, str]]:
+    """Return the values of a configuration file and their source, by the name of the field; `mistakes` gets a sentence
+    for each name or value that is refused."""
     written = _read_file(path)
-    _refuse_unknown(written, [field.name for field in FIELDS], str(path))
-    return {
-        field.name: (_beside(_read(field, written[field.name], f"{path}: {field.name!r}"), path), str(path))
-        for field in FIELDS
-        if field.name in written
-    }
+    mistakes.extend(_unknown(written, [field.name for field in FIELDS], str(path)))
+    values: dict[str, tuple[object, str]] = {}
+    for field in FIELDS:
+        if field.name in written:
+            try:
+                value = _read(field, written[field.name], f"{path}: {field.name!r}")
+            except InputError as error:
+                mistakes.append(str(error))
+            else:
+                values[field.name] = _beside(value, path), str(path)
+    return values
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, tuple[object, str]]:
-    """Return the values of environment variables and their source, by the name of the field."""
+def _from_environment(environment: Mapping[str, str], mistakes: list[str]) -> dict[str, tuple[object, str]]:
+    """Return the values of environment variables and their source, by the name of the field; `mistakes` as above."""
     variables = {
         name: value
         for name, value in environment.items()
         if name.startswith(VARIABLES) and name != FILE_VARIABLE and value
     }
     names = {VARIABLES + field.name.upper(): field for field in FIELDS}
-    _refuse_unknown(variables, names, "the environment")
-    return {
-        field.name: (_read(field, variables[name], name), name)
-        for name, field in names.items()
-        if name in variables
-    }
+    mistakes.extend(_unknown(variables, names, "the environment"))
+    values: dict[str, tuple[object, str]] = {}
+    for name in variables:
+        if name in names:
+            try:
+                values[names[name].name] = _read(names[name], variables[name], name), name
+            except InputError as error:
+                mistakes.append(str(error))
+    return values
 
 
 def _read(field: Field, value: object, where: str) -> object:
@@ -146,15 +162,15 @@ def _read_file(path: Path) -> dict[str, object]:
         raise InputError(f"{path} is not TOML: {error}") from None
 
 
-def _refuse_unknown(given: Iterable[str], known: Iterable[str], where: str) -> None:
-    """Raise InputError for the first name that is not known, with the nearest known one. Its value is not repeated."""
+def _unknown(given: Iterable[str], known: Iterable[str], where: str) -> Iterator[str]:
+    """Yield a sentence for each name that is not known, with the nearest known one. Its value is not repeated."""
     known = tuple(known)
     for name in given:
         if name in known:
             continue
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         more = f"; did you mean {near[0]!r}?" if near else "; `hetorch serve --help` lists all settings"
-        raise InputError(f"{where} has the unknown setting {name!r}{more}")
+        yield f"{where} has the unknown setting {name!r}{more}"
 
 
 def _beside(value: object, file: Path) -> object:

@@ -51,7 +51,8 @@ def main(descriptor: int) -> None:
         gc.collect()
         gc.freeze()  # a collection in a worker would write to every object, and so copy it
         control.sendall(pack({"is": READY}))
-        _fork_on_demand(control, models)
+        with contextlib.suppress(ConnectionError):  # the server is gone, and has left a message unread
+            _fork_on_demand(control, models)
 
 
 def _load(control: socket.socket, head: Head) -> Iterator[tuple[str, LoadedModel]]:
