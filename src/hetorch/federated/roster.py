@@ -39,7 +39,8 @@ class Roster:
     Args:
         session: a name that no other session of these parties has.
         identities: Ed25519 public keys (32 bytes), in the order of the parties. People compare them once, out of band.
-        threshold: t, the number of parties that open a sum together; above half of them.
+        threshold: t, the number of parties that open a sum together; above half of them. `colluders` says how many may
+            collude: at n = 5 and t = 3 none, unless all must contribute.
         arrays: the arrays of an update, in their order.
         most_samples: the largest number of samples of a party: party i has the weight n_i / most_samples.
         fewest_contributors: a sum of fewer updates is never opened; by default threshold + 1, but at most all.
