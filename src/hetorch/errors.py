@@ -19,6 +19,8 @@ HetorchError                      everything that hetorch raises on purpose
 │   ├── OtherVersionError         bytes of a format version that is not read here
 │   └── MixupError                whole bytes that were made for something else; `what` tells
 ├── RemoteError                   the server refused, failed or did not answer; has `status` and `code`
+├── RoundVoidError                a round of training together ended without a sum; has `exposed`
+├── SpentStateError               a state of a round was used a second time
 ├── MissingPackageError           an optional package is not installed         (also ImportError)
 └── SecretImportError             a server process would hold a secret key     (also ImportError)
 
@@ -132,6 +134,22 @@ class RemoteError(HetorchError):
         super().__init__(message)
         self.status = status
         self.code = code
+
+
+class RoundVoidError(HetorchError):
+    """A round of training together ended without a sum; the message says why.
+
+    `exposed` is True once this party has sent its encrypted update. Others may then have opened a sum with it, so the
+    same update must not go into another round: the difference of two sums could be one party's update.
+    """
+
+    def __init__(self, message: str, exposed: bool = False) -> None:
+        super().__init__(message)
+        self.exposed = exposed
+
+
+class SpentStateError(HetorchError):
+    """A state of a round, or a party, was used a second time; answering twice could reveal an update."""
 
 
 class MissingPackageError(HetorchError, ImportError):

@@ -53,7 +53,7 @@ def test_every_truncation_is_refused(size: int) -> None:
     [
         (0, b"X", "no hetorch message"),
         (4, b"\2", "version 2"),
-        (6, b"\7", "unknown kind 7"),
+        (6, b"\x63", "unknown kind 99"),
         (72, b"\3", "holds 3 ciphertexts"),
         (72, b"\xff\xff\xff\xff", "holds 4294967295 ciphertexts"),
         (76, b"\6", "says it has 6 bytes"),

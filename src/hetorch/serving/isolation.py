@@ -23,6 +23,7 @@ SECRET_MODULES = frozenset(
         "hetorch.interop.seal_format.secret_key",  # reads and writes SEAL's secret keys
         "hetorch.interop.tenseal_format",  # reads and writes TenSEAL's contexts, which may hold a secret key
         "hetorch.client",  # the vault, which holds seeds, and the data owner's side around it
+        "hetorch.federated.party",  # the secrets of a round of training together
         "hetorch.inspect",  # makes keys, encrypts and decrypts in one process
         "hetorch.tenseal",  # contexts that hold secret keys, for BFV those of SEAL too
     }

@@ -5,9 +5,10 @@ Layout, little-endian:
     offset  bytes  field
     0       4      magic "HTWM"
     4       2      version of the kind: 2 for a predict response, 1 for the others
-    6       2      kind (1 = predict request, 2 = predict response, 3 = public key, 4 = encrypted weights)
-    8       32     fingerprint of the plan
-    40      32     key id: SHA-256 of the evaluation keys as uploaded
+    6       2      kind (1 = predict request, 2 = predict response, 3 = public key, 4 = encrypted weights;
+                   5 to 12 belong to `hetorch.wire.rounds`)
+    8       32     fingerprint of the plan; in kinds 5 to 12 of the roster
+    40      32     key id: SHA-256 of the evaluation keys as uploaded; in kinds 5 to 12 the id of the round
     72      4      number of blobs
     76      32     only in kind 2: SHA-256 of the predict request that it answers
     ...            for each blob: 8 bytes of length, then the blob
@@ -48,6 +49,24 @@ class Kind(IntEnum):
     PREDICT_RESPONSE = 2
     PUBLIC_KEY = 3
     ENCRYPTED_WEIGHTS = 4
+    ROUND_KEY = 5
+    ROUND_SHARE = 6
+    ROUND_COMMITMENT = 7
+    ROUND_UPDATE = 8
+    ROUND_SUM = 9
+    ROUND_AGREEMENT = 10
+    ROUND_OPENING = 11
+    ROUND_BUNDLE = 12
+
+    @property
+    def in_rounds(self) -> bool:
+        """True for the kinds of training together, whose lengths follow from a roster and not from a plan."""
+        return self >= Kind.ROUND_KEY
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """The noun of a blob in messages of errors, and the source of the lengths."""
+        return ("part", "the roster says") if self.in_rounds else ("ciphertext", "the plan says")
 
     @property
     def digest_bytes(self) -> int:
@@ -185,33 +204,32 @@ def load_frame(data: bytes | bytearray | memoryview, limits: FrameLimits) -> Fra
     """Parse bytes from outside; WireError unless the whole of `data` is one frame within `limits`."""
     view = memoryview(data).toreadonly()
     header = load_header(view)
+    blob_name, source = header.kind.words
     if header.count != limits.count:
-        raise WireError(
-            f"the message holds {count_text(header.count, 'ciphertext')}, the plan says {limits.count}"
-        )
+        raise WireError(f"the message holds {count_text(header.count, blob_name)}, {source} {limits.count}")
     end = len(view) - header.kind.digest_bytes
     blobs: list[memoryview] = []
     offset = HEADER_BYTES + header.kind.request_bytes
     request = bytes(view[HEADER_BYTES:offset])
     for index in range(header.count):
         if end - offset < _LENGTH.size:
-            raise WireError(f"the message ends inside the length of ciphertext {index}; it was cut short")
+            raise WireError(f"the message ends inside the length of {blob_name} {index}; it was cut short")
         (length,) = _LENGTH.unpack_from(view, offset)
         offset += _LENGTH.size
         if length not in limits.of(index):
             expected = " or ".join(str(n) for n in sorted(limits.of(index)))
             raise WireError(
-                f"ciphertext {index} says it has {count_text(length, 'byte')}, the plan says {expected}"
+                f"{blob_name} {index} says it has {count_text(length, 'byte')}, {source} {expected}"
             )
         if end - offset < length:
             raise WireError(
-                f"ciphertext {index} says it has {count_text(length, 'byte')}, {max(end - offset, 0)} "
+                f"{blob_name} {index} says it has {count_text(length, 'byte')}, {max(end - offset, 0)} "
                 "are left; it was cut short"
             )
         blobs.append(view[offset : offset + length])
         offset += length
     if offset != end:
-        raise WireError(f"after the last ciphertext there is more: {count_text(end - offset, 'byte')}")
+        raise WireError(f"after the last {blob_name} there is more: {count_text(end - offset, 'byte')}")
     if header.kind.digest_bytes and hashlib.sha256(view[:end]).digest() != view[end:]:
         raise WireError("the checksum of the message does not match; it was changed on its way")
     return Frame(header.kind, header.model, header.key_id, tuple(blobs), request)

@@ -1,0 +1,25 @@
+"""States that can be used once: what a party sends twice, about one secret, could reveal it."""
+
+from __future__ import annotations
+
+from hetorch.errors import SpentStateError
+
+
+class Once:
+    """A permission that one caller gets, whatever threads do. It cannot be copied or pickled, and so a state that has
+    one cannot either."""
+
+    def __init__(self) -> None:
+        self._left = [True]
+
+    def take(self) -> None:
+        """Use the permission; SpentStateError if it was used before."""
+        try:
+            self._left.pop()
+        except IndexError:
+            raise SpentStateError(
+                "this state of the round was used before; go on with the state that it returned, or begin a new round"
+            ) from None
+
+    def __reduce__(self) -> str:
+        raise TypeError("a state of a round is used once and never copied")

@@ -1,0 +1,67 @@
+"""Tags of encrypted updates, which add up as the updates do: a false sum does not have the sum of the tags.
+
+A tag has two residues, <r_h (x) u_h, c> for h = 0, 1, where c are all residues of an update (blocks, N), and r_h
+(blocks) and u_h (N) are uniform and expanded from a key that all parties know and the aggregator does not. For a
+difference other than zero of the aggregator's choice each residue is zero with a probability of at most 2/q (first the
+products with u, then that with r), both with 2^-88. Tags are sealed: from the tags in clear one could find factors with
+which updates add up to a false sum and the right tag. A party that colludes with the aggregator knows the key; it could
+as well change its own update.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Mapping
+
+from hetorch.engine.random import keystream, wipe
+from hetorch.federated.party.secret import Secret
+from hetorch.federated.residues import Residues, multiply, total, totals, uniform
+from hetorch.federated.ring import PRIME, RING_DEGREE
+
+_UNIFORM_BYTES = 16
+_TAG = struct.Struct("<QQ")
+Tag = tuple[int, int]
+
+
+class TagKey:
+    """The factors of the tags of one round."""
+
+    def __init__(self, own_keys: Mapping[int, bytes], identifier: bytes, block_count: int) -> None:
+        """Derive the factors from the own keys of all parties, by index."""
+        state = hashlib.sha256(b"hetorch federated tags" + identifier)
+        for party in sorted(own_keys):
+            state.update(own_keys[party])
+        seed = state.digest()
+        random = keystream(seed, 2 * (block_count + RING_DEGREE) * _UNIFORM_BYTES, domain=b"federated tags")
+        self._secret = Secret(uniform(random).reshape(2, block_count + RING_DEGREE))
+        self._block_count = block_count
+        wipe(random, seed)
+
+    def part(self, blocks: Residues, first: int) -> Tag:
+        """Return the share in the tag of some blocks (count, N), the first of which has the index `first`."""
+        factors = self._secret.array(0)
+        of_blocks = factors[:, first : first + len(blocks)]
+        of_places = factors[:, self._block_count :]
+        one, other = (total(multiply(totals(multiply(blocks, of_places[h])), of_blocks[h])) for h in range(2))
+        return one, other
+
+    def wipe(self) -> None:
+        """Overwrite the factors."""
+        self._secret.wipe()
+
+
+def add_tags(tags: list[Tag]) -> Tag:
+    """Return the sum of tags modulo q."""
+    return sum(tag[0] for tag in tags) % PRIME, sum(tag[1] for tag in tags) % PRIME
+
+
+def dump_tag(tag: Tag) -> bytes:
+    """Encode a tag."""
+    return _TAG.pack(*tag)
+
+
+def load_tag(data: bytes) -> Tag:
+    """Parse a tag from outside; a party may send any, and a wrong one makes the round void."""
+    one, other = _TAG.unpack(data)
+    return one % PRIME, other % PRIME
