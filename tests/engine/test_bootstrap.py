@@ -109,6 +109,26 @@ def test_another_bound_and_computation_after_it() -> None:
     assert np.abs(case.key.decrypt(square) - expected).max() < 2 * 5.5 * 16 * deviation + 2.0**-20
 
 
+def test_the_maps_serve_another_bound(case: Case) -> None:
+    prepared, boot = case.prepared, case.bootstrap_set
+    values = case.values(3, bound=4.0)
+    ciphertext = case.key.encrypt(values, scale=SCALE / 4, level=boot.input_level)
+    result = case.engine.bootstrap(prepared, ciphertext, 4.0)
+    other = prepared.within(4.0)
+    assert (
+        (result.level, result.scale) == (boot.output_level, other.output_scale) == (result.level, SCALE / 4)
+    )
+    assert other.full_scales == prepared.full_scales
+    assert bootstrap_noise(other) == pytest.approx(4 * bootstrap_noise(prepared), rel=1e-9)
+    error = case.key.decrypt(result) - other.expected(values)
+    assert np.std(error) == pytest.approx(bootstrap_noise(other), rel=0.2)
+    with pytest.raises(LevelError):
+        case.engine.bootstrap(prepared, ciphertext)
+    for bound in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(ParameterError):
+            case.engine.bootstrap(prepared, ciphertext, bound)
+
+
 @pytest.mark.parametrize("size", [1.5, 4.0])
 def test_values_beyond_the_bound_are_distorted_and_no_more(case: Case, size: float) -> None:
     # The sine goes on; the series is not fitted there, and its error grows slowly.

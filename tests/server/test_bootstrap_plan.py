@@ -22,9 +22,10 @@ from hetorch.engine.packed_keys import map_evaluation_keys, pack_evaluation_keys
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import KeyMissingError, LevelError, PlanFormatError, PlanUseError, WireError
 from hetorch.interop.seal.backend import SEAL
+from hetorch.ir.he_operations import Bootstrap
 from hetorch.ir.interpreter import run_he_program
 from hetorch.ir.layout import Layout
-from hetorch.plan.memory import key_memory, predict_memory, working_memory
+from hetorch.plan.memory import key_memory, predict_memory, prepared_positions, working_memory
 from hetorch.plan.public import PublicPlan
 from hetorch.plan.sizes import evaluation_key_bytes
 from hetorch.runtime import Event, Runner
@@ -87,6 +88,30 @@ def test_the_runner_shares_maps_and_tells_each_bootstrap(plan: hetorch.Plan, sec
     assert weights == prepared[0].byte_count
     other = with_bound(plan, 2.0)
     assert predict_memory(other.program, other.parameters, other.key_spec, {}).weights == 2 * weights
+
+
+def test_bootstraps_of_other_scales_share_maps_if_the_products_with_the_bounds_agree() -> None:
+    plan = bootstrap_plan(bound=2.0)
+    first, second = (op for op in plan.program.operations if isinstance(op, Bootstrap))
+    assert (first.bound, second.bound) == (2.0, 4.0)
+    values = plan.program.values
+    assert values[first.input].scale == 2 * values[second.input].scale
+    x = np.random.default_rng(7).uniform(-2, 2, INPUTS)
+    (slots,) = plan.public().pack(x)
+    secret = SecretKey.generate(plan.parameters)
+    for engine in (
+        NATIVE.make(plan.parameters, secret.evaluation_keys(plan.key_spec)),
+        CleartextEngine(plan.parameters),
+    ):
+        runner: Runner[Any, Any, Any] = Runner(plan, engine)
+        who: Any = engine if isinstance(engine, CleartextEngine) else secret
+        (result,) = runner.run([who.encrypt(slots, level=plan.input_level, scale=plan.input_scale)])
+        # Values and errors of the plan for bound 1 are 16 times as large.
+        np.testing.assert_allclose(who.decrypt(result)[:INPUTS], expected(x), atol=16 * ERROR)
+        assert runner._prepared[0] is runner._prepared[4]
+    assert prepared_positions(plan.program) == tuple(
+        p for p, op in enumerate(plan.program.operations) if op is not second
+    )
 
 
 def test_it_is_read_back_and_the_cleartext_engine_models_it(plan: hetorch.Plan, tmp_path: Path) -> None:
