@@ -20,7 +20,8 @@ struct BootstrapShape {
   std::vector<std::size_t> to_slots;         // the same of CoeffsToSlots; its first factor takes no level
   std::size_t babies_to_coefficients = 4;    // baby steps of each factor
   std::size_t babies_to_slots = 4;
-  // The scales of slots of at most 1. Slots of at most `bound` have these scales over `bound`: the same maps serve them.
+  // The scales of slots of at most 1. Slots of at most `bound` have these scales over `bound`: the same maps serve
+  // them.
   double input_scale = 1;
   double output_scale = 1;
   double message_ratio = 256;  // q_0 over the scale at which a coefficient is that of a slot of 1
@@ -80,7 +81,7 @@ class Bootstrap {
   rlwe::KeyShape one_digit_;  // of the keys of the first factor of CoeffsToSlots
   std::size_t max_level_;
   std::vector<std::uint64_t> primes_;  // all, for which the maps are encoded
-  std::size_t spacing_;  // the message lies in the subring of the polynomials in X^spacing
+  std::size_t spacing_;                // the message lies in the subring of the polynomials in X^spacing
   double q0_;
   std::uint32_t conjugation_;
   ModularReduction reduction_;

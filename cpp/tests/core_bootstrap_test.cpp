@@ -140,7 +140,7 @@ void bootstraps(std::size_t spacing, std::vector<std::size_t> to_coefficients, s
   other_primes(owner, shape, bootstrap, {input, low, high, slots_again});
   raised_is_for_one_map(owner, high);
   const ckks::Evaluator without(owner.context, nullptr);
-  CHECK(throws<ckks::KeyMissingError>([&] { bootstrap.apply(without, input); }), "no keys");
+  CHECK(throws<ckks::KeyMissingError>([&] { bootstrap.apply(without, input, kBound); }), "no keys");
 }
 
 void refusals() {

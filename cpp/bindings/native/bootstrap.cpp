@@ -52,7 +52,7 @@ void bind_bootstrap(nb::module_& m) {
   nb::class_<Bootstrap>(m, "Bootstrap")
       .def_static("prepare", &prepare, "context"_a, "slots"_a, "to_coefficients"_a, "to_slots"_a, "babies"_a,
                   "low_family"_a, "input_scale"_a, "output_scale"_a, "message_ratio"_a, "range"_a, "cosine"_a,
-                   "doublings"_a)
+                  "doublings"_a)
       .def_prop_ro("input_level", &Bootstrap::input_level)
       .def_prop_ro("output_level", &Bootstrap::output_level)
       .def_prop_ro("reduction_level", &Bootstrap::reduction_level, "The level of the input of reduce().")
@@ -70,7 +70,8 @@ void bind_bootstrap(nb::module_& m) {
           },
           "The keys that it needs: (from, to, Galois element, family, level).")
       .def("apply", &run_within<&Bootstrap::apply>, "evaluator"_a, "ciphertext"_a, "bound"_a = 1.0, Release())
-      .def("to_coefficients", &run_within<&Bootstrap::to_coefficients>, "evaluator"_a, "ciphertext"_a, "bound"_a = 1.0, Release())
+      .def("to_coefficients", &run_within<&Bootstrap::to_coefficients>, "evaluator"_a, "ciphertext"_a, "bound"_a = 1.0,
+           Release())
       .def("raise_modulus", &run<&Bootstrap::raise>, "evaluator"_a, "ciphertext"_a, Release())
       .def("to_slots", &run<&Bootstrap::to_slots>, "evaluator"_a, "ciphertext"_a, Release())
       .def("reduce", &run_within<&Bootstrap::reduce>, "evaluator"_a, "ciphertext"_a, "bound"_a = 1.0, Release());
