@@ -53,7 +53,8 @@ def predict_errors(
             and the sum of each giant step is relinearised.
         least: True for a lower bound of the prediction, which takes all sums as sums over many slots.
         modulus_chain: the primes, for polynomials, which square the distance between a prime and the scale.
-        bootstrap_noise: the standard deviation that a bootstrap adds, relative to its bound.
+        bootstrap_noise: the standard deviation that a bootstrap adds in the worst slot (largest_noise), relative to its
+            bound.
 
     Returns:
         For each value, a bound of the error that its own noise adds to the worst output; and a bound of the sum of all.
