@@ -81,6 +81,8 @@ def test_the_runner_shares_maps_and_tells_each_bootstrap(plan: hetorch.Plan, sec
     np.testing.assert_allclose(secret.decrypt(result)[:INPUTS], expected(x), atol=ERROR)
     told = [event for event in events if type(event.operation).__name__ == "Bootstrap"]
     assert [event.layer for event in told] == ["first", "second"]
+    assert [event.place for event in told] == ["first, bootstrap 1 of 2", "second, bootstrap 2 of 2"]
+    assert {event.place for event in events if event.bootstrap is None} == {"first", "second"}
     assert all(event.rotations > 20 and event.level == told[0].level for event in told)
     prepared = [p for p in runner._prepared.values() if hasattr(p, "byte_count")]
     assert len(prepared) == 2 and prepared[0] is prepared[1]
