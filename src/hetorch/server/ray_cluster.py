@@ -1,8 +1,8 @@
 """The service on a cluster of Ray: the same application in replicas on its machines, reached through each of them.
 
 Ray Serve starts and replaces replicas, shares requests out, and adds and removes replicas as requests wait. What
-clients upload is in one folder that all machines see, or in a shared store, so that each replica finds the keys that
-another one took. Paths of plans, keys, tokens and certificates are the same on every machine.
+clients upload is in one folder that all machines see, so that each replica finds the keys that another one took. Paths
+of plans, keys, tokens and certificates are the same on every machine.
 
 Whoever reaches the ports of Ray itself can run programs on the cluster: they belong into a network of their own.
 """
@@ -99,7 +99,7 @@ def application(deployment: Deployment, settings: Settings) -> Any:
         from hetorch.serving.models import load_models
 
         models = load_models(deployment.plans, deployment.memory_limit, engine=deployment.engine)
-        return create_app(models, replace(settings, jobs=False, key_folder_shared=settings.key_share is None))
+        return create_app(models, replace(settings, jobs=False, key_folder_shared=True))
 
     at_once = settings.workers + settings.queue + OTHER_REQUESTS
     most = max(deployment.ray_replicas, deployment.ray_most_replicas or 0)
@@ -121,10 +121,9 @@ def application(deployment: Deployment, settings: Settings) -> Any:
 
 
 def _check(deployment: Deployment, settings: Settings) -> None:
-    if settings.key_folder is None and settings.key_share is None:
+    if settings.key_folder is None:
         raise InputError(
-            "with ray, replicas share what clients upload: add key_folder=, a folder that all machines see, or "
-            "key_share=, an address such as s3://bucket/keys"
+            "with ray, replicas share what clients upload: add key_folder=, a folder that all machines see"
         )
     if deployment.tls_client_ca is not None:
         raise InputError(

@@ -59,7 +59,7 @@ class Settings:
             ends, if left out.
         key_folder_shared: servers on several machines use the key folder; set with ray.
         key_share: an address for fsspec, such as s3://bucket/keys, where servers without a common folder share uploads;
-            each of them keeps a folder of its own beside it. S3 needs hetorch[s3].
+            each of them keeps a folder of its own beside it. S3 needs hetorch[s3]. Not with ray.
         key_disk: disk space that the key folder may take; a temporary one takes at most twice `key_memory`.
         key_quota: disk space that the uploads of one tenant may take; all of `key_disk` if left out.
         key_age: time after which uploads that nobody has used are deleted.
