@@ -3,7 +3,8 @@
 *Assumes* variants of one program (hetorch.compiler.search.variants), and options that allow bootstraps.
 *Ensures* a choice whose program has an operation for each bootstrap: the one of the least predicted time among the
 variants and sets of parameters, within the limits on keys and memory and, if the options do not limit the keys, with
-keys below HUGE_KEYS if any choice has such. Key weights are raised until there is one.
+keys below HUGE_KEYS if any choice has such. Key weights are raised until there is one; if there is none, the fewest
+keys of the choices that take at most MOST_WORTH longer than the fastest.
 
 Scales have the size of the primes between two bootstraps, so the precision is what it is: a choice that misses the one
 that the user asked for is refused.
@@ -34,12 +35,13 @@ from hetorch.compiler.search.footprint import PlacedProgram, footprint
 from hetorch.compiler.search.keys_of_maps import keys_of_maps
 from hetorch.compiler.search.place_bootstraps import (
     BootstrappedProgram,
+    LayoutMemo,
     Setting,
     bootstraps_sentence,
     placements,
 )
 from hetorch.compiler.search.request import Request
-from hetorch.compiler.search.select import HUGE_KEYS
+from hetorch.compiler.search.select import HUGE_KEYS, MOST_WORTH
 from hetorch.engine.bootstrap_keys import bootstrap_keys
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Affine
@@ -64,16 +66,19 @@ def bootstrapped_choice(request: Request, inputs: Array) -> Choice:
             miss the precision or the limits.
     """
     few = HUGE_KEYS if request.options.key_limit is None else request.key_limit
+    memo = LayoutMemo()
     trials: list[_Trial] = []
     for key_weight in KEY_WEIGHTS:
-        trials += _trials(request, key_weight)
+        trials += _trials(request, key_weight, memo)
         within = [trial for trial in trials if _is_within(request, trial.choice, few)]
         if within:
             return _with_errors(request, min(within, key=lambda trial: trial.choice.cost), inputs)
     within = [trial for trial in trials if _is_within(request, trial.choice, request.key_limit)]
     if not within:
         raise InfeasibleError(beyond_limits(request, [trial.choice for trial in trials]))
-    return _with_errors(request, min(within, key=lambda trial: trial.choice.key_bytes), inputs)
+    most = (1 + MOST_WORTH) * min(trial.choice.cost for trial in within)
+    fast = [trial for trial in within if trial.choice.cost <= most]
+    return _with_errors(request, min(fast, key=lambda trial: trial.choice.key_bytes), inputs)
 
 
 def bootstrap_sentence(choice: Choice, machine: Machine) -> str:
@@ -89,13 +94,13 @@ def _is_within(request: Request, choice: Choice, key_limit: int) -> bool:
     return choice.key_bytes <= key_limit and (memory is None or choice.footprint.total <= memory)
 
 
-def _trials(request: Request, key_weight: float) -> list[_Trial]:
+def _trials(request: Request, key_weight: float, memo: LayoutMemo) -> list[_Trial]:
     """Return a trial for each variant and set of parameters."""
     setting = Setting.of(request.options, request.machine, key_weight)
     return [
         _trial(request, number, setting, placed)
         for number, variant in enumerate(request.variants)
-        for placed in placements(variant.program, setting)
+        for placed in placements(variant.program, setting, memo)
     ]
 
 

@@ -76,6 +76,17 @@ class BootstrappedProgram:
     seconds: float
 
 
+@dataclass(slots=True, eq=False)
+class LayoutMemo:
+    """Layouts by program and number of slots, and facts about the maps of each program, by its id."""
+
+    layouts: dict[tuple[int, int], Layouts] = field(default_factory=dict)
+    maps: dict[int, MapMemo] = field(default_factory=dict)
+
+    def of(self, program: TensorProgram) -> MapMemo:
+        return self.maps.setdefault(id(program), MapMemo())
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
     """The ring, samples and costs for which bootstraps are placed.
@@ -113,8 +124,15 @@ def place_bootstraps(program: TensorProgram, setting: Setting) -> BootstrappedPr
     return min(placements(program, setting), key=lambda placed: placed.seconds)
 
 
-def placements(program: TensorProgram, setting: Setting) -> list[BootstrappedProgram]:
+def placements(
+    program: TensorProgram, setting: Setting, memo: LayoutMemo | None = None
+) -> list[BootstrappedProgram]:
     """Return the program with the bootstraps of the least predicted time, for each set of parameters that has room.
+
+    Args:
+        program: the network, without activations.
+        setting: the ring and the costs.
+        memo: the layouts that calls with other key weights found, for reuse.
 
     Raises:
         InfeasibleError: an operation takes more levels than any bootstrap leaves, or there are no layouts.
@@ -126,11 +144,14 @@ def placements(program: TensorProgram, setting: Setting) -> list[BootstrappedPro
         slots = setting.ring_degree // 2 // part
         if slots < setting.batch:
             continue
-        layouts: tuple[Layouts, dict[int, MapOutline]] | None = None
+        try:
+            lowered = _lowered(program, slots, setting, memo or LayoutMemo())
+        except InfeasibleError as error:
+            problem = error
+            continue
         for boot in bootstrap_sets(slots, deepest, setting):
             try:
-                layouts = layouts or _layouts(program, _usual_set(slots, setting), setting)
-                placed.append(_placed(program, boot, *layouts, setting))
+                placed.append(_placed(program, boot, *lowered, setting))
             except InfeasibleError as error:
                 problem = error
     if not placed:
@@ -220,26 +241,27 @@ def _bootstrap_costs(layouts: Layouts, seconds: float) -> Array:
     return np.array(costs)
 
 
-def _usual_set(slots: int, setting: Setting) -> BootstrapSet:
-    return standard_bootstrap_set(
-        slots, USUAL_USER_LEVELS, ring_degree=setting.ring_degree, security=setting.security
-    )
-
-
-def _layouts(
-    program: TensorProgram, boot: BootstrapSet, setting: Setting
+def _lowered(
+    program: TensorProgram, slots: int, setting: Setting, memo: LayoutMemo
 ) -> tuple[Layouts, dict[int, MapOutline]]:
-    """Return layouts whose values repeat after boot.slots, and the outlines of the maps; unused slots hold zero.
+    """Return layouts whose values repeat after `slots`, and the outlines of the maps; unused slots hold zero.
 
     Steps are those of the ring, of which the values fill a part.
     """
+    boot = standard_bootstrap_set(
+        slots, USUAL_USER_LEVELS, ring_degree=setting.ring_degree, security=setting.security
+    )
     model = setting.model(boot.parameters)
     levels = (boot.input_level + MAP_LEVEL,) * program.value_count
-    memo = MapMemo()
-    positions = boot.slots // setting.batch
-    layouts = choose_layouts(program, levels, positions, model, row_packing=False, memo=memo)
+    name = (id(program), slots)
+    if name not in memo.layouts:
+        positions = slots // setting.batch
+        memo.layouts[name] = choose_layouts(
+            program, levels, positions, model, row_packing=False, memo=memo.of(program)
+        )
     steps = boot.parameters.slot_count // setting.batch
-    return layouts, outlines(program, levels, layouts, steps, model, memo)
+    layouts = memo.layouts[name]
+    return layouts, outlines(program, levels, layouts, steps, model, memo.of(program))
 
 
 def _placed(
