@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from hetorch.inspect.run_slots import run_slots
 from hetorch.ir.he_operations import Bootstrap
 from hetorch.plan import Plan
 
-SMALL = {"security": "none", "ring_degree": 1 << 11}
+SMALL: dict[str, Any] = {"security": "none", "ring_degree": 1 << 11}
 """A ring that protects nothing, on which a bootstrap takes milliseconds."""
 pytestmark = pytest.mark.filterwarnings("ignore::hetorch.errors.InsecureParametersWarning")
 
@@ -50,7 +51,7 @@ def inputs() -> torch.Tensor:
 
 def truth(samples: torch.Tensor) -> NDArray[np.float64]:
     with torch.no_grad():
-        return network()(samples).numpy().astype(np.float64)
+        return np.asarray(network()(samples).numpy(), dtype=np.float64)
 
 
 @functools.cache
@@ -109,9 +110,9 @@ def test_limits_hold() -> None:
     fewer = hetorch.compile(network(), inputs()[:200], activation_degree=31, key_limit=keys - 1, **SMALL)
     assert fewer.public().evaluation_key_bytes < keys
     assert fewer.report.predicted_seconds >= made.report.predicted_seconds
-    with pytest.raises(InfeasibleError, match="evaluation keys .* key_limit="):
+    with pytest.raises(InfeasibleError, match=r"evaluation keys .* key_limit="):
         hetorch.compile(network(), inputs()[:200], activation_degree=31, key_limit=keys // 20, **SMALL)
-    with pytest.raises(InfeasibleError, match="of memory .* memory_limit="):
+    with pytest.raises(InfeasibleError, match=r"of memory .* memory_limit="):
         hetorch.compile(network(), inputs()[:200], activation_degree=31, memory_limit=keys, **SMALL)
     with pytest.raises(InfeasibleError, match="precision="):
         hetorch.compile(network(), inputs()[:200], activation_degree=31, precision=1e-9, **SMALL)

@@ -140,7 +140,7 @@ def footprint(
     saved = {
         index: full[index] - small[index] for index in program.maps if able and small[index] < full[index]
     }
-    shared = {one: index for index, one in reversed(program.bootstraps.items())}
+    shared = {one: index for index, one in sorted(program.bootstraps.items(), key=lambda item: -item[0])}
     refreshing = {index: diagonal_bytes(one.bootstrap_set) for one, index in shared.items()}
     fixed = held + sum(biases.values()) + sum(refreshing.values())
     total = fixed + sum(full.values()) + _working(program, parameters, plain, threads)
