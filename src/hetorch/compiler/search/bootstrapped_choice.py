@@ -22,8 +22,9 @@ from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.noise.range_noise import ROOM
 from hetorch.compiler.packing.choose_layouts import Layouts
-from hetorch.compiler.search.advice import beyond_limits
+from hetorch.compiler.search.advice import beyond_limits, remedies
 from hetorch.compiler.search.bootstrapped_errors import (
+    BootstrappedErrors,
     RefreshedProgram,
     bootstrapped_errors,
     refreshed_program,
@@ -153,19 +154,10 @@ def _with_errors(request: Request, trial: _Trial, inputs: Array) -> Choice:
             error is above the precision that the user asked for.
     """
     choice, errors = trial.choice, bootstrapped_errors(trial.program, inputs)
-    error = errors.error / request.output_range
-    wanted = request.options.precision
-    if errors.range_noise > ROOM:
-        raise InfeasibleError(
-            f"with bootstraps, noise of {errors.range_noise:.2g} would leave the ranges of the polynomials, which have "
-            f"room for {ROOM:.2g}"
-        )
-    if wanted is not None and error > wanted:
-        raise InfeasibleError(
-            f"with bootstraps, encryption changes the outputs by up to {error:.2g} of their range, and "
-            f"precision={wanted:.2g} is asked for"
-        )
-    _check_outputs(trial.program)
+    problem = _problem(request, trial.program, errors)
+    if problem:
+        ways = remedies(request, choice.candidate.variant)
+        raise InfeasibleError(f"with bootstraps, {problem}; what helps: {'; '.join(ways)}")
     return replace(
         choice,
         variant=replace(choice.variant, sensitivity=errors.sensitivity),
@@ -174,17 +166,27 @@ def _with_errors(request: Request, trial: _Trial, inputs: Array) -> Choice:
     )
 
 
-def _check_outputs(refreshed: RefreshedProgram) -> None:
-    """Raise InfeasibleError if the outputs are too large for the primes at their level."""
+def _problem(request: Request, refreshed: RefreshedProgram, errors: BootstrappedErrors) -> str:
+    """Return the requirement that the errors or the outputs miss; empty if they meet all."""
+    error, wanted = errors.error / request.output_range, request.options.precision
+    if errors.range_noise > ROOM:
+        return f"noise of {errors.range_noise:.2g} leaves the ranges of the polynomials, which have room for {ROOM:.2g}"
+    if wanted is not None and error > wanted:
+        return (
+            f"encryption changes the outputs by up to {error:.2g} of their range, and precision={wanted:.2g} is asked "
+            "for"
+        )
+    needed, room = _output_bits(refreshed)
+    return f"the outputs need {needed:.0f} bits, and {room:.0f} are left" if needed > room else ""
+
+
+def _output_bits(refreshed: RefreshedProgram) -> tuple[float, float]:
+    """Return the bits that the outputs may need, and those of the primes at their level."""
     program, output = refreshed.program, refreshed.program.output
     chain = refreshed.bootstrap_set.parameters.modulus_chain[: refreshed.levels[output] + 1]
     largest = refreshed.sizes[output] * 2.0**HEADROOM_BITS
     op = program.operations[output - 1]
     if isinstance(op, Affine):
         largest = max(largest, float(np.max(np.abs(op.bias))) * 2.0**BIAS_BITS)
-    bits = math.log2(max(refreshed.scales[output] * largest, 1.0))
-    room = sum(math.log2(prime) for prime in chain)
-    if bits > room:
-        raise InfeasibleError(
-            f"the outputs of the last bootstrap need {bits:.0f} bits, and {room:.0f} are left"
-        )
+    needed = math.log2(max(refreshed.scales[output] * largest, 1.0))
+    return needed, sum(math.log2(prime) for prime in chain)
