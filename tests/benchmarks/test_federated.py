@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from benchmarks import federated
 from benchmarks.peers import hetorch_federated
+from benchmarks.row import Row
 
 
 def test_a_round_is_timed_and_its_memory_measured() -> None:
@@ -23,7 +24,7 @@ def test_a_row_has_the_ratio_of_the_medians() -> None:
         ],
         "ours": [{"add": 1.0, "bytes_up": 1, "bytes_down": 1}, {"add": 3.0, "bytes_up": 1, "bytes_down": 1}],
     }
-    empty = federated.Row("", "Peer", "1", 1, None, None, None, None, None, 0)
+    empty = Row("", "Peer", "1", 1, None, None, None, None, None, 0)
     memory = {side: {"add": 5} for side in turns}
     row = federated._row("sum", "add", empty, turns, memory)
     assert (row.theirs_ms, row.ours_ms, row.ratio) == (10, 2, 5)
