@@ -12,7 +12,8 @@
 namespace hetorch::federated {
 namespace {
 
-// Blocks that a thread works on at a time, some 50 microseconds: the hand-over to another thread costs as much as a few blocks.
+// Blocks that a thread works on at a time, some 50 microseconds: the hand-over to another thread costs as much as a few
+// blocks.
 constexpr std::size_t kSpan = 16;
 
 template <class Body>
@@ -35,7 +36,7 @@ void unpack_blocks(u64* out, Bytes packed) {
   }
   std::atomic<bool> inside = true;
   for_spans(packed.size() / kBlockBytes, [&](std::size_t block, u64*) {
-    if (!unpack(out + block * kDegree, packed.data() + block * kBlockBytes, kDegree)) inside = false;
+    if (!codec::unpack_block(out + block * kDegree, packed.data() + block * kBlockBytes, kDegree)) inside = false;
   });
   if (!inside) throw codec::FormatError(kOutside);
 }
@@ -45,7 +46,7 @@ void add_blocks(std::span<u64> total, Bytes packed) {
     throw codec::FormatError("only as many blocks can be added");
   }
   const auto add = [&](std::size_t block, u64* residues, u64 sign) {
-    const bool inside = unpack(residues, packed.data() + block * kBlockBytes, kDegree);
+    const bool inside = codec::unpack_block(residues, packed.data() + block * kBlockBytes, kDegree);
     u64* const sum = total.data() + block * kDegree;
     for (std::size_t j = 0; j < kDegree; ++j) sum[j] += sign * residues[j];
     return inside;
@@ -64,7 +65,7 @@ void pack_sums(std::span<std::uint8_t> out, std::span<const u64> total, const Ri
   for_spans(total.size() / kDegree, [&](std::size_t block, u64* residues) {
     std::memcpy(residues, total.data() + block * kDegree, 8 * kDegree);
     ring.path().reduce_wide(residues, residues, kDegree, ring.modulus());
-    pack(out.data() + block * kBlockBytes, residues, kDegree);
+    codec::pack_block(out.data() + block * kBlockBytes, residues, kDegree);
   });
 }
 

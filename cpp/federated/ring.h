@@ -1,13 +1,13 @@
 // The ring of training together, Z_q[X] / (X^N + 1), and its elements, blocks, in memory and as bytes.
 //
-// A block is N residues in 64-bit words, or kBlockBytes packed bytes: 45 bits for each residue, the first in the lowest
-// bits.
+// A block is N residues in 64-bit words, or kBlockBytes packed bytes (codec/blocks.h).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <span>
 
+#include "codec/blocks.h"
 #include "kernels/api.h"
 #include "ring/ntt_tables.h"
 
@@ -17,16 +17,12 @@ using kernels::u64;
 using Bytes = std::span<const std::uint8_t>;
 
 inline constexpr std::size_t kDegree = 2048;  // N
-inline constexpr int kPrimeBits = 45;
-inline constexpr u64 kPrime = (u64{1} << kPrimeBits) - 28671;  // q, 1 modulo 2N
+inline constexpr int kPrimeBits = codec::kBlockBits;
+inline constexpr u64 kPrime = codec::kBlockPrime;  // q, 1 modulo 2N
 inline constexpr std::size_t kBlockBytes = kDegree * kPrimeBits / 8;
 
-// The number of residues whose packed bits fill whole words; blocks and random residues are packed in such groups.
-inline constexpr std::size_t kGroup = 64;
-inline constexpr std::size_t kGroupBytes = kGroup * kPrimeBits / 8;
-
 // Random bytes of a uniform block: its residues, and a group of spares for those that are not below q.
-inline constexpr std::size_t kUniformBytes = kBlockBytes + kGroupBytes;
+inline constexpr std::size_t kUniformBytes = kBlockBytes + codec::kGroupBytes;
 
 // The tables of the transform, for one kernel path.
 class Ring {
@@ -43,12 +39,6 @@ class Ring {
 
 // Return the ring on the path that this process selects (kernels::select), made at the first call.
 const Ring& selected_ring();
-
-// Pack `count` residues, a multiple of kGroup, to count * kPrimeBits / 8 bytes.
-void pack(std::uint8_t* out, const u64* residues, std::size_t count);
-
-// Unpack `count` numbers of kPrimeBits bits, a multiple of kGroup. Returns true if all are below q.
-bool unpack(u64* out, const std::uint8_t* bytes, std::size_t count);
 
 // Make a uniform block of kUniformBytes random bytes: each number that is not below q is replaced by the next spare
 // that is. Only numbers that are thrown away decide a branch. A number is too large with a probability of 2^-30; throws

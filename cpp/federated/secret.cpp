@@ -12,8 +12,8 @@
 namespace hetorch::federated {
 namespace {
 
-// Cumulative table of the discrete Gaussian X with sigma = 4.53: floor(2^63 * P(|X| <= k)) for k = 0, 1, …, where P(0) =
-// 1/S, P(|X| = k) = 2 exp(-k^2 / (2 sigma^2)) / S, S the sum over all integers. P(|X| > 42) < 2^-63. A test computes
+// Cumulative table of the discrete Gaussian X with sigma = 4.53: floor(2^63 * P(|X| <= k)) for k = 0, 1, …, where P(0)
+// = 1/S, P(|X| = k) = 2 exp(-k^2 / (2 sigma^2)) / S, S the sum over all integers. P(|X| > 42) < 2^-63. A test computes
 // the table anew with 60 digits.
 constexpr u64 kCumulative[] = {
     0x0b45c54386f21de9, 0x214662980fe36ba5, 0x35b9f6ee9618ed5f, 0x47d507e99619f80a, 0x57194ae6077796d8,
@@ -105,7 +105,7 @@ void encrypt_blocks(std::span<std::uint8_t> out, std::span<const std::int64_t> i
     ring.path().from_signed(message, message, kDegree, ring.modulus());
     u64* const sum = blocks.data() + block * kDegree;
     ring.path().add(sum, mask, message, kDegree, ring.modulus());
-    pack(out.data() + block * kBlockBytes, sum, kDegree);
+    codec::pack_block(out.data() + block * kBlockBytes, sum, kDegree);
   });
   tag.add(blocks.data(), run.first, run.count, ring);
 }
@@ -120,7 +120,7 @@ bool decrypt_blocks(std::span<std::int64_t> out, Bytes packed, const Run& run, c
     u64* const mask = scratch.data();
     u64* const sum = scratch.data() + kDegree;
     mask_block(mask, run, block, secret, ring);
-    if (!unpack(sum, packed.data() + block * kBlockBytes, kDegree)) inside = false;
+    if (!codec::unpack_block(sum, packed.data() + block * kBlockBytes, kDegree)) inside = false;
     ring.path().subtract(sum, sum, mask, kDegree, ring.modulus());
     std::int64_t* const to = out.data() + block * kDegree;
     const std::int64_t half = std::int64_t{1} << (run.shift - 1);

@@ -24,8 +24,8 @@ struct SecretBuffer : ring::Buffer {
 };
 
 // Discrete Gaussian numbers of standard deviation 4.53, at most 42 in size, in two's complement: a block for each
-// kGaussianBytes bytes. Inverts a table of 63-bit probabilities by comparing with every entry; the highest bit of a word
-// is the sign.
+// kGaussianBytes bytes. Inverts a table of 63-bit probabilities by comparing with every entry; the highest bit of a
+// word is the sign.
 void gaussian_blocks(u64* out, Bytes random, const Ring& ring);
 
 // out = sum of weights[i] * rows[i], rows of N numbers above -q and below q in two's complement, weights below q.
@@ -43,7 +43,8 @@ class Secret {
   SecretBuffer transform_;
 };
 
-// The tag of some blocks: the two residues <r_h (x) u_h, blocks>, with factors r_h for blocks and u_h for places in them.
+// The tag of some blocks: the two residues <r_h (x) u_h, blocks>, with factors r_h for blocks and u_h for places in
+// them.
 class Tag {
  public:
   // The number of random bytes from which the factors for `blocks` blocks are made.
@@ -54,8 +55,8 @@ class Tag {
   // Add `count` blocks, the first of which has the index `first`. Throws std::invalid_argument if there are no factors
   // for them. No two threads may add at once.
   void add(const u64* residues, std::size_t first, std::size_t count, const Ring& ring);
-  // The same for packed blocks; throws codec::FormatError, and adds none, unless they are whole blocks of residues below
-  // q.
+  // The same for packed blocks; throws codec::FormatError, and adds none, unless they are whole blocks of residues
+  // below q.
   void add_packed(Bytes packed, std::size_t first, const Ring& ring);
 
   std::array<u64, 2> value(const Ring& ring) const;
@@ -77,13 +78,14 @@ struct Run {
   int shift;          // log2 of the factor of an integer
 };
 
-// Encrypt count * N integers to count * kBlockBytes bytes, and add the ciphertext to the tag. `random` gives the errors,
-// count * kGaussianBytes. Integers are at most (q / 2) >> shift in size. Throws std::invalid_argument for wrong lengths.
+// Encrypt count * N integers to count * kBlockBytes bytes, and add the ciphertext to the tag. `random` gives the
+// errors, count * kGaussianBytes. Integers are at most (q / 2) >> shift in size. Throws std::invalid_argument for wrong
+// lengths.
 void encrypt_blocks(std::span<std::uint8_t> out, std::span<const std::int64_t> integers, const Run& run,
                     const Secret& secret, Bytes random, Tag& tag, const Ring& ring);
 
-// Decrypt packed blocks to the integers that are nearest. Returns false if an error is above `error_bound` in size: they
-// are then no integers. Throws codec::FormatError unless the residues are below q.
+// Decrypt packed blocks to the integers that are nearest. Returns false if an error is above `error_bound` in size:
+// they are then no integers. Throws codec::FormatError unless the residues are below q.
 bool decrypt_blocks(std::span<std::int64_t> out, Bytes packed, const Run& run, const Secret& secret, u64 error_bound,
                     const Ring& ring);
 

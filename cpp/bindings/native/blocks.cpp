@@ -22,7 +22,7 @@ nb::bytes pack_blocks(const IntArray& residues) {
   nb::bytes packed = new_bytes(residues.size() / blocks::kDegree * blocks::kBlockBytes);
   auto* out = reinterpret_cast<std::uint8_t*>(PyBytes_AsString(packed.ptr()));
   nb::gil_scoped_release release;
-  blocks::pack(out, reinterpret_cast<const blocks::u64*>(residues.data()), residues.size());
+  hetorch::codec::pack_block(out, reinterpret_cast<const blocks::u64*>(residues.data()), residues.size());
   return packed;
 }
 
@@ -48,7 +48,8 @@ void pack_sums(const WrittenMemory& out, const Sums& total) {
 
 void bind_blocks(nb::module_& m) {
   m.def("pack_blocks", &pack_blocks, "residues"_a, "Pack blocks of 2048 residues of 45 bits.");
-  m.def("unpack_blocks", &unpack_blocks, "packed"_a, "Return (count, 2048) residues; WireError unless all are below q.");
+  m.def("unpack_blocks", &unpack_blocks, "packed"_a,
+        "Return (count, 2048) residues; WireError unless all are below q.");
   m.def("add_blocks", &add_blocks, "total"_a, "packed"_a,
         "Add packed blocks to sums (count, 2048), which are not reduced; a WireError leaves them as they were.");
   m.def("pack_sums", &pack_sums, "out"_a, "total"_a, "Pack the residues of at most 2^15 added blocks.");

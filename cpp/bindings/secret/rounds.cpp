@@ -42,7 +42,8 @@ BlockArray weighted_sum(const Blocks& rows, const std::vector<blocks::u64>& weig
 }
 
 void encrypt_blocks(const WrittenMemory& out, const Blocks& integers, const blocks::Secret& secret,
-                    const ReadMemory& uniform, const ReadMemory& random, blocks::Tag& tag, std::size_t first, int shift) {
+                    const ReadMemory& uniform, const ReadMemory& random, blocks::Tag& tag, std::size_t first,
+                    int shift) {
   const blocks::Run run{integers.shape(0), first, view(uniform), shift};
   nb::gil_scoped_release release;
   blocks::encrypt_blocks(view(out), {integers.data(), integers.size()}, run, secret, view(random), tag,
