@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from hetorch.interop.seal.backend import SEAL
 from hetorch.ir.he_operations import Bootstrap
 from hetorch.ir.interpreter import run_he_program
 from hetorch.ir.layout import Layout
-from hetorch.plan.memory import key_memory, predict_memory, prepared_positions, working_memory
+from hetorch.plan.memory import key_memory, link_memory, predict_memory, prepared_positions, working_memory
 from hetorch.plan.public import PublicPlan
 from hetorch.plan.sizes import evaluation_key_bytes
 from hetorch.runtime import Event, Runner
@@ -207,6 +208,29 @@ def test_sizes_and_memory_are_exact(
         [secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)]
     )
     np.testing.assert_allclose(secret.decrypt(result), 0.0625, atol=ERROR)
+
+
+def test_no_more_than_a_key_is_held_while_keys_are_made_and_packed(
+    plan: hetorch.Plan, secret: SecretKey, blob: bytes
+) -> None:
+    p, spec = plan.parameters, plan.key_spec
+    largest = max(link_memory(p, link) for link in all_links(p, spec))
+    assert largest < key_memory(p, spec) / 18
+    made = codec.dump_evaluation_keys(p, spec, secret.switching_keys(spec))
+    packed = pack_evaluation_keys(p, spec, io.BytesIO(blob), len(blob))
+    for pieces in (made, packed):
+        _native.trim_pool()
+        before = _native.pool_statistics().in_use
+        _native.reset_pool_peak()
+        for _ in pieces:
+            pass
+        told = _native.pool_statistics()
+        # One key, the residues of its uniform half and of its errors, and the switch to the next.
+        assert told.peak - before < 6 * largest
+        assert told.in_use == before and told.held < largest
+    with pytest.raises(KeyMissingError, match="more keys"):
+        fewer = replace(spec, links=spec.links[:-1])
+        list(codec.dump_evaluation_keys(p, fewer, secret.switching_keys(spec)))
 
 
 def test_each_key_is_checked(plan: hetorch.Plan, blob: bytes) -> None:

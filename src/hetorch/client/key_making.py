@@ -46,7 +46,6 @@ def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: ProgressOpt
             yield from dump_evaluation_keys(
                 plan.parameters, spec, secret.switching_keys(spec, progress=report)
             )
-            report(spec.count, spec.count)
 
     try:
         return vault.evaluation_keys(plan.parameters, spec, make)
