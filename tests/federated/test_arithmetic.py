@@ -189,7 +189,11 @@ def test_updates_that_do_not_fit_are_refused(
         ({"fewest_contributors": 5}, "fewest_contributors"),
         ({"bound": 0.0}, "bound"),
         ({"bound": math.inf}, "bound"),
+        ({"bound": 1e-320}, "bound"),  # its step would be zero
+        ({"bound": 1e101}, "bound"),
         ({"noise": -1.0}, "noise"),
+        ({"noise": math.nan}, "noise"),
+        ({"most_norm": 0.0}, "most_norm"),
         ({"most_samples": 0}, "most_samples"),
     ],
 )
