@@ -11,7 +11,7 @@ import pytest
 
 from hetorch.errors import RoundVoidError, WireError
 from hetorch.federated import Aggregator, Party
-from hetorch.federated.party import dealing, sampling, sealing
+from hetorch.federated.party import dealing, sealing
 from hetorch.federated.party.encryption import decrypt
 from hetorch.federated.party.sealing import OPENING_NONCE, unseal
 from hetorch.federated.party.sharing import interpolate
@@ -136,10 +136,9 @@ def test_as_many_as_the_roster_states_open_one_list_only(first: int) -> None:
 
 def test_a_sum_of_two_secrets_leaves_the_deviation_of_the_table() -> None:
     """Given s_1 + s_2 = S, s_1 has the distribution of the docstring of hetorch.federated.ring; by summation."""
-    table = np.diff([0, *sampling._cumulative(), 2**63]).astype(np.float64) / 2**63
-    single = np.concatenate([table[:0:-1] / 2, table[:1], table[1:] / 2])  # of -42 … 42
-    assert abs(single.sum() - 1) < 1e-12
     numbers = np.arange(-ERROR_BOUND, ERROR_BOUND + 1)
+    single = np.exp(-(numbers**2) / (2 * SIGMA**2))
+    single /= single.sum()
     for total in range(-30, 31):  # beyond, a sum of two has a probability below 1e-5
         other = total - numbers
         inside = np.abs(other) <= ERROR_BOUND
