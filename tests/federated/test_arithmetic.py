@@ -217,6 +217,12 @@ def test_noise_has_its_deviation_and_fits() -> None:
         ({"b": [0.0]}, 5, "differ in these arrays: a, b"),
         ({"a": [0.0, 1.0]}, 5, r"shape \(2,\)"),
         ({"a": [math.nan]}, 5, "not finite"),
+        ({"a": [0.0]}, 2.5, "whole number"),
+        ({"a": [0.0]}, "5", "whole number"),
+        ({"a": ["0"]}, 5, "real numbers"),
+        ({"a": [1j]}, 5, "real numbers"),
+        ({"a": [None]}, 5, "real numbers"),
+        ({"a": [[1.0], [1.0, 2.0]]}, 5, "is none"),
     ],
 )
 def test_updates_that_do_not_fit_are_refused(
