@@ -34,7 +34,9 @@ struct Party {
 
 Packed uniform_bytes() { return bytes_of(1, 0, kCount * federated::kUniformBytes); }
 
-federated::Tag new_tag() { return {bytes_of(2, 0, federated::Tag::random_bytes(kCount)), kCount}; }
+federated::Tag new_tag() {
+  return {bytes_of(2, 0, federated::Tag::random_bytes(kCount)), kCount, federated::selected_ring()};
+}
 
 Party encrypted(u64 tag, const federated::Ring& ring) {
   Party party;
@@ -75,8 +77,8 @@ void sums_decrypt_to_sums(const federated::Ring& ring) {
   const Party one = encrypted(20, ring);
   const Party other = encrypted(21, ring);
   std::vector<u64> total(kCount * kDegree);
-  federated::add_blocks(total, one.packed);
-  federated::add_blocks(total, other.packed);
+  federated::add_blocks(total, one.packed, ring);
+  federated::add_blocks(total, other.packed, ring);
   Packed packed(kCount * kBlockBytes);
   federated::pack_sums(packed, total, ring);
   federated::Tag tag = new_tag();
@@ -125,29 +127,30 @@ void broken_bytes_change_nothing(const federated::Ring& ring) {
   for (std::size_t block : {std::size_t{0}, std::size_t{20}, kCount - 1}) {
     Packed broken = party.packed;
     std::fill_n(broken.begin() + static_cast<std::ptrdiff_t>(block * kBlockBytes), 6, std::uint8_t{0xff});
-    CHECK(throws<hetorch::codec::FormatError>([&] { federated::add_blocks(total, broken); }), "above the prime");
+    CHECK(throws<hetorch::codec::FormatError>([&] { federated::add_blocks(total, broken, ring); }), "above the prime");
     CHECK(throws<hetorch::codec::FormatError>([&] { new_tag().add_packed(broken, 0, ring); }), "above the prime");
     std::vector<u64> residues(kCount * kDegree);
-    CHECK(throws<hetorch::codec::FormatError>([&] { federated::unpack_blocks(residues.data(), broken); }), "above");
+    CHECK(throws<hetorch::codec::FormatError>([&] { federated::unpack_blocks(residues.data(), broken, ring); }),
+          "above");
   }
   const Packed shorter(party.packed.begin(), party.packed.end() - 1);
-  CHECK(throws<hetorch::codec::FormatError>([&] { federated::add_blocks(total, shorter); }), "shorter");
+  CHECK(throws<hetorch::codec::FormatError>([&] { federated::add_blocks(total, shorter, ring); }), "shorter");
   CHECK(total == std::vector<u64>(kCount * kDegree, 7), "as it was");
   CHECK(throws<std::invalid_argument>([&] { new_tag().add_packed(party.packed, 1, ring); }), "no factors");
 }
 
-void uniform_blocks_are_below_the_prime(const federated::Ring&) {
+void uniform_blocks_are_below_the_prime(const federated::Ring& ring) {
   Packed random = bytes_of(40, 0, federated::kUniformBytes);
   std::vector<u64> before(kDegree);
   std::vector<u64> after(kDegree);
-  federated::uniform_block(before.data(), random.data());
+  federated::uniform_block(before.data(), random.data(), ring);
   std::fill_n(random.begin() + 45, 6, std::uint8_t{0xff});  // number 8, and 3 bits of the next one
-  federated::uniform_block(after.data(), random.data());
+  federated::uniform_block(after.data(), random.data(), ring);
   std::vector<u64> spares(hetorch::codec::kGroup);
-  hetorch::codec::unpack_block(spares.data(), random.data() + kBlockBytes, spares.size());
+  hetorch::codec::unpack_block(spares.data(), random.data() + kBlockBytes, spares.size(), ring.path());
   CHECK(after[8] == spares[0] && after[8] < kPrime && after[10] == before[10], "a spare");
   const Packed none(federated::kUniformBytes, 0xff);
-  CHECK(throws<std::invalid_argument>([&] { federated::uniform_block(after.data(), none.data()); }), "no spares");
+  CHECK(throws<std::invalid_argument>([&] { federated::uniform_block(after.data(), none.data(), ring); }), "no spares");
 }
 
 }  // namespace
