@@ -110,13 +110,14 @@ class Aggregator:
         """End the step with what came, and return the next state, None at the end, and the messages to the parties.
 
         Raises:
-            RoundVoidError: fewer parties than `needed` sent something.
+            RoundVoidError: fewer parties than `needed` sent something. Its `exposed` is True once updates were awaited.
         """
         self._once.take()
         if len(self.received) < self.needed:
             raise RoundVoidError(
                 f"the round is void: in the step {self.step.name.lower()} {count_text(len(self.received), 'party')} of "
-                f"{len(self.awaited)} sent something, {self.needed} must; missing: {sorted(self.missing)}"
+                f"{len(self.awaited)} sent something, {self.needed} must; missing: {sorted(self.missing)}",
+                exposed=self.STEPS.index(self.step) >= self.STEPS.index(Kind.ROUND_UPDATE),
             )
         place = self.STEPS.index(self.step) + 1
         if place == len(self.STEPS):

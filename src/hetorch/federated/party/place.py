@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from hetorch.errors import RoundVoidError, WireError
 from hetorch.federated.once import Once
@@ -55,11 +56,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
-    """What a party holds from the shares on: its secret, a share and an own key of each party."""
+    """What a party holds from the shares on: its secret, a share and an own key of each party.
+
+    `exposed` says of each state what RoundVoidError.exposed says when a round is void: for a party whose aggregator
+    does not answer any more.
+    """
+
+    exposed: ClassVar[bool] = False
 
     _place: Place
     _held: Secret
-    _once: Once = field(default_factory=Once, init=False, repr=False)
+    _once: Once = field(default_factory=Once, kw_only=True, repr=False)
 
     def own_key(self, party: int) -> bytes:
         """Return the key under which `party` tells all others."""

@@ -47,8 +47,10 @@ def encode(
         InputError: a name, shape or number of samples is wrong, or a value is not finite. It is raised here, before the
             first item.
     """
-    if not 1 <= sample_count <= roster.most_samples:
-        raise InputError(f"the number of samples must be 1 to {roster.most_samples}, got {sample_count}")
+    if not isinstance(sample_count, int | np.integer) or not 1 <= sample_count <= roster.most_samples:
+        raise InputError(
+            f"the number of samples must be a whole number from 1 to {roster.most_samples}, got {sample_count!r}"
+        )
     if set(update) != {array.name for array in roster.arrays}:
         wrong = sorted(set(update) ^ {array.name for array in roster.arrays})
         raise InputError(
@@ -133,9 +135,18 @@ def _checked(bounds: ArrayBounds, value: Any) -> NDArray[Any]:
     """Return an array's values (size,)."""
     if hasattr(value, "detach"):  # a tensor of torch, which this package does not import
         value = value.detach().cpu()
-    array = np.asarray(value)
-    if array.dtype.kind != "f":
+        if str(value.dtype) == "torch.bfloat16":  # which numpy does not have
+            value = value.float()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the array {bounds.name!r} is none: {error}") from None
+    if array.dtype.kind in "biu":
         array = array.astype(np.float64)
+    if array.dtype.kind != "f":
+        raise InputError(
+            f"the array {bounds.name!r} must be of real numbers, its elements are {array.dtype.name}"
+        )
     if array.shape != bounds.shape:
         raise InputError(
             f"the array {bounds.name!r} has the shape {array.shape}, the roster says {bounds.shape}"
