@@ -5,9 +5,11 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hetorch.engine import _native
 from hetorch.federated import Identity
@@ -46,7 +48,7 @@ def peak_of() -> Iterator[Peak]:
 
 def working_memory(blocks: int, dtype: type, most_norm: float | None) -> tuple[int, int, int]:
     """Return the peaks of encryption, of a tag and of decryption, without the ciphertext and the mean."""
-    values = np.zeros(blocks * RING_DEGREE - 2, dtype=dtype)
+    values: NDArray[Any] = np.zeros(blocks * RING_DEGREE - 2, dtype=dtype)
     roster = roster_of(IDENTITIES, {"w": values}, 3, most_norm=most_norm)
     assert roster.block_count == blocks
     secret = gaussian(ROUND, 1, domain=b"test")[0]
