@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -156,7 +157,7 @@ def test_blocks_are_those_of_the_oracle_on_every_path(path: str, threads: str) -
     """Each path in a process of its own, which compares bits."""
     environment = {**os.environ, "HETORCH_ISA": path, "HETORCH_NUM_THREADS": threads}
     command = [sys.executable, "-m", "tests.federated.compare_blocks"]
-    subprocess.run(command, check=True, timeout=120, env=environment)
+    subprocess.run(command, check=True, timeout=120, env=environment, cwd=Path(__file__).parents[2])
 
 
 def test_samples_have_their_deviation() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from hetorch.engine import _native
 from hetorch.errors import RoundVoidError, WireError
 from hetorch.federated.once import Once
 from hetorch.federated.residues import Residues, add, new_sum, pack_sum
@@ -157,10 +158,10 @@ class Aggregator:
 
     def _sum_message(self) -> tuple[bytes, bytes]:
         """Return the message with the contributors and the sum, and what a party signs of it."""
-        content = bytearray(list_bytes(self.roster) + self.roster.update_bytes)
+        content = _native.pool_memory(list_bytes(self.roster) + self.roster.update_bytes).data
         names, packed = (
-            memoryview(content)[: list_bytes(self.roster)],
-            memoryview(content)[list_bytes(self.roster) :],
+            content[: list_bytes(self.roster)],
+            content[list_bytes(self.roster) :],
         )
         names[:] = dump_list(self.roster, self.received)
         assert self.total is not None  # an update came from at least one party

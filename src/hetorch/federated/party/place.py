@@ -14,7 +14,7 @@ from hetorch.federated.party.secret import Secret
 from hetorch.federated.party.tag import TagKey
 from hetorch.federated.roster import Roster
 from hetorch.federated.rounds import load_signed_bundle
-from hetorch.wire.frame import Kind
+from hetorch.wire.frame import Blob, Kind
 from hetorch.wire.rounds import EVERYONE, RoundMessage
 
 
@@ -42,9 +42,7 @@ class Place:
         """The index of this party."""
         return self.roster.identities.index(self.identity.public)
 
-    def message(
-        self, kind: Kind, content: bytes | bytearray, recipient: int = EVERYONE, *, digest: bytes = b""
-    ) -> bytes:
+    def message(self, kind: Kind, content: Blob, recipient: int = EVERYONE, *, digest: bytes = b"") -> bytes:
         """Return a signed message of this party. `digest`: SHA-256 of the content, where it is known."""
         message = RoundMessage(kind, self.roster.digest, self.identifier, self.index, recipient, content)
         if digest:
