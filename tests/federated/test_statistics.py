@@ -141,7 +141,8 @@ CURVE = {
     22: (0.538, 0.1282),
     23: (0.448, 0.1346),
 }
-"""The curve of these with its standard errors, in the table of Klein and Moeschberger, Survival Analysis, 2003, 4.1A."""
+"""The curve of these and its standard errors (Klein and Moeschberger, Survival Analysis, 2003, chapter 4; the same in
+the output of R's survfit)."""
 
 
 def records_of(events: Sequence[float], censored: Sequence[float]) -> Records:
@@ -207,7 +208,10 @@ def test_parties_with_different_queries_have_no_round() -> None:
     same = Query("q", {"age": Moments("age")}, {"age": (0.0, 100.0)}, noise=0)
     assert same.roster(public, 2).digest == one.roster(public, 2).digest
     roster, other = one.roster(public, 2), others[4].roster(public, 2)
-    states = [Party(r, identity).begin(1) for r, identity in zip((roster, roster, other), IDENTITIES)]
+    states = [
+        Party(r, identity).begin(1)
+        for r, identity in zip((roster, roster, other), IDENTITIES[:3], strict=True)
+    ]
     aggregator = Aggregator.begin(roster, 1)
     aggregator = aggregator.receive(states[0][1]).receive(states[1][1])
     with pytest.raises(ValueError, match="another roster"):

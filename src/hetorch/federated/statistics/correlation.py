@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,7 +43,7 @@ class CorrelationAnswer:
 class Correlation(Question):
     """Asks for the means, covariances and correlations of `among`, two or more columns, which need ranges."""
 
-    among: tuple[str, ...]
+    among: Sequence[str]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "among", tuple(self.among))
@@ -50,7 +51,7 @@ class Correlation(Question):
     @property
     def columns(self) -> tuple[str, ...]:
         """All of them."""
-        return self.among
+        return tuple(self.among)
 
     @property
     def size(self) -> int:
@@ -90,7 +91,7 @@ class Correlation(Question):
         if count < 2 or sums.too_few(count):
             nothing = np.full((size, size), np.nan)
             return CorrelationAnswer(
-                self.among,
+                self.columns,
                 np.nan if sums.too_few(count) else count,
                 np.full(size, np.nan),
                 nothing,
@@ -107,5 +108,9 @@ class Correlation(Question):
         variances[variances <= 2 * sums.error / (count - 1)] = np.nan  # constant, as far as the sums tell
         correlation = np.clip(covariance / np.sqrt(np.outer(variances, variances)), -1, 1)
         return CorrelationAnswer(
-            self.among, count, (low + high) / 2 + half * means, covariance * np.outer(half, half), correlation
+            self.columns,
+            count,
+            (low + high) / 2 + half * means,
+            covariance * np.outer(half, half),
+            correlation,
         )

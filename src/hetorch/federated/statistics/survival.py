@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ class Survival(Question):
 
     time: str
     event: str
-    times: tuple[float, ...]
+    times: Sequence[float]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "times", tuple(float(time) for time in self.times))
