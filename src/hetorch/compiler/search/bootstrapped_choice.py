@@ -41,7 +41,7 @@ from hetorch.compiler.search.place_bootstraps import (
     bootstraps_sentence,
     placements,
 )
-from hetorch.compiler.search.request import Request
+from hetorch.compiler.search.request import COARSEST, Request
 from hetorch.compiler.search.select import HUGE_KEYS, MOST_WORTH
 from hetorch.engine.bootstrap_keys import bootstrap_keys
 from hetorch.errors import InfeasibleError
@@ -168,13 +168,15 @@ def _with_errors(request: Request, trial: _Trial, inputs: Array) -> Choice:
 
 def _problem(request: Request, refreshed: RefreshedProgram, errors: BootstrappedErrors) -> str:
     """Return the requirement that the errors or the outputs miss; empty if they meet all."""
-    error, wanted = errors.error / request.output_range, request.options.precision
+    options, error = request.options, errors.error / request.output_range
+    asked = options.precision is not None or options.shared_queries is not None
+    allowed = request.precision if asked else COARSEST
     if errors.range_noise > ROOM:
         return f"noise of {errors.range_noise:.2g} leaves the ranges of the polynomials, which have room for {ROOM:.2g}"
-    if wanted is not None and error > wanted:
+    if error > allowed:
         return (
-            f"encryption changes the outputs by up to {error:.2g} of their range, and precision={wanted:.2g} is asked "
-            "for"
+            f"encryption changes the outputs by up to {error:.2g} of their range, and {allowed:.2g} are allowed by "
+            "precision="
         )
     needed, room = _output_bits(refreshed)
     return f"the outputs need {needed:.0f} bits, and {room:.0f} are left" if needed > room else ""
