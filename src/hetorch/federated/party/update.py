@@ -14,6 +14,7 @@ from hetorch.errors import InputError, RoundVoidError
 from hetorch.federated.residues import Residues
 from hetorch.federated.ring import RING_DEGREE
 from hetorch.federated.roster import EXTRA_INTEGERS, ArrayBounds, Roster
+from hetorch.quantities import count_text
 
 FloatArray = NDArray[np.float64]
 
@@ -72,8 +73,8 @@ def decode(roster: Roster, integers: Residues, contributors: tuple[int, ...]) ->
     count, samples = int(flat[0]), int(flat[1])
     if count != len(contributors) or not count <= samples <= count * roster.most_samples:
         raise RoundVoidError(
-            f"the round is void: the sum is of {count} updates and {samples} samples, which {len(contributors)} "
-            "contributors cannot have sent; one of them sent nonsense",
+            f"the round is void: the sum is of {count_text(count, 'update')} and {count_text(samples, 'sample')}, "
+            f"which {count_text(len(contributors), 'contributor')} cannot have sent; one of them sent nonsense",
             exposed=True,
         )
     return RoundResult(dict(_means(roster, flat, samples)), samples, contributors)
