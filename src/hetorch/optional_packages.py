@@ -23,6 +23,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         },
         "telemetry": {"opentelemetry-api": "opentelemetry", "opentelemetry-sdk": "opentelemetry"},
         "ray": {"ray[serve]": "ray"},
+        "s3": {"fsspec": "fsspec", "s3fs": "s3fs"},
         "demo": {"matplotlib": "matplotlib", "mlxtend": "mlxtend"},
         "notebook": {
             "ipykernel": "ipykernel",

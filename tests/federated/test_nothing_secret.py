@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,10 @@ def recorded_round(monkeypatch: pytest.MonkeyPatch) -> tuple[Round, list[bytes],
     monkeypatch.setattr(secret.Secret, "__init__", record)
     encode = update.encode
 
-    def encoded(*arguments: Any) -> Any:
-        integers = encode(*arguments)
-        secrets.append(integers.tobytes()[WINDOW:])
-        return integers
+    def encoded(*arguments: Any) -> Iterator[Any]:
+        for chunk in encode(*arguments):
+            secrets.append(chunk.tobytes()[WINDOW:])
+            yield chunk
 
     monkeypatch.setattr(encrypting, "encode", encoded)
     seen: list[Any] = []

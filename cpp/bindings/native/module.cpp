@@ -29,6 +29,7 @@ NB_MODULE(_native, m) {
   bind_evaluator(m);
   bind_bootstrap(m);
   bind_codec(m);
+  bind_blocks(m);
   nb::class_<PoolStatistics>(m, "PoolStatistics")
       .def_ro("in_use", &PoolStatistics::in_use, "Bytes of all buffers of ring elements that exist.")
       .def_ro("peak", &PoolStatistics::peak, "The most that in_use was since reset_pool_peak().")

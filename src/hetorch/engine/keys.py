@@ -229,7 +229,8 @@ def _check_link(parameters: ParameterSet, link: KeyLink) -> None:
         raise ParameterError(f"a key is asked for level {link.level}; levels are 0..{top}")
     if link.element >= 2 * parameters.ring_degree:
         raise ParameterError(
-            f"a key is asked for the Galois element {link.element}; they are below {2 * parameters.ring_degree}"
+            f"a key is asked for the Galois element {link.element}; those of ring degree {parameters.ring_degree} are "
+            f"below {2 * parameters.ring_degree}"
         )
     if family != main and family not in parameters.key_families:
         raise ParameterError(f"a key is asked for the family {family}, which is none of the parameters'")

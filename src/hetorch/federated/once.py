@@ -21,5 +21,9 @@ class Once:
                 "this state of the round was used before; go on with the state that it returned, or begin a new round"
             ) from None
 
+    def give_back(self) -> None:
+        """Undo `take`, for its caller, who has done nothing with the permission."""
+        self._left.append(True)
+
     def __reduce__(self) -> str:
         raise TypeError("a state of a round is used once and never copied")

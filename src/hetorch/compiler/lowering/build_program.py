@@ -25,10 +25,11 @@ from hetorch.ir.he_operations import (
     Value,
 )
 from hetorch.ir.he_operations import Add as HeAdd
+from hetorch.ir.he_operations import Bootstrap as HeBootstrap
 from hetorch.ir.he_operations import Multiply as HeMultiply
 from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
-from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply
+from hetorch.ir.tensor_program import Add, Affine, Bootstrap, Chebyshev, Multiply
 
 Weights = dict[str, NDArray[np.generic]]
 
@@ -48,6 +49,8 @@ def build_program(choice: Choice) -> tuple[HeProgram, Weights]:
                 tensor = builder.multiply(op, layer)
             case Chebyshev():
                 tensor = builder.polynomial(op, layer)
+            case Bootstrap():
+                tensor = builder.bootstrap(op, layer)
             case _:
                 raise AssertionError("activations are approximated before this pass")
         builder.tensors.append(tensor)
@@ -152,6 +155,15 @@ class _Builder:
         results = self.tensor(layer, self.layouts[layer])
         for result, operand in zip(results, source, strict=True):
             self.operations.append(Polynomial(result, operand, op.coefficients, layer))
+        return results
+
+    def bootstrap(self, op: Bootstrap, layer: int) -> list[int]:
+        """Emit a bootstrap of each ciphertext."""
+        planned = self.choice.bootstraps[layer - 1]
+        source = self.at_level(op.input, planned.bootstrap_set.input_level, layer)
+        results = self.tensor(layer, self.layouts[layer])
+        for result, operand in zip(results, source, strict=True):
+            self.operations.append(HeBootstrap.of(planned, result, operand, layer))
         return results
 
     def affine(self, op: Affine, layer: int) -> list[int]:

@@ -11,7 +11,7 @@ runs high, and the map after it runs low, where it is cheap.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,22 +19,30 @@ from numpy.typing import NDArray
 from hetorch.compiler.bootstraps.choose_levels import choose_levels
 from hetorch.compiler.bootstraps.level_graph import LevelGraph
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
-from hetorch.compiler.costs.machine import Machine
+from hetorch.compiler.costs.machine import DEFAULT, Machine
+from hetorch.compiler.costs.model import KEY, CostModel
+from hetorch.compiler.options import LARGEST_RING, CompileOptions
 from hetorch.compiler.packing.choose_layouts import Layouts, choose_layouts
 from hetorch.compiler.packing.lower import MapOutline
 from hetorch.compiler.packing.map_costs import MapMemo
+from hetorch.compiler.packing.placements import power_of_two
 from hetorch.compiler.search.pack import outlines
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
 from hetorch.errors import InfeasibleError, SecurityError
 from hetorch.ir.tensor_program import Affine, TensorProgram
+from hetorch.params import ParameterSet, Security
 from hetorch.params.bootstrap_set import BootstrapSet, standard_bootstrap_set
 from hetorch.quantities import count_text, time_text
 
-SLOTS = (1 << 14, 1 << 15)
-"""Numbers of slots that are tried for a ciphertext and its bootstrap. With fewer, values repeat along the slots of the
-ring; a bootstrap is faster and has fewer keys, and larger values take more ciphertexts."""
+PARTS = (2, 1)
+"""Shares of the ring's slots that are tried for a ciphertext and its bootstrap, as divisors. With half of them, values
+repeat; a bootstrap is faster and has fewer keys, and larger values take more ciphertexts."""
+BABIES = ((8, 8), (8, 4), (4, 4), (4, 2))
+"""Baby steps of SlotsToCoeffs and of CoeffsToSlots that are tried. Fewer ones take fewer keys and more time."""
 USUAL_USER_LEVELS = 8
 """Levels between two bootstraps for which layouts are chosen."""
+MOST_LEVELS = 64
+"""More levels than any ring has between two bootstraps."""
 MAP_LEVEL = 1
 """Level above the lowest for which layouts are chosen."""
 
@@ -68,30 +76,89 @@ class BootstrappedProgram:
     seconds: float
 
 
-def place_bootstraps(program: TensorProgram, machine: Machine) -> BootstrappedProgram:
+@dataclass(slots=True, eq=False)
+class LayoutMemo:
+    """Layouts by program and number of slots, and facts about the maps of each program, by its id."""
+
+    layouts: dict[tuple[int, int], Layouts] = field(default_factory=dict)
+    maps: dict[int, MapMemo] = field(default_factory=dict)
+
+    def of(self, program: TensorProgram) -> MapMemo:
+        return self.maps.setdefault(id(program), MapMemo())
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The ring, samples and costs for which bootstraps are placed.
+
+    `batch`: samples side by side, a power of two. `key_weight`: the cost of a key (compiler.packing.baby_giant).
+    """
+
+    machine: Machine = field(default=DEFAULT)
+    ring_degree: int = LARGEST_RING
+    security: Security = Security.CLASSICAL_128
+    batch: int = 1
+    key_weight: float = KEY
+
+    @classmethod
+    def of(cls, options: CompileOptions, machine: Machine, key_weight: float = KEY) -> Setting:
+        """Return the setting that the options ask for."""
+        return cls(
+            machine,
+            options.ring_degree or LARGEST_RING,
+            options.security,
+            power_of_two(options.batch_size or 1),
+            key_weight,
+        )
+
+    def model(self, parameters: ParameterSet) -> CostModel:
+        return replace(cost_model(parameters, self.machine), key_weight=self.key_weight)
+
+
+def place_bootstraps(program: TensorProgram, setting: Setting) -> BootstrappedProgram:
     """Return the program with the bootstraps and parameters of the least predicted time.
+
+    Raises:
+        InfeasibleError: as for placements.
+    """
+    return min(placements(program, setting), key=lambda placed: placed.seconds)
+
+
+def placements(
+    program: TensorProgram, setting: Setting, memo: LayoutMemo | None = None
+) -> list[BootstrappedProgram]:
+    """Return the program with the bootstraps of the least predicted time, for each set of parameters that has room.
+
+    Args:
+        program: the network, without activations.
+        setting: the ring and the costs.
+        memo: the layouts that calls with other key weights found, for reuse.
 
     Raises:
         InfeasibleError: an operation takes more levels than any bootstrap leaves, or there are no layouts.
     """
-    best: BootstrappedProgram | None = None
+    placed: list[BootstrappedProgram] = []
     problem: InfeasibleError | None = None
     deepest = max(op.depth for op in program.operations)
-    for slots in SLOTS:
-        layouts, lowered = _layouts(program, standard_bootstrap_set(slots, USUAL_USER_LEVELS), machine)
-        for boot in bootstrap_sets(slots, deepest):
+    for part in PARTS:
+        slots = setting.ring_degree // 2 // part
+        if slots < setting.batch:
+            continue
+        try:
+            lowered = _lowered(program, slots, setting, memo or LayoutMemo())
+        except InfeasibleError as error:
+            problem = error
+            continue
+        for boot in bootstrap_sets(slots, deepest, setting):
             try:
-                placed = _placed(program, boot, layouts, lowered, machine)
+                placed.append(_placed(program, boot, *lowered, setting))
             except InfeasibleError as error:
                 problem = error
-                continue
-            if best is None or placed.seconds < best.seconds:
-                best = placed
-    if best is None:
+    if not placed:
         raise problem or InfeasibleError(
             "an operation takes more levels than any bootstrap leaves; use a lower activation_degree="
         )
-    return best
+    return placed
 
 
 def bootstrap_sentences(placed: BootstrappedProgram) -> tuple[str, ...]:
@@ -102,23 +169,36 @@ def bootstrap_sentences(placed: BootstrappedProgram) -> tuple[str, ...]:
         f"{bootstrap.name} (to level {boot.output_level}, {time_text(bootstrap.seconds)})"
         for bootstrap in placed.bootstraps
     )
+    return bootstraps_sentence(boot, ciphertexts, seconds, placed.seconds), f"bootstrapped values: {places}"
+
+
+def bootstraps_sentence(boot: BootstrapSet, count: int, seconds: float, total: float) -> str:
+    """Return the number of bootstraps, and their time of that of a run, for the user."""
     return (
-        f"{count_text(ciphertexts, 'bootstrap')}, each of 2^{boot.slots.bit_length() - 1} slots and leaving "
-        f"{count_text(boot.user_levels, 'level')}: {time_text(seconds)} of {time_text(placed.seconds)} that a run is "
-        f"predicted to take",
-        f"bootstrapped values: {places}",
+        f"{count_text(count, 'bootstrap')}, each of 2^{boot.slots.bit_length() - 1} slots and leaving "
+        f"{count_text(boot.user_levels, 'level')}: {time_text(seconds)} of {time_text(total)} that a run is "
+        f"predicted to take"
     )
 
 
-def bootstrap_sets(slots: int, least_levels: int) -> Iterator[BootstrapSet]:
-    """Yield the sets to try for a number of slots, from `least_levels` user levels up to the security bound."""
-    levels = max(1, least_levels)
-    while True:
+def bootstrap_sets(slots: int, least_levels: int, setting: Setting) -> Iterator[BootstrapSet]:
+    """Yield the sets to try for a number of slots, from `least_levels` user levels up to the security bound.
+
+    Without a bound, there are as many levels as the largest ring has at 128 bits.
+    """
+    most = LARGEST_RING // 2
+    for levels in range(max(1, least_levels), MOST_LEVELS):
         try:
-            yield standard_bootstrap_set(slots, levels)
+            standard_bootstrap_set(most, levels)
+            for babies in BABIES:
+                yield standard_bootstrap_set(
+                    *(slots, levels),
+                    ring_degree=setting.ring_degree,
+                    security=setting.security,
+                    babies=babies,
+                )
         except SecurityError:
             return
-        levels += 1
 
 
 def level_graph(
@@ -126,7 +206,7 @@ def level_graph(
     boot: BootstrapSet,
     layouts: Layouts,
     lowered: Mapping[int, MapOutline],
-    machine: Machine,
+    setting: Setting,
 ) -> LevelGraph:
     """Return the problem of placement for these parameters.
 
@@ -134,7 +214,7 @@ def level_graph(
     Maps have free scales: one may take the prime above these levels on a fresh input, and the last ones may take those
     below, which SlotsToCoeffs has no more use for.
     """
-    model = cost_model(boot.parameters, machine)
+    model = setting.model(boot.parameters)
     parts = [placement.parts for placement in layouts.placements]
     costs = np.zeros((program.value_count, boot.output_level + 2))
     for level in range(costs.shape[1]):
@@ -148,7 +228,7 @@ def level_graph(
         reads=((), *(op.reads for op in program.operations)),
         depths=(0, *(op.depth for op in program.operations)),
         costs=costs,
-        bootstraps=_bootstrap_costs(layouts, bootstrap_time(boot, machine).total),
+        bootstraps=_bootstrap_costs(layouts, bootstrap_time(boot, setting.machine).total),
         start=boot.input_level,
         refreshed=boot.output_level,
     )
@@ -161,15 +241,27 @@ def _bootstrap_costs(layouts: Layouts, seconds: float) -> Array:
     return np.array(costs)
 
 
-def _layouts(
-    program: TensorProgram, boot: BootstrapSet, machine: Machine
+def _lowered(
+    program: TensorProgram, slots: int, setting: Setting, memo: LayoutMemo
 ) -> tuple[Layouts, dict[int, MapOutline]]:
-    """Return layouts whose values repeat after boot.slots, and the outlines of the maps; unused slots hold zero."""
-    model = cost_model(boot.parameters, machine)
+    """Return layouts whose values repeat after `slots`, and the outlines of the maps; unused slots hold zero.
+
+    Steps are those of the ring, of which the values fill a part.
+    """
+    boot = standard_bootstrap_set(
+        slots, USUAL_USER_LEVELS, ring_degree=setting.ring_degree, security=setting.security
+    )
+    model = setting.model(boot.parameters)
     levels = (boot.input_level + MAP_LEVEL,) * program.value_count
-    memo = MapMemo()
-    layouts = choose_layouts(program, levels, boot.slots, model, row_packing=False, memo=memo)
-    return layouts, outlines(program, levels, layouts, boot.slots, model, memo)
+    name = (id(program), slots)
+    if name not in memo.layouts:
+        positions = slots // setting.batch
+        memo.layouts[name] = choose_layouts(
+            program, levels, positions, model, row_packing=False, memo=memo.of(program)
+        )
+    steps = boot.parameters.slot_count // setting.batch
+    layouts = memo.layouts[name]
+    return layouts, outlines(program, levels, layouts, steps, model, memo.of(program))
 
 
 def _placed(
@@ -177,9 +269,9 @@ def _placed(
     boot: BootstrapSet,
     layouts: Layouts,
     lowered: Mapping[int, MapOutline],
-    machine: Machine,
+    setting: Setting,
 ) -> BootstrappedProgram:
-    graph = level_graph(program, boot, layouts, lowered, machine)
+    graph = level_graph(program, boot, layouts, lowered, setting)
     choice = choose_levels(graph)
     bootstraps = tuple(
         PlacedBootstrap(

@@ -17,7 +17,7 @@ from hetorch.federated.party.sampling import gaussian
 from hetorch.federated.party.sealing import SHARE_NONCE, pair_key, seal, unseal
 from hetorch.federated.party.secret import Secret
 from hetorch.federated.party.sharing import deal
-from hetorch.federated.residues import pack, reduce_signed, unpack
+from hetorch.federated.residues import pack, unpack
 from hetorch.federated.ring import BLOCK_BYTES
 from hetorch.federated.rounds import round_id
 from hetorch.wire.frame import Kind
@@ -52,10 +52,8 @@ class AwaitingKeys:
             opening = {other: pair_key(self._key, keys[other], identifier, other, index) for other in sealing}
         seed, share_seed, own_key = random_seed(), random_seed(), random_seed()
         secret = gaussian(seed, 1, domain=b"federated secret")[0]
-        residues = reduce_signed(secret)
-        shares = deal(residues, roster.threshold, roster.party_count, share_seed)
+        shares = deal(secret, roster.threshold, roster.party_count, share_seed)
         wipe(seed, share_seed)
-        residues.fill(0)
         outgoing = []
         for other, key in sealing.items():
             packed = pack(shares[other])

@@ -12,13 +12,13 @@ import numpy as np
 
 from hetorch.engine.random import wipe
 from hetorch.errors import RoundVoidError, WireError
-from hetorch.federated.party.encryption import decrypt, tag_of
+from hetorch.federated.party.encryption import CHUNK, decrypt, pieces
 from hetorch.federated.party.place import Held, Place, void_if_wrong
 from hetorch.federated.party.sealing import OPENING_NONCE, TAG_NONCE, seal, unseal
-from hetorch.federated.party.sharing import interpolate
+from hetorch.federated.party.sharing import interpolate, sum_of
 from hetorch.federated.party.tag import add_tags, load_tag
 from hetorch.federated.party.update import RoundResult, decode
-from hetorch.federated.residues import Residues, add, centred, pack, unpack
+from hetorch.federated.residues import Residues, centred, pack, unpack
 from hetorch.federated.ring import BLOCK_BYTES, ERROR_BOUND
 from hetorch.federated.rounds import DIGEST_BYTES, agreement, content_bytes, list_bytes, load_list
 from hetorch.wire.frame import Kind
@@ -43,10 +43,8 @@ class AwaitingSum(Held):
         with void_if_wrong(self._held, exposed=True):
             length = content_bytes(roster, Kind.ROUND_SUM)
             message = load_round_message(data, Kind.ROUND_SUM, roster.digest, identifier, length)
-            names, packed = (
-                bytes(message.content[: list_bytes(roster)]),
-                message.content[list_bytes(roster) :],
-            )
+            view = memoryview(message.content)
+            names, packed = bytes(view[: list_bytes(roster)]), view[list_bytes(roster) :]
             contributors = load_list(roster, names)
             if len(contributors) < roster.fewest_contributors:
                 raise WireError(
@@ -55,7 +53,9 @@ class AwaitingSum(Held):
             unknown = sorted(set(contributors) - self._commitments.keys())
             if unknown:
                 raise WireError(f"the sum names contributors without a commitment: {unknown}")
-            if tag_of(packed, tag_key) != add_tags([self._tag(party) for party in contributors]):
+            for index, piece in enumerate(pieces(packed)):
+                tag_key.add(piece, index * CHUNK)
+            if tag_key.value != add_tags([self._tag(party) for party in contributors]):
                 raise WireError(
                     "the sum is not that of the updates that the contributors committed to: the aggregator changed it, "
                     "or a party sent a wrong tag"
@@ -63,7 +63,7 @@ class AwaitingSum(Held):
         tag_key.wipe()
         commitments = {party: self._commitments[party] for party in contributors}
         content = agreement(names, commitments, hashlib.sha256(packed).digest())
-        state = AwaitingAgreements(self._place, self._held, contributors, bytes(packed), content)
+        state = AwaitingAgreements(self._place, self._held, contributors, _kept(packed), content)
         return state, self._place.message(Kind.ROUND_AGREEMENT, content)
 
     def _tag(self, party: int) -> tuple[int, int]:
@@ -76,7 +76,7 @@ class _Agreed(Held):
     """What a party holds once it has signed a list and a sum: these."""
 
     _contributors: tuple[int, ...] = ()
-    _packed: bytes = field(repr=False, default=b"")
+    _packed: bytes | memoryview = field(repr=False, default=b"")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,9 +95,7 @@ class AwaitingAgreements(_Agreed):
             if other:
                 raise WireError(f"the parties {other} signed another list of contributors, or another sum")
         shares = self._held.array(1)
-        share = np.zeros(shares.shape[1], dtype=np.int64)
-        for party in self._contributors:
-            share = add(share, shares[party])
+        share = sum_of(shares, self._contributors)
         shares.fill(0)  # no share of another sum can leave
         content = pack(share)
         sealed = seal(self.own_key(index), OPENING_NONCE, content, self._place.identifier)
@@ -123,10 +121,11 @@ class AwaitingOpenings(_Agreed):
         self._held.wipe()
         count = len(self._contributors)
         secret = _opened(shares, self._packed[:BLOCK_BYTES], self._place, count)
-        integers = decrypt(self._packed, secret, identifier, roster.party_count, count)
+        chunks = decrypt(self._packed, secret, identifier, roster.party_count, count)
+        result = decode(roster, chunks, self._contributors)
         for array in (secret, *shares.values()):
             array.fill(0)
-        return decode(roster, integers, self._contributors)
+        return result
 
     def _shares(self, messages: list[RoundMessage]) -> Iterator[tuple[int, Residues]]:
         """Yield the shares by party, without those that were not sealed as they should be."""
@@ -140,8 +139,13 @@ class AwaitingOpenings(_Agreed):
                 wipe(content)
 
 
+def _kept(view: memoryview) -> bytes | memoryview:
+    """Return bytes that nobody can change: the view itself where it is of such."""
+    return view if isinstance(view.obj, bytes) else bytes(view)
+
+
 def _opened(
-    shares: Mapping[int, Residues], first_block: bytes, place: Place, contributor_count: int
+    shares: Mapping[int, Residues], first_block: bytes | memoryview, place: Place, contributor_count: int
 ) -> Residues:
     """Return the sum of the contributors' secrets.
 
@@ -156,7 +160,7 @@ def _opened(
         if np.abs(centred(secret)).max() > contributor_count * ERROR_BOUND:
             continue
         with suppress(RoundVoidError):
-            decrypt(first_block, secret, place.identifier, roster.party_count, contributor_count)
+            next(decrypt(first_block, secret, place.identifier, roster.party_count, contributor_count))
             return secret
     raise RoundVoidError(
         "the round is void: no shares of the sum belong together and to the sum; a party dealt or sent a wrong share, "

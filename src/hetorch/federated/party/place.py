@@ -41,9 +41,13 @@ class Place:
         """The index of this party."""
         return self.roster.identities.index(self.identity.public)
 
-    def message(self, kind: Kind, content: bytes, recipient: int = EVERYONE) -> bytes:
-        """Return a signed message of this party."""
+    def message(
+        self, kind: Kind, content: bytes | bytearray, recipient: int = EVERYONE, *, digest: bytes = b""
+    ) -> bytes:
+        """Return a signed message of this party. `digest`: SHA-256 of the content, where it is known."""
         message = RoundMessage(kind, self.roster.digest, self.identifier, self.index, recipient, content)
+        if digest:
+            message.know_digest(digest)
         return self.identity.sign(message).dump()
 
     def bundle(self, kind: Kind, data: bytes, fewest: int, most: int) -> list[RoundMessage]:
