@@ -188,6 +188,12 @@ class EvaluationKeySpec:
         return self.collected(parameters, links, self.sparse or other.sparse)
 
 
+def rotation_link(parameters: ParameterSet, steps: int, family: KeyFamily, level: int) -> KeyLink:
+    """Return the name of the key for a rotation by `steps`."""
+    element = galois_element(steps, parameters.ring_degree, parameters.slot_generator)
+    return KeyLink(KeyEnd.DENSE, KeyEnd.DENSE, element, family, level)
+
+
 def main_family(parameters: ParameterSet) -> KeyFamily:
     """Return the family of the keys that are not `links`: all special primes, and the digits of the parameters."""
     return KeyFamily(len(parameters.special_primes), parameters.digit_size)

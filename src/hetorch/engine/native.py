@@ -15,6 +15,7 @@ from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, LevelError, ParameterError
 from hetorch.params import ParameterSet
 from hetorch.params.bootstrap_set import MESSAGE_RATIO
+from hetorch.params.map_family import map_family
 
 Ciphertext = _native.Ciphertext
 Plaintext = _native.Plaintext
@@ -208,6 +209,7 @@ class NativeEngine:
             input_scale,
             output_scale,
             coefficients,
+            family=map_family(self.parameters, level).pair,
         )
         return PreparedTransform(core)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from hetorch.compiler.costs.machine import DEFAULT, Machine, Times
 from hetorch.compiler.costs.series_products import series_products
+from hetorch.params import KeyFamily
 
 BABY, GIANT, KEY = 1.2, 4.0, 0.02
 """Costs, in the choice of baby and giant steps, of a hoisted rotation, of a rotation with its own decomposition and
@@ -30,6 +31,8 @@ class CostModel:
 
     `fold_penalty`: rotations that are added to the cost for each slot that folds add up, so that a search saves noise.
     `encrypted`: True if diagonals are ciphertexts. `key_weight`: the cost of a key (compiler.packing.baby_giant).
+    `map_families`: the shapes of the keys of linear maps, by the level of their inputs; empty if they have the shape of
+    all other keys.
     """
 
     digit_size: int = 1
@@ -39,6 +42,7 @@ class CostModel:
     fold_penalty: float = 0.0
     encrypted: bool = False
     key_weight: float = KEY
+    map_families: tuple[KeyFamily, ...] = ()
     _times: Times = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +55,15 @@ class CostModel:
     def limbs(self, level: int) -> int:
         """Return the number of primes of Q_level * P."""
         return level + 1 + self.special_count
+
+    def map_digits(self, level: int) -> int:
+        """Return the number of digits of the keys of a linear map on inputs at `level`."""
+        return self.map_families[level].digit_count(level) if self.map_families else self.digits(level)
+
+    def map_limbs(self, level: int) -> int:
+        """Return the number of primes of the diagonals and keys of a linear map on inputs at `level`."""
+        special = self.map_families[level].special_count if self.map_families else self.special_count
+        return level + 1 + special
 
     def transform(
         self,
@@ -74,7 +87,7 @@ class CostModel:
             return m.constant * diagonals * (level + 1) + outputs * self.rescale(level)
         if self.encrypted:
             return self._encrypted(level, diagonals, babies, giants, folds, inputs, outputs)
-        digits, limbs = self.digits(level), self.limbs(level)
+        digits, limbs = self.map_digits(level), self.map_limbs(level)
         rotating = inputs if babies else 0
         cost = limbs * (m.product * diagonals + m.down * outputs)
         cost += digits * limbs * m.hoist * rotating
@@ -83,18 +96,18 @@ class CostModel:
 
     def baby(self, level: int) -> float:
         """Return the cost of a hoisted rotation of a linear map, without the decomposition that all of them share."""
-        return self.limbs(level) * (self._times.baby * self.digits(level) + self._times.baby_limb)
+        return self.map_limbs(level) * (self._times.baby * self.map_digits(level) + self._times.baby_limb)
 
     def giant(self, level: int) -> float:
         """Return the cost of a giant step of a linear map."""
-        return self.limbs(level) * (self._times.giant * self.digits(level) + self._times.giant_limb)
+        return self.map_limbs(level) * (self._times.giant * self.map_digits(level) + self._times.giant_limb)
 
     def transformed_on_use(self, level: int, diagonals: int, share: float) -> float:
         """Return the seconds that a linear map on inputs at `level` takes longer if it keeps coefficients.
 
         `share`: the number of distinct coefficients of a diagonal, relative to the ring degree.
         """
-        return self.limbs(level) * self._times.transform * diagonals * share
+        return self.map_limbs(level) * self._times.transform * diagonals * share
 
     def _folds(self, level: int, folds: int) -> float:
         cost = folds * (self.rotate(level) + self.add(level))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.engine.keys import main_family
 from hetorch.engine.protocol import C, Engine, P, T
 from hetorch.engine.rotation_schedule import RotationSchedule, rotation_schedule
 from hetorch.engine.transform import DiagonalTransform
@@ -23,7 +24,8 @@ from hetorch.ir.he_operations.operation import (
     key_switch_rows,
     spread,
 )
-from hetorch.params import ParameterSet
+from hetorch.params import KeyFamily, ParameterSet
+from hetorch.params.map_family import map_family
 
 SHORTEST_TRANSFORM = 16
 """Smallest number of coefficients that the native engine keeps of a diagonal: its shortest transform."""
@@ -97,6 +99,12 @@ class LinearTransform(Operation):
         # Each sum of products of ciphertexts is relinearised and rotated by itself.
         return schedule.keys_without_chains if frame.encrypted_weights else schedule.keys
 
+    def rotation_family(self, frame: Frame, parameters: ParameterSet) -> KeyFamily:
+        # The products with encrypted weights are relinearised and rotated under the main family.
+        if frame.encrypted_weights:
+            return main_family(parameters)
+        return map_family(parameters, self.level(frame))
+
     def rotation_count(self, frame: Frame, weights: Weights) -> int:
         schedule = self.schedule(frame, weights)
         return sum(int(np.count_nonzero(pairs[:, 1])) for pairs in (schedule.rotated, schedule.groups))
@@ -135,7 +143,7 @@ class LinearTransform(Operation):
             return 2 * len(self.results)
         schedule = self.schedule(frame, weights)
         rows = self._rows(frame, parameters, weights)
-        digits = parameters.digit_count(level) * rows
+        digits = map_family(parameters, level).digit_count(level) * rows
         hoisted = len(np.unique(schedule.rotated[schedule.rotated[:, 1] != 0, 0])) * digits
         without = len(self.results) - int(np.sum(schedule.groups[:, 1] == 0))
         transformed = TRANSFORMED_AT_ONCE if self.coefficients else 0
@@ -208,5 +216,5 @@ class LinearTransform(Operation):
 
     def _rows(self, frame: Frame, parameters: ParameterSet, weights: Weights) -> int:
         """Return the number of primes over which the diagonals are encoded; if the map rotates, P's are included."""
-        special = len(parameters.special_primes) if self._rotates(weights) else 0
-        return self.level(frame) + 1 + special
+        level = self.level(frame)
+        return level + 1 + (map_family(parameters, level).special_count if self._rotates(weights) else 0)

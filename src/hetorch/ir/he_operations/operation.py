@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.keys import EvaluationKeySpec, main_family
 from hetorch.engine.protocol import C, Engine, P, T
 from hetorch.ir.he_operations.fields import ValueField, field_kinds
 from hetorch.ir.layout import Layout
-from hetorch.params import ParameterSet
+from hetorch.params import KeyFamily, ParameterSet
 
 Slots = NDArray[np.float64]
 Weights = Mapping[str, NDArray[np.generic]]
@@ -126,6 +126,10 @@ class Operation(ABC):
     def rotations(self, frame: Frame, weights: Weights) -> frozenset[int]:
         """Return the rotation steps whose keys the operation needs at its level."""
         return frozenset()
+
+    def rotation_family(self, frame: Frame, parameters: ParameterSet) -> KeyFamily:
+        """Return the family of the keys of `rotations`."""
+        return main_family(parameters)
 
     def rotation_count(self, frame: Frame, weights: Weights) -> int:
         """Return the number of rotations that the operation makes, a key switch each."""
