@@ -113,6 +113,7 @@ def _trial(request: Request, number: int, setting: Setting, placed: Bootstrapped
     keys = keys_of_maps(
         *(refreshed.program, refreshed.levels, refreshed.lowered),
         *(parameters.ring_degree, setting.batch, parameters.slot_generator),
+        parameters=parameters,
     ).merged(parameters, bootstrap_keys(boot))
     memory = footprint(
         PlacedProgram(
