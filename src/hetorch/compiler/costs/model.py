@@ -32,7 +32,7 @@ class CostModel:
     `fold_penalty`: rotations that are added to the cost for each slot that folds add up, so that a search saves noise.
     `encrypted`: True if diagonals are ciphertexts. `key_weight`: the cost of a key (compiler.packing.baby_giant).
     `map_families`: the shapes of the keys of linear maps, by the level of their inputs; empty if they have the shape of
-    all other keys.
+    all other keys. `coefficients`: True if maps keep their diagonals as coefficients and transform them on use.
     """
 
     digit_size: int = 1
@@ -43,6 +43,7 @@ class CostModel:
     encrypted: bool = False
     key_weight: float = KEY
     map_families: tuple[KeyFamily, ...] = ()
+    coefficients: bool = False
     _times: Times = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -153,9 +153,14 @@ class MapCosts:
     ) -> float:
         folds = len(fold_steps(source, result))
         constants = self.slot_count == 1
-        return self.model.transform(
+        seconds = self.model.transform(
             level, diagonals, babies, giants, folds, source.parts, result.parts, constants
         )
+        if self.model.coefficients:
+            # A diagonal of period p in the slots has 2 p coefficients.
+            share = min(1.0, 2 * max(source.period, result.period) / self.model.ring_degree)
+            seconds += self.model.transformed_on_use(level, diagonals, share)
+        return seconds
 
 
 def sample_pixels(rows: Indices, columns: Indices, shape: tuple[int, ...]) -> tuple[Indices, Indices]:

@@ -5,7 +5,8 @@
 the one of the least predicted time.
 
 Layouts are chosen first, at the level at which most maps run: a bootstrap restores a value before its polynomial, which
-runs high, and the map after it runs low, where it is cheap.
+runs high, and the map after it runs as low as a bootstrap starts, where it is cheap. A deep network has many diagonals,
+so the costs are those of maps that keep coefficients.
 """
 
 from __future__ import annotations
@@ -43,8 +44,6 @@ USUAL_USER_LEVELS = 8
 """Levels between two bootstraps for which layouts are chosen."""
 MOST_LEVELS = 64
 """More levels than any ring has between two bootstraps."""
-MAP_LEVEL = 1
-"""Level above the lowest for which layouts are chosen."""
 
 Array = NDArray[np.float64]
 
@@ -252,12 +251,14 @@ def _lowered(
         slots, USUAL_USER_LEVELS, ring_degree=setting.ring_degree, security=setting.security
     )
     model = setting.model(boot.parameters)
-    levels = (boot.input_level + MAP_LEVEL,) * program.value_count
+    levels = (boot.input_level,) * program.value_count
     name = (id(program), slots)
     if name not in memo.layouts:
         positions = slots // setting.batch
         memo.layouts[name] = choose_layouts(
-            program, levels, positions, model, row_packing=False, memo=memo.of(program)
+            *(program, levels, positions, replace(model, coefficients=True)),
+            row_packing=False,
+            memo=memo.of(program),
         )
     steps = boot.parameters.slot_count // setting.batch
     layouts = memo.layouts[name]
