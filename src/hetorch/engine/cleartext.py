@@ -227,6 +227,8 @@ class CleartextEngine:
             _check_scales(a.scale, prepared.input_scale)
         for steps in transform.rotations:
             self._check_rotation(steps, level, map_family(self.parameters, level))
+        if transform.pair:
+            self._check_rotation(transform.pair, level)
         sums = transform.apply([a.values for a in inputs])
         return [
             self._result(values, level - 1, prepared.scale, self._transform_noise(prepared, inputs, number))

@@ -33,6 +33,7 @@ class CostModel:
     `encrypted`: True if diagonals are ciphertexts. `key_weight`: the cost of a key (compiler.packing.baby_giant).
     `map_families`: the shapes of the keys of linear maps, by the level of their inputs; empty if they have the shape of
     all other keys. `coefficients`: True if maps keep their diagonals as coefficients and transform them on use.
+    `pairs`: True if two diagonals may be multiplied at once (compiler.packing.pairing).
     """
 
     digit_size: int = 1
@@ -44,6 +45,7 @@ class CostModel:
     key_weight: float = KEY
     map_families: tuple[KeyFamily, ...] = ()
     coefficients: bool = False
+    pairs: bool = False
     _times: Times = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -76,12 +78,13 @@ class CostModel:
         inputs: int = 1,
         outputs: int = 1,
         constants: bool = False,
+        turns: int = 0,
     ) -> float:
         """Return the cost of a linear map on inputs at `level`.
 
         `babies` counts the pairs (input, step) and `giants` the pairs (output, step) with a step other than 0. Each
         output is folded one level lower, after the rescale. With `constants`, each diagonal is one number (every
-        element has a ciphertext of its own), and there are no rotations.
+        element has a ciphertext of its own), and there are no rotations. `turns`: the inputs that are made complex.
         """
         m = self._times
         if constants:
@@ -93,7 +96,20 @@ class CostModel:
         cost = limbs * (m.product * diagonals + m.down * outputs)
         cost += digits * limbs * m.hoist * rotating
         cost += babies * self.baby(level) + giants * self.giant(level)
-        return cost + self._folds(level - 1, folds) * outputs
+        return cost + self._folds(level - 1, folds) * outputs + turns * self.turn(level)
+
+    def turn(self, level: int) -> float:
+        """Return the cost of x + i rotate(x, step), for a map that multiplies two diagonals at once."""
+        return self.rotate(level) + 2 * self.add(level)
+
+    def products(self, level: int, diagonals: int, period: int) -> float:
+        """Return the cost of the products with this number of diagonals, without rotations.
+
+        A diagonal that repeats after `period` slots has twice as many coefficients.
+        """
+        share = min(1.0, 2 * period / self.ring_degree)
+        transforms = self.transformed_on_use(level, diagonals, share) if self.coefficients else 0.0
+        return self.map_limbs(level) * self._times.product * diagonals + transforms
 
     def baby(self, level: int) -> float:
         """Return the cost of a hoisted rotation of a linear map, without the decomposition that all of them share."""

@@ -50,6 +50,8 @@ def keys_of_maps(
                 else:
                     _raise_levels(rotations, steps, batch, level + 1)
                 _raise_levels(rotations, maps[index].folds, batch, level)
+                if maps[index].transform.pair:
+                    _raise_levels(rotations, (maps[index].transform.pair,), batch, level + 1)
             case Multiply():
                 relinearisation = max(relinearisation, level + 1)
             case Chebyshev() if op.depth > 1:

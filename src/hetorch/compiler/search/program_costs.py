@@ -54,13 +54,14 @@ def layer_costs(
                 maps = lowered[index]
                 cost = model.transform(
                     level + 1,
-                    maps.diagonals,
+                    maps.products,
                     maps.babies,
                     maps.giants,
                     len(maps.folds),
                     parts[op.input],
                     count,
                     maps.transform.slot_count == 1,
+                    parts[op.input] if maps.transform.pair else 0,
                 )
                 cost += model.add(level) * count if np.any(op.bias) else 0.0
             case Multiply():

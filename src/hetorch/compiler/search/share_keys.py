@@ -15,6 +15,7 @@ import numpy as np
 from hetorch.compiler.costs.model import GIANT, CostModel
 from hetorch.compiler.packing.baby_giant import Costs, StepCosts
 from hetorch.compiler.packing.lower import MapOutline, outlined
+from hetorch.compiler.packing.pairing import pair_step
 from hetorch.compiler.packing.placements import Indices, Placement
 from hetorch.compiler.search.keys_of_maps import transform_steps
 from hetorch.params import KeyFamily
@@ -26,13 +27,15 @@ the search takes longer."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedMap:
-    """The diagonals of a map, as find_indices gives them, between two placements; its result is at `level`."""
+    """The diagonals of a map, as find_indices gives them, between two placements; its result is at `level`, and its
+    diagonals may be multiplied in pairs if `paired`."""
 
     indices: Indices
     modulus: int
     source: Placement
     result: Placement
     level: int
+    paired: bool = False
 
 
 def share_keys(maps: Sequence[PlacedMap], slot_count: int, model: CostModel) -> list[MapOutline]:
@@ -65,7 +68,9 @@ def _split(one: PlacedMap, held: Costs, model: CostModel) -> MapOutline:
     size, unit = _map_key_size(model, level), model.giant(level) / GIANT
     keys = model.key_weight * unit * np.maximum(1.0 - held / size, 0.0)
     costs = StepCosts(model.baby(level), model.giant(level), keys)
-    return outlined(one.indices, one.modulus, one.source, one.result, len(held), costs)
+    places = (one.indices, one.modulus, one.source, one.result)
+    pair = pair_step(*places, level, model) if one.paired else 0
+    return outlined(*places, len(held), costs, pair)
 
 
 def _steps(bare: MapOutline) -> tuple[bytes, bytes]:

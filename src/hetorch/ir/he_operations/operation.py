@@ -176,7 +176,8 @@ class Operation(ABC):
 
 def operation_kinds() -> dict[str, type[Operation]]:
     """Return every class of operations by its tag."""
-    return {kind.tag(): kind for kind in Operation.__subclasses__()}
+    kinds = Operation.__subclasses__()
+    return {kind.tag(): kind for base in kinds for kind in (base, *base.__subclasses__())}
 
 
 def key_switch_rows(parameters: ParameterSet, level: int) -> int:
