@@ -39,7 +39,8 @@ def test_a_line_names_the_family_only_where_it_is_not_the_main_one() -> None:
     groups = key_groups(boot.parameters, bootstrap_keys(boot))
     for line, group in zip(lines, groups, strict=True):
         assert line.startswith(f"{group.count} {group.kind}") and size_text(group.bytes) in line
-    assert any(line.endswith("4 special primes, digits of 4 primes") for line in lines)
+    special, digit = boot.low_family.pair
+    assert any(line.endswith(f"{special} special primes, digits of {digit} primes") for line in lines)
     assert not any("special" in line for line in lines if line.startswith("1 relin"))
 
 
