@@ -22,6 +22,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "uvicorn": "uvicorn",
         },
         "telemetry": {"opentelemetry-api": "opentelemetry", "opentelemetry-sdk": "opentelemetry"},
+        "flower": {"flwr": "flwr"},
         "ray": {"ray[serve]": "ray"},
         "demo": {"matplotlib": "matplotlib", "mlxtend": "mlxtend"},
         "notebook": {
