@@ -27,6 +27,7 @@ class NodeState:
         run_id: the run; what an earlier one left is not used.
         model: the joint model, or the first one that the server sent.
         history: 32 bytes that stand for it (`session`).
+        round_number: the last round that the node began.
         kept: the folder of the party that is in a round; empty between rounds.
         trained: SHA-256 of the update of the round.
         exposed: those of the updates that have left this node in rounds without a sum.
@@ -35,6 +36,7 @@ class NodeState:
     run_id: int
     model: Arrays
     history: bytes
+    round_number: int = 0
     kept: str = ""
     trained: bytes = b""
     exposed: tuple[bytes, ...] = ()
@@ -51,8 +53,15 @@ class NodeState:
         if record is None or record["run"] != str(context.run_id):
             return None
         model = arrays_of(context.state.array_records[_MODEL])
-        values = (record["history"], record["kept"], record["trained"], tuple(record["exposed"]))
-        return cls(context.run_id, model, *values)
+        return cls(
+            context.run_id,
+            model,
+            record["history"],
+            record["round"],
+            record["kept"],
+            record["trained"],
+            tuple(record["exposed"]),
+        )
 
     def save(self, context: Context) -> None:
         """Keep this in the node's state."""
@@ -60,6 +69,7 @@ class NodeState:
             {
                 "run": str(self.run_id),
                 "history": self.history,
+                "round": self.round_number,
                 "kept": self.kept,
                 "trained": self.trained,
                 "exposed": list(self.exposed),

@@ -74,12 +74,13 @@ class EncryptedUpdates:
             raise RoundVoidError(_ANEW)
         if step is Step.EVALUATE:
             return self._evaluate(message, context, call_next, state)
-        if not state.kept:
-            raise RoundVoidError("this node is in no round: it was too late, or an earlier message ended it")
+        if not state.kept or int(config["round"]) != state.round_number:
+            raise RoundVoidError(
+                "this node is not in that round: it was too late, or an earlier message ended it"
+            )
         party = KeptParty(state.kept)
-        if step is Step.VOID:
+        if step is Step.VOID:  # the next round may have begun meanwhile: its state is left alone
             party.end()
-            replace(state, kept="").save(context)
             return Message(RecordDict(), reply_to=message)
         try:
             content = self._continue(step, message, context, call_next, state)
@@ -104,8 +105,9 @@ class EncryptedUpdates:
         if len(parties) < fewest:
             raise InputError(f"the round is of {len(parties)} parties; this node wants at least {fewest}")
         of_round = roster_of_round(roster, state.history, parties)
-        party, key = KeptParty.begin(of_round, identity, int(config["round"]))
-        replace(state, kept=party.folder).save(context)
+        number = int(config["round"])
+        party, key = KeptParty.begin(of_round, identity, number)
+        replace(state, round_number=number, kept=party.folder).save(context)
         return content_of(Step.KEYS, key, history=state.history)
 
     def _continue(

@@ -29,6 +29,7 @@ class RunningRound:
     """A round after its keys.
 
     Args:
+        number: that of Flower's round.
         grid: the way to the nodes.
         nodes: the node of each party of the round, by its index in it.
         parties: the indices of its parties in the roster that people agreed on.
@@ -38,6 +39,7 @@ class RunningRound:
         timeout: seconds to wait for a step.
     """
 
+    number: int
     grid: Grid
     nodes: Mapping[int, int]
     parties: tuple[int, ...]
@@ -50,7 +52,7 @@ class RunningRound:
         """Return the messages of a step to the parties that are still in the round."""
         messages = []
         for party, data in self.outgoing.items():
-            content = content_of(step, data)
+            content = content_of(step, data, round=self.number)
             for name, record in records.items():
                 content[name] = record
             messages.append(message_to(self.nodes[party], content))
@@ -86,7 +88,8 @@ class RunningRound:
 
     def forget(self) -> None:
         """Tell the parties that the round is void; they need not answer."""
-        self.grid.push_messages([message_to(node, content_of(Step.VOID)) for node in self.nodes.values()])
+        content = content_of(Step.VOID, round=self.number)
+        self.grid.push_messages([message_to(node, content) for node in self.nodes.values()])
 
 
 def message_to(node: int, content: RecordDict) -> Message:

@@ -193,7 +193,9 @@ class EncryptedFedAvg(FedAvg):  # type: ignore[misc]
             aggregator = following
         if aggregator.missing:
             return {parties[index]: node for index, node in found.items()}
-        running = RunningRound(grid, found, tuple(parties), history, aggregator, {}, self.step_timeout)
+        running = RunningRound(
+            server_round, grid, found, tuple(parties), history, aggregator, {}, self.step_timeout
+        )
         running.take([])
         return running
 
