@@ -20,8 +20,6 @@ from hetorch.federated.roster import Roster
 from hetorch.federated.roster_file import dump_roster
 
 _KEEPER = "hetorch.federated.flower.keeper"
-_START_SECONDS = 120
-"""Seconds within which the process must have begun the round."""
 
 
 @dataclass(frozen=True, slots=True)
