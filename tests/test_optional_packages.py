@@ -44,6 +44,10 @@ ENTRIES = {
     "httptools": [],  # only a command needs it
     "uvicorn": [],  # only a command needs it
     "ray": [],  # only a command needs it
+    "fsspec": [
+        "importlib.import_module('hetorch.serving.keys.shared_store').SharedStore('s3://bucket/keys')"
+    ],
+    "s3fs": [],  # fsspec needs it
     "matplotlib": [],  # mlxtend asks for it and does without
     "ipykernel": [],  # only a notebook needs these two
     "jupytext": [],

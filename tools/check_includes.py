@@ -18,7 +18,8 @@ BELOW: dict[str, tuple[str, ...]] = {
     "ckks": ("rlwe",),
     "circuits": ("ckks",),
     "codec": ("ckks",),
-    "bindings": ("circuits", "codec"),
+    "federated": ("codec",),
+    "bindings": ("circuits", "federated"),
     "tests": ("bindings",),
 }
 

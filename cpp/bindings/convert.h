@@ -26,6 +26,18 @@ using ContextPtr = std::shared_ptr<const ckks::Context>;
 using ExpanderCallable = nb::typed<nb::callable, nb::bytes(nb::bytes, std::size_t, std::size_t)>;
 using SourceCallable = nb::typed<nb::callable, nb::object(std::size_t, std::size_t)>;
 using RealArray = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using IntArray = nb::ndarray<const std::int64_t, nb::c_contig, nb::device::cpu>;
+
+// Memory of Python's that a function reads, or writes: bytes, a bytearray, a part of them.
+template <class Byte>
+struct Memory : nb::ndarray<Byte, nb::ndim<1>, nb::c_contig, nb::device::cpu> {
+  using Array = nb::ndarray<Byte, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+  Memory() = default;
+  explicit Memory(Array array) : Array(std::move(array)) {}
+};
+using ReadMemory = Memory<const std::uint8_t>;
+using WrittenMemory = Memory<std::uint8_t>;
+
 using ComplexArray = nb::ndarray<const std::complex<double>, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
 // The shape of a family of switching keys: its number of special primes and its digit size. None is the main family.
@@ -37,6 +49,11 @@ inline const rlwe::KeyFamily& family_of(const ckks::Context& context, const Shap
 
 inline std::span<const std::uint8_t> view(const nb::bytes& bytes) {
   return {reinterpret_cast<const std::uint8_t*>(bytes.c_str()), bytes.size()};
+}
+
+template <class Byte>
+std::span<Byte> view(const Memory<Byte>& memory) {
+  return {memory.data(), memory.size()};
 }
 
 inline nb::bytes to_bytes(const std::vector<std::uint8_t>& bytes) {
@@ -70,4 +87,29 @@ nb::ndarray<nb::numpy, T, nb::ndim<1>> to_array(std::vector<T> values) {
   return nb::ndarray<nb::numpy, T, nb::ndim<1>>(held->data(), {held->size()}, owner);
 }
 
+// Return a numpy array of blocks of `degree` numbers, whose memory the caller fills: (count, degree) int64.
+using BlockArray = nb::ndarray<nb::numpy, std::int64_t, nb::ndim<2>>;
+inline BlockArray new_blocks(std::size_t count, std::size_t degree) {
+  auto* words = new std::int64_t[count * degree];
+  nb::capsule owner(words, [](void* p) noexcept { delete[] static_cast<std::int64_t*>(p); });
+  return BlockArray(words, {count, degree}, owner);
+}
+
 }  // namespace hetorch::bindings
+
+namespace nanobind::detail {
+
+template <class Byte>
+struct type_caster<hetorch::bindings::Memory<Byte>> {
+  using Memory = hetorch::bindings::Memory<Byte>;
+  NB_TYPE_CASTER(Memory, const_name<std::is_const_v<Byte>>("bytes | bytearray | memoryview", "bytearray | memoryview"))
+
+  bool from_python(handle source, std::uint8_t flags, cleanup_list* cleanup) noexcept {
+    make_caster<typename Memory::Array> array;
+    if (!array.from_python(source, flags, cleanup)) return false;
+    value = Memory(array.value);
+    return true;
+  }
+};
+
+}  // namespace nanobind::detail

@@ -2,9 +2,9 @@
 
 compile(model, calibration_inputs) makes a Plan; a server runs it on ciphertexts; a Client encrypts, sends and decrypts.
 
-Only the names in __all__, hetorch.client, those of hetorch.inspect, hetorch.server.create_app, hetorch.tenseal and
-hetorch.train are stable; everything else may change between versions. Importing hetorch loads neither torch nor numpy:
-a name is loaded when it is first used.
+Only the names in __all__, hetorch.client, those of hetorch.federated and hetorch.inspect, hetorch.server.create_app,
+hetorch.tenseal and hetorch.train are stable; everything else may change between versions. Importing hetorch loads
+neither torch nor numpy: a name is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _EXPORTS: Mapping[str, str] = MappingProxyType(
 )
 """The module that defines each public name; `errors` is a module itself."""
 
-_MODULES = ("client", "inspect", "server", "tenseal", "train")
+_MODULES = ("client", "federated", "inspect", "server", "tenseal", "train")
 """The packages with stable names of their own, which are loaded when they are first used too. Type checkers want an
 import of them: one here would make the package depend on all its parts."""
 

@@ -27,8 +27,8 @@ from hetorch.engine.secret import SecretKey
 from hetorch.errors import ParameterError, SecurityError
 from hetorch.params import KeyFamily, Security
 from hetorch.params.bootstrap_set import standard_bootstrap_set
+from hetorch.plan.evaluation_keys import key_spec_json
 from hetorch.plan.memory import key_memory, link_memory
-from hetorch.plan.public import key_spec_json
 from hetorch.plan.sizes import evaluation_key_bytes
 from tests.engine.bootstrap_case import small_set
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hetorch.engine.random import keystream, random_seed
+from hetorch.engine.random import MAX_KEYSTREAM_BYTES, Keystream, keystream, random_seed
 from hetorch.errors import InputError
 
 ROUNDS = [(0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15)]
@@ -79,3 +79,16 @@ def test_seeds_are_fresh() -> None:
 def test_refusals(seed: bytes, length: int, domain: bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         keystream(seed, length, domain=domain)
+
+
+def test_pieces_of_a_keystream_are_the_keystream(monkeypatch: pytest.MonkeyPatch) -> None:
+    seed, lengths = bytes(range(32)), (1, 0, 100_000, 65_536, 63)
+    stream = Keystream(seed, domain=b"test")
+    memory = bytearray(max(lengths))
+    pieces = [bytes(stream.fill(memoryview(memory)[:length])) for length in lengths]
+    assert b"".join(pieces) == keystream(seed, sum(lengths), domain=b"test")
+    monkeypatch.setattr(stream, "_written", MAX_KEYSTREAM_BYTES)
+    with pytest.raises(InputError, match="2\\^38"):
+        stream.fill(memoryview(memory)[:1])
+    with pytest.raises(InputError):
+        Keystream(seed, domain=b"")

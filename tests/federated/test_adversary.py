@@ -11,12 +11,13 @@ import pytest
 
 from hetorch.errors import WireError
 from hetorch.federated import Aggregator
-from hetorch.federated.party import opening
-from hetorch.federated.residues import add, pack, subtract, unpack
-from hetorch.federated.ring import error_factor
+from hetorch.federated.party import opening, tag
+from hetorch.federated.residues import pack, unpack
+from hetorch.federated.ring import error_shift
 from hetorch.federated.rounds import content_bytes, dump_list, list_bytes
 from hetorch.wire.frame import Kind
 from hetorch.wire.rounds import EVERYONE, RoundMessage, dump_bundle, load_bundle, load_round_message
+from tests.federated.oracle import add, subtract
 from tests.federated.rounds import Round, assert_void, round_of
 
 
@@ -147,7 +148,7 @@ def test_a_false_sum_is_refused(place: int) -> None:
     def change(names: bytes, packed: bytes) -> tuple[bytes, bytes]:
         blocks = unpack(packed)
         delta = np.zeros_like(blocks)
-        delta.reshape(-1)[place] = error_factor(4)  # decrypts to a sum that is larger by one step
+        delta.reshape(-1)[place] = 1 << error_shift(4)  # decrypts to a sum that is larger by one step
         return names, pack(add(blocks, delta))
 
     changed_sum(around, change)
@@ -204,8 +205,8 @@ def test_nor_does_it_where_all_tags_are_right(monkeypatch: pytest.MonkeyPatch) -
     around = round_of()
     ciphertexts = recorded_updates(around)
     changed_sum(around, lambda names, packed: (names, pack(ciphertexts[0])))
-    monkeypatch.setattr(Aggregator, "_check_agreement", lambda *_: None)
-    monkeypatch.setattr(opening, "tag_of", lambda packed, key: (0, 0))
+    monkeypatch.setattr(Aggregator, "_check", lambda *_: None)
+    monkeypatch.setattr(tag.TagKey, "value", (0, 0))
     monkeypatch.setattr(opening, "add_tags", lambda tags: (0, 0))
     results = around.run()
     assert not results
@@ -217,7 +218,7 @@ def test_nor_does_it_where_all_tags_are_right(monkeypatch: pytest.MonkeyPatch) -
 
 def test_two_lists_of_contributors_open_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     around = round_of(6, 4)
-    monkeypatch.setattr(Aggregator, "_check_agreement", lambda *_: None)  # an aggregator that lies
+    monkeypatch.setattr(Aggregator, "_check", lambda *_: None)  # an aggregator that lies
     ciphertexts = recorded_updates(around)
     sums: dict[int, bytes] = {}
 

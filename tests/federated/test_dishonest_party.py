@@ -195,11 +195,11 @@ def test_a_wrong_tag_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_party_that_does_not_count_itself_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     original = update.encode
 
-    def encode(roster: Roster, values: Any, sample_count: int) -> Any:
-        integers = original(roster, values, sample_count)
-        if np.array_equal(values["w"], around.updates[1]["w"]):
-            integers[0, 0] = 5
-        return integers
+    def encode(roster: Roster, values: Any, sample_count: int, chunk_blocks: int) -> Any:
+        for index, chunk in enumerate(original(roster, values, sample_count, chunk_blocks)):
+            if index == 0 and np.array_equal(values["w"], around.updates[1]["w"]):
+                chunk[0, 0] = 5
+            yield chunk
 
     around = round_of()
     monkeypatch.setattr(encrypting, "encode", encode)

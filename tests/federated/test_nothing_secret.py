@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ WINDOW = 16
 """Bytes of a secret that are searched for; 128 random bits do not occur by chance."""
 
 
-def recorded_round(monkeypatch: pytest.MonkeyPatch) -> tuple[Round, list[bytes], list[Any]]:
-    """A finished round, what was secret in it, and the states of its aggregator."""
+def record_secrets(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """A list that gets every secret of the parties of this process, and their updates in fixed point."""
     secrets: list[bytes] = []
     keep = secret.Secret.__init__
 
@@ -39,12 +40,18 @@ def recorded_round(monkeypatch: pytest.MonkeyPatch) -> tuple[Round, list[bytes],
     monkeypatch.setattr(secret.Secret, "__init__", record)
     encode = update.encode
 
-    def encoded(*arguments: Any) -> Any:
-        integers = encode(*arguments)
-        secrets.append(integers.tobytes()[WINDOW:])
-        return integers
+    def encoded(*arguments: Any) -> Iterator[Any]:
+        for chunk in encode(*arguments):
+            secrets.append(chunk.tobytes()[WINDOW:])
+            yield chunk
 
     monkeypatch.setattr(encrypting, "encode", encoded)
+    return secrets
+
+
+def recorded_round(monkeypatch: pytest.MonkeyPatch) -> tuple[Round, list[bytes], list[Any]]:
+    """A finished round, what was secret in it, and the states of its aggregator."""
+    secrets = record_secrets(monkeypatch)
     seen: list[Any] = []
     close = Aggregator.close
 

@@ -43,7 +43,7 @@ def test_a_name_has_a_docstring_and_is_described(name: str) -> None:
     assert any(re.search(rf"\bhetorch\.{name}\b", page.read_text()) for page in pages)
 
 
-@pytest.mark.parametrize("package", ["hetorch", "hetorch.inspect"])
+@pytest.mark.parametrize("package", ["hetorch", "hetorch.federated", "hetorch.inspect"])
 def test_type_checkers_see_the_same_names(package: str) -> None:
     module = importlib.import_module(package)
     tree = ast.parse(Path(str(module.__file__)).read_text())
@@ -63,7 +63,13 @@ def test_the_table_is_sorted_and_whole() -> None:
 
 
 def test_the_other_stable_doors_open() -> None:
-    for package in ("hetorch.client", "hetorch.inspect", "hetorch.tenseal", "hetorch.train"):
+    for package in (
+        "hetorch.client",
+        "hetorch.federated",
+        "hetorch.inspect",
+        "hetorch.tenseal",
+        "hetorch.train",
+    ):
         module = importlib.import_module(package)
         assert all(hasattr(module, name) for name in module.__all__)
     assert callable(importlib.import_module("hetorch.server").create_app)
@@ -110,7 +116,7 @@ def test_names_that_exist_need_no_signpost() -> None:
     assert not modules & set(SIGNPOSTS)
 
 
-@pytest.mark.parametrize("name", ["client", "inspect", "server", "tenseal", "train"])
+@pytest.mark.parametrize("name", ["client", "federated", "inspect", "server", "tenseal", "train"])
 def test_importing_hetorch_makes_its_stable_packages_known(name: str) -> None:
     code = f"import hetorch; print(hetorch.{name}.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

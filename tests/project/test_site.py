@@ -32,7 +32,7 @@ def test_the_reference_has_every_name_of_the_package(name: str) -> None:
     assert documented(f"hetorch.{name}")
 
 
-@pytest.mark.parametrize("package", ["client", "inspect", "server", "tenseal", "train"])
+@pytest.mark.parametrize("package", ["client", "federated", "inspect", "server", "tenseal", "train"])
 def test_the_reference_has_every_name_of_a_public_package(package: str) -> None:
     module = importlib.import_module(f"hetorch.{package}")
     if documented(module.__name__):  # all its members

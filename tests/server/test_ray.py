@@ -33,6 +33,8 @@ def test_replicas_need_a_folder_that_they_share(tmp_path: Path) -> None:
     tls = Deployment(tls_cert=tmp_path / "a", tls_client_ca=tmp_path / "b")
     with pytest.raises(InputError, match="client certificates"):
         run_on_ray(tls, Settings(key_folder=tmp_path), print)
+    with pytest.raises(InputError, match="key_share= is not for ray"):
+        run_on_ray(Deployment(), Settings(key_folder=tmp_path, key_share="s3://bucket/keys"), print)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,5 +11,6 @@ void bind_rows(nb::module_& m);
 void bind_evaluator(nb::module_& m);
 void bind_bootstrap(nb::module_& m);
 void bind_codec(nb::module_& m);
+void bind_blocks(nb::module_& m);
 
 }  // namespace hetorch::bindings

@@ -1,6 +1,7 @@
 // The Python module hetorch.engine._secret: key generation, secret-key encryption and decryption. Only
-// hetorch.engine.secret imports it.
-#include "bindings/convert.h"
+// hetorch.engine.secret and hetorch.federated.party import it.
+#include "bindings/secret/module.h"
+
 #include "rlwe/secret_key.h"
 
 namespace hetorch::bindings {
@@ -121,7 +122,8 @@ NB_MODULE(_secret, m) {
   using namespace hetorch::bindings;
   namespace rlwe = hetorch::rlwe;
   nb::module_::import_("hetorch.engine._native");  // the types of arguments and results
-  m.doc() = "The part of the CKKS core that holds secret keys.";
+  m.doc() = "The part of the core that holds secret keys, and the secrets of training together.";
+  bind_rounds(m);
   nb::class_<rlwe::SecretKey>(m, "SecretKey")
       .def(
           "__init__",

@@ -1,4 +1,5 @@
-"""`hetorch keys list` and `delete`: what clients have uploaded to the key folder of a server on this machine."""
+"""`hetorch keys list` and `delete`: what clients have uploaded to the key folder of a server on this machine, or to the
+store that several servers share."""
 
 from __future__ import annotations
 
@@ -13,14 +14,20 @@ from hetorch.cli.help_text import paragraphs
 
 if TYPE_CHECKING:
     from hetorch.serving.keys.catalogue import Entry
+    from hetorch.serving.keys.shared_store import SharedStore, SharedUpload
 
-GROUP = """List and delete what clients have uploaded to a server, in the folder of hetorch serve --key-folder.
+GROUP = """List and delete what clients have uploaded to a server, in the folder of hetorch serve --key-folder, or in
+the store of --key-share.
 
 Example: [bold]hetorch keys list keys[/bold]
 """
 
 FolderArgument = Annotated[
-    Path, typer.Argument(metavar="FOLDER", help="The folder of hetorch serve --key-folder.")
+    str,
+    typer.Argument(
+        metavar="FOLDER",
+        help="The folder of hetorch serve --key-folder, or the address of --key-share, such as s3://bucket/keys.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -33,7 +40,10 @@ def list_keys(folder: FolderArgument, as_json: JsonOption = False) -> None:
     from hetorch.quantities import count_text, size_text
     from hetorch.serving.keys.administration import list_stored
 
-    entries = list_stored(folder)
+    if "://" in folder:
+        _print_shared(_shared(folder).uploads(), as_json, "uploads")
+        return
+    entries = list_stored(Path(folder))
     if as_json:
         print(json.dumps({"uploads": [_members(entry) for entry in entries]}))
         return
@@ -57,7 +67,8 @@ def delete(
 ) -> None:
     """Delete evaluation keys and the encrypted weights that belong to them, by key id or tenant, or all.
 
-    A server may run meanwhile. Clients that still need their keys upload them again.
+    A server may run meanwhile, and those that share a store notice within a minute. Clients that still need their keys
+    upload them again. What is deleted in the folder of one server alone comes back from the store that it shares.
 
     Example: [bold]hetorch keys delete keys --tenant hospital[/bold]
     """
@@ -67,7 +78,15 @@ def delete(
 
     if everything == (key_id is not None or tenant is not None):
         raise InputError("give a key id, or --tenant, or --all")
-    deleted = delete_stored(folder, key_id=key_id, tenant=tenant)
+    if "://" in folder:
+        shared = _shared(folder)
+        uploads = shared.uploads(tenant, key_id)
+        shared.delete_uploads(uploads)
+        if not uploads and not everything:
+            raise InputError(f"{folder} has nothing of this key id or tenant; give the id whole")
+        _print_shared(uploads, as_json, "deleted")
+        return
+    deleted = delete_stored(Path(folder), key_id=key_id, tenant=tenant)
     if not deleted and not everything:
         raise InputError(
             f"{folder} has nothing of this key id or tenant; `hetorch keys list` shows both; give the id whole"
@@ -76,6 +95,30 @@ def delete(
         print(json.dumps({"deleted": [_members(entry) for entry in deleted]}))
     else:
         print(f"deleted {count_text(len(deleted), 'upload')}")
+
+
+def _shared(address: str) -> SharedStore:
+    from hetorch.serving.keys.shared_store import SharedStore
+
+    return SharedStore(address)
+
+
+def _print_shared(uploads: list[SharedUpload], as_json: bool, word: str) -> None:
+    """Print uploads of a shared store, which knows hashes of tenants and no times of use."""
+    from hetorch.quantities import count_text, size_text
+
+    if as_json:
+        members = [
+            {"tenant_hash": one.tenant, "key_id": one.key_id, "kind": one.what, "bytes": one.bytes}
+            for one in uploads
+        ]
+        print(json.dumps({word: members}))
+        return
+    if word == "uploads":
+        for one in uploads:
+            print(f"{one.key_id} {one.what}: tenant with the hash {one.tenant}, {size_text(one.bytes)}")
+    prefix = "" if word == "uploads" else f"{word} "
+    print(f"{prefix}{count_text(len(uploads), 'upload')}, {size_text(sum(one.bytes for one in uploads))}")
 
 
 def _members(entry: Entry) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from hetorch.compiler.passes.drop_pruned import drop_pruned
 from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
 from hetorch.compiler.passes.share_maps import share_maps
-from hetorch.compiler.search.place_bootstraps import bootstrap_sentences, place_bootstraps
+from hetorch.compiler.search.place_bootstraps import Setting, bootstrap_sentences, place_bootstraps
 from hetorch.errors import HetorchError, InfeasibleError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.tensor_program import POLYNOMIAL, TensorProgram
@@ -127,15 +127,15 @@ def _shallowest(program: TensorProgram) -> TensorProgram:
 def _bootstrapped(
     program: TensorProgram, too_deep: str, options: CompileOptions
 ) -> tuple[str, tuple[str, ...]]:
-    """Return why a program that is too deep for a ring cannot be compiled, and sentences on its bootstraps."""
+    """Return why a program that is too deep for a ring cannot be compiled, or sentences on its bootstraps."""
     refused = bootstrap_refusal(options)
     if refused:
         return f"{too_deep}; it is not bootstrapped: {refused}", ()
     try:
-        placed = place_bootstraps(program, load_machine())
+        placed = place_bootstraps(program, Setting.of(options, load_machine()))
     except InfeasibleError as error:
         return f"{too_deep}; it is not bootstrapped: {error}", ()
-    return f"{too_deep}; hetorch.compile does not place bootstraps yet", bootstrap_sentences(placed)
+    return "", bootstrap_sentences(placed)
 
 
 def _too_deep(levels: int, options: CompileOptions) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -14,9 +15,15 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximate_activations import approximate_activations
 from hetorch.compiler.activations.approximated import Approximated
-from hetorch.compiler.activations.compare_outputs import output_range
+from hetorch.compiler.activations.compare_outputs import class_rows, compare_outputs, output_range
 from hetorch.compiler.activations.longest_path import longest_path
+from hetorch.compiler.activations.most_levels import (
+    levels_that_always_fit,
+    levels_that_fit,
+    levels_with_bootstraps,
+)
 from hetorch.compiler.activations.notes import sentences
+from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.lowering.build_program import build_program
@@ -25,12 +32,14 @@ from hetorch.compiler.lowering.verify_plan import verify_plan
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
+from hetorch.compiler.search.bootstrapped_choice import bootstrap_sentence, bootstrapped_choice
 from hetorch.compiler.search.evaluation import Choice
-from hetorch.compiler.search.request import Request
+from hetorch.compiler.search.request import COARSEST, Request
 from hetorch.compiler.search.search import search
 from hetorch.compiler.search.variants import program_variants
 from hetorch.engine.sharing import MOST_NOISE, noise_gain
 from hetorch.errors import ApproximationWarning, InfeasibleError
+from hetorch.ir.interpreter import run_tensor_program
 from hetorch.ir.matrix_memory import SMALLER, too_large
 from hetorch.ir.tensor_program import Affine, TensorProgram, verify_tensor_program
 from hetorch.machine_memory import machine_memory
@@ -41,8 +50,8 @@ from hetorch.progress import Progress
 
 Array = NDArray[np.float64]
 
-FINEST, COARSEST = 2.0**-11, 2.0**-6
-"""Limits of the precision that is chosen if the user asks for none, relative to the range of the outputs. Raised,
+FINEST = 2.0**-11
+"""The finest precision that is chosen if the user asks for none, relative to the range of the outputs. Raised,
 parameters may be smaller and outputs noisier."""
 NOISE_SHARE = 1.0 / 3
 """The chosen precision, within those limits, relative to the error of the approximations. Raised, parameters are
@@ -132,11 +141,12 @@ def run_pipeline(
         verify_tensor_program(network.program, "approximate_activations")
         return network
 
-    approximated = approximated_by(None)
+    refreshing = not bootstrap_refusal(options)
+    approximated = approximated_by(levels_with_bootstraps(fused, options) if refreshing else None)
     _check_memory(name, fused)
     span = output_range(reference)
 
-    def kept_plan(approximated: Approximated) -> Plan:
+    def kept_plan(approximated: Approximated, *, bootstrapped: bool = False) -> Plan:
         tell(Stage.VARY)
         variants = program_variants(approximated.program, inputs)
         request = Request(
@@ -144,15 +154,27 @@ def run_pipeline(
         )
         all_notes = (*notes, *sentences(approximated))
         calibration = Calibration(span, inputs, all_notes, machine, request.memory_limit, request.key_limit)
+        if bootstrapped:
+            return _bootstrapped_plan(name, request, approximated, reference, calibration, interface, tell)
         return _kept_plan(name, request, approximated, inputs, calibration, interface, tell)
 
+    levels = longest_path(fused, [fit.depth for fit in approximated.fits])
+    deep = refreshing and levels > levels_that_fit(options)
     try:
-        plan = kept_plan(approximated)
+        plan = kept_plan(approximated, bootstrapped=deep)
     except InfeasibleError as error:
-        if options.strict or options.key_limit is not None or options.memory_limit is not None:
-            raise  # What the user fixed stays.
-        levels = longest_path(fused, [fit.depth for fit in approximated.fits])
-        plan, approximated = _shallower(error, approximated, levels, approximated_by, kept_plan)
+        if deep:
+            raise
+        # What the user fixed stays.
+        fixed = options.strict or options.key_limit is not None or options.memory_limit is not None
+        nearest = None if fixed else _shallower(approximated, levels, approximated_by, kept_plan)
+        worse = nearest is None or nearest[1].shortfall
+        if worse and refreshing and levels > levels_that_always_fit(options):
+            with suppress(InfeasibleError):
+                nearest = kept_plan(approximated, bootstrapped=True), approximated
+        if nearest is None:
+            raise error
+        plan, approximated = nearest
     tell(Stage.DONE)
     if approximated.shortfall:
         reasons = "; ".join(filter(None, (approximated.shortfall, uneven_inputs(inputs))))
@@ -161,13 +183,13 @@ def run_pipeline(
 
 
 def _shallower(
-    error: InfeasibleError,
     approximated: Approximated,
     levels: int,
     approximated_by: Callable[[int], Approximated],
     kept_plan: Callable[[Approximated], Plan],
-) -> tuple[Plan, Approximated]:
-    """Return a plan of fewer than `levels` levels, and its network, after the `error` that `approximated` led to."""
+) -> tuple[Plan, Approximated] | None:
+    """Return a plan of fewer than `levels` levels, where `approximated` has no parameters, and its network; None if
+    there is none."""
     for share in FEWER:
         try:
             nearest = approximated_by(max(1, int(share * levels)))
@@ -179,7 +201,35 @@ def _shallower(
             return kept_plan(nearest), nearest
         except InfeasibleError:
             continue
-    raise error
+    return None
+
+
+def _bootstrapped_plan(
+    name: str,
+    request: Request,
+    approximated: Approximated,
+    reference: Array,
+    calibration: Calibration,
+    interface: Interface,
+    tell: Callable[[Stage, float], None],
+) -> Plan:
+    """Choose bootstraps, lower and run the plan. The sines of the bootstraps count as approximations."""
+    tell(Stage.SEARCH, 0.0)
+    inputs = calibration.inputs
+    choice = bootstrapped_choice(request, inputs)
+    tell(Stage.LOWER, 0.0)
+    program = choice.variant.program
+    outputs = run_tensor_program(program, inputs).reshape(len(inputs), -1)
+    rows = class_rows(program.output_shape, interface.row_shapes)
+    error, agreement = compare_outputs(outputs, reference, rows=rows)
+    notes = (*calibration.notes, *choice.variant.notes, bootstrap_sentence(choice, request.machine))
+    distorted = replace(approximated, error=error, agreement=agreement)
+    plan = _plan(name, choice, distorted, inputs, replace(calibration, notes=notes), interface)
+    tell(Stage.VERIFY, 0.0)
+    verdict = verify_plan(plan, choice)
+    if not verdict.kept:
+        raise InfeasibleError(f"{name}: {verdict.sentence()}; {_helps(request.options)}")
+    return plan
 
 
 def _kept_plan(

@@ -262,6 +262,20 @@ def dump_public_key(context: Context, key: PublicKey) -> bytes: ...
 
 def load_public_key(context: Context, data: bytes, expand: Callable[[bytes, int, int], bytes]) -> PublicKey: ...
 
+def pack_blocks(residues: Annotated[NDArray[numpy.int64], dict(order='C', device='cpu', writable=False)]) -> bytes:
+    """Pack blocks of 2048 residues of 45 bits."""
+
+def unpack_blocks(packed: bytes | bytearray | memoryview) -> Annotated[NDArray[numpy.int64], dict(shape=(None, None))]:
+    """Return (count, 2048) residues; WireError unless all are below q."""
+
+def add_blocks(total: Annotated[NDArray[numpy.int64], dict(shape=(None, 2048), order='C', device='cpu')], packed: bytes | bytearray | memoryview) -> None:
+    """
+    Add packed blocks to sums (count, 2048), which are not reduced; a WireError leaves them as they were.
+    """
+
+def pack_sums(out: bytearray | memoryview, total: Annotated[NDArray[numpy.int64], dict(shape=(None, 2048), order='C', device='cpu')]) -> None:
+    """Pack the residues of at most 2^15 added blocks."""
+
 class PoolStatistics:
     @property
     def in_use(self) -> int:
@@ -281,6 +295,11 @@ def reset_pool_peak() -> None: ...
 
 def trim_pool() -> None:
     """Give the free memory that the pool keeps back to the system."""
+
+def pool_memory(size: int) -> Annotated[NDArray[numpy.uint8], dict(shape=(None,))]:
+    """
+    Return memory of the pool, with unspecified contents. It goes back when nothing refers to it, so secrets in it are overwritten before.
+    """
 
 def thread_count() -> int:
     """

@@ -1,6 +1,8 @@
-"""The part of the CKKS core that holds secret keys."""
+"""
+The part of the core that holds secret keys, and the secrets of training together.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import numpy
@@ -8,6 +10,44 @@ from numpy.typing import NDArray
 
 import hetorch.engine._native
 
+
+class RoundSecret:
+    """A secret of one round, as its transform."""
+
+    def __init__(self, coefficients: Annotated[NDArray[numpy.int64], dict(shape=(2048), order='C', device='cpu', writable=False)]) -> None: ...
+
+    def wipe(self) -> None: ...
+
+class RoundTag:
+    """The tag of an encrypted update, which grows as its blocks are added."""
+
+    def __init__(self, random: bytes | bytearray | memoryview, blocks: int) -> None: ...
+
+    @staticmethod
+    def random_bytes(blocks: int) -> int: ...
+
+    def add_packed(self, packed: bytes | bytearray | memoryview, first: int) -> None: ...
+
+    def value(self) -> tuple[int, int]: ...
+
+    def wipe(self) -> None: ...
+
+def gaussian_blocks(random: bytes | bytearray | memoryview) -> Annotated[NDArray[numpy.int64], dict(shape=(None, None))]:
+    """
+    Return (count, 2048) discrete Gaussian numbers, of 8 random bytes each.
+    """
+
+def uniform_blocks(random: bytes | bytearray | memoryview) -> Annotated[NDArray[numpy.int64], dict(shape=(None, None))]:
+    """Return (count, 2048) uniform residues, of 11880 random bytes a block."""
+
+def weighted_sum(rows: Annotated[NDArray[numpy.int64], dict(shape=(None, 2048), order='C', device='cpu', writable=False)], weights: Sequence[int]) -> Annotated[NDArray[numpy.int64], dict(shape=(None, None))]:
+    """Return the sum (1, 2048) of the rows, each times its weight, modulo q."""
+
+def encrypt_blocks(out: bytearray | memoryview, integers: Annotated[NDArray[numpy.int64], dict(shape=(None, 2048), order='C', device='cpu', writable=False)], secret: RoundSecret, uniform: bytes | bytearray | memoryview, random: bytes | bytearray | memoryview, tag: RoundTag, first: int, shift: int) -> None:
+    """Encrypt blocks of integers to `out`, and add them to the tag."""
+
+def decrypt_blocks(out: Annotated[NDArray[numpy.int64], dict(shape=(None, 2048), order='C', device='cpu')], packed: bytes | bytearray | memoryview, secret: RoundSecret, uniform: bytes | bytearray | memoryview, shift: int, error_bound: int) -> bool:
+    """Decrypt blocks to `out`; return False if an error is above its bound."""
 
 class SecretKey:
     def __init__(self, context: hetorch.engine._native.Context, random: bytes) -> None: ...

@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 
-from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 from hetorch.errors import InputError
@@ -50,22 +50,48 @@ def keystream(seed: bytes, length: int, *, domain: bytes) -> bytes:
 
 def keystream_pieces(seed: bytes, length: int, *, domain: bytes) -> Iterator[bytes]:
     """Yield the bytes of `keystream` piece by piece; its InputError is raised when the first piece is taken."""
+    encryptor = _encryptor(seed, domain)
+    _check_length(length)
+    for _ in range(length // len(_ZEROS)):
+        yield encryptor.update(_ZEROS)
+    yield encryptor.update(_ZEROS[: length % len(_ZEROS)])
+
+
+class Keystream:
+    """The bytes of `keystream`, written piece by piece to memory that the caller overwrites if they are secret."""
+
+    def __init__(self, seed: bytes, *, domain: bytes) -> None:
+        self._encryptor = _encryptor(seed, domain)
+        self._written = 0
+
+    def fill(self, out: memoryview) -> memoryview:
+        """Write the next bytes to `out`, and return it; InputError after 2^38 bytes."""
+        _check_length(self._written + len(out))
+        for start in range(0, len(out), len(_ZEROS)):
+            piece = out[start : start + len(_ZEROS)]
+            self._encryptor.update_into(_ZEROS[: len(piece)], piece)
+        self._written += len(out)
+        return out
+
+
+def _encryptor(seed: bytes, domain: bytes) -> CipherContext:
     if len(seed) != SEED_BYTES:
         raise InputError(f"a seed has {SEED_BYTES} bytes, got {len(seed)}")
     if not domain:
         raise InputError("a keystream needs a domain, got an empty one; name the use of the bytes")
-    if not 0 <= length <= MAX_KEYSTREAM_BYTES:
-        raise InputError(
-            f"a keystream has 0 to 2^38 bytes, got {length}; take another seed or domain for more"
-        )
     state = hashlib.sha256(domain)
     state.update(seed)
     key = state.digest()
     encryptor = Cipher(ChaCha20(key, _ZERO_COUNTER_AND_NONCE), mode=None).encryptor()
     wipe(key)  # OpenSSL has a copy, which it clears
-    for _ in range(length // len(_ZEROS)):
-        yield encryptor.update(_ZEROS)
-    yield encryptor.update(_ZEROS[: length % len(_ZEROS)])
+    return encryptor
+
+
+def _check_length(length: int) -> None:
+    if not 0 <= length <= MAX_KEYSTREAM_BYTES:
+        raise InputError(
+            f"a keystream has 0 to 2^38 bytes, got {length}; take another seed or domain for more"
+        )
 
 
 def wipe(*secrets: bytes) -> None:

@@ -212,11 +212,13 @@ class SecretKey:
         links = all_links(self.parameters, spec)
         sparse = None if spec.sparse is None else self._draw_sparse(spec.sparse)
         for done, link in enumerate(links, 1):
-            yield self._linked_key(link, sparse)
+            key = self._linked_key(link, sparse)
+            if progress is not None:  # before the key is given, because nobody asks again after the last one
+                progress(done, len(links))
+            yield key
+            del key
             # Keys of several sizes leave buffers that the next ones cannot use: hundreds of megabytes without this.
             _native.trim_pool()
-            if progress is not None:
-                progress(done, len(links))
 
     def _linked_key(self, link: KeyLink, sparse: _secret.SecretKey | None) -> _native.SwitchingKey:
         context, family = self._context, link.family.pair

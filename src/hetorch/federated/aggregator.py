@@ -10,15 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from hetorch.engine import _native
 from hetorch.errors import RoundVoidError, WireError
 from hetorch.federated.once import Once
-from hetorch.federated.residues import Residues, add, pack, unpack
+from hetorch.federated.residues import Residues, add, new_sum, pack_sum
 from hetorch.federated.roster import Roster
 from hetorch.federated.rounds import (
     DIGEST_BYTES,
     agreement,
     beginning_id,
     dump_list,
+    list_bytes,
     load_signed,
     load_signed_bundle,
     round_id,
@@ -91,47 +93,47 @@ class Aggregator:
             raise WireError(f"party {sender} is no longer in this round: it sent nothing in an earlier step")
         if sender in self.received:
             raise WireError(f"party {sender} sent a second {self.step.name.lower()}; the first counts")
-        block_sum = self.total
-        if self.step is Kind.ROUND_UPDATE:
-            content = messages[0].content
-            if hashlib.sha256(content).digest() != self.commitments[sender][:DIGEST_BYTES]:
-                raise WireError(f"the update of party {sender} is not the one that it committed to")
-            update = unpack(content)
-            block_sum = update if self.total is None else add(self.total, update)
-        self._check_agreement(messages[0])
-        kept = () if self.step is Kind.ROUND_UPDATE else tuple(message.dump() for message in messages)
+        self._check(messages[0])
         self._once.take()
-        return replace(self, received={**self.received, sender: kept}, total=block_sum)
+        total = self.total
+        if self.step is Kind.ROUND_UPDATE:
+            total = new_sum(self.roster.block_count) if total is None else total
+            try:
+                add(total, messages[0].content)
+            except WireError:
+                self._once.give_back()
+                raise
+        kept = () if self.step is Kind.ROUND_UPDATE else tuple(message.dump() for message in messages)
+        return replace(self, received={**self.received, sender: kept}, total=total)
 
     def close(self) -> tuple[Aggregator | None, Outgoing]:
         """End the step with what came, and return the next state, None at the end, and the messages to the parties.
 
         Raises:
-            RoundVoidError: fewer parties than `needed` sent something.
+            RoundVoidError: fewer parties than `needed` sent something. Its `exposed` is True once updates were awaited.
         """
         self._once.take()
         if len(self.received) < self.needed:
+            count = count_text(len(self.received), "party", "parties")
             raise RoundVoidError(
-                f"the round is void: in the step {self.step.name.lower()} {count_text(len(self.received), 'party')} of "
-                f"{len(self.awaited)} sent something, {self.needed} must; missing: {sorted(self.missing)}"
+                f"the round is void: in the step {self.step.name.lower()} {count} of {len(self.awaited)} sent "
+                f"something, {self.needed} must; missing: {sorted(self.missing)}",
+                exposed=self.STEPS.index(self.step) >= self.STEPS.index(Kind.ROUND_UPDATE),
             )
-        outgoing = self._outgoing()
         place = self.STEPS.index(self.step) + 1
         if place == len(self.STEPS):
-            return None, outgoing
+            return None, self._outgoing()
         following = replace(self, step=self.STEPS[place], received={})
+        if self.step is Kind.ROUND_UPDATE:
+            message, agreed = self._sum_message()
+            return replace(following, agreement=agreed, total=None), dict.fromkeys(self.awaited, message)
         if self.step is Kind.ROUND_KEY:
             keys = {party: self._content(party) for party in self.received}
             following = replace(following, identifier=round_id(self.identifier, keys))
-        if self.step is Kind.ROUND_UPDATE:
-            names, packed = dump_list(self.roster, self.received), pack(self._total())
-            commitments = {party: self.commitments[party] for party in self.received}
-            agreed = agreement(names, commitments, hashlib.sha256(packed).digest())
-            following = replace(following, agreement=agreed, total=None)
         if self.step is Kind.ROUND_COMMITMENT:
             commitments = {party: self._content(party) for party in self.received}
             following = replace(following, commitments=commitments, awaited=frozenset(commitments))
-        return following, outgoing
+        return following, self._outgoing()
 
     def _parse(self, data: bytes) -> list[RoundMessage]:
         if self.step is not Kind.ROUND_SHARE:
@@ -142,27 +144,38 @@ class Aggregator:
             raise WireError("the message holds shares of several parties; each sends its own")
         return sorted(shares, key=lambda share: share.recipient)
 
-    def _check_agreement(self, message: RoundMessage) -> None:
-        """Raise WireError if a party signed anything but the sum and the list that it was sent."""
+    def _check(self, message: RoundMessage) -> None:
+        """Raise WireError if an update is not what its party committed to, or if a party signed anything but the sum
+        and the list that it was sent."""
+        sender = message.sender
+        if self.step is Kind.ROUND_UPDATE and message.digest != self.commitments[sender][:DIGEST_BYTES]:
+            raise WireError(f"the update of party {sender} is not the one that it committed to")
         if self.step is Kind.ROUND_AGREEMENT and message.content != self.agreement:
-            raise WireError(f"party {message.sender} signed another list of contributors, or another sum")
-
-    def _total(self) -> Residues:
-        assert self.total is not None  # an update came from at least one party
-        return self.total
+            raise WireError(f"party {sender} signed another list of contributors, or another sum")
 
     def _content(self, party: int) -> bytes:
         (data,) = self.received[party]
         return bytes(load_signed(self.roster, self.step, self.identifier, data).content)
 
+    def _sum_message(self) -> tuple[bytes, bytes]:
+        """Return the message with the contributors and the sum, and what a party signs of it."""
+        content = _native.pool_memory(list_bytes(self.roster) + self.roster.update_bytes).data
+        names, packed = (
+            content[: list_bytes(self.roster)],
+            content[list_bytes(self.roster) :],
+        )
+        names[:] = dump_list(self.roster, self.received)
+        assert self.total is not None  # an update came from at least one party
+        pack_sum(packed, self.total)
+        commitments = {party: self.commitments[party] for party in self.received}
+        agreed = agreement(bytes(names), commitments, hashlib.sha256(packed).digest())
+        message = RoundMessage(
+            Kind.ROUND_SUM, self.roster.digest, self.identifier, EVERYONE, EVERYONE, content
+        )
+        return message.dump(), agreed
+
     def _outgoing(self) -> Outgoing:
         recipients = self.awaited if self.step is not Kind.ROUND_COMMITMENT else frozenset(self.received)
-        if self.step is Kind.ROUND_UPDATE:
-            content = dump_list(self.roster, self.received) + pack(self._total())
-            message = RoundMessage(
-                Kind.ROUND_SUM, self.roster.digest, self.identifier, EVERYONE, EVERYONE, content
-            ).dump()
-            return dict.fromkeys(recipients, message)
         if self.step is Kind.ROUND_SHARE:
             # A party's shares are in the order of their recipients, without itself.
             return {

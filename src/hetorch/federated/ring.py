@@ -35,15 +35,19 @@ ERROR_BOUND = 42
 """The largest secret or error in size, 9.2 SIGMA: a larger one has a probability below 2^-63."""
 BLOCK_BYTES = RING_DEGREE * PRIME_BITS // 8
 """Bytes of a block on the wire, without any padding."""
+UNIFORM_BYTES = BLOCK_BYTES + 64 * PRIME_BITS // 8
+"""Random bytes from which a uniform block is made: a block, and 64 numbers that replace those above q in it."""
+GAUSSIAN_BYTES = 8 * RING_DEGREE
+"""Random bytes from which a block of Gaussian integers is made."""
 MOST_PARTIES = 1000
 """Most parties of a round. Each one more makes all numbers coarser, and n^2 shares are relayed."""
 
 
-def error_factor(party_count: int) -> int:
-    """Return D, the factor of an integer above the errors of `party_count` ciphertexts: a power of two."""
-    return 1 << (3 * party_count * ERROR_BOUND).bit_length()
+def error_shift(party_count: int) -> int:
+    """Return log2 of D, the factor of an integer above the errors of `party_count` ciphertexts."""
+    return (3 * party_count * ERROR_BOUND).bit_length()
 
 
 def largest_integer(party_count: int) -> int:
     """Return L, the largest integer in size that each of `party_count` parties may encrypt."""
-    return ((PRIME - 1) // 2 // party_count - ERROR_BOUND) // error_factor(party_count)
+    return ((PRIME - 1) // 2 // party_count - ERROR_BOUND) >> error_shift(party_count)

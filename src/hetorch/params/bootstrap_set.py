@@ -208,21 +208,32 @@ def bootstrap_parameters(
     )
 
 
-def standard_bootstrap_set(slots: int = 1 << 15, user_levels: int = 8) -> BootstrapSet:
-    """Return the default set, of ring degree 2^16 and 128 bits of security.
+def standard_bootstrap_set(
+    slots: int = 1 << 15,
+    user_levels: int = 8,
+    *,
+    ring_degree: int = 1 << 16,
+    security: Security = Security.CLASSICAL_128,
+    babies: tuple[int, int] = (8, 4),
+) -> BootstrapSet:
+    """Return the set with the standard sizes of primes, on the ring of degree 2^16 at 128 bits of security.
 
     Args:
-        slots: 2^14 or 2^15.
+        slots: the slots of the ring or half of them: 2^14 or 2^15.
         user_levels: levels between two bootstraps, each of 40 bits. Each more makes a bootstrap slower and its keys
             larger.
+        ring_degree: N; a smaller ring has no room in the security table, so it takes the security `none`.
+        security: that of the chain and of the keys to the sparse secret.
+        babies: as for BootstrapSet.
 
     Raises:
         ParameterError: `slots` is another number, or there is not one level.
         SecurityError: the chain of that many levels is too long.
     """
-    if slots not in (1 << 14, 1 << 15):
-        raise ParameterError(f"slots must be 2^14 or 2^15, got {slots}")
-    to_coefficients, to_slots = ((5, 5, 5), (4, 4, 4, 3)) if slots == 1 << 15 else ((5, 5, 4), (3, 4, 4, 3))
+    most = ring_degree // 2
+    if slots not in (most // 2, most):
+        raise ParameterError(f"slots must be {most // 2} or {most}, half of the ring's or all, got {slots}")
+    stages = slots.bit_length() - 1
     # T_2 and the first products of the series, where most noise is made, have 47 bits: a quarter of the noise of 45.
     # All other primes stay at 45 bits, below which the transforms are fastest at this ring degree.
     reduction = (*[45] * (REDUCTION_DEPTH - 4), *[47] * 4)
@@ -230,6 +241,19 @@ def standard_bootstrap_set(slots: int = 1 << 15, user_levels: int = 8) -> Bootst
     digit_size = -(-len(chain) // 2)
     # log2(P) must reach the largest digit, the upper one.
     special = (45,) * -(-sum(chain[digit_size:]) // 45)
-    low_family = KeyFamily(4, 4)
-    parameters = bootstrap_parameters(1 << 16, chain, special, digit_size=digit_size, low_family=low_family)
-    return BootstrapSet(parameters, slots, to_coefficients, to_slots, low_family, (8, 4))
+    # Four special primes reach a digit of five: SlotsToCoeffs and a map above it have keys of one digit.
+    low_family = KeyFamily(4, 5)
+    parameters = bootstrap_parameters(
+        ring_degree, chain, special, digit_size=digit_size, low_family=low_family, security=security
+    )
+    to_slots = _split(stages, 4)
+    if to_slots[-2] < to_slots[0]:
+        # The first factor has a key for each diagonal.
+        to_slots = (to_slots[-1], *to_slots[:-1])
+    return BootstrapSet(parameters, slots, _split(stages, 3), to_slots, low_family, babies)
+
+
+def _split(stages: int, factors: int) -> tuple[int, ...]:
+    """Divide the stages among the factors, those first that have one more than the others."""
+    least, more = divmod(stages, factors)
+    return (*[least + 1] * more, *[least] * (factors - more))

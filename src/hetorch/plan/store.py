@@ -18,6 +18,7 @@ from safetensors.numpy import save as save_tensors
 from hetorch.atomic_files import SHARED, TEMPORARY_PREFIX, write_atomically
 from hetorch.errors import ParameterError, PlanFormatError, StorageError
 from hetorch.plan.contents import PlanContents
+from hetorch.plan.evaluation_keys import key_spec_json, read_key_spec
 from hetorch.plan.fields import LARGEST, Fields, canonical_json
 from hetorch.plan.interface import interface_json, read_interface
 from hetorch.plan.manifest import (
@@ -28,7 +29,7 @@ from hetorch.plan.manifest import (
     read_report,
     report_json,
 )
-from hetorch.plan.public import NAME_LENGTH, key_spec_json, read_key_spec, read_parameters
+from hetorch.plan.public import NAME_LENGTH, read_parameters
 from hetorch.quantities import size_text
 from hetorch.regular_files import read_regular
 

@@ -27,6 +27,7 @@ from hetorch.serving.errors import WeightsMissing
 from hetorch.serving.isolation import loaded_secret_modules
 from hetorch.serving.jobs.jobs import JobLimits, Jobs
 from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.keys.shared_store import SharedStore
 from hetorch.serving.keys.spare_files import memory_file
 from hetorch.serving.keys.stored_kinds import StoredKind
 from hetorch.serving.keys.uploads import UploadLimits, Uploads
@@ -66,7 +67,8 @@ class Endpoints:
             self.check_model(model)
         self._quiet = QuietLog(log)
         self.bodies = BodyBudget(body_memory)
-        keys = KeyStore(key_memory, settings.key_folder, settings.key_limits(key_memory))
+        share = None if settings.key_share is None else SharedStore(settings.key_share)
+        keys = KeyStore(key_memory, settings.key_folder, settings.key_limits(key_memory), share)
         upload_limits = UploadLimits(settings.uploads_per_tenant, settings.key_disk, settings.upload_time)
         limits = WorkLimits(
             workers=settings.workers,
@@ -121,7 +123,7 @@ class Endpoints:
         """Answer GET /v1/models/{name}/keys/{key_id}: 200 if the server has these keys, else 404."""
         model = self.model(request)
         key_id = _check_key_id(request.path_params["key_id"])
-        self.service.check_keys(model, key_id)
+        await self.service.check_keys(model, key_id)
         return Response(dump_key_id(key_id), media_type=JSON)
 
     async def put_keys(self, request: Request) -> Response:
@@ -134,7 +136,7 @@ class Endpoints:
         model = self.model(request)
         key_id = _check_key_id(request.path_params["key_id"])
         try:
-            self.service.check_weights(model, key_id)
+            await self.service.check_weights(model, key_id)
         except WeightsMissing as error:
             raise Refusal(error.code, str(error), status=404) from None
         return Response(dump_key_id(key_id), media_type=JSON)
@@ -171,7 +173,7 @@ class Endpoints:
         model = self.model(request)
         check_content_type(request)
         key_id = _check_key_id(request.headers.get(KEY_ID_HEADER, ""))
-        self.service.check_uploads(model, key_id)
+        await self.service.check_uploads(model, key_id)
         with self.bodies.hold() as held:
             data = await read_body(
                 request,

@@ -103,7 +103,7 @@ class OpenInference:
             asked = await asyncio.to_thread(load_infer, data, request.headers.get(HEADER_LENGTH_HEADER))
             del data
             key_id = load_header(asked.message).key_id.hex()
-            self._endpoints.service.check_uploads(model, key_id)
+            await self._endpoints.service.check_uploads(model, key_id)
             prediction = await self._endpoints.compute(request, model, key_id, asked.message)
         body, head = await asyncio.to_thread(
             dump_infer, model.name, model.public.fingerprint, asked, prediction.response

@@ -125,6 +125,8 @@ def _check(deployment: Deployment, settings: Settings) -> None:
         raise InputError(
             "with ray, replicas share what clients upload: add key_folder=, a folder that all machines see"
         )
+    if settings.key_share is not None:
+        raise InputError("key_share= is not for ray, whose replicas share key_folder=: leave it out")
     if deployment.tls_client_ca is not None:
         raise InputError(
             "tls_client_ca= is not for ray: let TLS end at a proxy that asks for client certificates (trusted_proxies=)"

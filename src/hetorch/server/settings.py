@@ -58,6 +58,8 @@ class Settings:
         key_folder: a folder that keeps uploaded keys and encrypted weights; a temporary one, which goes when the server
             ends, if left out.
         key_folder_shared: servers on several machines use the key folder; set with ray.
+        key_share: an address for fsspec, such as s3://bucket/keys, where servers without a common folder share uploads;
+            each of them keeps a folder of its own beside it. S3 needs hetorch[s3]. Not with ray.
         key_disk: disk space that the key folder may take; a temporary one takes at most twice `key_memory`.
         key_quota: disk space that the uploads of one tenant may take; all of `key_disk` if left out.
         key_age: time after which uploads that nobody has used are deleted.
@@ -99,6 +101,7 @@ class Settings:
     key_memory: Bytes | None = None
     key_folder: Path | None = None
     key_folder_shared: bool = False
+    key_share: str | None = None
     key_disk: Bytes = 64 * GIB
     key_quota: Bytes | None = None
     key_age: Seconds = 90 * DAY
@@ -120,6 +123,10 @@ class Settings:
     def __post_init__(self) -> None:
         check_fields(self)
         parse_proxies(self.trusted_proxies)
+        if self.key_share is not None and self.key_folder_shared:
+            raise InputError(
+                "key_share= is for servers without a common folder: leave key_folder_shared= out"
+            )
         if self.tenants is not None and self.tokens is None:
             raise InputError("tenants= needs tokens=, which tell the tenant of a request")
 

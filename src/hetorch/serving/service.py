@@ -125,22 +125,29 @@ class Service:
                     await asyncio.sleep(DRAIN_SECONDS)
                 await self.workers.renew(self.models.all())
 
-    def check_keys(self, model: ServedModel, key_id: str) -> None:
-        """Raise KeysMissing unless the evaluation keys are here."""
+    async def check_keys(self, model: ServedModel, key_id: str) -> None:
+        """Raise KeysMissing unless the evaluation keys are here, or can be fetched from the shared store."""
+        await self._bring(model.key_kind, key_id)
         if not self.keys.has(model.key_kind, key_id):
             raise KeysMissing(key_id)
 
-    def check_weights(self, model: ServedModel, key_id: str) -> None:
-        """Raise WeightsMissing unless the encrypted weights for these keys are here, WeightsInClear if the model has
-        none."""
+    async def check_weights(self, model: ServedModel, key_id: str) -> None:
+        """Raise WeightsMissing unless the encrypted weights for these keys are here, or can be fetched from the shared
+        store; WeightsInClear if the model has none."""
+        await self._bring(weight_kind(model), key_id)
         if not self.keys.has(weight_kind(model), key_id):
             raise WeightsMissing(model.name, key_id)
 
-    def check_uploads(self, model: ServedModel, key_id: str) -> None:
+    async def check_uploads(self, model: ServedModel, key_id: str) -> None:
         """Raise KeysMissing or WeightsMissing unless all that a prediction needs is here."""
-        self.check_keys(model, key_id)
+        await self.check_keys(model, key_id)
         if model.weight_kind is not None:
-            self.check_weights(model, key_id)
+            await self.check_weights(model, key_id)
+
+    async def _bring(self, kind: StoredKind[object], key_id: str) -> None:
+        """Fetch what another server took, in a thread; Busy or DeadlinePassed if that cannot be done now."""
+        if self.keys.may_be_elsewhere(kind, key_id):
+            await self._parsers.run(lambda waited: self.keys.bring(kind, key_id), self._request_timeout)
 
     async def put(self, kind: StoredKind[object], upload: BinaryIO, length: int) -> str:
         """Check and keep an upload of `length` bytes, in a thread; return the id of the keys that it is or belongs to.
@@ -199,6 +206,8 @@ class Service:
             Busy, DeadlinePassed, WorkerLost, ComputationFailed: as WorkerPool.compute.
         """
         self._check_header(model, key_id, load_header(request), may_use)
+        for kind in model.kinds:
+            await self._bring(kind, key_id)
         keys = self.keys.file(model.key_kind, key_id)
         if keys is None:
             raise KeysMissing(key_id)

@@ -26,6 +26,7 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TypeVar
 
 from hetorch.errors import MixupError, OtherVersionError, WireError
 from hetorch.format_version import tell_other_version
@@ -115,6 +116,11 @@ class FrameLimits:
         return HEADER_BYTES + sum(_LENGTH.size + blob for blob in blobs) + self.digest_bytes
 
 
+Blob = bytes | bytearray | memoryview
+"""The bytes of a blob that is encoded."""
+Piece = TypeVar("Piece", bytes, Blob)
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
     """The beginning of a frame. `kind` is a known one; `model` (fingerprint of the plan), `key_id` and `count` are as
@@ -138,17 +144,15 @@ class Frame:
     request: bytes = b""
 
 
-def dump_frame(
-    kind: Kind, model: bytes, key_id: bytes, blobs: Sequence[bytes], request: bytes = b""
-) -> bytes:
+def dump_frame(kind: Kind, model: bytes, key_id: bytes, blobs: Sequence[Blob], request: bytes = b"") -> bytes:
     """Encode a frame. WireError unless `model` (fingerprint of the plan) and `key_id` have 32 bytes each, and so has
     `request`, the SHA-256 of the request that a response answers, where the kind has one."""
     return b"".join(frame_pieces(kind, model, key_id, len(blobs), blobs, request))
 
 
 def frame_pieces(
-    kind: Kind, model: bytes, key_id: bytes, count: int, blobs: Iterable[bytes], request: bytes = b""
-) -> Iterator[bytes]:
+    kind: Kind, model: bytes, key_id: bytes, count: int, blobs: Iterable[Piece], request: bytes = b""
+) -> Iterator[Piece]:
     """Encode a frame like dump_frame, yielding one piece after the other, so that one blob at a time is in memory.
 
     The next blob is taken only when the piece before it was consumed. WireError, at the end, unless there were `count`.
@@ -165,10 +169,10 @@ def frame_pieces(
     yield header
     written = 0
     for blob in blobs:
-        piece = _LENGTH.pack(len(blob)) + blob
-        if kind.digest_bytes:
-            digest.update(piece)
-        yield piece
+        for piece in (_LENGTH.pack(len(blob)), blob):
+            if kind.digest_bytes:
+                digest.update(piece)
+            yield piece
         written += 1
     if written != count:
         raise WireError(f"a frame of {count} blobs was begun, {written} were given")

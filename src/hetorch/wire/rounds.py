@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hetorch.errors import MixupError, WireError
 from hetorch.quantities import count_text
-from hetorch.wire.frame import FrameLimits, Header, Kind, dump_frame, load_frame, load_header
+from hetorch.wire.frame import Blob, FrameLimits, Header, Kind, dump_frame, load_frame, load_header
 
 SIGNATURE_BYTES = 64
 EVERYONE = 0xFFFF
@@ -32,21 +32,31 @@ class RoundMessage:
     round_id: bytes
     sender: int
     recipient: int
-    content: bytes | memoryview
+    content: Blob
     signature: bytes | memoryview = b""
+    _digest: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the content, computed once."""
+        if not self._digest:
+            self._digest.append(hashlib.sha256(self.content).digest())
+        return self._digest[0]
+
+    def know_digest(self, digest: bytes) -> None:
+        """Take SHA-256 of the content from the caller, who has computed it already."""
+        self._digest[:] = [digest]
 
     def signed_bytes(self) -> bytes:
         """Return the bytes that the sender signs: everything but the signature, the content by its SHA-256."""
         head = struct.pack("<H", self.kind) + self.roster + self.round_id
-        return (
-            _DOMAIN + head + _ROUTE.pack(self.sender, self.recipient) + hashlib.sha256(self.content).digest()
-        )
+        return _DOMAIN + head + _ROUTE.pack(self.sender, self.recipient) + self.digest
 
     def dump(self) -> bytes:
         """Encode the message."""
-        blobs = [_ROUTE.pack(self.sender, self.recipient), bytes(self.content)]
+        blobs: list[Blob] = [_ROUTE.pack(self.sender, self.recipient), self.content]
         if self.kind is not Kind.ROUND_SUM:
-            blobs.append(bytes(self.signature))
+            blobs.append(self.signature)
         return dump_frame(self.kind, self.roster, self.round_id, blobs)
 
 

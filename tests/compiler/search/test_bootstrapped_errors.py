@@ -3,13 +3,17 @@ from __future__ import annotations
 import numpy as np
 from scipy import sparse
 
-from hetorch.compiler.costs.machine import DEFAULT
-from hetorch.compiler.search.bootstrapped_errors import bootstrapped_errors
-from hetorch.compiler.search.place_bootstraps import place_bootstraps
-from hetorch.ir.interpreter import run_tensor_program
-from hetorch.ir.tensor_program import Affine, Bootstrap, Chebyshev, TensorOp, TensorProgram
+from hetorch.compiler.search.bootstrapped_errors import (
+    RefreshedProgram,
+    bootstrapped_errors,
+    refreshed_program,
+)
+from hetorch.compiler.search.place_bootstraps import Setting, place_bootstraps
+from hetorch.engine.bootstrap_noise import bootstrap_noise
+from hetorch.ir.interpreter import run_tensor_program, trace_tensor_program
+from hetorch.ir.tensor_program import Affine, Chebyshev, TensorOp, TensorProgram
 
-SIZE, NOISE = 8, 2.0**-18
+SIZE = 8
 INPUTS = np.random.default_rng(1).uniform(-1, 1, (40, SIZE))
 
 
@@ -34,25 +38,31 @@ def network() -> TensorProgram:
     return TensorProgram((SIZE,), tuple(operations), len(operations), (SIZE,))
 
 
+def refreshed() -> RefreshedProgram:
+    sizes = [float(np.abs(value).max()) for value in trace_tensor_program(network(), INPUTS)]
+    return refreshed_program(place_bootstraps(network(), Setting()), sizes)
+
+
 def test_each_bootstrap_has_its_share_of_the_error() -> None:
-    placed = place_bootstraps(network(), DEFAULT)
-    result = bootstrapped_errors(placed, INPUTS, NOISE)
-    operations = result.bootstrapped.program.operations
-    bounds = [op.bound for op in operations if isinstance(op, Bootstrap)]
-    assert len(bounds) == 2
+    program = refreshed()
+    result = bootstrapped_errors(program, INPUTS)
+    first, second = program.planned
+    noises = [bootstrap_noise(program.planned[index]) for index in (first, second)]
     # After the first bootstrap come two lines, after the second one: an output has 0.81 or 0.9 times the noise. A
     # single term that may be Laplacian has its bound at 13.5 to 16.5 deviations (compiler.noise.noise_tail_bounds).
-    first, second = result.bootstrap_shares
-    assert 13.5 * 0.81 * NOISE * bounds[0] < first < 16.5 * 0.81 * NOISE * bounds[0]
-    assert 13.5 * 0.9 * NOISE * bounds[1] < second < 16.5 * 0.9 * NOISE * bounds[1]
-    assert result.error > max(first, second)
+    # All bootstraps are taken to have the noise of the worst.
+    for index, gain in ((first, 0.81), (second, 0.9)):
+        share, bound = result.shares[index + 1], program.planned[index].bound
+        worst = max(n / one.bound for n, one in zip(noises, program.planned.values(), strict=True)) * bound
+        assert 13.5 * gain * worst < share < 16.5 * gain * worst
+    assert result.error > max(result.shares)
+    # Noise is followed to the inputs of the series: at least eight deviations of a bootstrap.
+    assert result.range_noise > 8 * 0.9 * min(noises)
 
 
 def test_the_result_of_a_bootstrap_has_the_full_scale() -> None:
-    result = bootstrapped_errors(place_bootstraps(network(), DEFAULT), INPUTS, NOISE)
-    program = result.bootstrapped.program
-    refreshed = [i + 1 for i, op in enumerate(program.operations) if isinstance(op, Bootstrap)]
-    assert [result.scales[value] for value in refreshed] == [2.0**40] * 2
+    program = refreshed()
+    assert [program.scales[index + 1] for index in program.planned] == [2.0**40] * 2
     exact = run_tensor_program(network(), INPUTS)
     # A sine for the identity, twice: (2 pi / 256)^2 / 6 of values up to 1.
-    assert np.abs(run_tensor_program(program, INPUTS) - exact).max() < 2 * 1.01e-4
+    assert np.abs(run_tensor_program(program.program, INPUTS) - exact).max() < 2 * 1.01e-4

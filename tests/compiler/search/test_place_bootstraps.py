@@ -8,7 +8,13 @@ from scipy import sparse
 
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import DEFAULT
-from hetorch.compiler.search.place_bootstraps import BootstrappedProgram, bootstrap_sets, place_bootstraps
+from hetorch.compiler.search.place_bootstraps import (
+    BABIES,
+    BootstrappedProgram,
+    Setting,
+    bootstrap_sets,
+    place_bootstraps,
+)
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, TensorOp, TensorProgram
@@ -35,7 +41,7 @@ def deep_chain() -> BootstrappedProgram:
     operations: list[TensorOp] = []
     for _ in range(3):
         operations += [affine(len(operations)), polynomial(len(operations) + 1, 127)]
-    return place_bootstraps(program_of([*operations, affine(len(operations))]), DEFAULT)
+    return place_bootstraps(program_of([*operations, affine(len(operations))]), Setting())
 
 
 @functools.cache
@@ -52,7 +58,7 @@ def residual() -> BootstrappedProgram:
                 affine(5),
             ]
         ),
-        DEFAULT,
+        Setting(),
     )
 
 
@@ -107,11 +113,11 @@ def test_a_skipped_value_needs_no_bootstrap() -> None:
 
 def test_sets_have_the_levels_of_the_deepest_operation_and_more_up_to_the_security_bound() -> None:
     # log2(QP) of twelve levels is 1694; thirteen take another special prime, which passes the 1747 that are allowed.
-    sets = [(boot.slots, boot.user_levels) for boot in bootstrap_sets(1 << 14, 10)]
-    assert sets == [(1 << 14, levels) for levels in (10, 11, 12)]
+    sets = [(boot.slots, boot.user_levels, boot.babies) for boot in bootstrap_sets(1 << 14, 10, Setting())]
+    assert sets == [(1 << 14, levels, babies) for levels in (10, 11, 12) for babies in BABIES]
 
 
 def test_a_product_of_more_levels_than_any_set_is_refused() -> None:
     deep = polynomial(0, (1 << 14) - 1)
     with pytest.raises(InfeasibleError, match="more levels than any bootstrap leaves"):
-        place_bootstraps(program_of([deep]), DEFAULT)
+        place_bootstraps(program_of([deep]), Setting())

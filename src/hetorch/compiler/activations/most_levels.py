@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hetorch.compiler.activations.longest_path import longest_path
 from hetorch.compiler.activations.time_of_degrees import USUAL_DEPTH
-from hetorch.compiler.options import MOST_DEGREE, CompileOptions
+from hetorch.compiler.options import MOST_DEGREE, MOST_SCALE_BITS, CompileOptions
 from hetorch.engine.polynomial import polynomial_depth
 from hetorch.ir.tensor_program import Activation, TensorProgram
 from hetorch.params import Security, max_log2_qp
@@ -24,6 +24,11 @@ def most_levels(options: CompileOptions) -> int:
 def levels_that_fit(options: CompileOptions) -> int:
     """Return a number of levels beyond which no parameters can be expected under the options."""
     return _levels(options, options.scale_bits or LEAST_LEVEL_BITS)
+
+
+def levels_that_always_fit(options: CompileOptions) -> int:
+    """Return a number of levels up to which the largest ring has primes of any size that a scale may ask for."""
+    return _levels(options, MOST_SCALE_BITS)
 
 
 def levels_with_bootstraps(program: TensorProgram, options: CompileOptions) -> int:

@@ -18,6 +18,9 @@ ROOM = 1.25
 """The least bound of a bootstrap relative to the largest value in calibration. Raised, larger unseen values come back
 right, and bootstraps add more noise."""
 
+REFRESHED = ".bootstrap"
+"""End of the name of a bootstrap, after that of its value."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bootstrapped:
@@ -56,7 +59,7 @@ def insert_bootstraps(
         made[value] = refreshed[value] = len(operations)
         if value in choice.bootstrapped:
             bound = bootstrap_bound(sizes[value], value in in_range)
-            operations.append(Bootstrap(made[value], bound, op.shape, f"{op.name}.bootstrap"))
+            operations.append(Bootstrap(made[value], bound, op.shape, f"{op.name}{REFRESHED}"))
             levels.append(output_level)
             sources.append(value)
             refreshed[value] = len(operations)

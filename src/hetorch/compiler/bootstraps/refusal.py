@@ -10,16 +10,20 @@ def bootstrap_refusal(options: CompileOptions) -> str:
     """Return the option that rules out bootstraps; empty if there is none.
 
     The sets of parameters for bootstrapping are for the largest ring and 128 bits of security, where the security table
-    has a row for the sparse secret.
+    has a row for the sparse secret; with the security `none`, for any ring. Their scales and digits are fixed.
     """
     if options.bootstrap == "never":
         return 'bootstrap="never"'
     if not options.backend.bootstraps:
         return f'engine="{options.engine}" cannot bootstrap'
-    if options.security is not Security.CLASSICAL_128:
+    insecure = options.security is Security.NONE
+    if not insecure and options.security is not Security.CLASSICAL_128:
         return f'security="{options.security.value}", and the sparse secret has a bound at 128 bits only'
-    if options.ring_degree not in (None, LARGEST_RING):
+    if not insecure and options.ring_degree not in (None, LARGEST_RING):
         return f"ring_degree={options.ring_degree}, and bootstrapping takes {LARGEST_RING}"
+    for name in ("scale_bits", "digit_size"):
+        if getattr(options, name) is not None:
+            return f"{name}={getattr(options, name)}, and bootstrapping has its own"
     if options.encrypted_weights:
         return 'weights="encrypted"'
     if options.objective == "throughput":

@@ -19,16 +19,18 @@ from hetorch.ir.he_operations import (
     DropLevel,
     LinearTransform,
     Operation,
+    PairedTransform,
     Polynomial,
     Rescale,
     RotateAdd,
     Value,
 )
 from hetorch.ir.he_operations import Add as HeAdd
+from hetorch.ir.he_operations import Bootstrap as HeBootstrap
 from hetorch.ir.he_operations import Multiply as HeMultiply
 from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
-from hetorch.ir.tensor_program import Add, Affine, Chebyshev, Multiply
+from hetorch.ir.tensor_program import Add, Affine, Bootstrap, Chebyshev, Multiply
 
 Weights = dict[str, NDArray[np.generic]]
 
@@ -48,6 +50,8 @@ def build_program(choice: Choice) -> tuple[HeProgram, Weights]:
                 tensor = builder.multiply(op, layer)
             case Chebyshev():
                 tensor = builder.polynomial(op, layer)
+            case Bootstrap():
+                tensor = builder.bootstrap(op, layer)
             case _:
                 raise AssertionError("activations are approximated before this pass")
         builder.tensors.append(tensor)
@@ -154,6 +158,15 @@ class _Builder:
             self.operations.append(Polynomial(result, operand, op.coefficients, layer))
         return results
 
+    def bootstrap(self, op: Bootstrap, layer: int) -> list[int]:
+        """Emit a bootstrap of each ciphertext."""
+        planned = self.choice.bootstraps[layer - 1]
+        source = self.at_level(op.input, planned.bootstrap_set.input_level, layer)
+        results = self.tensor(layer, self.layouts[layer])
+        for result, operand in zip(results, source, strict=True):
+            self.operations.append(HeBootstrap.of(planned, result, operand, layer))
+        return results
+
     def affine(self, op: Affine, layer: int) -> list[int]:
         """Emit a linear transform, the folds of its partial sums, and the bias; only the last result has a layout."""
         choice, batch, layout = self.choice, self.choice.batch, self.layouts[layer]
@@ -169,7 +182,12 @@ class _Builder:
         last = not lowered.folds and not biased
         tensor = self.tensor(layer, layout if last else NO_LAYOUT)
         coefficients = int(layer - 1 in choice.footprint.coefficients)
-        self.operations.append(LinearTransform(tuple(tensor), tuple(source), name, layer, coefficients))
+        operation = (tuple(tensor), tuple(source), name, layer, coefficients)
+        self.operations.append(
+            PairedTransform(*operation, transform.pair * batch)
+            if transform.pair
+            else LinearTransform(*operation)
+        )
         for number, steps in enumerate(lowered.folds):
             last = number + 1 == len(lowered.folds) and not biased
             folded = self.tensor(layer, layout if last else NO_LAYOUT)

@@ -13,17 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximated import Approximated
+from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.lowering.model_units import ModelUnits, model_units
 from hetorch.compiler.packing.count_dense import count_dense
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
+from hetorch.engine.bootstrap_keys import key_switch_count
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.ir.he_program import HeProgram
-from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply
+from hetorch.ir.tensor_program import Affine, Bootstrap, Chebyshev, Multiply, TensorOp
 from hetorch.plan import LayerReport, PlanReport
 from hetorch.plan.keys import required_keys
-from hetorch.plan.memory import predict_memory
+from hetorch.plan.memory import predict_memory, prepared_positions
 from hetorch.plan.report import PolynomialReport
 from hetorch.plan.sizes import evaluation_key_bytes
 
@@ -102,17 +104,20 @@ def _layers(
     program, placements = variant.program, choice.layouts.placements
     parts = [placement.parts for placement in placements]
     model = cost_model(parameters, calibration.machine, choice.encrypted)
-    seconds = [0.0, *layer_costs(program, choice.lowered, variant.levels, parts, model)]
+    sets = {planned.bootstrap_set for planned in choice.bootstraps.values()}
+    each = sum(bootstrap_time(boot, calibration.machine).total for boot in sets)  # of one set, or none
+    seconds = [0.0, *layer_costs(program, choice.lowered, variant.levels, parts, model, each)]
     for index, transforms in choice.footprint.coefficients.items():
         seconds[index + 1] += transforms
     encoded = [0] * program.value_count
-    for he_op in he_program.operations:
+    for position in prepared_positions(he_program):
+        he_op = he_program.operations[position]
         encoded[he_op.layer] += he_op.weight_bytes(he_program, parameters, weights)
     rows = []
     for value in range(program.value_count):
         op = program.operations[value - 1] if value else None
         lowered = choice.lowered.get(value - 1)
-        kind = op.kind if isinstance(op, Affine | Multiply | Chebyshev) else "sum" if op else "encrypt"
+        kind = _kind(op)
         keys = required_keys(he_program, weights, parameters, value)
         own = units[value]
         rows.append(
@@ -137,11 +142,27 @@ def _layers(
     return tuple(rows)
 
 
+def _kind(op: TensorOp | None) -> str:
+    match op:
+        case None:
+            return "encrypt"
+        case Affine() | Multiply() | Chebyshev():
+            return op.kind
+        case Bootstrap():
+            return "bootstrap"
+        case _:
+            return "sum"
+
+
 def _rotations(choice: Choice, value: int) -> int:
+    parts = choice.layouts.placements[value].parts
+    if value - 1 in choice.bootstraps:
+        boot = choice.bootstraps[value - 1].bootstrap_set
+        return parts * key_switch_count(boot.to_coefficients, boot.to_slots, boot.babies)
     lowered = choice.lowered.get(value - 1)
     if lowered is None:
         return 0
-    return lowered.babies + lowered.giants + len(lowered.folds) * choice.layouts.placements[value].parts
+    return lowered.babies + lowered.giants + len(lowered.folds) * parts
 
 
 def _dense_diagonals(choice: Choice, value: int) -> int:

@@ -14,14 +14,15 @@ it and the others confirm it. A result that no line confirms, such as a part of 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximated import Approximated
+from hetorch.compiler.bootstraps.insert_bootstraps import REFRESHED
 from hetorch.ir.interpreter import trace_tensor_program
-from hetorch.ir.tensor_program import TensorProgram
+from hetorch.ir.tensor_program import Bootstrap, TensorProgram
 from hetorch.plan.report import JOINED
 
 Array = NDArray[np.float64]
@@ -32,6 +33,8 @@ compiling takes longer."""
 ROUNDING = 1e-9
 """Largest distance from a line, as a share of the largest value, that counts as rounding: 2^-53 after factors of up to
 2^10 and sums of thousands of terms is below 1e-11, and errors of polynomials are far above."""
+LARGE = 2.0**40
+"""Bound of a bootstrap without distortion: a value of 2^10 differs by 2^-60 of itself. Raised, values may be larger."""
 DIGITS = 12
 """Significant digits that are kept. Raised, plans have more bytes, for digits that rounding has made."""
 
@@ -51,14 +54,14 @@ def model_units(approximated: Approximated, program: TensorProgram, inputs: Arra
     `inputs`: calibration inputs, (batch, *shape).
     """
     some = inputs[np.unique(np.linspace(0, len(inputs) - 1, SAMPLES).astype(np.int64))]
-    network, made = _trace(approximated.program, some), _trace(program, some)
+    network, made = _trace(approximated.program, some), _trace(_undistorted(program), some)
     named: dict[str, list[int]] = defaultdict(list)
     for value in sorted(set(approximated.values)):
         if value:
             named[_last_name(approximated.program.operations[value - 1].name)].append(value)
     units: list[ModelUnits | None] = [ModelUnits()]
     for op, result in zip(program.operations, made[1:], strict=True):
-        truths = [network[value] for value in named[_last_name(op.name)]]
+        truths = [network[value] for value in named[_last_name(op.name.removesuffix(REFRESHED))]]
         found = [_related(result, truth, op.shape) for truth in truths if truth.shape == result.shape]
         units.append(min((part for part in found if part), key=lambda part: len(part.gain), default=None))
     return units
@@ -69,6 +72,14 @@ def _trace(program: TensorProgram, inputs: Array) -> list[Array]:
     with np.errstate(over="ignore", invalid="ignore"):
         runs = [trace_tensor_program(program, one[np.newaxis]) for one in inputs]
     return [np.concatenate(values) for values in zip(*runs, strict=True)]
+
+
+def _undistorted(program: TensorProgram) -> TensorProgram:
+    """Return the program with bootstraps that are the identity to rounding: the sine is a line within a large bound."""
+    operations = tuple(
+        replace(op, bound=LARGE) if isinstance(op, Bootstrap) else op for op in program.operations
+    )
+    return replace(program, operations=operations)
 
 
 def _last_name(name: str) -> str:

@@ -48,11 +48,12 @@ def predict_errors(
         scales: one per value.
         model: the noise of the single operations.
         sensitivity: the sensitivity of the outputs, measured on `program`.
-        prime_bits: primes are taken as 2^prime_bits.
+        prime_bits: primes are taken as 2^prime_bits where no chain is given.
         encrypted: True if diagonals and biases are ciphertexts under a public key. Inputs are then rotated one by one,
             and the sum of each giant step is relinearised.
         least: True for a lower bound of the prediction, which takes all sums as sums over many slots.
-        modulus_chain: the primes, for polynomials, which square the distance between a prime and the scale.
+        modulus_chain: the primes. Polynomials square the distance between a prime and the scale, and the primes of
+            bootstraps have other sizes.
         bootstrap_noise: the standard deviation that a bootstrap adds, relative to its bound.
 
     Returns:
@@ -127,7 +128,8 @@ class OwnNoise:
             case Affine():
                 return self._affine(value, op)
             case Multiply():
-                switch = self.model.key_switch(self.levels[value] + 1) / 2.0**self.prime_bits
+                level = self.levels[value] + 1
+                switch = self.model.key_switch(level) / self._prime(level)
                 return self.model.rounding() ** 2 + switch**2, 0.0
             case Chebyshev():
                 return self._polynomial(value, op), 0.0
@@ -136,9 +138,12 @@ class OwnNoise:
             case _:
                 return 0.0, 0.0
 
+    def _prime(self, level: int) -> float:
+        return 2.0**self.prime_bits if self.modulus_chain is None else float(self.modulus_chain[level])
+
     def _affine(self, value: int, op: Affine) -> tuple[float, float]:
         model, level, encrypted = self.model, self.levels[value], self.encrypted
-        before, prime = self.scales[op.input], 2.0**self.prime_bits
+        before, prime = self.scales[op.input], self._prime(level + 1)
         parts = self.lowered[value - 1]
         slots, giants = parts.summed_slots, parts.max_giants_per_output
         message = model.public() if encrypted else model.encoding()

@@ -4,6 +4,6 @@
 the cost of a candidate, or the requirement of `feasibility.py` that it misses. `select.py` has the rules by which one
 of them wins, and `advice.py` the sentences for the user if none does.
 
-For networks that no ring has levels for, `place_bootstraps.py` chooses levels, bootstraps and their parameters, and
-`bootstrapped_errors.py` predicts the errors. The loop does not use them yet.
+For networks that no ring has levels for, `bootstrapped_choice.py` takes the place of the loop: `place_bootstraps.py`
+chooses levels, bootstraps and their parameters, and `bootstrapped_errors.py` predicts the errors.
 """

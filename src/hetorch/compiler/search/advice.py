@@ -49,11 +49,10 @@ def too_much_memory(request: Request, least: Choice, limit: int) -> str:
     blame = ""
     if held.weights:
         worst = max(held.weights, key=lambda index: (held.weights[index], -index))
-        diagonals = count_text(least.lowered[worst].diagonals, "diagonal")
-        blame = (
-            f"; the layer {operations[worst].name!r} takes most of the weights, {size_text(held.weights[worst])} for "
-            f"{diagonals} at level {least.variant.levels[worst + 1] + 1}"
-        )
+        blame = f"; the layer {operations[worst].name!r} takes most of the weights, {size_text(held.weights[worst])}"
+        if worst in least.lowered:
+            diagonals = count_text(least.lowered[worst].diagonals, "diagonal")
+            blame += f" for {diagonals} at level {least.variant.levels[worst + 1] + 1}"
     weights = sum(held.weights.values())
     ways = [
         f"memory_limit={held.total}",

@@ -1,81 +1,113 @@
-"""The scales and the predicted errors of a program with bootstraps, and the share of each bootstrap in them."""
+"""A program with its bootstraps as operations: scales, predicted errors, and the share of each bootstrap in them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.bootstraps.choose_levels import LevelChoice
-from hetorch.compiler.bootstraps.insert_bootstraps import Bootstrapped, insert_bootstraps
-from hetorch.compiler.noise.predict_errors import predict_errors
-from hetorch.compiler.noise.sensitivity import measure_sensitivity
+from hetorch.compiler.bootstraps.insert_bootstraps import insert_bootstraps
+from hetorch.compiler.noise.predict_errors import OwnNoise, predict_errors
+from hetorch.compiler.noise.range_noise import range_noise
+from hetorch.compiler.noise.sensitivity import Sensitivity, measure_sensitivity
+from hetorch.compiler.packing.lower import MapOutline
+from hetorch.compiler.packing.placements import Placement
 from hetorch.compiler.passes.assign_scales import assign_scales
 from hetorch.compiler.search.place_bootstraps import BootstrappedProgram
+from hetorch.engine.bootstrap_noise import bootstrap_noise
+from hetorch.engine.bootstrapping import PlannedBootstrap
 from hetorch.engine.noise import NoiseModel
 from hetorch.ir.interpreter import trace_tensor_program
-from hetorch.ir.tensor_program import Affine, Bootstrap
+from hetorch.ir.tensor_program import Affine, Bootstrap, TensorProgram, verify_tensor_program
+from hetorch.params.bootstrap_set import BootstrapSet
 
 SCALE_BITS = 40
 """Bits of the scale of a value of size 1: those of the user's primes in standard_bootstrap_set."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BootstrappedErrors:
-    """A program with its bootstraps as operations, the scale of each value, and bounds of the errors.
+class RefreshedProgram:
+    """A program that bootstraps, as operations, with facts about its values.
 
-    `shares` and `error` are those of predict_errors, in units of the outputs.
+    `levels`, `sizes` (the largest absolute values in calibration), `scales`, `placements`: one per value. `lowered`:
+    the outlines of its maps, by index of operation. `sources`: by value, the value before bootstraps were inserted.
     """
 
-    bootstrapped: Bootstrapped
+    program: TensorProgram
+    bootstrap_set: BootstrapSet
+    levels: tuple[int, ...]
+    sizes: tuple[float, ...]
     scales: tuple[float, ...]
-    shares: tuple[float, ...]
-    error: float
+    placements: tuple[Placement, ...]
+    lowered: Mapping[int, MapOutline]
+    sources: tuple[int, ...]
 
     @property
-    def bootstrap_shares(self) -> tuple[float, ...]:
-        """The bound of the error that each bootstrap adds to the worst output, in the order of the operations."""
-        operations = self.bootstrapped.program.operations
-        return tuple(self.shares[i + 1] for i, op in enumerate(operations) if isinstance(op, Bootstrap))
+    def planned(self) -> dict[int, PlannedBootstrap]:
+        """The numbers of each bootstrap, by index of operation; equal ones share what an engine prepares."""
+        return {
+            index: PlannedBootstrap(
+                self.bootstrap_set, self.scales[op.input], self.scales[index + 1], op.bound
+            )
+            for index, op in enumerate(self.program.operations)
+            if isinstance(op, Bootstrap)
+        }
 
 
-def bootstrapped_errors(
-    placed: BootstrappedProgram, inputs: NDArray[np.float64], bootstrap_noise: float
-) -> BootstrappedErrors:
-    """Predict the encryption errors of a program with bootstraps.
+@dataclass(frozen=True, slots=True, eq=False)
+class BootstrappedErrors:
+    """Bounds of the errors of a program with bootstraps.
 
-    Args:
-        placed: the program and the places of its bootstraps.
-        inputs: calibration inputs, (batch, *shape).
-        bootstrap_noise: the standard deviation that a bootstrap adds, relative to its bound.
+    `shares` and `error` are those of predict_errors, in units of the outputs. `range_noise`: the noise at the inputs of
+    the series. `sensitivity`: that of the outputs.
+    """
+
+    sensitivity: Sensitivity
+    shares: tuple[float, ...]
+    error: float
+    range_noise: float
+
+
+def refreshed_program(placed: BootstrappedProgram, sizes: Sequence[float]) -> RefreshedProgram:
+    """Return the program with an operation for each bootstrap, and the scale of each value.
+
+    `sizes`: the largest absolute value of each value of placed.program in calibration.
     """
     boot = placed.bootstrap_set
-    sizes = [float(np.max(np.abs(value))) for value in trace_tensor_program(placed.program, inputs)]
-    choice = LevelChoice(
-        placed.levels,
-        frozenset(bootstrap.value for bootstrap in placed.bootstraps),
-        placed.seconds,
-    )
+    refreshed = frozenset(bootstrap.value for bootstrap in placed.bootstraps)
+    choice = LevelChoice(placed.levels, refreshed, placed.seconds)
     result = insert_bootstraps(placed.program, choice, sizes, boot.output_level)
-    program, chain = result.program, boot.parameters.modulus_chain
-    scales = assign_scales(
-        program, result.levels, [sizes[source] for source in result.sources], SCALE_BITS, chain
+    program, sources = result.program, result.sources
+    verify_tensor_program(program, "insert_bootstraps")
+    own_sizes = tuple(sizes[source] for source in sources)
+    return RefreshedProgram(
+        program=program,
+        bootstrap_set=boot,
+        levels=result.levels,
+        sizes=own_sizes,
+        scales=assign_scales(program, result.levels, own_sizes, SCALE_BITS, boot.parameters.modulus_chain),
+        placements=tuple(placed.layouts.placements[source] for source in sources),
+        lowered={
+            index: placed.lowered[sources[index + 1] - 1]
+            for index, op in enumerate(program.operations)
+            if isinstance(op, Affine)
+        },
+        sources=sources,
     )
-    lowered = {
-        index: placed.lowered[result.sources[index + 1] - 1]
-        for index, op in enumerate(program.operations)
-        if isinstance(op, Affine)
-    }
-    shares, error = predict_errors(
-        program,
-        lowered,
-        result.levels,
-        scales,
-        NoiseModel.of(boot.parameters),
-        measure_sensitivity(program, trace_tensor_program(program, inputs)),
-        SCALE_BITS,
-        modulus_chain=chain,
-        bootstrap_noise=bootstrap_noise,
-    )
-    return BootstrappedErrors(result, scales, shares, error)
+
+
+def bootstrapped_errors(refreshed: RefreshedProgram, inputs: NDArray[np.float64]) -> BootstrappedErrors:
+    """Predict the encryption errors of a program with bootstraps, on calibration `inputs`, (batch, *shape)."""
+    program, scales = refreshed.program, refreshed.scales
+    parameters = refreshed.bootstrap_set.parameters
+    sensitivity = measure_sensitivity(program, trace_tensor_program(program, inputs))
+    noise = max((bootstrap_noise(one) / one.bound for one in set(refreshed.planned.values())), default=0.0)
+    facts = (program, refreshed.lowered, refreshed.levels, scales, NoiseModel.of(parameters), sensitivity)
+    chain = parameters.modulus_chain
+    shares, error = predict_errors(*facts, SCALE_BITS, modulus_chain=chain, bootstrap_noise=noise)
+    rules = OwnNoise(*facts, SCALE_BITS, modulus_chain=chain, bootstrap_noise=noise)
+    own = [rules.of(value) for value in range(program.value_count)]
+    return BootstrappedErrors(sensitivity, shares, error, range_noise(sensitivity.ranges, own, scales))

@@ -8,7 +8,7 @@ q_0 has room for the outputs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hetorch.compiler.noise.predict_errors import predict_errors
 from hetorch.compiler.packing.choose_layouts import Layouts
@@ -29,6 +29,7 @@ from hetorch.compiler.search.pack import Memo, Packed, pack
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
 from hetorch.compiler.search.request import Request
 from hetorch.compiler.search.variants import Variant
+from hetorch.engine.bootstrapping import PlannedBootstrap
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.noise import NoiseModel
 from hetorch.errors import ParameterError
@@ -43,7 +44,7 @@ class Choice:
     `lowered`: the outlines of the affine maps, by index of operation. `scales`: one per value. `shares` and `error`:
     bounds, as predict_errors gives them. `cost`: seconds of one run, of candidate.batch samples. `keys`: the evaluation
     keys, and `key_bytes` their size on the wire. `footprint`: the memory of a run. `encrypted`: the weights are
-    ciphertexts.
+    ciphertexts. `bootstraps`: the numbers of each bootstrap, by index of operation.
     """
 
     candidate: Candidate
@@ -59,6 +60,7 @@ class Choice:
     key_bytes: int
     footprint: Footprint
     encrypted: bool
+    bootstraps: Mapping[int, PlannedBootstrap] = field(default_factory=dict)
 
     @property
     def batch(self) -> int:

@@ -8,19 +8,22 @@ below that of hetorch.plan.memory by more than copies at lower levels.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.lower import MapOutline
+from hetorch.engine.bootstrap_keys import diagonal_bytes
+from hetorch.engine.bootstrapping import PlannedBootstrap
 from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.ir.he_operations import LinearTransform, Polynomial
+from hetorch.ir.he_operations import Bootstrap as HeBootstrap
+from hetorch.ir.he_operations import LinearTransform, PairedTransform, Polynomial
 from hetorch.ir.he_operations import Multiply as HeMultiply
 from hetorch.ir.he_operations.operation import WORD_BYTES, Operation, Value
 from hetorch.ir.layout import Layout
-from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorOp, TensorProgram
+from hetorch.ir.tensor_program import Affine, Bootstrap, Chebyshev, Multiply, TensorOp, TensorProgram
 from hetorch.params import ParameterSet
 from hetorch.plan.memory import key_memory
 
@@ -38,8 +41,8 @@ class Footprint:
     """The predicted memory of a run in bytes, and the decision on each map.
 
     `keys`: the evaluation keys, in memory. `working`: ciphertexts and intermediate results at their peak. `weights`:
-    the encoded weights of each affine operation, by its index. `coefficients`: the operations whose diagonals are kept
-    as coefficients, with the seconds that their transforms take in a run.
+    the encoded weights of each affine operation and bootstrap, by its index. `coefficients`: the operations whose
+    diagonals are kept as coefficients, with the seconds that their transforms take in a run.
     """
 
     keys: int
@@ -85,6 +88,7 @@ class PlacedProgram:
 
     `maps`: the outlines of its affine maps, by index of operation. `levels` and `parts`: the level and the number of
     ciphertexts of each value. `batch`: samples side by side. `encrypted`: True if the weights are ciphertexts.
+    `bootstraps`: the numbers of each bootstrap, by index of operation; equal ones share their maps.
     """
 
     network: TensorProgram
@@ -93,6 +97,7 @@ class PlacedProgram:
     parts: Sequence[int]
     batch: int
     encrypted: bool
+    bootstraps: Mapping[int, PlannedBootstrap] = field(default_factory=dict)
 
 
 def footprint(
@@ -135,13 +140,19 @@ def footprint(
     saved = {
         index: full[index] - small[index] for index in program.maps if able and small[index] < full[index]
     }
-    total = held + sum(full.values()) + sum(biases.values()) + _working(program, parameters, plain, threads)
+    shared = {one: index for index, one in sorted(program.bootstraps.items(), key=lambda item: -item[0])}
+    refreshing = {index: diagonal_bytes(one.bootstrap_set) for one, index in shared.items()}
+    fixed = held + sum(biases.values()) + sum(refreshing.values())
+    total = fixed + sum(full.values()) + _working(program, parameters, plain, threads)
     chosen = _choose(saved, costs, 0 if limit is None else total - limit, total - MUCH_MEMORY, seconds)
     steps = {index: kept[index] if index in chosen else plain[index] for index in program.maps}
     return Footprint(
         keys=held,
         working=_working(program, parameters, steps, threads),
-        weights={i: (small[i] if i in chosen else full[i]) + biases[i] for i in program.maps},
+        weights={
+            **{i: (small[i] if i in chosen else full[i]) + biases[i] for i in program.maps},
+            **refreshing,
+        },
         coefficients={index: costs[index] for index in sorted(chosen)},
     )
 
@@ -180,12 +191,11 @@ def _map_step(program: PlacedProgram, parameters: ParameterSet, index: int, *, c
     transform = outline.transform
     values = [Value(level, 1.0)] * transform.input_count + [Value(level - 1, 1.0)] * transform.output_count
     numbers = tuple(range(len(values)))
-    op = LinearTransform(
-        results=numbers[transform.input_count :],
-        inputs=numbers[: transform.input_count],
-        weight="map",
-        layer=0,
-        coefficients=int(coefficients),
+    places = (numbers[transform.input_count :], numbers[: transform.input_count], "map", 0, int(coefficients))
+    op = (
+        PairedTransform(*places, transform.pair * program.batch)
+        if transform.pair
+        else LinearTransform(*places)
     )
     weights: dict[str, NDArray[np.generic]] = {
         "map.outputs": transform.outputs,
@@ -222,7 +232,7 @@ def _working(
     alive, peak = {0}, size[0]
     for index, op in enumerate(network.operations):
         alive.add(index + 1)
-        step = maps.get(index) or _elementwise_step(program, parameters, op, program.levels[index + 1])
+        step = maps.get(index) or _elementwise_step(program, parameters, index)
         rows = step.rows(parameters, threads) if step is not None else 0
         held = sum(size[value] for value in alive)
         # Operands above the level of the operation are copied down to it.
@@ -250,16 +260,17 @@ def _level(op: TensorOp, result: int) -> int:
             return result
 
 
-def _elementwise_step(
-    program: PlacedProgram, parameters: ParameterSet, op: TensorOp, result: int
-) -> _Step | None:
-    """Return a product or a polynomial of one ciphertext; None for a sum, which takes no memory besides its result."""
-    level = _level(op, result)
+def _elementwise_step(program: PlacedProgram, parameters: ParameterSet, index: int) -> _Step | None:
+    """Return an operation on one ciphertext; None for a sum, which takes no memory besides its result."""
+    op = program.network.operations[index]
+    level = _level(op, program.levels[index + 1])
     frame = _Frame(parameters.slot_count, (Value(level, 1.0),) * 3, program.batch, program.encrypted)
     match op:
         case Multiply():
             return _Step(HeMultiply(2, 0, 1, 0), frame, {})
         case Chebyshev():
             return _Step(Polynomial(2, 0, op.coefficients, 0), frame, {})
+        case Bootstrap():
+            return _Step(HeBootstrap.of(program.bootstraps[index], 2, 0, 0), frame, {})
         case _:
             return None

@@ -5,38 +5,46 @@
 the one of the least predicted time.
 
 Layouts are chosen first, at the level at which most maps run: a bootstrap restores a value before its polynomial, which
-runs high, and the map after it runs low, where it is cheap.
+runs high, and the map after it runs as low as a bootstrap starts, where it is cheap. A deep network has many diagonals,
+so the costs are those of maps that keep coefficients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.bootstraps.choose_levels import choose_levels
 from hetorch.compiler.bootstraps.level_graph import LevelGraph
+from hetorch.compiler.bootstraps.real_parts import values_with_free_imaginary_parts
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
-from hetorch.compiler.costs.machine import Machine
+from hetorch.compiler.costs.machine import DEFAULT, Machine
+from hetorch.compiler.costs.model import KEY, CostModel
+from hetorch.compiler.options import LARGEST_RING, CompileOptions
 from hetorch.compiler.packing.choose_layouts import Layouts, choose_layouts
 from hetorch.compiler.packing.lower import MapOutline
 from hetorch.compiler.packing.map_costs import MapMemo
+from hetorch.compiler.packing.placements import power_of_two
 from hetorch.compiler.search.pack import outlines
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
 from hetorch.errors import InfeasibleError, SecurityError
 from hetorch.ir.tensor_program import Affine, TensorProgram
+from hetorch.params import ParameterSet, Security
 from hetorch.params.bootstrap_set import BootstrapSet, standard_bootstrap_set
 from hetorch.quantities import count_text, time_text
 
-SLOTS = (1 << 14, 1 << 15)
-"""Numbers of slots that are tried for a ciphertext and its bootstrap. With fewer, values repeat along the slots of the
-ring; a bootstrap is faster and has fewer keys, and larger values take more ciphertexts."""
+PARTS = (2, 1)
+"""Shares of the ring's slots that are tried for a ciphertext and its bootstrap, as divisors. With half of them, values
+repeat; a bootstrap is faster and has fewer keys, and larger values take more ciphertexts."""
+BABIES = ((8, 8), (8, 4), (4, 4), (4, 2))
+"""Baby steps of SlotsToCoeffs and of CoeffsToSlots that are tried. Fewer ones take fewer keys and more time."""
 USUAL_USER_LEVELS = 8
 """Levels between two bootstraps for which layouts are chosen."""
-MAP_LEVEL = 1
-"""Level above the lowest for which layouts are chosen."""
+MOST_LEVELS = 64
+"""More levels than any ring has between two bootstraps."""
 
 Array = NDArray[np.float64]
 
@@ -68,30 +76,100 @@ class BootstrappedProgram:
     seconds: float
 
 
-def place_bootstraps(program: TensorProgram, machine: Machine) -> BootstrappedProgram:
+@dataclass(slots=True, eq=False)
+class LayoutMemo:
+    """Layouts by program and number of slots; outlines by these, the key weight and the values whose maps are paired;
+    and facts about the maps of each program, by its id."""
+
+    layouts: dict[tuple[int, int], Layouts] = field(default_factory=dict)
+    outlines: dict[tuple[int, int, float, frozenset[int]], dict[int, MapOutline]] = field(
+        default_factory=dict
+    )
+    maps: dict[int, MapMemo] = field(default_factory=dict)
+
+    def of(self, program: TensorProgram) -> MapMemo:
+        return self.maps.setdefault(id(program), MapMemo())
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """The ring, samples and costs for which bootstraps are placed.
+
+    `batch`: samples side by side, a power of two. `key_weight`: the cost of a key (compiler.packing.baby_giant).
+    """
+
+    machine: Machine = field(default=DEFAULT)
+    ring_degree: int = LARGEST_RING
+    security: Security = Security.CLASSICAL_128
+    batch: int = 1
+    key_weight: float = KEY
+
+    @classmethod
+    def of(cls, options: CompileOptions, machine: Machine, key_weight: float = KEY) -> Setting:
+        """Return the setting that the options ask for."""
+        return cls(
+            machine,
+            options.ring_degree or LARGEST_RING,
+            options.security,
+            power_of_two(options.batch_size or 1),
+            key_weight,
+        )
+
+    def model(self, parameters: ParameterSet) -> CostModel:
+        return replace(cost_model(parameters, self.machine), key_weight=self.key_weight)
+
+    def usual_set(self, slots: int) -> BootstrapSet:
+        """Return the set for whose levels layouts are chosen."""
+        return standard_bootstrap_set(
+            slots, USUAL_USER_LEVELS, ring_degree=self.ring_degree, security=self.security
+        )
+
+
+def place_bootstraps(program: TensorProgram, setting: Setting) -> BootstrappedProgram:
     """Return the program with the bootstraps and parameters of the least predicted time.
+
+    Raises:
+        InfeasibleError: as for placements.
+    """
+    return min(placements(program, setting), key=lambda placed: placed.seconds)
+
+
+def placements(
+    program: TensorProgram, setting: Setting, memo: LayoutMemo | None = None
+) -> list[BootstrappedProgram]:
+    """Return the program with the bootstraps of the least predicted time, for each set of parameters that has room.
+
+    Args:
+        program: the network, without activations.
+        setting: the ring and the costs.
+        memo: the layouts that calls with other key weights found, for reuse.
 
     Raises:
         InfeasibleError: an operation takes more levels than any bootstrap leaves, or there are no layouts.
     """
-    best: BootstrappedProgram | None = None
+    placed: list[BootstrappedProgram] = []
     problem: InfeasibleError | None = None
     deepest = max(op.depth for op in program.operations)
-    for slots in SLOTS:
-        layouts, lowered = _layouts(program, standard_bootstrap_set(slots, USUAL_USER_LEVELS), machine)
-        for boot in bootstrap_sets(slots, deepest):
+    memo = memo or LayoutMemo()
+    for part in PARTS:
+        slots = setting.ring_degree // 2 // part
+        if slots < setting.batch:
+            continue
+        try:
+            layouts = _layouts(program, slots, setting, memo)
+        except InfeasibleError as error:
+            problem = error
+            continue
+        for boot in bootstrap_sets(slots, deepest, setting):
             try:
-                placed = _placed(program, boot, layouts, lowered, machine)
+                placed.append(_placed(program, boot, layouts, setting, memo))
             except InfeasibleError as error:
                 problem = error
-                continue
-            if best is None or placed.seconds < best.seconds:
-                best = placed
-    if best is None:
+    if not placed:
         raise problem or InfeasibleError(
             "an operation takes more levels than any bootstrap leaves; use a lower activation_degree="
         )
-    return best
+    return placed
 
 
 def bootstrap_sentences(placed: BootstrappedProgram) -> tuple[str, ...]:
@@ -102,23 +180,36 @@ def bootstrap_sentences(placed: BootstrappedProgram) -> tuple[str, ...]:
         f"{bootstrap.name} (to level {boot.output_level}, {time_text(bootstrap.seconds)})"
         for bootstrap in placed.bootstraps
     )
+    return bootstraps_sentence(boot, ciphertexts, seconds, placed.seconds), f"bootstrapped values: {places}"
+
+
+def bootstraps_sentence(boot: BootstrapSet, count: int, seconds: float, total: float) -> str:
+    """Return the number of bootstraps, and their time of that of a run, for the user."""
     return (
-        f"{count_text(ciphertexts, 'bootstrap')}, each of 2^{boot.slots.bit_length() - 1} slots and leaving "
-        f"{count_text(boot.user_levels, 'level')}: {time_text(seconds)} of {time_text(placed.seconds)} that a run is "
-        f"predicted to take",
-        f"bootstrapped values: {places}",
+        f"{count_text(count, 'bootstrap')}, each of 2^{boot.slots.bit_length() - 1} slots and leaving "
+        f"{count_text(boot.user_levels, 'level')}: {time_text(seconds)} of {time_text(total)} that a run is "
+        f"predicted to take"
     )
 
 
-def bootstrap_sets(slots: int, least_levels: int) -> Iterator[BootstrapSet]:
-    """Yield the sets to try for a number of slots, from `least_levels` user levels up to the security bound."""
-    levels = max(1, least_levels)
-    while True:
+def bootstrap_sets(slots: int, least_levels: int, setting: Setting) -> Iterator[BootstrapSet]:
+    """Yield the sets to try for a number of slots, from `least_levels` user levels up to the security bound.
+
+    Without a bound, there are as many levels as the largest ring has at 128 bits.
+    """
+    most = LARGEST_RING // 2
+    for levels in range(max(1, least_levels), MOST_LEVELS):
         try:
-            yield standard_bootstrap_set(slots, levels)
+            standard_bootstrap_set(most, levels)
+            for babies in BABIES:
+                yield standard_bootstrap_set(
+                    *(slots, levels),
+                    ring_degree=setting.ring_degree,
+                    security=setting.security,
+                    babies=babies,
+                )
         except SecurityError:
             return
-        levels += 1
 
 
 def level_graph(
@@ -126,7 +217,7 @@ def level_graph(
     boot: BootstrapSet,
     layouts: Layouts,
     lowered: Mapping[int, MapOutline],
-    machine: Machine,
+    setting: Setting,
 ) -> LevelGraph:
     """Return the problem of placement for these parameters.
 
@@ -134,7 +225,7 @@ def level_graph(
     Maps have free scales: one may take the prime above these levels on a fresh input, and the last ones may take those
     below, which SlotsToCoeffs has no more use for.
     """
-    model = cost_model(boot.parameters, machine)
+    model = setting.model(boot.parameters)
     parts = [placement.parts for placement in layouts.placements]
     costs = np.zeros((program.value_count, boot.output_level + 2))
     for level in range(costs.shape[1]):
@@ -148,7 +239,7 @@ def level_graph(
         reads=((), *(op.reads for op in program.operations)),
         depths=(0, *(op.depth for op in program.operations)),
         costs=costs,
-        bootstraps=_bootstrap_costs(layouts, bootstrap_time(boot, machine).total),
+        bootstraps=_bootstrap_costs(layouts, bootstrap_time(boot, setting.machine).total),
         start=boot.input_level,
         refreshed=boot.output_level,
     )
@@ -161,26 +252,59 @@ def _bootstrap_costs(layouts: Layouts, seconds: float) -> Array:
     return np.array(costs)
 
 
-def _layouts(
-    program: TensorProgram, boot: BootstrapSet, machine: Machine
-) -> tuple[Layouts, dict[int, MapOutline]]:
-    """Return layouts whose values repeat after boot.slots, and the outlines of the maps; unused slots hold zero."""
-    model = cost_model(boot.parameters, machine)
-    levels = (boot.input_level + MAP_LEVEL,) * program.value_count
-    memo = MapMemo()
-    layouts = choose_layouts(program, levels, boot.slots, model, row_packing=False, memo=memo)
-    return layouts, outlines(program, levels, layouts, boot.slots, model, memo)
+def _layouts(program: TensorProgram, slots: int, setting: Setting, memo: LayoutMemo) -> Layouts:
+    """Return layouts whose values repeat after `slots`; unused slots hold zero."""
+    name = (id(program), slots)
+    if name not in memo.layouts:
+        boot = setting.usual_set(slots)
+        levels = (boot.input_level,) * program.value_count
+        memo.layouts[name] = choose_layouts(
+            *(program, levels, slots // setting.batch, _deep_model(boot, setting)),
+            row_packing=False,
+            memo=memo.of(program),
+        )
+    return memo.layouts[name]
+
+
+def _outlines(
+    program: TensorProgram,
+    slots: int,
+    layouts: Layouts,
+    setting: Setting,
+    memo: LayoutMemo,
+    paired: frozenset[int],
+) -> dict[int, MapOutline]:
+    """Return the outlines of the maps; those of the `paired` values may multiply their diagonals in pairs.
+
+    Steps are those of the ring, of which the values fill a part.
+    """
+    name = (id(program), slots, setting.key_weight, paired)
+    if name not in memo.outlines:
+        boot = setting.usual_set(slots)
+        levels = (boot.input_level,) * program.value_count
+        memo.outlines[name] = outlines(
+            *(program, levels, layouts, boot.parameters.slot_count // setting.batch),
+            *(_deep_model(boot, setting), memo.of(program)),
+            frozenset(value - 1 for value in paired),
+        )
+    return memo.outlines[name]
+
+
+def _deep_model(boot: BootstrapSet, setting: Setting) -> CostModel:
+    """Return the costs of maps with so many diagonals that they keep coefficients."""
+    return replace(setting.model(boot.parameters), coefficients=True, pairs=True)
 
 
 def _placed(
-    program: TensorProgram,
-    boot: BootstrapSet,
-    layouts: Layouts,
-    lowered: Mapping[int, MapOutline],
-    machine: Machine,
+    program: TensorProgram, boot: BootstrapSet, layouts: Layouts, setting: Setting, memo: LayoutMemo
 ) -> BootstrappedProgram:
-    graph = level_graph(program, boot, layouts, lowered, machine)
-    choice = choose_levels(graph)
+    every = frozenset(range(1, program.value_count))
+    lowered = _outlines(program, boot.slots, layouts, setting, memo, every)
+    choice = choose_levels(level_graph(program, boot, layouts, lowered, setting))
+    # Where no bootstrap follows, imaginary parts would count, so diagonals are not paired.
+    free = values_with_free_imaginary_parts(program, choice.levels)
+    lowered = _outlines(program, boot.slots, layouts, setting, memo, free)
+    graph = level_graph(program, boot, layouts, lowered, setting)
     bootstraps = tuple(
         PlacedBootstrap(
             value,
@@ -190,4 +314,5 @@ def _placed(
         )
         for value in sorted(choice.bootstrapped)
     )
-    return BootstrappedProgram(program, boot, layouts, lowered, choice.levels, bootstraps, choice.cost)
+    seconds = graph.cost(choice.levels, choice.bootstrapped)
+    return BootstrappedProgram(program, boot, layouts, lowered, choice.levels, bootstraps, seconds)

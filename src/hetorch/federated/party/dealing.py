@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -17,7 +18,7 @@ from hetorch.federated.party.sampling import gaussian
 from hetorch.federated.party.sealing import SHARE_NONCE, pair_key, seal, unseal
 from hetorch.federated.party.secret import Secret
 from hetorch.federated.party.sharing import deal
-from hetorch.federated.residues import pack, reduce_signed, unpack
+from hetorch.federated.residues import pack, unpack
 from hetorch.federated.ring import BLOCK_BYTES
 from hetorch.federated.rounds import round_id
 from hetorch.wire.frame import Kind
@@ -28,10 +29,11 @@ from hetorch.wire.rounds import dump_bundle
 class AwaitingKeys:
     """Awaits the round keys of all parties."""
 
+    exposed: ClassVar[bool] = False
     _place: Place
     _key: X25519PrivateKey = field(repr=False)
     _public: bytes = field(repr=False)
-    _once: Once = field(default_factory=Once, init=False, repr=False)
+    _once: Once = field(default_factory=Once, kw_only=True, repr=False)
 
     def receive(self, data: bytes) -> tuple[AwaitingShares, bytes]:
         """Draw the secret of the round, and deal its shares."""
@@ -52,10 +54,8 @@ class AwaitingKeys:
             opening = {other: pair_key(self._key, keys[other], identifier, other, index) for other in sealing}
         seed, share_seed, own_key = random_seed(), random_seed(), random_seed()
         secret = gaussian(seed, 1, domain=b"federated secret")[0]
-        residues = reduce_signed(secret)
-        shares = deal(residues, roster.threshold, roster.party_count, share_seed)
+        shares = deal(secret, roster.threshold, roster.party_count, share_seed)
         wipe(seed, share_seed)
-        residues.fill(0)
         outgoing = []
         for other, key in sealing.items():
             packed = pack(shares[other])
@@ -73,10 +73,11 @@ class AwaitingKeys:
 class AwaitingShares:
     """Awaits a share of the secret of every other party."""
 
+    exposed: ClassVar[bool] = False
     _place: Place
     _held: Secret
     _opening: Mapping[int, Secret] = field(repr=False)
-    _once: Once = field(default_factory=Once, init=False, repr=False)
+    _once: Once = field(default_factory=Once, kw_only=True, repr=False)
 
     def receive(self, data: bytes) -> ReadyToEncrypt:
         """Open the shares."""

@@ -1,79 +1,83 @@
 """Encryption of an update under the secret of a round, and decryption of the sum under the sum of the secrets.
 
-All work is on CHUNK blocks at a time, so that the memory beside the messages does not grow with the update.
+All work is on CHUNK blocks at a time, so that the memory beside the messages does not grow with the update. The work on
+a block is in cpp/federated.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-import numpy as np
-
-from hetorch.engine.random import keystream, random_seed, wipe
+from hetorch.engine import _native, _secret
+from hetorch.engine.random import Keystream, random_seed, wipe
 from hetorch.errors import RoundVoidError
-from hetorch.federated.party.sampling import gaussian
-from hetorch.federated.party.tag import Tag, TagKey, add_tags
-from hetorch.federated.party.transform import forward, inverse
-from hetorch.federated.residues import (
-    Residues,
-    add,
-    centred,
-    multiply,
-    pack,
-    reduce_signed,
-    subtract,
-    uniform,
-    unpack,
+from hetorch.federated.party.tag import TagKey
+from hetorch.federated.residues import Residues, new_blocks
+from hetorch.federated.ring import (
+    BLOCK_BYTES,
+    ERROR_BOUND,
+    GAUSSIAN_BYTES,
+    UNIFORM_BYTES,
+    error_shift,
 )
-from hetorch.federated.ring import BLOCK_BYTES, ERROR_BOUND, RING_DEGREE, error_factor
 
-CHUNK = 64
-"""Blocks that are worked on at a time, 1 MB; the expansion of the public polynomials depends on it."""
-_UNIFORM_BYTES = 16
+CHUNK = 32
+"""Blocks that are worked on at a time, 65,536 integers in half a megabyte. With more they leave the cache of a core;
+with fewer the calls cost more than the work."""
 
 
 def encrypt(
-    integers: Residues, secret: Residues, identifier: bytes, party_count: int, tag_key: TagKey
-) -> tuple[bytes, Tag]:
-    """Return the packed ciphertext of `integers` (blocks, N), and its tag.
+    chunks: Iterable[Residues],
+    block_count: int,
+    secret: Residues,
+    identifier: bytes,
+    party_count: int,
+    tag_key: TagKey,
+) -> tuple[memoryview, bytes]:
+    """Return the packed ciphertext of an update, which is added to the tag, and its SHA-256.
 
     Args:
-        integers: at most largest_integer(party_count) in size.
+        chunks: the integers of the update, at most largest_integer(party_count) in size, in CHUNK blocks (count, N) at
+            a time; the last ones may be fewer.
+        block_count: the number of blocks of all chunks together.
         secret: the Gaussian secret (N,) of this round, which must encrypt nothing else.
         identifier: the id of the round, from which the public polynomials follow.
         party_count: the number of parties, for the factor above the errors.
         tag_key: the factors of the tag.
     """
-    transformed = forward(reduce_signed(secret)[None])
+    transformed = _secret.RoundSecret(secret)
     seed = random_seed()
-    packed, tags = [], []
-    for index, first in enumerate(range(0, len(integers), CHUNK)):
-        chunk = integers[first : first + CHUNK]
-        error = gaussian(seed, len(chunk), domain=b"federated error" + index.to_bytes(4, "little"))
-        error += error_factor(party_count) * chunk
-        masked = inverse(multiply(_public(identifier, index, len(chunk)), transformed))
-        blocks = add(masked, reduce_signed(error))
-        error.fill(0)
-        masked.fill(0)
-        tags.append(tag_key.part(blocks, first))
-        packed.append(pack(blocks))
-    transformed.fill(0)
+    public, errors = _public(identifier), Keystream(seed, domain=b"federated error")
+    uniform = _native.pool_memory(CHUNK * UNIFORM_BYTES).data
+    random = _native.pool_memory(CHUNK * GAUSSIAN_BYTES)
+    packed, digest = _native.pool_memory(block_count * BLOCK_BYTES).data, hashlib.sha256()
+    shift, first = error_shift(party_count), 0
+    for chunk in chunks:
+        count = len(chunk)
+        out = packed[first * BLOCK_BYTES :][: count * BLOCK_BYTES]
+        _secret.encrypt_blocks(
+            out,
+            chunk,
+            transformed,
+            public.fill(uniform[: count * UNIFORM_BYTES]),
+            errors.fill(random.data[: count * GAUSSIAN_BYTES]),
+            tag_key.tag,
+            first,
+            shift,
+        )
+        digest.update(out)
+        first += count
+    transformed.wipe()
     wipe(seed)
-    return b"".join(packed), add_tags(tags)
-
-
-def tag_of(packed: bytes | memoryview, tag_key: TagKey) -> Tag:
-    """Return the tag of a packed ciphertext or sum; WireError if it is malformed."""
-    return add_tags(
-        [tag_key.part(unpack(piece), index * CHUNK) for index, piece in enumerate(_pieces(packed))]
-    )
+    random.fill(0)
+    return packed, digest.digest()
 
 
 def decrypt(
     packed: bytes | memoryview, secret: Residues, identifier: bytes, party_count: int, contributor_count: int
-) -> Residues:
-    """Return the integers (blocks, N) of a packed sum.
+) -> Iterator[Residues]:
+    """Yield the integers of a packed sum, CHUNK blocks (count, N) at a time, in memory that the next ones take over.
 
     Args:
         packed: the sum of the contributors' ciphertexts.
@@ -86,34 +90,31 @@ def decrypt(
         RoundVoidError: an error is larger than the contributors' can be. A sum under another secret is uniform, and
             passes with a probability below (2/3)^2048.
     """
-    factor = error_factor(party_count)
-    transformed = forward(secret[None])
-    integers = np.empty((len(packed) // BLOCK_BYTES, RING_DEGREE), dtype=np.int64)
-    for index, piece in enumerate(_pieces(packed)):
-        blocks = unpack(piece)
-        masks = inverse(multiply(_public(identifier, index, len(blocks)), transformed))
-        values = centred(subtract(blocks, masks))
-        rounded = (values + factor // 2) >> (factor.bit_length() - 1)
-        if np.abs(values - factor * rounded).max() > contributor_count * ERROR_BOUND:
+    transformed = _secret.RoundSecret(secret)
+    public, uniform = _public(identifier), _native.pool_memory(CHUNK * UNIFORM_BYTES).data
+    integers = new_blocks(CHUNK)
+    shift, bound = error_shift(party_count), contributor_count * ERROR_BOUND
+    for piece in pieces(packed):
+        count = len(piece) // BLOCK_BYTES
+        expanded = public.fill(uniform[: count * UNIFORM_BYTES])
+        if not _secret.decrypt_blocks(integers[:count], piece, transformed, expanded, shift, bound):
             raise RoundVoidError(
                 "the round is void: the opened secret does not fit the sum; a party sent shares or an update that do "
                 "not belong together",
                 exposed=True,
             )
-        integers[index * CHUNK : index * CHUNK + len(blocks)] = rounded
-    transformed.fill(0)
-    return integers
+        yield integers[:count]
+    transformed.wipe()
 
 
-def _pieces(packed: bytes | memoryview) -> Iterator[memoryview]:
+def pieces(packed: bytes | memoryview) -> Iterator[memoryview]:
+    """Yield packed blocks, CHUNK at a time."""
     view = memoryview(packed)
     size = CHUNK * BLOCK_BYTES
     return (view[start : start + size] for start in range(0, len(view), size))
 
 
-def _public(identifier: bytes, index: int, count: int) -> Residues:
-    """Return the transforms of the public polynomials of a chunk, expanded from the id of the round."""
+def _public(identifier: bytes) -> Keystream:
+    """Return the bytes of the transforms of the public polynomials, UNIFORM_BYTES for each."""
     seed = hashlib.sha256(b"hetorch federated uniform" + identifier).digest()
-    length = count * RING_DEGREE * _UNIFORM_BYTES
-    domain = b"federated uniform" + index.to_bytes(4, "little")
-    return uniform(keystream(seed, length, domain=domain)).reshape(count, RING_DEGREE)
+    return Keystream(seed, domain=b"federated uniform")

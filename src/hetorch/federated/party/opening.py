@@ -6,33 +6,35 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import combinations, islice
+from itertools import chain, combinations, islice
+from typing import ClassVar
 
 import numpy as np
 
 from hetorch.engine.random import wipe
 from hetorch.errors import RoundVoidError, WireError
-from hetorch.federated.party.encryption import decrypt, tag_of
+from hetorch.federated.party.encryption import CHUNK, decrypt, pieces
 from hetorch.federated.party.place import Held, Place, void_if_wrong
 from hetorch.federated.party.sealing import OPENING_NONCE, TAG_NONCE, seal, unseal
-from hetorch.federated.party.sharing import interpolate
+from hetorch.federated.party.sharing import interpolate, sum_of
 from hetorch.federated.party.tag import add_tags, load_tag
 from hetorch.federated.party.update import RoundResult, decode
-from hetorch.federated.residues import Residues, add, centred, pack, unpack
+from hetorch.federated.residues import Residues, centred, pack, unpack
 from hetorch.federated.ring import BLOCK_BYTES, ERROR_BOUND
 from hetorch.federated.rounds import DIGEST_BYTES, agreement, content_bytes, list_bytes, load_list
 from hetorch.wire.frame import Kind
 from hetorch.wire.rounds import RoundMessage, load_round_message
 
 MOST_SUBSETS = 256
-"""Sets of t shares that are tried when more than t came and the first ones do not fit: one wrong share among many does
-no harm then."""
+"""Sets of t shares that are tried beside those that leave out one run of shares. More of them find more wrong shares
+among enough right ones, and cost a party time where none fit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AwaitingSum(Held):
     """Awaits the sum and the list of its contributors. From here on the update has left this party."""
 
+    exposed: ClassVar[bool] = True
     _commitments: Mapping[int, bytes] = field(repr=False, default_factory=dict)
 
     def receive(self, data: bytes) -> tuple[AwaitingAgreements, bytes]:
@@ -43,10 +45,8 @@ class AwaitingSum(Held):
         with void_if_wrong(self._held, exposed=True):
             length = content_bytes(roster, Kind.ROUND_SUM)
             message = load_round_message(data, Kind.ROUND_SUM, roster.digest, identifier, length)
-            names, packed = (
-                bytes(message.content[: list_bytes(roster)]),
-                message.content[list_bytes(roster) :],
-            )
+            view = memoryview(message.content)
+            names, packed = bytes(view[: list_bytes(roster)]), view[list_bytes(roster) :]
             contributors = load_list(roster, names)
             if len(contributors) < roster.fewest_contributors:
                 raise WireError(
@@ -55,7 +55,9 @@ class AwaitingSum(Held):
             unknown = sorted(set(contributors) - self._commitments.keys())
             if unknown:
                 raise WireError(f"the sum names contributors without a commitment: {unknown}")
-            if tag_of(packed, tag_key) != add_tags([self._tag(party) for party in contributors]):
+            for index, piece in enumerate(pieces(packed)):
+                tag_key.add(piece, index * CHUNK)
+            if tag_key.value != add_tags([self._tag(party) for party in contributors]):
                 raise WireError(
                     "the sum is not that of the updates that the contributors committed to: the aggregator changed it, "
                     "or a party sent a wrong tag"
@@ -63,7 +65,7 @@ class AwaitingSum(Held):
         tag_key.wipe()
         commitments = {party: self._commitments[party] for party in contributors}
         content = agreement(names, commitments, hashlib.sha256(packed).digest())
-        state = AwaitingAgreements(self._place, self._held, contributors, bytes(packed), content)
+        state = AwaitingAgreements(self._place, self._held, contributors, _kept(packed), content)
         return state, self._place.message(Kind.ROUND_AGREEMENT, content)
 
     def _tag(self, party: int) -> tuple[int, int]:
@@ -75,8 +77,9 @@ class AwaitingSum(Held):
 class _Agreed(Held):
     """What a party holds once it has signed a list and a sum: these."""
 
+    exposed: ClassVar[bool] = True
     _contributors: tuple[int, ...] = ()
-    _packed: bytes = field(repr=False, default=b"")
+    _packed: bytes | memoryview = field(repr=False, default=b"")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,9 +98,7 @@ class AwaitingAgreements(_Agreed):
             if other:
                 raise WireError(f"the parties {other} signed another list of contributors, or another sum")
         shares = self._held.array(1)
-        share = np.zeros(shares.shape[1], dtype=np.int64)
-        for party in self._contributors:
-            share = add(share, shares[party])
+        share = sum_of(shares, self._contributors)
         shares.fill(0)  # no share of another sum can leave
         content = pack(share)
         sealed = seal(self.own_key(index), OPENING_NONCE, content, self._place.identifier)
@@ -123,10 +124,11 @@ class AwaitingOpenings(_Agreed):
         self._held.wipe()
         count = len(self._contributors)
         secret = _opened(shares, self._packed[:BLOCK_BYTES], self._place, count)
-        integers = decrypt(self._packed, secret, identifier, roster.party_count, count)
+        chunks = decrypt(self._packed, secret, identifier, roster.party_count, count)
+        result = decode(roster, chunks, self._contributors)
         for array in (secret, *shares.values()):
             array.fill(0)
-        return decode(roster, integers, self._contributors)
+        return result
 
     def _shares(self, messages: list[RoundMessage]) -> Iterator[tuple[int, Residues]]:
         """Yield the shares by party, without those that were not sealed as they should be."""
@@ -140,8 +142,22 @@ class AwaitingOpenings(_Agreed):
                 wipe(content)
 
 
+def _sets(parties: list[int], threshold: int) -> Iterator[tuple[int, ...]]:
+    """Yield sets of `threshold` parties to open with: first those that leave out one run of parties each, so that each
+    party is left out once, then others in their order. A single wrong share does no harm."""
+    spare = len(parties) - threshold
+    runs = range(0, len(parties), spare or len(parties))
+    first = ((*parties[:start], *parties[start + spare :])[:threshold] for start in reversed(runs))
+    return chain(first, islice(combinations(parties, threshold), MOST_SUBSETS))
+
+
+def _kept(view: memoryview) -> bytes | memoryview:
+    """Return bytes that nobody can change: the view itself where it is of such."""
+    return view if isinstance(view.obj, bytes) else bytes(view)
+
+
 def _opened(
-    shares: Mapping[int, Residues], first_block: bytes, place: Place, contributor_count: int
+    shares: Mapping[int, Residues], first_block: bytes | memoryview, place: Place, contributor_count: int
 ) -> Residues:
     """Return the sum of the contributors' secrets.
 
@@ -151,12 +167,12 @@ def _opened(
         RoundVoidError: none of the sets of shares that are tried gives such a sum.
     """
     roster = place.roster
-    for parties in islice(combinations(sorted(shares), roster.threshold), MOST_SUBSETS):
+    for parties in _sets(sorted(shares), roster.threshold):
         secret = interpolate({party: shares[party] for party in parties})
         if np.abs(centred(secret)).max() > contributor_count * ERROR_BOUND:
             continue
         with suppress(RoundVoidError):
-            decrypt(first_block, secret, place.identifier, roster.party_count, contributor_count)
+            next(decrypt(first_block, secret, place.identifier, roster.party_count, contributor_count))
             return secret
     raise RoundVoidError(
         "the round is void: no shares of the sum belong together and to the sum; a party dealt or sent a wrong share, "

@@ -5,39 +5,47 @@ Party j has the share at the point j + 1. Shares of several secrets add up to sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hetorch.engine.random import keystream, wipe
-from hetorch.federated.residues import Residues, add, multiply, uniform
-from hetorch.federated.ring import PRIME, RING_DEGREE
-
-_UNIFORM_BYTES = 16
+from hetorch.engine import _secret
+from hetorch.federated.party.sampling import uniform
+from hetorch.federated.residues import Residues
+from hetorch.federated.ring import PRIME
 
 
 def deal(secret: Residues, threshold: int, party_count: int, seed: bytes) -> list[Residues]:
-    """Return a share of `secret` (N,) for each party, in their order; `seed`: 32 secret bytes for this alone."""
-    random = keystream(seed, (threshold - 1) * RING_DEGREE * _UNIFORM_BYTES, domain=b"federated shares")
-    coefficients = uniform(random).reshape(threshold - 1, RING_DEGREE)
-    wipe(random)
-    shares = []
-    for party in range(party_count):
-        share = np.zeros(RING_DEGREE, dtype=np.int64)
-        for coefficient in coefficients[::-1]:  # Horner's rule
-            share = multiply(add(share, coefficient), party + 1)
-        shares.append(add(share, secret))
+    """Return a share of `secret` (N,), in residues or Gaussian integers, for each party in their order; `seed`: 32
+    secret bytes for this alone."""
+    drawn = uniform(seed, threshold - 1, domain=b"federated shares")
+    coefficients = np.concatenate([secret[None], drawn])
+    drawn.fill(0)
+    shares = [
+        _secret.weighted_sum(coefficients, [pow(party + 1, power, PRIME) for power in range(threshold)])[0]
+        for party in range(party_count)
+    ]
     coefficients.fill(0)
     return shares
 
 
+def sum_of(shares: Residues, parties: Sequence[int]) -> Residues:
+    """Return the sum (N,) of the shares (n, N) of these parties' secrets."""
+    chosen = shares[list(parties)]
+    total: Residues = _secret.weighted_sum(chosen, [1] * len(chosen))[0]
+    chosen.fill(0)
+    return total
+
+
 def interpolate(shares: Mapping[int, Residues]) -> Residues:
     """Return the secret (N,) of the shares of these parties, by their index: of exactly as many as the threshold."""
-    secret = np.zeros(RING_DEGREE, dtype=np.int64)
-    for party, share in shares.items():
-        others = [other + 1 for other in shares if other != party]
+    weights = []
+    for party in shares:
         weight = 1
-        for point in others:
+        for point in (other + 1 for other in shares if other != party):
             weight = weight * point * pow(point - (party + 1), -1, PRIME) % PRIME
-        secret = add(secret, multiply(share, weight))
+        weights.append(weight)
+    stacked = np.stack(list(shares.values()))
+    secret: Residues = _secret.weighted_sum(stacked, weights)[0]
+    stacked.fill(0)
     return secret

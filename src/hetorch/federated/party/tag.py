@@ -14,18 +14,16 @@ import hashlib
 import struct
 from collections.abc import Mapping
 
+from hetorch.engine import _secret
 from hetorch.engine.random import keystream, wipe
-from hetorch.federated.party.secret import Secret
-from hetorch.federated.residues import Residues, multiply, total, totals, uniform
-from hetorch.federated.ring import PRIME, RING_DEGREE
+from hetorch.federated.ring import PRIME
 
-_UNIFORM_BYTES = 16
 _TAG = struct.Struct("<QQ")
 Tag = tuple[int, int]
 
 
 class TagKey:
-    """The factors of the tags of one round."""
+    """The factors of the tags of one round, and the tag of the blocks that were added to it: of one update or sum."""
 
     def __init__(self, own_keys: Mapping[int, bytes], identifier: bytes, block_count: int) -> None:
         """Derive the factors from the own keys of all parties, by index."""
@@ -33,22 +31,22 @@ class TagKey:
         for party in sorted(own_keys):
             state.update(own_keys[party])
         seed = state.digest()
-        random = keystream(seed, 2 * (block_count + RING_DEGREE) * _UNIFORM_BYTES, domain=b"federated tags")
-        self._secret = Secret(uniform(random).reshape(2, block_count + RING_DEGREE))
-        self._block_count = block_count
+        random = keystream(seed, _secret.RoundTag.random_bytes(block_count), domain=b"federated tags")
+        self.tag = _secret.RoundTag(random, block_count)
         wipe(random, seed)
 
-    def part(self, blocks: Residues, first: int) -> Tag:
-        """Return the share in the tag of some blocks (count, N), the first of which has the index `first`."""
-        factors = self._secret.array(0)
-        of_blocks = factors[:, first : first + len(blocks)]
-        of_places = factors[:, self._block_count :]
-        one, other = (total(multiply(totals(multiply(blocks, of_places[h])), of_blocks[h])) for h in range(2))
-        return one, other
+    def add(self, packed: bytes | memoryview, first: int) -> None:
+        """Add packed blocks, the first of which has the index `first`; WireError if they are malformed."""
+        self.tag.add_packed(packed, first)
+
+    @property
+    def value(self) -> Tag:
+        """The tag of all blocks that were added."""
+        return self.tag.value()
 
     def wipe(self) -> None:
         """Overwrite the factors."""
-        self._secret.wipe()
+        self.tag.wipe()
 
 
 def add_tags(tags: list[Tag]) -> Tag:

@@ -37,6 +37,22 @@ class Bootstrap(Operation):
     bound: Bound
     layer: Layer
 
+    @classmethod
+    def of(cls, planned: PlannedBootstrap, result: int, source: int, layer: int) -> Bootstrap:
+        """Return the operation that bootstraps value `source` to `result` as planned."""
+        boot, family = planned.bootstrap_set, planned.bootstrap_set.low_family
+        return cls(
+            result,
+            source,
+            boot.to_coefficients,
+            boot.to_slots,
+            family.special_count,
+            family.digit_size,
+            *boot.babies,
+            planned.bound,
+            layer,
+        )
+
     @property
     def slots(self) -> int:
         """The number of slots after which the values repeat."""

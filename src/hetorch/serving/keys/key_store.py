@@ -6,14 +6,17 @@ if it is the same, so that no answer, and no time that an answer takes, tells a 
 tokens there is one tenant, and whoever knows a key id may compute with the keys, and may replace the weights.
 
 Both are files: keys in the form that the kernels read, which all processes map, so that they are in memory once. What
-the folder cannot take is in memory alone (SpareFiles).
+the folder cannot take is in memory alone (SpareFiles). Servers without a common folder may have a SharedStore, which is
+then the truth: what it has not is nowhere, and what it has is brought from there.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -23,12 +26,17 @@ from hetorch.quantities import exact_size_text, size_text
 from hetorch.serving.errors import Busy, QuotaExceeded
 from hetorch.serving.keys.catalogue import Entry, Slot
 from hetorch.serving.keys.disk_store import DiskLimits, DiskStore
-from hetorch.serving.keys.spare_files import SpareFiles
-from hetorch.serving.keys.stored_kinds import StoredKind
+from hetorch.serving.keys.shared_store import SharedStore
+from hetorch.serving.keys.spare_files import SpareFiles, memory_file
+from hetorch.serving.keys.stored_kinds import Identity, StoredKind
 from hetorch.serving.quiet_log import QuietLog
 from hetorch.wire.answers import KEY_ID
 
 log = logging.getLogger("hetorch.server")
+
+COMPARE_SECONDS = 60.0
+"""Time between two comparisons with the shared store, in seconds. Raised, what was deleted through another server is
+used for longer here, and the store has fewer requests."""
 
 
 class KeyStore:
@@ -42,6 +50,7 @@ class KeyStore:
             uploads when they are in use.
         folder: where uploads are kept; made if it is missing. None for a temporary folder.
         limits: the limits of the folder.
+        share: the store that other servers use too, if there is one.
 
     Attributes:
         limits: those of the folder.
@@ -52,9 +61,16 @@ class KeyStore:
     """
 
     def __init__(
-        self, memory_limit: int, folder: Path | None = None, limits: DiskLimits | None = None
+        self,
+        memory_limit: int,
+        folder: Path | None = None,
+        limits: DiskLimits | None = None,
+        share: SharedStore | None = None,
     ) -> None:
         self._memory_limit = memory_limit
+        self._share = share
+        self._bringing = threading.Lock()
+        self._next_comparison = time.monotonic() + COMPARE_SECONDS
         self.limits = limits or DiskLimits()
         self._folder = folder
         self._lock = threading.Lock()
@@ -127,15 +143,77 @@ class KeyStore:
         Raises:
             WireError: the upload is malformed, or has another SHA-256.
             QuotaExceeded: it is larger than what a tenant may have.
-            Busy: neither the folder nor the memory has room.
+            Busy: neither the folder nor the memory has room, or the shared store cannot be written.
         """
+        identity = self._keep(kind, upload, length, content)
+        if self._share is not None:
+            slot = Slot(kind.tenant, kind.name, identity.key_id)
+            try:
+                if self._share.content(slot) != identity.content:
+                    self._share.put(slot, identity.content, upload)
+            except StorageError as error:
+                self.tell("an upload is refused, since other servers would not see it", error)
+                with self._telling("the rest of a refused upload cannot be deleted"):
+                    self._delete_here([slot])
+                raise Busy(f"the server cannot keep these {kind.what} now; try again") from error
+        return identity.key_id
+
+    def may_be_elsewhere(self, kind: StoredKind[object], key_id: str) -> bool:
+        """True if `bring` has something to ask the shared store: keys that are here never change under their id."""
+        return self._share is not None and self._content(kind, Slot(kind.tenant, kind.name, key_id)) != key_id
+
+    def bring(self, kind: StoredKind[object], key_id: str) -> None:
+        """Fetch keys or weights from the shared store, unless the same ones are here; forget them if it has none.
+
+        It may take seconds. Busy if the store cannot be reached: what is here may have been replaced or deleted there.
+        """
+        if self._share is None or not KEY_ID.fullmatch(key_id):
+            return
+        slot = Slot(kind.tenant, kind.name, key_id)
+        with self._bringing:  # of many requests for the same keys, the first one fetches
+            try:
+                content, here = self._share.content(slot), self._content(kind, slot)
+                if content is None and here is not None:
+                    self._delete_here([slot])
+                elif content is not None and content != here:
+                    self._fetch(self._share, kind, slot)
+            except StorageError as error:
+                self.tell("uploads of other servers cannot be fetched", error)
+                raise Busy(f"the server cannot look for these {kind.what} now; try again") from error
+
+    def _fetch(self, share: SharedStore, kind: StoredKind[object], slot: Slot) -> None:
+        size = share.size(slot)
+        problem = f"it has {exact_size_text(size)}"
+        if kind.smallest_upload <= size <= kind.largest_upload:
+            with self._temporary_file() as file:
+                content = share.fetch(slot, file, size)
+                problem = "its checksum does not match"
+                if content is not None:
+                    try:
+                        file.seek(0)
+                        if kind.identify(file).key_id == slot.key_id:
+                            self._keep(kind, file, size, content)
+                            return
+                        problem = "it is for other keys"
+                    except WireError as error:
+                        problem = str(error)
+        self._quiet.warn(f"the shared key store has damaged {kind.what}, which are not used: {problem}")
+
+    def _temporary_file(self) -> BinaryIO:
+        try:
+            return tempfile.TemporaryFile(dir=self.disk.folder.path)
+        except OSError:
+            return memory_file()
+
+    def _keep(self, kind: StoredKind[object], upload: BinaryIO, length: int, content: str | None) -> Identity:
+        """Check and keep an upload here; return its identity. Errors are those of `put`."""
         upload.seek(0)
         identity = kind.identify(upload)
         if content is not None and identity.content != content:
             raise WireError("the checksum of the upload does not match; it was changed on its way")
         slot, size = Slot(kind.tenant, kind.name, identity.key_id), kind.file_bytes(length)
         if self._content(kind, slot) == identity.content:
-            return identity.key_id
+            return identity
         if self.limits.quota is not None and size > self.limits.quota:
             raise QuotaExceeded(
                 f"these {kind.what} take {size_text(size)}, a tenant may have {size_text(self.limits.quota)}"
@@ -153,19 +231,25 @@ class KeyStore:
                 "an upload cannot be stored; it is served from memory and lost with this process", error
             )
             self._put_spare(slot, identity.content, kind.what, pieces())
-        return identity.key_id
+        return identity
 
     def delete(self, tenant: str, key_id: str, kinds: Iterable[str]) -> int:
         """Delete what a tenant has of these kinds (StoredKind.name) under a key id; return the number of uploads.
 
-        Files are unlinked and entries overwritten; workers drop their mappings when they notice. StorageError if the
-        catalogue cannot be written.
+        Files are unlinked and entries overwritten; workers drop their mappings when they notice, and other servers with
+        the same shared store theirs within COMPARE_SECONDS. StorageError if the catalogue or the shared store cannot be
+        written.
         """
         slots = [Slot(tenant, kind, key_id) for kind in kinds]
+        elsewhere = {slot for slot in slots if self._share is not None and self._share.delete(slot)}
+        return len(elsewhere | self._delete_here(slots))
+
+    def _delete_here(self, slots: Sequence[Slot]) -> set[Slot]:
+        """Delete what is here in these slots; return those that had something."""
         dropped = {slot for slot in slots if self._spare.drop(slot)}
         entries = [entry for slot in slots if (entry := self.disk.catalogue.find(slot)) is not None]
         self.disk.delete(entries)
-        return len(dropped | {entry.slot for entry in entries})
+        return dropped | {entry.slot for entry in entries}
 
     def make_room(self) -> None:
         """Drop the least recently used half of what is in memory alone."""
@@ -175,6 +259,19 @@ class KeyStore:
         """Delete what nobody has used for too long. To be called every few seconds."""
         with self._telling("the catalogue cannot be written"):
             self.disk.sweep()
+        if self._share is not None and time.monotonic() >= self._next_comparison:
+            with self._telling("what other servers deleted cannot be found out"):
+                self._forget_deleted(self._share)
+            self._next_comparison = time.monotonic() + COMPARE_SECONDS
+
+    def _forget_deleted(self, share: SharedStore) -> None:
+        """Delete what is here and no longer in the shared store."""
+        slots = {entry.slot for entry in self.disk.entries()} | set(self._spare.entries())
+        for slot in slots:
+            if (
+                share.content(slot) is None
+            ):  # one on its way to the store is fetched from there when it is used
+                self._delete_here([slot])
 
     def snapshot(self) -> dict[str, int]:
         """Return the numbers of keys and of weights, and the bytes of those on disk and of those in memory alone."""

@@ -1,0 +1,201 @@
+"""Stage: choose bootstraps, their parameters, levels and layouts for a network that no ring has levels for.
+
+*Assumes* variants of one program (hetorch.compiler.search.variants), and options that allow bootstraps.
+*Ensures* a choice whose program has an operation for each bootstrap: the one of the least predicted time among the
+variants and sets of parameters, within the limits on keys and memory and, if the options do not limit the keys, with
+keys below HUGE_KEYS; if no choice has such, the fewest keys of the choices that take at most MOST_WORTH longer than the
+fastest.
+
+Scales have the size of the primes between two bootstraps, so the precision is what it is: a choice that misses the one
+that the user asked for is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hetorch.compiler.costs.bootstrap_time import bootstrap_time
+from hetorch.compiler.costs.machine import Machine
+from hetorch.compiler.noise.range_noise import ROOM
+from hetorch.compiler.packing.choose_layouts import Layouts
+from hetorch.compiler.search.advice import beyond_limits, remedies
+from hetorch.compiler.search.bootstrapped_errors import (
+    BootstrappedErrors,
+    RefreshedProgram,
+    bootstrapped_errors,
+    refreshed_program,
+)
+from hetorch.compiler.search.candidates import KEY_WEIGHTS, Candidate
+from hetorch.compiler.search.evaluation import Choice
+from hetorch.compiler.search.feasibility import BIAS_BITS, HEADROOM_BITS
+from hetorch.compiler.search.footprint import PlacedProgram, footprint
+from hetorch.compiler.search.keys_of_maps import keys_of_maps
+from hetorch.compiler.search.place_bootstraps import (
+    BootstrappedProgram,
+    LayoutMemo,
+    Setting,
+    bootstraps_sentence,
+    placements,
+)
+from hetorch.compiler.search.request import COARSEST, Request
+from hetorch.compiler.search.select import HUGE_KEYS, MOST_WORTH
+from hetorch.engine.bootstrap_keys import bootstrap_keys
+from hetorch.errors import InfeasibleError
+from hetorch.ir.tensor_program import Affine
+from hetorch.plan.sizes import evaluation_key_bytes
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trial:
+    """A choice without its errors, which take longer to predict, and its program with bootstraps."""
+
+    choice: Choice
+    program: RefreshedProgram
+
+
+def bootstrapped_choice(request: Request, inputs: Array) -> Choice:
+    """Return the choice for the calibration `inputs`, (batch, *shape).
+
+    Raises:
+        InfeasibleError: an operation takes more levels than any bootstrap leaves, there are no layouts, or all choices
+            miss the precision or the limits.
+    """
+    few = HUGE_KEYS if request.options.key_limit is None else request.key_limit
+    memo = LayoutMemo()
+    trials: list[_Trial] = []
+    for key_weight in KEY_WEIGHTS:
+        trials += _trials(request, key_weight, memo)
+        if _is_within(request, min(trials, key=_seconds).choice, few):
+            break  # Keys that weigh more make no choice faster.
+    within = [trial for trial in trials if _is_within(request, trial.choice, few)]
+    if within:
+        return _with_errors(request, min(within, key=_seconds), inputs)
+    within = [trial for trial in trials if _is_within(request, trial.choice, request.key_limit)]
+    if not within:
+        raise InfeasibleError(beyond_limits(request, [trial.choice for trial in trials]))
+    most = (1 + MOST_WORTH) * min(map(_seconds, within))
+    fast = [trial for trial in within if _seconds(trial) <= most]
+    return _with_errors(request, min(fast, key=lambda trial: trial.choice.key_bytes), inputs)
+
+
+def bootstrap_sentence(choice: Choice, machine: Machine) -> str:
+    """Return the number of the bootstraps and their time, for the user."""
+    parts = choice.layouts.placements
+    count = sum(parts[index + 1].parts for index in choice.bootstraps)
+    boot = next(iter(choice.bootstraps.values())).bootstrap_set
+    return bootstraps_sentence(boot, count, count * bootstrap_time(boot, machine).total, choice.cost)
+
+
+def _seconds(trial: _Trial) -> float:
+    return trial.choice.cost
+
+
+def _is_within(request: Request, choice: Choice, key_limit: int) -> bool:
+    memory = request.memory_limit
+    return choice.key_bytes <= key_limit and (memory is None or choice.footprint.total <= memory)
+
+
+def _trials(request: Request, key_weight: float, memo: LayoutMemo) -> list[_Trial]:
+    """Return a trial for each variant and set of parameters."""
+    setting = Setting.of(request.options, request.machine, key_weight)
+    return [
+        _trial(request, number, setting, placed)
+        for number, variant in enumerate(request.variants)
+        for placed in placements(variant.program, setting, memo)
+    ]
+
+
+def _trial(request: Request, number: int, setting: Setting, placed: BootstrappedProgram) -> _Trial:
+    """Return the trial of variant `number`."""
+    variant, boot = request.variants[number], placed.bootstrap_set
+    refreshed, parameters = refreshed_program(placed, variant.sizes), boot.parameters
+    parts = [placement.parts for placement in refreshed.placements]
+    keys = keys_of_maps(
+        *(refreshed.program, refreshed.levels, refreshed.lowered),
+        *(parameters.ring_degree, setting.batch, parameters.slot_generator),
+        parameters=parameters,
+    ).merged(parameters, bootstrap_keys(boot))
+    memory = footprint(
+        PlacedProgram(
+            *(refreshed.program, refreshed.lowered, refreshed.levels, parts, setting.batch, False),
+            refreshed.planned,
+        ),
+        *(parameters, keys, setting.model(parameters), placed.seconds, request.memory_limit),
+        transforms_on_use=request.backend.plaintext_bytes is None,
+    )
+    size = parameters.digit_size
+    choice = Choice(
+        candidate=Candidate(
+            number, setting.key_weight, parameters.ring_degree, setting.batch, 0.0, size, size, 0
+        ),
+        variant=replace(
+            variant, program=refreshed.program, levels=refreshed.levels, sizes=refreshed.sizes, kept=()
+        ),
+        parameters=parameters,
+        layouts=Layouts(refreshed.placements, placed.layouts.cost),
+        lowered=refreshed.lowered,
+        scales=refreshed.scales,
+        shares=(),
+        error=math.inf,
+        cost=placed.seconds + sum(memory.coefficients.values()),
+        keys=keys,
+        key_bytes=evaluation_key_bytes(parameters, keys),
+        footprint=memory,
+        encrypted=False,
+        bootstraps=refreshed.planned,
+    )
+    return _Trial(choice, refreshed)
+
+
+def _with_errors(request: Request, trial: _Trial, inputs: Array) -> Choice:
+    """Return the choice with its errors.
+
+    Raises:
+        InfeasibleError: outputs do not fit the modulus that is left, noise leaves the ranges of polynomials, or the
+            error is above the precision that the user asked for.
+    """
+    choice, errors = trial.choice, bootstrapped_errors(trial.program, inputs)
+    problem = _problem(request, trial.program, errors)
+    if problem:
+        ways = remedies(request, choice.candidate.variant)
+        raise InfeasibleError(f"with bootstraps, {problem}; what helps: {'; '.join(ways)}")
+    return replace(
+        choice,
+        variant=replace(choice.variant, sensitivity=errors.sensitivity),
+        shares=errors.shares,
+        error=errors.error,
+    )
+
+
+def _problem(request: Request, refreshed: RefreshedProgram, errors: BootstrappedErrors) -> str:
+    """Return the requirement that the errors or the outputs miss; empty if they meet all."""
+    options, error = request.options, errors.error / request.output_range
+    asked = options.precision is not None or options.shared_queries is not None
+    allowed = request.precision if asked else COARSEST
+    if errors.range_noise > ROOM:
+        return f"noise of {errors.range_noise:.2g} leaves the ranges of the polynomials, which have room for {ROOM:.2g}"
+    if error > allowed:
+        return (
+            f"encryption changes the outputs by up to {error:.2g} of their range, and {allowed:.2g} are allowed by "
+            "precision="
+        )
+    needed, room = _output_bits(refreshed)
+    return f"the outputs need {needed:.0f} bits, and {room:.0f} are left" if needed > room else ""
+
+
+def _output_bits(refreshed: RefreshedProgram) -> tuple[float, float]:
+    """Return the bits that the outputs may need, and those of the primes at their level."""
+    program, output = refreshed.program, refreshed.program.output
+    chain = refreshed.bootstrap_set.parameters.modulus_chain[: refreshed.levels[output] + 1]
+    largest = refreshed.sizes[output] * 2.0**HEADROOM_BITS
+    op = program.operations[output - 1]
+    if isinstance(op, Affine):
+        largest = max(largest, float(np.max(np.abs(op.bias))) * 2.0**BIAS_BITS)
+    needed = math.log2(max(refreshed.scales[output] * largest, 1.0))
+    return needed, sum(math.log2(prime) for prime in chain)
