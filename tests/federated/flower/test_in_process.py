@@ -144,13 +144,16 @@ def test_a_node_refuses_fewer_parties_than_its_owner_allows(tmp_path: Path) -> N
     assert any("the round is of 3 parties; this node wants at least 4" in error for error in grid.errors)
 
 
-def test_an_update_that_was_exposed_is_not_sent_again(tmp_path: Path) -> None:
-    grid, roster = grid_of(tmp_path, 3, 2)
+@pytest.mark.parametrize(("fewest", "expected"), [(3, [0, 0]), (4, [0, 4])])
+def test_an_exposed_update_is_sent_again_only_to_the_same_contributors(
+    tmp_path: Path, fewest: int, expected: list[int]
+) -> None:
+    grid, roster = grid_of(tmp_path, 4, 3, **{"hetorch-fewest-parties": fewest})
     grid.app = make_app(lambda node, round_: change_of(node, 1))  # deterministic: the same in each round
     grid.dead = lambda node, step, round_: round_ == 1 and step == "agree" and node > 0
-    result = train(grid, roster, 2)
-    assert contributors(result) == [0, 0]
-    assert sum("was sent in a round that gave this node no sum" in error for error in grid.errors) == 3
+    assert contributors(train(grid, roster, 2, fewest_parties=fewest)) == expected
+    refused = sum("was sent in a round that gave this node no sum" in error for error in grid.errors)
+    assert refused == (4 if fewest == 3 else 0)
 
 
 def test_other_training_after_an_exposed_round_continues(tmp_path: Path) -> None:
