@@ -18,6 +18,7 @@ from hetorch.errors import InputError
 from hetorch.federated import Roster
 from hetorch.federated.flower import EncryptedFedAvg
 from hetorch.federated.flower.joint_model import NodeState
+from hetorch.federated.flower.records import Step, content_of
 from tests.federated.flower.loop_grid import (
     LoopGrid,
     change_of,
@@ -185,6 +186,14 @@ def test_a_message_without_the_strategy_is_refused(tmp_path: Path, kind: str) ->
     content = RecordDict({"arrays": record(model_of(0)), "config": ConfigRecord({"server-round": 1})})
     with pytest.raises(InputError, match="nothing but messages of EncryptedFedAvg"):
         make_app()(Message(content, dst_node_id=1, message_type=kind), grid.contexts[0])
+
+
+def test_metrics_of_training_are_not_to_be_had_as_those_of_evaluation(tmp_path: Path) -> None:
+    grid, roster = grid_of(tmp_path, 3, 2)
+    train(grid, roster, 1)
+    message = Message(content_of(Step.EVALUATE), dst_node_id=1, message_type=MessageType.TRAIN)
+    with pytest.raises(InputError, match="which the strategy does not send"):
+        grid.app(message, grid.contexts[0])
 
 
 def test_an_identity_that_others_can_read_is_refused(tmp_path: Path) -> None:

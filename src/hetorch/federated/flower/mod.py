@@ -7,7 +7,7 @@ import stat
 from collections.abc import Callable
 from dataclasses import replace
 
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Message, MessageType, RecordDict
 
 from hetorch.errors import InputError, RoundVoidError
 from hetorch.federated.flower.joint_model import Arrays, NodeState, update_digest
@@ -67,6 +67,11 @@ class EncryptedUpdates:
                 "runs another strategy, or sent a query"
             )
         step = Step(config["step"])
+        kind = message.metadata.message_type
+        if kind != (MessageType.EVALUATE if step is Step.EVALUATE else MessageType.TRAIN):
+            raise InputError(
+                f"the step {step} came in a message of the kind {kind}, which the strategy does not send"
+            )
         if step is Step.KEYS:
             return Message(self._begin(message.content, config, context), reply_to=message)
         state = NodeState.load(context)
