@@ -114,9 +114,10 @@ class Aggregator:
         """
         self._once.take()
         if len(self.received) < self.needed:
+            count = count_text(len(self.received), "party", "parties")
             raise RoundVoidError(
-                f"the round is void: in the step {self.step.name.lower()} {count_text(len(self.received), 'party')} of "
-                f"{len(self.awaited)} sent something, {self.needed} must; missing: {sorted(self.missing)}",
+                f"the round is void: in the step {self.step.name.lower()} {count} of {len(self.awaited)} sent "
+                f"something, {self.needed} must; missing: {sorted(self.missing)}",
                 exposed=self.STEPS.index(self.step) >= self.STEPS.index(Kind.ROUND_UPDATE),
             )
         place = self.STEPS.index(self.step) + 1

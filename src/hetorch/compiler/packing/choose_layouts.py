@@ -11,6 +11,7 @@ needed it keeps the cheapest. So on a chain of layers it finds the best candidat
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from heapq import nsmallest
 from math import prod
@@ -36,6 +37,9 @@ from hetorch.quantities import count_text
 BEAM = 32
 """Number of partial choices that are kept after each map. Raised, networks with branches may find cheaper layouts, and
 the search takes longer in proportion."""
+RESERVED = 4
+"""Number of partial choices of each kind (_Best) that are kept before others. Raised, fewer of the cheapest kinds are
+kept, and a layout that pays off only in later maps is found more often."""
 MOST_CIPHERTEXTS = 1 << 14
 """Largest number of ciphertexts of one tensor: at 0.5 MB each (ring 2^13, four primes), 8 GB of memory. Raised, larger
 tensors are accepted."""
@@ -124,6 +128,7 @@ class _Search:
             for value in (op.input, index + 1):
                 self.last_use[group[value]] = max(self.last_use.get(group[value], -1), position)
         self._results: dict[tuple[int, int], list[Placement]] = {}
+        self._shared: dict[tuple[int, object], Placement] = {}
 
     def first(self) -> list[State]:
         """Return the partial choices before any map: one for each placement of the input."""
@@ -146,22 +151,26 @@ class _Search:
                 following.append((bound, len(following), (sofar, {**chosen, result_group: result})))
         best = _Best({g for g, last in self.last_use.items() if last > position})
         for bound, order, (sofar, chosen) in sorted(following, key=lambda entry: entry[:2]):
-            if bound > best.worst:
-                break
+            if not best.wants(bound, chosen):
+                continue
             source, result = chosen[source_group], chosen[result_group]
             cost = sofar + self.costs.cost(index, op, shape, level, source, result)
             best.add(cost, order, chosen)
         return best.states()
 
     def _results_of(self, index: int, op: Affine, source: Placement) -> list[Placement]:
-        """Return the candidates for the result of `op`; the same objects each time, since costs go by their ids."""
+        """Return the candidates for the result of `op`.
+
+        Equal candidates are one object, from whatever sources they come: costs go by their ids, and partial choices
+        that agree on them share a place in the beam.
+        """
         key = (index, id(source))
         if key not in self._results:
             slot_count = self.costs.slot_count
             candidates = result_candidates(op.shape, source, self.strides[index], slot_count)
             if self.group[index + 1] in self.row_packable and op.matrix.shape[0] == op.shape[-1]:
                 candidates += row_packed_candidates(op.shape[-1], source, slot_count)
-            self._results[key] = candidates
+            self._results[key] = [self._shared.setdefault((index, p.name), p) for p in candidates]
         return self._results[key]
 
     def _inputs(self) -> list[Placement]:
@@ -200,23 +209,44 @@ def _elementwise_costs(
 class _Best:
     """The cheapest partial choice for each choice of the groups still `needed`, at most BEAM of them.
 
-    `worst`: a partial choice that costs more is not kept.
+    The first RESERVED of each kind are among them. The kind of a partial choice is the periods of the groups needed:
+    the time of later maps depends on the periods more than on the places in them.
     """
 
     def __init__(self, needed: set[int]) -> None:
         self.needed = sorted(needed)
-        self.worst = np.inf
         self._kept: dict[tuple[int, ...], tuple[float, int, dict[int, Placement]]] = {}
+        self._worst = np.inf
+        self._costs: dict[tuple[int, ...], dict[tuple[int, ...], float]] = {}
+
+    def wants(self, bound: float, chosen: dict[int, Placement]) -> bool:
+        """Return False if a partial choice that costs `bound` or more would not be kept."""
+        costs = self._costs.get(self._kind(chosen), {})
+        return (
+            bound <= self._worst or len(costs) < RESERVED or bound <= nsmallest(RESERVED, costs.values())[-1]
+        )
 
     def add(self, cost: float, order: int, chosen: dict[int, Placement]) -> None:
         """Add a partial choice; among those of equal cost, the one with the least `order` comes first."""
         key = tuple(id(chosen[g]) for g in self.needed if g in chosen)
         if key not in self._kept or (cost, order) < self._kept[key][:2]:
             self._kept[key] = (cost, order, chosen)
+            self._costs.setdefault(self._kind(chosen), {})[key] = cost
             if len(self._kept) >= BEAM:
-                self.worst = nsmallest(BEAM, (cost for cost, _, _ in self._kept.values()))[-1]
+                self._worst = nsmallest(BEAM, (cost for cost, _, _ in self._kept.values()))[-1]
 
     def states(self) -> list[State]:
         """Return the partial choices that are kept, cheapest first."""
-        best = sorted(self._kept.values(), key=lambda kept: kept[:2])[:BEAM]
+        ordered = sorted(self._kept.values(), key=lambda kept: kept[:2])
+        seen: Counter[tuple[int, ...]] = Counter()
+        first: list[tuple[float, int, dict[int, Placement]]] = []
+        others: list[tuple[float, int, dict[int, Placement]]] = []
+        for kept in ordered:
+            kind = self._kind(kept[2])
+            seen[kind] += 1
+            (first if seen[kind] <= RESERVED else others).append(kept)
+        best = sorted([*first, *others][:BEAM], key=lambda kept: kept[:2])
         return [(cost, chosen) for cost, _, chosen in best]
+
+    def _kind(self, chosen: dict[int, Placement]) -> tuple[int, ...]:
+        return tuple(chosen[g].period for g in self.needed if g in chosen)
