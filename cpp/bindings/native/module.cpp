@@ -43,9 +43,10 @@ NB_MODULE(_native, m) {
   m.def("pool_statistics", &hetorch::ring::pool_statistics);
   m.def("reset_pool_peak", &hetorch::ring::reset_pool_peak);
   m.def("trim_pool", &hetorch::ring::trim_pool, "Give the free memory that the pool keeps back to the system.");
-  m.def("pool_memory", &pool_memory, "size"_a,
-        "Return memory of the pool, with unspecified contents. It goes back when nothing refers to it, so secrets in it "
-        "are overwritten before.");
+  m.def(
+      "pool_memory", &pool_memory, "size"_a,
+      "Return memory of the pool, with unspecified contents. It goes back when nothing refers to it, so secrets in it "
+      "are overwritten before.");
   m.def("thread_count", &hetorch::ring::thread_count,
         "Return the number of threads that work on an operation in this process.");
   m.def("kernel_paths", &kernel_paths,
