@@ -11,7 +11,7 @@ from hetorch.compiler.activations.approximate_activations import nearest_network
 from hetorch.compiler.activations.approximated import Approximated, Fit
 from hetorch.compiler.activations.most_levels import levels_that_fit, levels_with_bootstraps
 from hetorch.compiler.activations.notes import sentences
-from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
+from hetorch.compiler.bootstraps.refusal import bootstrap_refusal, levels_of_ring_only
 from hetorch.compiler.costs.machine import load_machine
 from hetorch.compiler.frontend.capture import Captured, capture
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
@@ -115,6 +115,7 @@ def _nearest(captured: Captured, options: CompileOptions, tell: Progress) -> App
         lambda share: tell("approximate activations over calibrated ranges", 0.4 + 0.5 * share),
         heads=captured.interface.row_shapes,
         levels=None if bootstrap_refusal(options) else levels_with_bootstraps(fused, options),
+        limited_by=levels_of_ring_only(fused, options),
     )
 
 

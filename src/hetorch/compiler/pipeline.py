@@ -23,7 +23,7 @@ from hetorch.compiler.activations.most_levels import (
     levels_with_bootstraps,
 )
 from hetorch.compiler.activations.notes import sentences
-from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
+from hetorch.compiler.bootstraps.refusal import bootstrap_refusal, levels_of_ring_only
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.lowering.build_program import build_program
@@ -134,15 +134,17 @@ def run_pipeline(
     tell(Stage.APPROXIMATE)
     told = partial(tell, Stage.APPROXIMATE)
 
-    def approximated_by(levels: int | None) -> Approximated:
+    def approximated_by(levels: int | None, limited_by: str = "") -> Approximated:
         network = approximate_activations(
-            fused, inputs, reference, options, told, interface.row_shapes, levels
+            fused, inputs, reference, options, told, interface.row_shapes, levels, limited_by
         )
         verify_tensor_program(network.program, "approximate_activations")
         return network
 
     refreshing = not bootstrap_refusal(options)
-    approximated = approximated_by(levels_with_bootstraps(fused, options) if refreshing else None)
+    approximated = approximated_by(
+        levels_with_bootstraps(fused, options) if refreshing else None, levels_of_ring_only(fused, options)
+    )
     _check_memory(name, fused)
     span = output_range(reference)
 

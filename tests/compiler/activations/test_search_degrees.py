@@ -19,6 +19,7 @@ from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.activations.output_gradients import output_gradients
 from hetorch.compiler.activations.polynomial_growth import reach_of
 from hetorch.compiler.frontend.capture import capture
+from hetorch.compiler.bootstraps.refusal import levels_of_ring_only
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.errors import InfeasibleError
@@ -151,6 +152,10 @@ def test_a_ring_limits_the_levels() -> None:
     levels = [longest_path(program, [fit.depth for fit in network.fits]) for network in networks]
     assert levels[0] <= most_levels(small) < levels_that_fit(small) < levels[1]
     assert f"({levels[0]} of at most {most_levels(small)} levels)" in networks[0].shortfall
+    reason = levels_of_ring_only(program, small)
+    assert "ring_degree=16384" in reason and reason not in networks[0].shortfall
+    told = nearest_network(program, x, reference, small, limited_by=reason)
+    assert f"are missing; {reason};" in told.shortfall
     assert networks[1].error < networks[0].error
 
 

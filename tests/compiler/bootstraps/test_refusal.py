@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
-from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
+from hetorch.compiler.activations.longest_path import longest_path
+from hetorch.compiler.activations.most_levels import levels_that_fit, most_levels
+from hetorch.compiler.bootstraps.refusal import bootstrap_refusal, levels_of_ring_only
 from hetorch.compiler.options import CompileOptions
+from hetorch.ir.tensor_program import Activation, TensorProgram
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,24 @@ def test_nothing_else_rules_them_out() -> None:
     assert bootstrap_refusal(CompileOptions(ring_degree=1 << 16, batch_size=2)) == ""
     # Tests take small rings.
     assert bootstrap_refusal(CompileOptions(security="none", ring_degree=1 << 11)) == ""
+
+
+def chain(activations: int) -> TensorProgram:
+    operations = tuple(Activation(index, "relu", (), (4,), f"relu{index}") for index in range(activations))
+    return TensorProgram((4,), operations, activations, (4,))
+
+
+def test_why_a_network_has_only_the_levels_of_a_ring() -> None:
+    options = CompileOptions()
+    # Degree 15, the largest of four levels, is usual.
+    last_that_fits = most_levels(options) // 4
+    assert levels_of_ring_only(chain(last_that_fits + 1), options) == ""
+    assert 'bootstrap="never"' in levels_of_ring_only(
+        chain(last_that_fits + 1), CompileOptions(bootstrap="never")
+    )
+    text = levels_of_ring_only(chain(last_that_fits), options)
+    degree = int(text.partition("activation_degree=")[2].split()[0])
+    depths = [degree.bit_length()] * last_that_fits
+    assert longest_path(chain(last_that_fits), depths) > levels_that_fit(options)
+    # No polynomial makes a single activation deep.
+    assert "activation_degree" not in levels_of_ring_only(chain(1), options)

@@ -20,12 +20,17 @@ from tests.compiler.networks import inputs, model, request
         ({"security": "192"}, 'security="128"'),
         ({"scale_bits": 40}, "no scale_bits="),
         ({"digit_size": 2}, "no digit_size="),
+        ({"bootstrap": "never"}, 'bootstrap="auto"'),
         ({"batch_size": 4}, "a smaller batch_size="),
     ],
 )
 def test_options_that_were_given_are_named(options: dict[str, Any], named: str) -> None:
     assert named in remedies(request("linear", **options), 0)
     assert named not in remedies(request("linear"), 0)
+
+
+def test_bootstraps_are_named_only_where_nothing_else_rules_them_out() -> None:
+    assert 'bootstrap="auto"' not in remedies(request("linear", bootstrap="never", security="192"), 0)
 
 
 def test_the_engines_own_digits_are_not_the_users_choice() -> None:

@@ -49,6 +49,7 @@ def approximate_activations(
     told: Told = lambda _: None,
     heads: Shapes = (),
     levels: int | None = None,
+    limited_by: str = "",
 ) -> Approximated:
     """Replace every activation by a polynomial.
 
@@ -60,12 +61,13 @@ def approximate_activations(
         told: called with the share of the work that is done.
         heads: the shapes of the model's outputs, if the program returns a row of several.
         levels: the most levels of the network; as many as the largest ring has bits for if left out.
+        limited_by: why there are no more levels, which is told if some are missing.
 
     Raises:
         InfeasibleError: as for nearest_network; or the outputs have little to do with the reference; with `strict`,
             also if they are farther from it than the options ask.
     """
-    nearest = nearest_network(program, inputs, reference, options, told, heads, levels)
+    nearest = nearest_network(program, inputs, reference, options, told, heads, levels, limited_by)
     problem = nearest.refusal or (nearest.shortfall if options.strict else "")
     if problem:
         raise InfeasibleError(problem)
@@ -80,6 +82,7 @@ def nearest_network(
     told: Told = lambda _: None,
     heads: Shapes = (),
     levels: int | None = None,
+    limited_by: str = "",
 ) -> Approximated:
     """Return the best network of polynomials that the search finds, however far it is from the model.
 
@@ -91,6 +94,7 @@ def nearest_network(
         told: called with the share of the work that is done.
         heads: the shapes of the model's outputs, if the program returns a row of several.
         levels: the most levels of the network; as many as the largest ring has bits for if left out.
+        limited_by: why there are no more levels, which is told if some are missing.
 
     Raises:
         InfeasibleError: all networks overflow, a precision is out of reach, or a function is not defined on its range.
@@ -119,7 +123,7 @@ def nearest_network(
         task = replace(task, excess=held_out_excess(task))
     given = choices(task, limit)
     calibrated = search_degrees(task, goal, given, told=lambda share: told(FIRST_SHARE * share))
-    final = _Final(inputs, reference, limit, given)
+    final = _Final(inputs, reference, limit, given, limited_by)
     return _stable(task, goal, final, calibrated, told)
 
 
@@ -131,13 +135,14 @@ def _searched(program: TensorProgram, count: int) -> Indices:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Final:
-    """The last part of the work on an attempt: all calibration inputs with their reference, the most levels, and the
-    choices that the search had."""
+    """The last part of the work on an attempt: all calibration inputs with their reference, the most levels, the
+    choices that the search had, and why there are no more levels."""
 
     inputs: Array
     reference: Array
     limit: int
     given: Choices | None
+    limited_by: str
 
     def network(self, task: Task, goal: Goal, attempt: Attempt) -> Approximated:
         """Return the network of an attempt, fitted on all calibration inputs, with what is to be said about it."""
@@ -153,7 +158,7 @@ class _Final:
         return replace(
             attempt.network,
             refusal=refusal(task, goal, attempt),
-            shortfall=shortfall(task, goal, self.limit, self.given, attempt),
+            shortfall=shortfall(task, goal, self.limit, self.given, attempt, self.limited_by),
         )
 
 

@@ -41,8 +41,13 @@ def refusal(task: Task, goal: Goal, attempt: Attempt) -> str:
     return ""
 
 
-def shortfall(task: Task, goal: Goal, limit: int, given: Choices, attempt: Attempt) -> str:
-    """Return what the network misses, the layers that cost most, and the remedies that were tried, as one sentence."""
+def shortfall(
+    task: Task, goal: Goal, limit: int, given: Choices, attempt: Attempt, limited_by: str = ""
+) -> str:
+    """Return what the network misses, the layers that cost most, and the remedies that were tried, as one sentence.
+
+    `limited_by` is said where levels are missing.
+    """
     missed, accepted = [], []
     if goal.tolerance < attempt.error < math.inf:
         missed.append(
@@ -60,9 +65,11 @@ def shortfall(task: Task, goal: Goal, limit: int, given: Choices, attempt: Attem
         return ""
     assert attempt.network is not None
     levels = longest_path(task.program, [fit.depth for fit in attempt.network.fits])
+    missing = _missing(*levels_needed(task, goal, given, attempt), limit)
     sentences = [
         f"with polynomials of degree {_degrees(attempt)} ({levels} of at most {limit} levels) {' and '.join(missed)}",
-        _missing(*levels_needed(task, goal, given, attempt), limit),
+        missing,
+        limited_by if missing else "",
         _costly(task, goal, given, attempt),
         f"{' and '.join(accepted)} accepts it",
     ]

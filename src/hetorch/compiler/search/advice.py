@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
 from hetorch.compiler.options import LARGEST_RING
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.feasibility import Infeasible, Limit
@@ -98,6 +99,8 @@ def remedies(request: Request, variant: int) -> list[str]:
             )
     if options.security in (Security.CLASSICAL_192, Security.CLASSICAL_256):
         ways.append('security="128"')
+    if options.bootstrap == "never" and not bootstrap_refusal(options.model_copy(update={"bootstrap": "auto"})):
+        ways.append('bootstrap="auto"')
     if options.scale_bits is not None:
         ways.append("no scale_bits=")
     if options.digit_size is not None and backend.digit_size is None:  # else it is not the user's choice
