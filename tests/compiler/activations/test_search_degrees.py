@@ -18,8 +18,8 @@ from hetorch.compiler.activations.most_levels import levels_that_fit, most_level
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.activations.output_gradients import output_gradients
 from hetorch.compiler.activations.polynomial_growth import reach_of
-from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.bootstraps.refusal import levels_of_ring_only
+from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.errors import InfeasibleError

@@ -99,7 +99,9 @@ def remedies(request: Request, variant: int) -> list[str]:
             )
     if options.security in (Security.CLASSICAL_192, Security.CLASSICAL_256):
         ways.append('security="128"')
-    if options.bootstrap == "never" and not bootstrap_refusal(options.model_copy(update={"bootstrap": "auto"})):
+    if options.bootstrap == "never" and not bootstrap_refusal(
+        options.model_copy(update={"bootstrap": "auto"})
+    ):
         ways.append('bootstrap="auto"')
     if options.scale_bits is not None:
         ways.append("no scale_bits=")

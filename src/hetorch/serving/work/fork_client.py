@@ -75,16 +75,17 @@ class ForkServer:
             )
         try:
             entries = [asdict(source) | {"folder": str(source.folder)} for source in sources]
-            ours.sendall(pack({"models": entries}))
-            while (message := receive(ours)) is not None:
-                head, _ = message
-                if head["is"] == READY:
-                    return cls(process, ours)
-                if head["is"] != ENCODED:
-                    raise PlanUseError(str(head["sentence"]))
-                if progress is not None:
-                    progress(head["model"], head["fraction"])
-            raise PlanUseError("the process that loads the models ended; is there memory for their weights?")
+            with contextlib.suppress(ConnectionError):  # it ended with the models unread
+                ours.sendall(pack({"models": entries}))
+                while (message := receive(ours)) is not None:
+                    head, _ = message
+                    if head["is"] == READY:
+                        return cls(process, ours)
+                    if head["is"] != ENCODED:
+                        raise PlanUseError(str(head["sentence"]))
+                    if progress is not None:
+                        progress(head["model"], head["fraction"])
+            raise PlanUseError(ended_early(process.wait()))
         except BaseException:
             _end(process, ours)
             raise
@@ -147,6 +148,14 @@ class ForkServer:
             if self._forked is not None and not self._forked.done():
                 self._forked.set_exception(ConnectionError("the fork server has ended"))
             self.ended.set()
+
+
+def ended_early(code: int) -> str:
+    """Return the sentence on a process that ended with this exit code, negative for a signal, before it had loaded
+    all models."""
+    if code < 0:
+        return f"signal {-code} ended the process that loads the models; is there memory for their weights?"
+    return f"the process that loads the models ended with exit code {code}; its error output has the reason"
 
 
 def _end(process: subprocess.Popen[bytes], control: socket.socket) -> None:
