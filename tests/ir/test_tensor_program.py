@@ -52,6 +52,8 @@ def test_operands_levels_and_meaning(kind: type[TensorOp]) -> None:
     op, depth, expected = CASES[kind]
     assert op.reads == ((0, 1) if kind in (Add, Multiply) else (0,)) and op.depth == depth
     np.testing.assert_allclose(op.evaluate([X, Y]), expected, rtol=0, atol=1e-15)
+    turned = [np.asfortranarray(X), np.asfortranarray(Y)]
+    np.testing.assert_allclose(op.evaluate(turned), expected, rtol=0, atol=1e-15)
     assert op.problem([3] * len(op.reads)) is None
     assert op.problem([4] * len(op.reads)) is not None
     moved = op.renumbered({0: 5, 1: 7})

@@ -88,7 +88,9 @@ class Affine(_OfOneValue):
         rows, columns = self.matrix.shape
         dense = self.matrix.nnz >= rows * columns * DENSE and len(values[self.input]) > 1
         matrix = self.matrix.toarray() if dense else self.matrix
-        return np.asarray((matrix @ values[self.input].T).T + self.bias)
+        result = np.asarray(matrix @ values[self.input].T)
+        result += self.bias[:, None]
+        return result.T
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,12 +179,15 @@ class Chebyshev(_OfOneValue):
         return _element_wise(self.shape, sizes)
 
     def evaluate(self, values: Sequence[Array] | Mapping[int, Array]) -> Array:
-        flat = np.ascontiguousarray(values[self.input]).reshape(-1)
+        x = values[self.input]
+        # Maps leave their results sample by sample; numbers are taken in the order in which they lie in memory.
+        by_columns = x.flags.f_contiguous
+        flat = (x.T if by_columns else x).reshape(-1)
         result = np.empty_like(flat)
         for start in range(0, flat.size, BLOCK):
             block = slice(start, start + BLOCK)
             result[block] = chebyshev.chebval(flat[block], self.coefficients)
-        return result.reshape(values[self.input].shape)
+        return result.reshape(x.shape[::-1]).T if by_columns else result.reshape(x.shape)
 
 
 @dataclass(frozen=True, slots=True)
