@@ -24,7 +24,7 @@ import torch
 
 import hetorch
 from benchmarks.arguments import arguments
-from benchmarks.deep_networks import NETWORKS, DeepNetwork, calibration_images, test_images
+from benchmarks.deep_networks import NETWORKS, DeepNetwork
 from benchmarks.ledger import Ledger
 from benchmarks.networks import HOME
 from benchmarks.peers.environment import ROOT
@@ -32,8 +32,6 @@ from benchmarks.peers.worker import start_ours
 from benchmarks.row import Row
 from hetorch.plan import Plan
 
-CALIBRATION = 64
-"""Images with which the networks are compiled."""
 ENCRYPTED = 20
 """The first test images, which are encrypted."""
 SECONDS = 1800
@@ -48,9 +46,9 @@ def folder(network: DeepNetwork) -> Path:
 def compile_alone(name: str) -> dict[str, Any]:
     """Compile the network in this process, save its plan and samples, and return the figures."""
     network = next(each for each in NETWORKS if each.name == name)
-    module, (samples, labels) = network.load(), test_images()
+    module, calibration, samples, labels = network.load()
     begun, processor = time.perf_counter(), time.process_time()
-    plan = hetorch.compile(module, torch.from_numpy(calibration_images(CALIBRATION)))
+    plan = hetorch.compile(module, torch.from_numpy(calibration))
     facts: dict[str, Any] = {
         "compile_s": time.perf_counter() - begun,
         "compile_processor_s": time.process_time() - processor,
@@ -143,7 +141,7 @@ def main() -> None:
     options = arguments(__doc__ or "", threads=(2, 1))
     ledger = Ledger("Deep networks", options.json, options.markdown)
     for network in NETWORKS:
-        if options.only not in network.title and options.only not in network.name:
+        if options.only not in network.title and options.only != network.name:
             continue
         folder(network).mkdir(parents=True, exist_ok=True)
         ledger.say(f"compile {network.title}")

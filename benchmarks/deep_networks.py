@@ -1,14 +1,23 @@
-"""Deep trained networks for the benchmark of bootstrapped plans: ResNets on CIFAR-10, with checkpoints of others."""
+"""Deep trained networks for the benchmark of bootstrapped plans.
+
+ResNets on CIFAR-10 have the checkpoints of others. A network in VGG's style, with average pools, is trained here once
+on chest X-rays (PneumoniaMNIST), and kept under build/benchmarks.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from benchmarks.networks import HOME
+from benchmarks.ordinary_networks import SEED, fit, x_rays
 from benchmarks.real_data import data_file
 
 Images = NDArray[np.float32]
@@ -16,6 +25,11 @@ Labels = NDArray[np.int64]
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """The mean and standard deviation of each colour with which the checkpoints' inputs are normalised."""
 WIDTHS = (16, 32, 64)
+CALIBRATION = 64
+"""Images with which the networks are compiled."""
+TESTS = 100
+"""Test images that are simulated."""
+VGG_EPOCHS = 3
 
 
 class Block(nn.Module):
@@ -61,41 +75,59 @@ class ResNet(nn.Module):
         return result
 
 
+def vgg() -> nn.Module:
+    """Return six convolutions with batch norm and ReLU, three average pools and two linear layers, untrained."""
+    layers: list[nn.Module] = []
+    before = 1
+    for width in WIDTHS:
+        for _ in range(2):
+            layers += [nn.Conv2d(before, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+            before = width
+        layers.append(nn.AvgPool2d(2))
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(576, 64), nn.ReLU(), nn.Linear(64, 2))
+
+
 @dataclass(frozen=True, slots=True)
 class DeepNetwork:
-    """A network with a checkpoint in `file`, and the number of its images for calibration."""
+    """A trained network: `load` returns it, with images for calibration, test images and their labels."""
 
     name: str
     title: str
-    blocks: int
-    file: str
+    load: Callable[[], tuple[nn.Module, Images, Images, Labels]]
 
-    def load(self) -> nn.Module:
-        """Return the network with the checkpoint's weights."""
-        network = ResNet(self.blocks)
-        # The checkpoint is a pickle of tensors, which weights_only reads without running code.
-        file = data_file(f"resnet_cifar10/{self.file}")
-        data = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251
-        weights = {key.removeprefix("module."): value for key, value in data["state_dict"].items()}
-        network.load_state_dict(weights)
-        return network.eval()
+
+def _resnet(blocks: int, checkpoint: str) -> tuple[nn.Module, Images, Images, Labels]:
+    """Return the ResNet: it is calibrated on JPEG copies of test images, and judged on the first 100, lossless."""
+    network = ResNet(blocks)
+    # The checkpoint is a pickle of tensors, which weights_only reads without running code.
+    file = data_file(f"resnet_cifar10/{checkpoint}")
+    data = torch.load(file, map_location="cpu", weights_only=True)  # noqa: TID251
+    weights = {key.removeprefix("module."): value for key, value in data["state_dict"].items()}
+    network.load_state_dict(weights)
+    copies, _ = _images("resnet_cifar10/cifar10_test_200.npz")
+    tests, labels = _images("resnet_cifar10/cifar10_test_original_100.npz")
+    return network.eval(), copies[:: len(copies) // CALIBRATION][:CALIBRATION], tests, labels
+
+
+def _trained_vgg() -> tuple[nn.Module, Images, Images, Labels]:
+    (images, labels), (tests, test_labels) = x_rays()
+    torch.manual_seed(SEED)
+    network = vgg()
+    kept = HOME / "deep-vgg" / "weights.safetensors"
+    if kept.exists():
+        network.load_state_dict(load_file(kept))
+    else:
+        fit(network, images, labels, VGG_EPOCHS)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        save_file(network.state_dict(), kept)
+    return network.eval(), images[:CALIBRATION], tests[:TESTS], test_labels[:TESTS]
 
 
 NETWORKS = (
-    DeepNetwork("resnet20", "ResNet-20, CIFAR-10", 3, "resnet20-12fca82f.th"),
-    DeepNetwork("resnet32", "ResNet-32, CIFAR-10", 5, "resnet32-d509ac18.th"),
+    DeepNetwork("resnet20", "ResNet-20, CIFAR-10", partial(_resnet, 3, "resnet20-12fca82f.th")),
+    DeepNetwork("resnet32", "ResNet-32, CIFAR-10", partial(_resnet, 5, "resnet32-d509ac18.th")),
+    DeepNetwork("vgg", "VGG of six convolutions, X-rays", _trained_vgg),
 )
-
-
-def calibration_images(count: int) -> Images:
-    """Return `count` of the 200 images from JPEG copies, as many of each class; no network is judged on them."""
-    images, _ = _images("resnet_cifar10/cifar10_test_200.npz")
-    return images[:: len(images) // count][:count]
-
-
-def test_images() -> tuple[Images, Labels]:
-    """Return the first 100 test images, lossless, and their labels."""
-    return _images("resnet_cifar10/cifar10_test_original_100.npz")
 
 
 def _images(name: str) -> tuple[Images, Labels]:

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/api.h"
+
 namespace hetorch::codec {
 
 inline constexpr int kBlockBits = 45;
@@ -17,7 +19,7 @@ inline constexpr std::size_t kGroupBytes = kGroup * kBlockBits / 8;
 // them.
 void pack_block(std::uint8_t* out, const std::uint64_t* numbers, std::size_t count);
 
-// Unpack as many numbers. Returns true if all are below q.
-bool unpack_block(std::uint64_t* out, const std::uint8_t* bytes, std::size_t count);
+// Unpack as many numbers, at least kGroup. Returns true if all are below q.
+bool unpack_block(std::uint64_t* out, const std::uint8_t* bytes, std::size_t count, const kernels::Kernels& path);
 
 }  // namespace hetorch::codec

@@ -29,24 +29,25 @@ constexpr const char* kOutside = "a residue is not below the prime of the round"
 
 }  // namespace
 
-void unpack_blocks(u64* out, Bytes packed) {
+void unpack_blocks(u64* out, Bytes packed, const Ring& ring) {
   if (packed.size() % kBlockBytes != 0) {
     throw codec::FormatError("a polynomial has " + std::to_string(kBlockBytes) + " bytes, " +
                              std::to_string(packed.size()) + " are no multiple of that");
   }
   std::atomic<bool> inside = true;
   for_spans(packed.size() / kBlockBytes, [&](std::size_t block, u64*) {
-    if (!codec::unpack_block(out + block * kDegree, packed.data() + block * kBlockBytes, kDegree)) inside = false;
+    if (!codec::unpack_block(out + block * kDegree, packed.data() + block * kBlockBytes, kDegree, ring.path()))
+      inside = false;
   });
   if (!inside) throw codec::FormatError(kOutside);
 }
 
-void add_blocks(std::span<u64> total, Bytes packed) {
+void add_blocks(std::span<u64> total, Bytes packed, const Ring& ring) {
   if (total.size() / kDegree * kBlockBytes != packed.size()) {
     throw codec::FormatError("only as many blocks can be added");
   }
   const auto add = [&](std::size_t block, u64* residues, u64 sign) {
-    const bool inside = codec::unpack_block(residues, packed.data() + block * kBlockBytes, kDegree);
+    const bool inside = codec::unpack_block(residues, packed.data() + block * kBlockBytes, kDegree, ring.path());
     u64* const sum = total.data() + block * kDegree;
     for (std::size_t j = 0; j < kDegree; ++j) sum[j] += sign * residues[j];
     return inside;

@@ -11,10 +11,10 @@ const Ring& selected_ring() {
   return ring;
 }
 
-void uniform_block(u64* out, const std::uint8_t* random) {
-  if (codec::unpack_block(out, random, kDegree)) return;
+void uniform_block(u64* out, const std::uint8_t* random, const Ring& ring) {
+  if (codec::unpack_block(out, random, kDegree, ring.path())) return;
   u64 spares[codec::kGroup];
-  codec::unpack_block(spares, random + kBlockBytes, codec::kGroup);
+  codec::unpack_block(spares, random + kBlockBytes, codec::kGroup, ring.path());
   std::size_t next = 0;
   for (std::size_t i = 0; i < kDegree; ++i) {
     while (out[i] >= kPrime) {

@@ -43,6 +43,6 @@ const Ring& selected_ring();
 // Make a uniform block of kUniformBytes random bytes: each number that is not below q is replaced by the next spare
 // that is. Only numbers that are thrown away decide a branch. A number is too large with a probability of 2^-30; throws
 // std::invalid_argument if the spares do not suffice.
-void uniform_block(u64* out, const std::uint8_t* random);
+void uniform_block(u64* out, const std::uint8_t* random, const Ring& ring);
 
 }  // namespace hetorch::federated

@@ -40,9 +40,27 @@ void gaussian_block(u64* out, const std::uint8_t* random, const Ring& ring) {
 
 // out = a s, the mask of block `block` of a run.
 void mask_block(u64* out, const Run& run, std::size_t block, const Secret& secret, const Ring& ring) {
-  uniform_block(out, run.uniform.data() + block * kUniformBytes);
+  uniform_block(out, run.uniform.data() + block * kUniformBytes, ring);
   ring.path().multiply(out, out, secret.transform(), kDegree, ring.modulus());
   ring.path().ntt_inverse(out, ring.table());
+}
+
+// Round the centred representatives of residues to the nearest multiples of 2^shift, and divide by it. Returns a word
+// with the highest bit set if a remainder is above the bound in size. The sums are made positive by a multiple of
+// 2^shift, because SSE2 has no signed shift of 64-bit words.
+u64 round_block(std::int64_t* out, const u64* residues, int shift, u64 bound) {
+  constexpr u64 raise = u64{1} << (kPrimeBits + 1);
+  const u64 half = u64{1} << (shift - 1);
+  u64 outside = 0;
+  for (std::size_t j = 0; j < kDegree; ++j) {
+    const u64 upper = 0 - (((kPrime - 1) / 2 - residues[j]) >> 63);  // all ones for a negative representative
+    const u64 raised = residues[j] - (kPrime & upper) + raise;
+    const u64 rounded = (raised + half) >> shift;
+    const u64 error = raised - (rounded << shift);
+    outside |= (bound - error) | (bound + error);
+    out[j] = static_cast<std::int64_t>(rounded - (raise >> shift));
+  }
+  return outside;
 }
 
 void check_run(const Run& run, std::size_t integers, std::size_t packed_bytes) {
@@ -114,31 +132,18 @@ bool decrypt_blocks(std::span<std::int64_t> out, Bytes packed, const Run& run, c
                     const Ring& ring) {
   check_run(run, out.size(), packed.size());
   std::atomic<bool> inside = true;
-  std::atomic<u64> excess = 0;
+  std::atomic<u64> outside = 0;
   ring::parallel_for(run.count, [&](std::size_t block) {
     SecretBuffer scratch(2 * kDegree);
     u64* const mask = scratch.data();
     u64* const sum = scratch.data() + kDegree;
     mask_block(mask, run, block, secret, ring);
-    if (!codec::unpack_block(sum, packed.data() + block * kBlockBytes, kDegree)) inside = false;
+    if (!codec::unpack_block(sum, packed.data() + block * kBlockBytes, kDegree, ring.path())) inside = false;
     ring.path().subtract(sum, sum, mask, kDegree, ring.modulus());
-    std::int64_t* const to = out.data() + block * kDegree;
-    const std::int64_t half = std::int64_t{1} << (run.shift - 1);
-    const auto prime = static_cast<std::int64_t>(kPrime);
-    const auto bound = static_cast<std::int64_t>(error_bound);
-    std::int64_t outside = 0;
-    for (std::size_t j = 0; j < kDegree; ++j) {
-      const auto residue = static_cast<std::int64_t>(sum[j]);
-      const std::int64_t centred = residue - (prime & (((prime - 1) / 2 - residue) >> 63));
-      const std::int64_t rounded = (centred + half) >> run.shift;
-      const std::int64_t error = centred - (rounded << run.shift);
-      outside |= (bound - error) | (bound + error);  // negative if the error is above the bound in size
-      to[j] = rounded;
-    }
-    if (outside < 0) excess = 1;
+    outside |= round_block(out.data() + block * kDegree, sum, run.shift, error_bound);
   });
   if (!inside) throw codec::FormatError("a residue is not below the prime of the round");
-  return excess == 0;
+  return outside >> 63 == 0;
 }
 
 }  // namespace hetorch::federated

@@ -50,7 +50,7 @@ class Tag {
   // The number of random bytes from which the factors for `blocks` blocks are made.
   static std::size_t random_bytes(std::size_t blocks);
 
-  Tag(Bytes random, std::size_t blocks);
+  Tag(Bytes random, std::size_t blocks, const Ring& ring);
 
   // Add `count` blocks, the first of which has the index `first`. Throws std::invalid_argument if there are no factors
   // for them. No two threads may add at once.

@@ -20,13 +20,13 @@ std::size_t row_blocks(std::size_t blocks) { return (blocks + kDegree - 1) / kDe
 
 std::size_t Tag::random_bytes(std::size_t blocks) { return 2 * (1 + row_blocks(blocks)) * kUniformBytes; }
 
-Tag::Tag(Bytes random, std::size_t blocks)
+Tag::Tag(Bytes random, std::size_t blocks, const Ring& ring)
     : blocks_(blocks), places_(2 * kDegree), rows_(2 * row_blocks(blocks) * kDegree), sums_(2 * kDegree) {
   if (random.size() != random_bytes(blocks)) throw std::invalid_argument("wrong number of random bytes for a tag");
   const std::uint8_t* next = random.data();
-  for (std::size_t i = 0; i < 2; ++i, next += kUniformBytes) uniform_block(places_.data() + i * kDegree, next);
+  for (std::size_t i = 0; i < 2; ++i, next += kUniformBytes) uniform_block(places_.data() + i * kDegree, next, ring);
   for (std::size_t i = 0; i < 2 * row_blocks(blocks); ++i, next += kUniformBytes) {
-    uniform_block(rows_.data() + i * kDegree, next);
+    uniform_block(rows_.data() + i * kDegree, next, ring);
   }
   std::memset(sums_.data(), 0, 8 * sums_.size());
 }
@@ -59,7 +59,7 @@ void Tag::add_packed(Bytes packed, std::size_t first, const Ring& ring) {
   const std::size_t count = packed.size() / kBlockBytes;
   check(first, count);
   ring::Buffer residues(count * kDegree);
-  unpack_blocks(residues.data(), packed);
+  unpack_blocks(residues.data(), packed, ring);
   add(residues.data(), first, count, ring);
 }
 

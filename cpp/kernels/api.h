@@ -197,6 +197,10 @@ struct Kernels {
   // that a small negative number keeps its precision.
   void (*values_of_digits)(double* out, const u64* const* digits, const u64* primes, double divisor, std::size_t count,
                            std::size_t n);
+
+  // Unpack words of `bits` bits, at most 50 (packed.h); kPackedPadding bytes after them are readable. `out` may be
+  // aligned in any way.
+  void (*unpack)(u64* out, const std::uint8_t* bytes, int bits, std::size_t n);
 };
 
 // The definition of every kernel, for any prime below 2^60.

@@ -50,6 +50,7 @@ const Kernels* avx2() {
       .round_scaled = round_scaled,
       .residues_of_reals = residues_of_reals,
       .values_of_digits = values_of_digits<true>,
+      .unpack = unpack,
   };
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &table : nullptr;

@@ -92,18 +92,31 @@ struct PackedLanes {
       shifts[v] = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(below[v]));
     }
   }
-  // Words 4 v to 4 v + 3 as doubles.
-  Vector unpack(const std::uint8_t* block, std::size_t v) const {
+  // Words 4 v to 4 v + 3.
+  __m256i words(const std::uint8_t* block, std::size_t v) const {
     const __m128i low = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block + loads[2 * v]));
     const __m128i high = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block + loads[2 * v + 1]));
     const __m256i moved = _mm256_shuffle_epi8(_mm256_set_m128i(high, low), bytes[v]);
-    return to_double(_mm256_castsi256_pd(_mm256_and_si256(_mm256_srlv_epi64(moved, shifts[v]), mask)));
+    return _mm256_and_si256(_mm256_srlv_epi64(moved, shifts[v]), mask);
+  }
+  // The same as doubles.
+  Vector unpack(const std::uint8_t* block, std::size_t v) const {
+    return to_double(_mm256_castsi256_pd(words(block, v)));
   }
   __m256i mask;
   __m256i bytes[2];
   __m256i shifts[2];
   std::size_t loads[4];
 };
+
+void unpack(u64* out, const std::uint8_t* bytes, int bits, std::size_t n) {
+  const PackedLanes lanes(bits);
+  for (std::size_t j = 0; j < n; j += kPackedBlock, bytes += bits) {
+    for (std::size_t v = 0; v < 2; ++v) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + j + v * kLanes), lanes.words(bytes, v));
+    }
+  }
+}
 
 // The addend, below 2^50, takes the place of the first carry. finish() has room for it: 2^52 + 2^50 + 2^49 + 2^50 is
 // below 2^53.

@@ -48,6 +48,7 @@ constexpr Kernels ifma_kernels(const char* name) {
       .round_scaled = round_scaled,
       .residues_of_reals = residues_of_reals,
       .values_of_digits = values_of_digits<true>,
+      .unpack = unpack,
   };
 }
 

@@ -137,6 +137,11 @@ struct PackedLanes {
   Vec mask;
 };
 
+void unpack(u64* out, const std::uint8_t* bytes, int bits, std::size_t n) {
+  const PackedLanes lanes(bits);
+  for (std::size_t j = 0; j < n; j += kLanes, bytes += bits) store(out + j, lanes.unpack(bytes));
+}
+
 template <bool kPermuted>
 void key_product_of(u64* out0, u64* out1, const KeyProduct& product, std::size_t n, const ModulusConstants& m) {
   const Prime p(m);

@@ -54,4 +54,9 @@ inline void unpack_block(u64* words, const std::uint8_t* in, int bits) {
   }
 }
 
+// Unpack n words, a multiple of 8.
+inline void unpack_words(u64* words, const std::uint8_t* in, int bits, std::size_t n) {
+  for (std::size_t j = 0; j < n; j += kPackedBlock, in += bits) unpack_block(words + j, in, bits);
+}
+
 }  // namespace hetorch::kernels

@@ -270,6 +270,7 @@ const Kernels& portable() {
       round_scaled,
       residues_of_reals,
       values_of_digits<false>,
+      unpack_words,
   };
   return table;
 }

@@ -45,6 +45,7 @@ constexpr Kernels wide_kernels(const char* name) {
       .round_scaled = round_scaled,
       .residues_of_reals = residues_of_reals,
       .values_of_digits = values_of_digits<false>,
+      .unpack = unpack_words,
   };
 }
 

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "check.h"
+#include "kernels/packed.h"
 #include "residues.h"
 
 namespace {
@@ -228,6 +229,23 @@ void check_invert_cumulative(const Kernels& path, std::size_t count, Stream& str
   CHECK(same && words == out, describe("invert_cumulative", path.name, count, words.size()).c_str());
 }
 
+// unpack of words that are given bit by bit.
+void check_unpack(const Kernels& path, int bits, std::size_t n, Stream& stream) {
+  std::vector<std::uint8_t> bytes(n * static_cast<std::size_t>(bits) / 8 + hetorch::kernels::kPackedPadding, 0xff);
+  Array expected(n);
+  for (std::size_t j = 0; j < n; ++j) {
+    expected[j] = stream.below(u64{1} << bits);
+    for (int bit = 0; bit < bits; ++bit) {
+      const std::size_t at = j * static_cast<std::size_t>(bits) + static_cast<std::size_t>(bit);
+      const auto mask = static_cast<std::uint8_t>(1 << at % 8);
+      bytes[at / 8] = static_cast<std::uint8_t>(expected[j] >> bit & 1 ? bytes[at / 8] | mask : bytes[at / 8] & ~mask);
+    }
+  }
+  Array out(n);
+  path.unpack(out.data(), bytes.data(), bits, n);
+  CHECK(out == expected, describe("unpack", path.name, static_cast<u64>(bits), n).c_str());
+}
+
 void check_path(const Kernels& path) {
   std::vector<u64> primes = {5, 257, prime_from(u64{1} << 17, 65536)};
   for (int bits = 20; bits <= path.modulus_bits; bits += 2) {
@@ -257,6 +275,7 @@ void check_path(const Kernels& path) {
   }
   for (std::size_t count : {1, 2, 29, 64}) check_invert_cumulative(path, count, stream);
   for (std::size_t n : {16, 4096}) check_permute(path, n, stream);
+  for (int bits = 1; bits <= 50; ++bits) check_unpack(path, bits, 136, stream);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -156,7 +157,7 @@ def test_blocks_are_those_of_the_oracle_on_every_path(path: str, threads: str) -
     """Each path in a process of its own, which compares bits."""
     environment = {**os.environ, "HETORCH_ISA": path, "HETORCH_NUM_THREADS": threads}
     command = [sys.executable, "-m", "tests.federated.compare_blocks"]
-    subprocess.run(command, check=True, timeout=120, env=environment)
+    subprocess.run(command, check=True, timeout=120, env=environment, cwd=Path(__file__).parents[2])
 
 
 def test_samples_have_their_deviation() -> None:
@@ -217,6 +218,12 @@ def test_noise_has_its_deviation_and_fits() -> None:
         ({"b": [0.0]}, 5, "differ in these arrays: a, b"),
         ({"a": [0.0, 1.0]}, 5, r"shape \(2,\)"),
         ({"a": [math.nan]}, 5, "not finite"),
+        ({"a": [0.0]}, 2.5, "whole number"),
+        ({"a": [0.0]}, "5", "whole number"),
+        ({"a": ["0"]}, 5, "real numbers"),
+        ({"a": [1j]}, 5, "real numbers"),
+        ({"a": [None]}, 5, "real numbers"),
+        ({"a": [[1.0], [1.0, 2.0]]}, 5, "is none"),
     ],
 )
 def test_updates_that_do_not_fit_are_refused(
@@ -235,7 +242,11 @@ def test_updates_that_do_not_fit_are_refused(
         ({"fewest_contributors": 5}, "fewest_contributors"),
         ({"bound": 0.0}, "bound"),
         ({"bound": math.inf}, "bound"),
+        ({"bound": 1e-320}, "bound"),  # its step would be zero
+        ({"bound": 1e101}, "bound"),
         ({"noise": -1.0}, "noise"),
+        ({"noise": math.nan}, "noise"),
+        ({"most_norm": 0.0}, "most_norm"),
         ({"most_samples": 0}, "most_samples"),
     ],
 )

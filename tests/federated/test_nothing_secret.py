@@ -22,8 +22,8 @@ WINDOW = 16
 """Bytes of a secret that are searched for; 128 random bits do not occur by chance."""
 
 
-def recorded_round(monkeypatch: pytest.MonkeyPatch) -> tuple[Round, list[bytes], list[Any]]:
-    """A finished round, what was secret in it, and the states of its aggregator."""
+def record_secrets(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """A list that gets every secret of the parties of this process, and their updates in fixed point."""
     secrets: list[bytes] = []
     keep = secret.Secret.__init__
 
@@ -46,6 +46,12 @@ def recorded_round(monkeypatch: pytest.MonkeyPatch) -> tuple[Round, list[bytes],
             yield chunk
 
     monkeypatch.setattr(encrypting, "encode", encoded)
+    return secrets
+
+
+def recorded_round(monkeypatch: pytest.MonkeyPatch) -> tuple[Round, list[bytes], list[Any]]:
+    """A finished round, what was secret in it, and the states of its aggregator."""
+    secrets = record_secrets(monkeypatch)
     seen: list[Any] = []
     close = Aggregator.close
 

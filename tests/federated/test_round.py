@@ -13,6 +13,8 @@ from hetorch.federated import Identity
 from hetorch.wire.frame import Kind
 from tests.federated.rounds import Round, Update, mean_error_bound, roster_of, weighted_mean
 
+IDENTITIES = [Identity.generate() for _ in range(3)]
+
 
 def updates_of(count: int, seed: int = 0) -> list[Update]:
     rng = np.random.default_rng(seed)
@@ -97,3 +99,12 @@ def test_state_dicts_of_torch_are_updates() -> None:
         values = [update[name].double().numpy() for update in updates]
         expected = np.average(values, axis=0, weights=around.samples)
         assert np.abs(results[0].arrays[name] - expected).max() <= bound
+
+
+def test_an_update_of_bfloat16_is_one_of_its_values() -> None:
+    tensor = torch.tensor([0.5, -0.1, 0.3], dtype=torch.bfloat16)
+    updates: list[Any] = [{"w": tensor}] * 3
+    around = Round(roster_of(IDENTITIES, updates[0], 2), IDENTITIES, updates, [10] * 3)
+    results = around.run()
+    error = np.abs(results[0].arrays["w"] - tensor.double().numpy()).max()
+    assert error <= mean_error_bound(around.roster, around.samples)

@@ -22,6 +22,7 @@ from hetorch.ir.he_operations import (
     LinearTransform,
     Multiply,
     Operation,
+    PairedTransform,
     Polynomial,
     Rescale,
     RotateAdd,
@@ -93,6 +94,11 @@ def two_parts() -> Layout:
 EXAMPLES: dict[type[Operation], Example] = {
     LinearTransform: Example(
         lambda read, made: LinearTransform((made,), read, "map", 0),
+        ((3, SCALE), (3, SCALE)),
+        (2, 2.0**39),
+    ),
+    PairedTransform: Example(
+        lambda read, made: PairedTransform((made,), read, "map", 0, 0, 256),
         ((3, SCALE), (3, SCALE)),
         (2, 2.0**39),
     ),
@@ -183,7 +189,7 @@ def test_the_verifier_accepts_it_and_refuses_other_levels_and_scales(kind: type[
     verify_he_program(program, EXAMPLES[kind].parameters.modulus_chain, WEIGHTS)
     last = program.values[-1]
     # The scale of these is free; of the others it follows from the operands.
-    planned = kind in (LinearTransform, Polynomial, Bootstrap)
+    planned = kind in (LinearTransform, PairedTransform, Polynomial, Bootstrap)
     for wrong in (replace(last, level=last.level + 1), replace(last, scale=2 * last.scale)):
         changed = replace(program, values=(*program.values[:-1], wrong))
         if (planned and wrong.level == last.level) or (kind is DropLevel and wrong.level != last.level):

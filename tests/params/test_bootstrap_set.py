@@ -125,6 +125,18 @@ def test_families_whose_special_primes_are_too_small_are_refused() -> None:
         dataclasses.replace(boot, parameters=swapped)
 
 
+@pytest.mark.filterwarnings("ignore::hetorch.errors.InsecureParametersWarning")
+@pytest.mark.parametrize("slots", [1 << 9, 1 << 10])
+def test_small_rings_protect_nothing(slots: int) -> None:
+    boot = standard_bootstrap_set(slots, 4, ring_degree=1 << 11, security=Security.NONE, babies=(4, 2))
+    assert boot.user_levels == 4 and boot.babies == (4, 2) and boot.parameters.ring_degree == 1 << 11
+    # The first factor of CoeffsToSlots has a key for each diagonal, so it is no longer than the others.
+    assert sum(boot.to_slots) == sum(boot.to_coefficients) == slots.bit_length() - 1
+    assert boot.to_slots[0] <= max(boot.to_slots[1:])
+    with pytest.raises(SecurityError):
+        standard_bootstrap_set(slots, 4, ring_degree=1 << 11)
+
+
 @pytest.mark.parametrize("slots", [1 << 13, 1 << 16])
 def test_standard_sets_have_two_sizes(slots: int) -> None:
     with pytest.raises(ParameterError, match="slots"):

@@ -75,8 +75,7 @@ ZOO: dict[str, Entry] = {
     "lola": Entry(zoo.lola, (1, 28, 28)),
     "cryptonets": Entry(zoo.cryptonets, (1, 28, 28)),
     "alexnet": Entry(
-        zoo.alexnet, (3, 32, 32), encrypted=False, calibrated=0.016, unseen=0.024,
-        options={"activation_tolerance": 0.016, "key_limit": "50GB", "memory_limit": "96GB"},
+        zoo.alexnet, (3, 32, 32), calibrated=0.016, unseen=0.024, options={"activation_tolerance": 0.016}
     ),
     "vgg": Entry(zoo.vgg, (3, 32, 32), options=FINE),
     "depthwise": Entry(zoo.depthwise, (3, 13, 13), options=FINE),
@@ -106,9 +105,7 @@ ZOO: dict[str, Entry] = {
     "video": Entry(zoo.video, (1, 4, 6, 6), options=FINE),
     "gru": Entry(zoo.GruUnrolled, (3, 3), options=FINE),
     "layer_norm": Entry(zoo.LayerNormed, (8,), options=FINE),
-    "transformer": Entry(
-        zoo.TransformerBlock, (3, 16), encrypted=False, options={"activation_tolerance": 0.005}
-    ),
+    "transformer": Entry(zoo.TransformerBlock, (3, 16), options={"activation_tolerance": 0.005}),
     "super_resolution": Entry(zoo.SuperResolution, (1, 8, 8), options=FINE),
     "factorisation": Entry(zoo.Bilinear, (10,)),
 }  # fmt: skip

@@ -29,13 +29,14 @@ nb::bytes pack_blocks(const IntArray& residues) {
 BlockArray unpack_blocks(const ReadMemory& packed) {
   BlockArray residues = new_blocks(packed.size() / blocks::kBlockBytes, blocks::kDegree);
   nb::gil_scoped_release release;
-  blocks::unpack_blocks(reinterpret_cast<blocks::u64*>(residues.data()), view(packed));
+  blocks::unpack_blocks(reinterpret_cast<blocks::u64*>(residues.data()), view(packed), blocks::selected_ring());
   return residues;
 }
 
 void add_blocks(const Sums& total, const ReadMemory& packed) {
   nb::gil_scoped_release release;
-  blocks::add_blocks({reinterpret_cast<blocks::u64*>(total.data()), total.size()}, view(packed));
+  blocks::add_blocks({reinterpret_cast<blocks::u64*>(total.data()), total.size()}, view(packed),
+                     blocks::selected_ring());
 }
 
 void pack_sums(const WrittenMemory& out, const Sums& total) {

@@ -16,6 +16,12 @@ std::vector<std::string> kernel_paths() {
   return names;
 }
 
+nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>> pool_memory(std::size_t size) {
+  auto* buffer = new ring::Buffer((size + 7) / 8);
+  nb::capsule owner(buffer, [](void* p) noexcept { delete static_cast<ring::Buffer*>(p); });
+  return {buffer->data(), {size}, owner};
+}
+
 }  // namespace
 }  // namespace hetorch::bindings
 
@@ -37,6 +43,10 @@ NB_MODULE(_native, m) {
   m.def("pool_statistics", &hetorch::ring::pool_statistics);
   m.def("reset_pool_peak", &hetorch::ring::reset_pool_peak);
   m.def("trim_pool", &hetorch::ring::trim_pool, "Give the free memory that the pool keeps back to the system.");
+  m.def(
+      "pool_memory", &pool_memory, "size"_a,
+      "Return memory of the pool, with unspecified contents. It goes back when nothing refers to it, so secrets in it "
+      "are overwritten before.");
   m.def("thread_count", &hetorch::ring::thread_count,
         "Return the number of threads that work on an operation in this process.");
   m.def("kernel_paths", &kernel_paths,

@@ -24,7 +24,8 @@ BlockArray uniform_blocks(const ReadMemory& random) {
   if (random.size() % blocks::kUniformBytes != 0) throw std::invalid_argument("wrong number of random bytes");
   BlockArray residues = new_blocks(random.size() / blocks::kUniformBytes, blocks::kDegree);
   for (std::size_t i = 0; i < residues.shape(0); ++i) {
-    blocks::uniform_block(words(residues.data()) + i * blocks::kDegree, random.data() + i * blocks::kUniformBytes);
+    blocks::uniform_block(words(residues.data()) + i * blocks::kDegree, random.data() + i * blocks::kUniformBytes,
+                          blocks::selected_ring());
   }
   return residues;
 }
@@ -73,7 +74,7 @@ void bind_rounds(nb::module_& m) {
       .def(
           "__init__",
           [](blocks::Tag* self, const ReadMemory& random, std::size_t blocks) {
-            new (self) blocks::Tag(view(random), blocks);
+            new (self) blocks::Tag(view(random), blocks, blocks::selected_ring());
           },
           "random"_a, "blocks"_a)
       .def_static("random_bytes", &blocks::Tag::random_bytes, "blocks"_a)

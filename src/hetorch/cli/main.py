@@ -21,6 +21,7 @@ from hetorch.cli.diff import diff
 from hetorch.cli.doctor import doctor
 from hetorch.cli.encrypt_weights import encrypt_weights
 from hetorch.cli.evaluate import evaluate_plan
+from hetorch.cli.federate import federate
 from hetorch.cli.help_text import paragraphs
 from hetorch.cli.inspect import inspect
 from hetorch.cli.keygen import keygen
@@ -84,6 +85,7 @@ VERBS: Mapping[str, Callable[..., None]] = MappingProxyType(
 for _name, _verb in VERBS.items():
     app.command(_name, help=paragraphs(_verb.__doc__))(with_finite_numbers(_verb))
 app.add_typer(cache)
+app.add_typer(federate)
 app.add_typer(keys)
 app.add_typer(token)
 app.add_typer(models)

@@ -56,6 +56,7 @@ class BlockingExchange:
             raise InputError(
                 "transport= must be an httpx.BaseTransport; hetorch.AsyncClient takes the other kind"
             )
+        self._watches: set[Watch] = set()
         self._http = httpx.Client(
             base_url=options.base_url,
             auth=options.auth,
@@ -69,6 +70,7 @@ class BlockingExchange:
         start = time.perf_counter()
         content = attempt.content.pieces() if isinstance(attempt.content, Body) else attempt.content
         watch = Watch()
+        self._watches.add(watch)
         try:
             with (
                 watch.over_request(attempt.size, attempt.seconds, attempt.left),
@@ -91,8 +93,13 @@ class BlockingExchange:
             if watch.expired:
                 raise httpx.ReadTimeout("the server is too slow") from error
             raise
+        finally:
+            self._watches.discard(watch)
 
     async def close(self) -> None:
+        """Close the connections, also those on which another thread waits: closing alone would not wake it."""
+        for watch in list(self._watches):
+            watch.cut()
         self._http.close()
 
 

@@ -59,7 +59,7 @@ class Watch:
         self._stop()
         if self._end is not None:
             seconds = min(seconds, max(self._end - time.monotonic(), 0.0))
-        self._timer = threading.Timer(seconds, self._cut)
+        self._timer = threading.Timer(seconds, self._expire)
         self._timer.daemon = True
         self._timer.start()
 
@@ -68,8 +68,12 @@ class Watch:
             self._timer.cancel()
             self._timer = None
 
-    def _cut(self) -> None:
+    def _expire(self) -> None:
         self.expired = True
+        self.cut()
+
+    def cut(self) -> None:
+        """Cut the connection of the request."""
         if self._socket is not None:
             with contextlib.suppress(OSError):
                 # The shutdown of plain sockets: that of TLS would remove the encryption under the thread that reads.

@@ -34,7 +34,7 @@ from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
 from hetorch.compiler.search.bootstrapped_choice import bootstrap_sentence, bootstrapped_choice
 from hetorch.compiler.search.evaluation import Choice
-from hetorch.compiler.search.request import Request
+from hetorch.compiler.search.request import COARSEST, Request
 from hetorch.compiler.search.search import search
 from hetorch.compiler.search.variants import program_variants
 from hetorch.engine.sharing import MOST_NOISE, noise_gain
@@ -50,8 +50,8 @@ from hetorch.progress import Progress
 
 Array = NDArray[np.float64]
 
-FINEST, COARSEST = 2.0**-11, 2.0**-6
-"""Limits of the precision that is chosen if the user asks for none, relative to the range of the outputs. Raised,
+FINEST = 2.0**-11
+"""The finest precision that is chosen if the user asks for none, relative to the range of the outputs. Raised,
 parameters may be smaller and outputs noisier."""
 NOISE_SHARE = 1.0 / 3
 """The chosen precision, within those limits, relative to the error of the approximations. Raised, parameters are

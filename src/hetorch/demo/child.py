@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hetorch.errors import HetorchError
@@ -18,12 +18,17 @@ LOG_TAIL = 2000
 
 
 @contextmanager
-def python_child(module: str, arguments: Sequence[str], log: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run `python -m module arguments`, with stdout piped and stderr to the file `log`, until the block ends."""
+def python_child(
+    module: str, arguments: Sequence[str], log: Path, *, commands: bool = False
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `python -m module arguments`, with stdout piped and stderr to the file `log`, until the block ends.
+
+    `commands`: pipe its stdin too, which closes when this process ends in any way.
+    """
     with log.open("w") as errors:
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if commands else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -43,8 +48,10 @@ def stop(process: subprocess.Popen[str]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):  # what was not written yet, and nobody will read
+                pipe.close()
 
 
 def wait_for_file(path: Path, process: subprocess.Popen[str], log: Path, timeout: float) -> str:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import signal
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import httpx
@@ -20,6 +16,7 @@ from numpy.typing import NDArray
 from hetorch import simulate
 from hetorch.demo.child import python_child, stop, tail, wait_for_file
 from hetorch.demo.digits import Digits, read_digits, split
+from hetorch.demo.ending import ending_on_signal
 from hetorch.demo.result import STEPS, Costs, DemoResult, SecurityRow, compare, relative_error
 from hetorch.errors import HetorchError, InputError
 from hetorch.params import ParameterSet
@@ -63,7 +60,7 @@ def run_demo(samples: int, seed: int, progress: Progress) -> Demonstration:
     test = test_set.first(samples)
     clock = _Clock()
     plan, cleartext = _train_and_compile(train_set, test, seed, progress, clock)
-    with _ending_on_signal(), tempfile.TemporaryDirectory(prefix="hetorch-demo-") as folder:
+    with ending_on_signal(), tempfile.TemporaryDirectory(prefix="hetorch-demo-") as folder:
         answers, peak = _serve_and_query(plan, test, Path(folder), progress, clock)
     encrypted = answers["logits"]
     polynomial = simulate(plan, test.images, noise=False)
@@ -152,17 +149,3 @@ class _Clock:
         now = time.perf_counter()
         self.laps[name] = now - self._last
         self._last = now
-
-
-@contextlib.contextmanager
-def _ending_on_signal() -> Iterator[None]:
-    """Let SIGTERM unwind as Ctrl-C does, so that children end and the temporary folder is removed."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

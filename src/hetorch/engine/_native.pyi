@@ -296,6 +296,11 @@ def reset_pool_peak() -> None: ...
 def trim_pool() -> None:
     """Give the free memory that the pool keeps back to the system."""
 
+def pool_memory(size: int) -> Annotated[NDArray[numpy.uint8], dict(shape=(None,))]:
+    """
+    Return memory of the pool, with unspecified contents. It goes back when nothing refers to it, so secrets in it are overwritten before.
+    """
+
 def thread_count() -> int:
     """
     Return the number of threads that work on an operation in this process.

@@ -14,14 +14,22 @@ from numpy.typing import NDArray
 from hetorch.engine.bootstrap_keys import bootstrap_keys
 from hetorch.engine.bootstrap_noise import noise_of_multiples
 from hetorch.engine.bootstrapping import PlannedBootstrap
-from hetorch.engine.keys import EvaluationKeySpec, all_links, galois_element
+from hetorch.engine.keys import (
+    EvaluationKeySpec,
+    KeyEnd,
+    KeyLink,
+    all_links,
+    main_family,
+    rotation_link,
+)
 from hetorch.engine.noise import NoiseModel
 from hetorch.engine.polynomial import chebyshev_schedule, polynomial_depth
 from hetorch.engine.polynomial_noise import polynomial_noise
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, KeyMissingError, LevelError, ParameterError
-from hetorch.params import ParameterSet
+from hetorch.params import KeyFamily, ParameterSet
 from hetorch.params.bootstrap_set import BootstrapSet
+from hetorch.params.map_family import map_family
 from hetorch.params.scales import SCALE_TOLERANCE
 from hetorch.quantities import count_text
 
@@ -87,9 +95,8 @@ class CleartextEngine:
         self._noise = NoiseModel.of(parameters) if noise else None
         self._generator = np.random.default_rng(seed)
         self._lock = threading.Lock()
-        self._galois = None if key_spec is None else dict(key_spec.galois)
         self._relinearisation = -1 if key_spec is None else key_spec.relinearisation_level
-        self._links = None if key_spec is None else frozenset(all_links(parameters, key_spec))
+        self._key_levels = None if key_spec is None else _key_levels(parameters, key_spec)
 
     def encrypt(self, values: Array, *, level: int | None = None, scale: float) -> CleartextCiphertext:
         """Return `values` with the noise of a fresh ciphertext, at the highest level by default; raises as encode."""
@@ -173,7 +180,8 @@ class CleartextEngine:
 
     def conjugate(self, a: CleartextCiphertext) -> CleartextCiphertext:
         element = 2 * self.parameters.ring_degree - 1
-        if self._galois is not None and self._galois.get(element, -1) < a.level:
+        name = KeyLink(KeyEnd.DENSE, KeyEnd.DENSE, element, main_family(self.parameters), 0)
+        if self._key_levels is not None and self._key_levels.get(name, -1) < a.level:
             raise KeyMissingError(f"no key for conjugation at level {a.level}")
         return self._result(
             a.values, a.level, a.scale, self._noise.key_switch(a.level) if self._noise else 0.0
@@ -218,7 +226,9 @@ class CleartextEngine:
                 )
             _check_scales(a.scale, prepared.input_scale)
         for steps in transform.rotations:
-            self._check_rotation(steps, level)
+            self._check_rotation(steps, level, map_family(self.parameters, level))
+        if transform.pair:
+            self._check_rotation(transform.pair, level)
         sums = transform.apply([a.values for a in inputs])
         return [
             self._result(values, level - 1, prepared.scale, self._transform_noise(prepared, inputs, number))
@@ -328,26 +338,30 @@ class CleartextEngine:
     def _log2_modulus(self, level: int) -> float:
         return log2_modulus(self.parameters, level)
 
-    def _check_rotation(self, steps: int, level: int) -> None:
-        if self._galois is None:
+    def _check_rotation(self, steps: int, level: int, family: KeyFamily | None = None) -> None:
+        if self._key_levels is None:
             return
-        element = galois_element(steps, self.parameters.ring_degree, self.parameters.slot_generator)
-        if self._galois.get(element, -1) < level:
+        needed = rotation_link(self.parameters, steps, family or main_family(self.parameters), 0)
+        if self._key_levels.get(needed, -1) < level:
             raise KeyMissingError(
-                f"no key for rotation by {steps} (Galois element {element}) at level {level}"
+                f"no key for rotation by {steps} (Galois element {needed.element}) at level {level}"
             )
 
     def _check_relinearisation(self, level: int) -> None:
-        if self._galois is not None and (self._relinearisation is None or self._relinearisation < level):
+        if self._key_levels is not None and (self._relinearisation is None or self._relinearisation < level):
             raise KeyMissingError(f"no relinearisation key at level {level}")
 
     def _check_bootstrap(self, boot: BootstrapSet) -> None:
-        if self._links is None:
+        if self._key_levels is None:
             return
-        present = {replace(link, level=0): link.level for link in self._links}
-        for link in all_links(self.parameters, bootstrap_keys(boot)):
-            if present.get(replace(link, level=0), -1) < link.level:
+        for link, level in _key_levels(self.parameters, bootstrap_keys(boot)).items():
+            if self._key_levels.get(link, -1) < level:
                 raise KeyMissingError(f"no key for bootstrapping: {link}")
+
+
+def _key_levels(parameters: ParameterSet, key_spec: EvaluationKeySpec) -> dict[KeyLink, int]:
+    """Return the level of each key, by its name with a level of 0."""
+    return {replace(link, level=0): link.level for link in all_links(parameters, key_spec)}
 
 
 def _check_scales(a: float, b: float) -> None:

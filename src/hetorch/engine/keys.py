@@ -110,9 +110,10 @@ class EvaluationKeySpec:
         return len(self.levels)
 
     def summary(self) -> str:
-        """Return the numbers of keys as text: "12 rotations", and those of bootstrapping."""
-        further = f", {len(self.links)} for bootstrapping" if self.links else ""
-        return count_text(len(self.galois), "rotation") + further
+        """Return the numbers of keys as text: "12 rotations", and those to and from the sparse secret."""
+        further = sum(link.from_end is not link.to_end for link in self.links)
+        rotations = count_text(len(self.galois) + len(self.links) - further, "rotation")
+        return f"{rotations}, {further} for bootstrapping" if further else rotations
 
     def canonical(self) -> tuple[object, ...]:
         """Return plain data that names the spec; that of a spec without links has two items."""
@@ -186,6 +187,12 @@ class EvaluationKeySpec:
             )
         links = [*all_links(parameters, self), *all_links(parameters, other)]
         return self.collected(parameters, links, self.sparse or other.sparse)
+
+
+def rotation_link(parameters: ParameterSet, steps: int, family: KeyFamily, level: int) -> KeyLink:
+    """Return the name of the key for a rotation by `steps`."""
+    element = galois_element(steps, parameters.ring_degree, parameters.slot_generator)
+    return KeyLink(KeyEnd.DENSE, KeyEnd.DENSE, element, family, level)
 
 
 def main_family(parameters: ParameterSet) -> KeyFamily:

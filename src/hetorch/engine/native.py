@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from hetorch.engine import _native
 from hetorch.engine.bootstrapping import COSINE_16, PlannedBootstrap
 from hetorch.engine.context import core_context
+from hetorch.engine.rotation_schedule import paired_babies
 from hetorch.engine.transform import DiagonalTransform
 from hetorch.errors import InputError, LevelError, ParameterError
 from hetorch.params import ParameterSet
 from hetorch.params.bootstrap_set import MESSAGE_RATIO
+from hetorch.params.map_family import map_family
 
 Ciphertext = _native.Ciphertext
 Plaintext = _native.Plaintext
@@ -25,12 +27,13 @@ Slots = NDArray[np.float64] | NDArray[np.complex128]
 
 @dataclass(frozen=True, slots=True)
 class PreparedTransform:
-    """The encoded diagonals of a transform, or the weights of sums of whole ciphertexts.
+    """The encoded diagonals of a transform, or the weights of sums of whole ciphertexts. `pair`: the step of pairs.
 
     It depends on the engine's parameters and not on its keys, so engines of many clients may share it.
     """
 
     core: _native.LinearTransform | _native.WeightedSums
+    pair: int = 0
 
     @property
     def byte_count(self) -> int:
@@ -69,6 +72,28 @@ def prepare_bootstrap(planned: PlannedBootstrap) -> PreparedBootstrap:
         series.doublings,
     )
     return PreparedBootstrap(boot, planned.input_scale, planned.output_scale, planned.bound, core=core)
+
+
+def complex_diagonals(
+    transform: DiagonalTransform,
+) -> tuple[list[NDArray[np.int32]], NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return the diagonals as the core takes them, those of a pair as one.
+
+    Returns:
+        Their outputs, inputs, giant and baby steps; their real parts; their imaginary parts, None without pairs.
+    """
+    babies, imaginary = paired_babies(transform.babies, transform.pair, transform.slot_count)
+    places = np.stack([transform.outputs, transform.inputs, transform.giants, babies]).astype(np.int64)
+    if not transform.pair:
+        whole = [np.ascontiguousarray(row, dtype=np.int32) for row in places]
+        return whole, np.ascontiguousarray(transform.values, dtype=np.float64), None
+    distinct, place = np.unique(places, axis=1, return_inverse=True)
+    # Re((d - i e) z) = d x + e rotate(x, pair).
+    parts = np.zeros((2, distinct.shape[1], transform.values.shape[1]))
+    for part, sign in ((0, 1.0), (1, -1.0)):
+        of_part = imaginary == bool(part)
+        np.add.at(parts[part], place[of_part], sign * transform.values[of_part])
+    return [np.ascontiguousarray(row, dtype=np.int32) for row in distinct], parts[0], parts[1]
 
 
 def slot_values(values: object, slot_count: int) -> NDArray[np.complex128]:
@@ -195,26 +220,36 @@ class NativeEngine:
                 output_scale,
             )
             return PreparedTransform(sums)
+        (outputs, sources, giants, babies), values, imaginary = complex_diagonals(transform)
         core = _native.LinearTransform.prepare(
             self._context,
-            np.ascontiguousarray(transform.outputs, dtype=np.int32),
-            np.ascontiguousarray(transform.inputs, dtype=np.int32),
-            np.ascontiguousarray(transform.giants, dtype=np.int32),
-            np.ascontiguousarray(transform.babies, dtype=np.int32),
-            np.ascontiguousarray(transform.values, dtype=np.float64),
+            outputs,
+            sources,
+            giants,
+            babies,
+            values,
             transform.input_count,
             transform.output_count,
             level,
             input_scale,
             output_scale,
             coefficients,
+            imaginary,
+            family=map_family(self.parameters, level).pair,
         )
-        return PreparedTransform(core)
+        return PreparedTransform(core, transform.pair)
 
     def linear_transform(self, prepared: PreparedTransform, inputs: Sequence[Ciphertext]) -> list[Ciphertext]:
         if isinstance(prepared.core, _native.WeightedSums):
             return self._core.weighted_sums(prepared.core, list(inputs))
-        return self._core.linear_transform(prepared.core, list(inputs))
+        read = [self._turned(a, prepared.pair) for a in inputs] if prepared.pair else list(inputs)
+        return self._core.linear_transform(prepared.core, read)
+
+    def _turned(self, a: Ciphertext, pair: int) -> Ciphertext:
+        """Return a + i rotate(a, pair) at the level and scale of `a`."""
+        # At scale 1, i is the monomial X^(N/2): the product is exact and takes no level.
+        unit = _native.encode(self._context, np.full(self.parameters.slot_count, 1j), a.level, 1.0)
+        return self._core.add(a, self._core.multiply_plaintext(self._core.rotate(a, pair), unit))
 
     def polynomial(self, a: Ciphertext, coefficients: Sequence[float], *, output_scale: float) -> Ciphertext:
         return self._core.polynomial(a, [float(c) for c in coefficients], output_scale)

@@ -68,6 +68,23 @@ def rotation_schedule(
     )
 
 
+def paired_babies(babies: Indices, pair: int, slot_count: int) -> tuple[Steps, NDArray[np.bool_]]:
+    """Return the baby steps of complex diagonals, in [0, slot_count), and True for diagonals that are imaginary parts.
+
+    Args:
+        babies: the baby step of each diagonal, in [0, slot_count).
+        pair: the step g between the two diagonals of a pair, or 0 if none are paired. A baby step nearer to g than to 0
+            modulo 2 g is an imaginary part, of the step that is g less.
+        slot_count: the number of slots, a multiple of 2 g.
+    """
+    steps = np.asarray(babies, dtype=np.int64)
+    if pair == 0:
+        return steps, np.zeros(steps.shape, dtype=np.bool_)
+    signed = (steps + pair // 2) % (2 * pair) - pair // 2
+    imaginary = 2 * signed >= pair
+    return (signed - pair * imaginary) % slot_count, imaginary
+
+
 def giant_chains(giants: Indices, slot_count: int) -> tuple[GiantChain, ...]:
     """Return the chains for giant steps in [0, slot_count); a step of 0 needs none.
 

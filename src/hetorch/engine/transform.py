@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.engine.rotation_schedule import RotationSchedule, rotation_schedule
+from hetorch.engine.rotation_schedule import RotationSchedule, paired_babies, rotation_schedule
 from hetorch.errors import ParameterError
 
 
@@ -15,8 +15,12 @@ from hetorch.errors import ParameterError
 class DiagonalSteps:
     """The places of the diagonals of a map, without their values; the fields are those of DiagonalTransform.
 
+    With a `pair` step g above 0, an engine may take two diagonals whose steps differ by g as one complex diagonal:
+    Re((d - i e) z) = d x + e rotate(x, g), where z = x + i rotate(x, g) and x is real. The imaginary parts of the
+    results are then of no use.
+
     Raises:
-        ParameterError: an array has another shape, or an index is out of range.
+        ParameterError: an array has another shape, an index is out of range, or two pair steps do not divide the slots.
     """
 
     slot_count: int
@@ -26,8 +30,13 @@ class DiagonalSteps:
     inputs: NDArray[np.int32]
     giants: NDArray[np.int32]
     babies: NDArray[np.int32]
+    pair: int = field(default=0, kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.pair and (self.pair < 2 or self.pair % 2 or self.slot_count % (2 * self.pair)):
+            raise ParameterError(
+                f"the pair step must be even, and twice of it divide {self.slot_count} slots, got {self.pair}"
+            )
         count = len(self.outputs)
         bounds = (
             ("outputs", self.output_count),
@@ -45,11 +54,12 @@ class DiagonalSteps:
     @property
     def schedule(self) -> RotationSchedule:
         """The rotations by which engines apply the map."""
-        return rotation_schedule(self.outputs, self.inputs, self.giants, self.babies, self.slot_count)
+        babies = paired_babies(self.babies, self.pair, self.slot_count)[0]
+        return rotation_schedule(self.outputs, self.inputs, self.giants, babies, self.slot_count)
 
     @property
     def rotations(self) -> frozenset[int]:
-        """The rotation steps whose Galois keys the map needs; a step of 0 needs none."""
+        """The rotation steps whose Galois keys the map needs, but for the pair step; a step of 0 needs none."""
         return self.schedule.keys
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from hetorch.engine import _native
 from hetorch.errors import RoundVoidError, WireError
 from hetorch.federated.once import Once
 from hetorch.federated.residues import Residues, add, new_sum, pack_sum
@@ -109,13 +110,15 @@ class Aggregator:
         """End the step with what came, and return the next state, None at the end, and the messages to the parties.
 
         Raises:
-            RoundVoidError: fewer parties than `needed` sent something.
+            RoundVoidError: fewer parties than `needed` sent something. Its `exposed` is True once updates were awaited.
         """
         self._once.take()
         if len(self.received) < self.needed:
+            count = count_text(len(self.received), "party", "parties")
             raise RoundVoidError(
-                f"the round is void: in the step {self.step.name.lower()} {count_text(len(self.received), 'party')} of "
-                f"{len(self.awaited)} sent something, {self.needed} must; missing: {sorted(self.missing)}"
+                f"the round is void: in the step {self.step.name.lower()} {count} of {len(self.awaited)} sent "
+                f"something, {self.needed} must; missing: {sorted(self.missing)}",
+                exposed=self.STEPS.index(self.step) >= self.STEPS.index(Kind.ROUND_UPDATE),
             )
         place = self.STEPS.index(self.step) + 1
         if place == len(self.STEPS):
@@ -156,10 +159,10 @@ class Aggregator:
 
     def _sum_message(self) -> tuple[bytes, bytes]:
         """Return the message with the contributors and the sum, and what a party signs of it."""
-        content = bytearray(list_bytes(self.roster) + self.roster.update_bytes)
+        content = _native.pool_memory(list_bytes(self.roster) + self.roster.update_bytes).data
         names, packed = (
-            memoryview(content)[: list_bytes(self.roster)],
-            memoryview(content)[list_bytes(self.roster) :],
+            content[: list_bytes(self.roster)],
+            content[list_bytes(self.roster) :],
         )
         names[:] = dump_list(self.roster, self.received)
         assert self.total is not None  # an update came from at least one party

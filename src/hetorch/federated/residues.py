@@ -22,9 +22,17 @@ def unpack(data: bytes | bytearray | memoryview) -> Residues:
     return _native.unpack_blocks(data)
 
 
+def new_blocks(block_count: int) -> Residues:
+    """Return memory for blocks (block_count, N) from the engine's pool, with unspecified contents."""
+    memory = _native.pool_memory(8 * block_count * RING_DEGREE)
+    return memory.view(np.int64).reshape(block_count, RING_DEGREE)
+
+
 def new_sum(block_count: int) -> Residues:
     """Return a sum of no blocks (block_count, N), for `add`."""
-    return np.zeros((block_count, RING_DEGREE), dtype=np.int64)
+    total = new_blocks(block_count)
+    total.fill(0)
+    return total
 
 
 def add(total: Residues, data: bytes | bytearray | memoryview) -> None:

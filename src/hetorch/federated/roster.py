@@ -23,6 +23,15 @@ MOST_BLOCKS = 1 << 18
 """Most blocks of an update, 2^29 weights, 3 GB on the wire."""
 
 
+LARGEST = 1e100
+"""The largest bound, norm or deviation, and one over the smallest: steps and squares of them are far from the ends of
+double precision."""
+
+
+def _has_room(value: float) -> bool:
+    return 1 / LARGEST <= value <= LARGEST
+
+
 @dataclass(frozen=True, slots=True)
 class ArrayBounds:
     """One array of an update: values beyond `bound` in size are cut to it before they are weighted."""
@@ -81,14 +90,14 @@ class Roster:
             )
         if not self.arrays or len({array.name for array in self.arrays}) != len(self.arrays):
             raise InputError("a roster has at least one array, and each name once")
-        if any(not (0 < array.bound < math.inf) or min(array.shape, default=1) < 0 for array in self.arrays):
-            raise InputError("the bound of an array is a finite number above 0")
+        if any(not _has_room(array.bound) or min(array.shape, default=1) < 0 for array in self.arrays):
+            raise InputError(f"the bound of an array is a number from {1 / LARGEST:g} to {LARGEST:g}")
         if not 1 <= self.most_samples <= self.largest_integer:
             raise InputError(f"most_samples must be 1 to {self.largest_integer}, got {self.most_samples}")
-        if not 0 <= self.noise < math.inf or (
-            self.most_norm is not None and not 0 < self.most_norm < math.inf
-        ):
-            raise InputError("noise must be a finite number from 0, and most_norm one above 0")
+        if any(not _has_room(value) for value in (self.most_norm, self.noise or None) if value is not None):
+            raise InputError(
+                f"noise must be 0, and most_norm None, or a number from {1 / LARGEST:g} to {LARGEST:g}"
+            )
         if self.block_count > MOST_BLOCKS:
             raise InputError(
                 f"an update has at most {MOST_BLOCKS * RING_DEGREE} weights, got {self.weight_count}"

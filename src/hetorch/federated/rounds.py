@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from hetorch.errors import WireError
+from hetorch.errors import InputError, WireError
 from hetorch.federated.ring import BLOCK_BYTES
 from hetorch.federated.roster import Roster
 from hetorch.wire.frame import Kind
@@ -58,7 +58,9 @@ def load_list(roster: Roster, data: bytes | memoryview) -> tuple[int, ...]:
 
 
 def beginning_id(roster: Roster, number: int) -> bytes:
-    """Return the id of round `number` before its keys are known."""
+    """Return the id of round `number`, 0 to 2^64 - 1, before its keys are known; InputError for another number."""
+    if not isinstance(number, int) or not 0 <= number < 1 << 64:
+        raise InputError(f"the number of a round is a whole number from 0 to 2^64 - 1, got {number!r}")
     return hashlib.sha256(b"hetorch round" + roster.digest + struct.pack("<Q", number)).digest()
 
 

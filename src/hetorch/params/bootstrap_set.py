@@ -241,7 +241,8 @@ def standard_bootstrap_set(
     digit_size = -(-len(chain) // 2)
     # log2(P) must reach the largest digit, the upper one.
     special = (45,) * -(-sum(chain[digit_size:]) // 45)
-    low_family = KeyFamily(4, 4)
+    # Four special primes reach a digit of five: SlotsToCoeffs and a map above it have keys of one digit.
+    low_family = KeyFamily(4, 5)
     parameters = bootstrap_parameters(
         ring_degree, chain, special, digit_size=digit_size, low_family=low_family, security=security
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.keys import EvaluationKeySpec, KeyLink, main_family, rotation_link
 from hetorch.errors import PlanFormatError
 from hetorch.ir.he_program import HeProgram
 from hetorch.params import ParameterSet
@@ -29,6 +29,7 @@ def required_keys(
     """
     further: set[EvaluationKeySpec] = set()
     rotations: dict[int, int] = {}
+    links: list[KeyLink] = []
     relinearisation: int | None = None
     for op in program.operations:
         if layer is not None and op.layer != layer:
@@ -39,11 +40,17 @@ def required_keys(
             further.add(own)
         if op.relinearises(program):
             relinearisation = max(level, relinearisation or 0)
+        family = op.rotation_family(program, parameters)
         for steps in op.rotations(program, weights):
-            rotations[steps] = max(level, rotations.get(steps, 0))
+            if family == main_family(parameters):
+                rotations[steps] = max(level, rotations.get(steps, 0))
+            else:
+                links.append(rotation_link(parameters, steps, family, level))
     spec = EvaluationKeySpec.from_rotations(
         rotations, 2 * program.slot_count, relinearisation, parameters.slot_generator
     )
+    if links:
+        further.add(EvaluationKeySpec.collected(parameters, links))
     for own in further:
         spec = spec.merged(parameters, own)
     return spec

@@ -19,6 +19,8 @@ OPENAPI = "/v1/openapi.json"
 """The description of all addresses (OpenAPI)."""
 MODELS = "/v1/models"
 JOBS = "/v1/jobs"
+ROUNDS = "/v1/rounds"
+"""The beginning of the addresses of an aggregator of training together (`hetorch.federated.http`)."""
 OPEN_INFERENCE = "/v2"
 """The beginning of the addresses of the Open Inference Protocol."""
 OPEN_INFERENCE_LIVE = f"{OPEN_INFERENCE}/health/live"
@@ -108,3 +110,13 @@ def job_events(job_id: str) -> str:
 def job_result(job_id: str) -> str:
     """Return the address of a job's response (GET)."""
     return f"{job(job_id)}/result"
+
+
+def round_step(number: object, step: str, party: object) -> str:
+    """Return the address that takes what a party sends in one step of a round, and answers it (POST)."""
+    return f"{ROUNDS}/{number}/{step}/{party}"
+
+
+def round_presence(number: object, party: object) -> str:
+    """Return the address at which a party waits while it takes part in a round (POST)."""
+    return f"{ROUNDS}/{number}/presence/{party}"

@@ -6,7 +6,7 @@ import numpy as np
 
 from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.placements import compact
-from hetorch.compiler.search.keys_of_maps import steps_of_map
+from hetorch.compiler.search.keys_of_maps import transform_steps
 from hetorch.compiler.search.share_keys import PlacedMap, share_keys
 
 SLOTS = 1 << 12
@@ -19,8 +19,8 @@ def keys(maps: list[PlacedMap]) -> dict[int, int]:
     for one, bare in zip(maps, share_keys(maps, SLOTS, MODEL), strict=True):
         steps = bare.transform.giants + bare.transform.babies
         np.testing.assert_array_equal(steps % one.modulus, one.indices)
-        for step, level in steps_of_map(bare, one.level, encrypted=False):
-            levels[step] = max(level, levels.get(step, 0))
+        for step in transform_steps(bare, encrypted=False):
+            levels[step] = max(one.level + 1, levels.get(step, 0))
     return levels
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from hetorch.compiler.costs.machine import DEFAULT, Machine, Times
 from hetorch.compiler.costs.series_products import series_products
+from hetorch.params import KeyFamily
 
 BABY, GIANT, KEY = 1.2, 4.0, 0.02
 """Costs, in the choice of baby and giant steps, of a hoisted rotation, of a rotation with its own decomposition and
@@ -30,6 +31,9 @@ class CostModel:
 
     `fold_penalty`: rotations that are added to the cost for each slot that folds add up, so that a search saves noise.
     `encrypted`: True if diagonals are ciphertexts. `key_weight`: the cost of a key (compiler.packing.baby_giant).
+    `map_families`: the shapes of the keys of linear maps, by the level of their inputs; empty if they have the shape of
+    all other keys. `coefficients`: True if maps keep their diagonals as coefficients and transform them on use.
+    `pairs`: True if two diagonals may be multiplied at once (compiler.packing.pairing).
     """
 
     digit_size: int = 1
@@ -39,6 +43,9 @@ class CostModel:
     fold_penalty: float = 0.0
     encrypted: bool = False
     key_weight: float = KEY
+    map_families: tuple[KeyFamily, ...] = ()
+    coefficients: bool = False
+    pairs: bool = False
     _times: Times = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +59,15 @@ class CostModel:
         """Return the number of primes of Q_level * P."""
         return level + 1 + self.special_count
 
+    def map_digits(self, level: int) -> int:
+        """Return the number of digits of the keys of a linear map on inputs at `level`."""
+        return self.map_families[level].digit_count(level) if self.map_families else self.digits(level)
+
+    def map_limbs(self, level: int) -> int:
+        """Return the number of primes of the diagonals and keys of a linear map on inputs at `level`."""
+        special = self.map_families[level].special_count if self.map_families else self.special_count
+        return level + 1 + special
+
     def transform(
         self,
         level: int,
@@ -62,39 +78,53 @@ class CostModel:
         inputs: int = 1,
         outputs: int = 1,
         constants: bool = False,
+        turns: int = 0,
     ) -> float:
         """Return the cost of a linear map on inputs at `level`.
 
         `babies` counts the pairs (input, step) and `giants` the pairs (output, step) with a step other than 0. Each
         output is folded one level lower, after the rescale. With `constants`, each diagonal is one number (every
-        element has a ciphertext of its own), and there are no rotations.
+        element has a ciphertext of its own), and there are no rotations. `turns`: the inputs that are made complex.
         """
         m = self._times
         if constants:
             return m.constant * diagonals * (level + 1) + outputs * self.rescale(level)
         if self.encrypted:
             return self._encrypted(level, diagonals, babies, giants, folds, inputs, outputs)
-        digits, limbs = self.digits(level), self.limbs(level)
+        digits, limbs = self.map_digits(level), self.map_limbs(level)
         rotating = inputs if babies else 0
         cost = limbs * (m.product * diagonals + m.down * outputs)
         cost += digits * limbs * m.hoist * rotating
         cost += babies * self.baby(level) + giants * self.giant(level)
-        return cost + self._folds(level - 1, folds) * outputs
+        return cost + self._folds(level - 1, folds) * outputs + turns * self.turn(level)
+
+    def turn(self, level: int) -> float:
+        """Return the cost of x + i rotate(x, step), for a map that multiplies two diagonals at once."""
+        return self.rotate(level) + 2 * self.add(level)
+
+    def products(self, level: int, diagonals: int, period: int) -> float:
+        """Return the cost of the products with this number of diagonals, without rotations.
+
+        A diagonal that repeats after `period` slots has twice as many coefficients.
+        """
+        share = min(1.0, 2 * period / self.ring_degree)
+        transforms = self.transformed_on_use(level, diagonals, share) if self.coefficients else 0.0
+        return self.map_limbs(level) * self._times.product * diagonals + transforms
 
     def baby(self, level: int) -> float:
         """Return the cost of a hoisted rotation of a linear map, without the decomposition that all of them share."""
-        return self.limbs(level) * (self._times.baby * self.digits(level) + self._times.baby_limb)
+        return self.map_limbs(level) * (self._times.baby * self.map_digits(level) + self._times.baby_limb)
 
     def giant(self, level: int) -> float:
         """Return the cost of a giant step of a linear map."""
-        return self.limbs(level) * (self._times.giant * self.digits(level) + self._times.giant_limb)
+        return self.map_limbs(level) * (self._times.giant * self.map_digits(level) + self._times.giant_limb)
 
     def transformed_on_use(self, level: int, diagonals: int, share: float) -> float:
         """Return the seconds that a linear map on inputs at `level` takes longer if it keeps coefficients.
 
         `share`: the number of distinct coefficients of a diagonal, relative to the ring degree.
         """
-        return self.limbs(level) * self._times.transform * diagonals * share
+        return self.map_limbs(level) * self._times.transform * diagonals * share
 
     def _folds(self, level: int, folds: int) -> float:
         cost = folds * (self.rotate(level) + self.add(level))

@@ -19,6 +19,7 @@ from hetorch.ir.he_operations import (
     DropLevel,
     LinearTransform,
     Operation,
+    PairedTransform,
     Polynomial,
     Rescale,
     RotateAdd,
@@ -181,7 +182,12 @@ class _Builder:
         last = not lowered.folds and not biased
         tensor = self.tensor(layer, layout if last else NO_LAYOUT)
         coefficients = int(layer - 1 in choice.footprint.coefficients)
-        self.operations.append(LinearTransform(tuple(tensor), tuple(source), name, layer, coefficients))
+        operation = (tuple(tensor), tuple(source), name, layer, coefficients)
+        self.operations.append(
+            PairedTransform(*operation, transform.pair * batch)
+            if transform.pair
+            else LinearTransform(*operation)
+        )
         for number, steps in enumerate(lowered.folds):
             last = number + 1 == len(lowered.folds) and not biased
             folded = self.tensor(layer, layout if last else NO_LAYOUT)

@@ -239,7 +239,8 @@ class _Best:
         """Return the partial choices that are kept, cheapest first."""
         ordered = sorted(self._kept.values(), key=lambda kept: kept[:2])
         seen: Counter[tuple[int, ...]] = Counter()
-        first, others = [], []
+        first: list[tuple[float, int, dict[int, Placement]]] = []
+        others: list[tuple[float, int, dict[int, Placement]]] = []
         for kept in ordered:
             kind = self._kind(kept[2])
             seen[kind] += 1

@@ -20,6 +20,7 @@ from hetorch.compiler.packing.diagonals import (
     find_diagonals,
     find_indices,
 )
+from hetorch.compiler.packing.pairing import canonical_babies, paired_indices
 from hetorch.compiler.packing.placements import Indices, Placement
 from hetorch.compiler.packing.row_packing import row_packing_between, slots_of_products
 from hetorch.engine.transform import DiagonalSteps, DiagonalTransform
@@ -32,6 +33,7 @@ class MapOutline:
     """An affine map without its weights: the steps of the transform and of the folds after it, and counts.
 
     `period`: the number of positions after which every diagonal repeats. `diagonals`: the number of all diagonals.
+    `products`: the number of products with them, fewer if the transform has a pair step.
     `babies` and `giants`: the numbers of (input, baby step) and (result, giant step) pairs that need a rotation.
     `max_diagonals_per_output` and `max_giants_per_output`: the largest numbers of diagonals and of giant steps of one
     result ciphertext. Costs, keys, noise and memory follow from an outline, so the search makes no weights.
@@ -41,6 +43,7 @@ class MapOutline:
     period: int
     folds: tuple[int, ...]
     diagonals: int
+    products: int
     babies: int
     giants: int
     max_diagonals_per_output: int
@@ -72,6 +75,7 @@ LIGHTEST = MapOutline(
     period=1,
     folds=(),
     diagonals=1,
+    products=1,
     babies=0,
     giants=0,
     max_diagonals_per_output=1,
@@ -117,6 +121,7 @@ def lower(
     result: Placement,
     slot_count: int,
     costs: StepCosts | None = None,
+    pair: int = 0,
 ) -> LoweredMap:
     """Lower `matrix` from the placement of its input to that of its result.
 
@@ -126,11 +131,13 @@ def lower(
         result: the placement of the result.
         slot_count: the number of positions of a ciphertext; both periods divide it.
         costs: those of steps and keys, an argument of baby_giant.split.
+        pair: the pair step, an argument of outlined.
 
     Raises:
         InfeasibleError: the input is skewed and no cover of its diagonals was found.
     """
-    bare = outlined(*diagonals(coordinates(matrix), source, result), source, result, slot_count, costs)
+    found = diagonals(coordinates(matrix), source, result)
+    bare = outlined(*found, source, result, slot_count, costs, pair)
     return with_values(bare, matrix, source, result)
 
 
@@ -175,10 +182,18 @@ def outlined(
     result: Placement,
     slot_count: int,
     costs: StepCosts | None = None,
+    pair: int = 0,
 ) -> MapOutline:
-    """Split the diagonals of find_indices into steps of the least `costs` (baby_giant.split), and count them."""
+    """Split the diagonals of find_indices into steps of the least `costs` (baby_giant.split), and count them.
+
+    `pair`: half of the modulus if diagonals that far apart are multiplied at once, else 0.
+    """
     outputs, inputs, k = blocks(indices, modulus, source)
-    parts = split(k, modulus, outputs, inputs, costs)
+    parts = split(k % pair if pair else k, pair or modulus, outputs, inputs, costs)
+    babies = parts.babies
+    if pair:
+        # Both steps add up to the diagonal or to its partner, which is a pair step away.
+        babies = canonical_babies(babies + (k - parts.representatives) // pair % 2 * pair, pair)
     # Half a turn to the left and half a turn to the right are one step.
     turned = np.stack([outputs, parts.giants % slot_count])
     pairs = np.unique(turned[:, turned[1] != 0], axis=1)
@@ -190,11 +205,13 @@ def outlined(
             outputs=outputs.astype(np.int32),
             inputs=inputs.astype(np.int32),
             giants=(parts.giants % slot_count).astype(np.int32),
-            babies=(parts.babies % slot_count).astype(np.int32),
+            babies=(babies % slot_count).astype(np.int32),
+            pair=pair,
         ),
         period=max(source.period, result.period),
         folds=fold_steps(source, result),
         diagonals=len(k),
+        products=len(paired_indices(indices, modulus)) if pair else len(k),
         babies=parts.baby_count,
         giants=pairs.shape[1],
         max_diagonals_per_output=int(np.bincount(outputs).max()),

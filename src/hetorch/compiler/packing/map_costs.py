@@ -19,6 +19,7 @@ from hetorch.compiler.packing.convolution_structure import (
 )
 from hetorch.compiler.packing.diagonals import blocks, coordinates, find_indices
 from hetorch.compiler.packing.lower import fold_steps
+from hetorch.compiler.packing.pairing import pair_step, paired_indices
 from hetorch.compiler.packing.placements import Indices, Placement, image_shape, is_image, unskewed
 from hetorch.compiler.packing.row_packing import row_packing_between
 from hetorch.ir.tensor_program import Affine
@@ -126,10 +127,11 @@ class MapCosts:
                 self.bounds[key] = np.inf
             else:
                 # Each diagonal is a pair of a baby step of an input and a giant step of an output.
+                indices, _, turns = self._paired(*diagonals, level, source, result)
                 ciphertexts = source.parts + result.parts
-                rotations = max(ceil(2 * sqrt(len(diagonals[0]))) - ciphertexts, 0)
+                rotations = max(ceil(2 * sqrt(len(indices))) - ciphertexts, 0)
                 self.bounds[key] = min(
-                    self._transform(level, len(diagonals[0]), babies, rotations - babies, source, result)
+                    self._transform(level, len(indices), babies, rotations - babies, turns, source, result)
                     for babies in {0, rotations}
                 )
         return self.bounds[key]
@@ -138,7 +140,7 @@ class MapCosts:
         diagonals = self.memo.find(index, source, result)
         if diagonals is None:
             return np.inf
-        indices, modulus = diagonals
+        indices, modulus, turns = self._paired(*diagonals, level, source, result)
         weight = self.model.key_weight
         key = (modulus, source.parts, weight, blake2b(indices.tobytes(), digest_size=16).digest())
         if key not in self.memo.splits:
@@ -146,16 +148,35 @@ class MapCosts:
             parts = split(k, modulus, outputs, inputs, StepCosts(key=weight))
             self.memo.splits[key] = (parts.baby_count, parts.giant_count)
         babies, giants = self.memo.splits[key]
-        return self._transform(level, len(indices), babies, giants, source, result)
+        return self._transform(level, len(indices), babies, giants, turns, source, result)
+
+    def _paired(
+        self, indices: Indices, modulus: int, level: int, source: Placement, result: Placement
+    ) -> tuple[Indices, int, int]:
+        """Return the diagonals that are multiplied, their modulus, and the number of inputs that are made complex."""
+        step = pair_step(indices, modulus, source, result, level, self.model) if self.model.pairs else 0
+        return (paired_indices(indices, modulus), step, source.parts) if step else (indices, modulus, 0)
 
     def _transform(
-        self, level: int, diagonals: int, babies: int, giants: int, source: Placement, result: Placement
+        self,
+        level: int,
+        diagonals: int,
+        babies: int,
+        giants: int,
+        turns: int,
+        source: Placement,
+        result: Placement,
     ) -> float:
         folds = len(fold_steps(source, result))
         constants = self.slot_count == 1
-        return self.model.transform(
-            level, diagonals, babies, giants, folds, source.parts, result.parts, constants
+        seconds = self.model.transform(
+            level, diagonals, babies, giants, folds, source.parts, result.parts, constants, turns
         )
+        if self.model.coefficients:
+            # A diagonal of period p in the slots has 2 p coefficients.
+            share = min(1.0, 2 * max(source.period, result.period) / self.model.ring_degree)
+            seconds += self.model.transformed_on_use(level, diagonals, share)
+        return seconds
 
 
 def sample_pixels(rows: Indices, columns: Indices, shape: tuple[int, ...]) -> tuple[Indices, Indices]:

@@ -3,8 +3,8 @@
 *Assumes* variants of one program (hetorch.compiler.search.variants), and options that allow bootstraps.
 *Ensures* a choice whose program has an operation for each bootstrap: the one of the least predicted time among the
 variants and sets of parameters, within the limits on keys and memory and, if the options do not limit the keys, with
-keys below HUGE_KEYS if any choice has such. Key weights are raised until there is one; if there is none, the fewest
-keys of the choices that take at most MOST_WORTH longer than the fastest.
+keys below HUGE_KEYS; if no choice has such, the fewest keys of the choices that take at most MOST_WORTH longer than the
+fastest.
 
 Scales have the size of the primes between two bootstraps, so the precision is what it is: a choice that misses the one
 that the user asked for is refused.
@@ -41,7 +41,7 @@ from hetorch.compiler.search.place_bootstraps import (
     bootstraps_sentence,
     placements,
 )
-from hetorch.compiler.search.request import Request
+from hetorch.compiler.search.request import COARSEST, Request
 from hetorch.compiler.search.select import HUGE_KEYS, MOST_WORTH
 from hetorch.engine.bootstrap_keys import bootstrap_keys
 from hetorch.errors import InfeasibleError
@@ -71,14 +71,16 @@ def bootstrapped_choice(request: Request, inputs: Array) -> Choice:
     trials: list[_Trial] = []
     for key_weight in KEY_WEIGHTS:
         trials += _trials(request, key_weight, memo)
-        within = [trial for trial in trials if _is_within(request, trial.choice, few)]
-        if within:
-            return _with_errors(request, min(within, key=lambda trial: trial.choice.cost), inputs)
+        if _is_within(request, min(trials, key=_seconds).choice, few):
+            break  # Keys that weigh more make no choice faster.
+    within = [trial for trial in trials if _is_within(request, trial.choice, few)]
+    if within:
+        return _with_errors(request, min(within, key=_seconds), inputs)
     within = [trial for trial in trials if _is_within(request, trial.choice, request.key_limit)]
     if not within:
         raise InfeasibleError(beyond_limits(request, [trial.choice for trial in trials]))
-    most = (1 + MOST_WORTH) * min(trial.choice.cost for trial in within)
-    fast = [trial for trial in within if trial.choice.cost <= most]
+    most = (1 + MOST_WORTH) * min(map(_seconds, within))
+    fast = [trial for trial in within if _seconds(trial) <= most]
     return _with_errors(request, min(fast, key=lambda trial: trial.choice.key_bytes), inputs)
 
 
@@ -88,6 +90,10 @@ def bootstrap_sentence(choice: Choice, machine: Machine) -> str:
     count = sum(parts[index + 1].parts for index in choice.bootstraps)
     boot = next(iter(choice.bootstraps.values())).bootstrap_set
     return bootstraps_sentence(boot, count, count * bootstrap_time(boot, machine).total, choice.cost)
+
+
+def _seconds(trial: _Trial) -> float:
+    return trial.choice.cost
 
 
 def _is_within(request: Request, choice: Choice, key_limit: int) -> bool:
@@ -113,6 +119,7 @@ def _trial(request: Request, number: int, setting: Setting, placed: Bootstrapped
     keys = keys_of_maps(
         *(refreshed.program, refreshed.levels, refreshed.lowered),
         *(parameters.ring_degree, setting.batch, parameters.slot_generator),
+        parameters=parameters,
     ).merged(parameters, bootstrap_keys(boot))
     memory = footprint(
         PlacedProgram(
@@ -168,13 +175,15 @@ def _with_errors(request: Request, trial: _Trial, inputs: Array) -> Choice:
 
 def _problem(request: Request, refreshed: RefreshedProgram, errors: BootstrappedErrors) -> str:
     """Return the requirement that the errors or the outputs miss; empty if they meet all."""
-    error, wanted = errors.error / request.output_range, request.options.precision
+    options, error = request.options, errors.error / request.output_range
+    asked = options.precision is not None or options.shared_queries is not None
+    allowed = request.precision if asked else COARSEST
     if errors.range_noise > ROOM:
         return f"noise of {errors.range_noise:.2g} leaves the ranges of the polynomials, which have room for {ROOM:.2g}"
-    if wanted is not None and error > wanted:
+    if error > allowed:
         return (
-            f"encryption changes the outputs by up to {error:.2g} of their range, and precision={wanted:.2g} is asked "
-            "for"
+            f"encryption changes the outputs by up to {error:.2g} of their range, and {allowed:.2g} are allowed by "
+            "precision="
         )
     needed, room = _output_bits(refreshed)
     return f"the outputs need {needed:.0f} bits, and {room:.0f} are left" if needed > room else ""

@@ -19,7 +19,7 @@ from hetorch.engine.bootstrap_keys import diagonal_bytes
 from hetorch.engine.bootstrapping import PlannedBootstrap
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.ir.he_operations import Bootstrap as HeBootstrap
-from hetorch.ir.he_operations import LinearTransform, Polynomial
+from hetorch.ir.he_operations import LinearTransform, PairedTransform, Polynomial
 from hetorch.ir.he_operations import Multiply as HeMultiply
 from hetorch.ir.he_operations.operation import WORD_BYTES, Operation, Value
 from hetorch.ir.layout import Layout
@@ -191,12 +191,11 @@ def _map_step(program: PlacedProgram, parameters: ParameterSet, index: int, *, c
     transform = outline.transform
     values = [Value(level, 1.0)] * transform.input_count + [Value(level - 1, 1.0)] * transform.output_count
     numbers = tuple(range(len(values)))
-    op = LinearTransform(
-        results=numbers[transform.input_count :],
-        inputs=numbers[: transform.input_count],
-        weight="map",
-        layer=0,
-        coefficients=int(coefficients),
+    places = (numbers[transform.input_count :], numbers[: transform.input_count], "map", 0, int(coefficients))
+    op = (
+        PairedTransform(*places, transform.pair * program.batch)
+        if transform.pair
+        else LinearTransform(*places)
     )
     weights: dict[str, NDArray[np.generic]] = {
         "map.outputs": transform.outputs,

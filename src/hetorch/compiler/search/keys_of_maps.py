@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from hetorch.compiler.packing.lower import MapOutline
-from hetorch.engine.keys import EvaluationKeySpec
-from hetorch.engine.transform import DiagonalSteps
+from hetorch.engine.keys import EvaluationKeySpec, KeyLink, main_family, rotation_link
 from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
+from hetorch.params import ParameterSet
+from hetorch.params.map_family import map_family
 
 
 def keys_of_maps(
@@ -19,6 +20,7 @@ def keys_of_maps(
     slot_generator: int,
     *,
     encrypted: bool = False,
+    parameters: ParameterSet | None = None,
 ) -> EvaluationKeySpec:
     """Return the keys of the program that build_program makes, each at the highest level at which it is used.
 
@@ -30,8 +32,10 @@ def keys_of_maps(
         batch: samples side by side; a step of the maps is `batch` slots.
         slot_generator: the generator of the parameters.
         encrypted: True if the weights are ciphertexts, whose products are relinearised.
+        parameters: those of the program, if they have families of keys, of which maps use one at low levels.
     """
     rotations: dict[int, int] = {}
+    links: list[KeyLink] = []
     relinearisation = -1
     for index, op in enumerate(program.operations):
         level = levels[index + 1]
@@ -39,25 +43,35 @@ def keys_of_maps(
             case Affine():
                 if encrypted:
                     relinearisation = max(relinearisation, level + 1)
-                for step, used_at in steps_of_map(maps[index], level, encrypted=encrypted):
-                    rotations[step * batch] = max(used_at, rotations.get(step * batch, 0))
+                steps = transform_steps(maps[index], encrypted=encrypted)
+                family = None if parameters is None or encrypted else map_family(parameters, level + 1)
+                if parameters is not None and family is not None and family != main_family(parameters):
+                    links += (rotation_link(parameters, step * batch, family, level + 1) for step in steps)
+                else:
+                    _raise_levels(rotations, steps, batch, level + 1)
+                _raise_levels(rotations, maps[index].folds, batch, level)
+                if maps[index].transform.pair:
+                    _raise_levels(rotations, (maps[index].transform.pair,), batch, level + 1)
             case Multiply():
                 relinearisation = max(relinearisation, level + 1)
             case Chebyshev() if op.depth > 1:
                 relinearisation = max(relinearisation, level + op.depth)
             case _:
                 pass
-    return EvaluationKeySpec.from_rotations(
+    spec = EvaluationKeySpec.from_rotations(
         rotations, ring_degree, relinearisation if relinearisation >= 0 else None, slot_generator
     )
+    if parameters is None or not links:
+        return spec
+    return spec.merged(parameters, EvaluationKeySpec.collected(parameters, links))
 
 
-def steps_of_map(lowered: MapOutline, level: int, *, encrypted: bool) -> Iterator[tuple[int, int]]:
-    """Yield the steps of a map, in positions, with the levels of their keys; its result is at `level`."""
-    yield from ((step, level + 1) for step in _transform_steps(lowered.transform, encrypted))
-    yield from ((step, level) for step in lowered.folds)
-
-
-def _transform_steps(transform: DiagonalSteps, encrypted: bool) -> frozenset[int]:
-    schedule = transform.schedule
+def transform_steps(lowered: MapOutline, *, encrypted: bool) -> frozenset[int]:
+    """Return the steps of a map before its folds, in positions, that need keys."""
+    schedule = lowered.transform.schedule
     return schedule.keys_without_chains if encrypted else schedule.keys
+
+
+def _raise_levels(rotations: dict[int, int], steps: Iterable[int], batch: int, level: int) -> None:
+    for step in steps:
+        rotations[step * batch] = max(level, rotations.get(step * batch, 0))

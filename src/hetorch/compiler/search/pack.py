@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 
 from hetorch.compiler.costs.model import CostModel
@@ -107,8 +108,12 @@ def outlines(
     positions: int,
     model: CostModel,
     maps: MapMemo,
+    paired: Container[int] = (),
 ) -> dict[int, MapOutline]:
-    """Return the outlines of the affine maps between these placements, by index of operation."""
+    """Return the outlines of the affine maps between these placements, by index of operation.
+
+    `paired`: the indices of those whose diagonals may be multiplied in pairs.
+    """
     placements = layouts.placements
     placed = {}
     for index, op in enumerate(program.operations):
@@ -116,5 +121,5 @@ def outlines(
             maps.read(index, op, program.shape(op.input))
             source, result = placements[op.input], placements[index + 1]
             indices, modulus = diagonals(maps.entries[index], source, result)
-            placed[index] = PlacedMap(indices, modulus, source, result, levels[index + 1])
+            placed[index] = PlacedMap(indices, modulus, source, result, levels[index + 1], index in paired)
     return dict(zip(placed, share_keys(list(placed.values()), positions, model), strict=True))

@@ -5,7 +5,8 @@
 the one of the least predicted time.
 
 Layouts are chosen first, at the level at which most maps run: a bootstrap restores a value before its polynomial, which
-runs high, and the map after it runs low, where it is cheap.
+runs high, and the map after it runs as low as a bootstrap starts, where it is cheap. A deep network has many diagonals,
+so the costs are those of maps that keep coefficients.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.bootstraps.choose_levels import choose_levels
 from hetorch.compiler.bootstraps.level_graph import LevelGraph
+from hetorch.compiler.bootstraps.real_parts import values_with_free_imaginary_parts
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.costs.model import KEY, CostModel
@@ -43,8 +45,6 @@ USUAL_USER_LEVELS = 8
 """Levels between two bootstraps for which layouts are chosen."""
 MOST_LEVELS = 64
 """More levels than any ring has between two bootstraps."""
-MAP_LEVEL = 1
-"""Level above the lowest for which layouts are chosen."""
 
 Array = NDArray[np.float64]
 
@@ -78,9 +78,13 @@ class BootstrappedProgram:
 
 @dataclass(slots=True, eq=False)
 class LayoutMemo:
-    """Layouts by program and number of slots, and facts about the maps of each program, by its id."""
+    """Layouts by program and number of slots; outlines by these, the key weight and the values whose maps are paired;
+    and facts about the maps of each program, by its id."""
 
     layouts: dict[tuple[int, int], Layouts] = field(default_factory=dict)
+    outlines: dict[tuple[int, int, float, frozenset[int]], dict[int, MapOutline]] = field(
+        default_factory=dict
+    )
     maps: dict[int, MapMemo] = field(default_factory=dict)
 
     def of(self, program: TensorProgram) -> MapMemo:
@@ -114,6 +118,12 @@ class Setting:
     def model(self, parameters: ParameterSet) -> CostModel:
         return replace(cost_model(parameters, self.machine), key_weight=self.key_weight)
 
+    def usual_set(self, slots: int) -> BootstrapSet:
+        """Return the set for whose levels layouts are chosen."""
+        return standard_bootstrap_set(
+            slots, USUAL_USER_LEVELS, ring_degree=self.ring_degree, security=self.security
+        )
+
 
 def place_bootstraps(program: TensorProgram, setting: Setting) -> BootstrappedProgram:
     """Return the program with the bootstraps and parameters of the least predicted time.
@@ -140,18 +150,19 @@ def placements(
     placed: list[BootstrappedProgram] = []
     problem: InfeasibleError | None = None
     deepest = max(op.depth for op in program.operations)
+    memo = memo or LayoutMemo()
     for part in PARTS:
         slots = setting.ring_degree // 2 // part
         if slots < setting.batch:
             continue
         try:
-            lowered = _lowered(program, slots, setting, memo or LayoutMemo())
+            layouts = _layouts(program, slots, setting, memo)
         except InfeasibleError as error:
             problem = error
             continue
         for boot in bootstrap_sets(slots, deepest, setting):
             try:
-                placed.append(_placed(program, boot, *lowered, setting))
+                placed.append(_placed(program, boot, layouts, setting, memo))
             except InfeasibleError as error:
                 problem = error
     if not placed:
@@ -241,38 +252,59 @@ def _bootstrap_costs(layouts: Layouts, seconds: float) -> Array:
     return np.array(costs)
 
 
-def _lowered(
-    program: TensorProgram, slots: int, setting: Setting, memo: LayoutMemo
-) -> tuple[Layouts, dict[int, MapOutline]]:
-    """Return layouts whose values repeat after `slots`, and the outlines of the maps; unused slots hold zero.
+def _layouts(program: TensorProgram, slots: int, setting: Setting, memo: LayoutMemo) -> Layouts:
+    """Return layouts whose values repeat after `slots`; unused slots hold zero."""
+    name = (id(program), slots)
+    if name not in memo.layouts:
+        boot = setting.usual_set(slots)
+        levels = (boot.input_level,) * program.value_count
+        memo.layouts[name] = choose_layouts(
+            *(program, levels, slots // setting.batch, _deep_model(boot, setting)),
+            row_packing=False,
+            memo=memo.of(program),
+        )
+    return memo.layouts[name]
+
+
+def _outlines(
+    program: TensorProgram,
+    slots: int,
+    layouts: Layouts,
+    setting: Setting,
+    memo: LayoutMemo,
+    paired: frozenset[int],
+) -> dict[int, MapOutline]:
+    """Return the outlines of the maps; those of the `paired` values may multiply their diagonals in pairs.
 
     Steps are those of the ring, of which the values fill a part.
     """
-    boot = standard_bootstrap_set(
-        slots, USUAL_USER_LEVELS, ring_degree=setting.ring_degree, security=setting.security
-    )
-    model = setting.model(boot.parameters)
-    levels = (boot.input_level + MAP_LEVEL,) * program.value_count
-    name = (id(program), slots)
-    if name not in memo.layouts:
-        positions = slots // setting.batch
-        memo.layouts[name] = choose_layouts(
-            program, levels, positions, model, row_packing=False, memo=memo.of(program)
+    name = (id(program), slots, setting.key_weight, paired)
+    if name not in memo.outlines:
+        boot = setting.usual_set(slots)
+        levels = (boot.input_level,) * program.value_count
+        memo.outlines[name] = outlines(
+            *(program, levels, layouts, boot.parameters.slot_count // setting.batch),
+            *(_deep_model(boot, setting), memo.of(program)),
+            frozenset(value - 1 for value in paired),
         )
-    steps = boot.parameters.slot_count // setting.batch
-    layouts = memo.layouts[name]
-    return layouts, outlines(program, levels, layouts, steps, model, memo.of(program))
+    return memo.outlines[name]
+
+
+def _deep_model(boot: BootstrapSet, setting: Setting) -> CostModel:
+    """Return the costs of maps with so many diagonals that they keep coefficients."""
+    return replace(setting.model(boot.parameters), coefficients=True, pairs=True)
 
 
 def _placed(
-    program: TensorProgram,
-    boot: BootstrapSet,
-    layouts: Layouts,
-    lowered: Mapping[int, MapOutline],
-    setting: Setting,
+    program: TensorProgram, boot: BootstrapSet, layouts: Layouts, setting: Setting, memo: LayoutMemo
 ) -> BootstrappedProgram:
+    every = frozenset(range(1, program.value_count))
+    lowered = _outlines(program, boot.slots, layouts, setting, memo, every)
+    choice = choose_levels(level_graph(program, boot, layouts, lowered, setting))
+    # Where no bootstrap follows, imaginary parts would count, so diagonals are not paired.
+    free = values_with_free_imaginary_parts(program, choice.levels)
+    lowered = _outlines(program, boot.slots, layouts, setting, memo, free)
     graph = level_graph(program, boot, layouts, lowered, setting)
-    choice = choose_levels(graph)
     bootstraps = tuple(
         PlacedBootstrap(
             value,
@@ -282,4 +314,5 @@ def _placed(
         )
         for value in sorted(choice.bootstrapped)
     )
-    return BootstrappedProgram(program, boot, layouts, lowered, choice.levels, bootstraps, choice.cost)
+    seconds = graph.cost(choice.levels, choice.bootstrapped)
+    return BootstrappedProgram(program, boot, layouts, lowered, choice.levels, bootstraps, seconds)

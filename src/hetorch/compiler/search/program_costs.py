@@ -11,12 +11,21 @@ from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.lower import MapOutline
 from hetorch.ir.tensor_program import Affine, Bootstrap, Chebyshev, Multiply, TensorProgram
 from hetorch.params import ParameterSet
+from hetorch.params.map_family import map_family
 
 
 def cost_model(parameters: ParameterSet, machine: Machine, encrypted: bool = False) -> CostModel:
     """Return the cost model for chosen parameters; `encrypted` is True if the weights are ciphertexts."""
     special = len(parameters.special_primes)
-    return CostModel(parameters.digit_size, special, parameters.ring_degree, machine, encrypted=encrypted)
+    levels = range(parameters.max_level + 1) if parameters.key_families and not encrypted else ()
+    return CostModel(
+        parameters.digit_size,
+        special,
+        parameters.ring_degree,
+        machine,
+        encrypted=encrypted,
+        map_families=tuple(map_family(parameters, level) for level in levels),
+    )
 
 
 def layer_costs(
@@ -45,13 +54,14 @@ def layer_costs(
                 maps = lowered[index]
                 cost = model.transform(
                     level + 1,
-                    maps.diagonals,
+                    maps.products,
                     maps.babies,
                     maps.giants,
                     len(maps.folds),
                     parts[op.input],
                     count,
                     maps.transform.slot_count == 1,
+                    parts[op.input] if maps.transform.pair else 0,
                 )
                 cost += model.add(level) * count if np.any(op.bias) else 0.0
             case Multiply():

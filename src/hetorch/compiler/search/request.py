@@ -11,6 +11,10 @@ from hetorch.engine.backend import AnyBackend
 from hetorch.interop.backends import backend
 from hetorch.wire.limits import MAX_KEY_BYTES
 
+COARSEST = 2.0**-6
+"""The coarsest precision that is chosen if the user asks for none, relative to the range of the outputs. Raised,
+parameters may be smaller and outputs noisier."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Request:

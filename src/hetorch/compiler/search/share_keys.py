@@ -7,7 +7,7 @@ of all rotations and keys, or leaves it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +15,10 @@ import numpy as np
 from hetorch.compiler.costs.model import GIANT, CostModel
 from hetorch.compiler.packing.baby_giant import Costs, StepCosts
 from hetorch.compiler.packing.lower import MapOutline, outlined
+from hetorch.compiler.packing.pairing import pair_step
 from hetorch.compiler.packing.placements import Indices, Placement
-from hetorch.compiler.search.keys_of_maps import steps_of_map
+from hetorch.compiler.search.keys_of_maps import transform_steps
+from hetorch.params import KeyFamily
 
 ROUNDS = 3
 """Largest number of times that each map is split at the prices of the others. Raised, plans may have fewer keys, and
@@ -25,13 +27,15 @@ the search takes longer."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PlacedMap:
-    """The diagonals of a map, as find_indices gives them, between two placements; its result is at `level`."""
+    """The diagonals of a map, as find_indices gives them, between two placements; its result is at `level`, and its
+    diagonals may be multiplied in pairs if `paired`."""
 
     indices: Indices
     modulus: int
     source: Placement
     result: Placement
     level: int
+    paired: bool = False
 
 
 def share_keys(maps: Sequence[PlacedMap], slot_count: int, model: CostModel) -> list[MapOutline]:
@@ -50,8 +54,8 @@ def share_keys(maps: Sequence[PlacedMap], slot_count: int, model: CostModel) -> 
             held = np.zeros(slot_count)
             for other, bare in zip(maps, outlines, strict=True):
                 if other is not one:
-                    for step, level in steps_of_map(bare, other.level, encrypted=model.encrypted):
-                        held[step] = max(held[step], _key_size(model, level))
+                    for step, size in _held(bare, other.level, one.level, model):
+                        held[step] = max(held[step], size)
             outlines[number] = _split(one, held, model)
         if [_steps(bare) for bare in outlines] == before:
             break
@@ -61,16 +65,30 @@ def share_keys(maps: Sequence[PlacedMap], slot_count: int, model: CostModel) -> 
 def _split(one: PlacedMap, held: Costs, model: CostModel) -> MapOutline:
     """Split a map; `held`: the sizes of the keys that the other maps have, by step, 0 for none."""
     level = one.level + 1
-    size, unit = _key_size(model, level), model.giant(level) / GIANT
+    size, unit = _map_key_size(model, level), model.giant(level) / GIANT
     keys = model.key_weight * unit * np.maximum(1.0 - held / size, 0.0)
     costs = StepCosts(model.baby(level), model.giant(level), keys)
-    return outlined(one.indices, one.modulus, one.source, one.result, len(held), costs)
+    places = (one.indices, one.modulus, one.source, one.result)
+    pair = pair_step(*places, level, model) if one.paired else 0
+    return outlined(*places, len(held), costs, pair)
 
 
 def _steps(bare: MapOutline) -> tuple[bytes, bytes]:
     return bare.transform.giants.tobytes(), bare.transform.babies.tobytes()
 
 
-def _key_size(model: CostModel, level: int) -> float:
-    """Return the number of residue polynomials of a key at `level`, of one half: a digit has one for each prime."""
-    return float(model.digits(level) * model.limbs(level))
+def _held(bare: MapOutline, level: int, reader: int, model: CostModel) -> Iterator[tuple[int, float]]:
+    """Yield the steps, and the sizes of their keys, of a map with its result at `level` whose keys suit another one
+    with its result at level `reader`: those of its family."""
+    families = model.map_families
+    if not families or families[level + 1] == families[reader + 1]:
+        size = _map_key_size(model, level + 1)
+        yield from ((step, size) for step in transform_steps(bare, encrypted=model.encrypted))
+    if not families or families[reader + 1] == KeyFamily(model.special_count, model.digit_size):
+        yield from ((step, float(model.digits(level) * model.limbs(level))) for step in bare.folds)
+
+
+def _map_key_size(model: CostModel, level: int) -> float:
+    """Return the number of residue polynomials of a key for inputs at `level`, of one half: a digit has one for each
+    prime."""
+    return float(model.map_digits(level) * model.map_limbs(level))

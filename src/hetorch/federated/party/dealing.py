@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -28,10 +29,11 @@ from hetorch.wire.rounds import dump_bundle
 class AwaitingKeys:
     """Awaits the round keys of all parties."""
 
+    exposed: ClassVar[bool] = False
     _place: Place
     _key: X25519PrivateKey = field(repr=False)
     _public: bytes = field(repr=False)
-    _once: Once = field(default_factory=Once, init=False, repr=False)
+    _once: Once = field(default_factory=Once, kw_only=True, repr=False)
 
     def receive(self, data: bytes) -> tuple[AwaitingShares, bytes]:
         """Draw the secret of the round, and deal its shares."""
@@ -71,10 +73,11 @@ class AwaitingKeys:
 class AwaitingShares:
     """Awaits a share of the secret of every other party."""
 
+    exposed: ClassVar[bool] = False
     _place: Place
     _held: Secret
     _opening: Mapping[int, Secret] = field(repr=False)
-    _once: Once = field(default_factory=Once, init=False, repr=False)
+    _once: Once = field(default_factory=Once, kw_only=True, repr=False)
 
     def receive(self, data: bytes) -> ReadyToEncrypt:
         """Open the shares."""

@@ -15,7 +15,7 @@ from hetorch.federated.party.sealing import TAG_NONCE, seal
 from hetorch.federated.party.tag import dump_tag
 from hetorch.federated.party.update import encode
 from hetorch.federated.rounds import DIGEST_BYTES
-from hetorch.wire.frame import Kind
+from hetorch.wire.frame import Blob, Kind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +47,7 @@ class ReadyToEncrypt(Held):
 class AwaitingCommitments(Held):
     """Awaits the commitments of all parties that encrypted an update."""
 
-    _packed: bytearray = field(repr=False, default_factory=bytearray)
+    _packed: Blob = field(repr=False, default=b"")
     _commitment: bytes = field(repr=False, default=b"")
 
     def receive(self, data: bytes) -> tuple[AwaitingSum, bytes]:

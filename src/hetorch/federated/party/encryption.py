@@ -9,18 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
-import numpy as np
-
-from hetorch.engine import _secret
+from hetorch.engine import _native, _secret
 from hetorch.engine.random import Keystream, random_seed, wipe
 from hetorch.errors import RoundVoidError
 from hetorch.federated.party.tag import TagKey
-from hetorch.federated.residues import Residues
+from hetorch.federated.residues import Residues, new_blocks
 from hetorch.federated.ring import (
     BLOCK_BYTES,
     ERROR_BOUND,
     GAUSSIAN_BYTES,
-    RING_DEGREE,
     UNIFORM_BYTES,
     error_shift,
 )
@@ -37,7 +34,7 @@ def encrypt(
     identifier: bytes,
     party_count: int,
     tag_key: TagKey,
-) -> tuple[bytearray, bytes]:
+) -> tuple[memoryview, bytes]:
     """Return the packed ciphertext of an update, which is added to the tag, and its SHA-256.
 
     Args:
@@ -52,18 +49,19 @@ def encrypt(
     transformed = _secret.RoundSecret(secret)
     seed = random_seed()
     public, errors = _public(identifier), Keystream(seed, domain=b"federated error")
-    uniform, random = bytearray(CHUNK * UNIFORM_BYTES), bytearray(CHUNK * GAUSSIAN_BYTES)
-    packed, digest = bytearray(block_count * BLOCK_BYTES), hashlib.sha256()
+    uniform = _native.pool_memory(CHUNK * UNIFORM_BYTES).data
+    random = _native.pool_memory(CHUNK * GAUSSIAN_BYTES)
+    packed, digest = _native.pool_memory(block_count * BLOCK_BYTES).data, hashlib.sha256()
     shift, first = error_shift(party_count), 0
     for chunk in chunks:
         count = len(chunk)
-        out = memoryview(packed)[first * BLOCK_BYTES :][: count * BLOCK_BYTES]
+        out = packed[first * BLOCK_BYTES :][: count * BLOCK_BYTES]
         _secret.encrypt_blocks(
             out,
             chunk,
             transformed,
-            public.fill(memoryview(uniform)[: count * UNIFORM_BYTES]),
-            errors.fill(memoryview(random)[: count * GAUSSIAN_BYTES]),
+            public.fill(uniform[: count * UNIFORM_BYTES]),
+            errors.fill(random.data[: count * GAUSSIAN_BYTES]),
             tag_key.tag,
             first,
             shift,
@@ -72,7 +70,7 @@ def encrypt(
         first += count
     transformed.wipe()
     wipe(seed)
-    random[:] = bytes(len(random))
+    random.fill(0)
     return packed, digest.digest()
 
 
@@ -93,12 +91,12 @@ def decrypt(
             passes with a probability below (2/3)^2048.
     """
     transformed = _secret.RoundSecret(secret)
-    public, uniform = _public(identifier), bytearray(CHUNK * UNIFORM_BYTES)
-    integers = np.empty((CHUNK, RING_DEGREE), dtype=np.int64)
+    public, uniform = _public(identifier), _native.pool_memory(CHUNK * UNIFORM_BYTES).data
+    integers = new_blocks(CHUNK)
     shift, bound = error_shift(party_count), contributor_count * ERROR_BOUND
     for piece in pieces(packed):
         count = len(piece) // BLOCK_BYTES
-        expanded = public.fill(memoryview(uniform)[: count * UNIFORM_BYTES])
+        expanded = public.fill(uniform[: count * UNIFORM_BYTES])
         if not _secret.decrypt_blocks(integers[:count], piece, transformed, expanded, shift, bound):
             raise RoundVoidError(
                 "the round is void: the opened secret does not fit the sum; a party sent shares or an update that do "

@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import combinations, islice
+from itertools import chain, combinations, islice
+from typing import ClassVar
 
 import numpy as np
 
@@ -25,14 +26,15 @@ from hetorch.wire.frame import Kind
 from hetorch.wire.rounds import RoundMessage, load_round_message
 
 MOST_SUBSETS = 256
-"""Sets of t shares that are tried when more than t came and the first ones do not fit: one wrong share among many does
-no harm then."""
+"""Sets of t shares that are tried beside those that leave out one run of shares. More of them find more wrong shares
+among enough right ones, and cost a party time where none fit."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AwaitingSum(Held):
     """Awaits the sum and the list of its contributors. From here on the update has left this party."""
 
+    exposed: ClassVar[bool] = True
     _commitments: Mapping[int, bytes] = field(repr=False, default_factory=dict)
 
     def receive(self, data: bytes) -> tuple[AwaitingAgreements, bytes]:
@@ -75,6 +77,7 @@ class AwaitingSum(Held):
 class _Agreed(Held):
     """What a party holds once it has signed a list and a sum: these."""
 
+    exposed: ClassVar[bool] = True
     _contributors: tuple[int, ...] = ()
     _packed: bytes | memoryview = field(repr=False, default=b"")
 
@@ -139,6 +142,15 @@ class AwaitingOpenings(_Agreed):
                 wipe(content)
 
 
+def _sets(parties: list[int], threshold: int) -> Iterator[tuple[int, ...]]:
+    """Yield sets of `threshold` parties to open with: first those that leave out one run of parties each, so that each
+    party is left out once, then others in their order. A single wrong share does no harm."""
+    spare = len(parties) - threshold
+    runs = range(0, len(parties), spare or len(parties))
+    first = ((*parties[:start], *parties[start + spare :])[:threshold] for start in reversed(runs))
+    return chain(first, islice(combinations(parties, threshold), MOST_SUBSETS))
+
+
 def _kept(view: memoryview) -> bytes | memoryview:
     """Return bytes that nobody can change: the view itself where it is of such."""
     return view if isinstance(view.obj, bytes) else bytes(view)
@@ -155,7 +167,7 @@ def _opened(
         RoundVoidError: none of the sets of shares that are tried gives such a sum.
     """
     roster = place.roster
-    for parties in islice(combinations(sorted(shares), roster.threshold), MOST_SUBSETS):
+    for parties in _sets(sorted(shares), roster.threshold):
         secret = interpolate({party: shares[party] for party in parties})
         if np.abs(centred(secret)).max() > contributor_count * ERROR_BOUND:
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from hetorch.errors import RoundVoidError, WireError
 from hetorch.federated.once import Once
@@ -13,7 +14,7 @@ from hetorch.federated.party.secret import Secret
 from hetorch.federated.party.tag import TagKey
 from hetorch.federated.roster import Roster
 from hetorch.federated.rounds import load_signed_bundle
-from hetorch.wire.frame import Kind
+from hetorch.wire.frame import Blob, Kind
 from hetorch.wire.rounds import EVERYONE, RoundMessage
 
 
@@ -41,9 +42,7 @@ class Place:
         """The index of this party."""
         return self.roster.identities.index(self.identity.public)
 
-    def message(
-        self, kind: Kind, content: bytes | bytearray, recipient: int = EVERYONE, *, digest: bytes = b""
-    ) -> bytes:
+    def message(self, kind: Kind, content: Blob, recipient: int = EVERYONE, *, digest: bytes = b"") -> bytes:
         """Return a signed message of this party. `digest`: SHA-256 of the content, where it is known."""
         message = RoundMessage(kind, self.roster.digest, self.identifier, self.index, recipient, content)
         if digest:
@@ -57,11 +56,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
-    """What a party holds from the shares on: its secret, a share and an own key of each party."""
+    """What a party holds from the shares on: its secret, a share and an own key of each party.
+
+    `exposed` says of each state what RoundVoidError.exposed says when a round is void: for a party whose aggregator
+    does not answer any more.
+    """
+
+    exposed: ClassVar[bool] = False
 
     _place: Place
     _held: Secret
-    _once: Once = field(default_factory=Once, init=False, repr=False)
+    _once: Once = field(default_factory=Once, kw_only=True, repr=False)
 
     def own_key(self, party: int) -> bytes:
         """Return the key under which `party` tells all others."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hetorch.engine.random import keystream, random_seed, wipe
 from hetorch.errors import InputError, RoundVoidError
-from hetorch.federated.residues import Residues
+from hetorch.federated.residues import Residues, new_blocks
 from hetorch.federated.ring import RING_DEGREE
 from hetorch.federated.roster import EXTRA_INTEGERS, ArrayBounds, Roster
 from hetorch.quantities import count_text
@@ -47,8 +47,10 @@ def encode(
         InputError: a name, shape or number of samples is wrong, or a value is not finite. It is raised here, before the
             first item.
     """
-    if not 1 <= sample_count <= roster.most_samples:
-        raise InputError(f"the number of samples must be 1 to {roster.most_samples}, got {sample_count}")
+    if not isinstance(sample_count, int | np.integer) or not 1 <= sample_count <= roster.most_samples:
+        raise InputError(
+            f"the number of samples must be a whole number from 1 to {roster.most_samples}, got {sample_count!r}"
+        )
     if set(update) != {array.name for array in roster.arrays}:
         wrong = sorted(set(update) ^ {array.name for array in roster.arrays})
         raise InputError(
@@ -64,14 +66,15 @@ def encode(
 def _chunks(
     roster: Roster, arrays: list[NDArray[Any]], sample_count: int, factor: float, chunk_blocks: int
 ) -> Iterator[Residues]:
-    chunk = np.zeros(chunk_blocks * RING_DEGREE, dtype=np.int64)
+    chunk = new_blocks(chunk_blocks).reshape(-1)
+    scratch = new_blocks(chunk_blocks).reshape(-1).view(np.float64)
     chunk[:EXTRA_INTEGERS] = 1, sample_count
     place = EXTRA_INTEGERS
     for bounds, values in zip(roster.arrays, arrays, strict=True):
         done = 0
         while done < values.size:
             part = values[done : done + chunk.size - place]
-            chunk[place : place + part.size] = _integers(roster, bounds, part, factor)
+            chunk[place : place + part.size] = _integers(roster, bounds, part, factor, scratch)
             done += part.size
             place += part.size
             if place == chunk.size:
@@ -82,11 +85,15 @@ def _chunks(
         chunk[place:end] = 0
         yield chunk[:end].reshape(-1, RING_DEGREE)
     chunk.fill(0)
+    scratch.fill(0)
 
 
-def _integers(roster: Roster, bounds: ArrayBounds, values: NDArray[Any], factor: float) -> FloatArray:
-    """Return some values of an array as whole numbers."""
-    weighted = values.astype(np.float64)
+def _integers(
+    roster: Roster, bounds: ArrayBounds, values: NDArray[Any], factor: float, scratch: FloatArray
+) -> FloatArray:
+    """Return some values of an array as whole numbers, in `scratch`."""
+    weighted = scratch[: values.size]
+    weighted[:] = values
     np.clip(weighted, -bounds.bound, bounds.bound, out=weighted)
     weighted *= factor
     if roster.noise:
@@ -128,9 +135,18 @@ def _checked(bounds: ArrayBounds, value: Any) -> NDArray[Any]:
     """Return an array's values (size,)."""
     if hasattr(value, "detach"):  # a tensor of torch, which this package does not import
         value = value.detach().cpu()
-    array = np.asarray(value)
-    if array.dtype.kind != "f":
+        if str(value.dtype) == "torch.bfloat16":  # which numpy does not have
+            value = value.float()
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"the array {bounds.name!r} is none: {error}") from None
+    if array.dtype.kind in "biu":
         array = array.astype(np.float64)
+    if array.dtype.kind != "f":
+        raise InputError(
+            f"the array {bounds.name!r} must be of real numbers, its elements are {array.dtype.name}"
+        )
     if array.shape != bounds.shape:
         raise InputError(
             f"the array {bounds.name!r} has the shape {array.shape}, the roster says {bounds.shape}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hetorch.ir.he_operations.affine import AddBias, RotateAdd
 from hetorch.ir.he_operations.arithmetic import Add, DropLevel, Multiply, Rescale
 from hetorch.ir.he_operations.bootstrap import Bootstrap
-from hetorch.ir.he_operations.linear_transform import LinearTransform
+from hetorch.ir.he_operations.linear_transform import LinearTransform, PairedTransform
 from hetorch.ir.he_operations.operation import NO_LAYOUT, Operation, Value, operation_kinds
 from hetorch.ir.he_operations.polynomial import Polynomial
 
@@ -18,6 +18,7 @@ __all__ = [
     "LinearTransform",
     "Multiply",
     "Operation",
+    "PairedTransform",
     "Polynomial",
     "Rescale",
     "RotateAdd",

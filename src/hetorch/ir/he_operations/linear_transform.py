@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hetorch.engine.keys import EvaluationKeySpec, main_family, rotation_link
 from hetorch.engine.protocol import C, Engine, P, T
-from hetorch.engine.rotation_schedule import RotationSchedule, rotation_schedule
+from hetorch.engine.rotation_schedule import RotationSchedule, paired_babies, rotation_schedule
 from hetorch.engine.transform import DiagonalTransform
-from hetorch.ir.he_operations.fields import Flag, Layer, Operands, Results, WeightName
+from hetorch.ir.he_operations.fields import Flag, Layer, Operands, Results, Steps, WeightName
 from hetorch.ir.he_operations.operation import (
     WORD_BYTES,
     Frame,
@@ -23,7 +24,8 @@ from hetorch.ir.he_operations.operation import (
     key_switch_rows,
     spread,
 )
-from hetorch.params import ParameterSet
+from hetorch.params import KeyFamily, ParameterSet
+from hetorch.params.map_family import map_family
 
 SHORTEST_TRANSFORM = 16
 """Smallest number of coefficients that the native engine keeps of a diagonal: its shortest transform."""
@@ -87,9 +89,15 @@ class LinearTransform(Operation):
                 return f"the array {self.weight!r}.{key} holds steps that mix the {frame.batch} samples"
         return None if np.all(np.isfinite(values)) else f"the diagonals {self.weight!r} are not finite"
 
+    @property
+    def pair(self) -> int:
+        """The pair step of the diagonals (hetorch.engine.transform); 0 if they are multiplied one by one."""
+        return 0
+
     def schedule(self, frame: Frame, weights: Weights) -> RotationSchedule:
-        """Return the rotations by which engines apply the map."""
+        """Return the rotations by which engines apply the map, but for those by the pair step."""
         outputs, inputs, giants, babies = self._indices(weights)
+        babies = paired_babies(babies, self.pair, frame.slot_count)[0]
         return rotation_schedule(outputs, inputs, giants, babies, frame.slot_count)
 
     def rotations(self, frame: Frame, weights: Weights) -> frozenset[int]:
@@ -97,9 +105,24 @@ class LinearTransform(Operation):
         # Each sum of products of ciphertexts is relinearised and rotated by itself.
         return schedule.keys_without_chains if frame.encrypted_weights else schedule.keys
 
+    def rotation_family(self, frame: Frame, parameters: ParameterSet) -> KeyFamily:
+        # The products with encrypted weights are relinearised and rotated under the main family.
+        if frame.encrypted_weights:
+            return main_family(parameters)
+        return map_family(parameters, self.level(frame))
+
     def rotation_count(self, frame: Frame, weights: Weights) -> int:
         schedule = self.schedule(frame, weights)
-        return sum(int(np.count_nonzero(pairs[:, 1])) for pairs in (schedule.rotated, schedule.groups))
+        turned = len(self.inputs) if self.pair else 0
+        return turned + sum(
+            int(np.count_nonzero(pairs[:, 1])) for pairs in (schedule.rotated, schedule.groups)
+        )
+
+    def further_keys(self, frame: Frame, parameters: ParameterSet) -> EvaluationKeySpec | None:
+        if not self.pair:
+            return None
+        turn = rotation_link(parameters, self.pair, main_family(parameters), self.level(frame))
+        return EvaluationKeySpec.collected(parameters, [turn])
 
     def relinearises(self, frame: Frame) -> bool:
         return frame.encrypted_weights
@@ -114,7 +137,8 @@ class LinearTransform(Operation):
         """Return the bytes of the encoded diagonals, either of all or of the result ciphertexts `outputs` alone."""
         level = self.level(frame)
         here = weights[f"{self.weight}.outputs"]
-        count = len(here) if outputs is None else int(np.isin(here, outputs).sum())
+        kept = np.ones(len(here), dtype=bool) if outputs is None else np.isin(here, outputs)
+        count = self._diagonal_count(frame, weights, kept) if self.pair else int(kept.sum())
         if frame.encrypted_weights:
             return 2 * count * (level + 1) * parameters.ring_degree * WORD_BYTES
         period = weights[f"{self.weight}.values"].shape[1]
@@ -135,13 +159,14 @@ class LinearTransform(Operation):
             return 2 * len(self.results)
         schedule = self.schedule(frame, weights)
         rows = self._rows(frame, parameters, weights)
-        digits = parameters.digit_count(level) * rows
+        digits = map_family(parameters, level).digit_count(level) * rows
         hoisted = len(np.unique(schedule.rotated[schedule.rotated[:, 1] != 0, 0])) * digits
         without = len(self.results) - int(np.sum(schedule.groups[:, 1] == 0))
         transformed = TRANSFORMED_AT_ONCE if self.coefficients else 0
         first = hoisted + min(threads, rows) * (2 * len(schedule.rotated) + 2 + transformed)
         second = 2 * rows * without + (digits + level + 1 if schedule.chains else 0)
-        return 2 * rows * len(schedule.groups) + max(first, second)
+        turned = 2 * (level + 1) * len(self.inputs) if self.pair else 0
+        return turned + 2 * rows * len(schedule.groups) + max(first, second)
 
     def diagonals(
         self, frame: Frame, weights: Weights, only: tuple[int, ...] | None = None
@@ -168,7 +193,9 @@ class LinearTransform(Operation):
         if values.shape[1] > 1:  # a constant stays one
             values = np.repeat(values, frame.batch, axis=1)
         steps = {key: np.asarray(array, dtype=np.int32) for key, array in part.items()}
-        return DiagonalTransform(frame.slot_count, len(self.inputs), count, values=values, **steps)
+        return DiagonalTransform(
+            frame.slot_count, len(self.inputs), count, values=values, pair=self.pair, **steps
+        )
 
     def evaluate(self, frame: Frame, inputs: Sequence[Slots], weights: Weights) -> list[Slots]:
         outputs, sources, giants, babies = self._indices(weights)
@@ -199,6 +226,12 @@ class LinearTransform(Operation):
     def _indices(self, weights: Weights) -> tuple[NDArray[np.int64], ...]:
         return tuple(weights[f"{self.weight}.{key}"].astype(np.int64) for key in INDICES)
 
+    def _diagonal_count(self, frame: Frame, weights: Weights, kept: NDArray[np.bool_]) -> int:
+        """Return the number of those of the complex diagonals that have a part among the `kept` ones."""
+        outputs, inputs, giants, babies = (array[kept] for array in self._indices(weights))
+        babies = paired_babies(babies, self.pair, frame.slot_count)[0]
+        return len(np.unique(np.stack([outputs, inputs, giants, babies]), axis=1)[0])
+
     def _rotates(self, weights: Weights) -> bool:
         return any(bool(np.any(weights[f"{self.weight}.{key}"])) for key in ("giants", "babies"))
 
@@ -208,5 +241,25 @@ class LinearTransform(Operation):
 
     def _rows(self, frame: Frame, parameters: ParameterSet, weights: Weights) -> int:
         """Return the number of primes over which the diagonals are encoded; if the map rotates, P's are included."""
-        special = len(parameters.special_primes) if self._rotates(weights) else 0
-        return self.level(frame) + 1 + special
+        level = self.level(frame)
+        return level + 1 + (map_family(parameters, level).special_count if self._rotates(weights) else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTransform(LinearTransform):
+    """A linear map whose diagonals are multiplied two at a time, `step` slots apart (engine.transform.DiagonalSteps).
+
+    Each input is rotated once more, and half of the products remain. The results have imaginary parts of no meaning, so
+    only sums, folds and bootstraps may follow: a bootstrap keeps the real part.
+    """
+
+    step: Steps = 0
+
+    def problem(self, frame: Frame) -> str | None:
+        if self.step < 2 or self.step % 2 or frame.slot_count % (2 * self.step) or self.step % frame.batch:
+            return f"pairs diagonals {self.step} slots apart, in {frame.slot_count} slots of {frame.batch} samples"
+        return LinearTransform.problem(self, frame)
+
+    @property
+    def pair(self) -> int:
+        return self.step

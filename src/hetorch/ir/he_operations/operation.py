@@ -16,11 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.engine.keys import EvaluationKeySpec, main_family
 from hetorch.engine.protocol import C, Engine, P, T
 from hetorch.ir.he_operations.fields import ValueField, field_kinds
 from hetorch.ir.layout import Layout
-from hetorch.params import ParameterSet
+from hetorch.params import KeyFamily, ParameterSet
 
 Slots = NDArray[np.float64]
 Weights = Mapping[str, NDArray[np.generic]]
@@ -127,6 +127,10 @@ class Operation(ABC):
         """Return the rotation steps whose keys the operation needs at its level."""
         return frozenset()
 
+    def rotation_family(self, frame: Frame, parameters: ParameterSet) -> KeyFamily:
+        """Return the family of the keys of `rotations`."""
+        return main_family(parameters)
+
     def rotation_count(self, frame: Frame, weights: Weights) -> int:
         """Return the number of rotations that the operation makes, a key switch each."""
         return 0
@@ -172,7 +176,8 @@ class Operation(ABC):
 
 def operation_kinds() -> dict[str, type[Operation]]:
     """Return every class of operations by its tag."""
-    return {kind.tag(): kind for kind in Operation.__subclasses__()}
+    kinds = Operation.__subclasses__()
+    return {kind.tag(): kind for base in kinds for kind in (base, *base.__subclasses__())}
 
 
 def key_switch_rows(parameters: ParameterSet, level: int) -> int:
