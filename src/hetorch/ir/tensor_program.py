@@ -186,8 +186,15 @@ class Chebyshev(_OfOneValue):
         result = np.empty_like(flat)
         for start in range(0, flat.size, BLOCK):
             block = slice(start, start + BLOCK)
-            result[block] = chebyshev.chebval(flat[block], self.coefficients)
+            result[block] = _series(flat[block], self.coefficients)
         return result.reshape(x.shape[::-1]).T if by_columns else result.reshape(x.shape)
+
+
+def _series(x: Array, coefficients: Sequence[float]) -> Array:
+    """Return the Chebyshev series at `x`; one without odd terms but T_1 in half the time, by T_2k(x) = T_k(2x² - 1)."""
+    if len(coefficients) < 4 or any(coefficients[3::2]):
+        return np.asarray(chebyshev.chebval(x, coefficients))
+    return np.asarray(chebyshev.chebval(2 * x * x - 1, coefficients[::2]) + coefficients[1] * x)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_predictions_lead_to_the_first_choice_that_meets_the_goal(
     def error(index: int) -> float:
         if exploding and index > 100:
             return 1e9
-        return factor * path[index].error ** 0.5 * (1 + index / 100)
+        return factor * math.sqrt(path[index].error) * (1 + index / 100)
 
     def run(task: Task, degrees: list[int]) -> Attempt:
         index = next(i for i, step in enumerate(path) if [RUNGS[rung] for rung in step.rungs] == degrees)
