@@ -40,6 +40,7 @@ ENTRIES = {
     "h11": [],  # uvicorn needs it
     "prometheus_client": ["hetorch.server.create_app"],
     "opentelemetry": ["importlib.import_module('hetorch.server.telemetry').Tracing()"],
+    "flwr": ["importlib.import_module('hetorch.federated.flower').EncryptedUpdates"],
     "httptools": [],  # only a command needs it
     "uvicorn": [],  # only a command needs it
     "ray": [],  # only a command needs it

@@ -22,6 +22,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "uvicorn": "uvicorn",
         },
         "telemetry": {"opentelemetry-api": "opentelemetry", "opentelemetry-sdk": "opentelemetry"},
+        "flower": {"flwr": "flwr"},
         "ray": {"ray[serve]": "ray"},
         "s3": {"fsspec": "fsspec", "s3fs": "s3fs"},
         "demo": {"matplotlib": "matplotlib", "mlxtend": "mlxtend"},
