@@ -68,7 +68,9 @@ def test_dense_and_sparse_products_agree() -> None:
     np.testing.assert_allclose(few.evaluate([X[:1]]), X[:1])
 
 
-@pytest.mark.parametrize("coefficients", [(0.1, 0.5, 0.2, 0.0, -0.3, 0.0, 0.7), (0.1, 0.5, 0.2, 0.4), (0.3, 0.6)])
+@pytest.mark.parametrize(
+    "coefficients", [(0.1, 0.5, 0.2, 0.0, -0.3, 0.0, 0.7), (0.1, 0.5, 0.2, 0.4), (0.3, 0.6)]
+)
 def test_a_series_is_numpys(coefficients: tuple[float, ...]) -> None:
     op = Chebyshev(0, coefficients, (3,), "p", "p")
     np.testing.assert_allclose(op.evaluate([3 * X]), chebyshev.chebval(3 * X, coefficients), rtol=1e-12)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
-from hetorch.compiler.activations.polynomial_growth import LEAST_REACH, reach_of
+from hetorch.compiler.activations.polynomial_growth import LEAST_REACH, reaches
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -171,7 +171,7 @@ def fit_bounded_series(
     even, whole = EVEN_WEIGHT, problem(1.0)
     while even <= 1:
         coefficients = whole.solution(even)
-        if reach_of(coefficients) >= LEAST_REACH:
+        if reaches(coefficients, LEAST_REACH):
             return coefficients, 1.0
         even = min(1.0, even * 2) if even < 1 else math.inf
     with np.errstate(all="ignore"):
