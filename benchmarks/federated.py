@@ -45,13 +45,12 @@ def measure(weights: int, parties: int, threads: int, ledger: Ledger, only: str)
         except (PeerMissingError, PeerFailedError) as error:
             sides.pop("theirs", None)
             reason = str(error)
-        for name, side in sides.items():  # a warm-up that is not counted
-            _turn(name, side)
+        # It comes first, in processes that have done nothing yet, and is the warm-up too.
+        memory = {name: side.call("memory", None) for name, side in sides.items()}
         turns: dict[str, list[Turn]] = {name: [] for name in sides}
         for _ in range(TURNS[weights]):
             for name, side in sides.items():
                 turns[name].append(_turn(name, side))
-        memory = {name: side.call("memory", None) for name, side in sides.items()}
         empty = Row("", RECIPES["tenseal"].title, "", threads, None, None, None, None, None, 0, reason)
         if "theirs" in sides:
             empty = Row(

@@ -207,6 +207,9 @@ def test_parties_with_different_queries_have_no_round() -> None:
     public = [identity.public for identity in IDENTITIES[:3]]
     same = Query("q", {"age": Moments("age")}, {"age": (0.0, 100.0)}, noise=0)
     assert same.roster(public, 2).digest == one.roster(public, 2).digest
+    two = {"a": Moments("age"), "b": Histogram("age", [1, 2])}
+    orders = (two, dict(reversed(two.items())))  # they are in no order
+    assert len({replace(one, questions=order).roster(public, 2).digest for order in orders}) == 1
     roster, other = one.roster(public, 2), others[4].roster(public, 2)
     states = [
         Party(r, identity).begin(1)

@@ -40,7 +40,7 @@ def demo(
 
     An aggregator, one more process on this machine, adds their encrypted updates over HTTP. One hospital is killed
     after its upload, and the others finish the round; another one before it, the round is void, and three go on. Each
-    joint model is compared with FedAvg in clear; at the end it is compiled and answers encrypted queries.
+    round is compared with FedAvg in clear; at the end the network is compiled and answers encrypted queries.
 
     Ctrl-C ends all processes.
 

@@ -57,6 +57,7 @@ class Transport:
         credentials: token, headers and certificates; InputError if they cannot be used for this address.
         transport: sends the requests in place of httpx's own, for tests and recordings.
         driver: the way of waiting; in the caller's thread if left out.
+        server: the name of what should run there, for messages.
 
     Attributes:
         url: the base address for messages, without name and password.
@@ -70,6 +71,7 @@ class Transport:
         credentials: Credentials = NONE,
         transport: AnyTransport | None = None,
         driver: Driver | None = None,
+        server: str = "`hetorch serve`",
     ) -> None:
         if timeout is not None and not timeout > 0:
             raise InputError(f"timeout must be a positive number of seconds, got {timeout!r}")
@@ -80,6 +82,7 @@ class Transport:
         self._timeout = FIRST_ANSWER_SECONDS if timeout is None else timeout
         self._driver = driver or BlockingDriver()
         self._reached = False
+        self._server = server
         headers = credentials.headers_for(address)
         self._token = headers.get("Authorization", "").removeprefix("Bearer ")
         options = HttpOptions(
@@ -217,7 +220,7 @@ class Transport:
                 "verify= (hetorch predict --ca), and your own with cert= if it asks for one"
             )
         elif isinstance(error, httpx.ConnectError):
-            refused = f"no server answers at {self.url}: {detail}; is `hetorch serve` running?"
+            refused = f"no server answers at {self.url}: {detail}; is {self._server} running?"
             told = _Unanswered(_caused(RemoteError(refused), error), sent=False)
         elif isinstance(error, httpx.TimeoutException):
             told = RemoteError(

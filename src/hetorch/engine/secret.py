@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -111,8 +112,9 @@ class SecretKey:
         self._wipe_seed()
         del self._core
 
-    def __del__(self) -> None:
-        self._wipe_seed()
+    def __del__(self, ends: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not ends():  # then the modules that overwrite it are gone, and so is the memory
+            self._wipe_seed()
 
     def _wipe_seed(self) -> None:
         seed, self._seed = getattr(self, "_seed", None), None

@@ -129,15 +129,34 @@ def test_wrong_folders_are_refused(tmp_path: Path) -> None:
     assert "cannot write" in refusal("federate", "demo", "--json", str(tmp_path / "none" / "a.json"))
 
 
-def descendants_in(folder: Path) -> list[str]:
-    """Return the commands of the processes that work in a temporary folder."""
+def processes_in(folder: Path) -> list[int]:
+    """Return the ids of the processes that work in a temporary folder, or in one of its name below it."""
     found = []
     for process in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
-            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            if process.name.isdigit() and str(folder) in command:
-                found.append(command)
+            command = (process / "cmdline").read_bytes().decode()
+            if process.name.isdigit() and str(folder.parent) in command and f"/{folder.name}/" in command:
+                found.append(int(process.name))
     return found
+
+
+def test_a_hospital_that_dies_by_itself_is_told(tmp_path: Path) -> None:
+    """The demonstration kills two; another one's end is an error, in one line, and all processes end."""
+    command = [sys.executable, "-m", "hetorch", "federate", "demo", "--rounds", "1000"]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, env=environment(TMPDIR=str(tmp_path)), **pipes) as process:
+        assert process.stdout is not None and process.stderr is not None
+        for line in process.stdout:
+            if "round  1" in line:
+                break
+        os.kill(processes_in(tmp_path / "hungarian")[0], signal.SIGKILL)
+        process.stdout.read()
+        errors = process.stderr.read()
+        assert process.wait(120) == 1
+    assert errors.count("\n") == 1
+    assert "the process of the hospital hungarian ended with code -9" in errors
+    assert processes_in(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("how", ["ctrl-c", "SIGTERM", "SIGKILL"])
@@ -155,7 +174,7 @@ def test_it_ends_with_all_its_processes(tmp_path: Path, how: str) -> None:
         for line in process.stdout:
             if "round  1" in line:
                 break
-        assert len(descendants_in(tmp_path)) == 5
+        assert len(processes_in(tmp_path)) == 5
         if how == "ctrl-c":
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         else:
@@ -165,10 +184,10 @@ def test_it_ends_with_all_its_processes(tmp_path: Path, how: str) -> None:
         code = process.wait(120)
     if how == "SIGKILL":  # the children see the pipe close
         deadline = time.monotonic() + 120
-        while descendants_in(tmp_path) and time.monotonic() < deadline:
+        while processes_in(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.05)
     else:
         assert code == 130
         assert errors == ""
         assert list(tmp_path.iterdir()) == []
-    assert descendants_in(tmp_path) == []
+    assert processes_in(tmp_path) == []

@@ -6,7 +6,8 @@ import json
 import queue
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +24,8 @@ START_SECONDS = 300.0
 """Longest time for the start of a process, in seconds."""
 EVENT_SECONDS = 900.0
 """Longest wait for an event of a hospital, in seconds; longer than any step of a round."""
+POLL_SECONDS = 0.2
+"""Wait for one hospital before the others are looked at, in seconds; one that has ended is told as much later."""
 STEP_SECONDS = 300.0
 """Longest time of a step of a round, in seconds. The aggregator sees a killed hospital's connection close, and does not
 wait for it; this is for one that hangs."""
@@ -39,7 +42,7 @@ class HospitalProcess:
         self.identity = b""
         self._process = process
         self._log = log
-        self._events: queue.Queue[Event | None] = queue.Queue()
+        self._events: queue.Queue[Event] = queue.Queue()
         assert process.stdout is not None
         threading.Thread(target=self._read, args=(process.stdout,), daemon=True).start()
 
@@ -53,15 +56,19 @@ class HospitalProcess:
             raise self._ended() from None
 
     def hear(self, *expected: str) -> Event:
-        """Wait for the next event; HetorchError if it is none of these, or the process ends or says nothing."""
-        try:
-            event = self._events.get(timeout=EVENT_SECONDS)
-        except queue.Empty:
-            raise HetorchError(
-                f"the hospital {self.name} said nothing for {EVENT_SECONDS:g} s: {tail(self._log)}"
-            ) from None
-        if event is None:
+        """Wait for the next event, as hear_all does."""
+        return hear_all([self], *expected)[0]
+
+    def next_event(self, seconds: float) -> Event | None:
+        """Return the next event, or None if there is none in this time; HetorchError if the process has ended."""
+        with suppress(queue.Empty):
+            return self._events.get(timeout=seconds)
+        if self._process.poll() is not None:
             raise self._ended()
+        return None
+
+    def check(self, event: Event, expected: Sequence[str]) -> Event:
+        """Return the event; HetorchError unless it is one of the expected ones."""
         if event["event"] not in expected:
             raise HetorchError(
                 f"the hospital {self.name} should have {' or '.join(expected)}, and says {event['event']}: "
@@ -85,7 +92,26 @@ class HospitalProcess:
         with suppress(ValueError, OSError):  # the pipe is closed at the end
             for line in lines:
                 self._events.put(json.loads(line))
-        self._events.put(None)
+
+
+def hear_all(members: Sequence[HospitalProcess], *expected: str) -> list[Event]:
+    """Wait for the next event of each hospital.
+
+    Raises:
+        HetorchError: an event is none of the expected ones, the process of one of them ends, or nothing comes.
+    """
+    heard: dict[str, Event] = {}
+    deadline = time.monotonic() + EVENT_SECONDS
+    while len(heard) < len(members):
+        for member in members:
+            if member.name in heard:
+                continue
+            event = member.next_event(POLL_SECONDS)
+            if event is not None:
+                heard[member.name] = member.check(event, expected)
+            elif time.monotonic() > deadline:
+                raise HetorchError(f"the hospital {member.name} said nothing for {EVENT_SECONDS:g} s")
+    return [heard[member.name] for member in members]
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from hetorch.demo.federated.processes import (
     Event,
     HospitalProcess,
     aggregator_process,
+    hear_all,
     hospital_process,
 )
 from hetorch.demo.federated.records import Data, together
@@ -91,8 +92,8 @@ def _start_hospitals(processes: ExitStack, data: Data, folder: Path) -> list[Hos
         processes.enter_context(hospital_process(hospital, index, folder))
         for index, hospital in enumerate(data.hospitals)
     ]
-    for member in members:
-        member.identity = bytes.fromhex(member.hear("ready")["identity"])
+    for member, event in zip(members, hear_all(members, "ready"), strict=True):
+        member.identity = bytes.fromhex(event["identity"])
     return members
 
 
@@ -129,7 +130,7 @@ def _train(group: Group, model: str, seed: list[int]) -> list[Weights]:
     """Let each hospital train; return the updates, which only this comparison sees in clear."""
     for member in group.members:
         member.tell("train", model=model, seed=[*seed, member.index])
-    return [arrays(member.hear("trained")["update"]) for member in group.members]
+    return [arrays(event["update"]) for event in hear_all(group.members, "trained")]
 
 
 def _round(
@@ -146,7 +147,7 @@ def _round(
         victim.hear("halted")
         victim.kill()
         left.remove(victim)
-    events = [member.hear("finished", "void") for member in left]
+    events = hear_all(left, "finished", "void")
     roster = group.roster
     record = RoundRecord(
         number,

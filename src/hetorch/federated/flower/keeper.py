@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,13 +51,19 @@ def main() -> None:
             listener.listen()
             listener.settimeout(MOST_IDLE_SECONDS)
             _answer_stdout([OK, message])
-            _serve(listener, state)
+            _serve(listener, folder, state)
     except HetorchError as error:
         _answer_stdout([ERROR, str(error).encode(), b""])
     except TimeoutError:
         pass
     finally:
-        (folder / SOCKET).unlink(missing_ok=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Delete the socket and its folder, if they are there."""
+    (folder / SOCKET).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
         folder.rmdir()
 
 
@@ -68,8 +75,8 @@ def _answer_stdout(parts: list[bytes]) -> None:
         os.dup2(null, descriptor)
 
 
-def _serve(listener: socket.socket, state: Any) -> None:
-    """Answer requests until the round ends."""
+def _serve(listener: socket.socket, folder: Path, state: Any) -> None:
+    """Answer requests until the round ends, and delete the folder before the last answer."""
     while state is not None:
         connection, _ = listener.accept()
         with connection, connection.makefile("rwb") as stream:
@@ -82,6 +89,8 @@ def _serve(listener: socket.socket, state: Any) -> None:
             except HetorchError as error:
                 exposed = b"exposed" if isinstance(error, RoundVoidError) and error.exposed else b""
                 state, answer = None, [ERROR, str(error).encode(), exposed]
+            if state is None:
+                _remove(folder)
             write_frame(stream, answer)
 
 

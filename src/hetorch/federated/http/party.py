@@ -55,7 +55,11 @@ class AggregatorAddress:
     def connect(self) -> Transport:
         """Return a new transport to it."""
         return Transport(
-            self.url, timeout=self.timeout, credentials=self.credentials, transport=self.transport
+            self.url,
+            timeout=self.timeout,
+            credentials=self.credentials,
+            transport=self.transport,
+            server="the aggregator",
         )
 
 

@@ -77,9 +77,9 @@ class RunningRound:
         else:
             self._gone.discard(party)
 
-    def began(self, party: int, key: bytes) -> bool:
-        """Return True if the party began this round with this key."""
-        return self._sent.get((Kind.ROUND_KEY, party)) == hashlib.sha256(key).digest()
+    def has(self, step: Kind, party: int, data: bytes) -> bool:
+        """Return True if this is what the party sent in this step, in time."""
+        return self._sent.get((step, party)) == hashlib.sha256(data).digest()
 
     async def attend(self, party: int) -> None:
         """Wait for the end of the round, for a party that is there as long as this waits."""

@@ -98,11 +98,17 @@ class Rounds:
         step = STEPS.get(request.path_params["step"])
         if step is None:
             raise Refusal(Code.NO_SUCH_ADDRESS, f"a round has the steps {', '.join(STEPS)}")
-        running = await self._read(request, step, lambda data: self._receive(number, step, party, data))
+
+        def use(data: bytes) -> tuple[RunningRound, bool]:
+            running = self._receive(number, step, party, data)
+            return running, running.has(step, party, data)
+
+        running, is_party = await self._read(request, step, use)
         try:
             reply = await while_connected(request, running.reply(step, party))
         except ClientDisconnect:
-            running.lose(party)
+            if is_party:  # anyone may ask for the answer of a step that is over
+                running.lose(party)
             raise
         return Response(reply, media_type=OCTETS)
 
@@ -115,7 +121,7 @@ class Rounds:
 
         def begin(key: bytes) -> RunningRound:
             running = self._receive(number, step, party, key)
-            if not running.began(party, key):
+            if not running.has(step, party, key):
                 raise WireError(f"party {party} began round {number} with another key")
             return running
 

@@ -136,7 +136,7 @@ class Query:
             session=f"{self.name}\nstatistics {self.digest.hex()}",
             identities=tuple(identities),
             threshold=threshold,
-            arrays=tuple(ArrayBounds(name, (q.size,), bound) for name, q in self.questions.items()),
+            arrays=tuple(ArrayBounds(name, (q.size,), bound) for name, q in sorted(self.questions.items())),
             most_samples=1,
             fewest_contributors=count if fewest_contributors is None else fewest_contributors,
             noise=self.noise,
@@ -170,15 +170,17 @@ class Query:
         if not roster.session.endswith(self.digest.hex()):
             raise InputError("the roster is not of this query; compare the queries of all parties")
         contributors = len(result.contributors)
+        arrays = {array.name: array for array in roster.arrays}
         answers = {}
-        for array in roster.arrays:
+        for name, question in self.questions.items():
+            array = arrays[name]
             step = roster.step(array)
-            values = result.arrays[array.name] * result.sample_count  # each contributor has the weight 1
+            values = result.arrays[name] * result.sample_count  # each contributor has the weight 1
             exact = (
                 values if self.noise else np.rint(values / step) * step
             )  # doubles may be off by their last digit
             sums = Sums(exact, contributors * step / 2, self.least_count)
-            answers[array.name] = self.questions[array.name].answer(sums, self.ranges)
+            answers[name] = question.answer(sums, self.ranges)
         return answers
 
 
