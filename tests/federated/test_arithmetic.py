@@ -239,6 +239,9 @@ def test_updates_that_do_not_fit_are_refused(
     ("change", "pattern"),
     [
         ({"threshold": 2}, "threshold"),
+        ({"threshold": 3.0}, "an int"),
+        ({"most_samples": True}, "an int"),
+        ({"bound": {"b": 1.0}}, "no bound: a"),
         ({"threshold": 4}, "threshold"),
         ({"fewest_contributors": 3}, "fewest_contributors"),
         ({"fewest_contributors": 5}, "fewest_contributors"),
@@ -252,7 +255,7 @@ def test_updates_that_do_not_fit_are_refused(
         ({"most_samples": 0}, "most_samples"),
     ],
 )
-def test_rosters_that_protect_nothing_are_refused(change: dict[str, float], pattern: str) -> None:
+def test_rosters_that_protect_nothing_are_refused(change: dict[str, Any], pattern: str) -> None:
     options: dict[str, Any] = {"threshold": 3, **change}
     with pytest.raises(InputError, match=pattern):
         roster_of(IDENTITIES, {"a": np.zeros(1)}, **options)

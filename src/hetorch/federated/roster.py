@@ -72,6 +72,10 @@ class Roster:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("threshold", "most_samples", "fewest_contributors"):
+            value = getattr(self, name)
+            if type(value) is not int:  # 3.0 would have another digest than 3
+                raise InputError(f"{name} must be an int, got {value!r}")
         if not self.fewest_contributors:
             object.__setattr__(self, "fewest_contributors", min(self.threshold + 1, self.party_count))
         count = self.party_count
@@ -109,7 +113,14 @@ class Roster:
     def arrays_of(
         cls, update: Mapping[str, ArrayLike], bound: float | Mapping[str, float]
     ) -> tuple[ArrayBounds, ...]:
-        """Return the arrays of an example of an update, such as a state_dict, with one bound or one for each name."""
+        """Return the arrays of an example of an update, such as a state_dict, with one bound or one for each name.
+
+        Raises:
+            InputError: a name has no bound.
+        """
+        lacking = [name for name in update if isinstance(bound, Mapping) and name not in bound]
+        if lacking:
+            raise InputError(f"these arrays have no bound: {', '.join(lacking[:8])}")
         return tuple(
             ArrayBounds(
                 name,
