@@ -100,14 +100,17 @@ def run_rows(network: DeepNetwork, threads: int, ledger: Ledger, facts: dict[str
                 f"{runs[-1]['processor_seconds']:.1f} s, load {os.getloadavg()[0]:.1f}, same class: {same}"
             )
         facts = facts | worker.facts | _encrypted_facts(runs, logits)
-    kinds: dict[str, float] = defaultdict(float)
-    for layer, kind, seconds in runs[0]["steps"]:
-        kinds[kind] += seconds
-        facts[f"{layer}, {kind}"] = round(facts.get(f"{layer}, {kind}", 0.0) + seconds, 3)
+    kinds: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for layer, kind, seconds, processors in runs[0]["steps"]:
+        kinds[kind][0] += seconds
+        kinds[kind][1] += processors
+        step = f"{layer}, {kind}: processor_s"
+        facts[step] = round(facts.get(step, 0.0) + processors, 3)
     median = 1e3 * float(np.median([run["seconds"] for run in runs]))
-    ledger.add(_row(network.title, threads, median, len(runs), {"ours": facts}))
-    for kind, seconds in sorted(kinds.items(), key=lambda pair: -pair[1]):
-        ledger.add(_row(f"{network.title}: {kind}", threads, 1e3 * seconds, 1))
+    ledger.add(_row(network.title, threads, median, len(runs), facts))
+    for kind, (seconds, processors) in sorted(kinds.items(), key=lambda pair: -pair[1][0]):
+        title = f"{network.title}: {kind}"
+        ledger.add(_row(title, threads, 1e3 * seconds, 1, {"processor_s": round(processors, 3)}))
 
 
 def _encrypted_facts(runs: list[dict[str, Any]], logits: Any) -> dict[str, Any]:
@@ -121,16 +124,9 @@ def _encrypted_facts(runs: list[dict[str, Any]], logits: Any) -> dict[str, Any]:
     }
 
 
-def _row(
-    name: str,
-    threads: int,
-    milliseconds: float,
-    count: int,
-    details: dict[str, dict[str, object]] | None = None,
-) -> Row:
-    return Row(
-        *(name, "", "", threads, None, milliseconds, None, None, None, count, "measured alone", details or {})
-    )
+def _row(name: str, threads: int, milliseconds: float, count: int, facts: dict[str, Any]) -> Row:
+    reason = "measured alone"
+    return Row(name, "", "", threads, None, milliseconds, None, None, None, count, reason, {"ours": facts})
 
 
 def main() -> None:

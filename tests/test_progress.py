@@ -55,6 +55,14 @@ def test_a_bar_on_the_terminal_for_what_takes_long(option: str) -> None:
     assert at_terminal(WORK.format(before="", option=option, pause=0)) == ""
 
 
+def test_the_bar_says_what_is_done_in_words() -> None:
+    code = WORK.format(before="", option="None", pause=0.1).replace(
+        "200_000_000)", "200_000_000, lambda share: f'{round(5 * share)} of 5 keys')"
+    )
+    shown = at_terminal(code)
+    assert "making evaluation keys: 5 of 5 keys" in shown
+
+
 def test_false_is_silence() -> None:
     log = "logging.basicConfig(level=logging.INFO)"
     assert at_terminal(WORK.format(before=log, option="False", pause=0.1)) == ""

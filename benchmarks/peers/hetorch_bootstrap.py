@@ -1,8 +1,11 @@
-"""Our bootstrap and its stages at the standard set, in the environment of hetorch."""
+"""Our bootstrap and its stages at the standard set, or the same primes at a smaller ring, in hetorch's environment."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,14 +18,15 @@ from hetorch.engine.codec import evaluation_keys_blob_bytes
 from hetorch.engine.context import core_context
 from hetorch.engine.native import NativeEngine, prepare_bootstrap
 from hetorch.engine.secret import SecretKey
-from hetorch.params.bootstrap_set import standard_bootstrap_set
+from hetorch.params import Security
+from hetorch.params.bootstrap_set import BootstrapSet, bootstrap_parameters, standard_bootstrap_set
 
 SCALE = 2.0**40
 
 
 def setup(options: dict[str, Any]) -> Session:
-    """Make the keys and one encrypted vector of real values in [-1, 1], in all `slots`."""
-    boot = standard_bootstrap_set(options["slots"])
+    """Make the keys and one encrypted vector of real values in [-1, 1], in `slots` of a ring of 2^`log2_n`."""
+    boot = _bootstrap_set(options["log2_n"], options["slots"])
     prepared = prepare_bootstrap(PlannedBootstrap(boot, SCALE, SCALE))
     key = SecretKey.generate(boot.parameters)
     begun = time.process_time()
@@ -60,7 +64,37 @@ def setup(options: dict[str, Any]) -> Session:
         "diagonal_bytes": prepared.byte_count,
         "key_generation_seconds": key_seconds,
     }
-    return Session(operations, {"precision": precision}, facts)
+    calls: dict[str, Callable[[Any], Any]] = {
+        "precision": precision,
+        "inputs": lambda _: values.tolist(),
+        "outputs": lambda _: key.decrypt(engine.bootstrap(prepared, ciphertext)).tolist(),
+    }
+    return Session(operations, calls, facts)
+
+
+def _bootstrap_set(log2_n: int, slots: int) -> BootstrapSet:
+    """Return the standard set, or one of its sizes of primes at a smaller ring, which protects nothing."""
+    standard = standard_bootstrap_set(max(slots, 1 << 14))
+    p = standard.parameters
+    if p.ring_degree == 1 << log2_n:
+        return standard
+    bits, special = (
+        tuple(round(math.log2(prime)) for prime in primes) for primes in (p.modulus_chain, p.special_primes)
+    )
+    parameters = bootstrap_parameters(
+        *(1 << log2_n, bits, special),
+        digit_size=p.digit_size,
+        low_family=standard.low_family,
+        security=Security.NONE,
+    )
+    # Three factors and four, as the standard set has, of stages as equal as can be.
+    stages = slots.bit_length() - 1
+    to_coefficients, to_slots = (
+        tuple((stages + i) // count for i in reversed(range(count))) for count in (3, 4)
+    )
+    return replace(
+        standard, parameters=parameters, slots=slots, to_coefficients=to_coefficients, to_slots=to_slots
+    )
 
 
 if __name__ == "__main__":

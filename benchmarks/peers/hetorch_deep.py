@@ -35,16 +35,20 @@ def setup(options: dict[str, Any]) -> Session:
 
     def run(index: int) -> dict[str, Any]:
         """Return the logits of a sample, the seconds of the run on the wall and on all processors, and its steps."""
-        steps: list[tuple[str, str, float]] = []
-
-        def note(event: Event) -> None:
-            steps.append((event.layer, type(event.operation).__name__, event.seconds))
-
         inputs = [
             key.encrypt(s, level=public.input_level, scale=public.input_scale)
             for s in public.pack(samples[index])
         ]
-        wall, processors = time.perf_counter(), time.process_time()
+        steps: list[tuple[str, str, float, float]] = []
+        wall, last = time.perf_counter(), time.process_time()
+        processors = last
+
+        def note(event: Event) -> None:
+            nonlocal last
+            now = time.process_time()
+            steps.append((event.layer, type(event.operation).__name__, event.seconds, now - last))
+            last = now
+
         results = runner.run(inputs, on_event=note)
         seconds, spent = time.perf_counter() - wall, time.process_time() - processors
         logits = public.unpack([key.decrypt(c) for c in results]).reshape(-1)

@@ -18,6 +18,18 @@ using rlwe::KeyName;
 
 constexpr KeyName kToSparse{KeyEnd::dense, KeyEnd::sparse, 1};
 
+void check_positive(double number) {
+  if (!(number > 0) || !std::isfinite(number)) {
+    throw std::invalid_argument("the scales, bounds and ratio of bootstrapping are above 0 and finite");
+  }
+}
+
+std::vector<std::uint64_t> all_primes(const ring::RnsBasis& basis) {
+  std::vector<std::uint64_t> primes;
+  for (std::size_t i = 0; i < basis.data_count() + basis.special_count(); ++i) primes.push_back(basis.prime(i));
+  return primes;
+}
+
 const BootstrapShape& checked(const BootstrapShape& shape, const ckks::Context& context) {
   if (shape.slots < 2 || context.encoder().slot_count() % shape.slots != 0) {
     throw std::invalid_argument("bootstrapping takes a power of two of slots, at most " +
@@ -30,11 +42,7 @@ const BootstrapShape& checked(const BootstrapShape& shape, const ckks::Context& 
   if (shape.sparse_family.special_count != 1) {
     throw std::invalid_argument("the key to the sparse secret has one special prime");
   }
-  for (double number : {shape.input_scale, shape.output_scale, shape.bound, shape.message_ratio}) {
-    if (!(number > 0) || !std::isfinite(number)) {
-      throw std::invalid_argument("the scales, bound and ratio of bootstrapping are above 0 and finite");
-    }
-  }
+  for (double number : {shape.input_scale, shape.output_scale, shape.message_ratio}) check_positive(number);
   if (shape.to_slots.size() < 2) throw std::invalid_argument("CoeffsToSlots has two factors or more");
   if (context.max_level() < shape.to_slots.size()) throw LevelError("the chain is too short for bootstrapping");
   return shape;
@@ -71,11 +79,12 @@ Bootstrap::Bootstrap(const ckks::Context& context, const BootstrapShape& shape)
       main_family_(context.rlwe().main().shape()),
       one_digit_{context.basis().special_count(), context.max_level() + 1},
       max_level_(context.max_level()),
+      primes_(all_primes(context.basis())),
       spacing_(context.encoder().slot_count() / shape.slots),
       q0_(context.prime(0)),
       conjugation_(static_cast<std::uint32_t>(2 * context.basis().n() - 1)),
       reduction_(context, shape.series, context.max_level() - (shape.to_slots.size() - 1),
-                 shape.output_scale * shape.bound * shape.message_ratio) {
+                 shape.output_scale * shape.message_ratio) {
   if (output_level() < input_level()) {
     throw LevelError("bootstrapping ends at level " + std::to_string(output_level()) + ", below its input's " +
                      std::to_string(input_level()) + ": the chain is too short");
@@ -84,7 +93,7 @@ Bootstrap::Bootstrap(const ckks::Context& context, const BootstrapShape& shape)
                                {.level = input_level(),
                                 .input_scale = shape.input_scale,
                                 .output_scale = low_scale(),
-                                .multiplier = 1 / shape.bound,
+                                .multiplier = 1,
                                 .babies = shape.babies_to_coefficients,
                                 .family = shape.low_family},
                                low_keys_);
@@ -142,12 +151,24 @@ std::size_t Bootstrap::bytes() const {
   return sum;
 }
 
-Ciphertext Bootstrap::to_coefficients(const ckks::Evaluator& evaluator, const Ciphertext& input) const {
-  check_input("bootstrapping", input, input_level(), shape_.input_scale);
-  return apply_maps(evaluator, to_coefficients_, input);
+void Bootstrap::check_primes(const ckks::Evaluator& evaluator) const {
+  const ring::RnsBasis& basis = evaluator.context().basis();
+  if (basis.n() != static_cast<std::size_t>(conjugation_ / 2 + 1) || all_primes(basis) != primes_) {
+    throw std::invalid_argument("this bootstrap was prepared for other parameters than those of the evaluator");
+  }
+}
+
+Ciphertext Bootstrap::to_coefficients(const ckks::Evaluator& evaluator, const Ciphertext& input, double bound) const {
+  check_primes(evaluator);
+  check_positive(bound);
+  check_input("bootstrapping", input, input_level(), shape_.input_scale / bound);
+  Ciphertext relabelled = input;
+  relabelled.scale = shape_.input_scale;
+  return apply_maps(evaluator, to_coefficients_, relabelled);
 }
 
 Ciphertext Bootstrap::raise(const ckks::Evaluator& evaluator, const Ciphertext& input) const {
+  check_primes(evaluator);
   check_input("raising the modulus", input, 0, low_scale());
   const Ciphertext low = switched(evaluator, input, kToSparse);
   const rlwe::Context& context = evaluator.context().rlwe();
@@ -160,19 +181,22 @@ Ciphertext Bootstrap::raise(const ckks::Evaluator& evaluator, const Ciphertext& 
 }
 
 Ciphertext Bootstrap::to_slots(const ckks::Evaluator& evaluator, const Ciphertext& input) const {
+  check_primes(evaluator);
   check_input("CoeffsToSlots", input, max_level_, q0_);
   const Ciphertext both = apply_maps(evaluator, to_slots_, first_to_slots_->apply_raised(evaluator, input));
   return evaluator.add(both, evaluator.conjugate(both));
 }
 
-Ciphertext Bootstrap::reduce(const ckks::Evaluator& evaluator, const Ciphertext& input) const {
+Ciphertext Bootstrap::reduce(const ckks::Evaluator& evaluator, const Ciphertext& input, double bound) const {
+  check_primes(evaluator);
+  check_positive(bound);
   Ciphertext result = reduction_.apply(evaluator, input);
-  result.scale = shape_.output_scale;
+  result.scale = shape_.output_scale / bound;
   return result;
 }
 
-Ciphertext Bootstrap::apply(const ckks::Evaluator& evaluator, const Ciphertext& input) const {
-  return reduce(evaluator, to_slots(evaluator, raise(evaluator, to_coefficients(evaluator, input))));
+Ciphertext Bootstrap::apply(const ckks::Evaluator& evaluator, const Ciphertext& input, double bound) const {
+  return reduce(evaluator, to_slots(evaluator, raise(evaluator, to_coefficients(evaluator, input, bound))), bound);
 }
 
 }  // namespace hetorch::circuits

@@ -20,10 +20,11 @@ struct BootstrapShape {
   std::vector<std::size_t> to_slots;         // the same of CoeffsToSlots; its first factor takes no level
   std::size_t babies_to_coefficients = 4;    // baby steps of each factor
   std::size_t babies_to_slots = 4;
+  // The scales of slots of at most 1. Slots of at most `bound` have these scales over `bound`: the same maps serve
+  // them.
   double input_scale = 1;
   double output_scale = 1;
-  double bound = 1;            // the largest magnitude of a slot
-  double message_ratio = 256;  // q_0 over the scale at which a coefficient of `bound` is 1
+  double message_ratio = 256;  // q_0 over the scale at which a coefficient is that of a slot of 1
   CosineSeries series;
   rlwe::KeyShape low_family;     // of the keys of SlotsToCoeffs
   rlwe::KeyShape sparse_family;  // of the key to the sparse secret: one special prime
@@ -42,7 +43,7 @@ class Bootstrap {
   // Throws std::invalid_argument for a shape that is malformed, and LevelError if the chain is too short.
   Bootstrap(const ckks::Context& context, const BootstrapShape& shape);
 
-  // The input is at input_level() and input_scale, the output at output_level() and output_scale.
+  // The input is at input_level() and input_scale / bound, the output at output_level() and output_scale / bound.
   std::size_t input_level() const { return shape_.to_coefficients.size(); }
   std::size_t output_level() const { return reduction_.output_level(); }
   // The level and scale of the input of reduce().
@@ -54,21 +55,24 @@ class Bootstrap {
 
   // Bootstrap a ciphertext whose slots are real, at most `bound` in magnitude, and repeat after `slots` of them. The
   // result is bound * ratio / 2 pi * sin(2 pi m / (bound * ratio)). Throws LevelError for another level, scale or
-  // number of parts, KeyMissingError, and std::invalid_argument for an evaluator of another context.
-  ckks::Ciphertext apply(const ckks::Evaluator& evaluator, const ckks::Ciphertext& input) const;
+  // number of parts, KeyMissingError, and std::invalid_argument for another ring degree or other primes, whatever their
+  // number, and for a bound that is not above 0.
+  ckks::Ciphertext apply(const ckks::Evaluator& evaluator, const ckks::Ciphertext& input, double bound = 1) const;
 
   // The stages of apply(), in this order; they throw as it does.
   // To level 0: the slots become coefficients, bit-reversed, at the scale q_0 / message_ratio.
-  ckks::Ciphertext to_coefficients(const ckks::Evaluator& evaluator, const ckks::Ciphertext& input) const;
+  ckks::Ciphertext to_coefficients(const ckks::Evaluator& evaluator, const ckks::Ciphertext& input,
+                                   double bound = 1) const;
   // From level 0 to all primes, the special ones included, under the sparse secret and at the scale q_0: the
   // coefficients become m + I. Only to_slots() takes such a ciphertext.
   ckks::Ciphertext raise(const ckks::Evaluator& evaluator, const ckks::Ciphertext& input) const;
   // The coefficients become slots, divided by the range of the series; only the real part remains.
   ckks::Ciphertext to_slots(const ckks::Evaluator& evaluator, const ckks::Ciphertext& input) const;
   // The modular reduction; its scale is relabelled, which multiplies by bound * ratio.
-  ckks::Ciphertext reduce(const ckks::Evaluator& evaluator, const ckks::Ciphertext& input) const;
+  ckks::Ciphertext reduce(const ckks::Evaluator& evaluator, const ckks::Ciphertext& input, double bound = 1) const;
 
  private:
+  void check_primes(const ckks::Evaluator& evaluator) const;
   double low_scale() const { return q0_ / shape_.message_ratio; }
   std::uint32_t element_of(std::int64_t steps) const;  // 5^steps mod 2N, steps >= 0
 
@@ -76,7 +80,8 @@ class Bootstrap {
   rlwe::KeyShape main_family_;
   rlwe::KeyShape one_digit_;  // of the keys of the first factor of CoeffsToSlots
   std::size_t max_level_;
-  std::size_t spacing_;  // the message lies in the subring of the polynomials in X^spacing
+  std::vector<std::uint64_t> primes_;  // all, for which the maps are encoded
+  std::size_t spacing_;                // the message lies in the subring of the polynomials in X^spacing
   double q0_;
   std::uint32_t conjugation_;
   ModularReduction reduction_;

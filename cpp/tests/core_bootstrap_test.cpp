@@ -71,6 +71,21 @@ void raised_is_for_one_map(Session& owner, const ckks::Ciphertext& high) {
   CHECK(throws<std::invalid_argument>([&] { codec::dump_ciphertext(high, owner.context); }), "bytes");
 }
 
+// A context of the same shape, with two primes exchanged: the result would be noise.
+void other_primes(Session& owner, const Shape& shape, const Bootstrap& bootstrap,
+                  const std::array<ckks::Ciphertext, 4>& stages) {
+  std::vector<u64> chain = shape.chain();
+  std::swap(chain[2], chain[3]);
+  const ckks::Context context(shape.n, chain, shape.special_primes(), shape.digit_size, 5, shape.others);
+  const ckks::Evaluator evaluator(context, &owner.keys);
+  const auto& [input, low, high, slots] = stages;
+  CHECK(throws<std::invalid_argument>([&] { bootstrap.apply(evaluator, input, 2); }), "a bootstrap");
+  CHECK(throws<std::invalid_argument>([&] { bootstrap.to_coefficients(evaluator, input, 2); }), "SlotsToCoeffs");
+  CHECK(throws<std::invalid_argument>([&] { bootstrap.raise(evaluator, low); }), "a raise");
+  CHECK(throws<std::invalid_argument>([&] { bootstrap.to_slots(evaluator, high); }), "CoeffsToSlots");
+  CHECK(throws<std::invalid_argument>([&] { bootstrap.reduce(evaluator, slots); }), "a reduction");
+}
+
 void bootstraps(std::size_t spacing, std::vector<std::size_t> to_coefficients, std::vector<std::size_t> to_slots) {
   // |I| is 4 at most with a weight of 8, so one doubling suffices.
   constexpr double kRange = 4.3;
@@ -87,7 +102,6 @@ void bootstraps(std::size_t spacing, std::vector<std::size_t> to_coefficients, s
                                        .babies_to_slots = 4,
                                        .input_scale = scale,
                                        .output_scale = scale,
-                                       .bound = 2,
                                        .message_ratio = 64,
                                        .series = {kRange, cosine(kRange, amplitude), 1},
                                        .low_family = {2, 2},
@@ -97,12 +111,15 @@ void bootstraps(std::size_t spacing, std::vector<std::size_t> to_coefficients, s
   Values values(owner.slot_count());
   const Values drawn = owner.values();
   for (std::size_t j = 0; j < values.size(); ++j) values[j] = 2 * drawn[j % slots].real();
-  const ckks::Ciphertext input = owner.encrypt(values, bootstrap.input_level(), scale);
+  // Slots of up to 2 at half the scale take the maps of slots of up to 1.
+  constexpr double kBound = 2;
+  const ckks::Ciphertext input = owner.encrypt(values, bootstrap.input_level(), scale / kBound);
   const ckks::Evaluator evaluator = owner.evaluator();
-  const ckks::Ciphertext output = bootstrap.apply(evaluator, input);
-  CHECK(output.level() == bootstrap.output_level() && output.scale == scale && output.size() == 2, "level and scale");
+  const ckks::Ciphertext output = bootstrap.apply(evaluator, input, kBound);
+  CHECK(output.level() == bootstrap.output_level() && output.scale == scale / kBound && output.size() == 2,
+        "level and scale");
   Values expected(values.size());
-  const double period = 2 * 64.0;
+  const double period = kBound * 64.0;
   for (std::size_t j = 0; j < values.size(); ++j) {
     expected[j] = std::sin(2 * std::numbers::pi * values[j].real() / period) * period / (2 * std::numbers::pi);
   }
@@ -110,40 +127,42 @@ void bootstraps(std::size_t spacing, std::vector<std::size_t> to_coefficients, s
   // period: 2^-27.7. Sixteen of these, and the error of the series.
   CHECK(distance(owner.decrypt(output), expected) < std::ldexp(1.0, -22), "the values");
   // The stages, one after the other, give the same bits.
-  const ckks::Ciphertext low = bootstrap.to_coefficients(evaluator, input);
+  const ckks::Ciphertext low = bootstrap.to_coefficients(evaluator, input, kBound);
   const ckks::Ciphertext high = bootstrap.raise(evaluator, low);
   const ckks::Ciphertext slots_again = bootstrap.to_slots(evaluator, high);
-  CHECK(same_bits(bootstrap.reduce(evaluator, slots_again), output), "stage by stage");
+  CHECK(same_bits(bootstrap.reduce(evaluator, slots_again, kBound), output), "stage by stage");
   CHECK(low.level() == 0 && high.body.parts[0]->limbs() == owner.context.rlwe().all_limbs(), "the raise");
   CHECK(throws<ckks::LevelError>([&] { bootstrap.raise(evaluator, input); }), "a raise from above level 0");
   CHECK(throws<ckks::LevelError>([&] { bootstrap.to_slots(evaluator, slots_again); }), "slots that were not raised");
-  CHECK(throws<ckks::LevelError>([&] { bootstrap.apply(evaluator, output); }), "too high a level");
+  CHECK(throws<ckks::LevelError>([&] { bootstrap.apply(evaluator, output, kBound); }), "too high a level");
+  CHECK(throws<ckks::LevelError>([&] { bootstrap.apply(evaluator, input); }), "the scale of another bound");
+  CHECK(throws<std::invalid_argument>([&] { bootstrap.apply(evaluator, input, 0); }), "a bound of 0");
+  other_primes(owner, shape, bootstrap, {input, low, high, slots_again});
   raised_is_for_one_map(owner, high);
   const ckks::Evaluator without(owner.context, nullptr);
-  CHECK(throws<ckks::KeyMissingError>([&] { bootstrap.apply(without, input); }), "no keys");
+  CHECK(throws<ckks::KeyMissingError>([&] { bootstrap.apply(without, input, kBound); }), "no keys");
 }
 
 void refusals() {
   Session owner({256, 45, 12, 5, 4, 0, {{1, 1}, {2, 2}, {5, 12}}});
-  const auto make = [&](std::size_t slots, std::vector<std::size_t> low, std::vector<std::size_t> high, double bound) {
+  const auto make = [&](std::size_t slots, std::vector<std::size_t> low, std::vector<std::size_t> high, double scale) {
     Bootstrap(owner.context, {.slots = slots,
                               .to_coefficients = std::move(low),
                               .to_slots = std::move(high),
-                              .input_scale = 1e9,
+                              .input_scale = scale,
                               .output_scale = 1e9,
-                              .bound = bound,
                               .series = {4.3, cosine(4.3, 0.4), 1},
                               .low_family = {2, 2},
                               .sparse_family = {1, 1}});
   };
-  make(128, {4, 3}, {4, 3}, 1);
-  CHECK(throws<std::invalid_argument>([&] { make(96, {4, 3}, {4, 3}, 1); }), "96 slots");
-  CHECK(throws<std::invalid_argument>([&] { make(256, {4, 4}, {4, 4}, 1); }), "more slots than there are");
-  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 2}, {4, 3}, 1); }), "too few stages");
-  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 3}, {7}, 1); }), "one factor");
-  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 3, 0}, {4, 3}, 1); }), "an empty factor");
-  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 3}, {4, 3}, 0); }), "a bound of 0");
-  CHECK(throws<ckks::LevelError>([&] { make(128, {1, 1, 1, 1, 1, 1, 1}, {4, 3}, 1); }), "too short a chain");
+  make(128, {4, 3}, {4, 3}, 1e9);
+  CHECK(throws<std::invalid_argument>([&] { make(96, {4, 3}, {4, 3}, 1e9); }), "96 slots");
+  CHECK(throws<std::invalid_argument>([&] { make(256, {4, 4}, {4, 4}, 1e9); }), "more slots than there are");
+  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 2}, {4, 3}, 1e9); }), "too few stages");
+  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 3}, {7}, 1e9); }), "one factor");
+  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 3, 0}, {4, 3}, 1e9); }), "an empty factor");
+  CHECK(throws<std::invalid_argument>([&] { make(128, {4, 3}, {4, 3}, 0); }), "a scale of 0");
+  CHECK(throws<ckks::LevelError>([&] { make(128, {1, 1, 1, 1, 1, 1, 1}, {4, 3}, 1e9); }), "too short a chain");
 }
 
 }  // namespace

@@ -30,6 +30,9 @@ ProgressOption = Progress | bool | None
 QUIET_SECONDS = 1.0
 """Time for which work goes on before the default display begins, in seconds: shorter work shows nothing."""
 
+BAR_WIDTH, SHORT_BAR_WIDTH = 40, 15
+"""Characters of the bar, and of one beside words on what is done, which are cut off where the terminal ends."""
+
 log = logging.getLogger("hetorch.progress")
 
 
@@ -44,7 +47,12 @@ def counted(progress: Progress | None, stage: str) -> Callable[[int, int], None]
 
 
 @contextmanager
-def reporting(progress: ProgressOption, work: str, size: int | None = None) -> Iterator[Progress]:
+def reporting(
+    progress: ProgressOption,
+    work: str,
+    size: int | None = None,
+    detail: Callable[[float], str] | None = None,
+) -> Iterator[Progress]:
     """Give a function that is told the stage and the fraction of long work, until the block ends.
 
     The default display is a bar on the terminal, with the stage and the time so far, and one line in a notebook; it is
@@ -54,6 +62,7 @@ def reporting(progress: ProgressOption, work: str, size: int | None = None) -> I
         progress: whom to tell.
         work: the name of the work. A stage of another name is shown beside it.
         size: bytes that the work makes or sends, for the display.
+        detail: a function of the fraction that returns what is done in words, which the display shows behind the work.
 
     Raises:
         InputError: `progress` is nothing that can be told.
@@ -66,7 +75,7 @@ def reporting(progress: ProgressOption, work: str, size: int | None = None) -> I
         return
     if progress is not None and progress is not True:
         raise InputError(f"progress must be a function of (stage, fraction), True or False, got {progress!r}")
-    shown = _Shown(work if size is None else f"{work} ({size_text(size)})", work)
+    shown = _Shown(work if size is None else f"{work} ({size_text(size)})", work, detail)
     try:
         yield shown.report
     finally:
@@ -76,8 +85,8 @@ def reporting(progress: ProgressOption, work: str, size: int | None = None) -> I
 class _Shown:
     """The default display of one work: it begins by itself, since a stage may take long before it reports anything."""
 
-    def __init__(self, title: str, work: str) -> None:
-        self._title, self._work = title, work
+    def __init__(self, title: str, work: str, detail: Callable[[float], str] | None) -> None:
+        self._title, self._work, self._detail = title, work, detail
         self._last: tuple[str, float] = (title, 0.0)
         self._display: Progress | None = None
         self._lock = threading.RLock()
@@ -99,8 +108,7 @@ class _Shown:
             if text not in (self._title, self._last[0]):
                 log.info("%s", text)
             self._last = (text, fraction)
-            if self._display is not None:
-                self._display(text, fraction)
+            self._show()
 
     def close(self) -> None:
         self._timer.cancel()
@@ -112,8 +120,16 @@ class _Shown:
         with self._lock:
             if self._closed:
                 return
-            self._display = self._exit.enter_context(_display(self._title, self._begun))
-            self._display(*self._last)
+            width = BAR_WIDTH if self._detail is None else SHORT_BAR_WIDTH
+            self._display = self._exit.enter_context(_display(self._title, self._begun, width))
+            self._show()
+
+    def _show(self) -> None:
+        text, fraction = self._last
+        if self._display is not None:
+            self._display(
+                text if self._detail is None else f"{self._work}: {self._detail(fraction)}", fraction
+            )
 
 
 def in_a_notebook() -> bool:
@@ -140,9 +156,9 @@ def terminal() -> Console:
 
 
 @contextmanager
-def _display(title: str, begun: float) -> Iterator[Progress]:
-    """Give the display of work that goes on since `begun` (time.monotonic): a line that stays in a notebook, a bar at a
-    terminal."""
+def _display(title: str, begun: float, width: int) -> Iterator[Progress]:
+    """Give the display of work that goes on since `begun` (time.monotonic): a line that stays in a notebook, a bar of
+    that many characters at a terminal."""
     if in_a_notebook():
         print(f"{title} ...", file=sys.stderr)
         yield lambda text, fraction: None
@@ -154,7 +170,7 @@ def _display(title: str, begun: float) -> Iterator[Progress]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=width),
         TaskProgressColumn(),
         TimeElapsedColumn(),
     )

@@ -168,8 +168,14 @@ def test_keygen_then_predict_from_the_command_line(server: Server, tmp_path: Pat
 def test_inspect_a_server(server: Server) -> None:
     url, _ = server
     document = json.loads(hetorch("inspect", url, "--model", "small1", "--json").stdout)
-    assert (document["ring_degree"], document["security"], document["rotation_keys"]) == (8192, "128", 4)
+    assert (document["ring_degree"], document["security"]) == (8192, "128")
+    assert [(group["kind"], group["count"]) for group in document["keys"]] == [
+        ("relinearisation", 1),
+        ("rotation", 4),
+    ]
+    assert sum(group["bytes"] for group in document["keys"]) == document["evaluation_key_bytes"]
     shown = hetorch("inspect", url, "--model", "small0").stdout
+    assert re.search(r"^ +4 rotations +\S+ MB$", shown, re.MULTILINE)
     assert "ring degree" in shown and re.search(r"^predicted error +\S{1,9}$", shown, re.MULTILINE)
     assert re.search(r"^input range +-1, 1$", shown, re.MULTILINE)
     assert "'small0', 'small1'" in refusal("inspect", url)

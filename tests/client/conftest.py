@@ -8,8 +8,11 @@ import pytest
 
 from hetorch.client import Client, Vault
 from hetorch.serving.models import ServedModel, serve_plan
+from tests.server.conftest import slow
 from tests.server.live import live
 from tests.server.small_plan import small_plan
+
+__all__ = ["slow"]
 
 
 @pytest.fixture(scope="module")

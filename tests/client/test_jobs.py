@@ -12,21 +12,13 @@ import pytest
 from hetorch.client import AsyncClient, Client, Vault
 from hetorch.errors import InputError, InputRangeWarning, RemoteError
 from hetorch.server.settings import Settings
-from hetorch.serving.models import ServedModel, serve_plan
+from hetorch.serving.models import ServedModel
 from tests.client.test_client import ERROR, samples
 from tests.server.live import live
 from tests.server.scrape import scrape_url
-from tests.server.slow_plan import SLOW, slow_plan
+from tests.server.slow_plan import SLOW
 from tests.server.small_plan import expected
 from tests.server.workers import wait_for_pending, wait_until
-
-ROTATIONS = 40_000
-"""Rotations of the slow model, seconds of work."""
-
-
-@pytest.fixture(scope="module")
-def slow() -> ServedModel:
-    return serve_plan("slow", slow_plan(ROTATIONS))
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,7 @@ def bit_reversed_values(values: NDArray[Any], slots: int) -> NDArray[Any]:
     return values[:slots][order]
 
 
-def irwin_hall(k: int, terms: int) -> float:
+def irwin_hall(k: int | Fraction, terms: int) -> float:
     """Return the density at k of a sum of `terms` numbers uniform in [-1/2, 1/2]."""
     x = Fraction(k) + Fraction(terms, 2)
     total = sum(

@@ -7,6 +7,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from numpy.polynomial import chebyshev
 from scipy import sparse
 
 from hetorch.engine.polynomial import polynomial_depth
@@ -52,6 +53,8 @@ def test_operands_levels_and_meaning(kind: type[TensorOp]) -> None:
     op, depth, expected = CASES[kind]
     assert op.reads == ((0, 1) if kind in (Add, Multiply) else (0,)) and op.depth == depth
     np.testing.assert_allclose(op.evaluate([X, Y]), expected, rtol=0, atol=1e-15)
+    turned = [np.asfortranarray(X), np.asfortranarray(Y)]
+    np.testing.assert_allclose(op.evaluate(turned), expected, rtol=0, atol=1e-15)
     assert op.problem([3] * len(op.reads)) is None
     assert op.problem([4] * len(op.reads)) is not None
     moved = op.renumbered({0: 5, 1: 7})
@@ -63,6 +66,14 @@ def test_dense_and_sparse_products_agree() -> None:
     few = Affine(0, sparse.csr_array(np.eye(3)), np.zeros(3), (3,), "identity", "linear")
     np.testing.assert_array_equal(few.evaluate([X]), X)
     np.testing.assert_allclose(few.evaluate([X[:1]]), X[:1])
+
+
+@pytest.mark.parametrize(
+    "coefficients", [(0.1, 0.5, 0.2, 0.0, -0.3, 0.0, 0.7), (0.1, 0.5, 0.2, 0.4), (0.3, 0.6)]
+)
+def test_a_series_is_numpys(coefficients: tuple[float, ...]) -> None:
+    op = Chebyshev(0, coefficients, (3,), "p", "p")
+    np.testing.assert_allclose(op.evaluate([3 * X]), chebyshev.chebval(3 * X, coefficients), rtol=1e-12)
 
 
 @pytest.mark.parametrize("degree", [1, 2, 3, 4, 63])

@@ -27,27 +27,28 @@ def expected(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return x**4
 
 
-def bootstrap_plan(boot: BootstrapSet | None = None) -> Plan:
-    """Make the plan; the set needs two levels for the user."""
+def bootstrap_plan(boot: BootstrapSet | None = None, bound: float = 1.0) -> Plan:
+    """Make the plan for inputs up to `bound`, a power of two; the set needs two levels for the user."""
     boot = boot or small_set(1 << 11, (4, 3, 3), (3, 3, 2, 2))
     parameters, low, high = boot.parameters, boot.input_level, boot.output_level
     chain, slots = parameters.modulus_chain, parameters.slot_count
-    # Both bootstraps get the same scale, so they share their maps.
+    # Both bootstraps have the same products of scale and bound, so they share their maps.
     bootstrapped = math.sqrt(SCALE * chain[high])
     squared = bootstrapped * bootstrapped / chain[high]
-    values = [Value(low, squared, 0, 0)]
+    values = [Value(low, squared / bound, 0, 0)]
     operations: list[Operation] = []
     for layer in range(2):
         first = len(values) - 1
+        size = bound if layer == 0 else bound * bound
         values += [
-            Value(high, bootstrapped),
-            Value(high, bootstrapped * bootstrapped),
-            Value(high - 1, squared, 1, 0),
+            Value(high, bootstrapped / size),
+            Value(high, (bootstrapped / size) ** 2),
+            Value(high - 1, squared / size**2, 1, 0),
         ]
-        operations += [_bootstrap(boot, first, layer), Multiply(first + 2, first + 1, first + 1, layer)]
+        operations += [_bootstrap(boot, first, layer, size), Multiply(first + 2, first + 1, first + 1, layer)]
         operations.append(Rescale(first + 3, first + 2, layer))
         if layer == 0:
-            values.append(Value(low, squared))
+            values.append(Value(low, squared / size**2))
             operations.append(DropLevel(first + 4, first + 3, layer))
     tensor = Layout.periodic((INPUTS,), slots, np.arange(INPUTS))
     names = ("first", "second")
@@ -61,13 +62,13 @@ def bootstrap_plan(boot: BootstrapSet | None = None) -> Plan:
         parameters=parameters,
         key_spec=required_keys(program, {}, parameters),
         weights={},
-        input_range=(-1.0, 1.0),
+        input_range=(-bound, bound),
         interface=PLAIN,
         report=PlanReport(layers, 1e-3, 0.0, 1.0, 1.0, 16, 1.0, ()),
     )
 
 
-def _bootstrap(boot: BootstrapSet, source: int, layer: int) -> Bootstrap:
+def _bootstrap(boot: BootstrapSet, source: int, layer: int, bound: float) -> Bootstrap:
     family = boot.low_family
     return Bootstrap(
         source + 1,
@@ -77,7 +78,7 @@ def _bootstrap(boot: BootstrapSet, source: int, layer: int) -> Bootstrap:
         family.special_count,
         family.digit_size,
         *boot.babies,
-        1.0,
+        bound,
         layer,
     )
 

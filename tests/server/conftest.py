@@ -1,4 +1,4 @@
-"""A served model, and one client's keys for it."""
+"""Served models, and one client's keys for each."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.wire.predict import dump_request
 from tests.engine.key_blobs import fresh_blob
 from tests.server.live import live
+from tests.server.slow_plan import slow_plan
 from tests.server.small_plan import small_plan
 
 OCTETS = {"Content-Type": "application/octet-stream"}
@@ -51,6 +52,17 @@ def served() -> ServedModel:
 @pytest.fixture(scope="session")
 def owner(served: ServedModel) -> Owner:
     return make_owner(served.public)
+
+
+@pytest.fixture(scope="session")
+def slow() -> ServedModel:
+    """A model that computes for seconds."""
+    return serve_plan("slow", slow_plan())
+
+
+@pytest.fixture(scope="session")
+def slow_owner(slow: ServedModel) -> Owner:
+    return make_owner(slow.public)
 
 
 @pytest.fixture(scope="module")

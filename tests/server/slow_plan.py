@@ -12,9 +12,11 @@ from tests.server.small_plan import SCALE, small_plan
 
 SLOW = "slow"
 """The name of the layer of the rotations."""
+ROTATIONS = 40_000
+"""Number of rotations for seconds of work; stopping it takes one of them, some 40 µs."""
 
 
-def slow_plan(rotations: int, seed: int = 0, parameters: ParameterSet | None = None) -> Plan:
+def slow_plan(rotations: int = ROTATIONS, seed: int = 0, parameters: ParameterSet | None = None) -> Plan:
     """Make the plan for `matrix(seed)` with so many operations before those that matter."""
     plan = small_plan(seed, parameters)
     program = plan.program

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +23,10 @@ from hetorch.engine.packed_keys import map_evaluation_keys, pack_evaluation_keys
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import KeyMissingError, LevelError, PlanFormatError, PlanUseError, WireError
 from hetorch.interop.seal.backend import SEAL
+from hetorch.ir.he_operations import Bootstrap
 from hetorch.ir.interpreter import run_he_program
 from hetorch.ir.layout import Layout
-from hetorch.plan.memory import key_memory, predict_memory, working_memory
+from hetorch.plan.memory import key_memory, link_memory, predict_memory, prepared_positions, working_memory
 from hetorch.plan.public import PublicPlan
 from hetorch.plan.sizes import evaluation_key_bytes
 from hetorch.runtime import Event, Runner
@@ -80,6 +82,8 @@ def test_the_runner_shares_maps_and_tells_each_bootstrap(plan: hetorch.Plan, sec
     np.testing.assert_allclose(secret.decrypt(result)[:INPUTS], expected(x), atol=ERROR)
     told = [event for event in events if type(event.operation).__name__ == "Bootstrap"]
     assert [event.layer for event in told] == ["first", "second"]
+    assert [event.place for event in told] == ["first, bootstrap 1 of 2", "second, bootstrap 2 of 2"]
+    assert {event.place for event in events if event.bootstrap is None} == {"first", "second"}
     assert all(event.rotations > 20 and event.level == told[0].level for event in told)
     prepared = [p for p in runner._prepared.values() if hasattr(p, "byte_count")]
     assert len(prepared) == 2 and prepared[0] is prepared[1]
@@ -87,6 +91,30 @@ def test_the_runner_shares_maps_and_tells_each_bootstrap(plan: hetorch.Plan, sec
     assert weights == prepared[0].byte_count
     other = with_bound(plan, 2.0)
     assert predict_memory(other.program, other.parameters, other.key_spec, {}).weights == 2 * weights
+
+
+def test_bootstraps_of_other_scales_share_maps_if_the_products_with_the_bounds_agree() -> None:
+    plan = bootstrap_plan(bound=2.0)
+    first, second = (op for op in plan.program.operations if isinstance(op, Bootstrap))
+    assert (first.bound, second.bound) == (2.0, 4.0)
+    values = plan.program.values
+    assert values[first.input].scale == 2 * values[second.input].scale
+    x = np.random.default_rng(7).uniform(-2, 2, INPUTS)
+    (slots,) = plan.public().pack(x)
+    secret = SecretKey.generate(plan.parameters)
+    for engine in (
+        NATIVE.make(plan.parameters, secret.evaluation_keys(plan.key_spec)),
+        CleartextEngine(plan.parameters),
+    ):
+        runner: Runner[Any, Any, Any] = Runner(plan, engine)
+        who: Any = engine if isinstance(engine, CleartextEngine) else secret
+        (result,) = runner.run([who.encrypt(slots, level=plan.input_level, scale=plan.input_scale)])
+        # Values and errors of the plan for bound 1 are 16 times as large.
+        np.testing.assert_allclose(who.decrypt(result)[:INPUTS], expected(x), atol=16 * ERROR)
+        assert runner._prepared[0] is runner._prepared[4]
+    assert prepared_positions(plan.program) == tuple(
+        p for p, op in enumerate(plan.program.operations) if op is not second
+    )
 
 
 def test_it_is_read_back_and_the_cleartext_engine_models_it(plan: hetorch.Plan, tmp_path: Path) -> None:
@@ -182,6 +210,29 @@ def test_sizes_and_memory_are_exact(
         [secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)]
     )
     np.testing.assert_allclose(secret.decrypt(result), 0.0625, atol=ERROR)
+
+
+def test_no_more_than_a_key_is_held_while_keys_are_made_and_packed(
+    plan: hetorch.Plan, secret: SecretKey, blob: bytes
+) -> None:
+    p, spec = plan.parameters, plan.key_spec
+    largest = max(link_memory(p, link) for link in all_links(p, spec))
+    assert largest < key_memory(p, spec) / 18
+    made = codec.dump_evaluation_keys(p, spec, secret.switching_keys(spec))
+    packed = pack_evaluation_keys(p, spec, io.BytesIO(blob), len(blob))
+    for pieces in (made, packed):
+        _native.trim_pool()
+        before = _native.pool_statistics().in_use
+        _native.reset_pool_peak()
+        for _ in pieces:
+            pass
+        told = _native.pool_statistics()
+        # One key, the residues of its uniform half and of its errors, and the switch to the next.
+        assert told.peak - before < 6 * largest
+        assert told.in_use == before and told.held < largest
+    with pytest.raises(KeyMissingError, match="more keys"):
+        fewer = replace(spec, links=spec.links[:-1])
+        list(codec.dump_evaluation_keys(p, fewer, secret.switching_keys(spec)))
 
 
 def test_each_key_is_checked(plan: hetorch.Plan, blob: bytes) -> None:

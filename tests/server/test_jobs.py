@@ -19,25 +19,13 @@ from tests.cli.command import server_process
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
 from tests.server.scrape import scrape
-from tests.server.slow_plan import SLOW, slow_plan
+from tests.server.slow_plan import ROTATIONS, SLOW, slow_plan
 from tests.server.small_plan import expected
 from tests.server.workers import wait_for_pending, wait_until
 from tests.serving.library import X, decrypted
 
-ROTATIONS = 40_000
-"""Rotations of the slow model, seconds of work."""
 ERROR = 1e-4
 """Bound of the error of a result of the small plan: 8 products at scale 2^40, with noise far below 2^20 of it."""
-
-
-@pytest.fixture(scope="module")
-def slow() -> ServedModel:
-    return serve_plan("slow", slow_plan(ROTATIONS))
-
-
-@pytest.fixture(scope="module")
-def slow_owner(slow: ServedModel) -> Owner:
-    return make_owner(slow.public)
 
 
 @pytest.fixture(scope="module")
@@ -202,9 +190,9 @@ def test_results_are_deleted_when_their_time_is_over(
 def test_a_killed_server_comes_back_with_keys_and_jobs(tmp_path: Path) -> None:
     """One job is done, one runs and one waits when it is killed. All results are there in the end, and right."""
     plan = tmp_path / "slow.hetorch"
-    slow_plan(ROTATIONS).save(plan)
+    slow_plan().save(plan)
     owner = make_owner(serve_plan("slow", slow_plan(1)).public)  # the same parameters and keys
-    owner = Owner(serve_plan("slow", slow_plan(ROTATIONS)).public, owner.secret, owner.keys)
+    owner = Owner(serve_plan("slow", slow_plan()).public, owner.secret, owner.keys)
     options = ["--job-folder", str(tmp_path / "jobs"), "--key-folder", str(tmp_path / "keys")]
     with server_process([plan], tmp_path, *options) as (url, process):
         with httpx.Client(base_url=url, trust_env=False, timeout=60) as http:

@@ -26,19 +26,7 @@ from tests.server.scrape import scrape
 from tests.server.slow_plan import slow_plan
 from tests.server.workers import wait_for_pending, wait_until, worker_pids
 
-ROTATIONS = 40_000
-"""Rotations of the slow model, seconds of work."""
 PREDICT, KEYS = "/v1/models/slow/predict", "/v1/models/slow/keys"
-
-
-@pytest.fixture(scope="module")
-def slow() -> ServedModel:
-    return serve_plan("slow", slow_plan(ROTATIONS))
-
-
-@pytest.fixture(scope="module")
-def slow_owner(slow: ServedModel) -> Owner:
-    return make_owner(slow.public)
 
 
 @pytest.fixture(scope="module")
@@ -183,12 +171,12 @@ def children(pid: int) -> list[int]:
 def test_nothing_of_a_killed_server_stays(tmp_path: Path) -> None:
     """Its workers end, also the one that computes: at its next operation."""
     plan = tmp_path / "slow.hetorch"
-    slow_plan(ROTATIONS).save(plan)
+    slow_plan().save(plan)
     with (
         server_process([plan], tmp_path) as (url, process),
         httpx.Client(base_url=url, trust_env=False) as http,
     ):
-        owner = make_owner(serve_plan("slow", slow_plan(ROTATIONS)).public)
+        owner = make_owner(serve_plan("slow", slow_plan()).public)
         key_id = put(http, owner)
         below = children(process.pid)
         assert len(below) == 3  # the fork server and two workers

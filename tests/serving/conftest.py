@@ -1,7 +1,7 @@
-"""A served model, and one client's keys for it, as for the tests of the server."""
+"""Served models, and one client's keys for each, as for the tests of the server."""
 
 from __future__ import annotations
 
-from tests.server.conftest import owner, served
+from tests.server.conftest import owner, served, slow, slow_owner
 
-__all__ = ["owner", "served"]
+__all__ = ["owner", "served", "slow", "slow_owner"]

@@ -14,8 +14,8 @@ using Pair = std::pair<std::size_t, std::size_t>;
 std::shared_ptr<Bootstrap> prepare(const ckks::Context& context, std::size_t slots,
                                    const std::vector<std::size_t>& to_coefficients,
                                    const std::vector<std::size_t>& to_slots, const Pair& babies, const Pair& low_family,
-                                   double input_scale, double output_scale, double bound, double message_ratio,
-                                   double range, const std::vector<double>& cosine, std::size_t doublings) {
+                                   double input_scale, double output_scale, double message_ratio, double range,
+                                   const std::vector<double>& cosine, std::size_t doublings) {
   const circuits::BootstrapShape shape{.slots = slots,
                                        .to_coefficients = to_coefficients,
                                        .to_slots = to_slots,
@@ -23,7 +23,6 @@ std::shared_ptr<Bootstrap> prepare(const ckks::Context& context, std::size_t slo
                                        .babies_to_slots = babies.second,
                                        .input_scale = input_scale,
                                        .output_scale = output_scale,
-                                       .bound = bound,
                                        .message_ratio = message_ratio,
                                        .series = {range, cosine, doublings},
                                        .low_family = {low_family.first, low_family.second},
@@ -33,10 +32,17 @@ std::shared_ptr<Bootstrap> prepare(const ckks::Context& context, std::size_t slo
 }
 
 using Stage = Ciphertext (Bootstrap::*)(const ckks::Evaluator&, const Ciphertext&) const;
+using BoundStage = Ciphertext (Bootstrap::*)(const ckks::Evaluator&, const Ciphertext&, double) const;
 
 template <Stage stage>
 Ciphertext run(const Bootstrap& bootstrap, const BoundEvaluator& evaluator, const Ciphertext& input) {
   return (bootstrap.*stage)(evaluator.get(), input);
+}
+
+template <BoundStage stage>
+Ciphertext run_within(const Bootstrap& bootstrap, const BoundEvaluator& evaluator, const Ciphertext& input,
+                      double bound) {
+  return (bootstrap.*stage)(evaluator.get(), input, bound);
 }
 
 }  // namespace
@@ -45,8 +51,8 @@ void bind_bootstrap(nb::module_& m) {
   using Release = nb::call_guard<nb::gil_scoped_release>;
   nb::class_<Bootstrap>(m, "Bootstrap")
       .def_static("prepare", &prepare, "context"_a, "slots"_a, "to_coefficients"_a, "to_slots"_a, "babies"_a,
-                  "low_family"_a, "input_scale"_a, "output_scale"_a, "bound"_a, "message_ratio"_a, "range"_a,
-                  "cosine"_a, "doublings"_a)
+                  "low_family"_a, "input_scale"_a, "output_scale"_a, "message_ratio"_a, "range"_a, "cosine"_a,
+                  "doublings"_a)
       .def_prop_ro("input_level", &Bootstrap::input_level)
       .def_prop_ro("output_level", &Bootstrap::output_level)
       .def_prop_ro("reduction_level", &Bootstrap::reduction_level, "The level of the input of reduce().")
@@ -63,11 +69,12 @@ void bind_bootstrap(nb::module_& m) {
             return keys;
           },
           "The keys that it needs: (from, to, Galois element, family, level).")
-      .def("apply", &run<&Bootstrap::apply>, "evaluator"_a, "ciphertext"_a, Release())
-      .def("to_coefficients", &run<&Bootstrap::to_coefficients>, "evaluator"_a, "ciphertext"_a, Release())
+      .def("apply", &run_within<&Bootstrap::apply>, "evaluator"_a, "ciphertext"_a, "bound"_a = 1.0, Release())
+      .def("to_coefficients", &run_within<&Bootstrap::to_coefficients>, "evaluator"_a, "ciphertext"_a, "bound"_a = 1.0,
+           Release())
       .def("raise_modulus", &run<&Bootstrap::raise>, "evaluator"_a, "ciphertext"_a, Release())
       .def("to_slots", &run<&Bootstrap::to_slots>, "evaluator"_a, "ciphertext"_a, Release())
-      .def("reduce", &run<&Bootstrap::reduce>, "evaluator"_a, "ciphertext"_a, Release());
+      .def("reduce", &run_within<&Bootstrap::reduce>, "evaluator"_a, "ciphertext"_a, "bound"_a = 1.0, Release());
 }
 
 }  // namespace hetorch::bindings

@@ -68,13 +68,20 @@ def inspect(
 
         raise InputError("a server tells no layers, so there is nothing to draw; give the folder of the plan")
     credentials = read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
-    rows = _describe(public_plan(target, model, timeout, credentials))
+    from hetorch.plan.key_groups import key_groups, key_lines
+
+    public = public_plan(target, model, timeout, credentials)
+    rows = _describe(public)
     if as_json:
-        print(json.dumps(rows))
+        groups = key_groups(public.parameters, public.key_spec)
+        print(json.dumps(rows | {"keys": [group.to_json() for group in groups]}))
         return
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name.replace('_', ' '):<{width}}  {_with_few_digits(value)}")
+        if name == "evaluation_key_bytes":
+            for line in key_lines(public.parameters, public.key_spec):
+                print(f"{'':<{width}}  {line}")
 
 
 def _with_few_digits(value: object) -> object:
@@ -123,7 +130,6 @@ def _describe(plan: PublicPlan) -> dict[str, object]:
         "levels": parameters.max_level,
         "log2_qp": round(parameters.log2_qp, 2),
         "security": parameters.security.value,
-        "rotation_keys": len(plan.key_spec.galois),
         "evaluation_key_bytes": plan.evaluation_key_bytes,
         "input_ciphertext_bytes": plan.input_ciphertext_bytes,
         "output_ciphertext_bytes": plan.output_ciphertext_bytes,

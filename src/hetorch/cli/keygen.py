@@ -41,6 +41,7 @@ def keygen(
     from hetorch.cli.target import public_plan
     from hetorch.client.key_making import stored_evaluation_keys
     from hetorch.client.trust import DEFAULT_MAX_KEY_BYTES, check_plan
+    from hetorch.plan.key_groups import key_groups, key_lines
 
     plan = public_plan(
         target, model, timeout, read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
@@ -57,9 +58,11 @@ def keygen(
                     "vault": str(opened.path),
                     "key_id": keys.key_id,
                     "evaluation_key_bytes": keys.size,
-                    "galois_keys": len(plan.key_spec.galois),
+                    "keys": [group.to_json() for group in key_groups(plan.parameters, plan.key_spec)],
                 }
             )
         )
     else:
         print(f"{size_text(keys.size)} of evaluation keys ({keys.key_id[:12]}…) are in {opened.path}")
+        for line in key_lines(plan.parameters, plan.key_spec):
+            print(f"  {line}")

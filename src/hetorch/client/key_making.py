@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hetorch.client.key_progress import KeyProgress
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.engine.codec import dump_evaluation_keys, evaluation_keys_blob_bytes
 from hetorch.engine.random import wipe
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import PlanUseError
 from hetorch.plan.public import PublicPlan
-from hetorch.progress import ProgressOption, counted, reporting
+from hetorch.progress import ProgressOption, reporting
 from hetorch.wire.public_key import NamedPublicKey, dump_named_public_key
 
 MAKING_KEYS = "making evaluation keys"
@@ -35,9 +36,12 @@ def stored_evaluation_keys(plan: PublicPlan, vault: Vault, progress: ProgressOpt
     secret = secret_key(plan, vault)
 
     def make() -> Iterator[bytes]:
-        size = evaluation_keys_blob_bytes(plan.parameters, spec)
-        with reporting(progress, MAKING_KEYS, size) as told:
-            report = counted(told, MAKING_KEYS)
+        size, done = evaluation_keys_blob_bytes(plan.parameters, spec), KeyProgress.of(plan)
+        with reporting(progress, MAKING_KEYS, size, done.text) as told:
+
+            def report(made: int, _: int) -> None:
+                told(MAKING_KEYS, done.fraction(made))
+
             report(0, spec.count)
             yield from dump_evaluation_keys(
                 plan.parameters, spec, secret.switching_keys(spec, progress=report)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hetorch.client.key_making import secret_key, stored_evaluation_keys
+from hetorch.client.key_progress import KeyProgress
 from hetorch.client.piecewise import UploadedFile, upload_in_pieces
 from hetorch.client.remote_model import RemoteModel
 from hetorch.client.vault import StoredKeys, Vault
@@ -83,7 +84,8 @@ class Uploads:
             return
         keys.check()
         file = UploadedFile(KEYS, keys.path, keys.key_id, keys.size)
-        with reporting(self._progress, UPLOADING_KEYS, keys.size) as report:
+        detail = KeyProgress.of(self._plan).text
+        with reporting(self._progress, UPLOADING_KEYS, keys.size, detail) as report:
             stored = await upload_in_pieces(self._remote, file, counted(report, UPLOADING_KEYS))
         if stored != keys.key_id:
             raise WireError(f"the server stored the keys as {stored[:12]}…, they are {keys.key_id[:12]}…")

@@ -73,6 +73,8 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
     exact = Analysis(captured.name, captured.rows, "", captured.notes)
     tell("approximate activations over calibrated ranges", 0.4)
     try:
+        # The matrices of a deep network are large: those before fusion are given up.
+        captured = replace(captured, program=fuse_affine(gather_polynomials(captured.program)))
         approximated = _nearest(captured, chosen, tell)
     except HetorchError as error:
         return replace(exact, problem="; ".join(filter(None, (str(error), uneven_inputs(captured.inputs)))))
@@ -105,22 +107,21 @@ analyze.__signature__ = signature_with_options(analyze, ANALYSIS_OPTIONS)  # typ
 
 
 def _nearest(captured: Captured, options: CompileOptions, tell: Progress) -> Approximated:
-    """Return the network of polynomials that is nearest to the model, with bootstraps if it needs them."""
-    fused = fuse_affine(gather_polynomials(captured.program))
+    """Return the network of polynomials that is nearest to the fused program, with bootstraps if it needs them."""
     return nearest_network(
-        fused,
+        captured.program,
         captured.inputs,
         captured.outputs,
         options,
         lambda share: tell("approximate activations over calibrated ranges", 0.4 + 0.5 * share),
         heads=captured.interface.row_shapes,
-        levels=None if bootstrap_refusal(options) else levels_with_bootstraps(fused, options),
+        levels=None if bootstrap_refusal(options) else levels_with_bootstraps(captured.program, options),
     )
 
 
 def _shallowest(program: TensorProgram) -> TensorProgram:
     """Return the program as hetorch.compile fuses and prunes it, in the way that takes the fewest levels."""
-    ways = [drop_pruned(balance_sums(share_maps(fuse_affine(program, growth)))).program for growth in GROWTHS]
+    ways = (drop_pruned(balance_sums(share_maps(fuse_affine(program, growth)))).program for growth in GROWTHS)
     return min(ways, key=lambda way: assign_levels(way)[0])
 
 

@@ -98,6 +98,34 @@ def noise_of_multiples(planned: PlannedBootstrap) -> tuple[Array, Array]:
     return deviations, probabilities / probabilities.sum()
 
 
+def largest_noise(planned: PlannedBootstrap) -> float:
+    """Return the noise of a slot with the worst I, which bounds of errors take.
+
+    For a given I the noise is a sum of products of two Gaussians, whose tails compiler.noise.noise_tail_bounds bounds.
+    Over all I it is a mixture, with heavier tails than a sum of the same variance: the worst I, 0, has 1.8 times the
+    root mean square, and a quarter of the slots.
+    """
+    return float(noise_of_multiples(planned)[0].max())
+
+
+def failure_probability(
+    slots: int, multiples: int = COSINE_16.multiples, weight: int = SPARSE_WEIGHT
+) -> float:
+    """Return a bound of the probability that one bootstrap has a coefficient with |I| >= `multiples`.
+
+    A coefficient of c_0 + c_1 s is a sum of weight + 1 numbers uniform in [-q_0/2, q_0/2], and equals m + q_0 I. c_0
+    follows from m and the other terms, so an I has the probability of the sum's density at m / q_0 + I (Irwin-Hall).
+    At a distance d from the end of its range the density of n terms is at most d^(n-1) / (n-1)!, and equal to it for
+    d <= 1. The ring of the message has 2 `slots` coefficients.
+    """
+    terms = weight + 1
+    end = terms / 2 + COSINE_16.margin
+    distances = (end - k for k in range(multiples, math.floor(end) + 1))
+    log_factorial = math.lgamma(terms)
+    tail = sum(math.exp((terms - 1) * math.log(distance) - log_factorial) for distance in distances)
+    return 2 * 2 * slots * tail
+
+
 def bootstrap_noise(planned: PlannedBootstrap) -> float:
     """Return the noise of a slot of the result: the root mean square over all slots."""
     deviations, probabilities = noise_of_multiples(planned)

@@ -91,6 +91,17 @@ class PlannedBootstrap:
                 raise ParameterError(f"{name} must be above 0 and finite, got {number}")
 
     @property
+    def full_scales(self) -> tuple[float, float]:
+        """The sizes at which a slot of `bound` is encoded before and after: bootstraps that agree in them, and in their
+        sets, have the same maps."""
+        return self.input_scale * self.bound, self.output_scale * self.bound
+
+    def within(self, bound: float) -> PlannedBootstrap:
+        """Return the bootstrap of another bound that the same maps serve."""
+        before, after = self.full_scales
+        return PlannedBootstrap(self.bootstrap_set, before / bound, after / bound, bound)
+
+    @property
     def reduction_scale(self) -> float:
         """The scale at which the modular reduction begins, at bootstrap_set.reduction_level."""
         chain, level = self.bootstrap_set.parameters.modulus_chain, self.bootstrap_set.reduction_level

@@ -307,8 +307,11 @@ class CleartextEngine:
         deviations, probabilities = noise_of_multiples(planned)
         return PreparedBootstrap(planned, deviations, probabilities)
 
-    def bootstrap(self, prepared: PreparedBootstrap, a: CleartextCiphertext) -> CleartextCiphertext:
-        planned, boot = prepared.planned, prepared.planned.bootstrap_set
+    def bootstrap(
+        self, prepared: PreparedBootstrap, a: CleartextCiphertext, bound: float | None = None
+    ) -> CleartextCiphertext:
+        planned = prepared.planned if bound is None else prepared.planned.within(bound)
+        boot = planned.bootstrap_set
         if a.level != boot.input_level:
             raise LevelError(f"bootstrapping takes level {boot.input_level}, got {a.level}")
         _check_scales(a.scale, planned.input_scale)
@@ -319,7 +322,8 @@ class CleartextEngine:
                 multiples = self._generator.choice(
                     len(prepared.deviations), values.shape, p=prepared.probabilities
                 )
-            noise = prepared.deviations[multiples] * planned.output_scale
+            # The deviations are in proportion to the bound.
+            noise = prepared.deviations[multiples] * prepared.planned.output_scale
             return self._result(values, boot.output_level, planned.output_scale, noise)
         return self._result(values, boot.output_level, planned.output_scale)
 

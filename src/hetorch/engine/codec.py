@@ -73,7 +73,7 @@ def dump_evaluation_keys(
 ) -> Iterator[bytes]:
     """Yield the pieces of one blob with the keys of `spec`, each as a seed and the half that is not uniform.
 
-    `keys` are asked for one at a time, in the order of `all_links`.
+    `keys` are asked for one at a time, in the order of `all_links`, and dropped before the next one.
 
     Raises:
         KeyMissingError: they are not those of `spec`.
@@ -88,8 +88,12 @@ def dump_evaluation_keys(
         if key is None or (key.level, key.family) != (link.level, link.family.pair):
             raise KeyMissingError(f"the key {link} was not made")
         piece = _native.dump_switching_key(context, key)
+        del key  # else it takes memory while the next one is made
         digest.update(piece)
         yield piece
+        del piece
+    if next(made, None) is not None:
+        raise KeyMissingError("more keys were made than were asked for")
     yield digest.digest()
 
 

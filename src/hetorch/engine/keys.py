@@ -55,8 +55,8 @@ class EvaluationKeySpec:
 
     `relinearisation_level` is None if no two ciphertexts are multiplied. `galois` holds pairs (galois_element, level),
     sorted by element, with no element twice. Both are of the main family, under the data owner's secret. `links` are
-    the further keys of bootstrapping, sorted: those of other families, and those that connect the `sparse` secret,
-    which is None if no key does.
+    the further keys, sorted: those of other families, for bootstrapping and for maps at low levels, and those that
+    connect the `sparse` secret, which is None if no key does.
     """
 
     relinearisation_level: int | None

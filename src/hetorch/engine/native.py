@@ -63,9 +63,7 @@ def prepare_bootstrap(planned: PlannedBootstrap) -> PreparedBootstrap:
         list(boot.to_slots),
         boot.babies,
         boot.low_family.pair,
-        planned.input_scale,
-        planned.output_scale,
-        planned.bound,
+        *planned.full_scales,
         MESSAGE_RATIO,
         series.range,
         list(series.coefficients),
@@ -265,20 +263,19 @@ class NativeEngine:
             raise ParameterError("this bootstrap was planned for other parameters than those of the engine")
         return prepare_bootstrap(planned)
 
-    def bootstrap(self, prepared: PreparedBootstrap, a: Ciphertext) -> Ciphertext:
+    def bootstrap(self, prepared: PreparedBootstrap, a: Ciphertext, bound: float | None = None) -> Ciphertext:
         """Return a ciphertext of the same slots, real and at most `bound` in magnitude, with levels.
 
         The input is at the input level and scale of `prepared`, the result at its output level and scale; the slots are
-        those of prepared.expected, with noise.
+        those of prepared.expected, with noise. With another bound than that of `prepared`, its maps serve scales of the
+        same product with the bound.
 
         Raises:
             LevelError: the input is at another level or scale, or has not two parts.
             KeyMissingError: a key of bootstrap_keys is missing.
-            ParameterError: `prepared` is for other parameters than this engine.
+            ParameterError: `prepared` is for other parameters than this engine, or the bound is not above 0.
         """
-        if prepared.bootstrap_set.parameters != self.parameters:
-            raise ParameterError("this bootstrap was prepared for other parameters than those of the engine")
-        return prepared.core.apply(self._core, a)
+        return prepared.core.apply(self._core, a, prepared.bound if bound is None else bound)
 
     def _check_level(self, level: int) -> None:
         if not 0 <= level <= self.parameters.max_level:

@@ -71,6 +71,9 @@ def pack_evaluation_keys(
         piece = _native.pack_switching_key(context, key)
         digest.update(piece)
         yield piece
+        del key, piece
+        # Keys of several sizes leave buffers that the next ones cannot use: hundreds of megabytes without this.
+        _native.trim_pool()
     yield digest.digest()
 
 

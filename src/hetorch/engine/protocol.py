@@ -124,8 +124,10 @@ class BootstrappingEngine(Engine[C, P, T], Protocol[C, P, T, B]):
     def prepare_bootstrap(self, planned: PlannedBootstrap) -> B:
         """Prepare what a bootstrap needs beside keys; ParameterError if it is planned for other parameters."""
 
-    def bootstrap(self, prepared: B, a: C) -> C:
+    def bootstrap(self, prepared: B, a: C, bound: float | None = None) -> C:
         """Return the slots of `a`, real and at most `bound` in magnitude, at the output level and scale.
 
-        `a` is at the input level and scale; each slot is that of PlannedBootstrap.expected, with noise.
+        `a` is at the input level and scale; each slot is that of PlannedBootstrap.expected, with noise. If the bound is
+        not that of `prepared`, the scales are others too, of the same product with the bound
+        (PlannedBootstrap.within).
         """

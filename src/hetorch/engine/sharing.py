@@ -2,6 +2,16 @@
 
 Li, Micciancio, Schultz, Sorrell, "Securing Approximate Homomorphic Encryption Using Differential Privacy", Crypto 2022
 (ePrint 2022/816), theorem 2.
+
+The theorem takes a bound t of the error against the exact computation, whatever its distribution. It may depend on the
+key, as that of a bootstrap does: the multiples I of q_0 in its slots follow from the secret, and the noise is larger
+where I = 0. So the bound that a plan predicts counts a bootstrap with the noise of the worst I
+(bootstrap_noise.largest_noise), and with tails of a product of Gaussians, which it has for a given I. The exact
+computation is the plan's program: its polynomials in place of the model's functions, and in place of a bootstrap its
+sine. That depends on the message alone, also up to eight times beyond the bootstrap's bound: there the series is within
+2^-27 of the sine for |I| <= 10, and within 2^-17, which is less than the bound of the noise, for |I| <= 15. |I| = 16
+occurs once in 2^100 bootstraps (bootstrap_noise.failure_probability), and no larger one does: nothing beside 2^-30, the
+distance that SECURITY_BITS grants.
 """
 
 from __future__ import annotations

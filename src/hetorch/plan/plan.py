@@ -12,6 +12,7 @@ from hetorch.errors import PlanUseError
 from hetorch.ir.cleartext_network import CleartextNetwork, derive
 from hetorch.plan.contents import PlanContents
 from hetorch.plan.encrypted import weight_places
+from hetorch.plan.key_groups import key_groups
 from hetorch.plan.manifest import report_json
 from hetorch.plan.public import PublicPlan
 from hetorch.plan.signposts import RUN, missing_attribute
@@ -173,7 +174,7 @@ class Plan(PlanContents):
                 "security": parameters.security.value,
                 "max_level": parameters.max_level,
                 "digit_count": parameters.digit_count(parameters.max_level),
-                "galois_keys": len(self.key_spec.galois),
+                "keys": [group.to_json() for group in key_groups(parameters, self.key_spec)],
                 "evaluation_key_bytes": public.evaluation_key_bytes,
                 "input_ciphertext_bytes": public.input_ciphertext_bytes,
                 "output_ciphertext_bytes": public.output_ciphertext_bytes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hetorch.params import Security, max_log2_qp
 from hetorch.plan.contents import PlanContents
 from hetorch.plan.interface import Interface
+from hetorch.plan.key_groups import key_lines
 from hetorch.plan.public import PublicPlan
 from hetorch.plan.report import layer_lines, summary_lines
 from hetorch.quantities import count_text, size_text
@@ -36,6 +37,10 @@ def render(plan: PlanContents, public: PublicPlan) -> str:
         f"ring        N = 2^{exponent}, {parameters.slot_count} slots, {count_text(parameters.max_level, 'level')}",
         f"modulus     log2 Q = {parameters.log2_q:.0f}, log2 QP = {parameters.log2_qp:.0f} ({security})",
         f"keys        {keys}",
+        *[
+            f"            {line}"
+            for line in (key_lines(parameters, plan.key_spec) if plan.key_spec.links else [])
+        ],
         f"ciphertexts {incoming} in, {outgoing} out",
         *_weight_lines(plan, public),
         *summary_lines(report),

@@ -18,6 +18,7 @@ class Event:
     level, scale  of its results
     seconds       time that it took
     rotations     number of its rotations, a key switch each
+    bootstrap     its place among the bootstraps of the plan and their number, such as (3, 18); None if it is none
     results       its results on the engine; they are freed after their last use unless a listener keeps them
     """
 
@@ -28,6 +29,14 @@ class Event:
     seconds: float
     rotations: int
     results: tuple[Any, ...]
+    bootstrap: tuple[int, int] | None = None
+
+    @property
+    def place(self) -> str:
+        """The layer, and for a bootstrap its place, as progress shows them: "block2.relu1, bootstrap 3 of 18"."""
+        if self.bootstrap is None:
+            return self.layer
+        return f"{self.layer}, bootstrap {self.bootstrap[0]} of {self.bootstrap[1]}"
 
 
 Listener = Callable[[Event], None]

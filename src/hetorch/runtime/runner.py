@@ -11,7 +11,7 @@ from hetorch.engine.backend import NATIVE, AnyBackend
 from hetorch.engine.native import Ciphertext
 from hetorch.engine.protocol import C, Engine, P, SummingEngine, T
 from hetorch.errors import InputError, PlanUseError
-from hetorch.ir.he_operations import AddBias, LinearTransform, Operation
+from hetorch.ir.he_operations import AddBias, Bootstrap, LinearTransform, Operation
 from hetorch.plan import Plan
 from hetorch.plan.encrypted import EncryptedWeights
 from hetorch.quantities import count_text
@@ -79,6 +79,8 @@ class Runner(Generic[C, P, T]):
             self._prepared, self._ready = share._prepared, True
         self._dying = _last_readers(plan)
         self._rotations = rotations
+        positions = [at for at, op in enumerate(plan.program.operations) if isinstance(op, Bootstrap)]
+        self._bootstraps = {at: (number, len(positions)) for number, at in enumerate(positions, 1)}
 
     def prepare(self, progress: Callable[[float], None] | None = None) -> None:
         """Encode all weights that stay in memory, once; `progress` is called with the fraction done."""
@@ -133,8 +135,8 @@ class Runner(Generic[C, P, T]):
                 del values[number]
             if on_event is not None:
                 first, layer = results[0], program.layers[op.layer]
-                count = self._rotations[position]
-                on_event(Event(op, layer, first.level, first.scale, seconds, count, tuple(results)))
+                count, place = self._rotations[position], self._bootstraps.get(position)
+                on_event(Event(op, layer, first.level, first.scale, seconds, count, tuple(results), place))
         return [values[number] for number in program.outputs]
 
     def run_native(

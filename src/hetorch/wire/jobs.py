@@ -53,7 +53,7 @@ class JobStatus:
         status: where it is.
         operations_done: operations that have run, 0 until it runs.
         operations: operations of the whole run.
-        layer: the layer of the last of them; None until it runs.
+        layer: the layer of the last of them, with its place if it was a bootstrap; None until it runs.
         code: the stable reason of a failure; None for any other state.
         message: the same for people.
     """

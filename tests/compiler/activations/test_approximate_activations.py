@@ -10,7 +10,7 @@ from hetorch.compiler.activations.approximate_activations import approximate_act
 from hetorch.compiler.activations.compare_outputs import class_rows, compare_outputs
 from hetorch.compiler.activations.domains import RANGE_MARGIN
 from hetorch.compiler.activations.fit_channels import EVEN_WEIGHT
-from hetorch.compiler.activations.fit_polynomial import fit_series
+from hetorch.compiler.activations.fit_polynomial import fit_series, series_moments
 from hetorch.compiler.activations.polynomial_growth import LEAST_REACH, TAIL_GROWTH
 from hetorch.compiler.activations.unseen_range import unseen_range
 from hetorch.compiler.options import CompileOptions
@@ -45,6 +45,14 @@ def test_fit_of_a_polynomial_is_the_polynomial() -> None:
     points = np.linspace(-0.9, 0.8, 99)
     found = fit_series(lambda t: np.asarray(chebyshev.chebval(t, truth)), points, 15)
     np.testing.assert_allclose(found, truth, atol=1e-12)
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_moments_of_a_high_degree_serve_lower_ones(even: bool) -> None:
+    points = np.random.default_rng(0).uniform(-1, 1, 500)
+    high = series_moments(np.abs, points, 40).problem(9, line_plus_even=even).solution(0.02)
+    own = series_moments(np.abs, points, 9).problem(9, line_plus_even=even).solution(0.02)
+    np.testing.assert_allclose(high, own, atol=1e-12)
 
 
 def test_degree_two_is_one_square() -> None:

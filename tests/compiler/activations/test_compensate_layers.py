@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -60,6 +62,28 @@ def test_gains_are_least_squares() -> None:
     np.testing.assert_allclose(mended.bias, target.mean() - parts.mean(axis=0) @ gains, rtol=1e-4)
 
 
+def test_elements_may_lie_in_any_order() -> None:
+    """Where the elements of a channel do not lie side by side, the same weights get the same gains."""
+    op = convolution(3, 4, 5)
+    x, target = random.normal(size=(100, 15)), random.normal(size=(100, 20))
+    order, places = random.permutation(15), random.permutation(20)
+    moved = sparse.csr_array(op.matrix[places][:, order])
+    moved.sort_indices()
+    inside, outside = labels(3, 5), labels(4, 5)
+    mended = compensated(op, x, target, inside, outside)
+    other = compensated(
+        replace(op, matrix=moved, bias=op.bias[places]),
+        x[:, order],
+        target[:, places],
+        inside[order],
+        outside[places],
+    )
+    np.testing.assert_allclose(
+        other.matrix.toarray(), mended.matrix.toarray()[places][:, order], rtol=1e-9, atol=1e-12
+    )
+    np.testing.assert_allclose(other.bias, mended.bias[places], rtol=1e-9)
+
+
 def test_few_samples_and_moves_change_nothing() -> None:
     op = convolution(2, 3, 4)
     few = random.normal(size=(FEWEST_SAMPLES - 1, 8))
@@ -91,4 +115,4 @@ def test_uneven_channels_are_no_groups(numbers: list[int]) -> None:
     assert even_groups(np.array(numbers)) is None
     groups = even_groups(np.array([1, 0, 1, 0]))
     assert groups is not None
-    assert groups.columns(np.array([[1.0, 2.0, 3.0, 4.0]])).tolist() == [[2.0, 1.0], [4.0, 3.0]]
+    assert groups.rows(np.array([[1.0, 2.0, 3.0, 4.0]])).tolist() == [[2.0, 4.0], [1.0, 3.0]]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -9,21 +10,26 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import nn
 
+from hetorch.compiler.activations import search_degrees
 from hetorch.compiler.activations.approximate_activations import approximate_activations, nearest_network
+from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.activations.compare_outputs import class_rows, expected_agreement
-from hetorch.compiler.activations.degree_path import degree_path
+from hetorch.compiler.activations.degree_path import Step, degree_path
 from hetorch.compiler.activations.error_curves import Curve
+from hetorch.compiler.activations.evaluate_degrees import Attempt, Manner, Task
+from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.longest_path import longest_path
 from hetorch.compiler.activations.most_levels import levels_that_fit, most_levels
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.activations.output_gradients import output_gradients
 from hetorch.compiler.activations.polynomial_growth import reach_of
+from hetorch.compiler.activations.search_degrees import RUNGS
 from hetorch.compiler.frontend.capture import capture
 from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.passes.fuse_affine import fuse_affine
 from hetorch.errors import InfeasibleError
 from hetorch.ir.interpreter import run_tensor_program, trace_tensor_program
-from hetorch.ir.tensor_program import Activation, Add, Affine, Multiply, TensorOp, TensorProgram
+from hetorch.ir.tensor_program import Activation, Add, Affine, Multiply, TensorOp, TensorProgram, Wish
 
 Array = NDArray[np.float64]
 
@@ -84,6 +90,38 @@ def test_levels_go_where_they_take_off_most() -> None:
         for step in path
     )
     assert max(step.levels for step in path) <= 7
+
+
+@pytest.mark.parametrize("factor", [0.2, 1.0, 7.0, 30.0])
+@pytest.mark.parametrize("exploding", [False, True])
+def test_predictions_lead_to_the_first_choice_that_meets_the_goal(
+    monkeypatch: pytest.MonkeyPatch, factor: float, exploding: bool
+) -> None:
+    """Measured errors are those predicted times a factor that grows or falls slowly; the most exact ones may explode.
+
+    Bisection alone takes 2 runs for the ends and 7 for 120 choices.
+    """
+    path = [Step((i // len(RUNGS), i % len(RUNGS)), i, 10.0 ** (-8 * i / 119)) for i in range(120)]
+    tolerance, tried = 10.0**-1.5, []
+
+    def error(index: int) -> float:
+        if exploding and index > 100:
+            return 1e9
+        return factor * math.sqrt(path[index].error) * (1 + index / 100)
+
+    def run(task: Task, degrees: list[int]) -> Attempt:
+        index = next(i for i, step in enumerate(path) if [RUNGS[rung] for rung in step.rungs] == degrees)
+        tried.append(index)
+        network = Approximated(branching(), error(index), 1.0, tuple(degrees))
+        return Attempt(tuple(degrees), Manner(), network, expected_agreement=1.0)
+
+    monkeypatch.setattr(search_degrees, "evaluate_degrees", run)
+    program, x = branching(), np.zeros((1, 4))
+    task = Task(program, x, x, trace_tensor_program(program, x), Wish(), False)
+    runs = search_degrees._Runs(task, Goal(tolerance, 0.0), 50, lambda _: None)
+    found = search_degrees._first_met(runs, path)
+    assert found is path[next(i for i in range(120) if error(i) <= tolerance)]
+    assert len(tried) <= 8
 
 
 def test_the_longest_path_is_that_of_the_longer_branch() -> None:

@@ -9,7 +9,7 @@ from hetorch.compiler.search.bootstrapped_errors import (
     refreshed_program,
 )
 from hetorch.compiler.search.place_bootstraps import Setting, place_bootstraps
-from hetorch.engine.bootstrap_noise import bootstrap_noise
+from hetorch.engine.bootstrap_noise import largest_noise
 from hetorch.ir.interpreter import run_tensor_program, trace_tensor_program
 from hetorch.ir.tensor_program import Affine, Chebyshev, TensorOp, TensorProgram
 
@@ -47,7 +47,7 @@ def test_each_bootstrap_has_its_share_of_the_error() -> None:
     program = refreshed()
     result = bootstrapped_errors(program, INPUTS)
     first, second = program.planned
-    noises = [bootstrap_noise(program.planned[index]) for index in (first, second)]
+    noises = [largest_noise(program.planned[index]) for index in (first, second)]
     # After the first bootstrap come two lines, after the second one: an output has 0.81 or 0.9 times the noise. A
     # single term that may be Laplacian has its bound at 13.5 to 16.5 deviations (compiler.noise.noise_tail_bounds).
     # All bootstraps are taken to have the noise of the worst.

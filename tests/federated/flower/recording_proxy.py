@@ -39,3 +39,4 @@ def _copy(source: socket.socket, sink: socket.socket, kept: bytearray) -> None:
     for end in (source, sink):
         with contextlib.suppress(OSError):
             end.shutdown(socket.SHUT_RDWR)
+        end.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hetorch.errors import InputError
 from hetorch.federated import Roster
 from hetorch.federated.flower import EncryptedFedAvg
 from hetorch.federated.flower.joint_model import NodeState
+from hetorch.federated.flower.kept_party import KeptParty
 from hetorch.federated.flower.records import Step, content_of
 from tests.federated.flower.loop_grid import (
     LoopGrid,
@@ -29,6 +31,24 @@ from tests.federated.flower.loop_grid import (
     record,
     samples_of,
 )
+
+
+@pytest.fixture(autouse=True)
+def no_party_is_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """End the processes of rounds that a test left open."""
+    begun: list[KeptParty] = []
+    begin = KeptParty.begin
+
+    def recorded(*arguments: Any) -> tuple[KeptParty, bytes]:
+        party, message = begin(*arguments)
+        begun.append(party)
+        return party, message
+
+    monkeypatch.setattr(KeptParty, "begin", recorded)
+    yield
+    for party in begun:
+        party.end()
+
 
 FLOAT32 = 2.0**-22
 """Four roundings of numbers below 4 to single precision, for each round."""

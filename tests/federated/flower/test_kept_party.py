@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +68,18 @@ def test_only_its_user_may_open_the_folder() -> None:
     party.end()
     with pytest.raises(RoundVoidError):
         party.receive(b"")
+
+
+def test_it_ends_with_the_process_that_starts_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    roster, identities = make_roster()
+    with subprocess.Popen(["sleep", "600"]) as starter:
+        monkeypatch.setattr(os, "getppid", lambda: starter.pid)
+        party, _ = KeptParty.begin(roster, identities[0].private_bytes(), 1)
+        starter.kill()
+    end = time.monotonic() + 120
+    while Path(party.folder).exists():
+        assert time.monotonic() < end
+        time.sleep(0.5)
 
 
 def test_an_identity_that_is_not_in_the_roster_is_told() -> None:

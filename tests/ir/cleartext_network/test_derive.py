@@ -84,6 +84,7 @@ def test_every_operation_is_known() -> None:
             "drop_level",
             "linear_transform",
             "multiply",
+            "paired_transform",
             "polynomial",
             "rescale",
             "rotate_add",

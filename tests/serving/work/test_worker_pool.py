@@ -24,26 +24,15 @@ from hetorch.serving.errors import (
 )
 from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.serving.service import Service
+from tests.server.bootstrap_plan import bootstrap_plan
 from tests.server.conftest import Owner, make_owner
-from tests.server.slow_plan import SLOW, slow_plan
+from tests.server.slow_plan import ROTATIONS, SLOW
 from tests.server.small_plan import expected, small_plan
 from tests.server.workers import broken
 from tests.serving.library import X, decrypted, running
 
-ROTATIONS = 40_000
-"""Rotations of the slow model: seconds of work, while stopping it takes one rotation, some 40 µs."""
 ERROR = 1e-4
 """Bound of the error of a result of the small plan: 8 products at scale 2^40, with noise far below 2^20 of it."""
-
-
-@pytest.fixture(scope="module")
-def slow() -> ServedModel:
-    return serve_plan("slow", slow_plan(ROTATIONS))
-
-
-@pytest.fixture(scope="module")
-def slow_owner(slow: ServedModel) -> Owner:
-    return make_owner(slow.public)
 
 
 class Running:
@@ -282,5 +271,20 @@ def test_no_process_that_computes_has_the_code_of_secret_keys(served: ServedMode
                 maps = Path(f"/proc/{pid}/maps").read_text()
                 assert "_native." in maps and "_secret." not in maps
         assert "_secret." in Path("/proc/self/maps").read_text()
+
+    asyncio.run(main())
+
+
+def test_a_bootstrap_is_told_with_its_place() -> None:
+    model = serve_plan("deep", bootstrap_plan())
+    owner = make_owner(model.public)
+
+    async def main() -> None:
+        async with running({"deep": model}) as (service, _):
+            key_id = await service.put(model.key_kind, io.BytesIO(owner.keys), len(owner.keys))
+            run = Running(service, model, owner, key_id)
+            await run.task
+            # The first operation is told whatever its time; between the others there may be too little.
+            assert run.told[0] == (1, "first, bootstrap 1 of 2")
 
     asyncio.run(main())

@@ -148,6 +148,8 @@ class _Final:
             attempt = evaluate_degrees(whole, attempt.degrees, attempt.manner)
         if attempt.network is None:
             raise InfeasibleError(attempt.problem or OVERFLOW.format(advice(task)))
+        attempt = attempt.with_fits()
+        assert attempt.network is not None
         if self.given is None or goal.is_met(attempt):
             return attempt.network
         return replace(

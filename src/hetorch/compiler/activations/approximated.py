@@ -49,7 +49,7 @@ class Approximated:
     program                 without activations
     error, agreement        as from compare_outputs, on the calibration inputs
     degrees                 the degree asked for of each activation, in order
-    fits                    what became of each activation, in order
+    fits                    what became of each activation, in order; empty during the search
     stable_off_calibration  True if the outputs are bounded on inputs beside those of calibration
     shortfall               what the network misses of what the user asked for, in one sentence; empty if nothing
     refusal                 why the network is of no use at all, in one sentence; empty if it is
@@ -61,7 +61,7 @@ class Approximated:
     error: float
     agreement: float
     degrees: tuple[int, ...]
-    fits: tuple[Fit, ...]
+    fits: tuple[Fit, ...] = ()
     stable_off_calibration: bool = True
     shortfall: str = ""
     refusal: str = ""

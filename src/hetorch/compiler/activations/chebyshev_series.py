@@ -45,6 +45,7 @@ def write_series(out: Replacement, domain: Domain, degree: int) -> Form:
             degree,
             line_plus_even=is_line_plus_even(op),
             weight=None if domain.importance is None else domain.importance * rise**2,
+            known=domain.known[0],
         )
         half = rise * stretch
     else:
@@ -94,6 +95,11 @@ def _fit_whole(op: Activation, domain: Domain, degree: int) -> tuple[Array, floa
         middle, width = 0.0, max(-low, high)
     function = on_unit_range(op.apply, middle, width)
     coefficients, stretch = fit_bounded_series(
-        function, (domain.data - middle) / width, degree, line_plus_even=symmetric, weight=domain.importance
+        function,
+        (domain.data - middle) / width,
+        degree,
+        line_plus_even=symmetric,
+        weight=domain.importance,
+        known=domain.known[1],
     )
     return coefficients, stretch, middle, width

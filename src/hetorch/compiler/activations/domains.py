@@ -7,12 +7,13 @@ never where the function is undefined. It holds the range that the input had in 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.activations.definition_limits import keep_defined
+from hetorch.compiler.activations.fit_polynomial import SeriesMoments
 from hetorch.compiler.activations.interval_bounds import Interval
 from hetorch.compiler.activations.unseen_range import BEYOND, unseen_range
 from hetorch.ir.tensor_program import Activation
@@ -20,6 +21,7 @@ from hetorch.ir.tensor_program import Activation
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 Range = tuple[Array, Array]
+Moments = dict[float, SeriesMoments]
 
 RANGE_MARGIN = 0.2
 """Share of its half width by which the range of the inputs themselves is widened on each side for interval arithmetic,
@@ -52,6 +54,7 @@ class Domain:
     escapes     as in Fit
     reader      the affine map that follows; None if something else, or more than one operation, reads the result
     importance  weight of the square of an error at each element, (size,); None for equal ones
+    known       moments of the fits of series that were made, by stretch: in each channel's range, and in that of all
     """
 
     low: Array
@@ -61,6 +64,7 @@ class Domain:
     escapes: float
     reader: Reader | None = None
     importance: Array | None = None
+    known: tuple[Moments, Moments] = field(default_factory=lambda: ({}, {}))
 
     @property
     def whole(self) -> tuple[float, float]:

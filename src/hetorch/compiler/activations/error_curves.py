@@ -67,30 +67,29 @@ def _curve(
             (0.0,) * len(rungs), tuple(rung.bit_length() for rung in rungs), tuple(map(float, rungs))
         )
     x, gradient = task.values[op.input][task.some], task.gradients.get(index + 1)
+    gradient = None if gradient is None else np.ascontiguousarray(gradient)
     truth = op.apply(x)
     groups = even_groups(task.channels[index + 1])
-    errors, depths, times = [], [], []
-    for rung in rungs:
+    points: dict[int, tuple[float, int, float]] = {}
+    for rung in sorted(rungs, reverse=True):  # The fit of the highest degree serves those of lower ones.
         degree, precision = wanted(op, task.wish, rung)
         out, _ = replace_activation(op, 0, 0, domain, degree, precision)
-        depths.append(out.depth())
-        times.append(place.time(out))
-        difference = out.run(x) - truth
-        if groups is not None:
-            # The next layer makes up for what is the same in all samples (compensate_layers).
-            means = groups.columns(difference).mean(axis=0)
-            difference = difference - means[groups.number]
-        if gradient is None:
-            errors.append(0.0)
-            continue
-        reached = np.einsum("sok,sk->so", gradient, difference) / span
-        errors.append(float(np.mean(np.sum(reached**2, axis=1))))
-    return Curve(tuple(errors), tuple(depths), tuple(times))
+        error = 0.0
+        if gradient is not None:
+            difference = out.run(x) - truth
+            if groups is not None:
+                # The next layer makes up for what is the same in all samples (compensate_layers).
+                difference -= groups.rows(difference).mean(axis=1)[groups.number]
+            reached = (gradient @ np.ascontiguousarray(difference)[..., None])[..., 0] / span
+            error = float(np.mean(np.sum(reached**2, axis=1)))
+        points[rung] = (error, out.depth(), place.time(out))
+    errors, depths, times = zip(*(points[rung] for rung in rungs), strict=True)
+    return Curve(errors, depths, times)
 
 
 def _domain(task: Task, index: int, op: Activation) -> Domain:
     data = task.values[op.input]
     nothing = np.full(data.shape[1], np.inf)
     also = None if task.beside is None else task.beside[op.input]
-    importance = task.importance(index + 1)
+    importance = task.importance.get(index + 1)
     return domain_of(op, data, Interval(-nothing, nothing), also=also, importance=importance)

@@ -8,20 +8,21 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.activations.approximated import Approximated, Fit
+from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.activations.channel_labels import Indices, channel_labels
 from hetorch.compiler.activations.channel_polynomials import is_line_plus_even
 from hetorch.compiler.activations.compare_outputs import compare_outputs, expected_agreement
-from hetorch.compiler.activations.compensate_layers import compensated, rescaled
+from hetorch.compiler.activations.compensate_layers import compensated, gain_blocks, rescaled
 from hetorch.compiler.activations.domains import RANGE_MARGIN, Domain, Reader, domain_of
+from hetorch.compiler.activations.gain_blocks import GainBlocks
 from hetorch.compiler.activations.interval_bounds import Interval, bounds_after
 from hetorch.compiler.activations.output_gradients import output_gradients
-from hetorch.compiler.activations.replace_activation import fit_of, replace_activation
+from hetorch.compiler.activations.replace_activation import Draft, replace_activation
 from hetorch.compiler.activations.replacement import Replacement
 from hetorch.compiler.activations.unseen_range import BEYOND
 from hetorch.errors import InfeasibleError
@@ -51,6 +52,7 @@ class Task:
     beside       further values of `program`, each (n, size), that the ranges must hold; None for calibrated ranges
     class_rows   the places of the outputs that are rows of classes
     excess       by what share errors on inputs to come are taken to exceed those on the calibration inputs
+    blocks       the gain_blocks of operations, by index, that earlier attempts have found
     """
 
     program: TensorProgram
@@ -62,6 +64,7 @@ class Task:
     beside: Sequence[Array] | None = None
     class_rows: tuple[slice, ...] = ()
     excess: float = 0.0
+    blocks: dict[int, GainBlocks] = field(default_factory=dict)
 
     @property
     def activations(self) -> tuple[Activation, ...]:
@@ -84,17 +87,19 @@ class Task:
         count = len(self.inputs)
         return np.unique(np.linspace(0, count - 1, min(count, GRADIENT_SAMPLES)).astype(np.int64))
 
-    def importance(self, value: int) -> Array | None:
-        """Return the mean square of the gradient by each element of an activation's result, alike in a channel; None if
-        the outputs do not depend on it."""
-        gradient = self.gradients.get(value)
-        if gradient is None:
-            return None
-        squares = np.mean(np.sum(gradient**2, axis=1), axis=0)
-        channel = self.channels[value]
-        means = np.bincount(channel, squares) / np.maximum(np.bincount(channel), 1)
-        most = float(np.max(means))
-        return means[channel] / most if np.isfinite(most) and most > 0 else None
+    @functools.cached_property
+    def importance(self) -> Mapping[int, Array]:
+        """The mean square of the gradient by each element of an activation's result, alike in a channel and at most 1,
+        by its value; there is none where the outputs do not depend on it."""
+        weights = {}
+        for value, gradient in self.gradients.items():
+            squares = np.mean(np.sum(gradient**2, axis=1), axis=0)
+            channel = self.channels[value]
+            means = np.bincount(channel, squares) / np.maximum(np.bincount(channel), 1)
+            most = float(np.max(means))
+            if np.isfinite(most) and most > 0:
+                weights[value] = means[channel] / most
+        return weights
 
     @functools.cached_property
     def channels(self) -> tuple[Indices, ...]:
@@ -122,7 +127,8 @@ class Attempt:
     """The outcome of one attempt. Without a network, `problem` tells why if an activation was met outside its
     definition; otherwise numbers have overflowed.
 
-    `expected_agreement`: as from compare_outputs; 1 without classes.
+    `expected_agreement`: as from compare_outputs; 1 without classes. `drafts`: what became of each activation; the
+    network's own `fits`, which take longer to find, are left to `with_fits`.
     """
 
     degrees: tuple[int, ...]
@@ -130,6 +136,17 @@ class Attempt:
     network: Approximated | None
     problem: str = ""
     expected_agreement: float = 0.0
+    drafts: tuple[Draft, ...] = ()
+
+    def with_fits(self) -> Attempt:
+        """Return the attempt with the fits of its network."""
+        if self.network is None:
+            return self
+        return replace(self, network=replace(self.network, fits=tuple(draft.fit() for draft in self.drafts)))
+
+    def without_network(self) -> Attempt:
+        """Return what is known about the attempt, without the network, which is large."""
+        return replace(self, network=None, drafts=())
 
     @property
     def error(self) -> float:
@@ -184,7 +201,7 @@ def evaluate_degrees(
         InfeasibleError: a precision that the user asked for is out of reach.
     """
     traced = _TracedProgram(task.inputs)
-    fits: list[Fit] = []
+    drafts: list[Draft] = []
     number = {0: 0}
     sound = {0}
     last = last_uses(task.program)
@@ -223,8 +240,8 @@ def evaluate_degrees(
                 number[value] = traced.append(out.operations[-1])
             for step_value in range(out.written + 1, number[value]):
                 traced.forget(step_value)
-            fits.append(fit_of(out, form, domain, traced.values[number[value]]))
-    return _attempt(task, tuple(degrees), manner, traced, number, tuple(fits))
+            drafts.append(Draft.of(out, form, domain, traced.values[number[value]]))
+    return _attempt(task, tuple(degrees), manner, traced, number, tuple(drafts))
 
 
 def _attempt(
@@ -233,7 +250,7 @@ def _attempt(
     manner: Manner,
     traced: _TracedProgram,
     number: Mapping[int, int],
-    fits: tuple[Fit, ...],
+    drafts: tuple[Draft, ...],
 ) -> Attempt:
     """Return the attempt whose program has been traced; `number` has its value for each one of the task's program."""
     output = number[task.program.output]
@@ -244,11 +261,11 @@ def _attempt(
     error, agreement = compare_outputs(outputs, task.reference, rows=task.class_rows)
     expected = expected_agreement(outputs, task.reference, rows=task.class_rows, excess=task.excess)
     approximated = Approximated(
-        *(network, error, agreement, degrees, fits),
+        *(network, error, agreement, degrees),
         has_classes=bool(task.class_rows),
         values=tuple(number[value] for value in range(task.program.value_count)),
     )
-    return Attempt(degrees, manner, approximated, expected_agreement=expected)
+    return Attempt(degrees, manner, approximated, expected_agreement=expected, drafts=drafts)
 
 
 def _forget_unread(
@@ -275,10 +292,10 @@ def _mended(
     moved = op.renumbered(number)
     if not manner.compensates or not isinstance(op, Affine) or not isinstance(moved, Affine):
         return moved
-    source = traced.values[moved.input]
-    return compensated(
-        moved, source, task.values[index + 1], task.channels[op.input], task.channels[index + 1]
-    )
+    source, channels = traced.values[moved.input], (task.channels[op.input], task.channels[index + 1])
+    if index not in task.blocks:
+        task.blocks[index] = gain_blocks(op, *channels)
+    return compensated(moved, source, task.values[index + 1], *channels, task.blocks[index])
 
 
 def _centred(task: Task, manner: Manner, value: int, out: Replacement, traced: _TracedProgram) -> TensorOp:
@@ -308,7 +325,7 @@ def _domain(
         also=None if task.beside is None else task.beside[op.input],
         beyond=manner.beyond,
         reader=_reader(task.program, index, task.values),
-        importance=task.importance(index + 1),
+        importance=task.importance.get(index + 1),
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
+from scipy import sparse
 
 from hetorch.ir.tensor_program import Activation, Add, Affine, Bootstrap, Chebyshev, Multiply, TensorOp
 
@@ -35,7 +36,10 @@ def bounds_after(op: TensorOp, known: list[Interval]) -> Interval:
             before = known[op.input]
             centre, radius = (before.high + before.low) / 2, (before.high - before.low) / 2
             middle = np.asarray(op.matrix @ centre) + op.bias
-            reach = np.asarray(abs(op.matrix) @ radius)
+            sizes = sparse.csr_array(
+                (np.abs(op.matrix.data), op.matrix.indices, op.matrix.indptr), shape=op.matrix.shape
+            )
+            reach = np.asarray(sizes @ radius)
             return Interval(middle - reach, middle + reach)
         case Add():
             a, b = known[op.a], known[op.b]

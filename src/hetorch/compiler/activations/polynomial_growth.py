@@ -32,20 +32,32 @@ def reach_of(coefficients: Sequence[float] | Array) -> float:
     `coefficients` are of the Chebyshev series p; of a matrix each row is one, and the least r of all is returned. For
     |t| = r >= 1, |T_k(t)| = cosh(k arcosh r), and so |p(t)| is at most sum |c_k| cosh(k arcosh r), which grows with r.
     """
-    rows = np.atleast_2d(np.asarray(coefficients, dtype=np.float64))
-    sizes = np.abs(rows)
-    values = np.abs(chebyshev.chebval(np.linspace(-1, 1, GRID), rows.T))
-    most = TAIL_GROWTH * np.max(values, axis=1)
-
-    def holds(r: float) -> bool:
-        return bool(np.all(sizes @ np.cosh(np.arange(sizes.shape[1]) * math.acosh(r)) <= most))
-
-    if not holds(1.0):
+    growth = _Growth(coefficients)
+    if not growth.reaches(1.0):
         return 1.0
-    if holds(MOST_REACH):
+    if growth.reaches(MOST_REACH):
         return MOST_REACH
     low, high = 1.0, MOST_REACH
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
+        low, high = (middle, high) if growth.reaches(middle) else (low, middle)
     return low
+
+
+def reaches(coefficients: Sequence[float] | Array, r: float) -> bool:
+    """Return whether reach_of is `r` or more, in less time."""
+    return _Growth(coefficients).reaches(r)
+
+
+class _Growth:
+    """The sizes of the coefficients of each row, and the largest value that it may take."""
+
+    def __init__(self, coefficients: Sequence[float] | Array) -> None:
+        rows = np.atleast_2d(np.asarray(coefficients, dtype=np.float64))
+        self.sizes = np.abs(rows)
+        values = np.abs(chebyshev.chebval(np.linspace(-1, 1, GRID), rows.T))
+        self.most = TAIL_GROWTH * np.max(values, axis=1)
+
+    def reaches(self, r: float) -> bool:
+        sums = self.sizes @ np.cosh(np.arange(self.sizes.shape[1]) * math.acosh(r))
+        return bool(np.all(sums <= self.most))

@@ -7,6 +7,8 @@ each channel · Chebyshev series otherwise.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,26 +53,46 @@ def replace_activation(
     return out, write_exact_line(out, domain) or _write(out, domain, degree, precision)
 
 
-def fit_of(out: Replacement, form: Form, domain: Domain, result: Array) -> Fit:
-    """Return the facts about a replacement; `result` are its values on those of the domain."""
-    low, high = domain.whole
-    on_data = np.max(np.abs(result - out.op.apply(domain.data)))
-    points = points_on_range(out, domain)
-    return Fit(
-        out.op.name,
-        out.op.function,
-        form.degree,
-        out.depth(),
-        form.method,
-        low,
-        high,
-        max(float(on_data), points.error),
-        domain.escapes,
-        form.reach,
-        *channel_ranges(domain),
-        points.curves(domain),
-        histogram(domain),
-    )
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """The facts about a replacement that need the values on the calibration inputs; `fit` finds the others.
+
+    `domain`: where the activation is approximated, without its data. `on_data`: the largest error on these.
+    `histogram`: as in Fit.
+    """
+
+    out: Replacement
+    form: Form
+    domain: Domain
+    on_data: float
+    histogram: tuple[float, ...]
+
+    @classmethod
+    def of(cls, out: Replacement, form: Form, domain: Domain, result: Array) -> Draft:
+        """Return the draft of a replacement; `result` are its values on those of the domain."""
+        on_data = float(np.max(np.abs(result - out.op.apply(domain.data))))
+        bare = replace(domain, data=domain.data[:0], reader=None, importance=None)
+        return cls(out, form, bare, on_data, histogram(domain))
+
+    def fit(self) -> Fit:
+        """Return all facts about the replacement."""
+        low, high = self.domain.whole
+        points = points_on_range(self.out, self.domain)
+        return Fit(
+            self.out.op.name,
+            self.out.op.function,
+            self.form.degree,
+            self.out.depth(),
+            self.form.method,
+            low,
+            high,
+            max(self.on_data, points.error),
+            self.domain.escapes,
+            self.form.reach,
+            *channel_ranges(self.domain),
+            points.curves(self.domain),
+            self.histogram,
+        )
 
 
 def _write(out: Replacement, domain: Domain, degree: int, precision: float | None) -> Form:

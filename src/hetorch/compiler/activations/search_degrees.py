@@ -1,7 +1,8 @@
 """The search for the least degrees with which the outputs stay near the model's.
 
 Errors of single activations are predicted once (`error_curves`). They order the choices from the cheapest to the most
-exact one (`degree_path`); bisection finds the first one on this path that meets the goal, by running the whole network.
+exact one (`degree_path`), and tell which one on this path may be the first that meets the goal; runs of the whole
+network find it.
 Then activations get quicker polynomials for as long as the work allows. Where the user asked for a degree or a
 precision, there is nothing to search.
 """
@@ -9,7 +10,7 @@ precision, there is nothing to search.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hetorch.compiler.activations.chebyshev_series import SERIES_DEGREES
@@ -43,6 +44,9 @@ SPARE = 0.1
 CLEARLY = 1.5
 """Factor by which compensated layers must come nearer to the goal for degrees that the user gave. Raised, more such
 networks keep the model's own weights."""
+GUESSES = 3
+"""Number of choices that predicted errors name before the most exact one is tried. Raised, fewer runs are spent on high
+degrees where low ones do, and more where polynomials explode."""
 FEWEST_RUNS = 8
 """Number of runs of the whole network that are allowed whatever they take."""
 
@@ -75,8 +79,8 @@ class _Runs:
             # Networks are large: only the last one that meets the goal is looked at again.
             met = self.goal.is_met(attempt)
             if met:
-                self.done = {old: replace(seen, network=None) for old, seen in self.done.items()}
-            self.done[key] = attempt if met else replace(attempt, network=None)
+                self.done = {old: seen.without_network() for old, seen in self.done.items()}
+            self.done[key] = attempt if met else attempt.without_network()
             self.told(min(1.0, len(self.done) / self.allowed))
             return attempt
         return self.done[key]
@@ -152,7 +156,7 @@ def search_degrees(
     )
     lowest = tuple(RUNGS.index(degree) for degree in start)
     if not lowest or not goal.is_met(runs.run(lowest)):
-        chosen = _bisected(runs, given.path)
+        chosen = _first_met(runs, given.path)
         lowest = chosen.rungs if chosen is not None else ()
     if lowest:
         _quicker(runs, given, _free(task), lowest)
@@ -190,28 +194,68 @@ def _free(task: Task) -> list[int]:
     return [i for i, op in enumerate(task.activations) if op.wish is None or op.wish == Wish()]
 
 
-def _bisected(runs: _Runs, path: Sequence[Step]) -> Step | None:
-    """Return the first choice on the path that meets the goal, as far as bisection finds it; None if none is found.
+def _first_met(runs: _Runs, path: Sequence[Step]) -> Step | None:
+    """Return the first choice on the path that meets the goal, as far as it is found; None if none is found.
 
-    The most exact choice does not meet it where polynomials of high degree explode; a few others are tried then, unless
+    Predicted errors, and the distances from the goal that runs show, tell where it may lie; every second time that this
+    does not halve the choices left, bisection does. The work allowed ends the search early.
+    """
+    distances: dict[int, float] = {}
+
+    def meets(index: int) -> bool:
+        attempt = runs.run(path[index].rungs)
+        distances[index] = runs.goal.distance(attempt)
+        return runs.goal.is_met(attempt)
+
+    high = next((index for index in _openings(runs, path, distances) if meets(index)), None)
+    if high is None:
+        return None
+    low = max((index for index in distances if index < high), default=-1)
+    halve = False
+    while high - low > 1 and not runs.spent:
+        index, left = (low + high) // 2, high - low
+        if not halve:
+            index = min(max(_likely(path, distances, low, high), low + 1), high - 1)
+        low, high = (low, index) if meets(index) else (index, high)
+        halve = not halve and 2 * (high - low) > left
+    return path[high]
+
+
+def _openings(runs: _Runs, path: Sequence[Step], distances: Mapping[int, float]) -> Iterator[int]:
+    """Yield choices until one meets the goal: the first one that is predicted to, those that the distances so far name,
+    and the most exact one.
+
+    Where polynomials of high degree explode, the most exact one misses the goal; a few others are tried then, unless
     all are predicted to be hopeless.
     """
     last = len(path) - 1
-    low, high = 0, -1
-    between = () if _is_hopeless(runs, path[last]) else (3, 2, 1)
-    for index in dict.fromkeys((0, last, *(last * quarter // 4 for quarter in between))):
-        if runs.goal.is_met(runs.run(path[index].rungs)):
-            high = index
-            break
-    if high <= 0:
-        return path[0] if high == 0 else None
-    while high - low > 1:
-        middle = (low + high) // 2
-        if runs.goal.is_met(runs.run(path[middle].rungs)):
-            high = middle
-        else:
-            low = middle
-    return path[high]
+    if _is_hopeless(runs, path[last]):
+        yield from dict.fromkeys((0, last))
+        return
+    index = _first_within(path, runs.goal.tolerance**2)
+    for _ in range(GUESSES):
+        yield index
+        index = _first_within(path, path[index].error / distances[index] ** 2)
+    for index in (last, *(last * quarter // 4 for quarter in (3, 2, 1, 0))):
+        if index not in distances:
+            yield index
+
+
+def _likely(path: Sequence[Step], distances: Mapping[int, float], low: int, high: int) -> int:
+    """Return the first choice that is likely to meet the goal, between one that misses it (or -1) and one that does
+    not: distances grow about as the roots of predicted errors."""
+    within = max(distances[high], 1e-3)
+    if low < 0:
+        return _first_within(path, path[high].error / within**2)
+    if not within < distances[low] < math.inf or path[high].error <= 0:
+        return (low + high) // 2
+    share = math.log(within) / (math.log(within) - math.log(distances[low]))
+    return _first_within(path, path[high].error * (path[low].error / path[high].error) ** share)
+
+
+def _first_within(path: Sequence[Step], error: float) -> int:
+    """Return the first choice whose predicted error is at most `error`, or the last one."""
+    return next((index for index, step in enumerate(path) if step.error <= error), len(path) - 1)
 
 
 def _is_hopeless(runs: _Runs, most_exact: Step) -> bool:

@@ -54,7 +54,7 @@ def predict_errors(
         least: True for a lower bound of the prediction, which takes all sums as sums over many slots.
         modulus_chain: the primes. Polynomials square the distance between a prime and the scale, and the primes of
             bootstraps have other sizes.
-        bootstrap_noise: the standard deviation that a bootstrap adds, relative to its bound.
+        bootstrap_noise: the standard deviation that a bootstrap adds to the worst slots, relative to its bound.
 
     Returns:
         For each value, a bound of the error that its own noise adds to the worst output; and a bound of the sum of all.

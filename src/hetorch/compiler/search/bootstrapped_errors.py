@@ -17,7 +17,7 @@ from hetorch.compiler.packing.lower import MapOutline
 from hetorch.compiler.packing.placements import Placement
 from hetorch.compiler.passes.assign_scales import assign_scales
 from hetorch.compiler.search.place_bootstraps import BootstrappedProgram
-from hetorch.engine.bootstrap_noise import bootstrap_noise
+from hetorch.engine.bootstrap_noise import largest_noise
 from hetorch.engine.bootstrapping import PlannedBootstrap
 from hetorch.engine.noise import NoiseModel
 from hetorch.ir.interpreter import trace_tensor_program
@@ -104,7 +104,7 @@ def bootstrapped_errors(refreshed: RefreshedProgram, inputs: NDArray[np.float64]
     program, scales = refreshed.program, refreshed.scales
     parameters = refreshed.bootstrap_set.parameters
     sensitivity = measure_sensitivity(program, trace_tensor_program(program, inputs))
-    noise = max((bootstrap_noise(one) / one.bound for one in set(refreshed.planned.values())), default=0.0)
+    noise = max((largest_noise(one) / one.bound for one in set(refreshed.planned.values())), default=0.0)
     facts = (program, refreshed.lowered, refreshed.levels, scales, NoiseModel.of(parameters), sensitivity)
     chain = parameters.modulus_chain
     shares, error = predict_errors(*facts, SCALE_BITS, modulus_chain=chain, bootstrap_noise=noise)

@@ -2,7 +2,8 @@
 
 The secrets of a round are in this process's memory alone: states of a round are used once, and a state that a node's
 state or a file kept could be used twice. The processes of a node reach it by a socket in a folder that only their user
-may open. It ends with the round, after a wrong message, or when nobody has asked for MOST_IDLE_SECONDS.
+may open. It ends with the round, after a wrong message, when the process that starts the node's messages has ended, or
+when nobody has asked for MOST_IDLE_SECONDS.
 
 Frames from the mod: a word, then its bytes. Answers: `ok` and bytes, or `error`, a sentence, and `exposed` if the
 update has left.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,8 @@ SOCKET = "party"
 """The name of the socket in the folder."""
 MOST_IDLE_SECONDS = 24 * 3600
 """Seconds after which an idle keeper ends. Training longer than this between two messages makes the round void."""
+_LOOK_SECONDS = 5
+"""Seconds between looks for the process that starts the messages. A longer time lets secrets live on longer."""
 OK, ERROR = b"ok", b"error"
 
 
@@ -39,7 +43,7 @@ def main() -> None:
     from hetorch.federated.party.states import Party
     from hetorch.federated.roster_file import load_roster
 
-    folder = Path(sys.argv[1])
+    folder, starter = Path(sys.argv[1]), int(sys.argv[2])
     roster, secret, number = read_frame(sys.stdin.buffer)
     try:
         identity = Identity.from_private_bytes(secret)
@@ -48,15 +52,19 @@ def main() -> None:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(folder / SOCKET))
             listener.listen()
-            listener.settimeout(MOST_IDLE_SECONDS)
+            listener.settimeout(_LOOK_SECONDS)
             _answer_stdout([OK, message])
-            _serve(listener, state)
+            _serve(listener, folder, starter, state)
     except HetorchError as error:
         _answer_stdout([ERROR, str(error).encode(), b""])
-    except TimeoutError:
-        pass
     finally:
-        (folder / SOCKET).unlink(missing_ok=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Delete the socket and its folder, if they are there."""
+    (folder / SOCKET).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
         folder.rmdir()
 
 
@@ -68,10 +76,26 @@ def _answer_stdout(parts: list[bytes]) -> None:
         os.dup2(null, descriptor)
 
 
-def _serve(listener: socket.socket, state: Any) -> None:
-    """Answer requests until the round ends."""
+def _next_connection(listener: socket.socket, starter: int) -> socket.socket | None:
+    """Return the next connection; None if the process `starter` has ended, or nobody asks any more."""
+    for _ in range(MOST_IDLE_SECONDS // _LOOK_SECONDS):
+        with suppress(TimeoutError):
+            return listener.accept()[0]
+        try:
+            os.kill(starter, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:  # it is there, and another user's
+            continue
+    return None
+
+
+def _serve(listener: socket.socket, folder: Path, starter: int, state: Any) -> None:
+    """Answer requests until the round ends, and delete the folder before the last answer."""
     while state is not None:
-        connection, _ = listener.accept()
+        connection = _next_connection(listener, starter)
+        if connection is None:
+            return
         with connection, connection.makefile("rwb") as stream:
             try:
                 word, *parts = read_frame(stream)
@@ -82,6 +106,8 @@ def _serve(listener: socket.socket, state: Any) -> None:
             except HetorchError as error:
                 exposed = b"exposed" if isinstance(error, RoundVoidError) and error.exposed else b""
                 state, answer = None, [ERROR, str(error).encode(), exposed]
+            if state is None:
+                _remove(folder)
             write_frame(stream, answer)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -33,7 +34,8 @@ class KeptParty:
         """Start the process, and return the party and its first message; InputError as Party and Party.begin."""
         folder = tempfile.mkdtemp(prefix="hetorch-party-")  # with mode 0700
         with subprocess.Popen(
-            [sys.executable, "-P", "-m", _KEEPER, folder],
+            # Flower starts a process like this one for each message; the party ends with the one that starts them.
+            [sys.executable, "-P", "-m", _KEEPER, folder, str(os.getppid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

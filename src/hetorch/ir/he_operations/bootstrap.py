@@ -100,7 +100,8 @@ class Bootstrap(Operation):
     def shared_preparation(self, frame: Frame) -> object:
         stages = (self.to_coefficients, self.to_slots, self.low_special_count, self.low_digit_size)
         babies = (self.low_babies, self.high_babies)
-        return stages, babies, frame.values[self.input].scale, frame.values[self.result].scale, self.bound
+        full_scales = tuple(frame.values[value].scale * self.bound for value in (self.input, self.result))
+        return stages, babies, full_scales
 
     def weight_bytes(self, frame: Frame, parameters: ParameterSet, weights: Weights) -> int:
         return diagonal_bytes(self.bootstrap_set(parameters))
@@ -129,7 +130,7 @@ class Bootstrap(Operation):
         return _bootstrapping(engine).prepare_bootstrap(self.planned(frame, engine.parameters))
 
     def run(self, engine: Engine[C, P, T], frame: Frame, inputs: Sequence[C], prepared: Any) -> list[C]:
-        return [_bootstrapping(engine).bootstrap(prepared, inputs[0])]
+        return [_bootstrapping(engine).bootstrap(prepared, inputs[0], self.bound)]
 
 
 def _bootstrapping(engine: Engine[C, P, T]) -> BootstrappingEngine[C, P, T, Any]:

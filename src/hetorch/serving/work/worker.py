@@ -142,7 +142,7 @@ class _Run:
             self.check()
         if now >= self._next:
             self._next = now + PROGRESS_SECONDS
-            send(self._connection, {"is": PROGRESS, "done": self.done, "layer": event.layer})
+            send(self._connection, {"is": PROGRESS, "done": self.done, "layer": event.place})
 
 
 class _Missing(Exception):
