@@ -83,8 +83,8 @@ class Roster:
             raise InputError("a roster has public keys of 32 bytes: `identity.public` of each party")
         if not 3 <= count <= MOST_PARTIES:
             raise InputError(
-                f"a roster has 3 to {MOST_PARTIES} identities, got {count}; of two parties each would learn the other's "
-                "update from the sum"
+                f"a roster has 3 to {MOST_PARTIES} identities, got {count}; of two parties each would learn the "
+                "other's update from the sum"
             )
         if len(set(self.identities)) != count:
             raise InputError("a roster has each identity once, and one of these comes twice")

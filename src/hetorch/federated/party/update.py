@@ -55,7 +55,7 @@ def encode(
         )
     if not isinstance(update, Mapping):
         raise InputError(
-            f"an update is arrays by name, such as model.state_dict(), got an object of the type {type(update).__name__}"
+            f"an update is arrays by name, such as model.state_dict(), got the type {type(update).__name__}"
         )
     if set(update) != {array.name for array in roster.arrays}:
         wrong = sorted(set(update) ^ {array.name for array in roster.arrays})
