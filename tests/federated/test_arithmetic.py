@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sympy import Rational, exp, isprime
 
 from hetorch.engine import _native, _secret
 from hetorch.errors import InputError, ParameterError, WireError
-from hetorch.federated import Identity, Roster
+from hetorch.federated import Identity, Party, Roster
 from hetorch.federated.party import sampling, update
 from hetorch.federated.party.sharing import deal, interpolate, sum_of
 from hetorch.federated.residues import Residues, add, centred, new_sum, pack, pack_sum, unpack
@@ -223,7 +224,8 @@ def test_noise_has_its_deviation_and_fits() -> None:
         ({"a": ["0"]}, 5, "real numbers"),
         ({"a": [1j]}, 5, "real numbers"),
         ({"a": [None]}, 5, "real numbers"),
-        ({"a": [[1.0], [1.0, 2.0]]}, 5, "is none"),
+        ({"a": [[1.0], [1.0, 2.0]]}, 5, "cannot be read"),
+        (torch.nn.Linear(1, 1), 5, "state_dict"),
     ],
 )
 def test_updates_that_do_not_fit_are_refused(
@@ -237,6 +239,9 @@ def test_updates_that_do_not_fit_are_refused(
     ("change", "pattern"),
     [
         ({"threshold": 2}, "threshold"),
+        ({"threshold": 3.0}, "an int"),
+        ({"most_samples": True}, "an int"),
+        ({"bound": {"b": 1.0}}, "no bound: a"),
         ({"threshold": 4}, "threshold"),
         ({"fewest_contributors": 3}, "fewest_contributors"),
         ({"fewest_contributors": 5}, "fewest_contributors"),
@@ -250,10 +255,37 @@ def test_updates_that_do_not_fit_are_refused(
         ({"most_samples": 0}, "most_samples"),
     ],
 )
-def test_rosters_that_protect_nothing_are_refused(change: dict[str, float], pattern: str) -> None:
+def test_rosters_that_protect_nothing_are_refused(change: dict[str, Any], pattern: str) -> None:
     options: dict[str, Any] = {"threshold": 3, **change}
     with pytest.raises(InputError, match=pattern):
         roster_of(IDENTITIES, {"a": np.zeros(1)}, **options)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "cut"),
+    [(np.float64, 2.1, True), (np.float16, -3.0, True), (np.float64, 2.0, False), (np.float32, 0.1, False)],
+)
+def test_values_beyond_a_bound_are_told(
+    dtype: type, value: float, cut: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    update = {"small": np.zeros(2), "counter": np.array([0, value], dtype)}
+    encode(roster_of(IDENTITIES, update, 3, bound=0.1 if value == 0.1 else 2.0), update, 5)
+    assert ("cut to it, in 'counter'" in caplog.text) == cut
+    assert "small" not in caplog.text
+
+
+def test_identities_are_told_apart_from_their_public_keys() -> None:
+    identities = [Identity.generate() for _ in range(3)]
+    arrays = roster_of(identities, {"a": np.zeros(1)}, 2).arrays
+    secret: Any = tuple(identities)
+    with pytest.raises(InputError, match=r"identity\.public"):
+        Roster("s", secret, 2, arrays, 10)
+    publics = tuple(identity.public for identity in identities)
+    with pytest.raises(InputError, match="twice"):
+        Roster("s", (*publics, publics[0]), 3, arrays, 10)
+    public: Any = publics[0]
+    with pytest.raises(InputError, match="from_private_bytes"):
+        Party(Roster("s", publics, 2, arrays, 10), public)
 
 
 def test_two_parties_are_too_few() -> None:

@@ -72,16 +72,22 @@ class Roster:
     noise: float = 0.0
 
     def __post_init__(self) -> None:
+        for name in ("threshold", "most_samples", "fewest_contributors"):
+            value = getattr(self, name)
+            if type(value) is not int:  # 3.0 would have another digest than 3
+                raise InputError(f"{name} must be an int, got {value!r}")
         if not self.fewest_contributors:
             object.__setattr__(self, "fewest_contributors", min(self.threshold + 1, self.party_count))
         count = self.party_count
-        if not 3 <= count <= MOST_PARTIES or len(set(self.identities)) != count:
+        if any(not isinstance(identity, bytes) or len(identity) != 32 for identity in self.identities):
+            raise InputError("a roster has public keys of 32 bytes: `identity.public` of each party")
+        if not 3 <= count <= MOST_PARTIES:
             raise InputError(
-                f"a roster has 3 to {MOST_PARTIES} different identities, got {count}; of two parties each would learn "
-                "the other's update from the sum"
+                f"a roster has 3 to {MOST_PARTIES} identities, got {count}; of two parties each would learn the "
+                "other's update from the sum"
             )
-        if any(len(identity) != 32 for identity in self.identities):
-            raise InputError("an identity is an Ed25519 public key of 32 bytes")
+        if len(set(self.identities)) != count:
+            raise InputError("a roster has each identity once, and one of these comes twice")
         if not count < 2 * self.threshold <= 2 * count - 2:
             raise InputError(f"threshold must be above {count / 2:g} and below {count}, got {self.threshold}")
         if not self.threshold < self.fewest_contributors <= count:
@@ -107,7 +113,14 @@ class Roster:
     def arrays_of(
         cls, update: Mapping[str, ArrayLike], bound: float | Mapping[str, float]
     ) -> tuple[ArrayBounds, ...]:
-        """Return the arrays of an example of an update, such as a state_dict, with one bound or one for each name."""
+        """Return the arrays of an example of an update, such as a state_dict, with one bound or one for each name.
+
+        Raises:
+            InputError: a name has no bound.
+        """
+        lacking = [name for name in update if isinstance(bound, Mapping) and name not in bound]
+        if lacking:
+            raise InputError(f"these arrays have no bound: {', '.join(lacking[:8])}")
         return tuple(
             ArrayBounds(
                 name,

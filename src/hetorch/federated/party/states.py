@@ -36,6 +36,8 @@ class Party:
     identity: Identity = field(repr=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.identity, Identity):
+            raise InputError("a party needs its own Identity; Identity.from_private_bytes reads it back")
         if self.identity.public not in self.roster.identities:
             raise InputError("this identity is not in the roster; give the others its public key first")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from hetorch.federated.roster import EXTRA_INTEGERS, ArrayBounds, Roster
 from hetorch.quantities import count_text
 
 FloatArray = NDArray[np.float64]
+_log = logging.getLogger("hetorch.federated")
 _PART = 1 << 15
 """Values that are checked at a time."""
 
@@ -51,12 +53,17 @@ def encode(
         raise InputError(
             f"the number of samples must be a whole number from 1 to {roster.most_samples}, got {sample_count!r}"
         )
+    if not isinstance(update, Mapping):
+        raise InputError(
+            f"an update is arrays by name, such as model.state_dict(), got the type {type(update).__name__}"
+        )
     if set(update) != {array.name for array in roster.arrays}:
         wrong = sorted(set(update) ^ {array.name for array in roster.arrays})
         raise InputError(
             f"the update and the roster differ in these arrays: {', '.join(map(str, wrong[:8]))}"
         )
     arrays = [_checked(array, update[array.name]) for array in roster.arrays]
+    _warn_of_cuts(roster, arrays)
     factor = sample_count / roster.most_samples
     if roster.most_norm is not None:
         factor *= min(1.0, roster.most_norm / max(_norm(roster, arrays), np.finfo(np.float64).tiny))
@@ -140,7 +147,7 @@ def _checked(bounds: ArrayBounds, value: Any) -> NDArray[Any]:
     try:
         array = np.asarray(value)
     except (TypeError, ValueError) as error:
-        raise InputError(f"the array {bounds.name!r} is none: {error}") from None
+        raise InputError(f"the array {bounds.name!r} cannot be read: {error}") from None
     if array.dtype.kind in "biu":
         array = array.astype(np.float64)
     if array.dtype.kind != "f":
@@ -155,6 +162,26 @@ def _checked(bounds: ArrayBounds, value: Any) -> NDArray[Any]:
     if not all(np.isfinite(part).all() for part in _parts(flat)):
         raise InputError(f"the array {bounds.name!r} has a value that is not finite")
     return flat
+
+
+def _warn_of_cuts(roster: Roster, arrays: list[NDArray[Any]]) -> None:
+    """Log which arrays have values beyond their bounds, on this machine only; the mean is then not that of FedAvg."""
+    cut = [
+        bounds.name
+        for bounds, values in zip(roster.arrays, arrays, strict=True)
+        if any(
+            max(float(part.max()), -float(part.min())) > bounds.bound * (1 + np.finfo(values.dtype).eps)
+            for part in _parts(values)
+        )
+    ]
+    if cut:
+        more = f" and {len(cut) - 8} more" if len(cut) > 8 else ""
+        _log.warning(
+            "values beyond the roster's bound are cut to it, in %s%s; larger bounds, or updates that are the change of "
+            "a round, leave them whole",
+            ", ".join(map(repr, cut[:8])),
+            more,
+        )
 
 
 def _norm(roster: Roster, arrays: list[NDArray[Any]]) -> float:

@@ -65,8 +65,10 @@ class Query:
             raise InputError("most_records must be 1 or more, and least_count 0 or more")
         for question in self.questions.values():
             question.check(ranges)
-            if question.where is not None and not math.isfinite(question.where[1]):
-                raise InputError(f"`where` needs a column and a finite number, got {question.where}")
+            if question.where is not None and not _is_finite(question.where[1]):
+                raise InputError(
+                    f"`where` needs a column and a finite number, got {question.where}; give categories as numbers"
+                )
 
     @cached_property
     def digest(self) -> bytes:
@@ -184,16 +186,23 @@ class Query:
         return answers
 
 
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and math.isfinite(value)
+
+
 def _needed(question: Question) -> tuple[str, ...]:
     return question.columns if question.where is None else (*question.columns, question.where[0])
 
 
 def _column(records: Mapping[str, Any], name: str) -> FloatArray:
     try:
+        column = np.asarray(records[name])
+        if column.dtype.kind in "mM":  # whose nanoseconds would be cut to the range without a word
+            raise TypeError("these are dates or times; give numbers, such as years or days")
         column = np.asarray(records[name], dtype=np.float64)
     except KeyError:
         raise InputError(f"the records have no column {name!r}") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, IndexError) as error:
         raise InputError(f"the column {name!r} is not of numbers: {error}") from None
     if column.ndim != 1 or np.isinf(column).any():
         raise InputError(
