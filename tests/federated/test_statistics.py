@@ -262,7 +262,7 @@ def test_the_description_says_what_is_learnt() -> None:
         ({"a": Moments("age")}, {"age": (5, 5)}, "must ascend"),
         ({"a": Moments("age")}, {"age": (0, math.inf)}, "must ascend"),
         ({"a": Moments("age", where=("sex", math.nan))}, {"age": (0, 5)}, "finite"),
-        ({"a": Moments("age", where=("sex", "f"))}, {"age": (0, 5)}, "categories as numbers"),
+        ({"a": Moments("age", where=("sex", "f"))}, {"age": (0, 5)}, "categories as numbers"),  # type: ignore[arg-type]
         ({"a": Histogram("age", (1.0,))}, {}, "two or more edges"),
         ({"a": Histogram("age", (2, 1))}, {}, "two or more edges"),
         ({"a": Correlation(("age",))}, {"age": (0, 5)}, "two or more different"),
