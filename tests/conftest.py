@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 
 from hypothesis import HealthCheck, settings
@@ -16,3 +17,6 @@ settings.load_profile("ci" if os.environ.get("CI") else "developer")
 
 # Plans depend on constants that a developer may have tuned: tests use the defaults.
 os.environ["HETORCH_TUNING"] = os.path.join(tempfile.gettempdir(), "hetorch-tests", "no-tuning.json")
+
+# A job in the background is started with SIGINT ignored, and so are its children; tests send that signal.
+signal.signal(signal.SIGINT, signal.default_int_handler)

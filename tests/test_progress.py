@@ -124,13 +124,13 @@ def note_displays(told: dict[str, list[list[float]]], monkeypatch: pytest.Monkey
     too."""
 
     def note(stage: str, fraction: float) -> None:
-        runs = told.setdefault(re.sub(r" \(.* .*\)", "", stage), [])
+        runs = told.setdefault(re.sub(r" \(.* .*\)|: \d+ of \d+ keys, .*", "", stage), [])
         if not runs or fraction < runs[-1][-1]:
             runs.append([])
         runs[-1].append(fraction)
 
     @contextmanager
-    def display(title: str, begun: float) -> Iterator[Progress]:
+    def display(title: str, begun: float, width: int) -> Iterator[Progress]:
         yield note
 
     monkeypatch.setattr(progress, "_display", display)

@@ -9,7 +9,7 @@ from itertools import accumulate
 from hetorch.engine.keys import all_links
 from hetorch.plan.public import PublicPlan
 from hetorch.plan.sizes import key_bytes
-from hetorch.quantities import size_text
+from hetorch.quantities import count_text, size_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,4 +38,4 @@ class KeyProgress:
         """Return the progress for a share of the bytes: "12 of 98 keys, 68 MB"."""
         done = round(fraction * self.size)
         whole = bisect_right(self.ends, done)
-        return f"{whole} of {len(self.ends)} keys, {size_text(done)}"
+        return f"{whole} of {count_text(len(self.ends), 'key')}, {size_text(done)}"
