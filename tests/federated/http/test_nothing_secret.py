@@ -42,9 +42,7 @@ def test_nothing_secret_is_sent_or_kept(monkeypatch: pytest.MonkeyPatch, tmp_pat
     wanted = windows(secrets)
     assert len(wanted) > 30 and len(memories) == 2
     # The search finds what is there; tests/federated/test_nothing_secret.py shows that it finds what is not sealed.
-    assert all(
-        identity.public.hex().encode() in memory for memory in memories for identity in identities.values()
-    )
+    assert all(identity.public in memory for memory in memories for identity in identities.values())
     assert all(roster.digest in memory for memory in memories)
     assert roster.digest in crossed
     assert len(crossed) > 4 * roster.update_bytes
