@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle  # noqa: TID251
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from typing import Any
@@ -152,17 +153,23 @@ def test_a_wrong_share_among_more_than_enough_does_no_harm(monkeypatch: pytest.M
     assert all(np.abs(result.arrays["w"] - expected["w"]).max() <= bound for result in results.values())
 
 
+def emptied(around: Round, step: Kind) -> Callable[[Kind, int, bytes], bytes]:
+    """Return what becomes of messages if party 2 signs zeros in place of the content of `step`."""
+
+    def up(kind: Kind, party: int, data: bytes) -> bytes:
+        if kind is not step or party != 2:
+            return data
+        length = content_bytes(around.roster, kind)
+        message = load_round_message(data, kind, around.roster.digest, data[40:72], length)
+        return around.identities[2].sign(replace(message, content=bytes(length))).dump()
+
+    return up
+
+
 def test_an_agreement_on_something_else_is_refused_by_the_aggregator() -> None:
     around = round_of()
 
-    def up(step: Kind, party: int, data: bytes) -> bytes:
-        if step is not Kind.ROUND_AGREEMENT or party != 2:
-            return data
-        length = content_bytes(around.roster, step)
-        message = load_round_message(data, step, around.roster.digest, data[40:72], length)
-        return around.identities[2].sign(replace(message, content=bytes(length))).dump()
-
-    around.up = up
+    around.up = emptied(around, Kind.ROUND_AGREEMENT)
     with pytest.raises(WireError, match="party 2 signed another list"):
         around.run()
 
@@ -170,14 +177,7 @@ def test_an_agreement_on_something_else_is_refused_by_the_aggregator() -> None:
 def test_a_share_of_the_sum_that_cannot_be_opened_does_no_harm_among_enough() -> None:
     around = round_of()
 
-    def up(step: Kind, party: int, data: bytes) -> bytes:
-        if step is not Kind.ROUND_OPENING or party != 2:
-            return data
-        length = content_bytes(around.roster, step)
-        message = load_round_message(data, step, around.roster.digest, data[40:72], length)
-        return around.identities[2].sign(replace(message, content=bytes(length))).dump()
-
-    around.up = up
+    around.up = emptied(around, Kind.ROUND_OPENING)
     assert len(around.run()) == 4
     around.lost = {3: Kind.ROUND_AGREEMENT}
     around.number = 2

@@ -40,6 +40,11 @@ class KeyLink:
     family: KeyFamily
     level: int
 
+    def plain(self) -> tuple[str, str, int, int, int, int]:
+        """Return the link as plain data: both ends, element, special primes and digit size of the family, level."""
+        ends = self.from_end.value, self.to_end.value
+        return (*ends, self.element, self.family.special_count, self.family.digit_size, self.level)
+
 
 @dataclass(frozen=True, slots=True)
 class SparseSecret:
@@ -119,17 +124,7 @@ class EvaluationKeySpec:
         """Return plain data that names the spec; that of a spec without links has two items."""
         if not self.links:
             return self.relinearisation_level, self.galois
-        links = tuple(
-            (
-                link.from_end.value,
-                link.to_end.value,
-                link.element,
-                link.family.special_count,
-                link.family.digit_size,
-                link.level,
-            )
-            for link in self.links
-        )
+        links = tuple(link.plain() for link in self.links)
         sparse = () if self.sparse is None else (self.sparse.weight, self.sparse.spacing)
         return self.relinearisation_level, self.galois, links, sparse
 

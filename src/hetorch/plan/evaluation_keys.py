@@ -19,17 +19,7 @@ def key_spec_json(spec: EvaluationKeySpec) -> dict[str, object]:
         "galois": [list(pair) for pair in spec.galois],
     }
     if spec.links:
-        data["links"] = [
-            [
-                link.from_end.value,
-                link.to_end.value,
-                link.element,
-                link.family.special_count,
-                link.family.digit_size,
-                link.level,
-            ]
-            for link in spec.links
-        ]
+        data["links"] = [list(link.plain()) for link in spec.links]
     if spec.sparse is not None:
         data["sparse_secret"] = [spec.sparse.weight, spec.sparse.spacing]
     return data

@@ -12,6 +12,7 @@ from hetorch.compiler.frontend.operations.matrices import convolution
 from hetorch.compiler.packing.diagonals import coordinates, find_diagonals, find_indices
 from hetorch.compiler.packing.lower import lower
 from hetorch.compiler.packing.placements import Grid, Placement, compact, on_grid, skewed
+from tests.compiler.packing.random_maps import random_map
 
 SLOTS = 128
 
@@ -44,18 +45,8 @@ def check(matrix: sparse.csr_array, source: Placement, result: Placement, slots:
 
 @given(st.integers(0, 2**31), st.integers(0, 7), st.integers(0, 7), st.floats(0, 1))
 def test_random_maps_between_random_placements(seed: int, log_in: int, log_out: int, density: float) -> None:
-    generator = np.random.default_rng(seed)
-    placements = []
-    for log_period in (log_in, log_out):
-        period = 1 << log_period
-        count = int(generator.integers(1, period + 1))
-        placements.append(
-            Placement(generator.permutation(period)[None, :count].astype(np.int64), period, "random")
-        )
-    source, result = placements
-    shape = (result.positions.shape[1], source.positions.shape[1])
-    dense = generator.standard_normal(shape) * (generator.random(shape) < density)
-    count = check(sparse.csr_array(dense), source, result, SLOTS, seed)
+    matrix, source, result = random_map(seed, log_in, log_out, density)
+    count = check(matrix, source, result, SLOTS, seed)
     assert count <= max(min(source.period, result.period), 1)
 
 

@@ -17,6 +17,7 @@ from hetorch.compiler.packing.pairing import pair_step, paired_indices
 from hetorch.compiler.packing.placements import Grid, Placement, on_grid
 from hetorch.engine.native import complex_diagonals
 from hetorch.engine.transform import DiagonalTransform
+from tests.compiler.packing.random_maps import random_map
 
 SLOTS = 128
 
@@ -63,18 +64,8 @@ def check(matrix: sparse.csr_array, source: Placement, result: Placement, slots:
 
 @given(st.integers(0, 2**31), st.integers(2, 7), st.integers(2, 7), st.floats(0, 1))
 def test_random_maps_between_random_placements(seed: int, log_in: int, log_out: int, density: float) -> None:
-    generator = np.random.default_rng(seed)
-    placements = []
-    for log_period in (log_in, log_out):
-        period = 1 << log_period
-        count = int(generator.integers(1, period + 1))
-        placements.append(
-            Placement(generator.permutation(period)[None, :count].astype(np.int64), period, "random")
-        )
-    source, result = placements
-    shape = (result.positions.shape[1], source.positions.shape[1])
-    dense = generator.standard_normal(shape) * (generator.random(shape) < density)
-    check(sparse.csr_array(dense), source, result, SLOTS)
+    matrix, source, result = random_map(seed, log_in, log_out, density)
+    check(matrix, source, result, SLOTS)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What the demonstration measured."""
+"""The measurements of the demonstration."""
 
 from __future__ import annotations
 

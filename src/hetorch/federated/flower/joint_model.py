@@ -21,7 +21,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class NodeState:
-    """What a node knows in a run, beside the secrets of a round.
+    """The knowledge of a node in a run, beside the secrets of a round.
 
     Args:
         run_id: the run; what an earlier one left is not used.

@@ -20,7 +20,7 @@ _BYTES = "hetorch.message"
 
 
 class Step(StrEnum):
-    """What a message from the server asks a node for; the words are on the wire."""
+    """The request of a message from the server to a node; the words are on the wire."""
 
     KEYS = "keys"
     """Begin a round, and send the round key."""

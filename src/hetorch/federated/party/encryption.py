@@ -53,24 +53,26 @@ def encrypt(
     random = _native.pool_memory(CHUNK * GAUSSIAN_BYTES)
     packed, digest = _native.pool_memory(block_count * BLOCK_BYTES).data, hashlib.sha256()
     shift, first = error_shift(party_count), 0
-    for chunk in chunks:
-        count = len(chunk)
-        out = packed[first * BLOCK_BYTES :][: count * BLOCK_BYTES]
-        _secret.encrypt_blocks(
-            out,
-            chunk,
-            transformed,
-            public.fill(uniform[: count * UNIFORM_BYTES]),
-            errors.fill(random.data[: count * GAUSSIAN_BYTES]),
-            tag_key.tag,
-            first,
-            shift,
-        )
-        digest.update(out)
-        first += count
-    transformed.wipe()
-    wipe(seed)
-    random.fill(0)
+    try:
+        for chunk in chunks:
+            count = len(chunk)
+            out = packed[first * BLOCK_BYTES :][: count * BLOCK_BYTES]
+            _secret.encrypt_blocks(
+                out,
+                chunk,
+                transformed,
+                public.fill(uniform[: count * UNIFORM_BYTES]),
+                errors.fill(random.data[: count * GAUSSIAN_BYTES]),
+                tag_key.tag,
+                first,
+                shift,
+            )
+            digest.update(out)
+            first += count
+    finally:
+        transformed.wipe()
+        wipe(seed)
+        random.fill(0)
     return packed, digest.digest()
 
 
@@ -94,17 +96,19 @@ def decrypt(
     public, uniform = _public(identifier), _native.pool_memory(CHUNK * UNIFORM_BYTES).data
     integers = new_blocks(CHUNK)
     shift, bound = error_shift(party_count), contributor_count * ERROR_BOUND
-    for piece in pieces(packed):
-        count = len(piece) // BLOCK_BYTES
-        expanded = public.fill(uniform[: count * UNIFORM_BYTES])
-        if not _secret.decrypt_blocks(integers[:count], piece, transformed, expanded, shift, bound):
-            raise RoundVoidError(
-                "the round is void: the opened secret does not fit the sum; a party sent shares or an update that do "
-                "not belong together",
-                exposed=True,
-            )
-        yield integers[:count]
-    transformed.wipe()
+    try:
+        for piece in pieces(packed):
+            count = len(piece) // BLOCK_BYTES
+            expanded = public.fill(uniform[: count * UNIFORM_BYTES])
+            if not _secret.decrypt_blocks(integers[:count], piece, transformed, expanded, shift, bound):
+                raise RoundVoidError(
+                    "the round is void: the opened secret does not fit the sum; a party sent shares or an update "
+                    "that do not belong together",
+                    exposed=True,
+                )
+            yield integers[:count]
+    finally:
+        transformed.wipe()
 
 
 def pieces(packed: bytes | memoryview) -> Iterator[memoryview]:

@@ -75,7 +75,7 @@ class AwaitingSum(Held):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Agreed(Held):
-    """What a party holds once it has signed a list and a sum: these."""
+    """The list and the sum that a party has signed."""
 
     exposed: ClassVar[bool] = True
     _contributors: tuple[int, ...] = ()

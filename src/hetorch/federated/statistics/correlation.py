@@ -66,7 +66,7 @@ class Correlation(Question):
 
     @property
     def description(self) -> str:
-        """What the parties learn, in words."""
+        """The figures that the parties learn, in words."""
         return f"means, covariances and correlations of {', '.join(map(repr, self.among))}"
 
     def check(self, ranges: Ranges) -> None:

@@ -57,7 +57,7 @@ class Histogram(Question):
 
     @property
     def description(self) -> str:
-        """What the parties learn, in words."""
+        """The figures that the parties learn, in words."""
         return (
             f"numbers of records in {len(self.edges) - 1} bins of {self.column!r} from {self.edges[0]:g} to "
             f"{self.edges[-1]:g}, below and above"

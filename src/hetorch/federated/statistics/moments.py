@@ -67,7 +67,7 @@ class Moments(Question):
 
     @property
     def description(self) -> str:
-        """What the parties learn, in words."""
+        """The figures that the parties learn, in words."""
         return f"number, sum, mean and variance of {self.column!r}"
 
     def check(self, ranges: Ranges) -> None:

@@ -66,7 +66,7 @@ class Question(ABC):
     @property
     @abstractmethod
     def description(self) -> str:
-        """What the parties learn, in words."""
+        """The figures that the parties learn, in words."""
 
     @abstractmethod
     def check(self, ranges: Ranges) -> None:

@@ -67,7 +67,7 @@ class Survival(Question):
 
     @property
     def description(self) -> str:
-        """What the parties learn, in words."""
+        """The figures that the parties learn, in words."""
         return (
             f"numbers of events {self.event!r} and of other ends, hence the survival curve, at {len(self.times)} times "
             f"{self.time!r} from {self.times[0]:g} to {self.times[-1]:g}"
