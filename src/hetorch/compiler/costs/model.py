@@ -79,12 +79,14 @@ class CostModel:
         outputs: int = 1,
         constants: bool = False,
         turns: int = 0,
+        spreads: int = 0,
     ) -> float:
         """Return the cost of a linear map on inputs at `level`.
 
         `babies` counts the pairs (input, step) and `giants` the pairs (output, step) with a step other than 0. Each
         output is folded one level lower, after the rescale. With `constants`, each diagonal is one number (every
         element has a ciphertext of its own), and there are no rotations. `turns`: the inputs that are made complex.
+        `spreads`: the sums of an input and its rotation before the products, of each input.
         """
         m = self._times
         if constants:
@@ -96,6 +98,7 @@ class CostModel:
         cost = limbs * (m.product * diagonals + m.down * outputs)
         cost += digits * limbs * m.hoist * rotating
         cost += babies * self.baby(level) + giants * self.giant(level)
+        cost += self._folds(level, spreads) * inputs
         return cost + self._folds(level - 1, folds) * outputs + turns * self.turn(level)
 
     def turn(self, level: int) -> float:

@@ -22,6 +22,7 @@ from hetorch.compiler.packing.lower import fold_steps
 from hetorch.compiler.packing.pairing import pair_step, paired_indices
 from hetorch.compiler.packing.placements import Indices, Placement, image_shape, is_image, unskewed
 from hetorch.compiler.packing.row_packing import row_packing_between
+from hetorch.compiler.packing.runs import spread_steps
 from hetorch.ir.tensor_program import Affine
 
 MOST_SEARCHED = 300_000
@@ -167,10 +168,10 @@ class MapCosts:
         source: Placement,
         result: Placement,
     ) -> float:
-        folds = len(fold_steps(source, result))
+        folds, spreads = len(fold_steps(source, result)), len(spread_steps(source, result, self.slot_count))
         constants = self.slot_count == 1
         seconds = self.model.transform(
-            level, diagonals, babies, giants, folds, source.parts, result.parts, constants, turns
+            *(level, diagonals, babies, giants, folds, source.parts, result.parts, constants, turns, spreads)
         )
         if self.model.coefficients:
             # A diagonal of period p in the slots has 2 p coefficients.

@@ -107,7 +107,7 @@ def _trials(request: Request, key_weight: float, memo: LayoutMemo) -> list[_Tria
     return [
         _trial(request, number, setting, placed)
         for number, variant in enumerate(request.variants)
-        for placed in placements(variant.program, setting, memo)
+        for placed in placements(variant.program, setting, memo, variant.sizes)
     ]
 
 

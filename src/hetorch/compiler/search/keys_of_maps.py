@@ -49,6 +49,7 @@ def keys_of_maps(
                     links += (rotation_link(parameters, step * batch, family, level + 1) for step in steps)
                 else:
                     _raise_levels(rotations, steps, batch, level + 1)
+                _raise_levels(rotations, maps[index].spreads, batch, level + 1)
                 _raise_levels(rotations, maps[index].folds, batch, level)
                 if maps[index].transform.pair:
                     _raise_levels(rotations, (maps[index].transform.pair,), batch, level + 1)

@@ -11,7 +11,7 @@ so the costs are those of maps that keep coefficients.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.bootstraps.choose_levels import choose_levels
 from hetorch.compiler.bootstraps.level_graph import LevelGraph
+from hetorch.compiler.bootstraps.masks import MaskedProgram, maskable_values, with_masks
 from hetorch.compiler.bootstraps.real_parts import values_with_free_imaginary_parts
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import DEFAULT, Machine
@@ -63,7 +64,7 @@ class PlacedBootstrap:
 class BootstrappedProgram:
     """A program with its bootstraps.
 
-    `levels`: one per value, in the chain of `bootstrap_set`. `seconds`: the predicted time of a run, bootstraps
+    `sources`: by value, the value of the program without masks that it stands for. `levels`: one per value, in the chain of `bootstrap_set`. `seconds`: the predicted time of a run, bootstraps
     included.
     """
 
@@ -74,18 +75,21 @@ class BootstrappedProgram:
     levels: tuple[int, ...]
     bootstraps: tuple[PlacedBootstrap, ...]
     seconds: float
+    sources: tuple[int, ...]
 
 
 @dataclass(slots=True, eq=False)
 class LayoutMemo:
-    """Layouts by program and number of slots; outlines by these, the key weight and the values whose maps are paired;
-    and facts about the maps of each program, by its id."""
+    """Layouts by program and number of slots, and the programs with masks and their layouts; outlines by these, the key
+    weight and the values whose maps are paired; and facts about the maps of each program, by its id."""
 
     layouts: dict[tuple[int, int], Layouts] = field(default_factory=dict)
+    masked: dict[tuple[int, int], MaskedProgram] = field(default_factory=dict)
     outlines: dict[tuple[int, int, float, frozenset[int]], dict[int, MapOutline]] = field(
         default_factory=dict
     )
     maps: dict[int, MapMemo] = field(default_factory=dict)
+    alive: list[TensorProgram] = field(default_factory=list)
 
     def of(self, program: TensorProgram) -> MapMemo:
         return self.maps.setdefault(id(program), MapMemo())
@@ -135,14 +139,21 @@ def place_bootstraps(program: TensorProgram, setting: Setting) -> BootstrappedPr
 
 
 def placements(
-    program: TensorProgram, setting: Setting, memo: LayoutMemo | None = None
+    program: TensorProgram,
+    setting: Setting,
+    memo: LayoutMemo | None = None,
+    sizes: Sequence[float] | None = None,
 ) -> list[BootstrappedProgram]:
     """Return the program with the bootstraps of the least predicted time, for each set of parameters that has room.
+
+    If masks let maps take fewer products, the program comes with masks too.
 
     Args:
         program: the network, without activations.
         setting: the ring and the costs.
         memo: the layouts that calls with other key weights found, for reuse.
+        sizes: the largest absolute value of each value in calibration, a limit for what masks may hide; None if they
+            are not known.
 
     Raises:
         InfeasibleError: an operation takes more levels than any bootstrap leaves, or there are no layouts.
@@ -156,15 +167,18 @@ def placements(
         if slots < setting.batch:
             continue
         try:
-            layouts = _layouts(program, slots, setting, memo)
+            plain = MaskedProgram(program, tuple(range(program.value_count)), {}, {})
+            _layouts(program, slots, setting, memo)
+            variants = [plain, *_masked(program, slots, setting, memo, sizes)]
         except InfeasibleError as error:
             problem = error
             continue
         for boot in bootstrap_sets(slots, deepest, setting):
-            try:
-                placed.append(_placed(program, boot, layouts, setting, memo))
-            except InfeasibleError as error:
-                problem = error
+            for variant in variants:
+                try:
+                    placed.append(_placed(variant, boot, setting, memo))
+                except InfeasibleError as error:
+                    problem = error
     if not placed:
         raise problem or InfeasibleError(
             "an operation takes more levels than any bootstrap leaves; use a lower activation_degree="
@@ -266,6 +280,31 @@ def _layouts(program: TensorProgram, slots: int, setting: Setting, memo: LayoutM
     return memo.layouts[name]
 
 
+def _masked(
+    program: TensorProgram, slots: int, setting: Setting, memo: LayoutMemo, sizes: Sequence[float] | None
+) -> list[MaskedProgram]:
+    """Return the program with those masks that layouts make use of; nothing if they use none."""
+    name = (id(program), slots)
+    if name not in memo.masked:
+        values = maskable_values(program, slots // setting.batch, USUAL_USER_LEVELS, sizes)
+        every = with_masks(program, values)
+        layouts = _layouts(every.program, slots, setting, memo) if values else None
+        used = [
+            value for value in values if layouts is not None and layouts.placements[every.made[value]].mixed
+        ]
+        memo.masked[name] = masks = with_masks(program, used)
+        memo.alive.append(every.program)
+        if layouts is not None and used:
+            places = [0] * masks.program.value_count
+            for value, number in masks.made.items():
+                places[number] = every.made[value]
+            for value, number in masks.masks.items():
+                places[number] = every.masks[value]
+            kept = tuple(layouts.placements[place] for place in places)
+            memo.layouts[(id(masks.program), slots)] = Layouts(kept, layouts.cost)
+    return [memo.masked[name]] if memo.masked[name].masks else []
+
+
 def _outlines(
     program: TensorProgram,
     slots: int,
@@ -296,8 +335,10 @@ def _deep_model(boot: BootstrapSet, setting: Setting) -> CostModel:
 
 
 def _placed(
-    program: TensorProgram, boot: BootstrapSet, layouts: Layouts, setting: Setting, memo: LayoutMemo
+    variant: MaskedProgram, boot: BootstrapSet, setting: Setting, memo: LayoutMemo
 ) -> BootstrappedProgram:
+    program = variant.program
+    layouts = _layouts(program, boot.slots, setting, memo)
     every = frozenset(range(1, program.value_count))
     lowered = _outlines(program, boot.slots, layouts, setting, memo, every)
     choice = choose_levels(level_graph(program, boot, layouts, lowered, setting))
@@ -315,4 +356,6 @@ def _placed(
         for value in sorted(choice.bootstrapped)
     )
     seconds = graph.cost(choice.levels, choice.bootstrapped)
-    return BootstrappedProgram(program, boot, layouts, lowered, choice.levels, bootstraps, seconds)
+    return BootstrappedProgram(
+        *(program, boot, layouts, lowered, choice.levels, bootstraps, seconds, variant.sources)
+    )

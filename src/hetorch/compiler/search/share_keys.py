@@ -85,7 +85,8 @@ def _held(bare: MapOutline, level: int, reader: int, model: CostModel) -> Iterat
         size = _map_key_size(model, level + 1)
         yield from ((step, size) for step in transform_steps(bare, encrypted=model.encrypted))
     if not families or families[reader + 1] == KeyFamily(model.special_count, model.digit_size):
-        yield from ((step, float(model.digits(level) * model.limbs(level))) for step in bare.folds)
+        for steps, at in ((bare.spreads, level + 1), (bare.folds, level)):
+            yield from ((step, float(model.digits(at) * model.limbs(at))) for step in steps)
 
 
 def _map_key_size(model: CostModel, level: int) -> float:
