@@ -21,7 +21,7 @@ from hetorch.compiler.packing.diagonals import (
     find_diagonals,
     find_indices,
 )
-from hetorch.compiler.packing.pairing import canonical_babies, paired_indices
+from hetorch.compiler.packing.pairing import canonical_babies, in_window, paired
 from hetorch.compiler.packing.placements import Indices, Placement
 from hetorch.compiler.packing.row_packing import row_packing_between, slots_of_products
 from hetorch.compiler.packing.runs import (
@@ -199,14 +199,20 @@ def outlined(
 ) -> MapOutline:
     """Split the diagonals of find_indices into steps of the least `costs` (baby_giant.split), and count them.
 
-    `pair`: half of the modulus if diagonals that far apart are multiplied at once, else 0.
+    `pair`: the pair step if diagonals that far apart are multiplied at once (hetorch.compiler.packing.pairing), else 0.
     """
     outputs, inputs, k = blocks(indices, modulus, source)
-    parts = split(k % pair if pair else k, pair or modulus, outputs, inputs, costs)
-    babies = parts.babies
-    if pair:
+    if 2 * pair == modulus:
+        parts = split(k % pair, pair, outputs, inputs, costs)
         # Both steps add up to the diagonal or to its partner, which is a pair step away.
-        babies = canonical_babies(babies + (k - parts.representatives) // pair % 2 * pair, pair)
+        babies = canonical_babies(parts.babies + (k - parts.representatives) // pair % 2 * pair, pair)
+    elif pair:
+        real, imaginary = in_window(k, modulus, pair)
+        parts = split(real, modulus, outputs, inputs, costs, paired(indices, modulus, pair).babies)
+        babies = parts.babies + pair * imaginary
+    else:
+        parts = split(k, modulus, outputs, inputs, costs)
+        babies = parts.babies
     # Half a turn to the left and half a turn to the right are one step.
     turned = np.stack([outputs, parts.giants % slot_count])
     pairs = np.unique(turned[:, turned[1] != 0], axis=1)
@@ -224,7 +230,7 @@ def outlined(
         period=max(source.period, result.period),
         folds=fold_steps(source, result),
         diagonals=len(k),
-        products=len(paired_indices(indices, modulus)) if pair else len(k),
+        products=len(paired(indices, modulus, pair).indices) if pair else len(k),
         babies=parts.baby_count,
         giants=pairs.shape[1],
         max_diagonals_per_output=int(np.bincount(outputs).max()),

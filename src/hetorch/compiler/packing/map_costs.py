@@ -19,7 +19,7 @@ from hetorch.compiler.packing.convolution_structure import (
 )
 from hetorch.compiler.packing.diagonals import blocks, coordinates, find_indices
 from hetorch.compiler.packing.lower import fold_steps
-from hetorch.compiler.packing.pairing import pair_step, paired_indices
+from hetorch.compiler.packing.pairing import Pairs, pair_step, paired
 from hetorch.compiler.packing.placements import Indices, Placement, image_shape, is_image, unskewed
 from hetorch.compiler.packing.row_packing import row_packing_between
 from hetorch.compiler.packing.runs import spread_steps
@@ -46,7 +46,7 @@ class MapMemo:
     products: dict[int, Product | None] = field(default_factory=dict)
     diagonals: dict[tuple[int, object, object], tuple[Indices, int] | None] = field(default_factory=dict)
     terms: dict[tuple[object, int], Terms | None] = field(default_factory=dict)
-    splits: dict[tuple[int, int, float, bytes], tuple[int, int]] = field(default_factory=dict)
+    splits: dict[tuple[object, ...], tuple[int, int]] = field(default_factory=dict)
 
     def read(self, index: int, op: Affine, shape: tuple[int, ...]) -> None:
         """Record the non-zeros of `op`, the operation number `index`, on an input of `shape`."""
@@ -128,11 +128,13 @@ class MapCosts:
                 self.bounds[key] = np.inf
             else:
                 # Each diagonal is a pair of a baby step of an input and a giant step of an output.
-                indices, _, turns = self._paired(*diagonals, level, source, result)
+                pairs, turns = self._paired(*diagonals, level, source, result)
                 ciphertexts = source.parts + result.parts
-                rotations = max(ceil(2 * sqrt(len(indices))) - ciphertexts, 0)
+                rotations = max(ceil(2 * sqrt(len(pairs.indices))) - ciphertexts, 0)
                 self.bounds[key] = min(
-                    self._transform(level, len(indices), babies, rotations - babies, turns, source, result)
+                    self._transform(
+                        level, len(pairs.indices), babies, rotations - babies, turns, source, result
+                    )
                     for babies in {0, rotations}
                 )
         return self.bounds[key]
@@ -141,22 +143,24 @@ class MapCosts:
         diagonals = self.memo.find(index, source, result)
         if diagonals is None:
             return np.inf
-        indices, modulus, turns = self._paired(*diagonals, level, source, result)
+        pairs, turns = self._paired(*diagonals, level, source, result)
+        indices, modulus = pairs.indices, pairs.modulus
         weight = self.model.key_weight
-        key = (modulus, source.parts, weight, blake2b(indices.tobytes(), digest_size=16).digest())
+        digest = blake2b(indices.tobytes(), digest_size=16).digest()
+        key = (modulus, source.parts, weight, pairs.babies, digest)
         if key not in self.memo.splits:
             outputs, inputs, k = blocks(indices, modulus, source)
-            parts = split(k, modulus, outputs, inputs, StepCosts(key=weight))
+            parts = split(k, modulus, outputs, inputs, StepCosts(key=weight), pairs.babies)
             self.memo.splits[key] = (parts.baby_count, parts.giant_count)
         babies, giants = self.memo.splits[key]
         return self._transform(level, len(indices), babies, giants, turns, source, result)
 
     def _paired(
         self, indices: Indices, modulus: int, level: int, source: Placement, result: Placement
-    ) -> tuple[Indices, int, int]:
-        """Return the diagonals that are multiplied, their modulus, and the number of inputs that are made complex."""
+    ) -> tuple[Pairs, int]:
+        """Return the diagonals that are multiplied, and the number of inputs that are made complex."""
         step = pair_step(indices, modulus, source, result, level, self.model) if self.model.pairs else 0
-        return (paired_indices(indices, modulus), step, source.parts) if step else (indices, modulus, 0)
+        return (paired(indices, modulus, step), source.parts) if step else (Pairs(indices, modulus, None), 0)
 
     def _transform(
         self,
