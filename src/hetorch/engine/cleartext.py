@@ -228,7 +228,7 @@ class CleartextEngine:
         for steps in transform.rotations:
             self._check_rotation(steps, level, map_family(self.parameters, level))
         if transform.pair:
-            self._check_rotation(transform.pair, level)
+            self._check_rotation(transform.pair, level, map_family(self.parameters, level))
         sums = transform.apply([a.values for a in inputs])
         return [
             self._result(values, level - 1, prepared.scale, self._transform_noise(prepared, inputs, number))
@@ -343,10 +343,15 @@ class CleartextEngine:
         return log2_modulus(self.parameters, level)
 
     def _check_rotation(self, steps: int, level: int, family: KeyFamily | None = None) -> None:
+        """Raise KeyMissingError unless there is a key, of any family if that is None."""
         if self._key_levels is None:
             return
-        needed = rotation_link(self.parameters, steps, family or main_family(self.parameters), 0)
-        if self._key_levels.get(needed, -1) < level:
+        families = (
+            (main_family(self.parameters), *self.parameters.key_families) if family is None else (family,)
+        )
+        names = [rotation_link(self.parameters, steps, each, 0) for each in families]
+        needed = names[0]
+        if max(self._key_levels.get(name, -1) for name in names) < level:
             raise KeyMissingError(
                 f"no key for rotation by {steps} (Galois element {needed.element}) at level {level}"
             )

@@ -213,7 +213,7 @@ class _Builder:
         return tensor
 
     def _spread_bias(self, op: Affine, lowered: LoweredMap) -> Array:
-        """Return what the spreads add to the results, because polynomials made a number of the slots beyond the runs."""
+        """Return what the spreads add to the results: polynomials make a number of the slots beyond the runs."""
         if not lowered.spreads:
             return np.zeros(len(op.bias))
         beyond = ((1 << len(lowered.spreads)) - 1) * unused_slots(self.choice.variant.program)[op.input]

@@ -69,7 +69,7 @@ def in_window(k: Indices, modulus: int, step: int) -> tuple[Indices, NDArray[np.
 def _window_steps(indices: Indices, modulus: int) -> list[int]:
     """Return the least power of two of which two steps hold all diagonals; none if that is half of the modulus."""
     _, span = _window(indices % modulus, modulus)
-    step = max(2, 1 << span.bit_length() - 1)
+    step = 1 << max(span.bit_length() - 1, 1)
     return [step] if 2 * step < modulus else []
 
 

@@ -64,8 +64,8 @@ class PlacedBootstrap:
 class BootstrappedProgram:
     """A program with its bootstraps.
 
-    `sources`: by value, the value of the program without masks that it stands for. `levels`: one per value, in the chain of `bootstrap_set`. `seconds`: the predicted time of a run, bootstraps
-    included.
+    `levels`: one per value, in the chain of `bootstrap_set`. `seconds`: the predicted time of a run, bootstraps
+    included. `sources`: by value, the value of the program without masks that it stands for.
     """
 
     program: TensorProgram

@@ -18,7 +18,6 @@ from hetorch.compiler.packing.lower import MapOutline, outlined
 from hetorch.compiler.packing.pairing import pair_step
 from hetorch.compiler.packing.placements import Indices, Placement
 from hetorch.compiler.search.keys_of_maps import transform_steps
-from hetorch.params import KeyFamily
 
 ROUNDS = 3
 """Largest number of times that each map is split at the prices of the others. Raised, plans may have fewer keys, and
@@ -81,12 +80,12 @@ def _held(bare: MapOutline, level: int, reader: int, model: CostModel) -> Iterat
     """Yield the steps, and the sizes of their keys, of a map with its result at `level` whose keys suit another one
     with its result at level `reader`: those of its family."""
     families = model.map_families
-    if not families or families[level + 1] == families[reader + 1]:
-        size = _map_key_size(model, level + 1)
-        yield from ((step, size) for step in transform_steps(bare, encrypted=model.encrypted))
-    if not families or families[reader + 1] == KeyFamily(model.special_count, model.digit_size):
-        for steps, at in ((bare.spreads, level + 1), (bare.folds, level)):
-            yield from ((step, float(model.digits(at) * model.limbs(at))) for step in steps)
+    before = {*transform_steps(bare, encrypted=model.encrypted), *bare.spreads}
+    if families and bare.transform.pair:
+        before.add(bare.transform.pair)
+    for steps, at in ((before, level + 1), (bare.folds, level)):
+        if not families or families[at] == families[reader + 1]:
+            yield from ((step, _map_key_size(model, at)) for step in steps)
 
 
 def _map_key_size(model: CostModel, level: int) -> float:
