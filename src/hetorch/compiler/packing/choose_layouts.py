@@ -201,6 +201,10 @@ class _Search:
             slot_count,
             (max((up for up, _ in taps), default=0), max((left for _, left in taps), default=0)),
         )
+        if self.costs.model.pairs:
+            # The first of equally fast ones is chosen. On a shifted grid, steps go to one side, as in bootstraps, whose
+            # keys serve some of them.
+            candidates.sort(key=lambda placement: placement.grid is None)
         # The input may be skewed if only maps read it. Otherwise its group has results of operations, which cannot be.
         if not readers or any(group[index + 1] == group[0] for index in range(len(program.operations))):
             return candidates

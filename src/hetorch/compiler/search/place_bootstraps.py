@@ -31,6 +31,8 @@ from hetorch.compiler.packing.map_costs import MapMemo
 from hetorch.compiler.packing.placements import power_of_two
 from hetorch.compiler.search.pack import outlines
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
+from hetorch.compiler.search.share_keys import HeldKey
+from hetorch.engine.bootstrap_keys import bootstrap_maps
 from hetorch.errors import InfeasibleError, SecurityError
 from hetorch.ir.tensor_program import Affine, TensorProgram
 from hetorch.params import ParameterSet, Security
@@ -81,11 +83,12 @@ class BootstrappedProgram:
 @dataclass(slots=True, eq=False)
 class LayoutMemo:
     """Layouts by program and number of slots, and the programs with masks and their layouts; outlines by these, the key
-    weight and the values whose maps are paired; and facts about the maps of each program, by its id."""
+    weight, the values whose maps are paired and those that are made high; and facts about the maps of each program, by
+    its id."""
 
     layouts: dict[tuple[int, int], Layouts] = field(default_factory=dict)
     masked: dict[tuple[int, int], MaskedProgram] = field(default_factory=dict)
-    outlines: dict[tuple[int, int, float, frozenset[int]], dict[int, MapOutline]] = field(
+    outlines: dict[tuple[int, int, float, frozenset[int], frozenset[int]], dict[int, MapOutline]] = field(
         default_factory=dict
     )
     maps: dict[int, MapMemo] = field(default_factory=dict)
@@ -125,7 +128,10 @@ class Setting:
     def usual_set(self, slots: int) -> BootstrapSet:
         """Return the set for whose levels layouts are chosen."""
         return standard_bootstrap_set(
-            slots, USUAL_USER_LEVELS, ring_degree=self.ring_degree, security=self.security
+            *(slots, USUAL_USER_LEVELS),
+            ring_degree=self.ring_degree,
+            security=self.security,
+            babies=BABIES[0],
         )
 
 
@@ -312,21 +318,36 @@ def _outlines(
     setting: Setting,
     memo: LayoutMemo,
     paired: frozenset[int],
+    high: frozenset[int] = frozenset(),
 ) -> dict[int, MapOutline]:
     """Return the outlines of the maps; those of the `paired` values may multiply their diagonals in pairs.
 
-    Steps are those of the ring, of which the values fill a part.
+    Steps are those of the ring, of which the values fill a part. Maps are taken to run where a bootstrap starts, but
+    for those of the `high` values, where one ends. The keys of a usual bootstrap are there anyway.
     """
-    name = (id(program), slots, setting.key_weight, paired)
+    name = (id(program), slots, setting.key_weight, paired, high)
     if name not in memo.outlines:
         boot = setting.usual_set(slots)
-        levels = (boot.input_level,) * program.value_count
+        levels = tuple(
+            boot.output_level if value in high else boot.input_level for value in range(program.value_count)
+        )
         memo.outlines[name] = outlines(
             *(program, levels, layouts, boot.parameters.slot_count // setting.batch),
             *(_deep_model(boot, setting), memo.of(program)),
-            frozenset(value - 1 for value in paired),
+            *(frozenset(value - 1 for value in paired), _held_keys(boot, setting.batch)),
         )
     return memo.outlines[name]
+
+
+def _held_keys(boot: BootstrapSet, batch: int) -> list[HeldKey]:
+    """Return the rotation keys of a bootstrap that maps of `batch` samples can use: those of the dense secret."""
+    count = boot.parameters.slot_count
+    return [
+        HeldKey(step // batch, one.family, one.level)
+        for one in bootstrap_maps(boot)
+        for step in one.steps(count)
+        if one.babies and step % batch == 0
+    ]
 
 
 def _deep_model(boot: BootstrapSet, setting: Setting) -> CostModel:
@@ -344,7 +365,8 @@ def _placed(
     choice = choose_levels(level_graph(program, boot, layouts, lowered, setting))
     # Where no bootstrap follows, imaginary parts would count, so diagonals are not paired.
     free = values_with_free_imaginary_parts(program, choice.levels)
-    lowered = _outlines(program, boot.slots, layouts, setting, memo, free)
+    high = frozenset(value for value, level in enumerate(choice.levels) if level > boot.input_level)
+    lowered = _outlines(program, boot.slots, layouts, setting, memo, free, high)
     graph = level_graph(program, boot, layouts, lowered, setting)
     bootstraps = tuple(
         PlacedBootstrap(
