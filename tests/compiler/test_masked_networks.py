@@ -49,9 +49,7 @@ def network() -> Images:
 
 @pytest.fixture(scope="module")
 def plan(network: Images) -> Plan:
-    return hetorch.compile(
-        network, samples(200), activation_degree=63, security="none", ring_degree=1 << 12
-    )
+    return hetorch.compile(network, samples(200), activation_degree=63, security="none", ring_degree=1 << 12)
 
 
 def test_masks_stand_between_a_bootstrap_and_a_polynomial(plan: Plan) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from math import ceil, sqrt
@@ -54,6 +55,20 @@ class MapMemo:
             self.entries[index] = coordinates(op.matrix)
             self.products[index] = product_form(*self.entries[index], op.shape, shape)
             self.samples[index] = sample_pixels(*self.entries[index], op.shape)
+
+    def renumbered(self, number: Mapping[int, int]) -> MapMemo:
+        """Return the facts for a program in which map i is operation `number`[i]; large arrays are not copied."""
+        return MapMemo(
+            entries={number[index]: fact for index, fact in self.entries.items()},
+            samples={number[index]: fact for index, fact in self.samples.items()},
+            products={number[index]: fact for index, fact in self.products.items()},
+            diagonals={
+                (number[index], source, result): fact
+                for (index, source, result), fact in self.diagonals.items()
+            },
+            terms=self.terms,
+            splits=self.splits,
+        )
 
     def find(self, index: int, source: Placement, result: Placement) -> tuple[Indices, int] | None:
         """Return the diagonals of map `index` between two placements, as find_indices does."""

@@ -84,7 +84,7 @@ class BootstrappedProgram:
 class LayoutMemo:
     """Layouts by program and number of slots, and the programs with masks and their layouts; outlines by these, the key
     weight, the values whose maps are paired and those that are made high; and facts about the maps of each program, by
-    its id."""
+    its id. `alive` keeps these programs, so that no other one has their ids."""
 
     layouts: dict[tuple[int, int], Layouts] = field(default_factory=dict)
     masked: dict[tuple[int, int], MaskedProgram] = field(default_factory=dict)
@@ -96,6 +96,14 @@ class LayoutMemo:
 
     def of(self, program: TensorProgram) -> MapMemo:
         return self.maps.setdefault(id(program), MapMemo())
+
+    def with_masks(self, program: TensorProgram, values: Sequence[int]) -> MaskedProgram:
+        """Return the program with masks; what is known about its maps is known about those of the result."""
+        result = with_masks(program, values)
+        number = {value - 1: made - 1 for value, made in result.made.items() if value}
+        self.maps[id(result.program)] = self.of(program).renumbered(number)
+        self.alive.append(result.program)
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,13 +301,12 @@ def _masked(
     name = (id(program), slots)
     if name not in memo.masked:
         values = maskable_values(program, slots // setting.batch, USUAL_USER_LEVELS, sizes)
-        every = with_masks(program, values)
+        every = memo.with_masks(program, values)
         layouts = _layouts(every.program, slots, setting, memo) if values else None
         used = [
             value for value in values if layouts is not None and layouts.placements[every.made[value]].mixed
         ]
-        memo.masked[name] = masks = with_masks(program, used)
-        memo.alive.append(every.program)
+        memo.masked[name] = masks = memo.with_masks(program, used)
         if layouts is not None and used:
             places = [0] * masks.program.value_count
             for value, number in masks.made.items():
