@@ -46,6 +46,9 @@ BABIES = ((8, 8), (8, 4), (4, 4), (4, 2))
 """Baby steps of SlotsToCoeffs and of CoeffsToSlots that are tried. Fewer ones take fewer keys and more time."""
 USUAL_USER_LEVELS = 8
 """Levels between two bootstraps for which layouts are chosen."""
+LAYOUT_KEY_WEIGHT = 3.0
+"""Cost of a key in the choice of layouts, one for all weights in the splits of maps. Lowered, layouts have more keys: a
+ResNet-20 then gains a third of a percent of its time, and loses the faster bootstraps that these keys pay for."""
 MOST_LEVELS = 64
 """More levels than any ring has between two bootstraps."""
 
@@ -287,7 +290,8 @@ def _layouts(program: TensorProgram, slots: int, setting: Setting, memo: LayoutM
         boot = setting.usual_set(slots)
         levels = (boot.input_level,) * program.value_count
         memo.layouts[name] = choose_layouts(
-            *(program, levels, slots // setting.batch, _deep_model(boot, setting)),
+            *(program, levels, slots // setting.batch),
+            replace(_deep_model(boot, setting), key_weight=LAYOUT_KEY_WEIGHT),
             row_packing=False,
             memo=memo.of(program),
         )
