@@ -21,11 +21,16 @@ from hetorch.serving.errors import Busy, QuotaExceeded, UploadOffset, UploadUnkn
 from hetorch.serving.keys.catalogue import Catalogue, UploadEntry
 from hetorch.serving.keys.key_folder import KeyFolder, locked, random_name
 from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.keys.packed_upload import PackedUpload
 from hetorch.serving.keys.stored_kinds import StoredKind
 
 IDLE_SECONDS = 60.0
 """Time without a byte after which an upload may give way to another one of its tenant, in seconds. A lower value lets
 an upload be pushed out while its client connects again."""
+
+PACK_BYTES = 2 << 20
+"""Bytes of an upload that are packed at a time, beside a key that is longer; more than are written at a time, so that a
+server that was started anew catches up. Raised, one request may wait longer for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class UploadLimits:
 
     Args:
         per_tenant: their number. Beyond it the one that has waited longest gives way, if it has waited IDLE_SECONDS.
-        bytes: the lengths that all of them declare, together.
+        bytes: the lengths that all of them declare, and the files that are made of them meanwhile, together.
         seconds: time after which an upload that has not ended is given up.
     """
 
@@ -45,11 +50,20 @@ class UploadLimits:
 
 @dataclass(slots=True)
 class _Activity:
-    """What this process knows of an upload: the lock of its file, who writes to it, and when a byte came last."""
+    """What this process knows of an upload: the lock of its file, who writes to it, when a byte came last, the file
+    that is made of it, and True if that is made only when the upload is whole."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     writer: Writer | None = None
     last: float = field(default_factory=time.monotonic)
+    packed: PackedUpload | None = None
+    packs_at_end: bool = False
+
+    def drop_packed(self) -> None:
+        """Delete the file that is made of the upload, and make it when the upload is whole."""
+        packed, self.packed, self.packs_at_end = self.packed, None, True
+        if packed is not None:
+            packed.file.drop()
 
 
 class Writer:
@@ -180,6 +194,56 @@ class Uploads:
                 raise UploadOffset(writer.offset)
         return writer
 
+    def packs(self, upload: UploadEntry) -> bool:
+        """True if `pack` has something to do for an upload whose bytes come; it does not wait."""
+        return not self._activity(upload).packs_at_end
+
+    def pack(self, kind: StoredKind[object], upload: UploadEntry) -> None:
+        """Make the file of an upload as far as its bytes have come, some PACK_BYTES further than before.
+
+        What does not fit the limits or the disk now is made by `finish`. WireError if the upload is malformed; it is
+        over then.
+        """
+        activity = self._activity(upload)
+        self._begin_packing(kind, upload, activity)
+        with activity.lock:
+            if activity.packed is None:
+                return
+            try:
+                activity.packed.advance(self._path(upload), PACK_BYTES)
+            except WireError:
+                self._end(upload)
+                raise
+            except (OSError, MemoryError):
+                activity.drop_packed()
+
+    def _begin_packing(self, kind: StoredKind[object], upload: UploadEntry, activity: _Activity) -> None:
+        """Begin to make the file of an upload, if it has not begun and there is room for it beside all uploads."""
+        if activity.packed is not None or activity.packs_at_end:
+            return
+        with self._beginning:
+            packing, size = kind.begin(upload.bytes, upload.content), kind.file_bytes(upload.bytes)
+            folder = self._place.folder
+            if packing is None or not folder.part(upload.id).exists() or not self._has_room(upload, size):
+                activity.packs_at_end = True
+                return
+            try:
+                activity.packed = PackedUpload(packing, folder, upload.content, size)
+            except OSError:
+                activity.packs_at_end = True
+
+    def _has_room(self, upload: UploadEntry, size: int) -> bool:
+        """True if a file of `size` bytes fits into the limits of uploads under way, and on the disk."""
+        underway, quota = self._all(None), self._store.limits.quota
+        taken = {one.id: one.bytes for one in underway}
+        for name, activity in list(self._active.items()):
+            if activity.packed is not None:
+                taken[name] = taken.get(name, 0) + activity.packed.size
+        own = sum(taken[one.id] for one in underway if one.tenant == upload.tenant)
+        if sum(taken.values()) + size > self._limits.bytes or (quota is not None and own + size > quota):
+            return False
+        return shutil.disk_usage(self._place.folder.path).free >= upload.bytes + size
+
     def finish(self, kind: StoredKind[object], upload: UploadEntry) -> str:
         """Check and keep a complete upload; return the id of the keys that it is or belongs to.
 
@@ -205,7 +269,7 @@ class Uploads:
                 if size < upload.bytes:
                     raise UploadOffset(size)
                 try:
-                    key_id = self._store.put(kind, file, size, upload.content)
+                    key_id = self._store.put(kind, file, size, upload.content, _whole(activity, path))
                 except (WireError, QuotaExceeded):
                     self._end(upload)
                     raise
@@ -236,8 +300,18 @@ class Uploads:
             except StorageError as error:
                 self._store.tell("uploads under way cannot be read", error)
 
+        for name, activity in list(self._active.items()):
+            if (
+                activity.packed is not None and not self._place.folder.part(name).exists()
+            ):  # another process ended it
+                with activity.lock:
+                    activity.drop_packed()
+
     def close(self) -> None:
-        """Delete what is under way outside of the key folder."""
+        """Delete what is under way outside of the key folder, and files that are not whole."""
+        for activity in self._active.values():
+            with activity.lock:
+                activity.drop_packed()
         if self._aside is not None:
             self._aside.catalogue.close()
             self._aside.folder.close()
@@ -265,7 +339,9 @@ class Uploads:
         for place in self._places():
             with contextlib.suppress(StorageError):
                 place.catalogue.end_upload(upload.id)
-        self._active.pop(upload.id, None)
+        activity = self._active.pop(upload.id, None)
+        if activity is not None:
+            activity.drop_packed()
 
     def _activity(self, upload: UploadEntry) -> _Activity:
         return self._active.setdefault(upload.id, _Activity())
@@ -315,6 +391,21 @@ class _Place:
         except BaseException:
             path.unlink()
             raise
+
+
+def _whole(activity: _Activity, upload: Path) -> PackedUpload | None:
+    """Return the file of an upload that is whole, for the caller to keep or drop; None if it must be made. WireError if
+    the upload is malformed."""
+    packed = activity.packed
+    try:
+        whole = packed is not None and packed.advance(upload)
+    except (OSError, MemoryError):
+        whole = False
+    if not whole:
+        activity.drop_packed()
+        return None
+    activity.packed, activity.packs_at_end = None, True
+    return packed
 
 
 def _sizes(kind: StoredKind[object]) -> str:
