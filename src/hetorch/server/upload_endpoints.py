@@ -16,7 +16,7 @@ from hetorch.server.tokens import ANYONE
 from hetorch.serving.errors import KeysMissing, UploadUnknown
 from hetorch.serving.keys.catalogue import UploadEntry
 from hetorch.serving.keys.stored_kinds import ANY_TENANT, StoredKind
-from hetorch.serving.keys.uploads import Writer
+from hetorch.serving.keys.upload_activity import Writer
 from hetorch.serving.models import ServedModel
 from hetorch.serving.service import Service, weight_kind
 from hetorch.wire import addresses

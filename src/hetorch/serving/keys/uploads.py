@@ -12,7 +12,7 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from hetorch.errors import StorageError, WireError
@@ -23,6 +23,7 @@ from hetorch.serving.keys.key_folder import KeyFolder, locked, random_name
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.packed_upload import PackedUpload
 from hetorch.serving.keys.stored_kinds import StoredKind
+from hetorch.serving.keys.upload_activity import Activity, Writer
 
 IDLE_SECONDS = 60.0
 """Time without a byte after which an upload may give way to another one of its tenant, in seconds. A lower value lets
@@ -48,74 +49,6 @@ class UploadLimits:
     seconds: float = 24 * 3600.0
 
 
-@dataclass(slots=True)
-class _Activity:
-    """What this process knows of an upload: the lock of its file, who writes to it, when a byte came last, the file
-    that is made of it, and True if that is made only when the upload is whole."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    writer: Writer | None = None
-    last: float = field(default_factory=time.monotonic)
-    packed: PackedUpload | None = None
-    packs_at_end: bool = False
-
-    def drop_packed(self) -> None:
-        """Delete the file that is made of the upload, and make it when the upload is whole."""
-        packed, self.packed, self.packs_at_end = self.packed, None, True
-        if packed is not None:
-            packed.file.drop()
-
-
-class Writer:
-    """The right to continue one upload, until it is closed or another one takes it over. `offset`: the next byte."""
-
-    def __init__(self, path: Path, limit: int, activity: _Activity) -> None:
-        self._limit = limit
-        self._activity = activity
-        try:
-            self._descriptor = locked(path, os.O_WRONLY | os.O_APPEND)
-        except BlockingIOError:
-            raise Busy("another process of the server takes this upload; try again") from None
-        except FileNotFoundError:
-            raise UploadUnknown from None
-        self._open = True
-        self.offset = os.fstat(self._descriptor).st_size
-
-    def write(self, piece: bytes) -> None:
-        """Append bytes.
-
-        Raises:
-            WireError: they are more than the upload has.
-            UploadOffset: another request has taken the upload over.
-            Busy: the disk is full.
-        """
-        if self.offset + len(piece) > self._limit:
-            raise WireError(f"the upload has {self._limit} bytes, more than these came")
-        with self._activity.lock:
-            if not self._open:
-                raise UploadOffset(self.offset)
-            self._activity.last = time.monotonic()
-            view = memoryview(piece)
-            try:
-                while view:
-                    written = os.write(self._descriptor, view)
-                    self.offset += written
-                    view = view[written:]
-            except OSError as error:
-                raise Busy(f"the server cannot store the upload now: {error.strerror}; try again") from error
-
-    def close(self) -> None:
-        """Give the right back."""
-        with self._activity.lock:
-            self.give_up()
-
-    def give_up(self) -> None:
-        """Close the file, by whoever has the lock."""
-        if self._open:
-            self._open = False
-            os.close(self._descriptor)
-
-
 class Uploads:
     """The uploads under way of one key store. Safe to use from many threads; every method may wait for the disk."""
 
@@ -125,7 +58,7 @@ class Uploads:
         self._aside: _Place | None = None
         self._limits = limits
         self._beginning = threading.Lock()
-        self._active: dict[str, _Activity] = {}
+        self._active: dict[str, Activity] = {}
 
     def begin(self, kind: StoredKind[object], model: str, content: str, size: int) -> tuple[UploadEntry, int]:
         """Begin an upload, or find the one of the same bytes; return it and its offset. Nothing is allocated for what
@@ -217,7 +150,7 @@ class Uploads:
             except (OSError, MemoryError):
                 activity.drop_packed()
 
-    def _begin_packing(self, kind: StoredKind[object], upload: UploadEntry, activity: _Activity) -> None:
+    def _begin_packing(self, kind: StoredKind[object], upload: UploadEntry, activity: Activity) -> None:
         """Begin to make the file of an upload, if it has not begun and there is room for it beside all uploads."""
         if activity.packed is not None or activity.packs_at_end:
             return
@@ -269,7 +202,7 @@ class Uploads:
                 if size < upload.bytes:
                     raise UploadOffset(size)
                 try:
-                    key_id = self._store.put(kind, file, size, upload.content, _whole(activity, path))
+                    key_id = self._store.put(kind, file, size, upload.content, activity.take_packed(path))
                 except (WireError, QuotaExceeded):
                     self._end(upload)
                     raise
@@ -343,8 +276,8 @@ class Uploads:
         if activity is not None:
             activity.drop_packed()
 
-    def _activity(self, upload: UploadEntry) -> _Activity:
-        return self._active.setdefault(upload.id, _Activity())
+    def _activity(self, upload: UploadEntry) -> Activity:
+        return self._active.setdefault(upload.id, Activity())
 
     def _places(self) -> list[_Place]:
         return [self._place] if self._aside is None else [self._place, self._aside]
@@ -391,21 +324,6 @@ class _Place:
         except BaseException:
             path.unlink()
             raise
-
-
-def _whole(activity: _Activity, upload: Path) -> PackedUpload | None:
-    """Return the file of an upload that is whole, for the caller to keep or drop; None if it must be made. WireError if
-    the upload is malformed."""
-    packed = activity.packed
-    try:
-        whole = packed is not None and packed.advance(upload)
-    except (OSError, MemoryError):
-        whole = False
-    if not whole:
-        activity.drop_packed()
-        return None
-    activity.packed, activity.packs_at_end = None, True
-    return packed
 
 
 def _sizes(kind: StoredKind[object]) -> str:
