@@ -89,6 +89,23 @@ def test_keys_that_are_cut_short_while_they_are_sent_are_told(url: str, tmp_path
         client.prepare()
 
 
+def test_what_had_come_is_told_when_the_server_is_gone(url: str, tmp_path: Path) -> None:
+    class Ending(httpx.HTTPTransport):
+        here = True
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            if not self.here or request.headers.get("upload-offset") == str(2 * CHUNK):
+                self.here = False
+                raise httpx.ConnectError("refused")
+            return super().handle_request(request)
+
+    with (
+        Client(url, vault=Vault(tmp_path / "vault"), allow_insecure=True, transport=Ending()) as client,
+        pytest.raises(RemoteError, match=r"broke off after 100 kB of .*, and the next try .*: no server"),
+    ):
+        client.prepare()
+
+
 def test_an_upload_outlives_the_server(served: ServedModel, tmp_path: Path) -> None:
     """The server is killed in the middle, and another one is there at the same port a little later."""
     with socket.socket() as free:

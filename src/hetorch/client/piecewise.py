@@ -11,6 +11,7 @@ from hetorch.client.attempt import Body
 from hetorch.client.remote_model import RemoteModel
 from hetorch.client.retries import pause_after_break
 from hetorch.errors import RemoteError, WireError
+from hetorch.quantities import size_text
 from hetorch.regular_files import open_regular
 from hetorch.wire.codes import Code
 from hetorch.wire.uploads import KEYS, UploadRequest
@@ -98,9 +99,24 @@ async def upload_in_pieces(
             if not lost and error.code not in (Code.UPLOAD_OFFSET, Code.UPLOAD_UNKNOWN):
                 raise
             if breaks >= BREAKS:
-                raise
+                raise _broken_off(error, best, file.size) from error.__cause__
         await remote.pause(pause_after_break(breaks))
         breaks += 1
-        if file.kind == KEYS and await remote.has_keys(file.sha256):  # the answer to the last piece was lost
-            return file.sha256
-        state = await remote.begin_upload(request)
+        try:
+            if file.kind == KEYS and await remote.has_keys(
+                file.sha256
+            ):  # the answer to the last piece was lost
+                return file.sha256
+            state = await remote.begin_upload(request)
+        except RemoteError as error:
+            raise _broken_off(error, best, file.size) from error.__cause__
+
+
+def _broken_off(error: RemoteError, sent: int, size: int) -> RemoteError:
+    """Return an error of an upload of which `sent` of `size` bytes had come, which tells that it goes on there."""
+    if error.status is not None or sent <= 0:
+        return error
+    return RemoteError(
+        f"the upload broke off after {size_text(sent)} of {size_text(size)}, and the next try goes on from what the "
+        f"server has kept: {error}"
+    )
