@@ -18,11 +18,13 @@ from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.activations.compare_outputs import class_rows, compare_outputs, output_range
 from hetorch.compiler.activations.longest_path import longest_path
 from hetorch.compiler.activations.most_levels import (
+    levels_of_any_degrees,
     levels_that_always_fit,
     levels_that_fit,
     levels_with_bootstraps,
 )
 from hetorch.compiler.activations.notes import sentences
+from hetorch.compiler.bootstraps.more_levels import with_more_levels
 from hetorch.compiler.bootstraps.refusal import bootstrap_refusal, levels_of_ring_only
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
@@ -141,10 +143,15 @@ def run_pipeline(
         verify_tensor_program(network.program, "approximate_activations")
         return network
 
-    refreshing = not bootstrap_refusal(options)
-    approximated = approximated_by(
-        levels_with_bootstraps(fused, options) if refreshing else None, levels_of_ring_only(fused, options)
-    )
+    refreshing, ring_only = not bootstrap_refusal(options), levels_of_ring_only(fused, options)
+    try:
+        approximated = approximated_by(
+            levels_with_bootstraps(fused, options) if refreshing else None, ring_only
+        )
+    except InfeasibleError as error:  # a strict search that misses levels
+        if not refreshing or not ring_only or ring_only not in str(error):
+            raise
+        approximated = approximated_by(levels_of_any_degrees(fused))
     _check_memory(name, fused)
     span = output_range(reference)
 
@@ -160,10 +167,20 @@ def run_pipeline(
             return _bootstrapped_plan(name, request, approximated, reference, calibration, interface, tell)
         return _kept_plan(name, request, approximated, inputs, calibration, interface, tell)
 
+    def kept_with_more_levels() -> tuple[Plan, Approximated] | None:
+        deeper = with_more_levels(fused, options, approximated, approximated_by)
+        if deeper is not None:
+            with suppress(InfeasibleError):
+                return kept_plan(deeper, bootstrapped=True), deeper
+        return None
+
     levels = longest_path(fused, [fit.depth for fit in approximated.fits])
     deep = refreshing and levels > levels_that_fit(options)
     try:
-        plan = kept_plan(approximated, bootstrapped=deep)
+        plan, approximated = kept_with_more_levels() or (
+            kept_plan(approximated, bootstrapped=deep),
+            approximated,
+        )
     except InfeasibleError as error:
         if deep:
             raise
