@@ -69,7 +69,9 @@ def _polynomial(op: Chebyshev, before: Interval) -> Interval:
     )
     real = np.real(roots[np.abs(np.imag(roots)) < 1e-9])[:, None]
     with np.errstate(over="ignore", invalid="ignore"):
-        ends = np.stack([np.asarray(chebyshev.chebval(x, op.coefficients)) for x in (before.low, before.high)])
+        ends = np.stack(
+            [np.asarray(chebyshev.chebval(x, op.coefficients)) for x in (before.low, before.high)]
+        )
         extremes = np.asarray(chebyshev.chebval(real, op.coefficients))
     reached = (before.low < real) & (real < before.high)
     lowest = np.where(reached, extremes, np.inf).min(axis=0, initial=np.inf)

@@ -1,4 +1,4 @@
-"""The network of polynomials with more levels than a ring has, where those of one ring are too few for the goal."""
+"""The networks of polynomials that may be compiled: within the levels of a ring, and with those that bootstraps give."""
 
 from __future__ import annotations
 
@@ -6,39 +6,46 @@ from collections.abc import Callable
 
 from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.activations.longest_path import longest_path
-from hetorch.compiler.activations.most_levels import levels_of_any_degrees, levels_that_fit
+from hetorch.compiler.activations.most_levels import (
+    levels_of_any_degrees,
+    levels_that_fit,
+    levels_with_bootstraps,
+)
 from hetorch.compiler.bootstraps.refusal import bootstrap_refusal, levels_of_ring_only
 from hetorch.compiler.options import CompileOptions
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import TensorProgram
 
+NetworkOf = Callable[[int | None, str], Approximated]
+"""Makes the network of at most that many levels (None: those that a ring has bits for), and says why there are no
+more."""
 
-def with_more_levels(
-    program: TensorProgram,
-    options: CompileOptions,
-    nearest: Approximated,
-    network_of: Callable[[int], Approximated],
-) -> Approximated | None:
-    """Return the network that bootstraps make possible and that is nearer to the model.
+
+def nearest_networks(
+    program: TensorProgram, options: CompileOptions, network_of: NetworkOf
+) -> tuple[Approximated, ...]:
+    """Return the networks to compile, the nearest to the model first.
+
+    There is one, or two where a ring has too few levels for the goal: the first of them then needs bootstraps, the
+    second one is nearest within one ring.
 
     Args:
         program: the network with activations, fused.
         options: the options of hetorch.compile.
-        nearest: the network of polynomials that is nearest within one ring.
-        network_of: makes the network of at most so many levels.
-
-    Returns:
-        None if levels are not what `nearest` misses, if bootstraps are ruled out, or if more levels are of no help.
+        network_of: makes a network.
     """
-    ring_only = levels_of_ring_only(program, options)
-    if bootstrap_refusal(options) or not ring_only or ring_only not in nearest.shortfall:
-        return None
+    refused, ring_only = bootstrap_refusal(options), levels_of_ring_only(program, options)
+    nearest = network_of(None if refused else levels_with_bootstraps(program, options), ring_only)
+    if refused or not ring_only or ring_only not in nearest.shortfall:
+        return (nearest,)
     try:
-        deeper = network_of(levels_of_any_degrees(program))
+        deeper = network_of(levels_of_any_degrees(program), "")
     except InfeasibleError:
-        return None
+        return (nearest,)
     levels = longest_path(program, [fit.depth for fit in deeper.fits])
-    return deeper if levels > levels_that_fit(options) and _is_nearer(deeper, nearest) else None
+    if levels > levels_that_fit(options) and _is_nearer(deeper, nearest):
+        return deeper, nearest
+    return (nearest,)
 
 
 def _is_nearer(one: Approximated, other: Approximated) -> bool:
