@@ -1,4 +1,4 @@
-"""The networks of polynomials that may be compiled: within the levels of a ring, and with those that bootstraps give."""
+"""The networks of polynomials that may be compiled: within the levels of a ring, or with those of bootstraps."""
 
 from __future__ import annotations
 
