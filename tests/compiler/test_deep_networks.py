@@ -154,6 +154,8 @@ def test_bootstraps_are_taken_where_a_ring_has_too_few_levels_for_the_goal() -> 
     assert "bootstrap" not in {row.kind for row in ring.report.layers}
     refreshed = hetorch.compile(model, inputs()[:200], **options)
     assert "bootstrap" in {row.kind for row in refreshed.report.layers}
+    ring_error = f"{ring.report.approximation_error:.2%}"
+    assert any(ring_error in note and 'bootstrap="never"' in note for note in refreshed.report.notes)
     assert refreshed.report.approximation_error < ring.report.approximation_error
     with pytest.raises(InfeasibleError, match="levels"):
         hetorch.compile(model, inputs()[:200], bootstrap="never", strict=True, **options)

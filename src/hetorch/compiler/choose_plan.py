@@ -65,7 +65,7 @@ class PlanChoice:
             return self._instead(network, levels, error)
         if refreshing and self._is_heavy(plan, levels):
             with suppress(InfeasibleError):
-                plan = _lighter(plan, self._plan(network, bootstrapped=True))
+                plan = lighter(plan, self._plan(network, bootstrapped=True))
         return plan, network
 
     def _plan(self, network: Approximated, *, bootstrapped: bool = False) -> Plan:
@@ -132,12 +132,12 @@ def _key_bytes(plan: Plan) -> int:
     return evaluation_key_bytes(plan.parameters, plan.key_spec)
 
 
-def _lighter(ring: Plan, bootstrapped: Plan) -> Plan:
-    """Return the plan with bootstraps if it is clearly faster, or has fewer keys and less memory where these are huge
-    and takes little longer."""
+def lighter(ring: Plan, bootstrapped: Plan) -> Plan:
+    """Return the plan with bootstraps if it is clearly faster, or has less memory and no huge keys where the one in a
+    ring is huge, and takes little longer."""
     keys, ring_keys = map(_key_bytes, (bootstrapped, ring))
     seconds, ring_seconds = (plan.report.predicted_seconds for plan in (bootstrapped, ring))
-    if _is_huge(ring) and keys <= ring_keys and bootstrapped.report.memory_bytes <= ring.report.memory_bytes:
-        return bootstrapped if seconds <= (1 + MOST_WORTH) * ring_seconds else ring
-    faster = (1 + MOST_WORTH) * seconds < ring_seconds
-    return bootstrapped if faster and keys <= max(ring_keys, HUGE_KEYS) else ring
+    most = ring_seconds / (1 + MOST_WORTH)
+    if _is_huge(ring) and bootstrapped.report.memory_bytes <= ring.report.memory_bytes:
+        most = ring_seconds * (1 + MOST_WORTH)
+    return bootstrapped if seconds <= most and keys <= max(ring_keys, HUGE_KEYS) else ring

@@ -114,6 +114,7 @@ def run_pipeline(
     Raises:
         InfeasibleError: no degrees, parameters or keys satisfy the options, or no plan keeps its promise.
     """
+    # Long because the stages are read here from top to bottom.
     tell = _Teller(progress)
     tell(Stage.FUSE)
     gathered = gather_polynomials(captured)
