@@ -342,18 +342,16 @@ class CleartextEngine:
     def _log2_modulus(self, level: int) -> float:
         return log2_modulus(self.parameters, level)
 
-    def _check_rotation(self, steps: int, level: int, family: KeyFamily | None = None) -> None:
-        """Raise KeyMissingError unless there is a key, of any family if that is None."""
-        if self._key_levels is None:
+    def _check_rotation(self, steps: int, level: int, *families: KeyFamily) -> None:
+        """Raise KeyMissingError unless there is a key of one of the families, of any if there are none."""
+        p, levels = self.parameters, self._key_levels
+        if levels is None:
             return
-        families = (
-            (main_family(self.parameters), *self.parameters.key_families) if family is None else (family,)
-        )
-        names = [rotation_link(self.parameters, steps, each, 0) for each in families]
-        needed = names[0]
-        if max(self._key_levels.get(name, -1) for name in names) < level:
+        names = [rotation_link(p, steps, f, 0) for f in families or (main_family(p), *p.key_families)]
+        if max(levels.get(name, -1) for name in names) < level:
+            element = names[0].element
             raise KeyMissingError(
-                f"no key for rotation by {steps} (Galois element {needed.element}) at level {level}"
+                f"no key for rotation by {steps} (Galois element {element}) at level {level}"
             )
 
     def _check_relinearisation(self, level: int) -> None:
