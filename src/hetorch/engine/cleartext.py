@@ -349,10 +349,8 @@ class CleartextEngine:
             return
         names = [rotation_link(p, steps, f, 0) for f in families or (main_family(p), *p.key_families)]
         if max(levels.get(name, -1) for name in names) < level:
-            element = names[0].element
-            raise KeyMissingError(
-                f"no key for rotation by {steps} (Galois element {element}) at level {level}"
-            )
+            which = f"rotation by {steps} (Galois element {names[0].element})"
+            raise KeyMissingError(f"no key for {which} at level {level}")
 
     def _check_relinearisation(self, level: int) -> None:
         if self._key_levels is not None and (self._relinearisation is None or self._relinearisation < level):
