@@ -9,7 +9,6 @@ from scipy import sparse
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import DEFAULT
 from hetorch.compiler.search.place_bootstraps import (
-    BABIES,
     BootstrappedProgram,
     Setting,
     bootstrap_sets,
@@ -18,6 +17,7 @@ from hetorch.compiler.search.place_bootstraps import (
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, TensorOp, TensorProgram
+from hetorch.params.bootstrap_sizes import LARGE_RING, SMALL_RING, standard_sizes
 
 SIZE = 16
 
@@ -114,7 +114,10 @@ def test_a_skipped_value_needs_no_bootstrap() -> None:
 def test_sets_have_the_levels_of_the_deepest_operation_and_more_up_to_the_security_bound() -> None:
     # log2(QP) of twelve levels is 1694; thirteen take another special prime, which passes the 1747 that are allowed.
     sets = [(boot.slots, boot.user_levels, boot.babies) for boot in bootstrap_sets(1 << 14, 10, Setting())]
-    assert sets == [(1 << 14, levels, babies) for levels in (10, 11, 12) for babies in BABIES]
+    babies = standard_sizes(LARGE_RING, 10).babies
+    assert sets == [(1 << 14, levels, pair) for levels in (10, 11, 12) for pair in babies]
+    small = bootstrap_sets(1 << 14, 7, Setting(ring_degree=SMALL_RING))
+    assert [(boot.user_levels, boot.user_bits) for boot in small] == [(7, 32)] * 4 + [(8, 31)] * 4
 
 
 def test_a_product_of_more_levels_than_any_set_is_refused() -> None:

@@ -24,9 +24,6 @@ from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import Affine, Bootstrap, TensorProgram, verify_tensor_program
 from hetorch.params.bootstrap_set import BootstrapSet
 
-SCALE_BITS = 40
-"""Bits of the scale of a value of size 1: those of the user's primes in standard_bootstrap_set."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RefreshedProgram:
@@ -88,7 +85,9 @@ def refreshed_program(placed: BootstrappedProgram, sizes: Sequence[float]) -> Re
         bootstrap_set=boot,
         levels=result.levels,
         sizes=own_sizes,
-        scales=assign_scales(program, result.levels, own_sizes, SCALE_BITS, boot.parameters.modulus_chain),
+        scales=assign_scales(
+            program, result.levels, own_sizes, boot.user_bits, boot.parameters.modulus_chain
+        ),
         placements=tuple(placed.layouts.placements[source] for source in sources),
         lowered={
             index: placed.lowered[sources[index + 1] - 1]
@@ -106,8 +105,8 @@ def bootstrapped_errors(refreshed: RefreshedProgram, inputs: NDArray[np.float64]
     sensitivity = measure_sensitivity(program, trace_tensor_program(program, inputs))
     noise = max((largest_noise(one) / one.bound for one in set(refreshed.planned.values())), default=0.0)
     facts = (program, refreshed.lowered, refreshed.levels, scales, NoiseModel.of(parameters), sensitivity)
-    chain = parameters.modulus_chain
-    shares, error = predict_errors(*facts, SCALE_BITS, modulus_chain=chain, bootstrap_noise=noise)
-    rules = OwnNoise(*facts, SCALE_BITS, modulus_chain=chain, bootstrap_noise=noise)
+    bits, chain = refreshed.bootstrap_set.user_bits, parameters.modulus_chain
+    shares, error = predict_errors(*facts, bits, modulus_chain=chain, bootstrap_noise=noise)
+    rules = OwnNoise(*facts, bits, modulus_chain=chain, bootstrap_noise=noise)
     own = [rules.of(value) for value in range(program.value_count)]
     return BootstrappedErrors(sensitivity, shares, error, range_noise(sensitivity.ranges, own, scales))

@@ -11,8 +11,9 @@ so the costs are those of maps that keep coefficients.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,21 +31,19 @@ from hetorch.compiler.packing.map_costs import MapMemo
 from hetorch.compiler.packing.placements import power_of_two
 from hetorch.compiler.search.pack import outlines
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
-from hetorch.errors import InfeasibleError, SecurityError
+from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Affine, TensorProgram
 from hetorch.params import ParameterSet, Security
-from hetorch.params.bootstrap_set import BootstrapSet, standard_bootstrap_set
+from hetorch.params.bootstrap_set import SPARSE_WEIGHT, BootstrapSet, standard_bootstrap_set
+from hetorch.params.bootstrap_sizes import STANDARD_RINGS, standard_sizes, standard_user_levels
+from hetorch.params.security import max_log2_sparse
 from hetorch.quantities import count_text, time_text
 
 PARTS = (2, 1)
 """Shares of the ring's slots that are tried for a ciphertext and its bootstrap, as divisors. With half of them, values
 repeat; a bootstrap is faster and has fewer keys, and larger values take more ciphertexts."""
-BABIES = ((8, 8), (8, 4), (4, 4), (4, 2))
-"""Baby steps of SlotsToCoeffs and of CoeffsToSlots that are tried. Fewer ones take fewer keys and more time."""
 USUAL_USER_LEVELS = 8
 """Levels between two bootstraps for which layouts are chosen."""
-MOST_LEVELS = 64
-"""More levels than any ring has between two bootstraps."""
 
 Array = NDArray[np.float64]
 
@@ -78,11 +77,11 @@ class BootstrappedProgram:
 
 @dataclass(slots=True, eq=False)
 class LayoutMemo:
-    """Layouts by program and number of slots; outlines by these, the key weight and the values whose maps are paired;
-    and facts about the maps of each program, by its id."""
+    """Layouts by program, ring and number of slots; outlines by these, the key weight and the values whose maps are
+    paired; and facts about the maps of each program, by its id."""
 
-    layouts: dict[tuple[int, int], Layouts] = field(default_factory=dict)
-    outlines: dict[tuple[int, int, float, frozenset[int]], dict[int, MapOutline]] = field(
+    layouts: dict[tuple[int, int, int], Layouts] = field(default_factory=dict)
+    outlines: dict[tuple[int, int, int, float, frozenset[int]], dict[int, MapOutline]] = field(
         default_factory=dict
     )
     maps: dict[int, MapMemo] = field(default_factory=dict)
@@ -105,15 +104,13 @@ class Setting:
     key_weight: float = KEY
 
     @classmethod
-    def of(cls, options: CompileOptions, machine: Machine, key_weight: float = KEY) -> Setting:
-        """Return the setting that the options ask for."""
-        return cls(
-            machine,
-            options.ring_degree or LARGEST_RING,
-            options.security,
-            power_of_two(options.batch_size or 1),
-            key_weight,
-        )
+    def all_of(
+        cls, options: CompileOptions, machine: Machine, key_weight: float = KEY
+    ) -> tuple[Setting, ...]:
+        """Return the settings that the options allow, one for each ring."""
+        batch = power_of_two(options.batch_size or 1)
+        rings = STANDARD_RINGS if options.ring_degree is None else (options.ring_degree,)
+        return tuple(cls(machine, ring, options.security, batch, key_weight) for ring in rings)
 
     def model(self, parameters: ParameterSet) -> CostModel:
         return replace(cost_model(parameters, self.machine), key_weight=self.key_weight)
@@ -125,23 +122,23 @@ class Setting:
         )
 
 
-def place_bootstraps(program: TensorProgram, setting: Setting) -> BootstrappedProgram:
+def place_bootstraps(program: TensorProgram, *settings: Setting) -> BootstrappedProgram:
     """Return the program with the bootstraps and parameters of the least predicted time.
 
     Raises:
         InfeasibleError: as for placements.
     """
-    return min(placements(program, setting), key=lambda placed: placed.seconds)
+    return min(placements(program, settings), key=lambda placed: placed.seconds)
 
 
 def placements(
-    program: TensorProgram, setting: Setting, memo: LayoutMemo | None = None
+    program: TensorProgram, settings: Sequence[Setting], memo: LayoutMemo | None = None
 ) -> list[BootstrappedProgram]:
     """Return the program with the bootstraps of the least predicted time, for each set of parameters that has room.
 
     Args:
         program: the network, without activations.
-        setting: the ring and the costs.
+        settings: the rings and the costs.
         memo: the layouts that calls with other key weights found, for reuse.
 
     Raises:
@@ -151,9 +148,9 @@ def placements(
     problem: InfeasibleError | None = None
     deepest = max(op.depth for op in program.operations)
     memo = memo or LayoutMemo()
-    for part in PARTS:
+    for setting, part in product(settings, PARTS):
         slots = setting.ring_degree // 2 // part
-        if slots < setting.batch:
+        if slots < setting.batch or not max_log2_sparse(2 * slots, SPARSE_WEIGHT, setting.security):
             continue
         try:
             layouts = _layouts(program, slots, setting, memo)
@@ -193,23 +190,15 @@ def bootstraps_sentence(boot: BootstrapSet, count: int, seconds: float, total: f
 
 
 def bootstrap_sets(slots: int, least_levels: int, setting: Setting) -> Iterator[BootstrapSet]:
-    """Yield the sets to try for a number of slots, from `least_levels` user levels up to the security bound.
-
-    Without a bound, there are as many levels as the largest ring has at 128 bits.
-    """
-    most = LARGEST_RING // 2
-    for levels in range(max(1, least_levels), MOST_LEVELS):
-        try:
-            standard_bootstrap_set(most, levels)
-            for babies in BABIES:
-                yield standard_bootstrap_set(
-                    *(slots, levels),
-                    ring_degree=setting.ring_degree,
-                    security=setting.security,
-                    babies=babies,
-                )
-        except SecurityError:
-            return
+    """Yield the sets to try for a number of slots, from `least_levels` user levels up to the security bound."""
+    ring = setting.ring_degree
+    for levels in standard_user_levels(ring):
+        if levels < least_levels:
+            continue
+        for babies in standard_sizes(ring, levels).babies:
+            yield standard_bootstrap_set(
+                *(slots, levels), ring_degree=ring, security=setting.security, babies=babies
+            )
 
 
 def level_graph(
@@ -254,7 +243,7 @@ def _bootstrap_costs(layouts: Layouts, seconds: float) -> Array:
 
 def _layouts(program: TensorProgram, slots: int, setting: Setting, memo: LayoutMemo) -> Layouts:
     """Return layouts whose values repeat after `slots`; unused slots hold zero."""
-    name = (id(program), slots)
+    name = (id(program), setting.ring_degree, slots)
     if name not in memo.layouts:
         boot = setting.usual_set(slots)
         levels = (boot.input_level,) * program.value_count
@@ -278,7 +267,7 @@ def _outlines(
 
     Steps are those of the ring, of which the values fill a part.
     """
-    name = (id(program), slots, setting.key_weight, paired)
+    name = (id(program), setting.ring_degree, slots, setting.key_weight, paired)
     if name not in memo.outlines:
         boot = setting.usual_set(slots)
         levels = (boot.input_level,) * program.value_count
