@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hetorch.compiler.bootstraps.choose_levels import LevelChoice
 from hetorch.compiler.bootstraps.insert_bootstraps import insert_bootstraps
 from hetorch.compiler.noise.predict_errors import OwnNoise, predict_errors
-from hetorch.compiler.noise.range_noise import range_noise
+from hetorch.compiler.noise.range_noise import ROOM, range_noise
+from hetorch.compiler.noise.sampled_range_noise import sampled_range_noise
 from hetorch.compiler.noise.sensitivity import Sensitivity, measure_sensitivity
 from hetorch.compiler.packing.lower import MapOutline
 from hetorch.compiler.packing.placements import Placement
@@ -109,4 +110,8 @@ def bootstrapped_errors(refreshed: RefreshedProgram, inputs: NDArray[np.float64]
     shares, error = predict_errors(*facts, bits, modulus_chain=chain, bootstrap_noise=noise)
     rules = OwnNoise(*facts, bits, modulus_chain=chain, bootstrap_noise=noise)
     own = [rules.of(value) for value in range(program.value_count)]
-    return BootstrappedErrors(sensitivity, shares, error, range_noise(sensitivity.ranges, own, scales))
+    reached = range_noise(sensitivity.ranges, own, scales)
+    if reached > ROOM:
+        # The bound is far above the noise of a deep network.
+        reached = sampled_range_noise(program, inputs, own, scales)
+    return BootstrappedErrors(sensitivity, shares, error, reached)
