@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,15 @@ from typing import BinaryIO
 
 from hetorch.engine.native import Ciphertext
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.serving.errors import KeysMissing, OtherKeys, OtherVersion, WeightsInClear, WeightsMissing
+from hetorch.serving.errors import (
+    Busy,
+    DeadlinePassed,
+    KeysMissing,
+    OtherKeys,
+    OtherVersion,
+    WeightsInClear,
+    WeightsMissing,
+)
 from hetorch.serving.keys.catalogue import UploadEntry
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.stored_kinds import StoredKind
@@ -162,6 +171,14 @@ class Service:
         return await self._parsers.run(
             lambda waited: self.keys.put(kind, upload, length), self._request_timeout
         )
+
+    async def pack_upload(self, kind: StoredKind[object], upload: UploadEntry) -> None:
+        """Make the file of an upload as far as its bytes have come, in a thread; what finds no turn now is made at the
+        end. WireError as Uploads.pack."""
+        if not self.uploads.packs(upload):
+            return
+        with contextlib.suppress(Busy, DeadlinePassed):
+            await self._parsers.run(lambda waited: self.uploads.pack(kind, upload), self._request_timeout)
 
     async def finish_upload(self, kind: StoredKind[object], upload: UploadEntry) -> str:
         """Check and keep an upload whose pieces have all come, in a thread; return the id of its keys.

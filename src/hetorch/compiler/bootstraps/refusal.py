@@ -45,7 +45,7 @@ def levels_of_ring_only(program: TensorProgram, options: CompileOptions) -> str:
     activations = sum(isinstance(op, Activation) for op in program.operations)
     if levels_with_bootstraps(program, options) > most_levels(options):
         return ""
-    text = "it is not bootstrapped, because polynomials of usual degrees fit a ring"
+    text = "it is not bootstrapped, because no network of more levels is nearer to the model and has a plan"
     for depth in range(1, polynomial_depth(MOST_DEGREE) + 1):
         if longest_path(program, [depth] * activations) > levels_that_fit(options):
             return f"{text}; with activation_degree={(1 << depth) - 1} it is"
