@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +111,16 @@ class Setting:
         rings = STANDARD_RINGS if options.ring_degree is None else (options.ring_degree,)
         return tuple(cls(machine, ring, options.security, batch, key_weight) for ring in rings)
 
+    @property
+    def slot_counts(self) -> tuple[int, ...]:
+        """The numbers of slots of a bootstrap, where the sparse secret has a bound and the batch has room."""
+        counts = (self.ring_degree // 2 // part for part in PARTS)
+        return tuple(
+            slots
+            for slots in counts
+            if slots >= self.batch and max_log2_sparse(2 * slots, SPARSE_WEIGHT, self.security)
+        )
+
     def model(self, parameters: ParameterSet) -> CostModel:
         return replace(cost_model(parameters, self.machine), key_weight=self.key_weight)
 
@@ -148,10 +157,7 @@ def placements(
     problem: InfeasibleError | None = None
     deepest = max(op.depth for op in program.operations)
     memo = memo or LayoutMemo()
-    for setting, part in product(settings, PARTS):
-        slots = setting.ring_degree // 2 // part
-        if slots < setting.batch or not max_log2_sparse(2 * slots, SPARSE_WEIGHT, setting.security):
-            continue
+    for setting, slots in [(each, slots) for each in settings for slots in each.slot_counts]:
         try:
             layouts = _layouts(program, slots, setting, memo)
         except InfeasibleError as error:
