@@ -35,7 +35,7 @@ from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import KeyMissingError, LevelError, ParameterError, SecurityError
 from hetorch.params import KeyFamily, ParameterSet
-from hetorch.params.bootstrap_set import SPARSE_FAMILY
+from hetorch.params.bootstrap_set import SPARSE_FAMILY, standard_bootstrap_set
 from tests.engine.bootstrap_case import Case, irwin_hall, small_set, with_sizes_of_small_ring
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +86,20 @@ def test_noise_is_the_predicted_one(case: Case) -> None:
     # Rounded diagonals are not in this part of the prediction.
     # A quarter of the slots leaves 2^12 distinct values: 1 percent, doubled by the tails, four times for certainty.
     assert 0.92 < np.std(before) / message_noise(case.prepared) < 1.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("user_levels", [4, 8])
+def test_the_ring_of_degree_2_15(user_levels: int) -> None:
+    boot = standard_bootstrap_set(1 << 14, user_levels, ring_degree=1 << 15)
+    case = Case.make(boot)
+    expected, ciphertext = case.values(1), case.encrypt(case.values(1))
+    for count in (1, 2):
+        result = case.engine.bootstrap(case.prepared, ciphertext)
+        assert (result.level, result.scale) == (boot.output_level, case.scale)
+        ciphertext, expected = case.engine.drop_level(result, boot.input_level), case.expected(expected)
+        errors = case.key.decrypt(ciphertext) - expected
+        assert np.std(errors) == pytest.approx(math.sqrt(count) * bootstrap_noise(case.prepared), rel=0.2)
 
 
 def test_ten_in_a_row(case: Case) -> None:
