@@ -6,12 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hetorch.compiler.activations.approximated import Approximated
-from hetorch.compiler.activations.longest_path import longest_path
-from hetorch.compiler.activations.most_levels import (
-    levels_of_any_degrees,
-    levels_that_fit,
-    levels_with_bootstraps,
-)
+from hetorch.compiler.activations.most_levels import levels_of_any_degrees, levels_with_bootstraps
 from hetorch.compiler.bootstraps.refusal import bootstrap_refusal, levels_of_ring_only
 from hetorch.compiler.options import CompileOptions
 from hetorch.errors import InfeasibleError
@@ -43,8 +38,7 @@ def nearest_networks(
         deeper = network_of(levels_of_any_degrees(program), "")
     except InfeasibleError:
         return (nearest,)
-    levels = longest_path(program, [fit.depth for fit in deeper.fits])
-    if levels > levels_that_fit(options) and _is_nearer(deeper, nearest):
+    if _is_nearer(deeper, nearest):
         return replace(deeper, without_bootstraps=_sentence(nearest)), nearest
     return (nearest,)
 
@@ -64,5 +58,5 @@ def _sentence(ring: Approximated) -> str:
     )
     return (
         f'without bootstraps (bootstrap="never") the outputs differ from the model\'s by {ring.error:.2%} of their '
-        f"range{agreed}; such a plan mostly has fewer keys"
+        f"range{agreed}"
     )
