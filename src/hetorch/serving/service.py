@@ -201,6 +201,7 @@ class Service:
         timeout: float | None,
         long: bool = False,
         tell: Tell | None = None,
+        looked_up: bool = False,
         may_use: Callable[[str], bool] = lambda name: True,
     ) -> Computed:
         """Compute the response to a predict request, in a worker; a caller that is cancelled stops it.
@@ -213,6 +214,7 @@ class Service:
             timeout: seconds, the wait included; None for no limit.
             long: True for a computation that nobody waits for.
             tell: is called as the computation goes on.
+            looked_up: True if `check_uploads` was just awaited: a shared store is asked again only for what has left.
             may_use: tells which other models may be named in an error.
 
         Raises:
@@ -224,7 +226,8 @@ class Service:
         """
         self._check_header(model, key_id, load_header(request), may_use)
         for kind in model.kinds:
-            await self._bring(kind, key_id)
+            if not looked_up or not self.keys.has(kind, key_id):
+                await self._bring(kind, key_id)
         keys = self.keys.file(model.key_kind, key_id)
         if keys is None:
             raise KeysMissing(key_id)
