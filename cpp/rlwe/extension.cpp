@@ -75,7 +75,7 @@ void Extension::compute_pieces() const {
 
 void Extension::wait() const {
   sources_.wait();
-  compute_pieces();
+  if (next_.load(std::memory_order_relaxed) < n_) compute_pieces();
   ready_.wait();
 }
 
