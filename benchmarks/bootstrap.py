@@ -1,31 +1,38 @@
 """Compare a bootstrap of all real slots with Lattigo's (through orion-fhe) and OpenFHE's, and time ours stage by stage.
 
 Each peer has the settings that it documents for bootstrapping (benchmarks.peers). All bootstrap the same inputs, and
-their results are compared. A peer takes more than 12 GB at a ring of 2^16, so they run one after the other; where less
-is free, all are compared at the largest ring for which it is enough, of 2^13 at least: the same primes there, in all
-slots, and no security. The JSON has for each side the levels that are left, the error of the worst slot, the bytes of
-keys and the peak of memory.
+their results are compared. A peer takes up to 18 GB at a ring of 2^16, so the processes run one after the other: ours,
+the peer's, and ours again. Where less is free, all are compared at the largest ring for which it is enough, of 2^13 at
+least: the same primes there, in all slots, and no security. The JSON has for each side the levels that are left, the
+error of the worst slot, the bytes of keys and the peak of memory.
 """
 
 from __future__ import annotations
 
+import statistics
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.arguments import arguments
 from benchmarks.ledger import Ledger
 from benchmarks.peers.environment import PeerMissingError
 from benchmarks.peers.recipes import RECIPES
 from benchmarks.peers.worker import PeerFailedError, Worker, start, start_ours
+from benchmarks.row import Row
 from benchmarks.turns import take_turns
 from hetorch.machine_memory import available_memory
 
+Array = NDArray[np.float64]
+
 PEERS = ("lattigo", "openfhe")
 PEER_BYTES = 18e9
-"""Bytes of memory that must be free for a peer and ours at a ring of 2^16; half of them at half the ring."""
+"""Bytes of memory that must be free for a peer at a ring of 2^16; half of them at half the ring."""
+THEIR_CALLS, OUR_CALLS = 3, 5
+"""Bootstraps of a peer, and of ours before it and after it, that are timed. One more of each is not."""
 STAGES = ("bootstrap", "to_coefficients", "raise_modulus", "to_slots", "reduce")
 MAX_ERROR = 2.0**-11
 """Largest accepted error of a slot, of values up to 1, and largest difference of two libraries' results. The standard
@@ -82,25 +89,71 @@ def set_up_ours(ours: Worker, size: Size, ledger: Ledger) -> dict[str, Any]:
     return precision
 
 
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a process measured: milliseconds of each bootstrap, the results, facts for the row, and the inputs if it is
+    ours."""
+
+    times: tuple[float, ...]
+    results: Array
+    facts: dict[str, Any]
+    inputs: Array | None = None
+
+
+def our_side(size: Size, threads: int, ledger: Ledger) -> Side:
+    """Time ours in a process of its own; PeerFailedError if the results are wrong."""
+    with start_ours("hetorch_bootstrap", threads) as worker:
+        precision = set_up_ours(worker, size, ledger)
+        side = _measured(worker, {**worker.facts, **precision}, OUR_CALLS)
+        return replace(side, inputs=np.array(worker.call("inputs", None)))
+
+
+def their_side(peer: str, size: Size, threads: int, ledger: Ledger) -> Side:
+    """Time a peer in a process of its own; PeerMissingError if it is not installed."""
+    with start(peer, f"{peer}_bootstrap", threads) as worker:
+        ledger.say(f"{worker.title}: keys and matrices for {size.label}")
+        worker.set_up(size.options, seconds=SET_UP_SECONDS)
+        names = {"title": worker.title, "version": worker.version}
+        return _measured(worker, {**worker.facts, **names}, THEIR_CALLS)
+
+
+def _measured(worker: Worker, facts: dict[str, Any], calls: int) -> Side:
+    results = np.array(worker.call("outputs", None))
+    times = worker.times(STAGES[0], 1 + calls, seconds=SET_UP_SECONDS)[1:]
+    return Side(tuple(times), results, {**facts, "peak_bytes": worker.peak_bytes()})
+
+
 def compare(peer: str, size: Size, threads: int, ledger: Ledger, only: str) -> None:
     """Add the row of one peer, with the facts of both; PeerFailedError if its results are not ours."""
     title = f"{STAGES[0]}, {size.label}"
     if only not in f"{title} {peer}":
         return
     try:
-        with start_ours("hetorch_bootstrap", threads) as ours:
-            our_facts = ours.facts | set_up_ours(ours, size, ledger)
-            with start(peer, f"{peer}_bootstrap", threads) as theirs:
-                ledger.say(f"{theirs.title}: keys and matrices for {size.label}")
-                theirs.set_up(size.options, seconds=SET_UP_SECONDS)
-                facts = {**theirs.facts, **_agreement(theirs, ours)}
-                row = take_turns(title, theirs, ours, STAGES[0], threads, seconds=0.0, least=2)
-                sides = {"theirs": (theirs, facts), "ours": (ours, our_facts | ours.facts)}
-                details = {s: {**f, "peak_bytes": w.peak_bytes()} for s, (w, f) in sides.items()}
-                ledger.add(replace(row, details=details))
+        before = our_side(size, threads, ledger)
+        theirs = their_side(peer, size, threads, ledger)
+        after = our_side(size, threads, ledger)
     except PeerMissingError as error:
         row = take_turns(title, None, None, STAGES[0], threads, peer=RECIPES[peer].title, reason=str(error))
         ledger.add(row)
+        return
+    ours = (*before.times, *after.times)
+    middle, our_middle = statistics.median(theirs.times), statistics.median(ours)
+    facts = theirs.facts | agreement(theirs.results, before)
+    ledger.add(
+        Row(
+            title,
+            facts.pop("title"),
+            facts.pop("version"),
+            threads,
+            middle,
+            our_middle,
+            middle / our_middle,
+            min(theirs.times) / max(ours),
+            max(theirs.times) / min(ours),
+            len(theirs.times),
+            details={"theirs": facts, "ours": after.facts},
+        )
+    )
 
 
 def fitting(free: float) -> Size:
@@ -109,16 +162,15 @@ def fitting(free: float) -> Size:
     return next(fits, COMPARED[-1])
 
 
-def _agreement(theirs: Worker, ours: Worker) -> dict[str, Any]:
+def agreement(results: Array, ours: Side) -> dict[str, Any]:
     """Return the errors of a peer's results, and their largest difference from ours."""
-    inputs, our_results = (np.array(ours.call(name, None)) for name in ("inputs", "outputs"))
-    results = np.array(theirs.call("outputs", None))
-    worst, difference = (float(np.abs(results - other).max()) for other in (inputs, our_results))
+    assert ours.inputs is not None
+    worst, difference = (float(np.abs(results - other).max()) for other in (ours.inputs, ours.results))
     if not max(worst, difference) < MAX_ERROR:
         raise PeerFailedError(f"the results are wrong by {worst:.2g}, and {difference:.2g} from ours")
     return {
         "worst": worst,
-        "deviation": float(np.std(results - inputs)),
+        "deviation": float(np.std(results - ours.inputs)),
         "difference_from_ours": difference,
     }
 

@@ -91,6 +91,31 @@ def test_elsewhere_the_log_knows_it() -> None:
     assert shown == "INFO:hetorch.progress:making evaluation keys (200 MB)\n"
 
 
+def test_lines_where_no_display_is() -> None:
+    """One after a while, one at the end, others between them; with words on what is done if there are such."""
+    before = "hetorch.progress.LINE_SECONDS = 0.15"
+    shown = elsewhere(WORK.format(before=before, option='"lines"', pause=0.1)).splitlines()
+    assert len(shown) >= 3
+    assert all(re.fullmatch(r"making evaluation keys \(200 MB\), \d+%, \d+ s", line) for line in shown)
+    assert ", 100%, " in shown[-1] and ", 100%, " not in shown[0]
+    assert elsewhere(WORK.format(before=before, option='"lines"', pause=0)) == ""
+    words = WORK.format(before=before, option='"lines"', pause=0.1).replace(
+        "200_000_000)", "200_000_000, lambda share: f'{round(5 * share)} of 5 keys')"
+    )
+    assert re.match(r"making evaluation keys: [1-4] of 5 keys, \d+%, 0 s\n", elsewhere(words))
+    assert "╺" in at_terminal(WORK.format(before=before, option='"lines"', pause=0.1))
+
+
+def test_a_failure_ends_the_lines() -> None:
+    code = WORK.format(before="hetorch.progress.LINE_SECONDS = 0.15", option='"lines"', pause=0.1).replace(
+        'report("making evaluation keys", 1.0)', "raise TimeoutError"
+    )
+    shown = elsewhere(
+        f"import sys\ntry:\n    exec({code!r})\nexcept TimeoutError:\n    print('end', file=sys.stderr)"
+    )
+    assert re.search(r"making evaluation keys \(200 MB\), 80%, \d+ s\nend\n$", shown)
+
+
 def test_a_function_is_told_everything() -> None:
     told: list[tuple[str, float]] = []
     with reporting(lambda stage, fraction: told.append((stage, fraction)), "work", 5) as report:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Literal
 
 from hetorch.errors import InputError
 from hetorch.quantities import size_text
@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 Progress = Callable[[str, float], None]
 """A function that is called with the name of the current stage and the fraction that is done, from 0 to 1. The
 docstring of the function that calls it says if this is the fraction of the stage or of all work."""
-ProgressOption = Progress | bool | None
-"""A function to call; False for silence; None or True for the default display (`reporting`)."""
+LINES: Final = "lines"
+"""The default display, and lines on stderr where it would show nothing: in a log or a pipe."""
+ProgressOption = Progress | bool | Literal["lines"] | None
+"""A function to call; False for silence; None or True for the default display (`reporting`); or LINES."""
 
 QUIET_SECONDS = 1.0
 """Time for which work goes on before the default display begins, in seconds: shorter work shows nothing."""
+
+LINE_SECONDS = 10.0
+"""Time between two lines of LINES, and before the first one, in seconds; lower values fill logs."""
 
 BAR_WIDTH, SHORT_BAR_WIDTH = 40, 15
 """Characters of the bar, and of one beside words on what is done, which are cut off where the terminal ends."""
@@ -56,7 +61,8 @@ def reporting(
     """Give a function that is told the stage and the fraction of long work, until the block ends.
 
     The default display is a bar on the terminal, with the stage and the time so far, and one line in a notebook; it is
-    nothing elsewhere, and nothing for work of less than QUIET_SECONDS. The stages are logged as information too.
+    nothing elsewhere, and nothing for work of less than QUIET_SECONDS. With LINES there is a line every LINE_SECONDS
+    elsewhere. The stages are logged as information too.
 
     Args:
         progress: whom to tell.
@@ -73,9 +79,12 @@ def reporting(
     if progress is False:
         yield lambda stage, fraction: None
         return
-    if progress is not None and progress is not True:
-        raise InputError(f"progress must be a function of (stage, fraction), True or False, got {progress!r}")
-    shown = _Shown(work if size is None else f"{work} ({size_text(size)})", work, detail)
+    if progress is not None and progress is not True and progress != LINES:
+        raise InputError(
+            f'progress must be a function of (stage, fraction), True, False or "{LINES}", got {progress!r}'
+        )
+    title = work if size is None else f"{work} ({size_text(size)})"
+    shown = _Shown(title, work, detail, lines=progress == LINES and not somebody_looks())
     try:
         yield shown.report
     finally:
@@ -85,7 +94,8 @@ def reporting(
 class _Shown:
     """The default display of one work: it begins by itself, since a stage may take long before it reports anything."""
 
-    def __init__(self, title: str, work: str, detail: Callable[[float], str] | None) -> None:
+    def __init__(self, title: str, work: str, detail: Callable[[float], str] | None, *, lines: bool) -> None:
+        self._lines = lines
         self._title, self._work, self._detail = title, work, detail
         self._last: tuple[str, float] = (title, 0.0)
         self._display: Progress | None = None
@@ -94,9 +104,11 @@ class _Shown:
         self._begun = time.monotonic()
         self._exit = ExitStack()
         log.info("%s", title)
-        self._timer = threading.Timer(QUIET_SECONDS, self._begin)
+        self._timer = threading.Timer(LINE_SECONDS if lines else QUIET_SECONDS, self._begin)
         self._timer.daemon = True
-        if somebody_looks():
+        if lines:
+            self._timer.start()
+        elif somebody_looks():
             if QUIET_SECONDS > 0:
                 self._timer.start()
             else:
@@ -121,7 +133,8 @@ class _Shown:
             if self._closed:
                 return
             width = BAR_WIDTH if self._detail is None else SHORT_BAR_WIDTH
-            self._display = self._exit.enter_context(_display(self._title, self._begun, width))
+            display = _lines(self._begun) if self._lines else _display(self._title, self._begun, width)
+            self._display = self._exit.enter_context(display)
             self._show()
 
     def _show(self) -> None:
@@ -153,6 +166,35 @@ def terminal() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+@contextmanager
+def _lines(begun: float) -> Iterator[Progress]:
+    """Give the display of work that goes on since `begun` (time.monotonic) as lines on stderr: one now, at the end, and
+    every LINE_SECONDS in between."""
+    ended, last = threading.Event(), [("", 0.0)]
+
+    def tell() -> None:
+        text, fraction = last[0]
+        print(f"{text}, {fraction:.0%}, {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+
+    def repeat() -> None:
+        while not ended.wait(LINE_SECONDS):
+            tell()
+
+    def show(text: str, fraction: float) -> None:
+        first, last[0] = not last[0][0], (text, fraction)
+        if first:
+            tell()
+
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield show
+    finally:
+        ended.set()
+        thread.join()
+        tell()
 
 
 @contextmanager

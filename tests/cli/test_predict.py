@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import nn
 
 import hetorch
 from tests.cli.command import hetorch as run
-from tests.cli.command import server_process
+from tests.cli.command import refusal, server_process
 
 
 def test_samples_that_a_plan_takes_side_by_side_go_out_together(tmp_path: Path) -> None:
@@ -31,3 +32,11 @@ def test_samples_that_a_plan_takes_side_by_side_go_out_together(tmp_path: Path) 
     assert np.abs(np.load(tmp_path / "y.npy") - expected).max() < bound
     found = np.load(tmp_path / "z.npy")
     assert found.shape == (2,) and np.abs(found - expected[0]).max() < bound
+
+
+def test_an_answer_that_takes_too_long_names_the_option(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(6))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        given = ("predict", url, tmp_path / "x.npy", "--timeout", 0.3)
+        assert refusal(*given, vault=tmp_path / "vault").endswith("within 0.3 s; wait longer with --timeout")

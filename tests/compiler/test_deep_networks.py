@@ -14,7 +14,7 @@ from torch import nn
 
 import hetorch
 from hetorch import run_encrypted, simulate
-from hetorch.errors import InfeasibleError
+from hetorch.errors import ApproximationWarning, InfeasibleError
 from hetorch.inspect.run_slots import run_slots
 from hetorch.ir.he_operations import Bootstrap
 from hetorch.plan import Plan
@@ -135,3 +135,29 @@ def test_the_secure_ring() -> None:
     span, bound = made.report.output_range, made.report.predicted_error
     exact = simulate(made, samples, noise=False)
     assert np.abs(run_encrypted(made, samples) - exact).max() <= bound * span
+
+
+def test_bootstraps_are_taken_where_a_ring_has_too_few_levels_for_the_goal() -> None:
+    """Ten activations fit the levels of a ring with polynomials of degree 15, which are too far from ReLU."""
+    torch.manual_seed(3)
+    layers: list[nn.Module] = [nn.Linear(8, 8), nn.ReLU()]
+    for _ in range(8):
+        layers += [nn.Linear(8, 8), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.Linear(8, 1)).eval()
+    with torch.no_grad():
+        for layer in layers:
+            if isinstance(layer, nn.Linear):
+                layer.weight *= 2.0
+    options: dict[str, Any] = {**SMALL, "activation_tolerance": 0.02}
+    with pytest.warns(ApproximationWarning, match="levels"):
+        ring = hetorch.compile(model, inputs()[:200], bootstrap="never", **options)
+    assert "bootstrap" not in {row.kind for row in ring.report.layers}
+    refreshed = hetorch.compile(model, inputs()[:200], **options)
+    assert "bootstrap" in {row.kind for row in refreshed.report.layers}
+    ring_error = f"{ring.report.approximation_error:.2%}"
+    assert any(ring_error in note and 'bootstrap="never"' in note for note in refreshed.report.notes)
+    assert refreshed.report.approximation_error < ring.report.approximation_error
+    with pytest.raises(InfeasibleError, match="levels"):
+        hetorch.compile(model, inputs()[:200], bootstrap="never", strict=True, **options)
+    told = hetorch.analyze(model, inputs()[:200], **options)
+    assert told.supported and any("bootstraps" in note for note in told.notes)

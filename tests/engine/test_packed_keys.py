@@ -42,9 +42,11 @@ def key_id(upload: bytes) -> str:
 
 
 @pytest.fixture
-def packed(upload: bytes, tmp_path: Path) -> Path:
+def packed(upload: bytes, key_id: str, tmp_path: Path) -> Path:
     path = tmp_path / "some.keys"
-    path.write_bytes(b"".join(pack_evaluation_keys(PARAMETERS, SPEC, io.BytesIO(upload), len(upload))))
+    path.write_bytes(
+        b"".join(pack_evaluation_keys(PARAMETERS, SPEC, io.BytesIO(upload), len(upload), key_id))
+    )
     return path
 
 
@@ -130,15 +132,15 @@ def test_keys_of_another_spec_or_other_parameters_are_refused(packed: Path, key_
 
 
 @pytest.mark.fuzz
-def test_every_damaged_upload_is_refused(upload: bytes) -> None:
+def test_every_damaged_upload_is_refused(upload: bytes, key_id: str) -> None:
     numbers = np.random.default_rng(1)
     for place in numbers.integers(0, len(upload), 40).tolist():
         damaged = bytearray(upload)
         damaged[place] ^= 1
         with pytest.raises(WireError):
-            list(pack_evaluation_keys(PARAMETERS, SPEC, io.BytesIO(damaged), len(damaged)))
+            list(pack_evaluation_keys(PARAMETERS, SPEC, io.BytesIO(damaged), len(damaged), key_id))
     for length in (0, 40, len(upload) - 1):
         with pytest.raises(WireError):
-            list(pack_evaluation_keys(PARAMETERS, SPEC, io.BytesIO(upload[:length]), length))
+            list(pack_evaluation_keys(PARAMETERS, SPEC, io.BytesIO(upload[:length]), length, key_id))
         with pytest.raises(WireError):  # the file ends before the length that it had
-            list(pack_evaluation_keys(PARAMETERS, SPEC, io.BytesIO(upload[:length]), len(upload)))
+            list(pack_evaluation_keys(PARAMETERS, SPEC, io.BytesIO(upload[:length]), len(upload), key_id))

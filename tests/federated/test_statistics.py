@@ -297,6 +297,12 @@ def test_records_that_do_not_fit_are_refused(records: Any, pattern: str) -> None
         query.update(records)
 
 
+@pytest.mark.parametrize("noise", [-3.0, np.inf, np.nan])
+def test_noise_that_is_no_deviation_is_refused(noise: float) -> None:
+    with pytest.raises(InputError, match=r"noise is a standard deviation in records"):
+        Query("q", {"age": Moments("age")}, {"age": (0, 100)}, noise=noise)
+
+
 def test_too_many_records_for_so_many_parties_are_refused() -> None:
     query = Query("q", {"age": Histogram("age", (0, 1))}, most_records=2 * 10**7)
     with pytest.raises(InputError, match="100 parties"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -178,6 +179,21 @@ def test_other_bytes_than_were_told_are_refused(server: httpx.Client, owner: Own
     assert not list((tmp_path / "keys" / "parts").iterdir()) and not list(
         (tmp_path / "keys" / "stored").iterdir()
     )
+
+
+def test_a_malformed_key_is_told_with_its_name_when_it_has_come(
+    server: httpx.Client, owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload_endpoints, "PIECE_BYTES", 1000)
+    wrong = bytearray(owner.keys)
+    wrong[200:2200] = b"\xff" * 2000
+    for end in (len(wrong) // 2, len(wrong)):  # also while the client still sends
+        upload, _ = begun(server, bytes(wrong))
+        answer = patch(server, upload, 0, bytes(wrong[:end]))
+        refused(answer, 400, "message_malformed")
+        assert re.match(r"key 1 of \d+ \(.+, level \d+\) is malformed", answer.json()["error"])
+        refused(server.get(addresses.upload(upload)), 404, "upload_unknown")
+        assert not list((tmp_path / "keys" / "stored").iterdir())
 
 
 def test_lengths_are_checked_before_anything_is_taken(server: httpx.Client, owner: Owner) -> None:

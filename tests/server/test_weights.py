@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import uuid4
 
 import httpx
 import numpy as np
@@ -16,7 +18,10 @@ from hetorch.params.insecure import insecure_small
 from hetorch.plan import Plan
 from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.settings import Settings
+from hetorch.serving.keys.catalogue import Slot
+from hetorch.serving.keys.shared_store import SharedStore
 from hetorch.serving.models import ServedModel, serve_plan
+from hetorch.serving.service import Service
 from hetorch.wire.predict import load_response
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
@@ -93,6 +98,42 @@ def test_a_prediction_on_uploaded_weights_is_right(
     assert error_of(predict(http, data_owner, key_id), data_owner) < ERROR
     metrics = scrape(http)
     assert (metrics("keys_held"), metrics("weights_held")) == (1, 1)
+
+
+def test_a_shared_store_is_asked_once_for_each_prediction(
+    hidden: ServedModel, data_owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights may be replaced through another server; keys that are here are the right ones. What leaves after it was
+    looked up is fetched."""
+    asked: list[str] = []
+
+    def content(
+        self: SharedStore, slot: Slot, ask: Callable[..., str | None] = SharedStore.content
+    ) -> str | None:
+        asked.append(slot.kind.partition("-")[0])
+        return ask(self, slot)
+
+    share = f"memory://{uuid4().hex}"
+    with (
+        live({"hidden": hidden}, Settings(key_share=share)) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=30) as http,
+    ):
+        key_id = put_keys(http, data_owner)
+        assert put_weights(http, weights_for(data_owner, key_id)).status_code == 200
+        monkeypatch.setattr(SharedStore, "content", content)
+        assert error_of(predict(http, data_owner, key_id), data_owner) < ERROR
+        assert asked == ["weights"]
+        asked.clear()
+
+        async def leaving(
+            self: Service, model: ServedModel, key_id: str, check: Any = Service.check_uploads
+        ) -> None:
+            await check(self, model, key_id)
+            self.keys._delete_here([Slot(kind.tenant, kind.name, key_id) for kind in model.kinds])
+
+        monkeypatch.setattr(Service, "check_uploads", leaving)
+        assert error_of(predict(http, data_owner, key_id), data_owner) < ERROR
+        assert sorted(asked) == ["keys", "weights", "weights"]
 
 
 def test_without_weights_nothing_of_the_body_is_read(http: httpx.Client, data_owner: Owner) -> None:

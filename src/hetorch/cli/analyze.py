@@ -12,6 +12,7 @@ from hetorch.cli.compile_options import takes_options
 from hetorch.cli.model_source import HELP, METAVAR
 from hetorch.cli.option_names import spelled
 from hetorch.compiler.options import ANALYSIS_OPTIONS
+from hetorch.progress import LINES
 
 
 @takes_options(ANALYSIS_OPTIONS)
@@ -47,7 +48,7 @@ def analyze_model(
     module = load_model(model)
     from hetorch import analyze  # It loads torch, which takes seconds.
 
-    analysis = analyze(module, inputs, progress=False if as_json else None, **options)
+    analysis = analyze(module, inputs, progress=False if as_json else LINES, **options)
     print(json.dumps(analysis.to_dict()) if as_json else spelled(str(analysis)))
     if not analysis.supported:
         raise typer.Exit(1)

@@ -12,6 +12,7 @@ from hetorch.cli.compile_options import takes_options
 from hetorch.cli.model_source import HELP, METAVAR
 from hetorch.cli.option_names import spelled
 from hetorch.compiler.options import CompileOptions
+from hetorch.progress import LINES
 
 
 @takes_options(CompileOptions.model_fields)
@@ -51,7 +52,7 @@ def compile_model(
     module = load_model(model)
     from hetorch import compile as compile_plan  # It loads torch, which takes seconds.
 
-    plan = compile_plan(module, inputs, progress=False if as_json else None, **options)
+    plan = compile_plan(module, inputs, progress=False if as_json else LINES, **options)
     plan.save(output)
     if as_json:
         print(json.dumps(plan.to_report() | {"path": str(output)}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,6 +43,19 @@ def read_credentials(
 
     token = None if token_file is None else _read(token_file)
     return Credentials(token, None, ca, cert, allow_plain_http)
+
+
+def client_options(
+    token_file: Path | None, ca: Path | None, cert: Path | None, *, allow_plain_http: bool
+) -> dict[str, Any]:
+    """Return the arguments of hetorch.Client that these options are; StorageError as read_credentials."""
+    read = read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
+    return {
+        "token": read.token,
+        "verify": read.verify,
+        "cert": read.cert,
+        "allow_plain_http": read.allow_plain_http,
+    }
 
 
 def _read(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from hetorch.progress import LINES, ProgressOption
 from hetorch.quantities import size_text
 
 MOST_KEY_BYTES = 1 << 28
@@ -40,7 +41,7 @@ def encrypt_weights(
         key = read_regular(public_key)
     except OSError as error:
         raise InputError(f"cannot read {public_key}: {error.strerror or error}") from None
-    progress = False if as_json else None
+    progress: ProgressOption = False if as_json else LINES
     size = save_encrypted_weights(whole, key, output, progress)
     if as_json:
         print(json.dumps({"model": whole.name, "path": str(output), "bytes": size}))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hetorch.cli.model_source import METAVAR
+from hetorch.progress import LINES
 
 
 def evaluate_plan(
@@ -46,5 +47,5 @@ def evaluate_plan(
     count = len(next(iter(samples.values())) if isinstance(samples, dict) else samples)
     targets = None if labels is None else load_labels(labels, count)
     clear = None if model is None else load_model(model)
-    result = evaluate(loaded, samples, targets, model=clear, seed=seed, progress=False if as_json else None)
+    result = evaluate(loaded, samples, targets, model=clear, seed=seed, progress=False if as_json else LINES)
     print(json.dumps(result.to_dict()) if as_json else str(result))

@@ -15,6 +15,7 @@ from hetorch.cli.credential_options import (
     read_credentials,
 )
 from hetorch.cli.vault_options import PassphraseOption, VaultOption, open_vault
+from hetorch.progress import LINES, ProgressOption
 from hetorch.quantities import size_text
 
 
@@ -48,7 +49,7 @@ def keygen(
     )
     check_plan(plan, allow_insecure=False, max_key_bytes=DEFAULT_MAX_KEY_BYTES)
     opened = open_vault(vault, passphrase_file)
-    progress = False if as_json else None
+    progress: ProgressOption = False if as_json else LINES
     keys = stored_evaluation_keys(plan, opened, progress)
     if as_json:
         print(

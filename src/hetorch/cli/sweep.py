@@ -13,6 +13,7 @@ import typer
 from hetorch.cli.compile_options import takes_option_lists
 from hetorch.cli.model_source import HELP, METAVAR
 from hetorch.compiler.options import CompileOptions
+from hetorch.progress import LINES
 
 if TYPE_CHECKING:
     from hetorch.inspect.sweeps.result import Sweep
@@ -21,48 +22,52 @@ ENDINGS = (".csv", ".parquet")
 """Endings of the file of figures."""
 
 
+DataOption = Annotated[
+    Path, typer.Option(help="Test samples, batch first: .npy, .npz (or .npz:NAME) or .csv; as for compile.")
+]
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option(help="Their classes or targets, for the accuracy: .npy, .npz or .csv; as for evaluate."),
+]
+CalibrationOption = Annotated[
+    Path | None,
+    typer.Option(help="Typical inputs; the first 512 test samples, which flatters a little, if left out."),
+]
+MeasureOption = Annotated[
+    int,
+    typer.Option(
+        "--measure",
+        min=0,
+        metavar="SAMPLES",
+        help="Run so many samples on ciphertexts too, for measured times.",
+    ),
+]
+FolderOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keep each configuration's figures in this folder: a sweep that was interrupted goes on, and a larger one "
+        "computes only what is new."
+    ),
+]
+OutputOption = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write all figures: .csv or .parquet.")
+]
+ParetoOption = Annotated[
+    str, typer.Option(metavar="LIST", help="Figures whose best compromises are marked with * in the table.")
+]
+
+
 @takes_option_lists(CompileOptions.model_fields)
 def sweep_model(
     model: Annotated[str, typer.Argument(metavar=METAVAR, help=HELP)],
-    data: Annotated[
-        Path,
-        typer.Option(help="Test samples, batch first: .npy, .npz (or .npz:NAME) or .csv; as for compile."),
-    ],
+    data: DataOption,
     options: dict[str, Any],
-    labels: Annotated[
-        Path | None,
-        typer.Option(help="Their classes or targets, for the accuracy: .npy, .npz or .csv; as for evaluate."),
-    ] = None,
-    calibration: Annotated[
-        Path | None,
-        typer.Option(
-            help="Typical inputs; the first 512 test samples, which flatters a little, if left out."
-        ),
-    ] = None,
-    encrypted_samples: Annotated[
-        int,
-        typer.Option(
-            "--measure",
-            min=0,
-            metavar="SAMPLES",
-            help="Run so many samples on ciphertexts too, for measured times.",
-        ),
-    ] = 0,
-    folder: Annotated[
-        Path | None,
-        typer.Option(
-            help="Keep each configuration's figures in this folder: a sweep that was interrupted goes on, and a larger "
-            "one computes only what is new."
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Write all figures: .csv or .parquet."),
-    ] = None,
-    pareto: Annotated[
-        str,
-        typer.Option(metavar="LIST", help="Figures whose best compromises are marked with * in the table."),
-    ] = "seconds,error",
+    labels: LabelsOption = None,
+    calibration: CalibrationOption = None,
+    encrypted_samples: MeasureOption = 0,
+    folder: FolderOption = None,
+    output: OutputOption = None,
+    pareto: ParetoOption = "seconds,error",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the modelled noise.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON.")] = False,
 ) -> None:
@@ -74,17 +79,12 @@ def sweep_model(
 
     Example: [bold]hetorch sweep net.py:make_model --data x.npy --labels y.npy --ring-degree 8192,16384[/bold]
     """
-    # Long because every option of the verb is a parameter with its help.
     from hetorch.cli.model_source import load_model
-    from hetorch.cli.tables import load_labels, load_samples, with_numbers
-    from hetorch.inspect.sweeps.metrics import check_known
+    from hetorch.cli.tables import load_labels
 
-    figures = [part.strip() for part in pareto.split(",")]
-    for figure in figures:
-        check_known(figure, labels is not None, encrypted_samples)
+    figures = _figures(pareto, labels is not None, encrypted_samples)
     _check_output(output)
-    tables = [load_samples(path) for path in (data, calibration or data)]
-    samples, calibrated = (with_numbers(table) if isinstance(table, dict) else table for table in tables)
+    samples, calibrated = (_numbers(path) for path in (data, calibration or data))
     count = len(next(iter(samples.values())) if isinstance(samples, dict) else samples)
     targets = None if labels is None else load_labels(labels, count)
     clear = load_model(model)
@@ -98,7 +98,7 @@ def sweep_model(
         encrypted_samples=encrypted_samples,
         folder=folder,
         seed=seed,
-        progress=False if as_json else None,
+        progress=False if as_json else LINES,
         **options,
     )
     if output is not None:
@@ -106,6 +106,24 @@ def sweep_model(
     _show(swept, figures, as_json=as_json)
     if not len(swept.compiled):
         raise typer.Exit(1)
+
+
+def _figures(pareto: str, has_labels: bool, encrypted_samples: int) -> list[str]:
+    """Return the names of figures in a list; InputError for one that the sweep does not have."""
+    from hetorch.inspect.sweeps.metrics import check_known
+
+    figures = [part.strip() for part in pareto.split(",")]
+    for figure in figures:
+        check_known(figure, has_labels, encrypted_samples)
+    return figures
+
+
+def _numbers(path: Path) -> Any:
+    """Return the samples of a file, as numbers."""
+    from hetorch.cli.tables import load_samples, with_numbers
+
+    table = load_samples(path)
+    return with_numbers(table) if isinstance(table, dict) else table
 
 
 def _check_output(output: Path | None) -> None:

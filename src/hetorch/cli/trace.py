@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hetorch.cli.model_source import METAVAR
+from hetorch.progress import LINES, ProgressOption
 
 if TYPE_CHECKING:
     from hetorch.inspect.divergence import Divergence
@@ -82,7 +83,7 @@ def trace(
     from hetorch.cli.output_paths import check_file
 
     check_file(perfetto)
-    progress = False if as_json or as_csv else None
+    progress: ProgressOption = False if as_json or as_csv else LINES
     traced, answer = _traced(plan, inputs, model, run, samples, seed, diagnose, progress)
     if perfetto is not None:
         traced.to_perfetto(perfetto)
@@ -104,7 +105,7 @@ def _traced(
     count: int,
     seed: int,
     diagnose: bool,
-    progress: bool | None,
+    progress: ProgressOption,
 ) -> tuple[Trace, Divergence | None]:
     """Return the trace and, if it is asked for, what is wrong."""
     from hetorch.cli.model_source import load_model
@@ -127,7 +128,7 @@ def _traced(
         traced = answer.trace
     else:
         traced = trace_plan(loaded, first, clear, run.value, seed=seed, progress=progress)
-    if total > count and progress is None:
+    if total > count and progress:
         print(f"hetorch: note: the first {count} of {total} samples; --samples takes more", file=sys.stderr)
     return traced, answer
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from hetorch.progress import LINES
 from hetorch.quantities import count_text
 
 
@@ -31,7 +32,7 @@ def tune(
     from hetorch.compiler.costs.tune import tune as measure
 
     target = storing_path(output)
-    machine = measure(target, seconds=seconds, progress=False if as_json else None)
+    machine = measure(target, seconds=seconds, progress=False if as_json else LINES)
     path = str(target)
     if as_json:
         times = {str(ring): asdict(row) for ring, row in machine.times.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,8 +13,9 @@ from hetorch.cli.credential_options import (
     CertOption,
     PlainOption,
     TokenFileOption,
-    read_credentials,
+    client_options,
 )
+from hetorch.progress import LINES, ProgressOption
 
 
 def upload_weights(
@@ -56,14 +57,8 @@ def upload_weights(
     from hetorch.client import upload_weights as upload
     from hetorch.user_information import without_user_information
 
-    progress = False if as_json else None
-    credentials = read_credentials(token_file, ca, cert, allow_plain_http=allow_plain_http)
-    access: dict[str, Any] = {
-        "token": credentials.token,
-        "verify": credentials.verify,
-        "cert": credentials.cert,
-        "allow_plain_http": credentials.allow_plain_http,
-    }
+    progress: ProgressOption = False if as_json else LINES
+    access = client_options(token_file, ca, cert, allow_plain_http=allow_plain_http)
     if weights.is_dir():
         with Client(url, model=model, vault=vault, timeout=timeout, progress=progress, **access) as client:
             client.upload_weights(weights)

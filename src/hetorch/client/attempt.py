@@ -100,7 +100,8 @@ class Reading:
         late = time.monotonic() > self._deadline
         if self._complete and late:
             raise RemoteError(
-                f"the server at {url} did not finish its answer within {self._attempt.seconds:g} s of its beginning"
+                f"the server at {url} did not finish its answer within {self._attempt.seconds:g} s of its beginning; "
+                "wait longer with timeout="
             )
         self._body += piece
         if self._complete and len(self._body) > limit:

@@ -40,7 +40,7 @@ class Client(ClientBase):
         max_message_bytes: the longest request or response that a server may ask for, in bytes on the wire.
         progress: called with a stage and its fraction while keys and weights are made and uploaded, and samples
             predicted. By default a bar on the terminal, and a line in a notebook, for what takes more than a second;
-            False for none.
+            "lines" for a line on stderr every 10 s elsewhere too, such as in a log; False for none.
         weights: for a server that must not see the model: the whole plan or its folder, whose weights are encrypted and
             uploaded when the server has none, or a file with the encrypted weights (see upload_weights).
         pinned: the plan that the server must run, from whoever compiled it: a plan, its folder, or the SHA-256 of its

@@ -75,7 +75,7 @@ class RemoteModel:
         )
         return load_upload_state(answer.body)
 
-    async def continue_upload(self, state: UploadState, piece: bytes) -> UploadState | str:
+    async def continue_upload(self, state: UploadState, piece: Body) -> UploadState | str:
         """Send the bytes that follow; return the new state, or the key id when the upload is complete."""
         answer = await self._transport.send(
             "PATCH",

@@ -304,10 +304,9 @@ class Session:
         gathering = self._gathering
         assert gathering is not None  # the session is open
         with within(self._wishes.deadline), gathering.under_way() as alone:
-            self._check_open()
+            await self.prepare()  # before the display of predictions: there is one at a time
             size = self.plan.batch_size
             batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
-            # A terminal shows one display at a time.
             with reporting(progress if alone or callable(progress) else False, PREDICTING) as told:
                 report = counted(told, PREDICTING)
                 results = []

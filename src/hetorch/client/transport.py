@@ -78,7 +78,7 @@ class Transport:
         address = ServerAddress.parse(url)
         self.url = address.url
         self._signed = address.auth is not None
-        self._follows = timeout is None
+        self._follows, self._knows_limit = timeout is None, False
         self._timeout = FIRST_ANSWER_SECONDS if timeout is None else timeout
         self._driver = driver or BlockingDriver()
         self._reached = False
@@ -126,7 +126,7 @@ class Transport:
         A timeout that the user chose stays.
         """
         if self._follows:
-            self._timeout = seconds + ANSWER_ROOM_SECONDS
+            self._timeout, self._knows_limit = seconds + ANSWER_ROOM_SECONDS, True
 
     async def get(self, path: str, *, limit: int = MAX_ANSWER_BYTES) -> bytes:
         """Return the body of an answer of at most `limit` bytes; RemoteError for anything else."""
@@ -223,10 +223,8 @@ class Transport:
             refused = f"no server answers at {self.url}: {detail}; is {self._server} running?"
             told = _Unanswered(_caused(RemoteError(refused), error), sent=False)
         elif isinstance(error, httpx.TimeoutException):
-            told = RemoteError(
-                f"the server at {self.url} did not answer {asked} within {attempt.seconds:g} s; "
-                "give a longer timeout or ask the server's owner"
-            )
+            late = f"the server at {self.url} did not answer {asked} within {attempt.seconds:g} s"
+            told = RemoteError(f"{late}; {self._patience(attempt)}")
         else:
             broke = f"the connection to {self.url} broke during {asked}: {detail or type(error).__name__}"
             if self.url.startswith("http://") and not self._reached:
@@ -235,6 +233,14 @@ class Transport:
             if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
                 told = _Unanswered(_caused(told, error), sent=True)
         return told
+
+    def _patience(self, attempt: Attempt) -> str:
+        """Return what to do about an answer that takes longer than an attempt may."""
+        if attempt.left is not None and attempt.left <= attempt.seconds:
+            return "give the call a longer deadline="
+        if self._knows_limit:
+            return "the server allows itself less for a request: ask its owner, or wait longer with timeout="
+        return "wait longer with timeout="
 
     def _without_token(self, message: str) -> str:
         """Return a message without the token, which the other side may have repeated."""

@@ -9,9 +9,10 @@ from typing import Any
 
 from hetorch.compiler.activations.approximate_activations import nearest_network
 from hetorch.compiler.activations.approximated import Approximated, Fit
-from hetorch.compiler.activations.most_levels import levels_that_fit, levels_with_bootstraps
+from hetorch.compiler.activations.most_levels import levels_that_fit
 from hetorch.compiler.activations.notes import sentences
-from hetorch.compiler.bootstraps.refusal import bootstrap_refusal, levels_of_ring_only
+from hetorch.compiler.bootstraps.more_levels import nearest_networks
+from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
 from hetorch.compiler.costs.machine import load_machine
 from hetorch.compiler.frontend.capture import Captured, capture
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
@@ -108,16 +109,20 @@ analyze.__signature__ = signature_with_options(analyze, ANALYSIS_OPTIONS)  # typ
 
 def _nearest(captured: Captured, options: CompileOptions, tell: Progress) -> Approximated:
     """Return the network of polynomials that is nearest to the fused program, with bootstraps if it needs them."""
-    return nearest_network(
-        captured.program,
-        captured.inputs,
-        captured.outputs,
-        options,
-        lambda share: tell("approximate activations over calibrated ranges", 0.4 + 0.5 * share),
-        heads=captured.interface.row_shapes,
-        levels=None if bootstrap_refusal(options) else levels_with_bootstraps(captured.program, options),
-        limited_by=levels_of_ring_only(captured.program, options),
-    )
+
+    def network_of(levels: int | None, limited_by: str) -> Approximated:
+        return nearest_network(
+            captured.program,
+            captured.inputs,
+            captured.outputs,
+            options,
+            lambda share: tell("approximate activations over calibrated ranges", 0.4 + 0.5 * share),
+            heads=captured.interface.row_shapes,
+            levels=levels,
+            limited_by=limited_by,
+        )
+
+    return nearest_networks(captured.program, options, network_of)[0]
 
 
 def _shallowest(program: TensorProgram) -> TensorProgram:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from functools import partial
@@ -13,17 +12,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.activations.approximate_activations import approximate_activations
+from hetorch.compiler.activations.approximate_activations import nearest_network
 from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.activations.compare_outputs import class_rows, compare_outputs, output_range
-from hetorch.compiler.activations.longest_path import longest_path
-from hetorch.compiler.activations.most_levels import (
-    levels_that_always_fit,
-    levels_that_fit,
-    levels_with_bootstraps,
-)
 from hetorch.compiler.activations.notes import sentences
-from hetorch.compiler.bootstraps.refusal import bootstrap_refusal, levels_of_ring_only
+from hetorch.compiler.bootstraps.more_levels import nearest_networks
+from hetorch.compiler.choose_plan import PlanChoice
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
 from hetorch.compiler.lowering.build_program import build_program
@@ -58,9 +52,6 @@ NOISE_SHARE = 1.0 / 3
 smaller and outputs noisier. The predicted error is a bound (hetorch.compiler.noise): observed errors are a quarter of
 it or less."""
 
-FEWER = (0.9, 0.8, 0.65)
-"""Shares of the levels with which activations are approximated anew, one after the other, until there are parameters.
-More of them find an answer for more networks and take longer where there is none."""
 FINER = (1.0, 2.0**-4, 2.0**-8)
 """Factors of the precision that are tried in turn, until the plan keeps its promise. Smaller ones mean larger scales.
 """
@@ -123,7 +114,7 @@ def run_pipeline(
     Raises:
         InfeasibleError: no degrees, parameters or keys satisfy the options, or no plan keeps its promise.
     """
-    # Long because the stages are read here from top to bottom, and two of them are repeated with fewer levels.
+    # Long because the stages are read here from top to bottom.
     tell = _Teller(progress)
     tell(Stage.FUSE)
     gathered = gather_polynomials(captured)
@@ -134,76 +125,35 @@ def run_pipeline(
     tell(Stage.APPROXIMATE)
     told = partial(tell, Stage.APPROXIMATE)
 
-    def approximated_by(levels: int | None, limited_by: str = "") -> Approximated:
-        network = approximate_activations(
+    def network_of(levels: int | None, limited_by: str) -> Approximated:
+        network = nearest_network(
             fused, inputs, reference, options, told, interface.row_shapes, levels, limited_by
         )
-        verify_tensor_program(network.program, "approximate_activations")
+        verify_tensor_program(network.program, "nearest_network")
         return network
 
-    refreshing = not bootstrap_refusal(options)
-    approximated = approximated_by(
-        levels_with_bootstraps(fused, options) if refreshing else None, levels_of_ring_only(fused, options)
-    )
+    networks = nearest_networks(fused, options, network_of)
     _check_memory(name, fused)
     span = output_range(reference)
 
-    def kept_plan(approximated: Approximated, *, bootstrapped: bool = False) -> Plan:
+    def plan_of(network: Approximated, bootstrapped: bool) -> Plan:
         tell(Stage.VARY)
-        variants = program_variants(approximated.program, inputs)
+        variants = program_variants(network.program, inputs)
         request = Request(
-            variants, span, chosen_precision(options, approximated), options, machine, machine_memory()
+            variants, span, chosen_precision(options, network), options, machine, machine_memory()
         )
-        all_notes = (*notes, *sentences(approximated))
+        all_notes = (*notes, *sentences(network))
         calibration = Calibration(span, inputs, all_notes, machine, request.memory_limit, request.key_limit)
         if bootstrapped:
-            return _bootstrapped_plan(name, request, approximated, reference, calibration, interface, tell)
-        return _kept_plan(name, request, approximated, inputs, calibration, interface, tell)
+            return _bootstrapped_plan(name, request, network, reference, calibration, interface, tell)
+        return _kept_plan(name, request, network, inputs, calibration, interface, tell)
 
-    levels = longest_path(fused, [fit.depth for fit in approximated.fits])
-    deep = refreshing and levels > levels_that_fit(options)
-    try:
-        plan = kept_plan(approximated, bootstrapped=deep)
-    except InfeasibleError as error:
-        if deep:
-            raise
-        # What the user fixed stays.
-        fixed = options.strict or options.key_limit is not None or options.memory_limit is not None
-        nearest = None if fixed else _shallower(approximated, levels, approximated_by, kept_plan)
-        worse = nearest is None or nearest[1].shortfall
-        if worse and refreshing and levels > levels_that_always_fit(options):
-            with suppress(InfeasibleError):
-                nearest = kept_plan(approximated, bootstrapped=True), approximated
-        if nearest is None:
-            raise error
-        plan, approximated = nearest
+    plan, approximated = PlanChoice(fused, options, machine, network_of, plan_of).of(networks)
     tell(Stage.DONE)
     if approximated.shortfall:
         reasons = "; ".join(filter(None, (approximated.shortfall, uneven_inputs(inputs))))
         warnings.warn(f"{name}: {reasons}", ApproximationWarning, stacklevel=3)
     return plan
-
-
-def _shallower(
-    approximated: Approximated,
-    levels: int,
-    approximated_by: Callable[[int], Approximated],
-    kept_plan: Callable[[Approximated], Plan],
-) -> tuple[Plan, Approximated] | None:
-    """Return a plan of fewer than `levels` levels, where `approximated` has no parameters, and its network; None if
-    there is none."""
-    for share in FEWER:
-        try:
-            nearest = approximated_by(max(1, int(share * levels)))
-        except InfeasibleError:
-            break  # With fewer levels yet, outputs are farther still from the model's.
-        if nearest.degrees == approximated.degrees:
-            break  # The degrees are the user's, or the lowest.
-        try:
-            return kept_plan(nearest), nearest
-        except InfeasibleError:
-            continue
-    return None
 
 
 def _bootstrapped_plan(

@@ -26,8 +26,6 @@ MAGIC = b"HTCH"
 FORMAT_VERSION = 1
 _HEADER = struct.Struct("<4sBBxx32sQ")
 _DIGEST_BYTES = 32
-_PIECE_BYTES = 1 << 20
-"""Bytes of a file that are read and hashed at a time. Raised, a reader takes more memory and is not faster."""
 FRAME_BYTES = _HEADER.size + _DIGEST_BYTES
 
 _CIPHERTEXT = 1
@@ -105,50 +103,93 @@ def load_evaluation_keys(
     Raises:
         WireError: the bytes are anything else.
     """
-    check_evaluation_keys(parameters, spec, io.BytesIO(data), len(data))
-    return collect_keys(parameters, spec, read_switching_keys(parameters, spec, io.BytesIO(data)))
+    keys = read_switching_keys(parameters, spec, io.BytesIO(data), len(data))
+    return collect_keys(parameters, spec, keys)
 
 
-def check_evaluation_keys(
-    parameters: ParameterSet, spec: EvaluationKeySpec, source: BinaryIO, length: int
-) -> bytes:
-    """Read a blob of `length` bytes to its end and check all but the keys in it: header, lengths and checksum.
+class KeyReader:
+    """Reads a blob of evaluation keys part by part: its head, each key in the order of `spec`, its checksum.
 
-    A piece of the blob is in memory at a time. WireError if the checks fail. Returns the SHA-256 of the whole blob.
+    Args:
+        parameters: the parameters of the keys.
+        spec: the keys that must be there.
+        length: the bytes of the whole blob.
     """
-    head = source.read(_HEADER.size)
-    _check_head(parameters, _EVALUATION_KEYS, head, length)
-    expected = evaluation_keys_blob_bytes(parameters, spec)
-    if length != expected:
-        raise WireError(
-            f"the evaluation keys take {expected - FRAME_BYTES} bytes for this plan, got {length - FRAME_BYTES}"
-        )
-    digest = hashlib.sha256(head)
-    left = length - FRAME_BYTES
-    while left:
-        piece = source.read(min(left, _PIECE_BYTES))
-        if not piece:
-            raise WireError(f"the evaluation keys were cut short, {count_text(left, 'byte')} are missing")
-        digest.update(piece)
-        left -= len(piece)
-    told = source.read(_DIGEST_BYTES)
-    _check_digest(_EVALUATION_KEYS, digest.digest(), told)
-    digest.update(told)
-    return digest.digest()
+
+    def __init__(self, parameters: ParameterSet, spec: EvaluationKeySpec, length: int) -> None:
+        self._parameters = parameters
+        self._context = core_context(parameters)
+        self._links = all_links(parameters, spec)
+        self._expected = evaluation_keys_blob_bytes(parameters, spec)
+        self._length = length
+        self._digest = hashlib.sha256()
+        self._parts = 0
+
+    @property
+    def next_bytes(self) -> int:
+        """The bytes of the next part; 0 after the last one."""
+        if self._parts == 0:
+            return _HEADER.size
+        if self._parts <= len(self._links):
+            return _key_bytes(self._context, self._links[self._parts - 1])
+        return _DIGEST_BYTES if self._parts == len(self._links) + 1 else 0
+
+    @property
+    def digest(self) -> bytes:
+        """The SHA-256 of the parts that were taken."""
+        return self._digest.digest()
+
+    def take(self, part: bytes) -> _native.SwitchingKey | None:
+        """Take the next part; return its key, or None for head and checksum. After an error the reader is of no use.
+
+        Raises:
+            WireError: the part is shorter, or not as dump_evaluation_keys writes it, or these keys have another length
+            than the blob. The message names the key.
+        """
+        if self._parts and len(part) != self.next_bytes:
+            raise WireError(f"the evaluation keys were cut short, inside {self._part_name()}")
+        key = None
+        if self._parts == 0:
+            self._check_head(part)
+        elif self._parts <= len(self._links):
+            link = self._links[self._parts - 1]
+            try:
+                key = _native.load_switching_key(
+                    self._context, part, link.level, uniform_piece, link.family.pair
+                )
+            except WireError as error:
+                raise WireError(f"{self._part_name()} is malformed: {error}") from None
+        else:
+            _check_digest(_EVALUATION_KEYS, self.digest, part)
+        self._digest.update(part)
+        self._parts += 1
+        return key
+
+    def _check_head(self, head: bytes) -> None:
+        _check_head(self._parameters, _EVALUATION_KEYS, head, self._length)
+        if self._length != self._expected:
+            body, seen = self._expected - FRAME_BYTES, self._length - FRAME_BYTES
+            raise WireError(f"the evaluation keys take {body} bytes for this plan, got {seen}")
+
+    def _part_name(self) -> str:
+        if self._parts > len(self._links):
+            return "their checksum"
+        return f"key {self._parts} of {len(self._links)} ({self._links[self._parts - 1].text()})"
 
 
 def read_switching_keys(
-    parameters: ParameterSet, spec: EvaluationKeySpec, source: BinaryIO
+    parameters: ParameterSet, spec: EvaluationKeySpec, source: BinaryIO, length: int
 ) -> Iterator[_native.SwitchingKey]:
-    """Yield the keys of a blob that `check_evaluation_keys` took, in the order of `spec`; one is in memory at a time.
+    """Yield the keys of a blob of `length` bytes, in the order of `spec`; one is in memory at a time.
 
-    WireError if one of them is not as dump_evaluation_keys writes it.
+    WireError if one of them is not as dump_evaluation_keys writes it, and after the last one if the checksum is not.
     """
-    context = core_context(parameters)
-    source.read(_HEADER.size)
-    for link in all_links(parameters, spec):
-        body = source.read(_key_bytes(context, link))
-        yield _native.load_switching_key(context, body, link.level, uniform_piece, link.family.pair)
+    reader = KeyReader(parameters, spec, length)
+    while size := reader.next_bytes:
+        key = reader.take(source.read(size))
+        if key is not None:
+            yield key
+            del key
 
 
 def collect_keys(

@@ -45,6 +45,16 @@ class KeyLink:
         ends = self.from_end.value, self.to_end.value
         return (*ends, self.element, self.family.special_count, self.family.digit_size, self.level)
 
+    def text(self) -> str:
+        """Return the link in words for messages: "rotation of Galois element 5, level 4"."""
+        if self.from_end is KeyEnd.DENSE_SQUARED:
+            use = "relinearisation"
+        elif self.from_end is self.to_end:
+            use = f"rotation of Galois element {self.element}"
+        else:
+            use = f"{self.from_end.value} to {self.to_end.value} secret, Galois element {self.element}"
+        return f"{use}, level {self.level}"
+
 
 @dataclass(frozen=True, slots=True)
 class SparseSecret:

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.engine import _native
-from hetorch.engine.codec import check_evaluation_keys, collect_keys, read_switching_keys
+from hetorch.engine.codec import KeyReader, collect_keys
 from hetorch.engine.context import core_context
 from hetorch.engine.keys import EvaluationKeySpec, KeyLink, all_links
 from hetorch.errors import WireError
@@ -45,36 +45,69 @@ def packed_file_bytes(parameters: ParameterSet, spec: EvaluationKeySpec) -> int:
     return _HEADER.size + _body_bytes(parameters, spec) + _DIGEST_BYTES
 
 
-def pack_evaluation_keys(
-    parameters: ParameterSet, spec: EvaluationKeySpec, upload: BinaryIO, length: int
-) -> Iterator[bytes]:
-    """Yield the pieces of a packed file with the keys of an upload, as dump_evaluation_keys made it.
-
-    One key is in memory at a time. The whole upload is checked before the first piece.
+class KeyPacking:
+    """Makes a packed file of an upload part by part, as the bytes come: its head, each key, its checksum.
 
     Args:
         parameters: the parameters of the keys.
         spec: the keys that must be there.
-        upload: the bytes, from their beginning; it must be possible to seek.
-        length: their number.
+        length: the bytes of the upload, as dump_evaluation_keys made it.
+        key_id: its SHA-256 (hex).
+    """
+
+    def __init__(self, parameters: ParameterSet, spec: EvaluationKeySpec, length: int, key_id: str) -> None:
+        self._context = core_context(parameters)
+        self._reader = KeyReader(parameters, spec, length)
+        self._upload = bytes.fromhex(key_id)
+        self._head = _header(parameters, spec, self._upload)
+        self._digest = hashlib.sha256()
+
+    @property
+    def next_bytes(self) -> int:
+        """The bytes of the upload's next part; 0 when the file is whole."""
+        return self._reader.next_bytes
+
+    def pack(self, part: bytes) -> bytes:
+        """Take the next part of the upload; return the next bytes of the file. After an error nothing more can be
+        packed.
+
+        Raises:
+            WireError: the part is not that of an upload of these keys, or the whole has another SHA-256.
+        """
+        key = self._reader.take(part)
+        if key is not None:
+            piece = _native.pack_switching_key(self._context, key)
+            del key
+            # Keys of several sizes leave buffers that the next ones cannot use: hundreds of megabytes without this.
+            _native.trim_pool()
+        elif self.next_bytes:
+            piece = self._head
+        elif self._reader.digest != self._upload:
+            raise WireError("the checksum of the upload does not match; it was changed on its way")
+        else:
+            return self._digest.digest()
+        self._digest.update(piece)
+        return piece
+
+
+def pack_evaluation_keys(
+    parameters: ParameterSet, spec: EvaluationKeySpec, upload: BinaryIO, length: int, key_id: str
+) -> Iterator[bytes]:
+    """Yield the pieces of a packed file with the keys of a whole upload; one key is in memory at a time.
+
+    Args:
+        parameters: as for KeyPacking.
+        spec: as for KeyPacking.
+        upload: the bytes, from their beginning.
+        length: as for KeyPacking.
+        key_id: as for KeyPacking.
 
     Raises:
         WireError: the upload is anything else than these keys.
     """
-    start = upload.tell()
-    head = _header(parameters, spec, check_evaluation_keys(parameters, spec, upload, length))
-    upload.seek(start)
-    context = core_context(parameters)
-    digest = hashlib.sha256(head)
-    yield head
-    for key in read_switching_keys(parameters, spec, upload):
-        piece = _native.pack_switching_key(context, key)
-        digest.update(piece)
-        yield piece
-        del key, piece
-        # Keys of several sizes leave buffers that the next ones cannot use: hundreds of megabytes without this.
-        _native.trim_pool()
-    yield digest.digest()
+    packing = KeyPacking(parameters, spec, length, key_id)
+    while size := packing.next_bytes:
+        yield packing.pack(upload.read(size))
 
 
 def map_evaluation_keys(

@@ -217,9 +217,11 @@ class SecretKey:
             key = self._linked_key(link, sparse)
             if progress is not None:  # before the key is given, because nobody asks again after the last one
                 progress(done, len(links))
+            # Making a key leaves buffers of more than twice its size, which are not needed while it is written, and it
+            # leaves one that the next key of another size cannot use.
+            _native.trim_pool()
             yield key
             del key
-            # Keys of several sizes leave buffers that the next ones cannot use: hundreds of megabytes without this.
             _native.trim_pool()
 
     def _linked_key(self, link: KeyLink, sparse: _secret.SecretKey | None) -> _native.SwitchingKey:

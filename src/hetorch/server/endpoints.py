@@ -218,13 +218,17 @@ class Endpoints:
     async def compute(
         self, request: Request, model: ServedModel, key_id: str, data: bytes | bytearray
     ) -> Computed:
-        """Compute a prediction in the turn of whoever asks, as long as the client is there and the time lasts."""
+        """Compute a prediction in the turn of whoever asks, as long as the client is there and the time lasts.
+
+        `check_uploads` of the service comes before it.
+        """
         work = self.service.predict(
             model,
             key_id,
             data,
             lane=_lane(request),
             timeout=self.settings.request_timeout,
+            looked_up=True,
             may_use=token_of(request).may_use,
         )
         prediction = await while_connected(request, work)

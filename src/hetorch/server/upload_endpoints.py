@@ -7,6 +7,7 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hetorch.errors import WireError
 from hetorch.server.access import check_model, check_tenant, token_of
 from hetorch.server.body import check_content_type, receive_body
 from hetorch.server.refusal import Refusal
@@ -15,7 +16,7 @@ from hetorch.server.tokens import ANYONE
 from hetorch.serving.errors import KeysMissing, UploadUnknown
 from hetorch.serving.keys.catalogue import UploadEntry
 from hetorch.serving.keys.stored_kinds import ANY_TENANT, StoredKind
-from hetorch.serving.keys.uploads import Writer
+from hetorch.serving.keys.upload_activity import Writer
 from hetorch.serving.models import ServedModel
 from hetorch.serving.service import Service, weight_kind
 from hetorch.wire import addresses
@@ -37,6 +38,10 @@ from hetorch.wire.uploads import (
 PIECE_BYTES = 1 << 20
 """Bytes of an upload that are written at a time, and held in memory for each request. Raised, the disk is asked less
 often and requests take more memory."""
+REFUSED_BYTES = 8 << 20
+"""Bytes of the rest of a request that are read after its upload was found malformed: a client that is still sending
+loses the answer when the connection is closed. The client sends fewer in one request; raised, more is read for
+nothing."""
 MAX_LISTED = 256
 """Most keys that a list shows, the most recently used ones; it must fit MAX_ANSWER_BYTES."""
 
@@ -95,7 +100,7 @@ class UploadEndpoints:
         kind = self._kind(request, upload)
         offset = load_offset(request.headers.get(UPLOAD_OFFSET_HEADER, ""))
         writer = await asyncio.to_thread(self._service.uploads.write, upload, offset)
-        await self._write(request, writer, upload.bytes - offset)
+        await self._write(request, writer, kind, upload)
         if writer.offset < upload.bytes:
             return Response(status_code=204, headers={UPLOAD_OFFSET_HEADER: str(writer.offset)})
         key_id = await self._service.finish_upload(kind, upload)
@@ -131,9 +136,13 @@ class UploadEndpoints:
             raise KeysMissing(key_id)
         return Response(status_code=204)
 
-    async def _write(self, request: Request, writer: Writer, left: int) -> None:
-        """Write a body to an upload of which `left` bytes are to come; what has come is kept if the rest does not."""
+    async def _write(
+        self, request: Request, writer: Writer, kind: StoredKind[object], upload: UploadEntry
+    ) -> None:
+        """Write a body to an upload, and pack what is whole; what has come is kept if the rest does not come."""
         pending = bytearray()
+        malformed: WireError | None = None
+        unread = 0
 
         async def flush() -> None:
             data = bytes(pending)
@@ -141,9 +150,19 @@ class UploadEndpoints:
             await asyncio.to_thread(writer.write, data)
 
         async def take(piece: bytes) -> None:
+            nonlocal malformed, unread
+            if malformed is not None:
+                unread += len(piece)
+                if unread > REFUSED_BYTES:
+                    raise malformed
+                return
             pending.extend(piece)
             if len(pending) >= PIECE_BYTES:
                 await flush()
+                try:
+                    await self._service.pack_upload(kind, upload)
+                except WireError as error:
+                    malformed = error
 
         try:
             try:
@@ -151,7 +170,7 @@ class UploadEndpoints:
                     request,
                     take,
                     smallest=0,
-                    largest=left,
+                    largest=upload.bytes - writer.offset,
                     what="the rest of this upload",
                     idle_timeout=self._settings.idle_timeout,
                 )
@@ -160,6 +179,10 @@ class UploadEndpoints:
                     await flush()
         finally:
             writer.close()
+        if malformed is not None:
+            raise malformed
+        if writer.offset < upload.bytes:
+            await self._service.pack_upload(kind, upload)
 
     async def _upload(self, request: Request) -> UploadEntry:
         upload = request.path_params["upload"]

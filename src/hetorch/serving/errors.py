@@ -111,12 +111,17 @@ class ComputationFailed(HetorchError):
 
 
 class DeadlinePassed(ServiceError):
-    """A computation did not end in its time, its wait included."""
+    """A computation did not end in its time, its wait included. `long`: nobody waited for it."""
 
     code = Code.TIMEOUT
 
-    def __init__(self, seconds: float) -> None:
-        super().__init__(f"the computation took longer than {seconds:g} s, the most that this server allows")
+    def __init__(self, seconds: float, *, long: bool = False) -> None:
+        what, option = ("job", "--job-timeout") if long else ("request", "--request-timeout")
+        longer = "" if long else "; submit() of the client asks for a job, which may take longer"
+        super().__init__(
+            f"the computation took longer than {seconds:g} s, the most that this server allows a {what}, which its "
+            f"owner sets with hetorch serve {option}{longer}"
+        )
 
 
 class ModelUnknown(ServiceError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,15 @@ from typing import BinaryIO
 
 from hetorch.engine.native import Ciphertext
 from hetorch.plan.encrypted import EncryptedWeights
-from hetorch.serving.errors import KeysMissing, OtherKeys, OtherVersion, WeightsInClear, WeightsMissing
+from hetorch.serving.errors import (
+    Busy,
+    DeadlinePassed,
+    KeysMissing,
+    OtherKeys,
+    OtherVersion,
+    WeightsInClear,
+    WeightsMissing,
+)
 from hetorch.serving.keys.catalogue import UploadEntry
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.stored_kinds import StoredKind
@@ -163,6 +172,14 @@ class Service:
             lambda waited: self.keys.put(kind, upload, length), self._request_timeout
         )
 
+    async def pack_upload(self, kind: StoredKind[object], upload: UploadEntry) -> None:
+        """Make the file of an upload as far as its bytes have come, in a thread; what finds no turn now is made at the
+        end. WireError as Uploads.pack."""
+        if not self.uploads.packs(upload):
+            return
+        with contextlib.suppress(Busy, DeadlinePassed):
+            await self._parsers.run(lambda waited: self.uploads.pack(kind, upload), self._request_timeout)
+
     async def finish_upload(self, kind: StoredKind[object], upload: UploadEntry) -> str:
         """Check and keep an upload whose pieces have all come, in a thread; return the id of its keys.
 
@@ -184,6 +201,7 @@ class Service:
         timeout: float | None,
         long: bool = False,
         tell: Tell | None = None,
+        looked_up: bool = False,
         may_use: Callable[[str], bool] = lambda name: True,
     ) -> Computed:
         """Compute the response to a predict request, in a worker; a caller that is cancelled stops it.
@@ -196,6 +214,7 @@ class Service:
             timeout: seconds, the wait included; None for no limit.
             long: True for a computation that nobody waits for.
             tell: is called as the computation goes on.
+            looked_up: True if `check_uploads` was just awaited: a shared store is asked again only for what has left.
             may_use: tells which other models may be named in an error.
 
         Raises:
@@ -207,7 +226,8 @@ class Service:
         """
         self._check_header(model, key_id, load_header(request), may_use)
         for kind in model.kinds:
-            await self._bring(kind, key_id)
+            if not looked_up or not self.keys.has(kind, key_id):
+                await self._bring(kind, key_id)
         keys = self.keys.file(model.key_kind, key_id)
         if keys is None:
             raise KeysMissing(key_id)

@@ -35,7 +35,10 @@ class Named:
         content = hashlib.sha256(upload.read()).hexdigest()
         return Identity(content, content)
 
-    def prepare(self, upload: BinaryIO, length: int) -> Iterator[bytes]:
+    def begin(self, length: int, content: str) -> None:
+        pass
+
+    def prepare(self, upload: BinaryIO, length: int, content: str) -> Iterator[bytes]:
         data = upload.read()
         assert len(data) == length
         if data.startswith(b"bad"):

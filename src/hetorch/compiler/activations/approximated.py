@@ -52,6 +52,7 @@ class Approximated:
     fits                    what became of each activation, in order; empty during the search
     stable_off_calibration  True if the outputs are bounded on inputs beside those of calibration
     shortfall               what the network misses of what the user asked for, in one sentence; empty if nothing
+    without_bootstraps      how near the network would be within one ring, in one sentence; empty if that was not asked
     refusal                 why the network is of no use at all, in one sentence; empty if it is
     has_classes             True if an argmax of the outputs counts
     values                  the value of `program` that stands for each value of the network with activations, in order
@@ -67,3 +68,4 @@ class Approximated:
     refusal: str = ""
     has_classes: bool = False
     values: tuple[int, ...] = ()
+    without_bootstraps: str = ""

@@ -67,8 +67,13 @@ def _polynomial(op: Chebyshev, before: Interval) -> Interval:
     roots = (
         chebyshev.chebroots(chebyshev.chebder(op.coefficients)) if len(op.coefficients) > 2 else np.zeros(0)
     )
-    real = np.real(roots[np.abs(np.imag(roots)) < 1e-9])
-    candidates = [before.low, before.high, *(np.clip(root, before.low, before.high) for root in real)]
+    real = np.real(roots[np.abs(np.imag(roots)) < 1e-9])[:, None]
     with np.errstate(over="ignore", invalid="ignore"):
-        values = np.stack([np.asarray(chebyshev.chebval(x, op.coefficients)) for x in candidates])
-    return Interval(np.min(values, axis=0), np.max(values, axis=0))
+        ends = np.stack(
+            [np.asarray(chebyshev.chebval(x, op.coefficients)) for x in (before.low, before.high)]
+        )
+        extremes = np.asarray(chebyshev.chebval(real, op.coefficients))
+    reached = (before.low < real) & (real < before.high)
+    lowest = np.where(reached, extremes, np.inf).min(axis=0, initial=np.inf)
+    highest = np.where(reached, extremes, -np.inf).max(axis=0, initial=-np.inf)
+    return Interval(np.minimum(ends.min(axis=0), lowest), np.maximum(ends.max(axis=0), highest))

@@ -40,6 +40,12 @@ def levels_with_bootstraps(program: TensorProgram, options: CompileOptions) -> i
     most = most_levels(options)
     if longest_path(program, [USUAL_DEPTH] * activations) <= most:
         return most
+    return levels_of_any_degrees(program)
+
+
+def levels_of_any_degrees(program: TensorProgram) -> int:
+    """Return the levels that a network takes with polynomials of the highest degrees."""
+    activations = sum(isinstance(op, Activation) for op in program.operations)
     return longest_path(program, [polynomial_depth(MOST_DEGREE)] * activations)
 
 

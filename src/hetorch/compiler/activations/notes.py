@@ -29,8 +29,7 @@ def sentences(approximated: Approximated) -> tuple[str, ...]:
         )
     if not approximated.stable_off_calibration:
         told.append(UNSTABLE)
-    if approximated.shortfall:
-        told.append(approximated.shortfall)
+    told += filter(None, (approximated.shortfall, approximated.without_bootstraps))
     return tuple(told)
 
 

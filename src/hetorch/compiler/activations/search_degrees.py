@@ -27,6 +27,9 @@ same depth that take fewer products. At depth 2, functions that are a line plus 
 MOST_WORK = 1 << 33
 """Work of the search in multiplications, as far as it is known: runs of the whole network are counted. Raised, more
 degrees are tried to save a level, and the search takes longer."""
+RUN_WORK = 1 << 23
+"""Work of a run for each activation, whatever its size: fits, and layers that make up for them. Raised, fewer degrees
+are tried in small deep networks."""
 SERIES_WORK = 60
 """Multiplications for each element of an activation, about: those of a series and of its neighbours."""
 HOPELESS = 4.0
@@ -34,6 +37,9 @@ HOPELESS = 4.0
 ranges. Raised, more runs are spent on degrees that a wrong prediction may have ruled out."""
 PROMISING = 1.25
 """The same for degrees that would take less time than those that are known to meet the goal."""
+UNLIKELY = 0.3
+"""Factor of the time that degrees save if they are predicted to miss the goal. Raised, they are tried before degrees
+that save less and are predicted to meet it."""
 PLENTY = 100
 """Number of allowed runs from which on what fails is tried without compensation too."""
 WIDER = (1e-6, 1e-7, 1e-8)
@@ -151,9 +157,7 @@ def search_degrees(
         fitted, plain = evaluate_degrees(task, degrees), _plain(task, degrees)
         # Compensation shrinks the errors of other inputs less than those of the calibration inputs.
         return plain if goal.distance(plain) <= CLEARLY * goal.distance(fitted) else fitted
-    runs = _Runs(
-        task, goal, max(FEWEST_RUNS, MOST_WORK // max(1, work(task.program) * len(task.inputs))), told
-    )
+    runs = _Runs(task, goal, max(FEWEST_RUNS, MOST_WORK // _run_work(task)), told)
     lowest = tuple(RUNGS.index(degree) for degree in start)
     if not lowest or not goal.is_met(runs.run(lowest)):
         chosen = _first_met(runs, given.path)
@@ -288,21 +292,28 @@ def _exchanges(
 ) -> list[tuple[int, ...]]:
     """Return choices that take less time than `rungs` and may meet the goal, to which `rungs` have this distance."""
     error = _error(curves, rungs)
-    most = error * (PROMISING / max(distance, 1e-300)) ** 2
+    likely = error / max(distance, 1e-300) ** 2
     saved: dict[tuple[int, ...], float] = {}
+
+    def weigh(choice: tuple[int, ...], gain: float, expected: float) -> None:
+        if gain > 0 and expected <= PROMISING**2 * likely:
+            saved[choice] = gain if expected <= likely else UNLIKELY * gain
+
     for lower in free:
         for rung in range(rungs[lower]):
             cheaper = (*rungs[:lower], rung, *rungs[lower + 1 :])
             gain = _change(curves[lower].times, rungs[lower], rung)
             raised = error + _change(curves[lower].errors, rung, rungs[lower])
-            if gain > 0 and raised <= most:
-                saved[cheaper] = gain
+            weigh(cheaper, gain, raised)
             for upper in free:
                 curve, now = curves[upper], rungs[upper]
                 for higher in range(now + 1, len(curve.errors)) if upper != lower else ():
                     left = gain - _change(curve.times, higher, now)
-                    if left > 0 and raised - _change(curve.errors, now, higher) <= most:
-                        saved[(*cheaper[:upper], higher, *cheaper[upper + 1 :])] = left
+                    weigh(
+                        (*cheaper[:upper], higher, *cheaper[upper + 1 :]),
+                        left,
+                        raised - _change(curve.errors, now, higher),
+                    )
     return sorted(saved, key=lambda choice: -saved[choice])
 
 
@@ -317,6 +328,11 @@ def _change(values: Sequence[float], before: int, after: int) -> float:
 
 def _error(curves: Sequence[Curve], rungs: Sequence[int]) -> float:
     return sum(curve.errors[rung] for curve, rung in zip(curves, rungs, strict=True))
+
+
+def _run_work(task: Task) -> int:
+    """Return the multiplications of a run on all samples, about, and what its fits are worth."""
+    return work(task.program) * len(task.inputs) + RUN_WORK * len(task.activations)
 
 
 def work(program: TensorProgram) -> int:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from hetorch.compiler.activations.longest_path import longest_path
-from hetorch.compiler.activations.most_levels import levels_that_fit, levels_with_bootstraps, most_levels
-from hetorch.compiler.options import LARGEST_RING, MOST_DEGREE, CompileOptions
-from hetorch.engine.polynomial import polynomial_depth
-from hetorch.ir.tensor_program import Activation, TensorProgram
+from hetorch.compiler.activations.most_levels import levels_with_bootstraps, most_levels
+from hetorch.compiler.options import LARGEST_RING, CompileOptions
+from hetorch.ir.tensor_program import TensorProgram
 from hetorch.params import Security
 
 
@@ -40,11 +38,6 @@ def levels_of_ring_only(program: TensorProgram, options: CompileOptions) -> str:
     refused = bootstrap_refusal(options)
     if refused:
         return f"it is not bootstrapped: {refused}"
-    activations = sum(isinstance(op, Activation) for op in program.operations)
     if levels_with_bootstraps(program, options) > most_levels(options):
         return ""
-    text = "it is not bootstrapped, because polynomials of usual degrees fit a ring"
-    for depth in range(1, polynomial_depth(MOST_DEGREE) + 1):
-        if longest_path(program, [depth] * activations) > levels_that_fit(options):
-            return f"{text}; with activation_degree={(1 << depth) - 1} it is"
-    return text
+    return "bootstraps, which give more levels, lead to no plan that is nearer to the model"

@@ -63,6 +63,8 @@ class Query:
                 raise InputError(f"the range of {name!r} must ascend, got {low:g} to {high:g}")
         if self.most_records < 1 or self.least_count < 0:
             raise InputError("most_records must be 1 or more, and least_count 0 or more")
+        if not 0 <= self.noise < math.inf:
+            raise InputError(f"noise is a standard deviation in records, 0 or more, got {self.noise:g}")
         for question in self.questions.values():
             question.check(ranges)
             if question.where is not None and not _is_finite(question.where[1]):

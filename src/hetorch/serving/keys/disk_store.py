@@ -7,12 +7,13 @@ import errno
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hetorch.errors import StorageError
 from hetorch.serving.keys.catalogue import Catalogue, CatalogueDamaged, CatalogueFull, Entry, Slot
-from hetorch.serving.keys.key_folder import KeyFolder
+from hetorch.serving.keys.key_folder import KeyFolder, NewFile
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -87,22 +88,31 @@ class DiskStore:
             self._uses[entry.file] = self._uses.pop(entry.file, 0) + 1
 
     def put(
-        self, slot: Slot, content: str, what: str, size: int, pieces: Callable[[], Iterable[bytes]]
+        self,
+        slot: Slot,
+        content: str,
+        what: str,
+        size: int,
+        pieces: Callable[[], Iterable[bytes]],
+        ready: NewFile | None = None,
     ) -> None:
         """Write a file of `size` bytes in place of the slot's, and make room for it.
 
         If the disk is full below the limit, old files leave first, if there are as many as it needs. OSError or
-        StorageError if it cannot be written; then the slot is as it was.
+        StorageError if it cannot be written; then the slot is as it was. `ready` is the file, if it is written already;
+        it is kept or dropped.
         """
         self._tell_uses()
         try:
-            self._write(slot, content, what, size, pieces())
+            self._keep(
+                slot, content, what, size, self.folder.writing(pieces()) if ready is None else ready.kept()
+            )
         except (OSError, CatalogueFull) as error:
             if isinstance(error, OSError) and error.errno not in _FULL:
                 raise
             if not self._evict(slot.tenant, "", size):
                 raise
-            self._write(slot, content, what, size, pieces())
+            self._keep(slot, content, what, size, self.folder.writing(pieces()))
 
     def delete(self, entries: Sequence[Entry]) -> None:
         """Delete entries and their files; StorageError if the entries cannot be deleted."""
@@ -121,8 +131,11 @@ class DiskStore:
         if self._limits.unused_seconds is not None:
             self.delete(self.catalogue.unused_for(self._limits.unused_seconds))
 
-    def _write(self, slot: Slot, content: str, what: str, size: int, pieces: Iterable[bytes]) -> None:
-        with self.folder.writing(pieces) as file:
+    def _keep(
+        self, slot: Slot, content: str, what: str, size: int, writing: AbstractContextManager[str]
+    ) -> None:
+        """Put the file that `writing` gives into the catalogue, and make room for it."""
+        with writing as file:
             before = self.catalogue.put(slot, content, what, file, size)
         if before is not None:
             self._unlink([before])

@@ -27,6 +27,9 @@ from hetorch.errors import StorageError
 
 _TEMPORARY_FOLDERS = "hetorch-keys-"
 _LOCK = "lock"
+FLUSH_BYTES = 64 << 20
+"""Bytes of a new file after which they are flushed to the disk. Raised, the flush at its end takes longer; lowered, the
+disk is asked more often."""
 
 
 class KeyFolder:
@@ -74,33 +77,25 @@ class KeyFolder:
             self._delete()
             os.close(self._lock)
 
+    def new_file(self) -> NewFile:
+        """Begin a file; OSError if it cannot be made."""
+        return NewFile(self._stored, durable=not self._temporary)
+
     @contextlib.contextmanager
     def writing(self, pieces: Iterable[bytes]) -> Iterator[str]:
         """Write a file; give its name to the block, which tells the catalogue. It is deleted if the block raises.
 
         OSError if it cannot be written; nothing of it is left then.
         """
-        file = random_name()
-        path, temporary = self.stored(file), self._stored / f"{TEMPORARY_PREFIX}{file}"
-        descriptor = locked(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        file = self.new_file()
         try:
-            with os.fdopen(os.dup(descriptor), "wb") as stream:
-                for piece in pieces:
-                    stream.write(piece)
-            os.fchmod(descriptor, 0o400)
-            if not self._temporary:
-                os.fsync(descriptor)
-            os.rename(temporary, path)
-            if not self._temporary:
-                _flush(self._stored)
-            yield file
+            for piece in pieces:
+                file.write(piece)
         except BaseException:
-            for rest in (temporary, path):
-                with contextlib.suppress(OSError):
-                    rest.unlink()
+            file.drop()
             raise
-        finally:
-            os.close(descriptor)
+        with file.kept() as name:
+            yield name
 
     def files(self) -> set[str]:
         """Return the names of all files, stored and under way."""
@@ -132,6 +127,64 @@ class KeyFolder:
             with contextlib.suppress(OSError):
                 paths.extend(folder.iterdir())
         return paths
+
+
+class NewFile:
+    """A file of a key folder while it is written: locked, and without its name, so that nobody takes it for whole.
+
+    Args:
+        folder: where it will be.
+        durable: True if it must be on the disk when it gets its name.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool) -> None:
+        self._folder = folder
+        self._durable = durable
+        self._name = random_name()
+        self._temporary = folder / f"{TEMPORARY_PREFIX}{self._name}"
+        self._descriptor = locked(self._temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL)
+        self._stream = os.fdopen(self._descriptor, "wb")
+        self._unflushed = 0
+
+    def write(self, piece: bytes) -> None:
+        """Append bytes; OSError if that fails."""
+        self._stream.write(piece)
+        self._unflushed += len(piece)
+        if self._durable and self._unflushed >= FLUSH_BYTES:
+            self._stream.flush()
+            os.fdatasync(self._descriptor)
+            self._unflushed = 0
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[str]:
+        """Give the file its name, and the name to the block, which tells the catalogue; it is locked until the block
+        ends, and deleted if the block raises. OSError if the file is not on the disk; then it is deleted too."""
+        try:
+            self._stream.flush()
+            os.fchmod(self._descriptor, 0o400)
+            if self._durable:
+                os.fsync(self._descriptor)
+            os.rename(self._temporary, self._folder / self._name)
+            if self._durable:
+                _flush(self._folder)
+            yield self._name
+        except BaseException:
+            self.drop()
+            raise
+        self._stream.close()
+
+    def drop(self) -> None:
+        """Delete the file, unless it was kept."""
+        if self._stream.closed:
+            return
+        for path in (self._temporary, self._folder / self._name):
+            with contextlib.suppress(OSError):
+                path.unlink()
+        with contextlib.suppress(OSError):  # what could not be written is not needed
+            self._stream.close()
 
 
 def random_name() -> str:

@@ -26,6 +26,7 @@ from hetorch.quantities import exact_size_text, size_text
 from hetorch.serving.errors import Busy, QuotaExceeded
 from hetorch.serving.keys.catalogue import Entry, Slot
 from hetorch.serving.keys.disk_store import DiskLimits, DiskStore
+from hetorch.serving.keys.packed_upload import PackedUpload
 from hetorch.serving.keys.shared_store import SharedStore
 from hetorch.serving.keys.spare_files import SpareFiles, memory_file
 from hetorch.serving.keys.stored_kinds import Identity, StoredKind
@@ -129,7 +130,14 @@ class KeyStore:
         except OSError as error:
             self.tell("a stored file cannot be read", error)
 
-    def put(self, kind: StoredKind[object], upload: BinaryIO, length: int, content: str | None = None) -> str:
+    def put(
+        self,
+        kind: StoredKind[object],
+        upload: BinaryIO,
+        length: int,
+        content: str | None = None,
+        packed: PackedUpload | None = None,
+    ) -> str:
         """Check and keep an upload; return the id of the keys that it is or belongs to.
 
         The same bytes again change nothing.
@@ -139,13 +147,18 @@ class KeyStore:
             upload: the bytes, all of the file; it must be possible to seek.
             length: their number.
             content: their SHA-256 (hex), if the client told it.
+            packed: the file, if it was made while the upload came; it is kept or dropped.
 
         Raises:
             WireError: the upload is malformed, or has another SHA-256.
             QuotaExceeded: it is larger than what a tenant may have.
             Busy: neither the folder nor the memory has room, or the shared store cannot be written.
         """
-        identity = self._keep(kind, upload, length, content)
+        try:
+            identity = self._keep(kind, upload, length, content, packed)
+        finally:
+            if packed is not None:
+                packed.file.drop()
         if self._share is not None:
             slot = Slot(kind.tenant, kind.name, identity.key_id)
             try:
@@ -205,10 +218,17 @@ class KeyStore:
         except OSError:
             return memory_file()
 
-    def _keep(self, kind: StoredKind[object], upload: BinaryIO, length: int, content: str | None) -> Identity:
-        """Check and keep an upload here; return its identity. Errors are those of `put`."""
+    def _keep(
+        self,
+        kind: StoredKind[object],
+        upload: BinaryIO,
+        length: int,
+        content: str | None,
+        packed: PackedUpload | None = None,
+    ) -> Identity:
+        """Check and keep an upload here; return its identity. Arguments and errors are those of `put`."""
         upload.seek(0)
-        identity = kind.identify(upload)
+        identity = kind.identify(upload) if packed is None else packed.identity
         if content is not None and identity.content != content:
             raise WireError("the checksum of the upload does not match; it was changed on its way")
         slot, size = Slot(kind.tenant, kind.name, identity.key_id), kind.file_bytes(length)
@@ -221,10 +241,11 @@ class KeyStore:
 
         def pieces() -> Iterator[bytes]:
             upload.seek(0)
-            return kind.prepare(upload, length)
+            return kind.prepare(upload, length, identity.content)
 
         try:
-            self.disk.put(slot, identity.content, kind.what, size, pieces)
+            ready = None if packed is None else packed.file
+            self.disk.put(slot, identity.content, kind.what, size, pieces, ready)
             self._spare.drop(slot)
         except (OSError, StorageError) as error:
             self.tell(

@@ -11,7 +11,12 @@ from typing import BinaryIO, Generic, Protocol, TypeVar
 from hetorch.engine.codec import evaluation_keys_blob_bytes
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.engine.native import Ciphertext, EvaluationKeys
-from hetorch.engine.packed_keys import map_evaluation_keys, pack_evaluation_keys, packed_file_bytes
+from hetorch.engine.packed_keys import (
+    KeyPacking,
+    map_evaluation_keys,
+    pack_evaluation_keys,
+    packed_file_bytes,
+)
 from hetorch.errors import WireError
 from hetorch.params import ParameterSet
 from hetorch.plan.encrypted import EncryptedWeights
@@ -34,6 +39,17 @@ class Identity:
 
     key_id: str
     content: str
+
+
+class Packing(Protocol):
+    """Makes the file of an upload part by part. The id of such an upload is its SHA-256."""
+
+    @property
+    def next_bytes(self) -> int:
+        """The bytes of the upload's next part; 0 when the file is whole."""
+
+    def pack(self, part: bytes) -> bytes:
+        """Return the next bytes of the file; WireError if the part is malformed, or the whole has another SHA-256."""
 
 
 class StoredKind(Protocol[V]):
@@ -69,9 +85,12 @@ class StoredKind(Protocol[V]):
     def identify(self, upload: BinaryIO) -> Identity:
         """Return the identity of an upload, which is read to its end; WireError if its header is malformed."""
 
-    def prepare(self, upload: BinaryIO, length: int) -> Iterator[bytes]:
-        """Yield the file that is made of an upload of `length` bytes; WireError unless it is whole and fits the
-        plan."""
+    def prepare(self, upload: BinaryIO, length: int, content: str) -> Iterator[bytes]:
+        """Yield the file that is made of an upload of `length` bytes, whose SHA-256 (hex) is `content`; WireError
+        unless it is whole and fits the plan."""
+
+    def begin(self, length: int, content: str) -> Packing | None:
+        """Return what makes the same file while the upload comes; None if it is made of a whole upload only."""
 
     def open(self, path: Path, key_id: str) -> V:
         """Open a file that `prepare` made; WireError unless it is whole and for these keys, OSError if it cannot be
@@ -123,9 +142,13 @@ class KeyKind:
             digest.update(piece)
         return Identity(digest.hexdigest(), digest.hexdigest())
 
-    def prepare(self, upload: BinaryIO, length: int) -> Iterator[bytes]:
+    def prepare(self, upload: BinaryIO, length: int, content: str) -> Iterator[bytes]:
         """Yield the packed keys; one is in memory at a time."""
-        return pack_evaluation_keys(self.parameters, self.spec, upload, length)
+        return pack_evaluation_keys(self.parameters, self.spec, upload, length, content)
+
+    def begin(self, length: int, content: str) -> KeyPacking:
+        """Return what packs each key when it has come."""
+        return KeyPacking(self.parameters, self.spec, length, content)
 
     def open(self, path: Path, key_id: str) -> EvaluationKeys:
         """Map the keys."""
@@ -172,13 +195,16 @@ class WeightKind:
             digest.update(piece)
         return Identity(header.key_id.hex(), digest.hexdigest())
 
-    def prepare(self, upload: BinaryIO, length: int) -> Iterator[bytes]:
+    def prepare(self, upload: BinaryIO, length: int, content: str) -> Iterator[bytes]:
         """Parse the weights, and yield the bytes of the upload if they fit the plan."""
         start = upload.tell()
         self.format.load(upload.read(length))
         upload.seek(start)
         while piece := upload.read(_PIECE_BYTES):
             yield piece
+
+    def begin(self, length: int, content: str) -> None:
+        """Return None: weights are parsed as a whole."""
 
     def open(self, path: Path, key_id: str) -> EncryptedWeights[Ciphertext]:
         """Read and parse the weights."""
@@ -223,9 +249,13 @@ class TenantKind(Generic[V]):
         """Return the identity of an upload; WireError if its header is malformed."""
         return self.kind.identify(upload)
 
-    def prepare(self, upload: BinaryIO, length: int) -> Iterator[bytes]:
+    def prepare(self, upload: BinaryIO, length: int, content: str) -> Iterator[bytes]:
         """Yield the file that is made of an upload; WireError unless it is whole and fits the plan."""
-        return self.kind.prepare(upload, length)
+        return self.kind.prepare(upload, length, content)
+
+    def begin(self, length: int, content: str) -> Packing | None:
+        """Return what makes the same file while the upload comes; None if it is made of a whole upload only."""
+        return self.kind.begin(length, content)
 
     def open(self, path: Path, key_id: str) -> V:
         """Open a file that `prepare` made; WireError unless it is whole and for these keys."""

@@ -12,7 +12,7 @@ import os
 import shutil
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from hetorch.errors import StorageError, WireError
@@ -21,11 +21,17 @@ from hetorch.serving.errors import Busy, QuotaExceeded, UploadOffset, UploadUnkn
 from hetorch.serving.keys.catalogue import Catalogue, UploadEntry
 from hetorch.serving.keys.key_folder import KeyFolder, locked, random_name
 from hetorch.serving.keys.key_store import KeyStore
+from hetorch.serving.keys.packed_upload import PackedUpload
 from hetorch.serving.keys.stored_kinds import StoredKind
+from hetorch.serving.keys.upload_activity import Activity, Writer
 
 IDLE_SECONDS = 60.0
 """Time without a byte after which an upload may give way to another one of its tenant, in seconds. A lower value lets
 an upload be pushed out while its client connects again."""
+
+PACK_BYTES = 2 << 20
+"""Bytes of an upload that are packed at a time, beside a key that is longer; more than are written at a time, so that a
+server that was started anew catches up. Raised, one request may wait longer for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,72 +40,13 @@ class UploadLimits:
 
     Args:
         per_tenant: their number. Beyond it the one that has waited longest gives way, if it has waited IDLE_SECONDS.
-        bytes: the lengths that all of them declare, together.
+        bytes: the lengths that all of them declare, and the files that are made of them meanwhile, together.
         seconds: time after which an upload that has not ended is given up.
     """
 
     per_tenant: int = 16
     bytes: int = 1 << 40
     seconds: float = 24 * 3600.0
-
-
-@dataclass(slots=True)
-class _Activity:
-    """What this process knows of an upload: the lock of its file, who writes to it, and when a byte came last."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    writer: Writer | None = None
-    last: float = field(default_factory=time.monotonic)
-
-
-class Writer:
-    """The right to continue one upload, until it is closed or another one takes it over. `offset`: the next byte."""
-
-    def __init__(self, path: Path, limit: int, activity: _Activity) -> None:
-        self._limit = limit
-        self._activity = activity
-        try:
-            self._descriptor = locked(path, os.O_WRONLY | os.O_APPEND)
-        except BlockingIOError:
-            raise Busy("another process of the server takes this upload; try again") from None
-        except FileNotFoundError:
-            raise UploadUnknown from None
-        self._open = True
-        self.offset = os.fstat(self._descriptor).st_size
-
-    def write(self, piece: bytes) -> None:
-        """Append bytes.
-
-        Raises:
-            WireError: they are more than the upload has.
-            UploadOffset: another request has taken the upload over.
-            Busy: the disk is full.
-        """
-        if self.offset + len(piece) > self._limit:
-            raise WireError(f"the upload has {self._limit} bytes, more than these came")
-        with self._activity.lock:
-            if not self._open:
-                raise UploadOffset(self.offset)
-            self._activity.last = time.monotonic()
-            view = memoryview(piece)
-            try:
-                while view:
-                    written = os.write(self._descriptor, view)
-                    self.offset += written
-                    view = view[written:]
-            except OSError as error:
-                raise Busy(f"the server cannot store the upload now: {error.strerror}; try again") from error
-
-    def close(self) -> None:
-        """Give the right back."""
-        with self._activity.lock:
-            self.give_up()
-
-    def give_up(self) -> None:
-        """Close the file, by whoever has the lock."""
-        if self._open:
-            self._open = False
-            os.close(self._descriptor)
 
 
 class Uploads:
@@ -111,7 +58,7 @@ class Uploads:
         self._aside: _Place | None = None
         self._limits = limits
         self._beginning = threading.Lock()
-        self._active: dict[str, _Activity] = {}
+        self._active: dict[str, Activity] = {}
 
     def begin(self, kind: StoredKind[object], model: str, content: str, size: int) -> tuple[UploadEntry, int]:
         """Begin an upload, or find the one of the same bytes; return it and its offset. Nothing is allocated for what
@@ -180,6 +127,56 @@ class Uploads:
                 raise UploadOffset(writer.offset)
         return writer
 
+    def packs(self, upload: UploadEntry) -> bool:
+        """True if `pack` has something to do for an upload whose bytes come; it does not wait."""
+        return not self._activity(upload).packs_at_end
+
+    def pack(self, kind: StoredKind[object], upload: UploadEntry) -> None:
+        """Make the file of an upload as far as its bytes have come, some PACK_BYTES further than before.
+
+        What does not fit the limits or the disk now is made by `finish`. WireError if the upload is malformed; it is
+        over then.
+        """
+        activity = self._activity(upload)
+        self._begin_packing(kind, upload, activity)
+        with activity.lock:
+            if activity.packed is None:
+                return
+            try:
+                activity.packed.advance(self._path(upload), PACK_BYTES)
+            except WireError:
+                self._end(upload)
+                raise
+            except (OSError, MemoryError):
+                activity.drop_packed()
+
+    def _begin_packing(self, kind: StoredKind[object], upload: UploadEntry, activity: Activity) -> None:
+        """Begin to make the file of an upload, if it has not begun and there is room for it beside all uploads."""
+        if activity.packed is not None or activity.packs_at_end:
+            return
+        with self._beginning:
+            packing, size = kind.begin(upload.bytes, upload.content), kind.file_bytes(upload.bytes)
+            folder = self._place.folder
+            if packing is None or not folder.part(upload.id).exists() or not self._has_room(upload, size):
+                activity.packs_at_end = True
+                return
+            try:
+                activity.packed = PackedUpload(packing, folder, upload.content, size)
+            except OSError:
+                activity.packs_at_end = True
+
+    def _has_room(self, upload: UploadEntry, size: int) -> bool:
+        """True if a file of `size` bytes fits into the limits of uploads under way, and on the disk."""
+        underway, quota = self._all(None), self._store.limits.quota
+        taken = {one.id: one.bytes for one in underway}
+        for name, activity in list(self._active.items()):
+            if activity.packed is not None:
+                taken[name] = taken.get(name, 0) + activity.packed.size
+        own = sum(taken[one.id] for one in underway if one.tenant == upload.tenant)
+        if sum(taken.values()) + size > self._limits.bytes or (quota is not None and own + size > quota):
+            return False
+        return shutil.disk_usage(self._place.folder.path).free >= upload.bytes + size
+
     def finish(self, kind: StoredKind[object], upload: UploadEntry) -> str:
         """Check and keep a complete upload; return the id of the keys that it is or belongs to.
 
@@ -205,7 +202,7 @@ class Uploads:
                 if size < upload.bytes:
                     raise UploadOffset(size)
                 try:
-                    key_id = self._store.put(kind, file, size, upload.content)
+                    key_id = self._store.put(kind, file, size, upload.content, activity.take_packed(path))
                 except (WireError, QuotaExceeded):
                     self._end(upload)
                     raise
@@ -236,8 +233,18 @@ class Uploads:
             except StorageError as error:
                 self._store.tell("uploads under way cannot be read", error)
 
+        for name, activity in list(self._active.items()):
+            if (
+                activity.packed is not None and not self._place.folder.part(name).exists()
+            ):  # another process ended it
+                with activity.lock:
+                    activity.drop_packed()
+
     def close(self) -> None:
-        """Delete what is under way outside of the key folder."""
+        """Delete what is under way outside of the key folder, and files that are not whole."""
+        for activity in self._active.values():
+            with activity.lock:
+                activity.drop_packed()
         if self._aside is not None:
             self._aside.catalogue.close()
             self._aside.folder.close()
@@ -265,10 +272,12 @@ class Uploads:
         for place in self._places():
             with contextlib.suppress(StorageError):
                 place.catalogue.end_upload(upload.id)
-        self._active.pop(upload.id, None)
+        activity = self._active.pop(upload.id, None)
+        if activity is not None:
+            activity.drop_packed()
 
-    def _activity(self, upload: UploadEntry) -> _Activity:
-        return self._active.setdefault(upload.id, _Activity())
+    def _activity(self, upload: UploadEntry) -> Activity:
+        return self._active.setdefault(upload.id, Activity())
 
     def _places(self) -> list[_Place]:
         return [self._place] if self._aside is None else [self._place, self._aside]

@@ -243,7 +243,7 @@ class WorkerPool:
 
     def _expire(self, computation: Computation) -> None:
         assert computation.order.timeout is not None
-        _fail(computation, DeadlinePassed(computation.order.timeout))
+        _fail(computation, DeadlinePassed(computation.order.timeout, long=computation.order.long))
         self._abandon(computation, "deadline")
 
     def _abandon(self, computation: Computation, reason: str) -> None:

@@ -1,0 +1,87 @@
+"""The choice between a plan in one ring and one with bootstraps."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+import hetorch
+from hetorch.compiler import choose_plan
+from hetorch.compiler.choose_plan import MUCH_MEMORY, lighter
+from hetorch.compiler.search.select import MOST_WORTH
+from hetorch.plan import Plan
+
+pytestmark = pytest.mark.filterwarnings("ignore::hetorch.errors.InsecureParametersWarning")
+
+
+def model() -> nn.Module:
+    """Make a network of 46 levels, which a ring of 2^16 just has."""
+    torch.manual_seed(1)
+    maps = [nn.Linear(8, 8) for _ in range(9)]
+    with torch.no_grad():
+        for layer in maps:
+            layer.weight *= 2.0  # Without it, values shrink until each ReLU is a line.
+    layers = [layer for linear in maps for layer in (linear, nn.ReLU())]
+    return nn.Sequential(*layers, nn.Linear(8, 1)).eval()
+
+
+def compiled(degree: int = 15) -> Plan:
+    samples = torch.rand(200, 8, generator=torch.Generator().manual_seed(2)) * 2 - 1
+    return hetorch.compile(model(), samples, activation_degree=degree, security="none", ring_degree=1 << 11)
+
+
+@functools.cache
+def plans() -> tuple[Plan, Plan]:
+    """Return a plan in one ring, and one with bootstraps."""
+    ring, bootstrapped = compiled(), compiled(63)
+    assert bootstrap_rows(bootstrapped) > 0 == bootstrap_rows(ring)
+    return ring, bootstrapped
+
+
+def bootstrap_rows(plan: Plan) -> int:
+    return sum(row.kind == "bootstrap" for row in plan.report.layers)
+
+
+def with_costs(plan: Plan, seconds: float, memory: float) -> Plan:
+    return replace(plan, report=replace(plan.report, predicted_seconds=seconds, memory_bytes=int(memory)))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ring_memory", "memory", "wins"),
+    [
+        (0.99 / (1 + MOST_WORTH), 1e9, 2e9, True),  # clearly faster, below all that is huge
+        (0.95, 1e9, 0.5e9, False),  # a little faster, and nothing is huge
+        (1.1, 2 * MUCH_MEMORY, 4e9, True),  # a little slower, in place of huge memory
+        (1.3, 2 * MUCH_MEMORY, 4e9, False),  # much slower
+        (1.1, 2 * MUCH_MEMORY, 3 * MUCH_MEMORY, False),  # slower and larger
+    ],
+)
+def test_bootstraps_win_if_they_are_faster_or_lighter(
+    seconds: float, ring_memory: float, memory: float, wins: bool
+) -> None:
+    ring, bootstrapped = plans()
+    first, second = with_costs(ring, 1.0, ring_memory), with_costs(bootstrapped, seconds, memory)
+    assert lighter(first, second) is (second if wins else first)
+
+
+def test_a_heavy_plan_is_compiled_with_bootstraps_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert bootstrap_rows(compiled()) == 0
+    told: list[Plan] = []
+
+    def lighter_of(ring: Plan, bootstrapped: Plan) -> Plan:
+        told.extend((ring, bootstrapped))
+        return lighter(ring, bootstrapped)
+
+    monkeypatch.setattr(choose_plan, "lighter", lighter_of)
+    compiled()
+    assert not told
+    monkeypatch.setattr(choose_plan, "MUCH_MEMORY", 1)
+    monkeypatch.setattr(choose_plan, "MOST_WORTH", 100.0)
+    chosen = compiled()
+    assert [bootstrap_rows(plan) > 0 for plan in told] == [False, True]
+    smaller = told[1].report.memory_bytes <= told[0].report.memory_bytes
+    assert (bootstrap_rows(chosen) > 0) == smaller
