@@ -43,23 +43,26 @@ SET_UP_SECONDS = 3600
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A ring and the number of slots."""
+    """A ring and the number of slots, and the levels that our standard set there leaves; 0 for the set of 2^16, or its
+    sizes of primes at a smaller ring."""
 
     log2_n: int
     log2_slots: int
+    user_levels: int = 0
 
     @property
     def label(self) -> str:
         """The words of a row."""
-        return f"N=2^{self.log2_n}, 2^{self.log2_slots} slots"
+        levels = f", {self.user_levels} levels" if self.user_levels else ""
+        return f"N=2^{self.log2_n}, 2^{self.log2_slots} slots{levels}"
 
     @property
     def options(self) -> dict[str, int]:
         """The options of the workers."""
-        return {"log2_n": self.log2_n, "slots": 1 << self.log2_slots}
+        return {"log2_n": self.log2_n, "slots": 1 << self.log2_slots, "user_levels": self.user_levels}
 
 
-OURS = (Size(16, 14), Size(16, 15))
+OURS = (Size(16, 14), Size(16, 15), Size(15, 14, 4), Size(15, 14, 6))
 COMPARED = tuple(Size(log2_n, log2_n - 1) for log2_n in (16, 15, 14, 13))
 """The sizes at which peers are compared; the first that fits."""
 

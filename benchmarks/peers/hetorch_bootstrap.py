@@ -21,13 +21,12 @@ from hetorch.engine.secret import SecretKey
 from hetorch.params import Security
 from hetorch.params.bootstrap_set import BootstrapSet, bootstrap_parameters, standard_bootstrap_set
 
-SCALE = 2.0**40
-
 
 def setup(options: dict[str, Any]) -> Session:
     """Make the keys and one encrypted vector of real values in [-1, 1], in `slots` of a ring of 2^`log2_n`."""
-    boot = _bootstrap_set(options["log2_n"], options["slots"])
-    prepared = prepare_bootstrap(PlannedBootstrap(boot, SCALE, SCALE))
+    boot = _bootstrap_set(options["log2_n"], options["slots"], options["user_levels"])
+    scale = 2.0**boot.user_bits
+    prepared = prepare_bootstrap(PlannedBootstrap(boot, scale, scale))
     key = SecretKey.generate(boot.parameters)
     begun = time.process_time()
     keys = key.evaluation_keys(spec := bootstrap_keys(boot))
@@ -35,7 +34,7 @@ def setup(options: dict[str, Any]) -> Session:
     engine = NativeEngine(boot.parameters, evaluation_keys=keys)
     core, evaluator = prepared.core, _native.Evaluator(core_context(boot.parameters), keys)
     values = np.tile(np.random.default_rng(1).uniform(-1, 1, boot.slots), boot.spacing)
-    ciphertext = key.encrypt(values, scale=SCALE, level=boot.input_level)
+    ciphertext = key.encrypt(values, scale=scale, level=boot.input_level)
     low = core.to_coefficients(evaluator, ciphertext)
     high = core.raise_modulus(evaluator, low)
     slots = core.to_slots(evaluator, high)
@@ -72,8 +71,11 @@ def setup(options: dict[str, Any]) -> Session:
     return Session(operations, calls, facts)
 
 
-def _bootstrap_set(log2_n: int, slots: int) -> BootstrapSet:
-    """Return the standard set, or one of its sizes of primes at a smaller ring, which protects nothing."""
+def _bootstrap_set(log2_n: int, slots: int, user_levels: int) -> BootstrapSet:
+    """Return the standard set of so many levels; for 0, that of the largest ring, or one of its sizes of primes at a
+    smaller ring, which protects nothing."""
+    if user_levels:
+        return standard_bootstrap_set(slots, user_levels, ring_degree=1 << log2_n)
     standard = standard_bootstrap_set(max(slots, 1 << 14))
     p = standard.parameters
     if p.ring_degree == 1 << log2_n:

@@ -14,8 +14,8 @@ using ckks::Ciphertext;
 
 // 2 x^2 - constant, with exactly `scale`.
 Ciphertext doubled(const ckks::Evaluator& evaluator, const Ciphertext& x, double constant, double scale) {
-  const Ciphertext square = evaluator.multiply_raw(x, x);
-  Ciphertext result = evaluator.relinearise_rescale(evaluator.add(evaluator.add(square, square), -constant));
+  const Ciphertext square = evaluator.multiply_raw(evaluator.add(x, x), x);
+  Ciphertext result = evaluator.relinearise_rescale(evaluator.add(square, -constant));
   result.scale = scale;  // exact by construction; the product of doubles may differ in its last bit
   return result;
 }

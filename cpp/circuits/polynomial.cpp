@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ckks/errors.h"
+#include "ckks/sums.h"
 
 namespace hetorch::circuits {
 namespace {
@@ -71,27 +72,30 @@ class ChebyshevSeries {
     }
     const Ciphertext& giant = basis(m);
     const double total = product_scale(level, scale);
-    Ciphertext product =
-        true_degree(quotient) == 0
-            ? evaluator_.multiply(evaluator_.drop_level(giant, level + 1), quotient[0], total / giant.scale)
-            : evaluator_.multiply_raw(evaluate(quotient, level + 1, total / giant.scale), giant);
+    Ciphertext product = true_degree(quotient) == 0
+                             ? times(giant, quotient[0] * (total / giant.scale), level + 1, total)
+                             : evaluator_.multiply_raw(evaluate(quotient, level + 1, total / giant.scale), giant);
     product.scale = total;
     return true_degree(remainder) == 0 ? evaluator_.add(product, remainder[0])
                                        : evaluator_.add(product, sum(remainder, level, scale));
   }
 
+  Ciphertext times(const Ciphertext& a, double factor, std::size_t level, double scale) const {
+    const Ciphertext* const terms[] = {&a};
+    return ckks::sum_of_integers(evaluator_, terms, std::span(&factor, 1), level, scale);
+  }
+
   // The same for a series that is summed from its basis polynomials.
   Ciphertext leaf(Coefficients c, std::size_t level, double scale) {
     const double total = product_scale(level, scale);
-    Ciphertext sum;
+    std::vector<const Ciphertext*> terms;
+    std::vector<double> factors;
     for (std::size_t i = 1; i < c.size(); ++i) {
       if (c[i] == 0) continue;
-      const Ciphertext& t = basis(i);
-      Ciphertext term = evaluator_.multiply(evaluator_.drop_level(t, level + 1), c[i], total / t.scale);
-      term.scale = total;
-      sum = sum.body.parts.empty() ? std::move(term) : evaluator_.add(sum, term);
+      terms.push_back(&basis(i));
+      factors.push_back(c[i] * (total / terms.back()->scale));
     }
-    return evaluator_.add(sum, c[0]);
+    return evaluator_.add(ckks::sum_of_integers(evaluator_, terms, factors, level + 1, total), c[0]);
   }
 
   // Return T_i = 2 T_a T_b - T_(a-b) with a = ceil(i/2), b = floor(i/2); it is computed at its first use.
@@ -101,15 +105,15 @@ class ChebyshevSeries {
     const std::size_t b = i / 2;
     const std::size_t a = i - b;
     const Ciphertext& ta = basis(a);
-    const Ciphertext product = evaluator_.multiply_raw(ta, basis(b));
-    Ciphertext twice = evaluator_.add(product, product);
+    Ciphertext twice;
     if (a == b) {
-      twice = evaluator_.add(twice, -1.0);
+      twice = evaluator_.add(evaluator_.multiply_raw(evaluator_.add(ta, ta), ta), -1.0);
     } else {
+      const Ciphertext product = evaluator_.multiply_raw(ta, basis(b));
       const Ciphertext& x = basis(1);
-      Ciphertext shifted = evaluator_.multiply(evaluator_.drop_level(x, twice.level()), 1.0, twice.scale / x.scale);
-      shifted.scale = twice.scale;
-      twice = evaluator_.subtract(twice, shifted);
+      const Ciphertext* const terms[] = {&product, &x};
+      const double factors[] = {2, -(product.scale / x.scale)};
+      twice = ckks::sum_of_integers(evaluator_, terms, factors, product.level(), product.scale);
     }
     return basis_.emplace(i, evaluator_.relinearise_rescale(twice)).first->second;
   }

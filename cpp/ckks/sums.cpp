@@ -97,6 +97,23 @@ NttPoly weighted(std::span<const NttPoly* const> terms, std::span<const double> 
   return sum;
 }
 
+// The same of ciphertexts, part by part.
+Ciphertext weighted(CiphertextRefs cts, std::span<const double> factors, const Shape& shape, double scale,
+                    const ring::RnsBasis& basis) {
+  std::vector<NttPoly> parts;
+  for (std::size_t p = 0; p < shape.parts; ++p) {
+    std::vector<const NttPoly*> terms;
+    std::vector<double> of_terms;
+    for (std::size_t i = 0; i < cts.size(); ++i) {
+      if (p >= cts[i]->size()) continue;
+      terms.push_back(&*cts[i]->body.parts[p]);
+      of_terms.push_back(factors[i]);
+    }
+    parts.push_back(weighted(terms, of_terms, {shape.level + 1, 0}, basis));
+  }
+  return {{rlwe::parts_of(std::move(parts)), std::nullopt}, scale};
+}
+
 }  // namespace
 
 Ciphertext sum_of_values(const Evaluator& evaluator, CiphertextRefs cts, std::span<const double> values,
@@ -130,18 +147,23 @@ Ciphertext sum_of_weights(const Evaluator& evaluator, CiphertextRefs cts, std::s
                        " does not fit under the modulus");
     }
   }
-  std::vector<NttPoly> parts;
-  for (std::size_t p = 0; p < shape.parts; ++p) {
-    std::vector<const NttPoly*> terms;
-    std::vector<double> factors;
-    for (std::size_t i = 0; i < cts.size(); ++i) {
-      if (p >= cts[i]->size()) continue;
-      terms.push_back(&*cts[i]->body.parts[p]);
-      factors.push_back(weights[i] * scale);
-    }
-    parts.push_back(weighted(terms, factors, {shape.level + 1, 0}, context.basis()));
+  std::vector<double> factors;
+  for (double weight : weights) factors.push_back(weight * scale);
+  return weighted(cts, factors, shape, cts[0]->scale * scale, context.basis());
+}
+
+Ciphertext sum_of_integers(const Evaluator& evaluator, CiphertextRefs cts, std::span<const double> factors,
+                           std::size_t level, double scale) {
+  const Context& context = evaluator.context();
+  Shape shape{level, 2};
+  if (cts.empty() || factors.size() != cts.size()) throw std::invalid_argument("one factor for each ciphertext");
+  for (std::size_t i = 0; i < cts.size(); ++i) {
+    for (const NttPoly& part : cts[i]->body.parts) context.rlwe().check_data(part);
+    if (cts[i]->level() < level) throw std::invalid_argument("a ciphertext of a sum is below its level");
+    if (!std::isfinite(factors[i])) throw LevelError("a constant times its scale is beyond the range of doubles");
+    shape.parts = std::max(shape.parts, cts[i]->size());
   }
-  return {{rlwe::parts_of(std::move(parts)), std::nullopt}, cts[0]->scale * scale};
+  return weighted(cts, factors, shape, scale, context.basis());
 }
 
 Ciphertext sum_of_products(const Evaluator& evaluator, CiphertextRefs a, CiphertextRefs b) {

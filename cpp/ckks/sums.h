@@ -21,6 +21,12 @@ Ciphertext sum_of_values(const Evaluator& evaluator, CiphertextRefs cts, std::sp
 Ciphertext sum_of_weights(const Evaluator& evaluator, CiphertextRefs cts, std::span<const double> weights,
                           double scale);
 
+// sum_i ct_i * round(factors_i) at a level that all have, labelled with `scale`: the caller knows that every ct_i's
+// scale times that of its factor is this one. The polynomials are read once, and their other primes not at all. Throws
+// LevelError for a factor that is not finite, std::invalid_argument if a ciphertext is below the level.
+Ciphertext sum_of_integers(const Evaluator& evaluator, CiphertextRefs cts, std::span<const double> factors,
+                           std::size_t level, double scale);
+
 // sum_i a_i * b_i. The result has (parts of a_i) + (parts of b_i) - 1 parts, the most of all pairs: three for factors
 // of two. All a_i must have one scale, and all b_i; the result's is the product. Throws LevelError if they differ, the
 // modulus cannot hold the product, or it would have more than kMostParts parts.

@@ -49,9 +49,11 @@ void BaseConverter::scaled_inverse(u64* out, const u64* row, std::size_t i) cons
   basis_.kernels(source).ntt_inverse_multiply(out, row, inverse_hats_[i], basis_.table(source));
 }
 
-void BaseConverter::quotient(u64* v, const u64* const* y) const {
+void BaseConverter::quotient(u64* v, const u64* const* y, std::size_t begin, std::size_t length) const {
   if (sources_.size() == 1) return;  // convert() compares with half of the prime
-  quotient_kernels_->round_quotient(v, y, inverses_.data(), sources_.size(), basis_.n());
+  std::array<const u64*, 64> rows;
+  for (std::size_t i = 0; i < sources_.size(); ++i) rows[i] = y[i] + begin;
+  quotient_kernels_->round_quotient(v + begin, rows.data(), inverses_.data(), sources_.size(), length);
 }
 
 void BaseConverter::convert(u64* const* outs, const std::size_t* targets, std::size_t count,

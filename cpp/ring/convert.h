@@ -20,9 +20,9 @@ class BaseConverter {
 
   // out = y_i, as coefficients, from `row`, the transform of x modulo source i; out may be `row`.
   void scaled_inverse(std::uint64_t* out, const std::uint64_t* row, std::size_t i) const;
-  // Compute v from all the y_i. With one source, y_0 is x itself and nothing is written: convert() then centres by a
-  // comparison, which is exact.
-  void quotient(std::uint64_t* v, const std::uint64_t* const* y) const;
+  // Compute words [begin, begin + length) of v from those of all the y_i. With one source, y_0 is x itself and nothing
+  // is written: convert() then centres by a comparison, which is exact.
+  void quotient(std::uint64_t* v, const std::uint64_t* const* y, std::size_t begin, std::size_t length) const;
   // outs[t] = coefficients of the centred number modulo prime targets[t], t < count; no target is a source. y_and_v:
   // the y_i followed by v.
   void convert(std::uint64_t* const* outs, const std::size_t* targets, std::size_t count,

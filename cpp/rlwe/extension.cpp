@@ -24,6 +24,13 @@ std::size_t most_rows(const RowCost& cost, std::size_t n, std::size_t threads) {
                       : std::clamp(sources, std::size_t{1}, kMostGroupRows);
 }
 
+// Length in words of a piece of v: with more rows than fit the second-level cache, computing v takes long enough to be
+// shared by all threads that wait for it.
+std::size_t piece_length(std::size_t n) {
+  constexpr std::size_t kPiece = 4096;
+  return ring::thread_count() == 1 ? n : std::min(n, kPiece);
+}
+
 }  // namespace
 
 std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end, const RowCost& cost, std::size_t n) {
@@ -44,22 +51,36 @@ std::vector<RowGroup> row_groups(std::size_t begin, std::size_t end, const RowCo
 
 Extension::Extension(const ring::BaseConverter& converter, const ring::RnsBasis& basis)
     : converter_(converter),
-      stride_(row_stride(basis.n())),
+      n_(basis.n()),
+      stride_(row_stride(n_)),
+      piece_(piece_length(n_)),
       storage_((converter.sources().size() + 1) * stride_),
+      v_(storage_.data() + converter.sources().size() * stride_),
       sources_(converter.sources().size()),
-      ready_(1) {
+      ready_(n_ / piece_) {
   for (std::size_t i = 0; i <= source_count(); ++i) rows_.push_back(storage_.data() + i * stride_);
 }
 
 void Extension::put(std::size_t i, const u64* row) {
   converter_.scaled_inverse(storage_.data() + i * stride_, row, i);
-  if (!sources_.arrive()) return;
-  converter_.quotient(storage_.data() + source_count() * stride_, rows_.data());
-  ready_.arrive();
+  if (sources_.arrive()) compute_pieces();
+}
+
+void Extension::compute_pieces() const {
+  for (std::size_t at = next_.fetch_add(piece_); at < n_; at = next_.fetch_add(piece_)) {
+    converter_.quotient(v_, rows_.data(), at, piece_);
+    ready_.arrive();
+  }
+}
+
+void Extension::wait() const {
+  sources_.wait();
+  if (next_.load(std::memory_order_relaxed) < n_) compute_pieces();
+  ready_.wait();
 }
 
 void Extension::take(u64* const* outs, const std::size_t* targets, std::size_t count) const {
-  ready_.wait();
+  wait();
   converter_.convert(outs, targets, count, rows_.data());
 }
 

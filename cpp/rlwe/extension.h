@@ -1,6 +1,7 @@
 // One base conversion within a parallel loop: some tasks add the source rows, later tasks compute the target rows.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <initializer_list>
@@ -50,8 +51,8 @@ class Extension {
   void put(std::size_t i, const std::uint64_t* row);
   // outs[t] = coefficients modulo prime targets[t], t < count; waits until all sources are there.
   void take(std::uint64_t* const* outs, const std::size_t* targets, std::size_t count) const;
-  // Wait until all sources are there.
-  void wait() const { ready_.wait(); }
+  // Wait until all sources are there; a thread that waits computes a part of what converting them needs.
+  void wait() const;
   // End all waits, after a task failed.
   void abandon() noexcept {
     sources_.open();
@@ -59,12 +60,19 @@ class Extension {
   }
 
  private:
+  // Compute pieces of v until others have taken the last one.
+  void compute_pieces() const;
+
   const ring::BaseConverter& converter_;
+  std::size_t n_;
   std::size_t stride_;
+  std::size_t piece_;     // length of a piece of v in words
   ring::Buffer storage_;  // the y_i of BaseConverter, then v
   std::vector<const std::uint64_t*> rows_;
+  std::uint64_t* v_;  // the last of rows_
   ring::Gate sources_;
-  ring::Gate ready_;
+  mutable std::atomic<std::size_t> next_{0};  // where the next piece of v begins
+  mutable ring::Gate ready_;                  // opened by the last piece
 };
 
 // Run task(0) … task(count - 1) in parallel. Tasks may wait for the extensions in `waited`, if tasks of lower index

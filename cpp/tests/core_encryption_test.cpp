@@ -181,7 +181,9 @@ void sparse_coefficients() {
 }
 
 // Secrets are wiped before their memory goes back to the pool: the next block of that size has nothing of the key.
+// Under sanitizers the pool keeps nothing.
 void freed_keys_are_zero() {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   const Shape shape{64, 49, 5, 2, 2};
   Session owner(shape);
   auto key = std::make_unique<rlwe::SecretKey>(owner.context.rlwe(), bytes_of(9, 0, shape.n * ring::kTernaryBytes));
@@ -191,6 +193,7 @@ void freed_keys_are_zero() {
   const ring::Buffer reused(words);
   CHECK(reused.data() == where, "the pool gives the last block back");
   CHECK(std::all_of(reused.data(), reused.data() + words, [](u64 word) { return word == 0; }), "the key's block");
+#endif
 }
 
 }  // namespace

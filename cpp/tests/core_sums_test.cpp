@@ -60,6 +60,13 @@ void test_definitions(const Operands& x, std::size_t period, const char* text) {
   const ckks::Ciphertext second = ckks::sum_of_weights(evaluator, refs(x.a), x.weights, x.scale);
   CHECK(second.level() == x.lowest && second.scale == product_scale, text);
   CHECK(distance(owner.decrypt(second), by_weights) < bound, text);
+  std::vector<double> factors;
+  for (double weight : x.weights) factors.push_back(weight * x.scale);
+  const auto integers = [&](std::size_t level) {
+    return ckks::sum_of_integers(evaluator, refs(x.a), factors, level, product_scale);
+  };
+  CHECK(same_bits(integers(x.lowest), second), text);
+  CHECK(same_bits(integers(1), evaluator.drop_level(second, 1)), text);
   const ckks::Ciphertext third = ckks::sum_of_products(evaluator, refs(x.a), refs(x.b));
   CHECK(third.level() == x.lowest && third.size() == 3 && third.scale == product_scale, text);
   CHECK(distance(owner.decrypt(third), products) < bound, text);
@@ -70,6 +77,12 @@ void test_definitions(const Operands& x, std::size_t period, const char* text) {
 
 void test_refusals(Operands& x, std::size_t period, const char* text) {
   const ckks::Evaluator evaluator = x.owner.evaluator();
+  const auto integers = [&](std::size_t count, double factor, std::size_t level) {
+    ckks::sum_of_integers(evaluator, refs(x.a), std::vector<double>(count, factor), level, 1e9);
+  };
+  CHECK(throws<std::invalid_argument>([&] { integers(x.a.size() + 1, 1e6, 0); }), text);
+  CHECK(throws<std::invalid_argument>([&] { integers(x.a.size(), 1e6, x.lowest + 1); }), text);
+  CHECK(throws<ckks::LevelError>([&] { integers(x.a.size(), INFINITY, 0); }), text);
   CHECK(throws<std::invalid_argument>([&] { ckks::sum_of_values(evaluator, {}, {}, period, x.scale); }), text);
   CHECK(
       throws<std::invalid_argument>([&] { ckks::sum_of_values(evaluator, refs(x.a), x.values, period + 1, x.scale); }),

@@ -19,10 +19,12 @@ from hetorch.engine.keys import SparseSecret
 from hetorch.engine.native import Ciphertext, NativeEngine, PreparedBootstrap, prepare_bootstrap
 from hetorch.engine.secret import SecretKey
 from hetorch.params import KeyFamily, Security
-from hetorch.params.bootstrap_set import REDUCTION_DEPTH, BootstrapSet, bootstrap_parameters
+from hetorch.params.bootstrap_set import BootstrapSet, bootstrap_parameters, bootstrap_set_of_sizes
+from hetorch.params.bootstrap_sizes import REDUCTION_DEPTH, SMALL_RING, standard_sizes
 from tests.interop.seal_bridge import coefficients_of_row, first_root
 
 SCALE = 2.0**40
+"""The scale of a slot of 1 in a small_set."""
 
 
 def small_set(
@@ -46,6 +48,17 @@ def small_set(
         ring_degree, chain, (45,) * 7, digit_size=6, low_family=low_family, security=Security.NONE
     )
     return BootstrapSet(parameters, 1 << sum(to_coefficients), to_coefficients, to_slots, low_family, babies)
+
+
+def with_sizes_of_small_ring(user_levels: int, ring_degree: int) -> BootstrapSet:
+    """Return the set with the sizes of primes that the ring of degree 2^15 has, on a smaller ring, in all its slots."""
+    return bootstrap_set_of_sizes(
+        standard_sizes(SMALL_RING, user_levels),
+        ring_degree // 2,
+        ring_degree=ring_degree,
+        security=Security.NONE,
+        babies=(4, 4),
+    )
 
 
 class SparseKeys:
@@ -72,12 +85,18 @@ class Case:
     @classmethod
     def make(cls, bootstrap_set: BootstrapSet, bound: float = 1.0) -> Case:
         key = SecretKey.generate(bootstrap_set.parameters)
-        prepared = prepare_bootstrap(PlannedBootstrap(bootstrap_set, SCALE, SCALE, bound))
+        scale = 2.0**bootstrap_set.user_bits
+        prepared = prepare_bootstrap(PlannedBootstrap(bootstrap_set, scale, scale, bound))
         sparse = SparseKeys()
         with patch.object(SecretKey, "_draw_sparse", sparse.keep(SecretKey._draw_sparse)):
             keys = key.evaluation_keys(bootstrap_keys(bootstrap_set))
         engine = NativeEngine(bootstrap_set.parameters, evaluation_keys=keys)
         return cls(bootstrap_set, key, sparse, prepared, engine)
+
+    @property
+    def scale(self) -> float:
+        """The scale of a slot of 1 before and after."""
+        return 2.0**self.bootstrap_set.user_bits
 
     @property
     def evaluator(self) -> _native.Evaluator:
@@ -89,7 +108,7 @@ class Case:
         return np.tile(drawn, self.bootstrap_set.spacing)
 
     def encrypt(self, values: NDArray[np.float64]) -> Ciphertext:
-        return self.key.encrypt(values, scale=SCALE, level=self.bootstrap_set.input_level)
+        return self.key.encrypt(values, scale=self.scale, level=self.bootstrap_set.input_level)
 
     def expected(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         return self.prepared.expected(values)

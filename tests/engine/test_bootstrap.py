@@ -35,13 +35,15 @@ from hetorch.engine.native import NativeEngine
 from hetorch.engine.secret import SecretKey
 from hetorch.errors import KeyMissingError, LevelError, ParameterError, SecurityError
 from hetorch.params import KeyFamily, ParameterSet
-from hetorch.params.bootstrap_set import SPARSE_FAMILY
-from tests.engine.bootstrap_case import SCALE, Case, irwin_hall, small_set
+from hetorch.params.bootstrap_set import SPARSE_FAMILY, standard_bootstrap_set
+from tests.engine.bootstrap_case import Case, irwin_hall, small_set, with_sizes_of_small_ring
 
 ROOT = Path(__file__).parents[2]
 SETS = {
     "full": small_set(1 << 11, (4, 3, 3), (3, 3, 2, 2)),
     "quarter": small_set(1 << 12, (5, 4), (5, 4), babies=(8, 2)),
+    "small_ring_4": with_sizes_of_small_ring(4, 1 << 11),
+    "small_ring_8": with_sizes_of_small_ring(8, 1 << 11),
 }
 
 
@@ -53,8 +55,8 @@ def case(request: pytest.FixtureRequest) -> Case:
 def test_level_scale_and_values(case: Case) -> None:
     values = case.values(1)
     result = case.engine.bootstrap(case.prepared, case.encrypt(values))
-    assert (result.level, result.scale, result.size) == (case.bootstrap_set.output_level, SCALE, 2)
-    assert result.level - case.bootstrap_set.input_level == case.bootstrap_set.user_levels == 2
+    assert (result.level, result.scale, result.size) == (case.bootstrap_set.output_level, case.scale, 2)
+    assert result.level - case.bootstrap_set.input_level == case.bootstrap_set.user_levels
     found = case.key.decrypt_complex(result)
     deviation = bootstrap_noise(case.prepared)
     assert np.abs(found.real - case.expected(values)).max() < 16 * deviation
@@ -86,6 +88,20 @@ def test_noise_is_the_predicted_one(case: Case) -> None:
     assert 0.92 < np.std(before) / message_noise(case.prepared) < 1.5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("user_levels", [4, 8])
+def test_the_ring_of_degree_2_15(user_levels: int) -> None:
+    boot = standard_bootstrap_set(1 << 14, user_levels, ring_degree=1 << 15)
+    case = Case.make(boot)
+    expected, ciphertext = case.values(1), case.encrypt(case.values(1))
+    for count in (1, 2):
+        result = case.engine.bootstrap(case.prepared, ciphertext)
+        assert (result.level, result.scale) == (boot.output_level, case.scale)
+        ciphertext, expected = case.engine.drop_level(result, boot.input_level), case.expected(expected)
+        errors = case.key.decrypt(ciphertext) - expected
+        assert np.std(errors) == pytest.approx(math.sqrt(count) * bootstrap_noise(case.prepared), rel=0.2)
+
+
 def test_ten_in_a_row(case: Case) -> None:
     # Four messages of 2^9 slots or more: with a kurtosis of 10, their root mean square is good to 3 percent.
     expected = [case.values(seed) for seed in range(4)]
@@ -93,7 +109,7 @@ def test_ten_in_a_row(case: Case) -> None:
     deviation, worst = bootstrap_noise(case.prepared), largest_noise(case.prepared)
     for count in range(1, 11):
         results = [case.engine.bootstrap(case.prepared, ciphertext) for ciphertext in ciphertexts]
-        assert {(r.level, r.scale) for r in results} == {(case.bootstrap_set.output_level, SCALE)}
+        assert {(r.level, r.scale) for r in results} == {(case.bootstrap_set.output_level, case.scale)}
         ciphertexts = [case.engine.drop_level(r, case.bootstrap_set.input_level) for r in results]
         expected = [case.expected(values) for values in expected]
         errors = np.array([case.key.decrypt(c) for c in ciphertexts]) - expected
@@ -162,11 +178,13 @@ def test_another_bound_and_computation_after_it() -> None:
 def test_the_maps_serve_another_bound(case: Case) -> None:
     prepared, boot = case.prepared, case.bootstrap_set
     values = case.values(3, bound=4.0)
-    ciphertext = case.key.encrypt(values, scale=SCALE / 4, level=boot.input_level)
+    ciphertext = case.key.encrypt(values, scale=case.scale / 4, level=boot.input_level)
     result = case.engine.bootstrap(prepared, ciphertext, 4.0)
     other = prepared.within(4.0)
     assert (
-        (result.level, result.scale) == (boot.output_level, other.output_scale) == (result.level, SCALE / 4)
+        (result.level, result.scale)
+        == (boot.output_level, other.output_scale)
+        == (result.level, case.scale / 4)
     )
     assert other.full_scales == prepared.full_scales
     assert bootstrap_noise(other) == pytest.approx(4 * bootstrap_noise(prepared), rel=1e-9)
@@ -269,7 +287,7 @@ def test_parameters_with_other_primes_are_an_error() -> None:
     other = dataclasses.replace(boot.parameters, modulus_chain=tuple(chain))
     key = SecretKey.generate(other)
     engine = NativeEngine(other, evaluation_keys=key.evaluation_keys(bootstrap_keys(boot)))
-    ciphertext = key.encrypt(case.values(6), scale=SCALE, level=boot.input_level)
+    ciphertext = key.encrypt(case.values(6), scale=case.scale, level=boot.input_level)
     with pytest.raises(ParameterError, match="other parameters"):
         engine.bootstrap(case.prepared, ciphertext)
     for able in (engine, CleartextEngine(other)):

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from hetorch.engine.bootstrapping import COSINE_16
-from hetorch.params.bootstrap_set import MESSAGE_RATIO, REDUCTION_DEPTH
+from hetorch.params.bootstrap_set import MESSAGE_RATIO
+from hetorch.params.bootstrap_sizes import REDUCTION_DEPTH
 
 POINTS = 40
 

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import pytest
 
+from hetorch.engine.bootstrap_keys import bootstrap_keys
+from hetorch.engine.keys import KeyEnd, all_links
 from hetorch.errors import ParameterError, SecurityError
 from hetorch.params import KeyFamily, ParameterSet, Security
 from hetorch.params.bootstrap_set import (
-    REDUCTION_DEPTH,
     SPARSE_FAMILY,
+    SPARSE_WEIGHT,
     BootstrapSet,
     bootstrap_parameters,
     standard_bootstrap_set,
 )
+from hetorch.params.bootstrap_sizes import (
+    LARGE_RING,
+    REDUCTION_DEPTH,
+    SMALL_RING,
+    STANDARD_RINGS,
+    standard_sizes,
+    standard_user_levels,
+)
+from hetorch.params.security import max_log2_qp, max_log2_sparse
 
 
 @pytest.mark.parametrize("slots", [1 << 14, 1 << 15])
@@ -43,9 +55,60 @@ def test_standard_sets(slots: int, user_levels: int) -> None:
     assert sum(q >= 2**52 / 118 for q in (*p.modulus_chain, *p.special_primes)) == 4
 
 
+@pytest.mark.parametrize("user_levels", range(3, 9))
+def test_standard_sets_of_the_small_ring(user_levels: int) -> None:
+    boot = standard_bootstrap_set(1 << 14, user_levels, ring_degree=SMALL_RING)
+    p = boot.parameters
+    assert (
+        boot.user_levels == user_levels and p.ring_degree == 1 << 15 and p.security is Security.CLASSICAL_128
+    )
+    assert len(boot.roles) == p.max_level + 1 and boot.roles[boot.output_level] == "user"
+    assert [boot.roles.count(role) for role in dict.fromkeys(boot.roles)] == [
+        1,
+        2,
+        user_levels,
+        REDUCTION_DEPTH,
+        3 if user_levels <= 4 else 2,
+    ]
+    # The published bounds, transcribed here: QP of the dense secret at 2^15, and the sparse one's q_0 p.
+    assert math.prod((*p.modulus_chain, *p.special_primes)) < 2**868
+    assert boot.sparse_dimension == 1 << 15 and p.modulus_chain[0] * p.special_primes[0] < 2**90
+    assert boot.user_bits == standard_sizes(SMALL_RING, user_levels).user
+    # The fast reduction of the kernels at 2^15 needs 2^52 / q > 111: all primes have it.
+    assert all(2**52 // q > 111 for q in (*p.modulus_chain, *p.special_primes))
+
+
+@pytest.mark.parametrize("ring_degree", STANDARD_RINGS)
+def test_every_key_of_a_standard_set_is_within_the_tables(ring_degree: int) -> None:
+    # Each by itself: its secret, the dimension in which that lies, and the primes that the key is over.
+    for user_levels in standard_user_levels(ring_degree):
+        boot = standard_bootstrap_set(1 << 14, user_levels, ring_degree=ring_degree)
+        p = boot.parameters
+        links = all_links(p, bootstrap_keys(boot))
+        assert sum(link.to_end is KeyEnd.SPARSE for link in links) == 1
+        for link in links:
+            primes = p.modulus_chain[: link.level + 1] + p.special_primes[: link.family.special_count]
+            if link.to_end is KeyEnd.SPARSE:
+                bound = max_log2_sparse(boot.sparse_dimension, SPARSE_WEIGHT, p.security)
+            else:
+                bound = max_log2_qp(ring_degree, p.security)
+            assert math.prod(primes).bit_length() <= bound
+
+
 def test_the_chain_ends_at_the_security_bound() -> None:
     with pytest.raises(SecurityError, match="1747"):
-        standard_bootstrap_set(user_levels=16)
+        standard_bootstrap_set(user_levels=1 + standard_user_levels(LARGE_RING)[-1])
+    for user_levels in (2, 9):
+        with pytest.raises(ParameterError, match="user_levels must be 3 to 8 at ring degree 32768"):
+            standard_bootstrap_set(1 << 14, user_levels, ring_degree=SMALL_RING)
+
+
+def test_half_the_slots_of_the_small_ring_have_no_row() -> None:
+    # The sparse secret would lie in dimension 2^14, for which estimates are below 128 bits.
+    with pytest.raises(SecurityError, match=r"dimension 2\^14"):
+        standard_bootstrap_set(1 << 13, 4, ring_degree=SMALL_RING)
+    with pytest.raises(SecurityError, match="192"):
+        standard_bootstrap_set(1 << 14, 4, ring_degree=SMALL_RING, security=Security.CLASSICAL_192)
 
 
 @pytest.mark.parametrize("security", ["192", "256", "he-standard-2018"])

@@ -139,7 +139,7 @@ def _bootstrapped(
     if refused:
         return f"{too_deep}; it is not bootstrapped: {refused}", ()
     try:
-        placed = place_bootstraps(program, Setting.of(options, load_machine()))
+        placed = place_bootstraps(program, *Setting.all_of(options, load_machine()))
     except InfeasibleError as error:
         return f"{too_deep}; it is not bootstrapped: {error}", ()
     return "", bootstrap_sentences(placed)

@@ -117,11 +117,14 @@ class PlanChoice:
             return False
         if _is_huge(plan):
             return True
-        ring = Setting.of(self.options, self.machine)
-        slots = ring.ring_degree // 4
+        sets = (
+            setting.usual_set(slots)
+            for setting in Setting.all_of(self.options, self.machine)
+            for slots in setting.slot_counts
+        )
+        fastest = min((bootstrap_time(boot, self.machine).total for boot in sets), default=math.inf)
         fewest = math.ceil(levels / USUAL_USER_LEVELS) - 2  # The first levels are those of fresh ciphertexts.
-        seconds = fewest * bootstrap_time(ring.usual_set(slots), self.machine).total
-        return plan.report.predicted_seconds > SLOW * seconds
+        return plan.report.predicted_seconds > SLOW * fewest * fastest
 
 
 def _is_huge(plan: Plan) -> bool:

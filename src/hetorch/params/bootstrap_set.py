@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from hetorch.errors import ParameterError, SecurityError
+from hetorch.params.bootstrap_sizes import LARGE_RING, REDUCTION_DEPTH, PrimeSizes, standard_sizes
 from hetorch.params.key_family import KeyFamily
 from hetorch.params.parameter_set import DEFAULT_SLOT_GENERATOR, ParameterSet
 from hetorch.params.primes import chain_primes
@@ -17,8 +18,6 @@ modular reduction; lowered, the security table has no row."""
 MESSAGE_RATIO = 2.0**8
 """q_0 over the scale at which a coefficient is 1. Doubled, the noise of the result grows by a bit, and the distortion
 of the sine falls by two."""
-REDUCTION_DEPTH = 8
-"""Levels of the modular reduction: one for T_2, four for a series of degree 15, and three doublings of the angle."""
 SPARSE_FAMILY = KeyFamily(1, 1)
 """Shape of the key to the sparse secret: over q_0 and one special prime."""
 
@@ -102,6 +101,11 @@ class BootstrapSet:
     def user_levels(self) -> int:
         """The levels between two bootstraps."""
         return self.output_level - self.input_level
+
+    @property
+    def user_bits(self) -> int:
+        """The size in bits of the user's primes."""
+        return round(math.log2(self.parameters.modulus_chain[self.output_level]))
 
     @property
     def spacing(self) -> int:
@@ -212,45 +216,71 @@ def standard_bootstrap_set(
     slots: int = 1 << 15,
     user_levels: int = 8,
     *,
-    ring_degree: int = 1 << 16,
+    ring_degree: int = LARGE_RING,
     security: Security = Security.CLASSICAL_128,
-    babies: tuple[int, int] = (8, 4),
+    babies: tuple[int, int] | None = None,
 ) -> BootstrapSet:
-    """Return the set with the standard sizes of primes, on the ring of degree 2^16 at 128 bits of security.
+    """Return the set with the standard sizes of primes for a ring.
 
     Args:
-        slots: the slots of the ring or half of them: 2^14 or 2^15.
-        user_levels: levels between two bootstraps, each of 40 bits. Each more makes a bootstrap slower and its keys
-            larger.
-        ring_degree: N; a smaller ring has no room in the security table, so it takes the security `none`.
+        slots: the slots of the ring or half of them. At 128 bits, the sparse secret takes 2^14 or more.
+        user_levels: levels between two bootstraps. Each more makes a bootstrap slower and its keys larger; at ring
+            degree 2^15 it also makes the primes smaller, and bootstraps noisier.
+        ring_degree: N, 2^15 or 2^16. Other rings take the sizes of 2^16 and the security `none`.
         security: that of the chain and of the keys to the sparse secret.
-        babies: as for BootstrapSet.
+        babies: as for BootstrapSet; by default those of the sizes.
 
     Raises:
-        ParameterError: `slots` is another number, or there is not one level.
-        SecurityError: the chain of that many levels is too long.
+        ParameterError: `slots` is another number, or the ring has no set of that many levels.
+        SecurityError: the chain of that many levels is too long, or the dimension of the sparse secret is too small.
     """
+    return bootstrap_set_of_sizes(
+        standard_sizes(ring_degree, user_levels),
+        slots,
+        ring_degree=ring_degree,
+        security=security,
+        babies=babies,
+    )
+
+
+def bootstrap_set_of_sizes(
+    sizes: PrimeSizes,
+    slots: int,
+    *,
+    ring_degree: int,
+    security: Security = Security.CLASSICAL_128,
+    babies: tuple[int, int] | None = None,
+) -> BootstrapSet:
+    """Return the set with these sizes of primes. Arguments and errors are those of standard_bootstrap_set."""
     most = ring_degree // 2
     if slots not in (most // 2, most):
         raise ParameterError(f"slots must be {most // 2} or {most}, half of the ring's or all, got {slots}")
-    stages = slots.bit_length() - 1
-    # T_2 and the first products of the series, where most noise is made, have 47 bits: a quarter of the noise of 45.
-    # All other primes stay at 45 bits, below which the transforms are fastest at this ring degree.
-    reduction = (*[45] * (REDUCTION_DEPTH - 4), *[47] * 4)
-    chain = (45, *[30] * 3, *[40] * user_levels, *reduction, *[42] * 3)
-    digit_size = -(-len(chain) // 2)
-    # log2(P) must reach the largest digit, the upper one.
-    special = (45,) * -(-sum(chain[digit_size:]) // 45)
-    # Four special primes reach a digit of five: SlotsToCoeffs and a map above it have keys of one digit.
-    low_family = KeyFamily(4, 5)
     parameters = bootstrap_parameters(
-        ring_degree, chain, special, digit_size=digit_size, low_family=low_family, security=security
+        ring_degree,
+        sizes.chain,
+        sizes.special,
+        digit_size=sizes.digit_size,
+        low_family=sizes.low_family,
+        security=security,
     )
-    to_slots = _split(stages, 4)
+    stages = slots.bit_length() - 1
+    return BootstrapSet(
+        parameters,
+        slots,
+        _split(stages, len(sizes.to_coefficients)),
+        _to_slots(stages, len(sizes.to_slots) + 1),
+        sizes.low_family,
+        babies or sizes.babies[1],
+    )
+
+
+def _to_slots(stages: int, factors: int) -> tuple[int, ...]:
+    """Divide the stages among the factors of CoeffsToSlots."""
+    to_slots = _split(stages, factors)
     if to_slots[-2] < to_slots[0]:
         # The first factor has a key for each diagonal.
-        to_slots = (to_slots[-1], *to_slots[:-1])
-    return BootstrapSet(parameters, slots, _split(stages, 3), to_slots, low_family, babies)
+        return (to_slots[-1], *to_slots[:-1])
+    return to_slots
 
 
 def _split(stages: int, factors: int) -> tuple[int, ...]:

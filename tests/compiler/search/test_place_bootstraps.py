@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import numpy as np
 import pytest
@@ -8,16 +9,18 @@ from scipy import sparse
 
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import DEFAULT
+from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.search.place_bootstraps import (
-    BABIES,
     BootstrappedProgram,
     Setting,
     bootstrap_sets,
     place_bootstraps,
+    placements,
 )
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Add, Affine, Chebyshev, TensorOp, TensorProgram
+from hetorch.params.bootstrap_sizes import LARGE_RING, SMALL_RING, standard_sizes
 
 SIZE = 16
 
@@ -114,7 +117,47 @@ def test_a_skipped_value_needs_no_bootstrap() -> None:
 def test_sets_have_the_levels_of_the_deepest_operation_and_more_up_to_the_security_bound() -> None:
     # log2(QP) of twelve levels is 1694; thirteen take another special prime, which passes the 1747 that are allowed.
     sets = [(boot.slots, boot.user_levels, boot.babies) for boot in bootstrap_sets(1 << 14, 10, Setting())]
-    assert sets == [(1 << 14, levels, babies) for levels in (10, 11, 12) for babies in BABIES]
+    babies = standard_sizes(LARGE_RING, 10).babies
+    assert sets == [(1 << 14, levels, pair) for levels in (10, 11, 12) for pair in babies]
+    small = bootstrap_sets(1 << 14, 7, Setting(ring_degree=SMALL_RING))
+    assert [(boot.user_levels, boot.user_bits) for boot in small] == [(7, 32)] * 4 + [(8, 31)] * 4
+
+
+def low_degrees(layers: int) -> TensorProgram:
+    """Polynomials of degree 3, each after a map."""
+    operations: list[TensorOp] = []
+    for _ in range(layers):
+        operations += [affine(len(operations)), polynomial(len(operations) + 1, 3)]
+    return program_of(operations)
+
+
+def test_low_degrees_are_bootstrapped_in_the_smaller_ring() -> None:
+    small, large = Setting(ring_degree=SMALL_RING), Setting(ring_degree=LARGE_RING)
+    program = low_degrees(20)
+    placed = place_bootstraps(program, large, small)
+    assert placed.bootstrap_set.parameters.ring_degree == SMALL_RING
+    assert (
+        placed.seconds == place_bootstraps(program, small).seconds < place_bootstraps(program, large).seconds
+    )
+    # Three levels a layer: as many bootstraps as they need and no more.
+    assert len(placed.bootstraps) == math.ceil(60 / placed.bootstrap_set.user_levels) - 1
+    # The smaller ring has no set for polynomials of more levels.
+    deep = program_of([polynomial(0, 255), affine(1), polynomial(2, 511)])
+    assert place_bootstraps(deep, large, small).bootstrap_set.parameters.ring_degree == LARGE_RING
+    with pytest.raises(InfeasibleError, match="more levels than any bootstrap leaves"):
+        place_bootstraps(deep, small)
+
+
+def test_each_ring_has_the_slots_that_the_sparse_secret_takes() -> None:
+    # Half the slots of the smaller ring would put it into dimension 2^14, which has no row.
+    settings = Setting.all_of(CompileOptions(), DEFAULT)
+    slots = {
+        (placed.bootstrap_set.parameters.ring_degree, placed.bootstrap_set.slots)
+        for placed in placements(low_degrees(4), settings)
+    }
+    assert slots == {(1 << 16, 1 << 14), (1 << 16, 1 << 15), (1 << 15, 1 << 14)}
+    one = Setting.all_of(CompileOptions(ring_degree=1 << 15), DEFAULT)
+    assert [setting.ring_degree for setting in one] == [1 << 15]
 
 
 def test_a_product_of_more_levels_than_any_set_is_refused() -> None:

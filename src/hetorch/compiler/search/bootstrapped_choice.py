@@ -44,9 +44,14 @@ from hetorch.compiler.search.place_bootstraps import (
 from hetorch.compiler.search.request import COARSEST, Request
 from hetorch.compiler.search.select import HUGE_KEYS, MOST_WORTH
 from hetorch.engine.bootstrap_keys import bootstrap_keys
+from hetorch.engine.bootstrap_noise import largest_noise
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Affine
 from hetorch.plan.sizes import evaluation_key_bytes
+
+FINER = 0.8
+"""Noise of the bootstraps of the next set, relative to that of a set with which the error is too large. Raised, sets
+are tried that are as noisy."""
 
 Array = NDArray[np.float64]
 
@@ -73,15 +78,37 @@ def bootstrapped_choice(request: Request, inputs: Array) -> Choice:
         trials += _trials(request, key_weight, memo)
         if _is_within(request, min(trials, key=_seconds).choice, few):
             break  # Keys that weigh more make no choice faster.
+    problem = InfeasibleError(beyond_limits(request, [trial.choice for trial in trials]))
+    while trials:
+        best = _best(request, trials, few)
+        if best is None:
+            break
+        try:
+            return _with_errors(request, best, inputs)
+        except InfeasibleError as error:
+            problem = error
+        noise = FINER * _noise(best)
+        trials = [trial for trial in trials if _noise(trial) < noise]
+    raise problem
+
+
+def _best(request: Request, trials: list[_Trial], few: int) -> _Trial | None:
+    """Return the fastest trial within the limits whose keys take at most `few` bytes, else the one of the fewest keys
+    among those that take at most MOST_WORTH longer than the fastest; None if all are beyond the limits."""
     within = [trial for trial in trials if _is_within(request, trial.choice, few)]
     if within:
-        return _with_errors(request, min(within, key=_seconds), inputs)
+        return min(within, key=_seconds)
     within = [trial for trial in trials if _is_within(request, trial.choice, request.key_limit)]
     if not within:
-        raise InfeasibleError(beyond_limits(request, [trial.choice for trial in trials]))
+        return None
     most = (1 + MOST_WORTH) * min(map(_seconds, within))
     fast = [trial for trial in within if _seconds(trial) <= most]
-    return _with_errors(request, min(fast, key=lambda trial: trial.choice.key_bytes), inputs)
+    return min(fast, key=lambda trial: trial.choice.key_bytes)
+
+
+def _noise(trial: _Trial) -> float:
+    """Return the noise of a bootstrap relative to its bound."""
+    return max((largest_noise(one) / one.bound for one in set(trial.program.planned.values())), default=0.0)
 
 
 def bootstrap_sentence(choice: Choice, machine: Machine) -> str:
@@ -103,16 +130,16 @@ def _is_within(request: Request, choice: Choice, key_limit: int) -> bool:
 
 def _trials(request: Request, key_weight: float, memo: LayoutMemo) -> list[_Trial]:
     """Return a trial for each variant and set of parameters."""
-    setting = Setting.of(request.options, request.machine, key_weight)
+    settings = Setting.all_of(request.options, request.machine, key_weight)
     return [
-        _trial(request, number, setting, placed)
+        _trial(request, number, settings[0], placed)
         for number, variant in enumerate(request.variants)
-        for placed in placements(variant.program, setting, memo, variant.sizes)
+        for placed in placements(variant.program, settings, memo, variant.sizes)
     ]
 
 
 def _trial(request: Request, number: int, setting: Setting, placed: BootstrappedProgram) -> _Trial:
-    """Return the trial of variant `number`."""
+    """Return the trial of variant `number`; the settings of all rings have the same costs and batch."""
     variant, boot = request.variants[number], placed.bootstrap_set
     refreshed, parameters = refreshed_program(placed, variant.sizes), boot.parameters
     parts = [placement.parts for placement in refreshed.placements]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hetorch.compiler.bootstraps.choose_levels import LevelChoice
 from hetorch.compiler.bootstraps.insert_bootstraps import insert_bootstraps
 from hetorch.compiler.noise.predict_errors import OwnNoise, predict_errors
-from hetorch.compiler.noise.range_noise import range_noise
+from hetorch.compiler.noise.range_noise import ROOM, range_noise
+from hetorch.compiler.noise.sampled_range_noise import sampled_range_noise
 from hetorch.compiler.noise.sensitivity import Sensitivity, measure_sensitivity
 from hetorch.compiler.packing.lower import MapOutline
 from hetorch.compiler.packing.placements import Placement
@@ -23,9 +24,6 @@ from hetorch.engine.noise import NoiseModel
 from hetorch.ir.interpreter import trace_tensor_program
 from hetorch.ir.tensor_program import Affine, Bootstrap, TensorProgram, verify_tensor_program
 from hetorch.params.bootstrap_set import BootstrapSet
-
-SCALE_BITS = 40
-"""Bits of the scale of a value of size 1: those of the user's primes in standard_bootstrap_set."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +87,9 @@ def refreshed_program(placed: BootstrappedProgram, sizes: Sequence[float]) -> Re
         bootstrap_set=boot,
         levels=result.levels,
         sizes=own_sizes,
-        scales=assign_scales(program, result.levels, own_sizes, SCALE_BITS, boot.parameters.modulus_chain),
+        scales=assign_scales(
+            program, result.levels, own_sizes, boot.user_bits, boot.parameters.modulus_chain
+        ),
         placements=tuple(placed.layouts.placements[source] for source in sources),
         lowered={
             index: placed.lowered[sources[index + 1] - 1]
@@ -107,8 +107,12 @@ def bootstrapped_errors(refreshed: RefreshedProgram, inputs: NDArray[np.float64]
     sensitivity = measure_sensitivity(program, trace_tensor_program(program, inputs))
     noise = max((largest_noise(one) / one.bound for one in set(refreshed.planned.values())), default=0.0)
     facts = (program, refreshed.lowered, refreshed.levels, scales, NoiseModel.of(parameters), sensitivity)
-    chain = parameters.modulus_chain
-    shares, error = predict_errors(*facts, SCALE_BITS, modulus_chain=chain, bootstrap_noise=noise)
-    rules = OwnNoise(*facts, SCALE_BITS, modulus_chain=chain, bootstrap_noise=noise)
+    bits, chain = refreshed.bootstrap_set.user_bits, parameters.modulus_chain
+    shares, error = predict_errors(*facts, bits, modulus_chain=chain, bootstrap_noise=noise)
+    rules = OwnNoise(*facts, bits, modulus_chain=chain, bootstrap_noise=noise)
     own = [rules.of(value) for value in range(program.value_count)]
-    return BootstrappedErrors(sensitivity, shares, error, range_noise(sensitivity.ranges, own, scales))
+    reached = range_noise(sensitivity.ranges, own, scales)
+    if reached > ROOM:
+        # The bound is far above the noise of a deep network.
+        reached = sampled_range_noise(program, inputs, own, scales)
+    return BootstrappedErrors(sensitivity, shares, error, reached)

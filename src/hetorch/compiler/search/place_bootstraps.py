@@ -33,24 +33,22 @@ from hetorch.compiler.search.pack import outlines
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
 from hetorch.compiler.search.share_keys import HeldKey
 from hetorch.engine.bootstrap_keys import bootstrap_maps
-from hetorch.errors import InfeasibleError, SecurityError
+from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Affine, TensorProgram
 from hetorch.params import ParameterSet, Security
-from hetorch.params.bootstrap_set import BootstrapSet, standard_bootstrap_set
+from hetorch.params.bootstrap_set import SPARSE_WEIGHT, BootstrapSet, standard_bootstrap_set
+from hetorch.params.bootstrap_sizes import STANDARD_RINGS, standard_sizes, standard_user_levels
+from hetorch.params.security import max_log2_sparse
 from hetorch.quantities import count_text, time_text
 
 PARTS = (2, 1)
 """Shares of the ring's slots that are tried for a ciphertext and its bootstrap, as divisors. With half of them, values
 repeat; a bootstrap is faster and has fewer keys, and larger values take more ciphertexts."""
-BABIES = ((8, 8), (8, 4), (4, 4), (4, 2))
-"""Baby steps of SlotsToCoeffs and of CoeffsToSlots that are tried. Fewer ones take fewer keys and more time."""
 USUAL_USER_LEVELS = 8
 """Levels between two bootstraps for which layouts are chosen."""
 LAYOUT_KEY_WEIGHT = 3.0
 """Cost of a key in the choice of layouts, one for all weights in the splits of maps. Lowered, layouts have more keys: a
 ResNet-20 then gains a third of a percent of its time, and loses the faster bootstraps that these keys pay for."""
-MOST_LEVELS = 64
-"""More levels than any ring has between two bootstraps."""
 
 Array = NDArray[np.float64]
 
@@ -85,15 +83,13 @@ class BootstrappedProgram:
 
 @dataclass(slots=True, eq=False)
 class LayoutMemo:
-    """Layouts by program and number of slots, and the programs with masks and their layouts; outlines by these, the key
-    weight, the values whose maps are paired and those that are made high; and facts about the maps of each program, by
-    its id. `alive` keeps these programs, so that no other one has their ids."""
+    """Layouts by program, ring and number of slots, and the programs with masks; outlines by these, the key weight, the
+    values whose maps are paired and those that are made high; and facts about the maps of each program, by its id.
+    `alive` keeps these programs, so that no other one has their ids."""
 
-    layouts: dict[tuple[int, int], Layouts] = field(default_factory=dict)
-    masked: dict[tuple[int, int], MaskedProgram] = field(default_factory=dict)
-    outlines: dict[tuple[int, int, float, frozenset[int], frozenset[int]], dict[int, MapOutline]] = field(
-        default_factory=dict
-    )
+    layouts: dict[tuple[int, int, int], Layouts] = field(default_factory=dict)
+    masked: dict[tuple[int, int, int], MaskedProgram] = field(default_factory=dict)
+    outlines: dict[tuple[object, ...], dict[int, MapOutline]] = field(default_factory=dict)
     maps: dict[int, MapMemo] = field(default_factory=dict)
     alive: list[TensorProgram] = field(default_factory=list)
 
@@ -123,14 +119,22 @@ class Setting:
     key_weight: float = KEY
 
     @classmethod
-    def of(cls, options: CompileOptions, machine: Machine, key_weight: float = KEY) -> Setting:
-        """Return the setting that the options ask for."""
-        return cls(
-            machine,
-            options.ring_degree or LARGEST_RING,
-            options.security,
-            power_of_two(options.batch_size or 1),
-            key_weight,
+    def all_of(
+        cls, options: CompileOptions, machine: Machine, key_weight: float = KEY
+    ) -> tuple[Setting, ...]:
+        """Return the settings that the options allow, one for each ring."""
+        batch = power_of_two(options.batch_size or 1)
+        rings = STANDARD_RINGS if options.ring_degree is None else (options.ring_degree,)
+        return tuple(cls(machine, ring, options.security, batch, key_weight) for ring in rings)
+
+    @property
+    def slot_counts(self) -> tuple[int, ...]:
+        """The numbers of slots of a bootstrap, where the sparse secret has a bound and the batch has room."""
+        counts = (self.ring_degree // 2 // part for part in PARTS)
+        return tuple(
+            slots
+            for slots in counts
+            if slots >= self.batch and max_log2_sparse(2 * slots, SPARSE_WEIGHT, self.security)
         )
 
     def model(self, parameters: ParameterSet) -> CostModel:
@@ -142,22 +146,22 @@ class Setting:
             *(slots, USUAL_USER_LEVELS),
             ring_degree=self.ring_degree,
             security=self.security,
-            babies=BABIES[0],
+            babies=standard_sizes(self.ring_degree, USUAL_USER_LEVELS).babies[0],
         )
 
 
-def place_bootstraps(program: TensorProgram, setting: Setting) -> BootstrappedProgram:
+def place_bootstraps(program: TensorProgram, *settings: Setting) -> BootstrappedProgram:
     """Return the program with the bootstraps and parameters of the least predicted time.
 
     Raises:
         InfeasibleError: as for placements.
     """
-    return min(placements(program, setting), key=lambda placed: placed.seconds)
+    return min(placements(program, settings), key=lambda placed: placed.seconds)
 
 
 def placements(
     program: TensorProgram,
-    setting: Setting,
+    settings: Sequence[Setting],
     memo: LayoutMemo | None = None,
     sizes: Sequence[float] | None = None,
 ) -> list[BootstrappedProgram]:
@@ -167,7 +171,7 @@ def placements(
 
     Args:
         program: the network, without activations.
-        setting: the ring and the costs.
+        settings: the rings and the costs.
         memo: the layouts that calls with other key weights found, for reuse.
         sizes: the largest absolute value of each value in calibration, a limit for what masks may hide; None if they
             are not known.
@@ -179,10 +183,7 @@ def placements(
     problem: InfeasibleError | None = None
     deepest = max(op.depth for op in program.operations)
     memo = memo or LayoutMemo()
-    for part in PARTS:
-        slots = setting.ring_degree // 2 // part
-        if slots < setting.batch:
-            continue
+    for setting, slots in [(each, slots) for each in settings for slots in each.slot_counts]:
         try:
             plain = MaskedProgram(program, tuple(range(program.value_count)), {}, {})
             _layouts(program, slots, setting, memo)
@@ -224,23 +225,15 @@ def bootstraps_sentence(boot: BootstrapSet, count: int, seconds: float, total: f
 
 
 def bootstrap_sets(slots: int, least_levels: int, setting: Setting) -> Iterator[BootstrapSet]:
-    """Yield the sets to try for a number of slots, from `least_levels` user levels up to the security bound.
-
-    Without a bound, there are as many levels as the largest ring has at 128 bits.
-    """
-    most = LARGEST_RING // 2
-    for levels in range(max(1, least_levels), MOST_LEVELS):
-        try:
-            standard_bootstrap_set(most, levels)
-            for babies in BABIES:
-                yield standard_bootstrap_set(
-                    *(slots, levels),
-                    ring_degree=setting.ring_degree,
-                    security=setting.security,
-                    babies=babies,
-                )
-        except SecurityError:
-            return
+    """Yield the sets to try for a number of slots, from `least_levels` user levels up to the security bound."""
+    ring = setting.ring_degree
+    for levels in standard_user_levels(ring):
+        if levels < least_levels:
+            continue
+        for babies in standard_sizes(ring, levels).babies:
+            yield standard_bootstrap_set(
+                *(slots, levels), ring_degree=ring, security=setting.security, babies=babies
+            )
 
 
 def level_graph(
@@ -285,7 +278,7 @@ def _bootstrap_costs(layouts: Layouts, seconds: float) -> Array:
 
 def _layouts(program: TensorProgram, slots: int, setting: Setting, memo: LayoutMemo) -> Layouts:
     """Return layouts whose values repeat after `slots`; unused slots hold zero."""
-    name = (id(program), slots)
+    name = (id(program), setting.ring_degree, slots)
     if name not in memo.layouts:
         boot = setting.usual_set(slots)
         levels = (boot.input_level,) * program.value_count
@@ -302,7 +295,7 @@ def _masked(
     program: TensorProgram, slots: int, setting: Setting, memo: LayoutMemo, sizes: Sequence[float] | None
 ) -> list[MaskedProgram]:
     """Return the program with those masks that layouts make use of; nothing if they use none."""
-    name = (id(program), slots)
+    name = (id(program), setting.ring_degree, slots)
     if name not in memo.masked:
         values = maskable_values(program, slots // setting.batch, USUAL_USER_LEVELS, sizes)
         every = memo.with_masks(program, values)
@@ -318,7 +311,7 @@ def _masked(
             for value, number in masks.masks.items():
                 places[number] = every.masks[value]
             kept = tuple(layouts.placements[place] for place in places)
-            memo.layouts[(id(masks.program), slots)] = Layouts(kept, layouts.cost)
+            memo.layouts[(id(masks.program), setting.ring_degree, slots)] = Layouts(kept, layouts.cost)
     return [memo.masked[name]] if memo.masked[name].masks else []
 
 
@@ -336,7 +329,7 @@ def _outlines(
     Steps are those of the ring, of which the values fill a part. Maps are taken to run where a bootstrap starts, but
     for those of the `high` values, where one ends. The keys of a usual bootstrap are there anyway.
     """
-    name = (id(program), slots, setting.key_weight, paired, high)
+    name = (id(program), setting.ring_degree, slots, setting.key_weight, paired, high)
     if name not in memo.outlines:
         boot = setting.usual_set(slots)
         levels = tuple(

@@ -14,7 +14,8 @@ from hetorch.errors import PlanUseError
 from hetorch.ir.he_operations.fields import Bound, Count, Layer, Operand, Result, Stages
 from hetorch.ir.he_operations.operation import NO_LAYOUT, Frame, Operation, Slots, Weights, key_switch_rows
 from hetorch.params import KeyFamily, ParameterSet
-from hetorch.params.bootstrap_set import REDUCTION_DEPTH, BootstrapSet
+from hetorch.params.bootstrap_set import BootstrapSet
+from hetorch.params.bootstrap_sizes import REDUCTION_DEPTH
 
 
 @dataclass(frozen=True, slots=True)
