@@ -228,7 +228,7 @@ class CleartextEngine:
         for steps in transform.rotations:
             self._check_rotation(steps, level, map_family(self.parameters, level))
         if transform.pair:
-            self._check_rotation(transform.pair, level)
+            self._check_rotation(transform.pair, level, map_family(self.parameters, level))
         sums = transform.apply([a.values for a in inputs])
         return [
             self._result(values, level - 1, prepared.scale, self._transform_noise(prepared, inputs, number))
@@ -342,14 +342,15 @@ class CleartextEngine:
     def _log2_modulus(self, level: int) -> float:
         return log2_modulus(self.parameters, level)
 
-    def _check_rotation(self, steps: int, level: int, family: KeyFamily | None = None) -> None:
-        if self._key_levels is None:
+    def _check_rotation(self, steps: int, level: int, *families: KeyFamily) -> None:
+        """Raise KeyMissingError unless there is a key of one of the families, of any if there are none."""
+        p, levels = self.parameters, self._key_levels
+        if levels is None:
             return
-        needed = rotation_link(self.parameters, steps, family or main_family(self.parameters), 0)
-        if self._key_levels.get(needed, -1) < level:
-            raise KeyMissingError(
-                f"no key for rotation by {steps} (Galois element {needed.element}) at level {level}"
-            )
+        names = [rotation_link(p, steps, f, 0) for f in families or (main_family(p), *p.key_families)]
+        if max(levels.get(name, -1) for name in names) < level:
+            which = f"rotation by {steps} (Galois element {names[0].element})"
+            raise KeyMissingError(f"no key for {which} at level {level}")
 
     def _check_relinearisation(self, level: int) -> None:
         if self._key_levels is not None and (self._relinearisation is None or self._relinearisation < level):

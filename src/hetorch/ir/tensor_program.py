@@ -54,6 +54,8 @@ class _OfTwoValues:
         return 1
 
 
+MASK = "mask"
+"""Kind of an identity map that sets the unused slots of its input to zero."""
 SIDE = "line"
 """Kind of a map beside the longest path of its activation, which reads a value that its polynomial needs anyway. It is
 not fused with the map that makes this value, which would run twice then."""

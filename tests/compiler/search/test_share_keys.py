@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hetorch.compiler.costs.model import CostModel
 from hetorch.compiler.packing.placements import compact
 from hetorch.compiler.search.keys_of_maps import transform_steps
-from hetorch.compiler.search.share_keys import PlacedMap, share_keys
+from hetorch.compiler.search.share_keys import HeldKey, PlacedMap, share_keys
+from hetorch.params import KeyFamily
 
 SLOTS = 1 << 12
 MODEL = CostModel(5, 5, 1 << 13, key_weight=1.0)
@@ -41,3 +44,21 @@ def test_a_map_takes_the_steps_of_another() -> None:
     dense, sparse = np.arange(64), np.arange(0, 4096, 8)
     apart = len(keys([placed(dense, 4)])) + len(keys([placed(sparse, 9)]))
     assert len(keys([placed(dense, 4), placed(sparse, 9)])) < apart
+
+
+def test_a_map_takes_the_keys_of_other_operations_of_its_family() -> None:
+    low, main = KeyFamily(1, 2), KeyFamily(5, 5)
+    model = replace(MODEL, key_weight=3.0, map_families=(low,) * 4 + (main,) * 6)
+    one = placed(np.arange(64), 2)
+
+    def steps(held: list[HeldKey]) -> set[int]:
+        (bare,) = share_keys([one], SLOTS, model, held)
+        return set(transform_steps(bare, encrypted=False))
+
+    alone = steps([])
+    there = [HeldKey(step, low, 3) for step in range(1, 16)]
+    # More baby steps, the keys of which are there, and a giant step.
+    assert alone == {*range(1, 9)} and steps(there) > alone
+    assert len(steps(there) - {*range(1, 16)}) <= 1
+    # Keys of another family serve no map at this level.
+    assert steps([HeldKey(key.step, main, 9) for key in there]) == alone

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hetorch.compiler.bootstraps.choose_levels import LevelChoice
-from hetorch.ir.tensor_program import Bootstrap, Chebyshev, TensorOp, TensorProgram
+from hetorch.ir.tensor_program import MASK, Affine, Bootstrap, Chebyshev, TensorOp, TensorProgram
 
 ROOM = 1.25
 """The least bound of a bootstrap relative to the largest value in calibration. Raised, larger unseen values come back
@@ -45,7 +45,11 @@ def insert_bootstraps(
         sizes: the largest absolute value of each value in calibration.
         output_level: the level at which a bootstrap ends.
     """
-    in_range = {op.input for op in program.operations if isinstance(op, Chebyshev)}
+    in_range = {
+        op.input
+        for op in program.operations
+        if isinstance(op, Chebyshev) or (isinstance(op, Affine) and op.kind == MASK)
+    }
     operations: list[TensorOp] = []
     levels, sources = [choice.levels[0]], [0]
     made, refreshed = {0: 0}, {0: 0}

@@ -79,12 +79,14 @@ class CostModel:
         outputs: int = 1,
         constants: bool = False,
         turns: int = 0,
+        spreads: int = 0,
     ) -> float:
         """Return the cost of a linear map on inputs at `level`.
 
         `babies` counts the pairs (input, step) and `giants` the pairs (output, step) with a step other than 0. Each
         output is folded one level lower, after the rescale. With `constants`, each diagonal is one number (every
         element has a ciphertext of its own), and there are no rotations. `turns`: the inputs that are made complex.
+        `spreads`: the sums of an input and its rotation before the products, of each input.
         """
         m = self._times
         if constants:
@@ -96,11 +98,12 @@ class CostModel:
         cost = limbs * (m.product * diagonals + m.down * outputs)
         cost += digits * limbs * m.hoist * rotating
         cost += babies * self.baby(level) + giants * self.giant(level)
+        cost += self._folds(level, spreads) * inputs
         return cost + self._folds(level - 1, folds) * outputs + turns * self.turn(level)
 
     def turn(self, level: int) -> float:
         """Return the cost of x + i rotate(x, step), for a map that multiplies two diagonals at once."""
-        return self.rotate(level) + 2 * self.add(level)
+        return self._map_rotate(level) + 2 * self.add(level)
 
     def products(self, level: int, diagonals: int, period: int) -> float:
         """Return the cost of the products with this number of diagonals, without rotations.
@@ -127,8 +130,9 @@ class CostModel:
         return self.map_limbs(level) * self._times.transform * diagonals * share
 
     def _folds(self, level: int, folds: int) -> float:
-        cost = folds * (self.rotate(level) + self.add(level))
-        return cost + self.fold_penalty * 2**folds * self.rotate(level) if folds else cost
+        rotate = self._map_rotate(level)
+        cost = folds * (rotate + self.add(level))
+        return cost + self.fold_penalty * 2**folds * rotate if folds else cost
 
     def _encrypted(
         self, level: int, diagonals: int, babies: int, giants: int, folds: int, inputs: int, outputs: int
@@ -148,6 +152,11 @@ class CostModel:
         """Return the cost of a rotation by itself."""
         m = self._times
         return self.limbs(level) * (m.rotate * self.digits(level) + m.rotate_limb)
+
+    def _map_rotate(self, level: int) -> float:
+        """Return the cost of a rotation by itself with a key of a linear map."""
+        m = self._times
+        return self.map_limbs(level) * (m.rotate * self.map_digits(level) + m.rotate_limb)
 
     def multiply(self, level: int) -> float:
         """Return the cost of a product of two ciphertexts at `level`, relinearised and rescaled."""

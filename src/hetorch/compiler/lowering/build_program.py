@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from hetorch.compiler.packing.lower import with_values
+from hetorch.compiler.bootstraps.masks import unused_slots
+from hetorch.compiler.packing.lower import LoweredMap, with_values
 from hetorch.compiler.search.evaluation import Choice
 from hetorch.ir.he_operations import (
     NO_LAYOUT,
@@ -32,6 +33,7 @@ from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
 from hetorch.ir.tensor_program import Add, Affine, Bootstrap, Chebyshev, Multiply
 
+Array = NDArray[np.float64]
 Weights = dict[str, NDArray[np.generic]]
 
 
@@ -168,17 +170,21 @@ class _Builder:
         return results
 
     def affine(self, op: Affine, layer: int) -> list[int]:
-        """Emit a linear transform, the folds of its partial sums, and the bias; only the last result has a layout."""
+        """Emit the spreads, a linear transform, the folds of its partial sums, and the bias; only the last result has a
+        layout."""
         choice, batch, layout = self.choice, self.choice.batch, self.layouts[layer]
         source_placement, placement = choice.layouts.placements[op.input], choice.layouts.placements[layer]
         lowered = with_values(choice.lowered[layer - 1], op.matrix, source_placement, placement)
-        source = self.at_level(op.input, self.choice.variant.levels[layer] + 1, layer)
+        source = self._spread(
+            self.at_level(op.input, self.choice.variant.levels[layer] + 1, layer), lowered, layer
+        )
+        bias = op.bias - self._spread_bias(op, lowered)
         name, transform = f"transform.{layer}", lowered.transform
         for key in ("outputs", "inputs", "values"):
             self.weights[f"{name}.{key}"] = getattr(transform, key)
         for key in ("giants", "babies"):
             self.weights[f"{name}.{key}"] = getattr(transform, key) * np.int32(batch)
-        biased = bool(np.any(op.bias))
+        biased = bool(np.any(bias))
         last = not lowered.folds and not biased
         tensor = self.tensor(layer, layout if last else NO_LAYOUT)
         coefficients = int(layer - 1 in choice.footprint.coefficients)
@@ -194,11 +200,28 @@ class _Builder:
             for result, value in zip(folded, tensor, strict=True):
                 self.operations.append(RotateAdd(result, value, steps * batch, layer))
             tensor = folded
-        return self._biased(op, layer, tensor) if biased else tensor
+        return self._biased(bias, layer, tensor) if biased else tensor
 
-    def _biased(self, op: Affine, layer: int, tensor: list[int]) -> list[int]:
+    def _spread(self, tensor: list[int], lowered: LoweredMap, layer: int) -> list[int]:
+        """Emit the sums that repeat runs within their replicas, and return their ciphertexts."""
+        for steps in lowered.spreads:
+            sums = []
+            for value in tensor:
+                sums.append(self.value(self.values[value].level, self.values[value].scale))
+                self.operations.append(RotateAdd(sums[-1], value, steps * self.choice.batch, layer))
+            tensor = sums
+        return tensor
+
+    def _spread_bias(self, op: Affine, lowered: LoweredMap) -> Array:
+        """Return what the spreads add to the results: polynomials make a number of the slots beyond the runs."""
+        if not lowered.spreads:
+            return np.zeros(len(op.bias))
+        beyond = ((1 << len(lowered.spreads)) - 1) * unused_slots(self.choice.variant.program)[op.input]
+        return np.asarray(op.matrix @ np.full(op.matrix.shape[1], beyond))
+
+    def _biased(self, bias: Array, layer: int, tensor: list[int]) -> list[int]:
         totals = self.tensor(layer, self.layouts[layer])
-        padded = np.append(op.bias, 0.0)
+        padded = np.append(bias, 0.0)
         for part, (total, value) in enumerate(zip(totals, tensor, strict=True)):
             weight = f"bias.{layer}" if len(totals) == 1 else f"bias.{layer}.{part}"
             self.weights[weight] = padded[self.distinct_layouts[self.layouts[layer]].block[part]]

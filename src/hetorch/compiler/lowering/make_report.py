@@ -162,7 +162,7 @@ def _rotations(choice: Choice, value: int) -> int:
     lowered = choice.lowered.get(value - 1)
     if lowered is None:
         return 0
-    return lowered.babies + lowered.giants + len(lowered.folds) * parts
+    return lowered.babies + lowered.giants + (len(lowered.spreads) + len(lowered.folds)) * parts
 
 
 def _dense_diagonals(choice: Choice, value: int) -> int:

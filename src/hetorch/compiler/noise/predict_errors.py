@@ -150,6 +150,10 @@ class OwnNoise:
         # Without a rotated input there is no key switch before the products.
         turned = model.key_switch(level + 1) if encrypted else model.switched(level + 1)
         switched = (turned / before) ** 2 if parts.babies else 0.0
+        if parts.spreads:
+            # Each sum adds the noise of as many slots again, and that of its rotation.
+            others = (1 << len(parts.spreads)) - 1
+            switched += others * (self.of(op.input)[0] + model.key_switch(level + 1) ** 2) / before**2
         divisions = 2 * giants + 1 if encrypted else giants
         divided = divisions * (model.key_switch(level + 1) / prime) ** 2
         own = slots * (model.rounding() ** 2 + divided) + message**2
@@ -195,6 +199,8 @@ def _elements_a_slot(program: TensorProgram, lowered: Mapping[int, MapOutline]) 
                 parts[value] = max(parts[a], parts[b])
             case Chebyshev(input=source) | Bootstrap(input=source):
                 parts[value] = parts[source]
-    rotating = [index for index, maps in lowered.items() if maps.babies or maps.giants or maps.folds]
+    rotating = [
+        index for index, maps in lowered.items() if maps.babies or maps.giants or maps.folds or maps.spreads
+    ]
     last = max(rotating, default=-1)
     return [float(parts[value]) if value <= last else math.inf for value in range(program.value_count)]

@@ -68,6 +68,7 @@ def split(
     outputs: Indices | None = None,
     inputs: Indices | None = None,
     costs: StepCosts | None = None,
+    least_and_most: tuple[int, int] | None = None,
 ) -> Split:
     """Return the split of least cost of the diagonals `indices`, which are numbers modulo `modulus`.
 
@@ -80,13 +81,14 @@ def split(
         outputs: the index of the result ciphertext of each diagonal; all the same if left out.
         inputs: the index of the input ciphertext of each diagonal; all the same if left out.
         costs: the costs of steps and keys; those of the cost model if left out.
+        least_and_most: the range of the baby steps; any if left out.
     """
     distinct, place = np.unique(indices, return_inverse=True)
     signed, order = _unrolled(distinct, modulus)
     every = signed[order][place]
     output = None if outputs is None or not np.any(outputs) else outputs
     read = None if inputs is None or not np.any(inputs) else inputs
-    steps, offsets = _moduli_and_offsets(signed)
+    steps, offsets = _moduli_and_offsets(signed, least_and_most)
     # With one input and one output, the counts of the distinct diagonals are those of all.
     unit = costs or StepCosts()
     keys = np.atleast_1d(np.asarray(unit.key, dtype=np.float64))
@@ -106,14 +108,20 @@ def split(
     return Split(giants, babies, int(_pairs(babies[None], read)[0]), int(_pairs(giants[None], output)[0]))
 
 
-def _moduli_and_offsets(signed: Indices) -> tuple[Indices, Indices]:
-    """Return the splits to try, as moduli and the least baby steps: two arrays of equal length."""
+def _moduli_and_offsets(signed: Indices, least_and_most: tuple[int, int] | None) -> tuple[Indices, Indices]:
+    """Return the splits to try, as moduli and the least baby steps: two arrays of equal length.
+
+    The modulus 1, with giant steps only, is always one of them.
+    """
     low, middle = int(signed[0]), int(signed[len(signed) // 2])
     pairs = [
         (step, offset)
         for step in _moduli(signed)
         for offset in sorted({0, -(step // 2), low % step - step, middle % step - step}, reverse=True)
     ]
+    if least_and_most is not None:
+        least, most = least_and_most
+        pairs = [(step, offset) for step, offset in pairs if least <= offset and offset + step - 1 <= most]
     return np.array([step for step, _ in pairs]), np.array([offset for _, offset in pairs])
 
 

@@ -2,7 +2,8 @@
 
 *Assumes* a program without activations, in which the operands of sums and products have equal shapes.
 *Ensures* a placement for every value, equal within each group of values (hetorch.ir.value_groups), with diagonals for
-every affine map; unused slots hold zero in all groups but the row-packed ones.
+every affine map; unused slots hold equal numbers in all groups but the row-packed and the mixed ones. Only values that
+masks read are mixed.
 
 Every affine map leads from a group to a group, and its cost is a function of the two placements. The search is a
 dynamic program with a beam: it walks the maps in order, and among the partial choices that agree on all groups still
@@ -29,8 +30,9 @@ from hetorch.compiler.packing.placement_candidates import (
 )
 from hetorch.compiler.packing.placements import Placement
 from hetorch.compiler.packing.row_packing import row_packable_groups, row_packed_candidates
+from hetorch.compiler.packing.runs import masked, run_candidates, unmasked
 from hetorch.errors import InfeasibleError
-from hetorch.ir.tensor_program import Affine, Chebyshev, Multiply, TensorProgram
+from hetorch.ir.tensor_program import MASK, Add, Affine, Chebyshev, Multiply, TensorProgram
 from hetorch.ir.value_groups import value_groups
 from hetorch.quantities import count_text
 
@@ -123,6 +125,7 @@ class _Search:
         }
         self.elementwise = _elementwise_costs(program, levels, group, costs.model)
         self.row_packable = row_packable_groups(program, group) if row_packing else set()
+        self.mixable = _mixable_groups(program, group)
         self.last_use = {group[0]: -1, group[program.output]: len(self.maps)}
         for position, (index, op) in enumerate(self.maps):
             for value in (op.input, index + 1):
@@ -167,11 +170,23 @@ class _Search:
         key = (index, id(source))
         if key not in self._results:
             slot_count = self.costs.slot_count
-            candidates = result_candidates(op.shape, source, self.strides[index], slot_count)
+            candidates = self._placements_of(op, index, source)
             if self.group[index + 1] in self.row_packable and op.matrix.shape[0] == op.shape[-1]:
                 candidates += row_packed_candidates(op.shape[-1], source, slot_count)
             self._results[key] = [self._shared.setdefault((index, p.name), p) for p in candidates]
         return self._results[key]
+
+    def _placements_of(self, op: Affine, index: int, source: Placement) -> list[Placement]:
+        """Return the candidates that are not row-packed."""
+        if op.kind == MASK:
+            return [masked(source)]
+        slot_count, mixable = self.costs.slot_count, self.group[index + 1] in self.mixable
+        candidates = result_candidates(op.shape, source, self.strides[index], slot_count)
+        if mixable:
+            candidates += run_candidates(candidates, source, slot_count)
+        if source.runs is not None and op.matrix.shape[0] == op.matrix.shape[1]:
+            candidates.append(unmasked(source) if mixable else source)
+        return candidates
 
     def _inputs(self) -> list[Placement]:
         """Return the candidates for the input, skewed ones too."""
@@ -186,10 +201,25 @@ class _Search:
             slot_count,
             (max((up for up, _ in taps), default=0), max((left for _, left in taps), default=0)),
         )
+        if self.costs.model.pairs:
+            # The first of equally fast ones is chosen. On a shifted grid, steps go to one side, as in bootstraps, whose
+            # keys serve some of them.
+            candidates.sort(key=lambda placement: placement.grid is None)
         # The input may be skewed if only maps read it. Otherwise its group has results of operations, which cannot be.
         if not readers or any(group[index + 1] == group[0] for index in range(len(program.operations))):
             return candidates
         return candidates + skewed_candidates(candidates, [prod(op.shape) for _, op in readers], slot_count)
+
+
+def _mixable_groups(program: TensorProgram, group: list[int]) -> set[int]:
+    """Return the groups that only masks and sums read, so that unused slots may hold anything."""
+    mixable = {group[op.input] for op in program.operations if isinstance(op, Affine) and op.kind == MASK}
+    for index, op in enumerate(program.operations):
+        if isinstance(op, Affine):
+            mixable -= set() if op.kind == MASK else {group[op.input]}
+        elif not isinstance(op, Add):
+            mixable -= {group[index + 1], *(group[value] for value in op.reads)}
+    return mixable - {group[0], group[program.output]}
 
 
 def _elementwise_costs(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hetorch.compiler.packing.placements import Indices, Placement, image_shape, is_image
+from hetorch.compiler.packing.runs import modulus_between
 
 MOST_PIXEL_PAIRS = 1 << 26
 """Largest number of (output pixel, input pixel) pairs of a map for which the product form is looked for, at one byte a
@@ -92,7 +93,7 @@ def product_indices(
 
     `before` and `after` are the `terms_of` of `source` and `result`.
     """
-    modulus = min(source.period, result.period)
+    modulus = modulus_between(source, result)
     row, column = product.channels
     block = after.part[row] * source.parts + before.part[column]
     blocks, number = np.unique(block, return_inverse=True)

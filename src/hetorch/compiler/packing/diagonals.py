@@ -20,6 +20,7 @@ from scipy import sparse
 
 from hetorch.compiler.packing.placements import Indices, Placement
 from hetorch.compiler.packing.row_packing import row_packing_between, slots_of_products
+from hetorch.compiler.packing.runs import modulus_between
 from hetorch.compiler.packing.skewed_cover import MOST_COVER_ENTRIES, cover
 
 
@@ -51,7 +52,7 @@ def find_diagonals(
     The result is None if the input is skewed and no cover was found, of at most `most` diagonals if that is given. A
     map without non-zeros has one diagonal of zeros.
     """
-    modulus = min(source.period, result.period)
+    modulus = modulus_between(source, result)
     if len(rows) == 0:
         return DiagonalSet(np.zeros(1, dtype=np.int64), modulus, rows, rows)
     if source.positions.shape[0] == 1:
@@ -75,7 +76,7 @@ def find_indices(
     if len(rows) == 0 or source.positions.shape[0] > 1:
         diagonals = find_diagonals(rows, columns, source, result, most)
         return None if diagonals is None else (diagonals.indices, diagonals.modulus)
-    modulus = min(source.period, result.period)
+    modulus = modulus_between(source, result)
     single = source.parts == result.parts == 1
     if single and len(rows) == source.positions.shape[1] * result.positions.shape[1]:
         packing = row_packing_between(source, result)

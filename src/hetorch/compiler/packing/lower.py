@@ -1,8 +1,9 @@
 """Pass: lower an affine map between two placements to diagonals, baby steps and giant steps, and folds.
 
 *Assumes* placements between which find_diagonals finds diagonals, such as those that choose_layouts returns.
-*Ensures* that the transform followed by the folds has (matrix @ x) at the slots of the result and, unless the result is
-row-packed, zero in all others, whatever the unused slots of the input hold.
+*Ensures* that the spreads, the transform and the folds have (matrix @ x) at the slots of the result and, unless the
+result is row-packed or mixed, zero in all others, whatever the unused slots of the input hold. Only spreads take these
+into the result: they must be zero for a map that has spreads.
 """
 
 from __future__ import annotations
@@ -20,9 +21,17 @@ from hetorch.compiler.packing.diagonals import (
     find_diagonals,
     find_indices,
 )
-from hetorch.compiler.packing.pairing import canonical_babies, paired_indices
+from hetorch.compiler.packing.pairing import canonical_babies, in_window, paired
 from hetorch.compiler.packing.placements import Indices, Placement
 from hetorch.compiler.packing.row_packing import row_packing_between, slots_of_products
+from hetorch.compiler.packing.runs import (
+    fold_starts,
+    gathered_slots,
+    gathering,
+    spread_slots,
+    spread_steps,
+    spreading,
+)
 from hetorch.engine.transform import DiagonalSteps, DiagonalTransform
 from hetorch.errors import InfeasibleError
 from hetorch.quantities import count_text
@@ -32,7 +41,8 @@ from hetorch.quantities import count_text
 class MapOutline:
     """An affine map without its weights: the steps of the transform and of the folds after it, and counts.
 
-    `period`: the number of positions after which every diagonal repeats. `diagonals`: the number of all diagonals.
+    `period`: the number of positions after which every diagonal repeats. `spreads`: the steps of the sums before the
+    transform (hetorch.compiler.packing.runs). `diagonals`: the number of all diagonals.
     `products`: the number of products with them, fewer if the transform has a pair step.
     `babies` and `giants`: the numbers of (input, baby step) and (result, giant step) pairs that need a rotation.
     `max_diagonals_per_output` and `max_giants_per_output`: the largest numbers of diagonals and of giant steps of one
@@ -48,6 +58,7 @@ class MapOutline:
     giants: int
     max_diagonals_per_output: int
     max_giants_per_output: int
+    spreads: tuple[int, ...] = ()
 
     @property
     def summed_slots(self) -> int:
@@ -90,6 +101,8 @@ def fold_steps(source: Placement, result: Placement) -> tuple[int, ...]:
     m is the period of the result or, with row packing, its stride.
     """
     packing = row_packing_between(source, result)
+    if gathering(source, result) is not None:
+        return fold_starts(source, result)
     steps = []
     step = result.period if packing is None else packing.stride
     while step < source.period:
@@ -186,14 +199,20 @@ def outlined(
 ) -> MapOutline:
     """Split the diagonals of find_indices into steps of the least `costs` (baby_giant.split), and count them.
 
-    `pair`: half of the modulus if diagonals that far apart are multiplied at once, else 0.
+    `pair`: the pair step if diagonals that far apart are multiplied at once (hetorch.compiler.packing.pairing), else 0.
     """
     outputs, inputs, k = blocks(indices, modulus, source)
-    parts = split(k % pair if pair else k, pair or modulus, outputs, inputs, costs)
-    babies = parts.babies
-    if pair:
+    if 2 * pair == modulus:
+        parts = split(k % pair, pair, outputs, inputs, costs)
         # Both steps add up to the diagonal or to its partner, which is a pair step away.
-        babies = canonical_babies(babies + (k - parts.representatives) // pair % 2 * pair, pair)
+        babies = canonical_babies(parts.babies + (k - parts.representatives) // pair % 2 * pair, pair)
+    elif pair:
+        real, imaginary = in_window(k, modulus, pair)
+        parts = split(real, modulus, outputs, inputs, costs, paired(indices, modulus, pair).babies)
+        babies = parts.babies + pair * imaginary
+    else:
+        parts = split(k, modulus, outputs, inputs, costs)
+        babies = parts.babies
     # Half a turn to the left and half a turn to the right are one step.
     turned = np.stack([outputs, parts.giants % slot_count])
     pairs = np.unique(turned[:, turned[1] != 0], axis=1)
@@ -211,11 +230,12 @@ def outlined(
         period=max(source.period, result.period),
         folds=fold_steps(source, result),
         diagonals=len(k),
-        products=len(paired_indices(indices, modulus)) if pair else len(k),
+        products=len(paired(indices, modulus, pair).indices) if pair else len(k),
         babies=parts.baby_count,
         giants=pairs.shape[1],
         max_diagonals_per_output=int(np.bincount(outputs).max()),
         max_giants_per_output=int(np.bincount(pairs[0], minlength=1).max()),
+        spreads=spread_steps(source, result, slot_count),
     )
 
 
@@ -232,8 +252,14 @@ def _slots(
     if packing is not None:
         places = result.positions[0].take(rows)
         return slots_of_products(source.positions[0].take(columns), places, packing)[1]
-    if result.period >= source.period:
-        return np.asarray(result.positions[0][rows])
     # The sum of both steps is congruent to the diagonal modulo the number of positions, which the periods divide.
     chosen = (steps.giants.astype(np.int64) + steps.babies)[each.chosen]
+    runs = gathering(source, result)
+    if runs is not None:
+        return gathered_slots(source.positions[0].take(columns), result.positions[0].take(rows), chosen, runs)
+    if spreading(source, result) is not None:
+        positions, places = source.positions[0].take(columns), result.positions[0].take(rows)
+        return spread_slots(positions, places, chosen, source, result.period)
+    if result.period >= source.period:
+        return np.asarray(result.positions[0][rows])
     return np.asarray(source.positions[each.replica, columns] - chosen)

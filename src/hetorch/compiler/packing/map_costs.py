@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from math import ceil, sqrt
@@ -19,9 +20,10 @@ from hetorch.compiler.packing.convolution_structure import (
 )
 from hetorch.compiler.packing.diagonals import blocks, coordinates, find_indices
 from hetorch.compiler.packing.lower import fold_steps
-from hetorch.compiler.packing.pairing import pair_step, paired_indices
+from hetorch.compiler.packing.pairing import Pairs, pair_step, paired
 from hetorch.compiler.packing.placements import Indices, Placement, image_shape, is_image, unskewed
 from hetorch.compiler.packing.row_packing import row_packing_between
+from hetorch.compiler.packing.runs import spread_steps
 from hetorch.ir.tensor_program import Affine
 
 MOST_SEARCHED = 300_000
@@ -45,7 +47,7 @@ class MapMemo:
     products: dict[int, Product | None] = field(default_factory=dict)
     diagonals: dict[tuple[int, object, object], tuple[Indices, int] | None] = field(default_factory=dict)
     terms: dict[tuple[object, int], Terms | None] = field(default_factory=dict)
-    splits: dict[tuple[int, int, float, bytes], tuple[int, int]] = field(default_factory=dict)
+    splits: dict[tuple[object, ...], tuple[int, int]] = field(default_factory=dict)
 
     def read(self, index: int, op: Affine, shape: tuple[int, ...]) -> None:
         """Record the non-zeros of `op`, the operation number `index`, on an input of `shape`."""
@@ -53,6 +55,20 @@ class MapMemo:
             self.entries[index] = coordinates(op.matrix)
             self.products[index] = product_form(*self.entries[index], op.shape, shape)
             self.samples[index] = sample_pixels(*self.entries[index], op.shape)
+
+    def renumbered(self, number: Mapping[int, int]) -> MapMemo:
+        """Return the facts for a program in which map i is operation `number`[i]; large arrays are not copied."""
+        return MapMemo(
+            entries={number[index]: fact for index, fact in self.entries.items()},
+            samples={number[index]: fact for index, fact in self.samples.items()},
+            products={number[index]: fact for index, fact in self.products.items()},
+            diagonals={
+                (number[index], source, result): fact
+                for (index, source, result), fact in self.diagonals.items()
+            },
+            terms=self.terms,
+            splits=self.splits,
+        )
 
     def find(self, index: int, source: Placement, result: Placement) -> tuple[Indices, int] | None:
         """Return the diagonals of map `index` between two placements, as find_indices does."""
@@ -127,11 +143,13 @@ class MapCosts:
                 self.bounds[key] = np.inf
             else:
                 # Each diagonal is a pair of a baby step of an input and a giant step of an output.
-                indices, _, turns = self._paired(*diagonals, level, source, result)
+                pairs, turns = self._paired(*diagonals, level, source, result)
                 ciphertexts = source.parts + result.parts
-                rotations = max(ceil(2 * sqrt(len(indices))) - ciphertexts, 0)
+                rotations = max(ceil(2 * sqrt(len(pairs.indices))) - ciphertexts, 0)
                 self.bounds[key] = min(
-                    self._transform(level, len(indices), babies, rotations - babies, turns, source, result)
+                    self._transform(
+                        level, len(pairs.indices), babies, rotations - babies, turns, source, result
+                    )
                     for babies in {0, rotations}
                 )
         return self.bounds[key]
@@ -140,22 +158,24 @@ class MapCosts:
         diagonals = self.memo.find(index, source, result)
         if diagonals is None:
             return np.inf
-        indices, modulus, turns = self._paired(*diagonals, level, source, result)
+        pairs, turns = self._paired(*diagonals, level, source, result)
+        indices, modulus = pairs.indices, pairs.modulus
         weight = self.model.key_weight
-        key = (modulus, source.parts, weight, blake2b(indices.tobytes(), digest_size=16).digest())
+        digest = blake2b(indices.tobytes(), digest_size=16).digest()
+        key = (modulus, source.parts, weight, pairs.babies, digest)
         if key not in self.memo.splits:
             outputs, inputs, k = blocks(indices, modulus, source)
-            parts = split(k, modulus, outputs, inputs, StepCosts(key=weight))
+            parts = split(k, modulus, outputs, inputs, StepCosts(key=weight), pairs.babies)
             self.memo.splits[key] = (parts.baby_count, parts.giant_count)
         babies, giants = self.memo.splits[key]
         return self._transform(level, len(indices), babies, giants, turns, source, result)
 
     def _paired(
         self, indices: Indices, modulus: int, level: int, source: Placement, result: Placement
-    ) -> tuple[Indices, int, int]:
-        """Return the diagonals that are multiplied, their modulus, and the number of inputs that are made complex."""
+    ) -> tuple[Pairs, int]:
+        """Return the diagonals that are multiplied, and the number of inputs that are made complex."""
         step = pair_step(indices, modulus, source, result, level, self.model) if self.model.pairs else 0
-        return (paired_indices(indices, modulus), step, source.parts) if step else (indices, modulus, 0)
+        return (paired(indices, modulus, step), source.parts) if step else (Pairs(indices, modulus, None), 0)
 
     def _transform(
         self,
@@ -167,10 +187,10 @@ class MapCosts:
         source: Placement,
         result: Placement,
     ) -> float:
-        folds = len(fold_steps(source, result))
+        folds, spreads = len(fold_steps(source, result)), len(spread_steps(source, result, self.slot_count))
         constants = self.slot_count == 1
         seconds = self.model.transform(
-            level, diagonals, babies, giants, folds, source.parts, result.parts, constants, turns
+            *(level, diagonals, babies, giants, folds, source.parts, result.parts, constants, turns, spreads)
         )
         if self.model.coefficients:
             # A diagonal of period p in the slots has 2 p coefficients.

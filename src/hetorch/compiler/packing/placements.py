@@ -50,6 +50,17 @@ class RowPacking:
     input_period: int
 
 
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The way in which elements are spread over the replicas of an image (hetorch.compiler.packing.runs).
+
+    They fill the first `length` slots of each `period`; both are powers of two.
+    """
+
+    length: int
+    period: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Placement:
     """The slots of every element of a tensor.
@@ -57,8 +68,9 @@ class Placement:
     `positions`: int64 (replicas, n). Element i lies in slot positions % period of ciphertext positions // period, and
     repeats with the `period`. Only skewed placements have more than one replica. Only placements whose period is the
     slot count have more than one ciphertext (`parts`). No placement has both. `label` names the kind of placement for
-    messages. `grid` is the grid of an image. With `row_packing`, unused slots may hold anything; without it they hold
-    zero.
+    messages. `grid` is the grid of an image. With `row_packing`, or if it is `mixed`, unused slots may hold anything;
+    otherwise they hold equal numbers, zero unless a polynomial made them. `runs` tells how elements are spread over
+    replicas, if they are.
     """
 
     positions: Indices
@@ -67,6 +79,8 @@ class Placement:
     grid: Grid | None = None
     parts: int = 1
     row_packing: RowPacking | None = None
+    runs: Runs | None = None
+    mixed: bool = False
 
     @property
     def name(self) -> tuple[str, int, int, int]:

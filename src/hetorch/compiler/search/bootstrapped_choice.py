@@ -134,7 +134,7 @@ def _trials(request: Request, key_weight: float, memo: LayoutMemo) -> list[_Tria
     return [
         _trial(request, number, settings[0], placed)
         for number, variant in enumerate(request.variants)
-        for placed in placements(variant.program, settings, memo)
+        for placed in placements(variant.program, settings, memo, variant.sizes)
     ]
 
 

@@ -72,15 +72,16 @@ class BootstrappedErrors:
 def refreshed_program(placed: BootstrappedProgram, sizes: Sequence[float]) -> RefreshedProgram:
     """Return the program with an operation for each bootstrap, and the scale of each value.
 
-    `sizes`: the largest absolute value of each value of placed.program in calibration.
+    `sizes`: the largest absolute value of each value in calibration, before masks were inserted.
     """
     boot = placed.bootstrap_set
     refreshed = frozenset(bootstrap.value for bootstrap in placed.bootstraps)
     choice = LevelChoice(placed.levels, refreshed, placed.seconds)
-    result = insert_bootstraps(placed.program, choice, sizes, boot.output_level)
+    of_placed = [sizes[source] for source in placed.sources]
+    result = insert_bootstraps(placed.program, choice, of_placed, boot.output_level)
     program, sources = result.program, result.sources
     verify_tensor_program(program, "insert_bootstraps")
-    own_sizes = tuple(sizes[source] for source in sources)
+    own_sizes = tuple(of_placed[source] for source in sources)
     return RefreshedProgram(
         program=program,
         bootstrap_set=boot,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from hetorch.compiler.packing.lower import MapOutline
 from hetorch.engine.keys import EvaluationKeySpec, KeyLink, main_family, rotation_link
@@ -43,15 +43,12 @@ def keys_of_maps(
             case Affine():
                 if encrypted:
                     relinearisation = max(relinearisation, level + 1)
-                steps = transform_steps(maps[index], encrypted=encrypted)
-                family = None if parameters is None or encrypted else map_family(parameters, level + 1)
-                if parameters is not None and family is not None and family != main_family(parameters):
-                    links += (rotation_link(parameters, step * batch, family, level + 1) for step in steps)
-                else:
-                    _raise_levels(rotations, steps, batch, level + 1)
-                _raise_levels(rotations, maps[index].folds, batch, level)
-                if maps[index].transform.pair:
-                    _raise_levels(rotations, (maps[index].transform.pair,), batch, level + 1)
+                for steps, at in _steps(maps[index], level, encrypted=encrypted):
+                    family = None if parameters is None or encrypted else map_family(parameters, at)
+                    if parameters is not None and family is not None and family != main_family(parameters):
+                        links += (rotation_link(parameters, step * batch, family, at) for step in steps)
+                    else:
+                        _raise_levels(rotations, steps, batch, at)
             case Multiply():
                 relinearisation = max(relinearisation, level + 1)
             case Chebyshev() if op.depth > 1:
@@ -64,6 +61,13 @@ def keys_of_maps(
     if parameters is None or not links:
         return spec
     return spec.merged(parameters, EvaluationKeySpec.collected(parameters, links))
+
+
+def _steps(lowered: MapOutline, level: int, *, encrypted: bool) -> Iterator[tuple[Iterable[int], int]]:
+    """Yield the rotation steps of a map whose result is at `level`, with the level at which they are used."""
+    pair = lowered.transform.pair
+    before = {*transform_steps(lowered, encrypted=encrypted), *lowered.spreads, *([pair] if pair else [])}
+    yield from ((before, level + 1), (lowered.folds, level))
 
 
 def transform_steps(lowered: MapOutline, *, encrypted: bool) -> frozenset[int]:

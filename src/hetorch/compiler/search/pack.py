@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 
 from hetorch.compiler.costs.model import CostModel
@@ -14,7 +14,7 @@ from hetorch.compiler.search.candidates import Candidate
 from hetorch.compiler.search.feasibility import Infeasible, Limit
 from hetorch.compiler.search.keys_of_maps import keys_of_maps
 from hetorch.compiler.search.request import Request
-from hetorch.compiler.search.share_keys import PlacedMap, share_keys
+from hetorch.compiler.search.share_keys import HeldKey, PlacedMap, share_keys
 from hetorch.compiler.search.variants import LoweredVariant
 from hetorch.engine.keys import EvaluationKeySpec
 from hetorch.errors import InfeasibleError
@@ -109,10 +109,12 @@ def outlines(
     model: CostModel,
     maps: MapMemo,
     paired: Container[int] = (),
+    held_keys: Sequence[HeldKey] = (),
 ) -> dict[int, MapOutline]:
     """Return the outlines of the affine maps between these placements, by index of operation.
 
-    `paired`: the indices of those whose diagonals may be multiplied in pairs.
+    `paired`: the indices of those whose diagonals may be multiplied in pairs. `held_keys`: the keys that the program
+    has anyway.
     """
     placements = layouts.placements
     placed = {}
@@ -122,4 +124,5 @@ def outlines(
             source, result = placements[op.input], placements[index + 1]
             indices, modulus = diagonals(maps.entries[index], source, result)
             placed[index] = PlacedMap(indices, modulus, source, result, levels[index + 1], index in paired)
-    return dict(zip(placed, share_keys(list(placed.values()), positions, model), strict=True))
+    shared = share_keys(list(placed.values()), positions, model, held_keys)
+    return dict(zip(placed, shared, strict=True))

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hetorch.compiler.bootstraps.choose_levels import choose_levels
 from hetorch.compiler.bootstraps.level_graph import LevelGraph
+from hetorch.compiler.bootstraps.masks import MaskedProgram, maskable_values, with_masks
 from hetorch.compiler.bootstraps.real_parts import values_with_free_imaginary_parts
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import DEFAULT, Machine
@@ -30,6 +31,8 @@ from hetorch.compiler.packing.map_costs import MapMemo
 from hetorch.compiler.packing.placements import power_of_two
 from hetorch.compiler.search.pack import outlines
 from hetorch.compiler.search.program_costs import cost_model, layer_costs
+from hetorch.compiler.search.share_keys import HeldKey
+from hetorch.engine.bootstrap_keys import bootstrap_maps
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Affine, TensorProgram
 from hetorch.params import ParameterSet, Security
@@ -43,6 +46,9 @@ PARTS = (2, 1)
 repeat; a bootstrap is faster and has fewer keys, and larger values take more ciphertexts."""
 USUAL_USER_LEVELS = 8
 """Levels between two bootstraps for which layouts are chosen."""
+LAYOUT_KEY_WEIGHT = 3.0
+"""Cost of a key in the choice of layouts, one for all weights in the splits of maps. Lowered, layouts have more keys: a
+ResNet-20 then gains a third of a percent of its time, and loses the faster bootstraps that these keys pay for."""
 
 Array = NDArray[np.float64]
 
@@ -62,7 +68,7 @@ class BootstrappedProgram:
     """A program with its bootstraps.
 
     `levels`: one per value, in the chain of `bootstrap_set`. `seconds`: the predicted time of a run, bootstraps
-    included.
+    included. `sources`: by value, the value of the program without masks that it stands for.
     """
 
     program: TensorProgram
@@ -72,21 +78,33 @@ class BootstrappedProgram:
     levels: tuple[int, ...]
     bootstraps: tuple[PlacedBootstrap, ...]
     seconds: float
+    sources: tuple[int, ...]
 
 
 @dataclass(slots=True, eq=False)
 class LayoutMemo:
-    """Layouts by program, ring and number of slots; outlines by these, the key weight and the values whose maps are
-    paired; and facts about the maps of each program, by its id."""
+    """Layouts by program, ring and number of slots, and the programs with masks and their layouts; outlines by these,
+    the key weight, the values whose maps are paired and those that are made high; and facts about the maps of each
+    program, by its id. `alive` keeps these programs, so that no other one has their ids."""
 
     layouts: dict[tuple[int, int, int], Layouts] = field(default_factory=dict)
-    outlines: dict[tuple[int, int, int, float, frozenset[int]], dict[int, MapOutline]] = field(
-        default_factory=dict
+    masked: dict[tuple[int, int, int], MaskedProgram] = field(default_factory=dict)
+    outlines: dict[tuple[int, int, int, float, frozenset[int], frozenset[int]], dict[int, MapOutline]] = (
+        field(default_factory=dict)
     )
     maps: dict[int, MapMemo] = field(default_factory=dict)
+    alive: list[TensorProgram] = field(default_factory=list)
 
     def of(self, program: TensorProgram) -> MapMemo:
         return self.maps.setdefault(id(program), MapMemo())
+
+    def with_masks(self, program: TensorProgram, values: Sequence[int]) -> MaskedProgram:
+        """Return the program with masks; what is known about its maps is known about those of the result."""
+        result = with_masks(program, values)
+        number = {value - 1: made - 1 for value, made in result.made.items() if value}
+        self.maps[id(result.program)] = self.of(program).renumbered(number)
+        self.alive.append(result.program)
+        return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +145,10 @@ class Setting:
     def usual_set(self, slots: int) -> BootstrapSet:
         """Return the set for whose levels layouts are chosen."""
         return standard_bootstrap_set(
-            slots, USUAL_USER_LEVELS, ring_degree=self.ring_degree, security=self.security
+            *(slots, USUAL_USER_LEVELS),
+            ring_degree=self.ring_degree,
+            security=self.security,
+            babies=standard_sizes(self.ring_degree, USUAL_USER_LEVELS).babies[0],
         )
 
 
@@ -141,14 +162,21 @@ def place_bootstraps(program: TensorProgram, *settings: Setting) -> Bootstrapped
 
 
 def placements(
-    program: TensorProgram, settings: Sequence[Setting], memo: LayoutMemo | None = None
+    program: TensorProgram,
+    settings: Sequence[Setting],
+    memo: LayoutMemo | None = None,
+    sizes: Sequence[float] | None = None,
 ) -> list[BootstrappedProgram]:
     """Return the program with the bootstraps of the least predicted time, for each set of parameters that has room.
+
+    If masks let maps take fewer products, the program comes with masks too.
 
     Args:
         program: the network, without activations.
         settings: the rings and the costs.
         memo: the layouts that calls with other key weights found, for reuse.
+        sizes: the largest absolute value of each value in calibration, a limit for what masks may hide; None if they
+            are not known.
 
     Raises:
         InfeasibleError: an operation takes more levels than any bootstrap leaves, or there are no layouts.
@@ -159,15 +187,18 @@ def placements(
     memo = memo or LayoutMemo()
     for setting, slots in [(each, slots) for each in settings for slots in each.slot_counts]:
         try:
-            layouts = _layouts(program, slots, setting, memo)
+            plain = MaskedProgram(program, tuple(range(program.value_count)), {}, {})
+            _layouts(program, slots, setting, memo)
+            variants = [plain, *_masked(program, slots, setting, memo, sizes)]
         except InfeasibleError as error:
             problem = error
             continue
         for boot in bootstrap_sets(slots, deepest, setting):
-            try:
-                placed.append(_placed(program, boot, layouts, setting, memo))
-            except InfeasibleError as error:
-                problem = error
+            for variant in variants:
+                try:
+                    placed.append(_placed(variant, boot, setting, memo))
+                except InfeasibleError as error:
+                    problem = error
     if not placed:
         raise problem or InfeasibleError(
             "an operation takes more levels than any bootstrap leaves; use a lower activation_degree="
@@ -254,11 +285,36 @@ def _layouts(program: TensorProgram, slots: int, setting: Setting, memo: LayoutM
         boot = setting.usual_set(slots)
         levels = (boot.input_level,) * program.value_count
         memo.layouts[name] = choose_layouts(
-            *(program, levels, slots // setting.batch, _deep_model(boot, setting)),
+            *(program, levels, slots // setting.batch),
+            replace(_deep_model(boot, setting), key_weight=LAYOUT_KEY_WEIGHT),
             row_packing=False,
             memo=memo.of(program),
         )
     return memo.layouts[name]
+
+
+def _masked(
+    program: TensorProgram, slots: int, setting: Setting, memo: LayoutMemo, sizes: Sequence[float] | None
+) -> list[MaskedProgram]:
+    """Return the program with those masks that layouts make use of; nothing if they use none."""
+    name = (id(program), setting.ring_degree, slots)
+    if name not in memo.masked:
+        values = maskable_values(program, slots // setting.batch, USUAL_USER_LEVELS, sizes)
+        every = memo.with_masks(program, values)
+        layouts = _layouts(every.program, slots, setting, memo) if values else None
+        used = [
+            value for value in values if layouts is not None and layouts.placements[every.made[value]].mixed
+        ]
+        memo.masked[name] = masks = memo.with_masks(program, used)
+        if layouts is not None and used:
+            places = [0] * masks.program.value_count
+            for value, number in masks.made.items():
+                places[number] = every.made[value]
+            for value, number in masks.masks.items():
+                places[number] = every.masks[value]
+            kept = tuple(layouts.placements[place] for place in places)
+            memo.layouts[(id(masks.program), setting.ring_degree, slots)] = Layouts(kept, layouts.cost)
+    return [memo.masked[name]] if memo.masked[name].masks else []
 
 
 def _outlines(
@@ -268,21 +324,36 @@ def _outlines(
     setting: Setting,
     memo: LayoutMemo,
     paired: frozenset[int],
+    high: frozenset[int] = frozenset(),
 ) -> dict[int, MapOutline]:
     """Return the outlines of the maps; those of the `paired` values may multiply their diagonals in pairs.
 
-    Steps are those of the ring, of which the values fill a part.
+    Steps are those of the ring, of which the values fill a part. Maps are taken to run where a bootstrap starts, but
+    for those of the `high` values, where one ends. The keys of a usual bootstrap are there anyway.
     """
-    name = (id(program), setting.ring_degree, slots, setting.key_weight, paired)
+    name = (id(program), setting.ring_degree, slots, setting.key_weight, paired, high)
     if name not in memo.outlines:
         boot = setting.usual_set(slots)
-        levels = (boot.input_level,) * program.value_count
+        levels = tuple(
+            boot.output_level if value in high else boot.input_level for value in range(program.value_count)
+        )
         memo.outlines[name] = outlines(
             *(program, levels, layouts, boot.parameters.slot_count // setting.batch),
             *(_deep_model(boot, setting), memo.of(program)),
-            frozenset(value - 1 for value in paired),
+            *(frozenset(value - 1 for value in paired), _held_keys(boot, setting.batch)),
         )
     return memo.outlines[name]
+
+
+def _held_keys(boot: BootstrapSet, batch: int) -> list[HeldKey]:
+    """Return the rotation keys of a bootstrap that maps of `batch` samples can use: those of the dense secret."""
+    count = boot.parameters.slot_count
+    return [
+        HeldKey(step // batch, one.family, one.level)
+        for one in bootstrap_maps(boot)
+        for step in one.steps(count)
+        if one.babies and step % batch == 0
+    ]
 
 
 def _deep_model(boot: BootstrapSet, setting: Setting) -> CostModel:
@@ -291,14 +362,17 @@ def _deep_model(boot: BootstrapSet, setting: Setting) -> CostModel:
 
 
 def _placed(
-    program: TensorProgram, boot: BootstrapSet, layouts: Layouts, setting: Setting, memo: LayoutMemo
+    variant: MaskedProgram, boot: BootstrapSet, setting: Setting, memo: LayoutMemo
 ) -> BootstrappedProgram:
+    program = variant.program
+    layouts = _layouts(program, boot.slots, setting, memo)
     every = frozenset(range(1, program.value_count))
     lowered = _outlines(program, boot.slots, layouts, setting, memo, every)
     choice = choose_levels(level_graph(program, boot, layouts, lowered, setting))
     # Where no bootstrap follows, imaginary parts would count, so diagonals are not paired.
     free = values_with_free_imaginary_parts(program, choice.levels)
-    lowered = _outlines(program, boot.slots, layouts, setting, memo, free)
+    high = frozenset(value for value, level in enumerate(choice.levels) if level > boot.input_level)
+    lowered = _outlines(program, boot.slots, layouts, setting, memo, free, high)
     graph = level_graph(program, boot, layouts, lowered, setting)
     bootstraps = tuple(
         PlacedBootstrap(
@@ -310,4 +384,6 @@ def _placed(
         for value in sorted(choice.bootstrapped)
     )
     seconds = graph.cost(choice.levels, choice.bootstrapped)
-    return BootstrappedProgram(program, boot, layouts, lowered, choice.levels, bootstraps, seconds)
+    return BootstrappedProgram(
+        *(program, boot, layouts, lowered, choice.levels, bootstraps, seconds, variant.sources)
+    )

@@ -62,6 +62,7 @@ def layer_costs(
                     count,
                     maps.transform.slot_count == 1,
                     parts[op.input] if maps.transform.pair else 0,
+                    len(maps.spreads),
                 )
                 cost += model.add(level) * count if np.any(op.bias) else 0.0
             case Multiply():

@@ -38,7 +38,18 @@ class PlacedMap:
     paired: bool = False
 
 
-def share_keys(maps: Sequence[PlacedMap], slot_count: int, model: CostModel) -> list[MapOutline]:
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """A rotation key that a program has anyway: its step in positions, its family, and its highest level."""
+
+    step: int
+    family: KeyFamily
+    level: int
+
+
+def share_keys(
+    maps: Sequence[PlacedMap], slot_count: int, model: CostModel, held_keys: Sequence[HeldKey] = ()
+) -> list[MapOutline]:
     """Return the outline of each map, in their order.
 
     Args:
@@ -46,12 +57,13 @@ def share_keys(maps: Sequence[PlacedMap], slot_count: int, model: CostModel) -> 
         slot_count: the number of positions of a ciphertext.
         model: predicts the time of steps. Its key weight is the cost of a key, where a giant step at its level costs
             GIANT.
+        held_keys: those of other operations.
     """
-    outlines = [_split(one, np.zeros(slot_count), model) for one in maps]
+    outlines = [_split(one, _held_before(held_keys, one.level, slot_count, model), model) for one in maps]
     for _ in range(ROUNDS if len(maps) > 1 else 0):
         before = [_steps(bare) for bare in outlines]
         for number, one in enumerate(maps):
-            held = np.zeros(slot_count)
+            held = _held_before(held_keys, one.level, slot_count, model)
             for other, bare in zip(maps, outlines, strict=True):
                 if other is not one:
                     for step, size in _held(bare, other.level, one.level, model):
@@ -77,15 +89,26 @@ def _steps(bare: MapOutline) -> tuple[bytes, bytes]:
     return bare.transform.giants.tobytes(), bare.transform.babies.tobytes()
 
 
+def _held_before(keys: Sequence[HeldKey], reader: int, slot_count: int, model: CostModel) -> Costs:
+    """Return the sizes of the `keys` that suit a map with its result at level `reader`, by step."""
+    sizes = np.zeros(slot_count)
+    for key in keys:
+        if model.map_families and model.map_families[reader + 1] == key.family:
+            rows = key.family.digit_count(key.level) * (key.level + 1 + key.family.special_count)
+            sizes[key.step] = max(sizes[key.step], rows)
+    return sizes
+
+
 def _held(bare: MapOutline, level: int, reader: int, model: CostModel) -> Iterator[tuple[int, float]]:
     """Yield the steps, and the sizes of their keys, of a map with its result at `level` whose keys suit another one
     with its result at level `reader`: those of its family."""
     families = model.map_families
-    if not families or families[level + 1] == families[reader + 1]:
-        size = _map_key_size(model, level + 1)
-        yield from ((step, size) for step in transform_steps(bare, encrypted=model.encrypted))
-    if not families or families[reader + 1] == KeyFamily(model.special_count, model.digit_size):
-        yield from ((step, float(model.digits(level) * model.limbs(level))) for step in bare.folds)
+    before = {*transform_steps(bare, encrypted=model.encrypted), *bare.spreads}
+    if families and bare.transform.pair:
+        before.add(bare.transform.pair)
+    for steps, at in ((before, level + 1), (bare.folds, level)):
+        if not families or families[at] == families[reader + 1]:
+            yield from ((step, _map_key_size(model, at)) for step in steps)
 
 
 def _map_key_size(model: CostModel, level: int) -> float:

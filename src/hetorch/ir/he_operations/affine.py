@@ -1,4 +1,4 @@
-"""The small steps of an affine layer after its linear transform: folds of partial sums, and the bias."""
+"""The small steps of an affine layer beside its linear transform: spreads, folds of partial sums, and the bias."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from hetorch.ir.he_operations.operation import (
     key_switch_rows,
     spread,
 )
-from hetorch.params import ParameterSet
+from hetorch.params import KeyFamily, ParameterSet
+from hetorch.params.map_family import map_family
 
 
 @dataclass(frozen=True, slots=True)
 class RotateAdd(Operation):
-    """One fold of partial sums, input + rotate(input, steps); level and scale stay."""
+    """One fold of partial sums, or one spread of an input, input + rotate(input, steps); level and scale stay."""
 
     result: Result
     input: Operand
@@ -43,6 +44,9 @@ class RotateAdd(Operation):
 
     def rotations(self, frame: Frame, weights: Weights) -> frozenset[int]:
         return frozenset({self.steps})
+
+    def rotation_family(self, frame: Frame, parameters: ParameterSet) -> KeyFamily:
+        return map_family(parameters, self.level(frame))
 
     def rotation_count(self, frame: Frame, weights: Weights) -> int:
         return 1

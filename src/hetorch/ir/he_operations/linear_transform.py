@@ -121,7 +121,8 @@ class LinearTransform(Operation):
     def further_keys(self, frame: Frame, parameters: ParameterSet) -> EvaluationKeySpec | None:
         if not self.pair:
             return None
-        turn = rotation_link(parameters, self.pair, main_family(parameters), self.level(frame))
+        level = self.level(frame)
+        turn = rotation_link(parameters, self.pair, map_family(parameters, level), level)
         return EvaluationKeySpec.collected(parameters, [turn])
 
     def relinearises(self, frame: Frame) -> bool:
