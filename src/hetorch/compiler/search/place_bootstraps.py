@@ -83,13 +83,15 @@ class BootstrappedProgram:
 
 @dataclass(slots=True, eq=False)
 class LayoutMemo:
-    """Layouts by program, ring and number of slots, and the programs with masks; outlines by these, the key weight, the
-    values whose maps are paired and those that are made high; and facts about the maps of each program, by its id.
-    `alive` keeps these programs, so that no other one has their ids."""
+    """Layouts by program, ring and number of slots, and the programs with masks and their layouts; outlines by these,
+    the key weight, the values whose maps are paired and those that are made high; and facts about the maps of each
+    program, by its id. `alive` keeps these programs, so that no other one has their ids."""
 
     layouts: dict[tuple[int, int, int], Layouts] = field(default_factory=dict)
     masked: dict[tuple[int, int, int], MaskedProgram] = field(default_factory=dict)
-    outlines: dict[tuple[object, ...], dict[int, MapOutline]] = field(default_factory=dict)
+    outlines: dict[tuple[int, int, int, float, frozenset[int], frozenset[int]], dict[int, MapOutline]] = (
+        field(default_factory=dict)
+    )
     maps: dict[int, MapMemo] = field(default_factory=dict)
     alive: list[TensorProgram] = field(default_factory=list)
 
