@@ -22,6 +22,7 @@ def told(*fits: Fit) -> tuple[str, ...]:
                 has_classes=False,
                 stable_off_calibration=True,
                 shortfall="",
+                without_bootstraps="",
             ),
         )
     )

@@ -5,6 +5,7 @@ They are stored as JSON in the user's cache folder. A plan has the name of the c
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Mapping
@@ -101,10 +102,10 @@ def default_path() -> Path | None:
 
 
 def storing_path(path: str | Path | None = None) -> Path:
-    """Return `path`, or default_path() if it is None.
+    """Return `path`, or default_path() if it is None, and make its folder.
 
     Raises:
-        InputError: there is no such place.
+        InputError: there is no such place, or no file can be made there.
     """
     target = Path(path) if path is not None else default_path()
     if target is None:
@@ -112,6 +113,12 @@ def storing_path(path: str | Path | None = None) -> Path:
             "the tuned constants have no place, because this user has no home folder; give a file, and name it in the "
             "variable HETORCH_TUNING for the compiler"
         )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not os.access(target.parent, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _not_written(target, error) from error
     return target
 
 
@@ -123,11 +130,14 @@ def store_machine(machine: Machine, path: str | Path | None = None) -> Path:
     """
     target = storing_path(path)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, machine.to_bytes(), mode=SHARED)
     except OSError as error:
-        raise InputError(f"the tuned constants cannot be written to {target}: {error.strerror}") from error
+        raise _not_written(target, error) from error
     return target
+
+
+def _not_written(target: Path, error: OSError) -> InputError:
+    return InputError(f"the tuned constants cannot be written to {target}: {error.strerror}")
 
 
 def load_machine(path: str | Path | None = None) -> Machine:
