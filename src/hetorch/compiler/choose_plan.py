@@ -28,7 +28,7 @@ More of them find an answer for more networks and take longer where there is non
 MUCH_MEMORY = 8e9
 """Bytes of a run in one ring from which on bootstraps are considered for less. Raised, fewer networks are compiled
 twice, and more of them need a large machine."""
-SLOW = 1.25
+SLOW = 1.5
 """Time of a run in one ring, in multiples of that of the bootstraps alone that its levels would take, from which on
 bootstraps are considered. Raised, fewer networks are compiled twice, and some run longer than they need."""
 
@@ -123,7 +123,7 @@ class PlanChoice:
             for slots in setting.slot_counts
         )
         fastest = min((bootstrap_time(boot, self.machine).total for boot in sets), default=math.inf)
-        fewest = math.ceil(levels / USUAL_USER_LEVELS) - 2  # The first levels are those of fresh ciphertexts.
+        fewest = math.ceil(levels / USUAL_USER_LEVELS) - 1  # The first levels are those of fresh ciphertexts.
         return plan.report.predicted_seconds > SLOW * fewest * fastest
 
 
