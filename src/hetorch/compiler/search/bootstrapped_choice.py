@@ -49,7 +49,7 @@ from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Affine
 from hetorch.plan.sizes import evaluation_key_bytes
 
-FINER = 0.8
+LESS_NOISE = 0.8
 """Noise of the bootstraps of the next set, relative to that of a set with which the error is too large. Raised, sets
 are tried that are as noisy."""
 
@@ -87,7 +87,7 @@ def bootstrapped_choice(request: Request, inputs: Array) -> Choice:
             return _with_errors(request, best, inputs)
         except InfeasibleError as error:
             problem = error
-        noise = FINER * _noise(best)
+        noise = LESS_NOISE * _noise(best)
         trials = [trial for trial in trials if _noise(trial) < noise]
     raise problem
 
