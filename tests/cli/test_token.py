@@ -19,6 +19,7 @@ from hetorch.server.settings import Settings
 from hetorch.server.tokens import load_tokens
 from tests.cli.command import hetorch, refusal, save_secure_plan, server_process
 from tests.cli.in_process import invoke
+from tests.server.audit_lines import audit_lines
 
 
 def test_tokens_are_made_listed_and_revoked(tmp_path: Path) -> None:
@@ -139,6 +140,6 @@ def test_only_trusted_proxies_tell_the_address_of_a_client(tmp_path: Path) -> No
         with server_process([plan], tmp_path, *options) as (address, _):
             answer = httpx.get(f"{address}/v1/models", headers=headers, trust_env=False)
             assert answer.status_code == 200, answer.text
-        (line,) = map(json.loads, audit.read_text().splitlines())
+            (line,) = audit_lines(audit, 1)
         assert (line["address"], line["token"]) == (seen, "ward")
         assert text not in audit.read_text() + (tmp_path / "server.log").read_text()

@@ -21,6 +21,7 @@ from hetorch.server.settings import Settings
 from hetorch.server.tokens import TokenTable, issue, load_tokens, save_tokens
 from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.wire import addresses
+from tests.server.audit_lines import audit_lines
 from tests.server.conftest import OCTETS, Owner, make_owner
 from tests.server.live import live
 from tests.server.scrape import scrape
@@ -178,7 +179,7 @@ def test_the_audit_log_tells_who_did_what(
         refused(ask(ward, "other", owner, key_id), 403, "forbidden")
         refused(wrong.get(addresses.MODELS), 401, "unauthorised")
     request = len(owner.request(key_id))
-    lines = [json.loads(line) for line in guarded.audit.read_text().splitlines()]
+    lines = audit_lines(guarded.audit, 4)
     assert [(line["method"], line["path"], line["status"], line["outcome"]) for line in lines] == [
         ("PUT", "/v1/models/small/keys", 200, "ok"),
         ("POST", "/v1/models/small/predict", 200, "ok"),

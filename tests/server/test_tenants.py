@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from hetorch.server.tokens import issue, save_tokens
 from hetorch.serving.models import ServedModel
 from hetorch.serving.tenant_limits import TenantLimits
 from hetorch.wire import addresses
+from tests.server.audit_lines import audit_lines
 from tests.server.conftest import OCTETS, Owner
 from tests.server.live import live
 from tests.server.scrape import scrape
@@ -67,11 +67,9 @@ def test_a_tenant_beyond_its_limits_is_refused_and_others_are_not(
     assert bank.put(addresses.keys("small"), content=owner.keys, headers=OCTETS).status_code == 200
     assert [bank.get(addresses.MODELS).status_code for _ in range(20)] == [200] * 20
     assert scrape(clients["watch"])("rate_exceeded_total") == 21
-    lines = [json.loads(line) for line in (tmp_path / "audit").read_text().splitlines()]
-    limited = [line for line in lines if line["status"] == 429]
-    assert len(limited) == 21 and {(line["tenant"], line["outcome"]) for line in limited} == {
-        ("ward", "refused")
-    }
+    lines = audit_lines(tmp_path / "audit", 21, lambda line: line["status"] == 429)
+    limited = [(line["tenant"], line["outcome"]) for line in lines if line["status"] == 429]
+    assert limited == [("ward", "refused")] * 21
 
 
 def test_a_body_without_a_declared_length_is_stopped(clients: dict[str, httpx.Client]) -> None:

@@ -18,6 +18,7 @@ import pytest
 from hetorch.client import Client
 from hetorch.errors import HetorchError, RemoteError
 from tests.cli.command import hetorch, save_secure_plan, server_process
+from tests.server.audit_lines import audit_lines
 from tests.server.certificates import Authority, Signed
 from tests.server.small_plan import expected
 
@@ -51,9 +52,6 @@ class Whole:
         context.load_cert_chain(self.certificates[tenant].both)
         headers = {"Authorization": f"Bearer {self.tokens[tenant]}"}
         return httpx.Client(base_url=self.url, verify=context, headers=headers, trust_env=False, timeout=60)
-
-    def audited(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in (self.folder / "audit.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -108,11 +106,16 @@ def everyone(whole: Whole) -> None:
 
 def test_two_tenants_with_three_models_at_once(whole: Whole) -> None:
     everyone(whole)
-    lines = whole.audited()
+    predictions = 2 * 2 * 2 * 3
+    lines = audit_lines(
+        whole.folder / "audit.jsonl",
+        predictions,
+        lambda line: line["path"].endswith("/predict") and line["status"] == 200,
+    )
     assert {(line["tenant"], line["token"]) for line in lines} == {("ward", "ward"), ("bank", "bank")}
     assert all(str(line["tenant"]) in json.dumps(line["certificate"]) for line in lines)
-    predictions = [line for line in lines if str(line["path"]).endswith("/predict") and line["status"] == 200]
-    assert len(predictions) == 2 * 2 * 2 * 3
+    answered = [line for line in lines if line["path"].endswith("/predict") and line["status"] == 200]
+    assert len(answered) == predictions
     written = (whole.folder / "audit.jsonl").read_text() + (whole.folder / "server.log").read_text()
     assert not any(token in written for token in whole.tokens.values())
 
