@@ -14,6 +14,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 from numpy.typing import NDArray
 
+from hetorch.engine.bootstrap_keys import bootstrap_maps
 from hetorch.engine.bootstrapping import COSINE_16, PlannedBootstrap
 from hetorch.engine.noise import SIGMA, UNIFORM, NoiseModel
 from hetorch.engine.polynomial_noise import polynomial_noise
@@ -43,15 +44,44 @@ def message_noise(planned: PlannedBootstrap) -> float:
     low = math.sqrt(dense + switch) * MESSAGE_RATIO / chain[0]
     # The last rescaling of CoeffsToSlots in x + conjugate(x), twice the real part, and the division of the conjugation;
     # the noise of a map before the last one has been through the stages of the last one.
-    series = COSINE_16
-    part = (0.5 / series.range) ** (1 / len(boot.to_slots))
     variance, gain = 0.0, 1.0
     for stages in reversed(boot.to_slots[1:]):
         variance += 2 * n * dense * gain
-        gain *= part**2 / 2**stages
+        gain *= _gain(planned, stages)
     variance += NoiseModel.of(p).key_switch(planned.bootstrap_set.reduction_level) ** 2
-    high = math.sqrt(variance) / planned.reduction_scale * series.range * MESSAGE_RATIO
-    return math.hypot(low, high) * planned.bound
+    high = math.sqrt(variance) / planned.reduction_scale * COSINE_16.range * MESSAGE_RATIO
+    return math.hypot(low, high, diagonal_noise(planned)) * planned.bound
+
+
+def diagonal_noise(planned: PlannedBootstrap) -> float:
+    """Return the noise, relative to the bound, that the rounded diagonals of CoeffsToSlots add, without the map of
+    raised polynomials, whose diagonals have the scale of a special prime.
+
+    A diagonal of period t is a polynomial of 2 t coefficients or of N, each rounded to an integer, so its slots are off
+    by a standard deviation of (2 t / 12)^(1/2) over its scale, and multiply the values before the map. The values after
+    the last map are I of two coefficients as a complex number, of variance 2 (weight + 1) / 12 by Irwin and Hall.
+    """
+    boot = planned.bootstrap_set
+    n, chain = boot.parameters.ring_degree, boot.parameters.modulus_chain
+    maps = bootstrap_maps(boot)[-len(boot.to_slots[1:]) :]
+    # Scales go from q_0 to that of the reduction, a part of the way in each map.
+    step = (planned.reduction_scale / chain[0]) ** (1 / len(maps))
+    values = 2 * (SPARSE_WEIGHT + 1) * UNIFORM * (0.5 / COSINE_16.range) ** 2
+    variance, gain = 0.0, 1.0
+    for stages, at in zip(reversed(boot.to_slots[1:]), reversed(maps), strict=True):
+        own = _gain(planned, stages)
+        values /= own
+        rounding = UNIFORM * min(n, 2 * at.factor.period) / (chain[at.level] * step) ** 2
+        variance += values * len(at.factor.steps) * rounding * gain
+        gain *= own
+    # x + conjugate(x) is twice the real part, which has half of the variance.
+    return math.sqrt(2 * variance) * COSINE_16.range * MESSAGE_RATIO
+
+
+def _gain(planned: PlannedBootstrap, stages: int) -> float:
+    """Return what a factor of CoeffsToSlots of that many stages multiplies the variance of independent slots by."""
+    part = (0.5 / COSINE_16.range) ** (1 / len(planned.bootstrap_set.to_slots))
+    return float(part**2 / 2**stages)
 
 
 def reduction_noise(planned: PlannedBootstrap, multiple: int) -> float:

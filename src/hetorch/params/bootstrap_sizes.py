@@ -132,10 +132,10 @@ _SMALL_RING: Mapping[int, PrimeSizes] = MappingProxyType(
             _small(5, 33, (41, 43, 44, 44, 44, 44, 44, 44), (38,) * 2, (44, 44, 45, 45)),
             _small(6, 33, (42, 44, 45, 44, 45, 45, 45, 45), (38,) * 2, (45, 45, 45)),
             _small(7, 32, (39, 41, 43, 44, 44, 44, 44, 44), (36,) * 2, (45, 45, 45), 39, (27, 27)),
-            _small(8, 31, (37, 38, 41, 42, 42, 42, 42, 42), (36,) * 2, (42, 43, 43), 39, (27, 27)),
+            _small(8, 32, (35, 38, 40, 42, 42, 42, 42, 42), (34,) * 2, (42, 43, 43), 39, (27, 27)),
         )
     }
 )
 """By user levels. The noise of a bootstrap has a standard deviation of 2^-17.0 to 2^-16.3 of the range, with eight
-levels 2^-14.2. Fewer than three levels are no faster for each; nine have no room. All primes have 45 bits or less,
+levels 2^-14.1. Fewer than three levels are no faster for each; nine have no room. All primes have 45 bits or less,
 below which the transforms are fastest at this ring degree."""

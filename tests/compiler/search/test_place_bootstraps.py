@@ -120,7 +120,7 @@ def test_sets_have_the_levels_of_the_deepest_operation_and_more_up_to_the_securi
     babies = standard_sizes(LARGE_RING, 10).babies
     assert sets == [(1 << 14, levels, pair) for levels in (10, 11, 12) for pair in babies]
     small = bootstrap_sets(1 << 14, 7, Setting(ring_degree=SMALL_RING))
-    assert [(boot.user_levels, boot.user_bits) for boot in small] == [(7, 32)] * 4 + [(8, 31)] * 4
+    assert [(boot.user_levels, boot.user_bits) for boot in small] == [(7, 32)] * 4 + [(8, 32)] * 4
 
 
 def low_degrees(layers: int) -> TensorProgram:
