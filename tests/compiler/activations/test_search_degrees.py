@@ -71,7 +71,7 @@ def test_gradients_are_torchs() -> None:
 
 
 def test_signed_sums_keep_the_square_of_a_single_error() -> None:
-    """With more outputs than sums, the mean square over signs of an error of one output is its own square."""
+    """The mean square over signs of an error of one output is its own square if outputs are more than sums."""
     program = TensorProgram((20,), (Activation(0, "tanh", (), (20,), "a"),), 1, (20,))
     gradient = output_gradients(program, trace_tensor_program(program, np.ones((2, 20))))[1]
     np.testing.assert_allclose(np.sum(gradient**2, axis=1), 1.0)
