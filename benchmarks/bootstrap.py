@@ -9,24 +9,20 @@ error of the worst slot, the bytes of keys and the peak of memory.
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.arguments import arguments
+from benchmarks.bootstrap_comparison import Side, check_worst, comparison
 from benchmarks.ledger import Ledger
 from benchmarks.peers.environment import PeerMissingError
 from benchmarks.peers.recipes import RECIPES
-from benchmarks.peers.worker import PeerFailedError, Worker, start, start_ours
-from benchmarks.row import Row
+from benchmarks.peers.worker import Worker, start, start_ours
 from benchmarks.turns import take_turns
 from hetorch.machine_memory import available_memory
-
-Array = NDArray[np.float64]
 
 PEERS = ("lattigo", "openfhe")
 PEER_BYTES = 21e9
@@ -34,11 +30,6 @@ PEER_BYTES = 21e9
 THEIR_CALLS, OUR_CALLS = 3, 5
 """Bootstraps of a peer, and of ours before it and after it, that are timed. One more of each is not."""
 STAGES = ("bootstrap", "to_coefficients", "raise_modulus", "to_slots", "reduce")
-MAX_ERROR = 2.0**-11
-"""Largest accepted error of a slot, of values up to 1, and largest difference of two libraries' results. The standard
-deviation of ours is 2^-18.1, and the sine is off by 2^-13.3 at 1."""
-MAX_ERRORS = {8: 2.0**-10}
-"""The same by levels, for the noisiest set of the ring of 2^15: a standard deviation of 2^-14.2."""
 SET_UP_SECONDS = 3600
 """Most seconds for a peer's keys and matrices."""
 
@@ -89,20 +80,8 @@ def set_up_ours(ours: Worker, size: Size, ledger: Ledger) -> dict[str, Any]:
     ledger.say(f"bootstrapping keys for {size.label}")
     ours.set_up(size.options)
     precision: dict[str, Any] = ours.call("precision", None)
-    if not precision["worst"] < MAX_ERRORS.get(size.user_levels, MAX_ERROR):
-        raise PeerFailedError(f"the result is wrong by {precision['worst']:.2g}")
+    check_worst(precision["worst"], size.user_levels)
     return precision
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """What a process measured: milliseconds of each bootstrap, the results, facts for the row, and the inputs if it is
-    ours."""
-
-    times: tuple[float, ...]
-    results: Array
-    facts: dict[str, Any]
-    inputs: Array | None = None
 
 
 def our_side(size: Size, threads: int, ledger: Ledger) -> Side:
@@ -141,43 +120,13 @@ def compare(peer: str, size: Size, threads: int, ledger: Ledger, only: str) -> N
         row = take_turns(title, None, None, STAGES[0], threads, peer=RECIPES[peer].title, reason=str(error))
         ledger.add(row)
         return
-    ours = (*before.times, *after.times)
-    middle, our_middle = statistics.median(theirs.times), statistics.median(ours)
-    facts = theirs.facts | _agreement(theirs.results, before)
-    ledger.add(
-        Row(
-            title,
-            facts.pop("title"),
-            facts.pop("version"),
-            threads,
-            middle,
-            our_middle,
-            middle / our_middle,
-            min(theirs.times) / max(ours),
-            max(theirs.times) / min(ours),
-            len(theirs.times),
-            details={"theirs": facts, "ours": after.facts},
-        )
-    )
+    ledger.add(comparison(title, threads, before, theirs, after))
 
 
 def fitting(free: float) -> Size:
     """Return the size at which a peer is compared with so many bytes of free memory."""
     fits = (size for size in COMPARED if PEER_BYTES * 2.0 ** (size.log2_n - 16) <= free)
     return next(fits, COMPARED[-1])
-
-
-def _agreement(results: Array, ours: Side) -> dict[str, Any]:
-    """Return the errors of a peer's results, and their largest difference from ours."""
-    assert ours.inputs is not None
-    worst, difference = (float(np.abs(results - other).max()) for other in (ours.inputs, ours.results))
-    if not max(worst, difference) < MAX_ERROR:
-        raise PeerFailedError(f"the results are wrong by {worst:.2g}, and {difference:.2g} from ours")
-    return {
-        "worst": worst,
-        "deviation": float(np.std(results - ours.inputs)),
-        "difference_from_ours": difference,
-    }
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.peers.session import Operation, Session, serve
 from hetorch.engine import _native
@@ -20,6 +21,8 @@ from hetorch.engine.native import NativeEngine, prepare_bootstrap
 from hetorch.engine.secret import SecretKey
 from hetorch.params import Security
 from hetorch.params.bootstrap_set import BootstrapSet, bootstrap_parameters, standard_bootstrap_set
+
+Array = NDArray[np.float64]
 
 
 def setup(options: dict[str, Any]) -> Session:
@@ -48,12 +51,7 @@ def setup(options: dict[str, Any]) -> Session:
 
     def precision(_: object) -> dict[str, float]:
         result = key.decrypt(engine.bootstrap(prepared, ciphertext))
-        error = result - prepared.expected(values)
-        return {
-            "worst": float(np.abs(error).max()),
-            "deviation": float(np.std(error)),
-            "worst_with_distortion": float(np.abs(result - values).max()),
-        }
+        return errors_of(result, prepared.expected(values), values)
 
     facts = {
         "levels_left": boot.user_levels,
@@ -69,6 +67,22 @@ def setup(options: dict[str, Any]) -> Session:
         "outputs": lambda _: key.decrypt(engine.bootstrap(prepared, ciphertext)).tolist(),
     }
     return Session(operations, calls, facts)
+
+
+def errors_of(result: Array, distorted: Array, values: Array) -> dict[str, float]:
+    """Return the largest error of a slot and the standard deviation, both without the distortion of the sine, and the
+    largest error with it.
+
+    Args:
+        result: the decrypted slots.
+        distorted: the values after the sine, exactly.
+        values: the values.
+    """
+    return {
+        "worst": float(np.abs(result - distorted).max()),
+        "deviation": float(np.std(result - distorted)),
+        "worst_with_distortion": float(np.abs(result - values).max()),
+    }
 
 
 def _bootstrap_set(log2_n: int, slots: int, user_levels: int) -> BootstrapSet:

@@ -67,7 +67,7 @@ class Side:
         return x.mm(self.weights[128, 10]) + [0.1] * 10
 
     def product_error(self) -> float:
-        """Of a product of vectors: what is wrong is not worth timing."""
+        """Return the largest error of a product of vectors: a wrong one is not worth timing."""
         seen = np.array((self.vector * self.vector).decrypt())
         return float(np.abs(seen - np.square(self.values)).max())
 

@@ -90,7 +90,7 @@ def test_keys_are_made_once_and_uploaded_once(url: str, tmp_path: Path) -> None:
 
 
 def test_keys_that_the_server_dropped_are_uploaded_again(served: ServedModel, tmp_path: Path) -> None:
-    """With room for one client's keys only, two clients push each other out at every turn, and both are answered."""
+    """Two clients push each other out at every turn where the keys of one have room; both are answered."""
     x = samples(1)
     settings = Settings(key_memory=served.key_kind.memory_bytes)
     with (

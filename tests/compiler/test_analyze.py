@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,10 @@ from torch import nn
 
 import hetorch
 from hetorch import simulate
+from hetorch.compiler.activations.approximated import Approximated
+from hetorch.compiler.analyze import EITHER
 from hetorch.compiler.api import compile
+from hetorch.compiler.bootstraps.more_levels import nearest_networks
 from hetorch.errors import InputError, PlanError, UnsupportedModelError
 
 
@@ -37,6 +42,16 @@ class Branching(Network):
         return super().forward(x if x.sum() > 0 else -x)
 
 
+class Product(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * x.flip(1) * 0.5 + 0.25
+
+
+def products(count: int) -> nn.Module:
+    """Make a network of two levels a product."""
+    return nn.Sequential(*(Product() for _ in range(count)))
+
+
 def line(marker: str) -> int:
     """The line of this file in which `marker` stands first."""
     with open(__file__, encoding="utf-8") as file:
@@ -44,22 +59,67 @@ def line(marker: str) -> int:
 
 
 def test_too_many_levels_are_told_before_compiling() -> None:
-    class Product(nn.Module):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return x * x.flip(1) * 0.5 + 0.25
-
     torch.manual_seed(0)
     x = torch.randn(40, 4).clamp(-1, 1)
-    found = hetorch.analyze(nn.Sequential(*(Product() for _ in range(90))), x)
+    found = hetorch.analyze(products(90), x)
     assert found.supported and any("bootstraps, each of" in note for note in found.notes)
-    alone = hetorch.analyze(nn.Sequential(*(Product() for _ in range(90))), x, bootstrap="never")
+    alone = hetorch.analyze(products(90), x, bootstrap="never")
     assert "levels (multiplications one after the other)" in alone.problem
     assert 'bootstrap="never"' in alone.problem and not any("bootstraps" in note for note in alone.notes)
     with pytest.raises(PlanError, match="no parameters fit"):
-        compile(nn.Sequential(*(Product() for _ in range(90))), x, bootstrap="never")
-    shallow = hetorch.analyze(nn.Sequential(*(Product() for _ in range(3))), x)
-    levels = compile(nn.Sequential(*(Product() for _ in range(3))), x).parameters.max_level
+        compile(products(90), x, bootstrap="never")
+    shallow = hetorch.analyze(products(3), x)
+    levels = compile(products(3), x).parameters.max_level
     assert shallow.supported and f"{levels} levels: multiplications one after the other" in shallow.notes
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({}, True),
+        ({"bootstrap": "never"}, False),
+        ({"security": "192"}, False),
+        ({"objective": "throughput"}, False),
+    ],
+)
+def test_bootstraps_beside_one_ring_are_told_where_they_may_be_chosen(
+    options: dict[str, Any], told: bool
+) -> None:
+    torch.manual_seed(0)
+    found = hetorch.analyze(products(11), torch.randn(40, 4).clamp(-1, 1), **options)
+    assert found.supported
+    assert (EITHER in found.notes) is told
+
+
+def test_bootstraps_are_not_told_of_what_takes_one_or_cannot_be_compiled() -> None:
+    torch.manual_seed(0)
+    assert EITHER not in hetorch.analyze(products(7), torch.randn(40, 4).clamp(-1, 1)).notes
+    maps = [nn.Linear(3, 3) for _ in range(4)]
+    with torch.no_grad():
+        for linear in maps:
+            linear.weight *= 10.0  # So steep that no polynomial follows it this closely.
+    model = nn.Sequential(*(layer for linear in maps for layer in (linear, nn.Hardtanh())))
+    wish: dict[str, Any] = {"activation_tolerance": 1e-3, "activation_agreement": 0.0}
+    nearest = hetorch.analyze(model, torch.randn(100, 3), **wish)
+    assert nearest.supported and EITHER in nearest.notes
+    refused = hetorch.analyze(model, torch.randn(100, 3), **wish, strict=True)
+    assert refused.problem and EITHER not in refused.notes
+
+
+def test_the_bootstraps_of_a_network_that_is_nearer_with_them_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One ring has levels for this network too, and compiling takes bootstraps whatever the ring would take."""
+
+    def with_a_second(*arguments: Any) -> tuple[Approximated, ...]:
+        (network,) = nearest_networks(*arguments)
+        return replace(network, without_bootstraps="without bootstraps it is farther"), network
+
+    monkeypatch.setattr("hetorch.compiler.analyze.nearest_networks", with_a_second)
+    torch.manual_seed(0)
+    found = hetorch.analyze(products(9), torch.randn(40, 4).clamp(-1, 1))
+    assert found.supported and any("leaving" in note and "bootstrap" in note for note in found.notes)
+    assert EITHER not in found.notes
 
 
 def test_wrong_arguments_are_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +12,12 @@ from torch import nn
 
 import hetorch
 from hetorch.compiler import choose_plan
-from hetorch.compiler.choose_plan import MUCH_MEMORY, lighter
+from hetorch.compiler.activations.approximated import Approximated, Fit
+from hetorch.compiler.choose_plan import MUCH_MEMORY, PlanChoice, lighter, may_choose_bootstraps
+from hetorch.compiler.costs.machine import DEFAULT
+from hetorch.compiler.options import CompileOptions
 from hetorch.compiler.search.select import MOST_WORTH
+from hetorch.ir.tensor_program import Activation, TensorProgram
 from hetorch.plan import Plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::hetorch.errors.InsecureParametersWarning")
@@ -85,3 +90,35 @@ def test_a_heavy_plan_is_compiled_with_bootstraps_too(monkeypatch: pytest.Monkey
     assert [bootstrap_rows(plan) > 0 for plan in told] == [False, True]
     smaller = told[1].report.memory_bytes <= told[0].report.memory_bytes
     assert (bootstrap_rows(chosen) > 0) == smaller
+
+
+@pytest.mark.parametrize(
+    ("levels", "options", "compared"),
+    [
+        (17, {}, True),  # two bootstraps
+        (16, {}, False),
+        (17, {"bootstrap": "never"}, False),
+        (17, {"security": "192"}, False),
+    ],
+)
+def test_a_heavy_plan_of_few_levels_or_without_bootstraps_is_kept(
+    levels: int, options: dict[str, Any], compared: bool
+) -> None:
+    program = TensorProgram((4,), (Activation(0, "relu", (), (4,), "relu"),), 1, (4,))
+    fit = Fit("relu", "relu", 7, levels, "chebyshev", -1.0, 1.0, 0.01, 0.0, 1.5)
+    network = Approximated(program, 0.01, 1.0, (7,), (fit,))
+    ring, bootstrapped = plans()
+    heavy = with_costs(ring, 1.0, 2 * MUCH_MEMORY)
+    asked: list[bool] = []
+
+    def network_of(levels: int | None, limited_by: str) -> Approximated:
+        raise AssertionError("the network has a plan")
+
+    def plan_of(network: Approximated, with_bootstraps: bool) -> Plan:
+        asked.append(with_bootstraps)
+        return bootstrapped if with_bootstraps else heavy
+
+    chosen = CompileOptions(**options)
+    PlanChoice(program, chosen, DEFAULT, network_of, plan_of).of((network,))
+    assert asked == ([False, True] if compared else [False])
+    assert may_choose_bootstraps(chosen, levels) is compared

@@ -41,7 +41,7 @@ class Sample:
 
 
 def sealed(data: bytes) -> bytes:
-    """With the checksum made right again."""
+    """Return the bytes with the right checksum."""
     return data[:-DIGEST_BYTES] + hashlib.sha256(data[:-DIGEST_BYTES]).digest()
 
 

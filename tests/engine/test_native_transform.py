@@ -34,7 +34,7 @@ def definition(t: DiagonalTransform, inputs: list[NDArray[np.float64]]) -> list[
 def deviation(
     owner: Owner, t: DiagonalTransform, output: int, level: int, input_scale: float, output_scale: float
 ) -> float:
-    """Of one output, for inputs within [-1, 1].
+    """Return the standard deviation of one output, for inputs within [-1, 1].
 
     The diagonals d_t multiply the inputs' error and the (undivided) noise of the baby steps' key switches;
     standard deviations add up at most, so sum |d_t| bounds both. Each diagonal's encoding error multiplies an

@@ -66,9 +66,12 @@ def test_sums_are_those_of_the_matrix(
 
 
 def rescale_deviations(key: SecretKey) -> NDArray[np.float64]:
-    """Of the real part of each slot: the rounding tau_0 + tau_1 s has coefficients uniform in [-1/2, 1/2], so
-    N / 24 (1 + |s|^2) with this key's s in the slot. Its average over keys is NoiseModel.rounding, but some slot of 512
-    has about six times the average of |s|^2."""
+    """Return the standard deviation of the real part of each slot after a rescaling.
+
+    The rounding tau_0 + tau_1 s has coefficients uniform in [-1/2, 1/2], so a variance of N / 24 (1 + |s|^2) with this
+    key's s in the slot. Its average over keys is NoiseModel.rounding, but some slot of 512 has about six times the
+    average of |s|^2.
+    """
     n = key.parameters.ring_degree
     exponents = np.array([pow(5, j, 2 * n) for j in range(n // 2)])
     roots = np.exp(1j * np.pi * (np.outer(exponents, np.arange(n)) % (2 * n)) / n)

@@ -198,7 +198,7 @@ def test_three_parts_are_not_rotated_and_four_not_relinearised(owner: Owner) -> 
 
 
 def test_objects_of_other_parameters() -> None:
-    """Of another ring or a longer chain: they would be read or written beyond their end."""
+    """Objects of another ring or a longer chain would be read or written beyond their end."""
     small = ParameterSet.from_bits(1 << 10, [40, 30, 30], [41], security=Security.NONE)
     large = ParameterSet.from_bits(1 << 13, [40, 30, 30, 30], [41], security=Security.NONE)
     spec = EvaluationKeySpec(2, ((5, 2),))

@@ -79,7 +79,7 @@ class Sides:
         noise.assert_error(our_slots(np.array(self.encoder.decode(back))), our_values, 0.0)
 
     def seal_switching(self, level: int) -> NDArray[np.float64]:
-        """As noise.switching, for SEAL, whose digits are not centred: uniform in [0, q_i), they have the mean
+        """Return noise.switching for SEAL, whose digits are not centred: uniform in [0, q_i), they have the mean
         q_i / 2 in every coefficient, which is (q_i / 2) * 2 / (1 - zeta_j) at slot j: large where zeta_j is
         near 1.
         """

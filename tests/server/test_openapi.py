@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from hetorch.server.app import insecure_app_beside_secrets
 from hetorch.server.openapi import document
-from hetorch.server.openapi_operations import OPERATIONS
+from hetorch.server.operations.table import OPERATIONS
 from hetorch.serving.models import ServedModel
 from hetorch.wire.codes import Code
 from tests.server.conftest import OCTETS, Owner
@@ -40,7 +40,7 @@ def test_it_has_every_route_and_no_other(described: dict[str, Any], served: Serv
         for method in (route.methods or set()) - {"HEAD"}
     }
     operations = {(operation.path, operation.method, operation.name) for operation in OPERATIONS}
-    assert operations == routes, "give each route its Operation in hetorch/server/openapi_operations.py"
+    assert operations == routes, "give each route its Operation in hetorch/server/operations"
     assert {path for path, _, _ in routes} == set(described["paths"])
 
 

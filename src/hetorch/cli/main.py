@@ -51,7 +51,7 @@ INTERNAL_ERROR = 70
 ERROR = 1
 """Exit code after an error that the user can mend."""
 ERRORS: Mapping[str, int] = MappingProxyType({"diff": 2})
-"""The same for verbs that end with 1 after an answer, as diff(1) does where files differ."""
+"""Exit codes after such an error of verbs that end with 1 after an answer, as diff(1) does where files differ."""
 
 app = typer.Typer(
     name="hetorch",

@@ -7,7 +7,7 @@ import json
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -74,12 +74,8 @@ def trace(
 
     Example: [bold]hetorch trace digits.hetorch --input digits.npy --model net.py:make_model --diagnose[/bold]
     """
-    # Long because every option of the verb is a parameter with its help.
     if as_csv and (as_json or diagnose):
-        other = "--json" if as_json else "--diagnose"
-        raise typer.BadParameter(
-            f"--csv is a table and nothing else; leave {other} out", param_hint="'--csv'"
-        )
+        _refuse_beside_csv("--json" if as_json else "--diagnose")
     from hetorch.cli.output_paths import check_file
 
     check_file(perfetto)
@@ -87,14 +83,13 @@ def trace(
     traced, answer = _traced(plan, inputs, model, run, samples, seed, diagnose, progress)
     if perfetto is not None:
         traced.to_perfetto(perfetto)
-    if as_csv:
-        _print_csv(traced)
-    elif as_json:
-        print(json.dumps(_document(traced, answer)))
-    else:
-        _print_text(traced, answer)
+    _print(traced, answer, as_csv, as_json)
     if answer is not None and not answer.ok:
         raise typer.Exit(1)
+
+
+def _refuse_beside_csv(other: str) -> NoReturn:
+    raise typer.BadParameter(f"--csv is a table and nothing else; leave {other} out", param_hint="'--csv'")
 
 
 def _traced(
@@ -140,6 +135,15 @@ def _first(whole: Any, count: int, input_shape: tuple[int, ...]) -> tuple[Any, i
     if whole.shape == input_shape:
         return whole, 1
     return whole[:count], len(whole)
+
+
+def _print(traced: Trace, answer: Divergence | None, as_csv: bool, as_json: bool) -> None:
+    if as_csv:
+        _print_csv(traced)
+    elif as_json:
+        print(json.dumps(_document(traced, answer)))
+    else:
+        _print_text(traced, answer)
 
 
 def _document(traced: Trace, answer: Divergence | None) -> object:

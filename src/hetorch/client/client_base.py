@@ -88,22 +88,22 @@ class ClientBase:
     @property
     def timings(self) -> list[StepTimings]:
         """The times of each request, in order."""
-        return self._session.timings
+        return self._session.requests.timings
 
     @property
     def key_bytes(self) -> int:
         """The bytes of the evaluation keys on the wire; 0 before the first prediction."""
-        return self._session.key_bytes
+        return self._session.keys.byte_count
 
     @property
     def request_bytes(self) -> int:
         """The bytes of the last request on the wire; 0 before the first prediction."""
-        return self._session.request_bytes
+        return self._session.requests.request_bytes
 
     @property
     def response_bytes(self) -> int:
         """The bytes of the last response on the wire; 0 before the first prediction."""
-        return self._session.response_bytes
+        return self._session.requests.response_bytes
 
     @property
     def classes(self) -> tuple[Label, ...] | tuple[tuple[Label, ...], ...]:

@@ -126,7 +126,7 @@ class Job:
 
 
 class AsyncJob:
-    """The same for asyncio, from `AsyncClient.submit`; `ids` as for Job."""
+    """A prediction under way, for asyncio: `AsyncClient.submit` returns it. Methods and `ids` are as those of Job."""
 
     def __init__(self, steps: JobSteps) -> None:
         self._steps = steps

@@ -22,7 +22,7 @@ REPEATS = 3
 """Times that a request is sent again after its connection broke, if it may be. Raised, a client bears longer restarts
 of a server, and tells later that it is gone."""
 PREDICT_REPEATS = 1
-"""The same for a prediction: one that kills a server must not kill many."""
+"""Times that a prediction is sent again after its connection broke: one that kills a server must not kill many."""
 FIRST_PAUSE_SECONDS = 0.2
 """Pause before a request is sent again after its connection broke, in seconds; each further one is twice as long."""
 JITTER = 0.25

@@ -1,13 +1,12 @@
 """What a client does, written once for hetorch.Client and hetorch.AsyncClient, as coroutines over a driver.
 
-Long because every call of both clients goes through here once.
+Every call of both clients goes through here once. Keys are in `session_keys`, single requests in `encrypted_requests`.
 """
 
 from __future__ import annotations
 
 import functools
 import logging
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,32 +15,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.client.driver import Driver
+from hetorch.client.encrypted_requests import EncryptedRequests
 from hetorch.client.gathering import Gathering
 from hetorch.client.jobs import JobSteps, Piece
-from hetorch.client.key_making import public_key_message, secret_key, stored_evaluation_keys
 from hetorch.client.pinning import PinnedPlan, check_pinned
 from hetorch.client.remote_jobs import told_of_jobs
-from hetorch.client.remote_model import RemoteModel
 from hetorch.client.retries import within
-from hetorch.client.servers import Server, Servers
+from hetorch.client.servers import Servers
+from hetorch.client.session_keys import SessionKeys
 from hetorch.client.sharing_noise import checked_sharing
 from hetorch.client.successor import check_successor
-from hetorch.client.timing import StepTimings
-from hetorch.client.transport import Answer, Transport
+from hetorch.client.transport import Transport
 from hetorch.client.trust import check_plan
 from hetorch.client.vault import StoredKeys, Vault
 from hetorch.client.weights import WeightSource, open_source
-from hetorch.engine.secret import SecretKey, flood
 from hetorch.engine.sharing import Sharing
-from hetorch.errors import InputError, PlanUseError, RemoteError, WireError
+from hetorch.errors import InputError, PlanUseError, RemoteError
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
 from hetorch.progress import Progress, ProgressOption, counted, reporting
-from hetorch.wire.addresses import SERVER_TIMING_HEADER
 from hetorch.wire.codes import Code
 from hetorch.wire.jobs import JobStatus
-from hetorch.wire.predict import dump_request, load_response, response_limits
-from hetorch.wire.server_timing import load_server_timing
 
 T = TypeVar("T")
 log = logging.getLogger("hetorch.client")
@@ -91,14 +85,12 @@ class Session:
         self.vault = vault
         self._own_vault = own_vault
         self.servers = Servers(transports, vault, wishes.progress)
-        self.timings: list[StepTimings] = []
-        self.key_bytes = self.request_bytes = self.response_bytes = 0
+        self.keys = SessionKeys(driver, self.servers, vault, wishes.progress)
+        self.requests = EncryptedRequests(driver, self.servers, self.keys, vault, self._check_open)
         self.closed = False
         self._driver = driver
         self._wishes = wishes
-        self._preparing = driver.lock()
         self._following = driver.lock()
-        self._own: tuple[str, SecretKey] | None = None
         self._gathering: Gathering | None = None
         self._pinned = False
 
@@ -135,7 +127,7 @@ class Session:
         except BaseException:
             await self.servers.close()
             raise
-        self._gathering = Gathering(self._driver, self.servers.url, plan.batch_size, self._predict_batch)
+        self._gathering = Gathering(self._driver, self.servers.url, plan.batch_size, self.requests.predict)
 
     def _check_plan(self, plan: PublicPlan) -> None:
         """Raise an error unless a server's plan may be used; open the weights that belong to it."""
@@ -155,9 +147,7 @@ class Session:
     async def close(self) -> None:
         """Close the connections, and wipe the secret key."""
         self.closed = True
-        own, self._own = self._own, None
-        if own is not None:
-            own[1].wipe()
+        self.keys.wipe()
         if self._own_vault:
             self.vault.close()
         await self.servers.close()
@@ -208,49 +198,30 @@ class Session:
     async def prepare(self) -> StoredKeys:
         """Make the keys if the vault has none, and upload keys and weights that the server does not have."""
         self._check_open()
-        return await self.servers.first(self._prepared)
-
-    async def _prepared(self, server: Server) -> StoredKeys:
-        async with self._preparing:
-            _, uploads = await self.servers.join(server)
-            if not self.key_bytes:
-                await self._driver.compute(self.make_keys)
-            keys = await uploads.prepare()
-            self.key_bytes = keys.size
-        return keys
+        return await self.servers.first(self.keys.prepare)
 
     async def upload_weights(self, weights: WeightSource) -> None:
         """Upload the weights of a model that the servers must not see, in place of those that they have."""
-        opened = open_source(self._check_open(), weights)
+        plan = self._check_open()
+        opened = open_source(plan, weights)
         with within(self._wishes.deadline):
-            async with self._preparing:
-                await self._driver.compute(self.make_keys)
-                self.servers.weights = opened
-                for server in self.servers.all:
-                    await (await self.servers.join(server))[1].replace_weights(opened)
+            await self.keys.upload_weights(plan, opened)
 
     async def rotate_keys(self) -> bool:
         """Replace the secret key, and the evaluation keys here and on the servers, as hetorch.Client does."""
         plan = self._check_open()
         with within(self._wishes.deadline):
-            async with self._preparing:
-                old = self.vault.find_evaluation_keys(plan.parameters, plan.key_spec)
-                # First, so that no server keeps them because something failed in between.
-                gone = True if old is None else await self.servers.delete_keys(old.key_id)
-                await self._driver.compute(lambda: self.vault.replace_seed(plan.parameters))
-                self._own = None  # calls under way may still decrypt; the key is wiped when the last one ends
-                self.key_bytes = 0
-                self.servers.forget_uploads()
+            gone = await self.keys.replace(plan)
             await self.prepare()
         return gone
 
     def make_keys(self) -> StoredKeys:
         """Return the evaluation keys of the plan from the vault, making them first if it has none."""
-        return stored_evaluation_keys(self.plan, self.vault, self._wishes.progress)
+        return self.keys.make(self.plan)
 
     def public_key(self) -> bytes:
         """Return the public key for the model's owner."""
-        return public_key_message(self.plan, self.vault, self._wishes.progress)
+        return self.keys.public_key(self.plan)
 
     async def _predict_samples(self, samples: Array, sharing: Sharing | None) -> Array:
         before = self._check_open()
@@ -276,9 +247,9 @@ class Session:
                 plan = await self.servers.follow(self._check_successor)
                 if plan.sha256 == before.sha256:  # the server refuses the version that it names itself
                     raise error
-                self._own = None
+                self.keys.forget()
                 self._gathering = Gathering(
-                    self._driver, self.servers.url, self.plan.batch_size, self._predict_batch
+                    self._driver, self.servers.url, self.plan.batch_size, self.requests.predict
                 )
                 log.warning(
                     "the model %r at %s has changed, from the version %s… to %s…; this client goes on with the new one",
@@ -313,7 +284,7 @@ class Session:
                 for done, batch in enumerate(batches):
                     report(done, len(batches))
                     # The noise of shared results is that of one call.
-                    work = self._predict_batch(batch, sharing) if sharing else gathering.predict(batch)
+                    work = self.requests.predict(batch, sharing) if sharing else gathering.predict(batch)
                     with told_of_jobs(_telling(told, done, len(batches))):
                         results.append(await work)
                 report(len(batches), len(batches))
@@ -353,28 +324,11 @@ class Session:
         try:
             with within(self._wishes.deadline):
                 for begin in range(0, len(samples), size):
-                    pieces.append(await self._submit_batch(samples[begin : begin + size], sharing))
+                    pieces.append(await self.requests.submit(samples[begin : begin + size], sharing))
         except BaseException:
             await steps(pieces=pieces).cancel()
             raise
         return steps(pieces=pieces)
-
-    async def _submit_batch(self, samples: Array, sharing: Sharing | None) -> Piece:
-        """Submit the job of at most plan.batch_size samples."""
-        plan, key_id, secret = await self._own_keys()
-        request = await self._driver.compute(lambda: _encrypted(plan, secret, samples, key_id))
-
-        async def act(server: Server) -> tuple[RemoteModel, str]:
-            return await self._supplied(server, lambda remote: _submitted(remote, key_id, request))
-
-        remote, job = await self.servers.first(act)
-
-        async def decrypt(body: bytes) -> Array:
-            return await self._driver.compute(
-                lambda: self._decrypted(plan, secret, key_id, request, body, len(samples), sharing)
-            )
-
-        return Piece(remote.jobs, job, response_limits(plan).largest, decrypt)
 
     def _within_bound(self, samples: Array) -> tuple[Array, bool]:
         """Return samples that can be encoded, and True if some were cut for it. The server chose the bound: it must not
@@ -382,100 +336,6 @@ class Session:
         largest = self.plan.largest_input
         far = bool((np.abs(samples) > largest).any())
         return (np.clip(samples, -largest, largest) if far else samples), far
-
-    async def _predict_batch(self, samples: Array, sharing: Sharing | None = None) -> Array:
-        """Predict at most plan.batch_size samples with one request; the results are in the order of the samples."""
-        plan, key_id, secret = await self._own_keys()
-        start = time.perf_counter()
-        request = await self._driver.compute(lambda: _encrypted(plan, secret, samples, key_id))
-        encrypted = time.perf_counter()
-        answer = await self.servers.first(lambda server: self._post(server, request, key_id))
-        received = time.perf_counter()
-
-        result = await self._driver.compute(
-            lambda: self._decrypted(plan, secret, key_id, request, answer.body, len(samples), sharing)
-        )
-        self._note(start, encrypted, received, answer)
-        self.request_bytes, self.response_bytes = len(request), len(answer.body)
-        return result
-
-    def _decrypted(
-        self,
-        plan: PublicPlan,
-        secret: SecretKey,
-        key_id: str,
-        request: bytes,
-        body: bytes,
-        count: int,
-        sharing: Sharing | None,
-    ) -> Array:
-        """Return the `count` results in the response to a request that was made with this plan."""
-        self._check_open()
-        response = load_response(plan, body, request)
-        if response.key_id != key_id:
-            raise WireError("the server's answer was made with other keys than ours; ask again")
-        if sharing is not None:
-            self.vault.record_shared(plan.parameters, sharing.queries)
-        slots = [secret.decrypt(ciphertext) for ciphertext in response.ciphertexts]
-        result = plan.unpack_batch(slots)[:count]
-        return result if sharing is None else flood(result, sharing)
-
-    async def _own_keys(self) -> tuple[PublicPlan, str, SecretKey]:
-        """Return the plan, and the id of the evaluation keys and the secret key that belong together."""
-        plan = self._check_open()
-        async with self._preparing:
-            if self._own is None:
-                keys = await self._driver.compute(self.make_keys)
-                self._own = keys.key_id, await self._driver.compute(lambda: secret_key(plan, self.vault))
-            return plan, *self._own
-
-    async def _post(self, server: Server, request: bytes, key_id: str) -> Answer:
-        """Send a request and return its answer."""
-        limit = response_limits(self.plan).largest
-        return await self._supplied(server, lambda remote: remote.predict(key_id, request, limit))
-
-    async def _supplied(self, server: Server, ask: Callable[[RemoteModel], Awaitable[T]]) -> T:
-        """Return what `ask` returns; upload keys or weights that the server does not have, once each, and ask again."""
-        await self._prepared(server)
-        remote, uploads = await self.servers.join(server)
-        supplied: set[str | None] = set()
-        while True:
-            try:
-                return await ask(remote)
-            except RemoteError as error:
-                if error.code in supplied:
-                    raise
-                async with self._preparing:
-                    if not await uploads.supply(error.code):
-                        raise
-                supplied.add(error.code)
-
-    def _note(self, start: float, encrypted: float, received: float, answer: Answer) -> None:
-        """Note the time that each step of a request took."""
-        told = load_server_timing(answer.headers.get(SERVER_TIMING_HEADER, ""))
-        server = min(sum(told.values()) / 1e3, answer.first_byte)
-        self.timings.append(
-            StepTimings(
-                encrypt=encrypted - start,
-                upload=answer.first_byte - server,
-                server=server,
-                download=answer.last_byte - answer.first_byte,
-                decrypt=time.perf_counter() - received,
-            )
-        )
-
-
-def _encrypted(plan: PublicPlan, secret: SecretKey, samples: Array, key_id: str) -> bytes:
-    """Return the request for some samples."""
-    ciphertexts = [
-        secret.encrypt(slots, level=plan.input_level, scale=plan.input_scale)
-        for slots in plan.pack_batch(samples)
-    ]
-    return dump_request(plan, key_id, ciphertexts)
-
-
-async def _submitted(remote: RemoteModel, key_id: str, request: bytes) -> tuple[RemoteModel, str]:
-    return remote, await remote.submit(key_id, request)
 
 
 def _telling(told: Progress, done: int, batches: int) -> Callable[[JobStatus], None]:

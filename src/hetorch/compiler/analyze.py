@@ -13,6 +13,7 @@ from hetorch.compiler.activations.most_levels import levels_that_fit
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.bootstraps.more_levels import nearest_networks
 from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
+from hetorch.compiler.choose_plan import levels_of, may_choose_bootstraps
 from hetorch.compiler.costs.machine import load_machine
 from hetorch.compiler.frontend.capture import Captured, capture
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
@@ -31,6 +32,12 @@ from hetorch.ir.tensor_program import POLYNOMIAL, TensorProgram
 from hetorch.progress import Progress, ProgressOption, reporting
 from hetorch.quantities import count_text
 
+EITHER = (
+    "one ring has these levels; compiling may choose bootstraps even so, where a run is then faster, or its keys or "
+    'memory are smaller (bootstrap="never" rules them out)'
+)
+"""The sentence on a network that may get a plan of either kind. Only compiling tells which one."""
+
 
 def analyze(
     model: object,
@@ -45,12 +52,15 @@ def analyze(
     cannot be compiled. The analysis gives the line of the user's code, the reason, and the nearest thing that works.
     Printed, it is a table.
 
+    The notes tell the levels. If no ring has so many, they tell the bootstraps; if one has, they say whether compiling
+    may choose bootstraps even so, because a run is then faster or smaller.
+
     Args:
         model: as for hetorch.compile.
         calibration_inputs: as for hetorch.compile.
         progress: as for hetorch.compile.
-        **options: those of hetorch.compile, so that one dictionary serves both; here only `outputs` and activation_...
-            matter.
+        **options: those of hetorch.compile, so that one dictionary serves both. Here `outputs`, `strict` and
+            activation_... matter, and those that decide about levels and bootstraps.
 
     Returns:
         The analysis, also of a model that cannot be compiled.
@@ -87,8 +97,10 @@ def _analyze(model: object, calibration_inputs: object, chosen: CompileOptions, 
         refused = "; ".join(filter(None, (refused, uneven_inputs(captured.inputs))))
     too_deep = _too_deep(levels, chosen)
     bootstraps: tuple[str, ...] = ()
-    if too_deep:
+    if too_deep or approximated.without_bootstraps:
         too_deep, bootstraps = _bootstrapped(program, too_deep, chosen)
+    elif not refused and may_choose_bootstraps(chosen, levels_of(captured.program, approximated)):
+        bootstraps = (EITHER,)
     return replace(
         exact,
         rows=_with_fits(captured.rows, approximated.fits),
@@ -134,14 +146,17 @@ def _shallowest(program: TensorProgram) -> TensorProgram:
 def _bootstrapped(
     program: TensorProgram, too_deep: str, options: CompileOptions
 ) -> tuple[str, tuple[str, ...]]:
-    """Return why a program that is too deep for a ring cannot be compiled, or sentences on its bootstraps."""
+    """Return why a program that is too deep for a ring cannot be compiled, or sentences on its bootstraps.
+
+    Nothing is said of a program that a ring has levels for (`too_deep` is empty) and that cannot be bootstrapped.
+    """
     refused = bootstrap_refusal(options)
     if refused:
         return f"{too_deep}; it is not bootstrapped: {refused}", ()
     try:
         placed = place_bootstraps(program, *Setting.all_of(options, load_machine()))
     except InfeasibleError as error:
-        return f"{too_deep}; it is not bootstrapped: {error}", ()
+        return too_deep and f"{too_deep}; it is not bootstrapped: {error}", ()
     return "", bootstrap_sentences(placed)
 
 

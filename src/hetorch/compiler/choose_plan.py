@@ -36,6 +36,19 @@ PlanOf = Callable[[Approximated, bool], Plan]
 """Compiles a network, with bootstraps if the second argument is true; InfeasibleError if there is no plan."""
 
 
+def levels_of(program: TensorProgram, network: Approximated) -> int:
+    """Return the levels of a network of polynomials, of which `program` has the activations; an estimate."""
+    return longest_path(program, [fit.depth for fit in network.fits])
+
+
+def may_choose_bootstraps(options: CompileOptions, levels: int) -> bool:
+    """Return whether a network of so many levels is compiled with bootstraps too if its plan in one ring is heavy.
+
+    Up to 2 * USUAL_USER_LEVELS levels take one bootstrap at most; their plan in one ring is kept, whatever it takes.
+    """
+    return levels > 2 * USUAL_USER_LEVELS and not bootstrap_refusal(options)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PlanChoice:
     """The choice between plans of a network with activations, `program`, under the options of hetorch.compile."""
@@ -56,14 +69,14 @@ class PlanChoice:
             with suppress(InfeasibleError):
                 return self._plan(deeper, bootstrapped=True), deeper
         network = networks[-1]
-        refreshing, levels = not bootstrap_refusal(self.options), self._levels(network)
-        if refreshing and levels > levels_that_fit(self.options):
+        levels = levels_of(self.program, network)
+        if levels > levels_that_fit(self.options) and not bootstrap_refusal(self.options):
             return self._plan(network, bootstrapped=True), network
         try:
             plan = self._plan(network)
         except InfeasibleError as error:
             return self._instead(network, levels, error)
-        if refreshing and self._is_heavy(plan, levels):
+        if may_choose_bootstraps(self.options, levels) and self._is_heavy(plan, levels):
             with suppress(InfeasibleError):
                 plan = lighter(plan, self._plan(network, bootstrapped=True))
         return plan, network
@@ -73,9 +86,6 @@ class PlanChoice:
         if problem:
             raise InfeasibleError(problem)
         return self.plan_of(network, bootstrapped)
-
-    def _levels(self, network: Approximated) -> int:
-        return longest_path(self.program, [fit.depth for fit in network.fits])
 
     def _instead(
         self, network: Approximated, levels: int, error: InfeasibleError
@@ -113,8 +123,6 @@ class PlanChoice:
 
     def _is_heavy(self, plan: Plan, levels: int) -> bool:
         """Return whether bootstraps may make a plan in one ring faster, or its keys or memory smaller."""
-        if levels <= 2 * USUAL_USER_LEVELS:
-            return False
         if _is_huge(plan):
             return True
         sets = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,24 +69,17 @@ def evaluate(
     """
     check_runnable(plan)
     check_seed(seed)
-    if hasattr(y, "state_dict") or hasattr(y, "get_params"):
-        raise InputError(
-            f"y is the labels, got {type(y).__name__}; the model comes after them, or by its name: "
-            "hetorch.evaluate(plan, x, y, model=model)"
-        )
+    _check_labels(y)
     x, y = read_labelled_data(x, y, model)
     samples, _ = plan.public().samples(x, fewest=1)
     outputs = judged_outputs(plan.interface, plan.output_shape)
     known = labels_for(plan.interface, outputs, y, len(samples))
-    beyond = np.zeros(len(samples), dtype=bool)
     with reporting(progress, "evaluate") as report:
-        clear = None if model is None else _outputs_in_clear(plan, model, samples, report)
-        compiled = simulate_samples(plan, samples, None, report, beyond).reshape(len(samples), -1)
-        noisy = simulate_samples(plan, samples, seed, report).reshape(len(samples), -1)
-    warn_without_result(noisy)
+        computed = _computed(plan, model, samples, seed, report)
+    warn_without_result(computed.noisy)
     has_ranges = any(isinstance(step, SeriesStep) for step in plan.network().steps)
     span = plan.report.output_range or 1.0
-    whole, *each = (_scores(judged, clear, compiled, noisy, span) for judged in (known.whole, *known.each))
+    whole, *each = (computed.scores(judged, span) for judged in (known.whole, *known.each))
     return Evaluation(
         name=plan.name,
         samples=len(samples),
@@ -92,20 +87,53 @@ def evaluate(
         compiled=whole.compiled,
         noisy=whole.noisy,
         outside_inputs=float(np.mean(beyond_range(samples, plan.input_range) > 0)),
-        without_result=int(np.count_nonzero(np.isnan(noisy).any(axis=1))),
-        outside_activations=float(np.mean(beyond)) if has_ranges else None,
+        without_result=int(np.count_nonzero(np.isnan(computed.noisy).any(axis=1))),
+        outside_activations=float(np.mean(computed.beyond)) if has_ranges else None,
         output_range=plan.report.output_range,
         heads=tuple(each) if len(each) > 1 else (),
     )
 
 
-def _scores(judged: Judged, clear: Array | None, compiled: Array, noisy: Array, span: float) -> HeadScores:
-    return HeadScores(
-        name=judged.name,
-        clear=None if clear is None else judged.score(clear, None, span),
-        compiled=judged.score(compiled, clear, span),
-        noisy=judged.score(noisy, compiled if clear is None else clear, span),
-    )
+def _check_labels(y: object | None) -> None:
+    if hasattr(y, "state_dict") or hasattr(y, "get_params"):
+        raise InputError(
+            f"y is the labels, got {type(y).__name__}; the model comes after them, or by its name: "
+            "hetorch.evaluate(plan, x, y, model=model)"
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Computed:
+    """The outputs of the test set, (samples, values) each.
+
+    clear      those of the model; None without one
+    compiled   those of the plan without noise
+    noisy      those of the plan with modelled noise
+    beyond     True for each sample that has a value outside the range of an activation
+    """
+
+    clear: Array | None
+    compiled: Array
+    noisy: Array
+    beyond: NDArray[np.bool_]
+
+    def scores(self, judged: Judged, span: float) -> HeadScores:
+        """Return the scores of an output, with errors relative to `span`."""
+        reference = self.compiled if self.clear is None else self.clear
+        return HeadScores(
+            name=judged.name,
+            clear=None if self.clear is None else judged.score(self.clear, None, span),
+            compiled=judged.score(self.compiled, self.clear, span),
+            noisy=judged.score(self.noisy, reference, span),
+        )
+
+
+def _computed(plan: Plan, model: object | None, samples: Array, seed: int, report: Progress) -> _Computed:
+    beyond = np.zeros(len(samples), dtype=bool)
+    clear = None if model is None else _outputs_in_clear(plan, model, samples, report)
+    compiled = simulate_samples(plan, samples, None, report, beyond).reshape(len(samples), -1)
+    noisy = simulate_samples(plan, samples, seed, report).reshape(len(samples), -1)
+    return _Computed(clear, compiled, noisy, beyond)
 
 
 def _outputs_in_clear(plan: Plan, model: object, samples: Array, report: Progress) -> Array:

@@ -102,7 +102,7 @@ def _share(right: NDArray[np.bool_], known: NDArray[np.bool_]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """What is judged: the `whole` row, and `each` output."""
+    """The outputs with their labels: the `whole` row, and `each` output."""
 
     whole: Judged
     each: tuple[Judged, ...]

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from hetorch.inspect.layer_trace import LayerTrace
 
 MICROSECONDS = 1e6
-"""In a second."""
+"""Microseconds of a second; the file has its times in them."""
 PROCESS, MEASURED, PREDICTED = 1, 2, 3
 """The numbers of the only process and of the two rows of layers; a row of number 1 would be called main thread."""
 CONTENT = (

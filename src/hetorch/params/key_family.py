@@ -26,7 +26,7 @@ class KeyFamily:
 
     @property
     def pair(self) -> tuple[int, int]:
-        """Both numbers, as the core takes them."""
+        """The number of special primes and the digit size, as the core takes them."""
         return self.special_count, self.digit_size
 
     def digit_count(self, level: int) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hetorch.quantities import count_text, size_text, time_text
 
 JOINED = " + "
-"""Between the names of fused layers."""
+"""The text between the names of fused layers."""
 HEADINGS = (
     "layer",
     "kind",

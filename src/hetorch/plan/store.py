@@ -41,7 +41,7 @@ MAX_MANIFEST_BYTES = 1 << 28
 """Size above which a manifest is refused before it is read; a larger bound takes plans of more operations."""
 
 AGAIN = "copy the whole folder again, or compile the model again"
-"""What to do about a damaged plan."""
+"""The remedy for a damaged plan, in messages."""
 
 P = TypeVar("P", bound=PlanContents)
 

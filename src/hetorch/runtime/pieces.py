@@ -17,8 +17,8 @@ from hetorch.plan.memory import key_memory, predict_memory, prepared_positions, 
 from hetorch.quantities import exact_size_text, size_text
 
 Pieces = Mapping[int, tuple[tuple[int, ...], ...]]
-"""For the position of a transform in the program, the result ciphertexts of each of its pieces. Transforms without an
-entry stay encoded between runs."""
+"""The result ciphertexts of each piece of a transform, by the position of the transform in the program. Transforms
+without an entry stay encoded between runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ def _assemble(
 
 
 def _routes(endpoints: Endpoints, errors: LastErrors) -> list[Route]:
-    """Return all routes; each has its Operation in hetorch.server.openapi_operations."""
+    """Return all routes; each has its Operation in hetorch.server.operations."""
     health = Health(endpoints.reasons)
     status = StatusAddress(endpoints, errors)
     jobs = JobEndpoints(endpoints.jobs)

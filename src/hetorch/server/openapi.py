@@ -15,7 +15,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hetorch.server.openapi_operations import EVERYWHERE, OPERATIONS, Operation
+from hetorch.server.operations.operation import EVERYWHERE, Operation
+from hetorch.server.operations.table import OPERATIONS
 from hetorch.wire.addresses import JSON, KEY_ID_HEADER, REQUEST_ID_HEADER, UPLOAD_OFFSET_HEADER
 from hetorch.wire.answers import KEY_ID, MODEL_NAME
 from hetorch.wire.codes import Code

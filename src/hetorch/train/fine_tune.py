@@ -22,7 +22,7 @@ from hetorch.train.poly_acts import poly_acts
 from hetorch.train.prepare import DEGREE, Degree, copied, prepare
 from hetorch.train.ranges import record_ranges
 from hetorch.train.recorded_range import RecordedRange
-from hetorch.train.training_data import Batches, hold_back, read_batches
+from hetorch.train.training_data import Batches, read_with_validation
 
 EXACT_SHARE = 0.2
 """Share of the epochs with exact activations, in which the network gets used to average pools. Raised, fewer epochs are
@@ -111,15 +111,10 @@ def fine_tune(
     with reporting(progress, "fine_tune") as tell, torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        if validation is None:
-            loader, validation = hold_back(loader, generator)
-        train = read_batches(loader, original, "loader", batch_size, generator)
-        judge = None if validation is None else read_batches(validation, original, "validation", batch_size)
+        train, judge = read_with_validation(loader, validation, original, batch_size, generator)
         data = Data(train, judge, _augment(augment, train))
         prepared = _prepared(original, train, degree, target, pool)
-        imitated = _teacher(teacher, original)
-        variance = output_variance(imitated, train) if distillation else 1.0
-        objective = Objective(imitated, variance, distillation, criterion, range_weight)
+        objective = _objective(_teacher(teacher, original), train, distillation, criterion, range_weight)
         history, best, weights = run_epochs(prepared, data, objective, settings, tell)
         prepared.load_state_dict(weights)
         record_ranges(prepared, data.augment, train, *([] if judge is None else [judge]))
@@ -143,6 +138,14 @@ def _teacher(teacher: nn.Module | None, original: nn.Module) -> nn.Module:
             f"teacher must be an nn.Module, got {type(teacher).__name__}; without it the model imitates its own outputs"
         )
     return copied(original if teacher is None else teacher).eval().requires_grad_(False)
+
+
+def _objective(
+    teacher: nn.Module, train: Batches, distillation: float, criterion: Loss | None, range_weight: float
+) -> Objective:
+    """Return what training minimises; the distance from the teacher is relative to the variance of its outputs."""
+    variance = output_variance(teacher, train) if distillation else 1.0
+    return Objective(teacher, variance, distillation, criterion, range_weight)
 
 
 def _loss(loss: object, distillation: float) -> Loss | None:

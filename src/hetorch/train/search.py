@@ -26,7 +26,7 @@ from hetorch.train.search_costs import SAMPLES, Cost, Costs
 from hetorch.train.search_path import Path, Step
 from hetorch.train.search_result import Searched, SearchedActivation, SearchedNetwork, degree_text
 from hetorch.train.search_trials import Trial, Trials, losses_of, shortened
-from hetorch.train.training_data import hold_back, read_batches, read_first
+from hetorch.train.training_data import read_first, read_with_validation
 
 RANGE_WEIGHT = 0.03
 """Weight of the range penalty, as hetorch.train.fine_tune has it."""
@@ -37,7 +37,7 @@ budgets that are hard to meet are met more often, and each attempt takes a train
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What is wanted: predicted seconds, a share of those at the highest degrees, or points of accuracy to lose."""
+    """One of three: predicted seconds, a share of those at the highest degrees, or points of accuracy to lose."""
 
     seconds: float | None
     share: float | None
@@ -108,19 +108,12 @@ def search(
     with reporting(progress, "search") as tell, torch.random.fork_rng(range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         generator = torch.Generator().manual_seed(seed)
-        if validation is None:
-            loader, validation = hold_back(loader, generator)
-        train = shortened(read_batches(loader, original, "loader", batch_size, generator))
-        judge = None if validation is None else read_batches(validation, original, "validation", batch_size)
+        train, judge = read_with_validation(loader, validation, original, batch_size, generator)
+        train = shortened(train)
         teacher = copied(original).eval().requires_grad_(False)
         objective = Objective(teacher, output_variance(teacher, train), 1.0, None, RANGE_WEIGHT)
         trials = Trials(Data(train, judge, shift_of(train)), objective, epochs, seed, generator)
-        before = trials.accuracy_of_teacher()
-        if points is not None and before is None:
-            raise InputError(
-                "points are counted on held-out data with classes: give labels, and validation= beside a DataLoader; "
-                "or a budget of time, seconds= or share="
-            )
+        before = _accuracy(trials, points)
         inputs = read_first(train, SAMPLES)
         prepared = _prepared(original, inputs, target, pool)
         run = _Search(prepared, choices, trials, inputs, chosen_options, before, tell)
@@ -242,6 +235,17 @@ def _title(number: int, step: Step) -> str:
     if not number:
         return f"all {degree_text(next(iter(step.degrees.values())))}"
     return f"{step.activation} to {degree_text(step.degrees[step.activation])}"
+
+
+def _accuracy(trials: Trials, points: float | None) -> float | None:
+    """Return the accuracy of the model on held-out data, if they have labels; a budget of points needs it."""
+    accuracy = trials.accuracy_of_teacher()
+    if points is not None and accuracy is None:
+        raise InputError(
+            "points are counted on held-out data with classes: give labels, and validation= beside a DataLoader; or a "
+            "budget of time, seconds= or share="
+        )
+    return accuracy
 
 
 def _prepared(model: nn.Module, inputs: tuple[Tensor, ...], target: Any, pool: Any) -> nn.Module:

@@ -125,6 +125,35 @@ def read_batches(
     return Batches(data, model, name)
 
 
+def read_with_validation(
+    loader: object,
+    validation: object | None,
+    model: torch.nn.Module,
+    batch_size: int,
+    generator: torch.Generator,
+) -> tuple[Batches, Batches | None]:
+    """Return data to train on, and data to judge by.
+
+    Args:
+        loader: the data to train on, in one of FORMS.
+        validation: the data to judge by, in one of FORMS; None for the part of `loader` that `hold_back` takes.
+        model: the model that takes them.
+        batch_size: samples in a batch of a Dataset or of arrays.
+        generator: the held-back samples and the order of `loader` are drawn from it.
+
+    Returns:
+        Both; None in place of the second if there are no validation data and nothing is held back.
+
+    Raises:
+        InputError: as for read_batches.
+    """
+    if validation is None:
+        loader, validation = hold_back(loader, generator)
+    train = read_batches(loader, model, "loader", batch_size, generator)
+    judge = None if validation is None else read_batches(validation, model, "validation", batch_size)
+    return train, judge
+
+
 def read_first(data: Batches, count: int) -> tuple[Tensor, ...]:
     """Return each input of the first `count` samples, or of all if they are fewer."""
     batches, seen = [], 0

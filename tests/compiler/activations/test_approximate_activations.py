@@ -107,6 +107,7 @@ def test_out_of_reach() -> None:
     reference = run_tensor_program(base, x)
     network = approximate_activations(base, x, reference, CompileOptions(activation_tolerance=1e-6))
     assert network.error > 1e-6 and "activation_tolerance" in network.shortfall and network.degrees == (127,)
+    assert network.missing_levels == 0  # A ring has levels for more; no polynomial is this near.
     with pytest.raises(InfeasibleError, match="activation_tolerance"):
         approximate_activations(base, x, reference, CompileOptions(activation_tolerance=1e-6, strict=True))
 

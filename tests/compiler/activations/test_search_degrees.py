@@ -71,7 +71,7 @@ def test_gradients_are_torchs() -> None:
 
 
 def test_signed_sums_keep_the_square_of_a_single_error() -> None:
-    """With more outputs than sums, the mean square over signs of an error of one output is its own square."""
+    """The mean square over signs of an error of one output is its own square if outputs are more than sums."""
     program = TensorProgram((20,), (Activation(0, "tanh", (), (20,), "a"),), 1, (20,))
     gradient = output_gradients(program, trace_tensor_program(program, np.ones((2, 20))))[1]
     np.testing.assert_allclose(np.sum(gradient**2, axis=1), 1.0)
@@ -161,6 +161,7 @@ def test_only_a_row_of_outputs_has_classes() -> None:
         for wish in (0.0, 1.0)
     ]
     assert made[0].degrees == made[1].degrees and made[1].agreement == 1.0 and not made[1].shortfall
+    assert made[1].missing_levels == 0
     assert any("no classes" in sentence for sentence in sentences(made[1]))
 
 
@@ -193,7 +194,8 @@ def test_a_ring_limits_the_levels() -> None:
     reason = levels_of_ring_only(program, small)
     assert "ring_degree=16384" in reason and reason not in networks[0].shortfall
     told = nearest_network(program, x, reference, small, limited_by=reason)
-    assert f"are missing; {reason};" in told.shortfall
+    assert f"and {told.missing_levels} of them are missing; {reason};" in told.shortfall
+    assert told.missing_levels == networks[0].missing_levels > 0
     assert networks[1].error < networks[0].error
 
 

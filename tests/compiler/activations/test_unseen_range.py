@@ -6,7 +6,7 @@ from hetorch.compiler.activations.unseen_range import SHIFT, reach, unseen_range
 
 
 def test_exponential_tails_are_continued() -> None:
-    """Of Laplace numbers in 8 channels, the share beyond the range is the one that was asked for, within the error of a
+    """The share of Laplace numbers in 8 channels beyond the range is the one that was asked for, within the error of a
     mean of 16 excesses, a quarter of log(8 / share): a factor of about five."""
     random = np.random.default_rng(0)
     seen, unseen = random.laplace(size=(256, 8)), random.laplace(size=(200_000, 8))

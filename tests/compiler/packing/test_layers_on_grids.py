@@ -97,8 +97,8 @@ def test_a_round_of_a_pool_reads_two_diagonals() -> None:
 
 
 def test_channels_move_into_gaps_with_a_diagonal_for_each_offset() -> None:
-    """With the blocks filled first, a channel goes a whole number of periods: the differences of a tap and a gap, 3 x 3
-    of them, are all diagonals. Otherwise each of the 4 blocks of the result has its own."""
+    """A channel goes a whole number of periods if the blocks are filled first: the 3 x 3 differences of a tap and a gap
+    are all diagonals. Otherwise each of the 4 blocks of the result has its own."""
     matrix = average_pool(16, (8, 8), (2, 2), (2, 2), (0, 0), (4, 4), count_padding=True, divisor=None)
     source = next(p for p in input_candidates((16, 8, 8), {(1, 1)}, 1 << 16) if p.grid is not None)
     counts = {

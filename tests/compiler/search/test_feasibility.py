@@ -62,7 +62,7 @@ def test_encrypted() -> None:
 
 
 def sizes(name: str, digit_size: int, spare_bits: int, **options: object) -> ChainSizes | Miss:
-    """Of a network with the layouts that were chosen for it."""
+    """Return the chain sizes of a network with the layouts that were chosen for it, or what is missing."""
     chosen = choice(name)
     lowered = LoweredVariant(chosen.variant, chosen.lowered, chosen.variant.sensitivity)
     return chain_sizes(request(name, **options), lowered, 1 << 13, digit_size, spare_bits)

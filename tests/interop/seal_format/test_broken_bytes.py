@@ -87,7 +87,7 @@ def compressed(data: bytes, mode: int, body: bytes | None = None) -> bytes:
 
 
 def resized(data: bytes) -> bytes:
-    """With the size in the header put right."""
+    """Return the bytes with the right size in the header."""
     return data[:8] + struct.pack("<Q", len(data)) + data[HEADER_BYTES:]
 
 

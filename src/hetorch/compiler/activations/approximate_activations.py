@@ -157,10 +157,12 @@ class _Final:
         assert attempt.network is not None
         if self.given is None or goal.is_met(attempt):
             return attempt.network
+        missed = shortfall(task, goal, self.limit, self.given, attempt, self.limited_by)
         return replace(
             attempt.network,
             refusal=refusal(task, goal, attempt),
-            shortfall=shortfall(task, goal, self.limit, self.given, attempt, self.limited_by),
+            shortfall=missed.sentence,
+            missing_levels=missed.missing_levels,
         )
 
 

@@ -52,6 +52,8 @@ class Approximated:
     fits                    what became of each activation, in order; empty during the search
     stable_off_calibration  True if the outputs are bounded on inputs beside those of calibration
     shortfall               what the network misses of what the user asked for, in one sentence; empty if nothing
+    missing_levels          levels that the goal takes, by estimate, above the most that were allowed; 0 if the network
+                            meets the goal, or misses it for another reason
     without_bootstraps      how near the network would be within one ring, in one sentence; empty if that was not asked
     refusal                 why the network is of no use at all, in one sentence; empty if it is
     has_classes             True if an argmax of the outputs counts
@@ -65,6 +67,7 @@ class Approximated:
     fits: tuple[Fit, ...] = ()
     stable_off_calibration: bool = True
     shortfall: str = ""
+    missing_levels: int = 0
     refusal: str = ""
     has_classes: bool = False
     values: tuple[int, ...] = ()

@@ -4,6 +4,7 @@ from, and what helps. A remedy is named only if it was tried."""
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,6 +19,18 @@ USELESS = 1.0
 well."""
 NAMED = 3
 """Largest number of layers that are named as the ones that cost most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """The difference between a network and what the user asked for.
+
+    `sentence`: for the user; empty if nothing is missed. `missing_levels`: the levels that the goal takes, by estimate,
+    above the limit; 0 if nothing is missed, or for another reason.
+    """
+
+    sentence: str = ""
+    missing_levels: int = 0
 
 
 def refusal(task: Task, goal: Goal, attempt: Attempt) -> str:
@@ -43,10 +56,10 @@ def refusal(task: Task, goal: Goal, attempt: Attempt) -> str:
 
 def shortfall(
     task: Task, goal: Goal, limit: int, given: Choices, attempt: Attempt, limited_by: str = ""
-) -> str:
-    """Return what the network misses, the layers that cost most, and the remedies that were tried, as one sentence.
+) -> Shortfall:
+    """Return what the network misses, the layers that cost most, and the remedies that were tried.
 
-    `limited_by` is said where levels are missing.
+    The sentence has `limited_by` if levels are missing.
     """
     missed, accepted = [], []
     if goal.tolerance < attempt.error < math.inf:
@@ -62,27 +75,26 @@ def shortfall(
         )
         accepted.append(f"activation_agreement={math.floor(attempt.expected_agreement * 1000) / 1000:g}")
     if not missed or not math.isfinite(attempt.error):
-        return ""
+        return Shortfall()
     assert attempt.network is not None
     levels = longest_path(task.program, [fit.depth for fit in attempt.network.fits])
-    missing = _missing(*levels_needed(task, goal, given, attempt), limit)
+    needed, suffices = levels_needed(task, goal, given, attempt)
+    missing = max(0, needed - limit)
     sentences = [
         f"with polynomials of degree {_degrees(attempt)} ({levels} of at most {limit} levels) {' and '.join(missed)}",
-        missing,
+        _missing(needed, suffices, missing) if missing else "",
         limited_by if missing else "",
         _costly(task, goal, given, attempt),
         f"{' and '.join(accepted)} accepts it",
     ]
-    return "; ".join(filter(None, sentences))
+    return Shortfall("; ".join(filter(None, sentences)), missing)
 
 
-def _missing(needed: int, suffices: bool, limit: int) -> str:
-    """Return the number of levels that the goal takes, if there are not so many."""
-    if needed <= limit:
-        return ""
+def _missing(needed: int, suffices: bool, missing: int) -> str:
+    """Return the number of levels that the goal takes, of which `missing` are above the limit."""
     if suffices:
-        return f"by estimate it takes {needed} levels, {needed - limit} more"
-    return f"by estimate it takes more than {needed} levels, and {needed - limit} of them are missing"
+        return f"by estimate it takes {needed} levels, {missing} more"
+    return f"by estimate it takes more than {needed} levels, and {missing} of them are missing"
 
 
 def _costly(task: Task, goal: Goal, given: Choices, attempt: Attempt) -> str:

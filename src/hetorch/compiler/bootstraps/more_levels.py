@@ -32,7 +32,7 @@ def nearest_networks(
     """
     refused, ring_only = bootstrap_refusal(options), levels_of_ring_only(program, options)
     nearest = network_of(None if refused else levels_with_bootstraps(program, options), ring_only)
-    if refused or not ring_only or ring_only not in nearest.shortfall:
+    if refused or not ring_only or not nearest.missing_levels:
         return (nearest,)
     try:
         deeper = network_of(levels_of_any_degrees(program), "")

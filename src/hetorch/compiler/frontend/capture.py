@@ -39,8 +39,8 @@ CAPTURE_TOLERANCE = 1e-3
 output if that exceeds 1. Rounding stays below 1e-5; a higher tolerance would let a misread operation pass."""
 
 AUTOCAST_TOLERANCE = 2.0**-5
-"""The same for models under torch.autocast, which rounds to 8 bits (bfloat16) after each operation; the program does
-not."""
+"""Largest accepted difference for models under torch.autocast, which rounds to 8 bits (bfloat16) after each operation;
+the program does not."""
 
 FEW_SAMPLES = 32
 """Number of calibration samples below which the user is warned. With fewer, inputs often exceed the largest value seen

@@ -64,7 +64,7 @@ class EncryptedFedAvg(FedAvg):  # type: ignore[misc]
         self.step_timeout = step_timeout
         self._round: RunningRound | None = None
         self._history: bytes | None = None
-        """That of the joint model; None before the first sum, when the nodes begin with the server's model."""
+        """The history of the joint model; None before the first sum, when the nodes begin with the server's model."""
         self._nodes: dict[int, int] = {}
         """The node of each party of the last round that gave a sum, by its index in the roster."""
 

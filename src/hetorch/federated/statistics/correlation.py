@@ -50,18 +50,18 @@ class Correlation(Question):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All of them."""
+        """The columns that are asked about."""
         return tuple(self.among)
 
     @property
     def size(self) -> int:
-        """One, p sums and p (p + 1) / 2 sums of products."""
+        """The number of sums: one of records, p of values and p (p + 1) / 2 of products."""
         count = len(self.among)
         return 1 + count + count * (count + 1) // 2
 
     @property
     def touched(self) -> int:
-        """All of them."""
+        """The number of sums that a record changes: all."""
         return self.size
 
     @property

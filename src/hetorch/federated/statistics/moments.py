@@ -62,7 +62,7 @@ class Moments(Question):
 
     @property
     def touched(self) -> int:
-        """All of them."""
+        """The number of sums that a record changes: all."""
         return 3
 
     @property

@@ -71,10 +71,7 @@ def sweep(
         StorageError: the folder cannot be read or written, or a file in it is damaged.
     """
     check_seed(seed)
-    if isinstance(encrypted_samples, bool) or not isinstance(encrypted_samples, int) or encrypted_samples < 0:
-        raise InputError(
-            f"encrypted_samples must be a whole number of samples, 0 for none, got {encrypted_samples!r}"
-        )
+    _check_samples(encrypted_samples)
     grid, store = make_grid(options), open_store(folder)
     outputs = grid.configurations[0].get("outputs")
     with reporting(progress, "sweep") as report:
@@ -100,6 +97,11 @@ def sweep(
 
 
 sweep.__signature__ = signature_with_options(sweep, CompileOptions.model_fields)  # type: ignore[attr-defined]
+
+
+def _check_samples(count: object) -> None:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise InputError(f"encrypted_samples must be a whole number of samples, 0 for none, got {count!r}")
 
 
 class _Runner:

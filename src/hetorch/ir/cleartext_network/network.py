@@ -56,7 +56,7 @@ class CleartextNetwork:
     steps: tuple[Step, ...]
     results: tuple[Result, ...]
     last_use: tuple[tuple[int, ...], ...]
-    """For each step the registers that no later one reads."""
+    """The registers of each step that no later one reads."""
     widest: int = 1
     """The largest number of rows of a register."""
 

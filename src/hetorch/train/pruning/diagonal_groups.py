@@ -63,7 +63,7 @@ class DiagonalGroups:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _MapGroups:
-    """The same of one map; `pairs` are the (diagonal, weight) pairs, of those diagonals that are `complete`."""
+    """The groups of one map; `pairs` are the (diagonal, weight) pairs, of those diagonals that are `complete`."""
 
     pairs: tuple[Indices, Indices]
     complete: NDArray[np.bool_]

@@ -28,7 +28,7 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Goal:
-    """What is to be removed: an `amount` of diagonals or, if `in_seconds`, of predicted seconds."""
+    """The `amount` to remove, in diagonals or, if `in_seconds`, in predicted seconds."""
 
     amount: float
     in_seconds: bool = False

@@ -1,0 +1,1 @@
+"""The operations of the service, a file for each noun: what its OpenAPI document is made from."""
