@@ -160,6 +160,11 @@ def somebody_looks() -> bool:
     return at_a_terminal() or in_a_notebook()
 
 
+def is_shown(progress: ProgressOption) -> bool:
+    """Return True if somebody sees what `reporting` is told with this option; the log does not count."""
+    return callable(progress) or progress == LINES or (progress is not False and somebody_looks())
+
+
 @functools.cache
 def terminal() -> Console:
     """Return the console of all displays on stderr: displays of one console share its lines, others overwrite them."""
