@@ -30,7 +30,7 @@ from hetorch.wire.jobs import (
 WATCHED_SECONDS = 5
 """Expected time of an answer, in whole seconds, above which a client asks for a job where somebody watches the
 progress. Raised, longer predictions show the time only, and no layers; lowered, the server also writes requests and
-results of shorter ones to its disk, and each costs some 30 ms and three small requests more."""
+results of shorter ones to its disk, and each costs 20 ms (60 ms on a busy machine) and three small requests more."""
 FOLLOW_SECONDS = 1
 """Time after which the server tells the status of a job that goes on, in whole seconds; raised, progress is shown less
 often, and the server is asked less often. A job that WATCHED_SECONDS makes is told of that many times at least."""
