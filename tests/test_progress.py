@@ -78,10 +78,29 @@ def test_a_failure_ends_the_bar() -> None:
 
 
 def test_a_line_in_a_notebook() -> None:
-    before = "sys.modules['ipykernel'] = sys"
-    shown = elsewhere(WORK.format(before=before, option="None", pause=0.1))
-    assert shown == "making evaluation keys (200 MB) ...\n"
-    assert elsewhere(WORK.format(before=before, option="None", pause=0)) == ""
+    """It is written over with the stage, and in the end the name of the work stays."""
+    before = "sys.modules['ipykernel'] = sys; hetorch.progress.NOTEBOOK_SECONDS = 0"
+    code = WORK.format(before=before, option="None", pause=0.1)
+    shown = in_a_notebook(code.replace('report("making evaluation keys", done', 'report("first layer", done'))
+    title = "making evaluation keys (200 MB)"
+    assert shown[0] == "" and shown[1] == f"{title} ..."
+    assert shown[-1].endswith("\n") and shown[-1].rstrip() == f"{title} ..."
+    assert f"{title}: first layer, 80%" in [text.rstrip() for text in shown]
+    # Each text covers the one before it.
+    assert [len(text.rstrip("\n")) for text in shown] == sorted(len(text.rstrip("\n")) for text in shown)
+    assert in_a_notebook(WORK.format(before=before, option="None", pause=0)) == [""]
+
+
+def test_a_line_in_a_notebook_changes_seldom() -> None:
+    before = "sys.modules['ipykernel'] = sys; hetorch.progress.NOTEBOOK_SECONDS = 100"
+    shown = in_a_notebook(WORK.format(before=before, option="None", pause=0.1))
+    assert shown == ["", "making evaluation keys (200 MB) ...", "making evaluation keys (200 MB) ...\n"]
+
+
+def in_a_notebook(code: str) -> list[str]:
+    """Return the texts that one line has in turn."""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
+    return result.stderr.decode().split("\r")  # as text, a carriage return would be a new line
 
 
 def test_elsewhere_the_log_knows_it() -> None:

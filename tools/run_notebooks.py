@@ -55,7 +55,11 @@ def run(path: Path, *, short: bool = False, out: Path | None = None) -> int:
         # By default a kernel listens on ports of this machine, where any of its users could send it code.
         with TemporaryDirectory() as private:
             sockets = Config({"KernelManager": {"transport": "ipc", "ip": f"{private}/kernel"}})
-            NotebookClient(notebook, timeout=SECONDS, resources=folder, config=sockets).execute()
+            # Of a line that is written over, the outputs have the last text.
+            client = NotebookClient(
+                notebook, timeout=SECONDS, resources=folder, config=sockets, coalesce_streams=True
+            )
+            client.execute()
     finally:
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)

@@ -35,6 +35,10 @@ QUIET_SECONDS = 1.0
 LINE_SECONDS = 10.0
 """Time between two lines of LINES, and before the first one, in seconds; lower values fill logs."""
 
+NOTEBOOK_SECONDS = 0.5
+"""Shortest time between two changes of the line in a notebook, in seconds; lower values send the browser more messages
+than anybody reads."""
+
 BAR_WIDTH, SHORT_BAR_WIDTH = 40, 15
 """Characters of the bar, and of one beside words on what is done, which are cut off where the terminal ends."""
 
@@ -61,8 +65,9 @@ def reporting(
     """Give a function that is told the stage and the fraction of long work, until the block ends.
 
     The default display is a bar on the terminal, with the stage and the time so far, and one line in a notebook; it is
-    nothing elsewhere, and nothing for work of less than QUIET_SECONDS. With LINES there is a line every LINE_SECONDS
-    elsewhere. The stages are logged as information too.
+    nothing elsewhere, and nothing for work of less than QUIET_SECONDS. In a notebook the line changes with the stage,
+    and only the name of the work stays. With LINES there is a line every LINE_SECONDS elsewhere. The stages are logged
+    as information too.
 
     Args:
         progress: whom to tell.
@@ -160,6 +165,11 @@ def somebody_looks() -> bool:
     return at_a_terminal() or in_a_notebook()
 
 
+def is_shown(progress: ProgressOption) -> bool:
+    """Return True if somebody sees what `reporting` is told with this option; the log does not count."""
+    return callable(progress) or progress == LINES or (progress is not False and somebody_looks())
+
+
 @functools.cache
 def terminal() -> Console:
     """Return the console of all displays on stderr: displays of one console share its lines, others overwrite them."""
@@ -198,12 +208,35 @@ def _lines(begun: float) -> Iterator[Progress]:
 
 
 @contextmanager
+def _notebook_line(title: str) -> Iterator[Progress]:
+    """Give the display as one line on stderr, which a notebook writes over at each carriage return."""
+    longest, changed = 0, time.monotonic()
+
+    def write(text: str, end: str = "") -> None:
+        nonlocal longest
+        longest = max(longest, len(text))
+        print(f"\r{text:{longest}}", end=end, file=sys.stderr, flush=True)
+
+    def show(text: str, fraction: float) -> None:
+        nonlocal changed
+        if time.monotonic() - changed >= NOTEBOOK_SECONDS:
+            changed = time.monotonic()
+            write(f"{text}, {fraction:.0%}")
+
+    write(f"{title} ...")
+    try:
+        yield show
+    finally:
+        write(f"{title} ...", end="\n")
+
+
+@contextmanager
 def _display(title: str, begun: float, width: int) -> Iterator[Progress]:
     """Give the display of work that goes on since `begun` (time.monotonic): a line that stays in a notebook, a bar of
     that many characters at a terminal."""
     if in_a_notebook():
-        print(f"{title} ...", file=sys.stderr)
-        yield lambda text, fraction: None
+        with _notebook_line(title) as show:
+            yield show
         return
     from rich.errors import LiveError
     from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn

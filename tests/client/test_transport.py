@@ -87,7 +87,8 @@ def test_the_client_waits_as_long_as_the_server_allows_itself(
 
     class Noting(httpx.HTTPTransport):
         def handle_request(self, request: httpx.Request) -> httpx.Response:
-            waited[request.url.path] = request.extensions["timeout"]["read"]
+            if request.method != "DELETE":  # acknowledging a job has a time of its own
+                waited[request.url.path] = request.extensions["timeout"]["read"]
             response = super().handle_request(request)
             if limit is None:
                 response.headers.pop(TIME_LIMIT_HEADER, None)

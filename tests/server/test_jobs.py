@@ -13,6 +13,7 @@ import pytest
 
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import issue, save_tokens
+from hetorch.serving.jobs import jobs
 from hetorch.serving.models import ServedModel, serve_plan
 from hetorch.wire.jobs import JOB_ID, JobState, load_job
 from tests.cli.command import server_process
@@ -21,7 +22,7 @@ from tests.server.live import live
 from tests.server.scrape import scrape
 from tests.server.slow_plan import ROTATIONS, SLOW, slow_plan
 from tests.server.small_plan import expected
-from tests.server.workers import wait_for_pending, wait_until
+from tests.server.workers import paused, wait_for_pending, wait_until
 from tests.serving.library import X, decrypted
 
 ERROR = 1e-4
@@ -126,15 +127,15 @@ def test_there_is_a_limit_of_jobs_and_small_predictions_go_on_beside_them(
     http: httpx.Client, slow_owner: Owner, owner: Owner
 ) -> None:
     """Jobs leave one of two workers to others."""
-    jobs = [ask(http, slow_owner, "slow")[0].headers["location"] for _ in range(3)]
+    addresses = [ask(http, slow_owner, "slow")[0].headers["location"] for _ in range(3)]
     refused, _ = ask(http, slow_owner, "slow")
     assert code(refused) == (503, "busy") and "acknowledge" in refused.json()["error"]
     for _ in range(5):
         answer, request = ask(http, owner, "small", prefer="")
         assert answer.status_code == 200
         assert np.abs(decrypted(owner, request, answer.content) - expected(X)).max() < ERROR
-    assert any(http.get(job).json()["status"] in ("queued", "running") for job in jobs)
-    for job in jobs:
+    assert any(http.get(job).json()["status"] in ("queued", "running") for job in addresses)
+    for job in addresses:
         http.delete(job)
 
 
@@ -146,6 +147,71 @@ def test_a_prediction_becomes_a_job_if_it_would_take_longer_than_its_client_wait
     http.delete(answer.headers["location"])
     assert ask(http, owner, "small", prefer="respond-async, wait=60")[0].status_code == 200
     assert ask(http, owner, "small", prefer="wait=0")[0].status_code == 200  # it takes no job
+
+
+def test_followed_jobs_take_their_turns_with_requests(http: httpx.Client, slow_owner: Owner) -> None:
+    """Only the client's wait made them jobs: both workers compute them, where jobs leave one to requests."""
+    answers = [ask(http, slow_owner, "slow", prefer="respond-async, wait=0")[0] for _ in range(2)]
+    assert {answer.headers["preference-applied"] for answer in answers} == {"respond-async, wait=0"}
+    addresses = [answer.headers["location"] for answer in answers]
+
+    def both_run() -> bool:
+        statuses = [http.get(address).json() for address in addresses]
+        assert all(status["status"] in ("queued", "running") for status in statuses)
+        return all(status["operations_done"] > 0 for status in statuses)
+
+    wait_until(both_run)
+    for address in addresses:
+        http.delete(address)
+    wait_for_pending(http, 0)
+
+
+def test_a_followed_job_for_which_nobody_asks_ends(
+    slow: ServedModel, slow_owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a request whose client has gone. A job that was asked for as one goes on."""
+    monkeypatch.setattr(jobs, "AGE_SECONDS", 0.1)
+    with (
+        live({"slow": slow}) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+    ):
+        followed, kept = (
+            ask(http, slow_owner, "slow", prefer=prefer)[0].headers["location"]
+            for prefer in ("respond-async, wait=0", "respond-async")
+        )
+        wait_until(lambda: http.get(followed).json()["operations_done"] > 0)
+        monkeypatch.setattr(jobs, "UNFOLLOWED_SECONDS", 0.3)
+        wait_until(lambda: sum(scrape(http)(f"jobs_{state}") for state in JobState) == 1)
+        assert code(http.get(followed)) == (404, "job_unknown")
+        assert http.get(kept).status_code == 200
+        http.delete(kept)
+        wait_for_pending(http, 0)
+
+
+def test_a_job_beyond_the_time_of_a_request_is_no_followed_one(slow: ServedModel, slow_owner: Owner) -> None:
+    """The plan says that it takes a second. It may take as long as a job, and has no room where jobs have none."""
+    with (
+        live({"slow": slow}, Settings(request_timeout=0.5, jobs_per_tenant=1)) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+    ):
+        answer, _ = ask(http, slow_owner, "slow", prefer="respond-async, wait=0")
+        assert (answer.status_code, answer.headers["preference-applied"]) == (202, "respond-async")
+        refused, _ = ask(http, slow_owner, "slow", prefer="respond-async, wait=0")
+        assert code(refused) == (503, "busy")
+        http.delete(answer.headers["location"])
+
+
+def test_a_followed_job_ends_in_the_time_of_a_request(slow: ServedModel, slow_owner: Owner) -> None:
+    """The plan says that it takes a second, and its worker does not go on."""
+    with (
+        live({"slow": slow}, Settings(request_timeout=2.0)) as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+        paused(http),
+    ):
+        address = ask(http, slow_owner, "slow", prefer="respond-async, wait=0")[0].headers["location"]
+        ended = end(http, address)
+        assert (ended["status"], ended["code"]) == ("failed", "timeout")
+        assert "longer than 2 s, the most that this server allows a request" in ended["message"]
 
 
 def test_a_job_that_fails_tells_why(http: httpx.Client, owner: Owner) -> None:

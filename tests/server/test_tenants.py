@@ -66,6 +66,8 @@ def test_a_tenant_beyond_its_limits_is_refused_and_others_are_not(
     # Five a minute: the next one is free 12 s after the first of them, or a little later with jitter.
     assert min(times) >= math.floor(12 - (time.monotonic() - began)) and max(times) <= 19 and len(times) > 1
     assert ward.get(addresses.LIVE).status_code == 200
+    # What is asked about a job belongs to a prediction that was counted.
+    assert [ward.get(addresses.job("x" * 43)).status_code for _ in range(20)] == [404] * 20
     assert bank.put(addresses.keys("small"), content=owner.keys, headers=OCTETS).status_code == 200
     assert [bank.get(addresses.MODELS).status_code for _ in range(20)] == [200] * 20
     assert scrape(clients["watch"])("rate_exceeded_total") == 21

@@ -31,8 +31,9 @@ class Client(ClientBase):
         vault: a Vault, or the path of its folder; `default_vault_path()` if left out. A sealed one is opened with the
             passphrase in the environment's HETORCH_VAULT_PASSPHRASE, or by Vault(path, passphrase=…).
         model: the model's name; may be left out if the server has only one.
-        timeout: seconds for one request. By default as long as the server allows (300 s unless its owner chose
-            another limit, `hetorch serve --request-timeout`), and half a minute more.
+        timeout: seconds for one request, also where the server makes a job of it to tell its layers. By default as long
+            as the server allows (300 s unless its owner chose another limit, `hetorch serve --request-timeout`), and
+            half a minute more. What is expected to take longer than that limit is a job without this bound.
         deadline: seconds for a whole call, with uploads, repeats and all its requests; no bound if left out. A
             computation on this machine, such as that of keys, is not interrupted.
         allow_insecure: accept parameters below 128-bit security, for tests only.
@@ -40,7 +41,8 @@ class Client(ClientBase):
         max_message_bytes: the longest request or response that a server may ask for, in bytes on the wire.
         progress: called with a stage and its fraction while keys and weights are made and uploaded, and samples
             predicted. By default a bar on the terminal, and a line in a notebook, for what takes more than a second;
-            "lines" for a line on stderr every 10 s elsewhere too, such as in a log; False for none.
+            "lines" for a line on stderr every 10 s elsewhere too, such as in a log; False for none. Predictions that
+            take more than 5 s tell their layers.
         weights: for a server that must not see the model: the whole plan or its folder, whose weights are encrypted and
             uploaded when the server has none, or a file with the encrypted weights (see upload_weights).
         pinned: the plan that the server must run, from whoever compiled it: a plan, its folder, or the SHA-256 of its

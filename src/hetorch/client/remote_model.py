@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hetorch.client.attempt import Body
-from hetorch.client.remote_jobs import RemoteJobs, is_job
+from hetorch.client.remote_jobs import RemoteJobs, is_followed, is_job, longest_wait
 from hetorch.client.retries import PREDICT_REPEATS
 from hetorch.client.transport import Answer, Transport
 from hetorch.errors import RemoteError, WireError
@@ -37,6 +37,9 @@ class RemoteModel:
         self.jobs = RemoteJobs(transport)
         self._transport = transport
         self._patience = REQUEST_SECONDS
+        # True once a followed job was unknown: the server was started anew, or a proxy asks another one each time. From
+        # then on predictions are answered in their requests, so that none is computed in vain.
+        self._loses_jobs = False
 
     async def public_plan(self) -> PublicPlan:
         """Fetch the public plan, parsed strictly but not yet trusted (see `check_plan`).
@@ -110,17 +113,26 @@ class RemoteModel:
 
     async def predict(self, key_id: str, request: bytes, limit: int) -> Answer:
         """Send a predict request, and wait for its job if the server makes one; the body of the answer has at most
-        `limit` bytes."""
-        answer = await self._transport.send(
-            "POST",
-            addresses.predict(self.name),
-            content=request,
-            headers=self._headers
-            | {addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference(self._patience)},
-            limit=max(limit, MAX_ANSWER_BYTES),
-            repeats=PREDICT_REPEATS,
-        )
-        return await self.jobs.finished(answer, limit)
+        `limit` bytes. Where `told_of_jobs` has somebody to tell, a job is asked for from WATCHED_SECONDS on."""
+        address = addresses.predict(self.name)
+        while True:
+            plainly = self._loses_jobs
+            wait = self._patience if plainly else longest_wait(self._patience)
+            answer = await self._transport.send(
+                "POST",
+                address,
+                content=request,
+                headers=self._headers
+                | {addresses.KEY_ID_HEADER: key_id, PREFER_HEADER: dump_preference(wait)},
+                limit=max(limit, MAX_ANSWER_BYTES),
+                repeats=PREDICT_REPEATS,
+            )
+            try:
+                return await self.jobs.finished(answer, f"POST {address}", limit)
+            except RemoteError as error:
+                if error.code != Code.JOB_UNKNOWN or plainly or not is_followed(answer):
+                    raise
+                self._loses_jobs = True
 
     async def submit(self, key_id: str, request: bytes) -> str:
         """Send a predict request whose result is fetched later; return the id of its job."""

@@ -48,6 +48,16 @@ def within(seconds: float | None) -> Iterator[None]:
 
 
 @contextmanager
+def afterwards(seconds: float) -> Iterator[None]:
+    """Bound the time of what this thread or task sends in the block, which ends a call whatever is left of its time."""
+    token = _END.set(time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        _END.reset(token)
+
+
+@contextmanager
 def hurried(yes: bool = True) -> Iterator[None]:
     """Send nothing again in the block, for this thread or task, since there is another server to ask."""
     token = _HURRIED.set(yes)

@@ -33,7 +33,7 @@ from hetorch.engine.sharing import Sharing
 from hetorch.errors import InputError, PlanUseError, RemoteError
 from hetorch.plan.plan import Plan
 from hetorch.plan.public import PublicPlan
-from hetorch.progress import Progress, ProgressOption, counted, reporting
+from hetorch.progress import Progress, ProgressOption, counted, is_shown, reporting
 from hetorch.wire.codes import Code
 from hetorch.wire.jobs import JobStatus
 
@@ -278,14 +278,15 @@ class Session:
             await self.prepare()  # before the display of predictions: there is one at a time
             size = self.plan.batch_size
             batches = [samples[begin : begin + size] for begin in range(0, len(samples), size)]
-            with reporting(progress if alone or callable(progress) else False, PREDICTING) as told:
-                report = counted(told, PREDICTING)
+            shown = progress if alone or callable(progress) else False
+            with reporting(shown, PREDICTING) as told:
+                report, watched = counted(told, PREDICTING), is_shown(shown)
                 results = []
                 for done, batch in enumerate(batches):
                     report(done, len(batches))
                     # The noise of shared results is that of one call.
                     work = self.requests.predict(batch, sharing) if sharing else gathering.predict(batch)
-                    with told_of_jobs(_telling(told, done, len(batches))):
+                    with told_of_jobs(_telling(told, done, len(batches)) if watched else None):
                         results.append(await work)
                 report(len(batches), len(batches))
         if far:

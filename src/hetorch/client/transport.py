@@ -128,6 +128,20 @@ class Transport:
         if self._follows:
             self._timeout, self._knows_limit = seconds + ANSWER_ROOM_SECONDS, True
 
+    @property
+    def timeout(self) -> float:
+        """The seconds that one request may take."""
+        return self._timeout
+
+    def late(self, asked: str, seconds: float, advice: str = "") -> RemoteError:
+        """Return the error for an answer that did not come within so many seconds. `asked`: the request; `advice`: what
+        to do, if not to let one request take longer."""
+        if not advice:
+            advice = "wait longer with timeout="
+            if self._knows_limit:
+                advice = f"the server allows itself less for a request: ask its owner, or {advice}"
+        return RemoteError(f"the server at {self.url} did not answer {asked} within {seconds:g} s; {advice}")
+
     async def get(self, path: str, *, limit: int = MAX_ANSWER_BYTES) -> bytes:
         """Return the body of an answer of at most `limit` bytes; RemoteError for anything else."""
         return (await self.send("GET", path, limit=limit)).body
@@ -223,8 +237,8 @@ class Transport:
             refused = f"no server answers at {self.url}: {detail}; is {self._server} running?"
             told = _Unanswered(_caused(RemoteError(refused), error), sent=False)
         elif isinstance(error, httpx.TimeoutException):
-            late = f"the server at {self.url} did not answer {asked} within {attempt.seconds:g} s"
-            told = RemoteError(f"{late}; {self._patience(attempt)}")
+            ends = attempt.left is not None and attempt.left <= attempt.seconds
+            told = self.late(asked, attempt.seconds, "give the call a longer deadline=" if ends else "")
         else:
             broke = f"the connection to {self.url} broke during {asked}: {detail or type(error).__name__}"
             if self.url.startswith("http://") and not self._reached:
@@ -233,14 +247,6 @@ class Transport:
             if isinstance(error, httpx.NetworkError | httpx.RemoteProtocolError):
                 told = _Unanswered(_caused(told, error), sent=True)
         return told
-
-    def _patience(self, attempt: Attempt) -> str:
-        """Return what to do about an answer that takes longer than an attempt may."""
-        if attempt.left is not None and attempt.left <= attempt.seconds:
-            return "give the call a longer deadline="
-        if self._knows_limit:
-            return "the server allows itself less for a request: ask its owner, or wait longer with timeout="
-        return "wait longer with timeout="
 
     def _without_token(self, message: str) -> str:
         """Return a message without the token, which the other side may have repeated."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hetorch.errors import PlanUseError
+from hetorch.errors import PlanUseError, StorageError
 from hetorch.progress import Progress
 from hetorch.quantities import exact_size_text
 from hetorch.server.access import check_model, check_operator, check_tenant, token_of
@@ -23,7 +23,7 @@ from hetorch.server.refusal import Refusal
 from hetorch.server.request_record import record_of
 from hetorch.server.settings import Settings
 from hetorch.server.tokens import ANYONE
-from hetorch.serving.errors import WeightsMissing
+from hetorch.serving.errors import Busy, WeightsMissing
 from hetorch.serving.isolation import loaded_secret_modules
 from hetorch.serving.jobs.jobs import JobLimits, Jobs
 from hetorch.serving.keys.key_store import KeyStore
@@ -96,6 +96,7 @@ class Endpoints:
                 disk=settings.job_disk,
                 timeout=settings.job_timeout,
                 life=settings.job_life,
+                request=settings.request_timeout,
             ),
         )
 
@@ -183,22 +184,41 @@ class Endpoints:
                 what=f"a predict request for {model.name!r}",
                 idle_timeout=self.settings.idle_timeout,
             )
-            if self._becomes_job(request, model):
-                status = await self.jobs.submit(model, tenant_of(request), key_id, data, _lane(request))
-                return accepted(status)
+            job = await self._job(request, model, key_id, data)
+            if job is not None:
+                return job
             prediction = await self.compute(request, model, key_id, data)
         timing = dump_server_timing(prediction.milliseconds)
         return Response(prediction.response, media_type=OCTETS, headers={SERVER_TIMING_HEADER: timing})
 
-    def _becomes_job(self, request: Request, model: ServedModel) -> bool:
-        """True if the client takes a job, and would wait longer for the answer than it wants or may."""
-        if not self.settings.jobs:
-            return False
+    async def _job(
+        self, request: Request, model: ServedModel, key_id: str, data: bytes | bytearray
+    ) -> Response | None:
+        """Make a job of a prediction whose client takes one, and would wait longer for the answer than it wants or may.
+
+        Return None for any other, and where there is no room for a job that a request would have the time for: that the
+        client wants to be told of the progress is no reason to refuse it.
+        """
         preference = load_preference(request.headers.get(PREFER_HEADER, ""))
-        if not preference.respond_async or preference.wait is None:
-            return preference.respond_async
-        longest = min(preference.wait, self.settings.request_timeout)
-        return self.service.workers.expected_seconds(model, _lane(request)) > longest
+        if not self.settings.jobs or not preference.respond_async:
+            return None
+        wait, followed = preference.wait, False
+        if wait is not None:
+            seconds = self.service.workers.expected_seconds(model, _lane(request))
+            followed = seconds <= self.settings.request_timeout
+            if followed and seconds <= wait:
+                return None
+        try:
+            status = await self.jobs.submit(
+                model, tenant_of(request), key_id, data, _lane(request), followed=followed
+            )
+        except (Busy, StorageError) as error:
+            if not followed:
+                raise
+            if isinstance(error, StorageError):
+                self._quiet.warn(f"a prediction is computed without a job: {error}")
+            return None
+        return accepted(status, wait if followed else None)
 
     async def start(self, progress: Progress | None) -> None:
         """Start the workers, and take up the jobs of an earlier process; `progress` as for WorkerPool.start."""

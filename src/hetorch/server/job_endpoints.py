@@ -12,7 +12,14 @@ from hetorch.server.tokens import ANYONE
 from hetorch.serving.jobs.jobs import Jobs
 from hetorch.wire.addresses import EVENTS, JSON, OCTETS, SERVER_TIMING_HEADER
 from hetorch.wire.addresses import job as job_address
-from hetorch.wire.jobs import PREFER_HEADER, JobStatus, dump_job, load_preference
+from hetorch.wire.jobs import (
+    PREFER_HEADER,
+    PREFERENCE_APPLIED_HEADER,
+    JobStatus,
+    dump_job,
+    dump_preference,
+    load_preference,
+)
 from hetorch.wire.server_timing import dump_server_timing
 
 LONGEST_WAIT_SECONDS = 30.0
@@ -75,9 +82,9 @@ def tenant_of(request: Request) -> str | None:
     return None if token is ANYONE else token.tenant
 
 
-def accepted(status: JobStatus) -> Response:
-    """Return the answer to a prediction that has become a job."""
-    headers = {"Location": job_address(status.job), "Preference-Applied": "respond-async"}
+def accepted(status: JobStatus, wait: float | None = None) -> Response:
+    """Return the answer to a prediction that has become a job; `wait`: the client's, if the job is a followed one."""
+    headers = {"Location": job_address(status.job), PREFERENCE_APPLIED_HEADER: dump_preference(wait)}
     return Response(dump_job(status), 202, headers, media_type=JSON)
 
 

@@ -20,7 +20,7 @@ from hetorch.server.operations.table import OPERATIONS
 from hetorch.wire.addresses import JSON, KEY_ID_HEADER, REQUEST_ID_HEADER, UPLOAD_OFFSET_HEADER
 from hetorch.wire.answers import KEY_ID, MODEL_NAME
 from hetorch.wire.codes import Code
-from hetorch.wire.jobs import JOB_ID
+from hetorch.wire.jobs import JOB_ID, PREFERENCE_APPLIED_HEADER
 from hetorch.wire.uploads import UPLOAD_ID
 
 PARAMETERS: Mapping[str, Any] = {
@@ -145,7 +145,12 @@ def _accepted(operation: Operation) -> dict[str, Any]:
     return {
         "202": {
             "description": "The prediction has become a job.",
-            "headers": _headers({"Location": "The address of the job."}),
+            "headers": _headers(
+                {
+                    "Location": "The address of the job.",
+                    PREFERENCE_APPLIED_HEADER: "`respond-async`, and the `wait` if the job is a followed one.",
+                }
+            ),
             "content": {JSON: {"schema": operation.job}},
         }
     }

@@ -9,6 +9,7 @@ from hetorch.server.refusal import Refusal
 from hetorch.server.tokens import ANYONE, Token
 from hetorch.serving.errors import RateExceeded
 from hetorch.serving.tenant_limits import TenantMeter
+from hetorch.wire.addresses import JOBS
 
 MAX_LENGTH_DIGITS = 18
 """Digits of a Content-Length header that are read; a longer one is refused behind this layer."""
@@ -29,7 +30,9 @@ class TenantTraffic:
             await self._app(scope, receive, send)
             return
         try:
-            with self._meter.request(token.tenant, _declared(scope)) as traffic:
+            # Following a job costs about as little as refusing to, and must not use up a tenant's predictions.
+            asks = not path.startswith(f"{JOBS}/")
+            with self._meter.request(token.tenant, _declared(scope), asks=asks) as traffic:
 
                 async def counted_receive() -> Message:
                     message = await receive()

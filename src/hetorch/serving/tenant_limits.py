@@ -25,7 +25,8 @@ class TenantLimits:
     """The limits of one tenant; None for no limit.
 
     Args:
-        requests_per_minute: requests of all its tokens; the health of the server is none.
+        requests_per_minute: requests of all its tokens; the health of the server is none, and what is asked about a job
+            belongs to the prediction that was counted.
         bytes_per_day: bytes of the bodies of its requests and of their answers.
         concurrent_requests: requests that are answered at once.
     """
@@ -56,12 +57,13 @@ class TenantMeter:
         self._uses: dict[str, _Use] = {}
 
     @contextmanager
-    def request(self, tenant: str, declared: int) -> Iterator[Traffic]:
+    def request(self, tenant: str, declared: int, *, asks: bool = True) -> Iterator[Traffic]:
         """Count one request of a tenant, which is answered until the block ends.
 
         Args:
             tenant: the tenant.
             declared: bytes that the body is said to have; 0 if nothing is said.
+            asks: False for a request that belongs to one that was counted, and is none of those of a minute.
 
         Raises:
             RateExceeded: it is one too many, or has more bytes than the tenant may send now.
@@ -75,7 +77,7 @@ class TenantMeter:
                 f"{tenant!r} has {use.running} requests that are being answered, the most at once; wait for one",
             )
         missing = use.asked.missing(1, limits.requests_per_minute, MINUTE, now)
-        if missing > 0:
+        if asks and missing > 0:
             raise self._exceeded(
                 "requests_per_minute",
                 f"{tenant!r} has asked the {limits.requests_per_minute} times that it may a minute",
@@ -83,7 +85,7 @@ class TenantMeter:
             )
         traffic = Traffic(declared, use, lambda: self._check_bytes(tenant, use, 1))
         self._check_bytes(tenant, use, max(1, declared))
-        use.asked.take(1)
+        use.asked.take(int(asks))
         use.sent.take(declared)
         use.running += 1
         try:

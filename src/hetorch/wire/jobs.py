@@ -2,6 +2,9 @@
 
 A client that wants a job, or accepts one, says so with the header Prefer of RFC 7240: `respond-async` asks for a job,
 and `respond-async, wait=60` for one if the answer would take longer than 60 s. The server may answer either way.
+
+A job of a prediction that a request would have had the time for is a followed one: only its client's wait made it a
+job, and the server says so by naming the wait in Preference-Applied. Its client asks for its status until it has ended.
 """
 
 from __future__ import annotations
@@ -19,6 +22,9 @@ from hetorch.wire.limits import MAX_ANSWER_BYTES, MAX_REQUEST_SECONDS, MAX_SENTE
 
 PREFER_HEADER = "Prefer"
 """Request header: of a prediction as above; of a job's status, `wait=10` answers when the job has ended, or in 10 s."""
+PREFERENCE_APPLIED_HEADER = "Preference-Applied"
+"""Response header of RFC 7240 beside a job: `respond-async`, and the `wait` of the request if the job is a followed
+one."""
 JOB_ID = re.compile(r"[A-Za-z0-9_-]{43}")
 """The form of a job's id: 256 random bits in base64url. Whoever has it, and the tenant's token, has the result."""
 MAX_LAYER_LENGTH = 200

@@ -43,17 +43,21 @@ STARTS = 2
 """Times that a job is begun by a server that dies meanwhile: once more than the first."""
 MEMORY_STARTS = 3
 """Times that a job is begun for which a worker finds no memory."""
+UNFOLLOWED_SECONDS = 300.0
+"""Time after which a followed job is cancelled and forgotten if nobody asks for it, in seconds. Raised, jobs whose
+clients were killed compute and count for longer; lowered, a client that is cut off for so long loses its result."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobLimits:
     """The limits of jobs.
 
-    at_once     jobs that run at once
+    at_once     jobs that run at once, beside the followed ones
     per_tenant  jobs of one tenant, or of everyone where there are no tenants, results that wait included
     disk        bytes of all requests and responses
     timeout     seconds that one job may run, its wait for a worker included
     life        seconds that the result of a job, or the reason of its failure, is kept
+    request     the same as `timeout`, for a followed job: as long as a request
     """
 
     at_once: int
@@ -61,14 +65,18 @@ class JobLimits:
     disk: int
     timeout: float
     life: float
+    request: float
 
 
 @dataclass(slots=True, eq=False)
 class _Live:
-    """A job, its progress, and those who watch it."""
+    """A job, its progress, and those who watch it. `followed`: as for Jobs.submit; `asked`: the time (time.monotonic)
+    when somebody last asked for it."""
 
     job: Job
     operations: int
+    followed: bool = False
+    asked: float = field(default_factory=time.monotonic)
     done: int = 0
     layer: str | None = None
     task: asyncio.Task[None] | None = None
@@ -91,7 +99,7 @@ class Jobs:
     """The jobs of a service. Used from one event loop.
 
     Tenants take turns, as in the queue of the workers. A job that runs when the process dies is begun again by the next
-    one, once.
+    one, once, and is a followed one no longer.
 
     Args:
         service: it computes.
@@ -150,9 +158,25 @@ class Jobs:
             live.tell()
 
     async def submit(
-        self, model: ServedModel, tenant: str | None, key_id: str, request: bytes | bytearray, lane: str
+        self,
+        model: ServedModel,
+        tenant: str | None,
+        key_id: str,
+        request: bytes | bytearray,
+        lane: str,
+        *,
+        followed: bool = False,
     ) -> JobStatus:
-        """Keep a new job and return its status. `model`: with the uploads of the tenant.
+        """Keep a new job and return its status.
+
+        Args:
+            model: the model, with the uploads of the tenant.
+            tenant: whose job it is; None where there are no tenants.
+            key_id: the evaluation keys to use.
+            request: the predict request.
+            lane: who asks, for the turns in the queue.
+            followed: True for a job for which somebody waits as for a request: it takes its turn with requests, and
+                ends when nobody has asked for it in UNFOLLOWED_SECONDS.
 
         Raises:
             Busy: the tenant has as many jobs as it may, or their files take as much disk as they may.
@@ -184,16 +208,19 @@ class Jobs:
             left=self._limits.life,
             number=self._number,
         )
-        live = _Live(job, model.need.operations)
+        live = _Live(job, model.need.operations, followed)
         self._jobs[job.id] = live
         try:
             await asyncio.to_thread(self._store.add, job, request)
         except BaseException:
             del self._jobs[job.id]
             raise
-        self._queue.push(lane, job.id)
         status = live.status()
-        self._begin()
+        if followed:
+            self._launch(live)
+        else:
+            self._queue.push(lane, job.id)
+            self._begin()
         return status
 
     def status(self, job_id: str, tenant: str | None) -> JobStatus:
@@ -209,6 +236,7 @@ class Jobs:
                     await live.changed.wait()
         except TimeoutError:
             pass
+        live.asked = time.monotonic()
         return live.status()
 
     async def events(self, job_id: str, tenant: str | None, pause: float) -> AsyncIterator[JobStatus | None]:
@@ -217,6 +245,7 @@ class Jobs:
         live, last = self._find(job_id, tenant), None
         while True:
             changed, status = live.changed, live.status()
+            live.asked = time.monotonic()
             yield None if status == last else status
             last = status
             if status.status.has_ended or self._closed:
@@ -272,6 +301,7 @@ class Jobs:
         live = self._jobs.get(job_id)
         if live is None or live.job.tenant != tenant:
             raise JobUnknown(job_id)
+        live.asked = time.monotonic()
         return live
 
     def _operations(self, model: str) -> int:
@@ -283,9 +313,12 @@ class Jobs:
         while not self._closed and len(self._queue) and self._running < self._limits.at_once:
             live = self._jobs[self._queue.pop()]
             self._running += 1
-            live.task = asyncio.create_task(self._run(live))
-            self._tasks.add(live.task)
-            live.task.add_done_callback(self._tasks.discard)
+            self._launch(live)
+
+    def _launch(self, live: _Live) -> None:
+        live.task = asyncio.create_task(self._run(live))
+        self._tasks.add(live.task)
+        live.task.add_done_callback(self._tasks.discard)
 
     async def _run(self, live: _Live) -> None:
         try:
@@ -301,8 +334,9 @@ class Jobs:
             live.tell()
         finally:
             live.task = None
-            self._running -= 1
-            self._begin()
+            if not live.followed:
+                self._running -= 1
+                self._begin()
 
     async def _compute(self, live: _Live) -> None:
         job = live.job
@@ -345,9 +379,9 @@ class Jobs:
             live.done, live.layer = done, layer
             live.tell()
 
-        timeout = self._limits.timeout
+        timeout = self._limits.request if live.followed else self._limits.timeout
         return await self._service.predict(
-            model, job.key_id, request, lane=job.lane, timeout=timeout, long=True, tell=tell
+            model, job.key_id, request, lane=job.lane, timeout=timeout, long=not live.followed, tell=tell
         )
 
     async def _end(self, live: _Live, state: JobState, code: Code, message: str) -> None:
@@ -370,6 +404,9 @@ class Jobs:
                     if live is not None:
                         live.tell()
                     await asyncio.to_thread(self._store.remove, job_id)
+                for live in list(self._jobs.values()):
+                    if live.followed and now - live.asked > UNFOLLOWED_SECONDS:
+                        await self.remove(live.job.id, live.job.tenant)
             except HetorchError as error:
                 log.error("old jobs cannot be deleted: %s", error)
 

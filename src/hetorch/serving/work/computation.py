@@ -25,7 +25,8 @@ class Order:
         request: the predict request.
         lane: who asks; lanes take turns.
         timeout: seconds for the computation, its wait included; None for no limit.
-        long: a computation that nobody waits for, such as a job; it leaves a worker to the others.
+        long: a computation that nobody waits for, such as a job that is not a followed one; it leaves a worker to the
+            others.
     """
 
     model: ServedModel
