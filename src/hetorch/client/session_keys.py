@@ -33,7 +33,7 @@ class SessionKeys:
         self._vault = vault
         self._progress = progress
         self._preparing = driver.lock()
-        self._own: tuple[str, SecretKey] | None = None
+        self._own: tuple[str, str, SecretKey] | None = None
 
     def make(self, plan: PublicPlan) -> StoredKeys:
         """Return the evaluation keys of the plan from the vault, making them first if it has none."""
@@ -44,12 +44,16 @@ class SessionKeys:
         return public_key_message(plan, self._vault, self._progress)
 
     async def own(self, plan: PublicPlan) -> tuple[str, SecretKey]:
-        """Return the id of the evaluation keys and the secret key that belong together."""
+        """Return the id of the evaluation keys and the secret key that belong together.
+
+        They are kept for this plan: calls under way with the plan of before may ask behind those with the new one.
+        """
         async with self._preparing:
-            if self._own is None:
+            if self._own is None or self._own[0] != plan.sha256:
                 keys = await self._driver.compute(lambda: self.make(plan))
-                self._own = keys.key_id, await self._driver.compute(lambda: secret_key(plan, self._vault))
-            return self._own
+                secret = await self._driver.compute(lambda: secret_key(plan, self._vault))
+                self._own = plan.sha256, keys.key_id, secret
+            return self._own[1:]
 
     async def prepare(self, server: Server) -> StoredKeys:
         """Make the keys if the vault has none, and upload keys and weights that the server does not have."""
@@ -108,4 +112,4 @@ class SessionKeys:
         """Wipe the secret key from memory."""
         own, self._own = self._own, None
         if own is not None:
-            own[1].wipe()
+            own[2].wipe()
