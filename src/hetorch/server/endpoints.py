@@ -25,7 +25,8 @@ from hetorch.server.settings import Settings
 from hetorch.server.tokens import ANYONE
 from hetorch.serving.errors import Busy, WeightsMissing
 from hetorch.serving.isolation import loaded_secret_modules
-from hetorch.serving.jobs.jobs import JobLimits, Jobs
+from hetorch.serving.jobs.job_limits import JobLimits
+from hetorch.serving.jobs.jobs import Jobs
 from hetorch.serving.keys.key_store import KeyStore
 from hetorch.serving.keys.shared_store import SharedStore
 from hetorch.serving.keys.spare_files import memory_file

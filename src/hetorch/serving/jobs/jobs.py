@@ -8,7 +8,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from hetorch.engine.random import random_seed
@@ -22,7 +22,9 @@ from hetorch.serving.errors import (
     ServiceError,
     WorkerLost,
 )
+from hetorch.serving.jobs.job_limits import JobLimits
 from hetorch.serving.jobs.job_store import Job, JobStore, dump_milliseconds, load_milliseconds
+from hetorch.serving.jobs.live_job import LiveJob
 from hetorch.serving.models import ServedModel
 from hetorch.serving.private_folder import PrivateFolder
 from hetorch.serving.service import Service
@@ -48,53 +50,6 @@ UNFOLLOWED_SECONDS = 300.0
 clients were killed compute and count for longer; lowered, a client that is cut off for so long loses its result."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobLimits:
-    """The limits of jobs.
-
-    at_once     jobs that run at once, beside the followed ones
-    per_tenant  jobs of one tenant, or of everyone where there are no tenants, results that wait included
-    disk        bytes of all requests and responses
-    timeout     seconds that one job may run, its wait for a worker included
-    life        seconds that the result of a job, or the reason of its failure, is kept
-    request     the same as `timeout`, for a followed job: as long as a request
-    """
-
-    at_once: int
-    per_tenant: int
-    disk: int
-    timeout: float
-    life: float
-    request: float
-
-
-@dataclass(slots=True, eq=False)
-class _Live:
-    """A job, its progress, and those who watch it. `followed`: as for Jobs.submit; `asked`: the time (time.monotonic)
-    when somebody last asked for it."""
-
-    job: Job
-    operations: int
-    followed: bool = False
-    asked: float = field(default_factory=time.monotonic)
-    done: int = 0
-    layer: str | None = None
-    task: asyncio.Task[None] | None = None
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def status(self) -> JobStatus:
-        job = self.job
-        done = self.operations if job.state is JobState.DONE else self.done
-        return JobStatus(
-            job.id, job.model, job.state, done, self.operations, self.layer, job.code, job.message
-        )
-
-    def tell(self) -> None:
-        """Wake those who watch."""
-        self.changed.set()
-        self.changed = asyncio.Event()
-
-
 class Jobs:
     """The jobs of a service. Used from one event loop.
 
@@ -112,7 +67,7 @@ class Jobs:
         self._folder = PrivateFolder("jobs") if folder is None else folder
         self._opened: JobStore | None = None
         self._limits = limits
-        self._jobs: dict[str, _Live] = {}
+        self._jobs: dict[str, LiveJob] = {}
         self._queue: FairQueue[str] = FairQueue(1 << 30, 1 << 30)
         self._running = 0
         self._number = 0
@@ -125,7 +80,7 @@ class Jobs:
         folder = self._folder if isinstance(self._folder, Path) else self._folder.path
         self._opened = await asyncio.to_thread(JobStore, folder)
         for job in await asyncio.to_thread(self._store.load):
-            live = _Live(job, self._operations(job.model))
+            live = LiveJob(job, self._operations(job.model))
             self._jobs[job.id] = live
             self._number = max(self._number, job.number)
             if job.state.has_ended:
@@ -183,18 +138,7 @@ class Jobs:
             StorageError: the job cannot be written.
         """
         size = len(request) + response_limits(model.public).largest
-        owned = Counter(live.job.tenant for live in self._jobs.values())
-        if self._closed or self._opened is None:
-            raise Busy("the server is stopped, or not ready for jobs; try again when it runs")
-        if owned[tenant] >= self._limits.per_tenant:
-            raise Busy(
-                f"there are {owned[tenant]} jobs, the most that one tenant may have; fetch and acknowledge results, or "
-                "cancel jobs (DELETE)"
-            )
-        if size + sum(live.job.bytes for live in self._jobs.values()) > self._limits.disk:
-            raise Busy(
-                "the jobs take as much disk as they may; try again when results have been acknowledged"
-            )
+        self._check_room(tenant, size)
         self._number += 1
         job = Job(
             base64.urlsafe_b64encode(random_seed()).rstrip(b"=").decode(),
@@ -208,7 +152,7 @@ class Jobs:
             left=self._limits.life,
             number=self._number,
         )
-        live = _Live(job, model.need.operations, followed)
+        live = LiveJob(job, model.need.operations, followed)
         self._jobs[job.id] = live
         try:
             await asyncio.to_thread(self._store.add, job, request)
@@ -222,6 +166,21 @@ class Jobs:
             self._queue.push(lane, job.id)
             self._begin()
         return status
+
+    def _check_room(self, tenant: str | None, size: int) -> None:
+        """Raise Busy unless the tenant may have one more job, of that many bytes."""
+        owned = Counter(live.job.tenant for live in self._jobs.values())
+        if self._closed or self._opened is None:
+            raise Busy("the server is stopped, or not ready for jobs; try again when it runs")
+        if owned[tenant] >= self._limits.per_tenant:
+            raise Busy(
+                f"there are {owned[tenant]} jobs, the most that one tenant may have; fetch and acknowledge results, or "
+                "cancel jobs (DELETE)"
+            )
+        if size + sum(live.job.bytes for live in self._jobs.values()) > self._limits.disk:
+            raise Busy(
+                "the jobs take as much disk as they may; try again when results have been acknowledged"
+            )
 
     def status(self, job_id: str, tenant: str | None) -> JobStatus:
         """Return the status of a job; JobUnknown if this tenant has none with this id."""
@@ -297,7 +256,7 @@ class Jobs:
         assert self._opened is not None, "start() comes first"
         return self._opened
 
-    def _find(self, job_id: str, tenant: str | None) -> _Live:
+    def _find(self, job_id: str, tenant: str | None) -> LiveJob:
         live = self._jobs.get(job_id)
         if live is None or live.job.tenant != tenant:
             raise JobUnknown(job_id)
@@ -315,12 +274,12 @@ class Jobs:
             self._running += 1
             self._launch(live)
 
-    def _launch(self, live: _Live) -> None:
+    def _launch(self, live: LiveJob) -> None:
         live.task = asyncio.create_task(self._run(live))
         self._tasks.add(live.task)
         live.task.add_done_callback(self._tasks.discard)
 
-    async def _run(self, live: _Live) -> None:
+    async def _run(self, live: LiveJob) -> None:
         try:
             await self._compute(live)
         except asyncio.CancelledError:
@@ -338,7 +297,7 @@ class Jobs:
                 self._running -= 1
                 self._begin()
 
-    async def _compute(self, live: _Live) -> None:
+    async def _compute(self, live: LiveJob) -> None:
         job = live.job
         live.job = job = replace(job, starts=job.starts + 1, state=JobState.RUNNING)
         await asyncio.to_thread(self._store.write, job)
@@ -370,7 +329,7 @@ class Jobs:
         live.job = finished
         live.tell()
 
-    async def _predict(self, live: _Live) -> Computed:
+    async def _predict(self, live: LiveJob) -> Computed:
         job = live.job
         request = await asyncio.to_thread(self._store.request, job.id)
         model = self._service.model(job.model, job.tenant, load_header(request).model.hex())
@@ -384,7 +343,7 @@ class Jobs:
             model, job.key_id, request, lane=job.lane, timeout=timeout, long=not live.followed, tell=tell
         )
 
-    async def _end(self, live: _Live, state: JobState, code: Code, message: str) -> None:
+    async def _end(self, live: LiveJob, state: JobState, code: Code, message: str) -> None:
         """Keep the reason for which a job has no result."""
         ended = replace(live.job, state=state, code=code.value, message=message)
         await asyncio.to_thread(self._store.write, ended)
