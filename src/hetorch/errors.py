@@ -161,7 +161,7 @@ class SecretImportError(HetorchError, ImportError):
 
 
 class InputRangeWarning(UserWarning):
-    """An input lies outside the range for which the model was calibrated; far outside the result is meaningless."""
+    """An input, or a result, lies outside the range of those of calibration; far outside the result is meaningless."""
 
 
 class CalibrationWarning(UserWarning):

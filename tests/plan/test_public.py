@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,14 @@ def test_no_weight_is_in_it() -> None:
     }  # fmt: skip
 
 
+def test_the_range_of_results_is_optional() -> None:
+    public = plan("mlp").public()
+    told = replace(public, expected_outputs=(-1.5, 2.0))
+    assert PublicPlan.from_bytes(told.to_bytes()) == told
+    assert json.loads(told.to_bytes()) == json.loads(public.to_bytes()) | {"expected_outputs": [-1.5, 2.0]}
+    assert PublicPlan.from_bytes(public.to_bytes()).expected_outputs is None
+
+
 def changed(**fields: object) -> bytes:
     data: dict[str, Any] = json.loads(plan("mlp").public().to_bytes())
     for name, value in fields.items():
@@ -63,6 +72,10 @@ def changed(**fields: object) -> bytes:
         (changed(encrypted_weight_bytes=0), "encrypted_weight_bytes: expected an integer in 1"),
         (changed(encrypted_weight_bytes=1 << 60), "encrypted_weight_bytes: expected an integer in 1"),
         (changed(encrypted_weight_bytes="1"), "encrypted_weight_bytes: expected an integer in 1"),
+        (changed(expected_outputs=[1]), "expected_outputs needs two numbers"),
+        (changed(expected_outputs=[2, 1]), "expected_outputs needs two numbers, the lower one first"),
+        (changed(expected_outputs=[1, 2, 3]), "expected_outputs"),
+        (changed(expected_outputs=[0, "1"]), "expected_outputs"),
         (changed(batch_size=3), "input_layout"),
         (changed(batch_size=1 << 40), "batch_size"),
         (changed(extra=1), "unknown fields"),

@@ -98,6 +98,9 @@ class Client(ClientBase):
         far beyond it is refused at the end only, with the same error whatever its size: a server that chose the range
         would see from a missing request that the input is beyond it.
 
+        Warns with InputRangeWarning too, by name and sample, if a decrypted result lies far outside those of
+        calibration (`plan.warn_of_results`): it may be meaningless, even where the input is within its range.
+
         Args:
             x: numpy array, torch tensor or nested lists, of shape `plan.input_shape`, or with a batch axis in front; or
                 an image of Pillow or a list of them, whose pixels are taken as they are, channels first.

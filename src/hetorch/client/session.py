@@ -23,7 +23,7 @@ from hetorch.client.remote_jobs import told_of_jobs
 from hetorch.client.retries import within
 from hetorch.client.servers import Servers
 from hetorch.client.session_keys import SessionKeys
-from hetorch.client.sharing_noise import checked_sharing
+from hetorch.client.sharing_noise import checked_sharing, sharing_noise
 from hetorch.client.successor import check_successor
 from hetorch.client.transport import Transport
 from hetorch.client.trust import check_plan
@@ -47,6 +47,9 @@ FAR = (
     "the server does not see it, and the result is not returned: it means nothing"
 )
 """The sentence for such an input, the same whatever its size."""
+NOISE_DEVIATIONS = 6.0
+"""Standard deviations by which Gaussian noise may take a shared result out of the range of results before it is warned
+of: one value in 10^9 goes further. Raised, smaller faults of shared results are not told."""
 PREDICTING = "encrypted predictions"
 """The stage that Progress is told."""
 
@@ -291,7 +294,9 @@ class Session:
                 report(len(batches), len(batches))
         if far:
             raise InputError(FAR)
-        return np.concatenate(results)
+        rows = np.concatenate(results)
+        self.plan.warn_of_results(rows, room=_noise_room(self.plan, sharing, len(rows)))
+        return rows
 
     async def _submit(
         self, samples: Array, sharing: Sharing | None, finish: Callable[[Array], Any]
@@ -308,11 +313,13 @@ class Session:
     ) -> JobSteps:
         """Submit a job for each batch of samples; those that were, are cancelled if one cannot be."""
         samples, far = self._within_bound(samples)
-        size, pieces = self.plan.batch_size, list[Piece]()
+        plan, pieces = self.plan, list[Piece]()
+        size = plan.batch_size
 
         def finish_or_refuse(rows: Array) -> Any:
             if far:
                 raise InputError(FAR)
+            plan.warn_of_results(rows, room=_noise_room(plan, sharing, len(rows)))
             return finish(rows)
 
         steps = functools.partial(
@@ -337,6 +344,11 @@ class Session:
         largest = self.plan.largest_input
         far = bool((np.abs(samples) > largest).any())
         return (np.clip(samples, -largest, largest) if far else samples), far
+
+
+def _noise_room(plan: PublicPlan, sharing: Sharing | None, sample_count: int) -> float:
+    """Return how far the noise on shared results may take them, in their unit; 0 for results that are not shared."""
+    return 0.0 if sharing is None else NOISE_DEVIATIONS * sharing_noise(plan, sharing, sample_count)
 
 
 def _telling(told: Progress, done: int, batches: int) -> Callable[[JobStatus], None]:

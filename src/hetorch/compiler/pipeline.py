@@ -143,7 +143,8 @@ def run_pipeline(
             variants, span, chosen_precision(options, network), options, machine, machine_memory()
         )
         all_notes = (*notes, *sentences(network))
-        calibration = Calibration(span, inputs, all_notes, machine, request.memory_limit, request.key_limit)
+        limits = (request.memory_limit, request.key_limit)
+        calibration = Calibration(span, reference, inputs, all_notes, machine, *limits)
         if bootstrapped:
             return _bootstrapped_plan(name, request, network, reference, calibration, interface, tell)
         return _kept_plan(name, request, network, inputs, calibration, interface, tell)

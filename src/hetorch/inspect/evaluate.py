@@ -71,12 +71,14 @@ def evaluate(
     check_seed(seed)
     _check_labels(y)
     x, y = read_labelled_data(x, y, model)
-    samples, _ = plan.public().samples(x, fewest=1)
+    public = plan.public()
+    samples, _ = public.samples(x, fewest=1)
     outputs = judged_outputs(plan.interface, plan.output_shape)
     known = labels_for(plan.interface, outputs, y, len(samples))
     with reporting(progress, "evaluate") as report:
         computed = _computed(plan, model, samples, seed, report)
     warn_without_result(computed.noisy)
+    public.warn_of_results(computed.noisy)
     has_ranges = any(isinstance(step, SeriesStep) for step in plan.network().steps)
     span = plan.report.output_range or 1.0
     whole, *each = (computed.scores(judged, span) for judged in (known.whole, *known.each))

@@ -36,7 +36,8 @@ def run_encrypted(
     """Make keys, encrypt each sample of `x`, evaluate and decrypt, all in this process.
 
     For trying out and for tests: in earnest the secret key and the evaluation live on two machines. Warns with
-    InputRangeWarning if `x` leaves the calibrated range, as the client does.
+    InputRangeWarning if `x` leaves the calibrated range, and of results far outside those of calibration, as the client
+    does.
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
@@ -63,7 +64,9 @@ def run_encrypted(
     samples, _ = public.samples(x)
     limit = machine_memory() if memory_limit is None else memory_limit
     with reporting(progress, "run encrypted") as report:
-        return public.named(run_samples(plan, samples, chosen, limit, on_event, report))
+        results = run_samples(plan, samples, chosen, limit, on_event, report)
+    public.warn_of_results(results)
+    return public.named(results)
 
 
 def run_samples(

@@ -25,7 +25,8 @@ def run_slots(
     """Run the plan on the cleartext engine: the same operations, levels, scales and keys, without cryptography.
 
     It takes seconds a sample for a large plan and shows every operation; hetorch.simulate gives the same results for
-    many samples. Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does.
+    many samples. Warns with InputRangeWarning if `x` leaves the calibrated range, and of results far outside those of
+    calibration, as the client does.
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted (the noise is then that of weights in clear).
@@ -60,4 +61,6 @@ def run_slots(
             ]
             return [engine.decrypt(result) for result in runner.run(inputs, on_event=told)]
 
-        return public.named(run_in_batches(public, samples, run))
+        results = run_in_batches(public, samples, run)
+    public.warn_of_results(results)
+    return public.named(results)

@@ -16,13 +16,14 @@ from hetorch.engine.cleartext import log2_modulus
 from hetorch.errors import InputError, InputRangeWarning
 from hetorch.inspect.batches import COMPUTING, check_runnable
 from hetorch.plan import Plan
+from hetorch.plan.outputs import samples_text
 from hetorch.progress import Progress, ProgressOption, reporting
 from hetorch.quantities import count_text
 
+FAR_OUTSIDE = "the inputs, or activations inside the network, are far outside those of calibration"
+"""The reason for results too large, for messages."""
 DERIVING = "deriving the network from the plan"
 """The stage that Progress is told before the first simulation of a plan."""
-NAMED = 5
-"""Samples without a result that a warning names."""
 
 
 def simulate(
@@ -31,8 +32,9 @@ def simulate(
     """Compute what the plan computes, polynomials included, without encryption and without slots.
 
     The first call derives the network from the plan's program and keeps it; hetorch.inspect.run_slots runs every
-    operation instead. Warns with InputRangeWarning if `x` leaves the calibrated range, as the client does, and if a
-    sample has no result because it is too large for the modulus: encrypted, it would come back as any number.
+    operation instead. Warns with InputRangeWarning if `x` leaves the calibrated range, and of results far outside those
+    of calibration, as the client does. Warns too if a sample has no result because it is too large for the modulus:
+    encrypted, it would come back as any number.
 
     Args:
         plan: a plan with its weights, in clear or to be encrypted.
@@ -57,6 +59,7 @@ def simulate(
     with reporting(progress, "simulate") as report:
         results = simulate_samples(plan, samples, seed if noise else None, report)
     warn_without_result(results)
+    public.warn_of_results(results)
     return public.named(results)
 
 
@@ -96,13 +99,11 @@ def simulate_samples(
 
 def warn_without_result(results: NDArray[np.float64]) -> None:
     """Warn, at the caller's caller, if samples of `results`, (batch, ...), have no result."""
-    wrong = np.isnan(results).any(axis=tuple(range(1, results.ndim)))
+    wrong = np.asarray(np.isnan(results).any(axis=tuple(range(1, results.ndim))))
     if wrong.any():
-        names = ", ".join(map(str, np.flatnonzero(wrong)[:NAMED]))
         warnings.warn(
-            f"{count_text(int(np.count_nonzero(wrong)), 'sample')} of {len(results)} (index {names}"
-            f"{', …' if np.count_nonzero(wrong) > NAMED else ''}) gave results too large for the plan and became NaN: "
-            "they are far outside the calibration inputs; leave them out, or compile again with inputs like them",
+            f"{samples_text(wrong)} gave results too large for the plan and became NaN: {FAR_OUTSIDE}; leave them out, "
+            "or compile again with inputs like them",
             InputRangeWarning,
             stacklevel=3,
         )
@@ -118,5 +119,5 @@ def _drop_wrapped(plan: Plan, results: NDArray[np.float64]) -> None:
         subject = "the sample" if len(results) == 1 else f"each of {count_text(len(results), 'sample')}"
         raise InputError(
             f"{subject} has a result too large for the plan, the first one of size {largest[0]:.3g} where it holds "
-            f"{most:.3g}: the inputs are far outside the calibration inputs; compile again with inputs like them"
+            f"{most:.3g}: {FAR_OUTSIDE}; compile again with inputs like them"
         )

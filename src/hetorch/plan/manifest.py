@@ -24,6 +24,7 @@ from hetorch.ir.he_operations.fields import (
 from hetorch.ir.he_program import HeProgram
 from hetorch.ir.layout import Layout
 from hetorch.plan.fields import LARGEST, Fields
+from hetorch.plan.public import read_expected_outputs
 from hetorch.plan.report import ChannelCurve, LayerReport, PlanReport, PolynomialReport
 
 LAYOUT_PREFIX = "layout."
@@ -90,32 +91,12 @@ def read_program(fields: Fields, arrays: Mapping[str, NDArray[np.generic]]) -> H
 
 def report_json(report: PlanReport) -> dict[str, object]:
     """Return the report as plain data, which read_report reads."""
-    # Without polynomials the field is left out, so that plans of networks without activations keep their bytes.
-    fitted = [
-        {
-            "layer": fit.layer,
-            "function": fit.function,
-            "degree": fit.degree,
-            "low": fit.low,
-            "high": fit.high,
-            "error": fit.error,
-            "curves": [
-                {
-                    "low": curve.low,
-                    "high": curve.high,
-                    "function": list(curve.function),
-                    "polynomial": list(curve.polynomial),
-                }
-                for curve in fit.curves
-            ],
-            "histogram": list(fit.histogram),
-            "channel_low": list(fit.channel_low),
-            "channel_high": list(fit.channel_high),
-        }
-        for fit in report.polynomials
-    ]
-    polynomials: dict[str, object] = {"polynomials": fitted} if fitted else {}
-    return polynomials | {
+    # Without their values these fields are left out, so that plans of networks without activations keep their bytes.
+    fitted = [_polynomial_json(fit) for fit in report.polynomials]
+    optional: dict[str, object] = {"polynomials": fitted} if fitted else {}
+    if report.expected_outputs is not None:
+        optional["expected_outputs"] = list(report.expected_outputs)
+    return optional | {
         "layers": [
             {
                 "name": row.name,
@@ -147,6 +128,29 @@ def report_json(report: PlanReport) -> dict[str, object]:
         "memory_bytes": report.memory_bytes,
         "memory_limit": report.memory_limit,
         "key_limit": report.key_limit,
+    }
+
+
+def _polynomial_json(fit: PolynomialReport) -> dict[str, object]:
+    return {
+        "layer": fit.layer,
+        "function": fit.function,
+        "degree": fit.degree,
+        "low": fit.low,
+        "high": fit.high,
+        "error": fit.error,
+        "curves": [
+            {
+                "low": curve.low,
+                "high": curve.high,
+                "function": list(curve.function),
+                "polynomial": list(curve.polynomial),
+            }
+            for curve in fit.curves
+        ],
+        "histogram": list(fit.histogram),
+        "channel_low": list(fit.channel_low),
+        "channel_high": list(fit.channel_high),
     }
 
 
@@ -187,6 +191,7 @@ def read_report(fields: Fields) -> PlanReport:
         memory_limit=fields.integer("memory_limit", 0, 1 << 60),
         key_limit=fields.integer("key_limit", 0, 1 << 60),
         polynomials=_read_polynomials(fields),
+        expected_outputs=read_expected_outputs(fields),
     )
     fields.done()
     return report

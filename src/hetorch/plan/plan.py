@@ -93,6 +93,7 @@ class Plan(PlanContents):
             output_ciphertext_bytes=len(program.outputs) * result,
             encrypted_weight_bytes=weights,
             interface=self.interface,
+            expected_outputs=self.report.expected_outputs,
         )
 
     @property

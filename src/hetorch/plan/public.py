@@ -18,6 +18,7 @@ from hetorch.plan.evaluation_keys import key_spec_json, read_key_spec
 from hetorch.plan.fields import LARGEST, Fields, canonical_json, encode_int32
 from hetorch.plan.inputs import to_array, to_samples
 from hetorch.plan.interface import Interface, interface_json, read_interface
+from hetorch.plan.outputs import warn_of_outputs
 from hetorch.preformatted import preformatted
 from hetorch.quantities import count_text, size_text
 
@@ -57,6 +58,9 @@ class PublicPlan:
     upload is half as large, plus a seed for each ciphertext.
 
     `interface` is the client's part of the model: columns of tables, names of outputs, classes.
+
+    `expected_outputs` is (low, high) of the results that unseen inputs like those of calibration give, of all outputs
+    together (hetorch.compiler.activations.unseen_range.unseen_outputs); None if the plan does not tell it.
     """
 
     name: str
@@ -77,6 +81,7 @@ class PublicPlan:
     output_ciphertext_bytes: int
     interface: Interface
     encrypted_weight_bytes: int = 0
+    expected_outputs: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         """Return a short table: shapes, ring, sizes, accuracy."""
@@ -182,6 +187,16 @@ class PublicPlan:
             stacklevel=stacklevel + 3,
         )
 
+    def warn_of_results(self, results: NDArray[np.float64], *, room: float = 0.0) -> None:
+        """Warn with InputRangeWarning of decrypted results (batch, *output_shape) that may be meaningless: they lie
+        outside `expected_outputs` by more than `room`, in their unit, which noise on shared results needs.
+
+        Within the range nothing is proven: a result that is wrong by less is not seen. A result beyond may be right,
+        because at most one unseen input in 10,000 is expected there, and not none. Therefore nothing is refused. Of a
+        plan without that range no result is told.
+        """
+        warn_of_outputs(results, self.expected_outputs, self.name, room)
+
     def pack(self, x: ArrayLike) -> list[NDArray[np.float64]]:
         """Pack one sample of input_shape into slots: one float64 array (slot_count,) for each ciphertext. InputError as
         samples."""
@@ -206,12 +221,14 @@ class PublicPlan:
 
     def to_bytes(self) -> bytes:
         """Return the public plan as canonical JSON, which from_bytes reads."""
-        # Without encrypted weights the field is left out, so that older plans keep their bytes.
-        weights = (
-            {"encrypted_weight_bytes": self.encrypted_weight_bytes} if self.encrypted_weight_bytes else {}
-        )
+        # Without their values these fields are left out, so that older plans keep their bytes.
+        optional: dict[str, object] = {}
+        if self.encrypted_weight_bytes:
+            optional["encrypted_weight_bytes"] = self.encrypted_weight_bytes
+        if self.expected_outputs is not None:
+            optional["expected_outputs"] = list(self.expected_outputs)
         return canonical_json(
-            weights
+            optional
             | {
                 "format": FORMAT,
                 "version": VERSION,
@@ -286,6 +303,7 @@ class PublicPlan:
                 else 0
             ),
             interface=read_interface(fields.child("interface"), layouts[0].shape, layouts[1].shape),
+            expected_outputs=read_expected_outputs(fields),
         )
         fields.done()
         return plan
@@ -299,6 +317,18 @@ def read_parameters(fields: Fields) -> ParameterSet:
         if type(error) is not ParameterError:
             raise
         raise fields.error(str(error)[:300]) from None
+
+
+def read_expected_outputs(fields: Fields) -> tuple[float, float] | None:
+    """Read the optional field `expected_outputs`: two numbers, the lower one first. None if there is none."""
+    if not fields.has("expected_outputs"):
+        return None
+    span = fields.numbers("expected_outputs", -LARGEST, LARGEST, 2)
+    if len(span) != 2 or span[0] > span[1]:
+        raise fields.error(
+            f"expected_outputs needs two numbers, the lower one first, got {', '.join(map(str, span))}"
+        )
+    return span[0], span[1]
 
 
 def _layout_json(layout: Layout) -> dict[str, object]:

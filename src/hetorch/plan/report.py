@@ -112,7 +112,8 @@ class PlanReport:
     `machine` ("default", or "tuned" and a hash) on `threads` threads. `memory_bytes` is the predicted peak of a run,
     with keys and encoded weights. The plan was made for runs within `memory_limit` bytes and keys within `key_limit`
     bytes on the wire, 0 for no limit. `notes` are sentences for the user. `polynomials` stand in for the activations,
-    in order.
+    in order. `expected_outputs` is (low, high) of the results of unseen inputs like those of calibration; None if the
+    network is exact for every input, or if too few calibration inputs tell.
 
     str(report) is a table, and report() prints it. It has a row for each layer, with these columns:
 
@@ -142,6 +143,7 @@ class PlanReport:
     memory_limit: int = 0
     key_limit: int = 0
     polynomials: tuple[PolynomialReport, ...] = ()
+    expected_outputs: tuple[float, float] | None = None
 
     @property
     def promised_error(self) -> float:

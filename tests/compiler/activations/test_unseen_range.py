@@ -2,7 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from hetorch.compiler.activations.unseen_range import SHIFT, reach, unseen_range
+from hetorch.compiler.activations.unseen_range import (
+    FEWEST_INPUTS,
+    SHIFT,
+    reach,
+    unseen_outputs,
+    unseen_range,
+)
 
 
 def test_exponential_tails_are_continued() -> None:
@@ -33,3 +39,14 @@ def test_a_channel_that_never_changes_keeps_its_value() -> None:
     low, high = unseen_range(data, np.array([0, 0, 1, 1]))
     assert np.all(low[:2] == 2.0) and np.all(high[:2] == 2.0)
     assert np.all(high[2:] > (1 + SHIFT) * data[:, 2:].max() * 0.9)
+
+
+def test_outputs_of_unseen_inputs_are_a_channel_of_all_outputs_and_the_error() -> None:
+    outputs = np.random.default_rng(3).laplace(size=(256, 4))
+    outputs[:, 3] += 50
+    low, high = unseen_range(outputs, np.zeros(4, dtype=np.int64))
+    assert unseen_outputs(outputs, 0.5) == (low[0] - 0.5, high[0] + 0.5)
+    assert unseen_outputs(outputs.reshape(256, 2, 2), 0.5) == (low[0] - 0.5, high[0] + 0.5)
+    assert low[0] < outputs.min() and high[0] > outputs.max()
+    assert unseen_outputs(outputs[:FEWEST_INPUTS], 0.0) is not None
+    assert unseen_outputs(outputs[: FEWEST_INPUTS - 1], 0.0) is None

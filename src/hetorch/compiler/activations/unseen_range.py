@@ -57,6 +57,27 @@ def unseen_range(data: Array, channel: Indices, beyond: float = BEYOND) -> tuple
     return (mean - (1 + SHIFT) * below)[channel], (mean + (1 + SHIFT) * above)[channel]
 
 
+def unseen_outputs(reference: Array, error: float) -> tuple[float, float] | None:
+    """Return the lowest and the highest result to expect on unseen inputs, of all outputs together.
+
+    This is the range that a channel of these values would have, widened on both ends: a result beyond it is one of an
+    input that is rarer than one in 1 / BEYOND and not like those of calibration, or it is wrong. All outputs are one
+    channel, because two numbers for clients tell less of the calibration data than two for each output.
+
+    Args:
+        reference: the model's outputs on the calibration inputs, (batch, ...).
+        error: the largest error of a result, in the unit of the outputs.
+
+    Returns:
+        None for fewer than FEWEST_INPUTS inputs, whose outputs do not tell how far others go.
+    """
+    if len(reference) < FEWEST_INPUTS:
+        return None
+    flat = reference.reshape(len(reference), -1).astype(np.float64)
+    low, high = unseen_range(flat, np.zeros(flat.shape[1], dtype=np.int64))
+    return float(low[0]) - error, float(high[0]) + error
+
+
 def reach(distances: Array, expected: float, least: float) -> Array:
     """Return the distance that each channel stays within, (channels,).
 

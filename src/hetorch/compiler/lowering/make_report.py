@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hetorch.compiler.activations.approximated import Approximated
+from hetorch.compiler.activations.unseen_range import unseen_outputs
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.lowering.model_units import ModelUnits, model_units
@@ -36,11 +37,13 @@ Weights = Mapping[str, NDArray[np.generic]]
 class Calibration:
     """Facts for the report that the program does not hold.
 
-    `span`: the range of the outputs. `inputs`: the calibration inputs, (batch, *shape). `notes`: for the user.
-    `machine`: the constants with which times are predicted. `memory_limit` and `key_limit`: the limits of the search.
+    `span`: the range of the outputs. `reference`: the model's outputs, (batch, ...). `inputs`: the calibration inputs,
+    (batch, *shape). `notes`: for the user. `machine`: the constants with which times are predicted. `memory_limit` and
+    `key_limit`: the limits of the search.
     """
 
     span: float
+    reference: NDArray[np.float64]
     inputs: NDArray[np.float64]
     notes: tuple[str, ...]
     machine: Machine
@@ -90,7 +93,18 @@ def make_report(
             )
             for fit in approximated.fits
         ),
+        expected_outputs=_expected_outputs(choice, approximated, calibration),
     )
+
+
+def _expected_outputs(
+    choice: Choice, approximated: Approximated, calibration: Calibration
+) -> tuple[float, float] | None:
+    """Return the range of results on unseen inputs; None if they are exact for every input, because nothing that holds
+    on a range only, a fitted polynomial or the sine of a bootstrap, is in the network."""
+    if not approximated.fits and not choice.bootstraps:
+        return None
+    return unseen_outputs(calibration.reference, choice.error + approximated.error * calibration.span)
 
 
 def _layers(
