@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +14,17 @@ from torch import nn
 import hetorch
 from hetorch.compiler import choose_plan
 from hetorch.compiler.activations.approximated import Approximated, Fit
-from hetorch.compiler.choose_plan import MUCH_MEMORY, PlanChoice, lighter, may_choose_bootstraps
+from hetorch.compiler.choose_plan import MUCH_MEMORY, PlanChoice, combined, lighter, may_choose_bootstraps
 from hetorch.compiler.costs.machine import DEFAULT
 from hetorch.compiler.options import CompileOptions
+from hetorch.compiler.search import place_bootstraps
+from hetorch.compiler.search.advice import OverLimitError
+from hetorch.compiler.search.bootstrap_bounds import least_key_bytes, least_memory
+from hetorch.compiler.search.place_bootstraps import Setting, bootstrap_sets
 from hetorch.compiler.search.select import MOST_WORTH
+from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Activation, TensorProgram
+from hetorch.params import Security
 from hetorch.plan import Plan
 
 pytestmark = pytest.mark.filterwarnings("ignore::hetorch.errors.InsecureParametersWarning")
@@ -34,9 +41,11 @@ def model() -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(8, 1)).eval()
 
 
-def compiled(degree: int = 15) -> Plan:
+def compiled(degree: int = 15, **options: Any) -> Plan:
     samples = torch.rand(200, 8, generator=torch.Generator().manual_seed(2)) * 2 - 1
-    return hetorch.compile(model(), samples, activation_degree=degree, security="none", ring_degree=1 << 11)
+    return hetorch.compile(
+        model(), samples, activation_degree=degree, security="none", ring_degree=1 << 11, **options
+    )
 
 
 @functools.cache
@@ -122,3 +131,66 @@ def test_a_heavy_plan_of_few_levels_or_without_bootstraps_is_kept(
     PlanChoice(program, chosen, DEFAULT, network_of, plan_of).of((network,))
     assert asked == ([False, True] if compared else [False])
     assert may_choose_bootstraps(chosen, levels) is compared
+
+
+@pytest.mark.parametrize("degree", [15, 63])
+@pytest.mark.parametrize("name", ["key_limit", "memory_limit"])
+def test_the_limit_that_a_refusal_names_is_kept(name: str, degree: int) -> None:
+    """With degree 15 one ring has the levels too; 63 takes bootstraps."""
+    with pytest.raises(InfeasibleError, match=rf"what helps: {name}=\d+;") as refused:
+        compiled(degree, **{name: 1000})
+    limit = int(re.findall(rf"{name}=(\d+)", str(refused.value))[0])
+    plan = compiled(degree, **{name: limit})
+    taken = plan.public().evaluation_key_bytes if name == "key_limit" else plan.report.memory_bytes
+    assert 1000 < taken <= limit
+
+
+def test_a_refusal_places_few_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sets whose own keys are beyond the best choice are not placed; a plan without a limit places all."""
+    placed: list[int] = []
+    place = place_bootstraps._placed
+
+    def count(variant: Any, boot: Any, *more: Any) -> Any:
+        placed.append(least_key_bytes(boot))
+        return place(variant, boot, *more)
+
+    monkeypatch.setattr(place_bootstraps, "_placed", count)
+    compiled(63)
+    every = set(placed)
+    placed.clear()
+    with pytest.raises(InfeasibleError) as refused:
+        compiled(63, key_limit=1000)
+    needed = int(re.findall(r"key_limit=(\d+)", str(refused.value))[0])
+    assert max(placed) <= needed < max(every)
+
+
+def test_bounds_of_sets_are_below_what_a_plan_takes() -> None:
+    plan = compiled(63)
+    boots = [
+        boot
+        for slots in (1 << 10, 1 << 9)
+        for boot in bootstrap_sets(slots, 1, Setting(ring_degree=1 << 11, security=Security.NONE))
+        if boot.parameters == plan.parameters
+    ]
+    assert boots
+    assert min(map(least_key_bytes, boots)) <= plan.public().evaluation_key_bytes
+    assert min(least_memory(boot, 100) for boot in boots) <= plan.report.memory_bytes
+    assert all(least_memory(boot, 1) < least_memory(boot, 100) for boot in boots)
+
+
+def test_problems_of_several_plans_become_one() -> None:
+    ring = OverLimitError("they take 9 MB", ["key_limit=9", "less"], ("key_limit",), 9, bootstrapped=False)
+    boots = [
+        OverLimitError(
+            f"with bootstraps, {n} MB", [f"key_limit={n}", "less"], ("key_limit",), n, bootstrapped=True
+        )
+        for n in (7, 8)
+    ]
+    assert combined([ring]) is ring
+    assert str(combined([ring, *boots])) == (
+        "with bootstraps, 7 MB; in one ring, they take 9 MB; what helps: key_limit=7; less"
+    )
+    other = InfeasibleError("with bootstraps, noise is large")
+    assert str(combined([ring, other])) == (
+        "in one ring, they take 9 MB; with bootstraps, noise is large; what helps: key_limit=9; less"
+    )

@@ -15,6 +15,7 @@ from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.options import CompileOptions
+from hetorch.compiler.search.advice import OverLimitError
 from hetorch.compiler.search.place_bootstraps import USUAL_USER_LEVELS, Setting
 from hetorch.compiler.search.select import HUGE_KEYS, MOST_WORTH
 from hetorch.errors import InfeasibleError
@@ -65,43 +66,59 @@ class PlanChoice:
         Raises:
             InfeasibleError: no network is near enough to the model, or none of them has a plan.
         """
+        problems: list[InfeasibleError] = []
         for deeper in networks[:-1]:
-            with suppress(InfeasibleError):
-                return self._plan(deeper, bootstrapped=True), deeper
+            if not self._refusal(deeper):
+                try:
+                    return self.plan_of(deeper, True), deeper
+                except InfeasibleError as error:
+                    problems.append(error)
         network = networks[-1]
+        refusal = self._refusal(network)
+        if refusal:
+            raise InfeasibleError(refusal)
         levels = levels_of(self.program, network)
         if levels > levels_that_fit(self.options) and not bootstrap_refusal(self.options):
-            return self._plan(network, bootstrapped=True), network
+            try:
+                return self.plan_of(network, True), network
+            except InfeasibleError as error:
+                raise combined([*problems, error]) from error
         try:
-            plan = self._plan(network)
+            plan = self.plan_of(network, False)
         except InfeasibleError as error:
-            return self._instead(network, levels, error)
+            return self._instead(network, levels, [error, *problems])
         if may_choose_bootstraps(self.options, levels) and self._is_heavy(plan, levels):
             with suppress(InfeasibleError):
                 plan = lighter(plan, self._plan(network, bootstrapped=True))
         return plan, network
 
+    def _refusal(self, network: Approximated) -> str:
+        """Return why the network is not compiled at all; empty if it is."""
+        return network.refusal or (network.shortfall if self.options.strict else "")
+
     def _plan(self, network: Approximated, *, bootstrapped: bool = False) -> Plan:
-        problem = network.refusal or (network.shortfall if self.options.strict else "")
-        if problem:
-            raise InfeasibleError(problem)
+        refusal = self._refusal(network)
+        if refusal:
+            raise InfeasibleError(refusal)
         return self.plan_of(network, bootstrapped)
 
     def _instead(
-        self, network: Approximated, levels: int, error: InfeasibleError
+        self, network: Approximated, levels: int, problems: list[InfeasibleError]
     ) -> tuple[Plan, Approximated]:
         """Return a plan of fewer levels or with bootstraps for a network that has none in one ring, or raise the
-        error."""
+        error that combines the problems; the first is that of the ring."""
         # What the user fixed stays.
         options = self.options
         fixed = options.strict or options.key_limit is not None or options.memory_limit is not None
         nearest = None if fixed else self._shallower(network, levels)
         worse = nearest is None or nearest[1].shortfall
         if worse and not bootstrap_refusal(options) and levels > levels_that_always_fit(options):
-            with suppress(InfeasibleError):
-                nearest = self._plan(network, bootstrapped=True), network
+            try:
+                nearest = self.plan_of(network, True), network
+            except InfeasibleError as error:
+                problems = [*problems, error]
         if nearest is None:
-            raise error
+            raise combined(problems) from problems[0]
         return nearest
 
     def _shallower(self, network: Approximated, levels: int) -> tuple[Plan, Approximated] | None:
@@ -141,6 +158,34 @@ def _is_huge(plan: Plan) -> bool:
 
 def _key_bytes(plan: Plan) -> int:
     return evaluation_key_bytes(plan.parameters, plan.key_spec)
+
+
+def combined(problems: Sequence[InfeasibleError]) -> InfeasibleError:
+    """Return one error for the problems of all plans that were tried.
+
+    Of those beyond the same limits, only the lowest limit is told in one ring, and the lowest with bootstraps; the
+    lowest of all is the limit that is advised.
+    """
+    over = sorted((one for one in problems if isinstance(one, OverLimitError)), key=lambda one: one.needed)
+    best: dict[tuple[str, ...], OverLimitError] = {}
+    told: dict[object, InfeasibleError] = {}
+    for one in over:
+        best.setdefault(one.limits, one)
+        told.setdefault((one.limits, one.bootstrapped), one)
+    for problem in problems:
+        if not isinstance(problem, OverLimitError):
+            told.setdefault(str(problem), problem)
+    if len(told) == 1:
+        return next(iter(told.values()))
+    sentences = [
+        f"{'' if one.bootstrapped else 'in one ring, '}{one.needs}"
+        if isinstance(one, OverLimitError)
+        else str(one)
+        for one in told.values()
+    ]
+    limits = [one.ways[0] for one in best.values()]
+    ways = dict.fromkeys([*limits, *(way for one in over for way in one.ways[1:])])
+    return InfeasibleError("; ".join([*sentences, *([f"what helps: {'; '.join(ways)}"] if ways else [])]))
 
 
 def lighter(ring: Plan, bootstrapped: Plan) -> Plan:

@@ -5,5 +5,6 @@ the cost of a candidate, or the requirement of `feasibility.py` that it misses. 
 of them wins, and `advice.py` the sentences for the user if none does.
 
 For networks that no ring has levels for, `bootstrapped_choice.py` takes the place of the loop: `place_bootstraps.py`
-chooses levels, bootstraps and their parameters, and `bootstrapped_errors.py` predicts the errors.
+chooses levels, bootstraps and their parameters, and `bootstrapped_errors.py` predicts the errors. `bootstrap_bounds.py`
+tells which parameters are beyond the limits whatever the program is.
 """

@@ -11,11 +11,28 @@ from hetorch.compiler.search.evaluation import Choice
 from hetorch.compiler.search.feasibility import Infeasible, Limit
 from hetorch.compiler.search.request import Request
 from hetorch.engine.keys import EvaluationKeySpec
+from hetorch.errors import InfeasibleError
 from hetorch.interop.backends import BACKENDS
 from hetorch.ir.tensor_program import Chebyshev, Multiply, TensorOp
 from hetorch.params import Security
 from hetorch.plan.sizes import evaluation_key_bytes
 from hetorch.quantities import count_text, size_text
+
+
+class OverLimitError(InfeasibleError):
+    """There are plans, and all of them exceed a limit of hetorch.compile.
+
+    `limits` names the exceeded options, `needed` has the bytes for the first of them that a plan keeps. `needs` is the
+    message without the `ways` that help, the first of which are limits that are kept. `bootstrapped` is True if the
+    plans have bootstraps.
+    """
+
+    def __init__(
+        self, needs: str, ways: list[str], limits: tuple[str, ...], needed: int, *, bootstrapped: bool
+    ) -> None:
+        super().__init__(f"{needs}; what helps: {'; '.join(ways)}")
+        self.needs, self.ways = needs, ways
+        self.limits, self.needed, self.bootstrapped = limits, needed, bootstrapped
 
 
 def no_parameters(request: Request, variant: int, misses: Sequence[Infeasible]) -> str:
@@ -33,19 +50,19 @@ def no_parameters(request: Request, variant: int, misses: Sequence[Infeasible]) 
     )
 
 
-def beyond_limits(request: Request, choices: Sequence[Choice]) -> str:
-    """Return the message for a program whose choices all have too many keys or take too much memory."""
-    fewest = min(choices, key=lambda choice: choice.key_bytes)
-    if fewest.key_bytes > request.key_limit:
-        return too_many_keys(request, fewest, request.key_limit)
-    allowed = [choice for choice in choices if choice.key_bytes <= request.key_limit]
-    assert request.memory_limit is not None
-    least = min(allowed, key=lambda choice: choice.footprint.total)
-    return too_much_memory(request, least, request.memory_limit)
+def beyond_limits(request: Request, choices: Sequence[Choice]) -> OverLimitError:
+    """Return the error for a program whose choices all have too many keys or take too much memory."""
+    keys, memory = request.key_limit, request.memory_limit
+    few_keys = [choice for choice in choices if choice.key_bytes <= keys]
+    if few_keys and memory is not None:
+        least = min(few_keys, key=lambda choice: choice.footprint.total)
+        return too_much_memory(request, least, memory)
+    small = [choice for choice in choices if memory is None or choice.footprint.total <= memory]
+    return too_many_keys(request, min(small or choices, key=lambda choice: choice.key_bytes), keys)
 
 
-def too_much_memory(request: Request, least: Choice, limit: int) -> str:
-    """Return the message if every choice takes more than `limit` bytes in a run, `least` the fewest."""
+def too_much_memory(request: Request, least: Choice, limit: int) -> OverLimitError:
+    """Return the error if every choice takes more than `limit` bytes in a run, `least` the fewest."""
     held, operations = least.footprint, least.variant.program.operations
     blame = ""
     if held.weights:
@@ -60,30 +77,44 @@ def too_much_memory(request: Request, least: Choice, limit: int) -> str:
         *_shallower(request, least.candidate.variant),
         "fewer or smaller layers",
     ]
-    return (
-        f"a run takes at least {size_text(held.total)} of memory ({size_text(held.keys)} of keys, "
+    needs = (
+        f"{_bootstraps(least)}a run takes at least {size_text(held.total)} of memory ({size_text(held.keys)} of keys, "
         f"{size_text(weights)} of weights, {size_text(held.working)} of ciphertexts and intermediate results), and "
-        f"{size_text(limit)} are allowed by memory_limit={blame}; what helps: {'; '.join(ways)}"
+        f"{size_text(limit)} are allowed by memory_limit={blame}"
     )
+    return OverLimitError(needs, ways, ("memory_limit",), held.total, bootstrapped=bool(least.bootstraps))
 
 
-def too_many_keys(request: Request, fewest: Choice, limit: int) -> str:
-    """Return the message if the keys of every choice take more than `limit` bytes, those of `fewest` the least.
+def too_many_keys(request: Request, fewest: Choice, limit: int) -> OverLimitError:
+    """Return the error if the keys of every choice take more than `limit` bytes, those of `fewest` the least.
 
-    A limit of exactly the size that was reached is certain to be kept. A run with a sample in each slot needs no
+    A limit of exactly the size that was reached is certain to be kept. If `fewest` takes too much memory too, both
+    limits are named. A run with a sample in each slot needs no
     rotation, so that objective is named where the key for products alone keeps the limit.
     """
     parameters, options = fewest.parameters, request.options
-    ways = [f"key_limit={fewest.key_bytes}"]
+    total, memory = fewest.footprint.total, request.memory_limit
+    both = memory is not None and total > memory
+    ways = [f"key_limit={fewest.key_bytes}" + (f" with memory_limit={total}" if both else "")]
     product_key = evaluation_key_bytes(parameters, EvaluationKeySpec(parameters.max_level, ()))
-    if not (request.throughput or options.batch_size or options.encrypted_weights) and product_key <= limit:
+    ring_only = not (request.throughput or options.batch_size or options.encrypted_weights)
+    if ring_only and not fewest.bootstraps and product_key <= limit:
         ways.append('objective="throughput", where a run takes many samples and needs no rotation keys')
     ways += _shallower(request, fewest.candidate.variant)
     ways.append("fewer or smaller layers")
-    return (
-        f"the fewest evaluation keys of the layouts that were found take {size_text(fewest.key_bytes)}, and "
-        f"{size_text(limit)} are allowed by key_limit=; what helps: {'; '.join(ways)}"
+    needs = (
+        f"{_bootstraps(fewest)}the fewest evaluation keys of the layouts that were found take "
+        f"{size_text(fewest.key_bytes)}, and {size_text(limit)} are allowed by key_limit="
     )
+    if both and memory is not None:
+        needs += f"; a run with them takes {size_text(total)} of memory, and "
+        needs += f"{size_text(memory)} are allowed by memory_limit="
+    limits = ("key_limit", "memory_limit") if both else ("key_limit",)
+    return OverLimitError(needs, ways, limits, fewest.key_bytes, bootstrapped=bool(fewest.bootstraps))
+
+
+def _bootstraps(choice: Choice) -> str:
+    return "with bootstraps, " if choice.bootstraps else ""
 
 
 def remedies(request: Request, variant: int) -> list[str]:

@@ -13,7 +13,10 @@ that the user asked for is refused.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import eq
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +26,7 @@ from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.noise.range_noise import ROOM
 from hetorch.compiler.packing.choose_layouts import Layouts
 from hetorch.compiler.search.advice import beyond_limits, remedies
+from hetorch.compiler.search.bootstrap_bounds import least_key_bytes, least_memory, may_keep_limits
 from hetorch.compiler.search.bootstrapped_errors import (
     BootstrappedErrors,
     RefreshedProgram,
@@ -47,6 +51,7 @@ from hetorch.engine.bootstrap_keys import bootstrap_keys
 from hetorch.engine.bootstrap_noise import largest_noise
 from hetorch.errors import InfeasibleError
 from hetorch.ir.tensor_program import Affine
+from hetorch.params.bootstrap_set import BootstrapSet
 from hetorch.plan.sizes import evaluation_key_bytes
 
 LESS_NOISE = 0.8
@@ -71,16 +76,65 @@ def bootstrapped_choice(request: Request, inputs: Array) -> Choice:
         InfeasibleError: an operation takes more levels than any bootstrap leaves, there are no layouts, or all choices
             miss the precision or the limits.
     """
-    few = HUGE_KEYS if request.options.key_limit is None else request.key_limit
     memo = LayoutMemo()
+    trials = _trials_within(request, memo)
+    problem: InfeasibleError | None = None
+    try:
+        choice = _first_precise(request, trials, inputs)
+    except InfeasibleError as error:
+        choice, problem = None, error
+    if choice is not None:
+        return choice
+    if problem is not None and not _is_limited(request, trials, memo):
+        raise problem
+    least = _least_beyond(request, inputs, memo)
+    if problem is not None and _is_within(request, least, request.key_limit):
+        raise problem
+    raise beyond_limits(request, [least])
+
+
+def _is_limited(request: Request, trials: Sequence[_Trial], memo: LayoutMemo) -> bool:
+    """Return whether limits of the options leave out a set of parameters or a trial."""
+    if request.options.key_limit is None and request.options.memory_limit is None:
+        return False
+    within = all(_is_within(request, trial.choice, request.key_limit) for trial in trials)
+    return not within or not all(may_keep_limits(request, boot) for boot in _every_set(request, memo))
+
+
+def _trials_within(request: Request, memo: LayoutMemo) -> list[_Trial]:
+    """Return the trials of sets that may keep the limits, with keys that weigh more and more until they are few.
+
+    Sets beyond the limits are placed only to learn whether one of them is the fastest: then keys must weigh more.
+    """
+    few = _few(request)
     trials: list[_Trial] = []
+    beyond: list[_Trial] = []
+    unplaced: list[float] = []
     for key_weight in KEY_WEIGHTS:
-        trials += _trials(request, key_weight, memo)
-        if _is_within(request, min(trials, key=_seconds).choice, few):
+        trials += _trials(request, key_weight, memo, lambda boot: may_keep_limits(request, boot))
+        unplaced.append(key_weight)
+        if not trials:
+            break
+        if not _is_within(request, min(trials, key=_seconds).choice, few):
+            continue
+        for weight in unplaced:
+            beyond += _trials(request, weight, memo, lambda boot: not may_keep_limits(request, boot))
+        unplaced = []
+        if _is_within(request, min([*trials, *beyond], key=_seconds).choice, few):
             break  # Keys that weigh more make no choice faster.
-    problem = InfeasibleError(beyond_limits(request, [trial.choice for trial in trials]))
+    return trials
+
+
+def _first_precise(request: Request, trials: Sequence[_Trial], inputs: Array) -> Choice | None:
+    """Return the best of the trials within the limits, or of those with less noise if it is not precise enough; None
+    if all are beyond the limits.
+
+    Raises:
+        InfeasibleError: those within the limits are not precise enough.
+    """
+    problem: InfeasibleError | None = None
     while trials:
-        best = _best(request, trials, few)
+        best = _best(request, trials, _few(request))
         if best is None:
             break
         try:
@@ -89,10 +143,94 @@ def bootstrapped_choice(request: Request, inputs: Array) -> Choice:
             problem = error
         noise = LESS_NOISE * _noise(best)
         trials = [trial for trial in trials if _noise(trial) < noise]
+    if problem is not None:
+        raise problem
+    return None
+
+
+def _every_set(request: Request, memo: LayoutMemo) -> list[BootstrapSet]:
+    """Return the sets that may be tried for some variant."""
+    programs = [variant.program for variant in request.variants]
+    deepest = min(max(op.depth for op in program.operations) for program in programs)
+    return [
+        boot
+        for setting in Setting.all_of(request.options, request.machine)
+        for slots in setting.slot_counts
+        for boot in memo.sets_of(slots, deepest, setting)
+    ]
+
+
+def _least_beyond(request: Request, inputs: Array, memo: LayoutMemo) -> Choice:
+    """Return the choice with the lowest limit that hetorch.compile keeps.
+
+    Sets are placed in the order of their lower bounds, until the best choice is below those of all others. Keys have
+    the heaviest weight, which makes them few.
+
+    Raises:
+        InfeasibleError: no choice is precise enough, whatever its keys and memory are.
+    """
+    boots = _every_set(request, memo)
+    bounds = sorted((_excess_of_set(request, boot), at) for at, boot in enumerate(boots))
+    trials: list[_Trial] = []
+    failed, quiet = set[int](), math.inf
+    problem: InfeasibleError | None = None
+    for place, (_, at) in enumerate(bounds):
+        trials += _trials(request, KEY_WEIGHTS[-1], memo, partial(eq, boots[at]))
+        following = bounds[place + 1][0] if place + 1 < len(bounds) else (math.inf, math.inf)
+        for trial in sorted(trials, key=lambda trial: _excess(request, trial.choice)):
+            if _excess(request, trial.choice) > following:
+                break
+            if id(trial) in failed or _noise(trial) >= quiet:
+                continue
+            try:
+                choice = _first_precise(_allowing(request, trial.choice), trials, inputs)
+            except InfeasibleError as error:
+                problem = error
+                failed.add(id(trial))
+                quiet = min(quiet, LESS_NOISE * _noise(trial))
+                continue
+            if choice is not None:
+                return trial.choice
+    if problem is None:
+        _trials(request, KEY_WEIGHTS[0], memo, lambda boot: True)  # raises the reason why there are no trials
+    assert problem is not None
     raise problem
 
 
-def _best(request: Request, trials: list[_Trial], few: int) -> _Trial | None:
+def _excess(request: Request, choice: Choice) -> tuple[float, float]:
+    return _order(request, choice.key_bytes, choice.footprint.total)
+
+
+def _excess_of_set(request: Request, boot: BootstrapSet) -> tuple[float, float]:
+    depth = min(variant.levels[0] for variant in request.variants)
+    return _order(request, least_key_bytes(boot), least_memory(boot, depth))
+
+
+def _order(request: Request, keys: int, memory: int) -> tuple[float, float]:
+    """Return bytes by which choices beyond the limits are ordered, those within a limit counting as at it: of memory
+    first if the options limit it, else of keys."""
+    most = request.memory_limit
+    held = 0.0 if most is None else float(max(memory, most))
+    sent = float(max(keys, request.key_limit))
+    return (sent, held) if request.options.key_limit is not None else (held, sent)
+
+
+def _allowing(request: Request, choice: Choice) -> Request:
+    """Return the request with limits that the choice keeps."""
+    limits: dict[str, int] = {}
+    if choice.key_bytes > request.key_limit:
+        limits["key_limit"] = choice.key_bytes
+    if request.memory_limit is not None and choice.footprint.total > request.memory_limit:
+        limits["memory_limit"] = choice.footprint.total
+    return replace(request, options=request.options.model_copy(update=limits))
+
+
+def _few(request: Request) -> int:
+    """Return the bytes of keys that are few enough."""
+    return HUGE_KEYS if request.options.key_limit is None else request.key_limit
+
+
+def _best(request: Request, trials: Sequence[_Trial], few: int) -> _Trial | None:
     """Return the fastest trial within the limits whose keys take at most `few` bytes, else the one of the fewest keys
     among those that take at most MOST_WORTH longer than the fastest; None if all are beyond the limits."""
     within = [trial for trial in trials if _is_within(request, trial.choice, few)]
@@ -128,13 +266,15 @@ def _is_within(request: Request, choice: Choice, key_limit: int) -> bool:
     return choice.key_bytes <= key_limit and (memory is None or choice.footprint.total <= memory)
 
 
-def _trials(request: Request, key_weight: float, memo: LayoutMemo) -> list[_Trial]:
-    """Return a trial for each variant and set of parameters."""
+def _trials(
+    request: Request, key_weight: float, memo: LayoutMemo, wanted: Callable[[BootstrapSet], bool]
+) -> list[_Trial]:
+    """Return a trial for each variant and each set of parameters that is wanted."""
     settings = Setting.all_of(request.options, request.machine, key_weight)
     return [
         _trial(request, number, settings[0], placed)
         for number, variant in enumerate(request.variants)
-        for placed in placements(variant.program, settings, memo, variant.sizes)
+        for placed in placements(variant.program, settings, memo, variant.sizes, wanted)
     ]
 
 

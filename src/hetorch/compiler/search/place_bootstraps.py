@@ -11,7 +11,7 @@ so the costs are those of maps that keep coefficients.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -85,7 +85,8 @@ class BootstrappedProgram:
 class LayoutMemo:
     """Layouts by program, ring and number of slots, and the programs with masks and their layouts; outlines by these,
     the key weight, the values whose maps are paired and those that are made high; and facts about the maps of each
-    program, by its id. `alive` keeps these programs, so that no other one has their ids."""
+    program, by its id. `alive` keeps these programs, so that no other one has their ids.
+    `sets`: those to try, by ring, security, slots and least levels."""
 
     layouts: dict[tuple[int, int, int], Layouts] = field(default_factory=dict)
     masked: dict[tuple[int, int, int], MaskedProgram] = field(default_factory=dict)
@@ -94,9 +95,17 @@ class LayoutMemo:
     )
     maps: dict[int, MapMemo] = field(default_factory=dict)
     alive: list[TensorProgram] = field(default_factory=list)
+    sets: dict[tuple[int, Security, int, int], tuple[BootstrapSet, ...]] = field(default_factory=dict)
 
     def of(self, program: TensorProgram) -> MapMemo:
         return self.maps.setdefault(id(program), MapMemo())
+
+    def sets_of(self, slots: int, least_levels: int, setting: Setting) -> tuple[BootstrapSet, ...]:
+        """Return the sets to try, as bootstrap_sets."""
+        name = (setting.ring_degree, setting.security, slots, least_levels)
+        if name not in self.sets:
+            self.sets[name] = tuple(bootstrap_sets(slots, least_levels, setting))
+        return self.sets[name]
 
     def with_masks(self, program: TensorProgram, values: Sequence[int]) -> MaskedProgram:
         """Return the program with masks; what is known about its maps is known about those of the result."""
@@ -166,6 +175,7 @@ def placements(
     settings: Sequence[Setting],
     memo: LayoutMemo | None = None,
     sizes: Sequence[float] | None = None,
+    wanted: Callable[[BootstrapSet], bool] = lambda boot: True,
 ) -> list[BootstrappedProgram]:
     """Return the program with the bootstraps of the least predicted time, for each set of parameters that has room.
 
@@ -177,15 +187,22 @@ def placements(
         memo: the layouts that calls with other key weights found, for reuse.
         sizes: the largest absolute value of each value in calibration, a limit for what masks may hide; None if they
             are not known.
+        wanted: the sets to place, all by default. If it refuses some, the list may be empty.
 
     Raises:
         InfeasibleError: an operation takes more levels than any bootstrap leaves, or there are no layouts.
     """
     placed: list[BootstrappedProgram] = []
+    refused = False
     problem: InfeasibleError | None = None
     deepest = max(op.depth for op in program.operations)
     memo = memo or LayoutMemo()
     for setting, slots in [(each, slots) for each in settings for slots in each.slot_counts]:
+        every = memo.sets_of(slots, deepest, setting)
+        boots = [boot for boot in every if wanted(boot)]
+        refused |= len(boots) < len(every)
+        if every and not boots:
+            continue
         try:
             plain = MaskedProgram(program, tuple(range(program.value_count)), {}, {})
             _layouts(program, slots, setting, memo)
@@ -193,13 +210,13 @@ def placements(
         except InfeasibleError as error:
             problem = error
             continue
-        for boot in bootstrap_sets(slots, deepest, setting):
+        for boot in boots:
             for variant in variants:
                 try:
                     placed.append(_placed(variant, boot, setting, memo))
                 except InfeasibleError as error:
                     problem = error
-    if not placed:
+    if not placed and not refused:
         raise problem or InfeasibleError(
             "an operation takes more levels than any bootstrap leaves; use a lower activation_degree="
         )

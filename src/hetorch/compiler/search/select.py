@@ -95,7 +95,7 @@ class Ledger:
         if best:
             return min(best, key=self._seconds_per_sample)
         if beyond:
-            raise InfeasibleError(beyond_limits(self.request, beyond))
+            raise beyond_limits(self.request, beyond)
         raise InfeasibleError(no_parameters(self.request, 0, self.misses[0, KEY_WEIGHTS[0]]))
 
     def _with_few_keys(self, cheapest: list[Choice], choices: list[Choice]) -> Choice:
