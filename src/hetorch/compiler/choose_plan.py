@@ -8,10 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from hetorch.compiler.activations.approximated import Approximated
+from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.longest_path import longest_path
 from hetorch.compiler.activations.most_levels import levels_that_always_fit, levels_that_fit
 from hetorch.compiler.bootstraps.more_levels import NetworkOf
 from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
+from hetorch.compiler.bootstraps.sine_shortfall import sine_shortfall
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.options import CompileOptions
@@ -65,10 +67,21 @@ class PlanChoice:
         Raises:
             InfeasibleError: no network is near enough to the model, or none of them has a plan.
         """
+        refused = ""
         for deeper in networks[:-1]:
-            with suppress(InfeasibleError):
+            try:
                 return self._plan(deeper, bootstrapped=True), deeper
-        network = networks[-1]
+            except InfeasibleError as error:
+                refused = f"; with bootstraps: {error}"
+        try:
+            return self._of_last(networks[-1])
+        except InfeasibleError as error:
+            if not refused:
+                raise
+            raise InfeasibleError(f"{error}{refused}") from error
+
+    def _of_last(self, network: Approximated) -> tuple[Plan, Approximated]:
+        """Return the plan of a network that one ring may have the levels for."""
         levels = levels_of(self.program, network)
         if levels > levels_that_fit(self.options) and not bootstrap_refusal(self.options):
             return self._plan(network, bootstrapped=True), network
@@ -78,7 +91,9 @@ class PlanChoice:
             return self._instead(network, levels, error)
         if may_choose_bootstraps(self.options, levels) and self._is_heavy(plan, levels):
             with suppress(InfeasibleError):
-                plan = lighter(plan, self._plan(network, bootstrapped=True))
+                bootstrapped = self._plan(network, bootstrapped=True)
+                if not self._misses_more(bootstrapped, network):
+                    plan = lighter(plan, bootstrapped)
         return plan, network
 
     def _plan(self, network: Approximated, *, bootstrapped: bool = False) -> Plan:
@@ -86,6 +101,13 @@ class PlanChoice:
         if problem:
             raise InfeasibleError(problem)
         return self.plan_of(network, bootstrapped)
+
+    def _misses_more(self, bootstrapped: Plan, network: Approximated) -> bool:
+        """Return whether the plan misses a goal that its network meets, because of its bootstraps."""
+        report = bootstrapped.report
+        goal = Goal.of(self.options, report.calibration_samples)
+        missed = sine_shortfall(network, report.approximation_error, report.agreement, goal)
+        return bool(missed) and not network.shortfall
 
     def _instead(
         self, network: Approximated, levels: int, error: InfeasibleError
