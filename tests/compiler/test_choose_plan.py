@@ -194,3 +194,23 @@ def test_problems_of_several_plans_become_one() -> None:
     assert str(combined([ring, other])) == (
         "in one ring, they take 9 MB; with bootstraps, noise is large; what helps: key_limit=9; less"
     )
+
+
+@pytest.mark.parametrize("agreement", [1.0, 0.98])
+def test_a_ring_is_kept_where_only_its_plan_meets_the_goal(agreement: float) -> None:
+    program = TensorProgram((4,), (Activation(0, "relu", (), (4,), "relu"),), 1, (4,))
+    fit = Fit("relu", "relu", 7, 17, "chebyshev", -1.0, 1.0, 0.01, 0.0, 1.5)
+    network = Approximated(program, 0.01, 1.0, (7,), (fit,), has_classes=True)
+    ring, bootstrapped = (with_costs(plan, 1.0, 2 * MUCH_MEMORY) for plan in plans())
+    lighter_plan = with_costs(bootstrapped, 0.5, 4e9)
+    report = replace(lighter_plan.report, approximation_error=0.01, agreement=agreement)
+    lighter_plan = replace(lighter_plan, report=report)
+
+    def network_of(levels: int | None, limited_by: str) -> Approximated:
+        raise AssertionError("the network has a plan")
+
+    def plan_of(network: Approximated, with_bootstraps: bool) -> Plan:
+        return lighter_plan if with_bootstraps else ring
+
+    chosen = PlanChoice(program, CompileOptions(), DEFAULT, network_of, plan_of).of((network,))[0]
+    assert chosen is (lighter_plan if agreement == 1.0 else ring)

@@ -8,10 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from hetorch.compiler.activations.approximated import Approximated
+from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.longest_path import longest_path
 from hetorch.compiler.activations.most_levels import levels_that_always_fit, levels_that_fit
 from hetorch.compiler.bootstraps.more_levels import NetworkOf
 from hetorch.compiler.bootstraps.refusal import bootstrap_refusal
+from hetorch.compiler.bootstraps.sine_shortfall import sine_shortfall
 from hetorch.compiler.costs.bootstrap_time import bootstrap_time
 from hetorch.compiler.costs.machine import Machine
 from hetorch.compiler.options import CompileOptions
@@ -76,7 +78,7 @@ class PlanChoice:
         network = networks[-1]
         refusal = self._refusal(network)
         if refusal:
-            raise InfeasibleError(refusal)
+            raise combined([InfeasibleError(refusal), *problems])
         levels = levels_of(self.program, network)
         if levels > levels_that_fit(self.options) and not bootstrap_refusal(self.options):
             try:
@@ -89,7 +91,9 @@ class PlanChoice:
             return self._instead(network, levels, [error, *problems])
         if may_choose_bootstraps(self.options, levels) and self._is_heavy(plan, levels):
             with suppress(InfeasibleError):
-                plan = lighter(plan, self._plan(network, bootstrapped=True))
+                bootstrapped = self._plan(network, bootstrapped=True)
+                if not self._misses_more(bootstrapped, network):
+                    plan = lighter(plan, bootstrapped)
         return plan, network
 
     def _refusal(self, network: Approximated) -> str:
@@ -101,6 +105,13 @@ class PlanChoice:
         if refusal:
             raise InfeasibleError(refusal)
         return self.plan_of(network, bootstrapped)
+
+    def _misses_more(self, bootstrapped: Plan, network: Approximated) -> bool:
+        """Return whether the plan misses a goal that its network meets, because of its bootstraps."""
+        report = bootstrapped.report
+        goal = Goal.of(self.options, report.calibration_samples)
+        missed = sine_shortfall(network, report.approximation_error, report.agreement, goal)
+        return bool(missed) and not network.shortfall
 
     def _instead(
         self, network: Approximated, levels: int, problems: list[InfeasibleError]

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from hetorch.compiler.activations.approximate_activations import nearest_network
 from hetorch.compiler.activations.approximated import Approximated
 from hetorch.compiler.activations.compare_outputs import class_rows, compare_outputs, output_range
+from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.notes import sentences
 from hetorch.compiler.bootstraps.more_levels import nearest_networks
+from hetorch.compiler.bootstraps.sine_shortfall import sine_shortfall
 from hetorch.compiler.choose_plan import PlanChoice
 from hetorch.compiler.costs.machine import DEFAULT, Machine
 from hetorch.compiler.frontend.value_sizes import uneven_inputs
@@ -151,8 +153,13 @@ def run_pipeline(
 
     plan, approximated = PlanChoice(fused, options, machine, network_of, plan_of).of(networks)
     tell(Stage.DONE)
-    if approximated.shortfall:
-        reasons = "; ".join(filter(None, (approximated.shortfall, uneven_inputs(inputs))))
+    error, agreement = plan.report.approximation_error, plan.report.agreement
+    missed = (
+        approximated.shortfall,
+        sine_shortfall(approximated, error, agreement, Goal.of(options, len(inputs))),
+    )
+    if any(missed):
+        reasons = "; ".join(filter(None, (*missed, uneven_inputs(inputs))))
         warnings.warn(f"{name}: {reasons}", ApproximationWarning, stacklevel=3)
     return plan
 
@@ -166,7 +173,12 @@ def _bootstrapped_plan(
     interface: Interface,
     tell: Callable[[Stage, float], None],
 ) -> Plan:
-    """Choose bootstraps, lower and run the plan. The sines of the bootstraps count as approximations."""
+    """Choose bootstraps, lower and run the plan. The sines of the bootstraps count as approximations.
+
+    Raises:
+        InfeasibleError: there are no bootstraps, the plan does not keep its promise, or, with `strict`, the sines take
+            the outputs farther from the model's than the options ask.
+    """
     tell(Stage.SEARCH, 0.0)
     inputs = calibration.inputs
     choice = bootstrapped_choice(request, inputs)
@@ -175,7 +187,13 @@ def _bootstrapped_plan(
     outputs = run_tensor_program(program, inputs).reshape(len(inputs), -1)
     rows = class_rows(program.output_shape, interface.row_shapes)
     error, agreement = compare_outputs(outputs, reference, rows=rows)
-    notes = (*calibration.notes, *choice.variant.notes, bootstrap_sentence(choice, request.machine))
+    if not math.isfinite(error):
+        raise InfeasibleError(f"{name}: with bootstraps, the outputs overflow on the calibration inputs")
+    missed = sine_shortfall(approximated, error, agreement, Goal.of(request.options, len(inputs)))
+    if missed and request.options.strict:
+        raise InfeasibleError(f"{name}: {missed}")
+    told = filter(None, (missed, bootstrap_sentence(choice, request.machine)))
+    notes = (*calibration.notes, *choice.variant.notes, *told)
     distorted = replace(approximated, error=error, agreement=agreement)
     plan = _plan(name, choice, distorted, inputs, replace(calibration, notes=notes), interface)
     tell(Stage.VERIFY, 0.0)

@@ -22,6 +22,7 @@ from hetorch.compiler.activations.evaluate_degrees import Attempt, Task, evaluat
 from hetorch.compiler.activations.goal import Goal
 from hetorch.compiler.activations.held_out_excess import held_out_excess
 from hetorch.compiler.activations.most_levels import most_levels
+from hetorch.compiler.activations.raise_degrees import raise_degrees
 from hetorch.compiler.activations.search_degrees import Choices, choices, search_degrees, work
 from hetorch.compiler.activations.shortfall import OVERFLOW, advice, refusal, shortfall
 from hetorch.compiler.activations.stable_off_calibration import shifted_inputs, stability_of
@@ -36,7 +37,8 @@ Told = Callable[[float], None]
 
 SEARCH_WORK, SEARCH_SAMPLES = 1 << 31, 64
 """Multiplications of one run from which on the search sees a part of the calibration inputs, and the least number of
-these that it sees. The degrees that it finds are then fitted and judged on all. Raised, large networks take longer."""
+these that it sees. The degrees that it finds are then fitted and judged on all, and raised if that takes it
+(raise_degrees). Raised, large networks take longer to search."""
 FIRST_SHARE = 0.7
 """Share of the work that the search on calibrated ranges takes for the progress; the rest is the check beside them."""
 
@@ -116,8 +118,7 @@ def nearest_network(
         error, agreement = compare_outputs(outputs, reference, rows=task.class_rows)
         same = tuple(range(program.value_count))
         return Approximated(program, error, agreement, (), (), values=same)
-    # A single sample may always differ: with few samples it would be a large share.
-    goal = Goal(options.activation_tolerance, min(options.activation_agreement, 1 - 1 / len(inputs)))
+    goal = Goal.of(options, len(inputs))
     limit = levels or most_levels(options)
     if task.is_free and task.class_rows:
         task = replace(task, excess=held_out_excess(task))
@@ -150,12 +151,17 @@ class _Final:
             with np.errstate(all="ignore"):
                 values = trace_tensor_program(task.program, self.inputs)
             whole = replace(task, inputs=self.inputs, reference=self.reference, values=values)
+            met_by_some = goal.is_met(attempt)
             attempt = evaluate_degrees(whole, attempt.degrees, attempt.manner)
+            if self.given is not None and met_by_some and not goal.is_met(attempt):
+                attempt = raise_degrees(whole, goal, self.given, attempt)
         if attempt.network is None:
             raise InfeasibleError(attempt.problem or OVERFLOW.format(advice(task)))
         attempt = attempt.with_fits()
         assert attempt.network is not None
-        if self.given is None or goal.is_met(attempt):
+        if self.given is None:
+            return replace(attempt.network, is_judged=False)
+        if goal.is_met(attempt):
             return attempt.network
         missed = shortfall(task, goal, self.limit, self.given, attempt, self.limited_by)
         return replace(

@@ -56,6 +56,8 @@ class Approximated:
                             meets the goal, or misses it for another reason
     without_bootstraps      how near the network would be within one ring, in one sentence; empty if that was not asked
     refusal                 why the network is of no use at all, in one sentence; empty if it is
+    is_judged               True if the network was to meet the activation_... tolerances; False if the user fixed its
+                            degrees, whatever the outputs then are
     has_classes             True if an argmax of the outputs counts
     values                  the value of `program` that stands for each value of the network with activations, in order
     """
@@ -72,3 +74,4 @@ class Approximated:
     has_classes: bool = False
     values: tuple[int, ...] = ()
     without_bootstraps: str = ""
+    is_judged: bool = True

@@ -23,9 +23,13 @@ class Step:
 
 
 def degree_path(
-    program: TensorProgram, curves: Sequence[Curve], free: Sequence[int], most_levels: int
+    program: TensorProgram,
+    curves: Sequence[Curve],
+    free: Sequence[int],
+    most_levels: int,
+    start: Sequence[int] = (),
 ) -> tuple[Step, ...]:
-    """Return choices of growing precision, from the lowest rung of all activations up to `most_levels`.
+    """Return choices of growing precision, from `start` up to `most_levels`.
 
     Each differs from the one before it in one rung: in that which takes most error off the outputs for its time.
 
@@ -34,8 +38,9 @@ def degree_path(
         curves: the errors, depths and times of its activations.
         free: positions of the activations whose rungs may change.
         most_levels: levels of the last choice, at most; the first choice is returned whatever its levels.
+        start: the rungs of the first choice; the lowest ones of all activations if left out.
     """
-    rungs = [0] * len(curves)
+    rungs = list(start) or [0] * len(curves)
     path = [_step(program, curves, rungs)]
     while True:
         for position, rung in _by_worth(curves, free, rungs):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hetorch.compiler.activations.evaluate_degrees import Attempt
 from hetorch.compiler.activations.stable_off_calibration import Stability
+from hetorch.compiler.options import CompileOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,12 @@ class Goal:
     tolerance: float
     agreement: float
     stability: Stability | None = None
+
+    @classmethod
+    def of(cls, options: CompileOptions, samples: int) -> Goal:
+        """Return the goal of the options for that many calibration inputs."""
+        # A single sample may always differ: with few samples it would be a large share.
+        return cls(options.activation_tolerance, min(options.activation_agreement, 1 - 1 / samples))
 
     def is_met(self, attempt: Attempt) -> bool:
         """Return True if the attempt gave a network that satisfies all of it."""

@@ -81,7 +81,7 @@ class _Runs:
             degrees = [RUNGS[rung] for rung in key]
             attempt = evaluate_degrees(self.task, degrees)
             if self.allowed >= PLENTY and not self.goal.is_met(attempt):
-                attempt = _nearer(self.goal, attempt, _plain(self.task, degrees))
+                attempt = nearer(self.goal, attempt, _plain(self.task, degrees))
             # Networks are large: only the last one that meets the goal is looked at again.
             met = self.goal.is_met(attempt)
             if met:
@@ -114,7 +114,9 @@ def choices(task: Task, most_levels: int) -> Choices | None:
     if not task.is_free:
         return None
     curves = error_curves(task, RUNGS)
-    return Choices(curves, degree_path(task.program, curves, _free(task), most_levels), most_levels)
+    return Choices(
+        curves, degree_path(task.program, curves, free_activations(task), most_levels), most_levels
+    )
 
 
 def levels_needed(task: Task, goal: Goal, given: Choices, attempt: Attempt) -> tuple[int, bool]:
@@ -126,7 +128,10 @@ def levels_needed(task: Task, goal: Goal, given: Choices, attempt: Attempt) -> t
     rungs = [RUNGS.index(degree) for degree in attempt.degrees]
     enough = _error(given.curves, rungs) / goal.distance(attempt) ** 2
     path = degree_path(
-        task.program, given.curves, _free(task), sum(curve.depths[-1] for curve in given.curves) * 2
+        task.program,
+        given.curves,
+        free_activations(task),
+        sum(curve.depths[-1] for curve in given.curves) * 2,
     )
     return next(((step.levels, True) for step in path if step.error <= enough), (path[-1].levels, False))
 
@@ -163,7 +168,7 @@ def search_degrees(
         chosen = _first_met(runs, given.path)
         lowest = chosen.rungs if chosen is not None else ()
     if lowest:
-        _quicker(runs, given, _free(task), lowest)
+        _quicker(runs, given, free_activations(task), lowest)
     assert runs.best is not None
     return _widest(task, goal, runs.best)
 
@@ -190,11 +195,13 @@ def _plain(task: Task, degrees: Sequence[int]) -> Attempt:
     return evaluate_degrees(task, degrees, Manner(compensates=False))
 
 
-def _nearer(goal: Goal, first: Attempt, second: Attempt) -> Attempt:
+def nearer(goal: Goal, first: Attempt, second: Attempt) -> Attempt:
+    """Return the attempt that is nearer to the goal, the first one of two that are equally near."""
     return second if goal.distance(second) < goal.distance(first) else first
 
 
-def _free(task: Task) -> list[int]:
+def free_activations(task: Task) -> list[int]:
+    """Return the positions of the activations whose degree the user left to the search."""
     return [i for i, op in enumerate(task.activations) if op.wish is None or op.wish == Wish()]
 
 
@@ -236,10 +243,10 @@ def _openings(runs: _Runs, path: Sequence[Step], distances: Mapping[int, float])
     if _is_hopeless(runs, path[last]):
         yield from dict.fromkeys((0, last))
         return
-    index = _first_within(path, runs.goal.tolerance**2)
+    index = first_within(path, runs.goal.tolerance**2)
     for _ in range(GUESSES):
         yield index
-        index = _first_within(path, path[index].error / distances[index] ** 2)
+        index = first_within(path, path[index].error / distances[index] ** 2)
     for index in (last, *(last * quarter // 4 for quarter in (3, 2, 1, 0))):
         if index not in distances:
             yield index
@@ -250,14 +257,14 @@ def _likely(path: Sequence[Step], distances: Mapping[int, float], low: int, high
     not: distances grow about as the roots of predicted errors."""
     within = max(distances[high], 1e-3)
     if low < 0:
-        return _first_within(path, path[high].error / within**2)
+        return first_within(path, path[high].error / within**2)
     if not within < distances[low] < math.inf or path[high].error <= 0:
         return (low + high) // 2
     share = math.log(within) / (math.log(within) - math.log(distances[low]))
-    return _first_within(path, path[high].error * (path[low].error / path[high].error) ** share)
+    return first_within(path, path[high].error * (path[low].error / path[high].error) ** share)
 
 
-def _first_within(path: Sequence[Step], error: float) -> int:
+def first_within(path: Sequence[Step], error: float) -> int:
     """Return the first choice whose predicted error is at most `error`, or the last one."""
     return next((index for index, step in enumerate(path) if step.error <= error), len(path) - 1)
 
