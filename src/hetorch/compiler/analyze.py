@@ -25,7 +25,8 @@ from hetorch.compiler.passes.drop_pruned import drop_pruned
 from hetorch.compiler.passes.fuse_affine import GROWTHS, fuse_affine
 from hetorch.compiler.passes.gather_polynomials import gather_polynomials
 from hetorch.compiler.passes.share_maps import share_maps
-from hetorch.compiler.search.place_bootstraps import Setting, bootstrap_sentences, place_bootstraps
+from hetorch.compiler.search.bootstrap_sentences import bootstrap_sentences
+from hetorch.compiler.search.place_bootstraps import Setting, place_bootstraps
 from hetorch.errors import HetorchError, InfeasibleError, UnsupportedModelError
 from hetorch.ir.analysis import Analysis, AnalysisRow
 from hetorch.ir.tensor_program import POLYNOMIAL, TensorProgram

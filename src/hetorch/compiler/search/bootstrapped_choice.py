@@ -27,6 +27,7 @@ from hetorch.compiler.noise.range_noise import ROOM
 from hetorch.compiler.packing.choose_layouts import Layouts
 from hetorch.compiler.search.advice import beyond_limits, remedies
 from hetorch.compiler.search.bootstrap_bounds import least_key_bytes, least_memory, may_keep_limits
+from hetorch.compiler.search.bootstrap_sentences import bootstraps_sentence
 from hetorch.compiler.search.bootstrapped_errors import (
     BootstrappedErrors,
     RefreshedProgram,
@@ -42,7 +43,6 @@ from hetorch.compiler.search.place_bootstraps import (
     BootstrappedProgram,
     LayoutMemo,
     Setting,
-    bootstraps_sentence,
     placements,
 )
 from hetorch.compiler.search.request import COARSEST, Request

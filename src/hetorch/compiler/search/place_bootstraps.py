@@ -39,7 +39,6 @@ from hetorch.params import ParameterSet, Security
 from hetorch.params.bootstrap_set import SPARSE_WEIGHT, BootstrapSet, standard_bootstrap_set
 from hetorch.params.bootstrap_sizes import STANDARD_RINGS, standard_sizes, standard_user_levels
 from hetorch.params.security import max_log2_sparse
-from hetorch.quantities import count_text, time_text
 
 PARTS = (2, 1)
 """Shares of the ring's slots that are tried for a ciphertext and its bootstrap, as divisors. With half of them, values
@@ -221,26 +220,6 @@ def placements(
             "an operation takes more levels than any bootstrap leaves; use a lower activation_degree="
         )
     return placed
-
-
-def bootstrap_sentences(placed: BootstrappedProgram) -> tuple[str, ...]:
-    """Return sentences for the user: the number and time of the bootstraps, and the place of each."""
-    boot, seconds = placed.bootstrap_set, sum(bootstrap.seconds for bootstrap in placed.bootstraps)
-    ciphertexts = sum(bootstrap.ciphertexts for bootstrap in placed.bootstraps)
-    places = ", ".join(
-        f"{bootstrap.name} (to level {boot.output_level}, {time_text(bootstrap.seconds)})"
-        for bootstrap in placed.bootstraps
-    )
-    return bootstraps_sentence(boot, ciphertexts, seconds, placed.seconds), f"bootstrapped values: {places}"
-
-
-def bootstraps_sentence(boot: BootstrapSet, count: int, seconds: float, total: float) -> str:
-    """Return the number of bootstraps, and their time of that of a run, for the user."""
-    return (
-        f"{count_text(count, 'bootstrap')}, each of 2^{boot.slots.bit_length() - 1} slots and leaving "
-        f"{count_text(boot.user_levels, 'level')}: {time_text(seconds)} of {time_text(total)} that a run is "
-        f"predicted to take"
-    )
 
 
 def bootstrap_sets(slots: int, least_levels: int, setting: Setting) -> Iterator[BootstrapSet]:
