@@ -48,11 +48,6 @@ def url(short: ServedModel) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def vault(tmp_path_factory: pytest.TempPathFactory) -> Vault:
-    return Vault(tmp_path_factory.mktemp("vault") / "keys")
-
-
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask for a job of every watched prediction: once a model has run, its true time is known."""
@@ -217,7 +212,7 @@ def check_stopped(url: str) -> None:
 
 @pytest.mark.usefixtures("always")
 def test_a_prediction_whose_followed_job_is_lost_is_answered_in_its_request(url: str, vault: Vault) -> None:
-    """As where the server was started anew, or where a proxy asks another server about the job."""
+    """The server was started anew, or a proxy asks another server about the job."""
     x, noting = samples(1), Noting()
     lost: list[str] = []
 

@@ -136,7 +136,7 @@ def test_a_heavy_plan_of_few_levels_or_without_bootstraps_is_kept(
 @pytest.mark.parametrize("degree", [15, 63])
 @pytest.mark.parametrize("name", ["key_limit", "memory_limit"])
 def test_the_limit_that_a_refusal_names_is_kept(name: str, degree: int) -> None:
-    """With degree 15 one ring has the levels too; 63 takes bootstraps."""
+    """One ring has the levels of degree 15 too; 63 takes bootstraps."""
     with pytest.raises(InfeasibleError, match=rf"what helps: {name}=\d+;") as refused:
         compiled(degree, **{name: 1000})
     limit = int(re.findall(rf"{name}=(\d+)", str(refused.value))[0])

@@ -169,7 +169,7 @@ def test_followed_jobs_take_their_turns_with_requests(http: httpx.Client, slow_o
 def test_a_followed_job_for_which_nobody_asks_ends(
     slow: ServedModel, slow_owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a request whose client has gone. A job that was asked for as one goes on."""
+    """It stops like a request whose client has gone. A job that was asked for as one goes on."""
     monkeypatch.setattr(jobs, "AGE_SECONDS", 0.1)
     with (
         live({"slow": slow}) as url,
