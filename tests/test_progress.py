@@ -40,6 +40,12 @@ with reporting({option}, "making evaluation keys", 200_000_000) as report:
 """
 
 
+KERNEL = """
+from types import SimpleNamespace
+sys.modules["IPython"] = SimpleNamespace(get_ipython=lambda: SimpleNamespace(kernel=True))
+"""
+
+
 def elsewhere(code: str) -> str:
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -79,7 +85,7 @@ def test_a_failure_ends_the_bar() -> None:
 
 def test_a_line_in_a_notebook() -> None:
     """It is written over with the stage, and in the end the name of the work stays."""
-    before = "sys.modules['ipykernel'] = sys; hetorch.progress.NOTEBOOK_SECONDS = 0"
+    before = f"{KERNEL}hetorch.progress.NOTEBOOK_SECONDS = 0"
     code = WORK.format(before=before, option="None", pause=0.1)
     shown = in_a_notebook(code.replace('report("making evaluation keys", done', 'report("first layer", done'))
     title = "making evaluation keys (200 MB)"
@@ -91,8 +97,17 @@ def test_a_line_in_a_notebook() -> None:
     assert in_a_notebook(WORK.format(before=before, option="None", pause=0)) == [""]
 
 
+def test_a_notebook_is_where_a_kernel_runs() -> None:
+    """Not where its packages are only imported, as by a debugger."""
+    imported = "import ipykernel.zmqshell, IPython"
+    assert elsewhere(WORK.format(before=imported, option="None", pause=0.1)) == ""
+    kernel = "import ipykernel.zmqshell; ipykernel.zmqshell.ZMQInteractiveShell.instance(kernel=sys)"
+    checked = f"import sys\n{kernel}\nimport hetorch.progress; assert hetorch.progress.in_a_notebook()"
+    assert elsewhere(checked) == ""
+
+
 def test_a_line_in_a_notebook_changes_seldom() -> None:
-    before = "sys.modules['ipykernel'] = sys; hetorch.progress.NOTEBOOK_SECONDS = 100"
+    before = f"{KERNEL}hetorch.progress.NOTEBOOK_SECONDS = 100"
     shown = in_a_notebook(WORK.format(before=before, option="None", pause=0.1))
     assert shown == ["", "making evaluation keys (200 MB) ...", "making evaluation keys (200 MB) ...\n"]
 

@@ -152,7 +152,8 @@ class _Shown:
 
 def in_a_notebook() -> bool:
     """Return True if what this process displays is shown in a notebook."""
-    return "ipykernel" in sys.modules and not at_a_terminal()
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return getattr(shell, "kernel", None) is not None and not at_a_terminal()
 
 
 def at_a_terminal() -> bool:

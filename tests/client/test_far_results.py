@@ -87,7 +87,7 @@ def test_the_noise_on_shared_results_is_not_told(tmp_path: Path) -> None:
         Client(url, vault=tmp_path / "keys", allow_insecure=True, pinned=plan, progress=False) as client,
     ):
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
+            warnings.simplefilter("error", InputRangeWarning)
             shared = client.predict(x, for_sharing=Sharing(queries=100))
         assert shared.max() > span[1] + ERROR or shared.min() < span[0] - ERROR
         with pytest.warns(InputRangeWarning, match=r"1 sample of 1 \(index 0\) gave results"):
@@ -101,6 +101,6 @@ def test_no_warning_reaches_a_plan_without_the_range(tmp_path: Path) -> None:
         Client(url, vault=tmp_path / "keys", progress=False) as client,
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", InputRangeWarning)
         assert client.plan.expected_outputs is None
         assert np.abs(client.predict(ROWS[1]) - hetorch.simulate(plan, ROWS[1])).max() < 1

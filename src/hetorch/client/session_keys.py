@@ -48,11 +48,12 @@ class SessionKeys:
 
         They are kept for this plan: calls under way with the plan of before may ask behind those with the new one.
         """
+        name = plan.sha256
         async with self._preparing:
-            if self._own is None or self._own[0] != plan.sha256:
+            if self._own is None or self._own[0] != name:
                 keys = await self._driver.compute(lambda: self.make(plan))
                 secret = await self._driver.compute(lambda: secret_key(plan, self._vault))
-                self._own = plan.sha256, keys.key_id, secret
+                self._own = name, keys.key_id, secret
             return self._own[1:]
 
     async def prepare(self, server: Server) -> StoredKeys:
